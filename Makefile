@@ -1,0 +1,56 @@
+# Everything a person does with this project, one word each. `make` alone lists them.
+# Kept to what GNU Make 3.81 knows, which is what macOS has.
+# ARGS= passes arguments on:  make routes ARGS="--dry-run"
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help start routes test test-dynamodb lint bench build sam-local lock clean
+
+export PYTHON
+ARGS ?=
+ARCHITECTURE ?= arm64
+PY := .venv/bin/python
+
+help: ## list these targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+start: ## run the whole router on this machine, at http://127.0.0.1:4000/v1
+	@scripts/venv.sh local
+	@exec $(PY) -m local $(ARGS)
+
+routes: ## check routes.yaml, show what would change, write it to the table (ARGS=...)
+	@scripts/venv.sh local
+	@PYTHONPATH=layers/router exec $(PY) -m vibe_router routes $(ARGS)
+
+test: ## run the tests (ARGS="-k name" for some of them)
+	@scripts/venv.sh dev
+	@exec $(PY) -m pytest $(ARGS)
+
+test-dynamodb: ## run the store's tests against AWS's DynamoDB Local (needs Java)
+	@scripts/venv.sh dev
+	@VIBE_ROUTER_DYNAMODB_LOCAL=1 exec $(PY) -m pytest tests/integration -m dynamodb $(ARGS)
+
+lint: ## ruff and mypy
+	@scripts/venv.sh dev
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy .
+
+bench: ## measure what the router costs: latency, cold start, memory (ARGS="--help")
+	@scripts/venv.sh dev
+	@exec $(PY) -m bench $(ARGS)
+
+build: ## build the functions and layers for Lambda (ARCHITECTURE=arm64 or x86_64)
+	@scripts/venv.sh dev
+	@exec $(PY) scripts/build.py --architecture $(ARCHITECTURE) $(ARGS)
+
+sam-local: ## run the built functions under `sam local start-api` (needs Docker)
+	@scripts/venv.sh dev
+	@exec $(PY) scripts/sam_local.py $(ARGS)
+
+lock: ## lock the newest versions that requirements/*.in allow
+	@scripts/venv.sh dev
+	@scripts/lock.sh $(ARGS)
+
+clean: ## remove what was built, and the virtual environment
+	rm -rf .venv .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis
