@@ -1,0 +1,466 @@
+"""The shape of routes.yaml and of the RoutesTable's rows, and what becomes of them.
+
+`parse` takes a whole file, `parse_row` one row of the table, `resolve` turns either into the catalogue that requests
+are routed by. Nothing here raises over what a person wrote: every mistake comes back as a `Problem` with its place, so
+that all of them can be told at once, and so that one bad row costs no more than itself.
+
+Any setting of `Overrides` can stand in `defaults`, at a provider, at a model and at a deployment; the nearest wins:
+
+    contract's defaults < defaults < provider < model < deployment
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from vibe_router.routing.models import (
+    Catalogue,
+    CooldownPolicy,
+    Deployment,
+    Policy,
+    Provider,
+    Timeouts,
+    VirtualModel,
+)
+
+__all__ = [
+    "DefaultsSpec",
+    "DeploymentSpec",
+    "Kind",
+    "ModelSpec",
+    "Overrides",
+    "Problem",
+    "ProviderSpec",
+    "RoutesSpec",
+    "RowSpec",
+    "as_row",
+    "checked_base_url",
+    "parse",
+    "parse_row",
+    "resolve",
+]
+
+# Lambda ends an invocation after 900 s; what is left over is for settling.
+_LONGEST = 880
+# API Gateway drops a connection that has carried no byte for 300 s, and every wait comes before the first one.
+_LONGEST_WAIT = 280
+# Beyond a month a cooldown is a deployment that should leave the chain.
+_LONGEST_REST = 31 * 86_400
+
+Kind = Literal["provider", "model", "defaults"]
+Format = Literal["chat", "completions", "responses", "messages", "embeddings"]
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the routes: where it stands, and what is wrong with it, in words for the person who wrote it."""
+
+    place: Place
+    reason: str
+
+    @property
+    def path(self) -> str:
+        """The place as people write it: `models.auto-chat.chain[1].provider`."""
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.place)
+        return path.removeprefix(".")
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" if self.place else self.reason
+
+
+def checked_base_url(value: str) -> str:
+    """Return an API's base URL without its last slash, or raise ValueError saying what is wrong.
+
+    The text of the error never repeats the value: a URL with a key in it is one of the mistakes.
+    """
+    if not value or any(character <= " " or character == "\x7f" for character in value):
+        raise ValueError("must be a URL without blanks, such as https://api.example.com/v1")
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:
+        raise ValueError("must be a URL, such as https://api.example.com/v1") from None
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
+        raise ValueError("must be an http:// or https:// URL with a host, such as https://api.example.com/v1")
+    if url.username is not None or url.password is not None:
+        raise ValueError("must not hold credentials; name them with `secret` instead")
+    if "?" in value or "#" in value:
+        raise ValueError("must not have a query or a fragment; keys are named with `secret`")
+    base_url = value.rstrip("/")
+    if base_url.endswith("/chat/completions"):
+        raise ValueError("must end where /chat/completions begins; leave that part out")
+    return base_url
+
+
+def _secret_name(value: str) -> str:
+    # The value is not repeated either: a key pasted where its name belongs must not end up in a terminal's history.
+    if not (value.isascii() and value.isidentifier() and len(value) <= 128):
+        raise ValueError("must be the name of a secret (letters, digits, underscores), not the secret itself")
+    if value in ("MASTER_KEY", "LITELLM_MASTER_KEY"):
+        raise ValueError(f"{value} opens the router itself and must not be sent to a provider")
+    return value
+
+
+def _token(characters: str, most: int) -> Callable[[str], str]:
+    """Make a check for names that travel in headers, ids and log lines."""
+
+    def check(value: str) -> str:
+        for character in value:
+            if not (character.isascii() and (character.isalnum() or character in characters)):
+                allowed = " ".join(characters)
+                raise ValueError(f"must not contain {character!r}; letters, digits and {allowed} may stand here")
+        if not 1 <= len(value) <= most:
+            raise ValueError(f"must be 1 to {most} characters long")
+        return value
+
+    return check
+
+
+def _steps(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list of deployments, tried in order")
+    if not value:
+        raise ValueError("is empty; name at least one deployment, such as {provider: NAME, model: NAME}")
+    return tuple(value)
+
+
+def _step(value: object) -> object:
+    """Make a step, which is one deployment or a list of those that share it by weight, a list always."""
+    if not isinstance(value, list | tuple):
+        return (value,)
+    if not value:
+        raise ValueError("is an empty step; name a deployment or leave the step out")
+    return tuple(value)
+
+
+def _formats(value: object) -> object:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("must be a list of at least one format, such as [chat, responses]")
+    if len({str(item) for item in value}) != len(value):
+        raise ValueError("names a format twice")
+    return tuple(value)
+
+
+_Bound = Annotated[float, Field(gt=0, le=_LONGEST)]
+_Wait = Annotated[float, Field(ge=0, le=_LONGEST_WAIT)]
+_Rest = Annotated[float, Field(gt=0, le=_LONGEST_REST)]
+# A slash separates provider and model in a deployment's id, and `#` the kind of a state from its name.
+_CHECKED_NAMES = {"provider": _token("-_.", 64), "model": _token("-_.:/@", 128)}
+_ProviderName = Annotated[str, AfterValidator(_CHECKED_NAMES["provider"])]
+_VirtualName = Annotated[str, AfterValidator(_CHECKED_NAMES["model"])]
+_ModelName = Annotated[str, AfterValidator(_token("-_.:/@()[]+,=~!*'%&", 256))]
+_Formats = Annotated[tuple[Format, ...], Field(strict=False), BeforeValidator(_formats)]
+
+
+class _Spec(BaseModel):
+    # Built when first used: that halves what this module adds to a cold start.
+    # Strict: "5" is not a number and yes is not a name. Whole numbers pass for floats all the same.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True, defer_build=True
+    )
+
+
+class TimeoutOverrides(_Spec):
+    """Some of `Timeouts`, in seconds."""
+
+    connect: _Bound | None = None
+    first_byte: _Bound | None = None
+    first_token: _Bound | None = None
+    idle: _Bound | None = None
+    response: _Bound | None = None
+    probe: _Bound | None = None
+    total: _Bound | None = None
+
+
+class CooldownOverrides(_Spec):
+    """Some of `CooldownPolicy`, in seconds."""
+
+    base: _Rest | None = None
+    max: _Rest | None = None
+
+
+class Overrides(_Spec):
+    """Settings that hold for all that stands below them, until something nearer says otherwise."""
+
+    timeouts: TimeoutOverrides | None = None
+    retries: Annotated[int, Field(ge=0, le=10)] | None = None
+    max_inline_wait: _Wait | None = None
+    max_last_wait: _Wait | None = None
+    cooldown: CooldownOverrides | None = None
+
+
+class DefaultsSpec(Overrides):
+    """What holds for every deployment."""
+
+
+class ProviderSpec(Overrides):
+    """An upstream API. A provider that says nothing of formats speaks chat completions only."""
+
+    base_url: Annotated[str, AfterValidator(checked_base_url)]
+    secret: Annotated[str, AfterValidator(_secret_name)]
+    formats: _Formats = ("chat",)
+
+
+class DeploymentSpec(Overrides):
+    """A model at a provider, as a member of a chain; its formats are the provider's where it gives none."""
+
+    provider: _ProviderName
+    model: _ModelName
+    weight: Annotated[float, Field(gt=0, le=1_000_000)] = 1
+    formats: _Formats | None = None
+
+
+_Step = Annotated[tuple[DeploymentSpec, ...], Field(strict=False), BeforeValidator(_step)]
+
+
+class ModelSpec(Overrides):
+    """A virtual model: what it is good for, and the chain of deployments behind it."""
+
+    description: Annotated[str, Field(max_length=1000)] = ""
+    chain: Annotated[tuple[_Step, ...], Field(strict=False), BeforeValidator(_steps)]
+
+
+class RoutesSpec(_Spec):
+    """Everything that routes.yaml says."""
+
+    providers: dict[_ProviderName, ProviderSpec] = {}
+    defaults: DefaultsSpec = DefaultsSpec()
+    models: dict[_VirtualName, ModelSpec] = {}
+
+
+RowSpec = ProviderSpec | ModelSpec | DefaultsSpec
+_SHAPES: dict[Kind, type[ProviderSpec | ModelSpec | DefaultsSpec]] = {
+    "provider": ProviderSpec,
+    "model": ModelSpec,
+    "defaults": DefaultsSpec,
+}
+
+
+def parse(data: object) -> tuple[RoutesSpec | None, list[Problem]]:
+    """Read a whole file's content: the spec, or None and everything that is wrong with it."""
+    if not isinstance(data, Mapping) or not data:
+        return None, [Problem((), "must hold `providers` and `models`")]
+    problems: list[Problem] = []
+    try:
+        spec = RoutesSpec.model_validate(data)
+    except ValidationError as error:
+        problems += _problems(error, data)
+        spec = _unbroken(data, {problem.place[:2] for problem in problems})
+    problems += [
+        Problem((part,), "is missing; name at least one") for part in ("providers", "models") if not data.get(part)
+    ]
+    written = data.get("providers")
+    known = set(written) if isinstance(written, Mapping) else set()
+    for name, model in spec.models.items():
+        problems += (problem for problem, _ in _chain_problems(spec, name, model, known))
+    return (None if problems else spec), problems
+
+
+def _unbroken(data: Mapping[Any, object], broken: Collection[Place]) -> RoutesSpec:
+    """Keep what is right in a file that is not, so that mistakes of every sort can be told at once."""
+    kept: dict[str, dict[Any, object]] = {}
+    for part in ("providers", "models"):
+        entries = data.get(part)
+        if isinstance(entries, Mapping) and (part,) not in broken:
+            kept[part] = {name: entry for name, entry in entries.items() if (part, name) not in broken}
+    return RoutesSpec.model_validate(kept)
+
+
+def parse_row(kind: Kind, name: str, attributes: Mapping[str, object]) -> tuple[RowSpec | None, list[Problem]]:
+    """Read one row of the table: the spec, or None and everything that is wrong with it."""
+    place: Place = ("defaults",) if kind == "defaults" else (f"{kind}s", name)
+    problems: list[Problem] = []
+    if kind in _CHECKED_NAMES:
+        try:
+            _CHECKED_NAMES[kind](name)
+        except ValueError as error:
+            problems.append(Problem(place, str(error)))
+    try:
+        spec = _SHAPES[kind].model_validate(attributes)
+    except ValidationError as error:
+        problems += (Problem(place + found.place, found.reason) for found in _problems(error, attributes))
+        return None, problems
+    return (None if problems else spec), problems
+
+
+def as_row(spec: RowSpec) -> dict[str, object]:
+    """Return what was said, in plain values and as a person would write it; what was not said is left out."""
+    row = cast("dict[str, object]", _plain(spec.model_dump(mode="json", exclude_unset=True, exclude_none=True)))
+    if isinstance(spec, ModelSpec):
+        chain = cast("list[list[object]]", row["chain"])
+        row["chain"] = [step[0] if len(step) == 1 else step for step in chain]
+    return row
+
+
+def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tuple[Catalogue, list[Problem]]:
+    """Merge the settings into every deployment, and check what only shows when all parts are seen together.
+
+    A member of a chain that can't be used is left out of the catalogue, and so is a model with none left.
+    `base_urls` (provider → URL) replaces what the spec says.
+    """
+    problems: list[Problem] = []
+    providers = {
+        name: Provider(
+            name=name,
+            base_url=(base_urls or {}).get(name, provider.base_url),
+            secret=provider.secret,
+            formats=provider.formats,
+        )
+        for name, provider in spec.providers.items()
+    }
+    models: dict[str, VirtualModel] = {}
+    for name, model in spec.models.items():
+        found = list(_chain_problems(spec, name, model, providers))
+        problems += (problem for problem, _ in found)
+        unusable = {position for _, position in found if position}
+        steps = [
+            tuple(
+                Deployment(
+                    provider=providers[member.provider],
+                    model=member.model,
+                    policy=_merged(spec.defaults, spec.providers[member.provider], model, member),
+                    weight=member.weight,
+                    formats=member.formats or providers[member.provider].formats,
+                )
+                for index, member in enumerate(step)
+                if (position, index) not in unusable
+            )
+            for position, step in enumerate(model.chain)
+        ]
+        if any(steps):
+            models[name] = VirtualModel(name=name, description=model.description, steps=tuple(filter(None, steps)))
+    return Catalogue(models), problems
+
+
+def _merged(*layers: Overrides) -> Policy:
+    """Merge settings, the farthest layer first; what no layer says is the contract's default."""
+
+    def said(parts: Iterable[_Spec | None], names: Collection[str]) -> dict[str, Any]:
+        return {
+            name: value
+            for part in parts
+            if part is not None
+            for name in names
+            if (value := getattr(part, name)) is not None
+        }
+
+    return Policy(
+        timeouts=Timeouts(**said((layer.timeouts for layer in layers), TimeoutOverrides.model_fields)),
+        cooldown=CooldownPolicy(**said((layer.cooldown for layer in layers), CooldownOverrides.model_fields)),
+        **said(layers, ("retries", "max_inline_wait", "max_last_wait")),
+    )
+
+
+def _chain_problems(
+    spec: RoutesSpec, name: str, model: ModelSpec, known: Collection[str]
+) -> Iterator[tuple[Problem, tuple[int, int] | None]]:
+    """Find what is wrong with a chain, each with the step and index of the member that can't be used because of it.
+
+    A provider that is `known` but not in `spec` is itself wrong, and its own problem says so.
+    """
+    seen: dict[tuple[str, str], str] = {}
+    for position, step in enumerate(model.chain):
+        for index, member in enumerate(step):
+            place: Place = ("models", name, "chain", position, index)[: 5 if len(step) > 1 else 4]
+            deployment = (member.provider, member.model)
+            if deployment in seen:
+                reason = f"repeats {'/'.join(deployment)}, which stands at {seen[deployment]} already"
+                yield Problem(place, reason), (position, index)
+                continue
+            seen[deployment] = Problem(place[2:], "").path
+            if member.provider not in known:
+                hint = _nearest(member.provider, known) or f"known are {', '.join(map(repr, known)) or 'none'}"
+                reason = f"unknown provider {member.provider!r}; {hint}"
+                yield Problem((*place, "provider"), reason), (position, index)
+            elif member.provider in spec.providers:
+                cooldown = _merged(spec.defaults, spec.providers[member.provider], model, member).cooldown
+                if cooldown.base > cooldown.max:
+                    sizes = f"cooldown.base ({cooldown.base:g} s) exceeds cooldown.max ({cooldown.max:g} s)"
+                    yield Problem(place, f"{sizes}, all settings that apply here taken together"), None
+
+
+def _problems(error: ValidationError, data: object) -> Iterator[Problem]:
+    for details in error.errors(include_url=False):
+        place = _faithful(details["loc"], data)
+        if details["type"] == "extra_forbidden":
+            yield Problem(place, f"unknown setting{_belongs(str(place[-1]))}")
+        else:
+            yield Problem(place, _reason(details))
+
+
+def _reason(details: ErrorDetails) -> str:
+    """Say what is wrong in the words of a person; pydantic's own are for programmers."""
+    limits = details.get("ctx", {})
+    match details["type"]:
+        case "missing":
+            return "is missing"
+        case "value_error":
+            return str(limits["error"])
+        case "string_type":
+            return "must be text; quote it if it looks like something else"
+        case "float_type":
+            return "must be a number"
+        case "int_type" | "int_from_float":
+            return "must be a whole number"
+        case "finite_number":
+            return "must be a finite number"
+        case "greater_than":
+            return f"must be greater than {limits['gt']:g}"
+        case "greater_than_equal":
+            return f"must be at least {limits['ge']:g}"
+        case "less_than_equal":
+            return f"must be at most {limits['le']:g}"
+        case "string_too_long":
+            return f"must be at most {limits['max_length']} characters long"
+        case "literal_error":
+            return f"must be one of {limits['expected']}"
+        case "model_type" | "dict_type":
+            return "must be a mapping, such as {name: value}"
+        case _:
+            return details["msg"]
+
+
+def _faithful(loc: Place, data: object) -> Place:
+    """Turn pydantic's location into the one in what was written, where a lone deployment stands for its step."""
+    place: list[str | int] = []
+    for part in loc:
+        match data:
+            case list() | tuple() if isinstance(part, int):
+                data = data[part]
+            case Mapping() if part in data:
+                data = data[part]
+            case _ if part == "[key]" or isinstance(part, int):
+                continue
+        place.append(part)
+    return tuple(place)
+
+
+def _belongs(name: str) -> str:
+    """Say where a setting that was not understood may have been meant to stand."""
+    for group, shape in (("timeouts", TimeoutOverrides), ("cooldown", CooldownOverrides)):
+        if name in shape.model_fields:
+            return f"; {name!r} belongs under `{group}`"
+    shapes = (RoutesSpec, ProviderSpec, ModelSpec, DeploymentSpec, TimeoutOverrides, CooldownOverrides)
+    hint = _nearest(name, {field for shape in shapes for field in shape.model_fields} - {name})
+    return f"; {hint}" if hint else ""
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # only a person's typing mistakes need it
+
+    close = get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def _plain(value: object) -> object:
+    """Write whole floats as whole numbers, as people do and as DynamoDB gives them back."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
