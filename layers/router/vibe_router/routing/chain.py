@@ -1,0 +1,103 @@
+"""Which deployments a request is tried on, in which order, and which ones it keeps away from."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vibe_router.routing.cooldown import Phase, State, unknown
+from vibe_router.routing.models import Deployment, VirtualModel
+from vibe_router.routing.verdict import Verdict
+
+__all__ = ["Candidate", "Mode", "Plan", "Skipped", "in_order", "last_resort", "plan"]
+
+_NOT_WORTH_A_LAST_TRY = frozenset({Verdict.QUOTA, Verdict.AUTH})
+
+
+class Mode(StrEnum):
+    """Why a candidate may be called."""
+
+    NORMAL = "normal"
+    PROBE = "probe"  # its cooldown is over: only the holder of the lease may call it
+    LAST_RESORT = "last_resort"  # everything is cooling, and this one comes free soonest
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A deployment to be tried, with the two states that this was decided on."""
+
+    deployment: Deployment
+    mode: Mode
+    state: State
+    credential: State
+
+    def due(self, now: float) -> tuple[State, ...]:
+        """Return the states whose lease a probe needs before it may call."""
+        return tuple(state for state in (self.state, self.credential) if state.phase(now) is Phase.DUE)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A deployment that is left alone: cooling, or being probed by somebody else."""
+
+    deployment: Deployment
+    verdict: Verdict
+    free_at: float  # epoch seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The candidates in the order to try them, and what was left out."""
+
+    candidates: tuple[Candidate, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def plan(model: VirtualModel, states: Mapping[str, State], now: float, affinity: bytes = b"") -> Plan:
+    """Plan the chain of `model` at `now` (epoch seconds).
+
+    `states` holds what is known by state id; what is missing is healthy. `affinity` identifies the conversation: within
+    a step it picks the deployment, so that a conversation stays where its provider has its prompt cached.
+    """
+    candidates: list[Candidate] = []
+    skipped: list[Skipped] = []
+    for deployment in in_order(model, affinity):
+        state, credential = (states.get(state_id) or unknown(state_id) for state_id in deployment.state_ids)
+        phases = {state.phase(now), credential.phase(now)}
+        if Phase.COOLING in phases or Phase.PROBING in phases:
+            skipped.append(skip(deployment, state, credential, now))
+        else:
+            mode = Mode.PROBE if Phase.DUE in phases else Mode.NORMAL
+            candidates.append(Candidate(deployment, mode, state, credential))
+    return Plan(tuple(candidates), tuple(skipped))
+
+
+def skip(deployment: Deployment, state: State, credential: State, now: float) -> Skipped:
+    """Say why `deployment` is left alone: by the longer lasting one of its two states."""
+    worse = max((state, credential), key=lambda each: each.free_at if each.until else 0)
+    return Skipped(deployment, worse.verdict or Verdict.TRANSIENT, max(worse.free_at, now))
+
+
+def last_resort(skipped: Sequence[Skipped]) -> Deployment | None:
+    """Pick what to try once when everything is cooling: the soonest free, of those that time heals."""
+    worth = [each for each in skipped if each.verdict not in _NOT_WORTH_A_LAST_TRY]
+    return min(worth, key=lambda each: each.free_at).deployment if worth else None
+
+
+def in_order(model: VirtualModel, affinity: bytes) -> list[Deployment]:
+    """Return the chain with every step's deployments in this conversation's order of preference."""
+    return [deployment for step in model.steps for deployment in _by_preference(step, affinity)]
+
+
+def _by_preference(step: tuple[Deployment, ...], affinity: bytes) -> Sequence[Deployment]:
+    if len(step) == 1:
+        return step
+    return sorted(step, key=lambda deployment: _distance(deployment, affinity))
+
+
+def _distance(deployment: Deployment, affinity: bytes) -> float:
+    """Weighted rendezvous hashing: shares are proportional to weights, and a change moves only its own share."""
+    digest = hashlib.blake2b(affinity, digest_size=8, key=deployment.id.encode()[:64]).digest()
+    uniform = (int.from_bytes(digest) + 0.5) / 2**64
+    return -math.log(uniform) / deployment.weight

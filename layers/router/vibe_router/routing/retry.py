@@ -1,0 +1,33 @@
+"""Whether the same deployment is tried once more, and after how long."""
+
+from vibe_router.routing.models import Policy
+from vibe_router.routing.verdict import Judgement, Verdict
+
+__all__ = ["STOPPING", "UNCOOLED", "retry_delay"]
+
+# The caller's own doing: no other deployment would answer better, and nothing is wrong with this one.
+STOPPING = frozenset({Verdict.CLIENT, Verdict.CONTENT_POLICY})
+# Says nothing about the deployment's health.
+UNCOOLED = STOPPING | {Verdict.CONTEXT_LENGTH}
+
+# Seconds. Full jitter over this window keeps retries of one incident apart; a blip of a relay is over within it.
+_JITTER = 0.25
+
+
+def retry_delay(
+    judgement: Judgement, policy: Policy, *, tried: int, waited: bool, last: bool, left: float, jitter: float
+) -> float | None:
+    """Return the seconds to wait before the same deployment is tried again, or None to go on.
+
+    `tried` counts the retries made there so far, `waited` says whether a Retry-After was waited out already, `last`
+    whether no other deployment is left, `left` is the attempt's time left in seconds, `jitter` is uniform in [0, 1).
+    Only a transient failure that failed fast is retried; only a provider's own short Retry-After is waited out.
+    """
+    delay: float | None = None
+    if judgement.reset_after is not None and judgement.verdict in (Verdict.RATE_LIMITED, Verdict.TRANSIENT):
+        bound = policy.max_last_wait if last else policy.max_inline_wait
+        if not waited and judgement.reset_after <= bound:
+            delay = judgement.reset_after
+    elif judgement.fast_retry and tried < policy.retries:
+        delay = _JITTER * jitter
+    return delay if delay is not None and delay < left else None
