@@ -1,0 +1,63 @@
+"""The router's own errors, and how OpenAI's clients are told of them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["ApiError", "bad_request", "error_body", "invalid_key", "not_found", "unknown_model"]
+
+
+class ApiError(Exception):
+    """An answer that is an error. Its text is for the caller and never holds a secret.
+
+    `details` are further members of the error object, such as the attempts of an exhausted chain.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str = "invalid_request_error",  # noqa: A002 - the wire's own word
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.type = type
+        self.code = code
+        self.param = param
+        self.headers = dict(headers or {})
+        self.details = dict(details or {})
+
+
+def error_body(error: ApiError) -> bytes:
+    """Return `error` as OpenAI's error object, in JSON."""
+    fields = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    return json.dumps({"error": {**fields, **error.details}}).encode()
+
+
+def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
+    """Return the 400 for what a caller sent."""
+    return ApiError(400, message, param=param, code=code)
+
+
+def invalid_key(message: str) -> ApiError:
+    """Return the 401 for a missing or unknown key."""
+    challenge = {"www-authenticate": 'Bearer realm="vibe-router"'}
+    return ApiError(401, message, type="auth_error", code="invalid_api_key", headers=challenge)
+
+
+def not_found(message: str) -> ApiError:
+    """Return the 404 for a path that nothing answers."""
+    return ApiError(404, message, code="not_found")
+
+
+def unknown_model(model: str, known: list[str]) -> ApiError:
+    """Return OpenAI's 404 for a model that does not exist, naming those that do."""
+    there_are = f"There are: {', '.join(known)}." if known else "There are none: load them with `make routes`."
+    shown = model if len(model) <= 100 else f"{model[:100]}…"
+    return ApiError(404, f"The model '{shown}' does not exist. {there_are}", code="model_not_found", param="model")

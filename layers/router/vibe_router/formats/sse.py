@@ -1,0 +1,77 @@
+"""Server-sent events, cut out of a byte stream without touching the bytes.
+
+Rules: WHATWG HTML, "Server-sent events"; LF, CRLF and CR all end a line, an empty line ends an event.
+"""
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["COMMENT", "Decoder", "Event", "EventTooLargeError", "encode"]
+
+COMMENT = b": keep-alive\n\n"
+
+# An image answered inline is the largest honest event; beyond this a provider is filling memory.
+_MAX_EVENT_BYTES = 16 * 1024 * 1024
+_BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
+_LINE = re.compile(rb"\r\n|\n|\r")
+
+
+class EventTooLargeError(ValueError):
+    """A provider sent more than 16 MiB without ending an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `raw` is every byte of it with its end; `data` is None for a comment or an empty event."""
+
+    raw: bytes
+    data: bytes | None
+    name: bytes = b""
+
+
+class Decoder:
+    """Cuts chunks of bytes, however they are split, into events."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Return the events that `chunk` completes. Raises EventTooLargeError."""
+        buffer = self._buffer + chunk if self._buffer else chunk
+        events: list[Event] = []
+        start = 0
+        for boundary in _BOUNDARY.finditer(buffer):
+            end = boundary.end()
+            events.append(_event(buffer[start:end]))
+            start = end
+        self._buffer = buffer[start:]
+        if len(self._buffer) > _MAX_EVENT_BYTES:
+            raise EventTooLargeError
+        return events
+
+    def flush(self) -> list[Event]:
+        """Return the last event where the stream ended without the empty line that ends it."""
+        rest, self._buffer = self._buffer, b""
+        return [_event(rest.rstrip(b"\r\n") + b"\n\n")] if rest.strip() else []
+
+
+def encode(data: bytes, name: bytes = b"") -> bytes:
+    """Return `data` (one line) as an event."""
+    return b"event: " + name + b"\ndata: " + data + b"\n\n" if name else b"data: " + data + b"\n\n"
+
+
+def _event(raw: bytes) -> Event:
+    if raw.startswith(b"data: ") and raw.find(b"\n", 0, -2) < 0 and b"\r" not in raw:  # what all but a few look like
+        return Event(raw, raw[6:-2])
+    data: list[bytes] = []
+    name = b""
+    for line in _LINE.split(raw):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value
+    return Event(raw, b"\n".join(data) if data else None, name)
