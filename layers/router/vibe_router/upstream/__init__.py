@@ -1,0 +1,1 @@
+"""Calling providers over HTTP: one attempt at a time, every wait bounded."""

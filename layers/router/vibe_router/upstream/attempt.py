@@ -1,0 +1,223 @@
+"""One attempt: a call to one deployment, up to its commit.
+
+Until the commit nothing has gone to the caller, so whatever goes wrong here can still fall over unseen. The commit of
+a stream is its first real content; that of a whole answer is its last byte.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from vibe_router.formats import chat, sse
+from vibe_router.formats.chat_assembly import Assembly
+from vibe_router.formats.json_body import dump
+from vibe_router.routing.deadline import Bounds
+from vibe_router.routing.models import Deployment
+from vibe_router.routing.verdict import Failure, FailureKind
+from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
+
+__all__ = ["OpenStream", "WholeAnswer", "attempt_stream", "attempt_whole"]
+
+_MAX_ERROR_BYTES = 64 * 1024
+_MAX_WHOLE_BYTES = 32 * 1024 * 1024
+_ERROR_BODY_SECONDS = 5.0  # an error's body comes with its headers; one that does not is not waited for
+
+
+@dataclass(slots=True)
+class OpenStream:
+    """A committed stream. `held` is what came up to the commit; `pending` are events read but not yet looked at."""
+
+    reply: Reply
+    reader: chat.StreamReader
+    decoder: sse.Decoder
+    held: list[chat.Piece]
+    pending: deque[sse.Event] = field(default_factory=deque)
+    ended: bool = False  # the provider's stream is over and everything of it is in `held` and `pending`
+
+    def batches(self, until: float, idle: float) -> Iterator[list[chat.Piece]]:
+        """Yield all pieces from the first held one on, those that came together as one list.
+
+        `until` (monotonic seconds) bounds it all, `idle` (seconds) the silence between two events with data. Ends with
+        the provider's stream; `reader.complete` says whether that is a whole answer. Raises AttemptFailedError when it
+        stalls, breaks or tells of an error, unless the answer was complete by then.
+        """
+        yield self.held
+        silent_at = min(until, time.monotonic() + idle)
+        while True:
+            batch: list[chat.Piece] = []
+            failure: Failure | None = None
+            while self.pending and not self.reader.done:
+                event = self.pending.popleft()
+                piece = self.reader.read(event)
+                if piece.error is not None:
+                    failure = Failure(FailureKind.IN_BODY, 200, body=piece.error, detail="an error in the stream")
+                    break
+                batch.append(piece)
+                if event.data is not None:
+                    silent_at = min(until, time.monotonic() + idle)
+            if batch:
+                yield batch
+            if failure:
+                raise AttemptFailedError(failure)
+            if self.ended or self.reader.done:
+                return
+            try:
+                self.receive(silent_at)
+            except AttemptFailedError:
+                if self.reader.complete:
+                    return
+                raise
+
+    def receive(self, until: float) -> None:
+        """Read once, by `until` (monotonic seconds), into `pending`. Raises AttemptFailedError."""
+        chunk = self.reply.read(until)
+        self.ended = not chunk
+        try:
+            self.pending.extend(self.decoder.feed(chunk) if chunk else self.decoder.flush())
+        except sse.EventTooLargeError:
+            raise _not_a_completion("an event without an end") from None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeAnswer:
+    """A whole completion: the bytes for the caller, and what they count."""
+
+    body: bytes
+    usage: chat.Usage
+
+
+def attempt_stream(
+    upstream: Upstream, deployment: Deployment, secret: str, request: chat.ChatRequest, bounds: Bounds, *, probe: bool
+) -> OpenStream:
+    """Ask for a stream and return it once it commits. Raises AttemptFailedError; ApiError for an unsendable body."""
+    reply = _post(upstream, deployment, secret, request, bounds, stream=True)
+    try:
+        if reply.headers.get("content-type", "").startswith("application/json"):
+            return _unfolded(reply, request, bounds)
+        return _until_commit(reply, request, bounds, probe=probe)
+    except BaseException:
+        reply.close()
+        raise
+
+
+def attempt_whole(
+    upstream: Upstream, deployment: Deployment, secret: str, request: chat.ChatRequest, bounds: Bounds
+) -> WholeAnswer:
+    """Ask for a whole answer and return it. Raises AttemptFailedError; ApiError for an unsendable body."""
+    with _post(upstream, deployment, secret, request, bounds, stream=False) as reply:
+        if reply.headers.get("content-type", "").startswith("text/event-stream"):
+            stream = _until_commit(reply, request, bounds, probe=False)
+            return assemble(stream, bounds.commit, deployment.policy.timeouts.idle)
+        body = _read_all(reply, bounds.commit)
+        return WholeAnswer(body, chat.usage_of(_completion(body)))
+
+
+def assemble(stream: OpenStream, until: float, idle: float) -> WholeAnswer:
+    """Read a committed stream to its end, bounded as `batches` is, and return the completion that it adds up to.
+
+    Raises AttemptFailedError when it does not end whole.
+    """
+    assembly = Assembly()
+    with stream.reply:
+        for batch in stream.batches(until, idle):
+            for piece in batch:
+                if piece.chunk is not None:
+                    assembly.add(piece.chunk)
+    if not stream.reader.complete:
+        raise _not_a_completion("the stream was truncated")
+    return WholeAnswer(dump(assembly.completion()), stream.reader.usage)
+
+
+def _post(
+    upstream: Upstream, deployment: Deployment, secret: str, request: chat.ChatRequest, bounds: Bounds, *, stream: bool
+) -> Reply:
+    """Call, and raise AttemptFailedError for any status but 200."""
+    headers = {
+        "authorization": f"Bearer {secret}",
+        "content-type": "application/json",
+        "accept": "text/event-stream" if stream else "application/json",
+        "accept-encoding": "identity",  # what is not compressed can be passed through as it comes
+        "user-agent": "vibe-router",
+    }
+    reply = upstream.post(
+        deployment.provider.base_url + chat.PATH,
+        headers,
+        request.for_provider(deployment.model, stream=stream),
+        connect=bounds.connect,
+        until=bounds.first_byte,
+    )
+    if reply.status == 200:
+        return reply
+    with reply:
+        body = _read_error(reply, min(bounds.commit, time.monotonic() + _ERROR_BODY_SECONDS))
+    raise AttemptFailedError(Failure(FailureKind.STATUS, reply.status, reply.headers, body))
+
+
+def _until_commit(reply: Reply, request: chat.ChatRequest, bounds: Bounds, *, probe: bool) -> OpenStream:
+    stream = OpenStream(reply, chat.StreamReader(request.include_usage), sse.Decoder(), [])
+    until = bounds.first_byte if probe else bounds.commit
+    while True:
+        stream.receive(until)
+        until = bounds.commit
+        while stream.pending:
+            piece = stream.reader.read(stream.pending.popleft())
+            if piece.error is not None:
+                raise AttemptFailedError(
+                    Failure(FailureKind.IN_BODY, reply.status, reply.headers, piece.error, "an error in the stream")
+                )
+            if piece.done:
+                raise _not_a_completion("a stream without content")
+            stream.held.append(piece)
+            if piece.commits:
+                return stream
+        if stream.ended:
+            raise _not_a_completion("a stream without content")
+
+
+def _unfolded(reply: Reply, request: chat.ChatRequest, bounds: Bounds) -> OpenStream:
+    """Return a whole answer to a request for a stream as the stream it should have been."""
+    answer = _completion(_read_all(reply, bounds.commit))
+    stream = OpenStream(reply, chat.StreamReader(request.include_usage), sse.Decoder(), [], ended=True)
+    for raw in chat.unfold(answer, wants_usage=True):
+        stream.pending.extend(stream.decoder.feed(raw))
+    stream.held.append(stream.reader.read(stream.pending.popleft()))
+    return stream
+
+
+def _completion(body: bytes) -> dict[str, Any]:
+    answer = chat.read_whole(body)
+    if answer is not None:
+        return answer
+    if b'"error"' in body[:_MAX_ERROR_BYTES]:
+        raise AttemptFailedError(
+            Failure(FailureKind.IN_BODY, 200, body=body[:_MAX_ERROR_BYTES], detail="an error with status 200")
+        )
+    raise _not_a_completion("a body that is no completion")
+
+
+def _read_all(reply: Reply, until: float) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := reply.read(until):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _MAX_WHOLE_BYTES:
+            raise _not_a_completion(f"more than {_MAX_WHOLE_BYTES} bytes")
+    return b"".join(chunks)
+
+
+def _read_error(reply: Reply, until: float) -> bytes:
+    """Return what can be had of an error's body: the status alone says enough when it does not come."""
+    body = b""
+    try:
+        while len(body) < _MAX_ERROR_BYTES and (chunk := reply.read(until)):
+            body += chunk
+    except AttemptFailedError:
+        pass
+    return body[:_MAX_ERROR_BYTES]
+
+
+def _not_a_completion(detail: str) -> AttemptFailedError:
+    return AttemptFailedError(Failure(FailureKind.NOT_A_COMPLETION, 200, detail=detail))
