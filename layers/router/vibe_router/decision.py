@@ -1,0 +1,136 @@
+"""What became of one request: collected on its way, told in its headers, written down after the answer."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+from vibe_router.clock import Clock
+from vibe_router.formats.chat import Usage
+from vibe_router.formats.errors import ApiError
+from vibe_router.routing.outcome import Attempt
+from vibe_router.routing.verdict import Verdict
+from vibe_router.telemetry import NAMESPACE, logger, metrics
+from vibe_router.walk import Story
+
+__all__ = ["Decision"]
+
+
+class Decision:
+    """The record behind one ROUTING DECISION line. `started` is in monotonic seconds."""
+
+    def __init__(self, request_id: str, clock: Clock) -> None:
+        self.request_id = request_id
+        self.started = clock.monotonic()
+        self.story = Story()
+        self.usage = Usage()
+        self.model: str | None = None
+        self.stream = False
+        self.malformed_chunks = 0
+        self.before_settling: list[Callable[[], None]] = []  # done first, when the caller has its answer
+        self._clock = clock
+        self._status = 200
+        self._error: str | None = None
+        self._committed_at: float | None = None
+
+    def committed(self) -> None:
+        """Note that an answer is on its way to the caller."""
+        self._committed_at = self._clock.monotonic()
+
+    def failed(self, error: ApiError) -> None:
+        """Note that the caller got an error instead of an answer."""
+        self._status, self._error = error.status, error.code or error.type
+
+    def broke_off(self, code: str) -> None:
+        """Note that the answer ended in an error after its commit."""
+        self._error = code
+
+    def headers(self) -> dict[str, str]:
+        """Return the `x-vibe-*` headers, as far as they are known."""
+        headers = {
+            "x-vibe-request-id": self.request_id,
+            "x-vibe-attempts": str(len(self.story.attempts)),
+            "x-vibe-fallbacks": str(self.story.fallbacks),
+        }
+        if self.model is not None and self.model.isascii() and self.model.isprintable() and len(self.model) <= 200:
+            headers["x-vibe-model"] = self.model
+        if self.story.served_by:
+            headers["x-vibe-deployment"] = self.story.served_by.id
+        return headers
+
+    def settle(self) -> None:
+        """Finish what was left for later, then write the log line and the metrics."""
+        answered = self._clock.monotonic()
+        for work in self.before_settling:
+            work()
+        total_ms = _ms(answered - self.started)
+        ttft_ms = _ms(self._committed_at - self.started) if self._committed_at is not None else None
+        logger.info("ROUTING DECISION", extra=self._line(ttft_ms, total_ms))
+        self._count(ttft_ms, total_ms)
+
+    def _line(self, ttft_ms: float | None, total_ms: float) -> dict[str, Any]:
+        line: dict[str, Any] = {
+            "request_id": self.request_id,
+            "selected_model": self.model,
+            "routing_mode": "manual_selection",
+            "attempts": [_told(attempt) for attempt in self.story.attempts],
+            "cooling": [each.deployment.id for each in self.story.skipped],
+            "deployment": self.story.served_by.id if self.story.served_by else None,
+            "fallbacks": self.story.fallbacks,
+            "status": self._status,
+            "error": self._error,
+            "stream": self.stream,
+            "prompt_tokens": self.usage.prompt_tokens,
+            "completion_tokens": self.usage.completion_tokens,
+            "cost": None,  # unknown until deployments have prices
+            "ttft_ms": ttft_ms,
+            "total_ms": total_ms,
+        }
+        if self.malformed_chunks:
+            line["malformed_chunks"] = self.malformed_chunks
+        return line
+
+    def _count(self, ttft_ms: float | None, total_ms: float) -> None:
+        attempts = self.story.attempts
+        metrics.add_metric("Requests", MetricUnit.Count, 1)
+        metrics.add_metric("Errors", MetricUnit.Count, int(self._status >= 500 or self._status == 429))
+        metrics.add_metric("Failovers", MetricUnit.Count, int(bool(self.story.served_by and self.story.fallbacks)))
+        metrics.add_metric("AllDeploymentsFailed", MetricUnit.Count, int(self._error == "all_deployments_failed"))
+        metrics.add_metric("Cooldowns", MetricUnit.Count, sum(1 for each in attempts if each.cooldown_until))
+        metrics.add_metric("TotalMs", MetricUnit.Milliseconds, total_ms)
+        if ttft_ms is not None:
+            metrics.add_metric("TtftMs", MetricUnit.Milliseconds, ttft_ms)
+        for name, tokens in (
+            ("PromptTokens", self.usage.prompt_tokens),
+            ("CompletionTokens", self.usage.completion_tokens),
+        ):
+            if tokens is not None:
+                metrics.add_metric(name, MetricUnit.Count, tokens)
+        metrics.flush_metrics()
+        for attempt in attempts:
+            if attempt.judgement:
+                _count_by("AttemptFailures", "verdict", attempt.verdict)
+                if attempt.judgement.verdict is Verdict.AUTH:
+                    _count_by("AuthFailures", "provider", attempt.deployment.partition("/")[0])
+
+
+def _told(attempt: Attempt) -> dict[str, Any]:
+    until = attempt.cooldown_until
+    return {
+        "deployment": attempt.deployment,
+        "verdict": attempt.verdict,
+        "status": attempt.status,
+        "ms": attempt.ms,
+        "cooldown_until": datetime.fromtimestamp(until, UTC).isoformat(timespec="milliseconds") if until else None,
+    }
+
+
+def _count_by(name: str, dimension: str, value: str) -> None:
+    with single_metric(name, MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
+        metric.add_dimension("service", "VIBE-ROUTER")
+        metric.add_dimension(dimension, value)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
