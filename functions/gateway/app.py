@@ -1,0 +1,71 @@
+"""The gateway function: every model route. A request is read, given to its route, and answered."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import health
+import listing
+import proxy_event
+from completions import chat_completions
+from environment import Environment, Settings
+from proxy_event import Request
+
+from streaming_runtime import Context, StreamingResponse
+from vibe_router.formats.errors import ApiError, not_found
+from vibe_router.telemetry import log_fault
+
+__all__ = ["handler"]
+
+Route = Callable[[Request, Context, Environment], StreamingResponse]
+
+# By path, without /v1, and method. Powertools' resolver would do this too, but importing it takes a fifth of a cold
+# start, and it answers a wrong method with 404.
+_ROUTES: Mapping[str, Mapping[str, Route]] = {
+    "/chat/completions": {"POST": chat_completions},
+    "/models": {"GET": listing.models},
+    "/health": {"GET": health.deployments},
+    "/health/liveliness": {"GET": health.liveness},
+    "/health/liveness": {"GET": health.liveness},
+    "/health/readiness": {"GET": health.readiness},
+}
+
+_environment: Environment | None = None
+
+
+def handler(event: Mapping[str, Any], context: Context) -> StreamingResponse:
+    """Answer one v1 proxy event."""
+    request = proxy_event.read(event, context.aws_request_id)
+    headers = {"x-vibe-request-id": request.id}
+    try:
+        return _route_of(request)(request, context, _opened())
+    except ApiError as error:
+        return proxy_event.error_answer(error, headers)
+    except Exception as error:  # noqa: BLE001 - the last resort: logged, and told in the caller's format
+        log_fault("handler", error)
+        fault = ApiError(500, "The router failed; its log has the reason.", type="server_error", code="internal_error")
+        return proxy_event.error_answer(fault, headers)
+
+
+def _opened() -> Environment:
+    global _environment
+    if _environment is None:
+        _environment = Environment(Settings.read())
+    return _environment
+
+
+def _route_of(request: Request) -> Route:
+    """Return what answers `request`. Raises ApiError (404, 405)."""
+    path = request.path.removeprefix("/v1") if request.path.startswith("/v1/") else request.path
+    methods = _ROUTES.get(path)
+    if methods is None and path.startswith("/models/"):
+        methods = {"GET": listing.model}
+    if methods is None:
+        raise not_found(f"Nothing answers {request.path[:200]}. The API is under /v1, such as /v1/chat/completions.")
+    if route := methods.get(request.method):
+        return route
+    allowed = ", ".join([*methods, "OPTIONS"])
+    if request.method == "OPTIONS":
+        return lambda *_: proxy_event.preflight_answer(allowed)
+    raise ApiError(
+        405, f"{request.method[:20]} is not allowed here.", code="method_not_allowed", headers={"allow": allowed}
+    )

@@ -1,0 +1,66 @@
+"""POST /chat/completions: read, admit, resolve, walk the chain, relay, settle."""
+
+import proxy_event
+from environment import Environment
+from proxy_event import Request
+
+from streaming_runtime import Context, Heartbeat, StreamingResponse
+from vibe_router.access.keys import admit
+from vibe_router.decision import Decision
+from vibe_router.formats import chat, sse
+from vibe_router.formats.errors import ApiError, unknown_model
+from vibe_router.relay import Relay
+from vibe_router.routing.deadline import Deadline
+from vibe_router.upstream.attempt import WholeAnswer
+
+__all__ = ["chat_completions"]
+
+# Proxies and clients give up on a silent connection after 30 s or more; a comment costs nothing.
+_HEARTBEAT = Heartbeat(15.0, sse.COMMENT)
+# After the answer nobody waits, but the time is billed: what a provider sends after [DONE] is a few bytes.
+_DRAIN_SECONDS = 0.25
+
+
+def chat_completions(request: Request, context: Context, environment: Environment) -> StreamingResponse:
+    """Answer a chat completion, streamed or whole."""
+    decision = Decision(request.id, environment.clock)
+    context.after_response(decision.settle)
+    try:
+        return _answer(request, context, environment, decision)
+    except ApiError as error:
+        decision.failed(error)
+        return proxy_event.error_answer(error, decision.headers())
+
+
+def _answer(request: Request, context: Context, environment: Environment, decision: Decision) -> StreamingResponse:
+    admit(request.headers, environment.secrets.get("MASTER_KEY"))
+    wanted = chat.parse(request.body)
+    decision.model, decision.stream = wanted.model, wanted.stream
+    catalogue = environment.catalogue.get()
+    model = catalogue.models.get(wanted.model)
+    if model is None:
+        raise unknown_model(wanted.model, sorted(catalogue.models))
+    total = max(deployment.policy.timeouts.total for deployment in model.chain)
+    deadline = Deadline.of(decision.started, context.get_remaining_time_in_millis() / 1000, total)
+    served = environment.walker.walk(model, wanted, deadline, decision.story)
+    decision.committed()
+    if isinstance(served.answer, WholeAnswer):
+        decision.usage = served.answer.usage
+        return proxy_event.whole_answer(served.answer.body, headers=decision.headers())
+    relay = Relay(served.answer, served.deployment, deadline.end, environment.clock)
+
+    decision.before_settling.append(lambda: _finish(relay, environment, decision))
+    return proxy_event.stream_answer(relay, decision.headers(), _HEARTBEAT)
+
+
+def _finish(relay: Relay, environment: Environment, decision: Decision) -> None:
+    """Take in how the stream ended, and leave the provider's connection ready for the next call if it ended well."""
+    reader = relay.stream.reader
+    decision.usage, decision.malformed_chunks = reader.usage, reader.malformed
+    if relay.failure:
+        decision.broke_off(relay.code)
+        environment.walker.broke_off(decision.story, relay.failure)
+    if reader.done:
+        relay.stream.reply.drain(environment.clock.monotonic() + _DRAIN_SECONDS)
+    else:
+        relay.stream.reply.close()

@@ -1,0 +1,55 @@
+"""What one Lambda environment holds for all its requests: settings, clients, caches. It serves one at a time."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vibe_router.store.routes import CatalogueCache, RoutesStore
+from vibe_router.store.secrets import Secrets, secrets_client
+
+from vibe_router.clock import Clock
+from vibe_router.store.dynamodb import dynamodb_client
+from vibe_router.store.state import StateStore
+from vibe_router.upstream.client import Upstream
+from vibe_router.walk import Walker
+
+__all__ = ["Environment", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The function's environment variables, as template.yaml sets them."""
+
+    routes_table: str
+    state_table: str
+    secret_id: str
+    provider_base_urls: Mapping[str, str]
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read them. Raises KeyError naming the one that is missing."""
+        return cls(
+            routes_table=environ["ROUTES_TABLE"],
+            state_table=environ["STATE_TABLE"],
+            secret_id=environ["SECRET_ID"],
+            provider_base_urls=json.loads(environ.get("PROVIDER_BASE_URLS") or "{}"),
+        )
+
+
+class Environment:
+    """The wiring. Nothing here connects before the first request, so that a snapshot may be taken of it."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        dynamodb = dynamodb_client()
+        routes = RoutesStore(dynamodb, settings.routes_table)
+        self.catalogue = CatalogueCache(routes.read, self.clock, base_urls=settings.provider_base_urls)
+        self.states = StateStore(dynamodb, settings.state_table, self.clock)
+        self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
+        self.upstream = Upstream()
+        self.walker = Walker(self.states, self.secrets, self.upstream, self.clock)
+
+    def close(self) -> None:
+        """Close every connection to a provider."""
+        self.upstream.close()
