@@ -8,6 +8,7 @@ RuntimeApiError          the Runtime API refused a request for good
 RuntimeApiLostError      the connection to the Runtime API broke
 """
 
+import importlib
 import json
 import os
 import traceback
@@ -24,8 +25,9 @@ __all__ = [
     "RuntimeApiLostError",
 ]
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - pathlib is slow to import
-_IMPORT_SYSTEM = "<frozen importlib"
+# Frames of the runtime and of the import system say nothing about the function.
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib is slow to import
+_NOT_THE_FUNCTIONS = (_PACKAGE + os.sep, str(importlib.__file__), "<frozen importlib")
 
 
 class FunctionError(Exception):
@@ -119,7 +121,4 @@ class ErrorReport(NamedTuple):
 
 
 def _frames(trace: TracebackType | None) -> tuple[traceback.FrameSummary, ...]:
-    frames = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_IMPORT_SYSTEM)]
-    while frames and frames[0].filename.startswith(_PACKAGE):
-        del frames[0]
-    return tuple(frames)
+    return tuple(frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_NOT_THE_FUNCTIONS))

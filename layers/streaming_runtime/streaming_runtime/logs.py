@@ -123,7 +123,10 @@ class Log(logging.Handler):
             line = {"timestamp": time.strftime(_TIME_FORMAT + "Z", time.gmtime()), "level": "ERROR", **report.fields()}
             self._sink.write(json.dumps(line, ensure_ascii=False) + "\n", _JSON_FRAMES[logging.ERROR])
             return
-        lines = [f"[ERROR] {report.error_type}: {report.message}", "Traceback (most recent call last):"]
+        # Whatever the message holds, it stays in this event and cannot pass for another line.
+        lines = f"[ERROR] {report.error_type}: {report.message}".splitlines()
+        if report.frames:
+            lines.append("Traceback (most recent call last):")
         for entry in traceback.format_list(report.frames):
             # CloudWatch strips spaces at the start of an event, and its console those of each line.
             lines += [line.replace(" ", "\u00a0", len(line) - len(line.lstrip(" "))) for line in entry.splitlines()]

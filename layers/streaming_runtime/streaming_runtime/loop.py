@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from .client import Invocation, ResponseStream, RuntimeApi
 from .context import Context, Function
-from .errors import ErrorReport, EventError, ResponseError, RuntimeApiLostError
+from .errors import ErrorReport, EventError, ResponseError, RuntimeApiError, RuntimeApiLostError
 from .heartbeat import Pulse
 from .logs import Log
 from .response import Head, StreamingResponse, payload_of
@@ -84,7 +84,7 @@ class Loop:
                 self._send_whole(invocation, Head.of_result(result), payload_of(result))
             else:
                 self._api.respond(invocation, _json(result))
-        except RuntimeApiLostError:
+        except (RuntimeApiError, RuntimeApiLostError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
             self._fail(invocation, error)
@@ -119,7 +119,7 @@ class Loop:
                         send(chunk)
                 finally:
                     self._pulse.stop()
-        except RuntimeApiLostError:
+        except (RuntimeApiError, RuntimeApiLostError):
             raise
         except Exception as error:
             if not stream.started:
