@@ -1,0 +1,93 @@
+"""DynamoDB: a client that gives up early, and items as plain Python values.
+
+Numbers are int or float and never Decimal: nothing here needs more than the 15 digits that a float keeps.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.config import Config
+
+from vibe_router.store.aws import session
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+__all__ = ["Item", "Value", "dynamodb_client", "from_item", "to_item"]
+
+Value = str | int | float | bool | None | Sequence["Value"] | Mapping[str, "Value"]
+Item = dict[str, "AttributeValueTypeDef"]
+
+
+def dynamodb_client() -> "DynamoDBClient":
+    """Return a client whose worst call takes 4 s; an ordinary one takes milliseconds.
+
+    The second attempt is for a connection that died while the environment was frozen. `legacy` retries wait at most
+    50 ms before it, where `standard` ones may wait a second.
+    """
+    bounds = Config(
+        connect_timeout=1,
+        read_timeout=2,
+        retries={"total_max_attempts": 2, "mode": "legacy"},
+        tcp_keepalive=True,
+    )
+    return cast("DynamoDBClient", session.create_client("dynamodb", config=bounds))
+
+
+def to_item(values: Mapping[str, Value]) -> Item:
+    """Return `values` as DynamoDB has them; ValueError for what it can't hold: NaN, infinity, lone surrogates."""
+    return {name: _to_attribute(value) for name, value in values.items()}
+
+
+def from_item(item: Mapping[str, "AttributeValueTypeDef"]) -> dict[str, Any]:
+    """Return what `to_item` made of plain values. Sets come back as sorted lists, binary as bytes."""
+    return {name: _from_attribute(attribute) for name, attribute in item.items()}
+
+
+def _to_attribute(value: Value) -> "AttributeValueTypeDef":
+    match value:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case str():
+            value.encode()  # raises UnicodeEncodeError, a ValueError, for a lone surrogate
+            return {"S": value}
+        case int():
+            return {"N": str(value)}
+        case float():
+            if not math.isfinite(value):
+                raise ValueError(f"DynamoDB has no number {value}")
+            return {"N": repr(value)}
+        case Mapping():
+            return {"M": to_item(value)}
+        case _:
+            return {"L": [_to_attribute(item) for item in value]}
+
+
+def _from_attribute(attribute: "AttributeValueTypeDef") -> object:
+    kind, value = cast("tuple[str, Any]", next(iter(attribute.items())))
+    match kind:
+        case "N":
+            return _number(value)
+        case "M":
+            return from_item(value)
+        case "L":
+            return [_from_attribute(item) for item in value]
+        case "NULL":
+            return None
+        case "NS":
+            return sorted(_number(number) for number in value)
+        case "SS" | "BS":
+            return sorted(value)
+        case _:  # S, B and BOOL
+            return value
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)

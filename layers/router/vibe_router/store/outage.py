@@ -1,0 +1,96 @@
+"""What to do about a service that can't be asked: pay for finding out once, not with every request.
+
+The first call that fails begins the outage, and its caller has waited for the client's bounds. From then on callers are
+answered from memory at once, while every two seconds one try is made beside them. A try that comes after a longer pause
+is made with its caller waiting again: whatever was remembered is old by then, and the outage may be long over.
+
+    ask ✗ ─ begins ── aside ✗ ── aside ✗ ── aside ✓ ─ ends ── ask ✓
+            │ caller waited ≤ 4 s           │ nobody waited
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum, auto
+from threading import Lock, Thread
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from vibe_router.clock import Clock
+
+__all__ = ["AWS_ERRORS", "Advice", "Outage", "Spawn", "aside", "named"]
+
+Spawn = Callable[[Callable[[], None]], None]
+
+AWS_ERRORS = (BotoCoreError, ClientError)
+
+_RETRY_AFTER = 2.0
+_ASK_AGAIN_AFTER = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class Advice(Enum):
+    """How to go about a call."""
+
+    ASK = auto()  # and wait for the answer
+    ASIDE = auto()  # without the caller waiting for it
+    LEAVE = auto()  # not now
+
+
+class Outage:
+    """Whether `what` (a name for the log) can be asked."""
+
+    def __init__(self, what: str, clock: Clock) -> None:
+        self._what = what
+        self._clock = clock
+        self._lock = Lock()
+        self._began: float | None = None
+        self._tried = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether the last answer was a failure."""
+        return self._began is not None
+
+    def advice(self) -> Advice:
+        """Say how to go about the next call. Whoever is told to ask has the turn: others are told to leave it."""
+        with self._lock:
+            if self._began is None:
+                return Advice.ASK
+            # A clock that was set back must not keep an outage alive: that counts as a long pause.
+            pause = self._clock.now() - self._tried
+            if 0 <= pause < _RETRY_AFTER:
+                return Advice.LEAVE
+            self._tried = self._clock.now()
+            return Advice.ASIDE if 0 <= pause < _ASK_AGAIN_AFTER else Advice.ASK
+
+    def failed(self, error: Exception) -> None:
+        """Note a failure; the first one begins the outage and is logged."""
+        with self._lock:
+            self._tried = self._clock.now()
+            if self._began is not None:
+                return
+            self._began = self._tried
+        _log.warning("%s cannot be asked (%s): going on from memory", self._what, named(error))
+
+    def answered(self) -> None:
+        """Note an answer; it ends an outage, and that is logged."""
+        with self._lock:
+            if self._began is None:
+                return
+            lasted, self._began = max(self._clock.now() - self._began, 0.0), None
+        _log.warning("%s answers again after %.0f s", self._what, lasted)
+
+
+def named(error: Exception) -> str:
+    """Name an error for the log, without the text that came with it."""
+    if isinstance(error, ClientError):
+        return error.response.get("Error", {}).get("Code", "ClientError")
+    return type(error).__name__
+
+
+def aside(work: Callable[[], None]) -> None:
+    """Do `work` in a thread of its own; a process that ends does not wait for it."""
+    with suppress(RuntimeError):  # no thread to be had: the next try will do
+        Thread(target=work, daemon=True).start()
