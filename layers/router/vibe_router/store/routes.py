@@ -1,0 +1,208 @@
+"""The RoutesTable: one row per provider and virtual model, and one for the defaults.
+
+    kind      name        attributes: what routes.yaml says of it
+    provider  ark         base_url, secret, formats …
+    model     auto-chat   description, chain …
+    defaults  defaults    timeouts, retries …
+
+A row may be edited in the table by hand, so each is checked whenever it is read: one that is not right is left out of
+what it would change, and its last good version goes on being served.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
+
+from vibe_router.clock import Clock
+from vibe_router.routing.models import Catalogue
+from vibe_router.routing.spec import (
+    DefaultsSpec,
+    Kind,
+    ModelSpec,
+    Problem,
+    ProviderSpec,
+    RoutesSpec,
+    RowSpec,
+    as_row,
+    checked_base_url,
+    parse_row,
+    resolve,
+)
+from vibe_router.store.dynamodb import Item, from_item, to_item
+from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+__all__ = ["CatalogueCache", "RoutesStore", "RoutesUnavailableError", "Row", "RowKey", "Rows", "rows_of"]
+
+RowKey = tuple[str, str]  # kind, name
+Row = Mapping[str, Any]  # plain values, without the key
+Rows = Mapping[RowKey, Row]
+
+_FRESH = 10.0  # seconds; a row edited in the table is live within this
+_TRANSACTION = 100  # items that one TransactWriteItems takes
+_KINDS: tuple[Kind, ...] = ("provider", "model", "defaults")
+_DEFAULTS: RowKey = ("defaults", "defaults")
+
+_log = logging.getLogger(__name__)
+
+
+class RoutesUnavailableError(Exception):
+    """The routes were never read, and DynamoDB can't be asked for them now."""
+
+
+class RoutesStore:
+    """Reads and writes rows. Raises botocore's errors."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def read(self) -> Rows:
+        """Read the whole table, consistently: some kilobytes."""
+        rows: dict[RowKey, Row] = {}
+        for page in self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
+            for item in page["Items"]:
+                values = from_item(item)
+                values.pop("expires_at", None)  # the table's own, for its TTL
+                rows[values.pop("kind"), values.pop("name")] = values
+        return rows
+
+    def write(self, rows: Rows, standing: Rows) -> None:
+        """Make the table, which has `standing`, have `rows`; rows of kinds that are not known here are left alone.
+
+        All at once where at most a hundred rows differ, so that no reader sees half a change. Beyond that what is put
+        comes first, providers before models, and what vanishes last: at no moment does a chain name a missing provider.
+        """
+        put = sorted((key for key, row in rows.items() if standing.get(key) != row), key=_by_kind)
+        gone = sorted((key for key in standing if key[0] in _KINDS and key not in rows), key=_by_kind, reverse=True)
+        writes: list[TransactWriteItemTypeDef] = [
+            {"Put": {"TableName": self._table, "Item": _item_of(key, rows[key])}} for key in put
+        ]
+        writes.extend({"Delete": {"TableName": self._table, "Key": _item_of(key, {})}} for key in gone)
+        for start in range(0, len(writes), _TRANSACTION):
+            self._client.transact_write_items(TransactItems=writes[start : start + _TRANSACTION])
+
+
+def rows_of(spec: RoutesSpec) -> Rows:
+    """Return the rows that say what `spec` says."""
+    rows: dict[RowKey, Row] = {("provider", name): as_row(provider) for name, provider in spec.providers.items()}
+    rows |= {("model", name): as_row(model) for name, model in spec.models.items()}
+    if defaults := as_row(spec.defaults):
+        rows[_DEFAULTS] = defaults
+    return rows
+
+
+class CatalogueCache:
+    """The catalogue, at most ten seconds old.
+
+    `read` reads the rows (`RoutesStore.read`), `base_urls` (provider → URL) replaces what they say, and `spawn` runs
+    work that nobody waits for.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Rows],
+        clock: Clock,
+        *,
+        ttl: float = _FRESH,
+        base_urls: Mapping[str, str] | None = None,
+        spawn: Spawn = aside,
+    ) -> None:
+        self._read = read
+        self._clock = clock
+        self._ttl = ttl
+        self._base_urls = {name: checked_base_url(url) for name, url in (base_urls or {}).items()}
+        self._spawn = spawn
+        self._outage = Outage("the routes table", clock)
+        self._asking = Lock()
+        self._catalogue: Catalogue | None = None
+        self._read_at = 0.0
+        self._rows: Rows = {}
+        self._specs: dict[RowKey, RowSpec] = {}  # the last good version of every row there is
+        self._told: frozenset[Problem] = frozenset()
+
+    def get(self) -> Catalogue:
+        """Return the catalogue: from memory while it is fresh or DynamoDB can't be asked, else read again.
+
+        Raises RoutesUnavailableError while there is none in memory either.
+        """
+        if not self._is_fresh():
+            active = self._outage.active
+            advice = self._outage.advice()
+            if advice is Advice.ASIDE and self._catalogue:
+                self._spawn(self._refresh)
+            elif advice is not Advice.LEAVE:
+                with self._asking:  # who waited here finds a fresh catalogue, or that there is none to be had
+                    if not self._is_fresh() and (active or not self._outage.active):
+                        self._refresh()
+        if self._catalogue is None:
+            raise RoutesUnavailableError("the routes table can't be read, and was not read before")
+        return self._catalogue
+
+    def _is_fresh(self) -> bool:
+        return self._catalogue is not None and 0 <= self._clock.now() - self._read_at < self._ttl
+
+    def _refresh(self) -> None:
+        try:
+            rows = self._read()
+        except AWS_ERRORS as error:
+            self._outage.failed(error)
+            return
+        self._outage.answered()
+        if self._catalogue is None or rows != self._rows:
+            self._catalogue = self._resolved(rows)
+            self._rows = rows
+        self._read_at = self._clock.now()
+
+    def _resolved(self, rows: Rows) -> Catalogue:
+        problems: list[Problem] = []
+        specs: dict[RowKey, RowSpec] = {}
+        for key, row in rows.items():
+            spec, found = _checked(key, row)
+            problems += found
+            if spec := spec or self._specs.get(key):
+                specs[key] = spec
+        catalogue, found = resolve(_spec_of(specs), self._base_urls)
+        problems += found
+        edited = {("model", str(problem.place[1])) for problem in found}
+        better = {key: good for key in edited if (good := self._specs.get(key)) and good != specs[key]}
+        if better:
+            specs |= better
+            catalogue, _ = resolve(_spec_of(specs), self._base_urls)
+        for problem in problems:
+            if problem not in self._told:
+                _log.warning(
+                    "a row of the routes table is wrong, so what it said before stands, if anything: %s", problem
+                )
+        self._told = frozenset(problems)
+        self._specs = specs
+        return catalogue
+
+
+def _checked(key: RowKey, row: Row) -> tuple[RowSpec | None, list[Problem]]:
+    kind, name = key
+    if kind not in _KINDS or (kind == "defaults" and key != _DEFAULTS):
+        return None, [Problem(key, f"no such row is known; `kind` is one of {', '.join(_KINDS)}")]
+    return parse_row(kind, name, row)
+
+
+def _spec_of(specs: Mapping[RowKey, RowSpec]) -> RoutesSpec:
+    defaults = specs.get(_DEFAULTS)
+    return RoutesSpec(
+        providers={name: spec for (_, name), spec in specs.items() if isinstance(spec, ProviderSpec)},
+        defaults=defaults if isinstance(defaults, DefaultsSpec) else DefaultsSpec(),
+        models={name: spec for (_, name), spec in specs.items() if isinstance(spec, ModelSpec)},
+    )
+
+
+def _by_kind(key: RowKey) -> tuple[int, str]:
+    return _KINDS.index(cast("Kind", key[0])), key[1]
+
+
+def _item_of(key: RowKey, row: Row) -> Item:
+    kind, name = key
+    return to_item({**row, "kind": kind, "name": name})
