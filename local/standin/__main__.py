@@ -1,0 +1,86 @@
+"""`python -m local.standin`: serve the stand-ins until standard input closes (when it is a pipe) or a signal comes.
+
+Prints one line of JSON once it listens: the port, each provider's base URL, and the control's URL.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import stat
+import sys
+
+from local.standin.server import MODELS, Server, Service
+
+__all__ = ["main"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.standin", description="Stand-in providers on loopback.")
+    parser.add_argument(
+        "--providers", default=",".join(MODELS), help="comma-separated names to announce; any name is served"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument(
+        "--pace", type=float, default=1.2, metavar="SECONDS", help="how long an answer takes; 0 for as fast as it can"
+    )
+    parser.add_argument("--key", help="the only key to let in; any key when not given")
+    return parser
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = Server(Service(pace=max(0.0, options.pace), key=options.key))
+    port = await server.start(options.host, options.port)
+    root = f"http://{options.host}:{port}"
+    names = [name.strip() for name in options.providers.split(",") if name.strip()]
+    told = {
+        "port": port,
+        "providers": {name: f"{root}/{name}/v1" for name in names},
+        "control": f"{root}/_control",
+    }
+    print(json.dumps(told), flush=True)
+    watched = _watch_stdin(loop, stop)
+    await stop.wait()
+    if watched is not None:
+        loop.remove_reader(watched)
+    await server.close()
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> int | None:
+    """Stop when the pipe on standard input closes, so that no stand-in outlives the program that started it."""
+    try:
+        number = sys.stdin.fileno()
+        mode = os.fstat(number).st_mode
+    except (AttributeError, OSError, ValueError):  # no standard input, or one that is not a file
+        return None
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return None
+
+    def readable() -> None:
+        if not os.read(number, 4096):
+            loop.remove_reader(number)
+            stop.set()
+
+    loop.add_reader(number, readable)
+    return number
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        asyncio.run(_serve(options))
+    except OSError as failure:
+        print(f"standin: cannot listen on {options.host}:{options.port}: {failure.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

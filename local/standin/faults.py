@@ -1,0 +1,698 @@
+"""Every way in which a stand-in can be told to fail.
+
+A fault is a function of the exchange: it returns the steps that go onto the connection instead of the healthy answer.
+Its name is the function's name, its meaning the docstring's first line, and its options the keyword parameters with
+their defaults; `GET /_control/faults` is made from these. Beside the functions here, any HTTP status is a fault
+(`503`, with the options of `status`), and so is every case of `dialects.py` (`rate_limit`, `no_channel`,
+`ark:set_limit`).
+
+Faults of a stream, asked for in a request that is not streamed, do what comes nearest to a whole answer.
+"""
+
+import functools
+import inspect
+import json
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args, get_origin
+
+from local.standin import wire
+from local.standin.dialects import ALIASES, CASES, Case, Rendered, dialect_of, find_case, plain_error
+from local.standin.formats import Event
+from local.standin.replies import EVENT_STREAM, FOREVER, JSON, Exchange, open_stream, paced, streamed, whole
+from local.standin.steps import Close, Pause, Reset, Send, Step
+
+__all__ = ["FAULTS", "BadFault", "Fault", "describe", "find_fault", "play"]
+
+
+class BadFault(ValueError):  # noqa: N818 - a mistake in what was asked for, told to the person who asked
+    """No fault of this name, or an option that it does not take; the message says what there is."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of failure: `make(exchange, **options)` returns its steps.
+
+    `options` are the defaults; `choices` the values there are, for options that have few.
+    """
+
+    name: str
+    meaning: str
+    options: Mapping[str, Any]
+    choices: Mapping[str, tuple[str, ...]]
+    make: Callable[..., Iterable[Step]]
+
+
+FAULTS: dict[str, Fault] = {}
+
+By: TypeAlias = Literal["fin", "rst"]
+ByEnd: TypeAlias = Literal["end", "fin", "rst"]
+Shape: TypeAlias = Literal["data", "event", "string", "bare"]
+
+
+def _fault(make: Callable[..., Iterable[Step]]) -> Callable[..., Iterable[Step]]:
+    """Enter a function into `FAULTS`."""
+    FAULTS[make.__name__] = _described(make.__name__, make)
+    return make
+
+
+def _described(
+    name: str, make: Callable[..., Iterable[Step]], meaning: str = "", fixed: Mapping[str, object] | None = None
+) -> Fault:
+    """Return the fault that a function makes; options that are fixed are no options any more."""
+    fixed = fixed or {}
+    parameters = [p for p in list(inspect.signature(make).parameters.values())[1:] if p.name not in fixed]
+    return Fault(
+        name,
+        meaning or (make.__doc__ or "").splitlines()[0].rstrip("."),
+        {p.name: p.default for p in parameters},
+        {p.name: get_args(p.annotation) for p in parameters if get_origin(p.annotation) is Literal},
+        functools.partial(make, **fixed),
+    )
+
+
+def _end(by: str) -> Step:
+    return Reset() if by == "rst" else Close()
+
+
+def _upto(exchange: Exchange, contents: int) -> list[Event]:
+    """Return the healthy stream up to and with so many content events (all of them when there are fewer)."""
+    taken: list[Event] = []
+    for event in exchange.events():
+        if (event.kind == "content" and contents <= 0) or event.kind not in ("opening", "content"):
+            break
+        contents -= event.kind == "content"
+        taken.append(event)
+    return taken
+
+
+def _begin(exchange: Exchange, contents: int) -> Iterator[Step]:
+    """Send the head of a stream and its events up to so many with content, with no end."""
+    yield open_stream()
+    for item in paced(_upto(exchange, contents), exchange.pace):
+        yield Send(wire.chunk(item.data)) if isinstance(item, Event) else item
+
+
+def _half_body(exchange: Exchange) -> Send:
+    """Return the head and the first half of the answer that is not streamed."""
+    body = exchange.answer.whole()
+    head = wire.head(200, [("content-type", JSON), ("content-length", str(len(body)))])
+    return Send(head + body[: len(body) // 2])
+
+
+def _bare_head(exchange: Exchange) -> Send:
+    """Return the head alone, of a stream or of a body that never comes."""
+    if exchange.stream:
+        return open_stream()
+    return Send(wire.head(200, [("content-type", JSON), ("content-length", "512")]))
+
+
+# --- before any byte --------------------------------------------------------------------------------------------------
+
+
+@_fault
+def refuse(_: Exchange) -> Iterable[Step]:
+    """Reset the connection as soon as the request's head is read (a shared port cannot refuse to connect)."""
+    yield Reset()
+
+
+@_fault
+def reset(_: Exchange) -> Iterable[Step]:
+    """Reset the connection before any byte of an answer."""
+    yield Reset()
+
+
+@_fault
+def disconnect(_: Exchange) -> Iterable[Step]:
+    """Close the connection in order before any byte of an answer, as when a kept-alive one has gone stale."""
+    yield Close()
+
+
+@_fault
+def silence(_: Exchange) -> Iterable[Step]:
+    """Take the request and never send a byte."""
+    yield FOREVER
+
+
+@_fault
+def slow(exchange: Exchange, *, seconds: float = 2.0) -> Iterable[Step]:
+    """Send the first byte late, and then a healthy answer."""
+    yield Pause(seconds)
+    yield from exchange.healthy()
+
+
+@_fault
+def garbage(_: Exchange) -> Iterable[Step]:
+    """Send bytes that are not HTTP."""
+    yield Send(b"\x16\x03\x01\x02\x00\x01 this is no HTTP\r\n\r\n")
+    yield Close()
+
+
+# --- the head ---------------------------------------------------------------------------------------------------------
+
+
+@_fault
+def silent_headers(exchange: Exchange) -> Iterable[Step]:
+    """Send a 200's headers, and then nothing ever."""
+    yield _bare_head(exchange)
+    yield FOREVER
+
+
+@_fault
+def header_drip(exchange: Exchange, *, interval: float = 0.05) -> Iterable[Step]:
+    """Send the headers one byte at a time, with `interval` seconds between, and then a healthy answer."""
+    steps = iter(exchange.healthy())
+    for step in steps:
+        if isinstance(step, Send):
+            head, separator, rest = step.data.partition(b"\r\n\r\n")
+            for byte in head + separator:
+                yield Send(bytes([byte]))
+                yield Pause(interval)
+            if rest:
+                yield Send(rest)
+            break
+        yield step
+    yield from steps
+
+
+@_fault
+def cut_headers(exchange: Exchange, *, by: By = "fin") -> Iterable[Step]:
+    """End the connection in the middle of the headers, `by` fin or rst."""
+    yield Send(_bare_head(exchange).data[:40])
+    yield _end(by)
+
+
+@_fault
+def redirect(_: Exchange, *, status: int = 307, to: str = "http://127.0.0.1:9/elsewhere") -> Iterable[Step]:
+    """Redirect to somewhere else."""
+    yield from whole(Rendered(status, {"location": to, "content-type": "text/html"}, b"<a href>Moved</a>"))
+
+
+@_fault
+def wrong_type(exchange: Exchange, *, content_type: str = "text/plain") -> Iterable[Step]:
+    """Send a healthy answer under a wrong content type."""
+    if exchange.stream:
+        return streamed(paced(exchange.events(), exchange.pace), {"content-type": content_type})
+    return whole(Rendered(200, {"content-type": content_type}, exchange.answer.whole()))
+
+
+@_fault
+def gzip(exchange: Exchange) -> Iterable[Step]:
+    """Send a healthy answer, compressed though nobody asked for it."""
+    packer = zlib.compressobj(wbits=31)
+    if not exchange.stream:
+        body = packer.compress(exchange.answer.whole()) + packer.flush()
+        yield from whole(Rendered(200, {"content-type": JSON, "content-encoding": "gzip"}, body))
+        return
+    yield open_stream({"content-encoding": "gzip"})
+    for item in paced(exchange.events(), exchange.pace):
+        if isinstance(item, Event):
+            yield Send(wire.chunk(packer.compress(item.data) + packer.flush(zlib.Z_SYNC_FLUSH)))
+        else:
+            yield item
+    yield Send(wire.chunk(packer.flush()) + wire.LAST_CHUNK)
+
+
+# --- a 200 that is no answer ------------------------------------------------------------------------------------------
+
+
+@_fault
+def empty(_: Exchange, *, status: int = 429) -> Iterable[Step]:
+    """Send a status with an empty body."""
+    return whole(Rendered(status, {}, b""))
+
+
+@_fault
+def error_in_200(exchange: Exchange, *, case: str = "server_error") -> Iterable[Step]:
+    """Send a 200 with an error object as the whole body."""
+    error = _case(exchange, case).error(exchange.facts)
+    return whole(Rendered(200, {"content-type": JSON}, json.dumps({"error": error}).encode()))
+
+
+@_fault
+def html(_: Exchange) -> Iterable[Step]:
+    """Send a 200 with an HTML page."""
+    page = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Sign in</h1></body></html>"
+    return whole(Rendered(200, {"content-type": "text/html; charset=utf-8"}, page))
+
+
+@_fault
+def empty_body(exchange: Exchange) -> Iterable[Step]:
+    """Send a 200 with an empty body."""
+    return streamed([]) if exchange.stream else whole(Rendered(200, {"content-type": JSON}, b""))
+
+
+@_fault
+def only_done(_: Exchange) -> Iterable[Step]:
+    """Send a 200 with a stream of nothing but `[DONE]`."""
+    return streamed([Event("done", b"data: [DONE]\n\n")])
+
+
+@_fault
+def no_choices(exchange: Exchange) -> Iterable[Step]:
+    """Send a 200 with an object that has the right name and no choices."""
+    hollow = {"id": "chatcmpl-0", "created": int(exchange.facts.now), "model": exchange.model}
+    if exchange.stream:
+        chunk = json.dumps({**hollow, "object": "chat.completion.chunk", "choices": []})
+        return streamed([Event("opening", f"data: {chunk}\n\n".encode()), Event("done", b"data: [DONE]\n\n")])
+    body = json.dumps({**hollow, "object": "chat.completion"}).encode()
+    return whole(Rendered(200, {"content-type": JSON}, body))
+
+
+@_fault
+def whole_for_stream(exchange: Exchange) -> Iterable[Step]:
+    """Answer in one JSON body, though a stream was asked for."""
+    return exchange.healthy(stream=False)
+
+
+@_fault
+def stream_for_whole(exchange: Exchange) -> Iterable[Step]:
+    """Answer with a stream, though none was asked for."""
+    return exchange.healthy(stream=True)
+
+
+# --- a stream that fails before content -------------------------------------------------------------------------------
+
+
+@_fault
+def silent_role(exchange: Exchange) -> Iterable[Step]:
+    """Send the chunk with the role, and then nothing ever."""
+    if not exchange.stream:
+        yield from silent_headers(exchange)
+        return
+    yield from _begin(exchange, 0)
+    yield FOREVER
+
+
+@_fault
+def cut_after_headers(exchange: Exchange, *, by: By = "fin") -> Iterable[Step]:
+    """End the connection after the headers, `by` fin or rst."""
+    yield _bare_head(exchange)
+    yield _end(by)
+
+
+@_fault
+def cut_after_role(exchange: Exchange, *, by: By = "fin") -> Iterable[Step]:
+    """End the connection after the chunk with the role, `by` fin or rst."""
+    if exchange.stream:
+        yield from _begin(exchange, 0)
+    else:
+        yield _bare_head(exchange)
+    yield _end(by)
+
+
+@_fault
+def stream_error(
+    exchange: Exchange, *, case: str = "server_error", after: int = 0, shape: Shape = "data", opening: bool = True
+) -> Iterable[Step]:
+    """Send an error event inside a 200 stream, `after` so many content events; not streamed: the error's own status.
+
+    `case` is any case of the provider's dialect or the common one. `shape` is `data` (`data: {"error": {…}}`), `event`
+    (an `event: error` line before it), `string` (the error is a text) or `bare` (the error object without an envelope).
+    `opening` says whether the role's chunk comes before it.
+    """
+    found = _case(exchange, case)
+    if not exchange.stream:
+        yield from exchange.refusal(found)
+        return
+    error = found.error(exchange.facts)
+    match shape:
+        case "string":
+            told = exchange.format.error_event(error.get("message", found.meaning))
+        case "bare":
+            told = b"data: " + json.dumps(error).encode() + b"\n\n"
+        case "event":
+            told = b"event: error\n" + exchange.format.error_event(error)
+        case _:
+            told = exchange.format.error_event(error)
+    yield from _begin(exchange, after) if opening or after else [open_stream()]
+    yield Send(wire.chunk(told))
+    yield Send(wire.LAST_CHUNK)
+
+
+@_fault
+def stream_overloaded(exchange: Exchange) -> Iterable[Step]:
+    """Send `server_is_overloaded` inside a 200 stream, before any content."""
+    return stream_error(exchange, case="common:overloaded")
+
+
+@_fault
+def stream_rate_limit(exchange: Exchange) -> Iterable[Step]:
+    """Send a rate limit inside a 200 stream, before any content."""
+    return stream_error(exchange, case="rate_limit")
+
+
+@_fault
+def stream_context_length(exchange: Exchange) -> Iterable[Step]:
+    """Send `context_length_exceeded` inside a 200 stream, before any content."""
+    return stream_error(exchange, case="context_length")
+
+
+@_fault
+def stream_error_late(exchange: Exchange, *, after: int = 3) -> Iterable[Step]:
+    """Send an error event inside a 200 stream, after some content."""
+    return stream_error(exchange, case="server_error", after=after)
+
+
+# --- a stream that fails after content --------------------------------------------------------------------------------
+
+
+@_fault
+def cut(exchange: Exchange, *, after: int = 3, by: By = "fin") -> Iterable[Step]:
+    """End the connection in the middle of the content, `by` fin or rst."""
+    if exchange.stream:
+        yield from _begin(exchange, after)
+    else:
+        yield _half_body(exchange)
+    yield _end(by)
+
+
+@_fault
+def cut_in_chunk(exchange: Exchange, *, after: int = 3, by: By = "fin") -> Iterable[Step]:
+    """End the connection inside an HTTP chunk."""
+    if exchange.stream:
+        *before, last = _upto(exchange, after + 1)
+        yield open_stream()
+        for event in before:
+            yield Send(wire.chunk(event.data))
+        yield Send(wire.chunk(last.data)[: -len(last.data) // 2])
+    else:
+        yield _half_body(exchange)
+    yield _end(by)
+
+
+@_fault
+def cut_in_event(exchange: Exchange, *, after: int = 3, by: ByEnd = "end") -> Iterable[Step]:
+    """End the stream in the middle of an event: `by` a proper end of the body, by fin or by rst."""
+    if exchange.stream:
+        *before, last = _upto(exchange, after + 1)
+        yield open_stream()
+        for event in before:
+            yield Send(wire.chunk(event.data))
+        yield Send(wire.chunk(last.data[: len(last.data) // 2]))
+        yield Send(wire.LAST_CHUNK) if by == "end" else _end(by)
+        return
+    body = exchange.answer.whole()
+    yield from whole(Rendered(200, {"content-type": JSON}, body[: len(body) // 2]))
+
+
+@_fault
+def short_body(exchange: Exchange) -> Iterable[Step]:
+    """Send a body shorter than its Content-Length, streamed or not."""
+    kind = EVENT_STREAM if exchange.stream else JSON
+    body = b"".join(event.data for event in exchange.events()) if exchange.stream else exchange.answer.whole()
+    head = wire.head(200, [("content-type", kind), ("content-length", str(len(body)))])
+    yield Send(head + body[: len(body) * 2 // 3])
+    yield Close()
+
+
+@_fault
+def stall(exchange: Exchange, *, after: int = 3, comments: float = 0.0) -> Iterable[Step]:
+    """Fall silent in the middle of the content; with `comments`, a comment line comes every so many seconds."""
+    if exchange.stream:
+        yield from _begin(exchange, after)
+    else:
+        yield _half_body(exchange)
+    while exchange.stream and comments > 0:
+        yield Pause(comments)
+        yield Send(wire.chunk(b": PING\n\n"))
+    yield FOREVER
+
+
+@_fault
+def no_done(exchange: Exchange) -> Iterable[Step]:
+    """Stream with a finish reason and without `[DONE]`."""
+    return _filtered(exchange, "done")
+
+
+@_fault
+def no_finish(exchange: Exchange) -> Iterable[Step]:
+    """Stream with `[DONE]` and without a finish reason."""
+    return _filtered(exchange, "finish")
+
+
+@_fault
+def truncated(exchange: Exchange, *, after: int = 3) -> Iterable[Step]:
+    """End the stream in order after some content, with neither a finish reason nor `[DONE]`."""
+    if not exchange.stream:
+        yield from cut_in_event(exchange)
+        return
+    yield from _begin(exchange, after)
+    yield Send(wire.LAST_CHUNK)
+
+
+@_fault
+def malformed(exchange: Exchange, *, after: int = 3) -> Iterable[Step]:
+    """Break the JSON of an event in the middle of the content; not streamed: of the body."""
+    if not exchange.stream:
+        body = exchange.answer.whole()
+        return whole(Rendered(200, {"content-type": JSON}, body[:-2] + b",,"))
+    events = list(exchange.events())
+    at = min(len(_upto(exchange, after)), len(events))
+    events.insert(at, Event("content", b'data: {"id": "chatcmpl-0", "choices": [{"delta": {"cont\n\n'))
+    return streamed(paced(events, exchange.pace))
+
+
+# --- streams that are odd and whole -----------------------------------------------------------------------------------
+
+
+def _filtered(exchange: Exchange, kind: str) -> Iterable[Step]:
+    if not exchange.stream:
+        return exchange.healthy()
+    return streamed(paced([event for event in exchange.events() if event.kind != kind], exchange.pace))
+
+
+def _rewritten(exchange: Exchange, rewrite: Callable[[bytes], bytes]) -> Iterable[Step]:
+    if not exchange.stream:
+        return exchange.healthy()
+    events = [Event(event.kind, rewrite(event.data)) for event in exchange.events()]
+    return streamed(paced(events, exchange.pace))
+
+
+@_fault
+def comments(exchange: Exchange, *, text: str = ": PING") -> Iterable[Step]:
+    """Send a comment line before every event."""
+    line = text.encode() + b"\n\n"
+    return _rewritten(exchange, lambda data: line + data)
+
+
+@_fault
+def crlf(exchange: Exchange) -> Iterable[Step]:
+    """End lines in CR LF."""
+    return _rewritten(exchange, lambda data: data.replace(b"\n", b"\r\n"))
+
+
+@_fault
+def no_space(exchange: Exchange) -> Iterable[Step]:
+    """Leave no space after `data:`."""
+    return _rewritten(exchange, lambda data: data.replace(b"data: ", b"data:", 1))
+
+
+@_fault
+def named_events(exchange: Exchange) -> Iterable[Step]:
+    """Send an `event:`, an `id:` and a `retry:` line with every event."""
+    return _rewritten(exchange, lambda data: b"event: message\nid: 7\nretry: 3000\n" + data)
+
+
+@_fault
+def split(exchange: Exchange, *, size: int = 1) -> Iterable[Step]:
+    """Cut events into chunks of so many bytes, each written by itself."""
+    size = max(1, size)
+    if not exchange.stream:
+        yield from drip(exchange, size=size, interval=0.0)
+        return
+    body = b"".join(event.data for event in exchange.events())
+    yield open_stream()
+    for start in range(0, len(body), size):
+        yield Send(wire.chunk(body[start : start + size]))
+    yield Send(wire.LAST_CHUNK)
+
+
+@_fault
+def drip(exchange: Exchange, *, size: int = 16, interval: float = 0.01) -> Iterable[Step]:
+    """Send the whole answer, head and all, so many bytes at a time with `interval` seconds between."""
+    size = max(1, size)
+    sent = b"".join(step.data for step in exchange.healthy() if isinstance(step, Send))
+    for start in range(0, len(sent), size):
+        yield Send(sent[start : start + size])
+        if interval > 0:
+            yield Pause(interval)
+
+
+@_fault
+def together(exchange: Exchange, *, events: int = 0) -> Iterable[Step]:
+    """Send several events in one write (all of them when `events` is 0)."""
+    if not exchange.stream:
+        yield from exchange.healthy()
+        return
+    data = [event.data for event in exchange.events()]
+    size = events if events > 0 else len(data)
+    yield open_stream()
+    for start in range(0, len(data), size):
+        yield Send(wire.chunk(b"".join(data[start : start + size])))
+    yield Send(wire.LAST_CHUNK)
+
+
+@_fault
+def slow_stream(exchange: Exchange, *, seconds: float = 0.2) -> Iterable[Step]:
+    """Stream with so many seconds between two events."""
+    if not exchange.stream:
+        yield from slow(exchange, seconds=seconds)
+        return
+    yield open_stream()
+    for event in exchange.events():
+        yield Send(wire.chunk(event.data))
+        yield Pause(seconds)
+    yield Send(wire.LAST_CHUNK)
+
+
+@_fault
+def no_usage(exchange: Exchange) -> Iterable[Step]:
+    """Send a healthy answer without the token counts."""
+    if not exchange.stream:
+        body = json.loads(exchange.answer.whole())
+        body.pop("usage", None)
+        return whole(Rendered(200, {"content-type": JSON}, json.dumps(body).encode()))
+    return streamed(paced(exchange.format.reshaped(exchange.events(), "none"), exchange.pace))
+
+
+@_fault
+def usage_everywhere(exchange: Exchange) -> Iterable[Step]:
+    """Stream with the token counts so far on every chunk."""
+    if not exchange.stream:
+        return exchange.healthy()
+    return streamed(paced(exchange.format.reshaped(exchange.events(), "everywhere"), exchange.pace))
+
+
+@_fault
+def huge_event(exchange: Exchange, *, size: int = 1_000_000) -> Iterable[Step]:
+    """Stream with one event of so many bytes, in a field that nobody reads."""
+    if not exchange.stream:
+        yield from exchange.healthy()
+        return
+    padding = b'"padding":"' + b"x" * size + b'",'
+    events = list(exchange.events())
+    at = next((index for index, event in enumerate(events) if event.kind == "content"), 0)
+    events[at] = Event(events[at].kind, events[at].data.replace(b"{", b"{" + padding, 1))
+    yield from streamed(paced(events, exchange.pace))
+
+
+# --- statuses and dialects --------------------------------------------------------------------------------------------
+
+# What a provider says with a status when nothing else is asked for; elsewhere its plain error shape.
+_OF_STATUS = {401: "bad_key", 403: "forbidden", 404: "unknown_model", 408: "timeout", 429: "rate_limit"}
+
+
+def _status(
+    exchange: Exchange,
+    *,
+    code: int = 503,
+    body: object = None,
+    headers: Mapping[str, object] | None = None,
+    content_type: str = "",
+) -> Iterable[Step]:
+    """Answer with any HTTP status; `body` (a text or a JSON value) replaces the provider's own error."""
+    added = {str(name).lower(): str(value) for name, value in (headers or {}).items()}
+    case = find_case(exchange.provider, _OF_STATUS.get(code, ""))
+    if body is None and case is not None and case.status == code:
+        rendered = case.render(exchange.facts)
+        return whole(Rendered(code, {**rendered.headers, **added}, rendered.body))
+    if body is None:
+        body = plain_error(exchange.provider, code, f"The stand-in was told to answer {code}.", exchange.facts)
+    data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    kind = content_type or ("text/plain" if isinstance(body, str) else JSON)
+    return whole(Rendered(code, {"content-type": kind, **added}, data))
+
+
+def _dialect_case(exchange: Exchange, *, case: str = "", reset_in: int = 60) -> Iterable[Step]:
+    """Answer with a case of a dialect; `reset_in` is the number of seconds until the provider serves again."""
+    return exchange.refusal(_case(exchange, case), reset_in)
+
+
+def _case(exchange: Exchange, name: str) -> Case:
+    return _case_of(exchange.provider, name)
+
+
+def _case_of(provider: str, name: str) -> Case:
+    case = find_case(provider, name)
+    if case is None:
+        raise BadFault(f"no case {name!r}; there are: {', '.join(_case_names(provider))}")
+    return case
+
+
+def _case_names(provider: str) -> list[str]:
+    dialect = dialect_of(provider)
+    return sorted({*CASES[dialect], *ALIASES[dialect], *CASES["common"], *ALIASES["common"]})
+
+
+def find_fault(provider: str, name: str, options: Mapping[str, Any]) -> Fault:
+    """Return the fault of this name at this provider, with its options checked. Raises `BadFault`."""
+    options = dict(options)
+    if name.isascii() and name.isdigit():
+        if len(name) != 3 or not 200 <= int(name) <= 599:
+            raise BadFault(f"{name} is no HTTP status; give one from 200 to 599")
+        fault = _described(name, _status, fixed={"code": int(name)})
+    elif name in FAULTS:
+        fault = FAULTS[name]
+    elif (case := find_case(provider, name)) is not None:
+        fault = _described(name, _dialect_case, case.meaning, {"case": name})
+    else:
+        names = ", ".join([*FAULTS, *_case_names(provider)])
+        raise BadFault(f"no fault {name!r}; there are any HTTP status, and: {names}")
+    for option, value in options.items():
+        if option not in fault.options:
+            takes = ", ".join(fault.options) or "none"
+            raise BadFault(f"fault {name!r} takes no option {option!r}; it takes: {takes}")
+        choices = fault.choices.get(option)
+        if choices and value not in choices:
+            raise BadFault(f"option {option!r} of fault {name!r} is one of {', '.join(choices)}, not {value!r}")
+        if not _fits(value, fault.options[option]):
+            raise BadFault(f"option {option!r} of fault {name!r} is like {fault.options[option]!r}, not {value!r}")
+    if not isinstance(options.get("headers", {}), Mapping):
+        raise BadFault("'headers' must be an object of names and values")
+    if "case" in fault.options:
+        _case_of(provider, str(options.get("case", fault.options["case"])))
+    return fault
+
+
+def _fits(value: object, default: object) -> bool:
+    if default is None:
+        return True  # an option that may be anything
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not math.isnan(value)
+    return isinstance(value, type(default))
+
+
+def play(fault: Fault, options: Mapping[str, Any], exchange: Exchange) -> Iterable[Step]:
+    """Return the steps of a fault for one exchange."""
+    return fault.make(exchange, **options)
+
+
+def describe(provider: str | None = None) -> dict[str, dict[str, object]]:
+    """Return every fault's meaning and options by its name, with the cases of one provider's dialect or of all."""
+    told: dict[str, dict[str, object]] = {
+        "<status>": {
+            "meaning": "any HTTP status from 200 to 599, in the provider's own error shape",
+            "options": dict(_described("<status>", _status, fixed={"code": 0}).options),
+        }
+    }
+    for fault in FAULTS.values():
+        told[fault.name] = {"meaning": fault.meaning, "options": dict(fault.options)}
+        if fault.choices:
+            told[fault.name]["choices"] = fault.choices
+    for dialect, cases in CASES.items():
+        if provider is not None and dialect not in (dialect_of(provider), "common"):
+            continue
+        aliases: dict[str, list[str]] = {}
+        for alias, name in ALIASES[dialect].items():
+            aliases.setdefault(name, []).append(alias)
+        for name, case in cases.items():
+            entry: dict[str, object] = {"meaning": f"{case.status}: {case.meaning}", "options": {"reset_in": 60}}
+            if name in aliases:
+                entry["aliases"] = aliases[name]
+            told[f"{dialect}:{name}"] = entry
+    return told

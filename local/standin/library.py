@@ -1,0 +1,125 @@
+"""A stand-in inside a test: the server in a thread of its own, on a free port."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from local.standin import control
+from local.standin.server import Server, Service
+from local.standin.state import Order, Recorded
+from local.standin.steps import Step
+
+__all__ = ["Standin", "refused_url"]
+
+
+class Standin:
+    """A running stand-in; a context manager that listens on entry and has let go of every connection on exit.
+
+    `pace` is how many seconds an answer takes (0: as fast as it can); `key` the only key that is let in (None: any).
+    Safe to use from any thread.
+    """
+
+    def __init__(self, *, pace: float = 0.0, key: str | None = None, host: str = "127.0.0.1") -> None:
+        self._service = Service(pace=pace, key=key)
+        self._host = host
+        self._port = 0
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._failure: BaseException | None = None
+
+    def __enter__(self) -> "Standin":
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="standin", daemon=True)
+        self._thread.start()
+        ready.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every connection at once, stop listening, and wait for the thread. May be called twice."""
+        if self._loop is not None and self._stop is not None and self._thread is not None:
+            if self._thread.is_alive():
+                self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+            self._thread = None
+
+    def _run(self, ready: threading.Event) -> None:
+        async def serve() -> None:
+            server = Server(self._service)
+            try:
+                self._port = await server.start(self._host)
+                self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+            except OSError as failure:
+                self._failure = failure
+                return
+            finally:
+                ready.set()
+            await self._stop.wait()
+            await server.close()
+
+        asyncio.run(serve())
+
+    @property
+    def url(self) -> str:
+        """The server's root."""
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def control_url(self) -> str:
+        """Where it can be told to misbehave over HTTP."""
+        return f"{self.url}/_control"
+
+    def base_url(self, provider: str) -> str:
+        """Return a provider's base URL, which ends where `/chat/completions` begins."""
+        return f"{self.url}/{provider}/v1"
+
+    def fault(
+        self, provider: str, fault: str, *, model: str | None = None, times: int | None = None, **options: Any
+    ) -> None:
+        """Let a provider (one model of it) fail: the next `times` requests, or all until it is healed.
+
+        Counted faults come first, in the order in which they were set. Raises `BadFault` for an unknown one.
+        """
+        self._service.state.give(control.order(provider, fault, model, times, options))
+
+    def script(self, provider: str, steps: Sequence[Step], *, model: str | None = None) -> None:
+        """Answer one request with exactly these steps; asked again, the next request after it."""
+        self._service.state.give(Order(provider, model, None, {}, 1, list(steps)))
+
+    def heal(self, provider: str | None = None, model: str | None = None) -> None:
+        """Take back the faults and scripts of one provider (one model), or all."""
+        self._service.state.heal(provider, model)
+
+    def requests(self, provider: str | None = None) -> list[Recorded]:
+        """Return what has reached a provider (or any), oldest first; the last ten thousand are kept."""
+        return self._service.state.records(provider)
+
+    def forget(self) -> None:
+        """Drop what is recorded."""
+        self._service.state.forget()
+
+    def wait_for(self, count: int, provider: str | None = None, within: float = 5.0) -> list[Recorded]:
+        """Return the requests once there are so many. Raises `TimeoutError` after `within` seconds."""
+        deadline = time.monotonic() + within
+        while len(found := self.requests(provider)) < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(found)} of {count} requests reached {provider or 'the stand-in'}")
+            time.sleep(0.002)
+        return found
+
+
+@contextmanager
+def refused_url() -> Iterator[str]:
+    """Give a root URL where connecting is refused: its port is held, and nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"

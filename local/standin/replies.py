@@ -1,0 +1,103 @@
+"""From what is said to what is sent: answers and events as steps, framed as HTTP and paced."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from local.standin import wire
+from local.standin.dialects import Case, Facts, Rendered
+from local.standin.formats import Answer, Event, Format
+from local.standin.steps import Pause, Send, Step
+
+__all__ = ["EVENT_STREAM", "FOREVER", "JSON", "Exchange", "open_stream", "paced", "streamed", "whole"]
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+FOREVER = Pause(math.inf)
+
+_THINKING = 0.25  # the share of the pace that passes before the first word
+_WRITE = 16 * 1024  # what a TLS record holds
+_TICK = 0.02  # seconds; shorter pauses than this cannot be seen and cost a wake-up each
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and the healthy answer to it, from which a fault makes its own.
+
+    `pace` is how many seconds the whole answer takes.
+    """
+
+    provider: str
+    model: str
+    stream: bool
+    format: Format
+    answer: Answer
+    facts: Facts
+    pace: float
+
+    def events(self) -> Sequence[Event]:
+        """Return the healthy stream."""
+        return self.answer.events()
+
+    def healthy(self, *, stream: bool | None = None) -> Iterable[Step]:
+        """Return the healthy answer, in the form that was asked for unless `stream` says otherwise."""
+        if self.stream if stream is None else stream:
+            return streamed(paced(self.events(), self.pace))
+        return self.healthy_whole()
+
+    def healthy_whole(self) -> list[Step]:
+        """Return the healthy answer that is not streamed."""
+        steps: list[Step] = [Pause(self.pace)] if self.pace else []
+        return [*steps, *whole(Rendered(200, {"content-type": JSON}, self.answer.whole()))]
+
+    def refusal(self, case: Case, reset_in: int | None = None) -> Iterable[Step]:
+        """Return a dialect's error as an answer of its own."""
+        facts = self.facts if reset_in is None else Facts(self.model, self.facts.now, reset_in, self.facts.request_id)
+        return whole(case.render(facts))
+
+
+def whole(rendered: Rendered) -> list[Step]:
+    """Return an answer framed by its length."""
+    return [Send(wire.plain(rendered.status, rendered.headers, rendered.body))]
+
+
+def open_stream(headers: Mapping[str, str] | None = None) -> Send:
+    """Return the head of a streamed answer, whose body comes in chunks."""
+    fields = {"content-type": EVENT_STREAM, "cache-control": "no-cache", **(headers or {})}
+    return Send(wire.head(200, [*fields.items(), ("transfer-encoding", "chunked")]))
+
+
+def paced(events: Sequence[Event], pace: float) -> Iterator[Event | Pause]:
+    """Return the events with the pauses between them that make the whole last about `pace` seconds."""
+    if pace <= 0:
+        yield from events
+        return
+    words = max(1, sum(1 for event in events if event.kind == "content"))
+    gap = pace * (1 - _THINKING) / words
+    owed = pace * _THINKING
+    for event in events:
+        if event.kind == "content":
+            if owed >= _TICK:
+                yield Pause(owed)
+                owed = 0.0
+            owed += gap
+        yield event
+
+
+def streamed(items: Iterable[Event | Pause], headers: Mapping[str, str] | None = None) -> Iterator[Step]:
+    """Return a streamed answer: its head, one chunk per event, and the end of the body.
+
+    Events with no pause between them share writes of `_WRITE` bytes, as when a provider is faster than its network.
+    """
+    held = open_stream(headers).data
+    for item in items:
+        if not isinstance(item, Event):
+            yield from [Send(held)] if held else []
+            held = b""
+            yield item
+            continue
+        held += wire.chunk(item.data)
+        if len(held) >= _WRITE:
+            yield Send(held)
+            held = b""
+    yield Send(held + wire.LAST_CHUNK)

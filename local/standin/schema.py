@@ -1,0 +1,122 @@
+"""A small valid instance of a JSON Schema, for structured output and tool arguments.
+
+It covers what structured output allows (types, enum, const, objects, arrays, anyOf, $ref, lengths and bounds); of what
+it does not know (patterns, conditions) it takes no notice.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["instance"]
+
+_MAX_DEPTH = 24  # a schema may refer to itself; below this depth only what is required is filled in
+
+_FORMATS = {
+    "date": "2026-08-01",
+    "date-time": "2026-08-01T16:00:00Z",
+    "time": "16:00:00Z",
+    "duration": "PT1H",
+    "email": "someone@example.com",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "uri": "https://example.com/",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+}
+
+
+def instance(schema: object, text: str = "stand-in") -> Any:
+    """Return a value that the schema allows; strings say `text` where nothing else is asked of them."""
+    return _value(schema, schema if isinstance(schema, Mapping) else {}, text, 0)
+
+
+def _resolve(reference: str, root: Mapping[str, Any]) -> object:
+    found: object = root
+    for part in reference.removeprefix("#").split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        found = found.get(name, {}) if isinstance(found, Mapping) else {}
+    return found
+
+
+def _value(schema: object, root: Mapping[str, Any], text: str, depth: int) -> Any:
+    if not isinstance(schema, Mapping) or depth > 2 * _MAX_DEPTH:
+        return text
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    if isinstance(schema.get("$ref"), str):
+        return _value(_resolve(schema["$ref"], root), root, text, depth + 1)
+    for key in ("anyOf", "oneOf"):
+        if options := schema.get(key):
+            # Deep down the last branch is taken: in recursive schemas it is, by habit, the one that ends (null).
+            return _value(options[-1 if depth > 4 else 0], root, text, depth + 1)
+    if parts := schema.get("allOf"):
+        merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
+        for given in parts:
+            part = _resolve(given["$ref"], root) if isinstance(given, Mapping) and "$ref" in given else given
+            if isinstance(part, Mapping):
+                properties = {**merged.get("properties", {}), **part.get("properties", {})}
+                required = [*merged.get("required", []), *part.get("required", [])]
+                merged.update(part)
+                if properties:
+                    merged.update(properties=properties, required=required)
+        return _value(merged, root, text, depth + 1)
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = kind[-1 if depth > 4 else 0] if kind else None
+    if kind is None:
+        kind = "object" if "properties" in schema else "array" if "items" in schema else "string"
+    match kind:
+        case "object":
+            return _object(schema, root, text, depth)
+        case "array":
+            return _array(schema, root, text, depth)
+        case "integer" | "number":
+            return _number(schema, whole=kind == "integer")
+        case "boolean":
+            return True
+        case "null":
+            return None
+        case _:
+            return _string(schema, text)
+
+
+def _object(schema: Mapping[str, Any], root: Mapping[str, Any], text: str, depth: int) -> dict[str, Any]:
+    properties = schema.get("properties") or {}
+    required = schema.get("required") or []
+    names = required if depth > _MAX_DEPTH else [*properties, *(name for name in required if name not in properties)]
+    return {name: _value(properties.get(name, {}), root, text, depth + 1) for name in names}
+
+
+def _array(schema: Mapping[str, Any], root: Mapping[str, Any], text: str, depth: int) -> list[Any]:
+    ordered = [_value(item, root, text, depth + 1) for item in schema.get("prefixItems") or []]
+    least = int(schema.get("minItems", 0))
+    most = int(schema.get("maxItems", max(least, 1)))
+    wanted = max(least, min(1, most)) if depth <= 4 else least
+    items = schema.get("items", {})
+    return [*ordered, *(_value(items, root, text, depth + 1) for _ in range(wanted - len(ordered)))]
+
+
+def _number(schema: Mapping[str, Any], *, whole: bool) -> float:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    step = schema.get("multipleOf") or (1 if whole else None)
+    if low is None and above is not None:
+        low = above + (step or 1)
+    if high is None and below is not None:
+        high = below - (step or 1)
+    if low is not None and high is not None and low > high:  # open bounds closer than a step
+        return float(above if above is not None else low) / 2 + float(below if below is not None else high) / 2
+    value: float = low if low is not None else min(1, high) if high is not None else 1
+    if step:
+        value = -(-value // step) * step
+    return int(value) if whole else float(value)
+
+
+def _string(schema: Mapping[str, Any], text: str) -> str:
+    value = _FORMATS.get(str(schema.get("format")), text)
+    least = int(schema.get("minLength", 0))
+    if len(value) < least:
+        value = (value * (least // max(1, len(value)) + 1))[:least]
+    return value[: int(schema["maxLength"])] if "maxLength" in schema else value
