@@ -3,6 +3,7 @@
 A log line, a metric or a trace never holds a prompt, an answer or a key.
 """
 
+import logging
 import traceback
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -14,6 +15,10 @@ _SERVICE = "VIBE-ROUTER"
 
 logger = Logger(service=_SERVICE, log_record_order=["level", "message", "service", "timestamp"])
 metrics = Metrics(namespace=NAMESPACE, service=_SERVICE)
+# The package's own modules log by name; their lines come out as this logger's do.
+_package = logging.getLogger(__name__.partition(".")[0])
+_package.addHandler(logger.registered_handler)
+_package.propagate = False
 tracer = Tracer(service=_SERVICE, auto_patch=False)  # patching would put a subsegment around every table read
 
 

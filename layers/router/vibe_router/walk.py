@@ -4,7 +4,7 @@
 - `RefusedError`: the provider refused what the caller sent, and so would any other
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -28,7 +28,7 @@ __all__ = ["NoAnswerError", "RefusedError", "SecretSource", "Served", "StateKeep
 class StateKeeper(Protocol):
     """What the walk needs of the StateTable (store.state.StateStore)."""
 
-    def read(self, ids: Iterable[str], /) -> dict[str, State]:
+    def read(self, ids: Sequence[str], /) -> dict[str, State]:
         """Return what is known of each id."""
 
     def replace(self, seen: State, successor: State, /) -> State:

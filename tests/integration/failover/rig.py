@@ -1,0 +1,153 @@
+"""A chain of three layers, played over real sockets, and a walker whose clock the test holds."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.standin import Standin
+from vibe_router.clock import Clock
+from vibe_router.formats import chat, sse
+from vibe_router.formats.errors import ApiError
+from vibe_router.relay import Relay
+from vibe_router.routing.cooldown import State, unknown
+from vibe_router.routing.deadline import Deadline
+from vibe_router.routing.models import CooldownPolicy, Deployment, Policy, Provider, Timeouts, VirtualModel
+from vibe_router.upstream.attempt import WholeAnswer
+from vibe_router.upstream.client import Upstream
+from vibe_router.walk import Story, Walker
+
+LAYERS = {"cliproxyapi": "claude-sonnet-4-6", "new-api": "gpt-5", "ark": "glm-4.7"}
+L1, L2, L3 = (f"{provider}/{model}" for provider, model in LAYERS.items())
+KEY = "sk-layer-secret"
+
+# Short enough to be waited out; nothing in these tests depends on how much sooner an answer comes.
+TIMEOUTS = Timeouts(connect=2, first_byte=0.4, first_token=0.6, idle=0.4, response=0.8, probe=0.3, total=10)
+
+
+class FleetStates:
+    """The StateTable as a dictionary: the same condition on every write, shared by every walker of a test."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, State] = {}
+        self.writes: list[State] = []
+
+    def read(self, ids: Sequence[str]) -> dict[str, State]:
+        return {each: self.items.get(each, unknown(each)) for each in ids}
+
+    def replace(self, seen: State, successor: State) -> State:
+        standing = self.items.get(seen.id, unknown(seen.id))
+        if standing.version != seen.version:
+            return standing
+        self.items[seen.id] = successor
+        self.writes.append(successor)
+        return successor
+
+
+class KnownSecrets:
+    """Secrets that a test sets; `distrust` makes `fresh` count."""
+
+    def __init__(self) -> None:
+        self.current: str | None = KEY
+        self.fresh: str | None = KEY
+        self.distrusted = 0
+
+    def get(self, name: str) -> str | None:
+        return self.current
+
+    def distrust(self) -> None:
+        self.distrusted += 1
+        self.current = self.fresh
+
+
+@dataclass
+class Outcome:
+    """What a caller and the log saw of one request."""
+
+    story: Story
+    deployment: str | None = None
+    body: bytes = b""
+    error: ApiError | None = None
+    relay: Relay | None = None
+
+    @property
+    def verdicts(self) -> list[tuple[str, str]]:
+        return [(attempt.deployment, attempt.verdict) for attempt in self.story.attempts]
+
+    @property
+    def events(self) -> list[bytes]:
+        decoder = sse.Decoder()
+        return [event.data for event in decoder.feed(self.body) if event.data is not None]
+
+    @property
+    def whole(self) -> bool:
+        """Whether a client would take the stream for complete."""
+        return self.events[-1:] == [b"[DONE]"]
+
+    @property
+    def chunks(self) -> list[dict[str, Any]]:
+        return [json.loads(data) for data in self.events if data != b"[DONE]"]
+
+    @property
+    def text(self) -> str:
+        if self.relay is None:
+            return str(json.loads(self.body)["choices"][0]["message"]["content"])
+        deltas = [choice["delta"] for chunk in self.chunks for choice in chunk.get("choices", [])]
+        return "".join(delta.get("content") or "" for delta in deltas)
+
+
+@dataclass
+class Rig:
+    """Three layers, the fleet's states, and the clock."""
+
+    standin: Standin
+    states: FleetStates = field(default_factory=FleetStates)
+    secrets: KnownSecrets = field(default_factory=KnownSecrets)
+    upstream: Upstream = field(default_factory=Upstream)
+    now: float = 1_790_000_000.0
+    slept: list[float] = field(default_factory=list)
+    policy: Policy = field(default_factory=lambda: Policy(timeouts=TIMEOUTS, cooldown=CooldownPolicy(base=5, max=1800)))
+    base_urls: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.clock = Clock(now=lambda: self.now, sleep=self.slept.append, jitter=lambda: 0.5)
+        self.walker = Walker(self.states, self.secrets, self.upstream, self.clock)
+
+    def deployment(self, provider: str) -> Deployment:
+        base_url = self.base_urls.get(provider) or self.standin.base_url(provider)
+        return Deployment(Provider(provider, base_url, "KEY"), LAYERS[provider], self.policy)
+
+    def model(self, *providers: str) -> VirtualModel:
+        return VirtualModel("auto-chat", "", tuple((self.deployment(each),) for each in providers or LAYERS))
+
+    def ask(self, *, stream: bool = True, chain: Sequence[str] = (), left: float = 900, **more: object) -> Outcome:
+        """Send one request through the chain and read its answer to the end, as the gateway does."""
+        body = {"model": "auto-chat", "stream": stream, "messages": [{"role": "user", "content": "Say hello."}], **more}
+        request = chat.parse(json.dumps(body).encode())
+        outcome = Outcome(Story())
+        deadline = Deadline.of(time.monotonic(), left, self.policy.timeouts.total)
+        try:
+            served = self.walker.walk(self.model(*chain), request, deadline, outcome.story)
+        except ApiError as error:
+            outcome.error = error
+            return outcome
+        outcome.deployment = served.deployment.id
+        if isinstance(served.answer, WholeAnswer):
+            outcome.body = served.answer.body
+            return outcome
+        outcome.relay = Relay(served.answer, served.deployment, deadline.end, self.clock)
+        outcome.body = b"".join(outcome.relay)
+        if outcome.relay.failure:
+            self.walker.broke_off(outcome.story, outcome.relay.failure)
+        served.answer.reply.close()
+        return outcome
+
+    def cooldown(self, provider: str = "cliproxyapi") -> State:
+        return self.states.read([self.deployment(provider).state_id])[self.deployment(provider).state_id]
+
+    def credential(self, provider: str = "cliproxyapi") -> State:
+        return self.states.read([f"credential#{provider}"])[f"credential#{provider}"]
+
+    def calls(self, provider: str = "cliproxyapi") -> int:
+        return len(self.standin.requests(provider))

@@ -1,0 +1,261 @@
+"""Cooldowns, probes, retries and waits: who is called when, and who is left alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from local.standin import Standin
+from tests.integration.failover.rig import L1, L2, L3, Rig
+from vibe_router.routing.cooldown import Phase, cooled
+from vibe_router.routing.verdict import Judgement, Scope, Verdict
+
+
+def test_a_healed_layer_serves_again_after_one_probe(rig: Rig) -> None:
+    rig.standin.fault("cliproxyapi", "503")
+    assert rig.ask().deployment == L2
+    calls = rig.calls()
+    rig.standin.heal()
+    assert rig.ask().deployment == L2, "still cooling"
+    assert rig.calls() == calls
+    rig.now += 5.1
+    probe = rig.ask()
+    assert probe.deployment == L1
+    assert rig.calls() == calls + 1
+    assert rig.cooldown().phase(rig.now) is Phase.HEALTHY
+    assert rig.cooldown().strikes == 0
+    assert rig.ask().deployment == L1
+
+
+def test_a_failing_probe_costs_one_call_and_doubles_the_rest(rig: Rig) -> None:
+    rig.standin.fault("cliproxyapi", "503")
+    rig.ask()
+    calls = rig.calls()
+    for strikes, rest in ((2, 10), (3, 20), (4, 40)):
+        rig.now = rig.cooldown().until + 0.1
+        assert rig.ask().deployment == L2
+        calls += 1
+        assert rig.calls() == calls
+        assert rig.cooldown().strikes == strikes
+        assert rig.cooldown().until == pytest.approx(rig.now + rest)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("fault", ["silence", "silent_headers", "silent_role"])
+def test_a_probe_at_a_silent_layer_is_bounded(rig: Rig, fault: str, stream: bool) -> None:
+    """Also for a caller who wants a whole answer, which alone would be waited for much longer."""
+    rig.policy = replace(rig.policy, timeouts=replace(rig.policy.timeouts, response=60, first_byte=60))
+    rig.standin.fault("cliproxyapi", "503", times=2)
+    rig.ask(stream=stream)
+    rig.standin.fault("cliproxyapi", fault)
+    rig.now += 6
+    outcome = rig.ask(stream=stream)
+    assert outcome.verdicts == [(L1, "transient"), (L2, "ok")]
+    assert outcome.story.attempts[0].ms < 10_000
+
+
+def test_a_whole_answer_that_came_through_a_probe_is_the_same(rig: Rig) -> None:
+    plain = rig.ask(stream=False)
+    rig.standin.fault("cliproxyapi", "503", times=2)
+    assert rig.ask(stream=False).deployment == L2
+    rig.now += 6
+    probe = rig.ask(stream=False)
+    assert (probe.deployment, probe.text) == (L1, plain.text)
+    assert rig.standin.requests("cliproxyapi")[-1].body["stream"] is True
+
+
+def test_only_the_holder_of_the_lease_probes(rig: Rig) -> None:
+    """Another environment that wins the lease in between keeps this one away."""
+    rig.standin.fault("cliproxyapi", "503", times=2)
+    rig.ask()
+    rig.now += 6
+    rival = Rig(rig.standin, states=rig.states, now=rig.now)
+    seen = rig.states.read
+    stale = dict(rig.states.items)
+    rig.states.read = lambda ids: {each: stale.get(each, seen([each])[each]) for each in ids}  # type: ignore[method-assign]  # what this environment has cached
+    calls = rig.calls()
+    rig.states.replace(
+        stale[rig.cooldown().id], replace(stale[rig.cooldown().id], version=99, lease_until=rig.now + 60)
+    )
+    outcome = rig.ask()
+    assert outcome.deployment == L2
+    assert [each.deployment.id for each in outcome.story.skipped] == [L1]
+    assert rig.calls() == calls
+    rival.upstream.close()
+
+
+def test_a_retry_that_helps_leaves_no_cooldown(rig: Rig) -> None:
+    rig.standin.fault("cliproxyapi", "503", times=1)
+    outcome = rig.ask()
+    assert outcome.verdicts == [(L1, "transient"), (L1, "ok")]
+    assert outcome.story.fallbacks == 0
+    assert [state.phase(rig.now) for state in rig.states.writes] == [Phase.COOLING, Phase.HEALTHY]
+    assert rig.slept == [0.125], "full jitter"
+
+
+def test_the_cooldown_is_written_before_the_next_attempt(rig: Rig) -> None:
+    seen_by_l2: list[Phase] = []
+    rig.standin.fault("cliproxyapi", "model_cooldown")
+    post = rig.upstream.post
+
+    def watching(url: str, *args: object, **options: object) -> object:
+        if "new-api" in url:
+            seen_by_l2.append(rig.cooldown().phase(rig.now))
+        return post(url, *args, **options)  # type: ignore[arg-type]  # passed on as it came
+
+    rig.upstream.post = watching  # type: ignore[method-assign,assignment]  # looks on, and calls the real one
+    rig.ask()
+    assert seen_by_l2 == [Phase.COOLING]
+
+
+def test_a_reset_time_is_honoured_up_to_the_cap(rig: Rig) -> None:
+    rig.standin.fault("cliproxyapi", "model_cooldown", reset_in=600)
+    rig.ask()
+    assert rig.cooldown().until == pytest.approx(rig.now + 600, abs=2)
+    rig.now += 601
+    rig.standin.heal()
+    rig.standin.fault("cliproxyapi", "model_cooldown", reset_in=495_669)
+    rig.ask()
+    assert rig.cooldown().until == pytest.approx(rig.now + 1800)
+
+
+def test_a_refused_credential_rests_for_all_its_deployments_and_is_never_told(rig: Rig) -> None:
+    rig.standin.fault("new-api", "invalid_token")
+    rig.standin.fault("cliproxyapi", "503")
+    outcome = rig.ask()
+    assert outcome.deployment == L3
+    assert rig.credential("new-api").phase(rig.now) is Phase.COOLING
+    assert rig.cooldown("new-api").phase(rig.now) is Phase.HEALTHY
+    alone = rig.ask(chain=("new-api",))
+    assert alone.error is not None
+    assert alone.error.status == 502
+    assert alone.story.attempts == []
+
+
+def test_a_renewed_secret_is_tried_at_once(rig: Rig) -> None:
+    with Standin(key="sk-new") as strict:
+        rig.base_urls["cliproxyapi"] = strict.base_url("cliproxyapi")
+        rig.secrets.fresh = "sk-new"
+        outcome = rig.ask()
+    assert outcome.verdicts == [(L1, "auth"), (L1, "ok")]
+    assert rig.states.writes == []
+    assert rig.secrets.distrusted == 1
+
+
+def test_a_missing_secret_skips_the_layer_without_a_call(rig: Rig) -> None:
+    rig.secrets.current = rig.secrets.fresh = None
+    outcome = rig.ask()
+    assert outcome.error is not None
+    assert {verdict for _, verdict in outcome.verdicts} == {"misconfigured"}
+    assert rig.standin.requests() == []
+
+
+def test_a_short_retry_after_is_waited_out_where_no_other_layer_is_left(rig: Rig) -> None:
+    rig.standin.fault("ark", "429", times=1, headers={"retry-after": "3"})
+    outcome = rig.ask(chain=("ark",))
+    assert outcome.verdicts == [(L3, "rate_limited"), (L3, "ok")]
+    assert rig.slept == [3.0]
+
+
+def test_a_retry_after_is_not_waited_out_where_another_layer_is_free(rig: Rig) -> None:
+    rig.standin.fault("cliproxyapi", "429", headers={"retry-after": "1"})
+    assert rig.ask().verdicts == [(L1, "rate_limited"), (L2, "ok")]
+    assert rig.slept == []
+    rig.policy = replace(rig.policy, max_inline_wait=2)
+    rig.now += 60
+    rig.standin.heal()
+    assert rig.ask().deployment == L1
+    rig.standin.fault("cliproxyapi", "429", times=1, headers={"retry-after": "1"})
+    assert rig.ask().verdicts == [(L1, "rate_limited"), (L1, "ok")]
+    assert rig.slept == [1.0]
+
+
+def test_what_the_caller_did_wrong_stops_the_chain_with_the_providers_reason(rig: Rig) -> None:
+    body = {"error": {"message": "Unknown tool type 'x'", "type": "invalid_request_error", "param": "tools[0]"}}
+    rig.standin.fault("cliproxyapi", "400", body=body)
+    outcome = rig.ask()
+    assert outcome.error is not None
+    assert (outcome.error.status, outcome.error.param) == (400, "tools[0]")
+    assert "Unknown tool type" in outcome.error.message
+    assert rig.states.writes == []
+    assert rig.calls("new-api") == 0
+
+
+def test_a_request_too_long_for_one_layer_goes_on_without_a_cooldown(rig: Rig) -> None:
+    rig.standin.fault("cliproxyapi", "context_length_exceeded")
+    outcome = rig.ask()
+    assert outcome.verdicts == [(L1, "context_length"), (L2, "ok")]
+    assert rig.states.writes == []
+
+
+def test_a_provider_that_repeats_its_key_does_not_give_it_away(rig: Rig) -> None:
+    body = {"error": {"message": "Bad request for key sk-layer-secret", "type": "invalid_request_error"}}
+    rig.standin.fault("cliproxyapi", "400", body=body)
+    outcome = rig.ask()
+    assert outcome.error is not None
+    assert "sk-layer-secret" not in outcome.error.message
+
+
+ENDS = [
+    (("503", "503", "503"), 502, "all_deployments_failed"),
+    (("silence", "silence", "silence"), 504, "all_deployments_failed"),
+    (("silence", "503", "silence"), 502, "all_deployments_failed"),
+    (("503", "model_cooldown", "503"), 429, "all_deployments_failed"),
+    (("503", "context_length_exceeded", "429"), 400, "context_length_exceeded"),
+    (("bad_key", "invalid_token", "AuthenticationError"), 502, "all_deployments_failed"),
+]
+
+
+@pytest.mark.parametrize(("faults", "status", "code"), ENDS, ids=[", ".join(faults) for faults, _, _ in ENDS])
+def test_a_chain_that_fails_says_what_tells_the_most(
+    rig: Rig, faults: tuple[str, str, str], status: int, code: str
+) -> None:
+    for provider, fault in zip(("cliproxyapi", "new-api", "ark"), faults, strict=True):
+        rig.standin.fault(provider, "401" if fault in ("bad_key", "invalid_token", "AuthenticationError") else fault)
+    outcome = rig.ask()
+    assert outcome.error is not None
+    assert (outcome.error.status, outcome.error.code) == (status, code)
+    if code == "all_deployments_failed":
+        tried = outcome.error.details["attempts"]
+        assert {each["deployment"] for each in tried} == {L1, L2, L3}
+        assert set(tried[0]) == {"deployment", "verdict", "status"}
+    assert ("retry-after" in outcome.error.headers) is (status == 429)
+
+
+def _cool_all(rig: Rig, rests: dict[str, tuple[Verdict, float]]) -> None:
+    for provider, (verdict, rest) in rests.items():
+        judgement = Judgement(verdict, Scope.DEPLOYMENT, reset_after=rest)
+        state = rig.cooldown(provider)
+        rig.states.replace(state, cooled(state, judgement, rig.policy.cooldown, rig.now, evidence="test"))
+
+
+def test_when_all_are_cooling_the_soonest_free_is_tried_once(rig: Rig) -> None:
+    transient = Verdict.TRANSIENT
+    _cool_all(rig, {"cliproxyapi": (transient, 50), "new-api": (transient, 20), "ark": (Verdict.QUOTA, 5)})
+    assert rig.ask().verdicts == [(L2, "ok")]
+    assert rig.cooldown("new-api").phase(rig.now) is Phase.HEALTHY, "it has just answered"
+
+
+def test_a_last_try_that_fails_is_no_further_strike(rig: Rig) -> None:
+    transient = Verdict.TRANSIENT
+    _cool_all(rig, {"cliproxyapi": (transient, 50), "new-api": (transient, 20), "ark": (transient, 60)})
+    rig.standin.fault("new-api", "503")
+    outcome = rig.ask()
+    assert outcome.verdicts == [(L2, "transient")]
+    assert outcome.error is not None
+    assert outcome.error.status == 502
+    assert rig.cooldown("new-api").strikes == 1
+
+
+def test_when_all_wait_for_a_reset_none_is_called(rig: Rig) -> None:
+    _cool_all(rig, {each: (Verdict.QUOTA, rest) for each, rest in (("cliproxyapi", 90), ("new-api", 70), ("ark", 80))})
+    outcome = rig.ask()
+    assert outcome.error is not None
+    assert (outcome.error.status, outcome.error.headers["retry-after"]) == (429, "70")
+    assert rig.standin.requests() == []
+
+
+def test_a_slow_first_layer_leaves_the_others_their_time(rig: Rig) -> None:
+    rig.policy = replace(rig.policy, timeouts=replace(rig.policy.timeouts, first_byte=60, first_token=60, response=60))
+    rig.standin.fault("cliproxyapi", "silence")
+    outcome = rig.ask(left=10.9)  # 0.9 s to spend: a third for each layer
+    assert outcome.verdicts == [(L1, "transient"), (L2, "ok")]
