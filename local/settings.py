@@ -1,0 +1,88 @@
+"""Settings of `make start`, from the environment and `.env`; the environment wins."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+__all__ = ["LOCAL_MASTER_KEY", "Settings", "SettingsError", "read_environment", "read_settings"]
+
+LOCAL_MASTER_KEY = "sk-vibe-local"
+"""The key when none is set: fixed, so that clients on this machine need no new setting after a restart."""
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names it and says what would do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one `make start` runs with.
+
+    `environment` holds every variable by name, `.env` included: routes.yaml's `${VAR}` and the providers' secrets are
+    looked up there.
+    """
+
+    port: int
+    routes_file: Path
+    data_dir: Path
+    concurrency: int
+    master_key: str
+    ui_username: str
+    ui_password: str
+    environment: Mapping[str, str]
+
+    @property
+    def has_own_key(self) -> bool:
+        """Whether the master key was set, and not the fixed local one."""
+        return self.master_key != LOCAL_MASTER_KEY
+
+    def secret(self, names: frozenset[str]) -> dict[str, str]:
+        """Return the router's secret: the master key, the page's sign-in, and those of `names` that are set."""
+        found = {name: self.environment[name] for name in sorted(names) if self.environment.get(name)}
+        return found | {
+            "MASTER_KEY": self.master_key,
+            "UI_USERNAME": self.ui_username,
+            "UI_PASSWORD": self.ui_password,
+        }
+
+
+def read_environment(checkout: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables of `environ` over those of the checkout's `.env`; one that is empty is not set."""
+    # No interpolation: a key may hold "$".
+    written = dotenv_values(checkout / ".env", interpolate=False)
+    return {name: value for name, value in {**written, **environ}.items() if value}
+
+
+def read_settings(checkout: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings of the stack in `checkout`. Relative paths are taken from there.
+
+    Raises `SettingsError`.
+    """
+    environment = read_environment(checkout, environ)
+    master_key = environment.get("MASTER_KEY") or environment.get("LITELLM_MASTER_KEY") or LOCAL_MASTER_KEY
+    return Settings(
+        port=_number(environment, "PORT", default=4000, least=0, most=65535),
+        routes_file=checkout / environment.get("ROUTES_FILE", "routes.yaml"),
+        data_dir=checkout / environment.get("DATA_DIR", ".data"),
+        concurrency=_number(environment, "LOCAL_CONCURRENCY", default=16, least=1, most=1000),
+        master_key=master_key,
+        ui_username=environment.get("UI_USERNAME", "admin"),
+        ui_password=environment.get("UI_PASSWORD", master_key),
+        environment=environment,
+    )
+
+
+def _number(environment: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        raise SettingsError(f"{name} is {text!r}; it must be a whole number from {least} to {most}.")
+    return number
