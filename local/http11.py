@@ -1,0 +1,93 @@
+"""One server-side HTTP/1.1 connection on h11: for the Runtime API and the embedded AWS.
+
+Not aiohttp, because a streamed Lambda answer ends in HTTP trailers: aiohttp's C parser drops the first of them and adds
+the last to the headers of the *next* request on the connection (seen with 3.14.5). h11 hands them over.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import cast
+
+import h11
+
+__all__ = ["Connection", "Headers"]
+
+Headers = list[tuple[bytes, bytes]]
+"""Names in lower case."""
+
+
+class Connection(asyncio.Protocol):
+    """Requests of one connection, one after the other.
+
+    A subclass is told of each by `request_begun`, `body_received` and `request_ended`, and answers it with `reply`,
+    now or later; nothing of the next one is looked at before that.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._http = h11.Connection(h11.SERVER)
+        self._refused = False
+
+    def request_begun(self, method: str, target: str, headers: Headers) -> None:
+        """Take the head of a request."""
+        raise NotImplementedError
+
+    def body_received(self, data: bytes) -> None:
+        """Take a part of its body, as it comes."""
+        raise NotImplementedError
+
+    def request_ended(self, trailers: Headers) -> None:
+        """Take the end of its body."""
+        raise NotImplementedError
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; asyncio has set TCP_NODELAY."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        self._http.receive_data(data)
+        self._run()
+
+    def eof_received(self) -> bool:
+        """Close: a peer that sends no more takes no answer either."""
+        return False
+
+    def reply(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        """Answer the request whose turn it is."""
+        if self.transport.is_closing() or self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return
+        head = h11.Response(
+            status_code=status,
+            reason=HTTPStatus(status).phrase.encode(),
+            headers=[*headers, ("Content-Length", str(len(body)))],
+        )
+        parts = (self._http.send(head), self._http.send(h11.Data(data=body)), self._http.send(h11.EndOfMessage()))
+        self.transport.write(b"".join(part for part in parts if part))
+        self._run()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+                    self._http.start_next_cycle()
+                event = self._http.next_event()
+                if isinstance(event, h11.Data):
+                    self.body_received(bytes(event.data))
+                elif isinstance(event, h11.Request):
+                    target = event.target.decode("latin-1")
+                    self.request_begun(event.method.decode("ascii"), target, list(event.headers))
+                elif isinstance(event, h11.EndOfMessage):
+                    self.request_ended(list(event.headers))
+                else:  # NEED_DATA, PAUSED, ConnectionClosed
+                    break
+        except h11.RemoteProtocolError as error:
+            if not self._refused:
+                self._refused = True
+                self.reply(error.error_status_hint, [("Connection", "close")], f"{error}\n".encode())
+            self.transport.close()
+            return
+        if self._http.our_state in (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR):
+            self.transport.close()

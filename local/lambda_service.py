@@ -1,0 +1,172 @@
+"""Plays Lambda for one function: which environment gets which event, and when environments start and end."""
+
+import asyncio
+import os
+import uuid
+from collections import deque
+from collections.abc import Callable
+
+from .environment import Environment, Launch, Phase
+from .invocation import Answer, FunctionFailedError, Invocation
+
+__all__ = ["LambdaService"]
+
+IDLE_SECONDS = 300.0
+"""How long an environment that nobody needs is kept; AWS keeps them for some minutes."""
+
+SETTLE_SECONDS = 0.05
+"""How long a waiting event trusts that an environment in its work after an answer comes free, before another is
+started. That work takes milliseconds and a start half a second, of this machine's few processors."""
+
+_GRACE_SECONDS = 1.0
+"""How long environments may finish their work after an answer when the stack ends: it writes what callers are owed."""
+
+
+class LambdaService:
+    """A function's environments: started on demand up to `concurrency`, reused while warm, replaced when they end.
+
+    The most recently used environment is taken first, so that the others grow idle and end. Beyond the limit events
+    wait their turn, first come, first served. `write_log` takes whole lines of the functions' output.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        concurrency: int,
+        write_log: Callable[[bytes], None],
+        *,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self._launch = launch
+        self._concurrency = concurrency
+        self._write_log = write_log
+        self._idle_seconds = idle_seconds
+        # More at once than there are processors only makes the first of them ready later.
+        self._starts_at_once = max(2, os.cpu_count() or 1)
+        self._environments: set[Environment] = set()
+        self._idle: dict[Environment, asyncio.TimerHandle] = {}  # the most recently used last
+        self._waiting: deque[Invocation] = deque()
+        self._ready_waiters: list[asyncio.Future[None]] = []
+        self._starts: set[asyncio.Task[None]] = set()
+        self._recheck: asyncio.TimerHandle | None = None
+        self._stopping = False
+
+    @property
+    def environments(self) -> frozenset[Environment]:
+        """Those that live."""
+        return frozenset(self._environments)
+
+    def invoke(self, event: bytes, trace_id: str = "") -> Answer:
+        """Have the function handle `event`, now or when its turn comes; the answer is filled as it comes."""
+        invocation = Invocation(str(uuid.uuid4()), event, trace_id)
+        if self._stopping:
+            invocation.answer.fail(FunctionFailedError("Sandbox.Stopping", "the stack is ending"))
+        elif self._idle:
+            environment, reaping = self._idle.popitem()
+            reaping.cancel()
+            environment.give(invocation)
+        else:
+            self._waiting.append(invocation)
+            self._scale()
+        return invocation.answer
+
+    async def warm(self) -> None:
+        """Start an environment unless there is one, and wait until it is ready. Raises `FunctionFailedError`."""
+        if self._idle:
+            return
+        ready = asyncio.get_running_loop().create_future()
+        self._ready_waiters.append(ready)
+        if not self._environments:
+            self._start_one()
+        await ready
+
+    async def stop(self) -> None:
+        """End every environment; those that still work after an answer get a moment for it."""
+        self._stopping = True
+        if self._recheck is not None:
+            self._recheck.cancel()
+        stopping = FunctionFailedError("Sandbox.Stopping", "the stack is ending")
+        while self._waiting:
+            self._waiting.popleft().answer.fail(stopping)
+        for reaping in self._idle.values():
+            reaping.cancel()
+        settling = [item for item in self._environments if item.phase is Phase.SETTLING]
+        for environment in self._environments - set(settling):
+            environment.kill()
+        if settling:
+            await asyncio.wait([environment.ended for environment in settling], timeout=_GRACE_SECONDS)
+        remaining = self._environments.copy()
+        for environment in remaining:
+            environment.kill()
+        if remaining:
+            await asyncio.wait([environment.ended for environment in remaining])
+        await asyncio.gather(*self._starts, return_exceptions=True)
+
+    # --- What environments say ------------------------------------------------------------------------------------
+
+    def environment_ready(self, environment: Environment) -> None:
+        """Give it the event that has waited longest, or keep it warm."""
+        if self._stopping:
+            environment.kill()
+        elif self._waiting:
+            environment.give(self._waiting.popleft())
+            self._scale()
+        else:
+            reaping = asyncio.get_running_loop().call_later(self._idle_seconds, self._reap, environment)
+            self._idle[environment] = reaping
+        self._tell_ready(None)
+
+    def environment_unready(self, environment: Environment) -> None:
+        """Give it nothing."""
+        reaping = self._idle.pop(environment, None)
+        if reaping is not None:
+            reaping.cancel()
+
+    def environment_ended(self, environment: Environment, failure: FunctionFailedError) -> None:
+        """Start another when events wait; a start that failed is told to the one that has waited longest."""
+        self._environments.discard(environment)
+        self.environment_unready(environment)
+        if not environment.was_ready and not self._stopping:
+            self._tell_ready(failure)
+            if self._waiting:
+                # One event for each failed start: a function that cannot start must not start forever.
+                self._waiting.popleft().answer.fail(failure)
+        if not self._stopping:
+            self._scale()
+
+    def _reap(self, environment: Environment) -> None:
+        if self._idle.pop(environment, None) is not None:
+            environment.kill()
+
+    def _tell_ready(self, failure: FunctionFailedError | None) -> None:
+        waiters, self._ready_waiters = self._ready_waiters, []
+        for waiter in waiters:
+            if waiter.done():
+                continue
+            if failure is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(failure)
+
+    def _scale(self, *, trust_settling: bool = True) -> None:
+        """Start environments for the events that wait, as far as none is about to come free for them."""
+        phases = [environment.phase for environment in self._environments]
+        starting = phases.count(Phase.STARTING)
+        settling = phases.count(Phase.SETTLING) if trust_settling else 0
+        wanted = len(self._waiting) - starting - settling
+        room = min(self._concurrency - len(phases), self._starts_at_once - starting)
+        for _ in range(min(wanted, room)):
+            self._start_one()
+        if trust_settling and settling and len(self._waiting) > starting and self._recheck is None:
+            self._recheck = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        self._recheck = None
+        self._scale(trust_settling=False)
+
+    def _start_one(self) -> None:
+        environment = Environment(self._launch, self, self._write_log)
+        self._environments.add(environment)
+        task = asyncio.get_running_loop().create_task(environment.start())
+        self._starts.add(task)
+        task.add_done_callback(self._starts.discard)
