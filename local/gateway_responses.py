@@ -1,0 +1,79 @@
+"""API Gateway's own errors: the template's GatewayResponses, or AWS's defaults in OpenAI's shape. Pure.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from .template import GatewayResponse
+
+__all__ = ["OwnAnswer", "own_answer"]
+
+
+class OwnAnswer(NamedTuple):
+    """An answer that no function gave."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class _Default(NamedTuple):
+    status: int
+    error_type: str
+    code: str
+    message: str
+
+
+_DEFAULTS = {
+    "BAD_REQUEST_BODY": _Default(400, "invalid_request_error", "bad_request", "Bad Request"),
+    "INTEGRATION_FAILURE": _Default(502, "server_error", "bad_gateway", "Internal server error"),
+    "INTEGRATION_TIMEOUT": _Default(504, "server_error", "gateway_timeout", "Endpoint request timed out"),
+    "MISSING_AUTHENTICATION_TOKEN": _Default(
+        403, "invalid_request_error", "access_denied", "Missing Authentication Token"
+    ),
+    "REQUEST_TOO_LARGE": _Default(
+        413,
+        "invalid_request_error",
+        "request_too_large",
+        "Request Too Long: the limit is 10 MB for the API and 6 MB for the function behind it",
+    ),
+}
+
+_ERROR_TYPES = {
+    "BAD_REQUEST_BODY": "BadRequestException",
+    "INTEGRATION_FAILURE": "InternalServerErrorException",
+    "INTEGRATION_TIMEOUT": "InternalServerErrorException",
+    "MISSING_AUTHENTICATION_TOKEN": "MissingAuthenticationTokenException",
+    "REQUEST_TOO_LARGE": "RequestTooLargeException",
+}
+
+_VARIABLE = re.compile(r"\$context\.([A-Za-z.]+[A-Za-z])")
+
+
+def own_answer(kind: str, declared: Mapping[str, GatewayResponse], request_id: str) -> OwnAnswer:
+    """Return the answer for an error of that kind: as the template declares it, or its class, else as by default."""
+    default = _DEFAULTS[kind]
+    family = "DEFAULT_4XX" if default.status < 500 else "DEFAULT_5XX"
+    response = declared.get(kind) or declared.get(family) or GatewayResponse(0, {}, None)
+    context = {
+        "requestId": request_id,
+        "error.responseType": kind,
+        "error.message": default.message,
+        "error.messageString": json.dumps(default.message),
+    }
+    if response.body is None:
+        content = {
+            "message": f"{default.message}.",
+            "type": default.error_type,
+            "param": None,
+            "code": default.code,
+        }
+        body = json.dumps({"error": content})
+    else:
+        body = _VARIABLE.sub(lambda match: context.get(match[1], ""), response.body)
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": _ERROR_TYPES[kind], **response.headers}
+    return OwnAnswer(response.status or default.status, headers, body.encode())

@@ -1,0 +1,108 @@
+"""What a function puts before the payload of a streamed answer, and a whole proxy result: status and headers. Pure.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["DELIMITER", "MAX_PRELUDE", "Head", "MalformedAnswerError", "head_of_prelude", "result_of"]
+
+DELIMITER = bytes(8)
+MAX_PRELUDE = 16 * 1024
+"""Bytes within which the delimiter must come."""
+
+# What API Gateway says itself; a function's own goes out under another name, and the second group not at all.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+_REMAPPED = frozenset({"connection", "content-length", "date", "server", "www-authenticate"})
+_DROPPED = frozenset({"keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+
+_PRELUDE_KEYS = frozenset({"statusCode", "headers", "multiValueHeaders", "cookies"})
+
+
+class MalformedAnswerError(Exception):
+    """The function's answer is not in the format that the route's integration reads."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Status and headers of an answer, as the client is to see them."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+
+
+def head_of_prelude(prelude: bytes) -> Head:
+    """Read the JSON that comes before the delimiter. Raises `MalformedAnswerError`."""
+    content = _object(prelude)
+    unknown = sorted(content.keys() - _PRELUDE_KEYS)
+    if unknown:
+        raise MalformedAnswerError(f"the prelude holds {', '.join(unknown)}; it may hold {', '.join(_PRELUDE_KEYS)}")
+    cookies = content.get("cookies") or []
+    if not isinstance(cookies, list):
+        raise MalformedAnswerError("cookies is not a list")
+    head = _head(content)
+    return Head(head.status, (*head.headers, *(("Set-Cookie", str(cookie)) for cookie in cookies)))
+
+
+def result_of(payload: bytes) -> tuple[Head, bytes]:
+    """Read a proxy result that is not streamed: its head and its body. Raises `MalformedAnswerError`."""
+    content = _object(payload)
+    body = content.get("body")
+    if body is not None and not isinstance(body, str):
+        raise MalformedAnswerError("the body is not a string")
+    if not content.get("isBase64Encoded"):
+        return _head(content), (body or "").encode("utf-8", "replace")
+    try:
+        return _head(content), base64.b64decode(body or "", validate=True)
+    except ValueError:
+        raise MalformedAnswerError("the body is not base64 although isBase64Encoded says so") from None
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        raise MalformedAnswerError("it is not JSON") from None
+    if not isinstance(content, dict):
+        raise MalformedAnswerError("it is not a JSON object")
+    return content
+
+
+def _head(content: dict[str, Any]) -> Head:
+    status = content.get("statusCode", 200)
+    if isinstance(status, str) and status.isdecimal():
+        status = int(status)
+    if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
+        raise MalformedAnswerError(f"statusCode is {status!r}")
+    single, multiple = content.get("headers") or {}, content.get("multiValueHeaders") or {}
+    if not isinstance(single, dict) or not isinstance(multiple, dict):
+        raise MalformedAnswerError("headers is not an object")
+    # A name in both keeps the values of both.
+    pairs = [(name, value) for name, values in multiple.items() for value in _listed(values)]
+    said = set(pairs)
+    pairs += [(name, value) for name, value in single.items() if (name, value) not in said]
+    return Head(status, tuple(_sent_as(name, _text(value)) for name, value in pairs if name.lower() not in _DROPPED))
+
+
+def _listed(values: Any) -> list[Any]:
+    if not isinstance(values, list):
+        raise MalformedAnswerError("multiValueHeaders holds something else than lists")
+    return values
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int | float):
+        raise MalformedAnswerError("a header's value is not text")
+    text = str(value)
+    if "\r" in text or "\n" in text or "\0" in text:
+        raise MalformedAnswerError("a header's value holds a line end")
+    return text
+
+
+def _sent_as(name: str, value: str) -> tuple[str, str]:
+    return (f"x-amzn-Remapped-{name}" if name.lower() in _REMAPPED else name), value
