@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-__all__ = ["CatalogueCache", "RoutesStore", "RoutesUnavailableError", "Row", "RowKey", "Rows", "rows_of"]
+__all__ = ["KINDS", "CatalogueCache", "RoutesStore", "RoutesUnavailableError", "Row", "RowKey", "Rows", "rows_of"]
 
 RowKey = tuple[str, str]  # kind, name
 Row = Mapping[str, Any]  # plain values, without the key
@@ -44,7 +44,7 @@ Rows = Mapping[RowKey, Row]
 
 _FRESH = 10.0  # seconds; a row edited in the table is live within this
 _TRANSACTION = 100  # items that one TransactWriteItems takes
-_KINDS: tuple[Kind, ...] = ("provider", "model", "defaults")
+KINDS: tuple[Kind, ...] = ("provider", "model", "defaults")
 _DEFAULTS: RowKey = ("defaults", "defaults")
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class RoutesStore:
         comes first, providers before models, and what vanishes last: at no moment does a chain name a missing provider.
         """
         put = sorted((key for key, row in rows.items() if standing.get(key) != row), key=_by_kind)
-        gone = sorted((key for key in standing if key[0] in _KINDS and key not in rows), key=_by_kind, reverse=True)
+        gone = sorted((key for key in standing if key[0] in KINDS and key not in rows), key=_by_kind, reverse=True)
         writes: list[TransactWriteItemTypeDef] = [
             {"Put": {"TableName": self._table, "Item": _item_of(key, rows[key])}} for key in put
         ]
@@ -185,8 +185,8 @@ class CatalogueCache:
 
 def _checked(key: RowKey, row: Row) -> tuple[RowSpec | None, list[Problem]]:
     kind, name = key
-    if kind not in _KINDS or (kind == "defaults" and key != _DEFAULTS):
-        return None, [Problem(key, f"no such row is known; `kind` is one of {', '.join(_KINDS)}")]
+    if kind not in KINDS or (kind == "defaults" and key != _DEFAULTS):
+        return None, [Problem(key, f"no such row is known; `kind` is one of {', '.join(KINDS)}")]
     return parse_row(kind, name, row)
 
 
@@ -200,7 +200,7 @@ def _spec_of(specs: Mapping[RowKey, RowSpec]) -> RoutesSpec:
 
 
 def _by_kind(key: RowKey) -> tuple[int, str]:
-    return _KINDS.index(cast("Kind", key[0])), key[1]
+    return KINDS.index(cast("Kind", key[0])), key[1]
 
 
 def _item_of(key: RowKey, row: Row) -> Item:

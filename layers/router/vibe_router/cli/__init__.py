@@ -1,0 +1,34 @@
+"""The command line. One module per command, each with `add_to(commands)`, which sets the function that runs it.
+
+A command imports what it needs when it runs, so that `--help` is instant. Its exit status is one of
+
+    0  done, or nothing to do
+    1  refused: what was given is wrong, or the person said no
+    2  could not: usage, credentials, a table or service that can't be reached
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from vibe_router.cli import routes
+from vibe_router.cli.errors import CommandError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` names and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m vibe_router", description="Look after a Vibe Router.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    routes.add_to(commands)
+    args = parser.parse_args(argv)
+    try:
+        status: int = args.run(args)
+    except CommandError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.status
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        return 130
+    return status
