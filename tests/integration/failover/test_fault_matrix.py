@@ -26,7 +26,7 @@ FAULTS: list[tuple[str, dict[str, Any], str, int]] = [
     ("html", {}, "transient", 1),
     ("empty_body", {}, "transient", 1),
     ("model_cooldown", {}, "quota", 1),
-    ("usage_limit_reached", {}, "quota", 1),
+    ("usage_limit", {}, "quota", 1),
     ("bad_key", {}, "auth", 1),
     ("unknown_model", {}, "misconfigured", 1),
     ("no_account", {}, "misconfigured", 1),
