@@ -1,0 +1,196 @@
+"""Reading an error answer: whichever envelope it came in, what it says.
+
+The envelopes met in the field, any of them inside another:
+
+    {"error": {"message", "type", "code", "param"}}             OpenAI, New API, Ark
+    {"error": "words"}                                          CLIProxyAPI's key check
+    {"type": "error", "error": {"type", "message"}}             Anthropic
+    {"type": "error", "code", "message"}                        Responses, in a stream
+    {"type": "response.failed", "response": {"error": {…}}}     Responses, in a stream
+    {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}    Google, also as the only item of a list
+    {"object": "error", "message", "code": 400}                 vLLM
+    {"detail": "words" or {…} or [{"msg"}]}                     FastAPI, ChatGPT's backend
+    {"error": {"message": "… {\\"error\\": …}"}}                  a relay that quotes its upstream
+
+The innermost error decides, since a relay's own words around it say nothing about the cause.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Answer", "read"]
+
+_MAX_LEVELS = 6  # envelopes within envelopes; two relays in a row make four
+_MAX_MESSAGE = 4096  # characters; longer ones quote the request back
+_MAX_NAME = 200  # characters of a type, code or param
+
+_NESTING = ("error", "response", "detail", "errors")
+_TELLING = ("message", "msg", "error", "detail")
+_ENVELOPES = frozenset({"error", "response.failed"})  # values of `type` that name the envelope, not the error
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an error answer says. Absent strings are empty.
+
+    `status`: an HTTP status between 400 and 599 that the body itself gives.
+    `names`: everything that classifies the error (code, type, Google's status, reason and quota), in lower case.
+    `text`: what it tells people, in lower case, empty for HTML.
+    `is_error`: whether the body is an API's error object at all, and not some web server's page.
+    `objects`, `texts`: where hints at a reset time may stand.
+    """
+
+    status: int | None = None
+    type: str = ""
+    code: str = ""
+    param: str = ""
+    message: str = ""
+    names: frozenset[str] = frozenset()
+    text: str = ""
+    is_error: bool = False
+    objects: tuple[Mapping[str, Any], ...] = ()
+    texts: tuple[str, ...] = ()
+
+
+def read(body: bytes) -> Answer:
+    """Read an error answer's body, whatever bytes it holds. Never raises."""
+    text = body.decode("utf-8", "replace").lstrip("\ufeff").strip()
+    levels = _levels(_parsed(text))
+    if not levels:
+        return _read_unparsed(text)
+    told = [words for level in levels for key in _TELLING if (words := _words(level.get(key)))]
+    error = next((level for level in reversed(levels) if _says_something(level)), levels[-1])
+    message = next((words for key in _TELLING if (words := _words(error.get(key)))), told[-1] if told else "")
+    details = tuple(_details(error))
+    kind, code = _name(error.get("type")), _name(error.get("code"))
+    if kind in _ENVELOPES:
+        kind = ""
+    standing = _name(error.get("status"))  # Google's, such as RESOURCE_EXHAUSTED
+    names = {kind, code, standing, _name(error.get("error")), *_reasons(details), *_reasons((error,))}
+    return Answer(
+        status=next(filter(None, (_http_status(level) for level in reversed(levels))), None),
+        type=kind or ("" if standing.isdigit() else standing),
+        code=code,
+        param=_name(error.get("param")),
+        message=message,
+        names=frozenset(name.lower() for name in names if name and " " not in name),
+        text=message.lower(),
+        is_error=any(_is_error(level) for level in levels),
+        objects=(*levels, *details, *(each["metadata"] for each in details if isinstance(each.get("metadata"), dict))),
+        texts=tuple(told),
+    )
+
+
+def _read_unparsed(text: str) -> Answer:
+    if text.startswith("<"):
+        return Answer()
+    # JSON that the cut at 64 KiB broke still says what it is, but is nothing to show to a caller.
+    is_cut = text[:1] in ("{", "[")
+    words = _clean(text, _MAX_MESSAGE)
+    return Answer(
+        message="" if is_cut else words,
+        text=words.lower(),
+        is_error=is_cut and '"error"' in text,
+        texts=(words,) if words else (),
+    )
+
+
+def _parsed(text: str) -> object:
+    """Return the JSON value that `text` is or, after a label as in `data: {…}`, holds."""
+    if not text or text[0] == "<":
+        return None
+    start = text.find("{")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json.JSONDecoder().raw_decode(text, start)[0] if start >= 0 else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _levels(value: object) -> list[dict[str, Any]]:
+    """Return the objects on the way from the outermost envelope to the innermost error."""
+    levels: list[dict[str, Any]] = []
+    while len(levels) < _MAX_LEVELS:
+        if isinstance(value, list):
+            value = next((item for item in value if isinstance(item, dict)), None)
+        if not isinstance(value, dict):
+            break
+        levels.append(value)
+        value = _nested(value)
+    return levels
+
+
+def _nested(level: Mapping[str, Any]) -> object:
+    for key in _NESTING:
+        if isinstance(inner := level.get(key), (dict, list)) and inner:
+            return inner
+    for key in _TELLING:
+        if isinstance(quoting := level.get(key), str) and "{" in quoting:
+            quoted = _parsed(quoting)
+            if isinstance(quoted, list) or (isinstance(quoted, dict) and "error" in quoted):
+                return quoted
+    return None
+
+
+def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield Google's details and Azure's inner error."""
+    details = error.get("details")
+    for each in (*(details if isinstance(details, list) else ()), error.get("innererror")):
+        if isinstance(each, dict):
+            yield each
+
+
+def _reasons(objects: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
+    for each in objects:
+        yield _name(each.get("reason"))
+        yield _name(each.get("code"))
+        if isinstance(metadata := each.get("metadata"), dict):
+            yield _name(metadata.get("quota_limit"))
+        violations = each.get("violations")
+        for violation in violations if isinstance(violations, list) else ():
+            if isinstance(violation, dict):
+                yield _name(violation.get("quotaId"))
+
+
+def _says_something(level: Mapping[str, Any]) -> bool:
+    return any(_words(level.get(key)) for key in _TELLING) or any(
+        _name(level.get(key)) not in ("", *_ENVELOPES) for key in ("code", "type")
+    )
+
+
+def _is_error(level: Mapping[str, Any]) -> bool:
+    # Bare words under `error` are what web frameworks send as well, beside their own `path` or `timestamp`.
+    if isinstance(level.get("error"), str):
+        return "path" not in level and "timestamp" not in level
+    return bool(level.get("error")) or level.get("object") == "error" or _name(level.get("type")) in _ENVELOPES
+
+
+def _http_status(level: Mapping[str, Any]) -> int | None:
+    for key in ("code", "status", "status_code"):
+        name = _name(level.get(key))
+        if len(name) == 3 and name.isascii() and name.isdigit() and 400 <= int(name) <= 599:
+            return int(name)
+    return None
+
+
+def _name(value: object) -> str:
+    """Return a code, type or param as text: providers send strings, numbers, null and worse."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return _clean(str(value), _MAX_NAME)
+
+
+def _words(value: object) -> str:
+    return _clean(value, _MAX_MESSAGE) if isinstance(value, str) else ""
+
+
+def _clean(text: str, limit: int) -> str:
+    # A lone surrogate, which JSON can escape, would fail whoever encodes the answer or the log line.
+    return text[:limit].encode("utf-8", "replace").decode("utf-8").strip()
