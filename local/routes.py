@@ -1,0 +1,79 @@
+"""routes.yaml and the embedded RoutesTable: what the file says, and when it is written to the table."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from .launch import CREDENTIALS
+from .snapshot import write_atomically
+from .template import REGION
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from vibe_router.routing.spec import RoutesSpec
+
+__all__ = ["Routes", "RoutesError", "read_routes"]
+
+_LAYER = str(Path(__file__).parent.parent / "layers" / "router")
+
+
+class RoutesError(Exception):
+    """The routes file cannot be used; the message has a line for each reason."""
+
+
+class Routes:
+    """A routes file's content. `providers`: name to the name of its secret; `digest` changes when the content does."""
+
+    def __init__(self, spec: "RoutesSpec") -> None:
+        self._spec = spec
+        self.providers: Mapping[str, str] = {name: provider.secret for name, provider in spec.providers.items()}
+        self.base_urls: Mapping[str, str] = {name: provider.base_url for name, provider in spec.providers.items()}
+        self.models = tuple(spec.models)
+        self.digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
+
+    def load(self, endpoint: str, table: str, loaded: Path) -> None:
+        """Write the rows to the table of the embedded AWS, and note in the file `loaded` what has been written.
+
+        Blocks, and imports botocore, which most starts do without.
+        """
+        import botocore.session
+
+        from vibe_router.store.routes import RoutesStore, rows_of
+
+        session = botocore.session.Session()
+        session.set_config_variable("config_file", "/dev/null")  # not this machine's own AWS settings
+        made = session.create_client(
+            "dynamodb",
+            region_name=REGION,
+            endpoint_url=endpoint,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        )
+        client = cast("DynamoDBClient", made)
+        store = RoutesStore(client, table)
+        store.write(rows_of(self._spec), store.read())
+        client.close()
+        write_atomically(loaded, json.dumps({"sha256": self.digest}).encode())
+
+    def is_loaded(self, loaded: Path) -> bool:
+        """Tell whether the table was last written with this content: then it stands as it has been edited since."""
+        try:
+            return bool(json.loads(loaded.read_bytes())["sha256"] == self.digest)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+
+def read_routes(path: Path, environment: Mapping[str, str]) -> Routes:
+    """Read and check a routes file; `environment` fills its `${NAME}`s. Raises `RoutesError`."""
+    if _LAYER not in sys.path:
+        sys.path.append(_LAYER)
+    from vibe_router.routes_file import RoutesFileError, load_file
+
+    try:
+        return Routes(load_file(path, environment))
+    except RoutesFileError as error:
+        raise RoutesError(str(error)) from None

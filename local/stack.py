@@ -1,0 +1,179 @@
+"""The whole stack: what is started, in which order, and how it ends."""
+
+import asyncio
+import errno
+import os
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .apigateway import ApiGateway
+from .aws import EmbeddedAws
+from .console import Banner, Console, Provider
+from .lambda_service import LambdaService
+from .launch import launch_of
+from .lines import LineWriter
+from .lock import lock_data_dir
+from .resources import Resources
+from .routes import Routes, read_routes
+from .settings import LOCAL_MASTER_KEY, Settings
+from .standins import SECRET, StandIns
+from .template import Template, TemplateError, read_template
+
+__all__ = ["PortInUseError", "Stack", "StackEndedError"]
+
+_HOST = "127.0.0.1"
+
+
+class PortInUseError(Exception):
+    """The port cannot be listened on; the message says what to do."""
+
+
+class StackEndedError(Exception):
+    """A part of the stack that should have lasted has ended; the message says which."""
+
+
+@dataclass
+class Stack:
+    """Everything that runs. `checkout` is where template.yaml is."""
+
+    checkout: Path
+    settings: Settings
+    console: Console
+    _lock: int | None = None
+    _listening: socket.socket | None = None
+    _aws: EmbeddedAws | None = None
+    _stand_ins: StandIns | None = None
+    _services: dict[str, LambdaService] = field(default_factory=dict)
+    _gateway: ApiGateway | None = None
+    _writer: LineWriter | None = None
+
+    async def start(self) -> None:
+        """Start everything, and return when requests are answered.
+
+        What takes long runs side by side: the embedded AWS imports moto while the routes are read and the stand-ins
+        start, and the first environment imports the function while the tables are restored.
+        """
+        self._listening = _listen(self.settings.port)
+        self._lock = lock_data_dir(self.settings.data_dir)
+        template = read_template(self.checkout / "template.yaml")
+        aws = self._aws = EmbeddedAws(template, self.settings.data_dir)
+        await aws.start()
+        routes = read_routes(self.settings.routes_file, self.settings.environment)
+        secret = self.settings.secret(frozenset(routes.providers.values()))
+        played = {name: named for name, named in routes.providers.items() if named not in secret}
+        aws_ready = asyncio.create_task(aws.ready(secret | dict.fromkeys(played.values(), SECRET)))
+        try:
+            await self._start_rest(template, routes, aws, played, aws_ready)
+        finally:
+            aws_ready.cancel()
+
+    async def _start_rest(
+        self,
+        template: Template,
+        routes: Routes,
+        aws: EmbeddedAws,
+        played: dict[str, str],
+        aws_ready: asyncio.Task[None],
+    ) -> None:
+        stand_ins = self._stand_ins = StandIns(played)
+        await stand_ins.start()
+        if played:
+            self.console.step(f"stand-ins for {', '.join(sorted(played))}")
+        self._writer = LineWriter()
+        self._services = {
+            name: LambdaService(
+                launch_of(function, aws.endpoint, stand_ins.base_urls, self.settings.environment),
+                self.settings.concurrency,
+                self._writer.write,
+            )
+            for name, function in template.functions.items()
+            if any(route.function == name for route in template.api.routes)
+        }
+        first = _first_function(template)
+        warm = asyncio.create_task(self._services[first].warm())
+        try:
+            await aws_ready
+            for sentence in aws.set_aside:
+                self.console.note(sentence)
+            self.console.step("embedded AWS: DynamoDB and Secrets Manager")
+            await self._load_routes(template.functions[first].environment["ROUTES_TABLE"], routes, aws)
+            await warm
+        finally:
+            warm.cancel()
+        self.console.step("first environment of the gateway function")
+        assert self._listening is not None  # noqa: S101 - opened in start()
+        self._gateway = ApiGateway(template.api, self._services, self.console.note)
+        port = self._listening.getsockname()[1]
+        await self._gateway.serve(self._listening)
+        self.console.ready(self._banner(port, routes, stand_ins))
+
+    async def _load_routes(self, table: str, routes: Routes, aws: EmbeddedAws) -> None:
+        loaded = self.settings.data_dir / "routes-loaded.json"
+        name = self.settings.routes_file.name
+        # A table that could not be restored is empty, whatever was loaded into it once.
+        if table in aws.restored and routes.is_loaded(loaded):
+            self.console.step(f"routes as they stand in the table: {name} has not changed since it was loaded")
+        else:
+            await asyncio.to_thread(routes.load, aws.endpoint, table, loaded)
+            self.console.step(f"routes loaded from {name}")
+
+    def _banner(self, port: int, routes: Routes, stand_ins: StandIns) -> Banner:
+        return Banner(
+            base_url=f"http://{_HOST}:{port}/v1",
+            shown_key=LOCAL_MASTER_KEY if self.settings.master_key == LOCAL_MASTER_KEY else None,
+            models=routes.models,
+            providers=[
+                Provider(name, secret, routes.base_urls[name], name in stand_ins.base_urls)
+                for name, secret in routes.providers.items()
+            ],
+            control=stand_ins.control,
+        )
+
+    async def ended(self) -> None:
+        """Wait for a part to end that should not. Raises `StackEndedError` then, and never returns."""
+        assert self._aws is not None  # noqa: S101 - called after start()
+        assert self._stand_ins is not None  # noqa: S101 - likewise
+        aws = asyncio.create_task(self._aws.wait())
+        stand_ins = asyncio.create_task(self._stand_ins.wait())
+        try:
+            done, _ = await asyncio.wait((aws, stand_ins), return_when=asyncio.FIRST_COMPLETED)
+            what = "embedded AWS" if aws in done else "stand-in providers"
+            raise StackEndedError(f"The {what} ended unexpectedly; the lines above may say why.")
+        finally:
+            aws.cancel()
+            stand_ins.cancel()
+
+    async def stop(self) -> None:
+        """End everything, as far as it has been started; the embedded AWS last, as functions write to it to the end."""
+        if self._gateway is not None:
+            await self._gateway.stop()
+        if self._listening is not None:
+            self._listening.close()
+        await asyncio.gather(*(service.stop() for service in self._services.values()))
+        if self._stand_ins is not None:
+            await self._stand_ins.stop()
+        if self._aws is not None:
+            await self._aws.stop()
+        if self._writer is not None:
+            self._writer.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+def _listen(port: int) -> socket.socket:
+    """Listen from the start: a port in use is told at once, and a client that comes early waits."""
+    try:
+        return socket.create_server((_HOST, port), backlog=512)
+    except OSError as error:
+        reasons = {errno.EADDRINUSE: "is in use", errno.EACCES: "may not be used without being root"}
+        why = reasons.get(error.errno or 0, f"cannot be used ({error.strerror})")
+        raise PortInUseError(f"Port {port} {why}. Choose another: make start PORT=4001") from None
+
+
+def _first_function(template: Template) -> str:
+    """Return the function that readiness is asked of: the one that models are behind."""
+    match = Resources(template.api.routes).find("GET", "/health/readiness")
+    if match is None:
+        raise TemplateError("template.yaml has no route for GET /health/readiness")
+    return match.route.function
