@@ -1,0 +1,146 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vibe_router.routing.cooldown import Phase, State, cleared, cooled, leased, released, unknown
+from vibe_router.routing.models import CooldownPolicy
+from vibe_router.routing.verdict import Judgement, Scope, Verdict
+
+NOW = 1_800_000_000.0
+
+instants = st.floats(NOW, NOW + 10_000_000)
+seconds = st.floats(0.001, 100_000)
+policies = st.tuples(st.floats(0.1, 100), st.floats(100, 100_000)).map(lambda pair: CooldownPolicy(*pair))
+judgements = st.builds(
+    Judgement,
+    verdict=st.sampled_from(Verdict),
+    scope=st.sampled_from(Scope),
+    reset_after=st.none() | seconds,
+)
+states = st.builds(
+    State,
+    id=st.just("deployment#ark/glm-4.7"),
+    version=st.integers(0, 1000),
+    until=st.just(0.0) | instants,
+    verdict=st.none() | st.sampled_from(Verdict),
+    strikes=st.integers(0, 5000),
+    since=instants,
+    lease_until=st.just(0.0) | instants,
+)
+
+
+def hinted(seconds: float | None = None) -> Judgement:
+    return Judgement(Verdict.TRANSIENT, Scope.DEPLOYMENT, reset_after=seconds)
+
+
+@given(state=states, judgement=judgements, policy=policies, now=instants)
+def test_a_rest_is_never_longer_than_max_and_never_over_at_once(
+    state: State, judgement: Judgement, policy: CooldownPolicy, now: float
+) -> None:
+    rest = cooled(state, judgement, policy, now, evidence="").until - now
+    assert 0 < rest <= policy.max + 0.001
+
+
+@given(policy=policies, strikes=st.integers(1, 40))
+def test_a_rest_grows_with_every_strike_until_it_is_max(policy: CooldownPolicy, strikes: int) -> None:
+    state, rests = unknown("deployment#a/b"), []
+    for _ in range(strikes):
+        state = cooled(state, hinted(), policy, NOW, evidence="")
+        rests.append(state.until - NOW)
+    assert rests == sorted(rests)
+    assert rests[0] == pytest.approx(min(policy.base, policy.max), abs=1e-5)
+    for shorter, longer in pairwise(rests):
+        assert longer == pytest.approx(min(2 * shorter, policy.max), abs=1e-5)
+
+
+@given(state=states, policy=policies, hint=seconds)
+def test_a_reset_hint_is_taken_up_to_max(state: State, policy: CooldownPolicy, hint: float) -> None:
+    assert cooled(state, hinted(hint), policy, NOW, evidence="").until == pytest.approx(
+        NOW + min(hint, policy.max), abs=1e-5
+    )
+
+
+@given(state=states, first=judgements, second=judgements, policy=policies, now=instants, later=seconds)
+def test_a_retry_of_the_same_incident_adds_no_strike_and_never_shortens_the_rest(
+    state: State, first: Judgement, second: Judgement, policy: CooldownPolicy, now: float, later: float
+) -> None:
+    once = cooled(state, first, policy, now, evidence="first")
+    twice = cooled(once, second, policy, now + later, evidence="second", same_incident=True)
+    assert twice.strikes == once.strikes == state.strikes + 1
+    assert twice.until >= once.until
+    assert twice.evidence == "second"
+
+
+@given(state=states, judgement=judgements, policy=policies, now=instants, lease=seconds)
+def test_every_change_carries_the_next_version_of_the_same_id(
+    state: State, judgement: Judgement, policy: CooldownPolicy, now: float, lease: float
+) -> None:
+    for successor in (
+        cooled(state, judgement, policy, now, evidence=""),
+        cooled(state, judgement, policy, now, evidence="", same_incident=True),
+        leased(state, now, lease),
+        released(state),
+        cleared(state, now),
+    ):
+        assert (successor.id, successor.version) == (state.id, state.version + 1)
+
+
+@given(state=states, now=instants, at=instants)
+def test_a_cleared_state_is_healthy_at_any_time_and_remembers_no_strike(state: State, now: float, at: float) -> None:
+    healed = cleared(state, now)
+    assert healed.phase(at) is Phase.HEALTHY
+    assert (healed.strikes, healed.verdict, healed.lease_until) == (0, None, 0)
+
+
+@given(state=states, now=instants)
+def test_a_state_is_in_exactly_the_phase_that_its_times_say(state: State, now: float) -> None:
+    expected = {
+        Phase.HEALTHY: state.until == 0,
+        Phase.COOLING: state.until > now,
+        Phase.PROBING: 0 < state.until <= now < state.lease_until,
+        Phase.DUE: 0 < state.until <= now and state.lease_until <= now,
+    }
+    assert [phase for phase, holds in expected.items() if holds] == [state.phase(now)]
+
+
+@given(state=states, now=instants, lease=seconds, after=seconds)
+def test_a_lease_keeps_others_away_until_it_ends_and_no_longer(
+    state: State, now: float, lease: float, after: float
+) -> None:
+    due = replace(state, until=now, lease_until=0.0)
+    held = leased(due, now, lease)
+    assert held.phase(now) is Phase.PROBING
+    assert held.phase(held.lease_until) is Phase.DUE
+    assert released(held).phase(now) is Phase.DUE
+    assert (held.strikes, held.until) == (due.strikes, due.until)
+
+
+@given(state=states, judgement=judgements, policy=policies, now=instants)
+def test_a_failed_probe_ends_its_lease_and_keeps_the_beginning_of_the_incident(
+    state: State, judgement: Judgement, policy: CooldownPolicy, now: float
+) -> None:
+    due = replace(state, until=now)
+    failed = cooled(leased(due, now, 15), judgement, policy, now + 1, evidence="")
+    assert failed.phase(now + 1) is Phase.COOLING
+    assert failed.lease_until == 0
+    assert failed.since == due.since
+
+
+@given(state=states, judgement=judgements, policy=policies, now=instants, lease=seconds)
+def test_an_item_outlives_everything_that_it_says_by_a_day(
+    state: State, judgement: Judgement, policy: CooldownPolicy, now: float, lease: float
+) -> None:
+    for successor in (
+        cooled(state, judgement, policy, now, evidence=""),
+        leased(replace(state, until=now), now, lease),
+        cleared(state, now),
+    ):
+        assert successor.expires_at >= max(successor.until, successor.lease_until, now) + 86_400 - 1
+
+
+def test_what_was_never_written_is_healthy_with_version_0() -> None:
+    assert unknown("credential#ark") == State("credential#ark", version=0)
+    assert unknown("credential#ark").phase(NOW) is Phase.HEALTHY
