@@ -255,7 +255,7 @@ def parse(data: object) -> tuple[RoutesSpec | None, list[Problem]]:
         Problem((part,), "is missing; name at least one") for part in ("providers", "models") if not data.get(part)
     ]
     written = data.get("providers")
-    known = set(written) if isinstance(written, Mapping) else set()
+    known = list(written) if isinstance(written, Mapping) else []
     for name, model in spec.models.items():
         problems += (problem for problem, _ in _chain_problems(spec, name, model, known))
     return (None if problems else spec), problems

@@ -1,0 +1,310 @@
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vibe_router.routing.models import CooldownPolicy, Policy, Timeouts
+from vibe_router.routing.spec import Kind, RoutesSpec, as_row, checked_base_url, parse, parse_row, resolve
+
+GOOD: dict[str, Any] = {
+    "providers": {
+        "ark": {"base_url": "https://ark.example/v3/", "secret": "ARK_API_KEY"},
+        "new-api": {"base_url": "http://127.0.0.1:3000/v1", "secret": "NEW_API_KEY", "formats": ["chat", "responses"]},
+    },
+    "models": {
+        "auto": {
+            "description": "All there is",
+            "chain": [
+                [{"provider": "ark", "model": "glm", "weight": 3}, {"provider": "new-api", "model": "gpt"}],
+                {"provider": "new-api", "model": "codex", "formats": ["responses"]},
+            ],
+        }
+    },
+}
+
+
+def spec_of(data: object) -> RoutesSpec:
+    spec, problems = parse(data)
+    assert problems == []
+    assert spec is not None
+    return spec
+
+
+def with_setting(path: str, value: object) -> dict[str, Any]:
+    """Return good routes with one thing set; `path` separates by blanks, and numbers are indices."""
+    data = deepcopy(GOOD)
+    *parents, last = (int(part) if part.isdigit() else part for part in path.split())
+    place: Any = data
+    for part in parents:
+        place = place.setdefault(part, {}) if isinstance(place, dict) else place[part]
+    place[last] = value
+    return data
+
+
+def test_a_good_spec_becomes_a_catalogue_of_resolved_deployments() -> None:
+    catalogue, problems = resolve(spec_of(GOOD))
+    assert problems == []
+    auto = catalogue.models["auto"]
+    assert [[deployment.id for deployment in step] for step in auto.steps] == [
+        ["ark/glm", "new-api/gpt"],
+        ["new-api/codex"],
+    ]
+    glm, gpt, codex = auto.chain
+    assert (auto.description, glm.weight, gpt.weight) == ("All there is", 3, 1)
+    assert glm.provider.base_url == "https://ark.example/v3"
+    assert glm.provider.secret == "ARK_API_KEY"
+    assert [glm.formats, gpt.formats, codex.formats] == [("chat",), ("chat", "responses"), ("responses",)]
+    assert glm.policy == Policy()
+
+
+PROBLEMS: list[tuple[str, str, object, str, str]] = [
+    ("a setting nobody knows", "providers ark speed", 1, "providers.ark.speed", "unknown setting"),
+    ("a misspelt setting", "models auto retires", 1, "models.auto.retires", "did you mean 'retries'?"),
+    ("a timeout outside timeouts", "models auto first_token", 9, "models.auto.first_token", "belongs under `timeouts`"),
+    ("a cooldown outside cooldown", "defaults base", 9, "defaults.base", "belongs under `cooldown`"),
+    ("a part nobody knows", "provders", {}, "provders", "did you mean 'provider"),
+    ("a negative timeout", "defaults timeouts idle", -1, "defaults.timeouts.idle", "greater than 0"),
+    ("a timeout of zero", "defaults timeouts idle", 0, "defaults.timeouts.idle", "greater than 0"),
+    ("a timeout longer than Lambda runs", "defaults timeouts total", 880.5, "defaults.timeouts.total", "at most 880"),
+    ("NaN", "defaults timeouts idle", float("nan"), "defaults.timeouts.idle", "finite"),
+    ("infinity", "defaults cooldown max", float("inf"), "defaults.cooldown.max", "finite"),
+    ("a number in quotes", "defaults timeouts idle", "60", "defaults.timeouts.idle", "must be a number"),
+    ("true for a number", "defaults retries", True, "defaults.retries", "whole number"),
+    ("half a retry", "defaults retries", 1.5, "defaults.retries", "whole number"),
+    ("eleven retries", "defaults retries", 11, "defaults.retries", "at most 10"),
+    ("a negative wait", "defaults max_last_wait", -1, "defaults.max_last_wait", "at least 0"),
+    ("a wait that API Gateway would cut", "defaults max_inline_wait", 281, "defaults.max_inline_wait", "at most 280"),
+    ("a list for settings", "defaults timeouts", [], "defaults.timeouts", "must be a mapping"),
+    ("a provider without a URL", "providers ark", {"secret": "X"}, "providers.ark.base_url", "is missing"),
+    ("a provider that is text", "providers ark", "https://x", "providers.ark", "must be a mapping"),
+    ("a provider's name with a slash", "providers a/b", GOOD["providers"]["ark"], "providers.a/b", "'/'"),
+    (
+        "a provider without a name",
+        "providers",
+        {**GOOD["providers"], "": GOOD["providers"]["ark"]},
+        "providers.",
+        "1 to 64",
+    ),
+    ("a model's name with a blank", "models", {"a b": GOOD["models"]["auto"]}, "models.a b", "' '"),
+    ("a model's name with a line break", "models", {"a\r\nb": GOOD["models"]["auto"]}, "models.a\r\nb", "'\\r'"),
+    ("a model's name that no header carries", "models", {"模型": GOOD["models"]["auto"]}, "models.模型", "'模'"),
+    ("a name that is a number", "models", {5: GOOD["models"]["auto"]}, "models[5]", "must be text"),
+    ("an unknown format", "providers ark formats", ["chat", "chats"], "providers.ark.formats[1]", "must be one of"),
+    ("no format at all", "providers ark formats", [], "providers.ark.formats", "at least one format"),
+    ("a format twice", "providers ark formats", ["chat", "chat"], "providers.ark.formats", "twice"),
+    ("an empty chain", "models auto chain", [], "models.auto.chain", "is empty"),
+    ("a chain that is no list", "models auto chain", {"provider": "ark"}, "models.auto.chain", "must be a list"),
+    ("no chain", "models auto", {"description": "x"}, "models.auto.chain", "is missing"),
+    ("an empty step", "models auto chain 1", [], "models.auto.chain[1]", "empty step"),
+    ("a step that is text", "models auto chain 1", "ark/glm", "models.auto.chain[1]", "must be a mapping"),
+    (
+        "a deployment without a model",
+        "models auto chain 1",
+        {"provider": "ark"},
+        "models.auto.chain[1].model",
+        "missing",
+    ),
+    ("a weight of zero", "models auto chain 0 1 weight", 0, "models.auto.chain[0][1].weight", "greater than 0"),
+    (
+        "an unknown provider",
+        "models auto chain 1 provider",
+        "newapi",
+        "models.auto.chain[1].provider",
+        "unknown provider 'newapi'; did you mean 'new-api'?",
+    ),
+    (
+        "an unknown provider in a list",
+        "models auto chain 0 1 provider",
+        "zzz",
+        "models.auto.chain[0][1].provider",
+        "unknown provider 'zzz'; known are 'ark', 'new-api'",
+    ),
+    (
+        "a deployment twice in a chain",
+        "models auto chain 1",
+        {"provider": "ark", "model": "glm"},
+        "models.auto.chain[1]",
+        "repeats ark/glm, which stands at chain[0][0] already",
+    ),
+    (
+        "a deployment twice in a step",
+        "models auto chain 0 1",
+        {"provider": "ark", "model": "glm"},
+        "models.auto.chain[0][1]",
+        "repeats ark/glm",
+    ),
+    (
+        "a first rest longer than the longest",
+        "models auto chain 1 cooldown",
+        {"base": 4000},
+        "models.auto.chain[1]",
+        "cooldown.base (4000 s) exceeds cooldown.max (1800 s)",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "place", "reason"), [row[1:] for row in PROBLEMS], ids=[row[0] for row in PROBLEMS]
+)
+def test_a_mistake_is_told_with_its_place_and_its_reason(path: str, value: object, place: str, reason: str) -> None:
+    spec, problems = parse(with_setting(path, value))
+    assert spec is None
+    assert [problem.path for problem in problems] == [place]
+    assert reason in problems[0].reason
+
+
+def test_mistakes_of_every_sort_are_told_at_once() -> None:
+    data = with_setting("models other chain", [{"provider": "nobody", "model": "x"}])
+    data["providers"]["ark"]["secret"] = "not a name"
+    data["models"]["auto"]["retries"] = -1
+    spec, problems = parse(data)
+    assert spec is None
+    assert {problem.path for problem in problems} == {
+        "providers.ark.secret",
+        "models.auto.retries",
+        "models.other.chain[0].provider",
+    }
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 5, {}], ids=["nothing", "a list", "text", "a number", "empty"])
+def test_what_holds_no_routes_is_refused(data: object) -> None:
+    assert parse(data)[0] is None
+    assert parse(data)[1][0].reason.startswith("must hold")
+
+
+@pytest.mark.parametrize("part", ["providers", "models"])
+def test_routes_without_a_part_are_refused(part: str) -> None:
+    spec, problems = parse({**GOOD, part: {}})
+    assert spec is None
+    assert problems[0].path == part
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("ftp://ark.example/v3", "http:// or https://"),
+        ("ark.example/v3", "http:// or https://"),
+        ("https://", "with a host"),
+        ("https:///v3", "with a host"),
+        ("", "a URL"),
+        ("https://ark.example /v3", "without blanks"),
+        ("https://ark.example\n/v3", "without blanks"),
+        ("https://key:pass@ark.example/v3", "credentials"),
+        ("https://key@ark.example/v3", "credentials"),
+        ("https://ark.example/v3?key=sk-secret", "query"),
+        ("https://ark.example/v3#part", "fragment"),
+        ("https://ark.example:port/v3", "a URL"),
+        ("https://ark.example:99999/v3", "a URL"),
+        ("https://[::1/v3", "a URL"),
+        ("https://ark.example/v1/chat/completions", "/chat/completions begins"),
+    ],
+)
+def test_a_base_url_that_can_not_be_one_is_refused_without_being_repeated(url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as refused:
+        checked_base_url(url)
+    assert "sk-secret" not in str(refused.value)
+    assert "key:pass" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "reason"),
+    [
+        ("sk-1234567890", "the name of a secret"),
+        ("", "the name of a secret"),
+        ("MASTER_KEY", "opens the router itself"),
+        ("UI_PASSWORD", "opens the router itself"),
+    ],
+)
+def test_a_secret_is_named_and_never_given(secret: str, reason: str) -> None:
+    _, problems = parse(with_setting("providers ark secret", secret))
+    assert reason in problems[0].reason
+    assert "sk-1234567890" not in str(problems[0])
+
+
+SETTINGS = ["timeouts.connect", "timeouts.total", "retries", "max_inline_wait", "max_last_wait", "cooldown.base"]
+layers = st.dictionaries(st.sampled_from(SETTINGS), st.integers(1, 10))
+
+
+def nested(flat: dict[str, int]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for name, value in flat.items():
+        group, _, setting = name.rpartition(".")
+        (settings.setdefault(group, {}) if group else settings)[setting] = value
+    return settings
+
+
+@given(defaults=layers, provider=layers, model=layers, deployment=layers)
+def test_of_several_settings_the_nearest_wins(
+    defaults: dict[str, int], provider: dict[str, int], model: dict[str, int], deployment: dict[str, int]
+) -> None:
+    data = {
+        "defaults": nested(defaults),
+        "providers": {"p": {"base_url": "http://p", "secret": "P", **nested(provider)}},
+        "models": {"m": {"chain": [{"provider": "p", "model": "x", **nested(deployment)}], **nested(model)}},
+    }
+    catalogue, _ = resolve(spec_of(data))
+    policy = next(catalogue.models["m"].chain).policy
+    said = {**defaults, **provider, **model, **deployment}
+    for name in SETTINGS:
+        group, _, setting = name.rpartition(".")
+        place = {"timeouts": policy.timeouts, "cooldown": policy.cooldown}.get(group, policy)
+        contract = {"timeouts": Timeouts(), "cooldown": CooldownPolicy()}.get(group, Policy())
+        assert getattr(place, setting) == said.get(name, getattr(contract, setting))
+
+
+@given(layer=layers, single=st.booleans())
+def test_a_row_says_what_the_file_says_and_reads_back_as_the_same(layer: dict[str, int], single: bool) -> None:
+    deployment = {"provider": "p", "model": "x", **nested(layer)}
+    other = {"provider": "p", "model": "y", "weight": 2}
+    written = {"description": "d", "chain": [deployment if single else [deployment, other]], **nested(layer)}
+    spec, problems = parse_row("model", "m", written)
+    assert spec is not None
+    assert problems == []
+    row = as_row(spec)
+    assert row == written
+    assert json.loads(json.dumps(row)) == row
+    assert parse_row("model", "m", row) == (spec, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "row", "told"),
+    [
+        ("provider", "ark", {"base_url": "x", "secret": "ARK"}, "providers.ark.base_url: must be an http"),
+        ("provider", "a#b", GOOD["providers"]["ark"], "providers.a#b: must not contain '#'"),
+        ("model", "auto", {"chain": [{"provider": "ark"}]}, "models.auto.chain[0].model: is missing"),
+        ("defaults", "defaults", {"retries": -1}, "defaults.retries: must be at least 0"),
+    ],
+)
+def test_a_row_is_held_to_what_the_file_is_held_to(kind: Kind, name: str, row: dict[str, Any], told: str) -> None:
+    spec, problems = parse_row(kind, name, row)
+    assert spec is None
+    assert str(problems[0]).startswith(told)
+
+
+def test_of_a_chain_with_mistakes_the_rest_is_served() -> None:
+    spec = spec_of(GOOD)
+    fewer = RoutesSpec(providers={"ark": spec.providers["ark"]}, models=spec.models)
+    catalogue, problems = resolve(fewer)
+    assert [deployment.id for deployment in catalogue.models["auto"].chain] == ["ark/glm"]
+    assert [problem.path for problem in problems] == [
+        "models.auto.chain[0][1].provider",
+        "models.auto.chain[1].provider",
+    ]
+
+
+def test_a_model_without_a_deployment_left_is_not_served() -> None:
+    catalogue, problems = resolve(RoutesSpec(models=spec_of(GOOD).models))
+    assert catalogue.models == {}
+    assert len(problems) == 3
+
+
+def test_a_given_base_url_replaces_what_the_routes_say() -> None:
+    catalogue, _ = resolve(spec_of(GOOD), {"ark": "http://127.0.0.1:9", "nobody": "http://127.0.0.1:8"})
+    assert [deployment.provider.base_url for deployment in catalogue.models["auto"].chain] == [
+        "http://127.0.0.1:9",
+        "http://127.0.0.1:3000/v1",
+        "http://127.0.0.1:3000/v1",
+    ]
