@@ -157,6 +157,16 @@ def test_the_wrapper_finds_its_package_and_hides_no_module(deployed: bool, tmp_p
     assert "[ERROR] RuntimeApiLostError: the Runtime API at" in log
 
 
+def test_what_the_import_made_is_left_out_of_later_collections(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        "import gc\nkept = [[] for _ in range(5000)]\nduring = gc.isenabled()\n"
+        "def handler(event, context): return [during, gc.isenabled(), gc.get_freeze_count() > len(kept)]\n"
+    )
+    with FakeRuntimeApi([event(), ACCEPTED]) as api:
+        start(api, tmp_path)
+    assert api.requests[1].body == b"[false, true, true]"
+
+
 def test_the_wrapper_without_a_python_says_how_it_is_called() -> None:
     process = subprocess.run([WRAPPER], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert process.returncode == 64
