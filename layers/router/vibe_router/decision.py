@@ -11,7 +11,7 @@ from vibe_router.formats.chat import Usage
 from vibe_router.formats.errors import ApiError
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Verdict
-from vibe_router.telemetry import NAMESPACE, logger, metrics
+from vibe_router.telemetry import DECISION, NAMESPACE, logger, metrics
 from vibe_router.walk import Story
 
 __all__ = ["Decision"]
@@ -66,7 +66,7 @@ class Decision:
             work()
         total_ms = _ms(answered - self.started)
         ttft_ms = _ms(self._committed_at - self.started) if self._committed_at is not None else None
-        logger.info("ROUTING DECISION", extra=self._line(ttft_ms, total_ms))
+        logger.info(DECISION, extra=self._line(ttft_ms, total_ms))
         self._count(ttft_ms, total_ms)
 
     def _line(self, ttft_ms: float | None, total_ms: float) -> dict[str, Any]:
@@ -97,7 +97,9 @@ class Decision:
         metrics.add_metric("Errors", MetricUnit.Count, int(self._status >= 500 or self._status == 429))
         metrics.add_metric("Failovers", MetricUnit.Count, int(bool(self.story.served_by and self.story.fallbacks)))
         metrics.add_metric("AllDeploymentsFailed", MetricUnit.Count, int(self._error == "all_deployments_failed"))
-        metrics.add_metric("Cooldowns", MetricUnit.Count, sum(1 for each in attempts if each.cooldown_until))
+        metrics.add_metric(
+            "Cooldowns", MetricUnit.Count, len({each.deployment for each in attempts if each.cooldown_until})
+        )
         metrics.add_metric("TotalMs", MetricUnit.Milliseconds, total_ms)
         if ttft_ms is not None:
             metrics.add_metric("TtftMs", MetricUnit.Milliseconds, ttft_ms)

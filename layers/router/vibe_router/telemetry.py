@@ -5,15 +5,39 @@ A log line, a metric or a trace never holds a prompt, an answer or a key.
 
 import logging
 import traceback
+from typing import cast
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+from aws_lambda_powertools.logging.types import LogRecord
 
-__all__ = ["NAMESPACE", "log_fault", "logger", "metrics", "tracer"]
+__all__ = ["DECISION", "NAMESPACE", "log_fault", "logger", "metrics", "tracer"]
 
 NAMESPACE = "VibeRouter"
 _SERVICE = "VIBE-ROUTER"
+DECISION = "ROUTING DECISION"
+_DECISION_FIELDS = ("selected_model", "deployment", "error", "prompt_tokens", "completion_tokens", "cost", "ttft_ms")
 
-logger = Logger(service=_SERVICE, log_record_order=["level", "message", "service", "timestamp"])
+
+class _Formatter(LambdaPowertoolsFormatter):
+    """Powertools' JSON lines, with the fields of a decision always there: Powertools drops what is null."""
+
+    def serialize(self, log: LogRecord) -> str:
+        """Return `log` as a line of JSON."""
+        if log.get("message") == DECISION:
+            return super().serialize(
+                cast("LogRecord", {**log, **{name: None for name in _DECISION_FIELDS if name not in log}})
+            )
+        return super().serialize(log)
+
+
+logger = Logger(
+    service=_SERVICE,
+    location=None,
+    logger_formatter=_Formatter(
+        log_record_order=["level", "message", "service", "timestamp"], use_rfc3339=True, utc=True
+    ),
+)
 metrics = Metrics(namespace=NAMESPACE, service=_SERVICE)
 # The package's own modules log by name; their lines come out as this logger's do.
 _package = logging.getLogger(__name__.partition(".")[0])

@@ -19,6 +19,7 @@ from vibe_router.routing.models import Deployment, VirtualModel
 from vibe_router.routing.outcome import Attempt, exhausted
 from vibe_router.routing.retry import STOPPING, UNCOOLED, retry_delay
 from vibe_router.routing.verdict import Failure, FailureKind, Judgement, Scope, Verdict, judge
+from vibe_router.telemetry import tracer
 from vibe_router.upstream.attempt import OpenStream, WholeAnswer, assemble, attempt_stream, attempt_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
 
@@ -169,7 +170,9 @@ class _Try:
         while True:
             started = self._clock.monotonic()
             try:
-                answer = self._call(secret, started)
+                with tracer.provider.in_subsegment(f"## {self._deployment.id}") as segment:
+                    segment.put_annotation("mode", mode.value)
+                    answer = self._call(secret, started)
             except AttemptFailedError as error:
                 failure = error.failure
             else:
@@ -259,6 +262,8 @@ class _Try:
         state_id = _state_id(self._deployment, judgement)
         if self._candidate.mode is Mode.LAST_RESORT and self._seen[state_id].until:
             return self._seen[state_id].until  # it was known to be down: no strike for having looked
+        if state_id in self._cooled and judgement.reset_after is None:
+            return self._seen[state_id].until  # the retry failed alike: the fleet knows already
         self._leased.discard(state_id)
         standing = self._replace(
             self._seen[state_id],
@@ -302,7 +307,7 @@ class _Try:
 
 def evidence(failure: Failure, judgement: Judgement) -> str:
     """Return what a cooldown rests on, in a line, without anything that a caller or a secret could be read from."""
-    parts = (str(failure.status or ""), judgement.code or judgement.type or "", failure.detail or failure.kind.value)
+    parts = (str(failure.status or ""), judgement.code or judgement.type or "", failure.detail)
     return " ".join(part for part in parts if part)[:200]
 
 
