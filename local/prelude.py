@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-m
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ MAX_PRELUDE = 16 * 1024
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 _REMAPPED = frozenset({"connection", "content-length", "date", "server", "www-authenticate"})
 _DROPPED = frozenset({"keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
 
 _PRELUDE_KEYS = frozenset({"statusCode", "headers", "multiValueHeaders", "cookies"})
 
@@ -77,14 +80,27 @@ def _head(content: dict[str, Any]) -> Head:
         status = int(status)
     if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
         raise MalformedAnswerError(f"statusCode is {status!r}")
-    single, multiple = content.get("headers") or {}, content.get("multiValueHeaders") or {}
-    if not isinstance(single, dict) or not isinstance(multiple, dict):
-        raise MalformedAnswerError("headers is not an object")
+    pairs = [
+        (name, _text(value))
+        for name, values in _mapping(content, "multiValueHeaders").items()
+        for value in _listed(values)
+    ]
     # A name in both keeps the values of both.
-    pairs = [(name, value) for name, values in multiple.items() for value in _listed(values)]
-    said = set(pairs)
-    pairs += [(name, value) for name, value in single.items() if (name, value) not in said]
-    return Head(status, tuple(_sent_as(name, _text(value)) for name, value in pairs if name.lower() not in _DROPPED))
+    single = [(name, _text(value)) for name, value in _mapping(content, "headers").items()]
+    pairs += [pair for pair in single if pair not in pairs]
+    for name, _ in pairs:
+        if not _NAME.fullmatch(name):
+            raise MalformedAnswerError(f"{name!r} is no header's name")
+    return Head(status, tuple(_sent_as(name, value) for name, value in pairs if name.lower() not in _DROPPED))
+
+
+def _mapping(content: dict[str, Any], key: str) -> dict[str, Any]:
+    value = content.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise MalformedAnswerError(f"{key} is not an object")
+    return value
 
 
 def _listed(values: Any) -> list[Any]:
