@@ -32,8 +32,8 @@ class Target:
 
         patient = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 3, "mode": "standard"})
         if self.endpoint is None:
-            return cast("DynamoDBClient", session.create_client("dynamodb", config=patient))
-        client = session.create_client(
+            return cast("DynamoDBClient", session().create_client("dynamodb", config=patient))
+        client = session().create_client(
             "dynamodb",
             config=patient,
             endpoint_url=self.endpoint,
