@@ -1,0 +1,70 @@
+"""What tests of the store hold in their hands: the clock, the work aside, and the faults of AWS."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
+
+from vibe_router.clock import Clock
+
+NOW = 1_800_000_000.0
+
+OUTAGES = {
+    "refused": EndpointConnectionError(endpoint_url="http://127.0.0.1:9"),
+    "connect timeout": ConnectTimeoutError(endpoint_url="http://127.0.0.1:9"),
+    "read timeout": ReadTimeoutError(endpoint_url="http://127.0.0.1:9"),
+    "throttled": ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "BatchGetItem"),
+    "over capacity": ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, "BatchGetItem"),
+    "no such table": ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "BatchGetItem"),
+    "not allowed": ClientError({"Error": {"Code": "AccessDeniedException"}}, "BatchGetItem"),
+}
+
+
+class Time:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+        self.clock = Clock(now=lambda: self.now, monotonic=lambda: self.now, sleep=self.advance)
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class Aside:
+    """Work that nobody waits for, kept until a test does it."""
+
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        self.waiting.append(work)
+
+    def do(self) -> None:
+        """Do what is waiting; it must be something."""
+        assert self.waiting
+        while self.waiting:
+            self.waiting.pop(0)()
+
+
+class Wire:
+    """Counts a client's calls; fails the next ones with `faults`, and then every one while `fault` is set."""
+
+    def __init__(self, client: Any) -> None:
+        assert isinstance(client, BaseClient)
+        self.calls: list[str] = []
+        self.faults: list[Exception] = []
+        self.fault: Exception | None = None
+        client.meta.events.register_first("before-call", self._called)
+
+    def _called(self, model: Any, **_: object) -> None:
+        self.calls.append(model.name)
+        if fault := self.faults.pop(0) if self.faults else self.fault:
+            raise fault
+
+    def took(self) -> list[str]:
+        """Return the calls since this was last asked."""
+        calls, self.calls = self.calls, []
+        return calls

@@ -1,0 +1,174 @@
+import json
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from moto import mock_aws
+
+from tests.unit.store.held import OUTAGES, Time, Wire
+from vibe_router.store.aws import session
+from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+HELD = {"MASTER_KEY": "sk-master-000", "ARK_API_KEY": "sk-ark-111", "EMPTY": "", "PORT": 4000}
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator["SecretsManagerClient"]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    session.cache_clear()  # moto plays AWS for sessions that are made while it does
+    with mock_aws():
+        client = secrets_client()
+        client.create_secret(Name="vibe", SecretString=json.dumps(HELD))
+        yield client
+    session.cache_clear()
+
+
+@pytest.fixture
+def wire(client: "SecretsManagerClient") -> Wire:
+    return Wire(client)
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def secrets(client: "SecretsManagerClient", wire: Wire, time: Time) -> Secrets:
+    return Secrets(client, "vibe", time.clock)
+
+
+def put(client: "SecretsManagerClient", value: object, wire: Wire) -> None:
+    client.put_secret_value(SecretId="vibe", SecretString=value if isinstance(value, str) else json.dumps(value))
+    wire.took()
+
+
+def test_every_name_is_answered_from_one_read(secrets: Secrets, wire: Wire) -> None:
+    assert wire.took() == []
+    assert secrets.get("MASTER_KEY") == "sk-master-000"
+    assert secrets.get("ARK_API_KEY") == "sk-ark-111"
+    assert wire.took() == ["GetSecretValue"]
+
+
+@pytest.mark.parametrize("name", ["NOBODY", "EMPTY", "PORT"], ids=["missing", "empty", "not text"])
+def test_what_holds_no_key_is_none(secrets: Secrets, name: str) -> None:
+    assert secrets.get(name) is None
+
+
+def test_it_is_read_again_after_five_minutes(
+    secrets: Secrets, client: "SecretsManagerClient", wire: Wire, time: Time
+) -> None:
+    secrets.get("ARK_API_KEY")
+    put(client, {"ARK_API_KEY": "sk-ark-222"}, wire)
+    time.advance(299)
+    assert secrets.get("ARK_API_KEY") == "sk-ark-111"
+    time.advance(1)
+    assert secrets.get("ARK_API_KEY") == "sk-ark-222"
+    assert secrets.get("MASTER_KEY") is None
+    assert wire.took() == ["GetSecretValue"]
+
+
+def test_a_distrusted_value_is_read_again_by_the_next_get(
+    secrets: Secrets, client: "SecretsManagerClient", wire: Wire, time: Time
+) -> None:
+    secrets.get("ARK_API_KEY")
+    put(client, {"ARK_API_KEY": "sk-ark-222"}, wire)
+    time.advance(60)
+    assert secrets.get("ARK_API_KEY") == "sk-ark-111"
+    secrets.distrust()
+    assert wire.took() == []
+    assert secrets.get("ARK_API_KEY") == "sk-ark-222"
+    assert secrets.get("ARK_API_KEY") == "sk-ark-222"
+    assert wire.took() == ["GetSecretValue"]
+
+
+def test_a_key_that_is_always_refused_does_not_hammer_secrets_manager(secrets: Secrets, wire: Wire, time: Time) -> None:
+    for _ in range(600):  # a minute
+        secrets.get("ARK_API_KEY")
+        secrets.distrust()
+        time.advance(0.1)
+    assert len(wire.took()) == 2
+
+
+@pytest.mark.parametrize("error", OUTAGES.values(), ids=OUTAGES)
+def test_in_an_outage_the_last_good_values_go_on(
+    secrets: Secrets, wire: Wire, time: Time, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    secrets.get("ARK_API_KEY")
+    wire.took()
+    time.advance(300)
+    wire.fault = error
+    for _ in range(90):
+        assert secrets.get("ARK_API_KEY") == "sk-ark-111"
+        secrets.distrust()
+        time.advance(1)
+    assert len(wire.took()) == 3  # each may cost a request its bound, so there is one in 30 s
+    wire.fault = None
+    time.advance(30)
+    assert secrets.get("ARK_API_KEY") == "sk-ark-111"
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert "can't be read" in told[0]
+    assert "can be read again" in told[1]
+
+
+def test_one_lost_call_at_the_start_is_not_the_end(secrets: Secrets, wire: Wire) -> None:
+    wire.faults = [OUTAGES["read timeout"]]
+    assert secrets.get("ARK_API_KEY") == "sk-ark-111"
+    assert wire.took() == ["GetSecretValue"] * 2
+
+
+def test_what_was_never_read_is_unavailable_and_soon_asked_for_again(secrets: Secrets, wire: Wire, time: Time) -> None:
+    wire.fault = OUTAGES["read timeout"]
+    for _ in range(16):
+        with pytest.raises(SecretsUnavailableError):
+            secrets.get("MASTER_KEY")
+        time.advance(0.125)
+    assert len(wire.took()) == 2
+    wire.fault = None
+    assert secrets.get("MASTER_KEY") == "sk-master-000"
+
+
+@pytest.mark.parametrize(
+    "broken", ['{"ARK_API_KEY": "sk-ark-222",', '["sk-ark-222"]', "sk-ark-222"], ids=["half", "a list", "a bare key"]
+)
+def test_a_secret_that_is_no_object_keeps_the_last_good_values_and_is_never_shown(
+    secrets: Secrets,
+    client: "SecretsManagerClient",
+    wire: Wire,
+    time: Time,
+    caplog: pytest.LogCaptureFixture,
+    broken: str,
+) -> None:
+    secrets.get("ARK_API_KEY")
+    put(client, broken, wire)
+    time.advance(300)
+    assert secrets.get("ARK_API_KEY") == "sk-ark-111"
+    assert "it is not" in caplog.text
+    assert "222" not in caplog.text
+
+
+def test_a_first_read_of_what_is_no_object_raises_without_a_trace_of_it(
+    client: "SecretsManagerClient", wire: Wire, time: Time
+) -> None:
+    put(client, "sk-ark-222 is not JSON", wire)
+    with pytest.raises(SecretsUnavailableError) as unavailable:
+        Secrets(client, "vibe", time.clock).get("ARK_API_KEY")
+    assert unavailable.value.__context__ is None
+    assert "222" not in str(unavailable.value)
+
+
+def test_no_value_is_in_the_repr_or_in_any_log_even_at_debug(
+    secrets: Secrets, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        assert secrets.get("ARK_API_KEY") == "sk-ark-111"
+    assert "sk-" not in caplog.text
+    assert "sk-" not in repr(secrets)
+    assert "sk-" not in f"{secrets!s} {[secrets]}"
