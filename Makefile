@@ -42,11 +42,11 @@ bench: ## measure what the router costs: latency, cold start, memory (ARGS="--he
 
 build: ## build the functions and layers for Lambda (ARCHITECTURE=arm64 or x86_64)
 	@scripts/venv.sh dev
-	@exec $(PY) scripts/build.py --architecture $(ARCHITECTURE) $(ARGS)
+	@exec $(PY) -m scripts.build --architecture $(ARCHITECTURE) $(ARGS)
 
 sam-local: ## run the built functions under `sam local start-api` (needs Docker)
 	@scripts/venv.sh dev
-	@exec $(PY) scripts/sam_local.py $(ARGS)
+	@exec $(PY) -m scripts.sam_local $(ARGS)
 
 lock: ## lock the newest versions that requirements/*.in allow
 	@scripts/venv.sh dev

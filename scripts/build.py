@@ -1,0 +1,128 @@
+"""Build everything that goes to Lambda, and say how big it is: python -m scripts.build [--architecture arm64|x86_64].
+
+Runs `sam build`, whose result (.aws-sam/build) `sam deploy` takes, and packs each artefact into build/NAME.zip, the
+same bytes from the same sources. Needs no Docker and no Python 3.13. A table on a terminal, JSON in a pipe.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+
+from scripts.artefacts import EPOCH, PLATFORMS, PYTHON_VERSION, ROOT, lambda_python
+
+__all__ = ["Artefact", "build", "loaded_by_functions", "pack"]
+
+UNZIPPED_LIMIT = 250 * 2**20
+"""What Lambda takes for a function and its layers together, in bytes."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One function or layer: its logical id, sizes in bytes, and what the zip's bytes hash to."""
+
+    name: str
+    unzipped: int
+    zipped: int
+    files: int
+    sha256: str
+
+
+def build(architecture: str) -> list[Artefact]:
+    """Build and pack every function and layer of template.yaml. Raises CalledProcessError when `sam build` fails."""
+    python = lambda_python()
+    environment = {
+        **os.environ,
+        "ARCHITECTURE": architecture,
+        "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),  # asked for, though nothing is called
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PYTHON": python or f"no-python{PYTHON_VERSION}",  # the streaming runtime's Makefile compiles with it
+        "PYTHONHASHSEED": "0",
+        "SAM_CLI_TELEMETRY": "0",
+    }
+    sam = Path(sys.executable).with_name("sam")
+    command = [str(sam), "build", "--parameter-overrides", f"Architecture={architecture}"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=sys.stderr)
+    (ROOT / "build").mkdir(exist_ok=True)
+    built = sorted(path for path in (ROOT / ".aws-sam/build").iterdir() if path.is_dir())
+    return [pack(path, ROOT / "build" / f"{path.name}.zip") for path in built]
+
+
+def pack(directory: Path, target: Path) -> Artefact:
+    """Zip `directory` into `target`, with nothing in it of when and where it was built."""
+    paths = sorted(path for path in directory.rglob("*") if path.is_file())
+    moment = time.gmtime(EPOCH)[:6]
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for path in paths:
+            entry = zipfile.ZipInfo(path.relative_to(directory).as_posix(), moment)
+            entry.create_system = 3  # Unix, whose permissions follow
+            entry.external_attr = (0o100755 if os.access(path, os.X_OK) else 0o100644) << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes())
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    unzipped = sum(path.stat().st_size for path in paths)
+    return Artefact(directory.name, unzipped, target.stat().st_size, len(paths), digest)
+
+
+def loaded_by_functions(artefacts: list[Artefact]) -> Mapping[str, tuple[int, int]]:
+    """Return, by function, the bytes that Lambda loads for it, unzipped and zipped: its own and its layers'."""
+    resources: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
+    by_name = {artefact.name: artefact for artefact in artefacts}
+    loaded = {}
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            layers = [layer["Ref"] for layer in resource["Properties"]["Layers"]]
+            parts = [by_name[part] for part in (name, *layers)]
+            loaded[name] = (sum(part.unzipped for part in parts), sum(part.zipped for part in parts))
+    return loaded
+
+
+def main() -> None:
+    """Read the command line, build, and report."""
+    parser = argparse.ArgumentParser(description="Build the functions and layers for Lambda.")
+    parser.add_argument("--architecture", choices=sorted(PLATFORMS), default="arm64")
+    arguments = parser.parse_args()
+    try:
+        artefacts = build(arguments.architecture)
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)
+    loaded = loaded_by_functions(artefacts)
+    if sys.stdout.isatty():
+        _print_table(artefacts, loaded, arguments.architecture)
+    else:
+        report = {
+            "architecture": arguments.architecture,
+            "bytecode": lambda_python() is not None,
+            "artefacts": [asdict(artefact) for artefact in artefacts],
+            "loaded": {name: {"unzipped": sizes[0], "zipped": sizes[1]} for name, sizes in loaded.items()},
+        }
+        print(json.dumps(report, indent=2))
+    for name, (unzipped, _) in loaded.items():
+        if unzipped > UNZIPPED_LIMIT:
+            sys.exit(f"{name} and its layers have {unzipped:,} bytes; Lambda takes {UNZIPPED_LIMIT:,}.")
+
+
+def _print_table(artefacts: list[Artefact], loaded: Mapping[str, tuple[int, int]], architecture: str) -> None:
+    print(f"\n{'for ' + architecture:<28}{'unzipped':>12}{'zipped':>12}{'files':>8}   sha256 of the zip")
+    for each in artefacts:
+        print(f"{each.name:<28}{_mb(each.unzipped)}{_mb(each.zipped)}{each.files:>8}   {each.sha256[:16]}")
+    for name, (unzipped, zipped) in loaded.items():
+        print(f"{name + ' loads':<28}{_mb(unzipped)}{_mb(zipped)}")
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:>9.2f} MB"
+
+
+if __name__ == "__main__":
+    main()
