@@ -107,14 +107,24 @@ class Standin:
         """Drop what is recorded."""
         self._service.state.forget()
 
-    def wait_for(self, count: int, provider: str | None = None, within: float = 5.0) -> list[Recorded]:
-        """Return the requests once there are so many. Raises `TimeoutError` after `within` seconds."""
+    def wait_for(
+        self, count: int, provider: str | None = None, *, ended: bool = False, within: float = 5.0
+    ) -> list[Recorded]:
+        """Return the requests once there are so many, and with `ended` once their answers have ended.
+
+        A client has an answer's last byte a moment before the stand-in has noted that the answer ended. Raises
+        `TimeoutError` after `within` seconds.
+        """
         deadline = time.monotonic() + within
-        while len(found := self.requests(provider)) < count:
+        while True:
+            found = self.requests(provider)
+            done = [record for record in found if not ended or record.outcome != "answering"]
+            if len(done) >= count:
+                return found
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{len(found)} of {count} requests reached {provider or 'the stand-in'}")
+                what = "were answered by" if ended else "reached"
+                raise TimeoutError(f"{len(done)} of {count} requests {what} {provider or 'the stand-in'}")
             time.sleep(0.002)
-        return found
 
 
 @contextmanager

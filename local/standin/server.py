@@ -51,16 +51,17 @@ class Service:
     key: str | None = None
     state: State = field(default_factory=State)
 
-    def early(self, head: Head) -> Iterable[Step] | None:
-        """Return the answer to a request whose body need not be read: only the `refuse` fault has one."""
+    def early(self, head: Head) -> tuple[Iterable[Step], Recorded] | None:
+        """Return the answer to a request whose body is not read: only the `refuse` fault gives one."""
         provider, _, rest = head.path.lstrip("/").partition("/")
         if head.method != "POST" or rest.removeprefix("v1/") not in FORMATS:
             return None
         order = self.state.take(provider, None, only="refuse")
         if order is None:
             return None
-        self._record(head, provider, None, None, 0).fault = "refuse"
-        return [Reset()]
+        record = self._record(head, provider, None, None, 0)
+        record.fault = order.name
+        return [Reset()], record
 
     def answer(self, head: Head, body: bytes) -> tuple[Iterable[Step], Recorded | None]:
         """Return the steps that answer a request, and its record when it was one for a provider."""
@@ -230,7 +231,7 @@ class Connection(asyncio.Protocol):
                 return False
             early = self._service.early(head)
             if early is not None:
-                self._answer(early, None, keep_alive=False)
+                self._answer(*early, keep_alive=False)
                 return True
             if head.headers.get("expect", "").lower() == "100-continue":
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
