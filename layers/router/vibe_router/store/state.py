@@ -99,13 +99,13 @@ class StateStore:
         asked, `successor` stands in this environment.
         """
         known = self._known.get(seen.id)
-        if known and known.state.version > seen.version and (known.kept or self._outage.active or self._fresh(known)):
-            return known.state  # versions only grow, so this is lost already
-        if known and known.state == seen:
-            # Also right for a state that is only kept here: the table has what was read, whatever was kept since.
-            found = known.item
-        else:
-            found = {"version": {"N": str(seen.version)}} if seen.version else None
+        if known and known.state != seen:
+            # Lost already: what is known here is never older than what was seen here. A version alone would not tell,
+            # for one that was counted up in memory during an outage may by now be another's in the table.
+            return known.state
+        found: Item | None = {"version": {"N": str(seen.version)}} if seen.version else None
+        if known:
+            found = known.item  # what the table had; it knows nothing of what was only kept here
         if not self._outage.active:
             try:
                 return self._put(found, successor)
