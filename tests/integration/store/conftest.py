@@ -1,0 +1,141 @@
+"""A DynamoDB to test the store against.
+
+Tests ask for `dynamodb_client`, and run once for each backend of `BACKENDS`: a context manager that gives the URL of an
+endpoint. Tables are each test's own, so one server serves them all.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.unit.store.held import Aside, Time, Wire
+from vibe_router.store.aws import session
+from vibe_router.store.dynamodb import dynamodb_client as make_client
+from vibe_router.store.state import StateStore
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class _Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"  # keeps connections, as DynamoDB does
+
+    def log(self, *_: object) -> None:
+        """Say nothing: requests are told by the tests that fail."""
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    """Run moto's server. A conditional write of moto's is not atomic, so it gets one request at a time."""
+    moto = DomainDispatcherApplication(create_backend_app)
+    one_at_a_time = threading.Lock()
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
+        with one_at_a_time:
+            return list(moto(environ, start_response))
+
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+BACKENDS: dict[str, Callable[[], AbstractContextManager[str]]] = {"moto": moto_server}
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
+    with BACKENDS[request.param]() as url:
+        yield url
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_session() -> Iterator[None]:
+    """Let no credentials that other tests have used be remembered here, nor these there."""
+    session.cache_clear()
+    yield
+    session.cache_clear()
+
+
+@pytest.fixture
+def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Point every AWS client that is made at the backend, as `make start` does."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+
+
+@pytest.fixture
+def dynamodb_client(aws: None) -> Iterator["DynamoDBClient"]:
+    client = make_client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def wire(dynamodb_client: "DynamoDBClient") -> Wire:
+    return Wire(dynamodb_client)
+
+
+@pytest.fixture
+def state_table(dynamodb_client: "DynamoDBClient") -> str:
+    name = f"state-{uuid4()}"
+    dynamodb_client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+@pytest.fixture
+def routes_table(dynamodb_client: "DynamoDBClient") -> str:
+    name = f"routes-{uuid4()}"
+    dynamodb_client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "name", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "kind", "AttributeType": "S"},
+            {"AttributeName": "name", "AttributeType": "S"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def aside() -> Aside:
+    return Aside()
+
+
+@pytest.fixture
+def environment(
+    dynamodb_client: "DynamoDBClient", state_table: str, time: Time, aside: Aside
+) -> Callable[..., StateStore]:
+    """Make the store of one more environment, with the test's clock or its own."""
+
+    def make(own: Time | None = None) -> StateStore:
+        return StateStore(dynamodb_client, state_table, (own or time).clock, spawn=aside)
+
+    return make
