@@ -1,0 +1,104 @@
+"""Figures as values: percentiles, memory, tables and aims. Pure, but for `Memory.of`."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+__all__ = ["Aim", "Cell", "Memory", "Report", "Table", "median", "milliseconds", "percentile", "spread"]
+
+Cell = str | int | float | None
+MEGABYTE = 1 << 20
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the smallest value that at least `percent` of all do not exceed (nearest rank). ValueError for none."""
+    if not values:
+        raise ValueError("no values")
+    return sorted(values)[max(math.ceil(len(values) * percent / 100), 1) - 1]
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the middle one, or the mean of the two in the middle."""
+    return statistics.median(values)
+
+
+def milliseconds(seconds: float) -> float:
+    """Return milliseconds, to the microsecond."""
+    return round(seconds * 1000, 3)
+
+
+def spread(name: str, seconds: Sequence[float], percents: Sequence[int] = (50, 95, 99)) -> dict[str, Cell]:
+    """Return the percentiles in milliseconds, as columns called `name`."""
+    prefix = f"{name}_" if name else ""
+    return {f"{prefix}p{percent}_ms": milliseconds(percentile(seconds, percent)) for percent in percents}
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a process holds, in MB (of 2**20 bytes). `peak` is None where the system does not keep it."""
+
+    resident: float
+    peak: float | None
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> "Memory":
+        """Ask the system."""
+        return cls(round(process.memory_info().rss / MEGABYTE, 1), _peak(process.pid))
+
+
+def _peak(pid: int) -> float | None:
+    """Return VmHWM of proc(5)."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((round(int(line.split()[1]) / 1024, 1) for line in lines if line.startswith("VmHWM:")), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A figure and what it should be at most."""
+
+    name: str
+    value: float
+    limit: float
+    unit: str
+
+    @property
+    def reached(self) -> bool:
+        """Whether the figure is within its limit."""
+        return self.value <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One section's figures: rows of columns; a column's last word is its unit (`p50_ms`). `notes` explain them."""
+
+    title: str
+    rows: Sequence[Mapping[str, Cell]]
+    notes: Sequence[str] = ()
+    aims: Sequence[Aim] = ()
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns, in the order in which rows have them."""
+        return list(dict.fromkeys(column for row in self.rows for column in row))
+
+
+@dataclass(slots=True)
+class Report:
+    """A whole run. `sections` by the name that `--only` takes; `failures` say what did not work."""
+
+    machine: Mapping[str, Cell]
+    options: Mapping[str, object]
+    sections: dict[str, Table] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def aims(self) -> list[Aim]:
+        """All aims that could be judged."""
+        return [aim for table in self.sections.values() for aim in table.aims]

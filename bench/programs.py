@@ -1,0 +1,59 @@
+"""The benchmark's own servers, each in a process that ends with this one."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .targets import BrokenError
+
+__all__ = ["Program"]
+
+_CHECKOUT = Path(__file__).parent.parent
+
+
+class Program:
+    """`python -m MODULE ARGUMENTS`, to be used in a `with`. `said` is its first line of output.
+
+    `orders` is a line for its standard input, which stays open: the program ends when it closes.
+    """
+
+    def __init__(self, module: str, arguments: Sequence[str] = (), orders: str = "") -> None:
+        self._module = module
+        self._command = (sys.executable, "-m", module, *arguments)
+        self._orders = orders
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, cwd=_CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if self._orders:
+            with suppress(BrokenPipeError):  # it has ended, which its silence tells next
+                self._process.stdin.write(self._orders + "\n")
+                self._process.stdin.flush()
+        self.said = self._process.stdout.readline().strip()
+        if not self.said:
+            self._end()
+            raise BrokenError(f"{self._module} ended with status {self._process.returncode} before it was ready")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(BrokenPipeError):  # orders that nobody read
+            process.stdin.close()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()

@@ -1,0 +1,170 @@
+"""Everything that a run needs, started when it is first asked for and ended with the rig."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.request import urlopen
+
+from local.template import read_template
+
+from .function import FunctionTarget, variables
+from .options import Options
+from .programs import Program
+from .stack import Stack
+from .targets import BrokenError, Target, UrlTarget
+
+__all__ = ["MODEL", "AwsCounts", "Rig"]
+
+MODEL = "auto-chat"
+"""The virtual model that is asked for; layer 1 of its three is healthy."""
+
+_PROVIDER_MODEL = "claude-sonnet-4-6"
+_SECRETS = {"MASTER_KEY": "sk-bench-0123456789abcdef", "BENCH_PROVIDER_KEY": "sk-provider-0123456789abcdef"}
+_CHECKOUT = Path(__file__).parent.parent
+
+T = TypeVar("T")
+
+
+class AwsCounts:
+    """What the embedded AWS was asked between two looks: calls by operation, and the seconds it worked on them."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self.operations: dict[str, int] = {}
+        self.seconds = 0.0
+
+    @contextmanager
+    def counting(self) -> Iterator[Self]:
+        """Count what is asked inside; the figures are there afterwards."""
+        before, seconds_before = self._look()
+        yield self
+        after, seconds_after = self._look()
+        grown = {name: count - before.get(name, 0) for name, count in after.items()}
+        self.operations = {name: count for name, count in grown.items() if count}
+        self.seconds = seconds_after - seconds_before
+
+    def of(self, service: str) -> int:
+        """Return how many of them were for a service, named as in X-Amz-Target."""
+        return sum(count for name, count in self.operations.items() if name.startswith(service))
+
+    def _look(self) -> tuple[dict[str, int], float]:
+        with urlopen(self._endpoint + "/counts", timeout=10) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told["operations"], told["seconds"]
+
+
+class Rig:
+    """To be used in a `with`. Whatever cannot be started is told to `failed`, once, and the rest goes on without it."""
+
+    def __init__(self, options: Options, progress: Callable[[str], None], failed: Callable[[str], None]) -> None:
+        self.options = options
+        self.progress = progress
+        self.failed = failed
+        self._entered = ExitStack()
+        self._logs = 0
+
+    def __enter__(self) -> Self:
+        self.folder = Path(self._entered.enter_context(tempfile.TemporaryDirectory(prefix="vibe-router-bench-")))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._entered.close()
+
+    @cached_property
+    def provider_url(self) -> str:
+        """The fast provider's base URL."""
+        port = self.options.provider_port
+        return self._entered.enter_context(Program("bench.provider", [str(port)])).said
+
+    @cached_property
+    def aws_endpoint(self) -> str:
+        """The counting AWS, with the template's tables, the routes and the secret in it."""
+        template = read_template(_CHECKOUT / "template.yaml")
+        orders = {
+            "tables": [dict(table.create) for table in template.tables],
+            "secrets": dict.fromkeys(template.secrets, _SECRETS),
+        }
+        endpoint = self._entered.enter_context(Program("bench.aws", orders=json.dumps(orders))).said
+        self._load_routes(endpoint)
+        return endpoint
+
+    def counts(self) -> AwsCounts:
+        """Return what counts calls to the function's AWS."""
+        return AwsCounts(self.aws_endpoint)
+
+    def start_function(self) -> FunctionTarget:
+        """Return an environment of the function that is not started yet, with a log of its own."""
+        self._logs += 1
+        log = self.folder / f"function-{self._logs}.log"
+        return FunctionTarget(self.aws_endpoint, _SECRETS["MASTER_KEY"], log)
+
+    @cached_property
+    def direct(self) -> UrlTarget:
+        """The provider itself."""
+        return UrlTarget("direct", self.provider_url, _SECRETS["BENCH_PROVIDER_KEY"], _PROVIDER_MODEL)
+
+    @cached_property
+    def function(self) -> FunctionTarget | None:
+        """The environment of the function that calls and streams go through."""
+        self.progress("starting the function")
+        return self._tried(lambda: self._entered.enter_context(self.start_function()))
+
+    @cached_property
+    def stack(self) -> Stack | None:
+        """The whole local stack."""
+        self.progress("starting the local stack")
+        return self._tried(lambda: self._entered.enter_context(Stack(self.folder, self._routes_file, _SECRETS)))
+
+    @cached_property
+    def peers(self) -> list[UrlTarget]:
+        """The other gateways."""
+        if self.options.peers:
+            self.progress(f"the peers' provider is {self.provider_url}")
+        return [UrlTarget(each.name, each.base_url, each.key, each.model) for each in self.options.peers]
+
+    def targets(self) -> list[Target]:
+        """Return everything that answers, the direct way first."""
+        found: list[Target] = [self.direct]
+        if self.function is not None:
+            found.append(self.function)
+        if self.stack is not None:
+            found.append(self.stack.target)
+        return [*found, *self.peers]
+
+    @cached_property
+    def _routes_file(self) -> Path:
+        """A routes file whose three layers all lead to the fast provider. JSON is YAML."""
+        layers = {"first": _PROVIDER_MODEL, "second": "gpt-5", "third": "glm-4.7"}
+        provider = {"base_url": self.provider_url, "secret": "BENCH_PROVIDER_KEY"}
+        chain = [{"provider": name, "model": model} for name, model in layers.items()]
+        file = self.folder / "routes.yaml"
+        file.write_text(json.dumps({"providers": dict.fromkeys(layers, provider), "models": {MODEL: {"chain": chain}}}))
+        return file
+
+    def _load_routes(self, endpoint: str) -> None:
+        """Write the routes as a person does, with the command."""
+        done = subprocess.run(
+            [sys.executable, "-m", "vibe_router", "routes", "--file", str(self._routes_file), "--aws", "--yes"],
+            env=variables(endpoint),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode:
+            raise BrokenError(f"the routes could not be written: {(done.stderr or done.stdout).strip()}")
+
+    def _tried(self, start: Callable[[], T]) -> T | None:
+        try:
+            return start()
+        except BrokenError as error:
+            self.failed(str(error))
+            return None

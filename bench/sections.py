@@ -1,0 +1,319 @@
+"""What is measured, section by section. Each returns its table; what it asks for is started by the rig."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from . import size
+from .figures import MEGABYTE, Aim, Cell, Memory, Table, median, milliseconds, percentile, spread
+from .function import FunctionTarget, gateway
+from .payload import CALL_WORDS, request
+from .rig import MODEL, Rig
+from .rounds import measure
+from .targets import Answer, BrokenError, Target, checked
+
+__all__ = ["measured"]
+
+_CHECKOUT = Path(__file__).parent.parent
+
+# What the project wants to cost at most; see the README's section on speed.
+_FUNCTION_CALL_MS = 1.5
+_FUNCTION_STREAM_MS = 5.0
+_STACK_CALL_MS = 3.0
+_COLD_START_MS = 500.0
+_MEMORY_MB = 110.0
+
+_CALL = request(MODEL, CALL_WORDS, stream=False)
+_STREAM = request(MODEL, 100, stream=True)
+_STREAMS = ((100, False), (2000, False), (100, True))  # chunks, and whether paced
+_WITHIN_A_SECOND = 20  # calls that take far less than a second together
+
+
+def measured(section: str, rig: Rig) -> Table:
+    """Return the table of a section, by the name that `--only` takes. Raises BrokenError."""
+    return _SECTIONS[section](rig)
+
+
+def _calls(rig: Rig) -> Table:
+    targets = rig.targets()
+    cpu_before = rig.function.cpu_seconds() if rig.function else 0.0
+    answers = measure(
+        targets,
+        _CALL,
+        rig.options.calls,
+        at_once=50,
+        progress=rig.progress,
+        failed=rig.failed,
+    )
+    direct = _p50(answers["direct"])
+    rows: list[dict[str, Cell]] = []
+    for name, got in answers.items():
+        row: dict[str, Cell] = {"target": name, "calls": len(got), **spread("", [each.total for each in got])}
+        if name != "direct":
+            row["added_p50_ms"] = milliseconds(_p50(got) - direct)
+        if settled := [each.settled for each in got if each.settled is not None]:
+            row["after_p50_ms"] = milliseconds(percentile(settled, 50))
+        if name == "function" and rig.function:
+            used = rig.function.cpu_seconds() - cpu_before
+            row["cpu_per_call_ms"] = milliseconds(used / (len(got) + min(20, len(got))))
+        rows.append(row)
+    notes = [
+        f"Whole answers of {CALL_WORDS} words. One client, one connection, one call after the other.",
+        "after: the function's work between the end of the answer and its request for the next event. The stack's "
+        "figure holds what of it the next call waits for.",
+    ]
+    limits = {"function": _FUNCTION_CALL_MS, "stack": _STACK_CALL_MS}
+    aims = [
+        Aim(f"{name} adds to a call, p50", milliseconds(_p50(answers[name]) - direct), limit, "ms")
+        for name, limit in limits.items()
+        if name in answers
+    ]
+    return Table("Calls", rows, notes, aims)
+
+
+def _p50(answers: list[Answer]) -> float:
+    return percentile([each.total for each in answers], 50)
+
+
+def _streams(rig: Rig) -> Table:
+    rows: list[dict[str, Cell]] = []
+    aims = []
+    for chunks, paced in _STREAMS:
+        name = f"{chunks} chunks" + (", paced" if paced else "")
+        answers = measure(
+            rig.targets(),
+            request(MODEL, chunks, stream=True, paced=paced),
+            rig.options.streams(chunks * 20 if paced else chunks),
+            at_once=5,
+            progress=partial(_told, rig, name),
+            failed=rig.failed,
+        )
+        direct_first, direct_total = _first_p50(answers["direct"]), _p50(answers["direct"])
+        for target, got in answers.items():
+            row: dict[str, Cell] = {"stream": name, "target": target, "streams": len(got)}
+            row |= spread("first", [each.first_token or 0.0 for each in got], (50, 95))
+            row |= spread("total", [each.total for each in got], (50, 95))
+            if target != "direct":
+                row["added_first_ms"] = milliseconds(_first_p50(got) - direct_first)
+                row["added_total_ms"] = milliseconds(_p50(got) - direct_total)
+            rows.append(row)
+        if chunks == 100 and not paced and "function" in answers:
+            added = milliseconds(_p50(answers["function"]) - direct_total)
+            aims.append(Aim("function adds to a stream of 100 chunks, p50", added, _FUNCTION_STREAM_MS, "ms"))
+    notes = [
+        "first: until the first token has come. A chunk is a write of the provider; paced, one goes out every 1 ms, "
+        "else one after the other without a pause.",
+    ]
+    return Table("Streams", rows, notes, aims)
+
+
+def _told(rig: Rig, name: str, done: str) -> None:
+    rig.progress(f"{name}, {done}")
+
+
+def _first_p50(answers: list[Answer]) -> float:
+    return percentile([each.first_token or 0.0 for each in answers], 50)
+
+
+def _cold_start(rig: Rig) -> Table:
+    python, ready, answered, aws_seconds, aws_calls = [], [], [], [], []
+    counts = rig.counts()
+    # The first start compiles what was never imported, as a layer's build does, and is not counted.
+    for number in range(rig.options.starts + 1):
+        rig.progress(f"start {number} of {rig.options.starts}")
+        own = _python_start()
+        with counts.counting(), rig.start_function() as function:
+            began = time.perf_counter()
+            answer = _ask(function, _STREAM)
+            first_token_at = began - function.started_at + (answer.first_token or 0.0)
+        if not number:
+            continue
+        python.append(own)
+        ready.append(function.ready_after)
+        answered.append(first_token_at)
+        aws_seconds.append(counts.seconds)
+        aws_calls.append(sum(counts.operations.values()))
+
+    def row(name: str, seconds: list[float]) -> dict[str, Cell]:
+        return {
+            "from the process's start": name,
+            "starts": len(seconds),
+            "median_ms": milliseconds(median(seconds)),
+            "min_ms": milliseconds(min(seconds)),
+            "max_ms": milliseconds(max(seconds)),
+        }
+
+    rows = [
+        row("Python's own start", python),
+        row("to the first `next`", ready),
+        row("to the first answered byte", answered),
+    ]
+    if stack := rig.stack:
+        rows.append(row("local stack, to readiness, on an empty DATA_DIR", [stack.ready_after]))
+    notes = [
+        f"The first answer waits for {median(aws_calls):g} calls to the embedded AWS, on which it works "
+        f"{milliseconds(median(aws_seconds))} ms.",
+        "Every file is in the system's cache and compiled.",
+    ]
+    aims = [
+        Aim("cold start, to the first `next`", milliseconds(median(ready)), _COLD_START_MS, "ms"),
+        Aim("cold start, to the first answered byte", milliseconds(median(answered)), _COLD_START_MS, "ms"),
+    ]
+    return Table("Cold start", rows, notes, aims)
+
+
+def _python_start() -> float:
+    """Return the seconds from starting Python to its first own line, with the packages of this environment in reach."""
+    began = time.perf_counter()
+    with subprocess.Popen([sys.executable, "-c", "import os; os.write(1, b'.')"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        os.read(process.stdout.fileno(), 1)
+        return time.perf_counter() - began
+
+
+def _memory(rig: Rig) -> Table:
+    requests = rig.options.requests
+    with rig.start_function() as function:
+        started = function.memory()
+        _serve(rig, function, requests)
+        after = function.memory()
+    rows: list[dict[str, Cell]] = [
+        {"process": "function, waiting for its first event", "resident_mb": started.resident, "peak_mb": started.peak},
+        {"process": f"function, after {requests} requests", "resident_mb": after.resident, "peak_mb": after.peak},
+    ]
+    if stack := rig.stack:
+        _serve(rig, stack.target, requests)
+        held = stack.memory()
+        rows += [_held(name, memory) for name, memory in held]
+        rows.append(_held("stack: together", Memory(round(sum(each.resident for _, each in held), 1), None)))
+    notes = ["Every tenth request a stream of 100 chunks. MB of 2**20 bytes; pages shared by processes count in each."]
+    aims = [Aim(f"function's memory after {requests} requests", after.resident, _MEMORY_MB, "MB")]
+    return Table("Memory", rows, notes, aims)
+
+
+def _held(name: str, memory: Memory) -> dict[str, Cell]:
+    return {"process": name, "resident_mb": memory.resident, "peak_mb": memory.peak}
+
+
+def _serve(rig: Rig, target: Target, requests: int) -> None:
+    call, stream = target.prepare(_CALL), target.prepare(_STREAM)
+    for number in range(requests):
+        if number % 100 == 0:
+            rig.progress(f"{target.name}, request {number} of {requests}")
+        if number % 10 == 9:
+            checked(target, target.exchange(stream), 100, stream=True)
+        else:
+            checked(target, target.exchange(call), CALL_WORDS, stream=False)
+
+
+def _size(_rig: Rig) -> Table:
+    function = gateway()
+    rows: list[dict[str, Cell]] = []
+    code = sum(size.of_folder(folder) for folder in (function.code, *function.layers))
+    rows.append(_weighs("function: our code", code))
+    libraries = _libraries("runtime")
+    rows += [_weighs(f"function: {name}", weight) for name, weight in libraries[:4]]
+    rows.append(_weighs(f"function: {len(libraries) - 4} more libraries", sum(weight for _, weight in libraries[4:])))
+    rows.append(_weighs("function: together", code + sum(weight for _, weight in libraries)))
+    local = _libraries("local")
+    local_code = size.of_folder(_CHECKOUT / "local")
+    rows.append(_weighs("local stack: together", code + local_code + sum(weight for _, weight in local)))
+    return Table("Installed size", rows, ["As installed here for this Python, bytecode left out. MB of 2**20 bytes."])
+
+
+def _libraries(lock: str) -> list[tuple[str, int]]:
+    """Return the installed distributions of a lock file and what they weigh, the heaviest first."""
+    names = size.requirements(_CHECKOUT / "requirements" / f"{lock}.txt")
+    weights = [(name, weight) for name in names if (weight := size.of_distribution(name)) is not None]
+    return sorted(weights, key=lambda each: each[1], reverse=True)
+
+
+def _weighs(what: str, weight: int) -> dict[str, Cell]:
+    return {"installed": what, "size_mb": round(weight / MEGABYTE, 2)}
+
+
+def _aws(rig: Rig) -> Table:
+    counts = rig.counts()
+    rows: list[dict[str, Cell]] = []
+    aims = []
+
+    def count(function: FunctionTarget, when: str, calls: int, limit: int) -> None:
+        with counts.counting():
+            seconds = [_ask(function, _CALL).total for _ in range(calls)]
+        dynamodb, secrets = counts.of("DynamoDB"), counts.of("secretsmanager")
+        rows.append(
+            {
+                "when": when,
+                "calls": calls,
+                "dynamodb_per_call": round(dynamodb / calls, 2),
+                "secretsmanager_per_call": round(secrets / calls, 2),
+                "operations": ", ".join(name.rpartition(".")[2] for name in counts.operations) or "none",
+                "call_p50_ms": milliseconds(percentile(seconds, 50)),
+            }
+        )
+        aims.append(Aim(f"DynamoDB round trips, {when}", dynamodb / calls, limit, "a call"))
+        aims.append(Aim(f"Secrets Manager calls, {when}", secrets / calls, 0, "a call"))
+
+    with rig.start_function() as function:
+        _ask(function, _CALL)
+        for rest in rig.options.rests:
+            rig.progress(f"resting for {rest:g} s")
+            time.sleep(rest)
+            count(function, f"after a rest of {rest:g} s", 1, 1)
+        count(function, "within a second of a read", _WITHIN_A_SECOND, 0)
+    notes = ["States are read anew after 1 s, routes after 10 s, secrets after 5 minutes."]
+    return Table("Calls to AWS per warm request", rows, notes, aims)
+
+
+def _log(rig: Rig) -> Table:
+    rows: list[dict[str, Cell]] = []
+    with rig.start_function() as function:
+        _ask(function, _CALL)
+        for what, body in (("call", _CALL), ("stream of 100 chunks", _STREAM)):
+            skip = function.log.stat().st_size
+            times = 20
+            for _ in range(times):
+                _ask(function, body)
+            kinds = _log_bytes(function.log.read_bytes()[skip:])
+            rows.append({"request": what, **{f"{kind}_bytes": round(kinds[kind] / times) for kind in kinds}})
+    return Table("Log lines per request", rows, ["metrics: CloudWatch's embedded metric format."])
+
+
+def _log_bytes(log: bytes) -> dict[str, int]:
+    """Return the bytes of all lines, of the routing decisions, of metrics, and of anything else."""
+    kinds = {"all": len(log), "decision": 0, "metrics": 0, "other": 0}
+    for line in log.splitlines(keepends=True):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = {}
+        if not isinstance(entry, dict):
+            entry = {}
+        kind = "metrics" if "_aws" in entry else "decision" if entry.get("message") == "ROUTING DECISION" else "other"
+        kinds[kind] += len(line)
+    return kinds
+
+
+def _ask(function: FunctionTarget, body: Mapping[str, object]) -> Answer:
+    """Return one whole answer. Raises BrokenError."""
+    stream = bool(body.get("stream"))
+    answer = checked(function, function.exchange(function.prepare(body)), 100, stream=stream)
+    if stream and answer.first_token is None:
+        raise BrokenError("the function's stream had no first token")
+    return answer
+
+
+_SECTIONS: Mapping[str, Callable[[Rig], Table]] = {
+    "calls": _calls,
+    "streams": _streams,
+    "cold-start": _cold_start,
+    "memory": _memory,
+    "size": _size,
+    "aws": _aws,
+    "log": _log,
+}

@@ -1,0 +1,106 @@
+"""The whole local stack, `python -m local`, on a free port and with its state in a folder of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+
+from .figures import Memory
+from .targets import BrokenError, UrlTarget
+
+__all__ = ["Stack"]
+
+_CHECKOUT = Path(__file__).parent.parent
+_START_PATIENCE = 120.0
+_STOP_PATIENCE = 20.0
+
+
+class Stack:
+    """The stack, to be used in a `with`; inside, it is ready. `ready_after`: seconds from start to readiness."""
+
+    def __init__(self, folder: Path, routes: Path, secrets: Mapping[str, str]) -> None:
+        """`folder` takes its state and its log; `secrets` are the master key and the providers', by name."""
+        self._folder = folder
+        self._log = folder / "stack.log"
+        self._environment = {**os.environ, **secrets, "ROUTES_FILE": str(routes), "DATA_DIR": str(folder / "data")}
+        self._key = secrets["MASTER_KEY"]
+
+    def __enter__(self) -> Self:
+        port = _free_port()
+        with self._log.open("ab") as log:
+            began = time.perf_counter()
+            self._process = subprocess.Popen(
+                (sys.executable, "-m", "local"),
+                cwd=_CHECKOUT,
+                env={**self._environment, "PORT": str(port)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is ours to pass on
+            )
+        try:
+            self._await_readiness(f"http://127.0.0.1:{port}/health/readiness")
+        except BaseException:
+            self.__exit__()
+            raise
+        self.ready_after = time.perf_counter() - began
+        self.target = UrlTarget("stack", f"http://127.0.0.1:{port}/v1", self._key)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it as Ctrl-C does."""
+        if target := getattr(self, "target", None):
+            target.close()
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(_STOP_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def memory(self) -> list[tuple[str, Memory]]:
+        """Return what each of its processes holds, by what the process is."""
+        whole = psutil.Process(self._process.pid)
+        return [(_role(process), Memory.of(process)) for process in (whole, *whole.children(recursive=True))]
+
+    def _await_readiness(self, url: str) -> None:
+        patient_until = time.monotonic() + _START_PATIENCE
+        while time.monotonic() < patient_until:
+            if self._process.poll() is not None:
+                raise BrokenError(f"the local stack ended with status {self._process.returncode}\n{self._last_words()}")
+            try:
+                with urlopen(url, timeout=5) as answer:
+                    if answer.status == 200:
+                        return
+            except (URLError, OSError):
+                pass
+            time.sleep(0.02)
+        raise BrokenError(f"the local stack was not ready after {_START_PATIENCE:.0f} s\n{self._last_words()}")
+
+    def _last_words(self) -> str:
+        return self._log.read_bytes()[-1500:].decode("utf-8", "replace").rstrip()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _role(process: psutil.Process) -> str:
+    command = " ".join(process.cmdline())
+    if "streaming_runtime" in command:
+        return "stack: function"
+    if "aws_server" in command:
+        return "stack: embedded AWS"
+    return "stack: API Gateway and Lambda" if command.endswith("-m local") else f"stack: {process.name()}"

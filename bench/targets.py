@@ -1,0 +1,122 @@
+"""What can be asked for a completion, and what came of asking."""
+
+import json
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from .payload import WORD
+from .wire import PATIENCE, Message, WireError, read_message
+
+__all__ = ["Answer", "BrokenError", "Target", "UrlTarget", "checked"]
+
+
+class BrokenError(Exception):
+    """Something did not work, so that there is nothing to measure; the message says what and where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came, and after how many seconds. `settled`: until the function was ready for the next, where that shows."""
+
+    status: int
+    body: bytes
+    first_token: float | None
+    total: float
+    settled: float | None = None
+
+
+class Target(Protocol):
+    """Something that answers chat completions, one at a time."""
+
+    name: str
+
+    def prepare(self, body: Mapping[str, Any]) -> bytes:
+        """Return what `exchange` sends for a request's body, so that rendering it is not part of what is measured."""
+
+    def exchange(self, prepared: bytes) -> Answer:
+        """Ask and wait for the whole answer. Raises BrokenError."""
+
+
+class UrlTarget:
+    """An OpenAI-compatible API at `base_url`, over one connection that is kept. `model` replaces the request's."""
+
+    def __init__(self, name: str, base_url: str, key: str, model: str | None = None) -> None:
+        self.name = name
+        self._url = urlsplit(base_url.rstrip("/") + "/chat/completions")
+        if self._url.scheme not in ("http", "https") or not self._url.hostname:
+            raise BrokenError(f"{name}: {base_url!r} is no URL such as http://127.0.0.1:4000/v1")
+        self._key = key
+        self._model = model
+        self._socket: socket.socket | None = None
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def prepare(self, body: Mapping[str, Any]) -> bytes:
+        """Return the request as it goes over the wire."""
+        content = json.dumps({**body, "model": self._model or body["model"]}).encode()
+        head = (
+            f"POST {self._url.path} HTTP/1.1\r\nHost: {self._url.netloc}\r\nAuthorization: Bearer {self._key}\r\n"
+            "Content-Type: application/json\r\nAccept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: bench\r\n"
+            f"Content-Length: {len(content)}\r\n\r\n"
+        )
+        return head.encode() + content
+
+    def exchange(self, prepared: bytes) -> Answer:
+        """Ask and wait for the whole answer; a connection that the server had closed is made anew, once."""
+        kept = self._socket is not None
+        try:
+            began, message = self._ask(prepared)
+            if message is None and kept:
+                self.close()
+                began, message = self._ask(prepared)
+        except (OSError, WireError) as error:
+            self.close()
+            raise BrokenError(f"{self.name} at {self._url.netloc}: {error}") from error
+        if message is None:
+            raise BrokenError(f"{self.name} at {self._url.netloc}: the connection was closed without an answer")
+        if message.closes:
+            self.close()
+        first = message.first_token_at - began if message.first_token_at is not None else None
+        try:
+            return Answer(int(message.start_line.split(" ")[1]), message.body(), first, message.ended_at - began)
+        except (ValueError, IndexError) as error:
+            raise BrokenError(f"{self.name} at {self._url.netloc} does not speak HTTP: {message.start_line}") from error
+
+    def _ask(self, prepared: bytes) -> tuple[float, Message | None]:
+        connection = self._socket or self._connect()
+        began = time.perf_counter()
+        connection.sendall(prepared)
+        return began, read_message(connection)
+
+    def _connect(self) -> socket.socket:
+        secure = self._url.scheme == "https"
+        assert self._url.hostname is not None
+        connection = socket.create_connection((self._url.hostname, self._url.port or (443 if secure else 80)), PATIENCE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if secure:
+            connection = ssl.create_default_context().wrap_socket(connection, server_hostname=self._url.hostname)
+        self._socket = connection
+        return connection
+
+
+def checked(target: Target, answer: Answer, words: int, *, stream: bool) -> Answer:
+    """Return `answer` if it is whole: a fast answer that is not would be no figure. Raises BrokenError."""
+    found = answer.body.count(WORD)
+    if answer.status != 200:
+        problem = f"status {answer.status}"
+    elif found != words:
+        problem = f"{found} words of {words}"
+    elif stream and b"data: [DONE]" not in answer.body:
+        problem = "a stream without [DONE]"
+    else:
+        return answer
+    raise BrokenError(f"{target.name} gave {problem}: {answer.body[:300].decode('utf-8', 'replace')}")
