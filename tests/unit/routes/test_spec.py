@@ -160,11 +160,13 @@ def test_mistakes_of_every_sort_are_told_at_once() -> None:
     data = with_setting("models other chain", [{"provider": "nobody", "model": "x"}])
     data["providers"]["ark"]["secret"] = "not a name"
     data["models"]["auto"]["retries"] = -1
+    data["models"]["auto"]["chain"][1]["provider"] = "nobody"
     spec, problems = parse(data)
     assert spec is None
     assert {problem.path for problem in problems} == {
         "providers.ark.secret",
         "models.auto.retries",
+        "models.auto.chain[1].provider",
         "models.other.chain[0].provider",
     }
 

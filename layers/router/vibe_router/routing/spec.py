@@ -246,29 +246,47 @@ def parse(data: object) -> tuple[RoutesSpec | None, list[Problem]]:
     if not isinstance(data, Mapping) or not data:
         return None, [Problem((), "must hold `providers` and `models`")]
     problems: list[Problem] = []
+    broken: set[Place] = set()
     try:
         spec = RoutesSpec.model_validate(data)
     except ValidationError as error:
         problems += _problems(error, data)
-        spec = _unbroken(data, {problem.place[:2] for problem in problems})
-    problems += [
-        Problem((part,), "is missing; name at least one") for part in ("providers", "models") if not data.get(part)
-    ]
+        broken = {problem.place[:2] for problem in problems}
+        spec = _unbroken(data, broken)
+    missing = [part for part in ("providers", "models") if not data.get(part)]
+    problems += (Problem((part,), "is missing; name at least one") for part in missing)
     written = data.get("providers")
     known = list(written) if isinstance(written, Mapping) else []
     for name, model in spec.models.items():
-        problems += (problem for problem, _ in _chain_problems(spec, name, model, known))
+        for problem, member in _chain_problems(spec, name, model, known):
+            if member or ("models", name) not in broken:
+                problems.append(problem)
     return (None if problems else spec), problems
 
 
 def _unbroken(data: Mapping[Any, object], broken: Collection[Place]) -> RoutesSpec:
-    """Keep what is right in a file that is not, so that mistakes of every sort can be told at once."""
-    kept: dict[str, dict[Any, object]] = {}
-    for part in ("providers", "models"):
-        entries = data.get(part)
-        if isinstance(entries, Mapping) and (part,) not in broken:
-            kept[part] = {name: entry for name, entry in entries.items() if (part, name) not in broken}
+    """Keep what is right in a file that is not, so that mistakes of every sort can be told at once.
+
+    Of a model with a mistake elsewhere that is its bare chain.
+    """
+    kept: dict[str, dict[Any, object]] = {"providers": {}, "models": {}}
+    for part, entries in kept.items():
+        written = data.get(part)
+        for name, entry in written.items() if isinstance(written, Mapping) else ():
+            if (part, name) not in broken:
+                entries[name] = entry
+            elif part == "models" and isinstance(name, str) and isinstance(entry, Mapping):
+                bare = {"chain": _bare(entry.get("chain"))}
+                if parse_row("model", name, bare)[0]:
+                    entries[name] = bare
     return RoutesSpec.model_validate(kept)
+
+
+def _bare(chain: object) -> object:
+    """Strip a chain of all but providers and models; what is neither stays, and is refused later."""
+    if isinstance(chain, Mapping):
+        return {name: chain[name] for name in ("provider", "model") if name in chain}
+    return [_bare(item) for item in chain] if isinstance(chain, list | tuple) else chain
 
 
 def parse_row(kind: Kind, name: str, attributes: Mapping[str, object]) -> tuple[RowSpec | None, list[Problem]]:
