@@ -30,7 +30,7 @@ class Target:
 
         from vibe_router.store.aws import session
 
-        patient = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 3, "mode": "standard"})
+        patient = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 3, "mode": "legacy"})
         if self.endpoint is None:
             return cast("DynamoDBClient", session().create_client("dynamodb", config=patient))
         client = session().create_client(

@@ -1,0 +1,307 @@
+"""`python -m vibe_router routes`, as people and pipelines call it."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from vibe_router.cli import main
+from vibe_router.store.dynamodb import to_item
+from vibe_router.store.routes import RoutesStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CHECKOUT = Path(__file__).parents[3]
+
+GOOD = """\
+providers:
+  ark: {base_url: "${ARK_BASE_URL:-https://ark.example/v3}", secret: ARK_API_KEY}
+models:
+  auto:
+    description: All there is
+    chain:
+      - {provider: ark, model: glm-4.7}
+"""
+
+
+@dataclass
+class Done:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def told(self) -> Any:
+        return json.loads(self.out)
+
+
+class Command:
+    """Calls the command in a folder of its own, with its output going into a pipe."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> Done:
+        try:
+            status = main(["routes", *arguments])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return Done(status, *self._capsys.readouterr())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("ROUTES_TABLE", "ROUTES_FILE", "DATA_DIR", "ARK_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "routes.yaml").write_text(GOOD)
+    return tmp_path
+
+
+@pytest.fixture
+def command(folder: Path, aws: None, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
+
+
+@pytest.fixture
+def store(dynamodb_client: "DynamoDBClient", routes_table: str) -> RoutesStore:
+    return RoutesStore(dynamodb_client, routes_table)
+
+
+def test_what_would_change_is_told_by_field_and_then_written(
+    command: Command, folder: Path, store: RoutesStore, routes_table: str
+) -> None:
+    first = command("--table", routes_table)
+    assert first.status == 0
+    assert first.told["written"] is True
+    assert [(change["row"], change["change"]) for change in first.told["changes"]] == [
+        ("providers.ark", "added"),
+        ("models.auto", "added"),
+    ]
+    text = GOOD.replace("All there is", "More") + "      - {provider: ark, model: glm-5, weight: 2}\n    retries: 3\n"
+    (folder / "routes.yaml").write_text(text)
+    second = command("--table", routes_table)
+    assert second.told["changes"] == [
+        {
+            "row": "models.auto",
+            "change": "changed",
+            "fields": {
+                "description": {"from": "All there is", "to": "More"},
+                "retries": {"from": None, "to": 3},
+                "chain[1]": {"from": None, "to": {"provider": "ark", "model": "glm-5", "weight": 2}},
+            },
+        }
+    ]
+    assert store.read()["model", "auto"]["retries"] == 3
+    assert command("--table", routes_table).told == {"table": routes_table, "changes": [], "written": False}
+
+
+def test_a_dry_run_writes_nothing(command: Command, store: RoutesStore, routes_table: str) -> None:
+    done = command("--table", routes_table, "--dry-run")
+    assert done.status == 0
+    assert len(done.told["changes"]) == 2
+    assert done.told["written"] is False
+    assert store.read() == {}
+
+
+def test_rows_that_the_file_has_no_longer_are_removed(
+    command: Command, folder: Path, store: RoutesStore, routes_table: str
+) -> None:
+    (folder / "routes.yaml").write_text(
+        GOOD + "  old:\n    chain: [{provider: ark, model: x}]\ndefaults: {retries: 0}\n"
+    )
+    command("--table", routes_table)
+    (folder / "routes.yaml").write_text(GOOD)
+    done = command("--table", routes_table)
+    assert [(change["row"], change["change"]) for change in done.told["changes"]] == [
+        ("models.old", "removed"),
+        ("defaults", "removed"),
+    ]
+    assert sorted(store.read()) == [("model", "auto"), ("provider", "ark")]
+
+
+def test_a_row_that_means_the_same_is_no_change_and_a_corrupt_one_is(
+    command: Command, dynamodb_client: "DynamoDBClient", store: RoutesStore, routes_table: str
+) -> None:
+    command("--table", routes_table)
+    same = {**store.read()["model", "auto"], "chain": [[{"provider": "ark", "model": "glm-4.7"}]]}
+    dynamodb_client.put_item(TableName=routes_table, Item=to_item({"kind": "model", "name": "auto", **same}))
+    assert command("--table", routes_table).told["changes"] == []
+    corrupt: dict[str, Any] = {"kind": "provider", "name": "ark", "secret": 5}
+    dynamodb_client.put_item(TableName=routes_table, Item=to_item(corrupt))
+    done = command("--table", routes_table)
+    assert [(change["row"], change["change"]) for change in done.told["changes"]] == [("providers.ark", "changed")]
+    assert store.read()["provider", "ark"]["secret"] == "ARK_API_KEY"
+
+
+def test_a_file_with_mistakes_is_refused_by_line_and_nothing_is_written(
+    command: Command, folder: Path, store: RoutesStore, routes_table: str
+) -> None:
+    (folder / "routes.yaml").write_text(GOOD + "      - {provider: arc, model: x}\n    speed: 9\n")
+    done = command("--table", routes_table)
+    assert done.status == 1
+    assert done.out == ""
+    assert done.err.splitlines() == [
+        "routes.yaml:8: models.auto.chain[1].provider: unknown provider 'arc'; did you mean 'ark'?",
+        "routes.yaml:9: models.auto.speed: unknown setting",
+        "Nothing was written.",
+    ]
+    assert store.read() == {}
+
+
+def test_variables_come_from_the_environment_over_the_env_file(
+    command: Command, folder: Path, store: RoutesStore, routes_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".env").write_text(f"ARK_BASE_URL=http://from.file/$v3\nROUTES_TABLE={routes_table}\n")
+    assert command().status == 0
+    assert store.read()["provider", "ark"]["base_url"] == "http://from.file/$v3"
+    monkeypatch.setenv("ARK_BASE_URL", "http://from.environment")
+    assert command().status == 0
+    assert store.read()["provider", "ark"]["base_url"] == "http://from.environment"
+
+
+def write_local(folder: Path, endpoint: str, table: str, pid: int) -> None:
+    file = folder / ".data" / ".vibe-router" / "local.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"endpoint": endpoint, "routes_table": table, "pid": pid}))
+
+
+def test_without_a_name_the_running_local_stack_s_table_is_meant(
+    command: Command,
+    folder: Path,
+    store: RoutesStore,
+    routes_table: str,
+    endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_local(folder, endpoint, routes_table, os.getpid())
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    assert command().told["table"] == routes_table
+    assert len(store.read()) == 2
+
+
+def ended_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("arguments", [[], ["--aws"]], ids=["nothing said", "--aws"])
+def test_without_any_table_it_is_said_how_to_name_one(
+    command: Command, folder: Path, endpoint: str, arguments: list[str]
+) -> None:
+    write_local(folder, endpoint, "routes", ended_process())
+    done = command(*arguments)
+    assert done.status == 2
+    assert "make start" in done.err
+    assert "--table NAME" in done.err
+
+
+@pytest.mark.parametrize("written", [None, "{", "[]", "{}", '{"pid": "x"}'])
+def test_a_local_stack_that_does_not_run_is_told(command: Command, folder: Path, written: str | None) -> None:
+    if written is not None:
+        write_local(folder, "", "", 1)
+        (folder / ".data" / ".vibe-router" / "local.json").write_text(written)
+    done = command("--local")
+    assert done.status == 2
+    assert "not running" in done.err
+
+
+def test_a_table_that_is_not_there_is_told(command: Command) -> None:
+    done = command("--table", "nowhere")
+    assert done.status == 2
+    assert "There is no table 'nowhere'" in done.err
+
+
+def test_missing_credentials_are_told_with_what_to_do(
+    command: Command, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    from vibe_router.store.aws import session
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
+    session.cache_clear()
+    done = command("--table", "vibe-router-routes")
+    session.cache_clear()
+    assert done.status == 2
+    assert "No AWS credentials" in done.err
+    assert "aws configure" in done.err
+
+
+def test_a_missing_region_is_told(command: Command, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
+    done = command("--table", "vibe-router-routes")
+    assert done.status == 2
+    assert "No AWS region" in done.err
+
+
+def test_an_endpoint_that_refuses_is_told(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    done = command("--table", "vibe-router-routes")
+    assert done.status == 2
+    assert "http://127.0.0.1:1 can't be reached" in done.err
+
+
+@pytest.mark.parametrize("arguments", [["--local", "--aws"], ["--nonsense"]], ids=["both places", "an unknown option"])
+def test_wrong_usage_is_refused(command: Command, arguments: list[str]) -> None:
+    assert command(*arguments).status == 2
+
+
+def on_a_terminal(arguments: list[str], answer: str, folder: Path) -> tuple[int, str]:
+    """Run the command with a terminal for its input and output; return its status and what it showed."""
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vibe_router", "routes", *arguments],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT / "layers" / "router")},
+        close_fds=True,
+    )
+    os.close(terminal)
+    os.write(controller, answer.encode())
+    shown = b""
+    try:
+        while chunk := os.read(controller, 65536):
+            shown += chunk
+    except OSError:  # how Linux tells that the other side has been closed
+        pass
+    os.close(controller)
+    return process.wait(30), shown.decode()
+
+
+def test_a_person_is_shown_the_changes_in_colour_and_asked(
+    command: Command, folder: Path, store: RoutesStore, routes_table: str
+) -> None:
+    status, shown = on_a_terminal(["--table", routes_table], "n\n", folder)
+    assert status == 1
+    assert "\x1b[32m+ models.auto\x1b[0m" in shown
+    assert "chain[0]: ark/glm-4.7" in shown
+    assert "2 added, 0 changed, 0 removed" in shown
+    assert "Write this? [y/N]" in shown
+    assert "Nothing was written." in shown
+    assert store.read() == {}
+    status, shown = on_a_terminal(["--table", routes_table], "y\n", folder)
+    assert status == 0
+    assert "Written; live within 10 seconds." in shown
+    assert len(store.read()) == 2
+    (folder / "routes.yaml").write_text(GOOD.replace("glm-4.7", "glm-5"))
+    status, shown = on_a_terminal(["--table", routes_table, "--yes"], "", folder)
+    assert status == 0
+    assert "chain[0]: ark/glm-4.7 → ark/glm-5" in shown
+    assert "[y/N]" not in shown
+    status, shown = on_a_terminal(["--table", routes_table], "", folder)
+    assert "says what the file says" in shown

@@ -1,0 +1,129 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.unit.store.held import Time, Wire
+from vibe_router.routes_file import load_file
+from vibe_router.routing.spec import resolve
+from vibe_router.store.dynamodb import to_item
+from vibe_router.store.routes import CatalogueCache, RoutesStore, RowKey, rows_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ROUTES = Path(__file__).parents[3] / "routes.yaml"
+ARK = {"base_url": "https://ark.example/v3", "secret": "ARK_API_KEY"}
+
+
+@pytest.fixture
+def store(dynamodb_client: "DynamoDBClient", routes_table: str) -> RoutesStore:
+    return RoutesStore(dynamodb_client, routes_table)
+
+
+def model(**attributes: Any) -> dict[str, Any]:
+    return {"chain": [{"provider": "ark", "model": "glm"}], **attributes}
+
+
+def test_an_empty_table_has_no_rows(store: RoutesStore) -> None:
+    assert store.read() == {}
+
+
+def test_the_project_s_own_routes_are_served_from_the_table_as_the_file_says(store: RoutesStore, time: Time) -> None:
+    spec = load_file(ROUTES, {})
+    store.write(rows_of(spec), store.read())
+    assert store.read() == rows_of(spec)
+    catalogue = CatalogueCache(store.read, time.clock).get()
+    assert catalogue == resolve(spec)[0]
+    assert len(catalogue.models) == 6
+
+
+def test_what_differs_is_written_in_one_transaction_and_nothing_else(store: RoutesStore, wire: Wire) -> None:
+    before: dict[RowKey, Mapping[str, Any]] = {
+        ("provider", "ark"): ARK,
+        ("model", "stays"): model(),
+        ("model", "changes"): model(description="before"),
+        ("model", "goes"): model(),
+        ("defaults", "defaults"): {"retries": 2},
+    }
+    store.write(before, {})
+    after = before | {("model", "changes"): model(description="after"), ("model", "comes"): model(weight=2)}
+    del after["model", "goes"], after["defaults", "defaults"]
+    sent: list[Any] = []
+    store._client.meta.events.register(
+        "provide-client-params.dynamodb.TransactWriteItems", lambda params, **_: sent.append(params["TransactItems"])
+    )
+    wire.took()
+    store.write(after, before)
+    assert wire.took() == ["TransactWriteItems"]
+    assert sorted(next(iter(each)) for each in sent[0]) == ["Delete", "Delete", "Put", "Put"]
+    assert store.read() == after
+
+
+def test_what_is_the_same_is_not_written(store: RoutesStore, wire: Wire) -> None:
+    store.write({("provider", "ark"): ARK}, {("provider", "ark"): ARK})
+    assert wire.took() == []
+
+
+def test_rows_of_another_version_and_the_table_s_own_attribute_are_left_alone(
+    store: RoutesStore, dynamodb_client: "DynamoDBClient", routes_table: str
+) -> None:
+    items: list[dict[str, Any]] = [
+        {"kind": "history", "name": "1", "of": "x"},
+        {"kind": "provider", "name": "ark", "expires_at": 9, **ARK},
+    ]
+    for item in items:
+        dynamodb_client.put_item(TableName=routes_table, Item=to_item(item))
+    standing = store.read()
+    assert standing == {("history", "1"): {"of": "x"}, ("provider", "ark"): ARK}
+    store.write({}, standing)
+    assert store.read() == {("history", "1"): {"of": "x"}}
+
+
+def test_more_rows_than_one_transaction_takes_are_written_providers_first_and_deleted_models_first(
+    store: RoutesStore, wire: Wire
+) -> None:
+    rows = {("model", f"m{number}"): model() for number in range(150)} | {("provider", "ark"): ARK}
+    sent: list[tuple[str, str]] = []
+
+    def note(params: dict[str, Any], **_: object) -> None:
+        for each in params["TransactItems"]:
+            ((kind, write),) = each.items()
+            sent.append((kind, (write.get("Item") or write["Key"])["kind"]["S"]))
+
+    store._client.meta.events.register("provide-client-params.dynamodb.TransactWriteItems", note)
+    store.write(rows, {})
+    assert wire.took() == ["TransactWriteItems"] * 2
+    assert sent[0] == ("Put", "provider")
+    assert store.read() == rows
+    sent.clear()
+    store.write({}, rows)
+    assert sent[-1] == ("Delete", "provider")
+    assert store.read() == {}
+
+
+def test_a_table_of_more_than_one_page_is_read_whole(
+    store: RoutesStore, dynamodb_client: "DynamoDBClient", routes_table: str, wire: Wire
+) -> None:
+    for number in range(4):  # a page holds 1 MB
+        row = to_item({"kind": "model", "name": str(number), "description": "x" * 350_000})
+        dynamodb_client.put_item(TableName=routes_table, Item=row)
+    wire.took()
+    assert sorted(store.read()) == [("model", str(number)) for number in range(4)]
+    assert wire.took() == ["Scan"] * 2
+
+
+def test_numbers_come_back_as_the_file_has_them(store: RoutesStore) -> None:
+    row = model(timeouts={"idle": 7.5, "connect": 5}, cooldown={"base": 0.25}, retries=0)
+    store.write({("model", "m"): row}, {})
+    read = store.read()["model", "m"]
+    assert read == row
+    assert type(read["timeouts"]["connect"]) is int
+    assert type(read["timeouts"]["idle"]) is float
+
+
+def test_a_missing_table_is_botocore_s_error(dynamodb_client: "DynamoDBClient") -> None:
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        RoutesStore(dynamodb_client, "nowhere").read()
