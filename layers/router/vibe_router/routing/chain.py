@@ -98,6 +98,6 @@ def _by_preference(step: tuple[Deployment, ...], affinity: bytes) -> Sequence[De
 
 def _distance(deployment: Deployment, affinity: bytes) -> float:
     """Weighted rendezvous hashing: shares are proportional to weights, and a change moves only its own share."""
-    digest = hashlib.blake2b(affinity, digest_size=8, key=deployment.id.encode()[:64]).digest()
+    digest = hashlib.blake2b(b"%s\0%s" % (deployment.id.encode(), affinity), digest_size=8).digest()
     uniform = (int.from_bytes(digest) + 0.5) / 2**64
     return -math.log(uniform) / deployment.weight
