@@ -61,7 +61,7 @@ class Deadline:
             first_byte = commit = timeouts.response
         return Bounds(
             connect=min(timeouts.connect, max(limit - now, 0.001)),
-            first_byte=min(now + first_byte, limit),
+            first_byte=min(now + first_byte, now + commit, limit),
             commit=min(now + commit, limit),
         )
 
