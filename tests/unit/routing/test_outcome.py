@@ -1,0 +1,125 @@
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vibe_router.routing.chain import Skipped
+from vibe_router.routing.models import Deployment, Provider
+from vibe_router.routing.outcome import Attempt, Exhausted, exhausted
+from vibe_router.routing.verdict import Judgement, Scope, Verdict
+
+NOW = 1_800_000_000.0
+PROVIDER = Provider("ark", "https://ark.example/v3", "ARK_API_KEY")
+
+
+def failed(
+    verdict: Verdict, *, timeout: bool = False, until: float | None = None, message: str = "", param: str | None = None
+) -> Attempt:
+    judgement = Judgement(verdict, Scope.DEPLOYMENT, timeout=timeout, message=message, param=param)
+    return Attempt("ark/glm-4.7", judgement, None if timeout else 500, 12.5, NOW + until if until else None)
+
+
+def cooling(verdict: Verdict, free_in: float) -> Skipped:
+    return Skipped(Deployment(PROVIDER, "glm-4.7"), verdict, NOW + free_in)
+
+
+def told(attempts: Sequence[Attempt], skipped: Sequence[Skipped] = ()) -> Exhausted:
+    return exhausted(attempts, skipped, "auto-chat", NOW)
+
+
+TRANSIENT = failed(Verdict.TRANSIENT)
+TIMED_OUT = failed(Verdict.TRANSIENT, timeout=True)
+TOO_LONG = failed(Verdict.CONTEXT_LENGTH)
+LIMITED = failed(Verdict.RATE_LIMITED, until=7)
+USED_UP = failed(Verdict.QUOTA, until=1800)
+REFUSED = failed(Verdict.AUTH, until=5)
+MISCONFIGURED = failed(Verdict.MISCONFIGURED, until=5)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "skipped", "status", "code"),
+    [
+        pytest.param([TOO_LONG], [], 400, "context_length_exceeded", id="what the caller can mend"),
+        pytest.param([TOO_LONG, LIMITED, TIMED_OUT], [], 400, "context_length_exceeded", id="wins over limits"),
+        pytest.param([TRANSIENT, TOO_LONG], [], 400, "context_length_exceeded", id="wherever in the chain it fell"),
+        pytest.param([LIMITED], [], 429, "all_deployments_failed", id="a rate limit"),
+        pytest.param([USED_UP], [], 429, "all_deployments_failed", id="a quota"),
+        pytest.param([TIMED_OUT, LIMITED, TRANSIENT], [], 429, "all_deployments_failed", id="one limit among others"),
+        pytest.param([TIMED_OUT], [], 504, "all_deployments_failed", id="a timeout"),
+        pytest.param([TIMED_OUT, TIMED_OUT], [], 504, "all_deployments_failed", id="nothing but timeouts"),
+        pytest.param([TIMED_OUT, TRANSIENT], [], 502, "all_deployments_failed", id="timeouts and something else"),
+        pytest.param([TRANSIENT], [], 502, "all_deployments_failed", id="a broken provider"),
+        pytest.param([REFUSED, MISCONFIGURED], [], 502, "all_deployments_failed", id="the operator's own mistakes"),
+        pytest.param([], [cooling(Verdict.QUOTA, 60)], 429, "all_deployments_failed", id="all resting over a quota"),
+        pytest.param([], [cooling(Verdict.AUTH, 60)], 502, "all_deployments_failed", id="all resting over a bad key"),
+        pytest.param(
+            [TRANSIENT], [cooling(Verdict.QUOTA, 60)], 502, "all_deployments_failed", id="what was tried says more"
+        ),
+        pytest.param(
+            [TIMED_OUT], [cooling(Verdict.TRANSIENT, 60)], 504, "all_deployments_failed", id="a timeout and a rest"
+        ),
+    ],
+)
+def test_the_reason_that_says_the_most_is_told(
+    attempts: list[Attempt], skipped: list[Skipped], status: int, code: str
+) -> None:
+    end = told(attempts, skipped)
+    assert (end.status, end.code) == (status, code)
+    assert (end.retry_after is not None) is (status == 429)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "skipped", "retry_after"),
+    [
+        pytest.param([LIMITED, USED_UP], [], 7, id="the soonest of the attempts"),
+        pytest.param([USED_UP], [cooling(Verdict.TRANSIENT, 3.2)], 4, id="or of those that rest, rounded up"),
+        pytest.param([failed(Verdict.RATE_LIMITED, until=0.001)], [], 1, id="never 0"),
+        pytest.param([failed(Verdict.RATE_LIMITED, until=-30)], [], 1, id="never in the past"),
+        pytest.param([failed(Verdict.RATE_LIMITED)], [], 1, id="1 s when nobody knows"),
+    ],
+)
+def test_a_limit_says_when_to_come_back(attempts: list[Attempt], skipped: list[Skipped], retry_after: int) -> None:
+    assert told(attempts, skipped).retry_after == retry_after
+
+
+def test_a_context_that_is_too_long_is_told_in_the_providers_words() -> None:
+    end = told([failed(Verdict.CONTEXT_LENGTH, message="maximum context length is 8192 tokens", param="messages[3]")])
+    assert (end.message, end.param) == ("maximum context length is 8192 tokens", "messages[3]")
+    assert end.type == "invalid_request_error"
+
+
+def test_a_context_that_is_too_long_is_told_in_our_words_when_the_provider_had_none() -> None:
+    end = told([TOO_LONG])
+    assert "auto-chat" in end.message
+    assert end.param == "messages"
+
+
+attempts = st.lists(
+    st.builds(
+        failed,
+        st.sampled_from(Verdict),
+        timeout=st.booleans(),
+        until=st.none() | st.floats(-10, 5000),
+        message=st.text(),
+    ),
+    max_size=6,
+)
+rests = st.lists(st.builds(cooling, st.sampled_from(Verdict), st.floats(0, 5000)), max_size=4)
+
+
+@given(attempts=attempts, skipped=rests)
+def test_no_end_of_a_chain_is_a_401_or_403_and_none_but_a_limit_asks_to_wait(
+    attempts: list[Attempt], skipped: list[Skipped]
+) -> None:
+    end = told(attempts, skipped)
+    assert end.status in (400, 429, 502, 504)
+    assert (end.retry_after or 0) >= (1 if end.status == 429 else 0)
+    if end.status != 400:
+        assert all(attempt.deployment in end.message and attempt.verdict in end.message for attempt in attempts)
+        assert all(each.deployment.id in end.message for each in skipped)
+
+
+def test_an_attempt_that_served_is_called_ok() -> None:
+    assert Attempt("ark/glm-4.7", None, 200, 3.0).verdict == "ok"
+    assert TIMED_OUT.verdict == "transient"

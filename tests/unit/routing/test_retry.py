@@ -1,0 +1,90 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vibe_router.routing.models import Policy
+from vibe_router.routing.retry import STOPPING, UNCOOLED, retry_delay
+from vibe_router.routing.verdict import Judgement, Scope, Verdict
+
+
+def judged(
+    verdict: Verdict = Verdict.TRANSIENT, *, fast: bool = False, reset: float | None = None, timeout: bool = False
+) -> Judgement:
+    return Judgement(verdict, Scope.DEPLOYMENT, reset_after=reset, fast_retry=fast, timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("judgement", "tried", "waited", "last", "left", "delay"),
+    [
+        pytest.param(judged(fast=True), 0, False, False, 60, 0.125, id="what failed fast is tried again with jitter"),
+        pytest.param(judged(fast=True), 1, False, False, 60, None, id="but not more often than retries says"),
+        pytest.param(judged(fast=True), 0, False, False, 0.1, None, id="nor when there is no time for it"),
+        pytest.param(judged(timeout=True), 0, False, True, 60, None, id="never after a silent timeout"),
+        pytest.param(judged(), 0, False, True, 60, None, id="nor after what did not fail fast"),
+        pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, False, True, 60, 3, id="the last waits a Retry-After"),
+        pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, False, False, 60, None, id="not while another is free"),
+        pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, True, True, 60, None, id="once and not twice"),
+        pytest.param(
+            judged(Verdict.RATE_LIMITED, reset=6), 0, False, True, 60, None, id="no longer than max_last_wait"
+        ),
+        pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, False, True, 2, None, id="nor beyond the time left"),
+        pytest.param(judged(Verdict.RATE_LIMITED), 0, False, True, 60, None, id="a limit without a hint is left"),
+        pytest.param(judged(fast=True, reset=4), 0, False, True, 60, 4, id="a Retry-After goes before a fast retry"),
+        pytest.param(judged(fast=True, reset=90), 0, False, True, 60, None, id="so a long one means no retry at all"),
+        pytest.param(judged(Verdict.QUOTA, reset=1), 0, False, True, 60, None, id="a quota is never waited out"),
+        pytest.param(judged(Verdict.AUTH, reset=1), 0, False, True, 60, None, id="nor is a refused key"),
+    ],
+)
+def test_whether_and_when_the_same_deployment_is_tried_again(
+    judgement: Judgement, tried: int, waited: bool, last: bool, left: float, delay: float | None
+) -> None:
+    found = retry_delay(judgement, Policy(), tried=tried, waited=waited, last=last, left=left, jitter=0.5)
+    assert found == delay
+
+
+def test_a_short_retry_after_is_waited_out_inline_where_the_policy_allows_it() -> None:
+    policy = Policy(max_inline_wait=2)
+    limited = judged(Verdict.RATE_LIMITED, reset=2)
+    assert retry_delay(limited, policy, tried=0, waited=False, last=False, left=60, jitter=0.5) == 2
+
+
+@given(
+    judgement=st.builds(
+        Judgement,
+        verdict=st.sampled_from(Verdict),
+        scope=st.sampled_from(Scope),
+        reset_after=st.none() | st.floats(0, 1000),
+        fast_retry=st.booleans(),
+    ).filter(lambda each: each.verdict is Verdict.TRANSIENT or not each.fast_retry),
+    policy=st.builds(
+        Policy,
+        retries=st.integers(0, 3),
+        max_inline_wait=st.floats(0, 60),
+        max_last_wait=st.floats(0, 60),
+    ),
+    tried=st.integers(0, 5),
+    waited=st.booleans(),
+    last=st.booleans(),
+    left=st.floats(0, 300),
+    jitter=st.floats(0, 1, exclude_max=True),
+)
+def test_a_wait_always_fits_its_bounds(
+    judgement: Judgement, policy: Policy, tried: int, waited: bool, last: bool, left: float, jitter: float
+) -> None:
+    delay = retry_delay(judgement, policy, tried=tried, waited=waited, last=last, left=left, jitter=jitter)
+    if delay is None:
+        return
+    assert 0 <= delay < left
+    if judgement.reset_after is None:
+        assert judgement.fast_retry
+        assert tried < policy.retries
+        assert delay <= 0.25
+    else:
+        assert delay == judgement.reset_after, "sooner than the provider says is in vain"
+        assert delay <= (policy.max_last_wait if last else policy.max_inline_wait)
+        assert not waited
+
+
+def test_what_stops_a_chain_never_cools_and_a_context_that_is_too_long_goes_on() -> None:
+    assert {Verdict.CLIENT, Verdict.CONTENT_POLICY} == STOPPING
+    assert {*STOPPING, Verdict.CONTEXT_LENGTH} == UNCOOLED
