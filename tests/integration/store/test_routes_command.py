@@ -184,6 +184,7 @@ def test_without_a_name_the_running_local_stack_s_table_is_meant(
     write_local(folder, endpoint, routes_table, os.getpid())
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     assert command().told["table"] == routes_table
     assert len(store.read()) == 2
 

@@ -37,7 +37,7 @@ class Target:
             "dynamodb",
             config=patient,
             endpoint_url=self.endpoint,
-            region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
+            region_name="us-east-1",  # where the local stack's tables are, whatever this person's own region
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 (the embedded AWS asks for some, and looks at none)
         )
