@@ -9,7 +9,7 @@ from vibe_router.store.dynamodb import Value, from_item, to_item
 # What DynamoDB's numbers reach: 38 digits, and exponents up to 125.
 numbers = st.integers(-(10**38) + 1, 10**38 - 1) | st.floats(-1e100, 1e100).filter(lambda n: n == 0 or abs(n) > 1e-100)
 scalars = st.none() | st.booleans() | numbers | st.text(st.characters(exclude_categories=["Cs"]))
-values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text("abc_"), inner), max_leaves=20)
+values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text("abc_"), inner), max_leaves=8)
 
 
 @given(st.dictionaries(st.text("abc_", min_size=1), values))

@@ -1,7 +1,8 @@
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 from moto import mock_aws
@@ -13,20 +14,33 @@ from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+Put = Callable[[object], None]
+
 HELD = {"MASTER_KEY": "sk-master-000", "ARK_API_KEY": "sk-ark-111", "EMPTY": "", "PORT": 4000}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def played() -> Iterator[None]:
+    """Have moto play AWS, which it does for sessions that are made meanwhile."""
+    session.cache_clear()
+    with mock_aws():
+        yield
+    session.cache_clear()
+
+
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator["SecretsManagerClient"]:
+def name() -> str:
+    return f"vibe-{uuid4()}"
+
+
+@pytest.fixture
+def client(name: str, monkeypatch: pytest.MonkeyPatch) -> "SecretsManagerClient":
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    session.cache_clear()  # moto plays AWS for sessions that are made while it does
-    with mock_aws():
-        client = secrets_client()
-        client.create_secret(Name="vibe", SecretString=json.dumps(HELD))
-        yield client
-    session.cache_clear()
+    client = secrets_client()
+    client.create_secret(Name=name, SecretString=json.dumps(HELD))
+    return client
 
 
 @pytest.fixture
@@ -40,13 +54,19 @@ def time() -> Time:
 
 
 @pytest.fixture
-def secrets(client: "SecretsManagerClient", wire: Wire, time: Time) -> Secrets:
-    return Secrets(client, "vibe", time.clock)
+def secrets(client: "SecretsManagerClient", name: str, wire: Wire, time: Time) -> Secrets:
+    return Secrets(client, name, time.clock)
 
 
-def put(client: "SecretsManagerClient", value: object, wire: Wire) -> None:
-    client.put_secret_value(SecretId="vibe", SecretString=value if isinstance(value, str) else json.dumps(value))
-    wire.took()
+@pytest.fixture
+def put(client: "SecretsManagerClient", name: str, wire: Wire) -> Put:
+    """Give the secret another value, without that being counted as a call."""
+
+    def put(value: object) -> None:
+        client.put_secret_value(SecretId=name, SecretString=value if isinstance(value, str) else json.dumps(value))
+        wire.took()
+
+    return put
 
 
 def test_every_name_is_answered_from_one_read(secrets: Secrets, wire: Wire) -> None:
@@ -56,16 +76,14 @@ def test_every_name_is_answered_from_one_read(secrets: Secrets, wire: Wire) -> N
     assert wire.took() == ["GetSecretValue"]
 
 
-@pytest.mark.parametrize("name", ["NOBODY", "EMPTY", "PORT"], ids=["missing", "empty", "not text"])
-def test_what_holds_no_key_is_none(secrets: Secrets, name: str) -> None:
-    assert secrets.get(name) is None
+@pytest.mark.parametrize("key", ["NOBODY", "EMPTY", "PORT"], ids=["missing", "empty", "not text"])
+def test_what_holds_no_key_is_none(secrets: Secrets, key: str) -> None:
+    assert secrets.get(key) is None
 
 
-def test_it_is_read_again_after_five_minutes(
-    secrets: Secrets, client: "SecretsManagerClient", wire: Wire, time: Time
-) -> None:
+def test_it_is_read_again_after_five_minutes(secrets: Secrets, put: Put, wire: Wire, time: Time) -> None:
     secrets.get("ARK_API_KEY")
-    put(client, {"ARK_API_KEY": "sk-ark-222"}, wire)
+    put({"ARK_API_KEY": "sk-ark-222"})
     time.advance(299)
     assert secrets.get("ARK_API_KEY") == "sk-ark-111"
     time.advance(1)
@@ -74,11 +92,9 @@ def test_it_is_read_again_after_five_minutes(
     assert wire.took() == ["GetSecretValue"]
 
 
-def test_a_distrusted_value_is_read_again_by_the_next_get(
-    secrets: Secrets, client: "SecretsManagerClient", wire: Wire, time: Time
-) -> None:
+def test_a_distrusted_value_is_read_again_by_the_next_get(secrets: Secrets, put: Put, wire: Wire, time: Time) -> None:
     secrets.get("ARK_API_KEY")
-    put(client, {"ARK_API_KEY": "sk-ark-222"}, wire)
+    put({"ARK_API_KEY": "sk-ark-222"})
     time.advance(60)
     assert secrets.get("ARK_API_KEY") == "sk-ark-111"
     secrets.distrust()
@@ -140,26 +156,23 @@ def test_what_was_never_read_is_unavailable_and_soon_asked_for_again(secrets: Se
 )
 def test_a_secret_that_is_no_object_keeps_the_last_good_values_and_is_never_shown(
     secrets: Secrets,
-    client: "SecretsManagerClient",
-    wire: Wire,
+    put: Put,
     time: Time,
     caplog: pytest.LogCaptureFixture,
     broken: str,
 ) -> None:
     secrets.get("ARK_API_KEY")
-    put(client, broken, wire)
+    put(broken)
     time.advance(300)
     assert secrets.get("ARK_API_KEY") == "sk-ark-111"
     assert "it is not" in caplog.text
     assert "222" not in caplog.text
 
 
-def test_a_first_read_of_what_is_no_object_raises_without_a_trace_of_it(
-    client: "SecretsManagerClient", wire: Wire, time: Time
-) -> None:
-    put(client, "sk-ark-222 is not JSON", wire)
+def test_a_first_read_of_what_is_no_object_raises_without_a_trace_of_it(secrets: Secrets, put: Put) -> None:
+    put("sk-ark-222 is not JSON")
     with pytest.raises(SecretsUnavailableError) as unavailable:
-        Secrets(client, "vibe", time.clock).get("ARK_API_KEY")
+        secrets.get("ARK_API_KEY")
     assert unavailable.value.__context__ is None
     assert "222" not in str(unavailable.value)
 
