@@ -41,8 +41,6 @@ def main(arguments: Sequence[str]) -> int:
         peers=peers,
         provider_port=given.provider_port,
     )
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     try:
         report = run(options)
     except KeyboardInterrupt:
@@ -59,8 +57,9 @@ def run(options: Options) -> Report:
     report = Report(facts(), asdict(options))
 
     def failed(failure: str) -> None:
-        report.failures.append(failure)
-        print(f"bench: {failure}", file=sys.stderr)
+        if failure not in report.failures:  # what is not there is missed by every section
+            report.failures.append(failure)
+            print(f"bench: {failure}", file=sys.stderr)
 
     section = ""
 
@@ -109,8 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _interrupt(_number: int, _frame: object) -> None:
-    """End as Ctrl-C does: what was started must be ended first."""
+def _interrupt(number: int, _frame: object) -> None:
+    """End as Ctrl-C does: what was started must be ended first, and a second signal must not keep it from that."""
+    signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -122,4 +122,6 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _interrupt)
     sys.exit(main(sys.argv[1:]))

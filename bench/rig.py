@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -108,7 +108,8 @@ class Rig:
     @cached_property
     def direct(self) -> UrlTarget:
         """The provider itself."""
-        return UrlTarget("direct", self.provider_url, _SECRETS["BENCH_PROVIDER_KEY"], _PROVIDER_MODEL)
+        target = UrlTarget("direct", self.provider_url, _SECRETS["BENCH_PROVIDER_KEY"], _PROVIDER_MODEL)
+        return self._entered.enter_context(closing(target))
 
     @cached_property
     def function(self) -> FunctionTarget | None:
@@ -127,7 +128,8 @@ class Rig:
         """The other gateways."""
         if self.options.peers:
             self.progress(f"the peers' provider is {self.provider_url}")
-        return [UrlTarget(each.name, each.base_url, each.key, each.model) for each in self.options.peers]
+        targets = (UrlTarget(each.name, each.base_url, each.key, each.model) for each in self.options.peers)
+        return [self._entered.enter_context(closing(target)) for target in targets]
 
     def targets(self) -> list[Target]:
         """Return everything that answers, the direct way first."""

@@ -60,11 +60,13 @@ class Stack:
         """End it as Ctrl-C does."""
         if target := getattr(self, "target", None):
             target.close()
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
         try:
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGINT)
             self._process.wait(_STOP_PATIENCE)
         except subprocess.TimeoutExpired:
+            pass
+        finally:  # also when whoever waits is interrupted again; its children see it end, and end
             self._process.kill()
             self._process.wait()
 

@@ -5,13 +5,13 @@ it has been read.
 """
 
 import re
-import socket
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from .payload import WORD
 
-__all__ = ["PATIENCE", "Message", "WireError", "read_message"]
+__all__ = ["PATIENCE", "Message", "Receiver", "WireError", "read_message"]
 
 PATIENCE = 60.0
 """Seconds of silence after which something does not work."""
@@ -57,7 +57,14 @@ class Message:
         return b"".join(parts)
 
 
-def read_message(connection: socket.socket) -> Message | None:
+class Receiver(Protocol):
+    """A socket, as far as reading needs one."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Return what has come, at most `size` bytes; b"" at the end."""
+
+
+def read_message(connection: Receiver) -> Message | None:
     """Read one message; None when the connection ended before it. Raises WireError, OSError."""
     buffer = bytearray()
     first_token_at = None

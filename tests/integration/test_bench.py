@@ -1,0 +1,79 @@
+"""A run of the benchmark that is too small to say anything but whether it works."""
+
+import pytest
+
+from bench.__main__ import run
+from bench.figures import Report
+from bench.options import Options, Peer
+from bench.show import as_text
+
+_TINY = Options(
+    calls=3, starts=1, requests=10, rests=(1.05,), peers=(Peer("gone", "http://127.0.0.1:1/v1", "sk-none", "any"),)
+)
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return run(_TINY)
+
+
+def rows(report: Report, section: str) -> list[dict[str, object]]:
+    return [dict(row) for row in report.sections[section].rows]
+
+
+def test_only_the_peer_that_is_not_there_fails(report: Report) -> None:
+    assert [failure.partition(": ")[0] for failure in report.failures] == ["gone at 127.0.0.1:1"]
+    assert list(report.sections) == list(_TINY.sections)
+
+
+def test_calls_are_timed_on_every_way(report: Report) -> None:
+    calls = rows(report, "calls")
+    assert [row["target"] for row in calls] == ["direct", "function", "stack"]
+    assert all(row["calls"] == 3 for row in calls)
+    assert all(isinstance(row["p50_ms"], float) and row["p50_ms"] > 0 for row in calls)
+
+
+def test_streams_are_timed_on_every_way(report: Report) -> None:
+    streams = rows(report, "streams")
+    assert len(streams) == 9
+    for row in streams:
+        first, total = row["first_p50_ms"], row["total_p50_ms"]
+        assert isinstance(first, float)
+        assert isinstance(total, float)
+        assert 0 < first <= total
+
+
+def test_a_start_is_timed_from_python_to_the_first_answer(report: Report) -> None:
+    python, ready, answered, stack = (row["median_ms"] for row in rows(report, "cold-start"))
+    assert isinstance(python, float)
+    assert isinstance(ready, float)
+    assert isinstance(answered, float)
+    assert 0 < python < ready < answered
+    assert stack
+
+
+def test_memory_is_told_for_the_function_and_every_process_of_the_stack(report: Report) -> None:
+    memory = {str(row["process"]): row["resident_mb"] for row in rows(report, "memory")}
+    assert {"function, after 10 requests", "stack: function", "stack: embedded AWS", "stack: together"} <= set(memory)
+    assert all(isinstance(held, float) and held > 1 for held in memory.values())
+
+
+def test_calls_to_aws_are_counted(report: Report) -> None:
+    rested, within = rows(report, "aws")
+    assert rested["operations"] == "BatchGetItem"
+    assert rested["dynamodb_per_call"] == 1
+    assert within["dynamodb_per_call"] == 0
+    assert rested["secretsmanager_per_call"] == within["secretsmanager_per_call"] == 0
+
+
+def test_every_request_logs_its_decision_and_its_metrics(report: Report) -> None:
+    for row in rows(report, "log"):
+        assert row["decision_bytes"]
+        assert row["metrics_bytes"]
+        assert row["other_bytes"] == 0
+
+
+def test_the_aims_stand_beside_the_figures(report: Report) -> None:
+    told = as_text(report)
+    for aim in ("function adds to a call", "stack adds to a call", "cold start", "memory", "DynamoDB round trips"):
+        assert aim in told

@@ -1,0 +1,75 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from bench.payload import WORD, request
+from bench.rounds import measure
+from bench.targets import Answer, BrokenError, checked
+
+BODY = request("auto-chat", 2, stream=False)
+GOOD = Answer(200, WORD + b" 0 " + WORD + b" 1", None, 0.001)
+
+
+class FakeTarget:
+    """Answers at once, and breaks after so many answers."""
+
+    def __init__(self, name: str, asked: list[str], breaks_after: int = 1000) -> None:
+        self.name = name
+        self._asked = asked
+        self._left = breaks_after
+
+    def prepare(self, body: Mapping[str, Any]) -> bytes:
+        return b""
+
+    def exchange(self, prepared: bytes) -> Answer:
+        if not self._left:
+            raise BrokenError(f"{self.name} broke")
+        self._left -= 1
+        self._asked.append(self.name)
+        return GOOD
+
+
+def ask(targets: list[FakeTarget], times: int, at_once: int = 2) -> tuple[dict[str, list[Answer]], list[str]]:
+    failures: list[str] = []
+    progress: list[str] = []
+    answers = measure(targets, BODY, times, at_once=at_once, progress=progress.append, failed=failures.append)
+    assert progress
+    return answers, failures
+
+
+def test_every_target_gets_its_share_of_every_round_and_each_goes_first_in_turn() -> None:
+    asked: list[str] = []
+    answers, failures = ask([FakeTarget("a", asked), FakeTarget("b", asked)], times=5)
+    assert not failures
+    assert {name: len(got) for name, got in answers.items()} == {"a": 5, "b": 5}
+    warm_up, measured = asked[:10], asked[10:]
+    assert warm_up == ["a"] * 5 + ["b"] * 5
+    assert measured == ["b", "b", "a", "a", "a", "a", "b", "b", "b", "a"]
+
+
+def test_a_target_that_breaks_is_told_once_and_left_out() -> None:
+    asked: list[str] = []
+    answers, failures = ask([FakeTarget("a", asked), FakeTarget("b", asked, breaks_after=6)], times=5)
+    assert failures == ["b broke"]
+    assert list(answers) == ["a"]
+    assert len(answers["a"]) == 5
+
+
+def test_without_what_all_are_compared_with_nothing_is_measured() -> None:
+    asked: list[str] = []
+    with pytest.raises(BrokenError, match="a broke"):
+        ask([FakeTarget("a", asked, breaks_after=6), FakeTarget("b", asked)], times=5)
+
+
+@pytest.mark.parametrize(
+    ("answer", "stream", "problem"),
+    [
+        pytest.param(Answer(502, b"{}", None, 0.001), False, "status 502", id="an error"),
+        pytest.param(Answer(200, WORD, None, 0.001), False, "1 words of 2", id="a part of the words"),
+        pytest.param(Answer(200, WORD * 2, None, 0.001), True, r"without \[DONE\]", id="a stream that was cut"),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_no_figure(answer: Answer, stream: bool, problem: str) -> None:
+    with pytest.raises(BrokenError, match=problem):
+        checked(FakeTarget("a", []), answer, 2, stream=stream)
