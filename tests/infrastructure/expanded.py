@@ -1,0 +1,67 @@
+"""template.yaml as CloudFormation would get it: what the SAM translator makes of it, without AWS."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "template.yaml"
+
+Resource = dict[str, Any]
+
+
+class _NoManagedPolicies:
+    """Stands where the translator would ask IAM for AWS's policies. The template names none by name."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+@cache
+def _expanded(parameters: frozenset[tuple[str, str]], contents: frozenset[tuple[str, str]]) -> str:
+    template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
+    uris = dict(contents)
+    for name, resource in template["Resources"].items():
+        # What `sam deploy` does after its upload.
+        for key in ("CodeUri", "ContentUri"):
+            if resource["Type"].startswith("AWS::Serverless::") and key in resource["Properties"]:
+                resource["Properties"][key] = uris.get(name, f"s3://artefacts/{name}.zip")
+    with patch.dict("os.environ", AWS_DEFAULT_REGION="us-east-1"):
+        return json.dumps(transform(template, dict(parameters), _NoManagedPolicies()))
+
+
+def expand(parameters: Mapping[str, str] | None = None, contents: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the expanded template; `contents` gives artefacts another S3 URI, by logical id."""
+    text = _expanded(frozenset((parameters or {}).items()), frozenset((contents or {}).items()))
+    expanded: dict[str, Any] = json.loads(text)
+    return expanded
+
+
+def of_type(template: Mapping[str, Any], kind: str) -> dict[str, Resource]:
+    """Return the resources of one type, by logical id."""
+    return {name: resource for name, resource in template["Resources"].items() if resource["Type"] == kind}
+
+
+def only(template: Mapping[str, Any], kind: str) -> Resource:
+    """Return the one resource of a type."""
+    ((_, resource),) = of_type(template, kind).items()
+    return resource
+
+
+def strings(value: object) -> Iterator[str]:
+    """Yield every string in `value`, keys of objects included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item)

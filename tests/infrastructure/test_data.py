@@ -1,0 +1,57 @@
+"""What is kept: tables, the secret, logs."""
+
+import pytest
+
+from tests.infrastructure.expanded import expand, of_type
+
+STACK = expand()
+TABLES = of_type(STACK, "AWS::DynamoDB::Table")
+
+KEYS = {
+    "RoutesTable": [("kind", "HASH"), ("name", "RANGE")],
+    "StateTable": [("id", "HASH")],
+}
+
+
+def test_the_tables_are_these() -> None:
+    assert set(TABLES) == set(KEYS)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_table_is_keyed_on_demand_encrypted_expiring_and_recoverable(name: str) -> None:
+    table = TABLES[name]["Properties"]
+    assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == KEYS[name]
+    assert {item["AttributeName"]: item["AttributeType"] for item in table["AttributeDefinitions"]} == {
+        attribute: "S" for attribute, _ in KEYS[name]
+    }
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_table_outlives_its_stack_under_a_name_that_the_next_one_adopts(name: str) -> None:
+    assert TABLES[name]["DeletionPolicy"] == TABLES[name]["UpdateReplacePolicy"] == "Retain"
+    named = TABLES[name]["Properties"]["TableName"]["Fn::Sub"]
+    assert named.startswith("${AWS::StackName}-")
+
+
+def test_the_secret_makes_up_a_master_key_and_leaves_the_rest_to_be_filled_in() -> None:
+    ((_, secret),) = of_type(STACK, "AWS::SecretsManager::Secret").items()
+    generate = secret["Properties"]["GenerateSecretString"]
+    assert generate["GenerateStringKey"] == "MASTER_KEY"
+    assert generate["SecretStringTemplate"] == "{}"
+    assert generate["PasswordLength"] >= 32
+    assert generate["ExcludePunctuation"] is True  # it travels in a header and in shell commands
+    # A value here would be written again with every change of it, over what an operator has filled in.
+    assert "SecretString" not in secret["Properties"]
+    # A deleted secret's name is blocked until it is really gone.
+    assert "Name" not in secret["Properties"]
+
+
+def test_every_log_group_forgets() -> None:
+    groups = of_type(STACK, "AWS::Logs::LogGroup")
+    assert set(groups) == {"AccessLogGroup", "GatewayLogGroup"}
+    for group in groups.values():
+        assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}

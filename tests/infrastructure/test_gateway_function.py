@@ -1,0 +1,139 @@
+"""The gateway function: how it is started, what it may do, when a new version of it is published."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.infrastructure.expanded import Resource, expand, of_type, only, strings
+
+STACK = expand()
+FUNCTION: Resource = STACK["Resources"]["GatewayFunction"]["Properties"]
+ROLE: Resource = STACK["Resources"]["GatewayRole"]["Properties"]
+
+# All that the function may do: actions, and the resource as the template names it.
+PERMISSIONS: dict[str, tuple[set[str], object]] = {
+    "read-routes": (
+        {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"},
+        {"Fn::GetAtt": ["RoutesTable", "Arn"]},
+    ),
+    "read-and-write-cooldowns": (
+        {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"},
+        {"Fn::GetAtt": ["StateTable", "Arn"]},
+    ),
+    "read-secret": ({"secretsmanager:GetSecretValue"}, {"Ref": "Secret"}),
+    "write-log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, {"Fn::GetAtt": ["GatewayLogGroup", "Arn"]}),
+    "write-traces": ({"xray:PutTelemetryRecords", "xray:PutTraceSegments"}, "*"),
+}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_it_has_these_policies_and_none_of_awss() -> None:
+    assert {policy["PolicyName"] for policy in ROLE["Policies"]} == set(PERMISSIONS)
+    assert "ManagedPolicyArns" not in ROLE
+    assert FUNCTION["Role"] == {"Fn::GetAtt": ["GatewayRole", "Arn"]}
+
+
+@pytest.mark.parametrize("name", PERMISSIONS)
+def test_a_policy_allows_exactly_this(name: str) -> None:
+    (policy,) = (policy for policy in ROLE["Policies"] if policy["PolicyName"] == name)
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    actions, resource = PERMISSIONS[name]
+    assert statement == {"Effect": "Allow", "Action": statement["Action"], "Resource": resource}
+    assert set(_as_list(statement["Action"])) == actions
+
+
+def test_only_lambda_may_take_the_role() -> None:
+    (statement,) = ROLE["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_no_policy_of_the_stack_has_a_wildcard_but_x_rays() -> None:
+    wild = [
+        (name, statement["Action"])
+        for name, role in of_type(STACK, "AWS::IAM::Role").items()
+        for policy in role["Properties"].get("Policies", [])
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "*" in _as_list(statement["Resource"]) or any("*" in action for action in _as_list(statement["Action"]))
+    ]
+    assert wild == [("GatewayRole", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"])]
+
+
+def test_it_is_started_by_the_streaming_runtime_on_python_3_13() -> None:
+    assert FUNCTION["Runtime"] == "python3.13"
+    assert FUNCTION["Handler"] == "app.handler"
+    assert FUNCTION["Timeout"] == 900
+    assert FUNCTION["MemorySize"] == {"Ref": "MemorySize"}
+    assert FUNCTION["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/streaming-runtime"
+    layers = [layer["Ref"] for layer in FUNCTION["Layers"]]
+    assert [name.rstrip("0123456789abcdef") for name in layers] == ["StreamingRuntimeLayer", "RouterLayer"]
+    assert set(layers) == set(of_type(STACK, "AWS::Lambda::LayerVersion"))
+
+
+def test_its_environment_holds_names_and_no_secret() -> None:
+    assert FUNCTION["Environment"]["Variables"] == {
+        "AWS_LAMBDA_EXEC_WRAPPER": "/opt/streaming-runtime",
+        "ROUTES_TABLE": {"Ref": "RoutesTable"},
+        "STATE_TABLE": {"Ref": "StateTable"},
+        "SECRET_ID": {"Ref": "Secret"},
+        "PROVIDER_BASE_URLS": "{}",
+        "POWERTOOLS_SERVICE_NAME": "VIBE-ROUTER",
+        "POWERTOOLS_METRICS_NAMESPACE": {"Ref": "MetricsNamespace"},
+        "POWERTOOLS_LOG_LEVEL": {"Ref": "LogLevel"},
+    }
+
+
+def test_it_is_traced_and_logs_into_its_own_group() -> None:
+    assert FUNCTION["TracingConfig"] == {"Mode": "Active"}
+    assert FUNCTION["LoggingConfig"] == {"LogGroup": {"Ref": "GatewayLogGroup"}}
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+def test_the_architecture_is_one_for_the_function_and_its_layers(architecture: str) -> None:
+    stack = expand({"Architecture": architecture})
+    named = [stack["Resources"]["GatewayFunction"]["Properties"]["Architectures"]]
+    named += [
+        layer["Properties"]["CompatibleArchitectures"] for layer in of_type(stack, "AWS::Lambda::LayerVersion").values()
+    ]
+    assert len(named) == 3
+    assert all(names in ([architecture], [{"Ref": "Architecture"}]) for names in named)
+
+
+def test_snap_start_and_reserved_concurrency_are_off_unless_asked_for() -> None:
+    assert FUNCTION["SnapStart"]["ApplyOn"] == {"Fn::If": ["IsSnapStarted", "PublishedVersions", "None"]}
+    assert FUNCTION["ReservedConcurrentExecutions"]["Fn::If"][2] == {"Ref": "AWS::NoValue"}
+    assert STACK["Parameters"]["SnapStart"]["Default"] == "off"
+    assert STACK["Parameters"]["ReservedConcurrency"]["Default"] == -1
+
+
+def _version(contents: dict[str, str] | None = None) -> str:
+    (name,) = of_type(expand(contents=contents), "AWS::Lambda::Version")
+    return name
+
+
+@pytest.mark.parametrize("artefact", ["GatewayFunction", "RouterLayer", "StreamingRuntimeLayer"])
+def test_new_code_publishes_a_version_wherever_it_is(artefact: str) -> None:
+    assert _version({artefact: "s3://artefacts/other.zip"}) != _version()
+
+
+def test_the_same_code_publishes_none() -> None:
+    assert _version({"RouterLayer": "s3://artefacts/RouterLayer.zip"}) == _version()
+
+
+def test_a_changed_parameter_publishes_a_version() -> None:
+    """CloudFormation replaces a version whose description changes, so it has every parameter that shapes one."""
+    words = set(strings(FUNCTION))
+    words |= set(strings([STACK["Conditions"][word] for word in words if word in STACK["Conditions"]]))
+    shaping = set(STACK["Parameters"]) & words
+    description = only(STACK, "AWS::Lambda::Version")["Properties"]["Description"]["Fn::Sub"]
+    named = set(re.findall(r"\$\{(\w+)\}", description))
+    assert named == shaping - {"ReservedConcurrency"}  # which belongs to the function, and not to a version of it
+
+
+def test_the_api_calls_the_alias_and_old_layers_are_not_kept() -> None:
+    assert only(STACK, "AWS::Lambda::Alias")["Properties"]["Name"] == "live"
+    for layer in of_type(STACK, "AWS::Lambda::LayerVersion").values():
+        assert layer.get("DeletionPolicy") == "Delete"
