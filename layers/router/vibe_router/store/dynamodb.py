@@ -33,7 +33,7 @@ def dynamodb_client() -> "DynamoDBClient":
         retries={"total_max_attempts": 2, "mode": "legacy"},
         tcp_keepalive=True,
     )
-    return cast("DynamoDBClient", session().create_client("dynamodb", config=bounds))
+    return session().client("dynamodb", config=bounds)
 
 
 def to_item(values: Mapping[str, Value]) -> Item:
