@@ -168,7 +168,7 @@ def test_variables_come_from_the_environment_over_the_env_file(
 
 
 def write_local(folder: Path, endpoint: str, table: str, pid: int) -> None:
-    file = folder / ".data" / ".vibe-router" / "local.json"
+    file = folder / ".data" / "local.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"endpoint": endpoint, "routes_table": table, "pid": pid}))
 
@@ -210,7 +210,7 @@ def test_without_any_table_it_is_said_how_to_name_one(
 def test_a_local_stack_that_does_not_run_is_told(command: Command, folder: Path, written: str | None) -> None:
     if written is not None:
         write_local(folder, "", "", 1)
-        (folder / ".data" / ".vibe-router" / "local.json").write_text(written)
+        (folder / ".data" / "local.json").write_text(written)
     done = command("--local")
     assert done.status == 2
     assert "not running" in done.err

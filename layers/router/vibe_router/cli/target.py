@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from vibe_router.cli.errors import CommandError
 
@@ -32,8 +32,8 @@ class Target:
 
         patient = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 3, "mode": "legacy"})
         if self.endpoint is None:
-            return cast("DynamoDBClient", session().create_client("dynamodb", config=patient))
-        client = session().create_client(
+            return session().client("dynamodb", config=patient)
+        return session().client(
             "dynamodb",
             config=patient,
             endpoint_url=self.endpoint,
@@ -41,7 +41,6 @@ class Target:
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 (the embedded AWS asks for some, and looks at none)
         )
-        return cast("DynamoDBClient", client)
 
 
 def read_environ() -> dict[str, str]:
@@ -76,7 +75,7 @@ def target(environ: Mapping[str, str], table: str | None, local: bool | None) ->
 
 def _running_local_stack(environ: Mapping[str, str]) -> tuple[str, str] | None:
     """Return endpoint and table of the stack that `make start` runs, as it has written them down; None if none runs."""
-    file = Path(environ.get("DATA_DIR", ".data"), ".vibe-router", "local.json")
+    file = Path(environ.get("DATA_DIR", ".data"), "local.json")
     try:
         written = json.loads(file.read_text(encoding="utf-8"))
         endpoint, table, pid = str(written["endpoint"]), str(written["routes_table"]), int(written["pid"])
