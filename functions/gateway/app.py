@@ -1,5 +1,6 @@
 """The gateway function: every model route. A request is read, given to its route, and answered."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,9 +10,8 @@ import proxy_event
 from completions import chat_completions
 from environment import Environment, Settings
 from proxy_event import Request
-
 from streaming_runtime import Context, StreamingResponse
-from vibe_router.formats.errors import ApiError, not_found
+from vibe_router.formats.errors import ApiError, fault, not_found
 from vibe_router.telemetry import log_fault
 
 __all__ = ["handler"]
@@ -42,8 +42,7 @@ def handler(event: Mapping[str, Any], context: Context) -> StreamingResponse:
         return proxy_event.error_answer(error, headers)
     except Exception as error:  # noqa: BLE001 - the last resort: logged, and told in the caller's format
         log_fault("handler", error)
-        fault = ApiError(500, "The router failed; its log has the reason.", type="server_error", code="internal_error")
-        return proxy_event.error_answer(fault, headers)
+        return proxy_event.error_answer(fault(), headers)
 
 
 def _opened() -> Environment:
@@ -69,3 +68,7 @@ def _route_of(request: Request) -> Route:
     raise ApiError(
         405, f"{request.method[:20]} is not allowed here.", code="method_not_allowed", headers={"allow": allowed}
     )
+
+
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in Lambda the start has a whole CPU, and a snapshot keeps what it made
+    _opened()

@@ -11,7 +11,7 @@ from vibe_router.formats.chat import Usage
 from vibe_router.formats.errors import ApiError
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Verdict
-from vibe_router.telemetry import DECISION, NAMESPACE, logger, metrics
+from vibe_router.telemetry import DECISION, NAMESPACE, logger, metrics, start_tracing
 from vibe_router.walk import Story
 
 __all__ = ["Decision"]
@@ -68,6 +68,7 @@ class Decision:
         ttft_ms = _ms(self._committed_at - self.started) if self._committed_at is not None else None
         logger.info(DECISION, extra=self._line(ttft_ms, total_ms))
         self._count(ttft_ms, total_ms)
+        start_tracing()
 
     def _line(self, ttft_ms: float | None, total_ms: float) -> dict[str, Any]:
         line: dict[str, Any] = {

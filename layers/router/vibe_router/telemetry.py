@@ -4,14 +4,17 @@ A log line, a metric or a trace never holds a prompt, an answer or a key.
 """
 
 import logging
+import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.logging.types import LogRecord
 
-__all__ = ["DECISION", "NAMESPACE", "log_fault", "logger", "metrics", "tracer"]
+__all__ = ["DECISION", "NAMESPACE", "log_fault", "logger", "metrics", "start_tracing", "traced"]
 
 NAMESPACE = "VibeRouter"
 _SERVICE = "VIBE-ROUTER"
@@ -43,7 +46,28 @@ metrics = Metrics(namespace=NAMESPACE, service=_SERVICE)
 _package = logging.getLogger(__name__.partition(".")[0])
 _package.addHandler(logger.registered_handler)
 _package.propagate = False
-tracer = Tracer(service=_SERVICE, auto_patch=False)  # patching would put a subsegment around every table read
+_tracer: Tracer | None = None
+
+
+def start_tracing() -> None:
+    """Trace from now on, where X-Ray is there. To be called when nobody waits: the SDK takes 90 ms to import.
+
+    So the first request of an environment has no subsegments.
+    """
+    global _tracer
+    if _tracer is None and "AWS_XRAY_DAEMON_ADDRESS" in os.environ:
+        _tracer = Tracer(service=_SERVICE, auto_patch=False)  # a patch would trace every table read
+
+
+@contextmanager
+def traced(deployment: str, mode: str) -> Iterator[None]:
+    """Have X-Ray show what is done within as a call to `deployment`."""
+    if _tracer is None:
+        yield
+        return
+    with _tracer.provider.in_subsegment(f"## {deployment}") as segment:
+        segment.put_annotation("mode", mode)
+        yield
 
 
 def log_fault(where: str, error: BaseException) -> None:

@@ -19,7 +19,7 @@ from vibe_router.routing.models import Deployment, VirtualModel
 from vibe_router.routing.outcome import Attempt, exhausted
 from vibe_router.routing.retry import STOPPING, UNCOOLED, retry_delay
 from vibe_router.routing.verdict import Failure, FailureKind, Judgement, Scope, Verdict, judge
-from vibe_router.telemetry import tracer
+from vibe_router.telemetry import traced
 from vibe_router.upstream.attempt import OpenStream, WholeAnswer, assemble, attempt_stream, attempt_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
 
@@ -170,8 +170,7 @@ class _Try:
         while True:
             started = self._clock.monotonic()
             try:
-                with tracer.provider.in_subsegment(f"## {self._deployment.id}") as segment:
-                    segment.put_annotation("mode", mode.value)
+                with traced(self._deployment.id, mode.value):
                     answer = self._call(secret, started)
             except AttemptFailedError as error:
                 failure = error.failure
