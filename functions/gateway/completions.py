@@ -3,12 +3,11 @@
 import proxy_event
 from environment import Environment
 from proxy_event import Request
-
 from streaming_runtime import Context, Heartbeat, StreamingResponse
 from vibe_router.access.keys import admit
 from vibe_router.decision import Decision
 from vibe_router.formats import chat, sse
-from vibe_router.formats.errors import ApiError, unknown_model
+from vibe_router.formats.errors import ApiError, fault, unknown_model
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
 from vibe_router.upstream.attempt import WholeAnswer
@@ -30,13 +29,16 @@ def chat_completions(request: Request, context: Context, environment: Environmen
     except ApiError as error:
         decision.failed(error)
         return proxy_event.error_answer(error, decision.headers())
+    except Exception:
+        decision.failed(fault())
+        raise
 
 
 def _answer(request: Request, context: Context, environment: Environment, decision: Decision) -> StreamingResponse:
-    admit(request.headers, environment.secrets.get("MASTER_KEY"))
+    admit(request.headers, environment.master_key())
     wanted = chat.parse(request.body)
     decision.model, decision.stream = wanted.model, wanted.stream
-    catalogue = environment.catalogue.get()
+    catalogue = environment.routes()
     model = catalogue.models.get(wanted.model)
     if model is None:
         raise unknown_model(wanted.model, sorted(catalogue.models))

@@ -5,11 +5,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vibe_router.store.routes import CatalogueCache, RoutesStore
-from vibe_router.store.secrets import Secrets, secrets_client
-
 from vibe_router.clock import Clock
+from vibe_router.formats.errors import unavailable
+from vibe_router.routing.models import Catalogue
 from vibe_router.store.dynamodb import dynamodb_client
+from vibe_router.store.routes import CatalogueCache, RoutesStore, RoutesUnavailableError
+from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
 from vibe_router.store.state import StateStore
 from vibe_router.upstream.client import Upstream
 from vibe_router.walk import Walker
@@ -49,6 +50,20 @@ class Environment:
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
         self.upstream = Upstream()
         self.walker = Walker(self.states, self.secrets, self.upstream, self.clock)
+
+    def routes(self) -> Catalogue:
+        """Return what can be routed to. Raises ApiError (503)."""
+        try:
+            return self.catalogue.get()
+        except RoutesUnavailableError:
+            raise unavailable("The routes cannot be read right now.") from None
+
+    def master_key(self) -> str | None:
+        """Return the key that opens everything. Raises ApiError (503)."""
+        try:
+            return self.secrets.get("MASTER_KEY")
+        except SecretsUnavailableError:
+            raise unavailable("The keys cannot be read right now.") from None
 
     def close(self) -> None:
         """Close every connection to a provider."""

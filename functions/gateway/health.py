@@ -5,7 +5,6 @@ from typing import Any
 
 from environment import Environment
 from proxy_event import Request, json_answer
-
 from streaming_runtime import Context, StreamingResponse
 from vibe_router.access.keys import admit
 from vibe_router.routing.cooldown import Phase, State, unknown
@@ -24,14 +23,14 @@ def liveness(_request: Request, _context: Context, _environment: Environment) ->
 
 def readiness(_request: Request, _context: Context, environment: Environment) -> StreamingResponse:
     """Answer 200 once there is something to route to, else 503."""
-    models = len(environment.catalogue.get().models)
+    models = len(environment.routes().models)
     return json_answer({"status": "ready" if models else "no models", "models": models}, 200 if models else 503)
 
 
 def deployments(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
     """Answer with the state of every deployment; for the holder of the master key."""
-    admit(request.headers, environment.secrets.get("MASTER_KEY"))
-    catalogue = environment.catalogue.get()
+    admit(request.headers, environment.master_key())
+    catalogue = environment.routes()
     known = catalogue.deployments
     ids = dict.fromkeys(state_id for deployment in known.values() for state_id in deployment.state_ids)
     states = environment.states.read(tuple(ids))

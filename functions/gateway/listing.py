@@ -5,7 +5,6 @@ from urllib.parse import unquote
 
 from environment import Environment
 from proxy_event import Request, json_answer
-
 from streaming_runtime import Context, StreamingResponse
 from vibe_router.access.keys import admit
 from vibe_router.formats.errors import unknown_model
@@ -16,8 +15,8 @@ __all__ = ["model", "models"]
 
 def models(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
     """Answer with every virtual model."""
-    admit(request.headers, environment.secrets.get("MASTER_KEY"))
-    catalogue = environment.catalogue.get()
+    admit(request.headers, environment.master_key())
+    catalogue = environment.routes()
     return json_answer(
         {"object": "list", "data": [_entry(catalogue.models[name]) for name in sorted(catalogue.models)]}
     )
@@ -25,9 +24,9 @@ def models(request: Request, _context: Context, environment: Environment) -> Str
 
 def model(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
     """Answer with the virtual model that the path ends in. Raises ApiError (404)."""
-    admit(request.headers, environment.secrets.get("MASTER_KEY"))
+    admit(request.headers, environment.master_key())
     name = unquote(request.path.partition("/models/")[2])
-    catalogue = environment.catalogue.get()
+    catalogue = environment.routes()
     if name not in catalogue.models:
         raise unknown_model(name, sorted(catalogue.models))
     return json_answer(_entry(catalogue.models[name]))

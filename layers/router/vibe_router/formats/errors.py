@@ -4,7 +4,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ApiError", "bad_request", "error_body", "invalid_key", "not_found", "unknown_model"]
+__all__ = [
+    "ApiError",
+    "bad_request",
+    "error_body",
+    "fault",
+    "invalid_key",
+    "not_found",
+    "unavailable",
+    "unknown_model",
+]
 
 
 class ApiError(Exception):
@@ -54,6 +63,16 @@ def invalid_key(message: str) -> ApiError:
 def not_found(message: str) -> ApiError:
     """Return the 404 for a path that nothing answers."""
     return ApiError(404, message, code="not_found")
+
+
+def unavailable(message: str) -> ApiError:
+    """Return the 503 for what the router itself can't reach; it tries again within seconds."""
+    return ApiError(503, message, type="server_error", code="temporarily_unavailable", headers={"retry-after": "2"})
+
+
+def fault() -> ApiError:
+    """Return the 500 for a fault of the router's own."""
+    return ApiError(500, "The router failed; its log has the reason.", type="server_error", code="internal_error")
 
 
 def unknown_model(model: str, known: list[str]) -> ApiError:
