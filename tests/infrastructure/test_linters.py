@@ -1,0 +1,68 @@
+"""The template passes cfn-lint and `sam validate`, without AWS."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from cfnlint import api as cfnlint
+from cfnlint.config import ManualArgs
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.infrastructure.expanded import ROOT, TEMPLATE
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "ap-southeast-1"])
+def test_cfn_lint_has_nothing_to_say(region: str) -> None:
+    matches = cfnlint.lint_file(TEMPLATE, config=ManualArgs(regions=[region]))
+    assert [str(match) for match in matches] == []
+
+
+def test_cfn_lint_would_say_something(tmp_path: Path) -> None:
+    broken = tmp_path / "template.yaml"
+    broken.write_text(TEMPLATE.read_text(encoding="utf-8").replace("!Ref Secret\n", "!Ref Sekret\n"), encoding="utf-8")
+    assert cfnlint.lint_file(broken, config=ManualArgs(regions=["us-east-1"]))
+
+
+def test_sam_validates_the_template() -> None:
+    offline = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "SAM_CLI_TELEMETRY": "0",
+    }
+    sam = Path(sys.executable).with_name("sam")
+    done = subprocess.run(
+        [sam, "validate", "--lint"], check=False, cwd=ROOT, env=offline, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "is a valid SAM Template" in done.stdout
+
+
+@pytest.mark.parametrize("environment", ["default", "dev"])
+def test_each_deployment_is_told_all_that_it_needs(environment: str) -> None:
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))[environment]
+    assert settings["build"]["parameters"]["build_in_source"] is True  # the Makefiles look outside their directories
+    assert settings["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
+    # Nothing of the stack has a fixed name but what follows from the stack's, so the two never meet.
+    assert (
+        settings["global"]["parameters"]["stack_name"]
+        == {"default": "vibe-router", "dev": "vibe-router-dev"}[environment]
+    )
+
+
+def test_the_development_stack_overrides_parameters_that_there_are() -> None:
+    parameters = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))["Parameters"]
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    overrides = dict(pair.split("=") for pair in settings["dev"]["deploy"]["parameters"]["parameter_overrides"].split())
+    assert set(overrides) <= set(parameters)
+    assert overrides["MetricsNamespace"] != parameters["MetricsNamespace"]["Default"]  # else the alarms would mix
+
+
+def test_every_parameter_is_described_and_has_a_default() -> None:
+    for name, parameter in yaml_parse(TEMPLATE.read_text(encoding="utf-8"))["Parameters"].items():
+        assert parameter["Description"].endswith("."), name
+        assert "Default" in parameter, name

@@ -1,0 +1,28 @@
+"""The three locks agree, so that one environment can hold them all and what is tested is what runs."""
+
+import re
+
+import pytest
+
+from tests.infrastructure.expanded import ROOT
+
+
+def _pins(name: str) -> set[tuple[str, str]]:
+    """Return names and versions. A package may be there twice, in a version for older Pythons and one for newer."""
+    text = (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8")
+    return set(re.findall(r"^([A-Za-z0-9._-]+(?:\[[a-z,]+\])?)==(\S+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("smaller", "larger"), [("runtime", "local"), ("local", "dev")])
+def test_the_larger_lock_holds_the_smaller_in_the_same_versions(smaller: str, larger: str) -> None:
+    pins = _pins(smaller)
+    assert len(pins) > 10
+    assert pins <= _pins(larger)
+
+
+@pytest.mark.parametrize("name", ["runtime", "local", "dev"])
+def test_every_pin_has_hashes(name: str) -> None:
+    text = (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8")
+    entries = [entry for entry in text.replace("\\\n", " ").splitlines() if "==" in entry.split("--hash")[0]]
+    assert len(entries) == len(_pins(name))
+    assert all("--hash=sha256:" in entry for entry in entries)
