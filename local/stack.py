@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import json
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from .lock import lock_data_dir
 from .resources import Resources
 from .routes import Routes, read_routes
 from .settings import LOCAL_MASTER_KEY, Settings
+from .snapshot import write_atomically
 from .standins import SECRET, StandIns
 from .template import Template, TemplateError, read_template
 
@@ -97,7 +100,9 @@ class Stack:
             for sentence in aws.set_aside:
                 self.console.note(sentence)
             self.console.step("embedded AWS: DynamoDB and Secrets Manager")
-            await self._load_routes(template.functions[first].environment["ROUTES_TABLE"], routes, aws)
+            variables = template.functions[first].environment
+            await self._load_routes(variables["ROUTES_TABLE"], routes, aws)
+            self._write_down(variables, aws)
             await warm
         finally:
             warm.cancel()
@@ -117,6 +122,20 @@ class Stack:
         else:
             await asyncio.to_thread(routes.load, aws.endpoint, table, loaded)
             self.console.step(f"routes loaded from {name}")
+
+    def _write_down(self, variables: Mapping[str, str], aws: EmbeddedAws) -> None:
+        """Leave where the tables are, for `make routes` and whoever else looks for the running stack."""
+        where = {
+            "pid": os.getpid(),
+            "endpoint": aws.endpoint,
+            "routes_table": variables["ROUTES_TABLE"],
+            "state_table": variables["STATE_TABLE"],
+        }
+        write_atomically(self._written_down, json.dumps(where).encode())
+
+    @property
+    def _written_down(self) -> Path:
+        return self.settings.data_dir / "local.json"
 
     def _banner(self, port: int, routes: Routes, stand_ins: StandIns) -> Banner:
         return Banner(
@@ -158,6 +177,7 @@ class Stack:
         if self._writer is not None:
             self._writer.close()
         if self._lock is not None:
+            self._written_down.unlink(missing_ok=True)
             os.close(self._lock)
 
 
