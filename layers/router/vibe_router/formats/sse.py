@@ -12,7 +12,9 @@ COMMENT = b": keep-alive\n\n"
 
 # An image answered inline is the largest honest event; beyond this a provider is filling memory.
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
-_BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
+# Two line ends in a row. A CR after an LF waits for what follows: an LF would belong to it.
+_BOUNDARY = re.compile(rb"\n\n|\r\r|\n\r(?:\n|(?=[^\n]))")
+_BOUNDARY_BEGUN = 2  # bytes of a boundary that may have come without the rest
 _LINE = re.compile(rb"\r\n|\n|\r")
 
 
@@ -40,9 +42,10 @@ class Decoder:
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events that `chunk` completes. Raises EventTooLargeError."""
         buffer = self._buffer + chunk if self._buffer else chunk
+        unseen = max(len(self._buffer) - _BOUNDARY_BEGUN, 0)  # a large event in many chunks is searched once
         events: list[Event] = []
         start = 0
-        for boundary in _BOUNDARY.finditer(buffer):
+        for boundary in _BOUNDARY.finditer(buffer, unseen):
             end = boundary.end()
             events.append(_event(buffer[start:end]))
             start = end
