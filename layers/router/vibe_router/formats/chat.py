@@ -4,14 +4,13 @@ Shapes: OpenAI's API reference, "Chat Completions" and "Streaming".
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from vibe_router.formats import sse
 from vibe_router.formats.errors import ApiError, bad_request, error_body
-from vibe_router.formats.json_body import dump, parse_object
+from vibe_router.formats.json_body import dump, load, parse_object
 
 __all__ = [
     "DONE",
@@ -66,13 +65,16 @@ class ChatRequest:
     body: Mapping[str, Any]
 
     def affinity(self) -> bytes:
-        """Return what stays while a conversation grows: a digest of its messages up to the first user's."""
+        """Return what stays while a conversation grows: a digest of its messages up to the first user's.
+
+        Raises ApiError (400), as `for_provider` would.
+        """
         opening: list[object] = []
         for message in self.body["messages"]:
             opening.append(message)
             if message["role"] == "user":
                 break
-        return hashlib.blake2b(json.dumps(opening).encode(), digest_size=16).digest()
+        return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
     def for_provider(self, model: str, *, stream: bool) -> bytes:
         """Return the body for a provider's `model`. Usage is always asked for. Raises ApiError (400)."""
@@ -149,8 +151,8 @@ class StreamReader:
             self.done = True
             return Piece(DONE, done=True)
         try:
-            chunk = json.loads(data)
-        except (ValueError, RecursionError):
+            chunk = load(data)
+        except ValueError:
             chunk = None
         if not isinstance(chunk, dict):
             self.malformed += 1
@@ -196,24 +198,29 @@ def usage_of(answer: Mapping[str, Any]) -> Usage:
 
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:
-    """Return the completion in `raw`, or None where it is none: not JSON, an error, or without choices."""
+    """Return the completion in `raw`, or None where it is none: not JSON, an error, or a choice without a message."""
     try:
-        answer = json.loads(raw)
-    except (ValueError, RecursionError):
+        answer = load(raw)
+    except ValueError:
         return None
     if not isinstance(answer, dict) or answer.get("error"):
         return None
     choices = answer.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    if not isinstance(choices, list) or not choices:
+        return None
+    if not all(isinstance(choice, dict) and isinstance(choice.get("message"), dict) for choice in choices):
         return None
     return answer
 
 
 def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
-    """Return a whole completion as the events of a stream, for a provider that did not stream when asked to."""
+    """Return a whole completion (as `read_whole` returns it) as the events of a stream.
+
+    For a provider that did not stream when asked to.
+    """
     base = {key: value for key, value in answer.items() if key not in ("choices", "usage")}
     base["object"] = "chat.completion.chunk"
-    choices = [_as_chunk_choice(choice) for choice in answer["choices"] if isinstance(choice, dict)]
+    choices = [_as_chunk_choice(choice) for choice in answer["choices"]]
     events = [sse.encode(dump({**base, "choices": choices}))]
     if wants_usage and answer.get("usage"):
         events.append(sse.encode(dump({**base, "choices": [], "usage": answer["usage"]})))
@@ -221,10 +228,10 @@ def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
 
 
 def _as_chunk_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
-    delta = dict(choice.get("message") or {})
+    delta = dict(choice["message"])
     calls = delta.get("tool_calls")
-    if isinstance(calls, list):
-        delta["tool_calls"] = [{"index": i, **call} for i, call in enumerate(calls) if isinstance(call, dict)]
+    if isinstance(calls, list):  # in a list the place counts: some providers number every call 0
+        delta["tool_calls"] = [{**call, "index": i} for i, call in enumerate(calls) if isinstance(call, dict)]
     return {**{key: value for key, value in choice.items() if key != "message"}, "delta": delta}
 
 

@@ -1,11 +1,12 @@
-"""JSON as callers send it: parsed strictly enough that it can be sent on, and never a crash."""
+"""JSON as callers and providers send it: parsed strictly enough that it can be sent on, and never a crash."""
 
 import json
+import math
 from typing import Any, NoReturn
 
 from vibe_router.formats.errors import bad_request
 
-__all__ = ["dump", "parse_object"]
+__all__ = ["dump", "load", "parse_object"]
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -27,12 +28,23 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
+def load(raw: bytes) -> Any:
+    """Return what a provider wrote in `raw`. Raises ValueError.
+
+    What JSON has no word for (NaN, infinities, 1e999) becomes null: some providers write it into log probabilities, and
+    an answer is worth more than that.
+    """
+    try:
+        return _lenient_decoder.decode(raw.decode().removeprefix("\ufeff"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def dump(value: object) -> bytes:
     """Return `value` as compact JSON. Raises ApiError (400) for a number that JSON can't carry."""
     try:
-        return _encode(value).encode()
-    except UnicodeEncodeError:  # a lone surrogate, which only an escape can carry
-        return json.dumps(value, separators=(",", ":")).encode()
+        # A lone surrogate stands in a string, where Python's escape for it is JSON's too.
+        return _encode(value).encode(errors="backslashreplace")
     except ValueError:  # 1e999 was read as infinity
         raise bad_request("The body holds a number that is too large.") from None
     except RecursionError:
@@ -40,8 +52,18 @@ def dump(value: object) -> bytes:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise json.JSONDecodeError(f"{constant} is not JSON", constant, 0)
+    raise bad_request(f"The body is not valid JSON: there is no {constant} in JSON.")
+
+
+def _finite(number: str) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None
+
+
+def _null(_constant: str) -> None:
+    return None
 
 
 _decoder = json.JSONDecoder(parse_constant=_refuse)
+_lenient_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_null)
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

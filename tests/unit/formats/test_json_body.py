@@ -1,0 +1,133 @@
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vibe_router.formats.errors import ApiError
+from vibe_router.formats.json_body import dump, load, parse_object
+
+# Lone surrogates too: an escape can carry them.
+texts = st.text(st.characters(exclude_categories=()), max_size=12)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=20,
+)
+DEEP = 100_000
+
+
+@given(body=st.dictionaries(texts, values, max_size=5), escaped=st.booleans())
+def test_an_object_survives_being_read_and_written(body: dict[str, object], escaped: bool) -> None:
+    raw = json.dumps(body, ensure_ascii=escaped).encode(errors="backslashreplace")
+    again = dump(parse_object(raw))
+    assert parse_object(again) == parse_object(raw)
+    assert load(again) == load(raw)
+    again.decode("utf-8", "strict")
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        pytest.param(b"", "not valid JSON", id="nothing"),
+        pytest.param(b"{", "not valid JSON", id="half an object"),
+        pytest.param(b"{} {}", "not valid JSON", id="two objects"),
+        pytest.param(b"[]", "must be a JSON object", id="an array"),
+        pytest.param(b"null", "must be a JSON object", id="null"),
+        pytest.param(b'"text"', "must be a JSON object", id="a string"),
+        pytest.param(b'{"a": NaN}', "no NaN in JSON", id="NaN"),
+        pytest.param(b'{"a": -Infinity}', "no -Infinity in JSON", id="an infinity"),
+        pytest.param(b'{"a": "\x00"}', "not valid JSON", id="a raw NUL in a string"),
+        pytest.param(b'{"a": 1}\x00', "not valid JSON", id="a NUL behind the object"),
+        pytest.param(b'{"a": "\xff"}', "not valid UTF-8 (byte 7)", id="a byte that is not UTF-8"),
+        pytest.param(b'{"a": "\xed\xa0\x80"}', "not valid UTF-8", id="a surrogate in UTF-8"),
+        pytest.param('{"a": 1}'.encode("utf-16"), "not valid UTF-8", id="UTF-16"),
+        pytest.param(b'{"a": ' + b"9" * 5_000 + b"}", "number that is too large", id="an integer of 5,000 digits"),
+        pytest.param(b'{"a":' * DEEP + b"1" + b"}" * DEEP, "nested too deeply", id="objects nested too deeply"),
+        pytest.param(b'{"a":' + b"[" * DEEP + b"]" * DEEP + b"}", "nested too deeply", id="arrays nested too deeply"),
+    ],
+)
+def test_what_is_no_json_object_is_refused_with_the_reason(raw: bytes, reason: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        parse_object(raw)
+    assert (refused.value.status, refused.value.type) == (400, "invalid_request_error")
+    assert reason in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        pytest.param(b"\xef\xbb\xbf{}", {}, id="a byte order mark"),
+        pytest.param(b'{"a": 1, "a": 2}', {"a": 2}, id="of duplicate keys the last"),
+        pytest.param(b'{"a": "\\u0000"}', {"a": "\0"}, id="an escaped NUL"),
+        pytest.param(b'{"a": "\\ud800"}', {"a": "\ud800"}, id="half a surrogate pair"),
+        pytest.param(b'{"a": ' + b"9" * 4_000 + b"}", {"a": int("9" * 4_000)}, id="an integer of 4,000 digits"),
+        pytest.param(b' \r\n\t{"a": []} ', {"a": []}, id="white space around"),
+    ],
+)
+def test_what_json_allows_is_read(raw: bytes, value: object) -> None:
+    assert parse_object(raw) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        pytest.param({"a": [1, "ü"]}, '{"a":[1,"ü"]}'.encode(), id="compact, as UTF-8"),
+        pytest.param("\ud800ü", '"\\ud800ü"'.encode(), id="half a surrogate pair as an escape, the rest as it is"),
+        pytest.param("\0\n", b'"\\u0000\\n"', id="control characters as escapes"),
+    ],
+)
+def test_what_is_written(value: object, written: bytes) -> None:
+    assert dump(value) == written
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"a": 1e999}, id="an infinity"),
+        pytest.param({"a": 1e999, "b": "\ud800"}, id="an infinity beside half a surrogate pair"),
+        pytest.param({"a": math.nan}, id="not a number"),
+    ],
+)
+def test_a_number_that_json_cannot_carry_is_never_written(value: object) -> None:
+    with pytest.raises(ApiError, match="too large") as refused:
+        dump(value)
+    assert refused.value.status == 400
+
+
+def test_what_was_read_at_the_limit_of_nesting_is_written_or_refused() -> None:
+    value: object = 1
+    for _ in range(DEEP):
+        value = [value]
+    with pytest.raises(ApiError, match="nested too deeply"):
+        dump(value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        pytest.param(b'{"logprob": -Infinity}', {"logprob": None}, id="an infinity is null"),
+        pytest.param(b'{"logprob": NaN}', {"logprob": None}, id="so is NaN"),
+        pytest.param(b'{"logprob": -1e999}', {"logprob": None}, id="and a number beyond all floats"),
+        pytest.param(b'{"logprob": -1.5e3}', {"logprob": -1500.0}, id="other numbers stay"),
+        pytest.param(b"\xef\xbb\xbf[1]", [1], id="a byte order mark"),
+    ],
+)
+def test_a_providers_json_is_read_leniently(raw: bytes, value: object) -> None:
+    assert load(raw) == value
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"<html>", id="HTML"),
+        pytest.param(b"\xff", id="a byte that is not UTF-8"),
+        pytest.param(b"[" * DEEP, id="nested too deeply"),
+        pytest.param(b"9" * 5_000, id="an integer of 5,000 digits"),
+    ],
+)
+def test_what_a_provider_wrote_wrongly_is_one_kind_of_error(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        load(raw)
