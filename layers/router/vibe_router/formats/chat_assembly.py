@@ -18,7 +18,7 @@ class Assembly:
     def add(self, chunk: Mapping[str, Any]) -> None:
         """Take one chunk in."""
         choices = chunk.get("choices")
-        self._base.update({key: value for key, value in chunk.items() if key != "choices" and value is not None})
+        self._base.update({key: value for key, value in chunk.items() if value is not None or key not in self._base})
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
                 index = choice.get("index", 0)
@@ -28,20 +28,27 @@ class Assembly:
         """Return the completion."""
         choices = []
         for index, parts in sorted(self._choices.items()):
+            rest = {key: value for key, value in parts.items() if key != "delta"}
             message = {"role": "assistant", "content": None, **parts.get("delta", {})}
-            for call in message.get("tool_calls") or ():
-                call.pop("index", None)
-            choices.append({"index": index, "finish_reason": None, **parts, "message": message})
-            choices[-1].pop("delta", None)
+            if isinstance(calls := message.get("tool_calls"), list):
+                message["tool_calls"] = [_without_index(call) for call in calls if isinstance(call, dict)]
+            choices.append({"finish_reason": None, **rest, "index": index, "message": message})
         return {**self._base, "object": "chat.completion", "choices": choices}
 
     def _add_choice(self, index: int, choice: Mapping[str, Any]) -> None:
         into = self._choices.setdefault(index, {"index": index})
         for key, value in choice.items():
-            if key == "delta" and isinstance(value, dict):
-                _merge(into.setdefault("delta", {}), value)
-            elif value is not None:
+            if key == "delta":
+                if isinstance(value, dict):
+                    _merge(into.setdefault("delta", {}), value)
+            elif value is None:
+                into.setdefault(key, None)
+            else:
                 into[key] = _merged(into.get(key), value) if isinstance(value, dict) else value
+
+
+def _without_index(call: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in call.items() if key != "index"}
 
 
 def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
