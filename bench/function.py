@@ -43,14 +43,15 @@ def variables(aws_endpoint: str) -> dict[str, str]:
 
 
 class FunctionTarget:
-    """One environment of the function, to be used in a `with`; inside, it waits for its first event.
+    """One environment of the function under `python`, to be used in a `with`; inside, it waits for its first event.
 
     `ready_after`: seconds from the process's start to its first `next`. `log` is the file that it logs to.
     """
 
     name = "function"
 
-    def __init__(self, aws_endpoint: str, key: str, log: Path) -> None:
+    def __init__(self, python: Path, aws_endpoint: str, key: str, log: Path) -> None:
+        self._python = python
         self._aws_endpoint = aws_endpoint
         self._key = key
         self.log = log
@@ -58,6 +59,7 @@ class FunctionTarget:
 
     def __enter__(self) -> Self:
         launch = launch_of(gateway(), self._aws_endpoint, {})
+        wrapper, _, bootstrap = launch.command
         self._arn = launch.function_arn
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.1)
@@ -66,7 +68,7 @@ class FunctionTarget:
         with self.log.open("ab") as log:
             self.started_at = time.perf_counter()
             self._process = subprocess.Popen(
-                launch.command,
+                (wrapper, str(self._python), bootstrap),
                 env=given,
                 cwd=launch.directory,
                 stdin=subprocess.DEVNULL,

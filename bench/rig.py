@@ -15,8 +15,10 @@ from urllib.request import urlopen
 from local.template import read_template
 
 from .function import FunctionTarget, variables
+from .layer import interpreter
 from .options import Options
 from .programs import Program
+from .size import requirements
 from .stack import Stack
 from .targets import BrokenError, Target, UrlTarget
 
@@ -95,6 +97,11 @@ class Rig:
         self._load_routes(endpoint)
         return endpoint
 
+    @cached_property
+    def python(self) -> Path:
+        """The function's interpreter, with the libraries that its layer is made of."""
+        return interpreter(self.folder / "python", requirements(_CHECKOUT / "requirements" / "runtime.txt"))
+
     def counts(self) -> AwsCounts:
         """Return what counts calls to the function's AWS."""
         return AwsCounts(self.aws_endpoint)
@@ -103,7 +110,7 @@ class Rig:
         """Return an environment of the function that is not started yet, with a log of its own."""
         self._logs += 1
         log = self.folder / f"function-{self._logs}.log"
-        return FunctionTarget(self.aws_endpoint, _SECRETS["MASTER_KEY"], log)
+        return FunctionTarget(self.python, self.aws_endpoint, _SECRETS["MASTER_KEY"], log)
 
     @cached_property
     def direct(self) -> UrlTarget:

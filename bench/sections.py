@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -126,7 +125,7 @@ def _cold_start(rig: Rig) -> Table:
     # The first start compiles what was never imported, as a layer's build does, and is not counted.
     for number in range(rig.options.starts + 1):
         rig.progress(f"start {number} of {rig.options.starts}")
-        own = _python_start()
+        own = _python_start(rig.python)
         with counts.counting(), rig.start_function() as function:
             began = time.perf_counter()
             answer = _ask(function, _STREAM)
@@ -167,10 +166,10 @@ def _cold_start(rig: Rig) -> Table:
     return Table("Cold start", rows, notes, aims)
 
 
-def _python_start() -> float:
-    """Return the seconds from starting Python to its first own line, with the packages of this environment in reach."""
+def _python_start(python: Path) -> float:
+    """Return the seconds from starting Python to its first own line."""
     began = time.perf_counter()
-    with subprocess.Popen([sys.executable, "-c", "import os; os.write(1, b'.')"], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([python, "-c", "import os; os.write(1, b'.')"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         os.read(process.stdout.fileno(), 1)
         return time.perf_counter() - began

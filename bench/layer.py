@@ -1,0 +1,28 @@
+"""An interpreter that finds what the layers bring and nothing else, as in Lambda.
+
+The development environment holds more than the function's libraries, and some of these import whatever they find:
+botocore awscrt, urllib3 pyOpenSSL, httpx a command line's. A fifth of a cold start would be spent on what is not there.
+"""
+
+import venv
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+__all__ = ["interpreter"]
+
+
+def interpreter(folder: Path, distributions: Iterable[str]) -> Path:
+    """Make an environment in `folder` with those of `distributions` that are installed here; return its Python."""
+    venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
+    (library,) = folder.glob("lib/python3.*/site-packages")
+    for name in distributions:
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:  # for another system or Python
+            continue
+        for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
+            link = library / top
+            if not link.exists():  # a namespace that several share would need more, and there is none
+                link.symlink_to(Path(str(found.locate_file(top))))
+    return folder / "bin" / "python"
