@@ -18,7 +18,7 @@ from multidict import CIMultiDict
 from .events import Request, proxy_event, split_stage
 from .gateway_responses import OwnAnswer, own_answer
 from .lambda_service import LambdaService
-from .relay import CutError, IntegrationError, relay, whole
+from .relay import IntegrationError, relay, whole
 from .resources import Resources
 from .runtime_api import MAX_BUFFERED_RESPONSE
 from .template import Api
@@ -26,6 +26,8 @@ from .template import Api
 __all__ = ["ApiGateway", "Limits"]
 
 _MAX_HEAD_LINE: Final = 32 * 1024  # bytes of the request line, and of one header
+
+_SHUTDOWN_SECONDS: Final = 0.05  # for each of aiohttp's steps; 0 would mean without end to it
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class ApiGateway:
         """Accept nothing more and cut what is under way."""
         if self._server is not None:
             self._server.close()
-        await self._web.shutdown(timeout=0)
+        self._web.pre_shutdown()
+        await self._web.shutdown(timeout=_SHUTDOWN_SECONDS)
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         request_id = str(uuid.uuid4())
@@ -107,17 +110,22 @@ class ApiGateway:
         if len(event) > self._limits.event:
             return self._own("REQUEST_TOO_LARGE", request_id)
         answer = self._functions[match.route.function].invoke(event, trace_id)
+        what = f"{incoming.method} {match.route.path}"
         try:
-            if match.route.streamed:
-                return await relay(incoming, answer, match.route.timeout, self._limits.idle, request_id)
-            return await whole(answer, match.route.timeout, self._limits.response, request_id)
+            if not match.route.streamed:
+                return await whole(answer, match.route.timeout, self._limits.response, request_id)
+            return await relay(
+                incoming,
+                answer,
+                match.route.timeout,
+                self._limits.idle,
+                request_id,
+                lambda why: self._report(f"{what}: the answer was cut: {why}"),
+            )
         except IntegrationError as error:
             # Why it failed is for the person at the terminal, as on AWS for the log; the client is told less.
-            self._report(f"{incoming.method} {match.route.path}: {error}")
+            self._report(f"{what}: {error}")
             return self._own(error.kind, request_id)
-        except CutError as error:
-            self._report(f"{incoming.method} {match.route.path}: the answer was cut: {error}")
-            raise
 
     async def _body(self, incoming: web.BaseRequest) -> bytes | None:
         """Read the body; None when it is over the limit."""

@@ -1,6 +1,7 @@
 """A function's answer on its way to the client: as it comes on a streamed route, whole on any other."""
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -8,7 +9,7 @@ from multidict import CIMultiDict
 from .invocation import Answer, FunctionFailedError
 from .prelude import DELIMITER, MAX_PRELUDE, Head, MalformedAnswerError, head_of_prelude, result_of
 
-__all__ = ["CutError", "IntegrationError", "relay", "whole"]
+__all__ = ["IntegrationError", "relay", "whole"]
 
 
 class IntegrationError(Exception):
@@ -19,20 +20,19 @@ class IntegrationError(Exception):
         self.kind = kind
 
 
-class CutError(ConnectionError):
-    """An answer that has begun cannot be ended. Raised out of aiohttp's handler it closes the connection.
-
-    The client sees a chunked body without its end. What API Gateway does here is not documented.
-    """
-
-
 async def relay(
-    incoming: web.BaseRequest, answer: Answer, timeout: float, idle: float, request_id: str
+    incoming: web.BaseRequest,
+    answer: Answer,
+    timeout: float,
+    idle: float,
+    request_id: str,
+    report_cut: Callable[[str], None],
 ) -> web.StreamResponse:
-    """Write each part of a streamed answer to the client when it comes. Raises `IntegrationError`, `CutError`.
+    """Write each part of a streamed answer to the client when it comes. Raises `IntegrationError`.
 
     `timeout`: seconds for all of it; `idle`: seconds that it may be silent. A client that goes away is not told to the
-    function: what it still sends is dropped.
+    function: what it still sends is dropped. An answer that has begun and cannot be ended is cut, so that the client
+    sees a chunked body without its end (what API Gateway does here is not documented), and `report_cut` told why.
     """
     deadline = asyncio.get_running_loop().time() + timeout
     head, data = await _begin(answer, deadline, idle)
@@ -49,12 +49,13 @@ async def relay(
             if not data:
                 break
         await response.write_eof()
-    except (IntegrationError, FunctionFailedError) as error:
-        answer.drop()
-        raise CutError(str(error)) from None
     except ConnectionError:
         answer.drop()
-        raise
+    except (IntegrationError, FunctionFailedError) as error:
+        answer.drop()
+        report_cut(str(error))
+        if incoming.transport is not None:
+            incoming.transport.close()
     return response
 
 
