@@ -30,6 +30,8 @@ _MEMORY_MB = 110.0
 _CALL = request(MODEL, CALL_WORDS, stream=False)
 _STREAM = request(MODEL, 100, stream=True)
 _STREAMS = ((100, False), (2000, False), (100, True))  # chunks, and whether paced
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+_MEGABYTES_OF_A_CORE = 1769
 _WITHIN_A_SECOND = 20  # calls that take far less than a second together
 
 
@@ -120,6 +122,7 @@ def _first_p50(answers: list[Answer]) -> float:
 
 
 def _cold_start(rig: Rig) -> Table:
+    megabytes = gateway().memory
     python, ready, answered, aws_seconds, aws_calls = [], [], [], [], []
     counts = rig.counts()
     # The first start compiles what was never imported, as a layer's build does, and is not counted.
@@ -157,7 +160,8 @@ def _cold_start(rig: Rig) -> Table:
     notes = [
         f"The first answer waits for {median(aws_calls):g} calls to the embedded AWS, on which it works "
         f"{milliseconds(median(aws_seconds))} ms.",
-        "Every file is in the system's cache and compiled.",
+        "Every file is in the system's cache and compiled, and the process has a whole core; Lambda gives "
+        f"{megabytes} MB {megabytes / _MEGABYTES_OF_A_CORE:.2f} of one.",
     ]
     aims = [
         Aim("cold start, to the first `next`", milliseconds(median(ready)), _COLD_START_MS, "ms"),
@@ -253,6 +257,7 @@ def _aws(rig: Rig) -> Table:
                 "secretsmanager_per_call": round(secrets / calls, 2),
                 "operations": ", ".join(name.rpartition(".")[2] for name in counts.operations) or "none",
                 "call_p50_ms": milliseconds(percentile(seconds, 50)),
+                "of_it_aws_ms": milliseconds(counts.seconds / calls),
             }
         )
         aims.append(Aim(f"DynamoDB round trips, {when}", dynamodb / calls, limit, "a call"))
