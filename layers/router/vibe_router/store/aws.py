@@ -11,6 +11,6 @@ __all__ = ["session"]
 @cache
 def session() -> Session:
     """Return it."""
-    # botocore tells the bodies of its answers at DEBUG, and one of them holds every key.
-    logging.getLogger("botocore").setLevel(logging.INFO)
+    # botocore tells the bodies of its answers at DEBUG, and one of them holds every key; at INFO it tells of routine.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     return Session()
