@@ -18,7 +18,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-__all__ = ["BOTOCORE_SERVICES", "PYTHON_VERSION", "assemble_function", "assemble_layer", "lambda_python"]
+__all__ = ["BOTOCORE_SERVICES", "PYTHON_VERSION", "assemble_function", "assemble_layer", "for_target", "lambda_python"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_VERSION = "3.13"
@@ -30,9 +30,10 @@ PLATFORMS = {
 }
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
-# The services that the functions call. botocore's data for the 400 others is nine tenths of the layer, and reading
-# their endpoints and listing their directories takes 30 ms of every cold start.
-BOTOCORE_SERVICES = ("dynamodb", "secretsmanager")
+# The services that clients are made of: by the stores, and by the X-Ray SDK when it is imported. botocore's data for
+# the 400 others is nine tenths of the layer, and reading their endpoints and listing their directories takes 30 ms of
+# every cold start.
+BOTOCORE_SERVICES = ("dynamodb", "secretsmanager", "xray")
 
 # Below the layer's python/. Each was seen to be unused by what the functions import; a test imports all of it.
 UNUSED = (
@@ -44,6 +45,8 @@ UNUSED = (
     "**/py.typed",
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.js",
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.css",
+    "boto3/data",  # of resources; clients are made of botocore's
+    "boto3/examples",
     "botocore/cacert.pem",  # certifi's, which httpx brings, is taken first
     "botocore/data/*/*/examples-1.json",
 )
@@ -92,7 +95,7 @@ def _install(site: Path, architecture: str) -> None:
         "implementation_name": "cpython",
     }
     lock = site.parent / "lock.txt"
-    lock.write_text("\n".join(_for_target((ROOT / "requirements/runtime.txt").read_text(encoding="utf-8"), target)))
+    lock.write_text("\n".join(for_target((ROOT / "requirements/runtime.txt").read_text(encoding="utf-8"), target)))
     platforms = [argument for platform in PLATFORMS[architecture] for argument in ("--platform", platform)]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-compile", "--requirement", str(lock)]
@@ -101,7 +104,7 @@ def _install(site: Path, architecture: str) -> None:
     lock.unlink()
 
 
-def _for_target(lock: str, target: dict[str, str]) -> Iterable[str]:
+def for_target(lock: str, target: dict[str, str]) -> Iterable[str]:
     """Yield the requirements of `lock` that `target` needs, with their hashes and without markers."""
     for entry in lock.replace("\\\n", " ").splitlines():
         if not entry.strip() or entry.lstrip().startswith("#"):
@@ -149,7 +152,8 @@ def _finish(out: Path, deployed_at: str) -> None:
     python = lambda_python()
     if python:
         # Lambda mounts both read-only, so without bytecode here every cold start would compile what it imports.
-        # Unchecked: the files' times in Lambda say nothing. A fixed hash seed keeps the order of sets in constants.
+        # Unchecked: the files' times in Lambda say nothing. A fixed hash seed keeps the order of sets in constants, and
+        # one process after the other the way that strings are shared; two at a time differ from build to build.
         command = [python, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
         command += ["-s", str(out), "-p", deployed_at, str(out)]
         subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})

@@ -1,0 +1,250 @@
+"""What goes to Lambda: complete, small, for its processor, the same from every build, and it runs."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from scripts.artefacts import BOTOCORE_SERVICES, assemble_function, assemble_layer, for_target, lambda_python
+from scripts.build import pack
+from tests.infrastructure.expanded import ROOT
+
+LAMBDA_PYTHON = lambda_python()
+needs_lambda_python = pytest.mark.skipif(not LAMBDA_PYTHON, reason="no Python 3.13 on this machine")
+needs_lambda_platform = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="the layer is built for Linux on x86_64"
+)
+
+LINUX_ARM = {
+    "python_version": "3.13",
+    "python_full_version": "3.13.0",
+    "sys_platform": "linux",
+    "platform_machine": "aarch64",
+}
+
+
+@pytest.fixture(scope="module")
+def arm64(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("arm64")
+    assemble_layer(out, "arm64")
+    return out
+
+
+@pytest.fixture(scope="module")
+def x86_64(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("x86_64")
+    assemble_layer(out, "x86_64")
+    return out
+
+
+@pytest.fixture(scope="module")
+def function(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("function")
+    assemble_function(ROOT / "functions/gateway", out)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("marker", "wanted"),
+    [
+        pytest.param("", True, id="no marker"),
+        pytest.param(" ; sys_platform == 'linux'", True, id="for linux"),
+        pytest.param(" ; sys_platform == 'darwin'", False, id="for this machine, if it is a Mac"),
+        pytest.param(" ; python_full_version >= '3.13'", True, id="for python 3.13 and later"),
+        pytest.param(" ; python_full_version < '3.12'", False, id="for the python that builds, if it is older"),
+        pytest.param(" ; platform_machine == 'aarch64'", True, id="for the processor"),
+        pytest.param(" ; platform_machine == 'x86_64'", False, id="for another processor"),
+    ],
+)
+def test_the_lock_is_read_for_lambda_and_not_for_the_machine_that_builds(marker: str, wanted: bool) -> None:
+    lock = f"# a comment\nthing==1.2{marker} \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
+    assert list(for_target(lock, LINUX_ARM)) == (["thing==1.2 --hash=sha256:aa --hash=sha256:bb"] if wanted else [])
+
+
+@pytest.mark.parametrize(("layer", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
+def test_every_compiled_module_is_for_the_processor_and_python(
+    layer: str, machine: str, request: pytest.FixtureRequest
+) -> None:
+    modules = sorted(path.name for path in request.getfixturevalue(layer).rglob("*.so"))
+    assert modules
+    assert all(name.endswith(f".cpython-313-{machine}-linux-gnu.so") for name in modules)
+
+
+def test_the_layer_holds_all_of_the_router_and_none_of_what_it_does_not_need(arm64: Path) -> None:
+    site = arm64 / "python"
+    sources = {path.relative_to(ROOT / "layers/router") for path in (ROOT / "layers/router/vibe_router").rglob("*.py")}
+    assert sources <= {path.relative_to(site) for path in (site / "vibe_router").rglob("*.py")}
+    assert {path.name for path in (site / "botocore/data").iterdir() if path.is_dir()} == set(BOTOCORE_SERVICES)
+    assert not [*site.glob("*.dist-info"), *site.glob("*/tests"), *site.glob("bin"), *site.rglob("*.pyi")]
+    assert not [path for path in site.iterdir() if path.name in {"moto", "pip", "pytest", "yaml"}]
+
+
+def test_botocore_keeps_the_data_of_every_service_that_a_client_is_made_of() -> None:
+    sources = [*(ROOT / "layers").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
+    made = {
+        service
+        for path in sources
+        if "cli" not in path.parts  # which runs on a person's machine
+        for service in re.findall(r"(?:create_client|\.client)\(\s*\"([\w-]+)\"", path.read_text(encoding="utf-8"))
+    }
+    assert made | {"xray"} == set(BOTOCORE_SERVICES)  # which the X-Ray SDK makes one of
+
+
+def _digest(directory: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(directory.rglob("*")):
+        stat = path.stat()
+        digest.update(f"{path.relative_to(directory)} {stat.st_mode:o} {stat.st_mtime}\n".encode())
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def test_two_builds_give_the_same_bytes(arm64: Path, tmp_path: Path) -> None:
+    again = tmp_path / "somewhere/else"
+    assemble_layer(again, "arm64")
+    assert _digest(again) == _digest(arm64)
+    assert pack(again, tmp_path / "2.zip").sha256 == pack(arm64, tmp_path / "1.zip").sha256
+
+
+def test_a_gateway_is_below_fifteen_megabytes_zipped(arm64: Path, function: Path, tmp_path: Path) -> None:
+    zipped = [pack(path, tmp_path / f"{path.name}.zip").zipped for path in (arm64, function)]
+    # 1 MB is more than the streaming runtime will ever need.
+    assert sum(zipped) + 1_000_000 < 15_000_000
+
+
+def test_a_zip_keeps_the_run_bit_and_no_time(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    script, data = tmp_path / "in/script", tmp_path / "in/data"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o700)
+    data.write_text("1")
+    artefact = pack(tmp_path / "in", tmp_path / "out.zip")
+    assert (artefact.name, artefact.files, artefact.unzipped) == ("in", 2, 11)
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        entries = {entry.filename: entry for entry in archive.infolist()}
+    assert entries["script"].external_attr >> 16 == 0o100755
+    assert entries["data"].external_attr >> 16 == 0o100644
+    assert {entry.date_time for entry in entries.values()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+@needs_lambda_python
+def test_everything_is_compiled_in_advance_without_a_look_at_file_times(x86_64: Path, function: Path) -> None:
+    for root in (x86_64, function):
+        sources = list(root.rglob("*.py"))
+        assert sources
+        for source in sources:
+            cached = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
+            flags = int.from_bytes(cached.read_bytes()[4:8], "little")
+            assert flags == 0b01, f"{cached}: hash-based and unchecked"
+
+
+# Run by Python 3.13 with nothing but the artefacts on its path.
+PROGRAM = """
+import importlib, json, pkgutil, sys
+import vibe_router
+# What runs on a person's machine, and needs PyYAML.
+skipped = "vibe_router.cli", "vibe_router.__main__", "vibe_router.routes_file"
+names = [m.name for m in pkgutil.walk_packages(vibe_router.__path__, "vibe_router.") if not m.name.startswith(skipped)]
+for name in names:
+    importlib.import_module(name)
+import app
+import httpx, pydantic
+from aws_lambda_powertools import Logger, Metrics, Tracer
+import boto3
+dynamodb, secrets = boto3.client("dynamodb"), boto3.client("secretsmanager")
+dynamodb.put_item(TableName="t", Item={"id": {"S": "a"}, "n": {"N": "1"}})
+class Model(pydantic.BaseModel):
+    n: int
+logger = Logger(service="s")
+logger.info("logged", extra={"n": 1})
+metrics = Metrics(namespace="N", service="s")
+metrics.add_metric(name="Requests", unit="Count", value=1)
+metrics.flush_metrics()
+with Tracer(service="s", disabled=True).provider.in_subsegment("x"):
+    pass
+from urllib.parse import urlsplit
+with httpx.Client() as client:
+    ping = client.get(dynamodb.meta.endpoint_url + "/moto-api/").status_code
+places = {n: getattr(m, "__file__", None) or "" for n, m in sys.modules.items() if "." not in n}
+print(json.dumps({
+    "imported": len(names),
+    "item": dynamodb.get_item(TableName="t", Key={"id": {"S": "a"}})["Item"],
+    "secret": secrets.get_secret_value(SecretId="s")["SecretString"],
+    "model": Model.model_validate_json('{"n": 2}').n,
+    "ping": ping,
+    "handler": callable(app.handler),
+    "places": places,
+}))
+"""
+
+
+@pytest.fixture
+def aws() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@needs_lambda_python
+@needs_lambda_platform
+def test_the_artefacts_run_on_lambdas_python_alone(x86_64: Path, function: Path, aws: str) -> None:
+    session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
+    session.client("dynamodb", endpoint_url=aws).create_table(
+        TableName="t",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    )
+    session.client("secretsmanager", endpoint_url=aws).create_secret(Name="s", SecretString="hidden")
+    path = [function, x86_64 / "python", ROOT / "layers/streaming_runtime"]
+    assert LAMBDA_PYTHON
+    done = subprocess.run(
+        [LAMBDA_PYTHON, "-S", "-W", "error::ImportWarning", "-c", PROGRAM],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(map(str, path)),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "AWS_ENDPOINT_URL": aws,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "ROUTES_TABLE": "t",
+            "STATE_TABLE": "t",
+            "SECRET_ID": "s",
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    logged, emitted, result = (json.loads(line) for line in done.stdout.splitlines())
+    assert logged["message"] == "logged"
+    assert emitted["_aws"]["CloudWatchMetrics"][0]["Metrics"] == [{"Name": "Requests", "Unit": "Count"}]
+    places: dict[str, Any] = result.pop("places")
+    assert result.pop("imported") > 20
+    assert result == {
+        "item": {"id": {"S": "a"}, "n": {"N": "1"}},
+        "secret": "hidden",
+        "model": 2,
+        "ping": 200,
+        "handler": True,
+    }
+    libraries = {"boto3", "botocore", "httpx", "pydantic", "aws_lambda_powertools", "vibe_router", "certifi", "urllib3"}
+    assert {places[name].startswith(str(x86_64)) for name in libraries} == {True}
