@@ -32,8 +32,7 @@ def deployments(request: Request, _context: Context, environment: Environment) -
     admit(request.headers, environment.master_key())
     catalogue = environment.routes()
     known = catalogue.deployments
-    ids = dict.fromkeys(state_id for deployment in known.values() for state_id in deployment.state_ids)
-    states = environment.states.read(tuple(ids))
+    states = environment.states.read(catalogue.state_ids)
     now = environment.clock.now()
     listed = []
     for deployment in known.values():

@@ -107,3 +107,8 @@ class Catalogue:
     def deployments(self) -> dict[str, Deployment]:
         """Every deployment of any chain by its id."""
         return {deployment.id: deployment for model in self.models.values() for deployment in model.chain}
+
+    @property
+    def state_ids(self) -> tuple[str, ...]:
+        """StateTable ids of every deployment and credential of any chain, each once."""
+        return tuple(dict.fromkeys(each for deployment in self.deployments.values() for each in deployment.state_ids))
