@@ -75,5 +75,5 @@ def test_every_request_logs_its_decision_and_its_metrics(report: Report) -> None
 
 def test_the_aims_stand_beside_the_figures(report: Report) -> None:
     told = as_text(report)
-    for aim in ("function adds to a call", "stack adds to a call", "cold start", "memory", "DynamoDB round trips"):
+    for aim in ("function adds to a call", "stack adds to a call", "cold start", "memory", "DynamoDB calls"):
         assert aim in told
