@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help start routes test test-dynamodb lint bench build sam-local lock clean
+.PHONY: help start routes test test-dynamodb lint bench build sam-local audit lock clean
 
 export PYTHON
 ARGS ?=
@@ -36,6 +36,10 @@ lint: ## ruff and mypy
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy .
 
+audit: ## check template.yaml against AWS's security practice (checkov)
+	@scripts/venv.sh checkov
+	@.venv-checkov/bin/checkov --file template.yaml --framework cloudformation --compact --quiet --skip-download
+
 bench: ## measure what the router costs: latency, cold start, memory (ARGS="--help")
 	@scripts/venv.sh dev
 	@exec $(PY) -m bench $(ARGS)
@@ -53,4 +57,4 @@ lock: ## lock the newest versions that requirements/*.in allow
 	@scripts/lock.sh $(ARGS)
 
 clean: ## remove what was built, and the virtual environment
-	rm -rf .venv .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-checkov .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis

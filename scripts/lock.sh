@@ -20,3 +20,4 @@ lock() {
 lock dev requirements/dev.in
 lock local requirements/local.in -c requirements/dev.txt
 lock runtime requirements/runtime.in -c requirements/dev.txt
+lock checkov requirements/checkov.in

@@ -1,14 +1,16 @@
 #!/bin/sh
-# Make .venv and install one lock into it: scripts/venv.sh local|dev
+# Make a virtual environment and install one lock into it: scripts/venv.sh local|dev|checkov
 #
 # dev.txt holds all of local.txt in the same versions (a test keeps it so), so one environment serves
-# both: `make start` needs either lock, `make test` the larger one, in whatever order they are called.
+# both: `make start` needs either lock, `make test` the larger one, in whatever order they are called. checkov's
+# versions go with nothing else's, so it has .venv-checkov.
 # A copy of the lock inside the environment is the stamp of what has been installed.
 set -eu
 cd "$(dirname "$0")/.."
 
-wanted=${1:?usage: scripts/venv.sh local|dev}
+wanted=${1:?usage: scripts/venv.sh local|dev|checkov}
 venv=.venv
+if [ "$wanted" = checkov ]; then venv=.venv-checkov; fi
 
 installed() { cmp -s "requirements/$1.txt" "$venv/installed-$1.txt"; }
 
