@@ -1,0 +1,93 @@
+"""Write events/*.json, one for each route, for `sam local invoke`.
+
+    python -m scripts.events
+    sam local invoke GatewayFunction --event events/chat-completions.json
+
+They are v1 proxy events, what API Gateway gives the function, with the key of `make start`.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from scripts.artefacts import ROOT
+
+__all__ = ["DIRECTORY", "events"]
+
+DIRECTORY = ROOT / "events"
+KEY = "sk-vibe-local"
+
+_HELLO = {"model": "auto-chat", "messages": [{"role": "user", "content": "Say hello."}]}
+
+# File, route, method, path, body.
+_CALLS: tuple[tuple[str, str, str, str, object], ...] = (
+    ("chat-completions", "/v1/chat/completions", "POST", "/v1/chat/completions", _HELLO),
+    ("chat-completions-stream", "/v1/chat/completions", "POST", "/v1/chat/completions", {**_HELLO, "stream": True}),
+    ("chat-completions-unversioned", "/chat/completions", "POST", "/chat/completions", _HELLO),
+    ("chat-completions-wrong-method", "/v1/chat/completions", "GET", "/v1/chat/completions", None),
+    ("models", "/v1/models", "GET", "/v1/models", None),
+    ("models-unversioned", "/models", "GET", "/models", None),
+    ("model", "/v1/models/{model+}", "GET", "/v1/models/auto-chat", None),
+    ("model-unversioned", "/models/{model+}", "GET", "/models/auto-chat", None),
+    ("health", "/health", "GET", "/health", None),
+    ("health-liveliness", "/health/liveliness", "GET", "/health/liveliness", None),
+    ("health-liveness", "/health/liveness", "GET", "/health/liveness", None),
+    ("health-readiness", "/health/readiness", "GET", "/health/readiness", None),
+    ("root", "/", "GET", "/", None),
+    ("unknown", "/{proxy+}", "POST", "/v1/nothing/here", {}),
+)
+
+
+def events() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each file's name and event."""
+    for name, route, method, path, body in _CALLS:
+        yield f"{name}.json", _event(name, route, method, path, body)
+
+
+def _event(name: str, route: str, method: str, path: str, body: object) -> dict[str, Any]:
+    headers = {"Accept": "*/*", "Authorization": f"Bearer {KEY}", "Host": "api.example.com", "User-Agent": "example"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    return {
+        "resource": route,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {header: [value] for header, value in headers.items()},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": _path_parameters(route, path),
+        "stageVariables": None,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "example",
+            "domainName": "api.example.com",
+            "httpMethod": method,
+            "identity": {"sourceIp": "192.0.2.1", "userAgent": "example"},
+            "path": f"/prod{path}",
+            "protocol": "HTTP/1.1",
+            "requestId": f"example-{name}",
+            "resourcePath": route,
+            "stage": "prod",
+        },
+        "body": None if body is None else json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
+def _path_parameters(route: str, path: str) -> dict[str, str] | None:
+    pattern = re.sub(r"\{(\w+)\+\}", r"(?P<\1>.+)", route)
+    found = re.fullmatch(pattern, path)
+    return (found.groupdict() or None) if found else None
+
+
+def main() -> None:
+    """Write the files."""
+    DIRECTORY.mkdir(exist_ok=True)
+    for name, event in events():
+        (DIRECTORY / name).write_text(json.dumps(event, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

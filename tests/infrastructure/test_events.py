@@ -1,0 +1,111 @@
+"""The sample events: one for each route of the template, and the real handler's answer to each."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from local.standin import Standin
+from local.template import read_template
+from scripts.events import DIRECTORY, KEY, events
+from streaming_runtime import Context, StreamingResponse
+from tests.infrastructure.expanded import ROOT, TEMPLATE
+from vibe_router.routes_file import load_file
+from vibe_router.store import aws
+from vibe_router.store.routes import RoutesStore, rows_of
+
+EVENTS = dict(events())
+Ask = Callable[[str], tuple[int, bytes]]
+
+STATUS = {
+    "chat-completions-wrong-method.json": 405,
+    "root.json": 404,
+    "unknown.json": 404,
+}
+
+
+def test_the_files_are_what_the_program_writes() -> None:
+    files = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in DIRECTORY.iterdir()}
+    assert files == EVENTS, "run: .venv/bin/python -m scripts.events"
+
+
+def test_there_is_an_event_for_each_route_of_the_template() -> None:
+    routes = {route.path for route in read_template(TEMPLATE).api.routes}
+    assert {event["resource"] for event in EVENTS.values()} == routes
+
+
+@pytest.fixture(scope="module")
+def ask() -> Iterator[Ask]:
+    """The handler over an embedded AWS and stand-in providers."""
+    template = read_template(TEMPLATE)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch, Standin() as standin:
+        providers = ("cliproxyapi", "new-api", "ark")
+        base_urls = {name: standin.base_url(name) for name in providers}
+        for name, value in {
+            **template.functions["GatewayFunction"].environment,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "PROVIDER_BASE_URLS": json.dumps(base_urls),
+        }.items():
+            patch.setenv(name, value)
+        dynamodb = boto3.client("dynamodb")
+        for table in template.tables:
+            dynamodb.create_table(**table.create)
+        routes = load_file(ROOT / "routes.yaml", {})
+        secret = {"MASTER_KEY": KEY, **dict.fromkeys(("CHAT_AUTO_API_KEY", "NEW_API_KEY", "ARK_API_KEY"), "sk-x")}
+        boto3.client("secretsmanager").create_secret(Name=template.secrets[0], SecretString=json.dumps(secret))
+        routes_table = template.functions["GatewayFunction"].environment["ROUTES_TABLE"]
+        RoutesStore(dynamodb, routes_table).write(rows_of(routes), {})
+        aws.session.cache_clear()
+        import app
+
+        patch.setattr(app, "_environment", None)
+
+        def answer(name: str) -> tuple[int, bytes]:
+            context = Context(f"invocation-{name}", int(time.time() * 1000) + 60_000)
+            response = app.handler(EVENTS[name], context)
+            assert isinstance(response, StreamingResponse)
+            return response.status, b"".join(response.body)
+
+        yield answer
+        app._opened().close()
+    server.stop()
+    aws.session.cache_clear()
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_the_handler_answers_each_event(name: str, ask: Ask) -> None:
+    status, body = ask(name)
+    assert status == STATUS.get(name, 200), body
+    if name == "chat-completions-stream.json":
+        assert body.startswith(b"data: {")
+        assert body.endswith(b"data: [DONE]\n\n")
+        return
+    answer = json.loads(body)
+    if status >= 400:
+        assert set(answer["error"]) == {"message", "type", "param", "code"}
+    elif "/chat/" in name:
+        assert answer["choices"][0]["message"]["content"]
+    elif name.startswith("models"):
+        assert "auto-chat" in {model["id"] for model in answer["data"]}
+    elif name.startswith("model"):
+        assert answer["id"] == "auto-chat"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in EVENTS if name.startswith(("chat-completions.", "models.", "health."))]
+)
+def test_an_event_with_a_wrong_key_is_refused(name: str, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = json.loads(json.dumps(EVENTS[name]))
+    event["headers"]["Authorization"] = "Bearer sk-wrong"
+    monkeypatch.setitem(EVENTS, name, event)
+    status, body = ask(name)
+    assert (status, json.loads(body)["error"]["code"]) == (401, "invalid_api_key")
