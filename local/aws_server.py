@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import socket
+import traceback
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,9 @@ from .moto_app import Moto, wsgi_environ
 from .tables import Tables
 
 __all__ = ["main"]
+
+
+_INTERNAL_ERROR = b'{"__type": "InternalServerError", "message": "moto failed; see the output of make start"}'
 
 
 class _AwsConnection(Connection):
@@ -47,7 +51,12 @@ class _AwsConnection(Connection):
         """Answer; the whole operation is done before anyone else's begins."""
         method, target, headers = self._head
         body = bytes(self._body)
-        status, answered, content = self._moto.respond(wsgi_environ(method, target, headers, body))
+        try:
+            status, answered, content = self._moto.respond(wsgi_environ(method, target, headers, body))
+        except Exception:  # noqa: BLE001 - what moto does not foresee must not end the connection without an answer
+            traceback.print_exc()
+            answered, content = [("Content-Type", "application/x-amz-json-1.0")], _INTERNAL_ERROR
+            status = 500
         if status == 200:
             self._tables.note(dict(headers).get(b"x-amz-target", b"").decode("latin-1"), body)
         kept = [(name, value) for name, value in answered if name.lower() not in ("content-length", "connection")]
