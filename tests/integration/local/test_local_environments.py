@@ -107,6 +107,7 @@ async def test_a_call_during_that_work_gets_a_new_environment_when_the_work_is_l
         rig.puppet()
         other = await rig.invoked()
         assert other.pid != strings.pid
+        await strings.order("settled")
 
 
 @in_loop
