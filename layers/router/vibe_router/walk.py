@@ -13,7 +13,7 @@ from vibe_router.formats.chat import ChatRequest
 from vibe_router.formats.errors import ApiError
 from vibe_router.routing import cooldown
 from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan, skip
-from vibe_router.routing.cooldown import State, unknown
+from vibe_router.routing.cooldown import Phase, State, unknown
 from vibe_router.routing.deadline import Deadline, lease_seconds
 from vibe_router.routing.models import Deployment, VirtualModel
 from vibe_router.routing.outcome import Attempt, exhausted
@@ -93,9 +93,18 @@ class Walker:
         shared_steps = any(len(step) > 1 for step in model.steps)
         route = plan(model, states, self._clock.now(), request.affinity() if shared_steps else b"")
         story.skipped.extend(route.skipped)
+        learnt: dict[str, State] = {}
         for behind, candidate in zip(range(len(route.candidates) - 1, -1, -1), route.candidates, strict=True):
-            if served := _Try(self, candidate, request, deadline, story, behind).run():
+            credential, now = learnt.get(candidate.deployment.provider.state_id), self._clock.now()
+            if credential:  # an attempt just before this one was with the same key
+                if credential.phase(now) in (Phase.COOLING, Phase.PROBING):
+                    story.skipped.append(skip(candidate.deployment, candidate.state, credential, now))
+                    continue
+                candidate = replace(candidate, credential=credential)  # noqa: PLW2901 - the same, as it stands now
+            turn = _Try(self, candidate, request, deadline, story, behind)
+            if served := turn.run():
                 return served
+            learnt |= turn._seen
             if self._clock.monotonic() >= deadline.commit:
                 break
         if not story.attempts and (deployment := last_resort(story.skipped)):
@@ -233,12 +242,13 @@ class _Try:
             successor = cooldown.leased(seen, now, lease_seconds(self._deployment.policy.timeouts))
             standing = self._states.replace(seen, successor)
             self._seen[seen.id] = standing
-            if standing is not successor:
+            if standing is successor:
+                self._leased.add(seen.id)
+            elif standing.phase(now) is not Phase.HEALTHY:  # else somebody's probe has just healed it
                 self._give_leases_back()
                 state, credential = (self._seen[state_id] for state_id in self._deployment.state_ids)
                 self._story.skipped.append(skip(self._deployment, state, credential, now))
                 return False
-            self._leased.add(seen.id)
         return True
 
     def _give_leases_back(self) -> None:
