@@ -11,10 +11,12 @@ from vibe_router.formats.chat import Usage
 from vibe_router.formats.errors import ApiError
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Verdict
-from vibe_router.telemetry import DECISION, NAMESPACE, logger, metrics, start_tracing
+from vibe_router.telemetry import DECISION, NAMESPACE, log_fault, logger, metrics, start_tracing
 from vibe_router.walk import Story
 
 __all__ = ["Decision"]
+
+_MODEL_CHARACTERS = 200  # of what a caller named; it need not be a model's name
 
 
 class Decision:
@@ -32,6 +34,7 @@ class Decision:
         self._clock = clock
         self._status = 200
         self._error: str | None = None
+        self._broke_off = False
         self._committed_at: float | None = None
 
     def committed(self) -> None:
@@ -44,7 +47,7 @@ class Decision:
 
     def broke_off(self, code: str) -> None:
         """Note that the answer ended in an error after its commit."""
-        self._error = code
+        self._error, self._broke_off = code, True
 
     def headers(self) -> dict[str, str]:
         """Return the `x-vibe-*` headers, as far as they are known."""
@@ -53,8 +56,9 @@ class Decision:
             "x-vibe-attempts": str(len(self.story.attempts)),
             "x-vibe-fallbacks": str(self.story.fallbacks),
         }
-        if self.model is not None and self.model.isascii() and self.model.isprintable() and len(self.model) <= 200:
-            headers["x-vibe-model"] = self.model
+        model = self.model or ""
+        if model.isascii() and model.isprintable() and 0 < len(model) <= _MODEL_CHARACTERS:
+            headers["x-vibe-model"] = model
         if self.story.served_by:
             headers["x-vibe-deployment"] = self.story.served_by.id
         return headers
@@ -63,7 +67,10 @@ class Decision:
         """Finish what was left for later, then write the log line and the metrics."""
         answered = self._clock.monotonic()
         for work in self.before_settling:
-            work()
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - whatever happens, the request is accounted for
+                log_fault("settle", error)
         total_ms = _ms(answered - self.started)
         ttft_ms = _ms(self._committed_at - self.started) if self._committed_at is not None else None
         logger.info(DECISION, extra=self._line(ttft_ms, total_ms))
@@ -73,7 +80,8 @@ class Decision:
     def _line(self, ttft_ms: float | None, total_ms: float) -> dict[str, Any]:
         line: dict[str, Any] = {
             "request_id": self.request_id,
-            "selected_model": self.model,
+            # Cut, and without the lone surrogates that a line of UTF-8 can't hold.
+            "selected_model": self.model and self.model[:_MODEL_CHARACTERS].encode(errors="replace").decode(),
             "routing_mode": "manual_selection",
             "attempts": [_told(attempt) for attempt in self.story.attempts],
             "cooling": [each.deployment.id for each in self.story.skipped],
@@ -95,7 +103,8 @@ class Decision:
     def _count(self, ttft_ms: float | None, total_ms: float) -> None:
         attempts = self.story.attempts
         metrics.add_metric("Requests", MetricUnit.Count, 1)
-        metrics.add_metric("Errors", MetricUnit.Count, int(self._status >= 500 or self._status == 429))
+        failed = self._status >= 500 or self._status == 429 or self._broke_off
+        metrics.add_metric("Errors", MetricUnit.Count, int(failed))
         metrics.add_metric("Failovers", MetricUnit.Count, int(bool(self.story.served_by and self.story.fallbacks)))
         metrics.add_metric("AllDeploymentsFailed", MetricUnit.Count, int(self._error == "all_deployments_failed"))
         metrics.add_metric(
