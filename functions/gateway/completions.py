@@ -61,7 +61,8 @@ def _finish(relay: Relay, environment: Environment, decision: Decision) -> None:
     decision.usage, decision.malformed_chunks = reader.usage, reader.malformed
     if relay.failure:
         decision.broke_off(relay.code)
-        environment.walker.broke_off(decision.story, relay.failure)
+        if not relay.overran:
+            environment.walker.broke_off(decision.story, relay.failure)
     if reader.done:
         relay.stream.reply.drain(environment.clock.monotonic() + _DRAIN_SECONDS)
     else:

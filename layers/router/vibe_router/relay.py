@@ -19,14 +19,16 @@ _CODES = {FailureKind.TIMEOUT: "stream_stalled", FailureKind.IN_BODY: "stream_er
 class Relay:
     """The caller's side of a committed stream: an iterator of bytes that ends in `[DONE]` or in an error event.
 
-    Iterate once. Afterwards `failure` says what broke the stream, None when it is whole. The provider's connection is
-    left open: `stream.reply` is to be drained or closed once the caller has its answer.
+    Iterate once. Afterwards `failure` says what broke the stream, None when it is whole; `overran` says that it was the
+    request's own end and not the deployment's doing. The provider's connection is left open: `stream.reply` is to be
+    drained or closed once the caller has its answer.
     """
 
     def __init__(self, stream: OpenStream, deployment: Deployment, until: float, clock: Clock) -> None:
         """`until` (monotonic seconds) is when the request must have ended."""
         self.stream = stream
         self.failure: Failure | None = None
+        self.overran = False
         self._deployment = deployment
         self._until = until
         self._clock = clock
@@ -34,6 +36,8 @@ class Relay:
     @property
     def code(self) -> str:
         """What the error event calls the failure."""
+        if self.overran:
+            return "deadline_exceeded"
         return _CODES.get(self.failure.kind, "stream_truncated") if self.failure else ""
 
     def __iter__(self) -> Iterator[bytes]:
@@ -44,6 +48,7 @@ class Relay:
                     yield raw
         except AttemptFailedError as error:
             self.failure = error.failure
+            self.overran = self.failure.kind is FailureKind.TIMEOUT and self._clock.monotonic() >= self._until
         except Exception as error:  # noqa: BLE001 - whatever happens, the stream must not end as if it were whole
             self.failure = Failure(FailureKind.NOT_A_COMPLETION, 200, detail="the router failed")
             log_fault("relay", error)
@@ -56,7 +61,7 @@ class Relay:
 
     def _told(self, failure: Failure) -> ApiError:
         judgement = judge(failure, self._clock.now())
-        if failure.kind is FailureKind.TIMEOUT and self._clock.monotonic() >= self._until:
+        if self.overran:
             message = "The answer took longer than a request may last."
         elif failure.kind is FailureKind.IN_BODY:
             message = f"{self._deployment.id} ended the answer with an error ({judgement.code or judgement.verdict})."
