@@ -34,9 +34,10 @@ _environment: Environment | None = None
 
 def handler(event: Mapping[str, Any], context: Context) -> StreamingResponse:
     """Answer one v1 proxy event."""
-    request = proxy_event.read(event, context.aws_request_id)
-    headers = {"x-vibe-request-id": request.id}
+    headers: dict[str, str] = {}
     try:
+        request = proxy_event.read(event, context.aws_request_id)
+        headers["x-vibe-request-id"] = request.id
         return _route_of(request)(request, context, _opened())
     except ApiError as error:
         return proxy_event.error_answer(error, headers)

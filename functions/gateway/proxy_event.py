@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streaming_runtime import Heartbeat, StreamingResponse
-from vibe_router.formats.errors import ApiError, error_body
+from vibe_router.formats.errors import ApiError, bad_request, error_body
 
 __all__ = ["Request", "error_answer", "json_answer", "preflight_answer", "read", "stream_answer", "whole_answer"]
 
@@ -28,16 +28,14 @@ class Request:
 
 
 def read(event: Mapping[str, Any], fallback_id: str) -> Request:
-    """Read a v1 proxy event."""
+    """Read a v1 proxy event. Raises ApiError (400) for a body that is not the base64 it is said to be."""
     context = event.get("requestContext") or {}
-    body = event.get("body") or ""
-    raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
     return Request(
         id=context.get("requestId") or fallback_id,
         method=event.get("httpMethod") or "GET",
         path=_without_stage(event.get("path") or "/", context.get("stage")),
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None},
-        body=raw,
+        body=_body(event.get("body") or "", encoded=bool(event.get("isBase64Encoded"))),
     )
 
 
@@ -66,6 +64,15 @@ def preflight_answer(allowed: str) -> StreamingResponse:
 def error_answer(error: ApiError, headers: Mapping[str, str] | None = None) -> StreamingResponse:
     """Answer with `error` in OpenAI's shape."""
     return whole_answer(error_body(error), error.status, {**(headers or {}), **error.headers})
+
+
+def _body(body: str, *, encoded: bool) -> bytes:
+    if not encoded:
+        return body.encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(body)
+    except ValueError:
+        raise bad_request("The body is not valid base64.") from None
 
 
 def _without_stage(path: str, stage: object) -> str:
