@@ -1,0 +1,184 @@
+"""An environment without AWS and without sockets: real routing, scripted providers."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from environment import Environment
+from streaming_runtime import Context
+from streaming_runtime.context import Function
+from vibe_router.clock import Clock
+from vibe_router.formats.errors import ApiError
+from vibe_router.routing.cooldown import State, unknown
+from vibe_router.routing.models import Catalogue, Deployment, Policy, Provider, VirtualModel
+from vibe_router.routing.verdict import Failure, FailureKind
+from vibe_router.store.state import StateStore
+from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
+from vibe_router.walk import Walker
+
+MASTER_KEY = "sk-master"
+COMPLETION = {
+    "id": "c-1",
+    "object": "chat.completion",
+    "model": "gpt-5",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+}
+STREAM = (
+    b'data: {"model":"gpt-5","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n',
+    b'data: {"model":"gpt-5","choices":[{"index":0,"delta":{"content":"Hello."}}]}\n\n',
+    b'data: {"model":"gpt-5","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
+    b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n',
+    b"data: [DONE]\n\n",
+)
+
+
+class ScriptedReply(Reply):
+    """An answer whose body comes in the pieces given; a piece that is a Failure is raised, a callable is called."""
+
+    def __init__(self, status: int, content_type: str, pieces: Sequence[bytes | Failure]) -> None:
+        self.status = status
+        self.headers = {"content-type": content_type}
+        self.closed = False
+        self._pieces = iter(pieces)
+
+    def read(self, until: float) -> bytes:
+        piece = next(self._pieces, b"")
+        if isinstance(piece, Failure):
+            raise AttemptFailedError(piece)
+        return piece
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class ScriptedUpstream(Upstream):
+    """Gives each provider's next answer; a healthy one where nothing is scripted. Remembers what was sent."""
+
+    def __init__(self) -> None:
+        self.script: dict[str, list[Reply | Failure | Exception]] = {}
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def post(self, url: str, headers: Any, body: bytes, *, connect: float, until: float) -> Reply:
+        provider = url.split("/")[2].partition(".")[0]
+        sent = json.loads(body)
+        self.calls.append((provider, sent))
+        planned = self.script.get(provider)
+        answer = planned.pop(0) if planned else whole() if not sent["stream"] else streamed()
+        if isinstance(answer, Failure):
+            raise AttemptFailedError(answer)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def called(self) -> list[str]:
+        return [provider for provider, _ in self.calls]
+
+
+def whole(answer: object = COMPLETION) -> ScriptedReply:
+    return ScriptedReply(200, "application/json", [json.dumps(answer).encode()])
+
+
+def streamed(*pieces: bytes | Failure) -> ScriptedReply:
+    return ScriptedReply(200, "text/event-stream", pieces or STREAM)
+
+
+def refusal(status: int, body: object) -> Failure:
+    return Failure(FailureKind.STATUS, status, body=json.dumps(body).encode())
+
+
+class FakeStates:
+    """The StateTable as a dictionary, with the same condition on every write."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, State] = {}
+        self.degraded = False
+
+    def read(self, ids: Sequence[str]) -> dict[str, State]:
+        return {each: self.items.get(each, unknown(each)) for each in ids}
+
+    def replace(self, seen: State, successor: State) -> State:
+        standing = self.items.get(seen.id, unknown(seen.id))
+        if standing.version != seen.version:
+            return standing
+        self.items[seen.id] = successor
+        return successor
+
+
+class FakeSecrets:
+    """One key for every provider."""
+
+    def get(self, name: str) -> str | None:
+        return "sk-provider"
+
+    def distrust(self) -> None:
+        """Nothing else is known."""
+
+
+def deployment(name: str) -> Deployment:
+    provider, _, model = name.partition("/")
+    return Deployment(Provider(provider, f"https://{provider}.example/v1", f"{provider}_KEY"), model, Policy(retries=0))
+
+
+def virtual(name: str, *chain: str) -> VirtualModel:
+    return VirtualModel(name, f"{name}'s description", tuple((deployment(each),) for each in chain))
+
+
+class FakeEnvironment(Environment):
+    """Holds what the routes ask of an environment. A failure put into `outage` is raised by what reads tables."""
+
+    upstream: ScriptedUpstream
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+        self.elapsed = 5_000.0
+        self.clock = Clock(
+            now=lambda: self.now, monotonic=lambda: self.elapsed, sleep=lambda _: None, jitter=lambda: 0.5
+        )
+        self.models = {
+            "auto-chat": virtual("auto-chat", "one/gpt-5", "two/glm-4.7"),
+            "auto codex/ü": virtual("auto codex/ü", "two/glm-4.7"),
+        }
+        self.outage: ApiError | None = None
+        self.table = FakeStates()
+        self.states = cast("StateStore", self.table)
+        self.upstream = ScriptedUpstream()
+        self.walker = Walker(self.table, FakeSecrets(), self.upstream, self.clock)
+
+    def routes(self) -> Catalogue:
+        if self.outage:
+            raise self.outage
+        return Catalogue(self.models)
+
+    def master_key(self) -> str | None:
+        if self.outage:
+            raise self.outage
+        return MASTER_KEY
+
+
+def context() -> Context:
+    return Context("aws-request-1", int((time.time() + 900) * 1000), function=Function())
+
+
+def event(method: str, path: str, body: object = None, **more: object) -> dict[str, Any]:
+    """Return a v1 proxy event with the master key. `body` is sent as JSON unless it is text."""
+    return {
+        "httpMethod": method,
+        "path": path,
+        "headers": {"Authorization": f"Bearer {MASTER_KEY}", "Content-Type": "application/json"},
+        "body": body if body is None or isinstance(body, str) else json.dumps(body),
+        "isBase64Encoded": False,
+        "requestContext": {"requestId": "request-1", "stage": "prod"},
+        **more,
+    }
+
+
+def chat_event(**more: object) -> dict[str, Any]:
+    body = {"model": "auto-chat", "messages": [{"role": "user", "content": "Say hello."}], **more}
+    return event("POST", "/v1/chat/completions", body)
+
+
+def sent_events(raw: bytes) -> Iterator[bytes]:
+    return (line.removeprefix(b"data: ") for line in raw.split(b"\n\n") if line)

@@ -1,0 +1,245 @@
+"""From a proxy event to the route that answers it, and the errors on the way."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import app
+import proxy_event
+from streaming_runtime import StreamingResponse
+from streaming_runtime.response import Head
+from tests.unit.gateway.fake_environment import MASTER_KEY, FakeEnvironment, chat_event, context, event
+from vibe_router.formats.errors import unavailable
+
+CHAT = {"model": "auto-chat", "messages": [{"role": "user", "content": "Say hello."}]}
+
+
+def answer(given_event: dict[str, Any]) -> StreamingResponse:
+    return app.handler(given_event, context())
+
+
+def payload(response: StreamingResponse) -> bytes:
+    return b"".join(response.body)
+
+
+def error(response: StreamingResponse) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(payload(response))["error"]
+    assert {"message", "type", "param", "code"} <= told.keys()
+    assert response.headers["content-type"] == "application/json"
+    return told
+
+
+ROUTES = [
+    pytest.param("POST", "/chat/completions", id="chat completions"),
+    pytest.param("GET", "/models", id="the models"),
+    pytest.param("GET", "/models/auto-chat", id="one model"),
+    pytest.param("GET", "/health/liveliness", id="liveliness"),
+    pytest.param("GET", "/health/liveness", id="liveness"),
+    pytest.param("GET", "/health/readiness", id="readiness"),
+    pytest.param("GET", "/health", id="health"),
+]
+PREFIXES = pytest.mark.parametrize(
+    "prefix", ["", "/v1", "/prod", "/prod/v1"], ids=["bare", "v1", "stage", "stage and v1"]
+)
+
+
+@PREFIXES
+@pytest.mark.parametrize("end", ["", "/"], ids=["", "with a slash"])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_route_answers_with_and_without_its_prefixes(
+    environment: FakeEnvironment, method: str, path: str, prefix: str, end: str
+) -> None:
+    response = answer(event(method, prefix + path + end, CHAT if method == "POST" else None))
+    assert response.status == 200
+    assert json.loads(payload(response))
+
+
+@PREFIXES
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_wrong_method_is_a_405_that_says_which_is_right(
+    environment: FakeEnvironment, method: str, path: str, prefix: str
+) -> None:
+    for wrong in {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"} - {method}:
+        response = answer(event(wrong, prefix + path))
+        assert response.status == 405
+        assert response.headers["allow"] == f"{method}, OPTIONS"
+        assert error(response)["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_browser_may_ask_first_without_a_key(environment: FakeEnvironment, method: str, path: str) -> None:
+    response = answer(event("OPTIONS", path, headers={"Origin": "https://a.example"}))
+    assert response.status == 204
+    assert response.headers["access-control-allow-methods"] == f"{method}, OPTIONS"
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert payload(response) == b""
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "", "/v1", "/prod", "/v1/v1/models", "/embeddings", "/v2/models", "/model", "/healthy", "/chat", "/../models",
+     "//models", "/V1/models", "/ü\ud800"],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_what_nothing_answers_is_a_404_in_openais_shape(environment: FakeEnvironment, method: str, path: str) -> None:
+    response = answer(event(method, path))
+    assert response.status == 404
+    assert error(response)["code"] == "not_found"
+    assert "/v1/chat/completions" in error(answer(event(method, path)))["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "stage", "status"),
+    [
+        pytest.param("/dev/v1/models", "dev", 200, id="another stage's name"),
+        pytest.param("/dev/v1/models", "prod", 404, id="not this stage's name"),
+        pytest.param("/v1/models", "v1", 200, id="a stage called v1"),
+        pytest.param("/v1/v1/models", "v1", 200, id="a stage called v1, twice"),
+        pytest.param("/production/models", "prod", 404, id="a path that only begins like the stage"),
+        pytest.param("/models", None, 200, id="no stage"),
+    ],
+)
+def test_the_stage_is_dropped_from_the_path(
+    environment: FakeEnvironment, path: str, stage: str | None, status: int
+) -> None:
+    assert answer(event("GET", path, requestContext={"stage": stage})).status == status
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if "/health/" not in str(route.values[1])])
+@pytest.mark.parametrize(
+    "headers", [None, {}, {"Authorization": "Bearer wrong"}], ids=["null headers", "no headers", "a wrong key"]
+)
+def test_without_the_key_there_is_a_401_before_anything_else(
+    environment: FakeEnvironment, method: str, path: str, headers: dict[str, str] | None
+) -> None:
+    response = answer(event(method, path, "{broken", headers=headers))
+    assert response.status == 401
+    assert error(response)["code"] == "invalid_api_key"
+    assert environment.upstream.calls == []
+
+
+@pytest.mark.parametrize("path", ["/health/liveliness", "/health/liveness", "/health/readiness"])
+def test_whether_it_lives_is_no_secret(environment: FakeEnvironment, path: str) -> None:
+    assert answer(event("GET", path, headers=None)).status == 200
+
+
+@pytest.mark.parametrize("name", ["authorization", "Authorization", "AUTHORIZATION"])
+def test_header_names_are_read_in_any_case(environment: FakeEnvironment, name: str) -> None:
+    assert answer(event("GET", "/v1/models", headers={name: f"Bearer {MASTER_KEY}", "x-null": None})).status == 200
+
+
+def test_a_body_in_base64_is_read(environment: FakeEnvironment) -> None:
+    encoded = base64.b64encode(json.dumps(CHAT).encode()).decode()
+    response = answer(event("POST", "/v1/chat/completions", encoded, isBase64Encoded=True))
+    assert response.status == 200
+
+
+@pytest.mark.parametrize("body", ["A", "ü", "===="], ids=["cut", "not ASCII", "only padding"])
+def test_a_body_that_is_not_the_base64_it_is_said_to_be_is_a_400(environment: FakeEnvironment, body: str) -> None:
+    response = answer(event("POST", "/v1/chat/completions", body, isBase64Encoded=True))
+    assert response.status == 400
+    assert error(response)["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    "body", [None, "", "{broken", "[]", "\ud800"], ids=["null", "empty", "broken", "array", "half"]
+)
+def test_a_body_that_is_no_request_is_a_400(environment: FakeEnvironment, body: str | None) -> None:
+    response = answer(event("POST", "/v1/chat/completions", body))
+    assert response.status == 400
+    assert error(response)["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if "live" not in str(route.values[1])])
+def test_tables_that_cannot_be_read_are_a_503_that_says_when_to_come_back(
+    environment: FakeEnvironment, method: str, path: str
+) -> None:
+    environment.outage = unavailable("The routes cannot be read right now.")
+    response = answer(event(method, path, CHAT))
+    assert response.status == 503
+    assert int(response.headers["retry-after"]) >= 1
+    assert error(response)["code"] == "temporarily_unavailable"
+
+
+def test_an_unforeseen_failure_is_a_500_that_tells_nothing_and_is_logged(
+    environment: FakeEnvironment, lines: Any
+) -> None:
+    environment.upstream.script["one"] = [RuntimeError("the prompt was: Say hello.")]
+    response = answer(chat_event())
+    assert response.status == 500
+    assert error(response)["code"] == "internal_error"
+    assert response.headers["x-vibe-request-id"] == "request-1"
+    [line] = lines()
+    assert (line["message"], line["fault"]) == ("FAULT", "RuntimeError")
+    assert "Say hello" not in json.dumps(line)
+
+
+def test_a_request_without_an_id_takes_lambdas() -> None:
+    assert proxy_event.read({}, "aws-request-1").id == "aws-request-1"
+
+
+texts = st.text(st.characters(exclude_categories=()), max_size=15)
+paths = st.lists(
+    st.sampled_from(["", "/", "prod", "v1", "chat", "completions", "chat/completions", "models", "health", "auto-chat",
+                     "%2F", "%", "..", "ü", "\ud800", "\0"]),
+    max_size=5,
+).map("/".join)  # fmt: skip
+headers = st.dictionaries(
+    st.sampled_from(["Authorization", "authorization", "x-api-key", "Content-Type", "Accept"]),
+    st.none() | texts | st.sampled_from([f"Bearer {MASTER_KEY}", MASTER_KEY]),
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = ["model", "messages", "stream", "stream_options", "n", "max_tokens", "tools", "temperature", "x"]
+bodies = (
+    st.none()
+    | texts
+    | st.dictionaries(st.sampled_from(FIELDS), values).map(lambda fields: json.dumps({**CHAT, **fields}))
+    | st.sampled_from([json.dumps(CHAT), json.dumps({**CHAT, "stream": True}), '{"a":' * 50_000])
+)
+requests = st.fixed_dictionaries(
+    {},
+    optional={
+        "httpMethod": st.sampled_from(["GET", "POST", "PUT", "OPTIONS", "HEAD", "TRACE"]),
+        "path": paths | st.just("/v1/chat/completions") | st.none(),
+        "headers": st.none() | headers | st.just({"Authorization": f"Bearer {MASTER_KEY}"}),
+        "body": bodies,
+        "isBase64Encoded": st.booleans(),
+        "requestContext": st.none()
+        | st.fixed_dictionaries({}, optional={"stage": st.none() | st.sampled_from(["prod", "v1", ""])}),
+    },
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(given_event=requests)
+def test_whatever_event_comes_the_answer_is_one_that_the_runtime_can_send_and_never_a_500(
+    environment: FakeEnvironment, given_event: dict[str, Any]
+) -> None:
+    response = answer(given_event)
+    assert response.status in (200, 204, 400, 401, 404, 405)
+    Head.of(response.status, response.headers).prelude()
+    body = payload(response)
+    if response.status >= 400:
+        assert json.loads(body)["error"]["message"]
+    elif response.headers.get("content-type", "").startswith("text/event-stream"):
+        assert body.endswith(b"data: [DONE]\n\n")
+    if response.status == 405:
+        assert response.headers["allow"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(fields=st.dictionaries(st.sampled_from(FIELDS), values, max_size=3))
+def test_whatever_is_asked_with_the_key_is_answered_or_refused_with_a_reason(
+    environment: FakeEnvironment, fields: dict[str, object]
+) -> None:
+    response = answer(event("POST", "/v1/chat/completions", json.dumps({**CHAT, **fields})))
+    assert response.status in (200, 400, 404)
+    Head.of(response.status, response.headers).prelude()
