@@ -19,8 +19,9 @@ class LineWriter:
         self._thread.start()
 
     def write(self, lines: bytes) -> None:
-        """Write lines, ends included, after those that came before."""
-        self._queue.put(lines)
+        """Write lines, ends included, after those that came before; nothing once whoever read them has gone."""
+        if self._thread.is_alive():
+            self._queue.put(lines)
 
     def close(self, timeout: float = 0.5) -> None:
         """Wait until what was given has been written, but not for a reader that does not read."""
@@ -28,7 +29,7 @@ class LineWriter:
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        with suppress(OSError):  # whoever read has gone; there is nobody to write for
+        with suppress(OSError):  # a closed pipe: there is nobody to write for
             while (lines := self._queue.get()) is not None:
                 view = memoryview(lines)
                 while view:
