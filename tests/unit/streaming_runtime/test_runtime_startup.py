@@ -20,6 +20,7 @@ Write = Callable[[str, str], None]
 def task_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory of handlers; what is imported from it is forgotten again."""
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "app", raising=False)  # the gateway's, where its tests came first
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
@@ -154,7 +155,7 @@ def test_the_wrapper_finds_its_package_and_hides_no_module(deployed: bool, tmp_p
     assert api.requests[1].body == f'[true, "{task_root}", "{package}/__init__.py"]'.encode()
     assert status == 1, "the Runtime API is gone after the first event"
     assert log.startswith("half a line")
-    assert "[ERROR] RuntimeApiLostError: the Runtime API at" in log
+    assert "[ERROR] RuntimeApiLostError: " in log
 
 
 def test_what_the_import_made_is_left_out_of_later_collections(tmp_path: Path) -> None:
