@@ -1,6 +1,7 @@
 """The sample events: one for each route of the template, and the real handler's answer to each."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -77,6 +78,7 @@ def ask() -> Iterator[Ask]:
 
         yield answer
         app._opened().close()
+        del sys.modules["app"]  # others import functions of their own by that name
     server.stop()
     aws.session.cache_clear()
 
