@@ -73,6 +73,9 @@ class Decision:
                 log_fault("settle", error)
         total_ms = _ms(answered - self.started)
         ttft_ms = _ms(self._committed_at - self.started) if self._committed_at is not None else None
+        if self.malformed_chunks:
+            told = {"request_id": self.request_id, "chunks": self.malformed_chunks}
+            logger.warning("MALFORMED CHUNKS SKIPPED", extra=told)
         logger.info(DECISION, extra=self._line(ttft_ms, total_ms))
         self._count(ttft_ms, total_ms)
         start_tracing()
@@ -96,8 +99,6 @@ class Decision:
             "ttft_ms": ttft_ms,
             "total_ms": total_ms,
         }
-        if self.malformed_chunks:
-            line["malformed_chunks"] = self.malformed_chunks
         return line
 
     def _count(self, ttft_ms: float | None, total_ms: float) -> None:

@@ -186,7 +186,7 @@ class _Try:
             else:
                 self._note(None, 200, started)
                 return answer
-            judgement = judge(failure, self._clock.now())
+            judgement = _judged(failure, self._clock.now(), secret)
             if judgement.verdict is Verdict.AUTH and not renewed:
                 renewed = True
                 if (fresh := self._renewed_secret(secret)) is not None:
@@ -196,7 +196,7 @@ class _Try:
             until = self._cool(failure, judgement)
             self._note(judgement, failure.status, started, until)
             if judgement.verdict in STOPPING:
-                raise _refused(judgement, secret)
+                raise _refused(judgement)
             delay = retry_delay(
                 judgement,
                 policy,
@@ -324,9 +324,15 @@ def _state_id(deployment: Deployment, judgement: Judgement) -> str:
     return deployment.provider.state_id if judgement.scope is Scope.CREDENTIAL else deployment.state_id
 
 
-def _refused(judgement: Judgement, secret: str) -> RefusedError:
-    """Return the provider's own reason, without the router's key should the provider have repeated it."""
-    message = judgement.message.replace(secret, "***") or "The provider refused the request."
+def _judged(failure: Failure, now: float, secret: str) -> Judgement:
+    """Judge, and strike the router's key out of the provider's words should it have repeated it."""
+    judgement = judge(failure, now)
+    return replace(judgement, message=judgement.message.replace(secret, "***")) if judgement.message else judgement
+
+
+def _refused(judgement: Judgement) -> RefusedError:
+    """Return the provider's own reason."""
+    message = judgement.message or "The provider refused the request."
     return RefusedError(
         judgement.status if judgement.status and 400 <= judgement.status < 500 else 400,
         message,
