@@ -70,7 +70,7 @@ def test_what_commits(event: object, commits: bool) -> None:
 @pytest.mark.parametrize(
     ("events", "complete"),
     [
-        pytest.param([chunk({"content": "Hi"}), DONE], True, id="DONE"),
+        pytest.param([chunk({"content": "Hi"}), DONE], False, id="DONE alone"),
         pytest.param([chunk({"content": "Hi"}), chunk({}, finish="stop")], True, id="a finish reason"),
         pytest.param([chunk({"content": "Hi"}), chunk({}, finish="stop"), DONE], True, id="both"),
         pytest.param([chunk({"content": "Hi"})], False, id="neither"),

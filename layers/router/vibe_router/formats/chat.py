@@ -47,6 +47,10 @@ _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
 }
 
 
+# What a first delta may say before there is anything to show.
+_NO_CONTENT = frozenset({"role", "name", "id"})
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens that a provider counted; None where it did not say."""
@@ -139,8 +143,11 @@ class StreamReader:
 
     @property
     def complete(self) -> bool:
-        """Whether an end here is a whole answer: `[DONE]` came, or every choice that began gave its finish reason."""
-        return self.done or bool(self._finished and not self._open - self._finished)
+        """Whether an end here is a whole answer: every choice that began gave its finish reason.
+
+        `[DONE]` alone does not make it one: New API sends it after a stream that its own upstream cut.
+        """
+        return (self.done or bool(self._finished)) and not self._open - self._finished
 
     def read(self, event: sse.Event) -> Piece:
         """Return what `event` means."""
@@ -149,7 +156,7 @@ class StreamReader:
             return Piece(event.raw)
         if data.strip() == b"[DONE]":
             self.done = True
-            return Piece(DONE, done=True)
+            return Piece(DONE if self.complete else b"", done=True)
         try:
             chunk = load(data)
         except ValueError:
@@ -180,7 +187,7 @@ class StreamReader:
                 self._finished.add(index if isinstance(index, int) else 0)
                 commits = True
             delta = choice.get("delta")
-            if isinstance(delta, dict) and any(value for key, value in delta.items() if key != "role"):
+            if isinstance(delta, dict) and any(value for key, value in delta.items() if key not in _NO_CONTENT):
                 commits = True
         return commits
 
