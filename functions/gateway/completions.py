@@ -61,7 +61,7 @@ def _finish(relay: Relay, environment: Environment, decision: Decision) -> None:
     decision.usage, decision.malformed_chunks = reader.usage, reader.malformed
     if relay.failure:
         decision.broke_off(relay.code)
-        if not relay.overran:
+        if not relay.blameless:
             environment.walker.broke_off(decision.story, relay.failure)
     if reader.done:
         relay.stream.reply.drain(environment.clock.monotonic() + _DRAIN_SECONDS)

@@ -19,26 +19,20 @@ _CODES = {FailureKind.TIMEOUT: "stream_stalled", FailureKind.IN_BODY: "stream_er
 class Relay:
     """The caller's side of a committed stream: an iterator of bytes that ends in `[DONE]` or in an error event.
 
-    Iterate once. Afterwards `failure` says what broke the stream, None when it is whole; `overran` says that it was the
-    request's own end and not the deployment's doing. The provider's connection is left open: `stream.reply` is to be
-    drained or closed once the caller has its answer.
+    Iterate once. Afterwards `failure` says what broke the stream, None when it is whole; `blameless` says that this was
+    not the deployment's doing: the request's own end, or a fault of the router. The provider's connection is left open:
+    `stream.reply` is to be drained or closed once the caller has its answer.
     """
 
     def __init__(self, stream: OpenStream, deployment: Deployment, until: float, clock: Clock) -> None:
         """`until` (monotonic seconds) is when the request must have ended."""
         self.stream = stream
         self.failure: Failure | None = None
-        self.overran = False
+        self.code = ""
+        self.blameless = False
         self._deployment = deployment
         self._until = until
         self._clock = clock
-
-    @property
-    def code(self) -> str:
-        """What the error event calls the failure."""
-        if self.overran:
-            return "deadline_exceeded"
-        return _CODES.get(self.failure.kind, "stream_truncated") if self.failure else ""
 
     def __iter__(self) -> Iterator[bytes]:
         reader = self.stream.reader
@@ -47,23 +41,31 @@ class Relay:
                 if raw := b"".join([piece.raw for piece in batch]):
                     yield raw
         except AttemptFailedError as error:
-            self.failure = error.failure
-            self.overran = self.failure.kind is FailureKind.TIMEOUT and self._clock.monotonic() >= self._until
+            self._end(error.failure)
         except Exception as error:  # noqa: BLE001 - whatever happens, the stream must not end as if it were whole
-            self.failure = Failure(FailureKind.NOT_A_COMPLETION, 200, detail="the router failed")
             log_fault("relay", error)
-        if self.failure is None and not reader.complete:
-            self.failure = Failure(FailureKind.NOT_A_COMPLETION, 200, detail="the stream was truncated")
+            self._end(Failure(FailureKind.NOT_A_COMPLETION, 200, detail="the router failed"), "internal_error")
+        else:
+            if not reader.complete:
+                self._end(Failure(FailureKind.NOT_A_COMPLETION, 200, detail="the stream was truncated"))
         if self.failure is not None:
             yield chat.error_event(self._told(self.failure))
         elif not reader.done:
             yield chat.DONE
 
+    def _end(self, failure: Failure, blameless: str = "") -> None:
+        """Note what broke the stream; `blameless` is the error's code where it was not the deployment's doing."""
+        if failure.kind is FailureKind.TIMEOUT and self._clock.monotonic() >= self._until:
+            blameless = "deadline_exceeded"
+        self.failure = failure
+        self.blameless = bool(blameless)
+        self.code = blameless or _CODES.get(failure.kind, "stream_truncated")
+
     def _told(self, failure: Failure) -> ApiError:
-        judgement = judge(failure, self._clock.now())
-        if self.overran:
+        if self.code == "deadline_exceeded":
             message = "The answer took longer than a request may last."
         elif failure.kind is FailureKind.IN_BODY:
+            judgement = judge(failure, self._clock.now())
             message = f"{self._deployment.id} ended the answer with an error ({judgement.code or judgement.verdict})."
         else:
             message = f"The answer of {self._deployment.id} is incomplete: {failure.detail}."
