@@ -1,10 +1,11 @@
 """Cooldowns, probes, retries and waits: who is called when, and who is left alone."""
 
+import threading
 from dataclasses import replace
 
 import pytest
 
-from local.standin import Standin
+from local.standin import Send, Standin, Wait
 from tests.integration.failover.rig import L1, L2, L3, Rig
 from vibe_router.routing.cooldown import Phase, cooled
 from vibe_router.routing.verdict import Judgement, Scope, Verdict
@@ -259,3 +260,27 @@ def test_a_slow_first_layer_leaves_the_others_their_time(rig: Rig) -> None:
     rig.standin.fault("cliproxyapi", "silence")
     outcome = rig.ask(left=10.9)  # 0.9 s to spend: a third for each layer
     assert outcome.verdicts == [(L1, "transient"), (L2, "ok")]
+
+
+def test_comments_do_not_lengthen_a_probe(rig: Rig) -> None:
+    """A provider that keeps its connection alive and its model silent is found out within `probe`, too."""
+    rig.policy = replace(rig.policy, timeouts=replace(rig.policy.timeouts, first_token=60, first_byte=60))
+    rig.standin.fault("cliproxyapi", "503", times=2)
+    rig.ask()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n: PING\n\n"
+    rig.standin.script("cliproxyapi", [Send(head), Wait(threading.Event())])
+    rig.now += 6
+    outcome = rig.ask()
+    assert outcome.verdicts == [(L1, "transient"), (L2, "ok")]
+    assert outcome.story.attempts[0].ms < 30_000
+
+
+def test_a_refused_credential_is_no_last_resort_however_its_deployment_rests(rig: Rig) -> None:
+    _cool_all(rig, dict.fromkeys(("cliproxyapi", "new-api", "ark"), (Verdict.TRANSIENT, 900)))
+    refused = Judgement(Verdict.AUTH, Scope.CREDENTIAL, reset_after=60)
+    for provider in ("cliproxyapi", "new-api", "ark"):
+        state = rig.credential(provider)
+        rig.states.replace(state, cooled(state, refused, rig.policy.cooldown, rig.now, evidence="test"))
+    outcome = rig.ask()
+    assert outcome.error is not None
+    assert rig.standin.requests() == []

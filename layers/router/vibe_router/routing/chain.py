@@ -74,9 +74,11 @@ def plan(model: VirtualModel, states: Mapping[str, State], now: float, affinity:
 
 
 def skip(deployment: Deployment, state: State, credential: State, now: float) -> Skipped:
-    """Say why `deployment` is left alone: by the longer lasting one of its two states."""
-    worse = max((state, credential), key=lambda each: each.free_at if each.until else 0)
-    return Skipped(deployment, worse.verdict or Verdict.TRANSIENT, max(worse.free_at, now))
+    """Say why `deployment` is left alone: until the later of its two states is free, and for the graver reason."""
+    blocking = [each for each in (state, credential) if each.phase(now) in (Phase.COOLING, Phase.PROBING)]
+    latest = max(blocking or [state], key=lambda each: each.free_at)
+    graver = next((each for each in blocking if each.verdict in _NOT_WORTH_A_LAST_TRY), latest)
+    return Skipped(deployment, graver.verdict or Verdict.TRANSIENT, max(latest.free_at, now))
 
 
 def last_resort(skipped: Sequence[Skipped]) -> Deployment | None:

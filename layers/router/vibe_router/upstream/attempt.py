@@ -160,7 +160,8 @@ def _until_commit(reply: Reply, request: chat.ChatRequest, bounds: Bounds, *, pr
     until = bounds.first_byte if probe else bounds.commit
     while True:
         stream.receive(until)
-        until = bounds.commit
+        if any(event.data is not None for event in stream.pending):  # comments say nothing of the model behind
+            until = bounds.commit
         while stream.pending:
             piece = stream.reader.read(stream.pending.popleft())
             if piece.error is not None:
