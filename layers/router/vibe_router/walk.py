@@ -19,7 +19,7 @@ from vibe_router.routing.models import Deployment, VirtualModel
 from vibe_router.routing.outcome import Attempt, exhausted
 from vibe_router.routing.retry import STOPPING, UNCOOLED, retry_delay
 from vibe_router.routing.verdict import Failure, FailureKind, Judgement, Scope, Verdict, judge
-from vibe_router.telemetry import traced
+from vibe_router.telemetry import log_fault, traced
 from vibe_router.upstream.attempt import OpenStream, WholeAnswer, assemble, attempt_stream, attempt_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
 
@@ -183,6 +183,11 @@ class _Try:
                     answer = self._call(secret, started)
             except AttemptFailedError as error:
                 failure = error.failure
+            except ApiError:
+                raise
+            except Exception as error:  # noqa: BLE001 - an answer that trips the router up is as good as none
+                log_fault("attempt", error)
+                failure = Failure(FailureKind.NOT_A_COMPLETION, detail="the router could not read the answer")
             else:
                 self._note(None, 200, started)
                 return answer

@@ -211,13 +211,30 @@ def test_a_refusal_ends_in_one_line_too(
     assert (line["status"], line["error"], line["attempts"]) == (status, error, [])
 
 
-def test_so_does_an_unforeseen_failure(environment: FakeEnvironment, lines: Lines) -> None:
-    environment.upstream.script["one"] = [RuntimeError()]
+def unforeseen(*_: object) -> None:
+    raise RuntimeError("the prompt was: Say hello.")
+
+
+def test_so_does_an_unforeseen_failure(
+    environment: FakeEnvironment, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment.walker, "walk", unforeseen)
     _, _, settle = ask()
     settle()
     fault, line = lines()
     assert fault["message"] == "FAULT"
     assert (line["message"], line["status"], line["error"]) == ("ROUTING DECISION", 500, "internal_error")
+
+
+def test_an_answer_that_trips_the_router_up_falls_over(environment: FakeEnvironment, lines: Lines) -> None:
+    environment.upstream.script["one"] = [RuntimeError("the prompt was: Say hello.")]
+    response, _, settle = ask()
+    settle()
+    assert response.status == 200
+    fault, line = lines()
+    assert (fault["message"], fault["where"], fault["fault"]) == ("FAULT", "attempt", "RuntimeError")
+    assert "Say hello" not in json.dumps(fault)
+    assert line["attempts"][0]["verdict"] == "transient"
 
 
 class Exploding(ScriptedReply):

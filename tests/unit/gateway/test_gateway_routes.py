@@ -166,9 +166,12 @@ def test_tables_that_cannot_be_read_are_a_503_that_says_when_to_come_back(
 
 
 def test_an_unforeseen_failure_is_a_500_that_tells_nothing_and_is_logged(
-    environment: FakeEnvironment, lines: Any
+    environment: FakeEnvironment, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment.upstream.script["one"] = [RuntimeError("the prompt was: Say hello.")]
+    def unforeseen(*_: object) -> None:
+        raise RuntimeError("the prompt was: Say hello.")
+
+    monkeypatch.setattr(environment.walker, "walk", unforeseen)
     response = answer(chat_event())
     assert response.status == 500
     assert error(response)["code"] == "internal_error"
