@@ -40,7 +40,8 @@ else
 fi
 
 echo "Installing requirements/$wanted.txt into $venv ..." >&2
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
+# The lock holds everything there is to install, so pip has nothing to resolve; older ones trip over extras there.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps \
     -r "requirements/$wanted.txt" || {
     echo "The installation failed; the lines above say why. It is safe to run the same command again." >&2
     exit 1
