@@ -1,0 +1,120 @@
+"""Tables that outlived a stack are adopted by the next one of the same name.
+
+The template keeps its tables (DeletionPolicy: Retain) and names them after the stack. A stack that is made anew would
+fail on them: they exist. CloudFormation's automatic import (--import-existing-resources) takes only names written out
+in the template, not ones made with !Sub. So the stack is begun with an import: a change set of the type IMPORT that
+holds the tables that are there, under their names, and nothing else, as an import may do nothing but import.
+`sam deploy` then updates that stack to the whole template, in which the tables are what they were.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-import-new-stack.html
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import WaiterError
+
+from scripts.deploy.errors import DeployError
+from scripts.deploy.seam import aws_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+__all__ = ["adopt", "existing", "import_template", "named_tables"]
+
+_TABLE = "AWS::DynamoDB::Table"
+_KEPT = ("Type", "DeletionPolicy", "UpdateReplacePolicy", "Properties")
+_PATIENCE = {"Delay": 5, "MaxAttempts": 120}
+
+
+def named_tables(template: Mapping[str, Any], stack: str) -> dict[str, str]:
+    """Return the names that the template's retained tables get in `stack`, by logical id."""
+    return {
+        logical_id: _name(resource["Properties"]["TableName"], stack)
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"] == _TABLE and resource.get("DeletionPolicy") == "Retain"
+    }
+
+
+def _name(name: object, stack: str) -> str:
+    text = name["Fn::Sub"] if isinstance(name, dict) else name
+    return str(text).replace("${AWS::StackName}", stack)
+
+
+def existing(client: "DynamoDBClient", tables: Mapping[str, str]) -> dict[str, str]:
+    """Return those of `tables` (logical id to name) that are there."""
+    found = {}
+    for logical_id, name in tables.items():
+        with aws_errors("DynamoDB"):
+            try:
+                client.describe_table(TableName=name)
+            except client.exceptions.ResourceNotFoundException:
+                continue
+        found[logical_id] = name
+    return found
+
+
+def import_template(template: Mapping[str, Any], tables: Mapping[str, str]) -> dict[str, Any]:
+    """Return a template of `tables` (logical id to name) alone, as `template` declares them, their names written out.
+
+    It has one of the template's parameters, which nothing refers to, because the SAM CLI reads a stack's parameters
+    before it updates the stack.
+    """
+    resources: dict[str, Any] = {}
+    for logical_id, name in tables.items():
+        declared = template["Resources"][logical_id]
+        resources[logical_id] = {key: declared[key] for key in _KEPT if key in declared}
+        resources[logical_id]["Properties"] = {**declared["Properties"], "TableName": name}
+    parameters = {name: template["Parameters"][name] for name in ("StageName",) if name in template["Parameters"]}
+    return {"AWSTemplateFormatVersion": "2010-09-09", "Parameters": parameters, "Resources": resources}
+
+
+def adopt(
+    client: "CloudFormationClient",
+    stack: str,
+    template: Mapping[str, Any],
+    tables: Mapping[str, str],
+    patience: Mapping[str, int] | None = None,
+) -> None:
+    """Begin `stack` with `tables` (logical id to name). Raises DeployError, with CloudFormation's reason."""
+    wait = dict(patience or _PATIENCE)
+    change_set = f"adopt-tables-{int(time.time())}"
+    with aws_errors("CloudFormation"):
+        client.create_change_set(
+            StackName=stack,
+            ChangeSetName=change_set,
+            ChangeSetType="IMPORT",
+            Description="Adopt the tables that an earlier stack of this name has left",
+            TemplateBody=json.dumps(import_template(template, tables)),
+            ResourcesToImport=[
+                {"ResourceType": _TABLE, "LogicalResourceId": logical_id, "ResourceIdentifier": {"TableName": name}}
+                for logical_id, name in tables.items()
+            ],
+        )
+        try:
+            client.get_waiter("change_set_create_complete").wait(
+                StackName=stack,
+                ChangeSetName=change_set,
+                WaiterConfig=wait,  # type: ignore[arg-type] # Delay and MaxAttempts
+            )
+        except WaiterError as error:
+            reason = error.last_response.get("StatusReason", str(error))
+            raise _refused(tables.values(), reason) from error
+        client.execute_change_set(StackName=stack, ChangeSetName=change_set)
+        try:
+            client.get_waiter("stack_import_complete").wait(StackName=stack, WaiterConfig=wait)  # type: ignore[arg-type] # Delay and MaxAttempts
+        except WaiterError as error:
+            events = client.describe_stack_events(StackName=stack)["StackEvents"]
+            reasons = [each.get("ResourceStatusReason", "") for each in events if "FAILED" in each["ResourceStatus"]]
+            raise _refused(tables.values(), "; ".join(filter(None, reasons)) or str(error)) from error
+
+
+def _refused(names: Iterable[str], reason: str) -> DeployError:
+    return DeployError(
+        f"The tables {', '.join(names)} are there, and the new stack could not adopt them:\n{reason}\n"
+        "If another stack has them, choose another stack_name in samconfig.toml."
+    )

@@ -1,0 +1,111 @@
+"""What CloudFormation knows of a stack, and taking one away."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError, WaiterError
+from samtranslator.yaml_helper import yaml_parse
+
+from scripts.deploy.errors import DeployError
+from scripts.deploy.seam import aws_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+__all__ = ["Resource", "Stack", "delete", "describe", "resources", "retained"]
+
+_PATIENCE = {"Delay": 10, "MaxAttempts": 360}  # an hour: a domain takes its time
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack that is there. `outputs` are the template's, by name."""
+
+    name: str
+    status: str
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether CloudFormation is at work on it."""
+        return self.status.endswith("_IN_PROGRESS")
+
+    @property
+    def never_was(self) -> bool:
+        """Whether its first deployment failed: CloudFormation can only take such a stack away."""
+        return self.status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+
+    def output(self, name: str) -> str:
+        """Return an output. Raises DeployError for one that isn't there."""
+        if name not in self.outputs:
+            raise DeployError(f"The stack {self.name} has no output {name}: it was made from another template.")
+        return self.outputs[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing that the stack has made. `kind` as CloudFormation names it, `name` as its service does."""
+
+    logical_id: str
+    kind: str
+    name: str
+
+
+def describe(client: "CloudFormationClient", name: str) -> Stack | None:
+    """Ask for a stack; None where there is none, or only a change set that was never carried out."""
+    with aws_errors("CloudFormation"):
+        try:
+            (found,) = client.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+    if found["StackStatus"] in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE"):
+        return None
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+    return Stack(name, found["StackStatus"], outputs)
+
+
+def resources(client: "CloudFormationClient", name: str) -> list[Resource]:
+    """Return all that the stack has made."""
+    with aws_errors("CloudFormation"):
+        pages = client.get_paginator("list_stack_resources").paginate(StackName=name)
+        return [
+            Resource(each["LogicalResourceId"], each["ResourceType"], each.get("PhysicalResourceId", ""))
+            for page in pages
+            for each in page["StackResourceSummaries"]
+            if each["ResourceStatus"] != "DELETE_COMPLETE"
+        ]
+
+
+def retained(client: "CloudFormationClient", name: str) -> frozenset[str]:
+    """Return the logical ids of what outlives the stack, by the template that it was really made from."""
+    with aws_errors("CloudFormation"):
+        body: Any = client.get_template(StackName=name, TemplateStage="Processed")["TemplateBody"]
+    template = yaml_parse(body) if isinstance(body, str) else body
+    return frozenset(
+        logical_id
+        for logical_id, resource in template["Resources"].items()
+        if resource.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate")
+    )
+
+
+def delete(client: "CloudFormationClient", name: str, patience: Mapping[str, int] | None = None) -> None:
+    """Take a stack away and wait until it is gone. Raises DeployError, with CloudFormation's reasons."""
+    with aws_errors("CloudFormation"):
+        stack_id = client.describe_stacks(StackName=name)["Stacks"][0].get("StackId", name)  # outlives the name
+        client.delete_stack(StackName=name)
+        try:
+            client.get_waiter("stack_delete_complete").wait(
+                StackName=stack_id,
+                WaiterConfig=dict(patience or _PATIENCE),  # type: ignore[arg-type] # Delay and MaxAttempts
+            )
+        except WaiterError as error:
+            events = client.describe_stack_events(StackName=stack_id)["StackEvents"]
+            reasons = [
+                f"{each.get('LogicalResourceId')}: {each.get('ResourceStatusReason')}"
+                for each in events
+                if each["ResourceStatus"] == "DELETE_FAILED"
+            ]
+            raise DeployError(f"{name} could not be taken away:\n" + ("\n".join(reasons) or str(error))) from error
