@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-
 # For `python scripts/logs.py`.
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / each) for each in ("", "layers/router")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers/router"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cloudwatch import follow, log_errors, logs_client
 from scripts.decisions import Decision, Wanted, for_people, parse

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 # For `python scripts/status.py`.
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / each) for each in ("", "layers/router")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers/router"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from local.settings import read_environment
 from scripts.artefacts import ROOT
