@@ -20,10 +20,14 @@ class StandInsError(Exception):
 
 
 class StandIns:
-    """Plays the providers of those names. `base_urls` and `control` are known when `start` has returned."""
+    """Plays the providers of those names. `base_urls` and `control` are known when `start` has returned.
 
-    def __init__(self, providers: Collection[str]) -> None:
+    `host` is the address to listen on: not loopback where a container is to reach it.
+    """
+
+    def __init__(self, providers: Collection[str], *, host: str = "127.0.0.1") -> None:
         self._providers = sorted(providers)
+        self._host = host
         self._process: asyncio.subprocess.Process | None = None
         self.base_urls: Mapping[str, str] = {}
         self.control = ""
@@ -38,6 +42,8 @@ class StandIns:
             "local.standin",
             "--providers",
             ",".join(self._providers),
+            "--host",
+            self._host,
             cwd=Path(__file__).parent.parent,
             stdin=asyncio.subprocess.PIPE,  # ends when it closes
             stdout=asyncio.subprocess.PIPE,
