@@ -21,7 +21,13 @@ from samtranslator.yaml_helper import yaml_parse
 
 from scripts.artefacts import EPOCH, PLATFORMS, PYTHON_VERSION, ROOT, lambda_python
 
-__all__ = ["Artefact", "build", "loaded_by_functions", "pack"]
+__all__ = ["BUILT", "SAM", "Artefact", "build", "loaded_by_functions", "pack", "sam_build"]
+
+BUILT = ROOT / ".aws-sam/build"
+"""Where `sam deploy` looks for what it takes."""
+
+SAM = Path(sys.executable).with_name("sam")
+"""The SAM CLI of this environment, in its locked version."""
 
 UNZIPPED_LIMIT = 250 * 2**20
 """What Lambda takes for a function and its layers together, in bytes."""
@@ -40,6 +46,14 @@ class Artefact:
 
 def build(architecture: str) -> list[Artefact]:
     """Build and pack every function and layer of template.yaml. Raises CalledProcessError when `sam build` fails."""
+    sam_build(architecture, BUILT)
+    (ROOT / "build").mkdir(exist_ok=True)
+    built = sorted(path for path in BUILT.iterdir() if path.is_dir())
+    return [pack(path, ROOT / "build" / f"{path.name}.zip") for path in built]
+
+
+def sam_build(architecture: str, directory: Path) -> None:
+    """Run `sam build` into `directory`, which it empties first. Raises CalledProcessError when that fails."""
     python = lambda_python()
     environment = {
         **os.environ,
@@ -50,12 +64,8 @@ def build(architecture: str) -> list[Artefact]:
         "PYTHONHASHSEED": "0",
         "SAM_CLI_TELEMETRY": "0",
     }
-    sam = Path(sys.executable).with_name("sam")
-    command = [str(sam), "build", "--parameter-overrides", f"Architecture={architecture}"]
+    command = [SAM, "build", "--build-dir", directory, "--parameter-overrides", f"Architecture={architecture}"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=sys.stderr)
-    (ROOT / "build").mkdir(exist_ok=True)
-    built = sorted(path for path in (ROOT / ".aws-sam/build").iterdir() if path.is_dir())
-    return [pack(path, ROOT / "build" / f"{path.name}.zip") for path in built]
 
 
 def pack(directory: Path, target: Path) -> Artefact:
