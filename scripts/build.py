@@ -64,7 +64,8 @@ def sam_build(architecture: str, directory: Path) -> None:
         "PYTHONHASHSEED": "0",
         "SAM_CLI_TELEMETRY": "0",
     }
-    command = [SAM, "build", "--build-dir", directory, "--parameter-overrides", f"Architecture={architecture}"]
+    command = [str(SAM), "build", "--build-dir", str(directory)]
+    command += ["--parameter-overrides", f"Architecture={architecture}"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=sys.stderr)
 
 
