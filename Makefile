@@ -4,9 +4,10 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help start routes test test-dynamodb lint bench build sam-local audit lock clean
+.PHONY: help start routes test test-dynamodb lint bench build sam-local smoke logs status audit lock clean
 
-export PYTHON
+# What comes as NAME=... reaches programs by their environment, where no list of processes shows a key.
+export PYTHON URL KEY STACK
 ARGS ?=
 ARCHITECTURE ?= arm64
 PY := .venv/bin/python
@@ -51,6 +52,18 @@ build: ## build the functions and layers for Lambda (ARCHITECTURE=arm64 or x86_6
 sam-local: ## run the built functions under `sam local start-api` (needs Docker)
 	@scripts/venv.sh dev
 	@exec $(PY) -m scripts.sam_local $(ARGS)
+
+smoke: ## call every virtual model of a router (URL=... KEY=..., else the one of `make start`)
+	@scripts/venv.sh local
+	@exec $(PY) -m scripts.smoke $(ARGS)
+
+logs: ## follow the decisions of a deployed stack (STACK=...), or `make start | make logs ARGS=--stdin`
+	@scripts/venv.sh local
+	@exec $(PY) -m scripts.logs $(ARGS)
+
+status: ## show every deployment's cooldown, last error and traffic (STACK=..., else the local stack)
+	@scripts/venv.sh local
+	@exec $(PY) -m scripts.status $(ARGS)
 
 lock: ## lock the newest versions that requirements/*.in allow
 	@scripts/venv.sh dev
