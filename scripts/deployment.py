@@ -117,7 +117,7 @@ def find_key(url: str, name: str | None = None, environ: Mapping[str, str] = os.
     A router on this machine is also called with the key that `make start` has there. Raises NoKeyError.
     """
     for each in (name,) if name else KEY_NAMES:
-        if value := environ.get(each):
+        if value := environ.get(each, "").strip():
             return value
     if name:
         raise NoKeyError(f"The variable {name}, which should hold the key, is not set.")

@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (NoKeyError, ValueError) as error:
         progress(str(error))
         return 2
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         progress(f"{url} can't be reached ({type(error).__name__}: {error}). Is the URL right, and the router up?")
         return 2
     except KeyboardInterrupt:

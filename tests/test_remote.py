@@ -54,6 +54,6 @@ def test_a_long_conversation_gets_through(router: Router) -> None:
 
 
 if __name__ == "__main__":
-    from tests.router_options import run
+    from tests.router_program import run
 
     sys.exit(run("Test a deployed router.", "test_all_6_models.py", "test_route.py", "test_remote.py"))

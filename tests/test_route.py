@@ -198,6 +198,6 @@ def test_a_failing_layer_is_passed_over_and_serves_again(router: Router, broken:
 
 
 if __name__ == "__main__":
-    from tests.router_options import run
+    from tests.router_program import run
 
     sys.exit(run("Call every route of a router.", "test_route.py"))

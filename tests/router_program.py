@@ -1,0 +1,36 @@
+"""The route tests as programs: `python tests/test_route.py --url … --key-env NAME`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.deployment import NoKeyError
+from scripts.smoke import add_where, where
+
+__all__ = ["run"]
+
+URL, KEY, STANDINS = "VIBE_ROUTER_URL", "VIBE_ROUTER_KEY", "VIBE_ROUTER_STANDINS"
+
+
+def run(summary: str, *files: str) -> int:
+    """Run test files as a program, against the router that the arguments name; return the exit status."""
+    parser = argparse.ArgumentParser(description=summary)
+    add_where(parser)
+    parser.add_argument("--control", help=f"where its stand-ins are told to misbehave ({STANDINS})")
+    parser.add_argument("-k", metavar="NAME", help="only tests whose name has this")
+    args = parser.parse_args()
+    try:
+        url, key = where(args)
+    except NoKeyError as error:
+        print(error, file=sys.stderr)
+        return 2
+    # In the environment, which is nobody else's to read, unlike pytest's arguments.
+    os.environ |= {URL: url, KEY: key} | ({STANDINS: args.control} if args.control else {})
+    here = Path(__file__).parent
+    chosen = ["-k", args.k] if args.k else []
+    return int(
+        pytest.main(["-vv", "-p", "no:cacheprovider", "--no-header", *chosen, *(str(here / file) for file in files)])
+    )
