@@ -1,12 +1,15 @@
 """A DynamoDB to test the store against.
 
-Tests ask for `dynamodb_client`, and run once for each backend of `BACKENDS`: a context manager that gives the URL of an
-endpoint. Tables are each test's own, so one server serves them all.
+Tests ask for `dynamodb_client`, and run once for each backend of `BACKENDS`: a fixture that gives an endpoint's URL. Tables
+are each test's own, so one server serves them all.
+
+AWS's own is a backend with VIBE_ROUTER_DYNAMODB_LOCAL=1 (`make test-dynamodb`): it takes Java, and 50 MB fetched once.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -14,6 +17,7 @@ import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tests.integration.store.dynamodb_local import server as dynamodb_local_server
 from tests.unit.store.held import Aside, Time, Wire
 from vibe_router.store.aws import session
 from vibe_router.store.dynamodb import dynamodb_client as make_client
@@ -52,13 +56,34 @@ def moto_server() -> Iterator[str]:
         server.server_close()
 
 
-BACKENDS: dict[str, Callable[[], AbstractContextManager[str]]] = {"moto": moto_server}
+BACKENDS = {"moto": "moto", "dynamodb-local": "dynamodb_local"}  # by fixture
+ASKED_FOR = [
+    pytest.param(fixture, marks=pytest.mark.dynamodb if name == "dynamodb-local" else (), id=name)
+    for name, fixture in BACKENDS.items()
+    if name == "moto" or os.environ.get("VIBE_ROUTER_DYNAMODB_LOCAL") == "1"
+]
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
-def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
-    with BACKENDS[request.param]() as url:
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    with moto_server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local() -> Iterator[str]:
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(dynamodb_local_server.running())
+        except dynamodb_local_server.NotToBeHadError as error:
+            pytest.skip(str(error))
+        yield url
+
+
+@pytest.fixture(scope="session", params=ASKED_FOR)
+def endpoint(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(request.param)
+    return url
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,0 +1,118 @@
+"""A process full of environments that all want to change one state at the same moment.
+
+`python -m tests.integration.store.racers` takes its orders as JSON on standard input, says `ready` when every racer has
+read the state, starts them at the next line, and prints what became of each.
+"""
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+
+from tests.unit.store.held import Time
+from vibe_router.routing.cooldown import State, cooled, leased
+from vibe_router.routing.models import CooldownPolicy
+from vibe_router.routing.verdict import Judgement, Scope, Verdict
+from vibe_router.store.dynamodb import dynamodb_client
+from vibe_router.store.state import StateStore
+
+__all__ = ["LEASE_SECONDS", "Orders", "Result", "failed"]
+
+LEASE_SECONDS = 15
+_THREADS = 16
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the racers of a process are to do.
+
+    `wants` says what each in turn wants: to `cool` after a failure, to `probe`, or to `count` a strike of its own,
+    however often it must begin again. `nows` are their clocks, in turn, which move on by `pause` before the race.
+    """
+
+    table: str
+    state_id: str
+    racers: int
+    wants: Sequence[str]
+    nows: Sequence[float]
+    pause: float = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """How it ended for one racer, and what it believes to stand."""
+
+    wanted: str
+    phase: str
+    won: bool
+    version: int
+    strikes: int
+    evidence: str
+
+
+def failed(state: State, now: float, evidence: str) -> State:
+    """Return `state` after one more failure."""
+    judgement = Judgement(Verdict.TRANSIENT, Scope.DEPLOYMENT)
+    return cooled(state, judgement, CooldownPolicy(), now, evidence=evidence)
+
+
+class _Racer:
+    def __init__(self, orders: Orders, number: int, store: StateStore, time: Time) -> None:
+        self.time = time
+        self._wants = orders.wants[number % len(orders.wants)]
+        self._store = store
+        self._id = orders.state_id
+        self._name = f"{id(self)} {number}"
+        self.seen = self._read()
+
+    def run(self) -> Result:
+        phase = self.seen.phase(self.time.now).value
+        while True:
+            wanted = self._successor()
+            stands = self._store.replace(self.seen, wanted)
+            won = stands is wanted
+            if won or self._wants != "count":
+                return Result(self._wants, phase, won, stands.version, stands.strikes, stands.evidence)
+            self.seen = stands
+
+    def _read(self) -> State:
+        return self._store.read([self._id])[self._id]
+
+    def _successor(self) -> State:
+        if self._wants == "probe":
+            return leased(self.seen, self.time.now, LEASE_SECONDS)
+        return failed(self.seen, self.time.now, self._name)
+
+
+def main() -> None:
+    """Race once."""
+    orders = Orders(**json.loads(sys.stdin.readline()))
+    client = dynamodb_client()
+
+    def make(number: int) -> _Racer:
+        time = Time(orders.nows[number % len(orders.nows)])
+        return _Racer(orders, number, StateStore(client, orders.table, time.clock), time)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        racers = list(pool.map(make, range(orders.racers)))
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for racer in racers:
+            racer.time.advance(orders.pause)
+        go = threading.Barrier(_THREADS)
+        results = [result for of_one in pool.map(_lane(racers, go), range(_THREADS)) for result in of_one]
+    print(json.dumps([asdict(result) for result in results]), flush=True)
+
+
+def _lane(racers: Sequence[_Racer], go: threading.Barrier) -> Callable[[int], list[Result]]:
+    def run(lane: int) -> list[Result]:
+        go.wait(30)
+        return [racer.run() for racer in racers[lane::_THREADS]]
+
+    return run
+
+
+if __name__ == "__main__":
+    main()
