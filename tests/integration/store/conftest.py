@@ -1,7 +1,7 @@
 """A DynamoDB to test the store against.
 
-Tests ask for `dynamodb_client`, and run once for each backend of `BACKENDS`: a fixture that gives an endpoint's URL. Tables
-are each test's own, so one server serves them all.
+Tests ask for `dynamodb_client`, and run once for each backend of `BACKENDS`: a fixture that gives the URL of its
+endpoint. Tables are each test's own, so one server serves them all.
 
 AWS's own is a backend with VIBE_ROUTER_DYNAMODB_LOCAL=1 (`make test-dynamodb`): it takes Java, and 50 MB fetched once.
 """

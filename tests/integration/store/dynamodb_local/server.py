@@ -74,7 +74,7 @@ def _jars() -> Path:
     fetched = jars.with_suffix(".part")
     shutil.rmtree(fetched, ignore_errors=True)
     fetched.mkdir(parents=True)
-    command = [maven, "--batch-mode", "--quiet", "--no-transfer-progress", "--file", str(pom)]
+    command = [maven, "--batch-mode", "--quiet", "--no-transfer-progress", "-Dstyle.color=never", "--file", str(pom)]
     command += [f"-Dmaven.repo.local={_CACHE / 'repository'}", f"-DoutputDirectory={fetched}", "-DincludeScope=runtime"]
     try:
         fetch = subprocess.run(
