@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -347,6 +348,7 @@ def _warn_of_unreachable(spec: RoutesSpec) -> None:
             )
 
 
+@cache
 def _template() -> Any:
     return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,25 +85,25 @@ class Outside:
         with aws_errors("API Gateway"):
             return self._client("apigateway").get_account().get("cloudwatchRoleArn") or None
 
-    @property
+    @cached_property
     def cloudformation(self) -> "CloudFormationClient":
         """A client."""
         client: CloudFormationClient = self._client("cloudformation")
         return client
 
-    @property
+    @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """A client."""
         client: DynamoDBClient = self._client("dynamodb")
         return client
 
-    @property
+    @cached_property
     def functions(self) -> "LambdaClient":
         """A client of Lambda."""
         client: LambdaClient = self._client("lambda")
         return client
 
-    @property
+    @cached_property
     def secrets(self) -> "SecretsManagerClient":
         """A client of Secrets Manager."""
         client: SecretsManagerClient = self._client("secretsmanager")
