@@ -16,7 +16,7 @@ from aws_lambda_powertools.logging.types import LogRecord
 
 __all__ = ["DECISION", "NAMESPACE", "log_fault", "logger", "metrics", "start_tracing", "traced"]
 
-NAMESPACE = "VibeRouter"
+NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "VibeRouter")  # one for each stack
 _SERVICE = "VIBE-ROUTER"
 DECISION = "ROUTING DECISION"
 _DECISION_FIELDS = ("selected_model", "deployment", "error", "prompt_tokens", "completion_tokens", "cost", "ttft_ms")
