@@ -134,9 +134,7 @@ class Outside:
                 list(command), cwd=ROOT, env={**environment, **(also or {})}, stdout=output, text=True, check=False
             )
         except OSError as error:
-            raise DeployError(
-                f"{command[0]} can't be run ({error.strerror}). Run: make clean, and try again"
-            ) from error
+            raise DeployError(f"{command[0]} can't be run: {error.strerror}. Try again after: make clean") from error
         return done.returncode, done.stdout or ""
 
     def answers(self, url: str, key: str, seconds: float) -> bool:

@@ -1,0 +1,266 @@
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from hypothesis import given as hypothesis_given
+from hypothesis import strategies as st
+from samtranslator.yaml_helper import yaml_parse
+
+from scripts.deploy.adoption import adopt, import_template, named_tables
+from scripts.deploy.errors import DeployError
+from scripts.deploy.seam import ROOT, Outside
+from scripts.deploy.secret import Filled, given, merged
+from scripts.deploy.stack import Stack
+from scripts.deploy.target import Target, read_target
+from scripts.deploy.versions import Published, before, superseded
+
+TEMPLATE: Mapping[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+TABLES = {"RoutesTable": "router-routes", "StateTable": "router-state"}
+
+
+# --- Which stack -----------------------------------------------------------------------------------------------------
+
+
+def _samconfig(directory: Path, text: str) -> Path:
+    file = directory / "samconfig.toml"
+    file.write_text(text)
+    return file
+
+
+def test_prod_is_the_default_section_where_none_is_called_prod(tmp_path: Path) -> None:
+    file = _samconfig(tmp_path, '[default.global.parameters]\nstack_name = "router"')
+    assert read_target(file, "prod") == Target("prod", "default", "router")
+    file = _samconfig(tmp_path, file.read_text() + '\n[prod.deploy.parameters]\nstack_name = "router-prod"')
+    assert read_target(file, "prod") == Target("prod", "prod", "router-prod")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        '"StageName=dev  LogLevel=DEBUG AlarmEmail=\\"\\""',
+        '["StageName=dev", "LogLevel=DEBUG", "AlarmEmail="]',
+        '"ParameterKey=StageName,ParameterValue=dev ParameterKey=LogLevel,ParameterValue=DEBUG AlarmEmail="',
+    ],
+    ids=["words", "a list", "CloudFormation's way"],
+)
+def test_parameters_are_read_however_the_sam_cli_takes_them(tmp_path: Path, overrides: str) -> None:
+    text = f'[dev.deploy.parameters]\nstack_name = "router"\nregion = "eu-central-1"\nparameter_overrides = {overrides}'
+    target = read_target(_samconfig(tmp_path, text), "dev")
+    assert target.parameters == {"StageName": "dev", "LogLevel": "DEBUG", "AlarmEmail": ""}
+    assert target.region == "eu-central-1"
+
+
+def test_the_projects_own_samconfig_has_two_environments_with_a_stack_each() -> None:
+    prod, dev = (read_target(ROOT / "samconfig.toml", name) for name in ("prod", "dev"))
+    assert prod.stack != dev.stack
+    assert dev.parameters["StageName"] == "dev"
+    assert set(dev.parameters) | set(prod.parameters) <= set(TEMPLATE["Parameters"])
+
+
+# --- The secret ------------------------------------------------------------------------------------------------------
+
+_entries = st.dictionaries(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8), max_size=5)
+
+
+@hypothesis_given(standing=_entries, values=_entries)
+def test_merging_keeps_what_is_there_takes_what_is_given_and_is_done_once(
+    standing: dict[str, str], values: dict[str, str]
+) -> None:
+    together = merged(standing, values)
+    assert together.items() >= values.items()
+    assert {name for name in standing if together[name] != standing[name]} <= set(values)
+    assert set(together) == {*standing, *values, "MASTER_KEY"}
+    assert merged(together, values) == together
+
+
+def test_a_master_key_is_made_up_only_where_there_is_none_and_never_twice_the_same() -> None:
+    assert merged({"MASTER_KEY": "there"}, {}) == {"MASTER_KEY": "there"}
+    assert merged({"MASTER_KEY": "there"}, {"MASTER_KEY": "given"}) == {"MASTER_KEY": "given"}
+    first, second = merged({}, {})["MASTER_KEY"], merged({"MASTER_KEY": ""}, {})["MASTER_KEY"]
+    assert first != second
+    assert len(str(first)) > 40
+
+
+def test_empty_values_and_names_that_routes_do_not_know_are_not_given() -> None:
+    environ = {"A": "a", "B": "", "OTHER": "o", "LITELLM_MASTER_KEY": "m"}
+    assert given(["A", "B", "C"], environ) == {"A": "a", "MASTER_KEY": "m"}
+
+
+def test_what_filling_did_can_be_printed() -> None:
+    assert "hidden" not in repr(Filled("sk-hidden", ("A",), (), ()))
+
+
+# --- Versions --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("versions", "live", "aliased", "removed"),
+    [
+        ((1,), 1, (1,), ()),
+        ((1, 2), 2, (2,), ()),
+        ((1, 2, 3, 4), 4, (4,), (1, 2)),
+        ((2, 5, 9), 9, (9,), (2,)),
+        ((1, 2, 3, 4), 4, (4, 1), (2,)),
+        ((1, 2, 3, 4), 3, (3,), (1,)),
+    ],
+    ids=[
+        "one",
+        "two",
+        "the live one and the one before it are kept",
+        "numbers may have gaps",
+        "one that has a share of the calls is kept",
+        "after a rollback the newer ones are kept",
+    ],
+)
+def test_versions_that_nothing_needs(
+    versions: tuple[int, ...], live: int, aliased: tuple[int, ...], removed: tuple[int, ...]
+) -> None:
+    assert superseded(Published("gateway", versions, live, frozenset(aliased))) == removed
+
+
+@hypothesis_given(st.sets(st.integers(1, 50), min_size=1), st.data())
+def test_removing_versions_never_takes_what_a_rollback_goes_to(numbers: set[int], data: st.DataObject) -> None:
+    live = data.draw(st.sampled_from(sorted(numbers)))
+    published = Published("gateway", tuple(sorted(numbers)), live, frozenset({live}))
+    left = tuple(each for each in published.versions if each not in superseded(published))
+    assert live in left
+    assert before(published) == before(Published("gateway", left, live))
+    assert superseded(Published("gateway", left, live, frozenset({live}))) == ()
+
+
+# --- Adoption --------------------------------------------------------------------------------------------------------
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for key, item in value.items() for text in (str(key), *_strings(item))]
+    return [text for item in value for text in _strings(item)] if isinstance(value, list) else [str(value)]
+
+
+def test_the_templates_tables_are_retained_and_named_after_the_stack() -> None:
+    assert named_tables(TEMPLATE, "router") == TABLES
+
+
+def test_an_import_holds_the_tables_alone_and_refers_to_nothing() -> None:
+    template = import_template(TEMPLATE, TABLES)
+    assert set(template["Resources"]) == set(TABLES)
+    assert {each["DeletionPolicy"] for each in template["Resources"].values()} == {"Retain"}
+    assert {each["Properties"]["TableName"] for each in template["Resources"].values()} == set(TABLES.values())
+    assert not [text for text in _strings(template["Resources"]) if "${" in text or text.startswith(("Fn::", "Ref"))]
+    for name, each in template["Resources"].items():
+        declared = TEMPLATE["Resources"][name]["Properties"]
+        assert each["Properties"] == {**declared, "TableName": TABLES[name]}, "so that the update changes nothing"
+    assert set(template["Parameters"]) <= set(TEMPLATE["Parameters"])
+
+
+def _cloudformation() -> Any:
+    return boto3.client(
+        "cloudformation", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+
+
+AT_ONCE = {"Delay": 0, "MaxAttempts": 3}
+_NOW = "2026-01-01T00:00:00Z"
+
+
+def _expect_import(stubber: Stubber, status: str, reason: str = "") -> None:
+    class _Expected:
+        """Whatever change set's name, and a template of both tables."""
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, str) and ("router-state" in other or other.startswith("adopt-tables-"))
+
+        __hash__ = None  # type: ignore[assignment] # compared only
+
+    wanted = _Expected()
+    stubber.add_response(
+        "create_change_set",
+        {},
+        {
+            "StackName": "router",
+            "ChangeSetName": wanted,
+            "ChangeSetType": "IMPORT",
+            "Description": "Adopt the tables that an earlier stack of this name has left",
+            "TemplateBody": wanted,
+            "ResourcesToImport": [
+                {
+                    "ResourceType": "AWS::DynamoDB::Table",
+                    "LogicalResourceId": name,
+                    "ResourceIdentifier": {"TableName": table},
+                }
+                for name, table in TABLES.items()
+            ],
+        },
+    )
+    stubber.add_response("describe_change_set", {"Status": status, "StatusReason": reason})
+
+
+def test_a_new_stack_begins_by_importing_the_tables_that_are_there() -> None:
+    client = _cloudformation()
+    with Stubber(client) as stubber:
+        _expect_import(stubber, "CREATE_COMPLETE")
+        stubber.add_response("execute_change_set", {})
+        stack = {"StackName": "router", "CreationTime": _NOW, "StackStatus": "IMPORT_COMPLETE"}
+        stubber.add_response("describe_stacks", {"Stacks": [stack]})
+        adopt(client, "router", TEMPLATE, TABLES, AT_ONCE)
+        stubber.assert_no_pending_responses()
+
+
+def test_tables_of_another_stack_are_not_taken_and_the_reason_is_told() -> None:
+    client = _cloudformation()
+    with Stubber(client) as stubber:
+        _expect_import(stubber, "FAILED", "router-state already exists in stack arn:aws:cloudformation:other")
+        with pytest.raises(DeployError, match="already exists in stack arn:aws:cloudformation:other"):
+            adopt(client, "router", TEMPLATE, TABLES, AT_ONCE)
+        stubber.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("status", "busy", "never_was"),
+    [
+        ("UPDATE_COMPLETE", False, False),
+        ("UPDATE_IN_PROGRESS", True, False),
+        ("UPDATE_ROLLBACK_COMPLETE", False, False),
+        ("IMPORT_COMPLETE", False, False),
+        ("ROLLBACK_COMPLETE", False, True),
+        ("ROLLBACK_IN_PROGRESS", True, False),
+    ],
+)
+def test_a_stack_whose_first_deployment_failed_is_told_from_one_that_serves(
+    status: str, busy: bool, never_was: bool
+) -> None:
+    stack = Stack("router", status)
+    assert (stack.is_busy, stack.never_was) == (busy, never_was)
+
+
+# --- The seam --------------------------------------------------------------------------------------------------------
+
+
+def test_a_program_gets_the_environment_without_what_is_hidden_and_its_words_go_to_standard_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ARK_API_KEY", "sk-hidden")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    outside = Outside(Target("dev", "dev", "router", region="eu-central-1"))
+    program = "import json, os; print(json.dumps(dict(os.environ))); raise SystemExit(4)"
+    command = (sys.executable, "-c", program)
+    status, said = outside.run(command, without=["ARK_API_KEY"], also={"VIBE_ROUTER_KEY": "k"}, captured=True)
+    got = json.loads(said)
+    assert status == 4
+    assert "ARK_API_KEY" not in got
+    assert (got["VIBE_ROUTER_KEY"], got["AWS_REGION"]) == ("k", "eu-central-1")
+    assert outside.run(command, without=["ARK_API_KEY"]) == (4, "")
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert json.loads(err)["AWS_DEFAULT_REGION"] == "eu-central-1"
+
+
+def test_a_program_that_is_not_there_is_told_with_what_to_do() -> None:
+    outside = Outside(Target("dev", "dev", "router", region="eu-central-1"))
+    with pytest.raises(DeployError, match="Try again after: make clean"):
+        outside.run(("/nowhere/sam",))
