@@ -1,165 +1,390 @@
 """`make sam-local`: the built functions in AWS's own Lambda containers, under `sam local start-api`.
 
 Builds for this machine's processor, starts the embedded AWS and the stand-in providers where a container can reach
-them, and serves the same paths as `make start` on PORT. Needs Docker. SAM cannot stream: answers come whole.
-Arguments after -- go to `sam local start-api`.
+them, and serves the paths of `make start` at http://127.0.0.1:3000. Needs Docker. SAM cannot stream: answers come
+whole. Options other than --port go to `sam local start-api`. More in docs/sam-local.md.
 """
 
 import argparse
 import asyncio
+import errno
 import json
 import os
 import platform
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
+import httpx
 from samtranslator.yaml_helper import yaml_parse
 
-from local.aws import EmbeddedAws
-from local.routes import RoutesError, read_routes
-from local.settings import Settings, SettingsError, read_settings
-from local.standins import SECRET
-from local.template import read_template
+from local.aws import EmbeddedAws, EmbeddedAwsError
+from local.console import Banner, Console, Provider
+from local.lock import DataDirInUseError, lock_data_dir
+from local.routes import Routes, RoutesError, read_routes
+from local.settings import LOCAL_MASTER_KEY, Settings, SettingsError, read_settings
+from local.snapshot import write_atomically
+from local.standins import SECRET, StandIns, StandInsError
+from local.template import REGION, Template, TemplateError, read_template
 from scripts.artefacts import ROOT
-from scripts.build import build
+from scripts.build import SAM, sam_build
 
-__all__ = ["containers_reach", "offline", "with_local_environment"]
+__all__ = [
+    "BUILT",
+    "Reach",
+    "SamLocalError",
+    "containers_reach",
+    "offline",
+    "overridden_base_urls",
+    "with_local_environment",
+]
 
-BUILT = ROOT / ".aws-sam/build"
+BUILT = ROOT / ".aws-sam/sam-local/build"
+"""Apart from `make build`'s .aws-sam/build, which `sam deploy` takes: that may be for another processor."""
+
+_HOST = "127.0.0.1"
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - read in URLs, not listened on
+_STOP_SECONDS = 15.0  # Docker takes up to ten to remove a container
 
 
-def containers_reach() -> tuple[str, str]:
-    """Return the address to listen on, and what containers call it. Raises RuntimeError without Docker.
+class SamLocalError(Exception):
+    """It cannot run, or has ended; the message says what to do."""
 
-    On Linux that is the bridge's own address, which other machines do not see. Docker Desktop brings containers that
-    ask for host.docker.internal to this machine's loopback.
+
+class Reach(NamedTuple):
+    """How containers come to this machine: the address to `listen` on, and the host that containers call."""
+
+    listen: str
+    host: str
+
+    def seen(self, url: str) -> str:
+        """Return a URL of this machine as a container is to call it; any other as it is."""
+        parts = urlsplit(url)
+        if parts.hostname not in _LOOPBACK | {self.listen}:
+            return url
+        user, at, _ = parts.netloc.rpartition("@")
+        port = f":{parts.port}" if parts.port is not None else ""
+        return urlunsplit(parts._replace(netloc=f"{user}{at}{self.host}{port}"))
+
+
+def containers_reach() -> Reach:
+    """Ask Docker how its containers reach this machine. Raises `SamLocalError` when it does not answer.
+
+    On Linux by the bridge's own address, which other machines do not see. Docker Desktop, whose bridge is inside its
+    virtual machine, brings what is sent to host.docker.internal to this machine's loopback
+    (https://docs.docker.com/desktop/features/networking/networking-how-tos/).
     """
     if not shutil.which("docker"):
-        raise RuntimeError("Docker is needed, and there is no `docker` on PATH. `make start` does without.")
-    command = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"Docker does not answer: {done.stderr.strip()}\nStart it and run `make sam-local` again.")
-    if sys.platform == "linux" and not _is_docker_desktop():
-        return done.stdout.strip(), done.stdout.strip()
-    return "127.0.0.1", "host.docker.internal"
+        raise SamLocalError(
+            "Docker is needed, and there is no `docker` on PATH. Install it (https://docs.docker.com/get-docker/), "
+            "or use `make start`, which does without."
+        )
+    system = _docker("info", "--format", "{{.OperatingSystem}}")
+    if sys.platform != "linux" or "Docker Desktop" in system:
+        return Reach(_HOST, "host.docker.internal")
+    bridge = _docker("network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}")
+    address = _bridge_address(json.loads(bridge))
+    return Reach(address, address)
 
 
-def with_local_environment(template: dict[str, Any], variables: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Return the built template with each function's environment replaced, by logical id.
+def _bridge_address(pools: Sequence[Mapping[str, str]]) -> str:
+    """Return the host's own IPv4 address on the bridge, by Docker's account of it."""
+    for pool in pools:
+        subnet = ip_network(pool["Subnet"])
+        if subnet.version == 4:
+            # Before its first container Docker 20 names no gateway; it is the subnet's first address.
+            return pool.get("Gateway") or str(subnet[1])
+    raise SamLocalError("Docker's bridge network has no IPv4 address, by which containers could reach this machine.")
 
-    SAM passes on only what the template declares, and gives a table's reference the resource's name, not the table's.
+
+def _docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)  # noqa: S607 - from PATH
+    # `docker info` ends well without a daemon in some versions, and says so on standard error alone.
+    if done.returncode != 0 or not done.stdout.strip():
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise SamLocalError(
+            f"Docker does not answer ({said}). Start it and run `make sam-local` again, "
+            "or use `make start`, which does without."
+        )
+    return done.stdout.strip()
+
+
+def with_local_environment(
+    template: dict[str, Any], architecture: str, variables: Mapping[str, Mapping[str, str]]
+) -> dict[str, Any]:
+    """Return the built template for `architecture`, with each function's environment replaced, by logical id.
+
+    SAM passes on only variables that the template declares, whatever an --env-vars file holds, and gives a reference
+    to a table as its logical id. No secret is among them: functions read theirs from Secrets Manager.
     """
+    parameters = {**template["Parameters"]}
+    parameters["Architecture"] = {**parameters["Architecture"], "Default": architecture}
     resources = dict(template["Resources"])
     for name, values in variables.items():
         properties = {**resources[name]["Properties"], "Environment": {"Variables": dict(values)}}
         resources[name] = {**resources[name], "Properties": properties}
-    return {**template, "Resources": resources}
+    return {**template, "Parameters": parameters, "Resources": resources}
+
+
+def overridden_base_urls(routes: Mapping[str, str], stand_ins: Mapping[str, str], reach: Reach) -> dict[str, str]:
+    """Return, by provider, the base URLs that containers must call instead of those of the routes file.
+
+    Those are the stand-ins', and those of real providers on this machine, whose loopback is not the container's.
+    """
+    wanted = {name: reach.seen(stand_ins.get(name, url)) for name, url in routes.items()}
+    return {name: url for name, url in wanted.items() if url != routes[name]}
 
 
 def offline(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return `environ` without this machine's AWS account: SAM would hand its keys to the containers."""
+    """Return `environ` without this person's AWS account, whose keys SAM would hand to the containers."""
     kept = {name: value for name, value in environ.items() if not name.startswith("AWS_")}
     return {
         **kept,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",  # else it is asked for keys, for seconds
-        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": REGION,
         "SAM_CLI_TELEMETRY": "0",
     }
 
 
-async def _run(settings: Settings, architecture: str, more: list[str]) -> int:
-    listen, reached = containers_reach()
-    source = read_template(ROOT / "template.yaml", {"Architecture": architecture})
-    routes = read_routes(settings.routes_file, settings.environment)
-    data = settings.data_dir / "sam-local"
-    data.mkdir(parents=True, exist_ok=True)
-    secret = settings.secret(frozenset(routes.providers.values()))
-    played = {name: named for name, named in routes.providers.items() if named not in secret}
-    aws = EmbeddedAws(source, data, host=listen)
-    stand_in: asyncio.subprocess.Process | None = None
-    sam: asyncio.subprocess.Process | None = None
-    try:
-        await aws.start()
-        await aws.ready(secret | dict.fromkeys(played.values(), SECRET))
-        table = source.functions["GatewayFunction"].environment["ROUTES_TABLE"]
-        await asyncio.to_thread(routes.load, aws.endpoint, table, data / "routes-loaded.json")
-        base_urls: dict[str, str] = {}
+@dataclass
+class _SamLocal:
+    """Everything that runs: the embedded AWS, the stand-ins, and SAM with its containers."""
+
+    settings: Settings
+    console: Console
+    reach: Reach
+    architecture: str
+    port: int
+    more: Sequence[str]
+    _aws: EmbeddedAws | None = None
+    _stand_ins: StandIns | None = None
+    _sam: asyncio.subprocess.Process | None = None
+
+    @property
+    def _data_dir(self) -> Path:
+        return self.settings.data_dir / "sam-local"
+
+    async def run(self) -> None:
+        """Start everything, say how to use it, and last until a part of it ends, which raises `SamLocalError`."""
+        source = read_template(ROOT / "template.yaml", {"Architecture": self.architecture})
+        routes = read_routes(self.settings.routes_file, self.settings.environment)
+        secret = self.settings.secret(frozenset(routes.providers.values()))
+        played = {name: named for name, named in routes.providers.items() if named not in secret}
+        aws = await self._start_aws(source, secret | dict.fromkeys(played.values(), SECRET))
+        tables = next(iter(source.functions.values())).environment
+        await self._load_routes(tables["ROUTES_TABLE"], routes, aws)
+        self._write_down(tables, aws)
+        stand_ins = self._stand_ins = StandIns(played, host=self.reach.listen)
+        await stand_ins.start()
         if played:
-            stand_in = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "local.standin", "--host", listen, "--providers", ",".join(sorted(played))),
-                cwd=ROOT,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                process_group=0,  # Ctrl-C is for SAM first; this ends when its standard input closes
-            )
-            assert stand_in.stdout is not None  # noqa: S101 - asked for above
-            told = json.loads(await stand_in.stdout.readline())
-            base_urls = {name: url.replace(listen, reached) for name, url in told["providers"].items()}
-            print(f"Stand-ins for {', '.join(sorted(played))}; their control: {told['control']}", file=sys.stderr)
-        added = {
-            "AWS_ENDPOINT_URL": aws.endpoint.replace(listen, reached),
-            "PROVIDER_BASE_URLS": json.dumps(base_urls),
+            self.console.step(f"stand-ins for {', '.join(sorted(played))}")
+        base_urls = overridden_base_urls(routes.base_urls, stand_ins.base_urls, self.reach)
+        added = {"AWS_ENDPOINT_URL": self.reach.seen(aws.endpoint), "PROVIDER_BASE_URLS": json.dumps(base_urls)}
+        declared = {name: {**function.environment, **added} for name, function in source.functions.items()}
+        template = self._write_template(declared)
+        sam = self._sam = await self._start_sam(template)
+        parts = {
+            asyncio.create_task(sam.wait()): "`sam local start-api`",
+            asyncio.create_task(aws.wait()): "The embedded AWS",
+            asyncio.create_task(stand_ins.wait()): "The stand-in providers",
         }
-        variables = {name: {**function.environment, **added} for name, function in source.functions.items()}
+        answering = asyncio.create_task(self._answers())
+        try:
+            done, _ = await asyncio.wait((answering, *parts), return_when=asyncio.FIRST_COMPLETED)
+            if answering in done:
+                answering.result()
+                self._greet(routes, stand_ins, base_urls, template)
+                done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (answering, *parts):
+                task.cancel()
+            await asyncio.gather(answering, *parts, return_exceptions=True)
+        ended = next(part for task, part in parts.items() if task in done)
+        raise SamLocalError(f"{ended} ended unexpectedly; the lines above may say why.")
+
+    async def stop(self) -> None:
+        """End everything, as far as it has been started; the embedded AWS last, as functions write to it to the end."""
+        if self._sam is not None and self._sam.returncode is None:
+            with suppress(ProcessLookupError):
+                self._sam.terminate()  # one is enough: it removes its containers
+            try:
+                await asyncio.wait_for(self._sam.wait(), _STOP_SECONDS)
+            except TimeoutError:
+                with suppress(ProcessLookupError):
+                    os.killpg(self._sam.pid, signal.SIGKILL)
+                await self._sam.wait()
+                self.console.note("SAM was ended by force: `docker ps` may show a container of it.")
+        if self._stand_ins is not None:
+            await self._stand_ins.stop()
+        if self._aws is not None:
+            await self._aws.stop()
+        self._written_down.unlink(missing_ok=True)
+
+    async def _start_aws(self, template: Template, secret: Mapping[str, str]) -> EmbeddedAws:
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            aws = self._aws = EmbeddedAws(template, self._data_dir, host=self.reach.listen)
+        except OSError as error:
+            raise SamLocalError(
+                f"Containers reach this machine at {self.reach.listen}, and nothing can listen there "
+                f"({error.strerror}). A rootless Docker, or one on another machine, does not do."
+            ) from None
+        await aws.start()
+        await aws.ready(secret)
+        for sentence in aws.set_aside:
+            self.console.note(sentence)
+        self.console.step(f"embedded AWS, which containers reach at {self.reach.seen(aws.endpoint)}")
+        return aws
+
+    async def _load_routes(self, table: str, routes: Routes, aws: EmbeddedAws) -> None:
+        loaded = self._data_dir / "routes-loaded.json"
+        if not (table in aws.restored and routes.is_loaded(loaded)):
+            await asyncio.to_thread(routes.load, aws.endpoint, table, loaded)
+            self.console.step(f"routes loaded from {self.settings.routes_file.name}")
+
+    @property
+    def _written_down(self) -> Path:
+        return self._data_dir / "local.json"
+
+    def _write_down(self, variables: Mapping[str, str], aws: EmbeddedAws) -> None:
+        """Leave where the tables are, for `make routes` with this DATA_DIR."""
+        where = {
+            "pid": os.getpid(),
+            "endpoint": aws.endpoint,
+            "routes_table": variables["ROUTES_TABLE"],
+            "state_table": variables["STATE_TABLE"],
+        }
+        write_atomically(self._written_down, json.dumps(where).encode())
+
+    def _write_template(self, variables: Mapping[str, Mapping[str, str]]) -> Path:
         built = yaml_parse((BUILT / "template.yaml").read_text(encoding="utf-8"))
-        path = BUILT / "template-local.json"  # beside the artefacts, which it names by relative paths
-        path.write_text(json.dumps(with_local_environment(built, variables)), encoding="utf-8")
-        print(
-            f"Base URL http://127.0.0.1:{settings.port}/v1, key as for `make start`. Ctrl-C ends it.", file=sys.stderr
-        )
-        sam = await asyncio.create_subprocess_exec(
-            *(Path(sys.executable).with_name("sam"), "local", "start-api", "--template", path),
-            *("--host", "127.0.0.1", "--port", str(settings.port), "--warm-containers", "LAZY"),
-            *("--parameter-overrides", f"Architecture={architecture}", *more),
+        path = BUILT / "local.json"  # beside the artefacts, which it names by relative paths
+        path.write_text(json.dumps(with_local_environment(built, self.architecture, variables)), encoding="utf-8")
+        return path
+
+    async def _start_sam(self, template: Path) -> asyncio.subprocess.Process:
+        containers = () if "--warm-containers" in self.more else ("--warm-containers", "LAZY")
+        return await asyncio.create_subprocess_exec(
+            *(SAM, "local", "start-api", "--template", template, "--host", _HOST, "--port", str(self.port)),
+            *("--no-watch", "--layer-cache-basedir", BUILT.parent / "layers", *containers, *self.more),
             cwd=ROOT,
             env=offline(os.environ),
-            process_group=0,
+            process_group=0,  # Ctrl-C goes to this program alone, which ends the others in order
         )
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        ended, stopped = asyncio.create_task(sam.wait()), asyncio.create_task(stop.wait())
-        await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if not ended.done():
-            sam.terminate()  # one is enough: it removes its containers
-        return 0 if stop.is_set() else await ended
+
+    async def _answers(self) -> None:
+        """Wait until the function answers, however long its image takes to come. Raises `SamLocalError`."""
+        url = f"http://{_HOST}:{self.port}/health/readiness"
+        async with httpx.AsyncClient(timeout=None, trust_env=False) as client:  # noqa: S113 - SAM's end ends it
+            while True:
+                try:
+                    response = await client.get(url)
+                    break
+                except httpx.TransportError:  # it does not listen yet
+                    await asyncio.sleep(0.1)
+        if response.status_code != 200:
+            raise SamLocalError(
+                f"The function does not answer: GET {url} gave {response.status_code}. The lines above say why."
+            )
+
+    def _greet(self, routes: Routes, stand_ins: StandIns, base_urls: Mapping[str, str], template: Path) -> None:
+        providers = [
+            Provider(name, secret, base_urls.get(name, routes.base_urls[name]), name in stand_ins.base_urls)
+            for name, secret in routes.providers.items()
+        ]
+        shown_key = None if self.settings.has_own_key else LOCAL_MASTER_KEY
+        base_url = f"http://{_HOST}:{self.port}/v1"
+        self.console.ready(Banner(base_url, shown_key, routes.models, providers, stand_ins.control))
+        for provider in providers:
+            if not provider.is_stand_in and provider.base_url != routes.base_urls[provider.name]:
+                self.console.note(f"{provider.name} must listen where containers come, not on loopback alone.")
+        self.console.note("Streams come whole, when they are over: SAM CLI knows no streams.")
+        self.console.note(
+            "One event, in another terminal: .venv/bin/sam local invoke GatewayFunction "
+            f"--template {template.relative_to(ROOT)} --event events/chat-completions.json"
+        )
+
+
+async def _run(local: _SamLocal) -> None:
+    """Run until a signal comes."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stopping.set)
+    running = asyncio.create_task(local.run())
+    signalled = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait((running, signalled), return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
     finally:
-        if sam is not None:
-            await sam.wait()
-        if stand_in is not None and stand_in.stdin is not None:
-            stand_in.stdin.close()
-            await stand_in.wait()
-        await aws.stop()
+        running.cancel()
+        signalled.cancel()
+        await asyncio.gather(running, signalled, return_exceptions=True)
+        await local.stop()
 
 
-def _is_docker_desktop() -> bool:
-    command = ["docker", "info", "--format", "{{.OperatingSystem}}"]
-    return "Docker Desktop" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
+def _check_port(port: int) -> None:
+    """Find out before the build. Raises `SamLocalError`."""
+    try:
+        socket.create_server((_HOST, port)).close()
+    except OSError as error:
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise SamLocalError(f'Port {port} {why}. Choose another: make sam-local ARGS="--port 3001"') from None
+
+
+def _lock() -> None:
+    """Hold the build to the end of the process: containers run from its files. Raises `SamLocalError`."""
+    try:
+        lock_data_dir(BUILT.parent)
+    except DataDirInUseError:
+        raise SamLocalError("Another `make sam-local` runs in this checkout. End it first.") from None
 
 
 def main() -> None:
-    """Read the command line, build, and serve."""
-    parser = argparse.ArgumentParser(prog="make sam-local", description="The built functions under `sam local`.")
-    parser.add_argument("sam", nargs="*", help="after --: more arguments for `sam local start-api`")
-    arguments = parser.parse_args()
+    """Read the command line, build, and serve until Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="make sam-local",
+        description="Run the built functions under `sam local start-api`, which gets all other options.",
+        epilog='For example: make sam-local ARGS="--port 3001 --skip-pull-image"',
+        allow_abbrev=False,
+    )
+    parser.add_argument("--port", type=int, default=3000, help="where to listen on 127.0.0.1 (default: 3000)")
+    arguments, more = parser.parse_known_args()
     architecture = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+    console = Console()
     try:
-        containers_reach()  # before the build, which takes longer than finding out
-        build(architecture)
-        sys.exit(asyncio.run(_run(read_settings(ROOT), architecture, arguments.sam)))
-    except (RuntimeError, SettingsError, RoutesError) as error:
-        sys.exit(str(error))
+        settings = read_settings(ROOT)
+        _check_port(arguments.port)
+        reach = containers_reach()
+        _lock()
+        sam_build(architecture, BUILT)
+        console.step(f"built for {architecture}")
+        asyncio.run(_run(_SamLocal(settings, console, reach, architecture, arguments.port, more)))
+    except (
+        EmbeddedAwsError,
+        RoutesError,
+        SamLocalError,
+        SettingsError,
+        StandInsError,
+        TemplateError,
+    ) as error:
+        sys.exit(f"make sam-local: {error}")
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)
+    except KeyboardInterrupt:  # while building
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,24 @@
 """`make sam-local`, as far as it goes without Docker: what the functions are told of this machine, and what not."""
 
 import os
+import socket
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.sam_local import containers_reach, offline, with_local_environment
+from scripts.sam_local import (
+    Reach,
+    SamLocalError,
+    containers_reach,
+    offline,
+    overridden_base_urls,
+    with_local_environment,
+)
+from tests.infrastructure.expanded import ROOT
 
 
 def test_the_machines_aws_account_stays_outside() -> None:
@@ -22,51 +33,139 @@ def test_the_machines_aws_account_stays_outside() -> None:
 
 def test_a_functions_environment_is_replaced_and_the_template_left_as_it_was() -> None:
     template: dict[str, Any] = {
+        "Parameters": {"Architecture": {"Type": "String", "Default": "arm64"}, "MemorySize": {"Default": 512}},
         "Resources": {
             "F": {"Type": "T", "Properties": {"Handler": "h", "Environment": {"Variables": {"A": {"Ref": "Table"}}}}},
             "Table": {"Type": "AWS::DynamoDB::Table", "Properties": {}},
-        }
+        },
     }
-    changed = with_local_environment(template, {"F": {"A": "name"}})
+    changed = with_local_environment(template, "x86_64", {"F": {"A": "name"}})
     assert changed["Resources"]["F"]["Properties"] == {"Handler": "h", "Environment": {"Variables": {"A": "name"}}}
+    assert changed["Parameters"]["Architecture"]["Default"] == "x86_64"
+    assert changed["Parameters"]["MemorySize"] == {"Default": 512}
     assert changed["Resources"]["Table"] is template["Resources"]["Table"]
     assert template["Resources"]["F"]["Properties"]["Environment"] == {"Variables": {"A": {"Ref": "Table"}}}
+    assert template["Parameters"]["Architecture"]["Default"] == "arm64"
 
 
 def test_without_docker_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(RuntimeError, match="Docker is needed"):
+    with pytest.raises(SamLocalError, match="Docker is needed"):
         containers_reach()
 
 
-def _docker(directory: Path, system: str, status: int = 0) -> None:
-    program = directory / "docker"
-    program.write_text(
-        f'#!/bin/sh\ncase "$1" in info) echo "{system}" ;; *) echo 172.17.0.1 ;; esac\n'
-        f'[ "$1" = info ] || {{ [ {status} = 0 ] || echo "no daemon" >&2; exit {status}; }}\n'
-    )
-    program.chmod(0o755)
+POOL = '{"Subnet":"172.17.0.0/16","Gateway":"172.17.0.1"}'
+IPV6_POOL = '{"Subnet":"fd00::/64","Gateway":"fd00::1"}'
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put a `docker` on PATH that tells of this system and of these address pools of its bridge."""
+
+    def put(system: str, pools: str = "[]", status: int = 0) -> None:
+        program = tmp_path / "docker"
+        program.write_text(
+            f'#!/bin/sh\n[ {status} = 0 ] || {{ echo "a hint" >&2; echo "no daemon" >&2; exit {status}; }}\n'
+            f"case \"$1\" in info) echo '{system}' ;; network) echo '{pools}' ;; esac\n"
+        )
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+    return put
 
 
 @pytest.mark.parametrize(
-    ("platform", "system", "expected"),
+    ("platform", "system", "pools", "expected"),
     [
-        pytest.param("linux", "Debian GNU/Linux 12", ("172.17.0.1", "172.17.0.1"), id="the bridge, on Linux"),
-        pytest.param("linux", "Docker Desktop", ("127.0.0.1", "host.docker.internal"), id="Docker Desktop on Linux"),
-        pytest.param("darwin", "Docker Desktop", ("127.0.0.1", "host.docker.internal"), id="Docker Desktop on a Mac"),
+        pytest.param("linux", "Debian 12", f"[{POOL}]", Reach("172.17.0.1", "172.17.0.1"), id="the bridge, on Linux"),
+        pytest.param(
+            "linux",
+            "Debian 12",
+            '[{"Subnet":"172.30.4.0/24"}]',
+            Reach("172.30.4.1", "172.30.4.1"),
+            id="the bridge before its first container",
+        ),
+        pytest.param(
+            "linux", "Debian 12", f"[{IPV6_POOL},{POOL}]", Reach("172.17.0.1", "172.17.0.1"), id="the bridge's IPv4"
+        ),
+        pytest.param(
+            "linux", "Docker Desktop", "[]", Reach("127.0.0.1", "host.docker.internal"), id="Docker Desktop on Linux"
+        ),
+        pytest.param(
+            "darwin", "Docker Desktop", "[]", Reach("127.0.0.1", "host.docker.internal"), id="Docker Desktop on a Mac"
+        ),
+        pytest.param("darwin", "Alpine", "[]", Reach("127.0.0.1", "host.docker.internal"), id="another one on a Mac"),
     ],
 )
 def test_the_embedded_aws_listens_where_containers_reach_it_and_others_do_not(
-    platform: str, system: str, expected: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    platform: str,
+    system: str,
+    pools: str,
+    expected: Reach,
+    docker: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _docker(tmp_path, system)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    docker(system, pools)
     monkeypatch.setattr(sys, "platform", platform)
     assert containers_reach() == expected
 
 
-def test_a_daemon_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _docker(tmp_path, "", status=1)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(RuntimeError, match=r"no daemon\nStart it"):
+@pytest.mark.parametrize(
+    ("system", "pools", "status", "told"),
+    [
+        pytest.param("Debian 12", "[]", 1, r"does not answer \(no daemon\)\. Start it", id="no daemon"),
+        pytest.param("", "[]", 0, "does not answer", id="no daemon, of which docker makes no error"),
+        pytest.param("Debian 12", f"[{IPV6_POOL}]", 0, "no IPv4 address", id="a bridge without IPv4"),
+    ],
+)
+def test_a_docker_that_does_not_do_is_told(
+    system: str, pools: str, status: int, told: str, docker: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker(system, pools, status)
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(SamLocalError, match=told):
         containers_reach()
+
+
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [
+        pytest.param("http://127.0.0.1:8317/v1", "http://host.docker.internal:8317/v1", id="loopback"),
+        pytest.param("http://localhost/v1", "http://host.docker.internal/v1", id="a name for loopback"),
+        pytest.param("http://[::1]:3000/v1?a=b", "http://host.docker.internal:3000/v1?a=b", id="loopback of IPv6"),
+        pytest.param("http://me:word@localhost:1/v1", "http://me:word@host.docker.internal:1/v1", id="with a user"),
+        pytest.param("https://ark.example.com/api/v3", "https://ark.example.com/api/v3", id="elsewhere"),
+    ],
+)
+def test_a_container_calls_this_machine_by_another_name(url: str, seen: str) -> None:
+    assert Reach("127.0.0.1", "host.docker.internal").seen(url) == seen
+
+
+def test_only_providers_on_this_machine_are_called_elsewhere_than_routes_say() -> None:
+    routes = {
+        "played": "https://api.example.com/v1",
+        "here": "http://127.0.0.1:8317/v1",
+        "far": "https://ark.example.com/v3",
+    }
+    stand_ins = {"played": "http://172.17.0.1:4444/played/v1"}
+    assert overridden_base_urls(routes, stand_ins, Reach("172.17.0.1", "172.17.0.1")) == {
+        "played": "http://172.17.0.1:4444/played/v1",
+        "here": "http://172.17.0.1:8317/v1",
+    }
+
+
+def test_a_port_in_use_is_told_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.sam_local", "--port", str(port)],
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f'make sam-local: Port {port} is in use. Choose another: make sam-local ARGS="--port 3001"'
+    ]
