@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
+from botocore.exceptions import ClientError
+
 from vibe_router.clock import Clock
 from vibe_router.routing.models import Catalogue
 from vibe_router.routing.spec import (
@@ -65,6 +67,8 @@ class RoutesStore:
         """Read the whole table, consistently: some kilobytes."""
         rows: dict[RowKey, Row] = {}
         for page in self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
+            if "Items" not in page:  # botocore takes what is not DynamoDB's for an empty answer; a table is not so empty
+                raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Scan")
             for item in page["Items"]:
                 values = from_item(item)
                 values.pop("expires_at", None)  # the table's own, for its TTL

@@ -142,6 +142,8 @@ class StateStore:
         found: dict[str, Item] = {}
         for _ in range(_BATCH_TRIES):
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
+            if "Responses" not in answer:  # botocore takes what is not DynamoDB's for an empty answer
+                raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "BatchGetItem")
             found |= {item["id"]["S"]: item for item in answer["Responses"].get(self._table, [])}
             unprocessed = answer.get("UnprocessedKeys", {}).get(self._table)
             if not unprocessed:
