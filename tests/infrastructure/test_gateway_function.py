@@ -1,5 +1,6 @@
 """The gateway function: how it is started, what it may do, when a new version of it is published."""
 
+import json
 import re
 from typing import Any
 
@@ -13,12 +14,9 @@ ROLE: Resource = STACK["Resources"]["GatewayRole"]["Properties"]
 
 # All that the function may do: actions, and the resource as the template names it.
 PERMISSIONS: dict[str, tuple[set[str], object]] = {
-    "read-routes": (
-        {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"},
-        {"Fn::GetAtt": ["RoutesTable", "Arn"]},
-    ),
+    "read-routes": ({"dynamodb:Scan"}, {"Fn::GetAtt": ["RoutesTable", "Arn"]}),
     "read-and-write-cooldowns": (
-        {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"},
+        {"dynamodb:BatchGetItem", "dynamodb:PutItem"},
         {"Fn::GetAtt": ["StateTable", "Arn"]},
     ),
     "read-secret": ({"secretsmanager:GetSecretValue"}, {"Ref": "Secret"}),
@@ -137,3 +135,15 @@ def test_the_api_calls_the_alias_and_old_layers_are_not_kept() -> None:
     assert only(STACK, "AWS::Lambda::Alias")["Properties"]["Name"] == "live"
     for layer in of_type(STACK, "AWS::Lambda::LayerVersion").values():
         assert layer.get("DeletionPolicy") == "Delete"
+
+
+@pytest.mark.parametrize("rollout", ["AllAtOnce", "Canary10Percent5Minutes"])
+def test_a_new_version_is_taken_back_when_an_alarm_goes_off_while_traffic_moves_to_it(rollout: str) -> None:
+    template = expand({"Rollout": rollout})
+    group = only(template, "AWS::CodeDeploy::DeploymentGroup")["Properties"]
+    assert rollout in json.dumps(group["DeploymentConfigName"])
+    assert group["AutoRollbackConfiguration"]["Enabled"] is True
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+    alarms = [alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]]
+    assert alarms == ["NoLayerLeftAlarm", "GatewayFailureAlarm"]
+    assert "CodeDeployLambdaAliasUpdate" in only(template, "AWS::Lambda::Alias")["UpdatePolicy"]
