@@ -367,6 +367,8 @@ def main() -> None:
     try:
         settings = read_settings(ROOT)
         _check_port(arguments.port)
+        if not SAM.exists():
+            raise SamLocalError(f"There is no SAM CLI at {SAM}. `make clean`, then `make sam-local`, installs it.")
         reach = containers_reach()
         _lock()
         sam_build(architecture, BUILT)
