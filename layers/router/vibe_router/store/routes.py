@@ -67,7 +67,7 @@ class RoutesStore:
         """Read the whole table, consistently: some kilobytes."""
         rows: dict[RowKey, Row] = {}
         for page in self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
-            if "Items" not in page:  # botocore takes what is not DynamoDB's for an empty answer; a table is not so empty
+            if "Items" not in page:  # botocore takes what is not DynamoDB's for an empty answer
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Scan")
             for item in page["Items"]:
                 values = from_item(item)
