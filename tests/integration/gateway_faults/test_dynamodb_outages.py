@@ -1,0 +1,220 @@
+"""DynamoDB throttles, or can't be reached, for a minute: what callers, the fleet and the log see of it."""
+
+from datetime import datetime
+
+import pytest
+
+from tests.integration.gateway_faults.aws_front import Abort, Fault, Garbage, Hang, Refused, Reset, Slow
+from tests.integration.gateway_faults.fleet import L1, L2, L3, Fleet, Gateway
+from tests.unit.store.held import NOW
+
+THROTTLED = Abort(400, "ProvisionedThroughputExceededException")
+OUTAGES: dict[str, tuple[Fault, int]] = {
+    "throttled for a minute": (THROTTLED, 60),
+    "unreachable for a minute": (Refused(), 60),
+    "throttled by the name of another limit": (Abort(400, "ThrottlingException"), 6),
+    "failing inside": (Abort(500, "InternalServerError"), 6),
+    "resetting connections": (Reset(), 6),
+    "played by a proxy's page": (Garbage(), 6),
+}
+
+
+def warm(fleet: Fleet) -> Gateway:
+    """Start an environment and let it serve once."""
+    gateway = fleet.gateway()
+    assert gateway.ask().deployment == L1
+    gateway.wire.took()
+    return gateway
+
+
+def heal_aws(fleet: Fleet, *gateways: Gateway) -> None:
+    """End the outage, and let each environment find out."""
+    fleet.aws.heal()
+    fleet.time.advance(2)
+    for gateway in gateways:
+        gateway.ask("auto-spare")
+    fleet.do_aside()
+    assert [gateway.health()["state_table"] for gateway in gateways] == ["reachable"] * len(gateways)
+
+
+@pytest.mark.parametrize(("outage", "seconds"), OUTAGES.values(), ids=OUTAGES)
+def test_callers_do_not_notice_that_dynamodb_is(fleet: Fleet, outage: Fault, seconds: int) -> None:
+    gateway = warm(fleet)
+    fleet.aws.fail(outage, "dynamodb")
+    fleet.time.advance(10)  # all that is remembered is to be read again
+    first = gateway.ask()
+    assert first.deployment == L1
+    assert gateway.wire.took() == ["Scan", "BatchGetItem"]  # found out once for each table
+    beside = 0
+    for second in range(seconds):
+        answer = gateway.ask(stream=second % 2 == 0)
+        assert (answer.status, answer.deployment, answer.headers["x-vibe-attempts"]) == (200, L1, "1")
+        assert answer.whole
+        assert gateway.wire.took() == []  # no request waits for a table that is known to be dead
+        fleet.do_aside()
+        beside += len(gateway.wire.took())
+        fleet.time.advance(1)
+    assert seconds - 2 <= beside <= seconds  # each table is tried every two seconds
+    assert fleet.calls(L1) == 2 + seconds
+    heal_aws(fleet, gateway)
+    assert [line.partition(" (")[0] for line in fleet.told[:2]] == [
+        "the routes table cannot be asked",
+        "the state table cannot be asked",
+    ]
+    assert sorted(fleet.told[2:]) == [
+        f"the routes table answers again after {seconds + 2} s",
+        f"the state table answers again after {seconds + 2} s",
+    ]
+    assert [line["status"] for line in fleet.decisions] == [200] * (3 + seconds)
+
+
+def test_what_hangs_is_waited_for_once(fleet: Fleet) -> None:
+    gateway = warm(fleet)
+    fleet.aws.fail(Hang(), "BatchGetItem")
+    fleet.time.advance(2)
+    for _ in range(30):
+        assert gateway.ask().deployment == L1
+    fleet.time.advance(1)
+    assert gateway.ask().deployment == L1
+    assert gateway.wire.took() == ["BatchGetItem"]
+    assert fleet.aws.calls.count("BatchGetItem") == 1 + 2  # one before the outage; a call is tried twice
+    assert fleet.told == ["the state table cannot be asked (ReadTimeoutError): going on from memory"]
+    heal_aws(fleet, gateway)
+
+
+def test_what_is_slow_is_no_outage(fleet: Fleet) -> None:
+    gateway = warm(fleet)
+    fleet.aws.fail(Slow(0.05), "dynamodb")
+    fleet.time.advance(10)
+    for _ in range(20):
+        assert gateway.ask().deployment == L1
+    assert gateway.wire.took() == ["Scan", "BatchGetItem"]
+    assert fleet.told == []
+
+
+@pytest.mark.parametrize("outage", [THROTTLED, Refused()], ids=["throttled", "refused"])
+def test_cooldowns_and_probes_go_on_in_each_environment(fleet: Fleet, outage: Fault) -> None:
+    one, two = warm(fleet), warm(fleet)
+    fleet.aws.fail(outage, "dynamodb")
+    fleet.standin.fault("cliproxyapi", "503")
+    fleet.time.advance(2)
+    for calls, gateway in enumerate((one, two), start=3):
+        assert [gateway.ask().deployment for _ in range(5)] == [L2] * 5
+        assert fleet.calls(L1) == calls  # found out once by each, and left alone
+        assert gateway.health()["state_table"].startswith("unreachable: cooldowns are kept in this environment")
+        assert gateway.state(L1)["strikes"] == 1
+    fleet.time.advance(5)
+    for calls, gateway in enumerate((one, two), start=5):
+        assert [gateway.ask().deployment for _ in range(5)] == [L2] * 5
+        assert fleet.calls(L1) == calls  # one probe, which fails: a longer rest
+        assert gateway.state(L1)["strikes"] == 2
+    fleet.standin.heal()
+    fleet.time.advance(10)
+    for gateway in (one, two):
+        assert [gateway.ask().deployment for _ in range(2)] == [L1] * 2
+        assert gateway.state(L1)["state"] == "healthy"
+
+
+def test_a_cooldown_that_was_told_in_the_outage_is_the_fleet_s_after_it(fleet: Fleet) -> None:
+    gateway = warm(fleet)
+    fleet.aws.fail(THROTTLED, "dynamodb")
+    fleet.standin.fault("cliproxyapi", "model_cooldown", times=1, reset_in=600)
+    fleet.time.advance(2)
+    assert gateway.ask().deployment == L2
+    told = fleet.decisions[-1]["attempts"][0]
+    assert (told["deployment"], told["verdict"]) == (L1, "quota")
+    until = datetime.fromisoformat(told["cooldown_until"]).timestamp()
+    assert until == NOW + 2 + 600
+    assert fleet.state(L1) == {}
+    fleet.time.advance(60)
+    heal_aws(fleet, gateway)
+    assert (fleet.state(L1)["until"], fleet.state(L1)["verdict"], fleet.state(L1)["strikes"]) == (until, "quota", 1)
+    assert fleet.gateway().ask().deployment == L2
+    assert fleet.calls(L1) == 2
+
+
+def test_of_what_two_environments_learnt_in_the_outage_the_longer_rest_stands(fleet: Fleet) -> None:
+    one, two = warm(fleet), warm(fleet)
+    fleet.aws.fail(Refused(), "dynamodb")
+    fleet.time.advance(2)
+    for gateway, rest in ((one, 300), (two, 900)):
+        fleet.standin.fault("cliproxyapi", "model_cooldown", times=1, reset_in=rest)
+        assert gateway.ask().deployment == L2
+    until = fleet.time.now + 900
+    heal_aws(fleet, two, one)
+    fleet.time.advance(1)
+    assert fleet.state(L1)["until"] == until
+    for gateway in (one, two, fleet.gateway()):
+        assert gateway.ask().deployment == L2
+        assert datetime.fromisoformat(gateway.state(L1)["until"]).timestamp() == until
+    assert fleet.calls(L1) == 4
+
+
+def test_when_only_writes_are_throttled_what_was_to_be_written_is_kept(fleet: Fleet) -> None:
+    gateway = warm(fleet)
+    fleet.aws.fail(THROTTLED, "PutItem")
+    fleet.standin.fault("cliproxyapi", "model_cooldown", times=1, reset_in=600)
+    fleet.time.advance(2)
+    assert [gateway.ask().deployment for _ in range(3)] == [L2] * 3
+    for _ in range(30):
+        fleet.time.advance(1)
+        assert gateway.ask().deployment == L2
+        fleet.do_aside()
+    assert fleet.calls(L1) == 2
+    heal_aws(fleet, gateway)
+    assert fleet.state(L1)["until"] == NOW + 2 + 600
+    assert len([line for line in fleet.told if "cannot be asked" in line]) == 1
+
+
+def test_an_edited_route_is_live_when_the_outage_is_over_and_not_before(fleet: Fleet) -> None:
+    gateway = warm(fleet)
+    fleet.put_route("model", "auto-chat", chain=fleet.route("model", "auto-chat")["chain"][1:])
+    fleet.aws.fail(THROTTLED, "Scan")
+    fleet.time.advance(10)
+    assert [gateway.ask().deployment for _ in range(3)] == [L1] * 3
+    fleet.aws.heal()
+    fleet.time.advance(2)
+    gateway.ask()
+    fleet.do_aside()
+    assert gateway.ask().deployment == L2
+
+
+def test_an_environment_that_starts_in_the_outage_says_so_and_serves_when_it_is_over(fleet: Fleet) -> None:
+    fleet.aws.fail(THROTTLED, "dynamodb")
+    gateway = fleet.gateway()
+    for _ in range(20):
+        answer = gateway.ask()
+        assert (answer.status, answer.json["error"]["code"]) == (503, "temporarily_unavailable")
+    assert gateway.wire.took() == ["Scan"]
+    assert gateway.send("GET", "/health/liveness").status == 200
+    assert gateway.send("GET", "/health/readiness").status == 503
+    assert [line["status"] for line in fleet.decisions] == [503] * 20
+    fleet.aws.heal()
+    fleet.time.advance(2)
+    assert gateway.ask().deployment == L1
+    assert fleet.told == [
+        "the routes table cannot be asked (ProvisionedThroughputExceededException): going on from memory",
+        "the routes table answers again after 2 s",
+    ]
+
+
+def test_an_environment_that_starts_without_the_state_table_serves_all_the_same(fleet: Fleet) -> None:
+    fleet.aws.fail(THROTTLED, "BatchGetItem", "PutItem")
+    fleet.standin.fault("cliproxyapi", "503")
+    fleet.standin.fault("new-api", "no_channel")
+    gateway = fleet.gateway()
+    assert [gateway.ask().deployment for _ in range(5)] == [L3] * 5
+    assert (fleet.calls(L1), fleet.calls(L2)) == (1, 1)
+    assert gateway.wire.took() == ["Scan", "BatchGetItem"]
+
+
+def test_an_outage_between_two_requests_of_a_quiet_night_costs_the_first_one_alone(fleet: Fleet) -> None:
+    gateway = warm(fleet)
+    fleet.aws.fail(Refused(), "dynamodb")
+    fleet.time.advance(3600)
+    asked = []
+    for _ in range(5):
+        assert gateway.ask().deployment == L1
+        asked.append(gateway.wire.took())
+    assert asked == [["Scan", "BatchGetItem"], [], [], [], []]
+    heal_aws(fleet, gateway)

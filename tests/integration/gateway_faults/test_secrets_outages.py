@@ -1,0 +1,100 @@
+"""Secrets Manager is slow, silent or throttled: keys that are known go on being used."""
+
+import json
+
+import pytest
+
+from tests.integration.gateway_faults.aws_front import Abort, Fault, Garbage, Hang, Refused, Slow
+from tests.integration.gateway_faults.fleet import L1, L2, Fleet
+
+READ = ["GetSecretValue"]
+OUTAGES: dict[str, Fault] = {
+    "throttled": Abort(400, "ThrottlingException"),
+    "unreachable": Refused(),
+    "played by a proxy's page": Garbage(),
+}
+
+
+def rotate(fleet: Fleet, name: str, value: str) -> None:
+    """Put another key into the secret."""
+    text = json.dumps(fleet.secrets | {name: value})
+    fleet.aws.call("secretsmanager", "PutSecretValue", SecretId=fleet.settings.secret_id, SecretString=text)
+
+
+def test_a_slow_secret_is_waited_for_once(fleet: Fleet) -> None:
+    fleet.aws.fail(Slow(0.3), "secretsmanager")
+    gateway = fleet.gateway()
+    for _ in range(50):
+        assert gateway.ask().deployment == L1
+        fleet.time.advance(1)
+    assert gateway.secrets_wire.took() == READ
+    assert fleet.told == []
+
+
+def test_keys_that_can_not_be_renewed_go_on_and_are_asked_for_every_half_minute(fleet: Fleet) -> None:
+    gateway = fleet.gateway()
+    assert gateway.ask().deployment == L1
+    fleet.aws.fail(Hang(), "secretsmanager")
+    fleet.time.advance(300)
+    gateway.secrets_wire.took()
+    for _ in range(29):
+        assert gateway.ask().deployment == L1
+        fleet.time.advance(1)
+    assert gateway.secrets_wire.took() == READ
+    assert fleet.told == ["the secret can't be read (ReadTimeoutError): going on with what it held"]
+    fleet.aws.heal()
+    rotate(fleet, "CHAT_AUTO_API_KEY", "sk-rotated")
+    fleet.time.advance(1)
+    assert gateway.ask().deployment == L1
+    assert gateway.environment.secrets.get("CHAT_AUTO_API_KEY") == "sk-rotated"
+    assert fleet.told[1:] == ["the secret can be read again"]
+
+
+@pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
+def test_an_environment_that_starts_without_its_keys_says_so_and_serves_when_it_can(
+    fleet: Fleet, outage: Fault
+) -> None:
+    fleet.aws.fail(outage, "secretsmanager")
+    gateway = fleet.gateway()
+    for _ in range(10):
+        answer = gateway.ask()
+        assert (answer.status, answer.json["error"]["code"]) == (503, "temporarily_unavailable")
+    assert gateway.secrets_wire.took() == READ * 2  # one lost packet is not enough to give up; then nobody asks
+    fleet.aws.heal()
+    fleet.time.advance(2)
+    assert gateway.ask().deployment == L1
+    assert [line.partition(" (")[0] for line in fleet.told] == [
+        "the secret can't be read",
+        "the secret can be read again",
+    ]
+
+
+def test_a_key_that_was_changed_in_the_outage_serves_when_it_can_be_read(fleet: Fleet) -> None:
+    gateway = fleet.gateway()
+    assert gateway.ask().deployment == L1
+    rotate(fleet, "CHAT_AUTO_API_KEY", "sk-rotated")
+    fleet.standin.fault("cliproxyapi", "bad_key")
+    fleet.aws.fail(Refused(), "secretsmanager")
+    fleet.time.advance(60)
+    gateway.secrets_wire.took()
+    assert [gateway.ask().deployment for _ in range(10)] == [L2] * 10
+    assert gateway.secrets_wire.took() == READ
+    assert fleet.decisions[1]["attempts"][0]["verdict"] == "auth"
+    assert fleet.calls(L1) == 2
+    fleet.aws.heal()
+    fleet.standin.heal()
+    fleet.time.advance(31)
+    assert gateway.ask().deployment == L1
+    assert gateway.environment.secrets.get("CHAT_AUTO_API_KEY") == "sk-rotated"
+
+
+def test_no_key_is_in_the_log(fleet: Fleet) -> None:
+    gateway = fleet.gateway()
+    fleet.standin.fault("cliproxyapi", "bad_key", times=1)
+    gateway.ask()
+    fleet.aws.fail(Garbage(), "secretsmanager", "dynamodb")
+    fleet.time.advance(400)
+    gateway.ask()
+    log = fleet.log.getvalue()
+    assert "ROUTING DECISION" in log
+    assert not [value for value in fleet.secrets.values() if value in log]
