@@ -1,8 +1,10 @@
 import io
 import logging
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
+import botocore.endpoint
 import pytest
 
 import app
@@ -25,6 +27,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsFront]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None))  # before it tries again
     session.cache_clear()
     yield front
     front.close()
