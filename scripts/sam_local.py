@@ -29,6 +29,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from local.aws import EmbeddedAws, EmbeddedAwsError
 from local.console import Banner, Console, Provider
+from local.launch import CREDENTIALS
 from local.lock import DataDirInUseError, lock_data_dir
 from local.routes import Routes, RoutesError, read_routes
 from local.settings import LOCAL_MASTER_KEY, Settings, SettingsError, read_settings
@@ -190,7 +191,11 @@ class _SamLocal:
         if played:
             self.console.step(f"stand-ins for {', '.join(sorted(played))}")
         base_urls = overridden_base_urls(routes.base_urls, stand_ins.base_urls, self.reach)
-        added = {"AWS_ENDPOINT_URL": self.reach.seen(aws.endpoint), "PROVIDER_BASE_URLS": json.dumps(base_urls)}
+        added = {
+            **CREDENTIALS,  # before those of this person's profile, which a `sam local invoke` by hand would pass on
+            "AWS_ENDPOINT_URL": self.reach.seen(aws.endpoint),
+            "PROVIDER_BASE_URLS": json.dumps(base_urls),
+        }
         declared = {name: {**function.environment, **added} for name, function in source.functions.items()}
         template = self._write_template(declared)
         sam = self._sam = await self._start_sam(template)
