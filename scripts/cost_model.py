@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,11 @@ def _value_bytes(attribute: Mapping[str, Any]) -> int:
     return 1  # NULL, BOOL
 
 
+@cache
+def _answer_bytes(words: int) -> float:
+    return float(sum(map(len, chunks("auto-chat", words))))
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """Something that ends at `streams` open ones, and what moves it."""
@@ -236,7 +242,7 @@ class Model:
     @property
     def answer_bytes(self) -> float:
         """Of one stream, as a provider writes it."""
-        return float(sum(map(len, chunks("auto-chat", self.workload.chunks))))
+        return _answer_bytes(self.workload.chunks)
 
     @property
     def reads(self) -> float:

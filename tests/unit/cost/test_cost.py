@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts import cost
@@ -63,6 +63,7 @@ def test_the_container_costs_what_adds_up_by_hand_before_its_first_request() -> 
     assert MODEL.container_total(0) == pytest.approx(by_hand)
 
 
+@settings(deadline=None)
 @given(_volumes, _volumes)
 def test_more_requests_never_cost_less(one: int, other: int) -> None:
     fewer, more = sorted((one, other))
@@ -70,6 +71,7 @@ def test_more_requests_never_cost_less(one: int, other: int) -> None:
     assert MODEL.container_total(fewer) <= MODEL.container_total(more)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**7))
 def test_twice_the_memory_is_less_than_twice_the_bill_and_never_a_smaller_one(requests: int) -> None:
     totals = [MODEL.of_memory(size).total(requests) for size in MEMORIES]
@@ -90,6 +92,7 @@ def test_the_setting_that_is_recommended_holds_the_largest_request_and_no_smalle
     assert all(MODEL.of_memory(size).cold_start_seconds > 2 for size in MEMORIES if size < best)
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 900), st.floats(0.1, 900))
 def test_limits_come_in_order_and_longer_streams_never_reach_one_sooner(one: float, other: float) -> None:
     shorter, longer = (MODEL.limits(seconds) for seconds in sorted((one, other)))

@@ -8,6 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from hypothesis import given as hypothesis_given
+from hypothesis import settings
 from hypothesis import strategies as st
 from samtranslator.yaml_helper import yaml_parse
 
@@ -67,6 +68,7 @@ def test_the_projects_own_samconfig_has_two_environments_with_a_stack_each() -> 
 _entries = st.dictionaries(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8), max_size=5)
 
 
+@settings(deadline=None)
 @hypothesis_given(standing=_entries, values=_entries)
 def test_merging_keeps_what_is_there_takes_what_is_given_and_is_done_once(
     standing: dict[str, str], values: dict[str, str]
@@ -123,6 +125,7 @@ def test_versions_that_nothing_needs(
     assert superseded(Published("gateway", versions, live, frozenset(aliased))) == removed
 
 
+@settings(deadline=None)
 @hypothesis_given(st.sets(st.integers(1, 50), min_size=1), st.data())
 def test_removing_versions_never_takes_what_a_rollback_goes_to(numbers: set[int], data: st.DataObject) -> None:
     live = data.draw(st.sampled_from(sorted(numbers)))
