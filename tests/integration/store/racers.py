@@ -5,6 +5,7 @@ read the state, starts them at the next line, and prints what became of each.
 """
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ class _Racer:
         self._wants = orders.wants[number % len(orders.wants)]
         self._store = store
         self._id = orders.state_id
-        self._name = f"{id(self)} {number}"
+        self._name = f"{os.getpid()} {number}"
         self.seen = self._read()
 
     def run(self) -> Result:
