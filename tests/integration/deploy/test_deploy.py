@@ -7,14 +7,18 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from scripts.deploy import stack
 from scripts.deploy.__main__ import main
+from scripts.deploy.errors import DeployError
 from scripts.deploy.seam import Outside
 from tests.infrastructure.expanded import ROOT
 from tests.integration.deploy.account import STACK, URL, Account
@@ -267,6 +271,94 @@ def test_a_deleted_stack_leaves_its_tables_with_their_rows(
     assert account.rows() == rows
     assert boto3.client("lambda").list_functions()["Functions"] == []
     assert deploy("--delete") == 1, "there is nothing left to take away"
+
+
+@pytest.fixture
+def adopted(account: Account, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """What is imported into a new stack, and it ends there: moto can't import."""
+    imported: list[dict[str, str]] = []
+
+    def adopt(_client: object, stack: str, _template: object, tables: dict[str, str]) -> None:
+        assert stack == STACK
+        assert "deploy" not in [each.arguments[0] for each in account.ran[-2:]], "before the SAM CLI makes the stack"
+        imported.append(dict(tables))
+        raise DeployError("moto can't import")
+
+    monkeypatch.setattr("scripts.deploy.adoption.adopt", adopt)
+    return imported
+
+
+TABLES = {"RoutesTable": f"{STACK}-routes", "StateTable": f"{STACK}-state"}
+
+
+def test_deploying_again_begins_by_adopting_the_tables(
+    deploy: Deploy, adopted: list[dict[str, str]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy() == 0
+    assert adopted == [], "a stack that is there has them"
+    assert deploy("--delete", "--yes") == 0
+    assert deploy() == 1
+    assert adopted == [TABLES]
+    assert "moto can't import" in capfd.readouterr().err
+
+
+def _status(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    real = stack.describe
+    monkeypatch.setattr(
+        "scripts.deploy.stack.describe",
+        lambda client, name: (found := real(client, name)) and replace(found, status=status),
+    )
+
+
+def test_what_a_failed_first_deployment_has_left_is_taken_away_but_for_its_tables(
+    account: Account, deploy: Deploy, adopted: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deploy() == 0
+    rows = account.rows()
+    _status(monkeypatch, "ROLLBACK_COMPLETE")
+    assert deploy() == 1
+    assert adopted == [TABLES]
+    assert account.rows() == rows
+    assert boto3.client("lambda").list_functions()["Functions"] == []
+
+
+def test_a_stack_that_cloudformation_works_on_is_left_alone(
+    account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy() == 0
+    ran = len(account.ran)
+    _status(monkeypatch, "UPDATE_IN_PROGRESS")
+    assert deploy() == 1
+    assert [each.arguments for each in account.ran[ran:]] == [("--version",)]
+    assert "Wait until it is done" in capfd.readouterr().err
+
+
+def test_a_rollback_during_a_deployment_cancels_it(
+    account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        account.change()
+        assert deploy() == 0
+    cancelled: list[str] = []
+    monkeypatch.setattr(
+        Outside,
+        "cloudformation",
+        SimpleNamespace(cancel_update_stack=lambda **said: cancelled.append(said["StackName"])),
+    )
+    monkeypatch.setattr("scripts.deploy.stack.describe", lambda *_: stack.Stack(STACK, "UPDATE_IN_PROGRESS"))
+    assert deploy("--rollback") == 0
+    assert cancelled == [STACK]
+    assert account.versions() == ([1, 2], 2), "CloudFormation moves the alias by itself"
+
+
+def test_a_stack_that_would_take_its_tables_along_is_not_deleted(
+    account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy() == 0
+    monkeypatch.setattr("scripts.deploy.stack.retained", lambda *_: frozenset({"RoutesTable"}))
+    assert deploy("--delete", "--yes") == 1
+    assert f"{STACK}-state" in capfd.readouterr().err
+    assert account.versions() == ([1], 1)
 
 
 def test_the_master_key_is_shown_when_asked_for_and_nothing_else(
