@@ -8,12 +8,11 @@ how many seconds moto worked on all of them. It ends when its standard input doe
 import asyncio
 import json
 import sys
-import time
 from collections import Counter
 from functools import partial
 
-from local.http11 import Connection, Headers
-from local.moto_app import Moto, wsgi_environ
+from local.http11 import Headers
+from local.moto_app import Moto, MotoConnection
 from local.template import REGION
 
 __all__ = ["main"]
@@ -24,38 +23,24 @@ class _Counts:
         self.operations: Counter[str] = Counter()
         self.seconds = 0.0
 
+    def note(self, operation: str, _body: bytes, _status: int, seconds: float) -> None:
+        self.operations[operation or "unknown"] += 1
+        self.seconds += seconds
+
     def told(self) -> bytes:
         return json.dumps({"operations": self.operations, "seconds": self.seconds}).encode()
 
 
-class _CountingConnection(Connection):
+class _CountingConnection(MotoConnection):
     def __init__(self, moto: Moto, counts: _Counts) -> None:
-        super().__init__()
-        self._moto = moto
+        super().__init__(moto, counts.note)
         self._counts = counts
-        self._head: tuple[str, str, Headers] = ("GET", "/", [])
-        self._body = bytearray()
 
-    def request_begun(self, method: str, target: str, headers: Headers) -> None:
-        self._head = (method, target, headers)
-        self._body.clear()
-
-    def body_received(self, data: bytes) -> None:
-        self._body += data
-
-    def request_ended(self, trailers: Headers) -> None:  # noqa: ARG002 - none are sent
-        method, target, headers = self._head
-        if target == "/counts":
+    def request_ended(self, trailers: Headers) -> None:
+        if self.head[1] == "/counts":
             self.reply(200, [("Content-Type", "application/json")], self._counts.told())
-            return
-        began = time.perf_counter()
-        status, answered, content = self._moto.respond(wsgi_environ(method, target, headers, bytes(self._body)))
-        self._counts.seconds += time.perf_counter() - began
-        self._counts.operations[dict(headers).get(b"x-amz-target", b"unknown").decode("latin-1")] += 1
-        self.reply(status, [each for each in answered if each[0].lower() not in _OWN], content)
-
-
-_OWN = ("content-length", "connection")
+        else:
+            super().request_ended(trailers)
 
 
 async def _serve() -> None:

@@ -2,16 +2,19 @@
 
 import json
 import sys
+import time
+import traceback
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from .http11 import Headers
+from .http11 import Connection, Headers
 
-__all__ = ["Moto", "wsgi_environ"]
+__all__ = ["Moto", "MotoConnection", "wsgi_environ"]
 
+_INTERNAL_ERROR = b'{"__type": "InternalServerError", "message": "moto failed; see the output of make start"}'
 _SIGNED = "AWS4-HMAC-SHA256 Credential=local/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
 
 
@@ -52,6 +55,45 @@ class Moto:
             raise RuntimeError(f"{target}: {answer.decode('utf-8', 'replace')}")
         content: dict[str, Any] = json.loads(answer or b"{}")
         return content
+
+
+class MotoConnection(Connection):
+    """A client of moto over a socket. One operation is whole before anyone else's begins, so its conditions hold.
+
+    `answered` is told of each: what was asked (the value of X-Amz-Target), its body, the status, and moto's seconds.
+    """
+
+    def __init__(self, moto: Moto, answered: Callable[[str, bytes, int, float], None]) -> None:
+        super().__init__()
+        self._moto = moto
+        self._answered = answered
+        self._body = bytearray()
+        self.head: tuple[str, str, Headers] = ("GET", "/", [])
+
+    def request_begun(self, method: str, target: str, headers: Headers) -> None:
+        """Keep the head until the body is there."""
+        self.head = (method, target, headers)
+        self._body.clear()
+
+    def body_received(self, data: bytes) -> None:
+        """Collect the body."""
+        self._body += data
+
+    def request_ended(self, trailers: Headers) -> None:  # noqa: ARG002 - none are sent
+        """Answer."""
+        method, target, headers = self.head
+        body = bytes(self._body)
+        began = time.perf_counter()
+        try:
+            status, answer_headers, content = self._moto.respond(wsgi_environ(method, target, headers, body))
+        except Exception:  # noqa: BLE001 - what moto does not foresee must not end the connection without an answer
+            traceback.print_exc()
+            answer_headers, content = [("Content-Type", "application/x-amz-json-1.0")], _INTERNAL_ERROR
+            status = 500
+        operation = dict(headers).get(b"x-amz-target", b"").decode("latin-1")
+        self._answered(operation, body, status, time.perf_counter() - began)
+        kept = [(name, value) for name, value in answer_headers if name.lower() not in ("content-length", "connection")]
+        self.reply(status, kept, content)
 
 
 def wsgi_environ(method: str, target: str, headers: Headers, body: bytes) -> dict[str, Any]:
