@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from .aws import EmbeddedAwsError
@@ -12,6 +12,7 @@ from .invocation import FunctionFailedError
 from .lock import DataDirInUseError
 from .routes import RoutesError
 from .settings import SettingsError, read_settings
+from .signals import run_until_signal
 from .stack import PortInUseError, Stack, StackEndedError
 from .standins import StandInsError
 from .template import TemplateError
@@ -32,31 +33,6 @@ _EXPECTED = (
 """What a person can mend; the message says how, and a traceback would hide it."""
 
 
-async def _run(stack: Stack) -> None:
-    """Run until a signal comes. A second one ends this process on the spot; its children see that and end too."""
-    loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
-
-    def on_signal() -> None:
-        if stopping.is_set():
-            os._exit(130)
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, on_signal)
-    running = asyncio.create_task(_start_and_watch(stack))
-    signalled = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait((running, signalled), return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            await running
-    finally:
-        running.cancel()
-        signalled.cancel()
-        await asyncio.gather(running, signalled, return_exceptions=True)
-        await stack.stop()
-
-
 async def _start_and_watch(stack: Stack) -> None:
     await stack.start()
     await stack.ended()
@@ -67,7 +43,9 @@ def main() -> int:
     console = Console()
     try:
         settings = read_settings(_CHECKOUT)
-        asyncio.run(_run(Stack(_CHECKOUT, settings, console)))
+        stack = Stack(_CHECKOUT, settings, console)
+        # A second signal ends this process on the spot; its children see that and end too.
+        asyncio.run(run_until_signal(_start_and_watch(stack), stack.stop, second=partial(os._exit, 130)))
     except _EXPECTED as error:
         console.fail(str(error))
         return 1

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -12,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .aws_orders import Orders
+from .child import end
 from .template import REGION, Template
 
 __all__ = ["EmbeddedAws", "EmbeddedAwsError"]
@@ -92,13 +91,4 @@ class EmbeddedAws:
     async def stop(self) -> None:
         """Have the tables saved and the process end."""
         self._socket.close()
-        process = self._process
-        if process is None or process.stdin is None:
-            return
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        await end(self._process, _STOP_SECONDS)

@@ -2,13 +2,12 @@
 
 import asyncio
 import errno
-import json
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import whereabouts
 from .apigateway import ApiGateway
 from .aws import EmbeddedAws
 from .console import Banner, Console, Provider
@@ -19,7 +18,6 @@ from .lock import lock_data_dir
 from .resources import Resources
 from .routes import Routes, read_routes
 from .settings import LOCAL_MASTER_KEY, Settings
-from .snapshot import write_atomically
 from .standins import SECRET, StandIns
 from .template import Template, TemplateError, read_template
 
@@ -102,7 +100,7 @@ class Stack:
             self.console.step("embedded AWS: DynamoDB and Secrets Manager")
             variables = template.functions[first].environment
             await self._load_routes(variables["ROUTES_TABLE"], routes, aws)
-            self._write_down(variables, aws)
+            whereabouts.write_down(self.settings.data_dir, aws.endpoint, variables)
             await warm
         finally:
             warm.cancel()
@@ -122,20 +120,6 @@ class Stack:
         else:
             await asyncio.to_thread(routes.load, aws.endpoint, table, loaded)
             self.console.step(f"routes loaded from {name}")
-
-    def _write_down(self, variables: Mapping[str, str], aws: EmbeddedAws) -> None:
-        """Leave where the tables are, for `make routes` and whoever else looks for the running stack."""
-        where = {
-            "pid": os.getpid(),
-            "endpoint": aws.endpoint,
-            "routes_table": variables["ROUTES_TABLE"],
-            "state_table": variables["STATE_TABLE"],
-        }
-        write_atomically(self._written_down, json.dumps(where).encode())
-
-    @property
-    def _written_down(self) -> Path:
-        return self.settings.data_dir / "local.json"
 
     def _banner(self, port: int, routes: Routes, stand_ins: StandIns) -> Banner:
         return Banner(
@@ -177,7 +161,7 @@ class Stack:
         if self._writer is not None:
             self._writer.close()
         if self._lock is not None:
-            self._written_down.unlink(missing_ok=True)
+            whereabouts.forget(self.settings.data_dir)
             os.close(self._lock)
 
 

@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-import os
-import signal
 import sys
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from pathlib import Path
+
+from .child import end
 
 __all__ = ["SECRET", "StandIns", "StandInsError"]
 
@@ -71,13 +70,4 @@ class StandIns:
 
     async def stop(self) -> None:
         """End the process."""
-        process = self._process
-        if process is None or process.stdin is None:
-            return
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        await end(self._process, _STOP_SECONDS)

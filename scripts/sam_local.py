@@ -27,13 +27,14 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 from samtranslator.yaml_helper import yaml_parse
 
+from local import whereabouts
 from local.aws import EmbeddedAws, EmbeddedAwsError
 from local.console import Banner, Console, Provider
 from local.launch import CREDENTIALS
 from local.lock import DataDirInUseError, lock_data_dir
 from local.routes import Routes, RoutesError, read_routes
 from local.settings import LOCAL_MASTER_KEY, Settings, SettingsError, read_settings
-from local.snapshot import write_atomically
+from local.signals import run_until_signal
 from local.standins import SECRET, StandIns, StandInsError
 from local.template import REGION, Template, TemplateError, read_template
 from scripts.artefacts import ROOT
@@ -185,7 +186,7 @@ class _SamLocal:
         aws = await self._start_aws(source, secret | dict.fromkeys(played.values(), SECRET))
         tables = next(iter(source.functions.values())).environment
         await self._load_routes(tables["ROUTES_TABLE"], routes, aws)
-        self._write_down(tables, aws)
+        whereabouts.write_down(self._data_dir, aws.endpoint, tables)
         stand_ins = self._stand_ins = StandIns(played, host=self.reach.listen)
         await stand_ins.start()
         if played:
@@ -234,7 +235,7 @@ class _SamLocal:
             await self._stand_ins.stop()
         if self._aws is not None:
             await self._aws.stop()
-        self._written_down.unlink(missing_ok=True)
+        whereabouts.forget(self._data_dir)
 
     async def _start_aws(self, template: Template, secret: Mapping[str, str]) -> EmbeddedAws:
         self._data_dir.mkdir(parents=True, exist_ok=True)
@@ -257,20 +258,6 @@ class _SamLocal:
         if not (table in aws.restored and routes.is_loaded(loaded)):
             await asyncio.to_thread(routes.load, aws.endpoint, table, loaded)
             self.console.step(f"routes loaded from {self.settings.routes_file.name}")
-
-    @property
-    def _written_down(self) -> Path:
-        return self._data_dir / "local.json"
-
-    def _write_down(self, variables: Mapping[str, str], aws: EmbeddedAws) -> None:
-        """Leave where the tables are, for `make routes` with this DATA_DIR."""
-        where = {
-            "pid": os.getpid(),
-            "endpoint": aws.endpoint,
-            "routes_table": variables["ROUTES_TABLE"],
-            "state_table": variables["STATE_TABLE"],
-        }
-        write_atomically(self._written_down, json.dumps(where).encode())
 
     def _write_template(self, variables: Mapping[str, Mapping[str, str]]) -> Path:
         built = yaml_parse((BUILT / "template.yaml").read_text(encoding="utf-8"))
@@ -321,25 +308,6 @@ class _SamLocal:
         )
 
 
-async def _run(local: _SamLocal) -> None:
-    """Run until a signal comes."""
-    loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stopping.set)
-    running = asyncio.create_task(local.run())
-    signalled = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait((running, signalled), return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            await running
-    finally:
-        running.cancel()
-        signalled.cancel()
-        await asyncio.gather(running, signalled, return_exceptions=True)
-        await local.stop()
-
-
 def _check_port(port: int) -> None:
     """Find out before the build. Raises `SamLocalError`."""
     try:
@@ -378,7 +346,8 @@ def main() -> None:
         _lock()
         sam_build(architecture, BUILT)
         console.step(f"built for {architecture}")
-        asyncio.run(_run(_SamLocal(settings, console, reach, architecture, arguments.port, more)))
+        local = _SamLocal(settings, console, reach, architecture, arguments.port, more)
+        asyncio.run(run_until_signal(local.run(), local.stop))
     except (
         EmbeddedAwsError,
         RoutesError,

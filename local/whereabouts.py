@@ -1,0 +1,28 @@
+"""Where a running stack's tables are: `local.json` under DATA_DIR, for `make routes` and whoever else looks for it."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from .snapshot import write_atomically
+
+__all__ = ["forget", "write_down"]
+
+_NAME = "local.json"
+
+
+def write_down(data_dir: Path, endpoint: str, variables: Mapping[str, str]) -> None:
+    """Write down the embedded AWS's endpoint, and the tables that a function's `variables` name."""
+    where = {
+        "pid": os.getpid(),
+        "endpoint": endpoint,
+        "routes_table": variables["ROUTES_TABLE"],
+        "state_table": variables["STATE_TABLE"],
+    }
+    write_atomically(data_dir / _NAME, json.dumps(where).encode())
+
+
+def forget(data_dir: Path) -> None:
+    """Take it away: the stack has ended."""
+    (data_dir / _NAME).unlink(missing_ok=True)
