@@ -142,6 +142,23 @@ def test_a_renewed_secret_is_tried_at_once(rig: Rig) -> None:
     assert rig.secrets.distrusted == 1
 
 
+@pytest.mark.parametrize("fault", ["disconnect", "reset"])
+def test_a_connection_that_broke_while_it_rested_says_nothing_of_the_provider(
+    rig: Rig, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vibe_router.upstream.client._TRUSTED_IDLE_SECONDS", 0.0)  # any rest counts
+    assert rig.ask(stream=False).deployment == L1
+    rig.standin.fault("cliproxyapi", fault, times=1)
+    assert rig.ask(stream=False).verdicts == [(L1, "ok")]
+    assert rig.states.writes == []
+
+
+def test_a_connection_that_breaks_anew_is_the_providers_doing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vibe_router.upstream.client._TRUSTED_IDLE_SECONDS", 0.0)
+    rig.standin.fault("cliproxyapi", "disconnect", times=1)
+    assert rig.ask(stream=False).verdicts == [(L1, "transient"), (L1, "ok")]
+
+
 def test_a_missing_secret_skips_the_layer_without_a_call(rig: Rig) -> None:
     rig.secrets.current = rig.secrets.fresh = None
     outcome = rig.ask()

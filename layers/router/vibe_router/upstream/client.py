@@ -37,13 +37,13 @@ class AttemptFailedError(Exception):
 class _Limit:
     """The deadline that all sockets of one client obey (monotonic seconds), and what was seen of the current call."""
 
-    __slots__ = ("deadline", "fresh", "received", "used_at")
+    __slots__ = ("deadline", "fresh", "received", "rested")
 
     def __init__(self) -> None:
         self.deadline = 0.0
         self.fresh = False
         self.received = False
-        self.used_at = 0.0
+        self.rested = 0.0  # seconds that the call's connection had been idle before it
 
     def left(self) -> float:
         return self.deadline - time.monotonic()
@@ -53,20 +53,24 @@ class _BoundedStream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, limit: _Limit) -> None:
         self._stream = stream
         self._limit = limit
+        self._used_at = time.monotonic()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the deadline replaces it
         left = self._limit.left()
         if left <= 0:
             raise httpcore.ReadTimeout
         data = self._stream.read(max_bytes, left)
-        self._limit.received = True
+        self._limit.received |= bool(data)  # the end of a connection is no answer
+        self._used_at = time.monotonic()
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - the deadline replaces it
         left = self._limit.left()
         if left <= 0:
             raise httpcore.WriteTimeout
+        self._limit.rested = max(self._limit.rested, time.monotonic() - self._used_at)
         self._stream.write(buffer, left)
+        self._used_at = time.monotonic()
 
     def close(self) -> None:
         self._stream.close()
@@ -185,7 +189,6 @@ class Reply:
     def close(self) -> None:
         """Give the connection back, or end it where the answer was not read to its end."""
         self._response.close()
-        self._limit.used_at = time.monotonic()
 
 
 class Upstream:
@@ -208,9 +211,9 @@ class Upstream:
         """
         limit = self._limit
         limit.deadline = until
-        idle = time.monotonic() - limit.used_at
         for again in (False, True):
             limit.fresh = limit.received = False
+            limit.rested = 0.0
             request = self._client.build_request(
                 "POST", url, headers=headers, content=body, timeout=httpx.Timeout(None, connect=connect)
             )
@@ -224,7 +227,7 @@ class Upstream:
                 raise _failed(FailureKind.UNREACHABLE, f"could not connect ({_cause(error)})") from None
             except (httpcore.NetworkError, httpcore.ProtocolError) as error:
                 # Nothing came on a connection that had rested: it was closed long ago, which says nothing of today.
-                if not again and not limit.fresh and not limit.received and idle > _TRUSTED_IDLE_SECONDS:
+                if not again and not limit.fresh and not limit.received and limit.rested > _TRUSTED_IDLE_SECONDS:
                     continue
                 raise _failed(FailureKind.RESET, f"the connection broke ({type(error).__name__})") from None
         raise AssertionError("unreachable")
