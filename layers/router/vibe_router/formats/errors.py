@@ -6,6 +6,7 @@ from typing import Any
 
 __all__ = [
     "ApiError",
+    "bad_key",
     "bad_request",
     "error_body",
     "fault",
@@ -54,10 +55,15 @@ def bad_request(message: str, param: str | None = None, code: str | None = None)
     return ApiError(400, message, param=param, code=code)
 
 
+def bad_key(code: str, message: str) -> ApiError:
+    """Return the 401 for a key that opens nothing, or nothing any more."""
+    challenge = {"www-authenticate": 'Bearer realm="vibe-router"'}
+    return ApiError(401, message, type="auth_error", code=code, headers=challenge)
+
+
 def invalid_key(message: str) -> ApiError:
     """Return the 401 for a missing or unknown key."""
-    challenge = {"www-authenticate": 'Bearer realm="vibe-router"'}
-    return ApiError(401, message, type="auth_error", code="invalid_api_key", headers=challenge)
+    return bad_key("invalid_api_key", message)
 
 
 def not_found(message: str) -> ApiError:

@@ -1,0 +1,91 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vibe_router.access.holders import Key, Limits, Team
+from vibe_router.store.dynamodb import from_item, to_item
+from vibe_router.store.keys import key_from, key_record, team_from, team_record
+
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+maybe = st.none() | words
+lists = st.lists(words, max_size=3).map(tuple)
+counts = st.integers(0, 10**18)
+times = st.integers(0, 10**11) | st.floats(0, 1e11)
+metadata = st.dictionaries(words, st.none() | st.booleans() | counts | words, max_size=3)
+limits = st.builds(
+    Limits,
+    max_budget=st.none() | counts,
+    budget_duration=st.none() | st.sampled_from(["30d", "1h", "1mo"]),
+    rpm=st.none() | counts,
+    tpm=st.none() | counts,
+    parallel=st.none() | counts,
+)
+common = {
+    "alias": maybe,
+    "models": lists,
+    "blocked": st.booleans(),
+    "tags": lists,
+    "metadata": metadata,
+    "limits": limits,
+    "created_at": times,
+    "updated_at": times,
+    "version": counts,
+}
+keys = st.builds(
+    Key,
+    hash=words,
+    key_id=words,
+    name=words,
+    expires=st.none() | times,
+    deleted_at=st.none() | times,
+    replaced_by=maybe,
+    user_id=maybe,
+    team_id=maybe,
+    **common,
+)
+teams = st.builds(Team, id=words, **common)
+
+
+@given(keys)
+def test_a_key_comes_back_from_the_table_as_it_was(key: Key) -> None:
+    assert key_from(from_item(to_item(key_record(key)))) == key
+
+
+@given(teams)
+def test_a_team_comes_back_from_the_table_as_it_was(team: Team) -> None:
+    assert team_from(from_item(to_item(team_record(team)))) == team
+
+
+def test_what_is_left_of_a_deleted_key_goes_after_ninety_days() -> None:
+    assert key_record(Key("a", "a", deleted_at=1_000.5))["expires_at"] == 1_000 + 90 * 86_400
+    assert "expires_at" not in key_record(Key("a", "a", expires=5))
+
+
+def test_a_record_needs_no_more_than_its_id() -> None:
+    assert key_from({"id": "key#ab"}) == Key("ab", "ab")
+    assert team_from({"id": "team#blue"}) == Team("blue")
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        pytest.param({"id": "team#ab"}, "id", id="another kind of record"),
+        pytest.param({"id": "key#"}, "id", id="no hash"),
+        pytest.param({}, "id", id="no id"),
+        pytest.param({"blocked": "no"}, "blocked", id="text for a flag"),
+        pytest.param({"models": "auto-chat"}, "models", id="a text for a list"),
+        pytest.param({"models": [1]}, "models", id="numbers for names"),
+        pytest.param({"expires": "tomorrow"}, "expires", id="text for a time"),
+        pytest.param({"expires": -1}, "expires", id="a time before time"),
+        pytest.param({"max_budget": 0.5}, "max_budget", id="part of a nano-dollar"),
+        pytest.param({"rpm_limit": True}, "rpm_limit", id="a flag for a number"),
+        pytest.param({"budget_duration": "a month"}, "must be", id="no duration"),
+        pytest.param({"metadata": ["x"]}, "metadata", id="a list for a mapping"),
+        pytest.param({"team_id": 7}, "team_id", id="a number for a name"),
+    ],
+)
+def test_a_record_that_cannot_be_meant_is_refused_without_showing_it(values: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        key_from({"id": "key#ab", **values} if values else {})
