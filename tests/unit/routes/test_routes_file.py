@@ -182,6 +182,16 @@ FILES: list[tuple[str, str, list[str]]] = [
         ["routes.yaml:9: models.auto.retries: can't be read as int"],
     ),
     (
+        "a truth that its tag says is one",
+        GOOD + "    retries: !!bool maybe\n",
+        ["routes.yaml:9: models.auto.retries: can't be read as bool"],
+    ),
+    (
+        "a name that its tag says is a number",
+        GOOD + "  !!int '': {}\n",
+        ["routes.yaml:9: models: holds a name that is not text; quote it"],
+    ),
+    (
         "an alias of what it stands in",
         GOOD + "    timeouts: &t {idle: *t}\n",
         ["routes.yaml:9: models.auto.timeouts.idle: holds itself, by an alias"],
