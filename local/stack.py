@@ -100,16 +100,15 @@ class Stack:
             self.console.step("embedded AWS: DynamoDB and Secrets Manager")
             variables = template.functions[first].environment
             await self._load_routes(variables["ROUTES_TABLE"], routes, aws)
-            whereabouts.write_down(self.settings.data_dir, aws.endpoint, variables)
+            whereabouts.write_down(self.settings.data_dir, self._url, aws.endpoint, variables)
             await warm
         finally:
             warm.cancel()
         self.console.step("first environment of the gateway function")
         assert self._listening is not None  # noqa: S101 - opened in start()
         self._gateway = ApiGateway(template.api, self._services, self.console.note)
-        port = self._listening.getsockname()[1]
         await self._gateway.serve(self._listening)
-        self.console.ready(self._banner(port, routes, stand_ins))
+        self.console.ready(self._banner(routes, stand_ins))
 
     async def _load_routes(self, table: str, routes: Routes, aws: EmbeddedAws) -> None:
         loaded = self.settings.data_dir / "routes-loaded.json"
@@ -121,9 +120,14 @@ class Stack:
             await asyncio.to_thread(routes.load, aws.endpoint, table, loaded)
             self.console.step(f"routes loaded from {name}")
 
-    def _banner(self, port: int, routes: Routes, stand_ins: StandIns) -> Banner:
+    @property
+    def _url(self) -> str:
+        assert self._listening is not None  # noqa: S101 - opened in start()
+        return f"http://{_HOST}:{self._listening.getsockname()[1]}"
+
+    def _banner(self, routes: Routes, stand_ins: StandIns) -> Banner:
         return Banner(
-            base_url=f"http://{_HOST}:{port}/v1",
+            base_url=f"{self._url}/v1",
             shown_key=LOCAL_MASTER_KEY if self.settings.master_key == LOCAL_MASTER_KEY else None,
             models=routes.models,
             providers=[

@@ -1,4 +1,4 @@
-"""Where a running stack's tables are: `local.json` under DATA_DIR, for `make routes` and whoever else looks for it."""
+"""Where a running stack is: `local.json` under DATA_DIR, for the commands and whoever else looks for it."""
 
 import json
 import os
@@ -12,10 +12,11 @@ __all__ = ["forget", "write_down"]
 _NAME = "local.json"
 
 
-def write_down(data_dir: Path, endpoint: str, variables: Mapping[str, str]) -> None:
-    """Write down the embedded AWS's endpoint, and the tables that a function's `variables` name."""
+def write_down(data_dir: Path, url: str, endpoint: str, variables: Mapping[str, str]) -> None:
+    """Write down the API's `url`, the embedded AWS's endpoint, and the tables that a function's `variables` name."""
     where = {
         "pid": os.getpid(),
+        "url": url,
         "endpoint": endpoint,
         "routes_table": variables["ROUTES_TABLE"],
         "state_table": variables["STATE_TABLE"],
