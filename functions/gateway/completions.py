@@ -7,7 +7,7 @@ from streaming_runtime import Context, Heartbeat, StreamingResponse
 from vibe_router.access.keys import admit
 from vibe_router.decision import Decision
 from vibe_router.formats import chat, sse
-from vibe_router.formats.errors import ApiError, fault, unknown_model
+from vibe_router.formats.errors import ApiError, fault, switched_off, unknown_model
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
 from vibe_router.upstream.attempt import WholeAnswer
@@ -41,6 +41,8 @@ def _answer(request: Request, context: Context, environment: Environment, decisi
     catalogue = environment.routes()
     model = catalogue.models.get(wanted.model)
     if model is None:
+        if wanted.model in catalogue.switched_off:
+            raise switched_off(wanted.model)
         raise unknown_model(wanted.model, sorted(catalogue.models))
     total = max(deployment.policy.timeouts.total for deployment in model.chain)
     deadline = Deadline.of(decision.started, context.get_remaining_time_in_millis() / 1000, total)

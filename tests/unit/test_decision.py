@@ -8,8 +8,8 @@ import pytest
 
 from vibe_router.clock import Clock
 from vibe_router.decision import Decision
-from vibe_router.formats.chat import Usage
 from vibe_router.formats.errors import ApiError, bad_request, fault
+from vibe_router.formats.usage import Usage
 from vibe_router.routing.chain import Skipped
 from vibe_router.routing.models import Deployment, Provider
 from vibe_router.routing.outcome import Attempt

@@ -7,8 +7,8 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from vibe_router.clock import Clock
-from vibe_router.formats.chat import Usage
 from vibe_router.formats.errors import ApiError
+from vibe_router.formats.usage import Usage
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Verdict
 from vibe_router.telemetry import DECISION, NAMESPACE, log_fault, logger, metrics, start_tracing

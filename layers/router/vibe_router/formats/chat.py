@@ -11,6 +11,7 @@ from typing import Any
 from vibe_router.formats import sse
 from vibe_router.formats.errors import ApiError, bad_request, error_body
 from vibe_router.formats.json_body import dump, load, parse_object
+from vibe_router.formats.usage import Usage, read_chat
 
 __all__ = [
     "DONE",
@@ -18,7 +19,6 @@ __all__ = [
     "ChatRequest",
     "Piece",
     "StreamReader",
-    "Usage",
     "error_event",
     "parse",
     "read_whole",
@@ -49,14 +49,6 @@ _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
 
 # What a first delta may say before there is anything to show.
 _NO_CONTENT = frozenset({"role", "name", "id"})
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens that a provider counted; None where it did not say."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +186,7 @@ class StreamReader:
 
 def usage_of(answer: Mapping[str, Any]) -> Usage:
     """Return the tokens that `answer` (a completion or a chunk) counts."""
-    usage = answer.get("usage")
-    if not isinstance(usage, dict):
-        return Usage()
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return Usage(
-        prompt if isinstance(prompt, int) else None,
-        completion if isinstance(completion, int) else None,
-    )
+    return read_chat(answer.get("usage"))
 
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ __all__ = [
     "fault",
     "invalid_key",
     "not_found",
+    "switched_off",
     "unavailable",
     "unknown_model",
 ]
@@ -86,3 +87,9 @@ def unknown_model(model: str, known: list[str]) -> ApiError:
     there_are = f"There are: {', '.join(known)}." if known else "There are none: load them with `make routes`."
     shown = model if len(model) <= 100 else f"{model[:100]}…"
     return ApiError(404, f"The model '{shown}' does not exist. {there_are}", code="model_not_found", param="model")
+
+
+def switched_off(model: str) -> ApiError:
+    """Return the 404 for a model whose deployments are all switched off: trying again does not help."""
+    message = f"The model '{model}' is switched off: none of its deployments is enabled."
+    return ApiError(404, message, code="model_switched_off", param="model")

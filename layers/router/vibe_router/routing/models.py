@@ -7,6 +7,8 @@ Times are seconds.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from vibe_router.routing.price import Price
+
 __all__ = ["Catalogue", "CooldownPolicy", "Deployment", "Policy", "Provider", "Timeouts", "VirtualModel"]
 
 
@@ -40,6 +42,7 @@ class Policy:
     max_inline_wait: float = 0
     max_last_wait: float = 5
     cooldown: CooldownPolicy = field(default_factory=CooldownPolicy)
+    reserve_tokens: int = 4096  # of an answer, set aside from a budget where the caller gives no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Deployment:
     policy: Policy = field(default_factory=Policy)
     weight: float = 1
     formats: tuple[str, ...] = ("chat",)
+    price: Price | None = None  # unknown
 
     @property
     def id(self) -> str:
@@ -102,6 +106,7 @@ class Catalogue:
     """All that can be routed to at a moment: the RoutesTable, read and resolved."""
 
     models: Mapping[str, VirtualModel]
+    switched_off: frozenset[str] = frozenset()  # models without a deployment that is switched on
 
     @property
     def deployments(self) -> dict[str, Deployment]:

@@ -26,6 +26,7 @@ from vibe_router.routing.models import (
     Timeouts,
     VirtualModel,
 )
+from vibe_router.routing.price import Price
 
 __all__ = [
     "DefaultsSpec",
@@ -33,6 +34,7 @@ __all__ = [
     "Kind",
     "ModelSpec",
     "Overrides",
+    "PriceSpec",
     "Problem",
     "ProviderSpec",
     "RoutesSpec",
@@ -50,6 +52,10 @@ _LONGEST = 880
 _LONGEST_WAIT = 280
 # Beyond a month a cooldown is a deployment that should leave the chain.
 _LONGEST_REST = 31 * 86_400
+# Dollars per million tokens, that is a cent for a token: what is dearer is a price in another unit.
+_DEAREST = 10_000
+# No model's answer is longer.
+_MOST_RESERVED = 10_000_000
 
 Kind = Literal["provider", "model", "defaults"]
 Format = Literal["chat", "completions", "responses", "messages", "embeddings"]
@@ -149,6 +155,7 @@ def _formats(value: object) -> object:
 _Bound = Annotated[float, Field(gt=0, le=_LONGEST)]
 _Wait = Annotated[float, Field(ge=0, le=_LONGEST_WAIT)]
 _Rest = Annotated[float, Field(gt=0, le=_LONGEST_REST)]
+_Dollars = Annotated[float, Field(ge=0, le=_DEAREST)]
 # A slash separates provider and model in a deployment's id, and `#` the kind of a state from its name.
 _CHECKED_NAMES = {"provider": _token("-_.", 64), "model": _token("-_.:/@", 128)}
 _ProviderName = Annotated[str, AfterValidator(_CHECKED_NAMES["provider"])]
@@ -192,6 +199,7 @@ class Overrides(_Spec):
     max_inline_wait: _Wait | None = None
     max_last_wait: _Wait | None = None
     cooldown: CooldownOverrides | None = None
+    reserve_tokens: Annotated[int, Field(ge=0, le=_MOST_RESERVED)] | None = None
 
 
 class DefaultsSpec(Overrides):
@@ -206,13 +214,30 @@ class ProviderSpec(Overrides):
     formats: _Formats = ("chat",)
 
 
+class PriceSpec(_Spec):
+    """A `Price`: dollars per million tokens."""
+
+    input: _Dollars
+    output: _Dollars
+    cache_read: _Dollars | None = None
+    cache_write: _Dollars | None = None
+    audio_input: _Dollars | None = None
+    audio_output: _Dollars | None = None
+    source: Annotated[str, Field(max_length=100)] | None = None
+
+
 class DeploymentSpec(Overrides):
-    """A model at a provider, as a member of a chain; its formats are the provider's where it gives none."""
+    """A model at a provider, as a member of a chain; its formats are the provider's where it gives none.
+
+    One that is not `enabled` is left out of the chain. Without a `price`, what it costs is unknown.
+    """
 
     provider: _ProviderName
     model: _ModelName
     weight: Annotated[float, Field(gt=0, le=1_000_000)] = 1
     formats: _Formats | None = None
+    price: PriceSpec | None = None
+    enabled: bool = True
 
 
 _Step = Annotated[tuple[DeploymentSpec, ...], Field(strict=False), BeforeValidator(_step)]
@@ -318,7 +343,8 @@ def as_row(spec: RowSpec) -> dict[str, object]:
 def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tuple[Catalogue, list[Problem]]:
     """Merge the settings into every deployment, and check what only shows when all parts are seen together.
 
-    A member of a chain that can't be used is left out of the catalogue, and so is a model with none left.
+    A member of a chain that can't be used or is switched off is left out of the catalogue, and so is a model with none
+    left.
     `base_urls` (provider → URL) replaces what the spec says.
     """
     problems: list[Problem] = []
@@ -332,6 +358,7 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
         for name, provider in spec.providers.items()
     }
     models: dict[str, VirtualModel] = {}
+    switched_off: set[str] = set()
     for name, model in spec.models.items():
         found = list(_chain_problems(spec, name, model, providers))
         problems += (problem for problem, _ in found)
@@ -344,15 +371,18 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
                     policy=_merged(spec.defaults, spec.providers[member.provider], model, member),
                     weight=member.weight,
                     formats=member.formats or providers[member.provider].formats,
+                    price=Price(**member.price.model_dump()) if member.price else None,
                 )
                 for index, member in enumerate(step)
-                if (position, index) not in unusable
+                if member.enabled and (position, index) not in unusable
             )
             for position, step in enumerate(model.chain)
         ]
         if any(steps):
             models[name] = VirtualModel(name=name, description=model.description, steps=tuple(filter(None, steps)))
-    return Catalogue(models), problems
+        elif not all(member.enabled for step in model.chain for member in step):
+            switched_off.add(name)
+    return Catalogue(models, frozenset(switched_off)), problems
 
 
 def _merged(*layers: Overrides) -> Policy:
@@ -370,7 +400,7 @@ def _merged(*layers: Overrides) -> Policy:
     return Policy(
         timeouts=Timeouts(**said((layer.timeouts for layer in layers), TimeoutOverrides.model_fields)),
         cooldown=CooldownPolicy(**said((layer.cooldown for layer in layers), CooldownOverrides.model_fields)),
-        **said(layers, ("retries", "max_inline_wait", "max_last_wait")),
+        **said(layers, ("retries", "max_inline_wait", "max_last_wait", "reserve_tokens")),
     )
 
 
@@ -421,6 +451,8 @@ def _reason(details: ErrorDetails) -> str:
             return str(limits["error"])
         case "string_type":
             return "must be text; quote it if it looks like something else"
+        case "bool_type":
+            return "must be true or false"
         case "float_type":
             return "must be a number"
         case "int_type" | "int_from_float":
@@ -460,10 +492,11 @@ def _faithful(loc: Place, data: object) -> Place:
 
 def _belongs(name: str) -> str:
     """Say where a setting that was not understood may have been meant to stand."""
-    for group, shape in (("timeouts", TimeoutOverrides), ("cooldown", CooldownOverrides)):
+    groups = (("timeouts", TimeoutOverrides), ("cooldown", CooldownOverrides), ("price", PriceSpec))
+    for group, shape in groups:
         if name in shape.model_fields:
             return f"; {name!r} belongs under `{group}`"
-    shapes = (RoutesSpec, ProviderSpec, ModelSpec, DeploymentSpec, TimeoutOverrides, CooldownOverrides)
+    shapes = (RoutesSpec, ProviderSpec, ModelSpec, DeploymentSpec, TimeoutOverrides, CooldownOverrides, PriceSpec)
     hint = _nearest(name, {field for shape in shapes for field in shape.model_fields} - {name})
     return f"; {hint}" if hint else ""
 

@@ -13,6 +13,7 @@ from typing import Any
 from vibe_router.formats import chat, sse
 from vibe_router.formats.chat_assembly import Assembly
 from vibe_router.formats.json_body import dump
+from vibe_router.formats.usage import Usage
 from vibe_router.routing.deadline import Bounds
 from vibe_router.routing.models import Deployment
 from vibe_router.routing.verdict import Failure, FailureKind
@@ -85,7 +86,7 @@ class WholeAnswer:
     """A whole completion: the bytes for the caller, and what they count."""
 
     body: bytes
-    usage: chat.Usage
+    usage: Usage
 
 
 def attempt_stream(
