@@ -14,13 +14,8 @@ _NAME = "local.json"
 
 def write_down(data_dir: Path, url: str, endpoint: str, variables: Mapping[str, str]) -> None:
     """Write down the API's `url`, the embedded AWS's endpoint, and the tables that a function's `variables` name."""
-    where = {
-        "pid": os.getpid(),
-        "url": url,
-        "endpoint": endpoint,
-        "routes_table": variables["ROUTES_TABLE"],
-        "state_table": variables["STATE_TABLE"],
-    }
+    tables = {name.lower(): table for name, table in variables.items() if name.endswith("_TABLE")}
+    where = {"pid": os.getpid(), "url": url, "endpoint": endpoint, **tables}
     write_atomically(data_dir / _NAME, json.dumps(where).encode())
 
 

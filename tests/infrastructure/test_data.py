@@ -10,6 +10,8 @@ TABLES = of_type(STACK, "AWS::DynamoDB::Table")
 KEYS = {
     "RoutesTable": [("kind", "HASH"), ("name", "RANGE")],
     "StateTable": [("id", "HASH")],
+    "KeysTable": [("id", "HASH")],
+    "LedgerTable": [("id", "HASH")],
 }
 
 

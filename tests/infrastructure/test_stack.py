@@ -95,11 +95,16 @@ def test_the_tables_are_made_under_the_names_that_the_outputs_tell() -> None:
     outputs = _outputs()
     assert outputs["RoutesTableName"] == f"{NAME}-routes"
     assert outputs["StateTableName"] == f"{NAME}-state"
+    assert outputs["KeysTableName"] == f"{NAME}-keys"
+    assert outputs["LedgerTableName"] == f"{NAME}-ledger"
     keys = {
         name: [key["AttributeName"] for key in dynamodb.describe_table(TableName=name)["Table"]["KeySchema"]]
-        for name in (outputs["RoutesTableName"], outputs["StateTableName"])
+        for output, name in outputs.items()
+        if output.endswith("TableName")
     }
-    assert keys == {f"{NAME}-routes": ["kind", "name"], f"{NAME}-state": ["id"]}
+    routes = keys.pop(f"{NAME}-routes")
+    assert routes == ["kind", "name"]
+    assert keys == {f"{NAME}-{name}": ["id"] for name in ("state", "keys", "ledger")}
 
 
 @pytest.mark.usefixtures("resources")
@@ -109,6 +114,8 @@ def test_the_functions_environment_names_the_stacks_tables() -> None:
     variables = function["Environment"]["Variables"]
     assert variables["ROUTES_TABLE"] == outputs["RoutesTableName"]
     assert variables["STATE_TABLE"] == outputs["StateTableName"]
+    assert variables["KEYS_TABLE"] == outputs["KeysTableName"]
+    assert variables["LEDGER_TABLE"] == outputs["LedgerTableName"]
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "VibeRouter"
     assert (function["Timeout"], function["MemorySize"]) == (900, 512)
 
@@ -119,11 +126,13 @@ def test_the_functions_role_may_touch_this_stacks_tables_only(resources: dict[st
     table = re.compile(r"arn:aws:dynamodb:us-east-1:123456789012:table/[\w*-]*")
     named = {
         name: table.findall(str(iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]))
-        for name in ("read-routes", "read-and-write-cooldowns")
+        for name in ("read-routes", "read-and-write-cooldowns", "read-keys", "reserve-and-settle")
     }
     assert {name: [arn.split("/")[1] for arn in arns] for name, arns in named.items()} == {
         "read-routes": [f"{NAME}-routes"],
         "read-and-write-cooldowns": [f"{NAME}-state"],
+        "read-keys": [f"{NAME}-keys"],
+        "reserve-and-settle": [f"{NAME}-ledger"],
     }
 
 

@@ -288,7 +288,7 @@ def adopted(account: Account, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
     return imported
 
 
-TABLES = {"RoutesTable": f"{STACK}-routes", "StateTable": f"{STACK}-state"}
+TABLES = {f"{name}Table": f"{STACK}-{name.lower()}" for name in ("Routes", "State", "Keys", "Ledger")}
 
 
 def test_deploying_again_begins_by_adopting_the_tables(

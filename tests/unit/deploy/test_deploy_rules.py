@@ -21,7 +21,7 @@ from scripts.deploy.target import Target, read_target
 from scripts.deploy.versions import Published, before, superseded
 
 TEMPLATE: Mapping[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
-TABLES = {"RoutesTable": "router-routes", "StateTable": "router-state"}
+TABLES = {f"{name}Table": f"router-{name.lower()}" for name in ("Routes", "State", "Keys", "Ledger")}
 
 
 # --- Which stack -----------------------------------------------------------------------------------------------------
