@@ -2,8 +2,9 @@
 
     python -m scripts.events
     sam local invoke GatewayFunction --event events/chat-completions.json
+    sam local invoke AdminFunction --event events/key-generate.json
 
-They are v1 proxy events, what API Gateway gives the function, with the key of `make start`.
+They are v1 proxy events, what API Gateway gives the functions, with the key of `make start`.
 """
 
 import json
@@ -36,6 +37,19 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
     ("health-readiness", "/health/readiness", "GET", "/health/readiness", None),
     ("root", "/", "GET", "/", None),
     ("unknown", "/{proxy+}", "POST", "/v1/nothing/here", {}),
+    ("key-generate", "/key/{proxy+}", "POST", "/key/generate", {"key_alias": "example", "max_budget": 5}),
+    ("team-new", "/team/{proxy+}", "POST", "/team/new", {"team_alias": "example"}),
+    ("model-info", "/v1/model/info", "GET", "/v1/model/info", None),
+    ("model-info-unversioned", "/model/info", "GET", "/model/info", None),
+    ("spend-logs", "/spend/{proxy+}", "GET", "/spend/logs", None),
+    ("global-spend", "/global/{proxy+}", "GET", "/global/spend", None),
+    ("usage-overview", "/usage/{proxy+}", "GET", "/usage/overview", None),
+    ("routes", "/routes", "GET", "/routes", None),
+    ("routes-explain", "/routes/{proxy+}", "POST", "/routes/explain", {"model": "auto-chat"}),
+    ("cooldowns", "/cooldowns", "GET", "/cooldowns", None),
+    ("cooldowns-clear", "/cooldowns/{proxy+}", "POST", "/cooldowns/clear", {"all": True}),
+    ("ui", "/ui", "GET", "/ui", None),
+    ("ui-page", "/ui/{proxy+}", "GET", "/ui/index.html", None),
 )
 
 

@@ -21,10 +21,29 @@ MODEL_ROUTES = [
     "/models/{model+}",
 ]
 OTHER_ROUTES = ["/", "/{proxy+}", "/health", "/health/liveliness", "/health/liveness", "/health/readiness"]
+ADMIN_ROUTES = [
+    "/key/{proxy+}",
+    "/team/{proxy+}",
+    "/v1/model/info",
+    "/model/info",
+    "/spend/{proxy+}",
+    "/global/{proxy+}",
+    "/usage/{proxy+}",
+    "/routes",
+    "/routes/{proxy+}",
+    "/cooldowns",
+    "/cooldowns/{proxy+}",
+    "/ui",
+    "/ui/{proxy+}",
+]
+BEHIND = {
+    "GatewayFunction": MODEL_ROUTES + OTHER_ROUTES,
+    "AdminFunction": ADMIN_ROUTES,
+}
 
 
 def test_the_routes_are_these_and_no_others() -> None:
-    assert sorted(BODY["paths"]) == sorted(MODEL_ROUTES + OTHER_ROUTES)
+    assert sorted(BODY["paths"]) == sorted(MODEL_ROUTES + OTHER_ROUTES + ADMIN_ROUTES)
 
 
 @pytest.mark.parametrize("path", MODEL_ROUTES + OTHER_ROUTES)
@@ -38,20 +57,34 @@ def test_every_method_of_a_route_reaches_the_function_and_streams_for_15_minutes
     assert uri.endswith("path/2021-11-15/functions/${GatewayFunctionAliaslive}/response-streaming-invocations")
 
 
-def test_api_gateway_may_call_the_function_on_every_route() -> None:
+@pytest.mark.parametrize("path", ADMIN_ROUTES)
+def test_every_method_of_an_admin_route_reaches_the_admin_function_within_30_seconds(path: str) -> None:
+    assert set(BODY["paths"][path]) == {"x-amazon-apigateway-any-method", "options"}
+    integration = BODY["paths"][path]["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
+    assert integration["type"] == "aws_proxy"
+    assert integration["responseTransferMode"] == "STREAM"
+    assert integration["timeoutInMillis"] == 30_000
+    uri = integration["uri"]["Fn::Sub"]
+    assert uri.endswith("path/2021-11-15/functions/${AdminFunctionAliaslive}/response-streaming-invocations")
+
+
+@pytest.mark.parametrize("function", BEHIND)
+def test_api_gateway_may_call_a_function_on_every_route_of_its(function: str) -> None:
     sources = {
         permission["Properties"]["SourceArn"]["Fn::Sub"][0].split("${__Stage__}/")[1]
         for permission in of_type(STACK, "AWS::Lambda::Permission").values()
         if permission["Properties"]["Principal"] == "apigateway.amazonaws.com"
-        and permission["Properties"]["FunctionName"] == {"Ref": "GatewayFunctionAliaslive"}
+        and permission["Properties"]["FunctionName"] == {"Ref": f"{function}Aliaslive"}
     }
-    assert sources == {"*" + re.sub(r"\{.*\}", "*", path) for path in MODEL_ROUTES + OTHER_ROUTES}
+    assert sources == {"*" + re.sub(r"\{.*\}", "*", path) for path in BEHIND[function]}
 
 
-def test_the_functions_resource_policy_stays_below_lambdas_limit() -> None:
+@pytest.mark.parametrize("function", BEHIND)
+def test_a_functions_resource_policy_stays_below_lambdas_limit(function: str) -> None:
     # 20 KB for all statements, each of which has the function's and the API's full ARN.
     longest = 420 + len("GatewayFunctionChatCompletionsUnversionedPermissionStage-XXXXXXXXXXXX")
-    assert len(of_type(STACK, "AWS::Lambda::Permission")) * longest < 20 * 1024
+    permissions = [name for name in of_type(STACK, "AWS::Lambda::Permission") if name.startswith(function)]
+    assert len(permissions) * longest < 20 * 1024
 
 
 def test_the_api_is_regional_with_one_stage_and_takes_uploads_byte_by_byte() -> None:
@@ -98,7 +131,7 @@ def test_the_stage_waits_for_the_accounts_log_role() -> None:
     assert account["DeletionPolicy"] == STACK["Resources"]["ApiGatewayLogRole"]["DeletionPolicy"] == "Retain"
 
 
-@pytest.mark.parametrize("path", MODEL_ROUTES + OTHER_ROUTES)
+@pytest.mark.parametrize("path", MODEL_ROUTES + OTHER_ROUTES + ADMIN_ROUTES)
 def test_a_browsers_preflight_is_answered_without_the_function(path: str) -> None:
     preflight = BODY["paths"][path]["options"]["x-amazon-apigateway-integration"]
     assert preflight["type"] == "mock"

@@ -12,7 +12,9 @@ KEYS = {
     "StateTable": [("id", "HASH")],
     "KeysTable": [("id", "HASH")],
     "LedgerTable": [("id", "HASH")],
+    "HistoryTable": [("id", "HASH"), ("version", "RANGE")],
 }
+KEPT_FOR_EVER = {"HistoryTable"}
 
 
 def test_the_tables_are_these() -> None:
@@ -24,11 +26,12 @@ def test_a_table_is_keyed_on_demand_encrypted_expiring_and_recoverable(name: str
     table = TABLES[name]["Properties"]
     assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == KEYS[name]
     assert {item["AttributeName"]: item["AttributeType"] for item in table["AttributeDefinitions"]} == {
-        attribute: "S" for attribute, _ in KEYS[name]
+        attribute: "N" if attribute == "version" else "S" for attribute, _ in KEYS[name]
     }
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert table["SSESpecification"] == {"SSEEnabled": True}
-    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    expiry = None if name in KEPT_FOR_EVER else {"AttributeName": "expires_at", "Enabled": True}
+    assert table.get("TimeToLiveSpecification") == expiry
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
@@ -54,6 +57,6 @@ def test_the_secret_makes_up_a_master_key_and_leaves_the_rest_to_be_filled_in() 
 
 def test_every_log_group_forgets() -> None:
     groups = of_type(STACK, "AWS::Logs::LogGroup")
-    assert set(groups) == {"AccessLogGroup", "GatewayLogGroup"}
+    assert set(groups) == {"AccessLogGroup", "GatewayLogGroup", "AdminLogGroup"}
     for group in groups.values():
         assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}

@@ -19,12 +19,25 @@ from vibe_router.store import aws
 from vibe_router.store.routes import RoutesStore, rows_of
 
 EVENTS = dict(events())
+FUNCTIONS = {route.path: route.function for route in read_template(TEMPLATE).api.routes}
 Ask = Callable[[str], tuple[int, bytes]]
 
 STATUS = {
     "chat-completions-wrong-method.json": 405,
     "root.json": 404,
     "unknown.json": 404,
+    "ui.json": 307,
+    "key-generate.json": 404,
+    "team-new.json": 404,
+    "model-info.json": 404,
+    "model-info-unversioned.json": 404,
+    "spend-logs.json": 404,
+    "global-spend.json": 404,
+    "usage-overview.json": 404,
+    "routes.json": 404,
+    "routes-explain.json": 404,
+    "cooldowns.json": 404,
+    "cooldowns-clear.json": 404,
 }
 
 
@@ -49,6 +62,7 @@ def ask() -> Iterator[Ask]:
         providers = ("cliproxyapi", "new-api", "ark")
         base_urls = {name: standin.base_url(name) for name in providers}
         for name, value in {
+            **template.functions["AdminFunction"].environment,
             **template.functions["GatewayFunction"].environment,
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
@@ -67,11 +81,16 @@ def ask() -> Iterator[Ask]:
         RoutesStore(dynamodb, routes_table).write(rows_of(routes), {})
         aws.session.cache_clear()
         import app
+        from control import app as admin
 
         patch.setattr(app, "_environment", None)
+        patch.setattr(admin, "_environment", None)
 
         def answer(name: str) -> tuple[int, bytes]:
             context = Context(f"invocation-{name}", int(time.time() * 1000) + 60_000)
+            if FUNCTIONS[EVENTS[name]["resource"]] == "AdminFunction":
+                result = admin.handler(EVENTS[name], context)
+                return result["statusCode"], result["body"].encode()
             response = app.handler(EVENTS[name], context)
             assert isinstance(response, StreamingResponse)
             return response.status, b"".join(response.body)
@@ -90,6 +109,9 @@ def test_the_handler_answers_each_event(name: str, ask: Ask) -> None:
     if name == "chat-completions-stream.json":
         assert body.startswith(b"data: {")
         assert body.endswith(b"data: [DONE]\n\n")
+        return
+    if name.startswith("ui"):
+        assert status == 307 or body.startswith(b"<!doctype html>")
         return
     answer = json.loads(body)
     if status >= 400:

@@ -22,7 +22,7 @@ def test_a_local_table_is_the_deployed_one(name: str) -> None:
     (local,) = (table for table in LOCAL.tables if table.name == _resolved(deployed["TableName"]))
     for key in ("BillingMode", "AttributeDefinitions", "KeySchema"):
         assert local.create[key] == deployed[key]
-    assert local.ttl_attribute == deployed["TimeToLiveSpecification"]["AttributeName"]
+    assert local.ttl_attribute == deployed.get("TimeToLiveSpecification", {}).get("AttributeName")
 
 
 def test_there_are_no_other_tables() -> None:

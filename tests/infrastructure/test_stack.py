@@ -51,7 +51,10 @@ def _for_moto(template: dict[str, Any]) -> str:
         for name, resource in template["Resources"].items()
         if resource["Type"] != "AWS::ApiGateway::Deployment"
     }
-    return json.dumps(template).replace('{"Ref": "GatewayFunctionAliaslive"}', '{"Ref": "GatewayFunction"}')
+    text = json.dumps(template)
+    for function in ("GatewayFunction", "AdminFunction"):
+        text = text.replace(f'{{"Ref": "{function}Aliaslive"}}', f'{{"Ref": "{function}"}}')
+    return text
 
 
 def _create(parameters: Mapping[str, str], stack_name: str = NAME) -> dict[str, dict[str, Any]]:
@@ -61,7 +64,7 @@ def _create(parameters: Mapping[str, str], stack_name: str = NAME) -> dict[str, 
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("app.py", "def handler(event, context): ...")
-    for name in ("GatewayFunction", "RouterLayer", "StreamingRuntimeLayer"):
+    for name in ("GatewayFunction", "AdminFunction", "RouterLayer", "StreamingRuntimeLayer"):
         bucket.put_object(Bucket="artefacts", Key=f"{name}.zip", Body=packed.getvalue())
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(
@@ -141,6 +144,7 @@ def test_the_outputs_give_a_base_url_with_the_stage_and_a_curl_line_for_it() -> 
     outputs = _outputs()
     assert outputs["BaseUrl"].startswith("https://")
     assert outputs["BaseUrl"].endswith(".execute-api.us-east-1.amazonaws.com/prod/v1")
+    assert outputs["UiUrl"] == outputs["BaseUrl"].removesuffix("v1") + "ui/"
     words = shlex.split(outputs["Curl"])
     assert words[:2] == ["curl", f"{outputs['BaseUrl']}/chat/completions"]
     assert "Authorization: Bearer $MASTER_KEY" in words
@@ -153,6 +157,7 @@ def test_logs_are_kept_for_thirty_days() -> None:
     groups = boto3.client("logs").describe_log_groups()["logGroups"]
     kept = {group["logGroupName"]: group.get("retentionInDays") for group in groups}
     assert kept[f"/aws/lambda/{NAME}-gateway"] == 30
+    assert kept[f"/aws/lambda/{NAME}-admin"] == 30
     assert kept[f"/aws/apigateway/{NAME}-access"] == 30
 
 
@@ -171,6 +176,7 @@ def test_every_option_at_once_in_a_second_stack_beside_the_first() -> None:
     assert not {"ApiGatewayAccount", "ApiGatewayLogRole"} & set(made)
     outputs = _outputs("second")
     assert outputs["BaseUrl"] == "https://llm.example.com/v1"
+    assert outputs["UiUrl"] == "https://llm.example.com/ui/"
     assert outputs["StateTableName"] == "second-state"
     function = boto3.client("lambda").get_function(FunctionName=outputs["GatewayFunctionName"])
     assert function["Concurrency"]["ReservedConcurrentExecutions"] == 50

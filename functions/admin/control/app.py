@@ -1,0 +1,94 @@
+"""The admin function: a request is read, its caller known, its route found; every error is worded here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+
+from control import page, session
+from control.auth import caller
+from control.call import Call, Request, checked, read
+from control.environment import Environment, Settings
+from control.errors import error_answer, invalid, nothing_there
+from streaming_runtime import Context
+from vibe_router.access.sessions import renewed
+from vibe_router.formats.errors import ApiError, fault, unavailable
+from vibe_router.store.outage import AWS_ERRORS, named
+from vibe_router.telemetry import log_fault, logger
+
+__all__ = ["handler"]
+
+app = APIGatewayRestResolver(enable_validation=True)
+for module in (session, page):
+    app.include_router(module.router)
+
+_environment: Environment | None = None
+
+
+def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Answer one v1 proxy event with a proxy result."""
+    request_id = ""
+    try:
+        request = read(event, context.aws_request_id)
+        request_id = request.id
+        call = _call_of(request, _opened())
+        app.append_context(call=call)
+        answer = app.resolve(checked(request), context)  # type: ignore[arg-type] # it hands the context on, no more
+        _renew(call, answer)
+    except ApiError as error:
+        answer = error_answer(error)
+    except Exception as error:  # noqa: BLE001 - the last resort: logged, and told in the caller's format
+        log_fault("handler", error)
+        answer = error_answer(fault())
+    answer["multiValueHeaders"]["x-vibe-request-id"] = [request_id]
+    answer["multiValueHeaders"].setdefault("cache-control", ["no-store"])
+    return answer
+
+
+def _opened() -> Environment:
+    global _environment
+    if _environment is None:
+        _environment = Environment(Settings.read())
+    return _environment
+
+
+def _call_of(request: Request, environment: Environment) -> Call:
+    """Know who calls, before anything else is looked at. Only the page's files and signing in are for everybody."""
+    is_open = request.path == "/ui" or (request.path.startswith("/ui/") and request.path != "/ui/sign-out")
+    return Call(request, environment) if is_open else caller(request, environment)
+
+
+def _renew(call: Call, answer: dict[str, Any]) -> None:
+    """Lengthen the session of somebody who is at work."""
+    if call.session and call.session.is_due(call.now) and "Set-Cookie" not in answer["multiValueHeaders"]:
+        cookie = session.cookie_of(call, renewed(call.session, call.now))
+        answer["multiValueHeaders"]["Set-Cookie"] = [str(cookie)]
+
+
+@app.exception_handler(ApiError)
+def _refused(error: ApiError) -> Response[Any]:
+    return _answer(error)
+
+
+@app.exception_handler(RequestValidationError)
+def _not_valid(error: RequestValidationError) -> Response[Any]:
+    return _answer(invalid(error.errors()))
+
+
+@app.exception_handler(NotFoundError)
+def _not_there(_error: NotFoundError) -> Response[Any]:
+    return _answer(nothing_there(app))
+
+
+@app.exception_handler(list(AWS_ERRORS))
+def _unreachable(error: Exception) -> Response[Any]:
+    logger.warning("a table cannot be asked", extra={"fault": named(error)})
+    return _answer(unavailable("The router's tables cannot be reached right now."))
+
+
+def _answer(error: ApiError) -> Response[Any]:
+    answer = error_answer(error)
+    headers = {name: values[0] for name, values in answer["multiValueHeaders"].items()}
+    return Response(answer["statusCode"], headers.pop("content-type"), answer["body"], headers=headers)

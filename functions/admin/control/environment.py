@@ -1,0 +1,53 @@
+"""What one Lambda environment holds for all its requests: settings, clients, stores. It serves one at a time."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vibe_router.access.sessions import SessionKey
+from vibe_router.clock import Clock
+from vibe_router.formats.errors import unavailable
+from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
+
+__all__ = ["Environment", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The function's environment variables, as template.yaml sets them."""
+
+    secret_id: str
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read them. Raises KeyError naming the one that is missing."""
+        return cls(secret_id=environ["SECRET_ID"])
+
+
+class Environment:
+    """The wiring. Nothing here connects before the first request."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
+
+    def master_key(self) -> str:
+        """Return the key that opens everything. Raises ApiError (503)."""
+        key = self._secret("MASTER_KEY")
+        if not key:
+            raise unavailable("The router has no master key: put MASTER_KEY into its secret.")
+        return key
+
+    def sign_in(self) -> tuple[str, str]:
+        """Return the page's username and password. Raises ApiError (503)."""
+        return self._secret("UI_USERNAME") or "admin", self._secret("UI_PASSWORD") or self.master_key()
+
+    def session_key(self) -> SessionKey:
+        """Return what signs the page's sessions. Raises ApiError (503)."""
+        return SessionKey(self.master_key(), self.sign_in()[1])
+
+    def _secret(self, name: str) -> str | None:
+        try:
+            return self.secrets.get(name)
+        except SecretsUnavailableError:
+            raise unavailable("The keys cannot be read right now.") from None

@@ -1,0 +1,75 @@
+"""/ui/sign-in, /ui/sign-out, /ui/session: a person comes, goes, and is asked after."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+from aws_lambda_powertools.shared.cookies import Cookie, SameSite
+from pydantic import BaseModel, ConfigDict, Field
+
+from control.auth import session_of
+from control.call import Call, call_of
+from vibe_router.access.sessions import COOKIE, Session, begun, is_same
+from vibe_router.formats.errors import ApiError
+
+__all__ = ["cookie_of", "router"]
+
+router = APIGatewayRouter()
+
+
+class SignIn(BaseModel):
+    """Who somebody says they are."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    username: Annotated[str, Field(max_length=1000)]
+    password: Annotated[str, Field(max_length=1000)]
+
+
+@router.post("/ui/sign-in", tags=["Page"])
+def sign_in(body: SignIn) -> Response[Any]:
+    """Sign in with the page's username and password."""
+    call = call_of(router)
+    username, password = call.environment.sign_in()
+    # Both are always compared: the answer takes as long whichever of them is wrong.
+    right = [is_same(body.username, username), is_same(body.password, password)]
+    if not all(right):
+        raise ApiError(401, "The username or the password is wrong.", type="auth_error", code="sign_in_failed")
+    session = begun(username, call.now)
+    return Response(200, "application/json", _told(call, session), cookies=[cookie_of(call, session)])
+
+
+@router.post("/ui/sign-out", tags=["Page"])
+def sign_out() -> Response[Any]:
+    """Sign out: the browser forgets the session."""
+    call = call_of(router)
+    return Response(200, "application/json", {"signed_out": True}, cookies=[cookie_of(call, None)])
+
+
+@router.get("/ui/session", tags=["Page"])
+def session() -> dict[str, Any]:
+    """Say who is signed in, and the token that calls which change something have to send."""
+    call = call_of(router)
+    return _told(call, session_of(call.request, call.environment))
+
+
+def cookie_of(call: Call, session: Session | None) -> Cookie:
+    """Return the cookie that holds `session` in a browser, or that makes it forget the one it has."""
+    return Cookie(
+        name=COOKIE,
+        value=call.environment.session_key().cookie(session) if session else "",
+        path=f"{call.request.prefix}/",
+        max_age=max(1, int(session.expires - call.now)) if session else 0,
+        secure=call.request.is_https,
+        http_only=True,
+        same_site=SameSite.STRICT_MODE,
+    )
+
+
+def _told(call: Call, session: Session) -> dict[str, Any]:
+    return {
+        "username": session.username,
+        "csrf": call.environment.session_key().csrf(session),
+        "expires": datetime.fromtimestamp(session.expires, UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,96 @@
+"""The admin page's sessions: a signed cookie, and nothing kept on a server.
+
+A session is what the cookie says, as long as its signature holds and its time has not come. The signing key follows
+from the master key and the page's password, so that a change of either ends every session. What changes something also
+needs the session's CSRF token in a header, which another site's page can neither read nor send.
+
+    sign in ── cookie, token ── calls ── renewed while in use ── LONGEST after signing in: over
+                                   └──── LIFETIME without a call: over
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import dataclass, replace
+
+__all__ = ["COOKIE", "CSRF_HEADER", "LIFETIME", "LONGEST", "Session", "SessionKey", "begun", "is_same", "renewed"]
+
+COOKIE = "vibe-session"
+CSRF_HEADER = "x-vibe-csrf"
+LIFETIME = 3600.0  # seconds without a call
+LONGEST = 12 * 3600.0  # seconds, however busy
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A person who has signed in. Times are epoch seconds; `id` is random and tells sessions apart."""
+
+    username: str
+    id: str
+    began: float
+    expires: float
+
+    def is_over(self, now: float) -> bool:
+        """Whether its time has come; one that begins in the future is not believed either, beyond a clock's error."""
+        return not self.began - 300 <= now < self.expires
+
+    def is_due(self, now: float) -> bool:
+        """Whether half its time is gone, and renewing it would lengthen it."""
+        return now > self.expires - LIFETIME / 2 and self.expires < self.began + LONGEST
+
+
+def begun(username: str, now: float) -> Session:
+    """Return a new session."""
+    return Session(username, secrets.token_urlsafe(16), now, now + LIFETIME)
+
+
+def renewed(session: Session, now: float) -> Session:
+    """Return `session` with a lifetime from now on, but never beyond the longest."""
+    return replace(session, expires=min(now + LIFETIME, session.began + LONGEST))
+
+
+class SessionKey:
+    """Signs sessions and checks them. Nothing of the secrets can be had from it or from what it signs."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, master_key: str, password: str) -> None:
+        secret = hashlib.sha256(password.encode("utf-8", "surrogatepass")).digest()
+        self._key = hmac.digest(
+            master_key.encode("utf-8", "surrogatepass"), b"vibe-router session\0" + secret, "sha256"
+        )
+
+    def cookie(self, session: Session) -> str:
+        """Return the cookie's value."""
+        values = [session.username, session.id, session.began, session.expires]
+        said = base64.urlsafe_b64encode(json.dumps(values).encode()).rstrip(b"=")
+        return f"{said.decode()}.{self._signature(b'cookie', said)}"
+
+    def session(self, cookie: str, now: float) -> Session | None:
+        """Return the session that `cookie` was made of, or None for any other text and for one that is over."""
+        said, _, signature = cookie.partition(".")
+        if not cookie.isascii() or not hmac.compare_digest(signature, self._signature(b"cookie", said.encode())):
+            return None
+        username, session_id, began, expires = json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))
+        session = Session(username, session_id, began, expires)
+        return None if session.is_over(now) else session
+
+    def csrf(self, session: Session) -> str:
+        """Return the token that a call of this session has to send along."""
+        return self._signature(b"csrf", session.id.encode())
+
+    def is_csrf(self, session: Session, token: str) -> bool:
+        """Tell whether `token` is the session's."""
+        return is_same(token, self.csrf(session))
+
+    def _signature(self, purpose: bytes, said: bytes) -> str:
+        digest = hmac.digest(self._key, purpose + b"\0" + said, "sha256")
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def is_same(given: str, expected: str) -> bool:
+    """Compare in constant time, whatever the lengths."""
+    digests = [hashlib.sha256(each.encode("utf-8", "surrogatepass")).digest() for each in (given, expected)]
+    return hmac.compare_digest(*digests)
