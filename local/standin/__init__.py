@@ -4,7 +4,8 @@
 
     __main__    the program            server      sockets, routes, keys
     library     inside a test          control     /_control: faults set, requests seen
-    chat        one format's answers   faults      every way to fail
+    chat, responses, messages, …       one format each; `saying` decides what all of them say
+    faults      every way to fail      state       orders given, requests seen
     dialects    providers' errors      steps       what goes onto a connection
 """
 

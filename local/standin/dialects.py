@@ -77,10 +77,12 @@ class Case:
     headers: Callable[[Facts], Mapping[str, str]] = field(default=_no_headers)
     content_type: str = "application/json"
 
-    def render(self, facts: Facts | None = None) -> Rendered:
-        """Return the answer for these facts."""
+    def render(self, facts: Facts | None = None, shaped: Callable[[int, object], object] | None = None) -> Rendered:
+        """Return the answer for these facts; `shaped` puts a JSON body into a wire format's own envelope."""
         facts = facts or Facts()
         content = self.content(facts)
+        if shaped is not None and not isinstance(content, bytes):
+            content = shaped(self.status, content)
         body = content if isinstance(content, bytes) else json.dumps(content, separators=(",", ":")).encode()
         return Rendered(self.status, {"content-type": self.content_type, **self.headers(facts)}, body)
 
@@ -823,13 +825,25 @@ def find_case(provider: str, name: str) -> Case | None:
     return None
 
 
-def plain_error(provider: str, status: int, message: str, facts: Facts, *, param: str | None = None) -> object:
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+
+
+def plain_error(
+    provider: str, status: int, message: str, facts: Facts, *, param: str | None = None, code: str | None = None
+) -> object:
     """Return an error body in the provider's shape, for a status that no case stands for."""
     invalid = 400 <= status < 500
     match dialect_of(provider):
         case "cliproxyapi":
             kind = "invalid_request_error" if invalid else "server_error"
-            code = "invalid_request" if invalid else "internal_server_error"
+            code = code or ("invalid_request" if invalid else "internal_server_error")
             return {"error": {"message": message, "type": kind, "code": code}}
         case "new-api":
             text = f"{message} (request id: {facts.request_id})"
@@ -838,17 +852,17 @@ def plain_error(provider: str, status: int, message: str, facts: Facts, *, param
                     "message": text,
                     "type": "new_api_error",
                     "param": param or "",
-                    "code": "invalid_request" if invalid else "bad_response_status_code",
+                    "code": code or ("invalid_request" if invalid else "bad_response_status_code"),
                 }
             }
         case "ark":
-            code = "InvalidParameter" if invalid else "InternalServiceError"
+            code = code or ("InvalidParameter" if invalid else "InternalServiceError")
             kind = "BadRequest" if invalid else "InternalServerError"
             text = f"{message} Request id: {facts.request_id}"
             return {"error": {"code": code, "message": text, "param": param or "", "type": kind}}
         case "anthropic":
-            kind = "invalid_request_error" if invalid else "api_error"
+            kind = _ANTHROPIC_TYPES.get(status, "invalid_request_error" if invalid else "api_error")
             return {"type": "error", "error": {"type": kind, "message": message}}
         case _:
             kind = "invalid_request_error" if invalid else "server_error"
-            return {"error": {"message": message, "type": kind, "param": param, "code": None}}
+            return {"error": {"message": message, "type": kind, "param": param, "code": code}}

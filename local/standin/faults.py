@@ -49,7 +49,7 @@ FAULTS: dict[str, Fault] = {}
 
 By: TypeAlias = Literal["fin", "rst"]
 ByEnd: TypeAlias = Literal["end", "fin", "rst"]
-Shape: TypeAlias = Literal["data", "event", "string", "bare"]
+Shape: TypeAlias = Literal["data", "event", "string", "bare", "failed"]
 
 
 def _fault(make: Callable[..., Iterable[Step]]) -> Callable[..., Iterable[Step]]:
@@ -81,7 +81,7 @@ def _upto(exchange: Exchange, contents: int) -> list[Event]:
     """Return the healthy stream up to and with so many content events (all of them when there are fewer)."""
     taken: list[Event] = []
     for event in exchange.events():
-        if (event.kind == "content" and contents <= 0) or event.kind not in ("opening", "content"):
+        if (event.kind == "content" and contents <= 0) or event.kind not in ("opening", "frame", "content"):
             break
         contents -= event.kind == "content"
         taken.append(event)
@@ -228,7 +228,8 @@ def empty(_: Exchange, *, status: int = 429) -> Iterable[Step]:
 def error_in_200(exchange: Exchange, *, case: str = "server_error") -> Iterable[Step]:
     """Send a 200 with an error object as the whole body."""
     error = _case(exchange, case).error(exchange.facts)
-    return whole(Rendered(200, {"content-type": JSON}, json.dumps({"error": error}).encode()))
+    told = exchange.format.refusal(200, {"error": error})
+    return whole(Rendered(200, {"content-type": JSON}, json.dumps(told).encode()))
 
 
 @_fault
@@ -252,13 +253,9 @@ def only_done(_: Exchange) -> Iterable[Step]:
 
 @_fault
 def no_choices(exchange: Exchange) -> Iterable[Step]:
-    """Send a 200 with an object that has the right name and no choices."""
-    hollow = {"id": "chatcmpl-0", "created": int(exchange.facts.now), "model": exchange.model}
-    if exchange.stream:
-        chunk = json.dumps({**hollow, "object": "chat.completion.chunk", "choices": []})
-        return streamed([Event("opening", f"data: {chunk}\n\n".encode()), Event("done", b"data: [DONE]\n\n")])
-    body = json.dumps({**hollow, "object": "chat.completion"}).encode()
-    return whole(Rendered(200, {"content-type": JSON}, body))
+    """Send a 200 with an object that has the right name and nothing in it."""
+    body, events = exchange.format.hollow(exchange.speaker, exchange.model)
+    return streamed(events) if exchange.stream else whole(Rendered(200, {"content-type": JSON}, body))
 
 
 @_fault
@@ -310,7 +307,8 @@ def stream_error(
     """Send an error event inside a 200 stream, `after` so many content events; not streamed: the error's own status.
 
     `case` is any case of the provider's dialect or the common one. `shape` is `data` (`data: {"error": {…}}`), `event`
-    (an `event: error` line before it), `string` (the error is a text) or `bare` (the error object without an envelope).
+    (an `event: error` line before it), `string` (the error is a text), `bare` (the error object without an envelope) or
+    `failed` (`response.failed`, in the format that has it).
     `opening` says whether the role's chunk comes before it.
     """
     found = _case(exchange, case)
@@ -318,16 +316,18 @@ def stream_error(
         yield from exchange.refusal(found)
         return
     error = found.error(exchange.facts)
+    before = _upto(exchange, after) if opening or after else []
+    told = exchange.format.error_event(error, len(before))
     match shape:
         case "string":
-            told = exchange.format.error_event(error.get("message", found.meaning))
+            told = exchange.format.error_event(error.get("message", found.meaning), len(before))
+        case "failed":
+            told = exchange.format.error_event(error, len(before), failed=True)
         case "bare":
             told = b"data: " + json.dumps(error).encode() + b"\n\n"
-        case "event":
-            told = b"event: error\n" + exchange.format.error_event(error)
-        case _:
-            told = exchange.format.error_event(error)
-    yield from _begin(exchange, after) if opening or after else [open_stream()]
+        case "event" if not told.startswith(b"event:"):
+            told = b"event: error\n" + told
+    yield from _begin(exchange, after) if before else [open_stream()]
     yield Send(wire.chunk(told))
     yield Send(wire.LAST_CHUNK)
 
@@ -451,7 +451,8 @@ def malformed(exchange: Exchange, *, after: int = 3) -> Iterable[Step]:
         return whole(Rendered(200, {"content-type": JSON}, body[:-2] + b",,"))
     events = list(exchange.events())
     at = min(len(_upto(exchange, after)), len(events))
-    events.insert(at, Event("content", b'data: {"id": "chatcmpl-0", "choices": [{"delta": {"cont\n\n'))
+    broken = next((event for event in events if event.kind == "content"), events[0]).data.rstrip()
+    events.insert(at, Event("content", broken[: -len(broken) // 4] + b"\n\n"))
     return streamed(paced(events, exchange.pace))
 
 
@@ -597,10 +598,11 @@ def _status(
     added = {str(name).lower(): str(value) for name, value in (headers or {}).items()}
     case = find_case(exchange.provider, _OF_STATUS.get(code, ""))
     if body is None and case is not None and case.status == code:
-        rendered = case.render(exchange.facts)
+        rendered = case.render(exchange.facts, exchange.format.refusal)
         return whole(Rendered(code, {**rendered.headers, **added}, rendered.body))
     if body is None:
-        body = plain_error(exchange.provider, code, f"The stand-in was told to answer {code}.", exchange.facts)
+        told = plain_error(exchange.provider, code, f"The stand-in was told to answer {code}.", exchange.facts)
+        body = exchange.format.refusal(code, told)
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     kind = content_type or ("text/plain" if isinstance(body, str) else JSON)
     return whole(Rendered(code, {"content-type": kind, **added}, data))

@@ -82,6 +82,10 @@ class Standin:
         """Return a provider's base URL, which ends where `/chat/completions` begins."""
         return f"{self.url}/{provider}/v1"
 
+    def speaks(self, provider: str, *formats: str, model: str | None = None) -> None:
+        """Let a provider (one model of it) speak these formats alone; without any, every format again."""
+        self._service.state.speak(provider, formats or None, model)
+
     def fault(
         self, provider: str, fault: str, *, model: str | None = None, times: int | None = None, **options: Any
     ) -> None:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from local.standin import wire
 from local.standin.dialects import Case, Facts, Rendered
-from local.standin.formats import Answer, Event, Format
+from local.standin.formats import JSON, Answer, Event, Format, Speaker
 from local.standin.steps import Pause, Send, Step
 
 __all__ = ["EVENT_STREAM", "FOREVER", "JSON", "Exchange", "open_stream", "paced", "streamed", "whole"]
 
-JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 FOREVER = Pause(math.inf)
 
@@ -34,6 +33,7 @@ class Exchange:
     answer: Answer
     facts: Facts
     pace: float
+    speaker: Speaker
 
     def events(self) -> Sequence[Event]:
         """Return the healthy stream."""
@@ -48,12 +48,12 @@ class Exchange:
     def healthy_whole(self) -> list[Step]:
         """Return the healthy answer that is not streamed."""
         steps: list[Step] = [Pause(self.pace)] if self.pace else []
-        return [*steps, *whole(Rendered(200, {"content-type": JSON}, self.answer.whole()))]
+        return [*steps, *whole(Rendered(200, {"content-type": self.answer.content_type}, self.answer.whole()))]
 
     def refusal(self, case: Case, reset_in: int | None = None) -> Iterable[Step]:
         """Return a dialect's error as an answer of its own."""
         facts = self.facts if reset_in is None else Facts(self.model, self.facts.now, reset_in, self.facts.request_id)
-        return whole(case.render(facts))
+        return whole(case.render(facts, self.format.refusal))
 
 
 def whole(rendered: Rendered) -> list[Step]:

@@ -19,15 +19,18 @@ from local.standin import control, wire
 from local.standin.chat import CHAT
 from local.standin.dialects import Facts, Rendered, dialect_of, find_case, plain_error
 from local.standin.faults import play
-from local.standin.formats import BadRequest, Format, Speaker
-from local.standin.replies import JSON, Exchange, whole
+from local.standin.formats import JSON, BadRequest, Format, Speaker
+from local.standin.messages import COUNT_TOKENS, MESSAGES
+from local.standin.replies import Exchange, whole
+from local.standin.responses import RESPONSES
 from local.standin.state import Recorded, State, redacted
 from local.standin.steps import Close, Pause, Reset, Send, Step, Wait
 from local.standin.wire import BadHttp, Head, RequestReader
 
 __all__ = ["FORMATS", "MODELS", "Server", "Service"]
 
-FORMATS: Mapping[str, Format] = {CHAT.path: CHAT}
+_SPOKEN: Sequence[Format] = (CHAT, RESPONSES, MESSAGES, COUNT_TOKENS)
+FORMATS: Mapping[str, Format] = {path: each for each in _SPOKEN for path in each.paths}
 
 # What each provider's list of models shows; the stand-ins answer for any other name as well.
 MODELS: Mapping[str, Sequence[str]] = {
@@ -73,38 +76,43 @@ class Service:
             return whole(
                 _json(404, {"error": "give a provider: /<provider>/v1/chat/completions, or see /_control"})
             ), None
-        try:
-            parsed = json.loads(body) if body else None
-        except (ValueError, RecursionError):
-            parsed = None
+        path = rest.removeprefix("v1/")
+        parsed = _parsed(body)
         fields = parsed if isinstance(parsed, dict) else {}
         model = fields.get("model") if isinstance(fields.get("model"), str) else None
         record = self._record(head, provider, model, parsed, len(body))
         facts = Facts(model or "", time.time(), request_id=_request_id())
-        refused = self._refused(provider, head, facts)
+        wire_format = FORMATS.get(path)
+        refused = self._refused(provider, head, facts, wire_format)
         if refused is not None:
             return refused, record
-        wire_format = FORMATS.get(rest.removeprefix("v1/"))
-        if wire_format is None:
-            return whole(_models(provider, head.method, rest.removeprefix("v1/"), facts)), record
+        if wire_format is None or not self.state.speaks(provider, None, wire_format.name):
+            return whole(_models(provider, head.method, path, facts)), record
         if head.method != "POST":
             return whole(_json(405, plain_error(provider, 405, "Method not allowed", facts), {"allow": "POST"})), record
+        if not self.state.speaks(provider, model, wire_format.name):
+            return whole(_unsupported(provider, path, facts, wire_format)), record
         order = self.state.take(provider, model)
         if order is not None:
             record.fault = order.name
             if order.steps is not None:
                 return order.steps, record
-        speaker = Speaker(provider, int(facts.now), f"{token_hex(8)}{self.state.next_id()}")
+        speaker = Speaker(provider, int(facts.now), f"{token_hex(8)}{self.state.next_id()}", head.key)
         try:
             stream = fields.get("stream") or False
             if not isinstance(parsed, dict):
                 raise BadRequest("the body must be a JSON object")
             if not isinstance(stream, bool):
                 raise BadRequest("'stream' must be true or false", "stream")
+            for name in wire_format.required_headers:
+                if name not in head.headers:
+                    raise BadRequest(f"{name}: header is required")
             answer = wire_format.answer(parsed, speaker)
         except BadRequest as bad:
-            return whole(_json(400, plain_error(provider, 400, bad.message, facts, param=bad.param))), record
-        exchange = Exchange(provider, model or "", stream, wire_format, answer, facts, self.pace)
+            error = plain_error(provider, 400, bad.message, facts, param=bad.param, code=bad.code)
+            return whole(_json(400, wire_format.refusal(400, error))), record
+        stream = stream and wire_format.streams
+        exchange = Exchange(provider, model or "", stream, wire_format, answer, facts, self.pace, speaker)
         if order is not None and order.fault is not None:
             return play(order.fault, order.options, exchange), record
         return exchange.healthy(), record
@@ -124,11 +132,32 @@ class Service:
         self.state.record(record)
         return record
 
-    def _refused(self, provider: str, head: Head, facts: Facts) -> list[Step] | None:
+    def _refused(self, provider: str, head: Head, facts: Facts, wire_format: Format | None) -> list[Step] | None:
         if head.key and (self.key is None or compare_digest(head.key.encode(), self.key.encode())):
             return None
         case = find_case(provider, "bad_key" if head.key else "missing_key")
-        return whole(case.render(facts)) if case else whole(_json(401, {"error": "Unauthorized"}))
+        if case is None:
+            return whole(_json(401, {"error": "Unauthorized"}))
+        return whole(case.render(facts, wire_format.refusal if wire_format else None))
+
+
+def _parsed(body: bytes) -> Any:
+    """Return the body's JSON, or None when there is none."""
+    try:
+        return json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _unsupported(provider: str, path: str, facts: Facts, wire_format: Format) -> Rendered:
+    """Return how a provider says that this model of its does not speak this format."""
+    if dialect_of(provider) == "new-api":
+        told = plain_error(
+            provider, 500, f"codex channel: /v1/{path} endpoint not supported", facts, code="convert_request_failed"
+        )
+        return _json(500, wire_format.refusal(500, told))
+    told = plain_error(provider, 404, f"The model {facts.model} does not support /v1/{path}.", facts)
+    return _json(404, wire_format.refusal(404, told))
 
 
 def _request_id() -> str:

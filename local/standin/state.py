@@ -103,11 +103,32 @@ class State:
         self._records: deque[Recorded] = deque()
         self._bytes = 0
         self._counts: dict[tuple[str, str | None], int] = {}
+        self._spoken: dict[tuple[str, str | None], frozenset[str]] = {}
         self._ids = itertools.count(1)
 
     def next_id(self) -> int:
         """Return a number that no other request of this stand-in has."""
         return next(self._ids)
+
+    def speak(self, provider: str, formats: Iterable[str] | None, model: str | None = None) -> None:
+        """Let a provider (one model of it) speak these formats alone; None takes that back."""
+        with self._lock:
+            if formats is None:
+                self._spoken.pop((provider, model), None)
+            else:
+                self._spoken[provider, model] = frozenset(formats)
+
+    def speaks(self, provider: str, model: str | None, name: str) -> bool:
+        """Return whether a model speaks a format: its own list counts, else the provider's; all without either.
+
+        Without a model: whether any of the provider's does.
+        """
+        with self._lock:
+            if model is not None:
+                own = self._spoken.get((provider, model), self._spoken.get((provider, None)))
+                return own is None or name in own
+            lists = [formats for (named, _), formats in self._spoken.items() if named == provider]
+            return (provider, None) not in self._spoken or any(name in formats for formats in lists)
 
     def give(self, order: Order) -> None:
         """Set a fault or a script."""
