@@ -4,10 +4,10 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import answer
 import health
 import listing
 import proxy_event
-from completions import chat_completions
 from environment import Environment, Settings
 from proxy_event import Request
 from streaming_runtime import Context, StreamingResponse
@@ -21,7 +21,7 @@ Route = Callable[[Request, Context, Environment], StreamingResponse]
 # By path, without /v1, and method. Powertools' resolver would do this too, but importing it adds a quarter to a
 # cold start, and it answers a wrong method with 404.
 _ROUTES: Mapping[str, Mapping[str, Route]] = {
-    "/chat/completions": {"POST": chat_completions},
+    "/chat/completions": {"POST": answer.chat_completions},
     "/models": {"GET": listing.models},
     "/health": {"GET": health.deployments},
     "/health/liveliness": {"GET": health.liveness},
@@ -35,15 +35,17 @@ _environment: Environment | None = None
 def handler(event: Mapping[str, Any], context: Context) -> StreamingResponse:
     """Answer one v1 proxy event."""
     headers: dict[str, str] = {}
+    path = ""
     try:
         request = proxy_event.read(event, context.aws_request_id)
         headers["x-vibe-request-id"] = request.id
-        return _route_of(request)(request, context, _opened())
+        path = _unversioned(request.path)
+        return _route_of(request, path)(request, context, _opened())
     except ApiError as error:
-        return proxy_event.error_answer(error, headers)
+        return proxy_event.error_answer(error, headers, answer.format_of(path))
     except Exception as error:  # noqa: BLE001 - the last resort: logged, and told in the caller's format
         log_fault("handler", error)
-        return proxy_event.error_answer(fault(), headers)
+        return proxy_event.error_answer(fault(), headers, answer.format_of(path))
 
 
 def _opened() -> Environment:
@@ -53,9 +55,12 @@ def _opened() -> Environment:
     return _environment
 
 
-def _route_of(request: Request) -> Route:
-    """Return what answers `request`. Raises ApiError (404, 405)."""
-    path = request.path.removeprefix("/v1") if request.path.startswith("/v1/") else request.path
+def _unversioned(path: str) -> str:
+    return path.removeprefix("/v1") if path.startswith("/v1/") else path
+
+
+def _route_of(request: Request, path: str) -> Route:
+    """Return what answers `request`; `path` is its path without /v1. Raises ApiError (404, 405)."""
     methods = _ROUTES.get(path)
     if methods is None and path.startswith("/models/"):
         methods = {"GET": listing.model}

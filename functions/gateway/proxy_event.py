@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from streaming_runtime import Heartbeat, StreamingResponse
-from vibe_router.formats.errors import ApiError, bad_request, error_body
+from vibe_router.formats.chat import CHAT
+from vibe_router.formats.errors import ApiError, bad_request
+from vibe_router.formats.wire import ClientFormat
 
 __all__ = ["Request", "error_answer", "json_answer", "preflight_answer", "read", "stream_answer", "whole_answer"]
 
@@ -61,9 +63,11 @@ def preflight_answer(allowed: str) -> StreamingResponse:
     return StreamingResponse(204, {**_CORS, **headers, "access-control-max-age": "86400"}, ())
 
 
-def error_answer(error: ApiError, headers: Mapping[str, str] | None = None) -> StreamingResponse:
-    """Answer with `error` in OpenAI's shape."""
-    return whole_answer(error_body(error), error.status, {**(headers or {}), **error.headers})
+def error_answer(
+    error: ApiError, headers: Mapping[str, str] | None = None, client: ClientFormat = CHAT
+) -> StreamingResponse:
+    """Answer with `error` in the caller's format; OpenAI's shape where the path has none."""
+    return whole_answer(client.error_body(error), error.status, {**(headers or {}), **error.headers})
 
 
 def _body(body: str, *, encoded: bool) -> bytes:

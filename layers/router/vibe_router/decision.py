@@ -29,6 +29,7 @@ class Decision:
         self.usage = Usage()
         self.model: str | None = None
         self.stream = False
+        self.format: str | None = None  # the caller's
         self.malformed_chunks = 0
         self.before_settling: list[Callable[[], None]] = []  # done first, when the caller has its answer
         self._clock = clock
@@ -83,16 +84,21 @@ class Decision:
     def _line(self, ttft_ms: float | None, total_ms: float) -> dict[str, Any]:
         line: dict[str, Any] = {
             "request_id": self.request_id,
-            # Cut, and without the lone surrogates that a line of UTF-8 can't hold.
-            "selected_model": self.model and self.model[:_MODEL_CHARACTERS].encode(errors="replace").decode(),
+            "selected_model": _cut(self.model),
             "routing_mode": "manual_selection",
             "attempts": [_told(attempt) for attempt in self.story.attempts],
             "cooling": [each.deployment.id for each in self.story.skipped],
+            "unfit": [
+                {"deployment": each.deployment.id, "code": each.error.code, "param": _cut(each.error.param)}
+                for each in self.story.unfit
+            ],
             "deployment": self.story.served_by.id if self.story.served_by else None,
             "fallbacks": self.story.fallbacks,
             "status": self._status,
             "error": self._error,
             "stream": self.stream,
+            "format": self.format,
+            "provider_format": self.story.provider_format,
             "prompt_tokens": self.usage.prompt_tokens,
             "completion_tokens": self.usage.completion_tokens,
             "cost": None,  # unknown until deployments have prices
@@ -126,6 +132,11 @@ class Decision:
                 _count_by("AttemptFailures", "verdict", attempt.verdict)
                 if attempt.judgement.verdict is Verdict.AUTH:
                     _count_by("AuthFailures", "provider", attempt.deployment.partition("/")[0])
+
+
+def _cut(name: str | None) -> str | None:
+    """Return what a caller named, cut, and without the lone surrogates that a line of UTF-8 can't hold."""
+    return name and name[:_MODEL_CHARACTERS].encode(errors="replace").decode()
 
 
 def _told(attempt: Attempt) -> dict[str, Any]:

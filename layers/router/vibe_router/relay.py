@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from vibe_router.clock import Clock
-from vibe_router.formats import chat
 from vibe_router.formats.errors import ApiError
 from vibe_router.routing.models import Deployment
 from vibe_router.routing.verdict import Failure, FailureKind, judge
@@ -17,7 +16,7 @@ _CODES = {FailureKind.TIMEOUT: "stream_stalled", FailureKind.IN_BODY: "stream_er
 
 
 class Relay:
-    """The caller's side of a committed stream: an iterator of bytes that ends in `[DONE]` or in an error event.
+    """The caller's side of a committed stream: an iterator of bytes that ends as its format says, or in an error event.
 
     Iterate once. Afterwards `failure` says what broke the stream, None when it is whole; `blameless` says that this was
     not the deployment's doing: the request's own end, or a fault of the router. The provider's connection is left open:
@@ -36,10 +35,13 @@ class Relay:
 
     def __iter__(self) -> Iterator[bytes]:
         reader = self.stream.reader
+        ending = b""
         try:
             for batch in self.stream.batches(self._until, self._deployment.policy.timeouts.idle):
                 if raw := b"".join([piece.raw for piece in batch]):
                     yield raw
+            if reader.complete:
+                ending = reader.end()
         except AttemptFailedError as error:
             self._end(error.failure)
         except Exception as error:  # noqa: BLE001 - whatever happens, the stream must not end as if it were whole
@@ -49,9 +51,9 @@ class Relay:
             if not reader.complete:
                 self._end(Failure(FailureKind.NOT_A_COMPLETION, 200, detail="the stream was truncated"))
         if self.failure is not None:
-            yield chat.error_event(self._told(self.failure))
-        elif not reader.done:
-            yield chat.DONE
+            ending = reader.fail(self._told(self.failure))
+        if ending:
+            yield ending
 
     def _end(self, failure: Failure, blameless: str = "") -> None:
         """Note what broke the stream; `blameless` is the error's code where it was not the deployment's doing."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from vibe_router.clock import Clock
-from vibe_router.formats.chat import ChatRequest
 from vibe_router.formats.errors import ApiError
+from vibe_router.formats.exchange import Exchange, formats_for, open_exchange, unspoken
+from vibe_router.formats.wire import Request, WholeAnswer
 from vibe_router.routing import cooldown
 from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan, skip
 from vibe_router.routing.cooldown import Phase, State, unknown
@@ -20,10 +21,10 @@ from vibe_router.routing.outcome import Attempt, exhausted
 from vibe_router.routing.retry import STOPPING, UNCOOLED, retry_delay
 from vibe_router.routing.verdict import Failure, FailureKind, Judgement, Scope, Verdict, judge
 from vibe_router.telemetry import log_fault, traced
-from vibe_router.upstream.attempt import OpenStream, WholeAnswer, assemble, attempt_stream, attempt_whole
+from vibe_router.upstream.attempt import OpenStream, assemble, attempt_stream, attempt_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
 
-__all__ = ["NoAnswerError", "RefusedError", "SecretSource", "Served", "StateKeeper", "Story", "Walker"]
+__all__ = ["NoAnswerError", "RefusedError", "SecretSource", "Served", "StateKeeper", "Story", "Unfit", "Walker"]
 
 
 class StateKeeper(Protocol):
@@ -46,18 +47,29 @@ class SecretSource(Protocol):
         """Have the secrets read again: a provider refused one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A deployment that cannot carry the request, and the 400 that says why."""
+
+    deployment: Deployment
+    error: ApiError
+
+
 @dataclass(slots=True)
 class Story:
     """What happened to one request on its way, for headers, errors and the log."""
 
     attempts: list[Attempt] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    unfit: list[Unfit] = field(default_factory=list)
     served_by: Deployment | None = None
+    provider_format: str | None = None  # what it was asked in
 
     @property
     def fallbacks(self) -> int:
         """How many deployments of the chain were passed over, tried or not, before the one that served."""
-        others = {attempt.deployment for attempt in self.attempts} | {each.deployment.id for each in self.skipped}
+        others = {attempt.deployment for attempt in self.attempts}
+        others |= {each.deployment.id for each in self.skipped} | {each.deployment.id for each in self.unfit}
         return len(others - ({self.served_by.id} if self.served_by else set()))
 
 
@@ -86,8 +98,9 @@ class Walker:
         self._upstream = upstream
         self._clock = clock
 
-    def walk(self, model: VirtualModel, request: ChatRequest, deadline: Deadline, story: Story) -> Served:
+    def walk(self, model: VirtualModel, request: Request, deadline: Deadline, story: Story) -> Served:
         """Return the first answer that commits; `story` tells what happened even when this raises ApiError."""
+        model = _carrying(model, request, story)
         ids = dict.fromkeys(state_id for deployment in model.chain for state_id in deployment.state_ids)
         states = self._states.read(tuple(ids))
         shared_steps = any(len(step) > 1 for step in model.steps)
@@ -101,7 +114,9 @@ class Walker:
                     story.skipped.append(skip(candidate.deployment, candidate.state, credential, now))
                     continue
                 candidate = replace(candidate, credential=credential)  # noqa: PLW2901 - the same, as it stands now
-            turn = _Try(self, candidate, request, deadline, story, behind)
+            if (exchange := _exchange(candidate, request, now, story)) is None:
+                continue
+            turn = _Try(self, candidate, exchange, request.stream, deadline, story, behind)
             if served := turn.run():
                 return served
             learnt |= turn._seen
@@ -110,8 +125,11 @@ class Walker:
         if not story.attempts and (deployment := last_resort(story.skipped)):
             seen = [states.get(state_id) or unknown(state_id) for state_id in deployment.state_ids]
             candidate = Candidate(deployment, Mode.LAST_RESORT, *seen)
-            if served := _Try(self, candidate, request, deadline, story, 0).run():
+            exchange = _exchange(candidate, request, self._clock.now(), story)
+            if exchange and (served := _Try(self, candidate, exchange, request.stream, deadline, story, 0).run()):
                 return served
+        if story.unfit and not story.attempts and not story.skipped:
+            raise story.unfit[0].error
         raise _no_answer(model, story, self._clock.now())
 
     def broke_off(self, story: Story, failure: Failure) -> None:
@@ -137,7 +155,14 @@ class _Try:
     """One candidate's turn: the lease if it probes, the calls, and what its failures leave behind."""
 
     def __init__(
-        self, walker: Walker, candidate: Candidate, request: ChatRequest, deadline: Deadline, story: Story, behind: int
+        self,
+        walker: Walker,
+        candidate: Candidate,
+        exchange: Exchange,
+        stream: bool,
+        deadline: Deadline,
+        story: Story,
+        behind: int,
     ) -> None:
         self._states = walker._states
         self._secrets = walker._secrets
@@ -145,7 +170,8 @@ class _Try:
         self._clock = walker._clock
         self._deployment = candidate.deployment
         self._candidate = candidate
-        self._request = request
+        self._exchange = exchange
+        self._stream = stream
         self._deadline = deadline
         self._story = story
         self._behind = behind
@@ -164,6 +190,7 @@ class _Try:
         if answer is None:
             return None
         self._story.served_by = self._deployment
+        self._story.provider_format = self._exchange.format
         return Served(self._deployment, answer)
 
     def _call_until_settled(self) -> OpenStream | WholeAnswer | None:
@@ -183,8 +210,6 @@ class _Try:
                     answer = self._call(secret, started)
             except AttemptFailedError as error:
                 failure = error.failure
-            except ApiError:
-                raise
             except Exception as error:  # noqa: BLE001 - an answer that trips the router up is as good as none
                 log_fault("attempt", error)
                 failure = Failure(FailureKind.NOT_A_COMPLETION, detail="the router could not read the answer")
@@ -222,17 +247,17 @@ class _Try:
     def _call(self, secret: str, started: float) -> OpenStream | WholeAnswer:
         """Make one call up to its commit. A probe is always streamed, so that a silent provider is soon found out."""
         probe = self._candidate.mode is Mode.PROBE
-        stream = probe or self._request.stream
+        stream = probe or self._stream
         bounds = self._deadline.bounds(
             self._deployment.policy.timeouts, started, layers_behind=self._behind, stream=stream, probe=probe
         )
         if not stream:
-            whole = attempt_whole(self._upstream, self._deployment, secret, self._request, bounds)
+            whole = attempt_whole(self._upstream, self._deployment, secret, self._exchange, bounds)
             self._clear()
             return whole
-        opened = attempt_stream(self._upstream, self._deployment, secret, self._request, bounds, probe=probe)
+        opened = attempt_stream(self._upstream, self._deployment, secret, self._exchange, bounds, probe=probe)
         self._clear()
-        if self._request.stream:
+        if self._stream:
             return opened
         end = min(
             started + self._deployment.policy.timeouts.response,
@@ -319,6 +344,27 @@ class _Try:
         self._story.attempts.append(Attempt(self._deployment.id, judgement, status, ms, until))
 
 
+def _carrying(model: VirtualModel, request: Request, story: Story) -> VirtualModel:
+    """Return `model` without the deployments that cannot carry `request`, which `story` then names."""
+    unfit = [each for each in model.chain if not formats_for(request, each.formats)]
+    if not unfit:
+        return model
+    story.unfit.extend(Unfit(each, unspoken(request, each.formats)) for each in unfit)
+    steps = (tuple(each for each in step if each not in unfit) for step in model.steps)
+    return replace(model, steps=tuple(step for step in steps if step))
+
+
+def _exchange(candidate: Candidate, request: Request, now: float, story: Story) -> Exchange | None:
+    """Return `request` in the words of the candidate's provider, or None where they can't say it, as `story` tells."""
+    deployment = candidate.deployment
+    stream = request.stream or candidate.mode is Mode.PROBE
+    try:
+        return open_exchange(request, deployment.formats, deployment.model, now, stream=stream)
+    except ApiError as error:
+        story.unfit.append(Unfit(deployment, error))
+        return None
+
+
 def evidence(failure: Failure, judgement: Judgement) -> str:
     """Return what a cooldown rests on, in a line, without anything that a caller or a secret could be read from."""
     parts = (str(failure.status or ""), judgement.code or judgement.type or "", failure.detail)
@@ -351,6 +397,7 @@ def _no_answer(model: VirtualModel, story: Story, now: float) -> NoAnswerError:
     end = exhausted(story.attempts, story.skipped, model.name, now)
     tried = [{"deployment": each.deployment, "verdict": each.verdict, "status": each.status} for each in story.attempts]
     kept = [{"deployment": each.deployment.id, "verdict": each.verdict, "status": None} for each in story.skipped]
+    unfit = [{"deployment": each.deployment.id, "reason": each.error.message} for each in story.unfit]
     return NoAnswerError(
         end.status,
         end.message,
@@ -358,5 +405,5 @@ def _no_answer(model: VirtualModel, story: Story, now: float) -> NoAnswerError:
         code=end.code,
         param=end.param,
         headers={"retry-after": str(end.retry_after)} if end.retry_after else None,
-        details={"attempts": tried, "cooling": kept},
+        details={"attempts": tried, "cooling": kept, **({"unfit": unfit} if unfit else {})},
     )

@@ -10,11 +10,11 @@ from local.standin import Standin
 from vibe_router.clock import Clock
 from vibe_router.formats import chat, sse
 from vibe_router.formats.errors import ApiError
+from vibe_router.formats.wire import WholeAnswer
 from vibe_router.relay import Relay
 from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.deadline import Deadline
 from vibe_router.routing.models import CooldownPolicy, Deployment, Policy, Provider, Timeouts, VirtualModel
-from vibe_router.upstream.attempt import WholeAnswer
 from vibe_router.upstream.client import Upstream
 from vibe_router.walk import Story, Walker
 

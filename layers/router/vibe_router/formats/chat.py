@@ -4,20 +4,25 @@ Shapes: OpenAI's API reference, "Chat Completions" and "Streaming".
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vibe_router.formats import sse
+from vibe_router.formats.chat_assembly import Assembly
 from vibe_router.formats.errors import ApiError, bad_request, error_body
 from vibe_router.formats.json_body import dump, load, parse_object
 from vibe_router.formats.usage import Usage, read_chat
+from vibe_router.formats.wire import Decoder, Piece, Request, Writer
+
+if TYPE_CHECKING:
+    from vibe_router.formats import neutral
 
 __all__ = [
+    "CHAT",
     "DONE",
     "PATH",
     "ChatRequest",
-    "Piece",
     "StreamReader",
     "error_event",
     "parse",
@@ -59,6 +64,36 @@ class ChatRequest:
     stream: bool
     include_usage: bool
     body: Mapping[str, Any]
+    _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def format(self) -> str:
+        """Return the format's name."""
+        return "chat"
+
+    @property
+    def wants_usage(self) -> bool:
+        """Return whether the caller asked for a usage chunk."""
+        return self.include_usage
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """Return the caller's bound on the answer."""
+        bound = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
+        return bound if isinstance(bound, int) else None
+
+    @property
+    def passed_headers(self) -> Mapping[str, str]:
+        """Return nothing: chat has no headers of its own."""
+        return {}
+
+    def neutral(self) -> "neutral.Request":
+        """Return the request in the neutral form. Raises ApiError (400) for what chat has no word for."""
+        if not self._neutral:
+            from vibe_router.formats import chat_neutral
+
+            self._neutral.append(chat_neutral.read(self.body))
+        return self._neutral[0]
 
     def affinity(self) -> bytes:
         """Return what stays while a conversation grows: a digest of its messages up to the first user's.
@@ -106,22 +141,6 @@ def parse(raw: bytes) -> ChatRequest:
     return ChatRequest(body["model"], bool(body.get("stream")), include_usage, body)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What one event of a provider's stream means.
-
-    `raw` is what the caller gets of it, empty when nothing; `chunk` is its JSON where it has any. `commits` says that
-    real content is here; `error` holds the JSON of an in-stream error; `done` marks the end of the stream.
-    """
-
-    raw: bytes
-    commits: bool = False
-    done: bool = False
-    malformed: bool = False
-    error: bytes | None = None
-    chunk: dict[str, Any] | None = None
-
-
 @dataclass(slots=True)
 class StreamReader:
     """Reads a provider's stream event by event, and remembers how far it got."""
@@ -166,6 +185,14 @@ class StreamReader:
             if not choices and not self.wants_usage:
                 return Piece(b"", chunk=chunk)
         return Piece(event.raw, commits=self._follow(choices), chunk=chunk)
+
+    def end(self) -> bytes:
+        """Return the `[DONE]` that a provider left out."""
+        return b"" if self.done else DONE
+
+    def fail(self, error: ApiError) -> bytes:
+        """Return the in-band end of a stream that failed after its commit."""
+        return error_event(error)
 
     def _follow(self, choices: object) -> bool:
         """Note which choices are open and finished; say whether any of them holds real content."""
@@ -230,3 +257,48 @@ def _as_chunk_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
 def error_event(error: ApiError) -> bytes:
     """Return the in-band end of a stream that failed after its commit. No `[DONE]` follows it."""
     return sse.encode(error_body(error))
+
+
+class _Chat:
+    """Chat completions, from both sides (`wire.ClientFormat` and `wire.ProviderFormat`)."""
+
+    name = "chat"
+    path = PATH
+    heartbeat = sse.COMMENT
+    error_body = staticmethod(error_body)
+    read_whole = staticmethod(read_whole)
+    usage_of = staticmethod(usage_of)
+    unfold = staticmethod(unfold)
+    assembly = Assembly
+
+    def parse(self, raw: bytes, _headers: Mapping[str, str]) -> ChatRequest:
+        return parse(raw)
+
+    def headers(self, secret: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {secret}"}
+
+    def reader(self, *, wants_usage: bool) -> StreamReader:
+        return StreamReader(wants_usage)
+
+    def body(self, request: "neutral.Request", model: str, *, stream: bool) -> bytes:
+        from vibe_router.formats import chat_neutral
+
+        return chat_neutral.body(request, model, stream=stream)
+
+    def decoder(self, request: "neutral.Request") -> Decoder:
+        from vibe_router.formats import chat_neutral
+
+        return chat_neutral.Decoder(request)
+
+    def writer(self, request: Request, created: int) -> Writer:
+        from vibe_router.formats import chat_neutral
+
+        return chat_neutral.Writer(wants_usage=request.wants_usage, created=created)
+
+    def whole(self, _request: Request, events: "Iterable[neutral.Event]", created: int) -> bytes:
+        from vibe_router.formats import chat_neutral
+
+        return chat_neutral.whole(events, created)
+
+
+CHAT = _Chat()

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vibe_router.formats import chat, sse
-from vibe_router.formats.chat_assembly import Assembly
-from vibe_router.formats.json_body import dump
-from vibe_router.formats.usage import Usage
+from vibe_router.formats import sse
+from vibe_router.formats.exchange import Exchange
+from vibe_router.formats.wire import Piece, Reader, WholeAnswer
 from vibe_router.routing.deadline import Bounds
 from vibe_router.routing.models import Deployment
 from vibe_router.routing.verdict import Failure, FailureKind
@@ -31,13 +30,14 @@ class OpenStream:
     """A committed stream. `held` is what came up to the commit; `pending` are events read but not yet looked at."""
 
     reply: Reply
-    reader: chat.StreamReader
+    exchange: Exchange
+    reader: Reader
     decoder: sse.Decoder
-    held: list[chat.Piece]
+    held: list[Piece]
     pending: deque[sse.Event] = field(default_factory=deque)
     ended: bool = False  # the provider's stream is over and everything of it is in `held` and `pending`
 
-    def batches(self, until: float, idle: float) -> Iterator[list[chat.Piece]]:
+    def batches(self, until: float, idle: float) -> Iterator[list[Piece]]:
         """Yield all pieces from the first held one on, those that came together as one list.
 
         `until` (monotonic seconds) bounds it all, `idle` (seconds) the silence between two events with data. Ends with
@@ -47,7 +47,7 @@ class OpenStream:
         yield self.held
         silent_at = min(until, time.monotonic() + idle)
         while True:
-            batch: list[chat.Piece] = []
+            batch: list[Piece] = []
             failure: Failure | None = None
             while self.pending and not self.reader.done:
                 event = self.pending.popleft()
@@ -81,38 +81,30 @@ class OpenStream:
             raise _not_a_completion("an event without an end") from None
 
 
-@dataclass(frozen=True, slots=True)
-class WholeAnswer:
-    """A whole completion: the bytes for the caller, and what they count."""
-
-    body: bytes
-    usage: Usage
-
-
 def attempt_stream(
-    upstream: Upstream, deployment: Deployment, secret: str, request: chat.ChatRequest, bounds: Bounds, *, probe: bool
+    upstream: Upstream, deployment: Deployment, secret: str, exchange: Exchange, bounds: Bounds, *, probe: bool
 ) -> OpenStream:
-    """Ask for a stream and return it once it commits. Raises AttemptFailedError; ApiError for an unsendable body."""
-    reply = _post(upstream, deployment, secret, request, bounds, stream=True)
+    """Ask for a stream and return it once it commits. Raises AttemptFailedError."""
+    reply = _post(upstream, deployment, secret, exchange, bounds, stream=True)
     try:
         if reply.headers.get("content-type", "").startswith("application/json"):
-            return _unfolded(reply, request, bounds)
-        return _until_commit(reply, request, bounds, probe=probe)
+            return _unfolded(reply, exchange, bounds)
+        return _until_commit(reply, exchange, bounds, probe=probe)
     except BaseException:
         reply.close()
         raise
 
 
 def attempt_whole(
-    upstream: Upstream, deployment: Deployment, secret: str, request: chat.ChatRequest, bounds: Bounds
+    upstream: Upstream, deployment: Deployment, secret: str, exchange: Exchange, bounds: Bounds
 ) -> WholeAnswer:
-    """Ask for a whole answer and return it. Raises AttemptFailedError; ApiError for an unsendable body."""
-    with _post(upstream, deployment, secret, request, bounds, stream=False) as reply:
+    """Ask for a whole answer and return it. Raises AttemptFailedError."""
+    with _post(upstream, deployment, secret, exchange, bounds, stream=False) as reply:
         if reply.headers.get("content-type", "").startswith("text/event-stream"):
-            stream = _until_commit(reply, request, bounds, probe=False)
+            stream = _until_commit(reply, exchange, bounds, probe=False)
             return assemble(stream, bounds.commit, deployment.policy.timeouts.idle)
         body = _read_all(reply, bounds.commit)
-        return WholeAnswer(body, chat.usage_of(_completion(body)))
+        return exchange.whole(_completion(exchange, body), body)
 
 
 def assemble(stream: OpenStream, until: float, idle: float) -> WholeAnswer:
@@ -120,7 +112,7 @@ def assemble(stream: OpenStream, until: float, idle: float) -> WholeAnswer:
 
     Raises AttemptFailedError when it does not end whole.
     """
-    assembly = Assembly()
+    assembly = stream.exchange.assembly()
     with stream.reply:
         for batch in stream.batches(until, idle):
             for piece in batch:
@@ -128,24 +120,24 @@ def assemble(stream: OpenStream, until: float, idle: float) -> WholeAnswer:
                     assembly.add(piece.chunk)
     if not stream.reader.complete:
         raise _not_a_completion("the stream was truncated")
-    return WholeAnswer(dump(assembly.completion()), stream.reader.usage)
+    return stream.exchange.whole(assembly.completion())
 
 
 def _post(
-    upstream: Upstream, deployment: Deployment, secret: str, request: chat.ChatRequest, bounds: Bounds, *, stream: bool
+    upstream: Upstream, deployment: Deployment, secret: str, exchange: Exchange, bounds: Bounds, *, stream: bool
 ) -> Reply:
     """Call, and raise AttemptFailedError for any status but 200."""
     headers = {
-        "authorization": f"Bearer {secret}",
+        **exchange.headers(secret),
         "content-type": "application/json",
         "accept": "text/event-stream" if stream else "application/json",
         "accept-encoding": "identity",  # what is not compressed can be passed through as it comes
         "user-agent": "vibe-router",
     }
     reply = upstream.post(
-        deployment.provider.base_url + chat.PATH,
+        deployment.provider.base_url + exchange.path,
         headers,
-        request.for_provider(deployment.model, stream=stream),
+        exchange.body(stream=stream),
         connect=bounds.connect,
         until=bounds.first_byte,
     )
@@ -156,8 +148,8 @@ def _post(
     raise AttemptFailedError(Failure(FailureKind.STATUS, reply.status, reply.headers, body))
 
 
-def _until_commit(reply: Reply, request: chat.ChatRequest, bounds: Bounds, *, probe: bool) -> OpenStream:
-    stream = OpenStream(reply, chat.StreamReader(request.include_usage), sse.Decoder(), [])
+def _until_commit(reply: Reply, exchange: Exchange, bounds: Bounds, *, probe: bool) -> OpenStream:
+    stream = OpenStream(reply, exchange, exchange.reader(), sse.Decoder(), [])
     until = bounds.first_byte if probe else bounds.commit
     while True:
         stream.receive(until)
@@ -178,18 +170,18 @@ def _until_commit(reply: Reply, request: chat.ChatRequest, bounds: Bounds, *, pr
             raise _not_a_completion("a stream without content")
 
 
-def _unfolded(reply: Reply, request: chat.ChatRequest, bounds: Bounds) -> OpenStream:
+def _unfolded(reply: Reply, exchange: Exchange, bounds: Bounds) -> OpenStream:
     """Return a whole answer to a request for a stream as the stream it should have been."""
-    answer = _completion(_read_all(reply, bounds.commit))
-    stream = OpenStream(reply, chat.StreamReader(request.include_usage), sse.Decoder(), [], ended=True)
-    for raw in chat.unfold(answer, wants_usage=True):
+    answer = _completion(exchange, _read_all(reply, bounds.commit))
+    stream = OpenStream(reply, exchange, exchange.reader(), sse.Decoder(), [], ended=True)
+    for raw in exchange.unfold(answer):
         stream.pending.extend(stream.decoder.feed(raw))
     stream.held.append(stream.reader.read(stream.pending.popleft()))
     return stream
 
 
-def _completion(body: bytes) -> dict[str, Any]:
-    answer = chat.read_whole(body)
+def _completion(exchange: Exchange, body: bytes) -> dict[str, Any]:
+    answer = exchange.read_whole(body)
     if answer is not None:
         return answer
     if b'"error"' in body[:_MAX_ERROR_BYTES]:

@@ -1,4 +1,6 @@
-"""POST /chat/completions: read, admit, resolve, walk the chain, relay, settle."""
+"""The routes that models answer: read, admit, resolve, walk the chain, relay, settle. One for each client format."""
+
+from collections.abc import Mapping
 
 import proxy_event
 from environment import Environment
@@ -6,38 +8,52 @@ from proxy_event import Request
 from streaming_runtime import Context, Heartbeat, StreamingResponse
 from vibe_router.access.keys import admit
 from vibe_router.decision import Decision
-from vibe_router.formats import chat, sse
+from vibe_router.formats import known
 from vibe_router.formats.errors import ApiError, fault, switched_off, unknown_model
+from vibe_router.formats.wire import ClientFormat, WholeAnswer
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
-from vibe_router.upstream.attempt import WholeAnswer
 
-__all__ = ["chat_completions"]
+__all__ = ["FORMATS", "chat_completions", "format_of"]
+
+# What callers speak on which path, without /v1.
+FORMATS: Mapping[str, str] = {"/chat/completions": "chat"}
 
 # Proxies and clients give up on a silent connection after 30 s or more; a comment costs nothing.
-_HEARTBEAT = Heartbeat(15.0, sse.COMMENT)
+_HEARTBEAT_SECONDS = 15.0
 # After the answer nobody waits, but the time is billed: what a provider sends after [DONE] is a few bytes.
 _DRAIN_SECONDS = 0.25
 
 
+def format_of(path: str) -> ClientFormat:
+    """Return the format in which callers of `path` (without /v1) are told of errors."""
+    return known.client(FORMATS.get(path, "chat"))
+
+
 def chat_completions(request: Request, context: Context, environment: Environment) -> StreamingResponse:
     """Answer a chat completion, streamed or whole."""
+    return _answered(known.client("chat"), request, context, environment)
+
+
+def _answered(client: ClientFormat, request: Request, context: Context, environment: Environment) -> StreamingResponse:
     decision = Decision(request.id, environment.clock)
     context.after_response(decision.settle)
     try:
-        return _answer(request, context, environment, decision)
+        return _answer(client, request, context, environment, decision)
     except ApiError as error:
         decision.failed(error)
-        return proxy_event.error_answer(error, decision.headers())
+        return proxy_event.error_answer(error, decision.headers(), client)
     except Exception:
         decision.failed(fault())
         raise
 
 
-def _answer(request: Request, context: Context, environment: Environment, decision: Decision) -> StreamingResponse:
+def _answer(
+    client: ClientFormat, request: Request, context: Context, environment: Environment, decision: Decision
+) -> StreamingResponse:
     admit(request.headers, environment.master_key())
-    wanted = chat.parse(request.body)
-    decision.model, decision.stream = wanted.model, wanted.stream
+    wanted = client.parse(request.body, request.headers)
+    decision.model, decision.stream, decision.format = wanted.model, wanted.stream, wanted.format
     catalogue = environment.routes()
     model = catalogue.models.get(wanted.model)
     if model is None:
@@ -50,11 +66,14 @@ def _answer(request: Request, context: Context, environment: Environment, decisi
     decision.committed()
     if isinstance(served.answer, WholeAnswer):
         decision.usage = served.answer.usage
-        return proxy_event.whole_answer(served.answer.body, headers=decision.headers())
+        return proxy_event.whole_answer(
+            served.answer.body, headers={**decision.headers(), "content-type": served.answer.content_type}
+        )
     relay = Relay(served.answer, served.deployment, deadline.end, environment.clock)
 
     decision.before_settling.append(lambda: _finish(relay, environment, decision))
-    return proxy_event.stream_answer(relay, decision.headers(), _HEARTBEAT)
+    heartbeat = Heartbeat(_HEARTBEAT_SECONDS, client.heartbeat)
+    return proxy_event.stream_answer(relay, decision.headers(), heartbeat)
 
 
 def _finish(relay: Relay, environment: Environment, decision: Decision) -> None:

@@ -1,0 +1,729 @@
+"""Chat completions in and out of the neutral form.
+
+What is left out on the way into chat, since it changes nothing that is asked: marks for prompt caching, a summary's
+style, cache keys, whether the answer is to be kept (the router keeps it), that a tool's result is an error (its words
+say so), how another model thought (but for the turn of a tool call, where some models insist on it). What is said in
+other words: a developer's message as a system's, which every provider knows; tools with free text as functions of one
+string, `input`; a choice among allowed tools by telling only of these; images in a tool's result in a user's message
+right after it; a thinking budget as an effort.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from vibe_router.formats import neutral, sse
+from vibe_router.formats.chat import DONE, error_event, usage_of
+from vibe_router.formats.chat_assembly import Assembly
+from vibe_router.formats.errors import ApiError, bad_request
+from vibe_router.formats.json_body import dump
+from vibe_router.formats.media import data_url, read_data_url
+from vibe_router.formats.neutral import (
+    AllowedTools,
+    Annotated,
+    Audio,
+    File,
+    Finish,
+    Image,
+    JsonFormat,
+    Message,
+    NamedTool,
+    Part,
+    Raw,
+    Reasoning,
+    ReasoningDelta,
+    Refusal,
+    RefusalDelta,
+    Sealed,
+    Started,
+    Text,
+    TextDelta,
+    Told,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStart,
+    ToolResult,
+    refuse,
+)
+from vibe_router.formats.shape import Shape, entries, integer, mapping, number, text, truth
+from vibe_router.formats.usage import Usage
+
+__all__ = ["Decoder", "Writer", "body", "read", "usage_fields", "whole"]
+
+_FORMAT = "chat"
+
+# Said about the answer or about keeping it, or hints: another format may go without.
+_HARMLESS = frozenset({"prediction", "prompt_cache_retention", "stream_options", "functions", "function_call"})
+_PLAIN: Mapping[str, Shape] = {
+    "parallel_tool_calls": truth,
+    "temperature": number,
+    "top_p": number,
+    "frequency_penalty": number,
+    "presence_penalty": number,
+    "n": integer,
+    "seed": integer,
+    "logit_bias": mapping,
+    "logprobs": truth,
+    "top_logprobs": integer,
+    "verbosity": text,
+    "metadata": mapping,
+    "user": text,
+    "safety_identifier": text,
+    "prompt_cache_key": text,
+    "service_tier": text,
+    "store": truth,
+}
+_READ_APART = frozenset(
+    {"model", "stream", "messages", "tools", "tool_choice", "max_tokens", "max_completion_tokens", "stop",
+     "response_format", "reasoning_effort"}
+)  # fmt: skip
+# OpenAI's reasoning models refuse max_tokens; everybody else's may not know the newer word.
+_COMPLETION_TOKENS = re.compile(r"(?:^|/)(?:o\d|gpt-[5-9])")
+_LONGEST_USER = 64  # characters that OpenAI takes for `user`
+
+
+# --- Reading a request ------------------------------------------------------------------------------------------------
+
+
+def read(body: Mapping[str, Any]) -> neutral.Request:
+    """Return a chat request (as `chat.parse` checks it) in the neutral form. Raises ApiError (400)."""
+    plain = {name: shape(body, name) for name, shape in _PLAIN.items() if body.get(name) is not None}
+    unread = {
+        name: value
+        for name, value in body.items()
+        if value is not None and name not in _PLAIN and name not in _READ_APART
+    }
+    if unread.get("modalities") == ["text"]:
+        del unread["modalities"]
+    more = {name: unread.pop(name) for name in tuple(unread) if name in _HARMLESS and not _legacy(name, unread[name])}
+    response_format = body.get("response_format")
+    if response_format == {"type": "text"}:
+        more["response_format"] = response_format
+    names = {"effort": "reasoning_effort"}
+    if body.get("max_completion_tokens") is not None:
+        names["max_tokens"] = "max_completion_tokens"
+    bound = integer(body, names.get("max_tokens", "max_tokens"))
+    return neutral.Request(
+        _FORMAT,
+        [_read_message(message, f"messages[{i}]") for i, message in enumerate(body["messages"])],
+        tools=[_read_tool(tool, f"tools[{i}]") for i, tool in enumerate(entries(body, "tools"))],
+        tool_choice=_read_choice(body.get("tool_choice")),
+        max_tokens=bound,
+        stop=_read_stop(body.get("stop")),
+        response_format=_read_format(response_format),
+        effort=text(body, "reasoning_effort"),
+        rest=unread,
+        more=more,
+        names=names,
+        **plain,
+    )
+
+
+def _legacy(name: str, value: object) -> bool:
+    """Whether this asks for functions in the way that tools replaced, which only chat still knows."""
+    return name in ("functions", "function_call") and bool(value)
+
+
+def _read_stop(value: object) -> Sequence[str]:
+    stops = [value] if isinstance(value, str) else value or []
+    if not isinstance(stops, list) or not all(isinstance(each, str) for each in stops):
+        raise bad_request("'stop' must be a string or an array of strings.", "stop")
+    return stops
+
+
+def _read_format(value: Any) -> JsonFormat | None:
+    match value:
+        case None | {"type": "text"}:
+            return None
+        case {"type": "json_object"}:
+            return JsonFormat()
+        case {"type": "json_schema", "json_schema": {"name": str(name), **rest}}:
+            schema = mapping(rest, "schema", "response_format.json_schema.") or {}
+            strict = truth(rest, "strict", "response_format.json_schema.")
+            return JsonFormat(name, schema, strict, text(rest, "description", "response_format.json_schema."))
+    raise bad_request("'response_format' must be of type text, json_object or json_schema.", "response_format")
+
+
+def _read_tool(value: Any, at: str) -> Tool | Raw:
+    match value:
+        case {"type": "function", "function": {"name": str(name), **said}}:
+            place = f"{at}.function."
+            return Tool(
+                name,
+                text(said, "description", place),
+                mapping(said, "parameters", place),
+                truth(said, "strict", place),
+                cache=mapping(value, "cache_control", f"{at}."),
+                at=at,
+            )
+        case {"type": "custom", "custom": {"name": str(name), **said}}:
+            place = f"{at}.custom."
+            grammar = mapping(said, "format", place)
+            return Tool(name, text(said, "description", place), custom=True, grammar=grammar, at=at)
+        case {"type": str(kind)} if kind not in ("function", "custom"):
+            return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", at=at)
+    raise bad_request(f"'{at}' must be a function with a name.", at)
+
+
+def _read_choice(value: Any) -> neutral.ToolChoice | None:
+    match value:
+        case None | "auto" | "none" | "required":
+            return value
+        case {"type": "function", "function": {"name": str(name)}}:
+            return NamedTool(name)
+        case {"type": "custom", "custom": {"name": str(name)}}:
+            return NamedTool(name, custom=True)
+        case {"type": "allowed_tools", "allowed_tools": {"mode": "auto" | "required" as mode, "tools": list(tools)}}:
+            if names := allowed_names(tools):
+                return AllowedTools(mode, names)
+    raise bad_request("'tool_choice' must be auto, none, required or name a tool.", "tool_choice")
+
+
+def allowed_names(tools: Sequence[Any]) -> Sequence[str] | None:
+    """Return the names of allowed functions, each written flat or as chat writes it; None where one has no name."""
+    flat = [each.get("function", each) if isinstance(each, dict) else None for each in tools]
+    names = [each.get("name") if isinstance(each, dict) else None for each in flat]
+    return [name for name in names if isinstance(name, str)] if all(isinstance(n, str) for n in names) else None
+
+
+def _read_message(message: Mapping[str, Any], at: str) -> Message:
+    role = message["role"]
+    name = text(message, "name", f"{at}.")
+    match role:
+        case "system" | "developer" | "user":
+            return Message(role, list(_read_content(message.get("content"), f"{at}.content")), name, at=at)
+        case "assistant":
+            return _read_assistant(message, name, at)
+        case "tool":
+            call = text(message, "tool_call_id", f"{at}.")
+            if call is None:
+                raise bad_request(f"'{at}.tool_call_id' is missing.", f"{at}.tool_call_id")
+            parts = list(_read_content(message.get("content"), f"{at}.content"))
+            cache = mapping(message, "cache_control", f"{at}.")
+            return Message("user", [ToolResult(call, parts, cache=cache, at=at)], name, at=at)
+        case "function":
+            return Message("user", [Raw(_FORMAT, message, "the result of a legacy function call", at=at)], at=at)
+    raise bad_request(f"'{at}.role' must be system, developer, user, assistant or tool.", f"{at}.role")
+
+
+_ASSISTANT = frozenset({"role", "content", "name", "refusal", "tool_calls", "reasoning_content", "reasoning"})
+
+
+def _read_assistant(message: Mapping[str, Any], name: str | None, at: str) -> Message:
+    parts: list[Part] = []
+    thought = message.get("reasoning_content") or message.get("reasoning")
+    if isinstance(thought, str) and thought:
+        parts.append(Reasoning(thought, at=f"{at}.reasoning_content"))
+    if message.get("content"):
+        parts += _read_content(message["content"], f"{at}.content")
+    if refusal := text(message, "refusal", f"{at}."):
+        parts.append(Refusal(refusal, at=f"{at}.refusal"))
+    for i, call in enumerate(entries(message, "tool_calls", f"{at}.")):
+        parts.append(_read_call(call, f"{at}.tool_calls[{i}]"))
+    more = {key: value for key, value in message.items() if key not in _ASSISTANT and value is not None}
+    for key, what in (("function_call", "a legacy function call"), ("audio", "an earlier answer's audio")):
+        if more.pop(key, None):
+            parts.append(Raw(_FORMAT, {key: message[key]}, what, at=f"{at}.{key}"))
+    return Message("assistant", parts, name, more=more, at=at)
+
+
+def _read_call(call: Any, at: str) -> ToolCall:
+    match call:
+        case {"id": str(id_), "function": {"name": str(name), "arguments": str(arguments)}}:
+            return ToolCall(id_, name, arguments, at=at)
+        case {"id": str(id_), "type": "custom", "custom": {"name": str(name), "input": str(arguments)}}:
+            return ToolCall(id_, name, arguments, custom=True, at=at)
+    raise bad_request(f"'{at}' must have an id and a function with a name and arguments.", at)
+
+
+def _read_content(content: Any, at: str) -> Iterator[Part]:
+    if content is None:
+        return
+    if isinstance(content, str):
+        yield Text(content, at=at)
+        return
+    if not isinstance(content, list):
+        raise bad_request(f"'{at}' must be a string or an array.", at)
+    for i, part in enumerate(content):
+        yield _read_part(part, f"{at}[{i}]")
+
+
+def _read_part(part: Any, at: str) -> Part:
+    cache = mapping(part, "cache_control", f"{at}.") if isinstance(part, dict) else None
+    match part:
+        case {"type": "text", "text": str(words)}:
+            return Text(words, cache, at=at)
+        case {"type": "image_url", "image_url": {"url": str(url), **said}}:
+            detail = text(said, "detail", f"{at}.image_url.")
+            media_type, data = read_data_url(url)
+            if data is not None:
+                return Image(None, data, media_type, detail, cache, at=at)
+            return Image(url, detail=detail, cache=cache, at=at)
+        case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(kind)}}:
+            return Audio(data, kind, at=at)
+        case {"type": "file", "file": {"file_data": str(written), **said}}:
+            media_type, data = read_data_url(written)
+            name = text(said, "filename", f"{at}.file.")
+            return File(name, data if data is not None else written, media_type, cache=cache, at=at)
+        case {"type": "file", "file": {"file_id": str()}}:
+            return Raw(_FORMAT, part, "a file by its id", at=at)
+        case {"type": "refusal", "refusal": str(words)}:
+            return Refusal(words, at=at)
+        case {"type": str(kind)} if kind not in ("text", "image_url", "input_audio", "file", "refusal"):
+            return Raw(_FORMAT, part, f"a part of type {kind[:50]}", at=at)
+    raise bad_request(f"'{at}' is no content part.", at)
+
+
+# --- Writing a request ------------------------------------------------------------------------------------------------
+
+
+def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
+    """Return the body that asks a chat provider's `model`. Raises ApiError (400) for what chat can't carry."""
+    own = request.format == _FORMAT
+    if not own:
+        for name in request.rest:
+            raise refuse(_FORMAT, name)
+        if request.top_k is not None:
+            raise refuse(_FORMAT, request.called("top_k"))
+    out: dict[str, Any] = {"model": model, "messages": list(_messages(request)), "stream": stream}
+    if stream:
+        out["stream_options"] = {"include_usage": True}
+    out |= {name: value for name in _PLAIN if (value := getattr(request, name)) is not None}
+    if not own:
+        _leave_out(out)
+    if tools := [_tool(tool, request) for tool in _told_of(request)]:
+        out["tools"] = tools
+    else:
+        out.pop("parallel_tool_calls", None)
+    if request.tool_choice is not None and (tools or own):
+        out["tool_choice"] = _choice(request)
+    if request.max_tokens is not None:
+        word = request.called("max_tokens") if own else "max_tokens"
+        out["max_completion_tokens" if _COMPLETION_TOKENS.search(model) and not own else word] = request.max_tokens
+    if request.stop:
+        out["stop"] = list(request.stop)
+    if request.response_format:
+        out["response_format"] = _response_format(request.response_format)
+    if effort := neutral.effort_of(request):
+        out["reasoning_effort"] = effort
+    if own:
+        out |= {key: value for key, value in {**request.rest, **request.more}.items() if key != "stream_options"}
+    return dump(out)
+
+
+def _leave_out(out: dict[str, Any]) -> None:
+    """Drop what no provider of chat needs from a caller of another format."""
+    for name in ("store", "prompt_cache_key", "metadata", "safety_identifier"):
+        out.pop(name, None)
+    if len(out.get("user") or "") > _LONGEST_USER:
+        del out["user"]
+    for name, usual in (("service_tier", "auto"), ("verbosity", "medium"), ("n", 1), ("parallel_tool_calls", True)):
+        if out.get(name) == usual:
+            del out[name]
+
+
+def _told_of(request: neutral.Request) -> Iterable[Tool | Raw]:
+    choice = request.tool_choice
+    if isinstance(choice, AllowedTools) and request.format != _FORMAT:
+        return [each for each in request.tools if isinstance(each, Tool) and each.name in choice.names]
+    return request.tools
+
+
+def _tool(tool: Tool | Raw, request: neutral.Request) -> dict[str, Any]:
+    own = request.format == _FORMAT
+    if isinstance(tool, Raw):
+        if tool.format != _FORMAT:
+            raise refuse(_FORMAT, tool.at, tool.what)
+        return dict(tool.value)
+    if tool.custom and own:
+        said = {"name": tool.name, "description": tool.description, "format": tool.grammar}
+        return {"type": "custom", "custom": _without_none(said)}
+    if tool.custom:
+        tool = neutral.as_function(tool)
+    function: dict[str, Any] = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+        "strict": tool.strict,
+    }
+    written = {"type": "function", "function": _without_none(function)}
+    return {**written, "cache_control": tool.cache} if own and tool.cache else written
+
+
+def _choice(request: neutral.Request) -> object:
+    match request.tool_choice:
+        case NamedTool(name, custom):
+            if custom and request.format == _FORMAT:
+                return {"type": "custom", "custom": {"name": name}}
+            return {"type": "function", "function": {"name": name}}
+        case AllowedTools(mode, names):
+            if request.format != _FORMAT:
+                return mode
+            tools = [{"type": "function", "function": {"name": name}} for name in names]
+            return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+        case Raw(what=what, at=at):
+            raise refuse(_FORMAT, at, what)
+        case word:
+            return word
+
+
+def _response_format(wanted: JsonFormat) -> dict[str, Any]:
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    said: dict[str, Any] = {
+        "name": wanted.name or "answer",
+        "schema": wanted.schema,
+        "strict": wanted.strict,
+        "description": wanted.description,
+    }
+    return {"type": "json_schema", "json_schema": _without_none(said)}
+
+
+def _messages(request: neutral.Request) -> Iterator[dict[str, Any]]:
+    own = request.format == _FORMAT
+    if request.system:
+        yield {"role": "system", "content": _content(request.system, own=own)}
+    for message in neutral.turns(request.messages):
+        name = {"name": message.name} if message.name else {}
+        match message.role:
+            case "system" | "developer" as role:
+                yield {"role": role if own else "system", "content": _content(message.parts, own=own), **name}
+            case "user":
+                yield from _user(message, name, own=own)
+            case "assistant":
+                yield {"role": "assistant", **_assistant(message, own=own), **name}
+
+
+def _user(message: Message, name: dict[str, str], *, own: bool) -> Iterator[dict[str, Any]]:
+    """Write a user's message: results of tools are messages of their own, before what else is said."""
+    rest: list[Part] = []
+    for part in message.parts:
+        if isinstance(part, ToolResult):
+            said = [each for each in part.parts if own or not isinstance(each, Image)]
+            shown = [each for each in part.parts if not own and isinstance(each, Image)]
+            if shown:
+                rest += [Text(f"What the tool call {part.call_id} shows:"), *shown]
+                said = said or [Text("The result is shown below.")]
+            cache = {"cache_control": part.cache} if own and part.cache else {}
+            content = _content(said, own=own)
+            yield {"role": "tool", "tool_call_id": part.call_id, "content": content, **cache, **name}
+        elif isinstance(part, Raw) and part.format == _FORMAT and part.value.get("role") == "function":
+            yield dict(part.value)
+        else:
+            rest.append(part)
+    if rest or not message.parts:
+        yield {"role": "user", "content": _content(rest, own=own), **name}
+
+
+def _assistant(message: Message, *, own: bool) -> dict[str, Any]:
+    out: dict[str, Any] = {"content": None}
+    words: list[Part] = []
+    calls: list[dict[str, Any]] = []
+    thoughts: list[str] = []
+    for part in message.parts:
+        match part:
+            case Reasoning():
+                thoughts.append(part.text or "\n\n".join(part.summary))
+            case ToolCall():
+                calls.append(_call(part, own=own))
+            case Refusal() if own:
+                out["refusal"] = part.text
+            case Raw(format="chat", value={"function_call": _} | {"audio": _}):
+                out |= part.value
+            case _:
+                words.append(part)
+    if words:
+        out["content"] = _content(words, own=own)
+    if calls:
+        out["tool_calls"] = calls
+    if (thought := "\n\n".join(filter(None, thoughts))) and (own or calls):
+        out["reasoning_content"] = thought
+    return {**message.more, **out} if own else out
+
+
+def _call(call: ToolCall, *, own: bool) -> dict[str, Any]:
+    if call.custom and own:
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    arguments = neutral.as_arguments(call.arguments) if call.custom else call.arguments
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _content(parts: Sequence[Part], *, own: bool) -> str | list[dict[str, Any]]:
+    if len(parts) == 1 and isinstance(only := parts[0], Text) and not (own and only.cache):
+        return only.text
+    if all(isinstance(part, Text) for part in parts) and not parts:
+        return ""
+    return [_part(part, own=own) for part in parts]
+
+
+def _part(part: Part, *, own: bool) -> dict[str, Any]:
+    written: dict[str, Any]
+    match part:
+        case Text():
+            written = {"type": "text", "text": part.text}
+        case Image():
+            if part.url is None and part.data is None:
+                raise refuse(_FORMAT, part.at, "an image without its data")
+            shown: dict[str, Any] = {"url": part.url or data_url(part.media_type or "image/png", part.data or "")}
+            written = {"type": "image_url", "image_url": shown | ({"detail": part.detail} if part.detail else {})}
+        case File(text=str(words)):
+            written = {"type": "text", "text": words}
+        case File(data=str(data)):
+            held = data_url(part.media_type, data) if part.media_type else data
+            written = {"type": "file", "file": _without_none({"filename": part.filename, "file_data": held})}
+        case File():
+            raise refuse(_FORMAT, part.at, "a file by its URL")
+        case Audio():
+            return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+        case Refusal():
+            return {"type": "refusal", "refusal": part.text} if own else {"type": "text", "text": part.text}
+        case Raw():
+            if part.format != _FORMAT:
+                raise refuse(_FORMAT, part.at, part.what)
+            return dict(part.value)
+        case _:
+            raise refuse(_FORMAT, part.at, "this part in this place")
+    if own and part.cache:
+        written["cache_control"] = part.cache
+    return written
+
+
+def _without_none(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in said.items() if value is not None}
+
+
+# --- Reading an answer ------------------------------------------------------------------------------------------------
+
+_REASONS: Mapping[object, neutral.Reason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+class Decoder:
+    """Reads chunks of a chat answer into neutral events."""
+
+    def __init__(self, request: neutral.Request) -> None:
+        self._custom = neutral.custom_names(request)
+        self._started = False
+        self._calls: dict[tuple[int, object], int] = {}  # choice and the provider's index → how many came before
+        self._current: dict[int, int] = {}  # choice → the call that is being told
+        self._wrapped: dict[int, list[str]] = {}  # choice → arguments of a function that stands for a custom tool
+
+    def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
+        """Return what `chunk` says."""
+        events: list[neutral.Event] = []
+        if not self._started:
+            self._started = True
+            model, created, id_ = chunk.get("model"), chunk.get("created"), chunk.get("id")
+            events.append(
+                Started(
+                    id_ if isinstance(id_, str) else None,
+                    model if isinstance(model, str) else None,
+                    created if isinstance(created, int) else None,
+                )
+            )
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                self._choice(choice, events)
+        if chunk.get("usage"):
+            events.append(Told(usage_of(chunk)))
+        return events
+
+    def end(self) -> Iterable[neutral.Event]:
+        """Return what was held back: the input of a tool with free text."""
+        events: list[neutral.Event] = []
+        for index in tuple(self._wrapped):
+            self._unwrap(index, events)
+        return events
+
+    def _choice(self, choice: Mapping[str, Any], events: list[neutral.Event]) -> None:
+        index = choice.get("index")
+        index = index if isinstance(index, int) else 0
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            thought = delta.get("reasoning_content") or delta.get("reasoning")
+            if thought and isinstance(thought, str):
+                events.append(ReasoningDelta(thought, choice=index))
+            content = delta.get("content")
+            if content and isinstance(content, str):
+                self._unwrap(index, events)
+                events.append(TextDelta(content, index, _logprobs(choice)))
+            refusal = delta.get("refusal")
+            if refusal and isinstance(refusal, str):
+                events.append(RefusalDelta(refusal, index))
+            calls = delta.get("tool_calls")
+            for call in calls if isinstance(calls, list) else ():
+                if isinstance(call, dict):
+                    self._call(call, index, events)
+            notes = delta.get("annotations")
+            events.extend(Annotated(note, index) for note in map(_annotation, notes or ()) if note)
+        if reason := choice.get("finish_reason"):
+            self._unwrap(index, events)
+            events.append(Finish(_REASONS.get(reason, "stop"), index))
+
+    def _call(self, call: Mapping[str, Any], choice: int, events: list[neutral.Event]) -> None:
+        function = call.get("function")
+        function = function if isinstance(function, dict) else {}
+        place = call.get("index")
+        key = (choice, place if isinstance(place, int) else call.get("id") or self._current.get(choice, 0))
+        if key not in self._calls:
+            self._unwrap(choice, events)
+            self._calls[key] = len(self._calls)
+            name, id_ = function.get("name"), call.get("id")
+            name = name if isinstance(name, str) else ""
+            id_ = id_ if isinstance(id_, str) and id_ else f"call_{secrets.token_hex(12)}"
+            custom = name in self._custom
+            events.append(ToolCallStart(id_, name, custom, choice))
+            if custom:
+                self._wrapped[choice] = []
+            self._current[choice] = self._calls[key]
+        elif self._calls[key] != self._current[choice]:
+            raise ValueError("arguments of a tool call that was over")
+        arguments = function.get("arguments")
+        if isinstance(arguments, dict):  # some providers give JSON as such
+            arguments = dump(arguments).decode()
+        if arguments and isinstance(arguments, str):
+            if choice in self._wrapped:
+                self._wrapped[choice].append(arguments)
+            else:
+                events.append(ToolCallDelta(arguments, choice))
+
+    def _unwrap(self, choice: int, events: list[neutral.Event]) -> None:
+        """Tell the free text of a tool that went to the provider as a function."""
+        if (pieces := self._wrapped.pop(choice, None)) is not None:
+            events.append(ToolCallDelta(neutral.free_text("".join(pieces)), choice))
+
+
+def _logprobs(choice: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
+    held = choice.get("logprobs")
+    content = held.get("content") if isinstance(held, dict) else None
+    return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else None
+
+
+def _annotation(note: object) -> Mapping[str, Any] | None:
+    match note:
+        case {"type": "url_citation", "url_citation": dict(citation)}:
+            return {"type": "url_citation", **citation}
+    return None
+
+
+# --- Writing an answer ------------------------------------------------------------------------------------------------
+
+_FINISH: Mapping[neutral.Reason, str] = {"refusal": "content_filter"}
+
+
+class Writer:
+    """Says neutral events as chat chunks."""
+
+    def __init__(self, *, wants_usage: bool, created: int) -> None:
+        self._wants_usage = wants_usage
+        self._base: dict[str, Any] = {
+            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "object": "chat.completion.chunk",
+            "created": created,
+            "model": None,
+        }
+        self._calls: dict[int, int] = {}
+        self._custom = False
+        self._usage = Usage()
+        self._before = self._after = b""
+
+    def write(self, event: neutral.Event) -> bytes:
+        """Return the chunk that says `event`."""
+        if type(event) is TextDelta and self._before and not event.choice and event.logprobs is None:
+            return self._before + dump(event.text) + self._after
+        chunk = self.chunk(event)
+        return sse.encode(dump(chunk)) if chunk is not None else b""
+
+    def chunk(self, event: neutral.Event) -> dict[str, Any] | None:
+        """Return the chunk that says `event`, None where chat has no word for it."""
+        match event:
+            case Started():
+                self._base["model"] = event.model
+                if event.created:
+                    self._base["created"] = event.created
+                shell = sse.encode(dump(self._chunk(0, {"content": "\0"})))
+                self._before, _, self._after = shell.partition(rb'"\u0000"')
+                return self._chunk(0, {"role": "assistant", "content": ""})
+            case TextDelta():
+                more = {"logprobs": {"content": list(event.logprobs), "refusal": None}} if event.logprobs else {}
+                return self._chunk(event.choice, {"content": event.text}, **more)
+            case ReasoningDelta():
+                return self._chunk(event.choice, {"reasoning_content": event.text})
+            case RefusalDelta():
+                return self._chunk(event.choice, {"refusal": event.text})
+            case ToolCallStart():
+                number = self._calls[event.choice] = self._calls.get(event.choice, -1) + 1
+                self._custom = event.custom
+                kind, word = ("custom", "input") if event.custom else ("function", "arguments")
+                call = {"index": number, "id": event.id, "type": kind, kind: {"name": event.name, word: ""}}
+                return self._chunk(event.choice, {"tool_calls": [call]})
+            case ToolCallDelta():
+                kind, word = ("custom", "input") if self._custom else ("function", "arguments")
+                call = {"index": self._calls.get(event.choice, 0), kind: {word: event.arguments}}
+                return self._chunk(event.choice, {"tool_calls": [call]})
+            case Annotated():
+                said = {key: value for key, value in event.annotation.items() if key != "type"}
+                note = {"type": "url_citation", "url_citation": said}
+                return self._chunk(event.choice, {"annotations": [note]})
+            case Finish():
+                return self._chunk(event.choice, {}, finish_reason=_FINISH.get(event.reason, event.reason))
+            case Told():
+                self._usage = event.usage
+            case Sealed():  # chat has no place for it
+                pass
+        return None
+
+    def usage_chunk(self) -> dict[str, Any]:
+        """Return the last chunk, which tells the usage."""
+        return {**self._base, "choices": [], "usage": usage_fields(self._usage)}
+
+    def end(self) -> bytes:
+        """Return the usage, to who asked for it, and `[DONE]`."""
+        return (sse.encode(dump(self.usage_chunk())) if self._wants_usage else b"") + DONE
+
+    def fail(self, error: ApiError) -> bytes:
+        """Return the error event; no `[DONE]` follows it."""
+        return error_event(error)
+
+    def _chunk(self, choice: int, delta: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        return {**self._base, "choices": [{"index": choice, "delta": delta, "finish_reason": None, **more}]}
+
+
+def whole(events: Iterable[neutral.Event], created: int) -> bytes:
+    """Return the completion that `events` add up to."""
+    writer, assembly = Writer(wants_usage=True, created=created), Assembly()
+    for event in events:
+        if (chunk := writer.chunk(event)) is not None:
+            assembly.add(chunk)
+    assembly.add(writer.usage_chunk())
+    completion = assembly.completion()
+    for choice in completion["choices"]:
+        message = choice["message"]
+        message["content"] = message["content"] or None
+        message.setdefault("refusal", None)
+    return dump(completion)
+
+
+def usage_fields(usage: Usage) -> dict[str, Any]:
+    """Return `usage` as chat tells it."""
+    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    told: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+    read = {"cached_tokens": usage.cached_tokens, "audio_tokens": usage.audio_prompt_tokens}
+    said = {"reasoning_tokens": usage.reasoning_tokens, "audio_tokens": usage.audio_completion_tokens}
+    if details := _without_none(read):
+        told["prompt_tokens_details"] = details
+    if details := _without_none(said):
+        told["completion_tokens_details"] = details
+    return told

@@ -1,0 +1,28 @@
+"""Every wire format by its name. A format's module is imported when it is first needed: most callers speak one."""
+
+from vibe_router.formats.chat import CHAT
+from vibe_router.formats.wire import ClientFormat, ProviderFormat
+
+__all__ = ["TRANSLATABLE", "TRANSLATED", "client", "provider"]
+
+# Callers' formats that have a neutral form, and providers' formats that it can be said in.
+TRANSLATABLE = frozenset({"chat"})
+TRANSLATED = frozenset({"chat"})
+
+
+def client(name: str) -> ClientFormat:
+    """Return a format that callers speak. Raises KeyError for a name that is none."""
+    match name:
+        case "chat":
+            return CHAT
+        case _:
+            raise KeyError(name)
+
+
+def provider(name: str) -> ProviderFormat:
+    """Return a format that providers speak. Raises KeyError for a name that is none."""
+    match name:
+        case "chat":
+            return CHAT
+        case _:
+            raise KeyError(name)
