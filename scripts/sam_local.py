@@ -186,7 +186,7 @@ class _SamLocal:
         aws = await self._start_aws(source, secret | dict.fromkeys(played.values(), SECRET))
         tables = next(iter(source.functions.values())).environment
         await self._load_routes(tables["ROUTES_TABLE"], routes, aws)
-        whereabouts.write_down(self._data_dir, f"http://127.0.0.1:{self.port}", aws.endpoint, tables)
+        whereabouts.write_down(self._data_dir, f"http://{_HOST}:{self.port}", aws.endpoint, tables)
         stand_ins = self._stand_ins = StandIns(played, host=self.reach.listen)
         await stand_ins.start()
         if played:

@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from vibe_router.cli import routes
+from vibe_router.cli import import_litellm, routes
 from vibe_router.cli.errors import CommandError
 
 __all__ = ["main"]
@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m vibe_router", description="Look after a Vibe Router.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     routes.add_to(commands)
+    import_litellm.add_to(commands)
     args = parser.parse_args(argv)
     try:
         status: int = args.run(args)

@@ -1,0 +1,299 @@
+"""What LiteLLM's names mean here: its providers, and the settings that routes.yaml has nothing for, with the reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = [
+    "FORMATS_OF_MODES",
+    "GENERAL_SETTINGS",
+    "LITELLM_PARAMS",
+    "LITELLM_SETTINGS",
+    "MODEL_INFO",
+    "NOT_OPENAI",
+    "PRICES",
+    "PROVIDERS",
+    "ROUTER_SETTINGS",
+    "TOP_LEVEL",
+    "LitellmProvider",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LitellmProvider:
+    """A provider as LiteLLM prefixes it: where its API is, and the variable that its key is read from.
+
+    `base_url` is None where every user has one of their own. `suffix` is what LiteLLM adds to an `api_base` by itself
+    and a base URL has to say. `formats` is what the API speaks where that is not chat completions alone; `at_home` the
+    same for its own address only, as others that imitate it may speak less.
+    """
+
+    base_url: str | None
+    secret: str
+    suffix: str = ""
+    formats: tuple[str, ...] = ()
+    at_home: tuple[str, ...] = ()
+
+
+PROVIDERS: Mapping[str, LitellmProvider] = {
+    "openai": LitellmProvider("https://api.openai.com/v1", "OPENAI_API_KEY", at_home=("chat", "responses")),
+    "text-completion-openai": LitellmProvider("https://api.openai.com/v1", "OPENAI_API_KEY", formats=("completions",)),
+    "anthropic": LitellmProvider(
+        "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY", suffix="/v1", formats=("messages",)
+    ),
+    "azure": LitellmProvider(None, "AZURE_API_KEY", suffix="/openai/v1"),
+    "azure_ai": LitellmProvider(None, "AZURE_AI_API_KEY", suffix="/openai/v1"),
+    "azure_text": LitellmProvider(None, "AZURE_API_KEY", suffix="/openai/v1", formats=("completions",)),
+    "gemini": LitellmProvider("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
+    "cerebras": LitellmProvider("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
+    "cohere": LitellmProvider("https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY"),
+    "cohere_chat": LitellmProvider("https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY"),
+    "dashscope": LitellmProvider("https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY"),
+    "deepinfra": LitellmProvider("https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY"),
+    "deepseek": LitellmProvider("https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+    "fireworks_ai": LitellmProvider("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "groq": LitellmProvider("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    "minimax": LitellmProvider("https://api.minimax.io/v1", "MINIMAX_API_KEY"),
+    "mistral": LitellmProvider("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "moonshot": LitellmProvider("https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"),
+    "nebius": LitellmProvider("https://api.studio.nebius.ai/v1", "NEBIUS_API_KEY"),
+    "novita": LitellmProvider("https://api.novita.ai/v3/openai", "NOVITA_API_KEY"),
+    "nvidia_nim": LitellmProvider("https://integrate.api.nvidia.com/v1", "NVIDIA_NIM_API_KEY"),
+    "openrouter": LitellmProvider("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "perplexity": LitellmProvider("https://api.perplexity.ai", "PERPLEXITYAI_API_KEY"),
+    "sambanova": LitellmProvider("https://api.sambanova.ai/v1", "SAMBANOVA_API_KEY"),
+    "together_ai": LitellmProvider("https://api.together.xyz/v1", "TOGETHERAI_API_KEY"),
+    "volcengine": LitellmProvider("https://ark.cn-beijing.volces.com/api/v3", "VOLCENGINE_API_KEY"),
+    "xai": LitellmProvider("https://api.x.ai/v1", "XAI_API_KEY"),
+    "zai": LitellmProvider("https://api.z.ai/api/paas/v4", "ZAI_API_KEY"),
+    "ollama": LitellmProvider("http://localhost:11434/v1", "OLLAMA_API_KEY", suffix="/v1"),
+    "ollama_chat": LitellmProvider("http://localhost:11434/v1", "OLLAMA_API_KEY", suffix="/v1"),
+    "custom_openai": LitellmProvider(None, "CUSTOM_OPENAI_API_KEY"),
+    "openai_like": LitellmProvider(None, "OPENAI_LIKE_API_KEY"),
+    "hosted_vllm": LitellmProvider(None, "HOSTED_VLLM_API_KEY"),
+    "litellm_proxy": LitellmProvider(None, "LITELLM_PROXY_API_KEY"),
+    "llamafile": LitellmProvider(None, "LLAMAFILE_API_KEY"),
+    "lm_studio": LitellmProvider(None, "LM_STUDIO_API_KEY"),
+    "xinference": LitellmProvider(None, "XINFERENCE_API_KEY"),
+}
+"""The providers that speak a format of the router's under one key, by LiteLLM's prefix."""
+
+NOT_OPENAI = frozenset(
+    (
+        "aiml",
+        "baseten",
+        "bedrock",
+        "bedrock_converse",
+        "cloudflare",
+        "databricks",
+        "github_copilot",
+        "huggingface",
+        "nlp_cloud",
+        "oci",
+        "petals",
+        "predibase",
+        "replicate",
+        "sagemaker",
+        "sagemaker_chat",
+        "snowflake",
+        "triton",
+        "vertex_ai",
+        "vertex_ai_beta",
+        "watsonx",
+        "watsonx_text",
+    )
+)
+"""Prefixes of APIs that are signed or shaped in ways of their own; what stands behind them is left out."""
+
+FORMATS_OF_MODES: Mapping[str, tuple[str, ...]] = {
+    "chat": (),
+    "completion": ("completions",),
+    "embedding": ("embeddings",),
+    "responses": ("responses",),
+    "image_generation": ("images",),
+    "audio_speech": ("speech",),
+    "audio_transcription": ("transcriptions",),
+    "moderation": ("moderations",),
+    "rerank": ("rerank",),
+}
+"""`model_info.mode` and the formats that a deployment of that kind speaks; none: what its provider speaks."""
+
+PRICES: Mapping[str, str] = {
+    "input_cost_per_token": "input",
+    "output_cost_per_token": "output",
+    "cache_read_input_token_cost": "cache_read",
+    "cache_creation_input_token_cost": "cache_write",
+    "input_cost_per_audio_token": "audio_input",
+    "output_cost_per_audio_token": "audio_output",
+}
+"""LiteLLM's prices in dollars a token, and ours in dollars a million."""
+
+_CALLER_S = "a request's own parameters are the caller's to send; routes add none"
+_TELEMETRY = "there are no callbacks; usage, the log and CloudWatch tell what happened"
+_NO_CACHE = "answers are not cached"
+_NO_REDIS = "there is no Redis: cooldowns and limits are kept in DynamoDB"
+_NO_DATABASE = "there is no database to connect to: the stack's tables hold keys and usage"
+_NO_GUARDRAILS = "there are no guardrails, prompt stores or tools servers in the router"
+_KEYS_LIMIT = "a deployment's own use is not counted; limit keys and teams instead (rpm_limit, tpm_limit, max_budget)"
+_NO_SSO = "callers have keys, and the page has its user name and password; there is no other way in"
+_POLICY = "failures are not counted by kind; every failure is judged by itself, and most cool at once"
+
+LITELLM_PARAMS: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "temperature",
+            "top_p",
+            "n",
+            "stop",
+            "seed",
+            "max_tokens",
+            "max_completion_tokens",
+            "presence_penalty",
+            "frequency_penalty",
+            "response_format",
+            "tools",
+            "tool_choice",
+            "reasoning_effort",
+            "thinking",
+            "user",
+            "stream",
+            "extra_body",
+            "allowed_openai_params",
+            "additional_drop_params",
+            "cache_control_injection_points",
+        ),
+        _CALLER_S,
+    ),
+    "api_version": "Azure's v1 API, which the base URL names, needs no version",
+    "drop_params": "what a provider's format can't carry is dropped only where that is harmless, and refused otherwise",
+    "extra_headers": "no headers are added to a provider's requests",
+    "headers": "no headers are added to a provider's requests",
+    "organization": "no headers are added to a provider's requests; a key of that organization does the same",
+    "mock_response": "stand-ins play providers whose key is missing (make start)",
+    "max_parallel_requests": _KEYS_LIMIT,
+    "max_budget": _KEYS_LIMIT,
+    "budget_duration": _KEYS_LIMIT,
+    "default_api_key_tpm_limit": _KEYS_LIMIT,
+    "default_api_key_rpm_limit": _KEYS_LIMIT,
+    "tags": "deployments are not chosen by a request's tags; give such callers a virtual model of their own",
+    "merge_reasoning_content_in_choices": "reasoning is passed on in the field that it came in",
+    "use_in_pass_through": "there is no pass-through to a provider's own paths",
+    "configurable_clientside_auth_params": "callers can't name a provider's key or address",
+    "input_cost_per_second": "prices are by token",
+    "output_cost_per_second": "prices are by token",
+    "input_cost_per_request": "prices are by token",
+}
+"""Reasons for what stands in `litellm_params` and has no place here."""
+
+MODEL_INFO: Mapping[str, str] = {
+    "base_model": "LiteLLM looks prices up by it; `python -m vibe_router prices` does so by provider and model",
+    "access_groups": "there are no groups of models; a key or team lists models, `*` patterns among them",
+    "team_id": "a model belongs to no team; a team lists the models that it may use",
+    "blocked": "take the deployment out of its chain, or write `enabled: false`",
+}
+"""Reasons for what stands in `model_info`; the rest of it tells LiteLLM's page about the model."""
+
+ROUTER_SETTINGS: Mapping[str, str] = {
+    "allowed_fails": "one failure cools a deployment, after its retries; each further strike does so for twice as long",
+    "allowed_fails_policy": _POLICY,
+    "retry_policy": _POLICY,
+    "model_group_retry_policy": _POLICY,
+    "disable_cooldowns": "cooldowns can't be switched off; `cooldown: {base: 1, max: 1}` makes them short",
+    "enable_pre_call_checks": "a request too long for one deployment goes to the next",
+    "enable_tag_filtering": "deployments are not chosen by a request's tags",
+    "tag_filtering_match_any": "deployments are not chosen by a request's tags",
+    "retry_after": "a retry waits a moment that grows and is spread; a provider's Retry-After counts before it",
+    "max_fallbacks": "the whole chain is tried, within `timeouts.total`",
+    "default_litellm_params": _CALLER_S,
+    "routing_strategy_args": "deployments of a step share it by weight, and nothing else",
+    "routing_groups": "deployments of a step share it by weight, and nothing else",
+    "default_max_parallel_requests": _KEYS_LIMIT,
+    "optional_pre_call_checks": "a conversation stays with one deployment of a step as long as that is well",
+    "set_verbose": "the log has one line a request",
+    "debug_level": "the log has one line a request",
+    "cache_responses": _NO_CACHE,
+    "cache_kwargs": _NO_CACHE,
+    "caching_groups": _NO_CACHE,
+    "client_ttl": "clients live as long as their environment",
+    **dict.fromkeys(("redis_host", "redis_port", "redis_password", "redis_url", "redis_db"), _NO_REDIS),
+}
+"""Reasons for what stands in `router_settings` and has no place here."""
+
+LITELLM_SETTINGS: Mapping[str, str] = {
+    **ROUTER_SETTINGS,
+    **dict.fromkeys(
+        (
+            "callbacks",
+            "success_callback",
+            "failure_callback",
+            "service_callbacks",
+            "callback_settings",
+            "langfuse_default_tags",
+            "json_logs",
+            "turn_off_message_logging",
+            "redact_user_api_key_info",
+        ),
+        _TELEMETRY,
+    ),
+    "cache": _NO_CACHE,
+    "cache_params": _NO_CACHE,
+    "drop_params": LITELLM_PARAMS["drop_params"],
+    "modify_params": "requests are passed on as they came, or translated between formats; nothing else is changed",
+    "guardrails": _NO_GUARDRAILS,
+    "mcp_aliases": _NO_GUARDRAILS,
+    "max_budget": "there is no budget for the whole router; give keys and teams one",
+    "budget_duration": "there is no budget for the whole router; give keys and teams one",
+    "default_key_generate_params": "a key has what it was made with; `keys create` takes every limit",
+    "upperbound_key_generate_params": "a key has what it was made with; `keys create` takes every limit",
+    "default_team_settings": "a team has what it was made with",
+    "ssl_verify": "certificates are always checked",
+}
+"""Reasons for what stands in `litellm_settings` and has no place here; what `router_settings` can say, it can too."""
+
+GENERAL_SETTINGS: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "database_url",
+            "database_type",
+            "database_connection_pool_limit",
+            "database_connection_timeout",
+            "store_model_in_db",
+            "allow_requests_on_db_unavailable",
+            "proxy_batch_write_at",
+            "use_redis_transaction_buffer",
+            "disable_spend_logs",
+        ),
+        _NO_DATABASE,
+    ),
+    **dict.fromkeys(
+        ("alerting", "alerting_threshold", "alerting_args", "alert_types", "spend_report_frequency"),
+        "the stack's CloudWatch alarms and their topic tell of trouble",
+    ),
+    **dict.fromkeys(
+        ("background_health_checks", "health_check_interval", "health_check_details"),
+        "no deployment is called to see how it is: the next caller's request probes one whose cooldown has ended",
+    ),
+    **dict.fromkeys(
+        ("custom_auth", "enable_jwt_auth", "litellm_jwtauth", "enable_oauth2_auth", "custom_sso", "ui_access_mode"),
+        _NO_SSO,
+    ),
+    "max_parallel_requests": _KEYS_LIMIT,
+    "global_max_parallel_requests": "Lambda's concurrency bounds all calls together",
+    "maximum_spend_logs_retention_period": "usage is kept for as many days as the stack's parameter says",
+    "store_prompts_in_spend_logs": "prompts and answers are never kept",
+    "pass_through_endpoints": "there is no pass-through to other APIs",
+    "litellm_license": "nothing here needs a licence",
+}
+"""Reasons for what stands in `general_settings` and has no place here."""
+
+TOP_LEVEL: Mapping[str, str] = {
+    "include": "other files are not followed; import each of them",
+    "guardrails": _NO_GUARDRAILS,
+    "mcp_servers": _NO_GUARDRAILS,
+    "prompts": _NO_GUARDRAILS,
+    "vector_store_registry": _NO_GUARDRAILS,
+    "files_settings": "files and batches are not part of the router",
+    "finetune_settings": "fine-tuning is not part of the router",
+    "assistant_settings": "assistants are not part of the router",
+    "callback_settings": _TELEMETRY,
+}
+"""Reasons for whole sections that have no place here."""

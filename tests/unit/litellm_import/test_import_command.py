@@ -1,0 +1,130 @@
+"""`python -m vibe_router import-litellm`, as people and pipelines call it."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vibe_router.cli import main
+from vibe_router.routes_file import load_file
+
+CHECKOUT = Path(__file__).parents[3]
+CONFIG = """\
+model_list:
+  - model_name: m
+    litellm_params:
+      model: openai/gpt-5
+      api_key: sk-plain-secret
+      rpm: 10
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    written = tmp_path / "config.yaml"
+    written.write_text(CONFIG)
+    return written
+
+
+def test_in_a_pipe_it_tells_all_as_json_and_writes_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import-litellm", str(file)]) == 0
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert err == ""
+    assert (told["written"], told["models"], told["secrets"]) == (None, ["m"], ["OPENAI_API_KEY"])
+    assert [(note["line"], note["setting"], note["meaning"]) for note in told["notes"]] == [
+        (5, "model_list[0].litellm_params.api_key", "to do"),
+        (6, "model_list[0].litellm_params.rpm", "left out"),
+    ]
+    assert told["routes"].startswith("# Made from config.yaml")
+    assert "sk-plain-secret" not in out
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_what_it_writes_loads(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import-litellm", str(file), "-o", "routes.yaml"]) == 0
+    assert json.loads(capsys.readouterr().out)["written"] == "routes.yaml"
+    assert list(load_file(Path("routes.yaml"), {}).models) == ["m"]
+
+
+def test_it_writes_over_nothing_unless_told_to(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("routes.yaml").write_text("mine")
+    assert main(["import-litellm", str(file), "-o", "routes.yaml"]) == 1
+    assert "is there already" in capsys.readouterr().err
+    assert Path("routes.yaml").read_text() == "mine"
+    assert main(["import-litellm", str(file), "-o", "routes.yaml", "--force"]) == 0
+    assert list(load_file(Path("routes.yaml"), {}).models) == ["m"]
+
+
+def test_the_routes_go_to_standard_output_and_the_report_beside_them(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["import-litellm", str(file), "-o", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("# Made from config.yaml")
+    assert "left out" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"a: [", "config.yaml:1: is not YAML"),
+        (b"\xff\xfe\x00", "is not UTF-8 text"),
+        (None, "can't be read: No such file"),
+    ],
+    ids=["no YAML", "no text", "no file"],
+)
+def test_a_file_that_is_no_config_is_refused(
+    file: Path, text: bytes | None, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if text is None:
+        file.unlink()
+    else:
+        file.write_bytes(text)
+    assert main(["import-litellm", str(file)]) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_a_config_of_which_nothing_is_left_writes_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text("model_list:\n  - {model_name: m, litellm_params: {model: bedrock/x}}\n")
+    assert main(["import-litellm", str(file), "-o", "routes.yaml"]) == 1
+    assert json.loads(capsys.readouterr().out)["written"] is None
+    assert not Path("routes.yaml").exists()
+
+
+def test_on_a_terminal_it_is_a_report_and_names_are_no_commands_to_it(file: Path) -> None:
+    file.write_text(CONFIG.replace("rpm: 10", '"odd [bold]\\e[2J": 10'))
+    leader, follower = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "vibe_router", "import-litellm", "config.yaml"],
+        cwd=file.parent,
+        env={
+            "PYTHONPATH": str(CHECKOUT / "layers/router"),
+            "COLUMNS": "150",
+            "TERM": "xterm",
+            "PATH": os.environ["PATH"],
+        },
+        stdout=follower,
+        check=False,
+    )
+    os.close(follower)
+    shown = ""
+    while True:
+        try:
+            read = os.read(leader, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not read:
+            break
+        shown += read.decode()
+    os.close(leader)
+    assert done.returncode == 0
+    assert "left out" in shown
+    assert "odd [bold]\N{REPLACEMENT CHARACTER}[2J" in shown
+    assert "Keys that they need, by name, in .env or the environment: OPENAI_API_KEY" in shown
+    assert "\x1b[2J" not in shown

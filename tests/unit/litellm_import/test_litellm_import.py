@@ -1,0 +1,567 @@
+"""What becomes of a LiteLLM config, setting by setting."""
+
+import contextlib
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vibe_router.litellm_import import Imported, LitellmConfigError, import_config
+from vibe_router.litellm_import.names import FORMATS_OF_MODES, PROVIDERS
+from vibe_router.routes_file import load_file
+from vibe_router.routing.spec import RoutesSpec, resolve
+
+MODEL = "model_list:\n  - model_name: m\n    litellm_params:\n      model: openai/gpt-5\n"
+
+
+def imported(text: str) -> Imported:
+    return import_config(textwrap.dedent(text), "config.yaml")
+
+
+def loaded(done: Imported, folder: Path) -> RoutesSpec:
+    """Return the routes as `make routes` would read them, with every variable set that they need."""
+    file = folder / "routes.yaml"
+    file.write_text(done.routes)
+    spec = load_file(file, dict.fromkeys(done.variables, "https://set.example/v1"))
+    assert resolve(spec)[1] == []
+    return spec
+
+
+def row(done: Imported, model: str = "m", step: int = 0, member: int = 0) -> dict[str, Any]:
+    """Return a member of a chain as the text has it."""
+    found = yaml.safe_load(done.routes)["models"][model]["chain"][step]
+    found = found[member] if isinstance(found, list) else found
+    assert isinstance(found, dict)
+    return found
+
+
+def chain(done: Imported, model: str) -> list[list[str]]:
+    """Return a chain's models, step by step."""
+    steps = yaml.safe_load(done.routes)["models"][model]["chain"]
+    return [[each["model"] for each in (step if isinstance(step, list) else [step])] for step in steps]
+
+
+def said(done: Imported) -> list[str]:
+    return [f"{note.line} {note.meaning} {note.path}" for note in done.notes]
+
+
+def model(name: str, at: str, more: str = "") -> str:
+    """Return an entry of model_list, as a line of its own."""
+    return f"  - {{model_name: {name}, litellm_params: {{model: {at}{', ' if more else ''}{more}}}}}\n"
+
+
+def config(*entries: str, more: str = "") -> Imported:
+    return import_config("model_list:\n" + "".join(entries) + more)
+
+
+def test_a_config_that_needs_nothing_is_carried_over_without_a_word(tmp_path: Path) -> None:
+    done = imported("""\
+        model_list:
+          - model_name: gpt-4o
+            litellm_params:
+              model: openai/gpt-4o
+              api_key: os.environ/OPENAI_API_KEY
+        """)
+    assert done.routes == textwrap.dedent("""\
+        # Made from config.yaml by `python -m vibe_router import-litellm`; comments name its lines.
+        # `make routes ARGS=--dry-run` checks this file and shows what would change.
+
+        providers:
+          openai:
+            base_url: https://api.openai.com/v1
+            secret: OPENAI_API_KEY
+            formats: [chat, responses]
+
+        models:
+          gpt-4o:
+            chain:
+              - {provider: openai, model: gpt-4o} # line 2
+        """)
+    assert (done.models, done.providers, done.secrets) == (("gpt-4o",), ("openai",), ("OPENAI_API_KEY",))
+    assert done.notes == ()
+    assert loaded(done, tmp_path).models["gpt-4o"].chain[0][0].model == "gpt-4o"
+
+
+BASES = [
+    ("openai/x", "", "https://api.openai.com/v1"),
+    ("openai/x", "api_base: 'http://10.0.0.1:8317/v1/'", "http://10.0.0.1:8317/v1"),
+    ("openai/x", "base_url: 'https://gate.example/v1'", "https://gate.example/v1"),
+    ("openai/x", "api_base: 'https://gate.example/v1/chat/completions'", "https://gate.example/v1"),
+    ("openai/x", "api_base: os.environ/GATE_URL", "${GATE_URL}"),
+    ("gpt-5", "", "https://api.openai.com/v1"),
+    ("claude-sonnet-4-5", "", "https://api.anthropic.com/v1"),
+    ("anthropic/x", "api_base: 'https://gate.example'", "https://gate.example/v1"),
+    ("anthropic/x", "api_base: 'https://gate.example/v1/messages'", "https://gate.example/v1"),
+    ("azure/x", "api_base: 'https://mine.openai.azure.com/'", "https://mine.openai.azure.com/openai/v1"),
+    ("azure/x", "api_base: 'https://mine.openai.azure.com/openai/v1'", "https://mine.openai.azure.com/openai/v1"),
+    ("ollama/x", "api_base: 'http://box:11434'", "http://box:11434/v1"),
+    ("x", "custom_llm_provider: groq", "https://api.groq.com/openai/v1"),
+    ("mine/x", "api_base: 'https://gate.example/v1'", "https://gate.example/v1"),
+    ("x", "api_base: 'https://gate.example/v1'", "https://gate.example/v1"),
+]
+
+
+@pytest.mark.parametrize(("at", "more", "base_url"), BASES, ids=[f"{at} {more}" for at, more, _ in BASES])
+def test_where_a_deployment_is(at: str, more: str, base_url: str, tmp_path: Path) -> None:
+    done = config(model("m", at, more))
+    (provider,) = yaml.safe_load(done.routes)["providers"].values()
+    assert provider["base_url"] == base_url
+    assert row(done)["model"] == (at.partition("/")[2] or at)
+    loaded(done, tmp_path)
+
+
+@pytest.mark.parametrize("prefix", PROVIDERS)
+def test_every_known_provider_makes_routes_that_load(prefix: str, tmp_path: Path) -> None:
+    done = config(model("m", f"{prefix}/x", "api_base: 'https://gate.example'"))
+    loaded(done, tmp_path)
+    own = PROVIDERS[prefix].base_url
+    if own:
+        done = config(model("m", f"{prefix}/x"))
+        (provider,) = loaded(done, tmp_path).providers.values()
+        assert provider.base_url == own
+        assert provider.secret == PROVIDERS[prefix].secret
+
+
+@pytest.mark.parametrize(
+    ("at", "more"),
+    [
+        ("bedrock/anthropic.claude-3", ""),
+        ("vertex_ai/gemini-2.5-pro", ""),
+        ("azure/x", ""),
+        ("mine/x", ""),
+        ("some-model", ""),
+        ("openai/*", ""),
+        ("openai/x", "api_base: 'https://gate.example/v1?key=secret-of-mine'"),
+        ("openai/x", "api_base: 'https://user:secret-of-mine@gate.example/v1'"),
+        ("openai/x", "api_base: '${GATE}'"),
+        ("openai/x", "api_base: [a]"),
+        ("openai/x y", ""),
+        ("''", ""),
+        ("5", ""),
+    ],
+)
+def test_a_deployment_that_can_t_be_reached_is_left_out_and_told(at: str, more: str) -> None:
+    done = config(model("m", at, more))
+    assert done.routes == ""
+    assert done.models == ()
+    assert [(note.line, note.meaning) for note in done.notes] == [(2, "left out")]
+    assert "secret-of-mine" not in repr(done)
+
+
+def test_a_variable_that_the_config_itself_sets_is_the_default(tmp_path: Path) -> None:
+    more = "environment_variables:\n  GATE_URL: https://gate.example/v1\n"
+    done = config(model("m", "openai/x", "api_base: os.environ/GATE_URL"), more=more)
+    (provider,) = yaml.safe_load(done.routes)["providers"].values()
+    assert provider["base_url"] == "${GATE_URL:-https://gate.example/v1}"
+    assert (done.variables, done.notes) == ((), ())
+    assert loaded(done, tmp_path).providers["gate"].base_url == "https://gate.example/v1"
+
+
+def test_a_variable_without_a_default_is_told(tmp_path: Path) -> None:
+    done = config(model("m", "openai/x", "api_base: os.environ/GATE_URL"))
+    assert done.variables == ("GATE_URL",)
+    assert said(done) == ["2 to do model_list[0].litellm_params.api_base"]
+    loaded(done, tmp_path)
+
+
+def test_a_key_in_plain_is_never_repeated_and_gets_a_name() -> None:
+    done = config(
+        model("a", "openai/x", "api_key: sk-plain-1"),
+        model("b", "openai/x", "api_key: sk-plain-2"),
+        model("c", "openai/y", "api_key: sk-plain-1"),
+        model("d", "openai/z", "api_key: os.environ/OPENAI_API_KEY"),
+        more="general_settings: {master_key: sk-plain-3}\nenvironment_variables: {OTHER_KEY: sk-plain-4}\n",
+    )
+    assert "sk-plain" not in repr(done)
+    secrets = {name: each["secret"] for name, each in yaml.safe_load(done.routes)["providers"].items()}
+    assert secrets == {"openai": "OPENAI_API_KEY_2", "openai-2": "OPENAI_API_KEY_3", "openai-3": "OPENAI_API_KEY"}
+    assert row(done, "a")["provider"] == row(done, "c")["provider"] == "openai"
+    assert said(done) == [
+        "2 to do model_list[0].litellm_params.api_key",
+        "3 to do model_list[1].litellm_params.api_key",
+        "4 to do model_list[2].litellm_params.api_key",
+        "6 to do general_settings.master_key",
+        "7 to do environment_variables.OTHER_KEY",
+    ]
+
+
+def test_a_variable_that_must_not_go_to_a_provider_gets_another_name() -> None:
+    done = config(model("m", "openai/x", "api_key: os.environ/LITELLM_MASTER_KEY"))
+    assert done.secrets == ("OPENAI_API_KEY",)
+    assert said(done) == ["2 changed model_list[0].litellm_params.api_key"]
+
+
+def test_a_named_credential_stands_for_what_it_holds() -> None:
+    more = (
+        "credential_list:\n  - credential_name: mine\n    credential_values:\n"
+        "      {api_key: os.environ/MINE_KEY, api_base: 'https://gate.example/v1'}\n"
+    )
+    done = config(model("m", "openai/x", "litellm_credential_name: mine"), more=more)
+    assert yaml.safe_load(done.routes)["providers"] == {
+        "gate": {"base_url": "https://gate.example/v1", "secret": "MINE_KEY"}
+    }
+    assert done.notes == ()
+
+
+def test_order_makes_steps_and_weight_shares_them(tmp_path: Path) -> None:
+    done = config(
+        model("m", "openai/second", "order: 2"),
+        model("m", "openai/first-a", "order: 1, weight: 30"),
+        model("m", "openai/first-b", "order: 1, weight: 10"),
+        model("m", "openai/last"),
+    )
+    assert chain(done, "m") == [["first-a", "first-b"], ["second"], ["last"]]
+    assert row(done, member=0)["weight"] == 3
+    assert "weight" not in row(done, member=1)
+    assert said(done) == ["5 changed model_list[3]"]
+    assert loaded(done, tmp_path).models["m"].chain[0][0].weight == 3
+
+
+def test_fallback_order_is_an_order_too() -> None:
+    entries = (
+        "  - {model_name: m, litellm_params: {model: openai/b}, model_info: {fallback_order: 2}}\n",
+        model("m", "openai/a", "fallback_order: 1"),
+    )
+    assert chain(config(*entries), "m") == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    ("shares", "weights", "meanings"),
+    [
+        (("rpm: 900", "rpm: 300"), [3, 1], ["changed", "changed"]),
+        (("tpm: 5000000", "tpm: 20000000"), [1, 4], ["changed", "changed"]),
+        (("weight: 0.5, rpm: 10", "weight: 1.5"), [0.5, 1.5], ["left out"]),
+        (("weight: 3000000", "weight: 1"), [1_000_000, 1 / 3], []),
+        (("", ""), [1, 1], []),
+    ],
+    ids=["rpm", "tpm", "weight before rpm", "above what routes take", "nothing said"],
+)
+def test_shares_become_weights(
+    shares: tuple[str, str], weights: list[float], meanings: list[str], tmp_path: Path
+) -> None:
+    done = config(*(model("m", f"openai/{name}", share) for name, share in zip("ab", shares, strict=True)))
+    assert [each.weight for each in loaded(done, tmp_path).models["m"].chain[0]] == pytest.approx(weights)
+    assert [note.meaning for note in done.notes] == meanings
+
+
+def test_a_deployment_without_a_share_of_its_step_comes_behind_it() -> None:
+    done = config(model("m", "openai/a", "weight: 1"), model("m", "openai/b", "weight: 0"), model("m", "openai/c"))
+    assert chain(done, "m") == [["a"], ["b", "c"]]
+    assert said(done) == ["3 changed model_list[1]", "4 changed model_list[2]"]
+
+
+def test_the_same_deployment_twice_is_one_with_both_shares() -> None:
+    done = config(
+        model("m", "openai/a", "weight: 1"), model("m", "openai/a", "weight: 2"), model("m", "openai/b", "weight: 1")
+    )
+    assert chain(done, "m") == [["a", "b"]]
+    assert row(done)["weight"] == 3
+    assert said(done) == ["3 changed model_list[1]"]
+
+
+FALLBACKS = [
+    ("one after another", "router_settings: {fallbacks: [{a: [b, c]}]}", [["x"], ["y"], ["z"]], []),
+    ("of litellm_settings", "litellm_settings: {fallbacks: [{a: [b]}]}", [["x"], ["y"]], []),
+    ("as a mapping", "router_settings: {fallbacks: {a: b}}", [["x"], ["y"]], []),
+    ("of fallbacks", "router_settings: {fallbacks: [{a: [b]}, {b: [c]}]}", [["x"], ["y"], ["z"]], []),
+    ("in a circle", "router_settings: {fallbacks: [{a: [b]}, {b: [a]}]}", [["x"], ["y"]], []),
+    ("for all", "router_settings: {default_fallbacks: [c]}", [["x"], ["z"]], []),
+    ("for any", "router_settings: {fallbacks: [{'*': [c]}]}", [["x"], ["z"]], []),
+    ("by order", "router_settings: {fallback_order: {a: [c, b]}}", [["x"], ["z"], ["y"]], []),
+    ("by id", "router_settings: {fallbacks: [{a: [id-of-y]}]}", [["x"], ["y"]], []),
+    ("when too long", "router_settings: {context_window_fallbacks: [{a: [b]}]}", [["x"], ["y"]], ["changed"]),
+    ("when refused", "router_settings: {content_policy_fallbacks: [{a: [b]}]}", [["x"], ["y"]], ["changed"]),
+    ("with parameters", "router_settings: {fallbacks: [{a: [{model: b, n: 2}]}]}", [["x"], ["y"]], ["left out"]),
+    ("to nothing known", "router_settings: {fallbacks: [{a: [nope]}]}", [["x"]], ["left out"]),
+    ("from nothing known", "router_settings: {fallbacks: [{nope: [a]}]}", [["x"]], ["left out"]),
+    ("that are no list", "router_settings: {fallbacks: [5]}", [["x"]], ["left out"]),
+    (
+        "said twice",
+        "router_settings: {fallbacks: [{a: [b]}]}\nlitellm_settings: {fallbacks: [{a: [c]}]}",
+        [["x"], ["y"]],
+        ["left out"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "steps", "meanings"), [each[1:] for each in FALLBACKS], ids=[f[0] for f in FALLBACKS])
+def test_fallbacks_come_after_a_model_s_own_chain(
+    more: str, steps: list[list[str]], meanings: list[str], tmp_path: Path
+) -> None:
+    with_id = "  - {model_name: b, litellm_params: {model: openai/y}, model_info: {id: id-of-y}}\n"
+    done = config(model("a", "openai/x"), with_id, model("c", "openai/z"), more=more + "\n")
+    assert chain(done, "a") == steps
+    assert [note.meaning for note in done.notes] == meanings
+    loaded(done, tmp_path)
+
+
+def test_a_step_says_which_line_it_is_from() -> None:
+    done = config(model("a", "openai/x"), model("b", "openai/y"), more="router_settings:\n  fallbacks:\n  - a: [b]\n")
+    assert "      - {provider: openai, model: x} # line 2\n" in done.routes
+    assert "      - {provider: openai, model: y} # line 3, by the fallback in line 6\n" in done.routes
+
+
+def test_an_alias_is_a_model_with_the_same_chain(tmp_path: Path) -> None:
+    more = """\
+router_settings:
+  model_group_alias:
+    gpt-4: m
+    typo: {model: m, hidden: true}
+    m: m
+    other: nope
+    "with blank": m
+"""
+    done = config(model("m", "openai/x"), more=more)
+    assert done.models == ("m", "gpt-4", "typo")
+    assert chain(done, "gpt-4") == [["x"]]
+    assert said(done) == [
+        "6 changed router_settings.model_group_alias.typo",
+        "7 left out router_settings.model_group_alias.m",
+        "8 left out router_settings.model_group_alias.other",
+        "9 left out router_settings.model_group_alias.with blank",
+    ]
+    loaded(done, tmp_path)
+
+
+DEFAULTS = [
+    ("router_settings: {num_retries: 3}", {"retries": 3}, []),
+    ("litellm_settings: {num_retries: 3}", {"retries": 3}, []),
+    (
+        "router_settings: {num_retries: 3}\nlitellm_settings: {num_retries: 5}",
+        {"retries": 3},
+        ["7 left out litellm_settings.num_retries"],
+    ),
+    ("router_settings: {num_retries: 99}", {"retries": 10}, ["6 changed router_settings.num_retries"]),
+    (
+        "router_settings: {timeout: 20}",
+        {"timeouts": {"first_byte": 20, "first_token": 20, "response": 20}},
+        [],
+    ),
+    (
+        "litellm_settings: {request_timeout: 600}",
+        {"timeouts": {"response": 280}},
+        ["6 changed litellm_settings.request_timeout"],
+    ),
+    (
+        "router_settings: {timeout: 120, stream_timeout: 7.5}",
+        {"timeouts": {"first_byte": 7.5, "first_token": 7.5, "response": 120}},
+        [],
+    ),
+    ("router_settings: {cooldown_time: 30}", {"cooldown": {"base": 30}}, ["6 changed router_settings.cooldown_time"]),
+    (
+        "router_settings: {cooldown_time: 7200}",
+        {"cooldown": {"base": 7200, "max": 7200}},
+        ["6 changed router_settings.cooldown_time"],
+    ),
+    ("router_settings: {cooldown_time: 0}", None, ["6 left out router_settings.cooldown_time"]),
+    ("router_settings: {num_retries: many}", None, ["6 left out router_settings.num_retries"]),
+    ("router_settings: {timeout: .inf}", None, ["6 left out router_settings.timeout"]),
+    ("router_settings: {timeout: true}", None, ["6 left out router_settings.timeout"]),
+    ("router_settings: {timeout: os.environ/T}", None, ["6 left out router_settings.timeout"]),
+    ("router_settings: {timeout: '100'}", {"timeouts": {"response": 100}}, []),
+    ("router_settings: {routing_strategy: simple-shuffle}", None, []),
+    ("router_settings: {routing_strategy: least-busy}", None, ["6 left out router_settings.routing_strategy"]),
+    ("router_settings: {allowed_fails: 3}", None, ["6 left out router_settings.allowed_fails"]),
+    ("router_settings: {redis_host: h}", None, ["6 left out router_settings.redis_host"]),
+    ("router_settings: {new_setting: 1}", None, ["6 left out router_settings.new_setting"]),
+    ("router_settings: {set_verbose: false, retry_policy: {}, timeout: null}", None, []),
+    ("router_settings: 5", None, ["6 left out router_settings"]),
+    ("litellm_settings: {drop_params: true}", None, ["6 left out litellm_settings.drop_params"]),
+    ("litellm_settings: {ssl_verify: false}", None, ["6 left out litellm_settings.ssl_verify"]),
+    ("litellm_settings: {success_callback: [langfuse]}", None, ["6 left out litellm_settings.success_callback"]),
+    ("general_settings: {master_key: os.environ/K}", None, ["6 to do general_settings.master_key"]),
+    ("general_settings: {database_url: x}", None, ["6 left out general_settings.database_url"]),
+    ("include: [other.yaml]", None, ["6 left out include"]),
+    ("guardrails: [{guardrail_name: g}]", None, ["6 left out guardrails"]),
+    ("environment_variables: 5", None, ["6 left out environment_variables"]),
+]
+
+
+@pytest.mark.parametrize(("more", "defaults", "notes"), DEFAULTS, ids=[each[0] for each in DEFAULTS])
+def test_settings_of_all_models(more: str, defaults: dict[str, Any] | None, notes: list[str], tmp_path: Path) -> None:
+    done = import_config(f"{MODEL}\n{more}\n")
+    assert yaml.safe_load(done.routes).get("defaults") == defaults
+    assert said(done) == notes
+    loaded(done, tmp_path)
+
+
+PARAMS = [
+    ("timeout: 10, stream_timeout: 5", {"timeouts": {"first_byte": 5, "first_token": 5, "response": 10}}, []),
+    ("num_retries: 4", {"retries": 4}, []),
+    ("max_retries: 0", {"retries": 0}, []),
+    ("cooldown_time: 3", {"cooldown": {"base": 3}}, ["cooldown_time"]),
+    ("rpm: 10", {}, ["rpm"]),
+    ("temperature: 0", {}, ["temperature"]),
+    ("extra_headers: {a: b}", {}, ["extra_headers"]),
+    ("something_new: 1", {}, ["something_new"]),
+    ("drop_params: false", {}, []),
+]
+
+
+@pytest.mark.parametrize(("params", "expected", "told"), PARAMS, ids=[each[0] for each in PARAMS])
+def test_settings_of_a_deployment(params: str, expected: dict[str, Any], told: list[str], tmp_path: Path) -> None:
+    done = config(model("m", "openai/x", params))
+    found = row(done)
+    assert {name: found[name] for name in found if name not in ("provider", "model")} == expected
+    assert [note.path for note in done.notes] == [f"model_list[0].litellm_params.{name}" for name in told]
+    loaded(done, tmp_path)
+
+
+@pytest.mark.parametrize("mode", FORMATS_OF_MODES)
+def test_a_mode_is_a_format_or_the_model_is_left_out(mode: str, tmp_path: Path) -> None:
+    done = config(f"  - {{model_name: m, litellm_params: {{model: openai/x}}, model_info: {{mode: {mode}}}}}\n")
+    if done.routes:
+        assert row(done).get("formats", []) == list(FORMATS_OF_MODES[mode])
+        loaded(done, tmp_path)
+    else:
+        assert said(done) == ["2 left out model_list[0].model_info.mode"]
+
+
+def test_openai_s_responses_prefix_is_a_format() -> None:
+    assert row(config(model("m", "openai/responses/gpt-5-codex"))) == {
+        "provider": "openai",
+        "model": "gpt-5-codex",
+        "formats": ["responses"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "config.yaml: has no model_list"),
+        ("model_list: []", "config.yaml: has no model_list"),
+        ("[1, 2]", "config.yaml: has no model_list"),
+        ("a: [", "config.yaml:1: is not YAML"),
+        ("a: b\n\tc: d", "config.yaml:2: is not YAML"),
+        ("[" * 3000, "config.yaml: is nested too deeply"),
+    ],
+)
+def test_a_text_that_is_no_config_is_refused(text: str, told: str) -> None:
+    with pytest.raises(LitellmConfigError, match="^" + told.replace(".", r"\.")):
+        import_config(text)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    ["5", "{a: b}", "[5]", "[{model_name: m}]", "[{model_name: [m], litellm_params: {model: openai/x}}]", "[{}]"],
+)
+def test_entries_that_are_no_models_are_told(entries: str) -> None:
+    done = import_config(f"model_list: {entries}\n")
+    assert done.routes == ""
+    assert [note.meaning for note in done.notes] == ["left out"]
+
+
+NAMES = st.sampled_from(["a", "b", "c", "gpt-4o", "1", "true", "no", "x y", "*", "a/b", "é", ""])
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats()
+    | st.text(max_size=12)
+    | NAMES
+    | st.sampled_from(
+        ["os.environ/A_KEY", "os.environ/", "os.environ/a b", "1e-7", "https://h/v1", "${A}", "1e999999"]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.integers(0, 3), inner, max_size=3),
+    max_leaves=4,
+)
+SECRET = st.sampled_from(["sk-plain-secret-1", "sk-plain-secret-2"])
+PARAM_NAMES = [
+    "api_base",
+    "base_url",
+    "custom_llm_provider",
+    "order",
+    "fallback_order",
+    "weight",
+    "rpm",
+    "tpm",
+    "timeout",
+    "stream_timeout",
+    "max_retries",
+    "num_retries",
+    "cooldown_time",
+    "input_cost_per_token",
+    "output_cost_per_token",
+    "litellm_credential_name",
+    "temperature",
+]
+MODELS = st.sampled_from(["openai/x", "openai/y", "anthropic/z", "azure/w", "bedrock/q", "gpt-5", "what", "openai/a b"])
+ENTRIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "model_name": NAMES | VALUES,
+        "litellm_params": VALUES
+        | st.builds(
+            lambda model, key, more: {"model": model, "api_key": key, **more},
+            MODELS,
+            SECRET,
+            st.dictionaries(st.sampled_from(PARAM_NAMES), VALUES | st.sampled_from([1, 2.5, "3"]), max_size=4),
+        ),
+        "model_info": VALUES
+        | st.dictionaries(st.sampled_from(["id", "mode", "order", "base_model"]), VALUES, max_size=3),
+        "rpm": VALUES,
+    },
+)
+SETTINGS = st.dictionaries(
+    st.sampled_from(
+        [
+            "fallbacks",
+            "default_fallbacks",
+            "context_window_fallbacks",
+            "fallback_order",
+            "model_group_alias",
+            "num_retries",
+            "timeout",
+            "stream_timeout",
+            "request_timeout",
+            "cooldown_time",
+            "routing_strategy",
+            "allowed_fails",
+            "x",
+        ]
+    ),
+    VALUES | st.lists(st.dictionaries(NAMES, st.lists(NAMES, max_size=3), max_size=2), max_size=3),
+    max_size=5,
+)
+CONFIGS = st.fixed_dictionaries(
+    {"model_list": st.lists(ENTRIES, min_size=1, max_size=5) | VALUES},
+    optional={
+        "router_settings": SETTINGS | VALUES,
+        "litellm_settings": SETTINGS | VALUES,
+        "general_settings": VALUES | st.fixed_dictionaries({"master_key": SECRET}),
+        "environment_variables": VALUES | st.dictionaries(st.just("A_KEY"), VALUES | SECRET, max_size=1),
+        "credential_list": VALUES,
+        "include": VALUES,
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(CONFIGS)
+def test_whatever_the_config_says_the_routes_load_and_no_key_is_in_them(
+    tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]
+) -> None:
+    text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False)
+    try:
+        done = import_config(text)
+    except LitellmConfigError:
+        return
+    assert import_config(text) == done
+    assert "sk-plain-secret" not in repr(done)
+    assert all(1 <= note.line <= text.count("\n") + 1 for note in done.notes)
+    if done.models:
+        loaded(done, tmp_path_factory.getbasetemp())
+    else:
+        assert done.routes == ""
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text() | st.text(alphabet="model_list: -[]{}&*!#'\"\n\t|>5~"))
+def test_no_text_crashes_it(text: str) -> None:
+    for whole in (text, "model_list:\n" + text):
+        with contextlib.suppress(LitellmConfigError):
+            import_config(whole)
