@@ -1,0 +1,48 @@
+// What changes by itself while one looks: countdowns, and views that are read anew.
+
+let skew = 0; // milliseconds that this machine's clock is behind the router's
+
+/** Take the router's own time (ISO or epoch seconds), so that a countdown is right on a machine whose clock is not. */
+export function setClock(now) {
+  const time = typeof now === "number" ? now * 1000 : Date.parse(now);
+  if (!Number.isNaN(time)) skew = time - Date.now();
+}
+
+/** The router's time in milliseconds. */
+export const routerNow = () => Date.now() + skew;
+
+const ticking = new Set(); // {element, tick}
+
+setInterval(() => {
+  for (const each of ticking) {
+    if (each.element.isConnected) each.tick();
+    else if (each.seen) ticking.delete(each);
+    each.seen ||= each.element.isConnected;
+  }
+}, 1000);
+
+/** Call `tick` now and every second for as long as `element` is on the page. */
+export function live(element, tick) {
+  tick();
+  ticking.add({ element, tick, seen: false });
+  return element;
+}
+
+/** Call `work` every `seconds` while the page is visible, until `signal` is aborted. */
+export function repeat(seconds, work, signal) {
+  let last = Date.now();
+  let running = false;
+  const look = async () => {
+    if (running || document.hidden || Date.now() - last < seconds * 1000) return;
+    running = true;
+    try {
+      await work();
+    } finally {
+      last = Date.now();
+      running = false;
+    }
+  };
+  const timer = setInterval(look, 500);
+  document.addEventListener("visibilitychange", look, { signal });
+  signal.addEventListener("abort", () => clearInterval(timer));
+}

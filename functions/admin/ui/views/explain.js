@@ -1,0 +1,64 @@
+// Explain: where a request would go now, in which order and why, without calling anything.
+
+import { get, post } from "../api.js";
+import { button, busy, failure, field, h, openDialog, select, swap } from "../dom.js";
+import { verdict } from "../format.js";
+import { countdown } from "./state.js";
+
+export async function explainDialog(models, chosen) {
+  const keys = await get("key/list", { size: 100, return_full_object: true }).then((answer) => answer.keys, () => []);
+  const model = select(models, chosen ?? models[0]);
+  const key = select([["", "the master key"], ...keys.map((each) => [each.token, each.key_alias || each.key_name])], "");
+  const prompt = h("textarea", { rows: "2", placeholder: "Hello" });
+  const result = h("div", { "aria-live": "polite" });
+  const submit = button("Explain", null, { kind: "primary", type: "submit" });
+
+  async function ask() {
+    try {
+      const body = { model: model.value, messages: [{ role: "user", content: prompt.value || "Hello" }] };
+      if (key.value) body.key = key.value;
+      swap(result, told(await post("routes/explain", body)));
+    } catch (error) {
+      swap(result, failure(error));
+    }
+  }
+
+  return openDialog(
+    "Explain a request",
+    () => [
+      h(
+        "form",
+        { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, ask)) } },
+        field("Model", model),
+        field("Key", key),
+        field("Message", prompt, { wide: true, hint: "It decides between deployments that share a layer. Nothing is called." }),
+        h("div", { class: "actions" }, submit),
+      ),
+      result,
+    ],
+    { wide: true, describe: "Where a request would go right now, in which order and why." },
+  );
+}
+
+const MODES = { normal: "", probe: "as a probe: its cooldown has ended, one request tries it", last_resort: "as a last resort: everything is cooling, and it comes free soonest" };
+
+function told(answer) {
+  const { tried = [], skipped = [], admission } = answer;
+  return [
+    admission && h("p", { class: `notice ${admission.allowed === false || admission.error ? "bad" : "plain"}` }, admissionText(admission)),
+    h("h3", { class: "spaced" }, tried.length ? "It would be tried on" : "It would be tried nowhere"),
+    h("ol", { class: "tried" }, tried.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), h("p", { class: "quiet" }, each.why || MODES[each.mode] || "")))),
+    skipped.length ? h("h3", { class: "spaced" }, "And left alone") : null,
+    h(
+      "ul",
+      { class: "left-alone" },
+      skipped.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), h("p", { class: "quiet" }, each.why || `because ${verdict(each.verdict)}`, each.free_at ? [", ", countdown(each.free_at, { before: "for another ", after: "free now" })] : null))),
+    ),
+  ];
+}
+
+function admissionText(admission) {
+  if (typeof admission === "string") return admission;
+  if (admission.error) return admission.error.message ?? admission.error;
+  return admission.why ?? admission.message ?? (admission.allowed === false ? "The key would be refused." : "The key would be let in.");
+}

@@ -1,0 +1,260 @@
+// Models: every chain as a picture, its editor, and what becomes of an edit.
+
+import { get } from "../api.js";
+import { button, confirm, empty, failure, field, h, openDialog, select, skeleton, swap, table } from "../dom.js";
+import { changedRows, currentDraft, setDraft, unsaved } from "../draft.js";
+import { NONE, plural } from "../format.js";
+import { repeat } from "../live.js";
+import { editor, layersOf, picture } from "./chain.js";
+import { explainDialog } from "./explain.js";
+import { historyDialog, reviewDialog } from "./review.js";
+
+const editing = new Set(); // models whose editor is open
+
+export async function show(view, { signal, head }) {
+  let routes = null;
+  const list = h("div", { class: "models-list" }, skeleton(5));
+  const providers = h("div", {});
+  const bar = h("div", { class: "draft-bar", role: "region", "aria-label": "Changes that are not saved", hidden: true });
+  const spoken = h("p", { class: "sr", role: "status" });
+  head.append(
+    button("Explain a request", () => explainDialog(Object.keys(routes?.models ?? {})), { icon: "explain" }),
+    button("History", () => historyDialog(routes, load), { icon: "history" }),
+    button("New model", newModel, { icon: "plus" }),
+  );
+  view.append(list, providers, bar, spoken);
+
+  /** What is to be shown: the edit where there is one, else what is saved. */
+  const shown = () => currentDraft()?.edited ?? routes;
+
+  /** The edit under way, begun now if there was none. */
+  function draft() {
+    if (!currentDraft()) setDraft({ version: routes.version, base: rowsOf(routes), edited: structuredClone(rowsOf(routes)) });
+    return currentDraft().edited;
+  }
+
+  async function load() {
+    try {
+      routes = await get("routes");
+    } catch (error) {
+      if (!signal.aborted) swap(list, failure(error, load));
+      return;
+    }
+    if (!signal.aborted) draw();
+  }
+
+  function draw() {
+    const { models } = shown();
+    const names = Object.keys(models).sort();
+    swap(
+      list,
+      routes.problems?.length ? problemsNotice(routes.problems) : null,
+      names.length ? names.map((name) => card(name, models[name])) : empty("No models yet", "A model is a name that callers use, with a chain of deployments behind it.", button("New model", newModel, { kind: "primary", icon: "plus" })),
+    );
+    drawProviders();
+    drawBar();
+  }
+
+  function card(name, row) {
+    const open = editing.has(name);
+    const changed = currentDraft() && changedRows(currentDraft()).some((each) => each.kind === "model" && each.name === name);
+    const body = h("div", {});
+    const saved = routes.chains?.[name];
+    const toggleEdit = () => {
+      if (open) editing.delete(name);
+      else {
+        draft();
+        editing.add(name);
+      }
+      draw();
+    };
+    if (open) {
+      const mine = draft().models[name];
+      const description = h("input", { value: mine.description ?? "", maxlength: "1000", on: { input: (event) => ((mine.description = event.target.value), drawBar()) } });
+      body.append(
+        field("What it is good for", description),
+        editor(name, mine, draft().providers, (words) => {
+          if (words) spoken.textContent = words;
+          drawBar();
+        }),
+      );
+    } else body.append(picture(name, row, saved, load));
+    return h(
+      "section",
+      { class: "card model", "aria-labelledby": `model-${name}` },
+      h(
+        "div",
+        { class: "model-head" },
+        h("div", {}, h("h2", { id: `model-${name}`, class: "mono" }, name), open ? null : h("p", { class: "quiet" }, row.description || NONE)),
+        changed && h("span", { class: "chip changed" }, saved ? "changed, not saved" : "new, not saved"),
+        h(
+          "div",
+          { class: "actions" },
+          open && button("Remove model", () => removeModel(name), { kind: "quiet danger" }),
+          button(open ? "Done" : "Edit", toggleEdit, { icon: open ? "check" : "edit", "data-focus": `edit ${name}`, "aria-label": `${open ? "Done with" : "Edit"} ${name}` }),
+        ),
+      ),
+      body,
+      open ? null : settingsLine(row),
+    );
+  }
+
+  // --- providers ---
+
+  function drawProviders() {
+    const { providers: rows, models } = shown();
+    const used = (name) => Object.values(models).filter((row) => layersOf(row).flat().some((member) => member.provider === name)).length;
+    swap(
+      providers,
+      h(
+        "section",
+        { "aria-labelledby": "providers-title" },
+        h("div", { class: "section-head" }, h("h2", { id: "providers-title" }, "Providers"), button("New provider", () => providerDialog(), { icon: "plus" })),
+        h(
+          "div",
+          {},
+          table(
+            "Providers",
+            [
+              { label: "Provider", head: true, cell: (name) => name },
+              { label: "Address", cell: (name) => h("span", { class: "mono" }, rows[name].base_url) },
+              { label: "Secret", cell: (name) => h("span", { class: "mono" }, rows[name].secret) },
+              { label: "Formats", cell: (name) => (rows[name].formats ?? ["chat"]).join(", ") },
+              { label: "Models", number: true, cell: used },
+              { label: "Edit", sr: true, number: true, cell: (name) => button(`Edit ${name}`, () => providerDialog(name), { kind: "quiet", icon: "edit", only: true, "data-focus": `provider ${name}` }) },
+            ],
+            Object.keys(rows).sort(),
+          ),
+        ),
+      ),
+    );
+  }
+
+  async function providerDialog(name) {
+    const before = name ? shown().providers[name] : {};
+    const called = h("input", { value: name ?? "", required: true, disabled: Boolean(name), spellcheck: "false", autocapitalize: "none" });
+    const address = h("input", { value: before.base_url ?? "", type: "url", required: true, placeholder: "https://api.example.com/v1" });
+    const secret = h("input", { value: before.secret ?? "", required: true, spellcheck: "false", placeholder: "EXAMPLE_API_KEY" });
+    const formats = ["chat", "responses", "messages", "completions", "embeddings"].map((format) => h("input", { type: "checkbox", value: format, checked: (before.formats ?? ["chat"]).includes(format) }));
+    const done = await openDialog(name ? `Provider ${name}` : "New provider", (close) =>
+      h(
+        "form",
+        { class: "form", on: { submit: (event) => (event.preventDefault(), close("keep")) } },
+        field("Name", called),
+        field("Address", address, { hint: "Ends where /chat/completions begins." }),
+        field("Name of its secret", secret, { hint: "An entry of the router's secret, never the key itself." }),
+        h("fieldset", {}, h("legend", { class: "label" }, "Speaks"), h("div", { class: "checks" }, formats.map((input) => h("label", { class: "check" }, input, input.value)))),
+        h("div", { class: "actions" }, name && button("Remove", () => close("remove"), { kind: "quiet danger" }), button("Cancel", () => close()), button("Keep", null, { kind: "primary", type: "submit" })),
+      ),
+    );
+    if (!done) return;
+    const edited = draft();
+    if (done === "remove") delete edited.providers[name];
+    else {
+      const chosen = formats.filter((input) => input.checked).map((input) => input.value);
+      const row = { ...before, base_url: address.value.trim(), secret: secret.value.trim(), formats: chosen };
+      if (chosen.join() === "chat" && !before.formats) delete row.formats;
+      edited.providers[name ?? called.value.trim()] = row;
+    }
+    draw();
+  }
+
+  // --- models come and go ---
+
+  async function newModel() {
+    if (!routes) return;
+    const { providers: rows } = shown();
+    const name = h("input", { required: true, spellcheck: "false", autocapitalize: "none", placeholder: "auto-example", autofocus: true });
+    const description = h("input", { maxlength: "1000" });
+    const provider = select(Object.keys(rows), Object.keys(rows)[0]);
+    const model = h("input", { required: true, spellcheck: "false", autocapitalize: "none" });
+    const called = field("Name", name, { hint: "What callers ask for." });
+    const done = await openDialog("New model", (close) =>
+      h(
+        "form",
+        {
+          class: "form",
+          on: {
+            submit: (event) => {
+              event.preventDefault();
+              if (shown().models[name.value.trim()]) called.problem("There is a model of this name already.");
+              else close(true);
+            },
+          },
+        },
+        called,
+        field("What it is good for", description),
+        field("Provider of its first deployment", provider),
+        field("Model at that provider", model),
+        h("div", { class: "actions" }, button("Cancel", () => close()), button("Add", null, { kind: "primary", type: "submit" })),
+      ),
+    );
+    if (!done) return;
+    draft().models[name.value.trim()] = { description: description.value.trim(), chain: [{ provider: provider.value, model: model.value.trim() }] };
+    editing.add(name.value.trim());
+    draw();
+  }
+
+  async function removeModel(name) {
+    if (!(await confirm(`Remove ${name}?`, "Nothing happens until you save. After that, requests for it are answered with 404.", "Remove"))) return;
+    delete draft().models[name];
+    editing.delete(name);
+    draw();
+  }
+
+  // --- what is not saved ---
+
+  function drawBar() {
+    const rows = currentDraft() ? changedRows(currentDraft()) : [];
+    bar.hidden = !rows.length;
+    if (!rows.length) {
+      if (currentDraft() && !editing.size) setDraft(null);
+      return;
+    }
+    const names = rows.map((row) => row.name).join(", ");
+    swap(
+      bar,
+      h("p", {}, h("strong", {}, plural(rows.length, "change")), h("span", { class: "quiet" }, ` not saved: ${names}`)),
+      button("Discard", discard, { kind: "quiet", "data-focus": "discard" }),
+      button("Review and save", review, { kind: "primary", "data-focus": "review" }),
+    );
+  }
+
+  async function discard() {
+    if (!(await confirm("Discard the changes?", "What is saved stays as it is.", "Discard"))) return;
+    setDraft(null);
+    editing.clear();
+    draw();
+  }
+
+  async function review() {
+    const saved = await reviewDialog(load);
+    if (saved) {
+      editing.clear();
+      await load();
+      head.querySelector("h1")?.focus();
+    } else draw();
+  }
+
+  await load();
+  // While somebody edits, only a save or a discard redraws what is under their hands.
+  repeat(10, () => (unsaved() || editing.size || document.querySelector("dialog") ? null : load()), signal);
+}
+
+export const rowsOf = ({ providers, defaults, models }) => ({ providers, defaults: defaults ?? {}, models });
+
+function problemsNotice(problems) {
+  return h(
+    "div",
+    { class: "notice" },
+    h("div", {}, h("p", {}, h("strong", {}, "Rows of the table are wrong."), " What they said before goes on being served."), h("ul", {}, problems.map((each) => h("li", {}, h("code", {}, each.path), `: ${each.reason}`)))),
+  );
+}
+
+/** Settings that are not part of the picture, such as timeouts: shown, and kept by an edit. */
+function settingsLine(row) {
+  const told = Object.entries(row).filter(([name]) => !["description", "chain"].includes(name));
+  if (!told.length) return null;
+  const words = told.map(([name, value]) => (typeof value === "object" ? Object.entries(value).map(([part, each]) => `${part} ${each}`).join(", ") : `${name} ${value}`));
+  return h("p", { class: "quiet settings" }, `Own settings: ${words.join("; ").replaceAll("_", " ")}`);
+}

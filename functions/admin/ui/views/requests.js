@@ -1,0 +1,221 @@
+// Requests: newest first, and for each the story of why it went where it went.
+
+import { get } from "../api.js";
+import { button, empty, failure, h, openDialog, segmented, select, skeleton, swap, table } from "../dom.js";
+import { cost, count, fullTime, moment, money, ms, NONE, plural, timeOf, verdict } from "../format.js";
+import { repeat } from "../live.js";
+
+const PAGE = 50;
+const filters = { status: "", model: "", deployment: "", key: "", day: "" }; // kept over a change of view
+
+export async function show(view, { signal, head, parts, query }) {
+  for (const name of Object.keys(filters)) if (query.has(name)) filters[name] = query.get(name);
+  const list = h("div", {}, skeleton(8));
+  const choices = h("div", { class: "filters" });
+  let rows = [];
+  let next = null;
+  head.append(
+    segmented("Outcome", [["", "All"], ["ok", "OK"], ["failover", "Failed over"], ["error", "Errors"]], filters.status, (value) => {
+      filters.status = value;
+      load();
+    }),
+  );
+  view.append(choices, list);
+
+  let turn = 0;
+  /** Read the newest, again as many as are shown. */
+  async function load({ quietly = false } = {}) {
+    const mine = ++turn;
+    if (!quietly) swap(list, skeleton(8));
+    try {
+      const wanted = quietly ? Math.max(PAGE, Math.min(rows.length, 200)) : PAGE;
+      const answer = await get("usage/requests", { ...filters, limit: wanted });
+      if (signal.aborted || mine !== turn) return;
+      if (quietly && rows.length > wanted) return;
+      rows = answer.requests;
+      next = answer.next;
+      draw();
+    } catch (error) {
+      if (!signal.aborted && mine === turn && !quietly) swap(list, failure(error, load));
+    }
+  }
+
+  async function more() {
+    const mine = turn;
+    const answer = await get("usage/requests", { ...filters, limit: PAGE, before: next });
+    if (signal.aborted || mine !== turn) return;
+    rows = [...rows, ...answer.requests];
+    next = answer.next;
+    draw();
+  }
+
+  function draw() {
+    if (!rows.length) {
+      const filtered = Object.values(filters).some(Boolean);
+      swap(
+        list,
+        filtered
+          ? empty("No such request", "Nothing in the last 90 days fits these filters.", button("Show all", clear))
+          : empty("No requests yet", "Every request leaves a row here: where it went, why, and what it cost.", h("a", { class: "button primary", href: "#/playground" }, "Ask something")),
+      );
+      return;
+    }
+    swap(
+      list,
+      h(
+        "div",
+        { class: "framed" },
+        table(
+          "Requests, newest first",
+          [
+            { label: "Time", head: true, cell: (row) => h("a", { href: `#/requests/${encodeURIComponent(row.request_id)}`, "data-focus": row.request_id, on: { click: (event) => (event.preventDefault(), open(row.request_id, row)) } }, moment(row.at)) },
+            { label: "Model", cell: (row) => h("span", { class: "mono" }, row.model ?? NONE) },
+            { label: "Served by", cell: (row) => [path(row), h("span", { class: "mono" }, row.deployment ?? "nobody")] },
+            { label: "Status", cell: status },
+            { label: "Key", cell: (row) => h("span", { class: "name" }, keyOf(row)) },
+            { label: "Tokens", number: true, cell: (row) => tokens(row) },
+            { label: "Cost", number: true, cell: (row) => (row.deployment ? cost(row.cost) : NONE) },
+            { label: "First token", number: true, cell: (row) => ms(row.ttft_ms) },
+            { label: "Total", number: true, cell: (row) => ms(row.total_ms) },
+          ],
+          rows,
+          { rowProps: (row) => ({ class: "clickable", on: { click: (event) => event.target.closest("a") || open(row.request_id, row) } }) },
+        ),
+      ),
+      next ? h("div", { class: "more" }, button("Load more", more, { "data-focus": "more" })) : h("p", { class: "quiet more" }, "That is all. Rows are kept for 90 days."),
+    );
+  }
+
+  function clear() {
+    for (const name of Object.keys(filters)) filters[name] = "";
+    location.hash = "#/requests";
+    view.querySelector(".segmented input").checked = true;
+    drawChoices();
+    load();
+  }
+
+  async function open(id, known) {
+    history.replaceState(null, "", `#/requests/${encodeURIComponent(id)}`);
+    await openDialog("Request", (close) => {
+      const body = h("div", {}, known ? story(known) : skeleton(6));
+      const read = () =>
+        get(`usage/requests/${encodeURIComponent(id)}`).then(
+          (row) => swap(body, story(row)),
+          (error) => known || swap(body, failure(error, read)),
+        );
+      if (!known) read();
+      return body;
+    }, { side: true });
+    history.replaceState(null, "", "#/requests");
+  }
+
+  let options = { models: [], deployments: [], keys: [] };
+  function drawChoices() {
+    const choice = (name, label, values) => select([["", label], ...values], filters[name], { "aria-label": label, on: { change: (event) => ((filters[name] = event.target.value), load()) } });
+    const kept = (values, value) => (value && !values.some((each) => (Array.isArray(each) ? each[0] : each) === value) ? [value, ...values] : values);
+    swap(
+      choices,
+      choice("model", "All models", kept(options.models, filters.model)),
+      choice("deployment", "All deployments", kept(options.deployments, filters.deployment)),
+      choice("key", "All keys", kept(options.keys, filters.key)),
+      h("input", { type: "date", "aria-label": "Day (UTC)", value: filters.day, on: { change: (event) => ((filters.day = event.target.value), load()) } }),
+    );
+  }
+  drawChoices();
+
+  const first = load();
+  Promise.allSettled([get("routes"), get("key/list", { size: 100, return_full_object: true })]).then(([routes, keys]) => {
+    if (signal.aborted) return;
+    options = {
+      models: Object.keys(routes.value?.models ?? {}).sort(),
+      deployments: [...new Set(Object.values(routes.value?.chains ?? {}).flat(2).map((entry) => entry.deployment))].sort(),
+      keys: [["master", "the master key"], ...(keys.value?.keys ?? []).map((key) => [key.key_id ?? key.token, key.key_alias || key.key_name])],
+    };
+    drawChoices();
+  });
+  if (parts[0]) open(parts[0]);
+  await first;
+  repeat(10, () => (document.querySelector("dialog") || rows.length > 200 ? null : load({ quietly: true })), signal);
+}
+
+const keyOf = (row) => (row.key === "master" ? "master key" : (row.key_alias ?? row.key?.slice(0, 8) ?? NONE));
+
+const tokens = (row) => (row.prompt_tokens === null && row.completion_tokens === null ? NONE : `${count(row.prompt_tokens ?? 0)} + ${count(row.completion_tokens ?? 0)}`);
+
+/** A dot for every attempt, in order. */
+function path(row) {
+  const attempts = row.attempts ?? [];
+  if (attempts.length < 2) return null;
+  return h("span", { class: "path", "aria-hidden": "true" }, attempts.map((attempt) => h("i", { class: succeeded(attempt) ? "ok" : "bad" })));
+}
+
+function status(row) {
+  const failed = row.status >= 400 || row.error;
+  const tone = failed ? "bad" : row.failover ? "warn" : "good";
+  const text = failed ? (row.status >= 400 ? row.status : "broke off") : row.failover ? "failed over" : "OK";
+  return h("span", { class: `status ${tone}` }, text);
+}
+
+const succeeded = (attempt) => !attempt.verdict || attempt.verdict === "ok" || attempt.verdict === "success";
+
+// --- the story ---
+
+export function story(row) {
+  const attempts = row.attempts ?? [];
+  return [
+    h("p", { class: "story-lead" }, lead(row)),
+    row.error && h("p", { class: "evidence" }, row.error),
+    h(
+      "ol",
+      { class: "story" },
+      (row.cooling ?? []).map((deployment) => h("li", { class: "skipped" }, h("h3", { class: "mono" }, deployment), h("p", {}, "Left alone, because it was cooling."))),
+      attempts.map((attempt, index) => h("li", { class: succeeded(attempt) ? "ok" : "bad" }, h("h3", { class: "mono" }, attempt.deployment), attemptSentences(attempt, attempts[index + 1], row).map((sentence) => h("p", {}, sentence)))),
+      attempts.length ? null : h("li", { class: "bad" }, h("h3", {}, "No call was made"), h("p", {}, row.error ? "It was refused before any deployment was tried." : "Nothing was free to try.")),
+    ),
+    h(
+      "dl",
+      { class: "facts" },
+      fact("Time", fullTime(row.at)),
+      fact("Model", row.model),
+      fact("Answered by", row.provider_model ?? row.deployment),
+      fact("Key", keyOf(row)),
+      fact("Team", row.team),
+      fact("Owner", row.user),
+      fact("Tags", row.tags?.length ? row.tags.join(", ") : null),
+      fact("Format", row.format && `${row.format}${row.stream ? ", streamed" : ""}`),
+      fact("Tokens in", row.prompt_tokens !== null ? count(row.prompt_tokens) : null),
+      fact("of them cached", row.cached_tokens ? count(row.cached_tokens) : null),
+      fact("Tokens out", row.completion_tokens !== null ? count(row.completion_tokens) : null),
+      fact("of them reasoning", row.reasoning_tokens ? count(row.reasoning_tokens) : null),
+      fact("Cost", row.deployment ? (row.cost === null || row.cost === undefined ? "unknown: its deployment has no price" : money(row.cost)) : null),
+      fact("First token", row.ttft_ms ? ms(row.ttft_ms) : null),
+      fact("Total", ms(row.total_ms)),
+      fact("Request id", row.request_id),
+    ),
+  ];
+}
+
+const fact = (name, value) => (value === null || value === undefined || value === "" ? null : h("div", {}, h("dt", {}, name), h("dd", {}, value)));
+
+function lead(row) {
+  const attempts = row.attempts?.length ?? 0;
+  if (row.status >= 400 && !attempts) return `The router refused it with ${row.status} before any deployment was tried.`;
+  if (row.status >= 400) return `${attempts === 1 ? "The one deployment that was tried" : `All ${attempts} calls`} failed, and the caller got ${row.status}.`;
+  if (row.error) return `${row.deployment} answered, but the answer broke off, and the caller was told so.`;
+  if (row.failover) return `${row.deployment} answered, after ${plural(attempts - 1, "failed call")}${row.cooling?.length ? ` and with ${plural(row.cooling.length, "deployment")} left alone` : ""}. The caller saw nothing of it.`.replace("after 0 failed calls and with", "with");
+  return `${row.deployment} answered at once.`;
+}
+
+function attemptSentences(attempt, following, row) {
+  const took = ms(attempt.ms);
+  if (succeeded(attempt)) {
+    const sentences = [`It answered: the first content was there after ${took}.`];
+    if (row.completion_tokens) sentences.push(`It wrote ${plural(row.completion_tokens, "token")}${row.total_ms ? `; all was done after ${ms(row.total_ms)}` : ""}.`);
+    return sentences;
+  }
+  const answered = attempt.status ? `It answered ${attempt.status} after ${took}` : `No answer came within ${took}`;
+  const sentences = [`${answered}: ${verdict(attempt.verdict)}.`];
+  if (attempt.cooldown_until) sentences.push(`The whole fleet left it alone until ${timeOf(attempt.cooldown_until)}.`);
+  if (following) sentences.push(following.deployment === attempt.deployment ? "It was tried once more." : "The request went on to the next.");
+  return sentences;
+}
