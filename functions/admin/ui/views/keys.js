@@ -178,7 +178,7 @@ function allowed(models) {
 
 function budget(holder) {
   const spent = holder.spend ?? 0;
-  if (holder.max_budget === null || holder.max_budget === undefined) return [h("span", {}, money(spent)), h("span", { class: "quiet" }, " spent, no budget")];
+  if (holder.max_budget === null || holder.max_budget === undefined) return h("span", {}, money(spent), h("span", { class: "quiet" }, " spent, no budget"));
   return [
     h("span", {}, money(spent), h("span", { class: "quiet" }, ` of ${money(holder.max_budget)}`)),
     meter(spent, holder.max_budget, { label: `Budget used: ${money(spent)} of ${money(holder.max_budget)}` }),

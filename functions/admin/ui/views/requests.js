@@ -70,7 +70,7 @@ export async function show(view, { signal, head, parts, query }) {
           [
             { label: "Time", head: true, cell: (row) => h("a", { href: `#/requests/${encodeURIComponent(row.request_id)}`, "data-focus": row.request_id, on: { click: (event) => (event.preventDefault(), open(row.request_id, row)) } }, moment(row.at)) },
             { label: "Model", cell: (row) => h("span", { class: "mono" }, row.model ?? NONE) },
-            { label: "Served by", cell: (row) => [path(row), h("span", { class: "mono" }, row.deployment ?? "nobody")] },
+            { label: "Served by", cell: served },
             { label: "Status", cell: status },
             { label: "Key", cell: (row) => h("span", { class: "name" }, keyOf(row)) },
             { label: "Tokens", number: true, cell: (row) => tokens(row) },
@@ -141,6 +141,13 @@ export async function show(view, { signal, head, parts, query }) {
 const keyOf = (row) => (row.key === "master" ? "master key" : (row.key_alias ?? row.key?.slice(0, 8) ?? NONE));
 
 const tokens = (row) => (row.prompt_tokens === null && row.completion_tokens === null ? NONE : `${count(row.prompt_tokens ?? 0)} + ${count(row.completion_tokens ?? 0)}`);
+
+/** The model that answered, over its provider. */
+function served(row) {
+  if (!row.deployment) return [path(row), h("span", { class: "quiet" }, "nobody")];
+  const [provider] = row.deployment.split("/", 1);
+  return [path(row), h("span", { class: "mono" }, row.deployment.slice(provider.length + 1)), h("span", { class: "quiet small" }, provider)];
+}
 
 /** A dot for every attempt, in order. */
 function path(row) {
