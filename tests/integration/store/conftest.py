@@ -117,16 +117,31 @@ def wire(dynamodb_client: "DynamoDBClient") -> Wire:
     return Wire(dynamodb_client)
 
 
-@pytest.fixture
-def state_table(dynamodb_client: "DynamoDBClient") -> str:
-    name = f"state-{uuid4()}"
-    dynamodb_client.create_table(
+def table_by_id(client: "DynamoDBClient", kind: str) -> str:
+    """Make a table whose items are known by their `id` alone."""
+    name = f"{kind}-{uuid4()}"
+    client.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
     return name
+
+
+@pytest.fixture
+def state_table(dynamodb_client: "DynamoDBClient") -> str:
+    return table_by_id(dynamodb_client, "state")
+
+
+@pytest.fixture
+def keys_table(dynamodb_client: "DynamoDBClient") -> str:
+    return table_by_id(dynamodb_client, "keys")
+
+
+@pytest.fixture
+def ledger_table(dynamodb_client: "DynamoDBClient") -> str:
+    return table_by_id(dynamodb_client, "ledger")
 
 
 @pytest.fixture

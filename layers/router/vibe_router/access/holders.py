@@ -12,9 +12,7 @@ from typing import Any
 
 from vibe_router.formats.errors import ApiError, bad_key
 
-__all__ = ["MASTER", "NANO", "Caller", "Key", "Limits", "Team", "check", "denied", "duration_seconds", "may_use"]
-
-NANO = 1_000_000_000  # nano-dollars in a dollar
+__all__ = ["MASTER", "Caller", "Key", "Limits", "Team", "check", "denied", "duration_seconds", "may_use"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400, "mo": 30 * 86_400}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d|w|mo)", re.ASCII)

@@ -1,0 +1,419 @@
+"""Reserving and settling against DynamoDB: how many calls, and what stands afterwards."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, assume, example, given, settings
+
+from tests.unit.access.ledgers import changes, ledgers
+from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
+from vibe_router.access.holders import Limits
+from vibe_router.access.ledger import Change, Hold, Ledger, Limit, Wish, applied
+from vibe_router.store.dynamodb import to_item
+from vibe_router.store.ledger import (
+    LedgerBusyError,
+    LedgerStore,
+    LimitReachedError,
+    Reason,
+    Reservation,
+    _update,
+    ledger_from,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KEY, TEAM = "key#a", "team#blue"
+ALL = Limits(max_budget=1_000, budget_duration="30d", rpm=10, tpm=1_000, parallel=3)
+WISH = Wish(cost=100, tokens=50, until=NOW + 900)
+
+Store = Callable[[], LedgerStore]
+
+
+@pytest.fixture
+def store(dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time, aside: Aside) -> Store:
+    """Make the store of one more environment."""
+    return lambda: LedgerStore(dynamodb_client, ledger_table, time.clock, spawn=aside)
+
+
+@pytest.fixture
+def stands(dynamodb_client: "DynamoDBClient", ledger_table: str) -> Callable[[str], Ledger]:
+    def read(ledger_id: str) -> Ledger:
+        return ledger_from(dynamodb_client.get_item(TableName=ledger_table, Key={"id": {"S": ledger_id}}).get("Item"))
+
+    return read
+
+
+@pytest.fixture
+def settle(dynamodb_client: "DynamoDBClient") -> Callable[..., None]:
+    """Settle a reservation as booking does: in a transaction, which is tried again when it is cancelled."""
+
+    def settle(store: LedgerStore, reservation: Reservation, cost: int, tokens: int | None = 0) -> None:
+        settlement = store.settlement(reservation, cost, tokens)
+        for _ in range(5):
+            if not (items := settlement.items()):
+                return
+            try:
+                dynamodb_client.transact_write_items(TransactItems=items)
+            except ClientError as error:
+                settlement.cancelled(cast("Sequence[Reason]", error.response.get("CancellationReasons")))
+            else:
+                settlement.done()
+                return
+        raise AssertionError("it was cancelled again and again")
+
+    return settle
+
+
+def put(client: "DynamoDBClient", table: str, ledger_id: str, **values: Any) -> None:
+    client.put_item(TableName=table, Item=to_item({"id": ledger_id, **values}))
+
+
+def test_a_reservation_is_one_write_and_so_is_the_next(store: Store, wire: Wire, stands: Any, time: Time) -> None:
+    one = store()
+    first = one.reserve({KEY: ALL}, WISH)
+    assert wire.took() == ["UpdateItem"]
+    time.advance(1)
+    second = one.reserve({KEY: ALL}, WISH)
+    assert wire.took() == ["UpdateItem"]
+    ledger = stands(KEY)
+    assert ledger == Ledger(
+        committed=200,
+        period_ends=NOW + 30 * 86_400,
+        window_ends=NOW + 60,
+        requests_used=2,
+        tokens_used=100,
+        held={each.hold_id: Hold(100, 50, NOW + 900) for each in (first, second)},
+    )
+    assert second.held == {KEY: ledger}
+
+
+def test_key_and_team_are_reserved_from_in_one_transaction(store: Store, wire: Wire, stands: Any) -> None:
+    one = store()
+    for _ in range(2):
+        reservation = one.reserve({KEY: ALL, TEAM: ALL}, WISH)
+        assert wire.took() == ["TransactWriteItems"]
+    assert stands(KEY) == stands(TEAM) == reservation.held[KEY]
+    assert stands(KEY).requests_used == 2
+
+
+@pytest.mark.parametrize(
+    "ledgers", [{}, {KEY: Limits()}, {KEY: Limits(budget_duration="1d"), TEAM: Limits()}], ids=["master", "key", "team"]
+)
+def test_what_has_no_limit_writes_nothing_on_the_way_in(ledgers: dict[str, Limits], store: Store, wire: Wire) -> None:
+    assert store().reserve(ledgers, WISH).held == {}
+    assert wire.took() == []
+
+
+def test_only_what_is_limited_is_reserved_from(store: Store, wire: Wire, stands: Any, settle: Any) -> None:
+    one = store()
+    reservation = one.reserve({KEY: Limits(), TEAM: ALL}, WISH)
+    assert wire.took() == ["UpdateItem"]
+    settle(one, reservation, 70, 40)
+    assert wire.took() == ["TransactWriteItems"]
+    assert (stands(KEY).spent, stands(KEY).committed, stands(KEY).total) == (70, 70, 70)
+    assert (stands(TEAM).spent, stands(TEAM).committed, stands(TEAM).total) == (70, 70, 70)
+    assert (stands(TEAM).tokens_used, stands(TEAM).held) == (40, {})
+
+
+def test_an_environment_that_is_behind_learns_what_stands_from_the_failed_write(store: Store, wire: Wire) -> None:
+    one, other = store(), store()
+    one.reserve({KEY: ALL}, WISH)
+    wire.took()
+    assert other.reserve({KEY: ALL}, WISH).held[KEY].requests_used == 2
+    assert wire.took() == ["UpdateItem", "UpdateItem"]
+
+
+def test_a_write_that_fails_without_telling_what_stands_is_followed_by_a_read(
+    store: Store, wire: Wire, time: Time, dynamodb_client: "DynamoDBClient"
+) -> None:
+    def silent(parsed: dict[str, Any], **_: object) -> None:
+        parsed.pop("Item", None)
+
+    one, other = store(), store()
+    one.reserve({KEY: ALL}, WISH)
+    wire.took()
+    dynamodb_client.meta.events.register("after-call.dynamodb.UpdateItem", silent)
+    try:
+        assert other.reserve({KEY: ALL}, WISH).held[KEY].requests_used == 2
+    finally:
+        dynamodb_client.meta.events.unregister("after-call.dynamodb.UpdateItem", silent)
+    assert wire.took() == ["UpdateItem", "BatchGetItem", "UpdateItem"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit"),
+    [
+        pytest.param(Limits(max_budget=250), Limit.BUDGET, id="budget"),
+        pytest.param(Limits(rpm=2), Limit.REQUESTS, id="requests"),
+        pytest.param(Limits(tpm=120), Limit.TOKENS, id="tokens"),
+        pytest.param(Limits(parallel=2), Limit.PARALLEL, id="parallel"),
+    ],
+)
+@pytest.mark.parametrize("ids", [[KEY], [KEY, TEAM]], ids=["key", "key and team"])
+def test_what_does_not_fit_is_refused_and_leaves_nothing_behind(
+    limits: Limits, limit: Limit, ids: list[str], store: Store, stands: Any
+) -> None:
+    asked = {each: limits if each == ids[-1] else ALL for each in ids}
+    one, other = store(), store()
+    one.reserve(asked, WISH)
+    one.reserve(asked, WISH)
+    before = [stands(each) for each in ids]
+    for each in (one, other):
+        with pytest.raises(LimitReachedError) as refused:
+            each.reserve(asked, WISH)
+        assert (refused.value.ledger_id, refused.value.refusal.limit) == (ids[-1], limit)
+    assert [stands(each) for each in ids] == before
+
+
+def test_a_minute_that_is_used_up_is_known_without_asking(store: Store, wire: Wire, time: Time) -> None:
+    one = store()
+    limits = {KEY: Limits(rpm=1)}
+    one.reserve(limits, WISH)
+    wire.took()
+    with pytest.raises(LimitReachedError) as refused:
+        one.reserve(limits, WISH)
+    assert refused.value.refusal.retry_after == 60
+    assert wire.took() == []
+    time.advance(60)
+    assert one.reserve(limits, WISH).held[KEY].requests_used == 1
+    assert wire.took() == ["UpdateItem"]
+
+
+def test_a_budget_is_only_refused_by_a_ledger_as_it_stands(store: Store, wire: Wire, settle: Any) -> None:
+    one, other = store(), store()
+    limits = {KEY: Limits(max_budget=150)}
+    reservation = one.reserve(limits, WISH)
+    with pytest.raises(LimitReachedError):
+        other.reserve(limits, WISH)
+    settle(one, reservation, 10)
+    wire.took()
+    assert other.reserve(limits, WISH).held[KEY].committed == 110
+    assert wire.took() == ["BatchGetItem", "UpdateItem"]
+
+
+def test_a_slot_that_is_given_back_meanwhile_is_waited_for(store: Store, time: Time, settle: Any) -> None:
+    one, other = store(), store()
+    limits = {KEY: Limits(parallel=1)}
+    reservation = one.reserve(limits, WISH)
+    sleeps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        sleeps.append(seconds)
+        time.advance(seconds)
+        if len(sleeps) == 2:
+            settle(one, reservation, 10)
+
+    object.__setattr__(time.clock, "sleep", sleep)
+    assert len(other.reserve(limits, WISH).held[KEY].held) == 1
+    assert len(sleeps) == 2
+    with pytest.raises(LimitReachedError):
+        one.reserve(limits, WISH)
+    assert sum(sleeps[2:]) == pytest.approx(0.3)
+
+
+def test_holds_of_dead_environments_are_swept_by_the_next_request(store: Store, wire: Wire, time: Time) -> None:
+    dead, other = store(), store()
+    limits = {KEY: Limits(max_budget=150, parallel=1)}
+    dead.reserve(limits, WISH)
+    with pytest.raises(LimitReachedError):
+        other.reserve(limits, WISH)
+    time.now = WISH.until
+    wire.took()
+    ledger = other.reserve(limits, Wish(100, 50, time.now + 900)).held[KEY]
+    assert (ledger.committed, len(ledger.held)) == (100, 1)
+    assert wire.took() == ["UpdateItem"]
+
+
+def test_what_a_swept_request_cost_is_counted_all_the_same(store: Store, time: Time, stands: Any, settle: Any) -> None:
+    late, other = store(), store()
+    limits = {KEY: ALL, TEAM: ALL}
+    reservation = late.reserve(limits, WISH)
+    time.now = WISH.until
+    other.reserve(limits, Wish(100, 50, time.now + 900))
+    settle(late, reservation, 70, 10)
+    for each in (KEY, TEAM):
+        assert (stands(each).committed, stands(each).spent, stands(each).total) == (170, 70, 70)
+        assert (len(stands(each).held), stands(each).tokens_used) == (1, 50)
+
+
+def test_settling_counts_the_cost_once_and_corrects_the_tokens(store: Store, stands: Any, settle: Any) -> None:
+    one = store()
+    reservation = one.reserve({KEY: ALL}, WISH)
+    settle(one, reservation, 30, 20)
+    ledger = stands(KEY)
+    assert (ledger.committed, ledger.spent, ledger.total) == (30, 30, 30)
+    assert (ledger.requests_used, ledger.tokens_used, ledger.held) == (1, 20, {})
+
+
+def test_tokens_of_a_window_that_is_over_are_not_corrected_in_the_next(
+    store: Store, time: Time, stands: Any, settle: Any
+) -> None:
+    one, other = store(), store()
+    reservation = one.reserve({KEY: ALL}, WISH)
+    time.advance(61)
+    other.reserve({KEY: ALL}, WISH)
+    settle(one, reservation, 30, 20)
+    assert (stands(KEY).tokens_used, stands(KEY).committed) == (50, 130)
+
+
+def test_a_budget_begins_anew_with_its_period_and_keeps_what_is_reserved(
+    store: Store, time: Time, stands: Any, settle: Any
+) -> None:
+    one = store()
+    limits = {KEY: Limits(max_budget=200, budget_duration="1h")}
+    settle(one, one.reserve(limits, WISH), 150)
+    with pytest.raises(LimitReachedError) as refused:
+        one.reserve(limits, WISH)
+    assert refused.value.refusal.retry_after == 3_600
+    time.advance(3_599)
+    under_way = one.reserve(limits, Wish(50, 0, time.now + 900))
+    time.advance(2 * 3_600 + 1)
+    later = store().reserve(limits, Wish(100, 0, time.now + 900))
+    assert later.held[KEY].period_ends == NOW + 4 * 3_600
+    settle(one, under_way, 60)
+    settle(one, later, 10)
+    assert (stands(KEY).committed, stands(KEY).spent, stands(KEY).total) == (70, 70, 220)
+
+
+def test_a_key_without_a_limit_has_its_spending_by_period_too(
+    store: Store, time: Time, stands: Any, settle: Any
+) -> None:
+    limits = {KEY: Limits(budget_duration="1h")}
+    one, other = store(), store()
+    for each in (one, other, one):
+        settle(each, each.reserve(limits, WISH), 10)
+    assert (stands(KEY).spent, stands(KEY).total, stands(KEY).period_ends) == (30, 30, NOW + 3_600)
+    time.advance(3_600)
+    for each in (one, other):
+        settle(each, each.reserve(limits, WISH), 10)
+    assert (stands(KEY).spent, stands(KEY).total, stands(KEY).period_ends) == (20, 50, NOW + 7_200)
+
+
+def test_a_ledger_made_by_spending_can_be_limited_later(store: Store, stands: Any, settle: Any) -> None:
+    one = store()
+    settle(one, one.reserve({KEY: Limits()}, WISH), 10)
+    settle(one, one.reserve({KEY: Limits()}, WISH), 10)
+    assert store().reserve({KEY: ALL}, WISH).held[KEY].committed == 120
+
+
+def test_a_ledger_that_lacks_attributes_is_filled_in(
+    store: Store, dynamodb_client: "DynamoDBClient", ledger_table: str, stands: Any
+) -> None:
+    put(dynamodb_client, ledger_table, KEY, spent=5, committed=5)
+    assert store().reserve({KEY: ALL}, WISH).held[KEY].committed == 105
+    assert stands(KEY).requests_used == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"committed": "much"}, {"spent": 0.5}, {"held": {"x": [1]}}, {"held": "none"}, {"held": {"x": [1, 2, "soon"]}}],
+    ids=["text", "part of a nano-dollar", "half a hold", "no holds", "a hold until soon"],
+)
+def test_a_corrupt_ledger_keeps_nobody_out(
+    values: dict[str, Any], store: Store, dynamodb_client: "DynamoDBClient", ledger_table: str
+) -> None:
+    put(dynamodb_client, ledger_table, KEY, **values)
+    assert store().reserve({KEY: ALL}, WISH).held == {}
+
+
+@pytest.mark.parametrize("fault", OUTAGES.values(), ids=OUTAGES)
+def test_an_outage_lets_requests_through_and_costs_one_wait(
+    fault: Exception, store: Store, wire: Wire, time: Time, aside: Aside
+) -> None:
+    one = store()
+    one.reserve({KEY: ALL}, WISH)
+    wire.took()
+    wire.fault = fault
+    for _ in range(3):
+        assert one.reserve({KEY: ALL}, WISH).held == {}
+    assert wire.took() == ["UpdateItem"]
+    time.advance(3)
+    assert one.reserve({KEY: ALL}, WISH).held == {}
+    wire.fault = None
+    assert one.degraded
+    aside.do()
+    assert wire.took() == ["BatchGetItem"]
+    assert one.reserve({KEY: ALL}, WISH).held[KEY].requests_used == 2
+
+
+def test_what_was_spent_without_a_reservation_is_counted(store: Store, wire: Wire, stands: Any, settle: Any) -> None:
+    one = store()
+    wire.fault = OUTAGES["refused"]
+    reservation = one.reserve({KEY: ALL, TEAM: ALL}, WISH)
+    wire.fault = None
+    settle(one, reservation, 30, 20)
+    for each in (KEY, TEAM):
+        assert (stands(each).committed, stands(each).spent, stands(each).total) == (30, 30, 30)
+
+
+def conflict(operation: str) -> ClientError:
+    if operation == "UpdateItem":
+        return ClientError({"Error": {"Code": "TransactionConflictException"}}, operation)
+    reasons: list[Any] = [{"Code": "None"}, {"Code": "TransactionConflict"}]
+    return ClientError({"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}, operation)
+
+
+@pytest.mark.parametrize(
+    ("ids", "operation"), [([KEY], "UpdateItem"), ([KEY, TEAM], "TransactWriteItems")], ids=["key", "key and team"]
+)
+def test_a_conflict_with_another_transaction_is_tried_again(
+    ids: list[str], operation: str, store: Store, wire: Wire
+) -> None:
+    wire.faults = [conflict(operation)] * 3
+    reservation = store().reserve(dict.fromkeys(ids, ALL), WISH)
+    assert set(reservation.held) == set(ids)
+    assert wire.took() == [operation] * 4
+
+
+def test_conflicts_without_an_end_are_not_waited_for_without_an_end(store: Store, wire: Wire, time: Time) -> None:
+    one = store()
+    wire.fault = conflict("UpdateItem")
+    with pytest.raises(LedgerBusyError):
+        one.reserve({KEY: ALL}, WISH)
+    assert time.now - NOW < 3
+    assert not one.degraded
+
+
+def test_a_write_whose_answer_was_lost_counts_once(store: Store, stands: Any, dynamodb_client: Any) -> None:
+    one = store()
+    one.reserve({KEY: ALL}, WISH)
+    update = dynamodb_client.update_item
+    lost: list[Any] = []
+
+    def lossy(**given: Any) -> Any:
+        if not lost:
+            lost.append(update(**given))  # done, but nobody heard of it: botocore does it again
+        return update(**given)
+
+    one._client = type("Lossy", (), {"update_item": staticmethod(lossy)})()
+    reservation = one.reserve({KEY: ALL}, WISH)
+    assert stands(KEY).requests_used == 2
+    assert reservation.held[KEY] == stands(KEY)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ledger=ledgers, change=changes)
+@example(ledger=Ledger(stands=False), change=Change(fill=True))
+@example(ledger=Ledger(), change=Change(take=("x", Hold(1, 2, 3)), slots=0))
+def test_the_table_does_what_a_change_says(
+    ledger: Ledger, change: Change, dynamodb_client: "DynamoDBClient", ledger_table: str, stands: Any
+) -> None:
+    assume(change.take or change.drop or change.fill or change.new)  # as every change does
+    dynamodb_client.delete_item(TableName=ledger_table, Key={"id": {"S": KEY}})
+    if ledger.stands:
+        held = {each: [hold.cost, hold.tokens, hold.until] for each, hold in ledger.held.items()}
+        counters = {name: getattr(ledger, name) for name in Ledger.__dataclass_fields__ if name != "stands"}
+        put(dynamodb_client, ledger_table, KEY, **{**counters, "held": held})
+    expected = applied(change, ledger)
+    update = _update(ledger_table, KEY, change)
+    try:
+        dynamodb_client.update_item(**update)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "ConditionalCheckFailedException"  # noqa: PT017
+        assert expected is None
+        assert stands(KEY) == ledger
+    else:
+        assert stands(KEY) == expected

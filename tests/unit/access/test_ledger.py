@@ -1,0 +1,337 @@
+"""What a ledger lets through, as a table, as properties, and as a fleet that does everything at once."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
+
+from tests.unit.access.ledgers import amounts, ledgers, limits
+from vibe_router.access.holders import Limits
+from vibe_router.access.ledger import Change, Hold, Ledger, Limit, Refusal, Wish, admit, applied, rate_headers, settle
+
+NOW = 1_800_000_000.0
+WISH = Wish(cost=10, tokens=20, until=NOW + 900)
+HELD = Hold(10, 20, NOW + 900)
+OPEN = Ledger(window_ends=NOW + 40, period_ends=NOW + 3_600)
+
+
+def outcome(ledger: Ledger, limits: Limits, wish: Wish = WISH) -> Ledger | Refusal:
+    decided = admit(ledger, limits, wish, "new", NOW)
+    if isinstance(decided, Refusal):
+        return decided
+    after = applied(decided, ledger)
+    assert after
+    return after
+
+
+@pytest.mark.parametrize(
+    ("ledger", "limits", "refusal"),
+    [
+        pytest.param(Ledger(committed=90), Limits(max_budget=100), None, id="the last of a budget"),
+        pytest.param(
+            Ledger(committed=91), Limits(max_budget=100), Refusal(Limit.BUDGET, 100, 91), id="more than is left of it"
+        ),
+        pytest.param(
+            Ledger(stands=False), Limits(max_budget=9), Refusal(Limit.BUDGET, 9, 0), id="more than a whole budget"
+        ),
+        pytest.param(
+            replace(OPEN, committed=91),
+            Limits(max_budget=100, budget_duration="1d"),
+            Refusal(Limit.BUDGET, 100, 91, 3_600),
+            id="a budget that begins anew in an hour",
+        ),
+        pytest.param(replace(OPEN, requests_used=1), Limits(rpm=2), None, id="the last request of a minute"),
+        pytest.param(
+            replace(OPEN, requests_used=2), Limits(rpm=2), Refusal(Limit.REQUESTS, 2, 2, 40), id="one more than that"
+        ),
+        pytest.param(Ledger(stands=False), Limits(rpm=0), Refusal(Limit.REQUESTS, 0, 0, 60), id="no requests at all"),
+        pytest.param(replace(OPEN, tokens_used=80), Limits(tpm=100), None, id="the last tokens of a minute"),
+        pytest.param(
+            replace(OPEN, tokens_used=81), Limits(tpm=100), Refusal(Limit.TOKENS, 100, 81, 40), id="more than that"
+        ),
+        pytest.param(Ledger(stands=False), Limits(tpm=0), Refusal(Limit.TOKENS, 0, 0, 60), id="no tokens at all"),
+        pytest.param(OPEN, Limits(tpm=5), None, id="more than a minute's tokens, alone"),
+        pytest.param(
+            replace(OPEN, tokens_used=1), Limits(tpm=5), Refusal(Limit.TOKENS, 5, 1, 40), id="the same, not alone"
+        ),
+        pytest.param(Ledger(held={"a": HELD}), Limits(parallel=2), None, id="the last slot"),
+        pytest.param(
+            Ledger(held={"a": HELD, "b": HELD}), Limits(parallel=2), Refusal(Limit.PARALLEL, 2, 2), id="no slot left"
+        ),
+        pytest.param(Ledger(stands=False), Limits(parallel=0), Refusal(Limit.PARALLEL, 0, 0), id="no slots at all"),
+        pytest.param(
+            Ledger(held={"a": HELD, "b": Hold(5, 0, NOW)}), Limits(parallel=2), None, id="a slot of a dead environment"
+        ),
+        pytest.param(
+            Ledger(committed=95, held={"b": Hold(5, 0, NOW)}), Limits(max_budget=100), None, id="what the dead reserved"
+        ),
+        pytest.param(
+            replace(OPEN, committed=100, requests_used=9),
+            Limits(max_budget=100, rpm=1),
+            Refusal(Limit.BUDGET, 100, 100, 3_600),
+            id="of two limits the one that a minute does not heal",
+        ),
+    ],
+)
+def test_what_fits(ledger: Ledger, limits: Limits, refusal: Refusal | None) -> None:
+    got = outcome(ledger, limits)
+    if refusal:
+        assert got == refusal
+    else:
+        assert isinstance(got, Ledger)
+        assert "new" in got.held
+
+
+def test_the_ordinary_reservation_is_relative_and_reads_nothing() -> None:
+    limits = Limits(max_budget=100, budget_duration="1d", rpm=5, tpm=50, parallel=3)
+    assert admit(OPEN, limits, WISH, "new", NOW) == Change(
+        add={"committed": 10, "requests_used": 1, "tokens_used": 20},
+        take=("new", HELD),
+        same={"window_ends": NOW + 40},
+        most={"committed": 90, "requests_used": 4, "tokens_used": 30},
+        slots=2,
+    )
+
+
+def test_a_window_begins_with_its_first_request() -> None:
+    after = outcome(replace(OPEN, window_ends=NOW, requests_used=5, tokens_used=50), Limits(rpm=5))
+    assert isinstance(after, Ledger)
+    assert (after.window_ends, after.requests_used, after.tokens_used) == (NOW + 60, 1, 20)
+
+
+@pytest.mark.parametrize(("ended", "next_end"), [(0, 3_600), (1, 3_599), (3_599.5, 0.5), (3_600, 3_600), (10_000, 800)])
+def test_a_period_ends_when_it_would_have_without_a_pause(ended: float, next_end: float) -> None:
+    ledger = Ledger(committed=70, spent=60, period_ends=NOW - ended, held={"a": HELD})
+    after = outcome(ledger, Limits(max_budget=100, budget_duration="1h"))
+    assert isinstance(after, Ledger)
+    assert (after.period_ends, after.spent, after.committed) == (NOW + next_end, 0, 20)
+
+
+def test_a_first_period_counts_what_was_spent_before_it() -> None:
+    after = outcome(Ledger(committed=70, spent=70, total=70), Limits(max_budget=100, budget_duration="1h"))
+    assert isinstance(after, Ledger)
+    assert (after.period_ends, after.spent, after.committed) == (NOW + 3_600, 70, 80)
+
+
+def test_at_most_so_many_holds_are_swept_at_once() -> None:
+    dead = {str(number): Hold(1, 0, NOW - 1) for number in range(100)}
+    after = outcome(Ledger(committed=100, held=dead), Limits(max_budget=1_000))
+    assert isinstance(after, Ledger)
+    assert (len(after.held), after.committed) == (76, 85)
+
+
+def settled(ledger: Ledger, hold_id: str | None, *, cost: int = 7, tokens: int | None = 5) -> Ledger | None:
+    limits = Limits(max_budget=100, tpm=100)
+    change = settle(ledger, limits, hold_id, cost=cost, tokens=tokens, window_ends=NOW + 40, now=NOW)
+    return applied(change, ledger) if change else None
+
+
+def test_settling_puts_the_cost_in_the_holds_place() -> None:
+    before = replace(OPEN, committed=30, spent=20, total=50, tokens_used=60, held={"a": HELD})
+    after = replace(before, committed=27, spent=27, total=57, tokens_used=45, held={})
+    assert settled(before, "a") == after
+    assert settled(before, "a", tokens=None) == replace(after, tokens_used=60)
+    assert settled(replace(before, window_ends=NOW + 99), "a") == replace(after, tokens_used=60, window_ends=NOW + 99)
+
+
+def test_settling_what_cost_nothing_only_gives_back() -> None:
+    before = replace(OPEN, committed=30, spent=20, total=50, tokens_used=60, held={"a": HELD})
+    assert settled(before, "a", cost=0, tokens=0) == replace(before, committed=20, tokens_used=40, held={})
+    assert settled(before, None, cost=0) is None
+    assert settled(before, "swept", cost=0) is None
+
+
+def test_settling_without_a_hold_adds_the_cost() -> None:
+    before = replace(OPEN, committed=30, spent=20, total=50, held={"a": HELD})
+    after = replace(before, committed=37, spent=27, total=57)
+    assert settled(before, None) == settled(before, "swept") == after
+    assert settled(Ledger(stands=False), None) == Ledger(committed=7, spent=7, total=7)
+
+
+@given(ledger=ledgers, limits=limits, cost=amounts, tokens=amounts, now=st.integers(0, 40))
+def test_whatever_stands_a_decision_can_be_written_and_keeps_the_sums(
+    ledger: Ledger, limits: Limits, cost: int, tokens: int, now: int
+) -> None:
+    decided = admit(ledger, limits, Wish(cost, tokens, now + 10), "new", now)
+    if isinstance(decided, Refusal):
+        return
+    after = applied(decided, ledger)
+    assert after
+    assert after.committed - after.spent == sum(hold.cost for hold in after.held.values())
+    assert after.total == ledger.total
+    if limits.max_budget is not None:
+        assert after.committed <= limits.max_budget
+    if limits.rpm is not None:
+        assert after.requests_used <= limits.rpm
+    if limits.tpm is not None:
+        assert after.tokens_used <= limits.tpm
+    if limits.parallel is not None:
+        assert len(after.held) <= limits.parallel
+    change = settle(after, limits, "new", cost=3, tokens=1, window_ends=after.window_ends, now=now)
+    assert change
+    end = applied(change, after)
+    assert end
+    assert (end.spent, end.total, "new" in end.held) == (after.spent + 3, after.total + 3, False)
+    assert end.committed - end.spent == sum(hold.cost for hold in end.held.values())
+
+
+class Fleet(RuleBasedStateMachine):
+    """Environments that reserve and settle from what they last saw, however old; the table takes what it may.
+
+    Beside the ledger a plain account is kept of all requests, which says what ought to stand.
+    """
+
+    under_way = Bundle("under_way")
+
+    @initialize(limits=limits)
+    def begin(self, limits: Limits) -> None:
+        self.limits = limits
+        self.table = Ledger(stands=False)
+        self.views = [self.table] * 3
+        self.now = NOW
+        self.count = 0
+        self.reserved: dict[str, Hold] = {}  # as the account has it
+        self.spent = self.total = 0
+        self.period_ends = 0.0
+        self.starts: list[float] = []
+
+    def roll(self) -> None:
+        """Begin the account's next budget period, if it is time and somebody asks."""
+        seconds = self.limits.budget_seconds
+        if seconds and not self.period_ends:
+            self.period_ends = self.now + seconds
+        elif seconds and self.now >= self.period_ends:
+            while self.period_ends <= self.now:
+                self.period_ends += seconds
+            self.spent = 0
+
+    def write(self, environment: int, change: Change) -> bool:
+        after = applied(change, self.table)
+        if after:
+            self.table = after
+        self.views[environment] = self.table
+        return bool(after)
+
+    @rule(target=under_way, environment=st.integers(0, 2), cost=amounts, tokens=amounts, lease=st.integers(1, 200))
+    def request(self, environment: int, cost: int, tokens: int, lease: int) -> tuple[str, int, float] | None:
+        self.count += 1
+        wish = Wish(cost, tokens, self.now + lease)
+        for _ in range(3):
+            decided = admit(self.views[environment], self.limits, wish, str(self.count), self.now)
+            if isinstance(decided, Refusal):
+                if self.views[environment] != self.table:  # only what stands refuses
+                    self.views[environment] = self.table
+                    continue
+                self.refused(decided, cost)
+                return None
+            if self.write(environment, decided):
+                self.let_in(str(self.count), wish)
+                return str(self.count), environment, self.table.window_ends
+        raise AssertionError("not decided, though nobody wrote in between")
+
+    def alive(self) -> dict[str, Hold]:
+        return {each: hold for each, hold in self.reserved.items() if hold.until > self.now}
+
+    def let_in(self, hold_id: str, wish: Wish) -> None:
+        self.roll()
+        self.reserved = {**self.alive(), hold_id: Hold(wish.cost, wish.tokens, wish.until)}
+        self.starts.append(self.now)
+        if self.limits.max_budget is not None:
+            assert self.spent + sum(hold.cost for hold in self.reserved.values()) <= self.limits.max_budget
+        if self.limits.parallel is not None:
+            assert len(self.reserved) <= self.limits.parallel
+
+    def refused(self, refusal: Refusal, cost: int) -> None:
+        if refusal.limit is Limit.BUDGET:
+            assert self.limits.max_budget is not None
+            seconds = self.limits.budget_seconds
+            spent = 0 if seconds and self.period_ends and self.now >= self.period_ends else self.spent
+            assert spent + sum(hold.cost for hold in self.alive().values()) + cost > self.limits.max_budget
+        if refusal.limit is Limit.PARALLEL:
+            assert self.limits.parallel is not None
+            assert len(self.alive()) >= self.limits.parallel
+
+    @rule(request=consumes(under_way), cost=amounts, tokens=st.none() | amounts)
+    def finish(self, request: tuple[str, int, float] | None, cost: int, tokens: int | None) -> None:
+        if request is None:
+            return
+        hold_id, environment, window_ends = request
+        ledger = self.views[environment]
+        for _ in range(3):
+            held = replace(ledger, held={**ledger.held, hold_id: self.table.held.get(hold_id, HELD)})
+            ledger = held if hold_id in self.table.held else ledger
+            change = settle(
+                ledger, self.limits, hold_id, cost=cost, tokens=tokens, window_ends=window_ends, now=self.now
+            )
+            if change is None or self.write(environment, change):
+                break
+            ledger = self.table
+        else:
+            raise AssertionError("not settled, though nobody wrote in between")
+        swept = hold_id not in self.reserved
+        self.reserved.pop(hold_id, None)
+        if swept and cost:
+            self.roll()
+        self.spent += cost
+        self.total += cost
+
+    @rule(request=consumes(under_way))
+    def die(self, request: object) -> None:
+        """An environment is killed: nobody settles."""
+
+    @rule(environment=st.integers(0, 2))
+    def look(self, environment: int) -> None:
+        self.views[environment] = self.table
+
+    @rule(seconds=st.sampled_from([0.25, 1, 10, 61, 300]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: hasattr(self, "table"))
+    @invariant()
+    def the_sums_are_right(self) -> None:
+        assert self.table.committed - self.table.spent == sum(hold.cost for hold in self.table.held.values())
+        assert self.table.total == self.total
+        if self.limits.rpm is not None:  # counted from the first request of a window, as windows are
+            begun, count = -1e9, 0
+            for start in self.starts:
+                begun, count = (begun, count + 1) if start < begun + 60 else (start, 1)
+                assert count <= self.limits.rpm
+
+
+TestFleet = Fleet.TestCase
+
+
+def test_headers_tell_what_is_left_as_open_ai_does() -> None:
+    ledger = replace(OPEN, requests_used=3, tokens_used=700)
+    assert rate_headers([(ledger, Limits(rpm=10, tpm=1_000))], NOW) == {
+        "x-ratelimit-limit-requests": "10",
+        "x-ratelimit-remaining-requests": "7",
+        "x-ratelimit-reset-requests": "40s",
+        "x-ratelimit-limit-tokens": "1000",
+        "x-ratelimit-remaining-tokens": "300",
+        "x-ratelimit-reset-tokens": "40s",
+    }
+    assert rate_headers([(ledger, Limits(max_budget=5, parallel=1))], NOW) == {}
+    assert rate_headers([], NOW) == {}
+
+
+def test_headers_tell_of_the_window_that_has_the_least_left() -> None:
+    key, team = replace(OPEN, requests_used=3), replace(OPEN, requests_used=98, window_ends=NOW + 20)
+    told = rate_headers([(key, Limits(rpm=10)), (team, Limits(rpm=100))], NOW)
+    assert [told[f"x-ratelimit-{each}-requests"] for each in ("limit", "remaining", "reset")] == ["100", "2", "20s"]
+
+
+@pytest.mark.parametrize(
+    ("left", "told"), [(0, "0s"), (0.1201, "121ms"), (1, "1s"), (59.2, "1m0s"), (60, "1m0s"), (359.5, "6m0s")]
+)
+def test_a_reset_is_told_as_open_ai_does(left: float, told: str) -> None:
+    ledger = Ledger(window_ends=NOW + left)
+    assert rate_headers([(ledger, Limits(rpm=1))], NOW)["x-ratelimit-reset-requests"] == told
+
+
+def test_what_was_used_beyond_a_limit_is_told_as_nothing_left() -> None:
+    ledger = replace(OPEN, tokens_used=150)
+    assert rate_headers([(ledger, Limits(tpm=100))], NOW)["x-ratelimit-remaining-tokens"] == "0"
