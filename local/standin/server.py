@@ -17,10 +17,13 @@ from typing import Any
 
 from local.standin import control, wire
 from local.standin.chat import CHAT
+from local.standin.completions import COMPLETIONS
 from local.standin.dialects import Facts, Rendered, dialect_of, find_case, plain_error
 from local.standin.faults import play
 from local.standin.formats import JSON, BadRequest, Format, Speaker
 from local.standin.messages import COUNT_TOKENS, MESSAGES
+from local.standin.multipart import read_form
+from local.standin.others import OTHERS
 from local.standin.replies import Exchange, whole
 from local.standin.responses import RESPONSES
 from local.standin.state import Recorded, State, redacted
@@ -29,7 +32,7 @@ from local.standin.wire import BadHttp, Head, RequestReader
 
 __all__ = ["FORMATS", "MODELS", "Server", "Service"]
 
-_SPOKEN: Sequence[Format] = (CHAT, RESPONSES, MESSAGES, COUNT_TOKENS)
+_SPOKEN: Sequence[Format] = (CHAT, RESPONSES, MESSAGES, COUNT_TOKENS, COMPLETIONS, *OTHERS)
 FORMATS: Mapping[str, Format] = {path: each for each in _SPOKEN for path in each.paths}
 
 # What each provider's list of models shows; the stand-ins answer for any other name as well.
@@ -57,7 +60,7 @@ class Service:
     def early(self, head: Head) -> tuple[Iterable[Step], Recorded] | None:
         """Return the answer to a request whose body is not read: only the `refuse` fault gives one."""
         provider, _, rest = head.path.lstrip("/").partition("/")
-        if head.method != "POST" or rest.removeprefix("v1/") not in FORMATS:
+        if head.method != "POST" or _below_base(rest) not in FORMATS:
             return None
         order = self.state.take(provider, None, only="refuse")
         if order is None:
@@ -76,8 +79,8 @@ class Service:
             return whole(
                 _json(404, {"error": "give a provider: /<provider>/v1/chat/completions, or see /_control"})
             ), None
-        path = rest.removeprefix("v1/")
-        parsed = _parsed(body)
+        path = _below_base(rest)
+        parsed = _parsed(head.headers.get("content-type", ""), body)
         fields = parsed if isinstance(parsed, dict) else {}
         model = fields.get("model") if isinstance(fields.get("model"), str) else None
         record = self._record(head, provider, model, parsed, len(body))
@@ -141,8 +144,19 @@ class Service:
         return whole(case.render(facts, wire_format.refusal if wire_format else None))
 
 
-def _parsed(body: bytes) -> Any:
-    """Return the body's JSON, or None when there is none."""
+_BASES = ("v1/", "openai/v1/", "v1beta/openai/")
+"""How the paths of providers begin: the usual way, Azure's and Gemini's."""
+
+
+def _below_base(path: str) -> str:
+    """Return what follows a provider's base URL in a path."""
+    return next((path.removeprefix(base) for base in _BASES if path.startswith(base)), path)
+
+
+def _parsed(content_type: str, body: bytes) -> Any:
+    """Return the body's JSON or the fields of its form, or None when it is neither."""
+    if content_type.lower().startswith("multipart/form-data"):
+        return read_form(content_type, body)
     try:
         return json.loads(body) if body else None
     except (ValueError, RecursionError):

@@ -1,0 +1,87 @@
+"""The one table of faults, over every format."""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from local.standin.chat import CHAT
+from local.standin.completions import COMPLETIONS
+from local.standin.dialects import Facts
+from local.standin.faults import FAULTS, find_fault, play
+from local.standin.formats import Format, Speaker
+from local.standin.messages import MESSAGES
+from local.standin.others import EMBEDDINGS
+from local.standin.replies import Exchange
+from local.standin.responses import RESPONSES
+from local.standin.steps import Send
+
+SPEAKER = Speaker("new-api", 1_785_600_000, "abc", "sk-1")
+BODIES: Mapping[str, Mapping[str, Any]] = {
+    "chat": {"model": "m", "messages": [{"role": "user", "content": "Hello"}]},
+    "responses": {"model": "m", "input": "Hello"},
+    "messages": {"model": "m", "max_tokens": 500, "messages": [{"role": "user", "content": "Hello"}]},
+    "completions": {"model": "m", "prompt": "Hello", "max_tokens": 100},
+    "embeddings": {"model": "m", "input": "Hello"},
+}
+FORMATS = (CHAT, RESPONSES, MESSAGES, COMPLETIONS, EMBEDDINGS)
+
+
+def exchange(spoken: Format, *, stream: bool) -> Exchange:
+    answer = spoken.answer(BODIES[spoken.name], SPEAKER)
+    return Exchange("new-api", "m", stream and spoken.streams, spoken, answer, Facts(), 0.0, SPEAKER)
+
+
+def sent(spoken: Format, fault: str, *, stream: bool, **options: object) -> bytes:
+    """Return what goes onto the connection before it stalls."""
+    steps = play(find_fault("new-api", fault, options), options, exchange(spoken, stream=stream))
+    return b"".join(step.data for step in islice(steps, 5000) if isinstance(step, Send))
+
+
+def _cases() -> Iterator[object]:
+    for spoken in FORMATS:
+        for fault in [*FAULTS, "503", "429", "no_channel"]:
+            for stream in (False, True):
+                yield pytest.param(
+                    spoken, fault, stream, id=f"{spoken.name} {fault} {'streamed' if stream else 'whole'}"
+                )
+
+
+@pytest.mark.parametrize(("spoken", "fault", "stream"), list(_cases()))
+def test_every_fault_has_its_steps_in_every_format(spoken: Format, fault: str, stream: bool) -> None:
+    sent(spoken, fault, stream=stream)
+
+
+STREAMED = pytest.mark.parametrize("spoken", FORMATS[:4], ids=lambda spoken: spoken.name)
+FIRST_WORDS = b"This"
+
+
+@STREAMED
+def test_a_stream_can_end_before_its_first_content(spoken: Format) -> None:
+    assert FIRST_WORDS not in sent(spoken, "cut_after_role", stream=True)
+    assert FIRST_WORDS in sent(spoken, "cut", stream=True)
+
+
+@STREAMED
+def test_a_stream_can_lack_its_finish(spoken: Format) -> None:
+    ends = (b'"stop"', b"response.completed", b"message_delta")
+    assert any(end in sent(spoken, "crlf", stream=True) for end in ends)
+    assert not any(end in sent(spoken, "no_finish", stream=True) for end in ends)
+    assert not any(end in sent(spoken, "truncated", stream=True) for end in ends)
+
+
+@STREAMED
+@pytest.mark.parametrize("stream", [False, True])
+def test_usage_can_be_left_out(spoken: Format, stream: bool) -> None:
+    assert b"_tokens" in sent(spoken, "usage_everywhere", stream=stream)
+    told = sent(spoken, "no_usage", stream=stream)
+    assert not any(f'"{name}_tokens"'.encode() in told for name in ("input", "output", "prompt", "completion"))
+
+
+@STREAMED
+def test_an_answer_can_be_hollow(spoken: Format) -> None:
+    for stream in (False, True):
+        told = sent(spoken, "no_choices", stream=stream)
+        assert b"200 OK" in told
+        assert FIRST_WORDS not in told
