@@ -160,6 +160,26 @@ def routes_table(dynamodb_client: "DynamoDBClient") -> str:
 
 
 @pytest.fixture
+def usage_table(dynamodb_client: "DynamoDBClient") -> str:
+    name = f"usage-{uuid4()}"
+    dynamodb_client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in ("id", "at", "day", "key")],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": f"by-{each}",
+                "KeySchema": [{"AttributeName": each, "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+            for each in ("day", "key")
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+@pytest.fixture
 def time() -> Time:
     return Time()
 

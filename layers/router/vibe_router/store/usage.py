@@ -1,0 +1,473 @@
+"""Who used what, and what it cost: the UsageTable.
+
+    id                at                               what
+    request#<id>      2026-11-24T13:05:00.250Z         a row for each request, with an index by day and one by key
+    totals#all        2026-11-24T13#<shard>            what the requests of an hour add up to
+    totals#<kind>     2026-11-24#<name>#<shard>        the same of a day, by key, team, model or deployment
+
+A request is booked once, by one transaction: its row, which must not be there yet, its share of every total, and what
+its key and team owe. So the totals are the sum of the rows, however often a booking is tried and whoever dies over it.
+Each total lies in several shards, as two transactions that touch the same item at once refuse each other.
+"""
+
+import base64
+import binascii
+import logging
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import Enum, auto
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from botocore.exceptions import ClientError
+
+from vibe_router.clock import Clock
+from vibe_router.record import COUNTERS, Kind, Record, row_id
+from vibe_router.store.dynamodb import Item, from_item, to_item
+from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+__all__ = [
+    "Bookkeeper",
+    "Filter",
+    "NotBookedError",
+    "Page",
+    "Record",
+    "Settlement",
+    "Total",
+    "UsageBook",
+    "UsageReader",
+]
+
+_TRIES = 8  # of a transaction that others refuse: more than a second of waiting in all is not worth billing
+_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.3  # seconds, before the second try and before the last one at most
+_MOST_KEPT = 1_000  # records that wait in memory while DynamoDB can't be asked: 2 MB or so
+_REFUSED = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+_CHANGED = "ConditionalCheckFailed"
+_HOPELESS = frozenset({"ValidationException", "ValidationError", "ItemCollectionSizeLimitExceeded"})
+
+_log = logging.getLogger(__name__)
+
+
+class Settlement(Protocol):
+    """What one request owes to the ledgers of its key and team (store.ledger)."""
+
+    def items(self) -> "Sequence[TransactWriteItemTypeDef]":
+        """Return the writes, decided on the ledgers as last seen; each asks for ALL_OLD when its condition fails."""
+
+    def refused(self, standing: Sequence[Item | None]) -> None:
+        """Take in how the ledgers stand, for those of `items` whose condition failed; None for the others."""
+
+
+class NotBookedError(Exception):
+    """A request was not booked: others were in the way for too long, or (`hopeless`) it never can be."""
+
+    def __init__(self, reason: str, *, hopeless: bool = False) -> None:
+        super().__init__(reason)
+        self.hopeless = hopeless
+
+
+class UsageBook:
+    """Writes a request down, once. Rows are kept for `days`."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock, *, days: int) -> None:
+        self._client = client
+        self._table = table
+        self._clock = clock
+        self._days = days
+
+    def write(self, record: Record, settlement: Settlement | None = None) -> bool:
+        """Book `record`; False if it was booked before. Raises NotBookedError and botocore's errors."""
+        try:
+            own = self._own_items(record)
+        except ValueError:
+            raise NotBookedError("it holds what DynamoDB can't", hopeless=True) from None
+        for tried in range(_TRIES):
+            owed = settlement.items() if settlement else ()
+            try:
+                self._client.transact_write_items(TransactItems=[*own, *owed])
+            except ClientError as error:
+                if named(error) != "TransactionCanceledException":
+                    if named(error) in _HOPELESS:
+                        raise NotBookedError(named(error), hopeless=True) from error
+                    raise
+                reasons = cast("list[dict[str, Any]]", error.response.get("CancellationReasons") or [{}])
+                codes = {reason.get("Code") for reason in reasons}
+                if reasons[0].get("Code") == _CHANGED:
+                    return False
+                if codes & _HOPELESS:
+                    raise NotBookedError(", ".join(sorted(map(str, codes & _HOPELESS))), hopeless=True) from error
+                if settlement and _CHANGED in codes:
+                    settlement.refused(
+                        [
+                            cast("Item | None", reason.get("Item")) if reason.get("Code") == _CHANGED else None
+                            for reason in reasons[len(own) :]
+                        ]
+                    )
+                elif not codes & _REFUSED:
+                    raise
+                if codes & _REFUSED and tried + 1 < _TRIES:
+                    self._clock.sleep(self._clock.jitter() * min(_FIRST_WAIT * 2**tried, _LONGEST_WAIT))
+            else:
+                return True
+        raise NotBookedError("others were in the way")
+
+    def _own_items(self, record: Record) -> "list[TransactWriteItemTypeDef]":
+        put: TransactWriteItemTypeDef = {
+            "Put": {
+                "TableName": self._table,
+                "Item": to_item(record.as_row(self._days)),
+                "ConditionExpression": "attribute_not_exists(id)",
+            }
+        }
+        return [put, *(self._addition(f"totals#{share.kind}", share.at, share.counters) for share in record.shares())]
+
+    def _addition(self, total: str, at: str, counters: Mapping[str, int]) -> "TransactWriteItemTypeDef":
+        terms = ", ".join(f"#{index} :{index}" for index, _ in enumerate(counters))
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": {"id": {"S": total}, "at": {"S": at}},
+                "UpdateExpression": f"ADD {terms}",
+                "ExpressionAttributeNames": {f"#{index}": name for index, name in enumerate(counters)},
+                "ExpressionAttributeValues": {f":{index}": {"N": str(n)} for index, n in enumerate(counters.values())},
+            }
+        }
+
+
+class _Fate(Enum):
+    BOOKED = auto()  # now or before
+    LATER = auto()
+    LOST = auto()  # to this table; the log has it
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    record: Record
+    settlement: Settlement | None
+
+
+class Bookkeeper:
+    """Books requests after their answers. What can't be booked waits in memory and is tried again beside later ones.
+
+    `spawn` runs work that nobody waits for. Never raises over DynamoDB: a request that is given up is named in the log,
+    whose decision line `python -m vibe_router usage book` can book it from.
+    """
+
+    def __init__(self, book: UsageBook, clock: Clock, *, spawn: Spawn = aside) -> None:
+        self._book = book
+        self._spawn = spawn
+        self._outage = Outage("the usage table", clock)
+        self._kept: deque[_Entry] = deque()
+        self._flushing = Lock()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait in memory."""
+        return len(self._kept)
+
+    def book(self, record: Record, settlement: Settlement | None = None) -> None:
+        """Book a request of a known caller."""
+        if record.key is None:
+            return
+        entry = _Entry(record, settlement)
+        advice = self._outage.advice()
+        if advice is not Advice.ASK or self._tried(entry) is _Fate.LATER:
+            self._keep(entry)
+        if self._kept and (advice is Advice.ASIDE or not self._outage.active):
+            self._spawn(self._flush)
+
+    def _keep(self, entry: _Entry) -> None:
+        if len(self._kept) >= _MOST_KEPT:
+            _give_up(self._kept.popleft().record, "too many wait")
+        self._kept.append(entry)
+
+    def _flush(self) -> None:
+        """Book all that waits, the oldest first, until one can't be."""
+        if not self._flushing.acquire(blocking=False):
+            return
+        try:
+            for _ in range(len(self._kept)):
+                try:
+                    entry = self._kept.popleft()
+                except IndexError:  # given up meanwhile
+                    return
+                if self._tried(entry) is _Fate.LATER:
+                    self._kept.append(entry)
+                    return
+        finally:
+            self._flushing.release()
+
+    def _tried(self, entry: _Entry) -> _Fate:
+        try:
+            self._book.write(entry.record, entry.settlement)
+        except NotBookedError as error:
+            self._outage.answered()
+            if not error.hopeless:
+                return _Fate.LATER
+            _give_up(entry.record, str(error))
+            return _Fate.LOST
+        except AWS_ERRORS as error:
+            self._outage.failed(error)
+            return _Fate.LATER
+        self._outage.answered()
+        return _Fate.BOOKED
+
+
+def _give_up(record: Record, reason: str) -> None:
+    _log.error("the usage of request %s is not booked (%s): only its decision line has it", record.request_id, reason)
+
+
+Status = Literal["ok", "error", "failover"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows are wanted; None is any. `first` and `last` are days in UTC, both within."""
+
+    key: str | None = None
+    team: str | None = None
+    model: str | None = None
+    deployment: str | None = None
+    status: Status | None = None
+    first: date | None = None
+    last: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows, the newest first, and where the next ones begin: None when there are none, even if `records` are few."""
+
+    records: list[Record]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What requests add up to. `at` is a day or an hour (2026-11-24T13); `name` is whose, "" for everybody's.
+
+    `cost` is in nano-dollars; `unpriced` requests are not in it.
+    """
+
+    at: str
+    name: str
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+    def __getitem__(self, counter: str) -> int:
+        """Return one of COUNTERS."""
+        return self.counters.get(counter, 0)
+
+    @property
+    def ttft_ms(self) -> float | None:
+        """The mean time to the first token, None where there was none."""
+        return self["ttft_ms_sum"] / self["ttft_count"] if self["ttft_count"] else None
+
+
+_MOST_QUERIES = 12  # for one page: each reads up to 1 MB, and a caller waits
+_ROWS_AT_ONCE = 500
+_FOREVER = date(9999, 12, 30)
+
+
+class UsageReader:
+    """Reads rows and totals, for the admin function."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def request(self, request_id: str) -> Record | None:
+        """Return the row of one request. Raises botocore's errors, as all here do."""
+        found = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="id = :id",
+            ExpressionAttributeValues={":id": {"S": row_id(request_id)}},
+            Limit=1,
+        )["Items"]
+        return next(_records(found), None)
+
+    def find(self, wanted: Filter, *, limit: int = 50, before: str | None = None) -> Page:
+        """Return the newest rows that are `wanted`, from where the page before ended (`Page.next`).
+
+        Reads a bounded part of the table: a page may be short, or empty, and yet have a next one. Raises ValueError for
+        a `before` that is no such place.
+        """
+        place = _Place.read(before) if before else None
+        if wanted.key is not None:
+            return self._by_key(wanted, wanted.key, limit, place)
+        return self._by_day(wanted, limit, place)
+
+    def totals(self, kind: Kind, first: date, last: date) -> list[Total]:
+        """Return the totals of the days from `first` to `last`, by time and name; of the hours for the kind `all`."""
+        asked: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "id = :id AND #at BETWEEN :first AND :end",
+            "ExpressionAttributeNames": {"#at": "at"},
+            "ExpressionAttributeValues": to_item(
+                {":id": f"totals#{kind}", ":first": first.isoformat(), ":end": _day_after(last)}
+            ),
+        }
+        sums: dict[tuple[str, str], dict[str, int]] = {}
+        while True:
+            found = self._client.query(**asked)
+            for row in map(from_item, found["Items"]):
+                at, _, rest = str(row["at"]).partition("#")
+                into = sums.setdefault((at, rest.rpartition("#")[0]), {})
+                for counter in COUNTERS:
+                    if isinstance(value := row.get(counter), int) and value:
+                        into[counter] = into.get(counter, 0) + value
+            if not found.get("LastEvaluatedKey"):
+                return [Total(at, name, counters) for (at, name), counters in sorted(sums.items())]
+            asked["ExclusiveStartKey"] = found["LastEvaluatedKey"]
+
+    def _by_key(self, wanted: Filter, key: str, limit: int, place: "_Place | None") -> Page:
+        bounds = (wanted.first or date.min).isoformat(), _day_after(wanted.last or _FOREVER)
+        found, left = self._query("by-key", ("key", key), bounds, wanted, limit, place, _MOST_QUERIES)
+        return Page(found, left.written() if left else None)
+
+    def _by_day(self, wanted: Filter, limit: int, place: "_Place | None") -> Page:
+        """Walk back day by day; which days have rows, the totals of all know."""
+        latest = wanted.last or _FOREVER
+        day = self._day_with_requests(min(latest, place.day) if place else latest)
+        records: list[Record] = []
+        for _ in range(_MOST_QUERIES):
+            if day is None or (wanted.first and day < wanted.first):
+                return Page(records)
+            if len(records) >= limit:
+                break
+            start = place if place and place.request_id and place.day == day else None
+            bounds = day.isoformat(), _day_after(day)
+            found, left = self._query("by-day", ("day", bounds[0]), bounds, wanted, limit - len(records), start, 4)
+            records += found
+            if left:
+                return Page(records, left.written())
+            day = self._day_with_requests(day - timedelta(days=1))
+        return Page(records, _Place(day.isoformat()).written() if day else None)
+
+    def _day_with_requests(self, latest: date) -> date | None:
+        """Return the newest day up to `latest` on which there was a request."""
+        found = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="id = :id AND #at < :end",
+            ExpressionAttributeNames={"#at": "at"},
+            ExpressionAttributeValues={
+                ":id": {"S": "totals#all"},
+                ":end": {"S": _day_after(latest)},
+            },
+            ScanIndexForward=False,
+            Limit=1,
+        )["Items"]
+        return date.fromisoformat(found[0]["at"]["S"][:10]) if found else None
+
+    def _query(
+        self,
+        index: str,
+        partition: tuple[str, str],
+        bounds: tuple[str, str],
+        wanted: Filter,
+        limit: int,
+        place: "_Place | None",
+        most_queries: int,
+    ) -> "tuple[list[Record], _Place | None]":
+        """Return up to `limit` rows of an index, and where to go on unless this was the partition's end."""
+        conditions, names, values = _conditions(wanted)
+        asked: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": index,
+            "KeyConditionExpression": "#partition = :partition AND #at BETWEEN :first AND :end",
+            "ExpressionAttributeNames": {"#partition": partition[0], "#at": "at", **names},
+            "ExpressionAttributeValues": to_item(
+                {":partition": partition[1], ":first": bounds[0], ":end": bounds[1], **values}
+            ),
+            "ScanIndexForward": False,
+        }
+        if conditions:
+            asked["FilterExpression"] = " AND ".join(conditions)
+        if place:
+            asked["ExclusiveStartKey"] = {**place.row(), partition[0]: {"S": partition[1]}}
+        records: list[Record] = []
+        for _ in range(most_queries):
+            asked["Limit"] = _ROWS_AT_ONCE if conditions else limit - len(records)
+            found = self._client.query(**asked)
+            records += _records(found["Items"])
+            place = _Place.of(found.get("LastEvaluatedKey"))
+            if len(records) > limit:
+                last = records[limit - 1]
+                return records[:limit], _Place(last.at, last.request_id)
+            if place is None or len(records) == limit:
+                break
+            asked["ExclusiveStartKey"] = found["LastEvaluatedKey"]
+        return records, place
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page ended: at a row, or before the day `at`. As text it means nothing to whoever keeps it."""
+
+    at: str
+    request_id: str = ""
+
+    @classmethod
+    def of(cls, key: Mapping[str, Any] | None) -> "_Place | None":
+        """Read the key of a row, as DynamoDB says where it ended."""
+        return cls(key["at"]["S"], key["id"]["S"].removeprefix(row_id(""))) if key else None
+
+    @classmethod
+    def read(cls, text: str) -> "_Place":
+        """Read what `written` returned. Raises ValueError."""
+        try:
+            at, _, request_id = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
+            date.fromisoformat(at[:10])
+        except (binascii.Error, ValueError):
+            raise ValueError("not a place in the list of requests") from None
+        return cls(at, request_id)
+
+    def written(self) -> str:
+        """Return it as text for a URL."""
+        return base64.urlsafe_b64encode(f"{self.at} {self.request_id}".encode()).decode()
+
+    @property
+    def day(self) -> date:
+        """The day that it lies on."""
+        return date.fromisoformat(self.at[:10])
+
+    def row(self) -> Item:
+        """Return the key of the row."""
+        return {"id": {"S": row_id(self.request_id)}, "at": {"S": self.at}}
+
+
+def _conditions(wanted: Filter) -> tuple[list[str], dict[str, str], dict[str, str | int]]:
+    """Return what a row must fulfil beyond its key, with the names and values in it."""
+    conditions: list[str] = []
+    names: dict[str, str] = {}
+    values: dict[str, str | int] = {}
+    for name in ("team", "model", "deployment"):
+        if (value := getattr(wanted, name)) is not None:
+            conditions.append(f"#{name} = :{name}")
+            names[f"#{name}"], values[f":{name}"] = name, value
+    if wanted.status == "failover":
+        conditions.append("attribute_exists(failover)")
+    elif wanted.status:
+        names |= {"#status": "status", "#error": "error"}
+        values[":bad"] = 400
+        good = "#status < :bad AND attribute_not_exists(#error)"
+        conditions.append(good if wanted.status == "ok" else "(#status >= :bad OR attribute_exists(#error))")
+    return conditions, names, values
+
+
+def _records(rows: Sequence[Mapping[str, Any]]) -> Iterator[Record]:
+    """Yield the rows that can be read; one that was edited by hand may not."""
+    for row in rows:
+        try:
+            yield Record.of_row(from_item(row))
+        except ValueError as error:
+            _log.warning("%s: %s", row.get("id", {}).get("S"), error)
+
+
+def _day_after(day: date) -> str:
+    """Return the end of a day: what is sorted before it began no later than on that day."""
+    return (min(day, _FOREVER) + timedelta(days=1)).isoformat()

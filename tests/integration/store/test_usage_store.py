@@ -1,0 +1,359 @@
+"""Rows and totals of usage: written once, and read as the admin function reads them."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
+from vibe_router.formats.usage import Usage
+from vibe_router.record import COUNTERS, Record
+from vibe_router.store.dynamodb import Item, to_item
+from vibe_router.store.usage import Bookkeeper, Filter, NotBookedError, UsageBook, UsageReader
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+DAY = date(2027, 1, 15)  # of NOW, in UTC
+RECORD = Record(
+    "request-1",
+    NOW,
+    key="laptop",
+    team="red",
+    model="auto-chat",
+    resolved=True,
+    deployment="ark/glm-4.7",
+    usage=Usage(100, 20),
+    cost=5_000,
+    ttft_ms=80.0,
+    total_ms=900.0,
+)
+LEDGER = "key#laptop"
+
+Write = Callable[..., bool]
+
+
+@pytest.fixture
+def book(dynamodb_client: "DynamoDBClient", usage_table: str, time: Time) -> UsageBook:
+    return UsageBook(dynamodb_client, usage_table, time.clock, days=90)
+
+
+@pytest.fixture
+def reader(dynamodb_client: "DynamoDBClient", usage_table: str) -> UsageReader:
+    return UsageReader(dynamodb_client, usage_table)
+
+
+@pytest.fixture
+def keeper(book: UsageBook, time: Time, aside: Aside) -> Bookkeeper:
+    return Bookkeeper(book, time.clock, spawn=aside)
+
+
+@pytest.fixture
+def refusals(dynamodb_client: "DynamoDBClient") -> Iterator[list[list[str | None]]]:
+    """Reasons for which the next transactions are cancelled, in order; each is what DynamoDB says of every item."""
+    waiting: list[list[str | None]] = []
+
+    def called(model: Any, **_: object) -> None:
+        if model.name == "TransactWriteItems" and waiting:
+            reasons = [{"Code": code or "None"} for code in waiting.pop(0)]
+            answer: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+            raise ClientError(answer, model.name)
+
+    dynamodb_client.meta.events.register_first("before-call", called)
+    yield waiting
+    dynamodb_client.meta.events.unregister("before-call", called)
+
+
+@dataclass
+class Debt:
+    """A settlement that is decided on what the ledger was last seen to have spent."""
+
+    table: str
+    seen: int
+    cost: int
+    refusals: list[Sequence[Item | None]] = field(default_factory=list)
+
+    def items(self) -> "Sequence[TransactWriteItemTypeDef]":
+        return [
+            {
+                "Update": {
+                    "TableName": self.table,
+                    "Key": {"id": {"S": LEDGER}},
+                    "UpdateExpression": "SET spent = :now",
+                    "ConditionExpression": "spent = :seen",
+                    "ExpressionAttributeValues": {
+                        ":seen": {"N": str(self.seen)},
+                        ":now": {"N": str(self.seen + self.cost)},
+                    },
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                }
+            }
+        ]
+
+    def refused(self, standing: Sequence[Item | None]) -> None:
+        self.refusals.append(standing)
+        [item] = standing
+        assert item is not None
+        self.seen = int(item["spent"]["N"])
+
+
+@pytest.fixture
+def ledger(dynamodb_client: "DynamoDBClient", state_table: str) -> Callable[[], int]:
+    dynamodb_client.put_item(TableName=state_table, Item={"id": {"S": LEDGER}, "spent": {"N": "700"}})
+
+    def spent() -> int:
+        found = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": LEDGER}}, ConsistentRead=True)
+        return int(found["Item"]["spent"]["N"])
+
+    return spent
+
+
+def sums(reader: UsageReader, kind: str) -> dict[str, dict[str, int]]:
+    """What a kind's totals add up to, by name."""
+    found: dict[str, dict[str, int]] = {}
+    for total in reader.totals(kind, date(2027, 1, 1), date(2027, 1, 31)):
+        into = found.setdefault(total.name, {})
+        for counter in COUNTERS:
+            into[counter] = into.get(counter, 0) + total[counter]
+    return found
+
+
+def test_a_request_is_a_row_and_its_share_of_every_total(book: UsageBook, reader: UsageReader) -> None:
+    assert book.write(RECORD)
+    assert reader.request("request-1") == RECORD
+    expected = dict.fromkeys(COUNTERS, 0) | RECORD.counters()
+    assert sums(reader, "all") == {"": expected}
+    names = {"key": "laptop", "team": "red", "model": "auto-chat", "deployment": "ark/glm-4.7"}
+    assert {kind: sums(reader, kind) for kind in names} == {kind: {name: expected} for kind, name in names.items()}
+    [hour] = reader.totals("all", DAY, DAY)
+    assert (hour.at, hour.ttft_ms) == ("2027-01-15T08", 80.0)
+    [day] = reader.totals("model", DAY, DAY)
+    assert (day.at, day.name) == ("2027-01-15", "auto-chat")
+
+
+def test_a_request_is_booked_once_however_often_it_is_tried(book: UsageBook, reader: UsageReader) -> None:
+    assert [book.write(RECORD) for _ in range(3)] == [True, False, False]
+    assert sums(reader, "all")[""]["requests"] == 1
+
+
+def test_what_is_owed_is_settled_with_the_row_or_not_at_all(
+    book: UsageBook, state_table: str, ledger: Callable[[], int]
+) -> None:
+    book.write(RECORD, Debt(state_table, seen=700, cost=50))
+    assert ledger() == 750
+    assert not book.write(RECORD, Debt(state_table, seen=750, cost=50))
+    assert ledger() == 750, "the row stood already: so did the settlement"
+
+
+def test_a_settlement_is_decided_anew_on_what_the_ledger_really_says(
+    book: UsageBook, reader: UsageReader, state_table: str, ledger: Callable[[], int]
+) -> None:
+    debt = Debt(state_table, seen=3, cost=50)
+    assert book.write(RECORD, debt)
+    assert (ledger(), len(debt.refusals)) == (750, 1)
+    assert sums(reader, "key")["laptop"]["requests"] == 1
+
+
+@pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_transaction_that_others_refuse_is_tried_again_after_a_while(
+    book: UsageBook, reader: UsageReader, time: Time, refusals: list[list[str | None]], code: str
+) -> None:
+    refusals += [[None, code, None, None, None, None]] * 3
+    assert book.write(RECORD)
+    assert not refusals
+    assert NOW < time.now < NOW + 1
+    assert sums(reader, "all")[""]["requests"] == 1
+
+
+def test_a_transaction_that_is_always_refused_is_given_up_within_bounds(
+    book: UsageBook, time: Time, refusals: list[list[str | None]]
+) -> None:
+    refusals += [[None, "TransactionConflict"]] * 100
+    with pytest.raises(NotBookedError) as told:
+        book.write(RECORD)
+    assert not told.value.hopeless
+    assert 100 - len(refusals) == 8
+    assert time.now - NOW < 2
+
+
+def test_what_dynamodb_can_never_take_is_hopeless(book: UsageBook, refusals: list[list[str | None]]) -> None:
+    refusals.append([None, "ValidationError"])
+    with pytest.raises(NotBookedError) as told:
+        book.write(RECORD)
+    assert told.value.hopeless
+    with pytest.raises(NotBookedError) as told:
+        book.write(replace(RECORD, user="\ud800"))
+    assert told.value.hopeless
+
+
+@pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
+def test_what_cannot_be_booked_waits_in_memory_and_is_booked_beside_later_requests(
+    keeper: Bookkeeper, reader: UsageReader, wire: Wire, time: Time, aside: Aside, outage: Exception
+) -> None:
+    wire.fault = outage
+    for number in range(5):
+        keeper.book(replace(RECORD, request_id=f"lost-{number}"))
+    assert wire.took() == ["TransactWriteItems"], "nobody pays for the outage but the first"
+    assert keeper.waiting == 5
+    time.advance(3)
+    keeper.book(replace(RECORD, request_id="aside"))
+    assert wire.took() == []
+    aside.do()
+    assert (wire.took(), keeper.waiting) == (["TransactWriteItems"], 6)
+    wire.fault = None
+    time.advance(3)
+    keeper.book(replace(RECORD, request_id="last"))
+    aside.do()
+    assert keeper.waiting == 0
+    assert sums(reader, "all")[""]["requests"] == 7
+
+
+def test_after_an_outage_the_next_request_brings_home_what_waits(
+    keeper: Bookkeeper, reader: UsageReader, wire: Wire, time: Time, aside: Aside
+) -> None:
+    wire.faults = [OUTAGES["refused"]]
+    keeper.book(RECORD)
+    time.advance(3600)
+    keeper.book(replace(RECORD, request_id="later"))
+    aside.do()
+    assert keeper.waiting == 0
+    assert sums(reader, "all")[""]["requests"] == 2
+
+
+def test_memory_is_bounded_and_what_is_given_up_is_named(
+    keeper: Bookkeeper, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire.fault = OUTAGES["refused"]
+    with caplog.at_level(logging.ERROR):
+        for number in range(1_002):
+            keeper.book(replace(RECORD, request_id=f"r{number}"))
+    assert keeper.waiting == 1_000
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert [message.split()[4] for message in told] == ["r0", "r1"]
+
+
+def test_a_record_that_can_never_be_booked_does_not_hold_up_the_others(
+    keeper: Bookkeeper, reader: UsageReader, aside: Aside, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        keeper.book(replace(RECORD, request_id="poison", user="\ud800"))
+    assert "poison" in caplog.text
+    keeper.book(RECORD)
+    assert keeper.waiting == 0
+    assert sums(reader, "all")[""]["requests"] == 1
+
+
+def test_nobody_known_leaves_no_row(keeper: Bookkeeper, wire: Wire) -> None:
+    keeper.book(replace(RECORD, key=None))
+    assert wire.took() == []
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+def fill(book: UsageBook) -> list[Record]:
+    """Book a dozen requests over three days, the newest last."""
+    records = [
+        replace(
+            RECORD,
+            request_id=f"request-{number:02}",
+            started=NOW + number * 6 * 3600,
+            key=("laptop", "phone")[number % 2],
+            team=None if number % 3 else "red",
+            status=500 if number % 4 == 3 else 200,
+            error="stream_truncated" if number % 6 == 4 else None,
+            fallbacks=number % 2,
+        )
+        for number in range(12)
+    ]
+    for record in records:
+        book.write(record)
+    return records
+
+
+def all_pages(reader: UsageReader, wanted: Filter, limit: int) -> list[str]:
+    found: list[str] = []
+    before: str | None = None
+    for _ in range(60):
+        page = reader.find(wanted, limit=limit, before=before)
+        assert len(page.records) <= limit
+        found += [record.request_id for record in page.records]
+        before = page.next
+        if before is None:
+            return found
+    raise AssertionError("pages without end")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 50])
+@pytest.mark.parametrize(
+    ("wanted", "belongs"),
+    [
+        pytest.param(Filter(), lambda _: True, id="all"),
+        pytest.param(Filter(key="phone"), lambda each: each.key == "phone", id="a key"),
+        pytest.param(Filter(key="nobody"), lambda _: False, id="a key without any"),
+        pytest.param(Filter(team="red"), lambda each: each.team == "red", id="a team"),
+        pytest.param(Filter(model="other"), lambda _: False, id="a model without any"),
+        pytest.param(Filter(deployment="ark/glm-4.7"), lambda _: True, id="a deployment"),
+        pytest.param(Filter(status="ok"), lambda each: not each.failed, id="served"),
+        pytest.param(Filter(status="error"), lambda each: each.failed, id="failed"),
+        pytest.param(Filter(status="failover"), lambda each: each.failover, id="failed over"),
+        pytest.param(
+            Filter(first=date(2027, 1, 16), last=date(2027, 1, 16)), lambda e: e.day == "2027-01-16", id="day"
+        ),
+        pytest.param(Filter(last=date(2027, 1, 16)), lambda each: each.day <= "2027-01-16", id="until a day"),
+        pytest.param(
+            Filter(key="laptop", first=date(2027, 1, 16), status="ok"),
+            lambda each: each.key == "laptop" and each.day >= "2027-01-16" and not each.failed,
+            id="several at once",
+        ),
+    ],
+)
+def test_rows_come_newest_first_page_by_page_each_once(
+    book: UsageBook, reader: UsageReader, wanted: Filter, belongs: Callable[[Record], bool], limit: int
+) -> None:
+    records = fill(book)
+    assert all_pages(reader, wanted, limit) == [each.request_id for each in reversed(records) if belongs(each)]
+
+
+def test_days_without_a_request_are_passed_over(book: UsageBook, reader: UsageReader) -> None:
+    for year in range(20):
+        book.write(replace(RECORD, request_id=f"y{year}", started=NOW - year * 365 * 86_400))
+    assert all_pages(reader, Filter(), 50) == [f"y{year}" for year in range(20)]
+
+
+def test_an_empty_table_is_an_empty_page(reader: UsageReader) -> None:
+    assert reader.find(Filter()).records == []
+    assert reader.find(Filter()).next is None
+    assert reader.request("none") is None
+    assert reader.totals("all", DAY, DAY) == []
+
+
+@pytest.mark.parametrize("place", ["x", "????", "eA==", "\u00fc"])
+def test_a_place_that_is_none_is_refused(reader: UsageReader, place: str) -> None:
+    with pytest.raises(ValueError, match="place"):
+        reader.find(Filter(), before=place)
+
+
+def test_totals_are_of_the_days_asked_for(book: UsageBook, reader: UsageReader) -> None:
+    fill(book)
+    assert {total.at for total in reader.totals("key", date(2027, 1, 16), date(2027, 1, 17))} == {
+        "2027-01-16",
+        "2027-01-17",
+    }
+    hours = reader.totals("all", date(2027, 1, 16), date(2027, 1, 16))
+    assert [hour.at for hour in hours] == [f"2027-01-16T{hour:02}" for hour in (2, 8, 14, 20)]
+    assert sum(hour["requests"] for hour in hours) == 4
+
+
+def test_a_row_that_was_broken_by_hand_is_left_out(
+    book: UsageBook, reader: UsageReader, dynamodb_client: "DynamoDBClient", usage_table: str
+) -> None:
+    records = fill(book)
+    broken = to_item({"id": "request#broken", "at": records[5].at, "day": records[5].day, "status": "fine"})
+    dynamodb_client.put_item(TableName=usage_table, Item=broken)
+    assert len(all_pages(reader, Filter(), 4)) == 12

@@ -1,0 +1,219 @@
+"""A request as its line and its row remember it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vibe_router.formats.usage import Usage
+from vibe_router.record import COUNTERS, Record, Share, bounded_tags, iso, of_line, seconds
+from vibe_router.store.dynamodb import from_item, to_item
+
+STARTED = 1_795_525_500.25  # 2026-11-24T13:05:00.250Z
+RECORD = Record(
+    request_id="request-1",
+    started=STARTED,
+    key="hash",
+    key_alias="laptop",
+    team="red",
+    user="ann",
+    tags=("blue",),
+    model="auto-chat",
+    resolved=True,
+    deployment="ark/glm-4.7",
+    provider_model="glm-4.7",
+    stream=True,
+    attempts=(
+        {"deployment": "new-api/gpt-5", "verdict": "transient", "status": 503, "ms": 12.5, "cooldown_until": None},
+        {"deployment": "ark/glm-4.7", "verdict": "ok", "status": 200, "ms": 80.0, "cooldown_until": None},
+    ),
+    cooling=("cliproxyapi/claude-sonnet-4-6",),
+    fallbacks=2,
+    usage=Usage(120, 30, cached_tokens=100, reasoning_tokens=0),
+    cost=1_234,
+    ttft_ms=80.4,
+    total_ms=900.125,
+)
+REFUSED = Record("request-2", STARTED, key="hash", model="no-such", status=404, error="model_not_found", cost=0)
+
+TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
+TOKENS = st.none() | st.integers(0, 10**9)
+MILLISECONDS = st.integers(0, 10**9).map(lambda each: each / 1000)
+
+
+def attempts() -> st.SearchStrategy[Mapping[str, Any]]:
+    return st.fixed_dictionaries(
+        {
+            "deployment": TEXT,
+            "verdict": st.sampled_from(["ok", "transient", "quota"]),
+            "status": st.none() | st.integers(100, 599),
+            "ms": MILLISECONDS,
+            "cooldown_until": st.none() | st.just("2026-11-24T13:05:00.250+00:00"),
+        }
+    )
+
+
+RECORDS = st.builds(
+    Record,
+    request_id=TEXT,
+    started=st.integers(0, 4 * 10**12).map(lambda each: each / 1000),
+    key=TEXT,
+    key_alias=st.none() | TEXT,
+    team=st.none() | TEXT,
+    user=st.none() | TEXT,
+    tags=st.lists(TEXT, max_size=4).map(tuple),
+    model=st.none() | TEXT,
+    resolved=st.booleans(),
+    deployment=st.none() | TEXT,
+    provider_model=st.none() | TEXT,
+    format=st.sampled_from(["chat", "responses", "messages"]),
+    stream=st.booleans(),
+    status=st.integers(200, 599),
+    error=st.none() | TEXT,
+    attempts=st.lists(attempts(), max_size=4).map(tuple),
+    cooling=st.lists(TEXT, max_size=4).map(tuple),
+    fallbacks=st.integers(0, 9),
+    usage=st.builds(Usage, *[TOKENS] * 7),
+    cost=st.none() | st.integers(0, 10**15),  # up to a million dollars
+    ttft_ms=st.none() | MILLISECONDS,
+    total_ms=MILLISECONDS,
+)
+
+
+@given(RECORDS)
+def test_a_record_survives_its_row(record: Record) -> None:
+    assert Record.of_row(from_item(to_item(record.as_row(90)))) == record
+
+
+@given(RECORDS)
+def test_a_record_survives_its_line(record: Record) -> None:
+    assert of_line(json.loads(json.dumps(record.as_line()))) == record
+
+
+@given(RECORDS)
+def test_every_total_gets_the_same_whole_numbers_and_never_less_than_none(record: Record) -> None:
+    shares = record.shares()
+    assert {share.kind for share in shares} >= {"all", "key"}
+    for share in shares:
+        assert share.counters == record.counters()
+    assert set(record.counters()) <= set(COUNTERS)
+    assert all(isinstance(value, int) and value > 0 for value in record.counters().values())
+
+
+def test_a_row_says_what_the_indexes_and_ttl_need() -> None:
+    row = RECORD.as_row(90)
+    assert (row["id"], row["at"], row["day"], row["key"]) == (
+        "request#request-1",
+        "2026-11-24T13:05:00.250Z",
+        "2026-11-24",
+        "hash",
+    )
+    assert row["expires_at"] == 1_795_525_500 + 90 * 86_400
+    assert (row["failover"], row["cost"], row["reasoning_tokens"]) == (True, 1_234, 0)
+    assert "error" not in row
+    assert "audio_prompt_tokens" not in row
+
+
+def test_the_row_of_the_longest_walk_stays_small() -> None:
+    attempt = {"deployment": "p" * 64 + "/" + "m" * 256, "verdict": "transient", "status": 503, "ms": 1234.567}
+    attempt |= {"cooldown_until": "2026-11-24T13:05:00.250+00:00"}
+    walked = replace(RECORD, attempts=(attempt,) * 500 + RECORD.attempts, cooling=("c" * 321,) * 500)
+    row = walked.as_row(90)
+    assert len(json.dumps(row)) < 40_000
+    assert row["attempts"][0]["verdict"] == "transient"
+    assert row["attempts"][-1]["verdict"] == "ok"
+
+
+def test_totals_are_by_hour_for_all_and_by_day_for_each() -> None:
+    shares = RECORD.shares()
+    shard = shares[0].at.rpartition("#")[2]
+    assert [(share.kind, share.name, share.at) for share in shares] == [
+        ("all", None, f"2026-11-24T13#{shard}"),
+        ("key", "hash", f"2026-11-24#hash#{shard}"),
+        ("team", "red", f"2026-11-24#red#{shard}"),
+        ("model", "auto-chat", f"2026-11-24#auto-chat#{shard}"),
+        ("deployment", "ark/glm-4.7", f"2026-11-24#ark/glm-4.7#{shard}"),
+    ]
+    assert shares[0].counters == {
+        "requests": 1,
+        "failovers": 1,
+        "prompt_tokens": 120,
+        "completion_tokens": 30,
+        "cached_tokens": 100,
+        "cost": 1_234,
+        "ttft_ms_sum": 80,
+        "ttft_count": 1,
+    }
+
+
+def test_what_a_caller_calls_a_model_makes_no_total_of_its_own() -> None:
+    assert [share.kind for share in REFUSED.shares()] == ["all", "key"]
+    assert REFUSED.counters() == {"requests": 1, "errors": 1}
+
+
+def test_what_has_no_known_cost_is_counted_apart() -> None:
+    assert replace(RECORD, cost=None).counters()["unpriced"] == 1
+    assert "unpriced" not in replace(RECORD, cost=0).counters()
+
+
+def test_totals_have_more_than_one_shard() -> None:
+    shards: set[Share] = set()
+    assert len({replace(RECORD, request_id=f"r{n}").shares()[0].at for n in range(100)}) == 4, shards
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        pytest.param({"message": "FAULT", "key": "k"}, "another line", id="another line"),
+        pytest.param({**RECORD.as_line(), "key": None}, "nobody", id="of nobody known"),
+        pytest.param({"message": "ROUTING DECISION", "request_id": "r"}, "old", id="of a version without keys"),
+    ],
+)
+def test_lines_that_are_of_no_row(line: Mapping[str, Any], reason: str) -> None:
+    assert of_line(line) is None, reason
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"started": "yesterday"}, id="no time"),
+        pytest.param({"started": "2026-11-24T13:05:00"}, id="a time without a zone"),
+        pytest.param({"started": None}, id="no time at all"),
+        pytest.param({"cost": "free"}, id="a cost in words"),
+        pytest.param({"prompt_tokens": 1.5}, id="half a token"),
+        pytest.param({"attempts": 7}, id="attempts that are none"),
+        pytest.param({"team": ["red"]}, id="a team that is no text"),
+        pytest.param({"status": None}, id="no status"),
+    ],
+)
+def test_a_line_that_cannot_be_meant_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="decision"):
+        of_line({**RECORD.as_line(), **change})
+
+
+def test_a_row_edited_by_hand_is_refused_without_its_content() -> None:
+    with pytest.raises(ValueError, match=r"^a row of usage that can't be read \(ValueError\)$"):
+        Record.of_row({**RECORD.as_row(90), "prompt_tokens": "many"})
+
+
+@given(st.integers(0, 4 * 10**12))
+def test_times_survive_to_the_millisecond(moment: int) -> None:
+    assert seconds(iso(moment / 1000)) == moment / 1000
+
+
+@pytest.mark.parametrize(
+    ("groups", "kept"),
+    [
+        pytest.param([["a", "b"], ["b", "c"]], ("a", "b", "c"), id="each once"),
+        pytest.param([["  a ", "", "   "]], ("a",), id="without blanks"),
+        pytest.param([["x" * 500]], ("x" * 100,), id="cut"),
+        pytest.param([[str(n) for n in range(50)]], tuple(str(n) for n in range(20)), id="the first ones"),
+        pytest.param([["\ud800"]], ("?",), id="half a surrogate pair"),
+    ],
+)
+def test_tags_are_bounded(groups: list[list[str]], kept: tuple[str, ...]) -> None:
+    assert bounded_tags(*groups) == kept
