@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Literal
 
-from local.standin.formats import JSON, BadRequest, Event, Speaker
+from local.standin.formats import EVENT_STREAM, JSON, BadRequest, Event, Speaker
 from local.standin.saying import Asked, Call, Choice, Result, Said, Tool, Turn, objects, say, thinks
 from local.standin.words import pieces
 
@@ -129,6 +129,7 @@ class ChatFormat:
     paths: Sequence[str] = ("chat/completions",)
     required_headers: Sequence[str] = ()
     streams = True
+    stream_type = EVENT_STREAM
 
     def answer(self, body: Mapping[str, Any], speaker: Speaker) -> ChatAnswer:
         """Return the completion of a request body. Raises `BadRequest`."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from local.standin.formats import JSON, BadRequest, Event, Speaker
+from local.standin.formats import EVENT_STREAM, JSON, BadRequest, Event, Speaker
 from local.standin.saying import Asked, Said, Turn, say
 from local.standin.words import pieces
 
@@ -79,6 +79,7 @@ class CompletionsFormat:
     paths: Sequence[str] = ("completions",)
     required_headers: Sequence[str] = ()
     streams = True
+    stream_type = EVENT_STREAM
 
     def answer(self, body: Mapping[str, Any], speaker: Speaker) -> CompletionsAnswer:
         """Return the completions of a request body. Raises `BadRequest`."""

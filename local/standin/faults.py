@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin
 from local.standin import wire
 from local.standin.dialects import ALIASES, CASES, Case, Rendered, dialect_of, find_case, plain_error
 from local.standin.formats import Event
-from local.standin.replies import EVENT_STREAM, FOREVER, JSON, Exchange, open_stream, paced, streamed, whole
+from local.standin.replies import EVENT_STREAM, FOREVER, JSON, Exchange, paced, whole
 from local.standin.steps import Close, Pause, Reset, Send, Step
 
 __all__ = ["FAULTS", "BadFault", "Fault", "describe", "find_fault", "play"]
@@ -90,7 +90,7 @@ def _upto(exchange: Exchange, contents: int) -> list[Event]:
 
 def _begin(exchange: Exchange, contents: int) -> Iterator[Step]:
     """Send the head of a stream and its events up to so many with content, with no end."""
-    yield open_stream()
+    yield exchange.open_stream()
     for item in paced(_upto(exchange, contents), exchange.pace):
         yield Send(wire.chunk(item.data)) if isinstance(item, Event) else item
 
@@ -105,7 +105,7 @@ def _half_body(exchange: Exchange) -> Send:
 def _bare_head(exchange: Exchange) -> Send:
     """Return the head alone, of a stream or of a body that never comes."""
     if exchange.stream:
-        return open_stream()
+        return exchange.open_stream()
     return Send(wire.head(200, [("content-type", JSON), ("content-length", "512")]))
 
 
@@ -194,7 +194,7 @@ def redirect(_: Exchange, *, status: int = 307, to: str = "http://127.0.0.1:9/el
 def wrong_type(exchange: Exchange, *, content_type: str = "text/plain") -> Iterable[Step]:
     """Send a healthy answer under a wrong content type."""
     if exchange.stream:
-        return streamed(paced(exchange.events(), exchange.pace), {"content-type": content_type})
+        return exchange.streamed(paced(exchange.events(), exchange.pace), {"content-type": content_type})
     return whole(Rendered(200, {"content-type": content_type}, exchange.answer.whole()))
 
 
@@ -206,7 +206,7 @@ def gzip(exchange: Exchange) -> Iterable[Step]:
         body = packer.compress(exchange.answer.whole()) + packer.flush()
         yield from whole(Rendered(200, {"content-type": JSON, "content-encoding": "gzip"}, body))
         return
-    yield open_stream({"content-encoding": "gzip"})
+    yield exchange.open_stream({"content-encoding": "gzip"})
     for item in paced(exchange.events(), exchange.pace):
         if isinstance(item, Event):
             yield Send(wire.chunk(packer.compress(item.data) + packer.flush(zlib.Z_SYNC_FLUSH)))
@@ -242,20 +242,20 @@ def html(_: Exchange) -> Iterable[Step]:
 @_fault
 def empty_body(exchange: Exchange) -> Iterable[Step]:
     """Send a 200 with an empty body."""
-    return streamed([]) if exchange.stream else whole(Rendered(200, {"content-type": JSON}, b""))
+    return exchange.streamed([]) if exchange.stream else whole(Rendered(200, {"content-type": JSON}, b""))
 
 
 @_fault
-def only_done(_: Exchange) -> Iterable[Step]:
+def only_done(exchange: Exchange) -> Iterable[Step]:
     """Send a 200 with a stream of nothing but `[DONE]`."""
-    return streamed([Event("done", b"data: [DONE]\n\n")])
+    return exchange.streamed([Event("done", b"data: [DONE]\n\n")])
 
 
 @_fault
 def no_choices(exchange: Exchange) -> Iterable[Step]:
     """Send a 200 with an object that has the right name and nothing in it."""
     body, events = exchange.format.hollow(exchange.speaker, exchange.model)
-    return streamed(events) if exchange.stream else whole(Rendered(200, {"content-type": JSON}, body))
+    return exchange.streamed(events) if exchange.stream else whole(Rendered(200, {"content-type": JSON}, body))
 
 
 @_fault
@@ -327,7 +327,7 @@ def stream_error(
             told = b"data: " + json.dumps(error).encode() + b"\n\n"
         case "event" if not told.startswith(b"event:"):
             told = b"event: error\n" + told
-    yield from _begin(exchange, after) if before else [open_stream()]
+    yield from _begin(exchange, after) if before else [exchange.open_stream()]
     yield Send(wire.chunk(told))
     yield Send(wire.LAST_CHUNK)
 
@@ -374,7 +374,7 @@ def cut_in_chunk(exchange: Exchange, *, after: int = 3, by: By = "fin") -> Itera
     """End the connection inside an HTTP chunk."""
     if exchange.stream:
         *before, last = _upto(exchange, after + 1)
-        yield open_stream()
+        yield exchange.open_stream()
         for event in before:
             yield Send(wire.chunk(event.data))
         yield Send(wire.chunk(last.data)[: -len(last.data) // 2])
@@ -388,7 +388,7 @@ def cut_in_event(exchange: Exchange, *, after: int = 3, by: ByEnd = "end") -> It
     """End the stream in the middle of an event: `by` a proper end of the body, by fin or by rst."""
     if exchange.stream:
         *before, last = _upto(exchange, after + 1)
-        yield open_stream()
+        yield exchange.open_stream()
         for event in before:
             yield Send(wire.chunk(event.data))
         yield Send(wire.chunk(last.data[: len(last.data) // 2]))
@@ -453,7 +453,7 @@ def malformed(exchange: Exchange, *, after: int = 3) -> Iterable[Step]:
     at = min(len(_upto(exchange, after)), len(events))
     broken = next((event for event in events if event.kind == "content"), events[0]).data.rstrip()
     events.insert(at, Event("content", broken[: -len(broken) // 4] + b"\n\n"))
-    return streamed(paced(events, exchange.pace))
+    return exchange.streamed(paced(events, exchange.pace))
 
 
 # --- streams that are odd and whole -----------------------------------------------------------------------------------
@@ -462,14 +462,14 @@ def malformed(exchange: Exchange, *, after: int = 3) -> Iterable[Step]:
 def _filtered(exchange: Exchange, kind: str) -> Iterable[Step]:
     if not exchange.stream:
         return exchange.healthy()
-    return streamed(paced([event for event in exchange.events() if event.kind != kind], exchange.pace))
+    return exchange.streamed(paced([event for event in exchange.events() if event.kind != kind], exchange.pace))
 
 
 def _rewritten(exchange: Exchange, rewrite: Callable[[bytes], bytes]) -> Iterable[Step]:
     if not exchange.stream:
         return exchange.healthy()
     events = [Event(event.kind, rewrite(event.data)) for event in exchange.events()]
-    return streamed(paced(events, exchange.pace))
+    return exchange.streamed(paced(events, exchange.pace))
 
 
 @_fault
@@ -505,7 +505,7 @@ def split(exchange: Exchange, *, size: int = 1) -> Iterable[Step]:
         yield from drip(exchange, size=size, interval=0.0)
         return
     body = b"".join(event.data for event in exchange.events())
-    yield open_stream()
+    yield exchange.open_stream()
     for start in range(0, len(body), size):
         yield Send(wire.chunk(body[start : start + size]))
     yield Send(wire.LAST_CHUNK)
@@ -530,7 +530,7 @@ def together(exchange: Exchange, *, events: int = 0) -> Iterable[Step]:
         return
     data = [event.data for event in exchange.events()]
     size = events if events > 0 else len(data)
-    yield open_stream()
+    yield exchange.open_stream()
     for start in range(0, len(data), size):
         yield Send(wire.chunk(b"".join(data[start : start + size])))
     yield Send(wire.LAST_CHUNK)
@@ -542,7 +542,7 @@ def slow_stream(exchange: Exchange, *, seconds: float = 0.2) -> Iterable[Step]:
     if not exchange.stream:
         yield from slow(exchange, seconds=seconds)
         return
-    yield open_stream()
+    yield exchange.open_stream()
     for event in exchange.events():
         yield Send(wire.chunk(event.data))
         yield Pause(seconds)
@@ -556,7 +556,7 @@ def no_usage(exchange: Exchange) -> Iterable[Step]:
         body = json.loads(exchange.answer.whole())
         body.pop("usage", None)
         return whole(Rendered(200, {"content-type": JSON}, json.dumps(body).encode()))
-    return streamed(paced(exchange.format.reshaped(exchange.events(), "none"), exchange.pace))
+    return exchange.streamed(paced(exchange.format.reshaped(exchange.events(), "none"), exchange.pace))
 
 
 @_fault
@@ -564,7 +564,7 @@ def usage_everywhere(exchange: Exchange) -> Iterable[Step]:
     """Stream with the token counts so far on every chunk."""
     if not exchange.stream:
         return exchange.healthy()
-    return streamed(paced(exchange.format.reshaped(exchange.events(), "everywhere"), exchange.pace))
+    return exchange.streamed(paced(exchange.format.reshaped(exchange.events(), "everywhere"), exchange.pace))
 
 
 @_fault
@@ -577,7 +577,7 @@ def huge_event(exchange: Exchange, *, size: int = 1_000_000) -> Iterable[Step]:
     events = list(exchange.events())
     at = next((index for index, event in enumerate(events) if event.kind == "content"), 0)
     events[at] = Event(events[at].kind, events[at].data.replace(b"{", b"{" + padding, 1))
-    yield from streamed(paced(events, exchange.pace))
+    yield from exchange.streamed(paced(events, exchange.pace))
 
 
 # --- statuses and dialects --------------------------------------------------------------------------------------------

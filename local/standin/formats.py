@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-__all__ = ["JSON", "Answer", "BadRequest", "Event", "Format", "Plain", "PlainFormat", "Speaker"]
+__all__ = ["EVENT_STREAM", "JSON", "Answer", "BadRequest", "Event", "Format", "Plain", "PlainFormat", "Speaker"]
 
 JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
 
 
 class BadRequest(Exception):  # noqa: N818 - named for what came in, and answered as such
@@ -76,6 +77,9 @@ class Format(Protocol):
     streams: bool
     """Whether an answer can be streamed."""
 
+    stream_type: str
+    """The content type of a stream."""
+
     def answer(self, body: Mapping[str, Any], speaker: Speaker) -> Answer:
         """Return the answer to a request. Raises `BadRequest`."""
 
@@ -122,6 +126,7 @@ class PlainFormat:
 
     required_headers: Sequence[str] = ()
     streams = False
+    stream_type = EVENT_STREAM
 
     def refusal(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
         """Return the error as it is."""

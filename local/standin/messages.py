@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from local.standin.formats import JSON, BadRequest, Event, Plain, PlainFormat, Speaker
+from local.standin.formats import EVENT_STREAM, JSON, BadRequest, Event, Plain, PlainFormat, Speaker
 from local.standin.saying import Asked, Call, Choice, Result, Said, Tool, Turn, made_here, objects, say, sealed
 from local.standin.words import pieces
 
@@ -142,6 +142,7 @@ class MessagesFormat:
     paths: Sequence[str] = ("messages",)
     required_headers: Sequence[str] = ("anthropic-version",)
     streams = True
+    stream_type = EVENT_STREAM
 
     def answer(self, body: Mapping[str, Any], speaker: Speaker) -> MessagesAnswer:
         """Return the message that answers a request body. Raises `BadRequest`."""

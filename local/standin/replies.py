@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from local.standin import wire
 from local.standin.dialects import Case, Facts, Rendered
-from local.standin.formats import JSON, Answer, Event, Format, Speaker
+from local.standin.formats import EVENT_STREAM, JSON, Answer, Event, Format, Speaker
 from local.standin.steps import Pause, Send, Step
 
-__all__ = ["EVENT_STREAM", "FOREVER", "JSON", "Exchange", "open_stream", "paced", "streamed", "whole"]
+__all__ = ["EVENT_STREAM", "FOREVER", "JSON", "Exchange", "paced", "streamed", "whole"]
 
-EVENT_STREAM = "text/event-stream"
 FOREVER = Pause(math.inf)
 
 _THINKING = 0.25  # the share of the pace that passes before the first word
@@ -42,13 +41,22 @@ class Exchange:
     def healthy(self, *, stream: bool | None = None) -> Iterable[Step]:
         """Return the healthy answer, in the form that was asked for unless `stream` says otherwise."""
         if self.stream if stream is None else stream:
-            return streamed(paced(self.events(), self.pace))
+            return self.streamed(paced(self.events(), self.pace))
         return self.healthy_whole()
 
     def healthy_whole(self) -> list[Step]:
         """Return the healthy answer that is not streamed."""
         steps: list[Step] = [Pause(self.pace)] if self.pace else []
         return [*steps, *whole(Rendered(200, {"content-type": self.answer.content_type}, self.answer.whole()))]
+
+    def open_stream(self, headers: Mapping[str, str] | None = None) -> Send:
+        """Return the head of a streamed answer, whose body comes in chunks."""
+        fields = {"content-type": self.format.stream_type, "cache-control": "no-cache", **(headers or {})}
+        return Send(wire.head(200, [*fields.items(), ("transfer-encoding", "chunked")]))
+
+    def streamed(self, items: Iterable[Event | Pause], headers: Mapping[str, str] | None = None) -> Iterator[Step]:
+        """Return a streamed answer with its head."""
+        return streamed(items, self.open_stream(headers))
 
     def refusal(self, case: Case, reset_in: int | None = None) -> Iterable[Step]:
         """Return a dialect's error as an answer of its own."""
@@ -59,12 +67,6 @@ class Exchange:
 def whole(rendered: Rendered) -> list[Step]:
     """Return an answer framed by its length."""
     return [Send(wire.plain(rendered.status, rendered.headers, rendered.body))]
-
-
-def open_stream(headers: Mapping[str, str] | None = None) -> Send:
-    """Return the head of a streamed answer, whose body comes in chunks."""
-    fields = {"content-type": EVENT_STREAM, "cache-control": "no-cache", **(headers or {})}
-    return Send(wire.head(200, [*fields.items(), ("transfer-encoding", "chunked")]))
 
 
 def paced(events: Sequence[Event], pace: float) -> Iterator[Event | Pause]:
@@ -84,12 +86,12 @@ def paced(events: Sequence[Event], pace: float) -> Iterator[Event | Pause]:
         yield event
 
 
-def streamed(items: Iterable[Event | Pause], headers: Mapping[str, str] | None = None) -> Iterator[Step]:
+def streamed(items: Iterable[Event | Pause], head: Send) -> Iterator[Step]:
     """Return a streamed answer: its head, one chunk per event, and the end of the body.
 
     Events with no pause between them share writes of `_WRITE` bytes, as when a provider is faster than its network.
     """
-    held = open_stream(headers).data
+    held = head.data
     for item in items:
         if not isinstance(item, Event):
             yield from [Send(held)] if held else []

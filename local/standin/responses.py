@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from local.standin.formats import JSON, BadRequest, Event, Speaker
+from local.standin.formats import EVENT_STREAM, JSON, BadRequest, Event, Speaker
 from local.standin.saying import (
     Asked,
     Call,
@@ -229,6 +229,7 @@ class ResponsesFormat:
     paths: Sequence[str] = ("responses",)
     required_headers: Sequence[str] = ()
     streams = True
+    stream_type = EVENT_STREAM
 
     def answer(self, body: Mapping[str, Any], speaker: Speaker) -> ResponsesAnswer:
         """Return the response to a request body. Raises `BadRequest`."""

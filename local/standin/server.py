@@ -16,6 +16,7 @@ from secrets import token_hex
 from typing import Any
 
 from local.standin import control, wire
+from local.standin.bedrock import CONVERSE, converse_path
 from local.standin.chat import CHAT
 from local.standin.completions import COMPLETIONS
 from local.standin.dialects import Facts, Rendered, dialect_of, find_case, plain_error
@@ -60,7 +61,7 @@ class Service:
     def early(self, head: Head) -> tuple[Iterable[Step], Recorded] | None:
         """Return the answer to a request whose body is not read: only the `refuse` fault gives one."""
         provider, _, rest = head.path.lstrip("/").partition("/")
-        if head.method != "POST" or _below_base(rest) not in FORMATS:
+        if head.method != "POST" or _find(_below_base(rest)) is None:
             return None
         order = self.state.take(provider, None, only="refuse")
         if order is None:
@@ -81,11 +82,13 @@ class Service:
             ), None
         path = _below_base(rest)
         parsed = _parsed(head.headers.get("content-type", ""), body)
+        if isinstance(parsed, dict):
+            parsed |= converse_path(path) or {}
         fields = parsed if isinstance(parsed, dict) else {}
         model = fields.get("model") if isinstance(fields.get("model"), str) else None
         record = self._record(head, provider, model, parsed, len(body))
         facts = Facts(model or "", time.time(), request_id=_request_id())
-        wire_format = FORMATS.get(path)
+        wire_format = _find(path)
         refused = self._refused(provider, head, facts, wire_format)
         if refused is not None:
             return refused, record
@@ -151,6 +154,11 @@ _BASES = ("v1/", "openai/v1/", "v1beta/openai/")
 def _below_base(path: str) -> str:
     """Return what follows a provider's base URL in a path."""
     return next((path.removeprefix(base) for base in _BASES if path.startswith(base)), path)
+
+
+def _find(path: str) -> Format | None:
+    """Return the format that is served at a path below a provider's base URL."""
+    return CONVERSE if converse_path(path) else FORMATS.get(path)
 
 
 def _parsed(content_type: str, body: bytes) -> Any:

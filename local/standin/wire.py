@@ -42,6 +42,8 @@ class Head:
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             return token.strip()
+        if scheme == "AWS4-HMAC-SHA256":  # the id of the key that signed; what it is signed with never travels
+            return token.partition("Credential=")[2].partition("/")[0]
         for name in ("x-api-key", "api-key", "x-goog-api-key"):
             if value := self.headers.get(name):
                 return value

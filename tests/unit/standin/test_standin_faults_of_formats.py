@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from local.standin.bedrock import CONVERSE
 from local.standin.chat import CHAT
 from local.standin.completions import COMPLETIONS
 from local.standin.dialects import Facts
@@ -23,9 +24,10 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "responses": {"model": "m", "input": "Hello"},
     "messages": {"model": "m", "max_tokens": 500, "messages": [{"role": "user", "content": "Hello"}]},
     "completions": {"model": "m", "prompt": "Hello", "max_tokens": 100},
+    "bedrock": {"model": "m", "stream": True, "messages": [{"role": "user", "content": [{"text": "Hello"}]}]},
     "embeddings": {"model": "m", "input": "Hello"},
 }
-FORMATS = (CHAT, RESPONSES, MESSAGES, COMPLETIONS, EMBEDDINGS)
+FORMATS = (CHAT, RESPONSES, MESSAGES, COMPLETIONS, CONVERSE, EMBEDDINGS)
 
 
 def exchange(spoken: Format, *, stream: bool) -> Exchange:
@@ -53,7 +55,7 @@ def test_every_fault_has_its_steps_in_every_format(spoken: Format, fault: str, s
     sent(spoken, fault, stream=stream)
 
 
-STREAMED = pytest.mark.parametrize("spoken", FORMATS[:4], ids=lambda spoken: spoken.name)
+STREAMED = pytest.mark.parametrize("spoken", FORMATS[:5], ids=lambda spoken: spoken.name)
 FIRST_WORDS = b"This"
 
 
@@ -65,7 +67,7 @@ def test_a_stream_can_end_before_its_first_content(spoken: Format) -> None:
 
 @STREAMED
 def test_a_stream_can_lack_its_finish(spoken: Format) -> None:
-    ends = (b'"stop"', b"response.completed", b"message_delta")
+    ends = (b'"stop"', b"response.completed", b"message_delta", b"messageStop")
     assert any(end in sent(spoken, "crlf", stream=True) for end in ends)
     assert not any(end in sent(spoken, "no_finish", stream=True) for end in ends)
     assert not any(end in sent(spoken, "truncated", stream=True) for end in ends)
@@ -74,9 +76,9 @@ def test_a_stream_can_lack_its_finish(spoken: Format) -> None:
 @STREAMED
 @pytest.mark.parametrize("stream", [False, True])
 def test_usage_can_be_left_out(spoken: Format, stream: bool) -> None:
-    assert b"_tokens" in sent(spoken, "usage_everywhere", stream=stream)
-    told = sent(spoken, "no_usage", stream=stream)
-    assert not any(f'"{name}_tokens"'.encode() in told for name in ("input", "output", "prompt", "completion"))
+    counts = [f'"{name}okens"'.encode() for name in ("input_t", "output_t", "prompt_t", "inputT", "outputT")]
+    assert any(count in sent(spoken, "usage_everywhere", stream=stream) for count in counts)
+    assert not any(count in sent(spoken, "no_usage", stream=stream) for count in counts)
 
 
 @STREAMED

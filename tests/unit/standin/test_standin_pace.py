@@ -6,6 +6,8 @@ from local.standin.formats import Event
 from local.standin.replies import paced, streamed
 from local.standin.steps import Pause, Send
 
+HEAD = Send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+
 
 def _events(words: int) -> list[Event]:
     content = [Event("content", b"data: w\n\n")] * words
@@ -29,18 +31,18 @@ def test_without_a_pace_nothing_pauses() -> None:
 
 
 def test_events_with_no_pause_between_share_a_write_and_keep_their_chunks() -> None:
-    [step] = streamed(_events(2))
+    [step] = streamed(_events(2), HEAD)
     assert isinstance(step, Send)
     assert step.data.count(b"9\r\ndata: w\n\n\r\n") == 2
     assert step.data.endswith(b"data: d\n\n\r\n0\r\n\r\n")
 
 
 def test_a_pause_parts_two_writes() -> None:
-    steps = list(streamed([_events(0)[0], Pause(1.0), *_events(0)[1:]]))
+    steps = list(streamed([_events(0)[0], Pause(1.0), *_events(0)[1:]], HEAD))
     assert [type(step) for step in steps] == [Send, Pause, Send]
 
 
 def test_long_streams_are_written_in_parts() -> None:
-    steps = [step for step in streamed(_events(10_000)) if isinstance(step, Send)]
+    steps = [step for step in streamed(_events(10_000), HEAD) if isinstance(step, Send)]
     assert len(steps) > 5
     assert all(len(step.data) < 20_000 for step in steps)

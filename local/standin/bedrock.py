@@ -1,0 +1,299 @@
+"""Amazon Bedrock's Converse and ConverseStream: an own JSON, and a stream of binary messages.
+
+Source of the shapes: botocore's model of `bedrock-runtime`, and AWS's page on the event stream encoding. The model and
+whether to stream stand in the path. As strict as Bedrock where a translated request could go wrong.
+"""
+
+import json
+import re
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from local.standin.formats import JSON, BadRequest, Event, Speaker
+from local.standin.saying import Asked, Call, Choice, Result, Said, Tool, Turn, made_here, objects, say, sealed
+from local.standin.words import pieces
+
+__all__ = ["CONVERSE", "ConverseAnswer", "ConverseFormat", "converse_path", "message"]
+
+_PATH = re.compile(r"model/(.+)/converse(-stream)?")
+_STOP = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use"}
+_KINDS = {"image": "image", "document": "file", "video": "video", "audio": "audio clip"}
+_FIELDS = frozenset(
+    [
+        *("model", "stream", "messages", "system", "inferenceConfig", "toolConfig", "additionalModelRequestFields"),
+        *("additionalModelResponseFieldPaths", "guardrailConfig", "performanceConfig", "promptVariables"),
+        *("requestMetadata", "serviceTier", "outputConfig"),
+    ]
+)
+_ERRORS = {
+    400: "ValidationException",
+    401: "AccessDeniedException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    408: "ModelTimeoutException",
+    424: "ModelErrorException",
+    429: "ThrottlingException",
+    503: "ServiceUnavailableException",
+}
+_STREAM_ERRORS = (
+    (re.compile(r"rate|limit|quota", re.IGNORECASE), "throttlingException"),
+    (re.compile(r"overload", re.IGNORECASE), "serviceUnavailableException"),
+    (re.compile(r"invalid|context", re.IGNORECASE), "validationException"),
+)
+_STRING = 7  # the event stream encoding's number for a header's value that is a text
+
+
+def converse_path(path: str) -> Mapping[str, Any] | None:
+    """Return what the path of a call says, as fields of the request, or None when it is no call of Converse."""
+    found = _PATH.fullmatch(path)
+    return {"model": found[1], "stream": found[2] is not None} if found else None
+
+
+def message(headers: Mapping[str, str], payload: bytes) -> bytes:
+    """Return one message of an event stream: lengths, their checksum, headers, payload, checksum of all."""
+    encoded = b"".join(
+        struct.pack("!B", len(name)) + name.encode() + struct.pack("!BH", _STRING, len(value)) + value.encode()
+        for name, value in headers.items()
+    )
+    prelude = struct.pack("!II", 16 + len(encoded) + len(payload), len(encoded))
+    started = prelude + struct.pack("!I", zlib.crc32(prelude)) + encoded + payload
+    return started + struct.pack("!I", zlib.crc32(started))
+
+
+class ConverseAnswer:
+    """One message, which can be said whole or streamed."""
+
+    content_type = JSON
+
+    def __init__(self, speaker: Speaker, asked: Asked, said: Said) -> None:
+        self._stop = "stop_sequence" if said.stop is not None else _STOP[said.finish]
+        self._content = list(_blocks(speaker, said))
+        read = asked.seen_tokens
+        self._usage = {
+            "inputTokens": asked.prompt_tokens - read,
+            "outputTokens": said.tokens,
+            "totalTokens": asked.prompt_tokens + said.tokens,
+            "cacheReadInputTokens": read,
+            "cacheWriteInputTokens": 0,
+        }
+
+    def whole(self) -> bytes:
+        """Return the body of Converse's answer."""
+        told = {"message": {"role": "assistant", "content": self._content}}
+        body = {"output": told, "stopReason": self._stop, "usage": self._usage, "metrics": {"latencyMs": 1}}
+        return _dumps(body).encode("utf-8", "replace")
+
+    def events(self) -> list[Event]:
+        """Return the messages from `messageStart` to `metadata`."""
+        return list(self._events())
+
+    def _events(self) -> Iterator[Event]:
+        yield _event("opening", "messageStart", {"role": "assistant"})
+        for index, block in enumerate(self._content):
+            at = {"contentBlockIndex": index}
+            ((kind, value),) = block.items()
+            deltas: list[dict[str, Any]]
+            match kind:
+                case "toolUse":
+                    begun = {"toolUse": {"toolUseId": value["toolUseId"], "name": value["name"]}}
+                    yield _event("content", "contentBlockStart", {**at, "start": begun})
+                    deltas = [{"toolUse": {"input": piece}} for piece in pieces(_dumps(value["input"]))]
+                case "reasoningContent":
+                    thought = value["reasoningText"]
+                    deltas = [{"reasoningContent": {"text": piece}} for piece in pieces(thought["text"])]
+                    deltas.append({"reasoningContent": {"signature": thought["signature"]}})
+                case _:
+                    deltas = [{"text": piece} for piece in pieces(value)]
+            for delta in deltas:
+                yield _event("content", "contentBlockDelta", {**at, "delta": delta})
+            yield _event("frame", "contentBlockStop", at)
+        yield _event("finish", "messageStop", {"stopReason": self._stop})
+        yield _event("usage", "metadata", {"usage": self._usage, "metrics": {"latencyMs": 1}})
+
+
+def _blocks(speaker: Speaker, said: Said) -> Iterator[dict[str, Any]]:
+    if said.reasoning:
+        thought = {"text": said.reasoning, "signature": sealed(speaker, said.reasoning)}
+        yield {"reasoningContent": {"reasoningText": thought}}
+    if said.text:
+        yield {"text": said.text}
+    for call in said.calls:
+        yield {"toolUse": {"toolUseId": f"tooluse_{call.id}", "name": call.name, "input": json.loads(call.arguments)}}
+
+
+_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _event(kind: Literal["opening", "frame", "content", "finish", "usage"], name: str, fields: object) -> Event:
+    headers = {":event-type": name, ":content-type": JSON, ":message-type": "event"}
+    return Event(kind, message(headers, _dumps(fields).encode("utf-8", "replace")))
+
+
+class ConverseFormat:
+    """Bedrock's own format."""
+
+    name = "bedrock"
+    paths: Sequence[str] = ()
+    required_headers: Sequence[str] = ()
+    streams = True
+    stream_type = "application/vnd.amazon.eventstream"
+
+    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> ConverseAnswer:
+        """Return the message that answers a request body. Raises `BadRequest`."""
+        asked = _asked(body, speaker)
+        return ConverseAnswer(speaker, asked, say(asked, speaker))
+
+    def refusal(self, status: int, content: object) -> object:
+        """Return AWS's error body, with the name that stands for the status."""
+        kind = _ERRORS.get(status, "InternalServerException" if status >= 500 else "ValidationException")
+        return {"__type": kind, "message": _message_of(content)}
+
+    def error_event(self, error: object, sequence: int, *, failed: bool = False) -> bytes:  # noqa: ARG002 - the format's
+        """Return an exception inside the stream."""
+        told = _message_of({"error": error})
+        words = _dumps(error)
+        kind = next((name for pattern, name in _STREAM_ERRORS if pattern.search(words)), "modelStreamErrorException")
+        headers = {":exception-type": kind, ":content-type": JSON, ":message-type": "exception"}
+        return message(headers, _dumps({"message": told}).encode("utf-8", "replace"))
+
+    def hollow(self, speaker: Speaker, model: str) -> tuple[bytes, Sequence[Event]]:
+        """Return an answer without content."""
+        answer = ConverseAnswer(speaker, Asked(model, [Turn("user")]), Said())
+        opening = [event for event in answer.events() if event.kind == "opening"]
+        return _dumps({"output": {"message": {"role": "assistant", "content": []}}}).encode(), opening
+
+    def reshaped(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
+        """Return the same messages, without the one that has the usage if there is to be none."""
+        return [event for event in events if usage == "everywhere" or event.kind != "usage"]
+
+
+CONVERSE = ConverseFormat()
+
+
+def _message_of(content: object) -> str:
+    error = content.get("error", content) if isinstance(content, Mapping) else content
+    return str(error.get("message", "")) if isinstance(error, Mapping) else str(error)
+
+
+# --- reading the request ----------------------------------------------------------------------------------------------
+
+
+def _asked(body: Mapping[str, Any], speaker: Speaker) -> Asked:
+    for name in body:
+        if name not in _FIELDS:
+            raise BadRequest(f"Unknown parameter in input: {name}")
+    inference, config = _object(body, "inferenceConfig"), _object(body, "toolConfig")
+    limit, stops = inference.get("maxTokens"), inference.get("stopSequences")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise BadRequest("inferenceConfig.maxTokens must be a positive integer")
+    turns = _turns(body, config, speaker)
+    specified = [tool["toolSpec"] for tool in objects(config.get("tools")) if isinstance(tool.get("toolSpec"), Mapping)]
+    schema = _schema(body)
+    thinking = _object(body, "additionalModelRequestFields").get("thinking")
+    return Asked(
+        model=str(body.get("model")),
+        turns=[*(Turn("system", part["text"]) for part in objects(body.get("system")) if _is_text(part)), *turns],
+        tools=[
+            Tool(str(spec.get("name")), schema_of.get("json", {}))
+            for spec in specified
+            if isinstance(schema_of := spec.get("inputSchema"), Mapping)
+        ],
+        choice=_choice(config.get("toolChoice")),
+        form="text" if schema is None else "schema",
+        schema=schema,
+        form_param="outputConfig",
+        limit=limit,
+        stops=[stop for stop in stops if isinstance(stop, str)] if isinstance(stops, list) else [],
+        reasons=isinstance(thinking, Mapping) and thinking.get("type") in ("enabled", "adaptive"),
+    )
+
+
+def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = body.get(name) or {}
+    if not isinstance(value, Mapping):
+        raise BadRequest(f"{name} must be an object")
+    return value
+
+
+def _is_text(part: Mapping[str, Any]) -> bool:
+    return isinstance(part.get("text"), str)
+
+
+def _turns(body: Mapping[str, Any], config: Mapping[str, Any], speaker: Speaker) -> list[Turn]:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise BadRequest("A conversation must have at least one message.")
+    turns: list[Turn] = []
+    open_calls: list[str] = []
+    for at, given in enumerate(messages):
+        role = given.get("role") if isinstance(given, Mapping) else None
+        if role not in ("user", "assistant"):
+            raise BadRequest(f"messages.{at}.role must be user or assistant")
+        if turns and turns[-1].role == role:
+            raise BadRequest("A conversation must alternate between user and assistant roles.")
+        turn = _turn(role, given.get("content"), at, speaker)
+        if (turn.calls or turn.results) and not config.get("tools"):
+            raise BadRequest("The toolConfig field must be defined when using toolUse and toolResult content blocks.")
+        if sorted(open_calls) != sorted(result.id for result in turn.results):
+            raise BadRequest(f"messages.{at}: toolResult blocks must match the toolUse blocks of the previous turn.")
+        open_calls = [call.id for call in turn.calls]
+        turns.append(turn)
+    if turns[0].role != "user":
+        raise BadRequest("A conversation must start with a user message.")
+    return turns
+
+
+def _turn(role: str, content: object, at: int, speaker: Speaker) -> Turn:
+    blocks = objects(content)
+    if not blocks:
+        raise BadRequest(f"The content field in the Message object at messages.{at} is empty.")
+    texts: list[str] = []
+    attachments: list[str] = []
+    calls: list[Call] = []
+    results: list[Result] = []
+    for block in blocks:
+        match block:
+            case {"text": str(text)}:
+                if not text.strip():
+                    raise BadRequest(f"The text field in the ContentBlock object at messages.{at} is blank.")
+                texts.append(text)
+            case {"toolUse": {"toolUseId": called, "name": name, "input": given}} if isinstance(given, Mapping):
+                calls.append(Call(_plain_id(called), str(name), _dumps(given)))
+            case {"toolResult": {"toolUseId": called, "content": inner}}:
+                parts = objects(inner)
+                told = [part["text"] if _is_text(part) else _dumps(part.get("json")) for part in parts]
+                results.append(Result(_plain_id(called), "\n".join(told)))
+            case {"reasoningContent": {"reasoningText": {"signature": seal}}}:
+                if not made_here(speaker, seal):
+                    raise BadRequest(f"messages.{at}: Invalid `signature` in `thinking` block")
+            case _:
+                attachments += [_KINDS[kind] for kind in block if kind in _KINDS]
+    return Turn(role, "\n".join(texts), attachments, calls, results)
+
+
+def _plain_id(value: object) -> str:
+    return str(value).removeprefix("tooluse_")
+
+
+def _choice(given: object) -> Choice | tuple[str]:
+    match given:
+        case {"tool": {"name": name}}:
+            return (str(name),)
+        case {"any": _}:
+            return "required"
+        case _:
+            return "auto"
+
+
+def _schema(body: Mapping[str, Any]) -> object:
+    """Return the schema that the answer has to keep to, which comes as a text of JSON, or None."""
+    match _object(body, "outputConfig"):
+        case {"textFormat": {"structure": {"jsonSchema": {"schema": str(text)}}}}:
+            try:
+                return json.loads(text)
+            except (ValueError, RecursionError):
+                raise BadRequest("outputConfig: the schema is not valid JSON") from None
+        case _:
+            return None
