@@ -27,8 +27,6 @@ STATUS = {
     "root.json": 404,
     "unknown.json": 404,
     "ui.json": 307,
-    "key-generate.json": 404,
-    "team-new.json": 404,
     "model-info.json": 404,
     "model-info-unversioned.json": 404,
     "spend-logs.json": 404,

@@ -2,8 +2,9 @@
 
 from control.call import Call, Request
 from control.environment import Environment
+from vibe_router.access.issuing import hash_of
 from vibe_router.access.keys import key_of
-from vibe_router.access.sessions import COOKIE, CSRF_HEADER, Session, is_same
+from vibe_router.access.sessions import COOKIE, CSRF_HEADER, Session
 from vibe_router.formats.errors import ApiError, invalid_key
 
 __all__ = ["caller", "session_of"]
@@ -17,9 +18,16 @@ def caller(request: Request, environment: Environment) -> Call:
     """
     shown = key_of(request.headers)
     if shown is not None:
-        if not is_same(shown, environment.master_key()):
-            raise invalid_key("The API key sent is not valid here: this needs the master key.")
-        return Call(request, environment, by="master key")
+        if environment.is_master_key(shown):
+            return Call(request, environment, by="master key")
+        if environment.keys.key(hash_of(shown)):
+            raise ApiError(
+                403,
+                "This needs the master key: a virtual key opens models, no more.",
+                type="auth_error",
+                code="master_key_needed",
+            )
+        raise invalid_key("The API key sent is not valid.")
     session = session_of(request, environment)
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         token = request.headers.get(CSRF_HEADER, "")

@@ -4,9 +4,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vibe_router.access.sessions import SessionKey
+from vibe_router.access.sessions import SessionKey, is_same
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import unavailable
+from vibe_router.store.dynamodb import dynamodb_client
+from vibe_router.store.key_admin import KeyAdmin
+from vibe_router.store.ledger_admin import LedgerAdmin
 from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
 
 __all__ = ["Environment", "Settings"]
@@ -17,11 +20,17 @@ class Settings:
     """The function's environment variables, as template.yaml sets them."""
 
     secret_id: str
+    keys_table: str
+    ledger_table: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read them. Raises KeyError naming the one that is missing."""
-        return cls(secret_id=environ["SECRET_ID"])
+        return cls(
+            secret_id=environ["SECRET_ID"],
+            keys_table=environ["KEYS_TABLE"],
+            ledger_table=environ["LEDGER_TABLE"],
+        )
 
 
 class Environment:
@@ -29,6 +38,9 @@ class Environment:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
+        dynamodb = dynamodb_client()
+        self.keys = KeyAdmin(dynamodb, settings.keys_table, self.clock)
+        self.ledgers = LedgerAdmin(dynamodb, settings.ledger_table)
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
 
     def master_key(self) -> str:
@@ -37,6 +49,10 @@ class Environment:
         if not key:
             raise unavailable("The router has no master key: put MASTER_KEY into its secret.")
         return key
+
+    def is_master_key(self, shown: str) -> bool:
+        """Tell whether `shown` is the master key, in constant time. Raises ApiError (503)."""
+        return is_same(shown, self.master_key())
 
     def sign_in(self) -> tuple[str, str]:
         """Return the page's username and password. Raises ApiError (503)."""

@@ -9,7 +9,7 @@ from tests.unit.store.held import Time, Wire
 from vibe_router.routes_file import load_file
 from vibe_router.routing.spec import resolve
 from vibe_router.store.dynamodb import to_item
-from vibe_router.store.routes import CatalogueCache, RoutesStore, RowKey, rows_of
+from vibe_router.store.routes import CatalogueCache, RoutesChangedError, RoutesStore, RowKey, Standing, rows_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -58,7 +58,7 @@ def test_what_differs_is_written_in_one_transaction_and_nothing_else(store: Rout
     wire.took()
     store.write(after, before)
     assert wire.took() == ["TransactWriteItems"]
-    assert sorted(next(iter(each)) for each in sent[0]) == ["Delete", "Delete", "Put", "Put"]
+    assert sorted(next(iter(each)) for each in sent[0]) == ["Delete", "Delete", "Put", "Put", "Update"]
     assert store.read() == after
 
 
@@ -91,17 +91,34 @@ def test_more_rows_than_one_transaction_takes_are_written_providers_first_and_de
     def note(params: dict[str, Any], **_: object) -> None:
         for each in params["TransactItems"]:
             ((kind, write),) = each.items()
-            sent.append((kind, (write.get("Item") or write["Key"])["kind"]["S"]))
+            sent.append((kind, (write.get("Item") or write["Key"])["kind"]["S"]))  # the version's first
 
     store._client.meta.events.register("provide-client-params.dynamodb.TransactWriteItems", note)
     store.write(rows, {})
     assert wire.took() == ["TransactWriteItems"] * 2
-    assert sent[0] == ("Put", "provider")
+    assert sent[:2] == [("Update", "version"), ("Put", "provider")]
     assert store.read() == rows
     sent.clear()
     store.write({}, rows)
     assert sent[-1] == ("Delete", "provider")
     assert store.read() == {}
+
+
+def test_every_write_raises_the_version_and_rows_do_not_show_it(store: RoutesStore) -> None:
+    assert store.standing() == Standing({}, 0)
+    store.write({("provider", "ark"): ARK}, {})
+    store.write({("provider", "ark"): ARK, ("model", "m"): model()}, {("provider", "ark"): ARK}, 1)
+    assert store.standing() == Standing({("provider", "ark"): ARK, ("model", "m"): model()}, 2)
+
+
+def test_of_two_writers_who_saw_the_same_version_one_wins_and_nothing_of_the_other_is_written(
+    store: RoutesStore,
+) -> None:
+    seen = store.standing()
+    store.write({("provider", "ark"): ARK}, seen.rows, seen.version)
+    with pytest.raises(RoutesChangedError):
+        store.write({("provider", "other"): ARK}, seen.rows, seen.version)
+    assert store.standing() == Standing({("provider", "ark"): ARK}, 1)
 
 
 def test_a_table_of_more_than_one_page_is_read_whole(

@@ -32,6 +32,7 @@ __all__ = [
     "Wish",
     "admit",
     "applied",
+    "period_at",
     "rate_headers",
     "settle",
 ]
@@ -121,7 +122,7 @@ def admit(ledger: Ledger, limits: Limits, wish: Wish, hold_id: str, now: float) 
     expired = tuple(each for each, hold in ledger.held.items() if hold.until <= now)[:_SWEPT_AT_ONCE]
     returned = sum(ledger.held[each].cost for each in expired)
     tokens = wish.tokens if limits.tpm is None else min(wish.tokens, limits.tpm)
-    base = _window_at(_period_at(ledger, limits, now), limits, now)
+    base = _window_at(period_at(ledger, limits, now), limits, now)
     holds = len(ledger.held) - len(expired)
     if refusal := _refusal(base, limits, wish.cost - returned, tokens, holds, now):
         return refusal
@@ -170,7 +171,7 @@ def settle(
     if hold is None:
         if not cost:
             return None
-        base = _period_at(ledger, limits, now)
+        base = period_at(ledger, limits, now)
         if base.period_ends == ledger.period_ends:
             return Change(add=add, fill=True)
         return _change(ledger, base, add)
@@ -238,7 +239,7 @@ def _rated(limits: Limits) -> bool:
     return limits.rpm is not None or limits.tpm is not None
 
 
-def _period_at(ledger: Ledger, limits: Limits, now: float) -> Ledger:
+def period_at(ledger: Ledger, limits: Limits, now: float) -> Ledger:
     """Return `ledger` in the budget period that `now` is in. What is reserved goes on being so in a new one."""
     seconds = limits.budget_seconds
     if not seconds or now < ledger.period_ends:

@@ -4,30 +4,24 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING
 
 from vibe_router.cli.errors import CommandError
 from vibe_router.cli.target import aws_errors, read_environ, target
 
 if TYPE_CHECKING:
-    from vibe_router.routing.spec import Kind
-    from vibe_router.store.routes import Row, Rows
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from vibe_router.routing.changes import Change, Rows
+    from vibe_router.store.routes import Standing
 
 __all__ = ["add_to"]
 
 _SIGNS = {"added": ("+", "32"), "changed": ("~", "33"), "removed": ("-", "31")}
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """What happens to one row: `fields` maps what differs to what it was and what it becomes, None where absent."""
-
-    row: str  # as in the file: models.auto-chat
-    change: Literal["added", "changed", "removed"]
-    fields: Mapping[str, tuple[object, object]]
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -50,7 +44,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 def _run(args: argparse.Namespace) -> int:
     from vibe_router.routes_file import RoutesFileError, load_file
-    from vibe_router.store.routes import RoutesStore, rows_of
+    from vibe_router.routing.changes import as_written
+    from vibe_router.routing.changes import changes as changes_of
+    from vibe_router.store.routes import RoutesChangedError, RoutesStore, rows_of
 
     environ = read_environ()
     try:
@@ -60,9 +56,11 @@ def _run(args: argparse.Namespace) -> int:
     chosen = target(environ, args.table, args.local)
     terminal = sys.stdout.isatty()
     with aws_errors(chosen):
-        store = RoutesStore(chosen.client(), chosen.table)
-        standing = {key: _as_written(cast("Kind", key[0]), key[1], row) for key, row in store.read().items()}
-        changes = list(_changes(standing, rows))
+        client = chosen.client()
+        store = RoutesStore(client, chosen.table)
+        seen = store.standing()
+        standing = as_written(seen.rows)
+        changes = list(changes_of(standing, rows))
         if terminal:
             sys.stdout.write(_for_people(changes, chosen.table, chosen.where, color="NO_COLOR" not in os.environ))
             sys.stdout.flush()
@@ -70,7 +68,12 @@ def _run(args: argparse.Namespace) -> int:
         if writes and not args.yes and terminal and sys.stdin.isatty() and not _agrees():
             raise CommandError("Nothing was written.", status=1)
         if writes:
-            store.write(rows, standing)
+            try:
+                store.write(rows, standing, seen.version)
+            except RoutesChangedError:
+                message = "Somebody else has changed the routes meanwhile. Nothing was written; run this again."
+                raise CommandError(message, status=1) from None
+            _record(client, environ.get("HISTORY_TABLE") or _history_of(chosen.table), seen, rows, changes)
     if not terminal:
         sys.stdout.write(_for_programs(changes, chosen.table, writes))
     elif writes:
@@ -80,55 +83,30 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _as_written(kind: "Kind", name: str, row: "Row") -> "Row":
-    """Return a row as it would be written: what means the same does not differ. One that is wrong stays as it is."""
-    from vibe_router.routing.spec import as_row, parse_row
-    from vibe_router.store.routes import KINDS
-
-    spec = parse_row(kind, name, row)[0] if kind in KINDS else None
-    return as_row(spec) if spec else row
+def _history_of(table: str) -> str:
+    """Return the name of the history's table, which template.yaml gives it beside that of the routes."""
+    return f"{table.removesuffix('-routes')}-history"
 
 
-def _changes(standing: "Rows", rows: "Rows") -> Iterator[_Change]:
-    from vibe_router.store.routes import KINDS
+def _record(client: "DynamoDBClient", table: str, seen: "Standing", rows: "Rows", changes: "list[Change]") -> None:
+    """Keep this version in the history, where there is one that these credentials may write to."""
+    from botocore.exceptions import ClientError
 
-    for key in sorted({*standing, *rows}, key=lambda key: (KINDS.index(key[0]) if key[0] in KINDS else 9, key[1])):
-        kind, name = key
-        before, after = standing.get(key), rows.get(key)
-        if before == after or kind not in KINDS:
-            continue
-        old, new = dict(_fields(before or {})), dict(_fields(after or {}))
-        differing = [field for field in {**old, **new} if old.get(field) != new.get(field)]
-        yield _Change(
-            row=name if kind == "defaults" else f"{kind}s.{name}",
-            change="added" if before is None else "removed" if after is None else "changed",
-            fields={field: (old.get(field), new.get(field)) for field in differing},
-        )
+    from vibe_router.store.history import HistoryStore, Version
+
+    history, now = HistoryStore(client, table), time.time()
+    told = [change.as_json() for change in changes]
+    with suppress(ClientError):
+        history.keep(seen, now)
+        history.record(Version(seen.version + 1, now, "make routes", "", told), rows)
 
 
-def _fields(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for name, value in row.items():
-        if isinstance(value, Mapping):
-            yield from _fields(value, f"{prefix}{name}.")
-        elif name == "chain" and isinstance(value, list):
-            yield from ((f"{prefix}chain[{position}]", step) for position, step in enumerate(value))
-        else:
-            yield prefix + name, value
-
-
-def _for_programs(changes: list[_Change], table: str, written: bool) -> str:
-    told = [
-        {
-            "row": change.row,
-            "change": change.change,
-            "fields": {name: {"from": old, "to": new} for name, (old, new) in change.fields.items()},
-        }
-        for change in changes
-    ]
+def _for_programs(changes: list["Change"], table: str, written: bool) -> str:
+    told = [change.as_json() for change in changes]
     return json.dumps({"table": table, "changes": told, "written": written}, ensure_ascii=False, indent=2) + "\n"
 
 
-def _for_people(changes: list[_Change], table: str, where: str, *, color: bool) -> str:
+def _for_people(changes: list["Change"], table: str, where: str, *, color: bool) -> str:
     if not changes:
         return f"{table} ({where}) says what the file says.\n"
     lines = [f"{table} ({where}):"]

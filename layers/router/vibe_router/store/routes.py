@@ -4,19 +4,25 @@
     provider  ark         base_url, secret, formats …
     model     auto-chat   description, chain …
     defaults  defaults    timeouts, retries …
+    version   version     number: how often the routes were written
 
 A row may be edited in the table by hand, so each is checked whenever it is read: one that is not right is left out of
 what it would change, and its last good version goes on being served.
+
+Every writer raises the version in the transaction of its change, under the condition that it is still the one that was
+seen: of two editors who saw the same routes one wins, and the other learns that they have changed.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
 
 from vibe_router.clock import Clock
+from vibe_router.routing.changes import DEFAULTS, KINDS, Row, RowKey, Rows, rows_of
 from vibe_router.routing.models import Catalogue
 from vibe_router.routing.spec import (
     DefaultsSpec,
@@ -26,34 +32,51 @@ from vibe_router.routing.spec import (
     ProviderSpec,
     RoutesSpec,
     RowSpec,
-    as_row,
     checked_base_url,
     parse_row,
     resolve,
 )
 from vibe_router.store.dynamodb import Item, from_item, to_item
-from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside
+from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-__all__ = ["KINDS", "CatalogueCache", "RoutesStore", "RoutesUnavailableError", "Row", "RowKey", "Rows", "rows_of"]
-
-RowKey = tuple[str, str]  # kind, name
-Row = Mapping[str, Any]  # plain values, without the key
-Rows = Mapping[RowKey, Row]
+__all__ = [
+    "KINDS",
+    "CatalogueCache",
+    "RoutesChangedError",
+    "RoutesStore",
+    "RoutesUnavailableError",
+    "Row",
+    "RowKey",
+    "Rows",
+    "Standing",
+    "rows_of",
+]
 
 _FRESH = 10.0  # seconds; a row edited in the table is live within this
 _TRANSACTION = 100  # items that one TransactWriteItems takes
-KINDS: tuple[Kind, ...] = ("provider", "model", "defaults")
-_DEFAULTS: RowKey = ("defaults", "defaults")
+_VERSION: RowKey = ("version", "version")
 
 _log = logging.getLogger(__name__)
 
 
 class RoutesUnavailableError(Exception):
     """The routes were never read, and DynamoDB can't be asked for them now."""
+
+
+class RoutesChangedError(Exception):
+    """The routes were written since they were seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The table as it was seen: its rows, and the version that they have. 0 is what was never written by this."""
+
+    rows: Rows
+    version: int
 
 
 class RoutesStore:
@@ -65,6 +88,10 @@ class RoutesStore:
 
     def read(self) -> Rows:
         """Read the whole table, consistently: some kilobytes."""
+        return self.standing().rows
+
+    def standing(self) -> Standing:
+        """Read the whole table, consistently, and its version."""
         rows: dict[RowKey, Row] = {}
         for page in self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
             if "Items" not in page:  # botocore takes what is not DynamoDB's for an empty answer
@@ -73,10 +100,20 @@ class RoutesStore:
                 values = from_item(item)
                 values.pop("expires_at", None)  # the table's own, for its TTL
                 rows[values.pop("kind"), values.pop("name")] = values
-        return rows
+        number = rows.pop(_VERSION, {}).get("number", 0)
+        return Standing(rows, number if isinstance(number, int) else 0)
 
-    def write(self, rows: Rows, standing: Rows) -> None:
+    def write(
+        self,
+        rows: Rows,
+        standing: Rows,
+        version: int | None = None,
+        also: "Sequence[TransactWriteItemTypeDef]" = (),
+    ) -> None:
         """Make the table, which has `standing`, have `rows`; rows of kinds that are not known here are left alone.
+
+        `version` is the one that was seen with `standing`; if it has changed since, RoutesChangedError is raised and
+        nothing written. None writes over whatever stands. `also` are writes that come true with these.
 
         All at once where at most a hundred rows differ, so that no reader sees half a change. Beyond that what is put
         comes first, providers before models, and what vanishes last: at no moment does a chain name a missing provider.
@@ -87,17 +124,42 @@ class RoutesStore:
             {"Put": {"TableName": self._table, "Item": _item_of(key, rows[key])}} for key in put
         ]
         writes.extend({"Delete": {"TableName": self._table, "Key": _item_of(key, {})}} for key in gone)
-        for start in range(0, len(writes), _TRANSACTION):
-            self._client.transact_write_items(TransactItems=writes[start : start + _TRANSACTION])
+        if not writes:
+            return
+        writes = [self._raised(version), *also, *writes]
+        try:
+            for start in range(0, len(writes), _TRANSACTION):
+                self._client.transact_write_items(TransactItems=writes[start : start + _TRANSACTION])
+        except ClientError as error:
+            if named(error) == "TransactionCanceledException" and version is not None:
+                reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", ())}
+                if reasons & {"ConditionalCheckFailed", "TransactionConflict"}:
+                    raise RoutesChangedError from None
+            raise
 
-
-def rows_of(spec: RoutesSpec) -> Rows:
-    """Return the rows that say what `spec` says."""
-    rows: dict[RowKey, Row] = {("provider", name): as_row(provider) for name, provider in spec.providers.items()}
-    rows |= {("model", name): as_row(model) for name, model in spec.models.items()}
-    if defaults := as_row(spec.defaults):
-        rows[_DEFAULTS] = defaults
-    return rows
+    def _raised(self, seen: int | None) -> "TransactWriteItemTypeDef":
+        """Raise the version: by one from what stands, or from what was `seen` and only while that stands."""
+        number = {"#number": "number"}
+        if seen is None:
+            return {
+                "Update": {
+                    "TableName": self._table,
+                    "Key": _item_of(_VERSION, {}),
+                    "UpdateExpression": "ADD #number :one",
+                    "ExpressionAttributeNames": number,
+                    "ExpressionAttributeValues": to_item({":one": 1}),
+                }
+            }
+        condition = "#number = :seen" if seen else "attribute_not_exists(#number) OR #number = :seen"
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": _item_of(_VERSION, {"number": seen + 1}),
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": number,
+                "ExpressionAttributeValues": to_item({":seen": seen}),
+            }
+        }
 
 
 class CatalogueCache:
@@ -189,13 +251,13 @@ class CatalogueCache:
 
 def _checked(key: RowKey, row: Row) -> tuple[RowSpec | None, list[Problem]]:
     kind, name = key
-    if kind not in KINDS or (kind == "defaults" and key != _DEFAULTS):
+    if kind not in KINDS or (kind == "defaults" and key != DEFAULTS):
         return None, [Problem(key, f"no such row is known; `kind` is one of {', '.join(KINDS)}")]
     return parse_row(kind, name, row)
 
 
 def _spec_of(specs: Mapping[RowKey, RowSpec]) -> RoutesSpec:
-    defaults = specs.get(_DEFAULTS)
+    defaults = specs.get(DEFAULTS)
     return RoutesSpec(
         providers={name: spec for (_, name), spec in specs.items() if isinstance(spec, ProviderSpec)},
         defaults=defaults if isinstance(defaults, DefaultsSpec) else DefaultsSpec(),

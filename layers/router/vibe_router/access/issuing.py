@@ -1,0 +1,75 @@
+"""Making keys, and what becomes of them: pure functions from a `Key` to its successor.
+
+A key is issued, changed, and deleted; then a tombstone stays. Regenerated, it has a successor with the same key_id, and
+itself goes on for a grace period, or ends at once.
+"""
+
+import hashlib
+import secrets
+from dataclasses import replace
+
+from vibe_router.access.holders import Key
+
+__all__ = ["checked_key", "deleted", "hash_of", "key_name", "new_secret", "regenerated", "succeeded_by"]
+
+_PREFIX = "sk-"
+_SHORTEST = 24  # characters: with fewer, or fewer different ones, it could be guessed
+_LONGEST = 256
+_DIFFERENT = 10
+
+
+def new_secret() -> str:
+    """Return a new key: 256 random bits."""
+    return _PREFIX + secrets.token_urlsafe(32)
+
+
+def checked_key(secret: str) -> str:
+    """Return a key that somebody has chosen. Raises ValueError, whose text never holds it, for one that is too weak."""
+    if not secret.startswith(_PREFIX):
+        raise ValueError(f"must begin with {_PREFIX}")
+    if not secret.isascii() or not all("!" <= character <= "~" for character in secret):
+        raise ValueError("must be printable ASCII without blanks")
+    if not _SHORTEST <= len(secret) <= _LONGEST:
+        raise ValueError(f"must be {_SHORTEST} to {_LONGEST} characters long")
+    if len(set(secret.removeprefix(_PREFIX))) < _DIFFERENT:
+        raise ValueError(f"must have {_DIFFERENT} different characters or more: this one could be guessed")
+    return secret
+
+
+def hash_of(secret: str) -> str:
+    """Return what a key is known by: its sha256 in hex."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def key_name(secret: str) -> str:
+    """Return what may be shown of a key."""
+    return f"{_PREFIX}...{secret[-4:]}"
+
+
+def regenerated(key: Key, secret: str, now: float) -> Key:
+    """Return the key that takes the place of `key`: `secret` opens what the old one did, and owes what it owed."""
+    return replace(
+        key, hash=hash_of(secret), name=key_name(secret), replaced_by=None, created_at=now, updated_at=now, version=1
+    )
+
+
+def succeeded_by(key: Key, successor: Key, now: float, grace: float) -> Key:
+    """Return what is left of `key` once `successor` has taken its place: it goes on for `grace` seconds, if any."""
+    if not grace:
+        return deleted(replace(key, replaced_by=successor.hash), now)
+    ends = now + grace if key.expires is None else min(now + grace, key.expires)
+    return replace(key, expires=ends, replaced_by=successor.hash, updated_at=now, version=key.version + 1)
+
+
+def deleted(key: Key, now: float) -> Key:
+    """Return the tombstone of `key`: enough to say what became of it, and no more."""
+    return Key(
+        hash=key.hash,
+        key_id=key.key_id,
+        name=key.name,
+        deleted_at=now,
+        replaced_by=key.replaced_by,
+        created_at=key.created_at,
+        updated_at=now,
+        version=key.version + 1,
+    )

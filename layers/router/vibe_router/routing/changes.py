@@ -1,0 +1,122 @@
+"""What differs between two versions of the routes: for whoever is about to write one over the other.
+
+The routes are rows, by kind and name, as the RoutesTable has them (store.routes). Pure.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vibe_router.routing.spec import Kind, Problem, RoutesSpec, as_row, parse_row
+
+__all__ = [
+    "DEFAULTS",
+    "KINDS",
+    "Change",
+    "Row",
+    "RowKey",
+    "Rows",
+    "as_written",
+    "changes",
+    "document_of",
+    "read_rows",
+    "rows_of",
+]
+
+RowKey = tuple[str, str]  # kind, name
+Row = Mapping[str, Any]  # plain values, without the key
+Rows = Mapping[RowKey, Row]
+
+KINDS: tuple[Kind, ...] = ("provider", "model", "defaults")
+DEFAULTS: RowKey = ("defaults", "defaults")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one row: `fields` maps what differs to what it was and what it becomes, None where absent."""
+
+    row: str  # as in the file: models.auto-chat
+    change: Literal["added", "changed", "removed"]
+    fields: Mapping[str, tuple[object, object]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it in plain values, for programs."""
+        fields = {name: {"from": old, "to": new} for name, (old, new) in self.fields.items()}
+        return {"row": self.row, "change": self.change, "fields": fields}
+
+
+def changes(standing: Rows, rows: Rows) -> Iterator[Change]:
+    """Yield what becomes different where `rows` take the place of `standing`; rows of no known kind are left out."""
+    for key in sorted({*standing, *rows}, key=lambda key: (KINDS.index(key[0]) if key[0] in KINDS else 9, key[1])):
+        kind, name = key
+        before, after = standing.get(key), rows.get(key)
+        if before == after or kind not in KINDS:
+            continue
+        old, new = dict(_fields(before or {})), dict(_fields(after or {}))
+        differing = [field for field in {**old, **new} if old.get(field) != new.get(field)]
+        yield Change(
+            row=name if kind == "defaults" else f"{kind}s.{name}",
+            change="added" if before is None else "removed" if after is None else "changed",
+            fields={field: (old.get(field), new.get(field)) for field in differing},
+        )
+
+
+def as_written(rows: Rows) -> Rows:
+    """Return rows as they would be written: what means the same does not differ. One that is wrong stays as it is."""
+
+    def written(key: RowKey, row: Row) -> Row:
+        spec = parse_row(key[0], key[1], row)[0] if key[0] in KINDS else None
+        return as_row(spec) if spec else row
+
+    return {key: written(key, row) for key, row in rows.items()}
+
+
+def rows_of(spec: RoutesSpec) -> Rows:
+    """Return the rows that say what `spec` says."""
+    rows: dict[RowKey, Row] = {("provider", name): as_row(provider) for name, provider in spec.providers.items()}
+    rows |= {("model", name): as_row(model) for name, model in spec.models.items()}
+    if defaults := as_row(spec.defaults):
+        rows[DEFAULTS] = defaults
+    return rows
+
+
+def document_of(rows: Rows) -> dict[str, Any]:
+    """Return what routes.yaml would say: providers, defaults and models by name."""
+    by_kind: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
+    for (kind, name), row in sorted(rows.items()):
+        if kind in by_kind:
+            by_kind[kind][name] = row
+    return {
+        "providers": by_kind["provider"],
+        "defaults": by_kind["defaults"].get("defaults", {}),
+        "models": by_kind["model"],
+    }
+
+
+def read_rows(rows: Rows) -> tuple[RoutesSpec, list[Problem]]:
+    """Return the spec of the rows that are right, and what is wrong with the others."""
+    problems: list[Problem] = []
+    parts: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    for key, row in rows.items():
+        kind, name = key
+        if kind not in KINDS or (kind == "defaults" and key != DEFAULTS):
+            problems.append(Problem(key, f"no such row is known; `kind` is one of {', '.join(KINDS)}"))
+            continue
+        spec, found = parse_row(kind, name, row)
+        problems += found
+        if spec:
+            parts[kind][name] = spec
+    said: dict[str, Any] = {"providers": parts["provider"], "models": parts["model"]}
+    if "defaults" in parts["defaults"]:
+        said["defaults"] = parts["defaults"]["defaults"]
+    return RoutesSpec(**said), problems
+
+
+def _fields(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _fields(value, f"{prefix}{name}.")
+        elif name == "chain" and isinstance(value, list):
+            yield from ((f"{prefix}chain[{position}]", step) for position, step in enumerate(value))
+        else:
+            yield prefix + name, value

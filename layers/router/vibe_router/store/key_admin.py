@@ -1,0 +1,256 @@
+"""Writing keys and teams, and listing them: the admin function's side of the KeysTable.
+
+Every write is one transaction under conditions, so that no two editors undo each other's work and no two keys have one
+alias:
+
+    a record is put    while the version that was seen stands; a new one while there is none
+    an alias is taken  while nobody has it; it is handed on to the key's successor, and given back with the key
+    a team is named    while there is one
+
+An editor who lost reads again and does its change on what stands.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from botocore.exceptions import ClientError
+
+from vibe_router.access.holders import Key, Team
+from vibe_router.clock import Clock
+from vibe_router.store.dynamodb import from_item, to_item
+from vibe_router.store.keys import alias_id, key_from, key_id_of, key_record, team_from, team_id_of, team_record
+from vibe_router.store.outage import named
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+__all__ = ["AliasTakenError", "BusyError", "KeyAdmin", "NoSuchTeamError", "TakenError"]
+
+_TRIES = 6  # against other editors of the same record
+_FIRST_WAIT = 0.02  # seconds; doubled with every try
+
+Record = TypeVar("Record", Key, Team)
+_Role = Literal["record", "alias", "team"]
+
+
+class TakenError(Exception):
+    """There is a record of this id already, be it a tombstone."""
+
+
+class AliasTakenError(Exception):
+    """Another key has the alias."""
+
+
+class NoSuchTeamError(Exception):
+    """The team that a key was to belong to does not exist."""
+
+
+class BusyError(Exception):
+    """Others kept writing to the same record."""
+
+
+class _LostError(Exception):
+    """Somebody else wrote the record first."""
+
+
+class KeyAdmin:
+    """Reads what stands, consistently, and writes. Raises botocore's errors."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock) -> None:
+        self._client = client
+        self._table = table
+        self._clock = clock
+
+    # --- Reading ---------------------------------------------------------------------------------------------------
+
+    def key(self, key_hash: str) -> Key | None:
+        """Return the key with this hash, or its tombstone. Raises ValueError for a record that can't be read."""
+        found = self._get(key_id_of(key_hash))
+        return key_from(found) if found else None
+
+    def team(self, team_id: str) -> Team | None:
+        """Return a team. Raises ValueError for a record that can't be read."""
+        found = self._get(team_id_of(team_id))
+        return team_from(found) if found else None
+
+    def holder_of(self, alias: str) -> str | None:
+        """Return the hash of the key that has `alias`."""
+        found = self._get(alias_id(alias))
+        return str(found["hash"]) if found else None
+
+    def list_keys(self) -> list[Key]:
+        """Return every key that is not deleted; records that can't be read are left out."""
+        found = (_readable(key_from, values) for values in self._scan("key#"))
+        return [key for key in found if key and not key.deleted]
+
+    def list_teams(self) -> list[Team]:
+        """Return every team; records that can't be read are left out."""
+        return [team for values in self._scan("team#") if (team := _readable(team_from, values))]
+
+    # --- Writing ---------------------------------------------------------------------------------------------------
+
+    def add_key(self, key: Key) -> None:
+        """Write a new key. Raises TakenError, AliasTakenError, NoSuchTeamError."""
+        self._commit([(None, key)])
+
+    def add_team(self, team: Team) -> None:
+        """Write a new team. Raises TakenError."""
+        self._write([(self._put(team_record(team), None), "record")])
+
+    def change_key(self, key_hash: str, change: Callable[[Key], Key]) -> Key | None:
+        """Have `change` make a key into its successor, and return that; None where there is no such key.
+
+        `change` may be called again, on what stands by then. Raises AliasTakenError, NoSuchTeamError, BusyError.
+        """
+        return self._tried(lambda: self._changed_key(key_hash, change))
+
+    def replace_key(self, key_hash: str, change: Callable[[Key], tuple[Key, Key]]) -> Key | None:
+        """Have `change` make of a key what is left of it and its successor, and return that; None if there is none.
+
+        Raises TakenError, AliasTakenError, NoSuchTeamError, BusyError.
+        """
+        return self._tried(lambda: self._replaced_key(key_hash, change))
+
+    def change_team(self, team_id: str, change: Callable[[Team], Team]) -> Team | None:
+        """Have `change` make a team into its successor, and return that; None if there is none. Raises BusyError."""
+        return self._tried(lambda: self._changed_team(team_id, change))
+
+    def delete_team(self, team_id: str) -> None:
+        """Take a team away; keys that still name it open nothing any more."""
+        self._client.delete_item(TableName=self._table, Key=to_item({"id": team_id_of(team_id)}))
+
+    def _changed_key(self, key_hash: str, change: Callable[[Key], Key]) -> Key | None:
+        seen = self.key(key_hash)
+        if seen is None or seen.deleted:
+            return None
+        after = change(seen)
+        after = replace(after, version=seen.version + 1)
+        self._commit([(seen, after)])
+        return after
+
+    def _replaced_key(self, key_hash: str, change: Callable[[Key], tuple[Key, Key]]) -> Key | None:
+        seen = self.key(key_hash)
+        if seen is None or seen.deleted:
+            return None
+        left, successor = change(seen)
+        self._commit([(seen, left), (None, successor)])
+        return successor
+
+    def _changed_team(self, team_id: str, change: Callable[[Team], Team]) -> Team | None:
+        seen = self.team(team_id)
+        if seen is None:
+            return None
+        after = replace(change(seen), version=seen.version + 1)
+        self._write([(self._put(team_record(after), seen.version), "record")])
+        return after
+
+    def _tried(self, change: Callable[[], Record | None]) -> Record | None:
+        for tried in range(_TRIES):
+            try:
+                return change()
+            except _LostError:
+                self._clock.sleep(self._clock.jitter() * _FIRST_WAIT * 2**tried)
+        raise BusyError("others kept writing to the record")
+
+    def _commit(self, changes: Sequence[tuple[Key | None, Key]]) -> None:
+        """Write keys, and what follows for their aliases, all or nothing."""
+        writes: list[tuple[TransactWriteItemTypeDef, _Role]] = []
+        holders: dict[str, tuple[str | None, str | None]] = {}  # alias: its holder before and after
+        for before, after in changes:
+            writes.append((self._put(key_record(after), before.version if before else None), "record"))
+            if before and before.alias and not before.replaced_by:
+                holders[before.alias] = (before.hash, holders.get(before.alias, (None, None))[1])
+            if after.alias and not after.replaced_by and not after.deleted:
+                holders[after.alias] = (holders.get(after.alias, (None, None))[0], after.hash)
+            if after.team_id and not (before and before.team_id == after.team_id):
+                writes.append((self._team_stands(after.team_id), "team"))
+        for alias, (had, has) in holders.items():
+            if had != has:
+                writes.append((self._hand_on(alias, had, has), "alias"))
+        self._write(writes)
+
+    def _write(self, writes: Sequence[tuple["TransactWriteItemTypeDef", _Role]]) -> None:
+        try:
+            self._client.transact_write_items(TransactItems=[write for write, _ in writes])
+        except ClientError as error:
+            if named(error) in ("TransactionConflictException", "TransactionInProgressException"):
+                raise _LostError from None
+            if named(error) != "TransactionCanceledException":
+                raise
+            reasons = cast("list[dict[str, Any]]", error.response.get("CancellationReasons") or [])
+            codes = [str(reason.get("Code")) for reason in reasons]
+            failed = {role for (_, role), code in zip(writes, codes, strict=False) if code == "ConditionalCheckFailed"}
+            if "record" in failed:
+                new = "attribute_not_exists" in str(writes[codes.index("ConditionalCheckFailed")])
+                raise (TakenError if new else _LostError)() from None
+            if "alias" in failed:
+                raise AliasTakenError from None
+            if "team" in failed:
+                raise NoSuchTeamError from None
+            if "TransactionConflict" in codes:
+                raise _LostError from None
+            raise
+
+    def _put(self, record: dict[str, Any], seen: int | None) -> "TransactWriteItemTypeDef":
+        """Put `record`: a new one while there is none, else while the version that was `seen` stands.
+
+        A record of version 0 was written by hand, without one.
+        """
+        put: dict[str, Any] = {"TableName": self._table, "Item": to_item(record)}
+        if seen is None:
+            put["ConditionExpression"] = "attribute_not_exists(id)"
+        elif seen:
+            put["ConditionExpression"] = "version = :seen"
+            put["ExpressionAttributeValues"] = to_item({":seen": seen})
+        else:
+            put["ConditionExpression"] = "attribute_exists(id) AND NOT version > :seen"
+            put["ExpressionAttributeValues"] = to_item({":seen": 0})
+        return cast("TransactWriteItemTypeDef", {"Put": put})
+
+    def _team_stands(self, team_id: str) -> "TransactWriteItemTypeDef":
+        return {
+            "ConditionCheck": {
+                "TableName": self._table,
+                "Key": to_item({"id": team_id_of(team_id)}),
+                "ConditionExpression": "attribute_exists(id)",
+            }
+        }
+
+    def _hand_on(self, alias: str, had: str | None, has: str | None) -> "TransactWriteItemTypeDef":
+        """Give an alias from one key to another, back, or out; only while its holder is who it was."""
+        key = to_item({"id": alias_id(alias)})
+        if had is None:
+            condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
+        else:
+            condition = {
+                "ConditionExpression": "attribute_not_exists(id) OR #hash = :had",
+                "ExpressionAttributeNames": {"#hash": "hash"},
+                "ExpressionAttributeValues": to_item({":had": had}),
+            }
+        if has is None:
+            return cast("TransactWriteItemTypeDef", {"Delete": {"TableName": self._table, "Key": key, **condition}})
+        item = {**key, **to_item({"hash": has})}
+        return cast("TransactWriteItemTypeDef", {"Put": {"TableName": self._table, "Item": item, **condition}})
+
+    def _get(self, record_id: str) -> dict[str, Any] | None:
+        answer = self._client.get_item(TableName=self._table, Key=to_item({"id": record_id}), ConsistentRead=True)
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def _scan(self, kind: str) -> Iterator[dict[str, Any]]:
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table,
+            ConsistentRead=True,
+            FilterExpression="begins_with(id, :kind)",
+            ExpressionAttributeValues=to_item({":kind": kind}),
+        )
+        for page in pages:
+            yield from map(from_item, page["Items"])
+
+
+def _readable(read: Callable[[dict[str, Any]], Record], values: dict[str, Any]) -> Record | None:
+    try:
+        return read(values)
+    except ValueError:
+        return None

@@ -1,0 +1,93 @@
+"""Ledgers, as the admin function sees them: read many at once, set right what was spent, forget."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from vibe_router.access.ledger import COUNTERS, TIMES, Ledger
+from vibe_router.store.dynamodb import Item, Value, to_item
+from vibe_router.store.ledger import ledger_from
+from vibe_router.store.outage import named
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+__all__ = ["LedgerAdmin"]
+
+_BATCH = 100  # keys that one BatchGetItem takes
+_TRIES = 5  # for keys that DynamoDB leaves unprocessed, and against requests that are settled meanwhile
+
+
+class LedgerAdmin:
+    """Reads consistently. Raises botocore's errors."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def read(self, ids: Collection[str]) -> dict[str, Ledger]:
+        """Return the ledgers of `ids` that stand and can be read."""
+        found: dict[str, Ledger] = {}
+        wanted = list(dict.fromkeys(ids))
+        for start in range(0, len(wanted), _BATCH):
+            for item in self._batch(wanted[start : start + _BATCH]):
+                try:
+                    found[item["id"]["S"]] = ledger_from(item)
+                except ValueError:
+                    continue  # edited by hand; the gateway says so in its log
+        return found
+
+    def set_spent(self, ledger_id: str, spent: int) -> None:
+        """Let a ledger's period have `spent` so many nano-dollars; what is reserved, and the total, stay."""
+        for _ in range(_TRIES):
+            ledger = self.read([ledger_id]).get(ledger_id)
+            try:
+                if ledger is not None:
+                    return self._move(ledger_id, ledger, spent)
+                return self._begin(ledger_id, spent)
+            except ClientError as error:
+                if named(error) not in ("ConditionalCheckFailedException", "TransactionConflictException"):
+                    raise
+        raise ClientError({"Error": {"Code": "TransactionConflict"}}, "UpdateItem")
+
+    def forget(self, ledger_id: str) -> None:
+        """Take a ledger away, so that whoever gets its id later owes nothing."""
+        self._client.delete_item(TableName=self._table, Key=to_item({"id": ledger_id}))
+
+    def _move(self, ledger_id: str, ledger: Ledger, spent: int) -> None:
+        self._client.update_item(
+            TableName=self._table,
+            Key=to_item({"id": ledger_id}),
+            UpdateExpression="SET spent = :spent, committed = committed + :difference",
+            ConditionExpression="spent = :seen",
+            ExpressionAttributeValues=to_item(
+                {":spent": spent, ":seen": ledger.spent, ":difference": spent - ledger.spent}
+            ),
+        )
+
+    def _begin(self, ledger_id: str, spent: int) -> None:
+        """Write the ledger of somebody who has not called yet."""
+        zeros = dict.fromkeys((*COUNTERS, *TIMES), 0)
+        values: dict[str, Value] = {**zeros, "spent": spent, "committed": spent, "held": {}}
+        names = {f"#{name}": name for name in values}
+        self._client.update_item(
+            TableName=self._table,
+            Key=to_item({"id": ledger_id}),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+            ConditionExpression="attribute_not_exists(id)",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=to_item({f":{name}": value for name, value in values.items()}),
+        )
+
+    def _batch(self, ids: list[str]) -> list[Item]:
+        keys = [to_item({"id": each}) for each in ids]
+        found: list[Item] = []
+        for _ in range(_TRIES):
+            answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
+            found += answer["Responses"].get(self._table, [])
+            unprocessed = answer.get("UnprocessedKeys", {}).get(self._table)
+            if not unprocessed:
+                return found
+            keys = [dict(key) for key in unprocessed["Keys"]]
+        raise ClientError({"Error": {"Code": "UnprocessedKeys"}}, "BatchGetItem")
