@@ -12,6 +12,7 @@ from vibe_router.formats import sse
 from vibe_router.formats.chat_assembly import Assembly
 from vibe_router.formats.errors import ApiError, bad_request, error_body
 from vibe_router.formats.json_body import dump, load, parse_object
+from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, read_chat
 from vibe_router.formats.wire import Decoder, Piece, Request, Writer
 
@@ -78,9 +79,9 @@ class ChatRequest:
 
     @property
     def max_output_tokens(self) -> int | None:
-        """Return the caller's bound on the answer."""
+        """Return the caller's bound on the answer, or on all answers together that are to be chosen from."""
         bound = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
-        return bound if isinstance(bound, int) else None
+        return bound * max(self.body.get("n") or 1, 1) if isinstance(bound, int) and bound > 0 else None
 
     @property
     def passed_headers(self) -> Mapping[str, str]:
@@ -94,6 +95,10 @@ class ChatRequest:
 
             self._neutral.append(chat_neutral.read(self.body))
         return self._neutral[0]
+
+    def prompt_tokens_estimate(self) -> int:
+        """Return about how many tokens the prompt is."""
+        return estimate([self.body["messages"], self.body.get("tools") or []])
 
     def affinity(self) -> bytes:
         """Return what stays while a conversation grows: a digest of its messages up to the first user's.

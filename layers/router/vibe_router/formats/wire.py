@@ -84,6 +84,9 @@ class Request(Protocol):
     def passed_headers(self) -> Mapping[str, str]:
         """Headers of the caller's that go on to a provider of the same format; never a key."""
 
+    def prompt_tokens_estimate(self) -> int:
+        """Return about how many tokens the prompt is (`formats.tokens.estimate` of all that is read for it)."""
+
     def affinity(self) -> bytes:
         """Return what stays while a conversation grows: a digest of its opening. Raises ApiError (400)."""
 

@@ -1,0 +1,92 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vibe_router.formats import chat
+from vibe_router.formats.json_body import dump, parse_object
+from vibe_router.formats.tokens import estimate
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)
+PIXEL = "iVBORw0KGgo" * 5_000
+CHINESE = "人工智能正在改变我们的生活方式，大型语言模型可以理解并生成自然语言。"
+ENGLISH = "The quick brown fox jumps over the lazy dog, and then it does so once more, for good measure."
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [
+        pytest.param("", 0, 0, id="nothing"),
+        pytest.param(ENGLISH, 20, 30, id="English"),
+        pytest.param(CHINESE, 24, 40, id="Chinese: about one for a sign"),
+        pytest.param("Быстрая лиса прыгает через ленивую собаку", 12, 30, id="Russian: between the two"),
+        pytest.param("👋🏽" * 10, 20, 40, id="emoji"),
+        pytest.param([{"role": "user", "content": "Hi"}], 3, 8, id="a message is a little more than its text"),
+        pytest.param(
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}, 1_600, 1_600, id="an image"
+        ),
+        pytest.param({"type": "image_url", "image_url": {"url": "https://a.b/c"}}, 1_600, 1_600, id="an image's URL"),
+        pytest.param(
+            {"type": "image", "source": {"type": "base64", "data": PIXEL}},
+            1_600,
+            1_600,
+            id="an image in Anthropic's way",
+        ),
+        pytest.param({"url": f"data:image/png;base64,{PIXEL}"}, 1_600, 1_605, id="an image of another sort"),
+        pytest.param({"data": PIXEL}, 550, 560, id="a document by its size"),
+        pytest.param(f"data:application/pdf;base64,{PIXEL}", 550, 560, id="a document's data URL"),
+        pytest.param([1, 2.5, True, None], 3, 4, id="numbers and the like"),
+        pytest.param("x" * 511 + " " + ENGLISH, 140, 160, id="a long word is still text"),
+    ],
+)
+def test_about_how_many_tokens_a_value_is(value: object, least: int, most: int) -> None:
+    assert least <= estimate(value) <= most
+
+
+@given(json_values)
+def test_anything_that_json_can_say_has_an_estimate(value: Any) -> None:
+    assert estimate(value) >= 0
+
+
+@given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
+def test_more_text_is_never_fewer_tokens(one: str, other: str) -> None:
+    assert estimate([one, other]) >= max(estimate(one), estimate(other))
+
+
+def test_nesting_as_deep_as_a_body_may_be_is_no_fault() -> None:
+    value = parse_object(b'{"a":' * 900 + b"1" + b"}" * 900)
+    assert estimate(value) > 200
+
+
+def test_a_chat_request_is_its_messages_and_tools() -> None:
+    body = {"model": "auto-chat", "messages": [{"role": "user", "content": ENGLISH}]}
+    plain = chat.parse(dump(body)).prompt_tokens_estimate()
+    tools = [{"type": "function", "function": {"name": "f", "description": ENGLISH}}]
+    assert 20 <= plain <= 40
+    assert chat.parse(dump({**body, "tools": tools})).prompt_tokens_estimate() >= plain + 20
+
+
+@pytest.mark.parametrize(
+    ("body", "most"),
+    [
+        pytest.param({}, None, id="no bound"),
+        pytest.param({"max_tokens": 10}, 10, id="max_tokens"),
+        pytest.param({"max_completion_tokens": 20}, 20, id="max_completion_tokens"),
+        pytest.param({"max_tokens": 10, "max_completion_tokens": 20}, 20, id="both: the newer one counts"),
+        pytest.param({"max_tokens": 10, "n": 3}, 30, id="each of three answers"),
+        pytest.param({"max_tokens": None}, None, id="null"),
+        pytest.param({"max_tokens": -1}, None, id="what the provider will refuse"),
+    ],
+)
+def test_the_most_that_a_chat_request_wants_answered(body: dict[str, Any], most: int | None) -> None:
+    whole = {"model": "m", "messages": [{"role": "user", "content": "x"}], **body}
+    assert chat.parse(dump(whole)).max_output_tokens == most
