@@ -399,6 +399,15 @@ PARAMS = [
     ("extra_headers: {a: b}", {}, ["extra_headers"]),
     ("something_new: 1", {}, ["something_new"]),
     ("drop_params: false", {}, []),
+    (
+        "input_cost_per_token: 0.0000025, output_cost_per_token: 1e-5, cache_read_input_token_cost: '0.00000125'",
+        {"price": {"input": 2.5, "output": 10, "cache_read": 1.25}},
+        [],
+    ),
+    ("input_cost_per_token: -1", {}, ["input_cost_per_token"]),
+    ("input_cost_per_token: 1", {}, ["input_cost_per_token", "input_cost_per_token"]),
+    ("output_cost_per_token: 1e-6", {"price": {"output": 1, "input": 0}}, ["output_cost_per_token"]),
+    ("input_cost_per_second: 1", {}, ["input_cost_per_second"]),
 ]
 
 
@@ -409,6 +418,19 @@ def test_settings_of_a_deployment(params: str, expected: dict[str, Any], told: l
     assert {name: found[name] for name in found if name not in ("provider", "model")} == expected
     assert [note.path for note in done.notes] == [f"model_list[0].litellm_params.{name}" for name in told]
     loaded(done, tmp_path)
+
+
+def test_a_price_may_stand_in_model_info(tmp_path: Path) -> None:
+    info = "model_info: {input_cost_per_token: 1e-6, output_cost_per_token: 2e-6}"
+    done = config(f"  - {{model_name: m, litellm_params: {{model: openai/x}}, {info}}}\n")
+    assert row(done)["price"] == {"input": 1, "output": 2}
+    loaded(done, tmp_path)
+
+
+def test_a_blocked_deployment_is_switched_off(tmp_path: Path) -> None:
+    done = config("  - {model_name: m, litellm_params: {model: openai/x}, model_info: {blocked: true}}\n")
+    assert row(done)["enabled"] is False
+    assert loaded(done, tmp_path).models["m"].chain[0][0].enabled is False
 
 
 @pytest.mark.parametrize("mode", FORMATS_OF_MODES)

@@ -26,7 +26,7 @@ _PARAMS_DONE = frozenset(
     )
 )
 _ENTRY_DONE = frozenset(("model_name", "litellm_params", "model_info", "order", "fallback_order", *_SHARES))
-_INFO_DONE = frozenset(("id", "mode", "order", "fallback_order", *PRICES))
+_INFO_DONE = frozenset(("id", "mode", "blocked", "order", "fallback_order", *PRICES))
 _INFO = "tells LiteLLM about the model; the router does not ask for it"
 _FALLBACKS: Mapping[str, str] = {
     "fallbacks": "",
@@ -119,6 +119,8 @@ def _member(config: Config, providers: Providers, entry: dict[Any, Any], place: 
         said(params, "cooldown_time", at),
     )
     row |= settings.price(config, params, info, place)
+    if info.get("blocked") is True:
+        row["enabled"] = False
     config.rest(params, at, _PARAMS_DONE, LITELLM_PARAMS)
     config.rest(info, (*place, "model_info"), _INFO_DONE, MODEL_INFO, _INFO)
     config.rest(entry, place, _ENTRY_DONE, {})

@@ -188,7 +188,6 @@ MODEL_INFO: Mapping[str, str] = {
     "base_model": "LiteLLM looks prices up by it; `python -m vibe_router prices` does so by provider and model",
     "access_groups": "there are no groups of models; a key or team lists models, `*` patterns among them",
     "team_id": "a model belongs to no team; a team lists the models that it may use",
-    "blocked": "take the deployment out of its chain, or write `enabled: false`",
 }
 """Reasons for what stands in `model_info`; the rest of it tells LiteLLM's page about the model."""
 

@@ -88,6 +88,10 @@ def price(config: Config, params: Mapping[Any, Any], info: Mapping[Any, Any], pl
                 found[ours] = number * 1_000_000
     if not found:
         return {}
+    for ours in ("input", "output"):
+        if ours not in found:
+            config.changed(first, f"is a price without one for {ours}, which is taken to cost nothing")
+            found[ours] = Decimal()
     row = {"chain": [{"provider": "p", "model": "m", "price": {name: float(each) for name, each in found.items()}}]}
     return {"price": found} if config.takes("model", "m", row, first) else {}
 

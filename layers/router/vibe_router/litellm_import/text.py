@@ -60,6 +60,8 @@ def _flow(value: object) -> str:
         return "{" + ", ".join(f"{_flow(name)}: {_flow(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_flow, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
     return _scalar(value) if isinstance(value, str) else str(value)
