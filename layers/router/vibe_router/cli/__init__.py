@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from vibe_router.cli import import_litellm, routes
+from vibe_router.cli import cooldowns, health, import_litellm, keys, requests, routes, spend, teams
 from vibe_router.cli.errors import CommandError
 
 __all__ = ["main"]
@@ -21,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m vibe_router", description="Look after a Vibe Router.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    routes.add_to(commands)
-    import_litellm.add_to(commands)
+    for command in (keys, teams, requests, spend, cooldowns, health, routes, import_litellm):
+        command.add_to(commands)
     args = parser.parse_args(argv)
     try:
         status: int = args.run(args)

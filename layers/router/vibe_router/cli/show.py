@@ -5,8 +5,9 @@ rich does the tables; it is imported when something is shown, so that `--help` i
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -14,7 +15,26 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["Advance", "clean", "console", "dollars", "for_people", "print_json", "progress", "styled", "table"]
+__all__ = [
+    "Advance",
+    "agrees",
+    "budget",
+    "clean",
+    "console",
+    "count",
+    "dollars",
+    "for_people",
+    "limits",
+    "milliseconds",
+    "models",
+    "moment",
+    "pairs",
+    "print_json",
+    "progress",
+    "styled",
+    "table",
+    "until",
+]
 
 
 def for_people(as_json: bool) -> bool:
@@ -65,14 +85,17 @@ def dollars(amount: float | None) -> str:
     """Return an amount of money for people; what is unknown is –, and not nothing."""
     if amount is None:
         return "–"
-    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.6f}".rstrip("0")
+    if amount >= 1 or amount == 0:
+        return f"${amount:,.2f}"
+    cents, finer = f"{amount:.6f}"[:4], f"{amount:.6f}"[4:].rstrip("0")
+    return f"${cents}{finer}" if amount >= 0.000001 else "<$0.000001"
 
 
 class Advance:
-    """Tells how far long work is; one call for each thing that is done."""
+    """Tells how far long work is."""
 
-    def __call__(self) -> None:
-        """Say that one more is done."""
+    def __call__(self, more: int = 1) -> None:
+        """Say that so many more are done."""
 
 
 @contextmanager
@@ -88,7 +111,91 @@ def progress(what: str, total: int) -> Iterator[Advance]:
         task = bar.add_task(what, total=total)
 
         class Shown(Advance):
-            def __call__(self) -> None:
-                bar.advance(task)
+            def __call__(self, more: int = 1) -> None:
+                bar.advance(task, more)
 
         yield Shown()
+
+
+def pairs(facts: Mapping[str, object]) -> "Table":
+    """Return facts of one thing, a line each; those that are not there are left out."""
+    from rich.table import Table
+
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim")
+    made.add_column(overflow="fold")
+    for name, value in facts.items():
+        if value not in (None, "", "–"):
+            made.add_row(name, clean(value, 2000))
+    return made
+
+
+def models(names: Sequence[str] | None) -> str:
+    """Return the models that may be used, for people; none are all of them."""
+    return clean(", ".join(map(str, names))) if names else "all"
+
+
+def budget(holder: Mapping[str, Any]) -> str:
+    """Return a key's or a team's budget for people: $10.00 / 30d."""
+    if holder.get("max_budget") is None:
+        return "–"
+    period = holder.get("budget_duration")
+    return dollars(holder["max_budget"]) + (f" / {clean(period)}" if period else "")
+
+
+def limits(holder: Mapping[str, Any]) -> str:
+    """Return a key's or a team's rate limits for people: 60 rpm, 10,000 tpm, 4 at once."""
+    units = (("rpm_limit", "rpm"), ("tpm_limit", "tpm"), ("max_parallel_requests", "at once"))
+    return ", ".join(f"{holder[name]:,} {unit}" for name, unit in units if holder.get(name) is not None) or "–"
+
+
+def moment(iso: object, *, seconds: bool = False) -> str:
+    """Return a time that the API gives, for people: 2026-11-24 13:05 UTC."""
+    at = _time(iso)
+    if at is None:
+        return "–" if not iso else clean(iso)
+    return at.strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M UTC")
+
+
+def until(iso: object, now: object) -> str:
+    """Return how long it is from `now` (the API's own, else this machine's) until a time: in 2 min 5 s."""
+    at, since = _time(iso), _time(now) or datetime.now(UTC)
+    if at is None:
+        return "–"
+    left = round((at - since).total_seconds())
+    if left <= 0:
+        return "over"
+    hours, minutes, over = left // 3600, left // 60 % 60, left % 60
+    return f"in {hours} h {minutes} min" if hours else f"in {minutes} min {over} s" if minutes else f"in {over} s"
+
+
+def _time(iso: object) -> datetime | None:
+    if isinstance(iso, int | float) and not isinstance(iso, bool):
+        return datetime.fromtimestamp(iso, UTC)
+    try:
+        at = datetime.fromisoformat(str(iso))
+    except ValueError:
+        return None
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a duration in milliseconds for people: 87 ms, 1.2 s, or – when there is none."""
+    if value is None:
+        return "–"
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
+
+
+def count(number: int, noun: str) -> str:
+    """Return how many there are: 1 key, 3 keys."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def agrees(question: str) -> bool:
+    """Ask a person, who must say yes; where nobody can be asked, the answer is yes."""
+    if not sys.stdin.isatty():
+        return True
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False

@@ -13,7 +13,7 @@ from vibe_router.cli.errors import CommandError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["Target", "aws_errors", "read_environ", "target"]
+__all__ = ["Target", "aws_errors", "read_environ", "running_local_stack", "target"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,10 @@ def target(environ: Mapping[str, str], table: str | None, local: bool | None) ->
     """
     named = table or environ.get("ROUTES_TABLE")
     if local is True or (local is None and not named):
-        stack = _running_local_stack(environ)
-        if stack:
-            endpoint, its_table = stack
-            return Target(table or its_table, endpoint, f"the local stack at {endpoint}")
+        stack = running_local_stack(environ)
+        if stack and "endpoint" in stack and "routes_table" in stack:
+            endpoint = stack["endpoint"]
+            return Target(table or stack["routes_table"], endpoint, f"the local stack at {endpoint}")
         if local:
             raise CommandError("The local stack is not running. Start it with: make start")
     if not named:
@@ -73,18 +73,17 @@ def target(environ: Mapping[str, str], table: str | None, local: bool | None) ->
     return Target(named, None, environ.get("AWS_ENDPOINT_URL_DYNAMODB") or environ.get("AWS_ENDPOINT_URL") or "AWS")
 
 
-def _running_local_stack(environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return endpoint and table of the stack that `make start` runs, as it has written them down; None if none runs."""
+def running_local_stack(environ: Mapping[str, str]) -> dict[str, str] | None:
+    """Return where the stack that `make start` runs is, as it has written that down; None if none runs."""
     file = Path(environ.get("DATA_DIR", ".data"), "local.json")
     try:
-        written = json.loads(file.read_text(encoding="utf-8"))
-        endpoint, table, pid = str(written["endpoint"]), str(written["routes_table"]), int(written["pid"])
-        os.kill(pid, 0)  # asks whether it lives, and does nothing to it
+        written = {name: str(value) for name, value in json.loads(file.read_text(encoding="utf-8")).items()}
+        os.kill(int(written["pid"]), 0)  # asks whether it lives, and does nothing to it
     except PermissionError:
-        return endpoint, table  # it lives, and is somebody else's
-    except (OSError, ValueError, KeyError, TypeError):
+        return written  # it lives, and is somebody else's
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return endpoint, table
+    return written
 
 
 @contextmanager

@@ -1,0 +1,158 @@
+"""`requests`: what was asked of the router, newest first, and why one request went where it went."""
+
+import argparse
+from typing import Any
+
+from vibe_router.cli.connect import add_connection, connected
+from vibe_router.cli.errors import CommandError
+
+__all__ = ["add_to"]
+
+_MOST_AT_ONCE = 200
+_FILTERS = ("key", "team", "model", "deployment", "status", "day")
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser's."""
+    command = commands.add_parser("requests", help="list requests, and tell why one went where it went")
+    actions = command.add_subparsers(metavar="ACTION", required=True)
+
+    listing = actions.add_parser("list", help="list requests, newest first")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="how many at most (50)")
+    listing.add_argument("--key", help="only those of a key, by its id")
+    listing.add_argument("--team", help="only those of a team, by its id")
+    listing.add_argument("--model", help="only those for a virtual model")
+    listing.add_argument("--deployment", help="only those that a deployment served")
+    listing.add_argument("--status", choices=("ok", "error", "failover"), help="only those that ended so")
+    listing.add_argument("--day", metavar="YYYY-MM-DD", help="only those of a day, which begins at midnight UTC")
+    listing.set_defaults(run=_list)
+
+    show = actions.add_parser("show", help="tell of one request, attempt by attempt")
+    show.add_argument("request", help="its id, as x-vibe-request-id says")
+    show.set_defaults(run=_show)
+
+    for action in actions.choices.values():
+        add_connection(action)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from vibe_router.cli import show
+
+    if args.limit < 1:
+        raise CommandError("--limit must be at least 1", status=1)
+    found: list[dict[str, Any]] = []
+    before: object = None
+    with connected(args) as api, show.progress("requests", args.limit if args.limit > _MOST_AT_ONCE else 1) as advance:
+        while len(found) < args.limit:
+            size = min(args.limit - len(found), _MOST_AT_ONCE)
+            query = {name: getattr(args, name) for name in _FILTERS}
+            answer = api.get("/usage/requests", limit=size, before=before, **query)
+            for row in (answer.get("requests") or ())[:size]:
+                found.append(row)
+                advance()
+            before = answer.get("next")
+            if not before:
+                break
+    if not show.for_people(args.json):
+        show.print_json(found)
+        return 0
+    head = (
+        "at",
+        "key",
+        "model",
+        "served by",
+        "status",
+        "attempts",
+        "tokens",
+        "cost",
+        "first token",
+        "total",
+        "request",
+    )
+    numbers = ("attempts", "tokens", "cost", "first token", "total")
+    rows = [_row(row) for row in found]
+    show.console().print(show.table(head, rows, numbers=numbers) if rows else "There are no such requests.")
+    return 0
+
+
+def _row(row: dict[str, Any]) -> list[Any]:
+    from vibe_router.cli import show
+
+    status = show.clean(row.get("status") or "–")
+    bad = row.get("error") or not status.startswith(("2", "ok"))
+    style = "red" if bad else "yellow" if row.get("failover") else "green"
+    return [
+        show.moment(row.get("at"), seconds=True),
+        show.clean(row.get("key_alias") or str(row.get("key") or "–")[:12]),
+        show.clean(row.get("model") or "–"),
+        show.clean(row.get("deployment") or "–"),
+        show.styled(status, style),
+        str(len(row.get("attempts") or ())),
+        _tokens(row),
+        show.dollars(row.get("cost")),
+        show.milliseconds(row.get("ttft_ms")),
+        show.milliseconds(row.get("total_ms")),
+        show.clean(row.get("request_id") or str(row.get("id", "")).removeprefix("request#")),
+    ]
+
+
+def _tokens(row: dict[str, Any]) -> str:
+    counts = (row.get("prompt_tokens"), row.get("completion_tokens"))
+    return "–" if counts == (None, None) else " + ".join("?" if each is None else f"{each:,}" for each in counts)
+
+
+def _show(args: argparse.Namespace) -> int:
+    from vibe_router.cli import show
+    from vibe_router.cli.api import part_of_path
+
+    with connected(args) as api:
+        row = api.get(f"/usage/requests/{part_of_path(args.request)}")
+    if not show.for_people(args.json):
+        show.print_json(row)
+        return 0
+    out = show.console()
+    told = {
+        "request": row.get("request_id") or args.request,
+        "at": show.moment(row.get("at"), seconds=True),
+        "key": row.get("key_alias") or row.get("key"),
+        "team": row.get("team"),
+        "model": row.get("model"),
+        "format": row.get("format"),
+        "served by": row.get("deployment"),
+        "status": row.get("status"),
+        "error": row.get("error"),
+        "tokens": _tokens(row),
+        "cached tokens": row.get("cached_tokens"),
+        "reasoning tokens": row.get("reasoning_tokens"),
+        "cost": show.dollars(row.get("cost")),
+        "first token": show.milliseconds(row.get("ttft_ms")),
+        "total": show.milliseconds(row.get("total_ms")),
+        "tags": ", ".join(map(str, row.get("tags") or ())),
+    }
+    out.print(show.pairs(told))
+    attempts = row.get("attempts") or []
+    if attempts:
+        head = ("", "deployment", "verdict", "status", "took", "what happened")
+        rows = [_attempt(number, attempt) for number, attempt in enumerate(attempts, 1)]
+        out.print(show.table(head, rows, numbers=("", "took")))
+    return 0
+
+
+def _attempt(number: int, attempt: dict[str, Any]) -> list[Any]:
+    from vibe_router.cli import show
+
+    verdict = show.clean(attempt.get("verdict") or "ok")
+    known = ("deployment", "verdict", "status", "ms")
+    more = [
+        f"{name} {show.clean(value)}"
+        for name, value in attempt.items()
+        if name not in known and value not in (None, "", False)
+    ]
+    return [
+        str(number),
+        show.clean(attempt.get("deployment") or "–"),
+        show.styled(verdict, "green" if verdict == "ok" else "red"),
+        show.clean(attempt.get("status") or "–"),
+        show.milliseconds(attempt.get("ms")),
+        ", ".join(more),
+    ]

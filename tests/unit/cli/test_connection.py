@@ -1,0 +1,176 @@
+"""Which router a command talks to, with which key, and what it says when that does not work."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local.settings import LOCAL_MASTER_KEY as LOCAL
+from tests.unit.cli.conftest import CHECKOUT, Done
+from tests.unit.cli.fake_router import KEY, FakeRouter, RefusalError
+from vibe_router.cli import connect
+from vibe_router.cli.api import Api
+from vibe_router.cli.errors import CommandError
+
+Command = Callable[..., Done]
+
+
+def stack_runs(folder: Path, url: str, pid: int | None = None) -> None:
+    (folder / ".data").mkdir()
+    (folder / ".data/local.json").write_text(json.dumps({"pid": pid or os.getpid(), "url": url, "endpoint": "x"}))
+
+
+def test_the_local_key_is_the_local_stack_s() -> None:
+    assert connect.LOCAL_MASTER_KEY == LOCAL
+
+
+def test_without_a_word_it_is_the_local_stack(
+    command: Command, router: FakeRouter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VIBE_ROUTER_URL")
+    stack_runs(tmp_path, router.url)
+    assert command("keys", "list").status == 0
+
+
+def test_local_means_the_local_stack_whatever_is_set(
+    command: Command, router: FakeRouter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIBE_ROUTER_URL", "https://elsewhere.example/v1")
+    stack_runs(tmp_path, router.url)
+    assert command("keys", "list", "--local").status == 0
+
+
+@pytest.mark.parametrize("written", [None, "{}", "nonsense", '{"pid": 1999999999, "url": "http://127.0.0.1:1"}'])
+def test_a_stack_that_does_not_run_is_told(
+    command: Command, router: FakeRouter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str | None
+) -> None:
+    monkeypatch.delenv("VIBE_ROUTER_URL")
+    (tmp_path / ".data").mkdir()
+    if written:
+        (tmp_path / ".data/local.json").write_text(written)
+    done = command("keys", "list")
+    assert done.status == 2
+    assert "Which router?" in done.err
+    assert "make start" in done.err
+
+
+def test_the_local_stack_s_fixed_key_is_never_sent_elsewhere(
+    command: Command, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASTER_KEY")
+    done = command("keys", "list", "--url", "https://router.example/v1")
+    assert done.status == 2
+    assert "Which key?" in done.err
+
+
+def test_the_key_may_be_in_the_env_file_or_in_another_variable(
+    command: Command, router: FakeRouter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASTER_KEY")
+    (tmp_path / ".env").write_text(f"LITELLM_MASTER_KEY={KEY}\n")
+    assert command("keys", "list").status == 0
+    (tmp_path / ".env").write_text(f"OTHER={KEY}\n")
+    assert command("keys", "list").status == 2
+    assert command("keys", "list", "--key-env", "OTHER").status == 0
+    missing = command("keys", "list", "--key-env", "MISSING")
+    assert (missing.status, missing.err) == (
+        2,
+        "The variable MISSING, which should hold the master key, is not set.\n",
+    )
+
+
+@pytest.mark.parametrize("url", ["{url}", "{url}/", "{url}/v1", "{url}/v1/"])
+def test_a_url_may_end_as_clients_write_it(command: Command, router: FakeRouter, url: str) -> None:
+    assert command("keys", "list", "--url", url.format(url=router.url)).status == 0
+
+
+@pytest.mark.parametrize("url", ["router.example", "ftp://x", "https://", "http://router.example/v1"])
+def test_a_url_that_the_key_must_not_go_to_is_refused(command: Command, router: FakeRouter, url: str) -> None:
+    done = command("keys", "list", "--url", url)
+    assert done.status == 2
+    assert "URL" in done.err or "encrypted" in done.err
+
+
+def test_a_wrong_key_is_told_and_not_shown(
+    command: Command, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MASTER_KEY", "sk-wrong-key")
+    done = command("keys", "list")
+    assert done.status == 2
+    assert "MASTER_KEY" in done.err
+    assert "sk-wrong-key" not in done.err + done.out
+
+
+def test_a_router_that_does_not_run_is_told(command: Command, router: FakeRouter) -> None:
+    done = command("keys", "list", "--url", "http://127.0.0.1:9")
+    assert done.status == 2
+    assert "can't be reached" in done.err
+    assert "make start" in done.err
+
+
+ERRORS = [
+    (RefusalError(404, "There is no key."), 1, "There is no key."),
+    (RefusalError(409, "Others keep changing it."), 1, "Others keep changing it."),
+    (RefusalError(403, "Not with this key."), 2, "MASTER_KEY"),
+    (RefusalError(503, "No table."), 2, "its log knows more: request-1"),
+    (RefusalError(429, "Slowly.", {"retry-after": "60"}), 2, "Try again in 60 s."),
+    (RefusalError(404, ""), 2, "as new as this command's"),
+    (b"<html>", 2, "not as a Vibe Router does"),
+    (b"[1]", 2, "answered without keys"),
+]
+
+
+@pytest.mark.parametrize(("answer", "status", "told"), ERRORS, ids=[str(each[0]) for each in ERRORS])
+def test_what_goes_wrong_is_a_plain_sentence(
+    command: Command, router: FakeRouter, answer: object, status: int, told: str
+) -> None:
+    router.answers["/key/list"] = answer
+    done = command("keys", "list")
+    assert (done.status, done.out) == (status, "")
+    assert told in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_call_that_comes_too_soon_is_made_again_when_that_is_soon(router: FakeRouter) -> None:
+    waited: list[float] = []
+    answers = iter([RefusalError(429, "Slowly.", {"retry-after": "2"}), RefusalError(429, "Slowly."), None])
+
+    def answer(_sent: object) -> dict[str, object]:
+        error = next(answers)
+        if error:
+            raise error
+        return {"team_id": "t"}
+
+    router.answers["/team/info"] = answer
+    with Api(router.url, KEY, sleep=waited.append) as api:
+        assert api.get("/team/info") == {"team_id": "t"}
+    assert waited == [2.0, 1.0]
+
+
+def test_a_router_that_is_always_busy_is_told_in_the_end(router: FakeRouter) -> None:
+    waited: list[float] = []
+    router.answers["/team/info"] = RefusalError(429, "Slowly.")
+    with Api(router.url, KEY, sleep=waited.append) as api, pytest.raises(CommandError, match="Slowly"):
+        api.get("/team/info")
+    assert waited == [1.0, 1.0]
+
+
+def test_help_needs_none_of_what_commands_need() -> None:
+    program = (
+        "import sys; from vibe_router.cli import main\n"
+        "for name in ('httpx', 'rich', 'yaml', 'boto3', 'pydantic', 'botocore', 'dotenv'): sys.modules[name] = None\n"
+        "main(['keys', 'create', '--help'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(CHECKOUT / "layers/router")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--budget" in done.stdout

@@ -1,0 +1,217 @@
+"""`teams`, `cooldowns`, `requests`, `spend` and `health` against a router over a real socket."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.conftest import Done
+from tests.unit.cli.fake_router import FakeRouter
+
+Command = Callable[..., Done]
+
+
+def test_a_team_is_made_changed_blocked_and_deleted(command: Command, router: FakeRouter) -> None:
+    made = command("teams", "create", "--alias", "builders", "--budget", "100", "--models", "auto-*")
+    assert made.told["team_id"] == "team-0"
+    assert router.asked("/team/new") == [{"team_alias": "builders", "max_budget": 100.0, "models": ["auto-*"]}]
+    assert command("teams", "create", "--id", "mine").told["team_id"] == "mine"
+    assert [team["team_id"] for team in command("teams", "list").told] == ["team-0", "mine"]
+    assert command("teams", "show", "builders").told["team_id"] == "team-0"
+    assert command("teams", "update", "builders", "--budget", "none", "--tpm", "5").status == 0
+    assert router.asked("/team/update") == [{"team_id": "team-0", "max_budget": None, "tpm_limit": 5}]
+    assert command("teams", "block", "mine").status == 0
+    assert command("teams", "unblock", "mine").status == 0
+    assert router.asked("/team/block") == router.asked("/team/unblock") == [{"team_id": "mine"}]
+    assert command("teams", "delete", "builders", "mine").told["deleted_teams"] == ["team-0", "mine"]
+    assert router.teams == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("nobody", "'nobody' is no team's id or alias"), ("twice", "'twice' is the alias of several teams")],
+)
+def test_a_name_that_is_no_team_s_is_told(command: Command, router: FakeRouter, name: str, told: str) -> None:
+    for number in (1, 2):
+        router.teams[f"t{number}"] = {"team_id": f"t{number}", "team_alias": "twice"}
+    done = command("teams", "block", name)
+    assert (done.status, done.out) == (1, "")
+    assert told in done.err
+
+
+def test_a_person_sees_teams(terminal: Command, router: FakeRouter) -> None:
+    assert "There are no teams yet." in terminal("teams", "list").out
+    router.teams["t"] = {"team_id": "t", "team_alias": "builders", "max_budget": 5, "spend": 0.25, "blocked": True}
+    for shown in (terminal("teams", "list").out, terminal("teams", "show", "t").out):
+        assert "builders" in shown
+        assert "$5.00" in shown
+        assert "$0.25" in shown
+    assert "A" in terminal("teams", "delete", "t", typed="n\n").err + "A"
+    assert "t" in router.teams
+
+
+COOLDOWNS: dict[str, Any] = {
+    "now": "2026-11-24T12:00:00.000+00:00",
+    "deployments": [
+        {
+            "deployment": "ark/glm-4.7",
+            "state": "cooling",
+            "scope": "credential",
+            "until": "2026-11-24T12:02:05.000+00:00",
+            "verdict": "quota",
+            "strikes": 3,
+            "evidence": "insufficient_quota \x1b[2J",
+            "models": ["auto-chat"],
+        },
+        {"deployment": "new-api/gpt-5", "state": "healthy", "models": []},
+    ],
+}
+
+
+def test_what_cools_is_told(command: Command, terminal: Command, router: FakeRouter) -> None:
+    router.answers["/cooldowns"] = COOLDOWNS
+    assert command("cooldowns", "list").told == COOLDOWNS
+    shown = terminal("cooldowns", "list").out
+    assert "in 2 min 5 s" in shown
+    assert "quota" in shown
+    assert "new-api/gpt-5" not in shown
+    assert "\x1b[2J" not in shown
+    assert "new-api/gpt-5" in terminal("cooldowns", "list", "--all").out
+    router.answers["/cooldowns"] = {"deployments": COOLDOWNS["deployments"][1:]}
+    assert "Nothing cools; 1 deployment well." in terminal("cooldowns", "list").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        (["ark/glm-4.7"], {"deployment": "ark/glm-4.7"}),
+        (["--provider", "ark"], {"provider": "ark"}),
+        (["--all"], {"all": True}),
+    ],
+)
+def test_cooldowns_are_cleared(
+    command: Command, router: FakeRouter, arguments: list[str], sent: dict[str, object]
+) -> None:
+    router.answers["/cooldowns/clear"] = {"cleared": ["deployment#ark/glm-4.7"]}
+    assert command("cooldowns", "clear", *arguments).told == {"cleared": ["deployment#ark/glm-4.7"]}
+    assert router.asked("/cooldowns/clear") == [sent]
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "--all"]], ids=["nothing", "two ways"])
+def test_what_to_clear_must_be_said(command: Command, router: FakeRouter, arguments: list[str]) -> None:
+    assert command("cooldowns", "clear", *arguments).status == 2
+    assert router.calls == []
+
+
+ROW: dict[str, Any] = {
+    "request_id": "r-1",
+    "at": "2026-11-24T12:00:00.000Z",
+    "key_alias": "ci",
+    "model": "auto-chat",
+    "deployment": "new-api/gpt-5",
+    "status": "ok",
+    "failover": True,
+    "prompt_tokens": 1200,
+    "completion_tokens": 30,
+    "cost": 0.00042,
+    "ttft_ms": 180,
+    "total_ms": 2400,
+    "attempts": [
+        {"deployment": "cliproxyapi/claude", "verdict": "overloaded", "status": 503, "ms": 87, "cooled_for": 5},
+        {"deployment": "new-api/gpt-5", "verdict": None, "status": 200, "ms": 2300},
+    ],
+}
+
+
+def test_requests_are_listed_until_there_are_enough(command: Command, router: FakeRouter) -> None:
+    def pages(sent: dict[str, str]) -> dict[str, Any]:
+        start, size = int(sent.get("before") or 0), int(sent["limit"])
+        rows = [{**ROW, "request_id": f"r-{number}"} for number in range(start, min(start + size, 450))]
+        return {"requests": rows, "next": str(start + size) if start + size < 450 else None}
+
+    router.answers["/usage/requests"] = pages
+    assert len(command("requests", "list").told) == 50
+    assert len(command("requests", "list", "--limit", "300").told) == 300
+    assert [row["request_id"] for row in command("requests", "list", "--limit", "1000").told][-1] == "r-449"
+
+
+def test_requests_are_filtered_by_the_router(command: Command, router: FakeRouter) -> None:
+    router.answers["/usage/requests"] = {"requests": [], "next": None}
+    filters = ["--model", "auto-chat", "--status", "failover", "--day", "2026-11-24", "--team", "t", "--key", "k"]
+    assert command("requests", "list", *filters, "--deployment", "ark/x").told == []
+    assert router.asked("/usage/requests") == [
+        {
+            "limit": "50",
+            "key": "k",
+            "team": "t",
+            "model": "auto-chat",
+            "deployment": "ark/x",
+            "status": "failover",
+            "day": "2026-11-24",
+        }
+    ]
+
+
+def test_a_person_sees_why_a_request_went_where_it_went(terminal: Command, router: FakeRouter) -> None:
+    router.answers["/usage/requests"] = {"requests": [ROW], "next": None}
+    router.answers["/usage/requests/r-1"] = ROW
+    shown = terminal("requests", "list").out
+    for text in ("auto-chat", "new-api/gpt-5", "1,200 + 30", "$0.00042", "180 ms", "2.4 s"):
+        assert text in shown
+    told = terminal("requests", "show", "r-1").out
+    for text in ("overloaded", "503", "87 ms", "cooled_for 5", "ci"):
+        assert text in told
+
+
+def test_one_request_is_json_in_a_pipe(command: Command, router: FakeRouter) -> None:
+    router.answers["/usage/requests/r-1"] = ROW
+    assert command("requests", "show", "r-1").told == ROW
+
+
+def counted(name: str, cost: float | None, unpriced: int = 0) -> dict[str, Any]:
+    return {"name": name, "requests": 4, "errors": 1, "failovers": 2, "cost": cost, "unpriced": unpriced}
+
+
+OVERVIEW: dict[str, Any] = {
+    "totals": {"requests": 12, "cost": 3.5, "unpriced": 4},
+    "models": [counted("cheap", 0.5), counted("dear", 3.0), counted("free?", None, 4), counted("partly", 1, 2)],
+    "deployments": [],
+    "keys": [],
+    "teams": [],
+    "days": [],
+}
+
+
+def test_what_was_spent_is_told_and_what_is_unknown_is_not_nothing(
+    command: Command, terminal: Command, router: FakeRouter
+) -> None:
+    router.answers["/usage/overview"] = OVERVIEW
+    assert command("spend").told == OVERVIEW
+    assert command("spend", "--by", "models", "--days", "30").told == OVERVIEW["models"]
+    assert [sent["days"] for sent in router.asked("/usage/overview")] == ["7", "30"]
+    lines = terminal("spend").out.splitlines()
+    assert "$3.50 for 12 requests in 7 days, and 4 whose price is unknown" in lines[0]
+    rows = [line.split() for line in lines if line.split() and line.split()[0] in ("cheap", "dear", "free?", "partly")]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("dear", "$3.00"),
+        ("partly", "$1.00"),
+        ("cheap", "$0.50"),
+        ("free?", "–"),
+    ]
+
+
+def test_how_deployments_are_is_told(command: Command, terminal: Command, router: FakeRouter) -> None:
+    health = {"deployments": [{"deployment": "ark/x", "state": "healthy"}], "state_table": "reachable"}
+    router.answers["/health"] = health
+    assert command("health").told == health
+    shown = terminal("health").out
+    assert "ark/x" in shown
+    assert "The table of cooldowns is reachable." in shown
+
+
+@pytest.mark.parametrize(
+    "arguments", [["spend", "--days", "0"], ["requests", "list", "--limit", "0"]], ids=["days", "limit"]
+)
+def test_a_number_that_makes_no_sense_is_told(command: Command, router: FakeRouter, arguments: list[str]) -> None:
+    assert command(*arguments).status == 1
+    assert router.calls == []
