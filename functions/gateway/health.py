@@ -1,19 +1,13 @@
 """GET /health and its kin: whether the router is up, and how every deployment is."""
 
-from datetime import UTC, datetime
-from typing import Any
-
 from environment import Environment
 from proxy_event import Request, json_answer
 from streaming_runtime import Context, StreamingResponse
 from vibe_router.access.keys import admit
-from vibe_router.routing.cooldown import Phase, State, unknown
-from vibe_router.routing.models import Deployment
+from vibe_router.routing.cooldown import Phase
+from vibe_router.standing import told
 
 __all__ = ["deployments", "liveness", "readiness"]
-
-# The worse one of a deployment's and its credential's phases is the one that counts.
-_SEVERITY = (Phase.HEALTHY, Phase.DUE, Phase.PROBING, Phase.COOLING)
 
 
 def liveness(_request: Request, _context: Context, _environment: Environment) -> StreamingResponse:
@@ -34,27 +28,9 @@ def deployments(request: Request, _context: Context, environment: Environment) -
     known = catalogue.deployments
     states = environment.states.read(catalogue.state_ids)
     now = environment.clock.now()
-    listed = []
-    for deployment in known.values():
-        state, credential = (states.get(state_id) or unknown(state_id) for state_id in deployment.state_ids)
-        listed.append(
-            _entry(deployment, max(state, credential, key=lambda each: _SEVERITY.index(each.phase(now))), now)
-        )
+    listed = [told(each.id, each.provider.name, states, now) for each in known.values()]
     counts = {phase.value: sum(1 for each in listed if each["state"] == phase) for phase in Phase}
     return json_answer({"deployments": listed, "counts": counts, "state_table": _reachable(environment)})
-
-
-def _entry(deployment: Deployment, state: State, now: float) -> dict[str, Any]:
-    entry: dict[str, Any] = {"deployment": deployment.id, "state": state.phase(now)}
-    if state.until:
-        entry |= {
-            "scope": state.id.partition("#")[0],
-            "until": datetime.fromtimestamp(state.until, UTC).isoformat(timespec="milliseconds"),
-            "verdict": state.verdict,
-            "strikes": state.strikes,
-            "evidence": state.evidence,
-        }
-    return entry
 
 
 def _reachable(environment: Environment) -> str:

@@ -27,15 +27,9 @@ STATUS = {
     "root.json": 404,
     "unknown.json": 404,
     "ui.json": 307,
-    "model-info.json": 404,
-    "model-info-unversioned.json": 404,
     "spend-logs.json": 404,
     "global-spend.json": 404,
     "usage-overview.json": 404,
-    "routes.json": 404,
-    "routes-explain.json": 404,
-    "cooldowns.json": 404,
-    "cooldowns-clear.json": 404,
 }
 
 

@@ -8,9 +8,12 @@ from vibe_router.access.sessions import SessionKey, is_same
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import unavailable
 from vibe_router.store.dynamodb import dynamodb_client
+from vibe_router.store.history import HistoryStore
 from vibe_router.store.key_admin import KeyAdmin
 from vibe_router.store.ledger_admin import LedgerAdmin
+from vibe_router.store.routes import RoutesStore
 from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
+from vibe_router.store.state import StateStore
 
 __all__ = ["Environment", "Settings"]
 
@@ -22,6 +25,9 @@ class Settings:
     secret_id: str
     keys_table: str
     ledger_table: str
+    routes_table: str
+    history_table: str
+    state_table: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -30,6 +36,9 @@ class Settings:
             secret_id=environ["SECRET_ID"],
             keys_table=environ["KEYS_TABLE"],
             ledger_table=environ["LEDGER_TABLE"],
+            routes_table=environ["ROUTES_TABLE"],
+            history_table=environ["HISTORY_TABLE"],
+            state_table=environ["STATE_TABLE"],
         )
 
 
@@ -41,6 +50,9 @@ class Environment:
         dynamodb = dynamodb_client()
         self.keys = KeyAdmin(dynamodb, settings.keys_table, self.clock)
         self.ledgers = LedgerAdmin(dynamodb, settings.ledger_table)
+        self.routes = RoutesStore(dynamodb, settings.routes_table)
+        self.history = HistoryStore(dynamodb, settings.history_table)
+        self.states = StateStore(dynamodb, settings.state_table, self.clock)
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
 
     def master_key(self) -> str:

@@ -1,0 +1,48 @@
+"""/model/info: the virtual models and their deployments, as LiteLLM tells them."""
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+
+from control.call import call_of
+from control.routes_logic import catalogue
+from vibe_router.routing.models import Deployment
+
+__all__ = ["router"]
+
+router = APIGatewayRouter()
+
+
+@router.get("/model/info", tags=["Models"])
+@router.get("/v1/model/info", tags=["Models"])
+def info() -> dict[str, Any]:
+    """Tell every deployment of every virtual model."""
+    _, routes = catalogue(call_of(router))
+    return {
+        "data": [
+            _entry(name, layer, deployment)
+            for name, model in sorted(routes.models.items())
+            for layer, step in enumerate(model.steps, 1)
+            for deployment in step
+        ]
+    }
+
+
+def _entry(name: str, layer: int, deployment: Deployment) -> dict[str, Any]:
+    price = deployment.price
+    return {
+        "model_name": name,
+        "litellm_params": {
+            "model": f"{deployment.provider.name}/{deployment.model}",
+            "api_base": deployment.provider.base_url,
+            "weight": deployment.weight,
+            "order": layer,
+        },
+        "model_info": {
+            "id": f"{name}#{layer}#{deployment.id}",
+            "db_model": True,
+            "mode": "chat",
+            "input_cost_per_token": price.input / 1e6 if price else None,
+            "output_cost_per_token": price.output / 1e6 if price else None,
+        },
+    }

@@ -1,0 +1,103 @@
+"""/routes: read, check, compare, write, look back, go back, and explain where a request would go."""
+
+import json
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+from pydantic import ConfigDict, Field
+
+from control import routes_logic
+from control.call import call_of
+from control.fields import Body
+
+__all__ = ["router"]
+
+router = APIGatewayRouter()
+
+Rows = Annotated[dict[str, Any], Field(max_length=1000)]
+Version = Annotated[int, Field(ge=0, le=10**15)]
+Note = Annotated[str, Field(max_length=500)]
+
+
+class RoutesBody(Body):
+    """What routes.yaml would say."""
+
+    providers: Rows = Field(default_factory=dict)
+    defaults: Rows = Field(default_factory=dict)
+    models: Rows = Field(default_factory=dict)
+
+
+class WriteRoutes(RoutesBody):
+    """New routes, and the version that their editor saw."""
+
+    version: Version
+    note: Note = ""
+
+
+class RollBack(Body):
+    """A version to go back to, and the one that the editor saw."""
+
+    version: Version
+    to: Version
+    note: Note = ""
+
+
+class Explain(Body):
+    """A request as it would be sent, in the format of `format`; without `key`, of the master."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: Annotated[str, Field(min_length=1, max_length=300)]
+    format: Annotated[str, Field(max_length=30)] = "chat"
+    key: Annotated[str, Field(max_length=300)] | None = None
+
+
+@router.get("/routes", tags=["Routes"])
+def read() -> dict[str, Any]:
+    """Tell the routes as they stand, with each chain's state."""
+    return routes_logic.told(call_of(router))
+
+
+@router.post("/routes/validate", tags=["Routes"])
+def validate(body: RoutesBody) -> dict[str, Any]:
+    """Tell what is wrong with routes."""
+    return {"problems": routes_logic.checked(body.model_dump())[1]}
+
+
+@router.post("/routes/dry-run", tags=["Routes"])
+def dry_run(body: RoutesBody) -> dict[str, Any]:
+    """Tell what writing these routes would change."""
+    return routes_logic.compared(call_of(router), body.model_dump())
+
+
+@router.put("/routes", tags=["Routes"])
+def write(body: WriteRoutes) -> Response[Any]:
+    """Write routes over the version that their editor saw; 409 with the difference where they have changed since."""
+    document = body.model_dump(exclude={"version", "note"})
+    return _answered(routes_logic.written(call_of(router), document, body.version, body.note))
+
+
+@router.get("/routes/history", tags=["Routes"])
+def history(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
+    """Tell the newest versions: when they came, by whom, and what they changed."""
+    return {"versions": routes_logic.history(call_of(router), limit)}
+
+
+@router.post("/routes/rollback", tags=["Routes"])
+def roll_back(body: RollBack) -> Response[Any]:
+    """Write a version of the history over the one that the editor saw."""
+    return _answered(routes_logic.rolled_back(call_of(router), body.version, body.to, body.note))
+
+
+@router.post("/routes/explain", tags=["Routes"])
+def explain(body: Explain) -> dict[str, Any]:
+    """Tell which deployments a request would be tried on now, in order, and why. Calls none of them."""
+    sent = body.model_dump(exclude={"key", "format"}, exclude_unset=True)
+    return routes_logic.explained(call_of(router), json.dumps(sent).encode(), body.model, body.format, body.key)
+
+
+def _answered(outcome: tuple[int, dict[str, Any]]) -> Response[Any]:
+    status, told = outcome
+    return Response(status, "application/json", told)

@@ -1,0 +1,34 @@
+"""How a deployment stands, in plain values: for /health, the admin API and whoever else tells people."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from vibe_router.routing.cooldown import Phase, State, unknown
+
+__all__ = ["at_iso", "told"]
+
+# The worse one of a deployment's and its credential's phases is the one that counts.
+_SEVERITY = (Phase.HEALTHY, Phase.DUE, Phase.PROBING, Phase.COOLING)
+
+
+def told(deployment_id: str, provider: str, states: Mapping[str, State], now: float) -> dict[str, Any]:
+    """Tell how a deployment of `provider` stands at `now` (epoch seconds), by all that is known (`states`, by id)."""
+    ids = f"deployment#{deployment_id}", f"credential#{provider}"
+    own, credential = (states.get(state_id) or unknown(state_id) for state_id in ids)
+    state = max(own, credential, key=lambda each: _SEVERITY.index(each.phase(now)))
+    entry: dict[str, Any] = {"deployment": deployment_id, "state": state.phase(now)}
+    if state.until:
+        entry |= {
+            "scope": state.id.partition("#")[0],
+            "until": at_iso(state.until),
+            "verdict": state.verdict,
+            "strikes": state.strikes,
+            "evidence": state.evidence,
+        }
+    return entry
+
+
+def at_iso(at: float) -> str:
+    """Return epoch seconds in ISO 8601, UTC."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
