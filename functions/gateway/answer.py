@@ -14,10 +14,10 @@ from vibe_router.formats.wire import ClientFormat, WholeAnswer
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
 
-__all__ = ["FORMATS", "chat_completions", "format_of"]
+__all__ = ["FORMATS", "chat_completions", "format_of", "responses"]
 
 # What callers speak on which path, without /v1.
-FORMATS: Mapping[str, str] = {"/chat/completions": "chat"}
+FORMATS: Mapping[str, str] = {"/chat/completions": "chat", "/responses": "responses"}
 
 # Proxies and clients give up on a silent connection after 30 s or more; a comment costs nothing.
 _HEARTBEAT_SECONDS = 15.0
@@ -33,6 +33,11 @@ def format_of(path: str) -> ClientFormat:
 def chat_completions(request: Request, context: Context, environment: Environment) -> StreamingResponse:
     """Answer a chat completion, streamed or whole."""
     return _answered(known.client("chat"), request, context, environment)
+
+
+def responses(request: Request, context: Context, environment: Environment) -> StreamingResponse:
+    """Answer a response, streamed or whole."""
+    return _answered(known.client("responses"), request, context, environment)
 
 
 def _answered(client: ClientFormat, request: Request, context: Context, environment: Environment) -> StreamingResponse:
@@ -66,6 +71,7 @@ def _answer(
     decision.committed()
     if isinstance(served.answer, WholeAnswer):
         decision.usage = served.answer.usage
+        environment.walker.remember(served.deployment, served.answer.seals)
         return proxy_event.whole_answer(
             served.answer.body, headers={**decision.headers(), "content-type": served.answer.content_type}
         )
@@ -80,6 +86,7 @@ def _finish(relay: Relay, environment: Environment, decision: Decision) -> None:
     """Take in how the stream ended, and leave the provider's connection ready for the next call if it ended well."""
     reader = relay.stream.reader
     decision.usage, decision.malformed_chunks = reader.usage, reader.malformed
+    environment.walker.remember(relay.deployment, reader.seals)
     if relay.failure:
         decision.broke_off(relay.code)
         if not relay.blameless:

@@ -99,6 +99,7 @@ class Decision:
             "stream": self.stream,
             "format": self.format,
             "provider_format": self.story.provider_format,
+            "reasoning_left_out": self.story.reasoning_left_out,
             "prompt_tokens": self.usage.prompt_tokens,
             "completion_tokens": self.usage.completion_tokens,
             "cost": None,  # unknown until deployments have prices

@@ -70,7 +70,7 @@ def _refusal(deployment: Deployment, request: Request, now: float) -> ApiError |
     if not formats_for(request, deployment.formats):
         return unspoken(request, deployment.formats)
     try:
-        open_exchange(request, deployment.formats, deployment.model, now, stream=request.stream)
+        open_exchange(request, deployment, now, stream=request.stream)
     except ApiError as error:
         return error
     return None

@@ -29,7 +29,7 @@ class Relay:
         self.failure: Failure | None = None
         self.code = ""
         self.blameless = False
-        self._deployment = deployment
+        self.deployment = deployment
         self._until = until
         self._clock = clock
 
@@ -37,7 +37,7 @@ class Relay:
         reader = self.stream.reader
         ending = b""
         try:
-            for batch in self.stream.batches(self._until, self._deployment.policy.timeouts.idle):
+            for batch in self.stream.batches(self._until, self.deployment.policy.timeouts.idle):
                 if raw := b"".join([piece.raw for piece in batch]):
                     yield raw
             if reader.complete:
@@ -68,7 +68,7 @@ class Relay:
             message = "The answer took longer than a request may last."
         elif failure.kind is FailureKind.IN_BODY:
             judgement = judge(failure, self._clock.now())
-            message = f"{self._deployment.id} ended the answer with an error ({judgement.code or judgement.verdict})."
+            message = f"{self.deployment.id} ended the answer with an error ({judgement.code or judgement.verdict})."
         else:
-            message = f"The answer of {self._deployment.id} is incomplete: {failure.detail}."
+            message = f"The answer of {self.deployment.id} is incomplete: {failure.detail}."
         return ApiError(502, message, type="upstream_error", code=self.code)

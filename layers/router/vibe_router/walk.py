@@ -4,7 +4,7 @@
 - `RefusedError`: the provider refused what the caller sent, and so would any other
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -12,13 +12,14 @@ from vibe_router.clock import Clock
 from vibe_router.formats.errors import ApiError
 from vibe_router.formats.exchange import Exchange, formats_for, open_exchange, unspoken
 from vibe_router.formats.wire import Request, WholeAnswer
+from vibe_router.issuers import Issuers
 from vibe_router.routing import cooldown
 from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan, skip
 from vibe_router.routing.cooldown import Phase, State, unknown
 from vibe_router.routing.deadline import Deadline, lease_seconds
 from vibe_router.routing.models import Deployment, VirtualModel
 from vibe_router.routing.outcome import Attempt, exhausted
-from vibe_router.routing.retry import STOPPING, UNCOOLED, retry_delay
+from vibe_router.routing.retry import STOPPING, UNCOOLED, refuses_proof, retry_delay
 from vibe_router.routing.verdict import Failure, FailureKind, Judgement, Scope, Verdict, judge
 from vibe_router.telemetry import log_fault, traced
 from vibe_router.upstream.attempt import OpenStream, assemble, attempt_stream, attempt_whole
@@ -64,6 +65,7 @@ class Story:
     unfit: list[Unfit] = field(default_factory=list)
     served_by: Deployment | None = None
     provider_format: str | None = None  # what it was asked in
+    reasoning_left_out: int = 0  # proofs of earlier reasoning that it was not sent
 
     @property
     def fallbacks(self) -> int:
@@ -97,6 +99,7 @@ class Walker:
         self._secrets = secrets
         self._upstream = upstream
         self._clock = clock
+        self._issuers = Issuers()
 
     def walk(self, model: VirtualModel, request: Request, deadline: Deadline, story: Story) -> Served:
         """Return the first answer that commits; `story` tells what happened even when this raises ApiError."""
@@ -114,7 +117,7 @@ class Walker:
                     story.skipped.append(skip(candidate.deployment, candidate.state, credential, now))
                     continue
                 candidate = replace(candidate, credential=credential)  # noqa: PLW2901 - the same, as it stands now
-            if (exchange := _exchange(candidate, request, now, story)) is None:
+            if (exchange := self._exchange(candidate, request, story)) is None:
                 continue
             turn = _Try(self, candidate, exchange, request.stream, deadline, story, behind)
             if served := turn.run():
@@ -125,12 +128,26 @@ class Walker:
         if not story.attempts and (deployment := last_resort(story.skipped)):
             seen = [states.get(state_id) or unknown(state_id) for state_id in deployment.state_ids]
             candidate = Candidate(deployment, Mode.LAST_RESORT, *seen)
-            exchange = _exchange(candidate, request, self._clock.now(), story)
+            exchange = self._exchange(candidate, request, story)
             if exchange and (served := _Try(self, candidate, exchange, request.stream, deadline, story, 0).run()):
                 return served
         if story.unfit and not story.attempts and not story.skipped:
             raise story.unfit[0].error
         raise _no_answer(model, story, self._clock.now())
+
+    def remember(self, deployment: Deployment, proofs: Iterable[str]) -> None:
+        """Remember that `deployment` issued these proofs of reasoning, so that no other provider is sent them."""
+        self._issuers.note(deployment.provider.name, proofs)
+
+    def _exchange(self, candidate: Candidate, request: Request, story: Story) -> Exchange | None:
+        """Return `request` in words of the candidate's provider, or None where it has none, as `story` then tells."""
+        deployment = candidate.deployment
+        stream = request.stream or candidate.mode is Mode.PROBE
+        try:
+            return open_exchange(request, deployment, self._clock.now(), stream=stream, issuer_of=self._issuers.of)
+        except ApiError as error:
+            story.unfit.append(Unfit(deployment, error))
+            return None
 
     def broke_off(self, story: Story, failure: Failure) -> None:
         """Cool the deployment that served `story` for a failure after its commit, and correct the story."""
@@ -191,6 +208,7 @@ class _Try:
             return None
         self._story.served_by = self._deployment
         self._story.provider_format = self._exchange.format
+        self._story.reasoning_left_out = self._exchange.left_out
         return Served(self._deployment, answer)
 
     def _call_until_settled(self) -> OpenStream | WholeAnswer | None:
@@ -225,6 +243,8 @@ class _Try:
                     continue
             until = self._cool(failure, judgement)
             self._note(judgement, failure.status, started, until)
+            if refuses_proof(judgement) and self._exchange.bare():
+                continue
             if judgement.verdict in STOPPING:
                 raise _refused(judgement)
             delay = retry_delay(
@@ -352,17 +372,6 @@ def _carrying(model: VirtualModel, request: Request, story: Story) -> VirtualMod
     story.unfit.extend(Unfit(each, unspoken(request, each.formats)) for each in unfit)
     steps = (tuple(each for each in step if each not in unfit) for step in model.steps)
     return replace(model, steps=tuple(step for step in steps if step))
-
-
-def _exchange(candidate: Candidate, request: Request, now: float, story: Story) -> Exchange | None:
-    """Return `request` in the words of the candidate's provider, or None where they can't say it, as `story` tells."""
-    deployment = candidate.deployment
-    stream = request.stream or candidate.mode is Mode.PROBE
-    try:
-        return open_exchange(request, deployment.formats, deployment.model, now, stream=stream)
-    except ApiError as error:
-        story.unfit.append(Unfit(deployment, error))
-        return None
 
 
 def evidence(failure: Failure, judgement: Judgement) -> str:

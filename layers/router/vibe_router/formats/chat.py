@@ -4,7 +4,7 @@ Shapes: OpenAI's API reference, "Chat Completions" and "Streaming".
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from vibe_router.formats.errors import ApiError, bad_request, error_body
 from vibe_router.formats.json_body import dump, load, parse_object
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, read_chat
-from vibe_router.formats.wire import Decoder, Piece, Request, Writer
+from vibe_router.formats.wire import Decoder, Keep, Piece, Request, Writer
 
 if TYPE_CHECKING:
     from vibe_router.formats import neutral
@@ -112,7 +112,7 @@ class ChatRequest:
                 break
         return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool) -> bytes:
+    def for_provider(self, model: str, *, stream: bool, keep: Keep | None = None) -> bytes:  # noqa: ARG002 - no proofs
         """Return the body for a provider's `model`. Usage is always asked for. Raises ApiError (400)."""
         body = {**self.body, "model": model, "stream": stream}
         if stream:
@@ -156,6 +156,11 @@ class StreamReader:
     done: bool = False
     _open: set[object] = field(default_factory=set)
     _finished: set[object] = field(default_factory=set)
+
+    @property
+    def seals(self) -> Sequence[str]:
+        """Return nothing: chat has no proofs of reasoning."""
+        return ()
 
     @property
     def complete(self) -> bool:

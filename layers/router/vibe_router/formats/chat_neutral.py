@@ -160,11 +160,26 @@ def _read_tool(value: Any, at: str) -> Tool | Raw:
             )
         case {"type": "custom", "custom": {"name": str(name), **said}}:
             place = f"{at}.custom."
-            grammar = mapping(said, "format", place)
+            grammar = _flat(mapping(said, "format", place))
             return Tool(name, text(said, "description", place), custom=True, grammar=grammar, at=at)
         case {"type": str(kind)} if kind not in ("function", "custom"):
             return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", at=at)
     raise bad_request(f"'{at}' must be a function with a name.", at)
+
+
+def _flat(grammar: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a custom tool's format without the level that only chat has."""
+    match grammar:
+        case {"type": "grammar", "grammar": dict(inner)}:
+            return {"type": "grammar", **inner}
+    return grammar
+
+
+def _nested(grammar: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a custom tool's format as chat writes it."""
+    if grammar and grammar.get("type") == "grammar":
+        return {"type": "grammar", "grammar": {key: value for key, value in grammar.items() if key != "type"}}
+    return grammar
 
 
 def _read_choice(value: Any) -> neutral.ToolChoice | None:
@@ -338,7 +353,7 @@ def _tool(tool: Tool | Raw, request: neutral.Request) -> dict[str, Any]:
             raise refuse(_FORMAT, tool.at, tool.what)
         return dict(tool.value)
     if tool.custom and own:
-        said = {"name": tool.name, "description": tool.description, "format": tool.grammar}
+        said = {"name": tool.name, "description": tool.description, "format": _nested(tool.grammar)}
         return {"type": "custom", "custom": _without_none(said)}
     if tool.custom:
         tool = neutral.as_function(tool)

@@ -1,14 +1,21 @@
 """One request as one deployment is asked it: the body in the provider's words, the answer in the caller's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vibe_router.formats import json_body, known, sse
 from vibe_router.formats.errors import ApiError, bad_request
-from vibe_router.formats.usage import Usage
-from vibe_router.formats.wire import Assembly, Decoder, Piece, ProviderFormat, Reader, Request, WholeAnswer, Writer
+from vibe_router.formats.seal import Kind, Seal, unwrap
+from vibe_router.formats.wire import Assembly, ProviderFormat, Reader, Request, WholeAnswer
+from vibe_router.routing.models import Deployment
 
-__all__ = ["Exchange", "formats_for", "open_exchange", "unspoken"]
+__all__ = ["Exchange", "IssuerOf", "formats_for", "open_exchange", "unspoken"]
+
+# Returns the name of the provider that issued a proof of reasoning, None where that is not known.
+IssuerOf = Callable[[str], str | None]
+
+# What each format itself uses for a proof of reasoning.
+_NATIVE: Mapping[str, tuple[Kind, ...]] = {"responses": ("encrypted",), "messages": ("signature", "redacted")}
 
 
 def formats_for(request: Request, spoken: Sequence[str]) -> list[str]:
@@ -23,21 +30,23 @@ def formats_for(request: Request, spoken: Sequence[str]) -> list[str]:
     return [name for name in spoken if name in known.TRANSLATED]
 
 
-def open_exchange(request: Request, spoken: Sequence[str], model: str, now: float, *, stream: bool) -> "Exchange":
-    """Return `request` as it is put, at `now` (epoch seconds), to a provider's `model` that speaks `spoken`.
+def open_exchange(
+    request: Request, deployment: Deployment, now: float, *, stream: bool, issuer_of: IssuerOf = lambda _: None
+) -> "Exchange":
+    """Return `request` as it is put to `deployment` at `now` (epoch seconds).
 
-    Raises ApiError (400) when none of these formats can carry it, naming what the first one can't.
+    Raises ApiError (400) when none of the formats that it speaks can carry the request, naming what the first can't.
     """
     refusal: ApiError | None = None
-    for name in formats_for(request, spoken):
-        exchange = Exchange(request, known.provider(name), model, int(now))
+    for name in formats_for(request, deployment.formats):
+        exchange = Exchange(request, known.provider(name), deployment, int(now), issuer_of)
         try:
             exchange.body(stream=stream)
         except ApiError as error:
             refusal = refusal or error
         else:
             return exchange
-    raise refusal or unspoken(request, spoken)
+    raise refusal or unspoken(request, deployment.formats)
 
 
 def unspoken(request: Request, spoken: Sequence[str]) -> ApiError:
@@ -47,17 +56,29 @@ def unspoken(request: Request, spoken: Sequence[str]) -> ApiError:
 
 
 class Exchange:
-    """`request` as a provider of one format is asked it for `model`, at `created` (epoch s). Bodies are made once."""
+    """`request` as `deployment` is asked it in a format that it speaks, at `created` (epoch s). Bodies are made once.
 
-    def __init__(self, request: Request, provider: ProviderFormat, model: str, created: int) -> None:
+    Proofs of earlier reasoning go only to the provider that issued them: a proof that travelled through another format
+    says who that was, and `issuer_of` may know it of one that did not. `left_out` counts those that the last body made
+    is without.
+    """
+
+    def __init__(
+        self, request: Request, provider: ProviderFormat, deployment: Deployment, created: int, issuer_of: IssuerOf
+    ) -> None:
         self.format = provider.name
         self.path = provider.path
+        self.left_out = 0
         self._request = request
         self._provider = provider
-        self._model = model
+        self._model = deployment.model
+        self._issuer = deployment.provider.name
+        self._issuer_of = issuer_of
         self._created = created
         self._same = provider.name == request.format
         self._bodies: dict[bool, bytes] = {}
+        self._sent = 0  # proofs that the last body made holds
+        self._bare = False
 
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, the key among them."""
@@ -68,22 +89,49 @@ class Exchange:
         """Return the body of the call. Raises ApiError (400) for what can't be sent."""
         made = self._bodies.get(stream)
         if made is None:
+            self.left_out = self._sent = 0
             if self._same:
-                made = self._request.for_provider(self._model, stream=stream)
+                made = self._request.for_provider(self._model, stream=stream, keep=self._keep)
             else:
-                made = self._provider.body(self._request.neutral(), self._model, stream=stream)
+                made = self._translated(stream=stream)
             self._bodies[stream] = made
         return made
+
+    def bare(self) -> bool:
+        """Leave every proof of earlier reasoning out from now on; say whether that changes anything."""
+        if self._bare or not self._sent:
+            return False
+        self._bare = True
+        self._bodies.clear()
+        return True
+
+    def _translated(self, *, stream: bool) -> bytes:
+        from vibe_router.formats import neutral
+
+        request = self._request.neutral()
+        kept, self._sent, self.left_out = neutral.kept(request, None if self._bare else self._issuer)
+        return self._provider.body(kept, self._model, stream=stream)
+
+    def _keep(self, word: str) -> Seal | None:
+        """Return what this provider may have of a proof: its own ones, and what nobody is known to have issued."""
+        seal: Seal | None = None
+        if not self._bare:
+            seal = unwrap(word) or Seal(_NATIVE[self.format][0], self._issuer_of(word) or self._issuer, word)
+            if seal.issuer != self._issuer or seal.kind not in _NATIVE[self.format]:
+                seal = None
+        self._sent += seal is not None
+        self.left_out += seal is None
+        return seal
 
     def reader(self) -> Reader:
         """Return what reads the provider's stream, in its own format, into the caller's."""
         if self._same:
             return self._provider.reader(wants_usage=self._request.wants_usage)
-        return _Translation(
-            self._provider.reader(wants_usage=True),
-            self._provider.decoder(self._request.neutral()),
-            known.client(self._request.format).writer(self._request, self._created),
-        )
+        from vibe_router.formats.translation import Translation
+
+        writer = known.client(self._request.format).writer(self._request, self._created)
+        decoder = self._provider.decoder(self._request.neutral())
+        return Translation(self._provider.reader(wants_usage=True), decoder, writer, self._issuer)
 
     def read_whole(self, raw: bytes) -> dict[str, Any] | None:
         """Return the provider's whole answer in `raw`, or None where it is none."""
@@ -101,55 +149,22 @@ class Exchange:
         """Return the provider's whole `answer` as the caller gets it; `raw` are its bytes where it came whole."""
         usage = self._provider.usage_of(answer)
         if self._same:
-            return WholeAnswer(json_body.dump(answer) if raw is None else raw, usage)
+            body = json_body.dump(answer) if raw is None else raw
+            return WholeAnswer(body, usage, self._seals(answer) if _proves(body) else ())
+        from vibe_router.formats.translation import translated
+
         decoder = self._provider.decoder(self._request.neutral())
-        reader = self._provider.reader(wants_usage=True)
-        events = [
-            event
-            for unfolded in self._provider.unfold(answer, wants_usage=True)
-            for each in sse.Decoder().feed(unfolded)
-            if (chunk := reader.read(each).chunk) is not None
-            for event in decoder.decode(chunk)
-        ]
-        events.extend(decoder.end())
+        events = translated(self._provider, decoder, answer, self._issuer)
         return WholeAnswer(known.client(self._request.format).whole(self._request, events, self._created), usage)
 
+    def _seals(self, answer: Mapping[str, Any]) -> Sequence[str]:
+        reader, cut = self._provider.reader(wants_usage=True), sse.Decoder()
+        for raw in self._provider.unfold(answer, wants_usage=True):
+            for event in cut.feed(raw):
+                reader.read(event)
+        return reader.seals
 
-class _Translation:
-    """A provider's stream in the caller's words: watched by `reader`, read by `decoder`, said by `writer`."""
 
-    def __init__(self, reader: Reader, decoder: Decoder, writer: Writer) -> None:
-        self._reader = reader
-        self._decoder = decoder
-        self._writer = writer
-
-    @property
-    def usage(self) -> Usage:
-        return self._reader.usage
-
-    @property
-    def malformed(self) -> int:
-        return self._reader.malformed
-
-    @property
-    def done(self) -> bool:
-        return self._reader.done
-
-    @property
-    def complete(self) -> bool:
-        return self._reader.complete
-
-    def read(self, event: sse.Event) -> Piece:
-        piece = self._reader.read(event)
-        if piece.chunk is None or piece.error is not None:
-            return Piece(b"", piece.commits, piece.done, piece.malformed, piece.error, piece.chunk)
-        write = self._writer.write
-        raw = b"".join([write(said) for said in self._decoder.decode(piece.chunk)])
-        return Piece(raw, piece.commits, piece.done, chunk=piece.chunk)
-
-    def end(self) -> bytes:
-        held = b"".join([self._writer.write(said) for said in self._decoder.end()])
-        return held + self._writer.end()
-
-    def fail(self, error: ApiError) -> bytes:
-        return self._writer.fail(error)
+def _proves(body: bytes) -> bool:
+    """Whether an answer may hold a proof of reasoning: most don't, and need not be looked through."""
+    return b'"encrypted_content"' in body or b'"signature"' in body

@@ -6,8 +6,8 @@ from vibe_router.formats.wire import ClientFormat, ProviderFormat
 __all__ = ["TRANSLATABLE", "TRANSLATED", "client", "provider"]
 
 # Callers' formats that have a neutral form, and providers' formats that it can be said in.
-TRANSLATABLE = frozenset({"chat"})
-TRANSLATED = frozenset({"chat"})
+TRANSLATABLE = frozenset({"chat", "responses"})
+TRANSLATED = frozenset({"chat", "responses"})
 
 
 def client(name: str) -> ClientFormat:
@@ -15,6 +15,10 @@ def client(name: str) -> ClientFormat:
     match name:
         case "chat":
             return CHAT
+        case "responses":
+            from vibe_router.formats.responses import RESPONSES
+
+            return RESPONSES
         case _:
             raise KeyError(name)
 
@@ -24,5 +28,9 @@ def provider(name: str) -> ProviderFormat:
     match name:
         case "chat":
             return CHAT
+        case "responses":
+            from vibe_router.formats.responses import RESPONSES
+
+            return RESPONSES
         case _:
             raise KeyError(name)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vibe_router.formats.errors import ApiError, bad_request
+from vibe_router.formats.seal import Seal, unwrap
 from vibe_router.formats.usage import Usage
 
 __all__ = [
@@ -53,8 +54,10 @@ __all__ = [
     "custom_names",
     "effort_of",
     "free_text",
+    "kept",
     "refuse",
     "turns",
+    "unsealed",
 ]
 
 
@@ -155,7 +158,7 @@ class Reasoning:
 
     `text` is its wording, `summary` what was told of it instead. The rest proves it to the credential that issued it:
     `signature` (Anthropic's, over the text), `redacted` (Anthropic's, instead of a text) or `encrypted` (OpenAI's),
-    `id` being OpenAI's name for the item. `sealed` says that there is such a proof.
+    `id` being OpenAI's name for the item. `issuer` is the provider that issued it, None where only its format is known.
     """
 
     text: str = ""
@@ -164,6 +167,7 @@ class Reasoning:
     redacted: str | None = None
     encrypted: str | None = None
     id: str | None = None
+    issuer: str | None = None
     more: Mapping[str, Any] = _more()
     at: str = _at()
 
@@ -206,7 +210,10 @@ class Message:
 
 @dataclass(slots=True)
 class Tool:
-    """A function that the model may call; `custom` ones take free text, in the `grammar` given, instead of JSON."""
+    """A function that the model may call.
+
+    `custom` ones take free text instead of JSON, in the `grammar` given, as Responses writes it (`definition`, …).
+    """
 
     name: str
     description: str | None = None
@@ -316,6 +323,45 @@ def turns(messages: Iterable[Message]) -> Iterator[Message]:
         yield open_turn
 
 
+def unsealed(word: str, **said: Any) -> Reasoning | None:
+    """Return the reasoning that `word`, a proof in a caller's format, holds for another one; None for a native proof.
+
+    `said` is what the caller told beside it; the words that were signed come out of the seal.
+    """
+    seal = unwrap(word)
+    if seal is None:
+        return None
+    held = Reasoning(**said)
+    held.text = seal.text or held.text
+    held.id, held.issuer = seal.id or held.id, seal.issuer
+    setattr(held, seal.kind, seal.value)
+    return held
+
+
+def kept(request: Request, issuer: str | None) -> tuple[Request, int, int]:
+    """Return `request` for the provider `issuer`, without the proofs of all others; how many were kept, and left out.
+
+    The words that stood beside them stay. None for `issuer` leaves every proof out.
+    """
+    stayed = left_out = 0
+
+    def own(part: Part) -> Part:
+        nonlocal stayed, left_out
+        if not isinstance(part, Reasoning) or not part.sealed:
+            return part
+        if issuer is not None and part.issuer == issuer:
+            stayed += 1
+            return part
+        left_out += 1
+        return replace(part, signature=None, redacted=None, encrypted=None, id=None)
+
+    messages = [
+        replace(message, parts=[own(part) for part in message.parts]) if message.role == "assistant" else message
+        for message in request.messages
+    ]
+    return (replace(request, messages=messages) if left_out else request), stayed, left_out
+
+
 # Anthropic counts what OpenAI names. The bounds are those that relays between the two have settled on.
 _EFFORTS = (("low", 1024), ("medium", 8192), ("high", 24_576))
 
@@ -344,7 +390,7 @@ def custom_names(request: Request) -> frozenset[str]:
 def as_function(tool: Tool) -> Tool:
     """Return a tool that takes free text as a function of one string, `input`, for formats without such tools."""
     described = tool.description or ""
-    if tool.grammar and isinstance(definition := _definition(tool.grammar), str):
+    if tool.grammar and isinstance(definition := tool.grammar.get("definition"), str):
         described = f"{described}\n\n`input` must follow this grammar:\n{definition}".strip()
     schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
     return Tool(tool.name, described or None, {**schema, "additionalProperties": False}, at=tool.at)
@@ -362,12 +408,6 @@ def free_text(arguments: str) -> str:
     except ValueError:
         return arguments
     return held["input"] if isinstance(held, dict) and isinstance(held.get("input"), str) else arguments
-
-
-def _definition(grammar: Mapping[str, Any]) -> object:
-    """Return a grammar's text: Responses writes it flat, chat under a name of its own."""
-    inner = grammar.get("grammar")
-    return (inner if isinstance(inner, Mapping) else grammar).get("definition")
 
 
 # --- An answer --------------------------------------------------------------------------------------------------------
@@ -419,13 +459,22 @@ class ReasoningDelta:
 
 @dataclass(slots=True)
 class Sealed:
-    """The end of a reasoning block, with what proves it: see `Reasoning`."""
+    """The end of a reasoning block, with what proves it: see `Reasoning`. `issuer` is filled in on the way."""
 
     signature: str | None = None
     redacted: str | None = None
     encrypted: str | None = None
     id: str | None = None
+    issuer: str = ""
     choice: int = 0
+
+    def seal(self, text: str = "") -> Seal | None:
+        """Return the proof as it travels in another format; `text` is what a signature signs."""
+        if self.signature:
+            return Seal("signature", self.issuer, self.signature, text=text)
+        if self.redacted:
+            return Seal("redacted", self.issuer, self.redacted)
+        return Seal("encrypted", self.issuer, self.encrypted, self.id) if self.encrypted else None
 
 
 @dataclass(slots=True)

@@ -8,12 +8,13 @@ stream into neutral events, a `Writer` says them in the caller's words. `formats
 Everything here is pure: no clock, no socket, no table.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vibe_router.formats import sse
 from vibe_router.formats.errors import ApiError
+from vibe_router.formats.seal import Seal
 from vibe_router.formats.usage import Usage
 
 if TYPE_CHECKING:  # its classes cost a cold start milliseconds that a request which passes untouched does not need
@@ -23,6 +24,7 @@ __all__ = [
     "Assembly",
     "ClientFormat",
     "Decoder",
+    "Keep",
     "Piece",
     "ProviderFormat",
     "Reader",
@@ -30,6 +32,10 @@ __all__ = [
     "WholeAnswer",
     "Writer",
 ]
+
+
+# Given a proof of earlier reasoning as the caller wrote it, returns what a provider may have of it, None for nothing.
+Keep = Callable[[str], Seal | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class WholeAnswer:
 
     body: bytes
     usage: Usage
+    seals: Sequence[str] = ()  # proofs of reasoning that it holds
     content_type: str = "application/json"
 
 
@@ -90,8 +97,12 @@ class Request(Protocol):
     def affinity(self) -> bytes:
         """Return what stays while a conversation grows: a digest of its opening. Raises ApiError (400)."""
 
-    def for_provider(self, model: str, *, stream: bool) -> bytes:
-        """Return the body for a provider's `model` that speaks the caller's own format. Raises ApiError (400)."""
+    def for_provider(self, model: str, *, stream: bool, keep: Keep | None = None) -> bytes:
+        """Return the body for a provider's `model` that speaks the caller's own format. Raises ApiError (400).
+
+        Every proof of earlier reasoning in it (a signature, encrypted content) is shown to `keep`: what that gives back
+        stands in its place; reasoning whose proof it keeps nothing of is left out.
+        """
 
     def neutral(self) -> "neutral.Request":
         """Return the request in the neutral form, made when first asked for. Raises ApiError (400)."""
@@ -115,6 +126,10 @@ class Reader(Protocol):
     @property
     def complete(self) -> bool:
         """Whether an end here is a whole answer."""
+
+    @property
+    def seals(self) -> Sequence[str]:
+        """The proofs of reasoning that the provider has issued in this answer."""
 
     def read(self, event: sse.Event) -> Piece:
         """Return what `event` means."""

@@ -3,7 +3,7 @@
 from vibe_router.routing.models import Policy
 from vibe_router.routing.verdict import Judgement, Verdict
 
-__all__ = ["STOPPING", "UNCOOLED", "retry_delay"]
+__all__ = ["STOPPING", "UNCOOLED", "refuses_proof", "retry_delay"]
 
 # The caller's own doing: no other deployment would answer better, and nothing is wrong with this one.
 STOPPING = frozenset({Verdict.CLIENT, Verdict.CONTENT_POLICY})
@@ -12,6 +12,16 @@ UNCOOLED = STOPPING | {Verdict.CONTEXT_LENGTH}
 
 # Seconds. Full jitter over this window keeps retries of one incident apart; a blip of a relay is over within it.
 _JITTER = 0.25
+
+
+# How providers say that a proof of earlier reasoning is not theirs.
+_PROOF = ("signature", "encrypted content", "encrypted_content", "thinking block", "`thinking`", "redacted_thinking")
+
+
+def refuses_proof(judgement: Judgement) -> bool:
+    """Whether the provider refused the request for a signature or encrypted reasoning that it did not issue."""
+    said = f"{judgement.code or ''} {judgement.message}".lower()
+    return judgement.verdict is Verdict.CLIENT and judgement.status == 400 and any(word in said for word in _PROOF)
 
 
 def retry_delay(

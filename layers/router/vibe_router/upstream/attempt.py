@@ -161,7 +161,7 @@ def _until_commit(reply: Reply, exchange: Exchange, bounds: Bounds, *, probe: bo
                 raise AttemptFailedError(
                     Failure(FailureKind.IN_BODY, reply.status, reply.headers, piece.error, "an error in the stream")
                 )
-            if piece.done:
+            if piece.done and not piece.commits:
                 raise _not_a_completion("a stream without content")
             stream.held.append(piece)
             if piece.commits:

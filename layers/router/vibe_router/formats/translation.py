@@ -1,0 +1,82 @@
+"""A provider's answer in the caller's words: as it streams, or whole."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vibe_router.formats import sse
+from vibe_router.formats.errors import ApiError
+from vibe_router.formats.neutral import Event, Sealed
+from vibe_router.formats.usage import Usage
+from vibe_router.formats.wire import Decoder, Piece, ProviderFormat, Reader, Writer
+
+__all__ = ["Translation", "translated"]
+
+
+class Translation:
+    """A stream watched by `reader`, read by `decoder` and said by `writer`: a `wire.Reader` for the caller.
+
+    `issuer` is the provider's name, under which proofs of its reasoning travel.
+    """
+
+    seals = ()  # they say who issued them
+
+    def __init__(self, reader: Reader, decoder: Decoder, writer: Writer, issuer: str) -> None:
+        self._reader = reader
+        self._decoder = decoder
+        self._writer = writer
+        self._issuer = issuer
+
+    @property
+    def usage(self) -> Usage:
+        """What the provider has counted so far."""
+        return self._reader.usage
+
+    @property
+    def malformed(self) -> int:
+        """How many events could not be read."""
+        return self._reader.malformed
+
+    @property
+    def done(self) -> bool:
+        """Whether the provider said that its stream is over."""
+        return self._reader.done
+
+    @property
+    def complete(self) -> bool:
+        """Whether an end here is a whole answer."""
+        return self._reader.complete
+
+    def read(self, event: sse.Event) -> Piece:
+        """Return what `event` means, in the caller's words."""
+        piece = self._reader.read(event)
+        chunk = piece.chunk
+        if chunk is None or piece.error is not None:
+            return Piece(b"", piece.commits, piece.done, piece.malformed, piece.error, chunk)
+        raw = b""
+        for said in self._decoder.decode(chunk):
+            if type(said) is Sealed:
+                said.issuer = self._issuer
+            raw += self._writer.write(said)
+        return Piece(raw, piece.commits, piece.done, chunk=chunk)
+
+    def end(self) -> bytes:
+        """Return the end of the caller's stream, what was held back before it."""
+        held = b"".join([self._writer.write(said) for said in self._decoder.end()])
+        return held + self._writer.end()
+
+    def fail(self, error: ApiError) -> bytes:
+        """Return the in-band end of a stream that failed."""
+        return self._writer.fail(error)
+
+
+def translated(provider: ProviderFormat, decoder: Decoder, answer: Mapping[str, Any], issuer: str) -> Iterator[Event]:
+    """Yield what a whole `answer` says: it is read as the stream that it should have been."""
+    reader, cut = provider.reader(wants_usage=True), sse.Decoder()
+    for raw in provider.unfold(answer, wants_usage=True):
+        for event in cut.feed(raw):
+            if (chunk := reader.read(event).chunk) is not None:
+                for said in decoder.decode(chunk):
+                    if type(said) is Sealed:
+                        said.issuer = issuer
+                    yield said
+    yield from decoder.end()

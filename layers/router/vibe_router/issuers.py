@@ -1,0 +1,31 @@
+"""Who issued a proof of reasoning that passed through untouched, as far as this environment has seen it."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable
+
+__all__ = ["Issuers"]
+
+_MOST = 4096  # of the latest; some 100 bytes each
+
+
+class Issuers:
+    """Remembers digests of proofs, never a proof itself."""
+
+    def __init__(self) -> None:
+        self._issuers: OrderedDict[bytes, str] = OrderedDict()
+
+    def note(self, issuer: str, proofs: Iterable[str]) -> None:
+        """Remember that the provider `issuer` issued `proofs`."""
+        for proof in proofs:
+            self._issuers[_digest(proof)] = issuer
+        while len(self._issuers) > _MOST:
+            self._issuers.popitem(last=False)
+
+    def of(self, proof: str) -> str | None:
+        """Return the provider that issued `proof`, None where this environment has not seen it come."""
+        return self._issuers.get(_digest(proof)) if self._issuers else None
+
+
+def _digest(proof: str) -> bytes:
+    return hashlib.blake2b(proof.encode(errors="surrogatepass"), digest_size=16).digest()
