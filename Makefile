@@ -4,13 +4,14 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help start routes test test-dynamodb lint bench build sam-local smoke logs status audit lock clean
+.PHONY: help start routes keys teams requests spend cooldowns import-litellm test test-dynamodb lint bench build sam-local smoke logs status audit lock clean
 
 # What comes as NAME=... reaches programs by their environment, where no list of processes shows a key.
 export PYTHON URL KEY STACK
 ARGS ?=
 ARCHITECTURE ?= arm64
 PY := .venv/bin/python
+COMMAND = scripts/venv.sh local && PYTHONPATH=layers/router exec $(PY) -m vibe_router
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,8 +21,25 @@ start: ## run the whole router on this machine, at http://127.0.0.1:4000/v1
 	@exec $(PY) -m local $(ARGS)
 
 routes: ## check routes.yaml, show what would change, write it to the table (ARGS=...)
-	@scripts/venv.sh local
-	@PYTHONPATH=layers/router exec $(PY) -m vibe_router routes $(ARGS)
+	@$(COMMAND) routes $(ARGS)
+
+keys: ## make, list, change, block, rotate, delete virtual keys (ARGS="create --alias me")
+	@$(COMMAND) keys $(ARGS)
+
+teams: ## the same for teams of keys (ARGS=list)
+	@$(COMMAND) teams $(ARGS)
+
+requests: ## list requests, and tell why one went where it went (ARGS=list, ARGS="show ID")
+	@$(COMMAND) requests $(ARGS)
+
+spend: ## show what was spent, by model, deployment, key, team and day
+	@$(COMMAND) spend $(ARGS)
+
+cooldowns: ## list the deployments that rest, or clear them (ARGS=list, ARGS="clear --all")
+	@$(COMMAND) cooldowns $(ARGS)
+
+import-litellm: ## make a routes.yaml of a LiteLLM config (ARGS="config.yaml -o routes-new.yaml")
+	@$(COMMAND) import-litellm $(ARGS)
 
 test: ## run the tests (ARGS="-k name" for some of them)
 	@scripts/venv.sh dev

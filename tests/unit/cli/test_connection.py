@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.settings import LOCAL_MASTER_KEY as LOCAL
 from tests.unit.cli.conftest import CHECKOUT, Done
@@ -174,3 +175,77 @@ def test_help_needs_none_of_what_commands_need() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "--budget" in done.stdout
+
+
+class Aws:
+    """Stands for AWS: CloudFormation that knows one stack, and its secret, which may be closed."""
+
+    def __init__(self, url: str, secret: str | None = json.dumps({"MASTER_KEY": KEY})) -> None:
+        self.outputs = [
+            {"OutputKey": "BaseUrl", "OutputValue": f"{url}/v1"},
+            {"OutputKey": "SecretArn", "OutputValue": "arn:of:the:secret"},
+        ]
+        self.secret = secret
+        self.asked: list[str] = []
+
+    def client(self, service: str, config: object) -> "Aws":
+        return self
+
+    def describe_stacks(self, StackName: str) -> dict[str, object]:  # noqa: N803 - boto3's names
+        self.asked.append(StackName)
+        if StackName != "mine":
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": "no"}}, "DescribeStacks")
+        return {"Stacks": [{"Outputs": self.outputs}]}
+
+    def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803 - boto3's names
+        self.asked.append(SecretId)
+        if self.secret is None:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetSecretValue")
+        return {"SecretString": self.secret}
+
+
+@pytest.fixture
+def aws(router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    made = Aws(router.url)
+    monkeypatch.setattr("vibe_router.store.aws.session", lambda: made)
+    for name in ("MASTER_KEY", "VIBE_ROUTER_URL"):
+        monkeypatch.delenv(name)
+    return made
+
+
+def test_a_deployed_stack_is_found_by_its_name(command: Command, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command("keys", "list", "--stack", "mine").status == 0
+    assert aws.asked == ["mine", "arn:of:the:secret"]
+    monkeypatch.setenv("STACK", "mine")
+    assert command("keys", "list").status == 0
+
+
+def test_the_key_of_a_stack_may_come_from_the_environment(
+    command: Command, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.secret = None
+    refused = command("keys", "list", "--stack", "mine")
+    assert refused.status == 2
+    assert "Set MASTER_KEY in the environment" in refused.err
+    monkeypatch.setenv("MASTER_KEY", KEY)
+    assert command("keys", "list", "--stack", "mine").status == 0
+    aws.asked.clear()
+    assert command("keys", "list", "--stack", "mine", "--key-env", "MASTER_KEY").status == 0
+    assert aws.asked == ["mine"]
+
+
+@pytest.mark.parametrize("secret", ["{}", "nonsense", "[]"])
+def test_a_secret_without_a_master_key_is_told_and_not_shown(command: Command, aws: Aws, secret: str) -> None:
+    aws.secret = secret
+    done = command("keys", "list", "--stack", "mine")
+    assert done.status == 2
+    assert "can't be read" in done.err
+    assert secret not in done.err
+
+
+def test_a_stack_that_is_not_there_is_told(command: Command, aws: Aws) -> None:
+    done = command("keys", "list", "--stack", "other")
+    assert (done.status, done.out) == (2, "")
+    assert "There is no stack 'other'" in done.err
+    aws.outputs = []
+    assert "is it a Vibe Router?" in command("keys", "list", "--stack", "mine").err

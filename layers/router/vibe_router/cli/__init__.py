@@ -14,16 +14,21 @@ from collections.abc import Sequence
 from vibe_router.cli import cooldowns, health, import_litellm, keys, requests, routes, spend, teams
 from vibe_router.cli.errors import CommandError
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(prog="python -m vibe_router", description="Look after a Vibe Router.")
+    commands = made.add_subparsers(metavar="COMMAND", required=True)
+    for command in (keys, teams, requests, spend, cooldowns, health, routes, import_litellm):
+        command.add_to(commands)
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m vibe_router", description="Look after a Vibe Router.")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (keys, teams, requests, spend, cooldowns, health, routes, import_litellm):
-        command.add_to(commands)
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     try:
         status: int = args.run(args)
     except CommandError as error:

@@ -1,8 +1,10 @@
 """Which router a command talks to, and with which key: the local stack, a deployed one, or any URL.
 
-the URL   --url, else --stack's or VIBE_ROUTER_URL, else the stack that `make start` runs here
-the key   the variable that --key-env names, else the stack's secret, else MASTER_KEY or LITELLM_MASTER_KEY of the
-          environment or .env, else the local stack's fixed one; never from the command line, which others can see
+    the URL   --url or --stack's, else VIBE_ROUTER_URL or STACK's, else that of the stack that `make start` runs here
+    the key   the variable that --key-env names, else the stack's secret, else MASTER_KEY or LITELLM_MASTER_KEY of the
+              environment or .env, else the local stack's fixed one
+
+A key is never taken from the command line, which others on the machine can see.
 """
 
 import argparse
@@ -30,7 +32,7 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("which router")
     where = group.add_mutually_exclusive_group()
     where.add_argument("--url", help="its URL (VIBE_ROUTER_URL, else the one that `make start` runs here)")
-    where.add_argument("--stack", help="a deployed stack's name; its address and key are asked of AWS")
+    where.add_argument("--stack", help="a deployed stack's name (STACK); its address and key are asked of AWS")
     where.add_argument("--local", action="store_true", help="the one that `make start` runs here, whatever is set")
     group.add_argument("--key-env", metavar="NAME", help="the variable with the master key (MASTER_KEY)")
     group.add_argument("--json", action="store_true", help="JSON on a terminal too")
@@ -43,9 +45,12 @@ def connected(args: argparse.Namespace) -> Iterator["Api"]:
 
     environ = read_environ()
     key = _named_key(args.key_env, environ)
-    if args.stack:
-        url, key = _deployed(args.stack, key, environ)
-    elif args.local or not (args.url or environ.get("VIBE_ROUTER_URL")):
+    chosen = args.url or args.stack or args.local
+    url = args.url or (None if chosen else environ.get("VIBE_ROUTER_URL"))
+    name = args.stack or (None if chosen or url else environ.get("STACK"))
+    if name:
+        url, key = _deployed(name, key, environ)
+    elif not url:
         stack = running_local_stack(environ)
         if stack is None or "url" not in stack:
             raise CommandError(
@@ -53,8 +58,6 @@ def connected(args: argparse.Namespace) -> Iterator["Api"]:
                 "A deployed one: --stack NAME, or --url URL with its master key in MASTER_KEY."
             )
         url = stack["url"]
-    else:
-        url = args.url or environ["VIBE_ROUTER_URL"]
     key = key or next((environ[name] for name in _KEY_NAMES if environ.get(name)), None)
     if not key and is_loopback(url):
         key = LOCAL_MASTER_KEY

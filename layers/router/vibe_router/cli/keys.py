@@ -49,7 +49,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     show.add_argument("key", help=_WHICH)
     show.set_defaults(run=_show)
 
-    update = actions.add_parser("update", help="change a key; what is not named stays as it is")
+    update = actions.add_parser(
+        "update", help="change a key; what is not named stays as it is, and the word none takes a setting away"
+    )
     update.add_argument("key", help=_WHICH)
     add_fields(update, KEY, removable=True)
     update.set_defaults(run=_update)
