@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
-from control import cooldowns, keys, models, page, routes, session, teams
+from control import cooldowns, keys, models, page, routes, session, spend, teams, usage
 from control.auth import caller
 from control.call import Call, Request, checked, read
 from control.environment import Environment, Settings
@@ -21,7 +21,7 @@ from vibe_router.telemetry import log_fault, logger
 __all__ = ["handler"]
 
 app = APIGatewayRestResolver(enable_validation=True)
-for module in (keys, teams, models, routes, cooldowns, session, page):
+for module in (keys, teams, models, spend, usage, routes, cooldowns, session, page):
     app.include_router(module.router)
 
 _environment: Environment | None = None

@@ -14,6 +14,7 @@ from vibe_router.store.ledger_admin import LedgerAdmin
 from vibe_router.store.routes import RoutesStore
 from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
 from vibe_router.store.state import StateStore
+from vibe_router.store.usage import UsageReader
 
 __all__ = ["Environment", "Settings"]
 
@@ -28,6 +29,7 @@ class Settings:
     routes_table: str
     history_table: str
     state_table: str
+    usage_table: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -39,6 +41,7 @@ class Settings:
             routes_table=environ["ROUTES_TABLE"],
             history_table=environ["HISTORY_TABLE"],
             state_table=environ["STATE_TABLE"],
+            usage_table=environ.get("USAGE_TABLE", ""),
         )
 
 
@@ -53,6 +56,7 @@ class Environment:
         self.routes = RoutesStore(dynamodb, settings.routes_table)
         self.history = HistoryStore(dynamodb, settings.history_table)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)
+        self.usage = UsageReader(dynamodb, settings.usage_table)
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
 
     def master_key(self) -> str:

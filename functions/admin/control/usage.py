@@ -1,0 +1,44 @@
+"""/usage/*: what was used, how well, and what it cost."""
+
+from typing import Annotated, Any, Literal
+
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+
+from control import usage_logic
+from control.call import call_of
+
+__all__ = ["router"]
+
+router = APIGatewayRouter()
+
+Name = Annotated[str | None, Query(max_length=400)]
+Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d\d-\d\d$")]
+
+
+@router.get("/usage/overview", tags=["Usage"])
+def overview(days: Annotated[int, Query(ge=1, le=90)] = 7) -> dict[str, Any]:
+    """Tell what the last days add up to: in all, by time, and by model, deployment, key and team."""
+    return usage_logic.overview(call_of(router), days)
+
+
+@router.get("/usage/requests", tags=["Usage"])
+def requests(
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: Annotated[str | None, Query(max_length=500)] = None,
+    key: Name = None,
+    team: Name = None,
+    model: Name = None,
+    deployment: Name = None,
+    status: Annotated[Literal["ok", "error", "failover"] | None, Query()] = None,
+    day: Day = None,
+) -> dict[str, Any]:
+    """Tell the newest requests. A page may be short and yet have a `next`: that much of the table was searched."""
+    wanted = {"key": key, "team": team, "model": model, "deployment": deployment, "status": status}
+    return usage_logic.requests(call_of(router), wanted, day, limit, before)
+
+
+@router.get("/usage/requests/<request_id>", tags=["Usage"])
+def request(request_id: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
+    """Tell one request's story, attempt by attempt."""
+    return usage_logic.request(call_of(router), request_id)
