@@ -19,9 +19,11 @@ STAGE = "/prod"
 class RefusalError(Exception):
     """What the router answers instead: a status, and what is wrong."""
 
-    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, headers: dict[str, str] | None = None, code: str | None = None
+    ) -> None:
         super().__init__(message)
-        self.status, self.message, self.headers = status, message, headers or {}
+        self.status, self.message, self.headers, self.code = status, message, headers or {}, code
 
 
 @dataclass
@@ -130,7 +132,7 @@ def running() -> Iterator[FakeRouter]:
                 status, body = 200, router.answer(self.command, path.removeprefix(STAGE), sent)
             except RefusalError as refusal:
                 status, headers = refusal.status, refusal.headers
-                body = {"error": {"message": refusal.message, "type": "invalid_request_error", "code": None}}
+                body = {"error": {"message": refusal.message, "type": "invalid_request_error", "code": refusal.code}}
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             for name, value in {**headers, "content-length": str(len(raw)), "x-vibe-request-id": "request-1"}.items():

@@ -119,7 +119,7 @@ ERRORS = [
     (RefusalError(403, "Not with this key."), 2, "MASTER_KEY"),
     (RefusalError(503, "No table."), 2, "its log knows more: request-1"),
     (RefusalError(429, "Slowly.", {"retry-after": "60"}), 2, "Try again in 60 s."),
-    (RefusalError(404, ""), 2, "as new as this command's"),
+    (RefusalError(404, "Nothing answers /key/list.", code="not_found"), 2, "as new as this command's"),
     (b"<html>", 2, "not as a Vibe Router does"),
     (b"[1]", 2, "answered without keys"),
 ]

@@ -101,7 +101,7 @@ class Api:
             return body
         error = body.get("error") if isinstance(body, dict) else None
         message = str(error.get("message")) if isinstance(error, dict) else ""
-        if not message:
+        if not message or (isinstance(error, dict) and error.get("code") == "not_found"):  # not even the path
             raise CommandError(
                 f"{method} {self.url}{path} answered {answer.status_code} and not as a Vibe Router does. "
                 "Is this the router's URL, and is its version as new as this command's?"

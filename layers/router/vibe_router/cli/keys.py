@@ -5,13 +5,13 @@ import json
 import re
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vibe_router.cli.connect import add_connection, connected
 from vibe_router.cli.errors import CommandError
 from vibe_router.cli.fields import KEY, add_fields, read_many, said
-from vibe_router.cli.teams import team_id
+from vibe_router.cli.teams import team_aliases, team_id
 
 if TYPE_CHECKING:
     from vibe_router.cli.api import Api
@@ -153,23 +153,24 @@ def _list(args: argparse.Namespace) -> int:
     with connected(args) as api:
         of_team = team_id(api, args.team) if args.team else None
         keys = list(_keys(api, team_id=of_team))
-    if not show.for_people(args.json):
-        show.print_json(keys)
-        return 0
-    rows = [_row(key) for key in keys]
+        if not show.for_people(args.json):
+            show.print_json(keys)
+            return 0
+        aliases = team_aliases(api) if any(key.get("team_id") for key in keys) else {}
+    rows = [_row(key, aliases) for key in keys]
     head = ("alias", "key", "id", "team", "models", "spent", "budget", "limits", "expires", "")
     show.console().print(show.table(head, rows, numbers=("spent", "budget")) if rows else "There are no keys yet.")
     return 0
 
 
-def _row(key: dict[str, Any]) -> "list[Any]":
+def _row(key: dict[str, Any], teams: Mapping[str, str]) -> list[Any]:
     from vibe_router.cli import show
 
     return [
         show.clean(key.get("key_alias") or "–"),
         show.clean(key.get("key_name") or "–"),
         show.clean(key.get("token") or "–")[:_SHOWN_ID],
-        show.clean(key.get("team_id") or "–"),
+        show.clean(teams.get(str(key.get("team_id"))) or key.get("team_id") or "–"),
         show.models(key.get("models")),
         show.dollars(key.get("spend")),
         show.budget(key),
@@ -280,7 +281,8 @@ def _delete(args: argparse.Namespace) -> int:
     people = show.for_people(args.json)
     with connected(args) as api:
         if args.team:
-            found = [str(key["token"]) for key in _keys(api, team_id=team_id(api, args.team))]
+            keys = _keys(api, team_id=team_id(api, args.team))
+            found = [str(key["token"]) for key in keys if not key.get("replaced_by")]  # which go with their successors
         else:
             found = list(_which(api, args.key))
         question = f"Delete {show.count(len(found), 'key')}? They can't be brought back."

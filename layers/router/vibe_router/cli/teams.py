@@ -10,7 +10,7 @@ from vibe_router.cli.fields import TEAM, add_fields, said
 if TYPE_CHECKING:
     from vibe_router.cli.api import Api
 
-__all__ = ["add_to", "team_id"]
+__all__ = ["add_to", "team_aliases", "team_id"]
 
 _WHICH = "its id or alias"
 
@@ -63,6 +63,11 @@ def team_id(api: "Api", named: str) -> str:
         why = "is the alias of several teams; name one by its id" if found else "is no team's id or alias"
         raise CommandError(f"{named!r} {why}. `teams list` shows them.", status=1)
     return found[0]
+
+
+def team_aliases(api: "Api") -> dict[str, str]:
+    """Return what people call teams, by id, for those that have an alias."""
+    return {str(team.get("team_id")): str(team["team_alias"]) for team in _teams(api) if team.get("team_alias")}
 
 
 def _teams(api: "Api") -> list[dict[str, Any]]:
