@@ -1,4 +1,7 @@
-"""The routes that models answer: read, admit, resolve, walk the chain, relay, settle. One for each client format."""
+"""The routes that models answer, one for each client format.
+
+Read, admit, resolve, reserve, walk the chain, relay, settle.
+"""
 
 from collections.abc import Mapping
 
@@ -6,10 +9,9 @@ import proxy_event
 from environment import Environment
 from proxy_event import Request
 from streaming_runtime import Context, Heartbeat, StreamingResponse
-from vibe_router.access.keys import admit
 from vibe_router.decision import Decision
 from vibe_router.formats import known
-from vibe_router.formats.errors import ApiError, fault, switched_off, unknown_model
+from vibe_router.formats.errors import ApiError, fault
 from vibe_router.formats.wire import ClientFormat, WholeAnswer
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
@@ -56,17 +58,14 @@ def _answered(client: ClientFormat, request: Request, context: Context, environm
 def _answer(
     client: ClientFormat, request: Request, context: Context, environment: Environment, decision: Decision
 ) -> StreamingResponse:
-    admit(request.headers, environment.master_key())
+    caller = decision.caller = environment.admission.caller(request.headers)
     wanted = client.parse(request.body, request.headers)
     decision.model, decision.stream, decision.format = wanted.model, wanted.stream, wanted.format
-    catalogue = environment.routes()
-    model = catalogue.models.get(wanted.model)
-    if model is None:
-        if wanted.model in catalogue.switched_off:
-            raise switched_off(wanted.model)
-        raise unknown_model(wanted.model, sorted(catalogue.models))
+    model = environment.admission.model(caller, wanted.model, environment.routes())
     total = max(deployment.policy.timeouts.total for deployment in model.chain)
     deadline = Deadline.of(decision.started, context.get_remaining_time_in_millis() / 1000, total)
+    left = deadline.end - environment.clock.monotonic()
+    decision.reservation = environment.admission.reserve(caller, model, wanted, left)
     served = environment.walker.walk(model, wanted, deadline, decision.story)
     decision.committed()
     if isinstance(served.answer, WholeAnswer):

@@ -5,10 +5,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vibe_router.admission import Admission
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import unavailable
 from vibe_router.routing.models import Catalogue
 from vibe_router.store.dynamodb import dynamodb_client
+from vibe_router.store.keys import KeyDirectory
+from vibe_router.store.ledger import LedgerStore
 from vibe_router.store.routes import CatalogueCache, RoutesStore, RoutesUnavailableError
 from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
 from vibe_router.store.state import StateStore
@@ -24,6 +27,8 @@ class Settings:
 
     routes_table: str
     state_table: str
+    keys_table: str
+    ledger_table: str
     secret_id: str
     provider_base_urls: Mapping[str, str]
 
@@ -33,6 +38,8 @@ class Settings:
         return cls(
             routes_table=environ["ROUTES_TABLE"],
             state_table=environ["STATE_TABLE"],
+            keys_table=environ["KEYS_TABLE"],
+            ledger_table=environ["LEDGER_TABLE"],
             secret_id=environ["SECRET_ID"],
             provider_base_urls=json.loads(environ.get("PROVIDER_BASE_URLS") or "{}"),
         )
@@ -48,6 +55,11 @@ class Environment:
         self.catalogue = CatalogueCache(routes.read, self.clock, base_urls=settings.provider_base_urls)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
+        self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock)
+        self.keys = KeyDirectory(
+            dynamodb, settings.keys_table, settings.ledger_table, self.clock, ledger_seen=self.ledgers.seen
+        )
+        self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
         self.upstream = Upstream()
         self.walker = Walker(self.states, self.secrets, self.upstream, self.clock)
 

@@ -3,7 +3,6 @@
 from environment import Environment
 from proxy_event import Request, json_answer
 from streaming_runtime import Context, StreamingResponse
-from vibe_router.access.keys import admit
 from vibe_router.routing.cooldown import Phase
 from vibe_router.standing import told
 
@@ -23,7 +22,7 @@ def readiness(_request: Request, _context: Context, environment: Environment) ->
 
 def deployments(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
     """Answer with the state of every deployment; for the holder of the master key."""
-    admit(request.headers, environment.master_key())
+    environment.admission.check_master(request.headers)
     catalogue = environment.routes()
     known = catalogue.deployments
     states = environment.states.read(catalogue.state_ids)

@@ -6,30 +6,23 @@ from urllib.parse import unquote
 from environment import Environment
 from proxy_event import Request, json_answer
 from streaming_runtime import Context, StreamingResponse
-from vibe_router.access.keys import admit
-from vibe_router.formats.errors import unknown_model
 from vibe_router.routing.models import VirtualModel
 
 __all__ = ["model", "models"]
 
 
 def models(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
-    """Answer with every virtual model."""
-    admit(request.headers, environment.master_key())
-    catalogue = environment.routes()
-    return json_answer(
-        {"object": "list", "data": [_entry(catalogue.models[name]) for name in sorted(catalogue.models)]}
-    )
+    """Answer with every virtual model that the caller may use."""
+    caller = environment.admission.caller(request.headers)
+    there_are = environment.routes().models
+    return json_answer({"object": "list", "data": [_entry(there_are[name]) for name in caller.usable(there_are)]})
 
 
 def model(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
-    """Answer with the virtual model that the path ends in. Raises ApiError (404)."""
-    admit(request.headers, environment.master_key())
+    """Answer with the virtual model that the path ends in. Raises ApiError (403, 404)."""
+    caller = environment.admission.caller(request.headers)
     name = unquote(request.path.partition("/models/")[2])
-    catalogue = environment.routes()
-    if name not in catalogue.models:
-        raise unknown_model(name, sorted(catalogue.models))
-    return json_answer(_entry(catalogue.models[name]))
+    return json_answer(_entry(environment.admission.model(caller, name, environment.routes())))
 
 
 def _entry(model: VirtualModel) -> dict[str, Any]:

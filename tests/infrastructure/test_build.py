@@ -230,6 +230,8 @@ def test_the_artefacts_run_on_lambdas_python_alone(x86_64: Path, function: Path,
             "AWS_SECRET_ACCESS_KEY": "testing",
             "ROUTES_TABLE": "t",
             "STATE_TABLE": "t",
+            "KEYS_TABLE": "t",
+            "LEDGER_TABLE": "t",
             "SECRET_ID": "s",
         },
     )

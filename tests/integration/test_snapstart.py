@@ -24,6 +24,8 @@ def test_the_snapshot_holds_the_clients_and_no_connection() -> None:
                 PYTHONPATH=":".join([str(ROOT / "layers" / "router"), *sys.path]),
                 ROUTES_TABLE="routes",
                 STATE_TABLE="state",
+                KEYS_TABLE="keys",
+                LEDGER_TABLE="ledger",
                 SECRET_ID="secret",
                 AWS_REGION="us-east-1",
                 AWS_DEFAULT_REGION="us-east-1",

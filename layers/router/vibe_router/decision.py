@@ -6,11 +6,14 @@ from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
+from vibe_router.access.holders import Caller
+from vibe_router.access.ledger import rate_headers
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import ApiError
 from vibe_router.formats.usage import Usage
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Verdict
+from vibe_router.store.ledger import Reservation
 from vibe_router.telemetry import DECISION, NAMESPACE, log_fault, logger, metrics, start_tracing
 from vibe_router.walk import Story
 
@@ -30,6 +33,8 @@ class Decision:
         self.model: str | None = None
         self.stream = False
         self.format: str | None = None  # the caller's
+        self.caller: Caller | None = None  # None while it is not known
+        self.reservation: Reservation | None = None
         self.malformed_chunks = 0
         self.before_settling: list[Callable[[], None]] = []  # done first, when the caller has its answer
         self._clock = clock
@@ -51,7 +56,7 @@ class Decision:
         self._error, self._broke_off = code, True
 
     def headers(self) -> dict[str, str]:
-        """Return the `x-vibe-*` headers, as far as they are known."""
+        """Return the `x-vibe-*` and `x-ratelimit-*` headers, as far as they are known."""
         headers = {
             "x-vibe-request-id": self.request_id,
             "x-vibe-attempts": str(len(self.story.attempts)),
@@ -62,6 +67,8 @@ class Decision:
             headers["x-vibe-model"] = model
         if self.story.served_by:
             headers["x-vibe-deployment"] = self.story.served_by.id
+        if self.reservation:
+            headers |= rate_headers(self.reservation.standings, self._clock.now())
         return headers
 
     def settle(self) -> None:

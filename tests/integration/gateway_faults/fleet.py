@@ -109,9 +109,16 @@ class Fleet:
 
     def __post_init__(self) -> None:
         name = uuid.uuid4().hex
-        self.settings = Settings(f"routes-{name}", f"state-{name}", f"secret-{name}", {})
+        self.settings = Settings(
+            routes_table=f"routes-{name}",
+            state_table=f"state-{name}",
+            keys_table=f"keys-{name}",
+            ledger_table=f"ledger-{name}",
+            secret_id=f"secret-{name}",
+            provider_base_urls={},
+        )
         for table in read_template(CHECKOUT / "template.yaml").tables:
-            kind = "routes" if "routes" in table.create["TableName"].lower() else "state"
+            kind = table.create["TableName"].rpartition("-")[2]
             self.aws.call("dynamodb", "CreateTable", **{**table.create, "TableName": f"{kind}-{name}"})
         self.secrets = {"MASTER_KEY": KEY} | {secret: f"sk-{provider}" for provider, secret in PROVIDERS.items()}
         self.aws.call(

@@ -78,7 +78,11 @@ async def running(fleet: Fleet) -> AsyncIterator[Stack]:
     template = read_template(CHECKOUT / "template.yaml")
     name = next(route.function for route in template.api.routes if route.path.endswith("/chat/completions"))
     function = template.functions[name]
-    tables = {"ROUTES_TABLE": fleet.settings.routes_table, "STATE_TABLE": fleet.settings.state_table}
+    tables = {
+        name: getattr(fleet.settings, name.lower())
+        for name in function.environment
+        if name.endswith("_TABLE") and hasattr(fleet.settings, name.lower())
+    }
     variables = {**function.environment, **tables, "SECRET_ID": fleet.settings.secret_id}
     launch = launch_of(replace(function, environment=variables), fleet.aws.url, {})
     logged, reports = bytearray(), list[str]()

@@ -4,12 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.access.keys import admit, key_of
+from vibe_router.access.holders import MASTER, Caller, Key, Team
+from vibe_router.access.keys import admit, admit_master, key_of, sha256_of
 from vibe_router.formats.errors import ApiError
 
 KEY = "sk-local-1234"
+VIRTUAL = "sk-virtual"
+NOW = 1_800_000_000.0
 texts = st.text(st.characters(exclude_categories=()), max_size=12)
 names = st.sampled_from(["authorization", "x-api-key", "api-key", "x-litellm-api-key", "x-goog-api-key", "accept"])
+
+
+class Keys:
+    """Knows the callers given, by the hashes of their keys."""
+
+    def __init__(self, **callers: Caller) -> None:
+        self.callers = {sha256_of(f"sk-{name}"): caller for name, caller in callers.items()}
+        self.asked: list[str] = []
+
+    def find(self, key_hash: str) -> Caller | None:
+        self.asked.append(key_hash)
+        return self.callers.get(key_hash)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +74,7 @@ def test_where_a_key_may_stand(headers: dict[str, str], key: str | None) -> None
 )
 def test_who_is_kept_out(headers: dict[str, str], master_key: str | None, hint: str) -> None:
     with pytest.raises(ApiError, match=hint) as refused:
-        admit(headers, master_key)
+        admit(headers, master_key, Keys(), NOW)
     assert (refused.value.status, refused.value.code) == (401, "invalid_api_key")
 
 
@@ -69,7 +84,7 @@ def test_only_the_holder_of_the_whole_key_comes_in_and_no_error_shows_a_key(
 ) -> None:
     shown = key_of(headers)
     try:
-        admit(headers, master_key)
+        admit(headers, master_key, Keys(), NOW)
     except ApiError as refused:
         assert shown != master_key or not master_key
         assert refused.status == 401  # noqa: PT017 - some are let in
@@ -83,7 +98,7 @@ def refusals() -> set[str]:
     texts = set()
     for headers in ({}, {"x-api-key": "x"}):
         with pytest.raises(ApiError) as refused:
-            admit(headers, KEY)
+            admit(headers, KEY, Keys(), NOW)
         texts.add(refused.value.message)
     return texts
 
@@ -101,6 +116,37 @@ def test_keys_are_compared_by_digests_of_one_length_in_constant_time(
     hmac_compare = hmac.compare_digest
     monkeypatch.setattr(hmac, "compare_digest", compare)
     with pytest.raises(ApiError):
-        admit({"authorization": "x", "x-api-key": shown or "Bearer "}, KEY)
+        admit({"authorization": "x", "x-api-key": shown or "Bearer "}, KEY, Keys(), NOW)
     [(one, other)] = compared
     assert len(one) == len(other) == 32
+
+
+def test_for_the_master_key_nothing_is_read() -> None:
+    keys = Keys()
+    assert admit({"x-api-key": KEY}, KEY, keys, NOW) is MASTER
+    assert keys.asked == []
+
+
+def test_a_virtual_key_is_known_by_its_hash() -> None:
+    caller = Caller(Key("h", "h", team_id="blue"), Team("blue"))
+    keys = Keys(virtual=caller)
+    assert admit({"x-goog-api-key": VIRTUAL}, KEY, keys, NOW) is caller
+    assert keys.asked == [sha256_of(VIRTUAL)]
+    assert admit({"x-api-key": VIRTUAL}, None, keys, NOW) is caller, "whether or not there is a master key"
+
+
+def test_a_virtual_key_that_is_blocked_stays_out() -> None:
+    with pytest.raises(ApiError) as refused:
+        admit({"x-api-key": VIRTUAL}, KEY, Keys(virtual=Caller(Key("h", "h", blocked=True))), NOW)
+    assert refused.value.code == "key_blocked"
+
+
+def test_what_is_the_masters_is_no_virtual_keys() -> None:
+    keys = Keys(virtual=Caller(Key("h", "h")))
+    admit_master({"x-api-key": KEY}, KEY, keys, NOW)
+    with pytest.raises(ApiError) as refused:
+        admit_master({"x-api-key": VIRTUAL}, KEY, keys, NOW)
+    assert (refused.value.status, refused.value.code) == (403, "master_key_required")
+    with pytest.raises(ApiError) as refused:
+        admit_master({"x-api-key": "sk-other"}, KEY, keys, NOW)
+    assert refused.value.status == 401

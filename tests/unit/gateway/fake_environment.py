@@ -2,17 +2,23 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from environment import Environment
 from streaming_runtime import Context
 from streaming_runtime.context import Function
+from vibe_router.access.holders import Caller, Limits
+from vibe_router.access.keys import sha256_of
+from vibe_router.access.ledger import Ledger, Refusal, Wish, admit, applied
+from vibe_router.admission import Admission
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import ApiError
 from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.models import Catalogue, Deployment, Policy, Provider, VirtualModel
 from vibe_router.routing.verdict import Failure, FailureKind
+from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
+from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation
 from vibe_router.store.state import StateStore
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
 from vibe_router.walk import Walker
@@ -117,6 +123,50 @@ class FakeSecrets:
         """Nothing else is known."""
 
 
+class FakeKeys:
+    """The KeysTable as a dictionary: the key as it is shown, and who holds it."""
+
+    def __init__(self) -> None:
+        self.callers: dict[str, Caller] = {}
+        self.outage = False
+
+    def find(self, key_hash: str) -> Caller | None:
+        if self.outage:
+            raise KeysUnavailableError("not now")
+        return {sha256_of(key): caller for key, caller in self.callers.items()}.get(key_hash)
+
+
+class FakeLedgers(LedgerStore):
+    """The LedgerTable as a dictionary, with the conditions of every write."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.table: dict[str, Ledger] = {}
+        self.wishes: list[Wish] = []
+        self.busy = False
+
+    def reserve(self, ledgers: Mapping[str, Limits], wish: Wish) -> Reservation:
+        if self.busy:
+            raise LedgerBusyError("not now")
+        self.wishes.append(wish)
+        hold_id = str(len(self.wishes))
+        held: dict[str, Ledger] = {}
+        limited = {each: limits for each, limits in ledgers.items() if limits}
+        standings = [(self.stands(each), limits) for each, limits in limited.items()]
+        for each, limits in limited.items():
+            change = admit(self.stands(each), limits, wish, hold_id, self.clock.now())
+            if isinstance(change, Refusal):
+                raise LimitReachedError(each, change, standings)
+            after = applied(change, self.stands(each))
+            assert after
+            held[each] = after
+        self.table |= held
+        return Reservation(hold_id, ledgers, held, wish.cost)
+
+    def stands(self, ledger_id: str) -> Ledger:
+        return self.table.get(ledger_id, Ledger(stands=False))
+
+
 def deployment(name: str) -> Deployment:
     provider, _, model = name.partition("/")
     return Deployment(Provider(provider, f"https://{provider}.example/v1", f"{provider}_KEY"), model, Policy(retries=0))
@@ -144,6 +194,9 @@ class FakeEnvironment(Environment):
         self.outage: ApiError | None = None
         self.table = FakeStates()
         self.states = cast("StateStore", self.table)
+        self.callers = FakeKeys()
+        self.ledgers = self.fake_ledgers = FakeLedgers(self.clock)
+        self.admission = Admission(self.master_key, cast("KeyDirectory", self.callers), self.ledgers, self.clock)
         self.upstream = ScriptedUpstream()
         self.walker = Walker(self.table, FakeSecrets(), self.upstream, self.clock)
 

@@ -1,15 +1,24 @@
-"""The key that a caller shows, and whether it is one of ours."""
+"""The key that a caller shows, and who that makes it."""
 
 import hashlib
 import hmac
 from collections.abc import Mapping
+from typing import Protocol
 
-from vibe_router.formats.errors import invalid_key
+from vibe_router.access.holders import MASTER, Caller, check
+from vibe_router.formats.errors import ApiError, invalid_key
 
-__all__ = ["admit", "key_of"]
+__all__ = ["CallerFinder", "admit", "admit_master", "key_of", "sha256_of"]
 
 # In the order of looking; the names that clients of OpenAI, Anthropic, Azure, LiteLLM and Gemini use.
 _HEADERS = ("x-api-key", "api-key", "x-litellm-api-key", "x-goog-api-key")
+
+
+class CallerFinder(Protocol):
+    """What admission needs of the KeysTable (store.keys.KeyDirectory)."""
+
+    def find(self, key_hash: str, /) -> Caller | None:
+        """Return who holds the key with this hash, None for nobody."""
 
 
 def key_of(headers: Mapping[str, str]) -> str | None:
@@ -23,16 +32,49 @@ def key_of(headers: Mapping[str, str]) -> str | None:
     return None
 
 
-def admit(headers: Mapping[str, str], master_key: str | None) -> None:
-    """Let the holder of the master key through. Raises ApiError (401)."""
+def admit(headers: Mapping[str, str], master_key: str | None, keys: CallerFinder, now: float) -> Caller:
+    """Return who calls: the holder of the master key, for whom nothing is read, or of a virtual one.
+
+    Raises ApiError (401), and what `keys` raises when it can't be asked.
+    """
+    shown = _shown(headers)
+    if _is_master(shown, master_key):
+        return MASTER
+    caller = keys.find(shown.hex())
+    if caller is None:
+        raise _unknown()
+    check(caller, now)
+    return caller
+
+
+def admit_master(headers: Mapping[str, str], master_key: str | None, keys: CallerFinder, now: float) -> None:
+    """Let the holder of the master key through. Raises ApiError (401; 403 for a virtual key), as `admit` does."""
+    if not admit(headers, master_key, keys, now).is_master:
+        message = "This is for the holder of the master key; the API key sent is a virtual one."
+        raise ApiError(403, message, type="auth_error", code="master_key_required")
+
+
+def sha256_of(key: str) -> str:
+    """Return the hash that a key is known by, in hex."""
+    return _digest(key).hex()
+
+
+def _shown(headers: Mapping[str, str]) -> bytes:
+    """Return the digest of the key that was sent. Raises ApiError (401)."""
     shown = key_of(headers)
     if shown is None:
         raise invalid_key("No API key was sent. Send it as 'Authorization: Bearer <key>' (or as 'x-api-key').")
-    if not master_key or not _same(shown, master_key):
-        raise invalid_key("The API key sent is not valid.")
+    return _digest(shown)
 
 
-def _same(shown: str, expected: str) -> bool:
+def _is_master(shown: bytes, master_key: str | None) -> bool:
     """Compare in constant time, whatever the lengths."""
-    digests = [hashlib.sha256(each.encode("utf-8", "surrogatepass")).digest() for each in (shown, expected)]
-    return hmac.compare_digest(*digests)
+    return bool(master_key) and hmac.compare_digest(shown, _digest(master_key or ""))
+
+
+def _unknown() -> ApiError:
+    return invalid_key("The API key sent is not valid.")
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -8,15 +8,45 @@
 Absent attributes are None or empty. Of a deleted key a tombstone stays until TTL takes it (`expires_at`), so that
 whoever goes on using the key is told what became of it. A record may be edited by hand: one that can't be read lets
 nobody in.
+
+An environment reads a key at most once in ten seconds, also one that does not exist, together with its team and the
+ledgers of both. While DynamoDB can't be asked, keys that it knows go on, and others are told to come back.
 """
 
-from collections.abc import Mapping
-from typing import Any, cast
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
 
-from vibe_router.access.holders import Key, Limits, Team
-from vibe_router.store.dynamodb import Value
+from botocore.exceptions import ClientError
 
-__all__ = ["alias_id", "key_from", "key_id_of", "key_record", "team_from", "team_id_of", "team_record"]
+from vibe_router.access.holders import Caller, Key, Limits, Team
+from vibe_router.clock import Clock
+from vibe_router.store.dynamodb import Item, Value, from_item
+from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import KeysAndAttributesTypeDef
+
+__all__ = [
+    "KeyDirectory",
+    "KeysUnavailableError",
+    "alias_id",
+    "key_from",
+    "key_id_of",
+    "key_record",
+    "team_from",
+    "team_id_of",
+    "team_record",
+]
+
+_FRESH = 10.0  # seconds; what is changed about a key holds everywhere within this
+_KNOWN = 10_000  # keys remembered by an environment: 10 MB or so
+_UNKNOWN = 1_000  # the same of what was shown but is no key; apart, so that guessing pushes no key out
+_READ_TRIES = 3  # for items that DynamoDB leaves unprocessed, which it does when it throttles
 
 _LIMITS = {
     "max_budget": "max_budget",  # attribute of the record: field of Limits
@@ -26,6 +56,133 @@ _LIMITS = {
     "max_parallel_requests": "parallel",
 }
 _TOMBSTONE_SECONDS = 90 * 86_400
+
+_log = logging.getLogger(__name__)
+
+
+class KeysUnavailableError(Exception):
+    """A key is not known here, and DynamoDB can't be asked for it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was found by a hash; no caller: it is no key."""
+
+    caller: Caller | None
+    read_at: float
+
+
+class KeyDirectory:
+    """Finds who a key belongs to.
+
+    What is read of ledgers on the way is given to `ledger_seen` (id, item); `spawn` runs work that nobody waits for.
+    """
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        keys_table: str,
+        ledger_table: str,
+        clock: Clock,
+        *,
+        ledger_seen: Callable[[str, Item | None], None],
+        spawn: Spawn = aside,
+    ) -> None:
+        self._client = client
+        self._keys_table = keys_table
+        self._ledger_table = ledger_table
+        self._clock = clock
+        self._ledger_seen = ledger_seen
+        self._spawn = spawn
+        self._outage = Outage("the keys table", clock)
+        self._asking = Lock()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._unknown: OrderedDict[str, _Known] = OrderedDict()
+
+    def find(self, key_hash: str) -> Caller | None:
+        """Return who holds the key with this hash, None for nobody. Raises KeysUnavailableError."""
+        found = self._found(key_hash)
+        if not found or not self._is_fresh(found):
+            active = self._outage.active
+            advice = self._outage.advice()
+            if advice is Advice.ASIDE and key_hash in self._known:
+                self._spawn(lambda: self._refresh(key_hash))
+            elif advice is not Advice.LEAVE:
+                with self._asking:  # who waited here finds it read, or that it can't be
+                    found = self._found(key_hash)
+                    if not (found and self._is_fresh(found)) and (active or not self._outage.active):
+                        self._refresh(key_hash)
+            found = self._found(key_hash)
+        if found and (found.caller or self._is_fresh(found)):
+            return found.caller
+        raise KeysUnavailableError("the keys table can't be read, and this key was not read before")
+
+    def _found(self, key_hash: str) -> _Known | None:
+        return self._known.get(key_hash) or self._unknown.get(key_hash)
+
+    def _is_fresh(self, found: _Known) -> bool:
+        return 0 <= self._clock.now() - found.read_at < _FRESH
+
+    def _refresh(self, key_hash: str) -> None:
+        before = self._known.get(key_hash)
+        try:
+            caller = self._read(key_hash, before.caller if before else None)
+        except AWS_ERRORS as error:
+            self._outage.failed(error)
+            return
+        self._outage.answered()
+        # A key that became one, or is none any more, must not be found in the other place.
+        (self._unknown if caller else self._known).pop(key_hash, None)
+        kept, most = (self._known, _KNOWN) if caller else (self._unknown, _UNKNOWN)
+        kept[key_hash] = _Known(caller, self._clock.now())
+        kept.move_to_end(key_hash)
+        if len(kept) > most:
+            kept.popitem(last=False)
+
+    def _read(self, key_hash: str, before: Caller | None) -> Caller | None:
+        """Read a key, with what it was last seen to belong with; only a team that is new takes a second read."""
+        key_record_id = key_id_of(key_hash)
+        ledger_id = key_id_of(before.key_id if before else key_hash)
+        team_ids = [team_id_of(before.team.id)] if before and before.team else []
+        found = self._get([key_record_id, *team_ids], [ledger_id, *team_ids])
+        try:
+            key = key_from(found[key_record_id]) if key_record_id in found else None
+            if key is None:
+                return None
+            if not key.team_id:
+                return Caller(key)
+            wanted = team_id_of(key.team_id)
+            if wanted not in team_ids:
+                found = self._get([wanted], [wanted])
+            return Caller(key, team_from(found[wanted]) if wanted in found else None)
+        except ValueError as error:
+            _log.warning("a record of the keys table can't be read (%s): it lets nobody in", error)
+            return None
+
+    def _get(self, records: Iterable[str], ledgers: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Read records in one batch with ledgers, which go to `ledger_seen`."""
+        ledger_ids = list(ledgers)
+        wanted: dict[str, KeysAndAttributesTypeDef] = {
+            self._keys_table: {"Keys": [{"id": {"S": each}} for each in records], "ConsistentRead": True},
+            # A ledger that is a bit behind is found out by the write that is decided from it.
+            self._ledger_table: {"Keys": [{"id": {"S": each}} for each in ledger_ids]},
+        }
+        found: dict[str, list[Item]] = {table: [] for table in wanted}
+        for _ in range(_READ_TRIES):
+            answer = self._client.batch_get_item(RequestItems=wanted)
+            if "Responses" not in answer:  # botocore takes what is not DynamoDB's for an empty answer
+                raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "BatchGetItem")
+            for table, items in answer["Responses"].items():
+                found[table] += items
+            if not (unprocessed := answer.get("UnprocessedKeys")):
+                break
+            wanted = cast("dict[str, KeysAndAttributesTypeDef]", unprocessed)
+        else:
+            raise ClientError({"Error": {"Code": "UnprocessedKeys"}}, "BatchGetItem")
+        seen = {item["id"]["S"]: item for item in found[self._ledger_table]}
+        for each in ledger_ids:
+            self._ledger_seen(each, seen.get(each))
+        return {item["id"]["S"]: from_item(item) for item in found[self._keys_table]}
 
 
 def key_id_of(key_hash: str) -> str:

@@ -71,12 +71,13 @@ class LedgerBusyError(Exception):
 
 
 class LimitReachedError(Exception):
-    """A request does not fit into a limit. `ledger_id` says whose."""
+    """A request does not fit into a limit. `ledger_id` says whose; `standings` are as in a Reservation."""
 
-    def __init__(self, ledger_id: str, refusal: Refusal) -> None:
+    def __init__(self, ledger_id: str, refusal: Refusal, standings: "Sequence[tuple[Ledger, Limits]]" = ()) -> None:
         super().__init__(f"{ledger_id}: {refusal.limit}")
         self.ledger_id = ledger_id
         self.refusal = refusal
+        self.standings = standings
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class Reservation:
     hold_id: str
     ledgers: Mapping[str, Limits]
     held: Mapping[str, Ledger] = field(default_factory=dict)  # as they stood with the hold
+    cost: int = 0  # nano-dollars reserved in each
 
     @property
     def standings(self) -> list[tuple[Ledger, Limits]]:
@@ -124,7 +126,7 @@ class LedgerStore:
         hold_id = secrets.token_urlsafe(9)
         limited = {each: limits for each, limits in ledgers.items() if limits}
         if not limited or not self._may_ask(limited):
-            return Reservation(hold_id, ledgers)
+            return Reservation(hold_id, ledgers, cost=wish.cost)
         try:
             held = _Reserving(self, limited, wish, hold_id).run()
         except AWS_ERRORS as error:
@@ -136,8 +138,8 @@ class LedgerStore:
             raise
         else:
             self._outage.answered()
-            return Reservation(hold_id, ledgers, held)
-        return Reservation(hold_id, ledgers)
+            return Reservation(hold_id, ledgers, held, wish.cost)
+        return Reservation(hold_id, ledgers, cost=wish.cost)
 
     def settlement(self, reservation: Reservation, cost: int, tokens: int | None) -> "Settlement":
         """Return what ends a request that has cost so many nano-dollars and used so many tokens (None: not known)."""
@@ -240,7 +242,8 @@ class _Reserving:
         for each, limits in self._limited.items():
             decided = admit(self._store._known(each), limits, self._wish, self._hold_id, now)
             if isinstance(decided, Refusal):
-                return LimitReachedError(each, decided)
+                standings = [(self._store._known(other), its) for other, its in self._limited.items()]
+                return LimitReachedError(each, decided, standings)
             changes[each] = decided
         return changes
 
@@ -277,7 +280,7 @@ class _Reserving:
 class Settlement:
     """The end of a request, in its ledgers: the writes of one transaction, which more may go into.
 
-    Where that is cancelled, `cancelled` takes in why, and `items` are then what is right for what stands.
+    Where that is cancelled, `cancelled` takes in what stands, and `items` are then what is right for that.
     """
 
     def __init__(self, store: LedgerStore, reservation: Reservation, cost: int, tokens: int | None) -> None:
@@ -295,10 +298,19 @@ class Settlement:
         return _items(self._store._table, self._changes)
 
     def cancelled(self, reasons: Sequence[Reason]) -> None:
-        """Take in why a transaction was cancelled, by the reasons of `items`, in their order. Raises as `read` does."""
-        for each, reason in zip(self._changes, reasons, strict=False):
-            if reason.get("Code") == _CONDITION_FAILED:
-                self._seen[each] = self._store._failed(each, reason.get("Item"))
+        """Take in why a transaction was cancelled, by the reasons of `items`, in their order.
+
+        Raises as `LedgerStore.read` does: where none of the ledgers in the way is told, all are read.
+        """
+        failed = {
+            each: reason.get("Item")
+            for each, reason in zip(self._changes, reasons, strict=False)
+            if reason.get("Code") == _CONDITION_FAILED
+        }
+        if failed and all(failed.values()):
+            self._seen |= {each: self._store._stands(each, item) for each, item in failed.items()}
+        elif failed:
+            self._seen |= self._store.read(failed)
 
     def done(self) -> None:
         """Take note that `items` were written."""
