@@ -116,15 +116,19 @@ def eventually(look: Callable[[], T | None], within: float = 20.0) -> T:
     return found
 
 
+def shipped_routes(_: Standin) -> str:
+    """Return the routes that ship, with a cooldown that a test can wait for."""
+    text = re.sub(r"cooldown: \{base: 5", "cooldown: {base: 1", (ROOT / "routes.yaml").read_text())
+    assert "base: 1" in text
+    return text
+
+
 @contextmanager
-def running(data: Path, **settings: str) -> Iterator[Stack]:
-    """Start the router, and end it by its own process id."""
+def running(data: Path, routes_of: Callable[[Standin], str] = shipped_routes, **settings: str) -> Iterator[Stack]:
+    """Start the router with routes in front of a stand-in, and end it by its own process id."""
     routes = data / "routes.yaml"
-    text = (ROOT / "routes.yaml").read_text()
-    # A cooldown that a test can wait for; all else is what ships.
-    routes.write_text(re.sub(r"cooldown: \{base: 5", "cooldown: {base: 1", text))
-    assert "base: 1" in routes.read_text()
     with Standin() as standin, socket.socket() as free:
+        routes.write_text(routes_of(standin))
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()

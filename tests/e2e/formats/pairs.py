@@ -1,0 +1,46 @@
+"""Which formats callers and providers speak: the pairs that every scenario is run for, as data."""
+
+from local.standin import Standin
+
+__all__ = ["MODELS", "PAIRS", "PROVIDERS", "PROVIDER_MODEL", "SPARES", "routes", "spare"]
+
+PROVIDERS = {"chat": "chats", "responses": "responds", "messages": "messages-on"}
+"""Who speaks a format: a provider of the routes, played by the stand-in, that has no other format."""
+
+PROVIDER_MODEL = "spoken-1"
+"""What each provider calls its one model."""
+
+MODELS = {spoken: f"via-{spoken}" for spoken in PROVIDERS}
+"""The virtual model that a provider of each format stands behind, alone."""
+
+SPARES = 60
+"""How many models each provider has beside that: one for each test that breaks one, so that none waits for another's
+cooldown to end."""
+
+
+def spare(spoken: str, number: int) -> str:
+    """Return the virtual model of a spare one, which its provider calls the same."""
+    return f"spare-{spoken}-{number}"
+
+
+CALLERS = ("chat",)
+SPOKEN = ("chat",)
+
+PAIRS = [(caller, spoken) for caller in CALLERS for spoken in SPOKEN]
+"""Formats of callers, each with each format of providers."""
+
+
+def routes(standin: Standin) -> str:
+    """Return a routes file with one virtual model for each format of providers."""
+    lines = ["providers:"]
+    for spoken, provider in PROVIDERS.items():
+        where = f"base_url: {standin.base_url(provider)}, secret: PROVIDER_KEY"
+        lines.append(f"  {provider}: {{{where}, formats: [{spoken}]}}")
+    lines += ["defaults: {cooldown: {base: 1, max: 5}, retries: 0}", "models:"]
+    for spoken, provider in PROVIDERS.items():
+        spares = [spare(spoken, number) for number in range(SPARES)]
+        for model, behind in [(MODELS[spoken], PROVIDER_MODEL), *((name, name) for name in spares)]:
+            lines.append(
+                f"  {model}: {{description: Of {provider}, chain: [{{provider: {provider}, model: {behind}}}]}}"
+            )
+    return "\n".join(lines) + "\n"
