@@ -55,6 +55,10 @@ export async function call(method, path, { query, body, signal, again = true } =
     await signedInAgain();
     return call(method, path, { query, body, signal, again: false });
   }
+  if (answer.status === 403 && again && parsed?.error?.code === "csrf_failed") {
+    await resume(); // somebody signed in anew in another tab
+    return call(method, path, { query, body, signal, again: false });
+  }
   throw toError(answer.status, parsed);
 }
 

@@ -3,6 +3,7 @@
 import { h, s, swap } from "./dom.js";
 import { NONE } from "./format.js";
 
+const opened = new Set(); // charts whose numbers are shown, kept over a redraw
 const HEIGHT = 168;
 const EDGE = { top: 12, right: 4, bottom: 24, left: 46 };
 
@@ -18,7 +19,12 @@ export function chart({ title, kind = "bars", series, points, format, summary, e
   const tip = h("div", { class: "tip", "aria-hidden": "true", hidden: true });
   const plot = h("div", { class: "plot", style: { "min-height": `${HEIGHT}px` } });
   const numbers = h("details", { class: "numbers" }, h("summary", {}, h("span", {}, "Numbers"), h("span", { class: "sr" }, ` of ${title}`)));
-  numbers.addEventListener("toggle", () => numbers.open && numbers.children.length < 2 && numbers.append(asTable(title, series, points, format)), { once: true });
+  numbers.addEventListener("toggle", () => {
+    if (numbers.open && numbers.children.length < 2) numbers.append(asTable(title, series, points, format));
+    if (numbers.open) opened.add(title);
+    else opened.delete(title);
+  });
+  numbers.open = opened.has(title);
 
   function draw(width) {
     const inner = { width: width - EDGE.left - EDGE.right, height: HEIGHT - EDGE.top - EDGE.bottom };

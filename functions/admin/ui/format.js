@@ -107,7 +107,7 @@ export const STATES = {
 
 /** The budget periods that the forms offer. */
 export const PERIODS = [
-  ["", "never resets"],
+  ["", "never"],
   ["1h", "every hour"],
   ["1d", "every day"],
   ["7d", "every 7 days"],

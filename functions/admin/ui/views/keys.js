@@ -47,19 +47,38 @@ export async function show(view, { signal, head, parts, query }) {
   async function loadKeys() {
     const mine = ++turn;
     const team = teamFilter.querySelector("select")?.value;
-    const asked = { return_full_object: true, key_alias: search.value.trim(), team_id: team };
+    const wanted = search.value.trim().toLowerCase();
     try {
-      const answers = await Promise.all(Array.from({ length: pages }, (_, index) => get("key/list", { ...asked, page: index + 1, size: PAGE })));
+      const found = wanted ? await every(team) : await first(team);
       if (signal.aborted || mine !== turn) return;
-      const keys = answers.flatMap((answer) => answer.keys);
-      swap(list, drawKeys(keys, answers[0].total_count, Boolean(asked.key_alias || team)));
+      const keys = wanted ? found.keys.filter((key) => `${key.key_alias ?? ""} ${key.key_name}`.toLowerCase().includes(wanted)) : found.keys;
+      swap(list, drawKeys(keys, wanted ? keys.length : found.total, Boolean(wanted || team)));
     } catch (error) {
       if (!signal.aborted && mine === turn) swap(list, failure(error, loadKeys));
     }
   }
 
+  const page = (number, size, team) => get("key/list", { return_full_object: true, team_id: team, page: number, size });
+
+  /** As many as are shown. */
+  async function first(team) {
+    const answers = await Promise.all(Array.from({ length: pages }, (_, index) => page(index + 1, PAGE, team)));
+    return { keys: answers.flatMap((answer) => answer.keys), total: answers[0].total_count };
+  }
+
+  /** All there are: the API finds whole aliases only. */
+  async function every(team) {
+    const keys = [];
+    for (let number = 1, last = 1; number <= last; number++) {
+      const answer = await page(number, 100, team);
+      keys.push(...answer.keys);
+      last = answer.total_pages;
+    }
+    return { keys };
+  }
+
   function drawKeys(keys, total, filtered) {
-    if (!keys.length && filtered) return empty("No such key", "No key has this alias in this team.");
+    if (!keys.length && filtered) return empty("No such key", "No key has this in its alias.");
     if (!keys.length) return empty("No keys yet", "A key lets a program or a person call the models, with a budget and limits of its own.", button("Make a key", () => generate(), { kind: "primary", icon: "plus" }));
     const names = new Map(teams.map((team) => [team.team_id, team.team_alias || team.team_id]));
     return [
@@ -84,6 +103,7 @@ export async function show(view, { signal, head, parts, query }) {
   }
 
   function keyActions(key) {
+    if (key.replaced_by) return null; // what is done to its successor is done to it as well
     const spoken = key.key_alias || key.key_name;
     const tool = (label, drawing, work) => button(`${label} ${spoken}`, work, { kind: "quiet", icon: drawing, only: true, "data-focus": `${drawing} ${key.token}` });
     return h(
@@ -146,7 +166,7 @@ export async function show(view, { signal, head, parts, query }) {
       tool("Edit", "edit", () => teamDialog(team, models, loadTeams)),
       tool(team.blocked ? "Unblock" : "Block", team.blocked ? "check" : "block", () => act(team.blocked ? "team/unblock" : "team/block", { team_id: team.team_id }, team.blocked ? `Keys of ${spoken} may call again.` : `All keys of ${spoken} are blocked, everywhere within ten seconds.`, loadTeams)),
       tool("Delete", "trash", async () => {
-        if (await confirm(`Delete the team ${spoken}?`, "Keys that belong to it are refused from then on, unless they are moved to another team.", "Delete"))
+        if (await confirm(`Delete the team ${spoken}?`, "All its keys are deleted with it, and refused within ten seconds.", "Delete"))
           await act("team/delete", { team_ids: [team.team_id] }, `The team ${spoken} is deleted.`, loadTeams);
       }),
     );
@@ -197,6 +217,7 @@ function limits(holder) {
 
 function keyState(key) {
   const expires = when(key.expires);
+  if (key.replaced_by) return [h("span", { class: "state off" }, h("i", { class: "state-dot", "aria-hidden": "true" }), "Replaced"), h("span", { class: "quiet small" }, expires > routerNow() ? `works until ${fullTime(expires)}` : "works no more")];
   if (key.blocked) return h("span", { class: "state blocked" }, h("i", { class: "state-dot", "aria-hidden": "true" }), "Blocked");
   if (expires && expires <= routerNow()) return h("span", { class: "state expired" }, h("i", { class: "state-dot", "aria-hidden": "true" }), "Expired");
   return [
@@ -279,7 +300,7 @@ async function keyDialog(key, { models, teams, done }) {
   const before = key ?? {};
   const alias = h("input", { value: before.key_alias ?? "", maxlength: "200", autocomplete: "off", autofocus: true, placeholder: "checkout-assistant" });
   const team = select([["", "no team"], ...teams.map((each) => [each.team_id, each.team_alias || each.team_id])], before.team_id ?? "");
-  const expiry = select(key ? [["keep", before.expires ? `as it is: ${fullTime(before.expires)}` : "as it is: never"], ...EXPIRY.slice(1)] : EXPIRY, key ? "keep" : "");
+  const expiry = select(key ? [["keep", before.expires ? `as it is: ${fullTime(before.expires)}` : "as it is: never"], ...(before.expires ? [["-1", "never"]] : []), ...EXPIRY.slice(1)] : EXPIRY, key ? "keep" : "");
   const tags = h("input", { value: (before.tags ?? []).join(", "), autocomplete: "off" });
   const user = h("input", { value: before.user_id ?? "", maxlength: "200", autocomplete: "off" });
   const { fields: shared, read } = holderFields(before, models);

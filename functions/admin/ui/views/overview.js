@@ -30,30 +30,55 @@ export async function show(view, { signal, head }) {
   );
   view.append(figures, ill, details, h("section", { "aria-labelledby": "deployments-title" }, h("h2", { id: "deployments-title" }, "Deployments"), deployments));
 
+  let used = [];
   let turn = 0;
-  async function load() {
+  let drawn = "";
+
+  async function loadUsage() {
     const mine = ++turn;
-    const [usage, cooldowns] = await Promise.allSettled([get("usage/overview", { days }), get("cooldowns")]);
-    if (signal.aborted || mine !== turn) return;
-    if (cooldowns.status === "fulfilled") {
-      setClock(cooldowns.value.now);
-      swap(ill, drawResting(cooldowns.value.deployments, load));
-      swap(deployments, drawDeployments(cooldowns.value.deployments, usage.value?.deployments ?? []));
-    } else swap(deployments, failure(cooldowns.reason, load));
-    if (usage.status === "rejected") {
-      swap(figures, failure(usage.reason, load));
+    try {
+      const usage = await get("usage/overview", { days });
+      if (signal.aborted || mine !== turn) return;
+      used = usage.deployments ?? [];
+      const now = JSON.stringify([days, usage.totals, Math.floor(routerNow() / HOUR)]);
+      if (now !== drawn) {
+        swap(figures, usage.totals.requests ? drawTiles(usage.totals) : firstMinute());
+        swap(details, usage.totals.requests ? drawDetails(usage) : null);
+        drawn = now;
+      }
+      updated.textContent = `Updated ${timeOf(new Date())}`;
+    } catch (error) {
+      if (signal.aborted || mine !== turn) return;
+      swap(figures, failure(error, load));
       swap(details);
-    } else if (!usage.value.totals.requests) {
-      swap(figures, firstMinute());
-      swap(details);
-    } else {
-      swap(figures, drawTiles(usage.value.totals));
-      swap(details, drawDetails(usage.value));
+      drawn = "";
     }
-    updated.textContent = `Updated ${timeOf(new Date())}`;
   }
+
+  let states = null;
+  const redrawDeployments = () => states && !signal.aborted && swap(deployments, drawDeployments(states, used));
+
+  async function loadStates() {
+    try {
+      const cooldowns = await get("cooldowns");
+      if (signal.aborted) return;
+      setClock(cooldowns.now);
+      states = cooldowns.deployments;
+      swap(ill, drawResting(states, loadStates));
+      redrawDeployments();
+    } catch (error) {
+      if (!signal.aborted) swap(deployments, failure(error, loadStates));
+    }
+  }
+
+  const load = async () => {
+    // Both at once, and the states again when the usage is there: their table needs it.
+    await Promise.all([loadUsage(), loadStates()]);
+    redrawDeployments();
+  };
   await load();
-  repeat(10, load, signal);
+  repeat(10, loadStates, signal);
+  repeat(30, loadUsage, signal);
 }
 
 // --- figures and charts ---

@@ -15,8 +15,10 @@ export async function show(view, { head, query, signal }) {
   const pasted = h("input", { type: "password", value: state.pasted, autocomplete: "off", spellcheck: "false", placeholder: "sk-…", on: { input: (event) => (state.pasted = event.target.value.trim()) } });
   const pastedField = field("The key", pasted, { hint: "It stays in this page, and is sent to the router only." });
   const temporary = h("p", { class: "hint" }, "Made with the first message. It works for one hour and shows up under Keys.");
-  const sources = h("div", {});
-  const system = h("textarea", { rows: "3", value: state.system, on: { input: (event) => (state.system = event.target.value) } });
+  const sources = h("div", { class: "half" });
+  const modelField = field("Model", models);
+  modelField.classList.add("half");
+  const system = h("textarea", { rows: "3", "aria-label": "Instructions for the model", value: state.system, on: { input: (event) => (state.system = event.target.value) } });
   const log = h("ol", { class: "log", "aria-label": "Conversation" });
   const spoken = h("p", { class: "sr", role: "status" });
   const prompt = h("textarea", { rows: "2", placeholder: "Ask something", on: { keydown: (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing && (event.preventDefault(), send()) } });
@@ -40,7 +42,7 @@ export async function show(view, { head, query, signal }) {
         ),
         spoken,
       ),
-      h("section", { class: "card settings-card form", "aria-label": "Settings" }, field("Model", models), sources, pastedField, temporary, field("Instructions for the model", system, { hint: "Sent first, as the system message." })),
+      h("form", { class: "card settings-card form", "aria-label": "Settings", on: { submit: (event) => event.preventDefault() } }, modelField, sources, pastedField, temporary, h("details", { open: Boolean(state.system) }, h("summary", {}, "Instructions for the model"), system, h("p", { class: "hint" }, "Sent first, as the system message."))),
     ),
   );
   prompt.id = "prompt";
