@@ -29,9 +29,8 @@ export async function show(view, { signal, head, parts, query }) {
     if (!quietly) swap(list, skeleton(8));
     try {
       const wanted = quietly ? Math.max(PAGE, Math.min(rows.length, 200)) : PAGE;
-      const answer = await get("usage/requests", { ...filters, limit: wanted });
-      if (signal.aborted || mine !== turn) return;
-      if (quietly && rows.length > wanted) return;
+      const answer = await read(wanted);
+      if (signal.aborted || mine !== turn || (quietly && rows.length > wanted)) return;
       rows = answer.requests;
       next = answer.next;
       draw();
@@ -40,9 +39,16 @@ export async function show(view, { signal, head, parts, query }) {
     }
   }
 
+  /** Read a page. The API looks through a part of the table at a time: an empty page may have a next one. */
+  async function read(limit, before) {
+    let answer = await get("usage/requests", { ...filters, limit, before });
+    for (let tries = 0; tries < 3 && !answer.requests.length && answer.next; tries++) answer = await get("usage/requests", { ...filters, limit, before: answer.next });
+    return answer;
+  }
+
   async function more() {
     const mine = turn;
-    const answer = await get("usage/requests", { ...filters, limit: PAGE, before: next });
+    const answer = await read(PAGE, next);
     if (signal.aborted || mine !== turn) return;
     rows = [...rows, ...answer.requests];
     next = answer.next;
@@ -50,6 +56,10 @@ export async function show(view, { signal, head, parts, query }) {
   }
 
   function draw() {
+    if (!rows.length && next) {
+      swap(list, empty("Nothing found so far", "No request of the last days fits these filters.", button("Look further back", more, { "data-focus": "more" })));
+      return;
+    }
     if (!rows.length) {
       const filtered = Object.values(filters).some(Boolean);
       swap(

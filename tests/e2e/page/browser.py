@@ -1,0 +1,105 @@
+"""A headless Chromium in front of the admin page, and a visitor who notices whatever a browser complains of."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect, sync_playwright
+
+from tests.e2e.stack import KEY, Stack
+
+__all__ = ["CHROMIUM", "PHONE", "Visitor", "chromium"]
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE: ViewportSize = {"width": 360, "height": 740}
+_WITHIN = 10_000  # milliseconds that an expectation waits at most
+
+expect.set_options(timeout=_WITHIN)
+
+# Violations are noted by the page itself: the console's text about them differs between versions.
+_NOTE_VIOLATIONS = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => window.violations.push(
+  `${event.violatedDirective}: ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the browser, and end it."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """One person with a browser of their own. `complaints` are the errors that it saw on its console.
+
+    `prefix` is the stage that the page is visited under.
+    """
+
+    def __init__(self, browser: Browser, stack: Stack, *, prefix: str = "", **context: Any) -> None:
+        self.stack = stack
+        self.complaints: list[str] = []
+        self.root = f"{stack.root}{prefix}"
+        context.setdefault("viewport", {"width": 1280, "height": 860})
+        self.context: BrowserContext = browser.new_context(locale="en-GB", **context)
+        self.context.set_default_timeout(_WITHIN)
+        self.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=stack.root)
+        self.page: Page = self.context.new_page()
+        self.page.add_init_script(_NOTE_VIOLATIONS)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda told: self.complaints.append(told.text) if told.type == "error" else None)
+
+    def open(self, view: str = "overview") -> "Visitor":
+        """Show a view, signed in."""
+        if not self.context.cookies():
+            self.page.goto(f"{self.root}/ui/")
+            self.sign_in()
+        self.page.goto(f"{self.root}/ui/#/{view}")
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(view.partition("/")[0].capitalize())
+        return self.settled()
+
+    def sign_in(self, name: str = "admin", password: str = KEY) -> None:
+        """Fill in the form and send it."""
+        self.page.get_by_label("Name").fill(name)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Sign in", exact=True).click()
+        expect(self.page.get_by_role("navigation")).to_be_visible()
+
+    def settled(self) -> "Visitor":
+        """Wait until nothing on the page is still loading."""
+        expect(self.page.locator("#main .skeleton")).to_have_count(0)
+        return self
+
+    def button(self, name: "str | re.Pattern[str]", within: Locator | None = None) -> Locator:
+        """Find a button by what it is called."""
+        return (within or self.page).get_by_role("button", name=name)
+
+    def choose(self, name: str) -> None:
+        """Choose one of the buttons that stand side by side."""
+        self.page.locator(".segmented label", has_text=re.compile(f"^{re.escape(name)}$")).click()
+
+    @property
+    def dialog(self) -> Locator:
+        """The dialog on top."""
+        return self.page.get_by_role("dialog").last
+
+    def leave(self) -> None:
+        """Close the browser; complain of what it complained of."""
+        violations = self.page.evaluate("window.violations")
+        self.context.close()
+        assert self.complaints == []
+        assert violations == []

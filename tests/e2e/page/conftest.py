@@ -1,0 +1,59 @@
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.e2e.page.browser import CHROMIUM, Visitor, chromium
+from tests.e2e.page.traffic import admin, ask
+from tests.e2e.stack import Stack, running
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if CHROMIUM is None and "browser" in getattr(item, "fixturenames", ()):
+        if os.environ.get("CI") == "true":
+            pytest.fail("the page is tested in Chromium, and none is installed: apt-get install chromium")
+        pytest.skip("no Chromium is installed: apt-get install chromium")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def used_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A router after some traffic: a key in a team, answers, a failover, and one request that failed."""
+    data: Path = tmp_path_factory.mktemp("page")
+    with running(data) as stack:
+        some_traffic(stack)
+        yield stack
+
+
+def some_traffic(stack: Stack) -> None:
+    team = admin(stack, "team/new", team_alias="Apps", max_budget=200, budget_duration="30d", rpm_limit=600)
+    key = admin(stack, "key/generate", key_alias="checkout", team_id=team["team_id"], max_budget=25, tags=["prod"])
+    for model in ("auto-chat", "auto-chat", "auto-chat-mini"):
+        assert ask(stack, key["key"], model).status_code == 200
+    stack.standin.fault("cliproxyapi", "503", times=2)
+    assert ask(stack, key["key"], "auto-claude").headers["x-vibe-fallbacks"] == "1"
+    stack.standin.fault("new-api", "400", times=1)
+    assert ask(stack, key["key"], "auto-codex").status_code == 400
+    stack.heal()
+
+
+@pytest.fixture
+def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
+    """Let somebody visit the page: a browser of their own, which must have nothing to complain of when they leave."""
+    visitors: list[Visitor] = []
+
+    def arrive(stack: Stack | None = None, **context: Any) -> Visitor:
+        visitors.append(Visitor(browser, stack or request.getfixturevalue("used_stack"), **context))
+        return visitors[-1]
+
+    yield arrive
+    for visitor in visitors:
+        visitor.leave()

@@ -1,0 +1,148 @@
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Locator, expect
+
+from tests.e2e.page.browser import Visitor
+from tests.e2e.page.traffic import admin, ask
+from tests.e2e.stack import Stack
+
+_MARKUP = "<img src=x onerror=alert(1)>"
+
+
+def row(visitor: Visitor, alias: str) -> Locator:
+    return visitor.page.get_by_role("row").filter(has_text=alias)
+
+
+def make(visitor: Visitor, alias: str) -> str:
+    visitor.button("Make a key").click()
+    visitor.dialog.get_by_label("Alias").fill(alias)
+    visitor.button("Make the key").click()
+    key = visitor.dialog.locator("code").inner_text()
+    visitor.button("Done").click()
+    return key
+
+
+def test_a_key_is_made_with_all_it_may_have(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit()
+    visitor.open("keys")
+    visitor.button("Make a key").click()
+    dialog = visitor.dialog
+    dialog.get_by_label("Alias").fill("nightly")
+    dialog.get_by_label("auto-chat", exact=True).check()
+    dialog.get_by_label("Budget in dollars").fill("12.5")
+    dialog.get_by_label("Starts anew").select_option("30d")
+    dialog.get_by_label("Expires").select_option("7d")
+    dialog.get_by_label("Team").select_option(label="Apps")
+    dialog.get_by_text("Rate limits, tags, owner").click()
+    dialog.get_by_label("Requests per minute").fill("60")
+    dialog.get_by_label("Tokens per minute").fill("100000")
+    dialog.get_by_label("Requests at once").fill("4")
+    dialog.get_by_label("Other names and patterns").fill("auto-claude*")
+    dialog.get_by_label("Tags").fill("prod, night")
+    visitor.button("Make the key").click()
+    key = visitor.dialog.locator("code").inner_text()
+    visitor.button("Done").click()
+
+    info = admin(used_stack, f"key/info?key={key}", "GET")["info"]
+    assert info["models"] == ["auto-chat", "auto-claude*"]
+    assert (info["max_budget"], info["budget_duration"]) == (12.5, "30d")
+    assert (info["rpm_limit"], info["tpm_limit"], info["max_parallel_requests"]) == (60, 100_000, 4)
+    assert info["tags"] == ["prod", "night"]
+    shown = row(visitor, "nightly")
+    expect(shown).to_contain_text("$0.00 of $12.50")
+    expect(shown).to_contain_text("60 requests/min")
+    expect(shown).to_contain_text("expires in 6 days")
+    expect(shown.get_by_role("meter")).to_have_attribute("aria-valuenow", "0")
+
+
+def test_a_key_is_edited_blocked_rotated_and_deleted(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit()
+    page = visitor.open("keys").page
+    key = make(visitor, "short life")
+    assert ask(used_stack, key).status_code == 200
+
+    visitor.button("Edit short life").click()
+    visitor.dialog.get_by_label("Budget in dollars").fill("3")
+    visitor.button("Save", visitor.dialog).click()
+    expect(row(visitor, "short life")).to_contain_text("of $3.00")
+
+    visitor.button("Block short life").click()
+    expect(row(visitor, "short life")).to_contain_text("Blocked")
+    visitor.button("Unblock short life").click()
+    expect(row(visitor, "short life")).to_contain_text("Active")
+
+    visitor.button("Rotate short life").click()
+    visitor.dialog.get_by_label("The old key goes on working").select_option("at once")
+    visitor.button("Rotate", visitor.dialog).click()
+    expect(visitor.dialog).to_contain_text("has a new key")
+    renewed = visitor.dialog.locator("code").inner_text()
+    visitor.button("Done").click()
+    assert renewed != key
+    assert ask(used_stack, renewed).status_code == 200
+
+    visitor.button("Delete short life").last.click()
+    expect(visitor.dialog).to_contain_text("can't be brought back")
+    visitor.button("Delete", visitor.dialog).click()
+    expect(page.get_by_role("status").filter(has_text="short life is deleted")).to_be_visible()
+    expect(visitor.button("Delete short life")).to_have_count(0)
+
+
+def test_what_the_api_refuses_is_told_at_its_field(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    visitor.open("keys")
+    visitor.button("Make a key").click()
+    visitor.dialog.get_by_label("Alias").fill("checkout")
+    visitor.button("Make the key").click()
+    field = visitor.dialog.get_by_label("Alias")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_be_focused()
+    expect(visitor.dialog.locator(".field-error").first).to_contain_text("another key has it")
+    visitor.complaints.clear()  # the 400
+    field.fill("checkout two")
+    expect(field).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_markup_is_shown_as_text(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit()
+    page = visitor.open("keys").page
+    key = make(visitor, _MARKUP)
+    expect(row(visitor, _MARKUP)).to_be_visible()
+    assert ask(used_stack, key, text=_MARKUP).status_code == 200
+    ask(used_stack, key, model=_MARKUP)
+    visitor.open("requests")
+    expect(page.get_by_role("cell", name=_MARKUP).first).to_be_visible()
+    visitor.open("playground")
+    page.get_by_label("Your message").fill(_MARKUP)
+    page.keyboard.press("Enter")
+    expect(page.locator(".turn.user")).to_have_text(_MARKUP)
+    expect(page.locator(".turn.answer .served")).to_contain_text("Total")
+    assert page.locator("#shell img").count() == 0
+
+
+def test_keys_are_found_by_a_part_of_their_alias(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open("keys").page
+    page.get_by_label("Find keys by alias").fill("heck")
+    expect(visitor.button(re.compile("^Edit "))).to_have_count(1)
+    page.get_by_label("Find keys by alias").fill("nobody has this")
+    expect(page.get_by_role("heading", name="No such key")).to_be_visible()
+
+
+def test_a_team_is_made_changed_and_deleted(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit()
+    page = visitor.open("keys").page
+    visitor.choose("Teams")
+    expect(row(visitor, "Apps")).to_contain_text("of $200.00")
+    visitor.button("New team").click()
+    visitor.dialog.get_by_label("Name").fill("Research")
+    visitor.dialog.get_by_label("Budget in dollars").fill("50")
+    visitor.button("Make the team").click()
+    expect(row(visitor, "Research")).to_contain_text("of $50.00")
+    visitor.button("Block Research").click()
+    expect(row(visitor, "Research")).to_contain_text("Blocked")
+    visitor.button("Delete Research").click()
+    visitor.button("Delete", visitor.dialog).click()
+    expect(row(visitor, "Research")).to_have_count(0)
+    assert [team["team_alias"] for team in admin(used_stack, "team/list", "GET")] == ["Apps"]
+    expect(page.get_by_role("dialog")).to_have_count(0)

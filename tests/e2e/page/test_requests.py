@@ -1,0 +1,63 @@
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.e2e.page.browser import Visitor
+from tests.e2e.page.traffic import ask
+from tests.e2e.stack import KEY, Stack, eventually
+
+
+def test_the_newest_come_first_and_can_be_filtered(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    asked = ask(used_stack, KEY, "auto-codex-mini").headers["x-vibe-request-id"]
+    visitor = visit()
+    page = visitor.open("requests").page
+    first = page.get_by_role("row").nth(1)
+    expect(first).to_contain_text("auto-codex-mini")
+    expect(first).to_contain_text("master key")
+    expect(first.get_by_role("link")).to_have_attribute("href", f"#/requests/{asked}")
+
+    visitor.choose("Failed over")
+    expect(page.get_by_role("cell", name="failed over").first).to_be_visible()
+    expect(page.get_by_role("cell", name="OK", exact=True)).to_have_count(0)
+    visitor.choose("Errors")
+    expect(page.get_by_role("cell", name="400").first).to_be_visible()
+    page.get_by_label("All models").select_option("auto-claude-mini")
+    expect(page.get_by_role("heading", name="No such request")).to_be_visible()
+    visitor.button("Show all").click()
+    expect(page.get_by_role("row").nth(2)).to_be_visible()
+    page.get_by_label("All keys").select_option(label="checkout")
+    expect(page.get_by_role("row").filter(has_text="master key")).to_have_count(0)
+
+
+def test_a_failover_tells_its_story(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    used_stack.fault("cliproxyapi", "429", times=1, retry_after=7)
+    request_id = ask(used_stack, KEY, "auto-chat").headers["x-vibe-request-id"]
+    used_stack.heal()
+    visitor = visit()
+    page = visitor.open("requests").page
+    page.locator(f'a[href="#/requests/{request_id}"]').click()
+    story = visitor.dialog
+    expect(story).to_contain_text("new-api/gpt-5 answered, after 1 failed call. The caller saw nothing of it.")
+    told = story.locator(".story > li")
+    expect(told.nth(0)).to_contain_text("cliproxyapi/claude-sonnet-4-6")
+    expect(told.nth(0)).to_contain_text("It answered 429 after")
+    expect(told.nth(0)).to_contain_text("it is rate limited")
+    expect(told.nth(0)).to_contain_text("The whole fleet left it alone until")
+    expect(told.nth(1)).to_contain_text("It answered: the first content was there after")
+    expect(story).to_contain_text(request_id)
+    page.keyboard.press("Escape")
+    expect(page.locator(f'a[href="#/requests/{request_id}"]')).to_be_focused()
+    page.goto(f"{visitor.root}/ui/#/requests/{request_id}")
+    page.reload()
+    expect(visitor.dialog).to_contain_text("new-api/gpt-5 answered")
+
+
+def test_more_are_loaded_when_asked_for(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    for _ in range(52):
+        assert ask(used_stack, KEY, "auto-chat").status_code == 200
+    visitor = visit()
+    page = visitor.open("requests").page
+    expect(page.get_by_role("row")).to_have_count(51)
+    visitor.button("Load more").click()
+    eventually(lambda: page.get_by_role("row").count() > 53)
+    expect(page.get_by_text("That is all.")).to_be_visible()

@@ -1,0 +1,80 @@
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.page.browser import Visitor
+from tests.e2e.stack import KEY, Stack
+
+
+def test_wrong_words_are_told_as_such(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.goto(f"{used_stack.root}/ui/")
+    expect(page.get_by_label("Name")).to_be_focused()
+    page.keyboard.type("admin")
+    page.keyboard.press("Tab")
+    page.keyboard.type("not the password")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="wrong")).to_be_visible()
+    expect(page.get_by_label("Password")).to_be_focused()
+    # The browser notes every 401 on its console; nothing else may stand there.
+    assert all("401" in complaint for complaint in visitor.complaints)
+    visitor.complaints.clear()
+    page.keyboard.type(KEY)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+
+def test_a_reload_keeps_the_session_and_signing_out_ends_it(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open("keys").page
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Keys")
+    visitor.button("Sign out").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    assert visitor.context.cookies() == []
+
+
+def test_a_session_that_ends_in_the_middle_of_an_edit_loses_nothing(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open("models").page
+    visitor.button("Edit auto-claude-mini").click()
+    page.get_by_label("What it is good for").fill("Kept over a session's end")
+    visitor.context.clear_cookies()
+    visitor.button("Review and save").click()
+    expect(visitor.dialog).to_contain_text("Your session has ended")
+    visitor.complaints.clear()  # the 401 that it found out by
+    visitor.dialog.get_by_label("Password").fill(KEY)
+    page.keyboard.press("Enter")
+    expect(visitor.dialog).to_contain_text("Kept over a session's end")
+    visitor.button("Go on editing").click()
+    expect(page.get_by_label("What it is good for")).to_have_value("Kept over a session's end")
+    visitor.button("Discard").click()
+    visitor.button("Discard", visitor.dialog).click()
+
+
+def test_a_session_that_ends_while_one_looks_leads_back_to_the_view(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open("overview").page
+    visitor.context.clear_cookies()
+    page.get_by_role("link", name="Keys").click()
+    expect(visitor.dialog).to_contain_text("Sign in again")
+    visitor.complaints.clear()
+    visitor.dialog.get_by_label("Password").fill(KEY)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("cell", name=re.compile("Active")).first).to_be_visible()
+
+
+@pytest.mark.parametrize("prefix", ["", "/prod"])
+def test_it_works_at_the_root_and_under_a_stage(visit: Callable[..., Visitor], prefix: str) -> None:
+    visitor = visit(prefix=prefix)
+    page = visitor.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for view in ("overview", "models", "keys", "requests", "playground"):
+        visitor.open(view)
+    assert {url for url in asked if not url.startswith(f"{visitor.root}/")} == set()

@@ -1,0 +1,27 @@
+"""What others do with the router while somebody looks at its page."""
+
+from typing import Any
+
+import httpx
+
+from tests.e2e.stack import KEY, Stack
+
+__all__ = ["admin", "ask"]
+
+
+def admin(stack: Stack, path: str, method: str = "POST", **body: Any) -> Any:
+    """Call the admin API as the holder of the master key."""
+    headers = {"authorization": f"Bearer {KEY}"}
+    answer = httpx.request(method, f"{stack.root}/{path}", json=body or None, headers=headers)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def ask(stack: Stack, key: str, model: str = "auto-chat", text: str = "Hello", **body: Any) -> httpx.Response:
+    """Ask a model something."""
+    return httpx.post(
+        f"{stack.url}/chat/completions",
+        json={"model": model, "messages": [{"role": "user", "content": text}], **body},
+        headers={"authorization": f"Bearer {key}"},
+        timeout=20,
+    )
