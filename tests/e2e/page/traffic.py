@@ -12,7 +12,7 @@ __all__ = ["admin", "ask"]
 def admin(stack: Stack, path: str, method: str = "POST", **body: Any) -> Any:
     """Call the admin API as the holder of the master key."""
     headers = {"authorization": f"Bearer {KEY}"}
-    answer = httpx.request(method, f"{stack.root}/{path}", json=body or None, headers=headers)
+    answer = httpx.request(method, f"{stack.root}/{path}", json=body or None, headers=headers, timeout=30)
     answer.raise_for_status()
     return answer.json()
 

@@ -2,7 +2,6 @@
 
 import { get, post } from "../api.js";
 import { button, busy, failure, field, h, openDialog, select, swap } from "../dom.js";
-import { verdict } from "../format.js";
 import { countdown } from "./state.js";
 
 export async function explainDialog(models, chosen) {
@@ -40,25 +39,17 @@ export async function explainDialog(models, chosen) {
   );
 }
 
-const MODES = { normal: "", probe: "as a probe: its cooldown has ended, one request tries it", last_resort: "as a last resort: everything is cooling, and it comes free soonest" };
-
 function told(answer) {
   const { tried = [], skipped = [], admission } = answer;
   return [
-    admission && h("p", { class: `notice ${admission.allowed === false || admission.error ? "bad" : "plain"}` }, admissionText(admission)),
+    admission && h("p", { class: `notice ${admission.admitted ? "plain" : "bad"}` }, admission.admitted ? "The caller would be let in. " : "The caller would be refused. ", admission.why),
     h("h3", { class: "spaced" }, tried.length ? "It would be tried on" : "It would be tried nowhere"),
-    h("ol", { class: "tried" }, tried.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), h("p", { class: "quiet" }, each.why || MODES[each.mode] || "")))),
+    h("ol", { class: "tried" }, tried.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), h("p", { class: "quiet" }, each.why)))),
     skipped.length ? h("h3", { class: "spaced" }, "And left alone") : null,
     h(
       "ul",
       { class: "left-alone" },
-      skipped.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), h("p", { class: "quiet" }, each.why || `because ${verdict(each.verdict)}`, each.free_at ? [", ", countdown(each.free_at, { before: "for another ", after: "free now" })] : null))),
+      skipped.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), h("p", { class: "quiet" }, each.why, each.free_at ? [" ", countdown(each.free_at, { before: "Free in ", after: "Free now" }), "."] : null))),
     ),
   ];
-}
-
-function admissionText(admission) {
-  if (typeof admission === "string") return admission;
-  if (admission.error) return admission.error.message ?? admission.error;
-  return admission.why ?? admission.message ?? (admission.allowed === false ? "The key would be refused." : "The key would be let in.");
 }

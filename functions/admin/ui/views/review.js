@@ -32,7 +32,7 @@ export async function reviewDialog(reload) {
         found.problems.length
           ? h("div", { class: "notice bad" }, icon("warn"), h("div", {}, h("p", {}, h("strong", {}, "This can't be saved yet.")), h("ul", {}, found.problems.map((each) => h("li", {}, h("code", {}, each.path), `: ${each.reason}`)))))
           : null,
-        found.changes.length ? differences(found.changes) : h("p", {}, "Nothing differs from what is saved."),
+        found.changes.length ? differences(found.changes) : found.problems.length ? null : h("p", {}, "Nothing differs from what is saved."),
         found.problems.length ? null : h("form", { class: "form spaced", on: { submit: (event) => (event.preventDefault(), save.click()) } }, field("Note", note)),
         h("p", { class: "hint spaced" }, "Live within ten seconds, for every caller."),
         h("div", { class: "actions" }, button("Go on editing", () => close()), save),
@@ -52,7 +52,7 @@ export async function reviewDialog(reload) {
       close(saved.version);
     } catch (error) {
       if (error instanceof ApiError && error.status === 409) close("conflict");
-      else if (error.body?.problems) look(close);
+      else if (error.body?.error?.problems) look(close);
       else swap(body, failure(error, () => look(close)));
     }
   }
@@ -156,7 +156,7 @@ function difference(name, from, to) {
   return h(
     "div",
     { class: "diff" },
-    h("p", { class: "diff-name" }, name.replaceAll("_", " ")),
+    h("p", { class: "diff-name" }, spokenField(name)),
     h(
       "ul",
       {},
@@ -166,12 +166,20 @@ function difference(name, from, to) {
   );
 }
 
+// The API tells of a chain layer by layer: chain[0] is the first.
+const LAYER = /^chain\[(\d+)\]$/;
+
+const spokenField = (name) => (LAYER.test(name) ? `layer ${Number(LAYER.exec(name)[1]) + 1}` : name.replaceAll("_", " ").replaceAll(".", " "));
+
 function lines(name, value) {
   if (value === undefined || value === null || value === "") return [];
-  if (name === "chain" && Array.isArray(value)) return layersOf({ chain: value }).map((layer, index) => `${index + 1}  ${layer.map((member) => memberLine(member, layer.length > 1)).join("  |  ")}`);
+  if (LAYER.test(name)) return [layerLine(Array.isArray(value) ? value : [value])];
+  if (name === "chain" && Array.isArray(value)) return layersOf({ chain: value }).map((layer, index) => `${index + 1}  ${layerLine(layer)}`);
   if (typeof value === "object") return Object.entries(value).map(([part, each]) => `${part}: ${typeof each === "object" ? JSON.stringify(each) : each}`);
   return [String(value)];
 }
+
+const layerLine = (layer) => layer.map((member) => memberLine(member, layer.length > 1)).join("  |  ");
 
 function memberLine(member, shared) {
   const { provider: _, model: __, weight = 1, price, enabled, ...rest } = member;

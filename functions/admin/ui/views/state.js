@@ -41,10 +41,9 @@ export function clearButton(entry, cleared) {
   const control = button("Clear cooldown", () => busy(control, clear), { "data-focus": `clear ${entry.deployment}`, "aria-label": `Clear the cooldown of ${entry.deployment}` });
   async function clear() {
     try {
-      // A refused key cools every deployment of its provider: it is cleared as widely as it was set.
-      const provider = entry.deployment.split("/", 1)[0];
-      await post("cooldowns/clear", entry.scope === "credential" ? { provider } : { deployment: entry.deployment });
-      toast(`${entry.scope === "credential" ? `Everything at ${provider}` : entry.deployment} takes part again.`);
+      // Clears what is known of its provider's key too, which is what a refused key has cooled.
+      await post("cooldowns/clear", { deployment: entry.deployment });
+      toast(`${entry.deployment} takes part again.`);
       await cleared();
     } catch (error) {
       toast(error.message, { kind: "bad" });
