@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help start routes keys teams requests spend cooldowns import-litellm test test-dynamodb lint bench build sam-local smoke logs status audit lock clean
+.PHONY: help start routes keys teams requests spend cooldowns import-litellm test test-dynamodb lint bench build sam-local smoke logs status screenshots audit lock clean
 
 # What comes as NAME=... reaches programs by their environment, where no list of processes shows a key.
 export PYTHON URL KEY STACK
@@ -82,6 +82,10 @@ logs: ## follow the decisions of a deployed stack (STACK=...), or `make start | 
 status: ## show every deployment's cooldown, last error and traffic (STACK=..., else the local stack)
 	@scripts/venv.sh local
 	@exec $(PY) -m scripts.status $(ARGS)
+
+screenshots: ## take the pictures of the admin page for the README (needs Chromium)
+	@scripts/venv.sh dev
+	@PYTHONPATH=layers/router exec $(PY) -m scripts.screenshots $(ARGS)
 
 lock: ## lock the newest versions that requirements/*.in allow
 	@scripts/venv.sh dev

@@ -1,0 +1,280 @@
+"""Take the README's pictures of the admin page: docs/images/*.png, light and dark, by `make screenshots`.
+
+A whole local stack is started with stand-in providers. A month of made-up requests is booked into its usage table, the
+way the gateway books them; a few real ones then fail over, so that cooldowns and their stories are true.
+"""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import boto3
+import httpx
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+from local.standin import Standin
+from scripts.artefacts import ROOT
+from vibe_router.clock import Clock
+from vibe_router.formats.usage import Usage
+from vibe_router.record import Record
+from vibe_router.routing.price import Price, cost
+from vibe_router.store.usage import UsageBook
+
+Scheme = Literal["light", "dark"]
+IMAGES = ROOT / "docs/images"
+KEY = "sk-vibe-local"
+DAYS = 30
+_SIZE: ViewportSize = {"width": 1200, "height": 800}
+_SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+_PROVIDERS = {
+    "cliproxyapi": ("CLIPROXYAPI_BASE_URL", "CHAT_AUTO_API_KEY"),
+    "new-api": ("NEW_API_BASE_URL", "NEW_API_KEY"),
+    "ark": ("ARK_BASE_URL", "ARK_API_KEY"),
+}
+# Dollars per million tokens, for pictures; ark/glm-4.7 has none, as a price that nobody knows is shown too.
+_PRICES = {
+    "claude-sonnet-4-6": Price(3, 15, cache_read=0.3),
+    "claude-sonnet-4-5": Price(3, 15, cache_read=0.3),
+    "claude-haiku-4-5": Price(1, 5, cache_read=0.1),
+    "gemini-2.5-flash": Price(0.3, 2.5),
+    "gpt-5": Price(1.25, 10),
+    "gpt-5-mini": Price(0.25, 2),
+}
+_CHAINS = {
+    "auto-chat": ("cliproxyapi/claude-sonnet-4-6", "new-api/gpt-5", "ark/glm-4.7"),
+    "auto-chat-mini": ("cliproxyapi/gemini-2.5-flash", "new-api/gpt-5-mini", "ark/ark-code-latest"),
+    "auto-claude": ("cliproxyapi/claude-sonnet-4-5", "ark/glm-4.7"),
+    "auto-claude-mini": ("cliproxyapi/claude-haiku-4-5", "ark/glm-4.7"),
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A local stack: where it answers, where its tables are, and who plays the providers."""
+
+    root: str
+    data: Path
+    standin: Standin
+
+    def admin(self, method: str, path: str, **body: Any) -> Any:
+        """Call the admin API."""
+        headers = {"authorization": f"Bearer {KEY}"}
+        answer = httpx.request(method, f"{self.root}/{path}", json=body or None, headers=headers, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def ask(self, key: str, model: str, text: str) -> httpx.Response:
+        """Ask a model something."""
+        body = {"model": model, "messages": [{"role": "user", "content": text}]}
+        headers = {"authorization": f"Bearer {key}"}
+        return httpx.post(f"{self.root}/v1/chat/completions", json=body, headers=headers, timeout=60)
+
+
+def main() -> int:
+    """Take every picture."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        print("Chromium is needed: apt-get install chromium", file=sys.stderr)
+        return 1
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as directory, started(Path(directory)) as stack, sync_playwright() as playwright:
+        told = prepared(stack)
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        for scheme in _SCHEMES:
+            for name in pictures(browser, stack, scheme, told):
+                print(f"docs/images/{name}: {(IMAGES / name).stat().st_size // 1024} KiB")
+        browser.close()
+    return 0
+
+
+@contextmanager
+def started(data: Path) -> Iterator[Stack]:
+    """Start a stack in front of stand-ins, and end it."""
+    routes = data / "routes.yaml"
+    routes.write_text(_priced((ROOT / "routes.yaml").read_text(encoding="utf-8")), encoding="utf-8")
+    with Standin() as standin, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VIBE_"))}
+        environ |= {"PORT": str(port), "MASTER_KEY": KEY, "DATA_DIR": str(data / "state"), "ROUTES_FILE": str(routes)}
+        for provider, (url, secret) in _PROVIDERS.items():
+            environ |= {url: standin.base_url(provider), secret: f"sk-{provider}"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local"], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            stack = Stack(f"http://127.0.0.1:{port}", data / "state", standin)
+            _wait_for(stack, process)
+            yield stack
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+
+def _wait_for(stack: Stack, process: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            if httpx.get(f"{stack.root}/health/readiness").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError("the local stack did not start; `make start` says why")
+
+
+def _priced(text: str) -> str:
+    """Return routes.yaml with a price for every deployment that has one here."""
+    for model, price in _PRICES.items():
+        told = f"price: {{input: {price.input}, output: {price.output}}}"
+        text = re.sub(rf"(model: {re.escape(model)})\}}", rf"\1, {told}}}", text)
+    return text.replace(
+        "      - {provider: new-api, model: gpt-5-mini, price: {input: 0.25, output: 2}}\n"
+        "      - {provider: ark, model: ark-code-latest}",
+        "      - - {provider: new-api, model: gpt-5-mini, weight: 3, price: {input: 0.25, output: 2}}\n"
+        "        - {provider: ark, model: ark-code-latest}",
+    )
+
+
+# --- what happened before anybody looked ---
+
+
+def prepared(stack: Stack) -> dict[str, str]:
+    """Fill the stack; return the id of a request with a story."""
+    apps = stack.admin("POST", "team/new", team_alias="Apps", models=["auto-*"], max_budget=400, budget_duration="30d")
+    stack.admin("POST", "team/update", team_id=apps["team_id"], spend=143.2)
+    holders = []
+    for alias, spend, fields in (
+        ("checkout-assistant", 118.4, {"max_budget": 150, "budget_duration": "30d", "rpm_limit": 120}),
+        ("nightly-reports", 4.31, {"max_budget": 5, "budget_duration": "1d", "max_parallel_requests": 4}),
+        ("support-bot", 20.5, {"models": ["auto-chat-mini"], "max_budget": 80, "budget_duration": "30d"}),
+        ("mia, laptop", 9.7, {"duration": "30d", "models": ["auto-claude*", "auto-chat"]}),
+    ):
+        made = stack.admin("POST", "key/generate", key_alias=alias, **fields)
+        stack.admin("POST", "key/update", key=made["token"], spend=spend)
+        holders.append(made)
+    _book_a_month(stack, holders)
+
+    key = holders[0]["key"]
+    stack.standin.fault("cliproxyapi", "429", model="claude-sonnet-4-6", retry_after=1500)
+    stack.standin.fault("new-api", "503", model="gpt-5", times=2)
+    story = stack.ask(key, "auto-chat", "Which of these orders can still be changed?").headers["x-vibe-request-id"]
+    stack.ask(key, "auto-chat", "And which are on their way?")
+    time.sleep(6)  # until gpt-5 may be tried again, and has been
+    stack.ask(key, "auto-chat", "Thank you")
+    return {"story": story}
+
+
+def _book_a_month(stack: Stack, holders: list[dict[str, Any]]) -> None:
+    written = json.loads((stack.data / "local.json").read_text(encoding="utf-8"))
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=written["endpoint"],
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",  # noqa: S106 - the embedded AWS takes any
+    )
+    book = UsageBook(client, written["usage_table"], Clock(), days=90)
+    chance = random.Random(7)  # noqa: S311 - the same pictures every time
+    now = time.time()
+    for number, ago in enumerate(_moments(chance)):
+        book.write(_made_up(chance, f"made-up-{number}", now - ago, holders))
+
+
+def _moments(chance: random.Random) -> Iterator[float]:
+    """Yield how many seconds ago a request came: busier by day, on working days, and lately."""
+    for hour in range(DAYS * 24):
+        then = time.localtime(time.time() - hour * 3600)
+        busy = (0.25 + max(0, 6 - abs(14 - then.tm_hour)) / 3) * (0.4 if then.tm_wday > 4 else 1)
+        for _ in range(round(busy * chance.uniform(0.7, 1.3) * (9 if hour < 24 else 1.4))):
+            yield 60 + hour * 3600 + chance.uniform(0, 3500)
+
+
+def _made_up(chance: random.Random, request_id: str, started: float, holders: list[dict[str, Any]]) -> Record:
+    model = chance.choices(list(_CHAINS), (5, 3, 3, 1))[0]
+    chain = _CHAINS[model]
+    holder = chance.choices(holders, (6, 2, 4, 2))[0]
+    luck = chance.random()
+    served = 0 if luck < 0.86 else 1 if luck < 0.985 else None
+    failed = len(chain) if served is None else served
+    attempts = [{"deployment": each, "verdict": "rate_limited", "status": 429, "ms": 140.0} for each in chain[:failed]]
+    known: dict[str, Any] = {"status": 502, "error": "all_deployments_failed"}
+    if served is not None:
+        name = chain[served].partition("/")[2]
+        ttft = chance.lognormvariate(6.4, 0.35) + 140 * served
+        tokens = Usage(prompt_tokens=chance.randint(300, 9000), completion_tokens=chance.randint(80, 1600))
+        attempts.append({"deployment": chain[served], "verdict": "ok", "status": 200, "ms": round(ttft, 1)})
+        known = {
+            "deployment": chain[served],
+            "provider_model": name,
+            "usage": tokens,
+            "cost": cost(_PRICES.get(name), tokens),
+            "ttft_ms": round(ttft, 1),
+        }
+    return Record(
+        request_id,
+        round(started, 3),
+        key=holder["key_id"],
+        key_alias=holder["key_alias"],
+        model=model,
+        resolved=True,
+        stream=True,
+        attempts=tuple(attempts),
+        fallbacks=failed,
+        total_ms=round(chance.uniform(1500, 9000), 1),
+        **known,
+    )
+
+
+# --- the pictures ---
+
+
+def pictures(browser: Browser, stack: Stack, scheme: Scheme, told: dict[str, str]) -> Iterator[str]:
+    """Take the pictures of one colour scheme; yield their names."""
+    context = browser.new_context(viewport=_SIZE, color_scheme=scheme, locale="en-GB", reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(f"{stack.root}/ui/")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(KEY)
+    page.get_by_role("button", name="Sign in").click()
+    page.locator(".tiles").wait_for()
+    yield _taken(page, f"overview-{scheme}.png")
+    _show(page, "models")
+    yield _taken(page, f"models-{scheme}.png")
+    _show(page, f"requests/{told['story']}")
+    page.locator(".story").wait_for()
+    yield _taken(page, f"request-{scheme}.png")
+    page.keyboard.press("Escape")
+    _show(page, "keys")
+    yield _taken(page, f"keys-{scheme}.png")
+    context.close()
+
+
+def _show(page: Page, view: str) -> None:
+    page.evaluate(f"location.hash = '#/{view}'")
+    page.wait_for_timeout(300)
+    page.wait_for_function("!document.querySelector('.skeleton')")
+
+
+def _taken(page: Page, name: str) -> str:
+    page.wait_for_timeout(700)
+    page.screenshot(path=IMAGES / name)
+    return name
+
+
+if __name__ == "__main__":
+    sys.exit(main())
