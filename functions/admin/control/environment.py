@@ -13,6 +13,7 @@ from vibe_router.store.key_admin import KeyAdmin
 from vibe_router.store.ledger_admin import LedgerAdmin
 from vibe_router.store.routes import RoutesStore
 from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
+from vibe_router.store.sign_ins import SignInStore
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import UsageReader
 
@@ -53,6 +54,7 @@ class Environment:
         dynamodb = dynamodb_client()
         self.keys = KeyAdmin(dynamodb, settings.keys_table, self.clock)
         self.ledgers = LedgerAdmin(dynamodb, settings.ledger_table)
+        self.sign_ins = SignInStore(dynamodb, settings.ledger_table, self.clock)
         self.routes = RoutesStore(dynamodb, settings.routes_table)
         self.history = HistoryStore(dynamodb, settings.history_table)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)

@@ -1,5 +1,6 @@
 """/ui/sign-in, /ui/sign-out, /ui/session: a person comes, goes, and is asked after."""
 
+import math
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -32,10 +33,18 @@ def sign_in(body: SignIn) -> Response[Any]:
     """Sign in with the page's username and password."""
     call = call_of(router)
     username, password = call.environment.sign_in()
+    if pause := call.environment.sign_ins.begin(call.request.address):
+        seconds = str(math.ceil(pause))
+        message = f"Too many tries to sign in. Try again in {seconds} seconds."
+        raise ApiError(
+            429, message, type="rate_limit_error", code="too_many_sign_ins", headers={"retry-after": seconds}
+        )
     # Both are always compared: the answer takes as long whichever of them is wrong.
     right = [is_same(body.username, username), is_same(body.password, password)]
     if not all(right):
+        call.environment.sign_ins.failed()
         raise ApiError(401, "The username or the password is wrong.", type="auth_error", code="sign_in_failed")
+    call.environment.sign_ins.succeeded(call.request.address)
     session = begun(username, call.now)
     return Response(200, "application/json", _told(call, session), cookies=[cookie_of(call, session)])
 
