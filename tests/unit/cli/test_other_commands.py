@@ -117,7 +117,13 @@ ROW: dict[str, Any] = {
     "ttft_ms": 180,
     "total_ms": 2400,
     "attempts": [
-        {"deployment": "cliproxyapi/claude", "verdict": "overloaded", "status": 503, "ms": 87, "cooled_for": 5},
+        {
+            "deployment": "cliproxyapi/claude",
+            "verdict": "overloaded",
+            "status": 503,
+            "ms": 87,
+            "cooldown_until": "2026-11-24T12:00:05Z",
+        },
         {"deployment": "new-api/gpt-5", "verdict": None, "status": 200, "ms": 2300},
     ],
 }
@@ -137,12 +143,14 @@ def test_requests_are_listed_until_there_are_enough(command: Command, router: Fa
 
 def test_requests_are_filtered_by_the_router(command: Command, router: FakeRouter) -> None:
     router.answers["/usage/requests"] = {"requests": [], "next": None}
-    filters = ["--model", "auto-chat", "--status", "failover", "--day", "2026-11-24", "--team", "t", "--key", "k"]
+    router.teams["t"] = {"team_id": "t", "team_alias": "them"}
+    token = router.add(key_alias="ci")
+    filters = ["--model", "auto-chat", "--status", "failover", "--day", "2026-11-24", "--team", "them", "--key", "ci"]
     assert command("requests", "list", *filters, "--deployment", "ark/x").told == []
     assert router.asked("/usage/requests") == [
         {
             "limit": "50",
-            "key": "k",
+            "key": token,
             "team": "t",
             "model": "auto-chat",
             "deployment": "ark/x",
@@ -150,6 +158,8 @@ def test_requests_are_filtered_by_the_router(command: Command, router: FakeRoute
             "day": "2026-11-24",
         }
     ]
+    assert command("requests", "list", "--key", "master", "--team", "gone").status == 0
+    assert router.asked("/usage/requests")[1] == {"limit": "50", "key": "master", "team": "gone"}
 
 
 def test_a_person_sees_why_a_request_went_where_it_went(terminal: Command, router: FakeRouter) -> None:
@@ -159,7 +169,7 @@ def test_a_person_sees_why_a_request_went_where_it_went(terminal: Command, route
     for text in ("auto-chat", "new-api/gpt-5", "1,200 + 30", "$0.00042", "180 ms", "2.4 s"):
         assert text in shown
     told = terminal("requests", "show", "r-1").out
-    for text in ("overloaded", "503", "87 ms", "cooled_for 5", "ci"):
+    for text in ("overloaded", "503", "87 ms", "12:00:05", "ci"):
         assert text in told
 
 

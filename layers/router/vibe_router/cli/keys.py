@@ -16,7 +16,7 @@ from vibe_router.cli.teams import team_aliases, team_id
 if TYPE_CHECKING:
     from vibe_router.cli.api import Api
 
-__all__ = ["add_to"]
+__all__ = ["add_to", "key_named"]
 
 _AT_ONCE = 4  # calls that make keys
 _IN_ONE_CALL = 50  # keys that are deleted
@@ -218,7 +218,7 @@ def _show(args: argparse.Namespace) -> int:
     from vibe_router.cli import show
 
     with connected(args) as api:
-        answer = api.get("/key/info", key=_one(api, args.key))
+        answer = api.get("/key/info", key=key_named(api, args.key))
     if show.for_people(args.json):
         info = answer.get("info") or {}
         show.console().print(show.pairs(_facts({"token": answer.get("key"), **info})))
@@ -234,7 +234,7 @@ def _update(args: argparse.Namespace) -> int:
     if not fields:
         raise CommandError("What should change? Name at least one setting, such as --budget 10", status=1)
     with connected(args) as api:
-        answer = api.post("/key/update", {"key": _one(api, args.key), **_with_team_id(api, fields)})
+        answer = api.post("/key/update", {"key": key_named(api, args.key), **_with_team_id(api, fields)})
     if show.for_people(args.json):
         show.console().print("Changed; true everywhere within 10 seconds.")
     else:
@@ -265,7 +265,7 @@ def _rotate(args: argparse.Namespace) -> int:
 
     body: dict[str, object] = {"grace_period": args.grace} if args.grace else {}
     with connected(args) as api:
-        made = api.post(f"/key/{part_of_path(_one(api, args.key))}/regenerate", body)
+        made = api.post(f"/key/{part_of_path(key_named(api, args.key))}/regenerate", body)
     if show.for_people(args.json):
         _tell_key(made)
     else:
@@ -310,7 +310,8 @@ def _keys(api: "Api", **query: object) -> Iterator[dict[str, Any]]:
     return api.pages("/key/list", "keys", return_full_object="true", **query)
 
 
-def _one(api: "Api", named: str) -> str:
+def key_named(api: "Api", named: str) -> str:
+    """Return the id of the one key that is named. Raises CommandError for none, or several."""
     found = list(_which(api, [named]))
     if len(found) != 1:
         raise CommandError("Name one key.", status=1)

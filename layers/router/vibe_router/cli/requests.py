@@ -1,14 +1,20 @@
 """`requests`: what was asked of the router, newest first, and why one request went where it went."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vibe_router.cli.connect import add_connection, connected
 from vibe_router.cli.errors import CommandError
+from vibe_router.cli.keys import key_named
+from vibe_router.cli.teams import team_aliases
+
+if TYPE_CHECKING:
+    from vibe_router.cli.api import Api
 
 __all__ = ["add_to"]
 
 _MOST_AT_ONCE = 200
+_MASTER = "master"  # what the master key's requests are filed under
 _FILTERS = ("key", "team", "model", "deployment", "status", "day")
 
 
@@ -19,8 +25,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
     listing = actions.add_parser("list", help="list requests, newest first")
     listing.add_argument("--limit", type=int, default=50, metavar="N", help="how many at most (50)")
-    listing.add_argument("--key", help="only those of a key, by its id")
-    listing.add_argument("--team", help="only those of a team, by its id")
+    listing.add_argument("--key", help="only those of a key, by its alias or id; master is the master key")
+    listing.add_argument("--team", help="only those of a team, by its id or alias")
     listing.add_argument("--model", help="only those for a virtual model")
     listing.add_argument("--deployment", help="only those that a deployment served")
     listing.add_argument("--status", choices=("ok", "error", "failover"), help="only those that ended so")
@@ -43,9 +49,9 @@ def _list(args: argparse.Namespace) -> int:
     found: list[dict[str, Any]] = []
     before: object = None
     with connected(args) as api, show.progress("requests", args.limit if args.limit > _MOST_AT_ONCE else 1) as advance:
+        query = _filters(args, api)
         while len(found) < args.limit:
             size = min(args.limit - len(found), _MOST_AT_ONCE)
-            query = {name: getattr(args, name) for name in _FILTERS}
             answer = api.get("/usage/requests", limit=size, before=before, **query)
             for row in (answer.get("requests") or ())[:size]:
                 found.append(row)
@@ -73,6 +79,16 @@ def _list(args: argparse.Namespace) -> int:
     rows = [_row(row) for row in found]
     show.console().print(show.table(head, rows, numbers=numbers) if rows else "There are no such requests.")
     return 0
+
+
+def _filters(args: argparse.Namespace, api: "Api") -> dict[str, Any]:
+    query = {name: getattr(args, name) for name in _FILTERS}
+    if args.key and args.key != _MASTER:
+        query["key"] = key_named(api, args.key)
+    if args.team:  # one that is deleted has no alias any more, but rows
+        ids = [team for team, alias in team_aliases(api).items() if alias == args.team]
+        query["team"] = ids[0] if len(ids) == 1 else args.team
+    return query
 
 
 def _row(row: dict[str, Any]) -> list[Any]:
@@ -128,11 +144,12 @@ def _show(args: argparse.Namespace) -> int:
         "first token": show.milliseconds(row.get("ttft_ms")),
         "total": show.milliseconds(row.get("total_ms")),
         "tags": ", ".join(map(str, row.get("tags") or ())),
+        "left alone, as cooling": ", ".join(map(str, row.get("cooling") or ())),
     }
     out.print(show.pairs(told))
     attempts = row.get("attempts") or []
     if attempts:
-        head = ("", "deployment", "verdict", "status", "took", "what happened")
+        head = ("", "deployment", "verdict", "status", "took", "cooled until")
         rows = [_attempt(number, attempt) for number, attempt in enumerate(attempts, 1)]
         out.print(show.table(head, rows, numbers=("", "took")))
     return 0
@@ -142,17 +159,11 @@ def _attempt(number: int, attempt: dict[str, Any]) -> list[Any]:
     from vibe_router.cli import show
 
     verdict = show.clean(attempt.get("verdict") or "ok")
-    known = ("deployment", "verdict", "status", "ms")
-    more = [
-        f"{name} {show.clean(value)}"
-        for name, value in attempt.items()
-        if name not in known and value not in (None, "", False)
-    ]
     return [
         str(number),
         show.clean(attempt.get("deployment") or "–"),
         show.styled(verdict, "green" if verdict == "ok" else "red"),
         show.clean(attempt.get("status") or "–"),
         show.milliseconds(attempt.get("ms")),
-        ", ".join(more),
+        show.moment(attempt.get("cooldown_until"), seconds=True),
     ]
