@@ -7,7 +7,8 @@ from typing import Any
 from vibe_router.access.holders import Caller, check
 from vibe_router.access.ledger import Ledger, Limit, Refusal, Wish, admit
 from vibe_router.formats.errors import ApiError
-from vibe_router.formats.exchange import formats_for, open_exchange, unspoken
+from vibe_router.formats.exchange import open_exchange
+from vibe_router.formats.fit import misfit
 from vibe_router.formats.wire import Request
 from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan
 from vibe_router.routing.cooldown import Phase, State
@@ -67,8 +68,8 @@ def admission(
 
 def _refusal(deployment: Deployment, request: Request, now: float) -> ApiError | None:
     """Return why `deployment` could not be asked this request at all."""
-    if not formats_for(request, deployment.formats):
-        return unspoken(request, deployment.formats)
+    if error := misfit(request, deployment):
+        return error
     try:
         open_exchange(request, deployment, now, stream=request.stream)
     except ApiError as error:

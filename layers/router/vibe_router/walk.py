@@ -10,7 +10,8 @@ from typing import Protocol
 
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import ApiError
-from vibe_router.formats.exchange import Exchange, formats_for, open_exchange, unspoken
+from vibe_router.formats.exchange import Exchange, open_exchange
+from vibe_router.formats.fit import misfit
 from vibe_router.formats.wire import Request, WholeAnswer
 from vibe_router.issuers import Issuers
 from vibe_router.routing import cooldown
@@ -366,11 +367,12 @@ class _Try:
 
 def _carrying(model: VirtualModel, request: Request, story: Story) -> VirtualModel:
     """Return `model` without the deployments that cannot carry `request`, which `story` then names."""
-    unfit = [each for each in model.chain if not formats_for(request, each.formats)]
+    unfit = [Unfit(each, error) for each in model.chain if (error := misfit(request, each))]
     if not unfit:
         return model
-    story.unfit.extend(Unfit(each, unspoken(request, each.formats)) for each in unfit)
-    steps = (tuple(each for each in step if each not in unfit) for step in model.steps)
+    story.unfit.extend(unfit)
+    left_out = [each.deployment for each in unfit]
+    steps = (tuple(each for each in step if each not in left_out) for step in model.steps)
     return replace(model, steps=tuple(step for step in steps if step))
 
 

@@ -4,30 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vibe_router.formats import json_body, known, sse
-from vibe_router.formats.errors import ApiError, bad_request
+from vibe_router.formats.errors import ApiError
+from vibe_router.formats.fit import formats_for, unspoken
 from vibe_router.formats.seal import Kind, Seal, unwrap
 from vibe_router.formats.wire import Assembly, ProviderFormat, Reader, Request, WholeAnswer
 from vibe_router.routing.models import Deployment
 
-__all__ = ["Exchange", "IssuerOf", "formats_for", "open_exchange", "unspoken"]
+__all__ = ["Exchange", "IssuerOf", "open_exchange"]
 
 # Returns the name of the provider that issued a proof of reasoning, None where that is not known.
 IssuerOf = Callable[[str], str | None]
 
 # What each format itself uses for a proof of reasoning.
 _NATIVE: Mapping[str, tuple[Kind, ...]] = {"responses": ("encrypted",), "messages": ("signature", "redacted")}
-
-
-def formats_for(request: Request, spoken: Sequence[str]) -> list[str]:
-    """Return which of the formats that a deployment speaks can carry `request`, the best first; empty for none.
-
-    The caller's own format is the best, since nothing has to be translated; among others the routes' order counts.
-    """
-    if request.format in spoken:
-        return [request.format]
-    if request.format not in known.TRANSLATABLE:
-        return []
-    return [name for name in spoken if name in known.TRANSLATED]
 
 
 def open_exchange(
@@ -47,12 +36,6 @@ def open_exchange(
         else:
             return exchange
     raise refusal or unspoken(request, deployment.formats)
-
-
-def unspoken(request: Request, spoken: Sequence[str]) -> ApiError:
-    """Return the 400 for a request that a deployment which speaks `spoken` cannot carry, whatever it says."""
-    message = f"A request in the format '{request.format}' cannot be carried where only {', '.join(spoken)} is spoken."
-    return bad_request(message, "model", "unsupported_format")
 
 
 class Exchange:

@@ -80,6 +80,10 @@ class Request(Protocol):
         """Whether the caller wants the answer as a stream."""
 
     @property
+    def body(self) -> Mapping[str, Any]:
+        """What was sent, as JSON; empty where it was something else."""
+
+    @property
     def wants_usage(self) -> bool:
         """Whether a stream tells its usage to this caller (in chat it is told only to who asks)."""
 

@@ -70,6 +70,9 @@ class Deployment:
     weight: float = 1
     formats: tuple[str, ...] = ("chat",)
     price: Price | None = None  # unknown
+    context_window: int | None = None  # tokens of prompt and answer; unknown
+    vision: bool = True  # whether it looks at images
+    tools: bool = True  # whether it calls tools
 
     @property
     def id(self) -> str:

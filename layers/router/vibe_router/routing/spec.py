@@ -56,6 +56,8 @@ _LONGEST_REST = 31 * 86_400
 _DEAREST = 10_000
 # No model's answer is longer.
 _MOST_RESERVED = 10_000_000
+# Nor does any take more.
+_MOST_TOKENS = 1_000_000_000
 
 Kind = Literal["provider", "model", "defaults"]
 Format = Literal["chat", "completions", "responses", "messages", "embeddings"]
@@ -230,6 +232,8 @@ class DeploymentSpec(Overrides):
     """A model at a provider, as a member of a chain; its formats are the provider's where it gives none.
 
     One that is not `enabled` is left out of the chain. Without a `price`, what it costs is unknown.
+    It is not sent a request that does not fit into its `context_window`, or that needs its `vision` or `tools` where
+    these are false.
     """
 
     provider: _ProviderName
@@ -238,6 +242,9 @@ class DeploymentSpec(Overrides):
     formats: _Formats | None = None
     price: PriceSpec | None = None
     enabled: bool = True
+    context_window: Annotated[int, Field(ge=1, le=_MOST_TOKENS)] | None = None
+    vision: bool = True
+    tools: bool = True
 
 
 _Step = Annotated[tuple[DeploymentSpec, ...], Field(strict=False), BeforeValidator(_step)]
@@ -371,6 +378,9 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
                     policy=_merged(spec.defaults, spec.providers[member.provider], model, member),
                     weight=member.weight,
                     formats=member.formats or providers[member.provider].formats,
+                    context_window=member.context_window,
+                    vision=member.vision,
+                    tools=member.tools,
                     price=Price(**member.price.model_dump()) if member.price else None,
                 )
                 for index, member in enumerate(step)
