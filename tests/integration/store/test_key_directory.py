@@ -1,0 +1,213 @@
+"""Who holds a key, against DynamoDB: how often it is asked, and what becomes of callers when it can't be."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
+from vibe_router.access.holders import Caller, Key, Limits, Team
+from vibe_router.store.dynamodb import Item, from_item, to_item
+from vibe_router.store.keys import KeyDirectory, KeysUnavailableError, key_record, team_record
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KEY = Key("a1", "a1", "sk-...abcd", models=("auto-*",), limits=Limits(max_budget=5), version=1)
+MEMBER = replace(KEY, team_id="blue")
+BLUE = Team("blue", limits=Limits(rpm=3))
+GREEN = Team("green")
+
+
+class Seen(dict[str, dict[str, Any] | None]):
+    """What was given on of ledgers."""
+
+    def __call__(self, ledger_id: str, item: Item | None) -> None:
+        self[ledger_id] = item and from_item(item)
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def directory(
+    dynamodb_client: "DynamoDBClient", keys_table: str, ledger_table: str, time: Time, aside: Aside, seen: Seen
+) -> KeyDirectory:
+    return KeyDirectory(dynamodb_client, keys_table, ledger_table, time.clock, ledger_seen=seen, spawn=aside)
+
+
+@pytest.fixture
+def put(dynamodb_client: "DynamoDBClient", keys_table: str) -> Callable[..., None]:
+    def put(*holders: Key | Team | dict[str, Any]) -> None:
+        for each in holders:
+            values = key_record(each) if isinstance(each, Key) else each
+            values = team_record(values) if isinstance(values, Team) else values
+            dynamodb_client.put_item(TableName=keys_table, Item=to_item(values))
+
+    return put
+
+
+def test_a_key_is_read_once_in_ten_seconds(directory: KeyDirectory, wire: Wire, time: Time, put: Any) -> None:
+    put(KEY)
+    wire.took()
+    for _ in range(3):
+        assert directory.find("a1") == Caller(KEY)
+        time.advance(3)
+    assert wire.took() == ["BatchGetItem"]
+    time.advance(1)
+    assert directory.find("a1") == Caller(KEY)
+    assert wire.took() == ["BatchGetItem"]
+
+
+def test_so_is_one_that_does_not_exist(directory: KeyDirectory, wire: Wire, time: Time, put: Any) -> None:
+    for _ in range(3):
+        assert directory.find("a1") is None
+    assert wire.took() == ["BatchGetItem"]
+    put(KEY)
+    time.advance(10)
+    assert directory.find("a1") == Caller(KEY), "a key that was made is known within ten seconds"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [replace(KEY, blocked=True), replace(KEY, deleted_at=NOW), replace(KEY, expires=NOW), replace(KEY, models=("b",))],
+    ids=["blocked", "deleted", "expired", "for other models"],
+)
+def test_a_change_holds_within_ten_seconds(after: Key, directory: KeyDirectory, time: Time, put: Any) -> None:
+    put(KEY)
+    assert directory.find("a1") == Caller(KEY)
+    put(after)
+    time.advance(9.9)
+    assert directory.find("a1") == Caller(KEY)
+    time.advance(0.1)
+    assert directory.find("a1") == Caller(after)
+
+
+def test_a_key_that_is_gone_is_nobodys(
+    directory: KeyDirectory, time: Time, put: Any, dynamodb_client: "DynamoDBClient", keys_table: str
+) -> None:
+    put(KEY)
+    assert directory.find("a1")
+    dynamodb_client.delete_item(TableName=keys_table, Key={"id": {"S": "key#a1"}})
+    time.advance(10)
+    assert directory.find("a1") is None
+
+
+def test_the_first_sight_of_a_team_takes_a_second_read_and_no_other(
+    directory: KeyDirectory, wire: Wire, time: Time, put: Any
+) -> None:
+    put(MEMBER, BLUE, GREEN)
+    wire.took()
+    assert directory.find("a1") == Caller(MEMBER, BLUE)
+    assert wire.took() == ["BatchGetItem", "BatchGetItem"]
+    time.advance(10)
+    assert directory.find("a1") == Caller(MEMBER, BLUE)
+    assert wire.took() == ["BatchGetItem"]
+    put(replace(MEMBER, team_id="green"), replace(BLUE, blocked=True))
+    time.advance(10)
+    assert directory.find("a1") == Caller(replace(MEMBER, team_id="green"), GREEN)
+
+
+def test_a_change_of_the_team_holds_within_ten_seconds(directory: KeyDirectory, time: Time, put: Any) -> None:
+    put(MEMBER, BLUE)
+    directory.find("a1")
+    put(replace(BLUE, blocked=True))
+    time.advance(10)
+    assert directory.find("a1") == Caller(MEMBER, replace(BLUE, blocked=True))
+
+
+def test_a_team_that_does_not_exist_is_none(directory: KeyDirectory, put: Any) -> None:
+    put(MEMBER)
+    assert directory.find("a1") == Caller(MEMBER)
+
+
+def test_ledgers_come_with_what_they_belong_to(
+    directory: KeyDirectory,
+    time: Time,
+    put: Any,
+    seen: Seen,
+    dynamodb_client: "DynamoDBClient",
+    ledger_table: str,
+) -> None:
+    put(replace(MEMBER, key_id="first"), BLUE)
+    dynamodb_client.put_item(TableName=ledger_table, Item=to_item({"id": "key#first", "spent": 7}))
+    directory.find("a1")
+    assert seen == {"key#a1": None, "team#blue": None}
+    time.advance(10)
+    directory.find("a1")
+    assert seen["key#first"] == {"id": "key#first", "spent": 7}, "under the id that survives regeneration"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"id": "key#a1", "blocked": "maybe"}, {"id": "key#a1", "max_budget": 0.5}],
+    ids=["a flag that is none", "part of a nano-dollar"],
+)
+def test_a_corrupt_record_lets_nobody_in(
+    values: dict[str, Any], directory: KeyDirectory, wire: Wire, put: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(values)
+    wire.took()
+    with caplog.at_level("WARNING", "vibe_router.store.keys"):
+        assert directory.find("a1") is None
+        assert directory.find("a1") is None
+    assert wire.took() == ["BatchGetItem"]
+
+
+@pytest.mark.parametrize("fault", OUTAGES.values(), ids=OUTAGES)
+def test_during_an_outage_known_keys_go_on_and_others_are_told_to_come_back(
+    fault: Exception, directory: KeyDirectory, wire: Wire, time: Time, put: Any, aside: Aside
+) -> None:
+    put(KEY)
+    directory.find("a1")
+    directory.find("nobody")
+    time.advance(10)
+    wire.took()
+    wire.fault = fault
+    assert directory.find("a1") == Caller(KEY)
+    for each in ("b2", "nobody"):
+        with pytest.raises(KeysUnavailableError):
+            directory.find(each)
+    assert wire.took() == ["BatchGetItem"], "its caller alone has waited"
+    time.advance(3)
+    assert directory.find("a1") == Caller(KEY)
+    assert wire.took() == [], "nobody waits"
+    put_back = replace(KEY, blocked=True)
+    wire.fault = None
+    put(put_back)
+    aside.do()
+    assert directory.find("a1") == Caller(put_back)
+    assert directory.find("b2") is None
+
+
+def test_an_unknown_key_is_looked_up_as_soon_as_that_can_be(
+    directory: KeyDirectory, wire: Wire, time: Time, put: Any
+) -> None:
+    wire.fault = OUTAGES["refused"]
+    with pytest.raises(KeysUnavailableError):
+        directory.find("a1")
+    wire.fault = None
+    put(KEY)
+    time.advance(3)
+    assert directory.find("a1") == Caller(KEY)
+
+
+def test_guessing_keys_pushes_no_key_out(
+    directory: KeyDirectory, wire: Wire, put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vibe_router.store.keys._KNOWN", 2)
+    monkeypatch.setattr("vibe_router.store.keys._UNKNOWN", 2)
+    put(KEY, Key("b2", "b2"), Key("c3", "c3"))
+    for each in ("a1", "b2", "x", "y", "z"):
+        directory.find(each)
+    wire.took()
+    for each in ("a1", "b2", "y", "z"):
+        directory.find(each)
+    assert wire.took() == []
+    directory.find("x")
+    directory.find("c3")
+    assert wire.took() == ["BatchGetItem", "BatchGetItem"]
+    assert len(directory._known) == len(directory._unknown) == 2
