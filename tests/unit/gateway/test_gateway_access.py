@@ -1,0 +1,204 @@
+"""Virtual keys through the handler: who comes in, for which models, and how much of them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import app
+from streaming_runtime import StreamingResponse
+from tests.unit.gateway.fake_environment import FakeEnvironment, chat_event, context, event, virtual
+from vibe_router.access.holders import Caller, Key, Limits, Team
+from vibe_router.access.ledger import Ledger
+from vibe_router.routing.models import VirtualModel
+from vibe_router.routing.price import Price
+
+SHOWN = "sk-virtual"
+KEY = Key("h", "h", "sk-...tual", alias="laptop")
+MEMBER = replace(KEY, team_id="blue")
+
+
+def send(sent: dict[str, Any]) -> tuple[StreamingResponse, Any, Callable[[], None]]:
+    """Send an event with the virtual key; return the answer, its JSON, and what is left for after it."""
+    sent["headers"] = {"x-api-key": SHOWN}
+    invocation = context()
+    response = app.handler(sent, invocation)
+    return response, json.loads(b"".join(response.body)), invocation.run_work
+
+
+def ask(**more: object) -> tuple[StreamingResponse, Any, Callable[[], None]]:
+    return send(chat_event(**more))
+
+
+def listed(environment: FakeEnvironment, key: Key, team: Team | None = None) -> list[str]:
+    environment.callers.callers[SHOWN] = Caller(key, team)
+    _, body, _ = send(event("GET", "/v1/models"))
+    return [each["id"] for each in body["data"]]
+
+
+def priced(model: VirtualModel, price: Price) -> VirtualModel:
+    return replace(model, steps=tuple(tuple(replace(each, price=price) for each in step) for step in model.steps))
+
+
+def test_a_virtual_key_gets_an_answer(environment: FakeEnvironment) -> None:
+    environment.callers.callers[SHOWN] = Caller(KEY)
+    response, body, _ = ask()
+    assert (response.status, body["choices"][0]["message"]["content"]) == (200, "Hello.")
+    assert not any(name.startswith("x-ratelimit-") for name in response.headers)
+
+
+@pytest.mark.parametrize(
+    ("caller", "code"),
+    [
+        pytest.param(None, "invalid_api_key", id="unknown"),
+        pytest.param(Caller(replace(KEY, blocked=True)), "key_blocked", id="blocked"),
+        pytest.param(Caller(replace(KEY, expires=5)), "key_expired", id="expired"),
+        pytest.param(Caller(replace(KEY, deleted_at=5)), "key_deleted", id="deleted"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/chat/completions"), ("GET", "/v1/models"), ("GET", "/health")]
+)
+def test_who_stays_out_is_told_why(
+    caller: Caller | None, code: str, method: str, path: str, environment: FakeEnvironment
+) -> None:
+    if caller:
+        environment.callers.callers[SHOWN] = caller
+    response, body, _ = send(event(method, path, {}))
+    assert (response.status, body["error"]["type"], body["error"]["code"]) == (401, "auth_error", code)
+    assert SHOWN not in str(body)
+
+
+def test_a_key_that_cannot_be_looked_up_is_told_to_come_back(environment: FakeEnvironment) -> None:
+    environment.callers.outage = True
+    for each in (chat_event(), event("GET", "/v1/models"), event("GET", "/health")):
+        response, body, _ = send(each)
+        assert (response.status, body["error"]["code"]) == (503, "temporarily_unavailable")
+        assert response.headers["retry-after"] == "2"
+
+
+def test_health_is_the_masters(environment: FakeEnvironment) -> None:
+    environment.callers.callers[SHOWN] = Caller(KEY)
+    response, body, _ = send(event("GET", "/health"))
+    assert (response.status, body["error"]["code"]) == (403, "master_key_required")
+
+
+def test_only_models_that_the_key_may_use_are_listed(environment: FakeEnvironment) -> None:
+    environment.models["other-model"] = virtual("other-model", "one/x")
+    assert listed(environment, KEY) == ["auto codex/ü", "auto-chat", "other-model"]
+    assert listed(environment, replace(KEY, models=("auto*",))) == ["auto codex/ü", "auto-chat"]
+    assert listed(environment, replace(MEMBER, models=("auto*",)), Team("blue", models=("*-*",))) == ["auto-chat"]
+    assert listed(environment, replace(KEY, models=("gone",))) == []
+
+
+def test_another_model_is_denied_with_those_that_are_not(environment: FakeEnvironment) -> None:
+    environment.callers.callers[SHOWN] = Caller(replace(KEY, models=("auto-chat", "gone")))
+    for each in (chat_event(model="auto codex/ü"), event("GET", "/v1/models/auto%20codex%2F%C3%BC")):
+        response, body, _ = send(each)
+        assert (response.status, body["error"]["code"]) == (403, "key_model_access_denied")
+        assert "may use: auto-chat." in body["error"]["message"]
+    assert not environment.upstream.calls
+
+
+def test_a_model_that_does_not_exist_is_told_with_those_that_the_key_may_use(environment: FakeEnvironment) -> None:
+    environment.callers.callers[SHOWN] = Caller(replace(KEY, models=("auto-*",)))
+    response, body, _ = ask(model="auto-none")
+    assert (response.status, body["error"]["code"]) == (404, "model_not_found")
+    assert "There are: auto-chat." in body["error"]["message"]
+
+
+def test_a_request_over_the_rate_is_told_when_to_come_back(environment: FakeEnvironment) -> None:
+    environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(rpm=1, tpm=100_000)))
+    response, _, _ = ask()
+    assert response.headers["x-ratelimit-limit-requests"] == "1"
+    assert response.headers["x-ratelimit-remaining-requests"] == "0"
+    assert response.headers["x-ratelimit-reset-requests"] == "1m0s"
+    assert int(response.headers["x-ratelimit-remaining-tokens"]) < 100_000 - 4_096
+    environment.now += 20.5
+    response, body, _ = ask()
+    assert (response.status, body["error"]["type"], body["error"]["code"]) == (
+        429,
+        "rate_limit_error",
+        "rate_limit_exceeded",
+    )
+    assert response.headers["retry-after"] == "40"
+    assert response.headers["x-ratelimit-remaining-requests"] == "0"
+    assert "requests per minute of this API key is 1" in body["error"]["message"]
+    environment.now += 40
+    assert ask()[0].status == 200
+
+
+@pytest.mark.parametrize(
+    ("limits", "hint"),
+    [(Limits(tpm=0), "tokens per minute"), (Limits(parallel=0), "at the same time")],
+    ids=["tokens", "parallel"],
+)
+def test_other_limits_are_429_too(limits: Limits, hint: str, environment: FakeEnvironment) -> None:
+    environment.callers.callers[SHOWN] = Caller(MEMBER, Team("blue", limits=limits))
+    response, body, _ = ask()
+    assert (response.status, body["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert int(response.headers["retry-after"]) >= 1
+    assert hint in body["error"]["message"]
+    assert "the team that this API key belongs to" in body["error"]["message"]
+
+
+def test_over_a_budget_is_402_which_no_client_tries_again(environment: FakeEnvironment) -> None:
+    environment.models["auto-chat"] = priced(environment.models["auto-chat"], Price(input=1, output=10))
+    environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(10_000_000, "1h")))
+    ledger = Ledger(committed=9_990_000, spent=9_990_000, period_ends=environment.now + 60)
+    environment.fake_ledgers.table["key#h"] = ledger
+    response, body, _ = ask(max_tokens=100)
+    assert (response.status, body["error"]["type"], body["error"]["code"]) == (
+        402,
+        "budget_exceeded",
+        "budget_exceeded",
+    )
+    assert "The budget of this API key is $0.01; $0.00999 of it are spent" in body["error"]["message"]
+    assert "begins anew at 2027-01-15T08:01:00+00:00" in body["error"]["message"]
+    assert "retry-after" not in response.headers
+    assert not environment.upstream.calls
+
+
+@pytest.mark.parametrize(
+    ("more", "answer"),
+    [
+        pytest.param({"max_tokens": 100}, 100, id="the caller's bound"),
+        pytest.param({}, 4_096, id="what is assumed without one"),
+    ],
+)
+def test_what_is_reserved_is_the_dearest_price_of_the_chain(
+    more: dict[str, Any], answer: int, environment: FakeEnvironment
+) -> None:
+    model = environment.models["auto-chat"]
+    cheap, dear = Price(input=1, output=1), Price(input=2, output=20)
+    steps = [replace(each, price=price) for each, price in zip(model.chain, (cheap, dear), strict=True)]
+    environment.models["auto-chat"] = replace(model, steps=((steps[0],), (steps[1],)))
+    environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(max_budget=10**12)))
+    ask(**more)
+    (wish,) = environment.fake_ledgers.wishes
+    prompt = wish.tokens - answer
+    assert 0 < prompt < 30
+    assert wish.cost == prompt * 2_000 + answer * 20_000
+    assert environment.now + 840 < wish.until <= environment.now + 901
+
+
+def test_what_is_unpriced_reserves_no_money(environment: FakeEnvironment) -> None:
+    environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(max_budget=0)))
+    assert ask()[0].status == 200
+    assert environment.fake_ledgers.wishes[0].cost == 0
+
+
+def test_a_clients_mistake_reserves_nothing(environment: FakeEnvironment) -> None:
+    environment.callers.callers[SHOWN] = Caller(replace(KEY, models=("auto-chat",), limits=Limits(rpm=5)))
+    for each in (chat_event(messages=[]), chat_event(model="other"), event("POST", "/v1/chat/completions", "no JSON")):
+        assert send(each)[0].status in (400, 403)
+    assert environment.fake_ledgers.wishes == []
+
+
+def test_too_many_at_once_are_told_to_come_back(environment: FakeEnvironment) -> None:
+    environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(rpm=5)))
+    environment.fake_ledgers.busy = True
+    response, body, _ = ask()
+    assert (response.status, body["error"]["code"]) == (503, "temporarily_unavailable")
