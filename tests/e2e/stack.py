@@ -39,7 +39,7 @@ class Stack:
     """A running router: `url` is its base URL, `standin` plays all three providers, `lines` is what it printed."""
 
     def __init__(self, port: int, standin: Standin, process: "subprocess.Popen[str]", data: Path) -> None:
-        self._data = data
+        self.data = data
         self.root = f"http://127.0.0.1:{port}"
         self.url = f"{self.root}/v1"
         self.standin = standin
@@ -84,7 +84,7 @@ class Stack:
 
     def table(self, name: str) -> "tuple[DynamoDBClient, str]":
         """Return a client for the embedded AWS, and what a table is called there."""
-        written = json.loads((self._data / "local.json").read_text())
+        written = json.loads((self.data / "local.json").read_text())
         client = boto3.client(
             "dynamodb",
             endpoint_url=written["endpoint"],

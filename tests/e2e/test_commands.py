@@ -1,0 +1,84 @@
+"""`python -m vibe_router` against the running stack, which it finds by itself."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.stack import KEY, ROOT, Stack
+
+DEPLOYMENT = "cliproxyapi/claude-sonnet-4-6"
+
+
+def run(stack: Stack, *arguments: str, status: int = 0) -> Any:
+    """Run a command as a pipeline does; returns what it tells."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("VIBE_", "LITELLM_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "vibe_router", *arguments],
+        env={**environ, "DATA_DIR": str(stack.data), "MASTER_KEY": KEY, "PYTHONPATH": str(ROOT / "layers/router")},
+        cwd=stack.data,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    return json.loads(done.stdout) if status == 0 else done.stderr
+
+
+def test_a_key_is_made_used_changed_and_deleted(stack: Stack) -> None:
+    team = run(stack, "teams", "create", "--alias", "builders", "--budget", "100")["team_id"]
+    made = run(stack, "keys", "create", "--alias", "by hand", "--team", "builders", "--models", "auto-*")
+    assert made["key"].startswith("sk-")
+    assert run(stack, "keys", "show", "by hand")["info"]["team_id"] == team
+    assert "another key has it" in run(stack, "keys", "create", "--alias", "by hand", status=1)
+    run(stack, "keys", "update", "by hand", "--budget", "2.5", "--budget-duration", "1d", "--models", "none")
+    (listed,) = run(stack, "keys", "list", "--team", "builders")
+    assert (listed["max_budget"], listed["budget_duration"], listed["models"]) == (2.5, "1d", [])
+    assert run(stack, "keys", "block", "by hand")[0]["blocked"] is True
+    assert run(stack, "keys", "unblock", made["token"][:12])[0]["blocked"] is False
+    renewed = run(stack, "keys", "rotate", "by hand", "--grace", "1h")
+    assert renewed["key"] not in (made["key"], None)
+    assert run(stack, "keys", "delete", "by hand")["deleted_keys"] == [renewed["token"]]
+    assert run(stack, "keys", "list") == []
+    assert run(stack, "teams", "delete", "builders")["deleted_teams"] == [team]
+
+
+def test_many_keys_are_made_and_deleted(stack: Stack, tmp_path: Path) -> None:
+    many = tmp_path / "many.csv"
+    many.write_text("key_alias,max_budget\n" + "".join(f"many-{number},{number}\n" for number in range(60)))
+    environ = {**os.environ, "DATA_DIR": str(stack.data), "MASTER_KEY": KEY, "PYTHONPATH": str(ROOT / "layers/router")}
+    command = [sys.executable, "-m", "vibe_router", "keys", "create", "--local", "--from", str(many)]
+    done = subprocess.run(
+        command, env=environ, cwd=stack.data, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    made = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["key_alias"] for each in made] == [f"many-{number}" for number in range(60)]
+    assert len({each["key"] for each in made}) == 60
+    names = [f"many-{number}" for number in range(60)]
+    assert len(run(stack, "keys", "delete", *names)["deleted_keys"]) == 60
+
+
+def test_a_cooldown_is_told_and_cleared(stack: Stack) -> None:
+    stack.fault("cliproxyapi", "model_cooldown", reset_in=600)
+    body = {"model": "auto-chat", "messages": [{"role": "user", "content": "Hello"}]}
+    answer = httpx.post(f"{stack.url}/chat/completions", json=body, headers={"x-api-key": KEY}, timeout=60)
+    assert answer.status_code == 200
+
+    def state() -> dict[str, Any]:
+        listed = run(stack, "cooldowns", "list")["deployments"]
+        return next(each for each in listed if each["deployment"] == DEPLOYMENT)
+
+    assert (state()["state"], state()["verdict"]) == ("cooling", "quota")
+    assert run(stack, "cooldowns", "clear", DEPLOYMENT)["cleared"]
+    assert state()["state"] == "healthy"
+    assert {each["deployment"] for each in run(stack, "health")["deployments"]} > {DEPLOYMENT}
+
+
+def test_a_router_that_is_not_there_is_told(stack: Stack) -> None:
+    assert "can't be reached" in run(stack, "keys", "list", "--url", "http://127.0.0.1:9", status=2)
