@@ -666,7 +666,8 @@ class Writer:
                     self._base["created"] = event.created
                 shell = sse.encode(dump(self._chunk(0, {"content": "\0"})))
                 self._before, _, self._after = shell.partition(rb'"\u0000"')
-                return self._chunk(0, {"role": "assistant", "content": ""})
+                # Null and not empty: a whole answer of calls alone has no text either.
+                return self._chunk(0, {"role": "assistant", "content": None})
             case TextDelta():
                 more = {"logprobs": {"content": list(event.logprobs), "refusal": None}} if event.logprobs else {}
                 return self._chunk(event.choice, {"content": event.text}, **more)
