@@ -330,7 +330,10 @@ class ResponsesCaller(_Openai):
             calls=[Call(call.name, json.loads(call.arguments), call.call_id) for call in calls],
             finish="length" if short else "tools" if calls else "stop",
             model=response.model,
-            reasoning="".join(part.text for item in thoughts for part in item.summary),
+            reasoning="".join(
+                "".join([*(part.text for part in item.summary), *(part.text for part in item.content or [])])
+                for item in thoughts
+            ),
             prompt_tokens=response.usage.input_tokens,
             completion_tokens=response.usage.output_tokens,
             turn=dumped["output"],

@@ -23,8 +23,8 @@ def spare(spoken: str, number: int) -> str:
     return f"spare-{spoken}-{number}"
 
 
-CALLERS = ("chat",)
-SPOKEN = ("chat",)
+CALLERS = ("chat", "responses")
+SPOKEN = ("chat", "responses")
 
 PAIRS = [(caller, spoken) for caller in CALLERS for spoken in SPOKEN]
 """Formats of callers, each with each format of providers."""
