@@ -19,6 +19,7 @@ __all__ = ["DIRECTORY", "events"]
 DIRECTORY = ROOT / "events"
 KEY = "sk-vibe-local"
 
+_MESSAGE = {"model": "auto-claude", "max_tokens": 1024, "messages": [{"role": "user", "content": "Say hello."}]}
 _HELLO = {"model": "auto-chat", "messages": [{"role": "user", "content": "Say hello."}]}
 
 # File, route, method, path, body.
@@ -27,6 +28,9 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
     ("chat-completions-stream", "/v1/chat/completions", "POST", "/v1/chat/completions", {**_HELLO, "stream": True}),
     ("chat-completions-unversioned", "/chat/completions", "POST", "/chat/completions", _HELLO),
     ("chat-completions-wrong-method", "/v1/chat/completions", "GET", "/v1/chat/completions", None),
+    ("messages", "/v1/messages", "POST", "/v1/messages", _MESSAGE),
+    ("messages-stream", "/v1/messages", "POST", "/v1/messages", {**_MESSAGE, "stream": True}),
+    ("messages-unversioned", "/messages", "POST", "/messages", _MESSAGE),
     ("models", "/v1/models", "GET", "/v1/models", None),
     ("models-unversioned", "/models", "GET", "/models", None),
     ("model", "/v1/models/{model+}", "GET", "/v1/models/auto-chat", None),

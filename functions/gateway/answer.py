@@ -16,10 +16,15 @@ from vibe_router.formats.wire import ClientFormat, WholeAnswer
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
 
-__all__ = ["FORMATS", "chat_completions", "format_of", "responses"]
+__all__ = ["FORMATS", "chat_completions", "format_of", "messages", "responses"]
 
 # What callers speak on which path, without /v1.
-FORMATS: Mapping[str, str] = {"/chat/completions": "chat", "/responses": "responses"}
+FORMATS: Mapping[str, str] = {
+    "/chat/completions": "chat",
+    "/messages": "messages",
+    "/messages/count_tokens": "messages",
+    "/responses": "responses",
+}
 
 # Proxies and clients give up on a silent connection after 30 s or more; a comment costs nothing.
 _HEARTBEAT_SECONDS = 15.0
@@ -35,6 +40,11 @@ def format_of(path: str) -> ClientFormat:
 def chat_completions(request: Request, context: Context, environment: Environment) -> StreamingResponse:
     """Answer a chat completion, streamed or whole."""
     return _answered(known.client("chat"), request, context, environment)
+
+
+def messages(request: Request, context: Context, environment: Environment) -> StreamingResponse:
+    """Answer in Anthropic's Messages format, streamed or whole."""
+    return _answered(known.client("messages"), request, context, environment)
 
 
 def responses(request: Request, context: Context, environment: Environment) -> StreamingResponse:

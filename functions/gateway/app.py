@@ -22,6 +22,7 @@ Route = Callable[[Request, Context, Environment], StreamingResponse]
 # cold start, and it answers a wrong method with 404.
 _ROUTES: Mapping[str, Mapping[str, Route]] = {
     "/chat/completions": {"POST": answer.chat_completions},
+    "/messages": {"POST": answer.messages},
     "/responses": {"POST": answer.responses},
     "/models": {"GET": listing.models},
     "/health": {"GET": health.deployments},

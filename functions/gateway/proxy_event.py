@@ -67,6 +67,7 @@ def error_answer(
     error: ApiError, headers: Mapping[str, str] | None = None, client: ClientFormat = CHAT
 ) -> StreamingResponse:
     """Answer with `error` in the caller's format; OpenAI's shape where the path has none."""
+    error.request_id = (headers or {}).get("x-vibe-request-id")
     return whole_answer(client.error_body(error), error.status, {**(headers or {}), **error.headers})
 
 

@@ -15,6 +15,8 @@ STAGE: dict[str, Any] = only(STACK, "AWS::ApiGateway::Stage")["Properties"]
 MODEL_ROUTES = [
     "/v1/chat/completions",
     "/chat/completions",
+    "/v1/messages",
+    "/messages",
     "/v1/models",
     "/models",
     "/v1/models/{model+}",

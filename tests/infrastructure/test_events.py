@@ -101,6 +101,10 @@ def test_the_handler_answers_each_event(name: str, ask: Ask) -> None:
         assert body.startswith(b"data: {")
         assert body.endswith(b"data: [DONE]\n\n")
         return
+    if name == "messages-stream.json":
+        assert body.startswith(b"event: message_start\ndata: {")
+        assert body.endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+        return
     if name.startswith("ui"):
         assert status == 307 or body.startswith(b"<!doctype html>")
         return
@@ -109,6 +113,8 @@ def test_the_handler_answers_each_event(name: str, ask: Ask) -> None:
         assert set(answer["error"]) == {"message", "type", "param", "code"}
     elif "/chat/" in name:
         assert answer["choices"][0]["message"]["content"]
+    elif name.startswith("messages"):
+        assert answer["content"][0]["text"]
     elif name.startswith("models"):
         assert "auto-chat" in {model["id"] for model in answer["data"]}
     elif name.startswith("model-info"):

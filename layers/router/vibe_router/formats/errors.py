@@ -21,7 +21,8 @@ __all__ = [
 class ApiError(Exception):
     """An answer that is an error. Its text is for the caller and never holds a secret.
 
-    `details` are further members of the error object, such as the attempts of an exhausted chain.
+    `details` are further members of the error object, such as the attempts of an exhausted chain. `request_id` is set
+    by who answers, for formats whose errors name it.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class ApiError(Exception):
         self.param = param
         self.headers = dict(headers or {})
         self.details = dict(details or {})
+        self.request_id: str | None = None
 
 
 def error_body(error: ApiError) -> bytes:

@@ -150,4 +150,4 @@ class Exchange:
 
 def _proves(body: bytes) -> bool:
     """Whether an answer may hold a proof of reasoning: most don't, and need not be looked through."""
-    return b'"encrypted_content"' in body or b'"signature"' in body
+    return b'"encrypted_content"' in body or b'"signature"' in body or b'"redacted_thinking"' in body

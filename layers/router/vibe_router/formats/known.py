@@ -6,8 +6,8 @@ from vibe_router.formats.wire import ClientFormat, ProviderFormat
 __all__ = ["TRANSLATABLE", "TRANSLATED", "client", "provider"]
 
 # Callers' formats that have a neutral form, and providers' formats that it can be said in.
-TRANSLATABLE = frozenset({"chat", "responses"})
-TRANSLATED = frozenset({"chat", "responses"})
+TRANSLATABLE = frozenset({"chat", "messages", "responses"})
+TRANSLATED = frozenset({"chat", "messages", "responses"})
 
 
 def client(name: str) -> ClientFormat:
@@ -15,6 +15,10 @@ def client(name: str) -> ClientFormat:
     match name:
         case "chat":
             return CHAT
+        case "messages":
+            from vibe_router.formats.messages import MESSAGES
+
+            return MESSAGES
         case "responses":
             from vibe_router.formats.responses import RESPONSES
 
@@ -28,6 +32,10 @@ def provider(name: str) -> ProviderFormat:
     match name:
         case "chat":
             return CHAT
+        case "messages":
+            from vibe_router.formats.messages import MESSAGES
+
+            return MESSAGES
         case "responses":
             from vibe_router.formats.responses import RESPONSES
 

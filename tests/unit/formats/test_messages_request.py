@@ -1,0 +1,810 @@
+"""A request in Messages: checked, passed on, and said in and out of the neutral form."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from anthropic.types import MessageCreateParams
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from vibe_router.formats import chat_neutral, known, messages, messages_request
+from vibe_router.formats.errors import ApiError
+from vibe_router.formats.json_body import dump
+from vibe_router.formats.neutral import Reasoning
+from vibe_router.formats.seal import Seal, unwrap, wrap
+
+PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParams)
+USER = {"role": "user", "content": "Hi"}
+HELLO: dict[str, Any] = {"model": "auto-claude", "max_tokens": 100, "messages": [USER]}
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER = {"name": "weather", "description": "The weather.", "input_schema": SCHEMA}
+CACHE = {"type": "ephemeral"}
+AUDIO = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
+PIXEL = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+
+
+def parse(body: object, headers: Mapping[str, str] | None = None) -> messages.MessagesRequest:
+    return messages.parse(dump(body), headers or {})
+
+
+def with_content(*blocks: object, role: str = "user") -> dict[str, Any]:
+    return {**HELLO, "messages": [{"role": role, "content": list(blocks)}]}
+
+
+def as_chat(body: Mapping[str, Any], model: str = "gpt-5") -> dict[str, Any]:
+    """Return a Messages body as a provider that speaks chat is asked it."""
+    said: dict[str, Any] = json.loads(chat_neutral.body(messages_request.read(body), model, stream=False))
+    return said
+
+
+def from_chat(model: str = "claude-sonnet-4-5", /, **said: Any) -> dict[str, Any]:
+    """Return a chat body as a provider that speaks Messages is asked it, checked as Anthropic's package types it."""
+    body = {"model": "auto-chat", "messages": [USER], **said}
+    asked: dict[str, Any] = json.loads(messages_request.body(chat_neutral.read(body), model, stream=False))
+    PARAMS.validate_python(asked)
+    return asked
+
+
+# --- What is checked --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"model": None}, "model"),
+        ({"model": ""}, "model"),
+        ({"model": 3}, "model"),
+        ({"messages": None}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": "Hi"}, "messages"),
+        ({"messages": [3]}, "messages[0]"),
+        ({"messages": [{"content": "Hi"}]}, "messages[0].role"),
+        ({"messages": [USER, {"role": "tool", "content": "Hi"}]}, "messages[1].role"),
+        ({"messages": [{"role": ["user"], "content": "Hi"}]}, "messages[0].role"),
+        ({"max_tokens": None}, "max_tokens"),
+        ({"max_tokens": "100"}, "max_tokens"),
+        ({"max_tokens": True}, "max_tokens"),
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"stream": "yes"}, "stream"),
+        ({"system": {}}, "system"),
+        ({"tools": {}}, "tools"),
+        ({"tool_choice": "auto"}, "tool_choice"),
+        ({"thinking": True}, "thinking"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"stop_sequences": "END"}, "stop_sequences"),
+        ({"metadata": []}, "metadata"),
+        ({"output_config": "high"}, "output_config"),
+    ],
+)
+def test_what_is_wrong_is_named(change: Mapping[str, object], param: str) -> None:
+    with pytest.raises(ApiError) as told:
+        parse({**HELLO, **change})
+    assert (told.value.status, told.value.param) == (400, param)
+
+
+def test_counting_needs_no_bound() -> None:
+    unbounded = {key: value for key, value in HELLO.items() if key != "max_tokens"}
+    assert messages.parse_count(dump(unbounded), {}).max_output_tokens is None
+
+
+def test_a_provider_of_the_same_format_gets_everything_but_the_model_as_it_was() -> None:
+    body = {
+        **HELLO,
+        "system": [{"type": "text", "text": "Be.", "cache_control": CACHE}],
+        "context_management": {"x": 1},
+    }
+    asked = json.loads(parse(body).for_provider("claude-haiku-4-5", stream=True))
+    assert asked == {**body, "model": "claude-haiku-4-5", "stream": True}
+
+
+def test_anthropics_headers_go_on_and_no_other() -> None:
+    headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "a,b", "x-api-key": "sk-1", "authorization": "x"}
+    assert parse(HELLO, headers).passed_headers == {"anthropic-version": "2023-06-01", "anthropic-beta": "a,b"}
+
+
+def test_the_key_goes_where_providers_look_for_it() -> None:
+    assert messages.MESSAGES.headers("sk-1") == {
+        "anthropic-version": "2023-06-01",
+        "x-api-key": "sk-1",
+        "authorization": "Bearer sk-1",
+    }
+    assert "authorization" not in messages.MESSAGES.headers("sk-ant-api03-1")
+
+
+def test_a_conversation_stays_where_it_was_though_its_marks_for_caching_wander() -> None:
+    first = {"role": "user", "content": [{"type": "text", "text": "Hi", "cache_control": CACHE}]}
+    later = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
+    answer = {"role": "assistant", "content": "Hello."}
+    begun = parse({**HELLO, "messages": [first]}).affinity()
+    assert begun == parse({**HELLO, "messages": [later, answer, first]}).affinity()
+    assert begun != parse({**HELLO, "messages": [{"role": "user", "content": "Other"}]}).affinity()
+
+
+# --- Thinking goes to its issuer alone --------------------------------------------------------------------------------
+
+CALL = {"type": "tool_use", "id": "t", "name": "weather", "input": {}}
+RESULT = {"type": "tool_result", "tool_use_id": "t", "content": "sunny"}
+OF_OPENAI = wrap(Seal("encrypted", "openai", "gAAA", "rs_1"))
+OF_ANTHROPIC = wrap(Seal("signature", "ark", "sig", text="Hm"))
+KNOWN = {"sig-of-ark": Seal("signature", "ark", "sig-of-ark"), "red": Seal("signature", "ark", "red")}
+
+
+def asked_of_ark(*blocks: object, **more: object) -> dict[str, Any]:
+    """Return what the provider `ark`, which speaks Messages itself, gets of a turn that another round follows."""
+
+    def keep(word: str) -> Seal | None:
+        seal = unwrap(word) or KNOWN.get(word)
+        return seal if seal and seal.issuer == "ark" and seal.kind != "encrypted" else None
+
+    said = [USER, {"role": "assistant", "content": list(blocks)}, {"role": "user", "content": [RESULT]}]
+    asked: dict[str, Any] = json.loads(
+        parse({**HELLO, "messages": said, **more}).for_provider("m", stream=True, keep=keep)
+    )
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("block", "left"),
+    [
+        ({"type": "thinking", "thinking": "Hm", "signature": "sig-of-ark"}, "as it is"),
+        ({"type": "redacted_thinking", "data": "red"}, "as it is"),
+        ({"type": "thinking", "thinking": "Hm", "signature": "of-another"}, None),
+        ({"type": "thinking", "thinking": "Hm", "signature": ""}, None),
+        ({"type": "thinking", "thinking": "Hm"}, None),
+        ({"type": "thinking", "thinking": "Hm", "signature": OF_OPENAI}, None),
+        ({"type": "redacted_thinking", "data": "of-another"}, None),
+        (
+            {"type": "thinking", "thinking": "", "signature": OF_ANTHROPIC},
+            {"type": "thinking", "thinking": "Hm", "signature": "sig"},
+        ),
+        (
+            {"type": "redacted_thinking", "data": wrap(Seal("redacted", "ark", "x"))},
+            {"type": "redacted_thinking", "data": "x"},
+        ),
+    ],
+)
+def test_thinking_goes_to_its_issuer_alone(block: object, left: object) -> None:
+    content = asked_of_ark(block, CALL)["messages"][1]["content"]
+    expected = block if left == "as it is" else left
+    assert content == [*([expected] if expected else []), CALL]
+
+
+def test_a_turn_of_nothing_but_what_another_thought_is_left_out() -> None:
+    asked = asked_of_ark({"type": "thinking", "thinking": "Hm", "signature": "of-another"})
+    assert [message["role"] for message in asked["messages"]] == ["user", "user"]
+
+
+@pytest.mark.parametrize(
+    ("thinking", "first", "still"),
+    [
+        ({"type": "enabled", "budget_tokens": 2048}, "of-another", False),
+        ({"type": "enabled", "budget_tokens": 2048}, "sig-of-ark", True),
+        ({"type": "adaptive"}, "of-another", True),
+    ],
+)
+def test_without_its_thinking_a_turn_of_calls_is_gone_on_with_unthinkingly(
+    thinking: object, first: str, still: bool
+) -> None:
+    edits = [{"type": "clear_thinking_20251015", "keep": "all"}, {"type": "clear_tool_uses_20250919"}]
+    asked = asked_of_ark(
+        {"type": "thinking", "thinking": "Hm", "signature": first},
+        CALL,
+        thinking=thinking,
+        context_management={"edits": edits},
+    )
+    assert asked.get("thinking") == (thinking if still else None)
+    assert asked["context_management"]["edits"] == (edits if still else edits[1:])
+
+
+def test_what_travelled_through_this_format_is_read_for_another() -> None:
+    blocks = [
+        {"type": "thinking", "thinking": "Hm", "signature": OF_OPENAI},
+        {"type": "redacted_thinking", "data": wrap(Seal("redacted", "ark", "x"))},
+        {"type": "thinking", "thinking": "Hm", "signature": "native"},
+    ]
+    [message] = messages_request.read(with_content(*blocks, role="assistant")).messages
+    assert message.parts == [
+        Reasoning("Hm", encrypted="gAAA", id="rs_1", issuer="openai"),
+        Reasoning(redacted="x", issuer="ark"),
+        Reasoning("Hm", signature="native"),
+    ]
+
+
+# --- Into chat --------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_of_claude_code_in_chats_words() -> None:
+    asked = as_chat(
+        {
+            **HELLO,
+            "system": [
+                {"type": "text", "text": "Be brief."},
+                {"type": "text", "text": "Code.", "cache_control": CACHE},
+            ],
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "Look."}, {"type": "text", "text": "Weather?"}]},
+                {"role": "system", "content": "Agents: none."},
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "thinking", "thinking": "Hm", "signature": "s"},
+                        {"type": "text", "text": "I'll look."},
+                        {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Rome"}},
+                    ],
+                },
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny", "is_error": False}
+                    ],
+                },
+            ],
+            "tools": [{**WEATHER, "cache_control": CACHE}],
+            "metadata": {"user_id": "u" * 100},
+            "thinking": {"type": "adaptive"},
+            "context_management": {"edits": []},
+            "output_config": {"effort": "high"},
+            "stream": True,
+        },
+        "glm-4.7",
+    )
+    assert asked["max_tokens"] == 100
+    assert asked["reasoning_effort"] == "high"
+    assert [message["role"] for message in asked["messages"]] == ["system", "user", "system", "assistant", "tool"]
+    assert asked["messages"][3]["tool_calls"][0]["function"] == {"name": "weather", "arguments": '{"city":"Rome"}'}
+    assert asked["messages"][4] == {"role": "tool", "tool_call_id": "toolu_1", "content": "sunny"}
+    assert asked["tools"] == [
+        {"type": "function", "function": {"name": "weather", "description": "The weather.", "parameters": SCHEMA}}
+    ]
+    assert not {"metadata", "user", "context_management", "thinking"} & set(asked)
+
+
+@pytest.mark.parametrize(
+    ("choice", "said", "parallel"),
+    [
+        ({"type": "auto"}, "auto", None),
+        ({"type": "any"}, "required", None),
+        ({"type": "none"}, "none", None),
+        ({"type": "tool", "name": "weather"}, {"type": "function", "function": {"name": "weather"}}, None),
+        ({"type": "auto", "disable_parallel_tool_use": True}, "auto", False),
+        ({"type": "any", "disable_parallel_tool_use": False}, "required", None),
+    ],
+)
+def test_tool_choices_into_chat(choice: object, said: object, parallel: object) -> None:
+    asked = as_chat({**HELLO, "tools": [WEATHER], "tool_choice": choice})
+    assert (asked["tool_choice"], asked.get("parallel_tool_calls")) == (said, parallel)
+
+
+@pytest.mark.parametrize(
+    ("thinking", "effort"),
+    [
+        ({"type": "enabled", "budget_tokens": 1024}, "low"),
+        ({"type": "enabled", "budget_tokens": 8000}, "medium"),
+        ({"type": "enabled", "budget_tokens": 31_999}, "high"),
+        ({"type": "adaptive"}, None),
+    ],
+)
+def test_a_budget_is_an_effort_elsewhere(thinking: object, effort: object) -> None:
+    assert as_chat({**HELLO, "thinking": thinking}).get("reasoning_effort") == effort
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ({"type": "text", "text": "Hi", "cache_control": CACHE}, {"type": "text", "text": "Hi"}),
+        (
+            {"type": "image", "source": PIXEL},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+        ),
+        (
+            {"type": "image", "source": {"type": "url", "url": "https://a.example/p.png"}},
+            {"type": "image_url", "image_url": {"url": "https://a.example/p.png"}},
+        ),
+        (
+            {
+                "type": "document",
+                "title": "a.pdf",
+                "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"},
+            },
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBE"}},
+        ),
+        (
+            {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words"}},
+            {"type": "text", "text": "words"},
+        ),
+        (
+            {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "words"}]}},
+            {"type": "text", "text": "words"},
+        ),
+        (
+            {
+                "type": "search_result",
+                "title": "t",
+                "source": "https://a.example",
+                "content": [{"type": "text", "text": "found"}],
+            },
+            {"type": "text", "text": "https://a.example\n\nfound"},
+        ),
+    ],
+)
+def test_blocks_into_chat(block: object, said: object) -> None:
+    content = as_chat(with_content(block, {"type": "text", "text": "?"}))["messages"][0]["content"]
+    assert content[0] == said
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"container": "c"}, "container"),
+        ({"mcp_servers": [{"name": "x"}]}, "mcp_servers"),
+        ({"inference_geo": "us"}, "inference_geo"),
+        ({"a_new_field": 1}, "a_new_field"),
+        ({"top_k": 3}, "top_k"),
+        ({"output_config": {"task_budget": 3}}, "output_config.task_budget"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]"),
+        (with_content({"type": "image", "source": {"type": "file", "file_id": "f"}}), "messages[0].content[0]"),
+        (with_content({"type": "container_upload", "file_id": "f"}), "messages[0].content[0]"),
+        (
+            with_content({"type": "document", "source": {"type": "url", "url": "https://a.example"}}),
+            "messages[0].content[0]",
+        ),
+    ],
+)
+def test_what_chat_cannot_carry_is_refused_by_name(change: Mapping[str, object], param: str) -> None:
+    with pytest.raises(ApiError) as told:
+        as_chat({**HELLO, **change})
+    assert (told.value.status, told.value.param) == (400, param)
+
+
+@pytest.mark.parametrize(
+    "change", [{"mcp_servers": []}, {"cache_control": CACHE}, {"diagnostics": {"x": 1}}, {"speed": "fast"}]
+)
+def test_what_changes_nothing_is_left_out(change: Mapping[str, object]) -> None:
+    assert as_chat({**HELLO, **change}) == as_chat(HELLO)
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"tools": [3]}, "tools[0]"),
+        ({"tools": [{"description": "x"}]}, "tools[0]"),
+        ({"tools": [{"name": "x", "input_schema": "y"}]}, "tools[0].input_schema"),
+        ({"tool_choice": {"type": "tool"}}, "tool_choice"),
+        ({"tool_choice": {"type": "some"}}, "tool_choice"),
+        ({"stop_sequences": [3]}, "stop_sequences"),
+        ({"output_config": {"format": {"type": "xml"}}}, "output_config.format"),
+        ({"output_config": {"effort": 3}}, "output_config.effort"),
+        ({"thinking": {"type": "enabled", "budget_tokens": "many"}}, "thinking.budget_tokens"),
+        ({"metadata": {"user_id": 3}}, "metadata.user_id"),
+        ({"system": [3]}, "system[0]"),
+        (with_content(3), "messages[0].content[0]"),
+        (with_content({"type": "text"}), "messages[0].content[0]"),
+        (with_content({"type": "tool_result", "tool_use_id": "t", "content": 3}), "messages[0].content[0].content"),
+        (with_content({"type": "document", "source": {}}), "messages[0].content[0].source"),
+        (with_content({"type": "tool_use", "id": "t", "name": "x", "input": "y"}), "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content"),
+    ],
+)
+def test_what_no_format_could_read_is_named(change: Mapping[str, object], param: str) -> None:
+    with pytest.raises(ApiError) as told:
+        messages_request.read({**HELLO, **change})
+    assert (told.value.status, told.value.param) == (400, param)
+
+
+# --- Out of chat ------------------------------------------------------------------------------------------------------
+
+
+def test_a_chat_request_in_messages_words() -> None:
+    asked = from_chat(
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            {"role": "developer", "content": [{"type": "text", "text": "Code."}]},
+            {"role": "user", "content": "Weather?"},
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning_content": "Hm",
+                "tool_calls": [
+                    {
+                        "id": "call.1",
+                        "type": "function",
+                        "function": {"name": "weather", "arguments": '{"city":"Rome"}'},
+                    },
+                    {"id": "call_2", "type": "function", "function": {"name": "clock", "arguments": ""}},
+                ],
+            },
+            {"role": "system", "content": "Hurry."},
+            {"role": "tool", "tool_call_id": "call.1", "content": "sunny"},
+            {"role": "tool", "tool_call_id": "call_2", "content": "noon"},
+            {"role": "user", "content": "And?"},
+        ],
+        tools=[{"type": "function", "function": {"name": "weather", "parameters": SCHEMA, "strict": True}}],
+        stop=["END"],
+        max_completion_tokens=50,
+        user="u-1",
+        temperature=0.5,
+    )
+    assert asked == {
+        "model": "claude-sonnet-4-5",
+        "stream": False,
+        "max_tokens": 50,
+        "system": [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Code."}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "Weather?"}]},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "tool_use", "id": "call_1", "name": "weather", "input": {"city": "Rome"}},
+                    {"type": "tool_use", "id": "call_2", "name": "clock", "input": {}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "call_1", "content": [{"type": "text", "text": "sunny"}]},
+                    {"type": "tool_result", "tool_use_id": "call_2", "content": [{"type": "text", "text": "noon"}]},
+                    {"type": "text", "text": "Hurry."},
+                    {"type": "text", "text": "And?"},
+                ],
+            },
+        ],
+        "tools": [{"name": "weather", "input_schema": SCHEMA, "strict": True}],
+        "stop_sequences": ["END"],
+        "temperature": 0.5,
+        "metadata": {"user_id": "u-1"},
+    }
+
+
+def test_a_request_without_a_bound_gets_one() -> None:
+    assert from_chat()["max_tokens"] == 32_000
+
+
+FUNCTION = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
+
+
+@pytest.mark.parametrize(
+    ("said", "choice"),
+    [
+        ({}, None),
+        ({"tool_choice": "auto"}, {"type": "auto"}),
+        ({"tool_choice": "none"}, {"type": "none"}),
+        ({"tool_choice": "required"}, {"type": "any"}),
+        ({"tool_choice": FUNCTION}, {"type": "tool", "name": "weather"}),
+        ({"parallel_tool_calls": True}, None),
+        ({"parallel_tool_calls": False}, {"type": "auto", "disable_parallel_tool_use": True}),
+        (
+            {"parallel_tool_calls": False, "tool_choice": "required"},
+            {"type": "any", "disable_parallel_tool_use": True},
+        ),
+        ({"parallel_tool_calls": False, "tool_choice": "none"}, {"type": "none"}),
+        (
+            {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [FUNCTION]}}},
+            {"type": "any"},
+        ),
+    ],
+)
+def test_tool_choices_out_of_chat(said: Mapping[str, Any], choice: object) -> None:
+    assert from_chat(tools=[FUNCTION], **said).get("tool_choice") == choice
+
+
+def test_a_choice_without_tools_is_left_out() -> None:
+    assert "tool_choice" not in from_chat(tool_choice="auto", parallel_tool_calls=False)
+
+
+def test_a_tool_without_parameters_takes_an_empty_object() -> None:
+    [tool] = from_chat(tools=[{"type": "function", "function": {"name": "clock"}}])["tools"]
+    assert tool == {"name": "clock", "input_schema": {"type": "object"}}
+
+
+def test_a_tool_with_free_text_is_a_function_of_one_string() -> None:
+    [tool] = from_chat(tools=[{"type": "custom", "custom": {"name": "patch"}}])["tools"]
+    assert tool["input_schema"]["required"] == ["input"]
+
+
+def test_a_history_of_calls_brings_its_tools_though_none_may_be_called() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    asked = from_chat(
+        messages=[
+            USER,
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "sunny"},
+        ]
+    )
+    assert asked["tools"] == [{"name": "weather", "input_schema": {"type": "object"}}]
+    assert asked["tool_choice"] == {"type": "none"}
+
+
+@pytest.mark.parametrize("arguments", ["{broken", "[1]", "3"])
+def test_arguments_that_are_no_object_are_told_as_such(arguments: str) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": arguments}}
+    asked = from_chat(messages=[USER, {"role": "assistant", "tool_calls": [call]}], tools=[FUNCTION])
+    assert asked["messages"][1]["content"][0]["input"] == {"INVALID_JSON": arguments}
+
+
+@pytest.mark.parametrize(
+    ("model", "said", "thinking", "effort"),
+    [
+        ("claude-sonnet-4-5", {}, {"type": "enabled", "budget_tokens": 8192}, None),
+        ("claude-3-7-sonnet-latest", {}, {"type": "enabled", "budget_tokens": 8192}, None),
+        ("anthropic/claude-opus-4", {}, {"type": "enabled", "budget_tokens": 8192}, None),
+        ("claude-4.5-sonnet", {}, {"type": "enabled", "budget_tokens": 8192}, None),
+        ("glm-4.7", {}, {"type": "enabled", "budget_tokens": 8192}, None),
+        ("claude-sonnet-4-6", {}, {"type": "adaptive"}, "medium"),
+        ("claude-opus-4.7", {}, {"type": "adaptive"}, "medium"),
+        ("claude-sonnet-5", {}, {"type": "adaptive"}, "medium"),
+        ("claude-opus-4-6", {"reasoning_effort": "xhigh"}, {"type": "adaptive"}, "high"),
+        ("claude-opus-4-6", {"reasoning_effort": "minimal"}, {"type": "adaptive"}, "low"),
+        ("claude-opus-4-6", {"reasoning_effort": "none"}, None, None),
+        ("glm-4.7", {"reasoning_effort": "none"}, {"type": "disabled"}, None),
+        ("claude-sonnet-4-5", {"max_tokens": 5000}, {"type": "enabled", "budget_tokens": 4999}, None),
+        ("claude-sonnet-4-5", {"max_tokens": 1024}, None, None),
+        ("claude-sonnet-4-5", {"temperature": 0.2}, None, None),
+        ("claude-sonnet-4-5", {"temperature": 1}, {"type": "enabled", "budget_tokens": 8192}, None),
+        ("claude-sonnet-4-5", {"top_p": 0.5}, None, None),
+        ("claude-sonnet-4-5", {"tools": [FUNCTION], "tool_choice": "required"}, None, None),
+        ("claude-sonnet-4-6", {"tools": [FUNCTION], "tool_choice": "required"}, None, "medium"),
+    ],
+)
+def test_an_effort_is_thinking_where_messages_allows_it(
+    model: str, said: Mapping[str, Any], thinking: object, effort: object
+) -> None:
+    asked = from_chat(model, **{"reasoning_effort": "medium", **said})
+    assert asked.get("thinking") == thinking
+    assert asked.get("output_config", {}).get("effort") == effort
+
+
+def test_a_turn_of_calls_that_another_thought_of_goes_on_without_thinking() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    history = [
+        USER,
+        {"role": "assistant", "tool_calls": [call], "reasoning_content": "Hm"},
+        {"role": "tool", "tool_call_id": "c", "content": "sunny"},
+    ]
+    assert "thinking" not in from_chat(messages=history, tools=[FUNCTION], reasoning_effort="high")
+    answered = [*history, {"role": "assistant", "content": "Sunny."}, USER]
+    assert "thinking" in from_chat(messages=answered, tools=[FUNCTION], reasoning_effort="high")
+
+
+def test_structured_output() -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA, "strict": True}}
+    asked = from_chat(response_format=wanted)
+    assert asked["output_config"] == {"format": {"type": "json_schema", "schema": SCHEMA}}
+
+
+@pytest.mark.parametrize(
+    ("part", "block"),
+    [
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}, {**PIXEL, "data": "iVBO"}),
+        (
+            {"type": "image_url", "image_url": {"url": "https://a.example/p.png", "detail": "low"}},
+            {"type": "url", "url": "https://a.example/p.png"},
+        ),
+        (
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBE"}},
+            {"type": "base64", "media_type": "application/pdf", "data": "JVBE"},
+        ),
+        (
+            {"type": "file", "file": {"filename": "a.txt", "file_data": "data:text/markdown;base64,SGk="}},
+            {"type": "text", "media_type": "text/plain", "data": "Hi"},
+        ),
+    ],
+)
+def test_parts_out_of_chat(part: object, block: object) -> None:
+    asked = from_chat(messages=[{"role": "user", "content": [part]}])
+    assert asked["messages"][0]["content"][0]["source"] == block
+
+
+@pytest.mark.parametrize(
+    ("said", "param"),
+    [
+        ({"n": 2}, "n"),
+        ({"seed": 1}, "seed"),
+        ({"logprobs": True}, "logprobs"),
+        ({"logit_bias": {"1": 2}}, "logit_bias"),
+        ({"frequency_penalty": 0.5}, "frequency_penalty"),
+        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"temperature": 1.5}, "temperature"),
+        ({"stop": "\n"}, "stop"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"audio": {"voice": "x"}}, "audio"),
+        (
+            {"messages": [{"role": "user", "content": [AUDIO]}]},
+            "messages[0].content[0]",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+            "messages[0].content[0]",
+        ),
+    ],
+)
+def test_what_messages_cannot_carry_is_refused_by_name(said: Mapping[str, Any], param: str) -> None:
+    with pytest.raises(ApiError) as told:
+        from_chat(**said)
+    assert (told.value.status, told.value.param) == (400, param)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"n": 1},
+        {"logprobs": False},
+        {"frequency_penalty": 0},
+        {"presence_penalty": 0.0},
+        {"logit_bias": {}},
+        {"store": True},
+        {"metadata": {"a": "b"}},
+        {"prompt_cache_key": "k"},
+        {"service_tier": "flex"},
+        {"verbosity": "medium"},
+    ],
+)
+def test_what_asks_for_nothing_is_left_out(said: Mapping[str, Any]) -> None:
+    assert from_chat(**said) == from_chat()
+
+
+# --- Everything is kept -----------------------------------------------------------------------------------------------
+
+words = st.text(min_size=1, max_size=8)
+caches = st.fixed_dictionaries({}, optional={"cache_control": st.just(CACHE)})
+
+
+def block(required: dict[str, st.SearchStrategy[Any]], **optional: st.SearchStrategy[Any]) -> Any:
+    fixed = st.fixed_dictionaries(required, optional=optional)
+    return st.builds(lambda said, cache: {**said, **cache}, fixed, caches)
+
+
+texts = block({"type": st.just("text"), "text": words})
+images = block(
+    {"type": st.just("image"), "source": st.sampled_from([PIXEL, {"type": "url", "url": "https://a.example/p"}])}
+)
+documents = block(
+    {
+        "type": st.just("document"),
+        "source": st.sampled_from(
+            [
+                {"type": "base64", "media_type": "application/pdf", "data": "JVBE"},
+                {"type": "text", "media_type": "text/plain", "data": "words"},
+                {"type": "url", "url": "https://a.example/d"},
+                {"type": "content", "content": [{"type": "text", "text": "words"}]},
+                {"type": "content", "content": [{"type": "image", "source": PIXEL}]},
+                {"type": "file", "file_id": "file_1"},
+            ]
+        ),
+    },
+    title=words,
+    context=words,
+    citations=st.just({"enabled": True}),
+)
+searches = block(
+    {"type": st.just("search_result"), "source": words, "title": words, "content": st.lists(texts, max_size=2)}
+)
+results = block(
+    {"type": st.just("tool_result"), "tool_use_id": words},
+    content=st.lists(texts | images | documents | searches, min_size=1, max_size=2),
+    is_error=st.just(True),
+)
+thoughts = st.fixed_dictionaries({"type": st.just("thinking"), "thinking": words, "signature": words})
+redacted = st.fixed_dictionaries({"type": st.just("redacted_thinking"), "data": words})
+inputs = st.dictionaries(words, st.integers() | words | st.none(), max_size=2)
+calls = block(
+    {"type": st.just("tool_use"), "id": words, "name": words, "input": inputs},
+    caller=st.sampled_from([{"type": "direct"}, {"type": "code_execution_20250825", "tool_id": "s"}]),
+)
+server_calls = block({"type": st.just("server_tool_use"), "id": words, "name": st.just("web_search"), "input": inputs})
+turns = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "role": st.just("user"),
+            "content": st.lists(texts | images | documents | searches | results, min_size=1, max_size=3),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "role": st.just("assistant"),
+            "content": st.lists(texts | thoughts | redacted | calls | server_calls, min_size=1, max_size=3),
+        }
+    ),
+    st.fixed_dictionaries({"role": st.just("system"), "content": st.lists(texts, min_size=1, max_size=2)}),
+)
+tools = block(
+    {"name": words, "input_schema": st.just(SCHEMA)},
+    description=words,
+    strict=st.booleans(),
+    eager_input_streaming=st.just(True),
+) | st.just({"type": "web_search_20250305", "name": "web_search", "max_uses": 3})
+choices = st.one_of(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["auto", "any"])}, optional={"disable_parallel_tool_use": st.just(True)}
+    ),
+    st.fixed_dictionaries({"type": st.just("tool"), "name": words}),
+    st.just({"type": "none"}),
+)
+bodies = st.fixed_dictionaries(
+    {
+        "model": st.just("m"),
+        "stream": st.booleans(),
+        "max_tokens": st.integers(1, 64_000),
+        "messages": st.lists(turns, min_size=1, max_size=4),
+    },
+    optional={
+        "system": st.lists(texts, min_size=1, max_size=2),
+        "tools": st.lists(tools, min_size=1, max_size=2),
+        "tool_choice": choices,
+        "stop_sequences": st.lists(words, min_size=1, max_size=2),
+        "temperature": st.floats(0, 1),
+        "top_p": st.floats(0, 1),
+        "top_k": st.integers(0, 100),
+        "thinking": st.sampled_from(
+            [
+                {"type": "enabled", "budget_tokens": 2048},
+                {"type": "adaptive", "display": "omitted"},
+                {"type": "disabled"},
+            ]
+        ),
+        "output_config": st.sampled_from(
+            [{"effort": "high"}, {"format": {"type": "json_schema", "schema": SCHEMA}}, {"task_budget": 3}]
+        ),
+        "metadata": st.sampled_from([{"user_id": "u"}, {"user_id": "u", "other": 1}]),
+        "service_tier": st.sampled_from(["auto", "standard_only", "new"]),
+        "cache_control": st.just(CACHE),
+        "context_management": st.just({"edits": [{"type": "clear_tool_uses_20250919"}]}),
+        "mcp_servers": st.just([{"type": "url", "url": "https://a.example", "name": "x"}]),
+        "container": st.just("c"),
+    },
+)
+
+
+@settings(deadline=None)
+@given(bodies)
+def test_a_request_survives_the_neutral_form(body: dict[str, Any]) -> None:
+    neutral = messages_request.read(body)
+    assert json.loads(messages_request.body(neutral, body["model"], stream=body["stream"])) == body
+
+
+@settings(deadline=None)
+@given(bodies)
+def test_no_request_of_this_format_trips_another_up(body: dict[str, Any]) -> None:
+    neutral = messages_request.read(body)
+    for name in sorted(known.TRANSLATED):
+        try:
+            known.provider(name).body(neutral, "claude-sonnet-4-5", stream=False)
+        except ApiError as error:
+            assert (error.status, bool(error.param)) == (400, True)  # noqa: PT017 - both ends are allowed
+
+
+FIELDS = [
+    "type", "role", "content", "text", "source", "input", "id", "name", "tool_use_id", "thinking", "data", "model",
+    "messages", "system", "tools", "tool_choice", "output_config", "format", "schema", "metadata", "user_id", "title",
+    "stop_sequences", "max_tokens", "caller", "context",
+]  # fmt: skip
+TYPES = ["text", "image", "document", "tool_use", "tool_result", "thinking", "base64", "url", "content", "user", "auto"]
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(TYPES) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(FIELDS), anything, max_size=6), st.lists(anything, min_size=1, max_size=3))
+def test_whatever_is_sent_is_a_request_or_a_400(fields: dict[str, Any], content: list[Any]) -> None:
+    body = {**HELLO, **fields}
+    if not isinstance(fields.get("messages"), list):
+        body["messages"] = [{"role": "user", "content": content}]
+    try:
+        request = parse(body)
+        request.affinity()
+        request.for_provider("m", stream=False)
+        neutral = request.neutral()
+        for name in sorted(known.TRANSLATED):
+            known.provider(name).body(neutral, "m", stream=False)
+    except ApiError as error:
+        assert error.status == 400  # noqa: PT017 - both ends are allowed
+
+
+def test_the_types_would_tell() -> None:
+    with pytest.raises(ValidationError):
+        PARAMS.validate_python({"model": "m", "messages": []})
