@@ -23,8 +23,8 @@ def spare(spoken: str, number: int) -> str:
     return f"spare-{spoken}-{number}"
 
 
-CALLERS = ("chat", "responses")
-SPOKEN = ("chat", "responses")
+CALLERS = ("chat", "responses", "messages")
+SPOKEN = ("chat", "responses", "messages")
 
 PAIRS = [(caller, spoken) for caller in CALLERS for spoken in SPOKEN]
 """Formats of callers, each with each format of providers."""
