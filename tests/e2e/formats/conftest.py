@@ -1,26 +1,15 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.formats.pairs import PROVIDERS, SPARES, routes, spare
-from tests.e2e.stack import Stack, running
-
-
-@pytest.fixture(scope="session")
-def shared_formats_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    data: Path = tmp_path_factory.mktemp("formats")
-    with running(data, routes, PROVIDER_KEY="sk-provider") as stack:
-        for spoken, provider in PROVIDERS.items():
-            stack.standin.speaks(provider, spoken)
-        yield stack
+from tests.e2e.formats.pairs import PROVIDERS, SPARES, spare
+from tests.e2e.stack import Stack
 
 
 @pytest.fixture
-def stack(shared_formats_stack: Stack) -> Stack:
+def stack(formats_stack: Stack) -> Stack:
     """A router in front of one provider per format, each with spare models that a test can break."""
-    shared_formats_stack.standin.forget()
-    return shared_formats_stack
+    return formats_stack
 
 
 @pytest.fixture(scope="session")
