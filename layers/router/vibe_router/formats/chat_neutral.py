@@ -303,6 +303,8 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
         if request.top_k is not None:
             raise refuse(_FORMAT, request.called("top_k"))
     out: dict[str, Any] = {"model": model, "messages": list(_messages(request)), "stream": stream}
+    if not out["messages"]:
+        raise refuse(_FORMAT, request.called("messages"), "an answer to nothing")
     if stream:
         out["stream_options"] = {"include_usage": True}
     out |= {name: value for name in _PLAIN if (value := getattr(request, name)) is not None}
@@ -310,8 +312,8 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
         _leave_out(out)
     if tools := [_tool(tool, request) for tool in _told_of(request)]:
         out["tools"] = tools
-    else:
-        out.pop("parallel_tool_calls", None)
+    elif not own:
+        out.pop("parallel_tool_calls", None)  # OpenAI refuses it without tools
     if request.tool_choice is not None and (tools or own):
         out["tool_choice"] = _choice(request)
     if request.max_tokens is not None:
@@ -532,6 +534,8 @@ class Decoder:
 
     def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
         """Return what `chunk` says."""
+        if self._started and not self._wrapped and (words := _only_words(chunk)):
+            return (TextDelta(words),)
         events: list[neutral.Event] = []
         if not self._started:
             self._started = True
@@ -581,7 +585,7 @@ class Decoder:
             events.extend(Annotated(note, index) for note in map(_annotation, notes or ()) if note)
         if reason := choice.get("finish_reason"):
             self._unwrap(index, events)
-            events.append(Finish(_REASONS.get(reason, "stop"), index))
+            events.append(Finish(_REASONS.get(str(reason), "stop"), index))
 
     def _call(self, call: Mapping[str, Any], choice: int, events: list[neutral.Event]) -> None:
         function = call.get("function")
@@ -614,6 +618,19 @@ class Decoder:
         """Tell the free text of a tool that went to the provider as a function."""
         if (pieces := self._wrapped.pop(choice, None)) is not None:
             events.append(ToolCallDelta(neutral.free_text("".join(pieces)), choice))
+
+
+def _only_words(chunk: Mapping[str, Any]) -> str | None:
+    """Return the words of a chunk that holds some and nothing else, as all but a few do."""
+    choices = chunk.get("choices")
+    if not isinstance(choices, list) or len(choices) != 1 or chunk.get("usage"):
+        return None
+    choice = choices[0]
+    if not isinstance(choice, dict) or choice.get("index") or choice.get("finish_reason") or choice.get("logprobs"):
+        return None
+    delta = choice.get("delta")
+    words = delta.get("content") if isinstance(delta, dict) and len(delta) == 1 else None
+    return words if isinstance(words, str) else None
 
 
 def _logprobs(choice: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:

@@ -176,7 +176,9 @@ class StreamReader:
         if not isinstance(chunk, dict):
             self.malformed += 1
             return Piece(b"", malformed=True)
-        kind = chunk.get("type") or event.name.decode(errors="replace")
+        kind = chunk.get("type")
+        if not isinstance(kind, str):
+            kind = event.name.decode(errors="replace")
         number = chunk.get("sequence_number")
         self._sequence = number if isinstance(number, int) else self._sequence + 1
         if kind in _FAILURES or (chunk.get("error") and not isinstance(chunk.get("response"), dict)):
@@ -207,10 +209,8 @@ class StreamReader:
                 self.usage = usage_of(response)
 
 
-def _commits(kind: object, chunk: Mapping[str, Any]) -> bool:
+def _commits(kind: str, chunk: Mapping[str, Any]) -> bool:
     """Whether this is real content: something said, thought or called, and not only announced."""
-    if not isinstance(kind, str):
-        return False
     if kind.endswith(".delta"):
         return bool(chunk.get("delta"))
     item = chunk.get("item")
@@ -334,7 +334,7 @@ def _unfold_item(item: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 # A part's type → the stem of its text's events, and the key of its text.
-_PARTS: Mapping[object, tuple[str, str]] = {
+_PARTS: Mapping[str, tuple[str, str]] = {
     "output_text": ("response.output_text", "text"),
     "refusal": ("response.refusal", "refusal"),
     "reasoning_text": ("response.reasoning_text", "text"),
@@ -344,9 +344,10 @@ _PARTS: Mapping[object, tuple[str, str]] = {
 
 def _unfold_part(part: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     frame = "response.reasoning_summary_part" if "summary_index" in place else "response.content_part"
-    if part.get("type") not in _PARTS:
+    kind = part.get("type")
+    if not isinstance(kind, str) or kind not in _PARTS:
         return
-    stem, key = _PARTS[part.get("type")]
+    stem, key = _PARTS[kind]
     words = part.get(key) or ""
     logprobs = {"logprobs": part.get("logprobs") or []} if stem == "response.output_text" else {}
     yield f"{frame}.added", {**place, "part": {**part, key: ""}}

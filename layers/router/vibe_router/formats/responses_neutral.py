@@ -110,6 +110,7 @@ def read(body: Mapping[str, Any]) -> neutral.Request:
         rest=unread,
         more=more,
         names={
+            "messages": "input",
             "max_tokens": "max_output_tokens",
             "effort": "reasoning.effort",
             "response_format": "text.format",
@@ -291,11 +292,13 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
     system, messages = (list(request.system), request.messages) if own else _hoisted(request)
     out: dict[str, Any] = {"model": model, "stream": stream}
     if system:
-        out["instructions"] = "\n\n".join(_plain_text(part) for part in system)
+        out["instructions"] = "\n\n".join(filter(None, (_plain_text(part) for part in system)))
     out["input"] = [item for message in messages for item in _items(message, own=own)]
     out |= {name: value for name in _PLAIN if (value := getattr(request, name)) is not None}
     if tools := [_tool(tool, own=own) for tool in request.tools]:
         out["tools"] = tools
+    elif not own:
+        out.pop("parallel_tool_calls", None)
     if request.tool_choice is not None and (tools or own):
         out["tool_choice"] = _choice(request.tool_choice)
     if request.max_tokens is not None:
@@ -591,7 +594,8 @@ class Decoder:
         for place in tuple(self._order):  # items that the last event forgot
             events += self._waiting.pop(place, ())
         details = response.get("incomplete_details")
-        reason = _INCOMPLETE.get(details.get("reason") if isinstance(details, dict) else None, "length")
+        why = details.get("reason") if isinstance(details, dict) else None
+        reason = _INCOMPLETE.get(why, "length") if isinstance(why, str) else "length"
         if response.get("status") != "incomplete":
             reason = "tool_calls" if self._called else "stop"
         return [*events, Finish(reason), Told(usage_of(response))]
