@@ -1,28 +1,28 @@
-"""The admin function: a request is read, its caller known, its route found; every error is worded here."""
+"""The admin function: a request is read, its caller known, its route found; every error is told."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from control import cooldowns, keys, models, page, routes, session, spend, teams, usage
 from control.auth import caller
 from control.call import Call, Request, checked, read
 from control.environment import Environment, Settings
-from control.errors import error_answer, invalid, nothing_there
+from control.errors import check_query, error_answer, nothing_there, worded
+from control.router import Known
 from streaming_runtime import Context
 from vibe_router.access.sessions import renewed
-from vibe_router.formats.errors import ApiError, fault, unavailable
-from vibe_router.store.outage import AWS_ERRORS, named
-from vibe_router.telemetry import log_fault, logger
+from vibe_router.formats.errors import ApiError
 
 __all__ = ["handler"]
 
 app = APIGatewayRestResolver(enable_validation=True)
+_KNOWN: list[Known] = []
 for module in (keys, teams, models, spend, usage, routes, cooldowns, session, page):
     app.include_router(module.router)
+    _KNOWN += module.router.known
 
 _environment: Environment | None = None
 
@@ -34,14 +34,13 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         request = read(event, context.aws_request_id)
         request_id = request.id
         call = _call_of(request, _opened())
+        if not request.path.startswith("/ui"):
+            check_query(request.path, request.method, event.get("queryStringParameters") or (), _KNOWN)
         app.append_context(call=call)
         answer = app.resolve(checked(request), context)  # type: ignore[arg-type] # it hands the context on, no more
         _renew(call, answer)
-    except ApiError as error:
-        answer = error_answer(error)
-    except Exception as error:  # noqa: BLE001 - the last resort: logged, and told in the caller's format
-        log_fault("handler", error)
-        answer = error_answer(fault())
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is worded
+        answer = error_answer(worded(error))
     answer["multiValueHeaders"]["x-vibe-request-id"] = [request_id]
     answer["multiValueHeaders"].setdefault("cache-control", ["no-store"])
     return answer
@@ -67,28 +66,18 @@ def _renew(call: Call, answer: dict[str, Any]) -> None:
         answer["multiValueHeaders"]["Set-Cookie"] = [str(cookie)]
 
 
-@app.exception_handler(ApiError)
-def _refused(error: ApiError) -> Response[Any]:
-    return _answer(error)
-
-
-@app.exception_handler(RequestValidationError)
-def _not_valid(error: RequestValidationError) -> Response[Any]:
-    return _answer(invalid(error.errors()))
-
-
 @app.exception_handler(NotFoundError)
 def _not_there(_error: NotFoundError) -> Response[Any]:
-    return _answer(nothing_there(app))
+    request: Request = app.context["call"].request
+    return _told(nothing_there(request.path, request.method, _KNOWN))
 
 
-@app.exception_handler(list(AWS_ERRORS))
-def _unreachable(error: Exception) -> Response[Any]:
-    logger.warning("a table cannot be asked", extra={"fault": named(error)})
-    return _answer(unavailable("The router's tables cannot be reached right now."))
+@app.exception_handler(Exception)
+def _failed(error: Exception) -> Response[Any]:
+    return _told(worded(error))
 
 
-def _answer(error: ApiError) -> Response[Any]:
+def _told(error: ApiError) -> Response[Any]:
     answer = error_answer(error)
     headers = {name: values[0] for name, values in answer["multiValueHeaders"].items()}
     return Response(answer["statusCode"], headers.pop("content-type"), answer["body"], headers=headers)

@@ -20,7 +20,7 @@ def caller(request: Request, environment: Environment) -> Call:
     if shown is not None:
         if environment.is_master_key(shown):
             return Call(request, environment, by="master key")
-        if environment.keys.key(hash_of(shown)):
+        if environment.keys.is_key(hash_of(shown)):
             raise ApiError(
                 403,
                 "This needs the master key: a virtual key opens models, no more.",

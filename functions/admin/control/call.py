@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, cast
 
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
-
 from control.environment import Environment
+from control.router import Router
 from vibe_router.access.sessions import Session
 from vibe_router.formats.errors import ApiError, bad_request
 from vibe_router.formats.json_body import parse_object
@@ -59,7 +58,7 @@ class Call:
         return self.environment.clock.now()
 
 
-def call_of(router: APIGatewayRouter) -> Call:
+def call_of(router: Router) -> Call:
     """Return the call that is being answered."""
     return cast("Call", router.context["call"])
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from pydantic import Field
 
 from control.call import Call, call_of
 from control.fields import Body
+from control.router import Router
 from control.routes_logic import catalogue, states_of
 from vibe_router.formats.errors import ApiError, bad_request, unavailable
 from vibe_router.routing.cooldown import State, cleared
@@ -14,7 +14,7 @@ from vibe_router.standing import at_iso, told
 
 __all__ = ["router"]
 
-router = APIGatewayRouter()
+router = Router()
 
 _TRIES = 5  # against requests that cool or probe the same deployment meanwhile
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from pydantic import AfterValidator, Field
 
 from control.call import Call, call_of
@@ -26,6 +25,7 @@ from control.fields import (
     told_limits,
 )
 from control.records import ledger_id, no_such_key, refusals, spending
+from control.router import Router
 from vibe_router.access.holders import Key, duration_seconds
 from vibe_router.access.issuing import checked_key, deleted, hash_of, key_name, new_secret, regenerated, succeeded_by
 from vibe_router.access.ledger import Ledger
@@ -33,7 +33,7 @@ from vibe_router.formats.errors import bad_request
 
 __all__ = ["key_object", "router"]
 
-router = APIGatewayRouter()
+router = Router()
 
 NEVER = "-1"  # LiteLLM's word for a key that does not expire
 

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
-
 from control.call import call_of
+from control.router import Router
 from control.routes_logic import catalogue
 from vibe_router.routing.models import Deployment
 
 __all__ = ["router"]
 
-router = APIGatewayRouter()
+router = Router()
 
 
 @router.get("/model/info", tags=["Models"])

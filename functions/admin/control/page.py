@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from control.call import call_of
+from control.router import Router
 from vibe_router.formats.errors import not_found
 
 __all__ = ["SECURITY_HEADERS", "router"]
 
-router = APIGatewayRouter()
+router = Router()
 
 _DIRECTORY = Path(__file__).parent.parent / "ui"
 _TYPES = {

@@ -5,16 +5,16 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from pydantic import ConfigDict, Field
 
 from control import routes_logic
 from control.call import call_of
 from control.fields import Body
+from control.router import Router
 
 __all__ = ["router"]
 
-router = APIGatewayRouter()
+router = Router()
 
 Rows = Annotated[dict[str, Any], Field(max_length=1000)]
 Version = Annotated[int, Field(ge=0, le=10**15)]

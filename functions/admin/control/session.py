@@ -5,18 +5,18 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.shared.cookies import Cookie, SameSite
 from pydantic import BaseModel, ConfigDict, Field
 
 from control.auth import session_of
 from control.call import Call, call_of
+from control.router import Router
 from vibe_router.access.sessions import COOKIE, Session, begun, is_same
 from vibe_router.formats.errors import ApiError
 
 __all__ = ["cookie_of", "router"]
 
-router = APIGatewayRouter()
+router = Router()
 
 
 class SignIn(BaseModel):

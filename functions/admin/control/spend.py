@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from control.call import Call, call_of
 from control.fields import dollars
+from control.router import Router
 from control.usage_logic import day_of, key_id, key_names, summed, team_names, today
 from vibe_router.formats.errors import bad_request
 from vibe_router.record import Record, iso
@@ -15,7 +15,7 @@ from vibe_router.store.usage import Filter, Total
 
 __all__ = ["router"]
 
-router = APIGatewayRouter()
+router = Router()
 
 _DAYS = 30  # what LiteLLM's views of spending look back
 _PAGE = 500

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from pydantic import Field
 
 from control.call import Call, call_of
@@ -25,13 +24,14 @@ from control.fields import (
 )
 from control.keys import key_object
 from control.records import ledger_id, no_such_team, refusals, spending
+from control.router import Router
 from vibe_router.access.holders import Key, Team
 from vibe_router.access.issuing import deleted
 from vibe_router.access.ledger import Ledger
 
 __all__ = ["router"]
 
-router = APIGatewayRouter()
+router = Router()
 
 
 class TeamFields(Holding, LiteLLMOnly):

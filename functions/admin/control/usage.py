@@ -3,14 +3,14 @@
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from control import usage_logic
 from control.call import call_of
+from control.router import Router
 
 __all__ = ["router"]
 
-router = APIGatewayRouter()
+router = Router()
 
 Name = Annotated[str | None, Query(max_length=400)]
 Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d\d-\d\d$")]

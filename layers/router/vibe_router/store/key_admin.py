@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-__all__ = ["AliasTakenError", "BusyError", "KeyAdmin", "NoSuchTeamError", "TakenError"]
+__all__ = ["AliasTakenError", "BusyError", "CorruptRecordError", "KeyAdmin", "NoSuchTeamError", "TakenError"]
 
 _TRIES = 6  # against other editors of the same record
 _FIRST_WAIT = 0.02  # seconds; doubled with every try
@@ -51,6 +51,10 @@ class BusyError(Exception):
     """Others kept writing to the same record."""
 
 
+class CorruptRecordError(Exception):
+    """A record was edited by hand, and can't be read any more."""
+
+
 class _LostError(Exception):
     """Somebody else wrote the record first."""
 
@@ -66,14 +70,16 @@ class KeyAdmin:
     # --- Reading ---------------------------------------------------------------------------------------------------
 
     def key(self, key_hash: str) -> Key | None:
-        """Return the key with this hash, or its tombstone. Raises ValueError for a record that can't be read."""
-        found = self._get(key_id_of(key_hash))
-        return key_from(found) if found else None
+        """Return the key with this hash, or its tombstone. Raises CorruptRecordError."""
+        return self._record(key_from, key_id_of(key_hash))
+
+    def is_key(self, key_hash: str) -> bool:
+        """Tell whether there is a record of a key with this hash, whatever it says."""
+        return self._get(key_id_of(key_hash)) is not None
 
     def team(self, team_id: str) -> Team | None:
-        """Return a team. Raises ValueError for a record that can't be read."""
-        found = self._get(team_id_of(team_id))
-        return team_from(found) if found else None
+        """Return a team. Raises CorruptRecordError."""
+        return self._record(team_from, team_id_of(team_id))
 
     def holder_of(self, alias: str) -> str | None:
         """Return the hash of the key that has `alias`."""
@@ -233,6 +239,13 @@ class KeyAdmin:
             return cast("TransactWriteItemTypeDef", {"Delete": {"TableName": self._table, "Key": key, **condition}})
         item = {**key, **to_item({"hash": has})}
         return cast("TransactWriteItemTypeDef", {"Put": {"TableName": self._table, "Item": item, **condition}})
+
+    def _record(self, read: Callable[[dict[str, Any]], Record], record_id: str) -> Record | None:
+        found = self._get(record_id)
+        try:
+            return read(found) if found else None
+        except ValueError:
+            raise CorruptRecordError from None
 
     def _get(self, record_id: str) -> dict[str, Any] | None:
         answer = self._client.get_item(TableName=self._table, Key=to_item({"id": record_id}), ConsistentRead=True)

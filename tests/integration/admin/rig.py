@@ -1,0 +1,124 @@
+"""The admin function's real handler over an embedded AWS, asked as API Gateway asks it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from control import app
+from control.environment import Environment, Settings
+from local.template import read_template
+from streaming_runtime import Context
+from tests.infrastructure.expanded import ROOT, TEMPLATE
+from tests.unit.store.held import Time
+from vibe_router.routes_file import load_file
+from vibe_router.store.routes import RoutesStore, rows_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+__all__ = ["MASTER", "Admin", "Answer"]
+
+MASTER = "sk-the-master-key-of-the-tests"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the handler gave: `body` is parsed where it is JSON; header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, list[str]]
+    body: Any
+
+    @property
+    def error(self) -> Any:
+        """The error, which has OpenAI's shape."""
+        error = self.body["error"]
+        assert {"message", "type", "param", "code"} <= set(error)
+        return error
+
+    @property
+    def cookie(self) -> str:
+        """The cookie that was set, as a browser sends it back."""
+        (morsel,) = SimpleCookie(self.headers["set-cookie"][0]).values()
+        return f"{morsel.key}={morsel.value}"
+
+
+class Admin:
+    """One environment of the function. `time` is its clock; `secret` is what the router's secret holds."""
+
+    def __init__(self, time: Time) -> None:
+        template = read_template(TEMPLATE)
+        self.time = time
+        self.dynamodb: DynamoDBClient = boto3.client("dynamodb")
+        for table in template.tables:
+            self.dynamodb.create_table(**table.create)
+        self.variables = template.functions["AdminFunction"].environment
+        boto3.client("secretsmanager").create_secret(
+            Name=template.secrets[0], SecretString=json.dumps({"MASTER_KEY": MASTER})
+        )
+        rows = rows_of(load_file(ROOT / "routes.yaml", {}))
+        RoutesStore(self.dynamodb, self.variables["ROUTES_TABLE"]).write(rows, {})
+        self.environment = Environment(Settings.read(self.variables), time.clock)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        key: str | None = MASTER,
+        raw: str | None = None,
+        encoded: bool = False,
+        address: str = "192.0.2.1",
+        prefix: str = "/prod",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Answer:
+        """Ask with `key`, or without any; `raw` is a body as it is sent."""
+        sent = {"X-Forwarded-Proto": "https", **(headers or {})}
+        if key:
+            sent["Authorization"] = f"Bearer {key}"
+        values = {name: str(value) for name, value in (query or {}).items()}
+        event = {
+            "resource": path,
+            "path": path,
+            "httpMethod": method,
+            "headers": sent,
+            "multiValueHeaders": {name: [value] for name, value in sent.items()},
+            "queryStringParameters": values or None,
+            "multiValueQueryStringParameters": {name: [value] for name, value in values.items()} or None,
+            "requestContext": {
+                "stage": "prod",
+                "path": prefix + path,
+                "identity": {"sourceIp": address},
+                "requestId": "request-1",
+            },
+            "body": raw if raw is not None else None if body is None else json.dumps(body),
+            "isBase64Encoded": encoded,
+        }
+        result = app.handler(event, Context("invocation", 4_000_000_000_000))
+        text, given = result["body"], result["multiValueHeaders"]
+        named = {name.lower(): values for name, values in given.items()}
+        assert len(named) == len(given), "a header that differs in its case alone is sent twice"
+        is_json = named["content-type"][0].startswith("application/json")
+        return Answer(result["statusCode"], named, json.loads(text) if is_json else text)
+
+    def made(self, path: str, **body: Any) -> Any:
+        """Ask for something that must be done, and return what was told."""
+        answer = self.ask("POST", path, body)
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def told(self, path: str, **query: Any) -> Any:
+        """Ask for something that must be there."""
+        answer = self.ask("GET", path, query=query)
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def sign_in(self, username: str = "admin", password: str = MASTER, **options: Any) -> Answer:
+        """Sign in to the page."""
+        return self.ask("POST", "/ui/sign-in", {"username": username, "password": password}, key=None, **options)

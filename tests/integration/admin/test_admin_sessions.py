@@ -1,0 +1,194 @@
+"""Who may call: the master key, a session with its token, and nobody else."""
+
+import json
+from http.cookies import SimpleCookie
+
+import boto3
+import pytest
+
+from tests.integration.admin.rig import MASTER, Admin
+from vibe_router.access.sessions import LIFETIME, LONGEST, is_same
+
+
+def test_a_session_reads_with_its_cookie_and_writes_with_its_token_too(admin: Admin) -> None:
+    signed_in = admin.sign_in()
+    assert signed_in.status == 200
+    assert set(signed_in.body) == {"username", "csrf", "expires"}
+    cookie = {"Cookie": signed_in.cookie}
+    assert admin.ask("GET", "/key/list", key=None, headers=cookie).status == 200
+    refused = admin.ask("POST", "/team/new", {"team_alias": "x"}, key=None, headers=cookie)
+    assert (refused.status, refused.error["code"]) == (403, "csrf_failed")
+    with_token = {**cookie, "x-vibe-csrf": signed_in.body["csrf"]}
+    assert admin.ask("POST", "/team/new", {"team_alias": "x"}, key=None, headers=with_token).status == 200
+
+
+def test_the_cookie_is_the_stages_out_of_reach_and_sent_to_this_site_alone(admin: Admin) -> None:
+    (set_cookie,) = admin.sign_in().headers["set-cookie"]
+    (morsel,) = SimpleCookie(set_cookie).values()
+    assert (morsel["path"], morsel["samesite"]) == ("/prod/", "Strict")
+    assert morsel["httponly"]
+    assert morsel["secure"]
+    assert 0 < int(morsel["max-age"]) <= LIFETIME
+
+
+def test_without_a_stage_and_without_https_the_cookie_fits_too(admin: Admin) -> None:
+    signed_in = admin.sign_in(prefix="", headers={"X-Forwarded-Proto": "http"})
+    (morsel,) = SimpleCookie(signed_in.headers["set-cookie"][0]).values()
+    assert morsel["path"] == "/"
+    assert not morsel["secure"]
+
+
+def test_a_session_tells_who_it_is_and_ends_by_signing_out(admin: Admin) -> None:
+    signed_in = admin.sign_in()
+    headers = {"Cookie": signed_in.cookie, "x-vibe-csrf": signed_in.body["csrf"]}
+    assert admin.ask("GET", "/ui/session", key=None, headers=headers).body == signed_in.body
+    out = admin.ask("POST", "/ui/sign-out", {}, key=None, headers=headers)
+    assert out.status == 200
+    assert "Max-Age=0" in out.headers["set-cookie"][0]
+    assert admin.ask("GET", "/ui/session", key=None).status == 401
+
+
+def test_a_session_is_over_after_an_hour_without_a_call(admin: Admin) -> None:
+    headers = {"Cookie": admin.sign_in().cookie}
+    admin.time.advance(LIFETIME - 1)
+    assert admin.ask("GET", "/key/list", key=None, headers=headers).status == 200
+    admin.time.advance(1)
+    over = admin.ask("GET", "/key/list", key=None, headers=headers)
+    assert (over.status, over.error["code"]) == (401, "session_expired")
+
+
+def test_a_session_in_use_is_renewed_with_the_same_token_but_not_for_ever(admin: Admin) -> None:
+    signed_in = admin.sign_in()
+    cookie, token, passed = signed_in.cookie, signed_in.body["csrf"], 0.0
+    while passed < LONGEST:
+        admin.time.advance(0.6 * LIFETIME)
+        passed += 0.6 * LIFETIME
+        answer = admin.ask("GET", "/ui/session", key=None, headers={"Cookie": cookie})
+        if answer.status == 401:
+            break
+        assert answer.body["csrf"] == token
+        listed = admin.ask("GET", "/team/list", key=None, headers={"Cookie": cookie})
+        cookie = listed.cookie if "set-cookie" in listed.headers else cookie
+    assert LONGEST - LIFETIME < passed <= LONGEST + LIFETIME
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "x.y", ".", "e30.e30", "ä.ö", "=" * 300])
+def test_a_made_up_cookie_is_nobodys(admin: Admin, cookie: str) -> None:
+    answer = admin.ask("GET", "/key/list", key=None, headers={"Cookie": f"vibe-session={cookie}"})
+    assert answer.status == 401
+    assert answer.error["code"] in ("session_expired", "invalid_api_key")
+
+
+def test_a_changed_password_ends_every_session(admin: Admin) -> None:
+    headers = {"Cookie": admin.sign_in().cookie}
+    secret = {"MASTER_KEY": MASTER, "UI_USERNAME": "ada", "UI_PASSWORD": "another one"}
+    boto3.client("secretsmanager").put_secret_value(
+        SecretId=admin.variables["SECRET_ID"], SecretString=json.dumps(secret)
+    )
+    admin.time.advance(301)  # the secret is read again after five minutes
+    assert admin.ask("GET", "/key/list", key=None, headers=headers).status == 401
+    assert admin.sign_in().status == 401
+    assert admin.sign_in("ada", "another one").status == 200
+
+
+@pytest.mark.parametrize(
+    ("username", "password"), [("admin", "wrong"), ("nobody", MASTER), ("nobody", "wrong"), ("", ""), ("ädmin", "ß")]
+)
+def test_a_wrong_sign_in_says_the_same_whatever_is_wrong(admin: Admin, username: str, password: str) -> None:
+    answer = admin.sign_in(username, password)
+    assert answer.status == 401
+    assert answer.body == {
+        "error": {
+            "message": "The username or the password is wrong.",
+            "type": "auth_error",
+            "param": None,
+            "code": "sign_in_failed",
+        }
+    }
+
+
+def test_a_wrong_sign_in_does_the_same_work_whatever_is_wrong(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call of AWS and every comparison; a stopwatch would measure the machine."""
+    done: list[str] = []
+
+    def noted(given: str, expected: str) -> bool:
+        done.append("compared")
+        return is_same(given, expected)
+
+    monkeypatch.setattr("control.session.is_same", noted)
+    admin.environment.sign_ins._client.meta.events.register(
+        "provide-client-params.dynamodb.*", lambda model, **_: done.append(str(model.name))
+    )
+    work = []
+    for number, (username, password) in enumerate([("admin", "wrong"), ("nobody", MASTER), ("nobody", "wrong")]):
+        done.clear()
+        assert admin.sign_in(username, password, address=f"192.0.2.{number}").status == 401
+        work.append(list(done))
+    assert work[0] == work[1] == work[2]
+    assert work[0].count("compared") == 2
+
+
+def test_who_keeps_failing_waits_longer_and_longer_and_others_do_not(admin: Admin) -> None:
+    waits = []
+    for _ in range(20):
+        answer = admin.sign_in(password="wrong")
+        if answer.status == 429:
+            waits.append(int(answer.headers["retry-after"][0]))
+            # Not even the right password is looked at.
+            assert admin.sign_in().status == 429
+            admin.time.advance(waits[-1])
+    assert waits == sorted(waits)
+    assert waits[0] == 1
+    assert waits[-1] > 30
+    assert admin.sign_in(password="wrong", address="192.0.2.9").status == 401
+    assert admin.sign_in(address="192.0.2.9").status == 200
+
+
+def test_a_success_and_a_quarter_of_an_hour_forget_the_failures(admin: Admin) -> None:
+    for _ in range(5):
+        assert admin.sign_in(password="wrong").status == 401
+    assert admin.sign_in().status == 429
+    admin.time.advance(2)
+    assert admin.sign_in().status == 200
+    for _ in range(5):
+        assert admin.sign_in(password="wrong").status == 401
+    admin.time.advance(901)
+    assert admin.sign_in(password="wrong").status == 401
+
+
+def test_tries_from_many_addresses_are_slowed_down_for_all_and_never_for_long(admin: Admin) -> None:
+    statuses = [admin.sign_in(password="wrong", address=f"198.51.100.{number}").status for number in range(101)]
+    assert statuses == [401] * 100 + [429]
+    waiting = admin.sign_in(address="203.0.113.1")
+    assert waiting.status == 429
+    assert int(waiting.headers["retry-after"][0]) <= 5
+    admin.time.advance(5)
+    assert admin.sign_in(address="203.0.113.1").status == 200
+
+
+def test_the_master_key_opens_everything_in_any_of_the_headers_that_clients_use(admin: Admin) -> None:
+    for name in ("x-api-key", "api-key", "x-litellm-api-key"):
+        assert admin.ask("GET", "/key/list", key=None, headers={name: MASTER}).status == 200
+
+
+def test_a_virtual_key_opens_nothing_here(admin: Admin) -> None:
+    key = admin.made("/key/generate")["key"]
+    for method, path in [("GET", "/key/list"), ("POST", "/key/generate"), ("PUT", "/routes"), ("GET", "/nothing")]:
+        answer = admin.ask(method, path, {} if method != "GET" else None, key=key)
+        assert (answer.status, answer.error["type"], answer.error["code"]) == (403, "auth_error", "master_key_needed")
+
+
+def test_an_unknown_key_and_none_are_401_before_anything_else_is_looked_at(admin: Admin) -> None:
+    for key in (None, "sk-wrong", "x" * 5000):
+        for path in ("/key/list", "/key/nothing", "/routes"):
+            assert admin.ask("POST", path, raw="{not json", key=key).status == 401
+
+
+def test_a_wrong_key_next_to_a_good_cookie_is_refused(admin: Admin) -> None:
+    headers = {"Cookie": admin.sign_in().cookie}
+    assert admin.ask("GET", "/key/list", key="sk-wrong", headers=headers).status == 401
+
+
+def test_no_answer_is_kept_by_anything_between(admin: Admin) -> None:
+    assert admin.ask("GET", "/key/list").headers["cache-control"] == ["no-store"]
+    assert admin.sign_in(password="wrong").headers["cache-control"] == ["no-store"]
