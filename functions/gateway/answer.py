@@ -13,6 +13,7 @@ from vibe_router.decision import Decision
 from vibe_router.formats import known
 from vibe_router.formats.errors import ApiError, fault
 from vibe_router.formats.wire import ClientFormat, WholeAnswer
+from vibe_router.record import Record, tags_in
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
 
@@ -69,9 +70,12 @@ def _answer(
     client: ClientFormat, request: Request, context: Context, environment: Environment, decision: Decision
 ) -> StreamingResponse:
     caller = decision.caller = environment.admission.caller(request.headers)
+    decision.tags = tags_in(request.headers)
+    decision.book = lambda record: _book(record, environment, decision)
     wanted = client.parse(request.body, request.headers)
     decision.model, decision.stream, decision.format = wanted.model, wanted.stream, wanted.format
     model = environment.admission.model(caller, wanted.model, environment.routes())
+    decision.resolved = True
     total = max(deployment.policy.timeouts.total for deployment in model.chain)
     deadline = Deadline.of(decision.started, context.get_remaining_time_in_millis() / 1000, total)
     left = deadline.end - environment.clock.monotonic()
@@ -89,6 +93,19 @@ def _answer(
     decision.before_settling.append(lambda: _finish(relay, environment, decision))
     heartbeat = Heartbeat(_HEARTBEAT_SECONDS, client.heartbeat)
     return proxy_event.stream_answer(relay, decision.headers(), heartbeat)
+
+
+def _book(record: Record, environment: Environment, decision: Decision) -> None:
+    """Write a request of a known caller down, and settle what it has reserved."""
+    settlement = None
+    if decision.reservation:
+        settlement = environment.admission.settlement(
+            decision.reservation,
+            cost=record.cost,
+            tokens=record.usage.total_tokens if record.usage.known else None,
+            answered=record.deployment is not None,
+        )
+    environment.bookkeeper.book(record, settlement)
 
 
 def _finish(relay: Relay, environment: Environment, decision: Decision) -> None:

@@ -15,6 +15,7 @@ from vibe_router.store.ledger import LedgerStore
 from vibe_router.store.routes import CatalogueCache, RoutesStore, RoutesUnavailableError
 from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
 from vibe_router.store.state import StateStore
+from vibe_router.store.usage import Bookkeeper, UsageBook
 from vibe_router.upstream.client import Upstream
 from vibe_router.walk import Walker
 
@@ -29,6 +30,8 @@ class Settings:
     state_table: str
     keys_table: str
     ledger_table: str
+    usage_table: str
+    usage_days: int
     secret_id: str
     provider_base_urls: Mapping[str, str]
 
@@ -40,6 +43,8 @@ class Settings:
             state_table=environ["STATE_TABLE"],
             keys_table=environ["KEYS_TABLE"],
             ledger_table=environ["LEDGER_TABLE"],
+            usage_table=environ["USAGE_TABLE"],
+            usage_days=int(environ.get("USAGE_DAYS") or 90),
             secret_id=environ["SECRET_ID"],
             provider_base_urls=json.loads(environ.get("PROVIDER_BASE_URLS") or "{}"),
         )
@@ -54,6 +59,8 @@ class Environment:
         routes = RoutesStore(dynamodb, settings.routes_table)
         self.catalogue = CatalogueCache(routes.read, self.clock, base_urls=settings.provider_base_urls)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)
+        book = UsageBook(dynamodb, settings.usage_table, self.clock, days=settings.usage_days)
+        self.bookkeeper = Bookkeeper(book, self.clock)
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
         self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock)
         self.keys = KeyDirectory(

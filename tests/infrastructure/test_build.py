@@ -232,6 +232,7 @@ def test_the_artefacts_run_on_lambdas_python_alone(x86_64: Path, function: Path,
             "STATE_TABLE": "t",
             "KEYS_TABLE": "t",
             "LEDGER_TABLE": "t",
+            "USAGE_TABLE": "t",
             "SECRET_ID": "s",
         },
     )

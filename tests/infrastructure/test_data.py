@@ -12,8 +12,10 @@ KEYS = {
     "StateTable": [("id", "HASH")],
     "KeysTable": [("id", "HASH")],
     "LedgerTable": [("id", "HASH")],
+    "UsageTable": [("id", "HASH"), ("at", "RANGE")],
     "HistoryTable": [("id", "HASH"), ("version", "RANGE")],
 }
+INDEXES = {"UsageTable": {"by-day": "day", "by-key": "key"}}  # each by time
 KEPT_FOR_EVER = {"HistoryTable"}
 
 
@@ -26,13 +28,23 @@ def test_a_table_is_keyed_on_demand_encrypted_expiring_and_recoverable(name: str
     table = TABLES[name]["Properties"]
     assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == KEYS[name]
     assert {item["AttributeName"]: item["AttributeType"] for item in table["AttributeDefinitions"]} == {
-        attribute: "N" if attribute == "version" else "S" for attribute, _ in KEYS[name]
+        attribute: "N" if attribute == "version" else "S"
+        for attribute in (*(attribute for attribute, _ in KEYS[name]), *INDEXES.get(name, {}).values())
     }
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert table["SSESpecification"] == {"SSEEnabled": True}
     expiry = None if name in KEPT_FOR_EVER else {"AttributeName": "expires_at", "Enabled": True}
     assert table.get("TimeToLiveSpecification") == expiry
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_an_index_holds_whole_rows_by_time(name: str) -> None:
+    indexes = TABLES[name]["Properties"].get("GlobalSecondaryIndexes", [])
+    assert {index["IndexName"]: index["KeySchema"][0]["AttributeName"] for index in indexes} == INDEXES.get(name, {})
+    for index in indexes:
+        assert [(key["AttributeName"], key["KeyType"]) for key in index["KeySchema"]][1] == ("at", "RANGE")
+        assert index["Projection"] == {"ProjectionType": "ALL"}
 
 
 @pytest.mark.parametrize("name", KEYS)

