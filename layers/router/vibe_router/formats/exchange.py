@@ -91,7 +91,7 @@ class Exchange:
     def _translated(self, *, stream: bool) -> bytes:
         from vibe_router.formats import neutral
 
-        request = self._request.neutral()
+        request = neutral.bearable(self._request.neutral())
         kept, self._sent, self.left_out = neutral.kept(request, None if self._bare else self._issuer)
         return self._provider.body(kept, self._model, stream=stream)
 

@@ -50,6 +50,7 @@ __all__ = [
     "ToolResult",
     "as_arguments",
     "as_function",
+    "bearable",
     "budget_of",
     "custom_names",
     "effort_of",
@@ -179,11 +180,15 @@ class Reasoning:
 
 @dataclass(slots=True)
 class Raw:
-    """Something that only `format` can say: `value` as the caller wrote it, called `what` in a refusal."""
+    """Something that only `format` can say: `value` as the caller wrote it, called `what` in a refusal.
+
+    An `optional` one is a tool that the model may use and that an answer does without: see `bearable`.
+    """
 
     format: str
     value: Any
     what: str
+    optional: bool = False
     at: str = _at()
 
 
@@ -360,6 +365,17 @@ def kept(request: Request, issuer: str | None) -> tuple[Request, int, int]:
         for message in request.messages
     ]
     return (replace(request, messages=messages) if left_out else request), stayed, left_out
+
+
+def bearable(request: Request) -> Request:
+    """Return `request` for a provider of another format, without the tools that it does without.
+
+    A coding agent offers a web search in every request; that must not keep it from all providers of other formats.
+    """
+    tools = [tool for tool in request.tools if not (isinstance(tool, Raw) and tool.optional)]
+    if len(tools) == len(request.tools) or request.tool_choice not in (None, "auto", "none"):
+        return request
+    return replace(request, tools=tools)
 
 
 # Anthropic counts what OpenAI names. The bounds are those that relays between the two have settled on.

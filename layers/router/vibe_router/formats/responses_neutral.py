@@ -2,13 +2,15 @@
 
 What is left out on the way into Responses, since it changes nothing that is asked: marks for prompt caching, that a
 tool's result is an error (its words say so), reasoning that no proof of this provider's own stands for, names of
-messages' authors. What is said in other words: system messages at the beginning as instructions and later ones as a
+messages' authors. What is left out on the way from Responses to others: a web search that the model may make and need
+not. What is said in other words: system messages at the beginning as instructions and later ones as a
 developer's, a thinking budget as an effort, a document of plain text as text. A translated request asks the provider to
 keep nothing (`store`), and for its encrypted reasoning where it asks it to reason, so that the next turn can go on.
 """
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vibe_router.formats import neutral
@@ -47,6 +49,7 @@ from vibe_router.formats.neutral import (
 )
 from vibe_router.formats.responses import usage_of
 from vibe_router.formats.shape import Shape, entries, integer, mapping, number, text, truth
+from vibe_router.formats.tool_spaces import flat_name, spaces
 
 __all__ = ["Decoder", "body", "read"]
 
@@ -72,6 +75,9 @@ _HARMLESS = frozenset(
     {"include", "stream_options", "prompt_cache_retention", "prompt_cache_options", "client_metadata", "background"}
 )
 _LOGPROBS = "message.output_text.logprobs"
+# What a tool of a namespace, or a call of it, keeps of how it was written; no word of Responses' own.
+_SPACE = "in namespace"
+_NAME = "name in namespace"
 _ENCRYPTED = "reasoning.encrypted_content"
 
 
@@ -99,7 +105,7 @@ def read(body: Mapping[str, Any]) -> neutral.Request:
         _FORMAT,
         list(_read_input(body.get("input"))),
         system=[Text(instructions, at="instructions")] if instructions else [],
-        tools=[_read_tool(tool, f"tools[{i}]") for i, tool in enumerate(entries(body, "tools"))],
+        tools=[each for i, tool in enumerate(entries(body, "tools")) for each in _read_tools(tool, f"tools[{i}]")],
         tool_choice=_read_choice(body.get("tool_choice")),
         max_tokens=integer(body, "max_output_tokens"),
         response_format=_read_format(said.get("format")),
@@ -132,6 +138,20 @@ def _read_format(value: Any) -> JsonFormat | None:
     raise bad_request("'text.format' must be of type text, json_object or json_schema.", "text.format")
 
 
+def _read_tools(value: Any, at: str) -> Iterator[Tool | Raw]:
+    """Read a tool, or those of a namespace; what the namespace says of itself stays with each of its tools."""
+    space = spaces(value)
+    if space is None:
+        yield _read_tool(value, at)
+        return
+    said = {key: each for key, each in space.items() if key != "tools"}
+    for i, inside in enumerate(space["tools"]):
+        tool = _read_tool(inside, f"{at}.tools[{i}]")
+        if isinstance(tool, Tool):
+            more = {**tool.more, _SPACE: said, _NAME: tool.name}
+            yield replace(tool, name=flat_name(said["name"], tool.name), more=more)
+
+
 def _read_tool(value: Any, at: str) -> Tool | Raw:
     match value:
         case {"type": "function", "name": str(name), **said}:
@@ -149,7 +169,8 @@ def _read_tool(value: Any, at: str) -> Tool | Raw:
             grammar = mapping(said, "format", f"{at}.")
             return Tool(name, text(said, "description", f"{at}."), custom=True, grammar=grammar, more=more, at=at)
         case {"type": str(kind)} if kind not in ("function", "custom"):
-            return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", at=at)
+            optional = kind.startswith("web_search")
+            return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", optional=optional, at=at)
     raise bad_request(f"'{at}' must have a type, and a function a name.", at)
 
 
@@ -203,10 +224,12 @@ def _read_item(item: Any, at: str) -> Message:
             parts = list(_read_content(item.get("content"), f"{at}.content"))
             return Message(role, parts, more=_others(item, _MESSAGE), at=at)
         case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(arguments)}:
-            return Message("assistant", [ToolCall(call, name, arguments, more=_others(item, _CALL), at=at)], at=at)
+            return Message(
+                "assistant", [_spaced(ToolCall(call, name, arguments, more=_others(item, _CALL), at=at))], at=at
+            )
         case {"type": "custom_tool_call", "call_id": str(call), "name": str(name), "input": str(words)}:
             made = ToolCall(call, name, words, custom=True, more=_others(item, _CALL), at=at)
-            return Message("assistant", [made], at=at)
+            return Message("assistant", [_spaced(made)], at=at)
         case {"type": "function_call_output" | "custom_tool_call_output" as kind, "call_id": str(call)}:
             parts = list(_read_content(item.get("output"), f"{at}.output"))
             custom = kind == "custom_tool_call_output"
@@ -217,6 +240,14 @@ def _read_item(item: Any, at: str) -> Message:
         case {"type": str(kind)} if kind not in _KNOWN:
             return Message("assistant", [Raw(_FORMAT, item, f"an item of type {kind[:50]}", at=at)], at=at)
     raise bad_request(f"'{at}' is no input item.", at)
+
+
+def _spaced(call: ToolCall) -> ToolCall:
+    """Return a call under the name that its tool has outside its namespace."""
+    space = call.more.get("namespace")
+    if not isinstance(space, str):
+        return call
+    return replace(call, name=flat_name(space, call.name), more={**call.more, _NAME: call.name})
 
 
 _KNOWN = frozenset({"message", "function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output"})
@@ -295,7 +326,7 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
         out["instructions"] = "\n\n".join(filter(None, (_plain_text(part) for part in system)))
     out["input"] = [item for message in messages for item in _items(message, own=own)]
     out |= {name: value for name in _PLAIN if (value := getattr(request, name)) is not None}
-    if tools := [_tool(tool, own=own) for tool in request.tools]:
+    if tools := list(_tools(request.tools, own=own)):
         out["tools"] = tools
     elif not own:
         out.pop("parallel_tool_calls", None)
@@ -370,6 +401,24 @@ def _reasoning(request: neutral.Request, *, own: bool) -> dict[str, Any]:
     return _without_none({"effort": effort, "summary": shown})
 
 
+def _tools(tools: Sequence[Tool | Raw], *, own: bool) -> Iterator[dict[str, Any]]:
+    """Write tools; those of one namespace, side by side, as the namespace that they came from."""
+    space: dict[str, Any] | None = None
+    for tool in tools:
+        said = tool.more.get(_SPACE) if own and isinstance(tool, Tool) else None
+        if said is None or not isinstance(tool, Tool):
+            space = None
+            yield _tool(tool, own=own)
+            continue
+        more = {key: value for key, value in tool.more.items() if key not in (_SPACE, _NAME)}
+        inside = _tool(replace(tool, name=tool.more[_NAME], more=more), own=own)
+        if space is not None and {**space, "tools": None} == {**said, "tools": None}:
+            space["tools"].append(inside)
+        else:
+            space = {**said, "tools": [inside]}
+            yield space
+
+
 def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
     if isinstance(tool, Raw):
         if tool.format != _FORMAT:
@@ -433,6 +482,7 @@ def _item(part: Part, *, own: bool) -> Sequence[dict[str, Any]] | None:
     match part:
         case ToolCall():
             call = {"call_id": part.id, "name": part.name, **more}
+            call["name"] = call.pop(_NAME, part.name)
             if part.custom:
                 return [{"type": "custom_tool_call", **call, "input": part.arguments}]
             return [{"type": "function_call", **call, "arguments": part.arguments or "{}"}]

@@ -25,6 +25,7 @@ from vibe_router.formats.neutral import (
 )
 from vibe_router.formats.responses import failed_event
 from vibe_router.formats.seal import wrap
+from vibe_router.formats.tool_spaces import names_in_spaces
 from vibe_router.formats.usage import Usage
 from vibe_router.formats.wire import Request
 
@@ -82,6 +83,7 @@ class Writer:
         }
         if "text" in body and isinstance(body["text"], dict):
             self.response["text"] = {**_REPEATED["text"], **body["text"]}
+        self._spaces = names_in_spaces(body)
         self._sequence = 0
         self._item: dict[str, Any] | None = None  # the item that is being told
         self._part: dict[str, Any] | None = None  # its part
@@ -285,7 +287,10 @@ class Writer:
         item: dict[str, Any] = {"id": f"{prefix}_{secrets.token_hex(24)}", "type": kind, "status": "in_progress"}
         if event.custom:
             del item["status"]
-        return self._open_item({**item, "call_id": event.id, "name": event.name, word: ""})
+        item |= {"call_id": event.id, "name": event.name, word: ""}
+        if event.name in self._spaces:
+            item["namespace"], item["name"] = self._spaces[event.name]
+        return self._open_item(item)
 
 
 def whole(request: Request, events: Iterable[neutral.Event], created: int) -> bytes:

@@ -1,0 +1,74 @@
+"""Namespaces of tools: one name for each tool to formats without them, and its own again in the answer."""
+
+import json
+from typing import Any
+
+import pytest
+
+from vibe_router.formats import messages_request, neutral, responses_neutral, responses_writer
+from vibe_router.formats import responses as responses_format
+from vibe_router.formats.errors import ApiError
+from vibe_router.formats.tool_spaces import flat_name
+
+SPAWN = {"type": "function", "name": "spawn", "description": "Start one", "parameters": {"type": "object"}}
+WAIT = {"type": "function", "name": "wait", "parameters": {"type": "object"}, "strict": False}
+PATCH = {"type": "custom", "name": "patch"}
+MANY = {"type": "namespace", "name": "many", "description": "Others", "tools": [SPAWN, WAIT, PATCH]}
+SEARCH = {"type": "web_search", "external_web_access": False}
+CALL = {"type": "function_call", "call_id": "call_1", "namespace": "many", "name": "spawn", "arguments": "{}"}
+OUTPUT = {"type": "function_call_output", "call_id": "call_1", "output": "done"}
+BODY: dict[str, Any] = {
+    "model": "m",
+    "input": [{"role": "user", "content": "Hello"}, CALL, OUTPUT],
+    "tools": [WAIT, MANY, {**MANY, "name": "few"}, SEARCH],
+}
+
+
+def for_messages(body: dict[str, Any]) -> dict[str, Any]:
+    request = neutral.bearable(responses_neutral.read(body))
+    written = json.loads(messages_request.body(request, "m", stream=False))
+    assert isinstance(written, dict)
+    return written
+
+
+def test_responses_gets_its_namespaces_back() -> None:
+    written = json.loads(responses_neutral.body(responses_neutral.read(BODY), "m", stream=False))
+    assert written["tools"] == BODY["tools"]
+    assert written["input"][1] == CALL
+
+
+def test_another_format_gets_each_tool_under_a_name_of_its_own() -> None:
+    written = for_messages(BODY)
+    names = [tool["name"] for tool in written["tools"]]
+    assert names == ["wait"] + [f"{space}__{name}" for space in ("many", "few") for name in ("spawn", "wait", "patch")]
+    assert written["messages"][1]["content"][0]["name"] == "many__spawn"
+
+
+def test_a_call_is_told_in_its_namespace() -> None:
+    request = responses_format.RESPONSES.parse(json.dumps(BODY).encode(), {})
+    writer = responses_writer.Writer(request, 1)
+    writer.write(neutral.Started("x", "m"))
+    writer.write(neutral.ToolCallStart("call_2", "many__spawn"))
+    writer.write(neutral.ToolCallStart("call_3", "wait"))
+    writer.end()
+    spaced, plain = writer.response["output"]
+    assert (spaced["namespace"], spaced["name"]) == ("many", "spawn")
+    assert ("namespace" in plain, plain["name"]) == (False, "wait")
+
+
+def test_a_search_that_must_be_made_is_not_left_out() -> None:
+    with pytest.raises(ApiError, match="web_search"):
+        for_messages({**BODY, "tool_choice": {"type": "web_search"}})
+    with pytest.raises(ApiError, match="web_search"):
+        for_messages({**BODY, "tool_choice": "required"})
+
+
+def test_other_tools_of_the_providers_own_are_refused() -> None:
+    with pytest.raises(ApiError, match="code_interpreter"):
+        for_messages({**BODY, "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]})
+
+
+def test_long_names_stay_apart_and_within_bounds() -> None:
+    names = {flat_name("space" * 10, f"{'tool' * 10}{number}") for number in range(3)}
+    assert len(names) == 3
+    assert all(len(name) == 64 for name in names)
