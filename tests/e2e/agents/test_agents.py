@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 NODE = shutil.which("node")
 CODEX = HERE / "node_modules/@openai/codex/bin/codex.js"
 CLAUDE = HERE / "node_modules/@anthropic-ai/claude-code/cli-wrapper.cjs"
-SPOKEN = ["chat", "responses"]
+SPOKEN = ["chat", "responses", "messages"]
 SECONDS = 90
 
 # Installed by `npm ci` here, which CI does wherever npm is.
