@@ -50,7 +50,8 @@ def test_the_six_virtual_models_are_the_contract_s() -> None:
     for name, model in catalogue.models.items():
         for deployment in model.chain:
             assert deployment.policy.timeouts.first_token == (300 if "codex" in name else 60)
-            assert deployment.formats == ("chat",)
+            spoken = {"cliproxyapi": ("chat", "responses", "messages")}.get(deployment.provider.name, ("chat",))
+            assert deployment.formats == (("responses",) if "codex" in name else spoken)
     assert next(catalogue.models["auto-chat"].chain).policy == Policy()
     providers = {each.provider.name: each.provider for each in catalogue.deployments.values()}
     assert {name: (provider.base_url, provider.secret) for name, provider in providers.items()} == {
