@@ -1,0 +1,133 @@
+"""A process full of environments that all spend from the same ledgers at the same moment.
+
+`python -m tests.integration.store.spenders` takes its orders as JSON on standard input, says `ready`, starts all
+environments at the next line, and prints what became of each of their calls. Ordered to `hang`, it reserves, says so,
+and never settles: it is there to be killed.
+"""
+
+import json
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from botocore.config import Config
+
+from tests.unit.store.held import Time
+from vibe_router.access.holders import Limits
+from vibe_router.access.ledger import Wish
+from vibe_router.clock import Clock
+from vibe_router.record import Record
+from vibe_router.store.aws import session
+from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError
+from vibe_router.store.usage import NotBookedError, UsageBook
+
+__all__ = ["LEASE_SECONDS", "Call", "Orders"]
+
+LEASE_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the environments of a process are to do.
+
+    `ledgers` are the limits of each ledger by its id. Every call reserves `estimate` nano-dollars and `tokens`, takes
+    `seconds`, and costs something between `cheapest` and `dearest`.
+    """
+
+    ledger_table: str
+    usage_table: str
+    ledgers: Mapping[str, Mapping[str, Any]]
+    now: float
+    environments: int
+    calls: int
+    estimate: int = 0
+    cheapest: int = 0
+    dearest: int = 0
+    tokens: int = 0
+    seconds: float = 0
+    hang: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """How a call ended. `began` and `ended` (monotonic, of the machine) are between reserving and settling."""
+
+    limit: str | None = None  # which refused it
+    used: int = 0  # of that, as the refusal says
+    cost: int = 0
+    began: float = 0
+    ended: float = 0
+
+
+class _Environment:
+    def __init__(self, orders: Orders, number: int, client: Any) -> None:
+        # Tables see the test's clock; waits are real, as others work meanwhile.
+        clock = Clock(now=Time(orders.now).clock.now)
+        self._orders = orders
+        self._name = f"{os.getpid()}-{number}"
+        self._random = random.Random(self._name)  # noqa: S311 - what calls cost is no secret
+        self._ledgers = {each: Limits(**limits) for each, limits in orders.ledgers.items()}
+        self._store = LedgerStore(client, orders.ledger_table, clock)
+        self._book = UsageBook(client, orders.usage_table, clock, days=1)
+
+    def run(self) -> list[Call]:
+        return [self._call(number) for number in range(self._orders.calls)]
+
+    def _call(self, number: int) -> Call:
+        orders = self._orders
+        wish = Wish(orders.estimate, orders.tokens, orders.now + LEASE_SECONDS)
+        while True:
+            try:
+                reservation = self._store.reserve(self._ledgers, wish)
+            except LimitReachedError as error:
+                return Call(error.refusal.limit, error.refusal.used)
+            except LedgerBusyError:
+                continue  # as a client that is told to come back
+            break
+        assert set(reservation.held) == set(self._ledgers)
+        began = time.monotonic()
+        if orders.hang:
+            print("holding", flush=True)
+            threading.Event().wait()
+        time.sleep(orders.seconds)
+        cost = self._random.randint(orders.cheapest, orders.dearest)
+        ended = time.monotonic()
+        record = Record(f"{self._name}-{number}", orders.now, key="a", team="blue", cost=cost)
+        settlement = self._store.settlement(reservation, cost, orders.tokens)
+        while True:
+            try:
+                assert self._book.write(record, settlement)
+            except NotBookedError:
+                continue  # as a bookkeeper does with later requests
+            break
+        return Call(cost=cost, began=began, ended=ended)
+
+
+def main() -> None:
+    """Spend once."""
+    orders = Orders(**json.loads(sys.stdin.readline()))
+    # Patient, so that nothing rests on how fast the machine is.
+    bounds = Config(read_timeout=120, max_pool_connections=orders.environments, retries={"total_max_attempts": 1})
+    client = session().client("dynamodb", config=bounds)
+    environments = [_Environment(orders, number, client) for number in range(orders.environments)]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    go = threading.Barrier(orders.environments)
+
+    def run(environment: _Environment) -> list[Call]:
+        go.wait(30)
+        return environment.run()
+
+    with ThreadPoolExecutor(orders.environments) as pool:
+        calls = [call for of_one in pool.map(run, environments) for call in of_one]
+    print(json.dumps([asdict(call) for call in calls]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Promises about money, rates and slots, kept by processes that all spend at once, some of which are killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from datetime import date
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.store.spenders import LEASE_SECONDS, Call, Orders
+from tests.unit.store.held import NOW, Time
+from vibe_router.access.ledger import Ledger, Limit
+from vibe_router.store.ledger import LedgerStore
+from vibe_router.store.usage import Filter, UsageReader
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CHECKOUT = Path(__file__).parents[3]
+PROCESSES = 4
+DOLLAR = 1_000_000_000
+KEY, TEAM = "key#a", "team#blue"
+
+Make = Callable[..., Orders]
+Stands = Callable[[str], Ledger]
+
+
+@pytest.fixture
+def orders(ledger_table: str, usage_table: str) -> Make:
+    """Say what the environments of every process are to do."""
+
+    def make(ledgers: Mapping[str, Mapping[str, Any]], environments: int, calls: int, **more: Any) -> Orders:
+        return Orders(ledger_table, usage_table, ledgers, NOW, environments, calls, **more)
+
+    return make
+
+
+@pytest.fixture
+def size(request: pytest.FixtureRequest) -> tuple[int, int, int]:
+    """Environments of a process, calls of each, and how many calls' estimates make a dollar.
+
+    A thousand calls where DynamoDB does several things at a time; moto does one after the other.
+    """
+    return (10, 25, 80) if request.node.callspec.params["endpoint"] == "dynamodb_local" else (4, 5, 24)
+
+
+@pytest.fixture
+def stands(dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time) -> Stands:
+    store = LedgerStore(dynamodb_client, ledger_table, time.clock)
+    return lambda ledger_id: store.read([ledger_id])[ledger_id]
+
+
+@contextmanager
+def started(orders: Orders, processes: int) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start processes, and give them when all are ready."""
+    paths = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "layers" / "router")])
+    with ExitStack() as stack:
+        spenders = []
+        for _ in range(processes):
+            spender = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.integration.store.spenders"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    cwd=CHECKOUT,
+                    env=os.environ | {"PYTHONPATH": paths},
+                )
+            )
+            stack.callback(spender.kill)
+            spenders.append(spender)
+        for spender in spenders:
+            say(spender, json.dumps(asdict(orders)))
+        for spender in spenders:
+            assert hear(spender) == "ready"
+        yield spenders
+
+
+def say(spender: "subprocess.Popen[str]", line: str) -> None:
+    assert spender.stdin
+    spender.stdin.write(line + "\n")
+    spender.stdin.flush()
+
+
+def hear(spender: "subprocess.Popen[str]") -> str:
+    assert spender.stdout
+    return spender.stdout.readline().strip()
+
+
+def spend(orders: Orders, processes: int = PROCESSES) -> list[Call]:
+    """Let all processes go at once; return what became of every call."""
+    with started(orders, processes) as spenders:
+        for spender in spenders:
+            say(spender, "go")
+        calls = [Call(**each) for spender in spenders for each in json.loads(hear(spender))]
+    assert len(calls) == processes * orders.environments * orders.calls
+    return calls
+
+
+def most_at_once(calls: list[Call]) -> int:
+    events = [(call.began, 1) for call in calls] + [(call.ended, -1) for call in calls]
+    return max(accumulate(change for _, change in sorted(events)))
+
+
+@pytest.mark.parametrize("ids", [[KEY], [KEY, TEAM]], ids=["key", "key and team"])
+def test_a_dollar_under_a_thousand_calls_is_overspent_by_no_more_than_the_estimates_were_wrong(
+    ids: list[str],
+    size: tuple[int, int, int],
+    orders: Make,
+    stands: Stands,
+    dynamodb_client: "DynamoDBClient",
+    usage_table: str,
+) -> None:
+    # Of two ledgers the last one's dollar is the tighter limit. Some calls cost a quarter more than was estimated.
+    limits = {each: {"max_budget": DOLLAR if each == ids[-1] else 2 * DOLLAR} for each in ids}
+    environments, each_calls, share = size
+    estimate, cheapest, dearest = DOLLAR // share, DOLLAR // (2 * share), DOLLAR * 5 // (4 * share)
+    spending = {"estimate": estimate, "cheapest": cheapest, "dearest": dearest}
+    calls = spend(orders(limits, environments, each_calls, **spending))
+    served = [call for call in calls if call.limit is None]
+    refused = [call for call in calls if call.limit is not None]
+    spent = sum(call.cost for call in served)
+    assert spent <= DOLLAR + sum(max(call.cost - estimate, 0) for call in served)
+    under_way = PROCESSES * environments
+    assert spent > DOLLAR - estimate - under_way * (estimate - cheapest), "nobody was refused what there was"
+    assert {call.limit for call in refused} == {Limit.BUDGET}
+    assert all(call.used + estimate > DOLLAR for call in refused)
+    for each in ids:
+        ledger = stands(each)
+        assert (ledger.spent, ledger.total, ledger.committed, ledger.held) == (spent, spent, spent, {})
+    reader = UsageReader(dynamodb_client, usage_table)
+    day = date(2027, 1, 15)  # of NOW, in UTC
+    totals = {kind: reader.totals(kind, day, day) for kind in ("all", "key", "team")}
+    assert {kind: sum(total["cost"] for total in each) for kind, each in totals.items()} == dict.fromkeys(totals, spent)
+    assert {sum(total["requests"] for total in each) for each in totals.values()} == {len(served)}
+    rows = reader.find(Filter(key="a"), limit=1_000).records
+    assert (len(rows), sum(row.cost or 0 for row in rows)) == (len(served), spent)
+
+
+def test_a_burst_up_to_the_rate_passes_and_not_one_request_more(orders: Make, stands: Stands) -> None:
+    calls = spend(orders({KEY: {"rpm": 40}, TEAM: {"rpm": 1_000}}, 8, 4))
+    assert Counter(call.limit for call in calls) == {None: 40, Limit.REQUESTS: len(calls) - 40}
+    assert stands(KEY).requests_used == stands(TEAM).requests_used == 40
+
+
+def test_the_tokens_of_a_minute_are_given_once(orders: Make, stands: Stands) -> None:
+    calls = spend(orders({KEY: {"tpm": 1_000}}, 8, 3, tokens=30))
+    assert Counter(call.limit for call in calls) == {None: 33, Limit.TOKENS: len(calls) - 33}
+    assert stands(KEY).tokens_used == 990
+
+
+def test_no_more_slots_are_taken_than_there_are(orders: Make, stands: Stands) -> None:
+    calls = spend(orders({KEY: {"parallel": 3}}, 4, 3, seconds=0.02))
+    served = [call for call in calls if call.limit is None]
+    assert {call.limit for call in calls} <= {None, Limit.PARALLEL}
+    assert len(served) >= 3
+    assert most_at_once(served) <= 3
+    assert (stands(KEY).held, stands(KEY).committed) == ({}, 0)
+
+
+def test_what_the_killed_had_reserved_is_free_again_when_their_leases_have_ended(orders: Make, stands: Stands) -> None:
+    limits = {KEY: {"max_budget": DOLLAR, "parallel": 6}, TEAM: {"max_budget": 10 * DOLLAR}}
+    order = orders(limits, 2, 1, estimate=DOLLAR // 8, cheapest=DOLLAR // 8, dearest=DOLLAR // 8, hang=True)
+    with started(order, 3) as spenders:
+        for spender in spenders:
+            say(spender, "go")
+        for spender in spenders:
+            assert [hear(spender), hear(spender)] == ["holding", "holding"]
+        for spender in spenders:
+            spender.send_signal(signal.SIGKILL)
+            spender.wait(30)
+    assert (len(stands(KEY).held), stands(KEY).committed) == (6, 6 * DOLLAR // 8)
+    order = replace(order, hang=False)
+    assert {call.limit for call in spend(order, 1)} == {Limit.PARALLEL}, "nobody knows yet that they are dead"
+    calls = spend(replace(order, now=NOW + LEASE_SECONDS, environments=3, calls=4), 1)
+    served = [call for call in calls if call.limit is None]
+    assert len(served) == 8, "the whole budget is there to be spent"
+    for each in (KEY, TEAM):
+        ledger = stands(each)
+        assert (ledger.spent, ledger.committed, ledger.held) == (DOLLAR, DOLLAR, {})
