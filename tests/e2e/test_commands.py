@@ -56,7 +56,7 @@ def test_many_keys_are_made_and_deleted(stack: Stack, tmp_path: Path) -> None:
     done = subprocess.run(
         command, env=environ, cwd=stack.data, capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     made = [json.loads(line) for line in done.stdout.splitlines()]
     assert [each["key_alias"] for each in made] == [f"many-{number}" for number in range(60)]
     assert len({each["key"] for each in made}) == 60
