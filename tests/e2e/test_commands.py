@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.stack import KEY, ROOT, Stack
+from tests.e2e.stack import KEY, ROOT, Stack, eventually
 
 DEPLOYMENT = "cliproxyapi/claude-sonnet-4-6"
 
@@ -78,6 +78,23 @@ def test_a_cooldown_is_told_and_cleared(stack: Stack) -> None:
     assert run(stack, "cooldowns", "clear", DEPLOYMENT)["cleared"]
     assert state()["state"] == "healthy"
     assert {each["deployment"] for each in run(stack, "health")["deployments"]} > {DEPLOYMENT}
+
+
+def test_what_was_asked_and_spent_is_told(stack: Stack) -> None:
+    body = {"model": "auto-chat", "messages": [{"role": "user", "content": "Hello"}]}
+    answer = httpx.post(f"{stack.url}/chat/completions", json=body, headers={"x-api-key": KEY}, timeout=60)
+    request_id = answer.headers["x-vibe-request-id"]
+
+    def rows() -> list[dict[str, Any]]:
+        listed = run(stack, "requests", "list", "--key", "master", "--limit", "200")
+        return [row for row in listed if row["request_id"] == request_id]
+
+    (row,) = eventually(rows)
+    assert (row["model"], row["status"], row["deployment"]) == ("auto-chat", 200, answer.headers["x-vibe-deployment"])
+    assert run(stack, "requests", "show", request_id)["attempts"][-1]["verdict"] == "ok"
+    assert run(stack, "spend")["totals"]["requests"] > 0
+    assert "auto-chat" in {each["name"] for each in run(stack, "spend", "--by", "models")}
+    assert "There is no request" in run(stack, "requests", "show", "nothing", status=1)
 
 
 def test_a_router_that_is_not_there_is_told(stack: Stack) -> None:

@@ -427,6 +427,14 @@ def test_a_price_may_stand_in_model_info(tmp_path: Path) -> None:
     loaded(done, tmp_path)
 
 
+def test_what_a_deployment_can_not_do_is_said_and_what_it_can_goes_without_saying(tmp_path: Path) -> None:
+    info = "{max_input_tokens: 8192, supports_vision: false, supports_function_calling: true}"
+    done = config(f"  - {{model_name: m, litellm_params: {{model: openai/x}}, model_info: {info}}}\n")
+    assert row(done) == {"provider": "openai", "model": "x", "vision": False, "context_window": 8192}
+    assert done.notes == ()
+    loaded(done, tmp_path)
+
+
 def test_a_blocked_deployment_is_switched_off(tmp_path: Path) -> None:
     done = config("  - {model_name: m, litellm_params: {model: openai/x}, model_info: {blocked: true}}\n")
     assert row(done)["enabled"] is False

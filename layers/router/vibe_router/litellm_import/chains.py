@@ -15,6 +15,7 @@ from vibe_router.routing.spec import Format, Place
 __all__ = ["Member", "Step", "chains"]
 
 _HEAVIEST = 1_000_000
+_LARGEST_WINDOW = 1_000_000_000  # tokens
 _LAST = math.inf  # the order of a member without one, where others of its model have one
 _SHARES = ("weight", "rpm", "tpm")  # what LiteLLM's simple-shuffle looks at, in this order
 _ANY = "*"
@@ -26,7 +27,8 @@ _PARAMS_DONE = frozenset(
     )
 )
 _ENTRY_DONE = frozenset(("model_name", "litellm_params", "model_info", "order", "fallback_order", *_SHARES))
-_INFO_DONE = frozenset(("id", "mode", "blocked", "order", "fallback_order", *PRICES))
+_SWITCHES = {"supports_vision": "vision", "supports_function_calling": "tools"}  # LiteLLM's words for what a model can
+_INFO_DONE = frozenset(("id", "mode", "blocked", "max_input_tokens", *_SWITCHES, "order", "fallback_order", *PRICES))
 _INFO = "tells LiteLLM about the model; the router does not ask for it"
 _FALLBACKS: Mapping[str, str] = {
     "fallbacks": "",
@@ -119,8 +121,7 @@ def _member(config: Config, providers: Providers, entry: dict[Any, Any], place: 
         said(params, "cooldown_time", at),
     )
     row |= settings.price(config, params, info, place)
-    if info.get("blocked") is True:
-        row["enabled"] = False
+    row |= _capabilities(config, info, (*place, "model_info"))
     config.rest(params, at, _PARAMS_DONE, LITELLM_PARAMS)
     config.rest(info, (*place, "model_info"), _INFO_DONE, MODEL_INFO, _INFO)
     config.rest(entry, place, _ENTRY_DONE, {})
@@ -158,6 +159,15 @@ def _with_credential(config: Config, params: dict[Any, Any], at: Place) -> dict[
             return {**values, **params} if isinstance(values, dict) else params
     config.left_out((*at, "litellm_credential_name"), "credential_list has none of that name")
     return params
+
+
+def _capabilities(config: Config, info: dict[Any, Any], place: Place) -> dict[str, Any]:
+    """Return what a deployment can't do or must not, as routes.yaml has it; what it can goes without saying."""
+    row: dict[str, Any] = {ours: False for name, ours in _SWITCHES.items() if info.get(name) is False}
+    if info.get("blocked") is True:
+        row["enabled"] = False
+    window = config.number(said(info, "max_input_tokens", place), least=1, most=_LARGEST_WINDOW)
+    return row if window is None else {**row, "context_window": int(window)}
 
 
 def _formats(config: Config, mode: Said | None) -> tuple[str, ...] | None:
