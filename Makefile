@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help start routes keys teams requests spend cooldowns import-litellm test test-dynamodb lint bench build sam-local smoke logs status screenshots audit lock clean
+.PHONY: help start routes prices keys teams requests spend cooldowns import-litellm test test-dynamodb lint bench build sam-local smoke logs status screenshots audit lock clean
 
 # What comes as NAME=... reaches programs by their environment, where no list of processes shows a key.
 export PYTHON URL KEY STACK
@@ -22,6 +22,9 @@ start: ## run the whole router on this machine, at http://127.0.0.1:4000/v1
 
 routes: ## check routes.yaml, show what would change, write it to the table (ARGS=...)
 	@$(COMMAND) routes $(ARGS)
+
+prices: ## fill the prices of routes.yaml from the genai-prices library (ARGS=--dry-run)
+	@$(COMMAND) prices $(ARGS)
 
 keys: ## make, list, change, block, rotate, delete virtual keys (ARGS="create --alias me")
 	@$(COMMAND) keys $(ARGS)

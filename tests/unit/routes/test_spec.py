@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.routing.models import CooldownPolicy, Policy, Timeouts
+from vibe_router.routing.price import Price
 from vibe_router.routing.spec import Kind, RoutesSpec, as_row, checked_base_url, parse, parse_row, resolve
 
 GOOD: dict[str, Any] = {
@@ -107,6 +108,37 @@ PROBLEMS: list[tuple[str, str, object, str, str]] = [
         "models.auto.chain[1].model",
         "missing",
     ),
+    (
+        "a price below nothing",
+        "models auto chain 1 price",
+        {"input": -1, "output": 1},
+        "models.auto.chain[1].price.input",
+        "at least 0",
+    ),
+    (
+        "a price of one side",
+        "models auto chain 1 price",
+        {"input": 1},
+        "models.auto.chain[1].price.output",
+        "is missing",
+    ),
+    (
+        "a price for a token",
+        "models auto chain 1 price",
+        {"input": 20_000, "output": 1},
+        "models.auto.chain[1].price.input",
+        "at most 10000",
+    ),
+    ("a price in words", "models auto chain 1 price", "cheap", "models.auto.chain[1].price", "must be a mapping"),
+    (
+        "a price outside price",
+        "models auto chain 1 cache_read",
+        1,
+        "models.auto.chain[1].cache_read",
+        "belongs under `price`",
+    ),
+    ("a switch in words", "models auto chain 1 enabled", "off", "models.auto.chain[1].enabled", "true or false"),
+    ("a negative reserve", "defaults reserve_tokens", -1, "defaults.reserve_tokens", "at least 0"),
     ("a weight of zero", "models auto chain 0 1 weight", 0, "models.auto.chain[0][1].weight", "greater than 0"),
     (
         "an unknown provider",
@@ -310,3 +342,28 @@ def test_a_given_base_url_replaces_what_the_routes_say() -> None:
         "http://127.0.0.1:3000/v1",
         "http://127.0.0.1:3000/v1",
     ]
+
+
+def test_a_price_comes_with_its_deployment_and_goes_back_into_the_row() -> None:
+    price = {"input": 0.6, "output": 2.2, "cache_read": 0.11, "source": "genai-prices 1"}
+    spec = spec_of(with_setting("models auto chain 1 price", price))
+    glm, _, codex = resolve(spec)[0].models["auto"].chain
+    assert (glm.price, codex.price) == (None, Price(0.6, 2.2, cache_read=0.11, source="genai-prices 1"))
+    chain = as_row(spec.models["auto"])["chain"]
+    assert isinstance(chain, list)
+    assert chain[1]["price"] == price
+
+
+def test_what_is_switched_off_is_left_out_of_its_chain() -> None:
+    catalogue, problems = resolve(spec_of(with_setting("models auto chain 0 0 enabled", False)))
+    assert problems == []
+    assert [each.id for each in catalogue.models["auto"].chain] == ["new-api/gpt", "new-api/codex"]
+    assert not catalogue.switched_off
+
+
+def test_a_model_with_nothing_switched_on_is_known_as_such() -> None:
+    chain = [{"provider": "ark", "model": "glm", "enabled": False}]
+    catalogue, problems = resolve(spec_of(with_setting("models auto chain", chain)))
+    assert problems == []
+    assert not catalogue.models
+    assert catalogue.switched_off == {"auto"}

@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from vibe_router.cli import cooldowns, health, import_litellm, keys, requests, routes, spend, teams
+from vibe_router.cli import cooldowns, health, import_litellm, keys, prices, requests, routes, spend, teams, usage_book
 from vibe_router.cli.errors import CommandError
 
 __all__ = ["main", "parser"]
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     """Return what reads the command line."""
     made = argparse.ArgumentParser(prog="python -m vibe_router", description="Look after a Vibe Router.")
     commands = made.add_subparsers(metavar="COMMAND", required=True)
-    for command in (keys, teams, requests, spend, cooldowns, health, routes, import_litellm):
+    for command in (keys, teams, requests, spend, cooldowns, health, routes, prices, usage_book, import_litellm):
         command.add_to(commands)
     return made
 

@@ -1,0 +1,169 @@
+"""Fills prices into a routes file from the genai-prices library, and leaves the rest of the text as it stands.
+
+For people's machines only: neither the library nor PyYAML is in Lambda, and nothing that the functions import may
+import this module. Prices are those of the provider whose API a deployment is at, else of whoever makes the model: what
+a relay or a plan charges nobody knows but its customer, who writes it down by hand.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import genai_prices
+import yaml
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import TieredPrices
+
+from vibe_router.routing.spec import DeploymentSpec, Place, Problem, RoutesSpec
+
+__all__ = ["SOURCE", "Filled", "Filling", "fill", "known_price"]
+
+SOURCE = "genai-prices"
+"""What the source of a price that was filled in begins with; any other was set by hand, and stays."""
+
+# Dollars per million tokens: as a routes file calls them, and as the library does.
+_NAMES = {
+    "input": "input_mtok",
+    "output": "output_mtok",
+    "cache_read": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "audio_input": "input_audio_mtok",
+    "audio_output": "output_audio_mtok",
+}
+
+Price = Mapping[str, float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A deployment whose price is filled in or replaced; `before` is None where it had none."""
+
+    path: str  # models.auto-chat.chain[1]
+    deployment: str
+    before: Price | None
+    after: Price
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """A routes file's text with prices, what changed in it, and the deployments that have no price then."""
+
+    text: str
+    filled: tuple[Filled, ...]
+    unknown: tuple[str, ...]
+
+
+def known_price(model: str, base_url: str, now: datetime) -> Price | None:
+    """Return what the library knows of a model's price at `now`; None for a model that it does not know.
+
+    Where a price depends on the length of the prompt it is that of a short one.
+    """
+    snapshot = get_snapshot()
+    for url in (base_url, None):
+        try:
+            provider, found = snapshot.find_provider_model(model, None, None, url)
+        except LookupError:
+            continue
+        prices = found.get_prices(now)
+        price: dict[str, float | str] = {}
+        for name, theirs in _NAMES.items():
+            value = getattr(prices, theirs, None)
+            if isinstance(value, TieredPrices):
+                value = value.base
+            if value is not None:
+                price[name] = _plain(float(value))
+        if "input" not in price:
+            continue  # it is charged by the request, the hour or the page
+        price.setdefault("output", 0)
+        return {**price, "source": f"{SOURCE} {genai_prices.__version__} ({provider.id})"}
+    return None
+
+
+def fill(text: str, spec: RoutesSpec, now: datetime) -> Filling:
+    """Fill prices into `text`, the routes file that `spec` was read from."""
+    edits: dict[int, tuple[int, str]] = {}  # from an index of the text: up to where, and what comes in its place
+    filled: list[Filled] = []
+    unknown: dict[str, None] = {}
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    for place, member in _members(spec):
+        deployment = f"{member.provider}/{member.model}"
+        before = member.price.model_dump(exclude_none=True) if member.price else None
+        if member.price and not (member.price.source or "").startswith(SOURCE):
+            continue
+        price = known_price(member.model, spec.providers[member.provider].base_url, now)
+        if price is None:
+            if before is None:
+                unknown[deployment] = None
+            continue
+        node = _at(root, place)
+        if before == dict(price) or not isinstance(node, yaml.MappingNode):
+            continue
+        start, end, new = _edit(text, node, _flow(price))
+        if edits.setdefault(start, (end, new)) == (end, new):  # else one text stands for two, by an alias
+            filled.append(Filled(Problem(place, "").path, deployment, before, price))
+    for start, (end, new) in sorted(edits.items(), reverse=True):
+        text = text[:start] + new + text[end:]
+    return Filling(text, tuple(filled), tuple(unknown))
+
+
+def _members(spec: RoutesSpec) -> Iterator[tuple[Place, DeploymentSpec]]:
+    """Yield every deployment with its place in the spec, where each step is a list."""
+    for name, model in spec.models.items():
+        for position, step in enumerate(model.chain):
+            for index, member in enumerate(step):
+                yield ("models", name, "chain", position, *((index,) if len(step) > 1 else ())), member
+
+
+def _at(node: yaml.Node | None, place: Sequence[str | int]) -> yaml.Node | None:
+    """Return what stands at `place`; a list of one stands for what is in it."""
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            node = next((value for key, value in node.value if key.value == part), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+        else:
+            return None
+    if isinstance(node, yaml.SequenceNode) and len(node.value) == 1:
+        node = node.value[0]
+    return node
+
+
+def _edit(text: str, member: yaml.MappingNode, price: str) -> tuple[int, int, str]:
+    """Return where a deployment's price is to be written, from where to where, and what."""
+    for key, value in member.value:
+        if key.value == "price":
+            return value.start_mark.index, _end(value), price
+    _, last = member.value[-1]
+    if member.flow_style:
+        return _end(last), _end(last), f",\n{' ' * (member.start_mark.column + 1)}price: {price}"
+    for key, value in member.value:  # after the line of the model, which is one value in one line
+        if key.value == "model":
+            line_end = text.find("\n", value.end_mark.index)
+            line_end = len(text) if line_end < 0 else line_end
+            return line_end, line_end, f"\n{' ' * key.start_mark.column}price: {price}"
+    return _end(last), _end(last), ""
+
+
+def _end(node: yaml.Node) -> int:
+    """Return where a value's own text ends; the mark of a block's end is at what comes after it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last)
+    return int(node.end_mark.index)
+
+
+def _flow(price: Price) -> str:
+    written = (f"{name}: {_yaml(price[name])}" for name in (*_NAMES, "source") if name in price)
+    return "{" + ", ".join(written) + "}"
+
+
+def _yaml(value: float | str) -> str:
+    if isinstance(value, str):
+        return json.dumps(value)
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _plain(value: float) -> float:
+    """Round to what a price counts to: the millionth of a dollar."""
+    return round(value, 6)
