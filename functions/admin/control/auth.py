@@ -25,7 +25,7 @@ def caller(request: Request, environment: Environment) -> Call:
                 403,
                 "This needs the master key: a virtual key opens models, no more.",
                 type="auth_error",
-                code="master_key_needed",
+                code="master_key_required",
             )
         raise invalid_key("The API key sent is not valid.")
     session = session_of(request, environment)

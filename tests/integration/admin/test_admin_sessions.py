@@ -175,7 +175,7 @@ def test_a_virtual_key_opens_nothing_here(admin: Admin) -> None:
     key = admin.made("/key/generate")["key"]
     for method, path in [("GET", "/key/list"), ("POST", "/key/generate"), ("PUT", "/routes"), ("GET", "/nothing")]:
         answer = admin.ask(method, path, {} if method != "GET" else None, key=key)
-        assert (answer.status, answer.error["type"], answer.error["code"]) == (403, "auth_error", "master_key_needed")
+        assert (answer.status, answer.error["type"], answer.error["code"]) == (403, "auth_error", "master_key_required")
 
 
 def test_an_unknown_key_and_none_are_401_before_anything_else_is_looked_at(admin: Admin) -> None:
