@@ -110,7 +110,7 @@ def _body(event: Mapping[str, Any]) -> bytes:
     if not event.get("isBase64Encoded"):
         return cast("str", body).encode("utf-8", "surrogatepass")
     try:
-        return base64.b64decode(body)
+        return base64.b64decode(body, validate=True)
     except ValueError:
         raise bad_request("The body is not valid base64.") from None
 

@@ -1,0 +1,279 @@
+"""Routes: read, check, compare, write, look back, go back, explain; and cooldowns."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.integration.admin.rig import MASTER, Admin
+from tests.unit.store.held import NOW
+from vibe_router.routing.cooldown import State, unknown
+from vibe_router.routing.verdict import Verdict
+from vibe_router.store.dynamodb import to_item
+
+
+@pytest.fixture
+def routes(admin: Admin) -> dict[str, Any]:
+    told: dict[str, Any] = admin.told("/routes")
+    return told
+
+
+def document(routes: dict[str, Any]) -> dict[str, Any]:
+    """What an editor sends back of what they have read."""
+    return copy.deepcopy({name: routes[name] for name in ("providers", "defaults", "models")})
+
+
+def described(routes: dict[str, Any], model: str, description: str) -> dict[str, Any]:
+    changed = document(routes)
+    changed["models"][model]["description"] = description
+    return changed
+
+
+def cool(admin: Admin, state_id: str, verdict: Verdict = Verdict.RATE_LIMITED, seconds: float = 60) -> None:
+    state = State(state_id, 1, NOW + seconds, verdict, 2, NOW, "429: <script>")
+    admin.environment.states.replace(unknown(state_id), state)
+
+
+def test_the_routes_are_told_as_the_file_says_with_their_version_and_states(
+    admin: Admin, routes: dict[str, Any]
+) -> None:
+    assert routes["version"] == 1
+    assert routes["problems"] == []
+    assert set(routes["models"]) >= {"auto-chat", "auto-codex"}
+    assert [len(step) for step in routes["chains"]["auto-chat"]] == [1, 1, 1]
+    first = routes["chains"]["auto-chat"][0][0]
+    assert (first["deployment"], first["state"], first["weight"]) == ("cliproxyapi/claude-sonnet-4-6", "healthy", 1)
+    assert first["enabled"] is True
+    assert first["formats"] == ["chat"]
+
+
+def test_what_was_read_is_valid_and_changes_nothing(admin: Admin, routes: dict[str, Any]) -> None:
+    same = document(routes)
+    assert admin.made("/routes/validate", **same) == {"problems": []}
+    assert admin.made("/routes/dry-run", **same) == {"problems": [], "changes": []}
+    written = admin.ask("PUT", "/routes", {**same, "version": 1})
+    assert (written.status, written.body) == (200, {"version": 1, "changes": []})
+
+
+def test_a_change_is_written_with_the_next_version_and_kept_in_the_history(
+    admin: Admin, routes: dict[str, Any]
+) -> None:
+    changed = described(routes, "auto-chat", "<b>other</b>")
+    changed["models"]["auto-chat"]["chain"][0]["enabled"] = False
+    expected = admin.made("/routes/dry-run", **changed)["changes"]
+    assert [each["row"] for each in expected] == ["models.auto-chat"]
+    written = admin.ask("PUT", "/routes", {**changed, "version": 1, "note": "why"})
+    assert (written.status, written.body) == (200, {"version": 2, "changes": expected})
+    after = admin.told("/routes")
+    assert after["models"]["auto-chat"]["description"] == "<b>other</b>"
+    assert after["chains"]["auto-chat"][0][0]["enabled"] is False
+    newest, first = admin.told("/routes/history")["versions"]
+    assert (newest["version"], newest["by"], newest["note"], newest["changes"]) == (2, "master key", "why", expected)
+    assert (first["version"], first["note"]) == (1, "as it stood")
+
+
+def test_of_two_editors_one_wins_and_the_other_sees_the_difference_and_loses_nothing(
+    admin: Admin, routes: dict[str, Any]
+) -> None:
+    theirs, mine = described(routes, "auto-chat", "theirs"), described(routes, "auto-codex", "mine")
+    assert admin.ask("PUT", "/routes", {**theirs, "version": 1}).status == 200
+    lost = admin.ask("PUT", "/routes", {**mine, "version": 1})
+    assert (lost.status, lost.error["code"], lost.error["param"]) == (409, "routes_conflict", "version")
+    assert lost.body["version"] == 2
+    assert [each["row"] for each in lost.body["changes"]] == ["models.auto-chat"]
+    assert lost.body["changes"][0]["fields"]["description"]["to"] == "theirs"
+    assert {each["row"] for each in lost.body["yours"]} == {"models.auto-chat", "models.auto-codex"}
+    assert admin.told("/routes")["models"]["auto-codex"] == routes["models"]["auto-codex"]
+    merged = described(admin.told("/routes"), "auto-codex", "mine")
+    assert admin.ask("PUT", "/routes", {**merged, "version": 2}).status == 200
+    assert admin.told("/routes")["models"]["auto-chat"]["description"] == "theirs"
+
+
+def test_an_editor_who_is_overtaken_while_writing_is_told_so_too(
+    admin: Admin, routes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = admin.environment.routes.standing()
+    keep = admin.environment.history.keep
+
+    def overtaken(*arguments: Any) -> None:
+        keep(*arguments)
+        admin.environment.routes.write({**standing.rows, ("model", "new"): {"chain": []}}, standing.rows, 1)
+
+    monkeypatch.setattr(admin.environment.history, "keep", overtaken)  # somebody writes between look and write
+    assert admin.ask("PUT", "/routes", {**described(routes, "auto-chat", "mine"), "version": 1}).status == 409
+    assert admin.environment.routes.standing().version == 2
+
+
+def test_a_version_is_gone_back_to(admin: Admin, routes: dict[str, Any]) -> None:
+    for number in (1, 2):
+        sent = described(routes, "auto-chat", f"number {number}")
+        assert admin.ask("PUT", "/routes", {**sent, "version": number}).status == 200
+    back = admin.ask("POST", "/routes/rollback", {"version": 3, "to": 1})
+    assert (back.status, back.body["version"]) == (200, 4)
+    assert admin.told("/routes")["models"] == routes["models"]
+    assert admin.told("/routes/history", limit=1)["versions"][0]["note"] == "back to version 1"
+    assert admin.ask("POST", "/routes/rollback", {"version": 2, "to": 1}).status == 409
+    assert admin.ask("POST", "/routes/rollback", {"version": 4, "to": 77}).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "at"),
+    [
+        (("models", "auto-chat", "chain"), [], "models.auto-chat.chain"),
+        (("models", "auto-chat", "chain"), [{"provider": "nope", "model": "m"}], "models.auto-chat.chain[0].provider"),
+        (("models", "auto-chat", "weight"), 5, "models.auto-chat.weight"),
+        (("providers", "ark", "secret"), "sk-a-real-key", "providers.ark.secret"),
+        (("defaults", "retries"), "many", "defaults.retries"),
+        (("providers",), {}, "providers"),
+    ],
+)
+def test_routes_that_are_wrong_are_not_written_and_every_mistake_has_its_place(
+    admin: Admin, routes: dict[str, Any], path: tuple[str, ...], value: object, at: str
+) -> None:
+    wrong = document(routes)
+    place = wrong
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    problems = admin.made("/routes/validate", **wrong)["problems"]
+    assert at in [problem["path"] for problem in problems]
+    assert "sk-a-real-key" not in str(problems)
+    answer = admin.ask("PUT", "/routes", {**wrong, "version": 1})
+    assert (answer.status, answer.error["code"]) == (400, "invalid_routes")
+    assert answer.error["problems"] == problems
+    assert admin.environment.routes.standing().version == 1
+
+
+def test_a_row_that_was_broken_by_hand_is_told_as_a_problem(admin: Admin) -> None:
+    row = to_item({"kind": "model", "name": "auto-chat", "chain": 5})
+    admin.dynamodb.put_item(TableName=admin.variables["ROUTES_TABLE"], Item=row)
+    told = admin.told("/routes")
+    assert [problem["path"] for problem in told["problems"]] == ["models.auto-chat.chain"]
+    assert "auto-chat" not in told["chains"]
+    assert admin.told("/cooldowns")["deployments"]
+
+
+def test_a_request_is_explained_in_the_order_of_its_chain(admin: Admin) -> None:
+    told = admin.made("/routes/explain", model="auto-chat", messages=[{"role": "user", "content": "Hi"}])
+    names = [each["deployment"] for each in told["tried"]]
+    assert names == ["cliproxyapi/claude-sonnet-4-6", "new-api/gpt-5", "ark/glm-4.7"]
+    assert told["skipped"] == []
+    assert told["admission"]["admitted"] is True
+    assert all(each["why"].endswith(".") for each in told["tried"])
+
+
+def test_what_cools_is_told_as_left_alone_and_what_is_due_as_a_probe(admin: Admin) -> None:
+    cool(admin, "deployment#cliproxyapi/claude-sonnet-4-6")
+    cool(admin, "deployment#new-api/gpt-5", seconds=-1)
+    cool(admin, "credential#ark", Verdict.AUTH)
+    told = admin.made("/routes/explain", model="auto-chat")
+    assert [(each["deployment"], each["mode"]) for each in told["tried"]] == [("new-api/gpt-5", "probe")]
+    first, last = told["skipped"]
+    assert (first["verdict"], first["free_at"]) == ("rate_limited", "2027-01-15T08:01:00.000+00:00")
+    assert "key is cooling" in last["why"]
+    cool(admin, "deployment#new-api/gpt-5x")
+    assert admin.environment.states.read(["deployment#new-api/gpt-5"])["deployment#new-api/gpt-5"].lease_until == 0
+
+
+def test_when_everything_cools_the_soonest_free_is_the_last_resort(admin: Admin) -> None:
+    cool(admin, "deployment#new-api/gpt-5.2-codex")
+    told = admin.made("/routes/explain", model="auto-codex")
+    assert [each["mode"] for each in told["tried"]] == ["last_resort"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        ({"models": ["other"]}, "key_model_access_denied"),
+        ({"blocked": True}, "key_blocked"),
+        ({"rpm_limit": 0}, "rate_limit_exceeded"),
+        ({"tpm_limit": 0}, "rate_limit_exceeded"),
+        ({"max_parallel_requests": 0}, "rate_limit_exceeded"),
+        ({"duration": "1s"}, "key_expired"),
+        ({}, None),
+    ],
+)
+def test_whether_a_key_would_be_let_in_is_told_without_spending_anything(
+    admin: Admin, limits: dict[str, Any], code: str | None
+) -> None:
+    key = admin.made("/key/generate", **limits)
+    admin.time.advance(2)
+    for named in (key["key"], key["token"]):
+        admission = admin.made("/routes/explain", model="auto-chat", key=named)["admission"]
+        assert (admission["admitted"], admission["code"]) == (code is None, code)
+    assert admin.dynamodb.scan(TableName=admin.variables["LEDGER_TABLE"])["Items"] == []
+
+
+def test_a_budget_that_the_estimate_does_not_fit_into_is_told(admin: Admin, routes: dict[str, Any]) -> None:
+    priced = document(routes)
+    priced["models"]["auto-chat"]["chain"][1]["price"] = {"input": 1, "output": 10}
+    assert admin.ask("PUT", "/routes", {**priced, "version": 1}).status == 200
+    key = admin.made("/key/generate", max_budget=0.01)["key"]
+    admission = admin.made("/routes/explain", model="auto-chat", key=key, max_tokens=10_000)["admission"]
+    assert (admission["code"], admission["admitted"]) == ("budget_exceeded", False)
+    assert 0.1 <= admission["estimate"]["cost"] < 0.11
+    assert admin.made("/routes/explain", model="auto-chat", key=key, max_tokens=100)["admission"]["admitted"] is True
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ({"model": "nothing"}, 404, "model"),
+        ({"model": "auto-chat", "messages": 5}, 400, "messages"),
+        ({"model": "auto-chat", "key": "sk-nobody"}, 404, "key"),
+        ({"model": "auto-chat", "format": "morse"}, 400, "format"),
+        ({}, 400, "model"),
+        ({"model": 5}, 400, "model"),
+    ],
+)
+def test_a_request_that_cannot_be_explained_says_why(
+    admin: Admin, body: dict[str, Any], status: int, param: str
+) -> None:
+    answer = admin.ask("POST", "/routes/explain", body)
+    assert (answer.status, answer.error["param"]) == (status, param)
+
+
+def test_the_master_key_may_be_named_for_explaining(admin: Admin) -> None:
+    assert admin.made("/routes/explain", model="auto-chat", key=MASTER)["admission"]["admitted"] is True
+
+
+def test_cooldowns_are_told_with_what_they_stop_and_cleared(admin: Admin) -> None:
+    cool(admin, "deployment#cliproxyapi/claude-sonnet-4-6")
+    cool(admin, "credential#ark", Verdict.AUTH)
+    told = {each["deployment"]: each for each in admin.told("/cooldowns")["deployments"]}
+    assert told["cliproxyapi/claude-sonnet-4-6"]["evidence"] == "429: <script>"
+    assert (told["ark/glm-4.7"]["scope"], told["ark/glm-4.7"]["state"]) == ("credential", "cooling")
+    assert set(told["ark/glm-4.7"]["models"]) == {"auto-chat", "auto-claude", "auto-claude-mini"}
+    assert told["new-api/gpt-5"] == {"deployment": "new-api/gpt-5", "state": "healthy", "models": ["auto-chat"]}
+    cleared = admin.made("/cooldowns/clear", deployment="cliproxyapi/claude-sonnet-4-6")
+    assert cleared == {"cleared": ["deployment#cliproxyapi/claude-sonnet-4-6"]}
+    assert admin.made("/cooldowns/clear", provider="ark") == {"cleared": ["credential#ark"]}
+    assert admin.made("/cooldowns/clear", all=True) == {"cleared": []}
+    assert {each["state"] for each in admin.told("/cooldowns")["deployments"]} == {"healthy"}
+
+
+def test_clearing_wins_against_a_request_that_cools_at_the_same_moment(admin: Admin) -> None:
+    cool(admin, "deployment#new-api/gpt-5")
+    admin.told("/cooldowns")
+    seen = admin.environment.states.read(["deployment#new-api/gpt-5"])["deployment#new-api/gpt-5"]
+    other = type(admin.environment.states)(admin.dynamodb, admin.variables["STATE_TABLE"], admin.time.clock)
+    other.read([seen.id])
+    other.replace(seen, State(seen.id, seen.version + 1, NOW + 500, Verdict.TRANSIENT, 3, NOW, "again"))
+    admin.made("/cooldowns/clear", deployment="new-api/gpt-5")
+    admin.time.advance(2)
+    assert other.read([seen.id])[seen.id].until == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({}, 400), ({"all": False}, 400), ({"all": True, "provider": "ark"}, 400), ({"provider": "nobody"}, 404)],
+)
+def test_what_to_clear_must_be_said_once_and_be_there(admin: Admin, body: dict[str, Any], status: int) -> None:
+    assert admin.ask("POST", "/cooldowns/clear", body).status == status
+
+
+def test_the_models_are_told_as_litellm_does(admin: Admin) -> None:
+    entries = admin.told("/model/info")["data"]
+    assert entries == admin.told("/v1/model/info")["data"]
+    assert entries[0]["model_name"] == "auto-chat"
+    assert entries[0]["litellm_params"]["model"] == "cliproxyapi/claude-sonnet-4-6"
