@@ -42,7 +42,7 @@ class Settings:
             routes_table=environ["ROUTES_TABLE"],
             history_table=environ["HISTORY_TABLE"],
             state_table=environ["STATE_TABLE"],
-            usage_table=environ.get("USAGE_TABLE", ""),
+            usage_table=environ["USAGE_TABLE"],
         )
 
 

@@ -1,0 +1,115 @@
+"""The admin function: how it is started, and that it may do what it does, no more and no less."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from control import app
+from tests.infrastructure.expanded import Resource, expand, of_type
+from tests.integration.admin.rig import Admin
+from tests.unit.store.held import Time
+from vibe_router.store import aws
+
+STACK = expand()
+FUNCTION: Resource = STACK["Resources"]["AdminFunction"]["Properties"]
+ROLE: Resource = STACK["Resources"]["AdminRole"]["Properties"]
+TABLES = {
+    resource["Properties"]["TableName"]["Fn::Sub"].replace("${AWS::StackName}", "vibe-router"): name
+    for name, resource in of_type(STACK, "AWS::DynamoDB::Table").items()
+}
+
+
+def test_it_is_started_by_the_streaming_runtime_on_the_layers_of_the_gateway() -> None:
+    assert (FUNCTION["Runtime"], FUNCTION["Handler"], FUNCTION["Timeout"]) == ("python3.13", "control.app.handler", 30)
+    assert FUNCTION["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/streaming-runtime"
+    assert FUNCTION["Layers"] == STACK["Resources"]["GatewayFunction"]["Properties"]["Layers"]
+    assert FUNCTION["LoggingConfig"] == {"LogGroup": {"Ref": "AdminLogGroup"}}
+    assert STACK["Resources"]["AdminFunctionAliaslive"]["Properties"]["Name"] == "live"
+
+
+def test_its_environment_holds_names_and_no_secret() -> None:
+    variables = FUNCTION["Environment"]["Variables"]
+    tables = {name: value for name, value in variables.items() if name.endswith("_TABLE")}
+    assert sorted(value["Ref"] for value in tables.values()) == sorted(TABLES.values())
+    assert variables["SECRET_ID"] == {"Ref": "Secret"}
+    assert all(isinstance(value, str | dict) for value in variables.values())
+
+
+def test_only_lambda_may_take_the_role_and_it_has_none_of_awss_policies() -> None:
+    (statement,) = ROLE["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+    assert "ManagedPolicyArns" not in ROLE
+    assert FUNCTION["Role"] == {"Fn::GetAtt": ["AdminRole", "Arn"]}
+
+
+def _allowed() -> set[tuple[str, str]]:
+    """What the role allows on tables, by the table's logical id."""
+    allowed = set()
+    for policy in ROLE["Policies"]:
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        actions, resources = statement["Action"], statement["Resource"]
+        for action in actions if isinstance(actions, list) else [actions]:
+            for resource in resources if isinstance(resources, list) else [resources]:
+                if action.startswith("dynamodb:") and "Fn::GetAtt" in resource:
+                    allowed.add((action.removeprefix("dynamodb:"), resource["Fn::GetAtt"][0]))
+    return allowed
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Admin, set[tuple[str, str]]]]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    aws.session.cache_clear()
+    asked: set[tuple[str, str]] = set()
+
+    def note(params: dict[str, Any], model: Any, **_: object) -> None:
+        for item in params.get("TransactItems", ()):
+            ((kind, write),) = item.items()
+            action = "ConditionCheckItem" if kind == "ConditionCheck" else f"{kind}Item"
+            asked.add((action, TABLES[write["TableName"]]))
+        if "TransactItems" not in params:
+            tables = params.get("RequestItems") or [params["TableName"]]
+            asked.update((str(model.name), TABLES[table]) for table in tables)
+
+    with mock_aws():
+        aws.session().events.register("provide-client-params.dynamodb.*", note)
+        admin = Admin(Time())
+        asked.clear()
+        monkeypatch.setattr(app, "_environment", admin.environment)
+        yield admin, asked
+    aws.session.cache_clear()
+
+
+def test_the_role_allows_what_is_asked_and_nothing_else(asked: tuple[Admin, set[tuple[str, str]]]) -> None:
+    admin, operations = asked
+    admin.sign_in(password="wrong")
+    admin.sign_in()
+    admin.made("/team/new", team_id="t")
+    key = admin.made("/key/generate", key_alias="a", team_id="t")["key"]
+    admin.made("/key/update", key=key, key_alias="b", spend=1)
+    admin.made("/key/update", key=key, spend=0)
+    key = admin.made("/key/regenerate", key=key, grace_period="1h")["key"]
+    admin.ask("GET", "/key/list", key=key)
+    admin.told("/key/info", key=key)
+    admin.told("/key/list", return_full_object="true")
+    admin.made("/key/delete", keys=[key])
+    admin.made("/team/delete", team_ids=["t"])
+    routes = admin.told("/routes")
+    document = {name: routes[name] for name in ("providers", "defaults", "models")}
+    del document["models"]["auto-codex"]
+    document["models"]["auto-chat"]["description"] = "other"
+    assert admin.ask("PUT", "/routes", {**document, "version": 1}).status == 200
+    assert admin.ask("POST", "/routes/rollback", {"version": 2, "to": 1}).status == 200
+    admin.told("/routes/history")
+    admin.made("/routes/explain", model="auto-chat")
+    from tests.integration.admin.test_admin_routes import cool
+
+    cool(admin, "deployment#ark/glm-4.7")
+    admin.made("/cooldowns/clear", all=True)
+    admin.told("/usage/overview")
+    admin.told("/usage/requests")
+    admin.told("/spend/logs")
+    assert operations == _allowed()
