@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 __all__ = ["SECTIONS", "Options", "Peer", "peer"]
 
-SECTIONS = ("calls", "streams", "cold-start", "memory", "size", "aws", "log")
+SECTIONS = ("calls", "streams", "formats", "cold-start", "memory", "size", "aws", "log")
 
 
 @dataclass(frozen=True, slots=True)

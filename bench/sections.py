@@ -24,6 +24,8 @@ _CHECKOUT = Path(__file__).parent.parent
 _FUNCTION_CALL_MS = 1.5
 _FUNCTION_STREAM_MS = 5.0
 _STACK_CALL_MS = 3.0
+_TRANSLATED_REQUEST_MS = 1.0
+_TRANSLATED_CHUNK_US = 20.0
 _COLD_START_MS = 500.0
 _MEMORY_MB = 110.0
 
@@ -119,6 +121,37 @@ def _told(rig: Rig, name: str, done: str) -> None:
 
 def _first_p50(answers: list[Answer]) -> float:
     return percentile([each.first_token or 0.0 for each in answers], 50)
+
+
+def _formats(rig: Rig) -> Table:
+    """Run `bench.translation` on the function's own libraries."""
+    environ = {**os.environ, "PYTHONPATH": f"{_CHECKOUT}:{_CHECKOUT / 'layers' / 'router'}"}
+    command = [str(rig.python), "-m", "bench.translation"]
+    ran = subprocess.run(command, env=environ, cwd=_CHECKOUT, capture_output=True, check=False)
+    if ran.returncode:
+        raise BrokenError(f"bench.translation failed: {ran.stderr.decode(errors='replace').strip()[-500:]}")
+    pairs = {(each["caller"], each["provider"]): each for each in json.loads(ran.stdout)}
+    rows: list[dict[str, Cell]] = []
+    for (caller, provider), each in pairs.items():
+        row: dict[str, Cell] = {"caller": caller, "provider": provider}
+        row |= {"request_p50_ms": milliseconds(each["request"]), "chunk_us": round(each["chunk"] * 1e6, 1)}
+        if caller != provider:  # against who passes the same provider's stream on, and the same caller's request
+            row["added_request_ms"] = milliseconds(each["request"] - pairs[caller, caller]["request"])
+            row["added_chunk_us"] = round((each["chunk"] - pairs[provider, provider]["chunk"]) * 1e6, 1)
+        rows.append(row)
+    notes = [
+        "A request of 21 messages of 200 words with 15 tools; a stream of text, a word in a chunk. Processor time."
+    ]
+    translated = [row for row in rows if "added_chunk_us" in row]
+
+    def most(column: str) -> float:
+        return max(float(row[column] or 0.0) for row in translated)
+
+    aims = [
+        Aim("translation adds to a request, p50", most("added_request_ms"), _TRANSLATED_REQUEST_MS, "ms"),
+        Aim("translation adds to a chunk", most("added_chunk_us"), _TRANSLATED_CHUNK_US, "us"),
+    ]
+    return Table("Formats", rows, notes, aims)
 
 
 def _cold_start(rig: Rig) -> Table:
@@ -318,6 +351,7 @@ def _ask(function: FunctionTarget, body: Mapping[str, object]) -> Answer:
 _SECTIONS: Mapping[str, Callable[[Rig], Table]] = {
     "calls": _calls,
     "streams": _streams,
+    "formats": _formats,
     "cold-start": _cold_start,
     "memory": _memory,
     "size": _size,

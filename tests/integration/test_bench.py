@@ -43,6 +43,16 @@ def test_streams_are_timed_on_every_way(report: Report) -> None:
         assert 0 < first <= total
 
 
+def test_every_pair_of_formats_has_a_row(report: Report) -> None:
+    pairs = rows(report, "formats")
+    formats = {"chat", "responses", "messages"}
+    assert {(row["caller"], row["provider"]) for row in pairs} == {(one, two) for one in formats for two in formats}
+    for row in pairs:
+        assert ("added_chunk_us" in row) is (row["caller"] != row["provider"])
+        assert isinstance(row["chunk_us"], float)
+        assert row["chunk_us"] > 0
+
+
 def test_a_start_is_timed_from_python_to_the_first_answer(report: Report) -> None:
     python, ready, answered, stack = (row["median_ms"] for row in rows(report, "cold-start"))
     assert isinstance(python, float)

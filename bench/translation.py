@@ -1,0 +1,101 @@
+"""`python -m bench.translation`: what it costs to say a request, and each chunk of its answer, in another format.
+
+Prints JSON: a row for each pair of caller's and provider's format, measured in this process, which is given the layer's
+code on its path and does nothing else. Processor time, so that whoever else wants the core is not counted.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vibe_router.formats import known, sse
+from vibe_router.formats.exchange import Exchange, open_exchange
+from vibe_router.formats.neutral import Event, Finish, Started, TextDelta, Told
+from vibe_router.formats.usage import Usage
+from vibe_router.formats.wire import Request
+from vibe_router.routing.models import Deployment, Provider
+
+__all__ = ["FORMATS", "main"]
+
+FORMATS = ("chat", "responses", "messages")
+_TURNS = 10  # of a conversation, each of 200 words
+_TOOLS = 15
+_CHUNKS = 1000
+_REQUESTS = 200  # to each pair
+_STREAMS = 12  # of each pair, of which the fastest counts: nothing makes one faster than it is
+
+_SCHEMA = {"type": "object", "properties": {"path": {"type": "string", "description": "where it is"}}}
+_WORDS = "word " * 200
+
+
+def main() -> None:
+    """Measure every pair and print the rows."""
+    rows = [_pair(caller, provider) for caller in FORMATS for provider in FORMATS]
+    json.dump(rows, sys.stdout)
+
+
+def _pair(caller: str, provider: str) -> dict[str, Any]:
+    deployment = Deployment(Provider("bench", "http://127.0.0.1", "KEY"), "model", formats=(provider,))
+    raw = json.dumps(_body(caller)).encode()
+
+    def ask() -> Exchange:
+        return open_exchange(_parsed(caller, raw), deployment, 0.0, stream=True)
+
+    exchange = ask()
+    events = sse.Decoder().feed(_stream(provider))
+
+    def relay() -> None:
+        reader = exchange.reader()
+        for event in events:
+            reader.read(event)
+        reader.end()
+
+    asked = sorted(_seconds(ask) for _ in range(_REQUESTS))[_REQUESTS // 2]
+    relayed = min(_seconds(relay) for _ in range(_STREAMS))
+    return {"caller": caller, "provider": provider, "request": asked, "chunk": relayed / len(events)}
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def _parsed(caller: str, raw: bytes) -> Request:
+    return known.client(caller).parse(raw, {})
+
+
+def _body(caller: str) -> Mapping[str, Any]:
+    """Return a conversation with tools, as an agent sends it."""
+    roles = ["user", "assistant"] * _TURNS + ["user"]
+    said = [{"role": role, "content": _WORDS} for role in roles]
+    tools: list[dict[str, Any]] = [
+        {"name": f"tool_{number}", "description": "what it does " * 20} for number in range(_TOOLS)
+    ]
+    body: dict[str, Any] = {"model": "auto", "stream": True}
+    match caller:
+        case "chat":
+            functions = [{"type": "function", "function": {**tool, "parameters": _SCHEMA}} for tool in tools]
+            return body | {"messages": [{"role": "system", "content": _WORDS}, *said], "tools": functions}
+        case "responses":
+            functions = [{"type": "function", **tool, "parameters": _SCHEMA} for tool in tools]
+            return body | {"instructions": _WORDS, "input": said, "tools": functions}
+        case _:
+            tools = [{**tool, "input_schema": _SCHEMA} for tool in tools]
+            return body | {"system": _WORDS, "messages": said, "tools": tools, "max_tokens": 1000}
+
+
+def _stream(provider: str) -> bytes:
+    """Return a provider's stream of text, a word in a chunk."""
+    request = _parsed(provider, json.dumps(_body(provider)).encode())
+    writer = known.client(provider).writer(request, 0)
+    said: list[Event] = [Started("answer", "model", 1)]
+    said += (TextDelta(f" word{number}") for number in range(_CHUNKS))
+    said += (Finish("stop"), Told(Usage(10, _CHUNKS)))
+    return b"".join(writer.write(event) for event in said) + writer.end()
+
+
+if __name__ == "__main__":
+    main()
