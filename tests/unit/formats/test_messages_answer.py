@@ -1,0 +1,393 @@
+"""An answer in Messages, read into neutral events and written from them."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pytest
+from anthropic.types import Message, RawMessageStreamEvent
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from vibe_router.formats import chat_neutral, messages, neutral, sse
+from vibe_router.formats.errors import ApiError
+from vibe_router.formats.json_body import dump
+from vibe_router.formats.messages import MessagesRequest
+from vibe_router.formats.messages_answer import Decoder, Writer, usage_fields, whole
+from vibe_router.formats.messages_assembly import Assembly
+from vibe_router.formats.neutral import (
+    Annotated,
+    Event,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    Sealed,
+    Started,
+    TextDelta,
+    Told,
+    Tool,
+    ToolCallDelta,
+    ToolCallStart,
+)
+from vibe_router.formats.seal import unwrap
+from vibe_router.formats.usage import Usage
+
+EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
+THINKING = {"type": "enabled", "budget_tokens": 2048}
+
+
+def asked(**more: Any) -> MessagesRequest:
+    body = {"model": "auto-claude", "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}], **more}
+    return messages.parse(dump(body), {})
+
+
+def written(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]:
+    """Return the events that a caller gets, each as Anthropic's package types it."""
+    writer = Writer(asked(thinking=thinking))
+    raw = b"".join([*(writer.write(event) for event in events), writer.end()])
+    told = []
+    for event in sse.Decoder().feed(raw):
+        chunk = json.loads(event.data or b"null")
+        assert event.name.decode() == chunk["type"]
+        EVENTS.validate_python(chunk)
+        told.append(chunk)
+    return told
+
+
+def content(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]:
+    """Return the content that they add up to, which is that of the whole answer."""
+    assembly = Assembly()
+    for chunk in written(*events, thinking=thinking):
+        assembly.add(chunk)
+    answer = json.loads(whole(asked(thinking=thinking), events))
+    Message.model_validate(answer)
+    blocks: list[dict[str, Any]] = assembly.completion()["content"]
+    assert answer["content"] == blocks
+    return blocks
+
+
+def read(*chunks: Mapping[str, Any], tools: Sequence[Tool] = ()) -> list[Event]:
+    decoder = Decoder(neutral.Request("chat", [], tools=tools))
+    return [*(event for chunk in chunks for event in decoder.decode(chunk)), *decoder.end()]
+
+
+# --- Writing ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_events_come_in_anthropics_order() -> None:
+    told = written(
+        Started("msg_7", "glm-4.7"),
+        ReasoningDelta("Hm"),
+        Sealed(),
+        TextDelta("Hello"),
+        TextDelta(" there"),
+        ToolCallStart("call_1", "weather"),
+        ToolCallDelta('{"city":'),
+        ToolCallDelta('"Rome"}'),
+        Finish("tool_calls"),
+        Told(Usage(10, 5, 4)),
+    )
+    assert [(each["type"], each.get("index")) for each in told] == [
+        ("message_start", None),
+        ("content_block_start", 0),
+        ("content_block_delta", 0),
+        ("content_block_stop", 0),
+        ("content_block_start", 1),
+        ("content_block_delta", 1),
+        ("content_block_delta", 1),
+        ("content_block_stop", 1),
+        ("content_block_start", 2),
+        ("content_block_delta", 2),
+        ("content_block_delta", 2),
+        ("content_block_stop", 2),
+        ("message_delta", None),
+        ("message_stop", None),
+    ]
+    assert (told[0]["message"]["id"], told[0]["message"]["model"]) == ("msg_7", "glm-4.7")
+    assert told[-2] == {
+        "type": "message_delta",
+        "delta": {"stop_reason": "tool_use", "stop_sequence": None},
+        "usage": {
+            "input_tokens": 6,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 4,
+            "output_tokens": 5,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("events", "blocks"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([TextDelta("a"), TextDelta("\n\u2028\ud800")], ["a\n\u2028\ud800"], id="text in pieces"),
+        pytest.param([RefusalDelta("No."), TextDelta("!")], ["No.!"], id="a refusal is text"),
+        pytest.param([TextDelta("a"), TextDelta("b", 1), Finish("length", 1)], ["a"], id="one answer of several"),
+        pytest.param([TextDelta("a"), Annotated({"type": "url_citation"})], ["a"], id="citations of others"),
+        pytest.param(
+            [ToolCallStart("c", "clock"), Finish("tool_calls")],
+            [{"type": "tool_use", "id": "c", "name": "clock", "input": {}}],
+            id="a call without arguments",
+        ),
+        pytest.param(
+            [ToolCallStart("c", "a"), ToolCallDelta("{}"), ToolCallStart("d", "b"), ToolCallDelta('{"x":1}')],
+            [
+                {"type": "tool_use", "id": "c", "name": "a", "input": {}},
+                {"type": "tool_use", "id": "d", "name": "b", "input": {"x": 1}},
+            ],
+            id="parallel calls",
+        ),
+        pytest.param(
+            [ReasoningDelta("Hm"), ReasoningDelta("!"), TextDelta("a")],
+            [{"type": "thinking", "thinking": "Hm!", "signature": ""}, "a"],
+            id="thinking that nobody signed",
+        ),
+        pytest.param(
+            [ReasoningDelta("a", True), ReasoningDelta("b", True), ReasoningDelta("c", True, 1), Sealed()],
+            [{"type": "thinking", "thinking": "ab\n\nc", "signature": ""}],
+            id="paragraphs of a summary",
+        ),
+        pytest.param(
+            [ReasoningDelta("a"), Sealed(), ReasoningDelta("b")],
+            [
+                {"type": "thinking", "thinking": "a", "signature": ""},
+                {"type": "thinking", "thinking": "b", "signature": ""},
+            ],
+            id="thinking twice",
+        ),
+    ],
+)
+def test_what_events_say(events: Sequence[Event], blocks: Sequence[object]) -> None:
+    expected = [{"type": "text", "text": each} if isinstance(each, str) else each for each in blocks]
+    assert content(Started(None, None), *events) == expected
+
+
+@pytest.mark.parametrize(
+    "sealed",
+    [
+        Sealed(encrypted="gAAA", id="rs_1", issuer="openai"),
+        Sealed(signature="sig", issuer="bedrock"),
+        Sealed(redacted="x", issuer="bedrock"),
+    ],
+)
+def test_what_another_issued_travels_in_a_seal(sealed: Sealed) -> None:
+    [*_, block] = content(Started(None, None), ReasoningDelta("Hm"), sealed)
+    assert unwrap(block.get("signature") or block["data"]) == sealed.seal()
+    assert (block["type"] == "redacted_thinking") is (sealed.redacted is not None)
+
+
+@pytest.mark.parametrize("thinking", [None, {"type": "disabled"}])
+def test_thinking_is_not_shown_unasked(thinking: object) -> None:
+    events: list[Event] = [
+        Started(None, None),
+        ReasoningDelta("Hm"),
+        Sealed(encrypted="x", issuer="o"),
+        TextDelta("Hi"),
+    ]
+    assert content(*events, thinking=thinking) == [{"type": "text", "text": "Hi"}]
+
+
+def test_thinking_that_is_not_to_be_read_is_proven_all_the_same() -> None:
+    events: list[Event] = [
+        Started(None, None),
+        ReasoningDelta("Hm"),
+        Sealed(encrypted="x", issuer="o"),
+        TextDelta("Hi"),
+    ]
+    [thought, _] = content(*events, thinking={"type": "adaptive", "display": "omitted"})
+    assert thought["thinking"] == ""
+    assert unwrap(thought["signature"])
+
+
+@pytest.mark.parametrize(
+    ("events", "reason", "sequence"),
+    [
+        ([TextDelta("a"), Finish("stop")], "end_turn", None),
+        ([TextDelta("a"), Finish("stop", stop_sequence="END")], "stop_sequence", "END"),
+        ([TextDelta("a"), Finish("length")], "max_tokens", None),
+        ([TextDelta("a"), Finish("content_filter")], "refusal", None),
+        ([RefusalDelta("a"), Finish("refusal")], "refusal", None),
+        ([ToolCallStart("c", "x"), Finish("tool_calls")], "tool_use", None),
+        ([ToolCallStart("c", "x"), Finish("stop")], "tool_use", None),
+        ([ToolCallStart("c", "x"), Finish("length")], "max_tokens", None),
+    ],
+)
+def test_why_a_message_stopped(events: Sequence[Event], reason: str, sequence: object) -> None:
+    ending = written(Started(None, None), *events)[-2]["delta"]
+    assert ending == {"stop_reason": reason, "stop_sequence": sequence}
+
+
+def test_ids_and_models_that_a_provider_left_out() -> None:
+    message = written(TextDelta("a"))[0]["message"]
+    assert message["id"].startswith("msg_")
+    assert message["model"] == "auto-claude"
+
+
+def test_a_failed_stream_ends_in_an_error() -> None:
+    assert Writer(asked()).fail(ApiError(502, "Cut.")).startswith(b"event: error\n")
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(107, 9, 100, 2, 4),
+        Usage(107, 9, 0, 0),
+        Usage(0, 0, 0, 0),
+    ],
+)
+def test_usage_there_and_back(usage: Usage) -> None:
+    assert messages.read_usage(usage_fields(usage)) == usage
+
+
+def test_usage_that_makes_no_sense_stays_above_nothing() -> None:
+    assert usage_fields(Usage(5, 1, 100))["input_tokens"] == 0
+
+
+# --- Reading ----------------------------------------------------------------------------------------------------------
+
+
+def stream(*blocks: Mapping[str, Any], **more: Any) -> Iterable[dict[str, Any]]:
+    answer = {"id": "msg_1", "model": "claude", "content": list(blocks), "stop_reason": "end_turn", **more}
+    return [json.loads(raw.partition(b"data: ")[2]) for raw in messages.unfold(answer)]
+
+
+def test_what_a_message_says() -> None:
+    events = read(
+        *stream(
+            {"type": "thinking", "thinking": "Hm", "signature": "sig"},
+            {"type": "redacted_thinking", "data": "x"},
+            {"type": "text", "text": "Hi"},
+            {"type": "tool_use", "id": "t", "name": "weather", "input": {"city": "Rome"}},
+            {"type": "tool_use", "id": "u", "name": "clock", "input": {}},
+            stop_reason="tool_use",
+            usage={"input_tokens": 5, "cache_read_input_tokens": 3, "output_tokens": 2},
+        )
+    )
+    assert [event for event in events if not isinstance(event, Told)] == [
+        Started("msg_1", "claude"),
+        ReasoningDelta("Hm"),
+        Sealed(signature="sig"),
+        Sealed(redacted="x"),
+        TextDelta("Hi"),
+        ToolCallStart("t", "weather"),
+        ToolCallDelta('{"city":"Rome"}'),
+        ToolCallStart("u", "clock"),
+        ToolCallDelta("{}"),
+        Finish("tool_calls"),
+    ]
+    assert [event for event in events if isinstance(event, Told)][-1] == Told(Usage(8, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("end_turn", Finish("stop")),
+        ("stop_sequence", Finish("stop", stop_sequence="END")),
+        ("max_tokens", Finish("length")),
+        ("model_context_window_exceeded", Finish("length")),
+        ("tool_use", Finish("tool_calls")),
+        ("refusal", Finish("refusal")),
+        ("pause_turn", Finish("stop")),
+        ("a new one", Finish("stop")),
+    ],
+)
+def test_why_it_stopped(reason: str, finish: Finish) -> None:
+    events = read(*stream(stop_reason=reason, stop_sequence=finish.stop_sequence))
+    assert [event for event in events if isinstance(event, Finish)] == [finish]
+
+
+def test_a_tool_with_free_text_gets_its_text_back() -> None:
+    call = {"type": "tool_use", "id": "t", "name": "patch", "input": {"input": "*** Begin"}}
+    events = read(*stream(call), tools=[Tool("patch", custom=True)])
+    assert ToolCallStart("t", "patch", custom=True) in events
+    assert [event for event in events if isinstance(event, ToolCallDelta)] == [ToolCallDelta("*** Begin")]
+
+
+def test_what_a_server_did_itself_is_no_call() -> None:
+    events = read(*stream({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "x"}}))
+    assert not [event for event in events if isinstance(event, ToolCallStart | ToolCallDelta)]
+
+
+def test_blocks_that_begin_with_what_they_say() -> None:
+    start = {"type": "content_block_start", "index": 0}
+    assert read({**start, "content_block": {"type": "text", "text": "Hi"}}) == [TextDelta("Hi")]
+    assert read({**start, "content_block": {"type": "thinking", "thinking": "Hm", "signature": "s"}}) == [
+        ReasoningDelta("Hm"),
+        Sealed(signature="s"),
+    ]
+    call = {"type": "tool_use", "id": "t", "name": "x", "input": {"a": 1}}
+    assert read({**start, "content_block": call}) == [ToolCallStart("t", "x"), ToolCallDelta('{"a":1}')]
+
+
+words = st.text(min_size=1, max_size=8)
+runs = st.one_of(
+    st.lists(st.builds(TextDelta, words), min_size=1, max_size=3),
+    st.builds(
+        lambda thought, seal: [*map(ReasoningDelta, thought), Sealed(signature=seal, issuer="a")],
+        st.lists(words, min_size=1, max_size=3),
+        words,
+    ),
+    st.builds(
+        lambda name, given: [ToolCallStart("call_1", name), ToolCallDelta(dump(given).decode())],
+        words,
+        st.dictionaries(words, st.integers(), max_size=2),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(runs, max_size=4), st.sampled_from(["stop", "length", "refusal"]))
+def test_events_survive_being_written_and_read(told: list[list[Event]], reason: neutral.Reason) -> None:
+    events = [Started("msg_1", "m"), *(event for run in told for event in run), Finish(reason), Told(Usage(3, 2, 0, 0))]
+    chunks = written(*events)
+    back = [event for event in read(*chunks) if not isinstance(event, Told | Started)]
+    for event in back:
+        if isinstance(event, Sealed):
+            seal = unwrap(event.signature or "")
+            assert seal
+            event.signature, event.issuer = seal.value, seal.issuer
+    if any(isinstance(event, ToolCallStart) for event in events) and reason == "stop":
+        back[-1] = Finish("stop")
+    assert _joined(back) == _joined(events[1:-1])
+
+
+def _joined(events: Iterable[Event]) -> list[Event]:
+    """Return the events with each run of pieces as one."""
+    joined: list[Event] = []
+    for event in events:
+        last = joined[-1] if joined else None
+        if isinstance(event, TextDelta) and isinstance(last, TextDelta):
+            joined[-1] = TextDelta(last.text + event.text)
+        elif isinstance(event, ReasoningDelta) and isinstance(last, ReasoningDelta):
+            joined[-1] = ReasoningDelta(last.text + event.text)
+        else:
+            joined.append(event)
+    return joined
+
+
+@settings(deadline=None)
+@given(st.lists(runs, max_size=4))
+def test_a_chat_caller_gets_the_same_whole_as_streamed(told: list[list[Event]]) -> None:
+    events = [Started("msg_1", "m"), *(event for run in told for event in run), Finish("stop"), Told(Usage(3, 2))]
+    answer = json.loads(whole(asked(thinking=THINKING), events))
+    unfolded = [json.loads(raw.partition(b"data: ")[2]) for raw in messages.unfold(answer)]
+    streamed = chat_neutral.whole(read(*written(*events)), 0)
+    again = chat_neutral.whole(read(*unfolded), 0)
+    assert {**json.loads(streamed), "id": ""} == {**json.loads(again), "id": ""}
+
+
+FIELDS = ["type", "index", "delta", "content_block", "message", "usage", "text", "id", "name", "input", "partial_json"]
+TYPES = ["text", "tool_use", "thinking", "text_delta", "input_json_delta", "signature_delta", "redacted_thinking"]
+anything = st.recursive(
+    st.none() | st.integers() | st.sampled_from(TYPES) | words,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
+    max_leaves=12,
+)
+KINDS = ["message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "ping"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(FIELDS), anything)), max_size=6))
+def test_no_provider_trips_the_reader_up(chunks: list[tuple[str, dict[str, Any]]]) -> None:
+    events = read(*({**chunk, "type": kind} for kind, chunk in chunks))
+    written(*events)
