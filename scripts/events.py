@@ -20,6 +20,7 @@ DIRECTORY = ROOT / "events"
 KEY = "sk-vibe-local"
 
 _MESSAGE = {"model": "auto-claude", "max_tokens": 1024, "messages": [{"role": "user", "content": "Say hello."}]}
+_COUNTED = {key: value for key, value in _MESSAGE.items() if key != "max_tokens"}
 _HELLO = {"model": "auto-chat", "messages": [{"role": "user", "content": "Say hello."}]}
 
 # File, route, method, path, body.
@@ -31,6 +32,8 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
     ("messages", "/v1/messages", "POST", "/v1/messages", _MESSAGE),
     ("messages-stream", "/v1/messages", "POST", "/v1/messages", {**_MESSAGE, "stream": True}),
     ("messages-unversioned", "/messages", "POST", "/messages", _MESSAGE),
+    ("count-tokens", "/v1/messages/count_tokens", "POST", "/v1/messages/count_tokens", _COUNTED),
+    ("count-tokens-unversioned", "/messages/count_tokens", "POST", "/messages/count_tokens", _COUNTED),
     ("models", "/v1/models", "GET", "/v1/models", None),
     ("models-unversioned", "/models", "GET", "/models", None),
     ("model", "/v1/models/{model+}", "GET", "/v1/models/auto-chat", None),

@@ -17,7 +17,7 @@ from vibe_router.record import Record, tags_in
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
 
-__all__ = ["FORMATS", "chat_completions", "format_of", "messages", "responses"]
+__all__ = ["FORMATS", "chat_completions", "count_tokens", "format_of", "messages", "responses"]
 
 # What callers speak on which path, without /v1.
 FORMATS: Mapping[str, str] = {
@@ -46,6 +46,18 @@ def chat_completions(request: Request, context: Context, environment: Environmen
 def messages(request: Request, context: Context, environment: Environment) -> StreamingResponse:
     """Answer in Anthropic's Messages format, streamed or whole."""
     return _answered(known.client("messages"), request, context, environment)
+
+
+def count_tokens(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
+    """Answer how many tokens a request in Messages has. It costs nothing, so nothing is reserved or booked for it."""
+    from vibe_router.formats import messages as messages_format
+
+    caller = environment.admission.caller(request.headers)
+    wanted = messages_format.parse_count(request.body, request.headers)
+    model = environment.admission.model(caller, wanted.model, environment.routes())
+    tokens, deployment = environment.counter.count(model, wanted)
+    headers = {"x-vibe-request-id": request.id, **({"x-vibe-deployment": deployment.id} if deployment else {})}
+    return proxy_event.json_answer({"input_tokens": tokens}, headers=headers)
 
 
 def responses(request: Request, context: Context, environment: Environment) -> StreamingResponse:

@@ -23,6 +23,7 @@ Route = Callable[[Request, Context, Environment], StreamingResponse]
 _ROUTES: Mapping[str, Mapping[str, Route]] = {
     "/chat/completions": {"POST": answer.chat_completions},
     "/messages": {"POST": answer.messages},
+    "/messages/count_tokens": {"POST": answer.count_tokens},
     "/responses": {"POST": answer.responses},
     "/models": {"GET": listing.models},
     "/health": {"GET": health.deployments},

@@ -4,6 +4,8 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from vibe_router.admission import Admission
 from vibe_router.clock import Clock
@@ -18,6 +20,9 @@ from vibe_router.store.state import StateStore
 from vibe_router.store.usage import Bookkeeper, UsageBook
 from vibe_router.upstream.client import Upstream
 from vibe_router.walk import Walker
+
+if TYPE_CHECKING:
+    from vibe_router.counting import Counter
 
 __all__ = ["Environment", "Settings"]
 
@@ -69,6 +74,13 @@ class Environment:
         self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
         self.upstream = Upstream()
         self.walker = Walker(self.states, self.secrets, self.upstream, self.clock)
+
+    @cached_property
+    def counter(self) -> "Counter":
+        """What counts tokens; imported when first needed, since few callers ask."""
+        from vibe_router.counting import Counter
+
+        return Counter(self.states, self.secrets, self.upstream, self.clock)
 
     def routes(self) -> Catalogue:
         """Return what can be routed to. Raises ApiError (503)."""

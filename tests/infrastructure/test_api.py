@@ -17,6 +17,8 @@ MODEL_ROUTES = [
     "/chat/completions",
     "/v1/messages",
     "/messages",
+    "/v1/messages/count_tokens",
+    "/messages/count_tokens",
     "/v1/models",
     "/models",
     "/v1/models/{model+}",

@@ -20,6 +20,7 @@ from vibe_router.routing.models import Catalogue, Deployment, Policy, Provider, 
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation
+from vibe_router.store.secrets import Secrets
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import Bookkeeper
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
@@ -67,11 +68,13 @@ class ScriptedUpstream(Upstream):
     def __init__(self) -> None:
         self.script: dict[str, list[Reply | Failure | Exception]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.sent: list[tuple[str, Mapping[str, str]]] = []  # the URL and the headers of each
 
     def post(self, url: str, headers: Any, body: bytes, *, connect: float, until: float) -> Reply:
         provider = url.split("/")[2].partition(".")[0]
         sent = json.loads(body)
         self.calls.append((provider, sent))
+        self.sent.append((url, headers))
         planned = self.script.get(provider)
         answer = planned.pop(0) if planned else whole() if not sent["stream"] else streamed()
         if isinstance(answer, Failure):
@@ -212,7 +215,8 @@ class FakeEnvironment(Environment):
         self.books = FakeBookkeeper()
         self.bookkeeper = cast("Bookkeeper", self.books)
         self.upstream = ScriptedUpstream()
-        self.walker = Walker(self.table, FakeSecrets(), self.upstream, self.clock)
+        self.secrets = cast("Secrets", FakeSecrets())
+        self.walker = Walker(self.table, self.secrets, self.upstream, self.clock)
 
     def routes(self) -> Catalogue:
         if self.outage:

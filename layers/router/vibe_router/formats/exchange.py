@@ -66,7 +66,7 @@ class Exchange:
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, the key among them."""
         own = self._provider.headers(secret)
-        return {**self._request.passed_headers, **own} if self._same else own
+        return {**own, **self._request.passed_headers} if self._same else own
 
     def body(self, *, stream: bool) -> bytes:
         """Return the body of the call. Raises ApiError (400) for what can't be sent."""

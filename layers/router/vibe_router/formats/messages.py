@@ -62,6 +62,7 @@ _TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "output_config": ((dict,), "an object"),
     "metadata": ((dict,), "an object"),
 }
+_NOT_COUNTED = frozenset({"stream", "max_tokens"})  # refused by who counts
 _ROLES = frozenset({"user", "assistant", "system"})
 
 
@@ -129,6 +130,10 @@ class MessagesRequest:
             if (body.get("thinking") or {}).get("type") == "enabled" and calls_without_thought(said):
                 _stop_thinking(body)
         return dump(body)
+
+    def for_counting(self, model: str) -> bytes:
+        """Return the body that has a provider count the tokens. Raises ApiError (400)."""
+        return dump({**{key: value for key, value in self.body.items() if key not in _NOT_COUNTED}, "model": model})
 
     def neutral(self) -> "neutral.Request":
         """Return the request in the neutral form. Raises ApiError (400) for what is no request of this format."""
