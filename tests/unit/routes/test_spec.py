@@ -129,6 +129,14 @@ PROBLEMS: list[tuple[str, str, object, str, str]] = [
         "models.auto.chain[1].price.input",
         "at most 10000",
     ),
+    (
+        "a window of no token",
+        "models auto chain 1 context_window",
+        0,
+        "models.auto.chain[1].context_window",
+        "at least 1",
+    ),
+    ("half a sight", "models auto chain 1 vision", "low", "models.auto.chain[1].vision", "must be true or false"),
     ("a price in words", "models auto chain 1 price", "cheap", "models.auto.chain[1].price", "must be a mapping"),
     (
         "a price outside price",
@@ -352,6 +360,15 @@ def test_a_price_comes_with_its_deployment_and_goes_back_into_the_row() -> None:
     chain = as_row(spec.models["auto"])["chain"]
     assert isinstance(chain, list)
     assert chain[1]["price"] == price
+
+
+def test_what_a_deployment_can_carry_comes_with_it() -> None:
+    able: dict[str, object] = {"context_window": 200_000, "vision": False, "tools": False}
+    spec = spec_of({**GOOD, "models": {"auto": {"chain": [{"provider": "ark", "model": "glm", **able}]}}})
+    [glm] = resolve(spec)[0].models["auto"].chain
+    assert (glm.context_window, glm.vision, glm.tools) == (200_000, False, False)
+    plain = next(resolve(spec_of(GOOD))[0].models["auto"].chain)
+    assert (plain.context_window, plain.vision, plain.tools) == (None, True, True)
 
 
 def test_what_is_switched_off_is_left_out_of_its_chain() -> None:
