@@ -7,8 +7,6 @@ from vibe_router.cli.connect import add_connection, connected
 
 __all__ = ["add_to"]
 
-_STYLES = {"cooling": "red", "probing": "yellow", "due": "yellow", "healthy": "green"}
-
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the parser's."""
@@ -43,7 +41,7 @@ def _list(args: argparse.Namespace) -> int:
     rows: list[list[Any]] = [
         [
             show.clean(each.get("deployment")),
-            show.styled(show.clean(each.get("state")), _STYLES.get(str(each.get("state")), "dim")),
+            show.state(each.get("state")),
             show.clean(each.get("scope") or ""),
             show.until(each.get("until"), answer.get("now")),
             show.clean(each.get("verdict") or ""),
@@ -66,9 +64,6 @@ def _clear(args: argparse.Namespace) -> int:
         body = {"provider": args.provider} if args.provider else {"deployment": args.deployment}
     with connected(args) as api:
         answer = api.post("/cooldowns/clear", body)
-    if show.for_people(args.json):
-        cleared = [show.clean(each) for each in answer.get("cleared") or ()]
-        show.console().print(f"Cleared: {', '.join(cleared)}" if cleared else "There was nothing to clear.")
-    else:
-        show.print_json(answer)
-    return 0
+    cleared = ", ".join(show.clean(each) for each in answer.get("cleared") or ())
+    told = f"Cleared: {cleared}" if cleared else "There was nothing to clear."
+    return show.tell(args.json, answer, lambda out: out.print(told))

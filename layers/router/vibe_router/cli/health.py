@@ -7,8 +7,6 @@ from vibe_router.cli.connect import add_connection, connected
 
 __all__ = ["add_to"]
 
-_STYLES = {"cooling": "red", "probing": "yellow", "due": "yellow", "healthy": "green"}
-
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the parser's."""
@@ -29,7 +27,7 @@ def _run(args: argparse.Namespace) -> int:
     rows: list[list[Any]] = [
         [
             show.clean(each.get("deployment")),
-            show.styled(show.clean(each.get("state")), _STYLES.get(str(each.get("state")), "dim")),
+            show.state(each.get("state")),
             show.until(each.get("until"), None),
             show.clean(each.get("verdict") or ""),
         ]

@@ -14,6 +14,8 @@ from vibe_router.cli.fields import KEY, add_fields, read_many, said
 from vibe_router.cli.teams import team_aliases, team_id
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from vibe_router.cli.api import Api
 
 __all__ = ["add_to", "key_named"]
@@ -86,11 +88,7 @@ def _create(args: argparse.Namespace) -> int:
         if args.file:
             return _create_many(api, bodies, people=show.for_people(args.json))
         made = api.post("/key/generate", bodies[0])
-    if show.for_people(args.json):
-        _tell_key(made)
-    else:
-        show.print_json(made)
-    return 0
+    return show.tell(args.json, made, lambda out: _tell_key(out, made))
 
 
 def _create_many(api: "Api", bodies: Sequence[dict[str, object]], *, people: bool) -> int:
@@ -138,10 +136,9 @@ def _create_many(api: "Api", bodies: Sequence[dict[str, object]], *, people: boo
     return status
 
 
-def _tell_key(made: dict[str, Any]) -> None:
+def _tell_key(out: "Console", made: dict[str, Any]) -> None:
     from vibe_router.cli import show
 
-    out = show.console()
     out.print(str(made.get("key")), style="bold green", soft_wrap=True)
     out.print("This is the only time that it is shown.")
     out.print(show.pairs(_facts(made)))
@@ -219,12 +216,8 @@ def _show(args: argparse.Namespace) -> int:
 
     with connected(args) as api:
         answer = api.get("/key/info", key=key_named(api, args.key))
-    if show.for_people(args.json):
-        info = answer.get("info") or {}
-        show.console().print(show.pairs(_facts({"token": answer.get("key"), **info})))
-    else:
-        show.print_json(answer)
-    return 0
+    info = {"token": answer.get("key"), **(answer.get("info") or {})}
+    return show.tell(args.json, answer, lambda out: out.print(show.pairs(_facts(info))))
 
 
 def _update(args: argparse.Namespace) -> int:
@@ -235,11 +228,7 @@ def _update(args: argparse.Namespace) -> int:
         raise CommandError("What should change? Name at least one setting, such as --budget 10", status=1)
     with connected(args) as api:
         answer = api.post("/key/update", {"key": key_named(api, args.key), **_with_team_id(api, fields)})
-    if show.for_people(args.json):
-        show.console().print("Changed; true everywhere within 10 seconds.")
-    else:
-        show.print_json(answer)
-    return 0
+    return show.tell(args.json, answer, lambda out: out.print("Changed; true everywhere within 10 seconds."))
 
 
 def _block(args: argparse.Namespace) -> int:
@@ -252,11 +241,8 @@ def _block(args: argparse.Namespace) -> int:
             for key in found:
                 answers.append(api.post(f"/key/{args.word}", {"key": key}))
                 advance()
-    if show.for_people(args.json):
-        show.console().print(f"{show.count(len(found), 'key')} {args.word}ed; true everywhere within 10 seconds.")
-    else:
-        show.print_json(answers)
-    return 0
+    told = f"{show.count(len(found), 'key')} {args.word}ed; true everywhere within 10 seconds."
+    return show.tell(args.json, answers, lambda out: out.print(told))
 
 
 def _rotate(args: argparse.Namespace) -> int:
@@ -266,11 +252,7 @@ def _rotate(args: argparse.Namespace) -> int:
     body: dict[str, object] = {"grace_period": args.grace} if args.grace else {}
     with connected(args) as api:
         made = api.post(f"/key/{part_of_path(key_named(api, args.key))}/regenerate", body)
-    if show.for_people(args.json):
-        _tell_key(made)
-    else:
-        show.print_json(made)
-    return 0
+    return show.tell(args.json, made, lambda out: _tell_key(out, made))
 
 
 def _delete(args: argparse.Namespace) -> int:
@@ -294,11 +276,8 @@ def _delete(args: argparse.Namespace) -> int:
                 some = found[start : start + _IN_ONE_CALL]
                 deleted += api.post("/key/delete", {"keys": some}).get("deleted_keys") or []
                 advance(len(some))
-    if people:
-        show.console().print(f"{show.count(len(deleted), 'key')} deleted.")
-    else:
-        show.print_json({"deleted_keys": deleted})
-    return 0
+    told = f"{show.count(len(deleted), 'key')} deleted."
+    return show.tell(args.json, {"deleted_keys": deleted}, lambda out: out.print(told))
 
 
 def _with_team_id(api: "Api", fields: dict[str, object]) -> dict[str, object]:

@@ -5,7 +5,7 @@ rich does the tables; it is imported when something is shown, so that `--help` i
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
@@ -31,8 +31,10 @@ __all__ = [
     "pairs",
     "print_json",
     "progress",
+    "state",
     "styled",
     "table",
+    "tell",
     "until",
 ]
 
@@ -45,6 +47,15 @@ def for_people(as_json: bool) -> bool:
 def print_json(value: object) -> None:
     """Write a value for programs."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def tell(as_json: bool, answer: object, people: Callable[["Console"], None]) -> int:
+    """Tell what the router answered, as `people` prints it or to programs as it is; returns the exit status, 0."""
+    if for_people(as_json):
+        people(console())
+    else:
+        print_json(answer)
+    return 0
 
 
 def console(stream: TextIO | None = None) -> "Console":
@@ -72,6 +83,12 @@ def styled(text: str, style: str) -> "Text":
     from rich.text import Text
 
     return Text(text, style=style)
+
+
+def state(name: object) -> "Text":
+    """Return the state of a deployment in its colour."""
+    colours = {"cooling": "red", "probing": "yellow", "due": "yellow", "healthy": "green"}
+    return styled(clean(name), colours.get(str(name), "dim"))
 
 
 def clean(value: object, length: int = 200) -> str:

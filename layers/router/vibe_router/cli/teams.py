@@ -84,11 +84,7 @@ def _create(args: argparse.Namespace) -> int:
     body = said(args) | ({"team_id": args.id} if args.id else {})
     with connected(args) as api:
         made = api.post("/team/new", body)
-    if show.for_people(args.json):
-        show.console().print(show.pairs(_facts(made)))
-    else:
-        show.print_json(made)
-    return 0
+    return show.tell(args.json, made, lambda out: out.print(show.pairs(_facts(made))))
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -138,12 +134,8 @@ def _show(args: argparse.Namespace) -> int:
 
     with connected(args) as api:
         answer = api.get("/team/info", team_id=team_id(api, args.team))
-    if show.for_people(args.json):
-        info = answer.get("team_info") or answer
-        show.console().print(show.pairs(_facts(info)))
-    else:
-        show.print_json(answer)
-    return 0
+    info = answer.get("team_info") or answer
+    return show.tell(args.json, answer, lambda out: out.print(show.pairs(_facts(info))))
 
 
 def _update(args: argparse.Namespace) -> int:
@@ -154,11 +146,7 @@ def _update(args: argparse.Namespace) -> int:
         raise CommandError("What should change? Name at least one setting, such as --budget 100", status=1)
     with connected(args) as api:
         answer = api.post("/team/update", {"team_id": team_id(api, args.team), **fields})
-    if show.for_people(args.json):
-        show.console().print("Changed; true everywhere within 10 seconds.")
-    else:
-        show.print_json(answer)
-    return 0
+    return show.tell(args.json, answer, lambda out: out.print("Changed; true everywhere within 10 seconds."))
 
 
 def _block(args: argparse.Namespace) -> int:
@@ -166,11 +154,8 @@ def _block(args: argparse.Namespace) -> int:
 
     with connected(args) as api:
         answer = api.post(f"/team/{args.word}", {"team_id": team_id(api, args.team)})
-    if show.for_people(args.json):
-        show.console().print(f"The team is {args.word}ed; true everywhere within 10 seconds.")
-    else:
-        show.print_json(answer)
-    return 0
+    told = f"The team is {args.word}ed; true everywhere within 10 seconds."
+    return show.tell(args.json, answer, lambda out: out.print(told))
 
 
 def _delete(args: argparse.Namespace) -> int:
@@ -183,8 +168,4 @@ def _delete(args: argparse.Namespace) -> int:
         if people and not args.yes and not show.agrees(question):
             raise CommandError("Nothing was deleted.", status=1)
         answer = api.post("/team/delete", {"team_ids": found})
-    if people:
-        show.console().print(f"{show.count(len(found), 'team')} deleted.")
-    else:
-        show.print_json(answer)
-    return 0
+    return show.tell(args.json, answer, lambda out: out.print(f"{show.count(len(found), 'team')} deleted."))
