@@ -111,12 +111,8 @@ def _book(record: Record, environment: Environment, decision: Decision) -> None:
     """Write a request of a known caller down, and settle what it has reserved."""
     settlement = None
     if decision.reservation:
-        settlement = environment.admission.settlement(
-            decision.reservation,
-            cost=record.cost,
-            tokens=record.usage.total_tokens if record.usage.known else None,
-            answered=record.deployment is not None,
-        )
+        served = decision.story.served_by
+        settlement = environment.admission.settlement(decision.reservation, served, record.usage, record.cost)
     environment.bookkeeper.book(record, settlement)
 
 

@@ -12,8 +12,9 @@ from vibe_router.access.keys import admit, admit_master
 from vibe_router.access.ledger import Limit, Wish, rate_headers
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import ApiError, switched_off, unavailable, unknown_model
+from vibe_router.formats.usage import Usage
 from vibe_router.formats.wire import Request
-from vibe_router.routing.models import Catalogue, VirtualModel
+from vibe_router.routing.models import Catalogue, Deployment, VirtualModel
 from vibe_router.routing.price import as_dollars, estimate
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
@@ -84,17 +85,18 @@ class Admission:
             raise unavailable("Too many requests of this API key begin at once.") from None
 
     def settlement(
-        self, reservation: Reservation, *, cost: int | None, tokens: int | None, answered: bool
+        self, reservation: Reservation, served: Deployment | None, usage: Usage, cost: int | None
     ) -> Settlement:
-        """Return what ends a request in its ledgers.
+        """Return what ends a request in its ledgers; it was `served` by nobody if it got an error.
 
-        `cost` (nano-dollars) and `tokens` are None where they are not known. Of a request that was `answered` what was
-        reserved stands for them then: a provider that counts nothing must not make a budget endless. For the same
-        reason what it was reserved for at no price costs nothing.
+        Where `cost` (nano-dollars) is not known although there is a price, and where tokens are not, what was reserved
+        stands for them: a provider that counts nothing must not make a budget endless.
         """
-        if not answered:
-            return self._ledgers.settlement(reservation, cost or 0, tokens or 0)
-        return self._ledgers.settlement(reservation, reservation.cost if cost is None else cost, tokens)
+        if served is None:
+            return self._ledgers.settlement(reservation, 0, 0)
+        if cost is None:
+            cost = reservation.cost if served.price else 0
+        return self._ledgers.settlement(reservation, cost, usage.total_tokens if usage.known else None)
 
 
 def _refused(error: LimitReachedError, wish: Wish, now: float) -> ApiError:

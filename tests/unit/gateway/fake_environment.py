@@ -19,7 +19,7 @@ from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.models import Catalogue, Deployment, Policy, Provider, VirtualModel
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
-from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation
+from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
 from vibe_router.store.secrets import Secrets
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import Bookkeeper
@@ -148,6 +148,7 @@ class FakeLedgers(LedgerStore):
         self.clock = clock
         self.table: dict[str, Ledger] = {}
         self.wishes: list[Wish] = []
+        self.settled: list[tuple[int, int | None]] = []  # cost and tokens of each
         self.busy = False
 
     def reserve(self, ledgers: Mapping[str, Limits], wish: Wish) -> Reservation:
@@ -167,6 +168,10 @@ class FakeLedgers(LedgerStore):
             held[each] = after
         self.table |= held
         return Reservation(hold_id, ledgers, held, wish.cost)
+
+    def settlement(self, reservation: Reservation, cost: int, tokens: int | None) -> Settlement:
+        self.settled.append((cost, tokens))
+        return Settlement(self, Reservation(reservation.hold_id, {}), cost, tokens)
 
     def stands(self, ledger_id: str) -> Ledger:
         return self.table.get(ledger_id, Ledger(stands=False))

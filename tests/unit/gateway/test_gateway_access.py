@@ -9,7 +9,16 @@ import pytest
 
 import app
 from streaming_runtime import StreamingResponse
-from tests.unit.gateway.fake_environment import FakeEnvironment, chat_event, context, event, virtual
+from tests.unit.gateway.fake_environment import (
+    COMPLETION,
+    FakeEnvironment,
+    chat_event,
+    context,
+    event,
+    refusal,
+    virtual,
+    whole,
+)
 from vibe_router.access.holders import Caller, Key, Limits, Team
 from vibe_router.access.ledger import Ledger
 from vibe_router.routing.models import VirtualModel
@@ -18,6 +27,7 @@ from vibe_router.routing.price import Price
 SHOWN = "sk-virtual"
 KEY = Key("h", "h", "sk-...tual", alias="laptop")
 MEMBER = replace(KEY, team_id="blue")
+DOWN = refusal(503, {"error": {"message": "busy"}})
 
 
 def send(sent: dict[str, Any]) -> tuple[StreamingResponse, Any, Callable[[], None]]:
@@ -202,3 +212,33 @@ def test_too_many_at_once_are_told_to_come_back(environment: FakeEnvironment) ->
     environment.fake_ledgers.busy = True
     response, body, _ = ask()
     assert (response.status, body["error"]["code"]) == (503, "temporarily_unavailable")
+
+
+PRICE = Price(input=1, output=10)
+COUNTED = 7 * 1_000 + 3 * 10_000  # what COMPLETION's usage costs, in nano-dollars
+UNCOUNTED = {name: value for name, value in COMPLETION.items() if name != "usage"}
+
+
+@pytest.mark.parametrize(
+    ("price", "script", "settled"),
+    [
+        pytest.param(PRICE, [], (COUNTED, 10), id="what the answer cost"),
+        pytest.param(None, [], (0, 10), id="nothing, where that is not known"),
+        pytest.param(PRICE, [UNCOUNTED], ("reserved", None), id="what was reserved, where the provider counts nothing"),
+        pytest.param(None, [UNCOUNTED], (0, None), id="nothing, where there is no price either"),
+        pytest.param(PRICE, [DOWN], (0, 0), id="nothing, where there is no answer"),
+    ],
+)
+def test_what_was_reserved_is_settled_after_the_answer(
+    price: Price | None, script: list[Any], settled: tuple[Any, int | None], environment: FakeEnvironment
+) -> None:
+    model = virtual("auto-chat", "one/gpt-5")
+    environment.models["auto-chat"] = priced(model, price) if price else model
+    environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(max_budget=10**12)))
+    environment.upstream.script["one"] = [whole(each) if isinstance(each, dict) else each for each in script]
+    _, _, settle = ask()
+    assert environment.fake_ledgers.settled == [], "nobody waits for it"
+    settle()
+    cost = environment.fake_ledgers.wishes[0].cost if settled[0] == "reserved" else settled[0]
+    assert environment.fake_ledgers.settled == [(cost, settled[1])]
+    assert environment.books.booked[0].key == "h"
