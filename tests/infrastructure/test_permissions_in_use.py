@@ -2,20 +2,26 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
 from tests.infrastructure.test_gateway_function import PERMISSIONS
+from vibe_router.access.holders import Limits
+from vibe_router.access.ledger import Wish
 from vibe_router.clock import Clock
+from vibe_router.record import Record
 from vibe_router.routing.cooldown import cleared, unknown
 from vibe_router.store import aws
 from vibe_router.store.dynamodb import dynamodb_client
+from vibe_router.store.keys import KeyDirectory
+from vibe_router.store.ledger import LedgerStore, LimitReachedError
 from vibe_router.store.routes import RoutesStore
 from vibe_router.store.secrets import Secrets, secrets_client
 from vibe_router.store.state import StateStore
+from vibe_router.store.usage import UsageBook
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,6 +37,12 @@ def _create(client: "DynamoDBClient", table: str, keys: "list[KeySchemaElementTy
     )
 
 
+def _in_transaction(params: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for item in params["TransactItems"]:
+        for kind, write in item.items():
+            yield f"dynamodb:{kind}Item", write["TableName"]
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, str]]]:
     """The operations that clients of the router have called, each with the table it was about."""
@@ -39,12 +51,15 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, str]]]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     asked: set[tuple[str, str]] = set()
 
-    def note(params: dict[str, object], model: object, **_: object) -> None:
+    def note(params: dict[str, Any], model: object, **_: object) -> None:
         service = model.service_model.service_name  # type: ignore[attr-defined]  # botocore's models have no types here
         operation = str(getattr(model, "name", ""))
         requested = params.get("RequestItems") or {params.get("TableName", "Secret"): None}
         assert isinstance(requested, dict)
-        asked.update((f"{service}:{operation}", str(table)) for table in requested)
+        if operation == "TransactWriteItems":  # a transaction needs the permissions of what is in it
+            asked.update(_in_transaction(params))
+        else:
+            asked.update((f"{service}:{operation}", str(table)) for table in requested)
 
     with mock_aws():
         dynamodb = boto3.client("dynamodb")
@@ -53,7 +68,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, str]]]:
             "routes",
             [{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "name", "KeyType": "RANGE"}],
         )
-        _create(dynamodb, "state", [{"AttributeName": "id", "KeyType": "HASH"}])
+        for table in ("state", "keys", "ledger"):
+            _create(dynamodb, table, [{"AttributeName": "id", "KeyType": "HASH"}])
+        _create(
+            dynamodb, "usage", [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}]
+        )
         boto3.client("secretsmanager").create_secret(Name="secret", SecretString=json.dumps({"MASTER_KEY": "x"}))
         aws.session.cache_clear()
         aws.session().events.register("provide-client-params.*.*", note)
@@ -69,12 +88,29 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: set[tuple[str, st
     assert seen == unknown("deployment#a/b")
     assert states.replace(seen, cleared(seen, clock.now())).version == 1
     assert Secrets(secrets_client(), "secret", clock).get("MASTER_KEY") == "x"
+    _spend(client, clock)
+    tables = {f"{name.title()}Table": name for name in ("routes", "state", "keys", "ledger", "usage")}
     allowed = {
-        (action, {"RoutesTable": "routes", "StateTable": "state", "Secret": "Secret"}[name])
-        for policy in ("read-routes", "read-and-write-cooldowns", "read-secret")
+        (action, {**tables, "Secret": "Secret"}[name])
+        for policy in PERMISSIONS.keys() - {"write-log", "write-traces"}
         for actions, resource in [PERMISSIONS[policy]]
         for action in actions
         if isinstance(resource, dict)
         for name in [resource.get("Ref") or resource["Fn::GetAtt"][0]]
     }
     assert asked == allowed
+
+
+def _spend(client: "DynamoDBClient", clock: Clock) -> None:
+    """Let a key of a team in, have it reserve, and book what it spent; and read a ledger that is not let in."""
+    ledgers = LedgerStore(client, "ledger", clock)
+    keys = KeyDirectory(client, "keys", "ledger", clock, ledger_seen=ledgers.seen)
+    assert keys.find("nobody") is None
+    limits = {"key#a": Limits(max_budget=5), "team#blue": Limits(max_budget=5)}
+    wish = Wish(5, 0, clock.now() + 900)
+    ledgers.reserve({"key#b": Limits(max_budget=5)}, wish)
+    reservation = ledgers.reserve(limits, wish)
+    with pytest.raises(LimitReachedError):
+        ledgers.reserve(limits, wish)
+    book = UsageBook(client, "usage", clock, days=1)
+    assert book.write(Record("request-1", clock.now(), key="a"), ledgers.settlement(reservation, 5, 0))
