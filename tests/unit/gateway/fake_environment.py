@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -150,6 +151,7 @@ class FakeLedgers(LedgerStore):
         self.wishes: list[Wish] = []
         self.settled: list[tuple[int, int | None]] = []  # cost and tokens of each
         self.busy = False
+        self._seen = OrderedDict()
 
     def reserve(self, ledgers: Mapping[str, Limits], wish: Wish) -> Reservation:
         if self.busy:

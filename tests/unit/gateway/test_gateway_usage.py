@@ -1,0 +1,205 @@
+"""What the handler writes down of every request of a known caller, once its answer has gone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+import app
+from tests.unit.gateway.fake_environment import (
+    COMPLETION,
+    FakeEnvironment,
+    chat_event,
+    context,
+    event,
+    refusal,
+    streamed,
+    virtual,
+    whole,
+)
+from vibe_router.access.holders import Caller, Key, Limits, Team
+from vibe_router.formats.usage import Usage
+from vibe_router.record import DECISION, Record, of_line
+from vibe_router.routing.models import VirtualModel
+from vibe_router.routing.price import Price
+from vibe_router.store.usage import Bookkeeper, Settlement
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+PRICE = Price(input=1, output=10, cache_read=0.1)
+DETAILED = {
+    **COMPLETION,
+    "usage": {"prompt_tokens": 70, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 50}},
+}
+UNAVAILABLE = refusal(503, {"error": {"message": "busy", "type": "server_error"}})
+LAPTOP = Caller(
+    Key("hash-2", "key-1", alias="laptop", team_id="red", user_id="ann", tags=("blue",), models=("auto-chat",)),
+    Team("red", tags=("team",)),
+)
+
+
+def priced(model: VirtualModel, price: Price | None) -> VirtualModel:
+    return replace(model, steps=tuple(tuple(replace(each, price=price) for each in step) for step in model.steps))
+
+
+@pytest.fixture
+def decisions(lines: Lines) -> Lines:
+    """The decision lines that were logged."""
+    return lambda: [line for line in lines() if line["message"] == DECISION]
+
+
+@pytest.fixture(autouse=True)
+def prices(environment: FakeEnvironment) -> None:
+    environment.models["auto-chat"] = priced(virtual("auto-chat", "one/gpt-5", "two/glm-4.7"), PRICE)
+    environment.callers.callers["sk-laptop"] = LAPTOP
+
+
+def send(proxy_event: Mapping[str, Any]) -> int:
+    """Have an event answered, and done with what is left for after the answer; return the answer's status."""
+    invocation = context()
+    response = app.handler(proxy_event, invocation)
+    b"".join(response.body)
+    invocation.run_work()
+    return response.status
+
+
+def ask(headers: Mapping[str, str] | None = None, **more: object) -> int:
+    asked = chat_event(**more)
+    return send({**asked, "headers": {**asked["headers"], **(headers or {})}})
+
+
+def of_laptop(**more: str) -> dict[str, str]:
+    return {"Authorization": "Bearer sk-laptop", **more}
+
+
+def booked(environment: FakeEnvironment) -> Record:
+    [record] = environment.books.booked
+    return record
+
+
+def test_an_answer_is_booked_once_with_what_it_cost(environment: FakeEnvironment, decisions: Lines) -> None:
+    environment.upstream.script["one"] = [whole(DETAILED)]
+    assert ask() == 200
+    record = booked(environment)
+    assert (record.request_id, record.key, record.team) == ("request-1", "master", None)
+    assert (record.model, record.resolved, record.deployment) == ("auto-chat", True, "one/gpt-5")
+    assert (record.provider_model, record.format, record.provider_format) == ("gpt-5", "chat", "chat")
+    assert record.usage == Usage(70, 3, cached_tokens=50)
+    assert record.cost == 20 * 1_000 + 50 * 100 + 3 * 10_000
+    assert record.started == environment.now
+    [line] = decisions()
+    assert line["cost"] == 55e-6
+    assert of_line(line) == record, "the row can be made from the line"
+
+
+def test_a_stream_is_booked_with_the_tokens_at_its_end(environment: FakeEnvironment) -> None:
+    assert ask(stream=True) == 200
+    record = booked(environment)
+    assert (record.stream, record.usage, record.cost) == (True, Usage(7, 3), 37_000)
+
+
+def test_a_virtual_key_is_named_by_its_id_and_never_shown(environment: FakeEnvironment, decisions: Lines) -> None:
+    assert ask(of_laptop(**{"x-vibe-tags": " one, two,", "x-litellm-tags": "two,three"})) == 200
+    record = booked(environment)
+    assert (record.key, record.key_alias, record.team, record.user) == ("key-1", "laptop", "red", "ann")
+    assert record.tags == ("blue", "team", "one", "two", "three")
+    assert "sk-laptop" not in str(decisions())
+
+
+def test_another_deployment_than_the_first_is_a_failover(environment: FakeEnvironment) -> None:
+    environment.upstream.script["one"] = [UNAVAILABLE]
+    assert ask() == 200
+    record = booked(environment)
+    assert (record.deployment, record.failover, record.fallbacks) == ("two/glm-4.7", True, 1)
+    assert [attempt["verdict"] for attempt in record.attempts] == ["transient", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("price", "answer", "cost"),
+    [
+        pytest.param(None, COMPLETION, None, id="no price"),
+        pytest.param(PRICE, {**COMPLETION, "usage": None}, None, id="no tokens"),
+        pytest.param(Price(0, 0), COMPLETION, 0, id="free"),
+    ],
+)
+def test_what_is_not_known_is_not_nothing(
+    environment: FakeEnvironment, decisions: Lines, price: Price | None, answer: object, cost: int | None
+) -> None:
+    environment.models["auto-chat"] = priced(environment.models["auto-chat"], price)
+    environment.upstream.script["one"] = [whole(answer)]
+    assert ask() == 200
+    assert booked(environment).cost == cost
+    assert decisions()[0]["cost"] == cost
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "error", "resolved"),
+    [
+        pytest.param({}, {"messages": []}, 400, "invalid_request_error", False, id="no request"),
+        pytest.param({}, {"model": "none"}, 404, "model_not_found", False, id="no such model"),
+        pytest.param(of_laptop(), {"model": "auto-x"}, 403, "key_model_access_denied", False, id="not its model"),
+    ],
+)
+def test_what_is_refused_is_booked_too(
+    environment: FakeEnvironment,
+    headers: Mapping[str, str],
+    body: Mapping[str, object],
+    status: int,
+    error: str,
+    resolved: bool,
+) -> None:
+    assert ask(headers, **body) == status
+    record = booked(environment)
+    assert (record.status, record.error, record.resolved) == (status, error, resolved)
+    assert (record.deployment, record.cost) == (None, 0)
+
+
+def test_what_a_limit_refuses_is_booked_at_no_cost(environment: FakeEnvironment) -> None:
+    assert LAPTOP.key
+    environment.callers.callers["sk-laptop"] = Caller(replace(LAPTOP.key, limits=Limits(rpm=1)), LAPTOP.team)
+    assert [ask(of_laptop()), ask(of_laptop())] == [200, 429]
+    first, second = environment.books.booked
+    assert (first.status, second.status, second.error, second.cost) == (200, 429, "rate_limit_exceeded", 0)
+    assert second.resolved
+
+
+def test_when_every_deployment_fails_that_is_booked(environment: FakeEnvironment) -> None:
+    environment.upstream.script |= {"one": [UNAVAILABLE], "two": [UNAVAILABLE]}
+    assert ask() == 502
+    record = booked(environment)
+    assert (record.error, record.deployment, record.cost) == ("all_deployments_failed", None, 0)
+
+
+def test_a_stream_that_broke_off_is_an_error_of_unknown_cost(environment: FakeEnvironment) -> None:
+    first = b'data: {"model":"gpt-5","choices":[{"index":0,"delta":{"content":"Hel"}}]}\n\n'
+    environment.upstream.script["one"] = [streamed(first)]
+    assert ask(stream=True) == 200
+    record = booked(environment)
+    assert (record.status, record.error, record.failed, record.cost) == (200, "stream_truncated", True, None)
+
+
+@pytest.mark.parametrize("key", ["", "Bearer sk-wrong"])
+def test_nobody_known_leaves_a_line_and_no_row(environment: FakeEnvironment, decisions: Lines, key: str) -> None:
+    assert ask({"Authorization": key}) == 401
+    assert environment.books.booked == []
+    [line] = decisions()
+    assert line["key"] is None
+
+
+def test_lists_and_health_are_not_booked(environment: FakeEnvironment) -> None:
+    assert send(event("GET", "/v1/models")) == 200
+    assert environment.books.booked == []
+
+
+def test_a_booking_that_fails_costs_neither_line_nor_metrics(
+    environment: FakeEnvironment, decisions: Lines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken:
+        def book(self, record: Record, settlement: Settlement | None = None) -> None:
+            raise RuntimeError("no books")
+
+    environment.bookkeeper = cast("Bookkeeper", Broken())
+    assert ask() == 200
+    assert len(decisions()) == 1
+    assert '"Cost":[3.7e-05]' in capsys.readouterr().out
