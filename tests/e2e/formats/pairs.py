@@ -13,7 +13,7 @@ PROVIDER_MODEL = "spoken-1"
 MODELS = {spoken: f"via-{spoken}" for spoken in PROVIDERS}
 """The virtual model that a provider of each format stands behind, alone."""
 
-SPARES = 60
+SPARES = 40
 """How many models each provider has beside that: one for each test that breaks one, so that none waits for another's
 cooldown to end."""
 
