@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +37,8 @@ __all__ = [
     "tell",
     "until",
 ]
+
+_WHOLE = frozenset(("at", "key", "id", "request"))  # columns that a narrow terminal does not break up: they are copied
 
 
 def for_people(as_json: bool) -> bool:
@@ -72,7 +74,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence["str | Text"]], numbers: 
 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in head:
-        made.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if name in numbers else "left"
+        made.add_column(name, justify=justify, overflow="fold", no_wrap=name in _WHOLE)
     for row in rows:
         made.add_row(*row)
     return made
