@@ -155,7 +155,9 @@ PROGRAM = """
 import importlib, json, pkgutil, sys
 import vibe_router
 # What runs on a person's machine, and needs PyYAML.
-skipped = "vibe_router.cli", "vibe_router.__main__", "vibe_router.routes_file"
+skipped = tuple(
+    f"vibe_router.{name}" for name in ("cli", "__main__", "routes_file", "yaml_document", "litellm_import")
+)
 names = [m.name for m in pkgutil.walk_packages(vibe_router.__path__, "vibe_router.") if not m.name.startswith(skipped)]
 for name in names:
     importlib.import_module(name)
