@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--rollback", action="store_true", help="let the version before the live one serve again")
     what.add_argument("--delete", action="store_true", help="take the stack away, after asking; its tables are kept")
     what.add_argument("--show-key", action="store_true", help="print the master key, and do nothing else")
-    parser.add_argument("--to", type=int, metavar="VERSION", help="with --rollback: the version that is to serve")
+    parser.add_argument("--to", type=int, metavar="VERSION", help="with --rollback: the gateway's version to serve")
     parser.add_argument("--yes", action="store_true", help="with --delete: do not ask")
     parser.add_argument("--env-file", type=Path, metavar="FILE", help="the secrets and base URLs to use (.env)")
     return parser

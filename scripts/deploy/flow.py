@@ -103,7 +103,7 @@ def deploy(target: Target, outside: Outside, environ: Mapping[str, str]) -> Depl
     tested = _smoke(outside, url, filled.master_key, hidden, _NEW_KEY_SECONDS if renewed else _NEW_API_SECONDS)
 
     _step("Removing versions that nothing needs any more")
-    removed = _remove_superseded(target, outside)
+    removed = _remove_superseded(target, outside, made.output("GatewayFunctionName"))
     return Deployed(
         target.name,
         target.stack,
@@ -119,7 +119,9 @@ def deploy(target: Target, outside: Outside, environ: Mapping[str, str]) -> Depl
 
 
 def roll_back(target: Target, outside: Outside, version: int | None = None) -> dict[str, tuple[int, int]]:
-    """Let the functions' aliases call the version before the live one, or `version`. Returns (from, to) by function.
+    """Let the alias of each function that was deployed last call the version before. Returns (from, to) by function.
+
+    `version` is one of the gateway, which alone goes to it: each function counts its own.
 
     While a deployment is under way, it is cancelled instead: CloudFormation then puts everything back by itself.
     """
@@ -133,7 +135,13 @@ def roll_back(target: Target, outside: Outside, version: int | None = None) -> d
             outside.cloudformation.cancel_update_stack(StackName=target.stack)
         return {}
     moves = {}
-    for each in _published(target, outside):
+    there_are = _published(target, outside)
+    gateway = standing.output("GatewayFunctionName")
+    if version is None:
+        concerned = versions.of_last_deployment(there_are)
+    else:
+        concerned = [each for each in there_are if each.function == gateway]
+    for each in concerned:
         to = version if version is not None else versions.before(each)
         if to is None:
             _say(f"{each.function}: version {each.live} is live, and there is none before it.")
@@ -317,7 +325,7 @@ def _published(target: Target, outside: Outside) -> list[versions.Published]:
     return [each for each in found if each]
 
 
-def _remove_superseded(target: Target, outside: Outside) -> dict[str, tuple[int, ...]]:
+def _remove_superseded(target: Target, outside: Outside, gateway: str) -> dict[str, tuple[int, ...]]:
     removed = {}
     for each in _published(target, outside):
         old = versions.superseded(each)
@@ -327,9 +335,12 @@ def _remove_superseded(target: Target, outside: Outside) -> dict[str, tuple[int,
         if old:
             removed[each.function] = old
         if (newest := max(each.versions)) > each.live:
+            mend = (
+                f"./deploy.sh --rollback {target.name} --to {newest}" if each.function == gateway else "change its code"
+            )
             _say(
-                f"WARNING: version {newest} was rolled back, and this deployment has changed nothing in it. "
-                f"To go to it: ./deploy.sh --rollback {target.name} --to {newest}"
+                f"WARNING: version {newest} of {each.function} was rolled back, and this deployment has changed "
+                f"nothing in it. To go to it: {mend}"
             )
     return removed
 

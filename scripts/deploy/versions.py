@@ -6,6 +6,7 @@ each counts against the account's 75 GB of code; one version back is what a roll
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from scripts.deploy.seam import aws_errors
@@ -13,19 +14,25 @@ from scripts.deploy.seam import aws_errors
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-__all__ = ["ALIAS", "Published", "before", "move", "published", "remove", "superseded"]
+__all__ = ["ALIAS", "Published", "before", "move", "of_last_deployment", "published", "remove", "superseded"]
 
 ALIAS = "live"
+
+_DEPLOYMENT_SECONDS = 900  # between the versions that one deployment publishes; in truth a minute or two
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A function's versions: all of them, the one that the alias calls, and those that some alias calls in part."""
+    """A function's versions: all of them, the one that the alias calls, and those that some alias calls in part.
+
+    `since` is when the live one was published, in epoch seconds.
+    """
 
     function: str
     versions: tuple[int, ...]
     live: int
     aliased: frozenset[int] = frozenset()
+    since: float = 0
 
 
 def before(published: Published) -> int | None:
@@ -54,8 +61,17 @@ def published(client: "LambdaClient", function: str) -> Published | None:
         for alias in aliases.values():
             named |= {alias["FunctionVersion"], *alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})}
         listed = client.get_paginator("list_versions_by_function").paginate(FunctionName=function)
-        versions = [each["Version"] for page in listed for each in page["Versions"]]
-    return Published(function, _numbers(versions), int(aliases[ALIAS]["FunctionVersion"]), frozenset(_numbers(named)))
+        made = {each["Version"]: each["LastModified"] for page in listed for each in page["Versions"]}
+    live = aliases[ALIAS]["FunctionVersion"]
+    since = datetime.fromisoformat(made[live]).timestamp() if live in made else 0
+    return Published(function, _numbers(made), int(live), frozenset(_numbers(named)), since)
+
+
+def of_last_deployment(there: Iterable[Published]) -> list[Published]:
+    """Return the functions whose live version came with the last deployment: one that it left alone stays as it is."""
+    known = list(there)
+    newest = max((each.since for each in known), default=0)
+    return [each for each in known if each.since >= newest - _DEPLOYMENT_SECONDS]
 
 
 def _numbers(versions: Iterable[str]) -> tuple[int, ...]:

@@ -57,7 +57,7 @@ class Account:
             archive.writestr("app.py", "def handler(event, context): ...")
         bucket = _client("s3")
         bucket.create_bucket(Bucket="artefacts")
-        for name in ("GatewayFunction", "RouterLayer", "StreamingRuntimeLayer"):
+        for name in ("GatewayFunction", "AdminFunction", "RouterLayer", "StreamingRuntimeLayer"):
             bucket.put_object(Bucket="artefacts", Key=f"{name}.zip", Body=packed.getvalue())
 
     def run(
@@ -100,13 +100,14 @@ class Account:
             _client("secretsmanager").create_secret(Name=_SECRET, SecretString=made_up)
         if self._changed:
             self._changed = False
-            function = self.outputs["GatewayFunctionName"]
-            functions.update_function_configuration(FunctionName=function, Description=str(len(self.ran)))
-            version = functions.publish_version(FunctionName=function)["Version"]
-            try:
-                functions.update_alias(FunctionName=function, Name="live", FunctionVersion=version)
-            except functions.exceptions.ResourceNotFoundException:
-                functions.create_alias(FunctionName=function, Name="live", FunctionVersion=version)
+            for output in ("GatewayFunctionName", "AdminFunctionName"):
+                function = self.outputs[output]
+                functions.update_function_configuration(FunctionName=function, Description=str(len(self.ran)))
+                version = functions.publish_version(FunctionName=function)["Version"]
+                try:
+                    functions.update_alias(FunctionName=function, Name="live", FunctionVersion=version)
+                except functions.exceptions.ResourceNotFoundException:
+                    functions.create_alias(FunctionName=function, Name="live", FunctionVersion=version)
         return ""
 
     def change(self) -> None:
@@ -145,10 +146,16 @@ def _for_moto(template: dict[str, Any]) -> str:
     """Keep what deploying asks for, as moto knows neither an API's stage nor an alias nor a secret in a template."""
     kept = ("AWS::DynamoDB::Table", "AWS::IAM::Role", "AWS::Lambda::Function", "AWS::Lambda::LayerVersion")
     resources = {name: each for name, each in template["Resources"].items() if each["Type"] in kept}
-    outputs = {name: template["Outputs"][name] for name in ("RoutesTableName", "StateTableName", "GatewayFunctionName")}
+    told = ("RoutesTableName", "StateTableName", "GatewayFunctionName", "AdminFunctionName")
+    outputs = {name: template["Outputs"][name] for name in told}
     outputs |= {"BaseUrl": {"Value": URL}, "SecretArn": {"Value": _SECRET}}
     for role in ("ApiGatewayLogRole", "CodeDeployServiceRole"):
         resources.pop(role, None)
-    resources["GatewayRole"]["Properties"].pop("Policies")
-    text = json.dumps({**template, "Resources": resources, "Outputs": outputs})
-    return text.replace('{"Ref": "Secret"}', f'"{_SECRET}"').replace('{"Ref": "GatewayLogGroup"}', '"log"')
+    for role in ("GatewayRole", "AdminRole"):
+        resources[role]["Properties"].pop("Policies")
+    text = json.dumps({**template, "Resources": resources, "Outputs": outputs}).replace(
+        '{"Ref": "Secret"}', f'"{_SECRET}"'
+    )
+    for group in ("GatewayLogGroup", "AdminLogGroup"):
+        text = text.replace(f'{{"Ref": "{group}"}}', '"log"')
+    return text

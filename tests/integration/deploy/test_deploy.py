@@ -288,7 +288,9 @@ def adopted(account: Account, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
     return imported
 
 
-TABLES = {f"{name}Table": f"{STACK}-{name.lower()}" for name in ("Routes", "State", "Keys", "Ledger")}
+TABLES = {
+    f"{name}Table": f"{STACK}-{name.lower()}" for name in ("Routes", "State", "Keys", "Ledger", "Usage", "History")
+}
 
 
 def test_deploying_again_begins_by_adopting_the_tables(

@@ -18,10 +18,12 @@ from scripts.deploy.seam import ROOT, Outside
 from scripts.deploy.secret import Filled, given, merged
 from scripts.deploy.stack import Stack
 from scripts.deploy.target import Target, read_target
-from scripts.deploy.versions import Published, before, superseded
+from scripts.deploy.versions import Published, before, of_last_deployment, superseded
 
 TEMPLATE: Mapping[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
-TABLES = {f"{name}Table": f"router-{name.lower()}" for name in ("Routes", "State", "Keys", "Ledger")}
+TABLES = {
+    f"{name}Table": f"router-{name.lower()}" for name in ("Routes", "State", "Keys", "Ledger", "Usage", "History")
+}
 
 
 # --- Which stack -----------------------------------------------------------------------------------------------------
@@ -267,3 +269,11 @@ def test_a_program_that_is_not_there_is_told_with_what_to_do() -> None:
     outside = Outside(Target("dev", "dev", "router", region="eu-central-1"))
     with pytest.raises(DeployError, match="Try again after: make clean"):
         outside.run(("/nowhere/sam",))
+
+
+def test_a_function_that_the_last_deployment_left_alone_is_not_rolled_back() -> None:
+    gateway, admin = Published("gateway", (1, 2, 3), 3, since=9_000), Published("admin", (1, 2), 2, since=1_000)
+    assert of_last_deployment([gateway, admin]) == [gateway]
+    together = Published("admin", (1, 2), 2, since=8_940)
+    assert of_last_deployment([gateway, together]) == [gateway, together]
+    assert of_last_deployment([]) == []
