@@ -15,6 +15,8 @@ __all__ = ["Request", "error_answer", "json_answer", "preflight_answer", "read",
 
 # Browsers may call with a key, which is the caller's to keep; cookies are never read here.
 _CORS = {"access-control-allow-origin": "*", "access-control-expose-headers": "*"}
+# Anthropic's and OpenAI's clients go by `x-should-retry`. Claude Code would try a refused key for minutes.
+_WORTH_A_RETRY = frozenset({408, 409, 429})
 _JSON = {"content-type": "application/json", **_CORS}
 
 
@@ -68,7 +70,8 @@ def error_answer(
 ) -> StreamingResponse:
     """Answer with `error` in the caller's format; OpenAI's shape where the path has none."""
     error.request_id = (headers or {}).get("x-vibe-request-id")
-    return whole_answer(client.error_body(error), error.status, {**(headers or {}), **error.headers})
+    final = {"x-should-retry": "false"} if 400 <= error.status < 500 and error.status not in _WORTH_A_RETRY else {}
+    return whole_answer(client.error_body(error), error.status, {**final, **(headers or {}), **error.headers})
 
 
 def _body(body: str, *, encoded: bool) -> bytes:

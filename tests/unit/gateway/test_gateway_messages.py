@@ -130,6 +130,7 @@ def test_errors_are_in_anthropics_envelope(
         error = json.loads(body)
         assert (response.status, error["type"], error["error"]["type"]) == (status, "error", type_)
         assert error["request_id"] == "request-1"
+        assert response.headers["x-should-retry"] == "false"
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/messages/count_tokens"])
@@ -150,6 +151,7 @@ def test_a_chain_that_failed_tells_each_attempt(environment: FakeEnvironment) ->
         ("two/glm-4.7", "rate_limited"),
     ]
     assert response.headers["retry-after"]
+    assert "x-should-retry" not in response.headers
 
 
 @pytest.mark.parametrize(
