@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.formats.pairs import MODELS, PROVIDERS
+from tests.e2e.formats.pairs import CROSSINGS, MODELS, PROVIDERS, crossing
 from tests.e2e.stack import KEY, Stack
 
 HERE = Path(__file__).parent
@@ -115,3 +115,33 @@ def test_claude_code_finishes_a_task(formats_stack: Stack, tmp_path: Path, spoke
     assert "second-done" in said
     assert f"This is the {PROVIDERS[spoken]} stand-in" in said
     assert requests_with(formats_stack, spoken, "second-done")
+
+
+def _fall_over(stack: Stack, user: str, first: str, second: str) -> str:
+    """Return a model whose first layer finds the agent's first request too long, so that the second one begins."""
+    model = crossing(user, first, second)
+    stack.standin.fault(PROVIDERS[first], "context_length", model=model, times=1)
+    return model
+
+
+LAYERS = [each[1:] for each in CROSSINGS if each[0] == "codex"]
+
+
+@pytest.mark.parametrize(("first", "second"), LAYERS)
+def test_codex_goes_on_over_another_format(formats_stack: Stack, tmp_path: Path, first: str, second: str) -> None:
+    model = _fall_over(formats_stack, "codex", first, second)
+    prompt = 'Please call exec_command with {"cmd": "printf vibe > made.txt; echo first-done"}.'
+    said = codex(formats_stack, tmp_path, model, prompt, model_reasoning_effort="high")
+    assert (tmp_path / "work" / "made.txt").read_text() == "vibe"
+    assert f"This is the {PROVIDERS[first]} stand-in" in said
+    assert formats_stack.standin.requests(PROVIDERS[second])
+
+
+@pytest.mark.parametrize(("first", "second"), LAYERS)
+def test_claude_code_goes_on_over_another_format(formats_stack: Stack, tmp_path: Path, first: str, second: str) -> None:
+    model = _fall_over(formats_stack, "claude", first, second)
+    prompt = 'Please call Bash with {"command": "printf vibe > made.txt; echo first-done"}.'
+    said = claude(formats_stack, tmp_path, model, prompt)
+    assert (tmp_path / "work" / "made.txt").read_text() == "vibe"
+    assert f"This is the {PROVIDERS[first]} stand-in" in said
+    assert formats_stack.standin.requests(PROVIDERS[second])

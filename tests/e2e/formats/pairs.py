@@ -2,7 +2,7 @@
 
 from local.standin import Standin
 
-__all__ = ["MODELS", "PAIRS", "PROVIDERS", "PROVIDER_MODEL", "SPARES", "routes", "spare"]
+__all__ = ["CROSSINGS", "MODELS", "PAIRS", "PROVIDERS", "PROVIDER_MODEL", "SPARES", "crossing", "routes", "spare"]
 
 PROVIDERS = {"chat": "chats", "responses": "responds", "messages": "messages-on"}
 """Who speaks a format: a provider of the routes, played by the stand-in, that has no other format."""
@@ -30,6 +30,19 @@ PAIRS = [(caller, spoken) for caller in CALLERS for spoken in SPOKEN]
 """Formats of callers, each with each format of providers."""
 
 
+CROSSINGS = [
+    (user, first, second)
+    for user in (*CALLERS, "codex", "claude")
+    for first, second in [("responses", "messages"), ("messages", "responses"), ("chat", "messages")]
+]
+"""Who is served by two layers of different formats, and which formats these are."""
+
+
+def crossing(user: str, first: str, second: str) -> str:
+    """Return the virtual model of such a chain, whose providers call it the same."""
+    return f"crossing-{user}-{first}-{second}"
+
+
 def routes(standin: Standin) -> str:
     """Return a routes file with one virtual model for each format of providers."""
     lines = ["providers:"]
@@ -43,4 +56,8 @@ def routes(standin: Standin) -> str:
             lines.append(
                 f"  {model}: {{description: Of {provider}, chain: [{{provider: {provider}, model: {behind}}}]}}"
             )
+    for user, first, second in CROSSINGS:
+        model = crossing(user, first, second)
+        chain = ", ".join(f"{{provider: {PROVIDERS[spoken]}, model: {model}}}" for spoken in (first, second))
+        lines.append(f"  {model}: {{description: For {user}, chain: [{chain}]}}")
     return "\n".join(lines) + "\n"
