@@ -1,0 +1,107 @@
+"""A process full of environments that book requests, over a network that loses what they ask and what is answered.
+
+`python -m tests.integration.store.bookers` takes its orders as JSON on standard input, and books the requests with
+these numbers in an order of its own, several at once. It prints a line for each that it knows to be booked, and ends
+when all are: unless it is killed.
+"""
+
+import json
+import random
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+
+from vibe_router.access.holders import Limits
+from vibe_router.clock import Clock
+from vibe_router.formats.usage import Usage
+from vibe_router.record import Record
+from vibe_router.store.dynamodb import dynamodb_client
+from vibe_router.store.ledger import LedgerStore, Reservation
+from vibe_router.store.outage import AWS_ERRORS
+from vibe_router.store.usage import NotBookedError, UsageBook
+
+__all__ = ["KEYS", "Orders", "record"]
+
+KEYS = ("laptop", "phone", "master")
+_BEGAN = 1_800_000_000.0
+_THREADS = 4
+_URL = "http://127.0.0.1:9"
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What to book, and the share of calls whose request, or whose answer, is lost on its way."""
+
+    usage_table: str
+    ledger_table: str
+    numbers: Sequence[int]
+    lost: float
+    seed: int
+
+
+def record(number: int) -> Record:
+    """Return the request with this number: of several keys, models and hours, and some of unknown cost."""
+    return Record(
+        request_id=f"request-{number}",
+        started=_BEGAN + number * 97,
+        key=KEYS[number % len(KEYS)],
+        team="red" if number % 2 else None,
+        model=f"auto-{number % 3}",
+        resolved=True,
+        deployment=None if number % 7 == 0 else "ark/glm-4.7",
+        status=502 if number % 7 == 0 else 200,
+        error="all_deployments_failed" if number % 7 == 0 else None,
+        usage=Usage(number, number * 2),
+        cost=None if number % 5 == 0 else number * 1_001,
+        ttft_ms=float(number),
+    )
+
+
+def main() -> None:
+    """Book."""
+    orders = Orders(**json.loads(sys.stdin.readline()))
+    client = dynamodb_client()
+    chance = random.Random(orders.seed)  # noqa: S311 - a test that fails is to fail again
+
+    def lose_request(model: Any, **_: object) -> None:
+        if model.name == "TransactWriteItems" and chance.random() < orders.lost:
+            raise EndpointConnectionError(endpoint_url=_URL)
+
+    def lose_answer(model: Any, **_: object) -> None:
+        if model.name == "TransactWriteItems" and chance.random() < orders.lost:
+            raise ReadTimeoutError(endpoint_url=_URL)
+
+    client.meta.events.register_first("before-call", lose_request)
+    client.meta.events.register("after-call", lose_answer)
+    numbers = list(orders.numbers)
+    chance.shuffle(numbers)
+    told = threading.Lock()
+
+    def book_all(lane: int) -> None:
+        clock = Clock()
+        ledgers = LedgerStore(client, orders.ledger_table, clock)
+        book = UsageBook(client, orders.usage_table, clock, days=90)
+        for number in numbers[lane::_THREADS]:
+            request = record(number)
+            owing = {} if request.key == "master" else {f"key#{request.key}": Limits()}
+            while True:
+                settlement = ledgers.settlement(Reservation("", owing), request.cost or 0, None)
+                try:
+                    book.write(request, settlement)
+                    break
+                except (NotBookedError, *AWS_ERRORS):
+                    clock.sleep(clock.jitter() * 0.05)
+            with told:
+                print(number, flush=True)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(book_all, range(_THREADS)))
+
+
+if __name__ == "__main__":
+    main()
