@@ -39,7 +39,7 @@ class Api:
         self._sleep = sleep
         self._client = httpx.Client(
             headers={"authorization": f"Bearer {key}"},
-            timeout=httpx.Timeout(30, connect=10),
+            timeout=httpx.Timeout(60, connect=10),
             trust_env=not is_loopback(self.url),  # a proxy for the way out is none for this machine
         )
 
