@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any
 
 from vibe_router.litellm_import import settings
-from vibe_router.litellm_import.config import Config, Said, said, shown
+from vibe_router.litellm_import.config import Config, Said, is_spoken, said, shown
 from vibe_router.litellm_import.names import FORMATS_OF_MODES, LITELLM_PARAMS, MODEL_INFO, PRICES
 from vibe_router.litellm_import.providers import Providers
-from vibe_router.routing.spec import Format, Place
+from vibe_router.routing.spec import Place
 
 __all__ = ["Member", "Step", "chains"]
 
@@ -175,7 +175,7 @@ def _formats(config: Config, mode: Said | None) -> tuple[str, ...] | None:
     if mode is None:
         return ()
     formats = FORMATS_OF_MODES.get(mode.value) if isinstance(mode.value, str) else None
-    if formats is None or not set(formats) <= set(get_args(Format)):
+    if formats is None or not is_spoken(formats):
         config.left_out(mode.place, f"the router has no format for a model of the mode {shown(mode.value)}")
         return None
     return formats

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+from vibe_router.formats.known import provider
 from vibe_router.routing.spec import Kind, Place, Problem, parse_row
 from vibe_router.yaml_document import Document
 
-__all__ = ["FROM_ENVIRONMENT", "Config", "Note", "Said", "said", "shown"]
+__all__ = ["FROM_ENVIRONMENT", "Config", "Note", "Said", "is_spoken", "said", "shown"]
 
 FROM_ENVIRONMENT = "os.environ/"
 """How LiteLLM writes that a value is to be read from a variable of the environment."""
@@ -146,6 +147,16 @@ class Config:
 def said(holder: Mapping[Any, Any], name: str, place: Place) -> Said | None:
     """Return what `holder`, which stands at `place`, says of `name`; None if nothing."""
     return Said(holder[name], (*place, name)) if holder.get(name) is not None else None
+
+
+def is_spoken(formats: Collection[str]) -> bool:
+    """Whether the router can speak all of these formats with a provider."""
+    for name in formats:
+        try:
+            provider(name)
+        except KeyError:
+            return False
+    return True
 
 
 def shown(value: object) -> str:

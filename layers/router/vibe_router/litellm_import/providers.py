@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from vibe_router.litellm_import.config import FROM_ENVIRONMENT, Config, shown
+from vibe_router.litellm_import.config import FROM_ENVIRONMENT, Config, is_spoken, shown
 from vibe_router.litellm_import.names import NOT_OPENAI, PROVIDERS, LitellmProvider
 from vibe_router.routing.spec import Place, parse_row
 
@@ -54,6 +54,9 @@ class Providers:
         if prefix == "openai" and model.startswith("responses/"):
             model, formats = model.removeprefix("responses/"), ("responses",)
         known = PROVIDERS.get(prefix) or LitellmProvider(None, f"{_constant(prefix)}_API_KEY")
+        if not is_spoken(known.formats):
+            self.config.left_out((*at, "model"), f"the router has no format for what {shown(prefix)} speaks")
+            return None
         base_url = self._base_url(prefix, known, params, at)
         if base_url is None:
             return None
