@@ -170,7 +170,7 @@ def test_a_refusal_before_any_call(environment: FakeEnvironment, more: dict[str,
         pytest.param({"context_window": 1000}, {"input": "word " * 2000}, "context_length_exceeded", id="its length"),
         pytest.param({"context_window": 1000}, {"max_output_tokens": 1001}, "context_length_exceeded", id="its answer"),
         pytest.param({"formats": ("embeddings",)}, {}, "unsupported_format", id="its format"),
-        pytest.param({}, {"tools": [{"type": "web_search"}]}, "unsupported_parameter", id="a hosted tool"),
+        pytest.param({}, {"tools": [{"type": "code_interpreter"}]}, "unsupported_parameter", id="a hosted tool"),
     ],
 )
 def test_a_layer_that_cannot_carry_it_is_passed_over_and_the_log_says_why(
@@ -192,7 +192,7 @@ def test_a_layer_that_cannot_carry_it_is_passed_over_and_the_log_says_why(
     [
         pytest.param({"vision": False}, {"input": [IMAGE]}, "unsupported_images", id="images"),
         pytest.param({"formats": ("embeddings",)}, {}, "unsupported_format", id="its format"),
-        pytest.param({}, {"tools": [{"type": "web_search"}]}, "unsupported_parameter", id="a hosted tool"),
+        pytest.param({}, {"tools": [{"type": "code_interpreter"}]}, "unsupported_parameter", id="a hosted tool"),
     ],
 )
 def test_what_no_layer_can_carry_is_a_clear_400(
