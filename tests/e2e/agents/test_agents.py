@@ -72,14 +72,15 @@ def codex(stack: Stack, home: Path, model: str, prompt: str, **settings: str) ->
 
 def claude(stack: Stack, home: Path, model: str, prompt: str) -> str:
     """Run `claude -p` against the router, as the README says to set it up."""
-    options = ["--model", model, "--permission-mode", "acceptEdits", "--allowedTools", "Bash,Write"]
+    options = ["--permission-mode", "acceptEdits", "--allowedTools", "Bash,Write"]
     return run(
         CLAUDE,
         *("-p", prompt, *options),
         home=home,
         ANTHROPIC_BASE_URL=stack.root,
         ANTHROPIC_AUTH_TOKEN=KEY,
-        ANTHROPIC_SMALL_FAST_MODEL=model,
+        ANTHROPIC_MODEL=model,
+        ANTHROPIC_DEFAULT_HAIKU_MODEL=model,
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
         DISABLE_AUTOUPDATER="1",
     )
