@@ -26,12 +26,17 @@ class RoutesError(Exception):
 
 
 class Routes:
-    """A routes file's content. `providers`: name to the name of its secret; `digest` changes when the content does."""
+    """A routes file's content.
+
+    `providers`: name to the name of its secret. `spoken`: the formats of each provider's models that have formats of
+    their own. `digest` changes when the content does.
+    """
 
     def __init__(self, spec: "RoutesSpec") -> None:
         self._spec = spec
         self.providers: Mapping[str, str] = {name: provider.secret for name, provider in spec.providers.items()}
         self.base_urls: Mapping[str, str] = {name: provider.base_url for name, provider in spec.providers.items()}
+        self.spoken = _spoken(spec)
         self.models = tuple(spec.models)
         self.digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
 
@@ -65,6 +70,17 @@ class Routes:
             return bool(json.loads(loaded.read_bytes())["sha256"] == self.digest)
         except (OSError, ValueError, KeyError, TypeError):
             return False
+
+
+def _spoken(spec: "RoutesSpec") -> dict[tuple[str, str], list[str]]:
+    """Return by provider and model what any chain says that it speaks, where one says more than the provider does."""
+    members = [member for model in spec.models.values() for step in model.chain for member in step]
+    narrowed = {(member.provider, member.model) for member in members if member.formats}
+    spoken: dict[tuple[str, str], set[str]] = {each: set() for each in narrowed}
+    for member in members:
+        if (member.provider, member.model) in narrowed:
+            spoken[member.provider, member.model] |= set(member.formats or spec.providers[member.provider].formats)
+    return {each: sorted(formats) for each, formats in spoken.items()}
 
 
 def read_routes(path: Path, environment: Mapping[str, str]) -> Routes:

@@ -77,7 +77,7 @@ class Stack:
         played: dict[str, str],
         aws_ready: asyncio.Task[None],
     ) -> None:
-        stand_ins = self._stand_ins = StandIns(played)
+        stand_ins = self._stand_ins = StandIns(played, routes.spoken)
         await stand_ins.start()
         if played:
             self.console.step(f"stand-ins for {', '.join(sorted(played))}")

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from .child import end
@@ -21,11 +21,21 @@ class StandInsError(Exception):
 class StandIns:
     """Plays the providers of those names. `base_urls` and `control` are known when `start` has returned.
 
-    `host` is the address to listen on: not loopback where a container is to reach it.
+    `spoken` has, by provider and model, the formats of those models that have formats of their own. `host` is the
+    address to listen on: not loopback where a container is to reach it.
     """
 
-    def __init__(self, providers: Collection[str], *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        providers: Collection[str],
+        spoken: Mapping[tuple[str, str], Sequence[str]] | None = None,
+        *,
+        host: str = "127.0.0.1",
+    ) -> None:
         self._providers = sorted(providers)
+        self._spoken = {
+            (provider, model): formats for (provider, model), formats in (spoken or {}).items() if provider in providers
+        }
         self._host = host
         self._process: asyncio.subprocess.Process | None = None
         self.base_urls: Mapping[str, str] = {}
@@ -43,6 +53,10 @@ class StandIns:
             ",".join(self._providers),
             "--host",
             self._host,
+            *(
+                f"--speaks={provider}/{model}={','.join(formats)}"
+                for (provider, model), formats in self._spoken.items()
+            ),
             cwd=Path(__file__).parent.parent,
             stdin=asyncio.subprocess.PIPE,  # ends when it closes
             stdout=asyncio.subprocess.PIPE,

@@ -11,7 +11,7 @@ import signal
 import stat
 import sys
 
-from local.standin.server import MODELS, Server, Service
+from local.standin.server import FORMAT_NAMES, MODELS, Server, Service
 
 __all__ = ["main"]
 
@@ -26,8 +26,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pace", type=float, default=1.2, metavar="SECONDS", help="how long an answer takes; 0 for as fast as it can"
     )
+    parser.add_argument(
+        "--speaks",
+        action="append",
+        default=[],
+        type=_spoken,
+        metavar="PROVIDER[/MODEL]=FORMAT,…",
+        help="the only formats that a provider, or one model of it, speaks; every format when not given",
+    )
     parser.add_argument("--key", help="the only key to let in; any key when not given")
     return parser
+
+
+def _spoken(text: str) -> tuple[str, str | None, list[str]]:
+    """Read `provider/model=chat,responses`; a model's name may have slashes."""
+    who, equals, formats = text.partition("=")
+    provider, _, model = who.partition("/")
+    named = [name.strip() for name in formats.split(",") if name.strip()]
+    unknown = [name for name in named if name not in FORMAT_NAMES]
+    if not equals or not provider or not named or unknown:
+        raise argparse.ArgumentTypeError(f"not PROVIDER[/MODEL]=FORMAT,… with formats of {', '.join(FORMAT_NAMES)}")
+    return provider, model or None, named
 
 
 async def _serve(options: argparse.Namespace) -> None:
@@ -35,7 +54,10 @@ async def _serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = Server(Service(pace=max(0.0, options.pace), key=options.key))
+    service = Service(pace=max(0.0, options.pace), key=options.key)
+    for provider, model, formats in options.speaks:
+        service.state.speak(provider, formats, model)
+    server = Server(service)
     port = await server.start(options.host, options.port)
     root = f"http://{options.host}:{port}"
     names = [name.strip() for name in options.providers.split(",") if name.strip()]

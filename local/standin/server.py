@@ -31,10 +31,11 @@ from local.standin.state import Recorded, State, redacted
 from local.standin.steps import Close, Pause, Reset, Send, Step, Wait
 from local.standin.wire import BadHttp, Head, RequestReader
 
-__all__ = ["FORMATS", "MODELS", "Server", "Service"]
+__all__ = ["FORMATS", "FORMAT_NAMES", "MODELS", "Server", "Service"]
 
 _SPOKEN: Sequence[Format] = (CHAT, RESPONSES, MESSAGES, COUNT_TOKENS, COMPLETIONS, *OTHERS)
 FORMATS: Mapping[str, Format] = {path: each for each in _SPOKEN for path in each.paths}
+FORMAT_NAMES: Sequence[str] = sorted({each.name for each in (*_SPOKEN, CONVERSE)})
 
 # What each provider's list of models shows; the stand-ins answer for any other name as well.
 MODELS: Mapping[str, Sequence[str]] = {

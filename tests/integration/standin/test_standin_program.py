@@ -53,6 +53,39 @@ def test_it_says_where_each_provider_is_and_answers_there() -> None:
         assert process.poll() is None
 
 
+def test_it_speaks_what_it_is_told_to() -> None:
+    spoken = ("--speaks", "new-api/gpt-5.2-codex=responses", "--speaks", "ark=chat,embeddings")
+    with program("--pace", "0", *spoken) as (_, told):
+        for provider, path, model, status in [
+            ("new-api", "responses", "gpt-5.2-codex", 200),
+            ("new-api", "responses", "gpt-5", 200),
+            ("new-api", "chat/completions", "gpt-5.2-codex", 500),
+            ("ark", "embeddings", "m", 200),
+            ("ark", "responses", "m", 404),
+        ]:
+            answer = httpx.post(
+                f"{told['providers'][provider]}/{path}",
+                json={"model": model, "input": "Hello"},
+                headers={"authorization": "Bearer k"},
+            )
+            assert answer.status_code == status
+
+
+@pytest.mark.parametrize("value", ["ark", "ark=", "=chat", "ark=chats"])
+def test_what_cannot_be_spoken_is_told(value: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "local.standin", "--speaks", value],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "PROVIDER[/MODEL]=FORMAT" in ended.stderr
+
+
 def test_it_ends_when_its_standard_input_closes() -> None:
     with program() as (process, _):
         assert process.stdin is not None

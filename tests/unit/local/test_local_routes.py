@@ -51,3 +51,18 @@ def test_what_was_not_loaded_is_to_be_loaded(tmp_path: Path, noted: bytes | None
 def test_a_file_that_is_wrong_is_refused_with_the_line(tmp_path: Path) -> None:
     with pytest.raises(RoutesError, match=r"routes\.yaml:5: "):
         read_routes(write(tmp_path, ROUTES.replace("provider: ark", "provider: arc")), {})
+
+
+def test_it_knows_which_models_have_formats_of_their_own(tmp_path: Path) -> None:
+    text = """
+providers:
+  relay: {base_url: "http://127.0.0.1:9/v1", secret: KEY, formats: [chat, messages]}
+models:
+  one: {chain: [{provider: relay, model: codex, formats: [responses]}, {provider: relay, model: plain}]}
+  two: {chain: [{provider: relay, model: both, formats: [responses]}]}
+  three: {chain: [{provider: relay, model: both}]}
+"""
+    assert read_routes(write(tmp_path, text), {}).spoken == {
+        ("relay", "codex"): ["responses"],
+        ("relay", "both"): ["chat", "messages", "responses"],
+    }
