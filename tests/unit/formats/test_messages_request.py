@@ -600,6 +600,7 @@ def test_parts_out_of_chat(part: object, block: object) -> None:
 @pytest.mark.parametrize(
     ("said", "param"),
     [
+        ({"messages": [{"role": "user", "content": ""}]}, "messages"),
         ({"n": 2}, "n"),
         ({"seed": 1}, "seed"),
         ({"logprobs": True}, "logprobs"),
@@ -638,7 +639,7 @@ def test_what_messages_cannot_carry_is_refused_by_name(said: Mapping[str, Any], 
         {"metadata": {"a": "b"}},
         {"prompt_cache_key": "k"},
         {"service_tier": "flex"},
-        {"verbosity": "medium"},
+        {"verbosity": "low"},
     ],
 )
 def test_what_asks_for_nothing_is_left_out(said: Mapping[str, Any]) -> None:
@@ -798,11 +799,23 @@ def test_whatever_is_sent_is_a_request_or_a_400(fields: dict[str, Any], content:
         request = parse(body)
         request.affinity()
         request.for_provider("m", stream=False)
+        request.for_provider("m", stream=True, keep=lambda _: None)
+        request.for_counting("m")
+        request.prompt_tokens_estimate()
         neutral = request.neutral()
         for name in sorted(known.TRANSLATED):
             known.provider(name).body(neutral, "m", stream=False)
     except ApiError as error:
         assert error.status == 400  # noqa: PT017 - both ends are allowed
+
+
+def test_what_is_nested_without_end_is_a_400() -> None:
+    block: dict[str, Any] = {"type": "text", "text": "deep"}
+    for _ in range(300):
+        block = {"type": "tool_result", "tool_use_id": "t", "content": [block]}
+    with pytest.raises(ApiError) as told:
+        messages_request.read(with_content(block))
+    assert told.value.status == 400
 
 
 def test_the_types_would_tell() -> None:

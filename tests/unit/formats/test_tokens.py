@@ -26,6 +26,7 @@ ENGLISH = "The quick brown fox jumps over the lazy dog, and then it does so once
     ("value", "least", "most"),
     [
         pytest.param("", 0, 0, id="nothing"),
+        pytest.param([{"type": []}, {"type": {}}], 1, 8, id="types that are none"),
         pytest.param(ENGLISH, 20, 30, id="English"),
         pytest.param(CHINESE, 24, 40, id="Chinese: about one for a sign"),
         pytest.param("Быстрая лиса прыгает через ленивую собаку", 12, 30, id="Russian: between the two"),

@@ -182,7 +182,7 @@ def _kept_block(block: Any, keep: Keep) -> Any:
 def calls_without_thought(said: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether the model's last turn called tools without a thought before it, which forbids thinking now."""
     last = next((each.get("content") for each in reversed(said) if each["role"] == "assistant"), None)
-    kinds = [each.get("type") for each in last if isinstance(each, dict)] if isinstance(last, list) else []
+    kinds = [str(each.get("type")) for each in last if isinstance(each, dict)] if isinstance(last, list) else []
     return "tool_use" in kinds and kinds[0] not in _PROOFS
 
 

@@ -1,8 +1,8 @@
 """A request in Anthropic's Messages format, in and out of the neutral form.
 
 What is left out on the way into Messages, since it changes nothing that is asked: an image's level of detail, whether
-the answer is to be kept (the router keeps it), cache keys, tags, a summary's style, service tiers that Anthropic has
-not, reasoning that no provider of Messages signed. What is said in other words:
+the answer is to be kept (the router keeps it), cache keys, tags, a summary's style, a wish for many or few words,
+service tiers that Anthropic has not, reasoning that no provider of Messages signed. What is said in other words:
 
 - a system's or developer's message after the conversation began stands as the user's, in its place
 - tools with free text are functions of one string, `input`; a choice among allowed tools tells only of these
@@ -73,6 +73,7 @@ _LEAST_TOP_P = 0.95  # while thinking
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium"}  # all above is high, which every such model has
 # Of Claude's models these think by a budget; newer ones know only the adaptive way. Others' models learnt the budget.
 _BY_BUDGET = re.compile(r"claude.*(3[-.]7|(opus|sonnet|haiku)-4(?![-.][6-9])|4[-.][0-5]-(opus|sonnet|haiku))")
+_DEEPEST = 3  # a tool's result may hold a document, and that its blocks
 _AS_IT_WAS = "block"  # in `more`: a block of which the neutral form says less
 _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -188,17 +189,19 @@ def _read_message(message: Mapping[str, Any], at: str) -> Message:
     return Message(message["role"], _read_content(message.get("content"), f"{at}.content"), at=at)
 
 
-def _read_content(content: object, at: str) -> list[Part]:
+def _read_content(content: object, at: str, depth: int = 0) -> list[Part]:
+    if depth > _DEEPEST:
+        raise bad_request(f"'{at}' is nested too deeply.", at)
     if content is None:
         return []
     if isinstance(content, str):
         return [Text(content, at=at)]
     if not isinstance(content, list):
         raise bad_request(f"'{at}' must be a string or an array.", at)
-    return [_read_block(block, f"{at}[{i}]") for i, block in enumerate(content)]
+    return [_read_block(block, f"{at}[{i}]", depth) for i, block in enumerate(content)]
 
 
-def _read_block(block: Any, at: str) -> Part:
+def _read_block(block: Any, at: str, depth: int) -> Part:
     if not isinstance(block, dict) or not isinstance(block.get("type"), str):
         raise bad_request(f"'{at}' must be a block with a type.", at)
     cache = mapping(block, "cache_control", f"{at}.")
@@ -211,9 +214,11 @@ def _read_block(block: Any, at: str) -> Part:
         case {"type": "image", "source": {"type": "url", "url": str(url)}}:
             return Image(url, cache=cache, more=_unread(block, "source"), at=at)
         case {"type": "document", "source": dict(source)}:
-            return _read_document(block, source, cache, at)
+            return _read_document(block, source, cache, at, depth)
         case {"type": "search_result", "content": list(content)}:
-            words = "\n".join(each.text for each in _read_content(content, f"{at}.content") if isinstance(each, Text))
+            words = "\n".join(
+                each.text for each in _read_content(content, f"{at}.content", depth + 1) if isinstance(each, Text)
+            )
             told = filter(None, (text(block, "source", f"{at}."), words))
             more = {_AS_IT_WAS: block}
             return File(text(block, "title", f"{at}."), text="\n\n".join(told), cache=cache, more=more, at=at)
@@ -222,7 +227,7 @@ def _read_block(block: Any, at: str) -> Part:
                 more = _unread(block, "id", "name", "input")
                 return ToolCall(id_, name, dump(given).decode(), cache=cache, more=more, at=at)
         case {"type": "tool_result", "tool_use_id": str(id_)}:
-            parts = _read_content(block.get("content"), f"{at}.content")
+            parts = _read_content(block.get("content"), f"{at}.content", depth + 1)
             more = _unread(block, "tool_use_id", "content", "is_error")
             return ToolResult(id_, parts, truth(block, "is_error", f"{at}.") or False, cache=cache, more=more, at=at)
         case {"type": "thinking", "thinking": str(words)}:
@@ -256,7 +261,7 @@ def _unread(block: Mapping[str, Any], *read_already: str) -> dict[str, Any]:
     }
 
 
-def _read_document(block: Mapping[str, Any], source: Mapping[str, Any], cache: Any, at: str) -> Part:
+def _read_document(block: Mapping[str, Any], source: Mapping[str, Any], cache: Any, at: str, depth: int) -> Part:
     title = text(block, "title", f"{at}.")
     more = _unread(block, "source", "title")
     if more.get("context"):
@@ -270,7 +275,7 @@ def _read_document(block: Mapping[str, Any], source: Mapping[str, Any], cache: A
         case {"type": "url", "url": str(url)}:
             return File(title, url=url, cache=cache, more=more, at=at)
         case {"type": "content", "content": content}:
-            parts = _read_content(content, f"{at}.source.content")
+            parts = _read_content(content, f"{at}.source.content", depth + 1)
             words = "\n".join(part.text for part in parts if isinstance(part, Text))
             if all(isinstance(part, Text) for part in parts):
                 return File(title, text=words, cache=cache, more={**more, _AS_IT_WAS: block}, at=at)
@@ -291,7 +296,6 @@ _UNSAID: Mapping[str, object] = {
     "logit_bias": {},
     "logprobs": False,
     "top_logprobs": 0,
-    "verbosity": "medium",
 }
 
 
@@ -301,6 +305,8 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
     if not own:
         _refuse_what_has_no_word(request)
     system, messages = _said(request)
+    if not messages:
+        raise refuse(_FORMAT, request.called("messages"), "an answer to nothing")
     tools = _tools(request, messages)
     choice = _choice(request, tools)
     out: dict[str, Any] = {"model": model, "messages": messages, "stream": stream, "max_tokens": request.max_tokens}

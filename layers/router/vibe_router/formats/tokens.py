@@ -27,7 +27,7 @@ def estimate(value: object) -> int:
         match rest.pop():
             case str() as text:
                 tokens += _of_text(text)
-            case dict() as mapping if mapping.get("type") in _IMAGES:
+            case dict() as mapping if isinstance(kind := mapping.get("type"), str) and kind in _IMAGES:
                 tokens += _IMAGE
             case dict() as mapping:
                 rest += mapping
