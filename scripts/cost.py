@@ -68,6 +68,7 @@ def _summary(model: Model, told: Mapping[str, Any]) -> Iterator[str]:
 
 def _bill(model: Model) -> Iterator[str]:
     serving, load, it = model.serving(1e6), model.workload, model.container
+    stack, booking = model.stack, model.stack.booking
     total, first = sum(serving.values()), max(serving, key=lambda name: serving[name])
     yield "## Where the bill comes from\n"
     yield from _table(
@@ -82,6 +83,16 @@ def _bill(model: Model) -> Iterator[str]:
         f"the provider's stream and at most {model.billed_seconds - load.seconds:.2f} s the router's own work. A",
         "caller who goes away is not reported to Lambda: the stream is billed to its end, and only the `timeouts` of",
         "routes.yaml bound it.",
+    )
+    yield from _prose(
+        f"What DynamoDB is asked for one request of a virtual key with a budget. Read: {stack.state_units} units of",
+        f"states, {stack.routes_units} of routes and {model.key_reads} of its key and what that has spent, each at",
+        "most once in the seconds for which an environment keeps it. Written:",
+        f"{booking.row} units of its row of {booking.row_bytes} bytes, {booking.indexes} of the row in the indexes,",
+        f"{booking.totals} of its share of {booking.shares} totals, {model.ledger_writes} to reserve and to settle.",
+        "That is one call before the answer (none for the master key and for keys without limits) and one after it,",
+        f"for which no caller waits. {load.failing:.0%} of the requests write {load.writes_per_failure} more, for a",
+        "cooldown. In a transaction each unit counts twice. Rows are kept for `UsageDays`; storage is not reckoned.",
     )
     yield "What stands when nobody calls:\n"
     yield from _table(("a month", "$"), [(name, f"{amount:.2f}") for name, amount in model.standing().items()])
@@ -107,8 +118,7 @@ def _how(model: Model, name: str) -> str:
         "Lambda, requests": "one each",
         "API Gateway": "one each, as no answer exceeds 10 MB",
         "Data to the internet": f"{model.answer_bytes / 1000:,.0f} KB each",
-        "DynamoDB": f"{model.reads:g} read units each ({stack.state_units} for states, {stack.routes_units} for "
-        f"routes), {model.writes:g} write units ({load.failing:.0%} fail over)",
+        "DynamoDB": f"{model.reads:g} read units each, {model.writes:g} write units: see below",
         "CloudWatch Logs": f"{measured.log_bytes:g} B measured, {stack.access_log_bytes} B access log, "
         f"{load.platform_log_bytes} B Lambda's own",
         "CloudWatch custom metrics": f"{stack.custom_metrics} at most, whatever the traffic",
@@ -186,8 +196,10 @@ def _scale(model: Model) -> Iterator[str]:
         "the hottest key. The caches above are what keeps it cool: one read a second and environment at most.",
     )
     yield from _item(
-        "**Writes** come from failures, once for an incident and not for each request: two hundred failures at once",
-        "are one cooldown. A key takes 1,000 a second.",
+        "**Writes** of cooldowns come once for an incident and not for each request: two hundred failures at once are",
+        "one. What every request writes are its row, its totals and its ledgers. A key takes 1,000 units a second; and",
+        "two bookings at once of the same total refuse each other and try again, which is why each total lies in eight",
+        "shards: some hundred bookings a second go through at once, and more wait in memory.",
     )
     yield from _item(
         f"**Money.** {wanted:,} streams are {_usd(hourly)} an hour of Lambda at {stack.memory_mb} MB. If that is not",

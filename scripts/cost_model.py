@@ -10,15 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from samtranslator.yaml_helper import yaml_parse
 
 from bench.payload import chunks
+from vibe_router.clock import Clock
+from vibe_router.formats.usage import Usage
+from vibe_router.record import Record
 from vibe_router.routes_file import load_file
 from vibe_router.routing.spec import resolve
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.routes import rows_of
+from vibe_router.store.usage import UsageBook
 
 __all__ = [
     "COLD_START_AIM",
@@ -29,6 +33,7 @@ __all__ = [
     "MEMORIES",
     "ROOT",
     "VOLUMES",
+    "Booking",
     "Container",
     "Limit",
     "Measured",
@@ -50,7 +55,7 @@ MEMORIES = (256, 512, 1024, 1769)
 VOLUMES = (0, 10_000, 1_000_000, 10_000_000)
 FRESH_STATES, FRESH_ROUTES, FRESH_SECRETS = 1.0, 10.0, 300.0
 """Seconds that an environment keeps what it has read: `_FRESH` of store/state.py, routes.py and secrets.py."""
-_READ_UNIT = 4096
+_READ_UNIT, _WRITE_UNIT = 4096, 1024
 COLD_START_AIM = 2.0
 """Seconds that a caller may wait for the first byte of a cold environment. More feels broken."""
 _MOST_ANSWER_MB, _MOST_REQUEST_MB, _COPIES = 32, 6, 3
@@ -65,6 +70,7 @@ class Workload:
     chunks: int = 500  # of the stream, a token or two each
     failing: float = 0.01  # share of requests whose first attempt fails
     writes_per_failure: int = 4  # a cooldown and its clearing, of up to 2 KB each
+    ledgers: int = 1  # that a request is reserved from and settled in: its key's, which has a budget
     platform_log_bytes: int = 400  # Lambda's own START, END and REPORT lines
 
 
@@ -120,6 +126,57 @@ class Measured:
         )
 
 
+_BOOKED = Record(
+    request_id="6f1f9ab4-0c0e-4f0a-9b39-3d5a2f1f6a10",
+    started=1_795_525_500.25,
+    key="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    key_alias="a laptop of somebody's",
+    user="somebody",
+    tags=("a tag",),
+    model="auto-chat",
+    resolved=True,
+    deployment="cliproxyapi/claude-sonnet-4-6",
+    provider_model="claude-sonnet-4-6",
+    format="chat",
+    provider_format="chat",
+    stream=True,
+    attempts=(
+        {
+            "deployment": "cliproxyapi/claude-sonnet-4-6",
+            "verdict": "ok",
+            "status": 200,
+            "ms": 812.345,
+            "cooldown_until": None,
+        },
+    ),
+    usage=Usage(1_234, 567, cached_tokens=1_000, reasoning_tokens=128),
+    cost=12_345_678,
+    ttft_ms=812.345,
+    total_ms=20_000.123,
+)
+"""The request whose booking is reckoned with: of a virtual key without a team, served at the first attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """Write units of one request's booking, as store/usage.py writes it. In a transaction a write costs two."""
+
+    row_bytes: int
+    row: int
+    indexes: int
+    totals: int
+    shares: int  # how many totals it is in
+
+    @classmethod
+    def of(cls, indexes: int) -> "Booking":
+        """Count them, with so many indexes that hold whole rows."""
+        put, *updates = UsageBook(cast("Any", None), "usage", Clock(), days=90).items(_BOOKED)
+        size = item_bytes(put["Put"]["Item"])
+        units = math.ceil(size / _WRITE_UNIT)
+        # A total is its key and a dozen numbers: one unit.
+        return cls(size, 2 * units, indexes * units, 2 * len(updates), len(updates))
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """What template.yaml and routes.yaml say, as far as it costs money or bounds the load."""
@@ -133,6 +190,7 @@ class Stack:
     access_log_bytes: int
     routes_units: int  # to read the whole routes table
     state_units: int  # to read the states of the longest chain
+    booking: Booking
 
     @classmethod
     def of(cls, template: Mapping[str, Any], routes: Path) -> "Stack":
@@ -153,11 +211,12 @@ class Stack:
             throttle_burst=int(parameters["ThrottleBurst"]["Default"]),
             alarm_metrics=sum(_alarm_metrics(each) for each in alarms),
             dashboards=kinds.count("AWS::CloudWatch::Dashboard"),
-            # What decision.py writes: nine by service, failed attempts by eight verdicts, auth failures by provider.
-            custom_metrics=9 + 8 + len(spec.providers),
+            # What decision.py writes: ten by service, failed attempts by eight verdicts, auth failures by provider.
+            custom_metrics=10 + 8 + len(spec.providers),
             access_log_bytes=len(str(resources["RouterApi"]["Properties"]["AccessLogSetting"]["Format"])),
             routes_units=math.ceil(table / _READ_UNIT),
             state_units=max(len(chain) for chain in chains),
+            booking=Booking.of(len(resources["UsageTable"]["Properties"]["GlobalSecondaryIndexes"])),
         )
 
 
@@ -248,12 +307,24 @@ class Model:
     def reads(self) -> float:
         """DynamoDB's read units of one request; one that lasts as long as this finds both caches stale."""
         states = self.stack.state_units * min(1.0, self.workload.seconds / FRESH_STATES)
-        return states + self.stack.routes_units * min(1.0, self.workload.seconds / FRESH_ROUTES)
+        return states + (self.stack.routes_units + self.key_reads) * min(1.0, self.workload.seconds / FRESH_ROUTES)
+
+    @property
+    def key_reads(self) -> int:
+        """Read units for a key and its ledgers, which are kept as long as the routes."""
+        return 1 + self.workload.ledgers
+
+    @property
+    def ledger_writes(self) -> int:
+        """Write units of one request to reserve from its ledgers, and to settle within the booking's transaction."""
+        return (1 + 2) * self.workload.ledgers
 
     @property
     def writes(self) -> float:
-        """DynamoDB's write units of one request, in the mean: healthy ones write nothing."""
-        return self.workload.failing * self.workload.writes_per_failure
+        """DynamoDB's write units of one request, in the mean."""
+        booking = self.stack.booking
+        booked = booking.row + booking.indexes + booking.totals + self.ledger_writes
+        return booked + self.workload.failing * self.workload.writes_per_failure
 
     def standing(self) -> dict[str, float]:
         """Return what a stack costs that nobody calls."""
@@ -349,6 +420,7 @@ class Model:
         stack, quota = self.stack, self.quotas
         anew = max(FRESH_ROUTES, seconds)  # an environment reads the routes once in so many seconds
         states = max(FRESH_STATES, seconds)
+        late = "requests are booked late, from memory or from the log; an alarm tells"
         from_memory = "answers come from what was read last; cooldowns reach others late; an alarm tells"
         limits = [
             Limit(
@@ -368,6 +440,18 @@ class Model:
                 int(quota["partition_reads"] / stack.routes_units * anew),
                 "`_FRESH` in store/routes.py: how old routes may be",
                 from_memory,
+            ),
+            Limit(
+                "DynamoDB: everybody's totals of an hour, all of them on one partition",
+                int(quota["partition_writes"] / 2 * seconds),
+                "`Record.shares` in record.py: which totals there are",
+                late,
+            ),
+            Limit(
+                "DynamoDB: the index of a day's requests, on one partition",
+                int(quota["partition_writes"] / (stack.booking.row // 2) * seconds),
+                "the index by-day of the usage table",
+                late,
             ),
             Limit(
                 "DynamoDB: a new state table",

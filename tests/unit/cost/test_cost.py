@@ -117,8 +117,18 @@ def test_what_moves_a_limit_is_a_parameter_of_the_template_or_a_name_in_the_stor
 def test_read_units_are_those_of_the_longest_chain_and_the_whole_table() -> None:
     assert MODEL.stack.state_units == 6, "auto-chat: three deployments, three credentials"
     assert MODEL.stack.routes_units == 1
-    assert MODEL.reads == 7
-    assert replace(MODEL, workload=Workload(seconds=0.5)).reads == pytest.approx(6 * 0.5 + 0.05)
+    assert MODEL.key_reads == 2, "a key, and what it has spent"
+    assert MODEL.reads == 9
+    assert replace(MODEL, workload=Workload(seconds=0.5)).reads == pytest.approx(6 * 0.5 + 3 * 0.05)
+
+
+def test_write_units_are_those_of_what_is_really_booked() -> None:
+    booking = MODEL.stack.booking
+    assert 400 < booking.row_bytes <= 1024
+    # In a transaction: the row, and the totals of all, of the key, the model and the deployment; beside it two indexes.
+    assert (booking.row, booking.indexes, booking.shares, booking.totals) == (2, 2, 4, 8)
+    assert MODEL.ledger_writes == 3, "reserved by itself, settled in the transaction"
+    assert MODEL.writes == pytest.approx(15 + 0.01 * 4)
 
 
 def test_what_was_counted_is_what_is_reckoned_with() -> None:

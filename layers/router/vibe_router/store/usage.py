@@ -89,7 +89,7 @@ class UsageBook:
     def write(self, record: Record, settlement: Settlement | None = None) -> bool:
         """Book `record`; False if it was booked before. Raises NotBookedError and botocore's errors."""
         try:
-            own = self._own_items(record)
+            own = self.items(record)
         except ValueError:
             raise NotBookedError("it holds what DynamoDB can't", hopeless=True) from None
         for tried in range(_TRIES):
@@ -114,7 +114,8 @@ class UsageBook:
                 return True
         raise NotBookedError("others were in the way")
 
-    def _own_items(self, record: Record) -> "list[TransactWriteItemTypeDef]":
+    def items(self, record: Record) -> "list[TransactWriteItemTypeDef]":
+        """Return the writes that book `record`, its row first. Raises ValueError for what DynamoDB can't hold."""
         put: TransactWriteItemTypeDef = {
             "Put": {
                 "TableName": self._table,
