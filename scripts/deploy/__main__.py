@@ -50,6 +50,7 @@ def _run(arguments: argparse.Namespace, programs: Programs | None) -> int:
         models = {str(call.get("model")) for call in done.tested}
         lines = [
             f"{done.stack} is deployed: {done.url}",
+            f"Its page: {done.ui}",
             f"Tested: {len(done.tested)} calls of {len(models)} virtual models, streamed and whole.",
         ]
         _result(asdict(done), lines)

@@ -41,6 +41,7 @@ class Deployed:
     account: str
     region: str
     url: str
+    ui: str
     secret: str
     adopted: tuple[str, ...] = ()
     secrets_written: tuple[str, ...] = ()
@@ -54,7 +55,7 @@ def deploy(target: Target, outside: Outside, environ: Mapping[str, str]) -> Depl
     routes_file = Path(environ.get("ROUTES_FILE", "routes.yaml"))
     spec = _read_routes(routes_file, environ)
     names = sorted({provider.secret for provider in spec.providers.values()})
-    hidden = (*names, "MASTER_KEY", "LITELLM_MASTER_KEY")
+    hidden = (*names, "MASTER_KEY", "LITELLM_MASTER_KEY", *secret.PAGE)
     _check_programs(outside, hidden)
     account, region = outside.account(), outside.region
     _say(f"{target.stack} in {region}, account {account}")
@@ -110,6 +111,7 @@ def deploy(target: Target, outside: Outside, environ: Mapping[str, str]) -> Depl
         account,
         region,
         url,
+        made.output("UiUrl"),
         made.output("SecretArn"),
         adopted,
         (*filled.added, *filled.changed),
@@ -288,6 +290,8 @@ def _tell_secret(filled: secret.Filled, names: list[str], arn: str, target: Targ
             _say(f"WARNING: {name} is neither in .env nor in the secret; calls to its provider will be refused.")
     _say(f"The master key is MASTER_KEY in {arn}")
     _say(f"To see it: ./deploy.sh --show-key {target.name}")
+    if "UI_PASSWORD" not in held:
+        _say("The page's sign-in is `admin` and the master key: neither .env nor the secret has UI_PASSWORD.")
 
 
 def _smoke(

@@ -16,9 +16,11 @@ from scripts.deploy.seam import aws_errors
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-__all__ = ["MASTER_KEY", "Filled", "fill", "given", "merged", "read", "read_environ"]
+__all__ = ["MASTER_KEY", "PAGE", "Filled", "fill", "given", "merged", "read", "read_environ"]
 
 MASTER_KEY = "MASTER_KEY"
+PAGE = ("UI_USERNAME", "UI_PASSWORD")
+"""How to sign in to the admin page; without them it is `admin` and the master key."""
 _ALSO_READ = "LITELLM_MASTER_KEY"
 _KEY_BYTES = 32
 """Of a master key that is made here: 256 bits."""
@@ -39,8 +41,8 @@ class Filled:
 
 
 def given(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the values that `environ` has for the providers' secrets `names` and for the master key."""
-    values = {name: environ[name] for name in names if environ.get(name)}
+    """Return the values that `environ` has for the providers' secrets `names`, for the page and the master key."""
+    values = {name: environ[name] for name in (*names, *PAGE) if environ.get(name)}
     if master_key := environ.get(MASTER_KEY) or environ.get(_ALSO_READ):
         values[MASTER_KEY] = master_key
     return values

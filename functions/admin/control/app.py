@@ -19,6 +19,15 @@ from vibe_router.formats.errors import ApiError
 __all__ = ["handler"]
 
 app = APIGatewayRestResolver(enable_validation=True)
+
+
+@app.get("/ui/openapi.json", include_in_schema=False)
+def _described() -> Response[Any]:
+    """Describe the API, for programs and for whoever writes them."""
+    schema = app.get_openapi_json_schema(title="Vibe Router's admin API", version="1")
+    return Response(200, "application/json", schema, headers={"cache-control": "no-cache", **page.SECURITY_HEADERS})
+
+
 _KNOWN: list[Known] = []
 for module in (keys, teams, models, spend, usage, routes, cooldowns, session, page):
     app.include_router(module.router)

@@ -148,7 +148,7 @@ def _for_moto(template: dict[str, Any]) -> str:
     resources = {name: each for name, each in template["Resources"].items() if each["Type"] in kept}
     told = ("RoutesTableName", "StateTableName", "GatewayFunctionName", "AdminFunctionName")
     outputs = {name: template["Outputs"][name] for name in told}
-    outputs |= {"BaseUrl": {"Value": URL}, "SecretArn": {"Value": _SECRET}}
+    outputs |= {"BaseUrl": {"Value": URL}, "UiUrl": {"Value": f"{URL}/ui/"}, "SecretArn": {"Value": _SECRET}}
     for role in ("ApiGatewayLogRole", "CodeDeployServiceRole"):
         resources.pop(role, None)
     for role in ("GatewayRole", "AdminRole"):
