@@ -278,7 +278,7 @@ FALLBACKS = [
     ("by order", "router_settings: {fallback_order: {a: [c, b]}}", [["x"], ["z"], ["y"]], []),
     ("by id", "router_settings: {fallbacks: [{a: [id-of-y]}]}", [["x"], ["y"]], []),
     ("when too long", "router_settings: {context_window_fallbacks: [{a: [b]}]}", [["x"], ["y"]], ["changed"]),
-    ("when refused", "router_settings: {content_policy_fallbacks: [{a: [b]}]}", [["x"], ["y"]], ["changed"]),
+    ("when refused", "router_settings: {content_policy_fallbacks: [{a: [b]}]}", [["x"]], ["left out"]),
     ("with parameters", "router_settings: {fallbacks: [{a: [{model: b, n: 2}]}]}", [["x"], ["y"]], ["left out"]),
     ("to nothing known", "router_settings: {fallbacks: [{a: [nope]}]}", [["x"]], ["left out"]),
     ("from nothing known", "router_settings: {fallbacks: [{nope: [a]}]}", [["x"]], ["left out"]),

@@ -35,7 +35,6 @@ _FALLBACKS: Mapping[str, str] = {
     "fallback_order": "",
     "default_fallbacks": "",
     "context_window_fallbacks": "after any failure here, and not only when the context is too long",
-    "content_policy_fallbacks": "after any failure here, and not only when the content is refused",
 }
 
 

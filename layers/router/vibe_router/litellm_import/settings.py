@@ -33,7 +33,6 @@ _CHAINS = frozenset(
         "fallback_order",
         "default_fallbacks",
         "context_window_fallbacks",
-        "content_policy_fallbacks",
         "model_group_alias",
     )
 )
