@@ -67,6 +67,7 @@ def responses(request: Request, context: Context, environment: Environment) -> S
 
 def _answered(client: ClientFormat, request: Request, context: Context, environment: Environment) -> StreamingResponse:
     decision = Decision(request.id, environment.clock)
+    decision.format = client.name
     context.after_response(decision.settle)
     try:
         return _answer(client, request, context, environment, decision)
@@ -85,7 +86,7 @@ def _answer(
     decision.tags = tags_in(request.headers)
     decision.book = lambda record: _book(record, environment, decision)
     wanted = client.parse(request.body, request.headers)
-    decision.model, decision.stream, decision.format = wanted.model, wanted.stream, wanted.format
+    decision.model, decision.stream = wanted.model, wanted.stream
     model = environment.admission.model(caller, wanted.model, environment.routes())
     decision.resolved = True
     total = max(deployment.policy.timeouts.total for deployment in model.chain)

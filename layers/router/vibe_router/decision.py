@@ -21,6 +21,8 @@ from vibe_router.walk import Story
 
 __all__ = ["Decision"]
 
+# Where OpenAI's and Anthropic's packages look for the id that they tell in their errors.
+_ID_HEADERS = {"chat": "x-request-id", "responses": "x-request-id", "messages": "request-id"}
 _MODEL_CHARACTERS = 200  # of what a caller named; it need not be a model's name
 
 Book = Callable[[Record], None]
@@ -68,12 +70,14 @@ class Decision:
         self._error, self._broke_off = code, True
 
     def headers(self) -> dict[str, str]:
-        """Return the `x-vibe-*` and `x-ratelimit-*` headers, as far as they are known."""
+        """Return the `x-vibe-*` and `x-ratelimit-*` headers, as far as they are known, and the id by its usual name."""
         headers = {
             "x-vibe-request-id": self.request_id,
             "x-vibe-attempts": str(len(self.story.attempts)),
             "x-vibe-fallbacks": str(self.story.fallbacks),
         }
+        if name := _ID_HEADERS.get(self.format or ""):
+            headers[name] = self.request_id
         model = self.model or ""
         if model.isascii() and model.isprintable() and 0 < len(model) <= _MODEL_CHARACTERS:
             headers["x-vibe-model"] = model
