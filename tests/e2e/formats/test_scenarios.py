@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import anthropic
 import pytest
 
 from tests.e2e.formats.callers import CALLERS, Answer, Ask, Call, Caller, Tool, image, made
@@ -204,3 +205,11 @@ def test_hanging_up(caller: Caller, broken: str, stack: Stack, provider: str) ->
     with caller.pieces(broken, Ask([HELLO])) as pieces:
         assert next(iter(pieces)) is not None
     assert caller.ask(broken, Ask([HELLO])).text
+
+
+@pytest.mark.parametrize("spoken", MODELS)
+def test_counting_the_tokens_of_a_message(stack: Stack, spoken: str) -> None:
+    with anthropic.Anthropic(base_url=stack.root, api_key=KEY, max_retries=0) as client:
+        short = client.messages.count_tokens(model=MODELS[spoken], messages=[{"role": "user", "content": HELLO}])
+        long = client.messages.count_tokens(model=MODELS[spoken], messages=[{"role": "user", "content": HELLO * 50}])
+    assert 0 < short.input_tokens < long.input_tokens < 500
