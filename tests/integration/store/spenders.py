@@ -112,8 +112,12 @@ class _Environment:
 def main() -> None:
     """Spend once."""
     orders = Orders(**json.loads(sys.stdin.readline()))
-    # Patient, so that nothing rests on how fast the machine is.
-    bounds = Config(read_timeout=120, max_pool_connections=orders.environments, retries={"total_max_attempts": 1})
+    # Patient, so that nothing rests on how fast the machine is. DynamoDB Local gives up on a lock that others hold long.
+    bounds = Config(
+        read_timeout=120,
+        max_pool_connections=orders.environments,
+        retries={"total_max_attempts": 20, "mode": "standard"},
+    )
     client = session().client("dynamodb", config=bounds)
     environments = [_Environment(orders, number, client) for number in range(orders.environments)]
     print("ready", flush=True)

@@ -1,0 +1,127 @@
+"""Virtual keys as their holders see them: several environments, one set of tables, the real admin function."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.standin import Standin
+from tests.e2e.stack import KEY, Stack, eventually, running, shipped_routes
+
+TOKENS = 1_000  # answered at most; at $10 per million tokens that is a cent
+
+Make = Callable[..., str]
+
+
+def priced_routes(standin: Standin) -> str:
+    """Return the shipped routes and one more model, whose price makes sums easy: $10 per million tokens either way."""
+    chain = "{provider: ark, model: glm-4.7, price: {input: 10, output: 10}}"
+    return shipped_routes(standin).replace("\nmodels:\n", f"\nmodels:\n  auto-priced:\n    chain: [{chain}]\n")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    data: Path = tmp_path_factory.mktemp("keys")
+    # Few environments, as the embedded AWS does one thing at a time, and whom it does not answer in time goes on.
+    with running(data, priced_routes, LOCAL_CONCURRENCY="3") as stack:
+        yield stack
+
+
+@pytest.fixture
+def make(stack: Stack) -> Make:
+    """Make a key, as LiteLLM's scripts do."""
+    return lambda **more: admin(stack, "/key/generate", **more)["key"]
+
+
+def admin(stack: Stack, path: str, **body: Any) -> Any:
+    answer = httpx.post(stack.root + path, json=body, headers={"authorization": f"Bearer {KEY}"}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ask(stack: Stack, key: str, model: str = "auto-priced", **more: Any) -> httpx.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": TOKENS, **more}
+    return httpx.post(f"{stack.url}/chat/completions", json=body, headers={"x-api-key": key}, timeout=60)
+
+
+def told(answer: httpx.Response) -> tuple[int, str]:
+    """Return an error's status and code."""
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def spend_of(stack: Stack, key: str) -> float:
+    headers = {"authorization": f"Bearer {KEY}"}
+    answer = httpx.get(f"{stack.root}/key/info", params={"key": key}, headers=headers, timeout=60)
+    spent: float = answer.json()["info"]["spend"]
+    return spent
+
+
+def test_a_key_is_for_the_models_that_it_names(stack: Stack, make: Make) -> None:
+    key = make(models=["auto-chat*"])
+    assert ask(stack, key, "auto-chat-mini").status_code == 200
+    denied = ask(stack, key, "auto-priced")
+    assert told(denied) == (403, "key_model_access_denied")
+    assert "auto-chat, auto-chat-mini" in denied.json()["error"]["message"]
+    listed = httpx.get(f"{stack.url}/models", headers={"authorization": f"Bearer {key}"}, timeout=60).json()["data"]
+    assert [each["id"] for each in listed] == ["auto-chat", "auto-chat-mini"]
+    assert told(httpx.get(f"{stack.root}/health", headers={"x-api-key": key}, timeout=60))[0] == 403
+
+
+def test_a_blocked_key_stays_out_within_ten_seconds_and_comes_in_again(stack: Stack, make: Make) -> None:
+    key = make()
+    assert ask(stack, key).status_code == 200
+    admin(stack, "/key/block", key=key)
+    eventually(lambda: told(ask(stack, key)) == (401, "key_blocked") if _refused(stack, key) else None, within=12)
+    admin(stack, "/key/unblock", key=key)
+    eventually(lambda: ask(stack, key).status_code == 200, within=12)
+    admin(stack, "/key/delete", keys=[key])
+    eventually(lambda: told(ask(stack, key)) == (401, "key_deleted") if _refused(stack, key) else None, within=12)
+
+
+def _refused(stack: Stack, key: str) -> bool:
+    return ask(stack, key).status_code != 200
+
+
+def test_a_budget_is_spent_once_by_callers_at_the_same_time(stack: Stack, make: Make) -> None:
+    key = make(max_budget=0.05)  # each of these may cost a little more than a cent
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: ask(stack, key), range(12)))
+    served = [each for each in answers if each.status_code == 200]
+    refused = [each for each in answers if each.status_code != 200]
+    assert {told(each) for each in refused} == {(402, "budget_exceeded")}
+    assert len(served) >= 4
+    cost = sum(stack.decision(each.headers["x-vibe-request-id"])["cost"] for each in served)
+    assert 0 < cost < 0.05
+    assert eventually(lambda: spend_of(stack, key) or None) == pytest.approx(cost)
+
+
+def test_what_a_budget_has_left_is_left_after_every_answer(stack: Stack, make: Make) -> None:
+    """An answer costs far less than was reserved for it; what is over comes back, so that the next one fits."""
+    key = make(max_budget=0.0115)
+    costs = []
+    for _ in range(3):
+        answer = eventually(lambda: one if (one := ask(stack, key)).status_code == 200 else None)
+        costs.append(stack.decision(answer.headers["x-vibe-request-id"])["cost"])
+    assert eventually(lambda: spent if (spent := spend_of(stack, key)) >= sum(costs) * 0.999 else None) < 0.0115
+
+
+def test_over_the_rate_is_429_with_a_time_to_come_back(stack: Stack, make: Make) -> None:
+    team = admin(stack, "/team/new", team_alias="burst", rpm_limit=3)["team_id"]
+    key = make(team_id=team, tpm_limit=1_000_000)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: ask(stack, key, stream=True), range(8)))
+    served = [each for each in answers if each.status_code == 200]
+    assert len(served) == 3
+    assert sorted(each.headers["x-ratelimit-remaining-requests"] for each in served) == ["0", "1", "2"]
+    for each in answers:
+        if each.status_code != 200:
+            assert told(each) == (429, "rate_limit_exceeded")
+            assert 0 < int(each.headers["retry-after"]) <= 60
+
+
+def test_one_after_the_other_fits_into_one_slot(stack: Stack, make: Make) -> None:
+    key = make(max_parallel_requests=1)
+    assert [ask(stack, key, stream=bool(number % 2)).status_code for number in range(6)] == [200] * 6
