@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,12 +92,16 @@ class FunctionTarget:
             self._connection.close()
         self._listener.close()
 
-    def prepare(self, body: Mapping[str, Any]) -> bytes:
-        """Return API Gateway's event for the request."""
-        return json.dumps(proxy_event(body, self._key), ensure_ascii=False).encode()
+    def prepare(self, body: Mapping[str, Any], key: str | None = None) -> bytes:
+        """Return API Gateway's event for the request, with another key than the master's if one is given."""
+        return json.dumps(proxy_event(body, key or self._key), ensure_ascii=False).encode()
 
-    def exchange(self, prepared: bytes) -> Answer:
-        """Hand the function an event and wait until it asks for the next one."""
+    def exchange(self, prepared: bytes, answered: Callable[[], None] | None = None) -> Answer:
+        """Hand the function an event and wait until it asks for the next one.
+
+        `answered` is called when the answer is complete, before the function gets to know that it has been taken: what
+        it does after its answers it has not begun by then.
+        """
         request_id = str(uuid.uuid4())
         head = (
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -112,6 +116,8 @@ class FunctionTarget:
             began = time.perf_counter()
             self._connected().sendall(event)
             message = self._read()
+            if answered:
+                answered()
             self._connected().sendall(_ACCEPTED)
             self._await_next()
             settled = time.perf_counter() - message.ended_at
@@ -205,7 +211,7 @@ def proxy_event(body: Mapping[str, Any], key: str) -> dict[str, Any]:
             "identity": {"sourceIp": "203.0.113.7", "userAgent": headers["User-Agent"]},
             "path": f"/prod{path}",
             "protocol": "HTTP/1.1",
-            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+            "requestId": str(uuid.uuid4()),
             "requestTime": "01/Jan/2026:00:00:00 +0000",
             "requestTimeEpoch": 1_767_225_600_000,
             "resourceId": "123456",

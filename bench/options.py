@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 __all__ = ["SECTIONS", "Options", "Peer", "peer"]
 
-SECTIONS = ("calls", "streams", "formats", "cold-start", "memory", "size", "aws", "log")
+SECTIONS = ("calls", "streams", "formats", "cold-start", "memory", "size", "aws", "keys", "log")
 
 
 @dataclass(frozen=True, slots=True)

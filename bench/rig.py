@@ -14,7 +14,8 @@ from urllib.request import urlopen
 
 from local.template import read_template
 
-from .function import FunctionTarget, variables
+from . import keys
+from .function import FunctionTarget, gateway, variables
 from .layer import interpreter
 from .options import Options
 from .programs import Program
@@ -41,13 +42,22 @@ class AwsCounts:
         self._endpoint = endpoint
         self.operations: dict[str, int] = {}
         self.seconds = 0.0
+        self._from: tuple[dict[str, int], float] = ({}, 0.0)
 
     @contextmanager
     def counting(self) -> Iterator[Self]:
         """Count what is asked inside; the figures are there afterwards."""
-        before, seconds_before = self._look()
+        self.begin()
         yield self
-        after, seconds_after = self._look()
+        self.end()
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._from = self._look()
+
+    def end(self) -> None:
+        """Stop counting; the figures are there."""
+        (before, seconds_before), (after, seconds_after) = self._from, self._look()
         grown = {name: count - before.get(name, 0) for name, count in after.items()}
         self.operations = {name: count for name, count in grown.items() if count}
         self.seconds = seconds_after - seconds_before
@@ -95,6 +105,7 @@ class Rig:
         }
         endpoint = self._entered.enter_context(Program("bench.aws", orders=json.dumps(orders))).said
         self._load_routes(endpoint)
+        keys.make(endpoint, gateway().environment["KEYS_TABLE"])
         return endpoint
 
     @cached_property
@@ -152,7 +163,8 @@ class Rig:
         """A routes file whose three layers all lead to the fast provider. JSON is YAML."""
         layers = {"first": _PROVIDER_MODEL, "second": "gpt-5", "third": "glm-4.7"}
         provider = {"base_url": self.provider_url, "secret": "BENCH_PROVIDER_KEY"}
-        chain = [{"provider": name, "model": model} for name, model in layers.items()]
+        price = {"input": 1, "output": 4}
+        chain = [{"provider": name, "model": model, "price": price} for name, model in layers.items()]
         file = self.folder / "routes.yaml"
         file.write_text(json.dumps({"providers": dict.fromkeys(layers, provider), "models": {MODEL: {"chain": chain}}}))
         return file

@@ -11,8 +11,9 @@ from pathlib import Path
 from . import size
 from .figures import MEGABYTE, Aim, Cell, Memory, Table, median, milliseconds, percentile, spread
 from .function import FunctionTarget, gateway
+from .keys import CALLERS
 from .payload import CALL_WORDS, request
-from .rig import MODEL, Rig
+from .rig import MODEL, AwsCounts, Rig
 from .rounds import measure
 from .targets import Answer, BrokenError, Target, checked
 
@@ -34,6 +35,7 @@ _STREAM = request(MODEL, 100, stream=True)
 _STREAMS = ((100, False), (2000, False), (100, True))  # chunks, and whether paced
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 _MEGABYTES_OF_A_CORE = 1769
+_WARM_UP, _IN_A_ROW = 20, 20  # calls
 _WITHIN_A_SECOND = 20  # calls that take far less than a second together
 
 
@@ -314,6 +316,87 @@ def _aws(rig: Rig) -> Table:
     return Table("Calls to AWS per warm request", rows, notes, aims)
 
 
+def _keys(rig: Rig) -> Table:
+    counts, calls = rig.counts(), max(rig.options.calls // 4, 3)
+    rows: list[dict[str, Cell]] = []
+    with rig.start_function() as function:
+        prepared = {caller: function.prepare(_CALL, key) for caller, key in CALLERS.items()}
+        seconds: dict[str, list[float]] = {caller: [] for caller in prepared}
+        for done in range(-_WARM_UP, calls, _IN_A_ROW):  # in turn, so that whatever drifts hits all alike
+            rig.progress(f"call {max(done, 0)} of {calls}")
+            for caller, event in prepared.items():
+                took = [_exchanged(function, event) for _ in range(min(_IN_A_ROW, calls - done))]
+                seconds[caller] += took if done >= 0 else []
+        around = {}
+        for caller, event in prepared.items():
+            rig.progress(f"counting for the {caller}")
+            around[caller] = _Around(function, event, counts)
+    own = {caller: percentile(seconds[caller], 50) - median(around[caller].seconds) for caller in prepared}
+    for caller, asked in around.items():
+        rows.append(
+            {
+                "caller": caller,
+                "calls": len(seconds[caller]),
+                "before_the_answer": asked.told(asked.before),
+                "after_it": asked.told(asked.after),
+                "call_p50_ms": milliseconds(percentile(seconds[caller], 50)),
+                "of_it_aws_ms": milliseconds(median(asked.seconds)),
+                "own_added_ms": milliseconds(own[caller] - own["master key"]),
+            }
+        )
+    notes = [
+        "DynamoDB calls per call, reads that are due after 1 s (states) and 10 s (routes, keys) left out. What comes "
+        "after the answer nobody waits for.",
+        "own_added: against the master key, and without the time that the embedded AWS works on what is waited for.",
+    ]
+    budget = "virtual key with a budget"
+    aims = [
+        Aim(f"DynamoDB calls before the answer, {budget}", sum(around[budget].before.values()), 1, "a call"),
+        Aim(f"own time that a {budget} adds to a call, p50", milliseconds(own[budget] - own["master key"]), 1.0, "ms"),
+    ]
+    return Table("Virtual keys", rows, notes, aims)
+
+
+def _exchanged(function: FunctionTarget, event: bytes, answered: Callable[[], None] | None = None) -> float:
+    return checked(function, function.exchange(event, answered), CALL_WORDS, stream=False).total
+
+
+class _Around:
+    """What DynamoDB is asked for a call, `before` and `after` the end of its answer: calls by operation.
+
+    `seconds` are what the embedded AWS worked on the former, call by call.
+    """
+
+    def __init__(self, function: FunctionTarget, event: bytes, counts: AwsCounts) -> None:
+        self.seconds: list[float] = []
+        before: list[Mapping[str, int]] = []
+        after: list[Mapping[str, int]] = []
+
+        def answered() -> None:
+            counts.end()
+            before.append(counts.operations)
+            self.seconds.append(counts.seconds)
+            counts.begin()
+
+        for _ in range(_WITHIN_A_SECOND):
+            counts.begin()
+            _exchanged(function, event, answered)
+            counts.end()
+            after.append(counts.operations)
+        self.before, self.after = _usual(before), _usual(after)
+
+    def told(self, operations: Mapping[str, float]) -> str:
+        """Return operations as a cell says them."""
+        return ", ".join(f"{number:g} {name}" for name, number in operations.items()) or "none"
+
+
+def _usual(calls: list[Mapping[str, int]]) -> dict[str, float]:
+    """Return how often a call asks for each operation in the ordinary case, which is the median one."""
+    names = dict.fromkeys(name for call in calls for name in call)
+    usual = {name.rpartition(".")[2]: median([call.get(name, 0) for call in calls]) for name in names}
+    return {name: number for name, number in usual.items() if number}
+
+
 def _log(rig: Rig) -> Table:
     rows: list[dict[str, Cell]] = []
     with rig.start_function() as function:
@@ -360,5 +443,6 @@ _SECTIONS: Mapping[str, Callable[[Rig], Table]] = {
     "memory": _memory,
     "size": _size,
     "aws": _aws,
+    "keys": _keys,
     "log": _log,
 }

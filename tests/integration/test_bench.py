@@ -76,6 +76,21 @@ def test_calls_to_aws_are_counted(report: Report) -> None:
     assert rested["secretsmanager_per_call"] == within["secretsmanager_per_call"] == 0
 
 
+def test_a_budget_costs_one_write_before_the_answer_and_what_comes_after_it_is_waited_for_by_nobody(
+    report: Report,
+) -> None:
+    keys = {row["caller"]: row for row in rows(report, "keys")}
+    assert {caller: row["before_the_answer"] for caller, row in keys.items()} == {
+        "master key": "none",
+        "virtual key without limits": "none",
+        "virtual key with a budget": "1 UpdateItem",
+        "virtual key with limits of every sort": "1 UpdateItem",
+        "virtual key and team with a budget": "1 TransactWriteItems",
+    }
+    assert {row["after_it"] for row in keys.values()} == {"1 TransactWriteItems"}
+    assert all(isinstance(row["own_added_ms"], float) for row in keys.values())
+
+
 def test_every_request_logs_its_decision_and_its_metrics(report: Report) -> None:
     for row in rows(report, "log"):
         assert row["decision_bytes"]

@@ -112,7 +112,7 @@ class _Environment:
 def main() -> None:
     """Spend once."""
     orders = Orders(**json.loads(sys.stdin.readline()))
-    # Patient, so that nothing rests on how fast the machine is. DynamoDB Local gives up on a lock that others hold long.
+    # Patient, so that nothing rests on speed. DynamoDB Local gives up on a lock that others hold for long.
     bounds = Config(
         read_timeout=120,
         max_pool_connections=orders.environments,
