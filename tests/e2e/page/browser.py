@@ -65,10 +65,9 @@ class Visitor:
 
     def open(self, view: str = "overview") -> "Visitor":
         """Show a view, signed in."""
-        if not self.context.cookies():
-            self.page.goto(f"{self.root}/ui/")
-            self.sign_in()
         self.page.goto(f"{self.root}/ui/#/{view}")
+        if not self.context.cookies():
+            self.sign_in()
         expect(self.page.get_by_role("heading", level=1)).to_have_text(view.partition("/")[0].capitalize())
         return self.settled()
 
@@ -86,7 +85,7 @@ class Visitor:
 
     def button(self, name: "str | re.Pattern[str]", within: Locator | None = None) -> Locator:
         """Find a button by what it is called."""
-        return (within or self.page).get_by_role("button", name=name)
+        return (within or self.page).get_by_role("button", name=name, exact=True)
 
     def choose(self, name: str) -> None:
         """Choose one of the buttons that stand side by side."""

@@ -45,6 +45,14 @@ def some_traffic(stack: Stack) -> None:
     stack.heal()
 
 
+@pytest.fixture(autouse=True)
+def _well_again(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave every provider well and nothing cooling for the next test."""
+    yield
+    if "used_stack" in request.fixturenames and (stack := request.getfixturevalue("used_stack")).broken:
+        stack.heal()
+
+
 @pytest.fixture
 def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
     """Let somebody visit the page: a browser of their own, which must have nothing to complain of when they leave."""

@@ -52,7 +52,7 @@ def test_a_key_is_made_with_all_it_may_have(visit: Callable[..., Visitor], used_
     shown = row(visitor, "nightly")
     expect(shown).to_contain_text("$0.00 of $12.50")
     expect(shown).to_contain_text("60 requests/min")
-    expect(shown).to_contain_text("expires in 6 days")
+    expect(shown).to_contain_text(re.compile("expires in [67] days"))
     expect(shown.get_by_role("meter")).to_have_attribute("aria-valuenow", "0")
 
 
@@ -135,7 +135,7 @@ def test_a_team_is_made_changed_and_deleted(visit: Callable[..., Visitor], used_
     visitor.choose("Teams")
     expect(row(visitor, "Apps")).to_contain_text("of $200.00")
     visitor.button("New team").click()
-    visitor.dialog.get_by_label("Name").fill("Research")
+    visitor.dialog.get_by_label("Name", exact=True).fill("Research")
     visitor.dialog.get_by_label("Budget in dollars").fill("50")
     visitor.button("Make the team").click()
     expect(row(visitor, "Research")).to_contain_text("of $50.00")

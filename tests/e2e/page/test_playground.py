@@ -22,7 +22,7 @@ def test_it_shows_what_served_the_answer(visit: Callable[..., Visitor], used_sta
     used_stack.fault("cliproxyapi", "503", model="claude-sonnet-4-6")
     visitor = visit()
     page = visitor.open("playground").page
-    page.get_by_label("Model").select_option("auto-chat")
+    page.get_by_label("Model", exact=True).select_option("auto-chat")
     answer = ask(visitor, "Hello")
     served = answer.locator(".served")
     expect(served).to_contain_text("Total")
@@ -46,7 +46,7 @@ def test_when_everything_fails_each_attempt_is_told(visit: Callable[..., Visitor
     for provider in ("cliproxyapi", "new-api", "ark"):
         used_stack.fault(provider, "503")
     visitor = visit()
-    visitor.open("playground").page.get_by_label("Model").select_option("auto-chat")
+    visitor.open("playground").page.get_by_label("Model", exact=True).select_option("auto-chat")
     with_master_key(visitor)
     answer = ask(visitor, "Anybody?")
     expect(answer.locator(".notice")).to_contain_text("cliproxyapi/claude-sonnet-4-6: answered 503")

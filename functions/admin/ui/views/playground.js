@@ -8,6 +8,7 @@ import { count, ms, plural, verdict } from "../format.js";
 // All of it is kept over a change of view, until the page is closed.
 const state = { model: null, source: "", pasted: "", system: "", turns: [] }; // turns: {role, content, facts?, error?}
 let running = null; // the AbortController of the answer that is being read
+let screen = null; // what is shown now: an answer goes on being read while one looks at another view
 
 export async function show(view, { head, query, signal }) {
   if (query.has("model")) state.model = query.get("model");
@@ -65,6 +66,7 @@ export async function show(view, { head, query, signal }) {
     submit.hidden = on;
   }
   working(Boolean(running));
+  screen = { redraw, done };
 
   function restart() {
     running?.abort();
@@ -86,10 +88,6 @@ export async function show(view, { head, query, signal }) {
   async function send() {
     const text = prompt.value.trim();
     if (!text || running) return;
-    if (!state.model) {
-      toast("Choose a model first.", { kind: "bad" });
-      return;
-    }
     if (state.source === "pasted" && !state.pasted) {
       pastedField.problem("Paste a key, or choose a temporary one.");
       pasted.focus();
@@ -97,6 +95,13 @@ export async function show(view, { head, query, signal }) {
     }
     running = new AbortController();
     working(true);
+    await listed; // somebody may be quicker than the list of models
+    if (!state.model) {
+      running = null;
+      working(false);
+      toast("There is no model to ask yet. Add one under Models.", { kind: "bad" });
+      return;
+    }
     prompt.value = "";
     const answer = { role: "assistant", content: "", facts: { model: state.model }, error: null, open: true };
     state.turns.push({ role: "user", content: text }, answer);
@@ -104,18 +109,21 @@ export async function show(view, { head, query, signal }) {
     spoken.textContent = "Waiting for the answer.";
     try {
       const key = await theKey();
-      await ask(key, answer, running.signal, () => redraw(answer));
+      await ask(key, answer, running.signal, () => screen.redraw(answer));
     } catch (error) {
       if (error.name === "AbortError") answer.stopped = true;
       else answer.error = { message: error.message };
     }
     answer.open = false;
     running = null;
-    if (signal.aborted) return;
+    screen.done(answer);
+  }
+
+  function done(answer) {
     redraw(answer);
     working(false);
     spoken.textContent = answer.error ? `It failed: ${answer.error.message}` : answer.stopped ? "Stopped." : `Answered by ${answer.facts.deployment ?? answer.facts.model}: ${answer.content.slice(0, 300)}`;
-    prompt.focus();
+    if (!signal.aborted) prompt.focus();
   }
 
   async function theKey() {
@@ -138,17 +146,22 @@ export async function show(view, { head, query, signal }) {
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
 
+  async function list() {
+    try {
+      const { models: rows } = await get("routes");
+      const names = Object.keys(rows).sort();
+      if (!names.includes(state.model)) state.model = names[0] ?? null;
+      models.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
+      models.value = state.model;
+    } catch (error) {
+      toast(error.message, { kind: "bad" });
+    }
+  }
+
   draw();
   prompt.focus({ preventScroll: true });
-  try {
-    const { models: rows } = await get("routes");
-    const names = Object.keys(rows).sort();
-    if (!names.includes(state.model)) state.model = names[0] ?? null;
-    models.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
-    models.value = state.model;
-  } catch (error) {
-    toast(error.message, { kind: "bad" });
-  }
+  const listed = list();
+  await listed;
 }
 
 function drawTurn(turn) {

@@ -108,11 +108,15 @@ export async function show(view, { signal, head, parts, query }) {
     history.replaceState(null, "", `#/requests/${encodeURIComponent(id)}`);
     await openDialog("Request", (close) => {
       const body = h("div", {}, known ? story(known) : skeleton(6));
-      const read = () =>
-        get(`usage/requests/${encodeURIComponent(id)}`).then(
-          (row) => swap(body, story(row)),
-          (error) => known || swap(body, failure(error, read)),
-        );
+      const read = async (tries = 5) => {
+        try {
+          swap(body, story(await get(`usage/requests/${encodeURIComponent(id)}`)));
+        } catch (error) {
+          // A request is booked after its answer has gone, which may be a moment from now.
+          if (error.status === 404 && tries && body.isConnected) setTimeout(() => read(tries - 1), 800);
+          else swap(body, failure(error, () => read()));
+        }
+      };
       if (!known) read();
       return body;
     }, { side: true });
