@@ -4,9 +4,18 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    StorageState,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from tests.e2e.stack import KEY, Stack
 
@@ -47,14 +56,20 @@ def chromium() -> Iterator[Browser]:
 class Visitor:
     """One person with a browser of their own. `complaints` are the errors that it saw on its console.
 
-    `prefix` is the stage that the page is visited under.
+    `prefix` is the stage that the page is visited under. Whoever is not `fresh` has signed in already, if anybody has.
     """
 
-    def __init__(self, browser: Browser, stack: Stack, *, prefix: str = "", **context: Any) -> None:
+    _signed_in: ClassVar[dict[str, StorageState]] = {}
+
+    def __init__(
+        self, browser: Browser, stack: Stack, *, prefix: str = "", fresh: bool = False, **context: Any
+    ) -> None:
         self.stack = stack
         self.complaints: list[str] = []
         self.root = f"{stack.root}{prefix}"
         context.setdefault("viewport", {"width": 1280, "height": 860})
+        if not fresh and stack.root in self._signed_in:
+            context["storage_state"] = self._signed_in[stack.root]
         self.context: BrowserContext = browser.new_context(locale="en-GB", **context)
         self.context.set_default_timeout(_WITHIN)
         self.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=stack.root)
@@ -68,6 +83,8 @@ class Visitor:
         self.page.goto(f"{self.root}/ui/#/{view}")
         if not self.context.cookies():
             self.sign_in()
+            if self.root == self.stack.root:
+                self._signed_in[self.root] = self.context.storage_state()
         expect(self.page.get_by_role("heading", level=1)).to_have_text(view.partition("/")[0].capitalize())
         return self.settled()
 

@@ -45,7 +45,7 @@ def widths(page: Page) -> tuple[int, int]:
 @pytest.mark.usefixtures("cooling")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_view(visit: Callable[..., Visitor], scheme: str) -> None:
-    visitor = visit(color_scheme=scheme, reduced_motion="reduce")
+    visitor = visit(color_scheme=scheme, reduced_motion="reduce", fresh=True)
     visitor.page.goto(f"{visitor.root}/ui/")
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Sign in")
     found = {"sign-in": findings(visitor.page)}

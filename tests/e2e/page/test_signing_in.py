@@ -9,7 +9,7 @@ from tests.e2e.stack import KEY, Stack
 
 
 def test_wrong_words_are_told_as_such(visit: Callable[..., Visitor], used_stack: Stack) -> None:
-    visitor = visit()
+    visitor = visit(fresh=True)
     page = visitor.page
     page.goto(f"{used_stack.root}/ui/")
     expect(page.get_by_label("Name")).to_be_focused()
@@ -28,7 +28,7 @@ def test_wrong_words_are_told_as_such(visit: Callable[..., Visitor], used_stack:
 
 
 def test_a_reload_keeps_the_session_and_signing_out_ends_it(visit: Callable[..., Visitor]) -> None:
-    visitor = visit()
+    visitor = visit(fresh=True)
     page = visitor.open("keys").page
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text("Keys")
@@ -71,7 +71,7 @@ def test_a_session_that_ends_while_one_looks_leads_back_to_the_view(visit: Calla
 
 @pytest.mark.parametrize("prefix", ["", "/prod"])
 def test_it_works_at_the_root_and_under_a_stage(visit: Callable[..., Visitor], prefix: str) -> None:
-    visitor = visit(prefix=prefix)
+    visitor = visit(prefix=prefix, fresh=True)
     page = visitor.page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
