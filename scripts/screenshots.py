@@ -1,7 +1,7 @@
 """Take the README's pictures of the admin page: docs/images/*.png, light and dark, by `make screenshots`.
 
-A whole local stack is started with stand-in providers. A month of made-up requests is booked into its usage table, the
-way the gateway books them; a few real ones then fail over, so that cooldowns and their stories are true.
+A whole local stack is started with stand-in providers. Its usage table gets a month of made-up requests, with the rows
+and totals that the gateway writes; a few real ones then fail over, so that cooldowns and their stories are true.
 """
 
 import json
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,11 +28,10 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from local.standin import Standin
 from scripts.artefacts import ROOT
-from vibe_router.clock import Clock
 from vibe_router.formats.usage import Usage
 from vibe_router.record import Record
 from vibe_router.routing.price import Price, cost
-from vibe_router.store.usage import UsageBook
+from vibe_router.store.dynamodb import to_item
 
 Scheme = Literal["light", "dark"]
 IMAGES = ROOT / "docs/images"
@@ -170,7 +170,7 @@ def prepared(stack: Stack) -> dict[str, str]:
     _book_a_month(stack, holders)
 
     key = holders[0]["key"]
-    stack.standin.fault("cliproxyapi", "429", model="claude-sonnet-4-6", retry_after=1500)
+    stack.standin.fault("cliproxyapi", "429", model="claude-sonnet-4-6", headers={"retry-after": "1500"})
     stack.standin.fault("new-api", "503", model="gpt-5", times=2)
     story = stack.ask(key, "auto-chat", "Which of these orders can still be changed?").headers["x-vibe-request-id"]
     stack.ask(key, "auto-chat", "And which are on their way?")
@@ -188,11 +188,17 @@ def _book_a_month(stack: Stack, holders: list[dict[str, Any]]) -> None:
         aws_access_key_id="local",
         aws_secret_access_key="local",  # noqa: S106 - the embedded AWS takes any
     )
-    book = UsageBook(client, written["usage_table"], Clock(), days=90)
     chance = random.Random(7)  # noqa: S311 - the same pictures every time
     now = time.time()
-    for number, ago in enumerate(_moments(chance)):
-        book.write(_made_up(chance, f"made-up-{number}", now - ago, holders))
+    records = [_made_up(chance, f"made-up-{n}", now - ago, holders) for n, ago in enumerate(_moments(chance))]
+    items = [to_item(record.as_row(90)) for record in records]
+    totals: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for share in (share for record in records for share in record.shares()):
+        totals[f"totals#{share.kind}", share.at].update(share.counters)
+    items += [to_item({"id": total, "at": at, **counters}) for (total, at), counters in totals.items()]
+    for start in range(0, len(items), 25):  # what one call takes
+        puts: list[Any] = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+        client.batch_write_item(RequestItems={written["usage_table"]: puts})
 
 
 def _moments(chance: random.Random) -> Iterator[float]:

@@ -21,7 +21,7 @@ _BAD = ("serious", "critical")
 @pytest.fixture
 def cooling(used_stack: Stack) -> Iterator[None]:
     """One deployment that is cooling, for the views that show it."""
-    used_stack.fault("cliproxyapi", "429", model="claude-haiku-4-5", retry_after=60)
+    used_stack.fault("cliproxyapi", "429", model="claude-haiku-4-5", headers={"retry-after": "60"})
     ask(used_stack, KEY, "auto-claude-mini")
     yield
     used_stack.heal()

@@ -28,7 +28,7 @@ def test_it_counts_what_was_asked_and_shows_it_over_time(visit: Callable[..., Vi
 
 
 def test_a_cooldown_counts_down_and_can_be_cleared(visit: Callable[..., Visitor], used_stack: Stack) -> None:
-    used_stack.fault("cliproxyapi", "429", model="claude-haiku-4-5", retry_after=_RESTS)
+    used_stack.fault("cliproxyapi", "429", model="claude-haiku-4-5", headers={"retry-after": str(_RESTS)})
     assert ask(used_stack, KEY, "auto-claude-mini").headers["x-vibe-fallbacks"] == "1"
     visitor = visit()
     visitor.page.clock.install()

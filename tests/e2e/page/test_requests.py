@@ -30,7 +30,7 @@ def test_the_newest_come_first_and_can_be_filtered(visit: Callable[..., Visitor]
 
 
 def test_a_failover_tells_its_story(visit: Callable[..., Visitor], used_stack: Stack) -> None:
-    used_stack.fault("cliproxyapi", "429", times=1, retry_after=7)
+    used_stack.fault("cliproxyapi", "429", times=1, headers={"retry-after": "7"})
     request_id = ask(used_stack, KEY, "auto-chat").headers["x-vibe-request-id"]
     used_stack.heal()
     visitor = visit()
