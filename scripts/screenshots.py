@@ -1,6 +1,6 @@
 """Take the README's pictures of the admin page: docs/images/*.png, light and dark, by `make screenshots`.
 
-A whole local stack is started with stand-in providers. Its usage table gets a month of made-up requests, with the rows
+A whole local stack is started with stand-in providers. Its usage table gets a week of made-up requests, with the rows
 and totals that the gateway writes; a few real ones then fail over, so that cooldowns and their stories are true.
 """
 
@@ -36,7 +36,7 @@ from vibe_router.store.dynamodb import to_item
 Scheme = Literal["light", "dark"]
 IMAGES = ROOT / "docs/images"
 KEY = "sk-vibe-local"
-DAYS = 30
+DAYS = 8
 _SIZE: ViewportSize = {"width": 1200, "height": 800}
 _SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 _PROVIDERS = {
@@ -167,19 +167,20 @@ def prepared(stack: Stack) -> dict[str, str]:
         made = stack.admin("POST", "key/generate", key_alias=alias, **fields)
         stack.admin("POST", "key/update", key=made["token"], spend=spend)
         holders.append(made)
-    _book_a_month(stack, holders)
-
     key = holders[0]["key"]
     stack.standin.fault("cliproxyapi", "429", model="claude-sonnet-4-6", headers={"retry-after": "1500"})
     stack.standin.fault("new-api", "503", model="gpt-5", times=2)
     story = stack.ask(key, "auto-chat", "Which of these orders can still be changed?").headers["x-vibe-request-id"]
     stack.ask(key, "auto-chat", "And which are on their way?")
+    stack.standin.fault("cliproxyapi", "model_cooldown", model="gemini-2.5-flash")
+    stack.ask(holders[2]["key"], "auto-chat-mini", "Say it in French")
     time.sleep(6)  # until gpt-5 may be tried again, and has been
     stack.ask(key, "auto-chat", "Thank you")
+    _write_the_past(stack, holders)  # at last: the embedded AWS copies a whole table for each transaction
     return {"story": story}
 
 
-def _book_a_month(stack: Stack, holders: list[dict[str, Any]]) -> None:
+def _write_the_past(stack: Stack, holders: list[dict[str, Any]]) -> None:
     written = json.loads((stack.data / "local.json").read_text(encoding="utf-8"))
     client = boto3.client(
         "dynamodb",
@@ -257,7 +258,7 @@ def pictures(browser: Browser, stack: Stack, scheme: Scheme, told: dict[str, str
     page.get_by_label("Name").fill("admin")
     page.get_by_label("Password").fill(KEY)
     page.get_by_role("button", name="Sign in").click()
-    page.locator(".tiles").wait_for()
+    page.locator(".tiles").wait_for(timeout=120_000)  # what could not be read is read again after a while
     yield _taken(page, f"overview-{scheme}.png")
     _show(page, "models")
     yield _taken(page, f"models-{scheme}.png")
@@ -273,7 +274,7 @@ def pictures(browser: Browser, stack: Stack, scheme: Scheme, told: dict[str, str
 def _show(page: Page, view: str) -> None:
     page.evaluate(f"location.hash = '#/{view}'")
     page.wait_for_timeout(300)
-    page.wait_for_function("!document.querySelector('.skeleton')")
+    page.locator(".skeleton").first.wait_for(state="detached")
 
 
 def _taken(page: Page, name: str) -> str:

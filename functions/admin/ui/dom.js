@@ -194,7 +194,7 @@ export function openDialog(title, build, { wide = false, describe, side = false,
     };
     const element = h(
       "dialog",
-      { class: `dialog ${wide ? "wide" : ""} ${side ? "side" : ""}`, "aria-labelledby": heading },
+      { class: `dialog ${wide ? "wide" : ""} ${side ? "drawer" : ""}`, "aria-labelledby": heading },
       h(
         "header",
         {},

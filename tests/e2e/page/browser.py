@@ -32,7 +32,7 @@ _FLAGS = [
     "--disable-sync",
 ]
 PHONE: ViewportSize = {"width": 360, "height": 740}
-_WITHIN = 10_000  # milliseconds that an expectation waits at most
+_WITHIN = 20_000  # milliseconds that an expectation waits at most
 
 expect.set_options(timeout=_WITHIN)
 

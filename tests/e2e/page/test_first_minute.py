@@ -33,7 +33,7 @@ def test_a_first_time_user_makes_a_key_and_gets_an_answer_with_it(
     assert page.evaluate("navigator.clipboard.readText()") == key
 
     visitor.dialog.get_by_role("link", name="Try it in the playground").click()
-    expect(page.get_by_label("Key")).to_have_value("made")
+    expect(page.get_by_label("Key", exact=True)).to_have_value("made")
     page.get_by_label("Your message").fill("Are you there?")
     page.keyboard.press("Enter")
     answer = page.locator(".turn.answer")

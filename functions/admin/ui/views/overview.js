@@ -130,7 +130,7 @@ function drawDetails(usage) {
         summary: `${ms(totals.ttft_ms)} on average.`,
       }),
     ),
-    h("div", { class: "breakdowns" }, breakdown("Models", usage.models), breakdown("Keys", usage.keys), usage.teams?.length ? breakdown("Teams", usage.teams) : null),
+    h("div", { class: "breakdowns" }, breakdown("Models", usage.models), breakdown("Keys", usage.keys), breakdown("Teams", usage.teams)),
   ];
 }
 
@@ -169,7 +169,7 @@ function breakdown(title, rows) {
   return h(
     "section",
     { class: "card" },
-    h("h2", {}, title),
+    h("h2", {}, title, days === "1" ? h("span", { class: "quiet" }, " today (UTC)") : null),
     table(
       `${title} by requests`,
       [
@@ -224,7 +224,7 @@ function drawDeployments(listed, used) {
       { label: "Deployment", head: true, cell: (row) => h("span", { class: "mono" }, row.deployment) },
       { label: "State", cell: stateBadge },
       { label: "Models", cell: (row) => h("span", { class: "quiet" }, (row.models ?? []).join(", ") || NONE) },
-      { label: "Served", number: true, cell: (row) => count(counters.get(row.deployment)?.requests ?? 0) },
+      { label: days === "1" ? "Served today" : "Served", number: true, cell: (row) => count(counters.get(row.deployment)?.requests ?? 0) },
       { label: "First token", number: true, cell: (row) => ms(counters.get(row.deployment)?.ttft_ms) },
       { label: "Spend", number: true, cell: (row) => spent(counters.get(row.deployment)) },
     ],
