@@ -265,9 +265,6 @@ def pictures(browser: Browser, stack: Stack, scheme: Scheme, told: dict[str, str
     _show(page, f"requests/{told['story']}")
     page.locator(".story").wait_for()
     yield _taken(page, f"request-{scheme}.png")
-    page.keyboard.press("Escape")
-    _show(page, "keys")
-    yield _taken(page, f"keys-{scheme}.png")
     context.close()
 
 
