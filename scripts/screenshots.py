@@ -7,7 +7,6 @@ and totals that the gateway writes; a few real ones then fail over, so that cool
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import socket
@@ -44,21 +43,7 @@ _PROVIDERS = {
     "new-api": ("NEW_API_BASE_URL", "NEW_API_KEY"),
     "ark": ("ARK_BASE_URL", "ARK_API_KEY"),
 }
-# Dollars per million tokens, for pictures; ark/glm-4.7 has none, as a price that nobody knows is shown too.
-_PRICES = {
-    "claude-sonnet-4-6": Price(3, 15, cache_read=0.3),
-    "claude-sonnet-4-5": Price(3, 15, cache_read=0.3),
-    "claude-haiku-4-5": Price(1, 5, cache_read=0.1),
-    "gemini-2.5-flash": Price(0.3, 2.5),
-    "gpt-5": Price(1.25, 10),
-    "gpt-5-mini": Price(0.25, 2),
-}
-_CHAINS = {
-    "auto-chat": ("cliproxyapi/claude-sonnet-4-6", "new-api/gpt-5", "ark/glm-4.7"),
-    "auto-chat-mini": ("cliproxyapi/gemini-2.5-flash", "new-api/gpt-5-mini", "ark/ark-code-latest"),
-    "auto-claude": ("cliproxyapi/claude-sonnet-4-5", "ark/glm-4.7"),
-    "auto-claude-mini": ("cliproxyapi/claude-haiku-4-5", "ark/glm-4.7"),
-}
+_SHARES = {"auto-chat": 5, "auto-chat-mini": 3, "auto-claude": 3, "auto-claude-mini": 1}  # of the requests
 
 
 @dataclass(frozen=True)
@@ -103,14 +88,12 @@ def main() -> int:
 @contextmanager
 def started(data: Path) -> Iterator[Stack]:
     """Start a stack in front of stand-ins, and end it."""
-    routes = data / "routes.yaml"
-    routes.write_text(_priced((ROOT / "routes.yaml").read_text(encoding="utf-8")), encoding="utf-8")
     with Standin() as standin, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VIBE_"))}
-        environ |= {"PORT": str(port), "MASTER_KEY": KEY, "DATA_DIR": str(data / "state"), "ROUTES_FILE": str(routes)}
+        environ |= {"PORT": str(port), "MASTER_KEY": KEY, "DATA_DIR": str(data / "state")}
         for provider, (url, secret) in _PROVIDERS.items():
             environ |= {url: standin.base_url(provider), secret: f"sk-{provider}"}
         process = subprocess.Popen(
@@ -135,19 +118,6 @@ def _wait_for(stack: Stack, process: "subprocess.Popen[bytes]") -> None:
             pass
         time.sleep(0.1)
     raise RuntimeError("the local stack did not start; `make start` says why")
-
-
-def _priced(text: str) -> str:
-    """Return routes.yaml with a price for every deployment that has one here."""
-    for model, price in _PRICES.items():
-        told = f"price: {{input: {price.input}, output: {price.output}}}"
-        text = re.sub(rf"(model: {re.escape(model)})\}}", rf"\1, {told}}}", text)
-    return text.replace(
-        "      - {provider: new-api, model: gpt-5-mini, price: {input: 0.25, output: 2}}\n"
-        "      - {provider: ark, model: ark-code-latest}",
-        "      - - {provider: new-api, model: gpt-5-mini, weight: 3, price: {input: 0.25, output: 2}}\n"
-        "        - {provider: ark, model: ark-code-latest}",
-    )
 
 
 # --- what happened before anybody looked ---
@@ -191,7 +161,8 @@ def _write_the_past(stack: Stack, holders: list[dict[str, Any]]) -> None:
     )
     chance = random.Random(7)  # noqa: S311 - the same pictures every time
     now = time.time()
-    records = [_made_up(chance, f"made-up-{n}", now - ago, holders) for n, ago in enumerate(_moments(chance))]
+    chains = stack.admin("GET", "routes")["chains"]
+    records = [_made_up(chance, f"made-up-{n}", now - ago, chains, holders) for n, ago in enumerate(_moments(chance))]
     items = [to_item(record.as_row(90)) for record in records]
     totals: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for share in (share for record in records for share in record.shares()):
@@ -211,25 +182,30 @@ def _moments(chance: random.Random) -> Iterator[float]:
             yield 60 + hour * 3600 + chance.uniform(0, 3500)
 
 
-def _made_up(chance: random.Random, request_id: str, started: float, holders: list[dict[str, Any]]) -> Record:
-    model = chance.choices(list(_CHAINS), (5, 3, 3, 1))[0]
-    chain = _CHAINS[model]
+def _made_up(
+    chance: random.Random, request_id: str, started: float, chains: dict[str, Any], holders: list[dict[str, Any]]
+) -> Record:
+    model = chance.choices(list(_SHARES), list(_SHARES.values()))[0]
+    chain = [member for layer in chains[model] for member in layer]
     holder = chance.choices(holders, (6, 2, 4, 2))[0]
     luck = chance.random()
     served = 0 if luck < 0.86 else 1 if luck < 0.985 else None
     failed = len(chain) if served is None else served
-    attempts = [{"deployment": each, "verdict": "rate_limited", "status": 429, "ms": 140.0} for each in chain[:failed]]
+    attempts = [
+        {"deployment": each["deployment"], "verdict": "rate_limited", "status": 429, "ms": 140.0}
+        for each in chain[:failed]
+    ]
     known: dict[str, Any] = {"status": 502, "error": "all_deployments_failed"}
     if served is not None:
-        name = chain[served].partition("/")[2]
+        member = chain[served]
         ttft = chance.lognormvariate(6.4, 0.35) + 140 * served
         tokens = Usage(prompt_tokens=chance.randint(300, 9000), completion_tokens=chance.randint(80, 1600))
-        attempts.append({"deployment": chain[served], "verdict": "ok", "status": 200, "ms": round(ttft, 1)})
+        attempts.append({"deployment": member["deployment"], "verdict": "ok", "status": 200, "ms": round(ttft, 1)})
         known = {
-            "deployment": chain[served],
-            "provider_model": name,
+            "deployment": member["deployment"],
+            "provider_model": member["model"],
             "usage": tokens,
-            "cost": cost(_PRICES.get(name), tokens),
+            "cost": cost(Price(**member["price"]) if member["price"] else None, tokens),
             "ttft_ms": round(ttft, 1),
         }
     return Record(
@@ -264,6 +240,7 @@ def pictures(browser: Browser, stack: Stack, scheme: Scheme, told: dict[str, str
     yield _taken(page, f"models-{scheme}.png")
     _show(page, f"requests/{told['story']}")
     page.locator(".story").wait_for()
+    page.locator(".requests table").wait_for(timeout=120_000)
     yield _taken(page, f"request-{scheme}.png")
     context.close()
 

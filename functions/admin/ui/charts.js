@@ -138,11 +138,11 @@ function asTable(title, series, points, format) {
   );
 }
 
-/** The next round number at or above `value`: 1, 2, 2.5, 4, 5, 8 times a power of ten; never 0. */
+/** The next round number at or above `value` whose half is as round: 2, 4, 6, 8 or 10 times a power of ten; never 0. */
 export function ceiling(value) {
-  if (!(value > 0)) return 1;
+  if (!(value > 0)) return 2;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 4, 5, 8, 10].find((each) => each * power >= value * 0.9999) * power;
+  return [2, 4, 6, 8, 10].find((each) => each * power >= value * 0.9999) * power;
 }
 
 /** A part of a whole as a bar, with its meaning in words for those who don't see it. */

@@ -40,6 +40,10 @@ def some_traffic(stack: Stack) -> None:
         assert ask(stack, key["key"], model).status_code == 200
     stack.standin.fault("cliproxyapi", "503", times=2)
     assert ask(stack, key["key"], "auto-claude").headers["x-vibe-fallbacks"] == "1"
+    for provider in ("cliproxyapi", "new-api"):
+        stack.standin.fault(provider, "503")
+    assert ask(stack, key["key"], "auto-chat-mini").headers["x-vibe-deployment"] == "ark/ark-code-latest"  # no price
+    stack.standin.heal()
     stack.standin.fault("new-api", "400", times=1)
     assert ask(stack, key["key"], "auto-codex").status_code == 400
     stack.heal()

@@ -56,10 +56,11 @@ def test_a_failover_tells_its_story(visit: Callable[..., Visitor], used_stack: S
 def test_more_are_loaded_when_asked_for(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     visitor = visit()
     page = visitor.page
-    # As if a page were three rows long.
-    page.route(
-        "**/usage/requests?*", lambda route: route.continue_(url=re.sub("limit=[0-9]+", "limit=3", route.request.url))
-    )
+
+    def three_at_a_time(route: Route) -> None:
+        route.continue_(url=re.sub("limit=[0-9]+", "limit=3", route.request.url))
+
+    page.route("**/usage/requests?*", three_at_a_time)
     visitor.open("requests")
     expect(page.get_by_role("row")).to_have_count(1 + 3)
     visitor.button("Load more").click()
