@@ -55,6 +55,13 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def admin_function(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("admin")
+    assemble_function(ROOT / "functions/admin", out)
+    return out
+
+
 @pytest.mark.parametrize(
     ("marker", "wanted"),
     [
@@ -140,8 +147,10 @@ def test_a_zip_keeps_the_run_bit_and_no_time(tmp_path: Path) -> None:
 
 
 @needs_lambda_python
-def test_everything_is_compiled_in_advance_without_a_look_at_file_times(x86_64: Path, function: Path) -> None:
-    for root in (x86_64, function):
+def test_everything_is_compiled_in_advance_without_a_look_at_file_times(
+    x86_64: Path, function: Path, admin_function: Path
+) -> None:
+    for root in (x86_64, function, admin_function):
         sources = list(root.rglob("*.py"))
         assert sources
         for source in sources:
@@ -154,14 +163,21 @@ def test_everything_is_compiled_in_advance_without_a_look_at_file_times(x86_64: 
 PROGRAM = """
 import importlib, json, pkgutil, sys
 import vibe_router
-# What runs on a person's machine, and needs PyYAML.
+# What runs on a person's machine, and needs libraries that are there.
 skipped = tuple(
-    f"vibe_router.{name}" for name in ("cli", "__main__", "routes_file", "yaml_document", "litellm_import")
+    f"vibe_router.{name}"
+    for name in ("cli", "__main__", "routes_file", "yaml_document", "litellm_import", "price_filling")
 )
 names = [m.name for m in pkgutil.walk_packages(vibe_router.__path__, "vibe_router.") if not m.name.startswith(skipped)]
 for name in names:
     importlib.import_module(name)
 import app
+from control import app as admin
+from streaming_runtime import Context
+page, described = (
+    admin.handler({"path": path, "httpMethod": "GET"}, Context("id", 4_000_000_000_000))["statusCode"]
+    for path in ("/ui/", "/ui/openapi.json")
+)
 import httpx, pydantic
 from aws_lambda_powertools import Logger, Metrics, Tracer
 import boto3
@@ -187,6 +203,8 @@ print(json.dumps({
     "model": Model.model_validate_json('{"n": 2}').n,
     "ping": ping,
     "handler": callable(app.handler),
+    "page": page,
+    "described": described,
     "places": places,
 }))
 """
@@ -205,7 +223,9 @@ def aws() -> Iterator[str]:
 
 @needs_lambda_python
 @needs_lambda_platform
-def test_the_artefacts_run_on_lambdas_python_alone(x86_64: Path, function: Path, aws: str) -> None:
+def test_the_artefacts_run_on_lambdas_python_alone(
+    x86_64: Path, function: Path, admin_function: Path, aws: str
+) -> None:
     session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
     session.client("dynamodb", endpoint_url=aws).create_table(
         TableName="t",
@@ -214,7 +234,7 @@ def test_the_artefacts_run_on_lambdas_python_alone(x86_64: Path, function: Path,
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
     )
     session.client("secretsmanager", endpoint_url=aws).create_secret(Name="s", SecretString="hidden")
-    path = [function, x86_64 / "python", ROOT / "layers/streaming_runtime"]
+    path = [function, admin_function, x86_64 / "python", ROOT / "layers/streaming_runtime"]
     assert LAMBDA_PYTHON
     done = subprocess.run(
         [LAMBDA_PYTHON, "-S", "-W", "error::ImportWarning", "-c", PROGRAM],
@@ -235,6 +255,7 @@ def test_the_artefacts_run_on_lambdas_python_alone(x86_64: Path, function: Path,
             "KEYS_TABLE": "t",
             "LEDGER_TABLE": "t",
             "USAGE_TABLE": "t",
+            "HISTORY_TABLE": "t",
             "SECRET_ID": "s",
         },
     )
@@ -250,6 +271,8 @@ def test_the_artefacts_run_on_lambdas_python_alone(x86_64: Path, function: Path,
         "model": 2,
         "ping": 200,
         "handler": True,
+        "page": 200,
+        "described": 200,
     }
     libraries = {"boto3", "botocore", "httpx", "pydantic", "aws_lambda_powertools", "vibe_router", "certifi", "urllib3"}
     assert {places[name].startswith(str(x86_64)) for name in libraries} == {True}
