@@ -20,7 +20,7 @@ from tests.unit.store.held import Aside, Time, Wire
 from vibe_router.clock import Clock
 from vibe_router.store.dynamodb import from_item, to_item
 
-__all__ = ["KEY", "L1", "L2", "L3", "Answer", "Fleet", "Gateway"]
+__all__ = ["BOOKING", "KEY", "L1", "L2", "L3", "Answer", "Fleet", "Gateway"]
 
 CHECKOUT = Path(__file__).parents[3]
 KEY = "sk-of-the-tests"
@@ -183,6 +183,13 @@ class Fleet:
         key = to_item({"id": f"deployment#{deployment}"})
         answer = self.aws.call("dynamodb", "GetItem", TableName=self.settings.state_table, Key=key)
         return from_item(answer.get("Item", {}))
+
+    @property
+    def booked(self) -> set[str]:
+        """The requests that have a row."""
+        rows = self.aws.call("dynamodb", "Scan", TableName=self.settings.usage_table)["Items"]
+        ids = [str(from_item(row)["id"]) for row in rows]
+        return {each.removeprefix("request#") for each in ids if each.startswith("request#")}
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Give every line of the log."""

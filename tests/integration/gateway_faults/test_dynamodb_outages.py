@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from tests.integration.gateway_faults.aws_front import Abort, Fault, Garbage, Hang, Refused, Reset, Slow
-from tests.integration.gateway_faults.fleet import L1, L2, L3, Fleet, Gateway
+from tests.integration.gateway_faults.fleet import BOOKING, L1, L2, L3, Fleet, Gateway
 from tests.unit.store.held import NOW
 
 THROTTLED = Abort(400, "ProvisionedThroughputExceededException")
@@ -218,3 +218,27 @@ def test_an_outage_between_two_requests_of_a_quiet_night_costs_the_first_one_alo
         asked.append(gateway.wire.took())
     assert asked == [["Scan", "BatchGetItem"], [], [], [], []]
     heal_aws(fleet, gateway)
+
+
+def test_what_was_used_in_the_outage_is_booked_after_it(fleet: Fleet) -> None:
+    gateway = warm(fleet)
+    fleet.aws.fail(Refused(), "dynamodb")
+    for _ in range(4):
+        assert gateway.ask().deployment == L1
+        fleet.time.advance(1)
+        fleet.do_aside()
+    assert len(fleet.booked) == 1
+    heal_aws(fleet, gateway)
+    assert fleet.booked == {line["request_id"] for line in fleet.decisions}
+    assert len(fleet.booked) == 6
+
+
+def test_requests_of_an_outage_of_the_usage_table_alone_are_booked_after_it(fleet: Fleet) -> None:
+    gateway = warm(fleet)
+    fleet.aws.fail(THROTTLED, BOOKING)
+    for _ in range(20):
+        assert gateway.ask().deployment == L1
+    assert len(fleet.booked) == 1
+    assert fleet.aws.calls.count(BOOKING) <= 1 + 2, "nobody pays for the outage but the first"
+    heal_aws(fleet, gateway)
+    assert fleet.booked == {line["request_id"] for line in fleet.decisions}

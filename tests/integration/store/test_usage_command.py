@@ -1,0 +1,113 @@
+"""`python -m vibe_router usage book`: what is in a log and not yet in the tables comes into them, once."""
+
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.store.bookers import record
+from vibe_router.cli import main
+from vibe_router.record import DECISION, Record
+from vibe_router.store.dynamodb import from_item
+from vibe_router.store.usage import UsageReader
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Book = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture
+def folder(endpoint: str, usage_table: str, state_table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which the local stack seems to run."""
+    where = {"pid": os.getpid(), "endpoint": endpoint, "usage_table": usage_table, "ledger_table": state_table}
+    (tmp_path / "local.json").write_text(json.dumps(where))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("STACK", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def book(folder: Path, capsys: pytest.CaptureFixture[str]) -> Book:
+    def run(log: str, *arguments: str) -> tuple[int, Any]:
+        file = folder / "router.log"
+        file.write_text(log, encoding="utf-8")
+        status = main(["usage", "book", str(file), *arguments])
+        return status, json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def line(request: Record, **more: object) -> str:
+    return json.dumps({"level": "INFO", "message": DECISION, **request.as_line(), **more})
+
+
+def test_a_log_is_booked_once_whatever_stands_around_its_lines(
+    book: Book, dynamodb_client: "DynamoDBClient", usage_table: str, state_table: str
+) -> None:
+    requests = [record(number) for number in range(1, 6)]
+    nobody = replace(record(6), key=None)
+    log = "\n".join(
+        [
+            "START RequestId: 1 Version: 7",
+            *(f"2026-11-24T13:05:00 2026/11/24/[7]abc {line(each)}" for each in requests),
+            line(requests[0]),
+            line(nobody),
+            json.dumps({"message": "FAULT", "about": DECISION}),
+            "REPORT RequestId: 1 Duration: 20 ms",
+        ]
+    )
+    status, told = book(log, "--local")
+    assert status == 0
+    assert (told["table"], told["booked"], told["booked_before"], told["of_nobody_known"]) == (usage_table, 5, 1, 1)
+    reader = UsageReader(dynamodb_client, usage_table)
+    assert [reader.request(each.request_id) for each in requests] == requests
+    spent = sum(each.cost or 0 for each in requests if each.key == "phone")
+    ledger = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": "key#phone"}}, ConsistentRead=True)
+    assert from_item(ledger["Item"])["total"] == spent
+    assert "Item" not in dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": "key#master"}})
+    status, told = book(log)
+    assert (status, told["booked"], told["booked_before"]) == (0, 0, 6)
+    ledger = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": "key#phone"}}, ConsistentRead=True)
+    assert from_item(ledger["Item"])["total"] == spent
+
+
+def test_lines_that_cannot_be_read_are_named_and_the_others_booked(book: Book) -> None:
+    cut = line(record(1))[:-20]
+    status, told = book("\n".join([cut, line(record(2)), line(record(3), started="yesterday")]))
+    assert (status, told["booked"], told["unreadable_lines"]) == (1, 1, [1, 3])
+
+
+def test_what_can_never_be_booked_is_named(book: Book) -> None:
+    status, told = book("\n".join([line(replace(record(1), user="\ud800")), line(record(2))]))
+    assert (status, told["booked"], list(told["not_booked"])) == (1, 1, ["request-1"])
+
+
+def test_a_log_may_come_in_a_pipe(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(line(record(1)) + "\n"))
+    assert main(["usage", "book", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["booked"] == 1
+
+
+def test_without_a_stack_nothing_is_booked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("STACK", raising=False)
+    assert main(["usage", "book"]) == 2
+    assert "--stack NAME" in capsys.readouterr().err
+    assert main(["usage", "book", "--local"]) == 2
+
+
+def test_a_file_that_is_not_there_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["usage", "book", "nowhere.log"]) == 1
+    assert "nowhere.log can't be read" in capsys.readouterr().err
