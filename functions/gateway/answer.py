@@ -17,7 +17,7 @@ from vibe_router.record import Record, tags_in
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
 
-__all__ = ["FORMATS", "chat_completions", "count_tokens", "format_of", "messages", "responses"]
+__all__ = ["FORMATS", "answer", "count_tokens", "format_of"]
 
 # What callers speak on which path, without /v1.
 FORMATS: Mapping[str, str] = {
@@ -25,6 +25,13 @@ FORMATS: Mapping[str, str] = {
     "/messages": "messages",
     "/messages/count_tokens": "messages",
     "/responses": "responses",
+    "/completions": "completions",
+    "/embeddings": "embeddings",
+    "/moderations": "moderations",
+    "/images/generations": "images",
+    "/audio/speech": "speech",
+    "/audio/transcriptions": "transcriptions",
+    "/rerank": "rerank",
 }
 
 # Proxies and clients give up on a silent connection after 30 s or more; a comment costs nothing.
@@ -36,16 +43,6 @@ _DRAIN_SECONDS = 0.25
 def format_of(path: str) -> ClientFormat:
     """Return the format in which callers of `path` (without /v1) are told of errors."""
     return known.client(FORMATS.get(path, "chat"))
-
-
-def chat_completions(request: Request, context: Context, environment: Environment) -> StreamingResponse:
-    """Answer a chat completion, streamed or whole."""
-    return _answered(known.client("chat"), request, context, environment)
-
-
-def messages(request: Request, context: Context, environment: Environment) -> StreamingResponse:
-    """Answer in Anthropic's Messages format, streamed or whole."""
-    return _answered(known.client("messages"), request, context, environment)
 
 
 def count_tokens(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
@@ -60,12 +57,8 @@ def count_tokens(request: Request, _context: Context, environment: Environment) 
     return proxy_event.json_answer({"input_tokens": tokens}, headers=headers)
 
 
-def responses(request: Request, context: Context, environment: Environment) -> StreamingResponse:
-    """Answer a response, streamed or whole."""
-    return _answered(known.client("responses"), request, context, environment)
-
-
-def _answered(client: ClientFormat, request: Request, context: Context, environment: Environment) -> StreamingResponse:
+def answer(client: ClientFormat, request: Request, context: Context, environment: Environment) -> StreamingResponse:
+    """Answer a request in the format `client`, streamed or whole."""
     decision = Decision(request.id, environment.clock)
     decision.format = client.name
     context.after_response(decision.settle)

@@ -11,6 +11,7 @@ import proxy_event
 from environment import Environment, Settings
 from proxy_event import Request
 from streaming_runtime import Context, StreamingResponse
+from vibe_router.formats import known
 from vibe_router.formats.errors import ApiError, fault, not_found
 from vibe_router.telemetry import log_fault
 
@@ -18,13 +19,17 @@ __all__ = ["handler"]
 
 Route = Callable[[Request, Context, Environment], StreamingResponse]
 
+
+def _in(name: str) -> Route:
+    """Return the route of the format called `name`, which is imported when it is first asked for."""
+    return lambda request, context, environment: answer.answer(known.client(name), request, context, environment)
+
+
 # By path, without /v1, and method. Powertools' resolver would do this too, but importing it adds a quarter to a
 # cold start, and it answers a wrong method with 404.
 _ROUTES: Mapping[str, Mapping[str, Route]] = {
-    "/chat/completions": {"POST": answer.chat_completions},
-    "/messages": {"POST": answer.messages},
+    **{path: {"POST": _in(name)} for path, name in answer.FORMATS.items()},
     "/messages/count_tokens": {"POST": answer.count_tokens},
-    "/responses": {"POST": answer.responses},
     "/models": {"GET": listing.models},
     "/health": {"GET": health.deployments},
     "/health/liveliness": {"GET": health.liveness},

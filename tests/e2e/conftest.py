@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.formats.pairs import PROVIDERS, routes
+from tests.e2e.formats.pairs import OTHERS, PROVIDERS, routes
 from tests.e2e.stack import Stack, running
 
 
@@ -29,6 +29,8 @@ def shared_formats_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     with running(data, routes, PROVIDER_KEY="sk-provider") as stack:
         for spoken, provider in PROVIDERS.items():
             stack.standin.speaks(provider, spoken)
+        for provider, formats in OTHERS.items():
+            stack.standin.speaks(provider, *formats)
         yield stack
 
 

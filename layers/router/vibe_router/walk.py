@@ -266,9 +266,9 @@ class _Try:
             self._clock.sleep(delay)
 
     def _call(self, secret: str, started: float) -> OpenStream | WholeAnswer:
-        """Make one call up to its commit. A probe is always streamed, so that a silent provider is soon found out."""
+        """Make one call up to its commit. A probe is streamed where it can be: a silent provider is soon found out."""
         probe = self._candidate.mode is Mode.PROBE
-        stream = probe or self._stream
+        stream = self._stream or (probe and self._exchange.streams)
         bounds = self._deadline.bounds(
             self._deployment.policy.timeouts, started, layers_behind=self._behind, stream=stream, probe=probe
         )

@@ -2,10 +2,27 @@
 
 from local.standin import Standin
 
-__all__ = ["CROSSINGS", "MODELS", "PAIRS", "PROVIDERS", "PROVIDER_MODEL", "SPARES", "crossing", "routes", "spare"]
+__all__ = [
+    "CROSSINGS",
+    "MODELS",
+    "OTHERS",
+    "PAIRS",
+    "PROVIDERS",
+    "PROVIDER_MODEL",
+    "SPARES",
+    "crossing",
+    "routes",
+    "spare",
+]
 
 PROVIDERS = {"chat": "chats", "responses": "responds", "messages": "messages-on"}
 """Who speaks a format: a provider of the routes, played by the stand-in, that has no other format."""
+
+OTHERS = {
+    "completes": ("completions",),
+    "embeds": ("embeddings", "moderations", "images", "speech", "transcriptions", "rerank"),
+}
+"""Who speaks what else: each provider stands behind a virtual model of its name."""
 
 PROVIDER_MODEL = "spoken-1"
 """What each provider calls its one model."""
@@ -49,6 +66,9 @@ def routes(standin: Standin) -> str:
     for spoken, provider in PROVIDERS.items():
         where = f"base_url: {standin.base_url(provider)}, secret: PROVIDER_KEY"
         lines.append(f"  {provider}: {{{where}, formats: [{spoken}]}}")
+    for provider, formats in OTHERS.items():
+        where = f"base_url: {standin.base_url(provider)}, secret: PROVIDER_KEY"
+        lines.append(f"  {provider}: {{{where}, formats: [{', '.join(formats)}]}}")
     lines += ["defaults: {cooldown: {base: 1, max: 5}, retries: 0}", "models:"]
     for spoken, provider in PROVIDERS.items():
         spares = [spare(spoken, number) for number in range(SPARES)]
@@ -56,6 +76,10 @@ def routes(standin: Standin) -> str:
             lines.append(
                 f"  {model}: {{description: Of {provider}, chain: [{{provider: {provider}, model: {behind}}}]}}"
             )
+    lines += [
+        f"  {name}: {{description: Of {name}, chain: [{{provider: {name}, model: {PROVIDER_MODEL}}}]}}"
+        for name in OTHERS
+    ]
     for user, first, second in CROSSINGS:
         model = crossing(user, first, second)
         chain = ", ".join(f"{{provider: {PROVIDERS[spoken]}, model: {model}}}" for spoken in (first, second))

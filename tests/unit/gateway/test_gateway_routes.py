@@ -81,7 +81,7 @@ def test_a_browser_may_ask_first_without_a_key(environment: FakeEnvironment, met
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "", "/v1", "/prod", "/v1/v1/models", "/embeddings", "/v2/models", "/model", "/healthy", "/chat", "/../models",
+    ["/", "", "/v1", "/prod", "/v1/v1/models", "/embedding", "/v2/models", "/model", "/healthy", "/chat", "/../models",
      "//models", "/V1/models", "/ü\ud800"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])

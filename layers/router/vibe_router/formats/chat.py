@@ -215,10 +215,13 @@ class StreamReader:
             if choice.get("finish_reason"):
                 self._finished.add(index if isinstance(index, int) else 0)
                 commits = True
-            delta = choice.get("delta")
-            if isinstance(delta, dict) and any(value for key, value in delta.items() if key not in _NO_CONTENT):
-                commits = True
+            commits |= self._says(choice)
         return commits
+
+    def _says(self, choice: Mapping[str, Any]) -> bool:
+        """Whether `choice` holds real content."""
+        delta = choice.get("delta")
+        return isinstance(delta, dict) and any(value for key, value in delta.items() if key not in _NO_CONTENT)
 
 
 def usage_of(answer: Mapping[str, Any]) -> Usage:
@@ -274,6 +277,8 @@ class _Chat:
 
     name = "chat"
     path = PATH
+    streams = True
+    opaque = False
     heartbeat = sse.COMMENT
     error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)

@@ -51,6 +51,8 @@ class Exchange:
     ) -> None:
         self.format = provider.name
         self.path = provider.path
+        self.streams = provider.streams
+        self.opaque = provider.opaque
         self.left_out = 0
         self._request = request
         self._provider = provider
@@ -133,7 +135,7 @@ class Exchange:
         usage = self._provider.usage_of(answer)
         if self._same:
             body = json_body.dump(answer) if raw is None else raw
-            return WholeAnswer(body, usage, self._seals(answer) if _proves(body) else ())
+            return WholeAnswer(body, usage, self._seals(answer) if self.streams and _proves(body) else ())
         from vibe_router.formats.translation import translated
 
         decoder = self._provider.decoder(self._request.neutral())

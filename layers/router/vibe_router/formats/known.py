@@ -6,7 +6,7 @@ from vibe_router.formats.wire import ClientFormat, ProviderFormat
 __all__ = ["TRANSLATABLE", "TRANSLATED", "client", "provider"]
 
 # Callers' formats that have a neutral form, and providers' formats that it can be said in.
-TRANSLATABLE = frozenset({"chat", "messages", "responses"})
+TRANSLATABLE = frozenset({"chat", "completions", "messages", "responses"})
 TRANSLATED = frozenset({"chat", "messages", "responses"})
 
 
@@ -23,8 +23,14 @@ def client(name: str) -> ClientFormat:
             from vibe_router.formats.responses import RESPONSES
 
             return RESPONSES
+        case "completions":
+            from vibe_router.formats.completions import COMPLETIONS
+
+            return COMPLETIONS
         case _:
-            raise KeyError(name)
+            from vibe_router.formats.plain import PLAIN
+
+            return PLAIN[name]
 
 
 def provider(name: str) -> ProviderFormat:
@@ -40,5 +46,11 @@ def provider(name: str) -> ProviderFormat:
             from vibe_router.formats.responses import RESPONSES
 
             return RESPONSES
+        case "completions":
+            from vibe_router.formats.completions import COMPLETIONS
+
+            return COMPLETIONS
         case _:
-            raise KeyError(name)
+            from vibe_router.formats.plain import PLAIN
+
+            return PLAIN[name]

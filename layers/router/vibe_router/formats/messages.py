@@ -458,6 +458,8 @@ class _Messages:
 
     name = "messages"
     path = PATH
+    streams = True
+    opaque = False
     heartbeat = event({"type": "ping"})
     parse = staticmethod(parse)
     error_body = staticmethod(error_body)

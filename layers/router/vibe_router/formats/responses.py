@@ -362,6 +362,8 @@ class _Responses:
 
     name = "responses"
     path = PATH
+    streams = True
+    opaque = False
     heartbeat = sse.COMMENT
     error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)

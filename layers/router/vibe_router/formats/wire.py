@@ -212,6 +212,14 @@ class ProviderFormat(Protocol):
     def path(self) -> str:
         """What follows the provider's base URL."""
 
+    @property
+    def streams(self) -> bool:
+        """Whether an answer can be asked for as a stream."""
+
+    @property
+    def opaque(self) -> bool:
+        """Whether an answer need not be JSON: what is not passes as it came."""
+
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers that carry the key, and what else the format asks for."""
 

@@ -60,7 +60,18 @@ _MOST_RESERVED = 10_000_000
 _MOST_TOKENS = 1_000_000_000
 
 Kind = Literal["provider", "model", "defaults"]
-Format = Literal["chat", "completions", "responses", "messages", "embeddings"]
+Format = Literal[
+    "chat",
+    "completions",
+    "responses",
+    "messages",
+    "embeddings",
+    "moderations",
+    "images",
+    "speech",
+    "transcriptions",
+    "rerank",
+]
 Place = tuple[str | int, ...]
 
 

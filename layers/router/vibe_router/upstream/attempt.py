@@ -12,6 +12,7 @@ from typing import Any
 
 from vibe_router.formats import sse
 from vibe_router.formats.exchange import Exchange
+from vibe_router.formats.usage import Usage
 from vibe_router.formats.wire import Piece, Reader, WholeAnswer
 from vibe_router.routing.deadline import Bounds
 from vibe_router.routing.models import Deployment
@@ -100,10 +101,13 @@ def attempt_whole(
 ) -> WholeAnswer:
     """Ask for a whole answer and return it. Raises AttemptFailedError."""
     with _post(upstream, deployment, secret, exchange, bounds, stream=False) as reply:
-        if reply.headers.get("content-type", "").startswith("text/event-stream"):
+        if exchange.streams and reply.headers.get("content-type", "").startswith("text/event-stream"):
             stream = _until_commit(reply, exchange, bounds, probe=False)
             return assemble(stream, bounds.commit, deployment.policy.timeouts.idle)
         body = _read_all(reply, bounds.commit)
+        content_type = reply.headers.get("content-type", "")
+        if exchange.opaque and body and not content_type.startswith("application/json"):
+            return WholeAnswer(body, Usage(), content_type=content_type or "application/octet-stream")
         return exchange.whole(_completion(exchange, body), body)
 
 
@@ -128,11 +132,11 @@ def _post(
 ) -> Reply:
     """Call, and raise AttemptFailedError for any status but 200."""
     headers = {
-        **exchange.headers(secret),
         "content-type": "application/json",
         "accept": "text/event-stream" if stream else "application/json",
         "accept-encoding": "identity",  # what is not compressed can be passed through as it comes
         "user-agent": "vibe-router",
+        **exchange.headers(secret),
     }
     reply = upstream.post(
         deployment.provider.base_url + exchange.path,

@@ -1,0 +1,103 @@
+"""Formats that pass as they are: what is checked, what is replaced, what an answer must hold."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vibe_router.formats.errors import ApiError
+from vibe_router.formats.plain import PLAIN
+from vibe_router.formats.usage import Usage
+
+BOUNDARY = "b0undary"
+FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
+
+
+def form(*parts: tuple[str, bytes]) -> bytes:
+    said = b"".join(
+        b"--%s\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (BOUNDARY.encode(), name.encode(), content)
+        for name, content in parts
+    )
+    return said + f"--{BOUNDARY}--\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "param"),
+    [
+        ("embeddings", {"input": "x"}, "model"),
+        ("embeddings", {"model": 3, "input": "x"}, "model"),
+        ("embeddings", {"model": "m"}, "input"),
+        ("images", {"model": "m"}, "prompt"),
+        ("images", {"model": "m", "prompt": "x", "stream": True}, "stream"),
+        ("speech", {"model": "m", "input": "x", "stream_format": "sse"}, "stream_format"),
+        ("rerank", {"model": "m", "query": "x"}, "documents"),
+    ],
+)
+def test_a_wrong_parameter_is_named(name: str, body: object, param: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        PLAIN[name].parse(json.dumps(body).encode(), {})
+    assert (caught.value.status, caught.value.param) == (400, param)
+
+
+@pytest.mark.parametrize("name", [each for each in PLAIN if each != "transcriptions"])
+def test_only_the_model_is_replaced(name: str) -> None:
+    read = {"images": "prompt", "rerank": "documents"}.get(name, "input")
+    asked = PLAIN[name].parse(json.dumps({"model": "auto", read: ["x"], "an_extension": [1]}).encode(), {})
+    assert json.loads(asked.for_provider("real", stream=False)) == {"model": "real", read: ["x"], "an_extension": [1]}
+    assert asked.prompt_tokens_estimate() > 0
+    assert asked.max_output_tokens == 0
+
+
+@given(st.binary(max_size=300).filter(lambda data: BOUNDARY.encode() not in data), st.booleans())
+def test_a_form_keeps_every_byte_but_its_models(data: bytes, first: bool) -> None:
+    file, model = ('name="file"; filename="a.wav"', data), ('name="model"', b"auto-voice")
+    parts = [model, file] if first else [file, model]
+    asked = PLAIN["transcriptions"].parse(form(*parts), {"content-type": FORM_TYPE})
+    assert asked.model == "auto-voice"
+    real = [('name="model"', b"whisper-1") if part is model else part for part in parts]
+    assert asked.for_provider("whisper-1", stream=False) == form(*real)
+    assert asked.passed_headers == {"content-type": FORM_TYPE}
+
+
+@pytest.mark.parametrize(
+    ("raw", "content_type"),
+    [
+        (form(('name="file"; filename="model"', b"x")), FORM_TYPE),
+        (form(('name="model"', b"")), FORM_TYPE),
+        (b"", FORM_TYPE),
+        (form(('name="model"', b"m")), "multipart/form-data"),
+    ],
+)
+def test_a_form_without_a_model_is_refused(raw: bytes, content_type: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        PLAIN["transcriptions"].parse(raw, {"content-type": content_type})
+    assert caught.value.status == 400
+
+
+@given(st.sampled_from(sorted(PLAIN)), st.binary(max_size=200), st.sampled_from(["", "application/json", FORM_TYPE]))
+def test_no_body_is_worse_than_a_400(name: str, raw: bytes, content_type: str) -> None:
+    statuses = []
+    try:
+        PLAIN[name].parse(raw, {"content-type": content_type}).for_provider("m", stream=False)
+    except ApiError as error:
+        statuses.append(error.status)
+    assert statuses in ([], [400])
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"error":"x"}', b'{"other":1}'])
+def test_an_answer_without_what_it_should_hold_is_none(raw: bytes) -> None:
+    assert PLAIN["embeddings"].read_whole(raw) is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"prompt_tokens": 5, "total_tokens": 5}, Usage(5, None)),
+        ({"type": "tokens", "input_tokens": 14, "output_tokens": 45}, Usage(14, 45)),
+        ({"total_tokens": 9}, Usage(9, None)),
+        (None, Usage()),
+    ],
+)
+def test_usage_in_each_of_their_words(usage: object, counted: Usage) -> None:
+    assert PLAIN["embeddings"].usage_of({"usage": usage}) == counted
