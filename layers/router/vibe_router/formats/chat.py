@@ -12,6 +12,7 @@ from vibe_router.formats import sse
 from vibe_router.formats.chat_assembly import Assembly
 from vibe_router.formats.errors import ApiError, bad_request, error_body
 from vibe_router.formats.json_body import dump, load, parse_object
+from vibe_router.formats.shape import Types, check_conversation
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, read_chat
 from vibe_router.formats.wire import Decoder, Keep, Piece, Request, Writer
@@ -36,7 +37,7 @@ PATH = "/chat/completions"
 DONE = b"data: [DONE]\n\n"
 
 # What every provider takes for granted; anything that is not here goes on as sent.
-_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+_TYPES: Types = {
     "model": ((str,), "a string"),
     "messages": ((list,), "an array"),
     "stream": ((bool,), "a boolean"),
@@ -125,21 +126,7 @@ class ChatRequest:
 def parse(raw: bytes) -> ChatRequest:
     """Return the request in `raw`. Raises ApiError (400) with the parameter that is wrong."""
     body = parse_object(raw)
-    for name, (types, wanted) in _TYPES.items():
-        value = body.get(name)
-        if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
-            raise bad_request(f"'{name}' must be {wanted}.", name)
-    if not body.get("model"):
-        raise bad_request("'model' is missing.", "model")
-    if "messages" not in body:
-        raise bad_request("'messages' is missing.", "messages")
-    if not body["messages"]:
-        raise bad_request("'messages' must hold at least one message.", "messages")
-    for index, message in enumerate(body["messages"]):
-        if not isinstance(message, dict):
-            raise bad_request(f"'messages[{index}]' must be an object.", f"messages[{index}]")
-        if not isinstance(message.get("role"), str):
-            raise bad_request(f"'messages[{index}].role' must be a string.", f"messages[{index}].role")
+    check_conversation(body, _TYPES)
     include_usage = (body.get("stream_options") or {}).get("include_usage") or False
     if not isinstance(include_usage, bool):
         raise bad_request("'stream_options.include_usage' must be a boolean.", "stream_options.include_usage")

@@ -13,6 +13,7 @@ from vibe_router.formats import sse
 from vibe_router.formats.errors import ApiError, bad_request
 from vibe_router.formats.json_body import dump, load, parse_object
 from vibe_router.formats.messages_assembly import Assembly
+from vibe_router.formats.shape import Types, check_conversation
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, count
 from vibe_router.formats.wire import Decoder, Keep, Piece, Request, Writer
@@ -46,7 +47,7 @@ _PASSED_HEADERS = ("anthropic-version", "anthropic-beta")
 _OWN_KEY = "sk-ant-"
 
 # What every provider takes for granted; anything that is not here goes on as sent.
-_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+_TYPES: Types = {
     "model": ((str,), "a string"),
     "messages": ((list,), "an array"),
     "max_tokens": ((int,), "an integer"),
@@ -223,21 +224,9 @@ def parse_count(raw: bytes, headers: Mapping[str, str]) -> MessagesRequest:
     Raises ApiError (400) with the parameter that is wrong.
     """
     body = parse_object(raw)
-    for name, (types, wanted) in _TYPES.items():
-        value = body.get(name)
-        if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
-            raise bad_request(f"'{name}' must be {wanted}.", name)
-    if not body.get("model"):
-        raise bad_request("'model' is missing.", "model")
-    if "messages" not in body or body["messages"] is None:
-        raise bad_request("'messages' is missing.", "messages")
-    if not body["messages"]:
-        raise bad_request("'messages' must hold at least one message.", "messages")
+    check_conversation(body, _TYPES)
     for index, message in enumerate(body["messages"]):
-        if not isinstance(message, dict):
-            raise bad_request(f"'messages[{index}]' must be an object.", f"messages[{index}]")
-        role = message.get("role")
-        if not isinstance(role, str) or role not in _ROLES:
+        if message["role"] not in _ROLES:
             raise bad_request(f"'messages[{index}].role' must be user, assistant or system.", f"messages[{index}].role")
     passed = {name: headers[name] for name in _PASSED_HEADERS if name in headers}
     return MessagesRequest(body["model"], bool(body.get("stream")), body, passed)

@@ -5,9 +5,30 @@ from typing import Any, cast
 
 from vibe_router.formats.errors import bad_request
 
-__all__ = ["Shape", "entries", "integer", "mapping", "number", "text", "truth"]
+__all__ = ["Shape", "Types", "check_conversation", "entries", "integer", "mapping", "number", "text", "truth"]
 
 Shape = Callable[..., Any]
+# By a field's name: what it may be, and how that is called in a 400.
+Types = Mapping[str, tuple[tuple[type, ...], str]]
+
+
+def check_conversation(body: Mapping[str, Any], types: Types) -> None:
+    """Check that `body` has fields of these `types`, a model, and messages with roles. Raises ApiError (400)."""
+    for name, (allowed, wanted) in types.items():
+        value = body.get(name)
+        if value is not None and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
+            raise bad_request(f"'{name}' must be {wanted}.", name)
+    if not body.get("model"):
+        raise bad_request("'model' is missing.", "model")
+    if body.get("messages") is None:
+        raise bad_request("'messages' is missing.", "messages")
+    if not body["messages"]:
+        raise bad_request("'messages' must hold at least one message.", "messages")
+    for index, message in enumerate(body["messages"]):
+        if not isinstance(message, dict):
+            raise bad_request(f"'messages[{index}]' must be an object.", f"messages[{index}]")
+        if not isinstance(message.get("role"), str):
+            raise bad_request(f"'messages[{index}].role' must be a string.", f"messages[{index}].role")
 
 
 def text(body: Mapping[Any, Any], name: str, place: str = "") -> str | None:
