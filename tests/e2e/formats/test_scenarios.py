@@ -31,11 +31,18 @@ def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
     return found
 
 
-@pytest.fixture
-def caller(pair: tuple[str, str], stack: Stack) -> Iterator[Caller]:
-    made_for: Caller = CALLERS[pair[0]](stack.root, KEY)
+@pytest.fixture(scope="module")
+def callers(shared_formats_stack: Stack) -> Iterator[dict[str, Caller]]:
+    """One caller of each format, since making a client costs more than most requests."""
+    made_for: dict[str, Caller] = {spoken: make(shared_formats_stack.root, KEY) for spoken, make in CALLERS.items()}
     yield made_for
-    made_for.close()
+    for each in made_for.values():
+        each.close()
+
+
+@pytest.fixture
+def caller(pair: tuple[str, str], callers: dict[str, Caller], stack: Stack) -> Caller:
+    return callers[pair[0]]
 
 
 @pytest.fixture
