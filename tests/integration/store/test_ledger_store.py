@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import HealthCheck, assume, example, given, settings
 
 from tests.unit.access.ledgers import changes, ledgers
@@ -347,6 +347,24 @@ def test_what_was_spent_without_a_reservation_is_counted(store: Store, wire: Wir
     settle(one, reservation, 30, 20)
     for each in (KEY, TEAM):
         assert (stands(each).committed, stands(each).spent, stands(each).total) == (30, 30, 30)
+
+
+@pytest.mark.parametrize("ids", [[KEY], [KEY, TEAM]], ids=["key", "key and team"])
+def test_what_was_reserved_although_no_answer_came_is_given_back(
+    ids: list[str], store: Store, stands: Any, settle: Any, dynamodb_client: "DynamoDBClient"
+) -> None:
+    def lost(**_: object) -> None:
+        raise ReadTimeoutError(endpoint_url="http://127.0.0.1:9")
+
+    one = store()
+    dynamodb_client.meta.events.register("after-call.dynamodb", lost)
+    reservation = one.reserve(dict.fromkeys(ids, ALL), WISH)
+    dynamodb_client.meta.events.unregister("after-call.dynamodb", lost)
+    assert reservation.held == {}
+    assert [len(stands(each).held) for each in ids] == [1] * len(ids)
+    settle(one, reservation, 30, 20)
+    for each in ids:
+        assert (stands(each).held, stands(each).committed, stands(each).spent) == ({}, 30, 30)
 
 
 def conflict(operation: str) -> ClientError:

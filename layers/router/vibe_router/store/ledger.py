@@ -82,12 +82,16 @@ class LimitReachedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a request has reserved. `ledgers` are all that its cost goes to; `held` those that it holds something in."""
+    """What a request has reserved. `ledgers` are all that its cost goes to; `held` those that it holds something in.
+
+    `lost` are those that it may hold something in: the write was sent, and no answer came.
+    """
 
     hold_id: str
     ledgers: Mapping[str, Limits]
     held: Mapping[str, Ledger] = field(default_factory=dict)  # as they stood with the hold
     cost: int = 0  # nano-dollars reserved in each
+    lost: Mapping[str, Ledger] = field(default_factory=dict)  # as they stand if the write was done
 
     @property
     def standings(self) -> list[tuple[Ledger, Limits]]:
@@ -127,10 +131,12 @@ class LedgerStore:
         limited = {each: limits for each, limits in ledgers.items() if limits}
         if not limited or not self._may_ask(limited):
             return Reservation(hold_id, ledgers, cost=wish.cost)
+        reserving = _Reserving(self, limited, wish, hold_id)
         try:
-            held = _Reserving(self, limited, wish, hold_id).run()
+            held = reserving.run()
         except AWS_ERRORS as error:
             self._outage.failed(error)
+            return Reservation(hold_id, ledgers, cost=wish.cost, lost=reserving.sent)
         except ValueError as error:
             _log.warning("a ledger is corrupt (%s): its limits are not held to", error)
         except (LimitReachedError, LedgerBusyError):
@@ -209,6 +215,7 @@ class _Reserving:
         self._limited = limited
         self._wish = wish
         self._hold_id = hold_id
+        self.sent: dict[str, Ledger] = {}  # as they stand with the write that was sent last
         self._fresh: set[str] = set()  # ledgers that were read, or stood in the way, since this last waited
 
     def run(self) -> dict[str, Ledger]:
@@ -251,6 +258,9 @@ class _Reserving:
         """Write, and say whether that was done; if not, what stands in the way is known then, and fresh."""
         self._fresh.clear()
         store = self._store
+        self.sent = {
+            each: applied(change, store._known(each)) or store._known(each) for each, change in changes.items()
+        }
         try:
             if len(changes) > 1:
                 store._client.transact_write_items(TransactItems=_items(store._table, changes))
@@ -263,9 +273,8 @@ class _Reserving:
                 counted = _counted(answer.get("Attributes", {}))
         except ClientError as error:
             return self._stood_in_the_way(changes, error)
-        for each, change in changes.items():
-            known = store._known(each)
-            store._remember(each, replace(applied(change, known) or known, **counted))
+        for each, after in self.sent.items():
+            store._remember(each, replace(after, **counted))
         return True
 
     def _stood_in_the_way(self, changes: Mapping[str, Change], error: ClientError) -> bool:
@@ -290,7 +299,8 @@ class Settlement:
         self._tokens = tokens
         self._changes: dict[str, Change] = {}
         # The hold stands until it is found that it does not: what an environment remembers may be older.
-        self._seen = {each: reservation.held.get(each) or store._known(each) for each in reservation.ledgers}
+        self._reserved = {**reservation.lost, **reservation.held}
+        self._seen = {each: self._reserved.get(each) or store._known(each) for each in reservation.ledgers}
 
     def items(self) -> "list[TransactWriteItemTypeDef]":
         """Return the writes; none where there is nothing to settle."""
@@ -321,7 +331,7 @@ class Settlement:
     def _decided(self) -> Iterator[tuple[str, Change]]:
         now = self._store._clock.now()
         for each, limits in self._reservation.ledgers.items():
-            held = self._reservation.held.get(each)
+            held = self._reserved.get(each)
             change = settle(
                 self._seen[each],
                 limits,
