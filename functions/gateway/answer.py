@@ -4,6 +4,7 @@ Read, admit, resolve, reserve, walk the chain, relay, settle.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
 
 import proxy_event
 from environment import Environment
@@ -16,6 +17,9 @@ from vibe_router.formats.wire import ClientFormat, WholeAnswer
 from vibe_router.record import Record, tags_in
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
+
+if TYPE_CHECKING:
+    from vibe_router.formats.responses import ResponsesRequest
 
 __all__ = ["FORMATS", "answer", "count_tokens", "format_of"]
 
@@ -82,6 +86,10 @@ def _answer(
     decision.model, decision.stream = wanted.model, wanted.stream
     model = environment.admission.model(caller, wanted.model, environment.routes())
     decision.resolved = True
+    keeping = None
+    if wanted.format == "responses":
+        wanted = environment.keeper.resumed(caller, cast("ResponsesRequest", wanted))
+        keeping = environment.keeper.keeping(caller, wanted)
     total = max(deployment.policy.timeouts.total for deployment in model.chain)
     deadline = Deadline.of(decision.started, context.get_remaining_time_in_millis() / 1000, total)
     left = deadline.end - environment.clock.monotonic()
@@ -91,10 +99,12 @@ def _answer(
     if isinstance(served.answer, WholeAnswer):
         decision.usage = served.answer.usage
         environment.walker.remember(served.deployment, served.answer.seals)
+        body = keeping.whole(served.answer.body) if keeping else served.answer.body
         return proxy_event.whole_answer(
-            served.answer.body, headers={**decision.headers(), "content-type": served.answer.content_type}
+            body, headers={**decision.headers(), "content-type": served.answer.content_type}
         )
-    relay = Relay(served.answer, served.deployment, deadline.end, environment.clock)
+    before_end = keeping.ending(served.answer.reader) if keeping else None
+    relay = Relay(served.answer, served.deployment, deadline.end, environment.clock, before_end)
 
     decision.before_settling.append(lambda: _finish(relay, environment, decision))
     heartbeat = Heartbeat(_HEARTBEAT_SECONDS, client.heartbeat)

@@ -8,6 +8,7 @@ import answer
 import health
 import listing
 import proxy_event
+import stored
 from environment import Environment, Settings
 from proxy_event import Request
 from streaming_runtime import Context, StreamingResponse
@@ -72,6 +73,8 @@ def _route_of(request: Request, path: str) -> Route:
     methods = _ROUTES.get(path)
     if methods is None and path.startswith("/models/"):
         methods = {"GET": listing.model}
+    if methods is None and path.startswith("/responses/"):
+        methods = stored.routes(path)
     if methods is None:
         raise not_found(f"Nothing answers {request.path[:200]}. The API is under /v1, such as /v1/chat/completions.")
     if route := methods.get(request.method):

@@ -23,6 +23,7 @@ from vibe_router.walk import Walker
 
 if TYPE_CHECKING:
     from vibe_router.counting import Counter
+    from vibe_router.keeping import Keeper
 
 __all__ = ["Environment", "Settings"]
 
@@ -37,6 +38,8 @@ class Settings:
     ledger_table: str
     usage_table: str
     usage_days: int
+    responses_table: str
+    response_days: int
     secret_id: str
     provider_base_urls: Mapping[str, str]
 
@@ -50,6 +53,8 @@ class Settings:
             ledger_table=environ["LEDGER_TABLE"],
             usage_table=environ["USAGE_TABLE"],
             usage_days=int(environ.get("USAGE_DAYS") or 90),
+            responses_table=environ["RESPONSES_TABLE"],
+            response_days=int(environ.get("RESPONSE_DAYS") or 30),
             secret_id=environ["SECRET_ID"],
             provider_base_urls=json.loads(environ.get("PROVIDER_BASE_URLS") or "{}"),
         )
@@ -60,7 +65,8 @@ class Environment:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        dynamodb = dynamodb_client()
+        self._settings = settings
+        dynamodb = self._dynamodb = dynamodb_client()
         routes = RoutesStore(dynamodb, settings.routes_table)
         self.catalogue = CatalogueCache(routes.read, self.clock, base_urls=settings.provider_base_urls)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)
@@ -81,6 +87,15 @@ class Environment:
         from vibe_router.counting import Counter
 
         return Counter(self.states, self.secrets, self.upstream, self.clock)
+
+    @cached_property
+    def keeper(self) -> "Keeper":
+        """What keeps responses; imported when first needed, since only callers of Responses need it."""
+        from vibe_router.keeping import Keeper
+        from vibe_router.store.responses import ResponseStore
+
+        settings = self._settings
+        return Keeper(ResponseStore(self._dynamodb, settings.responses_table, self.clock, days=settings.response_days))
 
     def routes(self) -> Catalogue:
         """Return what can be routed to. Raises ApiError (503)."""

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from streaming_runtime import Heartbeat, StreamingResponse
@@ -29,6 +29,7 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(event: Mapping[str, Any], fallback_id: str) -> Request:
@@ -40,6 +41,7 @@ def read(event: Mapping[str, Any], fallback_id: str) -> Request:
         path=_without_stage(event.get("path") or "/", context.get("stage")),
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None},
         body=_body(event.get("body") or "", encoded=bool(event.get("isBase64Encoded"))),
+        query={name: value for name, value in (event.get("queryStringParameters") or {}).items() if value is not None},
     )
 
 

@@ -256,6 +256,7 @@ def test_the_artefacts_run_on_lambdas_python_alone(
             "LEDGER_TABLE": "t",
             "USAGE_TABLE": "t",
             "HISTORY_TABLE": "t",
+            "RESPONSES_TABLE": "t",
             "SECRET_ID": "s",
         },
     )

@@ -13,6 +13,7 @@ KEYS = {
     "KeysTable": [("id", "HASH")],
     "LedgerTable": [("id", "HASH")],
     "UsageTable": [("id", "HASH"), ("at", "RANGE")],
+    "ResponsesTable": [("id", "HASH"), ("part", "RANGE")],
     "HistoryTable": [("id", "HASH"), ("version", "RANGE")],
 }
 INDEXES = {"UsageTable": {"by-day": "day", "by-key": "key"}}  # each by time
@@ -28,7 +29,7 @@ def test_a_table_is_keyed_on_demand_encrypted_expiring_and_recoverable(name: str
     table = TABLES[name]["Properties"]
     assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == KEYS[name]
     assert {item["AttributeName"]: item["AttributeType"] for item in table["AttributeDefinitions"]} == {
-        attribute: "N" if attribute == "version" else "S"
+        attribute: "N" if attribute in ("part", "version") else "S"
         for attribute in (*(attribute for attribute, _ in KEYS[name]), *INDEXES.get(name, {}).values())
     }
     assert table["BillingMode"] == "PAY_PER_REQUEST"

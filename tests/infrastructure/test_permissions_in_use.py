@@ -18,6 +18,7 @@ from vibe_router.store import aws
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.keys import KeyDirectory
 from vibe_router.store.ledger import LedgerStore, LimitReachedError
+from vibe_router.store.responses import Owner, ResponseStore
 from vibe_router.store.routes import RoutesStore
 from vibe_router.store.secrets import Secrets, secrets_client
 from vibe_router.store.state import StateStore
@@ -73,6 +74,15 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, str]]]:
         _create(
             dynamodb, "usage", [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}]
         )
+        dynamodb.create_table(
+            TableName="responses",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "part", "KeyType": "RANGE"}],
+            AttributeDefinitions=[
+                {"AttributeName": "id", "AttributeType": "S"},
+                {"AttributeName": "part", "AttributeType": "N"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
         boto3.client("secretsmanager").create_secret(Name="secret", SecretString=json.dumps({"MASTER_KEY": "x"}))
         aws.session.cache_clear()
         aws.session().events.register("provide-client-params.*.*", note)
@@ -89,7 +99,10 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: set[tuple[str, st
     assert states.replace(seen, cleared(seen, clock.now())).version == 1
     assert Secrets(secrets_client(), "secret", clock).get("MASTER_KEY") == "x"
     _spend(client, clock)
-    tables = {f"{name.title()}Table": name for name in ("routes", "state", "keys", "ledger", "usage")}
+    kept = ResponseStore(client, "responses", clock, days=1)
+    assert kept.write("resp_1", Owner("a"), b"{}")
+    kept.delete("resp_1")
+    tables = {f"{name.title()}Table": name for name in ("routes", "state", "keys", "ledger", "usage", "responses")}
     allowed = {
         (action, {**tables, "Secret": "Secret"}[name])
         for policy in PERMISSIONS.keys() - {"write-log", "write-traces"}

@@ -109,6 +109,7 @@ def test_the_tables_are_made_under_the_names_that_the_outputs_tell() -> None:
     routes = keys.pop(f"{NAME}-routes")
     assert routes == ["kind", "name"]
     assert keys.pop(f"{NAME}-history") == ["id", "version"]
+    assert keys.pop(f"{NAME}-responses") == ["id", "part"]
     assert keys.pop(f"{NAME}-usage") == ["id", "at"]
     assert keys == {f"{NAME}-{name}": ["id"] for name in ("state", "keys", "ledger")}
 
@@ -124,6 +125,8 @@ def test_the_functions_environment_names_the_stacks_tables() -> None:
     assert variables["LEDGER_TABLE"] == outputs["LedgerTableName"]
     assert variables["USAGE_TABLE"] == outputs["UsageTableName"]
     assert str(variables["USAGE_DAYS"]) == "90"
+    assert variables["RESPONSES_TABLE"] == outputs["ResponsesTableName"]
+    assert str(variables["RESPONSE_DAYS"]) == "30"
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "VibeRouter"
     assert (function["Timeout"], function["MemorySize"]) == (900, 512)
 
@@ -134,13 +137,14 @@ def test_the_functions_role_may_touch_this_stacks_tables_only(resources: dict[st
     table = re.compile(r"arn:aws:dynamodb:us-east-1:123456789012:table/[\w*-]*")
     named = {
         name: table.findall(str(iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]))
-        for name in ("read-routes", "read-and-write-cooldowns", "read-keys", "reserve-and-settle")
+        for name in ("read-routes", "read-and-write-cooldowns", "read-keys", "reserve-and-settle", "keep-responses")
     }
     assert {name: [arn.split("/")[1] for arn in arns] for name, arns in named.items()} == {
         "read-routes": [f"{NAME}-routes"],
         "read-and-write-cooldowns": [f"{NAME}-state"],
         "read-keys": [f"{NAME}-keys"],
         "reserve-and-settle": [f"{NAME}-ledger"],
+        "keep-responses": [f"{NAME}-responses"],
     }
 
 

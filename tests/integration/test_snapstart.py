@@ -27,6 +27,7 @@ def test_the_snapshot_holds_the_clients_and_no_connection() -> None:
                 KEYS_TABLE="keys",
                 LEDGER_TABLE="ledger",
                 USAGE_TABLE="usage",
+                RESPONSES_TABLE="responses",
                 SECRET_ID="secret",
                 AWS_REGION="us-east-1",
                 AWS_DEFAULT_REGION="us-east-1",

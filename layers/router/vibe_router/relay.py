@@ -1,6 +1,6 @@
 """Passes a committed stream on to the caller, and never lets a broken one look whole."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import ApiError
@@ -23,8 +23,18 @@ class Relay:
     `stream.reply` is to be drained or closed once the caller has its answer.
     """
 
-    def __init__(self, stream: OpenStream, deployment: Deployment, until: float, clock: Clock) -> None:
-        """`until` (monotonic seconds) is when the request must have ended."""
+    def __init__(
+        self,
+        stream: OpenStream,
+        deployment: Deployment,
+        until: float,
+        clock: Clock,
+        before_end: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        """`until` (monotonic seconds) is when the request must have ended.
+
+        `before_end` is given the end of a stream that is whole, and returns what is told of it.
+        """
         self.stream = stream
         self.failure: Failure | None = None
         self.code = ""
@@ -32,6 +42,7 @@ class Relay:
         self.deployment = deployment
         self._until = until
         self._clock = clock
+        self._before_end = before_end
 
     def __iter__(self) -> Iterator[bytes]:
         reader = self.stream.reader
@@ -39,9 +50,14 @@ class Relay:
         try:
             for batch in self.stream.batches(self._until, self.deployment.policy.timeouts.idle):
                 if raw := b"".join([piece.raw for piece in batch]):
-                    yield raw
+                    if reader.done and self._before_end:
+                        ending = raw  # the last one: it waits for what is done before it
+                    else:
+                        yield raw
             if reader.complete:
-                ending = reader.end()
+                ending += reader.end()
+                if self._before_end:
+                    ending = self._before_end(ending)
         except AttemptFailedError as error:
             self._end(error.failure)
         except Exception as error:  # noqa: BLE001 - whatever happens, the stream must not end as if it were whole
@@ -51,7 +67,7 @@ class Relay:
             if not reader.complete:
                 self._end(Failure(FailureKind.NOT_A_COMPLETION, 200, detail="the stream was truncated"))
         if self.failure is not None:
-            ending = reader.fail(self._told(self.failure))
+            ending += reader.fail(self._told(self.failure))
         if ending:
             yield ending
 

@@ -126,6 +126,8 @@ class Fleet:
             ledger_table=f"ledger-{name}",
             usage_table=f"usage-{name}",
             usage_days=90,
+            responses_table=f"responses-{name}",
+            response_days=30,
             secret_id=f"secret-{name}",
             provider_base_urls={},
         )

@@ -182,6 +182,21 @@ def usage_table(dynamodb_client: "DynamoDBClient") -> str:
 
 
 @pytest.fixture
+def responses_table(dynamodb_client: "DynamoDBClient") -> str:
+    name = f"responses-{uuid4()}"
+    dynamodb_client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "part", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "id", "AttributeType": "S"},
+            {"AttributeName": "part", "AttributeType": "N"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+@pytest.fixture
 def time() -> Time:
     return Time()
 

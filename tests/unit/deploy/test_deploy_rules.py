@@ -22,7 +22,8 @@ from scripts.deploy.versions import Published, before, of_last_deployment, super
 
 TEMPLATE: Mapping[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 TABLES = {
-    f"{name}Table": f"router-{name.lower()}" for name in ("Routes", "State", "Keys", "Ledger", "Usage", "History")
+    f"{name}Table": f"router-{name.lower()}"
+    for name in ("Routes", "State", "Keys", "Ledger", "Usage", "History", "Responses")
 }
 
 

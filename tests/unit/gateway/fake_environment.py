@@ -15,12 +15,14 @@ from vibe_router.access.ledger import Ledger, Refusal, Wish, admit, applied
 from vibe_router.admission import Admission
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import ApiError
+from vibe_router.keeping import Keeper
 from vibe_router.record import Record
 from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.models import Catalogue, Deployment, Policy, Provider, VirtualModel
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
+from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError, Stored
 from vibe_router.store.secrets import Secrets
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import Bookkeeper
@@ -189,6 +191,27 @@ class FakeBookkeeper:
         self.booked.append(record)
 
 
+class FakeResponses(ResponseStore):
+    """The ResponsesTable as a dictionary. An outage refuses writes and fails reads."""
+
+    def __init__(self) -> None:
+        self.table: dict[str, Stored] = {}
+        self.outage = False
+
+    def write(self, id_: str, owner: Owner, record: bytes) -> bool:
+        if not self.outage:
+            self.table[id_] = Stored(owner, record)
+        return not self.outage
+
+    def read(self, id_: str) -> Stored | None:
+        if self.outage:
+            raise ResponsesUnavailableError("not now")
+        return self.table.get(id_)
+
+    def delete(self, id_: str) -> None:
+        del self.table[id_]
+
+
 def deployment(name: str) -> Deployment:
     provider, _, model = name.partition("/")
     return Deployment(Provider(provider, f"https://{provider}.example/v1", f"{provider}_KEY"), model, Policy(retries=0))
@@ -221,6 +244,8 @@ class FakeEnvironment(Environment):
         self.admission = Admission(self.master_key, cast("KeyDirectory", self.callers), self.ledgers, self.clock)
         self.books = FakeBookkeeper()
         self.bookkeeper = cast("Bookkeeper", self.books)
+        self.kept = FakeResponses()
+        self.keeper = Keeper(self.kept)
         self.upstream = ScriptedUpstream()
         self.secrets = cast("Secrets", FakeSecrets())
         self.walker = Walker(self.table, self.secrets, self.upstream, self.clock)

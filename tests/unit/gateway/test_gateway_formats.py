@@ -149,7 +149,7 @@ def test_a_stream_that_breaks_off_ends_as_a_failed_response(environment: FakeEnv
         pytest.param({"model": "gpt-9"}, 404, "model_not_found", id="an unknown model"),
         pytest.param({"input": None}, 400, None, id="no input"),
         pytest.param({"background": True}, 400, None, id="an answer nobody waits for"),
-        pytest.param({"previous_response_id": "resp_1"}, 400, "unsupported_parameter", id="what chat cannot carry"),
+        pytest.param({"conversation": "conv_1"}, 400, "unsupported_parameter", id="what chat cannot carry"),
     ],
 )
 def test_a_refusal_before_any_call(environment: FakeEnvironment, more: dict[str, Any], status: int, code: Any) -> None:

@@ -4,7 +4,7 @@ Shapes: OpenAI's API reference, "Responses" and its "Streaming events".
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from vibe_router.formats import neutral
 
 __all__ = [
+    "ENDS",
     "PATH",
     "RESPONSES",
     "Assembly",
     "ResponsesRequest",
     "StreamReader",
     "failed_event",
+    "input_items",
     "parse",
     "read_whole",
     "unfold",
@@ -37,11 +39,16 @@ PATH = "/responses"
 
 @dataclass(frozen=True, slots=True)
 class ResponsesRequest:
-    """A caller's request, checked. `body` is what was sent; the router owns `model` and `stream`."""
+    """A caller's request, checked. `body` is what was sent; the router owns `model` and `stream`.
+
+    `earlier` are the items that stand before its input in place of `previous_response_id`; None where it goes on from
+    no response.
+    """
 
     model: str
     stream: bool
     body: Mapping[str, Any]
+    earlier: Sequence[Mapping[str, Any]] | None = None
     _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -60,9 +67,23 @@ class ResponsesRequest:
         bound = self.body.get("max_output_tokens")
         return bound if isinstance(bound, int) else None
 
+    @property
+    def sent(self) -> Mapping[str, Any]:
+        """What is asked, in full: the body with the earlier items before its input."""
+        if self.earlier is None:
+            return self.body
+        body = {**self.body, "input": [*self.earlier, *input_items(self.body.get("input"))]}
+        del body["previous_response_id"]
+        return body
+
+    def after(self, earlier: Sequence[Mapping[str, Any]]) -> "ResponsesRequest":
+        """Return this request with the items of the response that it goes on from."""
+        return ResponsesRequest(self.model, self.stream, self.body, earlier)
+
     def prompt_tokens_estimate(self) -> int:
         """Return about how many tokens the prompt is."""
-        said = (self.body.get(name) for name in ("instructions", "input", "tools", "prompt"))
+        sent = self.sent
+        said = (sent.get(name) for name in ("instructions", "input", "tools", "prompt"))
         return estimate([each for each in said if each])
 
     @property
@@ -76,7 +97,7 @@ class ResponsesRequest:
         Raises ApiError (400), as `for_provider` would.
         """
         opening: list[object] = [self.body.get("instructions")]
-        said = self.body.get("input")
+        said = self.sent.get("input")
         for item in said if isinstance(said, list) else [said]:
             opening.append(item)
             if isinstance(item, str) or (isinstance(item, dict) and item.get("role") == "user"):
@@ -88,7 +109,7 @@ class ResponsesRequest:
 
         Raises ApiError (400).
         """
-        body = {**self.body, "model": model, "stream": stream}
+        body = {**self.sent, "model": model, "stream": stream}
         if keep and isinstance(said := body.get("input"), list):
             body["input"] = [kept for item in said if (kept := _kept(item, keep)) is not None]
         if not stream:
@@ -100,8 +121,15 @@ class ResponsesRequest:
         if not self._neutral:
             from vibe_router.formats import responses_neutral
 
-            self._neutral.append(responses_neutral.read(self.body))
+            self._neutral.append(responses_neutral.read(self.sent))
         return self._neutral[0]
+
+
+def input_items(said: object) -> list[Mapping[str, Any]]:
+    """Return an input as items: words alone are a user's message."""
+    if isinstance(said, list):
+        return said
+    return [{"type": "message", "role": "user", "content": said}] if said else []
 
 
 def _kept(item: Mapping[str, Any], keep: Keep) -> Mapping[str, Any] | None:
@@ -132,6 +160,9 @@ def parse(raw: bytes) -> ResponsesRequest:
             raise bad_request(f"'input[{i}]' must be an object.", f"input[{i}]")
     entries(body, "tools")
     integer(body, "max_output_tokens")
+    truth(body, "store")
+    if text(body, "previous_response_id") and body.get("conversation"):
+        raise bad_request("'previous_response_id' and 'conversation' can't be used together.", "previous_response_id")
     for name in ("text", "reasoning", "stream_options"):
         mapping(body, name)
     if truth(body, "background"):
@@ -141,7 +172,7 @@ def parse(raw: bytes) -> ResponsesRequest:
 
 # --- Reading a stream -------------------------------------------------------------------------------------------------
 
-_ENDS = frozenset({"response.completed", "response.incomplete"})
+ENDS = frozenset({"response.completed", "response.incomplete"})
 _OPENINGS = frozenset({"response.created", "response.in_progress", "response.queued"})
 _FAILURES = frozenset({"error", "response.failed", "response.cancelled"})
 
@@ -159,6 +190,7 @@ class StreamReader:
     complete: bool = False
     response: Mapping[str, Any] = field(default_factory=dict)
     seals: list[str] = field(default_factory=list)
+    _items: list[Mapping[str, Any]] = field(default_factory=list)
     _sequence: int = -1
 
     def read(self, event: sse.Event) -> Piece:
@@ -183,12 +215,15 @@ class StreamReader:
         self._sequence = number if isinstance(number, int) else self._sequence + 1
         if kind in _FAILURES or (chunk.get("error") and not isinstance(chunk.get("response"), dict)):
             return Piece(b"", error=data, chunk=chunk)
-        if kind in _OPENINGS or kind in _ENDS:
+        if kind in _OPENINGS or kind in ENDS:
             self._note(chunk.get("response"))
-        if kind in _ENDS:
+        if kind in ENDS:
             self.done = self.complete = True
+            if not self.response.get("output"):  # some relays leave it out of the last event
+                self.response = {**self.response, "output": self._items}
             return Piece(event.raw, commits=True, done=True, chunk=chunk)
         if kind == "response.output_item.done" and isinstance(item := chunk.get("item"), dict):
+            self._items.append(item)
             word = item.get("encrypted_content")
             if isinstance(word, str) and word:
                 self.seals.append(word)

@@ -27,6 +27,11 @@ class Translation:
         self._issuer = issuer
 
     @property
+    def response(self) -> Mapping[str, Any] | None:
+        """The answer as it was last told, in formats whose writer holds it (Responses)."""
+        return getattr(self._writer, "response", None)
+
+    @property
     def usage(self) -> Usage:
         """What the provider has counted so far."""
         return self._reader.usage

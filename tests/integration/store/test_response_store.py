@@ -1,0 +1,95 @@
+"""The ResponsesTable: what is kept comes back whole, to its owner, for as long as it is kept."""
+
+import random
+import string
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.store.held import Aside, Time
+from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError, Stored
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+MINE, ANOTHERS = Owner("a" * 64, "blue"), Owner("b" * 64)
+SMALL = b'{"response":{}}'
+# Letters at random compress to three quarters: more than one item holds.
+LARGE = "".join(random.Random(1).choices(string.ascii_letters, k=1_500_000)).encode()  # noqa: S311 - no secret
+
+
+@pytest.fixture
+def store(dynamodb_client: "DynamoDBClient", responses_table: str, time: Time, aside: Aside) -> ResponseStore:
+    return ResponseStore(dynamodb_client, responses_table, time.clock, days=30, spawn=aside)
+
+
+@pytest.mark.parametrize(
+    ("record", "parts"), [pytest.param(SMALL, 1, id="in one item"), pytest.param(LARGE, 3, id="split over items")]
+)
+def test_a_record_comes_back_as_it_was_written(
+    store: ResponseStore, dynamodb_client: "DynamoDBClient", responses_table: str, time: Time, record: bytes, parts: int
+) -> None:
+    assert store.write("resp_1", MINE, record)
+    assert store.read("resp_1") == Stored(MINE, record)
+    pages = dynamodb_client.get_paginator("scan").paginate(TableName=responses_table)
+    items = [item for page in pages for item in page["Items"]]
+    assert sorted(int(item["part"]["N"]) for item in items) == list(range(parts))
+    assert all(len(item["data"]["B"]) <= 380_000 for item in items)
+    assert {int(item["expires_at"]["N"]) for item in items} == {int(time.clock.now()) + 30 * 86_400}
+
+
+def test_what_repeats_itself_is_compressed(
+    store: ResponseStore, dynamodb_client: "DynamoDBClient", responses_table: str
+) -> None:
+    assert store.write("resp_1", MINE, b"again and " * 100_000)
+    (item,) = dynamodb_client.scan(TableName=responses_table)["Items"]
+    assert len(item["data"]["B"]) < 10_000
+
+
+def test_nothing_is_kept_where_nothing_was_written(store: ResponseStore) -> None:
+    assert store.read("resp_1") is None
+
+
+def test_what_has_expired_is_gone_before_dynamodb_takes_it(store: ResponseStore, time: Time) -> None:
+    store.write("resp_1", MINE, SMALL)
+    time.now += 30 * 86_400 + 1
+    assert store.read("resp_1") is None
+
+
+def test_a_shorter_record_replaces_a_longer_one(store: ResponseStore) -> None:
+    store.write("resp_1", MINE, LARGE)
+    store.write("resp_1", MINE, SMALL)
+    assert store.read("resp_1") == Stored(MINE, SMALL)
+
+
+def test_nobody_overwrites_what_another_owner_keeps(store: ResponseStore) -> None:
+    store.write("resp_1", MINE, SMALL)
+    assert not store.write("resp_1", ANOTHERS, LARGE)
+    assert store.read("resp_1") == Stored(MINE, SMALL)
+
+
+def test_a_record_that_lacks_a_part_counts_as_none(
+    store: ResponseStore, dynamodb_client: "DynamoDBClient", responses_table: str
+) -> None:
+    store.write("resp_1", MINE, LARGE)
+    dynamodb_client.delete_item(TableName=responses_table, Key={"id": {"S": "resp_1"}, "part": {"N": "1"}})
+    assert store.read("resp_1") is None
+
+
+def test_deleting_takes_every_part_away(
+    store: ResponseStore, dynamodb_client: "DynamoDBClient", responses_table: str
+) -> None:
+    store.write("resp_1", MINE, LARGE)
+    store.delete("resp_1")
+    assert dynamodb_client.scan(TableName=responses_table)["Count"] == 0
+
+
+def test_while_the_table_cannot_be_asked_nothing_is_kept_and_reading_says_why(
+    dynamodb_client: "DynamoDBClient", responses_table: str, time: Time, aside: Aside
+) -> None:
+    store = ResponseStore(dynamodb_client, "not-there", time.clock, days=30, spawn=aside)
+    assert not store.write("resp_1", MINE, SMALL)
+    with pytest.raises(ResponsesUnavailableError):
+        store.read("resp_1")
+    with pytest.raises(ResponsesUnavailableError):
+        store.delete("resp_1")

@@ -1,0 +1,268 @@
+"""Responses that are kept, through the handler: gone on from, read, listed and deleted, by whom they belong to."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import app
+from tests.unit.gateway.fake_environment import FakeEnvironment, context, event, refusal, streamed, whole
+from tests.unit.gateway.test_gateway_formats import RESPONSE, SAID, chained, layer
+from vibe_router.access.holders import Caller, Key, Team
+from vibe_router.formats import responses, sse
+from vibe_router.formats.kept import Kept, from_record, kept, record
+from vibe_router.routing.verdict import Failure, FailureKind
+
+HELLO = {"role": "user", "content": "Say hello."}
+UNPROVEN = {"id": "rs_2", "type": "reasoning", "summary": []}
+
+
+@pytest.fixture
+def over_chat(environment: FakeEnvironment) -> FakeEnvironment:
+    chained(environment, layer("one/gpt-5", "chat"))
+    return environment
+
+
+@pytest.fixture
+def over_responses(environment: FakeEnvironment) -> FakeEnvironment:
+    chained(environment, layer("one/gpt-5", "responses"))
+    environment.upstream.script["one"] = [whole(RESPONSE)]
+    return environment
+
+
+def call(method: str, path: str, body: object = None, key: str | None = None, **more: object) -> tuple[int, Any]:
+    made = event(method, f"/v1/responses{path}", body, **more)
+    if key:
+        made["headers"] = {"Authorization": f"Bearer {key}"}
+    answer = app.handler(made, context())
+    raw = b"".join(answer.body)
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        return answer.status, [json.loads(each.data) for each in sse.Decoder().feed(raw) if each.data]
+    return answer.status, json.loads(raw)
+
+
+def create(key: str | None = None, **more: object) -> tuple[int, Any]:
+    return call("POST", "", {"model": "auto-chat", "input": "Say hello.", **more}, key)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_response_over_chat_is_kept_under_the_id_that_the_caller_got(
+    over_chat: FakeEnvironment, stream: bool
+) -> None:
+    _, answer = create(stream=stream)
+    response = answer[-1]["response"] if stream else answer
+    assert call("GET", f"/{response['id']}") == (200, response)
+    assert response["store"] is True
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_response_that_passes_untouched_is_kept_under_its_own_id(
+    over_responses: FakeEnvironment, stream: bool
+) -> None:
+    if stream:
+        over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE))]
+    create(stream=stream)
+    status, found = call("GET", "/resp_up")
+    assert (status, found["output"]) == (200, RESPONSE["output"])
+
+
+def test_the_output_is_kept_where_a_relay_leaves_it_out_of_the_last_event(over_responses: FakeEnvironment) -> None:
+    events = responses.unfold(RESPONSE)
+    last = json.loads(events[-1].partition(b"data: ")[2])
+    last["response"]["output"] = []
+    events[-1] = sse.encode(json.dumps(last).encode(), b"response.completed")
+    over_responses.upstream.script["one"] = [streamed(*events)]
+    create(stream=True)
+    assert call("GET", "/resp_up")[1]["output"] == RESPONSE["output"]
+
+
+def test_it_is_written_before_the_last_event_is_sent(over_responses: FakeEnvironment) -> None:
+    over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE))]
+    body = {"model": "auto-chat", "input": "Say hello.", "stream": True}
+    told = app.handler(event("POST", "/v1/responses", body), context()).body
+    assert ["resp_up" in over_responses.kept.table for raw in told if b"response.completed" in raw] == [True]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_nothing_is_kept_for_who_says_so(over_chat: FakeEnvironment, stream: bool) -> None:
+    create(store=False, stream=stream)
+    assert not over_chat.kept.table
+
+
+def test_nothing_is_kept_of_a_stream_that_broke(over_responses: FakeEnvironment) -> None:
+    events = responses.unfold(RESPONSE)
+    broken = Failure(FailureKind.TIMEOUT, 200, detail="reset")
+    over_responses.upstream.script["one"] = [streamed(*events[:-2], broken)]
+    _, told = create(stream=True)
+    assert told[-1]["type"] == "response.failed"
+    assert not over_responses.kept.table
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_cannot_be_kept_goes_out_and_says_so(
+    over_responses: FakeEnvironment, lines: Callable[[], list[dict[str, Any]]], stream: bool
+) -> None:
+    over_responses.kept.outage = True
+    if stream:
+        over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE))]
+    status, answer = create(stream=stream)
+    response = answer[-1]["response"] if stream else answer
+    assert (status, response) == (200, {**RESPONSE, "store": False})
+    assert any(line["message"] == "RESPONSE NOT KEPT" for line in lines())
+
+
+def test_a_conversation_goes_on_over_a_layer_of_another_format(over_chat: FakeEnvironment) -> None:
+    _, first = create(instructions="Be brief.")
+    _, second = create(input="And again.", previous_response_id=first["id"])
+    assert second["previous_response_id"] == first["id"]
+    asked = [(each["role"], each["content"]) for each in over_chat.upstream.calls[-1][1]["messages"]]
+    assert asked == [("user", "Say hello."), ("assistant", "Hello."), ("user", "And again.")]
+    _, third = create(input="Once more.", previous_response_id=second["id"])
+    assert len(over_chat.upstream.calls[-1][1]["messages"]) == 5
+    listed = call("GET", f"/{third['id']}/input_items", queryStringParameters={"order": "asc"})[1]
+    assert [each["content"][0]["text"] for each in listed["data"]] == [
+        "Say hello.",
+        "Hello.",
+        "And again.",
+        "Hello.",
+        "Once more.",
+    ]
+
+
+def test_a_provider_of_responses_gets_the_items_and_no_id_of_another(over_responses: FakeEnvironment) -> None:
+    over_responses.upstream.script["one"] = [
+        whole({**RESPONSE, "output": [UNPROVEN, *RESPONSE["output"]]}),  # type: ignore[misc]
+        whole({**RESPONSE, "id": "resp_2"}),
+    ]
+    create()
+    create(input=[{"role": "user", "content": "And again."}], previous_response_id="resp_up")
+    sent = over_responses.upstream.calls[-1][1]
+    assert "previous_response_id" not in sent
+    assert [each.get("type") for each in sent["input"]] == ["message", "reasoning", "message", None]
+    assert sent["input"][1] == RESPONSE["output"][0]  # type: ignore[index]
+    assert sent["input"][2] == {name: value for name, value in SAID.items() if name != "id"}
+    assert call("GET", "/resp_2")[1]["previous_response_id"] == "resp_up"
+
+
+def test_a_conversation_goes_on_after_a_failover(environment: FakeEnvironment) -> None:
+    chained(environment, layer("one/gpt-5", "responses"), layer("two/glm-4.7", "chat"))
+    environment.upstream.script["one"] = [whole(RESPONSE), refusal(503, {"error": {"message": "busy"}})]
+    create()
+    status, _ = create(input="And again.", previous_response_id="resp_up")
+    assert status == 200
+    assert [each["role"] for each in environment.upstream.calls[-1][1]["messages"]] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize("id_", ["resp_unknown", "x" * 5_000, "resp_ü"])
+def test_an_unknown_response_cannot_be_gone_on_from(over_chat: FakeEnvironment, id_: str) -> None:
+    status, answer = create(previous_response_id=id_)
+    assert (status, answer["error"]["code"]) == (400, "previous_response_not_found")
+    assert answer["error"]["param"] == "previous_response_id"
+    assert not over_chat.upstream.calls
+
+
+def _holders(environment: FakeEnvironment) -> None:
+    blue = Team("blue")
+    environment.callers.callers = {
+        "sk-a": Caller(Key("a", "a", team_id="blue"), blue),
+        "sk-mate": Caller(Key("b", "b", team_id="blue"), blue),
+        "sk-other": Caller(Key("c", "c")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "status"),
+    [
+        pytest.param("sk-a", 200, id="the key that made it"),
+        pytest.param("sk-mate", 200, id="a key of its team"),
+        pytest.param(None, 200, id="the master key"),
+        pytest.param("sk-other", 404, id="any other key"),
+    ],
+)
+def test_a_response_exists_for_its_owner_the_team_and_the_master(
+    over_responses: FakeEnvironment, key: str | None, status: int
+) -> None:
+    _holders(over_responses)
+    create("sk-a")
+    assert call("GET", "/resp_up", key=key)[0] == status
+    assert call("GET", "/resp_up/input_items", key=key)[0] == status
+    assert call("POST", "/resp_up/cancel", key=key)[0] == {200: 400, 404: 404}[status]
+    assert create(key, previous_response_id="resp_up")[0] == {200: 502, 404: 400}[status]
+    assert call("DELETE", "/resp_up", key=key)[0] == status
+
+
+def test_what_is_the_masters_is_no_other_keys(over_responses: FakeEnvironment) -> None:
+    _holders(over_responses)
+    create()
+    assert call("GET", "/resp_up", key="sk-a")[0] == 404
+
+
+def test_a_deleted_response_does_not_exist(over_responses: FakeEnvironment) -> None:
+    create()
+    deleted = {"id": "resp_up", "object": "response.deleted", "deleted": True}
+    assert call("DELETE", "/resp_up") == (200, deleted)
+    status, answer = call("GET", "/resp_up")
+    assert (status, answer["error"]["type"]) == (404, "invalid_request_error")
+    assert call("DELETE", "/resp_up")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "texts", "more"),
+    [
+        pytest.param(None, ["3", "2", "1"], False, id="the last first"),
+        pytest.param({"order": "asc", "limit": "2"}, ["1", "2"], True, id="in order, two"),
+        pytest.param({"order": "asc", "after": "msg_2"}, ["3"], False, id="after one"),
+    ],
+)
+def test_the_input_is_listed_in_pages(
+    over_responses: FakeEnvironment, query: object, texts: list[str], more: bool
+) -> None:
+    create(input=[{**HELLO, "id": f"msg_{each}", "content": str(each)} for each in (1, 2, 3)])
+    status, listed = call("GET", "/resp_up/input_items", queryStringParameters=query)
+    assert (status, listed["has_more"]) == (200, more)
+    assert [each["content"] for each in listed["data"]] == [[{"type": "input_text", "text": each}] for each in texts]
+    assert (listed["first_id"], listed["last_id"]) == (f"msg_{texts[0]}", f"msg_{texts[-1]}")
+
+
+@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "x"}, {"order": "up"}, {"after": "msg_9"}])
+def test_a_page_that_there_is_not_is_a_400(over_responses: FakeEnvironment, query: dict[str, str]) -> None:
+    create()
+    status, answer = call("GET", "/resp_up/input_items", queryStringParameters=query)
+    assert (status, answer["error"]["param"]) == (400, next(iter(query)))
+
+
+def test_a_kept_response_can_be_told_as_a_stream_again(over_responses: FakeEnvironment) -> None:
+    create()
+    _, events = call("GET", "/resp_up", queryStringParameters={"stream": "true"})
+    assert events[-1]["response"]["output"] == RESPONSE["output"]
+    _, rest = call("GET", "/resp_up", queryStringParameters={"stream": "true", "starting_after": "1"})
+    assert rest == events[2:]
+    status, _ = call("GET", "/resp_up", queryStringParameters={"stream": "true", "starting_after": "x"})
+    assert status == 400
+
+
+def test_while_the_table_cannot_be_read_callers_are_told_to_come_back(over_chat: FakeEnvironment) -> None:
+    over_chat.kept.outage = True
+    assert call("GET", "/resp_up")[0] == 503
+    assert create(previous_response_id="resp_up")[0] == 503
+
+
+ITEMS = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant"]), "content": st.text()})
+    | st.fixed_dictionaries({"type": st.sampled_from(["reasoning", "function_call", "web_search_call"])}),
+    max_size=3,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(said=st.text(min_size=1) | ITEMS, earlier=st.none() | ITEMS, output=ITEMS)
+def test_what_is_kept_is_read_back_equal(said: object, earlier: Any, output: Any) -> None:
+    body = {"model": "m", "input": said, **({"previous_response_id": "resp_0"} if earlier is not None else {})}
+    request = responses.ResponsesRequest("m", False, body, earlier)
+    made = kept(request, {"id": "resp_1", "output": output})
+    assert made is not None
+    assert from_record(record(made)) == Kept(dict(made.response), list(made.input))
+    made.earlier()
