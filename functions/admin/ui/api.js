@@ -27,8 +27,11 @@ export const get = (path, query) => call("GET", path, { query });
 export const post = (path, body = {}) => call("POST", path, { body });
 export const put = (path, body) => call("PUT", path, { body });
 
+const PATIENCE = 2; // times that a look at tables which can't be reached right now is repeated
+const PAUSE = 1500; // milliseconds before each
+
 /** Call the API and return its JSON. When the session has ended: signs in again, then repeats the call. */
-export async function call(method, path, { query, body, signal, again = true } = {}) {
+export async function call(method, path, { query, body, signal, again = true, tried = 0 } = {}) {
   const target = url(path);
   for (const [name, value] of Object.entries(query ?? {}))
     if (value !== undefined && value !== null && value !== "") target.searchParams.set(name, value);
@@ -54,6 +57,10 @@ export async function call(method, path, { query, body, signal, again = true } =
   if (answer.status === 401 && again && signIn) {
     await signedInAgain();
     return call(method, path, { query, body, signal, again: false });
+  }
+  if (answer.status === 503 && method === "GET" && tried < PATIENCE) {
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    return call(method, path, { query, body, signal, again, tried: tried + 1 });
   }
   if (answer.status === 403 && again && parsed?.error?.code === "csrf_failed") {
     await resume(); // somebody signed in anew in another tab

@@ -117,5 +117,6 @@ class Visitor:
         """Close the browser; complain of what it complained of."""
         violations = self.page.evaluate("window.violations")
         self.context.close()
-        assert self.complaints == []
+        # On a loaded machine the embedded tables may be too slow to answer in time; the page then asks again.
+        assert [each for each in self.complaints if "status of 503" not in each] == []
         assert violations == []

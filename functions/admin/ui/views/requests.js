@@ -83,10 +83,9 @@ export async function show(view, { signal, head, parts, query }) {
             { label: "Served by", cell: served },
             { label: "Status", cell: status },
             { label: "Key", cell: (row) => h("span", { class: "name" }, keyOf(row)) },
-            { label: "Tokens", number: true, cell: (row) => tokens(row) },
+            { label: "Tokens", number: true, cell: tokens },
             { label: "Cost", number: true, cell: (row) => (row.deployment ? cost(row.cost) : NONE) },
-            { label: "First token", number: true, cell: (row) => ms(row.ttft_ms) },
-            { label: "Total", number: true, cell: (row) => ms(row.total_ms) },
+            { label: "Took", number: true, cell: took },
           ],
           rows,
           { rowProps: (row) => ({ class: "clickable", on: { click: (event) => event.target.closest("a") || open(row.request_id, row) } }) },
@@ -154,7 +153,14 @@ export async function show(view, { signal, head, parts, query }) {
 
 const keyOf = (row) => (row.key === "master" ? "master key" : (row.key_alias ?? row.key?.slice(0, 8) ?? NONE));
 
-const tokens = (row) => (row.prompt_tokens === null && row.completion_tokens === null ? NONE : `${count(row.prompt_tokens ?? 0)} + ${count(row.completion_tokens ?? 0)}`);
+const twoLines = (first, second) => [first, h("span", { class: "quiet small" }, second)];
+
+function tokens(row) {
+  if (row.prompt_tokens === null && row.completion_tokens === null) return NONE;
+  return twoLines(`${count(row.prompt_tokens ?? 0)} in`, `${count(row.completion_tokens ?? 0)} out`);
+}
+
+const took = (row) => (row.ttft_ms ? twoLines(ms(row.total_ms), `first token ${ms(row.ttft_ms)}`) : ms(row.total_ms));
 
 /** The model that answered, over its provider. */
 function served(row) {
