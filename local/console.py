@@ -66,7 +66,8 @@ class Banner:
         for place, provider in enumerate(self.providers):
             label = emphasise("Providers") + "  " if place == 0 else " " * 11
             if provider.is_stand_in:
-                played = f"{emphasise('STAND-IN')}: {provider.secret} is not set, so its answers are made up here"
+                unset = f"{provider.secret} is not set" if provider.secret else "no AWS here"
+                played = f"{emphasise('STAND-IN')}: {unset}, so its answers are made up here"
             else:
                 played = f"real: {provider.base_url}, with {provider.secret}"
             lines.append(f"{label}{provider.name:<{width}}  {played}")

@@ -63,7 +63,7 @@ class Stack:
         routes = read_routes(self.settings.routes_file, self.settings.environment)
         secret = self.settings.secret(frozenset(routes.providers.values()))
         played = {name: named for name, named in routes.providers.items() if named not in secret}
-        aws_ready = asyncio.create_task(aws.ready(secret | dict.fromkeys(played.values(), SECRET)))
+        aws_ready = asyncio.create_task(aws.ready(secret | dict.fromkeys(filter(None, played.values()), SECRET)))
         try:
             await self._start_rest(template, routes, aws, played, aws_ready)
         finally:

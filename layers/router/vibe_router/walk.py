@@ -218,8 +218,9 @@ class _Try:
         retries = 0 if mode is Mode.NORMAL else policy.retries  # a probe or a last resort is one call
         waited = mode is Mode.PROBE  # a probe costs its caller no more than its bound
         renewed = False
-        secret = self._secrets.get(self._deployment.provider.secret)
-        if not secret:
+        keyed = self._deployment.provider.keyed
+        secret = (self._secrets.get(self._deployment.provider.secret) if keyed else None) or ""
+        if keyed and not secret:
             self._leave_without_secret()
             return None
         while True:
@@ -346,6 +347,8 @@ class _Try:
 
     def _renewed_secret(self, refused: str) -> str | None:
         """Return the secret as it is now, if it has changed since the provider refused it."""
+        if not self._deployment.provider.keyed:
+            return None
         self._secrets.distrust()
         fresh = self._secrets.get(self._deployment.provider.secret)
         return fresh if fresh != refused else None
@@ -389,7 +392,9 @@ def _state_id(deployment: Deployment, judgement: Judgement) -> str:
 def _judged(failure: Failure, now: float, secret: str) -> Judgement:
     """Judge, and strike the router's key out of the provider's words should it have repeated it."""
     judgement = judge(failure, now)
-    return replace(judgement, message=judgement.message.replace(secret, "***")) if judgement.message else judgement
+    if not secret or not judgement.message:
+        return judgement
+    return replace(judgement, message=judgement.message.replace(secret, "***"))
 
 
 def _refused(judgement: Judgement) -> RefusedError:

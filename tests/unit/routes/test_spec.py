@@ -255,7 +255,7 @@ def test_a_base_url_that_can_not_be_one_is_refused_without_being_repeated(url: s
     ("secret", "reason"),
     [
         ("sk-1234567890", "the name of a secret"),
-        ("", "the name of a secret"),
+        ("", "is missing"),
         ("MASTER_KEY", "opens the router itself"),
         ("UI_PASSWORD", "opens the router itself"),
     ],

@@ -7,7 +7,7 @@ __all__ = ["TRANSLATABLE", "TRANSLATED", "client", "provider"]
 
 # Callers' formats that have a neutral form, and providers' formats that it can be said in.
 TRANSLATABLE = frozenset({"chat", "completions", "messages", "responses"})
-TRANSLATED = frozenset({"chat", "messages", "responses"})
+TRANSLATED = frozenset({"chat", "converse", "messages", "responses"})
 
 
 def client(name: str) -> ClientFormat:
@@ -38,6 +38,10 @@ def provider(name: str) -> ProviderFormat:
     match name:
         case "chat":
             return CHAT
+        case "converse":
+            from vibe_router.formats.converse import CONVERSE
+
+            return CONVERSE
         case "messages":
             from vibe_router.formats.messages import MESSAGES
 

@@ -47,12 +47,22 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An upstream API: `base_url` ends where `/chat/completions` begins; `secret` names its key."""
+    """An upstream API: `base_url` ends where `/chat/completions` begins; `secret` names its key.
+
+    One of `type` bedrock has no key but the function's own role, and its region's URL where `base_url` is empty.
+    """
 
     name: str
     base_url: str
     secret: str
     formats: tuple[str, ...] = ("chat",)
+    type: str = "openai"
+    region: str | None = None
+
+    @property
+    def keyed(self) -> bool:
+        """Whether calls carry a key."""
+        return self.type != "bedrock"
 
     @property
     def state_id(self) -> str:

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
 from vibe_router.routing.models import (
@@ -220,11 +229,38 @@ class DefaultsSpec(Overrides):
 
 
 class ProviderSpec(Overrides):
-    """An upstream API. A provider that says nothing of formats speaks chat completions only."""
+    """An upstream API. A provider that says nothing of formats speaks chat completions only.
 
-    base_url: Annotated[str, AfterValidator(checked_base_url)]
-    secret: Annotated[str, AfterValidator(_secret_name)]
+    One of `type` bedrock is called by the function's own role in its `region` (the function's where it names none).
+    """
+
+    type: Literal["openai", "bedrock"] = "openai"
+    base_url: Annotated[str, Field(validate_default=True)] = ""
+    secret: Annotated[str, Field(validate_default=True)] = ""
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$")] | None = None
     formats: _Formats = ("chat",)
+
+    @field_validator("base_url", "secret")
+    @classmethod
+    def _keyed(cls, value: str, info: ValidationInfo) -> str:
+        check = checked_base_url if info.field_name == "base_url" else _secret_name
+        if info.data.get("type") == "bedrock":
+            if value:
+                raise ValueError("does not belong to a provider of type bedrock, which is called by the router's role")
+            return value
+        if not value:
+            raise ValueError("is missing")
+        return check(value)
+
+    @field_validator("region", "formats")
+    @classmethod
+    def _of_its_type(cls, value: Any, info: ValidationInfo) -> Any:
+        bedrock = info.data.get("type") == "bedrock"
+        if info.field_name == "region" and value is not None and not bedrock:
+            raise ValueError("belongs to a provider of type bedrock only")
+        if info.field_name == "formats" and bedrock:
+            raise ValueError("does not belong to a provider of type bedrock, which speaks Converse")
+        return value
 
 
 class PriceSpec(_Spec):
@@ -371,7 +407,9 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
             name=name,
             base_url=(base_urls or {}).get(name, provider.base_url),
             secret=provider.secret,
-            formats=provider.formats,
+            formats=provider.formats if provider.type == "openai" else ("converse",),
+            type=provider.type,
+            region=provider.region,
         )
         for name, provider in spec.providers.items()
     }
@@ -388,7 +426,8 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
                     model=member.model,
                     policy=_merged(spec.defaults, spec.providers[member.provider], model, member),
                     weight=member.weight,
-                    formats=member.formats or providers[member.provider].formats,
+                    formats=(member.formats if providers[member.provider].keyed else None)
+                    or providers[member.provider].formats,
                     context_window=member.context_window,
                     vision=member.vision,
                     tools=member.tools,

@@ -142,6 +142,13 @@ _IMPLIED = {
     **dict.fromkeys(("permission_error", "permission_denied", "forbidden"), 403),
     **dict.fromkeys(("not_found_error", "not_found", "notfound"), 404),
     "request_too_large": 413,
+    # Bedrock's, inside a stream
+    "validationexception": 400,
+    "modelstreamerrorexception": 500,
+    "internalserverexception": 500,
+    "throttlingexception": 429,
+    "serviceunavailableexception": 503,
+    "modeltimeoutexception": 504,
     **dict.fromkeys(("resource_exhausted", "toomanyrequests"), 429),
     **dict.fromkeys(("api_error", "server_error", "internal_server_error", "internal", "internalserviceerror"), 500),
     **dict.fromkeys(("unavailable", "server_is_overloaded", "service_unavailable_error"), 503),
@@ -294,6 +301,26 @@ _RULES = (
     _Rule(
         Verdict.QUOTA,
         names=("quotaexceeded", "setlimitexceeded", "quota_exhausted", "*perday*", "1304"),  # Ark; Google; Zhipu
+    ),
+    _Rule(Verdict.QUOTA, names=("servicequotaexceededexception",)),  # Bedrock
+    # --- Bedrock: by its exceptions' names, whatever their status. ---
+    _Rule(Verdict.RATE_LIMITED, names=("throttlingexception",)),
+    _Rule(
+        Verdict.TRANSIENT,
+        names=(
+            "serviceunavailableexception",
+            "modelnotreadyexception",  # a 429: the model is being loaded
+            "internalserverexception",
+            "modeltimeoutexception",
+            "modelerrorexception",
+            "modelstreamerrorexception",
+        ),
+    ),
+    _Rule(Verdict.MISCONFIGURED, names=("accessdeniedexception", "resourcenotfoundexception")),
+    _Rule(
+        Verdict.AUTH,
+        Scope.CREDENTIAL,
+        names=("expiredtokenexception", "unrecognizedclientexception", "invalidsignatureexception"),
     ),
     # --- Busy, before the rate limits: Ark and Zhipu send these as a 429 too. ---
     _Rule(

@@ -131,6 +131,8 @@ def _post(
     upstream: Upstream, deployment: Deployment, secret: str, exchange: Exchange, bounds: Bounds, *, stream: bool
 ) -> Reply:
     """Call, and raise AttemptFailedError for any status but 200."""
+    if not deployment.provider.keyed:
+        return _post_signed(upstream, deployment, exchange, bounds, stream=stream)
     headers = {
         "content-type": "application/json",
         "accept": "text/event-stream" if stream else "application/json",
@@ -150,6 +152,23 @@ def _post(
     with reply:
         body = _read_error(reply, min(bounds.commit, time.monotonic() + _ERROR_BODY_SECONDS))
     raise AttemptFailedError(Failure(FailureKind.STATUS, reply.status, reply.headers, body))
+
+
+def _post_signed(
+    upstream: Upstream, deployment: Deployment, exchange: Exchange, bounds: Bounds, *, stream: bool
+) -> Reply:
+    """As `_post`, for Bedrock."""
+    from vibe_router.upstream import bedrock  # brings botocore's signing, which other calls do without
+
+    body = exchange.body(stream=stream)
+    reply = bedrock.post(upstream, deployment, body, stream=stream, connect=bounds.connect, until=bounds.first_byte)
+    if reply.status == 200:
+        return reply
+    with reply:
+        error = _read_error(reply, min(bounds.commit, time.monotonic() + _ERROR_BODY_SECONDS))
+    raise AttemptFailedError(
+        Failure(FailureKind.STATUS, reply.status, reply.headers, bedrock.told(reply.headers, error))
+    )
 
 
 def _until_commit(reply: Reply, exchange: Exchange, bounds: Bounds, *, probe: bool) -> OpenStream:

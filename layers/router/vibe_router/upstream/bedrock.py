@@ -1,0 +1,115 @@
+"""Calling Amazon Bedrock: requests signed with the function's own role, event streams unpacked.
+
+botocore signs and cuts the event stream; the call itself goes through `upstream.client`, whose every wait ends at an
+instant, which botocore's own HTTP client cannot promise. Imported when the first such call is made.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cache
+from urllib.parse import quote
+
+import botocore.session
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserError
+from botocore.exceptions import BotoCoreError
+
+from vibe_router.formats import sse
+from vibe_router.routing.models import Deployment
+from vibe_router.routing.verdict import Failure, FailureKind
+from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
+
+__all__ = ["post", "told"]
+
+_REGION = "us-east-1"  # where neither the routes nor the environment name one
+
+
+@cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
+def post(
+    upstream: Upstream, deployment: Deployment, body: bytes, *, stream: bool, connect: float, until: float
+) -> Reply:
+    """Ask `deployment` and return the answer once its headers are here, its stream as server-sent events.
+
+    Bounds as in `Upstream.post`. Raises AttemptFailedError.
+    """
+    region = deployment.provider.region or os.environ.get("AWS_REGION") or _REGION
+    base_url = deployment.provider.base_url or f"https://bedrock-runtime.{region}.amazonaws.com"
+    url = f"{base_url}/model/{quote(deployment.model, safe='')}/converse{'-stream' if stream else ''}"
+    try:
+        credentials = _session().get_credentials()
+        if credentials is None:
+            raise AttemptFailedError(_refusal("UnrecognizedClientException", "There are no AWS credentials."))
+        request = AWSRequest("POST", url, {"content-type": "application/json"}, body)
+        SigV4Auth(credentials.get_frozen_credentials(), "bedrock", region).add_auth(request)
+    except BotoCoreError as error:
+        raise AttemptFailedError(_refusal("UnrecognizedClientException", type(error).__name__)) from None
+    headers = {**dict(request.headers.items()), "accept-encoding": "identity", "user-agent": "vibe-router"}
+    reply = upstream.post(url, headers, body, connect=connect, until=until)
+    if reply.headers.get("content-type", "").startswith("application/vnd.amazon.eventstream"):
+        return _Events(reply)
+    return reply
+
+
+def told(headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return the body of an error with its name in it, which AWS mostly tells in a header."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        answer = {}
+    name = headers.get("x-amzn-errortype") or str(answer.get("__type") or "")
+    kind = name.partition(":")[0].rpartition("#")[2]
+    message = answer.get("message") or answer.get("Message") or ""
+    return json.dumps({"error": {"type": kind, "message": str(message)}}).encode() if kind or message else body
+
+
+def _refusal(kind: str, message: str) -> Failure:
+    return Failure(
+        FailureKind.STATUS, 403, body=told({"x-amzn-errortype": kind}, json.dumps({"message": message}).encode())
+    )
+
+
+class _Events(Reply):
+    """An event stream, read as server-sent events of one JSON object each."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.status = reply.status
+        self.headers = {**reply.headers, "content-type": "text/event-stream"}
+        self._reply = reply
+        self._buffer = EventStreamBuffer()
+
+    def read(self, until: float) -> bytes:
+        """Return the next events, b"" at the end. Raises AttemptFailedError as `Reply.read` does."""
+        while chunk := self._reply.read(until):
+            self._buffer.add_data(chunk)
+            try:
+                events = b"".join([_event(message) for message in self._buffer])
+            except ParserError:
+                failure = Failure(FailureKind.NOT_A_COMPLETION, 200, detail="a broken event stream")
+                raise AttemptFailedError(failure) from None
+            if events:
+                return events
+        return b""
+
+    def close(self) -> None:
+        """Give the connection back, or end it where the answer was not read to its end."""
+        self._reply.close()
+
+
+def _event(message: EventStreamMessage) -> bytes:
+    headers: Mapping[str, object] = message.headers  # type: ignore[assignment] # stubs take it for numbers
+    payload = message.payload
+    if headers.get(":message-type") == "event":
+        name = json.dumps(str(headers.get(":event-type"))).encode()
+        return sse.encode(b"{" + name + b":" + payload.replace(b"\n", b" ").replace(b"\r", b" ") + b"}")
+    kind = str(headers.get(":exception-type") or headers.get(":error-code") or "modelStreamErrorException")
+    if not payload:
+        payload = json.dumps({"message": str(headers.get(":error-message") or "")}).encode()
+    return sse.encode(told({"x-amzn-errortype": kind}, payload))

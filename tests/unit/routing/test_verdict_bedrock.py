@@ -1,0 +1,33 @@
+"""What Bedrock's exceptions mean."""
+
+import json
+
+import pytest
+
+from vibe_router.routing.verdict import Failure, FailureKind, Verdict, judge
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "message", "verdict"),
+    [
+        ("ThrottlingException", 429, "Too many requests, please wait before trying again.", Verdict.RATE_LIMITED),
+        ("ServiceUnavailableException", 503, "", Verdict.TRANSIENT),
+        ("ModelNotReadyException", 429, "", Verdict.TRANSIENT),
+        ("InternalServerException", 500, "", Verdict.TRANSIENT),
+        ("ModelTimeoutException", 408, "", Verdict.TRANSIENT),
+        ("ModelErrorException", 424, "", Verdict.TRANSIENT),
+        ("AccessDeniedException", 403, "You don't have access to the model.", Verdict.MISCONFIGURED),
+        ("ResourceNotFoundException", 404, "", Verdict.MISCONFIGURED),
+        ("ServiceQuotaExceededException", 400, "", Verdict.QUOTA),
+        ("ExpiredTokenException", 403, "", Verdict.AUTH),
+        ("ValidationException", 400, "Input is too long for requested model.", Verdict.CONTEXT_LENGTH),
+        ("ValidationException", 400, "The text field is blank.", Verdict.CLIENT),
+        ("modelStreamErrorException", None, "", Verdict.TRANSIENT),
+        ("throttlingException", None, "", Verdict.RATE_LIMITED),
+        ("validationException", None, "Malformed input.", Verdict.CLIENT),
+    ],
+)
+def test_an_exception_is_judged_by_its_name(name: str, status: int | None, message: str, verdict: Verdict) -> None:
+    body = json.dumps({"error": {"type": name, "message": message}}).encode()
+    kind = FailureKind.STATUS if status else FailureKind.IN_BODY
+    assert judge(Failure(kind, status or 200, body=body), 0).verdict is verdict
