@@ -54,7 +54,7 @@ def deploy(target: Target, outside: Outside, environ: Mapping[str, str]) -> Depl
     _step(f"Checking what {target.name} needs")
     routes_file = Path(environ.get("ROUTES_FILE", "routes.yaml"))
     spec = _read_routes(routes_file, environ)
-    names = sorted({provider.secret for provider in spec.providers.values()})
+    names = sorted({provider.secret for provider in spec.providers.values() if provider.secret})
     hidden = (*names, "MASTER_KEY", "LITELLM_MASTER_KEY", *secret.PAGE)
     _check_programs(outside, hidden)
     account, region = outside.account(), outside.region
