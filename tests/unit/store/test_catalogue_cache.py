@@ -92,7 +92,7 @@ CORRUPT: list[tuple[str, str, str, dict[str, Any], str]] = [
         {"chain": [{"provider": "arc", "model": "glm"}]},
         "models.auto.chain[0].provider: unknown provider 'arc'; did you mean 'ark'?",
     ),
-    ("a provider without a URL", "provider", "ark", {"base_url": ""}, "providers.ark.base_url: must be a URL"),
+    ("a provider without a URL", "provider", "ark", {"base_url": ""}, "providers.ark.base_url: is missing"),
 ]
 
 

@@ -104,6 +104,8 @@ def _tool_config(
         return None
     specs: list[dict[str, Any]] = []
     for tool in tools:
+        if "input_schema" not in tool:  # a tool that Anthropic's own servers run
+            raise refuse(_FORMAT, request.called("tools"), f"the tool {tool.get('name')}")
         described = {"description": tool["description"]} if tool.get("description") else {}
         strict = {"strict": True} if tool.get("strict") else {}
         spec = {"name": tool["name"], **described, "inputSchema": {"json": tool["input_schema"]}, **strict}
