@@ -18,7 +18,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("no Chromium is installed: apt-get install chromium")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     # While Playwright runs, so does an event loop, under which no other test could start its own.
     with chromium() as browser:
