@@ -28,6 +28,7 @@ __all__ = [
     "StreamReader",
     "error_event",
     "parse",
+    "read_choices",
     "read_whole",
     "unfold",
     "usage_of",
@@ -218,6 +219,11 @@ def usage_of(answer: Mapping[str, Any]) -> Usage:
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:
     """Return the completion in `raw`, or None where it is none: not JSON, an error, or a choice without a message."""
+    return read_choices(raw, "message", dict)
+
+
+def read_choices(raw: bytes, name: str, kind: type) -> dict[str, Any] | None:
+    """Return the answer in `raw` whose every choice holds a `name` of this `kind`; None for what is no such answer."""
     try:
         answer = load(raw)
     except ValueError:
@@ -227,7 +233,7 @@ def read_whole(raw: bytes) -> dict[str, Any] | None:
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
         return None
-    if not all(isinstance(choice, dict) and isinstance(choice.get("message"), dict) for choice in choices):
+    if not all(isinstance(choice, dict) and isinstance(choice.get(name), kind) for choice in choices):
         return None
     return answer
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from vibe_router.formats import chat, sse
 from vibe_router.formats.chat_assembly import Assembly
 from vibe_router.formats.errors import bad_request, error_body
-from vibe_router.formats.json_body import dump, load, parse_object
+from vibe_router.formats.json_body import dump, parse_object
 from vibe_router.formats.shape import integer, mapping, number, text, truth
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.wire import Keep, Request, Writer
@@ -111,18 +111,7 @@ class _Reader(chat.StreamReader):
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:
     """Return the completion in `raw`, or None where it is none: not JSON, an error, or a choice without a text."""
-    try:
-        answer = load(raw)
-    except ValueError:
-        return None
-    if not isinstance(answer, dict) or answer.get("error"):
-        return None
-    choices = answer.get("choices")
-    if not isinstance(choices, list) or not choices:
-        return None
-    if not all(isinstance(choice, dict) and isinstance(choice.get("text"), str) for choice in choices):
-        return None
-    return answer
+    return chat.read_choices(raw, "text", str)
 
 
 def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
