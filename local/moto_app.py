@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from . import moto_transactions
+from . import moto_pace
 from .http11 import Connection, Headers
 
 __all__ = ["Moto", "MotoConnection", "wsgi_environ"]
@@ -23,7 +23,7 @@ class Moto:
     """moto's web application, called within this process."""
 
     def __init__(self, region: str) -> None:
-        moto_transactions.install()
+        moto_pace.install()
         self._application = DomainDispatcherApplication(create_backend_app)
         self._region = region
 

@@ -17,7 +17,7 @@ import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from local import moto_transactions
+from local import moto_pace
 from tests.integration.store.dynamodb_local import server as dynamodb_local_server
 from tests.unit.store.held import Aside, Time, Wire
 from vibe_router.store.aws import session
@@ -39,7 +39,7 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def moto_server() -> Iterator[str]:
     """Run moto's server. A conditional write of moto's is not atomic, so it gets one request at a time."""
-    moto_transactions.install()
+    moto_pace.install()
     moto = DomainDispatcherApplication(create_backend_app)
     one_at_a_time = threading.Lock()
 

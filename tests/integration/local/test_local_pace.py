@@ -1,9 +1,13 @@
-"""A transaction in the embedded AWS does all or nothing, and costs what it touches."""
+"""A transaction in the embedded AWS does all or nothing, and costs what it touches; an ADD does what moto's does."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 
 from local.moto_app import Moto
 
@@ -80,3 +84,49 @@ def test_a_full_table_makes_no_transaction_copy_it(moto: Moto, table: str, monke
     monkeypatch.setattr("moto.dynamodb.models.table.Table.__deepcopy__", fail, raising=False)
     call(moto, "TransactWriteItems", TransactItems=[put(table, "row-1"), add(table, "total")])
     assert standing(moto, table) == {"row-1": "1", "total": "1"}
+
+
+VALUES = st.one_of(
+    st.integers(-(10**15), 10**15).map(lambda n: {"N": str(n)}),
+    st.decimals(-1000, 1000, places=3).map(lambda n: {"N": str(n)}),
+    st.just({"S": "text"}),
+    st.just({"NS": ["1", "2"]}),
+)
+NAMES = st.sampled_from(["id", "a", "b", "c", "d"])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=st.none() | st.dictionaries(NAMES, VALUES), added=st.lists(st.tuples(NAMES, VALUES), min_size=1))
+@example(before={"a": {"N": "1"}}, added=[("a", {"N": "2"}), ("a", {"N": "3"})])
+@example(before=None, added=[("a", {"N": "2"}), ("b", {"N": "0.5"})])
+def test_an_addition_is_the_one_that_moto_makes(
+    moto: Moto, table: str, before: dict[str, Any] | None, added: list[tuple[str, Any]]
+) -> None:
+    mended = DynamoDBBackend.update_item
+    original: Callable[..., Any] = mended.__wrapped__  # type: ignore[attr-defined]  # what functools.wraps keeps
+    assert outcome(mended, table, before, added) == outcome(original, table, before, added)
+
+
+def outcome(update: Callable[..., Any], table: str, before: dict[str, Any] | None, added: list[tuple[str, Any]]) -> Any:
+    """Return how the item looks after the additions to it, and how they failed."""
+    backend = dynamodb_backends["123456789012"]["us-east-1"]
+    key = {"id": {"S": uuid4().hex}, "at": {"S": "1"}}
+    if before is not None:
+        backend.put_item(table, {**before, **key})
+    try:
+        update(
+            backend,
+            table,
+            key,
+            update_expression="ADD " + ", ".join(f"#{index} :{index}" for index, _ in enumerate(added)),
+            expression_attribute_names={f"#{index}": name for index, (name, _) in enumerate(added)},
+            expression_attribute_values={f":{index}": value for index, (_, value) in enumerate(added)},
+            condition_expression=None,
+        )
+    except Exception as error:  # noqa: BLE001 - whatever moto raises
+        failure: object = type(error)
+    else:
+        failure = None
+    item = backend.get_item(table, key)
+    attributes = item.to_json()["Attributes"] if item else {}
+    return failure, {name: value for name, value in attributes.items() if name != "id"}
