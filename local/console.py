@@ -69,7 +69,7 @@ class Banner:
                 unset = f"{provider.secret} is not set" if provider.secret else "no AWS here"
                 played = f"{emphasise('STAND-IN')}: {unset}, so its answers are made up here"
             else:
-                played = f"real: {provider.base_url}, with {provider.secret}"
+                played = f"real: {provider.base_url}, with {provider.secret or 'AWS credentials that open nothing'}"
             lines.append(f"{label}{provider.name:<{width}}  {played}")
         return lines
 

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class Stack:
         await aws.start()
         routes = read_routes(self.settings.routes_file, self.settings.environment)
         secret = self.settings.secret(frozenset(routes.providers.values()))
-        played = {name: named for name, named in routes.providers.items() if named not in secret}
+        played = {name: named for name, named in routes.providers.items() if not _is_real(routes, name, secret)}
         aws_ready = asyncio.create_task(aws.ready(secret | dict.fromkeys(filter(None, played.values()), SECRET)))
         try:
             await self._start_rest(template, routes, aws, played, aws_ready)
@@ -177,6 +178,12 @@ def _listen(port: int) -> socket.socket:
         reasons = {errno.EADDRINUSE: "is in use", errno.EACCES: "may not be used without being root"}
         why = reasons.get(error.errno or 0, f"cannot be used ({error.strerror})")
         raise PortInUseError(f"Port {port} {why}. Choose another: make start PORT=4001") from None
+
+
+def _is_real(routes: Routes, provider: str, secret: Mapping[str, str]) -> bool:
+    """Whether a provider can be called: its key is there, or it has none and the routes name an address for it."""
+    named = routes.providers[provider]
+    return named in secret if named else bool(routes.base_urls[provider])
 
 
 def _first_function(template: Template) -> str:

@@ -54,6 +54,23 @@ def test_a_policy_allows_exactly_this(name: str) -> None:
     assert set(_as_list(statement["Action"])) == actions
 
 
+def test_bedrock_may_be_called_where_models_are_named_and_nowhere_by_default() -> None:
+    policy = STACK["Resources"]["BedrockPolicy"]
+    assert policy["Condition"] == "HasBedrock"
+    assert STACK["Parameters"]["BedrockModels"]["Default"] == "none"
+    assert STACK["Conditions"]["HasBedrock"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", {"Ref": "BedrockModels"}]}, "none"]}]
+    }
+    assert policy["Properties"]["RoleName"] == {"Ref": "GatewayRole"}
+    assert policy["Properties"]["PolicyDocument"]["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
+            "Resource": {"Ref": "BedrockModels"},
+        }
+    ]
+
+
 def test_only_lambda_may_take_the_role() -> None:
     (statement,) = ROLE["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}

@@ -96,6 +96,24 @@ PROBLEMS: list[tuple[str, str, object, str, str]] = [
     ("an unknown format", "providers ark formats", ["chat", "chats"], "providers.ark.formats[1]", "must be one of"),
     ("no format at all", "providers ark formats", [], "providers.ark.formats", "at least one format"),
     ("a format twice", "providers ark formats", ["chat", "chat"], "providers.ark.formats", "twice"),
+    ("an unknown type", "providers ark type", "azure", "providers.ark.type", "must be one of"),
+    (
+        "a secret for Bedrock",
+        "providers ark",
+        {"type": "bedrock", "secret": "X"},
+        "providers.ark.secret",
+        "router's role",
+    ),
+    (
+        "formats for Bedrock",
+        "providers ark",
+        {"type": "bedrock", "formats": ["chat"]},
+        "providers.ark.formats",
+        "speaks Converse alone",
+    ),
+    ("a region for another", "providers ark region", "eu-west-1", "providers.ark.region", "type bedrock only"),
+    ("a region that is none", "providers ark", {"type": "bedrock", "region": "Europe"}, "providers.ark.region", ""),
+    ("an address that is none", "providers ark", {"type": "bedrock", "base_url": "x"}, "providers.ark.base_url", "URL"),
     ("an empty chain", "models auto chain", [], "models.auto.chain", "is empty"),
     ("a chain that is no list", "models auto chain", {"provider": "ark"}, "models.auto.chain", "must be a list"),
     ("no chain", "models auto", {"description": "x"}, "models.auto.chain", "is missing"),
@@ -209,6 +227,35 @@ def test_mistakes_of_every_sort_are_told_at_once() -> None:
         "models.auto.chain[1].provider",
         "models.other.chain[0].provider",
     }
+
+
+@pytest.mark.parametrize(
+    ("settings", "base_url", "region"),
+    [
+        pytest.param({}, "", None, id="where the function runs"),
+        pytest.param({"region": "eu-west-1"}, "", "eu-west-1", id="in another region"),
+        pytest.param({"region": "us-gov-west-1"}, "", "us-gov-west-1", id="in another partition"),
+        pytest.param({"base_url": "", "secret": ""}, "", None, id="with names left empty"),
+        pytest.param({"base_url": "https://vpce.example/"}, "https://vpce.example", None, id="at an own address"),
+    ],
+)
+def test_bedrock_needs_neither_a_url_nor_a_secret(settings: dict[str, str], base_url: str, region: str | None) -> None:
+    data = with_setting("providers bedrock", {"type": "bedrock", **settings})
+    data["models"]["auto"]["chain"].append({"provider": "bedrock", "model": "us.amazon.nova-pro-v1:0"})
+    catalogue, problems = resolve(spec_of(data))
+    assert problems == []
+    *_, last = catalogue.models["auto"].chain
+    assert (last.id, last.formats) == ("bedrock/us.amazon.nova-pro-v1:0", ("converse",))
+    assert (last.provider.base_url, last.provider.secret, last.provider.region) == (base_url, "", region)
+    assert not last.provider.keyed
+
+
+def test_a_chain_says_nothing_of_bedrocks_formats() -> None:
+    data = with_setting("providers bedrock", {"type": "bedrock"})
+    data["models"]["auto"]["chain"] = [{"provider": "bedrock", "model": "nova", "formats": ["messages"]}]
+    spec, problems = parse(data)
+    assert spec is None
+    assert [problem.path for problem in problems] == ["models.auto.chain[0].formats"]
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 5, {}], ids=["nothing", "a list", "text", "a number", "empty"])

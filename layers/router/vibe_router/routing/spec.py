@@ -228,29 +228,33 @@ class DefaultsSpec(Overrides):
     """What holds for every deployment."""
 
 
+_ONLY_CONVERSE = "says nothing of a provider of type bedrock, which speaks Converse alone"
+
+
 class ProviderSpec(Overrides):
     """An upstream API. A provider that says nothing of formats speaks chat completions only.
 
-    One of `type` bedrock is called by the function's own role in its `region` (the function's where it names none).
+    One of `type` bedrock is called by the function's own role in its `region` (the function's where it names none), at
+    its region's endpoint unless `base_url` names another.
     """
 
     type: Literal["openai", "bedrock"] = "openai"
     base_url: Annotated[str, Field(validate_default=True)] = ""
     secret: Annotated[str, Field(validate_default=True)] = ""
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$")] | None = None
+    region: Annotated[str, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$")] | None = None
     formats: _Formats = ("chat",)
 
     @field_validator("base_url", "secret")
     @classmethod
     def _keyed(cls, value: str, info: ValidationInfo) -> str:
-        check = checked_base_url if info.field_name == "base_url" else _secret_name
-        if info.data.get("type") == "bedrock":
-            if value:
-                raise ValueError("does not belong to a provider of type bedrock, which is called by the router's role")
-            return value
+        secret, bedrock = info.field_name == "secret", info.data.get("type") == "bedrock"
+        if bedrock and secret and value:
+            raise ValueError("does not belong to a provider of type bedrock, which is called by the router's role")
         if not value:
+            if bedrock:
+                return value
             raise ValueError("is missing")
-        return check(value)
+        return _secret_name(value) if secret else checked_base_url(value)
 
     @field_validator("region", "formats")
     @classmethod
@@ -259,7 +263,7 @@ class ProviderSpec(Overrides):
         if info.field_name == "region" and value is not None and not bedrock:
             raise ValueError("belongs to a provider of type bedrock only")
         if info.field_name == "formats" and bedrock:
-            raise ValueError("does not belong to a provider of type bedrock, which speaks Converse")
+            raise ValueError(_ONLY_CONVERSE)
         return value
 
 
@@ -490,6 +494,8 @@ def _chain_problems(
                 if cooldown.base > cooldown.max:
                     sizes = f"cooldown.base ({cooldown.base:g} s) exceeds cooldown.max ({cooldown.max:g} s)"
                     yield Problem(place, f"{sizes}, all settings that apply here taken together"), None
+                if member.formats and spec.providers[member.provider].type == "bedrock":
+                    yield Problem((*place, "formats"), _ONLY_CONVERSE), None
 
 
 def _problems(error: ValidationError, data: object) -> Iterator[Problem]:

@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from functools import cache
 from urllib.parse import quote
 
-import botocore.session
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.endpoint_provider import RuleSetStandardLibrary
 from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserError
 from botocore.exceptions import BotoCoreError
+from botocore.loaders import create_loader
 
 from vibe_router.formats import sse
 from vibe_router.routing.models import Deployment
 from vibe_router.routing.verdict import Failure, FailureKind
+from vibe_router.store.aws import session
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
 
 __all__ = ["post", "told"]
@@ -27,8 +29,10 @@ _REGION = "us-east-1"  # where neither the routes nor the environment name one
 
 
 @cache
-def _session() -> botocore.session.Session:
-    return botocore.session.get_session()
+def _endpoint(region: str) -> str:
+    """Return the base URL of Bedrock in `region`, whose partition says how its names end."""
+    partition = RuleSetStandardLibrary(create_loader().load_data("partitions")).aws_partition(region)
+    return f"https://bedrock-runtime.{region}.{partition['dnsSuffix']}"
 
 
 def post(
@@ -39,10 +43,10 @@ def post(
     Bounds as in `Upstream.post`. Raises AttemptFailedError.
     """
     region = deployment.provider.region or os.environ.get("AWS_REGION") or _REGION
-    base_url = deployment.provider.base_url or f"https://bedrock-runtime.{region}.amazonaws.com"
+    base_url = deployment.provider.base_url or _endpoint(region)
     url = f"{base_url}/model/{quote(deployment.model, safe='')}/converse{'-stream' if stream else ''}"
     try:
-        credentials = _session().get_credentials()
+        credentials = session().get_credentials()
         if credentials is None:
             raise AttemptFailedError(_refusal("UnrecognizedClientException", "There are no AWS credentials."))
         request = AWSRequest("POST", url, {"content-type": "application/json"}, body)
