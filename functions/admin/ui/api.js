@@ -27,6 +27,16 @@ export const get = (path, query) => call("GET", path, { query });
 export const post = (path, body = {}) => call("POST", path, { body });
 export const put = (path, body) => call("PUT", path, { body });
 
+/** A look that is taken when it is first needed and then remembered; one that failed is taken again. */
+export function once(look) {
+  let found = null;
+  return () =>
+    (found ??= look().catch((error) => {
+      found = null;
+      throw error;
+    }));
+}
+
 const PATIENCE = 2; // times that a look at tables which can't be reached right now is repeated
 const PAUSE = 1500; // milliseconds before each
 

@@ -250,7 +250,7 @@ export function toast(text, { kind = "good", action, seconds = 8 } = {}) {
 
 /** A box that says that there is nothing, why, and what to do. */
 export function empty(title, text, ...actions) {
-  return h("div", { class: "empty" }, h("h3", {}, title), h("p", {}, text), actions.length && h("div", { class: "actions" }, actions));
+  return h("div", { class: "empty" }, h("h3", {}, title), h("p", {}, text), actions.length ? h("div", { class: "actions" }, actions) : null);
 }
 
 /** A box for what went wrong, with a way on. */
@@ -271,6 +271,22 @@ export function skeleton(lines = 3) {
     h("span", { class: "sr" }, "Loading"),
     Array.from({ length: lines }, () => h("span", { class: "bone", "aria-hidden": "true" })),
   );
+}
+
+/** Put into `place` what `build` makes of what `read` finds: grey shapes until then, a way on when it fails. */
+export async function fillWith(place, read, build, { lines = 4 } = {}) {
+  swap(place, skeleton(lines));
+  let found;
+  try {
+    found = await read();
+  } catch (error) {
+    swap(place, failure(error, () => fillWith(place, read, build, { lines })));
+    return;
+  }
+  const dialog = place.closest("dialog");
+  const waits = dialog && (dialog.querySelector("h2") === document.activeElement || document.activeElement === document.body);
+  swap(place, build(found));
+  if (waits) place.querySelector("[autofocus]")?.focus();
 }
 
 /** A table that becomes a list of cards on a phone. `columns`: {label, cell(row), number?, head?, className?}. */

@@ -11,6 +11,7 @@ from playwright.sync_api import (
     BrowserContext,
     Locator,
     Page,
+    Route,
     StorageState,
     ViewportSize,
     expect,
@@ -108,6 +109,20 @@ class Visitor:
         """Choose one of the buttons that stand side by side."""
         self.page.locator(".segmented label", has_text=re.compile(f"^{re.escape(name)}$")).click()
 
+    @contextmanager
+    def waiting_for(self, path: str) -> Iterator[None]:
+        """Let every look at `path` wait for as long as this lasts."""
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        self.page.route(f"**/{path}", hold)
+        yield
+        for route in held:
+            route.continue_()
+        self.page.unroute(f"**/{path}")
+
     @property
     def dialog(self) -> Locator:
         """The dialog on top."""
@@ -118,5 +133,6 @@ class Visitor:
         violations = self.page.evaluate("window.violations")
         self.context.close()
         # On a loaded machine the embedded tables may be too slow to answer in time; the page then asks again.
-        assert [each for each in self.complaints if "status of 503" not in each] == []
-        assert violations == []
+        others = [each for each in self.complaints if "status of 503" not in each]
+        assert not others, others  # pytest shows nothing of an assertion in a module that is no test
+        assert not violations, violations

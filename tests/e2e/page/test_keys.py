@@ -129,6 +129,21 @@ def test_keys_are_found_by_a_part_of_their_alias(visit: Callable[..., Visitor]) 
     expect(page.get_by_role("heading", name="No such key")).to_be_visible()
 
 
+def test_one_need_not_wait_for_the_lists_of_teams_and_models(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open().page
+    with visitor.waiting_for("team/list"):
+        page.get_by_role("link", name="Keys").click()
+        page.get_by_label("Find keys by alias").fill("heck")
+        visitor.button("Make a key").click()
+        expect(visitor.dialog.locator(".skeleton")).to_be_visible()
+    expect(visitor.dialog.get_by_label("Alias")).to_be_focused()
+    visitor.dialog.get_by_label("Team").select_option(label="Apps")
+    expect(visitor.dialog.get_by_label("auto-chat", exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(visitor.button(re.compile("^Edit "))).to_have_count(1)
+
+
 def test_a_team_is_made_changed_and_deleted(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     visitor = visit()
     page = visitor.open("keys").page

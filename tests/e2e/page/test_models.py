@@ -170,10 +170,12 @@ def test_an_edit_outlives_a_look_at_another_view(visit: Callable[..., Visitor]) 
 
 
 def test_a_request_is_explained_without_a_call(visit: Callable[..., Visitor], used_stack: Stack) -> None:
-    visitor = visit()
-    visitor.open("models")
+    visitor = visit().open()
     used_stack.standin.forget()
-    visitor.button("Explain a request").click()
+    with visitor.waiting_for("routes"):  # nobody has to, to open it
+        visitor.page.get_by_role("link", name="Models").click()
+        visitor.button("Explain a request").click()
+        expect(visitor.dialog.locator(".skeleton")).to_be_visible()
     visitor.dialog.get_by_label("Model").select_option("auto-claude")
     visitor.dialog.get_by_label("Key").select_option(label="checkout")
     visitor.button("Explain", visitor.dialog).click()

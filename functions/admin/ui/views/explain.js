@@ -1,12 +1,24 @@
 // Explain: where a request would go now, in which order and why, without calling anything.
 
 import { get, post } from "../api.js";
-import { button, busy, failure, field, h, openDialog, select, swap } from "../dom.js";
+import { button, busy, empty, failure, field, fillWith, h, openDialog, select, swap } from "../dom.js";
 import { countdown } from "./state.js";
 
-export async function explainDialog(models, chosen) {
-  const keys = await get("key/list", { size: 100, return_full_object: true }).then((answer) => answer.keys, () => []);
-  const model = select(models, chosen ?? models[0]);
+export function explainDialog() {
+  const body = h("div", {});
+  fillWith(body, read, form);
+  return openDialog("Explain a request", () => body, { wide: true, describe: "Where a request would go right now, in which order and why." });
+}
+
+/** The models and keys that there are now. */
+async function read() {
+  const [{ models }, { keys }] = await Promise.all([get("routes"), get("key/list", { size: 100, return_full_object: true })]);
+  return { models: Object.keys(models).sort(), keys };
+}
+
+function form({ models, keys }) {
+  if (!models.length) return empty("No models yet", "A request goes somewhere once there is a model with a chain of deployments.");
+  const model = select(models, models[0], { autofocus: true });
   const key = select([["", "the master key"], ...keys.map((each) => [each.token, each.key_alias || each.key_name])], "");
   const prompt = h("textarea", { rows: "2", placeholder: "Hello" });
   const result = h("div", { "aria-live": "polite" });
@@ -22,21 +34,17 @@ export async function explainDialog(models, chosen) {
     }
   }
 
-  return openDialog(
-    "Explain a request",
-    () => [
-      h(
-        "form",
-        { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, ask)) } },
-        field("Model", model),
-        field("Key", key),
-        field("Message", prompt, { wide: true, hint: "It decides between deployments that share a layer. Nothing is called." }),
-        h("div", { class: "actions" }, submit),
-      ),
-      result,
-    ],
-    { wide: true, describe: "Where a request would go right now, in which order and why." },
-  );
+  return [
+    h(
+      "form",
+      { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, ask)) } },
+      field("Model", model),
+      field("Key", key),
+      field("Message", prompt, { wide: true, hint: "It decides between deployments that share a layer. Nothing is called." }),
+      h("div", { class: "actions" }, submit),
+    ),
+    result,
+  ];
 }
 
 function told(answer) {

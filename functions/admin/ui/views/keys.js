@@ -1,8 +1,8 @@
 // Keys and teams: who may call which models, how much, and how much they have.
 
-import { get, post } from "../api.js";
+import { get, once, post } from "../api.js";
 import { meter } from "../charts.js";
-import { button, busy, confirm, copy, empty, failure, field, h, openDialog, segmented, select, skeleton, swap, table, toast } from "../dom.js";
+import { button, busy, confirm, copy, empty, failure, field, fillWith, h, openDialog, segmented, select, skeleton, swap, table, toast } from "../dom.js";
 import { setMadeKey } from "../draft.js";
 import { count, fromNow, fullTime, money, period, PERIODS, plural, when } from "../format.js";
 import { repeat, routerNow } from "../live.js";
@@ -12,13 +12,17 @@ const PAGE = 25;
 export async function show(view, { signal, head, parts, query }) {
   const tab = parts[0] === "teams" ? "teams" : "keys";
   let teams = [];
-  let models = [];
+  // What the dialogs offer. They ask for it themselves: they may be opened before it is there.
+  const choices = once(async () => {
+    const [foundTeams, { models }] = await Promise.all([get("team/list"), get("routes")]);
+    return { teams: foundTeams, models: Object.keys(models).sort() };
+  });
   const list = h("div", {}, skeleton(5));
   const reload = () => (tab === "teams" ? loadTeams() : loadKeys());
   head.append(
     segmented("What is shown", [["keys", "Keys"], ["teams", "Teams"]], tab, (value) => (location.hash = value === "teams" ? "#/keys/teams" : "#/keys")),
     tab === "teams"
-      ? button("New team", () => teamDialog(null, models, reload), { kind: "primary", icon: "plus" })
+      ? button("New team", () => teamDialog(null, { choices, done: reload }), { kind: "primary", icon: "plus" })
       : button("Make a key", () => generate(), { kind: "primary", icon: "plus" }),
   );
 
@@ -33,14 +37,6 @@ export async function show(view, { signal, head, parts, query }) {
   if (tab === "keys") view.append(h("div", { class: "filters" }, search, teamFilter));
   view.append(list);
 
-  const [foundTeams, foundModels] = await Promise.allSettled([get("team/list"), get("routes")]);
-  if (signal.aborted) return;
-  teams = foundTeams.value?.teams ?? foundTeams.value ?? [];
-  models = Object.keys(foundModels.value?.models ?? {}).sort();
-  if (tab === "keys" && teams.length) {
-    teamFilter.append(select([["", "All teams"], ...teams.map((team) => [team.team_id, team.team_alias || team.team_id])], "", { "aria-label": "Team", on: { change: () => ((pages = 1), loadKeys()) } }));
-  }
-
   // --- keys ---
 
   let turn = 0;
@@ -49,13 +45,20 @@ export async function show(view, { signal, head, parts, query }) {
     const team = teamFilter.querySelector("select")?.value;
     const wanted = search.value.trim().toLowerCase();
     try {
-      const found = wanted ? await every(team) : await first(team);
+      const [found, known] = await Promise.all([wanted ? every(team) : first(team), choices()]);
       if (signal.aborted || mine !== turn) return;
+      teams = known.teams;
+      drawTeamFilter();
       const keys = wanted ? found.keys.filter((key) => `${key.key_alias ?? ""} ${key.key_name}`.toLowerCase().includes(wanted)) : found.keys;
       swap(list, drawKeys(keys, wanted ? keys.length : found.total, Boolean(wanted || team)));
     } catch (error) {
       if (!signal.aborted && mine === turn) swap(list, failure(error, loadKeys));
     }
+  }
+
+  function drawTeamFilter() {
+    if (!teams.length || teamFilter.firstChild) return;
+    teamFilter.append(select([["", "All teams"], ...teams.map((team) => [team.team_id, team.team_alias || team.team_id])], "", { "aria-label": "Team", on: { change: () => ((pages = 1), loadKeys()) } }));
   }
 
   const page = (number, size, team) => get("key/list", { return_full_object: true, team_id: team, page: number, size });
@@ -109,7 +112,7 @@ export async function show(view, { signal, head, parts, query }) {
     return h(
       "div",
       { class: "row-tools" },
-      tool("Edit", "edit", () => keyDialog(key, { models, teams, done: loadKeys })),
+      tool("Edit", "edit", () => keyDialog(key, { choices, done: loadKeys })),
       tool("Rotate", "rotate", () => rotate(key, loadKeys)),
       tool(key.blocked ? "Unblock" : "Block", key.blocked ? "check" : "block", () => act(key.blocked ? "key/unblock" : "key/block", { key: key.token }, key.blocked ? `${spoken} may call again, everywhere within ten seconds.` : `${spoken} is blocked, everywhere within ten seconds.`, loadKeys)),
       tool("Delete", "trash", async () => {
@@ -120,7 +123,7 @@ export async function show(view, { signal, head, parts, query }) {
   }
 
   async function generate() {
-    const made = await keyDialog(null, { models, teams, done: loadKeys });
+    const made = await keyDialog(null, { choices, done: loadKeys });
     if (made) await showOnce(made, "Your new key");
   }
 
@@ -128,9 +131,9 @@ export async function show(view, { signal, head, parts, query }) {
 
   async function loadTeams() {
     try {
-      const answer = await get("team/list");
+      const found = await get("team/list");
       if (signal.aborted) return;
-      teams = answer.teams ?? answer;
+      teams = found;
       swap(list, drawTeams());
     } catch (error) {
       if (!signal.aborted) swap(list, failure(error, loadTeams));
@@ -138,7 +141,7 @@ export async function show(view, { signal, head, parts, query }) {
   }
 
   function drawTeams() {
-    if (!teams.length) return empty("No teams yet", "Keys of a team share its models, its budget and its limits.", button("New team", () => teamDialog(null, models, loadTeams), { kind: "primary", icon: "plus" }));
+    if (!teams.length) return empty("No teams yet", "Keys of a team share its models, its budget and its limits.", button("New team", () => teamDialog(null, { choices, done: loadTeams }), { kind: "primary", icon: "plus" }));
     return h(
       "div",
       { class: "framed" },
@@ -163,7 +166,7 @@ export async function show(view, { signal, head, parts, query }) {
     return h(
       "div",
       { class: "row-tools" },
-      tool("Edit", "edit", () => teamDialog(team, models, loadTeams)),
+      tool("Edit", "edit", () => teamDialog(team, { choices, done: loadTeams })),
       tool(team.blocked ? "Unblock" : "Block", team.blocked ? "check" : "block", () => act(team.blocked ? "team/unblock" : "team/block", { team_id: team.team_id }, team.blocked ? `Keys of ${spoken} may call again.` : `All keys of ${spoken} are blocked, everywhere within ten seconds.`, loadTeams)),
       tool("Delete", "trash", async () => {
         if (await confirm(`Delete the team ${spoken}?`, "All its keys are deleted with it, and refused within ten seconds.", "Delete"))
@@ -172,11 +175,11 @@ export async function show(view, { signal, head, parts, query }) {
     );
   }
 
-  await reload();
   if (tab === "keys" && query.has("new")) {
     history.replaceState(null, "", "#/keys");
     generate();
   }
+  await reload();
   repeat(20, () => (document.querySelector("dialog") ? null : reload()), signal);
 }
 
@@ -296,10 +299,23 @@ const EXPIRY = [
 ];
 
 /** Make a key (`key` null) or edit one. Resolves with the API's answer. */
-async function keyDialog(key, { models, teams, done }) {
+function keyDialog(key, { choices, done }) {
+  const body = h("div", {});
+  return openDialog(
+    key ? `Edit ${key.key_alias || key.key_name}` : "Make a key",
+    (close) => {
+      fillWith(body, choices, (found) => keyForm(key, found, done, close));
+      return body;
+    },
+    { wide: true },
+  );
+}
+
+function keyForm(key, { models, teams }, done, close) {
   const before = key ?? {};
   const alias = h("input", { value: before.key_alias ?? "", maxlength: "200", autocomplete: "off", autofocus: true, placeholder: "checkout-assistant" });
-  const team = select([["", "no team"], ...teams.map((each) => [each.team_id, each.team_alias || each.team_id])], before.team_id ?? "");
+  const unknown = before.team_id && !teams.some((each) => each.team_id === before.team_id); // made since the list was read
+  const team = select([["", "no team"], ...(unknown ? [before.team_id] : []), ...teams.map((each) => [each.team_id, each.team_alias || each.team_id])], before.team_id ?? "");
   const expiry = select(key ? [["keep", before.expires ? `as it is: ${fullTime(before.expires)}` : "as it is: never"], ...(before.expires ? [["-1", "never"]] : []), ...EXPIRY.slice(1)] : EXPIRY, key ? "keep" : "");
   const tags = h("input", { value: (before.tags ?? []).join(", "), autocomplete: "off" });
   const user = h("input", { value: before.user_id ?? "", maxlength: "200", autocomplete: "off" });
@@ -315,7 +331,7 @@ async function keyDialog(key, { models, teams, done }) {
   const general = h("p", { class: "form-error", role: "alert" });
   const submit = button(key ? "Save" : "Make the key", null, { kind: "primary", type: "submit" });
 
-  async function send(close) {
+  async function send() {
     general.textContent = "";
     const values = { ...read(), key_alias: alias.value.trim() || null, team_id: team.value || null, tags: words(tags.value), user_id: user.value.trim() || null };
     const body = differing(values, key);
@@ -332,32 +348,39 @@ async function keyDialog(key, { models, teams, done }) {
     return undefined;
   }
 
-  return openDialog(
-    key ? `Edit ${key.key_alias || key.key_name}` : "Make a key",
-    (close) =>
-      h(
-        "form",
-        { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, () => send(close))) } },
-        fields.key_alias,
-        fields.models,
-        fields.max_budget,
-        fields.budget_duration,
-        fields.duration,
-        fields.team_id,
-        h(
-          "details",
-          { class: "wide more-fields", open: Boolean(key && (before.rpm_limit || before.tpm_limit || before.max_parallel_requests)) },
-          h("summary", {}, "Rate limits, tags, owner"),
-          h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.patterns, fields.tags, fields.user_id),
-        ),
-        general,
-        h("div", { class: "actions" }, button("Cancel", () => close()), submit),
-      ),
-    { wide: true },
+  return h(
+    "form",
+    { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, send)) } },
+    fields.key_alias,
+    fields.models,
+    fields.max_budget,
+    fields.budget_duration,
+    fields.duration,
+    fields.team_id,
+    h(
+      "details",
+      { class: "wide more-fields", open: Boolean(key && (before.rpm_limit || before.tpm_limit || before.max_parallel_requests)) },
+      h("summary", {}, "Rate limits, tags, owner"),
+      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.patterns, fields.tags, fields.user_id),
+    ),
+    general,
+    h("div", { class: "actions" }, button("Cancel", () => close()), submit),
   );
 }
 
-async function teamDialog(team, models, done) {
+function teamDialog(team, { choices, done }) {
+  const body = h("div", {});
+  return openDialog(
+    team ? `Edit ${team.team_alias || team.team_id}` : "New team",
+    (close) => {
+      fillWith(body, choices, ({ models }) => teamForm(team, models, done, close));
+      return body;
+    },
+    { wide: true, describe: "All keys of a team together stay within its budget and limits." },
+  );
+}
+
+function teamForm(team, models, done, close) {
   const before = team ?? {};
   const alias = h("input", { value: before.team_alias ?? "", maxlength: "200", autocomplete: "off", required: true, autofocus: true });
   const { fields: shared, read } = holderFields(before, models);
@@ -365,7 +388,7 @@ async function teamDialog(team, models, done) {
   const general = h("p", { class: "form-error", role: "alert" });
   const submit = button(team ? "Save" : "Make the team", null, { kind: "primary", type: "submit" });
 
-  async function send(close) {
+  async function send() {
     general.textContent = "";
     const body = differing({ ...read(), team_alias: alias.value.trim() }, team);
     try {
@@ -377,24 +400,19 @@ async function teamDialog(team, models, done) {
     }
   }
 
-  return openDialog(
-    team ? `Edit ${team.team_alias || team.team_id}` : "New team",
-    (close) =>
-      h(
-        "form",
-        { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, () => send(close))) } },
-        fields.team_alias,
-        fields.models,
-        fields.patterns,
-        fields.max_budget,
-        fields.budget_duration,
-        fields.rpm_limit,
-        fields.tpm_limit,
-        fields.max_parallel_requests,
-        general,
-        h("div", { class: "actions" }, button("Cancel", () => close()), submit),
-      ),
-    { wide: true, describe: "All keys of a team together stay within its budget and limits." },
+  return h(
+    "form",
+    { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, send)) } },
+    fields.team_alias,
+    fields.models,
+    fields.patterns,
+    fields.max_budget,
+    fields.budget_duration,
+    fields.rpm_limit,
+    fields.tpm_limit,
+    fields.max_parallel_requests,
+    general,
+    h("div", { class: "actions" }, button("Cancel", () => close()), submit),
   );
 }
 

@@ -1,7 +1,7 @@
 // Models: every chain as a picture, its editor, and what becomes of an edit.
 
 import { get } from "../api.js";
-import { button, confirm, empty, failure, field, h, openDialog, select, skeleton, swap, table } from "../dom.js";
+import { button, confirm, empty, failure, field, fillWith, h, openDialog, select, skeleton, swap, table } from "../dom.js";
 import { changedRows, currentDraft, setDraft, unsaved } from "../draft.js";
 import { NONE, plural } from "../format.js";
 import { repeat } from "../live.js";
@@ -18,8 +18,8 @@ export async function show(view, { signal, head }) {
   const bar = h("div", { class: "draft-bar", role: "region", "aria-label": "Changes that are not saved", hidden: true });
   const spoken = h("p", { class: "sr", role: "status" });
   head.append(
-    button("Explain a request", () => explainDialog(Object.keys(routes?.models ?? {})), { icon: "explain" }),
-    button("History", () => historyDialog(routes, load), { icon: "history" }),
+    button("Explain a request", () => explainDialog(), { icon: "explain" }),
+    button("History", () => historyDialog(load), { icon: "history" }),
     button("New model", newModel, { icon: "plus" }),
   );
   view.append(list, providers, bar, spoken);
@@ -33,14 +33,17 @@ export async function show(view, { signal, head }) {
     return currentDraft().edited;
   }
 
+  async function read() {
+    routes = await get("routes");
+    if (!signal.aborted) draw();
+  }
+
   async function load() {
     try {
-      routes = await get("routes");
+      await read();
     } catch (error) {
       if (!signal.aborted) swap(list, failure(error, load));
-      return;
     }
-    if (!signal.aborted) draw();
   }
 
   function draw() {
@@ -162,15 +165,14 @@ export async function show(view, { signal, head }) {
   // --- models come and go ---
 
   async function newModel() {
-    if (!routes) return;
-    const { providers: rows } = shown();
     const name = h("input", { required: true, spellcheck: "false", autocapitalize: "none", placeholder: "auto-example", autofocus: true });
     const description = h("input", { maxlength: "1000" });
-    const provider = select(Object.keys(rows), Object.keys(rows)[0]);
+    const provider = h("select", { required: true });
     const model = h("input", { required: true, spellcheck: "false", autocapitalize: "none" });
     const called = field("Name", name, { hint: "What callers ask for." });
-    const done = await openDialog("New model", (close) =>
-      h(
+    const form = (close) => {
+      provider.append(...Object.keys(shown().providers).map((each) => h("option", { value: each }, each)));
+      return h(
         "form",
         {
           class: "form",
@@ -187,8 +189,13 @@ export async function show(view, { signal, head }) {
         field("Provider of its first deployment", provider),
         field("Model at that provider", model),
         h("div", { class: "actions" }, button("Cancel", () => close()), button("Add", null, { kind: "primary", type: "submit" })),
-      ),
-    );
+      );
+    };
+    const done = await openDialog("New model", (close) => {
+      const body = h("div", {});
+      fillWith(body, async () => routes ?? read(), () => form(close));
+      return body;
+    });
     if (!done) return;
     draft().models[name.value.trim()] = { description: description.value.trim(), chain: [{ provider: provider.value, model: model.value.trim() }] };
     editing.add(name.value.trim());

@@ -1,7 +1,7 @@
 // Playground: a chat through the real endpoint, with what an answer's headers tell about its way.
 
-import { get, post, url } from "../api.js";
-import { button, field, h, icon, select, swap, toast } from "../dom.js";
+import { get, once, post, url } from "../api.js";
+import { button, failure, field, h, icon, select, swap, toast } from "../dom.js";
 import { madeKey, setMadeKey } from "../draft.js";
 import { count, ms, plural, verdict } from "../format.js";
 
@@ -19,6 +19,8 @@ export async function show(view, { head, query, signal }) {
   const sources = h("div", { class: "half" });
   const modelField = field("Model", models);
   modelField.classList.add("half");
+  const unlisted = h("div", { hidden: true }); // why there are no models to choose from
+  modelField.append(unlisted);
   const system = h("textarea", { rows: "3", "aria-label": "Instructions for the model", value: state.system, on: { input: (event) => (state.system = event.target.value) } });
   const log = h("ol", { class: "log", "aria-label": "Conversation" });
   const spoken = h("p", { class: "sr", role: "status" });
@@ -95,11 +97,13 @@ export async function show(view, { head, query, signal }) {
     }
     running = new AbortController();
     working(true);
-    await listed; // somebody may be quicker than the list of models
-    if (!state.model) {
+    try {
+      await listed(); // somebody may be quicker than the list of models
+      if (!state.model) throw new Error("There is no model to ask yet. Add one under Models.");
+    } catch (error) {
       running = null;
       working(false);
-      toast("There is no model to ask yet. Add one under Models.", { kind: "bad" });
+      toast(error.message, { kind: "bad" });
       return;
     }
     prompt.value = "";
@@ -146,22 +150,27 @@ export async function show(view, { head, query, signal }) {
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
 
+  const listed = once(async () => {
+    const { models: rows } = await get("routes");
+    const names = Object.keys(rows).sort();
+    if (!names.includes(state.model)) state.model = names[0] ?? null;
+    models.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
+    models.value = state.model;
+  });
+
   async function list() {
     try {
-      const { models: rows } = await get("routes");
-      const names = Object.keys(rows).sort();
-      if (!names.includes(state.model)) state.model = names[0] ?? null;
-      models.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
-      models.value = state.model;
+      await listed();
+      unlisted.hidden = true;
     } catch (error) {
-      toast(error.message, { kind: "bad" });
+      unlisted.hidden = false;
+      swap(unlisted, failure(error, list));
     }
   }
 
   draw();
   prompt.focus({ preventScroll: true });
-  const listed = list();
-  await listed;
+  await list();
 }
 
 function drawTurn(turn) {

@@ -1,7 +1,7 @@
 // Requests: newest first, and for each the story of why it went where it went.
 
-import { get } from "../api.js";
-import { button, empty, failure, h, openDialog, segmented, select, skeleton, swap, table } from "../dom.js";
+import { get, once } from "../api.js";
+import { button, busy, empty, failure, h, openDialog, segmented, select, skeleton, swap, table, toast } from "../dom.js";
 import { cost, count, fullTime, moment, money, ms, NONE, plural, timeOf, verdict } from "../format.js";
 import { repeat } from "../live.js";
 
@@ -48,16 +48,25 @@ export async function show(view, { signal, head, parts, query }) {
 
   async function more() {
     const mine = turn;
-    const answer = await read(PAGE, next);
-    if (signal.aborted || mine !== turn) return;
-    rows = [...rows, ...answer.requests];
-    next = answer.next;
-    draw();
+    try {
+      const answer = await read(PAGE, next);
+      if (signal.aborted || mine !== turn) return;
+      rows = [...rows, ...answer.requests];
+      next = answer.next;
+      draw();
+    } catch (error) {
+      if (!signal.aborted) toast(error.message, { kind: "bad" });
+    }
+  }
+
+  function moreButton(label) {
+    const control = button(label, () => busy(control, more), { "data-focus": "more" });
+    return control;
   }
 
   function draw() {
     if (!rows.length && next) {
-      swap(list, empty("Nothing found so far", "No request of the last days fits these filters.", button("Look further back", more, { "data-focus": "more" })));
+      swap(list, empty("Nothing found so far", "No request of the last days fits these filters.", moreButton("Look further back")));
       return;
     }
     if (!rows.length) {
@@ -91,7 +100,7 @@ export async function show(view, { signal, head, parts, query }) {
           { rowProps: (row) => ({ class: "clickable", on: { click: (event) => event.target.closest("a") || open(row.request_id, row) } }) },
         ),
       ),
-      next ? h("div", { class: "more" }, button("Load more", more, { "data-focus": "more" })) : h("p", { class: "quiet more" }, "That is all. Rows are kept for 90 days."),
+      next ? h("div", { class: "more" }, moreButton("Load more")) : h("p", { class: "quiet more" }, "That is all. Rows are kept for 90 days."),
     );
   }
 
@@ -136,19 +145,22 @@ export async function show(view, { signal, head, parts, query }) {
   }
   drawChoices();
 
-  const first = load();
-  Promise.allSettled([get("routes"), get("key/list", { size: 100, return_full_object: true })]).then(([routes, keys]) => {
-    if (signal.aborted) return;
+  const readOptions = once(async () => {
+    const [routes, { keys }] = await Promise.all([get("routes"), get("key/list", { size: 100, return_full_object: true })]);
     options = {
-      models: Object.keys(routes.value?.models ?? {}).sort(),
-      deployments: [...new Set(Object.values(routes.value?.chains ?? {}).flat(2).map((entry) => entry.deployment))].sort(),
-      keys: [["master", "the master key"], ...(keys.value?.keys ?? []).map((key) => [key.key_id ?? key.token, key.key_alias || key.key_name])],
+      models: Object.keys(routes.models).sort(),
+      deployments: [...new Set(Object.values(routes.chains).flat(2).map((entry) => entry.deployment))].sort(),
+      keys: [["master", "the master key"], ...keys.map((key) => [key.key_id ?? key.token, key.key_alias || key.key_name])],
     };
-    drawChoices();
+    if (!signal.aborted) drawChoices();
   });
+  const loadOptions = () => readOptions().catch(() => null); // the list goes without; asked again with its next reading
+
+  const first = load();
+  loadOptions();
   if (parts[0]) open(parts[0]);
   await first;
-  repeat(10, () => (document.querySelector("dialog") || rows.length > 200 ? null : load({ quietly: true })), signal);
+  repeat(10, () => (document.querySelector("dialog") || rows.length > 200 ? null : (loadOptions(), load({ quietly: true }))), signal);
 }
 
 const keyOf = (row) => (row.key === "master" ? "master key" : (row.key_alias ?? row.key?.slice(0, 8) ?? NONE));

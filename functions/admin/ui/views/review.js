@@ -1,7 +1,7 @@
 // From an edit to the table: the differences, a conflict with somebody else's edit, history and the way back.
 
 import { ApiError, get, post, put } from "../api.js";
-import { button, busy, confirm, empty, failure, field, h, icon, openDialog, segmented, skeleton, swap, toast } from "../dom.js";
+import { button, busy, confirm, empty, failure, field, fillWith, h, icon, openDialog, segmented, skeleton, swap, toast } from "../dom.js";
 import { changedRows, currentDraft, same, setDraft } from "../draft.js";
 import { fullTime, fromNow, plural } from "../format.js";
 import { idOf, layersOf, priceOf } from "./chain.js";
@@ -81,7 +81,22 @@ async function rollBack(version, to, note, reload) {
 /** Somebody saved in between: show theirs beside ours, row by row, and put both together. Nothing is lost. */
 async function resolveConflict(reload) {
   const draft = currentDraft();
-  const fresh = await get("routes");
+  const body = h("div", {});
+  const together = await openDialog(
+    "Somebody saved in between",
+    (close) => {
+      fillWith(body, () => get("routes"), (fresh) => sideBySide(draft, fresh, close));
+      return body;
+    },
+    { wide: true, describe: "Your changes are all still here." },
+  );
+  if (!together) return undefined;
+  setDraft(together);
+  return reviewDialog(reload);
+}
+
+/** Theirs beside ours. Closes with the draft of both together, or with nothing. */
+function sideBySide(draft, fresh, close) {
   const theirs = changedRows({ base: draft.base, edited: rowsOf(fresh) });
   const mine = changedRows(draft);
   const keyOf = (row) => `${row.kind} ${row.name}`;
@@ -89,38 +104,36 @@ async function resolveConflict(reload) {
   const choice = new Map(mine.map((row) => [keyOf(row), "mine"]));
   const both = mine.filter((row) => theirsByKey.has(keyOf(row)) && !same(row.to, theirsByKey.get(keyOf(row)).to));
   const onlyTheirs = theirs.filter((row) => !choice.has(keyOf(row)));
-  const onlyMine = mine.filter((row) => !both.includes(row));
+  const onlyMine = mine.filter((row) => !theirsByKey.has(keyOf(row)));
 
-  const goOn = await openDialog(
-    "Somebody saved in between",
-    (close) => [
-      both.length ? h("h3", {}, "Changed by both of you") : null,
-      both.map((row) => {
-        const other = theirsByKey.get(keyOf(row));
-        return h(
-          "section",
-          { class: "conflict" },
-          h("h4", { class: "mono" }, row.name),
-          segmented(`Which version of ${row.name}`, [["mine", "Keep yours"], ["theirs", "Take theirs"]], "mine", (value) => choice.set(keyOf(row), value)),
-          h("div", { class: "versions" }, h("div", {}, h("h5", {}, "Yours"), rowChanges(row.from, row.to)), h("div", {}, h("h5", {}, "Theirs"), rowChanges(other.from, other.to))),
-        );
-      }),
-      onlyMine.length ? [h("h3", { class: "spaced" }, "Changed by you alone"), onlyMine.map(rowSummary)] : null,
-      onlyTheirs.length ? [h("h3", { class: "spaced" }, "Changed by them alone"), onlyTheirs.map(rowSummary)] : null,
-      h("div", { class: "actions spaced" }, button("Back to editing", () => close(false)), button("Put both together", () => close(true), { kind: "primary" })),
-    ],
-    { wide: true, describe: `Version ${fresh.version} was saved while you edited version ${draft.version}. Your changes are all still here.` },
-  );
-  if (!goOn) return undefined;
-  const edited = structuredClone(rowsOf(fresh));
-  for (const row of mine) {
-    if (choice.get(keyOf(row)) === "theirs") continue;
-    if (row.kind === "defaults") edited.defaults = row.to;
-    else if (row.to === undefined) delete edited[row.part][row.name];
-    else edited[row.part][row.name] = structuredClone(row.to);
+  function together() {
+    const edited = structuredClone(rowsOf(fresh));
+    for (const row of mine) {
+      if (choice.get(keyOf(row)) === "theirs") continue;
+      if (row.kind === "defaults") edited.defaults = row.to;
+      else if (row.to === undefined) delete edited[row.part][row.name];
+      else edited[row.part][row.name] = structuredClone(row.to);
+    }
+    return { version: fresh.version, base: rowsOf(fresh), edited };
   }
-  setDraft({ version: fresh.version, base: rowsOf(fresh), edited });
-  return reviewDialog(reload);
+
+  return [
+    h("p", { class: "quiet" }, fresh.version === draft.version ? "Rows of the table were changed while you edited." : `Version ${fresh.version} was saved while you edited version ${draft.version}.`),
+    both.length ? h("h3", { class: "spaced" }, "Changed by both of you") : null,
+    both.map((row) => {
+      const other = theirsByKey.get(keyOf(row));
+      return h(
+        "section",
+        { class: "conflict" },
+        h("h4", { class: "mono" }, row.name),
+        segmented(`Which version of ${row.name}`, [["mine", "Keep yours"], ["theirs", "Take theirs"]], "mine", (value) => choice.set(keyOf(row), value)),
+        h("div", { class: "versions" }, h("div", {}, h("h5", {}, "Yours"), rowChanges(row.from, row.to)), h("div", {}, h("h5", {}, "Theirs"), rowChanges(other.from, other.to))),
+      );
+    }),
+    onlyMine.length ? [h("h3", { class: "spaced" }, "Changed by you alone"), onlyMine.map(rowSummary)] : null,
+    onlyTheirs.length ? [h("h3", { class: "spaced" }, "Changed by them alone"), onlyTheirs.map(rowSummary)] : null,
+    h("div", { class: "actions spaced" }, button("Back to editing", () => close()), button("Put both together", () => close(together()), { kind: "primary" })),
+  ];
 }
 
 const rowSummary = (row) => h("section", { class: "difference" }, h("h4", { class: "mono" }, row.name), rowChanges(row.from, row.to));
@@ -188,34 +201,38 @@ function memberLine(member, shared) {
 
 // --- history ---
 
-export async function historyDialog(routes, reload) {
-  const body = h("div", {}, skeleton(4));
-  const load = async (close) => {
-    try {
-      const { versions } = await get("routes/history");
-      swap(body, versions.length ? h("ol", { class: "history" }, versions.map((each) => entry(each, close))) : empty("No versions yet", "Every save on this page becomes a version that you can go back to."));
-    } catch (error) {
-      swap(body, failure(error, () => load(close)));
-    }
+export function historyDialog(reload) {
+  const body = h("div", {});
+  const read = async () => {
+    const [{ versions }, { version }] = await Promise.all([get("routes/history"), get("routes")]);
+    return { versions, version };
   };
-  function entry(version, close) {
-    const current = version.version === routes?.version;
+  const list = (close) => ({ versions, version: now }) =>
+    versions.length ? h("ol", { class: "history" }, versions.map((each) => entry(each, now, close))) : empty("No versions yet", "Every save on this page becomes a version that you can go back to.");
+  function entry(version, now, close) {
     return h(
       "li",
       {},
-      h("div", { class: "history-head" }, h("h3", {}, `Version ${version.version}`), current ? h("span", { class: "chip" }, "live now") : button("Roll back to this", () => back(version, close), { "aria-label": `Roll back to version ${version.version}` })),
+      h("div", { class: "history-head" }, h("h3", {}, `Version ${version.version}`), version.version === now ? h("span", { class: "chip" }, "live now") : button("Roll back to this", () => back(version, now, close), { "aria-label": `Roll back to version ${version.version}` })),
       h("p", { class: "quiet" }, `${fullTime(version.at)} (${fromNow(version.at)})${version.by ? `, by ${version.by}` : ""}`),
       version.note && h("p", { class: "note" }, version.note),
       version.changes?.length ? h("details", {}, h("summary", {}, plural(version.changes.length, "row")), differences(version.changes)) : null,
     );
   }
-  async function back(version, close) {
+  async function back(version, now, close) {
     if (currentDraft() && changedRows(currentDraft()).length) {
       toast("Save or discard your changes first.", { kind: "bad" });
       return;
     }
     if (!(await confirm(`Roll back to version ${version.version}?`, "What it said becomes a new version, live within ten seconds. The versions in between stay in the history.", "Roll back", { danger: false }))) return;
-    if (await rollBack(routes.version, version.version, `Back to version ${version.version}`, reload)) close();
+    if (await rollBack(now, version.version, `Back to version ${version.version}`, reload)) close();
   }
-  return openDialog("History", (close) => (load(close), body), { side: true, describe: "Every version that was saved, newest first." });
+  return openDialog(
+    "History",
+    (close) => {
+      fillWith(body, read, list(close));
+      return body;
+    },
+    { side: true, describe: "Every version that was saved, newest first." },
+  );
 }
