@@ -4,14 +4,14 @@ A response is readable by the key that made it, by the other keys of that key's 
 else it does not exist.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from vibe_router.access.holders import Caller
 from vibe_router.formats.errors import ApiError, unavailable
 from vibe_router.formats.json_body import load
 from vibe_router.formats.kept import Kept, from_record, is_wanted, kept, record, unkept, unkept_end
-from vibe_router.formats.responses import ResponsesRequest
+from vibe_router.formats.responses import ResponsesRequest, response_of
 from vibe_router.formats.wire import Reader
 from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError
 from vibe_router.telemetry import log_fault, logger
@@ -19,6 +19,7 @@ from vibe_router.telemetry import log_fault, logger
 __all__ = ["Keeper", "Keeping"]
 
 _LONGEST_ID = 512  # characters; OpenAI's have 50 or so
+_MOST_ASKED = 20  # responses that one request is looked through for items
 
 
 class Keeper:
@@ -28,21 +29,39 @@ class Keeper:
         self._store = store
 
     def resumed(self, caller: Caller, request: ResponsesRequest) -> ResponsesRequest:
-        """Return `request` with the items of the response that it goes on from, if it names one.
+        """Return `request` with the items of the response that it goes on from, and with those that it names by id.
 
-        Raises ApiError: 400 where there is none such for `caller`, 503 where that can't be found out.
+        A name that is of no kept response stays as it is: a provider of Responses may know it. Raises ApiError: 400
+        where there is no such response for `caller`, 503 where that can't be found out.
         """
-        before = request.body.get("previous_response_id")
+        before, references = request.body.get("previous_response_id"), request.references
         if not before:
-            return request
+            named = self._named(caller, references, {})
+            return request.after(None, named) if named else request
         if found := self._found(caller, before):
-            return request.after(found.earlier())
+            earlier = found.items()
+            return request.after(earlier, self._named(caller, references, _by_id(earlier)))
         raise ApiError(
             400,
             f"Previous response with id '{_shown(before)}' not found.",
             code="previous_response_not_found",
             param="previous_response_id",
         )
+
+    def _named(
+        self, caller: Caller, references: Sequence[str], known: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Return those of the items named that are `known`, or that a response of the caller's holds."""
+        known = dict(known)
+        asked: set[str] = set()
+        for id_ in reversed(references):  # the last response holds all that was said before it
+            made = response_of(id_)
+            if id_ in known or made is None or made in asked or len(asked) == _MOST_ASKED:
+                continue
+            asked.add(made)
+            if found := self._found(caller, made):
+                known |= _by_id(found.items())
+        return {id_: known[id_] for id_ in references if id_ in known}
 
     def keeping(self, caller: Caller, request: ResponsesRequest) -> "Keeping | None":
         """Return what keeps the answer to `request`; None where it is not to be kept."""
@@ -117,6 +136,10 @@ class Keeping:
 def _is_readable(owner: Owner, caller: Caller) -> bool:
     mates = owner.team is not None and caller.team is not None and owner.team == caller.team.id
     return caller.is_master or owner.key_id == caller.key_id or mates
+
+
+def _by_id(items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {id_: item for item in items if isinstance(id_ := item.get("id"), str)}
 
 
 def _is_id(text: str) -> bool:

@@ -196,6 +196,7 @@ class FakeResponses(ResponseStore):
 
     def __init__(self) -> None:
         self.table: dict[str, Stored] = {}
+        self.reads: list[str] = []
         self.outage = False
 
     def write(self, id_: str, owner: Owner, record: bytes) -> bool:
@@ -206,6 +207,7 @@ class FakeResponses(ResponseStore):
     def read(self, id_: str) -> Stored | None:
         if self.outage:
             raise ResponsesUnavailableError("not now")
+        self.reads.append(id_)
         return self.table.get(id_)
 
     def delete(self, id_: str) -> None:

@@ -147,6 +147,87 @@ def test_a_provider_of_responses_gets_the_items_and_no_id_of_another(over_respon
     assert call("GET", "/resp_2")[1]["previous_response_id"] == "resp_up"
 
 
+@pytest.mark.parametrize("store", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_passes_says_what_it_goes_on_from(
+    over_responses: FakeEnvironment, stream: bool, store: bool
+) -> None:
+    create()
+    second = {**RESPONSE, "id": "resp_2"}
+    over_responses.upstream.script["one"] = [streamed(*responses.unfold(second)) if stream else whole(second)]
+    _, answer = create(input="And again.", previous_response_id="resp_up", stream=stream, store=store)
+    told = [each["response"] for each in answer if "response" in each] if stream else [answer]
+    assert [each["previous_response_id"] for each in told] == ["resp_up"] * (3 if stream else 1)
+    assert told[-1] == {**second, "previous_response_id": "resp_up"}
+
+
+def test_a_stream_that_breaks_says_what_it_went_on_from(over_responses: FakeEnvironment) -> None:
+    create()
+    broken = Failure(FailureKind.TIMEOUT, 200, detail="reset")
+    over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE)[:-2], broken)]
+    _, told = create(previous_response_id="resp_up", stream=True)
+    assert told[-1]["type"] == "response.failed"
+    assert told[-1]["response"]["previous_response_id"] == "resp_up"
+
+
+def referring(*ids: str) -> list[dict[str, str]]:
+    return [*({"type": "item_reference", "id": id_} for id_ in ids), {"role": "user", "content": "And again."}]
+
+
+def test_items_are_told_that_the_input_names_by_their_ids(over_chat: FakeEnvironment) -> None:
+    _, first = create()
+    _, second = create(input=[*referring(first["output"][0]["id"]), HELLO])
+    # The last one named holds all before it, so that one response is looked up for a whole conversation.
+    over_chat.kept.reads.clear()
+    _, third = create(input=referring(first["output"][0]["id"], second["output"][0]["id"]))
+    assert over_chat.kept.reads == [second["id"]]
+    asked = [(each["role"], each["content"]) for each in over_chat.upstream.calls[-1][1]["messages"]]
+    assert asked[1:] == [("user", "And again.")]
+    assert [part["text"] for part in asked[0][1]] == ["Hello.", "Hello."]
+    listed = call("GET", f"/{third['id']}/input_items", queryStringParameters={"order": "asc"})[1]
+    assert listed["data"][:2] == [first["output"][0], second["output"][0]]
+
+
+def test_items_are_named_of_the_response_that_is_gone_on_from(over_responses: FakeEnvironment) -> None:
+    create(input=[{**HELLO, "id": "msg_mine"}])
+    create(input=referring("msg_mine"), previous_response_id="resp_up")
+    sent = over_responses.upstream.calls[-1][1]["input"]
+    assert [each["content"] for each in sent if each.get("role") == "user"] == [
+        [{"type": "input_text", "text": "Say hello."}],
+        [{"type": "input_text", "text": "Say hello."}],
+        "And again.",
+    ]
+
+
+def test_another_keys_items_cannot_be_named(over_chat: FakeEnvironment) -> None:
+    _holders(over_chat)
+    _, first = create("sk-a")
+    status, answer = create("sk-other", input=referring(first["output"][0]["id"]))
+    assert (status, answer["error"]["param"]) == (400, "input[0]")
+    assert create("sk-mate", input=referring(first["output"][0]["id"]))[0] == 200
+
+
+def test_an_item_that_nobody_keeps_here_is_named_to_a_provider_of_responses(over_responses: FakeEnvironment) -> None:
+    create(input=referring("msg_of_the_provider"))
+    assert over_responses.upstream.calls[-1][1]["input"] == referring("msg_of_the_provider")
+
+
+def test_no_more_than_some_responses_are_looked_through(over_chat: FakeEnvironment) -> None:
+    ids = [responses.item_id("msg", responses.new_id(), 1) for _ in range(30)]
+    assert create(input=referring(*ids))[0] == 400
+    assert len(over_chat.kept.reads) == 20
+
+
+def test_an_image_said_earlier_counts_for_which_layer_can_go_on(environment: FakeEnvironment) -> None:
+    chained(environment, layer("one/gpt-5", "responses"))
+    environment.upstream.script["one"] = [whole(RESPONSE)]
+    shown = {"type": "input_image", "image_url": "https://example.com/a.png"}
+    create(input=[{"role": "user", "content": [shown]}])
+    chained(environment, layer("one/gpt-5", "responses", vision=False))
+    status, answer = create(previous_response_id="resp_up")
+    assert (status, answer["error"]["code"]) == (400, "unsupported_images")
+
+
 def test_a_conversation_goes_on_after_a_failover(environment: FakeEnvironment) -> None:
     chained(environment, layer("one/gpt-5", "responses"), layer("two/glm-4.7", "chat"))
     environment.upstream.script["one"] = [whole(RESPONSE), refusal(503, {"error": {"message": "busy"}})]
@@ -261,8 +342,9 @@ ITEMS = st.lists(
 @given(said=st.text(min_size=1) | ITEMS, earlier=st.none() | ITEMS, output=ITEMS)
 def test_what_is_kept_is_read_back_equal(said: object, earlier: Any, output: Any) -> None:
     body = {"model": "m", "input": said, **({"previous_response_id": "resp_0"} if earlier is not None else {})}
-    request = responses.ResponsesRequest("m", False, body, earlier)
+    request = responses.ResponsesRequest("m", False, body).after(earlier, {})
     made = kept(request, {"id": "resp_1", "output": output})
     assert made is not None
     assert from_record(record(made)) == Kept(dict(made.response), list(made.input))
-    made.earlier()
+    proven = [each for each in made.items() if each.get("type") != "reasoning"]
+    assert len(request.after(made.items(), {}).body["input"]) == len(proven) + len(request.body["input"])

@@ -20,6 +20,18 @@ def outage(time: Time) -> Outage:
     return Outage("the table", time.clock)
 
 
+@pytest.mark.parametrize(
+    ("meanwhile", "told"), [({}, "going on from memory"), ({"meanwhile": "answers go out"}, "answers go out")]
+)
+def test_the_log_says_once_what_happens_meanwhile(
+    time: Time, caplog: pytest.LogCaptureFixture, meanwhile: dict[str, str], told: str
+) -> None:
+    outage = Outage("the table", time.clock, **meanwhile)
+    outage.failed(FAILURE)
+    outage.failed(FAILURE)
+    assert caplog.messages == [f"the table cannot be asked (ThrottlingException): {told}"]
+
+
 def test_without_an_outage_everybody_asks(outage: Outage) -> None:
     assert [outage.advice(), outage.advice()] == [Advice.ASK, Advice.ASK]
     assert not outage.active

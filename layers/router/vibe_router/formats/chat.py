@@ -90,6 +90,11 @@ class ChatRequest:
         """Return nothing: chat has no headers of its own."""
         return {}
 
+    @property
+    def repeated(self) -> Mapping[str, Any]:
+        """Return nothing: an answer does not repeat its request."""
+        return {}
+
     def neutral(self) -> "neutral.Request":
         """Return the request in the neutral form. Raises ApiError (400) for what chat has no word for."""
         if not self._neutral:

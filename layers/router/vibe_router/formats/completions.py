@@ -51,6 +51,11 @@ class CompletionsRequest:
         """Return nothing: the format has no headers of its own."""
         return {}
 
+    @property
+    def repeated(self) -> Mapping[str, Any]:
+        """Return nothing: an answer does not repeat its request."""
+        return {}
+
     def prompt_tokens_estimate(self) -> int:
         """Return about how many tokens the prompt is."""
         return estimate([self.body["prompt"], self.body.get("suffix") or ""])

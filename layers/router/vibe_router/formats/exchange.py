@@ -6,6 +6,7 @@ from typing import Any
 from vibe_router.formats import json_body, known, sse
 from vibe_router.formats.errors import ApiError
 from vibe_router.formats.fit import formats_for, unspoken
+from vibe_router.formats.repeated import Repeating, in_answer
 from vibe_router.formats.seal import Kind, Seal, unwrap
 from vibe_router.formats.wire import Assembly, ProviderFormat, Reader, Request, WholeAnswer
 from vibe_router.routing.models import Deployment
@@ -111,7 +112,8 @@ class Exchange:
     def reader(self) -> Reader:
         """Return what reads the provider's stream, in its own format, into the caller's."""
         if self._same:
-            return self._provider.reader(wants_usage=self._request.wants_usage)
+            reader = self._provider.reader(wants_usage=self._request.wants_usage)
+            return Repeating(reader, repeated) if (repeated := self._request.repeated) else reader
         from vibe_router.formats.translation import Translation
 
         writer = known.client(self._request.format).writer(self._request, self._created)
@@ -135,6 +137,8 @@ class Exchange:
         usage = self._provider.usage_of(answer)
         if self._same:
             body = json_body.dump(answer) if raw is None else raw
+            if repeated := self._request.repeated:
+                body = in_answer(body, repeated)
             return WholeAnswer(body, usage, self._seals(answer) if self.streams and _proves(body) else ())
         from vibe_router.formats.translation import translated
 

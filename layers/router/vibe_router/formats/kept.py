@@ -4,8 +4,7 @@ Kept is the response as its caller got it, with the input that it answers: the c
 all that stood before `previous_response_id`. So a conversation goes on from any one of its responses, on any layer, and
 no provider has to know it.
 
-Left out where a conversation goes on: ids of items, which only their issuer could look up, and reasoning without
-encrypted content, which is nothing but such an id. Instructions are not carried over, as OpenAI's are not.
+Instructions are not carried over, as OpenAI's are not.
 """
 
 import hashlib
@@ -13,22 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vibe_router.formats import sse
 from vibe_router.formats.errors import bad_request
 from vibe_router.formats.json_body import dump, load
-from vibe_router.formats.responses import ENDS, ResponsesRequest, input_items, unfold
+from vibe_router.formats.repeated import in_answer, in_events
+from vibe_router.formats.responses import ITEM_PREFIXES, ResponsesRequest, input_items, unfold
 
 __all__ = ["Kept", "from_record", "is_wanted", "kept", "page", "record", "replayed", "unkept", "unkept_end"]
 
-# Types of items → how their ids begin, as OpenAI's do.
-_PREFIXES: Mapping[str, str] = {
-    "message": "msg",
-    "reasoning": "rs",
-    "function_call": "fc",
-    "function_call_output": "fco",
-    "custom_tool_call": "ctc",
-    "custom_tool_call_output": "ctco",
-}
+_UNKEPT: Mapping[str, Any] = {"store": False}
 _PAGE = 20
 _LARGEST_PAGE = 100
 
@@ -45,10 +36,9 @@ class Kept:
         """The response's id."""
         return str(self.response["id"])
 
-    def earlier(self) -> list[Mapping[str, Any]]:
+    def items(self) -> list[Mapping[str, Any]]:
         """Return what stands before the input that goes on from this response."""
-        said = (*self.input, *self.response["output"])
-        return [kept for item in said if (kept := _said_again(item)) is not None]
+        return [*self.input, *self.response["output"]]
 
 
 def is_wanted(request: ResponsesRequest) -> bool:
@@ -61,9 +51,9 @@ def kept(request: ResponsesRequest, response: Mapping[str, Any]) -> Kept | None:
     id_, output = response.get("id"), response.get("output")
     if not isinstance(id_, str) or not isinstance(output, list) or not all(isinstance(each, dict) for each in output):
         return None
-    before = request.body.get("previous_response_id")
-    items = [_listed(item, id_, i) for i, item in enumerate(input_items(request.sent.get("input")))]
-    return Kept({**response, "store": True, "previous_response_id": before}, items)
+    said = input_items(request.body.get("input")) if request.said is None else request.said
+    items = [_listed(item, id_, i) for i, item in enumerate(said)]
+    return Kept({**response, "store": True, "previous_response_id": request.before}, items)
 
 
 def record(kept: Kept) -> bytes:
@@ -122,26 +112,12 @@ def replayed(kept: Kept, starting_after: str | None) -> Iterator[bytes]:
 
 def unkept(body: bytes) -> bytes:
     """Return a whole response that could not be kept, saying so: `store` is false."""
-    return dump({**load(body), "store": False})
+    return in_answer(body, _UNKEPT)
 
 
 def unkept_end(ending: bytes) -> bytes:
     """Return the end of a stream whose response could not be kept, saying so: its `store` is false."""
-    cut = sse.Decoder()
-    return b"".join(_unkept_event(event) for event in (*cut.feed(ending), *cut.flush()))
-
-
-def _unkept_event(event: sse.Event) -> bytes:
-    if not event.data or not any(end.encode() in event.data for end in ENDS):
-        return event.raw
-    try:
-        chunk = load(event.data)
-    except ValueError:
-        return event.raw
-    match chunk:
-        case {"type": str(kind), "response": dict(response)} if kind in ENDS:
-            return sse.encode(dump({**chunk, "response": {**response, "store": False}}), kind.encode())
-    return event.raw
+    return in_events(ending, _UNKEPT)
 
 
 def _listed(item: Mapping[str, Any], response_id: str, place: int) -> Mapping[str, Any]:
@@ -150,18 +126,9 @@ def _listed(item: Mapping[str, Any], response_id: str, place: int) -> Mapping[st
     listed = {**item, "type": kind}
     if not item.get("id"):
         digest = hashlib.blake2b(f"{response_id} {place}".encode(errors="surrogatepass"), digest_size=24).hexdigest()
-        listed["id"] = f"{_PREFIXES.get(str(kind), 'item')}_{digest}"
+        listed["id"] = f"{ITEM_PREFIXES.get(str(kind), 'item')}_{digest}"
     if kind == "message" and isinstance(words := item.get("content"), str):
         mine = item.get("role") == "assistant"
         part = {"type": "output_text", "annotations": []} if mine else {"type": "input_text"}
         listed["content"] = [{**part, "text": words}]
     return listed
-
-
-def _said_again(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    kind = str(item.get("type"))
-    if kind == "reasoning":
-        return item if item.get("encrypted_content") else None
-    if kind not in _PREFIXES:  # a hosted tool's: its id is part of what it says
-        return item
-    return {key: value for key, value in item.items() if key != "id"}

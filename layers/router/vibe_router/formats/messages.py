@@ -78,6 +78,11 @@ class MessagesRequest:
     _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
 
     @property
+    def repeated(self) -> Mapping[str, Any]:
+        """Return nothing: an answer does not repeat its request."""
+        return {}
+
+    @property
     def format(self) -> str:
         """Return the format's name."""
         return "messages"

@@ -46,6 +46,11 @@ class PlainRequest:
         """Return what the body is."""
         return {"content-type": self.content_type}
 
+    @property
+    def repeated(self) -> Mapping[str, Any]:
+        """Return nothing: an answer does not repeat its request."""
+        return {}
+
     def prompt_tokens_estimate(self) -> int:
         """Return about how many tokens are read; what is heard is not counted before."""
         return estimate(self.body.get(self.read) or "")

@@ -4,6 +4,8 @@ Shapes: OpenAI's API reference, "Responses" and its "Streaming events".
 """
 
 import hashlib
+import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENDS",
+    "ITEM_PREFIXES",
     "PATH",
     "RESPONSES",
     "Assembly",
@@ -28,8 +31,12 @@ __all__ = [
     "StreamReader",
     "failed_event",
     "input_items",
+    "item_id",
+    "new_id",
     "parse",
     "read_whole",
+    "response_of",
+    "said_again",
     "unfold",
     "usage_of",
 ]
@@ -41,14 +48,15 @@ PATH = "/responses"
 class ResponsesRequest:
     """A caller's request, checked. `body` is what was sent; the router owns `model` and `stream`.
 
-    `earlier` are the items that stand before its input in place of `previous_response_id`; None where it goes on from
-    no response.
+    Where it goes on from a response, `before` is that one's id, and the body has all that was said up to there in its
+    place (`after`). `said` is then the input as it is kept, ids and all.
     """
 
     model: str
     stream: bool
     body: Mapping[str, Any]
-    earlier: Sequence[Mapping[str, Any]] | None = None
+    before: str | None = None
+    said: Sequence[Mapping[str, Any]] | None = None
     _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -68,22 +76,31 @@ class ResponsesRequest:
         return bound if isinstance(bound, int) else None
 
     @property
-    def sent(self) -> Mapping[str, Any]:
-        """What is asked, in full: the body with the earlier items before its input."""
-        if self.earlier is None:
-            return self.body
-        body = {**self.body, "input": [*self.earlier, *input_items(self.body.get("input"))]}
-        del body["previous_response_id"]
-        return body
+    def references(self) -> list[str]:
+        """The ids by which the input names items, instead of saying them."""
+        return [id_ for item in input_items(self.body.get("input")) if (id_ := _reference(item))]
 
-    def after(self, earlier: Sequence[Mapping[str, Any]]) -> "ResponsesRequest":
-        """Return this request with the items of the response that it goes on from."""
-        return ResponsesRequest(self.model, self.stream, self.body, earlier)
+    def after(
+        self, earlier: Sequence[Mapping[str, Any]] | None, named: Mapping[str, Mapping[str, Any]]
+    ) -> "ResponsesRequest":
+        """Return this request in full: after `earlier` items (None: it goes on from nothing), with those `named` by id.
+
+        Both are as they were kept.
+        """
+        said: list[Mapping[str, Any]] = list(earlier or ())
+        told = [again for item in said if (again := said_again(item)) is not None]
+        for item in input_items(self.body.get("input")):
+            meant = named.get(_reference(item) or "")
+            again = item if meant is None else said_again(meant)
+            said.append(item if meant is None else meant)
+            told += [again] if again is not None else []
+        body = {key: value for key, value in self.body.items() if key != "previous_response_id"}
+        before = None if earlier is None else self.body.get("previous_response_id")
+        return ResponsesRequest(self.model, self.stream, {**body, "input": told}, before, said)
 
     def prompt_tokens_estimate(self) -> int:
         """Return about how many tokens the prompt is."""
-        sent = self.sent
-        said = (sent.get(name) for name in ("instructions", "input", "tools", "prompt"))
+        said = (self.body.get(name) for name in ("instructions", "input", "tools", "prompt"))
         return estimate([each for each in said if each])
 
     @property
@@ -91,13 +108,18 @@ class ResponsesRequest:
         """Return nothing: Responses has no headers of its own."""
         return {}
 
+    @property
+    def repeated(self) -> Mapping[str, Any]:
+        """Return which response it goes on from: that is the router's business."""
+        return {"previous_response_id": self.before} if self.before else {}
+
     def affinity(self) -> bytes:
         """Return what stays while a conversation grows: a digest of its input up to the first user's message.
 
         Raises ApiError (400), as `for_provider` would.
         """
         opening: list[object] = [self.body.get("instructions")]
-        said = self.sent.get("input")
+        said = self.body.get("input")
         for item in said if isinstance(said, list) else [said]:
             opening.append(item)
             if isinstance(item, str) or (isinstance(item, dict) and item.get("role") == "user"):
@@ -109,7 +131,7 @@ class ResponsesRequest:
 
         Raises ApiError (400).
         """
-        body = {**self.sent, "model": model, "stream": stream}
+        body = {**self.body, "model": model, "stream": stream}
         if keep and isinstance(said := body.get("input"), list):
             body["input"] = [kept for item in said if (kept := _kept(item, keep)) is not None]
         if not stream:
@@ -121,7 +143,7 @@ class ResponsesRequest:
         if not self._neutral:
             from vibe_router.formats import responses_neutral
 
-            self._neutral.append(responses_neutral.read(self.sent))
+            self._neutral.append(responses_neutral.read(self.body))
         return self._neutral[0]
 
 
@@ -130,6 +152,55 @@ def input_items(said: object) -> list[Mapping[str, Any]]:
     if isinstance(said, list):
         return said
     return [{"type": "message", "role": "user", "content": said}] if said else []
+
+
+# Types of items that say all there is to say without their id → how ids of theirs begin, as OpenAI's do.
+ITEM_PREFIXES: Mapping[str, str] = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
+}
+_RESPONSE = "resp_"
+_ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{48})[0-9a-f]{4}")
+
+
+def new_id() -> str:
+    """Return the id of a new response."""
+    return f"{_RESPONSE}{secrets.token_hex(24)}"
+
+
+def item_id(prefix: str, response: str, number: int) -> str:
+    """Return the id of an item of a response of the router's own; `response_of` finds the response by it."""
+    return f"{prefix}_{response.removeprefix(_RESPONSE)}{number % 0x10000:04x}"
+
+
+def response_of(item: str) -> str | None:
+    """Return the id of the response that the item with the id `item` is of, if it is one of the router's own."""
+    match = _ITEM_ID.fullmatch(item)
+    return f"{_RESPONSE}{match[1]}" if match else None
+
+
+def said_again(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return a kept item as a provider is told it again; None for what only the provider that made it could look up.
+
+    That is an item's id, and reasoning without encrypted content, which is nothing but an id.
+    """
+    kind = str(item.get("type"))
+    if kind == "reasoning" and not item.get("encrypted_content"):
+        return None
+    if kind == "reasoning" or kind not in ITEM_PREFIXES:  # a proof is of its item; a hosted tool's id is what it says
+        return item
+    return {key: value for key, value in item.items() if key != "id"}
+
+
+def _reference(item: Mapping[str, Any]) -> str | None:
+    """Return the id that `item` consists of, None where it says more."""
+    id_, kind = item.get("id"), item.get("type")
+    bare = kind == "item_reference" or (kind is None and item.keys() <= {"type", "id"})
+    return id_ if bare and isinstance(id_, str) else None
 
 
 def _kept(item: Mapping[str, Any], keep: Keep) -> Mapping[str, Any] | None:

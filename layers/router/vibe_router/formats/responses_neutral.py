@@ -237,6 +237,9 @@ def _read_item(item: Any, at: str) -> Message:
             return Message("user", [result], at=at)
         case {"type": "reasoning"}:
             return Message("assistant", [_read_reasoning(item, at)], at=at)
+        case {"type": "item_reference"}:
+            what = "an item by its id, which no kept response holds"
+            return Message("assistant", [Raw(_FORMAT, item, what, at=at)], at=at)
         case {"type": str(kind)} if kind not in _KNOWN:
             return Message("assistant", [Raw(_FORMAT, item, f"an item of type {kind[:50]}", at=at)], at=at)
     raise bad_request(f"'{at}' is no input item.", at)

@@ -4,7 +4,6 @@ The order is OpenAI's: an item is announced, then its parts, then their words; e
 `sequence_number` counts from 0 without gaps. Ids are the router's own.
 """
 
-import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -23,7 +22,7 @@ from vibe_router.formats.neutral import (
     ToolCallDelta,
     ToolCallStart,
 )
-from vibe_router.formats.responses import failed_event
+from vibe_router.formats.responses import failed_event, item_id, new_id
 from vibe_router.formats.seal import wrap
 from vibe_router.formats.tool_spaces import names_in_spaces
 from vibe_router.formats.usage import Usage
@@ -68,9 +67,9 @@ class Writer:
     """
 
     def __init__(self, request: Request, created: int) -> None:
-        body = cast("Mapping[str, Any]", getattr(request, "body", {}))
+        body = {**request.body, **request.repeated}
         self.response: dict[str, Any] = {
-            "id": f"resp_{secrets.token_hex(24)}",
+            "id": new_id(),
             "object": "response",
             "created_at": created,
             "status": "in_progress",
@@ -85,6 +84,7 @@ class Writer:
             self.response["text"] = {**_REPEATED["text"], **body["text"]}
         self._spaces = names_in_spaces(body)
         self._sequence = 0
+        self._items = 0  # items that have begun
         self._item: dict[str, Any] | None = None  # the item that is being told
         self._part: dict[str, Any] | None = None  # its part
         self._pieces: list[str] = []  # the words of that part, or the arguments of the call
@@ -178,6 +178,10 @@ class Writer:
     def _delta(self, kind: str, words: str, **more: Any) -> bytes:
         return self._event(kind, **self._where(), delta=words, **more)
 
+    def _item_id(self, prefix: str) -> str:
+        self._items += 1
+        return item_id(prefix, self.response["id"], self._items)
+
     def _open_item(self, item: dict[str, Any]) -> bytes:
         closed = self._close_item("completed")
         self._item = item
@@ -188,7 +192,7 @@ class Writer:
         out = b""
         if self._item is None or self._item["type"] != item_kind or (item_kind == "reasoning" and self._sealed()):
             prefix = "msg" if item_kind == "message" else "rs"
-            item: dict[str, Any] = {"id": f"{prefix}_{secrets.token_hex(24)}", "type": item_kind}
+            item: dict[str, Any] = {"id": self._item_id(prefix), "type": item_kind}
             if item_kind == "message":
                 item |= {"status": "in_progress", "role": "assistant", "content": []}
             else:
@@ -272,7 +276,7 @@ class Writer:
         """Put the proof into its reasoning item, which ends with it."""
         out = b""
         if self._item is None or self._item["type"] != "reasoning" or self._sealed():
-            out += self._open_item({"id": f"rs_{secrets.token_hex(24)}", "type": "reasoning", "summary": []})
+            out += self._open_item({"id": self._item_id("rs"), "type": "reasoning", "summary": []})
         out += self._close_part()
         item = cast("dict[str, Any]", self._item)
         text = "".join(part["text"] for part in item.get("content", ()))
@@ -284,7 +288,7 @@ class Writer:
         kind, prefix, word = (
             ("custom_tool_call", "ctc", "input") if event.custom else ("function_call", "fc", "arguments")
         )
-        item: dict[str, Any] = {"id": f"{prefix}_{secrets.token_hex(24)}", "type": kind, "status": "in_progress"}
+        item: dict[str, Any] = {"id": self._item_id(prefix), "type": kind, "status": "in_progress"}
         if event.custom:
             del item["status"]
         item |= {"call_id": event.id, "name": event.name, word: ""}

@@ -94,6 +94,10 @@ class Request(Protocol):
     def passed_headers(self) -> Mapping[str, str]:
         """Headers of the caller's that go on to a provider of the same format; never a key."""
 
+    @property
+    def repeated(self) -> Mapping[str, Any]:
+        """Fields of the request that its answer repeats, and that no provider is told."""
+
     def prompt_tokens_estimate(self) -> int:
         """Return about how many tokens the prompt is (`formats.tokens.estimate` of all that is read for it)."""
 

@@ -39,10 +39,11 @@ class Advice(Enum):
 
 
 class Outage:
-    """Whether `what` (a name for the log) can be asked."""
+    """Whether `what` can be asked; `meanwhile` is what happens as long as it can't be. Both are words for the log."""
 
-    def __init__(self, what: str, clock: Clock) -> None:
+    def __init__(self, what: str, clock: Clock, meanwhile: str = "going on from memory") -> None:
         self._what = what
+        self._meanwhile = meanwhile
         self._clock = clock
         self._lock = Lock()
         self._began: float | None = None
@@ -72,7 +73,7 @@ class Outage:
             if self._began is not None:
                 return
             self._began = self._tried
-        _log.warning("%s cannot be asked (%s): going on from memory", self._what, named(error))
+        _log.warning("%s cannot be asked (%s): %s", self._what, named(error), self._meanwhile)
 
     def answered(self) -> None:
         """Note an answer; it ends an outage, and that is logged."""

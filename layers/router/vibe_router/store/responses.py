@@ -64,7 +64,7 @@ class ResponseStore:
         self._clock = clock
         self._days = days
         self._spawn = spawn
-        self._outage = Outage("the responses table", clock)
+        self._outage = Outage("the responses table", clock, "answers go out without being kept")
 
     def write(self, id_: str, owner: Owner, record: bytes) -> bool:
         """Keep `record` under `id_`; return whether it is kept. Never raises for what DynamoDB does."""
