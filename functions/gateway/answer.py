@@ -12,7 +12,7 @@ from proxy_event import Request
 from streaming_runtime import Context, Heartbeat, StreamingResponse
 from vibe_router.decision import Decision
 from vibe_router.formats import known
-from vibe_router.formats.errors import ApiError, fault
+from vibe_router.formats.errors import ApiError, bad_request, fault
 from vibe_router.formats.wire import ClientFormat, WholeAnswer
 from vibe_router.record import Record, tags_in
 from vibe_router.relay import Relay
@@ -21,7 +21,7 @@ from vibe_router.routing.deadline import Deadline
 if TYPE_CHECKING:
     from vibe_router.formats.responses import ResponsesRequest
 
-__all__ = ["FORMATS", "answer", "count_tokens", "format_of"]
+__all__ = ["FORMATS", "answer", "compact", "count_tokens", "format_of", "input_tokens"]
 
 # What callers speak on which path, without /v1.
 FORMATS: Mapping[str, str] = {
@@ -29,6 +29,8 @@ FORMATS: Mapping[str, str] = {
     "/messages": "messages",
     "/messages/count_tokens": "messages",
     "/responses": "responses",
+    "/responses/compact": "responses",
+    "/responses/input_tokens": "responses",
     "/completions": "completions",
     "/embeddings": "embeddings",
     "/moderations": "moderations",
@@ -59,6 +61,30 @@ def count_tokens(request: Request, _context: Context, environment: Environment) 
     tokens, deployment = environment.counter.count(model, wanted)
     headers = {"x-vibe-request-id": request.id, **({"x-vibe-deployment": deployment.id} if deployment else {})}
     return proxy_event.json_answer({"input_tokens": tokens}, headers=headers)
+
+
+def input_tokens(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
+    """Answer about how many tokens the input of a request in Responses has. As `count_tokens`, it costs nothing."""
+    from vibe_router.formats import responses as responses_format
+
+    caller = environment.admission.caller(request.headers)
+    wanted = responses_format.parse(request.body)
+    environment.admission.model(caller, wanted.model, environment.routes())
+    tokens = environment.keeper.resumed(caller, wanted).prompt_tokens_estimate()
+    return proxy_event.json_answer({"object": "response.input_tokens", "input_tokens": tokens})
+
+
+def compact(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
+    """Refuse to compact a conversation. Raises ApiError (400).
+
+    A compacted one is encrypted by the provider that made it: nothing that another layer could go on from.
+    """
+    environment.admission.caller(request.headers)
+    raise bad_request(
+        "Conversations are not compacted here, since only the provider that has done it could go on from there. "
+        "Ask for a summary by /v1/responses instead, and go on from that.",
+        code="unsupported_endpoint",
+    )
 
 
 def answer(client: ClientFormat, request: Request, context: Context, environment: Environment) -> StreamingResponse:

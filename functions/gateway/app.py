@@ -31,6 +31,8 @@ def _in(name: str) -> Route:
 _ROUTES: Mapping[str, Mapping[str, Route]] = {
     **{path: {"POST": _in(name)} for path, name in answer.FORMATS.items()},
     "/messages/count_tokens": {"POST": answer.count_tokens},
+    "/responses/compact": {"POST": answer.compact},
+    "/responses/input_tokens": {"POST": answer.input_tokens},
     "/models": {"GET": listing.models},
     "/health": {"GET": health.deployments},
     "/health/liveliness": {"GET": health.liveness},

@@ -122,6 +122,13 @@ def test_for_another_key_it_does_not_exist(client: openai.OpenAI, stranger: open
     assert stranger.responses.retrieve(own.id) == own
 
 
+def test_tokens_are_counted_and_nothing_is_compacted(client: openai.OpenAI) -> None:
+    counted = client.responses.input_tokens.count(model=MODELS["chat"], input="My name is Ada")
+    assert (counted.object, 0 < counted.input_tokens < 50) == ("response.input_tokens", True)
+    with pytest.raises(openai.BadRequestError, match="not compacted"):
+        client.responses.compact(model=MODELS["chat"], input="My name is Ada")
+
+
 def test_nothing_is_kept_for_who_says_so(client: openai.OpenAI) -> None:
     answer = client.responses.create(model=MODELS["chat"], input="Hello", store=False)
     assert answer.to_dict()["store"] is False

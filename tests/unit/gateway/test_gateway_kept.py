@@ -325,6 +325,24 @@ def test_a_kept_response_can_be_told_as_a_stream_again(over_responses: FakeEnvir
     assert status == 400
 
 
+def test_the_tokens_of_an_input_are_estimated_with_what_it_goes_on_from(over_chat: FakeEnvironment) -> None:
+    _, first = create(input="word " * 1000)
+    over_chat.upstream.calls.clear()
+    status, alone = call("POST", "/input_tokens", {"model": "auto-chat", "input": "Go on."})
+    assert (status, alone["object"]) == (200, "response.input_tokens")
+    body = {"model": "auto-chat", "input": "Go on.", "previous_response_id": first["id"]}
+    assert call("POST", "/input_tokens", body)[1]["input_tokens"] > alone["input_tokens"] + 700
+    assert not over_chat.upstream.calls
+    assert call("POST", "/input_tokens", {"model": "nobody", "input": "Go on."})[0] == 404
+    assert call("GET", "/input_tokens")[0] == 405
+
+
+def test_compacting_is_refused_in_words_that_say_why(over_chat: FakeEnvironment) -> None:
+    status, answer = call("POST", "/compact", {"model": "auto-chat", "input": "Hello"})
+    assert (status, answer["error"]["code"]) == (400, "unsupported_endpoint")
+    assert "not compacted" in answer["error"]["message"]
+
+
 def test_while_the_table_cannot_be_read_callers_are_told_to_come_back(over_chat: FakeEnvironment) -> None:
     over_chat.kept.outage = True
     assert call("GET", "/resp_up")[0] == 503
