@@ -15,7 +15,7 @@ from vibe_router.formats.errors import ApiError, switched_off, unavailable, unkn
 from vibe_router.formats.usage import Usage
 from vibe_router.formats.wire import Request
 from vibe_router.routing.models import Catalogue, Deployment, VirtualModel
-from vibe_router.routing.price import as_dollars, estimate
+from vibe_router.routing.price import as_dollars, estimate, most_answered
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
 
@@ -72,9 +72,7 @@ class Admission:
         wish = Wish(0, 0, 0)
         if any(ledgers.values()):  # else nothing is estimated that nobody asks for
             prompt = wanted.prompt_tokens_estimate()
-            answer = wanted.max_output_tokens
-            if answer is None:
-                answer = max(each.policy.reserve_tokens for each in model.chain)
+            answer = most_answered(model.chain, wanted.max_output_tokens, wanted.answers)
             until = round(self._clock.now() + seconds + _SETTLING_SECONDS, 3)
             wish = Wish(estimate(model.chain, prompt, answer), prompt + answer, until)
         try:

@@ -13,7 +13,7 @@ from vibe_router.formats.wire import Request
 from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan
 from vibe_router.routing.cooldown import Phase, State
 from vibe_router.routing.models import Deployment, VirtualModel
-from vibe_router.routing.price import as_dollars, estimate
+from vibe_router.routing.price import as_dollars, estimate, most_answered
 from vibe_router.standing import at_iso
 
 __all__ = ["admission", "route"]
@@ -45,7 +45,7 @@ def admission(
 
     `ledgers` are those of the caller's key and team, by id; what is missing has never spent anything.
     """
-    answers = request.max_output_tokens or max(each.policy.reserve_tokens for each in model.chain)
+    answers = most_answered(model.chain, request.max_output_tokens, request.answers)
     prompt = request.prompt_tokens_estimate()
     cost = estimate(model.chain, prompt, answers)
     told: dict[str, Any] = {"estimate": {"cost": as_dollars(cost), "prompt_tokens": prompt, "max_tokens": answers}}

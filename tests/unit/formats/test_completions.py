@@ -73,8 +73,9 @@ def test_the_prompt_is_said_as_a_users_message() -> None:
 
 
 def test_the_bound_counts_every_text() -> None:
-    assert request(max_tokens=10, n=3).max_output_tokens == 30
-    assert request(max_tokens=10, n=2, best_of=4).max_output_tokens == 40
+    assert request(max_tokens=10).max_output_tokens == 10
+    assert [request(n=3).answers, request(n=2, best_of=4).answers] == [3, 4]
+    assert [request(prompt=[1, 2]).answers, request(prompt=["a", "b"], n=3).answers] == [1, 6]
     assert request().max_output_tokens is None
 
 

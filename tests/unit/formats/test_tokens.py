@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats import chat
+from vibe_router.formats import chat, responses
 from vibe_router.formats.json_body import dump, parse_object
 from vibe_router.formats.tokens import estimate
 
@@ -77,17 +77,22 @@ def test_a_chat_request_is_its_messages_and_tools() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "most"),
+    ("body", "most", "answers"),
     [
-        pytest.param({}, None, id="no bound"),
-        pytest.param({"max_tokens": 10}, 10, id="max_tokens"),
-        pytest.param({"max_completion_tokens": 20}, 20, id="max_completion_tokens"),
-        pytest.param({"max_tokens": 10, "max_completion_tokens": 20}, 20, id="both: the newer one counts"),
-        pytest.param({"max_tokens": 10, "n": 3}, 30, id="each of three answers"),
-        pytest.param({"max_tokens": None}, None, id="null"),
-        pytest.param({"max_tokens": -1}, None, id="what the provider will refuse"),
+        pytest.param({}, None, 1, id="no bound"),
+        pytest.param({"max_tokens": 10}, 10, 1, id="max_tokens"),
+        pytest.param({"max_completion_tokens": 20}, 20, 1, id="max_completion_tokens"),
+        pytest.param({"max_tokens": 10, "max_completion_tokens": 20}, 20, 1, id="both: the newer one counts"),
+        pytest.param({"max_tokens": 10, "n": 3}, 10, 3, id="each of three answers"),
+        pytest.param({"max_tokens": None, "n": None}, None, 1, id="null"),
+        pytest.param({"max_tokens": -1, "n": -1}, None, 1, id="what the provider will refuse"),
     ],
 )
-def test_the_most_that_a_chat_request_wants_answered(body: dict[str, Any], most: int | None) -> None:
+def test_the_most_that_a_chat_request_wants_answered(body: dict[str, Any], most: int | None, answers: int) -> None:
     whole = {"model": "m", "messages": [{"role": "user", "content": "x"}], **body}
-    assert chat.parse(dump(whole)).max_output_tokens == most
+    wanted = chat.parse(dump(whole))
+    assert (wanted.max_output_tokens, wanted.answers) == (most, answers)
+
+
+def test_a_bound_below_nothing_bounds_nothing() -> None:
+    assert responses.parse(dump({"model": "m", "input": "x", "max_output_tokens": -1})).max_output_tokens is None

@@ -176,6 +176,7 @@ def test_over_a_budget_is_402_which_no_client_tries_again(environment: FakeEnvir
     [
         pytest.param({"max_tokens": 100}, 100, id="the caller's bound"),
         pytest.param({}, 4_096, id="what is assumed without one"),
+        pytest.param({"n": 3}, 3 * 4_096, id="as much for each answer"),
     ],
 )
 def test_what_is_reserved_is_the_dearest_price_of_the_chain(

@@ -81,9 +81,14 @@ class ChatRequest:
 
     @property
     def max_output_tokens(self) -> int | None:
-        """Return the caller's bound on the answer, or on all answers together that are to be chosen from."""
+        """Return the caller's bound on an answer."""
         bound = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
-        return bound * max(self.body.get("n") or 1, 1) if isinstance(bound, int) and bound > 0 else None
+        return bound if isinstance(bound, int) and bound > 0 else None
+
+    @property
+    def answers(self) -> int:
+        """Return how many answers are to be chosen from."""
+        return max(self.body.get("n") or 1, 1)
 
     @property
     def passed_headers(self) -> Mapping[str, str]:

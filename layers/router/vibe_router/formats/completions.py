@@ -41,10 +41,17 @@ class CompletionsRequest:
 
     @property
     def max_output_tokens(self) -> int | None:
-        """Return the caller's bound on all the texts together; None where none was given."""
+        """Return the caller's bound on a text; None where none was given."""
         bound = self.body.get("max_tokens")
+        return bound if isinstance(bound, int) and bound > 0 else None
+
+    @property
+    def answers(self) -> int:
+        """Return how many texts are made: of each prompt so many, of which some may be thrown away."""
+        prompt = self.body["prompt"]
+        several = isinstance(prompt, list) and not isinstance(prompt[0], int)  # else it is one, of words or of tokens
         texts = max(self.body.get("n") or 1, self.body.get("best_of") or 1, 1)
-        return bound * texts if isinstance(bound, int) and bound > 0 else None
+        return texts * (len(prompt) if several else 1)
 
     @property
     def passed_headers(self) -> Mapping[str, str]:

@@ -99,6 +99,11 @@ class MessagesRequest:
         return bound if isinstance(bound, int) and bound > 0 else None
 
     @property
+    def answers(self) -> int:
+        """Return 1."""
+        return 1
+
+    @property
     def thinks(self) -> bool:
         """Whether the caller asked for thinking, and so knows what to do with it."""
         return (self.body.get("thinking") or {}).get("type") not in (None, "disabled")

@@ -40,6 +40,7 @@ class PlainRequest:
     stream = False
     wants_usage = False
     max_output_tokens = 0  # what these answer with is no text, or as long as what was heard
+    answers = 1
 
     @property
     def passed_headers(self) -> Mapping[str, str]:

@@ -73,7 +73,12 @@ class ResponsesRequest:
     def max_output_tokens(self) -> int | None:
         """Return the caller's bound on the answer."""
         bound = self.body.get("max_output_tokens")
-        return bound if isinstance(bound, int) else None
+        return bound if isinstance(bound, int) and bound > 0 else None
+
+    @property
+    def answers(self) -> int:
+        """Return 1."""
+        return 1
 
     @property
     def references(self) -> list[str]:

@@ -88,7 +88,11 @@ class Request(Protocol):
 
     @property
     def max_output_tokens(self) -> int | None:
-        """The most tokens that the caller wants answered; None without a bound."""
+        """The most tokens that the caller wants in an answer; None without a bound."""
+
+    @property
+    def answers(self) -> int:
+        """How many answers the caller wants, each of which the bound holds for."""
 
     @property
     def passed_headers(self) -> Mapping[str, str]:

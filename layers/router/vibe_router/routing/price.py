@@ -13,7 +13,7 @@ from vibe_router.formats.usage import Usage
 if TYPE_CHECKING:
     from vibe_router.routing.models import Deployment
 
-__all__ = ["NANO", "Price", "as_dollars", "cost", "estimate"]
+__all__ = ["NANO", "Price", "as_dollars", "cost", "estimate", "most_answered"]
 
 NANO = 1_000_000_000  # nano-dollars in a dollar
 _PICO_PER_TOKEN = 1_000_000  # of a price of one dollar per million tokens
@@ -58,6 +58,11 @@ def estimate(chain: Iterable["Deployment"], prompt_tokens: int, max_tokens: int)
     where that is dearer. Audio is taken as text.
     """
     return max((_at_most(each.price, prompt_tokens, max_tokens) for each in chain if each.price), default=0)
+
+
+def most_answered(chain: Iterable["Deployment"], bound: int | None, answers: int) -> int:
+    """Return the tokens of so many `answers` at most, each within `bound`; None is what routes take for one."""
+    return answers * (max(each.policy.reserve_tokens for each in chain) if bound is None else bound)
 
 
 def as_dollars(nano: int | None) -> float | None:
