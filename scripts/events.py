@@ -1,4 +1,4 @@
-"""Write events/*.json, one for each route, for `sam local invoke`.
+"""Write events/*.json, at least one for each route, for `sam local invoke`.
 
     python -m scripts.events
     sam local invoke GatewayFunction --event events/chat-completions.json
@@ -21,6 +21,7 @@ KEY = "sk-vibe-local"
 
 _MESSAGE = {"model": "auto-claude", "max_tokens": 1024, "messages": [{"role": "user", "content": "Say hello."}]}
 _COUNTED = {key: value for key, value in _MESSAGE.items() if key != "max_tokens"}
+_RESPONSE = {"model": "auto-codex", "input": "Say hello.", "store": False}
 _HELLO = {"model": "auto-chat", "messages": [{"role": "user", "content": "Say hello."}]}
 
 # File, route, method, path, body.
@@ -34,6 +35,11 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
     ("messages-unversioned", "/messages", "POST", "/messages", _MESSAGE),
     ("count-tokens", "/v1/messages/count_tokens", "POST", "/v1/messages/count_tokens", _COUNTED),
     ("count-tokens-unversioned", "/messages/count_tokens", "POST", "/messages/count_tokens", _COUNTED),
+    ("responses", "/{proxy+}", "POST", "/v1/responses", _RESPONSE),
+    ("responses-stream", "/{proxy+}", "POST", "/v1/responses", {**_RESPONSE, "stream": True}),
+    ("responses-unversioned", "/{proxy+}", "POST", "/responses", _RESPONSE),
+    ("input-tokens", "/{proxy+}", "POST", "/v1/responses/input_tokens", _RESPONSE),
+    ("completions", "/{proxy+}", "POST", "/v1/completions", {"model": "auto-chat", "prompt": "Once upon a time"}),
     ("models", "/v1/models", "GET", "/v1/models", None),
     ("models-unversioned", "/models", "GET", "/models", None),
     ("model", "/v1/models/{model+}", "GET", "/v1/models/auto-chat", None),

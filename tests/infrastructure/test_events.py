@@ -1,4 +1,4 @@
-"""The sample events: one for each route of the template, and the real handler's answer to each."""
+"""The sample events: at least one for each route of the template, and the real handler's answer to each."""
 
 import json
 import sys
@@ -103,17 +103,25 @@ def test_the_handler_answers_each_event(name: str, ask: Ask) -> None:
         assert body.startswith(b"event: message_start\ndata: {")
         assert body.endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
         return
+    if name == "responses-stream.json":
+        assert body.startswith(b"event: response.created\ndata: {")
+        assert b"\nevent: response.completed\n" in body
+        return
     if name.startswith("ui"):
         assert status == 307 or body.startswith(b"<!doctype html>")
         return
     answer = json.loads(body)
     if status >= 400:
         assert set(answer["error"]) == {"message", "type", "param", "code"}
-    elif "/chat/" in name:
+    elif name.startswith("chat-completions"):
         assert answer["choices"][0]["message"]["content"]
+    elif name.startswith("completions"):
+        assert answer["choices"][0]["text"]
+    elif name.startswith("responses"):
+        assert answer["output"][0]["content"][0]["text"]
     elif name.startswith("messages"):
         assert answer["content"][0]["text"]
-    elif name.startswith("count-tokens"):
+    elif name.startswith(("count-tokens", "input-tokens")):
         assert answer["input_tokens"] > 0
     elif name.startswith("models"):
         assert "auto-chat" in {model["id"] for model in answer["data"]}
