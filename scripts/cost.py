@@ -26,6 +26,7 @@ from scripts.cost_model import (  # noqa: E402 - where to find it is said above
     Model,
     load,
 )
+from vibe_router.cli.errors import while_read  # noqa: E402
 
 __all__ = ["PAGE", "main", "page"]
 
@@ -288,4 +289,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(while_read(main))

@@ -24,7 +24,7 @@ from scripts.cloudwatch import follow, log_errors, logs_client
 from scripts.decisions import Decision, Wanted, for_people, parse
 from scripts.operated import deployed
 from scripts.show import Ink, progress
-from vibe_router.cli.errors import CommandError
+from vibe_router.cli.errors import CommandError, while_read
 
 __all__ = ["main"]
 
@@ -54,8 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         progress(str(error))
         return error.status
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains again when it ends
     except KeyboardInterrupt:
         return 130
     return 0
@@ -94,4 +92,4 @@ def _show(decision: Decision, ink: Ink | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(while_read(main))

@@ -19,12 +19,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `python scripts/smoke.py`
+# For `python scripts/smoke.py`.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers/router"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import httpx
 
 from scripts.deployment import KEY_NAMES, NoKeyError, Router, find_key, local_url
 from scripts.show import Ink, clean, milliseconds, progress, table
+from vibe_router.cli.errors import while_read
 
 __all__ = ["Call", "add_where", "main", "smoke", "where"]
 
@@ -140,4 +143,4 @@ def _table(calls: Sequence[Call]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(while_read(main))

@@ -27,7 +27,7 @@ from scripts.cloudwatch import log_errors, logs_client, traffic
 from scripts.decisions import Failure, Traffic, moment, parse
 from scripts.operated import Operated, deployed, local_stack
 from scripts.show import UNKNOWN, Ink, clean, progress, table
-from vibe_router.cli.errors import CommandError
+from vibe_router.cli.errors import CommandError, while_read
 from vibe_router.cli.target import aws_errors
 from vibe_router.clock import Clock
 from vibe_router.routing.cooldown import Phase, State
@@ -239,4 +239,4 @@ def _share(row: Row) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(while_read(main))

@@ -3,6 +3,7 @@
 import sys
 
 from vibe_router.cli import main
+from vibe_router.cli.errors import while_read
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(while_read(main))
