@@ -18,7 +18,11 @@ Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d\d-\d\d$")]
 
 @router.get("/usage/overview", tags=["Usage"])
 def overview(days: Annotated[int, Query(ge=1, le=90)] = 7) -> dict[str, Any]:
-    """Tell what the last days add up to: in all, by time, and by model, deployment, key and team."""
+    """Tell what the last days (UTC) add up to: in all, by time, and by model, deployment, key and team.
+
+    Of a single day, totals and hours are of the last 24 hours (`since`), and the others of today, as they are kept by
+    the day.
+    """
     return usage_logic.overview(call_of(router), days)
 
 

@@ -17,7 +17,11 @@ _MASTER = {"key_alias": "master key", "key_name": None}
 
 
 def overview(call: Call, days: int) -> dict[str, Any]:
-    """Return what the last `days` add up to; a single one is the last 24 hours."""
+    """Return what the last `days` add up to.
+
+    A single one is the last 24 hours, `since` which everybody's totals and hours count. What is told by model,
+    deployment, key and team is kept by the day, and counts from midnight UTC of the day `from`.
+    """
     last = today(call)
     first = last - timedelta(days=days - 1)
     reader = call.environment.usage
@@ -34,6 +38,7 @@ def overview(call: Call, days: int) -> dict[str, Any]:
     return {
         "from": first.isoformat(),
         "to": last.isoformat(),
+        "since": since,
         "totals": summed(hours),
         "hours": [{"at": hour.at, **summed([hour])} for hour in hours],
         "days": [{"at": day, **summed(of_day)} for day, of_day in sorted(days_of.items())],
@@ -86,7 +91,8 @@ def summed(totals: Iterable[Total]) -> dict[str, Any]:
 
 def key_names(call: Call) -> dict[str, dict[str, Any]]:
     """Return alias and name of every key by its key_id; of a regenerated one those of its successor."""
-    keys = sorted(call.environment.keys.list_keys(), key=lambda key: key.replaced_by is None)
+    keys = call.environment.keys.list_keys(deleted=True)
+    keys.sort(key=lambda key: (not key.deleted, key.replaced_by is None))
     return {MASTER_ID: _MASTER} | {key.key_id: {"key_alias": key.alias, "key_name": key.name} for key in keys}
 
 

@@ -169,6 +169,7 @@ def test_a_deleted_key_leaves_a_tombstone_that_says_so(admin: Admin) -> None:
     assert left
     assert left.deleted
     assert not left.metadata
+    assert admin.environment.keys.list_keys(deleted=True) == [left], "whose totals are still called by its name"
     assert admin.ask("POST", "/key/delete", {"keys": [made["key"]]}).status == 404
 
 

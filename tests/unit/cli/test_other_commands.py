@@ -186,8 +186,8 @@ OVERVIEW: dict[str, Any] = {
     "totals": {"requests": 12, "cost": 3.5, "unpriced": 4},
     "models": [counted("cheap", 0.5), counted("dear", 3.0), counted("free?", None, 4), counted("partly", 1, 2)],
     "deployments": [],
-    "keys": [],
-    "teams": [],
+    "keys": [{**counted("", 1.0), "name": None, "key_id": "5f" * 32, "key_alias": None, "key_name": "sk-...abcd"}],
+    "teams": [{**counted("", 1.0), "name": None, "team_id": "t-1", "team_alias": "builders"}],
     "days": [],
 }
 
@@ -208,6 +208,9 @@ def test_what_was_spent_is_told_and_what_is_unknown_is_not_nothing(
         ("cheap", "$0.50"),
         ("free?", "–"),
     ]
+    shown = terminal("spend", "--days", "1").out
+    for text in (" in 24 hours, ", "model today (UTC)", "sk-...abcd", "builders"):
+        assert text in shown
 
 
 def test_how_deployments_are_is_told(command: Command, terminal: Command, router: FakeRouter) -> None:

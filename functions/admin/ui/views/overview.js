@@ -182,7 +182,7 @@ function breakdown(title, rows) {
   );
 }
 
-const nameOf = (row) => row.key_alias ?? row.team_alias ?? row.name ?? row.key_id ?? row.team_id ?? NONE;
+const nameOf = (row) => row.key_alias ?? row.team_alias ?? row.name ?? row.key_name ?? row.key_id ?? row.team_id ?? NONE;
 
 // --- nothing yet: the way to the first answer ---
 

@@ -33,16 +33,27 @@ def _run(args: argparse.Namespace) -> int:
     out = show.console()
     totals = answer.get("totals") or {}
     unpriced = totals.get("unpriced") or 0
+    in_all = "24 hours" if args.days == 1 else show.count(args.days, "day")
     out.print(
-        f"{show.dollars(totals.get('cost'))} for {show.count(totals.get('requests') or 0, 'request')} "
-        f"in {show.count(args.days, 'day')}" + (f", and {unpriced:,} whose price is unknown" if unpriced else "")
+        f"{show.dollars(totals.get('cost'))} for {show.count(totals.get('requests') or 0, 'request')} in {in_all}"
+        + (f", and {unpriced:,} whose price is unknown" if unpriced else "")
     )
     for part in [args.by] if args.by else _BY:
         counted = [each for each in answer.get(part) or () if each.get("requests")]
         if part != "days":
             counted.sort(key=lambda each: (-(each.get("cost") or 0), -each["requests"]))
         if counted:
-            head = (part.removesuffix("s"), "cost", "requests", "failed", "over to another", "tokens in", "tokens out")
+            # Only everybody's totals are kept by the hour.
+            today = " today (UTC)" if args.days == 1 and part != "days" else ""
+            head = (
+                part.removesuffix("s") + today,
+                "cost",
+                "requests",
+                "failed",
+                "over to another",
+                "tokens in",
+                "tokens out",
+            )
             out.print(show.table(head, [_row(each) for each in counted], numbers=head[1:]))
     return 0
 
@@ -50,7 +61,7 @@ def _run(args: argparse.Namespace) -> int:
 def _row(counted: dict[str, Any]) -> list[str]:
     from vibe_router.cli import show
 
-    names = (counted.get(name) for name in ("name", "key_alias", "alias", "at", "day", "key_id", "team_id"))
+    names = (counted.get(name) for name in ("name", "key_alias", "team_alias", "at", "key_name", "key_id", "team_id"))
     unpriced = counted.get("unpriced") or 0
     cost = "–" if unpriced and unpriced == counted["requests"] else show.dollars(counted.get("cost"))
     return [

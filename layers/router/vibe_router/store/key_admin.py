@@ -86,10 +86,10 @@ class KeyAdmin:
         found = self._get(alias_id(alias))
         return str(found["hash"]) if found else None
 
-    def list_keys(self) -> list[Key]:
-        """Return every key that is not deleted; records that can't be read are left out."""
+    def list_keys(self, *, deleted: bool = False) -> list[Key]:
+        """Return every key that is not deleted, or what is left of those too; what can't be read is left out."""
         found = (_readable(key_from, values) for values in self._scan("key#"))
-        return [key for key in found if key and not key.deleted]
+        return [key for key in found if key and (deleted or not key.deleted)]
 
     def list_teams(self) -> list[Team]:
         """Return every team; records that can't be read are left out."""
