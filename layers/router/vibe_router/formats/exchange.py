@@ -118,7 +118,7 @@ class Exchange:
 
         writer = known.client(self._request.format).writer(self._request, self._created)
         decoder = self._provider.decoder(self._request.neutral())
-        return Translation(self._provider.reader(wants_usage=True), decoder, writer, self._issuer)
+        return Translation(self._provider.reader(wants_usage=True), decoder, writer, self._issuer, self._model)
 
     def read_whole(self, raw: bytes) -> dict[str, Any] | None:
         """Return the provider's whole answer in `raw`, or None where it is none."""
@@ -143,7 +143,7 @@ class Exchange:
         from vibe_router.formats.translation import translated
 
         decoder = self._provider.decoder(self._request.neutral())
-        events = translated(self._provider, decoder, answer, self._issuer)
+        events = translated(self._provider, decoder, answer, self._issuer, self._model)
         return WholeAnswer(known.client(self._request.format).whole(self._request, events, self._created), usage)
 
     def _seals(self, answer: Mapping[str, Any]) -> Sequence[str]:

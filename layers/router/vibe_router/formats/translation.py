@@ -5,7 +5,7 @@ from typing import Any
 
 from vibe_router.formats import sse
 from vibe_router.formats.errors import ApiError
-from vibe_router.formats.neutral import Event, Sealed
+from vibe_router.formats.neutral import Event, Sealed, Started
 from vibe_router.formats.usage import Usage
 from vibe_router.formats.wire import Decoder, Piece, ProviderFormat, Reader, Writer
 
@@ -15,16 +15,18 @@ __all__ = ["Translation", "translated"]
 class Translation:
     """A stream watched by `reader`, read by `decoder` and said by `writer`: a `wire.Reader` for the caller.
 
-    `issuer` is the provider's name, under which proofs of its reasoning travel.
+    `issuer` is the provider's name, under which proofs of its reasoning travel; `model` is what it calls the one that
+    answers, which its own answer need not say.
     """
 
     seals = ()  # they say who issued them
 
-    def __init__(self, reader: Reader, decoder: Decoder, writer: Writer, issuer: str) -> None:
+    def __init__(self, reader: Reader, decoder: Decoder, writer: Writer, issuer: str, model: str) -> None:
         self._reader = reader
         self._decoder = decoder
         self._writer = writer
         self._issuer = issuer
+        self._model = model
 
     @property
     def response(self) -> Mapping[str, Any] | None:
@@ -61,6 +63,8 @@ class Translation:
         for said in self._decoder.decode(chunk):
             if type(said) is Sealed:
                 said.issuer = self._issuer
+            elif type(said) is Started:
+                said.model = said.model or self._model
             raw += self._writer.write(said)
         return Piece(raw, piece.commits, piece.done, chunk=chunk)
 
@@ -74,7 +78,9 @@ class Translation:
         return self._writer.fail(error)
 
 
-def translated(provider: ProviderFormat, decoder: Decoder, answer: Mapping[str, Any], issuer: str) -> Iterator[Event]:
+def translated(
+    provider: ProviderFormat, decoder: Decoder, answer: Mapping[str, Any], issuer: str, model: str
+) -> Iterator[Event]:
     """Yield what a whole `answer` says: it is read as the stream that it should have been."""
     reader, cut = provider.reader(wants_usage=True), sse.Decoder()
     for raw in provider.unfold(answer, wants_usage=True):
@@ -83,5 +89,7 @@ def translated(provider: ProviderFormat, decoder: Decoder, answer: Mapping[str, 
                 for said in decoder.decode(chunk):
                     if type(said) is Sealed:
                         said.issuer = issuer
+                    elif type(said) is Started:
+                        said.model = said.model or model
                     yield said
     yield from decoder.end()
