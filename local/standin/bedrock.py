@@ -67,8 +67,10 @@ class ConverseAnswer:
 
     content_type = JSON
 
-    def __init__(self, speaker: Speaker, asked: Asked, said: Said) -> None:
-        self._stop = "stop_sequence" if said.stop is not None else _STOP[said.finish]
+    def __init__(self, speaker: Speaker, asked: Asked, said: Said, *, told_of_stop: bool = False) -> None:
+        self._ending: dict[str, Any] = {"stopReason": "stop_sequence" if said.stop is not None else _STOP[said.finish]}
+        if said.stop is not None and told_of_stop:
+            self._ending["additionalModelResponseFields"] = {"stop_sequence": said.stop}
         self._content = list(_blocks(speaker, said))
         read = asked.seen_tokens
         self._usage = {
@@ -82,7 +84,7 @@ class ConverseAnswer:
     def whole(self) -> bytes:
         """Return the body of Converse's answer."""
         told = {"message": {"role": "assistant", "content": self._content}}
-        body = {"output": told, "stopReason": self._stop, "usage": self._usage, "metrics": {"latencyMs": 1}}
+        body = {"output": told, **self._ending, "usage": self._usage, "metrics": {"latencyMs": 1}}
         return _dumps(body).encode("utf-8", "replace")
 
     def events(self) -> list[Event]:
@@ -109,7 +111,7 @@ class ConverseAnswer:
             for delta in deltas:
                 yield _event("content", "contentBlockDelta", {**at, "delta": delta})
             yield _event("frame", "contentBlockStop", at)
-        yield _event("finish", "messageStop", {"stopReason": self._stop})
+        yield _event("finish", "messageStop", self._ending)
         yield _event("usage", "metadata", {"usage": self._usage, "metrics": {"latencyMs": 1}})
 
 
@@ -134,7 +136,7 @@ def _event(kind: Literal["opening", "frame", "content", "finish", "usage"], name
 class ConverseFormat:
     """Bedrock's own format."""
 
-    name = "bedrock"
+    name = "converse"
     paths: Sequence[str] = ()
     required_headers: Sequence[str] = ()
     streams = True
@@ -143,7 +145,8 @@ class ConverseFormat:
     def answer(self, body: Mapping[str, Any], speaker: Speaker) -> ConverseAnswer:
         """Return the message that answers a request body. Raises `BadRequest`."""
         asked = _asked(body, speaker)
-        return ConverseAnswer(speaker, asked, say(asked, speaker))
+        paths = body.get("additionalModelResponseFieldPaths") or []
+        return ConverseAnswer(speaker, asked, say(asked, speaker), told_of_stop="/stop_sequence" in paths)
 
     def refusal(self, status: int, content: object) -> object:
         """Return AWS's error body, with the name that stands for the status."""
@@ -191,7 +194,10 @@ def _asked(body: Mapping[str, Any], speaker: Speaker) -> Asked:
     turns = _turns(body, config, speaker)
     specified = [tool["toolSpec"] for tool in objects(config.get("tools")) if isinstance(tool.get("toolSpec"), Mapping)]
     schema = _schema(body)
-    thinking = _object(body, "additionalModelRequestFields").get("thinking")
+    more = _object(body, "additionalModelRequestFields")
+    thinking, told = more.get("thinking"), more.get("tool_choice")
+    if isinstance(told, Mapping) and config.get("toolChoice"):
+        raise BadRequest("tool_choice stands in additionalModelRequestFields and in toolConfig")
     return Asked(
         model=str(body.get("model")),
         turns=[*(Turn("system", part["text"]) for part in objects(body.get("system")) if _is_text(part)), *turns],
@@ -200,7 +206,8 @@ def _asked(body: Mapping[str, Any], speaker: Speaker) -> Asked:
             for spec in specified
             if isinstance(schema_of := spec.get("inputSchema"), Mapping)
         ],
-        choice=_choice(config.get("toolChoice")),
+        choice=_choice(config.get("toolChoice")) if told is None else _choice_of_claude(told),
+        parallel=not (isinstance(told, Mapping) and told.get("disable_parallel_tool_use")),
         form="text" if schema is None else "schema",
         schema=schema,
         form_param="outputConfig",
@@ -253,6 +260,8 @@ def _turn(role: str, content: object, at: int, speaker: Speaker) -> Turn:
     attachments: list[str] = []
     calls: list[Call] = []
     results: list[Result] = []
+    if any("document" in block for block in blocks) and not any("text" in block for block in blocks):
+        raise BadRequest(f"messages.{at}: a text block is required when a document block is included.")
     for block in blocks:
         match block:
             case {"text": str(text)}:
@@ -285,6 +294,20 @@ def _choice(given: object) -> Choice | tuple[str]:
             return "required"
         case _:
             return "auto"
+
+
+def _choice_of_claude(given: object) -> Choice | tuple[str]:
+    """Return a choice in Anthropic's words, which only Claude's models take, beside Bedrock's own fields."""
+    match given:
+        case {"type": "tool", "name": name}:
+            return (str(name),)
+        case {"type": "any"}:
+            return "required"
+        case {"type": "none"}:
+            return "none"
+        case {"type": "auto"}:
+            return "auto"
+    raise BadRequest("tool_choice.type: Field required")
 
 
 def _schema(body: Mapping[str, Any]) -> object:

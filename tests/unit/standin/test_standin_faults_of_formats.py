@@ -24,7 +24,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "responses": {"model": "m", "input": "Hello"},
     "messages": {"model": "m", "max_tokens": 500, "messages": [{"role": "user", "content": "Hello"}]},
     "completions": {"model": "m", "prompt": "Hello", "max_tokens": 100},
-    "bedrock": {"model": "m", "stream": True, "messages": [{"role": "user", "content": [{"text": "Hello"}]}]},
+    "converse": {"model": "m", "stream": True, "messages": [{"role": "user", "content": [{"text": "Hello"}]}]},
     "embeddings": {"model": "m", "input": "Hello"},
 }
 FORMATS = (CHAT, RESPONSES, MESSAGES, COMPLETIONS, CONVERSE, EMBEDDINGS)

@@ -47,6 +47,8 @@ class StreamReader:
         match chunk:
             case {"contentBlockDelta": {"delta": dict(delta)}}:
                 return Piece(b"", commits=_says_something(delta), chunk=chunk)
+            case {"messageStop": {"stopReason": str(reason)}} if reason in _MALFORMED:
+                return Piece(b"", error=dump(_failed(reason)), chunk=chunk)
             case {"contentBlockStart": {"start": {"toolUse": _}}} | {"messageStop": _}:
                 self.complete |= "messageStop" in chunk
                 return Piece(b"", commits=True, chunk=chunk)
@@ -65,9 +67,20 @@ class StreamReader:
         return b""
 
 
+# The model's answer could not be read by Bedrock itself: an error, although it comes as the reason for an end.
+_MALFORMED = frozenset({"malformed_model_output", "malformed_tool_use"})
+
+
+def _failed(reason: str) -> dict[str, Any]:
+    return {"error": {"type": "modelErrorException", "message": f"The model's answer is no good: {reason}."}}
+
+
 def _says_something(delta: Mapping[str, Any]) -> bool:
     thought = delta.get("reasoningContent")
     return bool(any(thought.values()) if isinstance(thought, dict) else delta.get("text") or delta.get("toolUse"))
+
+
+_MORE = "additionalModelResponseFields"
 
 
 def read_usage(counts: object) -> Usage:
@@ -89,6 +102,8 @@ def read_whole(raw: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     match answer:
+        case {"stopReason": str(reason)} if reason in _MALFORMED:
+            return None
         case {"output": {"message": {"content": list(content)}}} if all(isinstance(block, dict) for block in content):
             return answer if content or answer.get("stopReason") else None
     return None
@@ -105,7 +120,8 @@ def unfold(answer: Mapping[str, Any]) -> list[bytes]:
             else:
                 chunks.append({"contentBlockDelta": {**at, "delta": delta}})
         chunks.append({"contentBlockStop": at})
-    chunks.append({"messageStop": {"stopReason": answer.get("stopReason") or "end_turn"}})
+    more = {_MORE: answer[_MORE]} if _MORE in answer else {}
+    chunks.append({"messageStop": {"stopReason": answer.get("stopReason") or "end_turn", **more}})
     chunks.append({"metadata": {"usage": answer.get("usage") or {}}})
     return [sse.encode(dump(chunk)) for chunk in chunks]
 
@@ -138,8 +154,8 @@ class Assembly:
                 self._blocks[at.get("contentBlockIndex")] = {"toolUse": {**named, "input": ""}}
             case {"contentBlockDelta": {"delta": dict(delta), **at}}:
                 self._add(at.get("contentBlockIndex"), delta)
-            case {"messageStop": {"stopReason": reason}}:
-                self._rest["stopReason"] = reason
+            case {"messageStop": dict(ending)}:
+                self._rest |= ending
             case {"metadata": {"usage": usage}}:
                 self._rest["usage"] = usage
 

@@ -2,15 +2,21 @@
 
 What `messages_request` leaves out or says in other words, this does too. Beyond that:
 
-- only Claude's models are asked to think or to choose by `top_k`, and told where to cache (elsewhere that is refused
-  for `top_k`, and left out for effort and caching, which change nothing that is asked); no bound on the answer is sent
-  without the caller's, unless it is asked to think
-- refused: pictures and documents by URL, a tool that must not be called while calls stand in the conversation,
-  `parallel_tool_calls: false`
+- only Claude's models are asked to think, to choose by `top_k` or how to call tools in ways that Converse has no word
+  for (one at a time, none), and told where to cache. Elsewhere that is refused, but for thinking and caching, which
+  change nothing that is asked
+- no bound on the answer is sent without the caller's, unless it is asked to think
+- refused: pictures and documents by URL, names of tools above 64 characters
+- a document has a name of its own in a request, made of its title, and stands beside a text: its name where the turn
+  has no other
+- ids of calls that are longer than Converse takes are replaced by a digest of them
+- where a conversation has calls and a request no tools, the tools that were called are named, though whether the model
+  calls them again is its own to say
 - a user's name and service tiers are left out
 """
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,55 +24,107 @@ from typing import Any
 
 from vibe_router.formats import messages_answer, messages_request, neutral
 from vibe_router.formats.errors import ApiError
-from vibe_router.formats.json_body import dump, load
-from vibe_router.formats.neutral import File, Image, Part, ToolResult, refuse
+from vibe_router.formats.json_body import dump
+from vibe_router.formats.neutral import File, Image, Message, Part, Raw, Text, ToolCall, ToolResult, refuse
 
 __all__ = ["Decoder", "body"]
 
 _FORMAT = "converse"
-_CACHE_POINT = {"cachePoint": {"type": "default"}}
 _IMAGES = frozenset({"png", "jpeg", "gif", "webp"})
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_DOCUMENTS = {
+    "application/pdf": "pdf",
+    "text/csv": "csv",
+    "text/html": "html",
+    "text/markdown": "md",
+    "application/msword": "doc",
+    "application/vnd.ms-excel": "xls",
+    f"{_OFFICE}wordprocessingml.document": "docx",
+    f"{_OFFICE}spreadsheetml.sheet": "xlsx",
+}
 _NO_NAME = re.compile(r"[^a-zA-Z0-9\-()\[\]]+")
+_LONGEST = 64  # characters of a tool's name and of a call's id
+_STOPPED_BY = "/stop_sequence"  # where Claude's own answer says which one it met
 
 
 def body(request: neutral.Request, model: str) -> bytes:
     """Return the body that asks a provider's `model`. Raises ApiError (400) for what Converse can't carry."""
-    for message in request.messages:
-        _refuse_urls(message.parts)
-    if request.parallel_tool_calls is False and request.tools:
-        raise refuse(_FORMAT, request.called("parallel_tool_calls"))
     claude = "claude" in model
     if request.top_k is not None and not claude:
         raise refuse(_FORMAT, request.called("top_k"))
-    plain = replace(request, format="", parallel_tool_calls=None)  # nothing in it is written as it came
+    for tool in request.tools:
+        if isinstance(tool, Raw):
+            raise refuse(_FORMAT, tool.at, tool.what)
+        if len(tool.name) > _LONGEST:
+            raise refuse(_FORMAT, tool.at, f"a tool whose name has more than {_LONGEST} characters")
+    for part in request.system:
+        _check_system(part)
+    plain = replace(
+        request,
+        format="",  # nothing in it is written as it came
+        messages=[replace(message, parts=_carried(message)) for message in request.messages],
+        effort=_effort(request),
+    )
     try:
-        said = load(messages_request.body(plain, model, stream=False))
+        said = messages_request.fields(plain, model, stream=False)
     except ApiError as error:
         error.message = error.message.replace("speaks messages", f"speaks {_FORMAT}")
         raise
     return dump(_converse(said, request, claude=claude))
 
 
-def _refuse_urls(parts: Sequence[Part]) -> None:
-    for part in parts:
-        if isinstance(part, Image) and part.data is None:
+def _effort(request: neutral.Request) -> str | None:
+    """Return the effort that is asked for; who thinks adaptively and says no more means Anthropic's own default."""
+    thinking = request.more.get("thinking")
+    adaptive = isinstance(thinking, dict) and thinking.get("type") == "adaptive"
+    return "high" if adaptive and request.effort is None else request.effort
+
+
+def _carried(message: Message) -> list[Part]:
+    """Return what a message says, with those documents as they are to stand that Messages cannot have."""
+    if message.role in ("system", "developer"):
+        for part in message.parts:
+            _check_system(part)
+    return [_carried_part(part) for part in message.parts]
+
+
+def _check_system(part: Part) -> None:
+    if not isinstance(part, Text):
+        raise refuse(_FORMAT, part.at, "a system's message that is no text")
+
+
+def _carried_part(part: Part) -> Part:
+    match part:
+        case Image(data=None):
             raise refuse(_FORMAT, part.at, "an image by its URL")
-        if isinstance(part, File) and part.data is None and part.text is None:
+        case Image(media_type=str(kind)) if _image(kind) not in _IMAGES:
+            raise refuse(_FORMAT, part.at, f"an image of type {kind[:50]}")
+        case File(data=None, text=None):
             raise refuse(_FORMAT, part.at, "a file by its URL or id")
-        if isinstance(part, ToolResult):
-            _refuse_urls(part.parts)
+        case File(data=str(data), media_type=str(kind)) if kind in _DOCUMENTS:
+            block = {"type": "document", "source": {"type": "base64", "media_type": kind, "data": data}}
+            marked = {"cache_control": part.cache} if part.cache else {}
+            return Raw("messages", {**block, "title": part.filename, **marked}, "a document", at=part.at)
+        case ToolResult():
+            return replace(part, parts=[_carried_part(each) for each in part.parts])
+        case Raw(value={"type": "document", "context": str(), "source": {"type": "base64" | "text", "data": str()}}):
+            return part
+        case Raw():
+            raise refuse(_FORMAT, part.at, part.what)
+    return part
+
+
+def _image(media_type: str) -> str:
+    return media_type.removeprefix("image/").replace("jpg", "jpeg")
 
 
 def _converse(said: Mapping[str, Any], request: neutral.Request, *, claude: bool) -> dict[str, Any]:
     """Return a body of Messages in Converse's words."""
-    names = _Names()
-    messages = [
-        {"role": turn["role"], "content": list(_blocks(turn["content"], names, caches=claude))}
-        for turn in said["messages"]
-    ]
+    write = _Blocks(caches=claude)
+    messages = [{"role": turn["role"], "content": _turn(turn["content"], write)} for turn in said["messages"]]
     out: dict[str, Any] = {"messages": messages}
     if system := said.get("system"):
-        out["system"] = list(_blocks(system, names, caches=claude))
+        out["system"] = list(write.all(system))
     thinking = said.get("thinking") if claude else None
     inference = {
         "maxTokens": said["max_tokens"] if request.max_tokens is not None or thinking else None,
@@ -74,99 +132,140 @@ def _converse(said: Mapping[str, Any], request: neutral.Request, *, claude: bool
         "topP": said.get("top_p"),
         "stopSequences": said.get("stop_sequences"),
     }
-    if inference := {name: value for name, value in inference.items() if value is not None}:
+    if inference := _there(inference):
         out["inferenceConfig"] = inference
-    if config := _tool_config(said, request, messages, caches=claude):
-        out["toolConfig"] = config
-    wanted = said.get("output_config", {})
-    if form := wanted.get("format"):
-        name = (
-            {"name": request.response_format.name} if request.response_format and request.response_format.name else {}
-        )
-        schema = {"jsonSchema": {"schema": dump(form["schema"]).decode(), **name}}
-        out["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": schema}}
-    effort = {"effort": wanted["effort"]} if "effort" in wanted else None
-    more = {"thinking": thinking, "top_k": said.get("top_k"), "output_config": effort if claude else None}
-    if more := {name: value for name, value in more.items() if value is not None}:
+    choice, tools = said.get("tool_choice", {}), said.get("tools")
+    unsaid = choice if choice.get("type") == "none" or choice.get("disable_parallel_tool_use") else None
+    if unsaid and not claude:
+        tools = _without_choosing(tools, choice, request)
+    if tools:
+        out["toolConfig"] = {"tools": _tools(tools, caches=claude)}
+        if not unsaid and (chosen := _choice(choice)):
+            out["toolConfig"]["toolChoice"] = chosen
+    config = said.get("output_config", {})
+    effort = config.get("effort") if claude else None
+    if told := _there({"textFormat": _text_format(config, request), "effort": effort}):
+        out["outputConfig"] = told
+    more = {"thinking": thinking, "top_k": said.get("top_k"), "tool_choice": unsaid if claude else None}
+    if more := _there(more):
         out["additionalModelRequestFields"] = more
+    if claude and "stopSequences" in inference:
+        out["additionalModelResponseFieldPaths"] = [_STOPPED_BY]
     return out
 
 
-def _tool_config(
-    said: Mapping[str, Any], request: neutral.Request, messages: Sequence[Mapping[str, Any]], *, caches: bool
-) -> dict[str, Any] | None:
-    tools, choice = said.get("tools"), said.get("tool_choice", {})
-    if not tools:
+def _there(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _text_format(config: Mapping[str, Any], request: neutral.Request) -> dict[str, Any] | None:
+    if "format" not in config:
         return None
-    if choice.get("type") == "none" and request.tools:
-        if any("toolUse" in block or "toolResult" in block for turn in messages for block in turn["content"]):
-            raise refuse(_FORMAT, request.called("tool_choice"), "calling no tool after calls of tools")
-        return None
+    asked = request.response_format
+    schema = {
+        "schema": dump(config["format"]["schema"]).decode(),
+        "name": (asked.name if asked else None) or None,
+        "description": (asked.description if asked else None) or None,
+    }
+    return {"type": "json_schema", "structure": {"jsonSchema": _there(schema)}}
+
+
+def _without_choosing(tools: Any, choice: Mapping[str, Any], request: neutral.Request) -> Any:
+    """Return `tools` for a model that can't be told how to call them. Raises ApiError (400) where that matters."""
+    if choice.get("disable_parallel_tool_use"):
+        raise refuse(_FORMAT, request.called("parallel_tool_calls"))
+    if not request.tools:  # these are only the ones that were called
+        return tools
+    if any(isinstance(part, ToolCall | ToolResult) for message in request.messages for part in message.parts):
+        raise refuse(_FORMAT, request.called("tool_choice"), "calling no tool after calls of tools")
+    return None
+
+
+def _tools(tools: Iterable[Mapping[str, Any]], *, caches: bool) -> list[dict[str, Any]]:
     specs: list[dict[str, Any]] = []
     for tool in tools:
-        if "input_schema" not in tool:  # a tool that Anthropic's own servers run
-            raise refuse(_FORMAT, request.called("tools"), f"the tool {tool.get('name')}")
-        described = {"description": tool["description"]} if tool.get("description") else {}
-        strict = {"strict": True} if tool.get("strict") else {}
-        spec = {"name": tool["name"], **described, "inputSchema": {"json": tool["input_schema"]}, **strict}
-        specs.append({"toolSpec": spec})
+        spec = {
+            "name": tool["name"],
+            "description": tool.get("description") or None,
+            "inputSchema": {"json": tool["input_schema"]},
+            "strict": tool.get("strict") or None,
+        }
+        specs.append({"toolSpec": _there(spec)})
         if caches and tool.get("cache_control"):
-            specs.append(_CACHE_POINT)
+            specs.append(_cache_point(tool["cache_control"]))
+    return specs
+
+
+def _choice(choice: Mapping[str, Any]) -> dict[str, Any] | None:
     match choice:
         case {"type": "any"}:
-            return {"tools": specs, "toolChoice": {"any": {}}}
+            return {"any": {}}
         case {"type": "tool", "name": name}:
-            return {"tools": specs, "toolChoice": {"tool": {"name": name}}}
-    return {"tools": specs}
+            return {"tool": {"name": name}}
+    return None
 
 
-class _Names:
-    """Makes names for documents that Converse takes, each once in a request."""
-
-    def __init__(self) -> None:
-        self._made = 0
-
-    def make(self, title: str) -> str:
-        self._made += 1
-        return f"{_NO_NAME.sub('-', title).strip('-')[:150] or 'document'}-{self._made}"
+def _turn(blocks: Sequence[Mapping[str, Any]], write: "_Blocks") -> list[dict[str, Any]]:
+    content = list(write.all(blocks))
+    titles = [block["document"]["name"] for block in content if "document" in block]
+    if titles and not any("text" in block for block in content):
+        content.append({"text": titles[0]})
+    return content
 
 
-def _blocks(blocks: Iterable[Mapping[str, Any]], names: _Names, *, caches: bool) -> Iterator[dict[str, Any]]:
-    for block in blocks:
-        yield _block(block, names)
-        if caches and block.get("cache_control"):
-            yield _CACHE_POINT
+def _cache_point(mark: Mapping[str, Any]) -> dict[str, Any]:
+    lasting = {"ttl": mark["ttl"]} if mark.get("ttl") in ("5m", "1h") else {}
+    return {"cachePoint": {"type": "default", **lasting}}
 
 
-def _block(block: Mapping[str, Any], names: _Names) -> dict[str, Any]:
-    match block:
-        case {"type": "text", "text": text}:
-            return {"text": text}
-        case {"type": "image", "source": {"type": "base64", "media_type": str(kind), "data": data}}:
-            form = kind.removeprefix("image/").replace("jpg", "jpeg")
-            if form not in _IMAGES:
-                raise refuse(_FORMAT, "messages", f"an image of type {kind}")
-            return {"image": {"format": form, "source": {"bytes": data}}}
-        case {"type": "document", "source": {"type": "base64", "data": data}}:
-            return _document("pdf", data, block, names)
-        case {"type": "document", "source": {"type": "text", "data": str(text)}}:
-            return _document("txt", base64.b64encode(text.encode(errors="replace")).decode(), block, names)
-        case {"type": "tool_use", "id": id_, "name": name, "input": given}:
-            return {"toolUse": {"toolUseId": id_, "name": name, "input": given}}
-        case {"type": "tool_result", "tool_use_id": id_}:
-            content = list(_blocks(block.get("content", ()), names, caches=False)) or [{"text": "(nothing)"}]
-            status = {"status": "error"} if block.get("is_error") else {}
-            return {"toolResult": {"toolUseId": id_, "content": content, **status}}
-        case {"type": "thinking", "thinking": text, "signature": signature}:
-            return {"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}
-        case {"type": "redacted_thinking", "data": data}:
-            return {"reasoningContent": {"redactedContent": data}}
-    raise refuse(_FORMAT, "messages", f"a block of type {str(block.get('type'))[:50]}")
+def _id(id_: str) -> str:
+    return id_ if len(id_) <= _LONGEST else hashlib.sha256(id_.encode()).hexdigest()
 
 
-def _document(form: str, data: str, block: Mapping[str, Any], names: _Names) -> dict[str, Any]:
-    name = names.make(str(block.get("title") or ""))
-    return {"document": {"format": form, "name": name, "source": {"bytes": data}}}
+class _Blocks:
+    """Writes the blocks of one request, with a cache point after each that is marked, where the model `caches`."""
+
+    def __init__(self, *, caches: bool) -> None:
+        self._caches = caches
+        self._documents = 0
+
+    def all(self, blocks: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield `blocks`. Raises ApiError (400)."""
+        for block in blocks:
+            yield self._one(block)
+            if self._caches and block.get("cache_control"):
+                yield _cache_point(block["cache_control"])
+
+    def _one(self, block: Mapping[str, Any]) -> dict[str, Any]:
+        match block:
+            case {"type": "text", "text": text}:
+                return {"text": text}
+            case {"type": "image", "source": {"type": "base64", "media_type": str(kind), "data": data}}:
+                return {"image": {"format": _image(kind), "source": {"bytes": data}}}
+            case {"type": "document", "source": {"type": "base64", "media_type": kind, "data": data}} if (
+                kind in _DOCUMENTS
+            ):
+                return self._document(_DOCUMENTS[kind], data, block)
+            case {"type": "document", "source": {"type": "text", "data": str(text)}}:
+                return self._document("txt", base64.b64encode(text.encode(errors="replace")).decode(), block)
+            case {"type": "tool_use", "id": id_, "name": name, "input": given}:
+                return {"toolUse": {"toolUseId": _id(id_), "name": name, "input": given}}
+            case {"type": "tool_result", "tool_use_id": id_}:
+                inner = [self._one(each) for each in block.get("content", ())] or [{"text": "(nothing)"}]
+                status = {"status": "error"} if block.get("is_error") else {}
+                return {"toolResult": {"toolUseId": _id(id_), "content": inner, **status}}
+            case {"type": "thinking", "thinking": text, "signature": signature}:
+                return {"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}
+            case {"type": "redacted_thinking", "data": data}:
+                return {"reasoningContent": {"redactedContent": data}}
+        raise refuse(_FORMAT, "messages", f"a block of type {str(block.get('type'))[:50]}")
+
+    def _document(self, form: str, data: str, block: Mapping[str, Any]) -> dict[str, Any]:
+        self._documents += 1
+        title = _NO_NAME.sub("-", str(block.get("title") or "")).strip("-")[:150] or "document"
+        name = f"{title}-{self._documents}"  # two of one name are refused
+        context = {"context": block["context"]} if block.get("context") else {}
+        return {"document": {"format": form, "name": name, "source": {"bytes": data}, **context}}
 
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------
@@ -183,6 +282,13 @@ _STARTS = {
     "text": {"type": "text", "text": ""},
     "thinking": {"type": "thinking", "thinking": ""},
 }
+
+
+def _met(ending: Mapping[str, Any]) -> str | None:
+    match ending:
+        case {"stopReason": "stop_sequence", "additionalModelResponseFields": {"stop_sequence": str(sequence)}}:
+            return sequence
+    return None
 
 
 class Decoder:
@@ -210,7 +316,8 @@ class Decoder:
                 self._open = False
                 return self._inner.decode({"type": "content_block_stop"})
             case {"messageStop": dict(ending)}:
-                return (*self._inner.end(), neutral.Finish(_REASONS.get(ending.get("stopReason"), "stop")))
+                reason = _REASONS.get(ending.get("stopReason"), "stop")
+                return (*self._inner.end(), neutral.Finish(reason, stop_sequence=_met(ending)))
             case {"metadata": {"usage": dict(counts)}}:
                 return (neutral.Told(self._read_usage(counts)),)
         return ()

@@ -44,7 +44,7 @@ from vibe_router.formats.neutral import (
 )
 from vibe_router.formats.shape import Shape, entries, integer, mapping, number, text, truth
 
-__all__ = ["body", "read"]
+__all__ = ["body", "fields", "read"]
 
 _FORMAT = "messages"
 
@@ -301,6 +301,11 @@ _UNSAID: Mapping[str, object] = {
 
 def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
     """Return the body that asks a provider's `model`. Raises ApiError (400) for what Messages can't carry."""
+    return dump(fields(request, model, stream=stream))
+
+
+def fields(request: neutral.Request, model: str, *, stream: bool) -> dict[str, Any]:
+    """Return that body before it is JSON."""
     own = request.format == _FORMAT
     if not own:
         _refuse_what_has_no_word(request)
@@ -343,7 +348,7 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
         out["output_config"] = config
     if own:
         _put_back(out, request)
-    return dump(out)
+    return out
 
 
 def _put_back(out: dict[str, Any], request: neutral.Request) -> None:
