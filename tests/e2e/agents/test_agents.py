@@ -13,14 +13,13 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.formats.pairs import CROSSINGS, MODELS, PROVIDERS, crossing
+from tests.e2e.formats.pairs import CROSSINGS, MODELS, PROVIDERS, SPOKEN, crossing
 from tests.e2e.stack import KEY, Stack
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
 CODEX = HERE / "node_modules/@openai/codex/bin/codex.js"
 CLAUDE = HERE / "node_modules/@anthropic-ai/claude-code/cli-wrapper.cjs"
-SPOKEN = ["chat", "responses", "messages"]
 SECONDS = 90
 
 # Installed by `npm ci` here, which CI does wherever npm is.

@@ -15,7 +15,7 @@ __all__ = [
     "spare",
 ]
 
-PROVIDERS = {"chat": "chats", "responses": "responds", "messages": "messages-on"}
+PROVIDERS = {"chat": "chats", "responses": "responds", "messages": "messages-on", "converse": "bedrock"}
 """Who speaks a format: a provider of the routes, played by the stand-in, that has no other format."""
 
 OTHERS = {
@@ -24,8 +24,10 @@ OTHERS = {
 }
 """Who speaks what else: each provider stands behind a virtual model of its name."""
 
-PROVIDER_MODEL = "spoken-1"
-"""What each provider calls its one model."""
+PROVIDER_MODEL = "claude-haiku-4-5"
+"""What each provider calls its one model. Bedrock's are asked to think when they are Claude's, by a budget in tokens
+when they are old, so others are called Claude too.
+"""
 
 MODELS = {spoken: f"via-{spoken}" for spoken in PROVIDERS}
 """The virtual model that a provider of each format stands behind, alone."""
@@ -37,11 +39,11 @@ cooldown to end."""
 
 def spare(spoken: str, number: int) -> str:
     """Return the virtual model of a spare one, which its provider calls the same."""
-    return f"spare-{spoken}-{number}"
+    return f"spare-claude-{spoken}-{number}"
 
 
 CALLERS = ("chat", "responses", "messages")
-SPOKEN = ("chat", "responses", "messages")
+SPOKEN = tuple(PROVIDERS)
 
 PAIRS = [(caller, spoken) for caller in CALLERS for spoken in SPOKEN]
 """Formats of callers, each with each format of providers."""
@@ -51,24 +53,23 @@ CROSSINGS = [
     (user, first, second)
     for user in (*CALLERS, "codex", "claude")
     for first, second in [("responses", "messages"), ("messages", "responses"), ("chat", "messages")]
-]
+] + [(caller, caller, "converse") for caller in CALLERS]
 """Who is served by two layers of different formats, and which formats these are."""
 
 
 def crossing(user: str, first: str, second: str) -> str:
     """Return the virtual model of such a chain, whose providers call it the same."""
-    return f"crossing-{user}-{first}-{second}"
+    return f"crossing-claude-of-{user}-{first}-{second}"
 
 
 def routes(standin: Standin) -> str:
     """Return a routes file with one virtual model for each format of providers."""
     lines = ["providers:"]
-    for spoken, provider in PROVIDERS.items():
-        where = f"base_url: {standin.base_url(provider)}, secret: PROVIDER_KEY"
-        lines.append(f"  {provider}: {{{where}, formats: [{spoken}]}}")
-    for provider, formats in OTHERS.items():
-        where = f"base_url: {standin.base_url(provider)}, secret: PROVIDER_KEY"
-        lines.append(f"  {provider}: {{{where}, formats: [{', '.join(formats)}]}}")
+    for provider, formats in [*((name, (spoken,)) for spoken, name in PROVIDERS.items()), *OTHERS.items()]:
+        what = f"secret: PROVIDER_KEY, formats: [{', '.join(formats)}]"
+        if formats == ("converse",):
+            what = "type: bedrock, region: eu-west-1"
+        lines.append(f"  {provider}: {{base_url: {standin.base_url(provider)}, {what}}}")
     lines += ["defaults: {cooldown: {base: 1, max: 5}, retries: 0}", "models:"]
     for spoken, provider in PROVIDERS.items():
         spares = [spare(spoken, number) for number in range(SPARES)]

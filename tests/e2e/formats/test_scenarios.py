@@ -19,7 +19,7 @@ SCHEMA: dict[str, Any] = {
     "required": ["name", "age"],
     "additionalProperties": False,
 }
-STOPS = {"chat", "messages"}
+STOPS = {"chat", "messages", "converse"}
 """Formats that have stop sequences; a provider of another one cannot be told."""
 UNSEEN_THOUGHTS = {("chat", "responses")}
 """A caller of chat has no word for asking to see thoughts, and Responses shows them only to who asks."""
@@ -173,14 +173,15 @@ def test_reasoning_with_tools(caller: Caller, model: str) -> None:
     assert "weather returned weather-in-Rome." in second.text
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize(
-    ("fault", "status"),
-    [("invalid_request", 400), ("server_error", 502), ("rate_limit", 429), ("context_length", 400)],
-)
+FAULTS = [("invalid_request", 400), ("server_error", 502), ("rate_limit", 429), ("context_length", 400)]
+
+
+@pytest.mark.parametrize("number", range(len(FAULTS)), ids=[fault for fault, _ in FAULTS])
 def test_an_error_before_the_answer(
-    caller: Caller, broken: str, stack: Stack, provider: str, fault: str, status: int, streamed: bool
+    caller: Caller, broken: str, stack: Stack, pair: tuple[str, str], provider: str, number: int
 ) -> None:
+    fault, status = FAULTS[number]
+    streamed = (PAIRS.index(pair) + number) % 2  # each pair has two faults of each kind, each fault comes in both
     stack.standin.fault(provider, fault, model=broken)
     with pytest.raises(caller.failures) as raised:
         (caller.stream if streamed else caller.ask)(broken, Ask([HELLO]))

@@ -163,7 +163,7 @@ async function status(asked) {
 const scenarios = {
   async "a plain question"(at) {
     const answer = await both(at, { talk: [HELLO] });
-    assert.match(answer.text, /stand-in, speaking as spoken-1/);
+    assert.match(answer.text, /stand-in, speaking as claude-haiku-4-5/);
     assert.equal(answer.finish, "stop");
     assert.equal(answer.completion, answer.text.split(" ").length);
   },
