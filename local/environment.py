@@ -21,9 +21,6 @@ from .runtime_api import RuntimeApiConnection
 __all__ = ["Environment", "Launch", "Owner", "Phase"]
 
 _TETHER = str(Path(__file__).with_name("tether.py"))
-# In Lambda an environment has a processor of its own. Here many may start at once, and the embedded AWS, which all of
-# them wait for, must not be starved by them.
-_AFTER_OTHERS = ("nice", "-n", "10")
 _LAST_BYTES = 1.0  # seconds that pipe and sockets of an ended process may take to close; a child of its may hold them
 _START_SECONDS = 30.0  # AWS ends a start after 10 s; a laptop may be slower than that, yet a start that hangs must end
 
@@ -112,7 +109,6 @@ class Environment(asyncio.SubprocessProtocol):
                 sys.executable,
                 "-IS",
                 _TETHER,
-                *_AFTER_OTHERS,
                 *self._launch.command,
                 env={**self._launch.variables, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"},
                 cwd=self._launch.directory,

@@ -23,7 +23,8 @@ class TemplateError(Exception):
     """The template holds something that a local stack cannot be made from; the message says what and where."""
 
 
-class _Loader(yaml.SafeLoader):
+# libyaml reads ten times as fast; not every platform's wheel has it.
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # one of two bases
     """Reads `!Sub x` as `{"Fn::Sub": x}`, the long form that JSON templates use."""
 
 

@@ -5,6 +5,9 @@ thousand rows, with every request that is booked. Here it keeps the items that t
 
 And it walks through an update's syntax tree a dozen times, for each of its clauses: nine tenths of a booking, whose
 updates say no more than ADD. Such an update is carried out here; every other is moto's, which parses a text once.
+
+What it looks up for every request and never changes, its own directory and its classes' methods, is looked up once: a
+third of what a small request costs.
 """
 
 import copy
@@ -13,6 +16,8 @@ from collections.abc import Mapping
 from functools import lru_cache, wraps
 from typing import Any
 
+from moto import backends
+from moto.core import responses as core_responses
 from moto.dynamodb import models, responses
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
@@ -46,6 +51,10 @@ def install() -> None:
     backend.transact_write_items = _undone_by_item(backend.transact_write_items)  # type: ignore[method-assign]
     backend.update_item = _adding_at_once(backend.update_item)  # type: ignore[method-assign]
     models.copy = _Copy  # type: ignore[assignment, attr-defined]  # moto's own name for the module
+    modules = frozenset(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: modules
+    methods = lru_cache(None)(core_responses.method_names_from_class)  # type: ignore[attr-defined]  # as moto imports it
+    core_responses.method_names_from_class = methods  # type: ignore[attr-defined]  # likewise
     responses.UpdateExpressionParser = _Parser  # type: ignore[attr-defined]  # as moto imports it
 
 

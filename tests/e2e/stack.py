@@ -22,12 +22,14 @@ from local.standin import Standin
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["KEY", "Stack", "running"]
+__all__ = ["KEY", "PATIENCE", "Stack", "running"]
 
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 _STATES_ARE_CACHED = 1.05  # seconds; other environments than the one that was asked may still remember
 KEY = "sk-of-the-tests"
+PATIENCE = 60.0
+"""Seconds after which something is taken not to happen at all; a slow machine is given all of them."""
 PROVIDERS = {
     "cliproxyapi": ("CLIPROXYAPI_BASE_URL", "CHAT_AUTO_API_KEY"),
     "new-api": ("NEW_API_BASE_URL", "NEW_API_KEY"),
@@ -59,7 +61,7 @@ class Stack:
 
     def health(self) -> dict[str, dict[str, Any]]:
         """Return every deployment's state by its name."""
-        answer = httpx.get(f"{self.root}/health", headers={"x-api-key": KEY})
+        answer = httpx.get(f"{self.root}/health", headers={"x-api-key": KEY}, timeout=PATIENCE)
         return {each["deployment"]: each for each in answer.json()["deployments"]}
 
     def fault(self, provider: str, fault: str, **options: Any) -> None:
@@ -76,11 +78,16 @@ class Stack:
         """Make every provider well and forget every cooldown, as if nothing had ever failed."""
         self.standin.heal()
         self.broken = False
+        eventually(self._forgotten)
+
+    def _forgotten(self) -> bool:
+        """Delete every state; whether none was written meanwhile by a request that is still being settled."""
         client, table = self.table("state_table")
         for item in client.scan(TableName=table)["Items"]:
             client.delete_item(TableName=table, Key={"id": item["id"]})
-        eventually(lambda: all(each["state"] == "healthy" for each in self.health().values()))
         time.sleep(_STATES_ARE_CACHED)
+        unhealthy = [each for each in self.health().values() if each["state"] != "healthy"]
+        return not unhealthy and not client.scan(TableName=table)["Items"]
 
     def table(self, name: str) -> "tuple[DynamoDBClient, str]":
         """Return a client for the embedded AWS, and what a table is called there."""
@@ -106,7 +113,7 @@ class Stack:
             self.lines.append(line.rstrip("\n"))
 
 
-def eventually(look: Callable[[], T | None], within: float = 20.0) -> T:
+def eventually(look: Callable[[], T | None], within: float = PATIENCE) -> T:
     """Return what `look` finds once it finds something."""
     end = time.monotonic() + within
     while not (found := look()):
@@ -146,11 +153,11 @@ def running(data: Path, routes_of: Callable[[Standin], str] = shipped_routes, **
         )
         stack = Stack(port, standin, process, data / "state")
         try:
-            eventually(lambda: _ready(stack), within=60)
+            eventually(lambda: _ready(stack), within=2 * PATIENCE)
             yield stack
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(15)
+            process.wait(PATIENCE)
             stack.close()
 
 

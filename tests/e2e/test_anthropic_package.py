@@ -13,7 +13,7 @@ HELLO: list[MessageParam] = [{"role": "user", "content": "Hello there"}]
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[anthropic.Anthropic]:
-    with anthropic.Anthropic(base_url=stack.root, api_key=KEY, max_retries=0, timeout=30) as client:
+    with anthropic.Anthropic(base_url=stack.root, api_key=KEY, max_retries=0, timeout=60) as client:
         yield client
 
 

@@ -31,7 +31,7 @@ TOOL: ChatCompletionToolParam = {
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=stack.url, api_key=KEY, max_retries=0, timeout=30) as client:
+    with openai.OpenAI(base_url=stack.url, api_key=KEY, max_retries=0, timeout=60) as client:
         yield client
 
 

@@ -149,7 +149,7 @@ class _Openai:
     failures = (openai.APIError,)
 
     def __init__(self, root: str, key: str) -> None:
-        self._client = openai.OpenAI(base_url=f"{root}/v1", api_key=key, max_retries=0, timeout=20)
+        self._client = openai.OpenAI(base_url=f"{root}/v1", api_key=key, max_retries=0, timeout=60)
 
     def close(self) -> None:
         self._client.close()
@@ -357,7 +357,7 @@ class MessagesCaller:
     failures = (anthropic.APIError,)
 
     def __init__(self, root: str, key: str) -> None:
-        self._client = anthropic.Anthropic(base_url=root, api_key=key, max_retries=0, timeout=20)
+        self._client = anthropic.Anthropic(base_url=root, api_key=key, max_retries=0, timeout=60)
 
     def close(self) -> None:
         self._client.close()

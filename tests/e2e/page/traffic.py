@@ -12,7 +12,7 @@ __all__ = ["admin", "ask"]
 def admin(stack: Stack, path: str, method: str = "POST", **body: Any) -> Any:
     """Call the admin API as the holder of the master key."""
     headers = {"authorization": f"Bearer {KEY}"}
-    answer = httpx.request(method, f"{stack.root}/{path}", json=body or None, headers=headers, timeout=30)
+    answer = httpx.request(method, f"{stack.root}/{path}", json=body or None, headers=headers, timeout=60)
     answer.raise_for_status()
     return answer.json()
 
@@ -23,5 +23,5 @@ def ask(stack: Stack, key: str, model: str = "auto-chat", text: str = "Hello", *
         f"{stack.url}/chat/completions",
         json={"model": model, "messages": [{"role": "user", "content": text}], **body},
         headers={"authorization": f"Bearer {key}"},
-        timeout=20,
+        timeout=60,
     )

@@ -14,6 +14,14 @@ def time() -> Time:
     return Time()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_session() -> Iterator[None]:
+    """Load what boto3 knows of its services once for many tests: that takes longer than they do."""
+    aws.session.cache_clear()
+    yield
+    aws.session.cache_clear()
+
+
 @pytest.fixture
 def admin(time: Time, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admin]:
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
@@ -21,9 +29,7 @@ def admin(time: Time, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admin]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    aws.session.cache_clear()
     with mock_aws():
         admin = Admin(time)
         monkeypatch.setattr(app, "_environment", admin.environment)
         yield admin
-    aws.session.cache_clear()

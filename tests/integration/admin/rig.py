@@ -3,18 +3,19 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
 from control import app
 from control.environment import Environment, Settings
-from local.template import read_template
+from local.template import Template, read_template
 from streaming_runtime import Context
 from tests.infrastructure.expanded import ROOT, TEMPLATE
 from tests.unit.store.held import Time
 from vibe_router.routes_file import load_file
+from vibe_router.routing.changes import Rows
+from vibe_router.store import aws
 from vibe_router.store.routes import RoutesStore, rows_of
 
 if TYPE_CHECKING:
@@ -47,21 +48,30 @@ class Answer:
         return f"{morsel.key}={morsel.value}"
 
 
+@cache
+def _template() -> Template:
+    return read_template(TEMPLATE)
+
+
+@cache
+def _rows() -> Rows:
+    return rows_of(load_file(ROOT / "routes.yaml", {}))
+
+
 class Admin:
     """One environment of the function. `time` is its clock; `secret` is what the router's secret holds."""
 
     def __init__(self, time: Time) -> None:
-        template = read_template(TEMPLATE)
+        template = _template()
         self.time = time
-        self.dynamodb: DynamoDBClient = boto3.client("dynamodb")
+        self.dynamodb: DynamoDBClient = aws.session().client("dynamodb")
         for table in template.tables:
             self.dynamodb.create_table(**table.create)
         self.variables = template.functions["AdminFunction"].environment
-        boto3.client("secretsmanager").create_secret(
+        aws.session().client("secretsmanager").create_secret(
             Name=template.secrets[0], SecretString=json.dumps({"MASTER_KEY": MASTER})
         )
-        rows = rows_of(load_file(ROOT / "routes.yaml", {}))
-        RoutesStore(self.dynamodb, self.variables["ROUTES_TABLE"]).write(rows, {})
+        RoutesStore(self.dynamodb, self.variables["ROUTES_TABLE"]).write(_rows(), {})
         self.environment = Environment(Settings.read(self.variables), time.clock)
 
     def ask(
