@@ -16,6 +16,7 @@ from typing import Any
 from vibe_router.formats import neutral, sse
 from vibe_router.formats.chat import DONE, error_event, usage_of
 from vibe_router.formats.chat_assembly import Assembly
+from vibe_router.formats.chat_blocks import Blocks
 from vibe_router.formats.errors import ApiError, bad_request
 from vibe_router.formats.json_body import dump
 from vibe_router.formats.media import data_url, read_data_url
@@ -528,13 +529,13 @@ class Decoder:
     def __init__(self, request: neutral.Request) -> None:
         self._custom = neutral.custom_names(request)
         self._started = False
-        self._calls: dict[tuple[int, object], int] = {}  # choice and the provider's index → how many came before
-        self._current: dict[int, int] = {}  # choice → the call that is being told
-        self._wrapped: dict[int, list[str]] = {}  # choice → arguments of a function that stands for a custom tool
+        self._choices: dict[int, Blocks] = {}
+        self._calling = False  # whether the first choice is within a call
+        self._last: object = 0  # the place of the call that was told of last
 
     def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
         """Return what `chunk` says."""
-        if self._started and not self._wrapped and (words := _only_words(chunk)):
+        if self._started and not self._calling and (words := _only_words(chunk)):
             return (TextDelta(words),)
         events: list[neutral.Event] = []
         if not self._started:
@@ -550,74 +551,64 @@ class Decoder:
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
-                self._choice(choice, events)
+                events += self._choice(choice)
         if chunk.get("usage"):
             events.append(Told(usage_of(chunk)))
         return events
 
     def end(self) -> Iterable[neutral.Event]:
-        """Return what was held back: the input of a tool with free text."""
-        events: list[neutral.Event] = []
-        for index in tuple(self._wrapped):
-            self._unwrap(index, events)
-        return events
+        """Return what was held back."""
+        return [event for blocks in self._choices.values() for event in blocks.end()]
 
-    def _choice(self, choice: Mapping[str, Any], events: list[neutral.Event]) -> None:
+    def _choice(self, choice: Mapping[str, Any]) -> list[neutral.Event]:
         index = choice.get("index")
         index = index if isinstance(index, int) else 0
+        blocks = self._choices.setdefault(index, Blocks())
+        events: list[neutral.Event] = []
         delta = choice.get("delta")
         if isinstance(delta, dict):
-            thought = delta.get("reasoning_content") or delta.get("reasoning")
-            if thought and isinstance(thought, str):
-                events.append(ReasoningDelta(thought, choice=index))
-            content = delta.get("content")
-            if content and isinstance(content, str):
-                self._unwrap(index, events)
-                events.append(TextDelta(content, index, _logprobs(choice)))
-            refusal = delta.get("refusal")
-            if refusal and isinstance(refusal, str):
-                events.append(RefusalDelta(refusal, index))
+            for said in _words(delta, index, choice):
+                events += blocks.say(said)
             calls = delta.get("tool_calls")
             for call in calls if isinstance(calls, list) else ():
                 if isinstance(call, dict):
-                    self._call(call, index, events)
+                    events += self._call(call, index, blocks)
             notes = delta.get("annotations")
-            events.extend(Annotated(note, index) for note in map(_annotation, notes or ()) if note)
+            for note in map(_annotation, notes if isinstance(notes, list) else ()):
+                events += blocks.say(Annotated(note, index)) if note else ()
         if reason := choice.get("finish_reason"):
-            self._unwrap(index, events)
-            events.append(Finish(_REASONS.get(str(reason), "stop"), index))
+            events += (*blocks.end(), Finish(_REASONS.get(str(reason), "stop"), index))
+        if index == 0:
+            self._calling = blocks.calling
+        return events
 
-    def _call(self, call: Mapping[str, Any], choice: int, events: list[neutral.Event]) -> None:
-        function = call.get("function")
+    def _call(self, call: Mapping[str, Any], choice: int, blocks: Blocks) -> list[neutral.Event]:
+        function, place, id_ = call.get("function"), call.get("index"), call.get("id")
         function = function if isinstance(function, dict) else {}
-        place = call.get("index")
-        key = (choice, place if isinstance(place, int) else call.get("id") or self._current.get(choice, 0))
-        if key not in self._calls:
-            self._unwrap(choice, events)
-            self._calls[key] = len(self._calls)
-            name, id_ = function.get("name"), call.get("id")
-            name = name if isinstance(name, str) else ""
+        name, arguments = function.get("name"), function.get("arguments")
+        name = name if isinstance(name, str) else ""
+        self._last = place = place if isinstance(place, int) else id_ if isinstance(id_, str) and id_ else self._last
+        events: list[neutral.Event] = []
+        if blocks.is_new(place, id_, name):
             id_ = id_ if isinstance(id_, str) and id_ else f"call_{secrets.token_hex(12)}"
-            custom = name in self._custom
-            events.append(ToolCallStart(id_, name, custom, choice))
-            if custom:
-                self._wrapped[choice] = []
-            self._current[choice] = self._calls[key]
-        elif self._calls[key] != self._current[choice]:
-            raise ValueError("arguments of a tool call that was over")
-        arguments = function.get("arguments")
+            events += blocks.begin(place, ToolCallStart(id_, name, name in self._custom, choice))
         if isinstance(arguments, dict):  # some providers give JSON as such
             arguments = dump(arguments).decode()
         if arguments and isinstance(arguments, str):
-            if choice in self._wrapped:
-                self._wrapped[choice].append(arguments)
-            else:
-                events.append(ToolCallDelta(arguments, choice))
+            events += blocks.add(place, arguments)
+        return events
 
-    def _unwrap(self, choice: int, events: list[neutral.Event]) -> None:
-        """Tell the free text of a tool that went to the provider as a function."""
-        if (pieces := self._wrapped.pop(choice, None)) is not None:
-            events.append(ToolCallDelta(neutral.free_text("".join(pieces)), choice))
+
+def _words(delta: Mapping[str, Any], choice: int, told: Mapping[str, Any]) -> Iterator[neutral.Event]:
+    """Return what a delta says that is no call: thoughts, words, a refusal."""
+    thought, content, refusal = delta.get("reasoning_content"), delta.get("content"), delta.get("refusal")
+    thought = thought or delta.get("reasoning")
+    if thought and isinstance(thought, str):
+        yield ReasoningDelta(thought, choice=choice)
+    if content and isinstance(content, str):
+        yield TextDelta(content, choice, _logprobs(told))
+    if refusal and isinstance(refusal, str):
+        yield RefusalDelta(refusal, choice)
 
 
 def _only_words(chunk: Mapping[str, Any]) -> str | None:
