@@ -19,6 +19,7 @@ router = Router()
 Rows = Annotated[dict[str, Any], Field(max_length=1000)]
 Version = Annotated[int, Field(ge=0, le=10**15)]
 Note = Annotated[str, Field(max_length=500)]
+Digest = Annotated[str, Field(max_length=100)]
 
 
 class RoutesBody(Body):
@@ -30,9 +31,10 @@ class RoutesBody(Body):
 
 
 class WriteRoutes(RoutesBody):
-    """New routes, and the version that their editor saw."""
+    """New routes, and the version that their editor saw; with its digest, rows edited by hand since are noticed too."""
 
     version: Version
+    digest: Digest | None = None
     note: Note = ""
 
 
@@ -40,6 +42,7 @@ class RollBack(Body):
     """A version to go back to, and the one that the editor saw."""
 
     version: Version
+    digest: Digest | None = None
     to: Version
     note: Note = ""
 
@@ -75,8 +78,9 @@ def dry_run(body: RoutesBody) -> dict[str, Any]:
 @router.put("/routes", tags=["Routes"])
 def write(body: WriteRoutes) -> Response[Any]:
     """Write routes over the version that their editor saw; 409 with the difference where they have changed since."""
-    document = body.model_dump(exclude={"version", "note"})
-    return _answered(routes_logic.written(call_of(router), document, body.version, body.note))
+    document = body.model_dump(exclude={"version", "digest", "note"})
+    seen = routes_logic.Seen(body.version, body.digest)
+    return _answered(routes_logic.written(call_of(router), document, seen, body.note))
 
 
 @router.get("/routes/history", tags=["Routes"])
@@ -88,7 +92,8 @@ def history(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
 @router.post("/routes/rollback", tags=["Routes"])
 def roll_back(body: RollBack) -> Response[Any]:
     """Write a version of the history over the one that the editor saw."""
-    return _answered(routes_logic.rolled_back(call_of(router), body.version, body.to, body.note))
+    seen = routes_logic.Seen(body.version, body.digest)
+    return _answered(routes_logic.rolled_back(call_of(router), seen, body.to, body.note))
 
 
 @router.post("/routes/explain", tags=["Routes"])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from control.call import Call
@@ -11,7 +12,16 @@ from vibe_router.access.issuing import hash_of
 from vibe_router.formats import known
 from vibe_router.formats.errors import ApiError, bad_request, switched_off, unknown_model
 from vibe_router.formats.wire import Request
-from vibe_router.routing.changes import Change, Rows, as_written, changes, document_of, read_rows, rows_of
+from vibe_router.routing.changes import (
+    Change,
+    Rows,
+    as_written,
+    changes,
+    digest_of,
+    document_of,
+    read_rows,
+    rows_of,
+)
 from vibe_router.routing.cooldown import State
 from vibe_router.routing.models import Catalogue
 from vibe_router.routing.spec import ModelSpec, Problem, RoutesSpec, parse, resolve
@@ -20,9 +30,32 @@ from vibe_router.standing import told as told_state
 from vibe_router.store.history import Version
 from vibe_router.store.routes import RoutesChangedError, Standing
 
-__all__ = ["catalogue", "checked", "compared", "explained", "history", "rolled_back", "states_of", "told", "written"]
+__all__ = [
+    "Seen",
+    "catalogue",
+    "checked",
+    "compared",
+    "explained",
+    "history",
+    "rolled_back",
+    "states_of",
+    "told",
+    "written",
+]
 
 _HELLO = [{"role": "user", "content": "Hello"}]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The routes that an editor saw: their version, and what they said, as a row edited by hand raises no version."""
+
+    version: int
+    digest: str | None = None
+
+    def stands(self, standing: Standing) -> bool:
+        """Whether these are still the routes."""
+        return self.version == standing.version and self.digest in (None, digest_of(standing.rows))
 
 
 def catalogue(call: Call) -> tuple[RoutesSpec, Catalogue]:
@@ -47,7 +80,8 @@ def told(call: Call) -> dict[str, Any]:
     states = states_of(call, spec)
     chains = {name: _chain(spec, model, states, call.now) for name, model in spec.models.items()}
     document = document_of(as_written(standing.rows))
-    return {"version": standing.version, **document, "chains": chains, "problems": _told(problems)}
+    known_as = {"version": standing.version, "digest": digest_of(standing.rows)}
+    return {**known_as, **document, "chains": chains, "problems": _told(problems)}
 
 
 def checked(document: Mapping[str, Any]) -> tuple[RoutesSpec | None, list[dict[str, str]]]:
@@ -63,16 +97,16 @@ def compared(call: Call, document: Mapping[str, Any]) -> dict[str, Any]:
     return {"problems": problems, "changes": _plain(changes(standing, rows_of(spec))) if spec else []}
 
 
-def written(call: Call, document: Mapping[str, Any], seen: int, note: str) -> tuple[int, dict[str, Any]]:
-    """Write `document` over version `seen`; returns the answer's status and body. Raises ApiError (400)."""
+def written(call: Call, document: Mapping[str, Any], seen: Seen, note: str) -> tuple[int, dict[str, Any]]:
+    """Write `document` over what was `seen`; returns the answer's status and body. Raises ApiError (400)."""
     spec, problems = checked(document)
     if spec is None:
         raise _invalid(problems)
     return _written(call, rows_of(spec), seen, note)
 
 
-def rolled_back(call: Call, seen: int, to: int, note: str) -> tuple[int, dict[str, Any]]:
-    """Write version `to` over version `seen`; returns the answer's status and body. Raises ApiError (400, 404)."""
+def rolled_back(call: Call, seen: Seen, to: int, note: str) -> tuple[int, dict[str, Any]]:
+    """Write version `to` over what was `seen`; returns the answer's status and body. Raises ApiError (400, 404)."""
     rows = call.environment.history.rows(to)
     if rows is None:
         raise ApiError(404, f"Version {to} is not in the history.", code="version_not_found", param="to")
@@ -110,30 +144,33 @@ def explained(call: Call, body: bytes, name: str, wire: str, key: str | None) ->
     return {**found, "admission": explain.admission(caller, model, request, ledgers, call.now)}
 
 
-def _written(call: Call, rows: Rows, seen: int, note: str) -> tuple[int, dict[str, Any]]:
+def _written(call: Call, rows: Rows, seen: Seen, note: str) -> tuple[int, dict[str, Any]]:
     environment = call.environment
     standing = environment.routes.standing()
-    if standing.version == seen:
+    if seen.stands(standing):
         found = _plain(changes(as_written(standing.rows), rows))
         if not found:
-            return 200, {"version": seen, "changes": []}
-        version = Version(seen + 1, round(call.now, 3), call.by, note, found)
+            return 200, {"version": seen.version, "digest": digest_of(rows), "changes": []}
+        version = Version(seen.version + 1, round(call.now, 3), call.by, note, found)
         environment.history.keep(standing, round(call.now, 3))
         try:
-            environment.routes.write(rows, standing.rows, seen, [environment.history.entry(version, rows)])
+            environment.routes.write(rows, standing.rows, seen.version, [environment.history.entry(version, rows)])
         except RoutesChangedError:
             standing = environment.routes.standing()
         else:
-            return 200, {"version": version.version, "changes": found}
+            return 200, {"version": version.version, "digest": digest_of(rows), "changes": found}
     return 409, _conflict(call, standing, rows, seen)
 
 
-def _conflict(call: Call, standing: Standing, rows: Rows, seen: int) -> dict[str, Any]:
+def _conflict(call: Call, standing: Standing, rows: Rows, seen: Seen) -> dict[str, Any]:
     """Tell an editor what has changed since the version that they saw, and what writing theirs would undo."""
-    before = call.environment.history.rows(seen)
+    before = call.environment.history.rows(seen.version)
     now = as_written(standing.rows)
+    since_then = f"they are at version {standing.version}"
+    if standing.version == seen.version:
+        since_then = "rows of the table were edited by hand"
     error = {
-        "message": f"The routes have changed since version {seen}: they are at version {standing.version}.",
+        "message": f"The routes have changed since version {seen.version}: {since_then}.",
         "type": "invalid_request_error",
         "param": "version",
         "code": "routes_conflict",

@@ -1,6 +1,6 @@
 // What outlives a change of view: an edit of the routes that is not saved yet, and the key that was just made.
 
-let draft = null; // {version, base, edited}: `base` is what was read, `edited` what it is to become
+let draft = null; // {version, digest, base, edited}: `base` is what was read, `edited` what it is to become
 let made = null; // {key, name}: the key's text is known only to whoever made it, and only until the page is closed
 
 export const currentDraft = () => draft;

@@ -52,7 +52,7 @@ def test_what_was_read_is_valid_and_changes_nothing(admin: Admin, routes: dict[s
     assert admin.made("/routes/validate", **same) == {"problems": []}
     assert admin.made("/routes/dry-run", **same) == {"problems": [], "changes": []}
     written = admin.ask("PUT", "/routes", {**same, "version": 1})
-    assert (written.status, written.body) == (200, {"version": 1, "changes": []})
+    assert (written.status, written.body) == (200, {"version": 1, "digest": routes["digest"], "changes": []})
 
 
 def test_a_change_is_written_with_the_next_version_and_kept_in_the_history(
@@ -63,8 +63,8 @@ def test_a_change_is_written_with_the_next_version_and_kept_in_the_history(
     expected = admin.made("/routes/dry-run", **changed)["changes"]
     assert [each["row"] for each in expected] == ["models.auto-chat"]
     written = admin.ask("PUT", "/routes", {**changed, "version": 1, "note": "why"})
-    assert (written.status, written.body) == (200, {"version": 2, "changes": expected})
     after = admin.told("/routes")
+    assert (written.status, written.body) == (200, {"version": 2, "digest": after["digest"], "changes": expected})
     assert after["models"]["auto-chat"]["description"] == "<b>other</b>"
     assert after["chains"]["auto-chat"][0][0]["enabled"] is False
     newest, first = admin.told("/routes/history")["versions"]
@@ -87,6 +87,25 @@ def test_of_two_editors_one_wins_and_the_other_sees_the_difference_and_loses_not
     merged = described(admin.told("/routes"), "auto-codex", "mine")
     assert admin.ask("PUT", "/routes", {**merged, "version": 2}).status == 200
     assert admin.told("/routes")["models"]["auto-chat"]["description"] == "theirs"
+
+
+def test_a_row_that_was_edited_by_hand_meanwhile_is_not_written_over(admin: Admin, routes: dict[str, Any]) -> None:
+    rows = admin.environment.routes.read()
+    by_hand = {**rows["model", "auto-chat"], "description": "by hand", "kind": "model", "name": "auto-chat"}
+    admin.dynamodb.put_item(TableName=admin.variables["ROUTES_TABLE"], Item=to_item(by_hand))
+    mine = {**described(routes, "auto-codex", "mine"), "version": 1}
+    lost = admin.ask("PUT", "/routes", {**mine, "digest": routes["digest"]})
+    assert (lost.status, lost.body["version"]) == (409, 1)
+    assert "edited by hand" in lost.error["message"]
+    assert admin.ask("POST", "/routes/rollback", {"version": 1, "digest": routes["digest"], "to": 1}).status in (
+        404,
+        409,
+    )
+    seen = admin.told("/routes")
+    merged = {**described(seen, "auto-codex", "mine"), "version": 1, "digest": seen["digest"]}
+    assert admin.ask("PUT", "/routes", merged).status == 200
+    assert admin.told("/routes")["models"]["auto-chat"]["description"] == "by hand"
+    assert admin.ask("PUT", "/routes", {**document(routes), "version": 2}).status == 200, "who sends none is not asked"
 
 
 def test_an_editor_who_is_overtaken_while_writing_is_told_so_too(

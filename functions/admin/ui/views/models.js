@@ -29,7 +29,7 @@ export async function show(view, { signal, head }) {
 
   /** The edit under way, begun now if there was none. */
   function draft() {
-    if (!currentDraft()) setDraft({ version: routes.version, base: rowsOf(routes), edited: structuredClone(rowsOf(routes)) });
+    if (!currentDraft()) setDraft({ version: routes.version, digest: routes.digest, base: rowsOf(routes), edited: structuredClone(rowsOf(routes)) });
     return currentDraft().edited;
   }
 

@@ -44,11 +44,11 @@ export async function reviewDialog(reload) {
   }
 
   async function keep(close) {
-    const { version, edited } = currentDraft();
+    const { version, digest, edited } = currentDraft();
     try {
-      const saved = await put("routes", { version, ...edited, note: note.value.trim() || undefined });
+      const saved = await put("routes", { version, digest, ...edited, note: note.value.trim() || undefined });
       setDraft(null);
-      savedToast(saved.version, version, reload);
+      savedToast(saved, version, reload);
       close(saved.version);
     } catch (error) {
       if (error instanceof ApiError && error.status === 409) close("conflict");
@@ -58,15 +58,16 @@ export async function reviewDialog(reload) {
   }
 }
 
-function savedToast(version, before, reload) {
-  toast(`Saved as version ${version}.`, {
-    action: ["Undo", () => rollBack(version, before, `Undo version ${version}`, reload)],
+function savedToast(saved, before, reload) {
+  toast(`Saved as version ${saved.version}.`, {
+    action: ["Undo", () => rollBack(saved, before, `Undo version ${saved.version}`, reload)],
   });
 }
 
-async function rollBack(version, to, note, reload) {
+/** Write version `to` over what was seen last. */
+async function rollBack({ version, digest }, to, note, reload) {
   try {
-    const answer = await post("routes/rollback", { version, to, note });
+    const answer = await post("routes/rollback", { version, digest, to, note });
     toast(`Back at what version ${to} said, as version ${answer.version}.`);
     await reload();
     return true;
@@ -114,7 +115,7 @@ function sideBySide(draft, fresh, close) {
       else if (row.to === undefined) delete edited[row.part][row.name];
       else edited[row.part][row.name] = structuredClone(row.to);
     }
-    return { version: fresh.version, base: rowsOf(fresh), edited };
+    return { version: fresh.version, digest: fresh.digest, base: rowsOf(fresh), edited };
   }
 
   return [
@@ -204,16 +205,16 @@ function memberLine(member, shared) {
 export function historyDialog(reload) {
   const body = h("div", {});
   const read = async () => {
-    const [{ versions }, { version }] = await Promise.all([get("routes/history"), get("routes")]);
-    return { versions, version };
+    const [{ versions }, now] = await Promise.all([get("routes/history"), get("routes")]);
+    return { versions, now };
   };
-  const list = (close) => ({ versions, version: now }) =>
+  const list = (close) => ({ versions, now }) =>
     versions.length ? h("ol", { class: "history" }, versions.map((each) => entry(each, now, close))) : empty("No versions yet", "Every save on this page becomes a version that you can go back to.");
   function entry(version, now, close) {
     return h(
       "li",
       {},
-      h("div", { class: "history-head" }, h("h3", {}, `Version ${version.version}`), version.version === now ? h("span", { class: "chip" }, "live now") : button("Roll back to this", () => back(version, now, close), { "aria-label": `Roll back to version ${version.version}` })),
+      h("div", { class: "history-head" }, h("h3", {}, `Version ${version.version}`), version.version === now.version ? h("span", { class: "chip" }, "live now") : button("Roll back to this", () => back(version, now, close), { "aria-label": `Roll back to version ${version.version}` })),
       h("p", { class: "quiet" }, `${fullTime(version.at)} (${fromNow(version.at)})${version.by ? `, by ${version.by}` : ""}`),
       version.note && h("p", { class: "note" }, version.note),
       version.changes?.length ? h("details", {}, h("summary", {}, plural(version.changes.length, "row")), differences(version.changes)) : null,

@@ -3,6 +3,8 @@
 The routes are rows, by kind and name, as the RoutesTable has them (store.routes). Pure.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +20,7 @@ __all__ = [
     "Rows",
     "as_written",
     "changes",
+    "digest_of",
     "document_of",
     "read_rows",
     "rows_of",
@@ -69,6 +72,12 @@ def as_written(rows: Rows) -> Rows:
         return as_row(spec) if spec else row
 
     return {key: written(key, row) for key, row in rows.items()}
+
+
+def digest_of(rows: Rows) -> str:
+    """Return what tells these rows from all others, as they would be written; whose order says nothing."""
+    said = [[*key, row] for key, row in sorted(as_written(rows).items()) if key[0] in KINDS]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def rows_of(spec: RoutesSpec) -> Rows:
