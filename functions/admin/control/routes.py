@@ -11,6 +11,7 @@ from control import routes_logic
 from control.call import call_of
 from control.fields import Body
 from control.router import Router
+from vibe_router.store.history import KEPT
 
 __all__ = ["router"]
 
@@ -84,7 +85,7 @@ def write(body: WriteRoutes) -> Response[Any]:
 
 
 @router.get("/routes/history", tags=["Routes"])
-def history(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
+def history(limit: Annotated[int, Query(ge=1, le=KEPT)] = 50) -> dict[str, Any]:
     """Tell the newest versions: when they came, by whom, and what they changed."""
     return {"versions": routes_logic.history(call_of(router), limit)}
 

@@ -154,7 +154,7 @@ def _written(call: Call, rows: Rows, seen: Seen, note: str) -> tuple[int, dict[s
         version = Version(seen.version + 1, round(call.now, 3), call.by, note, found)
         environment.history.keep(standing, round(call.now, 3))
         try:
-            environment.routes.write(rows, standing.rows, seen.version, [environment.history.entry(version, rows)])
+            environment.routes.write(rows, standing.rows, seen.version, environment.history.entry(version, rows))
         except RoutesChangedError:
             standing = environment.routes.standing()
         else:

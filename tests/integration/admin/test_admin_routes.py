@@ -9,6 +9,7 @@ from tests.integration.admin.rig import MASTER, Admin
 from tests.unit.store.held import NOW
 from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.verdict import Verdict
+from vibe_router.store import history
 from vibe_router.store.dynamodb import to_item
 
 
@@ -133,6 +134,14 @@ def test_a_version_is_gone_back_to(admin: Admin, routes: dict[str, Any]) -> None
     assert admin.told("/routes/history", limit=1)["versions"][0]["note"] == "back to version 1"
     assert admin.ask("POST", "/routes/rollback", {"version": 2, "to": 1}).status == 409
     assert admin.ask("POST", "/routes/rollback", {"version": 4, "to": 77}).status == 404
+
+
+def test_the_history_has_an_end(admin: Admin, routes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "KEPT", 2)
+    for number in (1, 2, 3):
+        sent = described(routes, "auto-chat", f"number {number}")
+        assert admin.ask("PUT", "/routes", {**sent, "version": number}).status == 200
+    assert [each["version"] for each in admin.told("/routes/history")["versions"]] == [4, 3]
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ function memberLine(member, shared) {
 export function historyDialog(reload) {
   const body = h("div", {});
   const read = async () => {
-    const [{ versions }, now] = await Promise.all([get("routes/history"), get("routes")]);
+    const [{ versions }, now] = await Promise.all([get("routes/history", { limit: 200 }), get("routes")]);
     return { versions, now };
   };
   const list = (close) => ({ versions, now }) =>

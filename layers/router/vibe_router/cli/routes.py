@@ -98,7 +98,8 @@ def _record(client: "DynamoDBClient", table: str, seen: "Standing", rows: "Rows"
     told = [change.as_json() for change in changes]
     with suppress(ClientError):
         history.keep(seen, now)
-        history.record(Version(seen.version + 1, now, "make routes", "", told), rows)
+        version = Version(seen.version + 1, now, "make routes", "", told)
+        client.transact_write_items(TransactItems=history.entry(version, rows))
 
 
 def _for_programs(changes: list["Change"], table: str, written: bool) -> str:

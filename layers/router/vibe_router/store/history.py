@@ -4,7 +4,8 @@
     routes  1, 2 …    rows (all of them, as JSON), changes (as JSON), at (epoch seconds), by, note
 
 A version is written in the transaction that makes it true, or beside it by whoever may not write here. What stood
-before the first change is kept as well, so that there is something to go back to.
+before the first change is kept as well, so that there is something to go back to. Each version takes the place of the
+one `KEPT` before it.
 """
 
 import json
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-__all__ = ["HistoryStore", "Version"]
+__all__ = ["KEPT", "HistoryStore", "Version"]
 
+KEPT = 200  # versions; each holds all rows, some kilobytes
 _ROUTES = "routes"
 
 
@@ -45,9 +47,12 @@ class HistoryStore:
         self._client = client
         self._table = table
 
-    def entry(self, version: Version, rows: Rows) -> "TransactWriteItemTypeDef":
-        """Return the write that keeps `version`, for the transaction that makes it true."""
-        return {"Put": {"TableName": self._table, "Item": self._item(version, rows)}}
+    def entry(self, version: Version, rows: Rows) -> "list[TransactWriteItemTypeDef]":
+        """Return the writes that keep `version` and no more than `KEPT`, for the transaction that makes it true."""
+        return [
+            {"Put": {"TableName": self._table, "Item": self._item(version, rows)}},
+            {"Delete": {"TableName": self._table, "Key": to_item({"id": _ROUTES, "version": version.version - KEPT})}},
+        ]
 
     def record(self, version: Version, rows: Rows) -> None:
         """Keep `version`, unless it is kept already."""
@@ -64,14 +69,14 @@ class HistoryStore:
 
     def versions(self, limit: int) -> list[Version]:
         """Return the newest versions, the newest first."""
-        found = self._client.query(
+        pages = self._client.get_paginator("query").paginate(  # a page is at most 1 MB, and rows count
             TableName=self._table,
             KeyConditionExpression="id = :id",
             ExpressionAttributeValues=to_item({":id": _ROUTES}),
             ProjectionExpression="#version, #at, #by, note, changes",
             ExpressionAttributeNames={"#version": "version", "#at": "at", "#by": "by"},
             ScanIndexForward=False,
-            Limit=limit,
+            PaginationConfig={"MaxItems": limit, "PageSize": limit},
         )
         return [
             Version(
@@ -81,7 +86,8 @@ class HistoryStore:
                 note=values.get("note", ""),
                 changes=json.loads(values.get("changes", "[]")),
             )
-            for values in map(from_item, found["Items"])
+            for page in pages
+            for values in map(from_item, page["Items"])
         ]
 
     def rows(self, version: int) -> Rows | None:
