@@ -455,6 +455,25 @@ def test_a_mode_is_a_format_or_the_model_is_left_out(mode: str, tmp_path: Path) 
         assert said(done) == ["2 left out model_list[0].model_info.mode"]
 
 
+@pytest.mark.parametrize(
+    ("at", "formats"),
+    [
+        ("openai/text-embedding-3-small", ["embeddings"]),
+        ("text-embedding-3-large", ["embeddings"]),
+        ("mistral/mistral-embed", ["embeddings"]),
+        ("openai/whisper-1", ["transcriptions"]),
+        ("openai/gpt-4o-mini-tts", ["speech"]),
+        ("openai/gpt-image-1", ["images"]),
+        ("openai/gpt-5", None),
+    ],
+)
+def test_a_model_without_a_mode_is_what_its_name_says(at: str, formats: list[str] | None, tmp_path: Path) -> None:
+    done = config(model("m", at))
+    assert row(done).get("formats") == formats
+    assert said(done) == (["2 changed model_list[0].litellm_params.model"] if formats else [])
+    loaded(done, tmp_path)
+
+
 def test_openai_s_responses_prefix_is_a_format() -> None:
     assert row(config(model("m", "openai/responses/gpt-5-codex"))) == {
         "provider": "openai",

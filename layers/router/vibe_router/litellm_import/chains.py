@@ -8,7 +8,7 @@ from typing import Any
 
 from vibe_router.litellm_import import settings
 from vibe_router.litellm_import.config import Config, Said, is_spoken, said, shown
-from vibe_router.litellm_import.names import FORMATS_OF_MODES, LITELLM_PARAMS, MODEL_INFO, PRICES
+from vibe_router.litellm_import.names import FORMATS_OF_MODES, LITELLM_PARAMS, MODEL_INFO, MODES_BY_NAME, PRICES
 from vibe_router.litellm_import.providers import Providers
 from vibe_router.routing.spec import Place
 
@@ -109,6 +109,8 @@ def _member(config: Config, providers: Providers, entry: dict[Any, Any], place: 
     row: dict[str, Any] = {"provider": found.provider, "model": found.model}
     if not config.takes("model", "m", {"chain": [row]}, (*at, "model")):
         return None
+    if "mode" not in info and not found.formats:
+        formats = _formats_by_name(config, found.model, (*at, "model"))
     if formats or found.formats:
         row["formats"] = list(formats or found.formats)
     retries = said(params, "num_retries", at) or said(params, "max_retries", at)
@@ -178,6 +180,15 @@ def _formats(config: Config, mode: Said | None) -> tuple[str, ...] | None:
         config.left_out(mode.place, f"the router has no format for a model of the mode {shown(mode.value)}")
         return None
     return formats
+
+
+def _formats_by_name(config: Config, model: str, place: Place) -> tuple[str, ...]:
+    """Return the formats of what a model is by its name, () for what its provider speaks."""
+    mode = next((mode for word, mode in MODES_BY_NAME.items() if word in model.lower()), None)
+    if mode is None:
+        return ()
+    config.changed(place, f"is of the mode {mode!r} by its name; its `formats` say so")
+    return FORMATS_OF_MODES[mode]
 
 
 def _steps(config: Config, members: list[Member]) -> Iterator[Step]:

@@ -9,6 +9,7 @@ __all__ = [
     "LITELLM_PARAMS",
     "LITELLM_SETTINGS",
     "MODEL_INFO",
+    "MODES_BY_NAME",
     "NOT_OPENAI",
     "PRICES",
     "PROVIDERS",
@@ -116,6 +117,18 @@ FORMATS_OF_MODES: Mapping[str, tuple[str, ...]] = {
     "rerank": ("rerank",),
 }
 """`model_info.mode` and the formats that a deployment of that kind speaks; none: what its provider speaks."""
+
+MODES_BY_NAME: Mapping[str, str] = {
+    "embed": "embedding",
+    "rerank": "rerank",
+    "moderation": "moderation",
+    "whisper": "audio_transcription",
+    "transcribe": "audio_transcription",
+    "tts": "audio_speech",
+    "dall-e": "image_generation",
+    "gpt-image": "image_generation",
+}
+"""What a model is whose name holds such a word: LiteLLM knows its models, so configs rarely say their `mode`."""
 
 PRICES: Mapping[str, str] = {
     "input_cost_per_token": "input",
