@@ -90,7 +90,22 @@ PATCHES = [
     chunk({"tool_calls": [{"index": 0, "function": {"arguments": 'ut":"*** \\n"}'}}]}),
     chunk(finish="tool_calls"),
 ]
-CHAT_ANSWERS = {"talk": TALK, "calls": CALLS, "cut short": CUT_SHORT, "declined": DECLINED, "patches": PATCHES}
+CITATION = {"url": "https://example.com", "title": "It", "start_index": 0, "end_index": 3}
+LIKELY = [{"token": "See.", "logprob": -0.5, "bytes": [83], "top_logprobs": []}]
+CITED = [
+    chunk({"content": "See."}),
+    chunk({"annotations": [{"type": "url_citation", "url_citation": CITATION}]}),
+    *CALLS[1:],
+]
+CITED[0]["choices"][0]["logprobs"] = {"content": LIKELY, "refusal": None}
+CHAT_ANSWERS = {
+    "talk": TALK,
+    "calls": CALLS,
+    "cited": CITED,
+    "cut short": CUT_SHORT,
+    "declined": DECLINED,
+    "patches": PATCHES,
+}
 
 
 def chat_stream(chunks: Sequence[dict[str, Any]]) -> bytes:
@@ -120,8 +135,22 @@ COUNTED = {
     "output_tokens_details": {"reasoning_tokens": 3},
     "total_tokens": 12,
 }
+OF_FILE = {"type": "file_citation", "file_id": "file-1", "filename": "a.txt", "index": 0}
+NOTED = item(
+    "message",
+    role="assistant",
+    content=[
+        {
+            "type": "output_text",
+            "text": "See.",
+            "annotations": [{"type": "url_citation", **CITATION}, OF_FILE],
+            "logprobs": LIKELY,
+        }
+    ],
+)
 RESPONSES_ANSWERS = {
     "talk": [THOUGHT, SAID],
+    "cited": [NOTED, CALLED],
     "calls": [SAID, CALLED, CALLED_TOO],
     "patches": [PATCHED],
     "declined": [REFUSED],
@@ -239,6 +268,17 @@ def test_a_function_that_stood_for_free_text_comes_back_as_that_tool() -> None:
     final = events(read(exchange("responses", "chat", **PATCH).reader(), chat_stream(PATCHES)))[-1]["response"]
     [call] = final["output"]
     assert (call["type"], call["call_id"], call["name"], call["input"]) == ("custom_tool_call", "a", "patch", "*** \n")
+
+
+def test_citations_and_log_probabilities_are_told_in_the_callers_words() -> None:
+    final = events(read(exchange("responses", "chat").reader(), chat_stream(CITED)))[-1]["response"]
+    [part] = final["output"][0]["content"]
+    assert part["annotations"] == [{"type": "url_citation", **CITATION}]
+    assert part["logprobs"] == LIKELY
+    completion = json.loads(exchange("chat", "responses").whole(response(NOTED, CALLED)).body)
+    [choice] = completion["choices"]
+    assert choice["message"]["annotations"] == [{"type": "url_citation", "url_citation": CITATION}]
+    assert choice["logprobs"]["content"] == LIKELY
 
 
 def test_what_a_request_says_is_repeated_in_its_response() -> None:

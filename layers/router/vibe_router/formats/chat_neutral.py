@@ -567,15 +567,12 @@ class Decoder:
         events: list[neutral.Event] = []
         delta = choice.get("delta")
         if isinstance(delta, dict):
-            for said in _words(delta, index, choice):
+            for said in (*_words(delta, index, choice), *_annotated(delta, index)):
                 events += blocks.say(said)
             calls = delta.get("tool_calls")
             for call in calls if isinstance(calls, list) else ():
                 if isinstance(call, dict):
                     events += self._call(call, index, blocks)
-            notes = delta.get("annotations")
-            for note in map(_annotation, notes if isinstance(notes, list) else ()):
-                events += blocks.say(Annotated(note, index)) if note else ()
         if reason := choice.get("finish_reason"):
             events += (*blocks.end(), Finish(_REASONS.get(str(reason), "stop"), index))
         if index == 0:
@@ -630,11 +627,12 @@ def _logprobs(choice: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
     return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else None
 
 
-def _annotation(note: object) -> Mapping[str, Any] | None:
-    match note:
-        case {"type": "url_citation", "url_citation": dict(citation)}:
-            return {"type": "url_citation", **citation}
-    return None
+def _annotated(delta: Mapping[str, Any], choice: int) -> Iterator[neutral.Event]:
+    notes = delta.get("annotations")
+    for note in notes if isinstance(notes, list) else ():
+        match note:
+            case {"type": "url_citation", "url_citation": dict(citation)}:
+                yield Annotated({"type": "url_citation", **citation}, choice)
 
 
 # --- Writing an answer ------------------------------------------------------------------------------------------------
@@ -693,7 +691,7 @@ class Writer:
                 kind, word = ("custom", "input") if self._custom else ("function", "arguments")
                 call = {"index": self._calls.get(event.choice, 0), kind: {word: event.arguments}}
                 return self._chunk(event.choice, {"tool_calls": [call]})
-            case Annotated():
+            case Annotated(annotation={"type": "url_citation"}):
                 said = {key: value for key, value in event.annotation.items() if key != "type"}
                 note = {"type": "url_citation", "url_citation": said}
                 return self._chunk(event.choice, {"annotations": [note]})
@@ -701,7 +699,7 @@ class Writer:
                 return self._chunk(event.choice, {}, finish_reason=_FINISH.get(event.reason, event.reason))
             case Told():
                 self._usage = event.usage
-            case Sealed():  # chat has no place for it
+            case Sealed() | Annotated():  # chat has no place for a proof, nor for what is found in files
                 pass
         return None
 

@@ -460,10 +460,15 @@ def _unfold_part(part: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[
         return
     stem, key = _PARTS[kind]
     words = part.get(key) or ""
-    logprobs = {"logprobs": part.get("logprobs") or []} if stem == "response.output_text" else {}
-    yield f"{frame}.added", {**place, "part": {**part, key: ""}}
+    is_text = stem == "response.output_text"
+    logprobs = {"logprobs": part.get("logprobs") or []} if is_text else {}
+    empty: dict[str, Any] = {"annotations": [], "logprobs": []} if is_text else {}
+    notes = part.get("annotations") if is_text else None
+    yield f"{frame}.added", {**place, "part": {**part, **empty, key: ""}}
     if words:
         yield f"{stem}.delta", {**place, "delta": words, **logprobs}
+    for number, note in enumerate(notes if isinstance(notes, list) else ()):
+        yield f"{stem}.annotation.added", {**place, "annotation_index": number, "annotation": note}
     yield f"{stem}.done", {**place, key: words, **logprobs}
     yield f"{frame}.done", {**place, "part": part}
 

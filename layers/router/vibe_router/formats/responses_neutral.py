@@ -669,9 +669,13 @@ def _started(response: Mapping[str, Any]) -> Started:
 
 
 def _text_delta(chunk: Mapping[str, Any]) -> TextDelta:
-    delta, logprobs = chunk.get("delta"), chunk.get("logprobs")
-    told = [each for each in logprobs if isinstance(each, dict)] if isinstance(logprobs, list) and logprobs else None
-    return TextDelta(delta if isinstance(delta, str) else "", logprobs=told)
+    delta = chunk.get("delta")
+    return TextDelta(delta if isinstance(delta, str) else "", logprobs=_logprobs(chunk))
+
+
+def _logprobs(said: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
+    held = said.get("logprobs")
+    return [each for each in held if isinstance(each, dict)] if isinstance(held, list) and held else None
 
 
 def _said(kind: object, chunk: Mapping[str, Any]) -> list[neutral.Event]:
@@ -703,7 +707,7 @@ def _unsaid(item: Mapping[str, Any]) -> list[neutral.Event]:
             for part in content:
                 match part:
                     case {"type": "output_text", "text": str(words)} if words:
-                        events.append(TextDelta(words))
+                        events.append(TextDelta(words, logprobs=_logprobs(part)))
                         notes = part.get("annotations") or ()
                         events += (Annotated(note) for note in notes if isinstance(note, dict))
                     case {"type": "refusal", "refusal": str(words)} if words:
