@@ -24,7 +24,7 @@ from vibe_router.routing.changes import (
 )
 from vibe_router.routing.cooldown import State
 from vibe_router.routing.models import Catalogue
-from vibe_router.routing.spec import ModelSpec, Problem, RoutesSpec, parse, resolve
+from vibe_router.routing.spec import ModelSpec, Problem, RoutesSpec, parse, resolve, spoken
 from vibe_router.standing import at_iso
 from vibe_router.standing import told as told_state
 from vibe_router.store.history import Version
@@ -190,7 +190,7 @@ def _chain(spec: RoutesSpec, model: ModelSpec, states: Mapping[str, State], now:
             "weight": member.weight,
             "enabled": member.enabled,
             "price": member.price.model_dump(exclude_none=True) if member.price else None,
-            "formats": list(member.formats or (provider.formats if provider else ())),
+            "formats": list(member.formats or (spoken(provider) if provider else ())),
         }
 
     return [[entry(member) for member in step] for step in model.chain]

@@ -169,6 +169,28 @@ def test_an_edit_outlives_a_look_at_another_view(visit: Callable[..., Visitor]) 
     expect(page.get_by_role("region", name="Changes that are not saved")).to_contain_text(MODEL)
 
 
+def test_a_provider_is_added_and_one_that_is_edited_keeps_what_it_speaks(
+    visit: Callable[..., Visitor], used_stack: Stack
+) -> None:
+    visitor = visit()
+    page = visitor.open("models").page
+    visitor.button("Edit cliproxyapi").click()
+    visitor.button("Keep", visitor.dialog).click()
+    expect(page.get_by_role("region", name="Changes that are not saved")).to_be_hidden()
+    visitor.button("New provider").click()
+    visitor.dialog.get_by_label("Name", exact=True).fill("ark")
+    visitor.choose("Amazon Bedrock")
+    visitor.button("Keep", visitor.dialog).click()
+    expect(visitor.dialog.get_by_text("There is a provider of this name already.")).to_be_visible()
+    visitor.dialog.get_by_label("Name", exact=True).fill("aws")
+    visitor.dialog.get_by_label("Region").fill("eu-central-1")
+    visitor.button("Keep", visitor.dialog).click()
+    expect(page.get_by_role("row", name="aws")).to_contain_text("converse")
+    visitor.button("Save", review(visitor)).click()
+    expect(page.get_by_role("status").filter(has_text="Saved as version")).to_be_visible()
+    assert routes(used_stack)["providers"]["aws"] == {"type": "bedrock", "region": "eu-central-1"}
+
+
 def test_a_request_is_explained_without_a_call(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     visitor = visit().open()
     used_stack.standin.forget()

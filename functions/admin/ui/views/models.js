@@ -7,6 +7,7 @@ import { NONE, plural } from "../format.js";
 import { repeat } from "../live.js";
 import { editor, layersOf, picture } from "./chain.js";
 import { explainDialog } from "./explain.js";
+import { addressOf, formatsOf, providerDialog, secretOf } from "./provider.js";
 import { historyDialog, reviewDialog } from "./review.js";
 
 const editing = new Set(); // models whose editor is open
@@ -112,7 +113,7 @@ export async function show(view, { signal, head }) {
       h(
         "section",
         { "aria-labelledby": "providers-title" },
-        h("div", { class: "section-head" }, h("h2", { id: "providers-title" }, "Providers"), button("New provider", () => providerDialog(), { icon: "plus" })),
+        h("div", { class: "section-head" }, h("h2", { id: "providers-title" }, "Providers"), button("New provider", () => editProvider(), { icon: "plus" })),
         h(
           "div",
           {},
@@ -120,11 +121,11 @@ export async function show(view, { signal, head }) {
             "Providers",
             [
               { label: "Provider", head: true, cell: (name) => name },
-              { label: "Address", cell: (name) => h("span", { class: "mono" }, rows[name].base_url) },
-              { label: "Secret", cell: (name) => h("span", { class: "mono" }, rows[name].secret) },
-              { label: "Formats", cell: (name) => (rows[name].formats ?? ["chat"]).join(", ") },
+              { label: "Address", cell: (name) => h("span", { class: "mono" }, addressOf(rows[name])) },
+              { label: "Secret", cell: (name) => h("span", { class: "mono" }, secretOf(rows[name])) },
+              { label: "Formats", cell: (name) => formatsOf(rows[name]).join(", ") },
               { label: "Models", number: true, cell: used },
-              { label: "Edit", sr: true, number: true, cell: (name) => button(`Edit ${name}`, () => providerDialog(name), { kind: "quiet", icon: "edit", only: true, "data-focus": `provider ${name}` }) },
+              { label: "Edit", sr: true, number: true, cell: (name) => button(`Edit ${name}`, () => editProvider(name), { kind: "quiet", icon: "edit", only: true, "data-focus": `provider ${name}` }) },
             ],
             Object.keys(rows).sort(),
           ),
@@ -133,32 +134,11 @@ export async function show(view, { signal, head }) {
     );
   }
 
-  async function providerDialog(name) {
-    const before = name ? shown().providers[name] : {};
-    const called = h("input", { value: name ?? "", required: true, disabled: Boolean(name), spellcheck: "false", autocapitalize: "none" });
-    const address = h("input", { value: before.base_url ?? "", type: "url", required: true, placeholder: "https://api.example.com/v1" });
-    const secret = h("input", { value: before.secret ?? "", required: true, spellcheck: "false", placeholder: "EXAMPLE_API_KEY" });
-    const formats = ["chat", "responses", "messages", "completions", "embeddings"].map((format) => h("input", { type: "checkbox", value: format, checked: (before.formats ?? ["chat"]).includes(format) }));
-    const done = await openDialog(name ? `Provider ${name}` : "New provider", (close) =>
-      h(
-        "form",
-        { class: "form", on: { submit: (event) => (event.preventDefault(), close("keep")) } },
-        field("Name", called),
-        field("Address", address, { hint: "Ends where /chat/completions begins." }),
-        field("Name of its secret", secret, { hint: "An entry of the router's secret, never the key itself." }),
-        h("fieldset", {}, h("legend", { class: "label" }, "Speaks"), h("div", { class: "checks" }, formats.map((input) => h("label", { class: "check" }, input, input.value)))),
-        h("div", { class: "actions" }, name && button("Remove", () => close("remove"), { kind: "quiet danger" }), button("Cancel", () => close()), button("Keep", null, { kind: "primary", type: "submit" })),
-      ),
-    );
+  async function editProvider(name) {
+    const done = await providerDialog(name, shown().providers);
     if (!done) return;
-    const edited = draft();
-    if (done === "remove") delete edited.providers[name];
-    else {
-      const chosen = formats.filter((input) => input.checked).map((input) => input.value);
-      const row = { ...before, base_url: address.value.trim(), secret: secret.value.trim(), formats: chosen };
-      if (chosen.join() === "chat" && !before.formats) delete row.formats;
-      edited.providers[name ?? called.value.trim()] = row;
-    }
+    if (done.row) draft().providers[done.name] = done.row;
+    else delete draft().providers[done.name];
     draw();
   }
 

@@ -53,6 +53,7 @@ __all__ = [
     "parse",
     "parse_row",
     "resolve",
+    "spoken",
 ]
 
 # Lambda ends an invocation after 900 s; what is left over is for settling.
@@ -398,6 +399,11 @@ def as_row(spec: RowSpec) -> dict[str, object]:
     return row
 
 
+def spoken(provider: ProviderSpec) -> tuple[str, ...]:
+    """Return the formats that a provider's models speak unless they say otherwise."""
+    return provider.formats if provider.type == "openai" else ("converse",)
+
+
 def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tuple[Catalogue, list[Problem]]:
     """Merge the settings into every deployment, and check what only shows when all parts are seen together.
 
@@ -411,7 +417,7 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
             name=name,
             base_url=(base_urls or {}).get(name, provider.base_url),
             secret=provider.secret,
-            formats=provider.formats if provider.type == "openai" else ("converse",),
+            formats=spoken(provider),
             type=provider.type,
             region=provider.region,
         )
