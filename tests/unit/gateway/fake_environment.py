@@ -75,11 +75,11 @@ class ScriptedUpstream(Upstream):
 
     def post(self, url: str, headers: Any, body: bytes, *, connect: float, until: float) -> Reply:
         provider = url.split("/")[2].partition(".")[0]
-        sent = json.loads(body)
+        sent = {"form": body} if headers["content-type"].startswith("multipart/") else json.loads(body)
         self.calls.append((provider, sent))
         self.sent.append((url, headers))
         planned = self.script.get(provider)
-        answer = planned.pop(0) if planned else whole() if not sent["stream"] else streamed()
+        answer = planned.pop(0) if planned else streamed() if sent.get("stream") else whole()
         if isinstance(answer, Failure):
             raise AttemptFailedError(answer)
         if isinstance(answer, Exception):

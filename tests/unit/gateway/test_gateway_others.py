@@ -17,6 +17,7 @@ from tests.unit.gateway.fake_environment import (
     refusal,
 )
 from vibe_router.routing.models import Deployment, VirtualModel
+from vibe_router.routing.verdict import Failure, FailureKind
 
 Lines = Callable[[], list[dict[str, Any]]]
 EMBEDDED = {"object": "list", "data": [{"index": 0, "embedding": [0.5]}], "model": "e", "usage": {"prompt_tokens": 4}}
@@ -51,6 +52,53 @@ def test_completions_over_a_layer_that_has_conversations_only(
     assert body.endswith(b"data: [DONE]\n\n") == stream
     decision = lines()[-1]
     assert (decision["format"], decision["completion_tokens"]) == ("completions", 3)
+
+
+FORM_TYPE = "multipart/form-data; boundary=b"
+# Format → its path, what is asked, and an answer: its type and its bytes.
+OTHERS: dict[str, tuple[str, dict[str, Any], str, bytes]] = {
+    "embeddings": ("/v1/embeddings", {"input": "a"}, "application/json", json.dumps(EMBEDDED).encode()),
+    "moderations": ("/v1/moderations", {"input": "a"}, "application/json", b'{"results":[{"flagged":true}]}'),
+    "images": ("/v1/images/generations", {"prompt": "a"}, "application/json", b'{"data":[{"b64_json":""}]}'),
+    "speech": ("/v1/audio/speech", {"input": "a", "voice": "alloy"}, "audio/mpeg", b"\xff\xfbsound"),
+    "transcriptions": ("/v1/audio/transcriptions", {}, "text/plain; charset=utf-8", b"I heard."),
+    "rerank": ("/v1/rerank", {"query": "a", "documents": ["b"]}, "application/json", b'{"results":[{"index":0}]}'),
+}
+
+
+def form(model: str) -> str:
+    return f'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n{model}\r\n--b--\r\n'
+
+
+@pytest.mark.parametrize("spoken", OTHERS)
+@pytest.mark.parametrize(
+    "failed",
+    [
+        pytest.param(refusal(503, {"error": {"message": "busy"}}), id="an error"),
+        pytest.param(Failure(FailureKind.TIMEOUT, 0), id="silence"),
+        pytest.param(None, id="a page"),
+    ],
+)
+def test_what_passes_crosses_to_the_next_layer_as_it_was_sent(
+    environment: FakeEnvironment, spoken: str, failed: Failure | None
+) -> None:
+    chained(environment, layer("one/a", spoken), layer("two/b", spoken))
+    path, asked, content_type, answer = OTHERS[spoken]
+    environment.upstream.script["one"] = [failed or ScriptedReply(200, "text/html", [b"<html>Sign in</html>"])]
+    environment.upstream.script["two"] = [ScriptedReply(200, content_type, [answer])]
+    made = event("POST", path, {"model": "auto-chat", **asked})
+    if spoken == "transcriptions":
+        made["headers"]["Content-Type"], made["body"] = FORM_TYPE, form("auto-chat")
+    response = app.handler(made, context())
+    assert (response.status, b"".join(response.body)) == (200, answer)
+    assert response.headers["content-type"] == content_type
+    assert response.headers["x-vibe-deployment"] == "two/b"
+    sent = [call for _, call in environment.upstream.calls]
+    if spoken == "transcriptions":
+        assert [each["form"].decode() for each in sent] == [form("a"), form("b")]
+        assert [headers["content-type"] for _, headers in environment.upstream.sent] == [FORM_TYPE] * 2
+    else:
+        assert sent == [{"model": "a", **asked}, {"model": "b", **asked}]
 
 
 def test_embeddings_fall_over_and_pass_untouched(environment: FakeEnvironment, lines: Lines) -> None:

@@ -82,6 +82,10 @@ class OpenStream:
             raise _not_a_completion("an event without an end") from None
 
 
+# JSON is looked into; and who answers with a page has not answered.
+_NO_SOUND = ("application/json", "text/html")
+
+
 def attempt_stream(
     upstream: Upstream, deployment: Deployment, secret: str, exchange: Exchange, bounds: Bounds, *, probe: bool
 ) -> OpenStream:
@@ -106,7 +110,7 @@ def attempt_whole(
             return assemble(stream, bounds.commit, deployment.policy.timeouts.idle)
         body = _read_all(reply, bounds.commit)
         content_type = reply.headers.get("content-type", "")
-        if exchange.opaque and body and not content_type.startswith("application/json"):
+        if exchange.opaque and body and not content_type.startswith(_NO_SOUND):
             return WholeAnswer(body, Usage(), content_type=content_type or "application/octet-stream")
         return exchange.whole(_completion(exchange, body), body)
 
