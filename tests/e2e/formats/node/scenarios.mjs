@@ -256,6 +256,57 @@ async function runAll(caller, spoken, model) {
   }
 }
 
+// What the formats have that are no conversations, and what only Responses has.
+const others = {
+  async completions() {
+    for (const model of Object.values(models)) {
+      const request = { model, prompt: "Once upon a time", max_tokens: 200 };
+      const whole = await client.completions.create(request);
+      let text = "";
+      let usage;
+      const stream_options = { include_usage: true };
+      for await (const chunk of await client.completions.create({ ...request, stream: true, stream_options })) {
+        text += chunk.choices[0]?.text ?? "";
+        usage = chunk.usage ?? usage;
+      }
+      assert.equal(text, whole.choices[0].text);
+      assert.deepEqual(usage, whole.usage);
+    }
+  },
+  async embeddings() {
+    const request = { model: "embeds", input: ["one", "two"] };
+    const numbers = await client.embeddings.create({ ...request, encoding_format: "float" });
+    const packed = await client.embeddings.create(request); // asked for as base64, and unpacked by the package
+    for (const [i, { embedding }] of numbers.data.entries())
+      for (const [j, value] of embedding.entries()) assert.ok(Math.abs(value - packed.data[i].embedding[j]) < 1e-6);
+    assert.equal(packed.data.length, 2);
+  },
+  async "kept responses"() {
+    const model = models.chat;
+    const first = await client.responses.create({ model, input: "My name is Ada" });
+    const stream = client.responses.stream({ model, input: "Go on", previous_response_id: first.id });
+    const second = await stream.finalResponse();
+    assert.equal(second.previous_response_id, first.id);
+    const kept = await client.responses.retrieve(second.id);
+    assert.equal(kept.output_text, second.output_text);
+    const items = [];
+    for await (const item of client.responses.inputItems.list(second.id, { order: "asc" })) items.push(item.role);
+    assert.deepEqual(items, ["user", "assistant", "user"]);
+    await client.responses.delete(second.id);
+    assert.equal(await status(client.responses.retrieve(second.id)), 404);
+    assert.equal(await status(client.responses.cancel(first.id)), 400);
+    const { input_tokens } = await client.responses.inputTokens.count({ model, input: "My name is Ada" });
+    assert.ok(input_tokens > 0);
+  },
+};
+
+for (const [scenario, run] of Object.entries(others)) {
+  const failure = await run().then(
+    () => null,
+    (error) => String(error?.stack ?? error),
+  );
+  console.log(JSON.stringify({ caller: "others", spoken: "any", scenario, failure }));
+}
 for (const caller of Object.keys(callers)) {
   for (const [spoken, model] of Object.entries(models)) await runAll(caller, spoken, model);
 }
