@@ -1,44 +1,58 @@
 """Where Bedrock is called, how a call is signed, and how its event stream is read."""
 
-from collections.abc import Iterator
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from local.standin.bedrock import message
 from vibe_router.routing.models import Deployment, Provider
-from vibe_router.routing.verdict import Failure, FailureKind
+from vibe_router.routing.verdict import Failure, FailureKind, Verdict, judge
 from vibe_router.store.aws import session
 from vibe_router.upstream import bedrock
-from vibe_router.upstream.client import AttemptFailedError, Upstream
+from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
 
 PROFILE = "arn:aws:bedrock:us-east-1:1:inference-profile/us.x"
 PATH = "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.x/converse"
 
 
 @pytest.fixture(autouse=True)
-def _own_session() -> Iterator[None]:
+def _own_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A session that remembers nobody else's credentials, and leaves none behind."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "its-key")
     session.cache_clear()
     yield
     session.cache_clear()
 
 
-def called(monkeypatch: pytest.MonkeyPatch, provider: Provider, *, stream: bool = False) -> tuple[str, dict[str, str]]:
-    """Return the URL and the headers of a call that is not made."""
-    asked: list[Any] = []
+class Line(Upstream):
+    """Notes a call and gives an answer, or none."""
 
-    def post(_: Upstream, url: str, headers: dict[str, str], body: bytes, **bounds: float) -> None:
-        asked.extend((url, headers))
-        raise AttemptFailedError(Failure(FailureKind.UNREACHABLE))
+    def __init__(self, answer: Reply | None = None) -> None:
+        self._answer = answer
+        self.url = ""
+        self.headers: Mapping[str, str] = {}
 
-    monkeypatch.setattr(Upstream, "post", post)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, *, connect: float, until: float) -> Reply:
+        self.url, self.headers = url, headers
+        if self._answer is None:
+            raise AttemptFailedError(Failure(FailureKind.UNREACHABLE))
+        return self._answer
+
+
+def called(provider: Provider, *, stream: bool = False) -> Line:
+    """Return the line on which a call was made that nobody answered."""
+    line = Line()
     with pytest.raises(AttemptFailedError):
-        bedrock.post(Upstream(), Deployment(provider, PROFILE), b"{}", stream=stream, connect=1, until=1)
-    url, headers = asked
-    return url, headers
+        bedrock.post(line, Deployment(provider, PROFILE), b"{}", stream=stream, connect=1, until=1)
+    return line
 
 
 @pytest.mark.parametrize(
@@ -56,21 +70,153 @@ def test_a_region_is_called_by_its_partitions_name(
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "ap-south-1" if named else region)
     provider = Provider("bedrock", "", "", type="bedrock", region=region if named else None)
-    url, headers = called(monkeypatch, provider)
-    assert url == f"https://{host}{PATH}"
-    assert f"/{region}/bedrock/aws4_request" in headers["Authorization"]
+    line = called(provider)
+    assert line.url == f"https://{host}{PATH}"
+    assert f"/{region}/bedrock/aws4_request" in line.headers["Authorization"]
 
 
-def test_an_address_of_ones_own_is_called_and_streams_have_their_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    provider = Provider("bedrock", "https://vpce.example", "", type="bedrock", region="eu-west-1")
-    url, headers = called(monkeypatch, provider, stream=True)
-    assert url == f"https://vpce.example{PATH}-stream"
-    assert "/eu-west-1/bedrock/aws4_request" in headers["Authorization"]
-    assert httpx.URL(url).raw_path.decode() == f"{PATH}-stream"  # what was signed is what is sent
+def test_an_address_of_ones_own_is_called_and_streams_have_their_path() -> None:
+    line = called(Provider("bedrock", "https://vpce.example", "", type="bedrock", region="eu-west-1"), stream=True)
+    assert line.url == f"https://vpce.example{PATH}-stream"
+    assert "/eu-west-1/bedrock/aws4_request" in line.headers["Authorization"]
+    assert httpx.URL(line.url).raw_path.decode() == f"{PATH}-stream"  # what was signed is what is sent
 
 
 def test_a_call_carries_the_token_of_a_role_and_never_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-the-role")
-    _, headers = called(monkeypatch, Provider("bedrock", "", "", type="bedrock", region="eu-west-1"))
-    assert headers["X-Amz-Security-Token"] == "token-of-the-role"
-    assert "secret" not in str(headers)
+    line = called(Provider("bedrock", "", "", type="bedrock", region="eu-west-1"))
+    assert line.headers["X-Amz-Security-Token"] == "token-of-the-role"
+    assert "its-key" not in str(line.headers)
+
+
+def test_without_credentials_there_is_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vibe_router.upstream.bedrock.session", lambda: SimpleNamespace(get_credentials=lambda: None))
+    line = Line()
+    with pytest.raises(AttemptFailedError) as caught:
+        bedrock.post(
+            line, Deployment(Provider("b", "", "", type="bedrock"), "m"), b"", stream=False, connect=1, until=1
+        )
+    assert judge(caught.value.failure, 0).verdict is Verdict.AUTH
+    assert not line.url
+
+
+# --- The event stream -------------------------------------------------------------------------------------------------
+
+
+def framed(name: str, fields: Any, kind: str = "event") -> bytes:
+    headers = {f":{kind}-type": name, ":content-type": "application/json", ":message-type": kind}
+    return message(headers, json.dumps(fields, indent=1).encode())
+
+
+TEXTS = [{"contentBlockIndex": 0, "delta": {"text": text}} for text in ("Hé", "llo\n", "x" * 300)]
+STREAM = b"".join(
+    [
+        message({":message-type": "event", ":event-type": "initial-response"}, b"{}"),
+        framed("messageStart", {"role": "assistant"}),
+        *(framed("contentBlockDelta", fields) for fields in TEXTS),
+        framed("messageStop", {"stopReason": "end_turn"}),
+    ]
+)
+SAID = [
+    {"initial-response": {}},
+    {"messageStart": {"role": "assistant"}},
+    *({"contentBlockDelta": fields} for fields in TEXTS),
+    {"messageStop": {"stopReason": "end_turn"}},
+]
+
+
+def unpacked(raw: bytes, sizes: Iterable[int] = (1 << 20,)) -> list[Any]:
+    """Return the events of a stream that comes in pieces of these sizes. Raises AttemptFailedError."""
+    pieces, at = [], 0
+    for size in itertools.cycle(sizes):
+        pieces.append(raw[at : at + size])
+        at += size
+        if at >= len(raw):
+            break
+    headers = {"content-type": "application/vnd.amazon.eventstream"}
+    limit: Any = SimpleNamespace(deadline=0.0)
+    answer = Reply(httpx.Response(200, headers=headers, content=iter(pieces)), limit)
+    put = Deployment(Provider("bedrock", "", "", type="bedrock", region="eu-west-1"), "m")
+    reply = bedrock.post(Line(answer), put, b"{}", stream=True, connect=1, until=1)
+    assert reply.headers["content-type"] == "text/event-stream"
+    out = b""
+    with reply:
+        while piece := reply.read(1):
+            out += piece
+    return [json.loads(event.removeprefix(b"data: ")) for event in out.split(b"\n\n") if event]
+
+
+@settings(deadline=None, max_examples=40)
+@given(sizes=st.lists(st.integers(1, 300), min_size=1, max_size=5))
+def test_a_stream_cut_at_any_byte_has_the_same_events(sizes: list[int]) -> None:
+    assert unpacked(STREAM, sizes) == SAID
+
+
+@settings(deadline=None, max_examples=40)
+@given(at=st.integers(0, len(STREAM) - 1))
+def test_of_a_stream_that_breaks_off_comes_what_was_whole(at: int) -> None:
+    said = unpacked(STREAM[:at]) if at else []
+    assert said == SAID[: len(said)]
+
+
+@settings(deadline=None, max_examples=40)
+@given(at=st.integers(0, len(STREAM) - 1), bit=st.integers(0, 7))
+def test_a_stream_in_which_a_bit_flips_says_nothing_else(at: int, bit: int) -> None:
+    broken = bytearray(STREAM)
+    broken[at] ^= 1 << bit
+    with pytest.raises(AttemptFailedError) as caught:
+        assert unpacked(bytes(broken)) == SAID
+    assert caught.value.failure.kind is FailureKind.NOT_A_COMPLETION
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("modelStreamErrorException", Verdict.TRANSIENT),
+        ("internalServerException", Verdict.TRANSIENT),
+        ("serviceUnavailableException", Verdict.TRANSIENT),
+        ("throttlingException", Verdict.RATE_LIMITED),
+        ("validationException", Verdict.CLIENT),
+        ("whatComesNextYearException", Verdict.TRANSIENT),
+    ],
+)
+def test_an_exception_in_the_stream_is_an_error_with_its_name(name: str, verdict: Verdict) -> None:
+    *said, error = unpacked(STREAM + framed(name, {"message": "Sorry.", "originalStatusCode": 500}, "exception"))
+    assert said == SAID
+    assert error == {"error": {"type": name, "message": "Sorry."}}
+    failure = Failure(FailureKind.IN_BODY, 200, body=json.dumps(error).encode())
+    assert judge(failure, 0).verdict is verdict
+
+
+def test_an_error_of_the_framing_itself_is_one_too() -> None:
+    headers = {":message-type": "error", ":error-code": "InternalError", ":error-message": "Something broke."}
+    assert unpacked(message(headers, b"")) == [{"error": {"type": "InternalError", "message": "Something broke."}}]
+
+
+# --- Errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "said"),
+    [
+        (
+            {"x-amzn-errortype": "ThrottlingException"},
+            b'{"message": "Slow down."}',
+            ("ThrottlingException", "Slow down."),
+        ),
+        ({"x-amzn-errortype": "ThrottlingException:http://internal.amazon.com/"}, b"{}", ("ThrottlingException", "")),
+        ({}, b'{"__type": "com.amazon.coral.service#AccessDeniedException"}', ("AccessDeniedException", "")),
+        ({}, b'{"Message": "The security token is expired."}', ("", "The security token is expired.")),
+        ({"x-amzn-errortype": "ServiceUnavailableException"}, b"<html>", ("ServiceUnavailableException", "")),
+    ],
+)
+def test_an_error_has_its_name_wherever_aws_tells_it(
+    headers: dict[str, str], body: bytes, said: tuple[str, str]
+) -> None:
+    error = json.loads(bedrock.told(headers, body))["error"]
+    assert (error["type"], error["message"]) == said
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>gone</html>", b"[1]", b"{}"])
+def test_what_has_neither_name_nor_message_stays_as_it_is(body: bytes) -> None:
+    assert bedrock.told({}, body) == body

@@ -270,7 +270,7 @@ class _Blocks:
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------
 
-_REASONS: Mapping[object, neutral.Reason] = {
+_REASONS: Mapping[str, neutral.Reason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
@@ -316,7 +316,7 @@ class Decoder:
                 self._open = False
                 return self._inner.decode({"type": "content_block_stop"})
             case {"messageStop": dict(ending)}:
-                reason = _REASONS.get(ending.get("stopReason"), "stop")
+                reason = _REASONS.get(str(ending.get("stopReason")), "stop")
                 return (*self._inner.end(), neutral.Finish(reason, stop_sequence=_met(ending)))
             case {"metadata": {"usage": dict(counts)}}:
                 return (neutral.Told(self._read_usage(counts)),)

@@ -33,7 +33,7 @@ __all__ = ["Decoder", "Writer", "usage_fields", "whole"]
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------
 
-_REASONS: Mapping[object, neutral.Reason] = {
+_REASONS: Mapping[str, neutral.Reason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
@@ -134,7 +134,7 @@ class Decoder:
         if not reason:
             return ()
         stopped = sequence if isinstance(sequence, str) else None
-        return (*self._stop(), Finish(_REASONS.get(reason, "stop"), stop_sequence=stopped))
+        return (*self._stop(), Finish(_REASONS.get(str(reason), "stop"), stop_sequence=stopped))
 
     def _told(self, counts: object) -> Iterable[neutral.Event]:
         if not isinstance(counts, dict):

@@ -1,0 +1,373 @@
+"""Bedrock's answers, streamed and whole, in neutral events and in every caller's words."""
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.formats.test_translated_answers import count_ids, events, read, without_ids
+from vibe_router.formats import converse, known, neutral, sse
+from vibe_router.formats.converse import CONVERSE, Assembly, StreamReader, read_usage, read_whole, unfold
+from vibe_router.formats.converse_neutral import Decoder
+from vibe_router.formats.exchange import Exchange, open_exchange
+from vibe_router.formats.neutral import (
+    Event,
+    Finish,
+    ReasoningDelta,
+    Sealed,
+    Started,
+    TextDelta,
+    Told,
+    ToolCallDelta,
+    ToolCallStart,
+)
+from vibe_router.formats.usage import Usage
+from vibe_router.routing.models import Deployment, Provider
+
+few = settings(deadline=None, max_examples=40)
+
+MODEL = "us.anthropic.claude-haiku-4-5"
+COUNTS = {
+    "inputTokens": 5,
+    "outputTokens": 9,
+    "totalTokens": 24,
+    "cacheReadInputTokens": 7,
+    "cacheWriteInputTokens": 3,
+}
+USAGE = Usage(prompt_tokens=15, completion_tokens=9, cached_tokens=7, cache_write_tokens=3)
+THOUGHT = {"reasoningContent": {"reasoningText": {"text": "Hmm.", "signature": "sig"}}}
+SEALED = {"reasoningContent": {"redactedContent": "c2VhbA=="}}
+CALLS = [
+    {"toolUse": {"toolUseId": "a", "name": "look", "input": {"at": 1}}},
+    {"toolUse": {"toolUseId": "b", "name": "look", "input": {}}},
+]
+HELLO: dict[str, dict[str, Any]] = {
+    "chat": {"messages": [{"role": "user", "content": "Hi"}], "stream_options": {"include_usage": True}},
+    "responses": {"input": "Hi", "include": ["reasoning.encrypted_content"]},
+    "messages": {
+        "messages": [{"role": "user", "content": "Hi"}],
+        "max_tokens": 9000,
+        "thinking": {"type": "enabled", "budget_tokens": 2048},
+    },
+}
+
+
+def answer(*content: Mapping[str, Any], stop: str = "end_turn", **more: Any) -> dict[str, Any]:
+    output = {"message": {"role": "assistant", "content": list(content)}}
+    return {"output": output, "stopReason": stop, "usage": COUNTS, "metrics": {"latencyMs": 1}, **more}
+
+
+ANSWERS = {
+    "talk": answer(THOUGHT, SEALED, {"text": "Héllo there."}),
+    "calls": answer({"text": "I look."}, *CALLS, stop="tool_use"),
+    "cut short": answer({"text": "Hel"}, stop="max_tokens"),
+    "stopped": answer({"text": "One."}, stop="stop_sequence", additionalModelResponseFields={"stop_sequence": "Two"}),
+    "filtered": answer({"text": "No."}, stop="guardrail_intervened"),
+}
+
+
+def exchange(caller: str, **fields: Any) -> Exchange:
+    body = {"model": "auto", "stream": True, **HELLO[caller], **fields}
+    request = known.client(caller).parse(json.dumps(body).encode(), {})
+    provider = Provider("bedrock", "", "", ("converse",), "bedrock")
+    return open_exchange(request, Deployment(provider, MODEL, formats=("converse",)), 1_800_000_000.0, stream=True)
+
+
+def stream(*chunks: Mapping[str, Any]) -> bytes:
+    return b"".join(sse.encode(json.dumps(chunk).encode()) for chunk in chunks)
+
+
+def decoded(*chunks: Mapping[str, Any]) -> list[Event]:
+    decoder = Decoder(neutral.Request("chat", []))
+    return [*(said for chunk in chunks for said in decoder.decode(chunk)), *decoder.end()]
+
+
+def delta(index: int, **said: Any) -> dict[str, Any]:
+    return {"contentBlockDelta": {"contentBlockIndex": index, "delta": said}}
+
+
+def thought(index: int, **said: Any) -> dict[str, Any]:
+    return delta(index, reasoningContent=said)
+
+
+def stop(index: int) -> dict[str, Any]:
+    return {"contentBlockStop": {"contentBlockIndex": index}}
+
+
+def call(index: int, id_: str) -> dict[str, Any]:
+    begun = {"toolUse": {"toolUseId": id_, "name": "look"}}
+    return {"contentBlockStart": {"contentBlockIndex": index, "start": begun}}
+
+
+# --- Event by event ---------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_with_everything_in_it() -> None:
+    chunks = [
+        {"messageStart": {"role": "assistant"}},
+        thought(0, text="Hm"),
+        thought(0, text="m."),
+        thought(0, signature="sig"),
+        stop(0),
+        thought(1, redactedContent="c2VhbA=="),
+        stop(1),
+        delta(2, text="I "),
+        delta(2, text="look."),
+        stop(2),
+        call(3, "a"),
+        delta(3, toolUse={"input": '{"at"'}),
+        delta(3, toolUse={"input": ":1}"}),
+        stop(3),
+        call(4, "b"),
+        stop(4),
+        {"messageStop": {"stopReason": "tool_use"}},
+        {"metadata": {"usage": COUNTS, "metrics": {"latencyMs": 1}}},
+    ]
+    assert decoded(*chunks) == [
+        Started(None, None),
+        ReasoningDelta("Hm"),
+        ReasoningDelta("m."),
+        Sealed(signature="sig"),
+        Sealed(redacted="c2VhbA=="),
+        TextDelta("I "),
+        TextDelta("look."),
+        ToolCallStart("a", "look"),
+        ToolCallDelta('{"at"'),
+        ToolCallDelta(":1}"),
+        ToolCallStart("b", "look"),
+        ToolCallDelta("{}"),
+        Finish("tool_calls"),
+        Told(USAGE),
+    ]
+    reader = StreamReader()
+    pieces = [reader.read(event) for event in sse.Decoder().feed(stream(*chunks))]
+    assert [piece.commits for piece in pieces].index(True) == 1
+    assert [piece.done for piece in pieces] == [False] * 17 + [True]
+    assert (reader.complete, reader.usage, reader.malformed) == (True, USAGE, 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("end_turn", "stop"),
+        ("stop_sequence", "stop"),
+        ("tool_use", "tool_calls"),
+        ("max_tokens", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("guardrail_intervened", "content_filter"),
+        ("content_filtered", "content_filter"),
+        ("what comes next year", "stop"),
+    ],
+)
+def test_why_it_ended(told: str, reason: Any) -> None:
+    assert decoded({"messageStop": {"stopReason": told}}) == [Finish(reason)]
+
+
+def test_the_stop_sequence_that_was_met_is_told() -> None:
+    more = {"additionalModelResponseFields": {"stop_sequence": "END"}}
+    assert decoded({"messageStop": {"stopReason": "stop_sequence", **more}}) == [Finish("stop", stop_sequence="END")]
+    assert decoded({"messageStop": {"stopReason": "end_turn", **more}}) == [Finish("stop")]
+
+
+@pytest.mark.parametrize("reason", ["malformed_model_output", "malformed_tool_use"])
+def test_an_answer_that_is_malformed_is_an_error(reason: str) -> None:
+    [event] = sse.Decoder().feed(stream({"messageStop": {"stopReason": reason}}))
+    reader = StreamReader()
+    error = reader.read(event).error
+    assert error is not None
+    assert json.loads(error)["error"]["type"] == "modelErrorException"
+    assert not reader.complete
+    assert read_whole(json.dumps(answer({"text": "x"}, stop=reason)).encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "usage"),
+    [
+        (COUNTS, USAGE),
+        ({"inputTokens": 5, "outputTokens": 9, "totalTokens": 14}, Usage(5, 9)),
+        ({"inputTokens": 5, "outputTokens": 9, "cacheReadInputTokens": 0}, Usage(5, 9, 0)),
+        ({"outputTokens": 9, "cacheReadInputTokens": 7}, Usage(None, 9, 7)),
+        ({}, Usage()),
+        (None, Usage()),
+        ([1], Usage()),
+    ],
+)
+def test_what_a_cache_held_is_part_of_the_prompt(counts: object, usage: Usage) -> None:
+    assert read_usage(counts) == usage
+
+
+def test_what_says_nothing_does_not_commit() -> None:
+    silent = [{"messageStart": {"role": "assistant"}}, delta(0, text=""), thought(0, text=""), stop(0), {"new": {}}]
+    reader = StreamReader()
+    assert not any(reader.read(event).commits for event in sse.Decoder().feed(stream(*silent)))
+    assert not reader.complete
+
+
+# --- Whole ------------------------------------------------------------------------------------------------------------
+
+
+def output_shape() -> Any:
+    return botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("Converse").output_shape
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_answers_here_are_bedrocks(name: str) -> None:
+    report = ParamValidator().validate(ANSWERS[name], output_shape())
+    assert not report.has_errors(), report.generate_report()
+
+
+words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
+blocks = st.one_of(
+    st.builds(lambda text: {"text": text}, words),
+    st.builds(lambda text: {"reasoningContent": {"redactedContent": text}}, words),
+    st.builds(
+        lambda text, signature: {"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}},
+        words,
+        words,
+    ),
+    st.builds(
+        lambda id_, given: {"toolUse": {"toolUseId": id_, "name": "look", "input": given}},
+        words,
+        st.dictionaries(words, st.integers() | words, max_size=2),
+    ),
+)
+
+
+@few
+@given(content=st.lists(blocks, min_size=1, max_size=4))
+def test_an_unfolded_answer_adds_up_to_itself(content: list[dict[str, Any]]) -> None:
+    whole = answer(*content, stop="stop_sequence", additionalModelResponseFields={"stop_sequence": "x"})
+    assembly = Assembly()
+    for event in sse.Decoder().feed(b"".join(unfold(whole))):
+        assembly.add(json.loads(event.data or b"{}"))
+    del whole["metrics"]
+    assert assembly.completion() == whole
+    assert read_whole(json.dumps(whole).encode()) == whole
+
+
+@pytest.mark.parametrize("caller", HELLO)
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_stream_is_the_twin_of_the_whole_answer(caller: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    count_ids(monkeypatch)
+    put = exchange(caller)
+    raw = read(put.reader(), b"".join(unfold(ANSWERS[name])))
+    assembly = known.provider(caller).assembly()
+    for chunk in events(raw):
+        assembly.add(chunk)
+    streamed = assembly.completion()
+    whole = put.whole(ANSWERS[name])
+    said = json.loads(whole.body)
+    if caller == "chat":  # a stream begins with empty words
+        for choice in streamed["choices"]:
+            choice["message"]["content"] = choice["message"]["content"] or None
+            choice["message"].setdefault("refusal", None)
+    assert without_ids(streamed) == without_ids(said)
+    assert said["model"] == MODEL
+    assert whole.usage == USAGE
+
+
+def test_a_thought_travels_with_its_issuer_and_comes_back_to_it_alone() -> None:
+    message = json.loads(exchange("messages").whole(ANSWERS["talk"]).body)
+    kinds = [block["type"] for block in message["content"]]
+    assert kinds == ["thinking", "redacted_thinking", "text"]
+    talk = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": message["content"]},
+        {"role": "user", "content": "Go on"},
+    ]
+    again = exchange("messages", messages=talk)
+    assert json.loads(again.body(stream=True))["messages"][1]["content"] == [THOUGHT, SEALED, {"text": "Héllo there."}]
+    assert again.left_out == 0
+    request = known.client("messages").parse(
+        json.dumps({**HELLO["messages"], "model": "m", "messages": talk}).encode(), {}
+    )
+    other = Deployment(Provider("another", "", "", ("converse",), "bedrock"), MODEL, formats=("converse",))
+    elsewhere = open_exchange(request, other, 0, stream=True)
+    assert json.loads(elsewhere.body(stream=True))["messages"][1]["content"] == [{"text": "Héllo there."}]
+    assert elsewhere.left_out == 2
+
+
+def test_a_stop_sequence_reaches_who_has_a_word_for_it() -> None:
+    message = json.loads(exchange("messages").whole(ANSWERS["stopped"]).body)
+    assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "Two")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{", b"[]", b"{}", b'{"output": {}}', b'{"output": {"message": {"content": [1]}}}', b'{"message": "no"}'],
+)
+def test_what_is_no_answer_is_none(raw: bytes) -> None:
+    assert read_whole(raw) is None
+
+
+# --- Cut, broken, odd -------------------------------------------------------------------------------------------------
+
+WHOLE = b"".join(unfold(answer(THOUGHT, SEALED, {"text": "Héllo."}, *CALLS, stop="tool_use")))
+
+
+@few
+@given(caller=st.sampled_from(sorted(HELLO)), sizes=st.lists(st.integers(1, 90), min_size=1))
+def test_a_stream_cut_at_any_byte_says_the_same(caller: str, sizes: list[int]) -> None:
+    said = []
+    for cut in (None, itertools.cycle(sizes)):
+        with pytest.MonkeyPatch.context() as patched:
+            count_ids(patched)
+            said.append(read(exchange(caller).reader(), WHOLE, cut))
+    assert said[0] == said[1]
+
+
+@few
+@given(caller=st.sampled_from(sorted(HELLO)), at=st.integers(0, len(WHOLE) - 1))
+def test_a_stream_that_breaks_off_never_looks_whole(caller: str, at: int) -> None:
+    reader = exchange(caller).reader()
+    out = read(reader, WHOLE[:at])
+    if not reader.complete:
+        assert not any(mark in out for mark in (b"[DONE]", b'"response.completed"', b"message_stop"))
+
+
+NAMES = [
+    *("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata", "error"),
+    *("start", "delta", "toolUse", "input", "text", "reasoningContent", "signature", "redactedContent", "usage"),
+    *("stopReason", "contentBlockIndex", "toolUseId", "name", "additionalModelResponseFields", "inputTokens"),
+]
+odd_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["tool_use", "x", ""]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@few
+@given(caller=st.sampled_from(sorted(HELLO)), odd=st.lists(odd_values, min_size=1, max_size=4))
+def test_no_event_trips_the_reader_up(caller: str, odd: list[Any]) -> None:
+    put = exchange(caller)
+    reader, assembly = put.reader(), put.assembly()
+    raw = b"".join(sse.encode(json.dumps(each).encode()) for each in odd)
+    for event in sse.Decoder().feed(raw):
+        piece = reader.read(event)
+        if piece.chunk is not None:
+            assembly.add(piece.chunk)
+    reader.end()
+    put.whole(assembly.completion())
+
+
+@few
+@given(content=st.lists(odd_values, max_size=3), rest=st.dictionaries(st.sampled_from(NAMES), odd_values, max_size=3))
+def test_no_whole_answer_trips_the_reader_up(content: list[Any], rest: dict[str, Any]) -> None:
+    raw = json.dumps({"output": {"message": {"content": content}}, **rest}).encode()
+    if (found := read_whole(raw)) is not None:
+        exchange("chat").whole(found)
+        CONVERSE.usage_of(found)
+
+
+def test_no_caller_is_told_anything_by_the_format_itself() -> None:
+    reader: Any = CONVERSE.reader(wants_usage=False)
+    pieces: Iterable[Any] = [reader.read(event) for event in sse.Decoder().feed(WHOLE)]
+    assert not any(piece.raw for piece in pieces)
+    assert converse.CONVERSE.headers("secret") == {}

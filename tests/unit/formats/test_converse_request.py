@@ -1,0 +1,566 @@
+"""A request in Bedrock's words: held to botocore's own model of Converse, and to what the caller said."""
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.validate import ParamValidator
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.formats.requests_to_translate import chat_requests, responses_requests
+from tests.unit.formats.test_messages_request import bodies as messages_requests
+from vibe_router.formats import converse_neutral, known, neutral
+from vibe_router.formats.errors import ApiError
+
+CLAUDE, NOVA = "us.anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-pro-v1:0"
+ADAPTIVE = "global.anthropic.claude-opus-4-7"
+HELLO: dict[str, dict[str, Any]] = {
+    "chat": {"messages": [{"role": "user", "content": "Hi"}]},
+    "responses": {"input": "Hi"},
+    "messages": {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9000},
+}
+SAID_HELLO = [{"role": "user", "content": [{"text": "Hi"}]}]
+PIXEL = base64.b64encode(b"pixel").decode()
+
+# Whole requests take a while to draw.
+patient = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+
+
+def read(caller: str, **fields: Any) -> neutral.Request:
+    """Read a request as the router does."""
+    body = {"model": "auto", **HELLO[caller], **fields}
+    return neutral.bearable(known.client(caller).parse(json.dumps(body).encode(), {}).neutral())
+
+
+def asked(caller: str, model: str = CLAUDE, /, **fields: Any) -> dict[str, Any]:
+    """Return what Bedrock is asked, which its own model of a request allows."""
+    return checked(converse_neutral.body(read(caller, **fields), model))
+
+
+def checked(raw: bytes) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(raw)
+    report = ParamValidator().validate({"modelId": "m", **body}, _request())
+    assert not report.has_errors(), report.generate_report()
+    assert not list(_beyond(_request(), {"modelId": "m", **body}, ""))
+    return body
+
+
+@cache
+def _request() -> StructureShape:
+    operation = botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("Converse")
+    assert operation.input_shape is not None
+    return operation.input_shape
+
+
+def _beyond(shape: Shape, value: Any, place: str) -> Any:
+    """Yield what goes beyond the model in ways that botocore leaves to the service: choices, patterns and lengths."""
+    if isinstance(shape, StructureShape) and not shape.metadata.get("document"):
+        for name, inner in value.items():
+            yield from _beyond(shape.members[name], inner, f"{place}.{name}")
+    elif isinstance(shape, ListShape):
+        for inner in value:
+            yield from _beyond(shape.member, inner, place)
+    elif isinstance(shape, MapShape):
+        assert all(isinstance(key, str) for key in value)
+    elif isinstance(value, str):
+        rules = shape.metadata
+        if value not in rules.get("enum", [value]) or len(value) > rules.get("max", len(value)):
+            yield place, value
+        if "pattern" in rules and shape.name != "ConversationalModelId" and not re.fullmatch(rules["pattern"], value):
+            yield place, value
+    elif isinstance(value, int | float) and value > shape.metadata.get("max", value):
+        yield place, value
+
+
+UNSAYABLE = frozenset(
+    [
+        *("frequency_penalty", "presence_penalty", "n", "seed", "logit_bias", "logprobs", "top_logprobs", "prediction"),
+        *("web_search_options", "an_extension", "temperature", "response_format", "stop", "parallel_tool_calls"),
+        *("truncation", "previous_response_id", "include", "text"),
+    ]
+)
+
+
+# --- Everything that Converse can say is kept -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [CLAUDE, NOVA])
+@patient
+@given(draw=st.data())
+def test_what_is_asked_reaches_bedrock_or_is_refused_by_name(model: str, draw: st.DataObject) -> None:
+    body = draw.draw(chat_requests | responses_requests)
+    if draw.draw(st.integers(0, 9)):  # else nearly every request has one of these
+        body = {name: value for name, value in body.items() if name not in UNSAYABLE}
+    caller = "chat" if "messages" in body else "responses"
+    request = neutral.bearable(known.client(caller).parse(json.dumps(body).encode(), {}).neutral())
+    try:
+        made = checked(converse_neutral.body(request, model))
+    except ApiError as refused:
+        assert (refused.status, refused.code) == (400, "unsupported_parameter")  # noqa: PT017 - some are refused
+        assert refused.param  # noqa: PT017
+        assert refused.param.partition("[")[0].partition(".")[0] in body  # noqa: PT017
+    else:
+        assert sorted(told(made)) == sorted(meant(request))
+
+
+@patient
+@given(body=messages_requests)
+def test_what_anthropic_has_words_for_reaches_bedrock_or_is_refused_by_name(body: dict[str, Any]) -> None:
+    request = neutral.bearable(known.client("messages").parse(json.dumps(body).encode(), {}).neutral())
+    try:
+        made = json.loads(converse_neutral.body(request, CLAUDE))
+    except ApiError as refused:
+        assert (refused.status, bool(refused.param)) == (400, True)  # noqa: PT017 - some are refused
+    else:
+        assert sorted(told(made)) == sorted(meant(request))
+
+
+def told(body: Mapping[str, Any]) -> list[str]:
+    """Return all that a request to Bedrock says, a line for each part."""
+    lines: list[str] = []
+    for block in [*body.get("system", []), *(block for turn in body["messages"] for block in turn["content"])]:
+        lines += _lines(block)
+    documents = [line for line in lines if line.startswith("document ")]
+    # A document that stands alone has a text beside it, which says its name.
+    names = {f"text {line.split(' ')[1]}" for line in documents}
+    return [
+        line.replace(line.split(" ")[1], "", 1) if line in documents else line for line in lines if line not in names
+    ]
+
+
+def _lines(block: Mapping[str, Any]) -> list[str]:
+    match block:
+        case {"text": text}:
+            return [f"text {text}"] if text.strip() else []
+        case {"image": {"source": {"bytes": data}}}:
+            return [f"image {data}"]
+        case {"document": {"name": name, "source": {"bytes": data}}}:
+            return [f"document {name} {data}"]
+        case {"toolUse": {"name": name, "input": given}}:
+            return [f"call {name} {json.dumps(given)}"]
+        case {"toolResult": {"content": content}}:
+            return ["result", *(line for inner in content for line in _lines(inner) if line != "text (nothing)")]
+        case {"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}:
+            return [f"thought {text} {signature}"]
+        case {"reasoningContent": {"redactedContent": data}}:
+            return [f"redacted {data}"]
+    assert "cachePoint" in block
+    return []
+
+
+def meant(request: neutral.Request) -> list[str]:
+    """Return all that a caller's request says, a line for each part, as `told` does."""
+    parts = [*request.system, *(part for message in request.messages for part in message.parts)]
+    return [line for part in parts for line in _meant(part)]
+
+
+def _meant(part: neutral.Part) -> list[str]:
+    match part:
+        case neutral.Text(text) | neutral.Refusal(text):
+            return [f"text {text}"] if text.strip() else []
+        case neutral.Image(data=str(data)):
+            return [f"image {data}"]
+        case neutral.File(text=str(text)) | neutral.Raw(value={"source": {"type": "text", "data": str(text)}}):
+            return [f"document  {base64.b64encode(text.encode()).decode()}"]
+        case neutral.File(data=str(data)) | neutral.Raw(value={"source": {"type": "base64", "data": str(data)}}):
+            return [f"document  {data}"]
+        case neutral.ToolCall():
+            given = {"input": part.arguments} if part.custom else json.loads(part.arguments)
+            return [f"call {part.name} {json.dumps(given)}"]
+        case neutral.ToolResult():
+            return ["result", *(line for inner in part.parts for line in _meant(inner))]
+        case neutral.Reasoning(redacted=str(data)):
+            return [f"redacted {data}"]
+        case neutral.Reasoning(text=text, signature=str(signature)) if signature:
+            return [f"thought {text} {signature}"]
+    assert isinstance(part, neutral.Reasoning)  # of another issuer's, or without a proof
+    return []
+
+
+# --- In Bedrock's words -----------------------------------------------------------------------------------------------
+
+CALLED = [
+    {"role": "user", "content": "Look."},
+    {
+        "role": "assistant",
+        "content": [
+            {"type": "thinking", "thinking": "Hm.", "signature": "sig"},
+            {"type": "redacted_thinking", "data": "c2VhbA=="},
+            {"type": "text", "text": "I look."},
+            {"type": "tool_use", "id": "a", "name": "look", "input": {"at": 1}},
+            {"type": "tool_use", "id": "b", "name": "look", "input": {}},
+        ],
+    },
+    {
+        "role": "user",
+        "content": [
+            {"type": "tool_result", "tool_use_id": "a", "content": "nothing there", "is_error": True},
+            {"type": "tool_result", "tool_use_id": "b"},
+        ],
+    },
+]
+LOOK = {"name": "look", "input_schema": {"type": "object"}}
+SPEC = {"name": "look", "inputSchema": {"json": {"type": "object"}}}
+CACHED = {"type": "ephemeral"}
+FUNCTION = {"type": "function", "function": {"name": "look"}}
+
+
+def test_a_conversation_with_tools_and_thoughts() -> None:
+    tool = {**LOOK, "description": "It looks.", "strict": True}
+    body = asked("messages", messages=CALLED, tools=[tool], system="Be brief.")
+    assert body == {
+        "system": [{"text": "Be brief."}],
+        "messages": [
+            {"role": "user", "content": [{"text": "Look."}]},
+            {
+                "role": "assistant",
+                "content": [
+                    {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "sig"}}},
+                    {"reasoningContent": {"redactedContent": "c2VhbA=="}},
+                    {"text": "I look."},
+                    {"toolUse": {"toolUseId": "a", "name": "look", "input": {"at": 1}}},
+                    {"toolUse": {"toolUseId": "b", "name": "look", "input": {}}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"toolResult": {"toolUseId": "a", "content": [{"text": "nothing there"}], "status": "error"}},
+                    {"toolResult": {"toolUseId": "b", "content": [{"text": "(nothing)"}]}},
+                ],
+            },
+        ],
+        "inferenceConfig": {"maxTokens": 9000},
+        "toolConfig": {"tools": [{"toolSpec": {**SPEC, "description": "It looks.", "strict": True}}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("caller", "model", "fields", "said"),
+    [
+        pytest.param("chat", CLAUDE, {}, {}, id="no bound of the router's own"),
+        pytest.param(
+            "chat",
+            NOVA,
+            {"max_tokens": 9, "temperature": 0.5, "top_p": 0.25, "stop": ["END"]},
+            {"inferenceConfig": {"maxTokens": 9, "temperature": 0.5, "topP": 0.25, "stopSequences": ["END"]}},
+            id="what every model takes",
+        ),
+        pytest.param(
+            "chat",
+            CLAUDE,
+            {"stop": "END"},
+            {
+                "inferenceConfig": {"stopSequences": ["END"]},
+                "additionalModelResponseFieldPaths": ["/stop_sequence"],
+            },
+            id="Claude says which sequence it met",
+        ),
+        pytest.param(
+            "messages",
+            CLAUDE,
+            {"top_k": 5},
+            {"inferenceConfig": {"maxTokens": 9000}, "additionalModelRequestFields": {"top_k": 5}},
+            id="what only Claude has",
+        ),
+        pytest.param(
+            "chat",
+            CLAUDE,
+            {"reasoning_effort": "medium"},
+            {
+                "inferenceConfig": {"maxTokens": 32_000},
+                "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 8192}},
+            },
+            id="an effort is a budget",
+        ),
+        pytest.param(
+            "chat",
+            ADAPTIVE,
+            {"reasoning_effort": "medium"},
+            {
+                "inferenceConfig": {"maxTokens": 32_000},
+                "additionalModelRequestFields": {"thinking": {"type": "adaptive"}},
+                "outputConfig": {"effort": "medium"},
+            },
+            id="or an effort, where the model thinks adaptively",
+        ),
+        pytest.param(
+            "messages",
+            ADAPTIVE,
+            {"thinking": {"type": "adaptive"}},
+            {
+                "inferenceConfig": {"maxTokens": 9000},
+                "additionalModelRequestFields": {"thinking": {"type": "adaptive"}},
+                "outputConfig": {"effort": "high"},
+            },
+            id="as Anthropic's callers ask for it",
+        ),
+        pytest.param("chat", NOVA, {"reasoning_effort": "medium"}, {}, id="others are not asked to think"),
+        pytest.param(
+            "chat",
+            NOVA,
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "it", "description": "all", "schema": {"type": "object"}},
+                }
+            },
+            {
+                "outputConfig": {
+                    "textFormat": {
+                        "type": "json_schema",
+                        "structure": {
+                            "jsonSchema": {"name": "it", "description": "all", "schema": '{"type":"object"}'}
+                        },
+                    }
+                }
+            },
+            id="an answer by a schema",
+        ),
+        pytest.param(
+            "messages",
+            CLAUDE,
+            {
+                "system": [{"type": "text", "text": "Long.", "cache_control": {**CACHED, "ttl": "1h"}}],
+                "tools": [{**LOOK, "cache_control": CACHED}],
+            },
+            {
+                "system": [{"text": "Long."}, {"cachePoint": {"type": "default", "ttl": "1h"}}],
+                "inferenceConfig": {"maxTokens": 9000},
+                "toolConfig": {"tools": [{"toolSpec": SPEC}, {"cachePoint": {"type": "default"}}]},
+            },
+            id="where to cache",
+        ),
+        pytest.param(
+            "messages",
+            NOVA,
+            {"tools": [{**LOOK, "cache_control": CACHED}]},
+            {"inferenceConfig": {"maxTokens": 9000}, "toolConfig": {"tools": [{"toolSpec": SPEC}]}},
+            id="others are not told",
+        ),
+    ],
+)
+def test_what_is_said_in_other_words(caller: str, model: str, fields: dict[str, Any], said: dict[str, Any]) -> None:
+    assert asked(caller, model, **fields) == {"messages": SAID_HELLO, **said}
+
+
+@pytest.mark.parametrize("model", [CLAUDE, NOVA])
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ({"type": "auto"}, None),
+        ({"type": "any"}, {"any": {}}),
+        ({"type": "tool", "name": "look"}, {"tool": {"name": "look"}}),
+    ],
+)
+def test_tool_choices(model: str, choice: dict[str, Any], said: object) -> None:
+    body = asked("messages", model, tools=[LOOK], tool_choice=choice)
+    assert body["toolConfig"] == {"tools": [{"toolSpec": SPEC}], **({"toolChoice": said} if said else {})}
+    assert "additionalModelRequestFields" not in body
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"type": "none"},
+        {"type": "auto", "disable_parallel_tool_use": True},
+        {"type": "tool", "name": "look", "disable_parallel_tool_use": True},
+    ],
+)
+def test_what_converse_cannot_choose_claude_is_told_itself(choice: dict[str, Any]) -> None:
+    body = asked("messages", tools=[LOOK], tool_choice=choice)
+    assert body["toolConfig"] == {"tools": [{"toolSpec": SPEC}]}
+    assert body["additionalModelRequestFields"] == {"tool_choice": choice}
+
+
+def test_no_tool_is_called_where_none_is_told_of() -> None:
+    assert "toolConfig" not in asked("messages", NOVA, tools=[LOOK], tool_choice={"type": "none"})
+    named = asked("messages", NOVA, messages=CALLED)  # the calls before need their tools
+    assert named["toolConfig"] == {"tools": [{"toolSpec": SPEC}]}
+
+
+def test_long_ids_of_calls_are_made_shorter_alike_on_both_sides() -> None:
+    long = "call_" + "x" * 100
+    talk = [
+        {"role": "user", "content": "Hi"},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": long, "type": "function", "function": {"name": "look", "arguments": "{}"}}],
+        },
+        {"role": "tool", "tool_call_id": long, "content": "seen"},
+    ]
+    _, call, result = asked("chat", messages=talk, tools=[FUNCTION])["messages"]
+    assert call["content"][0]["toolUse"]["toolUseId"] == result["content"][0]["toolResult"]["toolUseId"]
+
+
+# --- Pictures and documents -------------------------------------------------------------------------------------------
+
+
+def file(name: str, kind: str) -> dict[str, Any]:
+    return {"type": "file", "file": {"filename": name, "file_data": f"data:{kind};base64,{PIXEL}"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        ("application/pdf", "pdf"),
+        ("text/csv", "csv"),
+        ("text/html", "html"),
+        ("text/markdown", "md"),
+        ("text/plain", "txt"),
+        ("application/msword", "doc"),
+        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx"),
+        ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx"),
+    ],
+)
+def test_documents_have_names_of_their_own_and_a_text_beside_them(kind: str, form: str) -> None:
+    parts = [file("Q3 (final)_Zürich.x", kind), file("Q3 (final)_Zürich.x", kind)]
+    [turn] = asked("chat", messages=[{"role": "user", "content": parts}])["messages"]
+    name = "Q3-(final)-Z-rich-x"
+    assert turn["content"] == [
+        {"document": {"format": form, "name": f"{name}-1", "source": {"bytes": PIXEL}}},
+        {"document": {"format": form, "name": f"{name}-2", "source": {"bytes": PIXEL}}},
+        {"text": f"{name}-1"},
+    ]
+
+
+def test_a_documents_context_goes_along() -> None:
+    source = {"type": "base64", "media_type": "application/pdf", "data": PIXEL}
+    block = {"type": "document", "source": source, "context": "Of last year.", "title": "Report"}
+    text = {"type": "text", "text": "Sum it up."}
+    [turn] = asked("messages", messages=[{"role": "user", "content": [block, text]}])["messages"]
+    document = {"format": "pdf", "name": "Report-1", "source": {"bytes": PIXEL}, "context": "Of last year."}
+    assert turn["content"] == [{"document": document}, {"text": "Sum it up."}]
+
+
+def test_images_stand_in_turns_and_in_results() -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/jpg", "data": PIXEL}}
+    talk = [{"role": "user", "content": [image]}, CALLED[1], CALLED[2]]
+    talk[2] = {
+        "role": "user",
+        "content": [{"type": "tool_result", "tool_use_id": each, "content": [image]} for each in "ab"],
+    }
+    first, _, last = asked("messages", messages=talk, tools=[LOOK])["messages"]
+    said = {"image": {"format": "jpeg", "source": {"bytes": PIXEL}}}
+    assert first["content"] == [said]
+    assert [block["toolResult"]["content"] for block in last["content"]] == [[said], [said]]
+
+
+# --- What Converse can't carry ----------------------------------------------------------------------------------------
+
+
+def user(*parts: Any) -> Sequence[dict[str, Any]]:
+    return [{"role": "user", "content": list(parts)}]
+
+
+@pytest.mark.parametrize(
+    ("caller", "model", "fields", "param"),
+    [
+        pytest.param("chat", CLAUDE, {"seed": 1}, "seed", id="a seed"),
+        pytest.param("chat", CLAUDE, {"n": 2}, "n", id="several answers"),
+        pytest.param("chat", CLAUDE, {"logprobs": True}, "logprobs", id="probabilities"),
+        pytest.param("chat", CLAUDE, {"temperature": 1.5}, "temperature", id="much heat"),
+        pytest.param("chat", CLAUDE, {"response_format": {"type": "json_object"}}, "response_format", id="any JSON"),
+        pytest.param("chat", CLAUDE, {"an_extension": 1}, "an_extension", id="an extension"),
+        pytest.param(
+            "chat",
+            CLAUDE,
+            {"messages": user({"type": "image_url", "image_url": {"url": "https://a.example/p.png"}})},
+            "messages[0].content[0]",
+            id="an image by its URL",
+        ),
+        pytest.param(
+            "chat",
+            CLAUDE,
+            {"messages": user({"type": "image_url", "image_url": {"url": f"data:image/tiff;base64,{PIXEL}"}})},
+            "messages[0].content[0]",
+            id="an image of an odd type",
+        ),
+        pytest.param(
+            "chat",
+            CLAUDE,
+            {"messages": user(file("a.zip", "application/zip"))},
+            "messages[0].content[0]",
+            id="a file of an odd type",
+        ),
+        pytest.param(
+            "chat",
+            CLAUDE,
+            {"messages": user({"type": "input_audio", "input_audio": {"data": PIXEL, "format": "wav"}})},
+            "messages[0].content[0]",
+            id="audio",
+        ),
+        pytest.param(
+            "responses",
+            CLAUDE,
+            {"input": user({"type": "input_file", "file_url": "https://a.example/a.pdf"})},
+            "input[0].content[0]",
+            id="a file by its URL",
+        ),
+        pytest.param(
+            "responses",
+            CLAUDE,
+            {
+                "input": [
+                    {
+                        "role": "developer",
+                        "content": [{"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}"}],
+                    }
+                ]
+            },
+            "input[0].content[0]",
+            id="a developer's image",
+        ),
+        pytest.param(
+            "chat",
+            CLAUDE,
+            {"tools": [{"type": "function", "function": {"name": "x" * 65}}]},
+            "tools[0]",
+            id="a long name",
+        ),
+        pytest.param(
+            "messages",
+            CLAUDE,
+            {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+            "tools[0]",
+            id="a tool of Anthropic's servers",
+        ),
+        pytest.param(
+            "messages",
+            CLAUDE,
+            {"messages": user({"type": "document", "source": {"type": "file", "file_id": "f"}})},
+            "messages[0].content[0]",
+            id="a file that Anthropic keeps",
+        ),
+        pytest.param("messages", CLAUDE, {"container": "c"}, "container", id="what only Anthropic has"),
+        pytest.param("messages", NOVA, {"top_k": 5}, "top_k", id="top_k of another model"),
+        pytest.param(
+            "chat",
+            NOVA,
+            {"tools": [FUNCTION], "parallel_tool_calls": False},
+            "parallel_tool_calls",
+            id="one call at a time of another model",
+        ),
+        pytest.param(
+            "messages",
+            NOVA,
+            {"messages": CALLED, "tools": [LOOK], "tool_choice": {"type": "none"}},
+            "tool_choice",
+            id="no calls any more of another model",
+        ),
+    ],
+)
+def test_what_cannot_be_carried_is_refused_by_its_name(
+    caller: str, model: str, fields: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(ApiError) as refused:
+        asked(caller, model, **fields)
+    assert (refused.value.status, refused.value.code, refused.value.param) == (400, "unsupported_parameter", param)
+    assert "speaks converse" in refused.value.message
