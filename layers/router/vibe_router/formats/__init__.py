@@ -15,6 +15,8 @@ and around them:
     known       every format by its name: where a new one is entered
     exchange    one request as one deployment is asked it: passed untouched, or translated there and back
     shape       typed fields of a caller's JSON, each absent or a 400 that names it
+    reading     what reading a request into the neutral form is in every format
+    repeated    what an answer repeats of its request, where the provider was not told
     sse, json_body, media, usage, errors      what they all write with
 
 Never changed quietly: a field or part that a target can't carry is refused by the caller's own name for it

@@ -15,7 +15,7 @@ from vibe_router.formats.json_body import dump, load, parse_object
 from vibe_router.formats.shape import Types, check_conversation
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, read_chat
-from vibe_router.formats.wire import Decoder, Keep, Piece, Request, Writer
+from vibe_router.formats.wire import Decoder, Keep, Piece, PlainlyAsked, Request, Writer
 
 if TYPE_CHECKING:
     from vibe_router.formats import neutral
@@ -60,7 +60,7 @@ _NO_CONTENT = frozenset({"role", "name", "id"})
 
 
 @dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(PlainlyAsked):
     """A caller's request, checked. `body` is what was sent; the router owns `model`, `stream` and `include_usage`."""
 
     model: str
@@ -89,16 +89,6 @@ class ChatRequest:
     def answers(self) -> int:
         """Return how many answers are to be chosen from."""
         return max(self.body.get("n") or 1, 1)
-
-    @property
-    def passed_headers(self) -> Mapping[str, str]:
-        """Return nothing: chat has no headers of its own."""
-        return {}
-
-    @property
-    def repeated(self) -> Mapping[str, Any]:
-        """Return nothing: an answer does not repeat its request."""
-        return {}
 
     def neutral(self) -> "neutral.Request":
         """Return the request in the neutral form. Raises ApiError (400) for what chat has no word for."""

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vibe_router.formats import neutral, sse
-from vibe_router.formats.chat import DONE, error_event, usage_of
+from vibe_router.formats.chat import usage_of
 from vibe_router.formats.chat_assembly import Assembly
 from vibe_router.formats.chat_blocks import Blocks
-from vibe_router.formats.errors import ApiError, bad_request
-from vibe_router.formats.json_body import dump
+from vibe_router.formats.chunk_writer import ChunkWriter
+from vibe_router.formats.errors import bad_request
+from vibe_router.formats.json_body import dump, without_none
 from vibe_router.formats.media import data_url, read_data_url
 from vibe_router.formats.neutral import (
     AllowedTools,
@@ -48,10 +49,10 @@ from vibe_router.formats.neutral import (
     ToolResult,
     refuse,
 )
+from vibe_router.formats.reading import contents, sorted_fields
 from vibe_router.formats.shape import Shape, entries, integer, mapping, number, text, truth
-from vibe_router.formats.usage import Usage
 
-__all__ = ["Decoder", "Writer", "body", "read", "usage_fields", "whole"]
+__all__ = ["Decoder", "Writer", "body", "read", "whole"]
 
 _FORMAT = "chat"
 
@@ -90,15 +91,9 @@ _LONGEST_USER = 64  # characters that OpenAI takes for `user`
 
 def read(body: Mapping[str, Any]) -> neutral.Request:
     """Return a chat request (as `chat.parse` checks it) in the neutral form. Raises ApiError (400)."""
-    plain = {name: shape(body, name) for name, shape in _PLAIN.items() if body.get(name) is not None}
-    unread = {
-        name: value
-        for name, value in body.items()
-        if value is not None and name not in _PLAIN and name not in _READ_APART
-    }
+    plain, more, unread = sorted_fields(body, _PLAIN, _READ_APART, _is_harmless)
     if unread.get("modalities") == ["text"]:
         del unread["modalities"]
-    more = {name: unread.pop(name) for name in tuple(unread) if name in _HARMLESS and not _legacy(name, unread[name])}
     response_format = body.get("response_format")
     if response_format == {"type": "text"}:
         more["response_format"] = response_format
@@ -122,9 +117,9 @@ def read(body: Mapping[str, Any]) -> neutral.Request:
     )
 
 
-def _legacy(name: str, value: object) -> bool:
-    """Whether this asks for functions in the way that tools replaced, which only chat still knows."""
-    return name in ("functions", "function_call") and bool(value)
+def _is_harmless(name: str, value: object) -> bool:
+    """Whether a field may be left out; not where it asks for functions as before there were tools."""
+    return name in _HARMLESS and not (name in ("functions", "function_call") and value)
 
 
 def _read_stop(value: object) -> Sequence[str]:
@@ -209,14 +204,14 @@ def _read_message(message: Mapping[str, Any], at: str) -> Message:
     name = text(message, "name", f"{at}.")
     match role:
         case "system" | "developer" | "user":
-            return Message(role, list(_read_content(message.get("content"), f"{at}.content")), name, at=at)
+            return Message(role, contents(message.get("content"), f"{at}.content", _read_part), name, at=at)
         case "assistant":
             return _read_assistant(message, name, at)
         case "tool":
             call = text(message, "tool_call_id", f"{at}.")
             if call is None:
                 raise bad_request(f"'{at}.tool_call_id' is missing.", f"{at}.tool_call_id")
-            parts = list(_read_content(message.get("content"), f"{at}.content"))
+            parts = contents(message.get("content"), f"{at}.content", _read_part)
             cache = mapping(message, "cache_control", f"{at}.")
             return Message("user", [ToolResult(call, parts, cache=cache, at=at)], name, at=at)
         case "function":
@@ -233,7 +228,7 @@ def _read_assistant(message: Mapping[str, Any], name: str | None, at: str) -> Me
     if isinstance(thought, str) and thought:
         parts.append(Reasoning(thought, at=f"{at}.reasoning_content"))
     if message.get("content"):
-        parts += _read_content(message["content"], f"{at}.content")
+        parts += contents(message["content"], f"{at}.content", _read_part)
     if refusal := text(message, "refusal", f"{at}."):
         parts.append(Refusal(refusal, at=f"{at}.refusal"))
     for i, call in enumerate(entries(message, "tool_calls", f"{at}.")):
@@ -252,18 +247,6 @@ def _read_call(call: Any, at: str) -> ToolCall:
         case {"id": str(id_), "type": "custom", "custom": {"name": str(name), "input": str(arguments)}}:
             return ToolCall(id_, name, arguments, custom=True, at=at)
     raise bad_request(f"'{at}' must have an id and a function with a name and arguments.", at)
-
-
-def _read_content(content: Any, at: str) -> Iterator[Part]:
-    if content is None:
-        return
-    if isinstance(content, str):
-        yield Text(content, at=at)
-        return
-    if not isinstance(content, list):
-        raise bad_request(f"'{at}' must be a string or an array.", at)
-    for i, part in enumerate(content):
-        yield _read_part(part, f"{at}[{i}]")
 
 
 def _read_part(part: Any, at: str) -> Part:
@@ -357,7 +340,7 @@ def _tool(tool: Tool | Raw, request: neutral.Request) -> dict[str, Any]:
         return dict(tool.value)
     if tool.custom and own:
         said = {"name": tool.name, "description": tool.description, "format": _nested(tool.grammar)}
-        return {"type": "custom", "custom": _without_none(said)}
+        return {"type": "custom", "custom": without_none(said)}
     if tool.custom:
         tool = neutral.as_function(tool)
     function: dict[str, Any] = {
@@ -366,7 +349,7 @@ def _tool(tool: Tool | Raw, request: neutral.Request) -> dict[str, Any]:
         "parameters": tool.parameters,
         "strict": tool.strict,
     }
-    written = {"type": "function", "function": _without_none(function)}
+    written = {"type": "function", "function": without_none(function)}
     return {**written, "cache_control": tool.cache} if own and tool.cache else written
 
 
@@ -396,7 +379,7 @@ def _response_format(wanted: JsonFormat) -> dict[str, Any]:
         "strict": wanted.strict,
         "description": wanted.description,
     }
-    return {"type": "json_schema", "json_schema": _without_none(said)}
+    return {"type": "json_schema", "json_schema": without_none(said)}
 
 
 def _messages(request: neutral.Request) -> Iterator[dict[str, Any]]:
@@ -490,7 +473,7 @@ def _part(part: Part, *, own: bool) -> dict[str, Any]:
             written = {"type": "text", "text": words}
         case File(data=str(data)):
             held = data_url(part.media_type, data) if part.media_type else data
-            written = {"type": "file", "file": _without_none({"filename": part.filename, "file_data": held})}
+            written = {"type": "file", "file": without_none({"filename": part.filename, "file_data": held})}
         case File():
             raise refuse(_FORMAT, part.at, "a file by its URL")
         case Audio():
@@ -506,10 +489,6 @@ def _part(part: Part, *, own: bool) -> dict[str, Any]:
     if own and part.cache:
         written["cache_control"] = part.cache
     return written
-
-
-def _without_none(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in said.items() if value is not None}
 
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------
@@ -640,36 +619,26 @@ def _annotated(delta: Mapping[str, Any], choice: int) -> Iterator[neutral.Event]
 _FINISH: Mapping[neutral.Reason, str] = {"refusal": "content_filter"}
 
 
-class Writer:
+class Writer(ChunkWriter):
     """Says neutral events as chat chunks."""
 
     def __init__(self, *, wants_usage: bool, created: int) -> None:
-        self._wants_usage = wants_usage
-        self._base: dict[str, Any] = {
-            "id": f"chatcmpl-{secrets.token_hex(12)}",
-            "object": "chat.completion.chunk",
-            "created": created,
-            "model": None,
-        }
+        super().__init__("chatcmpl", "chat.completion.chunk", wants_usage=wants_usage, created=created)
         self._calls: dict[int, int] = {}
         self._custom = False
-        self._usage = Usage()
         self._before = self._after = b""
 
     def write(self, event: neutral.Event) -> bytes:
         """Return the chunk that says `event`."""
         if type(event) is TextDelta and self._before and not event.choice and event.logprobs is None:
             return self._before + dump(event.text) + self._after
-        chunk = self.chunk(event)
-        return sse.encode(dump(chunk)) if chunk is not None else b""
+        return super().write(event)
 
     def chunk(self, event: neutral.Event) -> dict[str, Any] | None:
         """Return the chunk that says `event`, None where chat has no word for it."""
         match event:
             case Started():
-                self._base["model"] = event.model
-                if event.created:
-                    self._base["created"] = event.created
+                super().chunk(event)
                 shell = sse.encode(dump(self._chunk(0, {"content": "\0"})))
                 self._before, _, self._after = shell.partition(rb'"\u0000"')
                 # Null and not empty: a whole answer of calls alone has no text either.
@@ -697,26 +666,11 @@ class Writer:
                 return self._chunk(event.choice, {"annotations": [note]})
             case Finish():
                 return self._chunk(event.choice, {}, finish_reason=_FINISH.get(event.reason, event.reason))
-            case Told():
-                self._usage = event.usage
-            case Sealed() | Annotated():  # chat has no place for a proof, nor for what is found in files
-                pass
-        return None
-
-    def usage_chunk(self) -> dict[str, Any]:
-        """Return the last chunk, which tells the usage."""
-        return {**self._base, "choices": [], "usage": usage_fields(self._usage)}
-
-    def end(self) -> bytes:
-        """Return the usage, to who asked for it, and `[DONE]`."""
-        return (sse.encode(dump(self.usage_chunk())) if self._wants_usage else b"") + DONE
-
-    def fail(self, error: ApiError) -> bytes:
-        """Return the error event; no `[DONE]` follows it."""
-        return error_event(error)
+            case Told() | Sealed() | Annotated():  # chat has no place for a proof, nor for what is found in files
+                return super().chunk(event)
 
     def _chunk(self, choice: int, delta: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-        return {**self._base, "choices": [{"index": choice, "delta": delta, "finish_reason": None, **more}]}
+        return self._of({"index": choice, "delta": delta, "finish_reason": None, **more})
 
 
 def whole(events: Iterable[neutral.Event], created: int) -> bytes:
@@ -732,20 +686,3 @@ def whole(events: Iterable[neutral.Event], created: int) -> bytes:
         message["content"] = message["content"] or None
         message.setdefault("refusal", None)
     return dump(completion)
-
-
-def usage_fields(usage: Usage) -> dict[str, Any]:
-    """Return `usage` as chat tells it."""
-    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-    told: dict[str, Any] = {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-    }
-    read = {"cached_tokens": usage.cached_tokens, "audio_tokens": usage.audio_prompt_tokens}
-    said = {"reasoning_tokens": usage.reasoning_tokens, "audio_tokens": usage.audio_completion_tokens}
-    if details := _without_none(read):
-        told["prompt_tokens_details"] = details
-    if details := _without_none(said):
-        told["completion_tokens_details"] = details
-    return told

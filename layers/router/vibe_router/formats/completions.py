@@ -16,7 +16,7 @@ from vibe_router.formats.errors import bad_request, error_body
 from vibe_router.formats.json_body import dump, parse_object
 from vibe_router.formats.shape import integer, mapping, number, text, truth
 from vibe_router.formats.tokens import estimate
-from vibe_router.formats.wire import Keep, Request, Writer
+from vibe_router.formats.wire import Keep, PlainlyAsked, Request, Writer
 
 if TYPE_CHECKING:
     from vibe_router.formats import neutral
@@ -25,7 +25,7 @@ __all__ = ["COMPLETIONS", "CompletionAssembly", "CompletionsRequest", "parse", "
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionsRequest:
+class CompletionsRequest(PlainlyAsked):
     """A caller's request, checked. `body` is what was sent; the router owns `model`, `stream` and `include_usage`."""
 
     model: str
@@ -52,16 +52,6 @@ class CompletionsRequest:
         several = isinstance(prompt, list) and not isinstance(prompt[0], int)  # else it is one, of words or of tokens
         texts = max(self.body.get("n") or 1, self.body.get("best_of") or 1, 1)
         return texts * (len(prompt) if several else 1)
-
-    @property
-    def passed_headers(self) -> Mapping[str, str]:
-        """Return nothing: the format has no headers of its own."""
-        return {}
-
-    @property
-    def repeated(self) -> Mapping[str, Any]:
-        """Return nothing: an answer does not repeat its request."""
-        return {}
 
     def prompt_tokens_estimate(self) -> int:
         """Return about how many tokens the prompt is."""

@@ -5,18 +5,15 @@ in one request, `suffix`, `echo`, `best_of` above 1, `logprobs`. An answer witho
 makes it, and not the 16 tokens of the models of old.
 """
 
-import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vibe_router.formats import neutral, sse
-from vibe_router.formats.chat import DONE, error_event
-from vibe_router.formats.chat_neutral import usage_fields
+from vibe_router.formats import neutral
+from vibe_router.formats.chunk_writer import ChunkWriter
 from vibe_router.formats.completions import CompletionAssembly
-from vibe_router.formats.errors import ApiError, bad_request
+from vibe_router.formats.errors import bad_request
 from vibe_router.formats.json_body import dump
-from vibe_router.formats.neutral import Finish, Message, RefusalDelta, Started, Text, TextDelta, Told
-from vibe_router.formats.usage import Usage
+from vibe_router.formats.neutral import Finish, Message, RefusalDelta, Text, TextDelta
 
 __all__ = ["Writer", "read", "whole"]
 
@@ -68,55 +65,23 @@ def _prompt(prompt: Any) -> str:
     )
 
 
-class Writer:
+class Writer(ChunkWriter):
     """Says neutral events as chunks of a completion."""
 
     def __init__(self, *, wants_usage: bool, created: int) -> None:
-        self._wants_usage = wants_usage
-        self._base: dict[str, Any] = {
-            "id": f"cmpl-{secrets.token_hex(12)}",
-            "object": "text_completion",
-            "created": created,
-            "model": None,
-        }
-        self._usage = Usage()
-
-    def write(self, event: neutral.Event) -> bytes:
-        """Return the chunk that says `event`; nothing for what completions have no word for, such as reasoning."""
-        chunk = self.chunk(event)
-        return sse.encode(dump(chunk)) if chunk is not None else b""
+        super().__init__("cmpl", "text_completion", wants_usage=wants_usage, created=created)
 
     def chunk(self, event: neutral.Event) -> dict[str, Any] | None:
-        """Return the chunk that says `event`, None where there is no word for it."""
+        """Return the chunk that says `event`, None where there is no word for it, as for reasoning."""
         match event:
-            case Started():
-                self._base["model"] = event.model
-                if event.created:
-                    self._base["created"] = event.created
             case TextDelta() | RefusalDelta():
                 return self._chunk(event.choice, event.text, None)
             case Finish():
                 return self._chunk(event.choice, "", _FINISH.get(event.reason, "stop"))
-            case Told():
-                self._usage = event.usage
-            case _:
-                pass
-        return None
-
-    def usage_chunk(self) -> dict[str, Any]:
-        """Return the last chunk, which tells the usage."""
-        return {**self._base, "choices": [], "usage": usage_fields(self._usage)}
-
-    def end(self) -> bytes:
-        """Return the usage, to who asked for it, and `[DONE]`."""
-        return (sse.encode(dump(self.usage_chunk())) if self._wants_usage else b"") + DONE
-
-    def fail(self, error: ApiError) -> bytes:
-        """Return the error event; no `[DONE]` follows it."""
-        return error_event(error)
+        return super().chunk(event)
 
     def _chunk(self, choice: int, said: str, finish: str | None) -> dict[str, Any]:
-        return {**self._base, "choices": [{"text": said, "index": choice, "logprobs": None, "finish_reason": finish}]}
+        return self._of({"text": said, "index": choice, "logprobs": None, "finish_reason": finish})
 
 
 def whole(events: Iterable[neutral.Event], created: int) -> bytes:

@@ -2,11 +2,12 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from vibe_router.formats.errors import bad_request
 
-__all__ = ["dump", "load", "parse_object"]
+__all__ = ["dump", "load", "parse_object", "without_none"]
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -67,3 +68,8 @@ def _null(_constant: str) -> None:
 _decoder = json.JSONDecoder(parse_constant=_refuse)
 _lenient_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_null)
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def without_none(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `said` without the members that are not there."""
+    return {key: value for key, value in said.items() if value is not None}

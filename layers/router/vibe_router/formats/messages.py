@@ -16,7 +16,7 @@ from vibe_router.formats.messages_assembly import Assembly
 from vibe_router.formats.shape import Types, check_conversation
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, count
-from vibe_router.formats.wire import Decoder, Keep, Piece, Request, Writer
+from vibe_router.formats.wire import Decoder, Keep, Piece, PlainlyAsked, Request, Writer
 
 if TYPE_CHECKING:
     from vibe_router.formats import neutral
@@ -68,7 +68,7 @@ _ROLES = frozenset({"user", "assistant", "system"})
 
 
 @dataclass(frozen=True, slots=True)
-class MessagesRequest:
+class MessagesRequest(PlainlyAsked):
     """A caller's request, checked. `body` is what was sent; the router owns `model` and `stream`."""
 
     model: str
@@ -76,11 +76,6 @@ class MessagesRequest:
     body: Mapping[str, Any]
     passed_headers: Mapping[str, str] = field(default_factory=dict)
     _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
-
-    @property
-    def repeated(self) -> Mapping[str, Any]:
-        """Return nothing: an answer does not repeat its request."""
-        return {}
 
     @property
     def format(self) -> str:
@@ -97,11 +92,6 @@ class MessagesRequest:
         """Return the caller's bound on the answer."""
         bound = self.body.get("max_tokens")
         return bound if isinstance(bound, int) and bound > 0 else None
-
-    @property
-    def answers(self) -> int:
-        """Return 1."""
-        return 1
 
     @property
     def thinks(self) -> bool:

@@ -42,6 +42,7 @@ from vibe_router.formats.neutral import (
     refuse,
     unsealed,
 )
+from vibe_router.formats.reading import contents, sorted_fields
 from vibe_router.formats.shape import Shape, entries, integer, mapping, number, text, truth
 
 __all__ = ["body", "fields", "read"]
@@ -83,13 +84,9 @@ _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 def read(body: Mapping[str, Any]) -> neutral.Request:
     """Return a Messages request (as `messages.parse` checks it) in the neutral form. Raises ApiError (400)."""
-    plain = {name: shape(body, name) for name, shape in _PLAIN.items() if body.get(name) is not None}
-    rest = {
-        name: value
-        for name, value in body.items()
-        if value is not None and name not in _PLAIN and name not in _READ_APART
-    }
-    more = {name: rest.pop(name) for name, value in tuple(rest.items()) if name in _HARMLESS or value in ([], {})}
+    plain, more, rest = sorted_fields(
+        body, _PLAIN, _READ_APART, lambda name, value: name in _HARMLESS or value in ([], {})
+    )
     choice, parallel = _read_choice(body.get("tool_choice") or {})
     config = {name: value for name, value in (body.get("output_config") or {}).items() if value is not None}
     thinking = body.get("thinking")
@@ -192,13 +189,7 @@ def _read_message(message: Mapping[str, Any], at: str) -> Message:
 def _read_content(content: object, at: str, depth: int = 0) -> list[Part]:
     if depth > _DEEPEST:
         raise bad_request(f"'{at}' is nested too deeply.", at)
-    if content is None:
-        return []
-    if isinstance(content, str):
-        return [Text(content, at=at)]
-    if not isinstance(content, list):
-        raise bad_request(f"'{at}' must be a string or an array.", at)
-    return [_read_block(block, f"{at}[{i}]", depth) for i, block in enumerate(content)]
+    return contents(content, at, lambda block, place: _read_block(block, place, depth))
 
 
 def _read_block(block: Any, at: str, depth: int) -> Part:

@@ -19,7 +19,7 @@ from vibe_router.formats.errors import bad_request, error_body
 from vibe_router.formats.json_body import dump, load, parse_object
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, count, read_chat
-from vibe_router.formats.wire import Keep
+from vibe_router.formats.wire import Keep, PlainlyAsked
 
 __all__ = ["PLAIN", "PlainFormat", "PlainRequest"]
 
@@ -27,7 +27,7 @@ _MODEL_PART = re.compile(rb'content-disposition:[^\r\n]*;[ \t]*name="?model"?[ \
 
 
 @dataclass(frozen=True, slots=True)
-class PlainRequest:
+class PlainRequest(PlainlyAsked):
     """A caller's request. `form` holds the parts of a multipart form before and after its model, else nothing."""
 
     format: str
@@ -40,17 +40,11 @@ class PlainRequest:
     stream = False
     wants_usage = False
     max_output_tokens = 0  # what these answer with is no text, or as long as what was heard
-    answers = 1
 
     @property
     def passed_headers(self) -> Mapping[str, str]:
         """Return what the body is."""
         return {"content-type": self.content_type}
-
-    @property
-    def repeated(self) -> Mapping[str, Any]:
-        """Return nothing: an answer does not repeat its request."""
-        return {}
 
     def prompt_tokens_estimate(self) -> int:
         """Return about how many tokens are read; what is heard is not counted before."""

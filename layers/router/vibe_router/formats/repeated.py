@@ -9,7 +9,7 @@ from typing import Any
 from vibe_router.formats import sse
 from vibe_router.formats.errors import ApiError
 from vibe_router.formats.json_body import dump, load
-from vibe_router.formats.usage import Usage
+from vibe_router.formats.watching import Watching
 from vibe_router.formats.wire import Piece, Reader
 
 __all__ = ["Repeating", "in_answer", "in_events"]
@@ -39,37 +39,17 @@ def _event(event: sse.Event, fields: Mapping[str, Any]) -> bytes:
     return event.raw
 
 
-class Repeating:
+class Repeating(Watching):
     """What `reader` gives out, with `fields` in every response: a `wire.Reader` for the caller."""
 
     def __init__(self, reader: Reader, fields: Mapping[str, Any]) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._fields = fields
 
     @property
     def response(self) -> Mapping[str, Any] | None:
         """The answer as it was last told."""
         return getattr(self._reader, "response", None)
-
-    @property
-    def usage(self) -> Usage:
-        """What the provider has counted so far."""
-        return self._reader.usage
-
-    @property
-    def malformed(self) -> int:
-        """How many events could not be read."""
-        return self._reader.malformed
-
-    @property
-    def done(self) -> bool:
-        """Whether the provider said that its stream is over."""
-        return self._reader.done
-
-    @property
-    def complete(self) -> bool:
-        """Whether an end here is a whole answer."""
-        return self._reader.complete
 
     @property
     def seals(self) -> Sequence[str]:

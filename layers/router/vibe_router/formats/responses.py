@@ -16,7 +16,7 @@ from vibe_router.formats.json_body import dump, load, parse_object
 from vibe_router.formats.shape import entries, integer, mapping, text, truth
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, count
-from vibe_router.formats.wire import Decoder, Keep, Piece, Request, Writer
+from vibe_router.formats.wire import Decoder, Keep, Piece, PlainlyAsked, Request, Writer
 
 if TYPE_CHECKING:
     from vibe_router.formats import neutral
@@ -45,7 +45,7 @@ PATH = "/responses"
 
 
 @dataclass(frozen=True, slots=True)
-class ResponsesRequest:
+class ResponsesRequest(PlainlyAsked):
     """A caller's request, checked. `body` is what was sent; the router owns `model` and `stream`.
 
     Where it goes on from a response, `before` is that one's id, and the body has all that was said up to there in its
@@ -76,11 +76,6 @@ class ResponsesRequest:
         return bound if isinstance(bound, int) and bound > 0 else None
 
     @property
-    def answers(self) -> int:
-        """Return 1."""
-        return 1
-
-    @property
     def references(self) -> list[str]:
         """The ids by which the input names items, instead of saying them."""
         return [id_ for item in input_items(self.body.get("input")) if (id_ := _reference(item))]
@@ -107,11 +102,6 @@ class ResponsesRequest:
         """Return about how many tokens the prompt is."""
         said = (self.body.get(name) for name in ("instructions", "input", "tools", "prompt"))
         return estimate([each for each in said if each])
-
-    @property
-    def passed_headers(self) -> Mapping[str, str]:
-        """Return nothing: Responses has no headers of its own."""
-        return {}
 
     @property
     def repeated(self) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from vibe_router.formats import neutral
 from vibe_router.formats.chat_neutral import allowed_names
 from vibe_router.formats.errors import bad_request
-from vibe_router.formats.json_body import dump
+from vibe_router.formats.json_body import dump, without_none
 from vibe_router.formats.media import data_url, read_data_url
 from vibe_router.formats.neutral import (
     AllowedTools,
@@ -47,6 +47,7 @@ from vibe_router.formats.neutral import (
     refuse,
     unsealed,
 )
+from vibe_router.formats.reading import contents, sorted_fields
 from vibe_router.formats.responses import usage_of
 from vibe_router.formats.shape import Shape, entries, integer, mapping, number, text, truth
 from vibe_router.formats.tool_spaces import flat_name, spaces
@@ -86,13 +87,7 @@ _ENCRYPTED = "reasoning.encrypted_content"
 
 def read(body: Mapping[str, Any]) -> neutral.Request:
     """Return a request (as `responses.parse` checks it) in the neutral form. Raises ApiError (400)."""
-    plain = {name: shape(body, name) for name, shape in _PLAIN.items() if body.get(name) is not None}
-    unread = {
-        name: value
-        for name, value in body.items()
-        if value is not None and name not in _PLAIN and name not in _READ_APART
-    }
-    more = {name: unread.pop(name) for name in tuple(unread) if name in _HARMLESS}
+    plain, more, unread = sorted_fields(body, _PLAIN, _READ_APART, lambda name, _: name in _HARMLESS)
     if unread.get("truncation") == "disabled":
         more["truncation"] = unread.pop("truncation")
     reasoning, said = mapping(body, "reasoning") or {}, mapping(body, "text") or {}
@@ -221,7 +216,7 @@ def _read_item(item: Any, at: str) -> Message:
             None,
             "message",
         ):
-            parts = list(_read_content(item.get("content"), f"{at}.content"))
+            parts = contents(item.get("content"), f"{at}.content", _read_part)
             return Message(role, parts, more=_others(item, _MESSAGE), at=at)
         case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(arguments)}:
             return Message(
@@ -231,7 +226,7 @@ def _read_item(item: Any, at: str) -> Message:
             made = ToolCall(call, name, words, custom=True, more=_others(item, _CALL), at=at)
             return Message("assistant", [_spaced(made)], at=at)
         case {"type": "function_call_output" | "custom_tool_call_output" as kind, "call_id": str(call)}:
-            parts = list(_read_content(item.get("output"), f"{at}.output"))
+            parts = contents(item.get("output"), f"{at}.output", _read_part)
             custom = kind == "custom_tool_call_output"
             result = ToolResult(call, parts, custom=custom, more=_others(item, _OUTPUT), at=at)
             return Message("user", [result], at=at)
@@ -270,18 +265,6 @@ def _words(part: Any, at: str) -> str:
     if isinstance(part, dict) and isinstance(part.get("text"), str):
         return str(part["text"])
     raise bad_request(f"'{at}.text' must be a string.", f"{at}.text")
-
-
-def _read_content(content: Any, at: str) -> Iterator[Part]:
-    if content is None:
-        return
-    if isinstance(content, str):
-        yield Text(content, at=at)
-        return
-    if not isinstance(content, list):
-        raise bad_request(f"'{at}' must be a string or an array.", at)
-    for i, part in enumerate(content):
-        yield _read_part(part, f"{at}[{i}]")
 
 
 _PART_KINDS = frozenset(
@@ -392,7 +375,7 @@ def _text(request: neutral.Request) -> dict[str, Any]:
         said["format"] = {"type": "json_object"}
     elif wanted is not None:
         shape: dict[str, Any] = {"name": wanted.name or "answer", "schema": wanted.schema, "strict": wanted.strict}
-        said["format"] = _without_none({"type": "json_schema", **shape, "description": wanted.description})
+        said["format"] = without_none({"type": "json_schema", **shape, "description": wanted.description})
     if request.verbosity:
         said["verbosity"] = request.verbosity
     return said
@@ -401,7 +384,7 @@ def _text(request: neutral.Request) -> dict[str, Any]:
 def _reasoning(request: neutral.Request, *, own: bool) -> dict[str, Any]:
     effort = neutral.effort_of(request)
     shown = request.reasoning_summary or ("auto" if request.budget and not own else None)
-    return _without_none({"effort": effort, "summary": shown})
+    return without_none({"effort": effort, "summary": shown})
 
 
 def _tools(tools: Sequence[Tool | Raw], *, own: bool) -> Iterator[dict[str, Any]]:
@@ -429,15 +412,15 @@ def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
         return dict(tool.value)
     if tool.custom:
         said = {"name": tool.name, "description": tool.description, "format": tool.grammar}
-        return _without_none({"type": "custom", **said, **(tool.more if own else {})})
+        return without_none({"type": "custom", **said, **(tool.more if own else {})})
     written: dict[str, Any] = {"type": "function", "name": tool.name, "description": tool.description}
     written |= {"parameters": tool.parameters, "strict": tool.strict}
     if own:
-        return _without_none({**written, **tool.more})
+        return without_none({**written, **tool.more})
     # Said aloud, because Responses takes a schema strictly where nothing is said, and no other format does.
     written["strict"] = bool(tool.strict)
     written["parameters"] = tool.parameters or {"type": "object", "properties": {}}
-    return _without_none(written)
+    return without_none(written)
 
 
 def _choice(choice: neutral.ToolChoice) -> object:
@@ -502,7 +485,7 @@ def _item(part: Part, *, own: bool) -> Sequence[dict[str, Any]] | None:
             summary = [{"type": "summary_text", "text": each} for each in part.summary]
             item = {"type": "reasoning", "id": part.id, "summary": summary, "encrypted_content": part.encrypted}
             content = [{"type": "reasoning_text", "text": part.text}] if part.text and own else None
-            return [_without_none({**item, "content": content, **more})]
+            return [without_none({**item, "content": content, **more})]
         case Raw(format="responses", value={"type": str(kind)}) if kind not in ("input_image", "input_file"):
             return [dict(part.value)] if not part.what.startswith("a part") else None
     return None
@@ -528,7 +511,7 @@ def _part(part: Part, *, output: bool, own: bool) -> dict[str, Any]:
             said = {"filename": part.filename, "file_data": held, "file_url": part.url}
             if held and not part.filename and not own:
                 said["filename"] = "document"  # OpenAI takes no data without a name
-            return {"type": "input_file", **_without_none(said)}
+            return {"type": "input_file", **without_none(said)}
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
         case Raw():
@@ -537,10 +520,6 @@ def _part(part: Part, *, output: bool, own: bool) -> dict[str, Any]:
             return dict(part.value)
         case _:
             raise refuse(_FORMAT, part.at, "this part in this place")
-
-
-def _without_none(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in said.items() if value is not None}
 
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------

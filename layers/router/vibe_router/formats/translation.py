@@ -6,13 +6,13 @@ from typing import Any
 from vibe_router.formats import sse
 from vibe_router.formats.errors import ApiError
 from vibe_router.formats.neutral import Event, Sealed, Started
-from vibe_router.formats.usage import Usage
+from vibe_router.formats.watching import Watching
 from vibe_router.formats.wire import Decoder, Piece, ProviderFormat, Reader, Writer
 
 __all__ = ["Translation", "translated"]
 
 
-class Translation:
+class Translation(Watching):
     """A stream watched by `reader`, read by `decoder` and said by `writer`: a `wire.Reader` for the caller.
 
     `issuer` is the provider's name, under which proofs of its reasoning travel; `model` is what it calls the one that
@@ -22,7 +22,7 @@ class Translation:
     seals = ()  # they say who issued them
 
     def __init__(self, reader: Reader, decoder: Decoder, writer: Writer, issuer: str, model: str) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._decoder = decoder
         self._writer = writer
         self._issuer = issuer
@@ -32,26 +32,6 @@ class Translation:
     def response(self) -> Mapping[str, Any] | None:
         """The answer as it was last told, in formats whose writer holds it (Responses)."""
         return getattr(self._writer, "response", None)
-
-    @property
-    def usage(self) -> Usage:
-        """What the provider has counted so far."""
-        return self._reader.usage
-
-    @property
-    def malformed(self) -> int:
-        """How many events could not be read."""
-        return self._reader.malformed
-
-    @property
-    def done(self) -> bool:
-        """Whether the provider said that its stream is over."""
-        return self._reader.done
-
-    @property
-    def complete(self) -> bool:
-        """Whether an end here is a whole answer."""
-        return self._reader.complete
 
     def read(self, event: sse.Event) -> Piece:
         """Return what `event` means, in the caller's words."""

@@ -26,6 +26,7 @@ __all__ = [
     "Decoder",
     "Keep",
     "Piece",
+    "PlainlyAsked",
     "ProviderFormat",
     "Reader",
     "Request",
@@ -117,6 +118,27 @@ class Request(Protocol):
 
     def neutral(self) -> "neutral.Request":
         """Return the request in the neutral form, made when first asked for. Raises ApiError (400)."""
+
+
+class PlainlyAsked:
+    """A `Request` for one answer, without headers of its own, that the answer does not repeat: most are."""
+
+    __slots__ = ()
+
+    @property
+    def passed_headers(self) -> Mapping[str, str]:
+        """Return nothing."""
+        return {}
+
+    @property
+    def repeated(self) -> Mapping[str, Any]:
+        """Return nothing."""
+        return {}
+
+    @property
+    def answers(self) -> int:
+        """Return 1."""
+        return 1
 
 
 class Reader(Protocol):
