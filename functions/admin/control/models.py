@@ -11,6 +11,16 @@ __all__ = ["router"]
 
 router = Router()
 
+_MODES = {  # LiteLLM's words, by the format that a deployment speaks first; all others chat
+    "completions": "completion",
+    "embeddings": "embedding",
+    "moderations": "moderation",
+    "images": "image_generation",
+    "speech": "audio_speech",
+    "transcriptions": "audio_transcription",
+    "rerank": "rerank",
+}
+
 
 @router.get("/model/info", tags=["Models"])
 @router.get("/v1/model/info", tags=["Models"])
@@ -40,7 +50,7 @@ def _entry(name: str, layer: int, deployment: Deployment) -> dict[str, Any]:
         "model_info": {
             "id": f"{name}#{layer}#{deployment.id}",
             "db_model": True,
-            "mode": "chat",
+            "mode": _MODES.get(deployment.formats[0], "chat"),
             "input_cost_per_token": price.input / 1e6 if price else None,
             "output_cost_per_token": price.output / 1e6 if price else None,
         },

@@ -305,3 +305,11 @@ def test_the_models_are_told_as_litellm_does(admin: Admin) -> None:
     assert entries == admin.told("/v1/model/info")["data"]
     assert entries[0]["model_name"] == "auto-chat"
     assert entries[0]["litellm_params"]["model"] == "cliproxyapi/claude-sonnet-4-6"
+    assert entries[0]["model_info"]["mode"] == "chat"
+
+
+def test_a_model_that_embeds_is_told_as_such(admin: Admin, routes: dict[str, Any]) -> None:
+    chain = [{"provider": "new-api", "model": "embed", "formats": ["embeddings"]}]
+    more = document(routes) | {"models": {"vectors": {"chain": chain}}, "version": 1}
+    assert admin.ask("PUT", "/routes", more).status == 200
+    assert [each["model_info"]["mode"] for each in admin.told("/model/info")["data"]] == ["embedding"]
