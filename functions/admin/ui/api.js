@@ -27,6 +27,20 @@ export const get = (path, query) => call("GET", path, { query });
 export const post = (path, body = {}) => call("POST", path, { body });
 export const put = (path, body) => call("PUT", path, { body });
 
+/** Every key (of a team), the newest first, a hundred at a time; `most` of them. */
+export async function everyKey({ team, most = Infinity } = {}) {
+  const keys = [];
+  for (let page = 1, last = 1; page <= last && keys.length < most; page++) {
+    const answer = await get("key/list", { return_full_object: true, team_id: team, page, size: 100 });
+    keys.push(...answer.keys);
+    last = answer.total_pages;
+  }
+  return keys;
+}
+
+/** What a key is called: a name for people, else its last characters. */
+export const keyName = (key) => key.key_alias || key.key_name;
+
 /** A look that is taken when it is first needed and then remembered; one that failed is taken again. */
 export function once(look) {
   let found = null;

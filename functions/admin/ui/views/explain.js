@@ -1,8 +1,10 @@
 // Explain: where a request would go now, in which order and why, without calling anything.
 
-import { get, post } from "../api.js";
+import { everyKey, get, keyName, post } from "../api.js";
 import { button, busy, empty, failure, field, fillWith, h, openDialog, select, swap } from "../dom.js";
 import { countdown } from "./state.js";
+
+const MOST_KEYS = 1000; // that are offered
 
 export function explainDialog() {
   const body = h("div", {});
@@ -12,14 +14,14 @@ export function explainDialog() {
 
 /** The models and keys that there are now. */
 async function read() {
-  const [{ models }, { keys }] = await Promise.all([get("routes"), get("key/list", { size: 100, return_full_object: true })]);
+  const [{ models }, keys] = await Promise.all([get("routes"), everyKey({ most: MOST_KEYS })]);
   return { models: Object.keys(models).sort(), keys };
 }
 
 function form({ models, keys }) {
   if (!models.length) return empty("No models yet", "A request goes somewhere once there is a model with a chain of deployments.");
   const model = select(models, models[0], { autofocus: true });
-  const key = select([["", "the master key"], ...keys.map((each) => [each.token, each.key_alias || each.key_name])], "");
+  const key = select([["", "the master key"], ...keys.map((each) => [each.token, keyName(each)])], "");
   const prompt = h("textarea", { rows: "2", placeholder: "Hello" });
   const result = h("div", { "aria-live": "polite" });
   const submit = button("Explain", null, { kind: "primary", type: "submit" });

@@ -1,6 +1,6 @@
 // Keys and teams: who may call which models, how much, and how much they have.
 
-import { get, once, post } from "../api.js";
+import { everyKey, get, keyName, once, post } from "../api.js";
 import { meter } from "../charts.js";
 import { button, busy, confirm, copy, empty, failure, field, fillWith, h, openDialog, segmented, select, skeleton, swap, table, toast } from "../dom.js";
 import { setMadeKey } from "../draft.js";
@@ -61,23 +61,15 @@ export async function show(view, { signal, head, parts, query }) {
     teamFilter.append(select([["", "All teams"], ...teams.map((team) => [team.team_id, team.team_alias || team.team_id])], "", { "aria-label": "Team", on: { change: () => ((pages = 1), loadKeys()) } }));
   }
 
-  const page = (number, size, team) => get("key/list", { return_full_object: true, team_id: team, page: number, size });
+  const page = (number, team) => get("key/list", { return_full_object: true, team_id: team, page: number, size: PAGE });
+
+  /** All there are: the API finds whole aliases only. */
+  const every = async (team) => ({ keys: await everyKey({ team }) });
 
   /** As many as are shown. */
   async function first(team) {
-    const answers = await Promise.all(Array.from({ length: pages }, (_, index) => page(index + 1, PAGE, team)));
+    const answers = await Promise.all(Array.from({ length: pages }, (_, index) => page(index + 1, team)));
     return { keys: answers.flatMap((answer) => answer.keys), total: answers[0].total_count };
-  }
-
-  /** All there are: the API finds whole aliases only. */
-  async function every(team) {
-    const keys = [];
-    for (let number = 1, last = 1; number <= last; number++) {
-      const answer = await page(number, 100, team);
-      keys.push(...answer.keys);
-      last = answer.total_pages;
-    }
-    return { keys };
   }
 
   function drawKeys(keys, total, filtered) {
@@ -107,7 +99,7 @@ export async function show(view, { signal, head, parts, query }) {
 
   function keyActions(key) {
     if (key.replaced_by) return null; // what is done to its successor is done to it as well
-    const spoken = key.key_alias || key.key_name;
+    const spoken = keyName(key);
     const tool = (label, drawing, work) => button(`${label} ${spoken}`, work, { kind: "quiet", icon: drawing, only: true, "data-focus": `${drawing} ${key.token}` });
     return h(
       "div",
@@ -302,7 +294,7 @@ const EXPIRY = [
 function keyDialog(key, { choices, done }) {
   const body = h("div", {});
   return openDialog(
-    key ? `Edit ${key.key_alias || key.key_name}` : "Make a key",
+    key ? `Edit ${keyName(key)}` : "Make a key",
     (close) => {
       fillWith(body, choices, (found) => keyForm(key, found, done, close));
       return body;
@@ -420,7 +412,7 @@ async function rotate(key, done) {
   const grace = select([["", "at once"], ["10m", "for 10 more minutes"], ["1h", "for 1 more hour"], ["24h", "for 24 more hours"], ["7d", "for 7 more days"]], "1h");
   const wrong = h("p", { class: "form-error", role: "alert" });
   const submit = button("Rotate", null, { kind: "primary", type: "submit" });
-  const spoken = key.key_alias || key.key_name;
+  const spoken = keyName(key);
   const made = await openDialog(
     `Rotate ${spoken}`,
     (close) =>
@@ -454,7 +446,7 @@ async function rotate(key, done) {
 
 /** The one time that a key's text is shown. */
 async function showOnce(made, title) {
-  setMadeKey({ key: made.key, name: made.key_alias || made.key_name });
+  setMadeKey({ key: made.key, name: keyName(made) });
   const copied = button("Copy", () => copy(copied, made.key), { kind: "primary", icon: "copy", autofocus: true });
   await openDialog(
     title,

@@ -1,11 +1,13 @@
 // Requests: newest first, and for each the story of why it went where it went.
 
-import { get, once } from "../api.js";
+import { everyKey, get, keyName, once } from "../api.js";
 import { button, busy, empty, failure, h, openDialog, segmented, select, skeleton, swap, table, toast } from "../dom.js";
 import { cost, count, fullTime, moment, money, ms, NONE, plural, timeOf, verdict } from "../format.js";
 import { repeat } from "../live.js";
 
 const PAGE = 50;
+const MOST_KEYS = 1000; // that are offered to choose from
+const names = new Map(); // of keys, by their ids
 const filters = { status: "", model: "", deployment: "", key: "", day: "" }; // kept over a change of view
 
 export async function show(view, { signal, head, parts, query }) {
@@ -146,13 +148,17 @@ export async function show(view, { signal, head, parts, query }) {
   drawChoices();
 
   const readOptions = once(async () => {
-    const [routes, { keys }] = await Promise.all([get("routes"), get("key/list", { size: 100, return_full_object: true })]);
+    const [routes, keys] = await Promise.all([get("routes"), everyKey({ most: MOST_KEYS })]);
+    names.clear();
+    for (const key of keys) if (!names.has(key.key_id)) names.set(key.key_id, keyName(key)); // a rotated key's: the newest
     options = {
       models: Object.keys(routes.models).sort(),
       deployments: [...new Set(Object.values(routes.chains).flat(2).map((entry) => entry.deployment))].sort(),
-      keys: [["master", "the master key"], ...keys.map((key) => [key.key_id ?? key.token, key.key_alias || key.key_name])],
+      keys: [["master", "the master key"], ...names],
     };
-    if (!signal.aborted) drawChoices();
+    if (signal.aborted) return;
+    drawChoices();
+    if (rows.length) draw();
   });
   const loadOptions = () => readOptions().catch(() => null); // the list goes without; asked again with its next reading
 
@@ -163,7 +169,7 @@ export async function show(view, { signal, head, parts, query }) {
   repeat(10, () => (document.querySelector("dialog") || rows.length > 200 ? null : (loadOptions(), load({ quietly: true }))), signal);
 }
 
-const keyOf = (row) => (row.key === "master" ? "master key" : (row.key_alias ?? row.key?.slice(0, 8) ?? NONE));
+const keyOf = (row) => (row.key === "master" ? "master key" : (row.key_alias ?? names.get(row.key) ?? row.key?.slice(0, 8) ?? NONE));
 
 const twoLines = (first, second) => [first, h("span", { class: "quiet small" }, second)];
 
