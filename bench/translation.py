@@ -90,7 +90,7 @@ def _body(caller: str) -> Mapping[str, Any]:
 def _stream(provider: str) -> bytes:
     """Return a provider's stream of text, a word in a chunk."""
     request = _parsed(provider, json.dumps(_body(provider)).encode())
-    writer = known.client(provider).writer(request, 0)
+    writer = known.client_conversation(provider).writer(request, 0)
     said: list[Event] = [Started("answer", "model", 1)]
     said += (TextDelta(f" word{number}") for number in range(_CHUNKS))
     said += (Finish("stop"), Told(Usage(10, _CHUNKS)))

@@ -257,7 +257,7 @@ def test_a_stream_is_the_twin_of_the_whole_answer(caller: str, name: str, monkey
     count_ids(monkeypatch)
     put = exchange(caller)
     raw = read(put.reader(), b"".join(unfold(ANSWERS[name])))
-    assembly = known.provider(caller).assembly()
+    assembly = known.conversation(caller).assembly()
     for chunk in events(raw):
         assembly.add(chunk)
     streamed = assembly.completion()

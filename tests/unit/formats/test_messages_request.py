@@ -771,7 +771,7 @@ def test_no_request_of_this_format_trips_another_up(body: dict[str, Any]) -> Non
     neutral = messages_request.read(body)
     for name in sorted(known.TRANSLATED):
         try:
-            known.provider(name).body(neutral, "claude-sonnet-4-5", stream=False)
+            known.conversation(name).body(neutral, "claude-sonnet-4-5", stream=False)
         except ApiError as error:
             assert (error.status, bool(error.param)) == (400, True)  # noqa: PT017 - both ends are allowed
 
@@ -804,7 +804,7 @@ def test_whatever_is_sent_is_a_request_or_a_400(fields: dict[str, Any], content:
         request.prompt_tokens_estimate()
         neutral = request.neutral()
         for name in sorted(known.TRANSLATED):
-            known.provider(name).body(neutral, "m", stream=False)
+            known.conversation(name).body(neutral, "m", stream=False)
     except ApiError as error:
         assert error.status == 400  # noqa: PT017 - both ends are allowed
 

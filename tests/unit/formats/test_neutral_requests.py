@@ -35,7 +35,7 @@ def read(format_: str, body: dict[str, Any]) -> neutral.Request:
 
 
 def written(request: neutral.Request, format_: str, model: str = "glm-4.7") -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(known.provider(format_).body(request, model, stream=False))
+    body: dict[str, Any] = json.loads(known.conversation(format_).body(request, model, stream=False))
     return body
 
 
@@ -140,7 +140,7 @@ def test_no_field_is_worse_than_a_400(caller: str, target: str, draw: st.DataObj
         request = known.client(caller).parse(json.dumps({"model": "m", **HELLO[caller], **fields}).encode(), {})
         request.affinity()
         request.prompt_tokens_estimate()
-        known.provider(target).body(request.neutral(), "m", stream=True)
+        known.conversation(target).body(request.neutral(), "m", stream=True)
         request.for_provider("m", stream=True, keep=unwrap)
     except ApiError as refused:
         assert refused.status == 400  # noqa: PT017 - some are refused
@@ -174,7 +174,7 @@ def test_no_message_is_worse_than_a_400(items: list[dict[str, Any]], caller: str
     try:
         request = known.client(caller).parse(json.dumps(body).encode(), {})
         for target in ("chat", "responses"):
-            known.provider(target).body(request.neutral(), "m", stream=True)
+            known.conversation(target).body(request.neutral(), "m", stream=True)
     except ApiError as refused:
         assert refused.status == 400  # noqa: PT017 - most are refused
 

@@ -4,7 +4,7 @@ A format is one or two modules:
 
     <format>.py           parse (the caller's request, checked as far as the router relies on it), the reader that
                           watches a stream of this format, whole answers, errors; at its end an object with all of it,
-                          such as chat.CHAT: the format as `wire.ClientFormat`, as `wire.ProviderFormat`, or as both
+                          such as chat.CHAT: the format as one of `wire`'s for callers, of those for providers, or both
     <format>_neutral.py   in and out of the neutral form: request → neutral, neutral → request, the decoder (chunks →
                           neutral events) and the writer (neutral events → stream); imported when a translation needs it
 

@@ -266,7 +266,7 @@ def error_event(error: ApiError) -> bytes:
 
 
 class _Chat:
-    """Chat completions, from both sides (`wire.ClientFormat` and `wire.ProviderFormat`)."""
+    """Chat completions, from both sides (`wire.ClientConversation` and `wire.ProviderConversation`)."""
 
     name = "chat"
     path = PATH

@@ -8,7 +8,7 @@ other one is asked the prompt as a user's message (`formats.completions_neutral`
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from vibe_router.formats import chat, sse
 from vibe_router.formats.chat_assembly import Assembly
@@ -187,12 +187,6 @@ class _Completions:
         from vibe_router.formats import completions_neutral
 
         return completions_neutral.whole(events, created)
-
-    def body(self, _request: "neutral.Request", _model: str, *, stream: bool) -> NoReturn:
-        raise NotImplementedError(f"nothing is translated into completions (stream: {stream})")
-
-    def decoder(self, _request: "neutral.Request") -> NoReturn:
-        raise NotImplementedError("nothing is translated into completions")
 
 
 COMPLETIONS = _Completions()

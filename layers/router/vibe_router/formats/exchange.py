@@ -29,7 +29,8 @@ def open_exchange(
     """
     refusal: ApiError | None = None
     for name in formats_for(request, deployment.formats):
-        exchange = Exchange(request, known.provider(name), deployment, int(now), issuer_of)
+        kind = Exchange if name == request.format else _Translated
+        exchange = kind(request, known.provider(name), deployment, int(now), issuer_of)
         try:
             exchange.body(stream=stream)
         except ApiError as error:
@@ -40,7 +41,7 @@ def open_exchange(
 
 
 class Exchange:
-    """`request` as `deployment` is asked it in a format that it speaks, at `created` (epoch s). Bodies are made once.
+    """`request` as `deployment` is asked it in the caller's own format, at `created` (epoch s). Bodies are made once.
 
     Proofs of earlier reasoning go only to the provider that issued them: a proof that travelled through another format
     says who that was, and `issuer_of` may know it of one that did not. `left_out` counts those that the last body made
@@ -61,26 +62,20 @@ class Exchange:
         self._issuer = deployment.provider.name
         self._issuer_of = issuer_of
         self._created = created
-        self._same = provider.name == request.format
         self._bodies: dict[bool, bytes] = {}
         self._sent = 0  # proofs that the last body made holds
         self._bare = False
 
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, the key among them."""
-        own = self._provider.headers(secret)
-        return {**own, **self._request.passed_headers} if self._same else own
+        return {**self._provider.headers(secret), **self._request.passed_headers}
 
     def body(self, *, stream: bool) -> bytes:
         """Return the body of the call. Raises ApiError (400) for what can't be sent."""
         made = self._bodies.get(stream)
         if made is None:
             self.left_out = self._sent = 0
-            if self._same:
-                made = self._request.for_provider(self._model, stream=stream, keep=self._keep)
-            else:
-                made = self._translated(stream=stream)
-            self._bodies[stream] = made
+            made = self._bodies[stream] = self._made(stream=stream)
         return made
 
     def bare(self) -> bool:
@@ -91,12 +86,8 @@ class Exchange:
         self._bodies.clear()
         return True
 
-    def _translated(self, *, stream: bool) -> bytes:
-        from vibe_router.formats import neutral
-
-        request = neutral.bearable(self._request.neutral())
-        kept, self._sent, self.left_out = neutral.kept(request, None if self._bare else self._issuer)
-        return self._provider.body(kept, self._model, stream=stream)
+    def _made(self, *, stream: bool) -> bytes:
+        return self._request.for_provider(self._model, stream=stream, keep=self._keep)
 
     def _keep(self, word: str) -> Seal | None:
         """Return what this provider may have of a proof: its own ones, and what nobody is known to have issued."""
@@ -111,14 +102,8 @@ class Exchange:
 
     def reader(self) -> Reader:
         """Return what reads the provider's stream, in its own format, into the caller's."""
-        if self._same:
-            reader = self._provider.reader(wants_usage=self._request.wants_usage)
-            return Repeating(reader, repeated) if (repeated := self._request.repeated) else reader
-        from vibe_router.formats.translation import Translation
-
-        writer = known.client(self._request.format).writer(self._request, self._created)
-        decoder = self._provider.decoder(self._request.neutral())
-        return Translation(self._provider.reader(wants_usage=True), decoder, writer, self._issuer, self._model)
+        reader = known.streamed(self.format).reader(wants_usage=self._request.wants_usage)
+        return Repeating(reader, repeated) if (repeated := self._request.repeated) else reader
 
     def read_whole(self, raw: bytes) -> dict[str, Any] | None:
         """Return the provider's whole answer in `raw`, or None where it is none."""
@@ -126,32 +111,59 @@ class Exchange:
 
     def unfold(self, answer: Mapping[str, Any]) -> list[bytes]:
         """Return the provider's whole answer as the stream it should have been, in its own format."""
-        return self._provider.unfold(answer, wants_usage=True)
+        return known.streamed(self.format).unfold(answer, wants_usage=True)
 
     def assembly(self) -> Assembly:
         """Return what puts the provider's stream together."""
-        return self._provider.assembly()
+        return known.streamed(self.format).assembly()
 
     def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:
         """Return the provider's whole `answer` as the caller gets it; `raw` are its bytes where it came whole."""
-        usage = self._provider.usage_of(answer)
-        if self._same:
-            body = json_body.dump(answer) if raw is None else raw
-            if repeated := self._request.repeated:
-                body = in_answer(body, repeated)
-            return WholeAnswer(body, usage, self._seals(answer) if self.streams and _proves(body) else ())
-        from vibe_router.formats.translation import translated
-
-        decoder = self._provider.decoder(self._request.neutral())
-        events = translated(self._provider, decoder, answer, self._issuer, self._model)
-        return WholeAnswer(known.client(self._request.format).whole(self._request, events, self._created), usage)
+        body = json_body.dump(answer) if raw is None else raw
+        if repeated := self._request.repeated:
+            body = in_answer(body, repeated)
+        seals = self._seals(answer) if self.streams and _proves(body) else ()
+        return WholeAnswer(body, self._provider.usage_of(answer), seals)
 
     def _seals(self, answer: Mapping[str, Any]) -> Sequence[str]:
-        reader, cut = self._provider.reader(wants_usage=True), sse.Decoder()
-        for raw in self._provider.unfold(answer, wants_usage=True):
+        reader, cut = known.streamed(self.format).reader(wants_usage=True), sse.Decoder()
+        for raw in self.unfold(answer):
             for event in cut.feed(raw):
                 reader.read(event)
         return reader.seals
+
+
+class _Translated(Exchange):
+    """`request` as `deployment` is asked it in another format; both are conversations."""
+
+    def headers(self, secret: str) -> dict[str, str]:
+        """Return the headers of the call, the key among them."""
+        return self._provider.headers(secret)
+
+    def _made(self, *, stream: bool) -> bytes:
+        from vibe_router.formats import neutral
+
+        request = neutral.bearable(self._request.neutral())
+        kept, self._sent, self.left_out = neutral.kept(request, None if self._bare else self._issuer)
+        return known.conversation(self.format).body(kept, self._model, stream=stream)
+
+    def reader(self) -> Reader:
+        """Return what reads the provider's stream, in its own format, into the caller's."""
+        from vibe_router.formats.translation import Translation
+
+        provider = known.conversation(self.format)
+        writer = known.client_conversation(self._request.format).writer(self._request, self._created)
+        decoder = provider.decoder(self._request.neutral())
+        return Translation(provider.reader(wants_usage=True), decoder, writer, self._issuer, self._model)
+
+    def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:  # noqa: ARG002 - told anew
+        """Return the provider's whole `answer` as the caller gets it."""
+        from vibe_router.formats.translation import translated
+
+        provider, client = known.conversation(self.format), known.client_conversation(self._request.format)
+        decoder = provider.decoder(self._request.neutral())
+        events = translated(provider, decoder, answer, self._issuer, self._model)
+        return WholeAnswer(client.whole(self._request, events, self._created), provider.usage_of(answer))
 
 
 def _proves(body: bytes) -> bool:

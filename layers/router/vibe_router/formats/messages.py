@@ -443,7 +443,7 @@ def error_event(error: ApiError) -> bytes:
 
 
 class _Messages:
-    """Messages, from both sides (`wire.ClientFormat` and `wire.ProviderFormat`)."""
+    """Messages, from both sides (`wire.ClientConversation` and `wire.ProviderConversation`)."""
 
     name = "messages"
     path = PATH

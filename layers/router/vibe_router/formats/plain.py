@@ -62,8 +62,8 @@ class PlainRequest(PlainlyAsked):
         return dump({**self.body, "model": model})
 
     def neutral(self) -> NoReturn:
-        """Never called: the format is in none of the sets that are translated."""
-        raise NotImplementedError(f"{self.format} has no neutral form")
+        """Raise ApiError (400): this is no conversation."""
+        raise bad_request(f"{self.format} can be said in no other format.", "model", "unsupported_format")
 
 
 class PlainFormat:
@@ -137,34 +137,6 @@ class PlainFormat:
         return (
             told if told.known else Usage(count(usage, "input_tokens", "total_tokens"), count(usage, "output_tokens"))
         )
-
-    def reader(self, *, wants_usage: bool) -> NoReturn:
-        """Never called: nothing of this streams."""
-        raise NotImplementedError(f"{self.name} do not stream (usage: {wants_usage})")
-
-    def unfold(self, _answer: Mapping[str, Any], *, wants_usage: bool) -> NoReturn:
-        """Never called: nothing of this streams."""
-        raise NotImplementedError(f"{self.name} do not stream (usage: {wants_usage})")
-
-    def assembly(self) -> NoReturn:
-        """Never called: nothing of this streams."""
-        raise NotImplementedError(f"{self.name} do not stream")
-
-    def writer(self, _request: object, _created: int) -> NoReturn:
-        """Never called: nothing of this is translated."""
-        raise NotImplementedError(f"{self.name} have no neutral form")
-
-    def whole(self, _request: object, _events: object, _created: int) -> NoReturn:
-        """Never called: nothing of this is translated."""
-        raise NotImplementedError(f"{self.name} have no neutral form")
-
-    def body(self, _request: object, _model: str, *, stream: bool) -> NoReturn:
-        """Never called: nothing of this is translated."""
-        raise NotImplementedError(f"{self.name} have no neutral form (stream: {stream})")
-
-    def decoder(self, _request: object) -> NoReturn:
-        """Never called: nothing of this is translated."""
-        raise NotImplementedError(f"{self.name} have no neutral form")
 
 
 PLAIN: Mapping[str, PlainFormat] = {

@@ -464,7 +464,7 @@ def _unfold_part(part: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[
 
 
 class _Responses:
-    """Responses, from both sides (`wire.ClientFormat` and `wire.ProviderFormat`)."""
+    """Responses, from both sides (`wire.ClientConversation` and `wire.ProviderConversation`)."""
 
     name = "responses"
     path = PATH

@@ -7,7 +7,7 @@ from vibe_router.formats import sse
 from vibe_router.formats.errors import ApiError
 from vibe_router.formats.neutral import Event, Sealed, Started
 from vibe_router.formats.watching import Watching
-from vibe_router.formats.wire import Decoder, Piece, ProviderFormat, Reader, Writer
+from vibe_router.formats.wire import Decoder, Piece, Reader, StreamedFormat, Writer
 
 __all__ = ["Translation", "translated"]
 
@@ -59,7 +59,7 @@ class Translation(Watching):
 
 
 def translated(
-    provider: ProviderFormat, decoder: Decoder, answer: Mapping[str, Any], issuer: str, model: str
+    provider: StreamedFormat, decoder: Decoder, answer: Mapping[str, Any], issuer: str, model: str
 ) -> Iterator[Event]:
     """Yield what a whole `answer` says: it is read as the stream that it should have been."""
     reader, cut = provider.reader(wants_usage=True), sse.Decoder()

@@ -1,9 +1,10 @@
 """What a wire format offers the router, from its two sides.
 
 A caller speaks a `ClientFormat`, a provider a `ProviderFormat`; most formats are both. Where the two are the same,
-bytes pass untouched and a `Reader` only watches. Where they differ, the request goes through the neutral form
-(`formats.neutral`) into the provider's words, and the answer comes back through it: a `Decoder` reads the provider's
-stream into neutral events, a `Writer` says them in the caller's words. `formats.exchange` puts the halves together.
+bytes pass untouched and a `Reader` only watches. Where they differ, both must be conversations (`ClientConversation`,
+`ProviderConversation`): the request goes through the neutral form (`formats.neutral`) into the provider's words, and
+the answer comes back through it: a `Decoder` reads the provider's stream into neutral events, a `Writer` says them in
+the caller's words. `formats.exchange` puts the halves together.
 
 Everything here is pure: no clock, no socket, no table.
 """
@@ -22,14 +23,17 @@ if TYPE_CHECKING:  # its classes cost a cold start milliseconds that a request w
 
 __all__ = [
     "Assembly",
+    "ClientConversation",
     "ClientFormat",
     "Decoder",
     "Keep",
     "Piece",
     "PlainlyAsked",
+    "ProviderConversation",
     "ProviderFormat",
     "Reader",
     "Request",
+    "StreamedFormat",
     "WholeAnswer",
     "Writer",
 ]
@@ -208,7 +212,7 @@ class Writer(Protocol):
 
 
 class ClientFormat(Protocol):
-    """A format as callers speak it."""
+    """A format as callers speak it: what every one has."""
 
     @property
     def name(self) -> str:
@@ -224,6 +228,10 @@ class ClientFormat(Protocol):
     def error_body(self, error: ApiError) -> bytes:
         """Return `error` as the body of an answer."""
 
+
+class ClientConversation(ClientFormat, Protocol):
+    """A format of callers whose requests have a neutral form, so that any conversation can answer them."""
+
     def writer(self, request: Request, created: int) -> Writer:
         """Return what writes the stream that answers `request`; `created` (epoch s) where the provider gives none."""
 
@@ -232,7 +240,7 @@ class ClientFormat(Protocol):
 
 
 class ProviderFormat(Protocol):
-    """A format as providers speak it."""
+    """A format as providers speak it: what every one has."""
 
     @property
     def name(self) -> str:
@@ -244,7 +252,7 @@ class ProviderFormat(Protocol):
 
     @property
     def streams(self) -> bool:
-        """Whether an answer can be asked for as a stream."""
+        """Whether an answer can be asked for as a stream: whether this is a `StreamedFormat`."""
 
     @property
     def opaque(self) -> bool:
@@ -253,20 +261,28 @@ class ProviderFormat(Protocol):
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers that carry the key, and what else the format asks for."""
 
-    def reader(self, *, wants_usage: bool) -> Reader:
-        """Return what watches a stream that is passed on untouched; without `wants_usage` its usage is left out."""
-
     def read_whole(self, raw: bytes) -> dict[str, Any] | None:
         """Return the whole answer in `raw`, or None where it is none."""
 
     def usage_of(self, answer: Mapping[str, Any]) -> Usage:
         """Return the tokens that a whole answer counts."""
 
+
+class StreamedFormat(ProviderFormat, Protocol):
+    """A format of providers whose answers stream, where they are asked to."""
+
+    def reader(self, *, wants_usage: bool) -> Reader:
+        """Return what watches a stream that is passed on untouched; without `wants_usage` its usage is left out."""
+
     def unfold(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
         """Return a whole answer (as `read_whole` returns it) as the events of a stream, its end included."""
 
     def assembly(self) -> Assembly:
         """Return what puts a stream together."""
+
+
+class ProviderConversation(StreamedFormat, Protocol):
+    """A format of providers that the neutral form can be said in."""
 
     def body(self, request: "neutral.Request", model: str, *, stream: bool) -> bytes:
         """Return the body that asks `request` of `model`. Raises ApiError (400) naming what the format can't carry."""
