@@ -44,9 +44,9 @@ cooldowns: ## list the deployments that rest, or clear them (ARGS=list, ARGS="cl
 import-litellm: ## make a routes.yaml of a LiteLLM config (ARGS="config.yaml -o routes-new.yaml")
 	@$(COMMAND) import-litellm $(ARGS)
 
-test: ## run the tests (ARGS="-k name" for some of them)
+test: ## run the tests, on all processors (ARGS="-k name" for some of them, ARGS=-n0 on one)
 	@scripts/venv.sh dev
-	@exec $(PY) -m pytest $(ARGS)
+	@exec $(PY) -m pytest --numprocesses auto --dist loadgroup $(ARGS)
 
 test-dynamodb: ## run the store's tests against AWS's DynamoDB Local (needs Java)
 	@scripts/venv.sh dev

@@ -41,8 +41,8 @@ class LambdaService:
         self._concurrency = concurrency
         self._write_log = write_log
         self._idle_seconds = idle_seconds
-        # More at once than there are processors only makes the first of them ready later.
-        self._starts_at_once = max(2, os.cpu_count() or 1)
+        # More at once only makes the first of them ready later, and starves the embedded AWS, which all of them ask.
+        self._starts_at_once = max(1, (os.cpu_count() or 1) - 1)
         self._environments: set[Environment] = set()
         self._idle: dict[Environment, asyncio.TimerHandle] = {}  # the most recently used last
         self._waiting: deque[Invocation] = deque()

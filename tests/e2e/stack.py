@@ -140,6 +140,7 @@ def running(data: Path, routes_of: Callable[[Standin], str] = shipped_routes, **
         port = free.getsockname()[1]
         free.close()
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VIBE_"))}
+        environ |= {"LOCAL_CONCURRENCY": "6"}  # starting more takes longer than what they do here
         environ |= {"PORT": str(port), "MASTER_KEY": KEY, "DATA_DIR": str(data / "state"), "ROUTES_FILE": str(routes)}
         for provider, (url, key) in PROVIDERS.items():
             environ |= {url: standin.base_url(provider), key: f"sk-{provider}"}

@@ -14,9 +14,9 @@ from samtranslator.yaml_helper import yaml_parse
 from tests.infrastructure.expanded import ROOT, TEMPLATE
 
 
-@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "ap-southeast-1"])
-def test_cfn_lint_has_nothing_to_say(region: str) -> None:
-    matches = cfnlint.lint_file(TEMPLATE, config=ManualArgs(regions=[region]))
+def test_cfn_lint_has_nothing_to_say_in_any_region() -> None:
+    regions = ["us-east-1", "eu-central-1", "ap-southeast-1"]
+    matches = cfnlint.lint_file(TEMPLATE, config=ManualArgs(regions=regions))
     assert [str(match) for match in matches] == []
 
 

@@ -59,12 +59,12 @@ def _well_again(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
+def visit(browser: Browser, used_stack: Stack) -> Iterator[Callable[..., Visitor]]:
     """Let somebody visit the page: a browser of their own, which must have nothing to complain of when they leave."""
     visitors: list[Visitor] = []
 
     def arrive(stack: Stack | None = None, **context: Any) -> Visitor:
-        visitors.append(Visitor(browser, stack or request.getfixturevalue("used_stack"), **context))
+        visitors.append(Visitor(browser, stack or used_stack, **context))
         return visitors[-1]
 
     yield arrive

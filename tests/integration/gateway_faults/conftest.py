@@ -17,6 +17,14 @@ from vibe_router.store.aws import session
 from vibe_router.telemetry import logger
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_session() -> Iterator[None]:
+    """Load what boto3 knows of its services once for many tests."""
+    session.cache_clear()
+    yield
+    session.cache_clear()
+
+
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsFront]:
     """The embedded AWS, which every client that is made asks."""
@@ -28,10 +36,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsFront]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
     monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None))  # before it tries again
-    session.cache_clear()
     yield front
     front.close()
-    session.cache_clear()
 
 
 @pytest.fixture

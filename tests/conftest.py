@@ -1,0 +1,13 @@
+"""How the tests are shared out among processes: those that need the same running router stay together."""
+
+import pytest
+
+STACKS = ("shared_stack", "shared_formats_stack", "used_stack", "_called")
+"""Fixtures that start a router for a whole session: it would be started again in every process that needs it."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        stack = next((each for each in STACKS if each in getattr(item, "fixturenames", ())), None)
+        item.add_marker(pytest.mark.xdist_group(stack or item.nodeid.partition("::")[0]))
