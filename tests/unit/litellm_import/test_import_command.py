@@ -91,7 +91,7 @@ def test_a_file_that_is_no_config_is_refused(
 
 
 def test_a_config_of_which_nothing_is_left_writes_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file.write_text("model_list:\n  - {model_name: m, litellm_params: {model: bedrock/x}}\n")
+    file.write_text("model_list:\n  - {model_name: m, litellm_params: {model: vertex_ai/x}}\n")
     assert main(["import-litellm", str(file), "-o", "routes.yaml"]) == 1
     assert json.loads(capsys.readouterr().out)["written"] is None
     assert not Path("routes.yaml").exists()

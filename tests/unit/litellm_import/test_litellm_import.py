@@ -133,7 +133,8 @@ def test_every_known_provider_makes_routes_that_load(prefix: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("at", "more"),
     [
-        ("bedrock/anthropic.claude-3", ""),
+        ("bedrock/x", "aws_region_name: nowhere"),
+        ("bedrock/amazon.titan-embed-text-v2:0", ""),
         ("vertex_ai/gemini-2.5-pro", ""),
         ("azure/x", ""),
         ("mine/x", ""),
@@ -154,6 +155,28 @@ def test_a_deployment_that_can_t_be_reached_is_left_out_and_told(at: str, more: 
     assert done.models == ()
     assert [(note.line, note.meaning) for note in done.notes] == [(2, "left out")]
     assert "secret-of-mine" not in repr(done)
+
+
+@pytest.mark.parametrize(
+    ("at", "more", "model_there", "provider"),
+    [
+        ("bedrock/amazon.nova-pro-v1:0", "", "amazon.nova-pro-v1:0", {}),
+        ("bedrock/converse/us.x-v1:0", "aws_region_name: us-east-1", "us.x-v1:0", {"region": "us-east-1"}),
+        ("bedrock/eu-west-1/anthropic.x-v1", "", "anthropic.x-v1", {"region": "eu-west-1"}),
+        ("bedrock_converse/x", "aws_region_name: os.environ/AWS_REGION", "x", {}),
+    ],
+)
+def test_bedrock_is_called_by_the_function_itself(
+    at: str, more: str, model_there: str, provider: dict[str, str], tmp_path: Path
+) -> None:
+    done = config(model("m", f"'{at}'", f"{more}{', ' if more else ''}aws_secret_access_key: secret-of-mine"))
+    assert yaml.safe_load(done.routes)["providers"] == {"bedrock": {"type": "bedrock", **provider}}
+    assert row(done) == {"provider": "bedrock", "model": model_there}
+    assert done.secrets == ()
+    assert "2 to do model_list[0].litellm_params.model" in said(done)
+    assert "2 left out model_list[0].litellm_params.aws_secret_access_key" in said(done)
+    assert "secret-of-mine" not in repr(done)
+    loaded(done, tmp_path)
 
 
 def test_a_variable_that_the_config_itself_sets_is_the_default(tmp_path: Path) -> None:

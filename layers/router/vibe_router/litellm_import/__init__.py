@@ -62,12 +62,12 @@ def import_config(text: str, file: str = "config.yaml") -> Imported:
     settings.general(config)
     named = {member.row["provider"] for chain in found.values() for step in chain for member in step.members}
     rows = {name: row for name, row in providers.rows.items() if name in named}
-    urls = {row["base_url"] for row in rows.values()}
+    urls = {row.get("base_url") for row in rows.values()}
     return Imported(
         routes=routes_text(file, rows, defaults, found) if found else "",
         models=tuple(found),
         providers=tuple(rows),
-        secrets=tuple(dict.fromkeys(row["secret"] for row in rows.values())),
+        secrets=tuple(dict.fromkeys(row["secret"] for row in rows.values() if "secret" in row)),
         variables=tuple(sorted({name for url, name in providers.variables.items() if url in urls})),
         notes=tuple(sorted(dict.fromkeys(config.notes), key=lambda note: note.line)),
     )

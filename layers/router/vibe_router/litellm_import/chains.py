@@ -22,6 +22,7 @@ _ANY = "*"
 _PARAMS_DONE = frozenset(
     (
         *("model", "api_base", "base_url", "api_key", "custom_llm_provider", "litellm_credential_name"),
+        "aws_region_name",
         *("timeout", "stream_timeout", "num_retries", "max_retries", "cooldown_time"),
         *("order", "fallback_order", *_SHARES, *PRICES),
     )
@@ -109,8 +110,15 @@ def _member(config: Config, providers: Providers, entry: dict[Any, Any], place: 
     row: dict[str, Any] = {"provider": found.provider, "model": found.model}
     if not config.takes("model", "m", {"chain": [row]}, (*at, "model")):
         return None
-    if "mode" not in info and not found.formats:
-        formats = _formats_by_name(config, found.model, (*at, "model"))
+    by_name = None if "mode" in info or found.formats else _mode_by_name(found.model)
+    formats = FORMATS_OF_MODES[by_name] if by_name else formats
+    if formats and providers.is_bedrock(found):
+        config.left_out((*at, "model"), f"of Amazon Bedrock only Converse is spoken, and not {formats[0]}")
+        return None
+    if by_name:
+        config.changed((*at, "model"), f"is of the mode {by_name!r} by its name; its `formats` say so")
+    if providers.is_bedrock(found):
+        config.to_do((*at, "model"), "the stack's parameter BedrockModels has to list the ARN of this model")
     if formats or found.formats:
         row["formats"] = list(formats or found.formats)
     retries = said(params, "num_retries", at) or said(params, "max_retries", at)
@@ -182,13 +190,9 @@ def _formats(config: Config, mode: Said | None) -> tuple[str, ...] | None:
     return formats
 
 
-def _formats_by_name(config: Config, model: str, place: Place) -> tuple[str, ...]:
-    """Return the formats of what a model is by its name, () for what its provider speaks."""
-    mode = next((mode for word, mode in MODES_BY_NAME.items() if word in model.lower()), None)
-    if mode is None:
-        return ()
-    config.changed(place, f"is of the mode {mode!r} by its name; its `formats` say so")
-    return FORMATS_OF_MODES[mode]
+def _mode_by_name(model: str) -> str | None:
+    """Return what a model is by its name where that is no chat model."""
+    return next((mode for word, mode in MODES_BY_NAME.items() if word in model.lower()), None)
 
 
 def _steps(config: Config, members: list[Member]) -> Iterator[Step]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = [
+    "BEDROCK",
     "FORMATS_OF_MODES",
     "GENERAL_SETTINGS",
     "LITELLM_PARAMS",
@@ -78,12 +79,13 @@ PROVIDERS: Mapping[str, LitellmProvider] = {
 }
 """The providers that speak a format of the router's under one key, by LiteLLM's prefix."""
 
+BEDROCK = frozenset(("bedrock", "bedrock_converse"))
+"""Prefixes of Amazon Bedrock, which has no key and no address but a region's."""
+
 NOT_OPENAI = frozenset(
     (
         "aiml",
         "baseten",
-        "bedrock",
-        "bedrock_converse",
         "cloudflare",
         "databricks",
         "github_copilot",
@@ -148,6 +150,7 @@ _NO_DATABASE = "there is no database to connect to: the stack's tables hold keys
 _NO_GUARDRAILS = "there are no guardrails, prompt stores or tools servers in the router"
 _KEYS_LIMIT = "a deployment's own use is not counted; limit keys and teams instead (rpm_limit, tpm_limit, max_budget)"
 _NO_SSO = "callers have keys, and the page has its user name and password; there is no other way in"
+_OWN_ROLE = "Bedrock is called by the function's own role, at its region's endpoint"
 _POLICY = "failures are not counted by kind; every failure is judged by itself, and most cool at once"
 
 LITELLM_PARAMS: Mapping[str, str] = {
@@ -175,6 +178,20 @@ LITELLM_PARAMS: Mapping[str, str] = {
             "cache_control_injection_points",
         ),
         _CALLER_S,
+    ),
+    **dict.fromkeys(
+        (
+            "aws_access_key_id",
+            "aws_secret_access_key",
+            "aws_session_token",
+            "aws_session_name",
+            "aws_profile_name",
+            "aws_role_name",
+            "aws_web_identity_token",
+            "aws_sts_endpoint",
+            "aws_bedrock_runtime_endpoint",
+        ),
+        _OWN_ROLE,
     ),
     "api_version": "Azure's v1 API, which the base URL names, needs no version",
     "drop_params": "what a provider's format can't carry is dropped only where that is harmless, and refused otherwise",

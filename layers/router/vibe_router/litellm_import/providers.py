@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vibe_router.litellm_import.config import FROM_ENVIRONMENT, Config, is_spoken, shown
-from vibe_router.litellm_import.names import NOT_OPENAI, PROVIDERS, LitellmProvider
+from vibe_router.litellm_import.names import BEDROCK, NOT_OPENAI, PROVIDERS, LitellmProvider
 from vibe_router.routing.spec import Place, parse_row
 
 __all__ = ["Found", "Providers"]
@@ -16,6 +16,7 @@ _KNOWN_BY_NAME = (  # the models that LiteLLM finds a provider for without being
     (re.compile(r"gpt-|chatgpt-|o[134](-|$)|text-embedding-|codex-|dall-e|whisper|tts-"), "openai"),
     (re.compile(r"claude-"), "anthropic"),
 )
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")  # in bedrock/eu-west-1/...
 _ON_THIS_MACHINE = frozenset(("localhost", "127.0.0.1", "0.0.0.0", "::1", "host.docker.internal"))  # noqa: S104
 _USUAL_LABELS = frozenset(("api", "www", "com", "net", "org", "io", "ai", "cn", "co", "dev", "local", "v1"))
 
@@ -50,6 +51,8 @@ class Providers:
         prefix, model = self._prefix(written, params, (*at, "model"))
         if not prefix:
             return None
+        if prefix in BEDROCK:
+            return self._bedrock(model, params, at)
         formats: tuple[str, ...] = ()
         if prefix == "openai" and model.startswith("responses/"):
             model, formats = model.removeprefix("responses/"), ("responses",)
@@ -63,11 +66,40 @@ class Providers:
         row: dict[str, Any] = {"base_url": base_url, "secret": self._secret(known, params, at)}
         if speaks := known.at_home if known.at_home and base_url == known.base_url else known.formats:
             row["formats"] = list(speaks)
+        return Found(self._called(row, _label(prefix, base_url, known)), model, formats)
+
+    def is_bedrock(self, found: Found) -> bool:
+        """Tell whether a deployment is at Amazon Bedrock, whose models speak Converse alone."""
+        return self.rows[found.provider].get("type") == "bedrock"
+
+    def _bedrock(self, written: str, params: Mapping[Any, Any], at: Place) -> Found | None:
+        """Return a model of Amazon Bedrock, in the region that the model or its parameters name."""
+        model = written.removeprefix("converse/").removeprefix("invoke/")  # LiteLLM's two ways to ask
+        region, place = params.get("aws_region_name"), (*at, "aws_region_name")
+        before, _, rest = model.partition("/")
+        if _REGION.fullmatch(before):
+            region, model, place = before, rest, (*at, "model")
+        row: dict[str, Any] = {"type": "bedrock"}
+        if isinstance(region, str) and region.startswith(FROM_ENVIRONMENT):
+            self.config.changed(place, "is not read: the function's own region is taken where routes.yaml names none")
+        elif region is not None:
+            row["region"] = region
+        if not self.config.takes("provider", "p", row, place):
+            return None
+        for name in ("api_key", "api_base", "base_url"):
+            if params.get(name):
+                self.config.left_out(
+                    (*at, name), "Bedrock is called by the function's own role, at its region's endpoint"
+                )
+        return Found(self._called(row, "bedrock"), model, ())
+
+    def _called(self, row: dict[str, Any], wanted: str) -> str:
+        """Return the name of the provider that says what `row` does, made of what is `wanted` where there is none."""
         name = next((name for name, other in self.rows.items() if other == row), None)
         if name is None:
-            name = _free(_label(prefix, base_url, known), self.rows, "-")
+            name = _free(wanted, self.rows, "-")
             self.rows[name] = row
-        return Found(name, model, formats)
+        return name
 
     def _prefix(self, written: str, params: Mapping[Any, Any], place: Place) -> tuple[str, str]:
         """Return LiteLLM's provider and what it calls the model there; two empty texts after having told why not."""
@@ -81,7 +113,7 @@ class Providers:
                 self.config.left_out(place, "does not tell which provider it is at; write provider/model")
                 return "", ""
             return by_name or "openai", written
-        if prefix in PROVIDERS:
+        if prefix in PROVIDERS or prefix in BEDROCK:
             return prefix, model
         if prefix in NOT_OPENAI:
             self.config.left_out(

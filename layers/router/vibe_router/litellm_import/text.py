@@ -30,12 +30,8 @@ def routes_text(
         "providers:",
     ]
     for name, row in providers.items():
-        lines += [
-            f"  {_scalar(name)}:",
-            f"    base_url: {_url(row['base_url'])}",
-            f"    secret: {_scalar(row['secret'])}",
-        ]
-        lines += [f"    {key}: {_flow(value)}" for key, value in row.items() if key not in ("base_url", "secret")]
+        lines.append(f"  {_scalar(name)}:")
+        lines += [f"    {key}: {_url(value) if key == 'base_url' else _flow(value)}" for key, value in row.items()]
     if defaults:
         lines += ["", "defaults:", *(f"  {key}: {_flow(value)}" for key, value in defaults.items())]
     lines += ["", "models:"]
