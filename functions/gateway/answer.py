@@ -71,7 +71,8 @@ def input_tokens(request: Request, _context: Context, environment: Environment) 
     wanted = responses_format.parse(request.body)
     environment.admission.model(caller, wanted.model, environment.routes())
     tokens = environment.keeper.resumed(caller, wanted).prompt_tokens_estimate()
-    return proxy_event.json_answer({"object": "response.input_tokens", "input_tokens": tokens})
+    headers = {"x-vibe-request-id": request.id}
+    return proxy_event.json_answer({"object": "response.input_tokens", "input_tokens": tokens}, headers=headers)
 
 
 def compact(request: Request, _context: Context, environment: Environment) -> StreamingResponse:

@@ -65,6 +65,11 @@ A, B = piece(0, "", "a", "look"), piece(1, "", "b", "look")
             id="the same place for both",
         ),
         pytest.param(
+            [piece(0, '{"x":', "a", "look"), piece(0, "1}", "a2", "look")],
+            [["a", '{"x":1}']],
+            id="an id for each piece",
+        ),
+        pytest.param(
             [piece(None, '{"x":', "a", "look"), piece(None, "1}"), piece(None, "{}", "b", "look")],
             [["a", '{"x":1}'], ["b", "{}"]],
             id="no place at all",

@@ -59,18 +59,23 @@ class Blocks:
         return self._open is not None
 
     def is_new(self, place: object, id_: object, name: str) -> bool:
-        """Whether a call begins here: at a new place, or under a new id, since some relays give all the same place."""
+        """Whether a call begins here: at a new place, or with a new id after a whole one.
+
+        Some relays give every call the same place, and others every piece of one an id of its own.
+        """
         call = self._calls.get(place)
-        return call is None or bool(name and isinstance(id_, str) and id_ and id_ != call.start.id)
+        return call is None or bool(call.whole and name and isinstance(id_, str) and id_ and id_ != call.start.id)
 
     def say(self, event: Event) -> list[Event]:
         """Tell something that is no call."""
-        return self._tell(event)
+        self._waiting.append(event)
+        return self._advance()
 
     def begin(self, place: object, start: ToolCallStart) -> list[Event]:
         """Begin a call."""
         call = self._calls[place] = _Call(start)
-        return self._tell(call)
+        self._waiting.append(call)
+        return self._advance()
 
     def add(self, place: object, arguments: str) -> list[Event]:
         """Tell more of a call's arguments. Raises ValueError when it was over."""
@@ -91,10 +96,6 @@ class Blocks:
         while self._waiting:
             events += self._next()
         return events + self._close()
-
-    def _tell(self, block: _Call | Event) -> list[Event]:
-        self._waiting.append(block)
-        return self._advance()
 
     def _advance(self) -> list[Event]:
         events: list[Event] = []

@@ -122,7 +122,7 @@ def unkept_end(ending: bytes) -> bytes:
 
 def _listed(item: Mapping[str, Any], response_id: str, place: int) -> Mapping[str, Any]:
     """Return an item of the input as it is listed: with a type, an id and its content in parts."""
-    kind = item.get("type") or "message"
+    kind = item.get("type") or ("message" if "role" in item else "item_reference")
     listed = {**item, "type": kind}
     if not item.get("id"):
         digest = hashlib.blake2b(f"{response_id} {place}".encode(errors="surrogatepass"), digest_size=24).hexdigest()
