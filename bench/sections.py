@@ -138,8 +138,9 @@ def _formats(rig: Rig) -> Table:
         row: dict[str, Cell] = {"caller": caller, "provider": provider}
         row |= {"request_p50_ms": milliseconds(each["request"]), "chunk_us": round(each["chunk"] * 1e6, 1)}
         if caller != provider:  # against who passes the same provider's stream on, and the same caller's request
+            passed = pairs.get((provider, provider), pairs[caller, caller])  # nobody passes Bedrock's on
             row["added_request_ms"] = milliseconds(each["request"] - pairs[caller, caller]["request"])
-            row["added_chunk_us"] = round((each["chunk"] - pairs[provider, provider]["chunk"]) * 1e6, 1)
+            row["added_chunk_us"] = round((each["chunk"] - passed["chunk"]) * 1e6, 1)
         rows.append(row)
     notes = [
         "A request of 21 messages of 200 words with 15 tools; a stream of text, a word in a chunk. Processor time."

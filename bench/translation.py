@@ -10,16 +10,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from local.standin.bedrock import message
 from vibe_router.formats import known, sse
 from vibe_router.formats.exchange import Exchange, open_exchange
 from vibe_router.formats.neutral import Event, Finish, Started, TextDelta, Told
 from vibe_router.formats.usage import Usage
 from vibe_router.formats.wire import Request
 from vibe_router.routing.models import Deployment, Provider
+from vibe_router.upstream.bedrock import Unpacking
 
-__all__ = ["FORMATS", "main"]
+__all__ = ["CALLERS", "PROVIDERS", "main"]
 
-FORMATS = ("chat", "responses", "messages")
+CALLERS = ("chat", "responses", "messages")
+PROVIDERS = (*CALLERS, "converse")
 _TURNS = 10  # of a conversation, each of 200 words
 _TOOLS = 15
 _CHUNKS = 1000
@@ -32,7 +35,7 @@ _WORDS = "word " * 200
 
 def main() -> None:
     """Measure every pair and print the rows."""
-    rows = [_pair(caller, provider) for caller in FORMATS for provider in FORMATS]
+    rows = [_pair(caller, provider) for caller in CALLERS for provider in PROVIDERS]
     json.dump(rows, sys.stdout)
 
 
@@ -44,10 +47,13 @@ def _pair(caller: str, provider: str) -> dict[str, Any]:
         return open_exchange(_parsed(caller, raw), deployment, 0.0, stream=True)
 
     exchange = ask()
-    events = sse.Decoder().feed(_stream(provider))
+    frames = _frames() if provider == "converse" else []
+    events = sse.Decoder().feed(Unpacking().feed(b"".join(frames)) or _stream(provider))
 
     def relay() -> None:
-        reader = exchange.reader()
+        reader, unpacking = exchange.reader(), Unpacking()
+        for frame in frames:  # one by one, as a model speaks
+            unpacking.feed(frame)
         for event in events:
             reader.read(event)
         reader.end()
@@ -95,6 +101,19 @@ def _stream(provider: str) -> bytes:
     said += (TextDelta(f" word{number}") for number in range(_CHUNKS))
     said += (Finish("stop"), Told(Usage(10, _CHUNKS)))
     return b"".join(writer.write(event) for event in said) + writer.end()
+
+
+def _frames() -> list[bytes]:
+    """Return the same as Bedrock streams it, in messages of its own."""
+    said: list[tuple[str, Mapping[str, Any]]] = [("messageStart", {"role": "assistant"})]
+    for number in range(_CHUNKS):
+        delta = {"contentBlockIndex": 0, "delta": {"text": f" word{number}"}}
+        said.append(("contentBlockDelta", delta))
+    usage = {"inputTokens": 10, "outputTokens": _CHUNKS, "totalTokens": 10 + _CHUNKS}
+    said += [("contentBlockStop", {"contentBlockIndex": 0}), ("messageStop", {"stopReason": "end_turn"})]
+    said.append(("metadata", {"usage": usage}))
+    headers = {":content-type": "application/json", ":message-type": "event"}
+    return [message({":event-type": name, **headers}, json.dumps(fields).encode()) for name, fields in said]
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def converse_path(path: str) -> Mapping[str, Any] | None:
 def message(headers: Mapping[str, str], payload: bytes) -> bytes:
     """Return one message of an event stream: lengths, their checksum, headers, payload, checksum of all."""
     encoded = b"".join(
-        struct.pack("!B", len(name)) + name.encode() + struct.pack("!BH", _STRING, len(value)) + value.encode()
-        for name, value in headers.items()
+        struct.pack("!B", len(name)) + name + struct.pack("!BH", _STRING, len(value)) + value
+        for name, value in ((name.encode(), value.encode()) for name, value in headers.items())
     )
     prelude = struct.pack("!II", 16 + len(encoded) + len(payload), len(encoded))
     started = prelude + struct.pack("!I", zlib.crc32(prelude)) + encoded + payload

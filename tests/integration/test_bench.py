@@ -45,8 +45,9 @@ def test_streams_are_timed_on_every_way(report: Report) -> None:
 
 def test_every_pair_of_formats_has_a_row(report: Report) -> None:
     pairs = rows(report, "formats")
-    formats = {"chat", "responses", "messages"}
-    assert {(row["caller"], row["provider"]) for row in pairs} == {(one, two) for one in formats for two in formats}
+    callers = {"chat", "responses", "messages"}
+    providers = {*callers, "converse"}
+    assert {(row["caller"], row["provider"]) for row in pairs} == {(one, two) for one in callers for two in providers}
     for row in pairs:
         assert ("added_chunk_us" in row) is (row["caller"] != row["provider"])
         assert isinstance(row["chunk_us"], float)

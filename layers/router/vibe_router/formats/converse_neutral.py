@@ -62,7 +62,7 @@ def body(request: neutral.Request, model: str) -> bytes:
     plain = replace(
         request,
         format="",  # nothing in it is written as it came
-        messages=[replace(message, parts=_carried(message)) for message in request.messages],
+        messages=[_carried(message) for message in request.messages],
         effort=_effort(request),
     )
     try:
@@ -80,12 +80,14 @@ def _effort(request: neutral.Request) -> str | None:
     return "high" if adaptive and request.effort is None else request.effort
 
 
-def _carried(message: Message) -> list[Part]:
-    """Return what a message says, with those documents as they are to stand that Messages cannot have."""
+def _carried(message: Message) -> Message:
+    """Return a message with those documents as they are to stand that Messages cannot have. Raises ApiError (400)."""
     if message.role in ("system", "developer"):
         for part in message.parts:
             _check_system(part)
-    return [_carried_part(part) for part in message.parts]
+    if all(isinstance(part, Text) for part in message.parts):
+        return message
+    return replace(message, parts=[_carried_part(part) for part in message.parts])
 
 
 def _check_system(part: Part) -> None:
@@ -303,9 +305,10 @@ class Decoder:
 
     def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
         """Return what `chunk` says."""
+        if told := chunk.get("contentBlockDelta"):  # as in `converse.StreamReader`
+            delta = told.get("delta") if isinstance(told, dict) else None
+            return self._delta(delta) if isinstance(delta, dict) else ()
         match chunk:
-            case {"contentBlockDelta": {"delta": dict(delta)}}:
-                return self._delta(delta)
             case {"messageStart": _}:
                 return (neutral.Started(None, None),)
             case {"contentBlockStart": {"start": {"toolUse": dict(call)}}}:
@@ -327,9 +330,12 @@ class Decoder:
         return self._inner.end()
 
     def _delta(self, delta: Mapping[str, Any]) -> Iterable[neutral.Event]:
+        text = delta.get("text")
+        if isinstance(text, str):
+            if self._open:
+                return (neutral.TextDelta(text),) if text else ()
+            return self._more("text", {"type": "text_delta", "text": text})
         match delta:
-            case {"text": str(text)}:
-                return self._more("text", {"type": "text_delta", "text": text})
             case {"toolUse": {"input": str(more)}}:
                 inner = {"type": "input_json_delta", "partial_json": more}
                 return self._inner.decode({"type": "content_block_delta", "delta": inner})

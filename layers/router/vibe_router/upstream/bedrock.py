@@ -1,19 +1,18 @@
 """Calling Amazon Bedrock: requests signed with the function's own role, event streams unpacked.
 
-botocore signs and cuts the event stream; the call itself goes through `upstream.client`, whose every wait ends at an
-instant, which botocore's own HTTP client cannot promise. Imported when the first such call is made.
+botocore signs; the call itself goes through `upstream.client`, whose every wait ends at an instant, which botocore's
+own HTTP client cannot promise. Imported when the first such call is made.
 """
 
 import json
 import os
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import quote
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.endpoint_provider import RuleSetStandardLibrary
-from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserError
 from botocore.exceptions import BotoCoreError
 from botocore.loaders import create_loader
 
@@ -21,9 +20,10 @@ from vibe_router.formats import sse
 from vibe_router.routing.models import Deployment
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.aws import session
+from vibe_router.upstream import event_stream
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
 
-__all__ = ["post", "told"]
+__all__ = ["Unpacking", "post", "told"]
 
 _REGION = "us-east-1"  # where neither the routes nor the environment name one
 
@@ -80,22 +80,32 @@ def _refusal(kind: str, message: str) -> Failure:
     )
 
 
+class Unpacking:
+    """Says an event stream as server-sent events of one JSON object each."""
+
+    def __init__(self) -> None:
+        self._decoder = event_stream.Decoder()
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the events that are whole now. Raises BrokenStreamError."""
+        return b"".join([_event(headers, payload) for headers, payload in self._decoder.feed(chunk)])
+
+
 class _Events(Reply):
-    """An event stream, read as server-sent events of one JSON object each."""
+    """An event stream, read as `Unpacking` says it."""
 
     def __init__(self, reply: Reply) -> None:
         self.status = reply.status
         self.headers = {**reply.headers, "content-type": "text/event-stream"}
         self._reply = reply
-        self._buffer = EventStreamBuffer()
+        self._unpacking = Unpacking()
 
     def read(self, until: float) -> bytes:
         """Return the next events, b"" at the end. Raises AttemptFailedError as `Reply.read` does."""
         while chunk := self._reply.read(until):
-            self._buffer.add_data(chunk)
             try:
-                events = b"".join([_event(message) for message in self._buffer])
-            except ParserError:
+                events = self._unpacking.feed(chunk)
+            except event_stream.BrokenStreamError:
                 failure = Failure(FailureKind.NOT_A_COMPLETION, 200, detail="a broken event stream")
                 raise AttemptFailedError(failure) from None
             if events:
@@ -107,13 +117,16 @@ class _Events(Reply):
         self._reply.close()
 
 
-def _event(message: EventStreamMessage) -> bytes:
-    headers: Mapping[str, object] = message.headers  # type: ignore[assignment] # stubs take it for numbers
-    payload = message.payload
+@lru_cache(64)
+def _quoted(name: str) -> bytes:
+    return json.dumps(name).encode()
+
+
+def _event(headers: Mapping[str, str], payload: bytes) -> bytes:
     if headers.get(":message-type") == "event":
-        name = json.dumps(str(headers.get(":event-type"))).encode()
-        return sse.encode(b"{" + name + b":" + payload.replace(b"\n", b" ").replace(b"\r", b" ") + b"}")
-    kind = str(headers.get(":exception-type") or headers.get(":error-code") or "modelStreamErrorException")
+        said = payload.replace(b"\n", b" ").replace(b"\r", b" ")
+        return sse.encode(b"{%b:%b}" % (_quoted(headers.get(":event-type", "")), said))
+    kind = headers.get(":exception-type") or headers.get(":error-code") or "modelStreamErrorException"
     if not payload:
-        payload = json.dumps({"message": str(headers.get(":error-message") or "")}).encode()
+        payload = json.dumps({"message": headers.get(":error-message", "")}).encode()
     return sse.encode(told({"x-amzn-errortype": kind}, payload))
