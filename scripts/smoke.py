@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             models = args.models.split(",") if args.models else router.models()
             if not models:
                 raise ValueError("There are no models to call: load them with `make routes`.")
-            progress(f"{router.url}: {len(models)} models, streamed and not")
+            progress(f"{router.url}: {len(models)} model{'s' * (len(models) != 1)}, streamed and not")
             calls = []
             for call in smoke(router, models):
                 calls.append(call)

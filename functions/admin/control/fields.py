@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from vibe_router.access.holders import Limits, duration_seconds
+from vibe_router.access.holders import Key, Limits, Team, duration_seconds
+from vibe_router.access.ledger import Ledger
 from vibe_router.routing.price import NANO
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
     "iso",
     "limits_of",
     "nano",
-    "told_limits",
+    "told_holder",
 ]
 
 _MOST_DOLLARS = 1e9
@@ -175,14 +176,25 @@ def limits_of(said: Mapping[str, Any], before: Limits = _NONE) -> Limits:
     )
 
 
-def told_limits(limits: Limits) -> dict[str, Any]:
-    """Return limits by LiteLLM's names."""
+def told_holder(holder: Key | Team, ledger: Ledger | None) -> dict[str, Any]:
+    """Return what keys and teams have in common, by LiteLLM's names; `ledger` is the one of the period that runs."""
+    limits = holder.limits
     return {
+        "spend": dollars(ledger.spent) if ledger else 0.0,
+        "reserved": dollars(ledger.committed - ledger.spent) if ledger else 0.0,
+        "total_spend": dollars(ledger.total) if ledger else 0.0,
         "max_budget": None if limits.max_budget is None else dollars(limits.max_budget),
         "budget_duration": limits.budget_duration,
+        "budget_reset_at": iso(ledger.period_ends if ledger else None),
         "rpm_limit": limits.rpm,
         "tpm_limit": limits.tpm,
         "max_parallel_requests": limits.parallel,
+        "models": list(holder.models),
+        "blocked": holder.blocked,
+        "tags": list(holder.tags),
+        "metadata": dict(holder.metadata),
+        "created_at": iso(holder.created_at),
+        "updated_at": iso(holder.updated_at),
     }
 
 

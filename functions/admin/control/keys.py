@@ -19,10 +19,9 @@ from control.fields import (
     NotHonoured,
     TeamId,
     Text,
-    dollars,
     iso,
     nano,
-    told_limits,
+    told_holder,
 )
 from control.records import ledger_id, no_such_key, refusals, spending
 from control.router import Router
@@ -210,21 +209,11 @@ def key_object(key: Key, ledger: Ledger | None = None) -> dict[str, Any]:
         "key_id": key.key_id,
         "key_name": key.name,
         "key_alias": key.alias,
-        "spend": dollars(ledger.spent) if ledger else 0.0,
-        "reserved": dollars(ledger.committed - ledger.spent) if ledger else 0.0,
-        "total_spend": dollars(ledger.total) if ledger else 0.0,
-        **told_limits(key.limits),
-        "budget_reset_at": iso(ledger.period_ends if ledger else None),
-        "models": list(key.models),
-        "expires": iso(key.expires),
-        "blocked": key.blocked,
         "user_id": key.user_id,
         "team_id": key.team_id,
-        "tags": list(key.tags),
-        "metadata": dict(key.metadata),
+        "expires": iso(key.expires),
         "replaced_by": key.replaced_by,
-        "created_at": iso(key.created_at),
-        "updated_at": iso(key.updated_at),
+        **told_holder(key, ledger),
     }
 
 

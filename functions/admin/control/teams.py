@@ -17,10 +17,8 @@ from control.fields import (
     NotHonoured,
     TeamId,
     Text,
-    dollars,
-    iso,
     nano,
-    told_limits,
+    told_holder,
 )
 from control.keys import key_object
 from control.records import ledger_id, no_such_team, refusals, spending
@@ -151,17 +149,7 @@ def _team_object(team: Team, ledger: Ledger | None = None) -> dict[str, Any]:
     return {
         "team_id": team.id,
         "team_alias": team.alias,
-        "spend": dollars(ledger.spent) if ledger else 0.0,
-        "reserved": dollars(ledger.committed - ledger.spent) if ledger else 0.0,
-        "total_spend": dollars(ledger.total) if ledger else 0.0,
-        **told_limits(team.limits),
-        "budget_reset_at": iso(ledger.period_ends if ledger else None),
-        "models": list(team.models),
-        "blocked": team.blocked,
-        "tags": list(team.tags),
-        "metadata": dict(team.metadata),
-        "created_at": iso(team.created_at),
-        "updated_at": iso(team.updated_at),
+        **told_holder(team, ledger),
     }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vibe_router.cli.errors import CommandError
 
-__all__ = ["KEY", "TEAM", "add_fields", "read_many", "said"]
+__all__ = ["KEY", "TEAM", "add_actions", "add_fields", "read_many", "said"]
 
 _NONE = "none"
 
@@ -117,6 +117,24 @@ def add_fields(parser: argparse.ArgumentParser, fields: tuple[_Field, ...], *, r
             type=_option(field, removable),
             help=field.help,
         )
+
+
+def add_actions(
+    actions: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    holder: str,
+    which: str,
+    fields: tuple[_Field, ...],
+    run: Mapping[str, Callable[[argparse.Namespace], int]],
+) -> None:
+    """Add what is done to a `holder` (key, team) in the same words: show and update; `run` has what does them."""
+    show = actions.add_parser("show", help=f"show all that is known of a {holder}")
+    update = actions.add_parser(
+        "update", help=f"change a {holder}; what is not named stays as it is, and the word {_NONE} takes a setting away"
+    )
+    for word, action in (("show", show), ("update", update)):
+        action.add_argument(holder, help=which)
+        action.set_defaults(run=run[word])
+    add_fields(update, fields, removable=True)
 
 
 def _option(field: _Field, removable: bool) -> Callable[[str], object]:

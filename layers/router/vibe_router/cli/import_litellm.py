@@ -103,7 +103,8 @@ def _report(imported: "Imported", file: str, output: Path | None, stream: TextIO
     if not imported.models:
         out.print("No model could be carried over, so there are no routes.")
         return
-    out.print(f"{len(imported.models)} models over {len(imported.providers)} providers.")
+    models, providers = show.count(len(imported.models), "model"), show.count(len(imported.providers), "provider")
+    out.print(f"{models} over {providers}.")
     out.print(f"Keys that they need, by name, in .env or the environment: {', '.join(imported.secrets)}")
     if imported.variables:
         out.print(f"Variables that the routes read, likewise: {', '.join(imported.variables)}")

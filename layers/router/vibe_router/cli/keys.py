@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vibe_router.cli.connect import add_connection, connected
 from vibe_router.cli.errors import CommandError
-from vibe_router.cli.fields import KEY, add_fields, read_many, said
+from vibe_router.cli.fields import KEY, add_actions, add_fields, read_many, said
 from vibe_router.cli.teams import team_aliases, team_id
 
 if TYPE_CHECKING:
@@ -47,16 +47,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     listing.add_argument("--team", help="only those of a team, by id or alias")
     listing.set_defaults(run=_list)
 
-    show = actions.add_parser("show", help="show all that is known of a key")
-    show.add_argument("key", help=_WHICH)
-    show.set_defaults(run=_show)
-
-    update = actions.add_parser(
-        "update", help="change a key; what is not named stays as it is, and the word none takes a setting away"
-    )
-    update.add_argument("key", help=_WHICH)
-    add_fields(update, KEY, removable=True)
-    update.set_defaults(run=_update)
+    add_actions(actions, "key", _WHICH, KEY, {"show": _show, "update": _update})
 
     for word, text in (("block", "make keys useless until they are unblocked"), ("unblock", "make them work again")):
         action = actions.add_parser(word, help=f"{text}, within 10 seconds")

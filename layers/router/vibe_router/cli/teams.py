@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from vibe_router.cli.connect import add_connection, connected
 from vibe_router.cli.errors import CommandError
-from vibe_router.cli.fields import TEAM, add_fields, said
+from vibe_router.cli.fields import TEAM, add_actions, add_fields, said
 
 if TYPE_CHECKING:
     from vibe_router.cli.api import Api
@@ -28,16 +28,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     listing = actions.add_parser("list", help="list teams with what they may do and have spent")
     listing.set_defaults(run=_list)
 
-    show = actions.add_parser("show", help="show all that is known of a team")
-    show.add_argument("team", help=_WHICH)
-    show.set_defaults(run=_show)
-
-    update = actions.add_parser(
-        "update", help="change a team; what is not named stays as it is, and the word none takes a setting away"
-    )
-    update.add_argument("team", help=_WHICH)
-    add_fields(update, TEAM, removable=True)
-    update.set_defaults(run=_update)
+    add_actions(actions, "team", _WHICH, TEAM, {"show": _show, "update": _update})
 
     for word, text in (("block", "make every key of a team useless"), ("unblock", "make its keys work again")):
         action = actions.add_parser(word, help=f"{text}, within 10 seconds")
