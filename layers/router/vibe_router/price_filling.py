@@ -54,25 +54,25 @@ class Filling:
     unknown: tuple[str, ...]
 
 
-def known_price(model: str, base_url: str, now: datetime) -> Price | None:
+def known_price(model: str, base_url: str, now: datetime, *, bedrock: bool = False) -> Price | None:
     """Return what the library knows of a model's price at `now`; None for a model that it does not know.
 
     Where a price depends on the length of the prompt it is that of a short one.
     """
     snapshot = get_snapshot()
-    for url in (base_url, None):
+    for name, url in (("aws", None) if bedrock else (None, base_url), (None, None)):
         try:
-            provider, found = snapshot.find_provider_model(model, None, None, url)
+            provider, found = snapshot.find_provider_model(model, None, name, url)
         except LookupError:
             continue
         prices = found.get_prices(now)
         price: dict[str, float | str] = {}
-        for name, theirs in _NAMES.items():
+        for ours, theirs in _NAMES.items():
             value = getattr(prices, theirs, None)
             if isinstance(value, TieredPrices):
                 value = value.base
             if value is not None:
-                price[name] = _plain(float(value))
+                price[ours] = _plain(float(value))
         if "input" not in price:
             continue  # it is charged by the request, the hour or the page
         price.setdefault("output", 0)
@@ -91,7 +91,8 @@ def fill(text: str, spec: RoutesSpec, now: datetime) -> Filling:
         before = member.price.model_dump(exclude_none=True) if member.price else None
         if member.price and not (member.price.source or "").startswith(SOURCE):
             continue
-        price = known_price(member.model, spec.providers[member.provider].base_url, now)
+        provider = spec.providers[member.provider]
+        price = known_price(member.model, provider.base_url, now, bedrock=provider.type == "bedrock")
         if price is None:
             if before is None:
                 unknown[deployment] = None

@@ -164,6 +164,7 @@ def test_a_deployment_that_can_t_be_reached_is_left_out_and_told(at: str, more: 
         ("bedrock/converse/us.x-v1:0", "aws_region_name: us-east-1", "us.x-v1:0", {"region": "us-east-1"}),
         ("bedrock/eu-west-1/anthropic.x-v1", "", "anthropic.x-v1", {"region": "eu-west-1"}),
         ("bedrock_converse/x", "aws_region_name: os.environ/AWS_REGION", "x", {}),
+        ("bedrock/x", "api_base: 'https://vpce.example/'", "x", {"base_url": "https://vpce.example"}),
     ],
 )
 def test_bedrock_is_called_by_the_function_itself(

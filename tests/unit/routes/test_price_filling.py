@@ -105,6 +105,17 @@ def test_every_deployment_gets_its_own_price(tmp_path: Path) -> None:
     assert third.price is None
 
 
+def test_bedrocks_prices_are_its_own_wherever_it_is_called(tmp_path: Path) -> None:
+    text = HEAD.replace("models:", "  bedrock: {type: bedrock}\nmodels:")
+    chain = (
+        "      - {provider: bedrock, model: us.amazon.nova-pro-v1:0}\n      - {provider: bedrock, model: nobody-s}\n"
+    )
+    filling = filled(f"{text}  auto:\n    chain:\n{chain}", tmp_path)
+    [only] = filling.filled
+    assert str(only.after["source"]).endswith("(aws)")
+    assert filling.unknown == ("bedrock/nobody-s",)
+
+
 def test_the_price_is_that_of_the_api_where_the_library_knows_it() -> None:
     price = known_price("claude-haiku-4-5", "https://api.anthropic.com/v1", NOW)
     assert price

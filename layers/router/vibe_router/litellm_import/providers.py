@@ -86,11 +86,13 @@ class Providers:
             row["region"] = region
         if not self.config.takes("provider", "p", row, place):
             return None
-        for name in ("api_key", "api_base", "base_url"):
-            if params.get(name):
-                self.config.left_out(
-                    (*at, name), "Bedrock is called by the function's own role, at its region's endpoint"
-                )
+        if _address(params):
+            base_url = self._base_url("bedrock", LitellmProvider(None, ""), params, at)
+            if base_url is None:
+                return None
+            row["base_url"] = base_url
+        if params.get("api_key"):
+            self.config.left_out((*at, "api_key"), "Bedrock is called by the function's own role")
         return Found(self._called(row, "bedrock"), model, ())
 
     def _called(self, row: dict[str, Any], wanted: str) -> str:
