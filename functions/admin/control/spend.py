@@ -19,6 +19,7 @@ router = Router()
 
 _DAYS = 30  # what LiteLLM's views of spending look back
 _PAGE = 500
+_LOOKS = 50  # pages that are looked through: some seconds, of the thirty that API Gateway waits
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Moment = Annotated[str | None, Query(min_length=10, max_length=40)]
@@ -114,7 +115,7 @@ def _records(
     earliest, latest = _moment("start_date", start), _moment("end_date", end)
     records: list[Record] = []
     place = None
-    while len(records) < limit:
+    for _ in range(_LOOKS):
         page = call.environment.usage.find(wanted, limit=_PAGE, before=place)
         records += (
             each
@@ -124,9 +125,12 @@ def _records(
             and (latest is None or each.started <= latest)
         )
         place = page.next
-        if place is None:
-            break
-    return records[:limit]
+        if place is None or len(records) >= limit:
+            return records[:limit]
+    field = "user_id" if user_id is not None else "end_date"
+    raise bad_request(
+        f"{field}: there are too many requests to look through; name fewer days, or an api_key.", param=field
+    )
 
 
 def _moment(field: str, text: str | None) -> float | None:

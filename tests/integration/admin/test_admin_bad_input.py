@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from control import app
 from tests.integration.admin.rig import MASTER, Admin, Answer
+from vibe_router.store.usage import Page
 
 SCHEMA = json.loads(app.app.get_openapi_json_schema())
 OPERATIONS = [
@@ -118,3 +119,9 @@ def test_the_whole_api_is_described(admin: Admin) -> None:
     told = admin.ask("GET", "/ui/openapi.json", key=None)
     assert set(told.body["paths"]) == described
     assert MASTER not in json.dumps(told.body)
+
+
+def test_a_look_through_all_that_was_ever_asked_has_an_end(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin.environment.usage, "find", lambda *_, **__: Page([], "there is more"))
+    for query, field in (({"user_id": "rare"}, "user_id"), ({"start_date": "2026-11-24 10:00:00"}, "end_date")):
+        assert admin.ask("GET", "/spend/logs", query=query).error["param"] == field

@@ -440,8 +440,8 @@ async function rotate(key, done) {
     { describe: "A new key takes its place, with the same budget, limits and history." },
   );
   if (!made) return;
-  await done();
-  await showOnce({ ...made, key_alias: made.key_alias ?? key.key_alias }, `${spoken} has a new key`);
+  done(); // behind the dialog: nothing may come between a key and the one time that it is shown
+  await showOnce(made, `${spoken} has a new key`);
 }
 
 /** The one time that a key's text is shown. */

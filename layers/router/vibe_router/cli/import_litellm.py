@@ -105,7 +105,8 @@ def _report(imported: "Imported", file: str, output: Path | None, stream: TextIO
         return
     models, providers = show.count(len(imported.models), "model"), show.count(len(imported.providers), "provider")
     out.print(f"{models} over {providers}.")
-    out.print(f"Keys that they need, by name, in .env or the environment: {', '.join(imported.secrets)}")
+    if imported.secrets:
+        out.print(f"Keys that they need, by name, in .env or the environment: {', '.join(imported.secrets)}")
     if imported.variables:
         out.print(f"Variables that the routes read, likewise: {', '.join(imported.variables)}")
     if output is None:
