@@ -2,7 +2,8 @@
 
 What a message has no word for is left out: citations in another provider's words, log probabilities, and thinking for
 a caller who did not ask for it: Anthropic never shows it unasked, and clients that take the first block for the text
-rely on that.
+rely on that. A message's own citations are left out elsewhere: they are of places in documents that callers of Messages
+alone can have cited, and of its servers' searches.
 """
 
 import secrets
