@@ -152,6 +152,18 @@ def test_a_stream_with_everything_in_it() -> None:
     assert (reader.complete, reader.usage, reader.malformed) == (True, USAGE, 0)
 
 
+def test_a_block_whose_end_is_not_told_ends_with_the_next() -> None:
+    chunks = [thought(0, text="Hm."), thought(0, signature="sig"), delta(1, text="So."), thought(2, text="Oh.")]
+    assert decoded(*chunks, {"messageStop": {"stopReason": "end_turn"}}) == [
+        ReasoningDelta("Hm."),
+        Sealed(signature="sig"),
+        TextDelta("So."),
+        ReasoningDelta("Oh."),
+        Sealed(),
+        Finish("stop"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("told", "reason"),
     [

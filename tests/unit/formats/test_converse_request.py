@@ -303,6 +303,7 @@ def test_a_conversation_with_tools_and_thoughts() -> None:
             id="as Anthropic's callers ask for it",
         ),
         pytest.param("chat", NOVA, {"reasoning_effort": "medium"}, {}, id="others are not asked to think"),
+        pytest.param("chat", CLAUDE, {"reasoning_effort": "none"}, {}, id="nor who is not to"),
         pytest.param(
             "chat",
             NOVA,

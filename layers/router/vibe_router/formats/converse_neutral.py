@@ -128,6 +128,8 @@ def _converse(said: Mapping[str, Any], request: neutral.Request, *, claude: bool
     if system := said.get("system"):
         out["system"] = list(write.all(system))
     thinking = said.get("thinking") if claude else None
+    if thinking == {"type": "disabled"}:  # as it is where nothing is said
+        thinking = None
     inference = {
         "maxTokens": said["max_tokens"] if request.max_tokens is not None or thinking else None,
         "temperature": said.get("temperature"),
@@ -280,10 +282,6 @@ _REASONS: Mapping[str, neutral.Reason] = {
     "content_filtered": "content_filter",
     "refusal": "refusal",
 }
-_STARTS = {
-    "text": {"type": "text", "text": ""},
-    "thinking": {"type": "thinking", "thinking": ""},
-}
 
 
 def _met(ending: Mapping[str, Any]) -> str | None:
@@ -301,7 +299,7 @@ class Decoder:
 
         self._read_usage = read_usage
         self._inner = messages_answer.Decoder(request)
-        self._open = False  # only a call of a tool says that its block begins
+        self._block = ""  # what is being told: only a call of a tool says that it begins
 
     def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
         """Return what `chunk` says."""
@@ -312,11 +310,11 @@ class Decoder:
             case {"messageStart": _}:
                 return (neutral.Started(None, None),)
             case {"contentBlockStart": {"start": {"toolUse": dict(call)}}}:
-                self._open = True
+                self._block = "tool_use"
                 block = {"type": "tool_use", "id": call.get("toolUseId"), "name": call.get("name")}
                 return self._inner.decode({"type": "content_block_start", "content_block": block})
             case {"contentBlockStop": _}:
-                self._open = False
+                self._block = ""
                 return self._inner.decode({"type": "content_block_stop"})
             case {"messageStop": dict(ending)}:
                 reason = _REASONS.get(str(ending.get("stopReason")), "stop")
@@ -332,26 +330,26 @@ class Decoder:
     def _delta(self, delta: Mapping[str, Any]) -> Iterable[neutral.Event]:
         text = delta.get("text")
         if isinstance(text, str):
-            if self._open:
-                return (neutral.TextDelta(text),) if text else ()
-            return self._more("text", {"type": "text_delta", "text": text})
+            begun = self._begin("text")
+            return (*begun, neutral.TextDelta(text)) if text else begun
         match delta:
             case {"toolUse": {"input": str(more)}}:
                 inner = {"type": "input_json_delta", "partial_json": more}
                 return self._inner.decode({"type": "content_block_delta", "delta": inner})
             case {"reasoningContent": {"text": str(text)}}:
-                return self._more("thinking", {"type": "thinking_delta", "thinking": text})
+                return (*self._begin("thinking"), *((neutral.ReasoningDelta(text),) if text else ()))
             case {"reasoningContent": {"signature": str(signature)}}:
-                return self._more("thinking", {"type": "signature_delta", "signature": signature})
+                told = {"type": "signature_delta", "signature": signature}
+                return (*self._begin("thinking"), *self._inner.decode({"type": "content_block_delta", "delta": told}))
             case {"reasoningContent": {"redactedContent": str(data)}}:
-                self._open = True
+                self._block = "redacted_thinking"
                 block = {"type": "redacted_thinking", "data": data}
                 return self._inner.decode({"type": "content_block_start", "content_block": block})
         return ()
 
-    def _more(self, kind: str, delta: Mapping[str, Any]) -> Iterable[neutral.Event]:
-        begun: Iterable[neutral.Event] = ()
-        if not self._open:
-            self._open = True
-            begun = self._inner.decode({"type": "content_block_start", "content_block": _STARTS[kind]})
-        return (*begun, *self._inner.decode({"type": "content_block_delta", "delta": delta}))
+    def _begin(self, kind: str) -> Iterable[neutral.Event]:
+        """Return what the end of another block says, where one of this `kind` is not being told already."""
+        if self._block == kind:
+            return ()
+        self._block = kind
+        return self._inner.decode({"type": "content_block_start", "content_block": {"type": kind}})

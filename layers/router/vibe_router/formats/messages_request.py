@@ -10,7 +10,8 @@ service tiers that Anthropic has not, reasoning that no provider of Messages sig
   wants them; characters that it takes for no id of a call are underscores
 - a request without a bound is bounded by 32,000 tokens, since Messages asks for one
 - an effort is a thinking budget or, where the model has it so, adaptive thinking. It is left away where Messages
-  refuses to think: a tool that must be called, a temperature, and a turn of tool calls whose thinking another issued
+  refuses to think: a tool that must be called, a temperature, a turn of tool calls whose thinking another issued, and
+  old models
 - arguments of a call that are no JSON object stand in one, under `INVALID_JSON`
 """
 
@@ -74,6 +75,7 @@ _LEAST_TOP_P = 0.95  # while thinking
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium"}  # all above is high, which every such model has
 # Of Claude's models these think by a budget; newer ones know only the adaptive way. Others' models learnt the budget.
 _BY_BUDGET = re.compile(r"claude.*(3[-.]7|(opus|sonnet|haiku)-4(?![-.][6-9])|4[-.][0-5]-(opus|sonnet|haiku))")
+_UNTHINKING = re.compile(r"claude-(instant|v?[12](?!\d)|3(?![-.]7))")  # Claude's models before 3.7
 _DEEPEST = 3  # a tool's result may hold a document, and that its blocks
 _AS_IT_WAS = "block"  # in `more`: a block of which the neutral form says less
 _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
@@ -378,7 +380,7 @@ def _output_format(request: neutral.Request) -> dict[str, Any]:
 def _thinking(request: neutral.Request, model: str, out: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
     """Return `thinking` and the effort for a caller of another format."""
     budget = neutral.budget_of(request)
-    if budget is None:
+    if budget is None or _UNTHINKING.search(model):
         return None, None
     by_budget = "claude" not in model or _BY_BUDGET.search(model)
     if not budget:  # the adaptive way is to say nothing, and some of its models refuse to be told
