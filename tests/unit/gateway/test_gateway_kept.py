@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import app
-from tests.unit.gateway.fake_environment import FakeEnvironment, context, event, refusal, streamed, whole
+from tests.unit.gateway.fake_environment import COMPLETION, FakeEnvironment, context, event, refusal, streamed, whole
 from tests.unit.gateway.test_gateway_formats import RESPONSE, SAID, chained, layer
 from vibe_router.access.holders import Caller, Key, Team
 from vibe_router.formats import responses, sse
@@ -18,6 +18,7 @@ from vibe_router.routing.verdict import Failure, FailureKind
 
 HELLO = {"role": "user", "content": "Say hello."}
 UNPROVEN = {"id": "rs_2", "type": "reasoning", "summary": []}
+UNPROVEN_WORDS = {"id": "rs_3", "type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_a_conversation_goes_on_over_a_layer_of_another_format(over_chat: FakeEn
 
 def test_a_provider_of_responses_gets_the_items_and_no_id_of_another(over_responses: FakeEnvironment) -> None:
     over_responses.upstream.script["one"] = [
-        whole({**RESPONSE, "output": [UNPROVEN, *RESPONSE["output"]]}),  # type: ignore[misc]
+        whole({**RESPONSE, "output": [UNPROVEN, UNPROVEN_WORDS, *RESPONSE["output"]]}),  # type: ignore[misc]
         whole({**RESPONSE, "id": "resp_2"}),
     ]
     create()
@@ -216,6 +217,25 @@ def test_no_more_than_some_responses_are_looked_through(over_chat: FakeEnvironme
     ids = [responses.item_id("msg", responses.new_id(), 1) for _ in range(30)]
     assert create(input=referring(*ids))[0] == 400
     assert len(over_chat.kept.reads) == 20
+
+
+def test_thoughts_go_on_where_a_turn_of_tools_needs_them(environment: FakeEnvironment) -> None:
+    chained(environment, layer("one/glm-4.7", "chat"), layer("two/gpt-5", "responses"))
+    call_ = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "reasoning_content": "Let me look.", "tool_calls": [call_]}
+    environment.upstream.script["one"] = [
+        whole({**COMPLETION, "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}),
+        refusal(503, {"error": {"message": "busy"}}),
+    ]
+    environment.upstream.script["two"] = [whole(RESPONSE)]
+    _, first = create()
+    create(
+        previous_response_id=first["id"],
+        input=[{"type": "function_call_output", "call_id": "call_1", "output": "A cat."}],
+    )
+    (_, again), (_, over) = environment.upstream.calls[1:]
+    assert again["messages"][1]["reasoning_content"] == "Let me look."
+    assert [each.get("type") for each in over["input"]] == ["message", "function_call", "function_call_output"]
 
 
 def test_an_image_said_earlier_counts_for_which_layer_can_go_on(environment: FakeEnvironment) -> None:
@@ -364,5 +384,5 @@ def test_what_is_kept_is_read_back_equal(said: object, earlier: Any, output: Any
     made = kept(request, {"id": "resp_1", "output": output})
     assert made is not None
     assert from_record(record(made)) == Kept(dict(made.response), list(made.input))
-    proven = [each for each in made.items() if each.get("type") != "reasoning"]
+    proven = [each for each in made.items() if each.get("type") != "reasoning"]  # these have no words
     assert len(request.after(made.items(), {}).body["input"]) == len(proven) + len(request.body["input"])

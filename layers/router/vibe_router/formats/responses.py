@@ -127,7 +127,10 @@ class ResponsesRequest(PlainlyAsked):
         Raises ApiError (400).
         """
         body = {**self.body, "model": model, "stream": stream}
-        if keep and isinstance(said := body.get("input"), list):
+        said = body.get("input")
+        if self.said is not None and isinstance(said, list):
+            said = body["input"] = [item for item in said if not _is_words_of_thought(item)]
+        if keep and isinstance(said, list):
             body["input"] = [kept for item in said if (kept := _kept(item, keep)) is not None]
         if not stream:
             body.pop("stream_options", None)  # OpenAI refuses it without a stream
@@ -179,16 +182,21 @@ def response_of(item: str) -> str | None:
 
 
 def said_again(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return a kept item as a provider is told it again; None for what only the provider that made it could look up.
+    """Return a kept item as a provider is told it again, without its id: only who made it could look that up.
 
-    That is an item's id, and reasoning without encrypted content, which is nothing but an id.
+    None for reasoning that is nothing but such an id.
     """
     kind = str(item.get("type"))
-    if kind == "reasoning" and not item.get("encrypted_content"):
-        return None
-    if kind == "reasoning" or kind not in ITEM_PREFIXES:  # a proof is of its item; a hosted tool's id is what it says
+    if kind not in ITEM_PREFIXES or item.get("encrypted_content"):  # a proof, and a hosted tool's call, go by their id
         return item
+    if kind == "reasoning" and not (item.get("summary") or item.get("content")):
+        return None
     return {key: value for key, value in item.items() if key != "id"}
+
+
+def _is_words_of_thought(item: Mapping[str, Any]) -> bool:
+    """Whether `item` is reasoning that no provider of Responses could look up or read: words alone."""
+    return item.get("type") == "reasoning" and not item.get("id") and not item.get("encrypted_content")
 
 
 def _reference(item: Mapping[str, Any]) -> str | None:
