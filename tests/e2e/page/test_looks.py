@@ -65,7 +65,7 @@ def test_axe_finds_nothing_serious_in_editors_and_dialogs(visit: Callable[..., V
     visitor.button("Edit auto-chat-mini").click()
     page.get_by_label("What it is good for").fill("Another one")
     found["editor"] = findings(page)
-    for name in ("Review and save", "Explain a request", "History", "New model"):
+    for name in ("Review and save", "Explain a request", "History", "New model", "New provider"):
         visitor.button(name).click()
         expect(visitor.dialog.locator(".skeleton")).to_have_count(0)
         found[name] = findings(page)
