@@ -151,15 +151,26 @@ def _written(call: Call, rows: Rows, seen: Seen, note: str) -> tuple[int, dict[s
         found = _plain(changes(as_written(standing.rows), rows))
         if not found:
             return 200, {"version": seen.version, "digest": digest_of(rows), "changes": []}
-        version = Version(seen.version + 1, round(call.now, 3), call.by, note, found)
-        environment.history.keep(standing, round(call.now, 3))
+        *between, version = _versions(call, standing, found, note)
+        also = [write for each in between for write in environment.history.entry(each, standing.rows)]
+        also += environment.history.entry(version, rows)
         try:
-            environment.routes.write(rows, standing.rows, seen.version, environment.history.entry(version, rows))
+            environment.routes.write(rows, standing.rows, seen.version, also, becomes=version.version)
         except RoutesChangedError:
             standing = environment.routes.standing()
         else:
             return 200, {"version": version.version, "digest": digest_of(rows), "changes": found}
     return 409, _conflict(call, standing, rows, seen)
+
+
+def _versions(call: Call, standing: Standing, found: list[dict[str, Any]], note: str) -> list[Version]:
+    """Return the versions that a write makes: its own, and before it one of what was edited by hand since the last."""
+    history, now = call.environment.history, round(call.now, 3)
+    history.keep(standing, now)
+    kept = history.rows(standing.version) or standing.rows
+    by_hand = _plain(changes(as_written(kept), as_written(standing.rows)))
+    versions = [Version(standing.version + 1, now, "", "edited by hand in the table", by_hand)] if by_hand else []
+    return [*versions, Version(standing.version + 1 + len(versions), now, call.by, note, found)]
 
 
 def _conflict(call: Call, standing: Standing, rows: Rows, seen: Seen) -> dict[str, Any]:

@@ -91,22 +91,27 @@ def test_of_two_editors_one_wins_and_the_other_sees_the_difference_and_loses_not
 
 
 def test_a_row_that_was_edited_by_hand_meanwhile_is_not_written_over(admin: Admin, routes: dict[str, Any]) -> None:
+    first = {**described(routes, "auto-claude", "first"), "version": 1}
+    digest = admin.ask("PUT", "/routes", first).body["digest"]
     rows = admin.environment.routes.read()
     by_hand = {**rows["model", "auto-chat"], "description": "by hand", "kind": "model", "name": "auto-chat"}
     admin.dynamodb.put_item(TableName=admin.variables["ROUTES_TABLE"], Item=to_item(by_hand))
-    mine = {**described(routes, "auto-codex", "mine"), "version": 1}
-    lost = admin.ask("PUT", "/routes", {**mine, "digest": routes["digest"]})
-    assert (lost.status, lost.body["version"]) == (409, 1)
+    lost = admin.ask("PUT", "/routes", {**described(routes, "auto-codex", "mine"), "version": 2, "digest": digest})
+    assert (lost.status, lost.body["version"]) == (409, 2)
     assert "edited by hand" in lost.error["message"]
-    assert admin.ask("POST", "/routes/rollback", {"version": 1, "digest": routes["digest"], "to": 1}).status in (
-        404,
-        409,
-    )
+    assert admin.ask("POST", "/routes/rollback", {"version": 2, "digest": digest, "to": 1}).status == 409
+
     seen = admin.told("/routes")
-    merged = {**described(seen, "auto-codex", "mine"), "version": 1, "digest": seen["digest"]}
-    assert admin.ask("PUT", "/routes", merged).status == 200
+    merged = {**described(seen, "auto-codex", "mine"), "version": 2, "digest": seen["digest"]}
+    assert admin.ask("PUT", "/routes", merged).body["version"] == 4
     assert admin.told("/routes")["models"]["auto-chat"]["description"] == "by hand"
-    assert admin.ask("PUT", "/routes", {**document(routes), "version": 2}).status == 200, "who sends none is not asked"
+    versions = {
+        each["version"]: [row["row"] for row in each["changes"]] for each in admin.told("/routes/history")["versions"]
+    }
+    assert versions == {4: ["models.auto-codex"], 3: ["models.auto-chat"], 2: ["models.auto-claude"], 1: []}
+    assert admin.ask("POST", "/routes/rollback", {"version": 4, "to": 3}).status == 200
+    assert document(admin.told("/routes")) == document(seen), "what was edited by hand outlives a save that is undone"
+    assert admin.ask("PUT", "/routes", {**document(routes), "version": 5}).status == 200, "who sends none is not asked"
 
 
 def test_an_editor_who_is_overtaken_while_writing_is_told_so_too(

@@ -48,7 +48,7 @@ export async function reviewDialog(reload) {
     try {
       const saved = await put("routes", { version, digest, ...edited, note: note.value.trim() || undefined });
       setDraft(null);
-      savedToast(saved, version, reload);
+      savedToast(saved, reload);
       close(saved.version);
     } catch (error) {
       if (error instanceof ApiError && error.status === 409) close("conflict");
@@ -58,9 +58,9 @@ export async function reviewDialog(reload) {
   }
 }
 
-function savedToast(saved, before, reload) {
+function savedToast(saved, reload) {
   toast(`Saved as version ${saved.version}.`, {
-    action: ["Undo", () => rollBack(saved, before, `Undo version ${saved.version}`, reload)],
+    action: ["Undo", () => rollBack(saved, saved.version - 1, `Undo version ${saved.version}`, reload)],
   });
 }
 

@@ -109,11 +109,14 @@ class RoutesStore:
         standing: Rows,
         version: int | None = None,
         also: "Sequence[TransactWriteItemTypeDef]" = (),
+        *,
+        becomes: int | None = None,
     ) -> None:
         """Make the table, which has `standing`, have `rows`; rows of kinds that are not known here are left alone.
 
         `version` is the one that was seen with `standing`; if it has changed since, RoutesChangedError is raised and
-        nothing written. None writes over whatever stands. `also` are writes that come true with these.
+        nothing written. None writes over whatever stands. `also` are writes that come true with these; the version
+        `becomes` the next one, unless they tell of more.
 
         All at once where at most a hundred rows differ, so that no reader sees half a change. Beyond that what is put
         comes first, providers before models, and what vanishes last: at no moment does a chain name a missing provider.
@@ -126,7 +129,7 @@ class RoutesStore:
         writes.extend({"Delete": {"TableName": self._table, "Key": _item_of(key, {})}} for key in gone)
         if not writes:
             return
-        writes = [self._raised(version), *also, *writes]
+        writes = [self._raised(version, becomes), *also, *writes]
         try:
             for start in range(0, len(writes), _TRANSACTION):
                 self._client.transact_write_items(TransactItems=writes[start : start + _TRANSACTION])
@@ -137,8 +140,8 @@ class RoutesStore:
                     raise RoutesChangedError from None
             raise
 
-    def _raised(self, seen: int | None) -> "TransactWriteItemTypeDef":
-        """Raise the version: by one from what stands, or from what was `seen` and only while that stands."""
+    def _raised(self, seen: int | None, becomes: int | None) -> "TransactWriteItemTypeDef":
+        """Raise the version: by one from what stands, or from what was `seen`, and then only while that stands."""
         number = {"#number": "number"}
         if seen is None:
             return {
@@ -154,7 +157,7 @@ class RoutesStore:
         return {
             "Put": {
                 "TableName": self._table,
-                "Item": _item_of(_VERSION, {"number": seen + 1}),
+                "Item": _item_of(_VERSION, {"number": becomes or seen + 1}),
                 "ConditionExpression": condition,
                 "ExpressionAttributeNames": number,
                 "ExpressionAttributeValues": to_item({":seen": seen}),
