@@ -1,9 +1,16 @@
-"""How the tests are shared out among processes: those that need the same running router stay together."""
+"""How the tests are shared out among processes: those that need the same running router stay together.
+
+And no property is false because a machine was slow.
+"""
 
 import pytest
+from hypothesis import settings
 
 STACKS = ("shared_stack", "shared_formats_stack", "used_stack", "_called")
 """Fixtures that start a router for a whole session: it would be started again in every process that needs it."""
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
