@@ -249,6 +249,14 @@ def _turns(body: Mapping[str, Any], config: Mapping[str, Any], speaker: Speaker)
         turns.append(turn)
     if turns[0].role != "user":
         raise BadRequest("A conversation must start with a user message.")
+    names = [
+        str(block["document"].get("name"))
+        for given in messages
+        for block in objects(given.get("content"))
+        if isinstance(block.get("document"), Mapping)
+    ]
+    if len(names) != len(set(names)):
+        raise BadRequest("Messages can't contain duplicate document names.")
     return turns
 
 

@@ -18,6 +18,8 @@ MODEL = "anthropic.claude-sonnet-4-5-v1:0"
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOLS = {"tools": [{"toolSpec": {"name": name, "inputSchema": {"json": SCHEMA}}} for name in ("weather", "clock")]}
 
+DOCUMENT = {"document": {"format": "txt", "name": "note", "source": {"bytes": b"x"}}}
+
 
 @pytest.fixture
 def standin() -> Iterator[Standin]:
@@ -105,6 +107,23 @@ def test_thoughts_have_signatures_that_another_key_cannot_send_back(client: "Bed
         client.converse(**{**request, "messages": again})
 
 
+def test_the_stop_sequence_that_was_met_is_told_to_who_asks(client: "BedrockRuntimeClient") -> None:
+    request = ask(inferenceConfig={"stopSequences": ["stand-in"]})
+    assert "additionalModelResponseFields" not in client.converse(**request)
+    told = client.converse(**request, additionalModelResponseFieldPaths=["/stop_sequence"])
+    assert told["stopReason"] == "stop_sequence"
+    assert told["additionalModelResponseFields"] == {"stop_sequence": "stand-in"}
+
+
+def test_claude_takes_anthropics_own_tool_choice_and_no_second_one(client: "BedrockRuntimeClient") -> None:
+    text = 'call weather with {"city": "Rome"} and clock with {"city": "Oslo"}'
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+    request = ask(text, toolConfig=TOOLS, additionalModelRequestFields={"tool_choice": choice})
+    assert len(client.converse(**request)["output"]["message"]["content"]) == 1
+    with pytest.raises(client.exceptions.ValidationException):
+        client.converse(**{**request, "toolConfig": {**TOOLS, "toolChoice": {"any": {}}}})
+
+
 @pytest.mark.parametrize(
     ("status", "name"),
     [("429", "ThrottlingException"), ("503", "ServiceUnavailableException"), ("403", "AccessDeniedException")],
@@ -133,6 +152,10 @@ def test_errors_inside_streams_are_exceptions_of_the_event_stream(
         pytest.param(
             [{"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [{"text": "x"}]}}]}],
             id="a result without its call",
+        ),
+        pytest.param([{"role": "user", "content": [DOCUMENT]}], id="a document without a text"),
+        pytest.param(
+            [{"role": "user", "content": [{"text": "x"}, DOCUMENT, DOCUMENT]}], id="two documents of one name"
         ),
     ],
 )
