@@ -78,7 +78,8 @@ def _route_of(request: Request, path: str) -> Route:
     if methods is None and path.startswith("/responses/"):
         methods = stored.routes(path)
     if methods is None:
-        raise not_found(f"Nothing answers {request.path[:200]}. The API is under /v1, such as /v1/chat/completions.")
+        there_is = "Models are under /v1, such as /v1/chat/completions; the admin API is described at /ui/openapi.json."
+        raise not_found(f"Nothing answers {request.path[:200]}. {there_is}")
     if route := methods.get(request.method):
         return route
     allowed = ", ".join([*methods, "OPTIONS"])

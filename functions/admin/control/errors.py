@@ -76,7 +76,7 @@ def nothing_there(path: str, method: str, known: Sequence[Known]) -> ApiError:
     """Return the 404 for a path that nothing answers, or the 405 for one that answers other methods."""
     allowed = dict.fromkeys(route.method for route in known if route.path.fullmatch(path))
     if not allowed:
-        return not_found(f"Nothing answers {path[:_LONGEST]}.")
+        return not_found(f"Nothing answers {path[:_LONGEST]}. What does is described at /ui/openapi.json.")
     headers = {"allow": ", ".join(allowed)}
     return ApiError(405, f"{method[:20]} is not allowed here.", code="method_not_allowed", headers=headers)
 
