@@ -11,6 +11,7 @@ from vibe_router.routing.verdict import Failure, FailureKind, Verdict, judge
     ("name", "status", "message", "verdict"),
     [
         ("ThrottlingException", 429, "Too many requests, please wait before trying again.", Verdict.RATE_LIMITED),
+        ("ThrottlingException", 429, "Too many tokens per day, please wait before trying again.", Verdict.QUOTA),
         ("ServiceUnavailableException", 503, "", Verdict.TRANSIENT),
         ("ModelNotReadyException", 429, "", Verdict.TRANSIENT),
         ("InternalServerException", 500, "", Verdict.TRANSIENT),
@@ -18,6 +19,21 @@ from vibe_router.routing.verdict import Failure, FailureKind, Verdict, judge
         ("ModelErrorException", 424, "", Verdict.TRANSIENT),
         ("AccessDeniedException", 403, "You don't have access to the model.", Verdict.MISCONFIGURED),
         ("ResourceNotFoundException", 404, "", Verdict.MISCONFIGURED),
+        ("ValidationException", 400, "The provided model identifier is invalid.", Verdict.MISCONFIGURED),
+        (
+            "ValidationException",
+            400,
+            "Invocation of model ID x with on-demand throughput isn\u2019t supported. Retry your request with the ID "
+            "or ARN of an inference profile that contains this model.",
+            Verdict.MISCONFIGURED,
+        ),
+        (
+            "ValidationException",
+            400,
+            "The provided model doesn't support on-demand throughput.",
+            Verdict.MISCONFIGURED,
+        ),
+        ("ValidationException", 400, "Operation not allowed", Verdict.MISCONFIGURED),
         ("ServiceQuotaExceededException", 400, "", Verdict.QUOTA),
         ("ExpiredTokenException", 403, "", Verdict.AUTH),
         ("ValidationException", 400, "Input is too long for requested model.", Verdict.CONTEXT_LENGTH),

@@ -302,7 +302,7 @@ _RULES = (
         Verdict.QUOTA,
         names=("quotaexceeded", "setlimitexceeded", "quota_exhausted", "*perday*", "1304"),  # Ark; Google; Zhipu
     ),
-    _Rule(Verdict.QUOTA, names=("servicequotaexceededexception",)),  # Bedrock
+    _Rule(Verdict.QUOTA, names=("servicequotaexceededexception",), phrases=("too many tokens per day",)),  # Bedrock
     # --- Bedrock: by its exceptions' names, whatever their status. ---
     _Rule(Verdict.RATE_LIMITED, names=("throttlingexception",)),
     _Rule(
@@ -316,7 +316,16 @@ _RULES = (
             "modelstreamerrorexception",
         ),
     ),
-    _Rule(Verdict.MISCONFIGURED, names=("accessdeniedexception", "resourcenotfoundexception")),
+    _Rule(
+        Verdict.MISCONFIGURED,
+        names=("accessdeniedexception", "resourcenotfoundexception"),
+        phrases=(  # these as a ValidationException: the model is called by a wrong name, or the account may not call it
+            "the provided model identifier is invalid",
+            "with on-demand throughput isn",
+            "doesn't support on-demand throughput",
+            "=operation not allowed",
+        ),
+    ),
     _Rule(
         Verdict.AUTH,
         Scope.CREDENTIAL,
