@@ -454,6 +454,26 @@ def test_images_stand_in_turns_and_in_results() -> None:
     assert [block["toolResult"]["content"] for block in last["content"]] == [[said], [said]]
 
 
+def test_what_a_result_shows_stands_behind_the_results_where_the_model_wants_it_so() -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
+    results = [
+        {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "a chart"}, image]},
+        {"type": "tool_result", "tool_use_id": "b", "content": [image]},
+    ]
+    talk = [*CALLED[:2], {"role": "user", "content": [*results, {"type": "text", "text": "Go on."}]}]
+    *_, last = asked("messages", "openai.gpt-oss-120b-1:0", messages=talk, tools=[LOOK])["messages"]
+    said = {"image": {"format": "png", "source": {"bytes": PIXEL}}}
+    assert last["content"] == [
+        {"toolResult": {"toolUseId": "a", "content": [{"text": "a chart"}]}},
+        {"toolResult": {"toolUseId": "b", "content": [{"text": "The result is shown below."}]}},
+        {"text": "What the tool call a shows:"},
+        said,
+        {"text": "What the tool call b shows:"},
+        said,
+        {"text": "Go on."},
+    ]
+
+
 # --- What Converse can't carry ----------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,8 @@ What `messages_request` leaves out or says in other words, this does too. Beyond
 - refused: pictures and documents by URL, names of tools above 64 characters
 - a document has a name of its own in a request, made of its title, and stands beside a text: its name where the turn
   has no other
+- what a tool's result shows, be it pictures or documents, stands after the results in turns to other models than
+  Claude's and Nova's
 - ids of calls that are longer than Converse takes are replaced by a digest of them
 - where a conversation has calls and a request no tools, the tools that were called are named, though whether the model
   calls them again is its own to say
@@ -49,8 +51,7 @@ _STOPPED_BY = "/stop_sequence"  # where Claude's own answer says which one it me
 
 def body(request: neutral.Request, model: str) -> bytes:
     """Return the body that asks a provider's `model`. Raises ApiError (400) for what Converse can't carry."""
-    claude = "claude" in model
-    if request.top_k is not None and not claude:
+    if request.top_k is not None and not _is_claude(model):
         raise refuse(_FORMAT, request.called("top_k"))
     for tool in request.tools:
         if isinstance(tool, Raw):
@@ -70,7 +71,11 @@ def body(request: neutral.Request, model: str) -> bytes:
     except ApiError as error:
         error.message = error.message.replace("speaks messages", f"speaks {_FORMAT}")
         raise
-    return dump(_converse(said, request, claude=claude))
+    return dump(_converse(said, request, model))
+
+
+def _is_claude(model: str) -> bool:
+    return "claude" in model
 
 
 def _effort(request: neutral.Request) -> str | None:
@@ -120,9 +125,10 @@ def _image(media_type: str) -> str:
     return media_type.removeprefix("image/").replace("jpg", "jpeg")
 
 
-def _converse(said: Mapping[str, Any], request: neutral.Request, *, claude: bool) -> dict[str, Any]:
+def _converse(said: Mapping[str, Any], request: neutral.Request, model: str) -> dict[str, Any]:
     """Return a body of Messages in Converse's words."""
-    write = _Blocks(caches=claude)
+    claude = _is_claude(model)
+    write = _Blocks(caches=claude, results_show=claude or "nova" in model)
     messages = [{"role": turn["role"], "content": _turn(turn["content"], write)} for turn in said["messages"]]
     out: dict[str, Any] = {"messages": messages}
     if system := said.get("system"):
@@ -210,7 +216,8 @@ def _choice(choice: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _turn(blocks: Sequence[Mapping[str, Any]], write: "_Blocks") -> list[dict[str, Any]]:
-    content = list(write.all(blocks))
+    results = sum(block["type"] == "tool_result" for block in blocks)  # they come first
+    content = [*write.all(blocks[:results]), *write.shown(), *write.all(blocks[results:])]
     titles = [block["document"]["name"] for block in content if "document" in block]
     if titles and not any("text" in block for block in content):
         content.append({"text": titles[0]})
@@ -227,10 +234,16 @@ def _id(id_: str) -> str:
 
 
 class _Blocks:
-    """Writes the blocks of one request, with a cache point after each that is marked, where the model `caches`."""
+    """Writes the blocks of one request.
 
-    def __init__(self, *, caches: bool) -> None:
+    Where the model `caches`, a cache point comes after each that is marked. Unless `results_show` pictures and
+    documents, those of results are held back for `shown`.
+    """
+
+    def __init__(self, *, caches: bool, results_show: bool) -> None:
         self._caches = caches
+        self._results_show = results_show
+        self._held: list[dict[str, Any]] = []
         self._documents = 0
 
     def all(self, blocks: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -239,6 +252,21 @@ class _Blocks:
             yield self._one(block)
             if self._caches and block.get("cache_control"):
                 yield _cache_point(block["cache_control"])
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Return what the results written since the last call show."""
+        shown, self._held = self._held, []
+        return shown
+
+    def _result(self, id_: str, block: Mapping[str, Any]) -> dict[str, Any]:
+        content = [self._one(each) for each in block.get("content", ())]
+        kept = [each for each in content if self._results_show or "text" in each]
+        if len(kept) < len(content):
+            self._held.append({"text": f"What the tool call {id_} shows:"})
+            self._held += (each for each in content if each not in kept)
+            kept = kept or [{"text": "The result is shown below."}]
+        status = {"status": "error"} if block.get("is_error") else {}
+        return {"toolResult": {"toolUseId": id_, "content": kept or [{"text": "(nothing)"}], **status}}
 
     def _one(self, block: Mapping[str, Any]) -> dict[str, Any]:
         match block:
@@ -255,9 +283,7 @@ class _Blocks:
             case {"type": "tool_use", "id": id_, "name": name, "input": given}:
                 return {"toolUse": {"toolUseId": _id(id_), "name": name, "input": given}}
             case {"type": "tool_result", "tool_use_id": id_}:
-                inner = [self._one(each) for each in block.get("content", ())] or [{"text": "(nothing)"}]
-                status = {"status": "error"} if block.get("is_error") else {}
-                return {"toolResult": {"toolUseId": _id(id_), "content": inner, **status}}
+                return self._result(_id(id_), block)
             case {"type": "thinking", "thinking": text, "signature": signature}:
                 return {"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}
             case {"type": "redacted_thinking", "data": data}:
