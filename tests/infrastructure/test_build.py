@@ -93,6 +93,7 @@ def test_the_layer_holds_all_of_the_router_and_none_of_what_it_does_not_need(arm
     sources = {path.relative_to(ROOT / "layers/router") for path in (ROOT / "layers/router/vibe_router").rglob("*.py")}
     assert sources <= {path.relative_to(site) for path in (site / "vibe_router").rglob("*.py")}
     assert {path.name for path in (site / "botocore/data").iterdir() if path.is_dir()} == set(BOTOCORE_SERVICES)
+    assert (site / "botocore/data/partitions.json").exists()  # how the names of Bedrock's endpoints end
     assert not [*site.glob("*.dist-info"), *site.glob("*/tests"), *site.glob("bin"), *site.rglob("*.pyi")]
     assert not [path for path in site.iterdir() if path.name in {"moto", "pip", "pytest", "yaml"}]
 

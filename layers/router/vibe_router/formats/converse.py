@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["CONVERSE", "Assembly", "StreamReader", "read_usage", "read_whole", "unfold"]
 
 
+# The model's answer could not be read by Bedrock itself: an error, although it comes as the reason for an end.
+_MALFORMED = frozenset({"malformed_model_output", "malformed_tool_use"})
+_MORE = "additionalModelResponseFields"
+
+
 @dataclass(slots=True)
 class StreamReader:
     """Reads a stream event by event, and remembers how far it got. The usage comes after the reason for the end."""
@@ -68,10 +73,6 @@ class StreamReader:
         return b""
 
 
-# The model's answer could not be read by Bedrock itself: an error, although it comes as the reason for an end.
-_MALFORMED = frozenset({"malformed_model_output", "malformed_tool_use"})
-
-
 def _failed(reason: str) -> dict[str, Any]:
     return {"error": {"type": "modelErrorException", "message": f"The model's answer is no good: {reason}."}}
 
@@ -81,9 +82,6 @@ def _says_something(delta: Mapping[str, Any]) -> bool:
         return True
     thought = delta.get("reasoningContent")
     return isinstance(thought, dict) and any(thought.values())
-
-
-_MORE = "additionalModelResponseFields"
 
 
 def read_usage(counts: object) -> Usage:
