@@ -1,13 +1,16 @@
 // What outlives a change of view: an edit of the routes that is not saved yet, and the key that was just made.
 
+import { routerNow } from "./live.js";
+
 let draft = null; // {version, digest, base, edited}: `base` is what was read, `edited` what it is to become
-let made = null; // {key, name}: the key's text is known only to whoever made it, and only until the page is closed
+let made = null; // {key, name, expires?}: a temporary one expires; the key's text is known only to whoever made it, and only until the page is closed
 
 export const currentDraft = () => draft;
 export const setDraft = (value) => (draft = value);
 export const unsaved = () => Boolean(draft && changedRows(draft).length);
 
-export const madeKey = () => made;
+/** The key that was just made; a temporary one for as long as it works. */
+export const madeKey = () => (made?.expires && Date.parse(made.expires) <= routerNow() ? null : made);
 export const setMadeKey = (value) => (made = value);
 
 /** The rows that an edit changes: {kind, name, change, from, to}. */

@@ -135,7 +135,7 @@ export async function show(view, { head, query, signal }) {
     if (state.source === "made" && madeKey()) return madeKey().key;
     const name = `playground ${new Date().toISOString().slice(0, 19).replace("T", " ")}`;
     const made = await post("key/generate", { key_alias: name, duration: "1h", tags: ["playground"] });
-    setMadeKey({ key: made.key, name: "temporary, 1 hour" });
+    setMadeKey({ key: made.key, name: "temporary, 1 hour", expires: made.expires });
     state.source = "made";
     if (!signal.aborted) drawSources();
     return made.key;
