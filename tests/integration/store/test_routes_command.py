@@ -13,7 +13,7 @@ import pytest
 
 from vibe_router.cli import main
 from vibe_router.store.dynamodb import to_item
-from vibe_router.store.routes import RoutesStore
+from vibe_router.store.routes import RoutesStore, Standing
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -101,6 +101,16 @@ def test_what_would_change_is_told_by_field_and_then_written(
     ]
     assert store.read()["model", "auto"]["retries"] == 3
     assert command("--table", routes_table).told == {"table": routes_table, "changes": [], "written": False}
+
+
+def test_what_others_changed_after_the_look_is_not_written_over(
+    command: Command, routes_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = iter([Standing({}, 0), Standing({("provider", "ark"): {"base_url": "by hand"}}, 0)])
+    monkeypatch.setattr(RoutesStore, "standing", lambda _: next(seen))
+    done = command("--table", routes_table)
+    assert (done.status, done.out) == (1, "")
+    assert "Somebody else has changed the routes meanwhile." in done.err
 
 
 def test_a_dry_run_writes_nothing(command: Command, store: RoutesStore, routes_table: str) -> None:

@@ -69,6 +69,8 @@ def _run(args: argparse.Namespace) -> int:
             raise CommandError("Nothing was written.", status=1)
         if writes:
             try:
+                if store.standing() != seen:  # a row that was edited by hand raises no version
+                    raise RoutesChangedError
                 store.write(rows, standing, seen.version)
             except RoutesChangedError:
                 message = "Somebody else has changed the routes meanwhile. Nothing was written; run this again."
