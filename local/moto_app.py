@@ -62,7 +62,8 @@ class Moto:
 class MotoConnection(Connection):
     """A client of moto over a socket. One operation is whole before anyone else's begins, so its conditions hold.
 
-    `answered` is told of each: what was asked (the value of X-Amz-Target), its body, the status, and moto's seconds.
+    `answered` is told of each: what was asked (the value of X-Amz-Target), its body, the status, and the seconds
+    from its head to the end of the answer.
     """
 
     def __init__(self, moto: Moto, answered: Callable[[str, bytes, int, float], None]) -> None:
@@ -71,9 +72,11 @@ class MotoConnection(Connection):
         self._answered = answered
         self._body = bytearray()
         self.head: tuple[str, str, Headers] = ("GET", "/", [])
+        self._began = 0.0
 
     def request_begun(self, method: str, target: str, headers: Headers) -> None:
         """Keep the head until the body is there."""
+        self._began = time.perf_counter()
         self.head = (method, target, headers)
         self._body.clear()
 
@@ -85,7 +88,6 @@ class MotoConnection(Connection):
         """Answer."""
         method, target, headers = self.head
         body = bytes(self._body)
-        began = time.perf_counter()
         try:
             status, answer_headers, content = self._moto.respond(wsgi_environ(method, target, headers, body))
         except Exception:  # noqa: BLE001 - what moto does not foresee must not end the connection without an answer
@@ -93,9 +95,9 @@ class MotoConnection(Connection):
             answer_headers, content = [("Content-Type", "application/x-amz-json-1.0")], _INTERNAL_ERROR
             status = 500
         operation = dict(headers).get(b"x-amz-target", b"").decode("latin-1")
-        self._answered(operation, body, status, time.perf_counter() - began)
         kept = [(name, value) for name, value in answer_headers if name.lower() not in ("content-length", "connection")]
         self.reply(status, kept, content)
+        self._answered(operation, body, status, time.perf_counter() - self._began)
 
 
 def wsgi_environ(method: str, target: str, headers: Headers, body: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from vibe_router.admission import Admission
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import unavailable
 from vibe_router.routing.models import Catalogue
+from vibe_router.store.direct import DirectWrites
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.keys import KeyDirectory
 from vibe_router.store.ledger import LedgerStore
@@ -73,7 +74,8 @@ class Environment:
         book = UsageBook(dynamodb, settings.usage_table, self.clock, days=settings.usage_days)
         self.bookkeeper = Bookkeeper(book, self.clock)
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
-        self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock)
+        self._writes = DirectWrites(dynamodb, self.clock)
+        self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock, writes=self._writes)
         self.keys = KeyDirectory(
             dynamodb, settings.keys_table, settings.ledger_table, self.clock, ledger_seen=self.ledgers.seen
         )
@@ -112,5 +114,6 @@ class Environment:
             raise unavailable("The keys cannot be read right now.") from None
 
     def close(self) -> None:
-        """Close every connection to a provider."""
+        """Close every connection that is not boto3's."""
         self.upstream.close()
+        self._writes.close()

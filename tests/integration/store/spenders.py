@@ -24,6 +24,7 @@ from vibe_router.access.ledger import Wish
 from vibe_router.clock import Clock
 from vibe_router.record import Record
 from vibe_router.store.aws import session
+from vibe_router.store.direct import DirectWrites
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError
 from vibe_router.store.usage import NotBookedError, UsageBook
 
@@ -73,7 +74,7 @@ class _Environment:
         self._name = f"{os.getpid()}-{number}"
         self._random = random.Random(self._name)  # noqa: S311 - what calls cost is no secret
         self._ledgers = {each: Limits(**limits) for each, limits in orders.ledgers.items()}
-        self._store = LedgerStore(client, orders.ledger_table, clock)
+        self._store = LedgerStore(client, orders.ledger_table, clock, writes=DirectWrites(client, clock))
         self._book = UsageBook(client, orders.usage_table, clock, days=1)
 
     def run(self) -> list[Call]:

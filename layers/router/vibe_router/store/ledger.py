@@ -34,6 +34,7 @@ from vibe_router.access.ledger import (
     settle,
 )
 from vibe_router.clock import Clock
+from vibe_router.store.direct import Writes
 from vibe_router.store.dynamodb import Item, Value, from_item, to_item
 from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
 
@@ -100,10 +101,22 @@ class Reservation:
 
 
 class LedgerStore:
-    """Reserves from ledgers, and gives what ends a reservation. `spawn` runs work that nobody waits for."""
+    """Reserves from ledgers, and gives what ends a reservation. `spawn` runs work that nobody waits for.
 
-    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock, *, spawn: Spawn = aside) -> None:
+    `writes` carries out the reservations; by default `client`, which does all the rest.
+    """
+
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        clock: Clock,
+        *,
+        spawn: Spawn = aside,
+        writes: Writes | None = None,
+    ) -> None:
         self._client = client
+        self._writes = writes or client
         self._table = table
         self._clock = clock
         self._spawn = spawn
@@ -263,11 +276,11 @@ class _Reserving:
         }
         try:
             if len(changes) > 1:
-                store._client.transact_write_items(TransactItems=_items(store._table, changes))
+                store._writes.transact_write_items(TransactItems=_items(store._table, changes))
                 counted: Mapping[str, Any] = {}
             else:
                 [(ledger_id, change)] = changes.items()
-                answer = store._client.update_item(
+                answer = store._writes.update_item(
                     **_update(store._table, ledger_id, change), ReturnValues="UPDATED_NEW"
                 )
                 counted = _counted(answer.get("Attributes", {}))

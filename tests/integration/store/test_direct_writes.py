@@ -1,0 +1,251 @@
+"""Writes without boto3's client: what goes over the wire, what comes back, and what becomes of a broken connection."""
+
+import json
+import socket
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+
+from tests.unit.store.held import Time
+from vibe_router.store import direct
+from vibe_router.store.aws import session
+from vibe_router.store.direct import DirectWrites
+from vibe_router.store.dynamodb import dynamodb_client as make_client
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+UPDATE: dict[str, Any] = {"TableName": "ledger", "Key": {"id": {"S": "key#ä"}}, "UpdateExpression": "SET a = :a"}
+
+
+def answer(status: int = 200, body: object = None, *, checksum: int | None = None) -> bytes:
+    """Return an answer as DynamoDB sends it."""
+    content = json.dumps(body if body is not None else {}).encode()
+    head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\nContent-Type: application/x-amz-json-1.0\r\n"
+    return f"{head}x-amz-crc32: {zlib.crc32(content) if checksum is None else checksum}\r\n\r\n".encode() + content
+
+
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"
+NOTHING = b""
+SILENCE = None
+DONE = answer(body={"Attributes": {"a": {"N": "1"}}})
+
+
+@dataclass
+class Peer:
+    """A server that gives one scripted answer to each request; bytes of b"" close the connection, None is silence."""
+
+    script: list[bytes | None] = field(default_factory=list)
+    requests: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)  # with the connection's number
+    close_after: bool = False
+
+    def __post_init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._connections: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            for number in range(20):
+                connection, _ = self._listening.accept()
+                self._connections.append(connection)
+                threading.Thread(target=self._serve, args=(number, connection), daemon=True).start()
+
+    def _serve(self, number: int, connection: socket.socket) -> None:
+        with suppress(OSError, ValueError), connection.makefile("rb") as incoming:
+            while request := incoming.readline():
+                assert request == b"POST / HTTP/1.1\r\n"
+                headers = {}
+                while (line := incoming.readline().decode().strip()) != "":
+                    name, _, value = line.partition(": ")
+                    headers[name.lower()] = value
+                self.requests.append((number, headers, incoming.read(int(headers["content-length"]))))
+                said = self.script.pop(0)
+                if said is SILENCE:
+                    return
+                connection.sendall(said)
+                if said in (CUT, NOTHING) or self.close_after:
+                    connection.shutdown(socket.SHUT_RDWR)
+                    connection.close()
+                    return
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)  # or the thread that waits there would take one more
+        self._listening.close()
+        for connection in self._connections:
+            connection.close()
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def client(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator["DynamoDBClient"]:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL_DYNAMODB"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", peer.url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    session.cache_clear()
+    client = make_client()
+    yield client
+    client.close()
+    session.cache_clear()
+
+
+@pytest.fixture
+def writes(client: "DynamoDBClient") -> Iterator[DirectWrites]:
+    writes = DirectWrites(client, Time().clock)
+    yield writes
+    writes.close()
+
+
+def test_what_goes_over_the_wire_is_what_was_signed(peer: Peer, writes: DirectWrites) -> None:
+    peer.script = [DONE]
+    assert writes.update_item(**UPDATE) == {"Attributes": {"a": {"N": "1"}}}
+    ((_, headers, body),) = peer.requests
+    assert json.loads(body) == UPDATE
+    assert headers["x-amz-target"] == "DynamoDB_20120810.UpdateItem"
+    assert "/eu-central-1/dynamodb/aws4_request" in headers["authorization"]
+    signed = headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    assert {"host", "content-type", "x-amz-target", "x-amz-date", "x-amz-security-token"} <= set(signed)
+    # What AWS does: sign what has come, and compare.
+    come = AWSRequest("POST", f"http://{headers['host']}/", {name: headers[name] for name in signed}, body)
+    come.context["timestamp"] = headers["x-amz-date"]
+    auth = SigV4Auth(Credentials("local", "local", "token"), "dynamodb", "eu-central-1")
+    signature = auth.signature(auth.string_to_sign(come, auth.canonical_request(come)), come)
+    assert headers["authorization"].endswith(f"Signature={signature}")
+
+
+def test_one_connection_serves_many_writes(peer: Peer, writes: DirectWrites) -> None:
+    peer.script = [DONE, DONE, DONE]
+    for _ in range(3):
+        writes.update_item(**UPDATE)
+    assert [number for number, _, _ in peer.requests] == [0, 0, 0]
+
+
+def test_a_connection_that_was_closed_while_it_rested_is_no_failure(peer: Peer, writes: DirectWrites) -> None:
+    peer.close_after = True
+    peer.script = [DONE, DONE]
+    writes.update_item(**UPDATE)
+    assert writes._connection is not None
+    assert writes._connection.sock.recv(1, socket.MSG_PEEK) == b""  # it has been closed by now
+    writes.update_item(**UPDATE)
+    assert [number for number, _, _ in peer.requests] == [0, 1]
+
+
+BROKEN: dict[str, bytes | None] = {
+    "cut answer": CUT,
+    "no answer": NOTHING,
+    "damaged answer": answer(body={"a": 1}, checksum=7),
+    "no JSON": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<ht>",
+    "no object": answer(body=[1]),
+    "internal error": answer(500, {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError"}),
+    "throttled": answer(400, {"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException", "message": "slow"}),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_second_try_may_do(broken: str, peer: Peer, writes: DirectWrites) -> None:
+    peer.script = [BROKEN[broken], DONE]
+    assert writes.update_item(**UPDATE) == {"Attributes": {"a": {"N": "1"}}}
+    assert len(peer.requests) == 2
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_there_is_no_third_and_the_error_is_one_of_botocores(broken: str, peer: Peer, writes: DirectWrites) -> None:
+    peer.script = [BROKEN[broken]] * 2
+    told = broken in ("internal error", "throttled")
+    with pytest.raises(ClientError if told else ConnectionClosedError):
+        writes.update_item(**UPDATE)
+    assert len(peer.requests) == 2
+    peer.script = [DONE]
+    writes.update_item(**UPDATE)
+
+
+def test_silence_is_waited_for_within_bounds(peer: Peer, writes: DirectWrites, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "_READ_SECONDS", 0.05)
+    peer.script = [SILENCE, SILENCE]
+    with pytest.raises(ReadTimeoutError):
+        writes.update_item(**UPDATE)
+    assert len(peer.requests) == 2
+
+
+def test_nobody_there(peer: Peer, writes: DirectWrites) -> None:
+    peer.close()
+    with pytest.raises(EndpointConnectionError):
+        writes.update_item(**UPDATE)
+
+
+def test_without_credentials(writes: DirectWrites, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.session.Session.get_credentials", lambda _: None)
+    with pytest.raises(BotoCoreError):
+        writes.update_item(**UPDATE)
+
+
+REFUSALS = {
+    "a condition": {
+        "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
+        "message": "The conditional request failed",
+        "Item": {"id": {"S": "key#a"}, "held": {"M": {"x": {"L": [{"N": "1"}]}}}},
+    },
+    "a transaction": {
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons [None]",
+        "CancellationReasons": [{"Code": "ConditionalCheckFailed", "Item": {"id": {"S": "a"}}}, {"Code": "None"}],
+    },
+    "an expression": {"__type": "com.amazon.coral.validate#ValidationException", "message": "Invalid expression"},
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refusal_is_told_as_boto3s_client_tells_it(
+    refusal: str, peer: Peer, client: "DynamoDBClient", writes: DirectWrites
+) -> None:
+    def told(ask: Callable[[], object]) -> dict[str, Any]:
+        peer.script = [answer(400, REFUSALS[refusal])]
+        with pytest.raises(ClientError) as caught:
+            ask()
+        return {
+            key: value for key, value in caught.value.response.items() if key not in ("ResponseMetadata", "message")
+        }
+
+    items: list[Any] = [{"Update": UPDATE}]
+    if refusal == "a transaction":
+        ours = told(lambda: writes.transact_write_items(TransactItems=items))
+        theirs = told(lambda: client.transact_write_items(TransactItems=items))
+    else:
+        ours, theirs = told(lambda: writes.update_item(**UPDATE)), told(lambda: client.update_item(**UPDATE))
+    assert ours == {key: value for key, value in theirs.items() if key != "Message"}
+    assert len(peer.requests) == 2
+
+
+def test_a_transaction_is_carried_out_once_however_often_it_is_sent(peer: Peer, writes: DirectWrites) -> None:
+    peer.script = [NOTHING, DONE, DONE]
+    for _ in range(2):
+        writes.transact_write_items(TransactItems=[{"Update": UPDATE}])
+    first, again, other = (json.loads(body)["ClientRequestToken"] for _, _, body in peer.requests)
+    assert first == again != other
