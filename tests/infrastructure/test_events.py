@@ -82,7 +82,9 @@ def ask() -> Iterator[Ask]:
                 return result["statusCode"], result["body"].encode()
             response = app.handler(EVENTS[name], context)
             assert isinstance(response, StreamingResponse)
-            return response.status, b"".join(response.body)
+            body = b"".join(response.body)
+            context.run_work()  # which is where a stream's connection is given back
+            return response.status, body
 
         yield answer
         app._opened().close()

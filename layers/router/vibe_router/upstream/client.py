@@ -192,13 +192,17 @@ class Reply:
 
 
 class Upstream:
-    """Calls providers, one call at a time: an environment of Lambda serves one request at a time."""
+    """Calls providers, one call at a time: an environment of Lambda serves one request at a time.
+
+    So the answer before has been read or given up when the next call is made, and is closed then at the latest.
+    """
 
     def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
         self._limit = _Limit()
         self._client = httpx.Client(
             transport=_BoundedTransport(self._limit, ssl_context or httpx.create_ssl_context()), trust_env=False
         )
+        self._before: Reply | None = None
 
     def close(self) -> None:
         """Close every connection."""
@@ -209,6 +213,9 @@ class Upstream:
 
         `connect` bounds connecting in seconds, `until` (monotonic seconds) everything. Raises AttemptFailedError.
         """
+        if self._before:
+            # Else the garbage collector may close it while the pool is locked, and wait for that lock for ever.
+            self._before.close()
         limit = self._limit
         limit.deadline = until
         for again in (False, True):
@@ -218,7 +225,8 @@ class Upstream:
                 "POST", url, headers=headers, content=body, timeout=httpx.Timeout(None, connect=connect)
             )
             try:
-                return Reply(self._client.send(request, stream=True), limit)
+                self._before = Reply(self._client.send(request, stream=True), limit)
+                return self._before
             except httpcore.ConnectTimeout:
                 raise _failed(FailureKind.TIMEOUT, "connecting took too long") from None
             except httpcore.TimeoutException:
