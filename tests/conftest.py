@@ -3,6 +3,8 @@
 And no property is false because a machine was slow.
 """
 
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -11,6 +13,11 @@ STACKS = ("shared_stack", "shared_formats_stack", "used_stack", "_called")
 
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Start more processes than there are processors: those with a running router mostly wait for it."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import httpx
+
 from vibe_router.admission import Admission
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import unavailable
@@ -74,13 +76,14 @@ class Environment:
         book = UsageBook(dynamodb, settings.usage_table, self.clock, days=settings.usage_days)
         self.bookkeeper = Bookkeeper(book, self.clock)
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
-        self._writes = DirectWrites(dynamodb, self.clock)
+        tls = httpx.create_ssl_context()
+        self._writes = DirectWrites(dynamodb, self.clock, tls)
         self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock, writes=self._writes)
         self.keys = KeyDirectory(
             dynamodb, settings.keys_table, settings.ledger_table, self.clock, ledger_seen=self.ledgers.seen
         )
         self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
-        self.upstream = Upstream()
+        self.upstream = Upstream(tls)
         self.walker = Walker(self.states, self.secrets, self.upstream, self.clock)
 
     @cached_property

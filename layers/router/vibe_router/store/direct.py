@@ -51,12 +51,16 @@ class Writes(Protocol):
 
 
 class DirectWrites:
-    """Sends writes where `client` sends its own, on a connection that is kept. Connects when first asked."""
+    """Sends writes where `client` sends its own, on a connection that is kept. Connects when first asked.
 
-    def __init__(self, client: "DynamoDBClient", clock: Clock) -> None:
+    `tls` is what an https connection is checked by; by default, the machine's own certificates.
+    """
+
+    def __init__(self, client: "DynamoDBClient", clock: Clock, tls: ssl.SSLContext | None = None) -> None:
         self._url = client.meta.endpoint_url
         self._region = client.meta.region_name
         self._clock = clock
+        self._tls = tls
         self._connection: http.client.HTTPConnection | None = None
 
     def update_item(self, **parameters: Any) -> dict[str, Any]:
@@ -139,8 +143,7 @@ class DirectWrites:
         url = urlsplit(self._url)
         assert url.hostname is not None  # noqa: S101 - botocore's own URL
         if url.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(url.hostname, url.port, timeout=_CONNECT_SECONDS, context=context)
+            return http.client.HTTPSConnection(url.hostname, url.port, timeout=_CONNECT_SECONDS, context=self._tls)
         return http.client.HTTPConnection(url.hostname, url.port, timeout=_CONNECT_SECONDS)
 
 
