@@ -46,7 +46,7 @@ import-litellm: ## make a routes.yaml of a LiteLLM config (ARGS="config.yaml -o 
 
 test: ## run the tests, on all processors (ARGS="-k name" for some of them, ARGS=-n0 on one)
 	@scripts/venv.sh dev
-	@exec $(PY) -m pytest --numprocesses auto --dist loadgroup $(ARGS)
+	@exec $(PY) -m pytest --numprocesses auto $(ARGS)
 
 test-dynamodb: ## run the store's tests against AWS's DynamoDB Local (needs Java)
 	@scripts/venv.sh dev

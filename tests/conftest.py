@@ -4,24 +4,41 @@ And no property is false because a machine was slow.
 """
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
-STACKS = ("shared_stack", "shared_formats_stack", "used_stack", "_called")
-"""Fixtures that start a router for a whole session: it would be started again in every process that needs it."""
+ROUTERS = {
+    "tests/e2e/page/": "the page's",
+    "tests/e2e/formats/": "the formats'",
+    "tests/e2e/agents/": "the formats'",
+    "tests/e2e/test_virtual_keys.py": "the keys'",
+    "tests/e2e/test_litellm_script.py": "the script's",
+    "tests/e2e/": "everybody's",
+    "tests/test_": "the route tests'",
+}
+"""Which running router tests are asked of, by the beginning of their path; the first that fits. Each is a fixture of a
+session or a module, and would be started again in every process that needs it."""
 
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
+class _Together(LoadScopeScheduling):  # type: ignore[misc]  # its package says no types
+    """Gives a process all tests of a router, or of a file, in the order of their paths: the slow ones first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return next((router for beginning, router in ROUTERS.items() if path.startswith(beginning)), path)
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Start more processes than there are processors: those with a running router mostly wait for it."""
-    return 2 * (os.cpu_count() or 1)
+    return (os.cpu_count() or 1) + 1
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        stack = next((each for each in STACKS if each in getattr(item, "fixturenames", ())), None)
-        item.add_marker(pytest.mark.xdist_group(stack or item.nodeid.partition("::")[0]))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Together:
+    config.option.loadscopereorder = False
+    return _Together(config, log)
