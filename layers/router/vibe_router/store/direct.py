@@ -1,8 +1,8 @@
 """The writes that a caller waits for, sent to DynamoDB without boto3's client.
 
-botocore signs them, and nothing else of it is needed: items are written as DynamoDB has them already. Its client takes
-three times as long for the rest of its work, between one and two milliseconds of a call that DynamoDB answers in three
-(`make bench ARGS="--only keys"`). Errors are botocore's, so that nobody needs to know who asked.
+botocore signs them, and nothing else of it is needed: items are written as DynamoDB has them already. What a
+reservation adds to a call is in `make bench ARGS="--only keys"`. Errors are botocore's, so that nobody needs to know
+who asked.
 """
 
 import http.client
