@@ -26,7 +26,7 @@ from typing import Any
 
 from vibe_router.formats import messages_answer, messages_request, neutral
 from vibe_router.formats.errors import ApiError
-from vibe_router.formats.json_body import dump
+from vibe_router.formats.json_body import dump, without_none
 from vibe_router.formats.neutral import File, Image, Message, Part, Raw, Text, ToolCall, ToolResult, refuse
 
 __all__ = ["Decoder", "body"]
@@ -142,7 +142,7 @@ def _converse(said: Mapping[str, Any], request: neutral.Request, model: str) -> 
         "topP": said.get("top_p"),
         "stopSequences": said.get("stop_sequences"),
     }
-    if inference := _there(inference):
+    if inference := without_none(inference):
         out["inferenceConfig"] = inference
     choice, tools = said.get("tool_choice", {}), said.get("tools")
     unsaid = choice if choice.get("type") == "none" or choice.get("disable_parallel_tool_use") else None
@@ -154,18 +154,14 @@ def _converse(said: Mapping[str, Any], request: neutral.Request, model: str) -> 
             out["toolConfig"]["toolChoice"] = chosen
     config = said.get("output_config", {})
     effort = config.get("effort") if claude else None
-    if told := _there({"textFormat": _text_format(config, request), "effort": effort}):
+    if told := without_none({"textFormat": _text_format(config, request), "effort": effort}):
         out["outputConfig"] = told
     more = {"thinking": thinking, "top_k": said.get("top_k"), "tool_choice": unsaid if claude else None}
-    if more := _there(more):
+    if more := without_none(more):
         out["additionalModelRequestFields"] = more
     if claude and "stopSequences" in inference:
         out["additionalModelResponseFieldPaths"] = [_STOPPED_BY]
     return out
-
-
-def _there(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _text_format(config: Mapping[str, Any], request: neutral.Request) -> dict[str, Any] | None:
@@ -177,7 +173,7 @@ def _text_format(config: Mapping[str, Any], request: neutral.Request) -> dict[st
         "name": (asked.name if asked else None) or None,
         "description": (asked.description if asked else None) or None,
     }
-    return {"type": "json_schema", "structure": {"jsonSchema": _there(schema)}}
+    return {"type": "json_schema", "structure": {"jsonSchema": without_none(schema)}}
 
 
 def _without_choosing(tools: Any, choice: Mapping[str, Any], request: neutral.Request) -> Any:
@@ -200,7 +196,7 @@ def _tools(tools: Iterable[Mapping[str, Any]], *, caches: bool) -> list[dict[str
             "inputSchema": {"json": tool["input_schema"]},
             "strict": tool.get("strict") or None,
         }
-        specs.append({"toolSpec": _there(spec)})
+        specs.append({"toolSpec": without_none(spec)})
         if caches and tool.get("cache_control"):
             specs.append(_cache_point(tool["cache_control"]))
     return specs

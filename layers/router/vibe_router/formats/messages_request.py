@@ -22,7 +22,7 @@ from typing import Any
 
 from vibe_router.formats import neutral
 from vibe_router.formats.errors import bad_request
-from vibe_router.formats.json_body import dump
+from vibe_router.formats.json_body import dump, without_none
 from vibe_router.formats.messages import calls_without_thought
 from vibe_router.formats.messages_assembly import read_input
 from vibe_router.formats.neutral import (
@@ -90,11 +90,11 @@ def read(body: Mapping[str, Any]) -> neutral.Request:
         body, _PLAIN, _READ_APART, lambda name, value: name in _HARMLESS or value in ([], {})
     )
     choice, parallel = _read_choice(body.get("tool_choice") or {})
-    config = {name: value for name, value in (body.get("output_config") or {}).items() if value is not None}
+    config = without_none(body.get("output_config") or {})
     thinking = body.get("thinking")
     if thinking is not None:
         more["thinking"] = thinking
-    metadata = {name: value for name, value in (body.get("metadata") or {}).items() if value is not None}
+    metadata = without_none(body.get("metadata") or {})
     tier = text(body, "service_tier")
     request = neutral.Request(
         _FORMAT,
