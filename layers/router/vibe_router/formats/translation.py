@@ -41,10 +41,7 @@ class Translation(Watching):
             return Piece(b"", piece.commits, piece.done, piece.malformed, piece.error, chunk)
         raw = b""
         for said in self._decoder.decode(chunk):
-            if type(said) is Sealed:
-                said.issuer = self._issuer
-            elif type(said) is Started:
-                said.model = said.model or self._model
+            _complete(said, self._issuer, self._model)
             raw += self._writer.write(said)
         return Piece(raw, piece.commits, piece.done, chunk=chunk)
 
@@ -67,9 +64,14 @@ def translated(
         for event in cut.feed(raw):
             if (chunk := reader.read(event).chunk) is not None:
                 for said in decoder.decode(chunk):
-                    if type(said) is Sealed:
-                        said.issuer = issuer
-                    elif type(said) is Started:
-                        said.model = said.model or model
+                    _complete(said, issuer, model)
                     yield said
     yield from decoder.end()
+
+
+def _complete(said: Event, issuer: str, model: str) -> None:
+    """Say what a provider's own answer need not: who issued a proof, and which model answers."""
+    if type(said) is Sealed:
+        said.issuer = issuer
+    elif type(said) is Started:
+        said.model = said.model or model
