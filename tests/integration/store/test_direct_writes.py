@@ -23,9 +23,7 @@ from botocore.exceptions import (
 
 from tests.unit.store.held import Time
 from vibe_router.store import direct
-from vibe_router.store.aws import session
 from vibe_router.store.direct import DirectWrites
-from vibe_router.store.dynamodb import dynamodb_client as make_client
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -101,7 +99,7 @@ def peer() -> Iterator[Peer]:
 
 
 @pytest.fixture
-def client(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator["DynamoDBClient"]:
+def aws(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL_DYNAMODB"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", peer.url)
@@ -109,16 +107,11 @@ def client(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Iterator["DynamoDBCli
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
-    session.cache_clear()
-    client = make_client()
-    yield client
-    client.close()
-    session.cache_clear()
 
 
 @pytest.fixture
-def writes(client: "DynamoDBClient") -> Iterator[DirectWrites]:
-    writes = DirectWrites(client, Time().clock)
+def writes(dynamodb_client: "DynamoDBClient") -> Iterator[DirectWrites]:
+    writes = DirectWrites(dynamodb_client, Time().clock)
     yield writes
     writes.close()
 
@@ -223,7 +216,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_a_refusal_is_told_as_boto3s_client_tells_it(
-    refusal: str, peer: Peer, client: "DynamoDBClient", writes: DirectWrites
+    refusal: str, peer: Peer, dynamodb_client: "DynamoDBClient", writes: DirectWrites
 ) -> None:
     def told(ask: Callable[[], object]) -> dict[str, Any]:
         peer.script = [answer(400, REFUSALS[refusal])]
@@ -236,9 +229,9 @@ def test_a_refusal_is_told_as_boto3s_client_tells_it(
     items: list[Any] = [{"Update": UPDATE}]
     if refusal == "a transaction":
         ours = told(lambda: writes.transact_write_items(TransactItems=items))
-        theirs = told(lambda: client.transact_write_items(TransactItems=items))
+        theirs = told(lambda: dynamodb_client.transact_write_items(TransactItems=items))
     else:
-        ours, theirs = told(lambda: writes.update_item(**UPDATE)), told(lambda: client.update_item(**UPDATE))
+        ours, theirs = told(lambda: writes.update_item(**UPDATE)), told(lambda: dynamodb_client.update_item(**UPDATE))
     assert ours == {key: value for key, value in theirs.items() if key != "Message"}
     assert len(peer.requests) == 2
 

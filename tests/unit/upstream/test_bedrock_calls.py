@@ -90,7 +90,7 @@ def test_a_call_carries_the_token_of_a_role_and_never_its_key(monkeypatch: pytes
 
 
 def test_without_credentials_there_is_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vibe_router.upstream.bedrock.session", lambda: SimpleNamespace(get_credentials=lambda: None))
+    monkeypatch.setattr("vibe_router.store.aws.session", lambda: SimpleNamespace(get_credentials=lambda: None))
     line = Line()
     with pytest.raises(AttemptFailedError) as caught:
         bedrock.post(

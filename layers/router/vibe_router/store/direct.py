@@ -16,18 +16,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
     ConnectionClosedError,
     EndpointConnectionError,
-    NoCredentialsError,
     ReadTimeoutError,
 )
 
 from vibe_router.clock import Clock
-from vibe_router.store.aws import session
+from vibe_router.store.aws import signed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -83,19 +81,12 @@ class DirectWrites:
         for left in reversed(range(_TRIES)):
             try:
                 status, answer = self._exchanged(operation, body)
-            except TimeoutError as error:
-                self.close()
-                if not left:
-                    raise ReadTimeoutError(endpoint_url=self._url, error=error) from None
-                continue
-            except ConnectionRefusedError as error:
-                self.close()
-                if not left:
-                    raise EndpointConnectionError(endpoint_url=self._url, error=error) from None
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self.close()
                 if not left:
-                    raise ConnectionClosedError(endpoint_url=self._url, error=error) from None
+                    raise self._broken(error) from None
+                if isinstance(error, TimeoutError):
+                    continue  # that was wait enough
             else:
                 if status == 200:
                     return answer
@@ -105,16 +96,21 @@ class DirectWrites:
             self._clock.sleep(self._clock.jitter() * _WAIT_SECONDS)
         raise AssertionError("unreachable")
 
+    def _broken(self, error: Exception) -> BotoCoreError:
+        """Return what boto3's client would raise for no answer."""
+        match error:
+            case TimeoutError():
+                return ReadTimeoutError(endpoint_url=self._url, error=error)
+            case ConnectionRefusedError():
+                return EndpointConnectionError(endpoint_url=self._url, error=error)
+        return ConnectionClosedError(endpoint_url=self._url, error=error)
+
     def _exchanged(self, operation: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """Send one request. Raises OSError, HTTPException and ValueError for what is no answer of DynamoDB's."""
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
-        request = AWSRequest("POST", self._url, headers, body)
-        credentials = session().get_credentials()
-        if credentials is None:
-            raise NoCredentialsError
-        SigV4Auth(credentials.get_frozen_credentials(), "dynamodb", self._region).add_auth(request)
+        headers = signed("dynamodb", self._region, self._url, headers, body)
         connection = self._connected()
-        connection.request("POST", urlsplit(self._url).path or "/", body, dict(request.headers.items()))
+        connection.request("POST", urlsplit(self._url).path or "/", body, headers)
         answer = connection.getresponse()
         content = answer.read()
         checksum = answer.headers.get("x-amz-crc32")

@@ -10,16 +10,14 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from urllib.parse import quote
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.endpoint_provider import RuleSetStandardLibrary
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 from botocore.loaders import create_loader
 
 from vibe_router.formats import sse
 from vibe_router.routing.models import Deployment
 from vibe_router.routing.verdict import Failure, FailureKind
-from vibe_router.store.aws import session
+from vibe_router.store.aws import signed
 from vibe_router.upstream import event_stream
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
 
@@ -46,14 +44,12 @@ def post(
     base_url = deployment.provider.base_url or _endpoint(region)
     url = f"{base_url}/model/{quote(deployment.model, safe='')}/converse{'-stream' if stream else ''}"
     try:
-        credentials = session().get_credentials()
-        if credentials is None:
-            raise AttemptFailedError(_refusal("UnrecognizedClientException", "There are no AWS credentials."))
-        request = AWSRequest("POST", url, {"content-type": "application/json"}, body)
-        SigV4Auth(credentials.get_frozen_credentials(), "bedrock", region).add_auth(request)
+        headers = signed("bedrock", region, url, {"content-type": "application/json"}, body)
+    except NoCredentialsError:
+        raise AttemptFailedError(_refusal("UnrecognizedClientException", "There are no AWS credentials.")) from None
     except BotoCoreError as error:
         raise AttemptFailedError(_refusal("UnrecognizedClientException", type(error).__name__)) from None
-    headers = {**dict(request.headers.items()), "accept-encoding": "identity", "user-agent": "vibe-router"}
+    headers |= {"accept-encoding": "identity", "user-agent": "vibe-router"}
     reply = upstream.post(url, headers, body, connect=connect, until=until)
     if reply.headers.get("content-type", "").startswith("application/vnd.amazon.eventstream"):
         return _Events(reply)
