@@ -34,7 +34,6 @@ from vibe_router.access.ledger import (
     settle,
 )
 from vibe_router.clock import Clock
-from vibe_router.store.direct import Writes
 from vibe_router.store.dynamodb import Item, Value, from_item, to_item
 from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
 
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
         TransactWriteItemTypeDef,
         UpdateTypeDef,
     )
+
+    from vibe_router.store.direct import Writes
 
 __all__ = ["LedgerBusyError", "LedgerStore", "LimitReachedError", "Reason", "Reservation", "Settlement", "ledger_from"]
 
@@ -113,7 +114,7 @@ class LedgerStore:
         clock: Clock,
         *,
         spawn: Spawn = aside,
-        writes: Writes | None = None,
+        writes: "Writes | None" = None,
     ) -> None:
         self._client = client
         self._writes = writes or client
