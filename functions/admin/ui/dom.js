@@ -274,19 +274,32 @@ export function skeleton(lines = 3) {
 }
 
 /** Put into `place` what `build` makes of what `read` finds: grey shapes until then, a way on when it fails. */
-export async function fillWith(place, read, build, { lines = 4 } = {}) {
-  swap(place, skeleton(lines));
+async function fillWith(place, read, build) {
+  swap(place, skeleton(4));
   let found;
   try {
     found = await read();
   } catch (error) {
-    swap(place, failure(error, () => fillWith(place, read, build, { lines })));
+    swap(place, failure(error, () => fillWith(place, read, build)));
     return;
   }
   const dialog = place.closest("dialog");
   const waits = dialog && (dialog.querySelector("h2") === document.activeElement || document.activeElement === document.body);
   swap(place, build(found));
   if (waits) place.querySelector("[autofocus]")?.focus();
+}
+
+/** A dialog of what `build(found, close)` makes of what `read` finds; it opens before that is there. */
+export function openFilled(title, read, build, options) {
+  const body = h("div", {});
+  return openDialog(
+    title,
+    (close) => {
+      fillWith(body, read, (found) => build(found, close));
+      return body;
+    },
+    options,
+  );
 }
 
 /** A table that becomes a list of cards on a phone. `columns`: {label, cell(row), number?, head?, className?}. */

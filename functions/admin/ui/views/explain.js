@@ -1,15 +1,13 @@
 // Explain: where a request would go now, in which order and why, without calling anything.
 
 import { everyKey, get, keyName, post } from "../api.js";
-import { button, busy, empty, failure, field, fillWith, h, openDialog, select, swap } from "../dom.js";
+import { button, busy, empty, failure, field, h, openFilled, select, swap } from "../dom.js";
 import { countdown } from "./state.js";
 
 const MOST_KEYS = 1000; // that are offered
 
 export function explainDialog() {
-  const body = h("div", {});
-  fillWith(body, read, form);
-  return openDialog("Explain a request", () => body, { wide: true, describe: "Where a request would go right now, in which order and why." });
+  return openFilled("Explain a request", read, form, { wide: true, describe: "Where a request would go right now, in which order and why." });
 }
 
 /** The models and keys that there are now. */

@@ -2,7 +2,7 @@
 
 import { everyKey, get, keyName, once, post } from "../api.js";
 import { meter } from "../charts.js";
-import { button, busy, confirm, copy, empty, failure, field, fillWith, h, openDialog, segmented, select, skeleton, swap, table, toast } from "../dom.js";
+import { button, busy, confirm, copy, empty, failure, field, h, openDialog, openFilled, segmented, select, skeleton, swap, table, toast } from "../dom.js";
 import { setMadeKey } from "../draft.js";
 import { count, fromNow, fullTime, money, period, PERIODS, plural, when } from "../format.js";
 import { repeat, routerNow } from "../live.js";
@@ -292,15 +292,7 @@ const EXPIRY = [
 
 /** Make a key (`key` null) or edit one. Resolves with the API's answer. */
 function keyDialog(key, { choices, done }) {
-  const body = h("div", {});
-  return openDialog(
-    key ? `Edit ${keyName(key)}` : "Make a key",
-    (close) => {
-      fillWith(body, choices, (found) => keyForm(key, found, done, close));
-      return body;
-    },
-    { wide: true },
-  );
+  return openFilled(key ? `Edit ${keyName(key)}` : "Make a key", choices, (found, close) => keyForm(key, found, done, close), { wide: true });
 }
 
 function keyForm(key, { models, teams }, done, close) {
@@ -361,13 +353,10 @@ function keyForm(key, { models, teams }, done, close) {
 }
 
 function teamDialog(team, { choices, done }) {
-  const body = h("div", {});
-  return openDialog(
+  return openFilled(
     team ? `Edit ${team.team_alias || team.team_id}` : "New team",
-    (close) => {
-      fillWith(body, choices, ({ models }) => teamForm(team, models, done, close));
-      return body;
-    },
+    choices,
+    ({ models }, close) => teamForm(team, models, done, close),
     { wide: true, describe: "All keys of a team together stay within its budget and limits." },
   );
 }

@@ -1,7 +1,7 @@
 // Models: every chain as a picture, its editor, and what becomes of an edit.
 
 import { get } from "../api.js";
-import { button, confirm, empty, failure, field, fillWith, h, openDialog, select, skeleton, swap, table } from "../dom.js";
+import { button, confirm, empty, failure, field, h, openFilled, select, skeleton, swap, table } from "../dom.js";
 import { changedRows, currentDraft, setDraft, unsaved } from "../draft.js";
 import { NONE, plural } from "../format.js";
 import { repeat } from "../live.js";
@@ -150,7 +150,7 @@ export async function show(view, { signal, head }) {
     const provider = h("select", { required: true });
     const model = h("input", { required: true, spellcheck: "false", autocapitalize: "none" });
     const called = field("Name", name, { hint: "What callers ask for." });
-    const form = (close) => {
+    const form = (_routes, close) => {
       provider.append(...Object.keys(shown().providers).map((each) => h("option", { value: each }, each)));
       return h(
         "form",
@@ -171,11 +171,7 @@ export async function show(view, { signal, head }) {
         h("div", { class: "actions" }, button("Cancel", () => close()), button("Add", null, { kind: "primary", type: "submit" })),
       );
     };
-    const done = await openDialog("New model", (close) => {
-      const body = h("div", {});
-      fillWith(body, async () => routes ?? read(), () => form(close));
-      return body;
-    });
+    const done = await openFilled("New model", async () => routes ?? read(), form);
     if (!done) return;
     draft().models[name.value.trim()] = { description: description.value.trim(), chain: [{ provider: provider.value, model: model.value.trim() }] };
     editing.add(name.value.trim());

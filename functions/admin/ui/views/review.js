@@ -1,7 +1,7 @@
 // From an edit to the table: the differences, a conflict with somebody else's edit, history and the way back.
 
 import { ApiError, get, post, put } from "../api.js";
-import { button, busy, confirm, empty, failure, field, fillWith, h, icon, openDialog, segmented, skeleton, swap, toast } from "../dom.js";
+import { button, busy, confirm, empty, failure, field, h, icon, openDialog, openFilled, segmented, skeleton, swap, toast } from "../dom.js";
 import { changedRows, currentDraft, same, setDraft } from "../draft.js";
 import { fullTime, fromNow, plural } from "../format.js";
 import { idOf, layersOf, priceOf } from "./chain.js";
@@ -82,13 +82,10 @@ async function rollBack({ version, digest }, to, note, reload) {
 /** Somebody saved in between: show theirs beside ours, row by row, and put both together. Nothing is lost. */
 async function resolveConflict(reload) {
   const draft = currentDraft();
-  const body = h("div", {});
-  const together = await openDialog(
+  const together = await openFilled(
     "Somebody saved in between",
-    (close) => {
-      fillWith(body, () => get("routes"), (fresh) => sideBySide(draft, fresh, close));
-      return body;
-    },
+    () => get("routes"),
+    (fresh, close) => sideBySide(draft, fresh, close),
     { wide: true, describe: "Your changes are all still here." },
   );
   if (!together) return undefined;
@@ -203,12 +200,11 @@ function memberLine(member, shared) {
 // --- history ---
 
 export function historyDialog(reload) {
-  const body = h("div", {});
   const read = async () => {
     const [{ versions }, now] = await Promise.all([get("routes/history", { limit: 200 }), get("routes")]);
     return { versions, now };
   };
-  const list = (close) => ({ versions, now }) =>
+  const list = ({ versions, now }, close) =>
     versions.length ? h("ol", { class: "history" }, versions.map((each) => entry(each, now, close))) : empty("No versions yet", "Every save on this page becomes a version that you can go back to.");
   function entry(version, now, close) {
     return h(
@@ -228,12 +224,5 @@ export function historyDialog(reload) {
     if (!(await confirm(`Roll back to version ${version.version}?`, "What it said becomes a new version, live within ten seconds. The versions in between stay in the history.", "Roll back", { danger: false }))) return;
     if (await rollBack(now, version.version, `Back to version ${version.version}`, reload)) close();
   }
-  return openDialog(
-    "History",
-    (close) => {
-      fillWith(body, read, list(close));
-      return body;
-    },
-    { side: true, describe: "Every version that was saved, newest first." },
-  );
+  return openFilled("History", read, list, { side: true, describe: "Every version that was saved, newest first." });
 }
