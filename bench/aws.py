@@ -2,13 +2,14 @@
 
 Standard input brings one line of JSON: `tables`, parameters of CreateTable, and `secrets`, values by name. Its endpoint
 is its first line of output; `GET /counts` there answers how often each operation was called since the start, and for
-how many seconds moto worked on all of them. It ends when its standard input does.
+how many seconds moto worked on all of them; `GET /spans` when each call came and was answered since it was last asked,
+by `time.perf_counter`, which is one clock for all processes. It ends when its standard input does.
 """
 
 import asyncio
 import json
 import sys
-from collections import Counter
+from collections import Counter, deque
 from functools import partial
 
 from local.http11 import Headers
@@ -22,13 +23,20 @@ class _Counts:
     def __init__(self) -> None:
         self.operations: Counter[str] = Counter()
         self.seconds = 0.0
+        self.spans: deque[tuple[float, float]] = deque(maxlen=100_000)
 
-    def note(self, operation: str, _body: bytes, _status: int, seconds: float) -> None:
+    def note(self, operation: str, _body: bytes, _status: int, came: float, ended: float) -> None:
         self.operations[operation or "unknown"] += 1
-        self.seconds += seconds
+        self.seconds += ended - came
+        self.spans.append((came, ended))
 
     def told(self) -> bytes:
         return json.dumps({"operations": self.operations, "seconds": self.seconds}).encode()
+
+    def taken(self) -> bytes:
+        spans = json.dumps(list(self.spans)).encode()
+        self.spans.clear()
+        return spans
 
 
 class _CountingConnection(MotoConnection):
@@ -37,8 +45,9 @@ class _CountingConnection(MotoConnection):
         self._counts = counts
 
     def request_ended(self, trailers: Headers) -> None:
-        if self.head[1] == "/counts":
-            self.reply(200, [("Content-Type", "application/json")], self._counts.told())
+        tell = {"/counts": self._counts.told, "/spans": self._counts.taken}.get(self.head[1])
+        if tell:
+            self.reply(200, [("Content-Type", "application/json")], tell())
         else:
             super().request_ended(trailers)
 

@@ -1,13 +1,15 @@
 """Virtual keys to measure with, written into the keys table as the admin function writes them."""
 
 import hashlib
+import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 
 from local.template import REGION
 
-__all__ = ["CALLERS", "make"]
+__all__ = ["CALLERS", "make", "ready_made_write"]
 
 _BUDGET: dict[str, Any] = {"max_budget": 10**15, "budget_duration": "30d"}  # nano-dollars: a million dollars
 _EVERY: dict[str, Any] = {**_BUDGET, "rpm_limit": 10**9, "tpm_limit": 10**12, "max_parallel_requests": 100}
@@ -44,3 +46,20 @@ def make(endpoint: str, table: str) -> None:
         key_hash = hashlib.sha256(shown.encode()).hexdigest()
         keys.put_item(Item={"id": f"key#{key_hash}", "key_id": key_hash, **record})
     resource.meta.client.close()
+
+
+def ready_made_write(endpoint: str, table: str) -> bytes:
+    """Return a request that adds to an item of the ledger table, as it goes over the wire to the embedded AWS."""
+    update = {
+        "TableName": table,
+        "Key": {"id": {"S": "bench#direct"}},
+        "UpdateExpression": "ADD committed :one",
+        "ExpressionAttributeValues": {":one": {"N": "1"}},
+    }
+    body = json.dumps(update).encode()
+    head = (
+        f"POST / HTTP/1.1\r\nHost: {urlsplit(endpoint).netloc}\r\nContent-Type: application/x-amz-json-1.0\r\n"
+        "X-Amz-Target: DynamoDB_20120810.UpdateItem\r\nAuthorization: AWS4-HMAC-SHA256 Credential=bench/20260101/"
+        f"{REGION}/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body

@@ -62,14 +62,22 @@ class AwsCounts:
         self.operations = {name: count for name, count in grown.items() if count}
         self.seconds = seconds_after - seconds_before
 
+    def spans(self) -> list[tuple[float, float]]:
+        """Return when each call came and was answered, by `time.perf_counter`, since this was last asked for."""
+        told: list[tuple[float, float]] = self._get("/spans")
+        return told
+
     def of(self, service: str) -> int:
         """Return how many of them were for a service, named as in X-Amz-Target."""
         return sum(count for name, count in self.operations.items() if name.startswith(service))
 
     def _look(self) -> tuple[dict[str, int], float]:
-        with urlopen(self._endpoint + "/counts", timeout=10) as answer:
-            told: dict[str, Any] = json.load(answer)
+        told: dict[str, Any] = self._get("/counts")
         return told["operations"], told["seconds"]
+
+    def _get(self, path: str) -> Any:
+        with urlopen(self._endpoint + path, timeout=10) as answer:
+            return json.load(answer)
 
 
 class Rig:

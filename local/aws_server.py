@@ -39,7 +39,7 @@ async def _serve(orders: Orders) -> None:
         moto.call("secretsmanager", "secretsmanager.CreateSecret", {"Name": name, "SecretString": json.dumps(values)})
     listening = socket.socket(fileno=orders.descriptor)
 
-    def answered(operation: str, body: bytes, status: int, _seconds: float) -> None:
+    def answered(operation: str, body: bytes, status: int, _came: float, _ended: float) -> None:
         if status == 200:
             tables.note(operation, body)
 

@@ -62,21 +62,26 @@ class Moto:
 class MotoConnection(Connection):
     """A client of moto over a socket. One operation is whole before anyone else's begins, so its conditions hold.
 
-    `answered` is told of each: what was asked (the value of X-Amz-Target), its body, the status, and the seconds
-    from its head to the end of the answer.
+    `answered` is told of each: what was asked (the value of X-Amz-Target), its body, the status, and when it came and
+    was answered, by `time.perf_counter`.
     """
 
-    def __init__(self, moto: Moto, answered: Callable[[str, bytes, int, float], None]) -> None:
+    def __init__(self, moto: Moto, answered: Callable[[str, bytes, int, float, float], None]) -> None:
         super().__init__()
         self._moto = moto
         self._answered = answered
         self._body = bytearray()
         self.head: tuple[str, str, Headers] = ("GET", "/", [])
-        self._began = 0.0
+        self._came: float | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, and note when a request began to."""
+        if self._came is None:
+            self._came = time.perf_counter()
+        super().data_received(data)
 
     def request_begun(self, method: str, target: str, headers: Headers) -> None:
         """Keep the head until the body is there."""
-        self._began = time.perf_counter()
         self.head = (method, target, headers)
         self._body.clear()
 
@@ -96,8 +101,10 @@ class MotoConnection(Connection):
             status = 500
         operation = dict(headers).get(b"x-amz-target", b"").decode("latin-1")
         kept = [(name, value) for name, value in answer_headers if name.lower() not in ("content-length", "connection")]
+        now = time.perf_counter()
+        came, self._came = self._came or now, None
         self.reply(status, kept, content)
-        self._answered(operation, body, status, time.perf_counter() - self._began)
+        self._answered(operation, body, status, came, time.perf_counter())
 
 
 def wsgi_environ(method: str, target: str, headers: Headers, body: bytes) -> dict[str, Any]:
