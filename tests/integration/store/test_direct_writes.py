@@ -2,11 +2,15 @@
 
 import json
 import socket
+import ssl
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +24,11 @@ from botocore.exceptions import (
     EndpointConnectionError,
     ReadTimeoutError,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tests.unit.store.held import Time
 from vibe_router.store import direct
@@ -51,10 +60,11 @@ class Peer:
     script: list[bytes | None] = field(default_factory=list)
     requests: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)  # with the connection's number
     close_after: bool = False
+    tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{self._listening.getsockname()[1]}"
         self._connections: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -62,6 +72,11 @@ class Peer:
         with suppress(OSError):
             for number in range(20):
                 connection, _ = self._listening.accept()
+                if self.tls:
+                    try:
+                        connection = self.tls.wrap_socket(connection, server_side=True)
+                    except ssl.SSLError:  # who asks may not trust it
+                        continue
                 self._connections.append(connection)
                 threading.Thread(target=self._serve, args=(number, connection), daemon=True).start()
 
@@ -145,9 +160,64 @@ def test_a_connection_that_was_closed_while_it_rested_is_no_failure(peer: Peer, 
     peer.script = [DONE, DONE]
     writes.update_item(**UPDATE)
     assert writes._connection is not None
-    assert writes._connection.sock.recv(1, socket.MSG_PEEK) == b""  # it has been closed by now
+    assert writes._connection._socket.recv(1, socket.MSG_PEEK) == b""  # it has been closed by now
     writes.update_item(**UPDATE)
     assert [number for number, _, _ in peer.requests] == [0, 1]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with a certificate of 127.0.0.1 that nobody else has signed, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    file.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+    )
+    return file
+
+
+@pytest.fixture
+def tls_peer(certificate: Path) -> Iterator[Peer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    peer = Peer(tls=context)
+    yield peer
+    peer.close()
+
+
+def over_tls(peer: Peer, client: "DynamoDBClient", trusted: Path | None) -> DirectWrites:
+    client.meta._endpoint_url = peer.url  # type: ignore[attr-defined]  # the client itself is asked for nothing else
+    return DirectWrites(client, Time().clock, ssl.create_default_context(cafile=trusted))
+
+
+def test_one_connection_over_tls_serves_many_writes(
+    tls_peer: Peer, dynamodb_client: "DynamoDBClient", certificate: Path
+) -> None:
+    tls_peer.script = [DONE] * 5
+    with closing(over_tls(tls_peer, dynamodb_client, certificate)) as writes:
+        for _ in range(5):
+            assert writes.update_item(**UPDATE) == {"Attributes": {"a": {"N": "1"}}}
+    assert [number for number, _, _ in tls_peer.requests] == [0] * 5
+
+
+def test_who_is_not_trusted_gets_nothing(tls_peer: Peer, dynamodb_client: "DynamoDBClient") -> None:
+    tls_peer.script = [DONE]
+    with closing(over_tls(tls_peer, dynamodb_client, None)) as writes, pytest.raises(ConnectionClosedError):
+        writes.update_item(**UPDATE)
+    assert tls_peer.requests == []
 
 
 BROKEN: dict[str, bytes | None] = {

@@ -1,20 +1,16 @@
 """The writes that a caller waits for, sent to DynamoDB without boto3's client.
 
-botocore signs them, and nothing else of it is needed: items are written as DynamoDB has them already. What a
+Items are written as DynamoDB has them already, so that little is left to do: sign, send, and read the answer. What a
 reservation adds to a call is in `make bench ARGS="--only keys"`. Errors are botocore's, so that nobody needs to know
 who asked.
 """
 
-import http.client
 import json
-import select
-import socket
 import ssl
 import uuid
 import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
-from urllib.parse import urlsplit
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -26,6 +22,7 @@ from botocore.exceptions import (
 
 from vibe_router.clock import Clock
 from vibe_router.store.aws import signed
+from vibe_router.store.connection import Answer, Connection, NoAnswerError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -59,7 +56,7 @@ class DirectWrites:
         self._region = client.meta.region_name
         self._clock = clock
         self._tls = tls
-        self._connection: http.client.HTTPConnection | None = None
+        self._connection: Connection | None = None
 
     def update_item(self, **parameters: Any) -> dict[str, Any]:
         """Update an item: UpdateItem, with the parameters that boto3 takes."""
@@ -81,7 +78,7 @@ class DirectWrites:
         for left in reversed(range(_TRIES)):
             try:
                 status, answer = self._exchanged(operation, body)
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except (OSError, NoAnswerError) as error:
                 self.close()
                 if not left:
                     raise self._broken(error) from None
@@ -106,41 +103,37 @@ class DirectWrites:
         return ConnectionClosedError(endpoint_url=self._url, error=error)
 
     def _exchanged(self, operation: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """Send one request. Raises OSError, HTTPException and ValueError for what is no answer of DynamoDB's."""
+        """Send one request. Raises OSError, and NoAnswerError for what is no answer of DynamoDB's."""
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
-        headers = signed("dynamodb", self._region, self._url, headers, body)
-        connection = self._connected()
-        connection.request("POST", urlsplit(self._url).path or "/", body, headers)
-        answer = connection.getresponse()
-        content = answer.read()
-        checksum = answer.headers.get("x-amz-crc32")
-        if checksum is not None and int(checksum) != zlib.crc32(content):
-            raise ValueError("the answer was damaged on its way")
-        parsed = json.loads(content)
-        if not isinstance(parsed, dict):
-            raise ValueError("the answer is no object")
+        headers = signed("dynamodb", self._region, self._url, headers, body, self._clock.now())
+        answer = self._connected().post(headers, body)
+        parsed = _parsed(answer)
+        if answer.headers.get("connection", "").lower() == "close":
+            self.close()
         return answer.status, parsed
 
-    def _connected(self) -> http.client.HTTPConnection:
+    def _connected(self) -> Connection:
         """Return a connection that the other side has not closed while it rested."""
-        connection = self._connection
-        if connection is not None and connection.sock is not None:
-            readable, _, _ = select.select([connection.sock], [], [], 0)
-            if not readable:
-                return connection
+        if self._connection is not None:
+            if self._connection.open:
+                return self._connection
             self.close()
-        connection = self._connection = self._new()
-        connection.connect()
-        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        connection.sock.settimeout(_READ_SECONDS)
-        return connection
+        self._connection = Connection(
+            self._url, connect_seconds=_CONNECT_SECONDS, read_seconds=_READ_SECONDS, tls=self._tls
+        )
+        return self._connection
 
-    def _new(self) -> http.client.HTTPConnection:
-        url = urlsplit(self._url)
-        assert url.hostname is not None  # noqa: S101 - botocore's own URL
-        if url.scheme == "https":
-            return http.client.HTTPSConnection(url.hostname, url.port, timeout=_CONNECT_SECONDS, context=self._tls)
-        return http.client.HTTPConnection(url.hostname, url.port, timeout=_CONNECT_SECONDS)
+
+def _parsed(answer: Answer) -> dict[str, Any]:
+    """Return the object that was answered. Raises NoAnswerError."""
+    try:
+        parsed = json.loads(answer.body)
+        damaged = int(answer.headers.get("x-amz-crc32", "-1")) not in (-1, zlib.crc32(answer.body))
+    except ValueError as error:
+        raise NoAnswerError("the answer is no JSON") from error
+    if damaged or not isinstance(parsed, dict):
+        raise NoAnswerError("the answer was damaged on its way, or is no object")
+    return parsed
 
 
 def _failure(operation: str, status: int, answer: Mapping[str, Any]) -> ClientError:

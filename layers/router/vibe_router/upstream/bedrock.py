@@ -1,11 +1,12 @@
 """Calling Amazon Bedrock: requests signed with the function's own role, event streams unpacked.
 
-botocore signs; the call itself goes through `upstream.client`, whose every wait ends at an instant, which botocore's
+The call goes through `upstream.client`, whose every wait ends at an instant, which botocore's
 own HTTP client cannot promise. Imported when the first such call is made.
 """
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from urllib.parse import quote
@@ -44,7 +45,7 @@ def post(
     base_url = deployment.provider.base_url or _endpoint(region)
     url = f"{base_url}/model/{quote(deployment.model, safe='')}/converse{'-stream' if stream else ''}"
     try:
-        headers = signed("bedrock", region, url, {"content-type": "application/json"}, body)
+        headers = signed("bedrock", region, url, {"content-type": "application/json"}, body, time.time())
     except NoCredentialsError:
         raise AttemptFailedError(_refusal("UnrecognizedClientException", "There are no AWS credentials.")) from None
     except BotoCoreError as error:
