@@ -1,7 +1,7 @@
 """An interpreter that finds what the layers bring and nothing else, as in Lambda.
 
 The development environment holds more than the function's libraries, and some of these import whatever they find:
-botocore awscrt, urllib3 pyOpenSSL, httpx a command line's. A fifth of a cold start would be spent on what is not there.
+botocore awscrt, urllib3 pyOpenSSL, httpcore anyio. A fifth of a cold start would be spent on what is not there.
 """
 
 import venv

@@ -47,7 +47,7 @@ UNUSED = (
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.css",
     "boto3/data",  # of resources; clients are made of botocore's
     "boto3/examples",
-    "botocore/cacert.pem",  # certifi's, which httpx brings, is taken first
+    "botocore/cacert.pem",  # certifi's is taken first
     "botocore/data/*/*/examples-1.json",
 )
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import httpx
-
 from vibe_router.admission import Admission
 from vibe_router.clock import Clock
 from vibe_router.formats.errors import unavailable
@@ -21,7 +19,7 @@ from vibe_router.store.routes import CatalogueCache, RoutesStore, RoutesUnavaila
 from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import Bookkeeper, UsageBook
-from vibe_router.upstream.client import Upstream
+from vibe_router.upstream.client import Upstream, trusting
 from vibe_router.walk import Walker
 
 if TYPE_CHECKING:
@@ -76,7 +74,7 @@ class Environment:
         book = UsageBook(dynamodb, settings.usage_table, self.clock, days=settings.usage_days)
         self.bookkeeper = Bookkeeper(book, self.clock)
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
-        tls = httpx.create_ssl_context()
+        tls = trusting()
         self._writes = DirectWrites(dynamodb, self.clock, tls)
         self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock, writes=self._writes)
         self.keys = KeyDirectory(

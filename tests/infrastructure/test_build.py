@@ -179,7 +179,7 @@ page, described = (
     admin.handler({"path": path, "httpMethod": "GET"}, Context("id", 4_000_000_000_000))["statusCode"]
     for path in ("/ui/", "/ui/openapi.json")
 )
-import httpx, pydantic
+import httpcore, pydantic
 from aws_lambda_powertools import Logger, Metrics, Tracer
 import boto3
 dynamodb, secrets = boto3.client("dynamodb"), boto3.client("secretsmanager")
@@ -194,8 +194,8 @@ metrics.flush_metrics()
 with Tracer(service="s", disabled=True).provider.in_subsegment("x"):
     pass
 from urllib.parse import urlsplit
-with httpx.Client() as client:
-    ping = client.get(dynamodb.meta.endpoint_url + "/moto-api/").status_code
+with httpcore.ConnectionPool() as pool:
+    ping = pool.request("GET", dynamodb.meta.endpoint_url + "/moto-api/").status
 places = {n: getattr(m, "__file__", None) or "" for n, m in sys.modules.items() if "." not in n}
 print(json.dumps({
     "imported": len(names),
@@ -276,5 +276,14 @@ def test_the_artefacts_run_on_lambdas_python_alone(
         "page": 200,
         "described": 200,
     }
-    libraries = {"boto3", "botocore", "httpx", "pydantic", "aws_lambda_powertools", "vibe_router", "certifi", "urllib3"}
+    libraries = {
+        "boto3",
+        "botocore",
+        "httpcore",
+        "pydantic",
+        "aws_lambda_powertools",
+        "vibe_router",
+        "certifi",
+        "urllib3",
+    }
     assert {places[name].startswith(str(x86_64)) for name in libraries} == {True}

@@ -280,6 +280,8 @@ def test_routes_without_a_part_are_refused(part: str) -> None:
         ("https:///v3", "with a host"),
         ("", "a URL"),
         ("https://ark.example /v3", "without blanks"),
+        ("https://ark..example/v3", "must be a URL"),
+        (f"https://{'a' * 64}.example/v3", "must be a URL"),
         ("https://ark.example\n/v3", "without blanks"),
         ("https://key:pass@ark.example/v3", "credentials"),
         ("https://key@ark.example/v3", "credentials"),

@@ -112,6 +112,7 @@ def checked_base_url(value: str) -> str:
     try:
         url = urlsplit(value)
         port = url.port
+        (url.hostname or "").encode("idna")  # labels that are empty or too long have no address
     except ValueError:
         raise ValueError("must be a URL, such as https://api.example.com/v1") from None
     if url.scheme not in ("http", "https") or not url.hostname or port == 0:

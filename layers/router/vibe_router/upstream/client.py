@@ -1,29 +1,37 @@
 """An HTTP client whose every wait ends at an instant, not after a pause.
 
-httpx's timeouts bound the silence between two reads; a provider that drips a byte now and then would hold a caller for
-ever. Here each read may last until one deadline that the reader moves as the answer proceeds. `BoundedTransport` puts
-httpcore's pool, with sockets that know the deadline, under httpx.
+The timeouts of HTTP clients bound the silence between two reads; a provider that drips a byte now and then could hold a
+caller for ever. Here each read may last until one deadline that the reader moves as the answer proceeds: httpcore's
+pool, with sockets that know the deadline.
+
+httpcore, which is httpx's own engine, is used without httpx on top: what that adds (cookies, redirects, authentication)
+a provider's call must not have, and it takes 0.4 of 0.7 ms of a call and 80 ms of a start.
 
 - `AttemptFailedError`: holds a `routing.verdict.Failure`: why, as a value
 """
 
+import os
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
 
+import certifi
 import httpcore
-import httpx
 
 from vibe_router.routing.verdict import Failure, FailureKind
 
-__all__ = ["AttemptFailedError", "Reply", "Upstream"]
+__all__ = ["AttemptFailedError", "Reply", "Upstream", "trusting"]
 
 # A pooled connection that was idle for longer may have been closed while Lambda had this environment frozen.
 _TRUSTED_IDLE_SECONDS = 1.0
 _POOL_SIZE = 20  # one call at a time, but a connection kept for each provider
 _KEEPALIVE_SECONDS = 60.0
+_ENCODED = "/%:@!$&'()*+,;=-._~?"  # what stands for itself in a path or query, and what is encoded already
 
 
 class AttemptFailedError(Exception):
@@ -105,56 +113,21 @@ class _BoundedBackend(httpcore.NetworkBackend):
         self._backend.sleep(seconds)
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, stream: Iterable[bytes]) -> None:
-        self._stream = stream
+class _Decoder(Protocol):
+    """What of zlib's a compressed answer needs."""
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._stream)
-
-    def close(self) -> None:
-        if close := getattr(self._stream, "close", None):
-            close()
-
-
-class _BoundedTransport(httpx.BaseTransport):
-    def __init__(self, limit: _Limit, ssl_context: ssl.SSLContext | None) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl_context,
-            max_connections=_POOL_SIZE,
-            max_keepalive_connections=_POOL_SIZE,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=_BoundedBackend(limit),
-        )
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        response = self._pool.handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
-        assert isinstance(response.stream, Iterable)  # noqa: S101 - httpcore's sync pool promises it; for mypy
-        return httpx.Response(
-            response.status, headers=response.headers, stream=_Body(response.stream), extensions=response.extensions
-        )
-
-    def close(self) -> None:
-        self._pool.close()
+    def decompress(self, data: bytes, /) -> bytes: ...
 
 
 class Reply:
     """A provider's answer: `status` and `headers` (lower-case) are here, the body is still to be read."""
 
-    def __init__(self, response: httpx.Response, limit: _Limit) -> None:
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = dict(response.headers)
+    def __init__(self, response: httpcore.Response, limit: _Limit) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = _joined(response.headers)
         self._response = response
-        self._chunks = response.iter_bytes()
+        self._chunks = response.iter_stream()
+        self._decoder = _decoder(self.headers.get("content-encoding", ""))
         self._limit = limit
 
     def __enter__(self) -> "Reply":
@@ -171,11 +144,14 @@ class Reply:
         """
         self._limit.deadline = until
         try:
-            return next(self._chunks, b"")
+            for chunk in self._chunks:
+                if data := self._decoder.decompress(chunk) if self._decoder else chunk:
+                    return data
         except httpcore.TimeoutException:
             raise _failed(FailureKind.TIMEOUT, "the answer fell silent") from None
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpx.DecodingError) as error:
+        except (httpcore.NetworkError, httpcore.ProtocolError, zlib.error) as error:
             raise _failed(FailureKind.NOT_A_COMPLETION, f"the answer broke off ({type(error).__name__})") from None
+        return b""
 
     def drain(self, until: float) -> None:
         """Read what is left by `until`, so that the connection can serve the next call; else close it."""
@@ -199,14 +175,18 @@ class Upstream:
 
     def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
         self._limit = _Limit()
-        self._client = httpx.Client(
-            transport=_BoundedTransport(self._limit, ssl_context or httpx.create_ssl_context()), trust_env=False
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=ssl_context or trusting(),
+            max_connections=_POOL_SIZE,
+            max_keepalive_connections=_POOL_SIZE,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+            network_backend=_BoundedBackend(self._limit),
         )
         self._before: Reply | None = None
 
     def close(self) -> None:
         """Close every connection."""
-        self._client.close()
+        self._pool.close()
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, *, connect: float, until: float) -> Reply:
         """Send `body` and return the answer once its headers are here.
@@ -216,16 +196,22 @@ class Upstream:
         if self._before:
             # Else the garbage collector may close it while the pool is locked, and wait for that lock for ever.
             self._before.close()
+        address, host = _place(url)
+        sent = _sent(host, headers, body)
         limit = self._limit
         limit.deadline = until
         for again in (False, True):
             limit.fresh = limit.received = False
             limit.rested = 0.0
-            request = self._client.build_request(
-                "POST", url, headers=headers, content=body, timeout=httpx.Timeout(None, connect=connect)
+            request = httpcore.Request(
+                "POST",
+                address,
+                headers=sent,
+                content=body,
+                extensions={"timeout": {"connect": connect}},
             )
             try:
-                self._before = Reply(self._client.send(request, stream=True), limit)
+                self._before = Reply(self._pool.handle_request(request), limit)
                 return self._before
             except httpcore.ConnectTimeout:
                 raise _failed(FailureKind.TIMEOUT, "connecting took too long") from None
@@ -239,6 +225,49 @@ class Upstream:
                     continue
                 raise _failed(FailureKind.RESET, f"the connection broke ({type(error).__name__})") from None
         raise AssertionError("unreachable")
+
+
+def trusting() -> ssl.SSLContext:
+    """Return what servers are checked by: SSL_CERT_FILE, SSL_CERT_DIR or, by default, certifi's certificates."""
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if file or folder:
+        return ssl.create_default_context(cafile=file or None, capath=folder or None)
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+@lru_cache(256)
+def _place(url: str) -> tuple[httpcore.URL, str]:
+    """Return where to send a request, host and path of any alphabet encoded, and the value of Host."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").encode("idna").decode()
+    target = quote(parts.path or "/", safe=_ENCODED) + (f"?{quote(parts.query, safe=_ENCODED)}" if parts.query else "")
+    address = httpcore.URL(scheme=parts.scheme.encode(), host=host.encode(), port=parts.port, target=target.encode())
+    named = f"[{host}]" if ":" in host else host
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    return address, named if parts.port in (None, usual) else f"{named}:{parts.port}"
+
+
+def _sent(host: str, headers: Mapping[str, str], body: bytes) -> list[tuple[bytes, bytes]]:
+    given = {name.lower(): value for name, value in headers.items()}
+    whole = {"host": host, **given, "content-length": str(len(body))}
+    return [(name.encode(), value.encode()) for name, value in whole.items()]
+
+
+def _joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by name; those of one name are joined by a comma, as HTTP has it."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
+
+
+def _decoder(encoding: str) -> _Decoder | None:
+    """Return what decompresses an answer that came compressed although nobody asked for that; None for a plain one."""
+    match encoding.strip().lower():
+        case "gzip" | "x-gzip" | "deflate":
+            return zlib.decompressobj(zlib.MAX_WBITS | 32)  # finds out which of the two it is
+    return None
 
 
 def _failed(kind: FailureKind, detail: str) -> AttemptFailedError:
