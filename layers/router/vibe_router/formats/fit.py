@@ -57,7 +57,8 @@ def _shows(body: Mapping[str, Any]) -> bool:
         if isinstance(held, list):
             rest += held
         elif isinstance(held, dict):
-            if held.get("type") in _IMAGES:
+            kind = held.get("type")
+            if isinstance(kind, str) and kind in _IMAGES:
                 return True
             rest += [value for value in held.values() if isinstance(value, list | dict)]
     return False

@@ -1,0 +1,275 @@
+"""Valid requests with something in them replaced, left out or doubled, at any depth: nothing is worse than a 400."""
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vibe_router.formats import kept, known
+from vibe_router.formats.errors import ApiError
+from vibe_router.formats.exchange import open_exchange
+from vibe_router.formats.fit import misfit
+from vibe_router.formats.responses import ResponsesRequest
+from vibe_router.formats.seal import Seal, wrap
+from vibe_router.formats.wire import Request
+from vibe_router.routing.models import Deployment, Provider
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+URL = "data:image/png;base64,iVBORw0KGgo="
+PDF = "data:application/pdf;base64,JVBERi0="
+SIGNED = wrap(Seal("signature", "p", "sig", text="words"))
+ENCRYPTED = wrap(Seal("encrypted", "p", "gAAA", "rs_1"))
+
+VALID: dict[str, dict[str, Any]] = {
+    "chat": {
+        "model": "m",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": 1,
+        "max_tokens": 9000,
+        "stop": ["x"],
+        "logit_bias": {},
+        "reasoning_effort": "low",
+        "metadata": {"a": "b"},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}},
+        "tools": [
+            {"type": "function", "function": {"name": "f", "description": "d", "parameters": SCHEMA}},
+            {
+                "type": "custom",
+                "custom": {
+                    "name": "c",
+                    "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "x"}},
+                },
+            },
+        ],
+        "tool_choice": {
+            "type": "allowed_tools",
+            "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]},
+        },
+        "messages": [
+            {"role": "developer", "content": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}]},
+            {
+                "role": "user",
+                "name": "bob",
+                "content": [
+                    {"type": "text", "text": "hi"},
+                    {"type": "image_url", "image_url": {"url": URL, "detail": "low"}},
+                    {"type": "file", "file": {"file_data": PDF, "filename": "a.pdf"}},
+                ],
+            },
+            {
+                "role": "assistant",
+                "content": "c",
+                "reasoning_content": "t",
+                "tool_calls": [
+                    {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"city":"x"}'}},
+                    {"id": "call_2", "type": "custom", "custom": {"name": "c", "input": "free"}},
+                ],
+            },
+            {"role": "tool", "tool_call_id": "call_1", "content": [{"type": "text", "text": "r"}]},
+            {"role": "tool", "tool_call_id": "call_2", "content": "r"},
+        ],
+    },
+    "responses": {
+        "model": "m",
+        "stream": True,
+        "instructions": "i",
+        "include": ["reasoning.encrypted_content"],
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "text": {"verbosity": "low", "format": {"type": "json_schema", "name": "n", "schema": SCHEMA}},
+        "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]},
+        "tools": [
+            {"type": "function", "name": "f", "parameters": SCHEMA, "strict": True},
+            {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark", "definition": "x"}},
+            {"type": "web_search"},
+            {"type": "namespace", "name": "many", "tools": [{"type": "function", "name": "g", "parameters": SCHEMA}]},
+        ],
+        "input": [
+            {
+                "type": "message",
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "x"},
+                    {"type": "input_image", "image_url": URL, "detail": "low"},
+                    {"type": "input_file", "file_data": PDF, "filename": "a.pdf"},
+                ],
+            },
+            {
+                "type": "reasoning",
+                "id": "rs_1",
+                "summary": [{"type": "summary_text", "text": "t"}],
+                "encrypted_content": ENCRYPTED,
+            },
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "o"}]},
+            {"type": "function_call", "call_id": "call_1", "name": "g", "namespace": "many", "arguments": "{}"},
+            {"type": "custom_tool_call", "call_id": "call_2", "name": "c", "input": "i"},
+            {"type": "function_call_output", "call_id": "call_1", "output": [{"type": "input_text", "text": "o"}]},
+            {"type": "custom_tool_call_output", "call_id": "call_2", "output": "o"},
+        ],
+    },
+    "messages": {
+        "model": "m",
+        "max_tokens": 9000,
+        "stream": True,
+        "stop_sequences": ["x"],
+        "metadata": {"user_id": "u"},
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+        "tools": [{"name": "f", "input_schema": SCHEMA, "strict": True, "cache_control": {"type": "ephemeral"}}],
+        "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "x"},
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}},
+                    {
+                        "type": "document",
+                        "title": "t",
+                        "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="},
+                    },
+                    {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "x"}]}},
+                ],
+            },
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "t", "signature": SIGNED},
+                    {"type": "text", "text": "a"},
+                    {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"city": "x"}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": "toolu_1",
+                        "is_error": True,
+                        "content": [{"type": "text", "text": "r"}],
+                    },
+                    {"type": "text", "text": "go"},
+                ],
+            },
+        ],
+    },
+    "completions": {"model": "m", "prompt": ["hi"], "stream": True, "max_tokens": 5, "stop": "x", "logit_bias": {}},
+}
+
+DEPLOYMENTS = [
+    Deployment(Provider("p", "https://p.example", "KEY", (spoken,)), model, formats=(spoken,), vision=vision)
+    for spoken, model, vision in [
+        ("chat", "gpt-5", True),
+        ("responses", "gpt-5", True),
+        ("messages", "claude-sonnet-4-5", True),
+        ("converse", "us.anthropic.claude-sonnet-4-5-v1:0", True),
+        ("converse", "us.amazon.nova-pro-v1:0", True),
+        ("completions", "davinci", True),
+        ("chat", "glm-4.7", False),
+    ]
+]
+
+junk: st.SearchStrategy[Any] = st.one_of(
+    st.sampled_from([None, True, 0, -1, 10**30, 1.5, "", "x", "\ud800", "auto", "data:", "vibe1.", "vibe1.a.b"]),
+    st.just("data:text/plain;base64,//8="),
+    st.sampled_from([[], {}, [[]], [None], [{}], {"type": None}, {"type": []}, {"type": {}}]).map(copy.deepcopy),
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield from places(each, (*path, key))
+
+
+def held(value: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+@st.composite
+def mutated(draw: st.DrawFn, caller: str) -> dict[str, Any]:
+    body = copy.deepcopy(VALID[caller])
+    for _ in range(draw(st.integers(1, 3))):
+        *into, key = draw(st.sampled_from(list(places(body))))
+        holder = held(body, tuple(into))
+        match draw(st.sampled_from(["replaced", "left out", "doubled", "wrapped", "another's"])):
+            case "replaced":
+                holder[key] = draw(junk)
+            case "left out" if len(body) > 1 or into:
+                del holder[key]
+            case "doubled" if isinstance(holder, list):
+                holder.append(copy.deepcopy(holder[key]))
+            case "wrapped":
+                holder[key] = [holder[key]]
+            case _:
+                other = VALID[draw(st.sampled_from(list(VALID)))]
+                holder[key] = copy.deepcopy(held(other, draw(st.sampled_from(list(places(other))))))
+    return body
+
+
+def asked(request: Request, deployment: Deployment) -> None:
+    """Put `request` to `deployment` as the walk does, with its proofs and without."""
+    if misfit(request, deployment):
+        return
+    exchange = open_exchange(request, deployment, 0, stream=request.stream)
+    json.loads(exchange.body(stream=request.stream))
+    if exchange.bare():
+        json.loads(exchange.body(stream=request.stream))
+    exchange.reader()
+
+
+def gone_on_from(request: ResponsesRequest) -> None:
+    """Keep an answer to `request`, and go on from it."""
+    answer = known.client_conversation("responses").whole(request, [], 0)
+    found = kept.kept(request, json.loads(answer))
+    assert found is not None
+    again = kept.from_record(kept.record(found))
+    kept.page(again, {})
+    list(kept.replayed(again, None))
+    again_asked = request.after(again.items(), {})
+    for deployment in DEPLOYMENTS:
+        asked(again_asked, deployment)
+
+
+@pytest.mark.parametrize("caller", VALID)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(draw=st.data())
+def test_a_mutated_request_is_carried_or_a_400(caller: str, draw: st.DataObject) -> None:
+    body = draw.draw(mutated(caller))
+    client = known.client(caller)
+
+    def attempt(what: Any, *values: Any) -> Any:
+        try:
+            return what(*values)
+        except ApiError as refused:
+            assert refused.status == 400  # noqa: PT017 - most are refused
+            json.loads(client.error_body(refused))
+            return None
+
+    request = attempt(client.parse, json.dumps(body).encode(), {})
+    if request is None:
+        return
+    attempt(request.affinity)
+    request.prompt_tokens_estimate()
+    assert request.answers >= 1
+    for deployment in DEPLOYMENTS:
+        attempt(asked, request, deployment)
+    if isinstance(request, ResponsesRequest):
+        attempt(gone_on_from, request)
+
+
+@pytest.mark.parametrize("caller", VALID)
+def test_they_are_valid_before(caller: str) -> None:
+    request = known.client(caller).parse(json.dumps(VALID[caller]).encode(), {})
+    asked(request, next(each for each in DEPLOYMENTS if caller in each.formats))
+    assert request.neutral().messages
