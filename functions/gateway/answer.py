@@ -17,6 +17,7 @@ from vibe_router.formats.wire import ClientFormat, WholeAnswer
 from vibe_router.record import Record, tags_in
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
+from vibe_router.telemetry import traced
 
 if TYPE_CHECKING:
     from vibe_router.formats.responses import ResponsesRequest
@@ -120,7 +121,8 @@ def _answer(
     total = max(deployment.policy.timeouts.total for deployment in model.chain)
     deadline = Deadline.of(decision.started, context.get_remaining_time_in_millis() / 1000, total)
     left = deadline.end - environment.clock.monotonic()
-    decision.reservation = environment.admission.reserve(caller, model, wanted, left)
+    with traced("reserve"):
+        decision.reservation = environment.admission.reserve(caller, model, wanted, left)
     served = environment.walker.walk(model, wanted, deadline, decision.story)
     decision.committed()
     if isinstance(served.answer, WholeAnswer):

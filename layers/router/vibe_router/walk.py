@@ -226,7 +226,7 @@ class _Try:
         while True:
             started = self._clock.monotonic()
             try:
-                with traced(self._deployment.id, mode.value):
+                with traced(self._deployment.id, mode=mode.value):
                     answer = self._call(secret, started)
             except AttemptFailedError as error:
                 failure = error.failure
