@@ -22,6 +22,7 @@ Verdict: TypeAlias = Literal[
     "auth",
     "misconfigured",
     "context_length",
+    "unsupported",
     "content_policy",
     "client",
 ]
@@ -608,6 +609,16 @@ _COMMON: dict[str, Case] = {
         kind="invalid_request_error",
         code="context_length_exceeded",
         param="messages",
+    ),
+    "unsupported": _openai(
+        400,
+        "the model takes no such parameter",
+        "unsupported",
+        None,
+        message="Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) is.",
+        kind="invalid_request_error",
+        code="unsupported_value",
+        param="temperature",
     ),
     "content_filter": _openai(
         400,

@@ -92,6 +92,7 @@ export const VERDICTS = {
   auth: "its key was refused",
   misconfigured: "it does not work as configured",
   context_length: "the prompt is too long for it",
+  unsupported: "its model can't do what was asked",
   content_policy: "it refused the content",
   client: "the request itself was wrong",
 };

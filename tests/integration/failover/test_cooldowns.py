@@ -205,6 +205,13 @@ def test_a_request_too_long_for_one_layer_goes_on_without_a_cooldown(rig: Rig) -
     assert rig.states.writes == []
 
 
+def test_what_one_layers_model_does_not_do_goes_on_without_a_cooldown(rig: Rig) -> None:
+    rig.standin.fault("cliproxyapi", "unsupported")
+    outcome = rig.ask()
+    assert outcome.verdicts == [(L1, "unsupported"), (L2, "ok")]
+    assert rig.states.writes == []
+
+
 def test_a_provider_that_repeats_its_key_does_not_give_it_away(rig: Rig) -> None:
     body = {"error": {"message": "Bad request for key sk-layer-secret", "type": "invalid_request_error"}}
     rig.standin.fault("cliproxyapi", "400", body=body)
@@ -220,6 +227,8 @@ ENDS = [
     (("model_cooldown", "503", "503"), 429, "all_deployments_failed"),
     (("503", "context_length", "429"), 400, "context_length_exceeded"),
     (("bad_key", "bad_key", "bad_key"), 502, "all_deployments_failed"),
+    (("unsupported", "unsupported", "unsupported"), 400, "unsupported_value"),
+    (("503", "unsupported", "unsupported"), 502, "all_deployments_failed"),
 ]
 
 

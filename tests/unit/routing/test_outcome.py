@@ -31,6 +31,7 @@ def told(attempts: Sequence[Attempt], skipped: Sequence[Skipped] = ()) -> Exhaus
 TRANSIENT = failed(Verdict.TRANSIENT)
 TIMED_OUT = failed(Verdict.TRANSIENT, timeout=True)
 TOO_LONG = failed(Verdict.CONTEXT_LENGTH)
+UNSUPPORTED = failed(Verdict.UNSUPPORTED)
 LIMITED = failed(Verdict.RATE_LIMITED, until=7)
 USED_UP = failed(Verdict.QUOTA, until=1800)
 REFUSED = failed(Verdict.AUTH, until=5)
@@ -43,6 +44,11 @@ MISCONFIGURED = failed(Verdict.MISCONFIGURED, until=5)
         pytest.param([TOO_LONG], [], 400, "context_length_exceeded", id="what the caller can mend"),
         pytest.param([TOO_LONG, LIMITED, TIMED_OUT], [], 400, "context_length_exceeded", id="wins over limits"),
         pytest.param([TRANSIENT, TOO_LONG], [], 400, "context_length_exceeded", id="wherever in the chain it fell"),
+        pytest.param([UNSUPPORTED, UNSUPPORTED], [], 400, "unsupported", id="what no layer does"),
+        pytest.param([UNSUPPORTED, TRANSIENT], [], 502, "all_deployments_failed", id="what a broken layer may do"),
+        pytest.param(
+            [UNSUPPORTED], [cooling(Verdict.QUOTA, 60)], 502, "all_deployments_failed", id="what a resting layer may do"
+        ),
         pytest.param([LIMITED], [], 429, "all_deployments_failed", id="a rate limit"),
         pytest.param([USED_UP], [], 429, "all_deployments_failed", id="a quota"),
         pytest.param([TIMED_OUT, LIMITED, TRANSIENT], [], 429, "all_deployments_failed", id="one limit among others"),
@@ -93,6 +99,13 @@ def test_a_context_that_is_too_long_is_told_in_our_words_when_the_provider_had_n
     end = told([TOO_LONG])
     assert "auto-chat" in end.message
     assert end.param == "messages"
+
+
+def test_what_no_layer_does_is_told_in_the_first_providers_words() -> None:
+    first = failed(Verdict.UNSUPPORTED, message="This model doesn't support tool use.", param="tools")
+    end = told([first, failed(Verdict.UNSUPPORTED, message="Model do not support image input.")])
+    assert (end.message, end.param) == ("This model doesn't support tool use.", "tools")
+    assert end.type == "invalid_request_error"
 
 
 attempts = st.lists(

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.routing.models import Policy
-from vibe_router.routing.retry import STOPPING, UNCOOLED, retry_delay
+from vibe_router.routing.retry import STOPPING, UNCOOLED, refuses_proof, retry_delay
 from vibe_router.routing.verdict import Judgement, Scope, Verdict
 
 
@@ -85,6 +85,19 @@ def test_a_wait_always_fits_its_bounds(
         assert not waited
 
 
-def test_what_stops_a_chain_never_cools_and_a_context_that_is_too_long_goes_on() -> None:
+def test_what_stops_a_chain_never_cools_and_what_another_layer_may_carry_goes_on() -> None:
     assert {Verdict.CLIENT, Verdict.CONTENT_POLICY} == STOPPING
-    assert {*STOPPING, Verdict.CONTEXT_LENGTH} == UNCOOLED
+    assert {*STOPPING, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED} == UNCOOLED
+
+
+@pytest.mark.parametrize(
+    ("verdict", "message", "refused"),
+    [
+        (Verdict.CLIENT, "messages.1.content.0: Invalid `signature` in `thinking` block", True),
+        (Verdict.UNSUPPORTED, "This model doesn't support the reasoningContent.reasoningText.signature field.", True),
+        (Verdict.UNSUPPORTED, "This model doesn't support tool use.", False),
+        (Verdict.TRANSIENT, "Invalid `signature` in `thinking` block", False),
+    ],
+)
+def test_a_proof_that_is_refused_is_known_by_the_providers_words(verdict: Verdict, message: str, refused: bool) -> None:
+    assert refuses_proof(Judgement(verdict, Scope.DEPLOYMENT, status=400, message=message)) is refused

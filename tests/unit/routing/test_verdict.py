@@ -434,6 +434,27 @@ TOO_LONG = {
 }
 
 
+# What a model doesn't do, in the words of who serves it: the status, and the error.
+NOT_DONE = {
+    "Bedrock's images": (400, "This model doesn't support the image field for user messages. Remove image."),
+    "Bedrock's tools": (400, "This model doesn't support tool use in streaming mode."),
+    "Bedrock's choice": (400, "This model doesn't support the toolConfig.toolChoice.any field. Remove it."),
+    "Ark's images": (400, "Model do not support image input. Request id: 0217"),
+    "OpenAI's images": (400, "Invalid content type. image_url is only supported by certain models."),
+    "OpenAI's parameters": (400, "Unsupported parameter: 'max_tokens' is not supported with this model."),
+    "Ollama's tools": (400, "registry.ollama.ai/library/gemma3:latest does not support tools"),
+    "Ollama's images": (400, "this model does not support image input (ref: b8bd630e)"),
+    "DeepSeek's images": (422, "Failed to deserialize: messages[1]: unknown variant `image_url`, expected `text`"),
+    "Gemini's images": (400, "Image input modality is not enabled for models/gemma-3-1b-it"),
+    "Gemini's tools": (400, "Function calling is not enabled for models/gemma-3-27b-it"),
+    "Mistral's images": (400, "Image input is not enabled for this model"),
+    "vLLM's images": (400, "glm-4.7 is not a multimodal model"),
+    "vLLM's tools": (400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'),
+    "llama.cpp's images": (500, "image input is not supported - hint: you may need to provide the mmproj"),
+    "OpenRouter's tools": (404, "No endpoints found that support tool use."),
+}  # fmt: skip
+
+
 def judged(case: Case, **changes: Any) -> tuple[Verdict, Scope]:
     fields: dict[str, Any] = {"status": case.status, "headers": case.headers, "body": case.raw, **changes}
     judgement = judge(Failure(FailureKind.STATUS, **fields), NOW)
@@ -461,6 +482,15 @@ def test_too_long_is_known_by_the_providers_words_under_any_status(message: str,
     assert judgement.verdict is Verdict.CONTEXT_LENGTH
     assert judgement.message == message
     assert judgement.status in (400, 413, 422)
+    assert judgement.reset_after is None
+
+
+@pytest.mark.parametrize(("status", "message"), NOT_DONE.values(), ids=NOT_DONE)
+def test_what_a_model_does_not_do_is_known_by_the_providers_words(status: int, message: str) -> None:
+    judgement = judge(Failure(FailureKind.STATUS, status, body=json.dumps(error(message)).encode()), NOW)
+    assert (judgement.verdict, judgement.scope) == (Verdict.UNSUPPORTED, Scope.DEPLOYMENT)
+    assert judgement.message == message
+    assert judgement.status == (422 if status == 422 else 400)
     assert judgement.reset_after is None
 
 

@@ -58,7 +58,7 @@ def test_any_answer_has_a_judgement_that_can_be_acted_on(failure: Failure) -> No
     assert len(written(judgement)) < 64_000
     if judgement.fast_retry or judgement.timeout:
         assert judgement.verdict is Verdict.TRANSIENT
-    if judgement.verdict in (Verdict.CLIENT, Verdict.CONTENT_POLICY, Verdict.CONTEXT_LENGTH):
+    if judgement.verdict in (Verdict.CLIENT, Verdict.CONTENT_POLICY, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED):
         assert judgement.status in (400, 413, 414, 415, 422, 431)
         assert judgement.reset_after is None
     if judgement.verdict in (Verdict.TRANSIENT, Verdict.RATE_LIMITED, Verdict.CLIENT):

@@ -19,7 +19,7 @@ def test_every_case_is_an_error_with_a_reading(dialect: str, name: str, case: Ca
     rendered = case.render(Facts(model="some-model", reset_in=90))
     assert rendered.status == case.status
     assert 400 <= case.status <= 599
-    assert (case.scope is None) == (case.verdict in ("client", "content_policy", "context_length"))
+    assert (case.scope is None) == (case.verdict in ("client", "content_policy", "context_length", "unsupported"))
     if rendered.headers["content-type"] == "application/json" and rendered.body:
         assert "error" in json.loads(rendered.body)
 

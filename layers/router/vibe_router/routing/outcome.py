@@ -43,7 +43,8 @@ class Exhausted:
 def exhausted(attempts: Sequence[Attempt], skipped: Sequence[Skipped], model: str, now: float) -> Exhausted:
     """Sum up a chain whose `attempts` all failed and whose `skipped` deployments were cooling, at `now` (epoch s).
 
-    What the caller can mend wins; then limits, with the soonest time that one of them ends; then timeouts; then 502.
+    What the caller can mend wins: a request that is too long, or that no model does, where all were asked. Then limits,
+    with the soonest time that one of them ends; then timeouts; then 502.
     """
     judgements = [attempt.judgement for attempt in attempts if attempt.judgement]
     for judgement in judgements:
@@ -55,6 +56,10 @@ def exhausted(attempts: Sequence[Attempt], skipped: Sequence[Skipped], model: st
                 message=judgement.message or f"The request is too long for every deployment of {model}.",
                 param=judgement.param or "messages",
             )
+    if judgements and not skipped and all(each.verdict is Verdict.UNSUPPORTED for each in judgements):
+        first = judgements[0]
+        message = first.message or f"No deployment of {model} does what is asked."
+        return Exhausted(400, first.code or "unsupported", "invalid_request_error", message, param=first.param)
     free_at = [each.free_at for each in skipped]
     free_at += [attempt.cooldown_until for attempt in attempts if attempt.cooldown_until]
     retry_after = max(1, math.ceil(min(free_at) - now)) if free_at else None

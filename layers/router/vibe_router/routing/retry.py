@@ -8,7 +8,7 @@ __all__ = ["STOPPING", "UNCOOLED", "refuses_proof", "retry_delay"]
 # The caller's own doing: no other deployment would answer better, and nothing is wrong with this one.
 STOPPING = frozenset({Verdict.CLIENT, Verdict.CONTENT_POLICY})
 # Says nothing about the deployment's health.
-UNCOOLED = STOPPING | {Verdict.CONTEXT_LENGTH}
+UNCOOLED = STOPPING | {Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED}
 
 # Seconds. Full jitter over this window keeps retries of one incident apart; a blip of a relay is over within it.
 _JITTER = 0.25
@@ -21,7 +21,8 @@ _PROOF = ("signature", "encrypted content", "encrypted_content", "thinking block
 def refuses_proof(judgement: Judgement) -> bool:
     """Whether the provider refused the request for a signature or encrypted reasoning that it did not issue."""
     said = f"{judgement.code or ''} {judgement.message}".lower()
-    return judgement.verdict is Verdict.CLIENT and judgement.status == 400 and any(word in said for word in _PROOF)
+    blamed = judgement.verdict in (Verdict.CLIENT, Verdict.UNSUPPORTED)
+    return blamed and judgement.status == 400 and any(word in said for word in _PROOF)
 
 
 def retry_delay(

@@ -19,6 +19,7 @@ class Verdict(StrEnum):
     AUTH = "auth"  # the credential is refused
     MISCONFIGURED = "misconfigured"  # this deployment will not work as configured
     CONTEXT_LENGTH = "context_length"  # another layer may take what is too long here
+    UNSUPPORTED = "unsupported"  # another layer's model may do what this one never does
     CONTENT_POLICY = "content_policy"  # the caller gets the provider's reason
     CLIENT = "client"  # the caller's own mistake
 
@@ -63,7 +64,7 @@ class Judgement:
     `reset_after`: seconds until the provider says it heals, uncapped, the soonest of several hints; None without one.
     `fast_retry`: whether one more try on the same deployment may help at once (transient that failed fast).
     `status`, `type`, `code`, `param`, `message`: the provider's own words where it gave any, for the caller
-    (`client`, `content_policy`, `context_length`) and, `message` apart, for the log.
+    (`client`, `content_policy`, `context_length`, `unsupported`) and, `message` apart, for the log.
     """
 
     verdict: Verdict
@@ -129,7 +130,7 @@ def _for_caller(status: int | None) -> int:
 
 
 _HEALING = frozenset({Verdict.TRANSIENT, Verdict.RATE_LIMITED, Verdict.QUOTA, Verdict.AUTH})
-_TOLD = frozenset({Verdict.CLIENT, Verdict.CONTENT_POLICY, Verdict.CONTEXT_LENGTH})
+_TOLD = frozenset({Verdict.CLIENT, Verdict.CONTENT_POLICY, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED})
 _FAST = frozenset({500, 502, 503, 504})
 _TIMEOUTS = frozenset({408, 504, 524})  # 524 is Cloudflare's, for an origin that stayed silent
 _CALLERS = frozenset({400, 413, 414, 415, 422, 431})
@@ -401,6 +402,28 @@ _RULES = (
             "1309",  # Zhipu: the plan has ended
         ),
         phrases=("api key not valid", "organization has been disabled", "=missing api key", "=invalid api key"),
+    ),
+    # --- The request is fine, but nothing for this model: others look at images, call tools, take the parameter. ---
+    _Rule(
+        Verdict.UNSUPPORTED,
+        names=("unsupported_parameter", "unsupported_value"),  # OpenAI
+        phrases=(
+            "not supported with this model",  # OpenAI, where a relay leaves the code out
+            "only supported by certain models",  # OpenAI: images
+            "this model doesn't support",  # Bedrock: images, tools, a choice of tools, system messages
+            "do not support image input",  # Ark
+            "does not support image",
+            "image input is not supported",  # llama.cpp
+            "input modality is not enabled for",  # Gemini
+            "image input is not enabled for",  # Mistral
+            "function calling is not enabled for",  # Gemini, Mistral
+            "unknown variant `image_url`",  # DeepSeek
+            "is not a multimodal model",  # vLLM
+            "tool choice requires --enable-auto-tool-choice",  # vLLM
+            "does not support tools",  # Ollama
+            "does not support function calling",
+            "no endpoints found that support",  # OpenRouter, as a 404
+        ),
     ),
     # --- Nothing but the status left. ---
     _Rule(Verdict.AUTH, Scope.CREDENTIAL, statuses={401}),
