@@ -1,6 +1,7 @@
 """The admin function: a request is read, its caller known, its route found; every error is told."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -11,6 +12,7 @@ from control.auth import caller
 from control.call import Call, Request, checked, read
 from control.environment import Environment, Settings
 from control.errors import check_query, error_answer, nothing_there, worded
+from control.openapi import description
 from control.router import Known
 from streaming_runtime import Context
 from vibe_router.access.sessions import renewed
@@ -24,8 +26,13 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.get("/ui/openapi.json", include_in_schema=False)
 def _described() -> Response[Any]:
     """Describe the API, for programs and for whoever writes them."""
-    schema = app.get_openapi_json_schema(title="Vibe Router's admin API", version="1")
-    return Response(200, "application/json", schema, headers={"cache-control": "no-cache", **page.SECURITY_HEADERS})
+    described = _description(app.context["call"].request.prefix)
+    return Response(200, "application/json", described, headers={"cache-control": "no-cache", **page.SECURITY_HEADERS})
+
+
+@lru_cache(maxsize=4)  # a function is called under one stage, or two
+def _description(prefix: str) -> str:
+    return description(app, _KNOWN, prefix)
 
 
 _KNOWN: list[Known] = []

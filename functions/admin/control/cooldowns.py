@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from control.call import Call, call_of
-from control.fields import Body
+from control.fields import Body, example, optional
+from control.openapi import answers
 from control.router import Router
 from control.routes_logic import catalogue, states_of
 from vibe_router.formats.errors import ApiError, bad_request, unavailable
@@ -22,12 +23,14 @@ _TRIES = 5  # against requests that cool or probe the same deployment meanwhile
 class Clear(Body):
     """Whose cooldown is to end: a deployment's (and its provider's key's), all of a provider's, or all."""
 
-    deployment: Annotated[str, Field(min_length=1, max_length=400)] | None = None
-    provider: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    all: bool | None = None
+    model_config = example(all=True)
+
+    deployment: Annotated[str, Field(min_length=1, max_length=400)] | None = optional("One, as provider/model")
+    provider: Annotated[str, Field(min_length=1, max_length=100)] | None = optional("All of a provider's")
+    all: bool | None = optional("All there are")
 
 
-@router.get("/cooldowns", tags=["Cooldowns"])
+@router.get("/cooldowns", tags=["Cooldowns"], responses=answers("`deployments`, each with its `state` and its models."))
 def listed() -> dict[str, Any]:
     """Tell how every deployment stands, and which models it serves."""
     call = call_of(router)
@@ -44,7 +47,7 @@ def listed() -> dict[str, Any]:
     return {"deployments": deployments, "now": at_iso(call.now)}
 
 
-@router.post("/cooldowns/clear", tags=["Cooldowns"])
+@router.post("/cooldowns/clear", tags=["Cooldowns"], responses=answers("`cleared`: what rested.", 404))
 def clear(body: Clear) -> dict[str, Any]:
     """End cooldowns; the fleet knows within a second."""
     call = call_of(router)

@@ -25,9 +25,11 @@ __all__ = [
     "NotHonoured",
     "TeamId",
     "dollars",
+    "example",
     "iso",
     "limits_of",
     "nano",
+    "optional",
     "told_holder",
 ]
 
@@ -97,21 +99,35 @@ Count = Annotated[int, Field(ge=0, le=_MOST)]
 Models = Annotated[list[Annotated[str, Field(max_length=256), AfterValidator(_model)]], Field(max_length=200)]
 Tags = Annotated[list[Text], Field(max_length=50)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
-NotHonoured = Annotated[Any, AfterValidator(_default), Field(description="Taken where it is null or LiteLLM's default")]
+NotHonoured = Annotated[
+    Any,
+    AfterValidator(_default),
+    Field(description="Taken where it is null or LiteLLM's default", json_schema_extra={"deprecated": True}),
+]
+
+
+def optional(description: str) -> Any:
+    """Return the field that is null while nothing is said of it; `description` is the API's of it."""
+    return Field(default=None, description=description)
+
+
+def example(**values: Any) -> ConfigDict:
+    """Return a model's config with an example for the API's description; "$KEY" and its like stand for one's own."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 class Holding(Body):
     """What keys and teams have in common; what is null is no limit."""
 
-    models: Models | None = None
-    max_budget: Dollars | None = None
-    budget_duration: Duration | None = None
-    rpm_limit: Count | None = None
-    tpm_limit: Count | None = None
-    max_parallel_requests: Count | None = None
-    metadata: Metadata | None = None
-    tags: Tags | None = None
-    blocked: bool | None = None
+    models: Models | None = optional("Virtual models that may be used, * standing for anything; none are all")
+    max_budget: Dollars | None = optional("Dollars that may be spent")
+    budget_duration: Duration | None = optional("When the budget begins anew: 1h, 1d, 30d, 1mo; never otherwise")
+    rpm_limit: Count | None = optional("Requests a minute")
+    tpm_limit: Count | None = optional("Tokens a minute")
+    max_parallel_requests: Count | None = optional("Requests at the same time")
+    metadata: Metadata | None = optional("Whatever else should be known, up to 8 KB")
+    tags: Tags | None = optional("What its usage is filed under")
+    blocked: bool | None = optional("Whether it opens nothing for now")
 
     def holding(self, before: Limits = _NONE) -> dict[str, Any]:
         """Return what was said of a holder, by the names of its fields; `before` are the limits it has."""

@@ -19,10 +19,13 @@ from control.fields import (
     NotHonoured,
     TeamId,
     Text,
+    example,
     iso,
     nano,
+    optional,
     told_holder,
 )
+from control.openapi import answers
 from control.records import ledger_id, no_such_key, refusals, spending
 from control.router import Router
 from vibe_router.access.holders import Key, duration_seconds
@@ -34,6 +37,7 @@ __all__ = ["key_object", "router"]
 
 router = Router()
 
+_REGENERATED = answers("The new key, and in `key` its secret.", 404, 409)
 NEVER = "-1"  # LiteLLM's word for a key that does not expire
 
 Expiry = Annotated[str, AfterValidator(lambda value: value if value == NEVER else str(duration_seconds(value)))]
@@ -45,32 +49,38 @@ Sort = Literal["created_at", "updated_at", "key_alias", "user_id", "team_id", "m
 class KeyFields(Holding, LiteLLMOnly):
     """What can be said of a key."""
 
-    key_alias: Alias | None = None
-    duration: Expiry | None = None
-    user_id: Text | None = None
-    team_id: TeamId | None = None
+    key_alias: Alias | None = optional("A name for people; no two keys have the same")
+    duration: Expiry | None = optional("How long it is good for from now: 12h, 30d, 1mo; -1 is for ever")
+    user_id: Text | None = optional("Whose it is")
+    team_id: TeamId | None = optional("The team that it belongs to")
 
 
 class GenerateKey(KeyFields):
     """A key to be made."""
 
-    key: Secret | None = None
+    model_config = example(key_alias="ci", models=["auto-*"], max_budget=10, budget_duration="30d", rpm_limit=60)
+
+    key: Secret | None = optional("A secret of your own, of 16 characters or more that begin with sk-")
     spend: NotHonoured = None
 
 
 class UpdateKey(KeyFields):
     """What is to change of a key. A field that is not there stays as it is; a limit that is null is taken away."""
 
+    model_config = example(key="$KEY", max_budget=25)
+
     key: Named
-    spend: Dollars | None = None
+    spend: Dollars | None = optional("What is to count as spent in the period that runs")
 
 
 class RegenerateKey(KeyFields):
     """A key that is to be exchanged for a new one, and what is to change of it besides."""
 
-    key: Named | None = None
-    new_key: Secret | None = None
-    grace_period: Duration | None = None
+    model_config = example(key="$KEY", grace_period="1h")
+
+    key: Named | None = optional("The key, or its hash; not where the path names it")
+    new_key: Secret | None = optional("A secret of your own")
+    grace_period: Duration | None = optional("How long the old one still works, such as 1h; not at all otherwise")
     new_master_key: NotHonoured = None
     spend: NotHonoured = None
 
@@ -78,17 +88,21 @@ class RegenerateKey(KeyFields):
 class DeleteKeys(Body):
     """Keys to be deleted, by themselves, their hashes or their aliases."""
 
-    keys: Annotated[list[Named], Field(max_length=100)] | None = None
-    key_aliases: Annotated[list[Alias], Field(max_length=100)] | None = None
+    model_config = example(key_aliases=["ci"])
+
+    keys: Annotated[list[Named], Field(max_length=100)] | None = optional("Keys, or their hashes")
+    key_aliases: Annotated[list[Alias], Field(max_length=100)] | None = optional("The names of keys")
 
 
 class NamedKey(Body):
     """One key."""
 
+    model_config = example(key="$KEY")
+
     key: Named
 
 
-@router.post("/key/generate", tags=["Keys"])
+@router.post("/key/generate", tags=["Keys"], responses=answers("The key, and in `key` its secret.", 409))
 def generate(body: GenerateKey) -> dict[str, Any]:
     """Make a key. The answer is the only place where it is ever shown."""
     call = call_of(router)
@@ -103,7 +117,7 @@ def generate(body: GenerateKey) -> dict[str, Any]:
     return {**key_object(key), "key": secret, "token_id": key.hash}
 
 
-@router.post("/key/update", tags=["Keys"])
+@router.post("/key/update", tags=["Keys"], responses=answers("The key as it is now.", 404, 409))
 def update(body: UpdateKey) -> dict[str, Any]:
     """Change a key. Limits and models hold everywhere within 10 seconds."""
     call = call_of(router)
@@ -116,7 +130,7 @@ def update(body: UpdateKey) -> dict[str, Any]:
     return {**_one(call, key), "key": body.key}
 
 
-@router.post("/key/delete", tags=["Keys"])
+@router.post("/key/delete", tags=["Keys"], responses=answers("`deleted_keys`: what was named.", 404, 409))
 def delete(body: DeleteKeys) -> dict[str, Any]:
     """Delete keys. They open nothing any more within 10 seconds, and go on being told that they were deleted."""
     call = call_of(router)
@@ -134,19 +148,19 @@ def delete(body: DeleteKeys) -> dict[str, Any]:
     return {"deleted_keys": list(named)}
 
 
-@router.post("/key/block", tags=["Keys"])
+@router.post("/key/block", tags=["Keys"], responses=answers("The key as it is now.", 404, 409))
 def block(body: NamedKey) -> dict[str, Any]:
     """Block a key, until it is unblocked."""
     return _blocked(call_of(router), body.key, blocked=True)
 
 
-@router.post("/key/unblock", tags=["Keys"])
+@router.post("/key/unblock", tags=["Keys"], responses=answers("The key as it is now.", 404, 409))
 def unblock(body: NamedKey) -> dict[str, Any]:
     """Let a blocked key in again."""
     return _blocked(call_of(router), body.key, blocked=False)
 
 
-@router.post("/key/regenerate", tags=["Keys"])
+@router.post("/key/regenerate", tags=["Keys"], responses=_REGENERATED)
 def regenerate(body: RegenerateKey) -> dict[str, Any]:
     """Exchange a key for a new one; what it may do and what it has spent stay."""
     if body.key is None:
@@ -154,13 +168,13 @@ def regenerate(body: RegenerateKey) -> dict[str, Any]:
     return _regenerated(call_of(router), body.key, body)
 
 
-@router.post("/key/<key>/regenerate", tags=["Keys"])
+@router.post("/key/<key>/regenerate", tags=["Keys"], responses=_REGENERATED)
 def regenerate_named(key: Annotated[str, Path()], body: RegenerateKey) -> dict[str, Any]:
     """Exchange the key in the path for a new one; what it may do and what it has spent stay."""
     return _regenerated(call_of(router), key, body)
 
 
-@router.get("/key/info", tags=["Keys"])
+@router.get("/key/info", tags=["Keys"], responses=answers("`key` as it was named, and `info`, the key.", 404))
 def info(key: Annotated[str, Query(min_length=1, max_length=300)]) -> dict[str, Any]:
     """Tell of a key, by itself or its hash."""
     call = call_of(router)
@@ -170,7 +184,7 @@ def info(key: Annotated[str, Query(min_length=1, max_length=300)]) -> dict[str, 
     return {"key": key, "info": _one(call, found)}
 
 
-@router.get("/key/list", tags=["Keys"])
+@router.get("/key/list", tags=["Keys"], responses=answers("`keys`, of `total_count` on `total_pages`."))
 def listed(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     size: Annotated[int, Query(ge=1, le=100)] = 10,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from control.call import call_of
+from control.openapi import answers
 from control.router import Router
 from control.routes_logic import catalogue
 from vibe_router.routing.models import Deployment
@@ -22,8 +23,11 @@ _MODES = {  # LiteLLM's words, by the format that a deployment speaks first; all
 }
 
 
-@router.get("/model/info", tags=["Models"])
-@router.get("/v1/model/info", tags=["Models"])
+_ANSWERS = answers("`data`: each with `model_name`, `litellm_params` and `model_info`.")
+
+
+@router.get("/model/info", tags=["Models"], responses=_ANSWERS)
+@router.get("/v1/model/info", tags=["Models"], responses=_ANSWERS)
 def info() -> dict[str, Any]:
     """Tell every deployment of every virtual model."""
     _, routes = catalogue(call_of(router))

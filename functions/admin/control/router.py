@@ -1,4 +1,7 @@
-"""Powertools' router, which also remembers what it routes: for 405s, and for queries that nobody would look at."""
+"""Powertools' router, which also remembers what it routes.
+
+That is for 405s, for queries that nobody would look at, and for the API's description.
+"""
 
 import inspect
 import re
@@ -13,10 +16,12 @@ __all__ = ["Known", "Router"]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One route: a pattern of its path, its method, and the names of its handler's parameters."""
+    """One route: its rule and a pattern of its path, its method, its handler's docstring and parameters' names."""
 
+    rule: str
     path: re.Pattern[str]
     method: str
+    about: str
     parameters: frozenset[str]
 
 
@@ -33,8 +38,9 @@ class Router(APIGatewayRouter):
 
         def decorate(handler: Any) -> Any:
             path = re.compile(re.sub(r"<\w+>", "[^/]+", rule) + "/*")
+            about = inspect.getdoc(handler) or ""
             for each in [method] if isinstance(method, str) else method:
-                self.known.append(Known(path, each, frozenset(inspect.signature(handler).parameters)))
+                self.known.append(Known(rule, path, each, about, frozenset(inspect.signature(handler).parameters)))
             return register(handler)
 
         return decorate

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from control.auth import session_of
 from control.call import Call, call_of
+from control.fields import example
+from control.openapi import answers
 from control.router import Router
 from vibe_router.access.sessions import COOKIE, Session, begun, is_same
 from vibe_router.formats.errors import ApiError
@@ -22,13 +24,18 @@ router = Router()
 class SignIn(BaseModel):
     """Who somebody says they are."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True) | example(username="admin", password="$PASSWORD")  # noqa: S106 - no password
 
     username: Annotated[str, Field(max_length=1000)]
     password: Annotated[str, Field(max_length=1000)]
 
 
-@router.post("/ui/sign-in", tags=["Page"])
+@router.post(
+    "/ui/sign-in",
+    tags=["Page"],
+    security=[{}],
+    responses=answers("`username`, `csrf` and `expires`; the session comes as a cookie.", 401, 429),
+)
 def sign_in(body: SignIn) -> Response[Any]:
     """Sign in with the page's username and password."""
     call = call_of(router)
@@ -49,14 +56,19 @@ def sign_in(body: SignIn) -> Response[Any]:
     return Response(200, "application/json", _told(call, session), cookies=[cookie_of(call, session)])
 
 
-@router.post("/ui/sign-out", tags=["Page"])
+@router.post("/ui/sign-out", tags=["Page"], responses=answers("`signed_out`; the cookie goes."))
 def sign_out() -> Response[Any]:
     """Sign out: the browser forgets the session."""
     call = call_of(router)
     return Response(200, "application/json", {"signed_out": True}, cookies=[cookie_of(call, None)])
 
 
-@router.get("/ui/session", tags=["Page"])
+@router.get(
+    "/ui/session",
+    tags=["Page"],
+    security=[{"session": []}],
+    responses=answers("`username`, `csrf` and `expires`.", 401),
+)
 def session() -> dict[str, Any]:
     """Say who is signed in, and the token that calls which change something have to send."""
     call = call_of(router)

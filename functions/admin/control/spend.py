@@ -7,6 +7,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from control.call import Call, call_of
 from control.fields import dollars
+from control.openapi import answers
 from control.router import Router
 from control.usage_logic import day_of, key_id, key_names, summed, team_names, today
 from vibe_router.formats.errors import bad_request
@@ -26,7 +27,7 @@ Moment = Annotated[str | None, Query(min_length=10, max_length=40)]
 Name = Annotated[str | None, Query(max_length=400)]
 
 
-@router.get("/spend/logs", tags=["Spend"])
+@router.get("/spend/logs", tags=["Spend"], responses=answers("A row for each request, newest first.", many=True))
 def logs(
     api_key: Name = None,
     user_id: Name = None,
@@ -45,13 +46,13 @@ def logs(
     return [_row(record) for record in records]
 
 
-@router.get("/global/spend", tags=["Spend"])
+@router.get("/global/spend", tags=["Spend"], responses=answers("`spend`, in dollars."))
 def spend() -> dict[str, Any]:
     """Tell what was spent in the last 30 days."""
     return {"spend": _spent(_totals(call_of(router), "all")), "max_budget": 0}
 
 
-@router.get("/global/spend/logs", tags=["Spend"])
+@router.get("/global/spend/logs", tags=["Spend"], responses=answers("`date` and `spend` of each day.", many=True))
 def by_day(api_key: Name = None) -> list[dict[str, Any]]:
     """Tell what was spent on each of the last 30 days, by all or by one key."""
     call = call_of(router)
@@ -65,7 +66,9 @@ def by_day(api_key: Name = None) -> list[dict[str, Any]]:
     return [{"date": day, "spend": _spent(of_day)} for day, of_day in sorted(days.items())]
 
 
-@router.get("/global/spend/keys", tags=["Spend"])
+@router.get(
+    "/global/spend/keys", tags=["Spend"], responses=answers("`api_key`, its hash, and `total_spend`.", many=True)
+)
 def by_key(limit: Limit = 10) -> list[dict[str, Any]]:
     """Tell which keys have spent most in the last 30 days."""
     call = call_of(router)
@@ -76,14 +79,14 @@ def by_key(limit: Limit = 10) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/global/spend/models", tags=["Spend"])
+@router.get("/global/spend/models", tags=["Spend"], responses=answers("`model` and `total_spend`.", many=True))
 def by_model(limit: Limit = 10) -> list[dict[str, Any]]:
     """Tell on which virtual models most was spent in the last 30 days."""
     dearest = _dearest(_totals(call_of(router), "model"))
     return [{"model": name, "total_spend": _spent(totals)} for name, totals in dearest[:limit]]
 
 
-@router.get("/global/spend/teams", tags=["Spend"])
+@router.get("/global/spend/teams", tags=["Spend"], responses=answers("`total_spend_per_team` and `daily_spend`."))
 def by_team() -> dict[str, Any]:
     """Tell what each team has spent in the last 30 days, in all and by day."""
     call = call_of(router)

@@ -17,10 +17,13 @@ from control.fields import (
     NotHonoured,
     TeamId,
     Text,
+    example,
     nano,
+    optional,
     told_holder,
 )
 from control.keys import key_object
+from control.openapi import answers
 from control.records import ledger_id, no_such_team, refusals, spending
 from control.router import Router
 from vibe_router.access.holders import Key, Team
@@ -35,7 +38,7 @@ router = Router()
 class TeamFields(Holding, LiteLLMOnly):
     """What can be said of a team."""
 
-    team_alias: Text | None = None
+    team_alias: Text | None = optional("A name for people")
     admins: NotHonoured = None
     members: NotHonoured = None
     members_with_roles: NotHonoured = None
@@ -50,18 +53,24 @@ class TeamFields(Holding, LiteLLMOnly):
 class NewTeam(TeamFields):
     """A team to be made; without an id it gets one."""
 
-    team_id: TeamId | None = None
+    model_config = example(team_alias="research", max_budget=500, budget_duration="30d")
+
+    team_id: TeamId | None = optional("An id of your own; one is made up otherwise")
 
 
 class UpdateTeam(TeamFields):
     """What is to change of a team. A field that is not there stays as it is; a limit that is null is taken away."""
 
+    model_config = example(team_id="$TEAM_ID", max_budget=750)
+
     team_id: TeamId
-    spend: Dollars | None = None
+    spend: Dollars | None = optional("What is to count as spent in the period that runs")
 
 
 class DeleteTeams(Body):
     """Teams to be deleted, with their keys."""
+
+    model_config = example(team_ids=["$TEAM_ID"])
 
     team_ids: Annotated[list[TeamId], Field(min_length=1, max_length=100)]
 
@@ -69,10 +78,12 @@ class DeleteTeams(Body):
 class NamedTeam(Body):
     """One team."""
 
+    model_config = example(team_id="$TEAM_ID")
+
     team_id: TeamId
 
 
-@router.post("/team/new", tags=["Teams"])
+@router.post("/team/new", tags=["Teams"], responses=answers("The team.", 409))
 def new(body: NewTeam) -> dict[str, Any]:
     """Make a team."""
     call = call_of(router)
@@ -83,7 +94,7 @@ def new(body: NewTeam) -> dict[str, Any]:
     return _team_object(team)
 
 
-@router.post("/team/update", tags=["Teams"])
+@router.post("/team/update", tags=["Teams"], responses=answers("The team as it is now.", 404, 409))
 def update(body: UpdateTeam) -> dict[str, Any]:
     """Change a team. Limits and models hold everywhere within 10 seconds."""
     call = call_of(router)
@@ -94,7 +105,11 @@ def update(body: UpdateTeam) -> dict[str, Any]:
     return {**told, "data": told}
 
 
-@router.post("/team/delete", tags=["Teams"])
+@router.post(
+    "/team/delete",
+    tags=["Teams"],
+    responses=answers("`deleted_teams`, and the hashes of the `deleted_keys`.", 404, 409),
+)
 def delete(body: DeleteTeams) -> dict[str, Any]:
     """Delete teams, and the keys that belong to them."""
     call = call_of(router)
@@ -111,19 +126,19 @@ def delete(body: DeleteTeams) -> dict[str, Any]:
     return {"deleted_teams": body.team_ids, "deleted_keys": [key.hash for key in gone]}
 
 
-@router.post("/team/block", tags=["Teams"])
+@router.post("/team/block", tags=["Teams"], responses=answers("The team as it is now.", 404, 409))
 def block(body: NamedTeam) -> dict[str, Any]:
     """Block every key of a team, until the team is unblocked."""
     return _blocked(call_of(router), body.team_id, blocked=True)
 
 
-@router.post("/team/unblock", tags=["Teams"])
+@router.post("/team/unblock", tags=["Teams"], responses=answers("The team as it is now.", 404, 409))
 def unblock(body: NamedTeam) -> dict[str, Any]:
     """Let the keys of a blocked team in again."""
     return _blocked(call_of(router), body.team_id, blocked=False)
 
 
-@router.get("/team/info", tags=["Teams"])
+@router.get("/team/info", tags=["Teams"], responses=answers("`team_info`, the team, and its `keys`.", 404))
 def info(team_id: Annotated[str, Query(min_length=1, max_length=128)]) -> dict[str, Any]:
     """Tell of a team and its keys."""
     call = call_of(router)
@@ -136,7 +151,7 @@ def info(team_id: Annotated[str, Query(min_length=1, max_length=128)]) -> dict[s
     return {"team_id": team_id, "team_info": _one(call, team), "keys": told, "team_memberships": []}
 
 
-@router.get("/team/list", tags=["Teams"])
+@router.get("/team/list", tags=["Teams"], responses=answers("The teams, by their aliases.", many=True))
 def listed() -> list[dict[str, Any]]:
     """List all teams."""
     call = call_of(router)

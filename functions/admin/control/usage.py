@@ -6,6 +6,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from control import usage_logic
 from control.call import call_of
+from control.openapi import answers
 from control.router import Router
 
 __all__ = ["router"]
@@ -16,7 +17,11 @@ Name = Annotated[str | None, Query(max_length=400)]
 Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d\d-\d\d$")]
 
 
-@router.get("/usage/overview", tags=["Usage"])
+@router.get(
+    "/usage/overview",
+    tags=["Usage"],
+    responses=answers("`totals`, and the same by `hours`, `days`, `models`, `deployments`, `keys` and `teams`."),
+)
 def overview(days: Annotated[int, Query(ge=1, le=90)] = 7) -> dict[str, Any]:
     """Tell what the last days (UTC) add up to: in all, by time, and by model, deployment, key and team.
 
@@ -26,7 +31,11 @@ def overview(days: Annotated[int, Query(ge=1, le=90)] = 7) -> dict[str, Any]:
     return usage_logic.overview(call_of(router), days)
 
 
-@router.get("/usage/requests", tags=["Usage"])
+@router.get(
+    "/usage/requests",
+    tags=["Usage"],
+    responses=answers("`requests`, and what `before` takes for older ones in `next`."),
+)
 def requests(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: Annotated[str | None, Query(max_length=500)] = None,
@@ -42,7 +51,7 @@ def requests(
     return usage_logic.requests(call_of(router), wanted, day, limit, before)
 
 
-@router.get("/usage/requests/<request_id>", tags=["Usage"])
+@router.get("/usage/requests/<request_id>", tags=["Usage"], responses=answers("The request and its `attempts`.", 404))
 def request(request_id: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
     """Tell one request's story, attempt by attempt."""
     return usage_logic.request(call_of(router), request_id)

@@ -14,6 +14,7 @@ const VIEWS = {
   keys: { title: "Keys", load: () => import("./views/keys.js") },
   requests: { title: "Requests", load: () => import("./views/requests.js") },
   playground: { title: "Playground", load: () => import("./views/playground.js") },
+  api: { title: "API", load: () => import("./views/api.js") },
 };
 
 let main = null;

@@ -13,7 +13,7 @@ from tests.e2e.page.browser import PHONE, Visitor
 from tests.e2e.page.traffic import ask
 from tests.e2e.stack import KEY, ROOT, Stack
 
-VIEWS = ("overview", "models", "keys", "keys/teams", "requests", "playground")
+VIEWS = ("overview", "models", "keys", "keys/teams", "requests", "playground", "api", "api/put/routes")
 UI = ROOT / "functions/admin/ui"
 _BAD = ("serious", "critical")
 

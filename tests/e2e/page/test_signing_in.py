@@ -76,6 +76,6 @@ def test_it_works_under_a_stage_too(visit: Callable[..., Visitor]) -> None:
     page = visitor.page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    for view in ("overview", "models", "keys", "requests", "playground"):
+    for view in ("overview", "models", "keys", "requests", "playground", "api"):
         visitor.open(view)
     assert {url for url in asked if not url.startswith(f"{visitor.root}/")} == set()

@@ -12,7 +12,7 @@ from control import app
 from tests.integration.admin.rig import MASTER, Admin, Answer
 from vibe_router.store.usage import Page
 
-SCHEMA = json.loads(app.app.get_openapi_json_schema())
+SCHEMA = json.loads(app._description(""))
 OPERATIONS = [
     (method.upper(), path, operation)
     for path, operations in sorted(SCHEMA["paths"].items())
