@@ -59,6 +59,7 @@ export async function call(method, path, { query, body, signal, again = true, tr
   const target = url(path);
   for (const [name, value] of Object.entries(query ?? {}))
     if (value !== undefined && value !== null && value !== "") target.searchParams.set(name, value);
+  const sent = session;
   const headers = { accept: "application/json" };
   if (session) headers["x-vibe-csrf"] = session.csrf;
   if (body !== undefined) headers["content-type"] = "application/json";
@@ -79,8 +80,11 @@ export async function call(method, path, { query, body, signal, again = true, tr
   const parsed = await answer.json().catch(() => null);
   if (answer.ok) return parsed;
   if (answer.status === 401 && again && signIn) {
-    await signedInAgain();
-    return call(method, path, { query, body, signal, again: false });
+    const renewed = session !== null && session !== sent; // somebody signed in while this was on its way
+    const left = sent !== null && session === null && !asking; // … or out
+    if (left) throw toError(answer.status, parsed);
+    if (!renewed) await signedInAgain();
+    return call(method, path, { query, body, signal, again: renewed });
   }
   if (answer.status === 503 && method === "GET" && tried < PATIENCE) {
     await new Promise((resolve) => setTimeout(resolve, PAUSE));

@@ -1,7 +1,7 @@
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from tests.e2e.page.browser import Visitor
 from tests.e2e.stack import KEY, Stack
@@ -69,6 +69,43 @@ def test_a_session_that_ends_while_one_looks_leads_back_to_the_view(visit: Calla
     visitor.dialog.get_by_label("Password").fill(KEY)
     page.keyboard.press("Enter")
     expect(page.get_by_role("cell", name=re.compile("Active")).first).to_be_visible()
+
+
+def test_a_refusal_that_comes_after_a_new_sign_in_asks_for_nothing(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open("overview").page
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/team/list", lambda route: held.append((route, route.fetch())), times=1)
+    visitor.context.clear_cookies()
+    page.get_by_role("link", name="Keys").click()
+    expect(visitor.dialog).to_contain_text("Sign in again")
+    visitor.dialog.get_by_label("Password").fill(KEY)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    ((route, refused),) = held
+    assert refused.status == 401
+    route.fulfill(response=refused)
+    expect(page.get_by_role("cell", name=re.compile("Active")).first).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert all("401" in complaint for complaint in visitor.complaints)
+    visitor.complaints.clear()
+
+
+def test_a_refusal_that_comes_after_signing_out_asks_for_nothing(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(fresh=True)
+    page = visitor.open("overview").page
+    held: list[Route] = []
+    page.route("**/team/list", lambda route: held.append(route), times=1)  # noqa: PLW0108 - Playwright marks it
+    with page.expect_request("**/team/list"):
+        page.get_by_role("link", name="Keys").click()
+    visitor.button("Sign out").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    with page.expect_response("**/team/list") as answer:
+        held[0].continue_(headers={**held[0].request.headers, "cookie": ""})
+    assert answer.value.status == 401
+    answer.value.finished()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    visitor.complaints.clear()
 
 
 def test_it_works_under_a_stage_too(visit: Callable[..., Visitor]) -> None:
