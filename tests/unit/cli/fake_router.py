@@ -35,7 +35,7 @@ class FakeRouter:
     teams: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
-    """By path: what is answered there, raised there, or called with what was sent."""
+    """By path: what is answered there, raised there, or called with what was sent (by several at once, maybe)."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -58,11 +58,9 @@ class FakeRouter:
             told = self.answers.get(path)
             if isinstance(told, Exception):
                 raise told
-            if callable(told):
-                return told(sent)
-            if told is not None:
-                return told
-            return self._keys(path, sent) if path.startswith("/key/") else self._teams(path, sent)
+            if told is None:
+                return self._keys(path, sent) if path.startswith("/key/") else self._teams(path, sent)
+        return told(sent) if callable(told) else told
 
     def _keys(self, path: str, sent: dict[str, Any]) -> Any:
         if path == "/key/list":

@@ -2,15 +2,19 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.cli.conftest import Done
+from tests.unit.cli.conftest import CHECKOUT, Done
 from tests.unit.cli.fake_router import FakeRouter, RefusalError
 
 Command = Callable[..., Done]
@@ -131,6 +135,94 @@ def test_of_many_the_rest_is_not_tried_when_the_router_breaks_down(
     assert lines[-1] == {"key_alias": "199", "error": "not tried any more"}
     assert len(made) == 1
     assert len(router.asked("/key/generate")) < 10
+
+
+@pytest.fixture
+def closed(tmp_path: Path, router: FakeRouter) -> Command:
+    """Call the command line with its output going to whoever does not read it: `out` is a descriptor."""
+
+    def call(*arguments: str, out: int) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "vibe_router", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT / "layers/router")},
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        return Done(done.returncode, "", done.stderr)
+
+    return call
+
+
+def test_of_many_no_more_are_made_once_nobody_reads_them(closed: Command, router: FakeRouter, tmp_path: Path) -> None:
+    first_is_read = threading.Event()
+    adding = threading.Lock()
+
+    def waits(sent: dict[str, Any]) -> dict[str, Any]:
+        if sent["key_alias"] != "0":  # several are asked for at once, in any order, and shown in that of the file
+            assert first_is_read.wait(60)
+        with adding:
+            return {**router.keys[router.add(**sent)], "key": f"sk-{len(router.keys)}"}
+
+    router.answers["/key/generate"] = waits
+    (tmp_path / "many.jsonl").write_text("".join(f'{{"key_alias": "{name}"}}\n' for name in range(200)))
+    reading, writing = os.pipe()
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(closed, "keys", "create", "--from", "many.jsonl", out=writing)
+        with open(reading) as lines:  # noqa: PTH123 - a descriptor has no path
+            seen = json.loads(lines.readline())
+        first_is_read.set()
+        done = ending.result()
+    os.close(writing)
+    asked = len(router.asked("/key/generate"))
+    assert done.status == 2
+    assert asked <= 1 + 4, "those that were under way, and no others"
+    assert list(router.keys) == [seen["token"]], "those that nobody saw are gone"
+    assert f"{asked - 1} keys that nobody saw deleted again" in done.err
+    assert f"{200 - asked} keys not tried any more" in done.err
+
+
+@pytest.mark.parametrize("arguments", [("create",), ("create", "--from", "many.jsonl"), ("rotate", "ci")])
+def test_nothing_is_made_for_nobody(
+    closed: Command, router: FakeRouter, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    router.add(key_alias="ci")
+    (tmp_path / "many.jsonl").write_text("{}\n{}\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = closed("keys", *arguments, out=writing)
+    os.close(writing)
+    assert done.status == 2
+    assert "Nobody reads standard output" in done.err
+    assert {path for _, path, _ in router.calls} <= {"/key/list"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
+def test_what_did_not_fit_on_a_disk_is_taken_back(closed: Command, router: FakeRouter, tmp_path: Path) -> None:
+    token = router.add(key_alias="ci")
+    (tmp_path / "many.jsonl").write_text("{}\n" * 20)
+    with Path("/dev/full").open("w") as disk:
+        for arguments in (("create",), ("create", "--from", "many.jsonl")):
+            done = closed("keys", *arguments, out=disk.fileno())
+            assert done.status == 2
+            assert "No space left" in done.err
+            assert "that nobody saw deleted again" in done.err
+            assert list(router.keys) == [token]
+        done = closed("keys", "rotate", "ci", out=disk.fileno())
+    assert done.status == 2
+    assert f"Rotate {token} once more" in done.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
+def test_what_nobody_saw_and_can_t_be_deleted_is_told(closed: Command, router: FakeRouter) -> None:
+    router.answers["/key/delete"] = RefusalError(503, "The router's tables cannot be reached right now.")
+    with Path("/dev/full").open("w") as disk:
+        done = closed("keys", "create", out=disk.fileno())
+    (token,) = router.keys
+    assert done.status == 2
+    assert token in done.err
 
 
 @pytest.mark.parametrize(

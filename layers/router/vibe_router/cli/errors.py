@@ -1,10 +1,11 @@
 """How a command fails, and how it ends when nobody reads it any more."""
 
 import os
+import select
 import sys
 from collections.abc import Callable
 
-__all__ = ["CommandError", "while_read"]
+__all__ = ["CommandError", "is_read", "let_go", "while_read"]
 
 
 class CommandError(Exception):
@@ -21,6 +22,21 @@ def while_read(work: Callable[[], int]) -> int:
         status = work()
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again when it ends
+        let_go()
         return 0
     return status
+
+
+def is_read() -> bool:
+    """Whether anybody reads standard output, as far as the system knows before something is written."""
+    try:
+        poll = select.poll()  # Windows has none
+        poll.register(sys.stdout.fileno(), 0)
+    except (AttributeError, OSError, ValueError):
+        return True
+    return not any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+
+
+def let_go() -> None:
+    """Give standard output up: what is still to be written goes nowhere, and makes no error when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vibe_router.cli.connect import add_connection, connected
-from vibe_router.cli.errors import CommandError
+from vibe_router.cli.errors import CommandError, is_read, let_go
 from vibe_router.cli.fields import KEY, add_actions, add_fields, read_many, said
 from vibe_router.cli.teams import team_aliases, team_id
 
@@ -76,28 +76,48 @@ def _create(args: argparse.Namespace) -> int:
     rows = read_many(args.file, KEY) if args.file else [{}]
     with connected(args) as api:
         bodies = [_with_team_id(api, {**fields, **row}) for row in rows]
+        _check_read()
         if args.file:
             return _create_many(api, bodies, people=show.for_people(args.json))
         made = api.post("/key/generate", bodies[0])
-    return show.tell(args.json, made, lambda out: _tell_key(out, made))
+        if error := _shown(args, made):
+            raise CommandError(f"The key could not be shown ({error}). {_taken_back(api, [made])}")
+    return 0
 
 
 def _create_many(api: "Api", bodies: Sequence[dict[str, object]], *, people: bool) -> int:
-    """Make a key for each body, and return the exit status. Every key that was made is shown, whatever comes after."""
+    """Make a key for each body, and return the exit status. Every key that was made is shown, whatever comes after.
+
+    When nobody reads them any more, no more are made, and those that nobody saw are deleted: raises CommandError.
+    """
     from concurrent.futures import Future, ThreadPoolExecutor
 
     from vibe_router.cli import show
 
     lines: list[str] = []
     status = 0
+    unread: OSError | None = None
+    unseen: list[dict[str, Any]] = []  # the keys that were made after that
 
     def tell(body: dict[str, object], told: dict[str, Any]) -> None:
+        nonlocal unread
         if people:  # at the end: the bar has the terminal
             shown = told.get("key") or show.clean(told.get("error"))
             lines.append(f"{show.clean(body.get('key_alias') or '')}\t{shown}\n")
             return
-        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        if unread is None:
+            try:
+                sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+                sys.stdout.flush()
+            except OSError as error:
+                unread = error
+                let_go()
+        if unread is not None and "key" in told:
+            unseen.append(told)
+
+    def goes_on() -> bool:
+        # A router that can't be asked won't be for the others, and who has closed a pipe opens it no more.
+        return status < 2 and unread is None and is_read()
 
     def settle(body: dict[str, object], made: "Future[Any]") -> None:
         nonlocal status
@@ -111,8 +131,8 @@ def _create_many(api: "Api", bodies: Sequence[dict[str, object]], *, people: boo
     waiting = deque(bodies)
     try:
         with show.progress("keys", len(bodies)) as advance, ThreadPoolExecutor(_AT_ONCE) as pool:
-            while started or (waiting and status < 2):  # a router that can't be asked won't be for the others
-                while waiting and status < 2 and len(started) < _AT_ONCE:
+            while started or (waiting and goes_on()):
+                while waiting and len(started) < _AT_ONCE and goes_on():
                     body = waiting.popleft()
                     started.append((body, pool.submit(api.post, "/key/generate", body)))
                 settle(*started[0])
@@ -124,7 +144,45 @@ def _create_many(api: "Api", bodies: Sequence[dict[str, object]], *, people: boo
         for body in waiting:
             tell(body, {"key_alias": body.get("key_alias"), "error": "not tried any more"})
         sys.stdout.write("".join(lines))
+    if unread is not None:
+        left = show.count(len(waiting), "key")
+        raise CommandError(f"Not all could be shown ({unread}). {_taken_back(api, unseen)} {left} not tried any more.")
     return status
+
+
+def _check_read() -> None:
+    """Raise CommandError where nobody reads what is shown only once: nothing is made for nobody."""
+    if not is_read():
+        let_go()
+        raise CommandError("Nobody reads standard output, where a key would be shown once. Nothing was done.")
+
+
+def _shown(args: argparse.Namespace, made: dict[str, Any]) -> OSError | None:
+    """Show a key; returns what came between."""
+    from vibe_router.cli import show
+
+    try:
+        show.tell(args.json, made, lambda out: _tell_key(out, made))
+        sys.stdout.flush()
+    except OSError as error:
+        let_go()
+        return error
+    return None
+
+
+def _taken_back(api: "Api", unseen: Sequence[dict[str, Any]]) -> str:
+    """Delete keys that were made and that nobody can ever see; returns what became of them."""
+    from vibe_router.cli import show
+
+    if not unseen:
+        return "All that were made were shown."
+    ids = [str(made.get("token")) for made in unseen]
+    try:
+        for start in range(0, len(ids), _IN_ONE_CALL):
+            api.post("/key/delete", {"keys": ids[start : start + _IN_ONE_CALL]})
+    except CommandError as error:
+        return f"Delete what was made and nobody saw: {', '.join(ids)} ({error})"
+    return f"{show.count(len(ids), 'key')} that nobody saw deleted again."
 
 
 def _tell_key(out: "Console", made: dict[str, Any]) -> None:
@@ -237,13 +295,16 @@ def _block(args: argparse.Namespace) -> int:
 
 
 def _rotate(args: argparse.Namespace) -> int:
-    from vibe_router.cli import show
     from vibe_router.cli.api import part_of_path
 
     body: dict[str, object] = {"grace_period": args.grace} if args.grace else {}
     with connected(args) as api:
-        made = api.post(f"/key/{part_of_path(key_named(api, args.key))}/regenerate", body)
-    return show.tell(args.json, made, lambda out: _tell_key(out, made))
+        named = key_named(api, args.key)
+        _check_read()
+        made = api.post(f"/key/{part_of_path(named)}/regenerate", body)
+    if error := _shown(args, made):
+        raise CommandError(f"The new secret could not be shown ({error}). Rotate {made.get('token')} once more.")
+    return 0
 
 
 def _delete(args: argparse.Namespace) -> int:
