@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vibe_router.formats.chat_assembly import Assembly
 from vibe_router.formats.chat_neutral import Decoder
 from vibe_router.formats.neutral import Event, Request, TextDelta, Tool, ToolCallDelta, ToolCallStart
 
@@ -80,6 +81,12 @@ A, B = piece(0, "", "a", "look"), piece(1, "", "b", "look")
 @pytest.mark.parametrize("finish", [False, True])
 def test_blocks_are_told_one_after_another(deltas: list[dict[str, Any]], blocks: list[list[str]], finish: bool) -> None:
     assert told(decoded(deltas, finish=finish)) == blocks
+    assembly = Assembly()
+    for delta in deltas:
+        assembly.add({"choices": [{"index": 0, "delta": delta}]})
+    calls = assembly.completion()["choices"][0]["message"]["tool_calls"]
+    put_together = [[call["id"], call["function"]["arguments"].strip()] for call in calls]
+    assert put_together == [block for block in blocks if block[0]], "put together, they are the same calls"
 
 
 def test_calls_that_come_one_after_another_wait_for_nothing() -> None:

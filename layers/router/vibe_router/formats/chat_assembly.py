@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vibe_router.formats.json_body import load
+
 __all__ = ["Assembly"]
 
 _LAST_WINS = frozenset({"id", "index", "type", "role", "object", "finish_reason"})  # repeated whole, never in pieces
 
 
 class Assembly:
-    """Collects chunks; `completion()` is their sum: strings grow, lists merge by `index`, the rest is overwritten."""
+    """Collects chunks; `completion()` is their sum: strings grow, lists merge by `index`, the rest is overwritten.
+
+    Calls of tools merge as `chat_blocks` tells them: some providers give all of them one index, or none.
+    """
 
     def __init__(self) -> None:
         self._base: dict[str, Any] = {}
@@ -55,6 +60,8 @@ def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
     for key, value in new.items():
         if value is None:
             into.setdefault(key, None)
+        elif key == "tool_calls" and isinstance(value, list):
+            into[key] = _with_calls(into.get(key), value)
         else:
             into[key] = value if key in _LAST_WINS else _merged(into.get(key), value)
 
@@ -73,6 +80,41 @@ def _merged(old: object, new: object) -> object:
             _merge_item(result_list, item)
         return result_list
     return new
+
+
+def _with_calls(old: object, new: list[Any]) -> list[Any]:
+    calls = list(old) if isinstance(old, list) else []
+    for call in new:
+        if not isinstance(call, dict):
+            continue
+        at = _place(calls, call)
+        if at is None or _is_another(calls[at], call):
+            calls.append(_merged(None, call))
+        else:
+            same = {"id": calls[at]["id"]} if calls[at].get("id") else {}  # some give every piece another
+            calls[at] = _merged(calls[at], {**call, **same})
+    return calls
+
+
+def _place(calls: list[Any], call: Mapping[str, Any]) -> int | None:
+    """Return which of `calls` has the place of `call`: the last with its index; without one its id, else the last."""
+    name = "index" if isinstance(call.get("index"), int) else "id" if call.get("id") else None
+    if name is None:
+        return len(calls) - 1 if calls else None
+    return next((at for at in reversed(range(len(calls))) if calls[at].get(name) == call[name]), None)
+
+
+def _is_another(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether `new` begins a call of its own where `old` stands: with a name and another id, after a whole one."""
+    id_, function, begun = new.get("id"), new.get("function"), old.get("function")
+    if not (isinstance(id_, str) and id_ and id_ != old.get("id")):
+        return False
+    if not (isinstance(function, dict) and function.get("name") and isinstance(begun, dict)):
+        return False
+    try:
+        return isinstance(load(begun.get("arguments", "").encode()), dict)
+    except (ValueError, AttributeError):  # not whole yet, or no text
+        return False
 
 
 def _merge_item(items: list[Any], item: object) -> None:
