@@ -214,6 +214,15 @@ def test_what_a_cache_held_is_part_of_the_prompt(counts: object, usage: Usage) -
     assert read_usage(counts) == usage
 
 
+def test_the_words_of_what_is_cited_are_told() -> None:
+    cited = {
+        "citationsContent": {"content": [{"text": "It "}, {"text": "rains"}, {}, 3], "citations": [{"title": "a"}]}
+    }
+    answer = {"output": {"message": {"content": [cited, {"text": "."}]}}, "stopReason": "end_turn"}
+    deltas = (json.loads(raw[6:]).get("contentBlockDelta", {}).get("delta", {}) for raw in converse.unfold(answer))
+    assert "".join(delta.get("text", "") for delta in deltas) == "It rains."
+
+
 def test_what_says_nothing_does_not_commit() -> None:
     silent = [{"messageStart": {"role": "assistant"}}, delta(0, text=""), thought(0, text=""), stop(0), {"new": {}}]
     reader = StreamReader()

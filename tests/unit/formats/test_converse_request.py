@@ -560,6 +560,22 @@ def user(*parts: Any) -> Sequence[dict[str, Any]]:
             "messages[0].content[0]",
             id="a file that Anthropic keeps",
         ),
+        pytest.param(
+            "messages",
+            CLAUDE,
+            {
+                "messages": user(
+                    {
+                        "type": "document",
+                        "context": "c",
+                        "citations": {"enabled": True},
+                        "source": {"type": "text", "media_type": "text/plain", "data": "w"},
+                    }
+                )
+            },
+            "messages[0].content[0].citations",
+            id="a document that is to be cited",
+        ),
         pytest.param("messages", CLAUDE, {"container": "c"}, "container", id="what only Anthropic has"),
         pytest.param("messages", NOVA, {"top_k": 5}, "top_k", id="top_k of another model"),
         pytest.param(

@@ -35,6 +35,7 @@ from vibe_router.formats.usage import Usage
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 THINKING = {"type": "enabled", "budget_tokens": 2048}
+PAGE = {"type": "web_search_result_location", "url": "https://a.example", "title": None}
 
 
 def asked(**more: Any) -> MessagesRequest:
@@ -124,7 +125,17 @@ def test_the_events_come_in_anthropics_order() -> None:
         pytest.param([TextDelta("a"), TextDelta("\n\u2028\ud800")], ["a\n\u2028\ud800"], id="text in pieces"),
         pytest.param([RefusalDelta("No."), TextDelta("!")], ["No.!"], id="a refusal is text"),
         pytest.param([TextDelta("a"), TextDelta("b", 1), Finish("length", 1)], ["a"], id="one answer of several"),
-        pytest.param([TextDelta("a"), Annotated({"type": "url_citation"})], ["a"], id="citations of others"),
+        pytest.param([TextDelta("a"), Annotated({"type": "file_citation"})], ["a"], id="citations of files"),
+        pytest.param(
+            [TextDelta("a"), Annotated({"type": "url_citation", "url": "https://a.example", "start_index": 0})],
+            [{"type": "text", "text": "a", "citations": [{**PAGE, "cited_text": "", "encrypted_index": ""}]}],
+            id="a page that is cited",
+        ),
+        pytest.param(
+            [ToolCallStart("c", "clock"), Annotated({"type": "url_citation", "url": "https://a.example"})],
+            [{"type": "tool_use", "id": "c", "name": "clock", "input": {}}],
+            id="a page that no text stands before",
+        ),
         pytest.param(
             [ToolCallStart("c", "clock"), Finish("tool_calls")],
             [{"type": "tool_use", "id": "c", "name": "clock", "input": {}}],
@@ -391,3 +402,78 @@ KINDS = ["message_start", "content_block_start", "content_block_delta", "content
 def test_no_provider_trips_the_reader_up(chunks: list[tuple[str, dict[str, Any]]]) -> None:
     events = read(*({**chunk, "type": kind} for kind, chunk in chunks))
     written(*events)
+
+
+# --- What is cited ----------------------------------------------------------------------------------------------------
+
+
+def cited(*citations: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return an answer that looks a page up: words, a search, and words that rest on it."""
+    search = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+    blocks = [
+        {"type": "text", "text": "I look. "},
+        search,
+        {"type": "web_search_tool_result", "tool_use_id": "s", "content": []},
+        {"type": "text", "text": "It rains", "citations": list(citations)},
+        {"type": "text", "text": "."},
+    ]
+    answer = {"id": "msg_1", "model": "c", "content": blocks, "stop_reason": "end_turn", "usage": {}}
+    return [json.loads(event.data or b"") for raw in messages.unfold(answer) for event in sse.Decoder().feed(raw)]
+
+
+FOUND = {**PAGE, "title": "Weather", "cited_text": "It rains.", "encrypted_index": "E"}
+NOTE = {"type": "url_citation", "url": "https://a.example", "title": "Weather", "start_index": 8, "end_index": 16}
+
+
+def test_a_page_that_was_found_is_cited_for_the_whole_block_that_rests_on_it() -> None:
+    events = read(*cited(FOUND))
+    assert [event for event in events if isinstance(event, Annotated)] == [Annotated(NOTE)]
+    texts = [event.text for event in events if isinstance(event, TextDelta)]
+    assert "".join(texts)[8:16] == "It rains"
+    assert events.index(Annotated(NOTE)) == events.index(TextDelta("It rains")) + 1
+
+
+def test_a_page_is_cited_alike_where_the_citation_streams_before_the_words() -> None:
+    def block(*deltas: Mapping[str, Any]) -> list[Event]:
+        start = {"type": "content_block_start", "content_block": {"type": "text", "text": "", "citations": []}}
+        told = ({"type": "content_block_delta", "delta": delta} for delta in deltas)
+        return read(start, *told, {"type": "content_block_stop"})
+
+    words: dict[str, Any] = {"type": "text_delta", "text": "It rains"}
+    citation: dict[str, Any] = {"type": "citations_delta", "citation": {**FOUND, "title": None}}
+    note = Annotated({**NOTE, "title": "", "start_index": 0, "end_index": 8})
+    assert block(words, citation) == block(citation, words) == [TextDelta("It rains"), note]
+
+
+@pytest.mark.parametrize("kind", ["char_location", "page_location", "content_block_location", "search_result_location"])
+def test_what_only_callers_of_messages_can_have_cited_is_left_out(kind: str) -> None:
+    assert not [event for event in read(*cited({"type": kind, "cited_text": "x"})) if isinstance(event, Annotated)]
+
+
+@given(
+    citation=st.recursive(
+        st.none() | st.text(max_size=3), lambda inner: st.dictionaries(st.sampled_from(["type", "url", "title"]), inner)
+    )
+)
+def test_no_citation_breaks_an_answer(citation: Any) -> None:
+    read(*cited(citation, {"type": "web_search_result_location", "url": citation, "title": citation}))
+
+
+def test_citations_of_another_formats_provider_do_not_go_to_anthropic() -> None:
+    foreign = {**PAGE, "cited_text": "", "encrypted_index": ""}
+    talk = [
+        {"role": "user", "content": "Hi"},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "a", "citations": [foreign]},
+                {"type": "text", "text": "b", "citations": [foreign, FOUND]},
+            ],
+        },
+        {"role": "user", "content": "Go on"},
+    ]
+    body = json.loads(asked(messages=talk).for_provider("c", stream=False, keep=unwrap))
+    assert body["messages"][1]["content"] == [
+        {"type": "text", "text": "a"},
+        {"type": "text", "text": "b", "citations": [FOUND]},
+    ]

@@ -30,6 +30,10 @@ def parse(body: object, headers: Mapping[str, str] | None = None) -> messages.Me
     return messages.parse(dump(body), headers or {})
 
 
+TEXT_SOURCE = {"type": "text", "media_type": "text/plain", "data": "words"}
+SEARCH_RESULT = {"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "w"}]}
+
+
 def with_content(*blocks: object, role: str = "user") -> dict[str, Any]:
     return {**HELLO, "messages": [{"role": role, "content": list(blocks)}]}
 
@@ -351,6 +355,11 @@ def test_blocks_into_chat(block: object, said: object) -> None:
             with_content({"type": "document", "source": {"type": "url", "url": "https://a.example"}}),
             "messages[0].content[0]",
         ),
+        (
+            with_content({"type": "document", "source": TEXT_SOURCE, "citations": {"enabled": True}}),
+            "messages[0].content[0].citations",
+        ),
+        (with_content({**SEARCH_RESULT, "citations": {"enabled": True}}), "messages[0].content[0].citations"),
     ],
 )
 def test_what_chat_cannot_carry_is_refused_by_name(change: Mapping[str, object], param: str) -> None:

@@ -281,6 +281,22 @@ def test_citations_and_log_probabilities_are_told_in_the_callers_words() -> None
     assert choice["logprobs"]["content"] == LIKELY
 
 
+def test_a_page_is_cited_where_the_words_stand_in_their_part_of_the_response() -> None:
+    """Chat counts from the beginning of all that is said, Responses from that of a part."""
+    later = {**CITATION, "start_index": 7 + 0, "end_index": 7 + 4}
+    chunks = [
+        *CALLS[:-2],
+        chunk({"content": "See."}),
+        chunk({"annotations": [{"type": "url_citation", "url_citation": later}]}),
+    ]
+    final = checked_responses(
+        read(exchange("responses", "chat").reader(), chat_stream([*chunks, chunk(finish="stop")]))
+    )
+    [_, _, _, message] = final[-1]["response"]["output"]
+    [note] = message["content"][0]["annotations"]
+    assert (note["start_index"], note["end_index"]) == (0, 4)
+
+
 def test_what_a_request_says_is_repeated_in_its_response() -> None:
     said = {"instructions": "Be brief.", "temperature": 0.5, "metadata": {"a": "b"}, "text": {"verbosity": "low"}}
     final = events(read(exchange("responses", "chat", **said).reader(), chat_stream(TALK)))[-1]["response"]

@@ -131,6 +131,8 @@ def _deltas(block: Mapping[str, Any]) -> list[dict[str, Any]]:
     match block:
         case {"text": str(text)}:
             return [{"text": text}]
+        case {"citationsContent": {"content": list(cited)}}:
+            return [delta for each in cited if isinstance(each, dict) for delta in _deltas(each) if "text" in delta]
         case {"toolUse": {"input": given, **named}}:
             return [{"start": {"toolUse": named}}, {"toolUse": {"input": dump(given).decode()}}]
         case {"reasoningContent": {"reasoningText": dict(thought)}}:

@@ -114,6 +114,8 @@ def _carried_part(part: Part) -> Part:
             return Raw("messages", {**block, "title": part.filename, **marked}, "a document", at=part.at)
         case ToolResult():
             return replace(part, parts=[_carried_part(each) for each in part.parts])
+        case Raw(value={"citations": {"enabled": True}}):
+            raise refuse(_FORMAT, part.at, part.what)
         case Raw(value={"type": "document", "context": str(), "source": {"type": "base64" | "text", "data": str()}}):
             return part
         case Raw():

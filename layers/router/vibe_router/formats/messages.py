@@ -167,6 +167,8 @@ _PROOFS = {"thinking": "signature", "redacted_thinking": "data"}
 
 def _kept_block(block: Any, keep: Keep) -> Any:
     kind = block.get("type") if isinstance(block, dict) else None
+    if kind == "text" and block.get("citations"):
+        return _own_citations(block)
     if not isinstance(kind, str) or kind not in _PROOFS:
         return block
     word = block.get(_PROOFS[kind])
@@ -178,6 +180,18 @@ def _kept_block(block: Any, keep: Keep) -> Any:
     if seal.kind == "redacted":
         return {"type": "redacted_thinking", "data": seal.value}
     return {"type": "thinking", "thinking": seal.text or block.get("thinking") or "", "signature": seal.value}
+
+
+def _own_citations(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a text without the citations that another format's provider gave it, whose index Anthropic can't read."""
+    cited = block["citations"]
+    if not isinstance(cited, list):
+        return block
+    own = [each for each in cited if not (isinstance(each, dict) and each.get("encrypted_index") == "")]
+    if len(own) == len(cited):
+        return block
+    rest = {key: value for key, value in block.items() if key != "citations"}
+    return {**rest, "citations": own} if own else rest
 
 
 def calls_without_thought(said: Sequence[Mapping[str, Any]]) -> bool:

@@ -1,9 +1,10 @@
 """An answer in Anthropic's Messages format, in and out of neutral events.
 
-What a message has no word for is left out: citations in another provider's words, log probabilities, and thinking for
-a caller who did not ask for it: Anthropic never shows it unasked, and clients that take the first block for the text
-rely on that. A message's own citations are left out elsewhere: they are of places in documents that callers of Messages
-alone can have cited, and of its servers' searches.
+What a message has no word for is left out: citations of files, log probabilities, and thinking for a caller who did not
+ask for it: Anthropic never shows it unasked, and clients that take the first block for the text rely on that. A page
+that is cited is one found in a search, in Messages' words; the words cited and the index that Anthropic would encrypt
+are empty there, by which `messages` knows it when it comes back. Citations of documents, which only callers of Messages
+can ask for, are left out elsewhere.
 """
 
 import secrets
@@ -16,6 +17,7 @@ from vibe_router.formats.json_body import dump
 from vibe_router.formats.messages import MessagesRequest, error_event, event, read_usage
 from vibe_router.formats.messages_assembly import Assembly
 from vibe_router.formats.neutral import (
+    Annotated,
     Finish,
     ReasoningDelta,
     RefusalDelta,
@@ -55,6 +57,9 @@ class Decoder:
         self._free = False
         self._silent = False  # whether the call has no arguments yet
         self._counts: dict[str, Any] = {}
+        self._said = 0  # characters of text so far
+        self._cites_from = 0  # of these, those before the block that is being told
+        self._cited: list[Mapping[str, Any]] = []  # pages that it rests on
 
     def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
         """Return what `chunk` says."""
@@ -80,8 +85,7 @@ class Decoder:
 
     def _delta(self, delta: Mapping[str, Any]) -> Iterable[neutral.Event]:
         if delta.get("type") == "text_delta":
-            text = delta.get("text")
-            return (TextDelta(text),) if isinstance(text, str) and text else ()
+            return self._text(delta.get("text"))
         match delta:
             case {"type": "thinking_delta", "thinking": str(text)}:
                 return (ReasoningDelta(text),) if text else ()
@@ -90,16 +94,27 @@ class Decoder:
                 if not self._free:
                     return (ToolCallDelta(more),)
                 self._written.append(more)
+            case {"type": "citations_delta", "citation": dict(citation)}:
+                self._cited.append(citation)
             case {"type": "signature_delta", "signature": str(signature)} if self._block == "thinking":
                 self._signature = signature
         return ()
+
+    def _text(self, text: object) -> Iterable[neutral.Event]:
+        if not isinstance(text, str) or not text:
+            return ()
+        self._said += len(text)
+        return (TextDelta(text),)
 
     def _start(self, block: Mapping[str, Any]) -> Iterable[neutral.Event]:
         events = [*self._stop()]
         self._block = block.get("type")
         match block:
-            case {"type": "text", "text": str(text)} if text:
-                events.append(TextDelta(text))
+            case {"type": "text", **said}:
+                cited = said.get("citations")
+                self._cited += (each for each in (cited if isinstance(cited, list) else ()) if isinstance(each, dict))
+                self._cites_from = self._said
+                events += self._text(said.get("text"))
             case {"type": "thinking", **said}:
                 thought, signature = said.get("thinking"), said.get("signature")
                 self._signature = signature if isinstance(signature, str) and signature else None
@@ -128,7 +143,18 @@ class Decoder:
                 return (ToolCallDelta(neutral.free_text("".join(self._written))),)
             if self._silent:  # a call without arguments: elsewhere that is an empty object
                 return (ToolCallDelta("{}"),)
-        return ()
+        return self._notes() if self._cited else ()
+
+    def _notes(self) -> Iterable[neutral.Event]:
+        """Return the pages that the block which has ended rests on: all of it is said to."""
+        cited, self._cited = self._cited, []
+        for each in cited:
+            match each:
+                case {"type": "web_search_result_location", "url": str(url), **said}:
+                    title = said.get("title")
+                    note: dict[str, Any] = {"type": "url_citation", "url": url}
+                    note |= {"title": title if isinstance(title, str) else ""}
+                    yield Annotated({**note, "start_index": self._cites_from, "end_index": self._said})
 
     def _finish(self, delta: Mapping[str, Any]) -> Iterable[neutral.Event]:
         reason, sequence = delta.get("stop_reason"), delta.get("stop_sequence")
@@ -198,6 +224,11 @@ class Writer:
                 if self._block != "text":
                     self._open(chunks, {"type": "text", "text": ""})
                 chunks.append(self._delta({"type": "text_delta", "text": text}))
+            case Annotated(annotation={"type": "url_citation", "url": str(url)}) if self._block == "text":
+                title = said.annotation.get("title") or None
+                found = {"type": "web_search_result_location", "url": url, "title": title}
+                citation = {**found, "cited_text": "", "encrypted_index": ""}
+                chunks.append(self._delta({"type": "citations_delta", "citation": citation}))
             case ReasoningDelta() if self._thinks:
                 self._reason(chunks, said)
             case Sealed() if self._thinks:

@@ -198,6 +198,10 @@ def _read_block(block: Any, at: str, depth: int) -> Part:
     if not isinstance(block, dict) or not isinstance(block.get("type"), str):
         raise bad_request(f"'{at}' must be a block with a type.", at)
     cache = mapping(block, "cache_control", f"{at}.")
+    if block["type"] in ("document", "search_result") and truth(
+        mapping(block, "citations", f"{at}.") or {}, "enabled", f"{at}.citations."
+    ):
+        return Raw(_FORMAT, block, "citations", at=f"{at}.citations")
     match block:
         case {"type": "text", "text": str(words)}:
             return Text(words, cache, more=_unread(block, "text"), at=at)

@@ -449,7 +449,10 @@ class TextDelta:
 
 @dataclass(slots=True)
 class Annotated:
-    """A note on the text so far, such as a citation, as Responses writes it (`type`, `url`, `start_index`, …)."""
+    """A note on the text so far, such as a citation, as Responses writes it (`type`, `url`, `start_index`, …).
+
+    Its indices count from the beginning of all that the choice has said.
+    """
 
     annotation: Mapping[str, Any]
     choice: int = 0

@@ -89,6 +89,7 @@ class Writer:
         self._part: dict[str, Any] | None = None  # its part
         self._pieces: list[str] = []  # the words of that part, or the arguments of the call
         self._place = 0  # of that part
+        self._said = 0  # characters of texts before that part
         self._shell = (b"", b"")  # what stands around the words and the number of a text's delta
         self._finish: neutral.Reason = "stop"
         self._usage = Usage()
@@ -227,6 +228,7 @@ class Writer:
         kind = part["type"]
         key = "refusal" if kind == "refusal" else "text"
         part[key] = words
+        self._said += len(words) if kind == "output_text" else 0
         stem, frame = {
             "output_text": ("output_text", "content_part"),
             "refusal": ("refusal", "content_part"),
@@ -264,12 +266,13 @@ class Writer:
         opened = self._open_part("message", "output_text")
         part = cast("dict[str, Any]", self._part)
         index = len(part["annotations"])
-        part["annotations"].append(dict(event.annotation))
+        note = dict(event.annotation)
+        for name in ("start_index", "end_index"):
+            if isinstance(note.get(name), int):
+                note[name] = max(note[name] - self._said, 0)
+        part["annotations"].append(note)
         return opened + self._event(
-            "response.output_text.annotation.added",
-            **self._where(),
-            annotation_index=index,
-            annotation=dict(event.annotation),
+            "response.output_text.annotation.added", **self._where(), annotation_index=index, annotation=note
         )
 
     def _seal(self, event: Sealed) -> bytes:
