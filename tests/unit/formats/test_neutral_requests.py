@@ -355,6 +355,22 @@ def test_what_is_said_in_other_words(caller: str, field: dict[str, Any], target:
     assert {name: body.get(name) for name in said} == said
 
 
+@pytest.mark.parametrize(
+    ("caller", "field"),
+    [
+        ("chat", {"prompt_cache_options": {"mode": "explicit"}}),
+        ("chat", {"prompt_cache_retention": "24h"}),
+        ("responses", {"prompt_cache_options": {"mode": "explicit"}}),
+        ("responses", {"max_tool_calls": 3}),
+        ("responses", {"client_metadata": {"x": "y"}}),
+    ],
+)
+@pytest.mark.parametrize("target", ["chat", "responses", "messages", "converse"])
+def test_what_changes_nothing_is_left_out(caller: str, field: dict[str, Any], target: str) -> None:
+    if caller != target:
+        assert written(read(caller, {**HELLO[caller], **field}), target) == written(read(caller, HELLO[caller]), target)
+
+
 def test_images_in_a_tools_result_follow_it_in_chat() -> None:
     parts = [{"type": "input_text", "text": "a chart"}, {"type": "input_image", "image_url": "https://example.com/a"}]
     body = written(

@@ -327,7 +327,7 @@ def test_a_chat_stream_is_the_twin_of_the_whole_completion(answer: str) -> None:
         choice["message"]["content"] = choice["message"]["content"] or None
         choice["message"].setdefault("refusal", None)
     assert without_ids(streamed) == without_ids(whole)
-    assert whole["usage"]["prompt_tokens_details"] == {"cached_tokens": 2}
+    assert whole["usage"]["prompt_tokens_details"] == {"cached_tokens": 2, "cache_write_tokens": 0}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ __all__ = ["Decoder", "Writer", "body", "read", "whole"]
 _FORMAT = "chat"
 
 # Said about the answer or about keeping it, or hints: another format may go without.
-_HARMLESS = frozenset({"prediction", "prompt_cache_retention", "stream_options", "functions", "function_call"})
+_HARMLESS = frozenset(
+    {"prediction", "prompt_cache_retention", "prompt_cache_options", "stream_options", "functions", "function_call"}
+)
 _PLAIN: Mapping[str, Shape] = {
     "parallel_tool_calls": truth,
     "temperature": number,

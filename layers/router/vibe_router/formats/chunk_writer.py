@@ -68,7 +68,11 @@ def usage_fields(usage: Usage) -> dict[str, Any]:
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
     }
-    read = {"cached_tokens": usage.cached_tokens, "audio_tokens": usage.audio_prompt_tokens}
+    read = {
+        "cached_tokens": usage.cached_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "audio_tokens": usage.audio_prompt_tokens,
+    }
     said = {"reasoning_tokens": usage.reasoning_tokens, "audio_tokens": usage.audio_completion_tokens}
     if details := without_none(read):
         told["prompt_tokens_details"] = details

@@ -71,10 +71,12 @@ _PLAIN: Mapping[str, Shape] = {
 _READ_APART = frozenset(
     {"model", "stream", "input", "instructions", "tools", "tool_choice", "max_output_tokens", "reasoning", "text"}
 )
-# Hints, and what is said about the answer or about keeping it: another format may go without.
+# Hints, what is said about the answer or about keeping it, and a bound on calls of hosted tools, which are refused for
+# themselves: another format may go without.
 _HARMLESS = frozenset(
-    {"include", "stream_options", "prompt_cache_retention", "prompt_cache_options", "client_metadata", "background"}
-)
+    {"include", "stream_options", "prompt_cache_retention", "prompt_cache_options", "client_metadata", "background",
+     "max_tool_calls"}
+)  # fmt: skip
 _LOGPROBS = "message.output_text.logprobs"
 # What a tool of a namespace, or a call of it, keeps of how it was written; no word of Responses' own.
 _SPACE = "in namespace"
