@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from vibe_router.formats import chat_neutral, known, messages, messages_request
+from vibe_router.formats import chat_neutral, known, messages, messages_request, responses_neutral
 from vibe_router.formats.errors import ApiError
 from vibe_router.formats.json_body import dump
 from vibe_router.formats.neutral import Reasoning
@@ -366,6 +366,28 @@ def test_what_chat_cannot_carry_is_refused_by_name(change: Mapping[str, object],
     with pytest.raises(ApiError) as told:
         as_chat({**HELLO, **change})
     assert (told.value.status, told.value.param) == (400, param)
+
+
+def test_documents_that_need_not_be_cited_go_along() -> None:
+    document = {"type": "document", "source": TEXT_SOURCE, "citations": {"enabled": False}}
+    assert "words" in str(as_chat({**HELLO, **with_content(document, SEARCH_RESULT)})["messages"])
+
+
+@pytest.mark.parametrize(
+    ("thinking", "effort", "reasoning"),
+    [
+        ({"type": "enabled", "budget_tokens": 2048}, None, {"effort": "medium", "summary": "auto"}),
+        ({"type": "adaptive"}, "low", {"effort": "low", "summary": "auto"}),
+        ({"type": "adaptive", "display": "omitted"}, "low", {"effort": "low"}),
+        ({"type": "adaptive"}, None, None),
+        ({"type": "disabled"}, "low", {"effort": "low"}),
+        (None, "low", {"effort": "low"}),
+    ],
+)
+def test_who_reads_thoughts_is_told_a_summary_of_them(thinking: Any, effort: Any, reasoning: Any) -> None:
+    body = {**HELLO, "thinking": thinking, "output_config": {"effort": effort} if effort else None}
+    request = messages_request.read({key: value for key, value in body.items() if value is not None})
+    assert json.loads(responses_neutral.body(request, "gpt-5", stream=True)).get("reasoning") == reasoning
 
 
 @pytest.mark.parametrize(

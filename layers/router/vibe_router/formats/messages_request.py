@@ -96,6 +96,9 @@ def read(body: Mapping[str, Any]) -> neutral.Request:
         more["thinking"] = thinking
     metadata = without_none(body.get("metadata") or {})
     tier = text(body, "service_tier")
+    effort, budget = text(config, "effort", "output_config."), _read_budget(thinking)
+    # A summary only where a depth is asked for: models that do not reason refuse to be asked for either.
+    shows = thinking and thinking.get("type") not in (None, "disabled") and thinking.get("display") != "omitted"
     request = neutral.Request(
         _FORMAT,
         [_read_message(message, f"messages[{i}]") for i, message in enumerate(body["messages"])],
@@ -105,8 +108,9 @@ def read(body: Mapping[str, Any]) -> neutral.Request:
         parallel_tool_calls=parallel,
         stop=_read_stops(body.get("stop_sequences")),
         response_format=_read_format(config.pop("format", None)),
-        effort=text(config, "effort", "output_config."),
-        budget=_read_budget(thinking),
+        effort=effort,
+        budget=budget,
+        reasoning_summary="auto" if shows and (effort or budget) else None,
         user=text(metadata, "user_id", "metadata."),
         service_tier=_TIERS.get(tier) if tier else None,
         rest=rest,

@@ -324,7 +324,7 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
         out["max_output_tokens"] = request.max_tokens
     if said := _text(request):
         out["text"] = said
-    if reasoning := _reasoning(request, own=own):
+    if reasoning := _reasoning(request):
         out["reasoning"] = reasoning
     if own:
         return dump(_joined(out, {**request.rest, **request.more}))
@@ -383,10 +383,8 @@ def _text(request: neutral.Request) -> dict[str, Any]:
     return said
 
 
-def _reasoning(request: neutral.Request, *, own: bool) -> dict[str, Any]:
-    effort = neutral.effort_of(request)
-    shown = request.reasoning_summary or ("auto" if request.budget and not own else None)
-    return without_none({"effort": effort, "summary": shown})
+def _reasoning(request: neutral.Request) -> dict[str, Any]:
+    return without_none({"effort": neutral.effort_of(request), "summary": request.reasoning_summary})
 
 
 def _tools(tools: Sequence[Tool | Raw], *, own: bool) -> Iterator[dict[str, Any]]:
