@@ -75,6 +75,21 @@ def test_an_edited_row_is_live_after_ten_seconds(cache: CatalogueCache, table: T
     assert cache.get().models["auto"].description == "second"
 
 
+def test_the_ten_seconds_begin_when_the_table_is_asked(table: Table, time: Time) -> None:
+    def slowly() -> dict[RowKey, Row]:
+        rows = table.read()
+        time.advance(4)
+        return rows
+
+    cache = CatalogueCache(slowly, time.clock)
+    assert cache.get().models["auto"].description == "first"
+    table.edit("model", "auto", description="second")
+    time.advance(5.9)
+    assert cache.get().models["auto"].description == "first"
+    time.advance(0.1)
+    assert cache.get().models["auto"].description == "second"
+
+
 def test_a_row_that_vanished_is_served_no_longer(cache: CatalogueCache, table: Table, time: Time) -> None:
     cache.get()
     del table.rows["model", "auto"]

@@ -66,10 +66,10 @@ class KeysUnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was found by a hash; no caller: it is no key."""
+    """What was found by a hash; no caller: it is no key. `asked_at` is when the read was sent: it may know no more."""
 
     caller: Caller | None
-    read_at: float
+    asked_at: float
 
 
 class KeyDirectory:
@@ -121,10 +121,11 @@ class KeyDirectory:
         return self._known.get(key_hash) or self._unknown.get(key_hash)
 
     def _is_fresh(self, found: _Known) -> bool:
-        return 0 <= self._clock.now() - found.read_at < _FRESH
+        return 0 <= self._clock.now() - found.asked_at < _FRESH
 
     def _refresh(self, key_hash: str) -> None:
         before = self._known.get(key_hash)
+        asked_at = self._clock.now()
         try:
             caller = self._read(key_hash, before.caller if before else None)
         except AWS_ERRORS as error:
@@ -134,7 +135,7 @@ class KeyDirectory:
         # A key that became one, or is none any more, must not be found in the other place.
         (self._unknown if caller else self._known).pop(key_hash, None)
         kept, most = (self._known, _KNOWN) if caller else (self._unknown, _UNKNOWN)
-        kept[key_hash] = _Known(caller, self._clock.now())
+        kept[key_hash] = _Known(caller, asked_at)
         kept.move_to_end(key_hash)
         if len(kept) > most:
             kept.popitem(last=False)

@@ -189,7 +189,7 @@ class CatalogueCache:
         self._outage = Outage("the routes table", clock)
         self._asking = Lock()
         self._catalogue: Catalogue | None = None
-        self._read_at = 0.0
+        self._asked_at = 0.0  # when the last read was sent: it may know of nothing later
         self._rows: Rows = {}
         self._specs: dict[RowKey, RowSpec] = {}  # the last good version of every row there is
         self._told: frozenset[Problem] = frozenset()
@@ -213,9 +213,10 @@ class CatalogueCache:
         return self._catalogue
 
     def _is_fresh(self) -> bool:
-        return self._catalogue is not None and 0 <= self._clock.now() - self._read_at < self._ttl
+        return self._catalogue is not None and 0 <= self._clock.now() - self._asked_at < self._ttl
 
     def _refresh(self) -> None:
+        asked_at = self._clock.now()
         try:
             rows = self._read()
         except AWS_ERRORS as error:
@@ -225,7 +226,7 @@ class CatalogueCache:
         if self._catalogue is None or rows != self._rows:
             self._catalogue = self._resolved(rows)
             self._rows = rows
-        self._read_at = self._clock.now()
+        self._asked_at = asked_at
 
     def _resolved(self, rows: Rows) -> Catalogue:
         problems: list[Problem] = []

@@ -1,0 +1,172 @@
+"""What an administrator changes holds in every environment of the gateway after ten seconds, to the moment."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from tests.integration.admin.rig import Admin
+from tests.unit.store.held import Time
+from vibe_router.admission import Admission
+from vibe_router.formats.errors import ApiError
+from vibe_router.store.keys import KeyDirectory
+from vibe_router.store.ledger import LedgerStore
+
+OWN = "sk-a-key-of-somebody-s-own-choice"
+OTHER = "sk-the-key-that-comes-after-that"
+JUST_BEFORE = 0.001  # seconds
+
+
+class Gateway:
+    """One environment of the gateway, as far as it lets callers in."""
+
+    def __init__(self, admin: Admin) -> None:
+        client, tables, clock = admin.dynamodb, admin.variables, admin.time.clock
+        ledgers = LedgerStore(client, tables["LEDGER_TABLE"], clock)
+        keys = KeyDirectory(client, tables["KEYS_TABLE"], tables["LEDGER_TABLE"], clock, ledger_seen=ledgers.seen)
+        self._admission = Admission(lambda: None, keys, ledgers, clock)
+
+    def tells(self, secret: str) -> Any:
+        """Return the code that a key is refused with, else what it may do: auto-chat, and the limits that it has."""
+        try:
+            caller = self._admission.caller({"authorization": f"Bearer {secret}"})
+        except ApiError as error:
+            return error.code
+        limits = {name.partition("#")[0]: limits for name, limits in caller.ledgers.items() if limits}
+        return caller.may_use("auto-chat"), {
+            whose: (each.max_budget, each.rpm) for whose, each in sorted(limits.items())
+        }
+
+
+FREE: Any = (True, {})
+Case = tuple[Mapping[str, Any], Mapping[str, Any], str, Mapping[str, Any], Any, Any]
+KEY, TEAM = {"key": OWN}, {"team_id": "blue"}
+CASES: dict[str, Case] = {
+    # what the team and the key are made with, what is asked then, and what the key is told before and after
+    "a key is blocked": ({}, {}, "key/block", KEY, FREE, "key_blocked"),
+    "a key is unblocked": ({}, {"blocked": True}, "key/unblock", KEY, "key_blocked", FREE),
+    "a key is deleted": ({}, {}, "key/delete", {"keys": [OWN]}, FREE, "key_deleted"),
+    "a key is rotated": ({}, {}, "key/regenerate", KEY, FREE, "key_deleted"),
+    "a key's models change": ({}, {}, "key/update", KEY | {"models": ["auto-claude"]}, FREE, (False, {})),
+    "a key gets a limit": ({}, {}, "key/update", KEY | {"rpm_limit": 1}, FREE, (True, {"key": (None, 1)})),
+    "a key's limit goes": (
+        {},
+        {"rpm_limit": 1},
+        "key/update",
+        KEY | {"rpm_limit": None},
+        (True, {"key": (None, 1)}),
+        FREE,
+    ),
+    "a team is blocked": (TEAM, TEAM, "team/block", TEAM, FREE, "key_blocked"),
+    "a team is unblocked": (TEAM | {"blocked": True}, TEAM, "team/unblock", TEAM, "key_blocked", FREE),
+    "a team is deleted": (TEAM, TEAM, "team/delete", {"team_ids": ["blue"]}, FREE, "key_deleted"),
+    "a team's models change": (TEAM, TEAM, "team/update", TEAM | {"models": ["auto-claude"]}, FREE, (False, {})),
+    "a team gets a budget": (
+        TEAM,
+        TEAM,
+        "team/update",
+        TEAM | {"max_budget": 1},
+        FREE,
+        (True, {"team": (10**9, None)}),
+    ),
+    "a key joins a blocked team": (
+        TEAM | {"blocked": True},
+        {},
+        "key/update",
+        KEY | TEAM,
+        FREE,
+        "key_blocked",
+    ),
+}
+
+
+@pytest.fixture
+def gateway(admin: Admin) -> Gateway:
+    return Gateway(admin)
+
+
+@pytest.fixture
+def slow(admin: Admin) -> Callable[[float], None]:
+    """Let every read of keys take so many seconds from now on, after which it tells what stood when it was sent."""
+    seconds = [0.0]
+    admin.dynamodb.meta.events.register("after-call.dynamodb.BatchGetItem", lambda **_: admin.time.advance(seconds[0]))
+
+    def slow(by: float) -> None:
+        seconds[0] = by
+
+    return slow
+
+
+@pytest.mark.parametrize("reading", [0.0, 4.0], ids=["read at once", "read within 4 s"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_change_holds_ten_seconds_after_the_read_before_it(
+    admin: Admin, gateway: Gateway, time: Time, slow: Callable[[float], None], case: Case, reading: float
+) -> None:
+    team, key, path, body, before, after = case
+    if team:
+        admin.made("/team/new", **team)
+    admin.made("/key/generate", key=OWN, **key)
+    began = time.now
+    slow(reading)
+    assert gateway.tells(OWN) == before
+    slow(0)
+    admin.made(f"/{path}", **body)
+    assert Gateway(admin).tells(OWN) == after, "whoever has not read it before sees it at once"
+    time.now = began + 10 - JUST_BEFORE
+    assert gateway.tells(OWN) == before, "nothing is read before it is time"
+    time.now = began + 10
+    assert gateway.tells(OWN) == after
+
+
+@pytest.mark.parametrize("reading", [0.0, 4.0], ids=["read at once", "read within 4 s"])
+@pytest.mark.parametrize("path", ["key/generate", "key/regenerate"])
+def test_so_does_a_key_that_was_none_when_it_was_first_shown(
+    admin: Admin, gateway: Gateway, time: Time, slow: Callable[[float], None], path: str, reading: float
+) -> None:
+    admin.made("/key/generate", key=OTHER)
+    body = {"key": OWN} if path == "key/generate" else {"key": OTHER, "new_key": OWN}
+    began = time.now
+    slow(reading)
+    assert gateway.tells(OWN) == "invalid_api_key"
+    slow(0)
+    admin.made(f"/{path}", **body)
+    time.now = began + 10 - JUST_BEFORE
+    assert gateway.tells(OWN) == "invalid_api_key"
+    time.now = began + 10
+    assert gateway.tells(OWN) == FREE
+
+
+def test_a_key_that_was_rotated_with_grace_works_to_its_end_beside_the_new_one(
+    admin: Admin, gateway: Gateway, time: Time
+) -> None:
+    admin.made("/key/generate", key=OWN)
+    assert gateway.tells(OWN) == FREE
+    began = time.now
+    new = admin.made("/key/regenerate", key=OWN, grace_period="1m")["key"]
+    assert gateway.tells(new) == FREE
+    for since in (0, 10, 30, 60 - JUST_BEFORE):
+        time.now = began + since
+        assert gateway.tells(OWN) == FREE
+    time.now = began + 60
+    assert (gateway.tells(OWN), gateway.tells(new)) == ("key_expired", FREE)
+
+
+@pytest.mark.parametrize("word", ["block", "delete"])
+def test_what_is_done_to_a_rotated_key_is_done_to_the_one_before_it(
+    admin: Admin, gateway: Gateway, time: Time, word: str
+) -> None:
+    admin.made("/key/generate", key=OWN)
+    new = admin.made("/key/regenerate", key=OWN, grace_period="1h")["key"]
+    assert (gateway.tells(OWN), gateway.tells(new)) == (FREE, FREE)
+    admin.made(f"/key/{word}", **({"key": new} if word == "block" else {"keys": [new]}))
+    time.advance(10)
+    assert (gateway.tells(OWN), gateway.tells(new)) == (f"key_{word}ed".replace("ee", "e"),) * 2
+
+
+def test_a_key_that_expires_does_so_to_the_moment(admin: Admin, gateway: Gateway, time: Time) -> None:
+    began = time.now
+    admin.made("/key/generate", key=OWN, duration="5s")
+    time.now = began + 5 - JUST_BEFORE
+    assert gateway.tells(OWN) == FREE
+    time.now = began + 5
+    assert gateway.tells(OWN) == "key_expired"
