@@ -1,12 +1,14 @@
 """How the tests are shared out among processes: those that need the same running router stay together.
 
-And no property is false because a machine was slow.
+And no property is false because a machine was slow. What botocore knows of AWS is read once in a process.
 """
 
 import os
+from functools import cache
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -24,6 +26,11 @@ session or a module, and would be started again in every process that needs it."
 
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+# Every session of botocore's reads its files anew, for 100 ms and more; none changes what it has read.
+_read = JSONFileLoader.load_file
+_read_once = cache(lambda path: _read(JSONFileLoader(), path))
+JSONFileLoader.load_file = lambda self, file_path: _read_once(file_path)  # type: ignore[method-assign]  # for all
 
 
 class _Together(LoadScopeScheduling):  # type: ignore[misc]  # its package says no types
