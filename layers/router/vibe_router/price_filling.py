@@ -92,7 +92,8 @@ def fill(text: str, spec: RoutesSpec, now: datetime) -> Filling:
         if member.price and not (member.price.source or "").startswith(SOURCE):
             continue
         provider = spec.providers[member.provider]
-        price = known_price(member.model, provider.base_url, now, bedrock=provider.type == "bedrock")
+        name, bedrock = member.base_model or member.model, provider.type == "bedrock"
+        price = known_price(name, provider.base_url, now, bedrock=bedrock)
         if price is None:
             if before is None:
                 unknown[deployment] = None

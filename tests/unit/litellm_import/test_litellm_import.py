@@ -463,6 +463,17 @@ def test_what_a_deployment_can_not_do_is_said_and_what_it_can_goes_without_sayin
     loaded(done, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("base", "named", "notes"),
+    [("azure/gpt-5", "gpt-5", 0), ("gpt-5", "gpt-5", 0), ("openai/x", None, 0), ("gpt 5", None, 1), ("5", None, 1)],
+)
+def test_what_a_deployment_is_comes_along_without_its_provider(base: str, named: str | None, notes: int) -> None:
+    info = f"{{base_model: {base}}}"
+    done = config(f"  - {{model_name: m, litellm_params: {{model: openai/x}}, model_info: {info}}}\n")
+    assert row(done).get("base_model") == named
+    assert len(done.notes) == notes
+
+
 def test_a_blocked_deployment_is_switched_off(tmp_path: Path) -> None:
     done = config("  - {model_name: m, litellm_params: {model: openai/x}, model_info: {blocked: true}}\n")
     assert row(done)["enabled"] is False

@@ -38,6 +38,11 @@ def filled(text: str, tmp_path: Path) -> Filling:
             id="a mapping in a line",
         ),
         pytest.param(
+            "      - {provider: relay, model: ours, base_model: gpt-5}\n",
+            "      - {provider: relay, model: ours, base_model: gpt-5,\n         price: {PRICE}}\n",
+            id="a name of its own",
+        ),
+        pytest.param(
             "      - {\n          provider: relay,\n          model: gpt-5, # here\n        }\n",
             "      - {\n          provider: relay,\n          model: gpt-5,\n"
             "         price: {PRICE}, # here\n        }\n",

@@ -412,12 +412,12 @@ def test_a_price_comes_with_its_deployment_and_goes_back_into_the_row() -> None:
 
 
 def test_what_a_deployment_can_carry_comes_with_it() -> None:
-    able: dict[str, object] = {"context_window": 200_000, "vision": False, "tools": False}
+    able: dict[str, object] = {"context_window": 200_000, "vision": False, "tools": False, "base_model": "glm-4.7"}
     spec = spec_of({**GOOD, "models": {"auto": {"chain": [{"provider": "ark", "model": "glm", **able}]}}})
     [glm] = resolve(spec)[0].models["auto"].chain
-    assert (glm.context_window, glm.vision, glm.tools) == (200_000, False, False)
+    assert (glm.context_window, glm.vision, glm.tools, glm.base_model) == (200_000, False, False, "glm-4.7")
     plain = next(resolve(spec_of(GOOD))[0].models["auto"].chain)
-    assert (plain.context_window, plain.vision, plain.tools) == (None, True, True)
+    assert (plain.context_window, plain.vision, plain.tools, plain.base_model) == (None, True, True, None)
 
 
 def test_what_is_switched_off_is_left_out_of_its_chain() -> None:

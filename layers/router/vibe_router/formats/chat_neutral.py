@@ -304,7 +304,9 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
         out["tool_choice"] = _choice(request)
     if request.max_tokens is not None:
         word = request.called("max_tokens") if own else "max_tokens"
-        out["max_completion_tokens" if _COMPLETION_TOKENS.search(model) and not own else word] = request.max_tokens
+        if not own and _COMPLETION_TOKENS.search(request.base_model or model):
+            word = "max_completion_tokens"
+        out[word] = request.max_tokens
     if request.stop:
         out["stop"] = list(request.stop)
     if request.response_format:

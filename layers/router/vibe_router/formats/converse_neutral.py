@@ -51,6 +51,7 @@ _STOPPED_BY = "/stop_sequence"  # where Claude's own answer says which one it me
 
 def body(request: neutral.Request, model: str) -> bytes:
     """Return the body that asks a provider's `model`. Raises ApiError (400) for what Converse can't carry."""
+    model = request.base_model or model  # which itself stands in the path
     if request.top_k is not None and not _is_claude(model):
         raise refuse(_FORMAT, request.called("top_k"))
     for tool in request.tools:

@@ -1,6 +1,7 @@
 """One request as one deployment is asked it: the body in the provider's words, the answer in the caller's."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vibe_router.formats import json_body, known, sse
@@ -59,6 +60,7 @@ class Exchange:
         self._request = request
         self._provider = provider
         self._model = deployment.model
+        self._base_model = deployment.base_model
         self._issuer = deployment.provider.name
         self._issuer_of = issuer_of
         self._created = created
@@ -145,6 +147,8 @@ class _Translated(Exchange):
 
         request = neutral.bearable(self._request.neutral())
         kept, self._sent, self.left_out = neutral.kept(request, None if self._bare else self._issuer)
+        if self._base_model:
+            kept = replace(kept, base_model=self._base_model)
         return known.conversation(self.format).body(kept, self._model, stream=stream)
 
     def reader(self) -> Reader:

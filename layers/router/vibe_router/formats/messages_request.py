@@ -338,7 +338,7 @@ def fields(request: neutral.Request, model: str, *, stream: bool) -> dict[str, A
         if request.effort is not None:
             config["effort"] = request.effort
     else:
-        thinking, effort = _thinking(request, model, out)
+        thinking, effort = _thinking(request, request.base_model or model, out)
         if thinking:
             out["thinking"] = thinking
         if effort:

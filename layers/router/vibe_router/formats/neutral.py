@@ -268,6 +268,7 @@ class Request:
     knows, for others to refuse by name; what may be left out without harm is not in it but in `more`.
     `system` is what stands before all messages where the format keeps it apart (Responses' instructions, Anthropic's
     system). `effort` is OpenAI's reasoning effort, `budget` Anthropic's thinking tokens (0: no thinking).
+    `base_model` is no word of the caller's: what the model that is asked is, where its name does not say.
     """
 
     format: str
@@ -302,6 +303,7 @@ class Request:
     rest: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict, compare=False)
+    base_model: str | None = None
 
     def called(self, name: str) -> str:
         """Return the caller's word for the field `name`."""

@@ -29,7 +29,9 @@ _PARAMS_DONE = frozenset(
 )
 _ENTRY_DONE = frozenset(("model_name", "litellm_params", "model_info", "order", "fallback_order", *_SHARES))
 _SWITCHES = {"supports_vision": "vision", "supports_function_calling": "tools"}  # LiteLLM's words for what a model can
-_INFO_DONE = frozenset(("id", "mode", "blocked", "max_input_tokens", *_SWITCHES, "order", "fallback_order", *PRICES))
+_INFO_DONE = frozenset(
+    ("id", "mode", "blocked", "max_input_tokens", "base_model", *_SWITCHES, "order", "fallback_order", *PRICES)
+)
 _INFO = "tells LiteLLM about the model; the router does not ask for it"
 _FALLBACKS: Mapping[str, str] = {
     "fallbacks": "",
@@ -131,6 +133,8 @@ def _member(config: Config, providers: Providers, entry: dict[Any, Any], place: 
     )
     row |= settings.price(config, params, info, place)
     row |= _capabilities(config, info, (*place, "model_info"))
+    if base := _base_model(config, row, said(info, "base_model", (*place, "model_info"))):
+        row["base_model"] = base
     config.rest(params, at, _PARAMS_DONE, LITELLM_PARAMS)
     config.rest(info, (*place, "model_info"), _INFO_DONE, MODEL_INFO, _INFO)
     config.rest(entry, place, _ENTRY_DONE, {})
@@ -177,6 +181,16 @@ def _capabilities(config: Config, info: dict[Any, Any], place: Place) -> dict[st
         row["enabled"] = False
     window = config.number(said(info, "max_input_tokens", place), least=1, most=_LARGEST_WINDOW)
     return row if window is None else {**row, "context_window": int(window)}
+
+
+def _base_model(config: Config, row: Mapping[str, Any], named: Said | None) -> str | None:
+    """Return what a deployment's model is, where its own name does not say; LiteLLM names its provider before it."""
+    if named is None:
+        return None
+    name = named.value.rpartition("/")[2] if isinstance(named.value, str) else named.value
+    if name == row["model"] or not config.takes("model", "m", {"chain": [{**row, "base_model": name}]}, named.place):
+        return None
+    return str(name)
 
 
 def _formats(config: Config, mode: Said | None) -> tuple[str, ...] | None:

@@ -215,7 +215,6 @@ LITELLM_PARAMS: Mapping[str, str] = {
 """Reasons for what stands in `litellm_params` and has no place here."""
 
 MODEL_INFO: Mapping[str, str] = {
-    "base_model": "LiteLLM looks prices up by it; `python -m vibe_router prices` does so by provider and model",
     "access_groups": "there are no groups of models; a key or team lists models, `*` patterns among them",
     "team_id": "a model belongs to no team; a team lists the models that it may use",
 }

@@ -83,6 +83,7 @@ class Deployment:
     context_window: int | None = None  # tokens of prompt and answer; unknown
     vision: bool = True  # whether it looks at images
     tools: bool = True  # whether it calls tools
+    base_model: str | None = None  # what the model is, where its name does not say
 
     @property
     def id(self) -> str:

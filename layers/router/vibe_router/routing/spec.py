@@ -286,7 +286,8 @@ class DeploymentSpec(Overrides):
 
     One that is not `enabled` is left out of the chain. Without a `price`, what it costs is unknown.
     It is not sent a request that does not fit into its `context_window`, or that needs its `vision` or `tools` where
-    these are false.
+    these are false. `base_model` says what the model is where its name does not: an inference profile of Bedrock's, a
+    deployment at Azure.
     """
 
     provider: _ProviderName
@@ -298,6 +299,7 @@ class DeploymentSpec(Overrides):
     context_window: Annotated[int, Field(ge=1, le=_MOST_TOKENS)] | None = None
     vision: bool = True
     tools: bool = True
+    base_model: _ModelName | None = None
 
 
 _Step = Annotated[tuple[DeploymentSpec, ...], Field(strict=False), BeforeValidator(_step)]
@@ -442,6 +444,7 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
                     context_window=member.context_window,
                     vision=member.vision,
                     tools=member.tools,
+                    base_model=member.base_model,
                     price=Price(**member.price.model_dump()) if member.price else None,
                 )
                 for index, member in enumerate(step)

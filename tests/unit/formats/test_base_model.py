@@ -1,0 +1,58 @@
+"""A model that is called by a name which does not say what it is."""
+
+import json
+from typing import Any
+
+import pytest
+
+from vibe_router.formats import known
+from vibe_router.formats.errors import ApiError
+from vibe_router.formats.exchange import open_exchange
+from vibe_router.routing.models import Deployment, Provider
+
+PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"
+
+
+def asked(spoken: str, model: str, base_model: str | None, **fields: Any) -> dict[str, Any]:
+    """Return the body that a Messages request is put to a deployment in."""
+    body = {"model": "m", "max_tokens": 9000, "messages": [{"role": "user", "content": "Hi"}], **fields}
+    request = known.client("messages").parse(json.dumps(body).encode(), {})
+    provider = Provider("p", "https://p.example", "KEY", (spoken,))
+    deployment = Deployment(provider, model, formats=(spoken,), base_model=base_model)
+    made: dict[str, Any] = json.loads(open_exchange(request, deployment, 0, stream=False).body(stream=False))
+    return made
+
+
+def test_a_profile_of_bedrocks_is_claude_where_the_routes_say_so() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 2048}
+    marked = [{"type": "text", "text": "Be.", "cache_control": {"type": "ephemeral"}}]
+    plain = asked("converse", PROFILE, None, thinking=thinking, system=marked)
+    claude = asked("converse", PROFILE, "claude-sonnet-4-5", thinking=thinking, system=marked)
+    assert "additionalModelRequestFields" not in plain
+    assert claude["additionalModelRequestFields"]["thinking"] == {"type": "enabled", "budget_tokens": 2048}
+    assert (len(plain["system"]), len(claude["system"])) == (1, 2)
+    assert asked("converse", PROFILE, "claude-sonnet-4-5", top_k=5)["additionalModelRequestFields"] == {"top_k": 5}
+    with pytest.raises(ApiError, match="top_k"):
+        asked("converse", PROFILE, None, top_k=5)
+
+
+@pytest.mark.parametrize(("base_model", "word"), [(None, "max_tokens"), ("gpt-5", "max_completion_tokens")])
+def test_a_deployment_at_azure_is_bound_by_the_word_that_its_model_takes(base_model: str | None, word: str) -> None:
+    body = asked("chat", "ours", base_model)
+    assert (body["model"], body[word]) == ("ours", 9000)
+
+
+def test_a_relays_name_for_a_model_that_thinks_adaptively() -> None:
+    effort = {"effort": "low"}
+    request = known.client("chat").parse(
+        json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "reasoning_effort": "low"}).encode(),
+        {},
+    )
+    deployment = Deployment(
+        Provider("p", "https://p.example", "KEY", ("messages",)),
+        "ours",
+        formats=("messages",),
+        base_model="claude-opus-4-7",
+    )
+    body = json.loads(open_exchange(request, deployment, 0, stream=False).body(stream=False))
+    assert (body["model"], body["thinking"], body["output_config"]) == ("ours", {"type": "adaptive"}, effort)
