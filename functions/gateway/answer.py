@@ -14,7 +14,7 @@ from vibe_router.decision import Decision
 from vibe_router.formats import known
 from vibe_router.formats.errors import ApiError, bad_request, fault
 from vibe_router.formats.wire import ClientFormat, WholeAnswer
-from vibe_router.record import Record, tags_in
+from vibe_router.record import Record, bounded_tags, tags_in
 from vibe_router.relay import Relay
 from vibe_router.routing.deadline import Deadline
 from vibe_router.telemetry import traced
@@ -112,6 +112,8 @@ def _answer(
     decision.book = lambda record: _book(record, environment, decision)
     wanted = client.parse(request.body, request.headers)
     decision.model, decision.stream = wanted.model, wanted.stream
+    if wanted.tags:
+        decision.tags = bounded_tags(decision.tags, wanted.tags)
     model = environment.admission.model(caller, wanted.model, environment.routes())
     decision.resolved = True
     keeping = None

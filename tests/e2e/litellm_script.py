@@ -38,7 +38,11 @@ def until(look: Callable[[], Any], seconds: float = 30) -> Any:
 
 def ask(key: str, model: str = "auto-chat") -> str | None:
     with openai.OpenAI(base_url=URL, api_key=key, max_retries=0) as client:
-        answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hello"}])
+        answer = client.chat.completions.create(
+            model=model,
+            messages=[{"role": "user", "content": "Hello"}],
+            extra_body={"metadata": {"tags": ["job:1", "nightly"], "trace_id": "t-1"}},
+        )
     return answer.choices[0].message.content
 
 
@@ -105,6 +109,7 @@ def main() -> None:
     assert served["total_tokens"] == served["prompt_tokens"] + served["completion_tokens"] > 0
     assert served["startTime"] <= served["completionStartTime"] <= served["endTime"]
     assert served["spend"] >= 0
+    assert {"job:1", "nightly", "paper"} <= set(served["request_tags"])
     assert get("/spend/logs", request_id=served["request_id"])[0]["request_id"] == served["request_id"]
     assert isinstance(get("/global/spend")["spend"], float)
     assert get("/global/spend/keys", limit=5)[0]["api_key"]

@@ -107,6 +107,14 @@ def test_a_virtual_key_is_named_by_its_id_and_never_shown(environment: FakeEnvir
     assert "sk-laptop" not in str(decisions())
 
 
+def test_tags_of_the_body_are_filed_with_those_of_the_headers_and_go_no_further(environment: FakeEnvironment) -> None:
+    metadata = {"tags": ["two", " nightly ", "x" * 500], "user": "ann"}
+    assert ask(of_laptop(**{"x-litellm-tags": "one,two"}), metadata=metadata, tags=["root"]) == 200
+    assert booked(environment).tags == ("blue", "team", "one", "two", "root", "nightly", "x" * 100)
+    [(_, sent)] = environment.upstream.calls
+    assert (sent["metadata"], "tags" in sent) == ({"user": "ann"}, False)
+
+
 def test_another_deployment_than_the_first_is_a_failover(environment: FakeEnvironment) -> None:
     environment.upstream.script["one"] = [UNAVAILABLE]
     assert ask() == 200

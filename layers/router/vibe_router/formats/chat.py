@@ -13,6 +13,7 @@ from vibe_router.formats.chat_assembly import Assembly
 from vibe_router.formats.errors import ApiError, bad_request, error_body
 from vibe_router.formats.json_body import dump, load, parse_object
 from vibe_router.formats.shape import Types, check_conversation
+from vibe_router.formats.tags import take_tags
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, read_chat
 from vibe_router.formats.wire import Decoder, Keep, Piece, PlainlyAsked, Request, Writer
@@ -67,6 +68,7 @@ class ChatRequest(PlainlyAsked):
     stream: bool
     include_usage: bool
     body: Mapping[str, Any]
+    tags: tuple[str, ...] = ()
     _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -127,11 +129,12 @@ class ChatRequest(PlainlyAsked):
 def parse(raw: bytes) -> ChatRequest:
     """Return the request in `raw`. Raises ApiError (400) with the parameter that is wrong."""
     body = parse_object(raw)
+    tags = take_tags(body)
     check_conversation(body, _TYPES)
     include_usage = (body.get("stream_options") or {}).get("include_usage") or False
     if not isinstance(include_usage, bool):
         raise bad_request("'stream_options.include_usage' must be a boolean.", "stream_options.include_usage")
-    return ChatRequest(body["model"], bool(body.get("stream")), include_usage, body)
+    return ChatRequest(body["model"], bool(body.get("stream")), include_usage, body, tags)
 
 
 @dataclass(slots=True)

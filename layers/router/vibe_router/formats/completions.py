@@ -15,6 +15,7 @@ from vibe_router.formats.chat_assembly import Assembly
 from vibe_router.formats.errors import bad_request, error_body
 from vibe_router.formats.json_body import dump, parse_object
 from vibe_router.formats.shape import integer, mapping, number, text, truth
+from vibe_router.formats.tags import take_tags
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.wire import Keep, PlainlyAsked, Request, Writer
 
@@ -32,6 +33,7 @@ class CompletionsRequest(PlainlyAsked):
     stream: bool
     wants_usage: bool
     body: Mapping[str, Any]
+    tags: tuple[str, ...] = ()
     _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -82,6 +84,7 @@ class CompletionsRequest(PlainlyAsked):
 def parse(raw: bytes) -> CompletionsRequest:
     """Return the request in `raw`. Raises ApiError (400) with the parameter that is wrong."""
     body = parse_object(raw)
+    tags = take_tags(body)
     if not (model := text(body, "model")):
         raise bad_request("'model' is missing.", "model")
     if not body.get("prompt"):
@@ -101,7 +104,7 @@ def parse(raw: bytes) -> CompletionsRequest:
         raise bad_request("'stop' must be a string or an array.", "stop")
     options = mapping(body, "stream_options") or {}
     wants_usage = truth(options, "include_usage", "stream_options.") or False
-    return CompletionsRequest(model, truth(body, "stream") or False, wants_usage, body)
+    return CompletionsRequest(model, truth(body, "stream") or False, wants_usage, body, tags)
 
 
 class _Reader(chat.StreamReader):

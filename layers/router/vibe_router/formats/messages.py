@@ -14,6 +14,7 @@ from vibe_router.formats.errors import ApiError, bad_request
 from vibe_router.formats.json_body import dump, load, parse_object
 from vibe_router.formats.messages_assembly import Assembly
 from vibe_router.formats.shape import Types, check_conversation
+from vibe_router.formats.tags import take_tags
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, count
 from vibe_router.formats.wire import Decoder, Keep, Piece, PlainlyAsked, Request, Writer
@@ -75,6 +76,7 @@ class MessagesRequest(PlainlyAsked):
     stream: bool
     body: Mapping[str, Any]
     passed_headers: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
     _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -238,12 +240,13 @@ def parse_count(raw: bytes, headers: Mapping[str, str]) -> MessagesRequest:
     Raises ApiError (400) with the parameter that is wrong.
     """
     body = parse_object(raw)
+    tags = take_tags(body)
     check_conversation(body, _TYPES)
     for index, message in enumerate(body["messages"]):
         if message["role"] not in _ROLES:
             raise bad_request(f"'messages[{index}].role' must be user, assistant or system.", f"messages[{index}].role")
     passed = {name: headers[name] for name in _PASSED_HEADERS if name in headers}
-    return MessagesRequest(body["model"], bool(body.get("stream")), body, passed)
+    return MessagesRequest(body["model"], bool(body.get("stream")), body, passed, tags)
 
 
 # --- A provider's stream ----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from vibe_router.formats import sse
 from vibe_router.formats.errors import bad_request, error_body
 from vibe_router.formats.json_body import dump, load, parse_object
+from vibe_router.formats.tags import take_tags
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, count, read_chat
 from vibe_router.formats.wire import Keep, PlainlyAsked
@@ -36,6 +37,7 @@ class PlainRequest(PlainlyAsked):
     read: str = ""  # the field that the model reads
     form: tuple[bytes, bytes] | None = None
     content_type: str = "application/json"
+    tags: tuple[str, ...] = ()
 
     stream = False
     wants_usage = False
@@ -86,6 +88,7 @@ class PlainFormat:
         if content_type.lower().startswith("multipart/form-data"):
             return self._parse_form(raw, content_type)
         body = parse_object(raw)
+        tags = take_tags(body)
         model = body.get("model")
         if not isinstance(model, str) or not model:
             raise bad_request("'model' is missing; it must be a string.", "model")
@@ -94,7 +97,7 @@ class PlainFormat:
         for name, whole in (("stream", (None, False)), ("stream_format", (None, "audio"))):
             if body.get(name) not in whole:
                 raise bad_request(f"{self.name} are answered whole here: leave '{name}' out.", name)
-        return PlainRequest(self.name, model, body, self._read)
+        return PlainRequest(self.name, model, body, self._read, tags=tags)
 
     def _parse_form(self, raw: bytes, content_type: str) -> PlainRequest:
         header = Message()

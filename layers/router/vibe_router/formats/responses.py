@@ -14,6 +14,7 @@ from vibe_router.formats import sse
 from vibe_router.formats.errors import ApiError, bad_request, error_body
 from vibe_router.formats.json_body import dump, load, parse_object
 from vibe_router.formats.shape import entries, integer, mapping, text, truth
+from vibe_router.formats.tags import take_tags
 from vibe_router.formats.tokens import estimate
 from vibe_router.formats.usage import Usage, count
 from vibe_router.formats.wire import Decoder, Keep, Piece, PlainlyAsked, Request, Writer
@@ -57,6 +58,7 @@ class ResponsesRequest(PlainlyAsked):
     body: Mapping[str, Any]
     before: str | None = None
     said: Sequence[Mapping[str, Any]] | None = None
+    tags: tuple[str, ...] = ()
     _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -96,7 +98,7 @@ class ResponsesRequest(PlainlyAsked):
             told += [again] if again is not None else []
         body = {key: value for key, value in self.body.items() if key != "previous_response_id"}
         before = None if earlier is None else self.body.get("previous_response_id")
-        return ResponsesRequest(self.model, self.stream, {**body, "input": told}, before, said)
+        return ResponsesRequest(self.model, self.stream, {**body, "input": told}, before, said, self.tags)
 
     def prompt_tokens_estimate(self) -> int:
         """Return about how many tokens the prompt is."""
@@ -220,6 +222,7 @@ def _kept(item: Mapping[str, Any], keep: Keep) -> Mapping[str, Any] | None:
 def parse(raw: bytes) -> ResponsesRequest:
     """Return the request in `raw`. Raises ApiError (400) with the parameter that is wrong."""
     body = parse_object(raw)
+    tags = take_tags(body)
     model = text(body, "model")
     stream = truth(body, "stream") or False
     if not model:
@@ -241,7 +244,7 @@ def parse(raw: bytes) -> ResponsesRequest:
         mapping(body, name)
     if truth(body, "background"):
         raise bad_request("'background' must be false: answers are given while the caller waits.", "background")
-    return ResponsesRequest(model, stream, body)
+    return ResponsesRequest(model, stream, body, tags=tags)
 
 
 # --- Reading a stream -------------------------------------------------------------------------------------------------

@@ -107,6 +107,10 @@ class Request(Protocol):
     def repeated(self) -> Mapping[str, Any]:
         """Fields of the request that its answer repeats, and that no provider is told."""
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What the caller files it under, by its body; no provider is told."""
+
     def prompt_tokens_estimate(self) -> int:
         """Return about how many tokens the prompt is (`formats.tokens.estimate` of all that is read for it)."""
 

@@ -1,0 +1,73 @@
+"""Tags in a request's body: the router's, whatever the format, and no provider's."""
+
+import json
+from typing import Any
+
+import pytest
+
+from vibe_router.formats import known
+from vibe_router.formats.tags import take_tags
+
+ASKED: dict[str, dict[str, Any]] = {
+    "chat": {"messages": [{"role": "user", "content": "Hi"}]},
+    "completions": {"prompt": "Hi"},
+    "responses": {"input": "Hi"},
+    "messages": {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]},
+    "embeddings": {"input": "Hi"},
+    "rerank": {"query": "Hi", "documents": ["a", "b"]},
+}
+TAGS = ["job:1", "nightly"]
+
+
+@pytest.mark.parametrize(
+    ("said", "tags", "left"),
+    [
+        ({}, (), {}),
+        ({"metadata": {"tags": TAGS}}, ("job:1", "nightly"), {}),
+        ({"metadata": {"tags": TAGS, "user_id": "u"}}, ("job:1", "nightly"), {"metadata": {"user_id": "u"}}),
+        ({"metadata": {"user_id": "u"}}, (), {"metadata": {"user_id": "u"}}),
+        ({"metadata": {}}, (), {"metadata": {}}),
+        ({"metadata": {"tags": "a,b"}}, (), {"metadata": {"tags": "a,b"}}),
+        ({"metadata": {"tags": []}}, (), {}),
+        ({"metadata": {"tags": ["a", 1, None, ["b"]]}}, ("a",), {}),
+        ({"metadata": None}, (), {"metadata": None}),
+        ({"metadata": ["tags"]}, (), {"metadata": ["tags"]}),
+        ({"tags": ["root"]}, ("root",), {}),
+        ({"tags": "root"}, (), {"tags": "root"}),
+        ({"litellm_metadata": {"tags": ["own"], "x": 1}, "metadata": {"u": "v"}}, ("own",), {"metadata": {"u": "v"}}),
+        ({"litellm_metadata": "x"}, (), {}),
+        ({"tags": ["a"], "metadata": {"tags": ["b"]}, "litellm_metadata": {"tags": ["c"]}}, ("a", "b", "c"), {}),
+    ],
+)  # fmt: skip
+def test_lists_of_tags_are_taken_and_all_else_is_left(said: dict[str, Any], tags: Any, left: Any) -> None:
+    body = {"model": "m", **said}
+    assert take_tags(body) == tags
+    assert body == {"model": "m", **left}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_provider_is_told_of_metadata_but_not_of_tags(name: str) -> None:
+    body = {
+        "model": "m",
+        **ASKED[name],
+        "metadata": {"user_id": "u", "tags": TAGS},
+        "litellm_metadata": {"tags": ["x"]},
+    }
+    request = known.client(name).parse(json.dumps(body).encode(), {})
+    assert request.tags == ("job:1", "nightly", "x")
+    sent = json.loads(request.for_provider("other", stream=False))
+    assert sent["metadata"] == {"user_id": "u"}
+    assert "litellm_metadata" not in sent
+    if name in ("chat", "responses", "messages"):  # and in another format
+        assert "nightly" not in repr(request.neutral())
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_who_sends_none_has_none(name: str) -> None:
+    assert known.client(name).parse(json.dumps({"model": "m", **ASKED[name]}).encode(), {}).tags == ()
+
+
+def test_a_response_that_is_gone_on_from_keeps_its_own() -> None:
+    raw = json.dumps({"model": "m", "input": "And?", "metadata": {"tags": TAGS}}).encode()
+    request: Any = known.client("responses").parse(raw, {})
+    assert request.after([], {}).tags == ("job:1", "nightly")
