@@ -188,7 +188,29 @@ def test_a_provider_is_added_and_one_that_is_edited_keeps_what_it_speaks(
     expect(page.get_by_role("row", name="aws")).to_contain_text("converse")
     visitor.button("Save", review(visitor)).click()
     expect(page.get_by_role("status").filter(has_text="Saved as version")).to_be_visible()
-    assert routes(used_stack)["providers"]["aws"] == {"type": "bedrock", "region": "eu-central-1"}
+    bedrock = {"type": "bedrock", "region": "eu-central-1"}
+    assert routes(used_stack)["providers"]["aws"] == bedrock
+    for endpoint in ("https://vpce-1.bedrock-runtime.eu-central-1.vpce.amazonaws.com", ""):
+        visitor.button("Edit aws").click()
+        expect(visitor.dialog.get_by_label("Address")).to_be_hidden()
+        visitor.dialog.get_by_label("Endpoint").fill(endpoint)
+        visitor.button("Keep", visitor.dialog).click()
+        visitor.button("Save", review(visitor)).click()
+        expect(visitor.button("Edit aws")).to_be_visible()
+        expect(page.get_by_role("region", name="Changes that are not saved")).to_be_hidden()
+        stands = routes(used_stack)["providers"]["aws"]
+        assert stands == bedrock | ({"base_url": endpoint} if endpoint else {})
+
+
+def test_what_was_typed_for_another_kind_of_provider_is_in_nobodys_way(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open("models").page
+    visitor.button("New provider").click()
+    visitor.dialog.get_by_label("Name", exact=True).fill("aws-2")
+    visitor.dialog.get_by_label("Address").fill("no URL")
+    visitor.choose("Amazon Bedrock")
+    visitor.button("Keep", visitor.dialog).click()
+    expect(page.get_by_role("row", name="aws-2")).to_contain_text("Amazon Bedrock, the function's own region")
 
 
 def test_a_request_is_explained_without_a_call(visit: Callable[..., Visitor], used_stack: Stack) -> None:

@@ -6,7 +6,7 @@ const FORMATS = ["chat", "responses", "messages", "completions", "embeddings", "
 const isBedrock = (row) => row.type === "bedrock";
 
 /** Where it is, which of the router's secrets opens it, and what it speaks. */
-export const addressOf = (row) => row.base_url || `Amazon Bedrock, ${row.region ?? "the function's own region"}`;
+export const addressOf = (row) => (isBedrock(row) ? `Amazon Bedrock, ${row.region ?? "the function's own region"}${row.base_url ? `, at ${row.base_url}` : ""}` : row.base_url);
 export const secretOf = (row) => row.secret || "the function's role";
 export const formatsOf = (row) => (isBedrock(row) ? ["converse"] : (row.formats ?? ["chat"]));
 
@@ -15,28 +15,32 @@ export function providerDialog(name, rows) {
   const before = rows[name] ?? {};
   let bedrock = isBedrock(before);
   const called = h("input", { value: name ?? "", required: true, disabled: Boolean(name), spellcheck: "false", autocapitalize: "none", autofocus: true });
-  const address = h("input", { value: before.base_url ?? "", type: "url", placeholder: "https://api.example.com/v1" });
+  const address = h("input", { value: bedrock ? "" : (before.base_url ?? ""), type: "url", placeholder: "https://api.example.com/v1" });
   const secret = h("input", { value: before.secret ?? "", spellcheck: "false", autocapitalize: "none", placeholder: "EXAMPLE_API_KEY" });
   const region = h("input", { value: before.region ?? "", spellcheck: "false", autocapitalize: "none", placeholder: "us-east-1" });
   const formats = FORMATS.map((format) => h("input", { type: "checkbox", value: format, checked: formatsOf(bedrock ? {} : before).includes(format) }));
   const nameField = field("Name", called);
   const addressField = field("Address", address, { hint: "Ends where /chat/completions begins." });
+  const endpoint = h("input", { value: bedrock ? (before.base_url ?? "") : "", type: "url", placeholder: "https://vpce-1a2b3c.example.com" });
+  const endpointField = field("Endpoint", endpoint, { hint: "Empty: the region's own. Another may be that of a VPC or a proxy; calls are signed for the region all the same." });
   const secretField = field("Name of its secret", secret, { hint: "An entry of the router's secret, never the key itself." });
   const regionField = field("Region", region, { hint: "Empty: the function's own. Its role signs the calls, so there is no key." });
   const speaks = h("fieldset", {}, h("legend", { class: "label" }, "Speaks"), h("div", { class: "checks" }, formats.map((input) => h("label", { class: "check" }, input, input.value))));
 
   function follow(kind) {
     bedrock = kind === "bedrock";
-    regionField.hidden = !bedrock;
+    for (const element of [regionField, endpointField]) element.hidden = !bedrock;
     for (const element of [addressField, secretField, speaks]) element.hidden = bedrock;
     address.required = secret.required = !bedrock;
+    address.disabled = bedrock; // what is hidden and no URL would keep the form from being sent
+    endpoint.disabled = !bedrock;
   }
   follow(before.type);
 
   function edited() {
     if (bedrock) {
       const { secret: _, formats: __, ...rest } = before;
-      return without({ ...rest, type: "bedrock", region: region.value.trim() });
+      return without({ ...rest, type: "bedrock", region: region.value.trim(), base_url: endpoint.value.trim() });
     }
     const { type: _, region: __, ...rest } = before;
     const chosen = formats.filter((input) => input.checked).map((input) => input.value);
@@ -60,6 +64,7 @@ export function providerDialog(name, rows) {
       addressField,
       secretField,
       regionField,
+      endpointField,
       speaks,
       h("div", { class: "actions" }, name && button("Remove", () => close({ name }), { kind: "quiet danger" }), button("Cancel", () => close()), button("Keep", null, { kind: "primary", type: "submit" })),
     );
