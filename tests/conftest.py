@@ -1,12 +1,14 @@
 """How the tests are shared out among processes: those that need the same running router stay together.
 
-And no property is false because a machine was slow. What botocore knows of AWS is read once in a process.
+And no property is false because a machine was slow. What botocore knows of AWS, and whom httpx trusts, is read once in
+a process.
 """
 
 import os
 from functools import cache
 from typing import Any
 
+import httpx
 import pytest
 from botocore.loaders import JSONFileLoader
 from hypothesis import settings
@@ -31,6 +33,9 @@ settings.load_profile("unhurried")
 _read = JSONFileLoader.load_file
 _read_once = cache(lambda path: _read(JSONFileLoader(), path))
 JSONFileLoader.load_file = lambda self, file_path: _read_once(file_path)  # type: ignore[method-assign]  # for all
+
+# Every client of httpx's, as every httpx.get is one, parses the machine's certificates anew, for 25 ms and more.
+pytest.MonkeyPatch().setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
 
 
 class _Together(LoadScopeScheduling):  # type: ignore[misc]  # its package says no types
