@@ -6,13 +6,14 @@ import time as real_time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import app
 from environment import Environment, Settings
 from local.standin import Standin
-from local.template import read_template
+from local.template import Table, read_template
 from streaming_runtime import Context
 from streaming_runtime.context import Function
 from tests.integration.gateway_faults.aws_front import AwsFront
@@ -53,6 +54,11 @@ class Answer:
 
 
 BOOKING = "TransactWriteItems"
+
+
+@cache
+def _tables() -> tuple[Table, ...]:
+    return read_template(CHECKOUT / "template.yaml").tables
 
 
 class WaitedFor(Wire):
@@ -131,7 +137,7 @@ class Fleet:
             secret_id=f"secret-{name}",
             provider_base_urls={},
         )
-        for table in read_template(CHECKOUT / "template.yaml").tables:
+        for table in _tables():
             kind = table.create["TableName"].rpartition("-")[2]
             self.aws.call("dynamodb", "CreateTable", **{**table.create, "TableName": f"{kind}-{name}"})
         self.secrets = {"MASTER_KEY": KEY} | {secret: f"sk-{provider}" for provider, secret in PROVIDERS.items()}
