@@ -19,6 +19,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local import moto_pace
 from tests.integration.store.dynamodb_local import server as dynamodb_local_server
+from tests.integration.store.tables import table_of_usage
 from tests.unit.store.held import Aside, Time, Wire
 from vibe_router.store.aws import session
 from vibe_router.store.dynamodb import dynamodb_client as make_client
@@ -163,22 +164,7 @@ def routes_table(dynamodb_client: "DynamoDBClient") -> str:
 
 @pytest.fixture
 def usage_table(dynamodb_client: "DynamoDBClient") -> str:
-    name = f"usage-{uuid4()}"
-    dynamodb_client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in ("id", "at", "day", "key")],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": f"by-{each}",
-                "KeySchema": [{"AttributeName": each, "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-            for each in ("day", "key")
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return name
+    return table_of_usage(dynamodb_client)
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.integration.store.tables import table_of_usage
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
 from vibe_router.formats.usage import Usage
 from vibe_router.record import COUNTERS, Record
+from vibe_router.store.aws import session
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.ledger import Reason
 from vibe_router.store.usage import Bookkeeper, Filter, NotBookedError, UsageBook, UsageReader
@@ -292,6 +294,21 @@ def fill(book: UsageBook) -> list[Record]:
     return records
 
 
+@pytest.fixture(scope="module")
+def filled(endpoint: str) -> Iterator[tuple[UsageReader, list[Record]]]:
+    """A table with a dozen requests, for tests that write nothing, and what is in it."""
+    client = session().client(
+        "dynamodb",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    table = table_of_usage(client)
+    yield UsageReader(client, table), fill(UsageBook(client, table, Time().clock, days=90))
+    client.close()
+
+
 def all_pages(reader: UsageReader, wanted: Filter, limit: int) -> list[str]:
     found: list[str] = []
     before: str | None = None
@@ -330,9 +347,9 @@ def all_pages(reader: UsageReader, wanted: Filter, limit: int) -> list[str]:
     ],
 )
 def test_rows_come_newest_first_page_by_page_each_once(
-    book: UsageBook, reader: UsageReader, wanted: Filter, belongs: Callable[[Record], bool], limit: int
+    filled: tuple[UsageReader, list[Record]], wanted: Filter, belongs: Callable[[Record], bool], limit: int
 ) -> None:
-    records = fill(book)
+    reader, records = filled
     assert all_pages(reader, wanted, limit) == [each.request_id for each in reversed(records) if belongs(each)]
 
 
