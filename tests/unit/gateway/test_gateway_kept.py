@@ -341,8 +341,16 @@ def test_a_kept_response_can_be_told_as_a_stream_again(over_responses: FakeEnvir
     assert events[-1]["response"]["output"] == RESPONSE["output"]
     _, rest = call("GET", "/resp_up", queryStringParameters={"stream": "true", "starting_after": "1"})
     assert rest == events[2:]
-    status, _ = call("GET", "/resp_up", queryStringParameters={"stream": "true", "starting_after": "x"})
-    assert status == 400
+    for wrong in ("x", "-2", "9" * 4300):
+        status, _ = call("GET", "/resp_up", queryStringParameters={"stream": "true", "starting_after": wrong})
+        assert status == 400
+
+
+def test_who_lost_a_longer_stream_gets_its_end(over_responses: FakeEnvironment) -> None:
+    create()
+    _, events = call("GET", "/resp_up", queryStringParameters={"stream": "true"})
+    _, rest = call("GET", "/resp_up", queryStringParameters={"stream": "true", "starting_after": "500"})
+    assert rest == [{**events[-1], "sequence_number": 501}]
 
 
 def test_the_tokens_of_an_input_are_estimated_with_what_it_goes_on_from(over_chat: FakeEnvironment) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from vibe_router.formats.errors import bad_request
 from vibe_router.formats.json_body import dump, load
 from vibe_router.formats.repeated import in_answer, in_events
-from vibe_router.formats.responses import ITEM_PREFIXES, ResponsesRequest, input_items, unfold
+from vibe_router.formats.responses import ITEM_PREFIXES, ResponsesRequest, ending, input_items, unfold
 
 __all__ = ["Kept", "from_record", "is_wanted", "kept", "page", "record", "replayed", "unkept", "unkept_end"]
 
@@ -99,7 +99,8 @@ def page(kept: Kept, query: Mapping[str, str]) -> dict[str, Any]:
 def replayed(kept: Kept, starting_after: str | None) -> Iterator[bytes]:
     """Yield the events of a stream that tells the response again, those after a sequence number if there is one.
 
-    Raises ApiError (400).
+    Each part is told at once, so the stream may be shorter than the one that the number is of: its end, which holds the
+    whole response, comes all the same. Raises ApiError (400).
     """
     try:
         first = int(starting_after) + 1 if starting_after else 0
@@ -107,7 +108,8 @@ def replayed(kept: Kept, starting_after: str | None) -> Iterator[bytes]:
         first = -1
     if first < 0:
         raise bad_request("'starting_after' must be the sequence number of an event.", "starting_after")
-    return iter(unfold(kept.response)[first:])
+    events = unfold(kept.response)
+    return iter(events[first:] or [ending(kept.response, first)])
 
 
 def unkept(body: bytes) -> bytes:

@@ -30,6 +30,7 @@ __all__ = [
     "Assembly",
     "ResponsesRequest",
     "StreamReader",
+    "ending",
     "failed_event",
     "input_items",
     "item_id",
@@ -406,18 +407,23 @@ def unfold(answer: Mapping[str, Any], *, wants_usage: bool = True) -> list[bytes
     For a provider that did not stream when asked to.
     """
     begun = {**answer, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
-    last = "response.incomplete" if answer.get("status") == "incomplete" else "response.completed"
     said: list[tuple[str, dict[str, Any]]] = [
         ("response.created", {"response": begun}),
         ("response.in_progress", {"response": begun}),
     ]
     for index, item in enumerate(answer["output"]):
         said.extend((kind, {"output_index": index, **more}) for kind, more in _unfold_item(item))
-    said.append((last, {"response": answer}))
-    return [
-        sse.encode(dump({"type": kind, **more, "sequence_number": number}), kind.encode())
-        for number, (kind, more) in enumerate(said)
-    ]
+    return [*(_numbered(kind, number, **more) for number, (kind, more) in enumerate(said)), ending(answer, len(said))]
+
+
+def ending(answer: Mapping[str, Any], sequence: int) -> bytes:
+    """Return the event that ends the stream of a whole response."""
+    kind = "response.incomplete" if answer.get("status") == "incomplete" else "response.completed"
+    return _numbered(kind, sequence, response=answer)
+
+
+def _numbered(kind: str, sequence: int, **more: Any) -> bytes:
+    return sse.encode(dump({"type": kind, **more, "sequence_number": sequence}), kind.encode())
 
 
 def _unfold_item(item: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
