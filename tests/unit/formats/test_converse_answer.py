@@ -223,6 +223,15 @@ def test_the_words_of_what_is_cited_are_told() -> None:
     assert "".join(delta.get("text", "") for delta in deltas) == "It rains."
 
 
+@pytest.mark.parametrize("index", [{}, [], None, "0"], ids=str)
+def test_a_block_without_a_place_is_none(index: object) -> None:
+    assembly = Assembly()
+    assembly.add({"contentBlockStart": {"start": {"toolUse": {"toolUseId": "t"}}, "contentBlockIndex": index}})
+    assembly.add({"contentBlockDelta": {"delta": {"text": "x"}, "contentBlockIndex": index}})
+    assembly.add({"contentBlockDelta": {"delta": {"text": "Hi"}, "contentBlockIndex": 1}})
+    assert assembly.completion()["output"]["message"]["content"] == [{"text": "Hi"}]
+
+
 def test_what_says_nothing_does_not_commit() -> None:
     silent = [{"messageStart": {"role": "assistant"}}, delta(0, text=""), thought(0, text=""), stop(0), {"new": {}}]
     reader = StreamReader()

@@ -445,6 +445,15 @@ def test_a_page_is_cited_alike_where_the_citation_streams_before_the_words() -> 
     assert block(words, citation) == block(citation, words) == [TextDelta("It rains"), note]
 
 
+def test_citations_that_are_no_list_are_none() -> None:
+    assembly = Assembly()
+    start = {"type": "text", "text": "", "citations": 3}
+    assembly.add({"type": "content_block_start", "index": 0, "content_block": start})
+    delta = {"type": "citations_delta", "citation": FOUND}
+    assembly.add({"type": "content_block_delta", "index": 0, "delta": delta})
+    assert assembly.completion()["content"][0]["citations"] == [FOUND]
+
+
 @pytest.mark.parametrize("kind", ["char_location", "page_location", "content_block_location", "search_result_location"])
 def test_what_only_callers_of_messages_can_have_cited_is_left_out(kind: str) -> None:
     assert not [event for event in read(*cited({"type": kind, "cited_text": "x"})) if isinstance(event, Annotated)]

@@ -147,22 +147,22 @@ class Assembly:
     """Puts the events of a stream together into the answer that it would have been whole."""
 
     def __init__(self) -> None:
-        self._blocks: dict[object, dict[str, Any]] = {}
+        self._blocks: dict[int, dict[str, Any]] = {}
         self._rest: dict[str, Any] = {}
 
     def add(self, chunk: Mapping[str, Any]) -> None:
         """Take one event in."""
         match chunk:
-            case {"contentBlockStart": {"start": {"toolUse": dict(named)}, **at}}:
-                self._blocks[at.get("contentBlockIndex")] = {"toolUse": {**named, "input": ""}}
-            case {"contentBlockDelta": {"delta": dict(delta), **at}}:
-                self._add(at.get("contentBlockIndex"), delta)
+            case {"contentBlockStart": {"start": {"toolUse": dict(named)}, "contentBlockIndex": int(index)}}:
+                self._blocks[index] = {"toolUse": {**named, "input": ""}}
+            case {"contentBlockDelta": {"delta": dict(delta), "contentBlockIndex": int(index)}}:
+                self._add(index, delta)
             case {"messageStop": dict(ending)}:
                 self._rest |= ending
             case {"metadata": {"usage": usage}}:
                 self._rest["usage"] = usage
 
-    def _add(self, index: object, delta: Mapping[str, Any]) -> None:
+    def _add(self, index: int, delta: Mapping[str, Any]) -> None:
         match delta:
             case {"text": str(text)}:
                 block = self._blocks.setdefault(index, {"text": ""})

@@ -59,7 +59,8 @@ class Assembly:
             case {"type": "signature_delta", "signature": str(signature)}:
                 block["signature"] = signature
             case {"type": "citations_delta", "citation": citation}:
-                block["citations"] = [*(block.get("citations") or ()), citation]
+                cited = block.get("citations")
+                block["citations"] = [*(cited if isinstance(cited, list) else ()), citation]
 
     def _whole(self, index: int) -> dict[str, Any]:
         block, grown = self._blocks[index], self._grown[index]
