@@ -95,6 +95,11 @@ def test_an_answer_without_what_it_should_hold_is_none(raw: bytes) -> None:
     [
         ({"prompt_tokens": 5, "total_tokens": 5}, Usage(5, None)),
         ({"type": "tokens", "input_tokens": 14, "output_tokens": 45}, Usage(14, 45)),
+        (
+            {"input_tokens": 14, "input_token_details": {"audio_tokens": 10, "text_tokens": 4}, "output_tokens": 45},
+            Usage(14, 45, audio_prompt_tokens=10),
+        ),
+        ({"input_tokens": 14, "input_token_details": 3}, Usage(14)),
         ({"total_tokens": 9}, Usage(9, None)),
         (None, Usage()),
     ],

@@ -137,9 +137,11 @@ class PlainFormat:
         """Return the tokens that `answer` counts; images and transcriptions have Responses' words for them."""
         usage = answer.get("usage")
         told = read_chat(usage)
-        return (
-            told if told.known else Usage(count(usage, "input_tokens", "total_tokens"), count(usage, "output_tokens"))
-        )
+        if told.known or not isinstance(usage, dict):
+            return told
+        heard = count(usage.get("input_token_details"), "audio_tokens")  # transcriptions' spelling
+        asked, answered = count(usage, "input_tokens", "total_tokens"), count(usage, "output_tokens")
+        return Usage(asked, answered, audio_prompt_tokens=heard)
 
 
 PLAIN: Mapping[str, PlainFormat] = {
