@@ -359,6 +359,10 @@ def test_blocks_into_chat(block: object, said: object) -> None:
             with_content({"type": "document", "source": TEXT_SOURCE, "citations": {"enabled": True}}),
             "messages[0].content[0].citations",
         ),
+        (
+            with_content({"type": "image", "source": PIXEL, "transformations": {"oversized_image": "error"}}),
+            "messages[0].content[0].transformations",
+        ),
         (with_content({**SEARCH_RESULT, "citations": {"enabled": True}}), "messages[0].content[0].citations"),
     ],
 )

@@ -196,6 +196,9 @@ IMAGE = {"type": "input_image", "file_id": "file-1"}
         pytest.param("chat", {"web_search_options": {}}, "responses", "web_search_options", id="chat's own search"),
         pytest.param("chat", {"functions": [{"name": "f"}]}, "responses", "functions", id="legacy functions"),
         pytest.param("chat", {"enable_thinking": True}, "responses", "enable_thinking", id="an extension"),
+        pytest.param("responses", {"reasoning": {"mode": "pro"}}, "chat", "reasoning.mode", id="a way of reasoning"),
+        pytest.param("responses", {"reasoning": {"new": 1}}, "messages", "reasoning.new", id="news of reasoning"),
+        pytest.param("responses", {"text": {"new": 1}}, "chat", "text.new", id="news of texts"),
         pytest.param(
             "chat",
             {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
@@ -363,6 +366,8 @@ def test_what_is_said_in_other_words(caller: str, field: dict[str, Any], target:
         ("responses", {"prompt_cache_options": {"mode": "explicit"}}),
         ("responses", {"max_tool_calls": 3}),
         ("responses", {"client_metadata": {"x": "y"}}),
+        ("responses", {"reasoning": {"context": "all_turns", "mode": "standard", "generate_summary": None}}),
+        ("responses", {"text": {"format": {"type": "text"}, "verbosity": None}}),
     ],
 )
 @pytest.mark.parametrize("target", ["chat", "responses", "messages", "converse"])

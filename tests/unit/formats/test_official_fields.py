@@ -19,6 +19,7 @@ from anthropic.types.message_create_params import MessageCreateParamsBase
 from openai.types import completion_usage
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
+from openai.types.shared_params import Reasoning
 
 from vibe_router.formats import (
     chat_neutral,
@@ -139,6 +140,8 @@ PARTS: list[tuple[Any, set[str], set[str]]] = [
         {"id", "caller", "async"},
     ),
     (openai.ResponseCustomToolCallOutputParam, {"type", "call_id", "output"}, {"id", "caller"}),
+    (Reasoning, {"effort", "summary", "mode"}, {"context", "generate_summary"}),
+    (openai.ResponseTextConfigParam, {"format", "verbosity"}, set()),
     (openai.ResponseReasoningItemParam, {"type", "id", "summary", "content", "encrypted_content"}, {"status"}),
     (
         openai.FunctionToolParam,
@@ -152,7 +155,7 @@ PARTS: list[tuple[Any, set[str], set[str]]] = [
     ),
     # --- Messages: how a tool is loaded and told of, and what is known of an earlier answer's words ---
     (claude.TextBlockParam, {"type", "text", "cache_control"}, {"citations"}),
-    (claude.ImageBlockParam, {"type", "source", "cache_control"}, {"transformations"}),
+    (claude.ImageBlockParam, {"type", "source", "cache_control", "transformations"}, set()),
     (claude.DocumentBlockParam, {"type", "source", "cache_control", "title", "context", "citations"}, set()),
     (claude.SearchResultBlockParam, {"type", "source", "cache_control", "title", "content", "citations"}, set()),
     (claude.ToolUseBlockParam, {"type", "id", "name", "input", "cache_control", "caller", "toolset_name"}, set()),
@@ -170,6 +173,7 @@ PARTS: list[tuple[Any, set[str], set[str]]] = [
     ),
     (claude.ThinkingConfigEnabledParam, {"type", "budget_tokens", "display"}, set()),
     (claude.ThinkingConfigAdaptiveParam, {"type", "display"}, set()),
+    (claude.ThinkingConfigBetweenToolsParam, {"type"}, set()),
     (claude.OutputConfigParam, {"effort", "format"}, set()),
     (claude.MetadataParam, {"user_id"}, set()),
 ]

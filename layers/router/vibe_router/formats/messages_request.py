@@ -2,7 +2,8 @@
 
 What is left out on the way into Messages, since it changes nothing that is asked: an image's level of detail, whether
 the answer is to be kept (the router keeps it), cache keys, tags, a summary's style, a wish for many or few words,
-service tiers that Anthropic has not, reasoning that no provider of Messages signed. What is said in other words:
+service tiers that Anthropic has not, names of messages' authors, reasoning that no provider of Messages signed. What is
+said in other words:
 
 - a system's or developer's message after the conversation began stands as the user's, in its place
 - tools with free text are functions of one string, `input`; a choice among allowed tools tells only of these
@@ -13,6 +14,8 @@ service tiers that Anthropic has not, reasoning that no provider of Messages sig
   refuses to think: a tool that must be called, a temperature, a turn of tool calls whose thinking another issued, and
   old models
 - arguments of a call that are no JSON object stand in one, under `INVALID_JSON`
+
+On the way from Messages to others, how a tool is loaded, who else may call it, and examples of its input are left out.
 """
 
 import base64
@@ -209,6 +212,8 @@ def _read_block(block: Any, at: str, depth: int) -> Part:
     match block:
         case {"type": "text", "text": str(words)}:
             return Text(words, cache, more=_unread(block, "text"), at=at)
+        case {"type": "image", "transformations": {"oversized_image": "error"}}:
+            return Raw(_FORMAT, block, "an image that must not be scaled", at=f"{at}.transformations")
         case {"type": "image", "source": {"type": "base64", "data": str(data), **said}}:
             kind = text(said, "media_type", f"{at}.source.")
             return Image(data=data, media_type=kind, cache=cache, more=_unread(block, "source"), at=at)

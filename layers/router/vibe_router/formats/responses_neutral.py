@@ -3,9 +3,10 @@
 What is left out on the way into Responses, since it changes nothing that is asked: marks for prompt caching, that a
 tool's result is an error (its words say so), reasoning that no proof of this provider's own stands for, names of
 messages' authors. What is left out on the way from Responses to others: a web search that the model may make and need
-not. What is said in other words: system messages at the beginning as instructions and later ones as a
-developer's, a thinking budget as an effort, a document of plain text as text. A translated request asks the provider to
-keep nothing (`store`), and for its encrypted reasoning where it asks it to reason, so that the next turn can go on.
+not, which earlier thoughts it reads again, how a tool is loaded and who else may call it. What is said in other words:
+system messages at the beginning as instructions and later ones as a developer's, a thinking budget as an effort, a
+document of plain text as text. A translated request asks the provider to keep nothing (`store`), and for its encrypted
+reasoning where it asks it to reason, so that the next turn can go on.
 """
 
 import secrets
@@ -77,6 +78,8 @@ _HARMLESS = frozenset(
     {"include", "stream_options", "prompt_cache_retention", "prompt_cache_options", "client_metadata", "background",
      "max_tool_calls"}
 )  # fmt: skip
+_REASONED = ("effort", "summary")
+_WRITTEN = ("format", "verbosity")
 _LOGPROBS = "message.output_text.logprobs"
 # What a tool of a namespace, or a call of it, keeps of how it was written; no word of Responses' own.
 _SPACE = "in namespace"
@@ -93,8 +96,11 @@ def read(body: Mapping[str, Any]) -> neutral.Request:
     if unread.get("truncation") == "disabled":
         more["truncation"] = unread.pop("truncation")
     reasoning, said = mapping(body, "reasoning") or {}, mapping(body, "text") or {}
-    if others := {key: value for key, value in reasoning.items() if key not in ("effort", "summary")}:
-        more["reasoning"] = others
+    harmless = {key: value for key, value in reasoning.items() if _is_harmless_of_reasoning(key, value)}
+    if harmless:
+        more["reasoning"] = harmless
+    unread |= {f"reasoning.{key}": value for key, value in reasoning.items() if key not in (*_REASONED, *harmless)}
+    unread |= {f"text.{key}": value for key, value in said.items() if key not in _WRITTEN and value is not None}
     if said.get("format") == {"type": "text"}:
         more["text"] = {"format": said["format"]}
     instructions = text(body, "instructions")
@@ -122,6 +128,12 @@ def read(body: Mapping[str, Any]) -> neutral.Request:
         },
         **plain,
     )
+
+
+def _is_harmless_of_reasoning(name: str, value: object) -> bool:
+    """Whether what a request says of reasoning may be left out: which thoughts are read again, and what is usual."""
+    usual = name == "mode" and value == "standard"
+    return usual or name in ("context", "generate_summary") or (name not in _REASONED and value is None)
 
 
 def _read_format(value: Any) -> JsonFormat | None:
@@ -342,6 +354,10 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
 def _joined(out: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """Put back what only Responses says; `text` and `reasoning` hold more than the neutral form does."""
     for key, value in more.items():
+        field, _, inner = key.partition(".")
+        if field in ("text", "reasoning") and inner:
+            out[field] = {**out.get(field, {}), inner: value}
+            continue
         out[key] = {**value, **out.get(key, {})} if key in ("text", "reasoning") else value
     return out
 
