@@ -6,6 +6,9 @@ thousand rows, with every request that is booked. Here it keeps the items that t
 And it walks through an update's syntax tree a dozen times, for each of its clauses: nine tenths of a booking, whose
 updates say no more than ADD. Such an update is carried out here; every other is moto's, which parses a text once.
 
+It looks for each of the ten kinds of an attribute's value, under several names, before it says the one that is there:
+three quarters of what reading an item costs. Here the one that is there is said.
+
 What it looks up for every request and never changes, its own directory and its classes' methods, is looked up once: a
 third of what a small request costs.
 """
@@ -18,6 +21,8 @@ from typing import Any
 
 from moto import backends
 from moto.core import responses as core_responses
+from moto.core.model import StructureShape
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb import models, responses
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
@@ -50,6 +55,9 @@ def install() -> None:
         return
     backend.transact_write_items = _undone_by_item(backend.transact_write_items)  # type: ignore[method-assign]
     backend.update_item = _adding_at_once(backend.update_item)  # type: ignore[method-assign]
+    BaseJSONSerializer._serialize_type_structure = _saying_what_is_there(  # type: ignore[method-assign]
+        BaseJSONSerializer._serialize_type_structure
+    )
     models.copy = _Copy  # type: ignore[assignment, attr-defined]  # moto's own name for the module
     modules = frozenset(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules
@@ -96,6 +104,25 @@ def _adding_at_once(original: Any) -> Any:
         return original(self, table_name, key, update_expression, *named, **others)
 
     return update_item
+
+
+def _saying_what_is_there(original: Any) -> Any:
+    @wraps(original)
+    def _serialize_type_structure(
+        self: BaseJSONSerializer, serialized: dict[str, Any], value: Any, shape: StructureShape, key: str
+    ) -> None:
+        if shape.name != "AttributeValue" or type(value) is not dict or len(value) != 1:
+            original(self, serialized, value, shape, key)
+            return
+        ((kind, said),) = value.items()
+        if kind not in shape.members or said is None:
+            original(self, serialized, value, shape, key)
+            return
+        wrapper: dict[str, Any] = {}
+        self._serialize(wrapper, said, shape.members[kind], kind)
+        self._default_serialize(serialized, wrapper, shape, key)
+
+    return _serialize_type_structure
 
 
 def _sums(

@@ -1,5 +1,8 @@
-"""A transaction in the embedded AWS does all or nothing, and costs what it touches; an ADD does what moto's does."""
+"""A transaction in the embedded AWS does all or nothing, and costs what it touches; what is mended for its pace alone
+does what moto's own does: an ADD, and how an item is told.
+"""
 
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -7,6 +10,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 
 from local.moto_app import Moto
@@ -130,3 +134,32 @@ def outcome(update: Callable[..., Any], table: str, before: dict[str, Any] | Non
     item = backend.get_item(table, key)
     attributes = item.to_json()["Attributes"] if item else {}
     return failure, {name: value for name, value in attributes.items() if name != "id"}
+
+
+SAID = st.recursive(
+    st.one_of(
+        VALUES,
+        st.text().map(lambda text: {"S": text}),
+        st.booleans().map(lambda said: {"BOOL": said}),
+        st.just({"NULL": True}),
+        st.binary(min_size=1).map(lambda data: {"B": b64encode(data).decode()}),
+        st.lists(st.text(min_size=1), min_size=1, unique=True).map(lambda texts: {"SS": texts}),
+    ),
+    lambda said: st.one_of(
+        st.lists(said, max_size=3).map(lambda values: {"L": values}),
+        st.dictionaries(st.text(min_size=1), said, max_size=3).map(lambda values: {"M": values}),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(said=st.dictionaries(NAMES.filter(lambda name: name != "id"), SAID))
+def test_an_item_is_told_as_moto_tells_it(moto: Moto, table: str, said: dict[str, Any]) -> None:
+    key = {"id": {"S": "it"}, "at": {"S": "1"}}
+    call(moto, "PutItem", TableName=table, Item={**said, **key})
+    mended: Any = BaseJSONSerializer._serialize_type_structure
+    told = call(moto, "GetItem", TableName=table, Key=key)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseJSONSerializer, "_serialize_type_structure", mended.__wrapped__)
+        assert call(moto, "GetItem", TableName=table, Key=key) == told
