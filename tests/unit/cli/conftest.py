@@ -64,12 +64,12 @@ def command(router: FakeRouter, capsys: pytest.CaptureFixture[str]) -> Callable[
 def terminal(router: FakeRouter, tmp_path: Path) -> Callable[..., Done]:
     """Call the command line on a terminal of its own, with `typed` as what a person types."""
 
-    def call(*arguments: str, typed: str = "") -> Done:
+    def call(*arguments: str, typed: str = "", columns: int = 200) -> Done:
         leader, follower = pty.openpty()
         process = subprocess.Popen(
             [sys.executable, "-m", "vibe_router", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT / "layers/router"), "COLUMNS": "200", "TERM": "xterm"},
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT / "layers/router"), "COLUMNS": str(columns), "TERM": "xterm"},
             stdin=follower,
             stdout=follower,
             stderr=subprocess.PIPE,

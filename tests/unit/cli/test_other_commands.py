@@ -173,6 +173,23 @@ def test_a_person_sees_why_a_request_went_where_it_went(terminal: Command, route
         assert text in told
 
 
+def test_a_table_of_requests_fits_a_terminal_and_its_ids_name_them(terminal: Command, router: FakeRouter) -> None:
+    ids = ["0f00cd22-59b2-4f21-b2d7-8c8046e99962", "0f00cd22-6000-4bf2-bd46-e12ac30486f1"]
+    router.answers["/usage/requests"] = {"requests": [{**ROW, "request_id": each} for each in ids], "next": None}
+    wide = terminal("requests", "list").out
+    assert "0f00cd22-5 " in wide, "as much as tells them apart"
+    assert "first token" in wide
+    narrow = terminal("requests", "list", columns=100).out
+    assert "new-api/gpt-5" in narrow
+    assert "2.4 s" in narrow
+    assert "first token" not in narrow
+    router.answers[f"/usage/requests/{ids[1]}"] = ROW
+    assert "overloaded" in terminal("requests", "show", "0f00cd22-6").out
+    several = terminal("requests", "show", "0f00cd22")
+    assert several.status == 1
+    assert all(each in several.err for each in ids)
+
+
 def test_one_request_is_json_in_a_pipe(command: Command, router: FakeRouter) -> None:
     router.answers["/usage/requests/r-1"] = ROW
     assert command("requests", "show", "r-1").told == ROW

@@ -15,6 +15,25 @@ __all__ = ["add_to"]
 
 _MOST_AT_ONCE = 200
 _MASTER = "master"  # what the master key's requests are filed under
+_SHOWN_ID = 8  # characters of an id in a table, at least: enough to tell requests apart
+_LOOKED_THROUGH = 1000  # of the newest requests, for one that is named by the beginning of its id
+_WHOLE_ID = 32  # characters: no shorter one is anything but a beginning
+_NARROW = 120  # columns of a terminal, below which some facts are left to `show`
+_COLUMNS = (
+    "at",
+    "whose",
+    "model",
+    "served by",
+    "status",
+    "attempts",
+    "tokens",
+    "cost",
+    "first token",
+    "total",
+    "request",
+)
+_NUMBERS = ("attempts", "tokens", "cost", "first token", "total")
+_IN_SHOW = frozenset(("attempts", "tokens", "first token"))
 _FILTERS = ("key", "team", "model", "deployment", "status", "day")
 
 
@@ -34,7 +53,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     listing.set_defaults(run=_list)
 
     show = actions.add_parser("show", help="tell of one request, attempt by attempt")
-    show.add_argument("request", help="its id, as x-vibe-request-id says")
+    show.add_argument("request", help="its id, as x-vibe-request-id says, or the beginning of that")
     show.set_defaults(run=_show)
 
     for action in actions.choices.values():
@@ -62,23 +81,41 @@ def _list(args: argparse.Namespace) -> int:
     if not show.for_people(args.json):
         show.print_json(found)
         return 0
-    head = (
-        "at",
-        "key",
-        "model",
-        "served by",
-        "status",
-        "attempts",
-        "tokens",
-        "cost",
-        "first token",
-        "total",
-        "request",
-    )
-    numbers = ("attempts", "tokens", "cost", "first token", "total")
-    rows = [_row(row) for row in found]
-    show.console().print(show.table(head, rows, numbers=numbers) if rows else "There are no such requests.")
+    out = show.console()
+    head = [name for name in _COLUMNS if out.width >= _NARROW or name not in _IN_SHOW]
+    ids = _short([_id(row) for row in found])
+    rows = [[told[name] for name in head] for told in map(_row, found, ids)]
+    out.print(show.table(head, rows, numbers=_NUMBERS) if rows else "There are no such requests.")
     return 0
+
+
+def _id(row: dict[str, Any]) -> str:
+    return str(row.get("request_id") or str(row.get("id", "")).removeprefix("request#"))
+
+
+def _short(ids: list[str]) -> list[str]:
+    """Return the beginnings of ids, as long as it takes to tell them apart."""
+    length = _SHOWN_ID
+    while len({each[:length] for each in ids}) < len(set(ids)):
+        length += 1
+    return [each[:length] for each in ids]
+
+
+def _named(api: "Api", named: str) -> str:
+    """Return the id of the request that is named by its id, or by the beginning of that. Raises CommandError."""
+    if not _SHOWN_ID <= len(named) < _WHOLE_ID:
+        return named
+    found: set[str] = set()
+    before: object = None
+    for _ in range(_LOOKED_THROUGH // _MOST_AT_ONCE):
+        answer = api.get("/usage/requests", limit=_MOST_AT_ONCE, before=before)
+        found |= {each for row in answer.get("requests") or () if (each := _id(row)).startswith(named)}
+        before = answer.get("next")
+        if found or not before:
+            break
+    if len(found) > 1:
+        raise CommandError(f"{named!r} is the beginning of several ids: {', '.join(sorted(found))}", status=1)
+    return found.pop() if found else named
 
 
 def _filters(args: argparse.Namespace, api: "Api") -> dict[str, Any]:
@@ -91,25 +128,25 @@ def _filters(args: argparse.Namespace, api: "Api") -> dict[str, Any]:
     return query
 
 
-def _row(row: dict[str, Any]) -> list[Any]:
+def _row(row: dict[str, Any], shown_id: str) -> dict[str, Any]:
     from vibe_router.cli import show
 
     status = show.clean(row.get("status") or "–")
     bad = row.get("error") or not status.startswith(("2", "ok"))
     style = "red" if bad else "yellow" if row.get("failover") else "green"
-    return [
-        show.moment(row.get("at"), seconds=True),
-        show.clean(row.get("key_alias") or str(row.get("key") or "–")[:12]),
-        show.clean(row.get("model") or "–"),
-        show.clean(row.get("deployment") or "–"),
-        show.styled(status, style),
-        str(len(row.get("attempts") or ())),
-        _tokens(row),
-        show.dollars(row.get("cost")),
-        show.milliseconds(row.get("ttft_ms")),
-        show.milliseconds(row.get("total_ms")),
-        show.clean(row.get("request_id") or str(row.get("id", "")).removeprefix("request#")),
-    ]
+    return {
+        "at": show.moment(row.get("at"), seconds=True),
+        "whose": show.clean(row.get("key_alias") or str(row.get("key") or "–")[:12]),
+        "model": show.clean(row.get("model") or "–"),
+        "served by": show.clean(row.get("deployment") or "–"),
+        "status": show.styled(status, style),
+        "attempts": str(len(row.get("attempts") or ())),
+        "tokens": _tokens(row),
+        "cost": show.dollars(row.get("cost")),
+        "first token": show.milliseconds(row.get("ttft_ms")),
+        "total": show.milliseconds(row.get("total_ms")),
+        "request": show.clean(shown_id),
+    }
 
 
 def _tokens(row: dict[str, Any]) -> str:
@@ -122,7 +159,7 @@ def _show(args: argparse.Namespace) -> int:
     from vibe_router.cli.api import part_of_path
 
     with connected(args) as api:
-        row = api.get(f"/usage/requests/{part_of_path(args.request)}")
+        row = api.get(f"/usage/requests/{part_of_path(_named(api, args.request))}")
     if not show.for_people(args.json):
         show.print_json(row)
         return 0

@@ -75,7 +75,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence["str | Text"]], numbers: 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in head:
         justify: Literal["right", "left"] = "right" if name in numbers else "left"
-        made.add_column(name, justify=justify, overflow="fold", no_wrap=name in _WHOLE)
+        made.add_column(name, justify=justify, overflow="fold", no_wrap=name in _WHOLE or name in numbers)
     for row in rows:
         made.add_row(*row)
     return made
