@@ -47,6 +47,13 @@ def test_a_key_is_made_with_what_the_options_say_and_printed_alone(command: Comm
     ]
 
 
+@pytest.mark.parametrize("option", ["--models", "--tags"])
+def test_an_empty_variable_of_a_shell_opens_nothing(command: Command, router: FakeRouter, option: str) -> None:
+    assert command("keys", "create", option, "").status == 2
+    assert command("keys", "update", "ci", option, " , ").status == 2
+    assert router.calls == []
+
+
 def test_a_key_is_made_of_nothing(command: Command, router: FakeRouter) -> None:
     assert command("keys", "create").status == 0
     assert router.asked("/key/generate") == [{}]

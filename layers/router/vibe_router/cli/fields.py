@@ -39,7 +39,10 @@ def _text(text: str) -> object:
 
 
 def _names(text: str) -> object:
-    return [name for part in text.replace(";", ",").split(",") if (name := part.strip())]
+    names = [name for part in text.replace(";", ",").split(",") if (name := part.strip())]
+    if not names:  # an empty variable of a shell must not open every model
+        raise ValueError("must not be empty")
+    return names
 
 
 def _dollars(text: str) -> object:

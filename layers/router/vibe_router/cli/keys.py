@@ -265,7 +265,9 @@ def _show(args: argparse.Namespace) -> int:
 
     with connected(args) as api:
         answer = api.get("/key/info", key=key_named(api, args.key))
-    info = {"token": answer.get("key"), **(answer.get("info") or {})}
+        info = {"token": answer.get("key"), **(answer.get("info") or {})}
+        if info.get("team_id") and show.for_people(args.json):
+            info["team_id"] = team_aliases(api).get(info["team_id"], info["team_id"])
     return show.tell(args.json, answer, lambda out: out.print(show.pairs(_facts(info))))
 
 
