@@ -235,6 +235,14 @@ def test_a_named_credential_stands_for_what_it_holds() -> None:
     assert done.notes == ()
 
 
+def test_a_credential_that_no_model_names_is_told() -> None:
+    values = "\n    credential_values: {api_key: os.environ/A_KEY}\n"
+    more = "credential_list:\n" + "".join(f"  - credential_name: {name}{values}" for name in ("mine", "[odd]", "other"))
+    done = config(model("m", "openai/x", "litellm_credential_name: mine"), more=more)
+    assert said(done) == ["7 left out credential_list[1]", "9 left out credential_list[2]"]
+    assert "A_KEY" in done.secrets
+
+
 def test_order_makes_steps_and_weight_shares_them(tmp_path: Path) -> None:
     done = config(
         model("m", "openai/second", "order: 2"),

@@ -139,3 +139,11 @@ def general(config: Config) -> None:
     for name in ("general_settings", *SECTIONS):
         config.mapping(config.data, name)
     config.rest(config.data, (), done, TOP_LEVEL)
+    listed = config.data.get("model_list")
+    models = (
+        [each.get("litellm_params") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    )
+    used = [params.get("litellm_credential_name") for params in models if isinstance(params, dict)]
+    for place, credential in config.items("credential_list"):
+        if credential.get("credential_name") not in used:
+            config.left_out(place, "no model names this credential")
