@@ -1,9 +1,12 @@
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from botocore.config import Config
 from moto import mock_aws
 
 from control import app
+from local import moto_pace
 from tests.integration.admin.rig import Admin
 from tests.unit.store.held import Time
 from vibe_router.store import aws
@@ -16,9 +19,21 @@ def time() -> Time:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_session() -> Iterator[None]:
-    """Load what boto3 knows of its services once for many tests: that takes longer than they do."""
+    """Make one client of each sort for many tests, who leave no handler in it: a client takes longer than a test."""
+    moto_pace.install()
     aws.session.cache_clear()
-    yield
+    session = aws.session()
+    make, made = session.client, dict[tuple[str, bool], Any]()
+
+    def client(service: str, *, config: Config | None = None) -> Any:
+        known = service, config is None
+        if known not in made:
+            made[known] = make(service, config=config)  # type: ignore[call-overload]  # any service's name
+        return made[known]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "client", client)
+        yield
     aws.session.cache_clear()
 
 

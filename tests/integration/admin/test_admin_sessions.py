@@ -5,6 +5,7 @@ from http.cookies import SimpleCookie
 
 import boto3
 import pytest
+from botocore.model import OperationModel
 
 from tests.integration.admin.rig import MASTER, Admin
 from vibe_router.access.sessions import LIFETIME, LONGEST, is_same
@@ -115,15 +116,18 @@ def test_a_wrong_sign_in_does_the_same_work_whatever_is_wrong(admin: Admin, monk
         done.append("compared")
         return is_same(given, expected)
 
+    def called(model: OperationModel, **_: object) -> None:
+        done.append(str(model.name))
+
     monkeypatch.setattr("control.session.is_same", noted)
-    admin.environment.sign_ins._client.meta.events.register(
-        "provide-client-params.dynamodb.*", lambda model, **_: done.append(str(model.name))
-    )
+    call, events = "provide-client-params.dynamodb.*", admin.environment.sign_ins._client.meta.events
+    events.register(call, called)
     work = []
     for number, (username, password) in enumerate([("admin", "wrong"), ("nobody", MASTER), ("nobody", "wrong")]):
         done.clear()
         assert admin.sign_in(username, password, address=f"192.0.2.{number}").status == 401
         work.append(list(done))
+    events.unregister(call, called)
     assert work[0] == work[1] == work[2]
     assert work[0].count("compared") == 2
 

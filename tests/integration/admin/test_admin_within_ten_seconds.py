@@ -1,6 +1,6 @@
 """What an administrator changes holds in every environment of the gateway after ten seconds, to the moment."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -86,15 +86,20 @@ def gateway(admin: Admin) -> Gateway:
 
 
 @pytest.fixture
-def slow(admin: Admin) -> Callable[[float], None]:
+def slow(admin: Admin) -> Iterator[Callable[[float], None]]:
     """Let every read of keys take so many seconds from now on, after which it tells what stood when it was sent."""
     seconds = [0.0]
-    admin.dynamodb.meta.events.register("after-call.dynamodb.BatchGetItem", lambda **_: admin.time.advance(seconds[0]))
+    read, events = "after-call.dynamodb.BatchGetItem", admin.dynamodb.meta.events
+
+    def pass_time(**_: object) -> None:
+        admin.time.advance(seconds[0])
 
     def slow(by: float) -> None:
         seconds[0] = by
 
-    return slow
+    events.register(read, pass_time)
+    yield slow
+    events.unregister(read, pass_time)
 
 
 @pytest.mark.parametrize("reading", [0.0, 4.0], ids=["read at once", "read within 4 s"])
