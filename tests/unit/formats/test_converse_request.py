@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.unit.formats.requests_to_translate import chat_requests, responses_requests
 from tests.unit.formats.test_messages_request import bodies as messages_requests
-from vibe_router.formats import converse_neutral, known, neutral
+from vibe_router.formats import converse_neutral, known, messages_request, neutral
 from vibe_router.formats.errors import ApiError
 
 CLAUDE, NOVA = "us.anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-pro-v1:0"
@@ -129,7 +129,7 @@ def told(body: Mapping[str, Any]) -> list[str]:
         lines += _lines(block)
     documents = [line for line in lines if line.startswith("document ")]
     # A document that stands alone has a text beside it, which says its name.
-    names = {f"text {line.split(' ')[1]}" for line in documents}
+    names = {f"text {line.split(' ')[1]}" for line in documents} | {f"text {messages_request._OPENING}"}
     return [
         line.replace(line.split(" ")[1], "", 1) if line in documents else line for line in lines if line not in names
     ]

@@ -859,3 +859,24 @@ def test_what_is_nested_without_end_is_a_400() -> None:
 def test_the_types_would_tell() -> None:
     with pytest.raises(ValidationError):
         PARAMS.validate_python({"model": "m", "messages": []})
+
+
+# --- Conversations that chat allows -----------------------------------------------------------------------------------
+
+
+def test_a_conversation_that_the_assistant_begins_has_a_users_message_before_it() -> None:
+    welcome = {"role": "assistant", "content": "Welcome!"}
+    said = from_chat(messages=[{"role": "system", "content": "Be."}, welcome, USER])
+    assert [(turn["role"], turn["content"][0]["text"]) for turn in said["messages"]] == [
+        ("user", "(The assistant speaks first.)"),
+        ("assistant", "Welcome!"),
+        ("user", "Hi"),
+    ]
+
+
+def test_a_system_that_shows_an_image_is_refused_at_the_beginning_and_the_users_later() -> None:
+    shown = {"role": "system", "content": [{"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}]}
+    with pytest.raises(ApiError) as refused:
+        from_chat(messages=[shown, USER])
+    assert (refused.value.param, refused.value.code) == ("messages[0].content[0]", "unsupported_parameter")
+    assert from_chat(messages=[USER, shown])["messages"][0]["content"][1]["type"] == "image"

@@ -451,6 +451,7 @@ NOT_DONE = {
     "vLLM's images": (400, "glm-4.7 is not a multimodal model"),
     "vLLM's tools": (400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'),
     "llama.cpp's images": (500, "image input is not supported - hint: you may need to provide the mmproj"),
+    "Claude's last turn": (400, "This model does not support assistant message prefill."),
     "OpenRouter's tools": (404, "No endpoints found that support tool use."),
 }  # fmt: skip
 

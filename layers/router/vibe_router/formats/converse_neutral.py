@@ -59,8 +59,6 @@ def body(request: neutral.Request, model: str) -> bytes:
             raise refuse(_FORMAT, tool.at, tool.what)
         if len(tool.name) > _LONGEST:
             raise refuse(_FORMAT, tool.at, f"a tool whose name has more than {_LONGEST} characters")
-    for part in request.system:
-        _check_system(part)
     plain = replace(
         request,
         format="",  # nothing in it is written as it came
@@ -88,17 +86,9 @@ def _effort(request: neutral.Request) -> str | None:
 
 def _carried(message: Message) -> Message:
     """Return a message with those documents as they are to stand that Messages cannot have. Raises ApiError (400)."""
-    if message.role in ("system", "developer"):
-        for part in message.parts:
-            _check_system(part)
     if all(isinstance(part, Text) for part in message.parts):
         return message
     return replace(message, parts=[_carried_part(part) for part in message.parts])
-
-
-def _check_system(part: Part) -> None:
-    if not isinstance(part, Text):
-        raise refuse(_FORMAT, part.at, "a system's message that is no text")
 
 
 def _carried_part(part: Part) -> Part:

@@ -5,6 +5,7 @@ the answer is to be kept (the router keeps it), cache keys, tags, a summary's st
 service tiers that Anthropic has not, names of messages' authors, reasoning that no provider of Messages signed. What is
 said in other words:
 
+- a conversation that the assistant begins has a user's message before it, which says so
 - a system's or developer's message after the conversation began stands as the user's, in its place
 - tools with free text are functions of one string, `input`; a choice among allowed tools tells only of these
 - a refusal is text; messages of one side that follow each other are one, with the results of tools first, as Anthropic
@@ -81,6 +82,7 @@ _BY_BUDGET = re.compile(r"claude.*(3[-.]7|(opus|sonnet|haiku)-4(?![-.][6-9])|4[-
 _UNTHINKING = re.compile(r"claude-(instant|v?[12](?!\d)|3(?![-.]7))")  # Claude's models before 3.7
 _DEEPEST = 3  # a tool's result may hold a document, and that its blocks
 _AS_IT_WAS = "block"  # in `more`: a block of which the neutral form says less
+_OPENING = "(The assistant speaks first.)"
 _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -483,22 +485,33 @@ def _said(request: neutral.Request) -> tuple[list[dict[str, Any]], list[dict[str
             {"role": message.role, "content": list(_blocks(message.parts, own=True))} for message in request.messages
         ]
         return list(_blocks(request.system, own=True)), messages
-    system = list(_blocks(request.system, own=False))
+    system = _system(request.system)
     turns: list[dict[str, Any]] = []
     for message in request.messages:
+        if message.role in ("system", "developer") and not turns:
+            system += _system(message.parts)
+            continue
         role = "assistant" if message.role == "assistant" else "user"
         blocks = list(_blocks(message.parts, own=False))
-        if message.role in ("system", "developer") and not turns:
-            system += blocks
-        elif turns and turns[-1]["role"] == role:
+        if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
         elif blocks:
             turns.append({"role": role, "content": blocks})
     for turn in turns:
         turn["content"].sort(key=lambda block: block["type"] != "tool_result")  # stable: all else stays in order
+    if turns and turns[0]["role"] == "assistant":  # refused as the first
+        turns.insert(0, {"role": "user", "content": [{"type": "text", "text": _OPENING}]})
     if not turns and system:  # Messages wants a message
         system, turns = [], [{"role": "user", "content": system}]
     return system, turns
+
+
+def _system(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Return what stands in `system`, where Anthropic takes text alone."""
+    for part in parts:
+        if not isinstance(part, Text):
+            raise refuse(_FORMAT, part.at, "a system's message that is no text")
+    return list(_blocks(parts, own=False))
 
 
 def _blocks(parts: Sequence[Part], *, own: bool) -> Iterator[dict[str, Any]]:

@@ -422,6 +422,7 @@ _RULES = (
             "tool choice requires --enable-auto-tool-choice",  # vLLM
             "does not support tools",  # Ollama
             "does not support function calling",
+            "does not support assistant message prefill",  # Anthropic's newer models
             "no endpoints found that support",  # OpenRouter, as a 404
         ),
     ),
