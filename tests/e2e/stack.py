@@ -114,12 +114,13 @@ class Stack:
 
 
 def eventually(look: Callable[[], T | None], within: float = PATIENCE) -> T:
-    """Return what `look` finds once it finds something."""
-    end = time.monotonic() + within
+    """Return what `look` finds once it finds something, looking less and less often: a look may be dear."""
+    began = time.monotonic()
     while not (found := look()):
-        if time.monotonic() > end:
+        waited = time.monotonic() - began
+        if waited > within:
             raise TimeoutError(f"not within {within} s")
-        time.sleep(0.02)
+        time.sleep(min(0.02 + waited / 20, 0.5))
     return found
 
 
