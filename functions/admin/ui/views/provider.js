@@ -21,7 +21,7 @@ export function providerDialog(name, rows) {
   const formats = FORMATS.map((format) => h("input", { type: "checkbox", value: format, checked: formatsOf(bedrock ? {} : before).includes(format) }));
   const nameField = field("Name", called);
   const addressField = field("Address", address, { hint: "Ends where /chat/completions begins." });
-  const endpoint = h("input", { value: bedrock ? (before.base_url ?? "") : "", type: "url", placeholder: "https://vpce-1a2b3c.example.com" });
+  const endpoint = h("input", { value: bedrock ? (before.base_url ?? "") : "", type: "url", placeholder: "https://api.example.com" });
   const endpointField = field("Endpoint", endpoint, { hint: "Empty: the region's own. Another may be that of a VPC or a proxy; calls are signed for the region all the same." });
   const secretField = field("Name of its secret", secret, { hint: "An entry of the router's secret, never the key itself." });
   const regionField = field("Region", region, { hint: "Empty: the function's own. Its role signs the calls, so there is no key." });
