@@ -15,6 +15,8 @@ export function chart({ title, kind = "bars", series, points, format, summary, e
   const total = (point) => series.reduce((sum, each) => sum + (each.value(point) ?? 0), 0);
   const values = kind === "bars" ? points.map(total) : points.map((point) => series[0].value(point) ?? 0);
   const top = ceiling(Math.max(...values, 0));
+  // Wide enough for the longest number, in digits of 12 pixels' height.
+  const edge = { ...EDGE, left: Math.max(EDGE.left, 14 + 7 * Math.max(...[0, 0.5, 1].map((part) => format(top * part).length))) };
   const some = points.some((point) => series.some((each) => each.value(point)));
   const tip = h("div", { class: "tip", "aria-hidden": "true", hidden: true });
   const plot = h("div", { class: "plot", style: { "min-height": `${HEIGHT}px` } });
@@ -27,18 +29,18 @@ export function chart({ title, kind = "bars", series, points, format, summary, e
   numbers.open = opened.has(title);
 
   function draw(width) {
-    const inner = { width: width - EDGE.left - EDGE.right, height: HEIGHT - EDGE.top - EDGE.bottom };
+    const inner = { width: width - edge.left - edge.right, height: HEIGHT - edge.top - edge.bottom };
     const step = inner.width / points.length;
-    const y = (value) => EDGE.top + inner.height * (1 - value / top);
-    const x = (index) => EDGE.left + step * index;
+    const y = (value) => edge.top + inner.height * (1 - value / top);
+    const x = (index) => edge.left + step * index;
     const every = Math.ceil(points.length / Math.max(2, Math.floor(inner.width / 64)));
-    const highlight = s("rect", { class: "highlight", y: EDGE.top, height: inner.height, width: step, visibility: "hidden" });
+    const highlight = s("rect", { class: "highlight", y: edge.top, height: inner.height, width: step, visibility: "hidden" });
     const drawing = s(
       "svg",
       { width, height: HEIGHT, role: "img", "aria-label": `${title}. ${summary}` },
       [0, 0.5, 1].map((part) => [
-        s("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(top * part), y2: y(top * part) }),
-        s("text", { class: "axis", x: EDGE.left - 8, y: y(top * part) + 4, "text-anchor": "end" }, format(top * part)),
+        s("line", { class: "grid", x1: edge.left, x2: width - edge.right, y1: y(top * part), y2: y(top * part) }),
+        s("text", { class: "axis", x: edge.left - 8, y: y(top * part) + 4, "text-anchor": "end" }, format(top * part)),
       ]),
       highlight,
       points.map((point, index) =>
@@ -50,7 +52,7 @@ export function chart({ title, kind = "bars", series, points, format, summary, e
     );
     drawing.addEventListener("pointermove", (event) => {
       const left = event.clientX - drawing.getBoundingClientRect().left;
-      const index = Math.floor((left - EDGE.left) / step);
+      const index = Math.floor((left - edge.left) / step);
       const point = points[index];
       if (!point) return leave();
       highlight.setAttribute("x", x(index));

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from typing import Any
 
 from playwright.sync_api import Locator, expect
 
@@ -34,12 +35,18 @@ def test_a_key_is_made_with_all_it_may_have(visit: Callable[..., Visitor], used_
     dialog.get_by_label("Starts anew").select_option("30d")
     dialog.get_by_label("Expires").select_option("7d")
     dialog.get_by_label("Team").select_option(label="Apps")
-    dialog.get_by_text("Rate limits, tags, owner").click()
+    dialog.get_by_text("Rate limits, tags, owner, metadata").click()
     dialog.get_by_label("Requests per minute").fill("60")
     dialog.get_by_label("Tokens per minute").fill("100000")
     dialog.get_by_label("Requests at once").fill("4")
     dialog.get_by_label("Other names and patterns").fill("auto-claude*")
     dialog.get_by_label("Tags").fill("prod, night")
+    dialog.get_by_label("Owner").fill("ann")
+    dialog.get_by_label("Metadata").fill("project: x")
+    visitor.button("Make the key").click()
+    expect(dialog.get_by_text("This is not a JSON object.")).to_be_visible()
+    expect(dialog.get_by_label("Metadata")).to_be_focused()
+    dialog.get_by_label("Metadata").fill('{"project": "x"}')
     visitor.button("Make the key").click()
     key = visitor.dialog.locator("code").inner_text()
     visitor.button("Done").click()
@@ -48,8 +55,9 @@ def test_a_key_is_made_with_all_it_may_have(visit: Callable[..., Visitor], used_
     assert info["models"] == ["auto-chat", "auto-claude*"]
     assert (info["max_budget"], info["budget_duration"]) == (12.5, "30d")
     assert (info["rpm_limit"], info["tpm_limit"], info["max_parallel_requests"]) == (60, 100_000, 4)
-    assert info["tags"] == ["prod", "night"]
+    assert (info["tags"], info["user_id"], info["metadata"]) == (["prod", "night"], "ann", {"project": "x"})
     shown = row(visitor, "nightly")
+    expect(shown).to_contain_text("ann, prod, night")
     expect(shown).to_contain_text("$0.00 of $12.50")
     expect(shown).to_contain_text("60 requests/min")
     expect(shown).to_contain_text(re.compile("expires in [67] days"))
@@ -120,12 +128,58 @@ def test_markup_is_shown_as_text(visit: Callable[..., Visitor], used_stack: Stac
     assert page.locator("#shell img").count() == 0
 
 
+def test_an_edit_leaves_alone_what_it_does_not_change(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    own: dict[str, Any] = {"key_alias": "with metadata", "metadata": {"b": 1, "a": [1, {"c": None}]}, "tags": ["x"]}
+    key = admin(used_stack, "key/generate", **own)
+    visitor = visit()
+    visitor.open("keys")
+    with visitor.page.expect_request("**/key/update") as sent:
+        visitor.button("Edit with metadata").click()
+        visitor.dialog.get_by_label("Budget in dollars").fill("4")
+        visitor.button("Save", visitor.dialog).click()
+    assert sent.value.post_data_json == {"key": key["token"], "max_budget": 4}
+    with visitor.page.expect_request("**/key/update") as sent:
+        visitor.button("Edit with metadata").click()
+        visitor.dialog.get_by_text("Rate limits, tags, owner, metadata").click()
+        visitor.dialog.get_by_label("Metadata").fill("")
+        visitor.button("Save", visitor.dialog).click()
+    assert sent.value.post_data_json == {"key": key["token"], "metadata": None}
+    expect(visitor.page.get_by_role("dialog")).to_have_count(0)
+    assert admin(used_stack, f"key/info?key={key['token']}", "GET")["info"]["metadata"] == {}
+
+
+def test_a_key_of_a_team_shows_what_the_team_may_use_and_leads_to_its_requests(
+    visit: Callable[..., Visitor], used_stack: Stack
+) -> None:
+    team = admin(used_stack, "team/new", team_alias="Coders", models=["auto-codex*"])
+    key = admin(used_stack, "key/generate", key_alias="of coders", team_id=team["team_id"])["key"]
+    ask(used_stack, key, "auto-codex")
+    visitor = visit()
+    page = visitor.open("requests").page
+    visitor.choose("Errors")
+    visitor.open("keys")
+    shown = row(visitor, "of coders")
+    expect(shown).to_contain_text("auto-codex*")
+    expect(shown).to_contain_text("as its team")
+    page.get_by_role("link", name="Requests of of coders").click()
+    expect(page.get_by_role("row")).to_have_count(1 + 1)
+    expect(page.get_by_role("row").nth(1)).to_contain_text("of coders")
+    visitor.open("keys/teams")
+    page.get_by_role("link", name="Requests of Coders").click()
+    expect(page.get_by_label("All teams")).to_have_value(team["team_id"])
+    expect(page.get_by_label("All keys")).to_have_value("")
+    expect(page.get_by_role("row")).to_have_count(1 + 1)
+    page.get_by_role("row").nth(1).get_by_role("link").click()
+    expect(visitor.dialog.locator(".facts")).to_contain_text("Coders")
+    admin(used_stack, "team/delete", team_ids=[team["team_id"]])
+
+
 def test_keys_are_found_by_a_part_of_their_alias(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.open("keys").page
-    page.get_by_label("Find keys by alias").fill("heck")
+    page.get_by_label("Find keys").fill("heck")
     expect(visitor.button(re.compile("^Edit "))).to_have_count(1)
-    page.get_by_label("Find keys by alias").fill("nobody has this")
+    page.get_by_label("Find keys").fill("nobody has this")
     expect(page.get_by_role("heading", name="No such key")).to_be_visible()
 
 
@@ -134,7 +188,7 @@ def test_one_need_not_wait_for_the_lists_of_teams_and_models(visit: Callable[...
     page = visitor.open().page
     with visitor.waiting_for("team/list"):
         page.get_by_role("link", name="Keys").click()
-        page.get_by_label("Find keys by alias").fill("heck")
+        page.get_by_label("Find keys").fill("heck")
         visitor.button("Make a key").click()
         expect(visitor.dialog.locator(".skeleton")).to_be_visible()
     expect(visitor.dialog.get_by_label("Alias")).to_be_focused()
@@ -152,10 +206,13 @@ def test_a_team_is_made_changed_and_deleted(visit: Callable[..., Visitor], used_
     visitor.button("New team").click()
     visitor.dialog.get_by_label("Name", exact=True).fill("Research")
     visitor.dialog.get_by_label("Budget in dollars").fill("50")
+    visitor.dialog.get_by_text("Tags, metadata").click()
+    visitor.dialog.get_by_label("Tags").fill("lab")
     visitor.button("Make the team").click()
     expect(row(visitor, "Research")).to_contain_text("of $50.00")
     visitor.button("Block Research").click()
     expect(row(visitor, "Research")).to_contain_text("Blocked")
+    assert admin(used_stack, "team/list", "GET")[-1]["tags"] == ["lab"]
     visitor.button("Delete Research").click()
     visitor.button("Delete", visitor.dialog).click()
     expect(row(visitor, "Research")).to_have_count(0)

@@ -53,6 +53,19 @@ def test_a_failover_tells_its_story(visit: Callable[..., Visitor], used_stack: S
     expect(visitor.dialog).to_contain_text("new-api/gpt-5 answered")
 
 
+def test_a_request_is_found_by_its_id(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    request_id = ask(used_stack, KEY, "auto-claude").headers["x-vibe-request-id"]
+    visitor = visit()
+    page = visitor.open("requests").page
+    expect(page.locator(f'a[href="#/requests/{request_id}"]')).to_be_visible()
+    for wanted in (request_id, request_id[:13]):
+        page.get_by_label("Find a request by its id").fill(f" {wanted} ")
+        page.keyboard.press("Enter")
+        expect(visitor.dialog.locator(".facts")).to_contain_text(request_id)
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_more_are_loaded_when_asked_for(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     visitor = visit()
     page = visitor.page

@@ -2,7 +2,7 @@
 
 import { everyKey, get, keyName, once, post } from "../api.js";
 import { meter } from "../charts.js";
-import { button, busy, confirm, copy, empty, failure, field, h, openDialog, openFilled, segmented, select, skeleton, swap, table, toast } from "../dom.js";
+import { button, busy, confirm, copy, empty, failure, field, h, icon, openDialog, openFilled, segmented, select, skeleton, swap, table, toast } from "../dom.js";
 import { setMadeKey } from "../draft.js";
 import { count, fromNow, fullTime, money, period, PERIODS, plural, when } from "../format.js";
 import { repeat, routerNow } from "../live.js";
@@ -26,7 +26,7 @@ export async function show(view, { signal, head, parts, query }) {
       : button("Make a key", () => generate(), { kind: "primary", icon: "plus" }),
   );
 
-  const search = h("input", { type: "search", placeholder: "Find by alias", "aria-label": "Find keys by alias", maxlength: "200" });
+  const search = h("input", { type: "search", placeholder: "Find by alias, owner or tag", "aria-label": "Find keys", maxlength: "200" });
   const teamFilter = h("div", {});
   let pages = 1;
   let waiting = 0;
@@ -49,7 +49,7 @@ export async function show(view, { signal, head, parts, query }) {
       if (signal.aborted || mine !== turn) return;
       teams = known.teams;
       drawTeamFilter();
-      const keys = wanted ? found.keys.filter((key) => `${key.key_alias ?? ""} ${key.key_name}`.toLowerCase().includes(wanted)) : found.keys;
+      const keys = wanted ? found.keys.filter((key) => `${key.key_alias ?? ""} ${key.key_name} ${key.user_id ?? ""} ${(key.tags ?? []).join(" ")}`.toLowerCase().includes(wanted)) : found.keys;
       swap(list, drawKeys(keys, wanted ? keys.length : found.total, Boolean(wanted || team)));
     } catch (error) {
       if (!signal.aborted && mine === turn) swap(list, failure(error, loadKeys));
@@ -73,9 +73,9 @@ export async function show(view, { signal, head, parts, query }) {
   }
 
   function drawKeys(keys, total, filtered) {
-    if (!keys.length && filtered) return empty("No such key", "No key has this in its alias.");
+    if (!keys.length && filtered) return empty("No such key", "No key has this in its alias, owner or tags.");
     if (!keys.length) return empty("No keys yet", "A key lets a program or a person call the models, with a budget and limits of its own.", button("Make a key", () => generate(), { kind: "primary", icon: "plus" }));
-    const names = new Map(teams.map((team) => [team.team_id, team.team_alias || team.team_id]));
+    const known = new Map(teams.map((team) => [team.team_id, team]));
     return [
       h(
         "div",
@@ -83,11 +83,11 @@ export async function show(view, { signal, head, parts, query }) {
         table(
           "Keys",
           [
-            { label: "Key", head: true, cell: (key) => [h("span", { class: "name" }, key.key_alias || "without alias"), h("span", { class: "mono quiet key-name" }, key.key_name)] },
-            { label: "May use", cell: (key) => allowed(key.models) },
+            { label: "Key", head: true, cell: (key) => [h("span", { class: "name" }, key.key_alias || "without alias"), h("span", { class: "mono quiet key-name" }, key.key_name), whose(key)] },
+            { label: "May use", cell: (key) => allowed(key.models, known.get(key.team_id)?.models) },
             { label: "Budget", className: "budget-cell", cell: budget },
             { label: "Limits", cell: limits },
-            { label: "State", cell: (key) => [keyState(key), key.team_id ? h("span", { class: "quiet small" }, names.get(key.team_id) ?? key.team_id) : null] },
+            { label: "State", cell: (key) => [keyState(key), key.team_id ? h("span", { class: "quiet small" }, known.get(key.team_id)?.team_alias || key.team_id) : null] },
             { label: "Actions", sr: true, number: true, cell: (key) => keyActions(key) },
           ],
           keys,
@@ -104,6 +104,7 @@ export async function show(view, { signal, head, parts, query }) {
     return h(
       "div",
       { class: "row-tools" },
+      requestsOf(spoken, { key: key.key_id }),
       tool("Edit", "edit", () => keyDialog(key, { choices, done: loadKeys })),
       tool("Rotate", "rotate", () => rotate(key, loadKeys)),
       tool(key.blocked ? "Unblock" : "Block", key.blocked ? "check" : "block", () => act(key.blocked ? "key/unblock" : "key/block", { key: key.token }, key.blocked ? `${spoken} may call again, everywhere within ten seconds.` : `${spoken} is blocked, everywhere within ten seconds.`, loadKeys)),
@@ -158,6 +159,7 @@ export async function show(view, { signal, head, parts, query }) {
     return h(
       "div",
       { class: "row-tools" },
+      requestsOf(spoken, { team: team.team_id }),
       tool("Edit", "edit", () => teamDialog(team, { choices, done: loadTeams })),
       tool(team.blocked ? "Unblock" : "Block", team.blocked ? "check" : "block", () => act(team.blocked ? "team/unblock" : "team/block", { team_id: team.team_id }, team.blocked ? `Keys of ${spoken} may call again.` : `All keys of ${spoken} are blocked, everywhere within ten seconds.`, loadTeams)),
       tool("Delete", "trash", async () => {
@@ -187,8 +189,23 @@ async function act(path, body, done, reload) {
 
 // --- cells ---
 
-function allowed(models) {
-  return models?.length ? h("div", { class: "chips" }, models.map((model) => h("span", { class: "chip" }, model))) : h("span", { class: "quiet" }, "every model");
+/** What may be used; of a key without models of its own, what its team may. */
+function allowed(models, ofTeam) {
+  const names = models?.length ? models : ofTeam;
+  if (!names?.length) return h("span", { class: "quiet" }, "every model");
+  return [h("div", { class: "chips" }, names.map((model) => h("span", { class: "chip" }, model))), names === models ? null : h("span", { class: "quiet small" }, "as its team")];
+}
+
+/** Whose a key is, and what its usage is filed under. */
+function whose(key) {
+  const told = [key.user_id, ...(key.tags ?? [])].filter(Boolean);
+  return told.length ? h("span", { class: "quiet small name" }, told.join(", ")) : null;
+}
+
+/** A link to the requests of a key or a team. */
+function requestsOf(spoken, filter) {
+  const label = `Requests of ${spoken}`;
+  return h("a", { class: "button quiet only", href: `#/requests?${new URLSearchParams(filter)}`, "aria-label": label, title: label }, icon("requests"));
 }
 
 function budget(holder) {
@@ -223,7 +240,7 @@ function keyState(key) {
 
 // --- dialogs ---
 
-/** The fields that a key and a team have in common. `read()` gives what differs from `before`, or null with problems shown. */
+/** The fields that a key and a team have in common. `read()` gives what they say, or null with the problem shown. */
 function holderFields(before, models) {
   const chosen = new Set(before.models ?? []);
   const boxes = models.map((model) => h("input", { type: "checkbox", value: model, checked: chosen.has(model) }));
@@ -235,6 +252,8 @@ function holderFields(before, models) {
     tpm_limit: number(before.tpm_limit),
     max_parallel_requests: number(before.max_parallel_requests),
   };
+  const tags = h("input", { value: (before.tags ?? []).join(", "), autocomplete: "off" });
+  const metadata = h("textarea", { rows: "3", class: "mono", spellcheck: "false", value: isNothing(before.metadata) ? "" : JSON.stringify(before.metadata, null, 2), placeholder: '{"project": "x"}' });
   const known = PERIODS.some(([value]) => value === (before.budget_duration ?? ""));
   const duration = select(known ? PERIODS : [...PERIODS, [before.budget_duration, period(before.budget_duration)]], before.budget_duration ?? "");
   const fields = {
@@ -251,9 +270,20 @@ function holderFields(before, models) {
     rpm_limit: field("Requests per minute", inputs.rpm_limit),
     tpm_limit: field("Tokens per minute", inputs.tpm_limit),
     max_parallel_requests: field("Requests at once", inputs.max_parallel_requests),
+    tags: field("Tags", tags, { hint: "Separated by commas." }),
+    metadata: field("Metadata", metadata, { hint: "Whatever else should be known, as a JSON object.", wide: true }),
   };
   function read() {
+    const about = objectOf(metadata.value);
+    if (about === undefined) {
+      fields.metadata.problem("This is not a JSON object.");
+      fields.metadata.closest("details")?.setAttribute("open", "");
+      metadata.focus();
+      return null;
+    }
     const values = {
+      tags: words(tags.value),
+      metadata: about,
       models: [...boxes.filter((box) => box.checked).map((box) => box.value), ...words(patterns.value)],
       budget_duration: duration.value || null,
     };
@@ -263,11 +293,23 @@ function holderFields(before, models) {
   return { fields, read };
 }
 
+/** The JSON object in a text; null for none, undefined for what is something else. */
+function objectOf(text) {
+  if (!text.trim()) return null;
+  try {
+    const value = JSON.parse(text);
+    return value && typeof value === "object" && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const isNothing = (value) => value === null || value === undefined || value === "" || (typeof value === "object" && !Object.keys(value).length);
+
 const words = (text) => text.split(",").map((word) => word.trim()).filter(Boolean);
 
 /** What of `values` differs from what there was; for something new, what is not empty. */
 function differing(values, before) {
-  const isNothing = (value) => value === null || value === undefined || value === "" || (Array.isArray(value) && !value.length);
   return Object.fromEntries(Object.entries(values).filter(([name, value]) => (isNothing(value) && isNothing(before?.[name]) ? false : JSON.stringify(value) !== JSON.stringify(before?.[name]))));
 }
 
@@ -301,7 +343,6 @@ function keyForm(key, { models, teams }, done, close) {
   const unknown = before.team_id && !teams.some((each) => each.team_id === before.team_id); // made since the list was read
   const team = select([["", "no team"], ...(unknown ? [before.team_id] : []), ...teams.map((each) => [each.team_id, each.team_alias || each.team_id])], before.team_id ?? "");
   const expiry = select(key ? [["keep", before.expires ? `as it is: ${fullTime(before.expires)}` : "as it is: never"], ...(before.expires ? [["-1", "never"]] : []), ...EXPIRY.slice(1)] : EXPIRY, key ? "keep" : "");
-  const tags = h("input", { value: (before.tags ?? []).join(", "), autocomplete: "off" });
   const user = h("input", { value: before.user_id ?? "", maxlength: "200", autocomplete: "off" });
   const { fields: shared, read } = holderFields(before, models);
   const fields = {
@@ -309,7 +350,6 @@ function keyForm(key, { models, teams }, done, close) {
     key_alias: field("Alias", alias, { hint: "How you find it again: a program, a person, a purpose.", wide: true }),
     team_id: field("Team", team),
     duration: field("Expires", expiry),
-    tags: field("Tags", tags, { hint: "Separated by commas." }),
     user_id: field("Owner", user),
   };
   const general = h("p", { class: "form-error", role: "alert" });
@@ -317,7 +357,9 @@ function keyForm(key, { models, teams }, done, close) {
 
   async function send() {
     general.textContent = "";
-    const values = { ...read(), key_alias: alias.value.trim() || null, team_id: team.value || null, tags: words(tags.value), user_id: user.value.trim() || null };
+    const shared = read();
+    if (!shared) return undefined;
+    const values = { ...shared, key_alias: alias.value.trim() || null, team_id: team.value || null, user_id: user.value.trim() || null };
     const body = differing(values, key);
     if (expiry.value && expiry.value !== "keep") body.duration = expiry.value;
     try {
@@ -344,8 +386,8 @@ function keyForm(key, { models, teams }, done, close) {
     h(
       "details",
       { class: "wide more-fields", open: Boolean(key && (before.rpm_limit || before.tpm_limit || before.max_parallel_requests)) },
-      h("summary", {}, "Rate limits, tags, owner"),
-      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.patterns, fields.tags, fields.user_id),
+      h("summary", {}, "Rate limits, tags, owner, metadata"),
+      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.patterns, fields.tags, fields.user_id, fields.metadata),
     ),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
@@ -371,7 +413,9 @@ function teamForm(team, models, done, close) {
 
   async function send() {
     general.textContent = "";
-    const body = differing({ ...read(), team_alias: alias.value.trim() }, team);
+    const said = read();
+    if (!said) return;
+    const body = differing({ ...said, team_alias: alias.value.trim() }, team);
     try {
       if (!team || Object.keys(body).length) await post(team ? "team/update" : "team/new", team ? { team_id: team.team_id, ...body } : body);
       close(true);
@@ -392,6 +436,7 @@ function teamForm(team, models, done, close) {
     fields.rpm_limit,
     fields.tpm_limit,
     fields.max_parallel_requests,
+    h("details", { class: "wide more-fields" }, h("summary", {}, "Tags, metadata"), h("div", { class: "form" }, fields.tags, fields.metadata)),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
   );

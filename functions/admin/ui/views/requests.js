@@ -8,10 +8,12 @@ import { repeat } from "../live.js";
 const PAGE = 50;
 const MOST_KEYS = 1000; // that are offered to choose from
 const names = new Map(); // of keys, by their ids
-const filters = { status: "", model: "", deployment: "", key: "", day: "" }; // kept over a change of view
+const teams = new Map(); // the same of teams
+const filters = { status: "", model: "", deployment: "", key: "", team: "", day: "" }; // kept over a change of view
 
 export async function show(view, { signal, head, parts, query }) {
-  for (const name of Object.keys(filters)) if (query.has(name)) filters[name] = query.get(name);
+  const named = Object.keys(filters);
+  if (named.some((name) => query.has(name))) for (const name of named) filters[name] = query.get(name) ?? "";
   const list = h("div", {}, skeleton(8));
   const choices = h("div", { class: "filters" });
   let rows = [];
@@ -133,7 +135,17 @@ export async function show(view, { signal, head, parts, query }) {
     history.replaceState(null, "", "#/requests");
   }
 
-  let options = { models: [], deployments: [], keys: [] };
+  // An id that somebody has from an answer's x-vibe-request-id or from a log; of one that is listed its beginning will do.
+  const wanted = h("input", { type: "search", placeholder: "Find by id", "aria-label": "Find a request by its id", maxlength: "200", spellcheck: "false", "data-focus": "wanted", on: { keydown: (event) => event.key === "Enter" && find() } });
+  function find() {
+    const id = wanted.value.trim();
+    if (!id) return;
+    const found = rows.filter((row) => row.request_id.startsWith(id));
+    wanted.value = "";
+    open(found.length === 1 ? found[0].request_id : id, found.length === 1 ? found[0] : null);
+  }
+
+  let options = { models: [], deployments: [], keys: [], teams: [] };
   function drawChoices() {
     const choice = (name, label, values) => select([["", label], ...values], filters[name], { "aria-label": label, on: { change: (event) => ((filters[name] = event.target.value), load()) } });
     const kept = (values, value) => (value && !values.some((each) => (Array.isArray(each) ? each[0] : each) === value) ? [value, ...values] : values);
@@ -142,19 +154,24 @@ export async function show(view, { signal, head, parts, query }) {
       choice("model", "All models", kept(options.models, filters.model)),
       choice("deployment", "All deployments", kept(options.deployments, filters.deployment)),
       choice("key", "All keys", kept(options.keys, filters.key)),
+      options.teams.length || filters.team ? choice("team", "All teams", kept(options.teams, filters.team)) : null,
       h("input", { type: "date", "aria-label": "Day (UTC)", value: filters.day, on: { change: (event) => ((filters.day = event.target.value), load()) } }),
+      wanted,
     );
   }
   drawChoices();
 
   const readOptions = once(async () => {
-    const [routes, keys] = await Promise.all([get("routes"), everyKey({ most: MOST_KEYS })]);
+    const [routes, keys, found] = await Promise.all([get("routes"), everyKey({ most: MOST_KEYS }), get("team/list")]);
+    teams.clear();
+    for (const team of found) teams.set(team.team_id, team.team_alias || team.team_id);
     names.clear();
     for (const key of keys) if (!names.has(key.key_id)) names.set(key.key_id, keyName(key)); // a rotated key's: the newest
     options = {
       models: Object.keys(routes.models).sort(),
       deployments: [...new Set(Object.values(routes.chains).flat(2).map((entry) => entry.deployment))].sort(),
       keys: [["master", "the master key"], ...names],
+      teams: [...teams],
     };
     if (signal.aborted) return;
     drawChoices();
@@ -224,7 +241,7 @@ export function story(row) {
       fact("Model", row.model),
       fact("Answered by", row.provider_model ?? row.deployment),
       fact("Key", keyOf(row)),
-      fact("Team", row.team),
+      fact("Team", row.team && (teams.get(row.team) ?? row.team)),
       fact("Owner", row.user),
       fact("Tags", row.tags?.length ? row.tags.join(", ") : null),
       fact("Format", row.format && `${row.format}${row.stream ? ", streamed" : ""}`),
