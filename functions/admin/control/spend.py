@@ -23,7 +23,7 @@ _PAGE = 500
 _LOOKS = 50  # pages that are looked through: some seconds, of the thirty that API Gateway waits
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
-Moment = Annotated[str | None, Query(min_length=10, max_length=40)]
+Moment = Annotated[str | None, Query(max_length=40)]
 Name = Annotated[str | None, Query(max_length=400)]
 
 

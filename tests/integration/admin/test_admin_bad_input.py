@@ -125,3 +125,11 @@ def test_a_look_through_all_that_was_ever_asked_has_an_end(admin: Admin, monkeyp
     monkeypatch.setattr(admin.environment.usage, "find", lambda *_, **__: Page([], "there is more"))
     for query, field in (({"user_id": "rare"}, "user_id"), ({"start_date": "2026-11-24 10:00:00"}, "end_date")):
         assert admin.ask("GET", "/spend/logs", query=query).error["param"] == field
+
+
+@pytest.mark.parametrize("field", ["start_date", "end_date"])
+@pytest.mark.parametrize("text", ["yesterday", "2026", "24.11.2026", "2026-11-24 noon"])
+def test_a_date_that_is_none_is_told_with_one_that_is(admin: Admin, field: str, text: str) -> None:
+    error = admin.ask("GET", "/spend/logs", query={field: text}).error
+    assert error["param"] == field
+    assert "such as 2026-11-24" in error["message"]
