@@ -203,6 +203,13 @@ def test_without_its_thinking_a_turn_of_calls_is_gone_on_with_unthinkingly(
     assert asked["context_management"]["edits"] == (edits if still else edits[1:])
 
 
+def test_a_turn_of_calls_that_another_layer_made_without_a_thought_is_gone_on_with_unthinkingly() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 2048}
+    assert "thinking" not in asked_of_ark(CALL, thinking=thinking)
+    assert asked_of_ark(CALL, thinking={"type": "adaptive"})["thinking"] == {"type": "adaptive"}
+    assert asked_of_ark({"type": "text", "text": "It rains."}, thinking=thinking)["thinking"] == thinking
+
+
 def test_what_travelled_through_this_format_is_read_for_another() -> None:
     blocks = [
         {"type": "thinking", "thinking": "Hm", "signature": OF_OPENAI},

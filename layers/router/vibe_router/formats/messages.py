@@ -124,13 +124,14 @@ class MessagesRequest(PlainlyAsked):
     def for_provider(self, model: str, *, stream: bool, keep: Keep | None = None) -> bytes:
         """Return the body for a provider's `model`, with the thinking that `keep` keeps. Raises ApiError (400).
 
-        Thinking that nobody signed is left out too. What is left may be a turn of tool calls without its thinking, in
-        which Anthropic refuses to think by a budget: then it is not asked to.
+        Thinking that nobody signed is left out too. What is left may be a turn of tool calls without its thinking, as
+        is one of a layer that did not think; there Anthropic refuses to think by a budget, and is not asked to.
         """
         body = {**self.body, "model": model, "stream": stream}
-        if keep and (said := _kept_messages(body["messages"], keep)) is not None:
-            body["messages"] = said
-            if (body.get("thinking") or {}).get("type") == "enabled" and calls_without_thought(said):
+        if keep:
+            if (said := _kept_messages(body["messages"], keep)) is not None:
+                body["messages"] = said
+            if (body.get("thinking") or {}).get("type") == "enabled" and calls_without_thought(body["messages"]):
                 _stop_thinking(body)
         return dump(body)
 
