@@ -131,6 +131,16 @@ def test_every_line_for_the_shell_works_as_it_stands(
     assert not wrong
 
 
+@pytest.mark.skipif(which("curl") is None, reason="curl is not installed")
+def test_below_a_stage_they_call_what_is_there(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit(prefix="/prod", fresh=True)
+    visitor.open("api")
+    line = operation(visitor, "get/key/list").locator("pre").inner_text()
+    assert line.startswith(f"curl {visitor.root}/key/list ")
+    status, told = run(line, {"MASTER_KEY": KEY}, tmp_path)
+    assert (status, "keys" in told) == (200, True)
+
+
 def run(line: str, own: dict[str, str], directory: Path) -> tuple[int, Any]:
     """Run a line in a shell; returns the status of the answer, and what it says."""
     program = f"""curl() {{ command curl --silent --max-time 60 --write-out '\\n%{{http_code}}' "$@"; }}\n{line}"""
