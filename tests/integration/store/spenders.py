@@ -23,6 +23,7 @@ from vibe_router.access.holders import Limits
 from vibe_router.access.ledger import Wish
 from vibe_router.clock import Clock
 from vibe_router.record import Record
+from vibe_router.store import direct
 from vibe_router.store.aws import session
 from vibe_router.store.direct import DirectWrites
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError
@@ -113,7 +114,9 @@ class _Environment:
 def main() -> None:
     """Spend once."""
     orders = Orders(**json.loads(sys.stdin.readline()))
-    # Patient, so that nothing rests on speed. DynamoDB Local gives up on a lock that others hold for long.
+    # Patient, so that nothing rests on speed: who is not answered in time goes on without a reservation. DynamoDB Local
+    # gives up on a lock that others hold for long.
+    direct._CONNECT_SECONDS = direct._READ_SECONDS = 120
     bounds = Config(
         read_timeout=120,
         max_pool_connections=orders.environments,
