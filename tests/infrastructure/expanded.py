@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
@@ -41,6 +43,14 @@ def expand(parameters: Mapping[str, str] | None = None, contents: Mapping[str, s
     text = _expanded(frozenset((parameters or {}).items()), frozenset((contents or {}).items()))
     expanded: dict[str, Any] = json.loads(text)
     return expanded
+
+
+def told_as_json(patch: pytest.MonkeyPatch) -> None:
+    """Let moto read templates as the JSON that they are here: read as YAML, each takes it half a second."""
+    reader = SimpleNamespace(
+        add_multi_constructor=lambda *_: None, load=lambda text, **_: json.loads(text), Loader=None
+    )
+    patch.setattr("moto.cloudformation.models.yaml", reader)
 
 
 def of_type(template: Mapping[str, Any], kind: str) -> dict[str, Resource]:

@@ -8,19 +8,21 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from moto import mock_aws
 
 from scripts.deploy import stack
 from scripts.deploy.__main__ import main
 from scripts.deploy.errors import DeployError
 from scripts.deploy.seam import Outside
-from tests.infrastructure.expanded import ROOT
+from tests.infrastructure.expanded import ROOT, told_as_json
 from tests.integration.deploy.account import STACK, URL, Account
 
 # moto knows neither stages nor domains; it says so and goes on.
@@ -28,6 +30,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse .* not supported 
 
 SECRETS = {"CHAT_AUTO_API_KEY": "sk-layer-one-$ecret", "ARK_API_KEY": "sk-layer-three-secret"}
 Deploy = Callable[..., int]
+
+
+@cache
+def _key() -> rsa.RSAPrivateKey:
+    """The private key of every account: moto makes one for each, and nothing is signed with it."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @pytest.fixture
@@ -41,6 +49,9 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     monkeypatch.setenv("ARK_BASE_URL", "https://ark.example.com/v3")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     monkeypatch.setattr(Outside, "answers", lambda *_: True)  # the URL is Amazon's
+    told_as_json(monkeypatch)
+    key = _key()
+    monkeypatch.setattr("moto.kms.utils.rsa.generate_private_key", lambda **_: key)
     with mock_aws():
         account = Account()
         monkeypatch.setattr("scripts.deploy.seam.subprocess.run", account.run)
