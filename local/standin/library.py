@@ -99,6 +99,10 @@ class Standin:
         """Answer one request with exactly these steps; asked again, the next request after it."""
         self._service.state.give(Order(provider, model, None, {}, 1, list(steps)))
 
+    def fails(self, provider: str) -> bool:
+        """Tell whether a provider, or one model of it, has a fault or script before it."""
+        return any(order.provider == provider for order in self._service.state.orders())
+
     def heal(self, provider: str | None = None, model: str | None = None) -> None:
         """Take back the faults and scripts of one provider (one model), or all."""
         self._service.state.heal(provider, model)
