@@ -46,6 +46,19 @@ export function swap(parent, ...children) {
   return parent;
 }
 
+// Who presses what is swapped before the button comes up means what took its place: browsers make no click of that.
+let pressed = null;
+addEventListener("pointerdown", (event) => (pressed = event.button === 0 ? event.target.closest?.("[data-focus]") : null), true);
+addEventListener(
+  "pointerup",
+  (event) => {
+    const gone = pressed && !pressed.isConnected ? `[data-focus="${CSS.escape(pressed.dataset.focus)}"]` : null;
+    pressed = null;
+    if (gone) document.elementFromPoint(event.clientX, event.clientY)?.closest(gone)?.click();
+  },
+  true,
+);
+
 const ICONS = {
   overview: "M3 13h4l2-7 4 13 3-9 1 3h4",
   models: "M5 6h4c4 0 3 6 7 6h3M5 18h4c4 0 3-6 7-6M5 6h.01M5 18h.01",
