@@ -75,9 +75,11 @@ def test_nested_objects_unfold_as_far_as_they_go(visit: Callable[..., Visitor]) 
 
 def test_what_one_looks_for_is_found_by_path_word_or_field(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
-    page = visitor.open("api").page
+    page = visitor.open().page
     search = page.get_by_label("Find operations")
-    search.fill("grace_period")
+    with visitor.waiting_for("ui/openapi.json"):
+        page.get_by_role("link", name="API").click()
+        search.fill("grace_period")  # before there is anything to be found
     expect(page.locator(".operation")).to_have_count(2)
     search.fill("get cooldown")
     expect(page.locator(".operation")).to_have_count(1)

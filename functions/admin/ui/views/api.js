@@ -15,25 +15,29 @@ export async function show(view, { head, parts }) {
   head.append(h("a", { class: "button", href: url("ui/openapi.json").href, target: "_blank", rel: "noopener" }, "openapi.json"));
   view.append(start(), h("div", { class: "filters" }, search, found), list);
 
+  let operations = null; // once they are read; one need not wait for them to say what one looks for
+  search.addEventListener("input", () => {
+    wanted = search.value;
+    if (operations) draw();
+  });
   async function load() {
     try {
-      const operations = operationsOf(await described());
-      search.addEventListener("input", () => ((wanted = search.value), draw(operations)));
-      draw(operations);
+      operations = operationsOf(await described());
+      draw();
       linked(list, parts);
     } catch (error) {
       swap(list, failure(error, load));
     }
   }
 
-  function draw(operations) {
+  function draw() {
     const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
     const fitting = operations.filter((each) => words.every((word) => each.text.includes(word)));
     found.textContent = words.length ? `${fitting.length} of ${plural(operations.length, "operation")}` : plural(operations.length, "operation");
     swap(list, fitting.length ? grouped(fitting) : empty("No such operation", "No path, summary or field has all of these words.", button("Show all", clear)));
     function clear() {
       wanted = search.value = "";
-      draw(operations);
+      draw();
       search.focus();
     }
   }
