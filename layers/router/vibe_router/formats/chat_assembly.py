@@ -5,7 +5,7 @@ from typing import Any
 
 from vibe_router.formats.json_body import load
 
-__all__ = ["Assembly"]
+__all__ = ["Assembly", "names_another"]
 
 _LAST_WINS = frozenset({"id", "index", "type", "role", "object", "finish_reason"})  # repeated whole, never in pieces
 
@@ -104,12 +104,20 @@ def _place(calls: list[Any], call: Mapping[str, Any]) -> int | None:
     return next((at for at in reversed(range(len(calls))) if calls[at].get(name) == call[name]), None)
 
 
+def names_another(name: object, id_: object, before: object) -> bool:
+    """Whether a call is named, and by another id than the one `before` at its place; a whole one ends by that.
+
+    Some relays give every call the same place, and others every piece of one an id of its own.
+    """
+    return bool(name and isinstance(id_, str) and id_ and id_ != before)
+
+
 def _is_another(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether `new` begins a call of its own where `old` stands: with a name and another id, after a whole one."""
     id_, function, begun = new.get("id"), new.get("function"), old.get("function")
-    if not (isinstance(id_, str) and id_ and id_ != old.get("id")):
+    if not (isinstance(function, dict) and isinstance(begun, dict)):
         return False
-    if not (isinstance(function, dict) and function.get("name") and isinstance(begun, dict)):
+    if not names_another(function.get("name"), id_, old.get("id")):
         return False
     try:
         return isinstance(load(begun.get("arguments", "").encode()), dict)

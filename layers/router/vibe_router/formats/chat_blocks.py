@@ -9,6 +9,7 @@ call after another.
 import re
 
 from vibe_router.formats import neutral
+from vibe_router.formats.chat_assembly import names_another
 from vibe_router.formats.neutral import Event, ToolCallDelta, ToolCallStart
 
 __all__ = ["Blocks"]
@@ -59,12 +60,9 @@ class Blocks:
         return self._open is not None
 
     def is_new(self, place: object, id_: object, name: str) -> bool:
-        """Whether a call begins here: at a new place, or with a new id after a whole one.
-
-        Some relays give every call the same place, and others every piece of one an id of its own.
-        """
+        """Whether a call begins here: at a new place, or with a new id after a whole one."""
         call = self._calls.get(place)
-        return call is None or bool(call.whole and name and isinstance(id_, str) and id_ and id_ != call.start.id)
+        return call is None or (call.whole and names_another(name, id_, call.start.id))
 
     def say(self, event: Event) -> list[Event]:
         """Tell something that is no call."""
