@@ -6,7 +6,7 @@ import pytest
 from bench.__main__ import main
 from bench.figures import Aim, Report, Table
 from bench.options import Options, Peer, peer
-from bench.sections import log_bytes
+from bench.sections import log_bytes, parted
 from bench.show import as_json, as_text
 from bench.size import of_distribution, of_folder, requirements
 
@@ -122,3 +122,8 @@ def test_a_wrong_argument_is_refused(arguments: list[str], capsys: pytest.Captur
         main(arguments)
     assert ended.value.code == 2
     assert "usage: python -m bench" in capsys.readouterr().err
+
+
+def test_of_a_wait_only_what_falls_into_a_span_is_taken_apart() -> None:
+    spans = [(0.5, 1.5), (2.0, 3.0), (4.5, 9.0)]
+    assert parted([(1.0, 5.0), (5.0, 6.0), (10.0, 12.0)], spans) == [(4.0, 2.0), (1.0, 1.0), (2.0, 0.0)]
