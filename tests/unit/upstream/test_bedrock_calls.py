@@ -79,7 +79,7 @@ def test_an_address_of_ones_own_is_called_and_streams_have_their_path() -> None:
     line = called(Provider("bedrock", "https://vpce.example", "", type="bedrock", region="eu-west-1"), stream=True)
     assert line.url == f"https://vpce.example{PATH}-stream"
     assert "/eu-west-1/bedrock/aws4_request" in line.headers["Authorization"]
-    assert _place(line.url)[0].target.decode() == f"{PATH}-stream"  # what was signed is what is sent
+    assert _place(line.url).target.decode() == f"{PATH}-stream"  # what was signed is what is sent
 
 
 def test_a_call_carries_the_token_of_a_role_and_never_its_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from urllib.parse import quote, urlsplit
 from boto3.session import Session
 from botocore.exceptions import NoCredentialsError
 
+from vibe_router.address import named_host
+
 __all__ = ["session", "signed"]
 
 
@@ -32,8 +34,9 @@ def signed(service: str, region: str, url: str, headers: Mapping[str, str], body
         raise NoCredentialsError
     credentials = found.get_frozen_credentials()
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    host, path = _place(url)
-    sent = {**headers, "Host": host, "X-Amz-Date": at}
+    # The path is signed encoded once more, as for every service but S3.
+    path = quote(urlsplit(url).path or "/", safe="/-_.~")
+    sent = {**headers, "Host": named_host(url), "X-Amz-Date": at}
     if credentials.token:
         sent["X-Amz-Security-Token"] = credentials.token
     lines = sorted([(name.lower(), value) for name, value in sent.items()])
@@ -47,17 +50,6 @@ def signed(service: str, region: str, url: str, headers: Mapping[str, str], body
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
     )
     return sent
-
-
-@lru_cache(32)
-def _place(url: str) -> tuple[str, str]:
-    """Return the value of Host, and the path as it is signed: encoded once more, as for every service but S3."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    usual = {"https": 443, "http": 80}.get(parts.scheme)
-    if ":" in host:
-        host = f"[{host}]"
-    return host if parts.port in (None, usual) else f"{host}:{parts.port}", quote(parts.path or "/", safe="/-_.~")
 
 
 @lru_cache(8)

@@ -23,6 +23,7 @@ from urllib.parse import quote, urlsplit
 import certifi
 import httpcore
 
+from vibe_router.address import host_of, named_host
 from vibe_router.routing.verdict import Failure, FailureKind
 
 __all__ = ["AttemptFailedError", "Reply", "Upstream", "trusting"]
@@ -196,8 +197,7 @@ class Upstream:
         if self._before:
             # Else the garbage collector may close it while the pool is locked, and wait for that lock for ever.
             self._before.close()
-        address, host = _place(url)
-        sent = _sent(host, headers, body)
+        address, sent = _place(url), _sent(named_host(url), headers, body)
         limit = self._limit
         limit.deadline = until
         for again in (False, True):
@@ -236,15 +236,13 @@ def trusting() -> ssl.SSLContext:
 
 
 @lru_cache(256)
-def _place(url: str) -> tuple[httpcore.URL, str]:
-    """Return where to send a request, host and path of any alphabet encoded, and the value of Host."""
+def _place(url: str) -> httpcore.URL:
+    """Return where to send a request, host and path of any alphabet encoded."""
     parts = urlsplit(url)
-    host = (parts.hostname or "").encode("idna").decode()
     target = quote(parts.path or "/", safe=_ENCODED) + (f"?{quote(parts.query, safe=_ENCODED)}" if parts.query else "")
-    address = httpcore.URL(scheme=parts.scheme.encode(), host=host.encode(), port=parts.port, target=target.encode())
-    named = f"[{host}]" if ":" in host else host
-    usual = {"https": 443, "http": 80}.get(parts.scheme)
-    return address, named if parts.port in (None, usual) else f"{named}:{parts.port}"
+    return httpcore.URL(
+        scheme=parts.scheme.encode(), host=host_of(url).encode(), port=parts.port, target=target.encode()
+    )
 
 
 def _sent(host: str, headers: Mapping[str, str], body: bytes) -> list[tuple[bytes, bytes]]:
