@@ -7,6 +7,7 @@ import { count, plural } from "../format.js";
 const METHODS = ["get", "post", "put", "patch", "delete"];
 let wanted = ""; // what was looked for last, kept over a change of view
 const described = once(() => get("ui/openapi.json"));
+const root = url("").href.replace(/\/$/, "");
 
 export async function show(view, { head, parts }) {
   const search = h("input", { type: "search", placeholder: "Find by path, word or field", "aria-label": "Find operations", value: wanted, maxlength: "100" });
@@ -47,7 +48,6 @@ export async function show(view, { head, parts }) {
 
 /** Where calls go and what they carry. */
 function start() {
-  const root = url("").href.replace(/\/$/, "");
   const copied = button("Copy", () => copy(copied, root), { icon: "copy" });
   return h(
     "section",
@@ -265,8 +265,6 @@ function nested(title, schema, reader) {
 }
 
 // --- for the shell ---
-
-const root = url("").href.replace(/\/$/, "");
 
 /** A curl line that works as it stands, once its variables are set. */
 function curlOf({ method, path, operation, body, reader }) {
