@@ -46,4 +46,8 @@ echo "Installing requirements/$wanted.txt into $venv ..." >&2
     echo "The installation failed; the lines above say why. It is safe to run the same command again." >&2
     exit 1
 }
+if [ "$venv" = .venv ]; then # the project itself, whose sources stay where they are
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation \
+        --editable .
+fi
 cp "requirements/$wanted.txt" "$venv/installed-$wanted.txt"
