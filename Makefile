@@ -11,7 +11,7 @@ export PYTHON URL KEY STACK
 ARGS ?=
 ARCHITECTURE ?= arm64
 PY := .venv/bin/python
-COMMAND = scripts/venv.sh local && PYTHONPATH=layers/router exec $(PY) -m vibe_router
+COMMAND = scripts/venv.sh local && exec $(PY) -m vibe_cli
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,7 +88,7 @@ status: ## show every deployment's cooldown, last error and traffic (STACK=..., 
 
 screenshots: ## take the pictures of the admin page for the README (needs Chromium)
 	@scripts/venv.sh dev
-	@PYTHONPATH=layers/router exec $(PY) -m scripts.screenshots $(ARGS)
+	@exec $(PY) -m scripts.screenshots $(ARGS)
 
 lock: ## lock the newest versions that requirements/*.in allow
 	@scripts/venv.sh dev

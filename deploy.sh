@@ -5,4 +5,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 scripts/venv.sh dev
-PYTHONPATH=layers/router exec .venv/bin/python -m scripts.deploy "$@"
+exec .venv/bin/python -m scripts.deploy "$@"

@@ -180,7 +180,7 @@ class Rig:
     def _load_routes(self, endpoint: str) -> None:
         """Write the routes as a person does, with the command."""
         done = subprocess.run(
-            [sys.executable, "-m", "vibe_router", "routes", "--file", str(self._routes_file), "--aws", "--yes"],
+            [sys.executable, "-m", "vibe_cli", "routes", "--file", str(self._routes_file), "--aws", "--yes"],
             env=variables(endpoint),
             cwd=self.folder,
             capture_output=True,

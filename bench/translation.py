@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local.standin.bedrock import message
-from vibe_router.formats import known, sse
-from vibe_router.formats.exchange import Exchange, open_exchange
-from vibe_router.formats.neutral import Event, Finish, Started, TextDelta, Told
-from vibe_router.formats.usage import Usage
-from vibe_router.formats.wire import Request
-from vibe_router.routing.models import Deployment, Provider
+from vibe_router.core.models import Deployment, Provider
+from vibe_router.core.usage import Usage
+from vibe_router.formats import registry as known
+from vibe_router.formats.common import sse
+from vibe_router.formats.interfaces import Request
+from vibe_router.formats.neutral.model import Event, Finish, Started, TextDelta, Told
 from vibe_router.upstream.bedrock import Unpacking
+from vibe_router.upstream.exchange import Exchange, open_exchange
 
 __all__ = ["CALLERS", "PROVIDERS", "main"]
 

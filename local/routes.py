@@ -87,7 +87,7 @@ def read_routes(path: Path, environment: Mapping[str, str]) -> Routes:
     """Read and check a routes file; `environment` fills its `${NAME}`s. Raises `RoutesError`."""
     if _LAYER not in sys.path:
         sys.path.append(_LAYER)
-    from vibe_router.routes_file import RoutesFileError, load_file
+    from vibe_cli.routes_file import RoutesFileError, load_file
 
     try:
         return Routes(load_file(path, environment))

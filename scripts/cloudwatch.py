@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from scripts.decisions import MESSAGE, Traffic, parse
-from vibe_router.cli.errors import CommandError
+from vibe_cli.errors import CommandError
 
 __all__ = ["LogsClient", "follow", "log_errors", "logs_client", "traffic"]
 

@@ -1,4 +1,4 @@
-"""Write docs/commands.md: every command and option of `python -m vibe_router`, as the programs themselves have them.
+"""Write docs/commands.md: every command and option of `python -m vibe_cli`, as the programs themselves have them.
 
 python -m scripts.commands            write it
 python -m scripts.commands --check    say whether it is as it should be (status 1 if not)
@@ -7,14 +7,10 @@ python -m scripts.commands --check    say whether it is as it should be (status 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-
-# For `python -m scripts.commands`.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers/router"))
 
 from scripts.artefacts import ROOT
-from vibe_router.cli import parser
-from vibe_router.cli.connect import add_connection
+from vibe_cli.app import parser
+from vibe_cli.connect import add_connection
 
 __all__ = ["PAGE", "main", "page"]
 
@@ -23,8 +19,8 @@ PAGE = ROOT / "docs/commands.md"
 _HEAD = """\
 # Commands
 
-What an operator does from a terminal. `make NAME ARGS="..."` runs `python -m vibe_router NAME ...` in the project's own
-environment; so does `PYTHONPATH=layers/router .venv/bin/python -m vibe_router ...`. Tables on a terminal, JSON in a
+What an operator does from a terminal. `make NAME ARGS="..."` runs `python -m vibe_cli NAME ...` in the project's own
+environment; so does `.venv/bin/python -m vibe_cli ...`. Tables on a terminal, JSON in a
 pipe. The exit status is 0 when it is done, 1 when what was asked is refused, 2 when it can't be done.
 
 This page is written by `python -m scripts.commands` from the commands themselves.
@@ -79,7 +75,7 @@ def _described(name: str, text: str, command: argparse.ArgumentParser) -> str:
 def _usage(name: str, command: argparse.ArgumentParser) -> str:
     options = list(_options(command, connected=True))
     arguments = [_metavar(action) for action in options if not action.option_strings]
-    line = " ".join([f"python -m vibe_router {name}", *arguments])
+    line = " ".join([f"python -m vibe_cli {name}", *arguments])
     if any(action.option_strings for action in options):
         line += " [options]"
     return f"```\n{line}\n```\n" + (f"\n{_table(options)}" if options else "")

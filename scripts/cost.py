@@ -26,7 +26,7 @@ from scripts.cost_model import (  # noqa: E402 - where to find it is said above
     Model,
     load,
 )
-from vibe_router.cli.errors import while_read  # noqa: E402
+from vibe_cli.errors import while_read  # noqa: E402
 
 __all__ = ["PAGE", "main", "page"]
 

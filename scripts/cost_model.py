@@ -15,10 +15,10 @@ from typing import Any, cast
 from samtranslator.yaml_helper import yaml_parse
 
 from bench.payload import chunks
-from vibe_router.clock import Clock
-from vibe_router.formats.usage import Usage
-from vibe_router.record import Record
-from vibe_router.routes_file import load_file
+from vibe_cli.routes_file import load_file
+from vibe_router.core.clock import Clock
+from vibe_router.core.record import Record
+from vibe_router.core.usage import Usage
 from vibe_router.routing.spec import resolve
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.routes import rows_of

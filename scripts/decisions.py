@@ -13,7 +13,7 @@ __all__ = ["MESSAGE", "Decision", "Failure", "Traffic", "Wanted", "for_people", 
 MESSAGE = "ROUTING DECISION"
 
 Decision = Mapping[str, Any]
-"""One line's fields, as vibe_router.decision writes them."""
+"""One line's fields, as vibe_router.pipeline.decision writes them."""
 
 
 def parse(line: str) -> Decision | None:

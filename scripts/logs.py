@@ -16,15 +16,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-# For `python scripts/logs.py`.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers/router"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from scripts.cloudwatch import follow, log_errors, logs_client
 from scripts.decisions import Decision, Wanted, for_people, parse
 from scripts.operated import deployed
 from scripts.show import Ink, progress
-from vibe_router.cli.errors import CommandError, while_read
+from vibe_cli.errors import CommandError, while_read
 
 __all__ = ["main"]
 

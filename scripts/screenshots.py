@@ -27,9 +27,9 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from local.standin import Standin
 from scripts.artefacts import ROOT
-from vibe_router.formats.usage import Usage
-from vibe_router.record import Record
-from vibe_router.routing.price import Price, cost
+from vibe_router.core.price import Price, cost
+from vibe_router.core.record import Record
+from vibe_router.core.usage import Usage
 from vibe_router.store.dynamodb import to_item
 
 Scheme = Literal["light", "dark"]

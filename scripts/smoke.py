@@ -17,17 +17,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
-
-# For `python scripts/smoke.py`.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers/router"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import httpx
 
 from scripts.deployment import KEY_NAMES, NoKeyError, Router, find_key, local_url
 from scripts.show import Ink, clean, milliseconds, progress, table
-from vibe_router.cli.errors import while_read
+from vibe_cli.errors import while_read
 
 __all__ = ["Call", "add_where", "main", "smoke", "where"]
 

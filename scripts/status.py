@@ -17,21 +17,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-# For `python scripts/status.py`.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers/router"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from local.settings import read_environment
 from scripts.artefacts import ROOT
 from scripts.cloudwatch import log_errors, logs_client, traffic
 from scripts.decisions import Failure, Traffic, moment, parse
 from scripts.operated import Operated, deployed, local_stack
 from scripts.show import UNKNOWN, Ink, clean, progress, table
-from vibe_router.cli.errors import CommandError, while_read
-from vibe_router.cli.target import aws_errors
-from vibe_router.clock import Clock
+from vibe_cli.errors import CommandError, while_read
+from vibe_cli.target import aws_errors
+from vibe_router.core.clock import Clock
+from vibe_router.core.models import Catalogue, Deployment
 from vibe_router.routing.cooldown import Phase, State
-from vibe_router.routing.models import Catalogue, Deployment
 from vibe_router.store.routes import CatalogueCache, RoutesStore
 from vibe_router.store.state import StateStore
 

@@ -18,7 +18,7 @@ from scripts.deploy import adoption, secret, stack, versions
 from scripts.deploy.errors import DeployError
 from scripts.deploy.seam import ROOT, Outside, aws_errors
 from scripts.deploy.target import Target
-from vibe_router.routes_file import RoutesFileError, load_file
+from vibe_cli.routes_file import RoutesFileError, load_file
 from vibe_router.routing.spec import RoutesSpec
 
 __all__ = ["Deployed", "delete", "deploy", "roll_back", "show_key"]

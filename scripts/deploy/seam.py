@@ -53,7 +53,7 @@ class Programs:
 
     sam: Sequence[str] = (f"{_HERE}/sam",)
     build: Sequence[str] = (sys.executable, "-m", "scripts.build")
-    routes: Sequence[str] = (sys.executable, "-m", "vibe_router", "routes")
+    routes: Sequence[str] = (sys.executable, "-m", "vibe_cli", "routes")
     smoke: Sequence[str] = (sys.executable, str(ROOT / "scripts" / "smoke.py"))
 
 

@@ -1,4 +1,4 @@
-"""`python -m vibe_router` against the running stack, which it finds by itself."""
+"""`python -m vibe_cli` against the running stack, which it finds by itself."""
 
 import json
 import os
@@ -18,8 +18,13 @@ def run(stack: Stack, *arguments: str, status: int = 0) -> Any:
     """Run a command as a pipeline does; returns what it tells."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("VIBE_", "LITELLM_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "vibe_router", *arguments],
-        env={**environ, "DATA_DIR": str(stack.data), "MASTER_KEY": KEY, "PYTHONPATH": str(ROOT / "layers/router")},
+        [sys.executable, "-m", "vibe_cli", *arguments],
+        env={
+            **environ,
+            "DATA_DIR": str(stack.data),
+            "MASTER_KEY": KEY,
+            "PYTHONPATH": f"{ROOT}/layers/router:{ROOT}/cli",
+        },
         cwd=stack.data,
         capture_output=True,
         text=True,
@@ -51,8 +56,13 @@ def test_a_key_is_made_used_changed_and_deleted(stack: Stack) -> None:
 def test_many_keys_are_made_and_deleted(stack: Stack, tmp_path: Path) -> None:
     many = tmp_path / "many.csv"
     many.write_text("key_alias,max_budget\n" + "".join(f"many-{number},{number}\n" for number in range(60)))
-    environ = {**os.environ, "DATA_DIR": str(stack.data), "MASTER_KEY": KEY, "PYTHONPATH": str(ROOT / "layers/router")}
-    command = [sys.executable, "-m", "vibe_router", "keys", "create", "--local", "--from", str(many)]
+    environ = {
+        **os.environ,
+        "DATA_DIR": str(stack.data),
+        "MASTER_KEY": KEY,
+        "PYTHONPATH": f"{ROOT}/layers/router:{ROOT}/cli",
+    }
+    command = [sys.executable, "-m", "vibe_cli", "keys", "create", "--local", "--from", str(many)]
     done = subprocess.run(
         command, env=environ, cwd=stack.data, capture_output=True, text=True, timeout=120, check=False
     )

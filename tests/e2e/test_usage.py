@@ -10,7 +10,7 @@ import httpx
 
 from tests.e2e.stack import KEY, Stack, eventually
 from tests.e2e.test_commands import run
-from vibe_router.record import Record
+from vibe_router.core.record import Record
 from vibe_router.store.usage import Filter, UsageReader
 
 

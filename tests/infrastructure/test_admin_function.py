@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from control import app
+from admin import app
 from tests.infrastructure.expanded import Resource, expand, of_type
 from tests.integration.admin.rig import Admin
 from tests.unit.store.held import Time
@@ -22,7 +22,7 @@ TABLES = {
 
 
 def test_it_is_started_by_the_streaming_runtime_on_the_layers_of_the_gateway() -> None:
-    assert (FUNCTION["Runtime"], FUNCTION["Handler"], FUNCTION["Timeout"]) == ("python3.13", "control.app.handler", 30)
+    assert (FUNCTION["Runtime"], FUNCTION["Handler"], FUNCTION["Timeout"]) == ("python3.13", "admin.app.handler", 30)
     assert FUNCTION["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/streaming-runtime"
     assert FUNCTION["Layers"] == STACK["Resources"]["GatewayFunction"]["Properties"]["Layers"]
     assert FUNCTION["LoggingConfig"] == {"LogGroup": {"Ref": "AdminLogGroup"}}

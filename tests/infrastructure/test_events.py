@@ -14,7 +14,7 @@ from local.template import read_template
 from scripts.events import DIRECTORY, KEY, events
 from streaming_runtime import Context, StreamingResponse
 from tests.infrastructure.expanded import ROOT, TEMPLATE
-from vibe_router.routes_file import load_file
+from vibe_cli.routes_file import load_file
 from vibe_router.store import aws
 from vibe_router.store.routes import RoutesStore, rows_of
 
@@ -69,8 +69,8 @@ def ask() -> Iterator[Ask]:
         routes_table = template.functions["GatewayFunction"].environment["ROUTES_TABLE"]
         RoutesStore(dynamodb, routes_table).write(rows_of(routes), {})
         aws.session.cache_clear()
-        import app
-        from control import app as admin
+        from admin import app as admin
+        from gateway import app
 
         patch.setattr(app, "_environment", None)
         patch.setattr(admin, "_environment", None)

@@ -90,7 +90,7 @@ def test_no_policy_of_the_stack_has_a_wildcard_but_x_rays() -> None:
 
 def test_it_is_started_by_the_streaming_runtime_on_python_3_13() -> None:
     assert FUNCTION["Runtime"] == "python3.13"
-    assert FUNCTION["Handler"] == "app.handler"
+    assert FUNCTION["Handler"] == "gateway.app.handler"
     assert FUNCTION["Timeout"] == 900
     assert FUNCTION["MemorySize"] == {"Ref": "MemorySize"}
     assert FUNCTION["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/streaming-runtime"

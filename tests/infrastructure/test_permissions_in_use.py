@@ -11,8 +11,8 @@ from moto import mock_aws
 from tests.infrastructure.test_gateway_function import PERMISSIONS
 from vibe_router.access.holders import Limits
 from vibe_router.access.ledger import Wish
-from vibe_router.clock import Clock
-from vibe_router.record import Record
+from vibe_router.core.clock import Clock
+from vibe_router.core.record import Record
 from vibe_router.routing.cooldown import cleared, unknown
 from vibe_router.store import aws
 from vibe_router.store.dynamodb import dynamodb_client

@@ -6,15 +6,15 @@ from typing import Any, cast
 
 import pytest
 
-from vibe_router.clock import Clock
-from vibe_router.decision import Decision
-from vibe_router.formats.errors import ApiError, bad_request, fault
-from vibe_router.formats.usage import Usage
+from vibe_router.core.clock import Clock
+from vibe_router.core.errors import ApiError, bad_request, fault
+from vibe_router.core.models import Deployment, Provider
+from vibe_router.core.telemetry import DECISION, logger
+from vibe_router.core.usage import Usage
+from vibe_router.pipeline.decision import Decision
 from vibe_router.routing.chain import Skipped
-from vibe_router.routing.models import Deployment, Provider
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Judgement, Scope, Verdict
-from vibe_router.telemetry import DECISION, logger
 
 ARK = Deployment(Provider("ark", "https://ark.example/v3", "ARK_API_KEY"), "glm-4.7")
 SERVED = Attempt("ark/glm-4.7", None, 200, 30.0)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats.usage import Usage
-from vibe_router.record import COUNTERS, Record, bounded_tags, iso, of_line, seconds
+from vibe_router.core.record import COUNTERS, Record, bounded_tags, iso, of_line, seconds
+from vibe_router.core.usage import Usage
 from vibe_router.store.dynamodb import from_item, to_item
 
 STARTED = 1_795_525_500.25  # 2026-11-24T13:05:00.250Z

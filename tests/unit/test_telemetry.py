@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 _PROGRAM = """
-from vibe_router.telemetry import start_tracing, traced
+from vibe_router.core.telemetry import start_tracing, traced
 with traced("before/the-first-answer"):
     pass
 start_tracing()

@@ -5,7 +5,7 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 
-from control import app
+from admin import app
 from local import moto_pace
 from tests.integration.admin.rig import Admin
 from tests.unit.store.held import Time

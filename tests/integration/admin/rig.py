@@ -7,13 +7,13 @@ from functools import cache
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any
 
-from control import app
-from control.environment import Environment, Settings
+from admin import app
+from admin.environment import Environment, Settings
 from local.template import Template, read_template
 from streaming_runtime import Context
 from tests.infrastructure.expanded import ROOT, TEMPLATE
 from tests.unit.store.held import Time
-from vibe_router.routes_file import load_file
+from vibe_cli.routes_file import load_file
 from vibe_router.routing.changes import Rows
 from vibe_router.store import aws
 from vibe_router.store.routes import RoutesStore, rows_of

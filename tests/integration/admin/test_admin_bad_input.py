@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from control import app
+from admin import app
 from tests.integration.admin.rig import MASTER, Admin, Answer
 from vibe_router.store.usage import Page
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from control import app
+from admin import app
 from tests.integration.admin.rig import Admin
 
 DOCUMENT: dict[str, Any] = json.loads(app._description(""))

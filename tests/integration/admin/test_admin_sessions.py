@@ -119,7 +119,7 @@ def test_a_wrong_sign_in_does_the_same_work_whatever_is_wrong(admin: Admin, monk
     def called(model: OperationModel, **_: object) -> None:
         done.append(str(model.name))
 
-    monkeypatch.setattr("control.session.is_same", noted)
+    monkeypatch.setattr("admin.session.is_same", noted)
     call, events = "provide-client-params.dynamodb.*", admin.environment.sign_ins._client.meta.events
     events.register(call, called)
     work = []

@@ -7,8 +7,8 @@ import pytest
 
 from tests.integration.admin.rig import Admin
 from tests.unit.store.held import Time
-from vibe_router.admission import Admission
-from vibe_router.formats.errors import ApiError
+from vibe_router.core.errors import ApiError
+from vibe_router.pipeline.admission import Admission
 from vibe_router.store.keys import KeyDirectory
 from vibe_router.store.ledger import LedgerStore
 

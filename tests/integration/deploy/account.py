@@ -19,7 +19,7 @@ import boto3
 import pytest
 
 from tests.infrastructure.expanded import expand
-from vibe_router.cli import main as vibe_router
+from vibe_cli.app import main as vibe_router
 
 STACK = "vibe-router-dev"
 URL = "https://abcdefghij.execute-api.us-east-1.amazonaws.com/dev/v1"

@@ -45,7 +45,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("PYTHONPATH", "layers/router")
+    monkeypatch.setenv("PYTHONPATH", "layers/router:cli")
     monkeypatch.setenv("ARK_BASE_URL", "https://ark.example.com/v3")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     monkeypatch.setattr(Outside, "answers", lambda *_: True)  # the URL is Amazon's

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from local.standin import Standin
-from vibe_router.clock import Clock
-from vibe_router.formats import chat, sse
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.wire import WholeAnswer
-from vibe_router.relay import Relay
+from vibe_router.core.clock import Clock
+from vibe_router.core.errors import ApiError
+from vibe_router.core.models import CooldownPolicy, Deployment, Policy, Provider, Timeouts, VirtualModel
+from vibe_router.formats.chat import format as chat
+from vibe_router.formats.common import sse
+from vibe_router.formats.interfaces import WholeAnswer
+from vibe_router.pipeline.failover import Story, Walker
+from vibe_router.pipeline.relay import Relay
 from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.deadline import Deadline
-from vibe_router.routing.models import CooldownPolicy, Deployment, Policy, Provider, Timeouts, VirtualModel
 from vibe_router.upstream.client import Upstream
-from vibe_router.walk import Story, Walker
 
 LAYERS = {"cliproxyapi": "claude-sonnet-4-6", "new-api": "gpt-5", "ark": "glm-4.7"}
 L1, L2, L3 = (f"{provider}/{model}" for provider, model in LAYERS.items())

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from local.standin import Standin
-from vibe_router.formats.chat import CHAT
-from vibe_router.formats.exchange import Exchange, open_exchange
+from vibe_router.core.models import Deployment, Provider
+from vibe_router.formats.chat.format import CHAT
 from vibe_router.routing.deadline import Bounds
-from vibe_router.routing.models import Deployment, Provider
 from vibe_router.routing.verdict import Verdict, judge
 from vibe_router.upstream.attempt import attempt_stream, attempt_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
+from vibe_router.upstream.exchange import Exchange, open_exchange
 
 MODEL = "anthropic.claude-sonnet-4-5-v1:0"
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}

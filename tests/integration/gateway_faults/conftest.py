@@ -7,14 +7,14 @@ from typing import Any, cast
 import botocore.endpoint
 import pytest
 
-import app
+from gateway import app
 from local.standin import Standin
 from tests.integration.gateway_faults.aws_front import AwsFront
 from tests.integration.gateway_faults.fleet import Fleet
 from tests.unit.store.held import Aside
+from vibe_router.core.telemetry import logger
 from vibe_router.store import outage
 from vibe_router.store.aws import session
-from vibe_router.telemetry import logger
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,15 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import app
-from environment import Environment, Settings
+from gateway import app
+from gateway.environment import Environment, Settings
 from local.standin import Standin
 from local.template import Table, read_template
 from streaming_runtime import Context
 from streaming_runtime.context import Function
 from tests.integration.gateway_faults.aws_front import AwsFront
 from tests.unit.store.held import Aside, Time, Wire
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
 from vibe_router.store.dynamodb import from_item, to_item
 
 __all__ = ["BOOKING", "KEY", "L1", "L2", "L3", "Answer", "Fleet", "Gateway"]

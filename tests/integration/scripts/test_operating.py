@@ -20,7 +20,7 @@ from local.standin import Standin
 from scripts import logs, smoke, status
 from scripts.artefacts import ROOT
 from scripts.cloudwatch import follow, traffic
-from vibe_router.routes_file import load_file
+from vibe_cli.routes_file import load_file
 from vibe_router.store import aws
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.routes import RoutesStore, rows_of

@@ -17,9 +17,9 @@ from typing import Any
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from vibe_router.access.holders import Limits
-from vibe_router.clock import Clock
-from vibe_router.formats.usage import Usage
-from vibe_router.record import Record
+from vibe_router.core.clock import Clock
+from vibe_router.core.record import Record
+from vibe_router.core.usage import Usage
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.ledger import LedgerStore, Reservation
 from vibe_router.store.outage import AWS_ERRORS

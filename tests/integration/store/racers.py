@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from tests.unit.store.held import Time
+from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import State, cooled, leased
-from vibe_router.routing.models import CooldownPolicy
 from vibe_router.routing.verdict import Judgement, Scope, Verdict
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.state import StateStore

@@ -21,8 +21,8 @@ from botocore.config import Config
 from tests.unit.store.held import Time
 from vibe_router.access.holders import Limits
 from vibe_router.access.ledger import Wish
-from vibe_router.clock import Clock
-from vibe_router.record import Record
+from vibe_router.core.clock import Clock
+from vibe_router.core.record import Record
 from vibe_router.store import direct
 from vibe_router.store.aws import session
 from vibe_router.store.direct import DirectWrites

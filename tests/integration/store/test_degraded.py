@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
+from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import Phase, State, cleared, cooled, leased, unknown
-from vibe_router.routing.models import CooldownPolicy
 from vibe_router.routing.verdict import Judgement, Scope, Verdict
 from vibe_router.store.aws import session
 from vibe_router.store.dynamodb import dynamodb_client as make_client

@@ -1,4 +1,4 @@
-"""`python -m vibe_router routes`, as people and pipelines call it."""
+"""`python -m vibe_cli routes`, as people and pipelines call it."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from vibe_router.cli import main
+from vibe_cli.app import main
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.routes import RoutesStore, Standing
 
@@ -274,12 +274,12 @@ def on_a_terminal(arguments: list[str], answer: str, folder: Path) -> tuple[int,
     """Run the command with a terminal for its input and output; return its status and what it showed."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "vibe_router", "routes", *arguments],
+        [sys.executable, "-m", "vibe_cli", "routes", *arguments],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT / "layers" / "router")},
+        env={**os.environ, "PYTHONPATH": f"{CHECKOUT}/layers/router:{CHECKOUT}/cli"},
         close_fds=True,
     )
     os.close(terminal)

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.unit.store.held import Time, Wire
-from vibe_router.routes_file import load_file
+from vibe_cli.routes_file import load_file
 from vibe_router.routing.spec import resolve
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.routes import CatalogueCache, RoutesChangedError, RoutesStore, RowKey, Standing, rows_of

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.store.held import NOW, Time, Wire
+from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import Phase, State, cleared, cooled, leased, released, unknown
-from vibe_router.routing.models import CooldownPolicy
 from vibe_router.routing.verdict import Judgement, Scope, Verdict
 from vibe_router.store.dynamodb import from_item, to_item
 from vibe_router.store.state import StateStore

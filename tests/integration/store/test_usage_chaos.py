@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.integration.store.bookers import KEYS, Orders, record
-from vibe_router.record import Record
+from vibe_router.core.record import Record
 from vibe_router.store.dynamodb import from_item
 from vibe_router.store.usage import Filter, UsageReader
 

@@ -1,4 +1,4 @@
-"""`python -m vibe_router usage book`: what is in a log and not yet in the tables comes into them, once."""
+"""`python -m vibe_cli usage book`: what is in a log and not yet in the tables comes into them, once."""
 
 import io
 import json
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.integration.store.bookers import record
-from vibe_router.cli import main
-from vibe_router.record import DECISION, Record
+from vibe_cli.app import main
+from vibe_router.core.record import DECISION, Record
 from vibe_router.store.dynamodb import from_item
 from vibe_router.store.usage import UsageReader
 

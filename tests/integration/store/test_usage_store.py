@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from tests.integration.store.tables import table_of_usage
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
-from vibe_router.formats.usage import Usage
-from vibe_router.record import COUNTERS, Record
+from vibe_router.core.record import COUNTERS, Record
+from vibe_router.core.usage import Usage
 from vibe_router.store.aws import session
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.ledger import Reason

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.access.holders import MASTER, Caller, Key, Limits, Team, check, denied, duration_seconds, may_use
-from vibe_router.formats.errors import ApiError
+from vibe_router.core.errors import ApiError
 
 NOW = 1_800_000_000.0
 KEY = Key("a" * 64, "a" * 64, team_id="blue")

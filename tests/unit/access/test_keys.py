@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vibe_router.access.holders import MASTER, Caller, Key, Team
 from vibe_router.access.keys import admit, admit_master, key_of, sha256_of
-from vibe_router.formats.errors import ApiError
+from vibe_router.core.errors import ApiError
 
 KEY = "sk-local-1234"
 VIRTUAL = "sk-virtual"

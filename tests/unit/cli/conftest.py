@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cli.fake_router import KEY, FakeRouter, running
-from vibe_router.cli import main
+from vibe_cli.app import main
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -67,9 +67,14 @@ def terminal(router: FakeRouter, tmp_path: Path) -> Callable[..., Done]:
     def call(*arguments: str, typed: str = "", columns: int = 200) -> Done:
         leader, follower = pty.openpty()
         process = subprocess.Popen(
-            [sys.executable, "-m", "vibe_router", *arguments],
+            [sys.executable, "-m", "vibe_cli", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT / "layers/router"), "COLUMNS": str(columns), "TERM": "xterm"},
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{CHECKOUT}/layers/router:{CHECKOUT}/cli",
+                "COLUMNS": str(columns),
+                "TERM": "xterm",
+            },
             stdin=follower,
             stdout=follower,
             stderr=subprocess.PIPE,

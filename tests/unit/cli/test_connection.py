@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 from local.settings import LOCAL_MASTER_KEY as LOCAL
 from tests.unit.cli.conftest import CHECKOUT, Done
 from tests.unit.cli.fake_router import KEY, FakeRouter, RefusalError
-from vibe_router.cli import connect
-from vibe_router.cli.api import Api
-from vibe_router.cli.errors import CommandError
+from vibe_cli import connect
+from vibe_cli.api import Api
+from vibe_cli.errors import CommandError
 
 Command = Callable[..., Done]
 
@@ -162,13 +162,13 @@ def test_a_router_that_is_always_busy_is_told_in_the_end(router: FakeRouter) -> 
 
 def test_help_needs_none_of_what_commands_need() -> None:
     program = (
-        "import sys; from vibe_router.cli import main\n"
+        "import sys; from vibe_cli.app import main\n"
         "for name in ('httpx', 'rich', 'yaml', 'boto3', 'pydantic', 'botocore', 'dotenv'): sys.modules[name] = None\n"
         "main(['keys', 'create', '--help'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PYTHONPATH": str(CHECKOUT / "layers/router")},
+        env={"PYTHONPATH": f"{CHECKOUT}/layers/router:{CHECKOUT}/cli"},
         capture_output=True,
         text=True,
         check=False,

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from vibe_router.cli.errors import while_read
+from vibe_cli.errors import while_read
 
 
 @pytest.mark.parametrize("text", ["short", "x" * 100_000])

@@ -150,9 +150,9 @@ def closed(tmp_path: Path, router: FakeRouter) -> Command:
 
     def call(*arguments: str, out: int) -> Done:
         done = subprocess.run(
-            [sys.executable, "-m", "vibe_router", *arguments],
+            [sys.executable, "-m", "vibe_cli", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT / "layers/router")},
+            env={**os.environ, "PYTHONPATH": f"{CHECKOUT}/layers/router:{CHECKOUT}/cli"},
             stdout=out,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,6 +1,6 @@
 import json
 
-from vibe_router.formats.errors import ApiError, bad_request, error_body, invalid_key, not_found, unknown_model
+from vibe_router.core.errors import ApiError, bad_request, error_body, invalid_key, not_found, unknown_model
 
 
 def test_an_error_has_openais_four_members_and_its_details() -> None:

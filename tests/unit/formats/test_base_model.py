@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from vibe_router.formats import known
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.exchange import open_exchange
-from vibe_router.routing.models import Deployment, Provider
+from vibe_router.core.errors import ApiError
+from vibe_router.core.models import Deployment, Provider
+from vibe_router.formats import registry as known
+from vibe_router.upstream.exchange import open_exchange
 
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"
 

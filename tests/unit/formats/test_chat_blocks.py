@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vibe_router.formats.chat_assembly import Assembly
-from vibe_router.formats.chat_neutral import Decoder
-from vibe_router.formats.neutral import Event, Request, TextDelta, Tool, ToolCallDelta, ToolCallStart
+from vibe_router.formats.chat.assembly import Assembly
+from vibe_router.formats.chat.neutral import Decoder
+from vibe_router.formats.neutral.model import Event, Request, TextDelta, Tool, ToolCallDelta, ToolCallStart
 
 WORDS = st.text('"\\{}aé', max_size=6)
 ARGUMENTS = st.dictionaries(WORDS, WORDS | st.dictionaries(WORDS, st.none(), max_size=2), max_size=3)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats import chat
-from vibe_router.formats.errors import ApiError
+from vibe_router.core.errors import ApiError
+from vibe_router.formats.chat import format as chat
 
 HELLO = {"role": "user", "content": "Say hello."}
 

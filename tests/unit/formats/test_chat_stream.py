@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats import chat, sse
-from vibe_router.formats.chat import StreamReader
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.usage import Usage
-from vibe_router.formats.wire import Piece
+from vibe_router.core.errors import ApiError
+from vibe_router.core.usage import Usage
+from vibe_router.formats.chat import format as chat
+from vibe_router.formats.chat.format import StreamReader
+from vibe_router.formats.common import sse
+from vibe_router.formats.interfaces import Piece
 
 DONE = b"data: [DONE]\n\n"
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats import chat, sse
-from vibe_router.formats.chat import StreamReader
-from vibe_router.formats.chat_assembly import Assembly
-from vibe_router.formats.json_body import dump
+from vibe_router.formats.chat import format as chat
+from vibe_router.formats.chat.assembly import Assembly
+from vibe_router.formats.chat.format import StreamReader
+from vibe_router.formats.common import sse
+from vibe_router.formats.common.json_body import dump
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4}}
 

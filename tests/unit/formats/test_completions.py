@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import Completion
 
-from vibe_router.formats import completions, sse
-from vibe_router.formats.chat import CHAT
-from vibe_router.formats.completions import COMPLETIONS, CompletionAssembly
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.neutral import Event, Finish, ReasoningDelta, Started, TextDelta, Told
-from vibe_router.formats.usage import Usage
+from vibe_router.core.errors import ApiError
+from vibe_router.core.usage import Usage
+from vibe_router.formats.chat.format import CHAT
+from vibe_router.formats.common import sse
+from vibe_router.formats.completions import format as completions
+from vibe_router.formats.completions.format import COMPLETIONS, CompletionAssembly
+from vibe_router.formats.neutral.model import Event, Finish, ReasoningDelta, Started, TextDelta, Told
 
 WHOLE = {
     "id": "cmpl-1",

@@ -12,11 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.formats.test_translated_answers import count_ids, events, read, without_ids
-from vibe_router.formats import converse, known, neutral, sse
-from vibe_router.formats.converse import CONVERSE, Assembly, StreamReader, read_usage, read_whole, unfold
-from vibe_router.formats.converse_neutral import Decoder
-from vibe_router.formats.exchange import Exchange, open_exchange
-from vibe_router.formats.neutral import (
+from vibe_router.core.models import Deployment, Provider
+from vibe_router.core.usage import Usage
+from vibe_router.formats import registry as known
+from vibe_router.formats.common import sse
+from vibe_router.formats.converse import format as converse
+from vibe_router.formats.converse.format import CONVERSE, Assembly, StreamReader, read_usage, read_whole, unfold
+from vibe_router.formats.converse.neutral import Decoder
+from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.neutral.model import (
     Event,
     Finish,
     ReasoningDelta,
@@ -27,8 +31,7 @@ from vibe_router.formats.neutral import (
     ToolCallDelta,
     ToolCallStart,
 )
-from vibe_router.formats.usage import Usage
-from vibe_router.routing.models import Deployment, Provider
+from vibe_router.upstream.exchange import Exchange, open_exchange
 
 few = settings(deadline=None, max_examples=40)
 

@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 
 from tests.unit.formats.requests_to_translate import chat_requests, responses_requests
 from tests.unit.formats.test_messages_request import bodies as messages_requests
-from vibe_router.formats import converse_neutral, known, messages_request, neutral
-from vibe_router.formats.errors import ApiError
+from vibe_router.core.errors import ApiError
+from vibe_router.formats import registry as known
+from vibe_router.formats.converse import neutral as converse_neutral
+from vibe_router.formats.messages import neutral_request as messages_request
+from vibe_router.formats.neutral import model as neutral
 
 CLAUDE, NOVA = "us.anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-pro-v1:0"
 ADAPTIVE = "global.anthropic.claude-opus-4-7"

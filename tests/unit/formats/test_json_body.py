@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.json_body import dump, load, parse_object
+from vibe_router.core.errors import ApiError
+from vibe_router.formats.common.json_body import dump, load, parse_object
 
 # Lone surrogates too: an escape can carry them.
 texts = st.text(st.characters(exclude_categories=()), max_size=12)

@@ -10,13 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from vibe_router.formats import chat_neutral, messages, neutral, sse
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.json_body import dump
-from vibe_router.formats.messages import MessagesRequest
-from vibe_router.formats.messages_answer import Decoder, Writer, usage_fields, whole
-from vibe_router.formats.messages_assembly import Assembly
-from vibe_router.formats.neutral import (
+from vibe_router.core.errors import ApiError
+from vibe_router.core.usage import Usage
+from vibe_router.formats.chat import neutral as chat_neutral
+from vibe_router.formats.common import sse
+from vibe_router.formats.common.json_body import dump
+from vibe_router.formats.common.seal import unwrap
+from vibe_router.formats.messages import format as messages
+from vibe_router.formats.messages.assembly import Assembly
+from vibe_router.formats.messages.format import MessagesRequest
+from vibe_router.formats.messages.neutral_answer import Decoder, Writer, usage_fields, whole
+from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.neutral.model import (
     Annotated,
     Event,
     Finish,
@@ -30,8 +35,6 @@ from vibe_router.formats.neutral import (
     ToolCallDelta,
     ToolCallStart,
 )
-from vibe_router.formats.seal import unwrap
-from vibe_router.formats.usage import Usage
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 THINKING = {"type": "enabled", "budget_tokens": 2048}

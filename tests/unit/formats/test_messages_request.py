@@ -10,11 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from vibe_router.formats import chat_neutral, known, messages, messages_request, responses_neutral
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.json_body import dump
-from vibe_router.formats.neutral import Reasoning
-from vibe_router.formats.seal import Seal, unwrap, wrap
+from vibe_router.core.errors import ApiError
+from vibe_router.formats import registry as known
+from vibe_router.formats.chat import neutral as chat_neutral
+from vibe_router.formats.common.json_body import dump
+from vibe_router.formats.common.seal import Seal, unwrap, wrap
+from vibe_router.formats.messages import format as messages
+from vibe_router.formats.messages import neutral_request as messages_request
+from vibe_router.formats.neutral.model import Reasoning
+from vibe_router.formats.responses import neutral as responses_neutral
 
 PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParams)
 USER = {"role": "user", "content": "Hi"}

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from vibe_router.formats import messages, sse
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.json_body import dump
-from vibe_router.formats.messages import StreamReader
-from vibe_router.formats.messages_assembly import Assembly
-from vibe_router.formats.usage import Usage
-from vibe_router.formats.wire import Piece
+from vibe_router.core.errors import ApiError
+from vibe_router.core.usage import Usage
+from vibe_router.formats.common import sse
+from vibe_router.formats.common.json_body import dump
+from vibe_router.formats.interfaces import Piece
+from vibe_router.formats.messages import format as messages
+from vibe_router.formats.messages.assembly import Assembly
+from vibe_router.formats.messages.format import StreamReader
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 COUNTS = {

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vibe_router.formats import kept, known
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.exchange import open_exchange
-from vibe_router.formats.fit import misfit
-from vibe_router.formats.responses import ResponsesRequest
-from vibe_router.formats.seal import Seal, wrap
-from vibe_router.formats.wire import Request
-from vibe_router.routing.models import Deployment, Provider
+from vibe_router.core.errors import ApiError
+from vibe_router.core.models import Deployment, Provider
+from vibe_router.formats import registry as known
+from vibe_router.formats.common.seal import Seal, wrap
+from vibe_router.formats.interfaces import Request
+from vibe_router.formats.responses import stored as kept
+from vibe_router.formats.responses.format import ResponsesRequest
+from vibe_router.upstream.exchange import open_exchange
+from vibe_router.upstream.fit import misfit
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 URL = "data:image/png;base64,iVBORw0KGgo="

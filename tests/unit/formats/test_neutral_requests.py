@@ -9,9 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.formats.requests_to_translate import chat_requests, responses_requests
-from vibe_router.formats import chat_neutral, known, neutral, responses_neutral
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.seal import Seal, unwrap, wrap
+from vibe_router.core.errors import ApiError
+from vibe_router.formats import registry as known
+from vibe_router.formats.chat import neutral as chat_neutral
+from vibe_router.formats.common.seal import Seal, unwrap, wrap
+from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.responses import neutral as responses_neutral
 
 MODULES = {"chat": chat_neutral, "responses": responses_neutral}
 HELLO: dict[str, dict[str, Any]] = {

@@ -21,15 +21,13 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsBas
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 from openai.types.shared_params import Reasoning
 
-from vibe_router.formats import (
-    chat_neutral,
-    converse,
-    converse_neutral,
-    messages_answer,
-    messages_request,
-    responses,
-    responses_neutral,
-)
+from vibe_router.formats.chat import neutral as chat_neutral
+from vibe_router.formats.converse import format as converse
+from vibe_router.formats.converse import neutral as converse_neutral
+from vibe_router.formats.messages import neutral_answer as messages_answer
+from vibe_router.formats.messages import neutral_request as messages_request
+from vibe_router.formats.responses import format as responses
+from vibe_router.formats.responses import neutral as responses_neutral
 
 
 def fields(kind: Any) -> set[str]:

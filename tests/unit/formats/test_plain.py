@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.plain import PLAIN
-from vibe_router.formats.usage import Usage
+from vibe_router.core.errors import ApiError
+from vibe_router.core.usage import Usage
+from vibe_router.formats.passthrough import PLAIN
 
 BOUNDARY = "b0undary"
 FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats.sse import COMMENT, Decoder, Event, EventTooLargeError, encode
+from vibe_router.formats.common.sse import COMMENT, Decoder, Event, EventTooLargeError, encode
 
 TOKENS = (b"data: ", b"data:", b"data", b"event: error", b"id: 7", b":", b": PING", b"{}", b"\xe4\xbd\xa0", b" ")
 ENDS = (b"\n", b"\r", b"\r\n")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from vibe_router.formats import known
-from vibe_router.formats.tags import take_tags
+from vibe_router.formats import registry as known
+from vibe_router.formats.common.tags import take_tags
 
 ASKED: dict[str, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": "Hi"}]},

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats import chat, responses
-from vibe_router.formats.json_body import dump, parse_object
-from vibe_router.formats.tokens import estimate
+from vibe_router.formats.chat import format as chat
+from vibe_router.formats.common.json_body import dump, parse_object
+from vibe_router.formats.common.token_estimate import estimate
+from vibe_router.formats.responses import format as responses
 
 json_values = st.recursive(
     st.none()

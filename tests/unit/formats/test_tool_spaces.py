@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
-from vibe_router.formats import messages_request, neutral, responses_neutral, responses_writer
-from vibe_router.formats import responses as responses_format
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.tool_spaces import flat_name
+from vibe_router.core.errors import ApiError
+from vibe_router.formats.messages import neutral_request as messages_request
+from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.responses import format as responses_format
+from vibe_router.formats.responses import neutral as responses_neutral
+from vibe_router.formats.responses import writer as responses_writer
+from vibe_router.formats.responses.namespaces import flat_name
 
 SPAWN = {"type": "function", "name": "spawn", "description": "Start one", "parameters": {"type": "object"}}
 WAIT = {"type": "function", "name": "wait", "parameters": {"type": "object"}, "strict": False}

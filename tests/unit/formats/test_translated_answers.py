@@ -13,14 +13,18 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from vibe_router.formats import chat_neutral, known, responses, responses_neutral, sse
-from vibe_router.formats.chat_assembly import Assembly
-from vibe_router.formats.errors import ApiError
-from vibe_router.formats.exchange import Exchange, open_exchange
-from vibe_router.formats.seal import unwrap
-from vibe_router.formats.usage import Usage
-from vibe_router.formats.wire import Reader
-from vibe_router.routing.models import Deployment, Provider
+from vibe_router.core.errors import ApiError
+from vibe_router.core.models import Deployment, Provider
+from vibe_router.core.usage import Usage
+from vibe_router.formats import registry as known
+from vibe_router.formats.chat import neutral as chat_neutral
+from vibe_router.formats.chat.assembly import Assembly
+from vibe_router.formats.common import sse
+from vibe_router.formats.common.seal import unwrap
+from vibe_router.formats.interfaces import Reader
+from vibe_router.formats.responses import format as responses
+from vibe_router.formats.responses import neutral as responses_neutral
+from vibe_router.upstream.exchange import Exchange, open_exchange
 
 HELLO: dict[str, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": "Hi"}], "stream_options": {"include_usage": True}},
@@ -525,8 +529,8 @@ def test_a_native_proof_goes_to_its_issuer(issuer: str | None, sent: list[str], 
 
 
 def test_a_foreign_proof_travels_in_a_seal_and_comes_back_to_its_issuer() -> None:
-    from vibe_router.formats.neutral import ReasoningDelta, Sealed, Started
-    from vibe_router.formats.responses_writer import Writer
+    from vibe_router.formats.neutral.model import ReasoningDelta, Sealed, Started
+    from vibe_router.formats.responses.writer import Writer
 
     request = known.client("responses").parse(b'{"model":"m","input":"Hi"}', {})
     writer = Writer(request, 0)

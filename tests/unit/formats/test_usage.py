@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats.usage import MOST_TOKENS, Usage, read_chat
+from vibe_router.core.usage import MOST_TOKENS, Usage, read_chat
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-import app
+from gateway import app
 from tests.unit.gateway.fake_environment import FakeEnvironment
-from vibe_router.telemetry import logger
+from vibe_router.core.telemetry import logger
 
 
 @pytest.fixture

@@ -6,19 +6,20 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from environment import Environment
+from gateway.environment import Environment
 from streaming_runtime import Context
 from streaming_runtime.context import Function
 from vibe_router.access.holders import Caller, Limits
 from vibe_router.access.keys import sha256_of
 from vibe_router.access.ledger import Ledger, Refusal, Wish, admit, applied
-from vibe_router.admission import Admission
-from vibe_router.clock import Clock
-from vibe_router.formats.errors import ApiError
-from vibe_router.keeping import Keeper
-from vibe_router.record import Record
+from vibe_router.core.clock import Clock
+from vibe_router.core.errors import ApiError
+from vibe_router.core.models import Catalogue, Deployment, Policy, Provider, VirtualModel
+from vibe_router.core.record import Record
+from vibe_router.pipeline.admission import Admission
+from vibe_router.pipeline.failover import Walker
+from vibe_router.pipeline.stored_responses import Keeper
 from vibe_router.routing.cooldown import State, unknown
-from vibe_router.routing.models import Catalogue, Deployment, Policy, Provider, VirtualModel
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
@@ -27,7 +28,6 @@ from vibe_router.store.secrets import Secrets
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import Bookkeeper
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
-from vibe_router.walk import Walker
 
 MASTER_KEY = "sk-master"
 COMPLETION = {

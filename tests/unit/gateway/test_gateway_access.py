@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import app
+from gateway import app
 from streaming_runtime import StreamingResponse
 from tests.unit.gateway.fake_environment import (
     COMPLETION,
@@ -21,8 +21,8 @@ from tests.unit.gateway.fake_environment import (
 )
 from vibe_router.access.holders import Caller, Key, Limits, Team
 from vibe_router.access.ledger import Ledger
-from vibe_router.routing.models import VirtualModel
-from vibe_router.routing.price import Price
+from vibe_router.core.models import VirtualModel
+from vibe_router.core.price import Price
 
 SHOWN = "sk-virtual"
 KEY = Key("h", "h", "sk-...tual", alias="laptop")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import app
+from gateway import app
 from streaming_runtime import StreamingResponse
 from tests.unit.gateway.fake_environment import (
     COMPLETION,

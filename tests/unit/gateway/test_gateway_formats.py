@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import app
+from gateway import app
 from streaming_runtime import StreamingResponse
 from tests.unit.gateway.fake_environment import (
     STREAM,
@@ -19,8 +19,9 @@ from tests.unit.gateway.fake_environment import (
     streamed,
     whole,
 )
-from vibe_router.formats import responses, sse
-from vibe_router.routing.models import Deployment, VirtualModel
+from vibe_router.core.models import Deployment, VirtualModel
+from vibe_router.formats.common import sse
+from vibe_router.formats.responses import format as responses
 from vibe_router.routing.verdict import Failure, FailureKind
 
 Lines = Callable[[], list[dict[str, Any]]]

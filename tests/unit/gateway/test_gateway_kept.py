@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import app
+from gateway import app
 from tests.unit.gateway.fake_environment import COMPLETION, FakeEnvironment, context, event, refusal, streamed, whole
 from tests.unit.gateway.test_gateway_formats import RESPONSE, SAID, chained, layer
 from vibe_router.access.holders import Caller, Key, Team
-from vibe_router.formats import responses, sse
-from vibe_router.formats.kept import Kept, from_record, kept, record
+from vibe_router.formats.common import sse
+from vibe_router.formats.responses import format as responses
+from vibe_router.formats.responses.stored import Kept, from_record, kept, record
 from vibe_router.routing.verdict import Failure, FailureKind
 
 HELLO = {"role": "user", "content": "Say hello."}

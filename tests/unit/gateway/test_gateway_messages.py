@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from anthropic.types import Message
 
-import app
+from gateway import app
 from streaming_runtime import StreamingResponse
 from tests.unit.gateway.fake_environment import (
     STREAM,
@@ -21,7 +21,8 @@ from tests.unit.gateway.fake_environment import (
     whole,
 )
 from tests.unit.gateway.test_gateway_formats import chained, layer
-from vibe_router.formats import messages, sse
+from vibe_router.formats.common import sse
+from vibe_router.formats.messages import format as messages
 from vibe_router.routing.verdict import Failure, FailureKind
 
 HI = [{"role": "user", "content": "Hi"}]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import app
+from gateway import app
 from tests.unit.gateway.fake_environment import (
     FakeEnvironment,
     ScriptedReply,
@@ -16,7 +16,7 @@ from tests.unit.gateway.fake_environment import (
     event,
     refusal,
 )
-from vibe_router.routing.models import Deployment, VirtualModel
+from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.routing.verdict import Failure, FailureKind
 
 Lines = Callable[[], list[dict[str, Any]]]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-import app
+from gateway import app
 from tests.unit.gateway.fake_environment import FakeEnvironment, context, event
 from vibe_router.routing.cooldown import State
 from vibe_router.routing.verdict import Verdict

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import app
-import proxy_event
+from gateway import app, proxy_event
 from streaming_runtime import StreamingResponse
 from streaming_runtime.response import Head
 from tests.unit.gateway.fake_environment import MASTER_KEY, FakeEnvironment, chat_event, context, event
-from vibe_router.formats.errors import unavailable
+from vibe_router.core.errors import unavailable
 
 CHAT = {"model": "auto-chat", "messages": [{"role": "user", "content": "Say hello."}]}
 

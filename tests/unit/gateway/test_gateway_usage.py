@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-import app
+from gateway import app
 from tests.unit.gateway.fake_environment import (
     COMPLETION,
     FakeEnvironment,
@@ -19,10 +19,10 @@ from tests.unit.gateway.fake_environment import (
     whole,
 )
 from vibe_router.access.holders import Caller, Key, Limits, Team
-from vibe_router.formats.usage import Usage
-from vibe_router.record import DECISION, Record, of_line
-from vibe_router.routing.models import VirtualModel
-from vibe_router.routing.price import Price
+from vibe_router.core.models import VirtualModel
+from vibe_router.core.price import Price
+from vibe_router.core.record import DECISION, Record, of_line
+from vibe_router.core.usage import Usage
 from vibe_router.store.usage import Bookkeeper, Settlement
 
 Lines = Callable[[], list[dict[str, Any]]]

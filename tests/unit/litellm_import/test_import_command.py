@@ -1,4 +1,4 @@
-"""`python -m vibe_router import-litellm`, as people and pipelines call it."""
+"""`python -m vibe_cli import-litellm`, as people and pipelines call it."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vibe_router.cli import main
-from vibe_router.routes_file import load_file
+from vibe_cli.app import main
+from vibe_cli.routes_file import load_file
 
 CHECKOUT = Path(__file__).parents[3]
 CONFIG = """\
@@ -101,10 +101,10 @@ def test_on_a_terminal_it_is_a_report_and_names_are_no_commands_to_it(file: Path
     file.write_text(CONFIG.replace("rpm: 10", '"odd [bold]\\e[2J": 10'))
     leader, follower = pty.openpty()
     done = subprocess.run(
-        [sys.executable, "-m", "vibe_router", "import-litellm", "config.yaml"],
+        [sys.executable, "-m", "vibe_cli", "import-litellm", "config.yaml"],
         cwd=file.parent,
         env={
-            "PYTHONPATH": str(CHECKOUT / "layers/router"),
+            "PYTHONPATH": f"{CHECKOUT}/layers/router:{CHECKOUT}/cli",
             "COLUMNS": "150",
             "TERM": "xterm",
             "PATH": os.environ["PATH"],

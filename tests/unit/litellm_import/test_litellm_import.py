@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vibe_router.litellm_import import Imported, LitellmConfigError, import_config
-from vibe_router.litellm_import.names import FORMATS_OF_MODES, PROVIDERS
-from vibe_router.routes_file import load_file
+from vibe_cli.litellm_import import Imported, LitellmConfigError, import_config
+from vibe_cli.litellm_import.names import FORMATS_OF_MODES, PROVIDERS
+from vibe_cli.routes_file import load_file
 from vibe_router.routing.spec import RoutesSpec, resolve
 
 MODEL = "model_list:\n  - model_name: m\n    litellm_params:\n      model: openai/gpt-5\n"
@@ -67,7 +67,7 @@ def test_a_config_that_needs_nothing_is_carried_over_without_a_word(tmp_path: Pa
               api_key: os.environ/OPENAI_API_KEY
         """)
     assert done.routes == textwrap.dedent("""\
-        # Made from config.yaml by `python -m vibe_router import-litellm`; comments name its lines.
+        # Made from config.yaml by `python -m vibe_cli import-litellm`; comments name its lines.
         # `make routes ARGS=--dry-run` checks this file and shows what would change.
 
         providers:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vibe_router import cli
-from vibe_router.price_filling import Filling, fill, known_price
-from vibe_router.routes_file import load_file
+from vibe_cli import app as cli
+from vibe_cli.price_filling import Filling, fill, known_price
+from vibe_cli.routes_file import load_file
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 HEAD = """\

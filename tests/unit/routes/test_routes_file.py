@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vibe_router.routes_file import RoutesFileError, load_file
-from vibe_router.routing.models import Policy
+from vibe_cli.routes_file import RoutesFileError, load_file
+from vibe_router.core.models import Policy
 from vibe_router.routing.spec import resolve
 
 CHECKOUT = Path(__file__).parents[3]
@@ -256,6 +256,6 @@ def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
 
 
 def test_what_the_gateway_imports_does_not_need_pyyaml() -> None:
-    program = "import sys; sys.modules['yaml'] = None; import app; import vibe_router.store.routes"
+    program = "import sys; sys.modules['yaml'] = None; from gateway import app; import vibe_router.store.routes"
     done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, check=False)
     assert done.returncode == 0

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.routing.models import CooldownPolicy, Policy, Timeouts
-from vibe_router.routing.price import Price
+from vibe_router.core.models import CooldownPolicy, Policy, Timeouts
+from vibe_router.core.price import Price
 from vibe_router.routing.spec import Kind, RoutesSpec, as_row, checked_base_url, parse, parse_row, resolve
 
 GOOD: dict[str, Any] = {

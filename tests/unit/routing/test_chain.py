@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vibe_router.core.models import Deployment, Provider, VirtualModel
 from vibe_router.routing.chain import Mode, Skipped, in_order, last_resort, plan
 from vibe_router.routing.cooldown import Phase, State
-from vibe_router.routing.models import Deployment, Provider, VirtualModel
 from vibe_router.routing.verdict import Verdict
 
 NOW = 1_800_000_000.0

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import Phase, State, cleared, cooled, leased, released, unknown
-from vibe_router.routing.models import CooldownPolicy
 from vibe_router.routing.verdict import Judgement, Scope, Verdict
 
 NOW = 1_800_000_000.0

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vibe_router.core.models import Timeouts
 from vibe_router.routing.deadline import BEFORE_COMMIT, Deadline, lease_seconds
-from vibe_router.routing.models import Timeouts
 
 STARTED = 5_000.0
 ROOM = 30.0

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vibe_router.core.models import Deployment, Provider
 from vibe_router.routing.chain import Skipped
-from vibe_router.routing.models import Deployment, Provider
 from vibe_router.routing.outcome import Attempt, Exhausted, exhausted
 from vibe_router.routing.verdict import Judgement, Scope, Verdict
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats.usage import Usage
-from vibe_router.routing.models import Deployment, Provider
-from vibe_router.routing.price import Price, as_dollars, cost, estimate
+from vibe_router.core.models import Deployment, Provider
+from vibe_router.core.price import Price, as_dollars, cost, estimate
+from vibe_router.core.usage import Usage
 
 PLAIN = Price(input=3, output=15)
 FULL = Price(3, 15, cache_read=0.3, cache_write=3.75, audio_input=10, audio_output=20)

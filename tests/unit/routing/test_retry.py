@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.routing.models import Policy
+from vibe_router.core.models import Policy
 from vibe_router.routing.retry import STOPPING, UNCOOLED, refuses_proof, retry_delay
 from vibe_router.routing.verdict import Judgement, Scope, Verdict
 

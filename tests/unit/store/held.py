@@ -7,7 +7,7 @@ from typing import Any
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
 
 NOW = 1_800_000_000.0
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.standin.bedrock import message
-from vibe_router.routing.models import Deployment, Provider
+from vibe_router.core.models import Deployment, Provider
 from vibe_router.routing.verdict import Failure, FailureKind, Verdict, judge
 from vibe_router.store.aws import session
 from vibe_router.upstream import bedrock

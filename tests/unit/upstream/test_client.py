@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.standin import Standin
-from vibe_router.address import named_host
+from vibe_router.core.urls import named_host
 from vibe_router.routing.verdict import FailureKind
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream, _place, _sent, trusting
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from vibe_router.formats.errors import ApiError, bad_key
+from vibe_router.core.errors import ApiError, bad_key
 
 __all__ = ["MASTER", "Caller", "Key", "Limits", "Team", "check", "denied", "duration_seconds", "may_use"]
 

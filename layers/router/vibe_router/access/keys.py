@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from vibe_router.access.holders import MASTER, Caller, check
-from vibe_router.formats.errors import ApiError, invalid_key
+from vibe_router.core.errors import ApiError, invalid_key
 
 __all__ = ["CallerFinder", "admit", "admit_master", "key_of", "sha256_of"]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.routing.cooldown import Phase, State, unknown
-from vibe_router.routing.models import Deployment, VirtualModel
 from vibe_router.routing.verdict import Verdict
 
 __all__ = ["Candidate", "Mode", "Plan", "Skipped", "in_order", "last_resort", "plan"]

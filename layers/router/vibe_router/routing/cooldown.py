@@ -16,7 +16,7 @@ cooldown back; the table's TTL removes it long after any request could still ref
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from vibe_router.routing.models import CooldownPolicy
+from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.verdict import Judgement, Verdict
 
 __all__ = ["Phase", "State", "cleared", "cooled", "leased", "released", "unknown"]

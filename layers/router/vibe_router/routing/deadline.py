@@ -5,7 +5,7 @@ All values are seconds; instants are of one monotonic clock.
 
 from dataclasses import dataclass
 
-from vibe_router.routing.models import Timeouts
+from vibe_router.core.models import Timeouts
 
 __all__ = ["BEFORE_COMMIT", "Bounds", "Deadline", "lease_seconds"]
 

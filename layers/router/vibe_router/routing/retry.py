@@ -1,6 +1,6 @@
 """Whether the same deployment is tried once more, and after how long."""
 
-from vibe_router.routing.models import Policy
+from vibe_router.core.models import Policy
 from vibe_router.routing.verdict import Judgement, Verdict
 
 __all__ = ["STOPPING", "UNCOOLED", "refuses_proof", "retry_delay"]

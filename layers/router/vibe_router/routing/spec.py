@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from vibe_router.routing.models import (
+from vibe_router.core.models import (
     Catalogue,
     CooldownPolicy,
     Deployment,
@@ -35,7 +35,7 @@ from vibe_router.routing.models import (
     Timeouts,
     VirtualModel,
 )
-from vibe_router.routing.price import Price
+from vibe_router.core.price import Price
 
 __all__ = [
     "DefaultsSpec",

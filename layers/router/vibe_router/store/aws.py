@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from boto3.session import Session
 from botocore.exceptions import NoCredentialsError
 
-from vibe_router.address import named_host
+from vibe_router.core.urls import named_host
 
 __all__ = ["session", "signed"]
 

@@ -20,7 +20,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
 from vibe_router.store.aws import signed
 from vibe_router.store.connection import Answer, Connection, NoAnswerError
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from botocore.exceptions import ClientError
 
 from vibe_router.access.holders import Key, Team
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
 from vibe_router.store.dynamodb import from_item, to_item
 from vibe_router.store.keys import alias_id, key_from, key_id_of, key_record, team_from, team_id_of, team_record
 from vibe_router.store.outage import named

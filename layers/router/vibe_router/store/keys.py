@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from vibe_router.access.holders import Caller, Key, Limits, Team
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
 from vibe_router.store.dynamodb import Item, Value, from_item
 from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside
 

@@ -33,7 +33,7 @@ from vibe_router.access.ledger import (
     applied,
     settle,
 )
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
 from vibe_router.store.dynamodb import Item, Value, from_item, to_item
 from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
 

@@ -16,7 +16,7 @@ from threading import Lock, Thread
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
 
 __all__ = ["AWS_ERRORS", "Advice", "Outage", "Spawn", "aside", "named"]
 

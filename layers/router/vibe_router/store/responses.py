@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
 from vibe_router.store.dynamodb import Value, from_item, to_item
 from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
 
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
+from vibe_router.core.models import Catalogue
 from vibe_router.routing.changes import DEFAULTS, KINDS, Row, RowKey, Rows, rows_of
-from vibe_router.routing.models import Catalogue
 from vibe_router.routing.spec import (
     DefaultsSpec,
     Kind,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from botocore.config import Config
 
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
 from vibe_router.store.aws import session
 from vibe_router.store.outage import AWS_ERRORS, named
 

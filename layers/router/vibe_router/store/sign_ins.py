@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from vibe_router.access.sign_ins import ADDRESS, EVERYBODY, Failures, Patience, failed, wait
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
 from vibe_router.store.dynamodb import from_item, to_item
 from vibe_router.store.outage import named
 

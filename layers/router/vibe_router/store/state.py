@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from botocore.exceptions import ClientError
 
-from vibe_router.clock import Clock
+from vibe_router.core.clock import Clock
 from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store.dynamodb import Item, Value, from_item, to_item

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from botocore.exceptions import ClientError
 
-from vibe_router.clock import Clock
-from vibe_router.record import COUNTERS, Kind, Record, row_id
+from vibe_router.core.clock import Clock
+from vibe_router.core.record import COUNTERS, Kind, Record, row_id
 from vibe_router.store.dynamodb import Item, from_item, to_item
 from vibe_router.store.ledger import Reason
 from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
@@ -170,7 +170,7 @@ class Bookkeeper:
     """Books requests after their answers. What can't be booked waits in memory and is tried again beside later ones.
 
     `spawn` runs work that nobody waits for. Never raises over DynamoDB: a request that is given up is named in the log,
-    whose decision line `python -m vibe_router usage book` can book it from.
+    whose decision line `python -m vibe_cli usage book` can book it from.
     """
 
     def __init__(self, book: UsageBook, clock: Clock, *, spawn: Spawn = aside) -> None:

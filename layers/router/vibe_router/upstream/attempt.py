@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vibe_router.formats import sse
-from vibe_router.formats.exchange import Exchange
-from vibe_router.formats.usage import Usage
-from vibe_router.formats.wire import Piece, Reader, WholeAnswer
+from vibe_router.core.models import Deployment
+from vibe_router.core.usage import Usage
+from vibe_router.formats.common import sse
+from vibe_router.formats.interfaces import Piece, Reader, WholeAnswer
 from vibe_router.routing.deadline import Bounds
-from vibe_router.routing.models import Deployment
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
+from vibe_router.upstream.exchange import Exchange
 
 __all__ = ["OpenStream", "WholeAnswer", "attempt_stream", "attempt_whole"]
 

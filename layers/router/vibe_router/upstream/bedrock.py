@@ -15,8 +15,8 @@ from botocore.endpoint_provider import RuleSetStandardLibrary
 from botocore.exceptions import BotoCoreError, NoCredentialsError
 from botocore.loaders import create_loader
 
-from vibe_router.formats import sse
-from vibe_router.routing.models import Deployment
+from vibe_router.core.models import Deployment
+from vibe_router.formats.common import sse
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.aws import signed
 from vibe_router.upstream import event_stream

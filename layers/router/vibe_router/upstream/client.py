@@ -23,7 +23,7 @@ from urllib.parse import quote, urlsplit
 import certifi
 import httpcore
 
-from vibe_router.address import host_of, named_host
+from vibe_router.core.urls import host_of, named_host
 from vibe_router.routing.verdict import Failure, FailureKind
 
 __all__ = ["AttemptFailedError", "Reply", "Upstream", "trusting"]

@@ -1,0 +1,8 @@
+"""`python -m vibe_cli` runs the same as `vibe`."""
+
+import sys
+
+from vibe_cli.app import run
+
+if __name__ == "__main__":
+    sys.exit(run())

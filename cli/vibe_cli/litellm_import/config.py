@@ -1,0 +1,165 @@
+"""A LiteLLM config as it was read: its values, the line of each, and what there is to say of them."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from vibe_cli.yaml_document import Document
+from vibe_router.formats.registry import provider
+from vibe_router.routing.spec import Kind, Place, Problem, parse_row
+
+__all__ = ["FROM_ENVIRONMENT", "Config", "Note", "Said", "is_spoken", "said", "shown"]
+
+FROM_ENVIRONMENT = "os.environ/"
+"""How LiteLLM writes that a value is to be read from a variable of the environment."""
+
+_NOTHING_LIKE_IT = "routes.yaml has nothing like it"
+_SMALLEST = Decimal("1e-12")  # no price and no weight is smaller, and a text of it would be long
+_LARGEST = Decimal("1e15")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a person should know of a line: that it was left out, means something else now, or is left to do.
+
+    `line` counts from 1 (0: the whole file); `path` is the setting, as `model_list[0].litellm_params.rpm`.
+    """
+
+    line: int
+    path: str
+    meaning: Literal["left out", "changed", "to do"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A value, and where the config says it."""
+
+    value: object
+    place: Place
+
+
+@dataclass(slots=True)
+class Config:
+    """The config's values in `data`, and the notes made so far."""
+
+    data: dict[Any, Any]
+    document: Document
+    notes: list[Note] = field(default_factory=list)
+    read_variables: set[str] = field(default_factory=set)  # of `environment_variables`
+
+    def changed(self, place: Place, reason: str) -> None:
+        """Say that what stands at `place` was carried over, and means something else."""
+        self._note(place, "changed", reason)
+
+    def left_out(self, place: Place, reason: str) -> None:
+        """Say that what stands at `place` was not carried over."""
+        self._note(place, "left out", reason)
+
+    def to_do(self, place: Place, reason: str) -> None:
+        """Say that what stands at `place` leaves something for the person to do."""
+        self._note(place, "to do", reason)
+
+    def _note(self, place: Place, meaning: Literal["left out", "changed", "to do"], reason: str) -> None:
+        self.notes.append(Note(self.line(place), Problem(place, "").path, meaning, reason))
+
+    def line(self, place: Place) -> int:
+        """Return the line that something stands in."""
+        return self.document.line_of(place)
+
+    def mapping(self, around: Mapping[Any, Any], name: str, place: Place = ()) -> dict[Any, Any]:
+        """Return the mapping `name` of what stands at `place`; an empty one when it is missing or no mapping."""
+        value = around.get(name)
+        if value is not None and not isinstance(value, dict):
+            self.left_out((*place, name), "must be a mapping")
+        return value if isinstance(value, dict) else {}
+
+    def items(self, name: str) -> Iterator[tuple[Place, dict[Any, Any]]]:
+        """Yield the mappings of the list `name`, each with its place."""
+        value = self.data.get(name)
+        if value is not None and not isinstance(value, list):
+            self.left_out((name,), "must be a list")
+        for index, item in enumerate(value if isinstance(value, list) else ()):
+            if isinstance(item, dict):
+                yield (name, index), item
+            else:
+                self.left_out((name, index), "must be a mapping")
+
+    def variable(self, name: str) -> str | None:
+        """Return what the config itself says that the environment holds."""
+        variables = self.data.get("environment_variables")
+        value = variables.get(name) if isinstance(variables, dict) else None
+        if value is None:
+            return None
+        self.read_variables.add(name)
+        return str(value)
+
+    def number(self, said: Said | None, *, least: float = 0, most: float = math.inf) -> Decimal | None:
+        """Return a number within its bounds: one above `most` is cut to it, one below `least` is left out."""
+        if said is None:
+            return None
+        value, place = said.value, said.place
+        if isinstance(value, str) and value.startswith(FROM_ENVIRONMENT):
+            value = self.variable(value.removeprefix(FROM_ENVIRONMENT))
+            if value is None:
+                self.left_out(place, "its value is in the environment; write it into routes.yaml yourself")
+                return None
+        try:
+            usable = isinstance(value, int | float | str) and not isinstance(value, bool)
+            number = Decimal(str(value)) if usable else Decimal("nan")
+        except (InvalidOperation, ValueError):  # the latter for an integer of too many digits
+            number = Decimal("nan")
+        if not number.is_finite() or abs(number) > _LARGEST or 0 < abs(number) < _SMALLEST:
+            self.left_out(place, "must be a number of a usable size")
+        elif number < Decimal(str(least)):
+            self.left_out(place, f"must be at least {least:g} here")
+        elif number > Decimal(str(most)):
+            self.changed(place, f"is {most:g} here, the most that is possible")
+            return Decimal(str(most))
+        else:
+            return number
+        return None
+
+    def takes(self, kind: Kind, name: str, row: Mapping[str, object], place: Place) -> bool:
+        """Say whether routes.yaml takes a row; what is wrong with it is told of `place`."""
+        _, problems = parse_row(kind, name, row)
+        for problem in problems:
+            self.left_out(place, problem.reason)
+        return not problems
+
+    def rest(
+        self,
+        holder: Mapping[Any, Any],
+        place: Place,
+        done: Collection[str],
+        reasons: Mapping[str, str],
+        other: str = "",
+    ) -> None:
+        """Tell of everything in `holder` that is not `done`, but for what is off or says nothing."""
+        for name, value in holder.items():
+            off = value is None or value is False or value in ("", [], {})
+            if name not in done and (not off or name == "ssl_verify"):
+                self.left_out((*place, name), reasons.get(name) or other or _NOTHING_LIKE_IT)
+
+
+def said(holder: Mapping[Any, Any], name: str, place: Place) -> Said | None:
+    """Return what `holder`, which stands at `place`, says of `name`; None if nothing."""
+    return Said(holder[name], (*place, name)) if holder.get(name) is not None else None
+
+
+def is_spoken(formats: Collection[str]) -> bool:
+    """Whether the router can speak all of these formats with a provider."""
+    for name in formats:
+        try:
+            provider(name)
+        except KeyError:
+            return False
+    return True
+
+
+def shown(value: object) -> str:
+    """Return a name out of the config as it may stand in a sentence."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -1,0 +1,77 @@
+"""Writes a routes.yaml, with the lines of the config that its deployments come from."""
+
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import yaml
+
+from vibe_cli.litellm_import.chains import Step
+
+__all__ = ["routes_text"]
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_PLAIN_URL = re.compile(r"(?:https?://|\$\{)[A-Za-z0-9_./:${}-]*[A-Za-z0-9_/}]")
+
+
+def routes_text(
+    file: str,
+    providers: Mapping[str, Mapping[str, Any]],
+    defaults: Mapping[str, Any],
+    chains: Mapping[str, list[Step]],
+) -> str:
+    """Return the text of a routes.yaml. `file` is what the config is called."""
+    lines = [
+        f"# Made from {_comment(file)} by `python -m vibe_cli import-litellm`; comments name its lines.",
+        "# `make routes ARGS=--dry-run` checks this file and shows what would change.",
+        "",
+        "providers:",
+    ]
+    for name, row in providers.items():
+        lines.append(f"  {_scalar(name)}:")
+        lines += [f"    {key}: {_url(value) if key == 'base_url' else _flow(value)}" for key, value in row.items()]
+    if defaults:
+        lines += ["", "defaults:", *(f"  {key}: {_flow(value)}" for key, value in defaults.items())]
+    lines += ["", "models:"]
+    for name, chain in chains.items():
+        lines += [f"  {_scalar(name)}:", "    chain:", *_chain(chain), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _chain(chain: list[Step]) -> list[str]:
+    lines = []
+    for step in chain:
+        why = f", by the fallback in line {step.fallback}" if step.fallback else ""
+        for index, member in enumerate(step.members):
+            dash = "- " if len(step.members) == 1 else "- - " if index == 0 else "  - "
+            lines.append(f"      {dash}{_flow(member.row)} # line {member.line}{why}")
+    return lines
+
+
+def _flow(value: object) -> str:
+    """Write a value in one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_flow(name)}: {_flow(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    return _scalar(value) if isinstance(value, str) else str(value)
+
+
+def _scalar(text: str) -> str:
+    """Write a text, quoted unless YAML reads it as the same text without."""
+    plain = _PLAIN.fullmatch(text) and yaml.safe_load(text) == text
+    return text if plain else json.dumps(text)
+
+
+def _url(text: str) -> str:
+    return text if _PLAIN_URL.fullmatch(text) else json.dumps(text)
+
+
+def _comment(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text)

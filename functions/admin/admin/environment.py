@@ -1,0 +1,87 @@
+"""What one Lambda environment holds for all its requests: settings, clients, stores. It serves one at a time."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vibe_router.access.sessions import SessionKey, is_same
+from vibe_router.core.clock import Clock
+from vibe_router.core.errors import unavailable
+from vibe_router.store.dynamodb import dynamodb_client
+from vibe_router.store.history import HistoryStore
+from vibe_router.store.key_admin import KeyAdmin
+from vibe_router.store.ledger_admin import LedgerAdmin
+from vibe_router.store.routes import RoutesStore
+from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
+from vibe_router.store.sign_ins import SignInStore
+from vibe_router.store.state import StateStore
+from vibe_router.store.usage import UsageReader
+
+__all__ = ["Environment", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The function's environment variables, as template.yaml sets them."""
+
+    secret_id: str
+    keys_table: str
+    ledger_table: str
+    routes_table: str
+    history_table: str
+    state_table: str
+    usage_table: str
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read them. Raises KeyError naming the one that is missing."""
+        return cls(
+            secret_id=environ["SECRET_ID"],
+            keys_table=environ["KEYS_TABLE"],
+            ledger_table=environ["LEDGER_TABLE"],
+            routes_table=environ["ROUTES_TABLE"],
+            history_table=environ["HISTORY_TABLE"],
+            state_table=environ["STATE_TABLE"],
+            usage_table=environ["USAGE_TABLE"],
+        )
+
+
+class Environment:
+    """The wiring. Nothing here connects before the first request."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        dynamodb = dynamodb_client()
+        self.keys = KeyAdmin(dynamodb, settings.keys_table, self.clock)
+        self.ledgers = LedgerAdmin(dynamodb, settings.ledger_table)
+        self.sign_ins = SignInStore(dynamodb, settings.ledger_table, self.clock)
+        self.routes = RoutesStore(dynamodb, settings.routes_table)
+        self.history = HistoryStore(dynamodb, settings.history_table)
+        self.states = StateStore(dynamodb, settings.state_table, self.clock)
+        self.usage = UsageReader(dynamodb, settings.usage_table)
+        self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
+
+    def master_key(self) -> str:
+        """Return the key that opens everything. Raises ApiError (503)."""
+        key = self._secret("MASTER_KEY")
+        if not key:
+            raise unavailable("The router has no master key: put MASTER_KEY into its secret.")
+        return key
+
+    def is_master_key(self, shown: str) -> bool:
+        """Tell whether `shown` is the master key, in constant time. Raises ApiError (503)."""
+        return is_same(shown, self.master_key())
+
+    def sign_in(self) -> tuple[str, str]:
+        """Return the page's username and password. Raises ApiError (503)."""
+        return self._secret("UI_USERNAME") or "admin", self._secret("UI_PASSWORD") or self.master_key()
+
+    def session_key(self) -> SessionKey:
+        """Return what signs the page's sessions. Raises ApiError (503)."""
+        return SessionKey(self.master_key(), self.sign_in()[1])
+
+    def _secret(self, name: str) -> str | None:
+        try:
+            return self.secrets.get(name)
+        except SecretsUnavailableError:
+            raise unavailable("The keys cannot be read right now.") from None

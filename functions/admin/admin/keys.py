@@ -1,0 +1,305 @@
+"""/key/*: virtual keys, by LiteLLM's paths and fields."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from pydantic import AfterValidator, Field
+
+from admin.call import Call, call_of
+from admin.fields import (
+    Alias,
+    Body,
+    Dollars,
+    Duration,
+    Holding,
+    LiteLLMOnly,
+    NotHonoured,
+    TeamId,
+    Text,
+    example,
+    iso,
+    nano,
+    optional,
+    told_holder,
+)
+from admin.openapi import answers
+from admin.records import ledger_id, no_such_key, refusals, spending
+from admin.router import Router
+from vibe_router.access.holders import Key, duration_seconds
+from vibe_router.access.issuing import checked_key, deleted, hash_of, key_name, new_secret, regenerated, succeeded_by
+from vibe_router.access.ledger import Ledger
+from vibe_router.core.errors import bad_request
+
+__all__ = ["key_object", "router"]
+
+router = Router()
+
+_REGENERATED = answers("The new key, and in `key` its secret.", 404, 409)
+NEVER = "-1"  # LiteLLM's word for a key that does not expire
+
+Expiry = Annotated[str, AfterValidator(lambda value: value if value == NEVER else str(duration_seconds(value)))]
+Secret = Annotated[str, AfterValidator(checked_key)]
+Named = Annotated[str, Field(min_length=1, max_length=300, description="A key, or its hash")]
+Sort = Literal["created_at", "updated_at", "key_alias", "user_id", "team_id", "max_budget", "spend", "expires"]
+
+
+class KeyFields(Holding, LiteLLMOnly):
+    """What can be said of a key."""
+
+    key_alias: Alias | None = optional("A name for people; no two keys have the same")
+    duration: Expiry | None = optional("How long it is good for from now: 12h, 30d, 1mo; -1 is for ever")
+    user_id: Text | None = optional("Whose it is")
+    team_id: TeamId | None = optional("The team that it belongs to")
+
+
+class GenerateKey(KeyFields):
+    """A key to be made."""
+
+    model_config = example(key_alias="ci", models=["auto-*"], max_budget=10, budget_duration="30d", rpm_limit=60)
+
+    key: Secret | None = optional("A secret of your own, of 16 characters or more that begin with sk-")
+    spend: NotHonoured = None
+
+
+class UpdateKey(KeyFields):
+    """What is to change of a key. A field that is not there stays as it is; a limit that is null is taken away."""
+
+    model_config = example(key="$KEY", max_budget=25)
+
+    key: Named
+    spend: Dollars | None = optional("What is to count as spent in the period that runs")
+
+
+class RegenerateKey(KeyFields):
+    """A key that is to be exchanged for a new one, and what is to change of it besides."""
+
+    model_config = example(key="$KEY", grace_period="1h")
+
+    key: Named | None = optional("The key, or its hash; not where the path names it")
+    new_key: Secret | None = optional("A secret of your own")
+    grace_period: Duration | None = optional("How long the old one still works, such as 1h; not at all otherwise")
+    new_master_key: NotHonoured = None
+    spend: NotHonoured = None
+
+
+class DeleteKeys(Body):
+    """Keys to be deleted, by themselves, their hashes or their aliases."""
+
+    model_config = example(key_aliases=["ci"])
+
+    keys: Annotated[list[Named], Field(max_length=100)] | None = optional("Keys, or their hashes")
+    key_aliases: Annotated[list[Alias], Field(max_length=100)] | None = optional("The names of keys")
+
+
+class NamedKey(Body):
+    """One key."""
+
+    model_config = example(key="$KEY")
+
+    key: Named
+
+
+@router.post("/key/generate", tags=["Keys"], responses=answers("The key, and in `key` its secret.", 409))
+def generate(body: GenerateKey) -> dict[str, Any]:
+    """Make a key. The answer is the only place where it is ever shown."""
+    call = call_of(router)
+    secret = body.key or new_secret()
+    if call.environment.is_master_key(secret):
+        raise bad_request("key: is the master key.", param="key")
+    key_hash = hash_of(secret)
+    bare = Key(key_hash, key_hash, key_name(secret), created_at=round(call.now, 3), version=1)
+    key = _with(bare, body, call.now)
+    with refusals():
+        call.environment.keys.add_key(key)
+    return {**key_object(key), "key": secret, "token_id": key.hash}
+
+
+@router.post("/key/update", tags=["Keys"], responses=answers("The key as it is now.", 404, 409))
+def update(body: UpdateKey) -> dict[str, Any]:
+    """Change a key. Limits and models hold everywhere within 10 seconds."""
+    call = call_of(router)
+    with refusals():
+        key = call.environment.keys.change_key(_hash(body.key), lambda seen: _with(seen, body, call.now))
+    if key is None:
+        raise no_such_key(body.key)
+    if body.spend is not None:
+        call.environment.ledgers.set_spent(ledger_id(key), nano(body.spend))
+    return {**_one(call, key), "key": body.key}
+
+
+@router.post("/key/delete", tags=["Keys"], responses=answers("`deleted_keys`: what was named.", 404, 409))
+def delete(body: DeleteKeys) -> dict[str, Any]:
+    """Delete keys. They open nothing any more within 10 seconds, and go on being told that they were deleted."""
+    call = call_of(router)
+    named = {each: _hash(each) for each in body.keys or ()}
+    for alias in body.key_aliases or ():
+        named[alias] = call.environment.keys.holder_of(alias) or ""
+    if not named:
+        raise bad_request("keys: name at least one key, or one of key_aliases.", param="keys")
+    live = {key.hash: key for key in call.environment.keys.list_keys()}
+    for each, key_hash in named.items():
+        if key_hash not in live:
+            raise no_such_key(each)
+    ids = {live[key_hash].key_id for key_hash in named.values()}
+    _change_all(call, (key for key in live.values() if key.key_id in ids), lambda key: deleted(key, round(call.now, 3)))
+    return {"deleted_keys": list(named)}
+
+
+@router.post("/key/block", tags=["Keys"], responses=answers("The key as it is now.", 404, 409))
+def block(body: NamedKey) -> dict[str, Any]:
+    """Block a key, until it is unblocked."""
+    return _blocked(call_of(router), body.key, blocked=True)
+
+
+@router.post("/key/unblock", tags=["Keys"], responses=answers("The key as it is now.", 404, 409))
+def unblock(body: NamedKey) -> dict[str, Any]:
+    """Let a blocked key in again."""
+    return _blocked(call_of(router), body.key, blocked=False)
+
+
+@router.post("/key/regenerate", tags=["Keys"], responses=_REGENERATED)
+def regenerate(body: RegenerateKey) -> dict[str, Any]:
+    """Exchange a key for a new one; what it may do and what it has spent stay."""
+    if body.key is None:
+        raise bad_request("key: is missing.", param="key")
+    return _regenerated(call_of(router), body.key, body)
+
+
+@router.post("/key/<key>/regenerate", tags=["Keys"], responses=_REGENERATED)
+def regenerate_named(key: Annotated[str, Path()], body: RegenerateKey) -> dict[str, Any]:
+    """Exchange the key in the path for a new one; what it may do and what it has spent stay."""
+    return _regenerated(call_of(router), key, body)
+
+
+@router.get("/key/info", tags=["Keys"], responses=answers("`key` as it was named, and `info`, the key.", 404))
+def info(key: Annotated[str, Query(min_length=1, max_length=300)]) -> dict[str, Any]:
+    """Tell of a key, by itself or its hash."""
+    call = call_of(router)
+    found = call.environment.keys.key(_hash(key))
+    if found is None or found.deleted:
+        raise no_such_key(key)
+    return {"key": key, "info": _one(call, found)}
+
+
+@router.get("/key/list", tags=["Keys"], responses=answers("`keys`, of `total_count` on `total_pages`."))
+def listed(
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    size: Annotated[int, Query(ge=1, le=100)] = 10,
+    user_id: Annotated[str | None, Query()] = None,
+    team_id: Annotated[str | None, Query()] = None,
+    key_alias: Annotated[str | None, Query()] = None,
+    key_hash: Annotated[str | None, Query()] = None,
+    return_full_object: Annotated[bool, Query()] = False,
+    sort_by: Annotated[Sort, Query()] = "created_at",
+    sort_order: Annotated[Literal["asc", "desc"], Query()] = "desc",
+) -> dict[str, Any]:
+    """List keys: their hashes, or all that is known of them."""
+    call = call_of(router)
+    wanted = {"user_id": user_id, "team_id": team_id, "alias": key_alias, "hash": key_hash}
+    keys = [
+        key
+        for key in call.environment.keys.list_keys()
+        if all(value is None or getattr(key, name) == value for name, value in wanted.items())
+    ]
+    ledgers = spending(call, keys) if sort_by == "spend" else {}
+    keys.sort(key=lambda key: (_sorted_by(sort_by, key, ledgers), key.hash), reverse=sort_order == "desc")
+    shown = keys[(page - 1) * size : page * size]
+    ledgers = ledgers or (spending(call, shown) if return_full_object else {})
+    return {
+        "keys": [key_object(key, ledgers.get(ledger_id(key))) if return_full_object else key.hash for key in shown],
+        "total_count": len(keys),
+        "current_page": page,
+        "total_pages": math.ceil(len(keys) / size),
+    }
+
+
+def key_object(key: Key, ledger: Ledger | None = None) -> dict[str, Any]:
+    """Return all that is known of a key, by LiteLLM's names; `ledger` is the one of the period that runs."""
+    return {
+        "token": key.hash,
+        "key_id": key.key_id,
+        "key_name": key.name,
+        "key_alias": key.alias,
+        "user_id": key.user_id,
+        "team_id": key.team_id,
+        "expires": iso(key.expires),
+        "replaced_by": key.replaced_by,
+        **told_holder(key, ledger),
+    }
+
+
+def _one(call: Call, key: Key) -> dict[str, Any]:
+    return key_object(key, spending(call, [key]).get(ledger_id(key)))
+
+
+def _with(key: Key, body: KeyFields, now: float) -> Key:
+    """Return `key` as `body` wants it."""
+    fields = body.holding(key.limits)
+    said = body.model_fields_set
+    for name, field in {"key_alias": "alias", "user_id": "user_id", "team_id": "team_id"}.items():
+        if name in said:
+            fields[field] = getattr(body, name)
+    if body.duration is not None:
+        fields["expires"] = None if body.duration == NEVER else round(now + int(body.duration), 3)
+    return replace(key, **fields, updated_at=round(now, 3))
+
+
+def _blocked(call: Call, named: str, *, blocked: bool) -> dict[str, Any]:
+    key = call.environment.keys.key(_hash(named))
+    if key is None or key.deleted:
+        raise no_such_key(named)
+    # A predecessor that goes on for its grace period is the same key to whoever blocks it.
+    same = [each for each in call.environment.keys.list_keys() if each.key_id == key.key_id]
+    changed = _change_all(call, same, lambda seen: replace(seen, blocked=blocked, updated_at=round(call.now, 3)))
+    return _one(call, changed.get(key.hash, key))
+
+
+def _change_all(call: Call, keys: Iterable[Key], change: Callable[[Key], Key]) -> dict[str, Key]:
+    changed = {}
+    with refusals():
+        for key in keys:
+            if after := call.environment.keys.change_key(key.hash, change):
+                changed[key.hash] = after
+    return changed
+
+
+def _regenerated(call: Call, named: str, body: RegenerateKey) -> dict[str, Any]:
+    secret = body.new_key or new_secret()
+    if call.environment.is_master_key(secret):
+        raise bad_request("new_key: is the master key.", param="new_key")
+    grace = duration_seconds(body.grace_period) if body.grace_period else 0
+
+    def change(seen: Key) -> tuple[Key, Key]:
+        if seen.replaced_by:
+            raise bad_request("key: has been regenerated already; name its successor.", param="key")
+        successor = regenerated(_with(seen, body, call.now), secret, round(call.now, 3))
+        return succeeded_by(seen, successor, round(call.now, 3), grace), successor
+
+    with refusals("new_key"):
+        key = call.environment.keys.replace_key(_hash(named), change)
+    if key is None:
+        raise no_such_key(named)
+    return {**_one(call, key), "key": secret, "token_id": key.hash}
+
+
+def _hash(named: str) -> str:
+    """Return the hash of a key that was named by itself or by its hash."""
+    is_hash = len(named) == 64 and all(character in "0123456789abcdef" for character in named)
+    return named if is_hash else hash_of(named)
+
+
+def _sorted_by(name: Sort, key: Key, ledgers: dict[str, Ledger]) -> tuple[bool, Any]:
+    """Return what to sort a key by; what has no value comes last or first, by the order."""
+    match name:
+        case "spend":
+            ledger = ledgers.get(ledger_id(key))
+            return True, ledger.spent if ledger else 0
+        case "key_alias":
+            return key.alias is not None, key.alias or ""
+        case "max_budget":
+            return key.limits.max_budget is not None, key.limits.max_budget or 0
+    value = getattr(key, name)
+    return value is not None, value if value is not None else ("" if name.endswith("_id") else 0)

@@ -1,0 +1,61 @@
+"""/model/info: the virtual models and their deployments, as LiteLLM tells them."""
+
+from typing import Any
+
+from admin.call import call_of
+from admin.openapi import answers
+from admin.router import Router
+from admin.routes_logic import catalogue
+from vibe_router.core.models import Deployment
+
+__all__ = ["router"]
+
+router = Router()
+
+_MODES = {  # LiteLLM's words, by the format that a deployment speaks first; all others chat
+    "completions": "completion",
+    "embeddings": "embedding",
+    "moderations": "moderation",
+    "images": "image_generation",
+    "speech": "audio_speech",
+    "transcriptions": "audio_transcription",
+    "rerank": "rerank",
+}
+
+
+_ANSWERS = answers("`data`: each with `model_name`, `litellm_params` and `model_info`.")
+
+
+@router.get("/model/info", tags=["Models"], responses=_ANSWERS)
+@router.get("/v1/model/info", tags=["Models"], responses=_ANSWERS)
+def info() -> dict[str, Any]:
+    """Tell every deployment of every virtual model."""
+    _, routes = catalogue(call_of(router))
+    return {
+        "data": [
+            _entry(name, layer, deployment)
+            for name, model in sorted(routes.models.items())
+            for layer, step in enumerate(model.steps, 1)
+            for deployment in step
+        ]
+    }
+
+
+def _entry(name: str, layer: int, deployment: Deployment) -> dict[str, Any]:
+    price = deployment.price
+    return {
+        "model_name": name,
+        "litellm_params": {
+            "model": f"{deployment.provider.name}/{deployment.model}",
+            "api_base": deployment.provider.base_url,
+            "weight": deployment.weight,
+            "order": layer,
+        },
+        "model_info": {
+            "id": f"{name}#{layer}#{deployment.id}",
+            "db_model": True,
+            "mode": _MODES.get(deployment.formats[0], "chat"),
+            "input_cost_per_token": price.input / 1e6 if price else None,
+            "output_cost_per_token": price.output / 1e6 if price else None,
+        },
+    }

@@ -1,0 +1,54 @@
+"""What keys and teams share beyond their fields: how a refused write is told, and what was spent."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from admin.call import Call
+from vibe_router.access.holders import Key, Team
+from vibe_router.access.ledger import Ledger, period_at
+from vibe_router.core.errors import ApiError, bad_request
+from vibe_router.store.key_admin import AliasTakenError, BusyError, NoSuchTeamError, TakenError
+
+__all__ = ["ledger_id", "no_such_key", "no_such_team", "refusals", "spending"]
+
+
+@contextmanager
+def refusals(record: str = "key") -> Iterator[None]:
+    """Word what the store refuses. `record` is the field that names the record itself."""
+    try:
+        yield
+    except TakenError:
+        raise bad_request(f"{record}: is taken already.", param=record, code="already_exists") from None
+    except AliasTakenError:
+        raise bad_request("key_alias: another key has it.", param="key_alias", code="key_alias_taken") from None
+    except NoSuchTeamError:
+        raise bad_request("team_id: there is no such team.", param="team_id", code="team_not_found") from None
+    except BusyError:
+        message = "Others keep changing the same record. Try again."
+        raise ApiError(409, message, code="conflict", headers={"retry-after": "1"}) from None
+
+
+def no_such_key(named: str) -> ApiError:
+    """Return the 404 for a key that does not exist; the answer repeats no key."""
+    shown = f"sk-...{named[-4:]}" if named.startswith("sk-") else named[:100]
+    return ApiError(404, f"There is no key {shown}.", code="key_not_found", param="key")
+
+
+def no_such_team(team_id: str) -> ApiError:
+    """Return the 404 for a team that does not exist."""
+    return ApiError(404, f"There is no team {team_id[:128]}.", code="team_not_found", param="team_id")
+
+
+def ledger_id(holder: Key | Team) -> str:
+    """Return what the spending of a key or a team is filed under."""
+    return f"key#{holder.key_id}" if isinstance(holder, Key) else f"team#{holder.id}"
+
+
+def spending(call: Call, holders: Iterable[Key | Team]) -> dict[str, Ledger]:
+    """Return the ledgers of those who have spent anything, by `ledger_id`, as of the budget periods that run now."""
+    limits = {ledger_id(holder): holder.limits for holder in holders}
+    found = call.environment.ledgers.read(limits)
+    return {
+        each: period_at(ledger, limits[each], call.now) if ledger.period_ends else ledger
+        for each, ledger in found.items()
+    }

@@ -1,0 +1,198 @@
+"""/spend/logs and /global/spend*: what LiteLLM's scripts ask for, in its shapes."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from admin.call import Call, call_of
+from admin.fields import dollars
+from admin.openapi import answers
+from admin.router import Router
+from admin.usage_logic import day_of, key_id, key_names, summed, team_names, today
+from vibe_router.core.errors import bad_request
+from vibe_router.core.record import Record, iso
+from vibe_router.store.usage import Filter, Total
+
+__all__ = ["router"]
+
+router = Router()
+
+_DAYS = 30  # what LiteLLM's views of spending look back
+_PAGE = 500
+_LOOKS = 50  # pages that are looked through: some seconds, of the thirty that API Gateway waits
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Moment = Annotated[str | None, Query(max_length=40)]
+Name = Annotated[str | None, Query(max_length=400)]
+
+
+@router.get("/spend/logs", tags=["Spend"], responses=answers("A row for each request, newest first.", many=True))
+def logs(
+    api_key: Name = None,
+    user_id: Name = None,
+    request_id: Name = None,
+    start_date: Moment = None,
+    end_date: Moment = None,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
+) -> list[dict[str, Any]]:
+    """Tell the newest requests as LiteLLM's rows. `api_key` is a key or its hash; both dates are in the range."""
+    call = call_of(router)
+    if request_id is not None:
+        found = call.environment.usage.request(request_id)
+        records = [found] if found else []
+    else:
+        records = _records(call, api_key, start_date, end_date, user_id, limit)
+    return [_row(record) for record in records]
+
+
+@router.get("/global/spend", tags=["Spend"], responses=answers("`spend`, in dollars."))
+def spend() -> dict[str, Any]:
+    """Tell what was spent in the last 30 days."""
+    return {"spend": _spent(_totals(call_of(router), "all")), "max_budget": 0}
+
+
+@router.get("/global/spend/logs", tags=["Spend"], responses=answers("`date` and `spend` of each day.", many=True))
+def by_day(api_key: Name = None) -> list[dict[str, Any]]:
+    """Tell what was spent on each of the last 30 days, by all or by one key."""
+    call = call_of(router)
+    totals = _totals(call, "key" if api_key else "all")
+    if api_key:
+        wanted = key_id(call, api_key)
+        totals = [total for total in totals if total.name == wanted]
+    days: dict[str, list[Total]] = {}
+    for total in totals:
+        days.setdefault(total.at[:10], []).append(total)
+    return [{"date": day, "spend": _spent(of_day)} for day, of_day in sorted(days.items())]
+
+
+@router.get(
+    "/global/spend/keys", tags=["Spend"], responses=answers("`api_key`, its hash, and `total_spend`.", many=True)
+)
+def by_key(limit: Limit = 10) -> list[dict[str, Any]]:
+    """Tell which keys have spent most in the last 30 days."""
+    call = call_of(router)
+    names = key_names(call)
+    return [
+        {"api_key": name, "key_alias": None, "key_name": None, **names.get(name, {}), "total_spend": _spent(totals)}
+        for name, totals in _dearest(_totals(call, "key"))[:limit]
+    ]
+
+
+@router.get("/global/spend/models", tags=["Spend"], responses=answers("`model` and `total_spend`.", many=True))
+def by_model(limit: Limit = 10) -> list[dict[str, Any]]:
+    """Tell on which virtual models most was spent in the last 30 days."""
+    dearest = _dearest(_totals(call_of(router), "model"))
+    return [{"model": name, "total_spend": _spent(totals)} for name, totals in dearest[:limit]]
+
+
+@router.get("/global/spend/teams", tags=["Spend"], responses=answers("`total_spend_per_team` and `daily_spend`."))
+def by_team() -> dict[str, Any]:
+    """Tell what each team has spent in the last 30 days, in all and by day."""
+    call = call_of(router)
+    names = {team: told["team_alias"] or team for team, told in team_names(call).items()}
+    totals = _totals(call, "team")
+    dearest = _dearest(totals)
+    days: dict[str, dict[str, Any]] = {}
+    for total in totals:
+        days.setdefault(total.at, {"date": total.at})[names.get(total.name, total.name)] = _spent([total])
+    return {
+        "daily_spend": [days[day] for day in sorted(days)],
+        "teams": [names.get(name, name) for name, _ in dearest],
+        "total_spend_per_team": [
+            {"team_id": name, "team_alias": names.get(name), "total_spend": _spent(of_team)}
+            for name, of_team in dearest
+        ],
+    }
+
+
+def _records(
+    call: Call, api_key: str | None, start: str | None, end: str | None, user_id: str | None, limit: int
+) -> list[Record]:
+    """Return the newest rows that are wanted, `limit` at most. Raises ApiError (400)."""
+    wanted = Filter(
+        key=key_id(call, api_key) if api_key else None,
+        first=day_of("start_date", start) if start else None,
+        last=day_of("end_date", end) if end else None,
+    )
+    earliest, latest = _moment("start_date", start), _moment("end_date", end)
+    records: list[Record] = []
+    place = None
+    for _ in range(_LOOKS):
+        page = call.environment.usage.find(wanted, limit=_PAGE, before=place)
+        records += (
+            each
+            for each in page.records
+            if (user_id is None or each.user == user_id)
+            and (earliest is None or each.started >= earliest)
+            and (latest is None or each.started <= latest)
+        )
+        place = page.next
+        if place is None or len(records) >= limit:
+            return records[:limit]
+    field = "user_id" if user_id is not None else "end_date"
+    raise bad_request(
+        f"{field}: there are too many requests to look through; name fewer days, or an api_key.", param=field
+    )
+
+
+def _moment(field: str, text: str | None) -> float | None:
+    """Return the moment that a date with a time of day is; None for one without. Raises ApiError (400)."""
+    if text is None or len(text) == len("2026-11-24"):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise bad_request(f"{field}: must be a time such as 2026-11-24 13:05:00.", param=field) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _row(record: Record) -> dict[str, Any]:
+    usage = record.usage
+    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    ends = iso(record.started + record.total_ms / 1000)
+    return {
+        "request_id": record.request_id,
+        "call_type": record.format,
+        "api_key": record.key,
+        "user": record.user or "",
+        "team_id": record.team,
+        "model": record.provider_model or record.model,
+        "model_group": record.model,
+        "custom_llm_provider": record.deployment.partition("/")[0] if record.deployment else "",
+        "spend": dollars(record.cost or 0),
+        "total_tokens": prompt + completion,
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "startTime": record.at,
+        "endTime": ends,
+        "completionStartTime": ends if record.ttft_ms is None else iso(record.started + record.ttft_ms / 1000),
+        "status": "failure" if record.failed else "success",
+        "request_tags": list(record.tags),
+        "metadata": {
+            "user_api_key": record.key,
+            "user_api_key_alias": record.key_alias,
+            "user_api_key_team_id": record.team,
+            "deployment": record.deployment,
+            "status_code": record.status,
+            "error": record.error,
+            "unpriced": record.cost is None,
+        },
+    }
+
+
+def _totals(call: Call, kind: str) -> list[Total]:
+    last = today(call)
+    return call.environment.usage.totals(kind, last - timedelta(days=_DAYS - 1), last)
+
+
+def _spent(totals: list[Total]) -> float:
+    return float(summed(totals)["cost"])
+
+
+def _dearest(totals: list[Total]) -> list[tuple[str, list[Total]]]:
+    """Return totals by name, who has spent most first."""
+    of: dict[str, list[Total]] = {}
+    for total in totals:
+        of.setdefault(total.name, []).append(total)
+    return sorted(of.items(), key=lambda each: (-sum(total["cost"] for total in each[1]), each[0]))

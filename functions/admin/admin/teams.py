@@ -1,0 +1,198 @@
+"""/team/*: teams, by LiteLLM's paths and fields."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import Field
+
+from admin.call import Call, call_of
+from admin.fields import (
+    Body,
+    Dollars,
+    Holding,
+    LiteLLMOnly,
+    NotHonoured,
+    TeamId,
+    Text,
+    example,
+    nano,
+    optional,
+    told_holder,
+)
+from admin.keys import key_object
+from admin.openapi import answers
+from admin.records import ledger_id, no_such_team, refusals, spending
+from admin.router import Router
+from vibe_router.access.holders import Key, Team
+from vibe_router.access.issuing import deleted
+from vibe_router.access.ledger import Ledger
+
+__all__ = ["router"]
+
+router = Router()
+
+
+class TeamFields(Holding, LiteLLMOnly):
+    """What can be said of a team."""
+
+    team_alias: Text | None = optional("A name for people")
+    admins: NotHonoured = None
+    members: NotHonoured = None
+    members_with_roles: NotHonoured = None
+    model_aliases: NotHonoured = None
+    team_member_budget: NotHonoured = None
+    team_member_key_duration: NotHonoured = None
+    team_member_permissions: NotHonoured = None
+    team_member_rpm_limit: NotHonoured = None
+    team_member_tpm_limit: NotHonoured = None
+
+
+class NewTeam(TeamFields):
+    """A team to be made; without an id it gets one."""
+
+    model_config = example(team_alias="research", max_budget=500, budget_duration="30d")
+
+    team_id: TeamId | None = optional("An id of your own; one is made up otherwise")
+
+
+class UpdateTeam(TeamFields):
+    """What is to change of a team. A field that is not there stays as it is; a limit that is null is taken away."""
+
+    model_config = example(team_id="$TEAM_ID", max_budget=750)
+
+    team_id: TeamId
+    spend: Dollars | None = optional("What is to count as spent in the period that runs")
+
+
+class DeleteTeams(Body):
+    """Teams to be deleted, with their keys."""
+
+    model_config = example(team_ids=["$TEAM_ID"])
+
+    team_ids: Annotated[list[TeamId], Field(min_length=1, max_length=100)]
+
+
+class NamedTeam(Body):
+    """One team."""
+
+    model_config = example(team_id="$TEAM_ID")
+
+    team_id: TeamId
+
+
+@router.post("/team/new", tags=["Teams"], responses=answers("The team.", 409))
+def new(body: NewTeam) -> dict[str, Any]:
+    """Make a team."""
+    call = call_of(router)
+    now = round(call.now, 3)
+    team = _with(Team(body.team_id or str(uuid.uuid4()), created_at=now, version=1), body, now)
+    with refusals("team_id"):
+        call.environment.keys.add_team(team)
+    return _team_object(team)
+
+
+@router.post("/team/update", tags=["Teams"], responses=answers("The team as it is now.", 404, 409))
+def update(body: UpdateTeam) -> dict[str, Any]:
+    """Change a team. Limits and models hold everywhere within 10 seconds."""
+    call = call_of(router)
+    team = _changed(call, body.team_id, lambda seen: _with(seen, body, round(call.now, 3)))
+    if body.spend is not None:
+        call.environment.ledgers.set_spent(ledger_id(team), nano(body.spend))
+    told = _one(call, team)
+    return {**told, "data": told}
+
+
+@router.post(
+    "/team/delete",
+    tags=["Teams"],
+    responses=answers("`deleted_teams`, and the hashes of the `deleted_keys`.", 404, 409),
+)
+def delete(body: DeleteTeams) -> dict[str, Any]:
+    """Delete teams, and the keys that belong to them."""
+    call = call_of(router)
+    for team_id in body.team_ids:
+        if call.environment.keys.team(team_id) is None:
+            raise no_such_team(team_id)
+    gone = [key for key in call.environment.keys.list_keys() if key.team_id in body.team_ids]
+    for team_id in body.team_ids:  # first, so that no key joins it any more
+        call.environment.keys.delete_team(team_id)
+        call.environment.ledgers.forget(f"team#{team_id}")
+    with refusals():
+        for key in gone:
+            call.environment.keys.change_key(key.hash, lambda seen: deleted(seen, round(call.now, 3)))
+    return {"deleted_teams": body.team_ids, "deleted_keys": [key.hash for key in gone]}
+
+
+@router.post("/team/block", tags=["Teams"], responses=answers("The team as it is now.", 404, 409))
+def block(body: NamedTeam) -> dict[str, Any]:
+    """Block every key of a team, until the team is unblocked."""
+    return _blocked(call_of(router), body.team_id, blocked=True)
+
+
+@router.post("/team/unblock", tags=["Teams"], responses=answers("The team as it is now.", 404, 409))
+def unblock(body: NamedTeam) -> dict[str, Any]:
+    """Let the keys of a blocked team in again."""
+    return _blocked(call_of(router), body.team_id, blocked=False)
+
+
+@router.get("/team/info", tags=["Teams"], responses=answers("`team_info`, the team, and its `keys`.", 404))
+def info(team_id: Annotated[str, Query(min_length=1, max_length=128)]) -> dict[str, Any]:
+    """Tell of a team and its keys."""
+    call = call_of(router)
+    team = call.environment.keys.team(team_id)
+    if team is None:
+        raise no_such_team(team_id)
+    keys = _keys_of(call, team)
+    ledgers = spending(call, keys)
+    told = [key_object(key, ledgers.get(ledger_id(key))) for key in keys]
+    return {"team_id": team_id, "team_info": _one(call, team), "keys": told, "team_memberships": []}
+
+
+@router.get("/team/list", tags=["Teams"], responses=answers("The teams, by their aliases.", many=True))
+def listed() -> list[dict[str, Any]]:
+    """List all teams."""
+    call = call_of(router)
+    teams = sorted(call.environment.keys.list_teams(), key=lambda team: (team.alias or "", team.id))
+    ledgers = spending(call, teams)
+    return [_team_object(team, ledgers.get(ledger_id(team))) for team in teams]
+
+
+def _team_object(team: Team, ledger: Ledger | None = None) -> dict[str, Any]:
+    return {
+        "team_id": team.id,
+        "team_alias": team.alias,
+        **told_holder(team, ledger),
+    }
+
+
+def _one(call: Call, team: Team) -> dict[str, Any]:
+    return _team_object(team, spending(call, [team]).get(ledger_id(team)))
+
+
+def _keys_of(call: Call, team: Team) -> list[Key]:
+    keys = (key for key in call.environment.keys.list_keys() if key.team_id == team.id)
+    return sorted(keys, key=lambda key: (key.created_at, key.hash), reverse=True)
+
+
+def _with(team: Team, body: TeamFields, now: float) -> Team:
+    """Return `team` as `body` wants it."""
+    fields = body.holding(team.limits)
+    if "team_alias" in body.model_fields_set:
+        fields["alias"] = body.team_alias
+    return replace(team, **fields, updated_at=now)
+
+
+def _blocked(call: Call, team_id: str, *, blocked: bool) -> dict[str, Any]:
+    now = round(call.now, 3)
+    return _one(call, _changed(call, team_id, lambda seen: replace(seen, blocked=blocked, updated_at=now)))
+
+
+def _changed(call: Call, team_id: str, change: Callable[[Team], Team]) -> Team:
+    with refusals("team_id"):
+        team = call.environment.keys.change_team(team_id, change)
+    if team is None:
+        raise no_such_team(team_id)
+    return team

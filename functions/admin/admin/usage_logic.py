@@ -1,0 +1,131 @@
+"""What the handlers of usage and spending do: totals and rows, in dollars and by names that people know."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from admin.call import Call
+from admin.fields import dollars
+from vibe_router.access.issuing import hash_of
+from vibe_router.core.errors import ApiError, bad_request
+from vibe_router.core.record import COUNTERS, MASTER_ID, Record, iso
+from vibe_router.store.usage import Filter, Total
+
+__all__ = ["day_of", "key_id", "key_names", "overview", "request", "requests", "row", "summed", "team_names", "today"]
+
+_MASTER = {"key_alias": "master key", "key_name": None}
+
+
+def overview(call: Call, days: int) -> dict[str, Any]:
+    """Return what the last `days` add up to.
+
+    A single one is the last 24 hours, `since` which everybody's totals and hours count. What is told by model,
+    deployment, key and team is kept by the day, and counts from midnight UTC of the day `from`.
+    """
+    last = today(call)
+    first = last - timedelta(days=days - 1)
+    reader = call.environment.usage
+    # An hour that began before the range's first moment is not in it.
+    since = iso(call.now - 23 * 3600)[:13] if days == 1 else first.isoformat()
+    hours = [
+        each for each in reader.totals("all", min(first, date.fromisoformat(since[:10])), last) if each.at >= since
+    ]
+    days_of: dict[str, list[Total]] = {}
+    for hour in hours:
+        days_of.setdefault(hour.at[:10], []).append(hour)
+    keys, teams = key_names(call), team_names(call)
+    by_kind = {kind: _by_name(reader.totals(kind, first, last)) for kind in ("model", "deployment", "key", "team")}
+    return {
+        "from": first.isoformat(),
+        "to": last.isoformat(),
+        "since": since,
+        "totals": summed(hours),
+        "hours": [{"at": hour.at, **summed([hour])} for hour in hours],
+        "days": [{"at": day, **summed(of_day)} for day, of_day in sorted(days_of.items())],
+        "models": [{"name": name, **counters} for name, counters in by_kind["model"]],
+        "deployments": [{"name": name, **counters} for name, counters in by_kind["deployment"]],
+        "keys": [{"key_id": name, **keys.get(name, {}), **counters} for name, counters in by_kind["key"]],
+        "teams": [{"team_id": name, **teams.get(name, {}), **counters} for name, counters in by_kind["team"]],
+    }
+
+
+def requests(call: Call, wanted: Mapping[str, Any], day: str | None, limit: int, before: str | None) -> dict[str, Any]:
+    """Return a page of the newest rows that are `wanted`. Raises ApiError (400)."""
+    on = day_of("day", day) if day else None
+    key = key_id(call, wanted["key"]) if wanted["key"] else None
+    try:
+        page = call.environment.usage.find(
+            Filter(**{**wanted, "key": key}, first=on, last=on), limit=limit, before=before
+        )
+    except ValueError:
+        raise bad_request("before: is no place in the list; take `next` of the page before.", param="before") from None
+    return {"requests": [row(record) for record in page.records], "next": page.next}
+
+
+def request(call: Call, request_id: str) -> dict[str, Any]:
+    """Return one row. Raises ApiError (404)."""
+    record = call.environment.usage.request(request_id)
+    if record is None:
+        message = f"There is no request {request_id[:100]}; rows are kept for some months."
+        raise ApiError(404, message, code="request_not_found", param="request_id")
+    return row(record)
+
+
+def row(record: Record) -> dict[str, Any]:
+    """Return one request in plain values, its cost in dollars."""
+    line = record.as_line()
+    for name in ("started", "selected_model", "routing_mode", "resolved"):
+        line.pop(name)
+    return {**line, "at": record.at, "day": record.day, "model": record.model, "failover": record.failover}
+
+
+def summed(totals: Iterable[Total]) -> dict[str, Any]:
+    """Return the sum of totals: counters, dollars, and the mean time to the first token (None where there was none)."""
+    sums = dict.fromkeys(COUNTERS, 0)
+    for total in totals:
+        for name in COUNTERS:
+            sums[name] += total[name]
+    milliseconds, count = sums.pop("ttft_ms_sum"), sums.pop("ttft_count")
+    return {**sums, "cost": dollars(sums["cost"]), "ttft_ms": round(milliseconds / count, 1) if count else None}
+
+
+def key_names(call: Call) -> dict[str, dict[str, Any]]:
+    """Return alias and name of every key by its key_id; of a regenerated one those of its successor."""
+    keys = call.environment.keys.list_keys(deleted=True)
+    keys.sort(key=lambda key: (not key.deleted, key.replaced_by is None))
+    return {MASTER_ID: _MASTER} | {key.key_id: {"key_alias": key.alias, "key_name": key.name} for key in keys}
+
+
+def team_names(call: Call) -> dict[str, dict[str, Any]]:
+    """Return every team's alias by its id."""
+    return {team.id: {"team_alias": team.alias} for team in call.environment.keys.list_teams()}
+
+
+def key_id(call: Call, named: str) -> str:
+    """Return what the usage of a key is filed under, which is named by itself, its hash, or that very id."""
+    if named == MASTER_ID or call.environment.is_master_key(named):
+        return MASTER_ID
+    key_hash = hash_of(named) if named.startswith("sk-") else named
+    key = call.environment.keys.key(key_hash)
+    return key.key_id if key else key_hash
+
+
+def day_of(field: str, text: str) -> date:
+    """Read a day. Raises ApiError (400) naming `field`."""
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        raise bad_request(f"{field}: must be a day such as 2026-11-24.", param=field) from None
+
+
+def today(call: Call) -> date:
+    """Return the day that it is, in UTC."""
+    return datetime.fromtimestamp(call.now, UTC).date()
+
+
+def _by_name(totals: Sequence[Total]) -> list[tuple[str, dict[str, Any]]]:
+    """Return totals of several days by name, the most requests first."""
+    of: dict[str, list[Total]] = {}
+    for total in totals:
+        of.setdefault(total.name, []).append(total)
+    return sorted(((name, summed(each)) for name, each in of.items()), key=lambda each: -each[1]["requests"])

@@ -1,0 +1,120 @@
+"""What one Lambda environment holds for all its requests: settings, clients, caches. It serves one at a time."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from vibe_router.core.clock import Clock
+from vibe_router.core.errors import unavailable
+from vibe_router.core.models import Catalogue
+from vibe_router.pipeline.admission import Admission
+from vibe_router.pipeline.failover import Walker
+from vibe_router.store.direct import DirectWrites
+from vibe_router.store.dynamodb import dynamodb_client
+from vibe_router.store.keys import KeyDirectory
+from vibe_router.store.ledger import LedgerStore
+from vibe_router.store.routes import CatalogueCache, RoutesStore, RoutesUnavailableError
+from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
+from vibe_router.store.state import StateStore
+from vibe_router.store.usage import Bookkeeper, UsageBook
+from vibe_router.upstream.client import Upstream, trusting
+
+if TYPE_CHECKING:
+    from vibe_router.pipeline.stored_responses import Keeper
+    from vibe_router.pipeline.token_counter import Counter
+
+__all__ = ["Environment", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The function's environment variables, as template.yaml sets them."""
+
+    routes_table: str
+    state_table: str
+    keys_table: str
+    ledger_table: str
+    usage_table: str
+    usage_days: int
+    responses_table: str
+    response_days: int
+    secret_id: str
+    provider_base_urls: Mapping[str, str]
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read them. Raises KeyError naming the one that is missing."""
+        return cls(
+            routes_table=environ["ROUTES_TABLE"],
+            state_table=environ["STATE_TABLE"],
+            keys_table=environ["KEYS_TABLE"],
+            ledger_table=environ["LEDGER_TABLE"],
+            usage_table=environ["USAGE_TABLE"],
+            usage_days=int(environ.get("USAGE_DAYS") or 90),
+            responses_table=environ["RESPONSES_TABLE"],
+            response_days=int(environ.get("RESPONSE_DAYS") or 30),
+            secret_id=environ["SECRET_ID"],
+            provider_base_urls=json.loads(environ.get("PROVIDER_BASE_URLS") or "{}"),
+        )
+
+
+class Environment:
+    """The wiring. Nothing here connects before the first request, so that a snapshot may be taken of it."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        self._settings = settings
+        dynamodb = self._dynamodb = dynamodb_client()
+        routes = RoutesStore(dynamodb, settings.routes_table)
+        self.catalogue = CatalogueCache(routes.read, self.clock, base_urls=settings.provider_base_urls)
+        self.states = StateStore(dynamodb, settings.state_table, self.clock)
+        book = UsageBook(dynamodb, settings.usage_table, self.clock, days=settings.usage_days)
+        self.bookkeeper = Bookkeeper(book, self.clock)
+        self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
+        tls = trusting()
+        self._writes = DirectWrites(dynamodb, self.clock, tls)
+        self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock, writes=self._writes)
+        self.keys = KeyDirectory(
+            dynamodb, settings.keys_table, settings.ledger_table, self.clock, ledger_seen=self.ledgers.seen
+        )
+        self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
+        self.upstream = Upstream(tls)
+        self.walker = Walker(self.states, self.secrets, self.upstream, self.clock)
+
+    @cached_property
+    def counter(self) -> "Counter":
+        """What counts tokens; imported when first needed, since few callers ask."""
+        from vibe_router.pipeline.token_counter import Counter
+
+        return Counter(self.states, self.secrets, self.upstream, self.clock)
+
+    @cached_property
+    def keeper(self) -> "Keeper":
+        """What keeps responses; imported when first needed, since only callers of Responses need it."""
+        from vibe_router.pipeline.stored_responses import Keeper
+        from vibe_router.store.responses import ResponseStore
+
+        settings = self._settings
+        return Keeper(ResponseStore(self._dynamodb, settings.responses_table, self.clock, days=settings.response_days))
+
+    def routes(self) -> Catalogue:
+        """Return what can be routed to. Raises ApiError (503)."""
+        try:
+            return self.catalogue.get()
+        except RoutesUnavailableError:
+            raise unavailable("The routes cannot be read right now.") from None
+
+    def master_key(self) -> str | None:
+        """Return the key that opens everything. Raises ApiError (503)."""
+        try:
+            return self.secrets.get("MASTER_KEY")
+        except SecretsUnavailableError:
+            raise unavailable("The keys cannot be read right now.") from None
+
+    def close(self) -> None:
+        """Close every connection that is not boto3's."""
+        self.upstream.close()
+        self._writes.close()

@@ -1,0 +1,92 @@
+"""API Gateway's v1 proxy event, read into what the routes need; and the answers they give."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from streaming_runtime import Heartbeat, StreamingResponse
+from vibe_router.core.errors import ApiError, bad_request
+from vibe_router.formats.chat.format import CHAT
+from vibe_router.formats.interfaces import ClientFormat
+
+__all__ = ["Request", "error_answer", "json_answer", "preflight_answer", "read", "stream_answer", "whole_answer"]
+
+# Browsers may call with a key, which is the caller's to keep; cookies are never read here.
+_CORS = {"access-control-allow-origin": "*", "access-control-expose-headers": "*"}
+# Anthropic's and OpenAI's clients go by `x-should-retry`. Claude Code would try a refused key for minutes.
+_WORTH_A_RETRY = frozenset({408, 409, 429})
+_JSON = {"content-type": "application/json", **_CORS}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A caller's request. `path` has neither the stage nor a trailing slash; header names are lower-case."""
+
+    id: str
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(event: Mapping[str, Any], fallback_id: str) -> Request:
+    """Read a v1 proxy event. Raises ApiError (400) for a body that is not the base64 it is said to be."""
+    context = event.get("requestContext") or {}
+    return Request(
+        id=context.get("requestId") or fallback_id,
+        method=event.get("httpMethod") or "GET",
+        path=_without_stage(event.get("path") or "/", context.get("stage")),
+        headers={name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None},
+        body=_body(event.get("body") or "", encoded=bool(event.get("isBase64Encoded"))),
+        query={name: value for name, value in (event.get("queryStringParameters") or {}).items() if value is not None},
+    )
+
+
+def json_answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> StreamingResponse:
+    """Answer with `value` as JSON."""
+    return whole_answer(json.dumps(value).encode(), status, headers)
+
+
+def whole_answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> StreamingResponse:
+    """Answer with a JSON `body`."""
+    return StreamingResponse(status, {**_JSON, **(headers or {})}, (body,))
+
+
+def stream_answer(body: Iterable[bytes], headers: Mapping[str, str], heartbeat: Heartbeat) -> StreamingResponse:
+    """Answer with server-sent events."""
+    stream = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **_CORS}
+    return StreamingResponse(200, {**stream, **headers}, body, heartbeat)
+
+
+def preflight_answer(allowed: str) -> StreamingResponse:
+    """Answer a browser that asks whether it may call."""
+    headers = {"allow": allowed, "access-control-allow-methods": allowed, "access-control-allow-headers": "*"}
+    return StreamingResponse(204, {**_CORS, **headers, "access-control-max-age": "86400"}, ())
+
+
+def error_answer(
+    error: ApiError, headers: Mapping[str, str] | None = None, client: ClientFormat = CHAT
+) -> StreamingResponse:
+    """Answer with `error` in the caller's format; OpenAI's shape where the path has none."""
+    error.request_id = (headers or {}).get("x-vibe-request-id")
+    final = {"x-should-retry": "false"} if 400 <= error.status < 500 and error.status not in _WORTH_A_RETRY else {}
+    return whole_answer(client.error_body(error), error.status, {**final, **(headers or {}), **error.headers})
+
+
+def _body(body: str, *, encoded: bool) -> bytes:
+    if not encoded:
+        return body.encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(body)
+    except ValueError:
+        raise bad_request("The body is not valid base64.") from None
+
+
+def _without_stage(path: str, stage: object) -> str:
+    """Drop a leading `/prod` and a trailing slash: the same paths are answered with and without either."""
+    if isinstance(stage, str) and stage and (path == f"/{stage}" or path.startswith(f"/{stage}/")):
+        path = path[len(stage) + 1 :]
+    return path.rstrip("/") or "/"

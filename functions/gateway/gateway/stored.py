@@ -1,0 +1,61 @@
+"""Responses that were kept: GET and DELETE /v1/responses/{id}, its input items, and its cancelling."""
+
+from collections.abc import Callable, Mapping
+
+from gateway import proxy_event
+from gateway.environment import Environment
+from gateway.proxy_event import Request
+from streaming_runtime import Context, Heartbeat, StreamingResponse
+from vibe_router.core.errors import bad_request
+from vibe_router.formats.common import sse
+from vibe_router.formats.responses import stored as kept
+from vibe_router.formats.responses.stored import Kept
+
+__all__ = ["routes"]
+
+Route = Callable[[Request, Context, Environment], StreamingResponse]
+
+_HEARTBEAT_SECONDS = 15.0
+
+
+def routes(path: str) -> Mapping[str, Route] | None:
+    """Return what answers `path` (without /v1) below /responses/, by method; None for a path that there is not."""
+    match path.removeprefix("/responses/").split("/"):
+        case [id_] if id_:
+            return {"GET": _told(id_, _response), "DELETE": _deleted(id_)}
+        case [id_, "input_items"] if id_:
+            return {"GET": _told(id_, _input_items)}
+        case [id_, "cancel"] if id_:
+            return {"POST": _told(id_, _cancelled)}
+    return None
+
+
+def _told(id_: str, answer: Callable[[Kept, Request], StreamingResponse]) -> Route:
+    def route(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
+        caller = environment.admission.caller(request.headers)
+        return answer(environment.keeper.find(caller, id_), request)
+
+    return route
+
+
+def _response(found: Kept, request: Request) -> StreamingResponse:
+    if request.query.get("stream") == "true":
+        events = kept.replayed(found, request.query.get("starting_after"))
+        return proxy_event.stream_answer(events, {}, Heartbeat(_HEARTBEAT_SECONDS, sse.COMMENT))
+    return proxy_event.json_answer(found.response)
+
+
+def _input_items(found: Kept, request: Request) -> StreamingResponse:
+    return proxy_event.json_answer(kept.page(found, request.query))
+
+
+def _cancelled(_found: Kept, _request: Request) -> StreamingResponse:
+    raise bad_request("Only a response in the background can be cancelled, and this one was given at once.")
+
+
+def _deleted(id_: str) -> Route:
+    def route(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
+        environment.keeper.delete(environment.admission.caller(request.headers), id_)
+        return proxy_event.json_answer({"id": id_, "object": "response.deleted", "deleted": True})
+
+    return route

@@ -1,0 +1,133 @@
+"""The nouns of routing: providers, deployments, virtual models and the policy that applies to each.
+
+All values are immutable and resolved: whoever holds a `Deployment` needs no look-up to know its limits.
+Times are seconds.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from vibe_router.core.price import Price
+
+__all__ = ["Catalogue", "CooldownPolicy", "Deployment", "Policy", "Provider", "Timeouts", "VirtualModel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Bounds of one attempt, in seconds. The defaults are the contract's."""
+
+    connect: float = 5
+    first_byte: float = 30  # of a streamed answer
+    first_token: float = 60  # of a streamed answer
+    idle: float = 60  # between two events with data, after the first
+    response: float = 280  # of an answer that is not streamed, to its last byte
+    probe: float = 10  # to the first byte of a request that probes
+    total: float = 840  # of a whole request; leaves Lambda's 900 s room to settle
+
+
+@dataclass(frozen=True, slots=True)
+class CooldownPolicy:
+    """How long a failing deployment rests: `base` doubles with every strike, nothing exceeds `max`."""
+
+    base: float = 5
+    max: float = 1800  # providers' reset hints can be stale by hours, so even they are capped here
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Every setting that routes.yaml may give to a deployment, merged: the nearest one wins."""
+
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retries: int = 1
+    max_inline_wait: float = 0
+    max_last_wait: float = 5
+    cooldown: CooldownPolicy = field(default_factory=CooldownPolicy)
+    reserve_tokens: int = 4096  # of an answer, set aside from a budget where the caller gives no limit
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An upstream API: `base_url` ends where `/chat/completions` begins; `secret` names its key.
+
+    One of `type` bedrock has no key but the function's own role, and its region's URL where `base_url` is empty.
+    """
+
+    name: str
+    base_url: str
+    secret: str
+    formats: tuple[str, ...] = ("chat",)
+    type: str = "openai"
+    region: str | None = None
+
+    @property
+    def keyed(self) -> bool:
+        """Whether calls carry a key."""
+        return self.type != "bedrock"
+
+    @property
+    def state_id(self) -> str:
+        """StateTable id of what is known about this provider's credential."""
+        return f"credential#{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A model at a provider, with the policy for calling it as a member of one chain."""
+
+    provider: Provider
+    model: str
+    policy: Policy = field(default_factory=Policy)
+    weight: float = 1
+    formats: tuple[str, ...] = ("chat",)
+    price: Price | None = None  # unknown
+    context_window: int | None = None  # tokens of prompt and answer; unknown
+    vision: bool = True  # whether it looks at images
+    tools: bool = True  # whether it calls tools
+    base_model: str | None = None  # what the model is, where its name does not say
+
+    @property
+    def id(self) -> str:
+        """`provider/model`, as headers, logs and tables name it."""
+        return f"{self.provider.name}/{self.model}"
+
+    @property
+    def state_id(self) -> str:
+        """StateTable id of what is known about this deployment."""
+        return f"deployment#{self.id}"
+
+    @property
+    def state_ids(self) -> tuple[str, str]:
+        """Both ids whose state decides whether this deployment may be called: its own and its credential's."""
+        return self.state_id, self.provider.state_id
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualModel:
+    """What callers name. `steps` are tried in order; deployments of one step share it by weight."""
+
+    name: str
+    description: str
+    steps: tuple[tuple[Deployment, ...], ...]
+
+    @property
+    def chain(self) -> Iterator[Deployment]:
+        """Every deployment, step by step."""
+        return (deployment for step in self.steps for deployment in step)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All that can be routed to at a moment: the RoutesTable, read and resolved."""
+
+    models: Mapping[str, VirtualModel]
+    switched_off: frozenset[str] = frozenset()  # models without a deployment that is switched on
+
+    @property
+    def deployments(self) -> dict[str, Deployment]:
+        """Every deployment of any chain by its id."""
+        return {deployment.id: deployment for model in self.models.values() for deployment in model.chain}
+
+    @property
+    def state_ids(self) -> tuple[str, ...]:
+        """StateTable ids of every deployment and credential of any chain, each once."""
+        return tuple(dict.fromkeys(each for deployment in self.deployments.values() for each in deployment.state_ids))

@@ -1,0 +1,85 @@
+"""What an answer costs, and what a request may cost at most. Money is whole nano-dollars (1e-9 $) everywhere inside.
+
+Integers, so that sums are exact however many requests they are of. A price counts to the millionth of a dollar per
+million tokens, that is to the pico-dollar per token; a request's cost is rounded up once, at its end.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vibe_router.core.usage import Usage
+
+if TYPE_CHECKING:
+    from vibe_router.core.models import Deployment
+
+__all__ = ["NANO", "Price", "as_dollars", "cost", "estimate", "most_answered"]
+
+NANO = 1_000_000_000  # nano-dollars in a dollar
+_PICO_PER_TOKEN = 1_000_000  # of a price of one dollar per million tokens
+_PICO_PER_NANO = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars per million tokens. What has no price of its own costs what tokens that go in, or come out, cost."""
+
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_write: float | None = None
+    audio_input: float | None = None
+    audio_output: float | None = None
+    source: str | None = None  # what filled it in; None for a price that a person set
+
+
+def cost(price: Price | None, usage: Usage) -> int | None:
+    """Return what `usage` costs in nano-dollars; None where the price or the tokens are unknown."""
+    if price is None or not usage.known:
+        return None
+    cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
+    heard, spoken = usage.audio_prompt_tokens or 0, usage.audio_completion_tokens or 0
+    plain_in = max((usage.prompt_tokens or 0) - cached - written - heard, 0)
+    plain_out = max((usage.completion_tokens or 0) - spoken, 0)
+    return _nano(
+        (plain_in, price.input),
+        (cached, _or(price.cache_read, price.input)),
+        (written, _or(price.cache_write, price.input)),
+        (heard, _or(price.audio_input, price.input)),
+        (plain_out, price.output),
+        (spoken, _or(price.audio_output, price.output)),
+    )
+
+
+def estimate(chain: Iterable["Deployment"], prompt_tokens: int, max_tokens: int) -> int:
+    """Return what a request costs at the dearest price in `chain`, in nano-dollars; what is unpriced costs nothing.
+
+    Nobody knows beforehand what the cache will give: everything is taken as read anew, and as written to the cache
+    where that is dearer. Audio is taken as text.
+    """
+    return max((_at_most(each.price, prompt_tokens, max_tokens) for each in chain if each.price), default=0)
+
+
+def most_answered(chain: Iterable["Deployment"], bound: int | None, answers: int) -> int:
+    """Return the tokens of so many `answers` at most, each within `bound`; None is what routes take for one."""
+    return answers * (max(each.policy.reserve_tokens for each in chain) if bound is None else bound)
+
+
+def as_dollars(nano: int | None) -> float | None:
+    """Return `nano` nano-dollars in dollars, for people."""
+    return None if nano is None else nano / NANO
+
+
+def _at_most(price: Price, prompt_tokens: int, max_tokens: int) -> int:
+    dearest_in = max(price.input, price.cache_write or 0)
+    return _nano((max(prompt_tokens, 0), dearest_in), (max(max_tokens, 0), price.output))
+
+
+def _or(price: float | None, otherwise: float) -> float:
+    return otherwise if price is None else price
+
+
+def _nano(*parts: tuple[int, float]) -> int:
+    """Return the sum of tokens times price, rounded up."""
+    pico = sum(tokens * round(price * _PICO_PER_TOKEN) for tokens, price in parts)
+    return -(-pico // _PICO_PER_NANO)

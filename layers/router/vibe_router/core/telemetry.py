@@ -1,0 +1,93 @@
+"""One logger, one set of metrics, one tracer, for all of the router.
+
+A log line, a metric or a trace never holds a prompt, an answer or a key.
+"""
+
+import logging
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+from aws_lambda_powertools.logging.types import LogRecord
+
+from vibe_router.core.record import DECISION
+
+__all__ = ["DECISION", "NAMESPACE", "log_fault", "logger", "metrics", "start_tracing", "traced"]
+
+NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "VibeRouter")  # one for each stack
+_SERVICE = "VIBE-ROUTER"
+_DECISION_FIELDS = (
+    "key",
+    "key_alias",
+    "team",
+    "user",
+    "selected_model",
+    "deployment",
+    "error",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost",
+    "ttft_ms",
+)
+
+
+class _Formatter(LambdaPowertoolsFormatter):
+    """Powertools' JSON lines, with the fields of a decision always there: Powertools drops what is null."""
+
+    def serialize(self, log: LogRecord) -> str:
+        """Return `log` as a line of JSON."""
+        if log.get("message") == DECISION:
+            return super().serialize(
+                cast("LogRecord", {**log, **{name: None for name in _DECISION_FIELDS if name not in log}})
+            )
+        return super().serialize(log)
+
+
+logger = Logger(
+    service=_SERVICE,
+    location=None,
+    logger_formatter=_Formatter(
+        log_record_order=["level", "message", "service", "timestamp"], use_rfc3339=True, utc=True
+    ),
+)
+metrics = Metrics(namespace=NAMESPACE, service=_SERVICE)
+# The package's own modules log by name; their lines come out as this logger's do.
+_package = logging.getLogger(__name__.partition(".")[0])
+_package.addHandler(logger.registered_handler)
+_package.propagate = False
+_tracer: Tracer | None = None
+
+
+def start_tracing() -> None:
+    """Trace from now on, where X-Ray is there. To be called when nobody waits: the SDK takes 90 ms to import.
+
+    So the first request of an environment has no subsegments.
+    """
+    global _tracer
+    if _tracer is None and "AWS_XRAY_DAEMON_ADDRESS" in os.environ:
+        _tracer = Tracer(service=_SERVICE, auto_patch=False)  # a patch would trace every table read
+
+
+@contextmanager
+def traced(what: str, **annotations: str) -> Iterator[None]:
+    """Have X-Ray show what is done within as a subsegment, where it takes this request as a sample."""
+    # For a request that is none, the SDK would do all the work and throw it away.
+    if _tracer is None or "Sampled=1" not in os.environ.get("_X_AMZN_TRACE_ID", ""):
+        yield
+        return
+    with _tracer.provider.in_subsegment(f"## {what}") as segment:
+        for name, value in annotations.items():
+            segment.put_annotation(name, value)
+        yield
+
+
+def log_fault(where: str, error: BaseException) -> None:
+    """Log a fault of the router's own: where it arose, not its text, which may quote what a caller sent."""
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    logger.error("FAULT", extra={"where": where, "fault": type(error).__name__, "frames": frames})

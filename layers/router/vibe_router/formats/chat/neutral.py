@@ -1,0 +1,693 @@
+"""Chat completions in and out of the neutral form.
+
+What is left out on the way into chat, since it changes nothing that is asked: marks for prompt caching, a summary's
+style, cache keys, whether the answer is to be kept (the router keeps it), that a tool's result is an error (its words
+say so), how another model thought (but for the turn of a tool call, where some models insist on it). What is said in
+other words: a developer's message as a system's, which every provider knows; tools with free text as functions of one
+string, `input`; a choice among allowed tools by telling only of these; images in a tool's result in a user's message
+right after it; a thinking budget as an effort.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from vibe_router.core.errors import bad_request
+from vibe_router.formats.chat.assembly import Assembly
+from vibe_router.formats.chat.blocks import Blocks
+from vibe_router.formats.chat.chunk_writer import ChunkWriter
+from vibe_router.formats.chat.format import usage_of
+from vibe_router.formats.common import sse
+from vibe_router.formats.common.data_url import data_url, read_data_url
+from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
+from vibe_router.formats.common.json_body import dump, without_none
+from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.neutral.model import (
+    AllowedTools,
+    Annotated,
+    Audio,
+    File,
+    Finish,
+    Image,
+    JsonFormat,
+    Message,
+    NamedTool,
+    Part,
+    Raw,
+    Reasoning,
+    ReasoningDelta,
+    Refusal,
+    RefusalDelta,
+    Sealed,
+    Started,
+    Text,
+    TextDelta,
+    Told,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStart,
+    ToolResult,
+    refuse,
+)
+from vibe_router.formats.neutral.reading import contents, sorted_fields
+
+__all__ = ["Decoder", "Writer", "body", "read", "whole"]
+
+_FORMAT = "chat"
+
+# Said about the answer or about keeping it, or hints: another format may go without.
+_HARMLESS = frozenset(
+    {"prediction", "prompt_cache_retention", "prompt_cache_options", "stream_options", "functions", "function_call"}
+)
+_PLAIN: Mapping[str, Shape] = {
+    "parallel_tool_calls": truth,
+    "temperature": number,
+    "top_p": number,
+    "frequency_penalty": number,
+    "presence_penalty": number,
+    "n": integer,
+    "seed": integer,
+    "logit_bias": mapping,
+    "logprobs": truth,
+    "top_logprobs": integer,
+    "verbosity": text,
+    "metadata": mapping,
+    "user": text,
+    "safety_identifier": text,
+    "prompt_cache_key": text,
+    "service_tier": text,
+    "store": truth,
+}
+_READ_APART = frozenset(
+    {"model", "stream", "messages", "tools", "tool_choice", "max_tokens", "max_completion_tokens", "stop",
+     "response_format", "reasoning_effort"}
+)  # fmt: skip
+# OpenAI's reasoning models refuse max_tokens; everybody else's may not know the newer word.
+_COMPLETION_TOKENS = re.compile(r"(?:^|/)(?:o\d|gpt-[5-9])")
+_LONGEST_USER = 64  # characters that OpenAI takes for `user`
+
+
+# --- Reading a request ------------------------------------------------------------------------------------------------
+
+
+def read(body: Mapping[str, Any]) -> neutral.Request:
+    """Return a chat request (as `chat.parse` checks it) in the neutral form. Raises ApiError (400)."""
+    plain, more, unread = sorted_fields(body, _PLAIN, _READ_APART, _is_harmless)
+    if unread.get("modalities") == ["text"]:
+        del unread["modalities"]
+    response_format = body.get("response_format")
+    if response_format == {"type": "text"}:
+        more["response_format"] = response_format
+    names = {"effort": "reasoning_effort"}
+    if body.get("max_completion_tokens") is not None:
+        names["max_tokens"] = "max_completion_tokens"
+    bound = integer(body, names.get("max_tokens", "max_tokens"))
+    return neutral.Request(
+        _FORMAT,
+        [_read_message(message, f"messages[{i}]") for i, message in enumerate(body["messages"])],
+        tools=[_read_tool(tool, f"tools[{i}]") for i, tool in enumerate(entries(body, "tools"))],
+        tool_choice=_read_choice(body.get("tool_choice")),
+        max_tokens=bound,
+        stop=_read_stop(body.get("stop")),
+        response_format=_read_format(response_format),
+        effort=text(body, "reasoning_effort"),
+        rest=unread,
+        more=more,
+        names=names,
+        **plain,
+    )
+
+
+def _is_harmless(name: str, value: object) -> bool:
+    """Whether a field may be left out; not where it asks for functions as before there were tools."""
+    return name in _HARMLESS and not (name in ("functions", "function_call") and value)
+
+
+def _read_stop(value: object) -> Sequence[str]:
+    stops = [value] if isinstance(value, str) else value or []
+    if not isinstance(stops, list) or not all(isinstance(each, str) for each in stops):
+        raise bad_request("'stop' must be a string or an array of strings.", "stop")
+    return stops
+
+
+def _read_format(value: Any) -> JsonFormat | None:
+    match value:
+        case None | {"type": "text"}:
+            return None
+        case {"type": "json_object"}:
+            return JsonFormat()
+        case {"type": "json_schema", "json_schema": {"name": str(name), **rest}}:
+            schema = mapping(rest, "schema", "response_format.json_schema.") or {}
+            strict = truth(rest, "strict", "response_format.json_schema.")
+            return JsonFormat(name, schema, strict, text(rest, "description", "response_format.json_schema."))
+    raise bad_request("'response_format' must be of type text, json_object or json_schema.", "response_format")
+
+
+def _read_tool(value: Any, at: str) -> Tool | Raw:
+    match value:
+        case {"type": "function", "function": {"name": str(name), **said}}:
+            place = f"{at}.function."
+            return Tool(
+                name,
+                text(said, "description", place),
+                mapping(said, "parameters", place),
+                truth(said, "strict", place),
+                cache=mapping(value, "cache_control", f"{at}."),
+                at=at,
+            )
+        case {"type": "custom", "custom": {"name": str(name), **said}}:
+            place = f"{at}.custom."
+            grammar = _flat(mapping(said, "format", place))
+            return Tool(name, text(said, "description", place), custom=True, grammar=grammar, at=at)
+        case {"type": str(kind)} if kind not in ("function", "custom"):
+            return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", at=at)
+    raise bad_request(f"'{at}' must be a function with a name.", at)
+
+
+def _flat(grammar: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a custom tool's format without the level that only chat has."""
+    match grammar:
+        case {"type": "grammar", "grammar": dict(inner)}:
+            return {"type": "grammar", **inner}
+    return grammar
+
+
+def _nested(grammar: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a custom tool's format as chat writes it."""
+    if grammar and grammar.get("type") == "grammar":
+        return {"type": "grammar", "grammar": {key: value for key, value in grammar.items() if key != "type"}}
+    return grammar
+
+
+def _read_choice(value: Any) -> neutral.ToolChoice | None:
+    match value:
+        case None | "auto" | "none" | "required":
+            return value
+        case {"type": "function", "function": {"name": str(name)}}:
+            return NamedTool(name)
+        case {"type": "custom", "custom": {"name": str(name)}}:
+            return NamedTool(name, custom=True)
+        case {"type": "allowed_tools", "allowed_tools": {"mode": "auto" | "required" as mode, "tools": list(tools)}}:
+            if names := allowed_names(tools):
+                return AllowedTools(mode, names)
+    raise bad_request("'tool_choice' must be auto, none, required or name a tool.", "tool_choice")
+
+
+def allowed_names(tools: Sequence[Any]) -> Sequence[str] | None:
+    """Return the names of allowed functions, each written flat or as chat writes it; None where one has no name."""
+    flat = [each.get("function", each) if isinstance(each, dict) else None for each in tools]
+    names = [each.get("name") if isinstance(each, dict) else None for each in flat]
+    return [name for name in names if isinstance(name, str)] if all(isinstance(n, str) for n in names) else None
+
+
+def _read_message(message: Mapping[str, Any], at: str) -> Message:
+    role = message["role"]
+    name = text(message, "name", f"{at}.")
+    match role:
+        case "system" | "developer" | "user":
+            return Message(role, contents(message.get("content"), f"{at}.content", _read_part), name, at=at)
+        case "assistant":
+            return _read_assistant(message, name, at)
+        case "tool":
+            call = text(message, "tool_call_id", f"{at}.")
+            if call is None:
+                raise bad_request(f"'{at}.tool_call_id' is missing.", f"{at}.tool_call_id")
+            parts = contents(message.get("content"), f"{at}.content", _read_part)
+            cache = mapping(message, "cache_control", f"{at}.")
+            return Message("user", [ToolResult(call, parts, cache=cache, at=at)], name, at=at)
+        case "function":
+            return Message("user", [Raw(_FORMAT, message, "the result of a legacy function call", at=at)], at=at)
+    raise bad_request(f"'{at}.role' must be system, developer, user, assistant or tool.", f"{at}.role")
+
+
+_ASSISTANT = frozenset({"role", "content", "name", "refusal", "tool_calls", "reasoning_content", "reasoning"})
+
+
+def _read_assistant(message: Mapping[str, Any], name: str | None, at: str) -> Message:
+    parts: list[Part] = []
+    thought = message.get("reasoning_content") or message.get("reasoning")
+    if isinstance(thought, str) and thought:
+        parts.append(Reasoning(thought, at=f"{at}.reasoning_content"))
+    if message.get("content"):
+        parts += contents(message["content"], f"{at}.content", _read_part)
+    if refusal := text(message, "refusal", f"{at}."):
+        parts.append(Refusal(refusal, at=f"{at}.refusal"))
+    for i, call in enumerate(entries(message, "tool_calls", f"{at}.")):
+        parts.append(_read_call(call, f"{at}.tool_calls[{i}]"))
+    more = {key: value for key, value in message.items() if key not in _ASSISTANT and value is not None}
+    for key, what in (("function_call", "a legacy function call"), ("audio", "an earlier answer's audio")):
+        if more.pop(key, None):
+            parts.append(Raw(_FORMAT, {key: message[key]}, what, at=f"{at}.{key}"))
+    return Message("assistant", parts, name, more=more, at=at)
+
+
+def _read_call(call: Any, at: str) -> ToolCall:
+    match call:
+        case {"id": str(id_), "function": {"name": str(name), "arguments": str(arguments)}}:
+            return ToolCall(id_, name, arguments, at=at)
+        case {"id": str(id_), "type": "custom", "custom": {"name": str(name), "input": str(arguments)}}:
+            return ToolCall(id_, name, arguments, custom=True, at=at)
+    raise bad_request(f"'{at}' must have an id and a function with a name and arguments.", at)
+
+
+def _read_part(part: Any, at: str) -> Part:
+    cache = mapping(part, "cache_control", f"{at}.") if isinstance(part, dict) else None
+    match part:
+        case {"type": "text", "text": str(words)}:
+            return Text(words, cache, at=at)
+        case {"type": "image_url", "image_url": {"url": str(url), **said}}:
+            detail = text(said, "detail", f"{at}.image_url.")
+            media_type, data = read_data_url(url)
+            if data is not None:
+                return Image(None, data, media_type, detail, cache, at=at)
+            return Image(url, detail=detail, cache=cache, at=at)
+        case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(kind)}}:
+            return Audio(data, kind, at=at)
+        case {"type": "file", "file": {"file_data": str(written), **said}}:
+            media_type, data = read_data_url(written)
+            name = text(said, "filename", f"{at}.file.")
+            return File(name, data if data is not None else written, media_type, cache=cache, at=at)
+        case {"type": "file", "file": {"file_id": str()}}:
+            return Raw(_FORMAT, part, "a file by its id", at=at)
+        case {"type": "refusal", "refusal": str(words)}:
+            return Refusal(words, at=at)
+        case {"type": str(kind)} if kind not in ("text", "image_url", "input_audio", "file", "refusal"):
+            return Raw(_FORMAT, part, f"a part of type {kind[:50]}", at=at)
+    raise bad_request(f"'{at}' is no content part.", at)
+
+
+# --- Writing a request ------------------------------------------------------------------------------------------------
+
+
+def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
+    """Return the body that asks a chat provider's `model`. Raises ApiError (400) for what chat can't carry."""
+    own = request.format == _FORMAT
+    if not own:
+        for name in request.rest:
+            raise refuse(_FORMAT, name)
+        if request.top_k is not None:
+            raise refuse(_FORMAT, request.called("top_k"))
+    out: dict[str, Any] = {"model": model, "messages": list(_messages(request)), "stream": stream}
+    if not out["messages"]:
+        raise refuse(_FORMAT, request.called("messages"), "an answer to nothing")
+    if stream:
+        out["stream_options"] = {"include_usage": True}
+    out |= {name: value for name in _PLAIN if (value := getattr(request, name)) is not None}
+    if not own:
+        _leave_out(out)
+    if tools := [_tool(tool, request) for tool in _told_of(request)]:
+        out["tools"] = tools
+    elif not own:
+        out.pop("parallel_tool_calls", None)  # OpenAI refuses it without tools
+    if request.tool_choice is not None and (tools or own):
+        out["tool_choice"] = _choice(request)
+    if request.max_tokens is not None:
+        word = request.called("max_tokens") if own else "max_tokens"
+        if not own and _COMPLETION_TOKENS.search(request.base_model or model):
+            word = "max_completion_tokens"
+        out[word] = request.max_tokens
+    if request.stop:
+        out["stop"] = list(request.stop)
+    if request.response_format:
+        out["response_format"] = _response_format(request.response_format)
+    if effort := neutral.effort_of(request):
+        out["reasoning_effort"] = effort
+    if own:
+        out |= {key: value for key, value in {**request.rest, **request.more}.items() if key != "stream_options"}
+    return dump(out)
+
+
+def _leave_out(out: dict[str, Any]) -> None:
+    """Drop what no provider of chat needs from a caller of another format."""
+    for name in ("store", "prompt_cache_key", "metadata", "safety_identifier"):
+        out.pop(name, None)
+    if len(out.get("user") or "") > _LONGEST_USER:
+        del out["user"]
+    for name, usual in (("service_tier", "auto"), ("verbosity", "medium"), ("n", 1), ("parallel_tool_calls", True)):
+        if out.get(name) == usual:
+            del out[name]
+
+
+def _told_of(request: neutral.Request) -> Iterable[Tool | Raw]:
+    choice = request.tool_choice
+    if isinstance(choice, AllowedTools) and request.format != _FORMAT:
+        return [each for each in request.tools if isinstance(each, Tool) and each.name in choice.names]
+    return request.tools
+
+
+def _tool(tool: Tool | Raw, request: neutral.Request) -> dict[str, Any]:
+    own = request.format == _FORMAT
+    if isinstance(tool, Raw):
+        if tool.format != _FORMAT:
+            raise refuse(_FORMAT, tool.at, tool.what)
+        return dict(tool.value)
+    if tool.custom and own:
+        said = {"name": tool.name, "description": tool.description, "format": _nested(tool.grammar)}
+        return {"type": "custom", "custom": without_none(said)}
+    if tool.custom:
+        tool = neutral.as_function(tool)
+    function: dict[str, Any] = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+        "strict": tool.strict,
+    }
+    written = {"type": "function", "function": without_none(function)}
+    return {**written, "cache_control": tool.cache} if own and tool.cache else written
+
+
+def _choice(request: neutral.Request) -> object:
+    match request.tool_choice:
+        case NamedTool(name, custom):
+            if custom and request.format == _FORMAT:
+                return {"type": "custom", "custom": {"name": name}}
+            return {"type": "function", "function": {"name": name}}
+        case AllowedTools(mode, names):
+            if request.format != _FORMAT:
+                return mode
+            tools = [{"type": "function", "function": {"name": name}} for name in names]
+            return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+        case Raw(what=what, at=at):
+            raise refuse(_FORMAT, at, what)
+        case word:
+            return word
+
+
+def _response_format(wanted: JsonFormat) -> dict[str, Any]:
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    said: dict[str, Any] = {
+        "name": wanted.name or "answer",
+        "schema": wanted.schema,
+        "strict": wanted.strict,
+        "description": wanted.description,
+    }
+    return {"type": "json_schema", "json_schema": without_none(said)}
+
+
+def _messages(request: neutral.Request) -> Iterator[dict[str, Any]]:
+    own = request.format == _FORMAT
+    if request.system:
+        yield {"role": "system", "content": _content(request.system, own=own)}
+    for message in neutral.turns(request.messages):
+        name = {"name": message.name} if message.name else {}
+        match message.role:
+            case "system" | "developer" as role:
+                yield {"role": role if own else "system", "content": _content(message.parts, own=own), **name}
+            case "user":
+                yield from _user(message, name, own=own)
+            case "assistant":
+                yield {"role": "assistant", **_assistant(message, own=own), **name}
+
+
+def _user(message: Message, name: dict[str, str], *, own: bool) -> Iterator[dict[str, Any]]:
+    """Write a user's message: results of tools are messages of their own, before what else is said."""
+    rest: list[Part] = []
+    for part in message.parts:
+        if isinstance(part, ToolResult):
+            said = [each for each in part.parts if own or not isinstance(each, Image)]
+            shown = [each for each in part.parts if not own and isinstance(each, Image)]
+            if shown:
+                rest += [Text(f"What the tool call {part.call_id} shows:"), *shown]
+                said = said or [Text("The result is shown below.")]
+            cache = {"cache_control": part.cache} if own and part.cache else {}
+            content = _content(said, own=own)
+            yield {"role": "tool", "tool_call_id": part.call_id, "content": content, **cache, **name}
+        elif isinstance(part, Raw) and part.format == _FORMAT and part.value.get("role") == "function":
+            yield dict(part.value)
+        else:
+            rest.append(part)
+    if rest or not message.parts:
+        yield {"role": "user", "content": _content(rest, own=own), **name}
+
+
+def _assistant(message: Message, *, own: bool) -> dict[str, Any]:
+    out: dict[str, Any] = {"content": None}
+    words: list[Part] = []
+    calls: list[dict[str, Any]] = []
+    thoughts: list[str] = []
+    for part in message.parts:
+        match part:
+            case Reasoning():
+                thoughts.append(part.text or "\n\n".join(part.summary))
+            case ToolCall():
+                calls.append(_call(part, own=own))
+            case Refusal() if own:
+                out["refusal"] = part.text
+            case Raw(format="chat", value={"function_call": _} | {"audio": _}):
+                out |= part.value
+            case _:
+                words.append(part)
+    if words:
+        out["content"] = _content(words, own=own)
+    if calls:
+        out["tool_calls"] = calls
+    if (thought := "\n\n".join(filter(None, thoughts))) and (own or calls):
+        out["reasoning_content"] = thought
+    return {**message.more, **out} if own else out
+
+
+def _call(call: ToolCall, *, own: bool) -> dict[str, Any]:
+    if call.custom and own:
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    arguments = neutral.as_arguments(call.arguments) if call.custom else call.arguments
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _content(parts: Sequence[Part], *, own: bool) -> str | list[dict[str, Any]]:
+    if len(parts) == 1 and isinstance(only := parts[0], Text) and not (own and only.cache):
+        return only.text
+    if all(isinstance(part, Text) for part in parts) and not parts:
+        return ""
+    return [_part(part, own=own) for part in parts]
+
+
+def _part(part: Part, *, own: bool) -> dict[str, Any]:
+    written: dict[str, Any]
+    match part:
+        case Text():
+            written = {"type": "text", "text": part.text}
+        case Image():
+            if part.url is None and part.data is None:
+                raise refuse(_FORMAT, part.at, "an image without its data")
+            shown: dict[str, Any] = {"url": part.url or data_url(part.media_type or "image/png", part.data or "")}
+            written = {"type": "image_url", "image_url": shown | ({"detail": part.detail} if part.detail else {})}
+        case File(text=str(words)):
+            written = {"type": "text", "text": words}
+        case File(data=str(data)):
+            held = data_url(part.media_type, data) if part.media_type else data
+            written = {"type": "file", "file": without_none({"filename": part.filename, "file_data": held})}
+        case File():
+            raise refuse(_FORMAT, part.at, "a file by its URL")
+        case Audio():
+            return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+        case Refusal():
+            return {"type": "refusal", "refusal": part.text} if own else {"type": "text", "text": part.text}
+        case Raw():
+            if part.format != _FORMAT:
+                raise refuse(_FORMAT, part.at, part.what)
+            return dict(part.value)
+        case _:
+            raise refuse(_FORMAT, part.at, "this part in this place")
+    if own and part.cache:
+        written["cache_control"] = part.cache
+    return written
+
+
+# --- Reading an answer ------------------------------------------------------------------------------------------------
+
+_REASONS: Mapping[object, neutral.Reason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+class Decoder:
+    """Reads chunks of a chat answer into neutral events."""
+
+    def __init__(self, request: neutral.Request) -> None:
+        self._custom = neutral.custom_names(request)
+        self._started = False
+        self._choices: dict[int, Blocks] = {}
+        self._calling = False  # whether the first choice is within a call
+        self._last: object = 0  # the place of the call that was told of last
+
+    def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
+        """Return what `chunk` says."""
+        if self._started and not self._calling and (words := _only_words(chunk)):
+            return (TextDelta(words),)
+        events: list[neutral.Event] = []
+        if not self._started:
+            self._started = True
+            model, created, id_ = chunk.get("model"), chunk.get("created"), chunk.get("id")
+            events.append(
+                Started(
+                    id_ if isinstance(id_, str) else None,
+                    model if isinstance(model, str) else None,
+                    created if isinstance(created, int) else None,
+                )
+            )
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                events += self._choice(choice)
+        if chunk.get("usage"):
+            events.append(Told(usage_of(chunk)))
+        return events
+
+    def end(self) -> Iterable[neutral.Event]:
+        """Return what was held back."""
+        return [event for blocks in self._choices.values() for event in blocks.end()]
+
+    def _choice(self, choice: Mapping[str, Any]) -> list[neutral.Event]:
+        index = choice.get("index")
+        index = index if isinstance(index, int) else 0
+        blocks = self._choices.setdefault(index, Blocks())
+        events: list[neutral.Event] = []
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            for said in (*_words(delta, index, choice), *_annotated(delta, index)):
+                events += blocks.say(said)
+            calls = delta.get("tool_calls")
+            for call in calls if isinstance(calls, list) else ():
+                if isinstance(call, dict):
+                    events += self._call(call, index, blocks)
+        if reason := choice.get("finish_reason"):
+            events += (*blocks.end(), Finish(_REASONS.get(str(reason), "stop"), index))
+        if index == 0:
+            self._calling = blocks.calling
+        return events
+
+    def _call(self, call: Mapping[str, Any], choice: int, blocks: Blocks) -> list[neutral.Event]:
+        function, place, id_ = call.get("function"), call.get("index"), call.get("id")
+        function = function if isinstance(function, dict) else {}
+        name, arguments = function.get("name"), function.get("arguments")
+        name = name if isinstance(name, str) else ""
+        self._last = place = place if isinstance(place, int) else id_ if isinstance(id_, str) and id_ else self._last
+        events: list[neutral.Event] = []
+        if blocks.is_new(place, id_, name):
+            id_ = id_ if isinstance(id_, str) and id_ else f"call_{secrets.token_hex(12)}"
+            events += blocks.begin(place, ToolCallStart(id_, name, name in self._custom, choice))
+        if isinstance(arguments, dict):  # some providers give JSON as such
+            arguments = dump(arguments).decode()
+        if arguments and isinstance(arguments, str):
+            events += blocks.add(place, arguments)
+        return events
+
+
+def _words(delta: Mapping[str, Any], choice: int, told: Mapping[str, Any]) -> Iterator[neutral.Event]:
+    """Return what a delta says that is no call: thoughts, words, a refusal."""
+    thought, content, refusal = delta.get("reasoning_content"), delta.get("content"), delta.get("refusal")
+    thought = thought or delta.get("reasoning")
+    if thought and isinstance(thought, str):
+        yield ReasoningDelta(thought, choice=choice)
+    if content and isinstance(content, str):
+        yield TextDelta(content, choice, _logprobs(told))
+    if refusal and isinstance(refusal, str):
+        yield RefusalDelta(refusal, choice)
+
+
+def _only_words(chunk: Mapping[str, Any]) -> str | None:
+    """Return the words of a chunk that holds some and nothing else, as all but a few do."""
+    choices = chunk.get("choices")
+    if not isinstance(choices, list) or len(choices) != 1 or chunk.get("usage"):
+        return None
+    choice = choices[0]
+    if not isinstance(choice, dict) or choice.get("index") or choice.get("finish_reason") or choice.get("logprobs"):
+        return None
+    delta = choice.get("delta")
+    words = delta.get("content") if isinstance(delta, dict) and len(delta) == 1 else None
+    return words if isinstance(words, str) else None
+
+
+def _logprobs(choice: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
+    held = choice.get("logprobs")
+    content = held.get("content") if isinstance(held, dict) else None
+    return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else None
+
+
+def _annotated(delta: Mapping[str, Any], choice: int) -> Iterator[neutral.Event]:
+    notes = delta.get("annotations")
+    for note in notes if isinstance(notes, list) else ():
+        match note:
+            case {"type": "url_citation", "url_citation": dict(citation)}:
+                yield Annotated({"type": "url_citation", **citation}, choice)
+
+
+# --- Writing an answer ------------------------------------------------------------------------------------------------
+
+_FINISH: Mapping[neutral.Reason, str] = {"refusal": "content_filter"}
+
+
+class Writer(ChunkWriter):
+    """Says neutral events as chat chunks."""
+
+    def __init__(self, *, wants_usage: bool, created: int) -> None:
+        super().__init__("chatcmpl", "chat.completion.chunk", wants_usage=wants_usage, created=created)
+        self._calls: dict[int, int] = {}
+        self._custom = False
+        self._before = self._after = b""
+
+    def write(self, event: neutral.Event) -> bytes:
+        """Return the chunk that says `event`."""
+        if type(event) is TextDelta and self._before and not event.choice and event.logprobs is None:
+            return self._before + dump(event.text) + self._after
+        return super().write(event)
+
+    def chunk(self, event: neutral.Event) -> dict[str, Any] | None:
+        """Return the chunk that says `event`, None where chat has no word for it."""
+        match event:
+            case Started():
+                super().chunk(event)
+                shell = sse.encode(dump(self._chunk(0, {"content": "\0"})))
+                self._before, _, self._after = shell.partition(rb'"\u0000"')
+                # Null and not empty: a whole answer of calls alone has no text either.
+                return self._chunk(0, {"role": "assistant", "content": None})
+            case TextDelta():
+                more = {"logprobs": {"content": list(event.logprobs), "refusal": None}} if event.logprobs else {}
+                return self._chunk(event.choice, {"content": event.text}, **more)
+            case ReasoningDelta():
+                return self._chunk(event.choice, {"reasoning_content": event.text})
+            case RefusalDelta():
+                return self._chunk(event.choice, {"refusal": event.text})
+            case ToolCallStart():
+                number = self._calls[event.choice] = self._calls.get(event.choice, -1) + 1
+                self._custom = event.custom
+                kind, word = ("custom", "input") if event.custom else ("function", "arguments")
+                call = {"index": number, "id": event.id, "type": kind, kind: {"name": event.name, word: ""}}
+                return self._chunk(event.choice, {"tool_calls": [call]})
+            case ToolCallDelta():
+                kind, word = ("custom", "input") if self._custom else ("function", "arguments")
+                call = {"index": self._calls.get(event.choice, 0), kind: {word: event.arguments}}
+                return self._chunk(event.choice, {"tool_calls": [call]})
+            case Annotated(annotation={"type": "url_citation"}):
+                said = {key: value for key, value in event.annotation.items() if key != "type"}
+                note = {"type": "url_citation", "url_citation": said}
+                return self._chunk(event.choice, {"annotations": [note]})
+            case Finish():
+                return self._chunk(event.choice, {}, finish_reason=_FINISH.get(event.reason, event.reason))
+            case Told() | Sealed() | Annotated():  # chat has no place for a proof, nor for what is found in files
+                return super().chunk(event)
+
+    def _chunk(self, choice: int, delta: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        return self._of({"index": choice, "delta": delta, "finish_reason": None, **more})
+
+
+def whole(events: Iterable[neutral.Event], created: int) -> bytes:
+    """Return the completion that `events` add up to."""
+    writer, assembly = Writer(wants_usage=True, created=created), Assembly()
+    for event in events:
+        if (chunk := writer.chunk(event)) is not None:
+            assembly.add(chunk)
+    assembly.add(writer.usage_chunk())
+    completion = assembly.completion()
+    for choice in completion["choices"]:
+        message = choice["message"]
+        message["content"] = message["content"] or None
+        message.setdefault("refusal", None)
+    return dump(completion)

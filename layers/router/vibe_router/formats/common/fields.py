@@ -1,0 +1,70 @@
+"""Reading fields of JSON that a caller wrote: each of its type, absent, or a 400 that names it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from vibe_router.core.errors import bad_request
+
+__all__ = ["Shape", "Types", "check_conversation", "entries", "integer", "mapping", "number", "text", "truth"]
+
+Shape = Callable[..., Any]
+# By a field's name: what it may be, and how that is called in a 400.
+Types = Mapping[str, tuple[tuple[type, ...], str]]
+
+
+def check_conversation(body: Mapping[str, Any], types: Types) -> None:
+    """Check that `body` has fields of these `types`, a model, and messages with roles. Raises ApiError (400)."""
+    for name, (allowed, wanted) in types.items():
+        value = body.get(name)
+        if value is not None and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
+            raise bad_request(f"'{name}' must be {wanted}.", name)
+    if not body.get("model"):
+        raise bad_request("'model' is missing.", "model")
+    if body.get("messages") is None:
+        raise bad_request("'messages' is missing.", "messages")
+    if not body["messages"]:
+        raise bad_request("'messages' must hold at least one message.", "messages")
+    for index, message in enumerate(body["messages"]):
+        if not isinstance(message, dict):
+            raise bad_request(f"'messages[{index}]' must be an object.", f"messages[{index}]")
+        if not isinstance(message.get("role"), str):
+            raise bad_request(f"'messages[{index}].role' must be a string.", f"messages[{index}].role")
+
+
+def text(body: Mapping[Any, Any], name: str, place: str = "") -> str | None:
+    """Return the string called `name`, None where there is none. `place` is what stands before the name in the 400."""
+    return cast("str | None", _typed(body, name, place, str, "a string"))
+
+
+def integer(body: Mapping[Any, Any], name: str, place: str = "") -> int | None:
+    """Return the integer called `name`."""
+    return cast("int | None", _typed(body, name, place, int, "an integer"))
+
+
+def number(body: Mapping[Any, Any], name: str, place: str = "") -> float | None:
+    """Return the number called `name`."""
+    return cast("float | None", _typed(body, name, place, (int, float), "a number"))
+
+
+def truth(body: Mapping[Any, Any], name: str, place: str = "") -> bool | None:
+    """Return the boolean called `name`."""
+    return cast("bool | None", _typed(body, name, place, bool, "a boolean"))
+
+
+def mapping(body: Mapping[Any, Any], name: str, place: str = "") -> dict[str, Any] | None:
+    """Return the object called `name`."""
+    return cast("dict[str, Any] | None", _typed(body, name, place, dict, "an object"))
+
+
+def entries(body: Mapping[Any, Any], name: str, place: str = "") -> list[Any]:
+    """Return the array called `name`, empty where there is none."""
+    return cast("list[Any] | None", _typed(body, name, place, list, "an array")) or []
+
+
+def _typed(body: Mapping[Any, Any], name: str, place: str, types: type | tuple[type, ...], wanted: str) -> object:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
+        raise bad_request(f"'{place}{name}' must be {wanted}.", f"{place}{name}")
+    return value

@@ -1,0 +1,75 @@
+"""JSON as callers and providers send it: parsed strictly enough that it can be sent on, and never a crash."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from vibe_router.core.errors import bad_request
+
+__all__ = ["dump", "load", "parse_object", "without_none"]
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object in `raw`; of duplicate keys the last one counts. Raises ApiError (400)."""
+    try:
+        value = _decoder.decode(raw.decode().removeprefix("\ufeff"))
+    except UnicodeDecodeError as error:
+        message = f"The body is not valid UTF-8 (byte {error.start})."
+        raise bad_request(message) from None
+    except json.JSONDecodeError as error:
+        message = f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        raise bad_request(message) from None
+    except RecursionError:
+        raise bad_request("The body is nested too deeply.") from None
+    except ValueError:  # an integer beyond Python's limit of 4,300 digits
+        raise bad_request("The body holds a number that is too large.") from None
+    if not isinstance(value, dict):
+        raise bad_request("The body must be a JSON object.")
+    return value
+
+
+def load(raw: bytes) -> Any:
+    """Return what a provider wrote in `raw`. Raises ValueError.
+
+    What JSON has no word for (NaN, infinities, 1e999) becomes null: some providers write it into log probabilities, and
+    an answer is worth more than that.
+    """
+    try:
+        return _lenient_decoder.decode(raw.decode().removeprefix("\ufeff"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def dump(value: object) -> bytes:
+    """Return `value` as compact JSON. Raises ApiError (400) for a number that JSON can't carry."""
+    try:
+        # A lone surrogate stands in a string, where Python's escape for it is JSON's too.
+        return _encode(value).encode(errors="backslashreplace")
+    except ValueError:  # 1e999 was read as infinity
+        raise bad_request("The body holds a number that is too large.") from None
+    except RecursionError:
+        raise bad_request("The body is nested too deeply.") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise bad_request(f"The body is not valid JSON: there is no {constant} in JSON.")
+
+
+def _finite(number: str) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None
+
+
+def _null(_constant: str) -> None:
+    return None
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse)
+_lenient_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_null)
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def without_none(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `said` without the members that are not there."""
+    return {key: value for key, value in said.items() if value is not None}

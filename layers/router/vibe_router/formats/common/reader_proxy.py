@@ -1,0 +1,33 @@
+"""A reader around another one, which says how far the provider's stream has got."""
+
+from vibe_router.core.usage import Usage
+from vibe_router.formats.interfaces import Reader
+
+__all__ = ["Watching"]
+
+
+class Watching:
+    """What a `wire.Reader` around `reader` knows from it."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    @property
+    def usage(self) -> Usage:
+        """What the provider has counted so far."""
+        return self._reader.usage
+
+    @property
+    def malformed(self) -> int:
+        """How many events could not be read."""
+        return self._reader.malformed
+
+    @property
+    def done(self) -> bool:
+        """Whether the provider said that its stream is over."""
+        return self._reader.done
+
+    @property
+    def complete(self) -> bool:
+        """Whether an end here is a whole answer."""
+        return self._reader.complete

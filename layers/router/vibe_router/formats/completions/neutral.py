@@ -1,0 +1,94 @@
+"""Legacy completions to and from the neutral form, for layers that have conversations only.
+
+The prompt is said as a user's message. Refused by its name, as no message says it: a prompt of tokens, several prompts
+in one request, `suffix`, `echo`, `best_of` above 1, `logprobs`. An answer without `max_tokens` is as long as the model
+makes it, and not the 16 tokens of the models of old.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vibe_router.core.errors import bad_request
+from vibe_router.formats.chat.chunk_writer import ChunkWriter
+from vibe_router.formats.common.json_body import dump
+from vibe_router.formats.completions.format import CompletionAssembly
+from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.neutral.model import Finish, Message, RefusalDelta, Text, TextDelta
+
+__all__ = ["Writer", "read", "whole"]
+
+_SAID = frozenset(
+    {"model", "stream", "stream_options", "prompt", "max_tokens", "temperature", "top_p", "n", "stop", "seed", "user"}
+    | {"frequency_penalty", "presence_penalty", "logit_bias"}
+)
+# What asks for nothing may be left out: these values are the defaults.
+_NOTHING: Mapping[str, tuple[object, ...]] = {"echo": (None, False), "best_of": (None, 1), "suffix": (None, "")}
+_FINISH: Mapping[str, str] = {"length": "length", "content_filter": "content_filter", "refusal": "content_filter"}
+
+
+def read(body: Mapping[str, Any]) -> neutral.Request:
+    """Return the request in the neutral form. Raises ApiError (400)."""
+    stop = body.get("stop")
+    stops = [stop] if isinstance(stop, str) else list(stop or ())
+    if not all(isinstance(each, str) for each in stops):
+        raise bad_request("'stop' must hold strings.", "stop")
+    return neutral.Request(
+        format="completions",
+        messages=[Message("user", [Text(_prompt(body["prompt"]), at="prompt")], at="prompt")],
+        max_tokens=body.get("max_tokens"),
+        temperature=body.get("temperature"),
+        top_p=body.get("top_p"),
+        frequency_penalty=body.get("frequency_penalty"),
+        presence_penalty=body.get("presence_penalty"),
+        stop=stops,
+        n=body.get("n"),
+        seed=body.get("seed"),
+        logit_bias=body.get("logit_bias"),
+        user=body.get("user"),
+        rest={
+            name: value
+            for name, value in body.items()
+            if name not in _SAID and value is not None and value not in _NOTHING.get(name, ())
+        },
+    )
+
+
+def _prompt(prompt: Any) -> str:
+    """Return the one text that is to be gone on from."""
+    if isinstance(prompt, str):
+        return prompt
+    if len(prompt) == 1 and isinstance(prompt[0], str):
+        return str(prompt[0])
+    what = "several prompts at once" if all(isinstance(each, str) for each in prompt) else "a prompt of tokens"
+    raise bad_request(
+        f"A provider without completions cannot be asked {what} ('prompt').", "prompt", "unsupported_parameter"
+    )
+
+
+class Writer(ChunkWriter):
+    """Says neutral events as chunks of a completion."""
+
+    def __init__(self, *, wants_usage: bool, created: int) -> None:
+        super().__init__("cmpl", "text_completion", wants_usage=wants_usage, created=created)
+
+    def chunk(self, event: neutral.Event) -> dict[str, Any] | None:
+        """Return the chunk that says `event`, None where there is no word for it, as for reasoning."""
+        match event:
+            case TextDelta() | RefusalDelta():
+                return self._chunk(event.choice, event.text, None)
+            case Finish():
+                return self._chunk(event.choice, "", _FINISH.get(event.reason, "stop"))
+        return super().chunk(event)
+
+    def _chunk(self, choice: int, said: str, finish: str | None) -> dict[str, Any]:
+        return self._of({"text": said, "index": choice, "logprobs": None, "finish_reason": finish})
+
+
+def whole(events: Iterable[neutral.Event], created: int) -> bytes:
+    """Return the completion that `events` add up to."""
+    writer, assembly = Writer(wants_usage=True, created=created), CompletionAssembly()
+    for event in events:
+        if (chunk := writer.chunk(event)) is not None:
+            assembly.add(chunk)
+    assembly.add(writer.usage_chunk())
+    return dump(assembly.completion())

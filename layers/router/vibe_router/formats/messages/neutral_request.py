@@ -1,0 +1,611 @@
+"""A request in Anthropic's Messages format, in and out of the neutral form.
+
+What is left out on the way into Messages, since it changes nothing that is asked: an image's level of detail, whether
+the answer is to be kept (the router keeps it), cache keys, tags, a summary's style, a wish for many or few words,
+service tiers that Anthropic has not, names of messages' authors, reasoning that no provider of Messages signed. What is
+said in other words:
+
+- a conversation that the assistant begins has a user's message before it, which says so
+- a system's or developer's message after the conversation began stands as the user's, in its place
+- tools with free text are functions of one string, `input`; a choice among allowed tools tells only of these
+- a refusal is text; messages of one side that follow each other are one, with the results of tools first, as Anthropic
+  wants them; characters that it takes for no id of a call are underscores
+- a request without a bound is bounded by 32,000 tokens, since Messages asks for one
+- an effort is a thinking budget or, where the model has it so, adaptive thinking. It is left away where Messages
+  refuses to think: a tool that must be called, a temperature, a turn of tool calls whose thinking another issued, and
+  old models
+- arguments of a call that are no JSON object stand in one, under `INVALID_JSON`
+
+On the way from Messages to others, how a tool is loaded, who else may call it, and examples of its input are left out.
+"""
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from vibe_router.core.errors import bad_request
+from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
+from vibe_router.formats.common.json_body import dump, without_none
+from vibe_router.formats.messages.assembly import read_input
+from vibe_router.formats.messages.format import calls_without_thought
+from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.neutral.model import (
+    AllowedTools,
+    File,
+    Image,
+    JsonFormat,
+    Message,
+    NamedTool,
+    Part,
+    Raw,
+    Reasoning,
+    Refusal,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+    refuse,
+    unsealed,
+)
+from vibe_router.formats.neutral.reading import contents, sorted_fields
+
+__all__ = ["body", "fields", "read"]
+
+_FORMAT = "messages"
+
+_PLAIN: Mapping[str, Shape] = {"max_tokens": integer, "temperature": number, "top_p": number, "top_k": integer}
+_READ_APART = frozenset(
+    {"model", "stream", "messages", "system", "tools", "tool_choice", "stop_sequences", "thinking", "output_config",
+     "metadata", "service_tier"}
+)  # fmt: skip
+# Marks for caching, edits that only shorten what the model reads again, and what is said about the answer: another
+# format may go without.
+_HARMLESS = frozenset({"cache_control", "context_management", "diagnostics", "speed"})
+_NAMES = {
+    "stop": "stop_sequences",
+    "effort": "output_config.effort",
+    "budget": "thinking.budget_tokens",
+    "response_format": "output_config.format",
+    "user": "metadata.user_id",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+}
+_TIERS = {"auto": "auto", "standard_only": "default"}
+
+# What Claude Code asks of every model: all of Anthropic's since Claude 4 and those that others serve can give it.
+_MOST_TOKENS = 32_000
+_LEAST_BUDGET = 1024  # tokens of thinking
+_LEAST_TOP_P = 0.95  # while thinking
+_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium"}  # all above is high, which every such model has
+# Of Claude's models these think by a budget; newer ones know only the adaptive way. Others' models learnt the budget.
+_BY_BUDGET = re.compile(r"claude.*(3[-.]7|(opus|sonnet|haiku)-4(?![-.][6-9])|4[-.][0-5]-(opus|sonnet|haiku))")
+_UNTHINKING = re.compile(r"claude-(instant|v?[12](?!\d)|3(?![-.]7))")  # Claude's models before 3.7
+_DEEPEST = 3  # a tool's result may hold a document, and that its blocks
+_AS_IT_WAS = "block"  # in `more`: a block of which the neutral form says less
+_OPENING = "(The assistant speaks first.)"
+_NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+# --- Reading a request ------------------------------------------------------------------------------------------------
+
+
+def read(body: Mapping[str, Any]) -> neutral.Request:
+    """Return a Messages request (as `messages.parse` checks it) in the neutral form. Raises ApiError (400)."""
+    plain, more, rest = sorted_fields(
+        body, _PLAIN, _READ_APART, lambda name, value: name in _HARMLESS or value in ([], {})
+    )
+    choice, parallel = _read_choice(body.get("tool_choice") or {})
+    config = without_none(body.get("output_config") or {})
+    thinking = body.get("thinking")
+    if thinking is not None:
+        more["thinking"] = thinking
+    metadata = without_none(body.get("metadata") or {})
+    tier = text(body, "service_tier")
+    effort, budget = text(config, "effort", "output_config."), _read_budget(thinking)
+    # A summary only where a depth is asked for: models that do not reason refuse to be asked for either.
+    shows = thinking and thinking.get("type") not in (None, "disabled") and thinking.get("display") != "omitted"
+    request = neutral.Request(
+        _FORMAT,
+        [_read_message(message, f"messages[{i}]") for i, message in enumerate(body["messages"])],
+        system=_read_content(body.get("system"), "system"),
+        tools=[_read_tool(tool, f"tools[{i}]") for i, tool in enumerate(entries(body, "tools"))],
+        tool_choice=choice,
+        parallel_tool_calls=parallel,
+        stop=_read_stops(body.get("stop_sequences")),
+        response_format=_read_format(config.pop("format", None)),
+        effort=effort,
+        budget=budget,
+        reasoning_summary="auto" if shows and (effort or budget) else None,
+        user=text(metadata, "user_id", "metadata."),
+        service_tier=_TIERS.get(tier) if tier else None,
+        rest=rest,
+        more=more,
+        names=_NAMES,
+        **plain,
+    )
+    config.pop("effort", None)
+    metadata.pop("user_id", None)
+    rest |= {f"output_config.{name}": value for name, value in config.items()}
+    rest |= {f"metadata.{name}": value for name, value in metadata.items()}
+    if tier and tier not in _TIERS:
+        rest["service_tier"] = tier
+    return request
+
+
+def _read_stops(value: object) -> Sequence[str]:
+    if isinstance(value, list) and not all(isinstance(each, str) for each in value):
+        raise bad_request("'stop_sequences' must be an array of strings.", "stop_sequences")
+    return value if isinstance(value, list) else []
+
+
+def _read_format(value: Any) -> JsonFormat | None:
+    match value:
+        case None:
+            return None
+        case {"type": "json_schema", "schema": dict(schema)}:
+            return JsonFormat(schema=schema)
+    raise bad_request("'output_config.format' must be of type json_schema and hold a schema.", "output_config.format")
+
+
+def _read_budget(thinking: Mapping[str, Any] | None) -> int | None:
+    match (thinking or {}).get("type"):
+        case "enabled":
+            return integer(thinking or {}, "budget_tokens", "thinking.")
+        case "disabled":
+            return 0
+    return None
+
+
+def _read_choice(value: Mapping[str, Any]) -> tuple[neutral.ToolChoice | None, bool | None]:
+    parallel = False if truth(value, "disable_parallel_tool_use", "tool_choice.") else None
+    match value:
+        case {"type": "auto"}:
+            return "auto", parallel
+        case {"type": "any"}:
+            return "required", parallel
+        case {"type": "none"}:
+            return "none", parallel
+        case {"type": "tool", "name": str(name)}:
+            return NamedTool(name), parallel
+        case {}:
+            if not value:
+                return None, None
+    raise bad_request("'tool_choice' must be of type auto, any, none, or tool with a name.", "tool_choice")
+
+
+_TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
+
+
+def _read_tool(value: Any, at: str) -> Tool | Raw:
+    match value:
+        case {"name": str(name)} if value.get("type") in (None, "custom"):
+            return Tool(
+                name,
+                text(value, "description", f"{at}."),
+                mapping(value, "input_schema", f"{at}."),
+                truth(value, "strict", f"{at}."),
+                cache=mapping(value, "cache_control", f"{at}."),
+                more={key: held for key, held in value.items() if key not in _TOOL and held is not None},
+                at=at,
+            )
+        case {"type": str(kind)} if kind != "custom":
+            return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", at=at)
+    raise bad_request(f"'{at}' must be a tool with a name.", at)
+
+
+def _read_message(message: Mapping[str, Any], at: str) -> Message:
+    return Message(message["role"], _read_content(message.get("content"), f"{at}.content"), at=at)
+
+
+def _read_content(content: object, at: str, depth: int = 0) -> list[Part]:
+    if depth > _DEEPEST:
+        raise bad_request(f"'{at}' is nested too deeply.", at)
+    return contents(content, at, lambda block, place: _read_block(block, place, depth))
+
+
+def _read_block(block: Any, at: str, depth: int) -> Part:
+    if not isinstance(block, dict) or not isinstance(block.get("type"), str):
+        raise bad_request(f"'{at}' must be a block with a type.", at)
+    cache = mapping(block, "cache_control", f"{at}.")
+    if block["type"] in ("document", "search_result") and truth(
+        mapping(block, "citations", f"{at}.") or {}, "enabled", f"{at}.citations."
+    ):
+        return Raw(_FORMAT, block, "citations", at=f"{at}.citations")
+    match block:
+        case {"type": "text", "text": str(words)}:
+            return Text(words, cache, more=_unread(block, "text"), at=at)
+        case {"type": "image", "transformations": {"oversized_image": "error"}}:
+            return Raw(_FORMAT, block, "an image that must not be scaled", at=f"{at}.transformations")
+        case {"type": "image", "source": {"type": "base64", "data": str(data), **said}}:
+            kind = text(said, "media_type", f"{at}.source.")
+            return Image(data=data, media_type=kind, cache=cache, more=_unread(block, "source"), at=at)
+        case {"type": "image", "source": {"type": "url", "url": str(url)}}:
+            return Image(url, cache=cache, more=_unread(block, "source"), at=at)
+        case {"type": "document", "source": dict(source)}:
+            return _read_document(block, source, cache, at, depth)
+        case {"type": "search_result", "content": list(content)}:
+            words = "\n".join(
+                each.text for each in _read_content(content, f"{at}.content", depth + 1) if isinstance(each, Text)
+            )
+            told = filter(None, (text(block, "source", f"{at}."), words))
+            more = {_AS_IT_WAS: block}
+            return File(text(block, "title", f"{at}."), text="\n\n".join(told), cache=cache, more=more, at=at)
+        case {"type": "tool_use", "id": str(id_), "name": str(name), "input": dict(given)}:
+            if _is_plain_call(block):
+                more = _unread(block, "id", "name", "input")
+                return ToolCall(id_, name, dump(given).decode(), cache=cache, more=more, at=at)
+        case {"type": "tool_result", "tool_use_id": str(id_)}:
+            parts = _read_content(block.get("content"), f"{at}.content", depth + 1)
+            more = _unread(block, "tool_use_id", "content", "is_error")
+            return ToolResult(id_, parts, truth(block, "is_error", f"{at}.") or False, cache=cache, more=more, at=at)
+        case {"type": "thinking", "thinking": str(words)}:
+            signature = text(block, "signature", f"{at}.")
+            held = unsealed(signature, text=words, at=at) if signature else None
+            return held or Reasoning(words, signature=signature, at=at)
+        case {"type": "redacted_thinking", "data": str(data)}:
+            return unsealed(data, at=at) or Reasoning(redacted=data, at=at)
+    kind = block["type"]
+    if kind in ("text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking"):
+        shown = block.get("source")
+        if kind == "image" and isinstance(shown, dict) and "file_id" in shown:
+            return Raw(_FORMAT, block, "an image by its file id", at=at)
+        if kind == "tool_use" and isinstance(block.get("id"), str) and isinstance(block.get("input"), dict):
+            return Raw(_FORMAT, block, "a tool called by another tool", at=at)
+        raise bad_request(f"'{at}' is no block of type {kind}.", at)
+    return Raw(_FORMAT, block, f"a block of type {kind[:50]}", at=at)
+
+
+def _is_plain_call(block: Mapping[str, Any]) -> bool:
+    """Whether the model itself called a tool that has a schema, which every format can say."""
+    caller = block.get("caller") or {"type": "direct"}
+    return isinstance(caller, dict) and caller.get("type") == "direct" and not block.get("toolset_name")
+
+
+def _unread(block: Mapping[str, Any], *read_already: str) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in block.items()
+        if key not in ("type", "cache_control", *read_already) and value is not None
+    }
+
+
+def _read_document(block: Mapping[str, Any], source: Mapping[str, Any], cache: Any, at: str, depth: int) -> Part:
+    title = text(block, "title", f"{at}.")
+    more = _unread(block, "source", "title")
+    if more.get("context"):
+        return Raw(_FORMAT, block, "a document's context", at=at)
+    match source:
+        case {"type": "base64", "data": str(data), **said}:
+            kind = text(said, "media_type", f"{at}.source.")
+            return File(title, data, kind, cache=cache, more=more, at=at)
+        case {"type": "text", "data": str(words)}:
+            return File(title, text=words, media_type="text/plain", cache=cache, more=more, at=at)
+        case {"type": "url", "url": str(url)}:
+            return File(title, url=url, cache=cache, more=more, at=at)
+        case {"type": "content", "content": content}:
+            parts = _read_content(content, f"{at}.source.content", depth + 1)
+            words = "\n".join(part.text for part in parts if isinstance(part, Text))
+            if all(isinstance(part, Text) for part in parts):
+                return File(title, text=words, cache=cache, more={**more, _AS_IT_WAS: block}, at=at)
+            return Raw(_FORMAT, block, "a document with images", at=at)
+        case {"type": str(kind)}:
+            return Raw(_FORMAT, block, f"a document from a source of type {kind[:50]}", at=at)
+    raise bad_request(f"'{at}.source' is no source of a document.", f"{at}.source")
+
+
+# --- Writing a request ------------------------------------------------------------------------------------------------
+
+# What Messages has no word for, and when it asks for nothing all the same.
+_UNSAID: Mapping[str, object] = {
+    "frequency_penalty": 0,
+    "presence_penalty": 0,
+    "n": 1,
+    "seed": None,
+    "logit_bias": {},
+    "logprobs": False,
+    "top_logprobs": 0,
+}
+
+
+def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
+    """Return the body that asks a provider's `model`. Raises ApiError (400) for what Messages can't carry."""
+    return dump(fields(request, model, stream=stream))
+
+
+def fields(request: neutral.Request, model: str, *, stream: bool) -> dict[str, Any]:
+    """Return that body before it is JSON."""
+    own = request.format == _FORMAT
+    if not own:
+        _refuse_what_has_no_word(request)
+    system, messages = _said(request)
+    if not messages:
+        raise refuse(_FORMAT, request.called("messages"), "an answer to nothing")
+    tools = _tools(request, messages)
+    choice = _choice(request, tools)
+    out: dict[str, Any] = {"model": model, "messages": messages, "stream": stream, "max_tokens": request.max_tokens}
+    if request.max_tokens is None:
+        out["max_tokens"] = _MOST_TOKENS
+    if system:
+        out["system"] = system
+    if tools:
+        out["tools"] = tools
+    if choice:
+        out["tool_choice"] = choice
+    if request.stop:
+        out["stop_sequences"] = _stops(request)
+    for name in ("temperature", "top_p", "top_k"):
+        if (value := getattr(request, name)) is not None:
+            out[name] = value
+    if (user := request.user or request.safety_identifier) is not None:
+        out["metadata"] = {"user_id": user}
+    if tier := next((ours for ours, theirs in _TIERS.items() if theirs == request.service_tier), None):
+        out["service_tier"] = tier
+    config: dict[str, Any] = {}
+    if own:
+        if request.effort is not None:
+            config["effort"] = request.effort
+    else:
+        thinking, effort = _thinking(request, request.base_model or model, out)
+        if thinking:
+            out["thinking"] = thinking
+        if effort:
+            config["effort"] = effort
+    if request.response_format:
+        config["format"] = _output_format(request)
+    if config:
+        out["output_config"] = config
+    if own:
+        _put_back(out, request)
+    return out
+
+
+def _put_back(out: dict[str, Any], request: neutral.Request) -> None:
+    """Say again what only this format knows."""
+    for name, value in {**request.more, **request.rest}.items():
+        field, dot, inner = name.partition(".")
+        if dot:
+            out.setdefault(field, {})[inner] = value
+        else:
+            out[name] = value
+
+
+def _refuse_what_has_no_word(request: neutral.Request) -> None:
+    for name in request.rest:
+        raise refuse(_FORMAT, name)
+    for name, nothing in _UNSAID.items():
+        if getattr(request, name) not in (None, nothing):
+            raise refuse(_FORMAT, request.called(name))
+    if request.temperature is not None and request.temperature > 1:
+        raise refuse(_FORMAT, request.called("temperature"), "a temperature above 1")
+
+
+def _stops(request: neutral.Request) -> list[str]:
+    if request.format != _FORMAT and not all(stop.strip() for stop in request.stop):
+        raise refuse(_FORMAT, request.called("stop"), "a stop sequence of nothing but space")
+    return list(request.stop)
+
+
+def _output_format(request: neutral.Request) -> dict[str, Any]:
+    schema = request.response_format.schema if request.response_format else None
+    if schema is None:
+        raise refuse(_FORMAT, request.called("response_format"), "JSON without a schema")
+    return {"type": "json_schema", "schema": schema}
+
+
+def _thinking(request: neutral.Request, model: str, out: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+    """Return `thinking` and the effort for a caller of another format."""
+    budget = neutral.budget_of(request)
+    if budget is None or _UNTHINKING.search(model):
+        return None, None
+    by_budget = "claude" not in model or _BY_BUDGET.search(model)
+    if not budget:  # the adaptive way is to say nothing, and some of its models refuse to be told
+        return ({"type": "disabled"} if by_budget else None), None
+    forbidden = (
+        out.get("tool_choice", {}).get("type") in ("any", "tool")
+        or out.get("temperature") not in (None, 1)
+        or out.get("top_p", 1) < _LEAST_TOP_P
+        or "top_k" in out
+    )
+    if not by_budget:
+        effort = neutral.effort_of(request)
+        return (None if forbidden else {"type": "adaptive"}), _EFFORTS.get(effort or "", "high")
+    budget = min(budget, out["max_tokens"] - 1)
+    if forbidden or budget < _LEAST_BUDGET or calls_without_thought(out["messages"]):
+        return None, None
+    return {"type": "enabled", "budget_tokens": budget}, None
+
+
+def _tools(request: neutral.Request, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    own = request.format == _FORMAT
+    told: Sequence[Tool | Raw] = request.tools
+    if isinstance(request.tool_choice, AllowedTools):
+        told = [each for each in told if isinstance(each, Tool) and each.name in request.tool_choice.names]
+    if not told and not own:  # a history of calls needs its tools, even where none may be called any more
+        called = {block["name"]: None for each in messages for block in each["content"] if block["type"] == "tool_use"}
+        return [{"name": name, "input_schema": {"type": "object"}} for name in called]
+    return [_tool(each, own=own) for each in told]
+
+
+def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
+    if isinstance(tool, Raw):
+        if tool.format != _FORMAT:
+            raise refuse(_FORMAT, tool.at, tool.what)
+        return dict(tool.value)
+    if tool.custom:
+        tool = neutral.as_function(tool)
+    out: dict[str, Any] = {"name": tool.name}
+    if tool.description is not None:
+        out["description"] = tool.description
+    if not own:
+        schema = dict(tool.parameters or {})
+        out["input_schema"] = {"type": "object", **schema} if schema.get("type") is None else schema
+        if tool.strict:
+            out["strict"] = True
+    else:
+        out |= {"input_schema": tool.parameters} if tool.parameters is not None else {}
+        out |= {"strict": tool.strict} if tool.strict is not None else {}
+    if tool.cache:
+        out["cache_control"] = tool.cache
+    return {**tool.more, **out} if own else out
+
+
+def _choice(request: neutral.Request, tools: Sequence[object]) -> dict[str, Any]:
+    choice, own = request.tool_choice, request.format == _FORMAT
+    if tools and not request.tools and not own:
+        return {"type": "none"}
+    if not tools and not own:
+        return {}
+    match choice:
+        case None if request.parallel_tool_calls is False:
+            said = {"type": "auto"}
+        case None:
+            return {}
+        case "auto" | "none":
+            said = {"type": choice}
+        case "required":
+            said = {"type": "any"}
+        case NamedTool(name):
+            said = {"type": "tool", "name": name}
+        case AllowedTools(mode):
+            said = {"type": "any" if mode == "required" else "auto"}
+        case Raw(what=what, at=at):
+            raise refuse(_FORMAT, at, what)
+    if request.parallel_tool_calls is False and choice != "none":
+        return {**said, "disable_parallel_tool_use": True}
+    return said
+
+
+# --- Messages ---------------------------------------------------------------------------------------------------------
+
+
+def _said(request: neutral.Request) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return what stands in `system` and in `messages`."""
+    if request.format == _FORMAT:
+        messages = [
+            {"role": message.role, "content": list(_blocks(message.parts, own=True))} for message in request.messages
+        ]
+        return list(_blocks(request.system, own=True)), messages
+    system = _system(request.system)
+    turns: list[dict[str, Any]] = []
+    for message in request.messages:
+        if message.role in ("system", "developer") and not turns:
+            system += _system(message.parts)
+            continue
+        role = "assistant" if message.role == "assistant" else "user"
+        blocks = list(_blocks(message.parts, own=False))
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": role, "content": blocks})
+    for turn in turns:
+        turn["content"].sort(key=lambda block: block["type"] != "tool_result")  # stable: all else stays in order
+    if turns and turns[0]["role"] == "assistant":  # refused as the first
+        turns.insert(0, {"role": "user", "content": [{"type": "text", "text": _OPENING}]})
+    if not turns and system:  # Messages wants a message
+        system, turns = [], [{"role": "user", "content": system}]
+    return system, turns
+
+
+def _system(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Return what stands in `system`, where Anthropic takes text alone."""
+    for part in parts:
+        if not isinstance(part, Text):
+            raise refuse(_FORMAT, part.at, "a system's message that is no text")
+    return list(_blocks(parts, own=False))
+
+
+def _blocks(parts: Sequence[Part], *, own: bool) -> Iterator[dict[str, Any]]:
+    for part in parts:
+        block = _block(part, own=own)
+        if block is None:
+            continue
+        if not own and block["type"] == "text" and not block["text"].strip():
+            continue  # Anthropic refuses text of nothing but space
+        more: Mapping[str, Any] = getattr(part, "more", {})
+        if own and _AS_IT_WAS not in more:
+            block = {**more, **block}
+        if cache := getattr(part, "cache", None):
+            block["cache_control"] = cache
+        yield block
+
+
+def _block(part: Part, *, own: bool) -> dict[str, Any] | None:
+    match part:
+        case Text(words) | Refusal(words):
+            return {"type": "text", "text": words}
+        case ToolCall():
+            return _tool_use(part, own=own)
+        case ToolResult():
+            return _tool_result(part, own=own)
+        case Reasoning():
+            return _thought(part, own=own)
+        case Image(url=str(url)):
+            return {"type": "image", "source": {"type": "url", "url": url}}
+        case Image(data=str(data)):
+            source = {"type": "base64", "media_type": part.media_type or "image/png", "data": data}
+            return {"type": "image", "source": source if part.media_type or not own else _less(source, "media_type")}
+        case File():
+            return _document(part, own=own)
+        case Raw(format="messages", value=value):
+            return dict(value)
+        case Raw(what=what):
+            raise refuse(_FORMAT, part.at, what)
+    raise refuse(_FORMAT, part.at, "audio" if type(part).__name__ == "Audio" else "this part")
+
+
+def _less(source: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in source.items() if key != name}
+
+
+def _tool_use(call: ToolCall, *, own: bool) -> dict[str, Any]:
+    given = {"input": call.arguments} if call.custom else read_input(call.arguments)
+    return {"type": "tool_use", "id": _call_id(call.id, own=own), "name": call.name, "input": given}
+
+
+def _call_id(id_: str, *, own: bool) -> str:
+    return id_ if own else _NO_ID.sub("_", id_)
+
+
+def _tool_result(result: ToolResult, *, own: bool) -> dict[str, Any]:
+    out: dict[str, Any] = {"type": "tool_result", "tool_use_id": _call_id(result.call_id, own=own)}
+    if content := list(_blocks(result.parts, own=own)):
+        out["content"] = content
+    if result.error:
+        out["is_error"] = True
+    return out
+
+
+def _thought(thought: Reasoning, *, own: bool) -> dict[str, Any] | None:
+    if thought.redacted is not None:
+        return {"type": "redacted_thinking", "data": thought.redacted}
+    if own or thought.signature:
+        signed = {} if thought.signature is None else {"signature": thought.signature}
+        return {"type": "thinking", "thinking": thought.text, **signed}
+    return None
+
+
+def _document(file: File, *, own: bool) -> dict[str, Any]:
+    if own and _AS_IT_WAS in file.more:
+        return dict(file.more[_AS_IT_WAS])
+    title = {"title": file.filename} if file.filename is not None else {}
+    if file.text is not None:
+        source = {"type": "text", "media_type": "text/plain", "data": file.text}
+    elif file.url is not None:
+        source = {"type": "url", "url": file.url}
+    elif file.data is not None and (own or file.media_type in (None, "application/pdf")):
+        source = {"type": "base64", "media_type": file.media_type or "application/pdf", "data": file.data}
+    elif file.data is not None and (words := _words_of(file)) is not None:
+        source = {"type": "text", "media_type": "text/plain", "data": words}
+    else:
+        raise refuse(_FORMAT, file.at, f"a file of type {file.media_type}" if file.media_type else "a file by its id")
+    return {"type": "document", "source": source, **title}
+
+
+def _words_of(file: File) -> str | None:
+    """Return the text of a file that is one."""
+    if not (file.media_type or "").startswith("text/"):
+        return None
+    try:
+        return base64.b64decode(file.data or "").decode()
+    except ValueError:
+        return None

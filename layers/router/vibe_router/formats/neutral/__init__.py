@@ -1,0 +1,1 @@
+"""The neutral form that formats are translated through."""

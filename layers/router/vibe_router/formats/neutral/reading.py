@@ -1,0 +1,38 @@
+"""What reading a request into the neutral form is in every format: its fields sorted, its content read part by part."""
+
+from collections.abc import Callable, Container, Mapping
+from typing import Any
+
+from vibe_router.core.errors import bad_request
+from vibe_router.formats.common.fields import Shape
+from vibe_router.formats.neutral.model import Part, Text
+
+__all__ = ["contents", "sorted_fields"]
+
+
+def sorted_fields(
+    body: Mapping[str, Any],
+    plain: Mapping[str, Shape],
+    apart: Container[str],
+    is_harmless: Callable[[str, Any], bool],
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the `plain` fields of a request, each of its shape; what others may leave out; and what they must refuse.
+
+    Fields named in `apart` are in none of them: they are read otherwise. Raises ApiError (400).
+    """
+    held = {name: value for name, value in body.items() if value is not None and name not in apart}
+    read = {name: shape(body, name) for name, shape in plain.items() if name in held}
+    unread = {name: value for name, value in held.items() if name not in plain}
+    harmless = {name: unread.pop(name) for name, value in tuple(unread.items()) if is_harmless(name, value)}
+    return read, harmless, unread
+
+
+def contents(content: object, at: str, read_part: Callable[[Any, str], Part]) -> list[Part]:
+    """Return the parts of a message's content, which may be words alone. Raises ApiError (400) for neither."""
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [Text(content, at=at)]
+    if not isinstance(content, list):
+        raise bad_request(f"'{at}' must be a string or an array.", at)
+    return [read_part(part, f"{at}[{i}]") for i, part in enumerate(content)]

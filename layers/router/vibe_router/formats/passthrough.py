@@ -1,0 +1,157 @@
+"""What passes to a provider as it was sent, and back: embeddings, moderations, images, speech, transcriptions, rerank.
+
+None of these is a conversation, so none has a neutral form: a layer serves it if its `formats` name it, with the same
+failover as everything else. Only `model` is the router's. Answers come whole. Shapes: OpenAI's API reference; Jina's
+and Cohere's for rerank.
+
+Speech is answered in bytes and transcriptions may be text; a transcription is asked for in a multipart form.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any, NoReturn
+
+from vibe_router.core.errors import bad_request, error_body
+from vibe_router.core.usage import Usage, count, read_chat
+from vibe_router.formats.common import sse
+from vibe_router.formats.common.json_body import dump, load, parse_object
+from vibe_router.formats.common.tags import take_tags
+from vibe_router.formats.common.token_estimate import estimate
+from vibe_router.formats.interfaces import Keep, PlainlyAsked
+
+__all__ = ["PLAIN", "PlainFormat", "PlainRequest"]
+
+_MODEL_PART = re.compile(rb'content-disposition:[^\r\n]*;[ \t]*name="?model"?[ \t]*(?:;|\r\n|$)', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRequest(PlainlyAsked):
+    """A caller's request. `form` holds the parts of a multipart form before and after its model, else nothing."""
+
+    format: str
+    model: str
+    body: Mapping[str, Any]
+    read: str = ""  # the field that the model reads
+    form: tuple[bytes, bytes] | None = None
+    content_type: str = "application/json"
+    tags: tuple[str, ...] = ()
+
+    stream = False
+    wants_usage = False
+    max_output_tokens = 0  # what these answer with is no text, or as long as what was heard
+
+    @property
+    def passed_headers(self) -> Mapping[str, str]:
+        """Return what the body is."""
+        return {"content-type": self.content_type}
+
+    def prompt_tokens_estimate(self) -> int:
+        """Return about how many tokens are read; what is heard is not counted before."""
+        return estimate(self.body.get(self.read) or "")
+
+    def affinity(self) -> bytes:
+        """Return a digest of what is asked. Raises ApiError (400), as `for_provider` would."""
+        asked = b"".join(self.form) if self.form else dump(self.body.get(self.read))
+        return hashlib.blake2b(asked, digest_size=16).digest()
+
+    def for_provider(self, model: str, *, stream: bool, keep: Keep | None = None) -> bytes:  # noqa: ARG002 - neither
+        """Return the body for a provider's `model`. Raises ApiError (400)."""
+        if self.form:
+            return model.encode().join(self.form)
+        return dump({**self.body, "model": model})
+
+    def neutral(self) -> NoReturn:
+        """Raise ApiError (400): this is no conversation."""
+        raise bad_request(f"{self.format} can be said in no other format.", "model", "unsupported_format")
+
+
+class PlainFormat:
+    """One of these formats. `holds` names the field by which its JSON answer is known, `read` what the model reads."""
+
+    streams = False
+    heartbeat = sse.COMMENT
+    error_body = staticmethod(error_body)
+
+    def __init__(self, name: str, path: str, *, read: str, holds: Sequence[str], opaque: bool = False) -> None:
+        self.name = name
+        self.path = path
+        self.opaque = opaque
+        self._read = read
+        self._holds = holds
+
+    def parse(self, raw: bytes, headers: Mapping[str, str]) -> PlainRequest:
+        """Return the request in `raw`. Raises ApiError (400)."""
+        content_type = headers.get("content-type", "")
+        if content_type.lower().startswith("multipart/form-data"):
+            return self._parse_form(raw, content_type)
+        body = parse_object(raw)
+        tags = take_tags(body)
+        model = body.get("model")
+        if not isinstance(model, str) or not model:
+            raise bad_request("'model' is missing; it must be a string.", "model")
+        if not body.get(self._read):
+            raise bad_request(f"'{self._read}' is missing.", self._read)
+        for name, whole in (("stream", (None, False)), ("stream_format", (None, "audio"))):
+            if body.get(name) not in whole:
+                raise bad_request(f"{self.name} are answered whole here: leave '{name}' out.", name)
+        return PlainRequest(self.name, model, body, self._read, tags=tags)
+
+    def _parse_form(self, raw: bytes, content_type: str) -> PlainRequest:
+        header = Message()
+        header["content-type"] = content_type
+        boundary = header.get_boundary()
+        if not boundary:
+            raise bad_request("The multipart form has no boundary in its Content-Type.")
+        at = 0
+        delimiter = b"--" + boundary.encode("latin-1", "replace")
+        for part in raw.split(delimiter):
+            head, blank, content = part.partition(b"\r\n\r\n")
+            if blank and _MODEL_PART.search(head):
+                model = content.removesuffix(b"\r\n").decode("utf-8", "replace").strip()
+                if not model:
+                    break
+                start = at + len(head) + len(blank)
+                form = raw[:start], raw[start + len(content.removesuffix(b"\r\n")) :]
+                return PlainRequest(self.name, model, {}, self._read, form, content_type)
+            at += len(part) + len(delimiter)
+        raise bad_request("'model' is missing from the multipart form.", "model")
+
+    def headers(self, secret: str) -> dict[str, str]:
+        """Return the headers of the call, the key among them."""
+        return {"authorization": f"Bearer {secret}", **({"accept": "*/*"} if self.opaque else {})}
+
+    def read_whole(self, raw: bytes) -> dict[str, Any] | None:
+        """Return the answer in `raw`, or None where it is none: not JSON, an error, or without what it should hold."""
+        try:
+            answer = load(raw)
+        except ValueError:
+            return None
+        if not isinstance(answer, dict) or answer.get("error"):
+            return None
+        return answer if any(answer.get(name) is not None for name in self._holds) else None
+
+    def usage_of(self, answer: Mapping[str, Any]) -> Usage:
+        """Return the tokens that `answer` counts; images and transcriptions have Responses' words for them."""
+        usage = answer.get("usage")
+        told = read_chat(usage)
+        if told.known or not isinstance(usage, dict):
+            return told
+        heard = count(usage.get("input_token_details"), "audio_tokens")  # transcriptions' spelling
+        asked, answered = count(usage, "input_tokens", "total_tokens"), count(usage, "output_tokens")
+        return Usage(asked, answered, audio_prompt_tokens=heard)
+
+
+PLAIN: Mapping[str, PlainFormat] = {
+    each.name: each
+    for each in (
+        PlainFormat("embeddings", "/embeddings", read="input", holds=("data",)),
+        PlainFormat("moderations", "/moderations", read="input", holds=("results",)),
+        PlainFormat("images", "/images/generations", read="prompt", holds=("data",)),
+        PlainFormat("speech", "/audio/speech", read="input", holds=("audio",), opaque=True),
+        PlainFormat("transcriptions", "/audio/transcriptions", read="file", holds=("text",), opaque=True),
+        PlainFormat("rerank", "/rerank", read="documents", holds=("results",)),
+    )
+}

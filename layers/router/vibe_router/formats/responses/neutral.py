@@ -1,0 +1,719 @@
+"""Responses requests in and out of the neutral form, and a provider's Responses answer into neutral events.
+
+What is left out on the way into Responses, since it changes nothing that is asked: marks for prompt caching, that a
+tool's result is an error (its words say so), reasoning that no proof of this provider's own stands for, names of
+messages' authors. What is left out on the way from Responses to others: a web search that the model may make and need
+not, which earlier thoughts it reads again, how a tool is loaded and who else may call it. What is said in other words:
+system messages at the beginning as instructions and later ones as a developer's, a thinking budget as an effort, a
+document of plain text as text. A translated request asks the provider to keep nothing (`store`), and for its encrypted
+reasoning where it asks it to reason, so that the next turn can go on.
+"""
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from vibe_router.core.errors import bad_request
+from vibe_router.formats.chat.neutral import allowed_names
+from vibe_router.formats.common.data_url import data_url, read_data_url
+from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
+from vibe_router.formats.common.json_body import dump, without_none
+from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.neutral.model import (
+    AllowedTools,
+    Annotated,
+    Audio,
+    File,
+    Finish,
+    Image,
+    JsonFormat,
+    Message,
+    NamedTool,
+    Part,
+    Raw,
+    Reasoning,
+    ReasoningDelta,
+    Refusal,
+    RefusalDelta,
+    Sealed,
+    Started,
+    Text,
+    TextDelta,
+    Told,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStart,
+    ToolResult,
+    refuse,
+    unsealed,
+)
+from vibe_router.formats.neutral.reading import contents, sorted_fields
+from vibe_router.formats.responses.format import usage_of
+from vibe_router.formats.responses.namespaces import flat_name, spaces
+
+__all__ = ["Decoder", "body", "read"]
+
+_FORMAT = "responses"
+
+_PLAIN: Mapping[str, Shape] = {
+    "temperature": number,
+    "top_p": number,
+    "top_logprobs": integer,
+    "parallel_tool_calls": truth,
+    "metadata": mapping,
+    "user": text,
+    "safety_identifier": text,
+    "prompt_cache_key": text,
+    "service_tier": text,
+    "store": truth,
+}
+_READ_APART = frozenset(
+    {"model", "stream", "input", "instructions", "tools", "tool_choice", "max_output_tokens", "reasoning", "text"}
+)
+# Hints, what is said about the answer or about keeping it, and a bound on calls of hosted tools, which are refused for
+# themselves: another format may go without.
+_HARMLESS = frozenset(
+    {"include", "stream_options", "prompt_cache_retention", "prompt_cache_options", "client_metadata", "background",
+     "max_tool_calls"}
+)  # fmt: skip
+_REASONED = ("effort", "summary")
+_WRITTEN = ("format", "verbosity")
+_LOGPROBS = "message.output_text.logprobs"
+# What a tool of a namespace, or a call of it, keeps of how it was written; no word of Responses' own.
+_SPACE = "in namespace"
+_NAME = "name in namespace"
+_ENCRYPTED = "reasoning.encrypted_content"
+
+
+# --- Reading a request ------------------------------------------------------------------------------------------------
+
+
+def read(body: Mapping[str, Any]) -> neutral.Request:
+    """Return a request (as `responses.parse` checks it) in the neutral form. Raises ApiError (400)."""
+    plain, more, unread = sorted_fields(body, _PLAIN, _READ_APART, lambda name, _: name in _HARMLESS)
+    if unread.get("truncation") == "disabled":
+        more["truncation"] = unread.pop("truncation")
+    reasoning, said = mapping(body, "reasoning") or {}, mapping(body, "text") or {}
+    harmless = {key: value for key, value in reasoning.items() if _is_harmless_of_reasoning(key, value)}
+    if harmless:
+        more["reasoning"] = harmless
+    unread |= {f"reasoning.{key}": value for key, value in reasoning.items() if key not in (*_REASONED, *harmless)}
+    unread |= {f"text.{key}": value for key, value in said.items() if key not in _WRITTEN and value is not None}
+    if said.get("format") == {"type": "text"}:
+        more["text"] = {"format": said["format"]}
+    instructions = text(body, "instructions")
+    return neutral.Request(
+        _FORMAT,
+        list(_read_input(body.get("input"))),
+        system=[Text(instructions, at="instructions")] if instructions else [],
+        tools=[each for i, tool in enumerate(entries(body, "tools")) for each in _read_tools(tool, f"tools[{i}]")],
+        tool_choice=_read_choice(body.get("tool_choice")),
+        max_tokens=integer(body, "max_output_tokens"),
+        response_format=_read_format(said.get("format")),
+        effort=text(reasoning, "effort", "reasoning."),
+        reasoning_summary=text(reasoning, "summary", "reasoning."),
+        verbosity=text(said, "verbosity", "text."),
+        logprobs=True if _LOGPROBS in entries(body, "include") else None,
+        rest=unread,
+        more=more,
+        names={
+            "messages": "input",
+            "max_tokens": "max_output_tokens",
+            "effort": "reasoning.effort",
+            "response_format": "text.format",
+            "verbosity": "text.verbosity",
+            "logprobs": "include",
+        },
+        **plain,
+    )
+
+
+def _is_harmless_of_reasoning(name: str, value: object) -> bool:
+    """Whether what a request says of reasoning may be left out: which thoughts are read again, and what is usual."""
+    usual = name == "mode" and value == "standard"
+    return usual or name in ("context", "generate_summary") or (name not in _REASONED and value is None)
+
+
+def _read_format(value: Any) -> JsonFormat | None:
+    match value:
+        case None | {"type": "text"}:
+            return None
+        case {"type": "json_object"}:
+            return JsonFormat()
+        case {"type": "json_schema", "name": str(name), "schema": dict(schema), **rest}:
+            return JsonFormat(name, schema, truth(rest, "strict", "text.format."), text(rest, "description"))
+    raise bad_request("'text.format' must be of type text, json_object or json_schema.", "text.format")
+
+
+def _read_tools(value: Any, at: str) -> Iterator[Tool | Raw]:
+    """Read a tool, or those of a namespace; what the namespace says of itself stays with each of its tools."""
+    space = spaces(value)
+    if space is None:
+        yield _read_tool(value, at)
+        return
+    said = {key: each for key, each in space.items() if key != "tools"}
+    for i, inside in enumerate(space["tools"]):
+        tool = _read_tool(inside, f"{at}.tools[{i}]")
+        if isinstance(tool, Tool):
+            more = {**tool.more, _SPACE: said, _NAME: tool.name}
+            yield replace(tool, name=flat_name(said["name"], tool.name), more=more)
+
+
+def _read_tool(value: Any, at: str) -> Tool | Raw:
+    match value:
+        case {"type": "function", "name": str(name), **said}:
+            more = _others(said, frozenset({"description", "parameters", "strict"}))
+            return Tool(
+                name,
+                text(said, "description", f"{at}."),
+                mapping(said, "parameters", f"{at}."),
+                truth(said, "strict", f"{at}."),
+                more=more,
+                at=at,
+            )
+        case {"type": "custom", "name": str(name), **said}:
+            more = _others(said, frozenset({"description", "format"}))
+            grammar = mapping(said, "format", f"{at}.")
+            return Tool(name, text(said, "description", f"{at}."), custom=True, grammar=grammar, more=more, at=at)
+        case {"type": str(kind)} if kind not in ("function", "custom"):
+            optional = kind.startswith("web_search")
+            return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", optional=optional, at=at)
+    raise bad_request(f"'{at}' must have a type, and a function a name.", at)
+
+
+def _read_choice(value: Any) -> neutral.ToolChoice | None:
+    match value:
+        case None | "auto" | "none" | "required":
+            return value
+        case {"type": "function", "name": str(name)}:
+            return NamedTool(name)
+        case {"type": "custom", "name": str(name)}:
+            return NamedTool(name, custom=True)
+        case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list(tools)}:
+            if all(isinstance(each, dict) and each.get("type") == "function" for each in tools):
+                if names := allowed_names(tools):
+                    return AllowedTools(mode, names)
+            else:
+                return Raw(_FORMAT, value, "a choice among tools that are no functions", at="tool_choice")
+        case {"type": str(kind)} if kind not in ("function", "custom", "allowed_tools"):
+            return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", at="tool_choice")
+    raise bad_request("'tool_choice' must be auto, none, required or name a tool.", "tool_choice")
+
+
+def _read_input(said: Any) -> Iterator[Message]:
+    if isinstance(said, str):
+        yield Message("user", [Text(said, at="input")], at="input")
+        return
+    before: Message | None = None
+    for i, item in enumerate(said or ()):
+        message = _read_item(item, f"input[{i}]")
+        message.continues = before is not None and before.role == message.role == "assistant"
+        yield message
+        before = message
+
+
+_MESSAGE = frozenset({"type", "role", "content"})
+_CALL = frozenset({"type", "call_id", "name", "arguments", "input"})
+_OUTPUT = frozenset({"type", "call_id", "output"})
+_REASONING = frozenset({"type", "id", "summary", "content", "encrypted_content"})
+
+
+def _others(item: Mapping[Any, Any], read: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if key not in read and value is not None}
+
+
+def _read_item(item: Any, at: str) -> Message:
+    match item:
+        case {"role": "user" | "system" | "developer" | "assistant" as role, **rest} if rest.get("type") in (
+            None,
+            "message",
+        ):
+            parts = contents(item.get("content"), f"{at}.content", _read_part)
+            return Message(role, parts, more=_others(item, _MESSAGE), at=at)
+        case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(arguments)}:
+            return Message(
+                "assistant", [_spaced(ToolCall(call, name, arguments, more=_others(item, _CALL), at=at))], at=at
+            )
+        case {"type": "custom_tool_call", "call_id": str(call), "name": str(name), "input": str(words)}:
+            made = ToolCall(call, name, words, custom=True, more=_others(item, _CALL), at=at)
+            return Message("assistant", [_spaced(made)], at=at)
+        case {"type": "function_call_output" | "custom_tool_call_output" as kind, "call_id": str(call)}:
+            parts = contents(item.get("output"), f"{at}.output", _read_part)
+            custom = kind == "custom_tool_call_output"
+            result = ToolResult(call, parts, custom=custom, more=_others(item, _OUTPUT), at=at)
+            return Message("user", [result], at=at)
+        case {"type": "reasoning"}:
+            return Message("assistant", [_read_reasoning(item, at)], at=at)
+        case {"type": "item_reference"}:
+            what = "an item by its id, which no kept response holds"
+            return Message("assistant", [Raw(_FORMAT, item, what, at=at)], at=at)
+        case {"type": str(kind)} if kind not in _KNOWN:
+            return Message("assistant", [Raw(_FORMAT, item, f"an item of type {kind[:50]}", at=at)], at=at)
+    raise bad_request(f"'{at}' is no input item.", at)
+
+
+def _spaced(call: ToolCall) -> ToolCall:
+    """Return a call under the name that its tool has outside its namespace."""
+    space = call.more.get("namespace")
+    if not isinstance(space, str):
+        return call
+    return replace(call, name=flat_name(space, call.name), more={**call.more, _NAME: call.name})
+
+
+_KNOWN = frozenset({"message", "function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output"})
+
+
+def _read_reasoning(item: Mapping[str, Any], at: str) -> Reasoning:
+    summary = [_words(part, f"{at}.summary[{i}]") for i, part in enumerate(entries(item, "summary", f"{at}."))]
+    content = [_words(part, f"{at}.content[{i}]") for i, part in enumerate(entries(item, "content", f"{at}."))]
+    id_, sealed = text(item, "id", f"{at}."), text(item, "encrypted_content", f"{at}.")
+    said: dict[str, Any] = {"text": "\n\n".join(content), "summary": summary, "at": at}
+    if sealed and (held := unsealed(sealed, **said)):
+        return held
+    return Reasoning(**said, id=id_, encrypted=sealed, more=_others(item, _REASONING))
+
+
+def _words(part: Any, at: str) -> str:
+    if isinstance(part, dict) and isinstance(part.get("text"), str):
+        return str(part["text"])
+    raise bad_request(f"'{at}.text' must be a string.", f"{at}.text")
+
+
+_PART_KINDS = frozenset(
+    {"input_text", "output_text", "text", "refusal", "input_image", "input_file", "input_audio", "summary_text"}
+)
+
+
+def _read_part(part: Any, at: str) -> Part:
+    match part:
+        case {"type": "input_text" | "output_text" | "text" as kind, "text": str(words)}:
+            more = {key: value for key, value in part.items() if key not in ("type", "text") and value}
+            return Text(words, more={**more, **({"type": kind} if kind == "text" else {})}, at=at)
+        case {"type": "refusal", "refusal": str(words)}:
+            return Refusal(words, at=at)
+        case {"type": "input_image" | "input_file", "file_id": str()}:
+            return Raw(_FORMAT, part, "a file by its id", at=at)
+        case {"type": "input_image", "image_url": str(url)}:
+            detail = text(part, "detail", f"{at}.")
+            media_type, data = read_data_url(url)
+            return Image(None if data is not None else url, data, media_type, detail, at=at)
+        case {"type": "input_file", "file_data": str(written)}:
+            media_type, data = read_data_url(written)
+            name = text(part, "filename", f"{at}.")
+            return File(name, data if data is not None else written, media_type, at=at)
+        case {"type": "input_file", "file_url": str(url)}:
+            return File(text(part, "filename", f"{at}."), url=url, at=at)
+        case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(kind)}}:
+            return Audio(data, kind, at=at)
+        case {"type": str(kind)} if kind not in _PART_KINDS:
+            return Raw(_FORMAT, part, f"a part of type {kind[:50]}", at=at)
+    raise bad_request(f"'{at}' is no content part.", at)
+
+
+# --- Writing a request ------------------------------------------------------------------------------------------------
+
+
+def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
+    """Return the body that asks a provider's `model` over Responses. Raises ApiError (400) for what it can't carry."""
+    own = request.format == _FORMAT
+    if not own:
+        _refuse_unknown(request)
+    system, messages = (list(request.system), request.messages) if own else _hoisted(request)
+    out: dict[str, Any] = {"model": model, "stream": stream}
+    if system:
+        out["instructions"] = "\n\n".join(filter(None, (_plain_text(part) for part in system)))
+    out["input"] = [item for message in messages for item in _items(message, own=own)]
+    out |= {name: value for name in _PLAIN if (value := getattr(request, name)) is not None}
+    if tools := list(_tools(request.tools, own=own)):
+        out["tools"] = tools
+    elif not own:
+        out.pop("parallel_tool_calls", None)
+    if request.tool_choice is not None and (tools or own):
+        out["tool_choice"] = _choice(request.tool_choice)
+    if request.max_tokens is not None:
+        out["max_output_tokens"] = request.max_tokens
+    if said := _text(request):
+        out["text"] = said
+    if reasoning := _reasoning(request):
+        out["reasoning"] = reasoning
+    if own:
+        return dump(_joined(out, {**request.rest, **request.more}))
+    out["store"] = False
+    if len(out.get("user") or "") > 64:  # as long as OpenAI takes it
+        del out["user"]
+    include = [_LOGPROBS] if request.logprobs else []
+    if reasoning and reasoning.get("effort") != "none":
+        include.append(_ENCRYPTED)
+    if include:
+        out["include"] = include
+    return dump(out)
+
+
+def _joined(out: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Put back what only Responses says; `text` and `reasoning` hold more than the neutral form does."""
+    for key, value in more.items():
+        field, _, inner = key.partition(".")
+        if field in ("text", "reasoning") and inner:
+            out[field] = {**out.get(field, {}), inner: value}
+            continue
+        out[key] = {**value, **out.get(key, {})} if key in ("text", "reasoning") else value
+    return out
+
+
+def _refuse_unknown(request: neutral.Request) -> None:
+    for name in request.rest:
+        raise refuse(_FORMAT, name)
+    for name in ("top_k", "stop", "seed", "logit_bias", "frequency_penalty", "presence_penalty"):
+        if getattr(request, name) or (name == "seed" and request.seed is not None):
+            raise refuse(_FORMAT, request.called(name))
+    if (request.n or 1) > 1:
+        raise refuse(_FORMAT, request.called("n"), "several answers")
+
+
+def _hoisted(request: neutral.Request) -> tuple[list[Part], Sequence[Message]]:
+    """Return the system's words before all messages, and the rest."""
+    system, messages = list(request.system), list(request.messages)
+    while messages and messages[0].role in ("system", "developer"):
+        system += messages.pop(0).parts
+    return system, messages
+
+
+def _plain_text(part: Part) -> str:
+    if isinstance(part, Text):
+        return part.text
+    raise refuse(_FORMAT, getattr(part, "at", "system"), "instructions that are no text")
+
+
+def _text(request: neutral.Request) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    wanted = request.response_format
+    if wanted is not None and wanted.schema is None:
+        said["format"] = {"type": "json_object"}
+    elif wanted is not None:
+        shape: dict[str, Any] = {"name": wanted.name or "answer", "schema": wanted.schema, "strict": wanted.strict}
+        said["format"] = without_none({"type": "json_schema", **shape, "description": wanted.description})
+    if request.verbosity:
+        said["verbosity"] = request.verbosity
+    return said
+
+
+def _reasoning(request: neutral.Request) -> dict[str, Any]:
+    return without_none({"effort": neutral.effort_of(request), "summary": request.reasoning_summary})
+
+
+def _tools(tools: Sequence[Tool | Raw], *, own: bool) -> Iterator[dict[str, Any]]:
+    """Write tools; those of one namespace, side by side, as the namespace that they came from."""
+    space: dict[str, Any] | None = None
+    for tool in tools:
+        said = tool.more.get(_SPACE) if own and isinstance(tool, Tool) else None
+        if said is None or not isinstance(tool, Tool):
+            space = None
+            yield _tool(tool, own=own)
+            continue
+        more = {key: value for key, value in tool.more.items() if key not in (_SPACE, _NAME)}
+        inside = _tool(replace(tool, name=tool.more[_NAME], more=more), own=own)
+        if space is not None and {**space, "tools": None} == {**said, "tools": None}:
+            space["tools"].append(inside)
+        else:
+            space = {**said, "tools": [inside]}
+            yield space
+
+
+def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
+    if isinstance(tool, Raw):
+        if tool.format != _FORMAT:
+            raise refuse(_FORMAT, tool.at, tool.what)
+        return dict(tool.value)
+    if tool.custom:
+        said = {"name": tool.name, "description": tool.description, "format": tool.grammar}
+        return without_none({"type": "custom", **said, **(tool.more if own else {})})
+    written: dict[str, Any] = {"type": "function", "name": tool.name, "description": tool.description}
+    written |= {"parameters": tool.parameters, "strict": tool.strict}
+    if own:
+        return without_none({**written, **tool.more})
+    # Said aloud, because Responses takes a schema strictly where nothing is said, and no other format does.
+    written["strict"] = bool(tool.strict)
+    written["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    return without_none(written)
+
+
+def _choice(choice: neutral.ToolChoice) -> object:
+    match choice:
+        case NamedTool(name, custom):
+            return {"type": "custom" if custom else "function", "name": name}
+        case AllowedTools(mode, names):
+            tools = [{"type": "function", "name": name} for name in names]
+            return {"type": "allowed_tools", "mode": mode, "tools": tools}
+        case Raw():
+            if choice.format != _FORMAT:
+                raise refuse(_FORMAT, choice.at, choice.what)
+            return choice.value
+        case word:
+            return word
+
+
+def _items(message: Message, *, own: bool) -> Iterator[dict[str, Any]]:
+    """Write a message as items: what a turn says stands apart from what it calls, thinks or gets back."""
+    more = dict(message.more) if own else {}
+    role = "developer" if message.role == "system" and not own else message.role
+    words: list[Part] = []
+
+    def said() -> Iterator[dict[str, Any]]:
+        if words:
+            content = [_part(part, output=role == "assistant", own=own) for part in words]
+            yield {"type": "message", "role": role, "content": content, **more}
+            words.clear()
+
+    for part in message.parts:
+        written = _item(part, own=own)
+        if written is None:
+            words.append(part)
+        else:
+            yield from said()
+            yield from written
+    if own and not message.parts:
+        yield {"type": "message", "role": role, "content": [], **more}
+    yield from said()
+
+
+def _item(part: Part, *, own: bool) -> Sequence[dict[str, Any]] | None:
+    """Return `part` as an item of its own (none where it is left out), None where it belongs into a message."""
+    more: Mapping[str, Any] = getattr(part, "more", {}) if own else {}
+    match part:
+        case ToolCall():
+            call = {"call_id": part.id, "name": part.name, **more}
+            call["name"] = call.pop(_NAME, part.name)
+            if part.custom:
+                return [{"type": "custom_tool_call", **call, "input": part.arguments}]
+            return [{"type": "function_call", **call, "arguments": part.arguments or "{}"}]
+        case ToolResult():
+            kind = "custom_tool_call_output" if part.custom else "function_call_output"
+            single = part.parts[0] if len(part.parts) == 1 else None
+            output: object = [_part(each, output=False, own=own) for each in part.parts]
+            if isinstance(single, Text) or not part.parts:
+                output = single.text if isinstance(single, Text) else ""
+            return [{"type": kind, "call_id": part.call_id, "output": output, **more}]
+        case Reasoning():
+            if not (part.encrypted or own):
+                return []
+            summary = [{"type": "summary_text", "text": each} for each in part.summary]
+            item = {"type": "reasoning", "id": part.id, "summary": summary, "encrypted_content": part.encrypted}
+            content = [{"type": "reasoning_text", "text": part.text}] if part.text and own else None
+            return [without_none({**item, "content": content, **more})]
+        case Raw(format="responses", value={"type": str(kind)}) if kind not in ("input_image", "input_file"):
+            return [dict(part.value)] if not part.what.startswith("a part") else None
+    return None
+
+
+def _part(part: Part, *, output: bool, own: bool) -> dict[str, Any]:
+    match part:
+        case Text():
+            kind = "output_text" if output else "input_text"
+            return {"type": kind, "text": part.text, **(part.more if own else {})}
+        case Refusal():
+            return {"type": "refusal", "refusal": part.text}
+        case Image():
+            if part.url is None and part.data is None:
+                raise refuse(_FORMAT, part.at, "an image without its data")
+            url = part.url or data_url(part.media_type or "image/png", part.data or "")
+            detail = {"detail": part.detail or "auto"} if part.detail or not own else {}
+            return {"type": "input_image", "image_url": url, **detail}
+        case File(text=str(words)):
+            return {"type": "input_text", "text": words}
+        case File():
+            held = data_url(part.media_type, part.data) if part.data and part.media_type else part.data
+            said = {"filename": part.filename, "file_data": held, "file_url": part.url}
+            if held and not part.filename and not own:
+                said["filename"] = "document"  # OpenAI takes no data without a name
+            return {"type": "input_file", **without_none(said)}
+        case Audio():
+            return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+        case Raw():
+            if part.format != _FORMAT:
+                raise refuse(_FORMAT, part.at, part.what)
+            return dict(part.value)
+        case _:
+            raise refuse(_FORMAT, part.at, "this part in this place")
+
+
+# --- Reading an answer ------------------------------------------------------------------------------------------------
+
+_INCOMPLETE: Mapping[object, neutral.Reason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+
+
+class Decoder:
+    """Reads the events of a Responses answer into neutral ones.
+
+    Items that are told at the same time are told on one after another: what comes of a later one waits for its turn.
+    """
+
+    def __init__(self) -> None:
+        self._started = False
+        self._order: list[int] = []  # items that have begun and not ended, by their place in the output
+        self._waiting: dict[int, list[neutral.Event]] = {}
+        self._told: set[int] = set()  # items of which something was told
+        self._ended: set[int] = set()
+        self._called = False
+
+    def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
+        """Return what `chunk` says."""
+        kind = chunk.get("type")
+        if kind == "response.output_text.delta" and self._started:  # what all but a few are
+            return self._pass_on(chunk, [_text_delta(chunk)])
+        events: list[neutral.Event] = []
+        response = chunk.get("response")
+        if not self._started:
+            self._started = True
+            events.append(_started(response if isinstance(response, dict) else {}))
+        match kind:
+            case "response.completed" | "response.incomplete":
+                events += self._finish(response if isinstance(response, dict) else {})
+            case "response.output_item.added":
+                events += self._begin(chunk)
+            case "response.output_item.done":
+                events += self._end_item(_place(chunk), chunk.get("item"))
+            case _:
+                if said := _said(kind, chunk):
+                    events += self._pass_on(chunk, said)
+        return events
+
+    def end(self) -> Iterable[neutral.Event]:
+        """Return nothing: the last event has told everything."""
+        return ()
+
+    def _begin(self, chunk: Mapping[str, Any]) -> list[neutral.Event]:
+        place, item = _place(chunk), chunk.get("item")
+        if place in self._ended or place in self._order:
+            return []
+        self._order.append(place)
+        return self._turn(place, self._start(item)) if isinstance(item, dict) else []
+
+    def _start(self, item: Mapping[str, Any]) -> list[neutral.Event]:
+        if item.get("type") not in ("function_call", "custom_tool_call"):
+            return []
+        self._called = True
+        call, name = item.get("call_id") or item.get("id"), item.get("name")
+        call = call if isinstance(call, str) else f"call_{secrets.token_hex(12)}"
+        custom = item.get("type") == "custom_tool_call"
+        return [ToolCallStart(call, name if isinstance(name, str) else "", custom)]
+
+    def _pass_on(self, chunk: Mapping[str, Any], events: list[neutral.Event]) -> list[neutral.Event]:
+        place = _place(chunk)
+        if place not in self._order:
+            if place in self._ended:
+                return []
+            self._order.append(place)
+        self._told.add(place)
+        return self._turn(place, events)
+
+    def _turn(self, place: int, events: list[neutral.Event]) -> list[neutral.Event]:
+        """Return `events` if it is their item's turn; else keep them."""
+        if self._order[0] == place:
+            return events
+        self._waiting.setdefault(place, []).extend(events)
+        return []
+
+    def _end_item(self, place: int, item: object) -> list[neutral.Event]:
+        if not isinstance(item, dict) or place in self._ended:
+            return []
+        events: list[neutral.Event] = []
+        if place not in self._order:
+            self._order.append(place)
+            events += self._turn(place, self._start(item))
+        rest = [] if place in self._told else _unsaid(item)
+        encrypted, id_ = item.get("encrypted_content"), item.get("id")
+        if item.get("type") == "reasoning" and isinstance(encrypted, str) and encrypted:
+            rest.append(Sealed(encrypted=encrypted, id=id_ if isinstance(id_, str) else None))
+        events += self._turn(place, rest)
+        self._ended.add(place)
+        while self._order and self._order[0] in self._ended:
+            self._order.pop(0)
+            if self._order:
+                events += self._waiting.pop(self._order[0], ())
+        return events
+
+    def _finish(self, response: Mapping[str, Any]) -> list[neutral.Event]:
+        output = response.get("output")
+        events: list[neutral.Event] = []
+        for place, item in enumerate(output if isinstance(output, list) else ()):
+            events += self._end_item(place, item)
+        for place in tuple(self._order):  # items that the last event forgot
+            events += self._waiting.pop(place, ())
+        details = response.get("incomplete_details")
+        why = details.get("reason") if isinstance(details, dict) else None
+        reason = _INCOMPLETE.get(why, "length") if isinstance(why, str) else "length"
+        if response.get("status") != "incomplete":
+            reason = "tool_calls" if self._called else "stop"
+        return [*events, Finish(reason), Told(usage_of(response))]
+
+
+def _place(chunk: Mapping[str, Any]) -> int:
+    place = chunk.get("output_index")
+    return place if isinstance(place, int) else 0
+
+
+def _started(response: Mapping[str, Any]) -> Started:
+    id_, model, created = response.get("id"), response.get("model"), response.get("created_at")
+    return Started(
+        id_ if isinstance(id_, str) else None,
+        model if isinstance(model, str) else None,
+        int(created) if isinstance(created, int | float) else None,
+    )
+
+
+def _text_delta(chunk: Mapping[str, Any]) -> TextDelta:
+    delta = chunk.get("delta")
+    return TextDelta(delta if isinstance(delta, str) else "", logprobs=_logprobs(chunk))
+
+
+def _logprobs(said: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
+    held = said.get("logprobs")
+    return [each for each in held if isinstance(each, dict)] if isinstance(held, list) and held else None
+
+
+def _said(kind: object, chunk: Mapping[str, Any]) -> list[neutral.Event]:
+    delta = chunk.get("delta")
+    if not isinstance(delta, str):
+        note = chunk.get("annotation")
+        wanted = kind == "response.output_text.annotation.added" and isinstance(note, dict)
+        return [Annotated(note)] if wanted and isinstance(note, dict) else []
+    match kind:
+        case "response.output_text.delta":
+            return [_text_delta(chunk)]
+        case "response.refusal.delta":
+            return [RefusalDelta(delta)]
+        case "response.reasoning_summary_text.delta":
+            part = chunk.get("summary_index")
+            return [ReasoningDelta(delta, summary=True, part=part if isinstance(part, int) else 0)]
+        case "response.reasoning_text.delta":
+            return [ReasoningDelta(delta)]
+        case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
+            return [ToolCallDelta(delta)]
+    return []
+
+
+def _unsaid(item: Mapping[str, Any]) -> list[neutral.Event]:
+    """Return what an item holds of which nothing was told before its end."""
+    events: list[neutral.Event] = []
+    match item:
+        case {"type": "message", "content": list(content)}:
+            for part in content:
+                match part:
+                    case {"type": "output_text", "text": str(words)} if words:
+                        events.append(TextDelta(words, logprobs=_logprobs(part)))
+                        notes = part.get("annotations") or ()
+                        events += (Annotated(note) for note in notes if isinstance(note, dict))
+                    case {"type": "refusal", "refusal": str(words)} if words:
+                        events.append(RefusalDelta(words))
+        case {"type": "function_call", "arguments": str(words)} | {"type": "custom_tool_call", "input": str(words)}:
+            if words:
+                events.append(ToolCallDelta(words))
+        case {"type": "reasoning"}:
+            for key, summary in (("summary", True), ("content", False)):
+                parts = item.get(key)
+                for i, each in enumerate(parts if isinstance(parts, list) else ()):
+                    if isinstance(each, dict) and isinstance(told := each.get("text"), str) and told:
+                        events.append(ReasoningDelta(told, summary=summary, part=i if summary else 0))
+    return events

@@ -1,0 +1,324 @@
+"""Says neutral events as a Responses stream, or as the response that it adds up to.
+
+The order is OpenAI's: an item is announced, then its parts, then their words; each is closed before the next begins;
+`sequence_number` counts from 0 without gaps. Ids are the router's own.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from vibe_router.core.errors import ApiError
+from vibe_router.core.usage import Usage
+from vibe_router.formats.common import sse
+from vibe_router.formats.common.json_body import dump
+from vibe_router.formats.common.seal import wrap
+from vibe_router.formats.interfaces import Request
+from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.neutral.model import (
+    Annotated,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    Sealed,
+    Started,
+    TextDelta,
+    Told,
+    ToolCallDelta,
+    ToolCallStart,
+)
+from vibe_router.formats.responses.format import failed_event, item_id, new_id
+from vibe_router.formats.responses.namespaces import names_in_spaces
+
+__all__ = ["Writer", "usage_fields", "whole"]
+
+# What a response repeats of its request, and what stands there where the request did not say.
+_REPEATED: Mapping[str, Any] = {
+    "background": False,
+    "instructions": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "prompt_cache_key": None,
+    "reasoning": {"effort": None, "summary": None},
+    "safety_identifier": None,
+    "service_tier": "default",
+    "store": True,
+    "temperature": 1.0,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_logprobs": 0,
+    "top_p": 1.0,
+    "truncation": "disabled",
+    "user": None,
+}
+_INCOMPLETE: Mapping[neutral.Reason, str] = {
+    "length": "max_output_tokens",
+    "content_filter": "content_filter",
+    "refusal": "content_filter",
+}
+
+
+class Writer:
+    """Writes one answer to `request`; `created` (epoch s) counts where the provider gives no time.
+
+    `response` is the answer as far as it has got, whole after `end`.
+    """
+
+    def __init__(self, request: Request, created: int) -> None:
+        body = {**request.body, **request.repeated}
+        self.response: dict[str, Any] = {
+            "id": new_id(),
+            "object": "response",
+            "created_at": created,
+            "status": "in_progress",
+            "error": None,
+            "incomplete_details": None,
+            "model": request.model,
+            "output": [],
+            "usage": None,
+            **{key: usual if body.get(key) is None else body[key] for key, usual in _REPEATED.items()},
+        }
+        if "text" in body and isinstance(body["text"], dict):
+            self.response["text"] = {**_REPEATED["text"], **body["text"]}
+        self._spaces = names_in_spaces(body)
+        self._sequence = 0
+        self._items = 0  # items that have begun
+        self._item: dict[str, Any] | None = None  # the item that is being told
+        self._part: dict[str, Any] | None = None  # its part
+        self._pieces: list[str] = []  # the words of that part, or the arguments of the call
+        self._place = 0  # of that part
+        self._said = 0  # characters of texts before that part
+        self._shell = (b"", b"")  # what stands around the words and the number of a text's delta
+        self._finish: neutral.Reason = "stop"
+        self._usage = Usage()
+
+    def write(self, event: neutral.Event) -> bytes:
+        """Return the events that say `event`."""
+        if type(event) is TextDelta and self._shell[0] and event.logprobs is None and not event.choice:
+            self._pieces.append(event.text)
+            number = self._sequence
+            self._sequence += 1
+            return self._shell[0] + dump(event.text) + self._shell[1] + b"%d}\n\n" % number
+        match event:
+            case Started():
+                return self._begin(event)
+            case TextDelta(choice=0):
+                opened = self._open_part("message", "output_text")
+                self._pieces.append(event.text)
+                logprobs = [dict(each) for each in event.logprobs or ()]
+                if self._part is not None and logprobs:
+                    self._part.setdefault("logprobs", []).extend(logprobs)
+                return opened + self._delta("response.output_text.delta", event.text, logprobs=logprobs)
+            case RefusalDelta(choice=0):
+                opened = self._open_part("message", "refusal")
+                self._pieces.append(event.text)
+                return opened + self._delta("response.refusal.delta", event.text)
+            case ReasoningDelta(choice=0):
+                kind = "summary_text" if event.summary else "reasoning_text"
+                opened = self._open_part("reasoning", kind, event.part if event.summary else None)
+                self._pieces.append(event.text)
+                stem = "response.reasoning_summary_text" if event.summary else "response.reasoning_text"
+                return opened + self._delta(f"{stem}.delta", event.text)
+            case Annotated(choice=0):
+                return self._annotate(event)
+            case Sealed(choice=0):
+                return self._seal(event)
+            case ToolCallStart(choice=0):
+                return self._call(event)
+            case ToolCallDelta(choice=0):
+                self._pieces.append(event.arguments)
+                custom = self._item is not None and self._item["type"] == "custom_tool_call"
+                stem = "response.custom_tool_call_input" if custom else "response.function_call_arguments"
+                return self._delta(f"{stem}.delta", event.arguments)
+            case Finish(choice=0):
+                self._finish = event.reason
+            case Told():
+                self._usage = event.usage
+            case _:  # another choice: nobody can ask for one here
+                pass
+        return b""
+
+    def end(self) -> bytes:
+        """Return what closes the last item, and the event that holds the whole response."""
+        reason = _INCOMPLETE.get(self._finish)
+        closed = self._close_item("incomplete" if reason else "completed")
+        self.response["status"] = "incomplete" if reason else "completed"
+        self.response["incomplete_details"] = {"reason": reason} if reason else None
+        self.response["usage"] = usage_fields(self._usage)
+        kind = "response.incomplete" if reason else "response.completed"
+        return closed + self._event(kind, response=self.response)
+
+    def fail(self, error: ApiError) -> bytes:
+        """Return `response.failed`, with what was told so far; nothing follows it."""
+        closed = self._close_item("incomplete")
+        return closed + failed_event(error, self.response, self._sequence)
+
+    def _begin(self, event: Started) -> bytes:
+        self.response["model"] = event.model or self.response["model"]
+        if event.created:
+            self.response["created_at"] = event.created
+        return self._event("response.created", response=self.response) + self._event(
+            "response.in_progress", response=self.response
+        )
+
+    def _event(self, kind: str, **said: Any) -> bytes:
+        number = self._sequence
+        self._sequence += 1
+        return sse.encode(dump({"type": kind, **said, "sequence_number": number}), kind.encode())
+
+    def _where(self) -> dict[str, Any]:
+        item = self._item or {}
+        where: dict[str, Any] = {"item_id": item.get("id"), "output_index": len(self.response["output"])}
+        if self._part is not None:
+            key = "summary_index" if self._part["type"] == "summary_text" else "content_index"
+            where[key] = self._place
+        return where
+
+    def _delta(self, kind: str, words: str, **more: Any) -> bytes:
+        return self._event(kind, **self._where(), delta=words, **more)
+
+    def _item_id(self, prefix: str) -> str:
+        self._items += 1
+        return item_id(prefix, self.response["id"], self._items)
+
+    def _open_item(self, item: dict[str, Any]) -> bytes:
+        closed = self._close_item("completed")
+        self._item = item
+        return closed + self._event("response.output_item.added", output_index=len(self.response["output"]), item=item)
+
+    def _open_part(self, item_kind: str, part_kind: str, place: int | None = None) -> bytes:
+        """Begin a part, and its item, unless it is the one that is being told; `place` counts a summary's parts."""
+        out = b""
+        if self._item is None or self._item["type"] != item_kind or (item_kind == "reasoning" and self._sealed()):
+            prefix = "msg" if item_kind == "message" else "rs"
+            item: dict[str, Any] = {"id": self._item_id(prefix), "type": item_kind}
+            if item_kind == "message":
+                item |= {"status": "in_progress", "role": "assistant", "content": []}
+            else:
+                item |= {"summary": []}
+            out += self._open_item(item)
+        if self._part is not None and self._part["type"] == part_kind and place in (None, self._place):
+            return out
+        out += self._close_part()
+        list_key = "summary" if part_kind == "summary_text" else "content"
+        self._place = len(cast("dict[str, Any]", self._item).get(list_key, ()))
+        key = "refusal" if part_kind == "refusal" else "text"
+        self._part = {"type": part_kind, key: ""}
+        if part_kind == "output_text":
+            self._part |= {"annotations": [], "logprobs": []}
+        frame = "reasoning_summary_part" if part_kind == "summary_text" else "content_part"
+        out += self._event(f"response.{frame}.added", **self._where(), part=self._part)
+        if part_kind == "output_text":
+            kind = b"response.output_text.delta"
+            shell = dump({"type": kind.decode(), **self._where(), "logprobs": []})
+            self._shell = (b"event: " + kind + b"\ndata: " + shell[:-1] + b',"delta":', b',"sequence_number":')
+        return out
+
+    def _sealed(self) -> bool:
+        return self._item is not None and "encrypted_content" in self._item
+
+    def _close_part(self) -> bytes:
+        part, self._shell = self._part, (b"", b"")
+        if part is None or self._item is None:
+            return b""
+        words = "".join(self._pieces)
+        self._pieces = []
+        kind = part["type"]
+        key = "refusal" if kind == "refusal" else "text"
+        part[key] = words
+        self._said += len(words) if kind == "output_text" else 0
+        stem, frame = {
+            "output_text": ("output_text", "content_part"),
+            "refusal": ("refusal", "content_part"),
+            "reasoning_text": ("reasoning_text", "content_part"),
+            "summary_text": ("reasoning_summary_text", "reasoning_summary_part"),
+        }[kind]
+        more = {"logprobs": part["logprobs"]} if kind == "output_text" else {}
+        out = self._event(f"response.{stem}.done", **self._where(), **{key: words}, **more)
+        out += self._event(f"response.{frame}.done", **self._where(), part=part)
+        self._item.setdefault("summary" if kind == "summary_text" else "content", []).append(part)
+        self._part = None
+        return out
+
+    def _close_item(self, status: str) -> bytes:
+        item = self._item
+        if item is None:
+            return b""
+        out = self._close_part()
+        if item["type"] in ("function_call", "custom_tool_call"):
+            words = "".join(self._pieces)
+            self._pieces = []
+            custom = item["type"] == "custom_tool_call"
+            key, stem = ("input", "custom_tool_call_input") if custom else ("arguments", "function_call_arguments")
+            item[key] = words
+            name = {} if custom else {"name": item["name"]}
+            out += self._event(f"response.{stem}.done", **self._where(), **{key: words}, **name)
+        if "status" in item:
+            item["status"] = status
+        out += self._event("response.output_item.done", output_index=len(self.response["output"]), item=item)
+        self.response["output"].append(item)
+        self._item = None
+        return out
+
+    def _annotate(self, event: Annotated) -> bytes:
+        opened = self._open_part("message", "output_text")
+        part = cast("dict[str, Any]", self._part)
+        index = len(part["annotations"])
+        note = dict(event.annotation)
+        for name in ("start_index", "end_index"):
+            if isinstance(note.get(name), int):
+                note[name] = max(note[name] - self._said, 0)
+        part["annotations"].append(note)
+        return opened + self._event(
+            "response.output_text.annotation.added", **self._where(), annotation_index=index, annotation=note
+        )
+
+    def _seal(self, event: Sealed) -> bytes:
+        """Put the proof into its reasoning item, which ends with it."""
+        out = b""
+        if self._item is None or self._item["type"] != "reasoning" or self._sealed():
+            out += self._open_item({"id": self._item_id("rs"), "type": "reasoning", "summary": []})
+        out += self._close_part()
+        item = cast("dict[str, Any]", self._item)
+        text = "".join(part["text"] for part in item.get("content", ()))
+        if seal := event.seal(text or "\n\n".join(part["text"] for part in item["summary"])):
+            item["encrypted_content"] = wrap(seal)
+        return out + self._close_item("completed")
+
+    def _call(self, event: ToolCallStart) -> bytes:
+        kind, prefix, word = (
+            ("custom_tool_call", "ctc", "input") if event.custom else ("function_call", "fc", "arguments")
+        )
+        item: dict[str, Any] = {"id": self._item_id(prefix), "type": kind, "status": "in_progress"}
+        if event.custom:
+            del item["status"]
+        item |= {"call_id": event.id, "name": event.name, word: ""}
+        if event.name in self._spaces:
+            item["namespace"], item["name"] = self._spaces[event.name]
+        return self._open_item(item)
+
+
+def whole(request: Request, events: Iterable[neutral.Event], created: int) -> bytes:
+    """Return the response that `events` add up to."""
+    writer = Writer(request, created)
+    for event in events:
+        writer.write(event)
+    writer.end()
+    return dump(writer.response)
+
+
+def usage_fields(usage: Usage) -> dict[str, Any]:
+    """Return `usage` as Responses tells it."""
+    return {
+        "input_tokens": usage.prompt_tokens or 0,
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens or 0,
+            "cache_write_tokens": usage.cache_write_tokens or 0,
+        },
+        "output_tokens": usage.completion_tokens or 0,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
+        "total_tokens": usage.total_tokens,
+    }

@@ -1,0 +1,130 @@
+"""Lets callers in: who they are, which model they may use, and what they may still use of it.
+
+What they may use is reserved before the first provider is asked, and settled when the answer has gone.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from vibe_router.access.holders import Caller, denied
+from vibe_router.access.keys import admit, admit_master
+from vibe_router.access.ledger import Limit, Wish, rate_headers
+from vibe_router.core.clock import Clock
+from vibe_router.core.errors import ApiError, switched_off, unavailable, unknown_model
+from vibe_router.core.models import Catalogue, Deployment, VirtualModel
+from vibe_router.core.price import as_dollars, estimate, most_answered
+from vibe_router.core.usage import Usage
+from vibe_router.formats.interfaces import Request
+from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
+from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
+
+__all__ = ["Admission"]
+
+# After a request must have ended it is still to be settled; then its environment is taken for dead.
+_SETTLING_SECONDS = 60
+
+
+class Admission:
+    """What the gateway asks about its callers. `master_key` gives the key that opens everything."""
+
+    def __init__(
+        self, master_key: Callable[[], str | None], keys: KeyDirectory, ledgers: LedgerStore, clock: Clock
+    ) -> None:
+        self._master_key = master_key
+        self._keys = keys
+        self._ledgers = ledgers
+        self._clock = clock
+
+    def caller(self, headers: Mapping[str, str]) -> Caller:
+        """Return who sent a request with `headers`. Raises ApiError (401, 503)."""
+        try:
+            return admit(headers, self._master_key(), self._keys, self._clock.now())
+        except KeysUnavailableError:
+            raise unavailable("The API key sent cannot be checked right now.") from None
+
+    def check_master(self, headers: Mapping[str, str]) -> None:
+        """Let the holder of the master key through. Raises ApiError (401, 403, 503)."""
+        try:
+            admit_master(headers, self._master_key(), self._keys, self._clock.now())
+        except KeysUnavailableError:
+            raise unavailable("The API key sent cannot be checked right now.") from None
+
+    def model(self, caller: Caller, name: str, catalogue: Catalogue) -> VirtualModel:
+        """Return the model called `name`. Raises ApiError: 403 where `caller` may not use it, 404 where there is none.
+
+        No error names a model that the caller may not use.
+        """
+        if not caller.may_use(name):
+            raise denied(name, caller.usable(catalogue.models))
+        if model := catalogue.models.get(name):
+            return model
+        if name in catalogue.switched_off:
+            raise switched_off(name)
+        raise unknown_model(name, caller.usable(catalogue.models))
+
+    def reserve(self, caller: Caller, model: VirtualModel, wanted: Request, seconds: float) -> Reservation:
+        """Reserve what `wanted` may use of the caller's limits within `seconds`, by which it has ended.
+
+        Raises ApiError: 402 over a budget, 429 over another limit, 503 where too many reserve at once.
+        """
+        ledgers = caller.ledgers
+        wish = Wish(0, 0, 0)
+        if any(ledgers.values()):  # else nothing is estimated that nobody asks for
+            prompt = wanted.prompt_tokens_estimate()
+            answer = most_answered(model.chain, wanted.max_output_tokens, wanted.answers)
+            until = round(self._clock.now() + seconds + _SETTLING_SECONDS, 3)
+            wish = Wish(estimate(model.chain, prompt, answer), prompt + answer, until)
+        try:
+            return self._ledgers.reserve(ledgers, wish)
+        except LimitReachedError as error:
+            raise _refused(error, wish, self._clock.now()) from None
+        except LedgerBusyError:
+            raise unavailable("Too many requests of this API key begin at once.") from None
+
+    def settlement(
+        self, reservation: Reservation, served: Deployment | None, usage: Usage, cost: int | None
+    ) -> Settlement:
+        """Return what ends a request in its ledgers; it was `served` by nobody if it got an error.
+
+        Where `cost` (nano-dollars) is not known although there is a price, and where tokens are not, what was reserved
+        stands for them: a provider that counts nothing must not make a budget endless.
+        """
+        if served is None:
+            return self._ledgers.settlement(reservation, 0, 0)
+        if cost is None:
+            cost = reservation.cost if served.price else 0
+        return self._ledgers.settlement(reservation, cost, usage.total_tokens if usage.known else None)
+
+
+def _refused(error: LimitReachedError, wish: Wish, now: float) -> ApiError:
+    refusal = error.refusal
+    of_team = error.ledger_id.startswith("team#")
+    whose = "the team that this API key belongs to" if of_team else "this API key"
+    if refusal.limit is Limit.BUDGET:
+        renewed = ""
+        if refusal.retry_after:
+            ends = datetime.fromtimestamp(now + refusal.retry_after, UTC)
+            renewed = f" It begins anew at {ends.isoformat(timespec='seconds')}."
+        message = (
+            f"The budget of {whose} is {_dollars(refusal.most)}; {_dollars(refusal.used)} of it are spent or reserved, "
+            f"and this request may cost {_dollars(wish.cost)}.{renewed}"
+        )
+        return ApiError(402, message, type="budget_exceeded", code="budget_exceeded")
+    limits = {
+        Limit.REQUESTS: f"requests per minute of {whose} is {refusal.most}",
+        Limit.TOKENS: f"tokens per minute of {whose} is {refusal.most}; {refusal.used} of them are used or reserved, "
+        f"and this request may use {wish.tokens}",
+        Limit.PARALLEL: f"requests at the same time of {whose} is {refusal.most}",
+    }
+    return ApiError(
+        429,
+        f"The limit of {limits[refusal.limit]}.",
+        type="rate_limit_error",
+        code="rate_limit_exceeded",
+        headers={**rate_headers(error.standings, now), "retry-after": str(max(math.ceil(refusal.retry_after), 1))},
+    )
+
+
+def _dollars(nano: int) -> str:
+    return f"${as_dollars(nano):.6f}".rstrip("0").rstrip(".")

@@ -1,0 +1,116 @@
+"""Where a request would go now, and why: the plan of its chain in words. Nothing is called, leased or written."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from vibe_router.access.holders import Caller, check
+from vibe_router.access.ledger import Ledger, Limit, Refusal, Wish, admit
+from vibe_router.core.errors import ApiError
+from vibe_router.core.models import Deployment, VirtualModel
+from vibe_router.core.price import as_dollars, estimate, most_answered
+from vibe_router.formats.interfaces import Request
+from vibe_router.pipeline.status import at_iso
+from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan
+from vibe_router.routing.cooldown import Phase, State
+from vibe_router.upstream.exchange import open_exchange
+from vibe_router.upstream.fit import misfit
+
+__all__ = ["admission", "route"]
+
+
+def route(model: VirtualModel, request: Request, states: Mapping[str, State], now: float) -> dict[str, Any]:
+    """Return which deployments `request` would be `tried` on, in order, and which ones `skipped`, each with why."""
+    refusals = {each.id: error for each in model.chain if (error := _refusal(each, request, now))}
+    steps = (tuple(each for each in step if each.id not in refusals) for step in model.steps)
+    able = replace(model, steps=tuple(step for step in steps if step))
+    shared = any(len(step) > 1 for step in able.steps)
+    planned = plan(able, states, now, request.affinity() if shared else b"")
+    tried = [_tried(position, each, model) for position, each in enumerate(planned.candidates)]
+    skipped = [_skipped(each, states, now) for each in planned.skipped]
+    if not tried and (deployment := last_resort(planned.skipped)):
+        why = "Everything is cooling, and this one comes free soonest: it would be tried once."
+        tried = [{"deployment": deployment.id, "mode": Mode.LAST_RESORT, "why": why}]
+    skipped += (
+        {"deployment": each, "verdict": None, "free_at": None, "why": f"It can't carry the request: {error.message}"}
+        for each, error in refusals.items()
+    )
+    return {"model": model.name, "tried": tried, "skipped": skipped}
+
+
+def admission(
+    caller: Caller, model: VirtualModel, request: Request, ledgers: Mapping[str, Ledger], now: float
+) -> dict[str, Any]:
+    """Return whether `caller` would be let in with `request`, else by which error not.
+
+    `ledgers` are those of the caller's key and team, by id; what is missing has never spent anything.
+    """
+    answers = most_answered(model.chain, request.max_output_tokens, request.answers)
+    prompt = request.prompt_tokens_estimate()
+    cost = estimate(model.chain, prompt, answers)
+    told: dict[str, Any] = {"estimate": {"cost": as_dollars(cost), "prompt_tokens": prompt, "max_tokens": answers}}
+    try:
+        check(caller, now)
+    except ApiError as error:
+        return {"admitted": False, "code": error.code, "why": error.message, **told}
+    if not caller.may_use(model.name):
+        why = f"The key may not use {model.name}."
+        return {"admitted": False, "code": "key_model_access_denied", "why": why, **told}
+    wish = Wish(cost, prompt + answers, now + 1)
+    for ledger_id, limits in caller.ledgers.items():
+        decided = admit(ledgers.get(ledger_id) or Ledger(stands=False), limits, wish, "explained", now)
+        if isinstance(decided, Refusal):
+            whose = ledger_id.partition("#")[0]
+            code = "budget_exceeded" if decided.limit is Limit.BUDGET else "rate_limit_exceeded"
+            return {"admitted": False, "code": code, "why": _limited(whose, decided), **told}
+    return {"admitted": True, "code": None, "why": "Key, model, limits and budget allow it.", **told}
+
+
+def _refusal(deployment: Deployment, request: Request, now: float) -> ApiError | None:
+    """Return why `deployment` could not be asked this request at all."""
+    if error := misfit(request, deployment):
+        return error
+    try:
+        open_exchange(request, deployment, now, stream=request.stream)
+    except ApiError as error:
+        return error
+    return None
+
+
+def _tried(position: int, candidate: Candidate, model: VirtualModel) -> dict[str, Any]:
+    deployment = candidate.deployment
+    layer = next(number for number, step in enumerate(model.steps, 1) if deployment in step)
+    shares = len(model.steps[layer - 1]) > 1
+    why = f"Layer {layer}" + (", where this conversation's hash puts it by weight" if shares else "")
+    why += "." if not position else "; only if what stands before it fails."
+    if candidate.mode is Mode.PROBE:
+        why += " Its cooldown is over, so this request would probe it, unless another request already does."
+    return {"deployment": deployment.id, "mode": candidate.mode, "why": why}
+
+
+def _skipped(skipped: Skipped, states: Mapping[str, State], now: float) -> dict[str, Any]:
+    deployment = skipped.deployment
+    known = [state for state_id in deployment.state_ids if (state := states.get(state_id))]
+    cooling = [state for state in known if state.phase(now) is Phase.COOLING]
+    scope = "the provider's key" if any(state.id == deployment.provider.state_id for state in cooling) else "it"
+    why = f"{scope[0].upper()}{scope[1:]} is cooling after '{skipped.verdict}'."
+    if not cooling:
+        why = "Another request is probing it."
+    return {
+        "deployment": deployment.id,
+        "verdict": skipped.verdict,
+        "free_at": at_iso(skipped.free_at),
+        "why": why,
+    }
+
+
+def _limited(whose: str, refusal: Refusal) -> str:
+    match refusal.limit:
+        case Limit.BUDGET:
+            used, most = as_dollars(refusal.used), as_dollars(refusal.most)
+            return f"The {whose}'s budget of ${most:g} has ${used:g} spent or reserved: the estimate does not fit."
+        case Limit.REQUESTS:
+            return f"The {whose} may send {refusal.most} requests in a minute, and has."
+        case Limit.TOKENS:
+            return f"The {whose} may use {refusal.most} tokens in a minute: the estimate does not fit."
+    return f"The {whose} may have {refusal.most} requests under way at a time, and has."

@@ -1,0 +1,425 @@
+"""Walks a chain: plan, attempt, commit. The only place where verdicts turn into action.
+
+- `NoAnswerError`: every deployment failed or was left alone; holds what the caller is told
+- `RefusedError`: the provider refused what the caller sent, and so would any other
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from vibe_router.core.clock import Clock
+from vibe_router.core.errors import ApiError
+from vibe_router.core.models import Deployment, VirtualModel
+from vibe_router.core.telemetry import log_fault, traced
+from vibe_router.formats.interfaces import Request, WholeAnswer
+from vibe_router.pipeline.proof_issuers import Issuers
+from vibe_router.routing import cooldown
+from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan, skip
+from vibe_router.routing.cooldown import Phase, State, unknown
+from vibe_router.routing.deadline import Deadline, lease_seconds
+from vibe_router.routing.outcome import Attempt, exhausted
+from vibe_router.routing.retry import STOPPING, UNCOOLED, refuses_proof, retry_delay
+from vibe_router.routing.verdict import Failure, FailureKind, Judgement, Scope, Verdict, judge
+from vibe_router.upstream.attempt import OpenStream, assemble, attempt_stream, attempt_whole
+from vibe_router.upstream.client import AttemptFailedError, Upstream
+from vibe_router.upstream.exchange import Exchange, open_exchange
+from vibe_router.upstream.fit import misfit
+
+__all__ = ["NoAnswerError", "RefusedError", "SecretSource", "Served", "StateKeeper", "Story", "Unfit", "Walker"]
+
+
+class StateKeeper(Protocol):
+    """What the walk needs of the StateTable (store.state.StateStore)."""
+
+    def read(self, ids: Sequence[str], /) -> dict[str, State]:
+        """Return what is known of each id."""
+
+    def replace(self, seen: State, successor: State, /) -> State:
+        """Write `successor` while `seen` stands; return what stands now, `successor` itself when it won."""
+
+
+class SecretSource(Protocol):
+    """What the walk needs of Secrets Manager (store.secrets.Secrets)."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return a secret, or None where there is none of that name."""
+
+    def distrust(self) -> None:
+        """Have the secrets read again: a provider refused one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A deployment that cannot carry the request, and the 400 that says why."""
+
+    deployment: Deployment
+    error: ApiError
+
+
+@dataclass(slots=True)
+class Story:
+    """What happened to one request on its way, for headers, errors and the log."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    unfit: list[Unfit] = field(default_factory=list)
+    served_by: Deployment | None = None
+    provider_format: str | None = None  # what it was asked in
+    reasoning_left_out: int = 0  # proofs of earlier reasoning that it was not sent
+
+    @property
+    def fallbacks(self) -> int:
+        """How many deployments of the chain were passed over, tried or not, before the one that served."""
+        others = {attempt.deployment for attempt in self.attempts}
+        others |= {each.deployment.id for each in self.skipped} | {each.deployment.id for each in self.unfit}
+        return len(others - ({self.served_by.id} if self.served_by else set()))
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A commit: `answer` of `deployment`."""
+
+    deployment: Deployment
+    answer: OpenStream | WholeAnswer
+
+
+class NoAnswerError(ApiError):
+    """No deployment of the chain answered."""
+
+
+class RefusedError(ApiError):
+    """A provider refused the request for a reason that lies in the request."""
+
+
+class Walker:
+    """Tries the deployments of a chain in order until one commits."""
+
+    def __init__(self, states: StateKeeper, secrets: SecretSource, upstream: Upstream, clock: Clock) -> None:
+        self._states = states
+        self._secrets = secrets
+        self._upstream = upstream
+        self._clock = clock
+        self._issuers = Issuers()
+
+    def walk(self, model: VirtualModel, request: Request, deadline: Deadline, story: Story) -> Served:
+        """Return the first answer that commits; `story` tells what happened even when this raises ApiError."""
+        model = _carrying(model, request, story)
+        ids = dict.fromkeys(state_id for deployment in model.chain for state_id in deployment.state_ids)
+        states = self._states.read(tuple(ids))
+        shared_steps = any(len(step) > 1 for step in model.steps)
+        route = plan(model, states, self._clock.now(), request.affinity() if shared_steps else b"")
+        story.skipped.extend(route.skipped)
+        learnt: dict[str, State] = {}
+        for behind, candidate in zip(range(len(route.candidates) - 1, -1, -1), route.candidates, strict=True):
+            credential, now = learnt.get(candidate.deployment.provider.state_id), self._clock.now()
+            if credential:  # an attempt just before this one was with the same key
+                if credential.phase(now) in (Phase.COOLING, Phase.PROBING):
+                    story.skipped.append(skip(candidate.deployment, candidate.state, credential, now))
+                    continue
+                candidate = replace(candidate, credential=credential)  # noqa: PLW2901 - the same, as it stands now
+            if (exchange := self._exchange(candidate, request, story)) is None:
+                continue
+            turn = _Try(self, candidate, exchange, request.stream, deadline, story, behind)
+            if served := turn.run():
+                return served
+            learnt |= turn._seen
+            if self._clock.monotonic() >= deadline.commit:
+                break
+        if not story.attempts and (deployment := last_resort(story.skipped)):
+            seen = [states.get(state_id) or unknown(state_id) for state_id in deployment.state_ids]
+            candidate = Candidate(deployment, Mode.LAST_RESORT, *seen)
+            exchange = self._exchange(candidate, request, story)
+            if exchange and (served := _Try(self, candidate, exchange, request.stream, deadline, story, 0).run()):
+                return served
+        if story.unfit and not story.attempts and not story.skipped:
+            raise story.unfit[0].error
+        raise _no_answer(model, story, self._clock.now())
+
+    def remember(self, deployment: Deployment, proofs: Iterable[str]) -> None:
+        """Remember that `deployment` issued these proofs of reasoning, so that no other provider is sent them."""
+        self._issuers.note(deployment.provider.name, proofs)
+
+    def _exchange(self, candidate: Candidate, request: Request, story: Story) -> Exchange | None:
+        """Return `request` in words of the candidate's provider, or None where it has none, as `story` then tells."""
+        deployment = candidate.deployment
+        stream = request.stream or candidate.mode is Mode.PROBE
+        try:
+            return open_exchange(request, deployment, self._clock.now(), stream=stream, issuer_of=self._issuers.of)
+        except ApiError as error:
+            story.unfit.append(Unfit(deployment, error))
+            return None
+
+    def broke_off(self, story: Story, failure: Failure) -> None:
+        """Cool the deployment that served `story` for a failure after its commit, and correct the story."""
+        deployment = story.served_by
+        if deployment is None:
+            return
+        now = self._clock.now()
+        judgement = judge(failure, now)
+        until = None
+        if judgement.verdict not in UNCOOLED:
+            state_id = _state_id(deployment, judgement)
+            seen = self._states.read((state_id,)).get(state_id) or unknown(state_id)
+            if not seen.until:  # else the fleet keeps away already
+                successor = cooldown.cooled(
+                    seen, judgement, deployment.policy.cooldown, now, evidence=evidence(failure, judgement)
+                )
+                until = self._states.replace(seen, successor).until
+        story.attempts[-1] = replace(story.attempts[-1], judgement=judgement, cooldown_until=until)
+
+
+class _Try:
+    """One candidate's turn: the lease if it probes, the calls, and what its failures leave behind."""
+
+    def __init__(
+        self,
+        walker: Walker,
+        candidate: Candidate,
+        exchange: Exchange,
+        stream: bool,
+        deadline: Deadline,
+        story: Story,
+        behind: int,
+    ) -> None:
+        self._states = walker._states
+        self._secrets = walker._secrets
+        self._upstream = walker._upstream
+        self._clock = walker._clock
+        self._deployment = candidate.deployment
+        self._candidate = candidate
+        self._exchange = exchange
+        self._stream = stream
+        self._deadline = deadline
+        self._story = story
+        self._behind = behind
+        self._seen = {state.id: state for state in (candidate.state, candidate.credential)}
+        self._leased: set[str] = set()
+        self._cooled: set[str] = set()
+
+    def run(self) -> Served | None:
+        """Return the answer, or None when the next deployment is to be tried. Raises RefusedError."""
+        if not self._take_leases():
+            return None
+        try:
+            answer = self._call_until_settled()
+        finally:
+            self._give_leases_back()
+        if answer is None:
+            return None
+        self._story.served_by = self._deployment
+        self._story.provider_format = self._exchange.format
+        self._story.reasoning_left_out = self._exchange.left_out
+        return Served(self._deployment, answer)
+
+    def _call_until_settled(self) -> OpenStream | WholeAnswer | None:
+        """Call, and call again where the rules of retrying say so."""
+        mode, policy = self._candidate.mode, self._deployment.policy
+        retries = 0 if mode is Mode.NORMAL else policy.retries  # a probe or a last resort is one call
+        waited = mode is Mode.PROBE  # a probe costs its caller no more than its bound
+        renewed = False
+        keyed = self._deployment.provider.keyed
+        secret = (self._secrets.get(self._deployment.provider.secret) if keyed else None) or ""
+        if keyed and not secret:
+            self._leave_without_secret()
+            return None
+        while True:
+            started = self._clock.monotonic()
+            try:
+                with traced(self._deployment.id, mode=mode.value):
+                    answer = self._call(secret, started)
+            except AttemptFailedError as error:
+                failure = error.failure
+            except Exception as error:  # noqa: BLE001 - an answer that trips the router up is as good as none
+                log_fault("attempt", error)
+                failure = Failure(FailureKind.NOT_A_COMPLETION, detail="the router could not read the answer")
+            else:
+                self._note(None, 200, started)
+                return answer
+            judgement = _judged(failure, self._clock.now(), secret)
+            if judgement.verdict is Verdict.AUTH and not renewed:
+                renewed = True
+                if (fresh := self._renewed_secret(secret)) is not None:
+                    secret = fresh
+                    self._note(judgement, failure.status, started)
+                    continue
+            until = self._cool(failure, judgement)
+            self._note(judgement, failure.status, started, until)
+            if refuses_proof(judgement) and self._exchange.bare():
+                continue
+            if judgement.verdict in STOPPING:
+                raise _refused(judgement)
+            delay = retry_delay(
+                judgement,
+                policy,
+                tried=retries,
+                waited=waited,
+                last=self._behind == 0,
+                left=self._deadline.share(self._clock.monotonic(), self._behind),
+                jitter=self._clock.jitter(),
+            )
+            if delay is None:
+                return None
+            if judgement.verdict is Verdict.RATE_LIMITED or judgement.reset_after is not None:
+                waited = True
+            else:
+                retries += 1
+            self._clock.sleep(delay)
+
+    def _call(self, secret: str, started: float) -> OpenStream | WholeAnswer:
+        """Make one call up to its commit. A probe is streamed where it can be: a silent provider is soon found out."""
+        probe = self._candidate.mode is Mode.PROBE
+        stream = self._stream or (probe and self._exchange.streams)
+        bounds = self._deadline.bounds(
+            self._deployment.policy.timeouts, started, layers_behind=self._behind, stream=stream, probe=probe
+        )
+        if not stream:
+            whole = attempt_whole(self._upstream, self._deployment, secret, self._exchange, bounds)
+            self._clear()
+            return whole
+        opened = attempt_stream(self._upstream, self._deployment, secret, self._exchange, bounds, probe=probe)
+        self._clear()
+        if self._stream:
+            return opened
+        end = min(
+            started + self._deployment.policy.timeouts.response,
+            started + self._deadline.share(started, self._behind),
+        )
+        return assemble(opened, end, self._deployment.policy.timeouts.idle)
+
+    def _take_leases(self) -> bool:
+        """Take the lease on every state that is due; say whether all were won."""
+        now = self._clock.now()
+        for seen in self._candidate.due(now):
+            successor = cooldown.leased(seen, now, lease_seconds(self._deployment.policy.timeouts))
+            standing = self._states.replace(seen, successor)
+            self._seen[seen.id] = standing
+            if standing is successor:
+                self._leased.add(seen.id)
+            elif standing.phase(now) is not Phase.HEALTHY:  # else somebody's probe has just healed it
+                self._give_leases_back()
+                state, credential = (self._seen[state_id] for state_id in self._deployment.state_ids)
+                self._story.skipped.append(skip(self._deployment, state, credential, now))
+                return False
+        return True
+
+    def _give_leases_back(self) -> None:
+        """Let others probe what this attempt has neither healed nor found failing."""
+        for state_id in self._leased:
+            self._replace(self._seen[state_id], cooldown.released)
+        self._leased.clear()
+
+    def _clear(self) -> None:
+        """Clear every cooldown that stood against the deployment: it has just answered."""
+        for state in tuple(self._seen.values()):
+            if state.until:
+                self._leased.discard(state.id)
+                self._replace(state, lambda seen: cooldown.cleared(seen, self._clock.now()))
+
+    def _cool(self, failure: Failure, judgement: Judgement) -> float | None:
+        """Cool what the failure speaks of, at once; return until when (epoch seconds)."""
+        if judgement.verdict in UNCOOLED:
+            return None
+        state_id = _state_id(self._deployment, judgement)
+        if self._candidate.mode is Mode.LAST_RESORT and self._seen[state_id].until:
+            return self._seen[state_id].until  # it was known to be down: no strike for having looked
+        if state_id in self._cooled and judgement.reset_after is None:
+            return self._seen[state_id].until  # the retry failed alike: the fleet knows already
+        self._leased.discard(state_id)
+        standing = self._replace(
+            self._seen[state_id],
+            lambda seen: cooldown.cooled(
+                seen,
+                judgement,
+                self._deployment.policy.cooldown,
+                self._clock.now(),
+                evidence=evidence(failure, judgement),
+                same_incident=state_id in self._cooled,
+            ),
+        )
+        self._cooled.add(state_id)
+        return standing.until or None
+
+    def _replace(self, seen: State, change: Callable[[State], State]) -> State:
+        standing = self._states.replace(seen, change(seen))
+        self._seen[seen.id] = standing
+        return standing
+
+    def _renewed_secret(self, refused: str) -> str | None:
+        """Return the secret as it is now, if it has changed since the provider refused it."""
+        if not self._deployment.provider.keyed:
+            return None
+        self._secrets.distrust()
+        fresh = self._secrets.get(self._deployment.provider.secret)
+        return fresh if fresh != refused else None
+
+    def _leave_without_secret(self) -> None:
+        """Leave a deployment alone whose provider has no key."""
+        name = self._deployment.provider.secret
+        failure = Failure(FailureKind.UNREACHABLE, detail=f"there is no secret named {name}")
+        judgement = Judgement(Verdict.MISCONFIGURED, Scope.CREDENTIAL, message=failure.detail)
+        until = self._cool(failure, judgement)
+        self._note(judgement, None, self._clock.monotonic(), until)
+
+    def _note(
+        self, judgement: Judgement | None, status: int | None, started: float, until: float | None = None
+    ) -> None:
+        ms = round((self._clock.monotonic() - started) * 1000, 3)
+        self._story.attempts.append(Attempt(self._deployment.id, judgement, status, ms, until))
+
+
+def _carrying(model: VirtualModel, request: Request, story: Story) -> VirtualModel:
+    """Return `model` without the deployments that cannot carry `request`, which `story` then names."""
+    unfit = [Unfit(each, error) for each in model.chain if (error := misfit(request, each))]
+    if not unfit:
+        return model
+    story.unfit.extend(unfit)
+    left_out = [each.deployment for each in unfit]
+    steps = (tuple(each for each in step if each not in left_out) for step in model.steps)
+    return replace(model, steps=tuple(step for step in steps if step))
+
+
+def evidence(failure: Failure, judgement: Judgement) -> str:
+    """Return what a cooldown rests on, in a line, without anything that a caller or a secret could be read from."""
+    parts = (str(failure.status or ""), judgement.code or judgement.type or "", failure.detail)
+    return " ".join(part for part in parts if part)[:200]
+
+
+def _state_id(deployment: Deployment, judgement: Judgement) -> str:
+    return deployment.provider.state_id if judgement.scope is Scope.CREDENTIAL else deployment.state_id
+
+
+def _judged(failure: Failure, now: float, secret: str) -> Judgement:
+    """Judge, and strike the router's key out of the provider's words should it have repeated it."""
+    judgement = judge(failure, now)
+    if not secret or not judgement.message:
+        return judgement
+    return replace(judgement, message=judgement.message.replace(secret, "***"))
+
+
+def _refused(judgement: Judgement) -> RefusedError:
+    """Return the provider's own reason."""
+    message = judgement.message or "The provider refused the request."
+    return RefusedError(
+        judgement.status if judgement.status and 400 <= judgement.status < 500 else 400,
+        message,
+        type=judgement.type or "invalid_request_error",
+        code=judgement.code or judgement.verdict.value,
+        param=judgement.param,
+    )
+
+
+def _no_answer(model: VirtualModel, story: Story, now: float) -> NoAnswerError:
+    end = exhausted(story.attempts, story.skipped, model.name, now)
+    tried = [{"deployment": each.deployment, "verdict": each.verdict, "status": each.status} for each in story.attempts]
+    kept = [{"deployment": each.deployment.id, "verdict": each.verdict, "status": None} for each in story.skipped]
+    unfit = [{"deployment": each.deployment.id, "reason": each.error.message} for each in story.unfit]
+    return NoAnswerError(
+        end.status,
+        end.message,
+        type=end.type,
+        code=end.code,
+        param=end.param,
+        headers={"retry-after": str(end.retry_after)} if end.retry_after else None,
+        details={"attempts": tried, "cooling": kept, **({"unfit": unfit} if unfit else {})},
+    )

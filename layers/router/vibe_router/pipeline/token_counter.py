@@ -1,0 +1,90 @@
+"""Counting a Messages request's tokens: by a provider that can, else by an estimate.
+
+Counting is free and nobody waits for a model: so it is asked of the first healthy deployment that speaks Messages, once
+and briefly, and whatever goes wrong there says nothing of the deployment. It cools nothing, and for a minute nobody is
+asked there again: a relay without a counter has none with the next request either.
+"""
+
+from collections.abc import Mapping
+
+from vibe_router.core.clock import Clock
+from vibe_router.core.models import Deployment, VirtualModel
+from vibe_router.core.usage import count
+from vibe_router.formats.common.json_body import load
+from vibe_router.formats.messages.format import COUNT_PATH, MESSAGES, MessagesRequest
+from vibe_router.pipeline.failover import SecretSource, StateKeeper
+from vibe_router.routing.chain import Mode, plan
+from vibe_router.store.secrets import SecretsUnavailableError
+from vibe_router.upstream.client import AttemptFailedError, Upstream
+
+__all__ = ["Counter"]
+
+_SECONDS = 3.0  # for all of it; beyond that an estimate is worth more
+_FORGOTTEN_AFTER = 60.0  # seconds
+_MOST_BYTES = 64 * 1024
+
+
+class Counter:
+    """Counts requests. One for an environment: it remembers who has no counter."""
+
+    def __init__(self, states: StateKeeper, secrets: SecretSource, upstream: Upstream, clock: Clock) -> None:
+        self._states = states
+        self._secrets = secrets
+        self._upstream = upstream
+        self._clock = clock
+        self._without: dict[str, float] = {}  # deployment → until when it is not asked (monotonic seconds)
+
+    def count(self, model: VirtualModel, request: MessagesRequest) -> tuple[int, Deployment | None]:
+        """Return the tokens of `request` and who counted them, None where they are estimated.
+
+        Raises ApiError (400) for a body that can't be sent.
+        """
+        deployment = self._able(model, request)
+        if deployment is not None:
+            secret = self._secret(deployment)
+            body = request.for_counting(deployment.model)
+            counted = self._ask(deployment, secret, request.passed_headers, body) if secret else None
+            if counted is not None:
+                return counted, deployment
+            self._without[deployment.id] = self._clock.monotonic() + _FORGOTTEN_AFTER
+        return request.prompt_tokens_estimate(), None
+
+    def _able(self, model: VirtualModel, request: MessagesRequest) -> Deployment | None:
+        now = self._clock.monotonic()
+        speaking = [each for each in model.chain if "messages" in each.formats]
+        if not any(self._without.get(each.id, 0) <= now for each in speaking):
+            return None
+        states = self._states.read(tuple({state_id: None for each in speaking for state_id in each.state_ids}))
+        for candidate in plan(model, states, self._clock.now(), request.affinity()).candidates:
+            deployment = candidate.deployment
+            if deployment in speaking and candidate.mode is Mode.NORMAL and self._without.get(deployment.id, 0) <= now:
+                return deployment
+        return None
+
+    def _secret(self, deployment: Deployment) -> str | None:
+        try:
+            return self._secrets.get(deployment.provider.secret)
+        except SecretsUnavailableError:
+            return None
+
+    def _ask(self, deployment: Deployment, secret: str, passed: Mapping[str, str], body: bytes) -> int | None:
+        headers = {
+            **MESSAGES.headers(secret),
+            **passed,
+            "content-type": "application/json",
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "user-agent": "vibe-router",
+        }
+        until = self._clock.monotonic() + _SECONDS
+        try:
+            url = deployment.provider.base_url + COUNT_PATH
+            with self._upstream.post(url, headers, body, connect=_SECONDS, until=until) as reply:
+                if reply.status != 200:
+                    return None
+                answer = b""
+                while len(answer) < _MOST_BYTES and (piece := reply.read(until)):
+                    answer += piece
+            return count(load(answer), "input_tokens")
+        except (AttemptFailedError, ValueError):
+            return None

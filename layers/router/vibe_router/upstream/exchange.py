@@ -1,0 +1,176 @@
+"""One request as one deployment is asked it: the body in the provider's words, the answer in the caller's."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from vibe_router.core.errors import ApiError
+from vibe_router.core.models import Deployment
+from vibe_router.formats import registry as known
+from vibe_router.formats.common import json_body, sse
+from vibe_router.formats.common.seal import Kind, Seal, unwrap
+from vibe_router.formats.interfaces import Assembly, ProviderFormat, Reader, Request, WholeAnswer
+from vibe_router.formats.responses.echo import Repeating, in_answer
+from vibe_router.upstream.fit import formats_for, unspoken
+
+__all__ = ["Exchange", "IssuerOf", "open_exchange"]
+
+# Returns the name of the provider that issued a proof of reasoning, None where that is not known.
+IssuerOf = Callable[[str], str | None]
+
+# What each format itself uses for a proof of reasoning.
+_NATIVE: Mapping[str, tuple[Kind, ...]] = {"responses": ("encrypted",), "messages": ("signature", "redacted")}
+
+
+def open_exchange(
+    request: Request, deployment: Deployment, now: float, *, stream: bool, issuer_of: IssuerOf = lambda _: None
+) -> "Exchange":
+    """Return `request` as it is put to `deployment` at `now` (epoch seconds).
+
+    Raises ApiError (400) when none of the formats that it speaks can carry the request, naming what the first can't.
+    """
+    refusal: ApiError | None = None
+    for name in formats_for(request, deployment.formats):
+        kind = Exchange if name == request.format else _Translated
+        exchange = kind(request, known.provider(name), deployment, int(now), issuer_of)
+        try:
+            exchange.body(stream=stream)
+        except ApiError as error:
+            refusal = refusal or error
+        else:
+            return exchange
+    raise refusal or unspoken(request, deployment.formats)
+
+
+class Exchange:
+    """`request` as `deployment` is asked it in the caller's own format, at `created` (epoch s). Bodies are made once.
+
+    Proofs of earlier reasoning go only to the provider that issued them: a proof that travelled through another format
+    says who that was, and `issuer_of` may know it of one that did not. `left_out` counts those that the last body made
+    is without.
+    """
+
+    def __init__(
+        self, request: Request, provider: ProviderFormat, deployment: Deployment, created: int, issuer_of: IssuerOf
+    ) -> None:
+        self.format = provider.name
+        self.path = provider.path
+        self.streams = provider.streams
+        self.opaque = provider.opaque
+        self.left_out = 0
+        self._request = request
+        self._provider = provider
+        self._model = deployment.model
+        self._base_model = deployment.base_model
+        self._issuer = deployment.provider.name
+        self._issuer_of = issuer_of
+        self._created = created
+        self._bodies: dict[bool, bytes] = {}
+        self._sent = 0  # proofs that the last body made holds
+        self._bare = False
+
+    def headers(self, secret: str) -> dict[str, str]:
+        """Return the headers of the call, the key among them."""
+        return {**self._provider.headers(secret), **self._request.passed_headers}
+
+    def body(self, *, stream: bool) -> bytes:
+        """Return the body of the call. Raises ApiError (400) for what can't be sent."""
+        made = self._bodies.get(stream)
+        if made is None:
+            self.left_out = self._sent = 0
+            made = self._bodies[stream] = self._made(stream=stream)
+        return made
+
+    def bare(self) -> bool:
+        """Leave every proof of earlier reasoning out from now on; say whether that changes anything."""
+        if self._bare or not self._sent:
+            return False
+        self._bare = True
+        self._bodies.clear()
+        return True
+
+    def _made(self, *, stream: bool) -> bytes:
+        return self._request.for_provider(self._model, stream=stream, keep=self._keep)
+
+    def _keep(self, word: str) -> Seal | None:
+        """Return what this provider may have of a proof: its own ones, and what nobody is known to have issued."""
+        seal: Seal | None = None
+        if not self._bare:
+            seal = unwrap(word) or Seal(_NATIVE[self.format][0], self._issuer_of(word) or self._issuer, word)
+            if seal.issuer != self._issuer or seal.kind not in _NATIVE[self.format]:
+                seal = None
+        self._sent += seal is not None
+        self.left_out += seal is None
+        return seal
+
+    def reader(self) -> Reader:
+        """Return what reads the provider's stream, in its own format, into the caller's."""
+        reader = known.streamed(self.format).reader(wants_usage=self._request.wants_usage)
+        return Repeating(reader, repeated) if (repeated := self._request.repeated) else reader
+
+    def read_whole(self, raw: bytes) -> dict[str, Any] | None:
+        """Return the provider's whole answer in `raw`, or None where it is none."""
+        return self._provider.read_whole(raw)
+
+    def unfold(self, answer: Mapping[str, Any]) -> list[bytes]:
+        """Return the provider's whole answer as the stream it should have been, in its own format."""
+        return known.streamed(self.format).unfold(answer, wants_usage=True)
+
+    def assembly(self) -> Assembly:
+        """Return what puts the provider's stream together."""
+        return known.streamed(self.format).assembly()
+
+    def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:
+        """Return the provider's whole `answer` as the caller gets it; `raw` are its bytes where it came whole."""
+        body = json_body.dump(answer) if raw is None else raw
+        if repeated := self._request.repeated:
+            body = in_answer(body, repeated)
+        seals = self._seals(answer) if self.streams and _proves(body) else ()
+        return WholeAnswer(body, self._provider.usage_of(answer), seals)
+
+    def _seals(self, answer: Mapping[str, Any]) -> Sequence[str]:
+        reader, cut = known.streamed(self.format).reader(wants_usage=True), sse.Decoder()
+        for raw in self.unfold(answer):
+            for event in cut.feed(raw):
+                reader.read(event)
+        return reader.seals
+
+
+class _Translated(Exchange):
+    """`request` as `deployment` is asked it in another format; both are conversations."""
+
+    def headers(self, secret: str) -> dict[str, str]:
+        """Return the headers of the call, the key among them."""
+        return self._provider.headers(secret)
+
+    def _made(self, *, stream: bool) -> bytes:
+        from vibe_router.formats.neutral import model as neutral
+
+        request = neutral.bearable(self._request.neutral())
+        kept, self._sent, self.left_out = neutral.kept(request, None if self._bare else self._issuer)
+        if self._base_model:
+            kept = replace(kept, base_model=self._base_model)
+        return known.conversation(self.format).body(kept, self._model, stream=stream)
+
+    def reader(self) -> Reader:
+        """Return what reads the provider's stream, in its own format, into the caller's."""
+        from vibe_router.formats.neutral.translation import Translation
+
+        provider = known.conversation(self.format)
+        writer = known.client_conversation(self._request.format).writer(self._request, self._created)
+        decoder = provider.decoder(self._request.neutral())
+        return Translation(provider.reader(wants_usage=True), decoder, writer, self._issuer, self._model)
+
+    def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:  # noqa: ARG002 - told anew
+        """Return the provider's whole `answer` as the caller gets it."""
+        from vibe_router.formats.neutral.translation import translated
+
+        provider, client = known.conversation(self.format), known.client_conversation(self._request.format)
+        decoder = provider.decoder(self._request.neutral())
+        events = translated(provider, decoder, answer, self._issuer, self._model)
+        return WholeAnswer(client.whole(self._request, events, self._created), provider.usage_of(answer))
+
+
+def _proves(body: bytes) -> bool:
+    """Whether an answer may hold a proof of reasoning: most don't, and need not be looked through."""
+    return b'"encrypted_content"' in body or b'"signature"' in body or b'"redacted_thinking"' in body
