@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-__all__ = ["EVENT_STREAM", "JSON", "Answer", "BadRequest", "Event", "Format", "Plain", "PlainFormat", "Speaker"]
+__all__ = ["EVENT_STREAM", "JSON", "Answer", "BadRequest", "Event", "Format", "PassthroughFormat", "Plain", "Speaker"]
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
@@ -121,7 +121,7 @@ class Plain:
         return [Event("content", b"data: " + self.body + b"\n\n")]
 
 
-class PlainFormat:
+class PassthroughFormat:
     """What formats have in common whose answers are never streamed and whose errors are OpenAI's."""
 
     required_headers: Sequence[str] = ()

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from local.standin.formats import EVENT_STREAM, JSON, BadRequest, Event, Plain, PlainFormat, Speaker
+from local.standin.formats import EVENT_STREAM, JSON, BadRequest, Event, PassthroughFormat, Plain, Speaker
 from local.standin.saying import Asked, Call, Choice, Result, Said, Tool, Turn, made_here, objects, say, sealed
 from local.standin.words import pieces
 
@@ -184,7 +184,7 @@ class MessagesFormat:
         return kept
 
 
-class CountTokensFormat(PlainFormat):
+class CountTokensFormat(PassthroughFormat):
     """The counting of a request's tokens."""
 
     name = "messages"

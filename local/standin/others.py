@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from local.standin.formats import BadRequest, Plain, PlainFormat, Speaker
+from local.standin.formats import BadRequest, PassthroughFormat, Plain, Speaker
 from local.standin.words import excerpt, tokens_in
 
 __all__ = ["EMBEDDINGS", "OTHERS"]
@@ -77,7 +77,7 @@ def _text(given: object) -> str:
     return " ".join(str(each) for each in given) if isinstance(given, list) else ""
 
 
-class EmbeddingsFormat(PlainFormat):
+class EmbeddingsFormat(PassthroughFormat):
     """Vectors that are the same for the same text."""
 
     name = "embeddings"
@@ -114,14 +114,14 @@ def _vector(text: str, size: int) -> "array[float]":
     return vector
 
 
-class ModerationsFormat(PlainFormat):
+class ModerationsFormat(PassthroughFormat):
     """Judgements by a list of two words."""
 
     name = "moderations"
     paths: Sequence[str] = ("moderations",)
 
     def answer(self, body: Mapping[str, Any], speaker: Speaker) -> Plain:
-        """Return a judgement of each input. Raises `BadRequest`."""
+        """Return a classification of each input. Raises `BadRequest`."""
         results = []
         for text in _texts(body.get("input"), "input"):
             flagged = _FLAGGED.search(text) is not None
@@ -138,7 +138,7 @@ class ModerationsFormat(PlainFormat):
         return Plain.json({"id": f"modr-{speaker.unique}", "model": model, "results": results})
 
 
-class ImagesFormat(PlainFormat):
+class ImagesFormat(PassthroughFormat):
     """Images of one pixel."""
 
     name = "images"
@@ -165,7 +165,7 @@ class ImagesFormat(PlainFormat):
         return Plain.json({"created": speaker.created, "data": data, "usage": usage})
 
 
-class SpeechFormat(PlainFormat):
+class SpeechFormat(PassthroughFormat):
     """Silence, as long as the text."""
 
     name = "speech"
@@ -191,7 +191,7 @@ def _wav(samples: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-class TranscriptionsFormat(PlainFormat):
+class TranscriptionsFormat(PassthroughFormat):
     """Words about a sound: its name and its size."""
 
     name = "transcriptions"
@@ -228,7 +228,7 @@ class TranscriptionsFormat(PlainFormat):
                 raise BadRequest("'response_format' is unknown", "response_format")
 
 
-class RerankFormat(PlainFormat):
+class RerankFormat(PassthroughFormat):
     """Documents in the order of how many of the query's words they have."""
 
     name = "rerank"

@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from tests.infrastructure.test_gateway_function import PERMISSIONS
 from vibe_router.access.holders import Limits
-from vibe_router.access.ledger import Wish
+from vibe_router.access.ledger import ReservationRequest
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
 from vibe_router.routing.cooldown import cleared, unknown
@@ -120,7 +120,7 @@ def _spend(client: "DynamoDBClient", clock: Clock) -> None:
     keys = KeyDirectory(client, "keys", "ledger", clock, ledger_seen=ledgers.seen)
     assert keys.find("nobody") is None
     limits = {"key#a": Limits(max_budget=5), "team#blue": Limits(max_budget=5)}
-    wish = Wish(5, 0, clock.now() + 900)
+    wish = ReservationRequest(5, 0, clock.now() + 900)
     ledgers.reserve({"key#b": Limits(max_budget=5)}, wish)
     reservation = ledgers.reserve(limits, wish)
     with pytest.raises(LimitReachedError):

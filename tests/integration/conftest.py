@@ -8,7 +8,7 @@ from vibe_router.upstream import client
 
 @pytest.fixture(scope="session", autouse=True)
 def one_trust() -> Iterator[None]:
-    """Read the machine's certificates once: every gateway and walker checks providers by them."""
+    """Read the machine's certificates once: every gateway and failover checks providers by them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(client, "trusting", cache(client.trusting))
         yield

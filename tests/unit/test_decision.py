@@ -14,7 +14,7 @@ from vibe_router.core.usage import Usage
 from vibe_router.pipeline.decision import Decision
 from vibe_router.routing.chain import Skipped
 from vibe_router.routing.outcome import Attempt
-from vibe_router.routing.verdict import Judgement, Scope, Verdict
+from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 ARK = Deployment(Provider("ark", "https://ark.example/v3", "ARK_API_KEY"), "glm-4.7")
 SERVED = Attempt("ark/glm-4.7", None, 200, 30.0)
@@ -61,7 +61,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], tuple[d
 
 
 def failed(deployment: str, verdict: Verdict, until: float | None = None) -> Attempt:
-    return Attempt(deployment, Judgement(verdict, Scope.DEPLOYMENT), 500, 12.0, until)
+    return Attempt(deployment, Classification(verdict, Scope.DEPLOYMENT), 500, 12.0, until)
 
 
 def test_times_are_from_the_requests_start_in_milliseconds(decision: Decision, watch: Watch, written: Any) -> None:
@@ -99,10 +99,10 @@ def test_a_request_that_never_came_to_anything_has_every_field(decision: Decisio
 
 
 def test_what_became_of_every_deployment_is_told(decision: Decision, written: Any) -> None:
-    story = decision.story
-    story.skipped.append(Skipped(ARK, Verdict.QUOTA, 1_800_000_060.0))
-    story.attempts += [failed("one/a", Verdict.AUTH, 1_800_000_005.25), failed("two/b", Verdict.CONTEXT_LENGTH), SERVED]
-    story.served_by = ARK
+    trace = decision.trace
+    trace.skipped.append(Skipped(ARK, Verdict.QUOTA, 1_800_000_060.0))
+    trace.attempts += [failed("one/a", Verdict.AUTH, 1_800_000_005.25), failed("two/b", Verdict.CONTEXT_LENGTH), SERVED]
+    trace.served_by = ARK
     decision.model, decision.usage = "auto-chat", Usage(7, 3)
     decision.settle()
     line, counted = written()
@@ -190,8 +190,8 @@ def test_headers_tell_what_is_known_so_far(decision: Decision) -> None:
         "x-vibe-attempts": "0",
         "x-vibe-fallbacks": "0",
     }
-    decision.story.attempts += [failed("one/a", Verdict.TRANSIENT), failed("one/a", Verdict.TRANSIENT), SERVED]
-    decision.story.served_by = ARK
+    decision.trace.attempts += [failed("one/a", Verdict.TRANSIENT), failed("one/a", Verdict.TRANSIENT), SERVED]
+    decision.trace.served_by = ARK
     assert decision.headers() == {
         "x-vibe-request-id": "request-1",
         "x-vibe-attempts": "3",

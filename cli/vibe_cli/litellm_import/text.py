@@ -12,8 +12,8 @@ from vibe_cli.litellm_import.chains import Step
 
 __all__ = ["routes_text"]
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
-_PLAIN_URL = re.compile(r"(?:https?://|\$\{)[A-Za-z0-9_./:${}-]*[A-Za-z0-9_/}]")
+_PASSTHROUGH = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_PASSTHROUGH_URL = re.compile(r"(?:https?://|\$\{)[A-Za-z0-9_./:${}-]*[A-Za-z0-9_/}]")
 
 
 def routes_text(
@@ -65,12 +65,12 @@ def _flow(value: object) -> str:
 
 def _scalar(text: str) -> str:
     """Write a text, quoted unless YAML reads it as the same text without."""
-    plain = _PLAIN.fullmatch(text) and yaml.safe_load(text) == text
+    plain = _PASSTHROUGH.fullmatch(text) and yaml.safe_load(text) == text
     return text if plain else json.dumps(text)
 
 
 def _url(text: str) -> str:
-    return text if _PLAIN_URL.fullmatch(text) else json.dumps(text)
+    return text if _PASSTHROUGH_URL.fullmatch(text) else json.dumps(text)
 
 
 def _comment(text: str) -> str:

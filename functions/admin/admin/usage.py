@@ -53,5 +53,5 @@ def requests(
 
 @router.get("/usage/requests/<request_id>", tags=["Usage"], responses=answers("The request and its `attempts`.", 404))
 def request(request_id: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
-    """Tell one request's story, attempt by attempt."""
+    """Tell one request's trace, attempt by attempt."""
     return usage_logic.request(call_of(router), request_id)

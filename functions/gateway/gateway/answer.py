@@ -125,11 +125,11 @@ def _answer(
     left = deadline.end - environment.clock.monotonic()
     with traced("reserve"):
         decision.reservation = environment.admission.reserve(caller, model, wanted, left)
-    served = environment.walker.walk(model, wanted, deadline, decision.story)
+    served = environment.failover.walk(model, wanted, deadline, decision.trace)
     decision.committed()
     if isinstance(served.answer, WholeAnswer):
         decision.usage = served.answer.usage
-        environment.walker.remember(served.deployment, served.answer.seals)
+        environment.failover.remember(served.deployment, served.answer.seals)
         body = keeping.whole(served.answer.body) if keeping else served.answer.body
         return proxy_event.whole_answer(
             body, headers={**decision.headers(), "content-type": served.answer.content_type}
@@ -146,7 +146,7 @@ def _book(record: Record, environment: Environment, decision: Decision) -> None:
     """Write a request of a known caller down, and settle what it has reserved."""
     settlement = None
     if decision.reservation:
-        served = decision.story.served_by
+        served = decision.trace.served_by
         settlement = environment.admission.settlement(decision.reservation, served, record.usage, record.cost)
     environment.bookkeeper.book(record, settlement)
 
@@ -155,11 +155,11 @@ def _finish(relay: Relay, environment: Environment, decision: Decision) -> None:
     """Take in how the stream ended, and leave the provider's connection ready for the next call if it ended well."""
     reader = relay.stream.reader
     decision.usage, decision.malformed_chunks = reader.usage, reader.malformed
-    environment.walker.remember(relay.deployment, reader.seals)
+    environment.failover.remember(relay.deployment, reader.seals)
     if relay.failure:
         decision.broke_off(relay.code)
         if not relay.blameless:
-            environment.walker.broke_off(decision.story, relay.failure)
+            environment.failover.broke_off(decision.trace, relay.failure)
     if reader.done:
         relay.stream.reply.drain(environment.clock.monotonic() + _DRAIN_SECONDS)
     else:

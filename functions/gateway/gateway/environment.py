@@ -11,7 +11,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
 from vibe_router.core.models import Catalogue
 from vibe_router.pipeline.admission import Admission
-from vibe_router.pipeline.failover import Walker
+from vibe_router.pipeline.failover import FailoverExecutor
 from vibe_router.store.direct import DirectWrites
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.keys import KeyDirectory
@@ -23,8 +23,8 @@ from vibe_router.store.usage import Bookkeeper, UsageBook
 from vibe_router.upstream.client import Upstream, trusting
 
 if TYPE_CHECKING:
-    from vibe_router.pipeline.stored_responses import Keeper
-    from vibe_router.pipeline.token_counter import Counter
+    from vibe_router.pipeline.stored_responses import ResponseStorage
+    from vibe_router.pipeline.token_counter import TokenCounter
 
 __all__ = ["Environment", "Settings"]
 
@@ -82,23 +82,25 @@ class Environment:
         )
         self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
         self.upstream = Upstream(tls)
-        self.walker = Walker(self.states, self.secrets, self.upstream, self.clock)
+        self.failover = FailoverExecutor(self.states, self.secrets, self.upstream, self.clock)
 
     @cached_property
-    def counter(self) -> "Counter":
+    def counter(self) -> "TokenCounter":
         """What counts tokens; imported when first needed, since few callers ask."""
-        from vibe_router.pipeline.token_counter import Counter
+        from vibe_router.pipeline.token_counter import TokenCounter
 
-        return Counter(self.states, self.secrets, self.upstream, self.clock)
+        return TokenCounter(self.states, self.secrets, self.upstream, self.clock)
 
     @cached_property
-    def keeper(self) -> "Keeper":
+    def keeper(self) -> "ResponseStorage":
         """What keeps responses; imported when first needed, since only callers of Responses need it."""
-        from vibe_router.pipeline.stored_responses import Keeper
+        from vibe_router.pipeline.stored_responses import ResponseStorage
         from vibe_router.store.responses import ResponseStore
 
         settings = self._settings
-        return Keeper(ResponseStore(self._dynamodb, settings.responses_table, self.clock, days=settings.response_days))
+        return ResponseStorage(
+            ResponseStore(self._dynamodb, settings.responses_table, self.clock, days=settings.response_days)
+        )
 
     def routes(self) -> Catalogue:
         """Return what can be routed to. Raises ApiError (503)."""

@@ -9,7 +9,7 @@ from streaming_runtime import Context, Heartbeat, StreamingResponse
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.common import sse
 from vibe_router.formats.responses import stored as kept
-from vibe_router.formats.responses.stored import Kept
+from vibe_router.formats.responses.stored import StoredResponse
 
 __all__ = ["routes"]
 
@@ -30,7 +30,7 @@ def routes(path: str) -> Mapping[str, Route] | None:
     return None
 
 
-def _told(id_: str, answer: Callable[[Kept, Request], StreamingResponse]) -> Route:
+def _told(id_: str, answer: Callable[[StoredResponse, Request], StreamingResponse]) -> Route:
     def route(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
         caller = environment.admission.caller(request.headers)
         return answer(environment.keeper.find(caller, id_), request)
@@ -38,18 +38,18 @@ def _told(id_: str, answer: Callable[[Kept, Request], StreamingResponse]) -> Rou
     return route
 
 
-def _response(found: Kept, request: Request) -> StreamingResponse:
+def _response(found: StoredResponse, request: Request) -> StreamingResponse:
     if request.query.get("stream") == "true":
         events = kept.replayed(found, request.query.get("starting_after"))
         return proxy_event.stream_answer(events, {}, Heartbeat(_HEARTBEAT_SECONDS, sse.COMMENT))
     return proxy_event.json_answer(found.response)
 
 
-def _input_items(found: Kept, request: Request) -> StreamingResponse:
+def _input_items(found: StoredResponse, request: Request) -> StreamingResponse:
     return proxy_event.json_answer(kept.page(found, request.query))
 
 
-def _cancelled(_found: Kept, _request: Request) -> StreamingResponse:
+def _cancelled(_found: StoredResponse, _request: Request) -> StreamingResponse:
     raise bad_request("Only a response in the background can be cancelled, and this one was given at once.")
 
 

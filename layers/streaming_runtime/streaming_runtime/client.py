@@ -143,13 +143,13 @@ class RuntimeApi:
 
     def accept(self, what: str, request_id: str) -> None:
         """Read the API's word on an answer or error that was sent."""
-        self._judge(what, request_id, self._read_answer())
+        self._classify_failure(what, request_id, self._read_answer())
 
     def _post_outcome(self, invocation: Invocation, kind: str, headers: str, body: bytes) -> None:
         answer = self._post(f"/invocation/{invocation.request_id}/{kind}", headers, body)
-        self._judge(kind, invocation.request_id, answer)
+        self._classify_failure(kind, invocation.request_id, answer)
 
-    def _judge(self, what: str, request_id: str, answer: _Answer) -> None:
+    def _classify_failure(self, what: str, request_id: str, answer: _Answer) -> None:
         if answer.status == 410:
             _logger.warning("The %s of %s came too late: the invocation had timed out", what, request_id)
         elif 400 <= answer.status < 500:

@@ -1,4 +1,4 @@
-"""A chain of three layers, played over real sockets, and a walker whose clock the test holds."""
+"""A chain of three layers, played over real sockets, and a failover whose clock the test holds."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from vibe_router.core.models import CooldownPolicy, Deployment, Policy, Provider
 from vibe_router.formats.chat import format as chat
 from vibe_router.formats.common import sse
 from vibe_router.formats.interfaces import WholeAnswer
-from vibe_router.pipeline.failover import Story, Walker
+from vibe_router.pipeline.failover import AttemptTrace, FailoverExecutor
 from vibe_router.pipeline.relay import Relay
 from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.deadline import Deadline
@@ -29,7 +29,7 @@ PATIENT = Timeouts(connect=30, first_byte=30, first_token=30, idle=30, response=
 
 
 class FleetStates:
-    """The StateTable as a dictionary: the same condition on every write, shared by every walker of a test."""
+    """The StateTable as a dictionary: the same condition on every write, shared by every failover of a test."""
 
     def __init__(self) -> None:
         self.items: dict[str, State] = {}
@@ -67,7 +67,7 @@ class KnownSecrets:
 class Outcome:
     """What a caller and the log saw of one request."""
 
-    story: Story
+    trace: AttemptTrace
     deployment: str | None = None
     body: bytes = b""
     error: ApiError | None = None
@@ -75,7 +75,7 @@ class Outcome:
 
     @property
     def verdicts(self) -> list[tuple[str, str]]:
-        return [(attempt.deployment, attempt.verdict) for attempt in self.story.attempts]
+        return [(attempt.deployment, attempt.verdict) for attempt in self.trace.attempts]
 
     @property
     def events(self) -> list[bytes]:
@@ -114,7 +114,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.clock = Clock(now=lambda: self.now, sleep=self.slept.append, jitter=lambda: 0.5)
-        self.walker = Walker(self.states, self.secrets, self.upstream, self.clock)
+        self.failover = FailoverExecutor(self.states, self.secrets, self.upstream, self.clock)
 
     def deployment(self, provider: str) -> Deployment:
         base_url = self.base_urls.get(provider) or self.standin.base_url(provider)
@@ -130,10 +130,10 @@ class Rig:
         """Send one request through the chain and read its answer to the end, as the gateway does."""
         body = {"model": "auto-chat", "stream": stream, "messages": [{"role": "user", "content": "Say hello."}], **more}
         request = chat.parse(json.dumps(body).encode())
-        outcome = Outcome(Story())
+        outcome = Outcome(AttemptTrace())
         deadline = Deadline.of(time.monotonic(), left, self.policy.timeouts.total)
         try:
-            served = self.walker.walk(self.model(*chain), request, deadline, outcome.story)
+            served = self.failover.walk(self.model(*chain), request, deadline, outcome.trace)
         except ApiError as error:
             outcome.error = error
             return outcome
@@ -144,7 +144,7 @@ class Rig:
         outcome.relay = Relay(served.answer, served.deployment, deadline.end, self.clock)
         outcome.body = b"".join(outcome.relay)
         if outcome.relay.failure:
-            self.walker.broke_off(outcome.story, outcome.relay.failure)
+            self.failover.broke_off(outcome.trace, outcome.relay.failure)
         served.answer.reply.close()
         return outcome
 

@@ -11,7 +11,7 @@ from local.standin import Standin
 from vibe_router.core.models import Deployment, Provider
 from vibe_router.formats.chat.format import CHAT
 from vibe_router.routing.deadline import Bounds
-from vibe_router.routing.verdict import Verdict, judge
+from vibe_router.routing.verdict import Verdict, classify_failure
 from vibe_router.upstream.attempt import attempt_stream, attempt_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
 from vibe_router.upstream.exchange import Exchange, open_exchange
@@ -118,11 +118,11 @@ def test_a_refusal_is_judged(
     standin.fault("bedrock", str(status))
     with pytest.raises(AttemptFailedError) as caught:
         (streamed if stream else whole)(standin, upstream)
-    assert judge(caught.value.failure, 0).verdict is verdict
+    assert classify_failure(caught.value.failure, 0).verdict is verdict
 
 
 def test_an_exception_in_the_stream_fails_it(standin: Standin, upstream: Upstream) -> None:
     standin.fault("bedrock", "stream_rate_limit")
     with pytest.raises(AttemptFailedError) as caught:
         streamed(standin, upstream)
-    assert judge(caught.value.failure, 0).verdict is Verdict.RATE_LIMITED
+    assert classify_failure(caught.value.failure, 0).verdict is Verdict.RATE_LIMITED

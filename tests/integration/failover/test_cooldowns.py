@@ -8,7 +8,7 @@ import pytest
 from local.standin import Send, Standin, Wait
 from tests.integration.failover.rig import L1, L2, L3, Rig
 from vibe_router.routing.cooldown import Phase, cooled
-from vibe_router.routing.verdict import Judgement, Scope, Verdict
+from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 
 def test_a_healed_layer_serves_again_after_one_probe(rig: Rig) -> None:
@@ -51,7 +51,7 @@ def test_a_probe_at_a_silent_layer_is_bounded(rig: Rig, fault: str, stream: bool
     rig.now += 6
     outcome = rig.ask(stream=stream)
     assert outcome.verdicts == [(L1, "transient"), (L2, "ok")]
-    assert outcome.story.attempts[0].ms < 10_000
+    assert outcome.trace.attempts[0].ms < 10_000
 
 
 def test_a_whole_answer_that_came_through_a_probe_is_the_same(rig: Rig) -> None:
@@ -79,7 +79,7 @@ def test_only_the_holder_of_the_lease_probes(rig: Rig) -> None:
     )
     outcome = rig.ask()
     assert outcome.deployment == L2
-    assert [each.deployment.id for each in outcome.story.skipped] == [L1]
+    assert [each.deployment.id for each in outcome.trace.skipped] == [L1]
     assert rig.calls() == calls
     rival.upstream.close()
 
@@ -88,7 +88,7 @@ def test_a_retry_that_helps_leaves_no_cooldown(rig: Rig) -> None:
     rig.standin.fault("cliproxyapi", "503", times=1)
     outcome = rig.ask()
     assert outcome.verdicts == [(L1, "transient"), (L1, "ok")]
-    assert outcome.story.fallbacks == 0
+    assert outcome.trace.fallbacks == 0
     assert [state.phase(rig.now) for state in rig.states.writes] == [Phase.COOLING, Phase.HEALTHY]
     assert rig.slept == [0.125], "full jitter"
 
@@ -129,7 +129,7 @@ def test_a_refused_credential_rests_for_all_its_deployments_and_is_never_told(ri
     alone = rig.ask(chain=("new-api",))
     assert alone.error is not None
     assert alone.error.status == 502
-    assert alone.story.attempts == []
+    assert alone.trace.attempts == []
 
 
 def test_a_renewed_secret_is_tried_at_once(rig: Rig) -> None:
@@ -250,9 +250,9 @@ def test_a_chain_that_fails_says_what_tells_the_most(
 
 def _cool_all(rig: Rig, rests: dict[str, tuple[Verdict, float]]) -> None:
     for provider, (verdict, rest) in rests.items():
-        judgement = Judgement(verdict, Scope.DEPLOYMENT, reset_after=rest)
+        classification = Classification(verdict, Scope.DEPLOYMENT, reset_after=rest)
         state = rig.cooldown(provider)
-        rig.states.replace(state, cooled(state, judgement, rig.policy.cooldown, rig.now, evidence="test"))
+        rig.states.replace(state, cooled(state, classification, rig.policy.cooldown, rig.now, evidence="test"))
 
 
 def test_when_all_are_cooling_the_soonest_free_is_tried_once(rig: Rig) -> None:
@@ -298,12 +298,12 @@ def test_comments_do_not_lengthen_a_probe(rig: Rig) -> None:
     rig.now += 6
     outcome = rig.ask()
     assert outcome.verdicts == [(L1, "transient"), (L2, "ok")]
-    assert outcome.story.attempts[0].ms < 30_000
+    assert outcome.trace.attempts[0].ms < 30_000
 
 
 def test_a_refused_credential_is_no_last_resort_however_its_deployment_rests(rig: Rig) -> None:
     _cool_all(rig, dict.fromkeys(("cliproxyapi", "new-api", "ark"), (Verdict.TRANSIENT, 900)))
-    refused = Judgement(Verdict.AUTH, Scope.CREDENTIAL, reset_after=60)
+    refused = Classification(Verdict.AUTH, Scope.CREDENTIAL, reset_after=60)
     for provider in ("cliproxyapi", "new-api", "ark"):
         state = rig.credential(provider)
         rig.states.replace(state, cooled(state, refused, rig.policy.cooldown, rig.now, evidence="test"))

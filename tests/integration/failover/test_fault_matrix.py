@@ -65,10 +65,10 @@ def _falls_over_unseen(
     assert outcome.text.strip()
     assert outcome.relay is None or outcome.whole
     assert outcome.verdicts == [*[(L1, verdict)] * calls, (L2, "ok")]
-    assert outcome.story.fallbacks == 1
+    assert outcome.trace.fallbacks == 1
     cooling = [each for each in (rig.cooldown(), rig.credential()) if each.phase(rig.now) is Phase.COOLING]
     assert [each.strikes for each in cooling] == [1]
-    assert rig.ask(stream=stream).story.attempts[0].deployment == L2, "a cooling layer is not called"
+    assert rig.ask(stream=stream).trace.attempts[0].deployment == L2, "a cooling layer is not called"
     assert rig.calls() == calls
 
 

@@ -133,4 +133,4 @@ def test_the_second_layer_is_not_called_while_the_first_is_healthy(rig: Rig) -> 
     assert rig.ask().deployment == L1
     assert rig.ask(stream=False).deployment == L1
     assert rig.calls("new-api") == 0
-    assert L2 not in {attempt.deployment for attempt in rig.ask().story.attempts}
+    assert L2 not in {attempt.deployment for attempt in rig.ask().trace.attempts}

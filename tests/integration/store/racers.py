@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from tests.unit.store.held import Time
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import State, cooled, leased
-from vibe_router.routing.verdict import Judgement, Scope, Verdict
+from vibe_router.routing.verdict import Classification, Scope, Verdict
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.state import StateStore
 
@@ -55,8 +55,8 @@ class Result:
 
 def failed(state: State, now: float, evidence: str) -> State:
     """Return `state` after one more failure."""
-    judgement = Judgement(Verdict.TRANSIENT, Scope.DEPLOYMENT)
-    return cooled(state, judgement, CooldownPolicy(), now, evidence=evidence)
+    classification = Classification(Verdict.TRANSIENT, Scope.DEPLOYMENT)
+    return cooled(state, classification, CooldownPolicy(), now, evidence=evidence)
 
 
 class _Racer:

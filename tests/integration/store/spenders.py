@@ -20,7 +20,7 @@ from botocore.config import Config
 
 from tests.unit.store.held import Time
 from vibe_router.access.holders import Limits
-from vibe_router.access.ledger import Wish
+from vibe_router.access.ledger import ReservationRequest
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
 from vibe_router.store import direct
@@ -83,7 +83,7 @@ class _Environment:
 
     def _call(self, number: int) -> Call:
         orders = self._orders
-        wish = Wish(orders.estimate, orders.tokens, orders.now + LEASE_SECONDS)
+        wish = ReservationRequest(orders.estimate, orders.tokens, orders.now + LEASE_SECONDS)
         while True:
             try:
                 reservation = self._store.reserve(self._ledgers, wish)

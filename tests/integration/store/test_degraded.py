@@ -13,7 +13,7 @@ from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
 from vibe_router.core.clock import Clock
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import Phase, State, cleared, cooled, leased, unknown
-from vibe_router.routing.verdict import Judgement, Scope, Verdict
+from vibe_router.routing.verdict import Classification, Scope, Verdict
 from vibe_router.store.aws import session
 from vibe_router.store.dynamodb import dynamodb_client as make_client
 from vibe_router.store.state import StateStore
@@ -28,8 +28,8 @@ REFUSED = OUTAGES["refused"]
 
 
 def failed(state: State, now: float, rest: float = 60) -> State:
-    judgement = Judgement(Verdict.TRANSIENT, Scope.DEPLOYMENT, reset_after=rest)
-    return cooled(state, judgement, CooldownPolicy(), now, evidence="503")
+    classification = Classification(Verdict.TRANSIENT, Scope.DEPLOYMENT, reset_after=rest)
+    return cooled(state, classification, CooldownPolicy(), now, evidence="503")
 
 
 def cool(store: StateStore, now: float, rest: float = 60, state_id: str = GLM) -> State:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from tests.unit.access.ledgers import changes, ledgers
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
 from vibe_router.access.holders import Limits
-from vibe_router.access.ledger import Change, Hold, Ledger, Limit, Wish, applied
+from vibe_router.access.ledger import Change, Hold, Ledger, Limit, ReservationRequest, applied
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.ledger import (
     LedgerBusyError,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 KEY, TEAM = "key#a", "team#blue"
 ALL = Limits(max_budget=1_000, budget_duration="30d", rpm=10, tpm=1_000, parallel=3)
-WISH = Wish(cost=100, tokens=50, until=NOW + 900)
+WISH = ReservationRequest(cost=100, tokens=50, until=NOW + 900)
 
 Store = Callable[[], LedgerStore]
 
@@ -222,7 +222,7 @@ def test_holds_of_dead_environments_are_swept_by_the_next_request(store: Store, 
         other.reserve(limits, WISH)
     time.now = WISH.until
     wire.took()
-    ledger = other.reserve(limits, Wish(100, 50, time.now + 900)).held[KEY]
+    ledger = other.reserve(limits, ReservationRequest(100, 50, time.now + 900)).held[KEY]
     assert (ledger.committed, len(ledger.held)) == (100, 1)
     assert wire.took() == ["UpdateItem"]
 
@@ -232,7 +232,7 @@ def test_what_a_swept_request_cost_is_counted_all_the_same(store: Store, time: T
     limits = {KEY: ALL, TEAM: ALL}
     reservation = late.reserve(limits, WISH)
     time.now = WISH.until
-    other.reserve(limits, Wish(100, 50, time.now + 900))
+    other.reserve(limits, ReservationRequest(100, 50, time.now + 900))
     settle(late, reservation, 70, 10)
     for each in (KEY, TEAM):
         assert (stands(each).committed, stands(each).spent, stands(each).total) == (170, 70, 70)
@@ -269,9 +269,9 @@ def test_a_budget_begins_anew_with_its_period_and_keeps_what_is_reserved(
         one.reserve(limits, WISH)
     assert refused.value.refusal.retry_after == 3_600
     time.advance(3_599)
-    under_way = one.reserve(limits, Wish(50, 0, time.now + 900))
+    under_way = one.reserve(limits, ReservationRequest(50, 0, time.now + 900))
     time.advance(2 * 3_600 + 1)
-    later = store().reserve(limits, Wish(100, 0, time.now + 900))
+    later = store().reserve(limits, ReservationRequest(100, 0, time.now + 900))
     assert later.held[KEY].period_ends == NOW + 4 * 3_600
     settle(one, under_way, 60)
     settle(one, later, 10)

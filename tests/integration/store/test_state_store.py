@@ -11,7 +11,7 @@ import pytest
 from tests.unit.store.held import NOW, Time, Wire
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import Phase, State, cleared, cooled, leased, released, unknown
-from vibe_router.routing.verdict import Judgement, Scope, Verdict
+from vibe_router.routing.verdict import Classification, Scope, Verdict
 from vibe_router.store.dynamodb import from_item, to_item
 from vibe_router.store.state import StateStore
 
@@ -25,7 +25,7 @@ POLICY = CooldownPolicy(base=5, max=1800)
 
 
 def failed(state: State, now: float = NOW, evidence: str = "503") -> State:
-    return cooled(state, Judgement(Verdict.TRANSIENT, Scope.DEPLOYMENT), POLICY, now, evidence=evidence)
+    return cooled(state, Classification(Verdict.TRANSIENT, Scope.DEPLOYMENT), POLICY, now, evidence=evidence)
 
 
 def cool(store: StateStore, now: float = NOW, evidence: str = "503") -> State:

@@ -9,15 +9,26 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from tests.unit.access.ledgers import amounts, ledgers, limits
 from vibe_router.access.holders import Limits
-from vibe_router.access.ledger import Change, Hold, Ledger, Limit, Refusal, Wish, admit, applied, rate_headers, settle
+from vibe_router.access.ledger import (
+    Change,
+    Hold,
+    Ledger,
+    Limit,
+    Refusal,
+    ReservationRequest,
+    admit,
+    applied,
+    rate_headers,
+    settle,
+)
 
 NOW = 1_800_000_000.0
-WISH = Wish(cost=10, tokens=20, until=NOW + 900)
+WISH = ReservationRequest(cost=10, tokens=20, until=NOW + 900)
 HELD = Hold(10, 20, NOW + 900)
 OPEN = Ledger(window_ends=NOW + 40, period_ends=NOW + 3_600)
 
 
-def outcome(ledger: Ledger, limits: Limits, wish: Wish = WISH) -> Ledger | Refusal:
+def outcome(ledger: Ledger, limits: Limits, wish: ReservationRequest = WISH) -> Ledger | Refusal:
     decided = admit(ledger, limits, wish, "new", NOW)
     if isinstance(decided, Refusal):
         return decided
@@ -154,7 +165,7 @@ def test_settling_without_a_hold_adds_the_cost() -> None:
 def test_whatever_stands_a_decision_can_be_written_and_keeps_the_sums(
     ledger: Ledger, limits: Limits, cost: int, tokens: int, now: int
 ) -> None:
-    decided = admit(ledger, limits, Wish(cost, tokens, now + 10), "new", now)
+    decided = admit(ledger, limits, ReservationRequest(cost, tokens, now + 10), "new", now)
     if isinstance(decided, Refusal):
         return
     after = applied(decided, ledger)
@@ -217,7 +228,7 @@ class Fleet(RuleBasedStateMachine):
     @rule(target=under_way, environment=st.integers(0, 2), cost=amounts, tokens=amounts, lease=st.integers(1, 200))
     def request(self, environment: int, cost: int, tokens: int, lease: int) -> tuple[str, int, float] | None:
         self.count += 1
-        wish = Wish(cost, tokens, self.now + lease)
+        wish = ReservationRequest(cost, tokens, self.now + lease)
         for _ in range(3):
             decided = admit(self.views[environment], self.limits, wish, str(self.count), self.now)
             if isinstance(decided, Refusal):
@@ -234,7 +245,7 @@ class Fleet(RuleBasedStateMachine):
     def alive(self) -> dict[str, Hold]:
         return {each: hold for each, hold in self.reserved.items() if hold.until > self.now}
 
-    def let_in(self, hold_id: str, wish: Wish) -> None:
+    def let_in(self, hold_id: str, wish: ReservationRequest) -> None:
         self.roll()
         self.reserved = {**self.alive(), hold_id: Hold(wish.cost, wish.tokens, wish.until)}
         self.starts.append(self.now)

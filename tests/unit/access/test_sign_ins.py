@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.access.sign_ins import ADDRESS, EVERYBODY, Failures, Patience, failed, wait
+from vibe_router.access.sign_ins import ADDRESS, EVERYBODY, Failures, SignInThrottle, failed, wait
 
 NOW = 1_800_000_000.0
 
 
-def after(count: int, patience: Patience = ADDRESS) -> Failures:
+def after(count: int, patience: SignInThrottle = ADDRESS) -> Failures:
     failures = Failures()
     for _ in range(count):
         failures = failed(failures, patience, NOW)
@@ -36,7 +36,7 @@ def test_all_addresses_together_are_slowed_down_late_and_briefly() -> None:
 
 @given(count=st.integers(0, 10**9), passed=st.floats(-1e6, 1e6), patience=st.sampled_from([ADDRESS, EVERYBODY]))
 def test_nobody_ever_waits_longer_than_the_longest_whatever_the_clocks_say(
-    count: int, passed: float, patience: Patience
+    count: int, passed: float, patience: SignInThrottle
 ) -> None:
     failures = Failures(count, NOW, NOW + patience.memory)
     assert 0 <= wait(failures, patience, NOW + passed) <= patience.longest

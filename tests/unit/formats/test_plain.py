@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage
-from vibe_router.formats.passthrough import PLAIN
+from vibe_router.formats.passthrough import PASSTHROUGH
 
 BOUNDARY = "b0undary"
 FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -36,14 +36,14 @@ def form(*parts: tuple[str, bytes]) -> bytes:
 )
 def test_a_wrong_parameter_is_named(name: str, body: object, param: str) -> None:
     with pytest.raises(ApiError) as caught:
-        PLAIN[name].parse(json.dumps(body).encode(), {})
+        PASSTHROUGH[name].parse(json.dumps(body).encode(), {})
     assert (caught.value.status, caught.value.param) == (400, param)
 
 
-@pytest.mark.parametrize("name", [each for each in PLAIN if each != "transcriptions"])
+@pytest.mark.parametrize("name", [each for each in PASSTHROUGH if each != "transcriptions"])
 def test_only_the_model_is_replaced(name: str) -> None:
     read = {"images": "prompt", "rerank": "documents"}.get(name, "input")
-    asked = PLAIN[name].parse(json.dumps({"model": "auto", read: ["x"], "an_extension": [1]}).encode(), {})
+    asked = PASSTHROUGH[name].parse(json.dumps({"model": "auto", read: ["x"], "an_extension": [1]}).encode(), {})
     assert json.loads(asked.for_provider("real", stream=False)) == {"model": "real", read: ["x"], "an_extension": [1]}
     assert asked.prompt_tokens_estimate() > 0
     assert asked.max_output_tokens == 0
@@ -53,7 +53,7 @@ def test_only_the_model_is_replaced(name: str) -> None:
 def test_a_form_keeps_every_byte_but_its_models(data: bytes, first: bool) -> None:
     file, model = ('name="file"; filename="a.wav"', data), ('name="model"', b"auto-voice")
     parts = [model, file] if first else [file, model]
-    asked = PLAIN["transcriptions"].parse(form(*parts), {"content-type": FORM_TYPE})
+    asked = PASSTHROUGH["transcriptions"].parse(form(*parts), {"content-type": FORM_TYPE})
     assert asked.model == "auto-voice"
     real = [('name="model"', b"whisper-1") if part is model else part for part in parts]
     assert asked.for_provider("whisper-1", stream=False) == form(*real)
@@ -71,15 +71,17 @@ def test_a_form_keeps_every_byte_but_its_models(data: bytes, first: bool) -> Non
 )
 def test_a_form_without_a_model_is_refused(raw: bytes, content_type: str) -> None:
     with pytest.raises(ApiError) as caught:
-        PLAIN["transcriptions"].parse(raw, {"content-type": content_type})
+        PASSTHROUGH["transcriptions"].parse(raw, {"content-type": content_type})
     assert caught.value.status == 400
 
 
-@given(st.sampled_from(sorted(PLAIN)), st.binary(max_size=200), st.sampled_from(["", "application/json", FORM_TYPE]))
+@given(
+    st.sampled_from(sorted(PASSTHROUGH)), st.binary(max_size=200), st.sampled_from(["", "application/json", FORM_TYPE])
+)
 def test_no_body_is_worse_than_a_400(name: str, raw: bytes, content_type: str) -> None:
     statuses = []
     try:
-        PLAIN[name].parse(raw, {"content-type": content_type}).for_provider("m", stream=False)
+        PASSTHROUGH[name].parse(raw, {"content-type": content_type}).for_provider("m", stream=False)
     except ApiError as error:
         statuses.append(error.status)
     assert statuses in ([], [400])
@@ -87,7 +89,7 @@ def test_no_body_is_worse_than_a_400(name: str, raw: bytes, content_type: str) -
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"error":"x"}', b'{"other":1}'])
 def test_an_answer_without_what_it_should_hold_is_none(raw: bytes) -> None:
-    assert PLAIN["embeddings"].read_whole(raw) is None
+    assert PASSTHROUGH["embeddings"].read_whole(raw) is None
 
 
 @pytest.mark.parametrize(
@@ -105,4 +107,4 @@ def test_an_answer_without_what_it_should_hold_is_none(raw: bytes) -> None:
     ],
 )
 def test_usage_in_each_of_their_words(usage: object, counted: Usage) -> None:
-    assert PLAIN["embeddings"].usage_of({"usage": usage}) == counted
+    assert PASSTHROUGH["embeddings"].usage_of({"usage": usage}) == counted

@@ -11,14 +11,14 @@ from streaming_runtime import Context
 from streaming_runtime.context import Function
 from vibe_router.access.holders import Caller, Limits
 from vibe_router.access.keys import sha256_of
-from vibe_router.access.ledger import Ledger, Refusal, Wish, admit, applied
+from vibe_router.access.ledger import Ledger, Refusal, ReservationRequest, admit, applied
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Catalogue, Deployment, Policy, Provider, VirtualModel
 from vibe_router.core.record import Record
 from vibe_router.pipeline.admission import Admission
-from vibe_router.pipeline.failover import Walker
-from vibe_router.pipeline.stored_responses import Keeper
+from vibe_router.pipeline.failover import FailoverExecutor
+from vibe_router.pipeline.stored_responses import ResponseStorage
 from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
@@ -150,12 +150,12 @@ class FakeLedgers(LedgerStore):
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.table: dict[str, Ledger] = {}
-        self.wishes: list[Wish] = []
+        self.wishes: list[ReservationRequest] = []
         self.settled: list[tuple[int, int | None]] = []  # cost and tokens of each
         self.busy = False
         self._seen = OrderedDict()
 
-    def reserve(self, ledgers: Mapping[str, Limits], wish: Wish) -> Reservation:
+    def reserve(self, ledgers: Mapping[str, Limits], wish: ReservationRequest) -> Reservation:
         if self.busy:
             raise LedgerBusyError("not now")
         self.wishes.append(wish)
@@ -247,10 +247,10 @@ class FakeEnvironment(Environment):
         self.books = FakeBookkeeper()
         self.bookkeeper = cast("Bookkeeper", self.books)
         self.kept = FakeResponses()
-        self.keeper = Keeper(self.kept)
+        self.keeper = ResponseStorage(self.kept)
         self.upstream = ScriptedUpstream()
         self.secrets = cast("Secrets", FakeSecrets())
-        self.walker = Walker(self.table, self.secrets, self.upstream, self.clock)
+        self.failover = FailoverExecutor(self.table, self.secrets, self.upstream, self.clock)
 
     def routes(self) -> Catalogue:
         if self.outage:

@@ -218,7 +218,7 @@ def unforeseen(*_: object) -> None:
 def test_so_does_an_unforeseen_failure(
     environment: FakeEnvironment, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment.walker, "walk", unforeseen)
+    monkeypatch.setattr(environment.failover, "walk", unforeseen)
     _, _, settle = ask()
     settle()
     fault, line = lines()

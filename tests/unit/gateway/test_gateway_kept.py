@@ -14,7 +14,7 @@ from tests.unit.gateway.test_gateway_formats import RESPONSE, SAID, chained, lay
 from vibe_router.access.holders import Caller, Key, Team
 from vibe_router.formats.common import sse
 from vibe_router.formats.responses import format as responses
-from vibe_router.formats.responses.stored import Kept, from_record, kept, record
+from vibe_router.formats.responses.stored import StoredResponse, from_record, kept, record
 from vibe_router.routing.verdict import Failure, FailureKind
 
 HELLO = {"role": "user", "content": "Say hello."}
@@ -392,6 +392,6 @@ def test_what_is_kept_is_read_back_equal(said: object, earlier: Any, output: Any
     request = responses.ResponsesRequest("m", False, body).after(earlier, {})
     made = kept(request, {"id": "resp_1", "output": output})
     assert made is not None
-    assert from_record(record(made)) == Kept(dict(made.response), list(made.input))
+    assert from_record(record(made)) == StoredResponse(dict(made.response), list(made.input))
     proven = [each for each in made.items() if each.get("type") != "reasoning"]  # these have no words
     assert len(request.after(made.items(), {}).body["input"]) == len(proven) + len(request.body["input"])

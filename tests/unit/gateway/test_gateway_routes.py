@@ -170,7 +170,7 @@ def test_an_unforeseen_failure_is_a_500_that_tells_nothing_and_is_logged(
     def unforeseen(*_: object) -> None:
         raise RuntimeError("the prompt was: Say hello.")
 
-    monkeypatch.setattr(environment.walker, "walk", unforeseen)
+    monkeypatch.setattr(environment.failover, "walk", unforeseen)
     response = answer(chat_event())
     assert response.status == 500
     assert error(response)["code"] == "internal_error"

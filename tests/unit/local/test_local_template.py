@@ -51,7 +51,7 @@ Resources:
           LEVEL: !Ref Level
           TABLE: !Ref Table
           TABLE_ARN: !GetAtt Table.Arn
-          TEXT: !Sub ["${A}-${Stage}-${!Kept}-${AWS::Region}", {A: !Join ["+", [a, b]]}]
+          TEXT: !Sub ["${A}-${Stage}-${!StoredResponse}-${AWS::Region}", {A: !Join ["+", [a, b]]}]
           CHOICE: !If [IsNarrow, narrow, wide]
           FLAG: true
           ABSENT: !If [IsWide, x, !Ref AWS::NoValue]
@@ -123,7 +123,7 @@ def test_expressions_become_local_values(template: Template) -> None:
         "LEVEL": "INFO",
         "TABLE": "vibe-router-table",
         "TABLE_ARN": "arn:aws:dynamodb:us-east-1:123456789012:table/vibe-router-table",
-        "TEXT": "a+b-live-${Kept}-us-east-1",
+        "TEXT": "a+b-live-${StoredResponse}-us-east-1",
         "CHOICE": "narrow",
         "FLAG": "true",
         "PART": "b",

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import Phase, State, cleared, cooled, leased, released, unknown
-from vibe_router.routing.verdict import Judgement, Scope, Verdict
+from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 NOW = 1_800_000_000.0
 
 instants = st.floats(NOW, NOW + 10_000_000)
 seconds = st.floats(0.001, 100_000)
 policies = st.tuples(st.floats(0.1, 100), st.floats(100, 100_000)).map(lambda pair: CooldownPolicy(*pair))
-judgements = st.builds(
-    Judgement,
+classifications = st.builds(
+    Classification,
     verdict=st.sampled_from(Verdict),
     scope=st.sampled_from(Scope),
     reset_after=st.none() | seconds,
@@ -32,15 +32,15 @@ states = st.builds(
 )
 
 
-def hinted(seconds: float | None = None) -> Judgement:
-    return Judgement(Verdict.TRANSIENT, Scope.DEPLOYMENT, reset_after=seconds)
+def hinted(seconds: float | None = None) -> Classification:
+    return Classification(Verdict.TRANSIENT, Scope.DEPLOYMENT, reset_after=seconds)
 
 
-@given(state=states, judgement=judgements, policy=policies, now=instants)
+@given(state=states, classification=classifications, policy=policies, now=instants)
 def test_a_rest_is_never_longer_than_max_and_never_over_at_once(
-    state: State, judgement: Judgement, policy: CooldownPolicy, now: float
+    state: State, classification: Classification, policy: CooldownPolicy, now: float
 ) -> None:
-    rest = cooled(state, judgement, policy, now, evidence="").until - now
+    rest = cooled(state, classification, policy, now, evidence="").until - now
     assert 0 < rest <= policy.max + 0.001
 
 
@@ -63,9 +63,9 @@ def test_a_reset_hint_is_taken_up_to_max(state: State, policy: CooldownPolicy, h
     )
 
 
-@given(state=states, first=judgements, second=judgements, policy=policies, now=instants, later=seconds)
+@given(state=states, first=classifications, second=classifications, policy=policies, now=instants, later=seconds)
 def test_a_retry_of_the_same_incident_adds_no_strike_and_never_shortens_the_rest(
-    state: State, first: Judgement, second: Judgement, policy: CooldownPolicy, now: float, later: float
+    state: State, first: Classification, second: Classification, policy: CooldownPolicy, now: float, later: float
 ) -> None:
     once = cooled(state, first, policy, now, evidence="first")
     twice = cooled(once, second, policy, now + later, evidence="second", same_incident=True)
@@ -74,13 +74,13 @@ def test_a_retry_of_the_same_incident_adds_no_strike_and_never_shortens_the_rest
     assert twice.evidence == "second"
 
 
-@given(state=states, judgement=judgements, policy=policies, now=instants, lease=seconds)
+@given(state=states, classification=classifications, policy=policies, now=instants, lease=seconds)
 def test_every_change_carries_the_next_version_of_the_same_id(
-    state: State, judgement: Judgement, policy: CooldownPolicy, now: float, lease: float
+    state: State, classification: Classification, policy: CooldownPolicy, now: float, lease: float
 ) -> None:
     for successor in (
-        cooled(state, judgement, policy, now, evidence=""),
-        cooled(state, judgement, policy, now, evidence="", same_incident=True),
+        cooled(state, classification, policy, now, evidence=""),
+        cooled(state, classification, policy, now, evidence="", same_incident=True),
         leased(state, now, lease),
         released(state),
         cleared(state, now),
@@ -118,23 +118,23 @@ def test_a_lease_keeps_others_away_until_it_ends_and_no_longer(
     assert (held.strikes, held.until) == (due.strikes, due.until)
 
 
-@given(state=states, judgement=judgements, policy=policies, now=instants)
+@given(state=states, classification=classifications, policy=policies, now=instants)
 def test_a_failed_probe_ends_its_lease_and_keeps_the_beginning_of_the_incident(
-    state: State, judgement: Judgement, policy: CooldownPolicy, now: float
+    state: State, classification: Classification, policy: CooldownPolicy, now: float
 ) -> None:
     due = replace(state, until=now)
-    failed = cooled(leased(due, now, 15), judgement, policy, now + 1, evidence="")
+    failed = cooled(leased(due, now, 15), classification, policy, now + 1, evidence="")
     assert failed.phase(now + 1) is Phase.COOLING
     assert failed.lease_until == 0
     assert failed.since == due.since
 
 
-@given(state=states, judgement=judgements, policy=policies, now=instants, lease=seconds)
+@given(state=states, classification=classifications, policy=policies, now=instants, lease=seconds)
 def test_an_item_outlives_everything_that_it_says_by_a_day(
-    state: State, judgement: Judgement, policy: CooldownPolicy, now: float, lease: float
+    state: State, classification: Classification, policy: CooldownPolicy, now: float, lease: float
 ) -> None:
     for successor in (
-        cooled(state, judgement, policy, now, evidence=""),
+        cooled(state, classification, policy, now, evidence=""),
         leased(replace(state, until=now), now, lease),
         cleared(state, now),
     ):

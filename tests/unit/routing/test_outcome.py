@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from vibe_router.core.models import Deployment, Provider
 from vibe_router.routing.chain import Skipped
 from vibe_router.routing.outcome import Attempt, Exhausted, exhausted
-from vibe_router.routing.verdict import Judgement, Scope, Verdict
+from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 NOW = 1_800_000_000.0
 PROVIDER = Provider("ark", "https://ark.example/v3", "ARK_API_KEY")
@@ -16,8 +16,8 @@ PROVIDER = Provider("ark", "https://ark.example/v3", "ARK_API_KEY")
 def failed(
     verdict: Verdict, *, timeout: bool = False, until: float | None = None, message: str = "", param: str | None = None
 ) -> Attempt:
-    judgement = Judgement(verdict, Scope.DEPLOYMENT, timeout=timeout, message=message, param=param)
-    return Attempt("ark/glm-4.7", judgement, None if timeout else 500, 12.5, NOW + until if until else None)
+    classification = Classification(verdict, Scope.DEPLOYMENT, timeout=timeout, message=message, param=param)
+    return Attempt("ark/glm-4.7", classification, None if timeout else 500, 12.5, NOW + until if until else None)
 
 
 def cooling(verdict: Verdict, free_in: float) -> Skipped:

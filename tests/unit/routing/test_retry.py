@@ -4,17 +4,17 @@ from hypothesis import strategies as st
 
 from vibe_router.core.models import Policy
 from vibe_router.routing.retry import STOPPING, UNCOOLED, refuses_proof, retry_delay
-from vibe_router.routing.verdict import Judgement, Scope, Verdict
+from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 
 def judged(
     verdict: Verdict = Verdict.TRANSIENT, *, fast: bool = False, reset: float | None = None, timeout: bool = False
-) -> Judgement:
-    return Judgement(verdict, Scope.DEPLOYMENT, reset_after=reset, fast_retry=fast, timeout=timeout)
+) -> Classification:
+    return Classification(verdict, Scope.DEPLOYMENT, reset_after=reset, fast_retry=fast, timeout=timeout)
 
 
 @pytest.mark.parametrize(
-    ("judgement", "tried", "waited", "last", "left", "delay"),
+    ("classification", "tried", "waited", "last", "left", "delay"),
     [
         pytest.param(judged(fast=True), 0, False, False, 60, 0.125, id="what failed fast is tried again with jitter"),
         pytest.param(judged(fast=True), 1, False, False, 60, None, id="but not more often than retries says"),
@@ -36,9 +36,9 @@ def judged(
     ],
 )
 def test_whether_and_when_the_same_deployment_is_tried_again(
-    judgement: Judgement, tried: int, waited: bool, last: bool, left: float, delay: float | None
+    classification: Classification, tried: int, waited: bool, last: bool, left: float, delay: float | None
 ) -> None:
-    found = retry_delay(judgement, Policy(), tried=tried, waited=waited, last=last, left=left, jitter=0.5)
+    found = retry_delay(classification, Policy(), tried=tried, waited=waited, last=last, left=left, jitter=0.5)
     assert found == delay
 
 
@@ -49,8 +49,8 @@ def test_a_short_retry_after_is_waited_out_inline_where_the_policy_allows_it() -
 
 
 @given(
-    judgement=st.builds(
-        Judgement,
+    classification=st.builds(
+        Classification,
         verdict=st.sampled_from(Verdict),
         scope=st.sampled_from(Scope),
         reset_after=st.none() | st.floats(0, 1000),
@@ -69,18 +69,18 @@ def test_a_short_retry_after_is_waited_out_inline_where_the_policy_allows_it() -
     jitter=st.floats(0, 1, exclude_max=True),
 )
 def test_a_wait_always_fits_its_bounds(
-    judgement: Judgement, policy: Policy, tried: int, waited: bool, last: bool, left: float, jitter: float
+    classification: Classification, policy: Policy, tried: int, waited: bool, last: bool, left: float, jitter: float
 ) -> None:
-    delay = retry_delay(judgement, policy, tried=tried, waited=waited, last=last, left=left, jitter=jitter)
+    delay = retry_delay(classification, policy, tried=tried, waited=waited, last=last, left=left, jitter=jitter)
     if delay is None:
         return
     assert 0 <= delay < left
-    if judgement.reset_after is None:
-        assert judgement.fast_retry
+    if classification.reset_after is None:
+        assert classification.fast_retry
         assert tried < policy.retries
         assert delay <= 0.25
     else:
-        assert delay == judgement.reset_after, "sooner than the provider says is in vain"
+        assert delay == classification.reset_after, "sooner than the provider says is in vain"
         assert delay <= (policy.max_last_wait if last else policy.max_inline_wait)
         assert not waited
 
@@ -100,4 +100,4 @@ def test_what_stops_a_chain_never_cools_and_what_another_layer_may_carry_goes_on
     ],
 )
 def test_a_proof_that_is_refused_is_known_by_the_providers_words(verdict: Verdict, message: str, refused: bool) -> None:
-    assert refuses_proof(Judgement(verdict, Scope.DEPLOYMENT, status=400, message=message)) is refused
+    assert refuses_proof(Classification(verdict, Scope.DEPLOYMENT, status=400, message=message)) is refused

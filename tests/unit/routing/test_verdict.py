@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vibe_router.routing.verdict import _RULES, Failure, FailureKind, Scope, Verdict, _Rule, judge
+from vibe_router.routing.verdict import _RULES, Failure, FailureKind, Scope, Verdict, _Rule, classify_failure
 
 NOW = 1_785_000_000.0  # 2026-07-25 17:20:00 UTC
 
@@ -25,7 +25,7 @@ CLIENT = (Verdict.CLIENT, Scope.DEPLOYMENT)
 
 @dataclass(frozen=True)
 class Case:
-    """An answer as it was received, and the judgement that it deserves."""
+    """An answer as it was received, and the classification that it deserves."""
 
     name: str
     status: int
@@ -458,8 +458,8 @@ NOT_DONE = {
 
 def judged(case: Case, **changes: Any) -> tuple[Verdict, Scope]:
     fields: dict[str, Any] = {"status": case.status, "headers": case.headers, "body": case.raw, **changes}
-    judgement = judge(Failure(FailureKind.STATUS, **fields), NOW)
-    return judgement.verdict, judgement.scope
+    classification = classify_failure(Failure(FailureKind.STATUS, **fields), NOW)
+    return classification.verdict, classification.scope
 
 
 def named(cases: list[Case]) -> pytest.MarkDecorator:
@@ -471,28 +471,32 @@ ALL = [*CLIPROXYAPI, *NEW_API, *ARK, *COMMON, *ALSO_MET]
 
 @named(ALL)
 def test_an_answer_means(case: Case) -> None:
-    judgement = judge(Failure(FailureKind.STATUS, case.status, case.headers, case.raw), NOW)
-    assert (judgement.verdict, judgement.scope) == case.means
-    assert judgement.reset_after == (None if case.reset is None else pytest.approx(case.reset))
+    classification = classify_failure(Failure(FailureKind.STATUS, case.status, case.headers, case.raw), NOW)
+    assert (classification.verdict, classification.scope) == case.means
+    assert classification.reset_after == (None if case.reset is None else pytest.approx(case.reset))
 
 
 @pytest.mark.parametrize("message", TOO_LONG.values(), ids=TOO_LONG)
 @pytest.mark.parametrize("status", [400, 413, 422, 429, 500])
 def test_too_long_is_known_by_the_providers_words_under_any_status(message: str, status: int) -> None:
-    judgement = judge(Failure(FailureKind.STATUS, status, body=json.dumps(error(message)).encode()), NOW)
-    assert judgement.verdict is Verdict.CONTEXT_LENGTH
-    assert judgement.message == message
-    assert judgement.status in (400, 413, 422)
-    assert judgement.reset_after is None
+    classification = classify_failure(
+        Failure(FailureKind.STATUS, status, body=json.dumps(error(message)).encode()), NOW
+    )
+    assert classification.verdict is Verdict.CONTEXT_LENGTH
+    assert classification.message == message
+    assert classification.status in (400, 413, 422)
+    assert classification.reset_after is None
 
 
 @pytest.mark.parametrize(("status", "message"), NOT_DONE.values(), ids=NOT_DONE)
 def test_what_a_model_does_not_do_is_known_by_the_providers_words(status: int, message: str) -> None:
-    judgement = judge(Failure(FailureKind.STATUS, status, body=json.dumps(error(message)).encode()), NOW)
-    assert (judgement.verdict, judgement.scope) == (Verdict.UNSUPPORTED, Scope.DEPLOYMENT)
-    assert judgement.message == message
-    assert judgement.status == (422 if status == 422 else 400)
-    assert judgement.reset_after is None
+    classification = classify_failure(
+        Failure(FailureKind.STATUS, status, body=json.dumps(error(message)).encode()), NOW
+    )
+    assert (classification.verdict, classification.scope) == (Verdict.UNSUPPORTED, Scope.DEPLOYMENT)
+    assert classification.message == message
+    assert classification.status == (422 if status == 422 else 400)
+    assert classification.reset_after is None
 
 
 OBJECTS = [case for case in ALL if isinstance(case.body, dict) and isinstance(case.body.get("error"), dict)]
@@ -540,9 +544,9 @@ def test_what_stands_around_the_json_changes_no_verdict(case: Case, raw: Any) ->
 
 @named(OBJECTS)
 def test_inside_a_200_the_same_error_means_the_same_unless_only_the_status_said_it(case: Case) -> None:
-    judgement = judge(Failure(FailureKind.IN_BODY, 200, case.headers, case.raw), NOW)
+    classification = classify_failure(Failure(FailureKind.IN_BODY, 200, case.headers, case.raw), NOW)
     means = TRANSIENT if case.name in SAID_BY_THE_STATUS_ALONE else case.means
-    assert (judgement.verdict, judgement.scope) == means
+    assert (classification.verdict, classification.scope) == means
 
 
 @pytest.mark.parametrize(
@@ -581,8 +585,8 @@ def test_an_error_inside_a_200_is_judged_by_what_it_says(
     body: Any, means: tuple[Verdict, Scope], fast_retry: bool
 ) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    judgement = judge(Failure(FailureKind.IN_BODY, 200, body=raw), NOW)
-    assert (judgement.verdict, judgement.scope, judgement.fast_retry) == (*means, fast_retry)
+    classification = classify_failure(Failure(FailureKind.IN_BODY, 200, body=raw), NOW)
+    assert (classification.verdict, classification.scope, classification.fast_retry) == (*means, fast_retry)
 
 
 @pytest.mark.parametrize(
@@ -596,59 +600,72 @@ def test_an_error_inside_a_200_is_judged_by_what_it_says(
 )
 def test_a_failure_without_an_answer_is_transient(kind: FailureKind, fast_retry: bool, timeout: bool) -> None:
     misleading = json.dumps(error("try again in 20s", code="invalid_api_key")).encode()
-    judgement = judge(Failure(kind, 200, {"retry-after": "7"}, misleading), NOW)
-    assert (judgement.verdict, judgement.scope) == TRANSIENT
-    assert (judgement.fast_retry, judgement.timeout, judgement.reset_after) == (fast_retry, timeout, None)
+    classification = classify_failure(Failure(kind, 200, {"retry-after": "7"}, misleading), NOW)
+    assert (classification.verdict, classification.scope) == TRANSIENT
+    assert (classification.fast_retry, classification.timeout, classification.reset_after) == (
+        fast_retry,
+        timeout,
+        None,
+    )
 
 
 @pytest.mark.parametrize("status", range(300, 600))
 def test_only_fast_failures_are_retried_and_only_silence_is_a_timeout(status: int) -> None:
-    judgement = judge(Failure(FailureKind.STATUS, status), NOW)
-    assert judgement.fast_retry == (status in (500, 502, 503, 504))
-    assert judgement.timeout == (status in (408, 504, 524))
+    classification = classify_failure(Failure(FailureKind.STATUS, status), NOW)
+    assert classification.fast_retry == (status in (500, 502, 503, 504))
+    assert classification.timeout == (status in (408, 504, 524))
 
 
 def test_a_named_5xx_is_not_retried_at_once() -> None:
-    assert not judge(Failure(FailureKind.STATUS, 503, body=json.dumps(AUTH_UNAVAILABLE).encode()), NOW).fast_retry
+    assert not classify_failure(
+        Failure(FailureKind.STATUS, 503, body=json.dumps(AUTH_UNAVAILABLE).encode()), NOW
+    ).fast_retry
 
 
 def test_the_callers_mistake_keeps_the_providers_own_words() -> None:
     body = error(
         "Invalid 'temperature'", type="invalid_request_error", code="decimal_above_max_value", param="temperature"
     )
-    judgement = judge(Failure(FailureKind.STATUS, 422, body=json.dumps(body).encode()), NOW)
-    assert (judgement.status, judgement.type, judgement.code, judgement.param, judgement.message) == (
-        422, "invalid_request_error", "decimal_above_max_value", "temperature", "Invalid 'temperature'",
-    )  # fmt: skip
+    classification = classify_failure(Failure(FailureKind.STATUS, 422, body=json.dumps(body).encode()), NOW)
+    assert (classification.status, classification.type) == (422, "invalid_request_error")
+    assert (classification.code, classification.param) == ("decimal_above_max_value", "temperature")
+    assert classification.message == "Invalid 'temperature'"
 
 
 def test_a_moderated_403_does_not_reach_the_caller_as_403() -> None:
     body = error('Your chosen model requires moderation and your input was flagged for "violence"', code=403)
-    judgement = judge(Failure(FailureKind.STATUS, 403, body=json.dumps(body).encode()), NOW)
-    assert (judgement.verdict, judgement.status) == (Verdict.CONTENT_POLICY, 400)
+    classification = classify_failure(Failure(FailureKind.STATUS, 403, body=json.dumps(body).encode()), NOW)
+    assert (classification.verdict, classification.status) == (Verdict.CONTENT_POLICY, 400)
 
 
 def test_absent_and_odd_fields_are_none_or_text() -> None:
     body = b'{"error": {"message": {"a": 1}, "type": ["x"], "code": 7, "param": true}}'
-    judgement = judge(Failure(FailureKind.STATUS, 400, body=body), NOW)
-    assert (judgement.type, judgement.code, judgement.param, judgement.message) == (None, "7", None, "")
+    classification = classify_failure(Failure(FailureKind.STATUS, 400, body=body), NOW)
+    assert (classification.type, classification.code, classification.param, classification.message) == (
+        None,
+        "7",
+        None,
+        "",
+    )
 
 
 def test_a_page_is_never_shown_to_the_caller() -> None:
-    judgement = judge(Failure(FailureKind.STATUS, 413, body=b"<html>413 Request Entity Too Large</html>"), NOW)
-    assert (judgement.verdict, judgement.status, judgement.message) == (Verdict.CLIENT, 413, "")
+    classification = classify_failure(
+        Failure(FailureKind.STATUS, 413, body=b"<html>413 Request Entity Too Large</html>"), NOW
+    )
+    assert (classification.verdict, classification.status, classification.message) == (Verdict.CLIENT, 413, "")
 
 
 def test_an_error_cut_in_the_middle_still_tells_its_meaning() -> None:
     body = b'{"error": {"message": "prompt is too long: 213462 tokens > 200000 maximum. You sent: ' + b"x" * 65_000
-    judgement = judge(Failure(FailureKind.STATUS, 400, body=body), NOW)
-    assert (judgement.verdict, judgement.message) == (Verdict.CONTEXT_LENGTH, "")
+    classification = classify_failure(Failure(FailureKind.STATUS, 400, body=body), NOW)
+    assert (classification.verdict, classification.message) == (Verdict.CONTEXT_LENGTH, "")
 
 
 def test_a_lone_surrogate_cannot_fail_who_writes_the_message() -> None:
     body = b'{"error": {"message": "bad \\ud800", "code": "\\udfff"}}'
-    judgement = judge(Failure(FailureKind.STATUS, 400, body=body), NOW)
-    assert f"{judgement.message}{judgement.code}".encode() == b"bad ??"
+    classification = classify_failure(Failure(FailureKind.STATUS, 400, body=body), NOW)
+    assert f"{classification.message}{classification.code}".encode() == b"bad ??"
 
 
 SIGNS = [
@@ -663,5 +680,7 @@ def test_no_line_of_the_table_is_hidden_by_an_earlier_one(rule: _Rule, says: dic
     if "code" in says:
         says = {"code": says["code"].replace(" ", ""), "message": "as its code says"}
     status = 403 if rule.statuses is not None else 400
-    judgement = judge(Failure(FailureKind.STATUS, status, body=json.dumps({"error": says}).encode()), NOW)
-    assert (judgement.verdict, judgement.scope) == (rule.verdict, rule.scope)
+    classification = classify_failure(
+        Failure(FailureKind.STATUS, status, body=json.dumps({"error": says}).encode()), NOW
+    )
+    assert (classification.verdict, classification.scope) == (rule.verdict, rule.scope)

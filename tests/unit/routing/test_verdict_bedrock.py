@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vibe_router.routing.verdict import Failure, FailureKind, Verdict, judge
+from vibe_router.routing.verdict import Failure, FailureKind, Verdict, classify_failure
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ from vibe_router.routing.verdict import Failure, FailureKind, Verdict, judge
 def test_an_exception_is_judged_by_its_name(name: str, status: int | None, message: str, verdict: Verdict) -> None:
     body = json.dumps({"error": {"type": name, "message": message}}).encode()
     kind = FailureKind.STATUS if status else FailureKind.IN_BODY
-    assert judge(Failure(kind, status or 200, body=body), 0).verdict is verdict
+    assert classify_failure(Failure(kind, status or 200, body=body), 0).verdict is verdict

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.routing.verdict import Failure, FailureKind, Judgement, Scope, Verdict, judge
+from vibe_router.routing.verdict import Classification, Failure, FailureKind, Scope, Verdict, classify_failure
 
 YEAR = 365 * 86_400
 NOW = 1_785_000_000.0
@@ -47,28 +47,30 @@ failures = st.builds(
 )
 
 
-def written(judgement: Judgement) -> bytes:
-    return json.dumps([judgement.type, judgement.code, judgement.param, judgement.message], ensure_ascii=False).encode()
+def written(classification: Classification) -> bytes:
+    return json.dumps(
+        [classification.type, classification.code, classification.param, classification.message], ensure_ascii=False
+    ).encode()
 
 
 @given(failures)
-def test_any_answer_has_a_judgement_that_can_be_acted_on(failure: Failure) -> None:
-    judgement = judge(failure, NOW)
-    assert judgement.reset_after is None or 0 < judgement.reset_after <= YEAR
-    assert len(written(judgement)) < 64_000
-    if judgement.fast_retry or judgement.timeout:
-        assert judgement.verdict is Verdict.TRANSIENT
-    if judgement.verdict in (Verdict.CLIENT, Verdict.CONTENT_POLICY, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED):
-        assert judgement.status in (400, 413, 414, 415, 422, 431)
-        assert judgement.reset_after is None
-    if judgement.verdict in (Verdict.TRANSIENT, Verdict.RATE_LIMITED, Verdict.CLIENT):
-        assert judgement.scope is Scope.DEPLOYMENT
+def test_any_answer_has_a_classification_that_can_be_acted_on(failure: Failure) -> None:
+    classification = classify_failure(failure, NOW)
+    assert classification.reset_after is None or 0 < classification.reset_after <= YEAR
+    assert len(written(classification)) < 64_000
+    if classification.fast_retry or classification.timeout:
+        assert classification.verdict is Verdict.TRANSIENT
+    if classification.verdict in (Verdict.CLIENT, Verdict.CONTENT_POLICY, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED):
+        assert classification.status in (400, 413, 414, 415, 422, 431)
+        assert classification.reset_after is None
+    if classification.verdict in (Verdict.TRANSIENT, Verdict.RATE_LIMITED, Verdict.CLIENT):
+        assert classification.scope is Scope.DEPLOYMENT
 
 
 @given(st.sampled_from([FailureKind.STATUS, FailureKind.IN_BODY]), st.integers(200, 599), errors)
 def test_an_envelope_changes_nothing_but_what_it_adds(kind: FailureKind, status: int, error: dict[str, Any]) -> None:
     bare, *wrapped = (
-        judge(Failure(kind, status, body=json.dumps(body).encode()), NOW)
+        classify_failure(Failure(kind, status, body=json.dumps(body).encode()), NOW)
         for body in (
             {"error": error},
             [{"error": error}],
@@ -97,4 +99,4 @@ def test_an_envelope_changes_nothing_but_what_it_adds(kind: FailureKind, status:
          "a hint repeated", "a hint without end", "invalid UTF-8", "NULs", "something like HTML"],
 )  # fmt: skip
 def test_a_hostile_body_is_only_a_failure(body: bytes) -> None:
-    assert judge(Failure(FailureKind.STATUS, 503, body=body), NOW).verdict is Verdict.TRANSIENT
+    assert classify_failure(Failure(FailureKind.STATUS, 503, body=body), NOW).verdict is Verdict.TRANSIENT

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from local.standin.wire import BadHttp, Head, RequestReader, chunk, plain
 
-PLAIN = b"POST /ark/v1/chat/completions?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+PASSTHROUGH = b"POST /ark/v1/chat/completions?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = (
     b"POST /ark/v1/chat/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"3;note=x\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: y\r\n\r\n"
@@ -29,13 +29,13 @@ def _read(data: bytes, cuts: list[int]) -> list[tuple[Head, bytes]]:
 
 @given(st.lists(st.integers(0, 400), max_size=20))
 def test_requests_cut_anywhere_are_read_the_same(cuts: list[int]) -> None:
-    found = _read(PLAIN + CHUNKED + b"\r\n" + PLAIN + CHUNKED_BARE, cuts)
+    found = _read(PASSTHROUGH + CHUNKED + b"\r\n" + PASSTHROUGH + CHUNKED_BARE, cuts)
     assert [body for _, body in found] == [b"hello"] * 4
     assert found[0][0].query == {"x": "1"}
     assert found[1][0].path == "/ark/v1/chat/completions"
 
 
-@given(st.binary(max_size=200) | st.binary(max_size=100).map(lambda end: PLAIN[:30] + end + b"\r\n\r\n"))
+@given(st.binary(max_size=200) | st.binary(max_size=100).map(lambda end: PASSTHROUGH[:30] + end + b"\r\n\r\n"))
 def test_no_bytes_make_the_reader_fail_in_any_other_way_than_its_own(data: bytes) -> None:
     status = 200
     try:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from local.standin.bedrock import message
 from vibe_router.core.models import Deployment, Provider
-from vibe_router.routing.verdict import Failure, FailureKind, Verdict, judge
+from vibe_router.routing.verdict import Failure, FailureKind, Verdict, classify_failure
 from vibe_router.store.aws import session
 from vibe_router.upstream import bedrock
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream, _place
@@ -96,7 +96,7 @@ def test_without_credentials_there_is_no_call(monkeypatch: pytest.MonkeyPatch) -
         bedrock.post(
             line, Deployment(Provider("b", "", "", type="bedrock"), "m"), b"", stream=False, connect=1, until=1
         )
-    assert judge(caught.value.failure, 0).verdict is Verdict.AUTH
+    assert classify_failure(caught.value.failure, 0).verdict is Verdict.AUTH
     assert not line.url
 
 
@@ -185,7 +185,7 @@ def test_an_exception_in_the_stream_is_an_error_with_its_name(name: str, verdict
     assert said == SAID
     assert error == {"error": {"type": name, "message": "Sorry."}}
     failure = Failure(FailureKind.IN_BODY, 200, body=json.dumps(error).encode())
-    assert judge(failure, 0).verdict is verdict
+    assert classify_failure(failure, 0).verdict is verdict
 
 
 def test_an_error_of_the_framing_itself_is_one_too() -> None:

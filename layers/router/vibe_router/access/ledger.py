@@ -29,7 +29,7 @@ __all__ = [
     "Ledger",
     "Limit",
     "Refusal",
-    "Wish",
+    "ReservationRequest",
     "admit",
     "applied",
     "period_at",
@@ -72,7 +72,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ReservationRequest:
     """What a request may use: nano-dollars and tokens, estimated; `until` is when its hold ends of itself."""
 
     cost: int
@@ -114,7 +114,7 @@ class Refusal:
     retry_after: float = 0
 
 
-def admit(ledger: Ledger, limits: Limits, wish: Wish, hold_id: str, now: float) -> Change | Refusal:
+def admit(ledger: Ledger, limits: Limits, wish: ReservationRequest, hold_id: str, now: float) -> Change | Refusal:
     """Return the write that reserves what `wish` says, or which of `limits` it would exceed.
 
     Tokens beyond the limit of a minute are reserved up to it: such a request passes alone, in an empty window.

@@ -7,7 +7,7 @@ still tries passwords slowly, and somebody who only knows where the page is can'
 
 from dataclasses import dataclass
 
-__all__ = ["ADDRESS", "EVERYBODY", "Failures", "Patience", "failed", "wait"]
+__all__ = ["ADDRESS", "EVERYBODY", "Failures", "SignInThrottle", "failed", "wait"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class SignInThrottle:
     """After how many failures a wait begins; `longest` and `memory` are in seconds."""
 
     free: int
@@ -28,11 +28,11 @@ class Patience:
     memory: float
 
 
-ADDRESS = Patience(free=5, longest=300, memory=900)
-EVERYBODY = Patience(free=100, longest=5, memory=900)
+ADDRESS = SignInThrottle(free=5, longest=300, memory=900)
+EVERYBODY = SignInThrottle(free=100, longest=5, memory=900)
 
 
-def wait(failures: Failures, patience: Patience, now: float) -> float:
+def wait(failures: Failures, patience: SignInThrottle, now: float) -> float:
     """Return the seconds that the next try has to wait; 0 for none."""
     if now >= failures.forgotten_at or failures.count < patience.free:
         return 0
@@ -40,7 +40,7 @@ def wait(failures: Failures, patience: Patience, now: float) -> float:
     return min(max(failures.last + pause - now, 0), patience.longest)  # a clock that was set back makes it no longer
 
 
-def failed(failures: Failures, patience: Patience, now: float) -> Failures:
+def failed(failures: Failures, patience: SignInThrottle, now: float) -> Failures:
     """Return `failures` after one more."""
     count = 0 if now >= failures.forgotten_at else failures.count
     return Failures(count + 1, now, now + patience.memory)

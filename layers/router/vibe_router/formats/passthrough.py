@@ -22,13 +22,13 @@ from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
 from vibe_router.formats.interfaces import Keep, PlainlyAsked
 
-__all__ = ["PLAIN", "PlainFormat", "PlainRequest"]
+__all__ = ["PASSTHROUGH", "PassthroughFormat", "PassthroughRequest"]
 
 _MODEL_PART = re.compile(rb'content-disposition:[^\r\n]*;[ \t]*name="?model"?[ \t]*(?:;|\r\n|$)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class PlainRequest(PlainlyAsked):
+class PassthroughRequest(PlainlyAsked):
     """A caller's request. `form` holds the parts of a multipart form before and after its model, else nothing."""
 
     format: str
@@ -68,7 +68,7 @@ class PlainRequest(PlainlyAsked):
         raise bad_request(f"{self.format} can be said in no other format.", "model", "unsupported_format")
 
 
-class PlainFormat:
+class PassthroughFormat:
     """One of these formats. `holds` names the field by which its JSON answer is known, `read` what the model reads."""
 
     streams = False
@@ -82,7 +82,7 @@ class PlainFormat:
         self._read = read
         self._holds = holds
 
-    def parse(self, raw: bytes, headers: Mapping[str, str]) -> PlainRequest:
+    def parse(self, raw: bytes, headers: Mapping[str, str]) -> PassthroughRequest:
         """Return the request in `raw`. Raises ApiError (400)."""
         content_type = headers.get("content-type", "")
         if content_type.lower().startswith("multipart/form-data"):
@@ -97,9 +97,9 @@ class PlainFormat:
         for name, whole in (("stream", (None, False)), ("stream_format", (None, "audio"))):
             if body.get(name) not in whole:
                 raise bad_request(f"{self.name} are answered whole here: leave '{name}' out.", name)
-        return PlainRequest(self.name, model, body, self._read, tags=tags)
+        return PassthroughRequest(self.name, model, body, self._read, tags=tags)
 
-    def _parse_form(self, raw: bytes, content_type: str) -> PlainRequest:
+    def _parse_form(self, raw: bytes, content_type: str) -> PassthroughRequest:
         header = Message()
         header["content-type"] = content_type
         boundary = header.get_boundary()
@@ -115,7 +115,7 @@ class PlainFormat:
                     break
                 start = at + len(head) + len(blank)
                 form = raw[:start], raw[start + len(content.removesuffix(b"\r\n")) :]
-                return PlainRequest(self.name, model, {}, self._read, form, content_type)
+                return PassthroughRequest(self.name, model, {}, self._read, form, content_type)
             at += len(part) + len(delimiter)
         raise bad_request("'model' is missing from the multipart form.", "model")
 
@@ -144,14 +144,14 @@ class PlainFormat:
         return Usage(asked, answered, audio_prompt_tokens=heard)
 
 
-PLAIN: Mapping[str, PlainFormat] = {
+PASSTHROUGH: Mapping[str, PassthroughFormat] = {
     each.name: each
     for each in (
-        PlainFormat("embeddings", "/embeddings", read="input", holds=("data",)),
-        PlainFormat("moderations", "/moderations", read="input", holds=("results",)),
-        PlainFormat("images", "/images/generations", read="prompt", holds=("data",)),
-        PlainFormat("speech", "/audio/speech", read="input", holds=("audio",), opaque=True),
-        PlainFormat("transcriptions", "/audio/transcriptions", read="file", holds=("text",), opaque=True),
-        PlainFormat("rerank", "/rerank", read="documents", holds=("results",)),
+        PassthroughFormat("embeddings", "/embeddings", read="input", holds=("data",)),
+        PassthroughFormat("moderations", "/moderations", read="input", holds=("results",)),
+        PassthroughFormat("images", "/images/generations", read="prompt", holds=("data",)),
+        PassthroughFormat("speech", "/audio/speech", read="input", holds=("audio",), opaque=True),
+        PassthroughFormat("transcriptions", "/audio/transcriptions", read="file", holds=("text",), opaque=True),
+        PassthroughFormat("rerank", "/rerank", read="documents", holds=("results",)),
     )
 }

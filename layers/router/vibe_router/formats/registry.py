@@ -22,9 +22,9 @@ def client(name: str) -> ClientFormat:
     """Return a format that callers speak. Raises KeyError for a name that is none."""
     if name in TRANSLATABLE:
         return client_conversation(name)
-    from vibe_router.formats.passthrough import PLAIN
+    from vibe_router.formats.passthrough import PASSTHROUGH
 
-    return PLAIN[name]
+    return PASSTHROUGH[name]
 
 
 def client_conversation(name: str) -> ClientConversation:
@@ -51,9 +51,9 @@ def provider(name: str) -> ProviderFormat:
     """Return a format that providers speak. Raises KeyError for a name that is none."""
     if name in _STREAMED:
         return streamed(name)
-    from vibe_router.formats.passthrough import PLAIN
+    from vibe_router.formats.passthrough import PASSTHROUGH
 
-    return PLAIN[name]
+    return PASSTHROUGH[name]
 
 
 def streamed(name: str) -> StreamedFormat:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from vibe_router.access.holders import Caller, denied
 from vibe_router.access.keys import admit, admit_master
-from vibe_router.access.ledger import Limit, Wish, rate_headers
+from vibe_router.access.ledger import Limit, ReservationRequest, rate_headers
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError, switched_off, unavailable, unknown_model
 from vibe_router.core.models import Catalogue, Deployment, VirtualModel
@@ -69,12 +69,12 @@ class Admission:
         Raises ApiError: 402 over a budget, 429 over another limit, 503 where too many reserve at once.
         """
         ledgers = caller.ledgers
-        wish = Wish(0, 0, 0)
+        wish = ReservationRequest(0, 0, 0)
         if any(ledgers.values()):  # else nothing is estimated that nobody asks for
             prompt = wanted.prompt_tokens_estimate()
             answer = most_answered(model.chain, wanted.max_output_tokens, wanted.answers)
             until = round(self._clock.now() + seconds + _SETTLING_SECONDS, 3)
-            wish = Wish(estimate(model.chain, prompt, answer), prompt + answer, until)
+            wish = ReservationRequest(estimate(model.chain, prompt, answer), prompt + answer, until)
         try:
             return self._ledgers.reserve(ledgers, wish)
         except LimitReachedError as error:
@@ -97,7 +97,7 @@ class Admission:
         return self._ledgers.settlement(reservation, cost, usage.total_tokens if usage.known else None)
 
 
-def _refused(error: LimitReachedError, wish: Wish, now: float) -> ApiError:
+def _refused(error: LimitReachedError, wish: ReservationRequest, now: float) -> ApiError:
     refusal = error.refusal
     of_team = error.ledger_id.startswith("team#")
     whose = "the team that this API key belongs to" if of_team else "this API key"

@@ -14,7 +14,7 @@ from vibe_router.core.price import as_dollars, cost
 from vibe_router.core.record import Record, bounded_tags, text
 from vibe_router.core.telemetry import DECISION, NAMESPACE, log_fault, logger, metrics, start_tracing
 from vibe_router.core.usage import Usage
-from vibe_router.pipeline.failover import Story
+from vibe_router.pipeline.failover import AttemptTrace
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store.ledger import Reservation
@@ -38,7 +38,7 @@ class Decision:
     def __init__(self, request_id: str, clock: Clock) -> None:
         self.request_id = request_id
         self.started = clock.monotonic()
-        self.story = Story()
+        self.trace = AttemptTrace()
         self.usage = Usage()
         self.model: str | None = None
         self.resolved = False  # whether `model` is one of the router's
@@ -73,16 +73,16 @@ class Decision:
         """Return the `x-vibe-*` and `x-ratelimit-*` headers, as far as they are known, and the id by its usual name."""
         headers = {
             "x-vibe-request-id": self.request_id,
-            "x-vibe-attempts": str(len(self.story.attempts)),
-            "x-vibe-fallbacks": str(self.story.fallbacks),
+            "x-vibe-attempts": str(len(self.trace.attempts)),
+            "x-vibe-fallbacks": str(self.trace.fallbacks),
         }
         if name := _ID_HEADERS.get(self.format or ""):
             headers[name] = self.request_id
         model = self.model or ""
         if model.isascii() and model.isprintable() and 0 < len(model) <= _MODEL_CHARACTERS:
             headers["x-vibe-model"] = model
-        if self.story.served_by:
-            headers["x-vibe-deployment"] = self.story.served_by.id
+        if self.trace.served_by:
+            headers["x-vibe-deployment"] = self.trace.served_by.id
         if self.reservation:
             headers |= rate_headers(self.reservation.standings, self._clock.now())
         return headers
@@ -104,8 +104,8 @@ class Decision:
 
     def record(self, answered: float) -> Record:
         """Return all that is kept of the request, whose answer ended at `answered` (monotonic seconds)."""
-        story, caller = self.story, self.caller
-        key, served = caller.key if caller else None, story.served_by
+        trace, caller = self.trace, self.caller
+        key, served = caller.key if caller else None, trace.served_by
         return Record(
             request_id=self.request_id,
             started=round(self._began, 3),
@@ -119,18 +119,18 @@ class Decision:
             deployment=served.id if served else None,
             provider_model=served.model if served else None,
             format=self.format,
-            provider_format=story.provider_format,
+            provider_format=trace.provider_format,
             stream=self.stream,
             status=self._status,
             error=self._error,
-            attempts=tuple(_told(attempt) for attempt in story.attempts),
-            cooling=tuple(each.deployment.id for each in story.skipped),
+            attempts=tuple(_told(attempt) for attempt in trace.attempts),
+            cooling=tuple(each.deployment.id for each in trace.skipped),
             unfit=tuple(
                 {"deployment": each.deployment.id, "code": each.error.code, "param": _cut(each.error.param)}
-                for each in story.unfit
+                for each in trace.unfit
             ),
-            fallbacks=story.fallbacks,
-            reasoning_left_out=story.reasoning_left_out,
+            fallbacks=trace.fallbacks,
+            reasoning_left_out=trace.reasoning_left_out,
             usage=self.usage,
             cost=cost(served.price, self.usage) if served else 0,
             ttft_ms=_ms(self._committed_at - self.started) if self._committed_at is not None else None,
@@ -145,11 +145,11 @@ class Decision:
                 log_fault("settle", error)
 
     def _count(self, record: Record) -> None:
-        attempts = self.story.attempts
+        attempts = self.trace.attempts
         metrics.add_metric("Requests", MetricUnit.Count, 1)
         failed = self._status >= 500 or self._status == 429 or self._broke_off
         metrics.add_metric("Errors", MetricUnit.Count, int(failed))
-        metrics.add_metric("Failovers", MetricUnit.Count, int(bool(self.story.served_by and self.story.fallbacks)))
+        metrics.add_metric("Failovers", MetricUnit.Count, int(bool(self.trace.served_by and self.trace.fallbacks)))
         metrics.add_metric("AllDeploymentsFailed", MetricUnit.Count, int(self._error == "all_deployments_failed"))
         metrics.add_metric(
             "Cooldowns", MetricUnit.Count, len({each.deployment for each in attempts if each.cooldown_until})
@@ -165,9 +165,9 @@ class Decision:
                 metrics.add_metric(name, unit, value)
         metrics.flush_metrics()
         for attempt in attempts:
-            if attempt.judgement:
+            if attempt.classification:
                 _count_by("AttemptFailures", "verdict", attempt.verdict)
-                if attempt.judgement.verdict is Verdict.AUTH:
+                if attempt.classification.verdict is Verdict.AUTH:
                     _count_by("AuthFailures", "provider", attempt.deployment.partition("/")[0])
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from vibe_router.access.holders import Caller, check
-from vibe_router.access.ledger import Ledger, Limit, Refusal, Wish, admit
+from vibe_router.access.ledger import Ledger, Limit, Refusal, ReservationRequest, admit
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.core.price import as_dollars, estimate, most_answered
@@ -56,7 +56,7 @@ def admission(
     if not caller.may_use(model.name):
         why = f"The key may not use {model.name}."
         return {"admitted": False, "code": "key_model_access_denied", "why": why, **told}
-    wish = Wish(cost, prompt + answers, now + 1)
+    wish = ReservationRequest(cost, prompt + answers, now + 1)
     for ledger_id, limits in caller.ledgers.items():
         decided = admit(ledgers.get(ledger_id) or Ledger(stands=False), limits, wish, "explained", now)
         if isinstance(decided, Refusal):

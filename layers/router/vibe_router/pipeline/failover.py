@@ -13,20 +13,29 @@ from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.core.telemetry import log_fault, traced
 from vibe_router.formats.interfaces import Request, WholeAnswer
-from vibe_router.pipeline.proof_issuers import Issuers
+from vibe_router.pipeline.proof_issuers import SignatureIssuers
 from vibe_router.routing import cooldown
 from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan, skip
 from vibe_router.routing.cooldown import Phase, State, unknown
 from vibe_router.routing.deadline import Deadline, lease_seconds
 from vibe_router.routing.outcome import Attempt, exhausted
 from vibe_router.routing.retry import STOPPING, UNCOOLED, refuses_proof, retry_delay
-from vibe_router.routing.verdict import Failure, FailureKind, Judgement, Scope, Verdict, judge
+from vibe_router.routing.verdict import Classification, Failure, FailureKind, Scope, Verdict, classify_failure
 from vibe_router.upstream.attempt import OpenStream, assemble, attempt_stream, attempt_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
 from vibe_router.upstream.exchange import Exchange, open_exchange
 from vibe_router.upstream.fit import misfit
 
-__all__ = ["NoAnswerError", "RefusedError", "SecretSource", "Served", "StateKeeper", "Story", "Unfit", "Walker"]
+__all__ = [
+    "AttemptTrace",
+    "CommittedAnswer",
+    "FailoverExecutor",
+    "NoAnswerError",
+    "RefusedError",
+    "SecretSource",
+    "StateKeeper",
+    "Unfit",
+]
 
 
 class StateKeeper(Protocol):
@@ -58,7 +67,7 @@ class Unfit:
 
 
 @dataclass(slots=True)
-class Story:
+class AttemptTrace:
     """What happened to one request on its way, for headers, errors and the log."""
 
     attempts: list[Attempt] = field(default_factory=list)
@@ -77,7 +86,7 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class CommittedAnswer:
     """A commit: `answer` of `deployment`."""
 
     deployment: Deployment
@@ -92,7 +101,7 @@ class RefusedError(ApiError):
     """A provider refused the request for a reason that lies in the request."""
 
 
-class Walker:
+class FailoverExecutor:
     """Tries the deployments of a chain in order until one commits."""
 
     def __init__(self, states: StateKeeper, secrets: SecretSource, upstream: Upstream, clock: Clock) -> None:
@@ -100,73 +109,73 @@ class Walker:
         self._secrets = secrets
         self._upstream = upstream
         self._clock = clock
-        self._issuers = Issuers()
+        self._issuers = SignatureIssuers()
 
-    def walk(self, model: VirtualModel, request: Request, deadline: Deadline, story: Story) -> Served:
-        """Return the first answer that commits; `story` tells what happened even when this raises ApiError."""
-        model = _carrying(model, request, story)
+    def walk(self, model: VirtualModel, request: Request, deadline: Deadline, trace: AttemptTrace) -> CommittedAnswer:
+        """Return the first answer that commits; `trace` tells what happened even when this raises ApiError."""
+        model = _carrying(model, request, trace)
         ids = dict.fromkeys(state_id for deployment in model.chain for state_id in deployment.state_ids)
         states = self._states.read(tuple(ids))
         shared_steps = any(len(step) > 1 for step in model.steps)
         route = plan(model, states, self._clock.now(), request.affinity() if shared_steps else b"")
-        story.skipped.extend(route.skipped)
+        trace.skipped.extend(route.skipped)
         learnt: dict[str, State] = {}
         for behind, candidate in zip(range(len(route.candidates) - 1, -1, -1), route.candidates, strict=True):
             credential, now = learnt.get(candidate.deployment.provider.state_id), self._clock.now()
             if credential:  # an attempt just before this one was with the same key
                 if credential.phase(now) in (Phase.COOLING, Phase.PROBING):
-                    story.skipped.append(skip(candidate.deployment, candidate.state, credential, now))
+                    trace.skipped.append(skip(candidate.deployment, candidate.state, credential, now))
                     continue
                 candidate = replace(candidate, credential=credential)  # noqa: PLW2901 - the same, as it stands now
-            if (exchange := self._exchange(candidate, request, story)) is None:
+            if (exchange := self._exchange(candidate, request, trace)) is None:
                 continue
-            turn = _Try(self, candidate, exchange, request.stream, deadline, story, behind)
+            turn = _Try(self, candidate, exchange, request.stream, deadline, trace, behind)
             if served := turn.run():
                 return served
             learnt |= turn._seen
             if self._clock.monotonic() >= deadline.commit:
                 break
-        if not story.attempts and (deployment := last_resort(story.skipped)):
+        if not trace.attempts and (deployment := last_resort(trace.skipped)):
             seen = [states.get(state_id) or unknown(state_id) for state_id in deployment.state_ids]
             candidate = Candidate(deployment, Mode.LAST_RESORT, *seen)
-            exchange = self._exchange(candidate, request, story)
-            if exchange and (served := _Try(self, candidate, exchange, request.stream, deadline, story, 0).run()):
+            exchange = self._exchange(candidate, request, trace)
+            if exchange and (served := _Try(self, candidate, exchange, request.stream, deadline, trace, 0).run()):
                 return served
-        if story.unfit and not story.attempts and not story.skipped:
-            raise story.unfit[0].error
-        raise _no_answer(model, story, self._clock.now())
+        if trace.unfit and not trace.attempts and not trace.skipped:
+            raise trace.unfit[0].error
+        raise _no_answer(model, trace, self._clock.now())
 
     def remember(self, deployment: Deployment, proofs: Iterable[str]) -> None:
         """Remember that `deployment` issued these proofs of reasoning, so that no other provider is sent them."""
         self._issuers.note(deployment.provider.name, proofs)
 
-    def _exchange(self, candidate: Candidate, request: Request, story: Story) -> Exchange | None:
-        """Return `request` in words of the candidate's provider, or None where it has none, as `story` then tells."""
+    def _exchange(self, candidate: Candidate, request: Request, trace: AttemptTrace) -> Exchange | None:
+        """Return `request` in words of the candidate's provider, or None where it has none, as `trace` then tells."""
         deployment = candidate.deployment
         stream = request.stream or candidate.mode is Mode.PROBE
         try:
             return open_exchange(request, deployment, self._clock.now(), stream=stream, issuer_of=self._issuers.of)
         except ApiError as error:
-            story.unfit.append(Unfit(deployment, error))
+            trace.unfit.append(Unfit(deployment, error))
             return None
 
-    def broke_off(self, story: Story, failure: Failure) -> None:
-        """Cool the deployment that served `story` for a failure after its commit, and correct the story."""
-        deployment = story.served_by
+    def broke_off(self, trace: AttemptTrace, failure: Failure) -> None:
+        """Cool the deployment that served `trace` for a failure after its commit, and correct the trace."""
+        deployment = trace.served_by
         if deployment is None:
             return
         now = self._clock.now()
-        judgement = judge(failure, now)
+        classification = classify_failure(failure, now)
         until = None
-        if judgement.verdict not in UNCOOLED:
-            state_id = _state_id(deployment, judgement)
+        if classification.verdict not in UNCOOLED:
+            state_id = _state_id(deployment, classification)
             seen = self._states.read((state_id,)).get(state_id) or unknown(state_id)
             if not seen.until:  # else the fleet keeps away already
                 successor = cooldown.cooled(
-                    seen, judgement, deployment.policy.cooldown, now, evidence=evidence(failure, judgement)
+                    seen, classification, deployment.policy.cooldown, now, evidence=evidence(failure, classification)
                 )
                 until = self._states.replace(seen, successor).until
-        story.attempts[-1] = replace(story.attempts[-1], judgement=judgement, cooldown_until=until)
+        trace.attempts[-1] = replace(trace.attempts[-1], classification=classification, cooldown_until=until)
 
 
 class _Try:
@@ -174,30 +183,30 @@ class _Try:
 
     def __init__(
         self,
-        walker: Walker,
+        failover: FailoverExecutor,
         candidate: Candidate,
         exchange: Exchange,
         stream: bool,
         deadline: Deadline,
-        story: Story,
+        trace: AttemptTrace,
         behind: int,
     ) -> None:
-        self._states = walker._states
-        self._secrets = walker._secrets
-        self._upstream = walker._upstream
-        self._clock = walker._clock
+        self._states = failover._states
+        self._secrets = failover._secrets
+        self._upstream = failover._upstream
+        self._clock = failover._clock
         self._deployment = candidate.deployment
         self._candidate = candidate
         self._exchange = exchange
         self._stream = stream
         self._deadline = deadline
-        self._story = story
+        self._trace = trace
         self._behind = behind
         self._seen = {state.id: state for state in (candidate.state, candidate.credential)}
         self._leased: set[str] = set()
         self._cooled: set[str] = set()
 
-    def run(self) -> Served | None:
+    def run(self) -> CommittedAnswer | None:
         """Return the answer, or None when the next deployment is to be tried. Raises RefusedError."""
         if not self._take_leases():
             return None
@@ -207,10 +216,10 @@ class _Try:
             self._give_leases_back()
         if answer is None:
             return None
-        self._story.served_by = self._deployment
-        self._story.provider_format = self._exchange.format
-        self._story.reasoning_left_out = self._exchange.left_out
-        return Served(self._deployment, answer)
+        self._trace.served_by = self._deployment
+        self._trace.provider_format = self._exchange.format
+        self._trace.reasoning_left_out = self._exchange.left_out
+        return CommittedAnswer(self._deployment, answer)
 
     def _call_until_settled(self) -> OpenStream | WholeAnswer | None:
         """Call, and call again where the rules of retrying say so."""
@@ -236,21 +245,21 @@ class _Try:
             else:
                 self._note(None, 200, started)
                 return answer
-            judgement = _judged(failure, self._clock.now(), secret)
-            if judgement.verdict is Verdict.AUTH and not renewed:
+            classification = _classified(failure, self._clock.now(), secret)
+            if classification.verdict is Verdict.AUTH and not renewed:
                 renewed = True
                 if (fresh := self._renewed_secret(secret)) is not None:
                     secret = fresh
-                    self._note(judgement, failure.status, started)
+                    self._note(classification, failure.status, started)
                     continue
-            until = self._cool(failure, judgement)
-            self._note(judgement, failure.status, started, until)
-            if refuses_proof(judgement) and self._exchange.bare():
+            until = self._cool(failure, classification)
+            self._note(classification, failure.status, started, until)
+            if refuses_proof(classification) and self._exchange.bare():
                 continue
-            if judgement.verdict in STOPPING:
-                raise _refused(judgement)
+            if classification.verdict in STOPPING:
+                raise _refused(classification)
             delay = retry_delay(
-                judgement,
+                classification,
                 policy,
                 tried=retries,
                 waited=waited,
@@ -260,7 +269,7 @@ class _Try:
             )
             if delay is None:
                 return None
-            if judgement.verdict is Verdict.RATE_LIMITED or judgement.reset_after is not None:
+            if classification.verdict is Verdict.RATE_LIMITED or classification.reset_after is not None:
                 waited = True
             else:
                 retries += 1
@@ -299,7 +308,7 @@ class _Try:
             elif standing.phase(now) is not Phase.HEALTHY:  # else somebody's probe has just healed it
                 self._give_leases_back()
                 state, credential = (self._seen[state_id] for state_id in self._deployment.state_ids)
-                self._story.skipped.append(skip(self._deployment, state, credential, now))
+                self._trace.skipped.append(skip(self._deployment, state, credential, now))
                 return False
         return True
 
@@ -316,24 +325,24 @@ class _Try:
                 self._leased.discard(state.id)
                 self._replace(state, lambda seen: cooldown.cleared(seen, self._clock.now()))
 
-    def _cool(self, failure: Failure, judgement: Judgement) -> float | None:
+    def _cool(self, failure: Failure, classification: Classification) -> float | None:
         """Cool what the failure speaks of, at once; return until when (epoch seconds)."""
-        if judgement.verdict in UNCOOLED:
+        if classification.verdict in UNCOOLED:
             return None
-        state_id = _state_id(self._deployment, judgement)
+        state_id = _state_id(self._deployment, classification)
         if self._candidate.mode is Mode.LAST_RESORT and self._seen[state_id].until:
             return self._seen[state_id].until  # it was known to be down: no strike for having looked
-        if state_id in self._cooled and judgement.reset_after is None:
+        if state_id in self._cooled and classification.reset_after is None:
             return self._seen[state_id].until  # the retry failed alike: the fleet knows already
         self._leased.discard(state_id)
         standing = self._replace(
             self._seen[state_id],
             lambda seen: cooldown.cooled(
                 seen,
-                judgement,
+                classification,
                 self._deployment.policy.cooldown,
                 self._clock.now(),
-                evidence=evidence(failure, judgement),
+                evidence=evidence(failure, classification),
                 same_incident=state_id in self._cooled,
             ),
         )
@@ -357,63 +366,63 @@ class _Try:
         """Leave a deployment alone whose provider has no key."""
         name = self._deployment.provider.secret
         failure = Failure(FailureKind.UNREACHABLE, detail=f"there is no secret named {name}")
-        judgement = Judgement(Verdict.MISCONFIGURED, Scope.CREDENTIAL, message=failure.detail)
-        until = self._cool(failure, judgement)
-        self._note(judgement, None, self._clock.monotonic(), until)
+        classification = Classification(Verdict.MISCONFIGURED, Scope.CREDENTIAL, message=failure.detail)
+        until = self._cool(failure, classification)
+        self._note(classification, None, self._clock.monotonic(), until)
 
     def _note(
-        self, judgement: Judgement | None, status: int | None, started: float, until: float | None = None
+        self, classification: Classification | None, status: int | None, started: float, until: float | None = None
     ) -> None:
         ms = round((self._clock.monotonic() - started) * 1000, 3)
-        self._story.attempts.append(Attempt(self._deployment.id, judgement, status, ms, until))
+        self._trace.attempts.append(Attempt(self._deployment.id, classification, status, ms, until))
 
 
-def _carrying(model: VirtualModel, request: Request, story: Story) -> VirtualModel:
-    """Return `model` without the deployments that cannot carry `request`, which `story` then names."""
+def _carrying(model: VirtualModel, request: Request, trace: AttemptTrace) -> VirtualModel:
+    """Return `model` without the deployments that cannot carry `request`, which `trace` then names."""
     unfit = [Unfit(each, error) for each in model.chain if (error := misfit(request, each))]
     if not unfit:
         return model
-    story.unfit.extend(unfit)
+    trace.unfit.extend(unfit)
     left_out = [each.deployment for each in unfit]
     steps = (tuple(each for each in step if each not in left_out) for step in model.steps)
     return replace(model, steps=tuple(step for step in steps if step))
 
 
-def evidence(failure: Failure, judgement: Judgement) -> str:
+def evidence(failure: Failure, classification: Classification) -> str:
     """Return what a cooldown rests on, in a line, without anything that a caller or a secret could be read from."""
-    parts = (str(failure.status or ""), judgement.code or judgement.type or "", failure.detail)
+    parts = (str(failure.status or ""), classification.code or classification.type or "", failure.detail)
     return " ".join(part for part in parts if part)[:200]
 
 
-def _state_id(deployment: Deployment, judgement: Judgement) -> str:
-    return deployment.provider.state_id if judgement.scope is Scope.CREDENTIAL else deployment.state_id
+def _state_id(deployment: Deployment, classification: Classification) -> str:
+    return deployment.provider.state_id if classification.scope is Scope.CREDENTIAL else deployment.state_id
 
 
-def _judged(failure: Failure, now: float, secret: str) -> Judgement:
+def _classified(failure: Failure, now: float, secret: str) -> Classification:
     """Judge, and strike the router's key out of the provider's words should it have repeated it."""
-    judgement = judge(failure, now)
-    if not secret or not judgement.message:
-        return judgement
-    return replace(judgement, message=judgement.message.replace(secret, "***"))
+    classification = classify_failure(failure, now)
+    if not secret or not classification.message:
+        return classification
+    return replace(classification, message=classification.message.replace(secret, "***"))
 
 
-def _refused(judgement: Judgement) -> RefusedError:
+def _refused(classification: Classification) -> RefusedError:
     """Return the provider's own reason."""
-    message = judgement.message or "The provider refused the request."
+    message = classification.message or "The provider refused the request."
     return RefusedError(
-        judgement.status if judgement.status and 400 <= judgement.status < 500 else 400,
+        classification.status if classification.status and 400 <= classification.status < 500 else 400,
         message,
-        type=judgement.type or "invalid_request_error",
-        code=judgement.code or judgement.verdict.value,
-        param=judgement.param,
+        type=classification.type or "invalid_request_error",
+        code=classification.code or classification.verdict.value,
+        param=classification.param,
     )
 
 
-def _no_answer(model: VirtualModel, story: Story, now: float) -> NoAnswerError:
-    end = exhausted(story.attempts, story.skipped, model.name, now)
-    tried = [{"deployment": each.deployment, "verdict": each.verdict, "status": each.status} for each in story.attempts]
-    kept = [{"deployment": each.deployment.id, "verdict": each.verdict, "status": None} for each in story.skipped]
-    unfit = [{"deployment": each.deployment.id, "reason": each.error.message} for each in story.unfit]
+def _no_answer(model: VirtualModel, trace: AttemptTrace, now: float) -> NoAnswerError:
+    end = exhausted(trace.attempts, trace.skipped, model.name, now)
+    tried = [{"deployment": each.deployment, "verdict": each.verdict, "status": each.status} for each in trace.attempts]
+    kept = [{"deployment": each.deployment.id, "verdict": each.verdict, "status": None} for each in trace.skipped]
+    unfit = [{"deployment": each.deployment.id, "reason": each.error.message} for each in trace.unfit]
     return NoAnswerError(
         end.status,
         end.message,

@@ -4,12 +4,12 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 
-__all__ = ["Issuers"]
+__all__ = ["SignatureIssuers"]
 
 _MOST = 4096  # of the latest; some 100 bytes each
 
 
-class Issuers:
+class SignatureIssuers:
     """Remembers digests of proofs, never a proof itself."""
 
     def __init__(self) -> None:

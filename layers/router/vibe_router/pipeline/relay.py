@@ -6,7 +6,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment
 from vibe_router.core.telemetry import log_fault
-from vibe_router.routing.verdict import Failure, FailureKind, judge
+from vibe_router.routing.verdict import Failure, FailureKind, classify_failure
 from vibe_router.upstream.attempt import OpenStream
 from vibe_router.upstream.client import AttemptFailedError
 
@@ -83,8 +83,9 @@ class Relay:
         if self.code == "deadline_exceeded":
             message = "The answer took longer than a request may last."
         elif failure.kind is FailureKind.IN_BODY:
-            judgement = judge(failure, self._clock.now())
-            message = f"{self.deployment.id} ended the answer with an error ({judgement.code or judgement.verdict})."
+            classification = classify_failure(failure, self._clock.now())
+            reason = classification.code or classification.verdict
+            message = f"{self.deployment.id} ended the answer with an error ({reason})."
         else:
             message = f"The answer of {self.deployment.id} is incomplete: {failure.detail}."
         return ApiError(502, message, type="upstream_error", code=self.code)

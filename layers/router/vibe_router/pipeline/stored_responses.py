@@ -1,4 +1,4 @@
-"""Keeping responses for their callers: who may have which, and what goes on from which.
+"""ResponseRecorder responses for their callers: who may have which, and what goes on from which.
 
 A response is readable by the key that made it, by the other keys of that key's team, and by the master key. For anyone
 else it does not exist.
@@ -13,16 +13,24 @@ from vibe_router.core.telemetry import log_fault, logger
 from vibe_router.formats.common.json_body import load
 from vibe_router.formats.interfaces import Reader
 from vibe_router.formats.responses.format import ResponsesRequest, response_of
-from vibe_router.formats.responses.stored import Kept, from_record, is_wanted, kept, record, unkept, unkept_end
+from vibe_router.formats.responses.stored import (
+    StoredResponse,
+    from_record,
+    is_wanted,
+    kept,
+    record,
+    unkept,
+    unkept_end,
+)
 from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError
 
-__all__ = ["Keeper", "Keeping"]
+__all__ = ["ResponseRecorder", "ResponseStorage"]
 
 _LONGEST_ID = 512  # characters; OpenAI's have 50 or so
 _MOST_ASKED = 20  # responses that one request is looked through for items
 
 
-class Keeper:
+class ResponseStorage:
     """Keeps responses in `store`."""
 
     def __init__(self, store: ResponseStore) -> None:
@@ -63,11 +71,11 @@ class Keeper:
                 known |= _by_id(found.items())
         return {id_: known[id_] for id_ in references if id_ in known}
 
-    def keeping(self, caller: Caller, request: ResponsesRequest) -> "Keeping | None":
+    def keeping(self, caller: Caller, request: ResponsesRequest) -> "ResponseRecorder | None":
         """Return what keeps the answer to `request`; None where it is not to be kept."""
-        return Keeping(self._store, caller, request) if is_wanted(request) else None
+        return ResponseRecorder(self._store, caller, request) if is_wanted(request) else None
 
-    def find(self, caller: Caller, id_: str) -> Kept:
+    def find(self, caller: Caller, id_: str) -> StoredResponse:
         """Return a kept response. Raises ApiError: 404 where there is none such for `caller`, 503."""
         if found := self._found(caller, id_):
             return found
@@ -81,7 +89,7 @@ class Keeper:
         except ResponsesUnavailableError:
             raise _unavailable() from None
 
-    def _found(self, caller: Caller, id_: str) -> Kept | None:
+    def _found(self, caller: Caller, id_: str) -> StoredResponse | None:
         if not _is_id(id_):
             return None
         try:
@@ -97,7 +105,7 @@ class Keeper:
             return None
 
 
-class Keeping:
+class ResponseRecorder:
     """The keeping of one answer, before its caller has the whole of it.
 
     An answer is never lost for it: one that can't be kept goes out all the same, and says `store: false`.
@@ -151,4 +159,4 @@ def _shown(id_: str) -> str:
 
 
 def _unavailable() -> ApiError:
-    return unavailable("Kept responses cannot be read right now.")
+    return unavailable("Stored responses cannot be read right now.")

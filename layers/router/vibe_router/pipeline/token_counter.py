@@ -17,14 +17,14 @@ from vibe_router.routing.chain import Mode, plan
 from vibe_router.store.secrets import SecretsUnavailableError
 from vibe_router.upstream.client import AttemptFailedError, Upstream
 
-__all__ = ["Counter"]
+__all__ = ["TokenCounter"]
 
 _SECONDS = 3.0  # for all of it; beyond that an estimate is worth more
 _FORGOTTEN_AFTER = 60.0  # seconds
 _MOST_BYTES = 64 * 1024
 
 
-class Counter:
+class TokenCounter:
     """Counts requests. One for an environment: it remembers who has no counter."""
 
     def __init__(self, states: StateKeeper, secrets: SecretSource, upstream: Upstream, clock: Clock) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from vibe_router.core.models import CooldownPolicy
-from vibe_router.routing.verdict import Judgement, Verdict
+from vibe_router.routing.verdict import Classification, Verdict
 
 __all__ = ["Phase", "State", "cleared", "cooled", "leased", "released", "unknown"]
 
@@ -68,7 +68,7 @@ def unknown(state_id: str) -> State:
 
 def cooled(
     state: State,
-    judgement: Judgement,
+    classification: Classification,
     policy: CooldownPolicy,
     now: float,
     *,
@@ -83,13 +83,13 @@ def cooled(
     """
     strikes = max(state.strikes, 1) if same_incident else state.strikes + 1
     grown = policy.base * 2.0 ** min(strikes - 1, 30)  # 2**30 s is beyond any max
-    rest = min(grown if not judgement.reset_after else judgement.reset_after, policy.max)
+    rest = min(grown if not classification.reset_after else classification.reset_after, policy.max)
     until = now + rest
     return State(
         id=state.id,
         version=state.version + 1,
         until=max(until, state.until) if same_incident else until,
-        verdict=judgement.verdict,
+        verdict=classification.verdict,
         strikes=strikes,
         since=state.since if state.until else now,
         evidence=evidence,

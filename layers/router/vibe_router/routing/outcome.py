@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vibe_router.routing.chain import Skipped
-from vibe_router.routing.verdict import Judgement, Verdict
+from vibe_router.routing.verdict import Classification, Verdict
 
 __all__ = ["Attempt", "Exhausted", "exhausted"]
 
@@ -14,10 +14,10 @@ _LIMITS = frozenset({Verdict.RATE_LIMITED, Verdict.QUOTA})
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call to one deployment, as log and errors tell it. `judgement` is None for the one that served."""
+    """One call to one deployment, as log and errors tell it. `classification` is None for the one that served."""
 
     deployment: str
-    judgement: Judgement | None
+    classification: Classification | None
     status: int | None
     ms: float
     cooldown_until: float | None = None  # epoch seconds
@@ -25,7 +25,7 @@ class Attempt:
     @property
     def verdict(self) -> str:
         """The verdict's name; `ok` for the attempt that served."""
-        return self.judgement.verdict.value if self.judgement else "ok"
+        return self.classification.verdict.value if self.classification else "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +46,18 @@ def exhausted(attempts: Sequence[Attempt], skipped: Sequence[Skipped], model: st
     What the caller can mend wins: a request that is too long, or that no model does, where all were asked. Then limits,
     with the soonest time that one of them ends; then timeouts; then 502.
     """
-    judgements = [attempt.judgement for attempt in attempts if attempt.judgement]
-    for judgement in judgements:
-        if judgement.verdict is Verdict.CONTEXT_LENGTH:
+    classifications = [attempt.classification for attempt in attempts if attempt.classification]
+    for classification in classifications:
+        if classification.verdict is Verdict.CONTEXT_LENGTH:
             return Exhausted(
                 status=400,
                 code="context_length_exceeded",
                 type="invalid_request_error",
-                message=judgement.message or f"The request is too long for every deployment of {model}.",
-                param=judgement.param or "messages",
+                message=classification.message or f"The request is too long for every deployment of {model}.",
+                param=classification.param or "messages",
             )
-    if judgements and not skipped and all(each.verdict is Verdict.UNSUPPORTED for each in judgements):
-        first = judgements[0]
+    if classifications and not skipped and all(each.verdict is Verdict.UNSUPPORTED for each in classifications):
+        first = classifications[0]
         message = first.message or f"No deployment of {model} does what is asked."
         return Exhausted(400, first.code or "unsupported", "invalid_request_error", message, param=first.param)
     free_at = [each.free_at for each in skipped]
@@ -66,10 +66,10 @@ def exhausted(attempts: Sequence[Attempt], skipped: Sequence[Skipped], model: st
     told = "; ".join(f"{attempt.deployment}: {attempt.verdict}{_status(attempt.status)}" for attempt in attempts)
     kept = "; ".join(f"{each.deployment.id}: cooling after {each.verdict}" for each in skipped)
     message = f"No deployment of {model} could answer ({'; '.join(filter(None, (told, kept)))})."
-    verdicts = [judgement.verdict for judgement in judgements] or [each.verdict for each in skipped]
+    verdicts = [classification.verdict for classification in classifications] or [each.verdict for each in skipped]
     if any(verdict in _LIMITS for verdict in verdicts):
         return Exhausted(429, "all_deployments_failed", "rate_limit_error", message, retry_after or 1)
-    if judgements and all(judgement.timeout for judgement in judgements):
+    if classifications and all(classification.timeout for classification in classifications):
         return Exhausted(504, "all_deployments_failed", "timeout_error", message)
     return Exhausted(502, "all_deployments_failed", "upstream_error", message)
 

@@ -1,7 +1,7 @@
 """Whether the same deployment is tried once more, and after how long."""
 
 from vibe_router.core.models import Policy
-from vibe_router.routing.verdict import Judgement, Verdict
+from vibe_router.routing.verdict import Classification, Verdict
 
 __all__ = ["STOPPING", "UNCOOLED", "refuses_proof", "retry_delay"]
 
@@ -18,15 +18,15 @@ _JITTER = 0.25
 _PROOF = ("signature", "encrypted content", "encrypted_content", "thinking block", "`thinking`", "redacted_thinking")
 
 
-def refuses_proof(judgement: Judgement) -> bool:
+def refuses_proof(classification: Classification) -> bool:
     """Whether the provider refused the request for a signature or encrypted reasoning that it did not issue."""
-    said = f"{judgement.code or ''} {judgement.message}".lower()
-    blamed = judgement.verdict in (Verdict.CLIENT, Verdict.UNSUPPORTED)
-    return blamed and judgement.status == 400 and any(word in said for word in _PROOF)
+    said = f"{classification.code or ''} {classification.message}".lower()
+    blamed = classification.verdict in (Verdict.CLIENT, Verdict.UNSUPPORTED)
+    return blamed and classification.status == 400 and any(word in said for word in _PROOF)
 
 
 def retry_delay(
-    judgement: Judgement, policy: Policy, *, tried: int, waited: bool, last: bool, left: float, jitter: float
+    classification: Classification, policy: Policy, *, tried: int, waited: bool, last: bool, left: float, jitter: float
 ) -> float | None:
     """Return the seconds to wait before the same deployment is tried again, or None to go on.
 
@@ -35,10 +35,10 @@ def retry_delay(
     Only a transient failure that failed fast is retried; only a provider's own short Retry-After is waited out.
     """
     delay: float | None = None
-    if judgement.reset_after is not None and judgement.verdict in (Verdict.RATE_LIMITED, Verdict.TRANSIENT):
+    if classification.reset_after is not None and classification.verdict in (Verdict.RATE_LIMITED, Verdict.TRANSIENT):
         bound = policy.max_last_wait if last else policy.max_inline_wait
-        if not waited and judgement.reset_after <= bound:
-            delay = judgement.reset_after
-    elif judgement.fast_retry and tried < policy.retries:
+        if not waited and classification.reset_after <= bound:
+            delay = classification.reset_after
+    elif classification.fast_retry and tried < policy.retries:
         delay = _JITTER * jitter
     return delay if delay is not None and delay < left else None

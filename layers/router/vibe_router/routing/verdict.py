@@ -7,7 +7,7 @@ from enum import StrEnum
 from vibe_router.routing.answers import Answer, read
 from vibe_router.routing.reset_hint import reset_after
 
-__all__ = ["Failure", "FailureKind", "Judgement", "Scope", "Verdict", "judge"]
+__all__ = ["Classification", "Failure", "FailureKind", "Scope", "Verdict", "classify_failure"]
 
 
 class Verdict(StrEnum):
@@ -58,7 +58,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Classification:
     """A failure, judged.
 
     `reset_after`: seconds until the provider says it heals, uncapped, the soonest of several hints; None without one.
@@ -79,10 +79,10 @@ class Judgement:
     message: str = ""
 
 
-def judge(failure: Failure, now: float) -> Judgement:
+def classify_failure(failure: Failure, now: float) -> Classification:
     """Judge `failure` at `now` (epoch seconds). Never raises, whatever the provider sent."""
     if failure.kind not in (FailureKind.STATUS, FailureKind.IN_BODY):
-        return Judgement(
+        return Classification(
             Verdict.TRANSIENT,
             Scope.DEPLOYMENT,
             # Refusal and silence are not worth a second try at once; a broken connection often heals with a new one.
@@ -94,7 +94,7 @@ def judge(failure: Failure, now: float) -> Judgement:
     status = _status(failure, answer)
     verdict, scope = next((rule.verdict, rule.scope) for rule in _RULES if rule.holds(status, answer))
     transient = verdict is Verdict.TRANSIENT
-    return Judgement(
+    return Classification(
         verdict,
         scope,
         reset_after=(

@@ -25,7 +25,7 @@ from botocore.exceptions import ClientError
 from vibe_router.access.holders import Caller, Key, Limits, Team
 from vibe_router.core.clock import Clock
 from vibe_router.store.dynamodb import Item, Value, from_item
-from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside
+from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -94,7 +94,7 @@ class KeyDirectory:
         self._clock = clock
         self._ledger_seen = ledger_seen
         self._spawn = spawn
-        self._outage = Outage("the keys table", clock)
+        self._outage = CircuitBreaker("the keys table", clock)
         self._asking = Lock()
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._unknown: OrderedDict[str, _Known] = OrderedDict()

@@ -28,14 +28,14 @@ from vibe_router.access.ledger import (
     Ledger,
     Limit,
     Refusal,
-    Wish,
+    ReservationRequest,
     admit,
     applied,
     settle,
 )
 from vibe_router.core.clock import Clock
 from vibe_router.store.dynamodb import Item, Value, from_item, to_item
-from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
+from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside, named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -121,7 +121,7 @@ class LedgerStore:
         self._table = table
         self._clock = clock
         self._spawn = spawn
-        self._outage = Outage("the ledger table", clock)
+        self._outage = CircuitBreaker("the ledger table", clock)
         self._seen: OrderedDict[str, Ledger] = OrderedDict()
 
     @property
@@ -136,7 +136,7 @@ class LedgerStore:
         except ValueError:
             return  # whoever wants to reserve will see for themselves
 
-    def reserve(self, ledgers: Mapping[str, Limits], wish: Wish) -> Reservation:
+    def reserve(self, ledgers: Mapping[str, Limits], wish: ReservationRequest) -> Reservation:
         """Reserve what `wish` says in those of `ledgers` (id → limits) that are limited: one write, if any.
 
         Where DynamoDB can't be asked, the reservation holds nothing. Raises LimitReachedError and LedgerBusyError.
@@ -223,7 +223,9 @@ class LedgerStore:
 class _Reserving:
     """One reservation on its way."""
 
-    def __init__(self, store: LedgerStore, limited: Mapping[str, Limits], wish: Wish, hold_id: str) -> None:
+    def __init__(
+        self, store: LedgerStore, limited: Mapping[str, Limits], wish: ReservationRequest, hold_id: str
+    ) -> None:
         self._store = store
         self._clock = store._clock
         self._limited = limited

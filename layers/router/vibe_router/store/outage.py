@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from vibe_router.core.clock import Clock
 
-__all__ = ["AWS_ERRORS", "Advice", "Outage", "Spawn", "aside", "named"]
+__all__ = ["AWS_ERRORS", "Advice", "CircuitBreaker", "Spawn", "aside", "named"]
 
 Spawn = Callable[[Callable[[], None]], None]
 
@@ -38,7 +38,7 @@ class Advice(Enum):
     LEAVE = auto()  # not now
 
 
-class Outage:
+class CircuitBreaker:
     """Whether `what` can be asked; `meanwhile` is what happens as long as it can't be. Both are words for the log."""
 
     def __init__(self, what: str, clock: Clock, meanwhile: str = "going on from memory") -> None:

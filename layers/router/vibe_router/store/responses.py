@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from vibe_router.core.clock import Clock
 from vibe_router.store.dynamodb import Value, from_item, to_item
-from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
+from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside, named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -64,7 +64,7 @@ class ResponseStore:
         self._clock = clock
         self._days = days
         self._spawn = spawn
-        self._outage = Outage("the responses table", clock, "answers go out without being kept")
+        self._outage = CircuitBreaker("the responses table", clock, "answers go out without being kept")
 
     def write(self, id_: str, owner: Owner, record: bytes) -> bool:
         """Keep `record` under `id_`; return whether it is kept. Never raises for what DynamoDB does."""

@@ -37,7 +37,7 @@ from vibe_router.routing.spec import (
     resolve,
 )
 from vibe_router.store.dynamodb import Item, from_item, to_item
-from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
+from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside, named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -186,7 +186,7 @@ class CatalogueCache:
         self._ttl = ttl
         self._base_urls = {name: checked_base_url(url) for name, url in (base_urls or {}).items()}
         self._spawn = spawn
-        self._outage = Outage("the routes table", clock)
+        self._outage = CircuitBreaker("the routes table", clock)
         self._asking = Lock()
         self._catalogue: Catalogue | None = None
         self._asked_at = 0.0  # when the last read was sent: it may know of nothing later

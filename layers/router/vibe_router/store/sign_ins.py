@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from vibe_router.access.sign_ins import ADDRESS, EVERYBODY, Failures, Patience, failed, wait
+from vibe_router.access.sign_ins import ADDRESS, EVERYBODY, Failures, SignInThrottle, failed, wait
 from vibe_router.core.clock import Clock
 from vibe_router.store.dynamodb import from_item, to_item
 from vibe_router.store.outage import named
@@ -57,7 +57,7 @@ class SignInStore:
         values = from_item(self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item", {}))
         return Failures(_number(values, "count"), _number(values, "last"), _number(values, "expires_at"))
 
-    def _count(self, address: str, seen: Failures, patience: Patience, now: float) -> bool:
+    def _count(self, address: str, seen: Failures, patience: SignInThrottle, now: float) -> bool:
         """Write one more than was `seen`, unless somebody else has written; says whether it was done."""
         after = failed(seen, patience, now)
         values = {"count": after.count, "last": after.last, "expires_at": int(after.forgotten_at)}

@@ -30,7 +30,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store.dynamodb import Item, Value, from_item, to_item
-from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
+from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside, named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -70,7 +70,7 @@ class StateStore:
         self._table = table
         self._clock = clock
         self._spawn = spawn
-        self._outage = Outage("the state table", clock)
+        self._outage = CircuitBreaker("the state table", clock)
         self._known: dict[str, _Known] = {}
         self._asking = Lock()
 

@@ -27,7 +27,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.record import COUNTERS, Kind, Record, row_id
 from vibe_router.store.dynamodb import Item, from_item, to_item
 from vibe_router.store.ledger import Reason
-from vibe_router.store.outage import AWS_ERRORS, Advice, Outage, Spawn, aside, named
+from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside, named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -176,7 +176,7 @@ class Bookkeeper:
     def __init__(self, book: UsageBook, clock: Clock, *, spawn: Spawn = aside) -> None:
         self._book = book
         self._spawn = spawn
-        self._outage = Outage("the usage table", clock)
+        self._outage = CircuitBreaker("the usage table", clock)
         self._kept: deque[_Entry] = deque()
         self._flushing = Lock()
 

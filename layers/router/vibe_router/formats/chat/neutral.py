@@ -61,7 +61,7 @@ _FORMAT = "chat"
 _HARMLESS = frozenset(
     {"prediction", "prompt_cache_retention", "prompt_cache_options", "stream_options", "functions", "function_call"}
 )
-_PLAIN: Mapping[str, Shape] = {
+_PASSTHROUGH: Mapping[str, Shape] = {
     "parallel_tool_calls": truth,
     "temperature": number,
     "top_p": number,
@@ -94,7 +94,7 @@ _LONGEST_USER = 64  # characters that OpenAI takes for `user`
 
 def read(body: Mapping[str, Any]) -> neutral.Request:
     """Return a chat request (as `chat.parse` checks it) in the neutral form. Raises ApiError (400)."""
-    plain, more, unread = sorted_fields(body, _PLAIN, _READ_APART, _is_harmless)
+    plain, more, unread = sorted_fields(body, _PASSTHROUGH, _READ_APART, _is_harmless)
     if unread.get("modalities") == ["text"]:
         del unread["modalities"]
     response_format = body.get("response_format")
@@ -294,7 +294,7 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
         raise refuse(_FORMAT, request.called("messages"), "an answer to nothing")
     if stream:
         out["stream_options"] = {"include_usage": True}
-    out |= {name: value for name in _PLAIN if (value := getattr(request, name)) is not None}
+    out |= {name: value for name in _PASSTHROUGH if (value := getattr(request, name)) is not None}
     if not own:
         _leave_out(out)
     if tools := [_tool(tool, request) for tool in _told_of(request)]:

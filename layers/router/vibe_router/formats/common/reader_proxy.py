@@ -3,10 +3,10 @@
 from vibe_router.core.usage import Usage
 from vibe_router.formats.interfaces import Reader
 
-__all__ = ["Watching"]
+__all__ = ["ReaderProxy"]
 
 
-class Watching:
+class ReaderProxy:
     """What a `wire.Reader` around `reader` knows from it."""
 
     def __init__(self, reader: Reader) -> None:

@@ -54,7 +54,7 @@ __all__ = ["body", "fields", "read"]
 
 _FORMAT = "messages"
 
-_PLAIN: Mapping[str, Shape] = {"max_tokens": integer, "temperature": number, "top_p": number, "top_k": integer}
+_PASSTHROUGH: Mapping[str, Shape] = {"max_tokens": integer, "temperature": number, "top_p": number, "top_k": integer}
 _READ_APART = frozenset(
     {"model", "stream", "messages", "system", "tools", "tool_choice", "stop_sequences", "thinking", "output_config",
      "metadata", "service_tier"}
@@ -92,7 +92,7 @@ _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 def read(body: Mapping[str, Any]) -> neutral.Request:
     """Return a Messages request (as `messages.parse` checks it) in the neutral form. Raises ApiError (400)."""
     plain, more, rest = sorted_fields(
-        body, _PLAIN, _READ_APART, lambda name, value: name in _HARMLESS or value in ([], {})
+        body, _PASSTHROUGH, _READ_APART, lambda name, value: name in _HARMLESS or value in ([], {})
     )
     choice, parallel = _read_choice(body.get("tool_choice") or {})
     config = without_none(body.get("output_config") or {})

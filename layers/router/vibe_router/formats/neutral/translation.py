@@ -5,14 +5,14 @@ from typing import Any
 
 from vibe_router.core.errors import ApiError
 from vibe_router.formats.common import sse
-from vibe_router.formats.common.reader_proxy import Watching
+from vibe_router.formats.common.reader_proxy import ReaderProxy
 from vibe_router.formats.interfaces import Decoder, Piece, Reader, StreamedFormat, Writer
 from vibe_router.formats.neutral.model import Event, Sealed, Started
 
 __all__ = ["Translation", "translated"]
 
 
-class Translation(Watching):
+class Translation(ReaderProxy):
     """A stream watched by `reader`, read by `decoder` and said by `writer`: a `wire.Reader` for the caller.
 
     `issuer` is the provider's name, under which proofs of its reasoning travel; `model` is what it calls the one that

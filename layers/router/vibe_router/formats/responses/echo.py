@@ -9,7 +9,7 @@ from typing import Any
 from vibe_router.core.errors import ApiError
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump, load
-from vibe_router.formats.common.reader_proxy import Watching
+from vibe_router.formats.common.reader_proxy import ReaderProxy
 from vibe_router.formats.interfaces import Piece, Reader
 
 __all__ = ["Repeating", "in_answer", "in_events"]
@@ -39,7 +39,7 @@ def _event(event: sse.Event, fields: Mapping[str, Any]) -> bytes:
     return event.raw
 
 
-class Repeating(Watching):
+class Repeating(ReaderProxy):
     """What `reader` gives out, with `fields` in every response: a `wire.Reader` for the caller."""
 
     def __init__(self, reader: Reader, fields: Mapping[str, Any]) -> None:

@@ -57,7 +57,7 @@ __all__ = ["Decoder", "body", "read"]
 
 _FORMAT = "responses"
 
-_PLAIN: Mapping[str, Shape] = {
+_PASSTHROUGH: Mapping[str, Shape] = {
     "temperature": number,
     "top_p": number,
     "top_logprobs": integer,
@@ -92,7 +92,7 @@ _ENCRYPTED = "reasoning.encrypted_content"
 
 def read(body: Mapping[str, Any]) -> neutral.Request:
     """Return a request (as `responses.parse` checks it) in the neutral form. Raises ApiError (400)."""
-    plain, more, unread = sorted_fields(body, _PLAIN, _READ_APART, lambda name, _: name in _HARMLESS)
+    plain, more, unread = sorted_fields(body, _PASSTHROUGH, _READ_APART, lambda name, _: name in _HARMLESS)
     if unread.get("truncation") == "disabled":
         more["truncation"] = unread.pop("truncation")
     reasoning, said = mapping(body, "reasoning") or {}, mapping(body, "text") or {}
@@ -325,7 +325,7 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
     if system:
         out["instructions"] = "\n\n".join(filter(None, (_plain_text(part) for part in system)))
     out["input"] = [item for message in messages for item in _items(message, own=own)]
-    out |= {name: value for name in _PLAIN if (value := getattr(request, name)) is not None}
+    out |= {name: value for name in _PASSTHROUGH if (value := getattr(request, name)) is not None}
     if tools := list(_tools(request.tools, own=own)):
         out["tools"] = tools
     elif not own:

@@ -1,8 +1,8 @@
 """Responses that are kept: what is kept of one, and how it is told again. Pure.
 
-Kept is the response as its caller got it, with the input that it answers: the caller's own items and, before them,
-all that stood before `previous_response_id`. So a conversation goes on from any one of its responses, on any layer, and
-no provider has to know it.
+A stored response holds the response as its caller got it, with its input: the caller's own items, preceded by all that
+came before `previous_response_id`. A conversation can continue from any of its responses, on any layer, and no provider
+has to know it.
 
 Instructions are not carried over, as OpenAI's are not.
 """
@@ -17,7 +17,7 @@ from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.responses.echo import in_answer, in_events
 from vibe_router.formats.responses.format import ITEM_PREFIXES, ResponsesRequest, ending, input_items, unfold
 
-__all__ = ["Kept", "from_record", "is_wanted", "kept", "page", "record", "replayed", "unkept", "unkept_end"]
+__all__ = ["StoredResponse", "from_record", "is_wanted", "kept", "page", "record", "replayed", "unkept", "unkept_end"]
 
 _UNKEPT: Mapping[str, Any] = {"store": False}
 _PAGE = 20
@@ -25,7 +25,7 @@ _LARGEST_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredResponse:
     """A response, and all the input that it answers, each item with an id."""
 
     response: Mapping[str, Any]
@@ -46,30 +46,30 @@ def is_wanted(request: ResponsesRequest) -> bool:
     return request.body.get("store") is not False
 
 
-def kept(request: ResponsesRequest, response: Mapping[str, Any]) -> Kept | None:
+def kept(request: ResponsesRequest, response: Mapping[str, Any]) -> StoredResponse | None:
     """Return what is to be kept of a `response`; None for one that nobody could ask for."""
     id_, output = response.get("id"), response.get("output")
     if not isinstance(id_, str) or not isinstance(output, list) or not all(isinstance(each, dict) for each in output):
         return None
     said = input_items(request.body.get("input")) if request.said is None else request.said
     items = [_listed(item, id_, i) for i, item in enumerate(said)]
-    return Kept({**response, "store": True, "previous_response_id": request.before}, items)
+    return StoredResponse({**response, "store": True, "previous_response_id": request.before}, items)
 
 
-def record(kept: Kept) -> bytes:
+def record(kept: StoredResponse) -> bytes:
     """Return `kept` as it is written down; `from_record` reads it back."""
     return dump({"response": kept.response, "input": kept.input})
 
 
-def from_record(raw: bytes) -> Kept:
+def from_record(raw: bytes) -> StoredResponse:
     """Read what `record` wrote. Raises ValueError for anything else."""
     match load(raw):
         case {"response": {"id": str(), "output": list(), **_rest} as response, "input": list(items)}:
-            return Kept(response, items)
+            return StoredResponse(response, items)
     raise ValueError("this is no response")
 
 
-def page(kept: Kept, query: Mapping[str, str]) -> dict[str, Any]:
+def page(kept: StoredResponse, query: Mapping[str, str]) -> dict[str, Any]:
     """Return the page of the input that `query` asks for: `limit`, `after` and `order`. Raises ApiError (400)."""
     try:
         limit = int(query.get("limit") or _PAGE)
@@ -96,7 +96,7 @@ def page(kept: Kept, query: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def replayed(kept: Kept, starting_after: str | None) -> Iterator[bytes]:
+def replayed(kept: StoredResponse, starting_after: str | None) -> Iterator[bytes]:
     """Yield the events of a stream that tells the response again, those after a sequence number if there is one.
 
     Each part is told at once, so the stream may be shorter than the one that the number is of: its end, which holds the
