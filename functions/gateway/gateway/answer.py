@@ -54,10 +54,10 @@ def format_of(path: str) -> ClientFormat:
 
 def count_tokens(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
     """Answer how many tokens a request in Messages has. It costs nothing, so nothing is reserved or booked for it."""
-    from vibe_router.formats.messages import format as messages_format
+    from vibe_router.formats.messages import request as messages_request
 
     caller = environment.admission.caller(request.headers)
-    wanted = messages_format.parse_count(request.body, request.headers)
+    wanted = messages_request.parse_count(request.body, request.headers)
     model = environment.admission.model(caller, wanted.model, environment.routes())
     tokens, deployment = environment.counter.count(model, wanted)
     headers = {"x-vibe-request-id": request.id, **({"x-vibe-deployment": deployment.id} if deployment else {})}

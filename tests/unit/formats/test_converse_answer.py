@@ -16,9 +16,10 @@ from vibe_router.core.models import Deployment, Provider
 from vibe_router.core.usage import Usage
 from vibe_router.formats import registry as known
 from vibe_router.formats.common import sse
-from vibe_router.formats.converse import format as converse
-from vibe_router.formats.converse.format import CONVERSE, Assembly, StreamReader, read_usage, read_whole, unfold
+from vibe_router.formats.converse.assembly import Assembly
+from vibe_router.formats.converse.format import CONVERSE
 from vibe_router.formats.converse.neutral import Decoder
+from vibe_router.formats.converse.stream import StreamReader, read_usage, read_whole, unfold
 from vibe_router.formats.neutral import model as neutral
 from vibe_router.formats.neutral.model import (
     Event,
@@ -222,7 +223,7 @@ def test_the_words_of_what_is_cited_are_told() -> None:
         "citationsContent": {"content": [{"text": "It "}, {"text": "rains"}, {}, 3], "citations": [{"title": "a"}]}
     }
     answer = {"output": {"message": {"content": [cited, {"text": "."}]}}, "stopReason": "end_turn"}
-    deltas = (json.loads(raw[6:]).get("contentBlockDelta", {}).get("delta", {}) for raw in converse.unfold(answer))
+    deltas = (json.loads(raw[6:]).get("contentBlockDelta", {}).get("delta", {}) for raw in unfold(answer))
     assert "".join(delta.get("text", "") for delta in deltas) == "It rains."
 
 
@@ -403,4 +404,4 @@ def test_no_caller_is_told_anything_by_the_format_itself() -> None:
     reader: Any = CONVERSE.reader(wants_usage=False)
     pieces: Iterable[Any] = [reader.read(event) for event in sse.Decoder().feed(WHOLE)]
     assert not any(piece.raw for piece in pieces)
-    assert converse.CONVERSE.headers("secret") == {}
+    assert CONVERSE.headers("secret") == {}

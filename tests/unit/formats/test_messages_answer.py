@@ -16,10 +16,10 @@ from vibe_router.formats.chat import neutral as chat_neutral
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.common.seal import unwrap
-from vibe_router.formats.messages import format as messages
+from vibe_router.formats.messages import stream as messages
 from vibe_router.formats.messages.assembly import Assembly
-from vibe_router.formats.messages.format import MessagesRequest
 from vibe_router.formats.messages.neutral_answer import Decoder, Writer, usage_fields, whole
+from vibe_router.formats.messages.request import MessagesRequest, parse
 from vibe_router.formats.neutral import model as neutral
 from vibe_router.formats.neutral.model import (
     Annotated,
@@ -43,7 +43,7 @@ PAGE = {"type": "web_search_result_location", "url": "https://a.example", "title
 
 def asked(**more: Any) -> MessagesRequest:
     body = {"model": "auto-claude", "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}], **more}
-    return messages.parse(dump(body), {})
+    return parse(dump(body), {})
 
 
 def written(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]:

@@ -15,8 +15,9 @@ from vibe_router.formats import registry as known
 from vibe_router.formats.chat import neutral as chat_neutral
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.common.seal import Seal, unwrap, wrap
-from vibe_router.formats.messages import format as messages
 from vibe_router.formats.messages import neutral_request as messages_request
+from vibe_router.formats.messages import request as messages
+from vibe_router.formats.messages.format import MESSAGES
 from vibe_router.formats.neutral.model import Reasoning
 from vibe_router.formats.responses import neutral as responses_neutral
 
@@ -114,12 +115,12 @@ def test_anthropics_headers_go_on_and_no_other() -> None:
 
 
 def test_the_key_goes_where_providers_look_for_it() -> None:
-    assert messages.MESSAGES.headers("sk-1") == {
+    assert MESSAGES.headers("sk-1") == {
         "anthropic-version": "2023-06-01",
         "x-api-key": "sk-1",
         "authorization": "Bearer sk-1",
     }
-    assert "authorization" not in messages.MESSAGES.headers("sk-ant-api03-1")
+    assert "authorization" not in MESSAGES.headers("sk-ant-api03-1")
 
 
 def test_a_conversation_stays_where_it_was_though_its_marks_for_caching_wander() -> None:

@@ -15,9 +15,10 @@ from vibe_router.core.usage import Usage
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.interfaces import Piece
-from vibe_router.formats.messages import format as messages
+from vibe_router.formats.messages import stream as messages
 from vibe_router.formats.messages.assembly import Assembly
-from vibe_router.formats.messages.format import StreamReader
+from vibe_router.formats.messages.errors import error_body
+from vibe_router.formats.messages.stream import StreamReader
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 COUNTS = {
@@ -225,13 +226,13 @@ def test_what_is_no_message(raw: bytes) -> None:
     ],
 )
 def test_errors_have_anthropics_types(status: int, type_: str) -> None:
-    told = json.loads(messages.error_body(ApiError(status, "No.", type="auth_error")))
+    told = json.loads(error_body(ApiError(status, "No.", type="auth_error")))
     assert told == {"type": "error", "error": {"type": type_, "message": "No."}}
 
 
 def test_an_error_keeps_what_the_router_knows_of_it() -> None:
     error = ApiError(429, "No.", code="all_deployments_failed", param="model", details={"attempts": [1]})
-    told = json.loads(messages.error_body(error))["error"]
+    told = json.loads(error_body(error))["error"]
     assert told["code"] == "all_deployments_failed"
     assert told["param"] == "model"
     assert told["attempts"] == [1]
@@ -240,12 +241,12 @@ def test_an_error_keeps_what_the_router_knows_of_it() -> None:
 def test_an_error_names_the_request() -> None:
     error = ApiError(404, "No.")
     error.request_id = "req-1"
-    assert json.loads(messages.error_body(error))["request_id"] == "req-1"
+    assert json.loads(error_body(error))["request_id"] == "req-1"
 
 
 @pytest.mark.parametrize("message", ["maximum context length is 10", "Prompt is too long: 10 > 9"])
 def test_clients_learn_in_anthropics_words_that_a_conversation_is_too_long(message: str) -> None:
-    told = json.loads(messages.error_body(ApiError(400, message, code="context_length_exceeded")))
+    told = json.loads(error_body(ApiError(400, message, code="context_length_exceeded")))
     assert told["error"]["message"].lower().count("prompt is too long") == 1
     assert told["error"]["message"].endswith(message)
 

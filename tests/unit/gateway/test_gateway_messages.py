@@ -22,7 +22,7 @@ from tests.unit.gateway.fake_environment import (
 )
 from tests.unit.gateway.test_gateway_formats import chained, layer
 from vibe_router.formats.common import sse
-from vibe_router.formats.messages import format as messages
+from vibe_router.formats.messages import stream as messages
 from vibe_router.routing.verdict import Failure, FailureKind
 
 HI = [{"role": "user", "content": "Hi"}]

@@ -11,7 +11,8 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.core.usage import count
 from vibe_router.formats.common.json_body import load
-from vibe_router.formats.messages.format import COUNT_PATH, MESSAGES, MessagesRequest
+from vibe_router.formats.messages.format import COUNT_PATH, MESSAGES
+from vibe_router.formats.messages.request import MessagesRequest
 from vibe_router.pipeline.failover import SecretSource, StateKeeper
 from vibe_router.routing.chain import Mode, plan
 from vibe_router.store.secrets import SecretsUnavailableError

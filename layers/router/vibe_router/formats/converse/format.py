@@ -1,196 +1,20 @@
 """Converse: Amazon Bedrock's own format, which providers speak and no caller does.
 
-An event of ConverseStream comes as one JSON object named after it (`{"contentBlockDelta": {…}}`), an exception inside
-the stream as `{"error": {"type", "message"}}`: `upstream.bedrock` unpacks them. Requests and answers are close kin of
-Anthropic's Messages, so both pass through that format's words: see `converse_neutral`.
+Requests and answers are close kin of Anthropic's Messages, so both are translated by way of that format: see `neutral`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vibe_router.core.errors import ApiError
-from vibe_router.core.usage import Usage, count
-from vibe_router.formats.common import sse
-from vibe_router.formats.common.json_body import dump, load
-from vibe_router.formats.interfaces import Decoder, Piece
+from vibe_router.core.usage import Usage
+from vibe_router.formats.converse.assembly import Assembly
+from vibe_router.formats.converse.stream import StreamReader, read_usage, read_whole, unfold
+from vibe_router.formats.interfaces import Decoder
 
 if TYPE_CHECKING:
     from vibe_router.formats.neutral import model as neutral
 
-__all__ = ["CONVERSE", "Assembly", "StreamReader", "read_usage", "read_whole", "unfold"]
-
-
-# The model's answer could not be read by Bedrock itself: an error, although it comes as the reason for an end.
-_MALFORMED = frozenset({"malformed_model_output", "malformed_tool_use"})
-_MORE = "additionalModelResponseFields"
-
-
-@dataclass(slots=True)
-class StreamReader:
-    """Reads a stream event by event, and remembers how far it got. The usage comes after the reason for the end."""
-
-    usage: Usage = field(default_factory=Usage)
-    malformed: int = 0
-    done: bool = False
-    complete: bool = False
-    seals: list[str] = field(default_factory=list)
-
-    def read(self, event: sse.Event) -> Piece:
-        """Return what `event` means."""
-        if event.data is None:
-            return Piece(b"")
-        try:
-            chunk = load(event.data)
-        except ValueError:
-            chunk = None
-        if not isinstance(chunk, dict):
-            self.malformed += 1
-            return Piece(b"", malformed=True)
-        if told := chunk.get("contentBlockDelta"):  # nearly all of them; matching patterns takes five times as long
-            delta = told.get("delta") if isinstance(told, dict) else None
-            return Piece(b"", commits=isinstance(delta, dict) and _says_something(delta), chunk=chunk)
-        if chunk.get("error"):
-            return Piece(b"", error=event.data, chunk=chunk)
-        match chunk:
-            case {"messageStop": {"stopReason": str(reason)}} if reason in _MALFORMED:
-                return Piece(b"", error=dump(_failed(reason)), chunk=chunk)
-            case {"contentBlockStart": {"start": {"toolUse": _}}} | {"messageStop": _}:
-                self.complete |= "messageStop" in chunk
-                return Piece(b"", commits=True, chunk=chunk)
-            case {"metadata": dict(told)}:
-                self.usage = read_usage(told.get("usage"))
-                self.done = self.complete
-                return Piece(b"", done=self.done, chunk=chunk)
-        return Piece(b"", chunk=chunk)
-
-    def end(self) -> bytes:
-        """Return nothing: no caller reads this format."""
-        return b""
-
-    def fail(self, error: ApiError) -> bytes:  # noqa: ARG002 - as above
-        """Return nothing: no caller reads this format."""
-        return b""
-
-
-def _failed(reason: str) -> dict[str, Any]:
-    return {"error": {"type": "modelErrorException", "message": f"The model's answer is no good: {reason}."}}
-
-
-def _says_something(delta: Mapping[str, Any]) -> bool:
-    if delta.get("text") or delta.get("toolUse"):
-        return True
-    thought = delta.get("reasoningContent")
-    return isinstance(thought, dict) and any(thought.values())
-
-
-def read_usage(counts: object) -> Usage:
-    """Return what `usage` counts; what a cache held stands beside `inputTokens`, not within."""
-    fresh = count(counts, "inputTokens")
-    read, written = count(counts, "cacheReadInputTokens"), count(counts, "cacheWriteInputTokens")
-    return Usage(
-        prompt_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
-        completion_tokens=count(counts, "outputTokens"),
-        cached_tokens=read,
-        cache_write_tokens=written,
-    )
-
-
-def read_whole(raw: bytes) -> dict[str, Any] | None:
-    """Return the whole answer in `raw`, or None where it is none."""
-    try:
-        answer = load(raw)
-    except ValueError:
-        return None
-    match answer:
-        case {"stopReason": str(reason)} if reason in _MALFORMED:
-            return None
-        case {"output": {"message": {"content": list(content)}}} if all(isinstance(block, dict) for block in content):
-            return answer if content or answer.get("stopReason") else None
-    return None
-
-
-def unfold(answer: Mapping[str, Any]) -> list[bytes]:
-    """Return a whole answer (as `read_whole` returns it) as the events of a stream."""
-    chunks: list[dict[str, Any]] = [{"messageStart": {"role": "assistant"}}]
-    for index, block in enumerate(answer["output"]["message"]["content"]):
-        at = {"contentBlockIndex": index}
-        for delta in _deltas(block):
-            if "start" in delta:
-                chunks.append({"contentBlockStart": {**at, **delta}})
-            else:
-                chunks.append({"contentBlockDelta": {**at, "delta": delta}})
-        chunks.append({"contentBlockStop": at})
-    more = {_MORE: answer[_MORE]} if _MORE in answer else {}
-    chunks.append({"messageStop": {"stopReason": answer.get("stopReason") or "end_turn", **more}})
-    chunks.append({"metadata": {"usage": answer.get("usage") or {}}})
-    return [sse.encode(dump(chunk)) for chunk in chunks]
-
-
-def _deltas(block: Mapping[str, Any]) -> list[dict[str, Any]]:
-    match block:
-        case {"text": str(text)}:
-            return [{"text": text}]
-        case {"citationsContent": {"content": list(cited)}}:
-            return [delta for each in cited if isinstance(each, dict) for delta in _deltas(each) if "text" in delta]
-        case {"toolUse": {"input": given, **named}}:
-            return [{"start": {"toolUse": named}}, {"toolUse": {"input": dump(given).decode()}}]
-        case {"reasoningContent": {"reasoningText": dict(thought)}}:
-            kept = ("text", "signature")
-            return [{"reasoningContent": {name: thought[name]}} for name in kept if thought.get(name)]
-        case {"reasoningContent": {"redactedContent": str(data)}}:
-            return [{"reasoningContent": {"redactedContent": data}}]
-    return []
-
-
-class Assembly:
-    """Puts the events of a stream together into the answer that it would have been whole."""
-
-    def __init__(self) -> None:
-        self._blocks: dict[int, dict[str, Any]] = {}
-        self._rest: dict[str, Any] = {}
-
-    def add(self, chunk: Mapping[str, Any]) -> None:
-        """Take one event in."""
-        match chunk:
-            case {"contentBlockStart": {"start": {"toolUse": dict(named)}, "contentBlockIndex": int(index)}}:
-                self._blocks[index] = {"toolUse": {**named, "input": ""}}
-            case {"contentBlockDelta": {"delta": dict(delta), "contentBlockIndex": int(index)}}:
-                self._add(index, delta)
-            case {"messageStop": dict(ending)}:
-                self._rest |= ending
-            case {"metadata": {"usage": usage}}:
-                self._rest["usage"] = usage
-
-    def _add(self, index: int, delta: Mapping[str, Any]) -> None:
-        match delta:
-            case {"text": str(text)}:
-                block = self._blocks.setdefault(index, {"text": ""})
-                block["text"] = block.get("text", "") + text
-            case {"toolUse": {"input": str(more)}} if "toolUse" in self._blocks.get(index, {}):
-                self._blocks[index]["toolUse"]["input"] += more
-            case {"reasoningContent": {"redactedContent": str(data)}}:
-                self._blocks[index] = {"reasoningContent": {"redactedContent": data}}
-            case {"reasoningContent": dict(thought)}:
-                block = self._blocks.setdefault(index, {"reasoningContent": {"reasoningText": {"text": ""}}})
-                held = block.get("reasoningContent", {}).get("reasoningText", {})
-                for name in ("text", "signature"):
-                    if isinstance(words := thought.get(name), str):
-                        held[name] = held.get(name, "") + words
-
-    def completion(self) -> dict[str, Any]:
-        """Return the whole answer."""
-        for block in self._blocks.values():
-            if (call := block.get("toolUse")) and isinstance(call["input"], str):
-                call["input"] = _object(call["input"])
-        return {"output": {"message": {"role": "assistant", "content": list(self._blocks.values())}}, **self._rest}
-
-
-def _object(text: str) -> object:
-    try:
-        return load((text or "{}").encode())
-    except ValueError:  # cut short by the bound on tokens: what came of it stands as it is
-        return text
+__all__ = ["CONVERSE"]
 
 
 class _Converse:

@@ -26,6 +26,7 @@ from typing import Any
 
 from vibe_router.core.errors import ApiError
 from vibe_router.formats.common.json_body import dump, without_none
+from vibe_router.formats.converse.stream import read_usage
 from vibe_router.formats.messages import neutral_answer as messages_answer
 from vibe_router.formats.messages import neutral_request as messages_request
 from vibe_router.formats.neutral import model as neutral
@@ -312,9 +313,6 @@ class Decoder:
     """Reads events of ConverseStream into neutral events."""
 
     def __init__(self, request: neutral.Request) -> None:
-        from vibe_router.formats.converse.format import read_usage
-
-        self._read_usage = read_usage
         self._inner = messages_answer.Decoder(request)
         self._block = ""  # what is being told: only a call of a tool says that it begins
 
@@ -337,7 +335,7 @@ class Decoder:
                 reason = _REASONS.get(str(ending.get("stopReason")), "stop")
                 return (*self._inner.end(), neutral.Finish(reason, stop_sequence=_met(ending)))
             case {"metadata": {"usage": dict(counts)}}:
-                return (neutral.Told(self._read_usage(counts)),)
+                return (neutral.Told(read_usage(counts)),)
         return ()
 
     def end(self) -> Iterable[neutral.Event]:

@@ -17,7 +17,9 @@ from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.common.seal import wrap
 from vibe_router.formats.interfaces import Request
 from vibe_router.formats.messages.assembly import Assembly
-from vibe_router.formats.messages.format import MessagesRequest, error_event, event, read_usage
+from vibe_router.formats.messages.errors import error_event
+from vibe_router.formats.messages.request import MessagesRequest
+from vibe_router.formats.messages.stream import event, read_usage
 from vibe_router.formats.neutral import model as neutral
 from vibe_router.formats.neutral.model import (
     Annotated,

@@ -28,7 +28,7 @@ from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, without_none
 from vibe_router.formats.messages.assembly import read_input
-from vibe_router.formats.messages.format import calls_without_thought
+from vibe_router.formats.messages.thinking import calls_without_thought
 from vibe_router.formats.neutral import model as neutral
 from vibe_router.formats.neutral.model import (
     AllowedTools,

@@ -1,0 +1,184 @@
+"""A provider's answer in Anthropic's format, streamed or whole."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vibe_router.core.errors import ApiError
+from vibe_router.core.usage import Usage, count
+from vibe_router.formats.common import sse
+from vibe_router.formats.common.json_body import dump, load
+from vibe_router.formats.interfaces import Piece
+from vibe_router.formats.messages.errors import error_event
+
+__all__ = ["StreamReader", "event", "read_usage", "read_whole", "unfold", "usage_of"]
+
+# Kinds of deltas and of blocks, and the member without which they say nothing; all others say something.
+_SAYING = {
+    "text": "text",
+    "thinking": "thinking",
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+}
+
+
+@dataclass(slots=True)
+class StreamReader:
+    """Reads a provider's stream event by event, and remembers how far it got."""
+
+    malformed: int = 0
+    done: bool = False
+    complete: bool = False  # whether an end here is a whole answer: the message said why it stopped
+    seals: list[str] = field(default_factory=list)
+    _counts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def usage(self) -> Usage:
+        """What the provider has counted so far."""
+        return read_usage(self._counts)
+
+    def read(self, event: sse.Event) -> Piece:
+        """Return what `event` means."""
+        data = event.data
+        if data is None:
+            return Piece(event.raw)
+        try:
+            chunk = load(data)
+        except ValueError:
+            chunk = None
+        if not isinstance(chunk, dict):
+            if data.strip() == b"[DONE]":  # some relays end every stream as chat's ends
+                return Piece(b"")
+            self.malformed += 1
+            return Piece(b"", malformed=True)
+        kind = chunk.get("type")
+        if kind == "error" or chunk.get("error"):
+            return Piece(b"", error=data, chunk=chunk)
+        if event.name == b"error":
+            return Piece(b"", error=dump({"error": chunk}), chunk=chunk)
+        raw = event.raw
+        if not event.name and isinstance(kind, str):  # Anthropic's own clients look at nothing but the name
+            raw = sse.encode(data, kind.encode(errors="replace"))
+        match kind:
+            case "content_block_delta":
+                delta = chunk.get("delta")
+                if isinstance(delta, dict) and "signature" in delta:
+                    self._seal(delta["signature"])
+                return Piece(raw, commits=_says_something(delta), chunk=chunk)
+            case "content_block_start":
+                block = chunk.get("content_block")
+                if isinstance(block, dict):
+                    self._seal(block.get("signature"))
+                    self._seal(block.get("data") if block.get("type") == "redacted_thinking" else None)
+                return Piece(raw, commits=_says_something(block), chunk=chunk)
+            case "message_start":
+                message = chunk.get("message")
+                self._count(message.get("usage") if isinstance(message, dict) else None)
+            case "message_delta":
+                self._count(chunk.get("usage"))
+                delta = chunk.get("delta")
+                if isinstance(delta, dict) and delta.get("stop_reason"):
+                    self.complete = True
+                    return Piece(raw, commits=True, chunk=chunk)
+            case "message_stop":
+                self.done = True
+                return Piece(raw if self.complete else b"", done=True, chunk=chunk)
+        return Piece(raw, chunk=chunk)
+
+    def end(self) -> bytes:
+        """Return the `message_stop` that a provider left out."""
+        return b"" if self.done else event({"type": "message_stop"})
+
+    def fail(self, error: ApiError) -> bytes:
+        """Return the in-band end of a stream that failed after its commit."""
+        return error_event(error)
+
+    def _seal(self, word: object) -> None:
+        if isinstance(word, str) and word:
+            self.seals.append(word)
+
+    def _count(self, counts: object) -> None:
+        if isinstance(counts, dict):  # a later total stands for the earlier ones, unless it is left at nothing
+            self._counts |= {name: value for name, value in counts.items() if value or name not in self._counts}
+
+
+def _says_something(said: object) -> bool:
+    if not isinstance(said, dict):
+        return False
+    kind = said.get("type")
+    return bool(said.get(_SAYING[kind])) if isinstance(kind, str) and kind in _SAYING else True
+
+
+def read_usage(counts: object) -> Usage:
+    """Return what the `usage` of a message counts; Anthropic's `input_tokens` are those that no cache held."""
+    fresh = count(counts, "input_tokens")
+    read, written = count(counts, "cache_read_input_tokens"), count(counts, "cache_creation_input_tokens")
+    details = counts.get("output_tokens_details") if isinstance(counts, Mapping) else None
+    return Usage(
+        prompt_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
+        completion_tokens=count(counts, "output_tokens"),
+        cached_tokens=read,
+        cache_write_tokens=written,
+        reasoning_tokens=count(details, "thinking_tokens"),
+    )
+
+
+def usage_of(answer: Mapping[str, Any]) -> Usage:
+    """Return the tokens that a message counts."""
+    return read_usage(answer.get("usage"))
+
+
+def read_whole(raw: bytes) -> dict[str, Any] | None:
+    """Return the message in `raw`, or None where it is none: no JSON, an error, or nothing said and no reason given."""
+    try:
+        answer = load(raw)
+    except ValueError:
+        return None
+    if not isinstance(answer, dict) or answer.get("error") or answer.get("type") == "error":
+        return None
+    content = answer.get("content")
+    if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+        return None
+    return answer if content or answer.get("stop_reason") else None
+
+
+def unfold(answer: Mapping[str, Any]) -> list[bytes]:
+    """Return a whole message (as `read_whole` returns it) as the events of a stream."""
+    return [event(chunk) for chunk in _unfolded(answer)]
+
+
+def _unfolded(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    ends = {key: answer[key] for key in ("stop_reason", "stop_sequence", "stop_details") if key in answer}
+    ends.setdefault("stop_reason", "end_turn")
+    begun: dict[str, Any] = {"content": [], **dict.fromkeys(ends), "type": "message", "role": "assistant"}
+    usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
+    yield {"type": "message_start", "message": {**answer, **begun, "usage": {**usage, "output_tokens": 0}}}
+    for index, block in enumerate(answer["content"]):
+        start, deltas = _unfolded_block(block)
+        yield {"type": "content_block_start", "index": index, "content_block": start}
+        for delta in deltas:
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+    counts = {name: value for name, value in usage.items() if "tokens" in name}
+    yield {"type": "message_delta", "delta": ends, "usage": counts}
+    yield {"type": "message_stop"}
+
+
+def _unfolded_block(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    match block:
+        case {"type": "text", "text": str(text)}:
+            return {**block, "text": ""}, [{"type": "text_delta", "text": text}]
+        case {"type": "thinking", "thinking": str(text)}:
+            deltas: list[dict[str, Any]] = [{"type": "thinking_delta", "thinking": text}]
+            if signature := block.get("signature"):
+                deltas.append({"type": "signature_delta", "signature": signature})
+            return {**block, "thinking": "", "signature": ""}, deltas
+        case {"type": "tool_use" | "server_tool_use", "input": given}:
+            return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": dump(given).decode()}]
+    return dict(block), []
+
+
+def event(chunk: Mapping[str, Any]) -> bytes:
+    """Return `chunk` as the event that its `type` names."""
+    return sse.encode(dump(chunk), str(chunk["type"]).encode())
