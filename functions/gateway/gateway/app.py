@@ -1,34 +1,36 @@
-"""The gateway function: every model route. A request is read, given to its route, and answered."""
+"""The gateway function: it reads an event, finds the route of its path, and returns the answer."""
 
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway import answer, health, listing, proxy_event, stored
+from gateway import health, listing, model_routes, proxy_event, stored
 from gateway.environment import Environment, Settings
 from gateway.proxy_event import Request
 from streaming_runtime import Context, StreamingResponse
 from vibe_router.core.errors import ApiError, fault, not_found
 from vibe_router.core.telemetry import log_fault
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 
 __all__ = ["handler"]
 
 Route = Callable[[Request, Context, Environment], StreamingResponse]
 
 
-def _in(name: str) -> Route:
-    """Return the route of the format called `name`, which is imported when it is first asked for."""
-    return lambda request, context, environment: answer.answer(known.client(name), request, context, environment)
+def _model_route(name: str) -> Route:
+    """Return the route of the format called `name`, which is imported on its first request."""
+    return lambda request, context, environment: model_routes.answer(
+        registry.client(name), request, context, environment
+    )
 
 
-# By path, without /v1, and method. Powertools' resolver would do this too, but importing it adds a quarter to a
-# cold start, and it answers a wrong method with 404.
+# By path (without /v1) and method. Powertools' resolver adds a quarter to a cold start, and answers 404 to a wrong
+# method.
 _ROUTES: Mapping[str, Mapping[str, Route]] = {
-    **{path: {"POST": _in(name)} for path, name in answer.FORMATS.items()},
-    "/messages/count_tokens": {"POST": answer.count_tokens},
-    "/responses/compact": {"POST": answer.compact},
-    "/responses/input_tokens": {"POST": answer.input_tokens},
+    **{path: {"POST": _model_route(name)} for path, name in model_routes.FORMATS.items()},
+    "/messages/count_tokens": {"POST": model_routes.count_tokens},
+    "/responses/compact": {"POST": model_routes.compact},
+    "/responses/input_tokens": {"POST": model_routes.input_tokens},
     "/models": {"GET": listing.models},
     "/health": {"GET": health.deployments},
     "/health/liveliness": {"GET": health.liveness},
@@ -49,10 +51,10 @@ def handler(event: Mapping[str, Any], context: Context) -> StreamingResponse:
         path = _unversioned(request.path)
         return _route_of(request, path)(request, context, _opened())
     except ApiError as error:
-        return proxy_event.error_answer(error, headers, answer.format_of(path))
-    except Exception as error:  # noqa: BLE001 - the last resort: logged, and told in the caller's format
+        return proxy_event.error_answer(error, headers, model_routes.format_of(path))
+    except Exception as error:  # noqa: BLE001 - the last resort: logged, and answered in the caller's format
         log_fault("handler", error)
-        return proxy_event.error_answer(fault(), headers, answer.format_of(path))
+        return proxy_event.error_answer(fault(), headers, model_routes.format_of(path))
 
 
 def _opened() -> Environment:
@@ -67,15 +69,17 @@ def _unversioned(path: str) -> str:
 
 
 def _route_of(request: Request, path: str) -> Route:
-    """Return what answers `request`; `path` is its path without /v1. Raises ApiError (404, 405)."""
+    """Return the route of `path` (without /v1) and the request's method. Raises ApiError (404, 405)."""
     methods = _ROUTES.get(path)
     if methods is None and path.startswith("/models/"):
         methods = {"GET": listing.model}
     if methods is None and path.startswith("/responses/"):
         methods = stored.routes(path)
     if methods is None:
-        there_is = "Models are under /v1, such as /v1/chat/completions; the admin API is described at /ui/openapi.json."
-        raise not_found(f"Nothing answers {request.path[:200]}. {there_is}")
+        raise not_found(
+            f"There is no {request.path[:200]}. Models are under /v1, such as /v1/chat/completions; the admin API is "
+            "described at /ui/openapi.json."
+        )
     if route := methods.get(request.method):
         return route
     allowed = ", ".join([*methods, "OPTIONS"])
@@ -86,5 +90,6 @@ def _route_of(request: Request, path: str) -> Route:
     )
 
 
-if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in Lambda the start has a whole CPU, and a snapshot keeps what it made
+# Lambda's init phase has a whole CPU, and a snapshot keeps what was created in it.
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:
     _opened()

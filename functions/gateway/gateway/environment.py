@@ -1,4 +1,4 @@
-"""What one Lambda environment holds for all its requests: settings, clients, caches. It serves one at a time."""
+"""The clients and caches that one Lambda environment keeps for all its requests. It serves one at a time."""
 
 import json
 import os
@@ -46,7 +46,7 @@ class Settings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read them. Raises KeyError naming the one that is missing."""
+        """Read them from `environ`. Raises KeyError with the name of a missing one."""
         return cls(
             routes_table=environ["ROUTES_TABLE"],
             state_table=environ["STATE_TABLE"],
@@ -62,7 +62,7 @@ class Settings:
 
 
 class Environment:
-    """The wiring. Nothing here connects before the first request, so that a snapshot may be taken of it."""
+    """The wiring. Nothing connects before the first request, so a snapshot can be taken of it."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
@@ -85,15 +85,15 @@ class Environment:
         self.failover = FailoverExecutor(self.states, self.secrets, self.upstream, self.clock)
 
     @cached_property
-    def counter(self) -> "TokenCounter":
-        """What counts tokens; imported when first needed, since few callers ask."""
+    def token_counter(self) -> "TokenCounter":
+        """The token counter; imported on first use, since few callers need it."""
         from vibe_router.pipeline.token_counter import TokenCounter
 
         return TokenCounter(self.states, self.secrets, self.upstream, self.clock)
 
     @cached_property
-    def keeper(self) -> "ResponseStorage":
-        """What keeps responses; imported when first needed, since only callers of Responses need it."""
+    def responses(self) -> "ResponseStorage":
+        """The stored responses; imported on first use, since only callers of Responses need them."""
         from vibe_router.pipeline.stored_responses import ResponseStorage
         from vibe_router.store.responses import ResponseStore
 
@@ -103,14 +103,14 @@ class Environment:
         )
 
     def routes(self) -> Catalogue:
-        """Return what can be routed to. Raises ApiError (503)."""
+        """Return the routing table. Raises ApiError (503)."""
         try:
             return self.catalogue.get()
         except RoutesUnavailableError:
             raise unavailable("The routes cannot be read right now.") from None
 
     def master_key(self) -> str | None:
-        """Return the key that opens everything. Raises ApiError (503)."""
+        """Return the master key, None when there is none. Raises ApiError (503)."""
         try:
             return self.secrets.get("MASTER_KEY")
         except SecretsUnavailableError:

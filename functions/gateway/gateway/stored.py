@@ -33,7 +33,7 @@ def routes(path: str) -> Mapping[str, Route] | None:
 def _told(id_: str, answer: Callable[[StoredResponse, Request], StreamingResponse]) -> Route:
     def route(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
         caller = environment.admission.caller(request.headers)
-        return answer(environment.keeper.find(caller, id_), request)
+        return answer(environment.responses.find(caller, id_), request)
 
     return route
 
@@ -55,7 +55,7 @@ def _cancelled(_found: StoredResponse, _request: Request) -> StreamingResponse:
 
 def _deleted(id_: str) -> Route:
     def route(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
-        environment.keeper.delete(environment.admission.caller(request.headers), id_)
+        environment.responses.delete(environment.admission.caller(request.headers), id_)
         return proxy_event.json_answer({"id": id_, "object": "response.deleted", "deleted": True})
 
     return route

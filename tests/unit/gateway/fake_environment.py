@@ -247,7 +247,7 @@ class FakeEnvironment(Environment):
         self.books = FakeBookkeeper()
         self.bookkeeper = cast("Bookkeeper", self.books)
         self.kept = FakeResponses()
-        self.keeper = ResponseStorage(self.kept)
+        self.responses = ResponseStorage(self.kept)
         self.upstream = ScriptedUpstream()
         self.secrets = cast("Secrets", FakeSecrets())
         self.failover = FailoverExecutor(self.table, self.secrets, self.upstream, self.clock)

@@ -1,6 +1,5 @@
-"""What became of one request: collected on its way, told in its headers, written down after the answer."""
+"""The routing decision of one request: collected while it is served, then sent as headers, a log line and metrics."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,65 +11,87 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.price import as_dollars, cost
 from vibe_router.core.record import Record, bounded_tags, text
-from vibe_router.core.telemetry import DECISION, NAMESPACE, log_fault, logger, metrics, start_tracing
+from vibe_router.core.telemetry import DECISION, NAMESPACE, logger, metrics
 from vibe_router.core.usage import Usage
 from vibe_router.pipeline.failover import AttemptTrace
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store.ledger import Reservation
 
-__all__ = ["Decision"]
+__all__ = ["RoutingDecision"]
 
-# Where OpenAI's and Anthropic's packages look for the id that they tell in their errors.
+# The header in which OpenAI's and Anthropic's packages look for the request id that their errors show.
 _ID_HEADERS = {"chat": "x-request-id", "responses": "x-request-id", "messages": "request-id"}
-_MODEL_CHARACTERS = 200  # of what a caller named; it need not be a model's name
-
-Book = Callable[[Record], None]
-"""Writes a request into the usage table, and settles what it owes."""
+_MODEL_CHARACTERS = 200  # a caller may send anything as a model's name
 
 
-class Decision:
-    """The record behind one ROUTING DECISION line. `started` is in monotonic seconds.
+class RoutingDecision:
+    """The record behind one ROUTING DECISION line: each step of the pipeline reports to it.
 
-    `book` is called with the record once the line is written, if the `caller` is known by then.
+    `started` is in monotonic seconds. `format` is the name of the caller's format, None where the path has none.
     """
 
-    def __init__(self, request_id: str, clock: Clock) -> None:
+    def __init__(self, request_id: str, format: str | None, clock: Clock) -> None:  # noqa: A002 - the field's name
         self.request_id = request_id
+        self.format = format
         self.started = clock.monotonic()
         self.trace = AttemptTrace()
-        self.usage = Usage()
-        self.model: str | None = None
-        self.resolved = False  # whether `model` is one of the router's
-        self.stream = False
-        self.format: str | None = None  # the caller's
-        self.caller: Caller | None = None  # None while it is not known
-        self.tags: tuple[str, ...] = ()  # the caller's own, for this request
         self.reservation: Reservation | None = None
-        self.book: Book | None = None
-        self.malformed_chunks = 0
-        self.before_settling: list[Callable[[], None]] = []  # done first, when the caller has its answer
         self._clock = clock
-        self._began = clock.now()
+        self._received_at = clock.now()
+        self._caller: Caller | None = None
+        self._tags: tuple[str, ...] = ()
+        self._model: str | None = None
+        self._model_exists = False
+        self._stream = False
+        self._usage = Usage()
+        self._malformed_chunks = 0
         self._status = 200
         self._error: str | None = None
         self._broke_off = False
         self._committed_at: float | None = None
 
-    def committed(self) -> None:
-        """Note that an answer is on its way to the caller."""
+    @property
+    def is_bookable(self) -> bool:
+        """Whether the caller is known: a request without a valid key is logged but not stored."""
+        return self._caller is not None
+
+    def admit(self, caller: Caller, tags: tuple[str, ...]) -> None:
+        """Record who sent the request, with the tags of its headers."""
+        self._caller, self._tags = caller, tags
+
+    def read(self, model: str, *, stream: bool, tags: tuple[str, ...] = ()) -> None:
+        """Record what the body asks for; `model` may be any text."""
+        self._model, self._stream = model, stream
+        if tags:
+            self._tags = bounded_tags(self._tags, tags)
+
+    def resolve(self) -> None:
+        """Record that the model exists and that the caller may use it."""
+        self._model_exists = True
+
+    def reserve(self, reservation: Reservation) -> None:
+        """Record what was reserved of the caller's limits."""
+        self.reservation = reservation
+
+    def commit(self) -> None:
+        """Record that an answer is on its way to the caller."""
         self._committed_at = self._clock.monotonic()
 
-    def failed(self, error: ApiError) -> None:
-        """Note that the caller got an error instead of an answer."""
+    def count(self, usage: Usage, malformed_chunks: int = 0) -> None:
+        """Record the tokens of the answer, and how many chunks of its stream were skipped."""
+        self._usage, self._malformed_chunks = usage, malformed_chunks
+
+    def fail(self, error: ApiError) -> None:
+        """Record that the caller got an error instead of an answer."""
         self._status, self._error = error.status, error.code or error.type
 
-    def broke_off(self, code: str) -> None:
-        """Note that the answer ended in an error after its commit."""
+    def break_off(self, code: str) -> None:
+        """Record that the answer ended in an error after its commit."""
         self._error, self._broke_off = code, True
 
     def headers(self) -> dict[str, str]:
-        """Return the `x-vibe-*` and `x-ratelimit-*` headers, as far as they are known, and the id by its usual name."""
+        """Return the `x-vibe-*` and `x-ratelimit-*` headers collected so far, and the request id by its usual name."""
         headers = {
             "x-vibe-request-id": self.request_id,
             "x-vibe-attempts": str(len(self.trace.attempts)),
@@ -78,7 +99,7 @@ class Decision:
         }
         if name := _ID_HEADERS.get(self.format or ""):
             headers[name] = self.request_id
-        model = self.model or ""
+        model = self._model or ""
         if model.isascii() and model.isprintable() and 0 < len(model) <= _MODEL_CHARACTERS:
             headers["x-vibe-model"] = model
         if self.trace.served_by:
@@ -87,43 +108,28 @@ class Decision:
             headers |= rate_headers(self.reservation.standings, self._clock.now())
         return headers
 
-    def settle(self) -> None:
-        """Finish what was left for later, then write the log line, the usage and the metrics."""
-        answered = self._clock.monotonic()
-        self._do(*self.before_settling)
-        record = self.record(answered)
-        if self.malformed_chunks:
-            told = {"request_id": self.request_id, "chunks": self.malformed_chunks}
-            logger.warning("MALFORMED CHUNKS SKIPPED", extra=told)
-        logger.info(DECISION, extra=record.as_line())
-        if self.book and record.key is not None:  # the line stands already: it is what a lost booking is made from
-            book = self.book
-            self._do(lambda: book(record))
-        self._count(record)
-        start_tracing()
-
     def record(self, answered: float) -> Record:
-        """Return all that is kept of the request, whose answer ended at `answered` (monotonic seconds)."""
-        trace, caller = self.trace, self.caller
+        """Return everything that is stored of the request, whose answer ended at `answered` (monotonic seconds)."""
+        trace, caller = self.trace, self._caller
         key, served = caller.key if caller else None, trace.served_by
         return Record(
             request_id=self.request_id,
-            started=round(self._began, 3),
+            started=round(self._received_at, 3),
             key=caller.key_id if caller else None,
             key_alias=text(key.alias) if key and key.alias else None,
             team=key.team_id if key else None,
             user=text(key.user_id) if key and key.user_id else None,
-            tags=bounded_tags(caller.tags, self.tags) if caller else (),
-            model=_cut(self.model),
-            resolved=self.resolved,
+            tags=bounded_tags(caller.tags, self._tags) if caller else (),
+            model=_cut(self._model),
+            resolved=self._model_exists,
             deployment=served.id if served else None,
             provider_model=served.model if served else None,
             format=self.format,
             provider_format=trace.provider_format,
-            stream=self.stream,
+            stream=self._stream,
             status=self._status,
             error=self._error,
-            attempts=tuple(_told(attempt) for attempt in trace.attempts),
+            attempts=tuple(_attempt_fields(attempt) for attempt in trace.attempts),
             cooling=tuple(each.deployment.id for each in trace.skipped),
             unfit=tuple(
                 {"deployment": each.deployment.id, "code": each.error.code, "param": _cut(each.error.param)}
@@ -131,20 +137,21 @@ class Decision:
             ),
             fallbacks=trace.fallbacks,
             reasoning_left_out=trace.reasoning_left_out,
-            usage=self.usage,
-            cost=cost(served.price, self.usage) if served else 0,
+            usage=self._usage,
+            cost=cost(served.price, self._usage) if served else 0,
             ttft_ms=_ms(self._committed_at - self.started) if self._committed_at is not None else None,
             total_ms=_ms(answered - self.started),
         )
 
-    def _do(self, *works: Callable[[], None]) -> None:
-        for work in works:
-            try:
-                work()
-            except Exception as error:  # noqa: BLE001 - whatever happens, the request is accounted for
-                log_fault("settle", error)
+    def log(self, record: Record) -> None:
+        """Write the ROUTING DECISION line, and a warning where chunks were skipped."""
+        if self._malformed_chunks:
+            counted = {"request_id": self.request_id, "chunks": self._malformed_chunks}
+            logger.warning("MALFORMED CHUNKS SKIPPED", extra=counted)
+        logger.info(DECISION, extra=record.as_line())
 
-    def _count(self, record: Record) -> None:
+    def measure(self, record: Record) -> None:
+        """Write the request's metrics."""
         attempts = self.trace.attempts
         metrics.add_metric("Requests", MetricUnit.Count, 1)
         failed = self._status >= 500 or self._status == 429 or self._broke_off
@@ -157,8 +164,8 @@ class Decision:
         metrics.add_metric("TotalMs", MetricUnit.Milliseconds, record.total_ms)
         for name, unit, value in (
             ("TtftMs", MetricUnit.Milliseconds, record.ttft_ms),
-            ("PromptTokens", MetricUnit.Count, self.usage.prompt_tokens),
-            ("CompletionTokens", MetricUnit.Count, self.usage.completion_tokens),
+            ("PromptTokens", MetricUnit.Count, self._usage.prompt_tokens),
+            ("CompletionTokens", MetricUnit.Count, self._usage.completion_tokens),
             ("Cost", MetricUnit.NoUnit, as_dollars(record.cost)),
         ):
             if value is not None:
@@ -172,11 +179,11 @@ class Decision:
 
 
 def _cut(name: str | None) -> str | None:
-    """Return what a caller named, cut, and without the lone surrogates that a line of UTF-8 can't hold."""
+    """Return a caller's text, shortened, and without the lone surrogates that UTF-8 cannot hold."""
     return name and text(name, _MODEL_CHARACTERS)
 
 
-def _told(attempt: Attempt) -> dict[str, Any]:
+def _attempt_fields(attempt: Attempt) -> dict[str, Any]:
     until = attempt.cooldown_until
     return {
         "deployment": attempt.deployment,

@@ -1,4 +1,4 @@
-"""Passes a committed stream on to the caller, and never lets a broken one look whole."""
+"""Relay a committed stream to its caller, so that a broken stream never looks complete."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,11 +16,11 @@ _CODES = {FailureKind.TIMEOUT: "stream_stalled", FailureKind.IN_BODY: "stream_er
 
 
 class Relay:
-    """The caller's side of a committed stream: an iterator of bytes that ends as its format says, or in an error event.
+    """The caller's side of a committed stream: bytes that end as the caller's format requires, or in an error event.
 
-    Iterate once. Afterwards `failure` says what broke the stream, None when it is whole; `blameless` says that this was
-    not the deployment's doing: the request's own end, or a fault of the router. The provider's connection is left open:
-    `stream.reply` is to be drained or closed once the caller has its answer.
+    Iterate once. Afterwards `failure` is what broke the stream, None when it is complete. `blameless` is true if the
+    deployment did not cause the failure: the request ran out of time, or the router failed. The provider's connection
+    stays open: drain or close `stream.reply` once the caller has its answer.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class Relay:
         clock: Clock,
         before_end: Callable[[bytes], bytes] | None = None,
     ) -> None:
-        """`until` (monotonic seconds) is when the request must have ended.
+        """Relay `stream` until the deadline `until` (monotonic seconds).
 
-        `before_end` is given the end of a stream that is whole, and returns what is told of it.
+        `before_end` receives the last bytes of a complete stream and returns the bytes to send instead.
         """
         self.stream = stream
         self.failure: Failure | None = None
@@ -51,7 +51,7 @@ class Relay:
             for batch in self.stream.batches(self._until, self.deployment.policy.timeouts.idle):
                 if raw := b"".join([piece.raw for piece in batch]):
                     if reader.done and self._before_end:
-                        ending = raw  # the last one: it waits for what is done before it
+                        ending = raw  # sent after `before_end` has run
                     else:
                         yield raw
             if reader.complete:
@@ -60,28 +60,28 @@ class Relay:
                     ending = self._before_end(ending)
         except AttemptFailedError as error:
             self._end(error.failure)
-        except Exception as error:  # noqa: BLE001 - whatever happens, the stream must not end as if it were whole
+        except Exception as error:  # noqa: BLE001 - a stream that any fault ends must not look complete
             log_fault("relay", error)
             self._end(Failure(FailureKind.NOT_A_COMPLETION, 200, detail="the router failed"), "internal_error")
         else:
             if not reader.complete:
                 self._end(Failure(FailureKind.NOT_A_COMPLETION, 200, detail="the stream was truncated"))
         if self.failure is not None:
-            ending += reader.fail(self._told(self.failure))
+            ending += reader.fail(self._to_api_error(self.failure))
         if ending:
             yield ending
 
     def _end(self, failure: Failure, blameless: str = "") -> None:
-        """Note what broke the stream; `blameless` is the error's code where it was not the deployment's doing."""
+        """Record what broke the stream; `blameless` is the error's code if the deployment did not cause it."""
         if failure.kind is FailureKind.TIMEOUT and self._clock.monotonic() >= self._until:
             blameless = "deadline_exceeded"
         self.failure = failure
         self.blameless = bool(blameless)
         self.code = blameless or _CODES.get(failure.kind, "stream_truncated")
 
-    def _told(self, failure: Failure) -> ApiError:
+    def _to_api_error(self, failure: Failure) -> ApiError:
         if self.code == "deadline_exceeded":
-            message = "The answer took longer than a request may last."
+            message = "The answer took longer than a request may take."
         elif failure.kind is FailureKind.IN_BODY:
             classification = classify_failure(failure, self._clock.now())
             reason = classification.code or classification.verdict

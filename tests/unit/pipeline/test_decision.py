@@ -11,7 +11,7 @@ from vibe_router.core.errors import ApiError, bad_request, fault
 from vibe_router.core.models import Deployment, Provider
 from vibe_router.core.telemetry import DECISION, logger
 from vibe_router.core.usage import Usage
-from vibe_router.pipeline.decision import Decision
+from vibe_router.pipeline.decision import RoutingDecision
 from vibe_router.routing.chain import Skipped
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Classification, Scope, Verdict
@@ -34,8 +34,8 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def decision(watch: Watch) -> Decision:
-    return Decision("request-1", watch.clock)
+def decision(watch: Watch) -> RoutingDecision:
+    return RoutingDecision("request-1", None, watch.clock)
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], tuple[d
     def read() -> tuple[dict[str, Any], dict[str, Any]]:
         counted: dict[str, Any] = {}
         for blob in map(json.loads, capsys.readouterr().out.splitlines()):
-            [told] = blob["_aws"]["CloudWatchMetrics"]
-            extra = [blob[each] for each in told["Dimensions"][0] if each != "service"]
-            for metric in told["Metrics"]:
+            [described] = blob["_aws"]["CloudWatchMetrics"]
+            extra = [blob[each] for each in described["Dimensions"][0] if each != "service"]
+            for metric in described["Metrics"]:
                 counted[":".join([metric["Name"], *extra])] = blob[metric["Name"]][0]
         [line] = (each for each in map(json.loads, log.getvalue().splitlines()) if each["message"] == DECISION)
         return line, counted
@@ -64,20 +64,25 @@ def failed(deployment: str, verdict: Verdict, until: float | None = None) -> Att
     return Attempt(deployment, Classification(verdict, Scope.DEPLOYMENT), 500, 12.0, until)
 
 
-def test_times_are_from_the_requests_start_in_milliseconds(decision: Decision, watch: Watch, written: Any) -> None:
+def write(decision: RoutingDecision, answered: float = 100.0) -> None:
+    record = decision.record(answered)
+    decision.log(record)
+    decision.measure(record)
+
+
+def test_times_are_milliseconds_since_the_start(decision: RoutingDecision, watch: Watch, written: Any) -> None:
     watch.seconds += 0.25
-    decision.committed()
-    watch.seconds += 1.5
-    decision.before_settling.append(lambda: setattr(watch, "seconds", watch.seconds + 60))
-    decision.settle()
+    decision.commit()
+    watch.seconds += 60  # after the answer
+    write(decision, answered=101.75)
     line, counted = written()
-    assert (line["ttft_ms"], line["total_ms"]) == (250.0, 1750.0), "what comes after the answer is nobody's wait"
+    assert (line["ttft_ms"], line["total_ms"]) == (250.0, 1750.0)
     assert (counted["TtftMs"], counted["TotalMs"]) == (250.0, 1750.0)
 
 
-def test_a_request_that_never_came_to_anything_has_every_field(decision: Decision, written: Any) -> None:
-    decision.failed(bad_request("'messages' is missing.", "messages"))
-    decision.settle()
+def test_a_rejected_request_has_every_field(decision: RoutingDecision, written: Any) -> None:
+    decision.fail(bad_request("'messages' is missing.", "messages"))
+    write(decision)
     line, counted = written()
     expected: dict[str, object] = {
         "request_id": "request-1",
@@ -98,13 +103,14 @@ def test_a_request_that_never_came_to_anything_has_every_field(decision: Decisio
     assert "TtftMs" not in counted
 
 
-def test_what_became_of_every_deployment_is_told(decision: Decision, written: Any) -> None:
+def test_every_deployment_of_the_chain_is_logged(decision: RoutingDecision, written: Any) -> None:
     trace = decision.trace
     trace.skipped.append(Skipped(ARK, Verdict.QUOTA, 1_800_000_060.0))
     trace.attempts += [failed("one/a", Verdict.AUTH, 1_800_000_005.25), failed("two/b", Verdict.CONTEXT_LENGTH), SERVED]
     trace.served_by = ARK
-    decision.model, decision.usage = "auto-chat", Usage(7, 3)
-    decision.settle()
+    decision.read("auto-chat", stream=False)
+    decision.count(Usage(7, 3))
+    write(decision)
     line, counted = written()
     assert line["attempts"][0] == {
         "deployment": "one/a",
@@ -132,59 +138,45 @@ def test_what_became_of_every_deployment_is_told(decision: Decision, written: An
         pytest.param(ApiError(429, "m", code="all_deployments_failed"), 1, id="a chain that is used up"),
     ],
 )
-def test_what_counts_as_an_error(decision: Decision, written: Any, error: ApiError | None, counts: int) -> None:
+def test_errors_are_counted(decision: RoutingDecision, written: Any, error: ApiError | None, counts: int) -> None:
     if error:
-        decision.failed(error)
-    decision.settle()
+        decision.fail(error)
+    write(decision)
     _, counted = written()
     assert counted["Errors"] == counts
     assert counted["AllDeploymentsFailed"] == int(bool(error and error.code == "all_deployments_failed"))
 
 
 def test_a_stream_that_broke_off_counts_as_an_error_although_its_status_was_200(
-    decision: Decision, written: Any
+    decision: RoutingDecision, written: Any
 ) -> None:
-    decision.before_settling.append(lambda: decision.broke_off("stream_truncated"))
-    decision.settle()
+    decision.break_off("stream_truncated")
+    write(decision)
     line, counted = written()
     assert (line["status"], line["error"], counted["Errors"]) == (200, "stream_truncated", 1)
-
-
-def test_a_failure_while_settling_is_logged_and_the_rest_still_done(decision: Decision, written: Any) -> None:
-    done: list[str] = []
-
-    def fail() -> None:
-        raise RuntimeError("the socket is gone")
-
-    decision.before_settling += [fail, lambda: done.append("the next")]
-    decision.settle()
-    line, counted = written()
-    assert done == ["the next"]
-    assert line["status"] == 200
-    assert counted["Requests"] == 1
 
 
 @pytest.mark.parametrize(
     ("model", "logged", "header"),
     [
         pytest.param("auto-chat", "auto-chat", "auto-chat", id="a model's name"),
-        pytest.param("ü", "ü", None, id="no header's characters"),
+        pytest.param("ü", "ü", None, id="not ASCII"),
         pytest.param("a\r\nb", "a\r\nb", None, id="a line break"),
-        pytest.param("\ud800", "?", None, id="half a surrogate pair"),
-        pytest.param("x" * 5000, "x" * 200, None, id="a prompt in the wrong place"),
+        pytest.param("\ud800", "?", None, id="a lone surrogate"),
+        pytest.param("x" * 5000, "x" * 200, None, id="5,000 characters"),
         pytest.param("", "", None, id="nothing"),
     ],
 )
-def test_a_callers_word_for_the_model(
-    decision: Decision, written: Any, model: str, logged: str, header: str | None
+def test_any_text_may_be_sent_as_the_model(
+    decision: RoutingDecision, written: Any, model: str, logged: str, header: str | None
 ) -> None:
-    decision.model = model
+    decision.read(model, stream=False)
     assert decision.headers().get("x-vibe-model") == header
-    decision.settle()
+    write(decision)
     assert written()[0]["selected_model"] == logged
 
 
-def test_headers_tell_what_is_known_so_far(decision: Decision) -> None:
+def test_headers_grow_with_the_request(decision: RoutingDecision) -> None:
     assert decision.headers() == {
         "x-vibe-request-id": "request-1",
         "x-vibe-attempts": "0",

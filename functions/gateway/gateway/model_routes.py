@@ -1,0 +1,90 @@
+"""The routes that models answer, one for each format that callers speak. pipeline.serve does the work."""
+
+from collections.abc import Mapping
+
+from gateway import proxy_event
+from gateway.environment import Environment
+from gateway.proxy_event import Request
+from streaming_runtime import Context, Heartbeat, StreamingResponse
+from vibe_router.core.errors import ApiError, bad_request
+from vibe_router.formats import registry
+from vibe_router.formats.interfaces import ClientFormat, WholeAnswer
+from vibe_router.pipeline.serve import RequestPipeline
+
+__all__ = ["FORMATS", "answer", "compact", "count_tokens", "format_of", "input_tokens"]
+
+# The format of each path (without /v1).
+FORMATS: Mapping[str, str] = {
+    "/chat/completions": "chat",
+    "/messages": "messages",
+    "/messages/count_tokens": "messages",
+    "/responses": "responses",
+    "/responses/compact": "responses",
+    "/responses/input_tokens": "responses",
+    "/completions": "completions",
+    "/embeddings": "embeddings",
+    "/moderations": "moderations",
+    "/images/generations": "images",
+    "/audio/speech": "speech",
+    "/audio/transcriptions": "transcriptions",
+    "/rerank": "rerank",
+}
+
+# Proxies and clients close a silent connection after 30 s or more; a comment costs nothing.
+_HEARTBEAT_SECONDS = 15.0
+
+
+def format_of(path: str) -> ClientFormat:
+    """Return the format in which errors on `path` (without /v1) are answered."""
+    return registry.client(FORMATS.get(path, "chat"))
+
+
+def count_tokens(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
+    """Count the tokens of a request in Messages. Counting is free: nothing is reserved or booked."""
+    from vibe_router.formats.messages import request as messages_request
+
+    caller = environment.admission.caller(request.headers)
+    counted = messages_request.parse_count(request.body, request.headers)
+    model = environment.admission.model(caller, counted.model, environment.routes())
+    tokens, deployment = environment.token_counter.count(model, counted)
+    headers = {"x-vibe-request-id": request.id, **({"x-vibe-deployment": deployment.id} if deployment else {})}
+    return proxy_event.json_answer({"input_tokens": tokens}, headers=headers)
+
+
+def input_tokens(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
+    """Estimate the tokens of a request in Responses. Counting is free: nothing is reserved or booked."""
+    from vibe_router.formats.responses import format as responses_format
+
+    caller = environment.admission.caller(request.headers)
+    counted = responses_format.parse(request.body)
+    environment.admission.model(caller, counted.model, environment.routes())
+    tokens = environment.responses.resumed(caller, counted).prompt_tokens_estimate()
+    headers = {"x-vibe-request-id": request.id}
+    return proxy_event.json_answer({"object": "response.input_tokens", "input_tokens": tokens}, headers=headers)
+
+
+def compact(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
+    """Refuse to compact a conversation. Raises ApiError (400).
+
+    A compacted one is encrypted by the provider that made it: nothing that another layer could go on from.
+    """
+    environment.admission.caller(request.headers)
+    raise bad_request(
+        "Conversations are not compacted here, since only the provider that has done it could go on from there. "
+        "Ask for a summary by /v1/responses instead, and go on from that.",
+        code="unsupported_endpoint",
+    )
+
+
+def answer(client: ClientFormat, request: Request, context: Context, environment: Environment) -> StreamingResponse:
+    """Answer a request in the format `client`, streamed or whole. Raises nothing but faults of the router."""
+    pipeline = RequestPipeline(client, request.id, environment)
+    context.after_response(pipeline.settle)
+    try:
+        answered = pipeline.serve(request.headers, request.body, context.get_remaining_time_in_millis() / 1000)
+    except ApiError as error:
+        return proxy_event.error_answer(error, pipeline.decision.headers(), client)
+    headers = pipeline.decision.headers()
+    if isinstance(answered, WholeAnswer):
+        return proxy_event.whole_answer(answered.body, headers={**headers, "content-type": answered.content_type})
+    return proxy_event.stream_answer(answered, headers, Heartbeat(_HEARTBEAT_SECONDS, client.heartbeat))

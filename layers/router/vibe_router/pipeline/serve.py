@@ -1,0 +1,150 @@
+"""The path of a request for a model: read, admit, resolve, reserve, fail over, relay; then settle after the answer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, cast
+
+from vibe_router.core.clock import Clock
+from vibe_router.core.errors import ApiError, fault
+from vibe_router.core.models import Catalogue
+from vibe_router.core.record import Record, tags_in
+from vibe_router.core.telemetry import log_fault, start_tracing, traced
+from vibe_router.formats.interfaces import ClientFormat, WholeAnswer
+from vibe_router.pipeline.admission import Admission
+from vibe_router.pipeline.decision import RoutingDecision
+from vibe_router.pipeline.failover import FailoverExecutor
+from vibe_router.pipeline.relay import Relay
+from vibe_router.routing.deadline import Deadline
+from vibe_router.store.usage import Bookkeeper
+
+if TYPE_CHECKING:
+    from vibe_router.formats.responses.format import ResponsesRequest
+    from vibe_router.pipeline.stored_responses import ResponseStorage
+
+__all__ = ["RequestPipeline", "Services"]
+
+# Nobody waits after the answer, but the time is billed. Providers send a few bytes after [DONE].
+_DRAIN_SECONDS = 0.25
+
+
+class Services(Protocol):
+    """The collaborators of the pipeline, which one Lambda environment holds for all its requests."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that everything is timed by."""
+
+    @property
+    def admission(self) -> Admission:
+        """Authenticates callers and reserves from their limits."""
+
+    @property
+    def failover(self) -> FailoverExecutor:
+        """Tries the deployments of a chain."""
+
+    @property
+    def responses(self) -> "ResponseStorage":
+        """Stores responses and continues from them."""
+
+    @property
+    def bookkeeper(self) -> Bookkeeper:
+        """Writes the usage table."""
+
+    def routes(self) -> Catalogue:
+        """Return the routing table. Raises ApiError (503)."""
+
+
+class RequestPipeline:
+    """Serves one request in the format `client`. Call `serve` once, and `settle` when the answer has been sent."""
+
+    def __init__(self, client: ClientFormat, request_id: str, services: Services) -> None:
+        self.decision = RoutingDecision(request_id, client.name, services.clock)
+        self._client = client
+        self._services = services
+        self._relay: Relay | None = None
+
+    def serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Relay:
+        """Return the answer, whole or as a stream, within `seconds_left` of the invocation. Raises ApiError."""
+        try:
+            return self._serve(headers, body, seconds_left)
+        except ApiError as error:
+            self.decision.fail(error)
+            raise
+        except Exception:
+            self.decision.fail(fault())
+            raise
+
+    def _serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Relay:
+        services, decision = self._services, self.decision
+        caller = services.admission.caller(headers)
+        decision.admit(caller, tags_in(headers))
+
+        request = self._client.parse(body, headers)
+        decision.read(request.model, stream=request.stream, tags=request.tags)
+
+        model = services.admission.model(caller, request.model, services.routes())
+        decision.resolve()
+
+        recorder = None
+        if request.format == "responses":
+            request = services.responses.resumed(caller, cast("ResponsesRequest", request))
+            recorder = services.responses.keeping(caller, request)
+
+        longest = max(deployment.policy.timeouts.total for deployment in model.chain)
+        deadline = Deadline.of(decision.started, seconds_left, longest)
+        with traced("reserve"):
+            remaining = deadline.end - services.clock.monotonic()
+            decision.reserve(services.admission.reserve(caller, model, request, remaining))
+
+        committed = services.failover.walk(model, request, deadline, decision.trace)
+        decision.commit()
+
+        if isinstance(committed.answer, WholeAnswer):
+            answer = committed.answer
+            decision.count(answer.usage)
+            services.failover.remember(committed.deployment, answer.seals)
+            return replace(answer, body=recorder.whole(answer.body)) if recorder else answer
+        before_end = recorder.ending(committed.answer.reader) if recorder else None
+        self._relay = Relay(committed.answer, committed.deployment, deadline.end, services.clock, before_end)
+        return self._relay
+
+    def settle(self) -> None:
+        """Log, book and measure the request. Every step runs, even if another one fails."""
+        answered = self._services.clock.monotonic()
+        if relay := self._relay:
+            _guarded(lambda: self._end_stream(relay))
+        record = self.decision.record(answered)
+        self.decision.log(record)  # first: a booking that is lost can be made from the line
+        if self.decision.is_bookable:
+            _guarded(lambda: self._book(record))
+        self.decision.measure(record)
+        start_tracing()
+
+    def _end_stream(self, relay: Relay) -> None:
+        """Record how the stream ended, and keep the provider's connection for the next call if it ended well."""
+        reader, failover = relay.stream.reader, self._services.failover
+        self.decision.count(reader.usage, reader.malformed)
+        failover.remember(relay.deployment, reader.seals)
+        if relay.failure:
+            self.decision.break_off(relay.code)
+            if not relay.blameless:
+                failover.broke_off(self.decision.trace, relay.failure)
+        if reader.done:
+            relay.stream.reply.drain(self._services.clock.monotonic() + _DRAIN_SECONDS)
+        else:
+            relay.stream.reply.close()
+
+    def _book(self, record: Record) -> None:
+        """Write the request's row, and settle what it reserved."""
+        settlement = None
+        if reservation := self.decision.reservation:
+            served_by = self.decision.trace.served_by
+            settlement = self._services.admission.settlement(reservation, served_by, record.usage, record.cost)
+        self._services.bookkeeper.book(record, settlement)
+
+
+def _guarded(step: Callable[[], None]) -> None:
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 - the request is accounted for whatever fails
+        log_fault("settle", error)
