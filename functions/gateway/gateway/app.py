@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway import health, listing, model_routes, proxy_event, stored
+from gateway import health, listing, model_routes, proxy_event, root, stored
 from gateway.environment import Environment, Settings
 from gateway.proxy_event import Request
 from streaming_runtime import Context, StreamingResponse
@@ -70,6 +70,8 @@ def _unversioned(path: str) -> str:
 
 def _route_of(request: Request, path: str) -> Route:
     """Return the route of `path` (without /v1) and the request's method. Raises ApiError (404, 405)."""
+    if path == "/" and (route := root.route_of(request)):
+        return route
     methods = _ROUTES.get(path)
     if methods is None and path.startswith("/models/"):
         methods = {"GET": listing.model}

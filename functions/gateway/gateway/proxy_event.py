@@ -22,7 +22,10 @@ _JSON = {"content-type": "application/json", **_CORS}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A caller's request. `path` has neither the stage nor a trailing slash; header names are lower-case."""
+    """A caller's request. `path` has neither the stage nor a trailing slash; header names are lower-case.
+
+    `prefix` is the stage's part of the URL: "/prod", or "" behind a domain name of its own.
+    """
 
     id: str
     method: str
@@ -30,18 +33,21 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     query: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""
 
 
 def read(event: Mapping[str, Any], fallback_id: str) -> Request:
     """Read a v1 proxy event. Raises ApiError (400) for a body that is not the base64 it is said to be."""
     context = event.get("requestContext") or {}
+    stage = context.get("stage")
     return Request(
         id=context.get("requestId") or fallback_id,
         method=event.get("httpMethod") or "GET",
-        path=_without_stage(event.get("path") or "/", context.get("stage")),
+        path=_without_stage(event.get("path") or "/", stage),
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None},
         body=_body(event.get("body") or "", encoded=bool(event.get("isBase64Encoded"))),
         query={name: value for name, value in (event.get("queryStringParameters") or {}).items() if value is not None},
+        prefix=f"/{stage}" if stage and f"{context.get('path')}/".startswith(f"/{stage}/") else "",
     )
 
 

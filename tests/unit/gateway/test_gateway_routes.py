@@ -92,6 +92,26 @@ def test_what_nothing_answers_is_a_404_in_openais_shape(environment: FakeEnviron
 
 
 @pytest.mark.parametrize(
+    ("url_path", "location"),
+    [("/", "/ui/"), ("/prod", "/prod/ui/"), ("/prod/", "/prod/ui/"), ("/production", "/ui/")],
+)
+def test_a_browser_is_redirected_from_the_root_to_the_page(
+    environment: FakeEnvironment, url_path: str, location: str
+) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    asked = event("GET", "/", headers=browser, requestContext={"stage": "prod", "path": url_path})
+    response = answer(asked)
+    assert response.status == 302
+    assert response.headers["location"] == location
+
+
+def test_head_of_the_root_answers_200_without_a_body(environment: FakeEnvironment) -> None:
+    response = answer(event("HEAD", "/"))
+    assert response.status == 200
+    assert payload(response) == b""
+
+
+@pytest.mark.parametrize(
     ("path", "stage", "status"),
     [
         pytest.param("/dev/v1/models", "dev", 200, id="another stage's name"),
