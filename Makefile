@@ -52,11 +52,12 @@ test-dynamodb: ## run the store's tests against AWS's DynamoDB Local (needs Java
 	@scripts/venv.sh dev
 	@VIBE_ROUTER_DYNAMODB_LOCAL=1 exec $(PY) -m pytest tests/integration -m dynamodb $(ARGS)
 
-lint: ## ruff and mypy
+lint: ## check the code: ruff, mypy, and which package may import which
 	@scripts/venv.sh dev
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy .
+	@.venv/bin/lint-imports --no-logo
 
 audit: ## check template.yaml against AWS's security practice (checkov)
 	@scripts/venv.sh checkov
