@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.models import Deployment, Provider
-from vibe_router.core.price import Price, as_dollars, cost, estimate
+from vibe_router.core.price import Price, as_dollars, cost
 from vibe_router.core.usage import Usage
+from vibe_router.pipeline.estimate import estimate_cost
 
 PLAIN = Price(input=3, output=15)
 FULL = Price(3, 15, cache_read=0.3, cache_write=3.75, audio_input=10, audio_output=20)
@@ -74,14 +75,14 @@ def test_an_estimate_is_never_below_what_text_costs(
     parts = {"cached_tokens": prompt * cached // 200, "cache_write_tokens": prompt * written // 200}
     found = cost(price, Usage(prompt, answer, **parts))
     assert found is not None
-    assert estimate(chain, prompt, answer) >= found
+    assert estimate_cost(chain, prompt, answer) >= found
 
 
 def test_an_estimate_is_at_the_dearest_price_in_the_chain() -> None:
     chain = [Deployment(RELAY, "a", price=PLAIN), Deployment(RELAY, "b"), Deployment(RELAY, "c", price=FULL)]
-    assert estimate(chain, 100, 10) == 100 * 3_750 + 10 * 15_000
-    assert estimate(chain[1:2], 100, 10) == 0, "what is unpriced reserves nothing"
-    assert estimate([], 100, 10) == 0
+    assert estimate_cost(chain, 100, 10) == 100 * 3_750 + 10 * 15_000
+    assert estimate_cost(chain[1:2], 100, 10) == 0, "what is unpriced reserves nothing"
+    assert estimate_cost([], 100, 10) == 0
 
 
 @pytest.mark.parametrize(("nano", "dollars"), [(None, None), (0, 0.0), (1, 1e-9), (1_500_000_000, 1.5)])

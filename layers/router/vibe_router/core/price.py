@@ -1,19 +1,14 @@
-"""What an answer costs, and what a request may cost at most. Money is whole nano-dollars (1e-9 $) everywhere inside.
+"""Prices and costs. Money is whole nano-dollars (1e-9 $) everywhere inside.
 
 Integers, so that sums are exact however many requests they are of. A price counts to the millionth of a dollar per
 million tokens, that is to the pico-dollar per token; a request's cost is rounded up once, at its end.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from vibe_router.core.usage import Usage
 
-if TYPE_CHECKING:
-    from vibe_router.core.models import Deployment
-
-__all__ = ["NANO", "Price", "as_dollars", "cost", "estimate", "most_answered"]
+__all__ = ["NANO", "Price", "as_dollars", "cost", "highest_cost"]
 
 NANO = 1_000_000_000  # nano-dollars in a dollar
 _PICO_PER_TOKEN = 1_000_000  # of a price of one dollar per million tokens
@@ -51,28 +46,15 @@ def cost(price: Price | None, usage: Usage) -> int | None:
     )
 
 
-def estimate(chain: Iterable["Deployment"], prompt_tokens: int, max_tokens: int) -> int:
-    """Return what a request costs at the dearest price in `chain`, in nano-dollars; what is unpriced costs nothing.
-
-    Nobody knows beforehand what the cache will give: everything is taken as read anew, and as written to the cache
-    where that is dearer. Audio is taken as text.
-    """
-    return max((_at_most(each.price, prompt_tokens, max_tokens) for each in chain if each.price), default=0)
-
-
-def most_answered(chain: Iterable["Deployment"], bound: int | None, answers: int) -> int:
-    """Return the tokens of so many `answers` at most, each within `bound`; None is what routes take for one."""
-    return answers * (max(each.policy.reserve_tokens for each in chain) if bound is None else bound)
+def highest_cost(price: Price, prompt_tokens: int, completion_tokens: int) -> int:
+    """Return the most that a request of text can cost in nano-dollars: no cache hit, and every token cached anew."""
+    dearest_in = max(price.input, price.cache_write or 0)
+    return _nano((max(prompt_tokens, 0), dearest_in), (max(completion_tokens, 0), price.output))
 
 
 def as_dollars(nano: int | None) -> float | None:
     """Return `nano` nano-dollars in dollars, for people."""
     return None if nano is None else nano / NANO
-
-
-def _at_most(price: Price, prompt_tokens: int, max_tokens: int) -> int:
-    dearest_in = max(price.input, price.cache_write or 0)
-    return _nano((max(prompt_tokens, 0), dearest_in), (max(max_tokens, 0), price.output))
 
 
 def _or(price: float | None, otherwise: float) -> float:

@@ -13,9 +13,10 @@ from vibe_router.access.ledger import Limit, ReservationRequest, rate_headers
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError, switched_off, unavailable, unknown_model
 from vibe_router.core.models import Catalogue, Deployment, VirtualModel
-from vibe_router.core.price import as_dollars, estimate, most_answered
+from vibe_router.core.price import as_dollars
 from vibe_router.core.usage import Usage
 from vibe_router.formats.interfaces import Request
+from vibe_router.pipeline.estimate import estimate_cost, max_answer_tokens
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
 
@@ -72,9 +73,9 @@ class Admission:
         wish = ReservationRequest(0, 0, 0)
         if any(ledgers.values()):  # else nothing is estimated that nobody asks for
             prompt = wanted.prompt_tokens_estimate()
-            answer = most_answered(model.chain, wanted.max_output_tokens, wanted.answers)
+            answer = max_answer_tokens(model.chain, wanted.max_output_tokens, wanted.answers)
             until = round(self._clock.now() + seconds + _SETTLING_SECONDS, 3)
-            wish = ReservationRequest(estimate(model.chain, prompt, answer), prompt + answer, until)
+            wish = ReservationRequest(estimate_cost(model.chain, prompt, answer), prompt + answer, until)
         try:
             return self._ledgers.reserve(ledgers, wish)
         except LimitReachedError as error:

@@ -8,8 +8,9 @@ from vibe_router.access.holders import Caller, check
 from vibe_router.access.ledger import Ledger, Limit, Refusal, ReservationRequest, admit
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, VirtualModel
-from vibe_router.core.price import as_dollars, estimate, most_answered
+from vibe_router.core.price import as_dollars
 from vibe_router.formats.interfaces import Request
+from vibe_router.pipeline.estimate import estimate_cost, max_answer_tokens
 from vibe_router.pipeline.status import at_iso
 from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan
 from vibe_router.routing.cooldown import Phase, State
@@ -45,9 +46,9 @@ def admission(
 
     `ledgers` are those of the caller's key and team, by id; what is missing has never spent anything.
     """
-    answers = most_answered(model.chain, request.max_output_tokens, request.answers)
+    answers = max_answer_tokens(model.chain, request.max_output_tokens, request.answers)
     prompt = request.prompt_tokens_estimate()
-    cost = estimate(model.chain, prompt, answers)
+    cost = estimate_cost(model.chain, prompt, answers)
     told: dict[str, Any] = {"estimate": {"cost": as_dollars(cost), "prompt_tokens": prompt, "max_tokens": answers}}
     try:
         check(caller, now)
