@@ -15,8 +15,8 @@ from vibe_router.core.models import Deployment, Provider
 from vibe_router.core.usage import Usage
 from vibe_router.formats import registry as known
 from vibe_router.formats.common import sse
-from vibe_router.formats.interfaces import Request
-from vibe_router.formats.neutral.model import Event, Finish, Started, TextDelta, Told
+from vibe_router.formats.interfaces import ClientRequest
+from vibe_router.formats.neutral.model import Event, Finish, Started, TextDelta, UsageReport
 from vibe_router.upstream.bedrock import Unpacking
 from vibe_router.upstream.exchange import Exchange, open_exchange
 
@@ -49,7 +49,7 @@ def _pair(caller: str, provider: str) -> dict[str, Any]:
 
     exchange = ask()
     frames = _frames() if provider == "converse" else []
-    events = sse.Decoder().feed(Unpacking().feed(b"".join(frames)) or _stream(provider))
+    events = sse.EventDecoder().feed(Unpacking().feed(b"".join(frames)) or _stream(provider))
 
     def relay() -> None:
         reader, unpacking = exchange.reader(), Unpacking()
@@ -70,7 +70,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def _parsed(caller: str, raw: bytes) -> Request:
+def _parsed(caller: str, raw: bytes) -> ClientRequest:
     return known.client(caller).parse(raw, {})
 
 
@@ -100,7 +100,7 @@ def _stream(provider: str) -> bytes:
     writer = known.client_conversation(provider).writer(request, 0)
     said: list[Event] = [Started("answer", "model", 1)]
     said += (TextDelta(f" word{number}") for number in range(_CHUNKS))
-    said += (Finish("stop"), Told(Usage(10, _CHUNKS)))
+    said += (Finish("stop"), UsageReport(Usage(10, _CHUNKS)))
     return b"".join(writer.write(event) for event in said) + writer.end()
 
 

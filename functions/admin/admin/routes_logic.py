@@ -11,7 +11,7 @@ from vibe_router.access.issuing import hash_of
 from vibe_router.core.errors import ApiError, bad_request, switched_off, unknown_model
 from vibe_router.core.models import Catalogue
 from vibe_router.formats import registry as known
-from vibe_router.formats.interfaces import Request
+from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.pipeline import explain
 from vibe_router.pipeline.status import at_iso
 from vibe_router.pipeline.status import told as told_state
@@ -207,7 +207,7 @@ def _chain(spec: RoutesSpec, model: ModelSpec, states: Mapping[str, State], now:
     return [[entry(member) for member in step] for step in model.chain]
 
 
-def _request(body: bytes, wire: str) -> Request:
+def _request(body: bytes, wire: str) -> ClientRequest:
     """Read the request that is to be explained; one without messages is a short one. Raises ApiError (400)."""
     try:
         client = known.client(wire)

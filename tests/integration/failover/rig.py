@@ -79,7 +79,7 @@ class Outcome:
 
     @property
     def events(self) -> list[bytes]:
-        decoder = sse.Decoder()
+        decoder = sse.EventDecoder()
         return [event.data for event in decoder.feed(self.body) if event.data is not None]
 
     @property

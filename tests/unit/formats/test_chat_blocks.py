@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vibe_router.formats.chat.assembly import Assembly
-from vibe_router.formats.chat.neutral import Decoder
-from vibe_router.formats.neutral.model import Event, Request, TextDelta, Tool, ToolCallDelta, ToolCallStart
+from vibe_router.formats.chat.assembly import ChatAssembler
+from vibe_router.formats.chat.neutral import ChatDecoder
+from vibe_router.formats.neutral.model import Event, NeutralRequest, TextDelta, Tool, ToolCallDelta, ToolCallStart
 
 WORDS = st.text('"\\{}aé', max_size=6)
 ARGUMENTS = st.dictionaries(WORDS, WORDS | st.dictionaries(WORDS, st.none(), max_size=2), max_size=3)
@@ -24,7 +24,7 @@ def piece(index: int | None, arguments: str, id_: str | None = None, name: str |
 
 
 def decoded(deltas: Iterable[dict[str, Any]], *, finish: bool = True, tools: Sequence[Tool] = ()) -> list[Event]:
-    decoder = Decoder(Request("chat", [], tools=tools))
+    decoder = ChatDecoder(NeutralRequest("chat", [], tools=tools))
     choices = [{"index": 0, "delta": delta} for delta in deltas]
     if finish:
         choices.append({"index": 0, "delta": {}, "finish_reason": "tool_calls"})
@@ -81,7 +81,7 @@ A, B = piece(0, "", "a", "look"), piece(1, "", "b", "look")
 @pytest.mark.parametrize("finish", [False, True])
 def test_blocks_are_told_one_after_another(deltas: list[dict[str, Any]], blocks: list[list[str]], finish: bool) -> None:
     assert told(decoded(deltas, finish=finish)) == blocks
-    assembly = Assembly()
+    assembly = ChatAssembler()
     for delta in deltas:
         assembly.add({"choices": [{"index": 0, "delta": delta}]})
     calls = assembly.completion()["choices"][0]["message"]["tool_calls"]
@@ -90,7 +90,7 @@ def test_blocks_are_told_one_after_another(deltas: list[dict[str, Any]], blocks:
 
 
 def test_calls_that_come_one_after_another_wait_for_nothing() -> None:
-    decoder = Decoder(Request("chat", []))
+    decoder = ChatDecoder(NeutralRequest("chat", []))
     deltas = [A, piece(0, '{"x":"}'), piece(0, '"}'), B, piece(1, "{")]
     events = [list(decoder.decode({"choices": [{"index": 0, "delta": delta}]})) for delta in deltas]
     assert [event[-1] for event in events] == [

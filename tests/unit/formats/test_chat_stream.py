@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage
 from vibe_router.formats.chat import format as chat
-from vibe_router.formats.chat.format import StreamReader
+from vibe_router.formats.chat.format import ChatStreamReader
 from vibe_router.formats.common import sse
 from vibe_router.formats.interfaces import Piece
 
@@ -22,9 +22,9 @@ def chunk(delta: object = None, *, index: object = 0, finish: object = None, **m
     return {"id": "c-1", "object": "chat.completion.chunk", "model": "gpt-5", "choices": [choice], **more}
 
 
-def read(*events: object, wants_usage: bool = False) -> tuple[StreamReader, list[Piece]]:
+def read(*events: object, wants_usage: bool = False) -> tuple[ChatStreamReader, list[Piece]]:
     """Read events: bytes as they are, anything else as JSON."""
-    reader, decoder = StreamReader(wants_usage), sse.Decoder()
+    reader, decoder = ChatStreamReader(wants_usage), sse.EventDecoder()
     raw = b"".join(each if isinstance(each, bytes) else sse.encode(json.dumps(each).encode()) for each in events)
     return reader, [reader.read(event) for event in (*decoder.feed(raw), *decoder.flush())]
 
@@ -239,6 +239,6 @@ def test_usage_is_what_the_provider_said(usage: object, counted: Usage) -> None:
 
 def test_an_error_event_is_one_event_and_no_done() -> None:
     event = chat.error_event(ApiError(502, "Broken\noff.", type="upstream_error", code="stream_truncated"))
-    [decoded] = sse.Decoder().feed(event)
+    [decoded] = sse.EventDecoder().feed(event)
     assert decoded.data is not None
     assert json.loads(decoded.data)["error"]["code"] == "stream_truncated"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.formats.chat import format as chat
-from vibe_router.formats.chat.assembly import Assembly
-from vibe_router.formats.chat.format import StreamReader
+from vibe_router.formats.chat.assembly import ChatAssembler
+from vibe_router.formats.chat.format import ChatStreamReader
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump
 
@@ -115,16 +115,16 @@ def streamed(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def assembled(*chunks: dict[str, Any]) -> dict[str, Any]:
-    assembly = Assembly()
+    assembly = ChatAssembler()
     for chunk in chunks:
         assembly.add(chunk)
     return assembly.completion()
 
 
-def reread(raws: list[bytes], *, wants_usage: bool = True) -> tuple[StreamReader, dict[str, Any]]:
+def reread(raws: list[bytes], *, wants_usage: bool = True) -> tuple[ChatStreamReader, dict[str, Any]]:
     """Read events as a provider's stream and put them together."""
-    reader, assembly = StreamReader(wants_usage), Assembly()
-    for event in sse.Decoder().feed(b"".join(raws)):
+    reader, assembly = ChatStreamReader(wants_usage), ChatAssembler()
+    for event in sse.EventDecoder().feed(b"".join(raws)):
         if (piece := reader.read(event)).chunk is not None:
             assembly.add(piece.chunk)
     return reader, assembly.completion()
@@ -154,8 +154,8 @@ def test_the_stream_of_a_completion_commits_with_its_first_event_and_has_usage_o
 ) -> None:
     raws = chat.unfold(answer, wants_usage=False)
     assert len(raws) == 2
-    [event] = sse.Decoder().feed(raws[0])
-    assert StreamReader(wants_usage=False).read(event).commits
+    [event] = sse.EventDecoder().feed(raws[0])
+    assert ChatStreamReader(wants_usage=False).read(event).commits
     assert b'"usage"' not in raws[0]
 
 
@@ -167,7 +167,7 @@ def test_parallel_calls_that_a_provider_numbers_alike_stay_apart() -> None:
 
 
 def test_putting_together_may_be_asked_twice_and_go_on() -> None:
-    assembly = Assembly()
+    assembly = ChatAssembler()
     call = {"index": 0, "id": "t", "function": {"name": "look", "arguments": "{"}}
     assembly.add({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})
     assert assembly.completion() == assembly.completion()

@@ -12,8 +12,8 @@ from vibe_router.core.usage import Usage
 from vibe_router.formats.chat.format import CHAT
 from vibe_router.formats.common import sse
 from vibe_router.formats.completions import format as completions
-from vibe_router.formats.completions.format import COMPLETIONS, CompletionAssembly
-from vibe_router.formats.neutral.model import Event, Finish, ReasoningDelta, Started, TextDelta, Told
+from vibe_router.formats.completions.format import COMPLETIONS, CompletionsAssembler
+from vibe_router.formats.neutral.model import Event, Finish, ReasoningDelta, Started, TextDelta, UsageReport
 
 WHOLE = {
     "id": "cmpl-1",
@@ -95,7 +95,7 @@ def test_a_provider_of_completions_is_sent_what_the_caller_sent() -> None:
 @pytest.mark.parametrize("cut", range(0, 60, 7))
 def test_a_stream_is_read_alike_wherever_it_is_cut(cut: int) -> None:
     raw = b"".join(completions.unfold(WHOLE, wants_usage=True))
-    reader, decoder, assembly = COMPLETIONS.reader(wants_usage=True), sse.Decoder(), CompletionAssembly()
+    reader, decoder, assembly = COMPLETIONS.reader(wants_usage=True), sse.EventDecoder(), CompletionsAssembler()
     committed = False
     for event in [*decoder.feed(raw[:cut]), *decoder.feed(raw[cut:])]:
         piece = reader.read(event)
@@ -130,10 +130,10 @@ def test_what_is_written_is_what_the_official_package_reads(texts: list[str], wa
         ReasoningDelta("thinking"),
         *(TextDelta(each) for each in texts),
         Finish("length"),
-        Told(Usage(3, 2)),
+        UsageReport(Usage(3, 2)),
     ]
     asked = request(stream=True, stream_options={"include_usage": wants_usage})
-    writer, assembly, decoder = COMPLETIONS.writer(asked, 1), CompletionAssembly(), sse.Decoder()
+    writer, assembly, decoder = COMPLETIONS.writer(asked, 1), CompletionsAssembler(), sse.EventDecoder()
     chunks = []
     for event in decoder.feed(b"".join(writer.write(each) for each in events) + writer.end()):
         if event.data not in (None, b"[DONE]"):

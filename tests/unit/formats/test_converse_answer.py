@@ -16,21 +16,21 @@ from vibe_router.core.models import Deployment, Provider
 from vibe_router.core.usage import Usage
 from vibe_router.formats import registry as known
 from vibe_router.formats.common import sse
-from vibe_router.formats.converse.assembly import Assembly
+from vibe_router.formats.converse.assembly import ConverseAssembler
 from vibe_router.formats.converse.format import CONVERSE
-from vibe_router.formats.converse.neutral import Decoder
-from vibe_router.formats.converse.stream import StreamReader, read_usage, read_whole, unfold
-from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.converse.neutral import ConverseDecoder
+from vibe_router.formats.converse.stream import ConverseStreamReader, read_usage, read_whole, unfold
 from vibe_router.formats.neutral.model import (
     Event,
     Finish,
+    NeutralRequest,
     ReasoningDelta,
-    Sealed,
+    ReasoningProof,
     Started,
     TextDelta,
-    Told,
     ToolCallDelta,
     ToolCallStart,
+    UsageReport,
 )
 from vibe_router.upstream.exchange import Exchange, open_exchange
 
@@ -88,7 +88,7 @@ def stream(*chunks: Mapping[str, Any]) -> bytes:
 
 
 def decoded(*chunks: Mapping[str, Any]) -> list[Event]:
-    decoder = Decoder(neutral.Request("chat", []))
+    decoder = ConverseDecoder(NeutralRequest("chat", []))
     return [*(said for chunk in chunks for said in decoder.decode(chunk)), *decoder.end()]
 
 
@@ -137,8 +137,8 @@ def test_a_stream_with_everything_in_it() -> None:
         Started(None, None),
         ReasoningDelta("Hm"),
         ReasoningDelta("m."),
-        Sealed(signature="sig"),
-        Sealed(redacted="c2VhbA=="),
+        ReasoningProof(signature="sig"),
+        ReasoningProof(redacted="c2VhbA=="),
         TextDelta("I "),
         TextDelta("look."),
         ToolCallStart("a", "look"),
@@ -147,10 +147,10 @@ def test_a_stream_with_everything_in_it() -> None:
         ToolCallStart("b", "look"),
         ToolCallDelta("{}"),
         Finish("tool_calls"),
-        Told(USAGE),
+        UsageReport(USAGE),
     ]
-    reader = StreamReader()
-    pieces = [reader.read(event) for event in sse.Decoder().feed(stream(*chunks))]
+    reader = ConverseStreamReader()
+    pieces = [reader.read(event) for event in sse.EventDecoder().feed(stream(*chunks))]
     assert [piece.commits for piece in pieces].index(True) == 1
     assert [piece.done for piece in pieces] == [False] * 17 + [True]
     assert (reader.complete, reader.usage, reader.malformed) == (True, USAGE, 0)
@@ -160,10 +160,10 @@ def test_a_block_whose_end_is_not_told_ends_with_the_next() -> None:
     chunks = [thought(0, text="Hm."), thought(0, signature="sig"), delta(1, text="So."), thought(2, text="Oh.")]
     assert decoded(*chunks, {"messageStop": {"stopReason": "end_turn"}}) == [
         ReasoningDelta("Hm."),
-        Sealed(signature="sig"),
+        ReasoningProof(signature="sig"),
         TextDelta("So."),
         ReasoningDelta("Oh."),
-        Sealed(),
+        ReasoningProof(),
         Finish("stop"),
     ]
 
@@ -193,8 +193,8 @@ def test_the_stop_sequence_that_was_met_is_told() -> None:
 
 @pytest.mark.parametrize("reason", ["malformed_model_output", "malformed_tool_use"])
 def test_an_answer_that_is_malformed_is_an_error(reason: str) -> None:
-    [event] = sse.Decoder().feed(stream({"messageStop": {"stopReason": reason}}))
-    reader = StreamReader()
+    [event] = sse.EventDecoder().feed(stream({"messageStop": {"stopReason": reason}}))
+    reader = ConverseStreamReader()
     error = reader.read(event).error
     assert error is not None
     assert json.loads(error)["error"]["type"] == "modelErrorException"
@@ -229,7 +229,7 @@ def test_the_words_of_what_is_cited_are_told() -> None:
 
 @pytest.mark.parametrize("index", [{}, [], None, "0"], ids=str)
 def test_a_block_without_a_place_is_none(index: object) -> None:
-    assembly = Assembly()
+    assembly = ConverseAssembler()
     assembly.add({"contentBlockStart": {"start": {"toolUse": {"toolUseId": "t"}}, "contentBlockIndex": index}})
     assembly.add({"contentBlockDelta": {"delta": {"text": "x"}, "contentBlockIndex": index}})
     assembly.add({"contentBlockDelta": {"delta": {"text": "Hi"}, "contentBlockIndex": 1}})
@@ -238,8 +238,8 @@ def test_a_block_without_a_place_is_none(index: object) -> None:
 
 def test_what_says_nothing_does_not_commit() -> None:
     silent = [{"messageStart": {"role": "assistant"}}, delta(0, text=""), thought(0, text=""), stop(0), {"new": {}}]
-    reader = StreamReader()
-    assert not any(reader.read(event).commits for event in sse.Decoder().feed(stream(*silent)))
+    reader = ConverseStreamReader()
+    assert not any(reader.read(event).commits for event in sse.EventDecoder().feed(stream(*silent)))
     assert not reader.complete
 
 
@@ -277,8 +277,8 @@ blocks = st.one_of(
 @given(content=st.lists(blocks, min_size=1, max_size=4))
 def test_an_unfolded_answer_adds_up_to_itself(content: list[dict[str, Any]]) -> None:
     whole = answer(*content, stop="stop_sequence", additionalModelResponseFields={"stop_sequence": "x"})
-    assembly = Assembly()
-    for event in sse.Decoder().feed(b"".join(unfold(whole))):
+    assembly = ConverseAssembler()
+    for event in sse.EventDecoder().feed(b"".join(unfold(whole))):
         assembly.add(json.loads(event.data or b"{}"))
     del whole["metrics"]
     assert assembly.completion() == whole
@@ -383,7 +383,7 @@ def test_no_event_trips_the_reader_up(caller: str, odd: list[Any]) -> None:
     put = exchange(caller)
     reader, assembly = put.reader(), put.assembly()
     raw = b"".join(sse.encode(json.dumps(each).encode()) for each in odd)
-    for event in sse.Decoder().feed(raw):
+    for event in sse.EventDecoder().feed(raw):
         piece = reader.read(event)
         if piece.chunk is not None:
             assembly.add(piece.chunk)
@@ -402,6 +402,6 @@ def test_no_whole_answer_trips_the_reader_up(content: list[Any], rest: dict[str,
 
 def test_no_caller_is_told_anything_by_the_format_itself() -> None:
     reader: Any = CONVERSE.reader(wants_usage=False)
-    pieces: Iterable[Any] = [reader.read(event) for event in sse.Decoder().feed(WHOLE)]
+    pieces: Iterable[Any] = [reader.read(event) for event in sse.EventDecoder().feed(WHOLE)]
     assert not any(piece.raw for piece in pieces)
     assert CONVERSE.headers("secret") == {}

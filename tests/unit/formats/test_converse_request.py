@@ -20,7 +20,19 @@ from vibe_router.core.errors import ApiError
 from vibe_router.formats import registry as known
 from vibe_router.formats.converse import neutral as converse_neutral
 from vibe_router.formats.messages import neutral_request as messages_request
-from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.neutral.model import (
+    File,
+    Image,
+    NeutralRequest,
+    Part,
+    Raw,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    without_optional_tools,
+)
 
 CLAUDE, NOVA = "us.anthropic.claude-haiku-4-5-20251001-v1:0", "amazon.nova-pro-v1:0"
 ADAPTIVE = "global.anthropic.claude-opus-4-7"
@@ -36,10 +48,10 @@ PIXEL = base64.b64encode(b"pixel").decode()
 patient = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
-def read(caller: str, **fields: Any) -> neutral.Request:
+def read(caller: str, **fields: Any) -> NeutralRequest:
     """Read a request as the router does."""
     body = {"model": "auto", **HELLO[caller], **fields}
-    return neutral.bearable(known.client(caller).parse(json.dumps(body).encode(), {}).neutral())
+    return without_optional_tools(known.client(caller).parse(json.dumps(body).encode(), {}).neutral())
 
 
 def asked(caller: str, model: str = CLAUDE, /, **fields: Any) -> dict[str, Any]:
@@ -102,7 +114,7 @@ def test_what_is_asked_reaches_bedrock_or_is_refused_by_name(model: str, draw: s
     if draw.draw(st.integers(0, 9)):  # else nearly every request has one of these
         body = {name: value for name, value in body.items() if name not in UNSAYABLE}
     caller = "chat" if "messages" in body else "responses"
-    request = neutral.bearable(known.client(caller).parse(json.dumps(body).encode(), {}).neutral())
+    request = without_optional_tools(known.client(caller).parse(json.dumps(body).encode(), {}).neutral())
     try:
         made = checked(converse_neutral.body(request, model))
     except ApiError as refused:
@@ -116,7 +128,7 @@ def test_what_is_asked_reaches_bedrock_or_is_refused_by_name(model: str, draw: s
 @patient
 @given(body=messages_requests)
 def test_what_anthropic_has_words_for_reaches_bedrock_or_is_refused_by_name(body: dict[str, Any]) -> None:
-    request = neutral.bearable(known.client("messages").parse(json.dumps(body).encode(), {}).neutral())
+    request = without_optional_tools(known.client("messages").parse(json.dumps(body).encode(), {}).neutral())
     try:
         made = json.loads(converse_neutral.body(request, CLAUDE))
     except ApiError as refused:
@@ -158,32 +170,32 @@ def _lines(block: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def meant(request: neutral.Request) -> list[str]:
+def meant(request: NeutralRequest) -> list[str]:
     """Return all that a caller's request says, a line for each part, as `told` does."""
     parts = [*request.system, *(part for message in request.messages for part in message.parts)]
     return [line for part in parts for line in _meant(part)]
 
 
-def _meant(part: neutral.Part) -> list[str]:
+def _meant(part: Part) -> list[str]:
     match part:
-        case neutral.Text(text) | neutral.Refusal(text):
+        case Text(text) | Refusal(text):
             return [f"text {text}"] if text.strip() else []
-        case neutral.Image(data=str(data)):
+        case Image(data=str(data)):
             return [f"image {data}"]
-        case neutral.File(text=str(text)) | neutral.Raw(value={"source": {"type": "text", "data": str(text)}}):
+        case File(text=str(text)) | Raw(value={"source": {"type": "text", "data": str(text)}}):
             return [f"document  {base64.b64encode(text.encode()).decode()}"]
-        case neutral.File(data=str(data)) | neutral.Raw(value={"source": {"type": "base64", "data": str(data)}}):
+        case File(data=str(data)) | Raw(value={"source": {"type": "base64", "data": str(data)}}):
             return [f"document  {data}"]
-        case neutral.ToolCall():
+        case ToolCall():
             given = {"input": part.arguments} if part.custom else json.loads(part.arguments)
             return [f"call {part.name} {json.dumps(given)}"]
-        case neutral.ToolResult():
+        case ToolResult():
             return ["result", *(line for inner in part.parts for line in _meant(inner))]
-        case neutral.Reasoning(redacted=str(data)):
+        case Reasoning(redacted=str(data)):
             return [f"redacted {data}"]
-        case neutral.Reasoning(text=text, signature=str(signature)) if signature:
+        case Reasoning(text=text, signature=str(signature)) if signature:
             return [f"thought {text} {signature}"]
-    assert isinstance(part, neutral.Reasoning)  # of another issuer's, or without a proof
+    assert isinstance(part, Reasoning)  # of another issuer's, or without a proof
     return []
 
 

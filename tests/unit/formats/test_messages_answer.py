@@ -17,23 +17,24 @@ from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.common.seal import unwrap
 from vibe_router.formats.messages import stream as messages
-from vibe_router.formats.messages.assembly import Assembly
-from vibe_router.formats.messages.neutral_answer import Decoder, Writer, usage_fields, whole
+from vibe_router.formats.messages.assembly import MessagesAssembler
+from vibe_router.formats.messages.neutral_answer import MessagesDecoder, MessagesWriter, usage_fields, whole
 from vibe_router.formats.messages.request import MessagesRequest, parse
-from vibe_router.formats.neutral import model as neutral
 from vibe_router.formats.neutral.model import (
-    Annotated,
+    AnnotationAdded,
     Event,
     Finish,
+    NeutralRequest,
+    Reason,
     ReasoningDelta,
+    ReasoningProof,
     RefusalDelta,
-    Sealed,
     Started,
     TextDelta,
-    Told,
     Tool,
     ToolCallDelta,
     ToolCallStart,
+    UsageReport,
 )
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
@@ -48,10 +49,10 @@ def asked(**more: Any) -> MessagesRequest:
 
 def written(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]:
     """Return the events that a caller gets, each as Anthropic's package types it."""
-    writer = Writer(asked(thinking=thinking))
+    writer = MessagesWriter(asked(thinking=thinking))
     raw = b"".join([*(writer.write(event) for event in events), writer.end()])
     told = []
-    for event in sse.Decoder().feed(raw):
+    for event in sse.EventDecoder().feed(raw):
         chunk = json.loads(event.data or b"null")
         assert event.name.decode() == chunk["type"]
         EVENTS.validate_python(chunk)
@@ -61,7 +62,7 @@ def written(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]
 
 def content(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]:
     """Return the content that they add up to, which is that of the whole answer."""
-    assembly = Assembly()
+    assembly = MessagesAssembler()
     for chunk in written(*events, thinking=thinking):
         assembly.add(chunk)
     answer = json.loads(whole(asked(thinking=thinking), events))
@@ -72,7 +73,7 @@ def content(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]
 
 
 def read(*chunks: Mapping[str, Any], tools: Sequence[Tool] = ()) -> list[Event]:
-    decoder = Decoder(neutral.Request("chat", [], tools=tools))
+    decoder = MessagesDecoder(NeutralRequest("chat", [], tools=tools))
     return [*(event for chunk in chunks for event in decoder.decode(chunk)), *decoder.end()]
 
 
@@ -83,14 +84,14 @@ def test_the_events_come_in_anthropics_order() -> None:
     told = written(
         Started("msg_7", "glm-4.7"),
         ReasoningDelta("Hm"),
-        Sealed(),
+        ReasoningProof(),
         TextDelta("Hello"),
         TextDelta(" there"),
         ToolCallStart("call_1", "weather"),
         ToolCallDelta('{"city":'),
         ToolCallDelta('"Rome"}'),
         Finish("tool_calls"),
-        Told(Usage(10, 5, 4)),
+        UsageReport(Usage(10, 5, 4)),
     )
     assert [(each["type"], each.get("index")) for each in told] == [
         ("message_start", None),
@@ -128,14 +129,14 @@ def test_the_events_come_in_anthropics_order() -> None:
         pytest.param([TextDelta("a"), TextDelta("\n\u2028\ud800")], ["a\n\u2028\ud800"], id="text in pieces"),
         pytest.param([RefusalDelta("No."), TextDelta("!")], ["No.!"], id="a refusal is text"),
         pytest.param([TextDelta("a"), TextDelta("b", 1), Finish("length", 1)], ["a"], id="one answer of several"),
-        pytest.param([TextDelta("a"), Annotated({"type": "file_citation"})], ["a"], id="citations of files"),
+        pytest.param([TextDelta("a"), AnnotationAdded({"type": "file_citation"})], ["a"], id="citations of files"),
         pytest.param(
-            [TextDelta("a"), Annotated({"type": "url_citation", "url": "https://a.example", "start_index": 0})],
+            [TextDelta("a"), AnnotationAdded({"type": "url_citation", "url": "https://a.example", "start_index": 0})],
             [{"type": "text", "text": "a", "citations": [{**PAGE, "cited_text": "", "encrypted_index": ""}]}],
             id="a page that is cited",
         ),
         pytest.param(
-            [ToolCallStart("c", "clock"), Annotated({"type": "url_citation", "url": "https://a.example"})],
+            [ToolCallStart("c", "clock"), AnnotationAdded({"type": "url_citation", "url": "https://a.example"})],
             [{"type": "tool_use", "id": "c", "name": "clock", "input": {}}],
             id="a page that no text stands before",
         ),
@@ -158,12 +159,12 @@ def test_the_events_come_in_anthropics_order() -> None:
             id="thinking that nobody signed",
         ),
         pytest.param(
-            [ReasoningDelta("a", True), ReasoningDelta("b", True), ReasoningDelta("c", True, 1), Sealed()],
+            [ReasoningDelta("a", True), ReasoningDelta("b", True), ReasoningDelta("c", True, 1), ReasoningProof()],
             [{"type": "thinking", "thinking": "ab\n\nc", "signature": ""}],
             id="paragraphs of a summary",
         ),
         pytest.param(
-            [ReasoningDelta("a"), Sealed(), ReasoningDelta("b")],
+            [ReasoningDelta("a"), ReasoningProof(), ReasoningDelta("b")],
             [
                 {"type": "thinking", "thinking": "a", "signature": ""},
                 {"type": "thinking", "thinking": "b", "signature": ""},
@@ -180,12 +181,12 @@ def test_what_events_say(events: Sequence[Event], blocks: Sequence[object]) -> N
 @pytest.mark.parametrize(
     "sealed",
     [
-        Sealed(encrypted="gAAA", id="rs_1", issuer="openai"),
-        Sealed(signature="sig", issuer="bedrock"),
-        Sealed(redacted="x", issuer="bedrock"),
+        ReasoningProof(encrypted="gAAA", id="rs_1", issuer="openai"),
+        ReasoningProof(signature="sig", issuer="bedrock"),
+        ReasoningProof(redacted="x", issuer="bedrock"),
     ],
 )
-def test_what_another_issued_travels_in_a_seal(sealed: Sealed) -> None:
+def test_what_another_issued_travels_in_a_seal(sealed: ReasoningProof) -> None:
     [*_, block] = content(Started(None, None), ReasoningDelta("Hm"), sealed)
     assert unwrap(block.get("signature") or block["data"]) == sealed.seal()
     assert (block["type"] == "redacted_thinking") is (sealed.redacted is not None)
@@ -196,7 +197,7 @@ def test_thinking_is_not_shown_unasked(thinking: object) -> None:
     events: list[Event] = [
         Started(None, None),
         ReasoningDelta("Hm"),
-        Sealed(encrypted="x", issuer="o"),
+        ReasoningProof(encrypted="x", issuer="o"),
         TextDelta("Hi"),
     ]
     assert content(*events, thinking=thinking) == [{"type": "text", "text": "Hi"}]
@@ -206,7 +207,7 @@ def test_thinking_that_is_not_to_be_read_is_proven_all_the_same() -> None:
     events: list[Event] = [
         Started(None, None),
         ReasoningDelta("Hm"),
-        Sealed(encrypted="x", issuer="o"),
+        ReasoningProof(encrypted="x", issuer="o"),
         TextDelta("Hi"),
     ]
     [thought, _] = content(*events, thinking={"type": "adaptive", "display": "omitted"})
@@ -239,7 +240,7 @@ def test_ids_and_models_that_a_provider_left_out() -> None:
 
 
 def test_a_failed_stream_ends_in_an_error() -> None:
-    assert Writer(asked()).fail(ApiError(502, "Cut.")).startswith(b"event: error\n")
+    assert MessagesWriter(asked()).fail(ApiError(502, "Cut.")).startswith(b"event: error\n")
 
 
 @pytest.mark.parametrize(
@@ -278,11 +279,11 @@ def test_what_a_message_says() -> None:
             usage={"input_tokens": 5, "cache_read_input_tokens": 3, "output_tokens": 2},
         )
     )
-    assert [event for event in events if not isinstance(event, Told)] == [
+    assert [event for event in events if not isinstance(event, UsageReport)] == [
         Started("msg_1", "claude"),
         ReasoningDelta("Hm"),
-        Sealed(signature="sig"),
-        Sealed(redacted="x"),
+        ReasoningProof(signature="sig"),
+        ReasoningProof(redacted="x"),
         TextDelta("Hi"),
         ToolCallStart("t", "weather"),
         ToolCallDelta('{"city":"Rome"}'),
@@ -290,7 +291,7 @@ def test_what_a_message_says() -> None:
         ToolCallDelta("{}"),
         Finish("tool_calls"),
     ]
-    assert [event for event in events if isinstance(event, Told)][-1] == Told(Usage(8, 2, 3))
+    assert [event for event in events if isinstance(event, UsageReport)][-1] == UsageReport(Usage(8, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -328,7 +329,7 @@ def test_blocks_that_begin_with_what_they_say() -> None:
     assert read({**start, "content_block": {"type": "text", "text": "Hi"}}) == [TextDelta("Hi")]
     assert read({**start, "content_block": {"type": "thinking", "thinking": "Hm", "signature": "s"}}) == [
         ReasoningDelta("Hm"),
-        Sealed(signature="s"),
+        ReasoningProof(signature="s"),
     ]
     call = {"type": "tool_use", "id": "t", "name": "x", "input": {"a": 1}}
     assert read({**start, "content_block": call}) == [ToolCallStart("t", "x"), ToolCallDelta('{"a":1}')]
@@ -338,7 +339,7 @@ words = st.text(min_size=1, max_size=8)
 runs = st.one_of(
     st.lists(st.builds(TextDelta, words), min_size=1, max_size=3),
     st.builds(
-        lambda thought, seal: [*map(ReasoningDelta, thought), Sealed(signature=seal, issuer="a")],
+        lambda thought, seal: [*map(ReasoningDelta, thought), ReasoningProof(signature=seal, issuer="a")],
         st.lists(words, min_size=1, max_size=3),
         words,
     ),
@@ -352,12 +353,17 @@ runs = st.one_of(
 
 @settings(deadline=None)
 @given(st.lists(runs, max_size=4), st.sampled_from(["stop", "length", "refusal"]))
-def test_events_survive_being_written_and_read(told: list[list[Event]], reason: neutral.Reason) -> None:
-    events = [Started("msg_1", "m"), *(event for run in told for event in run), Finish(reason), Told(Usage(3, 2, 0, 0))]
+def test_events_survive_being_written_and_read(told: list[list[Event]], reason: Reason) -> None:
+    events = [
+        Started("msg_1", "m"),
+        *(event for run in told for event in run),
+        Finish(reason),
+        UsageReport(Usage(3, 2, 0, 0)),
+    ]
     chunks = written(*events)
-    back = [event for event in read(*chunks) if not isinstance(event, Told | Started)]
+    back = [event for event in read(*chunks) if not isinstance(event, UsageReport | Started)]
     for event in back:
-        if isinstance(event, Sealed):
+        if isinstance(event, ReasoningProof):
             seal = unwrap(event.signature or "")
             assert seal
             event.signature, event.issuer = seal.value, seal.issuer
@@ -383,7 +389,12 @@ def _joined(events: Iterable[Event]) -> list[Event]:
 @settings(deadline=None)
 @given(st.lists(runs, max_size=4))
 def test_a_chat_caller_gets_the_same_whole_as_streamed(told: list[list[Event]]) -> None:
-    events = [Started("msg_1", "m"), *(event for run in told for event in run), Finish("stop"), Told(Usage(3, 2))]
+    events = [
+        Started("msg_1", "m"),
+        *(event for run in told for event in run),
+        Finish("stop"),
+        UsageReport(Usage(3, 2)),
+    ]
     answer = json.loads(whole(asked(thinking=THINKING), events))
     unfolded = [json.loads(raw.partition(b"data: ")[2]) for raw in messages.unfold(answer)]
     streamed = chat_neutral.whole(read(*written(*events)), 0)
@@ -421,7 +432,7 @@ def cited(*citations: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         {"type": "text", "text": "."},
     ]
     answer = {"id": "msg_1", "model": "c", "content": blocks, "stop_reason": "end_turn", "usage": {}}
-    return [json.loads(event.data or b"") for raw in messages.unfold(answer) for event in sse.Decoder().feed(raw)]
+    return [json.loads(event.data or b"") for raw in messages.unfold(answer) for event in sse.EventDecoder().feed(raw)]
 
 
 FOUND = {**PAGE, "title": "Weather", "cited_text": "It rains.", "encrypted_index": "E"}
@@ -430,10 +441,10 @@ NOTE = {"type": "url_citation", "url": "https://a.example", "title": "Weather", 
 
 def test_a_page_that_was_found_is_cited_for_the_whole_block_that_rests_on_it() -> None:
     events = read(*cited(FOUND))
-    assert [event for event in events if isinstance(event, Annotated)] == [Annotated(NOTE)]
+    assert [event for event in events if isinstance(event, AnnotationAdded)] == [AnnotationAdded(NOTE)]
     texts = [event.text for event in events if isinstance(event, TextDelta)]
     assert "".join(texts)[8:16] == "It rains"
-    assert events.index(Annotated(NOTE)) == events.index(TextDelta("It rains")) + 1
+    assert events.index(AnnotationAdded(NOTE)) == events.index(TextDelta("It rains")) + 1
 
 
 def test_a_page_is_cited_alike_where_the_citation_streams_before_the_words() -> None:
@@ -444,12 +455,12 @@ def test_a_page_is_cited_alike_where_the_citation_streams_before_the_words() -> 
 
     words: dict[str, Any] = {"type": "text_delta", "text": "It rains"}
     citation: dict[str, Any] = {"type": "citations_delta", "citation": {**FOUND, "title": None}}
-    note = Annotated({**NOTE, "title": "", "start_index": 0, "end_index": 8})
+    note = AnnotationAdded({**NOTE, "title": "", "start_index": 0, "end_index": 8})
     assert block(words, citation) == block(citation, words) == [TextDelta("It rains"), note]
 
 
 def test_citations_that_are_no_list_are_none() -> None:
-    assembly = Assembly()
+    assembly = MessagesAssembler()
     start = {"type": "text", "text": "", "citations": 3}
     assembly.add({"type": "content_block_start", "index": 0, "content_block": start})
     delta = {"type": "citations_delta", "citation": FOUND}
@@ -459,7 +470,9 @@ def test_citations_that_are_no_list_are_none() -> None:
 
 @pytest.mark.parametrize("kind", ["char_location", "page_location", "content_block_location", "search_result_location"])
 def test_what_only_callers_of_messages_can_have_cited_is_left_out(kind: str) -> None:
-    assert not [event for event in read(*cited({"type": kind, "cited_text": "x"})) if isinstance(event, Annotated)]
+    assert not [
+        event for event in read(*cited({"type": kind, "cited_text": "x"})) if isinstance(event, AnnotationAdded)
+    ]
 
 
 @given(

@@ -111,7 +111,7 @@ def test_a_provider_of_the_same_format_gets_everything_but_the_model_as_it_was()
 
 def test_anthropics_headers_go_on_and_no_other() -> None:
     headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "a,b", "x-api-key": "sk-1", "authorization": "x"}
-    assert parse(HELLO, headers).passed_headers == {"anthropic-version": "2023-06-01", "anthropic-beta": "a,b"}
+    assert parse(HELLO, headers).forwarded_headers == {"anthropic-version": "2023-06-01", "anthropic-beta": "a,b"}
 
 
 def test_the_key_goes_where_providers_look_for_it() -> None:

@@ -16,9 +16,9 @@ from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.interfaces import Piece
 from vibe_router.formats.messages import stream as messages
-from vibe_router.formats.messages.assembly import Assembly
+from vibe_router.formats.messages.assembly import MessagesAssembler
 from vibe_router.formats.messages.errors import error_body
-from vibe_router.formats.messages.stream import StreamReader
+from vibe_router.formats.messages.stream import MessagesStreamReader
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 COUNTS = {
@@ -68,8 +68,8 @@ def encoded(event: object) -> bytes:
     return messages.event(event) if isinstance(event.get("type"), str) else sse.encode(dump(event))
 
 
-def read(*events: object) -> tuple[StreamReader, list[Piece]]:
-    reader, decoder = StreamReader(), sse.Decoder()
+def read(*events: object) -> tuple[MessagesStreamReader, list[Piece]]:
+    reader, decoder = MessagesStreamReader(), sse.EventDecoder()
     raw = b"".join(encoded(each) for each in events)
     return reader, [reader.read(event) for event in (*decoder.feed(raw), *decoder.flush())]
 
@@ -252,7 +252,7 @@ def test_clients_learn_in_anthropics_words_that_a_conversation_is_too_long(messa
 
 
 def test_an_error_in_the_stream_has_its_event() -> None:
-    assert StreamReader().fail(ApiError(502, "Cut.")) == (
+    assert MessagesStreamReader().fail(ApiError(502, "Cut.")) == (
         b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"Cut."}}\n\n'
     )
 
@@ -286,9 +286,9 @@ answers = st.builds(
 @settings(deadline=None)
 @given(answers)
 def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
-    assembly, reader = Assembly(), StreamReader()
+    assembly, reader = MessagesAssembler(), MessagesStreamReader()
     for raw in messages.unfold(answer):
-        [event] = sse.Decoder().feed(raw)
+        [event] = sse.EventDecoder().feed(raw)
         piece = reader.read(event)
         assert piece.chunk is not None
         EVENTS.validate_python(piece.chunk)
@@ -304,7 +304,7 @@ def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
 @given(answers, st.lists(st.integers(1, 40), max_size=60))
 def test_a_stream_cut_anywhere_means_the_same(answer: dict[str, Any], cuts: Sequence[int]) -> None:
     raw = b"".join(messages.unfold(answer))
-    decoder, reader, told = sse.Decoder(), StreamReader(), b""
+    decoder, reader, told = sse.EventDecoder(), MessagesStreamReader(), b""
     start = 0
     for cut in (*cuts, len(raw)):
         for event in decoder.feed(raw[start : start + cut]):
@@ -315,7 +315,7 @@ def test_a_stream_cut_anywhere_means_the_same(answer: dict[str, Any], cuts: Sequ
 
 
 def test_what_the_model_wrote_as_arguments_is_kept_though_it_is_no_json() -> None:
-    assembly = Assembly()
+    assembly = MessagesAssembler()
     for event in (
         START,
         begin({"type": "tool_use", "id": "t", "name": "look", "input": {}}),
@@ -332,9 +332,9 @@ def test_what_the_model_wrote_as_arguments_is_kept_though_it_is_no_json() -> Non
 )))  # fmt: skip
 def test_no_event_trips_the_reader_up(value: object) -> None:
     for name in (b"", b"message_delta", b"error"):
-        StreamReader().read(sse.Event(b"x", dump(value), name))
+        MessagesStreamReader().read(sse.Event(b"x", dump(value), name))
     messages.read_whole(dump(value))
     if isinstance(value, dict):
         for kind in ("message_start", "message_delta", "content_block_start", "content_block_delta"):
-            StreamReader().read(sse.Event(b"x", dump({**value, "type": kind}), b""))
-            Assembly().add({**value, "type": kind})
+            MessagesStreamReader().read(sse.Event(b"x", dump({**value, "type": kind}), b""))
+            MessagesAssembler().add({**value, "type": kind})

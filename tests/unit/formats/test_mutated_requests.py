@@ -13,7 +13,7 @@ from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, Provider
 from vibe_router.formats import registry as known
 from vibe_router.formats.common.seal import Seal, wrap
-from vibe_router.formats.interfaces import Request
+from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.formats.responses import stored as kept
 from vibe_router.formats.responses.format import ResponsesRequest
 from vibe_router.upstream.exchange import open_exchange
@@ -218,7 +218,7 @@ def mutated(draw: st.DrawFn, caller: str) -> dict[str, Any]:
     return body
 
 
-def asked(request: Request, deployment: Deployment) -> None:
+def asked(request: ClientRequest, deployment: Deployment) -> None:
     """Put `request` to `deployment` as the walk does, with its proofs and without."""
     if misfit(request, deployment):
         return

@@ -13,7 +13,16 @@ from vibe_router.core.errors import ApiError
 from vibe_router.formats import registry as known
 from vibe_router.formats.chat import neutral as chat_neutral
 from vibe_router.formats.common.seal import Seal, unwrap, wrap
-from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.neutral.model import (
+    NeutralRequest,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    custom_tool_input,
+    with_own_proofs,
+)
 from vibe_router.formats.responses import neutral as responses_neutral
 
 MODULES = {"chat": chat_neutral, "responses": responses_neutral}
@@ -32,12 +41,12 @@ values = st.recursive(
 )
 
 
-def read(format_: str, body: dict[str, Any]) -> neutral.Request:
+def read(format_: str, body: dict[str, Any]) -> NeutralRequest:
     """Read a request as the router does."""
     return known.client(format_).parse(json.dumps({"model": "m", **body}).encode(), {}).neutral()
 
 
-def written(request: neutral.Request, format_: str, model: str = "glm-4.7") -> dict[str, Any]:
+def written(request: NeutralRequest, format_: str, model: str = "glm-4.7") -> dict[str, Any]:
     body: dict[str, Any] = json.loads(known.conversation(format_).body(request, model, stream=False))
     return body
 
@@ -88,7 +97,7 @@ def test_what_responses_says_reaches_chat_or_is_refused_by_name(body: dict[str, 
         assert sorted(introduced) == sorted(texts(request))
 
 
-def translated(request: neutral.Request, target: str, body: dict[str, Any]) -> neutral.Request | None:
+def translated(request: NeutralRequest, target: str, body: dict[str, Any]) -> NeutralRequest | None:
     """Return `request` as a provider of `target` reads it; None where it is refused by a name that stands in `body`."""
     try:
         made = written(request, target)
@@ -102,19 +111,17 @@ def translated(request: neutral.Request, target: str, body: dict[str, Any]) -> n
     return None
 
 
-def texts(request: neutral.Request) -> str:
+def texts(request: NeutralRequest) -> str:
     """Return all that is said in a request, in order, but for the lines between."""
     parts = [*request.system, *(part for message in request.messages for part in message.parts)]
-    flat = [each for part in parts for each in (part.parts if isinstance(part, neutral.ToolResult) else [part])]
-    words = (each.text for each in flat if isinstance(each, neutral.Text | neutral.Refusal))
+    flat = [each for part in parts for each in (part.parts if isinstance(part, ToolResult) else [part])]
+    words = (each.text for each in flat if isinstance(each, Text | Refusal))
     return "".join(words).replace("\n", "")
 
 
-def calls(request: neutral.Request) -> list[tuple[str, str, str]]:
+def calls(request: NeutralRequest) -> list[tuple[str, str, str]]:
     parts = [part for message in request.messages for part in message.parts]
-    return [
-        (part.id, part.name, neutral.free_text(part.arguments)) for part in parts if isinstance(part, neutral.ToolCall)
-    ]
+    return [(part.id, part.name, custom_tool_input(part.arguments)) for part in parts if isinstance(part, ToolCall)]
 
 
 # --- Nothing is worse than a 400 --------------------------------------------------------------------------------------
@@ -415,13 +422,11 @@ def test_proofs_of_others_are_left_out_and_counted() -> None:
         {"type": "reasoning", "id": "x", "summary": [], "encrypted_content": each} for each in (mine, other, "native")
     ]
     request = read("responses", {"input": [{"role": "user", "content": "Hi"}, *items]})
-    kept, stayed, left_out = neutral.kept(request, "openai")
+    kept, stayed, left_out = with_own_proofs(request, "openai")
     assert (stayed, left_out) == (1, 2)
-    assert [
-        part.encrypted for message in kept.messages for part in message.parts if isinstance(part, neutral.Reasoning)
-    ] == [
+    assert [part.encrypted for message in kept.messages for part in message.parts if isinstance(part, Reasoning)] == [
         "secret",
         None,
         None,
     ]
-    assert neutral.kept(request, None)[1:] == (0, 3)
+    assert with_own_proofs(request, None)[1:] == (0, 3)

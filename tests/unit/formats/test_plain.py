@@ -57,7 +57,7 @@ def test_a_form_keeps_every_byte_but_its_models(data: bytes, first: bool) -> Non
     assert asked.model == "auto-voice"
     real = [('name="model"', b"whisper-1") if part is model else part for part in parts]
     assert asked.for_provider("whisper-1", stream=False) == form(*real)
-    assert asked.passed_headers == {"content-type": FORM_TYPE}
+    assert asked.forwarded_headers == {"content-type": FORM_TYPE}
 
 
 @pytest.mark.parametrize(

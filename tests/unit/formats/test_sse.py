@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats.common.sse import COMMENT, Decoder, Event, EventTooLargeError, encode
+from vibe_router.formats.common.sse import COMMENT, Event, EventDecoder, EventTooLargeError, encode
 
 TOKENS = (b"data: ", b"data:", b"data", b"event: error", b"id: 7", b":", b": PING", b"{}", b"\xe4\xbd\xa0", b" ")
 ENDS = (b"\n", b"\r", b"\r\n")
@@ -22,7 +22,7 @@ def splits(draw: st.DrawFn, streams: st.SearchStrategy[bytes]) -> tuple[bytes, l
 
 
 def decoded(pieces: Iterable[bytes]) -> list[Event]:
-    decoder = Decoder()
+    decoder = EventDecoder()
     return [event for piece in pieces for event in decoder.feed(piece)] + decoder.flush()
 
 
@@ -62,7 +62,7 @@ def test_events_are_what_the_standard_says(stream: bytes) -> None:
 @given(split=splits(wild))
 def test_no_byte_is_lost_added_or_changed(split: tuple[bytes, list[bytes]]) -> None:
     stream, pieces = split
-    decoder = Decoder()
+    decoder = EventDecoder()
     raws = b"".join(event.raw for piece in pieces for event in decoder.feed(piece))
     assert stream.startswith(raws)
     rest = b"".join(event.raw for event in decoder.flush())
@@ -108,7 +108,7 @@ def test_an_event(raw: bytes, data: bytes | None, name: bytes) -> None:
     ],
 )
 def test_the_last_event_counts_without_its_empty_line(rest: bytes, data: list[bytes]) -> None:
-    decoder = Decoder()
+    decoder = EventDecoder()
     assert decoder.feed(rest) == []
     flushed = decoder.flush()
     assert [event.data for event in flushed] == data
@@ -117,7 +117,7 @@ def test_the_last_event_counts_without_its_empty_line(rest: bytes, data: list[by
 
 
 def test_an_event_without_an_end_is_refused_before_it_fills_memory() -> None:
-    decoder = Decoder()
+    decoder = EventDecoder()
     mebibyte = b"x" * 1024 * 1024
     for _ in range(16):
         assert decoder.feed(mebibyte) == []
@@ -127,7 +127,7 @@ def test_an_event_without_an_end_is_refused_before_it_fills_memory() -> None:
 
 def test_a_large_event_in_many_pieces_is_searched_once() -> None:
     """As far as can be told without a watch: what was searched is not looked at again, even if it is an end."""
-    decoder = Decoder()
+    decoder = EventDecoder()
     decoder.feed(b"data: x")
     decoder._buffer = b"\n\n" + b"x" * 100
     assert decoder.feed(b"y") == []

@@ -7,7 +7,7 @@ import pytest
 
 from vibe_router.core.errors import ApiError
 from vibe_router.formats.messages import neutral_request as messages_request
-from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.neutral.model import Started, ToolCallStart, without_optional_tools
 from vibe_router.formats.responses import format as responses_format
 from vibe_router.formats.responses import neutral as responses_neutral
 from vibe_router.formats.responses import writer as responses_writer
@@ -28,7 +28,7 @@ BODY: dict[str, Any] = {
 
 
 def for_messages(body: dict[str, Any]) -> dict[str, Any]:
-    request = neutral.bearable(responses_neutral.read(body))
+    request = without_optional_tools(responses_neutral.read(body))
     written = json.loads(messages_request.body(request, "m", stream=False))
     assert isinstance(written, dict)
     return written
@@ -49,10 +49,10 @@ def test_another_format_gets_each_tool_under_a_name_of_its_own() -> None:
 
 def test_a_call_is_told_in_its_namespace() -> None:
     request = responses_format.RESPONSES.parse(json.dumps(BODY).encode(), {})
-    writer = responses_writer.Writer(request, 1)
-    writer.write(neutral.Started("x", "m"))
-    writer.write(neutral.ToolCallStart("call_2", "many__spawn"))
-    writer.write(neutral.ToolCallStart("call_3", "wait"))
+    writer = responses_writer.ResponsesWriter(request, 1)
+    writer.write(Started("x", "m"))
+    writer.write(ToolCallStart("call_2", "many__spawn"))
+    writer.write(ToolCallStart("call_3", "wait"))
     writer.end()
     spaced, plain = writer.response["output"]
     assert (spaced["namespace"], spaced["name"]) == ("many", "spawn")

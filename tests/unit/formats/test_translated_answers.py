@@ -18,10 +18,10 @@ from vibe_router.core.models import Deployment, Provider
 from vibe_router.core.usage import Usage
 from vibe_router.formats import registry as known
 from vibe_router.formats.chat import neutral as chat_neutral
-from vibe_router.formats.chat.assembly import Assembly
+from vibe_router.formats.chat.assembly import ChatAssembler
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.seal import unwrap
-from vibe_router.formats.interfaces import Reader
+from vibe_router.formats.interfaces import StreamReader
 from vibe_router.formats.responses import format as responses
 from vibe_router.formats.responses import neutral as responses_neutral
 from vibe_router.upstream.exchange import Exchange, open_exchange
@@ -177,9 +177,9 @@ def response(*output: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
-def read(reader: Reader, raw: bytes, sizes: Iterator[int] | None = None) -> bytes:
+def read(reader: StreamReader, raw: bytes, sizes: Iterator[int] | None = None) -> bytes:
     """Read a provider's stream to its end, cut into pieces of `sizes`; return what the caller gets."""
-    cut, out, at = sse.Decoder(), b"", 0
+    cut, out, at = sse.EventDecoder(), b"", 0
     while at < len(raw):
         size = next(sizes) if sizes else len(raw)
         for event in cut.feed(raw[at : at + size]):
@@ -191,7 +191,7 @@ def read(reader: Reader, raw: bytes, sizes: Iterator[int] | None = None) -> byte
 
 
 def events(raw: bytes) -> list[dict[str, Any]]:
-    return [json.loads(event.data) for event in sse.Decoder().feed(raw) if event.data not in (None, b"[DONE]")]
+    return [json.loads(event.data) for event in sse.EventDecoder().feed(raw) if event.data not in (None, b"[DONE]")]
 
 
 RESPONSE_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -243,7 +243,7 @@ def added_up(told: Sequence[dict[str, Any]]) -> list[Any]:
 
 @pytest.mark.parametrize("answer", CHAT_ANSWERS)
 def test_a_whole_response_is_the_twin_of_its_stream(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assembly = Assembly()
+    assembly = ChatAssembler()
     for each in CHAT_ANSWERS[answer]:
         assembly.add(each)
     put = exchange("responses", "chat", **PATCH)
@@ -319,7 +319,7 @@ def test_a_chat_stream_is_the_twin_of_the_whole_completion(answer: str) -> None:
     held = response(*RESPONSES_ANSWERS[answer])
     raw = read(put.reader(), b"".join(responses.unfold(held)))
     assert raw.endswith(b"data: [DONE]\n\n")
-    assembly = Assembly()
+    assembly = ChatAssembler()
     for each in events(raw):
         if answer != "patches":  # the package knows tools with free text only in whole completions
             ChatCompletionChunk.model_validate(each)
@@ -372,7 +372,7 @@ def test_items_told_at_the_same_time_come_one_after_another() -> None:
     raw += told("response.output_item.done", 1, item=CALLED_TOO)
     raw += told("response.output_item.done", 0, item=CALLED)
     raw += told("response.completed", 0, response=response(CALLED, CALLED_TOO))
-    assembly = Assembly()
+    assembly = ChatAssembler()
     for each in events(read(exchange("chat", "responses").reader(), raw)):
         assembly.add(each)
     calls = assembly.completion()["choices"][0]["message"]["tool_calls"]
@@ -382,7 +382,7 @@ def test_items_told_at_the_same_time_come_one_after_another() -> None:
 def test_an_answer_of_which_only_the_last_event_tells_is_told_all_the_same() -> None:
     last = {"type": "response.completed", "response": response(THOUGHT, SAID, CALLED)}
     raw = read(exchange("chat", "responses").reader(), sse.encode(json.dumps(last).encode()))
-    assembly = Assembly()
+    assembly = ChatAssembler()
     for each in events(raw):
         assembly.add(each)
     message = assembly.completion()["choices"][0]["message"]
@@ -489,7 +489,7 @@ def test_a_response_that_never_began_fails_in_an_error_event() -> None:
 )
 @pytest.mark.parametrize("caller", ["chat", "responses"])
 def test_a_providers_error_in_the_stream_is_seen(caller: str, error: dict[str, Any]) -> None:
-    [event] = sse.Decoder().feed(sse.encode(json.dumps(error).encode()))
+    [event] = sse.EventDecoder().feed(sse.encode(json.dumps(error).encode()))
     piece = exchange(caller, "responses").reader().read(event)
     assert piece.error == event.data
     assert not piece.raw
@@ -529,12 +529,12 @@ def test_a_native_proof_goes_to_its_issuer(issuer: str | None, sent: list[str], 
 
 
 def test_a_foreign_proof_travels_in_a_seal_and_comes_back_to_its_issuer() -> None:
-    from vibe_router.formats.neutral.model import ReasoningDelta, Sealed, Started
-    from vibe_router.formats.responses.writer import Writer
+    from vibe_router.formats.neutral.model import ReasoningDelta, ReasoningProof, Started
+    from vibe_router.formats.responses.writer import ResponsesWriter
 
     request = known.client("responses").parse(b'{"model":"m","input":"Hi"}', {})
-    writer = Writer(request, 0)
-    for event in (Started(None, "claude"), ReasoningDelta("Hm."), Sealed(signature="sig", issuer="anthropic")):
+    writer = ResponsesWriter(request, 0)
+    for event in (Started(None, "claude"), ReasoningDelta("Hm."), ReasoningProof(signature="sig", issuer="anthropic")):
         writer.write(event)
     writer.end()
     [thought] = writer.response["output"]
@@ -550,7 +550,7 @@ def test_a_foreign_proof_travels_in_a_seal_and_comes_back_to_its_issuer() -> Non
 
 def test_chat_decodes_a_call_without_an_id() -> None:
     request = chat_neutral.read({"messages": [{"role": "user", "content": "Hi"}]})
-    decoder = chat_neutral.Decoder(request)
+    decoder = chat_neutral.ChatDecoder(request)
     said = list(decoder.decode(chunk({"tool_calls": [{"function": {"name": "look", "arguments": {"at": 1}}}]})))
     start, delta = said[1:]
     assert start.id.startswith("call_")  # type: ignore[union-attr]  # it is a start

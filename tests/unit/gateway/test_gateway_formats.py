@@ -67,7 +67,7 @@ def ask(path: str = "/v1/responses", **more: object) -> tuple[StreamingResponse,
 
 
 def told(body: bytes) -> list[dict[str, Any]]:
-    return [json.loads(each.data) for each in sse.Decoder().feed(body) if each.data not in (None, b"[DONE]")]
+    return [json.loads(each.data) for each in sse.EventDecoder().feed(body) if each.data not in (None, b"[DONE]")]
 
 
 # --- Which format a layer is asked in ---------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def call(method: str, path: str, body: object = None, key: str | None = None, **
     answer = app.handler(made, context())
     raw = b"".join(answer.body)
     if answer.headers["content-type"].startswith("text/event-stream"):
-        return answer.status, [json.loads(each.data) for each in sse.Decoder().feed(raw) if each.data]
+        return answer.status, [json.loads(each.data) for each in sse.EventDecoder().feed(raw) if each.data]
     return answer.status, json.loads(raw)
 
 

@@ -49,7 +49,7 @@ def ask(
 
 
 def told(body: bytes) -> list[dict[str, Any]]:
-    return [json.loads(each.data) for each in sse.Decoder().feed(body) if each.data is not None]
+    return [json.loads(each.data) for each in sse.EventDecoder().feed(body) if each.data is not None]
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/messages", "/prod/v1/messages"])
@@ -197,7 +197,7 @@ def test_a_stream_that_breaks_after_the_commit_ends_in_an_error_event(
     begun = STREAM[:2] if spoken == "chat" else tuple(messages.unfold(MESSAGE))[:3]
     environment.upstream.script["one"] = [streamed(*begun, Failure(FailureKind.TIMEOUT))]
     _, body = ask(stream=True)
-    *_, last = sse.Decoder().feed(body)
+    *_, last = sse.EventDecoder().feed(body)
     assert last.name == b"error"
     assert json.loads(last.data or b"")["error"]["type"] == "api_error"
     assert b"message_stop" not in body

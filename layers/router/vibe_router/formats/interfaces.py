@@ -19,28 +19,28 @@ from vibe_router.formats.common import sse
 from vibe_router.formats.common.seal import Seal
 
 if TYPE_CHECKING:  # its classes cost a cold start milliseconds that a request which passes untouched does not need
-    from vibe_router.formats.neutral import model as neutral
+    from vibe_router.formats.neutral.model import Event, NeutralRequest
 
 __all__ = [
-    "Assembly",
+    "AnswerDecoder",
+    "Assembler",
     "ClientConversation",
     "ClientFormat",
-    "Decoder",
-    "Keep",
+    "ClientRequest",
     "Piece",
-    "PlainlyAsked",
+    "ProofFilter",
     "ProviderConversation",
     "ProviderFormat",
-    "Reader",
-    "Request",
+    "RequestDefaults",
+    "StreamReader",
+    "StreamWriter",
     "StreamedFormat",
     "WholeAnswer",
-    "Writer",
 ]
 
 
 # Given a proof of earlier reasoning as the caller wrote it, returns what a provider may have of it, None for nothing.
-Keep = Callable[[str], Seal | None]
+ProofFilter = Callable[[str], Seal | None]
 
 
 class Piece(NamedTuple):  # made for every event of every stream: a frozen dataclass takes four times as long
@@ -68,7 +68,7 @@ class WholeAnswer:
     content_type: str = "application/json"
 
 
-class Request(Protocol):
+class ClientRequest(Protocol):
     """A caller's request, checked as far as the router relies on it."""
 
     @property
@@ -100,7 +100,7 @@ class Request(Protocol):
         """How many answers the caller wants, each of which the bound holds for."""
 
     @property
-    def passed_headers(self) -> Mapping[str, str]:
+    def forwarded_headers(self) -> Mapping[str, str]:
         """Headers of the caller's that go on to a provider of the same format; never a key."""
 
     @property
@@ -117,24 +117,24 @@ class Request(Protocol):
     def affinity(self) -> bytes:
         """Return what stays while a conversation grows: a digest of its opening. Raises ApiError (400)."""
 
-    def for_provider(self, model: str, *, stream: bool, keep: Keep | None = None) -> bytes:
+    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:
         """Return the body for a provider's `model` that speaks the caller's own format. Raises ApiError (400).
 
         Every proof of earlier reasoning in it (a signature, encrypted content) is shown to `keep`: what that gives back
         stands in its place; reasoning whose proof it keeps nothing of is left out.
         """
 
-    def neutral(self) -> "neutral.Request":
+    def neutral(self) -> "NeutralRequest":
         """Return the request in the neutral form, made when first asked for. Raises ApiError (400)."""
 
 
-class PlainlyAsked:
+class RequestDefaults:
     """A `Request` for one answer, without headers of its own, that the answer does not repeat: most are."""
 
     __slots__ = ()
 
     @property
-    def passed_headers(self) -> Mapping[str, str]:
+    def forwarded_headers(self) -> Mapping[str, str]:
         """Return nothing."""
         return {}
 
@@ -149,7 +149,7 @@ class PlainlyAsked:
         return 1
 
 
-class Reader(Protocol):
+class StreamReader(Protocol):
     """Reads one stream event by event, and remembers how far it got. What it gives out is in the caller's format."""
 
     @property
@@ -182,7 +182,7 @@ class Reader(Protocol):
         """Return the in-band end of a stream that failed after its commit."""
 
 
-class Assembly(Protocol):
+class Assembler(Protocol):
     """Puts the chunks of a stream together into the answer that it would have been whole."""
 
     def add(self, chunk: Mapping[str, Any]) -> None:
@@ -192,20 +192,20 @@ class Assembly(Protocol):
         """Return the whole answer."""
 
 
-class Decoder(Protocol):
+class AnswerDecoder(Protocol):
     """Reads the chunks of one provider's answer into neutral events."""
 
-    def decode(self, chunk: Mapping[str, Any]) -> "Iterable[neutral.Event]":
+    def decode(self, chunk: Mapping[str, Any]) -> "Iterable[Event]":
         """Return what `chunk` says. Events of one block (a text, a tool call) come together, never interleaved."""
 
-    def end(self) -> "Iterable[neutral.Event]":
+    def end(self) -> "Iterable[Event]":
         """Return what was held back, once the stream is complete."""
 
 
-class Writer(Protocol):
+class StreamWriter(Protocol):
     """Says neutral events as one stream in a caller's format."""
 
-    def write(self, event: "neutral.Event") -> bytes:
+    def write(self, event: "Event") -> bytes:
         """Return the bytes that say `event`; empty when it says nothing yet."""
 
     def end(self) -> bytes:
@@ -226,7 +226,7 @@ class ClientFormat(Protocol):
     def heartbeat(self) -> bytes:
         """What is sent into a stream that has been silent for long."""
 
-    def parse(self, raw: bytes, headers: Mapping[str, str]) -> Request:
+    def parse(self, raw: bytes, headers: Mapping[str, str]) -> ClientRequest:
         """Return the request in `raw` (`headers` have lower-case names). Raises ApiError (400) naming the parameter."""
 
     def error_body(self, error: ApiError) -> bytes:
@@ -236,10 +236,10 @@ class ClientFormat(Protocol):
 class ClientConversation(ClientFormat, Protocol):
     """A format of callers whose requests have a neutral form, so that any conversation can answer them."""
 
-    def writer(self, request: Request, created: int) -> Writer:
+    def writer(self, request: ClientRequest, created: int) -> StreamWriter:
         """Return what writes the stream that answers `request`; `created` (epoch s) where the provider gives none."""
 
-    def whole(self, request: Request, events: "Iterable[neutral.Event]", created: int) -> bytes:
+    def whole(self, request: ClientRequest, events: "Iterable[Event]", created: int) -> bytes:
         """Return the whole answer to `request` that `events` add up to."""
 
 
@@ -275,21 +275,21 @@ class ProviderFormat(Protocol):
 class StreamedFormat(ProviderFormat, Protocol):
     """A format of providers whose answers stream, where they are asked to."""
 
-    def reader(self, *, wants_usage: bool) -> Reader:
+    def reader(self, *, wants_usage: bool) -> StreamReader:
         """Return what watches a stream that is passed on untouched; without `wants_usage` its usage is left out."""
 
     def unfold(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
         """Return a whole answer (as `read_whole` returns it) as the events of a stream, its end included."""
 
-    def assembly(self) -> Assembly:
+    def assembly(self) -> Assembler:
         """Return what puts a stream together."""
 
 
 class ProviderConversation(StreamedFormat, Protocol):
     """A format of providers that the neutral form can be said in."""
 
-    def body(self, request: "neutral.Request", model: str, *, stream: bool) -> bytes:
+    def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:
         """Return the body that asks `request` of `model`. Raises ApiError (400) naming what the format can't carry."""
 
-    def decoder(self, request: "neutral.Request") -> Decoder:
+    def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
         """Return what reads the stream that answers `request`, also an unfolded whole one."""

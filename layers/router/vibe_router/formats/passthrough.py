@@ -20,7 +20,7 @@ from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump, load, parse_object
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
-from vibe_router.formats.interfaces import Keep, PlainlyAsked
+from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
 
 __all__ = ["PASSTHROUGH", "PassthroughFormat", "PassthroughRequest"]
 
@@ -28,7 +28,7 @@ _MODEL_PART = re.compile(rb'content-disposition:[^\r\n]*;[ \t]*name="?model"?[ \
 
 
 @dataclass(frozen=True, slots=True)
-class PassthroughRequest(PlainlyAsked):
+class PassthroughRequest(RequestDefaults):
     """A caller's request. `form` holds the parts of a multipart form before and after its model, else nothing."""
 
     format: str
@@ -44,7 +44,7 @@ class PassthroughRequest(PlainlyAsked):
     max_output_tokens = 0  # what these answer with is no text, or as long as what was heard
 
     @property
-    def passed_headers(self) -> Mapping[str, str]:
+    def forwarded_headers(self) -> Mapping[str, str]:
         """Return what the body is."""
         return {"content-type": self.content_type}
 
@@ -57,7 +57,7 @@ class PassthroughRequest(PlainlyAsked):
         asked = b"".join(self.form) if self.form else dump(self.body.get(self.read))
         return hashlib.blake2b(asked, digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool, keep: Keep | None = None) -> bytes:  # noqa: ARG002 - neither
+    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - neither
         """Return the body for a provider's `model`. Raises ApiError (400)."""
         if self.form:
             return model.encode().join(self.form)

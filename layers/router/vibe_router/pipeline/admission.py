@@ -15,7 +15,7 @@ from vibe_router.core.errors import ApiError, switched_off, unavailable, unknown
 from vibe_router.core.models import Catalogue, Deployment, VirtualModel
 from vibe_router.core.price import as_dollars
 from vibe_router.core.usage import Usage
-from vibe_router.formats.interfaces import Request
+from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.pipeline.estimate import estimate_cost, max_answer_tokens
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
@@ -64,7 +64,7 @@ class Admission:
             raise switched_off(name)
         raise unknown_model(name, caller.usable(catalogue.models))
 
-    def reserve(self, caller: Caller, model: VirtualModel, wanted: Request, seconds: float) -> Reservation:
+    def reserve(self, caller: Caller, model: VirtualModel, wanted: ClientRequest, seconds: float) -> Reservation:
         """Reserve what `wanted` may use of the caller's limits within `seconds`, by which it has ended.
 
         Raises ApiError: 402 over a budget, 429 over another limit, 503 where too many reserve at once.

@@ -9,7 +9,7 @@ from vibe_router.access.ledger import Ledger, Limit, Refusal, ReservationRequest
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.core.price import as_dollars
-from vibe_router.formats.interfaces import Request
+from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.pipeline.estimate import estimate_cost, max_answer_tokens
 from vibe_router.pipeline.status import at_iso
 from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan
@@ -20,7 +20,7 @@ from vibe_router.upstream.fit import misfit
 __all__ = ["admission", "route"]
 
 
-def route(model: VirtualModel, request: Request, states: Mapping[str, State], now: float) -> dict[str, Any]:
+def route(model: VirtualModel, request: ClientRequest, states: Mapping[str, State], now: float) -> dict[str, Any]:
     """Return which deployments `request` would be `tried` on, in order, and which ones `skipped`, each with why."""
     refusals = {each.id: error for each in model.chain if (error := _refusal(each, request, now))}
     steps = (tuple(each for each in step if each.id not in refusals) for step in model.steps)
@@ -40,7 +40,7 @@ def route(model: VirtualModel, request: Request, states: Mapping[str, State], no
 
 
 def admission(
-    caller: Caller, model: VirtualModel, request: Request, ledgers: Mapping[str, Ledger], now: float
+    caller: Caller, model: VirtualModel, request: ClientRequest, ledgers: Mapping[str, Ledger], now: float
 ) -> dict[str, Any]:
     """Return whether `caller` would be let in with `request`, else by which error not.
 
@@ -67,7 +67,7 @@ def admission(
     return {"admitted": True, "code": None, "why": "Key, model, limits and budget allow it.", **told}
 
 
-def _refusal(deployment: Deployment, request: Request, now: float) -> ApiError | None:
+def _refusal(deployment: Deployment, request: ClientRequest, now: float) -> ApiError | None:
     """Return why `deployment` could not be asked this request at all."""
     if error := misfit(request, deployment):
         return error

@@ -12,7 +12,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.core.telemetry import log_fault, traced
-from vibe_router.formats.interfaces import Request, WholeAnswer
+from vibe_router.formats.interfaces import ClientRequest, WholeAnswer
 from vibe_router.pipeline.proof_issuers import SignatureIssuers
 from vibe_router.routing import cooldown
 from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan, skip
@@ -111,7 +111,9 @@ class FailoverExecutor:
         self._clock = clock
         self._issuers = SignatureIssuers()
 
-    def walk(self, model: VirtualModel, request: Request, deadline: Deadline, trace: AttemptTrace) -> CommittedAnswer:
+    def walk(
+        self, model: VirtualModel, request: ClientRequest, deadline: Deadline, trace: AttemptTrace
+    ) -> CommittedAnswer:
         """Return the first answer that commits; `trace` tells what happened even when this raises ApiError."""
         model = _carrying(model, request, trace)
         ids = dict.fromkeys(state_id for deployment in model.chain for state_id in deployment.state_ids)
@@ -149,7 +151,7 @@ class FailoverExecutor:
         """Remember that `deployment` issued these proofs of reasoning, so that no other provider is sent them."""
         self._issuers.note(deployment.provider.name, proofs)
 
-    def _exchange(self, candidate: Candidate, request: Request, trace: AttemptTrace) -> Exchange | None:
+    def _exchange(self, candidate: Candidate, request: ClientRequest, trace: AttemptTrace) -> Exchange | None:
         """Return `request` in words of the candidate's provider, or None where it has none, as `trace` then tells."""
         deployment = candidate.deployment
         stream = request.stream or candidate.mode is Mode.PROBE
@@ -377,7 +379,7 @@ class _Try:
         self._trace.attempts.append(Attempt(self._deployment.id, classification, status, ms, until))
 
 
-def _carrying(model: VirtualModel, request: Request, trace: AttemptTrace) -> VirtualModel:
+def _carrying(model: VirtualModel, request: ClientRequest, trace: AttemptTrace) -> VirtualModel:
     """Return `model` without the deployments that cannot carry `request`, which `trace` then names."""
     unfit = [Unfit(each, error) for each in model.chain if (error := misfit(request, each))]
     if not unfit:

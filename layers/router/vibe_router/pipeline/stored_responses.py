@@ -11,7 +11,7 @@ from vibe_router.access.holders import Caller
 from vibe_router.core.errors import ApiError, unavailable
 from vibe_router.core.telemetry import log_fault, logger
 from vibe_router.formats.common.json_body import load
-from vibe_router.formats.interfaces import Reader
+from vibe_router.formats.interfaces import StreamReader
 from vibe_router.formats.responses.format import ResponsesRequest, response_of
 from vibe_router.formats.responses.stored import (
     StoredResponse,
@@ -120,7 +120,7 @@ class ResponseRecorder:
         """Keep a whole response; return what is told of it."""
         return self._told(body, lambda: load(body), unkept)
 
-    def ending(self, reader: Reader) -> Callable[[bytes], bytes]:
+    def ending(self, reader: StreamReader) -> Callable[[bytes], bytes]:
         """Return what keeps the response that `reader` has read once it is whole, and then gives its end to tell."""
         return lambda end: self._told(end, lambda: getattr(reader, "response", None), unkept_end)
 

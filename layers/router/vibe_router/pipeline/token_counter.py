@@ -44,7 +44,7 @@ class TokenCounter:
         if deployment is not None:
             secret = self._secret(deployment)
             body = request.for_counting(deployment.model)
-            counted = self._ask(deployment, secret, request.passed_headers, body) if secret else None
+            counted = self._ask(deployment, secret, request.forwarded_headers, body) if secret else None
             if counted is not None:
                 return counted, deployment
             self._without[deployment.id] = self._clock.monotonic() + _FORGOTTEN_AFTER

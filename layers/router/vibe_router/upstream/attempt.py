@@ -13,7 +13,7 @@ from typing import Any
 from vibe_router.core.models import Deployment
 from vibe_router.core.usage import Usage
 from vibe_router.formats.common import sse
-from vibe_router.formats.interfaces import Piece, Reader, WholeAnswer
+from vibe_router.formats.interfaces import Piece, StreamReader, WholeAnswer
 from vibe_router.routing.deadline import Bounds
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
@@ -32,8 +32,8 @@ class OpenStream:
 
     reply: Reply
     exchange: Exchange
-    reader: Reader
-    decoder: sse.Decoder
+    reader: StreamReader
+    decoder: sse.EventDecoder
     held: list[Piece]
     pending: deque[sse.Event] = field(default_factory=deque)
     ended: bool = False  # the provider's stream is over and everything of it is in `held` and `pending`
@@ -176,7 +176,7 @@ def _post_signed(
 
 
 def _until_commit(reply: Reply, exchange: Exchange, bounds: Bounds, *, probe: bool) -> OpenStream:
-    stream = OpenStream(reply, exchange, exchange.reader(), sse.Decoder(), [])
+    stream = OpenStream(reply, exchange, exchange.reader(), sse.EventDecoder(), [])
     until = bounds.first_byte if probe else bounds.commit
     while True:
         stream.receive(until)
@@ -200,7 +200,7 @@ def _until_commit(reply: Reply, exchange: Exchange, bounds: Bounds, *, probe: bo
 def _unfolded(reply: Reply, exchange: Exchange, bounds: Bounds) -> OpenStream:
     """Return a whole answer to a request for a stream as the stream it should have been."""
     answer = _completion(exchange, _read_all(reply, bounds.commit))
-    stream = OpenStream(reply, exchange, exchange.reader(), sse.Decoder(), [], ended=True)
+    stream = OpenStream(reply, exchange, exchange.reader(), sse.EventDecoder(), [], ended=True)
     for raw in exchange.unfold(answer):
         stream.pending.extend(stream.decoder.feed(raw))
     stream.held.append(stream.reader.read(stream.pending.popleft()))

@@ -9,7 +9,7 @@ from vibe_router.core.models import Deployment
 from vibe_router.formats import registry as known
 from vibe_router.formats.common import json_body, sse
 from vibe_router.formats.common.seal import Kind, Seal, unwrap
-from vibe_router.formats.interfaces import Assembly, ProviderFormat, Reader, Request, WholeAnswer
+from vibe_router.formats.interfaces import Assembler, ClientRequest, ProviderFormat, StreamReader, WholeAnswer
 from vibe_router.formats.responses.echo import Repeating, in_answer
 from vibe_router.upstream.fit import formats_for, unspoken
 
@@ -23,7 +23,7 @@ _NATIVE: Mapping[str, tuple[Kind, ...]] = {"responses": ("encrypted",), "message
 
 
 def open_exchange(
-    request: Request, deployment: Deployment, now: float, *, stream: bool, issuer_of: IssuerOf = lambda _: None
+    request: ClientRequest, deployment: Deployment, now: float, *, stream: bool, issuer_of: IssuerOf = lambda _: None
 ) -> "Exchange":
     """Return `request` as it is put to `deployment` at `now` (epoch seconds).
 
@@ -51,7 +51,12 @@ class Exchange:
     """
 
     def __init__(
-        self, request: Request, provider: ProviderFormat, deployment: Deployment, created: int, issuer_of: IssuerOf
+        self,
+        request: ClientRequest,
+        provider: ProviderFormat,
+        deployment: Deployment,
+        created: int,
+        issuer_of: IssuerOf,
     ) -> None:
         self.format = provider.name
         self.path = provider.path
@@ -71,7 +76,7 @@ class Exchange:
 
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, the key among them."""
-        return {**self._provider.headers(secret), **self._request.passed_headers}
+        return {**self._provider.headers(secret), **self._request.forwarded_headers}
 
     def body(self, *, stream: bool) -> bytes:
         """Return the body of the call. Raises ApiError (400) for what can't be sent."""
@@ -103,7 +108,7 @@ class Exchange:
         self.left_out += seal is None
         return seal
 
-    def reader(self) -> Reader:
+    def reader(self) -> StreamReader:
         """Return what reads the provider's stream, in its own format, into the caller's."""
         reader = known.streamed(self.format).reader(wants_usage=self._request.wants_usage)
         return Repeating(reader, repeated) if (repeated := self._request.repeated) else reader
@@ -116,7 +121,7 @@ class Exchange:
         """Return the provider's whole answer as the stream it should have been, in its own format."""
         return known.streamed(self.format).unfold(answer, wants_usage=True)
 
-    def assembly(self) -> Assembly:
+    def assembly(self) -> Assembler:
         """Return what puts the provider's stream together."""
         return known.streamed(self.format).assembly()
 
@@ -129,7 +134,7 @@ class Exchange:
         return WholeAnswer(body, self._provider.usage_of(answer), seals)
 
     def _seals(self, answer: Mapping[str, Any]) -> Sequence[str]:
-        reader, cut = known.streamed(self.format).reader(wants_usage=True), sse.Decoder()
+        reader, cut = known.streamed(self.format).reader(wants_usage=True), sse.EventDecoder()
         for raw in self.unfold(answer):
             for event in cut.feed(raw):
                 reader.read(event)
@@ -144,15 +149,15 @@ class _Translated(Exchange):
         return self._provider.headers(secret)
 
     def _made(self, *, stream: bool) -> bytes:
-        from vibe_router.formats.neutral import model as neutral
+        from vibe_router.formats.neutral.model import with_own_proofs, without_optional_tools
 
-        request = neutral.bearable(self._request.neutral())
-        kept, self._sent, self.left_out = neutral.kept(request, None if self._bare else self._issuer)
+        request = without_optional_tools(self._request.neutral())
+        kept, self._sent, self.left_out = with_own_proofs(request, None if self._bare else self._issuer)
         if self._base_model:
             kept = replace(kept, base_model=self._base_model)
         return known.conversation(self.format).body(kept, self._model, stream=stream)
 
-    def reader(self) -> Reader:
+    def reader(self) -> StreamReader:
         """Return what reads the provider's stream, in its own format, into the caller's."""
         from vibe_router.formats.neutral.translation import Translation
 

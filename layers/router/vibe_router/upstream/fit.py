@@ -6,7 +6,7 @@ from typing import Any
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.core.models import Deployment
 from vibe_router.formats import registry as known
-from vibe_router.formats.interfaces import Request
+from vibe_router.formats.interfaces import ClientRequest
 
 __all__ = ["formats_for", "misfit", "unspoken"]
 
@@ -15,7 +15,7 @@ _TOLERANCE = 1.25
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 
 
-def formats_for(request: Request, spoken: Sequence[str]) -> list[str]:
+def formats_for(request: ClientRequest, spoken: Sequence[str]) -> list[str]:
     """Return which of the formats that a deployment speaks can carry `request`, the best first; empty for none.
 
     The caller's own format is the best, since nothing has to be translated; among others the routes' order counts.
@@ -27,7 +27,7 @@ def formats_for(request: Request, spoken: Sequence[str]) -> list[str]:
     return [name for name in spoken if name in known.TRANSLATED]
 
 
-def misfit(request: Request, deployment: Deployment) -> ApiError | None:
+def misfit(request: ClientRequest, deployment: Deployment) -> ApiError | None:
     """Return the 400 that says why `deployment` cannot carry `request`; None where nothing speaks against it."""
     if not formats_for(request, deployment.formats):
         return unspoken(request, deployment.formats)
@@ -43,7 +43,7 @@ def misfit(request: Request, deployment: Deployment) -> ApiError | None:
     return None
 
 
-def unspoken(request: Request, spoken: Sequence[str]) -> ApiError:
+def unspoken(request: ClientRequest, spoken: Sequence[str]) -> ApiError:
     """Return the 400 for a request that a deployment which speaks `spoken` cannot carry, whatever it says."""
     message = f"A request in the format '{request.format}' cannot be carried where only {', '.join(spoken)} is spoken."
     return bad_request(message, "model", "unsupported_format")

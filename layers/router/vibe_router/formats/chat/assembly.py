@@ -5,12 +5,12 @@ from typing import Any
 
 from vibe_router.formats.common.json_body import load
 
-__all__ = ["Assembly", "names_another"]
+__all__ = ["ChatAssembler", "names_another"]
 
 _LAST_WINS = frozenset({"id", "index", "type", "role", "object", "finish_reason"})  # repeated whole, never in pieces
 
 
-class Assembly:
+class ChatAssembler:
     """Collects chunks; `completion()` is their sum: strings grow, lists merge by `index`, the rest is overwritten.
 
     Calls of tools merge as `chat_blocks` tells them: some providers give all of them one index, or none.

@@ -9,8 +9,7 @@ call after another.
 import re
 
 from vibe_router.formats.chat.assembly import names_another
-from vibe_router.formats.neutral import model as neutral
-from vibe_router.formats.neutral.model import Event, ToolCallDelta, ToolCallStart
+from vibe_router.formats.neutral.model import Event, ToolCallDelta, ToolCallStart, custom_tool_input
 
 __all__ = ["Blocks"]
 
@@ -117,4 +116,4 @@ class Blocks:
         call, self._open = self._open, None
         if call is None or not call.start.custom:
             return []
-        return [ToolCallDelta(neutral.free_text("".join(call.pieces)), call.start.choice)]
+        return [ToolCallDelta(custom_tool_input("".join(call.pieces)), call.start.choice)]

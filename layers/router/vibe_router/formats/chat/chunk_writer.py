@@ -9,13 +9,13 @@ from vibe_router.core.usage import Usage
 from vibe_router.formats.chat.format import DONE, error_event
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump, without_none
-from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.neutral.model import Event, Started, UsageReport
 
 __all__ = ["ChunkWriter", "usage_fields"]
 
 
 class ChunkWriter:
-    """A `wire.Writer` of chunks. `prefix` begins the id, `kind` is the chunks' `object`."""
+    """A `StreamWriter` of chunks. `prefix` begins the id, `kind` is the chunks' `object`."""
 
     def __init__(self, prefix: str, kind: str, *, wants_usage: bool, created: int) -> None:
         self._wants_usage = wants_usage
@@ -27,19 +27,19 @@ class ChunkWriter:
         }
         self._usage = Usage()
 
-    def write(self, event: neutral.Event) -> bytes:
+    def write(self, event: Event) -> bytes:
         """Return the chunk that says `event`; nothing for what the format has no word for."""
         chunk = self.chunk(event)
         return sse.encode(dump(chunk)) if chunk is not None else b""
 
-    def chunk(self, event: neutral.Event) -> dict[str, Any] | None:
+    def chunk(self, event: Event) -> dict[str, Any] | None:
         """Return the chunk that says `event`, None where there is no word for it."""
         match event:
-            case neutral.Started():
+            case Started():
                 self._base["model"] = event.model
                 if event.created:
                     self._base["created"] = event.created
-            case neutral.Told():
+            case UsageReport():
                 self._usage = event.usage
             case _:
                 pass

@@ -10,23 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 from vibe_router.core.errors import ApiError, bad_request, error_body
 from vibe_router.core.usage import Usage, read_chat
-from vibe_router.formats.chat.assembly import Assembly
+from vibe_router.formats.chat.assembly import ChatAssembler
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.fields import Types, check_conversation
 from vibe_router.formats.common.json_body import dump, load, parse_object
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
-from vibe_router.formats.interfaces import Decoder, Keep, Piece, PlainlyAsked, Request, Writer
+from vibe_router.formats.interfaces import (
+    AnswerDecoder,
+    ClientRequest,
+    Piece,
+    ProofFilter,
+    RequestDefaults,
+    StreamWriter,
+)
 
 if TYPE_CHECKING:
-    from vibe_router.formats.neutral import model as neutral
+    from vibe_router.formats.neutral.model import Event, NeutralRequest
 
 __all__ = [
     "CHAT",
     "DONE",
     "PATH",
     "ChatRequest",
-    "StreamReader",
+    "ChatStreamReader",
     "error_event",
     "parse",
     "read_choices",
@@ -61,7 +68,7 @@ _NO_CONTENT = frozenset({"role", "name", "id"})
 
 
 @dataclass(frozen=True, slots=True)
-class ChatRequest(PlainlyAsked):
+class ChatRequest(RequestDefaults):
     """A caller's request, checked. `body` is what was sent; the router owns `model`, `stream` and `include_usage`."""
 
     model: str
@@ -69,7 +76,7 @@ class ChatRequest(PlainlyAsked):
     include_usage: bool
     body: Mapping[str, Any]
     tags: tuple[str, ...] = ()
-    _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
+    _neutral: list["NeutralRequest"] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def format(self) -> str:
@@ -92,7 +99,7 @@ class ChatRequest(PlainlyAsked):
         """Return how many answers are to be chosen from."""
         return max(self.body.get("n") or 1, 1)
 
-    def neutral(self) -> "neutral.Request":
+    def neutral(self) -> "NeutralRequest":
         """Return the request in the neutral form. Raises ApiError (400) for what chat has no word for."""
         if not self._neutral:
             from vibe_router.formats.chat import neutral as chat_neutral
@@ -116,7 +123,7 @@ class ChatRequest(PlainlyAsked):
                 break
         return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool, keep: Keep | None = None) -> bytes:  # noqa: ARG002 - no proofs
+    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - no proofs
         """Return the body for a provider's `model`. Usage is always asked for. Raises ApiError (400)."""
         body = {**self.body, "model": model, "stream": stream}
         if stream:
@@ -138,7 +145,7 @@ def parse(raw: bytes) -> ChatRequest:
 
 
 @dataclass(slots=True)
-class StreamReader:
+class ChatStreamReader:
     """Reads a provider's stream event by event, and remembers how far it got."""
 
     wants_usage: bool
@@ -269,7 +276,7 @@ def error_event(error: ApiError) -> bytes:
 
 
 class _Chat:
-    """Chat completions, from both sides (`wire.ClientConversation` and `wire.ProviderConversation`)."""
+    """Chat completions, from both sides (`ClientConversation` and `ProviderConversation`)."""
 
     name = "chat"
     path = PATH
@@ -280,7 +287,7 @@ class _Chat:
     read_whole = staticmethod(read_whole)
     usage_of = staticmethod(usage_of)
     unfold = staticmethod(unfold)
-    assembly = Assembly
+    assembly = ChatAssembler
 
     def parse(self, raw: bytes, _headers: Mapping[str, str]) -> ChatRequest:
         return parse(raw)
@@ -288,25 +295,25 @@ class _Chat:
     def headers(self, secret: str) -> dict[str, str]:
         return {"authorization": f"Bearer {secret}"}
 
-    def reader(self, *, wants_usage: bool) -> StreamReader:
-        return StreamReader(wants_usage)
+    def reader(self, *, wants_usage: bool) -> ChatStreamReader:
+        return ChatStreamReader(wants_usage)
 
-    def body(self, request: "neutral.Request", model: str, *, stream: bool) -> bytes:
+    def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:
         from vibe_router.formats.chat import neutral as chat_neutral
 
         return chat_neutral.body(request, model, stream=stream)
 
-    def decoder(self, request: "neutral.Request") -> Decoder:
+    def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
         from vibe_router.formats.chat import neutral as chat_neutral
 
-        return chat_neutral.Decoder(request)
+        return chat_neutral.ChatDecoder(request)
 
-    def writer(self, request: Request, created: int) -> Writer:
+    def writer(self, request: ClientRequest, created: int) -> StreamWriter:
         from vibe_router.formats.chat import neutral as chat_neutral
 
-        return chat_neutral.Writer(wants_usage=request.wants_usage, created=created)
+        return chat_neutral.ChatWriter(wants_usage=request.wants_usage, created=created)
 
-    def whole(self, _request: Request, events: "Iterable[neutral.Event]", created: int) -> bytes:
+    def whole(self, _request: ClientRequest, events: "Iterable[Event]", created: int) -> bytes:
         from vibe_router.formats.chat import neutral as chat_neutral
 
         return chat_neutral.whole(events, created)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vibe_router.core.errors import bad_request
-from vibe_router.formats.chat.assembly import Assembly
+from vibe_router.formats.chat.assembly import ChatAssembler
 from vibe_router.formats.chat.blocks import Blocks
 from vibe_router.formats.chat.chunk_writer import ChunkWriter
 from vibe_router.formats.chat.format import usage_of
@@ -22,38 +22,46 @@ from vibe_router.formats.common import sse
 from vibe_router.formats.common.data_url import data_url, read_data_url
 from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, without_none
-from vibe_router.formats.neutral import model as neutral
 from vibe_router.formats.neutral.model import (
     AllowedTools,
-    Annotated,
+    AnnotationAdded,
     Audio,
+    Event,
     File,
     Finish,
     Image,
     JsonFormat,
     Message,
     NamedTool,
+    NeutralRequest,
     Part,
     Raw,
+    Reason,
     Reasoning,
     ReasoningDelta,
+    ReasoningProof,
     Refusal,
     RefusalDelta,
-    Sealed,
     Started,
     Text,
     TextDelta,
-    Told,
     Tool,
     ToolCall,
     ToolCallDelta,
     ToolCallStart,
+    ToolChoice,
     ToolResult,
-    refuse,
+    UsageReport,
+    custom_tool_arguments,
+    custom_tool_as_function,
+    custom_tool_names,
+    merge_turns,
+    reasoning_effort,
+    unsupported,
 )
 from vibe_router.formats.neutral.reading import contents, sorted_fields
 
-__all__ = ["Decoder", "Writer", "body", "read", "whole"]
+__all__ = ["ChatDecoder", "ChatWriter", "body", "read", "whole"]
 
 _FORMAT = "chat"
 
@@ -92,7 +100,7 @@ _LONGEST_USER = 64  # characters that OpenAI takes for `user`
 # --- Reading a request ------------------------------------------------------------------------------------------------
 
 
-def read(body: Mapping[str, Any]) -> neutral.Request:
+def read(body: Mapping[str, Any]) -> NeutralRequest:
     """Return a chat request (as `chat.parse` checks it) in the neutral form. Raises ApiError (400)."""
     plain, more, unread = sorted_fields(body, _PASSTHROUGH, _READ_APART, _is_harmless)
     if unread.get("modalities") == ["text"]:
@@ -104,7 +112,7 @@ def read(body: Mapping[str, Any]) -> neutral.Request:
     if body.get("max_completion_tokens") is not None:
         names["max_tokens"] = "max_completion_tokens"
     bound = integer(body, names.get("max_tokens", "max_tokens"))
-    return neutral.Request(
+    return NeutralRequest(
         _FORMAT,
         [_read_message(message, f"messages[{i}]") for i, message in enumerate(body["messages"])],
         tools=[_read_tool(tool, f"tools[{i}]") for i, tool in enumerate(entries(body, "tools"))],
@@ -181,7 +189,7 @@ def _nested(grammar: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return grammar
 
 
-def _read_choice(value: Any) -> neutral.ToolChoice | None:
+def _read_choice(value: Any) -> ToolChoice | None:
     match value:
         case None | "auto" | "none" | "required":
             return value
@@ -281,17 +289,17 @@ def _read_part(part: Any, at: str) -> Part:
 # --- Writing a request ------------------------------------------------------------------------------------------------
 
 
-def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
+def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     """Return the body that asks a chat provider's `model`. Raises ApiError (400) for what chat can't carry."""
     own = request.format == _FORMAT
     if not own:
         for name in request.rest:
-            raise refuse(_FORMAT, name)
+            raise unsupported(_FORMAT, name)
         if request.top_k is not None:
-            raise refuse(_FORMAT, request.called("top_k"))
+            raise unsupported(_FORMAT, request.called("top_k"))
     out: dict[str, Any] = {"model": model, "messages": list(_messages(request)), "stream": stream}
     if not out["messages"]:
-        raise refuse(_FORMAT, request.called("messages"), "an answer to nothing")
+        raise unsupported(_FORMAT, request.called("messages"), "an answer to nothing")
     if stream:
         out["stream_options"] = {"include_usage": True}
     out |= {name: value for name in _PASSTHROUGH if (value := getattr(request, name)) is not None}
@@ -312,7 +320,7 @@ def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
         out["stop"] = list(request.stop)
     if request.response_format:
         out["response_format"] = _response_format(request.response_format)
-    if effort := neutral.effort_of(request):
+    if effort := reasoning_effort(request):
         out["reasoning_effort"] = effort
     if own:
         out |= {key: value for key, value in {**request.rest, **request.more}.items() if key != "stream_options"}
@@ -330,24 +338,24 @@ def _leave_out(out: dict[str, Any]) -> None:
             del out[name]
 
 
-def _told_of(request: neutral.Request) -> Iterable[Tool | Raw]:
+def _told_of(request: NeutralRequest) -> Iterable[Tool | Raw]:
     choice = request.tool_choice
     if isinstance(choice, AllowedTools) and request.format != _FORMAT:
         return [each for each in request.tools if isinstance(each, Tool) and each.name in choice.names]
     return request.tools
 
 
-def _tool(tool: Tool | Raw, request: neutral.Request) -> dict[str, Any]:
+def _tool(tool: Tool | Raw, request: NeutralRequest) -> dict[str, Any]:
     own = request.format == _FORMAT
     if isinstance(tool, Raw):
         if tool.format != _FORMAT:
-            raise refuse(_FORMAT, tool.at, tool.what)
+            raise unsupported(_FORMAT, tool.at, tool.what)
         return dict(tool.value)
     if tool.custom and own:
         said = {"name": tool.name, "description": tool.description, "format": _nested(tool.grammar)}
         return {"type": "custom", "custom": without_none(said)}
     if tool.custom:
-        tool = neutral.as_function(tool)
+        tool = custom_tool_as_function(tool)
     function: dict[str, Any] = {
         "name": tool.name,
         "description": tool.description,
@@ -358,7 +366,7 @@ def _tool(tool: Tool | Raw, request: neutral.Request) -> dict[str, Any]:
     return {**written, "cache_control": tool.cache} if own and tool.cache else written
 
 
-def _choice(request: neutral.Request) -> object:
+def _choice(request: NeutralRequest) -> object:
     match request.tool_choice:
         case NamedTool(name, custom):
             if custom and request.format == _FORMAT:
@@ -370,7 +378,7 @@ def _choice(request: neutral.Request) -> object:
             tools = [{"type": "function", "function": {"name": name}} for name in names]
             return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
         case Raw(what=what, at=at):
-            raise refuse(_FORMAT, at, what)
+            raise unsupported(_FORMAT, at, what)
         case word:
             return word
 
@@ -387,11 +395,11 @@ def _response_format(wanted: JsonFormat) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": without_none(said)}
 
 
-def _messages(request: neutral.Request) -> Iterator[dict[str, Any]]:
+def _messages(request: NeutralRequest) -> Iterator[dict[str, Any]]:
     own = request.format == _FORMAT
     if request.system:
         yield {"role": "system", "content": _content(request.system, own=own)}
-    for message in neutral.turns(request.messages):
+    for message in merge_turns(request.messages):
         name = {"name": message.name} if message.name else {}
         match message.role:
             case "system" | "developer" as role:
@@ -452,7 +460,7 @@ def _assistant(message: Message, *, own: bool) -> dict[str, Any]:
 def _call(call: ToolCall, *, own: bool) -> dict[str, Any]:
     if call.custom and own:
         return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
-    arguments = neutral.as_arguments(call.arguments) if call.custom else call.arguments
+    arguments = custom_tool_arguments(call.arguments) if call.custom else call.arguments
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
@@ -471,7 +479,7 @@ def _part(part: Part, *, own: bool) -> dict[str, Any]:
             written = {"type": "text", "text": part.text}
         case Image():
             if part.url is None and part.data is None:
-                raise refuse(_FORMAT, part.at, "an image without its data")
+                raise unsupported(_FORMAT, part.at, "an image without its data")
             shown: dict[str, Any] = {"url": part.url or data_url(part.media_type or "image/png", part.data or "")}
             written = {"type": "image_url", "image_url": shown | ({"detail": part.detail} if part.detail else {})}
         case File(text=str(words)):
@@ -480,17 +488,17 @@ def _part(part: Part, *, own: bool) -> dict[str, Any]:
             held = data_url(part.media_type, data) if part.media_type else data
             written = {"type": "file", "file": without_none({"filename": part.filename, "file_data": held})}
         case File():
-            raise refuse(_FORMAT, part.at, "a file by its URL")
+            raise unsupported(_FORMAT, part.at, "a file by its URL")
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
         case Refusal():
             return {"type": "refusal", "refusal": part.text} if own else {"type": "text", "text": part.text}
         case Raw():
             if part.format != _FORMAT:
-                raise refuse(_FORMAT, part.at, part.what)
+                raise unsupported(_FORMAT, part.at, part.what)
             return dict(part.value)
         case _:
-            raise refuse(_FORMAT, part.at, "this part in this place")
+            raise unsupported(_FORMAT, part.at, "this part in this place")
     if own and part.cache:
         written["cache_control"] = part.cache
     return written
@@ -498,7 +506,7 @@ def _part(part: Part, *, own: bool) -> dict[str, Any]:
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------
 
-_REASONS: Mapping[object, neutral.Reason] = {
+_REASONS: Mapping[object, Reason] = {
     "stop": "stop",
     "length": "length",
     "tool_calls": "tool_calls",
@@ -507,21 +515,21 @@ _REASONS: Mapping[object, neutral.Reason] = {
 }
 
 
-class Decoder:
+class ChatDecoder:
     """Reads chunks of a chat answer into neutral events."""
 
-    def __init__(self, request: neutral.Request) -> None:
-        self._custom = neutral.custom_names(request)
+    def __init__(self, request: NeutralRequest) -> None:
+        self._custom = custom_tool_names(request)
         self._started = False
         self._choices: dict[int, Blocks] = {}
         self._calling = False  # whether the first choice is within a call
         self._last: object = 0  # the place of the call that was told of last
 
-    def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
+    def decode(self, chunk: Mapping[str, Any]) -> Iterable[Event]:
         """Return what `chunk` says."""
         if self._started and not self._calling and (words := _only_words(chunk)):
             return (TextDelta(words),)
-        events: list[neutral.Event] = []
+        events: list[Event] = []
         if not self._started:
             self._started = True
             model, created, id_ = chunk.get("model"), chunk.get("created"), chunk.get("id")
@@ -537,18 +545,18 @@ class Decoder:
             if isinstance(choice, dict):
                 events += self._choice(choice)
         if chunk.get("usage"):
-            events.append(Told(usage_of(chunk)))
+            events.append(UsageReport(usage_of(chunk)))
         return events
 
-    def end(self) -> Iterable[neutral.Event]:
+    def end(self) -> Iterable[Event]:
         """Return what was held back."""
         return [event for blocks in self._choices.values() for event in blocks.end()]
 
-    def _choice(self, choice: Mapping[str, Any]) -> list[neutral.Event]:
+    def _choice(self, choice: Mapping[str, Any]) -> list[Event]:
         index = choice.get("index")
         index = index if isinstance(index, int) else 0
         blocks = self._choices.setdefault(index, Blocks())
-        events: list[neutral.Event] = []
+        events: list[Event] = []
         delta = choice.get("delta")
         if isinstance(delta, dict):
             for said in (*_words(delta, index, choice), *_annotated(delta, index)):
@@ -563,13 +571,13 @@ class Decoder:
             self._calling = blocks.calling
         return events
 
-    def _call(self, call: Mapping[str, Any], choice: int, blocks: Blocks) -> list[neutral.Event]:
+    def _call(self, call: Mapping[str, Any], choice: int, blocks: Blocks) -> list[Event]:
         function, place, id_ = call.get("function"), call.get("index"), call.get("id")
         function = function if isinstance(function, dict) else {}
         name, arguments = function.get("name"), function.get("arguments")
         name = name if isinstance(name, str) else ""
         self._last = place = place if isinstance(place, int) else id_ if isinstance(id_, str) and id_ else self._last
-        events: list[neutral.Event] = []
+        events: list[Event] = []
         if blocks.is_new(place, id_, name):
             id_ = id_ if isinstance(id_, str) and id_ else f"call_{secrets.token_hex(12)}"
             events += blocks.begin(place, ToolCallStart(id_, name, name in self._custom, choice))
@@ -580,7 +588,7 @@ class Decoder:
         return events
 
 
-def _words(delta: Mapping[str, Any], choice: int, told: Mapping[str, Any]) -> Iterator[neutral.Event]:
+def _words(delta: Mapping[str, Any], choice: int, told: Mapping[str, Any]) -> Iterator[Event]:
     """Return what a delta says that is no call: thoughts, words, a refusal."""
     thought, content, refusal = delta.get("reasoning_content"), delta.get("content"), delta.get("refusal")
     thought = thought or delta.get("reasoning")
@@ -611,20 +619,20 @@ def _logprobs(choice: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
     return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else None
 
 
-def _annotated(delta: Mapping[str, Any], choice: int) -> Iterator[neutral.Event]:
+def _annotated(delta: Mapping[str, Any], choice: int) -> Iterator[Event]:
     notes = delta.get("annotations")
     for note in notes if isinstance(notes, list) else ():
         match note:
             case {"type": "url_citation", "url_citation": dict(citation)}:
-                yield Annotated({"type": "url_citation", **citation}, choice)
+                yield AnnotationAdded({"type": "url_citation", **citation}, choice)
 
 
 # --- Writing an answer ------------------------------------------------------------------------------------------------
 
-_FINISH: Mapping[neutral.Reason, str] = {"refusal": "content_filter"}
+_FINISH: Mapping[Reason, str] = {"refusal": "content_filter"}
 
 
-class Writer(ChunkWriter):
+class ChatWriter(ChunkWriter):
     """Says neutral events as chat chunks."""
 
     def __init__(self, *, wants_usage: bool, created: int) -> None:
@@ -633,13 +641,13 @@ class Writer(ChunkWriter):
         self._custom = False
         self._before = self._after = b""
 
-    def write(self, event: neutral.Event) -> bytes:
+    def write(self, event: Event) -> bytes:
         """Return the chunk that says `event`."""
         if type(event) is TextDelta and self._before and not event.choice and event.logprobs is None:
             return self._before + dump(event.text) + self._after
         return super().write(event)
 
-    def chunk(self, event: neutral.Event) -> dict[str, Any] | None:
+    def chunk(self, event: Event) -> dict[str, Any] | None:
         """Return the chunk that says `event`, None where chat has no word for it."""
         match event:
             case Started():
@@ -665,22 +673,24 @@ class Writer(ChunkWriter):
                 kind, word = ("custom", "input") if self._custom else ("function", "arguments")
                 call = {"index": self._calls.get(event.choice, 0), kind: {word: event.arguments}}
                 return self._chunk(event.choice, {"tool_calls": [call]})
-            case Annotated(annotation={"type": "url_citation"}):
+            case AnnotationAdded(annotation={"type": "url_citation"}):
                 said = {key: value for key, value in event.annotation.items() if key != "type"}
                 note = {"type": "url_citation", "url_citation": said}
                 return self._chunk(event.choice, {"annotations": [note]})
             case Finish():
                 return self._chunk(event.choice, {}, finish_reason=_FINISH.get(event.reason, event.reason))
-            case Told() | Sealed() | Annotated():  # chat has no place for a proof, nor for what is found in files
+            case (
+                UsageReport() | ReasoningProof() | AnnotationAdded()
+            ):  # chat has no place for a proof, nor for what is found in files
                 return super().chunk(event)
 
     def _chunk(self, choice: int, delta: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         return self._of({"index": choice, "delta": delta, "finish_reason": None, **more})
 
 
-def whole(events: Iterable[neutral.Event], created: int) -> bytes:
+def whole(events: Iterable[Event], created: int) -> bytes:
     """Return the completion that `events` add up to."""
-    writer, assembly = Writer(wants_usage=True, created=created), Assembly()
+    writer, assembly = ChatWriter(wants_usage=True, created=created), ChatAssembler()
     for event in events:
         if (chunk := writer.chunk(event)) is not None:
             assembly.add(chunk)

@@ -1,15 +1,15 @@
 """A reader around another one, which says how far the provider's stream has got."""
 
 from vibe_router.core.usage import Usage
-from vibe_router.formats.interfaces import Reader
+from vibe_router.formats.interfaces import StreamReader
 
 __all__ = ["ReaderProxy"]
 
 
 class ReaderProxy:
-    """What a `wire.Reader` around `reader` knows from it."""
+    """What a `StreamReader` around `reader` knows from it."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: StreamReader) -> None:
         self._reader = reader
 
     @property

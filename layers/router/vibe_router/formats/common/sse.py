@@ -6,7 +6,7 @@ Rules: WHATWG HTML, "Server-sent events"; LF, CRLF and CR all end a line, an emp
 import re
 from dataclasses import dataclass
 
-__all__ = ["COMMENT", "Decoder", "Event", "EventTooLargeError", "encode"]
+__all__ = ["COMMENT", "Event", "EventDecoder", "EventTooLargeError", "encode"]
 
 COMMENT = b": keep-alive\n\n"
 
@@ -31,7 +31,7 @@ class Event:
     name: bytes = b""
 
 
-class Decoder:
+class EventDecoder:
     """Cuts chunks of bytes, however they are split, into events."""
 
     __slots__ = ("_buffer",)

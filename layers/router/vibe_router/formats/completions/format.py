@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from vibe_router.core.errors import bad_request, error_body
 from vibe_router.formats.chat import format as chat
-from vibe_router.formats.chat.assembly import Assembly
+from vibe_router.formats.chat.assembly import ChatAssembler
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.fields import integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
-from vibe_router.formats.interfaces import Keep, PlainlyAsked, Request, Writer
+from vibe_router.formats.interfaces import ClientRequest, ProofFilter, RequestDefaults, StreamWriter
 
 if TYPE_CHECKING:
-    from vibe_router.formats.neutral import model as neutral
+    from vibe_router.formats.neutral.model import Event, NeutralRequest
 
-__all__ = ["COMPLETIONS", "CompletionAssembly", "CompletionsRequest", "parse", "read_whole", "unfold"]
+__all__ = ["COMPLETIONS", "CompletionsAssembler", "CompletionsRequest", "parse", "read_whole", "unfold"]
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionsRequest(PlainlyAsked):
+class CompletionsRequest(RequestDefaults):
     """A caller's request, checked. `body` is what was sent; the router owns `model`, `stream` and `include_usage`."""
 
     model: str
@@ -35,7 +35,7 @@ class CompletionsRequest(PlainlyAsked):
     wants_usage: bool
     body: Mapping[str, Any]
     tags: tuple[str, ...] = ()
-    _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
+    _neutral: list["NeutralRequest"] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def format(self) -> str:
@@ -64,7 +64,7 @@ class CompletionsRequest(PlainlyAsked):
         """Return a digest of the prompt. Raises ApiError (400), as `for_provider` would."""
         return hashlib.blake2b(dump(self.body["prompt"]), digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool, keep: Keep | None = None) -> bytes:  # noqa: ARG002 - no proofs
+    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - no proofs
         """Return the body for a provider's `model`. Usage is always asked for. Raises ApiError (400)."""
         body = {**self.body, "model": model, "stream": stream}
         if stream:
@@ -73,7 +73,7 @@ class CompletionsRequest(PlainlyAsked):
             body.pop("stream_options", None)  # OpenAI refuses it without a stream
         return dump(body)
 
-    def neutral(self) -> "neutral.Request":
+    def neutral(self) -> "NeutralRequest":
         """Return the request in the neutral form. Raises ApiError (400) for a prompt that no message can say."""
         if not self._neutral:
             from vibe_router.formats.completions import neutral as completions_neutral
@@ -108,7 +108,7 @@ def parse(raw: bytes) -> CompletionsRequest:
     return CompletionsRequest(model, truth(body, "stream") or False, wants_usage, body, tags)
 
 
-class _Reader(chat.StreamReader):
+class CompletionsStreamReader(chat.ChatStreamReader):
     """Reads a provider's stream of completions."""
 
     def _says(self, choice: Mapping[str, Any]) -> bool:
@@ -129,11 +129,11 @@ def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
     return [*events, chat.DONE]
 
 
-class CompletionAssembly:
+class CompletionsAssembler:
     """Puts a stream of completions together: chat's way, the text standing for a message."""
 
     def __init__(self) -> None:
-        self._assembly = Assembly()
+        self._assembly = ChatAssembler()
 
     def add(self, chunk: Mapping[str, Any]) -> None:
         """Take one chunk in."""
@@ -171,7 +171,7 @@ class _Completions:
     read_whole = staticmethod(read_whole)
     usage_of = staticmethod(chat.usage_of)
     unfold = staticmethod(unfold)
-    assembly = CompletionAssembly
+    assembly = CompletionsAssembler
 
     def parse(self, raw: bytes, _headers: Mapping[str, str]) -> CompletionsRequest:
         return parse(raw)
@@ -179,15 +179,15 @@ class _Completions:
     def headers(self, secret: str) -> dict[str, str]:
         return {"authorization": f"Bearer {secret}"}
 
-    def reader(self, *, wants_usage: bool) -> _Reader:
-        return _Reader(wants_usage)
+    def reader(self, *, wants_usage: bool) -> CompletionsStreamReader:
+        return CompletionsStreamReader(wants_usage)
 
-    def writer(self, request: Request, created: int) -> Writer:
+    def writer(self, request: ClientRequest, created: int) -> StreamWriter:
         from vibe_router.formats.completions import neutral as completions_neutral
 
-        return completions_neutral.Writer(wants_usage=request.wants_usage, created=created)
+        return completions_neutral.CompletionsWriter(wants_usage=request.wants_usage, created=created)
 
-    def whole(self, _request: Request, events: "Iterable[neutral.Event]", created: int) -> bytes:
+    def whole(self, _request: ClientRequest, events: "Iterable[Event]", created: int) -> bytes:
         from vibe_router.formats.completions import neutral as completions_neutral
 
         return completions_neutral.whole(events, created)

@@ -11,11 +11,10 @@ from typing import Any
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.chat.chunk_writer import ChunkWriter
 from vibe_router.formats.common.json_body import dump
-from vibe_router.formats.completions.format import CompletionAssembly
-from vibe_router.formats.neutral import model as neutral
-from vibe_router.formats.neutral.model import Finish, Message, RefusalDelta, Text, TextDelta
+from vibe_router.formats.completions.format import CompletionsAssembler
+from vibe_router.formats.neutral.model import Event, Finish, Message, NeutralRequest, RefusalDelta, Text, TextDelta
 
-__all__ = ["Writer", "read", "whole"]
+__all__ = ["CompletionsWriter", "read", "whole"]
 
 _SAID = frozenset(
     {"model", "stream", "stream_options", "prompt", "max_tokens", "temperature", "top_p", "n", "stop", "seed", "user"}
@@ -26,13 +25,13 @@ _NOTHING: Mapping[str, tuple[object, ...]] = {"echo": (None, False), "best_of": 
 _FINISH: Mapping[str, str] = {"length": "length", "content_filter": "content_filter", "refusal": "content_filter"}
 
 
-def read(body: Mapping[str, Any]) -> neutral.Request:
+def read(body: Mapping[str, Any]) -> NeutralRequest:
     """Return the request in the neutral form. Raises ApiError (400)."""
     stop = body.get("stop")
     stops = [stop] if isinstance(stop, str) else list(stop or ())
     if not all(isinstance(each, str) for each in stops):
         raise bad_request("'stop' must hold strings.", "stop")
-    return neutral.Request(
+    return NeutralRequest(
         format="completions",
         messages=[Message("user", [Text(_prompt(body["prompt"]), at="prompt")], at="prompt")],
         max_tokens=body.get("max_tokens"),
@@ -65,13 +64,13 @@ def _prompt(prompt: Any) -> str:
     )
 
 
-class Writer(ChunkWriter):
+class CompletionsWriter(ChunkWriter):
     """Says neutral events as chunks of a completion."""
 
     def __init__(self, *, wants_usage: bool, created: int) -> None:
         super().__init__("cmpl", "text_completion", wants_usage=wants_usage, created=created)
 
-    def chunk(self, event: neutral.Event) -> dict[str, Any] | None:
+    def chunk(self, event: Event) -> dict[str, Any] | None:
         """Return the chunk that says `event`, None where there is no word for it, as for reasoning."""
         match event:
             case TextDelta() | RefusalDelta():
@@ -84,9 +83,9 @@ class Writer(ChunkWriter):
         return self._of({"text": said, "index": choice, "logprobs": None, "finish_reason": finish})
 
 
-def whole(events: Iterable[neutral.Event], created: int) -> bytes:
+def whole(events: Iterable[Event], created: int) -> bytes:
     """Return the completion that `events` add up to."""
-    writer, assembly = Writer(wants_usage=True, created=created), CompletionAssembly()
+    writer, assembly = CompletionsWriter(wants_usage=True, created=created), CompletionsAssembler()
     for event in events:
         if (chunk := writer.chunk(event)) is not None:
             assembly.add(chunk)

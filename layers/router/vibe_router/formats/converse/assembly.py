@@ -5,10 +5,10 @@ from typing import Any
 
 from vibe_router.formats.common.json_body import load
 
-__all__ = ["Assembly"]
+__all__ = ["ConverseAssembler"]
 
 
-class Assembly:
+class ConverseAssembler:
     """Puts the events of a stream together into the answer that it would have been whole."""
 
     def __init__(self) -> None:

@@ -7,31 +7,31 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vibe_router.core.usage import Usage
-from vibe_router.formats.converse.assembly import Assembly
-from vibe_router.formats.converse.stream import StreamReader, read_usage, read_whole, unfold
-from vibe_router.formats.interfaces import Decoder
+from vibe_router.formats.converse.assembly import ConverseAssembler
+from vibe_router.formats.converse.stream import ConverseStreamReader, read_usage, read_whole, unfold
+from vibe_router.formats.interfaces import AnswerDecoder
 
 if TYPE_CHECKING:
-    from vibe_router.formats.neutral import model as neutral
+    from vibe_router.formats.neutral.model import NeutralRequest
 
 __all__ = ["CONVERSE"]
 
 
 class _Converse:
-    """Converse as providers speak it (`wire.ProviderFormat`)."""
+    """Converse as providers speak it (`ProviderFormat`)."""
 
     name = "converse"
     path = ""  # the model stands in it: see `upstream.bedrock`
     opaque = False
     streams = True
     read_whole = staticmethod(read_whole)
-    assembly = Assembly
+    assembly = ConverseAssembler
 
     def headers(self, secret: str) -> dict[str, str]:  # noqa: ARG002 - calls are signed, not keyed
         return {}
 
-    def reader(self, *, wants_usage: bool) -> StreamReader:  # noqa: ARG002 - its usage always comes
-        return StreamReader()
+    def reader(self, *, wants_usage: bool) -> ConverseStreamReader:  # noqa: ARG002 - its usage always comes
+        return ConverseStreamReader()
 
     def usage_of(self, answer: Mapping[str, Any]) -> Usage:
         return read_usage(answer.get("usage"))
@@ -39,15 +39,15 @@ class _Converse:
     def unfold(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:  # noqa: ARG002 - as above
         return unfold(answer)
 
-    def body(self, request: "neutral.Request", model: str, *, stream: bool) -> bytes:  # noqa: ARG002 - the path says it
+    def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:  # noqa: ARG002 - the path says it
         from vibe_router.formats.converse import neutral as converse_neutral
 
         return converse_neutral.body(request, model)
 
-    def decoder(self, request: "neutral.Request") -> Decoder:
+    def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
         from vibe_router.formats.converse import neutral as converse_neutral
 
-        return converse_neutral.Decoder(request)
+        return converse_neutral.ConverseDecoder(request)
 
 
 CONVERSE = _Converse()

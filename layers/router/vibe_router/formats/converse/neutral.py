@@ -29,10 +29,27 @@ from vibe_router.formats.common.json_body import dump, without_none
 from vibe_router.formats.converse.stream import read_usage
 from vibe_router.formats.messages import neutral_answer as messages_answer
 from vibe_router.formats.messages import neutral_request as messages_request
-from vibe_router.formats.neutral import model as neutral
-from vibe_router.formats.neutral.model import File, Image, Message, Part, Raw, Text, ToolCall, ToolResult, refuse
+from vibe_router.formats.neutral.model import (
+    Event,
+    File,
+    Finish,
+    Image,
+    Message,
+    NeutralRequest,
+    Part,
+    Raw,
+    Reason,
+    ReasoningDelta,
+    Started,
+    Text,
+    TextDelta,
+    ToolCall,
+    ToolResult,
+    UsageReport,
+    unsupported,
+)
 
-__all__ = ["Decoder", "body"]
+__all__ = ["ConverseDecoder", "body"]
 
 _FORMAT = "converse"
 _IMAGES = frozenset({"png", "jpeg", "gif", "webp"})
@@ -52,16 +69,16 @@ _LONGEST = 64  # characters of a tool's name and of a call's id
 _STOPPED_BY = "/stop_sequence"  # where Claude's own answer says which one it met
 
 
-def body(request: neutral.Request, model: str) -> bytes:
+def body(request: NeutralRequest, model: str) -> bytes:
     """Return the body that asks a provider's `model`. Raises ApiError (400) for what Converse can't carry."""
     model = request.base_model or model  # which itself stands in the path
     if request.top_k is not None and not _is_claude(model):
-        raise refuse(_FORMAT, request.called("top_k"))
+        raise unsupported(_FORMAT, request.called("top_k"))
     for tool in request.tools:
         if isinstance(tool, Raw):
-            raise refuse(_FORMAT, tool.at, tool.what)
+            raise unsupported(_FORMAT, tool.at, tool.what)
         if len(tool.name) > _LONGEST:
-            raise refuse(_FORMAT, tool.at, f"a tool whose name has more than {_LONGEST} characters")
+            raise unsupported(_FORMAT, tool.at, f"a tool whose name has more than {_LONGEST} characters")
     plain = replace(
         request,
         format="",  # nothing in it is written as it came
@@ -80,7 +97,7 @@ def _is_claude(model: str) -> bool:
     return "claude" in model
 
 
-def _effort(request: neutral.Request) -> str | None:
+def _effort(request: NeutralRequest) -> str | None:
     """Return the effort that is asked for; who thinks adaptively and says no more means Anthropic's own default."""
     thinking = request.more.get("thinking")
     adaptive = isinstance(thinking, dict) and thinking.get("type") == "adaptive"
@@ -97,11 +114,11 @@ def _carried(message: Message) -> Message:
 def _carried_part(part: Part) -> Part:
     match part:
         case Image(data=None):
-            raise refuse(_FORMAT, part.at, "an image by its URL")
+            raise unsupported(_FORMAT, part.at, "an image by its URL")
         case Image(media_type=str(kind)) if _image(kind) not in _IMAGES:
-            raise refuse(_FORMAT, part.at, f"an image of type {kind[:50]}")
+            raise unsupported(_FORMAT, part.at, f"an image of type {kind[:50]}")
         case File(data=None, text=None):
-            raise refuse(_FORMAT, part.at, "a file by its URL or id")
+            raise unsupported(_FORMAT, part.at, "a file by its URL or id")
         case File(data=str(data), media_type=str(kind)) if kind in _DOCUMENTS:
             block = {"type": "document", "source": {"type": "base64", "media_type": kind, "data": data}}
             marked = {"cache_control": part.cache} if part.cache else {}
@@ -109,11 +126,11 @@ def _carried_part(part: Part) -> Part:
         case ToolResult():
             return replace(part, parts=[_carried_part(each) for each in part.parts])
         case Raw(value={"citations": {"enabled": True}}):
-            raise refuse(_FORMAT, part.at, part.what)
+            raise unsupported(_FORMAT, part.at, part.what)
         case Raw(value={"type": "document", "context": str(), "source": {"type": "base64" | "text", "data": str()}}):
             return part
         case Raw():
-            raise refuse(_FORMAT, part.at, part.what)
+            raise unsupported(_FORMAT, part.at, part.what)
     return part
 
 
@@ -121,7 +138,7 @@ def _image(media_type: str) -> str:
     return media_type.removeprefix("image/").replace("jpg", "jpeg")
 
 
-def _converse(said: Mapping[str, Any], request: neutral.Request, model: str) -> dict[str, Any]:
+def _converse(said: Mapping[str, Any], request: NeutralRequest, model: str) -> dict[str, Any]:
     """Return a body of Messages in Converse's words."""
     claude = _is_claude(model)
     write = _Blocks(caches=claude, results_show=claude or "nova" in model)
@@ -160,7 +177,7 @@ def _converse(said: Mapping[str, Any], request: neutral.Request, model: str) -> 
     return out
 
 
-def _text_format(config: Mapping[str, Any], request: neutral.Request) -> dict[str, Any] | None:
+def _text_format(config: Mapping[str, Any], request: NeutralRequest) -> dict[str, Any] | None:
     if "format" not in config:
         return None
     asked = request.response_format
@@ -172,14 +189,14 @@ def _text_format(config: Mapping[str, Any], request: neutral.Request) -> dict[st
     return {"type": "json_schema", "structure": {"jsonSchema": without_none(schema)}}
 
 
-def _without_choosing(tools: Any, choice: Mapping[str, Any], request: neutral.Request) -> Any:
+def _without_choosing(tools: Any, choice: Mapping[str, Any], request: NeutralRequest) -> Any:
     """Return `tools` for a model that can't be told how to call them. Raises ApiError (400) where that matters."""
     if choice.get("disable_parallel_tool_use"):
-        raise refuse(_FORMAT, request.called("parallel_tool_calls"))
+        raise unsupported(_FORMAT, request.called("parallel_tool_calls"))
     if not request.tools:  # these are only the ones that were called
         return tools
     if any(isinstance(part, ToolCall | ToolResult) for message in request.messages for part in message.parts):
-        raise refuse(_FORMAT, request.called("tool_choice"), "calling no tool after calls of tools")
+        raise unsupported(_FORMAT, request.called("tool_choice"), "calling no tool after calls of tools")
     return None
 
 
@@ -280,7 +297,7 @@ class _Blocks:
                 return {"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}
             case {"type": "redacted_thinking", "data": data}:
                 return {"reasoningContent": {"redactedContent": data}}
-        raise refuse(_FORMAT, "messages", f"a block of type {str(block.get('type'))[:50]}")
+        raise unsupported(_FORMAT, "messages", f"a block of type {str(block.get('type'))[:50]}")
 
     def _document(self, form: str, data: str, block: Mapping[str, Any]) -> dict[str, Any]:
         self._documents += 1
@@ -292,7 +309,7 @@ class _Blocks:
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------
 
-_REASONS: Mapping[str, neutral.Reason] = {
+_REASONS: Mapping[str, Reason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
@@ -309,21 +326,21 @@ def _met(ending: Mapping[str, Any]) -> str | None:
     return None
 
 
-class Decoder:
+class ConverseDecoder:
     """Reads events of ConverseStream into neutral events."""
 
-    def __init__(self, request: neutral.Request) -> None:
-        self._inner = messages_answer.Decoder(request)
+    def __init__(self, request: NeutralRequest) -> None:
+        self._inner = messages_answer.MessagesDecoder(request)
         self._block = ""  # what is being told: only a call of a tool says that it begins
 
-    def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
+    def decode(self, chunk: Mapping[str, Any]) -> Iterable[Event]:
         """Return what `chunk` says."""
         if told := chunk.get("contentBlockDelta"):  # as in `converse.StreamReader`
             delta = told.get("delta") if isinstance(told, dict) else None
             return self._delta(delta) if isinstance(delta, dict) else ()
         match chunk:
             case {"messageStart": _}:
-                return (neutral.Started(None, None),)
+                return (Started(None, None),)
             case {"contentBlockStart": {"start": {"toolUse": dict(call)}}}:
                 self._block = "tool_use"
                 block = {"type": "tool_use", "id": call.get("toolUseId"), "name": call.get("name")}
@@ -333,26 +350,26 @@ class Decoder:
                 return self._inner.decode({"type": "content_block_stop"})
             case {"messageStop": dict(ending)}:
                 reason = _REASONS.get(str(ending.get("stopReason")), "stop")
-                return (*self._inner.end(), neutral.Finish(reason, stop_sequence=_met(ending)))
+                return (*self._inner.end(), Finish(reason, stop_sequence=_met(ending)))
             case {"metadata": {"usage": dict(counts)}}:
-                return (neutral.Told(read_usage(counts)),)
+                return (UsageReport(read_usage(counts)),)
         return ()
 
-    def end(self) -> Iterable[neutral.Event]:
+    def end(self) -> Iterable[Event]:
         """Return what was held back."""
         return self._inner.end()
 
-    def _delta(self, delta: Mapping[str, Any]) -> Iterable[neutral.Event]:
+    def _delta(self, delta: Mapping[str, Any]) -> Iterable[Event]:
         text = delta.get("text")
         if isinstance(text, str):
             begun = self._begin("text")
-            return (*begun, neutral.TextDelta(text)) if text else begun
+            return (*begun, TextDelta(text)) if text else begun
         match delta:
             case {"toolUse": {"input": str(more)}}:
                 inner = {"type": "input_json_delta", "partial_json": more}
                 return self._inner.decode({"type": "content_block_delta", "delta": inner})
             case {"reasoningContent": {"text": str(text)}}:
-                return (*self._begin("thinking"), *((neutral.ReasoningDelta(text),) if text else ()))
+                return (*self._begin("thinking"), *((ReasoningDelta(text),) if text else ()))
             case {"reasoningContent": {"signature": str(signature)}}:
                 told = {"type": "signature_delta", "signature": signature}
                 return (*self._begin("thinking"), *self._inner.decode({"type": "content_block_delta", "delta": told}))
@@ -362,7 +379,7 @@ class Decoder:
                 return self._inner.decode({"type": "content_block_start", "content_block": block})
         return ()
 
-    def _begin(self, kind: str) -> Iterable[neutral.Event]:
+    def _begin(self, kind: str) -> Iterable[Event]:
         """Return what the end of another block says, where one of this `kind` is not being told already."""
         if self._block == kind:
             return ()

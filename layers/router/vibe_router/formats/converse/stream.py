@@ -14,7 +14,7 @@ from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.interfaces import Piece
 
-__all__ = ["MALFORMED", "StreamReader", "read_usage", "read_whole", "unfold"]
+__all__ = ["MALFORMED", "ConverseStreamReader", "read_usage", "read_whole", "unfold"]
 
 # The model's answer could not be read by Bedrock itself: an error, although it comes as the reason for an end.
 MALFORMED = frozenset({"malformed_model_output", "malformed_tool_use"})
@@ -23,7 +23,7 @@ _MORE = "additionalModelResponseFields"
 
 
 @dataclass(slots=True)
-class StreamReader:
+class ConverseStreamReader:
     """Reads a stream event by event, and remembers how far it got. The usage comes after the reason for the end."""
 
     usage: Usage = field(default_factory=Usage)

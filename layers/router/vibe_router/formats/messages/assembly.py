@@ -5,13 +5,13 @@ from typing import Any
 
 from vibe_router.formats.common.json_body import load
 
-__all__ = ["Assembly", "read_input"]
+__all__ = ["MessagesAssembler", "read_input"]
 
 # Under this name Anthropic's guide to tools has what the model wrote where it is no JSON.
 _NO_JSON = "INVALID_JSON"
 
 
-class Assembly:
+class MessagesAssembler:
     """Collects chunks; `completion()` is their sum: deltas grow the block of their index, totals replace totals."""
 
     def __init__(self) -> None:

@@ -6,14 +6,14 @@ Shapes: Anthropic's API reference, "Messages" and "Streaming messages".
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from vibe_router.formats.interfaces import Decoder, Request, Writer
-from vibe_router.formats.messages.assembly import Assembly
+from vibe_router.formats.interfaces import AnswerDecoder, ClientRequest, StreamWriter
+from vibe_router.formats.messages.assembly import MessagesAssembler
 from vibe_router.formats.messages.errors import error_body
 from vibe_router.formats.messages.request import parse
-from vibe_router.formats.messages.stream import StreamReader, event, read_whole, unfold, usage_of
+from vibe_router.formats.messages.stream import MessagesStreamReader, event, read_whole, unfold, usage_of
 
 if TYPE_CHECKING:
-    from vibe_router.formats.neutral import model as neutral
+    from vibe_router.formats.neutral.model import Event, NeutralRequest
 
 __all__ = ["COUNT_PATH", "MESSAGES", "PATH"]
 
@@ -27,7 +27,7 @@ _OWN_KEY = "sk-ant-"
 
 
 class _Messages:
-    """Messages, from both sides (`wire.ClientConversation` and `wire.ProviderConversation`)."""
+    """Messages, from both sides (`ClientConversation` and `ProviderConversation`)."""
 
     name = "messages"
     path = PATH
@@ -38,7 +38,7 @@ class _Messages:
     error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)
     usage_of = staticmethod(usage_of)
-    assembly = Assembly
+    assembly = MessagesAssembler
 
     def headers(self, secret: str) -> dict[str, str]:
         keys = {"x-api-key": secret}
@@ -46,28 +46,28 @@ class _Messages:
             keys["authorization"] = f"Bearer {secret}"
         return {"anthropic-version": _VERSION, **keys}
 
-    def reader(self, *, wants_usage: bool) -> StreamReader:  # noqa: ARG002 - a message always tells its usage
-        return StreamReader()
+    def reader(self, *, wants_usage: bool) -> MessagesStreamReader:  # noqa: ARG002 - a message always tells its usage
+        return MessagesStreamReader()
 
     def unfold(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:  # noqa: ARG002 - as above
         return unfold(answer)
 
-    def body(self, request: "neutral.Request", model: str, *, stream: bool) -> bytes:
+    def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:
         from vibe_router.formats.messages import neutral_request as messages_request
 
         return messages_request.body(request, model, stream=stream)
 
-    def decoder(self, request: "neutral.Request") -> Decoder:
+    def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
         from vibe_router.formats.messages import neutral_answer as messages_answer
 
-        return messages_answer.Decoder(request)
+        return messages_answer.MessagesDecoder(request)
 
-    def writer(self, request: Request, created: int) -> Writer:  # noqa: ARG002 - a message has no date
+    def writer(self, request: ClientRequest, created: int) -> StreamWriter:  # noqa: ARG002 - a message has no date
         from vibe_router.formats.messages import neutral_answer as messages_answer
 
-        return messages_answer.Writer(request)
+        return messages_answer.MessagesWriter(request)
 
-    def whole(self, request: Request, events: "Iterable[neutral.Event]", created: int) -> bytes:  # noqa: ARG002
+    def whole(self, request: ClientRequest, events: "Iterable[Event]", created: int) -> bytes:  # noqa: ARG002
         from vibe_router.formats.messages import neutral_answer as messages_answer
 
         return messages_answer.whole(request, events)

@@ -15,30 +15,34 @@ from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.common.seal import wrap
-from vibe_router.formats.interfaces import Request
-from vibe_router.formats.messages.assembly import Assembly
+from vibe_router.formats.interfaces import ClientRequest
+from vibe_router.formats.messages.assembly import MessagesAssembler
 from vibe_router.formats.messages.errors import error_event
 from vibe_router.formats.messages.request import MessagesRequest
 from vibe_router.formats.messages.stream import event, read_usage
-from vibe_router.formats.neutral import model as neutral
 from vibe_router.formats.neutral.model import (
-    Annotated,
+    AnnotationAdded,
+    Event,
     Finish,
+    NeutralRequest,
+    Reason,
     ReasoningDelta,
+    ReasoningProof,
     RefusalDelta,
-    Sealed,
     Started,
     TextDelta,
-    Told,
     ToolCallDelta,
     ToolCallStart,
+    UsageReport,
+    custom_tool_input,
+    custom_tool_names,
 )
 
-__all__ = ["Decoder", "Writer", "usage_fields", "whole"]
+__all__ = ["MessagesDecoder", "MessagesWriter", "usage_fields", "whole"]
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------
 
-_REASONS: Mapping[str, neutral.Reason] = {
+_REASONS: Mapping[str, Reason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
@@ -48,11 +52,11 @@ _REASONS: Mapping[str, neutral.Reason] = {
 }
 
 
-class Decoder:
+class MessagesDecoder:
     """Reads chunks of a message into neutral events."""
 
-    def __init__(self, request: neutral.Request) -> None:
-        self._custom = neutral.custom_names(request)
+    def __init__(self, request: NeutralRequest) -> None:
+        self._custom = custom_tool_names(request)
         self._block: object = None  # the type of the block that is being told
         self._signature: str | None = None
         self._written: list[str] = []  # arguments of the call that is being told, where they must be told at once
@@ -63,7 +67,7 @@ class Decoder:
         self._cites_from = 0  # of these, those before the block that is being told
         self._cited: list[Mapping[str, Any]] = []  # pages that it rests on
 
-    def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
+    def decode(self, chunk: Mapping[str, Any]) -> Iterable[Event]:
         """Return what `chunk` says."""
         kind, delta = chunk.get("type"), chunk.get("delta")
         if kind == "content_block_delta":  # nearly all of them; matching patterns takes five times as long
@@ -81,11 +85,11 @@ class Decoder:
                 return (*self._finish(ending), *self._told(chunk.get("usage")))
         return ()
 
-    def end(self) -> Iterable[neutral.Event]:
+    def end(self) -> Iterable[Event]:
         """Return what was held back: nothing, once every block has ended."""
         return self._stop()
 
-    def _delta(self, delta: Mapping[str, Any]) -> Iterable[neutral.Event]:
+    def _delta(self, delta: Mapping[str, Any]) -> Iterable[Event]:
         if delta.get("type") == "text_delta":
             return self._text(delta.get("text"))
         match delta:
@@ -102,13 +106,13 @@ class Decoder:
                 self._signature = signature
         return ()
 
-    def _text(self, text: object) -> Iterable[neutral.Event]:
+    def _text(self, text: object) -> Iterable[Event]:
         if not isinstance(text, str) or not text:
             return ()
         self._said += len(text)
         return (TextDelta(text),)
 
-    def _start(self, block: Mapping[str, Any]) -> Iterable[neutral.Event]:
+    def _start(self, block: Mapping[str, Any]) -> Iterable[Event]:
         events = [*self._stop()]
         self._block = block.get("type")
         match block:
@@ -123,7 +127,7 @@ class Decoder:
                 if isinstance(thought, str) and thought:
                     events.append(ReasoningDelta(thought))
             case {"type": "redacted_thinking", "data": str(data)}:
-                events.append(Sealed(redacted=data))
+                events.append(ReasoningProof(redacted=data))
             case {"type": "tool_use", **said}:
                 id_, name, given = said.get("id"), said.get("name"), said.get("input")
                 id_ = id_ if isinstance(id_, str) and id_ else f"toolu_{secrets.token_hex(12)}"
@@ -135,19 +139,19 @@ class Decoder:
                     events += self._delta({"type": "input_json_delta", "partial_json": dump(given).decode()})
         return events
 
-    def _stop(self) -> Iterable[neutral.Event]:
+    def _stop(self) -> Iterable[Event]:
         block, self._block = self._block, None
         if block == "thinking":
             signature, self._signature = self._signature, None
-            return (Sealed(signature=signature),)
+            return (ReasoningProof(signature=signature),)
         if block == "tool_use":
             if self._free:
-                return (ToolCallDelta(neutral.free_text("".join(self._written))),)
+                return (ToolCallDelta(custom_tool_input("".join(self._written))),)
             if self._silent:  # a call without arguments: elsewhere that is an empty object
                 return (ToolCallDelta("{}"),)
         return self._notes() if self._cited else ()
 
-    def _notes(self) -> Iterable[neutral.Event]:
+    def _notes(self) -> Iterable[Event]:
         """Return the pages that the block which has ended rests on: all of it is said to."""
         cited, self._cited = self._cited, []
         for each in cited:
@@ -156,25 +160,25 @@ class Decoder:
                     title = said.get("title")
                     note: dict[str, Any] = {"type": "url_citation", "url": url}
                     note |= {"title": title if isinstance(title, str) else ""}
-                    yield Annotated({**note, "start_index": self._cites_from, "end_index": self._said})
+                    yield AnnotationAdded({**note, "start_index": self._cites_from, "end_index": self._said})
 
-    def _finish(self, delta: Mapping[str, Any]) -> Iterable[neutral.Event]:
+    def _finish(self, delta: Mapping[str, Any]) -> Iterable[Event]:
         reason, sequence = delta.get("stop_reason"), delta.get("stop_sequence")
         if not reason:
             return ()
         stopped = sequence if isinstance(sequence, str) else None
         return (*self._stop(), Finish(_REASONS.get(str(reason), "stop"), stop_sequence=stopped))
 
-    def _told(self, counts: object) -> Iterable[neutral.Event]:
+    def _told(self, counts: object) -> Iterable[Event]:
         if not isinstance(counts, dict):
             return ()
         self._counts |= {name: value for name, value in counts.items() if value or name not in self._counts}
-        return (Told(read_usage(self._counts)),)
+        return (UsageReport(read_usage(self._counts)),)
 
 
 # --- Writing an answer ------------------------------------------------------------------------------------------------
 
-_STOP_REASONS: Mapping[neutral.Reason, str] = {
+_STOP_REASONS: Mapping[Reason, str] = {
     "stop": "end_turn",
     "length": "max_tokens",
     "tool_calls": "tool_use",
@@ -184,10 +188,10 @@ _STOP_REASONS: Mapping[neutral.Reason, str] = {
 _DELTA_END = b"}}\n\n"
 
 
-class Writer:
+class MessagesWriter:
     """Says neutral events as the events of a message."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: ClientRequest) -> None:
         asked = request if isinstance(request, MessagesRequest) else None
         self._thinks = asked is not None and asked.thinks
         self._shows = asked is not None and asked.shows_thinking
@@ -201,20 +205,20 @@ class Writer:
         self._usage = Usage()
         self._before = b""
 
-    def write(self, said: neutral.Event) -> bytes:
+    def write(self, said: Event) -> bytes:
         """Return the events that say `said`."""
         if type(said) is TextDelta and not said.choice and self._block == "text":
             return self._before + dump(said.text) + _DELTA_END
         return b"".join([event(chunk) for chunk in self.chunks(said)])
 
-    def chunks(self, said: neutral.Event) -> list[dict[str, Any]]:
+    def chunks(self, said: Event) -> list[dict[str, Any]]:
         """Return the JSON of the events that say `said`."""
         if getattr(said, "choice", 0):  # a message is one answer
             return []
         match said:
             case Started(id=id_, model=model):
                 return self._start(id_, model)
-            case Told(usage=usage):
+            case UsageReport(usage=usage):
                 self._usage = usage
                 return []
             case Finish():
@@ -226,14 +230,14 @@ class Writer:
                 if self._block != "text":
                     self._open(chunks, {"type": "text", "text": ""})
                 chunks.append(self._delta({"type": "text_delta", "text": text}))
-            case Annotated(annotation={"type": "url_citation", "url": str(url)}) if self._block == "text":
+            case AnnotationAdded(annotation={"type": "url_citation", "url": str(url)}) if self._block == "text":
                 title = said.annotation.get("title") or None
                 found = {"type": "web_search_result_location", "url": url, "title": title}
                 citation = {**found, "cited_text": "", "encrypted_index": ""}
                 chunks.append(self._delta({"type": "citations_delta", "citation": citation}))
             case ReasoningDelta() if self._thinks:
                 self._reason(chunks, said)
-            case Sealed() if self._thinks:
+            case ReasoningProof() if self._thinks:
                 self._seal(chunks, said)
             case ToolCallStart(id=id_, name=name):
                 self._called = True
@@ -305,7 +309,7 @@ class Writer:
         if self._shows:
             chunks.append(self._delta({"type": "thinking_delta", "thinking": text}))
 
-    def _seal(self, chunks: list[dict[str, Any]], said: Sealed) -> None:
+    def _seal(self, chunks: list[dict[str, Any]], said: ReasoningProof) -> None:
         seal = said.seal()
         if seal is not None and seal.kind == "redacted":
             self._open(chunks, {"type": "redacted_thinking", "data": wrap(seal)})
@@ -317,9 +321,9 @@ class Writer:
             self._close(chunks)
 
 
-def whole(request: Request, events: Iterable[neutral.Event]) -> bytes:
+def whole(request: ClientRequest, events: Iterable[Event]) -> bytes:
     """Return the message that `events` add up to."""
-    writer, assembly = Writer(request), Assembly()
+    writer, assembly = MessagesWriter(request), MessagesAssembler()
     for said in events:
         for chunk in writer.chunks(said):
             assembly.add(chunk)

@@ -29,7 +29,6 @@ from vibe_router.formats.common.fields import Shape, entries, integer, mapping, 
 from vibe_router.formats.common.json_body import dump, without_none
 from vibe_router.formats.messages.assembly import read_input
 from vibe_router.formats.messages.thinking import calls_without_thought
-from vibe_router.formats.neutral import model as neutral
 from vibe_router.formats.neutral.model import (
     AllowedTools,
     File,
@@ -37,6 +36,7 @@ from vibe_router.formats.neutral.model import (
     JsonFormat,
     Message,
     NamedTool,
+    NeutralRequest,
     Part,
     Raw,
     Reasoning,
@@ -44,9 +44,13 @@ from vibe_router.formats.neutral.model import (
     Text,
     Tool,
     ToolCall,
+    ToolChoice,
     ToolResult,
-    refuse,
-    unsealed,
+    custom_tool_as_function,
+    reasoning_effort,
+    thinking_budget,
+    unseal,
+    unsupported,
 )
 from vibe_router.formats.neutral.reading import contents, sorted_fields
 
@@ -89,7 +93,7 @@ _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
 # --- Reading a request ------------------------------------------------------------------------------------------------
 
 
-def read(body: Mapping[str, Any]) -> neutral.Request:
+def read(body: Mapping[str, Any]) -> NeutralRequest:
     """Return a Messages request (as `messages.parse` checks it) in the neutral form. Raises ApiError (400)."""
     plain, more, rest = sorted_fields(
         body, _PASSTHROUGH, _READ_APART, lambda name, value: name in _HARMLESS or value in ([], {})
@@ -104,7 +108,7 @@ def read(body: Mapping[str, Any]) -> neutral.Request:
     effort, budget = text(config, "effort", "output_config."), _read_budget(thinking)
     # A summary only where a depth is asked for: models that do not reason refuse to be asked for either.
     shows = thinking and thinking.get("type") not in (None, "disabled") and thinking.get("display") != "omitted"
-    request = neutral.Request(
+    request = NeutralRequest(
         _FORMAT,
         [_read_message(message, f"messages[{i}]") for i, message in enumerate(body["messages"])],
         system=_read_content(body.get("system"), "system"),
@@ -156,7 +160,7 @@ def _read_budget(thinking: Mapping[str, Any] | None) -> int | None:
     return None
 
 
-def _read_choice(value: Mapping[str, Any]) -> tuple[neutral.ToolChoice | None, bool | None]:
+def _read_choice(value: Mapping[str, Any]) -> tuple[ToolChoice | None, bool | None]:
     parallel = False if truth(value, "disable_parallel_tool_use", "tool_choice.") else None
     match value:
         case {"type": "auto"}:
@@ -240,10 +244,10 @@ def _read_block(block: Any, at: str, depth: int) -> Part:
             return ToolResult(id_, parts, truth(block, "is_error", f"{at}.") or False, cache=cache, more=more, at=at)
         case {"type": "thinking", "thinking": str(words)}:
             signature = text(block, "signature", f"{at}.")
-            held = unsealed(signature, text=words, at=at) if signature else None
+            held = unseal(signature, text=words, at=at) if signature else None
             return held or Reasoning(words, signature=signature, at=at)
         case {"type": "redacted_thinking", "data": str(data)}:
-            return unsealed(data, at=at) or Reasoning(redacted=data, at=at)
+            return unseal(data, at=at) or Reasoning(redacted=data, at=at)
     kind = block["type"]
     if kind in ("text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking"):
         shown = block.get("source")
@@ -307,19 +311,19 @@ _UNSAID: Mapping[str, object] = {
 }
 
 
-def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
+def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     """Return the body that asks a provider's `model`. Raises ApiError (400) for what Messages can't carry."""
     return dump(fields(request, model, stream=stream))
 
 
-def fields(request: neutral.Request, model: str, *, stream: bool) -> dict[str, Any]:
+def fields(request: NeutralRequest, model: str, *, stream: bool) -> dict[str, Any]:
     """Return that body before it is JSON."""
     own = request.format == _FORMAT
     if not own:
         _refuse_what_has_no_word(request)
     system, messages = _said(request)
     if not messages:
-        raise refuse(_FORMAT, request.called("messages"), "an answer to nothing")
+        raise unsupported(_FORMAT, request.called("messages"), "an answer to nothing")
     tools = _tools(request, messages)
     choice = _choice(request, tools)
     out: dict[str, Any] = {"model": model, "messages": messages, "stream": stream, "max_tokens": request.max_tokens}
@@ -359,7 +363,7 @@ def fields(request: neutral.Request, model: str, *, stream: bool) -> dict[str, A
     return out
 
 
-def _put_back(out: dict[str, Any], request: neutral.Request) -> None:
+def _put_back(out: dict[str, Any], request: NeutralRequest) -> None:
     """Say again what only this format knows."""
     for name, value in {**request.more, **request.rest}.items():
         field, dot, inner = name.partition(".")
@@ -369,32 +373,32 @@ def _put_back(out: dict[str, Any], request: neutral.Request) -> None:
             out[name] = value
 
 
-def _refuse_what_has_no_word(request: neutral.Request) -> None:
+def _refuse_what_has_no_word(request: NeutralRequest) -> None:
     for name in request.rest:
-        raise refuse(_FORMAT, name)
+        raise unsupported(_FORMAT, name)
     for name, nothing in _UNSAID.items():
         if getattr(request, name) not in (None, nothing):
-            raise refuse(_FORMAT, request.called(name))
+            raise unsupported(_FORMAT, request.called(name))
     if request.temperature is not None and request.temperature > 1:
-        raise refuse(_FORMAT, request.called("temperature"), "a temperature above 1")
+        raise unsupported(_FORMAT, request.called("temperature"), "a temperature above 1")
 
 
-def _stops(request: neutral.Request) -> list[str]:
+def _stops(request: NeutralRequest) -> list[str]:
     if request.format != _FORMAT and not all(stop.strip() for stop in request.stop):
-        raise refuse(_FORMAT, request.called("stop"), "a stop sequence of nothing but space")
+        raise unsupported(_FORMAT, request.called("stop"), "a stop sequence of nothing but space")
     return list(request.stop)
 
 
-def _output_format(request: neutral.Request) -> dict[str, Any]:
+def _output_format(request: NeutralRequest) -> dict[str, Any]:
     schema = request.response_format.schema if request.response_format else None
     if schema is None:
-        raise refuse(_FORMAT, request.called("response_format"), "JSON without a schema")
+        raise unsupported(_FORMAT, request.called("response_format"), "JSON without a schema")
     return {"type": "json_schema", "schema": schema}
 
 
-def _thinking(request: neutral.Request, model: str, out: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+def _thinking(request: NeutralRequest, model: str, out: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
     """Return `thinking` and the effort for a caller of another format."""
-    budget = neutral.budget_of(request)
+    budget = thinking_budget(request)
     if budget is None or _UNTHINKING.search(model):
         return None, None
     by_budget = "claude" not in model or _BY_BUDGET.search(model)
@@ -407,7 +411,7 @@ def _thinking(request: neutral.Request, model: str, out: Mapping[str, Any]) -> t
         or "top_k" in out
     )
     if not by_budget:
-        effort = neutral.effort_of(request)
+        effort = reasoning_effort(request)
         return (None if forbidden else {"type": "adaptive"}), _EFFORTS.get(effort or "", "high")
     budget = min(budget, out["max_tokens"] - 1)
     if forbidden or budget < _LEAST_BUDGET or calls_without_thought(out["messages"]):
@@ -415,7 +419,7 @@ def _thinking(request: neutral.Request, model: str, out: Mapping[str, Any]) -> t
     return {"type": "enabled", "budget_tokens": budget}, None
 
 
-def _tools(request: neutral.Request, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _tools(request: NeutralRequest, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     own = request.format == _FORMAT
     told: Sequence[Tool | Raw] = request.tools
     if isinstance(request.tool_choice, AllowedTools):
@@ -429,10 +433,10 @@ def _tools(request: neutral.Request, messages: Sequence[Mapping[str, Any]]) -> l
 def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
     if isinstance(tool, Raw):
         if tool.format != _FORMAT:
-            raise refuse(_FORMAT, tool.at, tool.what)
+            raise unsupported(_FORMAT, tool.at, tool.what)
         return dict(tool.value)
     if tool.custom:
-        tool = neutral.as_function(tool)
+        tool = custom_tool_as_function(tool)
     out: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         out["description"] = tool.description
@@ -449,7 +453,7 @@ def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
     return {**tool.more, **out} if own else out
 
 
-def _choice(request: neutral.Request, tools: Sequence[object]) -> dict[str, Any]:
+def _choice(request: NeutralRequest, tools: Sequence[object]) -> dict[str, Any]:
     choice, own = request.tool_choice, request.format == _FORMAT
     if tools and not request.tools and not own:
         return {"type": "none"}
@@ -469,7 +473,7 @@ def _choice(request: neutral.Request, tools: Sequence[object]) -> dict[str, Any]
         case AllowedTools(mode):
             said = {"type": "any" if mode == "required" else "auto"}
         case Raw(what=what, at=at):
-            raise refuse(_FORMAT, at, what)
+            raise unsupported(_FORMAT, at, what)
     if request.parallel_tool_calls is False and choice != "none":
         return {**said, "disable_parallel_tool_use": True}
     return said
@@ -478,7 +482,7 @@ def _choice(request: neutral.Request, tools: Sequence[object]) -> dict[str, Any]
 # --- Messages ---------------------------------------------------------------------------------------------------------
 
 
-def _said(request: neutral.Request) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _said(request: NeutralRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return what stands in `system` and in `messages`."""
     if request.format == _FORMAT:
         messages = [
@@ -510,7 +514,7 @@ def _system(parts: Sequence[Part]) -> list[dict[str, Any]]:
     """Return what stands in `system`, where Anthropic takes text alone."""
     for part in parts:
         if not isinstance(part, Text):
-            raise refuse(_FORMAT, part.at, "a system's message that is no text")
+            raise unsupported(_FORMAT, part.at, "a system's message that is no text")
     return list(_blocks(parts, own=False))
 
 
@@ -549,8 +553,8 @@ def _block(part: Part, *, own: bool) -> dict[str, Any] | None:
         case Raw(format="messages", value=value):
             return dict(value)
         case Raw(what=what):
-            raise refuse(_FORMAT, part.at, what)
-    raise refuse(_FORMAT, part.at, "audio" if type(part).__name__ == "Audio" else "this part")
+            raise unsupported(_FORMAT, part.at, what)
+    raise unsupported(_FORMAT, part.at, "audio" if type(part).__name__ == "Audio" else "this part")
 
 
 def _less(source: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -597,7 +601,9 @@ def _document(file: File, *, own: bool) -> dict[str, Any]:
     elif file.data is not None and (words := _words_of(file)) is not None:
         source = {"type": "text", "media_type": "text/plain", "data": words}
     else:
-        raise refuse(_FORMAT, file.at, f"a file of type {file.media_type}" if file.media_type else "a file by its id")
+        raise unsupported(
+            _FORMAT, file.at, f"a file of type {file.media_type}" if file.media_type else "a file by its id"
+        )
     return {"type": "document", "source": source, **title}
 
 

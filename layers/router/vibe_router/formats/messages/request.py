@@ -10,11 +10,11 @@ from vibe_router.formats.common.fields import Types, check_conversation
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
-from vibe_router.formats.interfaces import Keep, PlainlyAsked
+from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
 from vibe_router.formats.messages.thinking import PROOFS, calls_without_thought, stop_thinking
 
 if TYPE_CHECKING:
-    from vibe_router.formats.neutral import model as neutral
+    from vibe_router.formats.neutral.model import NeutralRequest
 
 __all__ = ["MessagesRequest", "parse", "parse_count"]
 
@@ -44,15 +44,15 @@ _ROLES = frozenset({"user", "assistant", "system"})
 
 
 @dataclass(frozen=True, slots=True)
-class MessagesRequest(PlainlyAsked):
+class MessagesRequest(RequestDefaults):
     """A caller's request, checked. `body` is what was sent; the router owns `model` and `stream`."""
 
     model: str
     stream: bool
     body: Mapping[str, Any]
-    passed_headers: Mapping[str, str] = field(default_factory=dict)
+    forwarded_headers: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
-    _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
+    _neutral: list["NeutralRequest"] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def format(self) -> str:
@@ -96,7 +96,7 @@ class MessagesRequest(PlainlyAsked):
                 break
         return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool, keep: Keep | None = None) -> bytes:
+    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:
         """Return the body for a provider's `model`, with the thinking that `keep` keeps. Raises ApiError (400).
 
         Thinking that nobody signed is left out too. What is left may be a turn of tool calls without its thinking, as
@@ -114,7 +114,7 @@ class MessagesRequest(PlainlyAsked):
         """Return the body that has a provider count the tokens. Raises ApiError (400)."""
         return dump({**{key: value for key, value in self.body.items() if key not in _NOT_COUNTED}, "model": model})
 
-    def neutral(self) -> "neutral.Request":
+    def neutral(self) -> "NeutralRequest":
         """Return the request in the neutral form. Raises ApiError (400) for what is no request of this format."""
         if not self._neutral:
             from vibe_router.formats.messages import neutral_request as messages_request
@@ -123,7 +123,7 @@ class MessagesRequest(PlainlyAsked):
         return self._neutral[0]
 
 
-def _kept_messages(said: Sequence[Mapping[str, Any]], keep: Keep) -> list[Mapping[str, Any]] | None:
+def _kept_messages(said: Sequence[Mapping[str, Any]], keep: ProofFilter) -> list[Mapping[str, Any]] | None:
     """Return the messages with the thinking that `keep` keeps; None where that changes nothing."""
     changed = False
     kept: list[Mapping[str, Any]] = []
@@ -140,7 +140,7 @@ def _kept_messages(said: Sequence[Mapping[str, Any]], keep: Keep) -> list[Mappin
     return kept if changed else None
 
 
-def _kept_block(block: Any, keep: Keep) -> Any:
+def _kept_block(block: Any, keep: ProofFilter) -> Any:
     kind = block.get("type") if isinstance(block, dict) else None
     if kind == "text" and block.get("citations"):
         return _own_citations(block)

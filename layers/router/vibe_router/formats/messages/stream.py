@@ -11,7 +11,7 @@ from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.interfaces import Piece
 from vibe_router.formats.messages.errors import error_event
 
-__all__ = ["StreamReader", "event", "read_usage", "read_whole", "unfold", "usage_of"]
+__all__ = ["MessagesStreamReader", "event", "read_usage", "read_whole", "unfold", "usage_of"]
 
 # Kinds of deltas and of blocks, and the member without which they say nothing; all others say something.
 _SAYING = {
@@ -24,7 +24,7 @@ _SAYING = {
 
 
 @dataclass(slots=True)
-class StreamReader:
+class MessagesStreamReader:
     """Reads a provider's stream event by event, and remembers how far it got."""
 
     malformed: int = 0

@@ -22,7 +22,7 @@ from vibe_router.formats.common.seal import Seal, unwrap
 
 __all__ = [
     "AllowedTools",
-    "Annotated",
+    "AnnotationAdded",
     "Audio",
     "Event",
     "File",
@@ -31,34 +31,34 @@ __all__ = [
     "JsonFormat",
     "Message",
     "NamedTool",
+    "NeutralRequest",
     "Part",
     "Raw",
     "Reasoning",
     "ReasoningDelta",
+    "ReasoningProof",
     "Refusal",
     "RefusalDelta",
-    "Request",
-    "Sealed",
     "Started",
     "Text",
     "TextDelta",
-    "Told",
     "Tool",
     "ToolCall",
     "ToolCallDelta",
     "ToolCallStart",
     "ToolResult",
-    "as_arguments",
-    "as_function",
-    "bearable",
-    "budget_of",
-    "custom_names",
-    "effort_of",
-    "free_text",
-    "kept",
-    "refuse",
-    "turns",
-    "unsealed",
+    "UsageReport",
+    "custom_tool_arguments",
+    "custom_tool_as_function",
+    "custom_tool_input",
+    "custom_tool_names",
+    "merge_turns",
+    "reasoning_effort",
+    "thinking_budget",
+    "unseal",
+    "unsupported",
+    "with_own_proofs",
+    "without_optional_tools",
 ]
 
 
@@ -261,7 +261,7 @@ class JsonFormat:
 
 
 @dataclass(slots=True)
-class Request:
+class NeutralRequest:
     """A request. None, empty or False is what the caller left out.
 
     `names` are the caller's words for fields that it calls otherwise. `rest` holds every field that only its format
@@ -310,13 +310,13 @@ class Request:
         return self.names.get(name, name)
 
 
-def refuse(target: str, param: str, what: str | None = None) -> ApiError:
+def unsupported(target: str, param: str, what: str | None = None) -> ApiError:
     """Return the 400 for what the format `target` can't carry: the caller's `param`, described as `what`."""
     told = f"{what} ('{param}')" if what else f"'{param}'"
     return bad_request(f"A provider that speaks {target} cannot be asked for {told}.", param, "unsupported_parameter")
 
 
-def turns(messages: Iterable[Message]) -> Iterator[Message]:
+def merge_turns(messages: Iterable[Message]) -> Iterator[Message]:
     """Return the messages with those joined that continue one another."""
     open_turn: Message | None = None
     for message in messages:
@@ -330,7 +330,7 @@ def turns(messages: Iterable[Message]) -> Iterator[Message]:
         yield open_turn
 
 
-def unsealed(word: str, **said: Any) -> Reasoning | None:
+def unseal(word: str, **said: Any) -> Reasoning | None:
     """Return the reasoning that `word`, a proof in a caller's format, holds for another one; None for a native proof.
 
     `said` is what the caller told beside it; the words that were signed come out of the seal.
@@ -345,7 +345,7 @@ def unsealed(word: str, **said: Any) -> Reasoning | None:
     return held
 
 
-def kept(request: Request, issuer: str | None) -> tuple[Request, int, int]:
+def with_own_proofs(request: NeutralRequest, issuer: str | None) -> tuple[NeutralRequest, int, int]:
     """Return `request` for the provider `issuer`, without the proofs of all others; how many were kept, and left out.
 
     The words that stood beside them stay. None for `issuer` leaves every proof out.
@@ -369,7 +369,7 @@ def kept(request: Request, issuer: str | None) -> tuple[Request, int, int]:
     return (replace(request, messages=messages) if left_out else request), stayed, left_out
 
 
-def bearable(request: Request) -> Request:
+def without_optional_tools(request: NeutralRequest) -> NeutralRequest:
     """Return `request` for a provider of another format, without the tools that it does without.
 
     A coding agent offers a web search in every request; that must not keep it from all providers of other formats.
@@ -384,14 +384,14 @@ def bearable(request: Request) -> Request:
 _EFFORTS = (("low", 1024), ("medium", 8192), ("high", 24_576))
 
 
-def effort_of(request: Request) -> str | None:
+def reasoning_effort(request: NeutralRequest) -> str | None:
     """Return the reasoning effort that `request` asks for, also where it gives it as a budget of tokens."""
     if request.effort is not None or not request.budget:
         return request.effort
     return next((effort for effort, most in _EFFORTS if request.budget <= most), "high")
 
 
-def budget_of(request: Request) -> int | None:
+def thinking_budget(request: NeutralRequest) -> int | None:
     """Return the thinking tokens that `request` asks for, also where it gives them as an effort; 0 for none."""
     if request.budget is not None or request.effort is None:
         return request.budget
@@ -400,12 +400,12 @@ def budget_of(request: Request) -> int | None:
     return dict(_EFFORTS).get(request.effort, 1024 if request.effort == "minimal" else 24_576)
 
 
-def custom_names(request: Request) -> frozenset[str]:
+def custom_tool_names(request: NeutralRequest) -> frozenset[str]:
     """Return the names of the tools that take free text: a target may have to ask for them as functions."""
     return frozenset(tool.name for tool in request.tools if isinstance(tool, Tool) and tool.custom)
 
 
-def as_function(tool: Tool) -> Tool:
+def custom_tool_as_function(tool: Tool) -> Tool:
     """Return a tool that takes free text as a function of one string, `input`, for formats without such tools."""
     described = tool.description or ""
     if tool.grammar and isinstance(definition := tool.grammar.get("definition"), str):
@@ -414,12 +414,12 @@ def as_function(tool: Tool) -> Tool:
     return Tool(tool.name, described or None, {**schema, "additionalProperties": False}, at=tool.at)
 
 
-def as_arguments(text: str) -> str:
+def custom_tool_arguments(text: str) -> str:
     """Return the arguments of such a function's call."""
     return json.dumps({"input": text}, ensure_ascii=False)
 
 
-def free_text(arguments: str) -> str:
+def custom_tool_input(arguments: str) -> str:
     """Return the text in the arguments of such a function's call; the arguments themselves where they hold none."""
     try:
         held = json.loads(arguments)
@@ -450,7 +450,7 @@ class TextDelta:
 
 
 @dataclass(slots=True)
-class Annotated:
+class AnnotationAdded:
     """A note on the text so far, such as a citation, as Responses writes it (`type`, `url`, `start_index`, …).
 
     Its indices count from the beginning of all that the choice has said.
@@ -479,7 +479,7 @@ class ReasoningDelta:
 
 
 @dataclass(slots=True)
-class Sealed:
+class ReasoningProof:
     """The end of a reasoning block, with what proves it: see `Reasoning`. `issuer` is filled in on the way."""
 
     signature: str | None = None
@@ -529,7 +529,7 @@ class Finish:
 
 
 @dataclass(slots=True)
-class Told:
+class UsageReport:
     """What the provider has counted; a later one stands for all before it."""
 
     usage: Usage
@@ -538,12 +538,12 @@ class Told:
 Event = (
     Started
     | TextDelta
-    | Annotated
+    | AnnotationAdded
     | RefusalDelta
     | ReasoningDelta
-    | Sealed
+    | ReasoningProof
     | ToolCallStart
     | ToolCallDelta
     | Finish
-    | Told
+    | UsageReport
 )

@@ -6,14 +6,14 @@ from typing import Any
 from vibe_router.core.errors import ApiError
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.reader_proxy import ReaderProxy
-from vibe_router.formats.interfaces import Decoder, Piece, Reader, StreamedFormat, Writer
-from vibe_router.formats.neutral.model import Event, Sealed, Started
+from vibe_router.formats.interfaces import AnswerDecoder, Piece, StreamedFormat, StreamReader, StreamWriter
+from vibe_router.formats.neutral.model import Event, ReasoningProof, Started
 
 __all__ = ["Translation", "translated"]
 
 
 class Translation(ReaderProxy):
-    """A stream watched by `reader`, read by `decoder` and said by `writer`: a `wire.Reader` for the caller.
+    """A stream watched by `reader`, read by `decoder` and said by `writer`: a `StreamReader` for the caller.
 
     `issuer` is the provider's name, under which proofs of its reasoning travel; `model` is what it calls the one that
     answers, which its own answer need not say.
@@ -21,7 +21,9 @@ class Translation(ReaderProxy):
 
     seals = ()  # they say who issued them
 
-    def __init__(self, reader: Reader, decoder: Decoder, writer: Writer, issuer: str, model: str) -> None:
+    def __init__(
+        self, reader: StreamReader, decoder: AnswerDecoder, writer: StreamWriter, issuer: str, model: str
+    ) -> None:
         super().__init__(reader)
         self._decoder = decoder
         self._writer = writer
@@ -56,10 +58,10 @@ class Translation(ReaderProxy):
 
 
 def translated(
-    provider: StreamedFormat, decoder: Decoder, answer: Mapping[str, Any], issuer: str, model: str
+    provider: StreamedFormat, decoder: AnswerDecoder, answer: Mapping[str, Any], issuer: str, model: str
 ) -> Iterator[Event]:
     """Yield what a whole `answer` says: it is read as the stream that it should have been."""
-    reader, cut = provider.reader(wants_usage=True), sse.Decoder()
+    reader, cut = provider.reader(wants_usage=True), sse.EventDecoder()
     for raw in provider.unfold(answer, wants_usage=True):
         for event in cut.feed(raw):
             if (chunk := reader.read(event).chunk) is not None:
@@ -71,7 +73,7 @@ def translated(
 
 def _complete(said: Event, issuer: str, model: str) -> None:
     """Say what a provider's own answer need not: who issued a proof, and which model answers."""
-    if type(said) is Sealed:
+    if type(said) is ReasoningProof:
         said.issuer = issuer
     elif type(said) is Started:
         said.model = said.model or model

@@ -10,7 +10,7 @@ from vibe_router.core.errors import ApiError
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.common.reader_proxy import ReaderProxy
-from vibe_router.formats.interfaces import Piece, Reader
+from vibe_router.formats.interfaces import Piece, StreamReader
 
 __all__ = ["Repeating", "in_answer", "in_events"]
 
@@ -22,7 +22,7 @@ def in_answer(body: bytes, fields: Mapping[str, Any]) -> bytes:
 
 def in_events(raw: bytes, fields: Mapping[str, Any]) -> bytes:
     """Return events with `fields` in every response that they hold; other events stay as they are."""
-    cut = sse.Decoder()
+    cut = sse.EventDecoder()
     return b"".join(_event(event, fields) for event in (*cut.feed(raw), *cut.flush()))
 
 
@@ -40,9 +40,9 @@ def _event(event: sse.Event, fields: Mapping[str, Any]) -> bytes:
 
 
 class Repeating(ReaderProxy):
-    """What `reader` gives out, with `fields` in every response: a `wire.Reader` for the caller."""
+    """What `reader` gives out, with `fields` in every response: a `StreamReader` for the caller."""
 
-    def __init__(self, reader: Reader, fields: Mapping[str, Any]) -> None:
+    def __init__(self, reader: StreamReader, fields: Mapping[str, Any]) -> None:
         super().__init__(reader)
         self._fields = fields
 

@@ -17,19 +17,26 @@ from vibe_router.formats.common.fields import entries, integer, mapping, text, t
 from vibe_router.formats.common.json_body import dump, load, parse_object
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
-from vibe_router.formats.interfaces import Decoder, Keep, Piece, PlainlyAsked, Request, Writer
+from vibe_router.formats.interfaces import (
+    AnswerDecoder,
+    ClientRequest,
+    Piece,
+    ProofFilter,
+    RequestDefaults,
+    StreamWriter,
+)
 
 if TYPE_CHECKING:
-    from vibe_router.formats.neutral import model as neutral
+    from vibe_router.formats.neutral.model import Event, NeutralRequest
 
 __all__ = [
     "ENDS",
     "ITEM_PREFIXES",
     "PATH",
     "RESPONSES",
-    "Assembly",
+    "ResponsesAssembler",
     "ResponsesRequest",
-    "StreamReader",
+    "ResponsesStreamReader",
     "ending",
     "failed_event",
     "input_items",
@@ -47,7 +54,7 @@ PATH = "/responses"
 
 
 @dataclass(frozen=True, slots=True)
-class ResponsesRequest(PlainlyAsked):
+class ResponsesRequest(RequestDefaults):
     """A caller's request, checked. `body` is what was sent; the router owns `model` and `stream`.
 
     Where it goes on from a response, `before` is that one's id, and the body has all that was said up to there in its
@@ -60,7 +67,7 @@ class ResponsesRequest(PlainlyAsked):
     before: str | None = None
     said: Sequence[Mapping[str, Any]] | None = None
     tags: tuple[str, ...] = ()
-    _neutral: list["neutral.Request"] = field(default_factory=list, repr=False, compare=False)
+    _neutral: list["NeutralRequest"] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def format(self) -> str:
@@ -124,7 +131,7 @@ class ResponsesRequest(PlainlyAsked):
                 break
         return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool, keep: Keep | None = None) -> bytes:
+    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:
         """Return the body for a provider's `model`, with the encrypted reasoning that `keep` keeps.
 
         Raises ApiError (400).
@@ -139,7 +146,7 @@ class ResponsesRequest(PlainlyAsked):
             body.pop("stream_options", None)  # OpenAI refuses it without a stream
         return dump(body)
 
-    def neutral(self) -> "neutral.Request":
+    def neutral(self) -> "NeutralRequest":
         """Return the request in the neutral form. Raises ApiError (400) for what is no request."""
         if not self._neutral:
             from vibe_router.formats.responses import neutral as responses_neutral
@@ -209,7 +216,7 @@ def _reference(item: Mapping[str, Any]) -> str | None:
     return id_ if bare and isinstance(id_, str) else None
 
 
-def _kept(item: Mapping[str, Any], keep: Keep) -> Mapping[str, Any] | None:
+def _kept(item: Mapping[str, Any], keep: ProofFilter) -> Mapping[str, Any] | None:
     """Return an item of the input with what `keep` leaves of its proof; None for reasoning without any left."""
     word = item.get("encrypted_content")
     if item.get("type") != "reasoning" or not isinstance(word, str) or not word:
@@ -256,7 +263,7 @@ _FAILURES = frozenset({"error", "response.failed", "response.cancelled"})
 
 
 @dataclass(slots=True)
-class StreamReader:
+class ResponsesStreamReader:
     """Reads a provider's stream event by event, and remembers how far it got.
 
     `response` is the answer as it was last told: without content at first, whole at the end.
@@ -376,7 +383,7 @@ def read_whole(raw: bytes) -> dict[str, Any] | None:
     return answer if isinstance(output, list) and all(isinstance(item, dict) for item in output) else None
 
 
-class Assembly:
+class ResponsesAssembler:
     """Collects the events of a stream; `completion()` is the response that its last one holds.
 
     Some relays leave the output out of the last event: then it is what the items' own events told.
@@ -481,7 +488,7 @@ def _unfold_part(part: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[
 
 
 class _Responses:
-    """Responses, from both sides (`wire.ClientConversation` and `wire.ProviderConversation`)."""
+    """Responses, from both sides (`ClientConversation` and `ProviderConversation`)."""
 
     name = "responses"
     path = PATH
@@ -492,7 +499,7 @@ class _Responses:
     read_whole = staticmethod(read_whole)
     usage_of = staticmethod(usage_of)
     unfold = staticmethod(unfold)
-    assembly = Assembly
+    assembly = ResponsesAssembler
 
     def parse(self, raw: bytes, _headers: Mapping[str, str]) -> ResponsesRequest:
         return parse(raw)
@@ -500,25 +507,25 @@ class _Responses:
     def headers(self, secret: str) -> dict[str, str]:
         return {"authorization": f"Bearer {secret}"}
 
-    def reader(self, *, wants_usage: bool) -> StreamReader:  # noqa: ARG002 - always told here
-        return StreamReader()
+    def reader(self, *, wants_usage: bool) -> ResponsesStreamReader:  # noqa: ARG002 - always told here
+        return ResponsesStreamReader()
 
-    def body(self, request: "neutral.Request", model: str, *, stream: bool) -> bytes:
+    def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:
         from vibe_router.formats.responses import neutral as responses_neutral
 
         return responses_neutral.body(request, model, stream=stream)
 
-    def decoder(self, _request: "neutral.Request") -> Decoder:
+    def decoder(self, _request: "NeutralRequest") -> AnswerDecoder:
         from vibe_router.formats.responses import neutral as responses_neutral
 
-        return responses_neutral.Decoder()
+        return responses_neutral.ResponsesDecoder()
 
-    def writer(self, request: Request, created: int) -> Writer:
+    def writer(self, request: ClientRequest, created: int) -> StreamWriter:
         from vibe_router.formats.responses import writer as responses_writer
 
-        return responses_writer.Writer(request, created)
+        return responses_writer.ResponsesWriter(request, created)
 
-    def whole(self, request: Request, events: "Iterable[neutral.Event]", created: int) -> bytes:
+    def whole(self, request: ClientRequest, events: "Iterable[Event]", created: int) -> bytes:
         from vibe_router.formats.responses import writer as responses_writer
 
         return responses_writer.whole(request, events, created)

@@ -19,41 +19,45 @@ from vibe_router.formats.chat.neutral import allowed_names
 from vibe_router.formats.common.data_url import data_url, read_data_url
 from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, without_none
-from vibe_router.formats.neutral import model as neutral
 from vibe_router.formats.neutral.model import (
     AllowedTools,
-    Annotated,
+    AnnotationAdded,
     Audio,
+    Event,
     File,
     Finish,
     Image,
     JsonFormat,
     Message,
     NamedTool,
+    NeutralRequest,
     Part,
     Raw,
+    Reason,
     Reasoning,
     ReasoningDelta,
+    ReasoningProof,
     Refusal,
     RefusalDelta,
-    Sealed,
     Started,
     Text,
     TextDelta,
-    Told,
     Tool,
     ToolCall,
     ToolCallDelta,
     ToolCallStart,
+    ToolChoice,
     ToolResult,
-    refuse,
-    unsealed,
+    UsageReport,
+    reasoning_effort,
+    unseal,
+    unsupported,
 )
 from vibe_router.formats.neutral.reading import contents, sorted_fields
 from vibe_router.formats.responses.format import usage_of
 from vibe_router.formats.responses.namespaces import flat_name, spaces
 
-__all__ = ["Decoder", "body", "read"]
+__all__ = ["ResponsesDecoder", "body", "read"]
 
 _FORMAT = "responses"
 
@@ -90,7 +94,7 @@ _ENCRYPTED = "reasoning.encrypted_content"
 # --- Reading a request ------------------------------------------------------------------------------------------------
 
 
-def read(body: Mapping[str, Any]) -> neutral.Request:
+def read(body: Mapping[str, Any]) -> NeutralRequest:
     """Return a request (as `responses.parse` checks it) in the neutral form. Raises ApiError (400)."""
     plain, more, unread = sorted_fields(body, _PASSTHROUGH, _READ_APART, lambda name, _: name in _HARMLESS)
     if unread.get("truncation") == "disabled":
@@ -104,7 +108,7 @@ def read(body: Mapping[str, Any]) -> neutral.Request:
     if said.get("format") == {"type": "text"}:
         more["text"] = {"format": said["format"]}
     instructions = text(body, "instructions")
-    return neutral.Request(
+    return NeutralRequest(
         _FORMAT,
         list(_read_input(body.get("input"))),
         system=[Text(instructions, at="instructions")] if instructions else [],
@@ -183,7 +187,7 @@ def _read_tool(value: Any, at: str) -> Tool | Raw:
     raise bad_request(f"'{at}' must have a type, and a function a name.", at)
 
 
-def _read_choice(value: Any) -> neutral.ToolChoice | None:
+def _read_choice(value: Any) -> ToolChoice | None:
     match value:
         case None | "auto" | "none" | "required":
             return value
@@ -270,7 +274,7 @@ def _read_reasoning(item: Mapping[str, Any], at: str) -> Reasoning:
     content = [_words(part, f"{at}.content[{i}]") for i, part in enumerate(entries(item, "content", f"{at}."))]
     id_, sealed = text(item, "id", f"{at}."), text(item, "encrypted_content", f"{at}.")
     said: dict[str, Any] = {"text": "\n\n".join(content), "summary": summary, "at": at}
-    if sealed and (held := unsealed(sealed, **said)):
+    if sealed and (held := unseal(sealed, **said)):
         return held
     return Reasoning(**said, id=id_, encrypted=sealed, more=_others(item, _REASONING))
 
@@ -315,7 +319,7 @@ def _read_part(part: Any, at: str) -> Part:
 # --- Writing a request ------------------------------------------------------------------------------------------------
 
 
-def body(request: neutral.Request, model: str, *, stream: bool) -> bytes:
+def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     """Return the body that asks a provider's `model` over Responses. Raises ApiError (400) for what it can't carry."""
     own = request.format == _FORMAT
     if not own:
@@ -362,17 +366,17 @@ def _joined(out: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _refuse_unknown(request: neutral.Request) -> None:
+def _refuse_unknown(request: NeutralRequest) -> None:
     for name in request.rest:
-        raise refuse(_FORMAT, name)
+        raise unsupported(_FORMAT, name)
     for name in ("top_k", "stop", "seed", "logit_bias", "frequency_penalty", "presence_penalty"):
         if getattr(request, name) or (name == "seed" and request.seed is not None):
-            raise refuse(_FORMAT, request.called(name))
+            raise unsupported(_FORMAT, request.called(name))
     if (request.n or 1) > 1:
-        raise refuse(_FORMAT, request.called("n"), "several answers")
+        raise unsupported(_FORMAT, request.called("n"), "several answers")
 
 
-def _hoisted(request: neutral.Request) -> tuple[list[Part], Sequence[Message]]:
+def _hoisted(request: NeutralRequest) -> tuple[list[Part], Sequence[Message]]:
     """Return the system's words before all messages, and the rest."""
     system, messages = list(request.system), list(request.messages)
     while messages and messages[0].role in ("system", "developer"):
@@ -383,10 +387,10 @@ def _hoisted(request: neutral.Request) -> tuple[list[Part], Sequence[Message]]:
 def _plain_text(part: Part) -> str:
     if isinstance(part, Text):
         return part.text
-    raise refuse(_FORMAT, getattr(part, "at", "system"), "instructions that are no text")
+    raise unsupported(_FORMAT, getattr(part, "at", "system"), "instructions that are no text")
 
 
-def _text(request: neutral.Request) -> dict[str, Any]:
+def _text(request: NeutralRequest) -> dict[str, Any]:
     said: dict[str, Any] = {}
     wanted = request.response_format
     if wanted is not None and wanted.schema is None:
@@ -399,8 +403,8 @@ def _text(request: neutral.Request) -> dict[str, Any]:
     return said
 
 
-def _reasoning(request: neutral.Request) -> dict[str, Any]:
-    return without_none({"effort": neutral.effort_of(request), "summary": request.reasoning_summary})
+def _reasoning(request: NeutralRequest) -> dict[str, Any]:
+    return without_none({"effort": reasoning_effort(request), "summary": request.reasoning_summary})
 
 
 def _tools(tools: Sequence[Tool | Raw], *, own: bool) -> Iterator[dict[str, Any]]:
@@ -424,7 +428,7 @@ def _tools(tools: Sequence[Tool | Raw], *, own: bool) -> Iterator[dict[str, Any]
 def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
     if isinstance(tool, Raw):
         if tool.format != _FORMAT:
-            raise refuse(_FORMAT, tool.at, tool.what)
+            raise unsupported(_FORMAT, tool.at, tool.what)
         return dict(tool.value)
     if tool.custom:
         said = {"name": tool.name, "description": tool.description, "format": tool.grammar}
@@ -439,7 +443,7 @@ def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
     return without_none(written)
 
 
-def _choice(choice: neutral.ToolChoice) -> object:
+def _choice(choice: ToolChoice) -> object:
     match choice:
         case NamedTool(name, custom):
             return {"type": "custom" if custom else "function", "name": name}
@@ -448,7 +452,7 @@ def _choice(choice: neutral.ToolChoice) -> object:
             return {"type": "allowed_tools", "mode": mode, "tools": tools}
         case Raw():
             if choice.format != _FORMAT:
-                raise refuse(_FORMAT, choice.at, choice.what)
+                raise unsupported(_FORMAT, choice.at, choice.what)
             return choice.value
         case word:
             return word
@@ -516,7 +520,7 @@ def _part(part: Part, *, output: bool, own: bool) -> dict[str, Any]:
             return {"type": "refusal", "refusal": part.text}
         case Image():
             if part.url is None and part.data is None:
-                raise refuse(_FORMAT, part.at, "an image without its data")
+                raise unsupported(_FORMAT, part.at, "an image without its data")
             url = part.url or data_url(part.media_type or "image/png", part.data or "")
             detail = {"detail": part.detail or "auto"} if part.detail or not own else {}
             return {"type": "input_image", "image_url": url, **detail}
@@ -532,18 +536,18 @@ def _part(part: Part, *, output: bool, own: bool) -> dict[str, Any]:
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
         case Raw():
             if part.format != _FORMAT:
-                raise refuse(_FORMAT, part.at, part.what)
+                raise unsupported(_FORMAT, part.at, part.what)
             return dict(part.value)
         case _:
-            raise refuse(_FORMAT, part.at, "this part in this place")
+            raise unsupported(_FORMAT, part.at, "this part in this place")
 
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------
 
-_INCOMPLETE: Mapping[object, neutral.Reason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+_INCOMPLETE: Mapping[object, Reason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
-class Decoder:
+class ResponsesDecoder:
     """Reads the events of a Responses answer into neutral ones.
 
     Items that are told at the same time are told on one after another: what comes of a later one waits for its turn.
@@ -552,17 +556,17 @@ class Decoder:
     def __init__(self) -> None:
         self._started = False
         self._order: list[int] = []  # items that have begun and not ended, by their place in the output
-        self._waiting: dict[int, list[neutral.Event]] = {}
+        self._waiting: dict[int, list[Event]] = {}
         self._told: set[int] = set()  # items of which something was told
         self._ended: set[int] = set()
         self._called = False
 
-    def decode(self, chunk: Mapping[str, Any]) -> Iterable[neutral.Event]:
+    def decode(self, chunk: Mapping[str, Any]) -> Iterable[Event]:
         """Return what `chunk` says."""
         kind = chunk.get("type")
         if kind == "response.output_text.delta" and self._started:  # what all but a few are
             return self._pass_on(chunk, [_text_delta(chunk)])
-        events: list[neutral.Event] = []
+        events: list[Event] = []
         response = chunk.get("response")
         if not self._started:
             self._started = True
@@ -579,18 +583,18 @@ class Decoder:
                     events += self._pass_on(chunk, said)
         return events
 
-    def end(self) -> Iterable[neutral.Event]:
+    def end(self) -> Iterable[Event]:
         """Return nothing: the last event has told everything."""
         return ()
 
-    def _begin(self, chunk: Mapping[str, Any]) -> list[neutral.Event]:
+    def _begin(self, chunk: Mapping[str, Any]) -> list[Event]:
         place, item = _place(chunk), chunk.get("item")
         if place in self._ended or place in self._order:
             return []
         self._order.append(place)
         return self._turn(place, self._start(item)) if isinstance(item, dict) else []
 
-    def _start(self, item: Mapping[str, Any]) -> list[neutral.Event]:
+    def _start(self, item: Mapping[str, Any]) -> list[Event]:
         if item.get("type") not in ("function_call", "custom_tool_call"):
             return []
         self._called = True
@@ -599,7 +603,7 @@ class Decoder:
         custom = item.get("type") == "custom_tool_call"
         return [ToolCallStart(call, name if isinstance(name, str) else "", custom)]
 
-    def _pass_on(self, chunk: Mapping[str, Any], events: list[neutral.Event]) -> list[neutral.Event]:
+    def _pass_on(self, chunk: Mapping[str, Any], events: list[Event]) -> list[Event]:
         place = _place(chunk)
         if place not in self._order:
             if place in self._ended:
@@ -608,24 +612,24 @@ class Decoder:
         self._told.add(place)
         return self._turn(place, events)
 
-    def _turn(self, place: int, events: list[neutral.Event]) -> list[neutral.Event]:
+    def _turn(self, place: int, events: list[Event]) -> list[Event]:
         """Return `events` if it is their item's turn; else keep them."""
         if self._order[0] == place:
             return events
         self._waiting.setdefault(place, []).extend(events)
         return []
 
-    def _end_item(self, place: int, item: object) -> list[neutral.Event]:
+    def _end_item(self, place: int, item: object) -> list[Event]:
         if not isinstance(item, dict) or place in self._ended:
             return []
-        events: list[neutral.Event] = []
+        events: list[Event] = []
         if place not in self._order:
             self._order.append(place)
             events += self._turn(place, self._start(item))
         rest = [] if place in self._told else _unsaid(item)
         encrypted, id_ = item.get("encrypted_content"), item.get("id")
         if item.get("type") == "reasoning" and isinstance(encrypted, str) and encrypted:
-            rest.append(Sealed(encrypted=encrypted, id=id_ if isinstance(id_, str) else None))
+            rest.append(ReasoningProof(encrypted=encrypted, id=id_ if isinstance(id_, str) else None))
         events += self._turn(place, rest)
         self._ended.add(place)
         while self._order and self._order[0] in self._ended:
@@ -634,9 +638,9 @@ class Decoder:
                 events += self._waiting.pop(self._order[0], ())
         return events
 
-    def _finish(self, response: Mapping[str, Any]) -> list[neutral.Event]:
+    def _finish(self, response: Mapping[str, Any]) -> list[Event]:
         output = response.get("output")
-        events: list[neutral.Event] = []
+        events: list[Event] = []
         for place, item in enumerate(output if isinstance(output, list) else ()):
             events += self._end_item(place, item)
         for place in tuple(self._order):  # items that the last event forgot
@@ -646,7 +650,7 @@ class Decoder:
         reason = _INCOMPLETE.get(why, "length") if isinstance(why, str) else "length"
         if response.get("status") != "incomplete":
             reason = "tool_calls" if self._called else "stop"
-        return [*events, Finish(reason), Told(usage_of(response))]
+        return [*events, Finish(reason), UsageReport(usage_of(response))]
 
 
 def _place(chunk: Mapping[str, Any]) -> int:
@@ -673,12 +677,12 @@ def _logprobs(said: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
     return [each for each in held if isinstance(each, dict)] if isinstance(held, list) and held else None
 
 
-def _said(kind: object, chunk: Mapping[str, Any]) -> list[neutral.Event]:
+def _said(kind: object, chunk: Mapping[str, Any]) -> list[Event]:
     delta = chunk.get("delta")
     if not isinstance(delta, str):
         note = chunk.get("annotation")
         wanted = kind == "response.output_text.annotation.added" and isinstance(note, dict)
-        return [Annotated(note)] if wanted and isinstance(note, dict) else []
+        return [AnnotationAdded(note)] if wanted and isinstance(note, dict) else []
     match kind:
         case "response.output_text.delta":
             return [_text_delta(chunk)]
@@ -694,9 +698,9 @@ def _said(kind: object, chunk: Mapping[str, Any]) -> list[neutral.Event]:
     return []
 
 
-def _unsaid(item: Mapping[str, Any]) -> list[neutral.Event]:
+def _unsaid(item: Mapping[str, Any]) -> list[Event]:
     """Return what an item holds of which nothing was told before its end."""
-    events: list[neutral.Event] = []
+    events: list[Event] = []
     match item:
         case {"type": "message", "content": list(content)}:
             for part in content:
@@ -704,7 +708,7 @@ def _unsaid(item: Mapping[str, Any]) -> list[neutral.Event]:
                     case {"type": "output_text", "text": str(words)} if words:
                         events.append(TextDelta(words, logprobs=_logprobs(part)))
                         notes = part.get("annotations") or ()
-                        events += (Annotated(note) for note in notes if isinstance(note, dict))
+                        events += (AnnotationAdded(note) for note in notes if isinstance(note, dict))
                     case {"type": "refusal", "refusal": str(words)} if words:
                         events.append(RefusalDelta(words))
         case {"type": "function_call", "arguments": str(words)} | {"type": "custom_tool_call", "input": str(words)}:

@@ -12,24 +12,25 @@ from vibe_router.core.usage import Usage
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.common.seal import wrap
-from vibe_router.formats.interfaces import Request
-from vibe_router.formats.neutral import model as neutral
+from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.formats.neutral.model import (
-    Annotated,
+    AnnotationAdded,
+    Event,
     Finish,
+    Reason,
     ReasoningDelta,
+    ReasoningProof,
     RefusalDelta,
-    Sealed,
     Started,
     TextDelta,
-    Told,
     ToolCallDelta,
     ToolCallStart,
+    UsageReport,
 )
 from vibe_router.formats.responses.format import failed_event, item_id, new_id
 from vibe_router.formats.responses.namespaces import names_in_spaces
 
-__all__ = ["Writer", "usage_fields", "whole"]
+__all__ = ["ResponsesWriter", "usage_fields", "whole"]
 
 # What a response repeats of its request, and what stands there where the request did not say.
 _REPEATED: Mapping[str, Any] = {
@@ -54,20 +55,20 @@ _REPEATED: Mapping[str, Any] = {
     "truncation": "disabled",
     "user": None,
 }
-_INCOMPLETE: Mapping[neutral.Reason, str] = {
+_INCOMPLETE: Mapping[Reason, str] = {
     "length": "max_output_tokens",
     "content_filter": "content_filter",
     "refusal": "content_filter",
 }
 
 
-class Writer:
+class ResponsesWriter:
     """Writes one answer to `request`; `created` (epoch s) counts where the provider gives no time.
 
     `response` is the answer as far as it has got, whole after `end`.
     """
 
-    def __init__(self, request: Request, created: int) -> None:
+    def __init__(self, request: ClientRequest, created: int) -> None:
         body = {**request.body, **request.repeated}
         self.response: dict[str, Any] = {
             "id": new_id(),
@@ -92,10 +93,10 @@ class Writer:
         self._place = 0  # of that part
         self._said = 0  # characters of texts before that part
         self._shell = (b"", b"")  # what stands around the words and the number of a text's delta
-        self._finish: neutral.Reason = "stop"
+        self._finish: Reason = "stop"
         self._usage = Usage()
 
-    def write(self, event: neutral.Event) -> bytes:
+    def write(self, event: Event) -> bytes:
         """Return the events that say `event`."""
         if type(event) is TextDelta and self._shell[0] and event.logprobs is None and not event.choice:
             self._pieces.append(event.text)
@@ -122,9 +123,9 @@ class Writer:
                 self._pieces.append(event.text)
                 stem = "response.reasoning_summary_text" if event.summary else "response.reasoning_text"
                 return opened + self._delta(f"{stem}.delta", event.text)
-            case Annotated(choice=0):
+            case AnnotationAdded(choice=0):
                 return self._annotate(event)
-            case Sealed(choice=0):
+            case ReasoningProof(choice=0):
                 return self._seal(event)
             case ToolCallStart(choice=0):
                 return self._call(event)
@@ -135,7 +136,7 @@ class Writer:
                 return self._delta(f"{stem}.delta", event.arguments)
             case Finish(choice=0):
                 self._finish = event.reason
-            case Told():
+            case UsageReport():
                 self._usage = event.usage
             case _:  # another choice: nobody can ask for one here
                 pass
@@ -263,7 +264,7 @@ class Writer:
         self._item = None
         return out
 
-    def _annotate(self, event: Annotated) -> bytes:
+    def _annotate(self, event: AnnotationAdded) -> bytes:
         opened = self._open_part("message", "output_text")
         part = cast("dict[str, Any]", self._part)
         index = len(part["annotations"])
@@ -276,7 +277,7 @@ class Writer:
             "response.output_text.annotation.added", **self._where(), annotation_index=index, annotation=note
         )
 
-    def _seal(self, event: Sealed) -> bytes:
+    def _seal(self, event: ReasoningProof) -> bytes:
         """Put the proof into its reasoning item, which ends with it."""
         out = b""
         if self._item is None or self._item["type"] != "reasoning" or self._sealed():
@@ -301,9 +302,9 @@ class Writer:
         return self._open_item(item)
 
 
-def whole(request: Request, events: Iterable[neutral.Event], created: int) -> bytes:
+def whole(request: ClientRequest, events: Iterable[Event], created: int) -> bytes:
     """Return the response that `events` add up to."""
-    writer = Writer(request, created)
+    writer = ResponsesWriter(request, created)
     for event in events:
         writer.write(event)
     writer.end()
