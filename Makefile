@@ -77,15 +77,15 @@ sam-local: ## run the built functions under `sam local start-api` (needs Docker)
 
 smoke: ## call every virtual model of a router (URL=... KEY=..., else the one of `make start`)
 	@scripts/venv.sh local
-	@exec $(PY) -m scripts.smoke $(ARGS)
+	@exec $(PY) -m vibe_cli.commands.smoke $(ARGS)
 
 logs: ## follow the decisions of a deployed stack (STACK=...), or `make start | make logs ARGS=--stdin`
 	@scripts/venv.sh local
-	@exec $(PY) -m scripts.logs $(ARGS)
+	@exec $(PY) -m vibe_cli.commands.logs $(ARGS)
 
 status: ## show every deployment's cooldown, last error and traffic (STACK=..., else the local stack)
 	@scripts/venv.sh local
-	@exec $(PY) -m scripts.status $(ARGS)
+	@exec $(PY) -m vibe_cli.commands.status $(ARGS)
 
 screenshots: ## take the pictures of the admin page for the README (needs Chromium)
 	@scripts/venv.sh dev

@@ -5,4 +5,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 scripts/venv.sh dev
-exec .venv/bin/python -m scripts.deploy "$@"
+exec .venv/bin/python -m vibe_cli.deploy "$@"

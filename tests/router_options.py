@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.deployment import Router, find_key
 from tests.e2e.stack import KEY, running
+from vibe_cli.chat_client import Router, find_key
 
 __all__ = ["router", "standins"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.deployment import NoKeyError
-from scripts.smoke import add_where, where
+from vibe_cli.chat_client import NoKeyError
+from vibe_cli.commands.smoke import add_where, where
 
 __all__ = ["run"]
 

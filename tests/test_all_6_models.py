@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for running it as a program
 
-from scripts.deployment import Router
+from vibe_cli.chat_client import Router
 
 pytest_plugins = ["tests.router_options"]
 
@@ -33,6 +33,6 @@ def test_it_answers(router: Router, model: str, stream: bool) -> None:
 
 
 if __name__ == "__main__":
-    from scripts.smoke import main
+    from vibe_cli.commands.smoke import main
 
     sys.exit(main([*sys.argv[1:], "--models", ",".join(MODELS)]))

@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for running it as a program
 
-from scripts.deployment import Router
+from vibe_cli.chat_client import Router
 
 pytest_plugins = ["tests.router_options"]
 

@@ -18,12 +18,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from moto import mock_aws
 
-from scripts.deploy import stack
-from scripts.deploy.__main__ import main
-from scripts.deploy.errors import DeployError
-from scripts.deploy.seam import Outside
 from tests.infrastructure.expanded import ROOT, told_as_json
 from tests.integration.deploy.account import STACK, URL, Account
+from vibe_cli.deploy import stack
+from vibe_cli.deploy.__main__ import main
+from vibe_cli.deploy.errors import DeployError
+from vibe_cli.deploy.seam import Outside
 
 # moto knows neither stages nor domains; it says so and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse .* not supported by moto")
@@ -54,7 +54,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     monkeypatch.setattr("moto.kms.utils.rsa.generate_private_key", lambda **_: key)
     with mock_aws():
         account = Account()
-        monkeypatch.setattr("scripts.deploy.seam.subprocess.run", account.run)
+        monkeypatch.setattr("vibe_cli.deploy.seam.subprocess.run", account.run)
         yield account
 
 
@@ -84,7 +84,7 @@ def test_the_first_deployment_goes_step_by_step_and_tells_what_was_tested(
         ("scripts.build", ("--architecture",)),
         ("sam", ("deploy",)),
         ("routes", ("--aws",)),
-        ("smoke.py", ("--url",)),
+        ("vibe_cli.commands.smoke", ("--url",)),
     ]
     told, progress = _told(capfd)
     assert told["url"] == URL
@@ -124,7 +124,7 @@ def test_no_secret_is_in_an_argument_an_output_or_the_environment_of_a_program_t
             assert value not in " ".join(ran.arguments)
     for ran in account.ran:
         shown = {name: value for name, value in ran.environ.items() if value in hidden}
-        assert shown == ({"VIBE_ROUTER_KEY": held["MASTER_KEY"]} if ran.program == "smoke.py" else {})
+        assert shown == ({"VIBE_ROUTER_KEY": held["MASTER_KEY"]} if ran.program == "vibe_cli.commands.smoke" else {})
 
 
 def test_a_second_run_changes_nothing(account: Account, deploy: Deploy, capfd: pytest.CaptureFixture[str]) -> None:
@@ -168,10 +168,10 @@ def test_a_deployment_keeps_the_live_version_and_the_one_before_it(account: Acco
 @pytest.mark.parametrize(
     ("program", "message", "never_run"),
     [
-        ("scripts.build", "The build failed", ["deploy", "routes", "smoke.py"]),
-        ("sam", "The deployment failed", ["routes", "smoke.py"]),
-        ("routes", "The routes could not be written", ["smoke.py"]),
-        ("smoke.py", "The smoke test failed", []),
+        ("scripts.build", "The build failed", ["deploy", "routes", "vibe_cli.commands.smoke"]),
+        ("sam", "The deployment failed", ["routes", "vibe_cli.commands.smoke"]),
+        ("routes", "The routes could not be written", ["vibe_cli.commands.smoke"]),
+        ("vibe_cli.commands.smoke", "The smoke test failed", []),
     ],
 )
 def test_a_step_that_fails_is_the_last_and_says_so(
@@ -295,7 +295,7 @@ def adopted(account: Account, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
         imported.append(dict(tables))
         raise DeployError("moto can't import")
 
-    monkeypatch.setattr("scripts.deploy.adoption.adopt", adopt)
+    monkeypatch.setattr("vibe_cli.deploy.adoption.adopt", adopt)
     return imported
 
 
@@ -319,7 +319,7 @@ def test_deploying_again_begins_by_adopting_the_tables(
 def _status(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
     real = stack.describe
     monkeypatch.setattr(
-        "scripts.deploy.stack.describe",
+        "vibe_cli.deploy.stack.describe",
         lambda client, name: (found := real(client, name)) and replace(found, status=status),
     )
 
@@ -359,7 +359,7 @@ def test_a_rollback_during_a_deployment_cancels_it(
         "cloudformation",
         SimpleNamespace(cancel_update_stack=lambda **said: cancelled.append(said["StackName"])),
     )
-    monkeypatch.setattr("scripts.deploy.stack.describe", lambda *_: stack.Stack(STACK, "UPDATE_IN_PROGRESS"))
+    monkeypatch.setattr("vibe_cli.deploy.stack.describe", lambda *_: stack.Stack(STACK, "UPDATE_IN_PROGRESS"))
     assert deploy("--rollback") == 0
     assert cancelled == [STACK]
     assert account.versions() == ([1, 2], 2), "CloudFormation moves the alias by itself"
@@ -369,7 +369,7 @@ def test_a_stack_that_would_take_its_tables_along_is_not_deleted(
     account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy() == 0
-    monkeypatch.setattr("scripts.deploy.stack.retained", lambda *_: frozenset({"RoutesTable"}))
+    monkeypatch.setattr("vibe_cli.deploy.stack.retained", lambda *_: frozenset({"RoutesTable"}))
     assert deploy("--delete", "--yes") == 1
     assert f"{STACK}-state" in capfd.readouterr().err
     assert account.versions() == ([1], 1)

@@ -12,15 +12,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from samtranslator.yaml_helper import yaml_parse
 
-from scripts.deploy.adoption import adopt, import_template, named_tables
-from scripts.deploy.errors import DeployError
-from scripts.deploy.seam import ROOT, Outside
-from scripts.deploy.secret import Filled, given, merged
-from scripts.deploy.stack import Stack
-from scripts.deploy.target import Target, read_target
-from scripts.deploy.versions import Published, before, of_last_deployment, superseded
+from vibe_cli.checkout import CHECKOUT
+from vibe_cli.deploy.adoption import adopt, import_template, named_tables
+from vibe_cli.deploy.errors import DeployError
+from vibe_cli.deploy.seam import Outside
+from vibe_cli.deploy.secret import Filled, given, merged
+from vibe_cli.deploy.stack import Stack
+from vibe_cli.deploy.target import Target, read_target
+from vibe_cli.deploy.versions import Published, before, of_last_deployment, superseded
 
-TEMPLATE: Mapping[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+TEMPLATE: Mapping[str, Any] = yaml_parse((CHECKOUT / "template.yaml").read_text(encoding="utf-8"))
 TABLES = {
     f"{name}Table": f"router-{name.lower()}"
     for name in ("Routes", "State", "Keys", "Ledger", "Usage", "History", "Responses")
@@ -60,7 +61,7 @@ def test_parameters_are_read_however_the_sam_cli_takes_them(tmp_path: Path, over
 
 
 def test_the_projects_own_samconfig_has_two_environments_with_a_stack_each() -> None:
-    prod, dev = (read_target(ROOT / "samconfig.toml", name) for name in ("prod", "dev"))
+    prod, dev = (read_target(CHECKOUT / "samconfig.toml", name) for name in ("prod", "dev"))
     assert prod.stack != dev.stack
     assert dev.parameters["StageName"] == "dev"
     assert set(dev.parameters) | set(prod.parameters) <= set(TEMPLATE["Parameters"])

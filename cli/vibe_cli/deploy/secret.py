@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.deploy.errors import DeployError
-from scripts.deploy.seam import aws_errors
+from vibe_cli.deploy.errors import DeployError
+from vibe_cli.deploy.seam import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

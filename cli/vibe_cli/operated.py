@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.artefacts import ROOT
+from vibe_cli.checkout import CHECKOUT
 from vibe_cli.target import Target
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def deployed(stack: str, environ: Mapping[str, str] = os.environ) -> Operated:
 
 def local_stack(environ: Mapping[str, str] = os.environ) -> Operated | None:
     """Return the stack that `make start` runs in this checkout, as it has written itself down; None if none runs."""
-    file = ROOT / environ.get("DATA_DIR", ".data") / "local.json"
+    file = CHECKOUT / environ.get("DATA_DIR", ".data") / "local.json"
     try:
         written: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
         endpoint, pid = str(written["endpoint"]), int(written["pid"])

@@ -3,7 +3,7 @@
     make logs STACK=vibe-router                  a deployed one, by its log group; region and profile as AWS has them
     make logs STACK=vibe-router ARGS="--since 60 --once --failed"
     make start | make logs ARGS=--stdin          the local one
-    python scripts/logs.py saved.log             what a file holds
+    python -m vibe_cli.commands.logs saved.log             what a file holds
 
 Coloured lines on a terminal, the decisions' own JSON in a pipe.
 """
@@ -16,11 +16,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from scripts.cloudwatch import follow, log_errors, logs_client
-from scripts.decisions import Decision, Wanted, for_people, parse
-from scripts.operated import deployed
-from scripts.show import Ink, progress
+from vibe_cli.cloudwatch import follow, log_errors, logs_client
+from vibe_cli.decisions import Decision, Wanted, for_people, parse
 from vibe_cli.errors import CommandError, while_read
+from vibe_cli.ink import Ink, progress
+from vibe_cli.operated import deployed
 
 __all__ = ["main"]
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.decisions import Failure, Traffic, Wanted, for_people, parse
-from scripts.show import Ink, clean
+from vibe_cli.decisions import Failure, Traffic, Wanted, for_people, parse
+from vibe_cli.ink import Ink, clean
 
 L1, L2 = "cliproxyapi/claude-sonnet-4-6", "new-api/gpt-5"
 PLAIN = Ink(io.StringIO())

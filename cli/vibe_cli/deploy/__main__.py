@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from scripts.deploy import flow
-from scripts.deploy.errors import DeployError
-from scripts.deploy.seam import ROOT, Outside, Programs
-from scripts.deploy.secret import read_environ
-from scripts.deploy.target import read_target
+from vibe_cli.checkout import CHECKOUT
+from vibe_cli.deploy import flow
+from vibe_cli.deploy.errors import DeployError
+from vibe_cli.deploy.seam import Outside, Programs
+from vibe_cli.deploy.secret import read_environ
+from vibe_cli.deploy.target import read_target
 
 __all__ = ["main"]
 
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None, programs: Programs | None = None) ->
 
 
 def _run(arguments: argparse.Namespace, programs: Programs | None) -> int:
-    target = read_target(ROOT / "samconfig.toml", arguments.environment)
+    target = read_target(CHECKOUT / "samconfig.toml", arguments.environment)
     if arguments.env_file and not arguments.env_file.exists():
         raise DeployError(f"There is no file {arguments.env_file}.", status=2)
     if arguments.to is not None and not arguments.rollback:
@@ -46,7 +47,7 @@ def _run(arguments: argparse.Namespace, programs: Programs | None) -> int:
         kept = flow.delete(target, outside, agreed=arguments.yes)
         _result({"stack": target.stack, "kept": kept}, [])
     else:
-        done = flow.deploy(target, outside, read_environ(arguments.env_file or ROOT / ".env", os.environ))
+        done = flow.deploy(target, outside, read_environ(arguments.env_file or CHECKOUT / ".env", os.environ))
         models = {str(call.get("model")) for call in done.tested}
         lines = [
             f"{done.stack} is deployed: {done.url}",

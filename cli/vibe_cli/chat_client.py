@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from local.settings import read_settings
-from scripts.artefacts import ROOT
+from vibe_cli.checkout import CHECKOUT
 
 __all__ = ["KEY_NAMES", "Answer", "NoKeyError", "Router", "find_key", "local_url"]
 
@@ -122,13 +122,13 @@ def find_key(url: str, name: str | None = None, environ: Mapping[str, str] = os.
     if name:
         raise NoKeyError(f"The variable {name}, which should hold the key, is not set.")
     if _is_loopback(url):
-        return read_settings(ROOT, environ).master_key
+        return read_settings(CHECKOUT, environ).master_key
     raise NoKeyError("Which key? Set VIBE_ROUTER_KEY (or KEY, or MASTER_KEY) in the environment, or name a variable.")
 
 
 def local_url(environ: Mapping[str, str] = os.environ) -> str:
     """Return the base URL of `make start` on this machine."""
-    return f"http://127.0.0.1:{read_settings(ROOT, environ).port}/v1"
+    return f"http://127.0.0.1:{read_settings(CHECKOUT, environ).port}/v1"
 
 
 def told(body: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from scripts.show import UNKNOWN, Ink, clean, milliseconds
+from vibe_cli.ink import UNKNOWN, Ink, clean, milliseconds
 
 __all__ = ["MESSAGE", "Decision", "Failure", "Traffic", "Wanted", "for_people", "has_failed", "moment", "parse"]
 

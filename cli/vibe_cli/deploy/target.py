@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.deploy.errors import DeployError
+from vibe_cli.deploy.errors import DeployError
 
 __all__ = ["Target", "read_target"]
 

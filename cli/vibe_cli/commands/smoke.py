@@ -1,8 +1,8 @@
 """Call every virtual model of a deployed router, streamed and not, and say who served and how fast.
 
-    python scripts/smoke.py                                       the router that `make start` runs
-    KEY=… python scripts/smoke.py --url https://…/prod/v1         any other
-    python scripts/smoke.py --url … --key-env NAME --models auto-chat,auto-codex
+    python -m vibe_cli.commands.smoke                                       the router that `make start` runs
+    KEY=… python -m vibe_cli.commands.smoke --url https://…/prod/v1         any other
+    python -m vibe_cli.commands.smoke --url … --key-env NAME --models auto-chat,auto-codex
 
 The key comes from the environment, so that it is in no list of processes: VIBE_ROUTER_KEY, KEY, MASTER_KEY, or the
 variable that --key-env names; for a router on this machine, whatever `make start` takes. A table on a terminal, JSON in
@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass
 
 import httpx
 
-from scripts.deployment import KEY_NAMES, NoKeyError, Router, find_key, local_url
-from scripts.show import Ink, clean, milliseconds, progress, table
+from vibe_cli.chat_client import KEY_NAMES, NoKeyError, Router, find_key, local_url
 from vibe_cli.errors import while_read
+from vibe_cli.ink import Ink, clean, milliseconds, progress, table
 
 __all__ = ["Call", "add_where", "main", "smoke", "where"]
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from local.settings import read_environment
-from scripts.artefacts import ROOT
-from scripts.cloudwatch import log_errors, logs_client, traffic
-from scripts.decisions import Failure, Traffic, moment, parse
-from scripts.operated import Operated, deployed, local_stack
-from scripts.show import UNKNOWN, Ink, clean, progress, table
+from vibe_cli.checkout import CHECKOUT
+from vibe_cli.cloudwatch import log_errors, logs_client, traffic
+from vibe_cli.decisions import Failure, Traffic, moment, parse
 from vibe_cli.errors import CommandError, while_read
+from vibe_cli.ink import UNKNOWN, Ink, clean, progress, table
+from vibe_cli.operated import Operated, deployed, local_stack
 from vibe_cli.target import aws_errors
 from vibe_router.core.clock import Clock
 from vibe_router.core.models import Catalogue, Deployment
@@ -134,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _stack(name: str | None) -> Operated:
     if name:
         return deployed(name)
-    if local := local_stack(read_environment(ROOT)):
+    if local := local_stack(read_environment(CHECKOUT)):
         return local
     raise CommandError(
         "Which stack? The local one is not running (make start); a deployed one:  make status STACK=vibe-router"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from scripts.decisions import MESSAGE, Traffic, parse
+from vibe_cli.decisions import MESSAGE, Traffic, parse
 from vibe_cli.errors import CommandError
 
 __all__ = ["LogsClient", "follow", "log_errors", "logs_client", "traffic"]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import WaiterError
 
-from scripts.deploy.errors import DeployError
-from scripts.deploy.seam import aws_errors
+from vibe_cli.deploy.errors import DeployError
+from vibe_cli.deploy.seam import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

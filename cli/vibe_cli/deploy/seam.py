@@ -21,7 +21,8 @@ import boto3
 from botocore import exceptions
 from botocore.config import Config
 
-from scripts.deploy.errors import DeployError
+from vibe_cli.checkout import CHECKOUT
+from vibe_cli.deploy.errors import DeployError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -29,11 +30,10 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-    from scripts.deploy.target import Target
+    from vibe_cli.deploy.target import Target
 
-__all__ = ["ROOT", "Outside", "Programs", "aws_errors"]
+__all__ = ["Outside", "Programs", "aws_errors"]
 
-ROOT = Path(__file__).resolve().parents[2]
 _HERE = str(Path(sys.executable).parent)
 
 _ADVICE = {
@@ -54,7 +54,7 @@ class Programs:
     sam: Sequence[str] = (f"{_HERE}/sam",)
     build: Sequence[str] = (sys.executable, "-m", "scripts.build")
     routes: Sequence[str] = (sys.executable, "-m", "vibe_cli", "routes")
-    smoke: Sequence[str] = (sys.executable, str(ROOT / "scripts" / "smoke.py"))
+    smoke: Sequence[str] = (sys.executable, "-m", "vibe_cli.commands.smoke")
 
 
 class Outside:
@@ -131,7 +131,7 @@ class Outside:
         output = subprocess.PIPE if captured else sys.stderr.fileno()
         try:
             done = subprocess.run(
-                list(command), cwd=ROOT, env={**environment, **(also or {})}, stdout=output, text=True, check=False
+                list(command), cwd=CHECKOUT, env={**environment, **(also or {})}, stdout=output, text=True, check=False
             )
         except OSError as error:
             raise DeployError(f"{command[0]} can't be run: {error.strerror}. Try again after: make clean") from error

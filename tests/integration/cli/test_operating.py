@@ -17,9 +17,9 @@ from botocore.stub import Stubber
 from moto.server import ThreadedMotoServer
 
 from local.standin import Standin
-from scripts import logs, smoke, status
-from scripts.artefacts import ROOT
-from scripts.cloudwatch import follow, traffic
+from vibe_cli.checkout import CHECKOUT as ROOT
+from vibe_cli.cloudwatch import follow, traffic
+from vibe_cli.commands import logs, smoke, status
 from vibe_cli.routes_file import load_file
 from vibe_router.store import aws
 from vibe_router.store.dynamodb import to_item
@@ -260,7 +260,7 @@ def test_a_person_gets_a_table(tables: Any) -> None:
     _cool(tables, f"deployment#{L1}", time.time() + 600)
     ours, theirs = pty.openpty()
     ran = subprocess.run(
-        [sys.executable, "scripts/status.py", "--stack", "mine"],
+        [sys.executable, "-m", "vibe_cli.commands.status", "--stack", "mine"],
         cwd=ROOT,
         env={**os.environ, "TERM": "xterm", "NO_COLOR": ""},
         check=False,
@@ -281,7 +281,7 @@ def test_a_person_gets_a_table(tables: Any) -> None:
 
 
 def test_logs_of_standard_input_are_followed_as_they_come() -> None:
-    program = [sys.executable, "scripts/logs.py", "--stdin"]
+    program = [sys.executable, "-m", "vibe_cli.commands.logs", "--stdin"]
     with subprocess.Popen(program, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdin
         assert running.stdout

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from scripts.artefacts import ROOT
-from scripts.deployment import NoKeyError, find_key
-from scripts.operated import deployed, local_stack
+from vibe_cli.chat_client import NoKeyError, find_key
+from vibe_cli.checkout import CHECKOUT as ROOT
+from vibe_cli.operated import deployed, local_stack
 
 
 def test_a_deployed_stacks_names_are_the_templates() -> None:

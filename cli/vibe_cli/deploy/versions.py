@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from scripts.deploy.seam import aws_errors
+from vibe_cli.deploy.seam import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
