@@ -53,10 +53,10 @@ def count_tokens(request: Request, _context: Context, environment: Environment) 
 
 def input_tokens(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
     """Estimate the tokens of a request in Responses. Counting is free: nothing is reserved or booked."""
-    from vibe_router.formats.responses import format as responses_format
+    from vibe_router.formats.responses import request as responses_request
 
     caller = environment.admission.caller(request.headers)
-    counted = responses_format.parse(request.body)
+    counted = responses_request.parse(request.body)
     environment.admission.model(caller, counted.model, environment.routes())
     tokens = environment.responses.resumed(caller, counted).prompt_tokens_estimate()
     headers = {"x-vibe-request-id": request.id}

@@ -15,7 +15,7 @@ from vibe_router.formats import registry as known
 from vibe_router.formats.common.seal import Seal, wrap
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.formats.responses import stored as kept
-from vibe_router.formats.responses.format import ResponsesRequest
+from vibe_router.formats.responses.request import ResponsesRequest
 from vibe_router.upstream.exchange import open_exchange
 from vibe_router.upstream.fit import misfit
 

@@ -26,8 +26,8 @@ from vibe_router.formats.converse import neutral as converse_neutral
 from vibe_router.formats.converse import stream as converse_stream
 from vibe_router.formats.messages import neutral_answer as messages_answer
 from vibe_router.formats.messages import neutral_request as messages_request
-from vibe_router.formats.responses import format as responses
 from vibe_router.formats.responses import neutral as responses_neutral
+from vibe_router.formats.responses import stream as responses
 
 
 def fields(kind: Any) -> set[str]:
@@ -215,9 +215,9 @@ HOSTED = tuple(
 def test_every_event_of_a_response_is_known_or_of_what_is_refused_elsewhere() -> None:
     told = {kind for kind in kinds(openai.ResponseStreamEvent) if not kind.startswith(HOSTED)}
     assert told == {
-        *responses.ENDS,
-        *responses._OPENINGS,
-        *(responses._FAILURES - {"response.cancelled"}),
+        *responses.FINAL_EVENTS,
+        *responses.OPENING_EVENTS,
+        *(responses.FAILURE_EVENTS - {"response.cancelled"}),
         *(f"response.output_item.{each}" for each in ("added", "done")),
         *(f"response.content_part.{each}" for each in ("added", "done")),
         *(f"response.reasoning_summary_part.{each}" for each in ("added", "done")),

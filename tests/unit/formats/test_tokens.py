@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from vibe_router.formats.chat import format as chat
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.token_estimate import estimate
-from vibe_router.formats.responses import format as responses
+from vibe_router.formats.responses import request as responses
 
 json_values = st.recursive(
     st.none()

@@ -21,7 +21,7 @@ from tests.unit.gateway.fake_environment import (
 )
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.formats.common import sse
-from vibe_router.formats.responses import format as responses
+from vibe_router.formats.responses import stream as responses
 from vibe_router.routing.verdict import Failure, FailureKind
 
 Lines = Callable[[], list[dict[str, Any]]]

@@ -13,7 +13,9 @@ from tests.unit.gateway.fake_environment import COMPLETION, FakeEnvironment, con
 from tests.unit.gateway.test_gateway_formats import RESPONSE, SAID, chained, layer
 from vibe_router.access.holders import Caller, Key, Team
 from vibe_router.formats.common import sse
-from vibe_router.formats.responses import format as responses
+from vibe_router.formats.responses import stream as responses
+from vibe_router.formats.responses.ids import item_id, new_id
+from vibe_router.formats.responses.request import ResponsesRequest
 from vibe_router.formats.responses.stored import StoredResponse, from_record, kept, record
 from vibe_router.routing.verdict import Failure, FailureKind
 
@@ -215,7 +217,7 @@ def test_an_item_that_nobody_keeps_here_is_named_to_a_provider_of_responses(over
 
 
 def test_no_more_than_some_responses_are_looked_through(over_chat: FakeEnvironment) -> None:
-    ids = [responses.item_id("msg", responses.new_id(), 1) for _ in range(30)]
+    ids = [item_id("msg", new_id(), 1) for _ in range(30)]
     assert create(input=referring(*ids))[0] == 400
     assert len(over_chat.kept.reads) == 20
 
@@ -389,7 +391,7 @@ ITEMS = st.lists(
 @given(said=st.text(min_size=1) | ITEMS, earlier=st.none() | ITEMS, output=ITEMS)
 def test_what_is_kept_is_read_back_equal(said: object, earlier: Any, output: Any) -> None:
     body = {"model": "m", "input": said, **({"previous_response_id": "resp_0"} if earlier is not None else {})}
-    request = responses.ResponsesRequest("m", False, body).after(earlier, {})
+    request = ResponsesRequest("m", False, body).after(earlier, {})
     made = kept(request, {"id": "resp_1", "output": output})
     assert made is not None
     assert from_record(record(made)) == StoredResponse(dict(made.response), list(made.input))

@@ -18,7 +18,7 @@ from vibe_router.routing.deadline import Deadline
 from vibe_router.store.usage import Bookkeeper
 
 if TYPE_CHECKING:
-    from vibe_router.formats.responses.format import ResponsesRequest
+    from vibe_router.formats.responses.request import ResponsesRequest
     from vibe_router.pipeline.stored_responses import ResponseStorage
 
 __all__ = ["RequestPipeline", "Services"]

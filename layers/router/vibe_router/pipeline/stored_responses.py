@@ -12,7 +12,8 @@ from vibe_router.core.errors import ApiError, unavailable
 from vibe_router.core.telemetry import log_fault, logger
 from vibe_router.formats.common.json_body import load
 from vibe_router.formats.interfaces import StreamReader
-from vibe_router.formats.responses.format import ResponsesRequest, response_of
+from vibe_router.formats.responses.ids import response_of
+from vibe_router.formats.responses.request import ResponsesRequest
 from vibe_router.formats.responses.stored import (
     StoredResponse,
     from_record,

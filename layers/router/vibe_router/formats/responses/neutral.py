@@ -54,8 +54,8 @@ from vibe_router.formats.neutral.model import (
     unsupported,
 )
 from vibe_router.formats.neutral.reading import contents, sorted_fields
-from vibe_router.formats.responses.format import usage_of
 from vibe_router.formats.responses.namespaces import flat_name, spaces
+from vibe_router.formats.responses.stream import usage_of
 
 __all__ = ["ResponsesDecoder", "body", "read"]
 

@@ -15,7 +15,9 @@ from typing import Any
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.responses.echo import in_answer, in_events
-from vibe_router.formats.responses.format import ITEM_PREFIXES, ResponsesRequest, ending, input_items, unfold
+from vibe_router.formats.responses.ids import ITEM_PREFIXES
+from vibe_router.formats.responses.request import ResponsesRequest, input_items
+from vibe_router.formats.responses.stream import ending, unfold
 
 __all__ = ["StoredResponse", "from_record", "is_wanted", "kept", "page", "record", "replayed", "unkept", "unkept_end"]
 

@@ -27,8 +27,9 @@ from vibe_router.formats.neutral.model import (
     ToolCallStart,
     UsageReport,
 )
-from vibe_router.formats.responses.format import failed_event, item_id, new_id
+from vibe_router.formats.responses.ids import item_id, new_id
 from vibe_router.formats.responses.namespaces import names_in_spaces
+from vibe_router.formats.responses.stream import failed_event
 
 __all__ = ["ResponsesWriter", "usage_fields", "whole"]
 
