@@ -17,7 +17,7 @@ from vibe_router.formats import registry as known
 from vibe_router.formats.common import sse
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.formats.neutral.model import Event, Finish, Started, TextDelta, UsageReport
-from vibe_router.upstream.bedrock import Unpacking
+from vibe_router.upstream.bedrock import EventStreamConverter
 from vibe_router.upstream.exchange import Exchange, open_exchange
 
 __all__ = ["CALLERS", "PROVIDERS", "main"]
@@ -49,12 +49,12 @@ def _pair(caller: str, provider: str) -> dict[str, Any]:
 
     exchange = ask()
     frames = _frames() if provider == "converse" else []
-    events = sse.EventDecoder().feed(Unpacking().feed(b"".join(frames)) or _stream(provider))
+    events = sse.EventDecoder().feed(EventStreamConverter().feed(b"".join(frames)) or _stream(provider))
 
     def relay() -> None:
-        reader, unpacking = exchange.reader(), Unpacking()
+        reader, converter = exchange.reader(), EventStreamConverter()
         for frame in frames:  # one by one, as a model speaks
-            unpacking.feed(frame)
+            converter.feed(frame)
         for event in events:
             reader.read(event)
         reader.end()

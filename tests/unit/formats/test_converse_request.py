@@ -481,9 +481,9 @@ def test_what_a_result_shows_stands_behind_the_results_where_the_model_wants_it_
     assert last["content"] == [
         {"toolResult": {"toolUseId": "a", "content": [{"text": "a chart"}]}},
         {"toolResult": {"toolUseId": "b", "content": [{"text": "The result is shown below."}]}},
-        {"text": "What the tool call a shows:"},
+        {"text": "Output of tool call a:"},
         said,
-        {"text": "What the tool call b shows:"},
+        {"text": "Output of tool call b:"},
         said,
         {"text": "Go on."},
     ]

@@ -213,10 +213,10 @@ def test_an_error_of_the_framing_itself_is_one_too() -> None:
 def test_an_error_has_its_name_wherever_aws_tells_it(
     headers: dict[str, str], body: bytes, said: tuple[str, str]
 ) -> None:
-    error = json.loads(bedrock.told(headers, body))["error"]
+    error = json.loads(bedrock.normalize_error(headers, body))["error"]
     assert (error["type"], error["message"]) == said
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>gone</html>", b"[1]", b"{}"])
 def test_what_has_neither_name_nor_message_stays_as_it_is(body: bytes) -> None:
-    assert bedrock.told({}, body) == body
+    assert bedrock.normalize_error({}, body) == body

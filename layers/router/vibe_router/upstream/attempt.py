@@ -171,7 +171,7 @@ def _post_signed(
     with reply:
         error = _read_error(reply, min(bounds.commit, time.monotonic() + _ERROR_BODY_SECONDS))
     raise AttemptFailedError(
-        Failure(FailureKind.STATUS, reply.status, reply.headers, bedrock.told(reply.headers, error))
+        Failure(FailureKind.STATUS, reply.status, reply.headers, bedrock.normalize_error(reply.headers, error))
     )
 
 

@@ -1,7 +1,7 @@
-"""Calling Amazon Bedrock: requests signed with the function's own role, event streams unpacked.
+"""Call Amazon Bedrock: sign requests with the function's role and unpack event streams.
 
-The call goes through `upstream.client`, whose every wait ends at an instant, which botocore's
-own HTTP client cannot promise. Imported when the first such call is made.
+Calls use `upstream.client`, where every wait has a deadline, which botocore's HTTP client does not offer. Imported by
+the first such call.
 """
 
 import json
@@ -22,14 +22,14 @@ from vibe_router.store.aws import signed
 from vibe_router.upstream import event_stream
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
 
-__all__ = ["Unpacking", "post", "told"]
+__all__ = ["EventStreamConverter", "normalize_error", "post"]
 
-_REGION = "us-east-1"  # where neither the routes nor the environment name one
+_REGION = "us-east-1"  # unless the routes or the environment set one
 
 
 @cache
 def _endpoint(region: str) -> str:
-    """Return the base URL of Bedrock in `region`, whose partition says how its names end."""
+    """Return the base URL of Bedrock in `region`; the domain depends on the partition."""
     partition = RuleSetStandardLibrary(create_loader().load_data("partitions")).aws_partition(region)
     return f"https://bedrock-runtime.{region}.{partition['dnsSuffix']}"
 
@@ -37,9 +37,9 @@ def _endpoint(region: str) -> str:
 def post(
     upstream: Upstream, deployment: Deployment, body: bytes, *, stream: bool, connect: float, until: float
 ) -> Reply:
-    """Ask `deployment` and return the answer once its headers are here, its stream as server-sent events.
+    """Call `deployment` and return the reply once its headers have arrived; a stream is read as server-sent events.
 
-    Bounds as in `Upstream.post`. Raises AttemptFailedError.
+    Timeouts as in `Upstream.post`. Raises AttemptFailedError.
     """
     region = deployment.provider.region or os.environ.get("AWS_REGION") or _REGION
     base_url = deployment.provider.base_url or _endpoint(region)
@@ -47,18 +47,20 @@ def post(
     try:
         headers = signed("bedrock", region, url, {"content-type": "application/json"}, body, time.time())
     except NoCredentialsError:
-        raise AttemptFailedError(_refusal("UnrecognizedClientException", "There are no AWS credentials.")) from None
+        raise AttemptFailedError(
+            _credentials_failure("UnrecognizedClientException", "There are no AWS credentials.")
+        ) from None
     except BotoCoreError as error:
-        raise AttemptFailedError(_refusal("UnrecognizedClientException", type(error).__name__)) from None
+        raise AttemptFailedError(_credentials_failure("UnrecognizedClientException", type(error).__name__)) from None
     headers |= {"accept-encoding": "identity", "user-agent": "vibe-router"}
     reply = upstream.post(url, headers, body, connect=connect, until=until)
     if reply.headers.get("content-type", "").startswith("application/vnd.amazon.eventstream"):
-        return _Events(reply)
+        return _EventStreamReply(reply)
     return reply
 
 
-def told(headers: Mapping[str, str], body: bytes) -> bytes:
-    """Return the body of an error with its name in it, which AWS mostly tells in a header."""
+def normalize_error(headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return the body of an error with its type in it, which AWS mostly sends in a header."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -71,37 +73,39 @@ def told(headers: Mapping[str, str], body: bytes) -> bytes:
     return json.dumps({"error": {"type": kind, "message": str(message)}}).encode() if kind or message else body
 
 
-def _refusal(kind: str, message: str) -> Failure:
+def _credentials_failure(kind: str, message: str) -> Failure:
     return Failure(
-        FailureKind.STATUS, 403, body=told({"x-amzn-errortype": kind}, json.dumps({"message": message}).encode())
+        FailureKind.STATUS,
+        403,
+        body=normalize_error({"x-amzn-errortype": kind}, json.dumps({"message": message}).encode()),
     )
 
 
-class Unpacking:
-    """Says an event stream as server-sent events of one JSON object each."""
+class EventStreamConverter:
+    """Converts an event stream into server-sent events of one JSON object each."""
 
     def __init__(self) -> None:
         self._decoder = event_stream.Decoder()
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return the events that are whole now. Raises BrokenStreamError."""
+        """Return the events that `chunk` completes. Raises BrokenStreamError."""
         return b"".join([_event(headers, payload) for headers, payload in self._decoder.feed(chunk)])
 
 
-class _Events(Reply):
-    """An event stream, read as `Unpacking` says it."""
+class _EventStreamReply(Reply):
+    """A reply whose event stream is read as server-sent events."""
 
     def __init__(self, reply: Reply) -> None:
         self.status = reply.status
         self.headers = {**reply.headers, "content-type": "text/event-stream"}
         self._reply = reply
-        self._unpacking = Unpacking()
+        self._converter = EventStreamConverter()
 
     def read(self, until: float) -> bytes:
         """Return the next events, b"" at the end. Raises AttemptFailedError as `Reply.read` does."""
         while chunk := self._reply.read(until):
             try:
-                events = self._unpacking.feed(chunk)
+                events = self._converter.feed(chunk)
             except event_stream.BrokenStreamError:
                 failure = Failure(FailureKind.NOT_A_COMPLETION, 200, detail="a broken event stream")
                 raise AttemptFailedError(failure) from None
@@ -110,7 +114,7 @@ class _Events(Reply):
         return b""
 
     def close(self) -> None:
-        """Give the connection back, or end it where the answer was not read to its end."""
+        """Return the connection to the pool, or close it if the answer was not read to its end."""
         self._reply.close()
 
 
@@ -121,9 +125,9 @@ def _quoted(name: str) -> bytes:
 
 def _event(headers: Mapping[str, str], payload: bytes) -> bytes:
     if headers.get(":message-type") == "event":
-        said = payload.replace(b"\n", b" ").replace(b"\r", b" ")
-        return sse.encode(b"{%b:%b}" % (_quoted(headers.get(":event-type", "")), said))
+        line = payload.replace(b"\n", b" ").replace(b"\r", b" ")
+        return sse.encode(b"{%b:%b}" % (_quoted(headers.get(":event-type", "")), line))
     kind = headers.get(":exception-type") or headers.get(":error-code") or "modelStreamErrorException"
     if not payload:
         payload = json.dumps({"message": headers.get(":error-message", "")}).encode()
-    return sse.encode(told({"x-amzn-errortype": kind}, payload))
+    return sse.encode(normalize_error({"x-amzn-errortype": kind}, payload))

@@ -1,8 +1,8 @@
-"""AWS's event stream encoding: binary messages, each with headers and checksums.
+"""Decode AWS's event stream encoding: binary messages with headers and checksums.
 
-A message is its length and that of its headers (4 bytes each, big endian), the CRC-32 of these, the headers, the
-payload, and the CRC-32 of all before. A header is a name behind its length (1 byte), a type (1 byte) and a value; texts
-and bytes stand behind their length (2 bytes). botocore reads all this too, at ten times the cost.
+A message consists of its length and that of its headers (4 bytes each, big endian), the CRC-32 of these, the headers,
+the payload, and the CRC-32 of everything before. A header consists of a name after its length (1 byte), a type (1 byte)
+and a value; strings and bytes follow their length (2 bytes). botocore takes ten times as long.
 """
 
 from collections.abc import Mapping
@@ -14,43 +14,43 @@ __all__ = ["BrokenStreamError", "Decoder"]
 
 _PRELUDE = Struct("!III")
 _CHECKSUM = Struct("!I")
-_AROUND = _PRELUDE.size + _CHECKSUM.size
-_LONGEST = 16 * 1024 * 1024  # bytes of a message; one that claims more never ends
+_OVERHEAD = _PRELUDE.size + _CHECKSUM.size
+_MAX_MESSAGE = 16 * 1024 * 1024  # bytes
 _BYTES, _TEXT = 6, 7
 _SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}  # of the values of all other types
 
 
 class BrokenStreamError(Exception):
-    """What came is no event stream, or not what was sent."""
+    """The bytes are not an event stream, or a checksum is wrong."""
 
 
 class Decoder:
-    """Cuts a stream into messages."""
+    """Splits a stream into messages."""
 
     def __init__(self) -> None:
-        self._held = b""
+        self._buffer = b""
 
     def feed(self, chunk: bytes) -> list[tuple[Mapping[str, str], bytes]]:
-        """Return headers (those that are texts) and payload of each message that is whole now.
+        """Return the string headers and the payload of each message that `chunk` completes.
 
         Raises BrokenStreamError.
         """
-        held = self._held + chunk if self._held else chunk
-        view, at = memoryview(held), 0
+        buffer = self._buffer + chunk if self._buffer else chunk
+        view, at = memoryview(buffer), 0
         messages = []
-        while len(held) - at >= _PRELUDE.size:
-            length, headers, checksum = _PRELUDE.unpack_from(held, at)
-            if crc32(view[at : at + 8]) != checksum or not _AROUND + headers <= length <= _LONGEST:
+        while len(buffer) - at >= _PRELUDE.size:
+            length, headers, checksum = _PRELUDE.unpack_from(buffer, at)
+            if crc32(view[at : at + 8]) != checksum or not _OVERHEAD + headers <= length <= _MAX_MESSAGE:
                 raise BrokenStreamError
             end = at + length - _CHECKSUM.size
-            if len(held) < at + length:
+            if len(buffer) < at + length:
                 break
-            if crc32(view[at:end]) != _CHECKSUM.unpack_from(held, end)[0]:
+            if crc32(view[at:end]) != _CHECKSUM.unpack_from(buffer, end)[0]:
                 raise BrokenStreamError
             payload = at + _PRELUDE.size + headers
-            messages.append((_headers(held[at + _PRELUDE.size : payload]), held[payload:end]))
+            messages.append((_headers(buffer[at + _PRELUDE.size : payload]), buffer[payload:end]))
             at += length
-        self._held = held[at:]
+        self._buffer = buffer[at:]
         return messages
 
 

@@ -1,4 +1,4 @@
-"""Assemble a stream of Converse into the answer that it would have been whole."""
+"""Assemble a stream of Converse into the whole answer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,17 +9,17 @@ __all__ = ["ConverseAssembler"]
 
 
 class ConverseAssembler:
-    """Puts the events of a stream together into the answer that it would have been whole."""
+    """Collects the events of a stream into the whole answer."""
 
     def __init__(self) -> None:
         self._blocks: dict[int, dict[str, Any]] = {}
         self._rest: dict[str, Any] = {}
 
     def add(self, chunk: Mapping[str, Any]) -> None:
-        """Take one event in."""
+        """Add one event."""
         match chunk:
-            case {"contentBlockStart": {"start": {"toolUse": dict(named)}, "contentBlockIndex": int(index)}}:
-                self._blocks[index] = {"toolUse": {**named, "input": ""}}
+            case {"contentBlockStart": {"start": {"toolUse": dict(call)}, "contentBlockIndex": int(index)}}:
+                self._blocks[index] = {"toolUse": {**call, "input": ""}}
             case {"contentBlockDelta": {"delta": dict(delta), "contentBlockIndex": int(index)}}:
                 self._add(index, delta)
             case {"messageStop": dict(ending)}:
@@ -36,23 +36,23 @@ class ConverseAssembler:
                 self._blocks[index]["toolUse"]["input"] += more
             case {"reasoningContent": {"redactedContent": str(data)}}:
                 self._blocks[index] = {"reasoningContent": {"redactedContent": data}}
-            case {"reasoningContent": dict(thought)}:
+            case {"reasoningContent": dict(delta_thinking)}:
                 block = self._blocks.setdefault(index, {"reasoningContent": {"reasoningText": {"text": ""}}})
-                held = block.get("reasoningContent", {}).get("reasoningText", {})
+                thinking = block.get("reasoningContent", {}).get("reasoningText", {})
                 for name in ("text", "signature"):
-                    if isinstance(words := thought.get(name), str):
-                        held[name] = held.get(name, "") + words
+                    if isinstance(part := delta_thinking.get(name), str):
+                        thinking[name] = thinking.get(name, "") + part
 
     def completion(self) -> dict[str, Any]:
         """Return the whole answer."""
         for block in self._blocks.values():
             if (call := block.get("toolUse")) and isinstance(call["input"], str):
-                call["input"] = _object(call["input"])
+                call["input"] = _parse_input(call["input"])
         return {"output": {"message": {"role": "assistant", "content": list(self._blocks.values())}}, **self._rest}
 
 
-def _object(text: str) -> object:
+def _parse_input(text: str) -> object:
     try:
         return load((text or "{}").encode())
-    except ValueError:  # cut short by the bound on tokens: what came of it stands as it is
+    except ValueError:  # truncated: return the text as it is
         return text

@@ -18,10 +18,10 @@ __all__ = ["CONVERSE"]
 
 
 class _Converse:
-    """Converse as providers speak it (`ProviderFormat`)."""
+    """Converse for providers (`interfaces.ProviderConversation`)."""
 
     name = "converse"
-    path = ""  # the model stands in it: see `upstream.bedrock`
+    path = ""  # it contains the model: see `upstream.bedrock`
     opaque = False
     streams = True
     read_whole = staticmethod(read_whole)
@@ -30,7 +30,7 @@ class _Converse:
     def headers(self, secret: str) -> dict[str, str]:  # noqa: ARG002 - calls are signed, not keyed
         return {}
 
-    def reader(self, *, wants_usage: bool) -> ConverseStreamReader:  # noqa: ARG002 - its usage always comes
+    def reader(self, *, wants_usage: bool) -> ConverseStreamReader:  # noqa: ARG002 - usage is always reported
         return ConverseStreamReader()
 
     def usage_of(self, answer: Mapping[str, Any]) -> Usage:
@@ -40,14 +40,14 @@ class _Converse:
         return unfold(answer)
 
     def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:  # noqa: ARG002 - the path says it
-        from vibe_router.formats.converse import neutral as converse_neutral
+        from vibe_router.formats.converse import neutral as translation
 
-        return converse_neutral.body(request, model)
+        return translation.body(request, model)
 
     def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
-        from vibe_router.formats.converse import neutral as converse_neutral
+        from vibe_router.formats.converse import neutral as translation
 
-        return converse_neutral.ConverseDecoder(request)
+        return translation.ConverseDecoder(request)
 
 
 CONVERSE = _Converse()

@@ -16,15 +16,15 @@ from vibe_router.formats.interfaces import Piece
 
 __all__ = ["MALFORMED", "ConverseStreamReader", "read_usage", "read_whole", "unfold"]
 
-# The model's answer could not be read by Bedrock itself: an error, although it comes as the reason for an end.
+# Stop reasons that are errors: Bedrock could not parse the model's answer.
 MALFORMED = frozenset({"malformed_model_output", "malformed_tool_use"})
 
-_MORE = "additionalModelResponseFields"
+_EXTRA_FIELDS = "additionalModelResponseFields"
 
 
 @dataclass(slots=True)
 class ConverseStreamReader:
-    """Reads a stream event by event, and remembers how far it got. The usage comes after the reason for the end."""
+    """Reads a stream event by event and tracks its progress. The usage follows the stop reason."""
 
     usage: Usage = field(default_factory=Usage)
     malformed: int = 0
@@ -43,45 +43,45 @@ class ConverseStreamReader:
         if not isinstance(chunk, dict):
             self.malformed += 1
             return Piece(b"", malformed=True)
-        if told := chunk.get("contentBlockDelta"):  # nearly all of them; matching patterns takes five times as long
-            delta = told.get("delta") if isinstance(told, dict) else None
-            return Piece(b"", commits=isinstance(delta, dict) and _says_something(delta), chunk=chunk)
+        if block := chunk.get("contentBlockDelta"):  # nearly all of them; matching patterns takes five times as long
+            delta = block.get("delta") if isinstance(block, dict) else None
+            return Piece(b"", commits=isinstance(delta, dict) and _has_content(delta), chunk=chunk)
         if chunk.get("error"):
             return Piece(b"", error=event.data, chunk=chunk)
         match chunk:
             case {"messageStop": {"stopReason": str(reason)}} if reason in MALFORMED:
-                return Piece(b"", error=dump(_failed(reason)), chunk=chunk)
+                return Piece(b"", error=dump(_malformed_error(reason)), chunk=chunk)
             case {"contentBlockStart": {"start": {"toolUse": _}}} | {"messageStop": _}:
                 self.complete |= "messageStop" in chunk
                 return Piece(b"", commits=True, chunk=chunk)
-            case {"metadata": dict(told)}:
-                self.usage = read_usage(told.get("usage"))
+            case {"metadata": dict(metadata)}:
+                self.usage = read_usage(metadata.get("usage"))
                 self.done = self.complete
                 return Piece(b"", done=self.done, chunk=chunk)
         return Piece(b"", chunk=chunk)
 
     def end(self) -> bytes:
-        """Return nothing: no caller reads this format."""
+        """Return nothing: no caller speaks this format."""
         return b""
 
     def fail(self, error: ApiError) -> bytes:  # noqa: ARG002 - as above
-        """Return nothing: no caller reads this format."""
+        """Return nothing: no caller speaks this format."""
         return b""
 
 
-def _failed(reason: str) -> dict[str, Any]:
-    return {"error": {"type": "modelErrorException", "message": f"The model's answer is no good: {reason}."}}
+def _malformed_error(reason: str) -> dict[str, Any]:
+    return {"error": {"type": "modelErrorException", "message": f"The model's answer is malformed: {reason}."}}
 
 
-def _says_something(delta: Mapping[str, Any]) -> bool:
+def _has_content(delta: Mapping[str, Any]) -> bool:
     if delta.get("text") or delta.get("toolUse"):
         return True
-    thought = delta.get("reasoningContent")
-    return isinstance(thought, dict) and any(thought.values())
+    reasoning = delta.get("reasoningContent")
+    return isinstance(reasoning, dict) and any(reasoning.values())
 
 
 def read_usage(counts: object) -> Usage:
-    """Return what `usage` counts; what a cache held stands beside `inputTokens`, not within."""
+    """Read `usage`. `inputTokens` excludes tokens read from or written to the cache."""
     fresh = count(counts, "inputTokens")
     read, written = count(counts, "cacheReadInputTokens"), count(counts, "cacheWriteInputTokens")
     return Usage(
@@ -93,7 +93,7 @@ def read_usage(counts: object) -> Usage:
 
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:
-    """Return the whole answer in `raw`, or None where it is none."""
+    """Parse a whole answer; return None for anything else."""
     try:
         answer = load(raw)
     except ValueError:
@@ -117,8 +117,8 @@ def unfold(answer: Mapping[str, Any]) -> list[bytes]:
             else:
                 chunks.append({"contentBlockDelta": {**at, "delta": delta}})
         chunks.append({"contentBlockStop": at})
-    more = {_MORE: answer[_MORE]} if _MORE in answer else {}
-    chunks.append({"messageStop": {"stopReason": answer.get("stopReason") or "end_turn", **more}})
+    extra = {_EXTRA_FIELDS: answer[_EXTRA_FIELDS]} if _EXTRA_FIELDS in answer else {}
+    chunks.append({"messageStop": {"stopReason": answer.get("stopReason") or "end_turn", **extra}})
     chunks.append({"metadata": {"usage": answer.get("usage") or {}}})
     return [sse.encode(dump(chunk)) for chunk in chunks]
 
@@ -129,11 +129,11 @@ def _deltas(block: Mapping[str, Any]) -> list[dict[str, Any]]:
             return [{"text": text}]
         case {"citationsContent": {"content": list(cited)}}:
             return [delta for each in cited if isinstance(each, dict) for delta in _deltas(each) if "text" in delta]
-        case {"toolUse": {"input": given, **named}}:
-            return [{"start": {"toolUse": named}}, {"toolUse": {"input": dump(given).decode()}}]
-        case {"reasoningContent": {"reasoningText": dict(thought)}}:
-            kept = ("text", "signature")
-            return [{"reasoningContent": {name: thought[name]}} for name in kept if thought.get(name)]
+        case {"toolUse": {"input": arguments, **call}}:
+            return [{"start": {"toolUse": call}}, {"toolUse": {"input": dump(arguments).decode()}}]
+        case {"reasoningContent": {"reasoningText": dict(reasoning)}}:
+            parts = ("text", "signature")
+            return [{"reasoningContent": {name: reasoning[name]}} for name in parts if reasoning.get(name)]
         case {"reasoningContent": {"redactedContent": str(data)}}:
             return [{"reasoningContent": {"redactedContent": data}}]
     return []

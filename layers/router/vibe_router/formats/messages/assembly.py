@@ -1,4 +1,4 @@
-"""Puts a stream of Messages together into the message that it would have been."""
+"""Assemble a stream of Messages into the whole message."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,27 +7,27 @@ from vibe_router.formats.common.json_body import load
 
 __all__ = ["MessagesAssembler", "read_input"]
 
-# Under this name Anthropic's guide to tools has what the model wrote where it is no JSON.
-_NO_JSON = "INVALID_JSON"
+# The name that Anthropic's guide to tools gives to arguments that are not valid JSON.
+_INVALID_JSON = "INVALID_JSON"
 
 
 class MessagesAssembler:
-    """Collects chunks; `completion()` is their sum: deltas grow the block of their index, totals replace totals."""
+    """Collects chunks. Deltas extend the block at their index; later totals replace earlier ones."""
 
     def __init__(self) -> None:
         self._message: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
         self._blocks: dict[int, dict[str, Any]] = {}
-        self._grown: dict[int, dict[str, list[str]]] = {}
+        self._deltas: dict[int, dict[str, list[str]]] = {}
 
     def add(self, chunk: Mapping[str, Any]) -> None:
-        """Take one chunk in."""
+        """Add one chunk."""
         match chunk:
             case {"type": "content_block_delta", "index": int(index), "delta": dict(delta)}:
-                self._grow(index, delta)
+                self._extend(index, delta)
             case {"type": "content_block_start", "index": int(index), "content_block": dict(block)}:
                 self._blocks[index] = dict(block)
-                self._grown[index] = {}
+                self._deltas[index] = {}
             case {"type": "message_start", "message": dict(message)}:
                 self._message.update(message)
                 self._count(message.get("usage"))
@@ -39,7 +39,7 @@ class MessagesAssembler:
 
     def completion(self) -> dict[str, Any]:
         """Return the message."""
-        content = [self._whole(index) for index in sorted(self._blocks)]
+        content = [self._block(index) for index in sorted(self._blocks)]
         head = {"type": "message", "role": "assistant", **self._message}
         return {"stop_reason": None, "stop_sequence": None, **head, "content": content, "usage": self._usage}
 
@@ -47,38 +47,38 @@ class MessagesAssembler:
         if isinstance(counts, dict):
             self._usage |= {name: value for name, value in counts.items() if value or name not in self._usage}
 
-    def _grow(self, index: int, delta: Mapping[str, Any]) -> None:
-        block, grown = self._blocks.setdefault(index, {"type": "text"}), self._grown.setdefault(index, {})
+    def _extend(self, index: int, delta: Mapping[str, Any]) -> None:
+        block, deltas = self._blocks.setdefault(index, {"type": "text"}), self._deltas.setdefault(index, {})
         match delta:
             case {"type": "text_delta", "text": str(more)}:
-                grown.setdefault("text", []).append(more)
+                deltas.setdefault("text", []).append(more)
             case {"type": "thinking_delta", "thinking": str(more)}:
-                grown.setdefault("thinking", []).append(more)
+                deltas.setdefault("thinking", []).append(more)
             case {"type": "input_json_delta", "partial_json": str(more)}:
-                grown.setdefault("input", []).append(more)
+                deltas.setdefault("input", []).append(more)
             case {"type": "signature_delta", "signature": str(signature)}:
                 block["signature"] = signature
             case {"type": "citations_delta", "citation": citation}:
-                cited = block.get("citations")
-                block["citations"] = [*(cited if isinstance(cited, list) else ()), citation]
+                citations = block.get("citations")
+                block["citations"] = [*(citations if isinstance(citations, list) else ()), citation]
 
-    def _whole(self, index: int) -> dict[str, Any]:
-        block, grown = self._blocks[index], self._grown[index]
+    def _block(self, index: int) -> dict[str, Any]:
+        block, deltas = self._blocks[index], self._deltas[index]
         for name in ("text", "thinking"):
-            if name in grown or block.get("type") == name:
-                held = block.get(name)
-                block[name] = (held if isinstance(held, str) else "") + "".join(grown.get(name, ()))
-        if written := "".join(grown.get("input", ())):
-            block["input"] = read_input(written)
+            if name in deltas or block.get("type") == name:
+                initial = block.get(name)
+                block[name] = (initial if isinstance(initial, str) else "") + "".join(deltas.get(name, ()))
+        if arguments := "".join(deltas.get("input", ())):
+            block["input"] = read_input(arguments)
         return block
 
 
-def read_input(written: str) -> dict[str, Any]:
-    """Return the input of a tool from the JSON text that the model wrote, which may be none."""
-    if not written.strip():
+def read_input(arguments: str) -> dict[str, Any]:
+    """Parse a tool's input as the model wrote it; whatever is not a JSON object goes under `INVALID_JSON`."""
+    if not arguments.strip():
         return {}
     try:
-        value = load(written.encode(errors="surrogatepass"))
+        value = load(arguments.encode(errors="surrogatepass"))
     except ValueError:
         value = None
-    return value if isinstance(value, dict) else {_NO_JSON: written}
+    return value if isinstance(value, dict) else {_INVALID_JSON: arguments}

@@ -20,7 +20,7 @@ _ERROR_TYPES = {
     529: "overloaded_error",
 }
 
-_TOO_LONG = "prompt is too long"  # the words by which Anthropic's clients know that a conversation must be shortened
+_TOO_LONG = "prompt is too long"  # Anthropic's clients shorten a conversation when they read this
 
 
 def error_body(error: ApiError) -> bytes:
@@ -29,9 +29,11 @@ def error_body(error: ApiError) -> bytes:
     message = error.message
     if error.code == "context_length_exceeded" and _TOO_LONG not in message.lower():
         message = f"{_TOO_LONG}: {message}"
-    told = {key: value for key, value in (("param", error.param), ("code", error.code)) if value}
-    named = {"request_id": error.request_id} if error.request_id else {}
-    return dump({"type": "error", "error": {"type": kind, "message": message, **told, **error.details}, **named})
+    optional = {key: value for key, value in (("param", error.param), ("code", error.code)) if value}
+    request_id = {"request_id": error.request_id} if error.request_id else {}
+    return dump(
+        {"type": "error", "error": {"type": kind, "message": message, **optional, **error.details}, **request_id}
+    )
 
 
 def error_event(error: ApiError) -> bytes:

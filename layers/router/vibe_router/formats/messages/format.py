@@ -21,13 +21,13 @@ PATH = "/messages"
 
 COUNT_PATH = "/messages/count_tokens"
 
-_VERSION = "2023-06-01"  # the only one that Anthropic's reference knows
+_VERSION = "2023-06-01"  # the only one in Anthropic's reference
 
 _OWN_KEY = "sk-ant-"
 
 
 class _Messages:
-    """Messages, from both sides (`ClientConversation` and `ProviderConversation`)."""
+    """Messages for callers and providers (`interfaces.ClientConversation` and `interfaces.ProviderConversation`)."""
 
     name = "messages"
     path = PATH
@@ -42,35 +42,35 @@ class _Messages:
 
     def headers(self, secret: str) -> dict[str, str]:
         keys = {"x-api-key": secret}
-        if not secret.startswith(_OWN_KEY):  # relays look at either; Anthropic takes a bearer for another kind of key
+        if not secret.startswith(_OWN_KEY):  # relays read either header; to Anthropic a bearer is OAuth
             keys["authorization"] = f"Bearer {secret}"
         return {"anthropic-version": _VERSION, **keys}
 
-    def reader(self, *, wants_usage: bool) -> MessagesStreamReader:  # noqa: ARG002 - a message always tells its usage
+    def reader(self, *, wants_usage: bool) -> MessagesStreamReader:  # noqa: ARG002 - a message always reports its usage
         return MessagesStreamReader()
 
     def unfold(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:  # noqa: ARG002 - as above
         return unfold(answer)
 
     def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:
-        from vibe_router.formats.messages import neutral_request as messages_request
+        from vibe_router.formats.messages import neutral_request
 
-        return messages_request.body(request, model, stream=stream)
+        return neutral_request.body(request, model, stream=stream)
 
     def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
-        from vibe_router.formats.messages import neutral_answer as messages_answer
+        from vibe_router.formats.messages import neutral_answer
 
-        return messages_answer.MessagesDecoder(request)
+        return neutral_answer.MessagesDecoder(request)
 
     def writer(self, request: ClientRequest, created: int) -> StreamWriter:  # noqa: ARG002 - a message has no date
-        from vibe_router.formats.messages import neutral_answer as messages_answer
+        from vibe_router.formats.messages import neutral_answer
 
-        return messages_answer.MessagesWriter(request)
+        return neutral_answer.MessagesWriter(request)
 
     def whole(self, request: ClientRequest, events: "Iterable[Event]", created: int) -> bytes:  # noqa: ARG002
-        from vibe_router.formats.messages import neutral_answer as messages_answer
+        from vibe_router.formats.messages import neutral_answer
 
-        return messages_answer.whole(request, events)
+        return neutral_answer.whole(request, events)
 
 
 MESSAGES = _Messages()

@@ -1,22 +1,20 @@
-"""A request in Anthropic's Messages format, in and out of the neutral form.
+"""Translate a request between Anthropic's Messages and the neutral form.
 
-What is left out on the way into Messages, since it changes nothing that is asked: an image's level of detail, whether
-the answer is to be kept (the router keeps it), cache keys, tags, a summary's style, a wish for many or few words,
-service tiers that Anthropic has not, names of messages' authors, reasoning that no provider of Messages signed. What is
-said in other words:
+Left out on the way into Messages, without changing the request: an image's level of detail, `store` (the router stores
+answers itself), cache keys, tags, the style of a summary, verbosity, service tiers that Anthropic does not have, names
+of authors, and reasoning without a signature of a Messages provider. Converted:
 
-- a conversation that the assistant begins has a user's message before it, which says so
-- a system's or developer's message after the conversation began stands as the user's, in its place
-- tools with free text are functions of one string, `input`; a choice among allowed tools tells only of these
-- a refusal is text; messages of one side that follow each other are one, with the results of tools first, as Anthropic
-  wants them; characters that it takes for no id of a call are underscores
-- a request without a bound is bounded by 32,000 tokens, since Messages asks for one
-- an effort is a thinking budget or, where the model has it so, adaptive thinking. It is left away where Messages
-  refuses to think: a tool that must be called, a temperature, a turn of tool calls whose thinking another issued, and
-  old models
-- arguments of a call that are no JSON object stand in one, under `INVALID_JSON`
+- a conversation that begins with the assistant gets a user message before it, which says so
+- a system or developer message after the start of the conversation becomes a user message in its place
+- a free-text tool becomes a function of one string, `input`; of allowed tools only these are sent
+- a refusal becomes text; consecutive messages of one role are merged, tool results first, as Anthropic requires;
+  characters that are not allowed in the id of a call become underscores
+- a request without a bound gets `max_tokens` 32,000, since Messages requires one
+- an effort becomes a thinking budget or, for newer models, adaptive thinking. It is omitted where Messages refuses to
+  think: with a forced tool, a temperature, a turn of tool calls whose thinking came from elsewhere, and on old models
+- arguments of a call that are not a JSON object are wrapped in one, under `INVALID_JSON`
 
-On the way from Messages to others, how a tool is loaded, who else may call it, and examples of its input are left out.
+On the way out of Messages, how a tool is loaded, which other tools may call it, and examples of its input are left out.
 """
 
 import base64
@@ -28,7 +26,7 @@ from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, without_none
 from vibe_router.formats.messages.assembly import read_input
-from vibe_router.formats.messages.thinking import calls_without_thought
+from vibe_router.formats.messages.thinking import calls_tools_without_thinking
 from vibe_router.formats.neutral.model import (
     AllowedTools,
     File,
@@ -63,8 +61,8 @@ _READ_APART = frozenset(
     {"model", "stream", "messages", "system", "tools", "tool_choice", "stop_sequences", "thinking", "output_config",
      "metadata", "service_tier"}
 )  # fmt: skip
-# Marks for caching, edits that only shorten what the model reads again, and what is said about the answer: another
-# format may go without.
+# Fields that can be left out for a provider of another format: cache breakpoints, edits that only shorten the context,
+# and options that do not change the answer.
 _HARMLESS = frozenset({"cache_control", "context_management", "diagnostics", "speed"})
 _NAMES = {
     "stop": "stop_sequences",
@@ -76,25 +74,25 @@ _NAMES = {
 }
 _TIERS = {"auto": "auto", "standard_only": "default"}
 
-# What Claude Code asks of every model: all of Anthropic's since Claude 4 and those that others serve can give it.
-_MOST_TOKENS = 32_000
-_LEAST_BUDGET = 1024  # tokens of thinking
-_LEAST_TOP_P = 0.95  # while thinking
-_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium"}  # all above is high, which every such model has
-# Of Claude's models these think by a budget; newer ones know only the adaptive way. Others' models learnt the budget.
-_BY_BUDGET = re.compile(r"claude.*(3[-.]7|(opus|sonnet|haiku)-4(?![-.][6-9])|4[-.][0-5]-(opus|sonnet|haiku))")
-_UNTHINKING = re.compile(r"claude-(instant|v?[12](?!\d)|3(?![-.]7))")  # Claude's models before 3.7
-_DEEPEST = 3  # a tool's result may hold a document, and that its blocks
-_AS_IT_WAS = "block"  # in `more`: a block of which the neutral form says less
+# The bound that Claude Code sends to every model: Anthropic's since Claude 4 and other vendors' models support it.
+_DEFAULT_MAX_TOKENS = 32_000
+_MIN_BUDGET = 1024  # tokens of thinking
+_MIN_TOP_P = 0.95  # while thinking
+_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium"}  # all above become high, which every such model has
+# Claude models that take a thinking budget, as other vendors' models do; newer ones take only adaptive thinking.
+_TAKES_BUDGET = re.compile(r"claude.*(3[-.]7|(opus|sonnet|haiku)-4(?![-.][6-9])|4[-.][0-5]-(opus|sonnet|haiku))")
+_NO_THINKING = re.compile(r"claude-(instant|v?[12](?!\d)|3(?![-.]7))")  # Claude's models before 3.7
+_MAX_DEPTH = 3  # a tool result may contain a document, and that its own blocks
+_ORIGINAL = "block"  # in `more`: the block as sent, where the neutral form has less detail
 _OPENING = "(The assistant speaks first.)"
-_NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
+_NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 # --- Reading a request ------------------------------------------------------------------------------------------------
 
 
 def read(body: Mapping[str, Any]) -> NeutralRequest:
-    """Return a Messages request (as `messages.parse` checks it) in the neutral form. Raises ApiError (400)."""
+    """Read a Messages request that `request.parse` has checked. Raises ApiError (400)."""
     plain, more, rest = sorted_fields(
         body, _PASSTHROUGH, _READ_APART, lambda name, value: name in _HARMLESS or value in ([], {})
     )
@@ -106,8 +104,10 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
     metadata = without_none(body.get("metadata") or {})
     tier = text(body, "service_tier")
     effort, budget = text(config, "effort", "output_config."), _read_budget(thinking)
-    # A summary only where a depth is asked for: models that do not reason refuse to be asked for either.
-    shows = thinking and thinking.get("type") not in (None, "disabled") and thinking.get("display") != "omitted"
+    # Models that do not reason refuse both, so a summary is asked for only along with an effort or a budget.
+    shows_thinking = (
+        thinking and thinking.get("type") not in (None, "disabled") and thinking.get("display") != "omitted"
+    )
     request = NeutralRequest(
         _FORMAT,
         [_read_message(message, f"messages[{i}]") for i, message in enumerate(body["messages"])],
@@ -119,7 +119,7 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
         response_format=_read_format(config.pop("format", None)),
         effort=effort,
         budget=budget,
-        reasoning_summary="auto" if shows and (effort or budget) else None,
+        reasoning_summary="auto" if shows_thinking and (effort or budget) else None,
         user=text(metadata, "user_id", "metadata."),
         service_tier=_TIERS.get(tier) if tier else None,
         rest=rest,
@@ -189,7 +189,7 @@ def _read_tool(value: Any, at: str) -> Tool | Raw:
                 mapping(value, "input_schema", f"{at}."),
                 truth(value, "strict", f"{at}."),
                 cache=mapping(value, "cache_control", f"{at}."),
-                more={key: held for key, held in value.items() if key not in _TOOL and held is not None},
+                more={key: field for key, field in value.items() if key not in _TOOL and field is not None},
                 at=at,
             )
         case {"type": str(kind)} if kind != "custom":
@@ -202,7 +202,7 @@ def _read_message(message: Mapping[str, Any], at: str) -> Message:
 
 
 def _read_content(content: object, at: str, depth: int = 0) -> list[Part]:
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         raise bad_request(f"'{at}' is nested too deeply.", at)
     return contents(content, at, lambda block, place: _read_block(block, place, depth))
 
@@ -220,8 +220,8 @@ def _read_block(block: Any, at: str, depth: int) -> Part:
             return Text(words, cache, more=_unread(block, "text"), at=at)
         case {"type": "image", "transformations": {"oversized_image": "error"}}:
             return Raw(_FORMAT, block, "an image that must not be scaled", at=f"{at}.transformations")
-        case {"type": "image", "source": {"type": "base64", "data": str(data), **said}}:
-            kind = text(said, "media_type", f"{at}.source.")
+        case {"type": "image", "source": {"type": "base64", "data": str(data), **rest}}:
+            kind = text(rest, "media_type", f"{at}.source.")
             return Image(data=data, media_type=kind, cache=cache, more=_unread(block, "source"), at=at)
         case {"type": "image", "source": {"type": "url", "url": str(url)}}:
             return Image(url, cache=cache, more=_unread(block, "source"), at=at)
@@ -231,45 +231,45 @@ def _read_block(block: Any, at: str, depth: int) -> Part:
             words = "\n".join(
                 each.text for each in _read_content(content, f"{at}.content", depth + 1) if isinstance(each, Text)
             )
-            told = filter(None, (text(block, "source", f"{at}."), words))
-            more = {_AS_IT_WAS: block}
-            return File(text(block, "title", f"{at}."), text="\n\n".join(told), cache=cache, more=more, at=at)
-        case {"type": "tool_use", "id": str(id_), "name": str(name), "input": dict(given)}:
+            lines = filter(None, (text(block, "source", f"{at}."), words))
+            more = {_ORIGINAL: block}
+            return File(text(block, "title", f"{at}."), text="\n\n".join(lines), cache=cache, more=more, at=at)
+        case {"type": "tool_use", "id": str(id_), "name": str(name), "input": dict(arguments)}:
             if _is_plain_call(block):
                 more = _unread(block, "id", "name", "input")
-                return ToolCall(id_, name, dump(given).decode(), cache=cache, more=more, at=at)
+                return ToolCall(id_, name, dump(arguments).decode(), cache=cache, more=more, at=at)
         case {"type": "tool_result", "tool_use_id": str(id_)}:
             parts = _read_content(block.get("content"), f"{at}.content", depth + 1)
             more = _unread(block, "tool_use_id", "content", "is_error")
             return ToolResult(id_, parts, truth(block, "is_error", f"{at}.") or False, cache=cache, more=more, at=at)
         case {"type": "thinking", "thinking": str(words)}:
             signature = text(block, "signature", f"{at}.")
-            held = unseal(signature, text=words, at=at) if signature else None
-            return held or Reasoning(words, signature=signature, at=at)
+            reasoning = unseal(signature, text=words, at=at) if signature else None
+            return reasoning or Reasoning(words, signature=signature, at=at)
         case {"type": "redacted_thinking", "data": str(data)}:
             return unseal(data, at=at) or Reasoning(redacted=data, at=at)
     kind = block["type"]
     if kind in ("text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking"):
-        shown = block.get("source")
-        if kind == "image" and isinstance(shown, dict) and "file_id" in shown:
+        origin = block.get("source")
+        if kind == "image" and isinstance(origin, dict) and "file_id" in origin:
             return Raw(_FORMAT, block, "an image by its file id", at=at)
         if kind == "tool_use" and isinstance(block.get("id"), str) and isinstance(block.get("input"), dict):
             return Raw(_FORMAT, block, "a tool called by another tool", at=at)
-        raise bad_request(f"'{at}' is no block of type {kind}.", at)
+        raise bad_request(f"'{at}' is not a valid block of type {kind}.", at)
     return Raw(_FORMAT, block, f"a block of type {kind[:50]}", at=at)
 
 
 def _is_plain_call(block: Mapping[str, Any]) -> bool:
-    """Whether the model itself called a tool that has a schema, which every format can say."""
+    """Whether the model itself called a tool with a schema, which every format can express."""
     caller = block.get("caller") or {"type": "direct"}
     return isinstance(caller, dict) and caller.get("type") == "direct" and not block.get("toolset_name")
 
 
-def _unread(block: Mapping[str, Any], *read_already: str) -> dict[str, Any]:
+def _unread(block: Mapping[str, Any], *already_read: str) -> dict[str, Any]:
     return {
         key: value
         for key, value in block.items()
-        if key not in ("type", "cache_control", *read_already) and value is not None
+        if key not in ("type", "cache_control", *already_read) and value is not None
     }
 
 
@@ -279,8 +279,8 @@ def _read_document(block: Mapping[str, Any], source: Mapping[str, Any], cache: A
     if more.get("context"):
         return Raw(_FORMAT, block, "a document's context", at=at)
     match source:
-        case {"type": "base64", "data": str(data), **said}:
-            kind = text(said, "media_type", f"{at}.source.")
+        case {"type": "base64", "data": str(data), **rest}:
+            kind = text(rest, "media_type", f"{at}.source.")
             return File(title, data, kind, cache=cache, more=more, at=at)
         case {"type": "text", "data": str(words)}:
             return File(title, text=words, media_type="text/plain", cache=cache, more=more, at=at)
@@ -290,17 +290,17 @@ def _read_document(block: Mapping[str, Any], source: Mapping[str, Any], cache: A
             parts = _read_content(content, f"{at}.source.content", depth + 1)
             words = "\n".join(part.text for part in parts if isinstance(part, Text))
             if all(isinstance(part, Text) for part in parts):
-                return File(title, text=words, cache=cache, more={**more, _AS_IT_WAS: block}, at=at)
+                return File(title, text=words, cache=cache, more={**more, _ORIGINAL: block}, at=at)
             return Raw(_FORMAT, block, "a document with images", at=at)
         case {"type": str(kind)}:
             return Raw(_FORMAT, block, f"a document from a source of type {kind[:50]}", at=at)
-    raise bad_request(f"'{at}.source' is no source of a document.", f"{at}.source")
+    raise bad_request(f"'{at}.source' is not a valid source of a document.", f"{at}.source")
 
 
 # --- Writing a request ------------------------------------------------------------------------------------------------
 
-# What Messages has no word for, and when it asks for nothing all the same.
-_UNSAID: Mapping[str, object] = {
+# Fields that Messages does not have, and the values that need no field.
+_UNSUPPORTED: Mapping[str, object] = {
     "frequency_penalty": 0,
     "presence_penalty": 0,
     "n": 1,
@@ -312,23 +312,23 @@ _UNSAID: Mapping[str, object] = {
 
 
 def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
-    """Return the body that asks a provider's `model`. Raises ApiError (400) for what Messages can't carry."""
+    """Write a request for a provider's `model`. Raises ApiError (400) for what Messages cannot express."""
     return dump(fields(request, model, stream=stream))
 
 
 def fields(request: NeutralRequest, model: str, *, stream: bool) -> dict[str, Any]:
-    """Return that body before it is JSON."""
+    """Return the fields of that body. Raises ApiError (400)."""
     own = request.format == _FORMAT
     if not own:
-        _refuse_what_has_no_word(request)
-    system, messages = _said(request)
+        _refuse_unsupported(request)
+    system, messages = _conversation(request)
     if not messages:
-        raise unsupported(_FORMAT, request.called("messages"), "an answer to nothing")
+        raise unsupported(_FORMAT, request.called("messages"), "a conversation without messages")
     tools = _tools(request, messages)
-    choice = _choice(request, tools)
+    choice = _tool_choice(request, tools)
     out: dict[str, Any] = {"model": model, "messages": messages, "stream": stream, "max_tokens": request.max_tokens}
     if request.max_tokens is None:
-        out["max_tokens"] = _MOST_TOKENS
+        out["max_tokens"] = _DEFAULT_MAX_TOKENS
     if system:
         out["system"] = system
     if tools:
@@ -359,12 +359,12 @@ def fields(request: NeutralRequest, model: str, *, stream: bool) -> dict[str, An
     if config:
         out["output_config"] = config
     if own:
-        _put_back(out, request)
+        _restore(out, request)
     return out
 
 
-def _put_back(out: dict[str, Any], request: NeutralRequest) -> None:
-    """Say again what only this format knows."""
+def _restore(out: dict[str, Any], request: NeutralRequest) -> None:
+    """Put back the fields that only this format has."""
     for name, value in {**request.more, **request.rest}.items():
         field, dot, inner = name.partition(".")
         if dot:
@@ -373,11 +373,11 @@ def _put_back(out: dict[str, Any], request: NeutralRequest) -> None:
             out[name] = value
 
 
-def _refuse_what_has_no_word(request: NeutralRequest) -> None:
+def _refuse_unsupported(request: NeutralRequest) -> None:
     for name in request.rest:
         raise unsupported(_FORMAT, name)
-    for name, nothing in _UNSAID.items():
-        if getattr(request, name) not in (None, nothing):
+    for name, default in _UNSUPPORTED.items():
+        if getattr(request, name) not in (None, default):
             raise unsupported(_FORMAT, request.called(name))
     if request.temperature is not None and request.temperature > 1:
         raise unsupported(_FORMAT, request.called("temperature"), "a temperature above 1")
@@ -385,7 +385,7 @@ def _refuse_what_has_no_word(request: NeutralRequest) -> None:
 
 def _stops(request: NeutralRequest) -> list[str]:
     if request.format != _FORMAT and not all(stop.strip() for stop in request.stop):
-        raise unsupported(_FORMAT, request.called("stop"), "a stop sequence of nothing but space")
+        raise unsupported(_FORMAT, request.called("stop"), "a stop sequence of only whitespace")
     return list(request.stop)
 
 
@@ -397,37 +397,37 @@ def _output_format(request: NeutralRequest) -> dict[str, Any]:
 
 
 def _thinking(request: NeutralRequest, model: str, out: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
-    """Return `thinking` and the effort for a caller of another format."""
+    """Return `thinking` and the effort for a request of another format."""
     budget = thinking_budget(request)
-    if budget is None or _UNTHINKING.search(model):
+    if budget is None or _NO_THINKING.search(model):
         return None, None
-    by_budget = "claude" not in model or _BY_BUDGET.search(model)
-    if not budget:  # the adaptive way is to say nothing, and some of its models refuse to be told
-        return ({"type": "disabled"} if by_budget else None), None
+    takes_budget = "claude" not in model or _TAKES_BUDGET.search(model)
+    if not budget:  # adaptive models do not think unasked, and some refuse `disabled`
+        return ({"type": "disabled"} if takes_budget else None), None
     forbidden = (
         out.get("tool_choice", {}).get("type") in ("any", "tool")
         or out.get("temperature") not in (None, 1)
-        or out.get("top_p", 1) < _LEAST_TOP_P
+        or out.get("top_p", 1) < _MIN_TOP_P
         or "top_k" in out
     )
-    if not by_budget:
+    if not takes_budget:
         effort = reasoning_effort(request)
         return (None if forbidden else {"type": "adaptive"}), _EFFORTS.get(effort or "", "high")
     budget = min(budget, out["max_tokens"] - 1)
-    if forbidden or budget < _LEAST_BUDGET or calls_without_thought(out["messages"]):
+    if forbidden or budget < _MIN_BUDGET or calls_tools_without_thinking(out["messages"]):
         return None, None
     return {"type": "enabled", "budget_tokens": budget}, None
 
 
 def _tools(request: NeutralRequest, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     own = request.format == _FORMAT
-    told: Sequence[Tool | Raw] = request.tools
+    tools: Sequence[Tool | Raw] = request.tools
     if isinstance(request.tool_choice, AllowedTools):
-        told = [each for each in told if isinstance(each, Tool) and each.name in request.tool_choice.names]
-    if not told and not own:  # a history of calls needs its tools, even where none may be called any more
+        tools = [each for each in tools if isinstance(each, Tool) and each.name in request.tool_choice.names]
+    if not tools and not own:  # Anthropic refuses a history of calls without their tools
         called = {block["name"]: None for each in messages for block in each["content"] if block["type"] == "tool_use"}
         return [{"name": name, "input_schema": {"type": "object"}} for name in called]
-    return [_tool(each, own=own) for each in told]
+    return [_tool(each, own=own) for each in tools]
 
 
 def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
@@ -453,7 +453,7 @@ def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
     return {**tool.more, **out} if own else out
 
 
-def _choice(request: NeutralRequest, tools: Sequence[object]) -> dict[str, Any]:
+def _tool_choice(request: NeutralRequest, tools: Sequence[object]) -> dict[str, Any]:
     choice, own = request.tool_choice, request.format == _FORMAT
     if tools and not request.tools and not own:
         return {"type": "none"}
@@ -461,29 +461,29 @@ def _choice(request: NeutralRequest, tools: Sequence[object]) -> dict[str, Any]:
         return {}
     match choice:
         case None if request.parallel_tool_calls is False:
-            said = {"type": "auto"}
+            written = {"type": "auto"}
         case None:
             return {}
         case "auto" | "none":
-            said = {"type": choice}
+            written = {"type": choice}
         case "required":
-            said = {"type": "any"}
+            written = {"type": "any"}
         case NamedTool(name):
-            said = {"type": "tool", "name": name}
+            written = {"type": "tool", "name": name}
         case AllowedTools(mode):
-            said = {"type": "any" if mode == "required" else "auto"}
+            written = {"type": "any" if mode == "required" else "auto"}
         case Raw(what=what, at=at):
             raise unsupported(_FORMAT, at, what)
     if request.parallel_tool_calls is False and choice != "none":
-        return {**said, "disable_parallel_tool_use": True}
-    return said
+        return {**written, "disable_parallel_tool_use": True}
+    return written
 
 
 # --- Messages ---------------------------------------------------------------------------------------------------------
 
 
-def _said(request: NeutralRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return what stands in `system` and in `messages`."""
+def _conversation(request: NeutralRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return `system` and `messages`."""
     if request.format == _FORMAT:
         messages = [
             {"role": message.role, "content": list(_blocks(message.parts, own=True))} for message in request.messages
@@ -502,19 +502,19 @@ def _said(request: NeutralRequest) -> tuple[list[dict[str, Any]], list[dict[str,
         elif blocks:
             turns.append({"role": role, "content": blocks})
     for turn in turns:
-        turn["content"].sort(key=lambda block: block["type"] != "tool_result")  # stable: all else stays in order
-    if turns and turns[0]["role"] == "assistant":  # refused as the first
+        turn["content"].sort(key=lambda block: block["type"] != "tool_result")  # stable: all others keep their order
+    if turns and turns[0]["role"] == "assistant":  # Anthropic refuses this
         turns.insert(0, {"role": "user", "content": [{"type": "text", "text": _OPENING}]})
-    if not turns and system:  # Messages wants a message
+    if not turns and system:  # Messages requires a message
         system, turns = [], [{"role": "user", "content": system}]
     return system, turns
 
 
 def _system(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Return what stands in `system`, where Anthropic takes text alone."""
+    """Return the blocks of `system`, where Anthropic accepts only text."""
     for part in parts:
         if not isinstance(part, Text):
-            raise unsupported(_FORMAT, part.at, "a system's message that is no text")
+            raise unsupported(_FORMAT, part.at, "a system message that is not text")
     return list(_blocks(parts, own=False))
 
 
@@ -524,9 +524,9 @@ def _blocks(parts: Sequence[Part], *, own: bool) -> Iterator[dict[str, Any]]:
         if block is None:
             continue
         if not own and block["type"] == "text" and not block["text"].strip():
-            continue  # Anthropic refuses text of nothing but space
+            continue  # Anthropic refuses text of only whitespace
         more: Mapping[str, Any] = getattr(part, "more", {})
-        if own and _AS_IT_WAS not in more:
+        if own and _ORIGINAL not in more:
             block = {**more, **block}
         if cache := getattr(part, "cache", None):
             block["cache_control"] = cache
@@ -542,12 +542,12 @@ def _block(part: Part, *, own: bool) -> dict[str, Any] | None:
         case ToolResult():
             return _tool_result(part, own=own)
         case Reasoning():
-            return _thought(part, own=own)
+            return _thinking_block(part, own=own)
         case Image(url=str(url)):
             return {"type": "image", "source": {"type": "url", "url": url}}
         case Image(data=str(data)):
             source = {"type": "base64", "media_type": part.media_type or "image/png", "data": data}
-            return {"type": "image", "source": source if part.media_type or not own else _less(source, "media_type")}
+            return {"type": "image", "source": source if part.media_type or not own else _without(source, "media_type")}
         case File():
             return _document(part, own=own)
         case Raw(format="messages", value=value):
@@ -557,17 +557,17 @@ def _block(part: Part, *, own: bool) -> dict[str, Any] | None:
     raise unsupported(_FORMAT, part.at, "audio" if type(part).__name__ == "Audio" else "this part")
 
 
-def _less(source: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _without(source: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in source.items() if key != name}
 
 
 def _tool_use(call: ToolCall, *, own: bool) -> dict[str, Any]:
-    given = {"input": call.arguments} if call.custom else read_input(call.arguments)
-    return {"type": "tool_use", "id": _call_id(call.id, own=own), "name": call.name, "input": given}
+    arguments = {"input": call.arguments} if call.custom else read_input(call.arguments)
+    return {"type": "tool_use", "id": _call_id(call.id, own=own), "name": call.name, "input": arguments}
 
 
 def _call_id(id_: str, *, own: bool) -> str:
-    return id_ if own else _NO_ID.sub("_", id_)
+    return id_ if own else _NOT_IN_AN_ID.sub("_", id_)
 
 
 def _tool_result(result: ToolResult, *, own: bool) -> dict[str, Any]:
@@ -579,18 +579,18 @@ def _tool_result(result: ToolResult, *, own: bool) -> dict[str, Any]:
     return out
 
 
-def _thought(thought: Reasoning, *, own: bool) -> dict[str, Any] | None:
-    if thought.redacted is not None:
-        return {"type": "redacted_thinking", "data": thought.redacted}
-    if own or thought.signature:
-        signed = {} if thought.signature is None else {"signature": thought.signature}
-        return {"type": "thinking", "thinking": thought.text, **signed}
+def _thinking_block(reasoning: Reasoning, *, own: bool) -> dict[str, Any] | None:
+    if reasoning.redacted is not None:
+        return {"type": "redacted_thinking", "data": reasoning.redacted}
+    if own or reasoning.signature:
+        signature = {} if reasoning.signature is None else {"signature": reasoning.signature}
+        return {"type": "thinking", "thinking": reasoning.text, **signature}
     return None
 
 
 def _document(file: File, *, own: bool) -> dict[str, Any]:
-    if own and _AS_IT_WAS in file.more:
-        return dict(file.more[_AS_IT_WAS])
+    if own and _ORIGINAL in file.more:
+        return dict(file.more[_ORIGINAL])
     title = {"title": file.filename} if file.filename is not None else {}
     if file.text is not None:
         source = {"type": "text", "media_type": "text/plain", "data": file.text}
@@ -598,8 +598,8 @@ def _document(file: File, *, own: bool) -> dict[str, Any]:
         source = {"type": "url", "url": file.url}
     elif file.data is not None and (own or file.media_type in (None, "application/pdf")):
         source = {"type": "base64", "media_type": file.media_type or "application/pdf", "data": file.data}
-    elif file.data is not None and (words := _words_of(file)) is not None:
-        source = {"type": "text", "media_type": "text/plain", "data": words}
+    elif file.data is not None and (decoded := _decoded_text(file)) is not None:
+        source = {"type": "text", "media_type": "text/plain", "data": decoded}
     else:
         raise unsupported(
             _FORMAT, file.at, f"a file of type {file.media_type}" if file.media_type else "a file by its id"
@@ -607,8 +607,8 @@ def _document(file: File, *, own: bool) -> dict[str, Any]:
     return {"type": "document", "source": source, **title}
 
 
-def _words_of(file: File) -> str | None:
-    """Return the text of a file that is one."""
+def _decoded_text(file: File) -> str | None:
+    """Return the content of a text file; None for other files."""
     if not (file.media_type or "").startswith("text/"):
         return None
     try:

@@ -11,7 +11,7 @@ from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
-from vibe_router.formats.messages.thinking import PROOFS, calls_without_thought, stop_thinking
+from vibe_router.formats.messages.thinking import PROOFS, calls_tools_without_thinking, remove_thinking
 
 if TYPE_CHECKING:
     from vibe_router.formats.neutral.model import NeutralRequest
@@ -20,7 +20,7 @@ __all__ = ["MessagesRequest", "parse", "parse_count"]
 
 _PASSED_HEADERS = ("anthropic-version", "anthropic-beta")
 
-# What every provider takes for granted; anything that is not here goes on as sent.
+# Fields that every provider relies on; all others are passed on as sent.
 _TYPES: Types = {
     "model": ((str,), "a string"),
     "messages": ((list,), "an array"),
@@ -38,7 +38,7 @@ _TYPES: Types = {
     "metadata": ((dict,), "an object"),
 }
 
-_NOT_COUNTED = frozenset({"stream", "max_tokens"})  # refused by who counts
+_NOT_COUNTED = frozenset({"stream", "max_tokens"})  # refused where tokens are counted
 
 _ROLES = frozenset({"user", "assistant", "system"})
 
@@ -61,7 +61,7 @@ class MessagesRequest(RequestDefaults):
 
     @property
     def wants_usage(self) -> bool:
-        """Return True: a message always tells its usage."""
+        """Return True: a message always reports its usage."""
         return True
 
     @property
@@ -72,104 +72,104 @@ class MessagesRequest(RequestDefaults):
 
     @property
     def thinks(self) -> bool:
-        """Whether the caller asked for thinking, and so knows what to do with it."""
+        """Whether the caller asked for thinking."""
         return (self.body.get("thinking") or {}).get("type") not in (None, "disabled")
 
     @property
     def shows_thinking(self) -> bool:
-        """Whether the caller wants to read the thinking, and not only to give it back."""
+        """Whether the caller wants the text of the thinking, and not only its signature."""
         return self.thinks and self.body["thinking"].get("display") != "omitted"
 
     def prompt_tokens_estimate(self) -> int:
-        """Return about how many tokens the prompt is."""
+        """Estimate the number of tokens in the prompt."""
         return estimate([self.body.get(name) or [] for name in ("system", "messages", "tools")])
 
     def affinity(self) -> bytes:
-        """Return what stays while a conversation grows: a digest of its messages up to the first user's.
+        """Return a digest of the messages up to the first user's, which stays the same while a conversation grows.
 
-        Without the marks for caching, which wander to the end. Raises ApiError (400), as `for_provider` would.
+        Cache breakpoints are left out, since they move to the end. Raises ApiError (400), as `for_provider` does.
         """
         opening: list[object] = []
         for message in self.body["messages"]:
-            opening.append((message["role"], _unmarked(message.get("content"))))
+            opening.append((message["role"], _without_cache_control(message.get("content"))))
             if message["role"] == "user":
                 break
         return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
     def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:
-        """Return the body for a provider's `model`, with the thinking that `keep` keeps. Raises ApiError (400).
+        """Return the body for a provider's `model`, with the thinking that `keep` accepts. Raises ApiError (400).
 
-        Thinking that nobody signed is left out too. What is left may be a turn of tool calls without its thinking, as
-        is one of a layer that did not think; there Anthropic refuses to think by a budget, and is not asked to.
+        Unsigned thinking is removed too. A turn of tool calls may lose its thinking that way, or come from a provider
+        that did not think. Anthropic refuses a thinking budget there, so none is asked for.
         """
         body = {**self.body, "model": model, "stream": stream}
         if keep:
-            if (said := _kept_messages(body["messages"], keep)) is not None:
-                body["messages"] = said
-            if (body.get("thinking") or {}).get("type") == "enabled" and calls_without_thought(body["messages"]):
-                stop_thinking(body)
+            if (messages := _filter_thinking(body["messages"], keep)) is not None:
+                body["messages"] = messages
+            if (body.get("thinking") or {}).get("type") == "enabled" and calls_tools_without_thinking(body["messages"]):
+                remove_thinking(body)
         return dump(body)
 
     def for_counting(self, model: str) -> bytes:
-        """Return the body that has a provider count the tokens. Raises ApiError (400)."""
+        """Return the body of a request to count tokens. Raises ApiError (400)."""
         return dump({**{key: value for key, value in self.body.items() if key not in _NOT_COUNTED}, "model": model})
 
     def neutral(self) -> "NeutralRequest":
-        """Return the request in the neutral form. Raises ApiError (400) for what is no request of this format."""
+        """Return the request in the neutral form. Raises ApiError (400) for a malformed request."""
         if not self._neutral:
-            from vibe_router.formats.messages import neutral_request as messages_request
+            from vibe_router.formats.messages import neutral_request
 
-            self._neutral.append(messages_request.read(self.body))
+            self._neutral.append(neutral_request.read(self.body))
         return self._neutral[0]
 
 
-def _kept_messages(said: Sequence[Mapping[str, Any]], keep: ProofFilter) -> list[Mapping[str, Any]] | None:
-    """Return the messages with the thinking that `keep` keeps; None where that changes nothing."""
+def _filter_thinking(messages: Sequence[Mapping[str, Any]], keep: ProofFilter) -> list[Mapping[str, Any]] | None:
+    """Return the messages with the thinking that `keep` accepts; None where that changes nothing."""
     changed = False
-    kept: list[Mapping[str, Any]] = []
-    for message in said:
+    filtered: list[Mapping[str, Any]] = []
+    for message in messages:
         content = message.get("content")
         if message["role"] == "assistant" and isinstance(content, list):
-            blocks = [left for block in content if (left := _kept_block(block, keep)) is not None]
+            blocks = [block for each in content if (block := _filter_block(each, keep)) is not None]
             if len(blocks) != len(content) or any(a is not b for a, b in zip(blocks, content, strict=True)):
                 changed = True
                 if not blocks:
                     continue
-                message = {**message, "content": blocks}  # noqa: PLW2901 - the same, without what others thought
-        kept.append(message)
-    return kept if changed else None
+                message = {**message, "content": blocks}  # noqa: PLW2901 - the same message, filtered
+        filtered.append(message)
+    return filtered if changed else None
 
 
-def _kept_block(block: Any, keep: ProofFilter) -> Any:
+def _filter_block(block: Any, keep: ProofFilter) -> Any:
     kind = block.get("type") if isinstance(block, dict) else None
     if kind == "text" and block.get("citations"):
-        return _own_citations(block)
+        return _filter_citations(block)
     if not isinstance(kind, str) or kind not in PROOFS:
         return block
-    word = block.get(PROOFS[kind])
-    seal = keep(word) if isinstance(word, str) and word else None
+    proof = block.get(PROOFS[kind])
+    seal = keep(proof) if isinstance(proof, str) and proof else None
     if seal is None:
         return None
-    if seal.value == word:
+    if seal.value == proof:
         return block
     if seal.kind == "redacted":
         return {"type": "redacted_thinking", "data": seal.value}
     return {"type": "thinking", "thinking": seal.text or block.get("thinking") or "", "signature": seal.value}
 
 
-def _own_citations(block: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a text without the citations that another format's provider gave it, whose index Anthropic can't read."""
-    cited = block["citations"]
-    if not isinstance(cited, list):
+def _filter_citations(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a text block without citations that were translated from another format, whose index is empty."""
+    citations = block["citations"]
+    if not isinstance(citations, list):
         return block
-    own = [each for each in cited if not (isinstance(each, dict) and each.get("encrypted_index") == "")]
-    if len(own) == len(cited):
+    own = [each for each in citations if not (isinstance(each, dict) and each.get("encrypted_index") == "")]
+    if len(own) == len(citations):
         return block
     rest = {key: value for key, value in block.items() if key != "citations"}
     return {**rest, "citations": own} if own else rest
 
 
-def _unmarked(content: object) -> object:
+def _without_cache_control(content: object) -> object:
     if not isinstance(content, list):
         return content
     return [
@@ -179,7 +179,7 @@ def _unmarked(content: object) -> object:
 
 
 def parse(raw: bytes, headers: Mapping[str, str]) -> MessagesRequest:
-    """Return the request in `raw`. Raises ApiError (400) with the parameter that is wrong."""
+    """Parse a request to create a message. Raises ApiError (400) with the parameter that is wrong."""
     request = parse_count(raw, headers)
     bound = request.body.get("max_tokens")
     if bound is None:
@@ -190,7 +190,7 @@ def parse(raw: bytes, headers: Mapping[str, str]) -> MessagesRequest:
 
 
 def parse_count(raw: bytes, headers: Mapping[str, str]) -> MessagesRequest:
-    """Return the request in `raw`, which need not bound its answer: it may be there to be counted.
+    """Parse a request to count tokens, which needs no `max_tokens`.
 
     Raises ApiError (400) with the parameter that is wrong.
     """
@@ -200,5 +200,5 @@ def parse_count(raw: bytes, headers: Mapping[str, str]) -> MessagesRequest:
     for index, message in enumerate(body["messages"]):
         if message["role"] not in _ROLES:
             raise bad_request(f"'messages[{index}].role' must be user, assistant or system.", f"messages[{index}].role")
-    passed = {name: headers[name] for name in _PASSED_HEADERS if name in headers}
-    return MessagesRequest(body["model"], bool(body.get("stream")), body, passed, tags)
+    passed_headers = {name: headers[name] for name in _PASSED_HEADERS if name in headers}
+    return MessagesRequest(body["model"], bool(body.get("stream")), body, passed_headers, tags)

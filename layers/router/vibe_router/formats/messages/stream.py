@@ -13,8 +13,8 @@ from vibe_router.formats.messages.errors import error_event
 
 __all__ = ["MessagesStreamReader", "event", "read_usage", "read_whole", "unfold", "usage_of"]
 
-# Kinds of deltas and of blocks, and the member without which they say nothing; all others say something.
-_SAYING = {
+# By type of delta or block: the member that holds its content. Blocks of all other types count as content.
+_CONTENT = {
     "text": "text",
     "thinking": "thinking",
     "text_delta": "text",
@@ -25,11 +25,11 @@ _SAYING = {
 
 @dataclass(slots=True)
 class MessagesStreamReader:
-    """Reads a provider's stream event by event, and remembers how far it got."""
+    """Reads a provider's stream event by event and tracks its progress."""
 
     malformed: int = 0
     done: bool = False
-    complete: bool = False  # whether an end here is a whole answer: the message said why it stopped
+    complete: bool = False  # whether the answer is complete: the message has a stop reason
     seals: list[str] = field(default_factory=list)
     _counts: dict[str, Any] = field(default_factory=dict)
 
@@ -48,7 +48,7 @@ class MessagesStreamReader:
         except ValueError:
             chunk = None
         if not isinstance(chunk, dict):
-            if data.strip() == b"[DONE]":  # some relays end every stream as chat's ends
+            if data.strip() == b"[DONE]":  # some relays end every stream as chat streams end
                 return Piece(b"")
             self.malformed += 1
             return Piece(b"", malformed=True)
@@ -58,20 +58,20 @@ class MessagesStreamReader:
         if event.name == b"error":
             return Piece(b"", error=dump({"error": chunk}), chunk=chunk)
         raw = event.raw
-        if not event.name and isinstance(kind, str):  # Anthropic's own clients look at nothing but the name
+        if not event.name and isinstance(kind, str):  # Anthropic's clients read nothing but the name
             raw = sse.encode(data, kind.encode(errors="replace"))
         match kind:
             case "content_block_delta":
                 delta = chunk.get("delta")
                 if isinstance(delta, dict) and "signature" in delta:
-                    self._seal(delta["signature"])
-                return Piece(raw, commits=_says_something(delta), chunk=chunk)
+                    self._add_seal(delta["signature"])
+                return Piece(raw, commits=_has_content(delta), chunk=chunk)
             case "content_block_start":
                 block = chunk.get("content_block")
                 if isinstance(block, dict):
-                    self._seal(block.get("signature"))
-                    self._seal(block.get("data") if block.get("type") == "redacted_thinking" else None)
-                return Piece(raw, commits=_says_something(block), chunk=chunk)
+                    self._add_seal(block.get("signature"))
+                    self._add_seal(block.get("data") if block.get("type") == "redacted_thinking" else None)
+                return Piece(raw, commits=_has_content(block), chunk=chunk)
             case "message_start":
                 message = chunk.get("message")
                 self._count(message.get("usage") if isinstance(message, dict) else None)
@@ -87,31 +87,31 @@ class MessagesStreamReader:
         return Piece(raw, chunk=chunk)
 
     def end(self) -> bytes:
-        """Return the `message_stop` that a provider left out."""
+        """Return the `message_stop` that the provider did not send."""
         return b"" if self.done else event({"type": "message_stop"})
 
     def fail(self, error: ApiError) -> bytes:
         """Return the in-band end of a stream that failed after its commit."""
         return error_event(error)
 
-    def _seal(self, word: object) -> None:
-        if isinstance(word, str) and word:
-            self.seals.append(word)
+    def _add_seal(self, proof: object) -> None:
+        if isinstance(proof, str) and proof:
+            self.seals.append(proof)
 
     def _count(self, counts: object) -> None:
-        if isinstance(counts, dict):  # a later total stands for the earlier ones, unless it is left at nothing
+        if isinstance(counts, dict):  # a later total replaces earlier ones, unless it is 0
             self._counts |= {name: value for name, value in counts.items() if value or name not in self._counts}
 
 
-def _says_something(said: object) -> bool:
-    if not isinstance(said, dict):
+def _has_content(part: object) -> bool:
+    if not isinstance(part, dict):
         return False
-    kind = said.get("type")
-    return bool(said.get(_SAYING[kind])) if isinstance(kind, str) and kind in _SAYING else True
+    kind = part.get("type")
+    return bool(part.get(_CONTENT[kind])) if isinstance(kind, str) and kind in _CONTENT else True
 
 
 def read_usage(counts: object) -> Usage:
-    """Return what the `usage` of a message counts; Anthropic's `input_tokens` are those that no cache held."""
+    """Read the `usage` of a message. Anthropic's `input_tokens` exclude tokens read from or written to the cache."""
     fresh = count(counts, "input_tokens")
     read, written = count(counts, "cache_read_input_tokens"), count(counts, "cache_creation_input_tokens")
     details = counts.get("output_tokens_details") if isinstance(counts, Mapping) else None
@@ -125,12 +125,12 @@ def read_usage(counts: object) -> Usage:
 
 
 def usage_of(answer: Mapping[str, Any]) -> Usage:
-    """Return the tokens that a message counts."""
+    """Return the usage of a whole message."""
     return read_usage(answer.get("usage"))
 
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:
-    """Return the message in `raw`, or None where it is none: no JSON, an error, or nothing said and no reason given."""
+    """Parse a whole message; return None for invalid JSON, an error, or a message without content and stop reason."""
     try:
         answer = load(raw)
     except ValueError:
@@ -145,18 +145,18 @@ def read_whole(raw: bytes) -> dict[str, Any] | None:
 
 def unfold(answer: Mapping[str, Any]) -> list[bytes]:
     """Return a whole message (as `read_whole` returns it) as the events of a stream."""
-    return [event(chunk) for chunk in _unfolded(answer)]
+    return [event(chunk) for chunk in _unfold(answer)]
 
 
-def _unfolded(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _unfold(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     ends = {key: answer[key] for key in ("stop_reason", "stop_sequence", "stop_details") if key in answer}
     ends.setdefault("stop_reason", "end_turn")
-    begun: dict[str, Any] = {"content": [], **dict.fromkeys(ends), "type": "message", "role": "assistant"}
+    start: dict[str, Any] = {"content": [], **dict.fromkeys(ends), "type": "message", "role": "assistant"}
     usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
-    yield {"type": "message_start", "message": {**answer, **begun, "usage": {**usage, "output_tokens": 0}}}
+    yield {"type": "message_start", "message": {**answer, **start, "usage": {**usage, "output_tokens": 0}}}
     for index, block in enumerate(answer["content"]):
-        start, deltas = _unfolded_block(block)
-        yield {"type": "content_block_start", "index": index, "content_block": start}
+        empty, deltas = _unfold_block(block)
+        yield {"type": "content_block_start", "index": index, "content_block": empty}
         for delta in deltas:
             yield {"type": "content_block_delta", "index": index, "delta": delta}
         yield {"type": "content_block_stop", "index": index}
@@ -165,7 +165,7 @@ def _unfolded(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"type": "message_stop"}
 
 
-def _unfolded_block(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _unfold_block(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     match block:
         case {"type": "text", "text": str(text)}:
             return {**block, "text": ""}, [{"type": "text_delta", "text": text}]
@@ -174,8 +174,8 @@ def _unfolded_block(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict
             if signature := block.get("signature"):
                 deltas.append({"type": "signature_delta", "signature": signature})
             return {**block, "thinking": "", "signature": ""}, deltas
-        case {"type": "tool_use" | "server_tool_use", "input": given}:
-            return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": dump(given).decode()}]
+        case {"type": "tool_use" | "server_tool_use", "input": arguments}:
+            return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": dump(arguments).decode()}]
     return dict(block), []
 
 
