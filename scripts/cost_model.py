@@ -22,7 +22,7 @@ from vibe_router.core.usage import Usage
 from vibe_router.routing.spec import resolve
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.routes import rows_of
-from vibe_router.store.usage import UsageBook
+from vibe_router.store.usage import UsageWriter
 
 __all__ = [
     "COLD_START_AIM",
@@ -170,7 +170,7 @@ class Booking:
     @classmethod
     def of(cls, indexes: int) -> "Booking":
         """Count them, with so many indexes that hold whole rows."""
-        put, *updates = UsageBook(cast("Any", None), "usage", Clock(), days=90).items(_BOOKED)
+        put, *updates = UsageWriter(cast("Any", None), "usage", Clock(), days=90).items(_BOOKED)
         size = item_bytes(put["Put"]["Item"])
         units = math.ceil(size / _WRITE_UNIT)
         # A total is its key and a dozen numbers: one unit.

@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from tests.infrastructure.test_gateway_function import PERMISSIONS
-from vibe_router.access.holders import Limits
+from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import ReservationRequest
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
@@ -22,7 +22,7 @@ from vibe_router.store.responses import Owner, ResponseStore
 from vibe_router.store.routes import RoutesStore
 from vibe_router.store.secrets import Secrets, secrets_client
 from vibe_router.store.state import StateStore
-from vibe_router.store.usage import UsageBook
+from vibe_router.store.usage import UsageWriter
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -117,7 +117,7 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: set[tuple[str, st
 def _spend(client: "DynamoDBClient", clock: Clock) -> None:
     """Let a key of a team in, have it reserve, and book what it spent; and read a ledger that is not let in."""
     ledgers = LedgerStore(client, "ledger", clock)
-    keys = KeyDirectory(client, "keys", "ledger", clock, ledger_seen=ledgers.seen)
+    keys = KeyDirectory(client, "keys", "ledger", clock, on_ledger_read=ledgers.seen)
     assert keys.find("nobody") is None
     limits = {"key#a": Limits(max_budget=5), "team#blue": Limits(max_budget=5)}
     wish = ReservationRequest(5, 0, clock.now() + 900)
@@ -125,5 +125,5 @@ def _spend(client: "DynamoDBClient", clock: Clock) -> None:
     reservation = ledgers.reserve(limits, wish)
     with pytest.raises(LimitReachedError):
         ledgers.reserve(limits, wish)
-    book = UsageBook(client, "usage", clock, days=1)
+    book = UsageWriter(client, "usage", clock, days=1)
     assert book.write(Record("request-1", clock.now(), key="a"), ledgers.settlement(reservation, 5, 0))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from vibe_router.routing.changes import Change, Rows
-    from vibe_router.store.routes import Standing
+    from vibe_router.store.routes import RoutesSnapshot
 
 __all__ = ["add_to"]
 
@@ -90,7 +90,9 @@ def _history_of(table: str) -> str:
     return f"{table.removesuffix('-routes')}-history"
 
 
-def _record(client: "DynamoDBClient", table: str, seen: "Standing", rows: "Rows", changes: "list[Change]") -> None:
+def _record(
+    client: "DynamoDBClient", table: str, seen: "RoutesSnapshot", rows: "Rows", changes: "list[Change]"
+) -> None:
     """Keep this version in the history, where there is one that these credentials may write to."""
     from botocore.exceptions import ClientError
 

@@ -128,14 +128,14 @@ def _opened(file: str) -> Iterator[TextIO]:
 def _book(
     records: "list[Record]", usage: Target, ledger: str, days: int, outcome: _Outcome, advance: "Advance"
 ) -> None:
-    from vibe_router.access.holders import Limits
+    from vibe_router.access.keys import Limits
     from vibe_router.core.clock import Clock
     from vibe_router.core.record import MASTER_ID
     from vibe_router.store.ledger import LedgerStore, Reservation
-    from vibe_router.store.usage import NotBookedError, UsageBook
+    from vibe_router.store.usage import NotRecordedError, UsageWriter
 
     client, clock = usage.client(), Clock()
-    book = UsageBook(client, usage.table, clock, days=days)
+    book = UsageWriter(client, usage.table, clock, days=days)
     ledgers = LedgerStore(client, ledger, clock)
     for record in records:
         holders = {} if record.key == MASTER_ID else {f"key#{record.key}": Limits()}
@@ -148,7 +148,7 @@ def _book(
                 outcome.booked += 1
             else:
                 outcome.booked_before += 1
-        except NotBookedError as error:
+        except NotRecordedError as error:
             outcome.not_booked[record.request_id] = str(error)
         advance()
 

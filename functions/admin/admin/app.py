@@ -15,7 +15,7 @@ from admin.errors import check_query, error_answer, nothing_there, worded
 from admin.openapi import description
 from admin.router import Known
 from streaming_runtime import Context
-from vibe_router.access.sessions import renewed
+from vibe_router.access.sessions import renew
 from vibe_router.core.errors import ApiError
 
 __all__ = ["handler"]
@@ -78,7 +78,7 @@ def _call_of(request: Request, environment: Environment) -> Call:
 def _renew(call: Call, answer: dict[str, Any]) -> None:
     """Lengthen the session of somebody who is at work."""
     if call.session and call.session.is_due(call.now) and "Set-Cookie" not in answer["multiValueHeaders"]:
-        cookie = session.cookie_of(call, renewed(call.session, call.now))
+        cookie = session.cookie_of(call, renew(call.session, call.now))
         answer["multiValueHeaders"]["Set-Cookie"] = [str(cookie)]
 
 

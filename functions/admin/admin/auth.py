@@ -2,8 +2,8 @@
 
 from admin.call import Call, Request
 from admin.environment import Environment
-from vibe_router.access.issuing import hash_of
-from vibe_router.access.keys import key_of
+from vibe_router.access.authentication import find_key
+from vibe_router.access.issuing import hash_key
 from vibe_router.access.sessions import COOKIE, CSRF_HEADER, Session
 from vibe_router.core.errors import ApiError, invalid_key
 
@@ -16,11 +16,11 @@ def caller(request: Request, environment: Environment) -> Call:
     A key counts before a cookie: whoever sends one means it. A session's call that may change something needs its
     token.
     """
-    shown = key_of(request.headers)
+    shown = find_key(request.headers)
     if shown is not None:
         if environment.is_master_key(shown):
             return Call(request, environment, by="master key")
-        if environment.keys.is_key(hash_of(shown)):
+        if environment.keys.is_key(hash_key(shown)):
             raise ApiError(
                 403,
                 "This needs the master key: a virtual key opens models, no more.",

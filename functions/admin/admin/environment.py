@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vibe_router.access.sessions import SessionKey, is_same
+from vibe_router.access.sessions import SessionKey, equals_in_constant_time
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
 from vibe_router.store.dynamodb import dynamodb_client
@@ -70,7 +70,7 @@ class Environment:
 
     def is_master_key(self, shown: str) -> bool:
         """Tell whether `shown` is the master key, in constant time. Raises ApiError (503)."""
-        return is_same(shown, self.master_key())
+        return equals_in_constant_time(shown, self.master_key())
 
     def sign_in(self) -> tuple[str, str]:
         """Return the page's username and password. Raises ApiError (503)."""

@@ -9,8 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from admin.router import Known
 from vibe_router.core.errors import ApiError, bad_request, error_body, fault, not_found, unavailable
 from vibe_router.core.telemetry import log_fault, logger
+from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.key_admin import CorruptRecordError
-from vibe_router.store.outage import named
 
 __all__ = ["check_query", "error_answer", "nothing_there", "worded"]
 
@@ -41,7 +41,7 @@ def worded(error: Exception) -> ApiError:
             message = "The record in the table can't be read; it was edited by hand. Mend or delete it there."
             return ApiError(409, message, code="corrupt_record")
         case BotoCoreError() | ClientError():
-            logger.warning("a table cannot be asked", extra={"fault": named(error)})
+            logger.warning("a table cannot be asked", extra={"fault": error_code(error)})
             return unavailable("The router's tables cannot be reached right now.")
     log_fault("handler", error)
     return fault()

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from vibe_router.access.holders import Key, Limits, Team, duration_seconds
+from vibe_router.access.keys import Key, Limits, Team, duration_seconds
 from vibe_router.access.ledger import Ledger
 from vibe_router.core.price import NANO
 

@@ -28,8 +28,16 @@ from admin.fields import (
 from admin.openapi import answers
 from admin.records import ledger_id, no_such_key, refusals, spending
 from admin.router import Router
-from vibe_router.access.holders import Key, duration_seconds
-from vibe_router.access.issuing import checked_key, deleted, hash_of, key_name, new_secret, regenerated, succeeded_by
+from vibe_router.access.issuing import (
+    generate_key,
+    hash_key,
+    make_successor,
+    make_tombstone,
+    mask_key,
+    retire,
+    validate_custom_key,
+)
+from vibe_router.access.keys import Key, duration_seconds
 from vibe_router.access.ledger import Ledger
 from vibe_router.core.errors import bad_request
 
@@ -41,7 +49,7 @@ _REGENERATED = answers("The new key, and in `key` its secret.", 404, 409)
 NEVER = "-1"  # LiteLLM's word for a key that does not expire
 
 Expiry = Annotated[str, AfterValidator(lambda value: value if value == NEVER else str(duration_seconds(value)))]
-Secret = Annotated[str, AfterValidator(checked_key)]
+Secret = Annotated[str, AfterValidator(validate_custom_key)]
 Named = Annotated[str, Field(min_length=1, max_length=300, description="A key, or its hash")]
 Sort = Literal["created_at", "updated_at", "key_alias", "user_id", "team_id", "max_budget", "spend", "expires"]
 
@@ -106,11 +114,11 @@ class NamedKey(Body):
 def generate(body: GenerateKey) -> dict[str, Any]:
     """Make a key. The answer is the only place where it is ever shown."""
     call = call_of(router)
-    secret = body.key or new_secret()
+    secret = body.key or generate_key()
     if call.environment.is_master_key(secret):
         raise bad_request("key: is the master key.", param="key")
-    key_hash = hash_of(secret)
-    bare = Key(key_hash, key_hash, key_name(secret), created_at=round(call.now, 3), version=1)
+    key_hash = hash_key(secret)
+    bare = Key(key_hash, key_hash, mask_key(secret), created_at=round(call.now, 3), version=1)
     key = _with(bare, body, call.now)
     with refusals():
         call.environment.keys.add_key(key)
@@ -144,7 +152,9 @@ def delete(body: DeleteKeys) -> dict[str, Any]:
         if key_hash not in live:
             raise no_such_key(each)
     ids = {live[key_hash].key_id for key_hash in named.values()}
-    _change_all(call, (key for key in live.values() if key.key_id in ids), lambda key: deleted(key, round(call.now, 3)))
+    _change_all(
+        call, (key for key in live.values() if key.key_id in ids), lambda key: make_tombstone(key, round(call.now, 3))
+    )
     return {"deleted_keys": list(named)}
 
 
@@ -267,7 +277,7 @@ def _change_all(call: Call, keys: Iterable[Key], change: Callable[[Key], Key]) -
 
 
 def _regenerated(call: Call, named: str, body: RegenerateKey) -> dict[str, Any]:
-    secret = body.new_key or new_secret()
+    secret = body.new_key or generate_key()
     if call.environment.is_master_key(secret):
         raise bad_request("new_key: is the master key.", param="new_key")
     grace = duration_seconds(body.grace_period) if body.grace_period else 0
@@ -275,8 +285,8 @@ def _regenerated(call: Call, named: str, body: RegenerateKey) -> dict[str, Any]:
     def change(seen: Key) -> tuple[Key, Key]:
         if seen.replaced_by:
             raise bad_request("key: has been regenerated already; name its successor.", param="key")
-        successor = regenerated(_with(seen, body, call.now), secret, round(call.now, 3))
-        return succeeded_by(seen, successor, round(call.now, 3), grace), successor
+        successor = make_successor(_with(seen, body, call.now), secret, round(call.now, 3))
+        return retire(seen, successor, round(call.now, 3), grace), successor
 
     with refusals("new_key"):
         key = call.environment.keys.replace_key(_hash(named), change)
@@ -288,7 +298,7 @@ def _regenerated(call: Call, named: str, body: RegenerateKey) -> dict[str, Any]:
 def _hash(named: str) -> str:
     """Return the hash of a key that was named by itself or by its hash."""
     is_hash = len(named) == 64 and all(character in "0123456789abcdef" for character in named)
-    return named if is_hash else hash_of(named)
+    return named if is_hash else hash_key(named)
 
 
 def _sorted_by(name: Sort, key: Key, ledgers: dict[str, Ledger]) -> tuple[bool, Any]:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from admin.call import Call
-from vibe_router.access.holders import Key, Team
-from vibe_router.access.ledger import Ledger, period_at
+from vibe_router.access.keys import Key, Team
+from vibe_router.access.ledger import Ledger, roll_period
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.store.key_admin import AliasTakenError, BusyError, NoSuchTeamError, TakenError
 
@@ -49,6 +49,6 @@ def spending(call: Call, holders: Iterable[Key | Team]) -> dict[str, Ledger]:
     limits = {ledger_id(holder): holder.limits for holder in holders}
     found = call.environment.ledgers.read(limits)
     return {
-        each: period_at(ledger, limits[each], call.now) if ledger.period_ends else ledger
+        each: roll_period(ledger, limits[each], call.now) if ledger.period_ends else ledger
         for each, ledger in found.items()
     }

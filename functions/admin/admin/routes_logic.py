@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin.call import Call
-from vibe_router.access.holders import Caller
-from vibe_router.access.issuing import hash_of
+from vibe_router.access.issuing import hash_key
+from vibe_router.access.keys import Caller
 from vibe_router.core.errors import ApiError, bad_request, switched_off, unknown_model
 from vibe_router.core.models import Catalogue
 from vibe_router.formats import registry as known
@@ -28,7 +28,7 @@ from vibe_router.routing.changes import (
 from vibe_router.routing.cooldown import State
 from vibe_router.routing.spec import ModelSpec, Problem, RoutesSpec, parse, resolve, spoken
 from vibe_router.store.history import Version
-from vibe_router.store.routes import RoutesChangedError, Standing
+from vibe_router.store.routes import RoutesChangedError, RoutesSnapshot
 
 __all__ = [
     "Seen",
@@ -53,7 +53,7 @@ class Seen:
     version: int
     digest: str | None = None
 
-    def stands(self, standing: Standing) -> bool:
+    def stands(self, standing: RoutesSnapshot) -> bool:
         """Whether these are still the routes."""
         return self.version == standing.version and self.digest in (None, digest_of(standing.rows))
 
@@ -163,7 +163,7 @@ def _written(call: Call, rows: Rows, seen: Seen, note: str) -> tuple[int, dict[s
     return 409, _conflict(call, standing, rows, seen)
 
 
-def _versions(call: Call, standing: Standing, found: list[dict[str, Any]], note: str) -> list[Version]:
+def _versions(call: Call, standing: RoutesSnapshot, found: list[dict[str, Any]], note: str) -> list[Version]:
     """Return the versions that a write makes: its own, and before it one of what was edited by hand since the last."""
     history, now = call.environment.history, round(call.now, 3)
     history.keep(standing, now)
@@ -173,7 +173,7 @@ def _versions(call: Call, standing: Standing, found: list[dict[str, Any]], note:
     return [*versions, Version(standing.version + 1 + len(versions), now, call.by, note, found)]
 
 
-def _conflict(call: Call, standing: Standing, rows: Rows, seen: Seen) -> dict[str, Any]:
+def _conflict(call: Call, standing: RoutesSnapshot, rows: Rows, seen: Seen) -> dict[str, Any]:
     """Tell an editor what has changed since the version that they saw, and what writing theirs would undo."""
     before = call.environment.history.rows(seen.version)
     now = as_written(standing.rows)
@@ -223,7 +223,7 @@ def _caller(call: Call, named: str) -> Caller:
     if call.environment.is_master_key(named):
         return Caller()
     keys = call.environment.keys
-    key = keys.key(named) or keys.key(hash_of(named))
+    key = keys.key(named) or keys.key(hash_key(named))
     if key is None:
         raise ApiError(404, "There is no such key.", code="key_not_found", param="key")
     return Caller(key, keys.team(key.team_id) if key.team_id else None)

@@ -13,7 +13,7 @@ from admin.call import Call, call_of
 from admin.fields import example
 from admin.openapi import answers
 from admin.router import Router
-from vibe_router.access.sessions import COOKIE, Session, begun, is_same
+from vibe_router.access.sessions import COOKIE, Session, equals_in_constant_time, new_session
 from vibe_router.core.errors import ApiError
 
 __all__ = ["cookie_of", "router"]
@@ -47,12 +47,12 @@ def sign_in(body: SignIn) -> Response[Any]:
             429, message, type="rate_limit_error", code="too_many_sign_ins", headers={"retry-after": seconds}
         )
     # Both are always compared: the answer takes as long whichever of them is wrong.
-    right = [is_same(body.username, username), is_same(body.password, password)]
+    right = [equals_in_constant_time(body.username, username), equals_in_constant_time(body.password, password)]
     if not all(right):
         call.environment.sign_ins.failed()
         raise ApiError(401, "The username or the password is wrong.", type="auth_error", code="sign_in_failed")
     call.environment.sign_ins.succeeded(call.request.address)
-    session = begun(username, call.now)
+    session = new_session(username, call.now)
     return Response(200, "application/json", _told(call, session), cookies=[cookie_of(call, session)])
 
 

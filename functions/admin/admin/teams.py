@@ -26,8 +26,8 @@ from admin.keys import key_object
 from admin.openapi import answers
 from admin.records import ledger_id, no_such_team, refusals, spending
 from admin.router import Router
-from vibe_router.access.holders import Key, Team
-from vibe_router.access.issuing import deleted
+from vibe_router.access.issuing import make_tombstone
+from vibe_router.access.keys import Key, Team
 from vibe_router.access.ledger import Ledger
 
 __all__ = ["router"]
@@ -122,7 +122,7 @@ def delete(body: DeleteTeams) -> dict[str, Any]:
         call.environment.ledgers.forget(f"team#{team_id}")
     with refusals():
         for key in gone:
-            call.environment.keys.change_key(key.hash, lambda seen: deleted(seen, round(call.now, 3)))
+            call.environment.keys.change_key(key.hash, lambda seen: make_tombstone(seen, round(call.now, 3)))
     return {"deleted_teams": body.team_ids, "deleted_keys": [key.hash for key in gone]}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from admin.call import Call
 from admin.fields import dollars
-from vibe_router.access.issuing import hash_of
+from vibe_router.access.issuing import hash_key
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.core.record import COUNTERS, MASTER_ID, Record, iso
 from vibe_router.store.usage import Filter, Total
@@ -105,7 +105,7 @@ def key_id(call: Call, named: str) -> str:
     """Return what the usage of a key is filed under, which is named by itself, its hash, or that very id."""
     if named == MASTER_ID or call.environment.is_master_key(named):
         return MASTER_ID
-    key_hash = hash_of(named) if named.startswith("sk-") else named
+    key_hash = hash_key(named) if named.startswith("sk-") else named
     key = call.environment.keys.key(key_hash)
     return key.key_id if key else key_hash
 

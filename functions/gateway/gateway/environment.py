@@ -19,7 +19,7 @@ from vibe_router.store.ledger import LedgerStore
 from vibe_router.store.routes import CatalogueCache, RoutesStore, RoutesUnavailableError
 from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
 from vibe_router.store.state import StateStore
-from vibe_router.store.usage import Bookkeeper, UsageBook
+from vibe_router.store.usage import UsageRecorder, UsageWriter
 from vibe_router.upstream.client import Upstream, trusting
 
 if TYPE_CHECKING:
@@ -71,14 +71,14 @@ class Environment:
         routes = RoutesStore(dynamodb, settings.routes_table)
         self.catalogue = CatalogueCache(routes.read, self.clock, base_urls=settings.provider_base_urls)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)
-        book = UsageBook(dynamodb, settings.usage_table, self.clock, days=settings.usage_days)
-        self.bookkeeper = Bookkeeper(book, self.clock)
+        book = UsageWriter(dynamodb, settings.usage_table, self.clock, days=settings.usage_days)
+        self.usage_recorder = UsageRecorder(book, self.clock)
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
         tls = trusting()
         self._writes = DirectWrites(dynamodb, self.clock, tls)
         self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock, writes=self._writes)
         self.keys = KeyDirectory(
-            dynamodb, settings.keys_table, settings.ledger_table, self.clock, ledger_seen=self.ledgers.seen
+            dynamodb, settings.keys_table, settings.ledger_table, self.clock, on_ledger_read=self.ledgers.seen
         )
         self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
         self.upstream = Upstream(tls)

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from tests.integration.admin.rig import MASTER, Admin
 from tests.unit.store.held import NOW
-from vibe_router.access.holders import Key
+from vibe_router.access.keys import Key
 from vibe_router.access.ledger import Ledger
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.keys import key_from

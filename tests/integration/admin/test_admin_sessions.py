@@ -8,7 +8,7 @@ import pytest
 from botocore.model import OperationModel
 
 from tests.integration.admin.rig import MASTER, Admin
-from vibe_router.access.sessions import LIFETIME, LONGEST, is_same
+from vibe_router.access.sessions import LIFETIME, LONGEST, equals_in_constant_time
 
 
 def test_a_session_reads_with_its_cookie_and_writes_with_its_token_too(admin: Admin) -> None:
@@ -114,12 +114,12 @@ def test_a_wrong_sign_in_does_the_same_work_whatever_is_wrong(admin: Admin, monk
 
     def noted(given: str, expected: str) -> bool:
         done.append("compared")
-        return is_same(given, expected)
+        return equals_in_constant_time(given, expected)
 
     def called(model: OperationModel, **_: object) -> None:
         done.append(str(model.name))
 
-    monkeypatch.setattr("admin.session.is_same", noted)
+    monkeypatch.setattr("admin.session.equals_in_constant_time", noted)
     call, events = "provide-client-params.dynamodb.*", admin.environment.sign_ins._client.meta.events
     events.register(call, called)
     work = []

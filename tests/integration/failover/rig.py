@@ -53,13 +53,13 @@ class KnownSecrets:
     def __init__(self) -> None:
         self.current: str | None = KEY
         self.fresh: str | None = KEY
-        self.distrusted = 0
+        self.invalidated = 0
 
     def get(self, name: str) -> str | None:
         return self.current
 
-    def distrust(self) -> None:
-        self.distrusted += 1
+    def invalidate(self) -> None:
+        self.invalidated += 1
         self.current = self.fresh
 
 

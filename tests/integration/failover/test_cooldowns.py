@@ -139,7 +139,7 @@ def test_a_renewed_secret_is_tried_at_once(rig: Rig) -> None:
         outcome = rig.ask()
     assert outcome.verdicts == [(L1, "auth"), (L1, "ok")]
     assert rig.states.writes == []
-    assert rig.secrets.distrusted == 1
+    assert rig.secrets.invalidated == 1
 
 
 @pytest.mark.parametrize("fault", ["disconnect", "reset"])

@@ -13,7 +13,7 @@ from tests.integration.gateway_faults.aws_front import AwsFront
 from tests.integration.gateway_faults.fleet import Fleet
 from tests.unit.store.held import Aside
 from vibe_router.core.telemetry import logger
-from vibe_router.store import outage
+from vibe_router.store import circuit_breaker
 from vibe_router.store.aws import session
 
 
@@ -57,7 +57,7 @@ def fleet(aws: AwsFront, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
         def start(self) -> None:
             aside(self._work)
 
-    monkeypatch.setattr(outage, "Thread", HeldThread)
+    monkeypatch.setattr(circuit_breaker, "Thread", HeldThread)
     monkeypatch.setattr(app, "_environment", None)
     with Standin() as standin:
         fleet = Fleet(aws, standin, log, aside=aside)

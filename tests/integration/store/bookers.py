@@ -16,14 +16,14 @@ from typing import Any
 
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
-from vibe_router.access.holders import Limits
+from vibe_router.access.keys import Limits
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
 from vibe_router.core.usage import Usage
+from vibe_router.store.circuit_breaker import AWS_ERRORS
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.ledger import LedgerStore, Reservation
-from vibe_router.store.outage import AWS_ERRORS
-from vibe_router.store.usage import NotBookedError, UsageBook
+from vibe_router.store.usage import NotRecordedError, UsageWriter
 
 __all__ = ["KEYS", "Orders", "record"]
 
@@ -85,7 +85,7 @@ def main() -> None:
     def book_all(lane: int) -> None:
         clock = Clock()
         ledgers = LedgerStore(client, orders.ledger_table, clock)
-        book = UsageBook(client, orders.usage_table, clock, days=90)
+        book = UsageWriter(client, orders.usage_table, clock, days=90)
         for number in numbers[lane::_THREADS]:
             request = record(number)
             owing = {} if request.key == "master" else {f"key#{request.key}": Limits()}
@@ -94,7 +94,7 @@ def main() -> None:
                 try:
                     book.write(request, settlement)
                     break
-                except (NotBookedError, *AWS_ERRORS):
+                except (NotRecordedError, *AWS_ERRORS):
                     clock.sleep(clock.jitter() * 0.05)
             with told:
                 print(number, flush=True)

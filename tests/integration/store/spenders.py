@@ -19,7 +19,7 @@ from typing import Any
 from botocore.config import Config
 
 from tests.unit.store.held import Time
-from vibe_router.access.holders import Limits
+from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import ReservationRequest
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
@@ -27,7 +27,7 @@ from vibe_router.store import direct
 from vibe_router.store.aws import session
 from vibe_router.store.direct import DirectWrites
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError
-from vibe_router.store.usage import NotBookedError, UsageBook
+from vibe_router.store.usage import NotRecordedError, UsageWriter
 
 __all__ = ["LEASE_SECONDS", "Call", "Orders"]
 
@@ -76,7 +76,7 @@ class _Environment:
         self._random = random.Random(self._name)  # noqa: S311 - what calls cost is no secret
         self._ledgers = {each: Limits(**limits) for each, limits in orders.ledgers.items()}
         self._store = LedgerStore(client, orders.ledger_table, clock, writes=DirectWrites(client, clock))
-        self._book = UsageBook(client, orders.usage_table, clock, days=1)
+        self._book = UsageWriter(client, orders.usage_table, clock, days=1)
 
     def run(self) -> list[Call]:
         return [self._call(number) for number in range(self._orders.calls)]
@@ -105,7 +105,7 @@ class _Environment:
         while True:
             try:
                 assert self._book.write(record, settlement)
-            except NotBookedError:
+            except NotRecordedError:
                 continue  # as a bookkeeper does with later requests
             break
         return Call(cost=cost, began=began, ended=ended)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
-from vibe_router.access.holders import Caller, Key, Limits, Team
+from vibe_router.access.keys import Caller, Key, Limits, Team
 from vibe_router.store.dynamodb import Item, from_item, to_item
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError, key_record, team_record
 
@@ -36,7 +36,7 @@ def seen() -> Seen:
 def directory(
     dynamodb_client: "DynamoDBClient", keys_table: str, ledger_table: str, time: Time, aside: Aside, seen: Seen
 ) -> KeyDirectory:
-    return KeyDirectory(dynamodb_client, keys_table, ledger_table, time.clock, ledger_seen=seen, spawn=aside)
+    return KeyDirectory(dynamodb_client, keys_table, ledger_table, time.clock, on_ledger_read=seen, spawn=aside)
 
 
 @pytest.fixture

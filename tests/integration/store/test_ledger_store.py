@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, assume, example, given, settings
 
 from tests.unit.access.ledgers import changes, ledgers
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
-from vibe_router.access.holders import Limits
-from vibe_router.access.ledger import Change, Hold, Ledger, Limit, ReservationRequest, applied
+from vibe_router.access.keys import Limits
+from vibe_router.access.ledger import Hold, Ledger, LedgerUpdate, Limit, ReservationRequest, apply_update
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.ledger import (
     LedgerBusyError,
@@ -414,10 +414,10 @@ def test_a_write_whose_answer_was_lost_counts_once(store: Store, stands: Any, dy
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ledger=ledgers, change=changes)
-@example(ledger=Ledger(stands=False), change=Change(fill=True))
-@example(ledger=Ledger(), change=Change(take=("x", Hold(1, 2, 3)), slots=0))
+@example(ledger=Ledger(stands=False), change=LedgerUpdate(fill=True))
+@example(ledger=Ledger(), change=LedgerUpdate(take=("x", Hold(1, 2, 3)), slots=0))
 def test_the_table_does_what_a_change_says(
-    ledger: Ledger, change: Change, dynamodb_client: "DynamoDBClient", ledger_table: str, stands: Any
+    ledger: Ledger, change: LedgerUpdate, dynamodb_client: "DynamoDBClient", ledger_table: str, stands: Any
 ) -> None:
     assume(change.take or change.drop or change.fill or change.new)  # as every change does
     dynamodb_client.delete_item(TableName=ledger_table, Key={"id": {"S": KEY}})
@@ -425,7 +425,7 @@ def test_the_table_does_what_a_change_says(
         held = {each: [hold.cost, hold.tokens, hold.until] for each, hold in ledger.held.items()}
         counters = {name: getattr(ledger, name) for name in Ledger.__dataclass_fields__ if name != "stands"}
         put(dynamodb_client, ledger_table, KEY, **{**counters, "held": held})
-    expected = applied(change, ledger)
+    expected = apply_update(change, ledger)
     update = _update(ledger_table, KEY, change)
     try:
         dynamodb_client.update_item(**update)

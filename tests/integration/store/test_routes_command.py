@@ -13,7 +13,7 @@ import pytest
 
 from vibe_cli.app import main
 from vibe_router.store.dynamodb import to_item
-from vibe_router.store.routes import RoutesStore, Standing
+from vibe_router.store.routes import RoutesSnapshot, RoutesStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -106,7 +106,7 @@ def test_what_would_change_is_told_by_field_and_then_written(
 def test_what_others_changed_after_the_look_is_not_written_over(
     command: Command, routes_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = iter([Standing({}, 0), Standing({("provider", "ark"): {"base_url": "by hand"}}, 0)])
+    seen = iter([RoutesSnapshot({}, 0), RoutesSnapshot({("provider", "ark"): {"base_url": "by hand"}}, 0)])
     monkeypatch.setattr(RoutesStore, "standing", lambda _: next(seen))
     done = command("--table", routes_table)
     assert (done.status, done.out) == (1, "")

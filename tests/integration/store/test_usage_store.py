@@ -16,7 +16,7 @@ from vibe_router.core.usage import Usage
 from vibe_router.store.aws import session
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.ledger import Reason
-from vibe_router.store.usage import Bookkeeper, Filter, NotBookedError, UsageBook, UsageReader
+from vibe_router.store.usage import Filter, NotRecordedError, UsageReader, UsageRecorder, UsageWriter
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -42,8 +42,8 @@ Write = Callable[..., bool]
 
 
 @pytest.fixture
-def book(dynamodb_client: "DynamoDBClient", usage_table: str, time: Time) -> UsageBook:
-    return UsageBook(dynamodb_client, usage_table, time.clock, days=90)
+def book(dynamodb_client: "DynamoDBClient", usage_table: str, time: Time) -> UsageWriter:
+    return UsageWriter(dynamodb_client, usage_table, time.clock, days=90)
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def reader(dynamodb_client: "DynamoDBClient", usage_table: str) -> UsageReader:
 
 
 @pytest.fixture
-def keeper(book: UsageBook, time: Time, aside: Aside) -> Bookkeeper:
-    return Bookkeeper(book, time.clock, spawn=aside)
+def keeper(book: UsageWriter, time: Time, aside: Aside) -> UsageRecorder:
+    return UsageRecorder(book, time.clock, spawn=aside)
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def sums(reader: UsageReader, kind: str) -> dict[str, dict[str, int]]:
     return found
 
 
-def test_a_request_is_a_row_and_its_share_of_every_total(book: UsageBook, reader: UsageReader) -> None:
+def test_a_request_is_a_row_and_its_share_of_every_total(book: UsageWriter, reader: UsageReader) -> None:
     assert book.write(RECORD)
     assert reader.request("request-1") == RECORD
     expected = dict.fromkeys(COUNTERS, 0) | RECORD.counters()
@@ -145,13 +145,13 @@ def test_a_request_is_a_row_and_its_share_of_every_total(book: UsageBook, reader
     assert (day.at, day.name) == ("2027-01-15", "auto-chat")
 
 
-def test_a_request_is_booked_once_however_often_it_is_tried(book: UsageBook, reader: UsageReader) -> None:
+def test_a_request_is_booked_once_however_often_it_is_tried(book: UsageWriter, reader: UsageReader) -> None:
     assert [book.write(RECORD) for _ in range(3)] == [True, False, False]
     assert sums(reader, "all")[""]["requests"] == 1
 
 
 def test_what_is_owed_is_settled_with_the_row_or_not_at_all(
-    book: UsageBook, state_table: str, ledger: Callable[[], int]
+    book: UsageWriter, state_table: str, ledger: Callable[[], int]
 ) -> None:
     first, second = Debt(state_table, seen=700, cost=50), Debt(state_table, seen=750, cost=50)
     assert book.write(RECORD, first)
@@ -161,7 +161,7 @@ def test_what_is_owed_is_settled_with_the_row_or_not_at_all(
 
 
 def test_a_settlement_is_decided_anew_on_what_the_ledger_really_says(
-    book: UsageBook, reader: UsageReader, state_table: str, ledger: Callable[[], int]
+    book: UsageWriter, reader: UsageReader, state_table: str, ledger: Callable[[], int]
 ) -> None:
     debt = Debt(state_table, seen=3, cost=50)
     assert book.write(RECORD, debt)
@@ -170,7 +170,7 @@ def test_a_settlement_is_decided_anew_on_what_the_ledger_really_says(
 
 
 def test_a_corrupt_ledger_does_not_cost_the_row(
-    book: UsageBook, reader: UsageReader, dynamodb_client: "DynamoDBClient", state_table: str
+    book: UsageWriter, reader: UsageReader, dynamodb_client: "DynamoDBClient", state_table: str
 ) -> None:
     dynamodb_client.put_item(TableName=state_table, Item={"id": {"S": LEDGER}, "spent": {"S": "a lot"}})
     assert book.write(RECORD, Debt(state_table, seen=3, cost=50))
@@ -179,7 +179,7 @@ def test_a_corrupt_ledger_does_not_cost_the_row(
 
 @pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
 def test_a_transaction_that_others_refuse_is_tried_again_after_a_while(
-    book: UsageBook, reader: UsageReader, time: Time, refusals: list[list[str | None]], code: str
+    book: UsageWriter, reader: UsageReader, time: Time, refusals: list[list[str | None]], code: str
 ) -> None:
     refusals += [[None, code, None, None, None, None]] * 3
     assert book.write(RECORD)
@@ -189,29 +189,29 @@ def test_a_transaction_that_others_refuse_is_tried_again_after_a_while(
 
 
 def test_a_transaction_that_is_always_refused_is_given_up_within_bounds(
-    book: UsageBook, time: Time, refusals: list[list[str | None]]
+    book: UsageWriter, time: Time, refusals: list[list[str | None]]
 ) -> None:
     refusals += [[None, "TransactionConflict"]] * 100
-    with pytest.raises(NotBookedError) as told:
+    with pytest.raises(NotRecordedError) as told:
         book.write(RECORD)
     assert not told.value.hopeless
     assert 100 - len(refusals) == 8
     assert time.now - NOW < 2
 
 
-def test_what_dynamodb_can_never_take_is_hopeless(book: UsageBook, refusals: list[list[str | None]]) -> None:
+def test_what_dynamodb_can_never_take_is_hopeless(book: UsageWriter, refusals: list[list[str | None]]) -> None:
     refusals.append([None, "ValidationError"])
-    with pytest.raises(NotBookedError) as told:
+    with pytest.raises(NotRecordedError) as told:
         book.write(RECORD)
     assert told.value.hopeless
-    with pytest.raises(NotBookedError) as told:
+    with pytest.raises(NotRecordedError) as told:
         book.write(replace(RECORD, user="\ud800"))
     assert told.value.hopeless
 
 
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
 def test_what_cannot_be_booked_waits_in_memory_and_is_booked_beside_later_requests(
-    keeper: Bookkeeper, reader: UsageReader, wire: Wire, time: Time, aside: Aside, outage: Exception
+    keeper: UsageRecorder, reader: UsageReader, wire: Wire, time: Time, aside: Aside, outage: Exception
 ) -> None:
     wire.fault = outage
     for number in range(5):
@@ -232,7 +232,7 @@ def test_what_cannot_be_booked_waits_in_memory_and_is_booked_beside_later_reques
 
 
 def test_after_an_outage_the_next_request_brings_home_what_waits(
-    keeper: Bookkeeper, reader: UsageReader, wire: Wire, time: Time, aside: Aside
+    keeper: UsageRecorder, reader: UsageReader, wire: Wire, time: Time, aside: Aside
 ) -> None:
     wire.faults = [OUTAGES["refused"]]
     keeper.book(RECORD)
@@ -244,7 +244,7 @@ def test_after_an_outage_the_next_request_brings_home_what_waits(
 
 
 def test_memory_is_bounded_and_what_is_given_up_is_named(
-    keeper: Bookkeeper, wire: Wire, caplog: pytest.LogCaptureFixture
+    keeper: UsageRecorder, wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
     wire.fault = OUTAGES["refused"]
     with caplog.at_level(logging.ERROR):
@@ -256,7 +256,7 @@ def test_memory_is_bounded_and_what_is_given_up_is_named(
 
 
 def test_a_record_that_can_never_be_booked_does_not_hold_up_the_others(
-    keeper: Bookkeeper, reader: UsageReader, aside: Aside, caplog: pytest.LogCaptureFixture
+    keeper: UsageRecorder, reader: UsageReader, aside: Aside, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
         keeper.book(replace(RECORD, request_id="poison", user="\ud800"))
@@ -266,7 +266,7 @@ def test_a_record_that_can_never_be_booked_does_not_hold_up_the_others(
     assert sums(reader, "all")[""]["requests"] == 1
 
 
-def test_nobody_known_leaves_no_row(keeper: Bookkeeper, wire: Wire) -> None:
+def test_nobody_known_leaves_no_row(keeper: UsageRecorder, wire: Wire) -> None:
     keeper.book(replace(RECORD, key=None))
     assert wire.took() == []
 
@@ -274,7 +274,7 @@ def test_nobody_known_leaves_no_row(keeper: Bookkeeper, wire: Wire) -> None:
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def fill(book: UsageBook) -> list[Record]:
+def fill(book: UsageWriter) -> list[Record]:
     """Book a dozen requests over three days, the newest last."""
     records = [
         replace(
@@ -305,7 +305,7 @@ def filled(endpoint: str) -> Iterator[tuple[UsageReader, list[Record]]]:
         aws_secret_access_key="local",
     )
     table = table_of_usage(client)
-    yield UsageReader(client, table), fill(UsageBook(client, table, Time().clock, days=90))
+    yield UsageReader(client, table), fill(UsageWriter(client, table, Time().clock, days=90))
     client.close()
 
 
@@ -353,7 +353,7 @@ def test_rows_come_newest_first_page_by_page_each_once(
     assert all_pages(reader, wanted, limit) == [each.request_id for each in reversed(records) if belongs(each)]
 
 
-def test_days_without_a_request_are_passed_over(book: UsageBook, reader: UsageReader) -> None:
+def test_days_without_a_request_are_passed_over(book: UsageWriter, reader: UsageReader) -> None:
     for year in range(20):
         book.write(replace(RECORD, request_id=f"y{year}", started=NOW - year * 365 * 86_400))
     assert all_pages(reader, Filter(), 50) == [f"y{year}" for year in range(20)]
@@ -372,7 +372,7 @@ def test_a_place_that_is_none_is_refused(reader: UsageReader, place: str) -> Non
         reader.find(Filter(), before=place)
 
 
-def test_totals_are_of_the_days_asked_for(book: UsageBook, reader: UsageReader) -> None:
+def test_totals_are_of_the_days_asked_for(book: UsageWriter, reader: UsageReader) -> None:
     fill(book)
     assert {total.at for total in reader.totals("key", date(2027, 1, 16), date(2027, 1, 17))} == {
         "2027-01-16",
@@ -384,7 +384,7 @@ def test_totals_are_of_the_days_asked_for(book: UsageBook, reader: UsageReader) 
 
 
 def test_a_row_that_was_broken_by_hand_is_left_out(
-    book: UsageBook, reader: UsageReader, dynamodb_client: "DynamoDBClient", usage_table: str
+    book: UsageWriter, reader: UsageReader, dynamodb_client: "DynamoDBClient", usage_table: str
 ) -> None:
     records = fill(book)
     broken = to_item({"id": "request#broken", "at": records[5].at, "day": records[5].day, "status": "fine"})

@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from vibe_router.access.holders import Limits
-from vibe_router.access.ledger import COUNTERS, TIMES, Change, Hold, Ledger
+from vibe_router.access.keys import Limits
+from vibe_router.access.ledger import COUNTERS, TIMES, Hold, Ledger, LedgerUpdate
 
 amounts = st.integers(0, 20)
 instants = st.integers(0, 40) | st.floats(0, 40).map(lambda value: round(value, 3))
@@ -39,7 +39,7 @@ limits = st.builds(
 
 
 @st.composite
-def _changes(draw: st.DrawFn) -> Change:
+def _changes(draw: st.DrawFn) -> LedgerUpdate:
     """Draw what `admit` and `settle` may put together: no counter is named twice, and no hold."""
     names = draw(st.permutations([*COUNTERS]))
     added = draw(st.integers(0, len(names)))
@@ -48,7 +48,7 @@ def _changes(draw: st.DrawFn) -> Change:
     new = not fill and draw(st.booleans())
     take = None if fill else draw(st.none() | st.tuples(ids, holds))
     drop = () if fill or new else tuple(sorted(draw(st.sets(ids, max_size=2)) - ({take[0]} if take else set())))
-    return Change(
+    return LedgerUpdate(
         add={} if new else {name: draw(st.integers(-5, 5)) for name in names[:added]},
         put={name: draw(amounts) for name in ([*COUNTERS, *TIMES] if new else names[added:put])},
         take=take,

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.access.holders import Key, Limits
 from vibe_router.access.issuing import (
-    checked_key,
-    deleted,
-    hash_of,
-    key_name,
-    new_secret,
-    regenerated,
-    succeeded_by,
+    generate_key,
+    hash_key,
+    make_successor,
+    make_tombstone,
+    mask_key,
+    retire,
+    validate_custom_key,
 )
+from vibe_router.access.keys import Key, Limits
 
 NOW = 1_800_000_000.0
 KEY = Key(
@@ -35,14 +35,14 @@ KEY = Key(
 
 
 def test_new_keys_have_256_bits_and_are_strong_enough() -> None:
-    made = {new_secret() for _ in range(100)}
+    made = {generate_key() for _ in range(100)}
     assert len(made) == 100
-    assert all(len(each) == 46 and checked_key(each) == each for each in made)
+    assert all(len(each) == 46 and validate_custom_key(each) == each for each in made)
 
 
 def test_a_key_is_known_by_its_hash_and_shown_by_its_end() -> None:
-    assert hash_of("sk-x") == hashlib.sha256(b"sk-x").hexdigest()
-    assert key_name("sk-abcdefgh") == "sk-...efgh"
+    assert hash_key("sk-x") == hashlib.sha256(b"sk-x").hexdigest()
+    assert mask_key("sk-abcdefgh") == "sk-...efgh"
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def test_a_key_is_known_by_its_hash_and_shown_by_its_end() -> None:
 )
 def test_a_key_that_could_be_guessed_is_refused_without_being_repeated(weak: str) -> None:
     with pytest.raises(ValueError, match="must") as refused:
-        checked_key(weak)
+        validate_custom_key(weak)
     assert not weak.removeprefix("sk-") or weak not in str(refused.value)
 
 
 @given(st.text())
 def test_a_key_is_taken_or_refused_and_nothing_else(text: str) -> None:
     try:
-        assert checked_key(text) == text
+        assert validate_custom_key(text) == text
     except ValueError:
         return
     assert text.isascii()
@@ -65,30 +65,30 @@ def test_a_key_is_taken_or_refused_and_nothing_else(text: str) -> None:
 
 
 def test_a_successor_may_what_the_key_might_and_is_filed_under_the_same_id() -> None:
-    successor = regenerated(KEY, "sk-new-secret-1234", NOW)
+    successor = make_successor(KEY, "sk-new-secret-1234", NOW)
     kept = replace(
         successor, hash="old", name=KEY.name, created_at=KEY.created_at, updated_at=KEY.updated_at, version=7
     )
     assert kept == KEY
-    assert (successor.hash, successor.name, successor.version) == (hash_of("sk-new-secret-1234"), "sk-...1234", 1)
+    assert (successor.hash, successor.name, successor.version) == (hash_key("sk-new-secret-1234"), "sk-...1234", 1)
 
 
 @pytest.mark.parametrize(
     ("grace", "expires"), [(60, NOW + 60), (9999, NOW + 5000)], ids=["its grace", "its own expiry"]
 )
 def test_a_key_with_a_successor_goes_on_until_the_earlier_of(grace: float, expires: float) -> None:
-    left = succeeded_by(KEY, regenerated(KEY, "sk-new", NOW), NOW, grace)
-    assert (left.expires, left.replaced_by, left.version) == (expires, hash_of("sk-new"), 8)
+    left = retire(KEY, make_successor(KEY, "sk-new", NOW), NOW, grace)
+    assert (left.expires, left.replaced_by, left.version) == (expires, hash_key("sk-new"), 8)
     assert not left.deleted
 
 
 def test_without_grace_it_ends_at_once() -> None:
-    left = succeeded_by(KEY, regenerated(KEY, "sk-new", NOW), NOW, 0)
+    left = retire(KEY, make_successor(KEY, "sk-new", NOW), NOW, 0)
     assert left.deleted
-    assert left.replaced_by == hash_of("sk-new")
+    assert left.replaced_by == hash_key("sk-new")
 
 
 def test_a_tombstone_says_what_became_of_the_key_and_no_more() -> None:
-    left = deleted(KEY, NOW)
+    left = make_tombstone(KEY, NOW)
     assert (left.hash, left.key_id, left.deleted_at, left.version) == ("old", "first", NOW, 8)
     assert (left.alias, left.models, left.user_id, left.team_id, left.metadata) == (None, (), None, None, {})

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
 from tests.unit.access.ledgers import amounts, ledgers, limits
-from vibe_router.access.holders import Limits
+from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import (
-    Change,
+    Denial,
     Hold,
     Ledger,
+    LedgerUpdate,
     Limit,
-    Refusal,
     ReservationRequest,
-    admit,
-    applied,
-    rate_headers,
-    settle,
+    apply_update,
+    plan_reservation,
+    plan_settlement,
+    rate_limit_headers,
 )
 
 NOW = 1_800_000_000.0
@@ -28,11 +28,11 @@ HELD = Hold(10, 20, NOW + 900)
 OPEN = Ledger(window_ends=NOW + 40, period_ends=NOW + 3_600)
 
 
-def outcome(ledger: Ledger, limits: Limits, wish: ReservationRequest = WISH) -> Ledger | Refusal:
-    decided = admit(ledger, limits, wish, "new", NOW)
-    if isinstance(decided, Refusal):
+def outcome(ledger: Ledger, limits: Limits, wish: ReservationRequest = WISH) -> Ledger | Denial:
+    decided = plan_reservation(ledger, limits, wish, "new", NOW)
+    if isinstance(decided, Denial):
         return decided
-    after = applied(decided, ledger)
+    after = apply_update(decided, ledger)
     assert after
     return after
 
@@ -42,36 +42,36 @@ def outcome(ledger: Ledger, limits: Limits, wish: ReservationRequest = WISH) -> 
     [
         pytest.param(Ledger(committed=90), Limits(max_budget=100), None, id="the last of a budget"),
         pytest.param(
-            Ledger(committed=91), Limits(max_budget=100), Refusal(Limit.BUDGET, 100, 91), id="more than is left of it"
+            Ledger(committed=91), Limits(max_budget=100), Denial(Limit.BUDGET, 100, 91), id="more than is left of it"
         ),
         pytest.param(
-            Ledger(stands=False), Limits(max_budget=9), Refusal(Limit.BUDGET, 9, 0), id="more than a whole budget"
+            Ledger(stands=False), Limits(max_budget=9), Denial(Limit.BUDGET, 9, 0), id="more than a whole budget"
         ),
         pytest.param(
             replace(OPEN, committed=91),
             Limits(max_budget=100, budget_duration="1d"),
-            Refusal(Limit.BUDGET, 100, 91, 3_600),
+            Denial(Limit.BUDGET, 100, 91, 3_600),
             id="a budget that begins anew in an hour",
         ),
         pytest.param(replace(OPEN, requests_used=1), Limits(rpm=2), None, id="the last request of a minute"),
         pytest.param(
-            replace(OPEN, requests_used=2), Limits(rpm=2), Refusal(Limit.REQUESTS, 2, 2, 40), id="one more than that"
+            replace(OPEN, requests_used=2), Limits(rpm=2), Denial(Limit.REQUESTS, 2, 2, 40), id="one more than that"
         ),
-        pytest.param(Ledger(stands=False), Limits(rpm=0), Refusal(Limit.REQUESTS, 0, 0, 60), id="no requests at all"),
+        pytest.param(Ledger(stands=False), Limits(rpm=0), Denial(Limit.REQUESTS, 0, 0, 60), id="no requests at all"),
         pytest.param(replace(OPEN, tokens_used=80), Limits(tpm=100), None, id="the last tokens of a minute"),
         pytest.param(
-            replace(OPEN, tokens_used=81), Limits(tpm=100), Refusal(Limit.TOKENS, 100, 81, 40), id="more than that"
+            replace(OPEN, tokens_used=81), Limits(tpm=100), Denial(Limit.TOKENS, 100, 81, 40), id="more than that"
         ),
-        pytest.param(Ledger(stands=False), Limits(tpm=0), Refusal(Limit.TOKENS, 0, 0, 60), id="no tokens at all"),
+        pytest.param(Ledger(stands=False), Limits(tpm=0), Denial(Limit.TOKENS, 0, 0, 60), id="no tokens at all"),
         pytest.param(OPEN, Limits(tpm=5), None, id="more than a minute's tokens, alone"),
         pytest.param(
-            replace(OPEN, tokens_used=1), Limits(tpm=5), Refusal(Limit.TOKENS, 5, 1, 40), id="the same, not alone"
+            replace(OPEN, tokens_used=1), Limits(tpm=5), Denial(Limit.TOKENS, 5, 1, 40), id="the same, not alone"
         ),
         pytest.param(Ledger(held={"a": HELD}), Limits(parallel=2), None, id="the last slot"),
         pytest.param(
-            Ledger(held={"a": HELD, "b": HELD}), Limits(parallel=2), Refusal(Limit.PARALLEL, 2, 2), id="no slot left"
+            Ledger(held={"a": HELD, "b": HELD}), Limits(parallel=2), Denial(Limit.PARALLEL, 2, 2), id="no slot left"
         ),
-        pytest.param(Ledger(stands=False), Limits(parallel=0), Refusal(Limit.PARALLEL, 0, 0), id="no slots at all"),
+        pytest.param(Ledger(stands=False), Limits(parallel=0), Denial(Limit.PARALLEL, 0, 0), id="no slots at all"),
         pytest.param(
             Ledger(held={"a": HELD, "b": Hold(5, 0, NOW)}), Limits(parallel=2), None, id="a slot of a dead environment"
         ),
@@ -81,12 +81,12 @@ def outcome(ledger: Ledger, limits: Limits, wish: ReservationRequest = WISH) -> 
         pytest.param(
             replace(OPEN, committed=100, requests_used=9),
             Limits(max_budget=100, rpm=1),
-            Refusal(Limit.BUDGET, 100, 100, 3_600),
+            Denial(Limit.BUDGET, 100, 100, 3_600),
             id="of two limits the one that a minute does not heal",
         ),
     ],
 )
-def test_what_fits(ledger: Ledger, limits: Limits, refusal: Refusal | None) -> None:
+def test_what_fits(ledger: Ledger, limits: Limits, refusal: Denial | None) -> None:
     got = outcome(ledger, limits)
     if refusal:
         assert got == refusal
@@ -97,7 +97,7 @@ def test_what_fits(ledger: Ledger, limits: Limits, refusal: Refusal | None) -> N
 
 def test_the_ordinary_reservation_is_relative_and_reads_nothing() -> None:
     limits = Limits(max_budget=100, budget_duration="1d", rpm=5, tpm=50, parallel=3)
-    assert admit(OPEN, limits, WISH, "new", NOW) == Change(
+    assert plan_reservation(OPEN, limits, WISH, "new", NOW) == LedgerUpdate(
         add={"committed": 10, "requests_used": 1, "tokens_used": 20},
         take=("new", HELD),
         same={"window_ends": NOW + 40},
@@ -135,8 +135,8 @@ def test_at_most_so_many_holds_are_swept_at_once() -> None:
 
 def settled(ledger: Ledger, hold_id: str | None, *, cost: int = 7, tokens: int | None = 5) -> Ledger | None:
     limits = Limits(max_budget=100, tpm=100)
-    change = settle(ledger, limits, hold_id, cost=cost, tokens=tokens, window_ends=NOW + 40, now=NOW)
-    return applied(change, ledger) if change else None
+    change = plan_settlement(ledger, limits, hold_id, cost=cost, tokens=tokens, window_ends=NOW + 40, now=NOW)
+    return apply_update(change, ledger) if change else None
 
 
 def test_settling_puts_the_cost_in_the_holds_place() -> None:
@@ -165,10 +165,10 @@ def test_settling_without_a_hold_adds_the_cost() -> None:
 def test_whatever_stands_a_decision_can_be_written_and_keeps_the_sums(
     ledger: Ledger, limits: Limits, cost: int, tokens: int, now: int
 ) -> None:
-    decided = admit(ledger, limits, ReservationRequest(cost, tokens, now + 10), "new", now)
-    if isinstance(decided, Refusal):
+    decided = plan_reservation(ledger, limits, ReservationRequest(cost, tokens, now + 10), "new", now)
+    if isinstance(decided, Denial):
         return
-    after = applied(decided, ledger)
+    after = apply_update(decided, ledger)
     assert after
     assert after.committed - after.spent == sum(hold.cost for hold in after.held.values())
     assert after.total == ledger.total
@@ -180,9 +180,9 @@ def test_whatever_stands_a_decision_can_be_written_and_keeps_the_sums(
         assert after.tokens_used <= limits.tpm
     if limits.parallel is not None:
         assert len(after.held) <= limits.parallel
-    change = settle(after, limits, "new", cost=3, tokens=1, window_ends=after.window_ends, now=now)
+    change = plan_settlement(after, limits, "new", cost=3, tokens=1, window_ends=after.window_ends, now=now)
     assert change
-    end = applied(change, after)
+    end = apply_update(change, after)
     assert end
     assert (end.spent, end.total, "new" in end.held) == (after.spent + 3, after.total + 3, False)
     assert end.committed - end.spent == sum(hold.cost for hold in end.held.values())
@@ -218,8 +218,8 @@ class Fleet(RuleBasedStateMachine):
                 self.period_ends += seconds
             self.spent = 0
 
-    def write(self, environment: int, change: Change) -> bool:
-        after = applied(change, self.table)
+    def write(self, environment: int, change: LedgerUpdate) -> bool:
+        after = apply_update(change, self.table)
         if after:
             self.table = after
         self.views[environment] = self.table
@@ -230,8 +230,8 @@ class Fleet(RuleBasedStateMachine):
         self.count += 1
         wish = ReservationRequest(cost, tokens, self.now + lease)
         for _ in range(3):
-            decided = admit(self.views[environment], self.limits, wish, str(self.count), self.now)
-            if isinstance(decided, Refusal):
+            decided = plan_reservation(self.views[environment], self.limits, wish, str(self.count), self.now)
+            if isinstance(decided, Denial):
                 if self.views[environment] != self.table:  # only what stands refuses
                     self.views[environment] = self.table
                     continue
@@ -254,7 +254,7 @@ class Fleet(RuleBasedStateMachine):
         if self.limits.parallel is not None:
             assert len(self.reserved) <= self.limits.parallel
 
-    def refused(self, refusal: Refusal, cost: int) -> None:
+    def refused(self, refusal: Denial, cost: int) -> None:
         if refusal.limit is Limit.BUDGET:
             assert self.limits.max_budget is not None
             seconds = self.limits.budget_seconds
@@ -273,7 +273,7 @@ class Fleet(RuleBasedStateMachine):
         for _ in range(3):
             held = replace(ledger, held={**ledger.held, hold_id: self.table.held.get(hold_id, HELD)})
             ledger = held if hold_id in self.table.held else ledger
-            change = settle(
+            change = plan_settlement(
                 ledger, self.limits, hold_id, cost=cost, tokens=tokens, window_ends=window_ends, now=self.now
             )
             if change is None or self.write(environment, change):
@@ -317,7 +317,7 @@ TestFleet = Fleet.TestCase
 
 def test_headers_tell_what_is_left_as_open_ai_does() -> None:
     ledger = replace(OPEN, requests_used=3, tokens_used=700)
-    assert rate_headers([(ledger, Limits(rpm=10, tpm=1_000))], NOW) == {
+    assert rate_limit_headers([(ledger, Limits(rpm=10, tpm=1_000))], NOW) == {
         "x-ratelimit-limit-requests": "10",
         "x-ratelimit-remaining-requests": "7",
         "x-ratelimit-reset-requests": "40s",
@@ -325,13 +325,13 @@ def test_headers_tell_what_is_left_as_open_ai_does() -> None:
         "x-ratelimit-remaining-tokens": "300",
         "x-ratelimit-reset-tokens": "40s",
     }
-    assert rate_headers([(ledger, Limits(max_budget=5, parallel=1))], NOW) == {}
-    assert rate_headers([], NOW) == {}
+    assert rate_limit_headers([(ledger, Limits(max_budget=5, parallel=1))], NOW) == {}
+    assert rate_limit_headers([], NOW) == {}
 
 
 def test_headers_tell_of_the_window_that_has_the_least_left() -> None:
     key, team = replace(OPEN, requests_used=3), replace(OPEN, requests_used=98, window_ends=NOW + 20)
-    told = rate_headers([(key, Limits(rpm=10)), (team, Limits(rpm=100))], NOW)
+    told = rate_limit_headers([(key, Limits(rpm=10)), (team, Limits(rpm=100))], NOW)
     assert [told[f"x-ratelimit-{each}-requests"] for each in ("limit", "remaining", "reset")] == ["100", "2", "20s"]
 
 
@@ -340,9 +340,9 @@ def test_headers_tell_of_the_window_that_has_the_least_left() -> None:
 )
 def test_a_reset_is_told_as_open_ai_does(left: float, told: str) -> None:
     ledger = Ledger(window_ends=NOW + left)
-    assert rate_headers([(ledger, Limits(rpm=1))], NOW)["x-ratelimit-reset-requests"] == told
+    assert rate_limit_headers([(ledger, Limits(rpm=1))], NOW)["x-ratelimit-reset-requests"] == told
 
 
 def test_what_was_used_beyond_a_limit_is_told_as_nothing_left() -> None:
     ledger = replace(OPEN, tokens_used=150)
-    assert rate_headers([(ledger, Limits(tpm=100))], NOW)["x-ratelimit-remaining-tokens"] == "0"
+    assert rate_limit_headers([(ledger, Limits(tpm=100))], NOW)["x-ratelimit-remaining-tokens"] == "0"

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.access.sessions import LIFETIME, LONGEST, SessionKey, begun, is_same, renewed
+from vibe_router.access.sessions import LIFETIME, LONGEST, SessionKey, equals_in_constant_time, new_session, renew
 
 NOW = 1_800_000_000.0
 KEY = SessionKey("master", "password")
 
 
 def test_a_cookie_comes_back_as_the_session_that_it_was_made_of() -> None:
-    session = begun("ädmin; <b>", NOW)
+    session = new_session("ädmin; <b>", NOW)
     cookie = KEY.cookie(session)
     assert cookie.isascii()
     assert not set(cookie) & set(' ;,"\\')  # what a cookie's value can't hold
@@ -20,7 +20,7 @@ def test_a_cookie_comes_back_as_the_session_that_it_was_made_of() -> None:
 
 
 def test_two_sessions_of_one_person_differ_in_cookie_and_token() -> None:
-    first, second = begun("a", NOW), begun("a", NOW)
+    first, second = new_session("a", NOW), new_session("a", NOW)
     assert KEY.cookie(first) != KEY.cookie(second)
     assert KEY.csrf(first) != KEY.csrf(second)
     assert KEY.is_csrf(first, KEY.csrf(first))
@@ -31,20 +31,20 @@ def test_two_sessions_of_one_person_differ_in_cookie_and_token() -> None:
     "other", [SessionKey("other", "password"), SessionKey("master", "other")], ids=["master key", "password"]
 )
 def test_another_master_key_or_password_knows_nothing_of_a_session(other: SessionKey) -> None:
-    session = begun("a", NOW)
+    session = new_session("a", NOW)
     assert other.session(KEY.cookie(session), NOW) is None
     assert not other.is_csrf(session, KEY.csrf(session))
 
 
 def test_a_cookie_is_no_token_and_a_token_no_cookie() -> None:
-    session = begun("a", NOW)
+    session = new_session("a", NOW)
     said = KEY.cookie(session).partition(".")[0]
     assert KEY.session(f"{said}.{KEY.csrf(session)}", NOW) is None
 
 
 @given(at=st.integers(0, 200), to=st.characters(codec="ascii"))
 def test_a_cookie_with_a_character_changed_is_nobodys(at: int, to: str) -> None:
-    cookie = KEY.cookie(begun("a", NOW))
+    cookie = KEY.cookie(new_session("a", NOW))
     at %= len(cookie)
     changed = cookie[:at] + to + cookie[at + 1 :]
     assert (KEY.session(changed, NOW) is None) == (changed != cookie)
@@ -56,7 +56,7 @@ def test_whatever_somebody_makes_up_is_nobodys(text: str) -> None:
 
 
 def test_a_longer_life_that_is_written_into_the_cookie_is_not_believed() -> None:
-    said, _, signature = KEY.cookie(begun("a", NOW)).partition(".")
+    said, _, signature = KEY.cookie(new_session("a", NOW)).partition(".")
     values = json.loads(base64.urlsafe_b64decode(said + "=="))
     values[3] += 1e9
     forged = base64.urlsafe_b64encode(json.dumps(values).encode()).rstrip(b"=").decode()
@@ -69,22 +69,22 @@ def test_a_longer_life_that_is_written_into_the_cookie_is_not_believed() -> None
     ids=["at once", "at its end", "after its end", "long after", "by a clock that is late", "before it began"],
 )
 def test_a_session_lives_from_its_beginning_to_its_end(passed: float, lives: bool) -> None:
-    assert (KEY.session(KEY.cookie(begun("a", NOW)), NOW + passed) is not None) == lives
+    assert (KEY.session(KEY.cookie(new_session("a", NOW)), NOW + passed) is not None) == lives
 
 
 def test_renewing_keeps_the_session_and_never_goes_beyond_the_longest() -> None:
-    session = begun("a", NOW)
+    session = new_session("a", NOW)
     assert not session.is_due(NOW + LIFETIME / 4)
     assert session.is_due(NOW + LIFETIME * 3 / 4)
-    later = renewed(session, NOW + 100)
+    later = renew(session, NOW + 100)
     assert (later.id, later.began, later.expires) == (session.id, NOW, NOW + 100 + LIFETIME)
     assert KEY.csrf(later) == KEY.csrf(session)
-    last = renewed(session, NOW + LONGEST - 10)
+    last = renew(session, NOW + LONGEST - 10)
     assert last.expires == NOW + LONGEST
     assert not last.is_due(NOW + LONGEST - 5)
 
 
 @given(one=st.text(), other=st.text())
 def test_texts_are_the_same_when_they_are(one: str, other: str) -> None:
-    assert is_same(one, other) == (one == other)
-    assert is_same(one, one)
+    assert equals_in_constant_time(one, other) == (one == other)
+    assert equals_in_constant_time(one, one)

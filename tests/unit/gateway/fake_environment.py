@@ -9,9 +9,9 @@ from typing import Any, cast
 from gateway.environment import Environment
 from streaming_runtime import Context
 from streaming_runtime.context import Function
-from vibe_router.access.holders import Caller, Limits
-from vibe_router.access.keys import sha256_of
-from vibe_router.access.ledger import Ledger, Refusal, ReservationRequest, admit, applied
+from vibe_router.access.authentication import hash_key
+from vibe_router.access.keys import Caller, Limits
+from vibe_router.access.ledger import Denial, Ledger, ReservationRequest, apply_update, plan_reservation
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Catalogue, Deployment, Policy, Provider, VirtualModel
@@ -26,7 +26,7 @@ from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedE
 from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError, Stored
 from vibe_router.store.secrets import Secrets
 from vibe_router.store.state import StateStore
-from vibe_router.store.usage import Bookkeeper
+from vibe_router.store.usage import UsageRecorder
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
 
 MASTER_KEY = "sk-master"
@@ -127,7 +127,7 @@ class FakeSecrets:
     def get(self, name: str) -> str | None:
         return "sk-provider"
 
-    def distrust(self) -> None:
+    def invalidate(self) -> None:
         """Nothing else is known."""
 
 
@@ -141,7 +141,7 @@ class FakeKeys:
     def find(self, key_hash: str) -> Caller | None:
         if self.outage:
             raise KeysUnavailableError("not now")
-        return {sha256_of(key): caller for key, caller in self.callers.items()}.get(key_hash)
+        return {hash_key(key): caller for key, caller in self.callers.items()}.get(key_hash)
 
 
 class FakeLedgers(LedgerStore):
@@ -162,12 +162,12 @@ class FakeLedgers(LedgerStore):
         hold_id = str(len(self.wishes))
         held: dict[str, Ledger] = {}
         limited = {each: limits for each, limits in ledgers.items() if limits}
-        standings = [(self.stands(each), limits) for each, limits in limited.items()]
+        windows = [(self.stands(each), limits) for each, limits in limited.items()]
         for each, limits in limited.items():
-            change = admit(self.stands(each), limits, wish, hold_id, self.clock.now())
-            if isinstance(change, Refusal):
-                raise LimitReachedError(each, change, standings)
-            after = applied(change, self.stands(each))
+            change = plan_reservation(self.stands(each), limits, wish, hold_id, self.clock.now())
+            if isinstance(change, Denial):
+                raise LimitReachedError(each, change, windows)
+            after = apply_update(change, self.stands(each))
             assert after
             held[each] = after
         self.table |= held
@@ -245,7 +245,7 @@ class FakeEnvironment(Environment):
         self.ledgers = self.fake_ledgers = FakeLedgers(self.clock)
         self.admission = Admission(self.master_key, cast("KeyDirectory", self.callers), self.ledgers, self.clock)
         self.books = FakeBookkeeper()
-        self.bookkeeper = cast("Bookkeeper", self.books)
+        self.usage_recorder = cast("UsageRecorder", self.books)
         self.kept = FakeResponses()
         self.responses = ResponseStorage(self.kept)
         self.upstream = ScriptedUpstream()

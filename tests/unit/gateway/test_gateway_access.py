@@ -19,7 +19,7 @@ from tests.unit.gateway.fake_environment import (
     virtual,
     whole,
 )
-from vibe_router.access.holders import Caller, Key, Limits, Team
+from vibe_router.access.keys import Caller, Key, Limits, Team
 from vibe_router.access.ledger import Ledger
 from vibe_router.core.models import VirtualModel
 from vibe_router.core.price import Price

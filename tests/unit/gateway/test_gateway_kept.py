@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway import app
 from tests.unit.gateway.fake_environment import COMPLETION, FakeEnvironment, context, event, refusal, streamed, whole
 from tests.unit.gateway.test_gateway_formats import RESPONSE, SAID, chained, layer
-from vibe_router.access.holders import Caller, Key, Team
+from vibe_router.access.keys import Caller, Key, Team
 from vibe_router.formats.common import sse
 from vibe_router.formats.responses import stream as responses
 from vibe_router.formats.responses.ids import item_id, new_id

@@ -18,12 +18,12 @@ from tests.unit.gateway.fake_environment import (
     virtual,
     whole,
 )
-from vibe_router.access.holders import Caller, Key, Limits, Team
+from vibe_router.access.keys import Caller, Key, Limits, Team
 from vibe_router.core.models import VirtualModel
 from vibe_router.core.price import Price
 from vibe_router.core.record import DECISION, Record, of_line
 from vibe_router.core.usage import Usage
-from vibe_router.store.usage import Bookkeeper, Settlement
+from vibe_router.store.usage import Settlement, UsageRecorder
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -207,7 +207,7 @@ def test_a_booking_that_fails_costs_neither_line_nor_metrics(
         def book(self, record: Record, settlement: Settlement | None = None) -> None:
             raise RuntimeError("no books")
 
-    environment.bookkeeper = cast("Bookkeeper", Broken())
+    environment.usage_recorder = cast("UsageRecorder", Broken())
     assert ask() == 200
     assert len(decisions()) == 1
     assert '"Cost":[3.7e-05]' in capsys.readouterr().out

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.access.holders import Key, Limits, Team
+from vibe_router.access.keys import Key, Limits, Team
 from vibe_router.store.dynamodb import from_item, to_item
 from vibe_router.store.keys import key_from, key_record, team_from, team_record
 

@@ -97,7 +97,7 @@ def test_a_distrusted_value_is_read_again_by_the_next_get(secrets: Secrets, put:
     put({"ARK_API_KEY": "sk-ark-222"})
     time.advance(60)
     assert secrets.get("ARK_API_KEY") == "sk-ark-111"
-    secrets.distrust()
+    secrets.invalidate()
     assert wire.took() == []
     assert secrets.get("ARK_API_KEY") == "sk-ark-222"
     assert secrets.get("ARK_API_KEY") == "sk-ark-222"
@@ -107,7 +107,7 @@ def test_a_distrusted_value_is_read_again_by_the_next_get(secrets: Secrets, put:
 def test_a_key_that_is_always_refused_does_not_hammer_secrets_manager(secrets: Secrets, wire: Wire, time: Time) -> None:
     for _ in range(600):  # a minute
         secrets.get("ARK_API_KEY")
-        secrets.distrust()
+        secrets.invalidate()
         time.advance(0.1)
     assert len(wire.took()) == 2
 
@@ -122,7 +122,7 @@ def test_in_an_outage_the_last_good_values_go_on(
     wire.fault = error
     for _ in range(90):
         assert secrets.get("ARK_API_KEY") == "sk-ark-111"
-        secrets.distrust()
+        secrets.invalidate()
         time.advance(1)
     assert len(wire.took()) == 3  # each may cost a request its bound, so there is one in 30 s
     wire.fault = None

@@ -8,9 +8,9 @@ import hashlib
 import secrets
 from dataclasses import replace
 
-from vibe_router.access.holders import Key
+from vibe_router.access.keys import Key
 
-__all__ = ["checked_key", "deleted", "hash_of", "key_name", "new_secret", "regenerated", "succeeded_by"]
+__all__ = ["generate_key", "hash_key", "make_successor", "make_tombstone", "mask_key", "retire", "validate_custom_key"]
 
 _PREFIX = "sk-"
 _SHORTEST = 24  # characters: with fewer, or fewer different ones, it could be guessed
@@ -18,12 +18,12 @@ _LONGEST = 256
 _DIFFERENT = 10
 
 
-def new_secret() -> str:
+def generate_key() -> str:
     """Return a new key: 256 random bits."""
     return _PREFIX + secrets.token_urlsafe(32)
 
 
-def checked_key(secret: str) -> str:
+def validate_custom_key(secret: str) -> str:
     """Return a key that somebody has chosen. Raises ValueError, whose text never holds it, for one that is too weak."""
     if not secret.startswith(_PREFIX):
         raise ValueError(f"must begin with {_PREFIX}")
@@ -36,32 +36,32 @@ def checked_key(secret: str) -> str:
     return secret
 
 
-def hash_of(secret: str) -> str:
+def hash_key(secret: str) -> str:
     """Return what a key is known by: its sha256 in hex."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def key_name(secret: str) -> str:
+def mask_key(secret: str) -> str:
     """Return what may be shown of a key."""
     return f"{_PREFIX}...{secret[-4:]}"
 
 
-def regenerated(key: Key, secret: str, now: float) -> Key:
+def make_successor(key: Key, secret: str, now: float) -> Key:
     """Return the key that takes the place of `key`: `secret` opens what the old one did, and owes what it owed."""
     return replace(
-        key, hash=hash_of(secret), name=key_name(secret), replaced_by=None, created_at=now, updated_at=now, version=1
+        key, hash=hash_key(secret), name=mask_key(secret), replaced_by=None, created_at=now, updated_at=now, version=1
     )
 
 
-def succeeded_by(key: Key, successor: Key, now: float, grace: float) -> Key:
+def retire(key: Key, successor: Key, now: float, grace: float) -> Key:
     """Return what is left of `key` once `successor` has taken its place: it goes on for `grace` seconds, if any."""
     if not grace:
-        return deleted(replace(key, replaced_by=successor.hash), now)
+        return make_tombstone(replace(key, replaced_by=successor.hash), now)
     ends = now + grace if key.expires is None else min(now + grace, key.expires)
     return replace(key, expires=ends, replaced_by=successor.hash, updated_at=now, version=key.version + 1)
 
 
-def deleted(key: Key, now: float) -> Key:
+def make_tombstone(key: Key, now: float) -> Key:
     """Return the tombstone of `key`: enough to say what became of it, and no more."""
     return Key(
         hash=key.hash,

@@ -19,22 +19,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from vibe_router.access.holders import Limits
+from vibe_router.access.keys import Limits
 
 __all__ = [
     "COUNTERS",
     "TIMES",
-    "Change",
+    "Denial",
     "Hold",
     "Ledger",
+    "LedgerUpdate",
     "Limit",
-    "Refusal",
     "ReservationRequest",
-    "admit",
-    "applied",
-    "period_at",
-    "rate_headers",
-    "settle",
+    "apply_update",
+    "plan_reservation",
+    "plan_settlement",
+    "rate_limit_headers",
+    "roll_period",
 ]
 
 COUNTERS = ("committed", "spent", "total", "requests_used", "tokens_used")
@@ -81,7 +81,7 @@ class ReservationRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LedgerUpdate:
     """One write. All that is named in the second half must hold, or nothing is written."""
 
     add: Mapping[str, int] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class Limit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Denial:
     """Why a request does not fit. `retry_after` (seconds) is 0 where time does not help, or not for sure."""
 
     limit: Limit
@@ -114,7 +114,9 @@ class Refusal:
     retry_after: float = 0
 
 
-def admit(ledger: Ledger, limits: Limits, wish: ReservationRequest, hold_id: str, now: float) -> Change | Refusal:
+def plan_reservation(
+    ledger: Ledger, limits: Limits, wish: ReservationRequest, hold_id: str, now: float
+) -> LedgerUpdate | Denial:
     """Return the write that reserves what `wish` says, or which of `limits` it would exceed.
 
     Tokens beyond the limit of a minute are reserved up to it: such a request passes alone, in an empty window.
@@ -122,7 +124,7 @@ def admit(ledger: Ledger, limits: Limits, wish: ReservationRequest, hold_id: str
     expired = tuple(each for each, hold in ledger.held.items() if hold.until <= now)[:_SWEPT_AT_ONCE]
     returned = sum(ledger.held[each].cost for each in expired)
     tokens = wish.tokens if limits.tpm is None else min(wish.tokens, limits.tpm)
-    base = _window_at(period_at(ledger, limits, now), limits, now)
+    base = _window_at(roll_period(ledger, limits, now), limits, now)
     holds = len(ledger.held) - len(expired)
     if refusal := _refusal(base, limits, wish.cost - returned, tokens, holds, now):
         return refusal
@@ -150,7 +152,7 @@ def admit(ledger: Ledger, limits: Limits, wish: ReservationRequest, hold_id: str
     )
 
 
-def settle(
+def plan_settlement(
     ledger: Ledger,
     limits: Limits,
     hold_id: str | None,
@@ -159,7 +161,7 @@ def settle(
     tokens: int | None,
     window_ends: float,
     now: float,
-) -> Change | None:
+) -> LedgerUpdate | None:
     """Return the write that ends a request which cost so much; None where there is nothing to write.
 
     Its hold, if it made one, is given back if it still stands; the cost is added all the same if it was swept.
@@ -171,19 +173,19 @@ def settle(
     if hold is None:
         if not cost:
             return None
-        base = period_at(ledger, limits, now)
+        base = roll_period(ledger, limits, now)
         if base.period_ends == ledger.period_ends:
-            return Change(add=add, fill=True)
+            return LedgerUpdate(add=add, fill=True)
         return _change(ledger, base, add)
     add["committed"] -= hold.cost
     same: dict[str, float] = {}
     if tokens is not None and tokens != hold.tokens and _rated(limits) and ledger.window_ends == window_ends > now:
         add["tokens_used"] = tokens - hold.tokens
         same["window_ends"] = window_ends
-    return Change(add={name: by for name, by in add.items() if by}, drop=(str(hold_id),), same=same)
+    return LedgerUpdate(add={name: by for name, by in add.items() if by}, drop=(str(hold_id),), same=same)
 
 
-def applied(change: Change, ledger: Ledger) -> Ledger | None:
+def apply_update(change: LedgerUpdate, ledger: Ledger) -> Ledger | None:
     """Return `ledger` after `change`, None where its condition fails: what the table does with it."""
     values = {name: getattr(ledger, name) for name in (*COUNTERS, *TIMES)}
     if (
@@ -204,15 +206,15 @@ def applied(change: Change, ledger: Ledger) -> Ledger | None:
     return Ledger(**{**values, **change.put}, held=held)
 
 
-def rate_headers(standings: Iterable[tuple[Ledger, Limits]], now: float) -> dict[str, str]:
+def rate_limit_headers(windows: Iterable[tuple[Ledger, Limits]], now: float) -> dict[str, str]:
     """Return OpenAI's `x-ratelimit-*` headers for what is left in the tightest of the windows."""
     headers: dict[str, str] = {}
-    known = list(standings)
-    windows = {
+    known = list(windows)
+    by_kind = {
         "requests": [(limits.rpm, ledger.requests_used, ledger.window_ends) for ledger, limits in known],
         "tokens": [(limits.tpm, ledger.tokens_used, ledger.window_ends) for ledger, limits in known],
     }
-    for kind, each in windows.items():
+    for kind, each in by_kind.items():
         if left := [(max(most - used, 0), most, max(ends - now, 0)) for most, used, ends in each if most is not None]:
             remaining, limit, reset = min(left)
             headers[f"x-ratelimit-limit-{kind}"] = str(limit)
@@ -221,17 +223,17 @@ def rate_headers(standings: Iterable[tuple[Ledger, Limits]], now: float) -> dict
     return headers
 
 
-def _refusal(base: Ledger, limits: Limits, cost: int, tokens: int, holds: int, now: float) -> Refusal | None:
+def _refusal(base: Ledger, limits: Limits, cost: int, tokens: int, holds: int, now: float) -> Denial | None:
     """Say which limit would be exceeded; what time does not heal first."""
     if limits.max_budget is not None and base.committed + cost > limits.max_budget:
-        return Refusal(Limit.BUDGET, limits.max_budget, base.committed, max(base.period_ends - now, 0))
+        return Denial(Limit.BUDGET, limits.max_budget, base.committed, max(base.period_ends - now, 0))
     wait = max(base.window_ends - now, 0)
     if limits.rpm is not None and base.requests_used >= limits.rpm:
-        return Refusal(Limit.REQUESTS, limits.rpm, base.requests_used, wait)
+        return Denial(Limit.REQUESTS, limits.rpm, base.requests_used, wait)
     if limits.tpm is not None and (base.tokens_used + tokens > limits.tpm or not limits.tpm):
-        return Refusal(Limit.TOKENS, limits.tpm, base.tokens_used, wait)
+        return Denial(Limit.TOKENS, limits.tpm, base.tokens_used, wait)
     if limits.parallel is not None and holds >= limits.parallel:
-        return Refusal(Limit.PARALLEL, limits.parallel, holds)
+        return Denial(Limit.PARALLEL, limits.parallel, holds)
     return None
 
 
@@ -239,7 +241,7 @@ def _rated(limits: Limits) -> bool:
     return limits.rpm is not None or limits.tpm is not None
 
 
-def period_at(ledger: Ledger, limits: Limits, now: float) -> Ledger:
+def roll_period(ledger: Ledger, limits: Limits, now: float) -> Ledger:
     """Return `ledger` in the budget period that `now` is in. What is reserved goes on being so in a new one."""
     seconds = limits.budget_seconds
     if not seconds or now < ledger.period_ends:
@@ -258,7 +260,7 @@ def _window_at(ledger: Ledger, limits: Limits, now: float) -> Ledger:
     return replace(ledger, window_ends=round(now + _WINDOW_SECONDS, 3), requests_used=0, tokens_used=0)
 
 
-def _change(ledger: Ledger, base: Ledger, add: Mapping[str, int]) -> Change:
+def _change(ledger: Ledger, base: Ledger, add: Mapping[str, int]) -> LedgerUpdate:
     """Return the write that makes `ledger` what it is by now, `base`, and adds to that.
 
     A period or window that begins is put as a whole, while nobody else has begun one; the rest grows as it stands.
@@ -274,7 +276,7 @@ def _change(ledger: Ledger, base: Ledger, add: Mapping[str, int]) -> Change:
         if base.window_ends != ledger.window_ends:
             renewed += ("window_ends", "requests_used", "tokens_used")
             same += ("window_ends",)
-    return Change(
+    return LedgerUpdate(
         add={name: by for name, by in add.items() if name not in renewed},
         put={name: getattr(base, name) + add.get(name, 0) for name in renewed},
         new=not ledger.stands,

@@ -15,7 +15,17 @@ import json
 import secrets
 from dataclasses import dataclass, replace
 
-__all__ = ["COOKIE", "CSRF_HEADER", "LIFETIME", "LONGEST", "Session", "SessionKey", "begun", "is_same", "renewed"]
+__all__ = [
+    "COOKIE",
+    "CSRF_HEADER",
+    "LIFETIME",
+    "LONGEST",
+    "Session",
+    "SessionKey",
+    "equals_in_constant_time",
+    "new_session",
+    "renew",
+]
 
 COOKIE = "vibe-session"
 CSRF_HEADER = "x-vibe-csrf"
@@ -41,12 +51,12 @@ class Session:
         return now > self.expires - LIFETIME / 2 and self.expires < self.began + LONGEST
 
 
-def begun(username: str, now: float) -> Session:
+def new_session(username: str, now: float) -> Session:
     """Return a new session."""
     return Session(username, secrets.token_urlsafe(16), now, now + LIFETIME)
 
 
-def renewed(session: Session, now: float) -> Session:
+def renew(session: Session, now: float) -> Session:
     """Return `session` with a lifetime from now on, but never beyond the longest."""
     return replace(session, expires=min(now + LIFETIME, session.began + LONGEST))
 
@@ -83,14 +93,14 @@ class SessionKey:
 
     def is_csrf(self, session: Session, token: str) -> bool:
         """Tell whether `token` is the session's."""
-        return is_same(token, self.csrf(session))
+        return equals_in_constant_time(token, self.csrf(session))
 
     def _signature(self, purpose: bytes, said: bytes) -> str:
         digest = hmac.digest(self._key, purpose + b"\0" + said, "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def is_same(given: str, expected: str) -> bool:
+def equals_in_constant_time(given: str, expected: str) -> bool:
     """Compare in constant time, whatever the lengths."""
     digests = [hashlib.sha256(each.encode("utf-8", "surrogatepass")).digest() for each in (given, expected)]
     return hmac.compare_digest(*digests)

@@ -7,7 +7,7 @@ still tries passwords slowly, and somebody who only knows where the page is can'
 
 from dataclasses import dataclass
 
-__all__ = ["ADDRESS", "EVERYBODY", "Failures", "SignInThrottle", "failed", "wait"]
+__all__ = ["ADDRESS", "ALL_ADDRESSES", "Failures", "SignInThrottle", "add_failure", "wait_seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class SignInThrottle:
 
 
 ADDRESS = SignInThrottle(free=5, longest=300, memory=900)
-EVERYBODY = SignInThrottle(free=100, longest=5, memory=900)
+ALL_ADDRESSES = SignInThrottle(free=100, longest=5, memory=900)
 
 
-def wait(failures: Failures, patience: SignInThrottle, now: float) -> float:
+def wait_seconds(failures: Failures, patience: SignInThrottle, now: float) -> float:
     """Return the seconds that the next try has to wait; 0 for none."""
     if now >= failures.forgotten_at or failures.count < patience.free:
         return 0
@@ -40,7 +40,7 @@ def wait(failures: Failures, patience: SignInThrottle, now: float) -> float:
     return min(max(failures.last + pause - now, 0), patience.longest)  # a clock that was set back makes it no longer
 
 
-def failed(failures: Failures, patience: SignInThrottle, now: float) -> Failures:
+def add_failure(failures: Failures, patience: SignInThrottle, now: float) -> Failures:
     """Return `failures` after one more."""
     count = 0 if now >= failures.forgotten_at else failures.count
     return Failures(count + 1, now, now + patience.memory)

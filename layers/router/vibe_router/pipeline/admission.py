@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from vibe_router.access.holders import Caller, denied
-from vibe_router.access.keys import admit, admit_master
-from vibe_router.access.ledger import Limit, ReservationRequest, rate_headers
+from vibe_router.access.authentication import authenticate, authenticate_master
+from vibe_router.access.keys import Caller, model_denied
+from vibe_router.access.ledger import Limit, ReservationRequest, rate_limit_headers
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError, switched_off, unavailable, unknown_model
 from vibe_router.core.models import Catalogue, Deployment, VirtualModel
@@ -40,14 +40,14 @@ class Admission:
     def caller(self, headers: Mapping[str, str]) -> Caller:
         """Return who sent a request with `headers`. Raises ApiError (401, 503)."""
         try:
-            return admit(headers, self._master_key(), self._keys, self._clock.now())
+            return authenticate(headers, self._master_key(), self._keys, self._clock.now())
         except KeysUnavailableError:
             raise unavailable("The API key sent cannot be checked right now.") from None
 
     def check_master(self, headers: Mapping[str, str]) -> None:
         """Let the holder of the master key through. Raises ApiError (401, 403, 503)."""
         try:
-            admit_master(headers, self._master_key(), self._keys, self._clock.now())
+            authenticate_master(headers, self._master_key(), self._keys, self._clock.now())
         except KeysUnavailableError:
             raise unavailable("The API key sent cannot be checked right now.") from None
 
@@ -57,7 +57,7 @@ class Admission:
         No error names a model that the caller may not use.
         """
         if not caller.may_use(name):
-            raise denied(name, caller.usable(catalogue.models))
+            raise model_denied(name, caller.usable(catalogue.models))
         if model := catalogue.models.get(name):
             return model
         if name in catalogue.switched_off:
@@ -123,7 +123,7 @@ def _refused(error: LimitReachedError, wish: ReservationRequest, now: float) -> 
         f"The limit of {limits[refusal.limit]}.",
         type="rate_limit_error",
         code="rate_limit_exceeded",
-        headers={**rate_headers(error.standings, now), "retry-after": str(max(math.ceil(refusal.retry_after), 1))},
+        headers={**rate_limit_headers(error.windows, now), "retry-after": str(max(math.ceil(refusal.retry_after), 1))},
     )
 
 

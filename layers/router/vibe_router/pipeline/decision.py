@@ -5,8 +5,8 @@ from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from vibe_router.access.holders import Caller
-from vibe_router.access.ledger import rate_headers
+from vibe_router.access.keys import Caller
+from vibe_router.access.ledger import rate_limit_headers
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.price import as_dollars, cost
@@ -105,7 +105,7 @@ class RoutingDecision:
         if self.trace.served_by:
             headers["x-vibe-deployment"] = self.trace.served_by.id
         if self.reservation:
-            headers |= rate_headers(self.reservation.standings, self._clock.now())
+            headers |= rate_limit_headers(self.reservation.windows, self._clock.now())
         return headers
 
     def record(self, answered: float) -> Record:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from vibe_router.access.holders import Caller, check
-from vibe_router.access.ledger import Ledger, Limit, Refusal, ReservationRequest, admit
+from vibe_router.access.keys import Caller, require_active
+from vibe_router.access.ledger import Denial, Ledger, Limit, ReservationRequest, plan_reservation
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.core.price import as_dollars
@@ -51,7 +51,7 @@ def admission(
     cost = estimate_cost(model.chain, prompt, answers)
     told: dict[str, Any] = {"estimate": {"cost": as_dollars(cost), "prompt_tokens": prompt, "max_tokens": answers}}
     try:
-        check(caller, now)
+        require_active(caller, now)
     except ApiError as error:
         return {"admitted": False, "code": error.code, "why": error.message, **told}
     if not caller.may_use(model.name):
@@ -59,8 +59,8 @@ def admission(
         return {"admitted": False, "code": "key_model_access_denied", "why": why, **told}
     wish = ReservationRequest(cost, prompt + answers, now + 1)
     for ledger_id, limits in caller.ledgers.items():
-        decided = admit(ledgers.get(ledger_id) or Ledger(stands=False), limits, wish, "explained", now)
-        if isinstance(decided, Refusal):
+        decided = plan_reservation(ledgers.get(ledger_id) or Ledger(stands=False), limits, wish, "explained", now)
+        if isinstance(decided, Denial):
             whose = ledger_id.partition("#")[0]
             code = "budget_exceeded" if decided.limit is Limit.BUDGET else "rate_limit_exceeded"
             return {"admitted": False, "code": code, "why": _limited(whose, decided), **told}
@@ -105,7 +105,7 @@ def _skipped(skipped: Skipped, states: Mapping[str, State], now: float) -> dict[
     }
 
 
-def _limited(whose: str, refusal: Refusal) -> str:
+def _limited(whose: str, refusal: Denial) -> str:
     match refusal.limit:
         case Limit.BUDGET:
             used, most = as_dollars(refusal.used), as_dollars(refusal.most)

@@ -54,7 +54,7 @@ class SecretSource(Protocol):
     def get(self, name: str, /) -> str | None:
         """Return a secret, or None where there is none of that name."""
 
-    def distrust(self) -> None:
+    def invalidate(self) -> None:
         """Have the secrets read again: a provider refused one."""
 
 
@@ -360,7 +360,7 @@ class _Try:
         """Return the secret as it is now, if it has changed since the provider refused it."""
         if not self._deployment.provider.keyed:
             return None
-        self._secrets.distrust()
+        self._secrets.invalidate()
         fresh = self._secrets.get(self._deployment.provider.secret)
         return fresh if fresh != refused else None
 

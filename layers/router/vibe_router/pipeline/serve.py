@@ -15,7 +15,7 @@ from vibe_router.pipeline.decision import RoutingDecision
 from vibe_router.pipeline.failover import FailoverExecutor
 from vibe_router.pipeline.relay import Relay
 from vibe_router.routing.deadline import Deadline
-from vibe_router.store.usage import Bookkeeper
+from vibe_router.store.usage import UsageRecorder
 
 if TYPE_CHECKING:
     from vibe_router.formats.responses.request import ResponsesRequest
@@ -47,7 +47,7 @@ class Services(Protocol):
         """Stores responses and continues from them."""
 
     @property
-    def bookkeeper(self) -> Bookkeeper:
+    def usage_recorder(self) -> UsageRecorder:
         """Writes the usage table."""
 
     def routes(self) -> Catalogue:
@@ -140,7 +140,7 @@ class RequestPipeline:
         if reservation := self.decision.reservation:
             served_by = self.decision.trace.served_by
             settlement = self._services.admission.settlement(reservation, served_by, record.usage, record.cost)
-        self._services.bookkeeper.book(record, settlement)
+        self._services.usage_recorder.book(record, settlement)
 
 
 def _guarded(step: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ else it does not exist.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from vibe_router.access.holders import Caller
+from vibe_router.access.keys import Caller
 from vibe_router.core.errors import ApiError, unavailable
 from vibe_router.core.telemetry import log_fault, logger
 from vibe_router.formats.common.json_body import load

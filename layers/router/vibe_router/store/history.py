@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from vibe_router.routing.changes import Rows
+from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.dynamodb import from_item, to_item
-from vibe_router.store.outage import named
-from vibe_router.store.routes import Standing
+from vibe_router.store.routes import RoutesSnapshot
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -60,10 +60,10 @@ class HistoryStore:
         try:
             self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(id)")
         except ClientError as error:
-            if named(error) != "ConditionalCheckFailedException":
+            if error_code(error) != "ConditionalCheckFailedException":
                 raise
 
-    def keep(self, standing: Standing, at: float) -> None:
+    def keep(self, standing: RoutesSnapshot, at: float) -> None:
         """Keep what stands as the version that it has, if whoever wrote it did not."""
         self.record(Version(standing.version, at, "", "as it stood", []), standing.rows)
 

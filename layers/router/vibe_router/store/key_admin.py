@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
-from vibe_router.access.holders import Key, Team
+from vibe_router.access.keys import Key, Team
 from vibe_router.core.clock import Clock
+from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.dynamodb import from_item, to_item
 from vibe_router.store.keys import alias_id, key_from, key_id_of, key_record, team_from, team_id_of, team_record
-from vibe_router.store.outage import named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -181,9 +181,9 @@ class KeyAdmin:
         try:
             self._client.transact_write_items(TransactItems=[write for write, _ in writes])
         except ClientError as error:
-            if named(error) in ("TransactionConflictException", "TransactionInProgressException"):
+            if error_code(error) in ("TransactionConflictException", "TransactionInProgressException"):
                 raise _LostError from None
-            if named(error) != "TransactionCanceledException":
+            if error_code(error) != "TransactionCanceledException":
                 raise
             reasons = cast("list[dict[str, Any]]", error.response.get("CancellationReasons") or [])
             codes = [str(reason.get("Code")) for reason in reasons]

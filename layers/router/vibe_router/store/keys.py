@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from vibe_router.access.holders import Caller, Key, Limits, Team
+from vibe_router.access.keys import Caller, Key, Limits, Team
 from vibe_router.core.clock import Clock
+from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, run_in_background
 from vibe_router.store.dynamodb import Item, Value, from_item
-from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -75,7 +75,7 @@ class _Known:
 class KeyDirectory:
     """Finds who a key belongs to.
 
-    What is read of ledgers on the way is given to `ledger_seen` (id, item); `spawn` runs work that nobody waits for.
+    What is read of ledgers on the way is given to `on_ledger_read` (id, item); `spawn` runs work that nobody waits for.
     """
 
     def __init__(
@@ -85,16 +85,16 @@ class KeyDirectory:
         ledger_table: str,
         clock: Clock,
         *,
-        ledger_seen: Callable[[str, Item | None], None],
-        spawn: Spawn = aside,
+        on_ledger_read: Callable[[str, Item | None], None],
+        spawn: Spawn = run_in_background,
     ) -> None:
         self._client = client
         self._keys_table = keys_table
         self._ledger_table = ledger_table
         self._clock = clock
-        self._ledger_seen = ledger_seen
+        self._on_ledger_read = on_ledger_read
         self._spawn = spawn
-        self._outage = CircuitBreaker("the keys table", clock)
+        self._breaker = CircuitBreaker("the keys table", clock)
         self._asking = Lock()
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._unknown: OrderedDict[str, _Known] = OrderedDict()
@@ -103,14 +103,14 @@ class KeyDirectory:
         """Return who holds the key with this hash, None for nobody. Raises KeysUnavailableError."""
         found = self._found(key_hash)
         if not found or not self._is_fresh(found):
-            active = self._outage.active
-            advice = self._outage.advice()
-            if advice is Advice.ASIDE and key_hash in self._known:
+            active = self._breaker.is_open
+            advice = self._breaker.next_call()
+            if advice is CallMode.PROBE and key_hash in self._known:
                 self._spawn(lambda: self._refresh(key_hash))
-            elif advice is not Advice.LEAVE:
+            elif advice is not CallMode.SKIP:
                 with self._asking:  # who waited here finds it read, or that it can't be
                     found = self._found(key_hash)
-                    if not (found and self._is_fresh(found)) and (active or not self._outage.active):
+                    if not (found and self._is_fresh(found)) and (active or not self._breaker.is_open):
                         self._refresh(key_hash)
             found = self._found(key_hash)
         if found and (found.caller or self._is_fresh(found)):
@@ -129,9 +129,9 @@ class KeyDirectory:
         try:
             caller = self._read(key_hash, before.caller if before else None)
         except AWS_ERRORS as error:
-            self._outage.failed(error)
+            self._breaker.record_failure(error)
             return
-        self._outage.answered()
+        self._breaker.record_success()
         # A key that became one, or is none any more, must not be found in the other place.
         (self._unknown if caller else self._known).pop(key_hash, None)
         kept, most = (self._known, _KNOWN) if caller else (self._unknown, _UNKNOWN)
@@ -161,7 +161,7 @@ class KeyDirectory:
             return None
 
     def _get(self, records: Iterable[str], ledgers: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Read records in one batch with ledgers, which go to `ledger_seen`."""
+        """Read records in one batch with ledgers, which go to `on_ledger_read`."""
         ledger_ids = list(ledgers)
         wanted: dict[str, KeysAndAttributesTypeDef] = {
             self._keys_table: {"Keys": [{"id": {"S": each}} for each in records], "ConsistentRead": True},
@@ -182,7 +182,7 @@ class KeyDirectory:
             raise ClientError({"Error": {"Code": "UnprocessedKeys"}}, "BatchGetItem")
         seen = {item["id"]["S"]: item for item in found[self._ledger_table]}
         for each in ledger_ids:
-            self._ledger_seen(each, seen.get(each))
+            self._on_ledger_read(each, seen.get(each))
         return {item["id"]["S"]: from_item(item) for item in found[self._keys_table]}
 
 

@@ -19,23 +19,23 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from botocore.exceptions import ClientError
 
-from vibe_router.access.holders import Limits
+from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import (
     COUNTERS,
     TIMES,
-    Change,
+    Denial,
     Hold,
     Ledger,
+    LedgerUpdate,
     Limit,
-    Refusal,
     ReservationRequest,
-    admit,
-    applied,
-    settle,
+    apply_update,
+    plan_reservation,
+    plan_settlement,
 )
 from vibe_router.core.clock import Clock
+from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
 from vibe_router.store.dynamodb import Item, Value, from_item, to_item
-from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside, named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -73,13 +73,13 @@ class LedgerBusyError(Exception):
 
 
 class LimitReachedError(Exception):
-    """A request does not fit into a limit. `ledger_id` says whose; `standings` are as in a Reservation."""
+    """A request does not fit into a limit. `ledger_id` says whose; `windows` are as in a Reservation."""
 
-    def __init__(self, ledger_id: str, refusal: Refusal, standings: "Sequence[tuple[Ledger, Limits]]" = ()) -> None:
+    def __init__(self, ledger_id: str, refusal: Denial, windows: "Sequence[tuple[Ledger, Limits]]" = ()) -> None:
         super().__init__(f"{ledger_id}: {refusal.limit}")
         self.ledger_id = ledger_id
         self.refusal = refusal
-        self.standings = standings
+        self.windows = windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Reservation:
     lost: Mapping[str, Ledger] = field(default_factory=dict)  # as they stand if the write was done
 
     @property
-    def standings(self) -> list[tuple[Ledger, Limits]]:
+    def windows(self) -> list[tuple[Ledger, Limits]]:
         """The ledgers that something is held in, each with its limits."""
         return [(ledger, self.ledgers[each]) for each, ledger in self.held.items()]
 
@@ -113,7 +113,7 @@ class LedgerStore:
         table: str,
         clock: Clock,
         *,
-        spawn: Spawn = aside,
+        spawn: Spawn = run_in_background,
         writes: "Writes | None" = None,
     ) -> None:
         self._client = client
@@ -121,13 +121,13 @@ class LedgerStore:
         self._table = table
         self._clock = clock
         self._spawn = spawn
-        self._outage = CircuitBreaker("the ledger table", clock)
+        self._breaker = CircuitBreaker("the ledger table", clock)
         self._seen: OrderedDict[str, Ledger] = OrderedDict()
 
     @property
     def degraded(self) -> bool:
         """Whether nothing can be reserved, because DynamoDB can't be asked."""
-        return self._outage.active
+        return self._breaker.is_open
 
     def seen(self, ledger_id: str, item: Item | None) -> None:
         """Take in a ledger's item (None: there is none) that was read with something else; it may be a bit outdated."""
@@ -149,15 +149,15 @@ class LedgerStore:
         try:
             held = reserving.run()
         except AWS_ERRORS as error:
-            self._outage.failed(error)
+            self._breaker.record_failure(error)
             return Reservation(hold_id, ledgers, cost=wish.cost, lost=reserving.sent)
         except ValueError as error:
             _log.warning("a ledger is corrupt (%s): its limits are not held to", error)
         except (LimitReachedError, LedgerBusyError):
-            self._outage.answered()
+            self._breaker.record_success()
             raise
         else:
-            self._outage.answered()
+            self._breaker.record_success()
             return Reservation(hold_id, ledgers, held, wish.cost)
         return Reservation(hold_id, ledgers, cost=wish.cost)
 
@@ -182,21 +182,21 @@ class LedgerStore:
         return {each: self._stands(each, found.get(each)) for each in ids}
 
     def _may_ask(self, ids: Collection[str]) -> bool:
-        advice = self._outage.advice()
-        if advice is Advice.ASIDE:
+        advice = self._breaker.next_call()
+        if advice is CallMode.PROBE:
             self._spawn(lambda: self._look(ids))
-        return advice is Advice.ASK
+        return advice is CallMode.CALL
 
     def _look(self, ids: Collection[str]) -> None:
         """See whether DynamoDB answers again."""
         try:
             self.read(ids)
         except AWS_ERRORS as error:
-            self._outage.failed(error)
+            self._breaker.record_failure(error)
         except ValueError:
-            self._outage.answered()  # with what is corrupt, but it answers
+            self._breaker.record_success()  # with what is corrupt, but it answers
         else:
-            self._outage.answered()
+            self._breaker.record_success()
 
     def _known(self, ledger_id: str) -> Ledger:
         return self._seen.get(ledger_id) or Ledger(stands=False)
@@ -212,7 +212,7 @@ class LedgerStore:
         """Take in what stands in the table; what a ledger lacks is filled in. Raises ValueError for a corrupt one."""
         ledger = ledger_from(item)
         if item is not None and not {*COUNTERS, *TIMES, "held"} <= item.keys():
-            self._client.update_item(**_update(self._table, ledger_id, Change(fill=True)))
+            self._client.update_item(**_update(self._table, ledger_id, LedgerUpdate(fill=True)))
         return self._remember(ledger_id, ledger)
 
     def _failed(self, ledger_id: str, item: Item | None) -> Ledger:
@@ -259,23 +259,23 @@ class _Reserving:
                 self._clock.sleep(self._clock.jitter() * wait)
                 wait = min(wait * 2, _PATIENCE / 4)
 
-    def _decided(self) -> "dict[str, Change] | LimitReachedError":
-        changes: dict[str, Change] = {}
+    def _decided(self) -> "dict[str, LedgerUpdate] | LimitReachedError":
+        changes: dict[str, LedgerUpdate] = {}
         now = self._clock.now()
         for each, limits in self._limited.items():
-            decided = admit(self._store._known(each), limits, self._wish, self._hold_id, now)
-            if isinstance(decided, Refusal):
-                standings = [(self._store._known(other), its) for other, its in self._limited.items()]
-                return LimitReachedError(each, decided, standings)
+            decided = plan_reservation(self._store._known(each), limits, self._wish, self._hold_id, now)
+            if isinstance(decided, Denial):
+                windows = [(self._store._known(other), its) for other, its in self._limited.items()]
+                return LimitReachedError(each, decided, windows)
             changes[each] = decided
         return changes
 
-    def _written(self, changes: Mapping[str, Change]) -> bool:
+    def _written(self, changes: Mapping[str, LedgerUpdate]) -> bool:
         """Write, and say whether that was done; if not, what stands in the way is known then, and fresh."""
         self._fresh.clear()
         store = self._store
         self.sent = {
-            each: applied(change, store._known(each)) or store._known(each) for each, change in changes.items()
+            each: apply_update(change, store._known(each)) or store._known(each) for each, change in changes.items()
         }
         try:
             if len(changes) > 1:
@@ -293,7 +293,7 @@ class _Reserving:
             store._remember(each, replace(after, **counted))
         return True
 
-    def _stood_in_the_way(self, changes: Mapping[str, Change], error: ClientError) -> bool:
+    def _stood_in_the_way(self, changes: Mapping[str, LedgerUpdate], error: ClientError) -> bool:
         for each, reason in zip(changes, _reasons(error), strict=False):
             if reason.get("Code") == _CONDITION_FAILED:
                 self._store._failed(each, reason.get("Item"))
@@ -313,7 +313,7 @@ class Settlement:
         self._reservation = reservation
         self._cost = cost
         self._tokens = tokens
-        self._changes: dict[str, Change] = {}
+        self._changes: dict[str, LedgerUpdate] = {}
         # The hold stands until it is found that it does not: what an environment remembers may be older.
         self._reserved = {**reservation.lost, **reservation.held}
         self._seen = {each: self._reserved.get(each) or store._known(each) for each in reservation.ledgers}
@@ -341,14 +341,14 @@ class Settlement:
     def done(self) -> None:
         """Take note that `items` were written."""
         for each, change in self._changes.items():
-            if after := applied(change, self._store._known(each)):
+            if after := apply_update(change, self._store._known(each)):
                 self._store._remember(each, after)
 
-    def _decided(self) -> Iterator[tuple[str, Change]]:
+    def _decided(self) -> Iterator[tuple[str, LedgerUpdate]]:
         now = self._store._clock.now()
         for each, limits in self._reservation.ledgers.items():
             held = self._reserved.get(each)
-            change = settle(
+            change = plan_settlement(
                 self._seen[each],
                 limits,
                 self._reservation.hold_id if held else None,
@@ -410,7 +410,7 @@ def _counted(attributes: Item) -> dict[str, int | float]:
 
 def _reasons(error: ClientError) -> Sequence[Reason]:
     """Return why a write was not done, for each of its items in order. Raises what is no reason of that sort."""
-    code = named(error)
+    code = error_code(error)
     if code == "ConditionalCheckFailedException":
         return [{"Code": _CONDITION_FAILED, "Item": cast("Item | None", error.response.get("Item"))}]
     if code in _CONFLICTS:
@@ -423,11 +423,11 @@ def _reasons(error: ClientError) -> Sequence[Reason]:
     raise error
 
 
-def _items(table: str, changes: Mapping[str, Change]) -> "list[TransactWriteItemTypeDef]":
+def _items(table: str, changes: Mapping[str, LedgerUpdate]) -> "list[TransactWriteItemTypeDef]":
     return [{"Update": _update(table, each, change)} for each, change in changes.items()]
 
 
-def _update(table: str, ledger_id: str, change: Change) -> "UpdateTypeDef":
+def _update(table: str, ledger_id: str, change: LedgerUpdate) -> "UpdateTypeDef":
     """Return `change` as an UpdateItem, alone or in a transaction.
 
     Every clause of a Change is a clause of an expression:

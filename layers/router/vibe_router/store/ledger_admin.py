@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from vibe_router.access.ledger import COUNTERS, TIMES, Ledger
+from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.dynamodb import Item, Value, to_item
 from vibe_router.store.ledger import ledger_from
-from vibe_router.store.outage import named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -47,7 +47,7 @@ class LedgerAdmin:
                     return self._move(ledger_id, ledger, spent)
                 return self._begin(ledger_id, spent)
             except ClientError as error:
-                if named(error) not in ("ConditionalCheckFailedException", "TransactionConflictException"):
+                if error_code(error) not in ("ConditionalCheckFailedException", "TransactionConflictException"):
                     raise
         raise ClientError({"Error": {"Code": "TransactionConflict"}}, "UpdateItem")
 

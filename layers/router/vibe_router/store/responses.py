@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from vibe_router.core.clock import Clock
+from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
 from vibe_router.store.dynamodb import Value, from_item, to_item
-from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside, named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -58,20 +58,22 @@ class Stored:
 class ResponseStore:
     """Writes, reads and deletes records. `spawn` runs work that nobody waits for."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock, *, days: int, spawn: Spawn = aside) -> None:
+    def __init__(
+        self, client: "DynamoDBClient", table: str, clock: Clock, *, days: int, spawn: Spawn = run_in_background
+    ) -> None:
         self._client = client
         self._table = table
         self._clock = clock
         self._days = days
         self._spawn = spawn
-        self._outage = CircuitBreaker("the responses table", clock, "answers go out without being kept")
+        self._breaker = CircuitBreaker("the responses table", clock, "answers go out without being kept")
 
     def write(self, id_: str, owner: Owner, record: bytes) -> bool:
         """Keep `record` under `id_`; return whether it is kept. Never raises for what DynamoDB does."""
-        advice = self._outage.advice()
-        if advice is Advice.ASK:
+        advice = self._breaker.next_call()
+        if advice is CallMode.CALL:
             return self._write(id_, owner, record)
-        if advice is Advice.ASIDE:  # it may be kept after all, but nobody waits to hear of it
+        if advice is CallMode.PROBE:  # it may be kept after all, but nobody waits to hear of it
             self._spawn(lambda: self._try(id_, owner, record))
         return False
 
@@ -80,7 +82,7 @@ class ResponseStore:
         try:
             items = self._items(id_)
         except AWS_ERRORS as error:
-            raise ResponsesUnavailableError(named(error)) from None
+            raise ResponsesUnavailableError(error_code(error)) from None
         parts = {item["part"]: item for item in items}
         first = parts.get(0)
         if first is None or first["expires_at"] <= self._clock.now():  # DynamoDB deletes within days
@@ -103,7 +105,7 @@ class ResponseStore:
                     TableName=self._table, Key={"id": {"S": id_}, "part": {"N": str(item["part"])}}
                 )
         except AWS_ERRORS as error:
-            raise ResponsesUnavailableError(named(error)) from None
+            raise ResponsesUnavailableError(error_code(error)) from None
 
     def _try(self, id_: str, owner: Owner, record: bytes) -> None:
         self._write(id_, owner, record)
@@ -133,16 +135,16 @@ class ResponseStore:
                     ExpressionAttributeValues={":owner": {"S": owner.key_id}},
                 )
         except ClientError as error:
-            if named(error) != "ConditionalCheckFailedException":
-                self._outage.failed(error)
+            if error_code(error) != "ConditionalCheckFailedException":
+                self._breaker.record_failure(error)
                 return False
-            self._outage.answered()
+            self._breaker.record_success()
             _log.warning("a response is not kept: another caller keeps one under its id")
             return False
         except AWS_ERRORS as error:
-            self._outage.failed(error)
+            self._breaker.record_failure(error)
             return False
-        self._outage.answered()
+        self._breaker.record_success()
         return True
 
     def _items(self, id_: str, attributes: str | None = None) -> list[dict[str, Any]]:

@@ -36,8 +36,8 @@ from vibe_router.routing.spec import (
     parse_row,
     resolve,
 )
+from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
 from vibe_router.store.dynamodb import Item, from_item, to_item
-from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside, named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -47,12 +47,12 @@ __all__ = [
     "KINDS",
     "CatalogueCache",
     "RoutesChangedError",
+    "RoutesSnapshot",
     "RoutesStore",
     "RoutesUnavailableError",
     "Row",
     "RowKey",
     "Rows",
-    "Standing",
     "rows_of",
 ]
 
@@ -72,7 +72,7 @@ class RoutesChangedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RoutesSnapshot:
     """The table as it was seen: its rows, and the version that they have. 0 is what was never written by this."""
 
     rows: Rows
@@ -90,7 +90,7 @@ class RoutesStore:
         """Read the whole table, consistently: some kilobytes."""
         return self.standing().rows
 
-    def standing(self) -> Standing:
+    def standing(self) -> RoutesSnapshot:
         """Read the whole table, consistently, and its version."""
         rows: dict[RowKey, Row] = {}
         for page in self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
@@ -101,7 +101,7 @@ class RoutesStore:
                 values.pop("expires_at", None)  # the table's own, for its TTL
                 rows[values.pop("kind"), values.pop("name")] = values
         number = rows.pop(_VERSION, {}).get("number", 0)
-        return Standing(rows, number if isinstance(number, int) else 0)
+        return RoutesSnapshot(rows, number if isinstance(number, int) else 0)
 
     def write(
         self,
@@ -134,7 +134,7 @@ class RoutesStore:
             for start in range(0, len(writes), _TRANSACTION):
                 self._client.transact_write_items(TransactItems=writes[start : start + _TRANSACTION])
         except ClientError as error:
-            if named(error) == "TransactionCanceledException" and version is not None:
+            if error_code(error) == "TransactionCanceledException" and version is not None:
                 reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", ())}
                 if reasons & {"ConditionalCheckFailed", "TransactionConflict"}:
                     raise RoutesChangedError from None
@@ -179,14 +179,14 @@ class CatalogueCache:
         *,
         ttl: float = _FRESH,
         base_urls: Mapping[str, str] | None = None,
-        spawn: Spawn = aside,
+        spawn: Spawn = run_in_background,
     ) -> None:
         self._read = read
         self._clock = clock
         self._ttl = ttl
         self._base_urls = {name: checked_base_url(url) for name, url in (base_urls or {}).items()}
         self._spawn = spawn
-        self._outage = CircuitBreaker("the routes table", clock)
+        self._breaker = CircuitBreaker("the routes table", clock)
         self._asking = Lock()
         self._catalogue: Catalogue | None = None
         self._asked_at = 0.0  # when the last read was sent: it may know of nothing later
@@ -200,13 +200,13 @@ class CatalogueCache:
         Raises RoutesUnavailableError while there is none in memory either.
         """
         if not self._is_fresh():
-            active = self._outage.active
-            advice = self._outage.advice()
-            if advice is Advice.ASIDE and self._catalogue:
+            active = self._breaker.is_open
+            advice = self._breaker.next_call()
+            if advice is CallMode.PROBE and self._catalogue:
                 self._spawn(self._refresh)
-            elif advice is not Advice.LEAVE:
+            elif advice is not CallMode.SKIP:
                 with self._asking:  # who waited here finds a fresh catalogue, or that there is none to be had
-                    if not self._is_fresh() and (active or not self._outage.active):
+                    if not self._is_fresh() and (active or not self._breaker.is_open):
                         self._refresh()
         if self._catalogue is None:
             raise RoutesUnavailableError("the routes table can't be read, and was not read before")
@@ -220,9 +220,9 @@ class CatalogueCache:
         try:
             rows = self._read()
         except AWS_ERRORS as error:
-            self._outage.failed(error)
+            self._breaker.record_failure(error)
             return
-        self._outage.answered()
+        self._breaker.record_success()
         if self._catalogue is None or rows != self._rows:
             self._catalogue = self._resolved(rows)
             self._rows = rows

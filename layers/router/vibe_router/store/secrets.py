@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from vibe_router.core.clock import Clock
 from vibe_router.store.aws import session
-from vibe_router.store.outage import AWS_ERRORS, named
+from vibe_router.store.circuit_breaker import AWS_ERRORS, error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -82,7 +82,7 @@ class Secrets:
             raise SecretsUnavailableError("the secret can't be read, and was not read before")
         return self._values.get(name)
 
-    def distrust(self) -> None:
+    def invalidate(self) -> None:
         """Have the secret read again by the next `get`: a provider or caller was refused with what is in memory.
 
         Or by the first one after it is 30 s old: what was read just now is not read again.
@@ -122,7 +122,7 @@ class Secrets:
         try:
             answer = self._client.get_secret_value(SecretId=self._secret_id)
         except AWS_ERRORS as error:
-            return None, named(error)
+            return None, error_code(error)
         try:
             values = json.loads(answer.get("SecretString", ""))
         except ValueError:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from vibe_router.access.sign_ins import ADDRESS, EVERYBODY, Failures, SignInThrottle, failed, wait
+from vibe_router.access.sign_ins import ADDRESS, ALL_ADDRESSES, Failures, SignInThrottle, add_failure, wait_seconds
 from vibe_router.core.clock import Clock
+from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.dynamodb import from_item, to_item
-from vibe_router.store.outage import named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -38,14 +38,14 @@ class SignInStore:
         """Count a try from `address`, and return 0; or the seconds that it has to wait instead."""
         now = self._clock.now()
         own = self._read(address)
-        if pause := max(wait(self._read(_ALL), EVERYBODY, now), wait(own, ADDRESS, now)):
+        if pause := max(wait_seconds(self._read(_ALL), ALL_ADDRESSES, now), wait_seconds(own, ADDRESS, now)):
             return pause
         return 0.0 if self._count(address, own, ADDRESS, now) else 1.0  # another try from there is under way
 
     def failed(self) -> None:
         """Count a failure from whatever address."""
         for _ in range(_TRIES):
-            if self._count(_ALL, self._read(_ALL), EVERYBODY, self._clock.now()):
+            if self._count(_ALL, self._read(_ALL), ALL_ADDRESSES, self._clock.now()):
                 break
 
     def succeeded(self, address: str) -> None:
@@ -59,7 +59,7 @@ class SignInStore:
 
     def _count(self, address: str, seen: Failures, patience: SignInThrottle, now: float) -> bool:
         """Write one more than was `seen`, unless somebody else has written; says whether it was done."""
-        after = failed(seen, patience, now)
+        after = add_failure(seen, patience, now)
         values = {"count": after.count, "last": after.last, "expires_at": int(after.forgotten_at)}
         try:
             self._client.put_item(
@@ -70,7 +70,7 @@ class SignInStore:
                 ExpressionAttributeValues=to_item({":seen": seen.last}),
             )
         except ClientError as error:
-            if named(error) != "ConditionalCheckFailedException":
+            if error_code(error) != "ConditionalCheckFailedException":
                 raise
             return False
         return True

@@ -29,8 +29,8 @@ from botocore.exceptions import ClientError
 from vibe_router.core.clock import Clock
 from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.verdict import Verdict
+from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
 from vibe_router.store.dynamodb import Item, Value, from_item, to_item
-from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside, named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -65,30 +65,30 @@ class _Known:
 class StateStore:
     """Reads and replaces states. `spawn` runs work that nobody waits for."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock, *, spawn: Spawn = aside) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock, *, spawn: Spawn = run_in_background) -> None:
         self._client = client
         self._table = table
         self._clock = clock
         self._spawn = spawn
-        self._outage = CircuitBreaker("the state table", clock)
+        self._breaker = CircuitBreaker("the state table", clock)
         self._known: dict[str, _Known] = {}
         self._asking = Lock()
 
     @property
     def degraded(self) -> bool:
         """Whether states come from this environment's memory alone, because DynamoDB can't be asked."""
-        return self._outage.active
+        return self._breaker.is_open
 
     def read(self, ids: Sequence[str]) -> dict[str, State]:
         """Return the state of each of `ids`; one that is not in the table is healthy, with version 0. Never raises."""
         if self._stale(ids):
-            match self._outage.advice():
-                case Advice.ASK:
-                    active = self._outage.active
+            match self._breaker.next_call():
+                case CallMode.CALL:
+                    active = self._breaker.is_open
                     with self._asking:  # who waited here finds what it wanted in memory, or that it can't be had
-                        if active or not self._outage.active:
+                        if active or not self._breaker.is_open:
                             self._ask(self._stale(ids))
-                case Advice.ASIDE:
+                case CallMode.PROBE:
                     self._spawn(lambda: self._ask(self._stale(ids)))
         return {each: known.state if (known := self._known.get(each)) else unknown(each) for each in ids}
 
@@ -106,11 +106,11 @@ class StateStore:
         found: Item | None = {"version": {"N": str(seen.version)}} if seen.version else None
         if known:
             found = known.item  # what the table had; it knows nothing of what was only kept here
-        if not self._outage.active:
+        if not self._breaker.is_open:
             try:
                 return self._put(found, successor)
             except AWS_ERRORS as error:
-                self._outage.failed(error)
+                self._breaker.record_failure(error)
         self._known[seen.id] = _Known(successor, found, read_at=0.0, kept=True)
         return successor
 
@@ -132,9 +132,9 @@ class StateStore:
             for state in kept:
                 self._write_back(state)
         except AWS_ERRORS as error:
-            self._outage.failed(error)
+            self._breaker.record_failure(error)
         else:
-            self._outage.answered()
+            self._breaker.record_success()
 
     def _learn(self, ids: Sequence[str]) -> None:
         """Read at most a hundred ids in one round trip and remember what stands, absence too."""
@@ -205,7 +205,7 @@ class StateStore:
                 **condition,
             )
         except ClientError as error:
-            if named(error) != "ConditionalCheckFailedException":
+            if error_code(error) != "ConditionalCheckFailedException":
                 raise
             stands = cast("Item | None", error.response.get("Item"))
             # A call is tried twice when its answer was lost on the way: what stands may be this very write.

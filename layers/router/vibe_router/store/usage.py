@@ -25,24 +25,24 @@ from botocore.exceptions import ClientError
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import COUNTERS, Kind, Record, row_id
+from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
 from vibe_router.store.dynamodb import Item, from_item, to_item
 from vibe_router.store.ledger import Reason
-from vibe_router.store.outage import AWS_ERRORS, Advice, CircuitBreaker, Spawn, aside, named
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 __all__ = [
-    "Bookkeeper",
     "Filter",
-    "NotBookedError",
+    "NotRecordedError",
     "Page",
     "Record",
     "Settlement",
     "Total",
-    "UsageBook",
     "UsageReader",
+    "UsageRecorder",
+    "UsageWriter",
 ]
 
 _TRIES = 8  # of a transaction that others refuse: more than a second of waiting in all is not worth billing
@@ -69,7 +69,7 @@ class Settlement(Protocol):
         """Take note that `items` were written."""
 
 
-class NotBookedError(Exception):
+class NotRecordedError(Exception):
     """A request was not booked: others were in the way for too long, or (`hopeless`) it never can be."""
 
     def __init__(self, reason: str, *, hopeless: bool = False) -> None:
@@ -77,7 +77,7 @@ class NotBookedError(Exception):
         self.hopeless = hopeless
 
 
-class UsageBook:
+class UsageWriter:
     """Writes a request down, once. Rows are kept for `days`."""
 
     def __init__(self, client: "DynamoDBClient", table: str, clock: Clock, *, days: int) -> None:
@@ -91,7 +91,7 @@ class UsageBook:
         try:
             own = self.items(record)
         except ValueError:
-            raise NotBookedError("it holds what DynamoDB can't", hopeless=True) from None
+            raise NotRecordedError("it holds what DynamoDB can't", hopeless=True) from None
         for tried in range(_TRIES):
             if tried > 1:  # the second try is for what has just been learnt of a ledger
                 self._clock.sleep(self._clock.jitter() * min(_FIRST_WAIT * 2**tried, _LONGEST_WAIT))
@@ -112,7 +112,7 @@ class UsageBook:
                 if settlement:
                     settlement.done()
                 return True
-        raise NotBookedError("others were in the way")
+        raise NotRecordedError("others were in the way")
 
     def items(self, record: Record) -> "list[TransactWriteItemTypeDef]":
         """Return the writes that book `record`, its row first. Raises ValueError for what DynamoDB can't hold."""
@@ -140,7 +140,7 @@ class UsageBook:
 
 def _reasons(error: ClientError) -> "Sequence[Reason]":
     """Return why a transaction was cancelled, for each of its items, where another try may do. Raises all else."""
-    code = named(error)
+    code = error_code(error)
     if code == "TransactionCanceledException":
         reasons = cast("Sequence[Reason]", error.response.get("CancellationReasons") or [{}])
         codes = {str(reason.get("Code")) for reason in reasons} - {"None"}
@@ -150,7 +150,7 @@ def _reasons(error: ClientError) -> "Sequence[Reason]":
     elif code in _IN_THE_WAY:
         return [{}]
     if any(hopeless in code for hopeless in _HOPELESS):
-        raise NotBookedError(code, hopeless=True) from error
+        raise NotRecordedError(code, hopeless=True) from error
     raise error
 
 
@@ -166,17 +166,17 @@ class _Entry:
     settlement: Settlement | None
 
 
-class Bookkeeper:
+class UsageRecorder:
     """Books requests after their answers. What can't be booked waits in memory and is tried again beside later ones.
 
     `spawn` runs work that nobody waits for. Never raises over DynamoDB: a request that is given up is named in the log,
     whose decision line `python -m vibe_cli usage book` can book it from.
     """
 
-    def __init__(self, book: UsageBook, clock: Clock, *, spawn: Spawn = aside) -> None:
+    def __init__(self, book: UsageWriter, clock: Clock, *, spawn: Spawn = run_in_background) -> None:
         self._book = book
         self._spawn = spawn
-        self._outage = CircuitBreaker("the usage table", clock)
+        self._breaker = CircuitBreaker("the usage table", clock)
         self._kept: deque[_Entry] = deque()
         self._flushing = Lock()
 
@@ -190,10 +190,10 @@ class Bookkeeper:
         if record.key is None:
             return
         entry = _Entry(record, settlement)
-        advice = self._outage.advice()
-        if advice is not Advice.ASK or self._tried(entry) is _Fate.LATER:
+        advice = self._breaker.next_call()
+        if advice is not CallMode.CALL or self._tried(entry) is _Fate.LATER:
             self._keep(entry)
-        if self._kept and (advice is Advice.ASIDE or not self._outage.active):
+        if self._kept and (advice is CallMode.PROBE or not self._breaker.is_open):
             self._spawn(self._flush)
 
     def _keep(self, entry: _Entry) -> None:
@@ -220,16 +220,16 @@ class Bookkeeper:
     def _tried(self, entry: _Entry) -> _Fate:
         try:
             self._book.write(entry.record, entry.settlement)
-        except NotBookedError as error:
-            self._outage.answered()
+        except NotRecordedError as error:
+            self._breaker.record_success()
             if not error.hopeless:
                 return _Fate.LATER
             _give_up(entry.record, str(error))
             return _Fate.LOST
         except AWS_ERRORS as error:
-            self._outage.failed(error)
+            self._breaker.record_failure(error)
             return _Fate.LATER
-        self._outage.answered()
+        self._breaker.record_success()
         return _Fate.BOOKED
 
 
