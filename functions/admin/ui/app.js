@@ -1,8 +1,11 @@
 // The frame of the page: who is signed in, which view is shown, light or dark.
 
-import { currentSession, onSignIn, resume, setSession, signInWith, signOut } from "./api.js";
-import { button, busy, failure, field, h, icon, openDialog, s, skeleton, swap } from "./dom.js";
+import { busy, button, failure, field, skeleton } from "./controls.js";
+import { openDialog } from "./dialogs.js";
+import { h, s, swap } from "./dom.js";
 import { unsaved } from "./draft.js";
+import { icon } from "./icons.js";
+import { currentSession, onSignIn, resume, setSession, signInWith, signOut } from "./session.js";
 import * as overview from "./views/overview.js";
 
 const shell = document.getElementById("shell");

@@ -117,3 +117,6 @@ export const PERIODS = [
 export const period = (text) => PERIODS.find(([value]) => value === (text ?? ""))?.[1] ?? `every ${text}`;
 
 export const plural = (number, one, many = `${one}s`) => `${whole.format(number)} ${number === 1 ? one : many}`;
+
+/** The name of a key: its alias, else its last characters. */
+export const keyName = (key) => key.key_alias || key.key_name;

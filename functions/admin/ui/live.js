@@ -46,3 +46,16 @@ export function repeat(seconds, work, signal) {
   document.addEventListener("visibilitychange", look, { signal });
   signal.addEventListener("abort", () => clearInterval(timer));
 }
+
+const CLICK = 50; // milliseconds within which a click follows the release
+let end = null; // ends the press under way
+let press = Promise.resolve();
+
+addEventListener("pointerdown", () => end || (press = new Promise((resolve) => (end = resolve))), true);
+const release = () => setTimeout(() => (end?.(), (end = null)), CLICK);
+addEventListener("pointerup", release, true);
+addEventListener("pointercancel", release, true);
+addEventListener("blur", release);
+
+/** Resolve once no pointer is pressed and its click, if any, has been handled. */
+export const released = () => press;

@@ -232,7 +232,7 @@ def test_a_request_is_explained_without_a_call(visit: Callable[..., Visitor], us
 def test_moving_by_one_place(visit: Callable[..., Visitor]) -> None:
     page = visit().open("models").page
     script = """async ([layers, moves]) => {
-      const { moved } = await import(new URL("views/chain.js", location.href));
+      const { moved } = await import(new URL("views/editor.js", location.href));
       return moves.reduce((sofar, move) => moved(sofar, ...move), layers);
     }"""
     for what, layers, moves, after in (

@@ -1,6 +1,8 @@
 """The page's files, as they are served."""
 
+import posixpath
 import re
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -51,3 +53,38 @@ def test_nothing_else_is_served(admin: Admin, path: str) -> None:
 
 def test_only_its_head_is_asked_for(admin: Admin) -> None:
     assert admin.ask("HEAD", "/ui/", key=None).status == 200
+
+
+MODULES = {path.relative_to(UI).as_posix(): path.read_text(encoding="utf-8") for path in UI.rglob("*.js")}
+IMPORT = re.compile(r"""(?:\bfrom|^import|\bimport\()\s*["'](\.[^"']+)["']""", re.MULTILINE)
+
+
+def imports_of(name: str) -> set[str]:
+    return {posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) for path in IMPORT.findall(MODULES[name])}
+
+
+def test_every_module_imports_only_existing_modules() -> None:
+    missing = {name: imports_of(name) - MODULES.keys() for name in MODULES}
+    assert not any(missing.values()), missing
+    assert {"dom.js", "format.js", "live.js", "theme.js"} == {name for name in MODULES if not imports_of(name)}
+
+
+def test_modules_have_no_import_cycles() -> None:
+    TopologicalSorter({name: imports_of(name) for name in MODULES}).prepare()  # raises CycleError with the cycle
+
+
+def test_shared_modules_import_no_view() -> None:
+    shared = {name for name in MODULES if not name.startswith("views/")} - {"app.js"}
+    assert not {(name, each) for name in shared for each in imports_of(name) if each.startswith("views/")}
+
+
+def test_every_api_call_of_a_view_is_declared_in_the_endpoints(admin: Admin) -> None:
+    declared = re.findall(r'\b(get|post|put)\(["`]([^"`?]+)', MODULES["endpoints.js"])
+    assert len(declared) > 20
+    described = admin.ask("GET", "/ui/openapi.json", key=None).body["paths"]
+    known = {(method, re.sub(r"\{\w+\}", "{}", path)) for path, methods in described.items() for method in methods}
+    calls = {(method, "/" + re.sub(r"\$\{.*\}", "{}", path)) for method, path in declared}
+    assert calls - known == {("get", "/ui/openapi.json")}
+    for name, text in MODULES.items():
+        if name not in ("endpoints.js", "session.js"):
+            assert not re.search(r"(?<![.\w])(fetch|get|post|put|call)\(", text), name

@@ -1,13 +1,16 @@
 // API: what programs can do with the router, as /ui/openapi.json describes it, with a line for the shell for each.
 
-import { get, once, url } from "../api.js";
-import { button, copy, empty, failure, h, icon, skeleton, swap } from "../dom.js";
-import { count, plural } from "../format.js";
+import { button, copy, empty, failure, skeleton } from "../controls.js";
+import { h, swap } from "../dom.js";
+import { api } from "../endpoints.js";
+import { plural } from "../format.js";
+import { icon } from "../icons.js";
+import { once, root, url } from "../session.js";
+import { limitsOf, operationsOf, typeOf } from "./openapi.js";
+import { curlOf } from "./shell.js";
 
-const METHODS = ["get", "post", "put", "patch", "delete"];
 let wanted = ""; // what was looked for last, kept over a change of view
-const described = once(() => get("ui/openapi.json"));
-const root = url("").href.replace(/\/$/, "");
+const described = once(() => api.readDescription());
 
 export async function show(view, { head, parts }) {
   const search = h("input", { type: "search", placeholder: "Find by path, word or field", "aria-label": "Find operations", value: wanted, maxlength: "100" });
@@ -56,99 +59,6 @@ function start() {
     h("div", { class: "copyable" }, h("code", {}, root), copied),
     h("p", { class: "quiet" }, "In the lines for your shell ", h("code", {}, "$MASTER_KEY"), ", ", h("code", {}, "$KEY"), " and the like are variables to be set before. Models are not called here but under ", h("code", {}, "/v1"), ", with a virtual key and in OpenAI's or Anthropic's formats: ", h("code", {}, "/v1/chat/completions"), ", ", h("code", {}, "/v1/responses"), ", ", h("code", {}, "/v1/messages"), ", ", h("code", {}, "/v1/embeddings"), " and others; ", h("a", { href: "#/playground" }, "the playground"), " does so."),
   );
-}
-
-// --- what is described ---
-
-/** Every operation with its tag, its path and a text to be found by. */
-function operationsOf(document) {
-  const reader = readerOf(document);
-  const about = new Map((document.tags ?? []).map((tag) => [tag.name, tag.description]));
-  const order = [...about.keys()];
-  return Object.entries(document.paths)
-    .flatMap(([path, methods]) => METHODS.filter((method) => method in methods).map((method) => [path, method, methods[method]]))
-    .map(([path, method, operation]) => {
-      const tag = operation.tags?.[0] ?? "Others";
-      const body = reader.resolved(operation.requestBody?.content?.["application/json"]?.schema);
-      const fields = [...(operation.parameters ?? []).map((each) => each.name), ...Object.keys(body.properties ?? {})];
-      const text = [method, path, tag, operation.summary, operation.description, ...fields].join(" ").toLowerCase();
-      return { tag, about: about.get(tag), path, method, operation, body, reader, text };
-    })
-    .toSorted((a, b) => order.indexOf(a.tag) - order.indexOf(b.tag));
-}
-
-/** What follows a description's references. */
-function readerOf(document) {
-  function resolved(schema) {
-    if (!schema?.$ref) return schema ?? {};
-    const { $ref, ...beside } = schema;
-    const target = $ref.slice(2).split("/").reduce((place, name) => place?.[name], document);
-    return { ...resolved(target), ...beside };
-  }
-
-  /** What a value may be besides null. */
-  function variants(schema) {
-    const { anyOf, ...beside } = resolved(schema);
-    return anyOf ? anyOf.map(resolved).filter((each) => each.type !== "null").map((each) => ({ ...each, ...beside })) : [beside];
-  }
-
-  /** The object that is in a value: itself, what a list has of, or what stands behind an object's names. */
-  function inner(schema) {
-    for (const each of variants(schema)) {
-      if (each.properties) return each;
-      const below = each.items ?? (typeof each.additionalProperties === "object" ? each.additionalProperties : null);
-      const found = below && inner(below);
-      if (found) return found;
-    }
-    return null;
-  }
-
-  return { resolved, variants, inner };
-}
-
-// --- types in words ---
-
-/** A schema's type: "text or null", "list of text", "one of asc, desc". */
-function typeOf(schema, reader) {
-  const { anyOf, ...given } = reader.resolved(schema);
-  if (anyOf) return [...new Set(anyOf.map((each) => typeOf(each, reader)))].join(" or ");
-  if (given.enum) return `one of ${given.enum.join(", ")}`;
-  if (given.const !== undefined) return JSON.stringify(given.const);
-  if (Array.isArray(given.type)) return given.type.map((type) => WORDS[type] ?? type).join(" or ");
-  if (given.type === "array") return `list of ${typeOf(given.items, reader)}`;
-  if (given.type === "object" && typeof given.additionalProperties === "object") return `${typeOf(given.additionalProperties, reader)}s by name`;
-  return WORDS[given.type] ?? given.type ?? "anything";
-}
-
-const WORDS = { string: "text", integer: "whole number", number: "number", boolean: "true or false", object: "object", null: "null" };
-
-/** What a value has to keep to, in words. */
-function limitsOf(schema, reader) {
-  const told = [];
-  for (const each of reader.variants(schema)) {
-    told.push(...boundsOf(each));
-    const items = each.items && boundsOf(reader.resolved(each.items));
-    if (items?.length) told.push(`each ${items.join(", ")}`);
-  }
-  const { default: standard } = reader.resolved(schema);
-  if (standard !== undefined && standard !== null && standard !== "") told.push(`${JSON.stringify(standard)} if left out`);
-  return told.join("; ");
-}
-
-function boundsOf(schema) {
-  const told = [between(schema.minLength, schema.maxLength, "character"), between(schema.minItems, schema.maxItems, "entry", "entries")];
-  if (schema.exclusiveMinimum !== undefined) told.push(`more than ${count(schema.exclusiveMinimum)}`);
-  const range = between(schema.minimum, schema.maximum);
-  told.push(range, schema.pattern && `fits ${schema.pattern}`);
-  return told.filter(Boolean);
-}
-
-function between(least, most, unit, units) {
-  if (least === undefined && most === undefined) return null;
-  const words = (number) => (unit ? plural(number, unit, units) : count(number));
-  if (most === undefined) return `${words(least)} or more`;
-  if (!least) return least === 0 && !unit ? `0 to ${words(most)}` : `up to ${words(most)}`;
-  return least === most ? words(most) : `${count(least)} to ${words(most)}`;
 }
 
 /** Text with words in backticks as code. */
@@ -262,43 +172,4 @@ function nested(title, schema, reader) {
   const element = unfolding([title], () => swap(body, schema.description && h("p", { class: "quiet small" }, prose(schema.description)), bodyFields(schema, reader)), { class: "nested" });
   element.append(body);
   return element;
-}
-
-// --- for the shell ---
-
-/** A curl line that works as it stands, once its variables are set. */
-function curlOf({ method, path, operation, body, reader }) {
-  const address = root + path.replace(/\{(\w+)\}/g, (_, name) => variable(name));
-  const queries = (operation.parameters ?? []).filter((each) => each.in === "query" && each.required);
-  const words = [["curl", queries.length ? "-G" : method === "get" || body.properties ? null : `-X ${method.toUpperCase()}`, method === "put" ? "-X PUT" : null, shell(address)].filter(Boolean).join(" ")];
-  if (!operation.security) words.push('-H "Authorization: Bearer $MASTER_KEY"');
-  else words.push(operation.security.some((each) => Object.keys(each).length) ? "-b cookies.txt" : "-c cookies.txt");
-  for (const each of queries) words.push(`--data-urlencode ${shell(`${each.name}=${variable(each.name)}`)}`);
-  if (body.properties) words.push("-H 'Content-Type: application/json'", `-d ${shell(written(exampleOf(operation, body, reader)))}`);
-  return words.join(" \\\n  ");
-}
-
-const variable = (name) => `$${name.toUpperCase()}`;
-
-/** A body to begin from: the description's own example, else what is required. What the path names is not said again. */
-function exampleOf(operation, body, reader) {
-  const inPath = new Set((operation.parameters ?? []).filter((each) => each.in === "path").map((each) => each.name));
-  const required = Object.fromEntries((body.required ?? []).map((name) => [name, reader.resolved(body.properties[name]).default ?? variable(name)]));
-  return Object.fromEntries(Object.entries(body.examples?.[0] ?? required).filter(([name]) => !inPath.has(name)));
-}
-
-/** JSON in one line, or with a line for each of its names where it is long. */
-function written(value) {
-  const inline = (each) => JSON.stringify(each, null, 1).replace(/\n */g, " ").replace(/([{[]) | ([}\]])/g, "$1$2");
-  const line = inline(value);
-  if (line.length <= 80) return line;
-  return `{\n${Object.entries(value).map(([name, each]) => `    ${JSON.stringify(name)}: ${inline(each)}`).join(",\n")}\n  }`;
-}
-
-/** Text as one word of a shell, in which variables such as $KEY are filled in. */
-function shell(text) {
-  return text
-    .split(/(\$[A-Z][A-Z_]*)/)
-    .map((part, index) => (index % 2 ? `"${part}"` : /^[\w/:.,@%+=-]*$/.test(part) ? part : `'${part.replaceAll("'", String.raw`'\''`)}'`))
-    .join("");
 }

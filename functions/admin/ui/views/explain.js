@@ -1,7 +1,10 @@
 // Explain: where a request would go now, in which order and why, without calling anything.
 
-import { everyKey, get, keyName, post } from "../api.js";
-import { button, busy, empty, failure, field, h, openFilled, select, swap } from "../dom.js";
+import { busy, button, empty, failure, field, select } from "../controls.js";
+import { openFilled } from "../dialogs.js";
+import { h, swap } from "../dom.js";
+import { models as api } from "../endpoints.js";
+import { keyName } from "../format.js";
 import { countdown } from "./state.js";
 
 const MOST_KEYS = 1000; // that are offered
@@ -12,7 +15,7 @@ export function explainDialog() {
 
 /** The models and keys that there are now. */
 async function read() {
-  const [{ models }, keys] = await Promise.all([get("routes"), everyKey({ most: MOST_KEYS })]);
+  const [{ models }, keys] = await Promise.all([api.readRoutes(), api.readAllKeys({ most: MOST_KEYS })]);
   return { models: Object.keys(models).sort(), keys };
 }
 
@@ -28,7 +31,7 @@ function form({ models, keys }) {
     try {
       const body = { model: model.value, messages: [{ role: "user", content: prompt.value || "Hello" }] };
       if (key.value) body.key = key.value;
-      swap(result, told(await post("routes/explain", body)));
+      swap(result, told(await api.explain(body)));
     } catch (error) {
       swap(result, failure(error));
     }

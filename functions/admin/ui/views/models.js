@@ -1,14 +1,19 @@
 // Models: every chain as a picture, its editor, and what becomes of an edit.
 
-import { get } from "../api.js";
-import { button, confirm, empty, failure, field, h, openFilled, select, skeleton, swap, table } from "../dom.js";
+import { button, empty, failure, field, skeleton, table } from "../controls.js";
+import { confirm, openFilled } from "../dialogs.js";
+import { h, swap } from "../dom.js";
 import { changedRows, currentDraft, setDraft, unsaved } from "../draft.js";
+import { models as api } from "../endpoints.js";
 import { NONE, plural } from "../format.js";
 import { repeat } from "../live.js";
-import { editor, layersOf, picture } from "./chain.js";
+import { picture } from "./chain.js";
+import { editor } from "./editor.js";
 import { explainDialog } from "./explain.js";
+import { historyDialog } from "./history.js";
 import { addressOf, formatsOf, providerDialog, secretOf } from "./provider.js";
-import { historyDialog, reviewDialog } from "./review.js";
+import { reviewDialog } from "./review.js";
+import { layersOf, rowsOf } from "./rows.js";
 
 const editing = new Set(); // models whose editor is open
 
@@ -35,7 +40,7 @@ export async function show(view, { signal, head }) {
   }
 
   async function read() {
-    routes = await get("routes");
+    routes = await api.readRoutes();
     if (!signal.aborted) draw();
   }
 
@@ -223,8 +228,6 @@ export async function show(view, { signal, head }) {
   // While somebody edits, only a save or a discard redraws what is under their hands.
   repeat(10, () => (unsaved() || editing.size || document.querySelector("dialog") ? null : load()), signal);
 }
-
-export const rowsOf = ({ providers, defaults, models }) => ({ providers, defaults: defaults ?? {}, models });
 
 function problemsNotice(problems) {
   return h(

@@ -1,10 +1,12 @@
 // Overview: how much, how well, what it cost, and how every deployment is.
 
-import { get, url } from "../api.js";
 import { chart, meter } from "../charts.js";
-import { button, copy, empty, failure, h, segmented, skeleton, swap, table } from "../dom.js";
+import { button, copy, empty, failure, segmented, skeleton, table } from "../controls.js";
+import { h, swap } from "../dom.js";
+import { overview as api } from "../endpoints.js";
 import { cost, count, dayOf, fullTime, minuteOf, money, ms, NONE, percent, plural, short, timeOf } from "../format.js";
 import { repeat, routerNow, setClock } from "../live.js";
+import { url } from "../session.js";
 import { clearButton, countdown, reason, stateBadge } from "./state.js";
 
 const RANGES = [
@@ -37,7 +39,7 @@ export async function show(view, { signal, head }) {
   async function loadUsage() {
     const mine = ++turn;
     try {
-      const usage = await get("usage/overview", { days });
+      const usage = await api.readUsage(days);
       if (signal.aborted || mine !== turn) return;
       used = usage.deployments ?? [];
       const now = JSON.stringify([days, usage.totals, Math.floor(routerNow() / HOUR)]);
@@ -60,7 +62,7 @@ export async function show(view, { signal, head }) {
 
   async function loadStates() {
     try {
-      const cooldowns = await get("cooldowns");
+      const cooldowns = await api.readCooldowns();
       if (signal.aborted) return;
       setClock(cooldowns.now);
       states = cooldowns.deployments;

@@ -1,9 +1,14 @@
 // Playground: a chat through the real endpoint, with what an answer's headers tell about its way.
 
-import { get, once, post, url } from "../api.js";
-import { button, failure, field, h, icon, select, swap, toast } from "../dom.js";
+import { button, failure, field, select } from "../controls.js";
+import { toast } from "../dialogs.js";
+import { h, swap } from "../dom.js";
 import { madeKey, setMadeKey } from "../draft.js";
+import { playground as api } from "../endpoints.js";
 import { count, ms, plural, verdict } from "../format.js";
+import { icon } from "../icons.js";
+import { once } from "../session.js";
+import { readAnswer } from "./chat.js";
 
 // All of it is kept over a change of view, until the page is closed.
 const state = { model: null, source: "", pasted: "", system: "", turns: [] }; // turns: {role, content, facts?, error?}
@@ -113,7 +118,7 @@ export async function show(view, { head, query, signal }) {
     spoken.textContent = "Waiting for the answer.";
     try {
       const key = await theKey();
-      await ask(key, answer, running.signal, () => screen.redraw(answer));
+      await readAnswer(key, messagesBefore(answer), answer, running.signal, () => screen.redraw(answer));
     } catch (error) {
       if (error.name === "AbortError") answer.stopped = true;
       else answer.error = { message: error.message };
@@ -134,7 +139,7 @@ export async function show(view, { head, query, signal }) {
     if (state.source === "pasted") return state.pasted;
     if (state.source === "made" && madeKey()) return madeKey().key;
     const name = `playground ${new Date().toISOString().slice(0, 19).replace("T", " ")}`;
-    const made = await post("key/generate", { key_alias: name, duration: "1h", tags: ["playground"] });
+    const made = await api.createKey({ key_alias: name, duration: "1h", tags: ["playground"] });
     setMadeKey({ key: made.key, name: "temporary, 1 hour", expires: made.expires });
     state.source = "made";
     if (!signal.aborted) drawSources();
@@ -151,7 +156,7 @@ export async function show(view, { head, query, signal }) {
   }
 
   const listed = once(async () => {
-    const { models: rows } = await get("routes");
+    const { models: rows } = await api.readRoutes();
     const names = Object.keys(rows).sort();
     if (!names.includes(state.model)) state.model = names[0] ?? null;
     models.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
@@ -214,92 +219,8 @@ function problem({ error, content }) {
   );
 }
 
-/** Ask the real endpoint and read its stream into `answer`, calling `redraw` as it grows. Throws AbortError. */
-async function ask(key, answer, signal, redraw) {
-  const { facts } = answer;
+/** The conversation up to `answer`, with the system message first. */
+function messagesBefore(answer) {
   const messages = state.turns.filter((turn) => turn !== answer && turn.content && !turn.error).map(({ role, content }) => ({ role, content }));
-  if (state.system.trim()) messages.unshift({ role: "system", content: state.system.trim() });
-  const started = performance.now();
-  let response;
-  try {
-    response = await fetch(url("v1/chat/completions"), {
-      method: "POST",
-      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-      body: JSON.stringify({ model: facts.model, messages, stream: true, stream_options: { include_usage: true } }),
-      credentials: "omit",
-      signal,
-    });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The router can't be reached. Check the connection, then try again.");
-  }
-  facts.deployment = response.headers.get("x-vibe-deployment");
-  facts.attempts = response.headers.get("x-vibe-attempts");
-  facts.fallbacks = response.headers.get("x-vibe-fallbacks");
-  facts.request = response.headers.get("x-vibe-request-id");
-  if (!response.ok || !response.body) {
-    const told = await response.json().catch(() => null);
-    answer.error = { message: told?.error?.message ?? `The router answered ${response.status}.`, attempts: told?.error?.attempts, retryAfter: response.headers.get("retry-after") };
-    facts.total = performance.now() - started;
-    return;
-  }
-  let due = false;
-  const soon = () => {
-    if (due) return;
-    due = true;
-    requestAnimationFrame(() => ((due = false), answer.open && redraw()));
-  };
-  let ended = false;
-  try {
-    for await (const data of events(response.body)) {
-      if (data === "[DONE]") {
-        ended = true;
-        continue;
-      }
-      const chunk = parsed(data);
-      if (chunk?.error) {
-        answer.error = { message: chunk.error.message ?? "The stream ended in an error.", attempts: chunk.error.attempts };
-        ended = true;
-      }
-      if (chunk?.usage) facts.usage = chunk.usage;
-      const delta = chunk?.choices?.[0]?.delta ?? {};
-      const thought = delta.reasoning_content ?? delta.reasoning;
-      if ((delta.content || thought) && facts.ttft === undefined) facts.ttft = performance.now() - started;
-      if (typeof thought === "string") answer.reasoning = (answer.reasoning ?? "") + thought;
-      if (typeof delta.content === "string") answer.content += delta.content;
-      soon();
-    }
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    answer.error = { message: "The connection to the router broke." };
-    ended = true;
-  } finally {
-    facts.total = performance.now() - started;
-  }
-  if (!ended) answer.error = { message: "The stream ended without [DONE]: the answer may not be whole." };
-}
-
-function parsed(data) {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return null;
-  }
-}
-
-/** The data of each server-sent event; comments are passed over. */
-async function* events(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    rest += value;
-    const found = rest.split(/\r?\n\r?\n/);
-    rest = found.pop();
-    for (const event of found) {
-      const data = event.split(/\r?\n/).filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart());
-      if (data.length) yield data.join("\n");
-    }
-  }
+  return state.system.trim() ? [{ role: "system", content: state.system.trim() }, ...messages] : messages;
 }

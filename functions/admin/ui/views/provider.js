@@ -1,6 +1,8 @@
 // A provider: what the list tells of it, and the dialog that makes or edits one.
 
-import { button, field, h, openDialog, segmented } from "../dom.js";
+import { button, field, segmented } from "../controls.js";
+import { openDialog } from "../dialogs.js";
+import { h } from "../dom.js";
 
 const FORMATS = ["chat", "responses", "messages", "completions", "embeddings", "moderations", "images", "speech", "transcriptions", "rerank"];
 const isBedrock = (row) => row.type === "bedrock";

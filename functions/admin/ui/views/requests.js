@@ -1,14 +1,16 @@
 // Requests: newest first, and for each the story of why it went where it went.
 
-import { everyKey, get, keyName, once } from "../api.js";
-import { button, busy, empty, failure, h, openDialog, segmented, select, skeleton, swap, table, toast } from "../dom.js";
-import { cost, count, fullTime, moment, money, ms, NONE, plural, timeOf, verdict } from "../format.js";
+import { busy, button, empty, failure, segmented, select, skeleton, table } from "../controls.js";
+import { openDialog, toast } from "../dialogs.js";
+import { h, swap } from "../dom.js";
+import { requests as api } from "../endpoints.js";
+import { cost, count, keyName, moment, ms, NONE } from "../format.js";
 import { repeat } from "../live.js";
+import { once } from "../session.js";
+import { keyOf, names, story, succeeded, teams } from "./request.js";
 
 const PAGE = 50;
 const MOST_KEYS = 1000; // that are offered to choose from
-const names = new Map(); // of keys, by their ids
-const teams = new Map(); // the same of teams
 const filters = { status: "", model: "", deployment: "", key: "", team: "", day: "" }; // kept over a change of view
 
 export async function show(view, { signal, head, parts, query }) {
@@ -45,8 +47,8 @@ export async function show(view, { signal, head, parts, query }) {
 
   /** Read a page. The API looks through a part of the table at a time: an empty page may have a next one. */
   async function read(limit, before) {
-    let answer = await get("usage/requests", { ...filters, limit, before });
-    for (let tries = 0; tries < 3 && !answer.requests.length && answer.next; tries++) answer = await get("usage/requests", { ...filters, limit, before: answer.next });
+    let answer = await api.readRequests({ ...filters, limit, before });
+    for (let tries = 0; tries < 3 && !answer.requests.length && answer.next; tries++) answer = await api.readRequests({ ...filters, limit, before: answer.next });
     return answer;
   }
 
@@ -122,7 +124,7 @@ export async function show(view, { signal, head, parts, query }) {
       const body = h("div", {}, known ? story(known) : skeleton(6));
       const read = async (tries = 5) => {
         try {
-          swap(body, story(await get(`usage/requests/${encodeURIComponent(id)}`)));
+          swap(body, story(await api.readRequest(id)));
         } catch (error) {
           // A request is booked after its answer has gone, which may be a moment from now.
           if (error.status === 404 && tries && body.isConnected) setTimeout(() => read(tries - 1), 800);
@@ -162,7 +164,7 @@ export async function show(view, { signal, head, parts, query }) {
   drawChoices();
 
   const readOptions = once(async () => {
-    const [routes, keys, found] = await Promise.all([get("routes"), everyKey({ most: MOST_KEYS }), get("team/list")]);
+    const [routes, keys, found] = await Promise.all([api.readRoutes(), api.readAllKeys({ most: MOST_KEYS }), api.readTeams()]);
     teams.clear();
     for (const team of found) teams.set(team.team_id, team.team_alias || team.team_id);
     names.clear();
@@ -185,8 +187,6 @@ export async function show(view, { signal, head, parts, query }) {
   await first;
   repeat(10, () => (document.querySelector("dialog") || rows.length > 200 ? null : (loadOptions(), load({ quietly: true }))), signal);
 }
-
-const keyOf = (row) => (row.key === "master" ? "master key" : (row.key_alias ?? names.get(row.key) ?? row.key?.slice(0, 8) ?? NONE));
 
 const twoLines = (first, second) => [first, h("span", { class: "quiet small" }, second)];
 
@@ -216,68 +216,4 @@ function status(row) {
   const tone = failed ? "bad" : row.failover ? "warn" : "good";
   const text = failed ? (row.status >= 400 ? row.status : "broke off") : row.failover ? "failed over" : "OK";
   return h("span", { class: `status ${tone}` }, text);
-}
-
-const succeeded = (attempt) => !attempt.verdict || attempt.verdict === "ok" || attempt.verdict === "success";
-
-// --- the story ---
-
-export function story(row) {
-  const attempts = row.attempts ?? [];
-  return [
-    h("p", { class: "story-lead" }, lead(row)),
-    row.error && h("p", { class: "evidence" }, row.error),
-    h(
-      "ol",
-      { class: "story" },
-      (row.cooling ?? []).map((deployment) => h("li", { class: "skipped" }, h("h3", { class: "mono" }, deployment), h("p", {}, "Left alone, because it was cooling."))),
-      attempts.map((attempt, index) => h("li", { class: succeeded(attempt) ? "ok" : "bad" }, h("h3", { class: "mono" }, attempt.deployment), attemptSentences(attempt, attempts[index + 1], row).map((sentence) => h("p", {}, sentence)))),
-      attempts.length ? null : h("li", { class: "bad" }, h("h3", {}, "No call was made"), h("p", {}, row.error ? "It was refused before any deployment was tried." : "Nothing was free to try.")),
-    ),
-    h(
-      "dl",
-      { class: "facts" },
-      fact("Time", fullTime(row.at)),
-      fact("Model", row.model),
-      fact("Answered by", row.provider_model ?? row.deployment),
-      fact("Key", keyOf(row)),
-      fact("Team", row.team && (teams.get(row.team) ?? row.team)),
-      fact("Owner", row.user),
-      fact("Tags", row.tags?.length ? row.tags.join(", ") : null),
-      fact("Format", row.format && `${row.format}${row.stream ? ", streamed" : ""}`),
-      fact("Tokens in", row.prompt_tokens !== null ? count(row.prompt_tokens) : null),
-      fact("of them cached", row.cached_tokens ? count(row.cached_tokens) : null),
-      fact("Tokens out", row.completion_tokens !== null ? count(row.completion_tokens) : null),
-      fact("of them reasoning", row.reasoning_tokens ? count(row.reasoning_tokens) : null),
-      fact("Cost", row.deployment ? (row.cost === null || row.cost === undefined ? "unknown: its deployment has no price" : money(row.cost)) : null),
-      fact("First token", row.ttft_ms ? ms(row.ttft_ms) : null),
-      fact("Total", ms(row.total_ms)),
-      fact("Request id", row.request_id),
-    ),
-  ];
-}
-
-const fact = (name, value) => (value === null || value === undefined || value === "" ? null : h("div", {}, h("dt", {}, name), h("dd", {}, value)));
-
-function lead(row) {
-  const attempts = row.attempts?.length ?? 0;
-  if (row.status >= 400 && !attempts) return `The router refused it with ${row.status} before any deployment was tried.`;
-  if (row.status >= 400) return `${attempts === 1 ? "The one deployment that was tried" : `All ${attempts} calls`} failed, and the caller got ${row.status}.`;
-  if (row.error) return `${row.deployment} answered, but the answer broke off, and the caller was told so.`;
-  if (row.failover) return `${row.deployment} answered, after ${plural(attempts - 1, "failed call")}${row.cooling?.length ? ` and with ${plural(row.cooling.length, "deployment")} left alone` : ""}. The caller saw nothing of it.`.replace("after 0 failed calls and with", "with");
-  return `${row.deployment} answered at once.`;
-}
-
-function attemptSentences(attempt, following, row) {
-  const took = ms(attempt.ms);
-  if (succeeded(attempt)) {
-    const sentences = [`It answered: the first content was there after ${took}.`];
-    if (row.completion_tokens) sentences.push(`It wrote ${plural(row.completion_tokens, "token")}${row.total_ms ? `; all was done after ${ms(row.total_ms)}` : ""}.`);
-    return sentences;
-  }
-  const answered = attempt.status ? `It answered ${attempt.status} after ${took}` : `No answer came within ${took}`;
-  const sentences = [`${answered}: ${verdict(attempt.verdict)}.`];
-  if (attempt.cooldown_until) sentences.push(`The whole fleet left it alone until ${timeOf(attempt.cooldown_until)}.`);
-  if (following) sentences.push(following.deployment === attempt.deployment ? "It was tried once more." : "The request went on to the next.");
-  return sentences;
 }

@@ -1,7 +1,9 @@
 // How a deployment is: its dot, its words, and the time until it is tried again.
 
-import { post } from "../api.js";
-import { button, busy, h, toast } from "../dom.js";
+import { busy, button } from "../controls.js";
+import { toast } from "../dialogs.js";
+import { h } from "../dom.js";
+import { clearCooldown } from "../endpoints.js";
 import { duration, STATES, verdict, when } from "../format.js";
 import { live, routerNow } from "../live.js";
 
@@ -41,8 +43,7 @@ export function clearButton(entry, cleared) {
   const control = button("Clear cooldown", () => busy(control, clear), { "data-focus": `clear ${entry.deployment}`, "aria-label": `Clear the cooldown of ${entry.deployment}` });
   async function clear() {
     try {
-      // Clears what is known of its provider's key too, which is what a refused key has cooled.
-      await post("cooldowns/clear", { deployment: entry.deployment });
+      await clearCooldown(entry.deployment);
       toast(`${entry.deployment} takes part again.`);
       await cleared();
     } catch (error) {

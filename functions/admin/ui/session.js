@@ -1,5 +1,7 @@
 // The admin API: one call, its errors in plain words, and a session that may end at any moment.
 
+import { released } from "./live.js";
+
 // Beside the page, so that it works at the root and under a stage alike.
 const ROOT = new URL("../", import.meta.url);
 
@@ -19,27 +21,20 @@ export class ApiError extends Error {
 }
 
 export const url = (path) => new URL(path.replace(/^\//, ""), ROOT);
+/** The address of the router, without a slash at its end. */
+export const root = url("").href.replace(/\/$/, "");
 export const currentSession = () => session;
 export const setSession = (value) => (session = value);
 export const onSignIn = (ask) => (signIn = ask);
 
-export const get = (path, query) => call("GET", path, { query });
+/** Read. Resolves while no pointer is pressed: what is redrawn under a press loses its click. */
+export async function get(path, query) {
+  const answer = await call("GET", path, { query });
+  await released();
+  return answer;
+}
 export const post = (path, body = {}) => call("POST", path, { body });
 export const put = (path, body) => call("PUT", path, { body });
-
-/** Every key (of a team), the newest first, a hundred at a time; `most` of them. */
-export async function everyKey({ team, most = Infinity } = {}) {
-  const keys = [];
-  for (let page = 1, last = 1; page <= last && keys.length < most; page++) {
-    const answer = await get("key/list", { return_full_object: true, team_id: team, page, size: 100 });
-    keys.push(...answer.keys);
-    last = answer.total_pages;
-  }
-  return keys;
-}
-
-/** What a key is called: a name for people, else its last characters. */
-export const keyName = (key) => key.key_alias || key.key_name;
 
 /** A look that is taken when it is first needed and then remembered; one that failed is taken again. */
 export function once(look) {

@@ -1,0 +1,81 @@
+// The API calls of the page, by the view that makes them. Only signing in and out is in session.js.
+
+import { get, post, put, url } from "./session.js";
+
+const readRoutes = () => get("routes");
+const readCooldowns = () => get("cooldowns");
+export const clearCooldown = (deployment) => post("cooldowns/clear", { deployment }); // and that of its provider's key
+const readTeams = () => get("team/list");
+const readKeyPage = (page, size, team) => get("key/list", { return_full_object: true, team_id: team, page, size });
+
+/** Every key (of a team), newest first, a hundred per call; `most` bounds the number. */
+async function readAllKeys({ team, most = Infinity } = {}) {
+  const keys = [];
+  for (let page = 1, last = 1; page <= last && keys.length < most; page++) {
+    const answer = await readKeyPage(page, 100, team);
+    keys.push(...answer.keys);
+    last = answer.total_pages;
+  }
+  return keys;
+}
+
+export const overview = {
+  readUsage: (days) => get("usage/overview", { days }),
+  readCooldowns,
+  clearCooldown,
+};
+
+export const models = {
+  readRoutes,
+  clearCooldown,
+  compareRoutes: (rows) => post("routes/dry-run", rows),
+  saveRoutes: (body) => put("routes", body),
+  readHistory: () => get("routes/history", { limit: 200 }),
+  rollBack: (body) => post("routes/rollback", body),
+  explain: (body) => post("routes/explain", body),
+  readAllKeys,
+};
+
+export const keys = {
+  readRoutes,
+  readTeams,
+  readKeyPage,
+  readAllKeys,
+  createKey: (body) => post("key/generate", body),
+  updateKey: (body) => post("key/update", body),
+  rotateKey: (key, body) => post(`key/${encodeURIComponent(key)}/regenerate`, body),
+  blockKey: (key) => post("key/block", { key }),
+  unblockKey: (key) => post("key/unblock", { key }),
+  deleteKey: (key) => post("key/delete", { keys: [key] }),
+  createTeam: (body) => post("team/new", body),
+  updateTeam: (body) => post("team/update", body),
+  blockTeam: (id) => post("team/block", { team_id: id }),
+  unblockTeam: (id) => post("team/unblock", { team_id: id }),
+  deleteTeam: (id) => post("team/delete", { team_ids: [id] }),
+};
+
+export const requests = {
+  readRequests: (query) => get("usage/requests", query),
+  readRequest: (id) => get(`usage/requests/${encodeURIComponent(id)}`),
+  readRoutes,
+  readTeams,
+  readAllKeys,
+};
+
+export const playground = {
+  readRoutes,
+  createKey: (body) => post("key/generate", body),
+  /** Send a chat completion with a virtual key, as any client would. Resolves with the `Response`. */
+  complete: (key, body, signal) =>
+    fetch(url("v1/chat/completions"), {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+      credentials: "omit",
+      signal,
+    }),
+};
+
+export const api = {
+  readDescription: () => get("ui/openapi.json"),
+};

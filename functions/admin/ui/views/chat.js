@@ -1,0 +1,85 @@
+// A streamed chat completion, as any client would read it.
+
+import { playground as api } from "../endpoints.js";
+
+/** Send `messages` and read the stream into `answer`, calling `redraw` as it grows. Throws AbortError. */
+export async function readAnswer(key, messages, answer, signal, redraw) {
+  const { facts } = answer;
+  const started = performance.now();
+  let response;
+  try {
+    response = await api.complete(key, { model: facts.model, messages, stream: true, stream_options: { include_usage: true } }, signal);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The router can't be reached. Check the connection, then try again.");
+  }
+  facts.deployment = response.headers.get("x-vibe-deployment");
+  facts.attempts = response.headers.get("x-vibe-attempts");
+  facts.fallbacks = response.headers.get("x-vibe-fallbacks");
+  facts.request = response.headers.get("x-vibe-request-id");
+  if (!response.ok || !response.body) {
+    const told = await response.json().catch(() => null);
+    answer.error = { message: told?.error?.message ?? `The router answered ${response.status}.`, attempts: told?.error?.attempts, retryAfter: response.headers.get("retry-after") };
+    facts.total = performance.now() - started;
+    return;
+  }
+  let due = false;
+  const soon = () => {
+    if (due) return;
+    due = true;
+    requestAnimationFrame(() => ((due = false), answer.open && redraw()));
+  };
+  let ended = false;
+  try {
+    for await (const data of events(response.body)) {
+      if (data === "[DONE]") {
+        ended = true;
+        continue;
+      }
+      const chunk = parsed(data);
+      if (chunk?.error) {
+        answer.error = { message: chunk.error.message ?? "The stream ended in an error.", attempts: chunk.error.attempts };
+        ended = true;
+      }
+      if (chunk?.usage) facts.usage = chunk.usage;
+      const delta = chunk?.choices?.[0]?.delta ?? {};
+      const thought = delta.reasoning_content ?? delta.reasoning;
+      if ((delta.content || thought) && facts.ttft === undefined) facts.ttft = performance.now() - started;
+      if (typeof thought === "string") answer.reasoning = (answer.reasoning ?? "") + thought;
+      if (typeof delta.content === "string") answer.content += delta.content;
+      soon();
+    }
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    answer.error = { message: "The connection to the router broke." };
+    ended = true;
+  } finally {
+    facts.total = performance.now() - started;
+  }
+  if (!ended) answer.error = { message: "The stream ended without [DONE]: the answer may not be whole." };
+}
+
+function parsed(data) {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return null;
+  }
+}
+
+/** The data of each server-sent event; comments are passed over. */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    rest += value;
+    const found = rest.split(/\r?\n\r?\n/);
+    rest = found.pop();
+    for (const event of found) {
+      const data = event.split(/\r?\n/).filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart());
+      if (data.length) yield data.join("\n");
+    }
+  }
+}

@@ -1,0 +1,64 @@
+// Differences between two states of the routes.
+
+import { h } from "../dom.js";
+import { same } from "../draft.js";
+import { idOf, layersOf, priceOf } from "./rows.js";
+
+/** The API's differences: {row, change, fields: {name: {from, to}}}. */
+export function differences(changes) {
+  return h(
+    "div",
+    { class: "differences" },
+    changes.map((each) =>
+      h(
+        "section",
+        { class: "difference" },
+        h("h4", {}, h("span", { class: "mono" }, each.row.replace(/^(models?|providers?)[ ./]/, "")), " ", h("span", { class: `chip ${each.change}` }, each.change)),
+        Object.entries(each.fields ?? {}).map(([name, { from, to }]) => difference(name, from, to)),
+      ),
+    ),
+  );
+}
+
+export function rowChanges(from, to) {
+  if (!to) return h("p", {}, "Removed.");
+  const names = new Set([...Object.keys(from ?? {}), ...Object.keys(to)]);
+  return [...names].filter((name) => !same(from?.[name], to[name])).map((name) => difference(name, from?.[name], to[name]));
+}
+
+function difference(name, from, to) {
+  const before = lines(name, from);
+  const after = lines(name, to);
+  const kept = new Set(before.filter((line) => after.includes(line)));
+  return h(
+    "div",
+    { class: "diff" },
+    h("p", { class: "diff-name" }, spokenField(name)),
+    h(
+      "ul",
+      {},
+      before.filter((line) => !kept.has(line)).map((line) => h("li", { class: "gone" }, h("span", { class: "sr" }, "before: "), h("del", {}, line))),
+      after.map((line) => (kept.has(line) ? h("li", {}, line) : h("li", { class: "come" }, h("span", { class: "sr" }, "now: "), h("ins", {}, line)))),
+    ),
+  );
+}
+
+// The API tells of a chain layer by layer: chain[0] is the first.
+const LAYER = /^chain\[(\d+)\]$/;
+
+const spokenField = (name) => (LAYER.test(name) ? `layer ${Number(LAYER.exec(name)[1]) + 1}` : name.replaceAll("_", " ").replaceAll(".", " "));
+
+function lines(name, value) {
+  if (value === undefined || value === null || value === "") return [];
+  if (LAYER.test(name)) return [layerLine(Array.isArray(value) ? value : [value])];
+  if (name === "chain" && Array.isArray(value)) return layersOf({ chain: value }).map((layer, index) => `${index + 1}  ${layerLine(layer)}`);
+  if (typeof value === "object") return Object.entries(value).map(([part, each]) => `${part}: ${typeof each === "object" ? JSON.stringify(each) : each}`);
+  return [String(value)];
+}
+
+const layerLine = (layer) => layer.map((member) => memberLine(member, layer.length > 1)).join("  |  ");
+
+function memberLine(member, shared) {
+  const { provider: _, model: __, weight = 1, price, enabled, ...rest } = member;
+  return [idOf(member), shared && `weight ${weight}`, price && priceOf(price), enabled === false && "switched off", Object.keys(rest).length && JSON.stringify(rest)].filter(Boolean).join(", ");
+}

@@ -1,0 +1,95 @@
+// An OpenAPI document: its operations, its references, and its types in words.
+
+import { count, plural } from "../format.js";
+
+const METHODS = ["get", "post", "put", "patch", "delete"];
+
+/** Every operation with its tag, its path and a text to be found by. */
+export function operationsOf(document) {
+  const reader = readerOf(document);
+  const about = new Map((document.tags ?? []).map((tag) => [tag.name, tag.description]));
+  const order = [...about.keys()];
+  return Object.entries(document.paths)
+    .flatMap(([path, methods]) => METHODS.filter((method) => method in methods).map((method) => [path, method, methods[method]]))
+    .map(([path, method, operation]) => {
+      const tag = operation.tags?.[0] ?? "Others";
+      const body = reader.resolved(operation.requestBody?.content?.["application/json"]?.schema);
+      const fields = [...(operation.parameters ?? []).map((each) => each.name), ...Object.keys(body.properties ?? {})];
+      const text = [method, path, tag, operation.summary, operation.description, ...fields].join(" ").toLowerCase();
+      return { tag, about: about.get(tag), path, method, operation, body, reader, text };
+    })
+    .toSorted((a, b) => order.indexOf(a.tag) - order.indexOf(b.tag));
+}
+
+/** What follows a description's references. */
+function readerOf(document) {
+  function resolved(schema) {
+    if (!schema?.$ref) return schema ?? {};
+    const { $ref, ...beside } = schema;
+    const target = $ref.slice(2).split("/").reduce((place, name) => place?.[name], document);
+    return { ...resolved(target), ...beside };
+  }
+
+  /** What a value may be besides null. */
+  function variants(schema) {
+    const { anyOf, ...beside } = resolved(schema);
+    return anyOf ? anyOf.map(resolved).filter((each) => each.type !== "null").map((each) => ({ ...each, ...beside })) : [beside];
+  }
+
+  /** The object that is in a value: itself, what a list has of, or what stands behind an object's names. */
+  function inner(schema) {
+    for (const each of variants(schema)) {
+      if (each.properties) return each;
+      const below = each.items ?? (typeof each.additionalProperties === "object" ? each.additionalProperties : null);
+      const found = below && inner(below);
+      if (found) return found;
+    }
+    return null;
+  }
+
+  return { resolved, variants, inner };
+}
+
+/** A schema's type: "text or null", "list of text", "one of asc, desc". */
+export function typeOf(schema, reader) {
+  const { anyOf, ...given } = reader.resolved(schema);
+  if (anyOf) return [...new Set(anyOf.map((each) => typeOf(each, reader)))].join(" or ");
+  if (given.enum) return `one of ${given.enum.join(", ")}`;
+  if (given.const !== undefined) return JSON.stringify(given.const);
+  if (Array.isArray(given.type)) return given.type.map((type) => WORDS[type] ?? type).join(" or ");
+  if (given.type === "array") return `list of ${typeOf(given.items, reader)}`;
+  if (given.type === "object" && typeof given.additionalProperties === "object") return `${typeOf(given.additionalProperties, reader)}s by name`;
+  return WORDS[given.type] ?? given.type ?? "anything";
+}
+
+const WORDS = { string: "text", integer: "whole number", number: "number", boolean: "true or false", object: "object", null: "null" };
+
+/** What a value has to keep to, in words. */
+export function limitsOf(schema, reader) {
+  const told = [];
+  for (const each of reader.variants(schema)) {
+    told.push(...boundsOf(each));
+    const items = each.items && boundsOf(reader.resolved(each.items));
+    if (items?.length) told.push(`each ${items.join(", ")}`);
+  }
+  const { default: standard } = reader.resolved(schema);
+  if (standard !== undefined && standard !== null && standard !== "") told.push(`${JSON.stringify(standard)} if left out`);
+  return told.join("; ");
+}
+
+function boundsOf(schema) {
+  const told = [between(schema.minLength, schema.maxLength, "character"), between(schema.minItems, schema.maxItems, "entry", "entries")];
+  if (schema.exclusiveMinimum !== undefined) told.push(`more than ${count(schema.exclusiveMinimum)}`);
+  const range = between(schema.minimum, schema.maximum);
+  told.push(range, schema.pattern && `fits ${schema.pattern}`);
+  return told.filter(Boolean);
+}
+
+function between(least, most, unit, units) {
+  if (least === undefined && most === undefined) return null;
+  const words = (number) => (unit ? plural(number, unit, units) : count(number));
+  if (most === undefined) return `${words(least)} or more`;
+  if (!least) return least === 0 && !unit ? `0 to ${words(most)}` : `up to ${words(most)}`;
+  return least === most ? words(most) : `${count(least)} to ${words(most)}`;
+}
+

@@ -1,0 +1,40 @@
+// A curl command for an operation of an OpenAPI document.
+
+import { root } from "../session.js";
+
+/** A curl line that works as it stands, once its variables are set. */
+export function curlOf({ method, path, operation, body, reader }) {
+  const address = root + path.replace(/\{(\w+)\}/g, (_, name) => variable(name));
+  const queries = (operation.parameters ?? []).filter((each) => each.in === "query" && each.required);
+  const words = [["curl", queries.length ? "-G" : method === "get" || body.properties ? null : `-X ${method.toUpperCase()}`, method === "put" ? "-X PUT" : null, shell(address)].filter(Boolean).join(" ")];
+  if (!operation.security) words.push('-H "Authorization: Bearer $MASTER_KEY"');
+  else words.push(operation.security.some((each) => Object.keys(each).length) ? "-b cookies.txt" : "-c cookies.txt");
+  for (const each of queries) words.push(`--data-urlencode ${shell(`${each.name}=${variable(each.name)}`)}`);
+  if (body.properties) words.push("-H 'Content-Type: application/json'", `-d ${shell(written(exampleOf(operation, body, reader)))}`);
+  return words.join(" \\\n  ");
+}
+
+const variable = (name) => `$${name.toUpperCase()}`;
+
+/** A body to begin from: the description's own example, else what is required. What the path names is not said again. */
+function exampleOf(operation, body, reader) {
+  const inPath = new Set((operation.parameters ?? []).filter((each) => each.in === "path").map((each) => each.name));
+  const required = Object.fromEntries((body.required ?? []).map((name) => [name, reader.resolved(body.properties[name]).default ?? variable(name)]));
+  return Object.fromEntries(Object.entries(body.examples?.[0] ?? required).filter(([name]) => !inPath.has(name)));
+}
+
+/** JSON in one line, or with a line for each of its names where it is long. */
+function written(value) {
+  const inline = (each) => JSON.stringify(each, null, 1).replace(/\n */g, " ").replace(/([{[]) | ([}\]])/g, "$1$2");
+  const line = inline(value);
+  if (line.length <= 80) return line;
+  return `{\n${Object.entries(value).map(([name, each]) => `    ${JSON.stringify(name)}: ${inline(each)}`).join(",\n")}\n  }`;
+}
+
+/** Text as one word of a shell, in which variables such as $KEY are filled in. */
+function shell(text) {
+  return text
+    .split(/(\$[A-Z][A-Z_]*)/)
+    .map((part, index) => (index % 2 ? `"${part}"` : /^[\w/:.,@%+=-]*$/.test(part) ? part : `'${part.replaceAll("'", String.raw`'\''`)}'`))
+    .join("");
+}
