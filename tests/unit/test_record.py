@@ -1,4 +1,4 @@
-"""A request as its line and its row remember it."""
+"""Records of requests: their log line, their row, and their shares in the totals."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.core.record import COUNTERS, Record, bounded_tags, iso, of_line, seconds
+from vibe_router.core.clock import parse_iso, to_iso
+from vibe_router.core.record import COUNTERS, Record
+from vibe_router.core.tags import bounded_tags
 from vibe_router.core.usage import Usage
 from vibe_router.store.dynamodb import from_item, to_item
 
@@ -88,17 +90,17 @@ RECORDS = st.builds(
 
 
 @given(RECORDS)
-def test_a_record_survives_its_row(record: Record) -> None:
-    assert Record.of_row(from_item(to_item(record.as_row(90)))) == record
+def test_a_row_reads_back_as_its_record(record: Record) -> None:
+    assert Record.from_row(from_item(to_item(record.as_row(90)))) == record
 
 
 @given(RECORDS)
-def test_a_record_survives_its_line(record: Record) -> None:
-    assert of_line(json.loads(json.dumps(record.as_line()))) == record
+def test_a_line_reads_back_as_its_record(record: Record) -> None:
+    assert Record.from_line(json.loads(json.dumps(record.as_line()))) == record
 
 
 @given(RECORDS)
-def test_every_total_gets_the_same_whole_numbers_and_never_less_than_none(record: Record) -> None:
+def test_every_total_gets_the_same_positive_integers(record: Record) -> None:
     shares = record.shares()
     assert {share.kind for share in shares} >= {"all", "key"}
     for share in shares:
@@ -107,7 +109,7 @@ def test_every_total_gets_the_same_whole_numbers_and_never_less_than_none(record
     assert all(isinstance(value, int) and value > 0 for value in record.counters().values())
 
 
-def test_a_row_says_what_the_indexes_and_ttl_need() -> None:
+def test_a_row_has_the_attributes_of_indexes_and_ttl() -> None:
     row = RECORD.as_row(90)
     assert (row["id"], row["at"], row["day"], row["key"]) == (
         "request#request-1",
@@ -121,7 +123,7 @@ def test_a_row_says_what_the_indexes_and_ttl_need() -> None:
     assert "audio_prompt_tokens" not in row
 
 
-def test_the_row_of_the_longest_walk_stays_small() -> None:
+def test_a_row_with_many_attempts_stays_small() -> None:
     attempt = {"deployment": "p" * 64 + "/" + "m" * 256, "verdict": "transient", "status": 503, "ms": 1234.567}
     attempt |= {"cooldown_until": "2026-11-24T13:05:00.250+00:00"}
     walked = replace(RECORD, attempts=(attempt,) * 500 + RECORD.attempts, cooling=("c" * 321,) * 500)
@@ -131,7 +133,7 @@ def test_the_row_of_the_longest_walk_stays_small() -> None:
     assert row["attempts"][-1]["verdict"] == "ok"
 
 
-def test_totals_are_by_hour_for_all_and_by_day_for_each() -> None:
+def test_totals_are_hourly_for_all_and_daily_for_each_owner() -> None:
     shares = RECORD.shares()
     shard = shares[0].at.rpartition("#")[2]
     assert [(share.kind, share.name, share.at) for share in shares] == [
@@ -153,12 +155,12 @@ def test_totals_are_by_hour_for_all_and_by_day_for_each() -> None:
     }
 
 
-def test_what_a_caller_calls_a_model_makes_no_total_of_its_own() -> None:
+def test_a_model_that_does_not_exist_has_no_total() -> None:
     assert [share.kind for share in REFUSED.shares()] == ["all", "key"]
     assert REFUSED.counters() == {"requests": 1, "errors": 1}
 
 
-def test_what_has_no_known_cost_is_counted_apart() -> None:
+def test_requests_of_unknown_cost_are_counted() -> None:
     assert replace(RECORD, cost=None).counters()["unpriced"] == 1
     assert "unpriced" not in replace(RECORD, cost=0).counters()
 
@@ -171,12 +173,12 @@ def test_totals_have_more_than_one_shard() -> None:
     ("line", "reason"),
     [
         pytest.param({"message": "FAULT", "key": "k"}, "another line", id="another line"),
-        pytest.param({**RECORD.as_line(), "key": None}, "nobody", id="of nobody known"),
-        pytest.param({"message": "ROUTING DECISION", "request_id": "r"}, "old", id="of a version without keys"),
+        pytest.param({**RECORD.as_line(), "key": None}, "no key", id="without a valid key"),
+        pytest.param({"message": "ROUTING DECISION", "request_id": "r"}, "old", id="of an older version, without keys"),
     ],
 )
-def test_lines_that_are_of_no_row(line: Mapping[str, Any], reason: str) -> None:
-    assert of_line(line) is None, reason
+def test_lines_without_a_row(line: Mapping[str, Any], reason: str) -> None:
+    assert Record.from_line(line) is None, reason
 
 
 @pytest.mark.parametrize(
@@ -187,33 +189,33 @@ def test_lines_that_are_of_no_row(line: Mapping[str, Any], reason: str) -> None:
         pytest.param({"started": None}, id="no time at all"),
         pytest.param({"cost": "free"}, id="a cost in words"),
         pytest.param({"prompt_tokens": 1.5}, id="half a token"),
-        pytest.param({"attempts": 7}, id="attempts that are none"),
-        pytest.param({"team": ["red"]}, id="a team that is no text"),
+        pytest.param({"attempts": 7}, id="attempts that are a number"),
+        pytest.param({"team": ["red"]}, id="a team that is a list"),
         pytest.param({"status": None}, id="no status"),
     ],
 )
-def test_a_line_that_cannot_be_meant_is_refused(change: dict[str, Any]) -> None:
+def test_a_malformed_line_is_rejected(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="decision"):
-        of_line({**RECORD.as_line(), **change})
+        Record.from_line({**RECORD.as_line(), **change})
 
 
-def test_a_row_edited_by_hand_is_refused_without_its_content() -> None:
-    with pytest.raises(ValueError, match=r"^a row of usage that can't be read \(ValueError\)$"):
-        Record.of_row({**RECORD.as_row(90), "prompt_tokens": "many"})
+def test_a_malformed_row_is_rejected_without_quoting_it() -> None:
+    with pytest.raises(ValueError, match=r"^a malformed row of usage \(ValueError\)$"):
+        Record.from_row({**RECORD.as_row(90), "prompt_tokens": "many"})
 
 
 @given(st.integers(0, 4 * 10**12))
-def test_times_survive_to_the_millisecond(moment: int) -> None:
-    assert seconds(iso(moment / 1000)) == moment / 1000
+def test_times_round_trip_to_the_millisecond(moment: int) -> None:
+    assert parse_iso(to_iso(moment / 1000)) == moment / 1000
 
 
 @pytest.mark.parametrize(
     ("groups", "kept"),
     [
-        pytest.param([["a", "b"], ["b", "c"]], ("a", "b", "c"), id="each once"),
-        pytest.param([["  a ", "", "   "]], ("a",), id="without blanks"),
-        pytest.param([["x" * 500]], ("x" * 100,), id="cut"),
-        pytest.param([[str(n) for n in range(50)]], tuple(str(n) for n in range(20)), id="the first ones"),
+        pytest.param([["a", "b"], ["b", "c"]], ("a", "b", "c"), id="duplicates"),
+        pytest.param([["  a ", "", "   "]], ("a",), id="blanks"),
+        pytest.param([["x" * 500]], ("x" * 100,), id="too long"),
+        pytest.param([[str(n) for n in range(50)]], tuple(str(n) for n in range(20)), id="too many"),
         pytest.param([["\ud800"]], ("?",), id="half a surrogate pair"),
     ],
 )

@@ -92,7 +92,7 @@ def _tables(args: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Targe
 
 def _records(file: str, outcome: _Outcome) -> "Iterator[Record]":
     """Yield the requests of known callers in a log, whose lines may begin with whatever a log tool puts there."""
-    from vibe_router.core.record import DECISION, of_line
+    from vibe_router.core.record import DECISION, Record
 
     with _opened(file) as lines:
         for number, line in enumerate(lines, start=1):
@@ -103,7 +103,7 @@ def _records(file: str, outcome: _Outcome) -> "Iterator[Record]":
                 fields = json.loads(line[begin:])
                 if not isinstance(fields, dict) or fields.get("message") != DECISION:
                     continue
-                record = of_line(fields)
+                record = Record.from_line(fields)
             except (ValueError, RecursionError):
                 outcome.unreadable_lines.append(number)
                 continue

@@ -10,8 +10,9 @@ from admin.fields import dollars
 from admin.openapi import answers
 from admin.router import Router
 from admin.usage_logic import day_of, key_id, key_names, summed, team_names, today
+from vibe_router.core.clock import to_iso
 from vibe_router.core.errors import bad_request
-from vibe_router.core.record import Record, iso
+from vibe_router.core.record import Record
 from vibe_router.store.usage import Filter, Total
 
 __all__ = ["router"]
@@ -150,7 +151,7 @@ def _moment(field: str, text: str | None) -> float | None:
 def _row(record: Record) -> dict[str, Any]:
     usage = record.usage
     prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-    ends = iso(record.started + record.total_ms / 1000)
+    ends = to_iso(record.started + record.total_ms / 1000)
     return {
         "request_id": record.request_id,
         "call_type": record.format,
@@ -166,7 +167,7 @@ def _row(record: Record) -> dict[str, Any]:
         "completion_tokens": completion,
         "startTime": record.at,
         "endTime": ends,
-        "completionStartTime": ends if record.ttft_ms is None else iso(record.started + record.ttft_ms / 1000),
+        "completionStartTime": ends if record.ttft_ms is None else to_iso(record.started + record.ttft_ms / 1000),
         "status": "failure" if record.failed else "success",
         "request_tags": list(record.tags),
         "metadata": {

@@ -7,11 +7,12 @@ from typing import Any
 from admin.call import Call
 from admin.fields import dollars
 from vibe_router.access.issuing import hash_key
+from vibe_router.core.clock import to_iso
 from vibe_router.core.errors import ApiError, bad_request
-from vibe_router.core.record import COUNTERS, MASTER_ID, Record, iso
+from vibe_router.core.record import COUNTERS, MASTER_ID
 from vibe_router.store.usage import Filter, Total
 
-__all__ = ["day_of", "key_id", "key_names", "overview", "request", "requests", "row", "summed", "team_names", "today"]
+__all__ = ["day_of", "key_id", "key_names", "overview", "request", "requests", "summed", "team_names", "today"]
 
 _MASTER = {"key_alias": "master key", "key_name": None}
 
@@ -26,7 +27,7 @@ def overview(call: Call, days: int) -> dict[str, Any]:
     first = last - timedelta(days=days - 1)
     reader = call.environment.usage
     # An hour that began before the range's first moment is not in it.
-    since = iso(call.now - 23 * 3600)[:13] if days == 1 else first.isoformat()
+    since = to_iso(call.now - 23 * 3600)[:13] if days == 1 else first.isoformat()
     hours = [
         each for each in reader.totals("all", min(first, date.fromisoformat(since[:10])), last) if each.at >= since
     ]
@@ -59,7 +60,7 @@ def requests(call: Call, wanted: Mapping[str, Any], day: str | None, limit: int,
         )
     except ValueError:
         raise bad_request("before: is no place in the list; take `next` of the page before.", param="before") from None
-    return {"requests": [row(record) for record in page.records], "next": page.next}
+    return {"requests": [record.as_json() for record in page.records], "next": page.next}
 
 
 def request(call: Call, request_id: str) -> dict[str, Any]:
@@ -68,15 +69,7 @@ def request(call: Call, request_id: str) -> dict[str, Any]:
     if record is None:
         message = f"There is no request {request_id[:100]}; rows are kept for some months."
         raise ApiError(404, message, code="request_not_found", param="request_id")
-    return row(record)
-
-
-def row(record: Record) -> dict[str, Any]:
-    """Return one request in plain values, its cost in dollars."""
-    line = record.as_line()
-    for name in ("started", "selected_model", "routing_mode", "resolved"):
-        line.pop(name)
-    return {**line, "at": record.at, "day": record.day, "model": record.model, "failover": record.failover}
+    return record.as_json()
 
 
 def summed(totals: Iterable[Total]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tests.unit.gateway.fake_environment import (
 from vibe_router.access.keys import Caller, Key, Limits, Team
 from vibe_router.core.models import VirtualModel
 from vibe_router.core.price import Price
-from vibe_router.core.record import DECISION, Record, of_line
+from vibe_router.core.record import DECISION, Record
 from vibe_router.core.usage import Usage
 from vibe_router.store.usage import Settlement, UsageRecorder
 
@@ -90,7 +90,7 @@ def test_an_answer_is_booked_once_with_what_it_cost(environment: FakeEnvironment
     assert record.started == environment.now
     [line] = decisions()
     assert line["cost"] == 55e-6
-    assert of_line(line) == record, "the row can be made from the line"
+    assert Record.from_line(line) == record, "the row can be made from the line"
 
 
 def test_a_stream_is_booked_with_the_tokens_at_its_end(environment: FakeEnvironment) -> None:

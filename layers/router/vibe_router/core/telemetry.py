@@ -14,27 +14,12 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.logging.types import LogRecord
 
-from vibe_router.core.record import DECISION
+from vibe_router.core.record import ALWAYS_LOGGED, DECISION
 
 __all__ = ["DECISION", "NAMESPACE", "log_fault", "logger", "metrics", "start_tracing", "traced"]
 
 NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "VibeRouter")  # one for each stack
 _SERVICE = "VIBE-ROUTER"
-_DECISION_FIELDS = (
-    "key",
-    "key_alias",
-    "team",
-    "user",
-    "selected_model",
-    "deployment",
-    "error",
-    "prompt_tokens",
-    "completion_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "cost",
-    "ttft_ms",
-)
 
 
 class _Formatter(LambdaPowertoolsFormatter):
@@ -44,7 +29,7 @@ class _Formatter(LambdaPowertoolsFormatter):
         """Return `log` as a line of JSON."""
         if log.get("message") == DECISION:
             return super().serialize(
-                cast("LogRecord", {**log, **{name: None for name in _DECISION_FIELDS if name not in log}})
+                cast("LogRecord", {**log, **{name: None for name in ALWAYS_LOGGED if name not in log}})
             )
         return super().serialize(log)
 

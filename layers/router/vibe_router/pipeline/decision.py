@@ -10,7 +10,8 @@ from vibe_router.access.ledger import rate_limit_headers
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.price import as_dollars, cost
-from vibe_router.core.record import Record, bounded_tags, text
+from vibe_router.core.record import Record
+from vibe_router.core.tags import bounded_tags, bounded_text
 from vibe_router.core.telemetry import DECISION, NAMESPACE, logger, metrics
 from vibe_router.core.usage import Usage
 from vibe_router.pipeline.failover import AttemptTrace
@@ -116,9 +117,9 @@ class RoutingDecision:
             request_id=self.request_id,
             started=round(self._received_at, 3),
             key=caller.key_id if caller else None,
-            key_alias=text(key.alias) if key and key.alias else None,
+            key_alias=bounded_text(key.alias) if key and key.alias else None,
             team=key.team_id if key else None,
-            user=text(key.user_id) if key and key.user_id else None,
+            user=bounded_text(key.user_id) if key and key.user_id else None,
             tags=bounded_tags(caller.tags, self._tags) if caller else (),
             model=_cut(self._model),
             resolved=self._model_exists,
@@ -180,7 +181,7 @@ class RoutingDecision:
 
 def _cut(name: str | None) -> str | None:
     """Return a caller's text, shortened, and without the lone surrogates that UTF-8 cannot hold."""
-    return name and text(name, _MODEL_CHARACTERS)
+    return name and bounded_text(name, _MODEL_CHARACTERS)
 
 
 def _attempt_fields(attempt: Attempt) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError, fault
 from vibe_router.core.models import Catalogue
-from vibe_router.core.record import Record, tags_in
+from vibe_router.core.record import Record
+from vibe_router.core.tags import header_tags
 from vibe_router.core.telemetry import log_fault, start_tracing, traced
 from vibe_router.formats.interfaces import ClientFormat, WholeAnswer
 from vibe_router.pipeline.admission import Admission
@@ -77,7 +78,7 @@ class RequestPipeline:
     def _serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Relay:
         services, decision = self._services, self.decision
         caller = services.admission.caller(headers)
-        decision.admit(caller, tags_in(headers))
+        decision.admit(caller, header_tags(headers))
 
         request = self._client.parse(body, headers)
         decision.read(request.model, stream=request.stream, tags=request.tags)

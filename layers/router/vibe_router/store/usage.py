@@ -477,7 +477,7 @@ def _records(rows: Sequence[Mapping[str, Any]]) -> Iterator[Record]:
     """Yield the rows that can be read; one that was edited by hand may not."""
     for row in rows:
         try:
-            yield Record.of_row(from_item(row))
+            yield Record.from_row(from_item(row))
         except ValueError as error:
             _log.warning("%s: %s", row.get("id", {}).get("S"), error)
 
