@@ -13,7 +13,7 @@ from typing import Any
 from local.standin.bedrock import message
 from vibe_router.core.models import Deployment, Provider
 from vibe_router.core.usage import Usage
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.formats.common import sse
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.formats.neutral.model import Event, Finish, Started, TextDelta, UsageReport
@@ -71,7 +71,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _parsed(caller: str, raw: bytes) -> ClientRequest:
-    return known.client(caller).parse(raw, {})
+    return registry.client(caller).parse(raw, {})
 
 
 def _body(caller: str) -> Mapping[str, Any]:
@@ -97,7 +97,7 @@ def _body(caller: str) -> Mapping[str, Any]:
 def _stream(provider: str) -> bytes:
     """Return a provider's stream of text, a word in a chunk."""
     request = _parsed(provider, json.dumps(_body(provider)).encode())
-    writer = known.client_conversation(provider).writer(request, 0)
+    writer = registry.client_conversation(provider).writer(request, 0)
     said: list[Event] = [Started("answer", "model", 1)]
     said += (TextDelta(f" word{number}") for number in range(_CHUNKS))
     said += (Finish("stop"), UsageReport(Usage(10, _CHUNKS)))

@@ -7,21 +7,11 @@ from admin.openapi import answers
 from admin.router import Router
 from admin.routes_logic import catalogue
 from vibe_router.core.models import Deployment
+from vibe_router.core.wire_formats import WIRE_FORMATS
 
 __all__ = ["router"]
 
 router = Router()
-
-_MODES = {  # LiteLLM's words, by the format that a deployment speaks first; all others chat
-    "completions": "completion",
-    "embeddings": "embedding",
-    "moderations": "moderation",
-    "images": "image_generation",
-    "speech": "audio_speech",
-    "transcriptions": "audio_transcription",
-    "rerank": "rerank",
-}
-
 
 _ANSWERS = answers("`data`: each with `model_name`, `litellm_params` and `model_info`.")
 
@@ -54,7 +44,7 @@ def _entry(name: str, layer: int, deployment: Deployment) -> dict[str, Any]:
         "model_info": {
             "id": f"{name}#{layer}#{deployment.id}",
             "db_model": True,
-            "mode": _MODES.get(deployment.formats[0], "chat"),
+            "mode": WIRE_FORMATS[deployment.formats[0]].litellm_mode,
             "input_cost_per_token": price.input / 1e6 if price else None,
             "output_cost_per_token": price.output / 1e6 if price else None,
         },

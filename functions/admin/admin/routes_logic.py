@@ -10,7 +10,7 @@ from vibe_router.access.issuing import hash_key
 from vibe_router.access.keys import Caller
 from vibe_router.core.errors import ApiError, bad_request, switched_off, unknown_model
 from vibe_router.core.models import Catalogue
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.pipeline import explain
 from vibe_router.pipeline.status import at_iso
@@ -210,7 +210,7 @@ def _chain(spec: RoutesSpec, model: ModelSpec, states: Mapping[str, State], now:
 def _request(body: bytes, wire: str) -> ClientRequest:
     """Read the request that is to be explained; one without messages is a short one. Raises ApiError (400)."""
     try:
-        client = known.client(wire)
+        client = registry.client(wire)
     except KeyError:
         raise bad_request("format: is no format that callers speak.", param="format") from None
     if wire == "chat":

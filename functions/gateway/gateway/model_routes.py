@@ -7,6 +7,7 @@ from gateway.environment import Environment
 from gateway.proxy_event import Request
 from streaming_runtime import Context, Heartbeat, StreamingResponse
 from vibe_router.core.errors import ApiError, bad_request
+from vibe_router.core.wire_formats import CLIENT_PATHS
 from vibe_router.formats import registry
 from vibe_router.formats.interfaces import ClientFormat, WholeAnswer
 from vibe_router.pipeline.serve import RequestPipeline
@@ -15,19 +16,10 @@ __all__ = ["FORMATS", "answer", "compact", "count_tokens", "format_of", "input_t
 
 # The format of each path (without /v1).
 FORMATS: Mapping[str, str] = {
-    "/chat/completions": "chat",
-    "/messages": "messages",
+    **CLIENT_PATHS,
     "/messages/count_tokens": "messages",
-    "/responses": "responses",
     "/responses/compact": "responses",
     "/responses/input_tokens": "responses",
-    "/completions": "completions",
-    "/embeddings": "embeddings",
-    "/moderations": "moderations",
-    "/images/generations": "images",
-    "/audio/speech": "speech",
-    "/audio/transcriptions": "transcriptions",
-    "/rerank": "rerank",
 }
 
 # Proxies and clients close a silent connection after 30 s or more; a comment costs nothing.

@@ -7,7 +7,7 @@ import pytest
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, Provider
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.upstream.exchange import open_exchange
 
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3"
@@ -16,7 +16,7 @@ PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/
 def asked(spoken: str, model: str, base_model: str | None, **fields: Any) -> dict[str, Any]:
     """Return the body that a Messages request is put to a deployment in."""
     body = {"model": "m", "max_tokens": 9000, "messages": [{"role": "user", "content": "Hi"}], **fields}
-    request = known.client("messages").parse(json.dumps(body).encode(), {})
+    request = registry.client("messages").parse(json.dumps(body).encode(), {})
     provider = Provider("p", "https://p.example", "KEY", (spoken,))
     deployment = Deployment(provider, model, formats=(spoken,), base_model=base_model)
     made: dict[str, Any] = json.loads(open_exchange(request, deployment, 0, stream=False).body(stream=False))
@@ -44,7 +44,7 @@ def test_a_deployment_at_azure_is_bound_by_the_word_that_its_model_takes(base_mo
 
 def test_a_relays_name_for_a_model_that_thinks_adaptively() -> None:
     effort = {"effort": "low"}
-    request = known.client("chat").parse(
+    request = registry.client("chat").parse(
         json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "reasoning_effort": "low"}).encode(),
         {},
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.formats.test_translated_answers import count_ids, events, read, without_ids
 from vibe_router.core.models import Deployment, Provider
 from vibe_router.core.usage import Usage
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.formats.common import sse
 from vibe_router.formats.converse.assembly import ConverseAssembler
 from vibe_router.formats.converse.format import CONVERSE
@@ -78,7 +78,7 @@ ANSWERS = {
 
 def exchange(caller: str, **fields: Any) -> Exchange:
     body = {"model": "auto", "stream": True, **HELLO[caller], **fields}
-    request = known.client(caller).parse(json.dumps(body).encode(), {})
+    request = registry.client(caller).parse(json.dumps(body).encode(), {})
     provider = Provider("bedrock", "", "", ("converse",), "bedrock")
     return open_exchange(request, Deployment(provider, MODEL, formats=("converse",)), 1_800_000_000.0, stream=True)
 
@@ -291,7 +291,7 @@ def test_a_stream_is_the_twin_of_the_whole_answer(caller: str, name: str, monkey
     count_ids(monkeypatch)
     put = exchange(caller)
     raw = read(put.reader(), b"".join(unfold(ANSWERS[name])))
-    assembly = known.conversation(caller).assembly()
+    assembly = registry.conversation(caller).assembly()
     for chunk in events(raw):
         assembly.add(chunk)
     streamed = assembly.completion()
@@ -318,7 +318,7 @@ def test_a_thought_travels_with_its_issuer_and_comes_back_to_it_alone() -> None:
     again = exchange("messages", messages=talk)
     assert json.loads(again.body(stream=True))["messages"][1]["content"] == [THOUGHT, SEALED, {"text": "Héllo there."}]
     assert again.left_out == 0
-    request = known.client("messages").parse(
+    request = registry.client("messages").parse(
         json.dumps({**HELLO["messages"], "model": "m", "messages": talk}).encode(), {}
     )
     other = Deployment(Provider("another", "", "", ("converse",), "bedrock"), MODEL, formats=("converse",))

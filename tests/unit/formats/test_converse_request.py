@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.unit.formats.requests_to_translate import chat_requests, responses_requests
 from tests.unit.formats.test_messages_request import bodies as messages_requests
 from vibe_router.core.errors import ApiError
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.formats.converse import neutral as converse_neutral
 from vibe_router.formats.messages import neutral_request as messages_request
 from vibe_router.formats.neutral.model import (
@@ -51,7 +51,7 @@ patient = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow]
 def read(caller: str, **fields: Any) -> NeutralRequest:
     """Read a request as the router does."""
     body = {"model": "auto", **HELLO[caller], **fields}
-    return without_optional_tools(known.client(caller).parse(json.dumps(body).encode(), {}).neutral())
+    return without_optional_tools(registry.client(caller).parse(json.dumps(body).encode(), {}).neutral())
 
 
 def asked(caller: str, model: str = CLAUDE, /, **fields: Any) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def test_what_is_asked_reaches_bedrock_or_is_refused_by_name(model: str, draw: s
     if draw.draw(st.integers(0, 9)):  # else nearly every request has one of these
         body = {name: value for name, value in body.items() if name not in UNSAYABLE}
     caller = "chat" if "messages" in body else "responses"
-    request = without_optional_tools(known.client(caller).parse(json.dumps(body).encode(), {}).neutral())
+    request = without_optional_tools(registry.client(caller).parse(json.dumps(body).encode(), {}).neutral())
     try:
         made = checked(converse_neutral.body(request, model))
     except ApiError as refused:
@@ -128,7 +128,7 @@ def test_what_is_asked_reaches_bedrock_or_is_refused_by_name(model: str, draw: s
 @patient
 @given(body=messages_requests)
 def test_what_anthropic_has_words_for_reaches_bedrock_or_is_refused_by_name(body: dict[str, Any]) -> None:
-    request = without_optional_tools(known.client("messages").parse(json.dumps(body).encode(), {}).neutral())
+    request = without_optional_tools(registry.client("messages").parse(json.dumps(body).encode(), {}).neutral())
     try:
         made = json.loads(converse_neutral.body(request, CLAUDE))
     except ApiError as refused:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from vibe_router.core.errors import ApiError
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.formats.chat import neutral as chat_neutral
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.common.seal import Seal, unwrap, wrap
@@ -819,9 +819,9 @@ def test_a_request_survives_the_neutral_form(body: dict[str, Any]) -> None:
 @given(bodies)
 def test_no_request_of_this_format_trips_another_up(body: dict[str, Any]) -> None:
     neutral = messages_request.read(body)
-    for name in sorted(known.TRANSLATED):
+    for name in sorted(registry.TRANSLATED):
         try:
-            known.conversation(name).body(neutral, "claude-sonnet-4-5", stream=False)
+            registry.conversation(name).body(neutral, "claude-sonnet-4-5", stream=False)
         except ApiError as error:
             assert (error.status, bool(error.param)) == (400, True)  # noqa: PT017 - both ends are allowed
 
@@ -853,8 +853,8 @@ def test_whatever_is_sent_is_a_request_or_a_400(fields: dict[str, Any], content:
         request.for_counting("m")
         request.prompt_tokens_estimate()
         neutral = request.neutral()
-        for name in sorted(known.TRANSLATED):
-            known.conversation(name).body(neutral, "m", stream=False)
+        for name in sorted(registry.TRANSLATED):
+            registry.conversation(name).body(neutral, "m", stream=False)
     except ApiError as error:
         assert error.status == 400  # noqa: PT017 - both ends are allowed
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, Provider
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.formats.common.seal import Seal, wrap
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.formats.responses import stored as kept
@@ -231,7 +231,7 @@ def asked(request: ClientRequest, deployment: Deployment) -> None:
 
 def gone_on_from(request: ResponsesRequest) -> None:
     """Keep an answer to `request`, and go on from it."""
-    answer = known.client_conversation("responses").whole(request, [], 0)
+    answer = registry.client_conversation("responses").whole(request, [], 0)
     found = kept.kept(request, json.loads(answer))
     assert found is not None
     again = kept.from_record(kept.record(found))
@@ -247,7 +247,7 @@ def gone_on_from(request: ResponsesRequest) -> None:
 @given(draw=st.data())
 def test_a_mutated_request_is_carried_or_a_400(caller: str, draw: st.DataObject) -> None:
     body = draw.draw(mutated(caller))
-    client = known.client(caller)
+    client = registry.client(caller)
 
     def attempt(what: Any, *values: Any) -> Any:
         try:
@@ -271,6 +271,6 @@ def test_a_mutated_request_is_carried_or_a_400(caller: str, draw: st.DataObject)
 
 @pytest.mark.parametrize("caller", VALID)
 def test_they_are_valid_before(caller: str) -> None:
-    request = known.client(caller).parse(json.dumps(VALID[caller]).encode(), {})
+    request = registry.client(caller).parse(json.dumps(VALID[caller]).encode(), {})
     asked(request, next(each for each in DEPLOYMENTS if caller in each.formats))
     assert request.neutral().messages

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.formats.requests_to_translate import chat_requests, responses_requests
 from vibe_router.core.errors import ApiError
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.formats.chat import neutral as chat_neutral
 from vibe_router.formats.common.seal import Seal, unwrap, wrap
 from vibe_router.formats.neutral.model import (
@@ -43,11 +43,11 @@ values = st.recursive(
 
 def read(format_: str, body: dict[str, Any]) -> NeutralRequest:
     """Read a request as the router does."""
-    return known.client(format_).parse(json.dumps({"model": "m", **body}).encode(), {}).neutral()
+    return registry.client(format_).parse(json.dumps({"model": "m", **body}).encode(), {}).neutral()
 
 
 def written(request: NeutralRequest, format_: str, model: str = "glm-4.7") -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(known.conversation(format_).body(request, model, stream=False))
+    body: dict[str, Any] = json.loads(registry.conversation(format_).body(request, model, stream=False))
     return body
 
 
@@ -147,10 +147,10 @@ _FIELDS = {
 def test_no_field_is_worse_than_a_400(caller: str, target: str, draw: st.DataObject) -> None:
     fields = draw.draw(st.dictionaries(st.sampled_from(_FIELDS[caller]) | st.text(max_size=5), values, max_size=3))
     try:
-        request = known.client(caller).parse(json.dumps({"model": "m", **HELLO[caller], **fields}).encode(), {})
+        request = registry.client(caller).parse(json.dumps({"model": "m", **HELLO[caller], **fields}).encode(), {})
         request.affinity()
         request.prompt_tokens_estimate()
-        known.conversation(target).body(request.neutral(), "m", stream=True)
+        registry.conversation(target).body(request.neutral(), "m", stream=True)
         request.for_provider("m", stream=True, keep=unwrap)
     except ApiError as refused:
         assert refused.status == 400  # noqa: PT017 - some are refused
@@ -182,9 +182,9 @@ _ITEMS = st.fixed_dictionaries(
 def test_no_message_is_worse_than_a_400(items: list[dict[str, Any]], caller: str) -> None:
     body = {"model": "m", "messages" if caller == "chat" else "input": items}
     try:
-        request = known.client(caller).parse(json.dumps(body).encode(), {})
+        request = registry.client(caller).parse(json.dumps(body).encode(), {})
         for target in ("chat", "responses"):
-            known.conversation(target).body(request.neutral(), "m", stream=True)
+            registry.conversation(target).body(request.neutral(), "m", stream=True)
     except ApiError as refused:
         assert refused.status == 400  # noqa: PT017 - most are refused
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.formats.common.tags import take_tags
 
 ASKED: dict[str, dict[str, Any]] = {
@@ -53,7 +53,7 @@ def test_a_provider_is_told_of_metadata_but_not_of_tags(name: str) -> None:
         "metadata": {"user_id": "u", "tags": TAGS},
         "litellm_metadata": {"tags": ["x"]},
     }
-    request = known.client(name).parse(json.dumps(body).encode(), {})
+    request = registry.client(name).parse(json.dumps(body).encode(), {})
     assert request.tags == ("job:1", "nightly", "x")
     sent = json.loads(request.for_provider("other", stream=False))
     assert sent["metadata"] == {"user_id": "u"}
@@ -64,10 +64,10 @@ def test_a_provider_is_told_of_metadata_but_not_of_tags(name: str) -> None:
 
 @pytest.mark.parametrize("name", ASKED)
 def test_who_sends_none_has_none(name: str) -> None:
-    assert known.client(name).parse(json.dumps({"model": "m", **ASKED[name]}).encode(), {}).tags == ()
+    assert registry.client(name).parse(json.dumps({"model": "m", **ASKED[name]}).encode(), {}).tags == ()
 
 
 def test_a_response_that_is_gone_on_from_keeps_its_own() -> None:
     raw = json.dumps({"model": "m", "input": "And?", "metadata": {"tags": TAGS}}).encode()
-    request: Any = known.client("responses").parse(raw, {})
+    request: Any = registry.client("responses").parse(raw, {})
     assert request.after([], {}).tags == ("job:1", "nightly")

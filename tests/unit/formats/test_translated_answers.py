@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, Provider
 from vibe_router.core.usage import Usage
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.formats.chat import neutral as chat_neutral
 from vibe_router.formats.chat.assembly import ChatAssembler
 from vibe_router.formats.common import sse
@@ -46,7 +46,7 @@ def count_ids(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def exchange(caller: str, provider: str, **fields: Any) -> Exchange:
     body = {"model": "auto", "stream": True, **HELLO[caller], **fields}
-    request = known.client(caller).parse(json.dumps(body).encode(), {})
+    request = registry.client(caller).parse(json.dumps(body).encode(), {})
     deployment = Deployment(Provider("layer", "https://layer.example", "KEY"), "glm-4.7", formats=(provider,))
     return open_exchange(request, deployment, 1_800_000_000.0, stream=True)
 
@@ -517,7 +517,7 @@ def test_a_proof_that_passes_untouched_is_noted() -> None:
 )
 def test_a_native_proof_goes_to_its_issuer(issuer: str | None, sent: list[str], left_out: int) -> None:
     body = {"model": "m", "input": [{"role": "user", "content": "Hi"}, THOUGHT]}
-    request = known.client("responses").parse(json.dumps(body).encode(), {})
+    request = registry.client("responses").parse(json.dumps(body).encode(), {})
     deployment = Deployment(Provider("layer", "https://x", "K"), "gpt-5", formats=("responses",))
     put = open_exchange(request, deployment, 0, stream=False, issuer_of=lambda _: issuer)
     held = json.loads(put.body(stream=False))["input"]
@@ -532,7 +532,7 @@ def test_a_foreign_proof_travels_in_a_seal_and_comes_back_to_its_issuer() -> Non
     from vibe_router.formats.neutral.model import ReasoningDelta, ReasoningProof, Started
     from vibe_router.formats.responses.writer import ResponsesWriter
 
-    request = known.client("responses").parse(b'{"model":"m","input":"Hi"}', {})
+    request = registry.client("responses").parse(b'{"model":"m","input":"Hi"}', {})
     writer = ResponsesWriter(request, 0)
     for event in (Started(None, "claude"), ReasoningDelta("Hm."), ReasoningProof(signature="sig", issuer="anthropic")):
         writer.write(event)

@@ -22,7 +22,16 @@ from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
 
-__all__ = ["PASSTHROUGH", "PassthroughFormat", "PassthroughRequest"]
+__all__ = [
+    "EMBEDDINGS",
+    "IMAGES",
+    "MODERATIONS",
+    "RERANK",
+    "SPEECH",
+    "TRANSCRIPTIONS",
+    "PassthroughFormat",
+    "PassthroughRequest",
+]
 
 _MODEL_PART = re.compile(rb'content-disposition:[^\r\n]*;[ \t]*name="?model"?[ \t]*(?:;|\r\n|$)', re.IGNORECASE)
 
@@ -144,14 +153,9 @@ class PassthroughFormat:
         return Usage(asked, answered, audio_prompt_tokens=heard)
 
 
-PASSTHROUGH: Mapping[str, PassthroughFormat] = {
-    each.name: each
-    for each in (
-        PassthroughFormat("embeddings", "/embeddings", read="input", holds=("data",)),
-        PassthroughFormat("moderations", "/moderations", read="input", holds=("results",)),
-        PassthroughFormat("images", "/images/generations", read="prompt", holds=("data",)),
-        PassthroughFormat("speech", "/audio/speech", read="input", holds=("audio",), opaque=True),
-        PassthroughFormat("transcriptions", "/audio/transcriptions", read="file", holds=("text",), opaque=True),
-        PassthroughFormat("rerank", "/rerank", read="documents", holds=("results",)),
-    )
-}
+EMBEDDINGS = PassthroughFormat("embeddings", "/embeddings", read="input", holds=("data",))
+MODERATIONS = PassthroughFormat("moderations", "/moderations", read="input", holds=("results",))
+IMAGES = PassthroughFormat("images", "/images/generations", read="prompt", holds=("data",))
+SPEECH = PassthroughFormat("speech", "/audio/speech", read="input", holds=("audio",), opaque=True)
+TRANSCRIPTIONS = PassthroughFormat("transcriptions", "/audio/transcriptions", read="file", holds=("text",), opaque=True)
+RERANK = PassthroughFormat("rerank", "/rerank", read="documents", holds=("results",))

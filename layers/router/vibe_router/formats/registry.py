@@ -1,6 +1,12 @@
-"""Every wire format by its name. A format's module is imported when it is first needed: most callers speak one."""
+"""Looks up wire formats by name, as `core.wire_formats` lists them.
 
-from vibe_router.formats.chat.format import CHAT
+The module of a format is imported when it is first needed: most callers speak one.
+"""
+
+from importlib import import_module
+from typing import Any, cast
+
+from vibe_router.core.wire_formats import WIRE_FORMATS
 from vibe_router.formats.interfaces import (
     ClientConversation,
     ClientFormat,
@@ -11,75 +17,43 @@ from vibe_router.formats.interfaces import (
 
 __all__ = ["TRANSLATABLE", "TRANSLATED", "client", "client_conversation", "conversation", "provider", "streamed"]
 
-# Callers' formats that have a neutral form, and providers' formats that it can be said in.
-TRANSLATABLE = frozenset({"chat", "completions", "messages", "responses"})
-TRANSLATED = frozenset({"chat", "converse", "messages", "responses"})
-# Providers' formats whose answers stream.
-_STREAMED = TRANSLATED | {"completions"}
+# Callers' formats that have a neutral form, and providers' formats that it can be written in.
+TRANSLATABLE = frozenset(name for name, entry in WIRE_FORMATS.items() if entry.translates_from)
+TRANSLATED = frozenset(name for name, entry in WIRE_FORMATS.items() if entry.translates_to)
+
+_loaded: dict[str, Any] = {}
 
 
 def client(name: str) -> ClientFormat:
-    """Return a format that callers speak. Raises KeyError for a name that is none."""
-    if name in TRANSLATABLE:
-        return client_conversation(name)
-    from vibe_router.formats.passthrough import PASSTHROUGH
-
-    return PASSTHROUGH[name]
+    """Return a format that callers speak. Raises KeyError for another name."""
+    return cast("ClientFormat", _load(name, allowed=WIRE_FORMATS[name].client_path is not None))
 
 
 def client_conversation(name: str) -> ClientConversation:
-    """Return a format of TRANSLATABLE. Raises KeyError for another one."""
-    match name:
-        case "chat":
-            return CHAT
-        case "messages":
-            from vibe_router.formats.messages.format import MESSAGES
-
-            return MESSAGES
-        case "responses":
-            from vibe_router.formats.responses.format import RESPONSES
-
-            return RESPONSES
-        case "completions":
-            from vibe_router.formats.completions.format import COMPLETIONS
-
-            return COMPLETIONS
-    raise KeyError(name)
+    """Return a format of TRANSLATABLE. Raises KeyError for another name."""
+    return cast("ClientConversation", _load(name, allowed=name in TRANSLATABLE))
 
 
 def provider(name: str) -> ProviderFormat:
-    """Return a format that providers speak. Raises KeyError for a name that is none."""
-    if name in _STREAMED:
-        return streamed(name)
-    from vibe_router.formats.passthrough import PASSTHROUGH
-
-    return PASSTHROUGH[name]
+    """Return a format that providers speak. Raises KeyError for another name."""
+    return cast("ProviderFormat", _load(name))
 
 
 def streamed(name: str) -> StreamedFormat:
-    """Return a format of providers whose answers stream. Raises KeyError for another one."""
-    if name == "completions":
-        from vibe_router.formats.completions.format import COMPLETIONS
-
-        return COMPLETIONS
-    return conversation(name)
+    """Return a format of providers whose answers stream. Raises KeyError for another name."""
+    return cast("StreamedFormat", _load(name, allowed=WIRE_FORMATS[name].streams))
 
 
 def conversation(name: str) -> ProviderConversation:
-    """Return a format of TRANSLATED. Raises KeyError for another one."""
-    match name:
-        case "chat":
-            return CHAT
-        case "converse":
-            from vibe_router.formats.converse.format import CONVERSE
+    """Return a format of TRANSLATED. Raises KeyError for another name."""
+    return cast("ProviderConversation", _load(name, allowed=name in TRANSLATED))
 
-            return CONVERSE
-        case "messages":
-            from vibe_router.formats.messages.format import MESSAGES
 
-            return MESSAGES
-        case "responses":
-            from vibe_router.formats.responses.format import RESPONSES
-
-            return RESPONSES
-    raise KeyError(name)
+def _load(name: str, *, allowed: bool = True) -> Any:
+    if not allowed:
+        raise KeyError(name)
+    found = _loaded.get(name)
+    if found is None:
+        module = import_module(f"vibe_router.formats.{WIRE_FORMATS[name].module}")
+        found = _loaded[name] = getattr(module, name.upper())
+    return found

@@ -11,7 +11,7 @@ Any setting of `Overrides` can stand in `defaults`, at a provider, at a model an
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -36,6 +36,7 @@ from vibe_router.core.models import (
     VirtualModel,
 )
 from vibe_router.core.price import Price
+from vibe_router.core.wire_formats import DECLARABLE
 
 __all__ = [
     "DefaultsSpec",
@@ -70,18 +71,10 @@ _MOST_RESERVED = 10_000_000
 _MOST_TOKENS = 1_000_000_000
 
 Kind = Literal["provider", "model", "defaults"]
-Format = Literal[
-    "chat",
-    "completions",
-    "responses",
-    "messages",
-    "embeddings",
-    "moderations",
-    "images",
-    "speech",
-    "transcriptions",
-    "rerank",
-]
+if TYPE_CHECKING:
+    Format = str
+else:  # a Literal for pydantic, whose names no type checker can read from a table
+    Format = Literal[DECLARABLE]
 Place = tuple[str | int, ...]
 
 

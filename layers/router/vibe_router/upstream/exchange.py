@@ -6,7 +6,7 @@ from typing import Any
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.formats.common import json_body, sse
 from vibe_router.formats.common.seal import Kind, Seal, unwrap
 from vibe_router.formats.interfaces import Assembler, ClientRequest, ProviderFormat, StreamReader, WholeAnswer
@@ -32,7 +32,7 @@ def open_exchange(
     refusal: ApiError | None = None
     for name in formats_for(request, deployment.formats):
         kind = Exchange if name == request.format else _Translated
-        exchange = kind(request, known.provider(name), deployment, int(now), issuer_of)
+        exchange = kind(request, registry.provider(name), deployment, int(now), issuer_of)
         try:
             exchange.body(stream=stream)
         except ApiError as error:
@@ -110,7 +110,7 @@ class Exchange:
 
     def reader(self) -> StreamReader:
         """Return what reads the provider's stream, in its own format, into the caller's."""
-        reader = known.streamed(self.format).reader(wants_usage=self._request.wants_usage)
+        reader = registry.streamed(self.format).reader(wants_usage=self._request.wants_usage)
         return Repeating(reader, repeated) if (repeated := self._request.repeated) else reader
 
     def read_whole(self, raw: bytes) -> dict[str, Any] | None:
@@ -119,11 +119,11 @@ class Exchange:
 
     def unfold(self, answer: Mapping[str, Any]) -> list[bytes]:
         """Return the provider's whole answer as the stream it should have been, in its own format."""
-        return known.streamed(self.format).unfold(answer, wants_usage=True)
+        return registry.streamed(self.format).unfold(answer, wants_usage=True)
 
     def assembly(self) -> Assembler:
         """Return what puts the provider's stream together."""
-        return known.streamed(self.format).assembly()
+        return registry.streamed(self.format).assembly()
 
     def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:
         """Return the provider's whole `answer` as the caller gets it; `raw` are its bytes where it came whole."""
@@ -134,7 +134,7 @@ class Exchange:
         return WholeAnswer(body, self._provider.usage_of(answer), seals)
 
     def _seals(self, answer: Mapping[str, Any]) -> Sequence[str]:
-        reader, cut = known.streamed(self.format).reader(wants_usage=True), sse.EventDecoder()
+        reader, cut = registry.streamed(self.format).reader(wants_usage=True), sse.EventDecoder()
         for raw in self.unfold(answer):
             for event in cut.feed(raw):
                 reader.read(event)
@@ -155,14 +155,14 @@ class _Translated(Exchange):
         kept, self._sent, self.left_out = with_own_proofs(request, None if self._bare else self._issuer)
         if self._base_model:
             kept = replace(kept, base_model=self._base_model)
-        return known.conversation(self.format).body(kept, self._model, stream=stream)
+        return registry.conversation(self.format).body(kept, self._model, stream=stream)
 
     def reader(self) -> StreamReader:
         """Return what reads the provider's stream, in its own format, into the caller's."""
         from vibe_router.formats.neutral.translation import Translation
 
-        provider = known.conversation(self.format)
-        writer = known.client_conversation(self._request.format).writer(self._request, self._created)
+        provider = registry.conversation(self.format)
+        writer = registry.client_conversation(self._request.format).writer(self._request, self._created)
         decoder = provider.decoder(self._request.neutral())
         return Translation(provider.reader(wants_usage=True), decoder, writer, self._issuer, self._model)
 
@@ -170,7 +170,7 @@ class _Translated(Exchange):
         """Return the provider's whole `answer` as the caller gets it."""
         from vibe_router.formats.neutral.translation import translated
 
-        provider, client = known.conversation(self.format), known.client_conversation(self._request.format)
+        provider, client = registry.conversation(self.format), registry.client_conversation(self._request.format)
         decoder = provider.decoder(self._request.neutral())
         events = translated(provider, decoder, answer, self._issuer, self._model)
         return WholeAnswer(client.whole(self._request, events, self._created), provider.usage_of(answer))

@@ -5,7 +5,7 @@ from typing import Any
 
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.core.models import Deployment
-from vibe_router.formats import registry as known
+from vibe_router.formats import registry
 from vibe_router.formats.interfaces import ClientRequest
 
 __all__ = ["formats_for", "misfit", "unspoken"]
@@ -22,9 +22,9 @@ def formats_for(request: ClientRequest, spoken: Sequence[str]) -> list[str]:
     """
     if request.format in spoken:
         return [request.format]
-    if request.format not in known.TRANSLATABLE:
+    if request.format not in registry.TRANSLATABLE:
         return []
-    return [name for name in spoken if name in known.TRANSLATED]
+    return [name for name in spoken if name in registry.TRANSLATED]
 
 
 def misfit(request: ClientRequest, deployment: Deployment) -> ApiError | None:

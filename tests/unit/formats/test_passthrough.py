@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage
-from vibe_router.formats.passthrough import PASSTHROUGH
+from vibe_router.formats import passthrough
+from vibe_router.formats.passthrough import PassthroughFormat
 
+PASSTHROUGH = {each.name: each for each in vars(passthrough).values() if isinstance(each, PassthroughFormat)}
 BOUNDARY = "b0undary"
 FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 
