@@ -1,5 +1,5 @@
-"""The development stack: API Gateway and Lambda on this machine, an embedded AWS, stand-in providers.
+"""The development stack: a local API Gateway and Lambda, an embedded AWS, and stand-in providers.
 
-It uses the product from outside, as a deployment does: functions run in processes of their own under the real
-runtime layer, and everything it knows of them it reads in template.yaml.
+It runs the product unchanged, as a deployment does: the functions run in their own processes under the real runtime
+layer, configured from template.yaml.
 """

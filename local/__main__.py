@@ -19,7 +19,7 @@ from .template import TemplateError
 
 _CHECKOUT = Path(__file__).parent.parent
 
-_EXPECTED = (
+_USER_ERRORS = (
     DataDirInUseError,
     EmbeddedAwsError,
     FunctionFailedError,
@@ -30,10 +30,10 @@ _EXPECTED = (
     StandInsError,
     TemplateError,
 )
-"""What a person can mend; the message says how, and a traceback would hide it."""
+"""Errors that the user can fix: the message explains how, so no traceback is printed."""
 
 
-async def _start_and_watch(stack: Stack) -> None:
+async def _run(stack: Stack) -> None:
     await stack.start()
     await stack.ended()
 
@@ -44,9 +44,9 @@ def main() -> int:
     try:
         settings = read_settings(_CHECKOUT)
         stack = Stack(_CHECKOUT, settings, console)
-        # A second signal ends this process on the spot; its children see that and end too.
-        asyncio.run(run_until_signal(_start_and_watch(stack), stack.stop, second=partial(os._exit, 130)))
-    except _EXPECTED as error:
+        # A second signal ends this process at once; its children notice and end too.
+        asyncio.run(run_until_signal(_run(stack), stack.stop, second=partial(os._exit, 130)))
+    except _USER_ERRORS as error:
         console.fail(str(error))
         return 1
     return 0

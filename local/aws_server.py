@@ -1,10 +1,10 @@
-"""The embedded AWS as a program: moto's DynamoDB and Secrets Manager on a socket that is handed down to it.
+"""The embedded AWS as a program: moto's DynamoDB and Secrets Manager on an inherited socket.
 
-Standard input brings one line of JSON (`Orders`) and stays open: when it closes, the tables are saved and the program
-ends. Standard output gets one line of JSON (`Report`) when requests are answered.
+Standard input delivers one line of JSON (`ServerConfig`) and stays open: when it closes, the tables are saved and the
+program ends. One line of JSON (`StartReport`) on standard output reports that requests are served.
 
-One thread answers all requests, one after the other, because moto's conditional writes are not atomic: two of them at
-once can both find their condition true.
+One thread answers all requests in turn, because moto's conditional writes are not atomic: the conditions of two
+concurrent writes could both be true.
 """
 
 import asyncio
@@ -16,32 +16,32 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from .aws_orders import Orders, Report
+from .aws_protocol import ServerConfig, StartReport
 from .moto_app import Moto, MotoConnection
 from .tables import Tables
 
 __all__ = ["main"]
 
 
-async def _serve(orders: Orders) -> None:
+async def _serve(config: ServerConfig) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     loop.add_reader(0, _end_with_input, stop)
-    moto = Moto(orders.region)
-    tables = Tables(moto.call, Path(orders.data_dir) / "tables", loop.call_later)
-    report = Report()
-    for create, ttl_attribute in orders.tables:
+    moto = Moto(config.region)
+    tables = Tables(moto.call, Path(config.data_dir) / "tables", loop.call_later)
+    report = StartReport()
+    for create, ttl_attribute in config.tables:
         if tables.create(create, ttl_attribute, report.set_aside.append):
             report.restored.append(create["TableName"])
-    for name, values in orders.secrets.items():
+    for name, values in config.secrets.items():
         moto.call("secretsmanager", "secretsmanager.CreateSecret", {"Name": name, "SecretString": json.dumps(values)})
-    listening = socket.socket(fileno=orders.descriptor)
+    listening = socket.socket(fileno=config.descriptor)
 
     def answered(operation: str, body: bytes, status: int, _came: float, _ended: float) -> None:
         if status == 200:
-            tables.note(operation, body)
+            tables.record(operation, body)
 
     server = await loop.create_server(partial(MotoConnection, moto, answered), sock=listening)
     print(json.dumps(asdict(report)), flush=True)
@@ -58,12 +58,12 @@ def _end_with_input(stop: asyncio.Event) -> None:
 def main() -> None:
     """Serve until standard input closes."""
     line = bytearray()
-    while not line.endswith(b"\n"):  # byte by byte: nothing of what follows may be left in a buffer
+    while not line.endswith(b"\n"):  # byte by byte, so that no later input is left in a buffer
         byte = os.read(0, 1)
         if not byte:
             return
         line += byte
-    asyncio.run(_serve(Orders(**json.loads(line))))
+    asyncio.run(_serve(ServerConfig(**json.loads(line))))
 
 
 if __name__ == "__main__":

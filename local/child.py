@@ -1,15 +1,15 @@
-"""The end of a child process that ends when its standard input does."""
+"""Stopping a child process that ends when its standard input closes."""
 
 import asyncio
 import os
 import signal
 from contextlib import suppress
 
-__all__ = ["end"]
+__all__ = ["stop_process"]
 
 
-async def end(process: asyncio.subprocess.Process | None, seconds: float) -> None:
-    """Close its standard input, and end its process group by force if it is still there after `seconds`."""
+async def stop_process(process: asyncio.subprocess.Process | None, seconds: float) -> None:
+    """Close the process's standard input, and kill its process group if it still runs after `seconds`."""
     if process is None or process.stdin is None:
         return
     process.stdin.close()

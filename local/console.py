@@ -1,4 +1,4 @@
-"""What `make start` tells its caller, on standard error: standard output belongs to the functions' log."""
+"""The progress messages and banner of `make start`, on standard error: standard output is the functions' log."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ __all__ = ["Banner", "Console", "Provider"]
 
 @dataclass(frozen=True)
 class Provider:
-    """A provider as the banner shows it. `secret` is the name of its secret, never the secret."""
+    """A provider in the banner. `secret` is the name of its secret, never the value."""
 
     name: str
     secret: str
@@ -31,7 +31,7 @@ class Banner:
     control: str
 
     def lines(self, emphasise: Callable[[str], str] = str) -> list[str]:
-        """Return the banner; `emphasise` marks what matters most."""
+        """Return the banner; `emphasise` highlights a text."""
         key = self.shown_key or "$MASTER_KEY"
         key_note = (
             "fixed, for this machine; set MASTER_KEY to have your own" if self.shown_key else "as you have set it"
@@ -75,7 +75,7 @@ class Banner:
 
 
 class Console:
-    """Progress and reports; with colour on a terminal, as plain lines otherwise."""
+    """Prints progress and warnings: coloured on a terminal, plain otherwise."""
 
     def __init__(
         self,
@@ -89,20 +89,20 @@ class Console:
         self._colour = self._stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
     def step(self, done: str) -> None:
-        """Tell what has just been done, and when."""
+        """Print a completed step and its time."""
         self._print(f"{self._styled('2', f'{self._elapsed():5.1f} s')}  {done}")
 
     def ready(self, banner: Banner) -> None:
-        """Tell how to use the router."""
+        """Print how to use the router."""
         self._print("", f"{self._styled('1;32', 'Vibe Router is ready')} after {self._elapsed():.1f} s.", "")
         self._print(*banner.lines(lambda text: self._styled("1", text)), "")
 
     def note(self, message: str) -> None:
-        """Tell of something that went wrong for one request, or that may be of interest."""
+        """Print a warning or a note."""
         self._print(f"{self._styled('33', 'local:')} {message}")
 
     def fail(self, message: str) -> None:
-        """Tell why it is over."""
+        """Print the reason for a failed start."""
         self._print(f"{self._styled('1;31', 'make start:')} {message}")
 
     def _elapsed(self) -> float:
@@ -115,4 +115,4 @@ class Console:
         try:
             print(*lines, sep="\n", file=self._stream, flush=True)
         except OSError:
-            self._colour = False  # nobody reads; the stack goes on
+            self._colour = False  # a closed terminal does not stop the stack

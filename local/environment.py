@@ -1,6 +1,6 @@
-"""One Lambda execution environment: a process, and a Runtime API that only it knows.
+"""One Lambda execution environment: a process and its own Runtime API.
 
-Each has a port of its own, so that the API knows who calls and the runtime runs unchanged.
+Each environment has its own port, which identifies it, so the runtime runs unchanged.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from .runtime_api import RuntimeApiConnection
 __all__ = ["Environment", "Launch", "Owner", "Phase"]
 
 _TETHER = str(Path(__file__).with_name("tether.py"))
-_LAST_BYTES = 1.0  # seconds that pipe and sockets of an ended process may take to close; a child of its may hold them
-_START_SECONDS = 30.0  # AWS ends a start after 10 s; a laptop may be slower than that, yet a start that hangs must end
+_LAST_BYTES = 1.0  # seconds until pipes and sockets of an ended process close; a child may still hold them
+_START_SECONDS = 30.0  # AWS ends a start after 10 s; a laptop may be slower
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How a function's environments are started. `timeout`: seconds from an event to the next request for one."""
+    """How to start a function's environments. `timeout`: seconds from an event to the request for the next one."""
 
     function_arn: str
     command: Sequence[str]
@@ -37,33 +37,33 @@ class Launch:
 
 
 class Phase(Enum):
-    """What an environment is doing."""
+    """The state of an environment."""
 
     STARTING = auto()
     IDLE = auto()
     BUSY = auto()
     SETTLING = auto()
-    """The answer has gone; the function works on before it asks for the next event."""
+    """The response is complete; the function has not yet asked for the next event."""
     ENDED = auto()
 
 
 class Owner(Protocol):
-    """Who is told of an environment's changes."""
+    """The observer of an environment."""
 
     def environment_ready(self, environment: "Environment") -> None:
-        """Take note that it asks for an event."""
+        """Handle that it asks for an event."""
 
     def environment_unready(self, environment: "Environment") -> None:
-        """Take note that it no longer does."""
+        """Handle that it no longer asks for an event."""
 
     def environment_ended(self, environment: "Environment", failure: FunctionFailedError) -> None:
-        """Take note that its process has ended; `failure` says how."""
+        """Handle the end of its process; `failure` has the reason."""
 
 
 class Environment(asyncio.SubprocessProtocol):
-    """A process under the real runtime, which asks this object for events and gives it the answers.
+    """A process under the real runtime, which gets events from this object and sends responses to it.
 
-    `write_log` takes whole lines of the process's output, line ends included.
+    `write_log` receives whole lines of the process's output, including line ends.
     """
 
     def __init__(self, launch: Launch, owner: Owner, write_log: Callable[[bytes], None]) -> None:
@@ -81,7 +81,7 @@ class Environment(asyncio.SubprocessProtocol):
         self._was_ready = False
         self._init_error: FunctionFailedError | None = None
         self._failure: FunctionFailedError | None = None
-        self._overdue: asyncio.TimerHandle | None = None
+        self._timeout_timer: asyncio.TimerHandle | None = None
         self._output_open = False
 
     @property
@@ -95,11 +95,13 @@ class Environment(asyncio.SubprocessProtocol):
         return self._process.get_pid() if self._process is not None else None
 
     async def start(self) -> None:
-        """Start the process; returns before it is ready."""
+        """Start the process, without waiting until it is ready."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: RuntimeApiConnection(self), "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]
-        self._overdue = loop.call_later(_START_SECONDS, self._time_out, f"Init timed out after {_START_SECONDS:.0f} s")
+        self._timeout_timer = loop.call_later(
+            _START_SECONDS, self._time_out, f"Init timed out after {_START_SECONDS:.0f} s"
+        )
         if self._has_ended():
             self._server.close()
             return
@@ -115,7 +117,7 @@ class Environment(asyncio.SubprocessProtocol):
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
-                process_group=0,  # Ctrl-C goes to the stack alone, which ends its environments in order
+                process_group=0,  # Ctrl-C reaches only the stack, which ends its environments in order
             )
         except OSError as error:
             self._end(FunctionFailedError("Runtime.InvalidEntrypoint", str(error)))
@@ -124,15 +126,15 @@ class Environment(asyncio.SubprocessProtocol):
             self.kill()
             self._close_process()
 
-    def give(self, invocation: Invocation) -> None:
-        """Hand the idle environment an event."""
-        assert self._next is not None  # noqa: S101 - what IDLE means
+    def send_event(self, invocation: Invocation) -> None:
+        """Send an event to the idle environment."""
+        assert self._next is not None  # noqa: S101 - set while IDLE
         loop = asyncio.get_running_loop()
         connection, self._next = self._next, None
         self.phase = Phase.BUSY
         self.invocation = invocation
         timeout = self._launch.timeout
-        self._overdue = loop.call_later(
+        self._timeout_timer = loop.call_later(
             timeout, self._time_out, f"{invocation.request_id} Task timed out after {timeout:.2f} seconds"
         )
         connection.reply(
@@ -149,20 +151,20 @@ class Environment(asyncio.SubprocessProtocol):
         )
 
     def kill(self) -> None:
-        """End the process at once. `ended` is done when it has gone."""
+        """Kill the process. `ended` completes when it has ended."""
         if self._process is None:
             self._end(FunctionFailedError("Runtime.ExitError", "ended before it had started"))
         elif self._process.get_returncode() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.get_pid(), signal.SIGKILL)
 
-    # --- What the runtime asks and says --------------------------------------------------------------------------
+    # --- calls of the runtime ------------------------------------------------------------------------------------
 
     def ask_next(self, connection: RuntimeApiConnection) -> None:
-        """Take the runtime's request for an event, which ends what it had to do for the last one."""
+        """Handle the runtime's request for an event, which also ends the previous invocation."""
         if self.invocation is not None:
-            failure = FunctionFailedError("Runtime.NoResponse", "the answer was cut, or there was none")
-            self.invocation.answer.fail(failure)
+            failure = FunctionFailedError("Runtime.NoResponse", "the response was cut or missing")
+            self.invocation.payload.fail(failure)
         self.invocation = None
         self._was_ready = True
         self._stop_clock()
@@ -170,38 +172,38 @@ class Environment(asyncio.SubprocessProtocol):
         self.phase = Phase.IDLE
         self._owner.environment_ready(self)
 
-    def answered(self) -> None:
-        """Take note that the whole answer has come."""
+    def response_ended(self) -> None:
+        """Handle the end of the response."""
         if self.phase is Phase.BUSY:
             self.phase = Phase.SETTLING
 
     def fail_init(self, failure: FunctionFailedError) -> None:
-        """Take the reason for which the function could not start; the process ends next."""
+        """Handle an init error; the process ends next."""
         self._init_error = failure
 
     def connection_opened(self, connection: RuntimeApiConnection) -> None:
-        """Take note of a connection of the runtime's."""
+        """Handle a new connection of the runtime."""
         self._connections.add(connection)
 
     def connection_closed(self, connection: RuntimeApiConnection) -> None:
-        """Take note that it has gone."""
+        """Handle a closed connection of the runtime."""
         self._connections.discard(connection)
         if self._next is connection:
-            # A runtime that no longer waits for an event is ending, or asks again on a new connection.
+            # The runtime is ending, or will ask again on a new connection.
             self._next = None
             self.phase = Phase.SETTLING
             self._owner.environment_unready(self)
         self._end_when_quiet()
 
-    # --- What asyncio says of the process ------------------------------------------------------------------------
+    # --- asyncio.SubprocessProtocol ------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the process that asyncio has started."""
+        """Handle the started process."""
         self._process = cast("asyncio.SubprocessTransport", transport)
         self._output_open = True
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - both outputs come through one pipe
-        """Pass the process's output on, line by line."""
+    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - both outputs share one pipe
+        """Forward the process's output line by line."""
         data = self._line + data
         end = data.rfind(b"\n") + 1
         self._line = data[end:]
@@ -209,7 +211,7 @@ class Environment(asyncio.SubprocessProtocol):
             self._write_log(data[:end])
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio calls it
-        """Take note that the process has closed its output or, as descriptor 0, its input."""
+        """Handle that the process closed its output or, as descriptor 0, its input."""
         if self._line and fd != 0:
             self._write_log(self._line + b"\n")
             self._line = b""
@@ -217,11 +219,11 @@ class Environment(asyncio.SubprocessProtocol):
         self._end_when_quiet()
 
     def process_exited(self) -> None:
-        """Take note of the process's end. What it sent last may still be in pipe and sockets."""
+        """Handle the process's end. Its last output may still be in pipes and sockets."""
         status = self._process.get_returncode() if self._process is not None else None
         if self._failure is None:
             self._failure = self._init_error or FunctionFailedError(
-                "Runtime.ExitError", f"Runtime exited with {_exit_words(status)}"
+                "Runtime.ExitError", f"Runtime exited with {_exit_description(status)}"
             )
         self._end_when_quiet()
         if self.phase is not Phase.ENDED:
@@ -238,9 +240,9 @@ class Environment(asyncio.SubprocessProtocol):
         self.kill()
 
     def _stop_clock(self) -> None:
-        if self._overdue is not None:
-            self._overdue.cancel()
-            self._overdue = None
+        if self._timeout_timer is not None:
+            self._timeout_timer.cancel()
+            self._timeout_timer = None
 
     def _end(self, failure: FunctionFailedError) -> None:
         if self.phase is Phase.ENDED:
@@ -248,7 +250,7 @@ class Environment(asyncio.SubprocessProtocol):
         self.phase = Phase.ENDED
         self._stop_clock()
         if self.invocation is not None:
-            self.invocation.answer.fail(failure)
+            self.invocation.payload.fail(failure)
         for connection in tuple(self._connections):
             connection.transport.abort()
         if self._server is not None:
@@ -265,7 +267,7 @@ class Environment(asyncio.SubprocessProtocol):
             self._process.close()
 
 
-def _exit_words(status: int | None) -> str:
+def _exit_description(status: int | None) -> str:
     if status is not None and status < 0:
         with suppress(ValueError):
             return f"signal {signal.Signals(-status).name}"

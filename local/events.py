@@ -1,4 +1,4 @@
-"""An HTTP request as API Gateway hands it to a function: the v1 proxy event. Pure.
+"""Build the v1 proxy event that API Gateway sends to a function for an HTTP request. Pure.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
 """
@@ -16,7 +16,7 @@ from .template import ACCOUNT_ID
 
 __all__ = ["Request", "is_binary", "proxy_event", "split_stage"]
 
-# What API Gateway keeps to itself, in lower case.
+# Headers that API Gateway does not pass on, in lower case.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 _DROPPED = frozenset(
     {
@@ -50,7 +50,7 @@ _IDENTITY = (
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came. `path` is the whole one, with a stage if the client wrote it; `at` is in epoch seconds."""
+    """A received request. `path` includes the stage if the client sent it; `at` is in epoch seconds."""
 
     method: str
     path: str
@@ -64,13 +64,13 @@ class Request:
 
 
 def split_stage(path: str, stage: str) -> str:
-    """Return the path below the stage: locally a URL may carry it, as a deployed one does, or not."""
+    """Return the path without the stage, which is optional in local URLs."""
     prefix = f"/{stage}"
     return path.removeprefix(prefix) or "/" if path == prefix or path.startswith(f"{prefix}/") else path
 
 
 def is_binary(content_type: str, kinds: Iterable[str]) -> bool:
-    """Tell whether a body of that type is handed on as base64: by BinaryMediaTypes, where `*` is anything."""
+    """Return whether a body of this type is sent as base64, by BinaryMediaTypes with `*` as wildcard."""
     essence = content_type.partition(";")[0].strip().lower()
     main, _, sub = essence.partition("/")
     for kind in kinds:
@@ -83,8 +83,8 @@ def is_binary(content_type: str, kinds: Iterable[str]) -> bool:
 def proxy_event(request: Request, match: Match, stage: str, binary_media_types: Iterable[str], trace_id: str) -> bytes:
     """Return the event as JSON.
 
-    REST APIs leave `path` and path parameters percent-encoded and decode the query. Of a name that comes several times
-    the single-valued mappings have the last.
+    REST APIs leave `path` and path parameters percent-encoded and decode the query. The single-valued mappings have the
+    last value of a repeated name.
     """
     headers = [(name, value) for name, value in request.headers if name.lower() not in _DROPPED]
     forwarded = [value for name, value in headers if name.lower() == "x-forwarded-for"]
@@ -122,7 +122,7 @@ _SET_HERE = frozenset({"x-amzn-trace-id", "x-forwarded-for", "x-forwarded-port",
 def _body(body: bytes, *, encoded: bool) -> str | None:
     if not body:
         return None
-    # API Gateway makes text of what is not declared binary, whatever it is.
+    # API Gateway decodes every body as text that is not declared binary.
     return base64.b64encode(body).decode("ascii") if encoded else body.decode("utf-8", "replace")
 
 
@@ -144,7 +144,7 @@ def _context(request: Request, match: Match, stage: str, user_agent: str | None)
         "extendedRequestId": request.request_id,
         "httpMethod": request.method,
         "identity": {**dict.fromkeys(_IDENTITY), "sourceIp": request.source_ip, "userAgent": user_agent},
-        # A deployed API's own address has the stage here and a custom domain has not: as the client wrote it.
+        # With the stage at the API's own address, without it behind a custom domain: as the client sent it.
         "path": request.path,
         "protocol": "HTTP/1.1",
         "requestId": request.request_id,

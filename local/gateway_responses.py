@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from .template import GatewayResponse
 
-__all__ = ["OwnAnswer", "own_answer"]
+__all__ = ["GatewayError", "gateway_error"]
 
 
-class OwnAnswer(NamedTuple):
-    """An answer that no function gave."""
+class GatewayError(NamedTuple):
+    """An error response of API Gateway itself."""
 
     status: int
     headers: dict[str, str]
@@ -54,8 +54,8 @@ _ERROR_TYPES = {
 _VARIABLE = re.compile(r"\$context\.([A-Za-z.]+[A-Za-z])")
 
 
-def own_answer(kind: str, declared: Mapping[str, GatewayResponse], request_id: str) -> OwnAnswer:
-    """Return the answer for an error of that kind: as the template declares it, or its class, else as by default."""
+def gateway_error(kind: str, declared: Mapping[str, GatewayResponse], request_id: str) -> GatewayError:
+    """Return the response of an error kind: declared for the kind, for its class, or the default."""
     default = _DEFAULTS[kind]
     family = "DEFAULT_4XX" if default.status < 500 else "DEFAULT_5XX"
     response = declared.get(kind) or declared.get(family) or GatewayResponse(0, {}, None)
@@ -76,4 +76,4 @@ def own_answer(kind: str, declared: Mapping[str, GatewayResponse], request_id: s
     else:
         body = _VARIABLE.sub(lambda match: context.get(match[1], ""), response.body)
     headers = {"Content-Type": "application/json", "x-amzn-ErrorType": _ERROR_TYPES[kind], **response.headers}
-    return OwnAnswer(response.status or default.status, headers, body.encode())
+    return GatewayError(response.status or default.status, headers, body.encode())

@@ -1,7 +1,7 @@
 """One server-side HTTP/1.1 connection on h11: for the Runtime API and the embedded AWS.
 
-Not aiohttp, because a streamed Lambda answer ends in HTTP trailers: aiohttp's C parser drops the first of them and adds
-the last to the headers of the *next* request on the connection (seen with 3.14.5). h11 hands them over.
+h11 instead of aiohttp, because a streamed Lambda response ends with HTTP trailers: aiohttp's C parser drops the first
+one and adds the last to the headers of the *next* request on the connection (as of 3.14.5).
 """
 
 import asyncio
@@ -18,10 +18,10 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Connection(asyncio.Protocol):
-    """Requests of one connection, one after the other.
+    """The requests of one connection, in order.
 
-    A subclass is told of each by `request_begun`, `body_received` and `request_ended`, and answers it with `reply`,
-    now or later; nothing of the next one is looked at before that.
+    A subclass gets each one through `request_begun`, `body_received` and `request_ended`, and answers with `reply`, at
+    once or later; the next request is not parsed before that.
     """
 
     transport: asyncio.Transport
@@ -31,32 +31,32 @@ class Connection(asyncio.Protocol):
         self._refused = False
 
     def request_begun(self, method: str, target: str, headers: Headers) -> None:
-        """Take the head of a request."""
+        """Handle the head of a request."""
         raise NotImplementedError
 
     def body_received(self, data: bytes) -> None:
-        """Take a part of its body, as it comes."""
+        """Handle a part of its body."""
         raise NotImplementedError
 
     def request_ended(self, trailers: Headers) -> None:
-        """Take the end of its body."""
+        """Handle the end of its body."""
         raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; asyncio has set TCP_NODELAY."""
+        """Store the transport; asyncio has set TCP_NODELAY."""
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
+        """Parse received bytes."""
         self._http.receive_data(data)
         self._run()
 
     def eof_received(self) -> bool:
-        """Close: a peer that sends no more takes no answer either."""
+        """Close the connection: a client that ends its side gets no answer."""
         return False
 
     def reply(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
-        """Answer the request whose turn it is."""
+        """Answer the current request."""
         if self.transport.is_closing() or self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return
         head = h11.Response(

@@ -1,4 +1,4 @@
-"""CloudFormation's YAML tags and functions, as far as a local stack has values for them.
+"""CloudFormation's YAML tags and functions, as far as a local stack can resolve them.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
 """
@@ -14,16 +14,16 @@ import yaml
 __all__ = ["NO_VALUE", "Resolver", "TemplateError", "read_yaml"]
 
 NO_VALUE = object()
-"""What `AWS::NoValue` resolves to: the property is as if it were not written."""
+"""The value of `AWS::NoValue`: the property is removed."""
 
 _VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
 class TemplateError(Exception):
-    """The template holds something that a local stack cannot be made from; the message says what and where."""
+    """The template has an element that a local stack cannot resolve; the message names it and its place."""
 
 
-# libyaml reads ten times as fast; not every platform's wheel has it.
+# libyaml is ten times as fast; not every platform's wheel has it.
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # one of two bases
     """Reads `!Sub x` as `{"Fn::Sub": x}`, the long form that JSON templates use."""
 
@@ -56,10 +56,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 class Resolver:
-    """Gives values to a template's expressions.
+    """Resolve a template's expressions.
 
-    `parameters`: values of parameters and pseudo parameters. `ref` and `attribute` say what `Ref` of a resource and
-    `GetAtt` stand for.
+    `parameters`: values of parameters and pseudo parameters. `ref` and `attribute` resolve `Ref` of a resource and
+    `GetAtt`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Resolver:
         self._attribute = attribute
 
     def resolve(self, value: Any) -> Any:
-        """Return `value` without expressions. Raises `TemplateError` for one that a local stack has no value for."""
+        """Return `value` with all expressions resolved. Raises `TemplateError`."""
         if isinstance(value, list):
             return [item for item in map(self.resolve, value) if item is not NO_VALUE]
         if not isinstance(value, dict):
@@ -94,7 +94,7 @@ class Resolver:
         return {name: item for name, item in resolved if item is not NO_VALUE}
 
     def condition(self, name: str) -> bool:
-        """Return whether the condition of that name holds."""
+        """Return the value of a condition."""
         if name not in self._conditions:
             raise TemplateError(f"there is no condition {name}")
         return bool(self.resolve(self._conditions[name]))
@@ -117,7 +117,7 @@ class Resolver:
             "Fn::Sub": self._substitute,
         }
         if name not in functions:
-            raise TemplateError(f"{name} has no meaning in a local stack")
+            raise TemplateError(f"{name} is not supported by a local stack")
         return functions[name](argument)
 
     def _text(self, value: Any) -> str:

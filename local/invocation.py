@@ -1,4 +1,4 @@
-"""An invocation, and what it gives back as it comes: the meeting point of API Gateway and Lambda."""
+"""An invocation and its response payload: the interface between the local API Gateway and Lambda."""
 
 import asyncio
 import uuid
@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-__all__ = ["Answer", "FunctionFailedError", "Invocation"]
+__all__ = ["FunctionFailedError", "Invocation", "Payload"]
 
-_HIGH_WATER = 1024 * 1024  # bytes held for a slow reader before the function is made to wait
+_HIGH_WATER = 1024 * 1024  # bytes buffered for a slow reader before the function has to wait
 
 
 class FunctionFailedError(Exception):
-    """The invocation did not end as it should. `kind` is Lambda's error type; nobody's secret is in the message."""
+    """The invocation failed. `kind` is Lambda's error type; the message contains no secret."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(f"{kind}: {message}" if message else kind)
@@ -20,12 +20,12 @@ class FunctionFailedError(Exception):
         self.message = message
 
 
-class Answer:
-    """The payload of one invocation. One reader; who fills it must end or fail it, once."""
+class Payload:
+    """The response payload of one invocation, for one reader. The writer must end or fail it once."""
 
     def __init__(self) -> None:
         self._chunks: deque[bytes] = deque()
-        self._held = 0
+        self._buffered = 0
         self._ended = False
         self._dropped = False
         self._failure: FunctionFailedError | None = None
@@ -35,37 +35,37 @@ class Answer:
 
     @property
     def ended(self) -> bool:
-        """Whether all of it has come, well or ill."""
+        """Whether it is complete or has failed."""
         return self._ended
 
-    def paced_by(self, flow: Callable[[bool], None]) -> None:
-        """Have `flow(False)` called when the reader falls behind and `flow(True)` when it has caught up."""
+    def on_flow(self, flow: Callable[[bool], None]) -> None:
+        """Call `flow(False)` when the reader falls behind, and `flow(True)` when it has caught up."""
         self._flow = flow
 
     def feed(self, data: bytes) -> None:
-        """Add a part."""
+        """Append data."""
         if self._dropped:
             return
         self._chunks.append(data)
-        self._held += len(data)
-        if self._held > _HIGH_WATER and self._flow is not None and not self._paused:
+        self._buffered += len(data)
+        if self._buffered > _HIGH_WATER and self._flow is not None and not self._paused:
             self._paused = True
             self._flow(False)
         self._wake()
 
     def end(self) -> None:
-        """Say that this was all."""
+        """Mark the payload as complete."""
         self._ended = True
         self._wake()
 
     def fail(self, failure: FunctionFailedError) -> None:
-        """Say that no more will come, and why. Later words on the same invocation are ignored."""
+        """Mark the payload as failed, unless it has ended."""
         if not self._ended:
             self._failure = failure
             self.end()
 
     async def read(self) -> bytes:
-        """Wait for what comes next; empty at the end. Raises `FunctionFailedError` after the last part that came."""
+        """Wait for the next data; empty at the end. Raises `FunctionFailedError` after the last data."""
         while not self._chunks:
             if self._failure is not None:
                 raise self._failure
@@ -78,12 +78,12 @@ class Answer:
                 self._reader = None
         data = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
-        self._held = 0
+        self._buffered = 0
         self._resume()
         return data
 
     def drop(self) -> None:
-        """Say that nobody reads on. The function is not told: it runs to its end, and what it sends goes nowhere."""
+        """Discard the rest. The function is not interrupted, as on AWS."""
         self._dropped = True
         self._chunks.clear()
         self._resume()
@@ -100,10 +100,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Invocation:
-    """One event on its way through a function."""
+    """One event and its response payload."""
 
     request_id: str
     event: bytes
     trace_id: str
-    answer: Answer = field(default_factory=Answer)
+    payload: Payload = field(default_factory=Payload)
     invocation_id: str = field(default_factory=lambda: str(uuid.uuid4()))

@@ -1,4 +1,4 @@
-"""Plays Lambda for one function: which environment gets which event, and when environments start and end."""
+"""Local Lambda for one function: it distributes events among environments, and starts and ends them."""
 
 import asyncio
 import os
@@ -7,26 +7,26 @@ from collections import deque
 from collections.abc import Callable
 
 from .environment import Environment, Launch, Phase
-from .invocation import Answer, FunctionFailedError, Invocation
+from .invocation import FunctionFailedError, Invocation, Payload
 
 __all__ = ["LambdaService"]
 
 IDLE_SECONDS = 300.0
-"""How long an environment that nobody needs is kept; AWS keeps them for some minutes."""
+"""How long an idle environment stays warm; minutes on AWS too."""
 
 SETTLE_SECONDS = 0.05
-"""How long a waiting event trusts that an environment in its work after an answer comes free, before another is
-started. That work takes milliseconds and a start half a second, of this machine's few processors."""
+"""How long a waiting event waits for an environment that is settling, before another one is started: settling takes
+milliseconds, a start half a second of processor time."""
 
 _GRACE_SECONDS = 1.0
-"""How long environments may finish their work after an answer when the stack ends: it writes what callers are owed."""
+"""How long environments may settle when the stack ends: they write usage."""
 
 
 class LambdaService:
     """A function's environments: started on demand up to `concurrency`, reused while warm, replaced when they end.
 
-    The most recently used environment is taken first, so that the others grow idle and end. Beyond the limit events
-    wait their turn, first come, first served. `write_log` takes whole lines of the functions' output.
+    The most recently used environment is reused first, so that the others become idle and end. Beyond the limit events
+    wait in order. `write_log` receives whole lines of the function's output.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class LambdaService:
         self._concurrency = concurrency
         self._write_log = write_log
         self._idle_seconds = idle_seconds
-        # More at once only makes the first of them ready later, and starves the embedded AWS, which all of them ask.
+        # More concurrent starts only delay the first one, and starve the embedded AWS.
         self._starts_at_once = max(1, (os.cpu_count() or 1) - 1)
         self._environments: set[Environment] = set()
         self._idle: dict[Environment, asyncio.TimerHandle] = {}  # the most recently used last
@@ -53,25 +53,25 @@ class LambdaService:
 
     @property
     def environments(self) -> frozenset[Environment]:
-        """Those that live."""
+        """The running environments."""
         return frozenset(self._environments)
 
-    def invoke(self, event: bytes, trace_id: str = "") -> Answer:
-        """Have the function handle `event`, now or when its turn comes; the answer is filled as it comes."""
+    def invoke(self, event: bytes, trace_id: str = "") -> Payload:
+        """Invoke the function, at once or in turn; returns the payload, which is filled as data arrives."""
         invocation = Invocation(str(uuid.uuid4()), event, trace_id)
         if self._stopping:
-            invocation.answer.fail(FunctionFailedError("Sandbox.Stopping", "the stack is ending"))
+            invocation.payload.fail(FunctionFailedError("Sandbox.Stopping", "the stack is ending"))
         elif self._idle:
             environment, reaping = self._idle.popitem()
             reaping.cancel()
-            environment.give(invocation)
+            environment.send_event(invocation)
         else:
             self._waiting.append(invocation)
             self._scale()
-        return invocation.answer
+        return invocation.payload
 
     async def warm(self) -> None:
-        """Start an environment unless there is one, and wait until it is ready. Raises `FunctionFailedError`."""
+        """Start an environment unless one runs, and wait until it is ready. Raises `FunctionFailedError`."""
         if self._idle:
             return
         ready = asyncio.get_running_loop().create_future()
@@ -81,13 +81,13 @@ class LambdaService:
         await ready
 
     async def stop(self) -> None:
-        """End every environment; those that still work after an answer get a moment for it."""
+        """End every environment; settling ones get a grace period."""
         self._stopping = True
         if self._recheck is not None:
             self._recheck.cancel()
         stopping = FunctionFailedError("Sandbox.Stopping", "the stack is ending")
         while self._waiting:
-            self._waiting.popleft().answer.fail(stopping)
+            self._waiting.popleft().payload.fail(stopping)
         for reaping in self._idle.values():
             reaping.cancel()
         settling = [item for item in self._environments if item.phase is Phase.SETTLING]
@@ -102,35 +102,35 @@ class LambdaService:
             await asyncio.wait([environment.ended for environment in remaining])
         await asyncio.gather(*self._starts, return_exceptions=True)
 
-    # --- What environments say ------------------------------------------------------------------------------------
+    # --- Owner of the environments --------------------------------------------------------------------------------
 
     def environment_ready(self, environment: Environment) -> None:
-        """Give it the event that has waited longest, or keep it warm."""
+        """Send it the oldest waiting event, or mark it as idle."""
         if self._stopping:
             environment.kill()
         elif self._waiting:
-            environment.give(self._waiting.popleft())
+            environment.send_event(self._waiting.popleft())
             self._scale()
         else:
             reaping = asyncio.get_running_loop().call_later(self._idle_seconds, self._reap, environment)
             self._idle[environment] = reaping
-        self._tell_ready(None)
+        self._notify_ready(None)
 
     def environment_unready(self, environment: Environment) -> None:
-        """Give it nothing."""
+        """Remove it from the idle environments."""
         reaping = self._idle.pop(environment, None)
         if reaping is not None:
             reaping.cancel()
 
     def environment_ended(self, environment: Environment, failure: FunctionFailedError) -> None:
-        """Start another when events wait; a start that failed is told to the one that has waited longest."""
+        """Start another environment if events wait; a failed start fails the oldest waiting event."""
         self._environments.discard(environment)
         self.environment_unready(environment)
         if not environment.was_ready and not self._stopping:
-            self._tell_ready(failure)
+            self._notify_ready(failure)
             if self._waiting:
-                # One event for each failed start: a function that cannot start must not start forever.
-                self._waiting.popleft().answer.fail(failure)
+                # One event per failed start, so that a function that cannot start is not started forever.
+                self._waiting.popleft().payload.fail(failure)
         if not self._stopping:
             self._scale()
 
@@ -138,7 +138,7 @@ class LambdaService:
         if self._idle.pop(environment, None) is not None:
             environment.kill()
 
-    def _tell_ready(self, failure: FunctionFailedError | None) -> None:
+    def _notify_ready(self, failure: FunctionFailedError | None) -> None:
         waiters, self._ready_waiters = self._ready_waiters, []
         for waiter in waiters:
             if waiter.done():
@@ -149,7 +149,7 @@ class LambdaService:
                 waiter.set_exception(failure)
 
     def _scale(self, *, trust_settling: bool = True) -> None:
-        """Start environments for the events that wait, as far as none is about to come free for them."""
+        """Start environments for waiting events, unless enough environments will be free soon."""
         phases = [environment.phase for environment in self._environments]
         starting = phases.count(Phase.STARTING)
         settling = phases.count(Phase.SETTLING) if trust_settling else 0
@@ -158,9 +158,9 @@ class LambdaService:
         for _ in range(min(wanted, room)):
             self._start_one()
         if trust_settling and settling and len(self._waiting) > starting and self._recheck is None:
-            self._recheck = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._look_again)
+            self._recheck = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._scale_again)
 
-    def _look_again(self) -> None:
+    def _scale_again(self) -> None:
         self._recheck = None
         self._scale(trust_settling=False)
 

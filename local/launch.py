@@ -1,4 +1,4 @@
-"""How a function of the template is started on this machine: its command and its environment variables."""
+"""The command and environment variables that start a function of the template on this machine."""
 
 import json
 import os
@@ -12,9 +12,9 @@ from .template import ACCOUNT_ID, REGION, Function, TemplateError
 __all__ = ["CREDENTIALS", "launch_of"]
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local"}
-"""The embedded AWS takes any; none of the machine's own may be used by mistake."""
+"""The embedded AWS accepts any credentials; the machine's own must not be used by mistake."""
 
-# What a function needs of this machine to reach real providers; all else of the environment stays outside.
+# The variables that a function needs to reach real providers; no others are inherited.
 _PASSED_ON = frozenset(
     {"PATH", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
 )
@@ -27,11 +27,11 @@ def launch_of(
     provider_base_urls: Mapping[str, str],
     environ: Mapping[str, str] = os.environ,
 ) -> Launch:
-    """Return how to start `function` with the embedded AWS at `aws_endpoint` and stand-ins at `provider_base_urls`.
+    """Return the launch of `function` with the embedded AWS at `aws_endpoint` and stand-ins at `provider_base_urls`.
 
     The variables are those of a Lambda environment
     (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html), the template's, and the local overrides.
-    Raises `TemplateError` when the function does not run under an exec wrapper of one of its layers.
+    Raises `TemplateError` if the function's exec wrapper is not in one of its layers.
     """
     wrapper = function.environment.get("AWS_LAMBDA_EXEC_WRAPPER", "")
     program = next(
@@ -65,11 +65,11 @@ def launch_of(
         **CREDENTIALS,
         **function.environment,
         "AWS_ENDPOINT_URL": aws_endpoint,
-        # boto3 must not look for this machine's profile, or for a metadata service that is not there.
+        # boto3 must ignore this machine's profile, and there is no metadata service.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
-        # There is no X-Ray daemon here, and its SDK would leave a file in /tmp.
+        # There is no X-Ray daemon, and its SDK would leave a file in /tmp.
         "POWERTOOLS_TRACE_DISABLED": "true",
         "PROVIDER_BASE_URLS": json.dumps(dict(provider_base_urls)),
     }

@@ -1,4 +1,4 @@
-"""Standard output, for the lines of many processes."""
+"""Write the lines of many processes to standard output."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ __all__ = ["LineWriter"]
 
 
 class LineWriter:
-    """Writes whole lines from a thread of its own: a terminal that is scrolled back must not hold up requests."""
+    """Writes whole lines in its own thread, so that a paused terminal does not block requests."""
 
     def __init__(self, descriptor: int | None = None) -> None:
         self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
@@ -19,17 +19,17 @@ class LineWriter:
         self._thread.start()
 
     def write(self, lines: bytes) -> None:
-        """Write lines, ends included, after those that came before; nothing once whoever read them has gone."""
+        """Queue lines, including line ends; they are dropped after the reader has closed the pipe."""
         if self._thread.is_alive():
             self._queue.put(lines)
 
     def close(self, timeout: float = 0.5) -> None:
-        """Wait until what was given has been written, but not for a reader that does not read."""
+        """Wait until all queued lines are written, for `timeout` seconds at most."""
         self._queue.put(None)
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        with suppress(OSError):  # a closed pipe: there is nobody to write for
+        with suppress(OSError):  # a closed pipe has no reader
             while (lines := self._queue.get()) is not None:
                 view = memoryview(lines)
                 while view:

@@ -1,4 +1,4 @@
-"""One `make start` at a time on one DATA_DIR: two would write over each other's tables."""
+"""Lock DATA_DIR: two `make start` would overwrite each other's tables."""
 
 import fcntl
 import os
@@ -8,11 +8,11 @@ __all__ = ["DataDirInUseError", "lock_data_dir"]
 
 
 class DataDirInUseError(Exception):
-    """Another stack uses the directory; the message says which, and what to do."""
+    """Another stack uses the directory; the message has its process id and a remedy."""
 
 
 def lock_data_dir(data_dir: Path) -> int:
-    """Take the directory, making it; returns a descriptor that holds it until it is closed or the process ends."""
+    """Create and lock the directory; the returned descriptor holds the lock until it is closed."""
     data_dir.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

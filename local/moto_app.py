@@ -1,4 +1,4 @@
-"""moto's web application, called within this process: over WSGI, as its own server would."""
+"""moto's web application, called in this process through WSGI."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ _SIGNED = "AWS4-HMAC-SHA256 Credential=local/20260101/{region}/{service}/aws4_re
 
 
 class Moto:
-    """moto's web application, called within this process."""
+    """moto's web application."""
 
     def __init__(self, region: str) -> None:
         moto_pace.install()
@@ -44,7 +44,7 @@ class Moto:
         return head[0], head[1], body
 
     def call(self, service: str, target: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Call an operation, as botocore would; raises RuntimeError when it is refused."""
+        """Call an operation as botocore would; raises RuntimeError when it fails."""
         body = json.dumps(parameters).encode()
         headers = [
             (b"host", f"{service}.{self._region}.amazonaws.com".encode()),
@@ -60,10 +60,10 @@ class Moto:
 
 
 class MotoConnection(Connection):
-    """A client of moto over a socket. One operation is whole before anyone else's begins, so its conditions hold.
+    """One client connection to moto. Operations run one at a time, so conditional writes are atomic.
 
-    `answered` is told of each: what was asked (the value of X-Amz-Target), its body, the status, and when it came and
-    was answered, by `time.perf_counter`.
+    `answered` is called after each with X-Amz-Target, the body, the status, and the times of receipt and answer
+    (`time.perf_counter`).
     """
 
     def __init__(self, moto: Moto, answered: Callable[[str, bytes, int, float, float], None]) -> None:
@@ -75,13 +75,13 @@ class MotoConnection(Connection):
         self._came: float | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, and note when a request began to."""
+        """Parse received bytes, and record when a request started."""
         if self._came is None:
             self._came = time.perf_counter()
         super().data_received(data)
 
     def request_begun(self, method: str, target: str, headers: Headers) -> None:
-        """Keep the head until the body is there."""
+        """Store the head until the body is complete."""
         self.head = (method, target, headers)
         self._body.clear()
 
@@ -95,15 +95,17 @@ class MotoConnection(Connection):
         body = bytes(self._body)
         try:
             status, answer_headers, content = self._moto.respond(wsgi_environ(method, target, headers, body))
-        except Exception:  # noqa: BLE001 - what moto does not foresee must not end the connection without an answer
+        except Exception:  # noqa: BLE001 - an unexpected error of moto gets an answer too
             traceback.print_exc()
             answer_headers, content = [("Content-Type", "application/x-amz-json-1.0")], _INTERNAL_ERROR
             status = 500
         operation = dict(headers).get(b"x-amz-target", b"").decode("latin-1")
-        kept = [(name, value) for name, value in answer_headers if name.lower() not in ("content-length", "connection")]
+        forwarded = [
+            (name, value) for name, value in answer_headers if name.lower() not in ("content-length", "connection")
+        ]
         now = time.perf_counter()
         came, self._came = self._came or now, None
-        self.reply(status, kept, content)
+        self.reply(status, forwarded, content)
         self._answered(operation, body, status, came, time.perf_counter())
 
 

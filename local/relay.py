@@ -1,4 +1,4 @@
-"""A function's answer on its way to the client: as it comes on a streamed route, whole on any other."""
+"""Send a function's response to the client: streamed or buffered, by the route."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,36 +6,37 @@ from collections.abc import Callable
 from aiohttp import web
 from multidict import CIMultiDict
 
-from .invocation import Answer, FunctionFailedError
-from .prelude import DELIMITER, MAX_PRELUDE, Head, MalformedAnswerError, head_of_prelude, result_of
+from .invocation import FunctionFailedError, Payload
+from .prelude import DELIMITER, MAX_PRELUDE, Head, MalformedResponseError, head_of_prelude, result_of
 
-__all__ = ["IntegrationError", "relay", "whole"]
+__all__ = ["IntegrationError", "buffered_response", "streamed_response"]
 
 
 class IntegrationError(Exception):
-    """There is no answer, and the client can still be told. `kind` is API Gateway's response type."""
+    """The integration failed before the first byte of the response. `kind` is API Gateway's response type."""
 
     def __init__(self, kind: str, why: str) -> None:
         super().__init__(why)
         self.kind = kind
 
 
-async def relay(
+async def streamed_response(
     incoming: web.BaseRequest,
-    answer: Answer,
+    payload: Payload,
     timeout: float,
     idle: float,
     request_id: str,
     report_cut: Callable[[str], None],
 ) -> web.StreamResponse:
-    """Write each part of a streamed answer to the client when it comes. Raises `IntegrationError`.
+    """Forward each part of a streamed response at once. Raises `IntegrationError`.
 
-    `timeout`: seconds for all of it; `idle`: seconds that it may be silent. A client that goes away is not told to the
-    function: what it still sends is dropped. An answer that has begun and cannot be ended is cut, so that the client
-    sees a chunked body without its end (what API Gateway does here is not documented), and `report_cut` told why.
+    `timeout`: seconds for the whole response; `idle`: longest silence in seconds. The function does not notice a client
+    that disconnects: the rest of its response is dropped. A response that fails after its first byte is cut, so the
+    client gets a chunked body without an end (API Gateway's behaviour is not documented), and `report_cut` gets the
+    reason.
     """
     deadline = asyncio.get_running_loop().time() + timeout
-    head, data = await _begin(answer, deadline, idle)
+    head, data = await _begin(payload, deadline, idle)
     headers = CIMultiDict(head.headers)
     headers["x-amzn-RequestId"] = request_id
     response = web.StreamResponse(status=head.status, headers=headers)
@@ -45,67 +46,67 @@ async def relay(
         while True:
             if data and not bodiless:
                 await response.write(data)
-            data = await _next(answer, deadline, idle)
+            data = await _next(payload, deadline, idle)
             if not data:
                 break
         await response.write_eof()
     except ConnectionError:
-        answer.drop()
+        payload.drop()
     except (IntegrationError, FunctionFailedError) as error:
-        answer.drop()
+        payload.drop()
         report_cut(str(error))
         if incoming.transport is not None:
             incoming.transport.close()
     return response
 
 
-async def whole(answer: Answer, timeout: float, limit: int, request_id: str) -> web.Response:
-    """Return a buffered answer of up to `limit` bytes within `timeout` seconds. Raises `IntegrationError`."""
+async def buffered_response(payload: Payload, timeout: float, limit: int, request_id: str) -> web.Response:
+    """Return a buffered response of at most `limit` bytes within `timeout` seconds. Raises `IntegrationError`."""
     deadline = asyncio.get_running_loop().time() + timeout
-    payload = bytearray()
+    content = bytearray()
     try:
-        while data := await _next(answer, deadline, timeout):
-            payload += data
-            if len(payload) > limit:
-                raise MalformedAnswerError(f"it is over {limit} bytes")
-        head, body = result_of(bytes(payload))
+        while data := await _next(payload, deadline, timeout):
+            content += data
+            if len(content) > limit:
+                raise MalformedResponseError(f"it is over {limit} bytes")
+        head, body = result_of(bytes(content))
     except FunctionFailedError as error:
         raise IntegrationError("INTEGRATION_FAILURE", str(error)) from None
-    except MalformedAnswerError as error:
-        answer.drop()
-        raise IntegrationError("INTEGRATION_FAILURE", f"malformed answer: {error}") from None
+    except MalformedResponseError as error:
+        payload.drop()
+        raise IntegrationError("INTEGRATION_FAILURE", f"malformed response: {error}") from None
     headers = CIMultiDict(head.headers)
     headers["x-amzn-RequestId"] = request_id
     return web.Response(status=head.status, headers=headers, body=body)
 
 
-async def _begin(answer: Answer, deadline: float, idle: float) -> tuple[Head, bytes]:
-    """Read up to the delimiter; returns the head and what has come of the payload."""
+async def _begin(payload: Payload, deadline: float, idle: float) -> tuple[Head, bytes]:
+    """Read up to the delimiter; returns the head and the first part of the payload."""
     seen = b""
     try:
         while (end := seen.find(DELIMITER)) < 0:
             if len(seen) > MAX_PRELUDE:
-                raise MalformedAnswerError(f"the delimiter does not come within {MAX_PRELUDE} bytes")
-            data = await _next(answer, deadline, idle)
+                raise MalformedResponseError(f"there is no delimiter within the first {MAX_PRELUDE} bytes")
+            data = await _next(payload, deadline, idle)
             if not data:
-                raise MalformedAnswerError("it ends before the delimiter; a streamed route takes no other format")
+                raise MalformedResponseError("it ends before the delimiter, which a streamed route requires")
             seen += data
         if end > MAX_PRELUDE - len(DELIMITER):
-            raise MalformedAnswerError(f"the delimiter does not come within {MAX_PRELUDE} bytes")
+            raise MalformedResponseError(f"there is no delimiter within the first {MAX_PRELUDE} bytes")
         return head_of_prelude(seen[:end]), seen[end + len(DELIMITER) :]
     except FunctionFailedError as error:
         raise IntegrationError("INTEGRATION_FAILURE", str(error)) from None
-    except MalformedAnswerError as error:
-        answer.drop()
-        raise IntegrationError("INTEGRATION_FAILURE", f"malformed answer: {error}") from None
+    except MalformedResponseError as error:
+        payload.drop()
+        raise IntegrationError("INTEGRATION_FAILURE", f"malformed response: {error}") from None
 
 
-async def _next(answer: Answer, deadline: float, idle: float) -> bytes:
+async def _next(payload: Payload, deadline: float, idle: float) -> bytes:
     now = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout_at(min(deadline, now + idle)):
-            return await answer.read()
+            return await payload.read()
     except TimeoutError:
-        answer.drop()
-        why = "it took longer than the route allows" if deadline <= now + idle else f"nothing came for {idle:g} s"
+        payload.drop()
+        why = "it exceeded the route's timeout" if deadline <= now + idle else f"it was silent for {idle:g} s"
         raise IntegrationError("INTEGRATION_TIMEOUT", why) from None

@@ -1,4 +1,4 @@
-"""Which of API Gateway's resources a request belongs to. Pure."""
+"""Match requests with API Gateway's resources. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ __all__ = ["Match", "Resources"]
 
 
 class Match(NamedTuple):
-    """A request's route, and its path parameters as they stood in the URL, still percent-encoded."""
+    """A request's route and its path parameters, percent-encoded as in the URL."""
 
     route: Route
     parameters: dict[str, str]
@@ -23,11 +23,11 @@ class _Resource:
 
     @property
     def rank(self) -> tuple[tuple[int, ...], int]:
-        """Sort the most specific first: in each place a literal before a parameter before the rest of the path."""
+        """The sort key, most specific first: in each segment a literal before a parameter before a greedy one."""
         return tuple(_kind(segment) for segment in self.segments), -len(self.segments)
 
     def parameters_of(self, parts: list[str]) -> dict[str, str] | None:
-        """Return the path parameters when the parts of a path are this resource's, else None."""
+        """Return the path parameters if the path matches this resource, else None."""
         found = {}
         for place, segment in enumerate(self.segments):
             kind = _kind(segment)
@@ -46,7 +46,7 @@ class _Resource:
 
 
 class Resources:
-    """The resource tree that the routes make."""
+    """The resource tree of the routes."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         by_path: dict[str, dict[str, Route]] = {}
@@ -56,10 +56,10 @@ class Resources:
         self._resources = sorted(resources, key=lambda resource: resource.rank)
 
     def find(self, method: str, path: str) -> Match | None:
-        """Return the route of the most specific resource, or None where API Gateway has none: no path, no method.
+        """Return the route of the most specific resource; None if no path or method matches.
 
-        `path` is as it stood in the URL, without query. A slash at its end makes no difference. The resource is chosen
-        by the path alone: a more general one is not asked when the most specific one lacks the method.
+        `path` is the URL's path, without query; a trailing slash is ignored. The path alone selects the resource: if it
+        lacks the method, a more general resource is not tried.
         """
         parts = _parts(path)
         for resource in self._resources:

@@ -1,4 +1,4 @@
-"""routes.yaml and the embedded RoutesTable: what the file says, and when it is written to the table."""
+"""routes.yaml: read it, and load it into the embedded RoutesTable when it has changed."""
 
 import hashlib
 import json
@@ -22,35 +22,35 @@ _LAYER = str(Path(__file__).parent.parent / "layers" / "router")
 
 
 class RoutesError(Exception):
-    """The routes file cannot be used; the message has a line for each reason."""
+    """The routes file is invalid; the message has one line per problem."""
 
 
 class Routes:
-    """A routes file's content.
+    """The content of a routes file.
 
-    `providers`: name to the name of its secret. `spoken`: the formats of each provider's models that have formats of
-    their own. `digest` changes when the content does.
+    `providers`: name to the name of its secret. `model_formats`: the formats of the models that have their own.
+    `digest` changes with the content.
     """
 
     def __init__(self, spec: "RoutesSpec") -> None:
         self._spec = spec
         self.providers: Mapping[str, str] = {name: provider.secret for name, provider in spec.providers.items()}
         self.base_urls: Mapping[str, str] = {name: provider.base_url for name, provider in spec.providers.items()}
-        self.spoken = _spoken(spec)
+        self.model_formats = _model_formats(spec)
         self.models = tuple(spec.models)
         self.digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
 
     def load(self, endpoint: str, table: str, loaded: Path) -> None:
-        """Write the rows to the table of the embedded AWS, and note in the file `loaded` what has been written.
+        """Write the rows to the embedded table, and the digest to the file `loaded`.
 
-        Blocks, and imports botocore, which most starts do without.
+        Blocks, and imports botocore, which most starts do not need.
         """
         import botocore.session
 
         from vibe_router.store.routes import RoutesStore, rows_of
 
         session = botocore.session.Session()
-        session.set_config_variable("config_file", "/dev/null")  # not this machine's own AWS settings
+        session.set_config_variable("config_file", "/dev/null")  # ignore this machine's AWS settings
         made = session.create_client(
             "dynamodb",
             region_name=REGION,
@@ -65,26 +65,28 @@ class Routes:
         write_atomically(loaded, json.dumps({"sha256": self.digest}).encode())
 
     def is_loaded(self, loaded: Path) -> bool:
-        """Tell whether the table was last written with this content: then it stands as it has been edited since."""
+        """Return whether this content was loaded last: then later edits of the table are preserved."""
         try:
             return bool(json.loads(loaded.read_bytes())["sha256"] == self.digest)
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
 
-def _spoken(spec: "RoutesSpec") -> dict[tuple[str, str], list[str]]:
-    """Return by provider and model what any chain says that it speaks, where one says more than the provider does."""
+def _model_formats(spec: "RoutesSpec") -> dict[tuple[str, str], list[str]]:
+    """Return, by provider and model, the formats that the chains declare, where they differ from the provider's."""
     members = [member for model in spec.models.values() for step in model.chain for member in step]
     narrowed = {(member.provider, member.model) for member in members if member.formats}
-    spoken: dict[tuple[str, str], set[str]] = {each: set() for each in narrowed}
+    model_formats: dict[tuple[str, str], set[str]] = {each: set() for each in narrowed}
     for member in members:
         if (member.provider, member.model) in narrowed:
-            spoken[member.provider, member.model] |= set(member.formats or spec.providers[member.provider].formats)
-    return {each: sorted(formats) for each, formats in spoken.items()}
+            model_formats[member.provider, member.model] |= set(
+                member.formats or spec.providers[member.provider].formats
+            )
+    return {each: sorted(formats) for each, formats in model_formats.items()}
 
 
 def read_routes(path: Path, environment: Mapping[str, str]) -> Routes:
-    """Read and check a routes file; `environment` fills its `${NAME}`s. Raises `RoutesError`."""
+    """Read and check a routes file; `environment` has the values of its `${NAME}`s. Raises `RoutesError`."""
     if _LAYER not in sys.path:
         sys.path.append(_LAYER)
     from vibe_cli.routes_file import RoutesFileError, load_file

@@ -1,4 +1,4 @@
-"""The Runtime API: where an environment gets its events and leaves its answers.
+"""The Runtime API: an environment gets events from it and sends responses to it.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -10,63 +10,63 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from .http11 import Connection, Headers
-from .invocation import Answer, FunctionFailedError, Invocation
+from .invocation import FunctionFailedError, Invocation, Payload
 
 __all__ = ["MAX_BUFFERED_RESPONSE", "Caller", "RuntimeApiConnection"]
 
 MAX_BUFFERED_RESPONSE = 6291556
-"""Bytes of an answer that is not streamed; Lambda's own limit, 100 bytes above 6 MB."""
+"""Largest buffered response in bytes; Lambda's limit, 100 bytes above 6 MB."""
 
 _RUNTIME = "/2018-06-01/runtime"
 
 
 class Caller(Protocol):
-    """The environment whose runtime calls."""
+    """The environment of the calling runtime."""
 
     @property
     def invocation(self) -> Invocation | None:
-        """What it is working on."""
+        """The current invocation."""
 
     def connection_opened(self, connection: "RuntimeApiConnection") -> None:
-        """Take note of a connection."""
+        """Handle a new connection."""
 
     def connection_closed(self, connection: "RuntimeApiConnection") -> None:
-        """Take note that it has gone."""
+        """Handle a closed connection."""
 
     def ask_next(self, connection: "RuntimeApiConnection") -> None:
-        """Take the request for an event, to be answered over `connection`."""
+        """Handle the request for an event, to be answered over `connection`."""
 
-    def answered(self) -> None:
-        """Take note that the whole answer has come."""
+    def response_ended(self) -> None:
+        """Handle the end of the response."""
 
     def fail_init(self, failure: FunctionFailedError) -> None:
-        """Take the reason for which the function could not start."""
+        """Handle an init error."""
 
 
 class RuntimeApiConnection(Connection):
-    """The Runtime API as `environment` sees it, over one connection."""
+    """One connection of `environment`'s Runtime API."""
 
     def __init__(self, environment: Caller) -> None:
         super().__init__()
         self._environment = environment
         self._finish: Callable[[bytes, Headers], None] = self._refuse_unknown
         self._body = bytearray()
-        self._answer: Answer | None = None  # what a body goes to as it comes
+        self._payload: Payload | None = None  # receives the body as it arrives
         self._room = MAX_BUFFERED_RESPONSE
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport, and tell the environment."""
+        """Store the transport and notify the environment."""
         super().connection_made(transport)
         self._environment.connection_opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio calls it
-        """Leave a half-sent answer: it fails when the runtime asks for the next event, or ends."""
+        """Notify the environment. A partial response fails when the runtime asks for the next event or ends."""
         self._environment.connection_closed(self)
 
     def request_begun(self, method: str, target: str, headers: Headers) -> None:
-        """Choose what the body goes to."""
+        """Choose the handler of the request."""
         self._body.clear()
-        self._answer = None
+        self._payload = None
         self._finish = self._refuse_unknown
         path = target.removeprefix(_RUNTIME)
         if method == "GET" and path == "/invocation/next":
@@ -74,37 +74,37 @@ class RuntimeApiConnection(Connection):
         elif method == "POST" and path == "/init/error":
             self._finish = self._take_init_error
         elif method == "POST" and path.startswith("/invocation/"):
-            _, _, request_id, what = (*path.split("/"), "", "")[:4]
-            self._begin_outcome(request_id, what, {name.lower(): value for name, value in headers})
+            _, _, request_id, kind = (*path.split("/"), "", "")[:4]
+            self._begin_outcome(request_id, kind, {name.lower(): value for name, value in headers})
 
-    def _begin_outcome(self, request_id: str, what: str, headers: Mapping[bytes, bytes]) -> None:
+    def _begin_outcome(self, request_id: str, kind: str, headers: Mapping[bytes, bytes]) -> None:
         invocation = self._environment.invocation
         echo = headers.get(b"lambda-runtime-invocation-id")
         if (
             invocation is None
             or invocation.request_id != request_id
-            or invocation.answer.ended
+            or invocation.payload.ended
             or (echo is not None and echo.decode("latin-1") != invocation.invocation_id)
         ):
             self._finish = self._refuse_request_id
-        elif what == "error":
+        elif kind == "error":
             self._finish = self._take_error
-        elif what == "response":
+        elif kind == "response":
             streamed = headers.get(b"lambda-runtime-function-response-mode", b"").lower() == b"streaming"
             self._room = sys.maxsize if streamed else MAX_BUFFERED_RESPONSE
-            self._answer = invocation.answer
-            self._answer.paced_by(self._pace)
+            self._payload = invocation.payload
+            self._payload.on_flow(self._pace)
             self._finish = self._take_response
 
     def body_received(self, data: bytes) -> None:
-        """Pass the bytes of an answer on at once; collect those of anything else."""
-        if self._answer is None:
+        """Forward the bytes of a response at once; collect any other body."""
+        if self._payload is None:
             if len(self._body) < MAX_BUFFERED_RESPONSE:
                 self._body += data
             return
         self._room -= len(data)
         if self._room >= 0:
-            self._answer.feed(data)
+            self._payload.feed(data)
 
     def request_ended(self, trailers: Headers) -> None:
         """Answer the runtime."""
@@ -117,52 +117,52 @@ class RuntimeApiConnection(Connection):
             self.transport.pause_reading()
 
     def _take_response(self, _body: bytes, trailers: Headers) -> None:
-        answer, self._answer = self._answer, None
-        if answer is None:
+        payload, self._payload = self._payload, None
+        if payload is None:
             return
         if self._room < 0:
-            answer.fail(
+            payload.fail(
                 FunctionFailedError(
                     "Function.ResponseSizeTooLarge",
                     f"Response payload size exceeded maximum allowed payload size ({MAX_BUFFERED_RESPONSE} bytes).",
                 )
             )
-            self._say(413, {"errorMessage": "The answer is too large.", "errorType": "RequestEntityTooLarge"})
+            self._reply_json(413, {"errorMessage": "The response is too large.", "errorType": "RequestEntityTooLarge"})
         else:
             kind = dict(trailers).get(b"lambda-runtime-function-error-type")
             if kind is None:
-                answer.end()
+                payload.end()
             else:
-                answer.fail(FunctionFailedError(kind.decode("latin-1"), "after the first byte of its answer"))
+                payload.fail(FunctionFailedError(kind.decode("latin-1"), "after the first byte of its response"))
             self._accept()
-        self._environment.answered()
+        self._environment.response_ended()
 
     def _take_error(self, body: bytes, _trailers: Headers) -> None:
         invocation = self._environment.invocation
         if invocation is not None:
-            invocation.answer.fail(_reported(body))
+            invocation.payload.fail(_parse_error(body))
         self._accept()
-        self._environment.answered()
+        self._environment.response_ended()
 
     def _take_init_error(self, body: bytes, _trailers: Headers) -> None:
-        self._environment.fail_init(_reported(body))
+        self._environment.fail_init(_parse_error(body))
         self._accept()
 
     def _refuse_unknown(self, _body: bytes, _trailers: Headers) -> None:
-        self._say(404, {"errorMessage": "No such path in the Runtime API.", "errorType": "NotFound"})
+        self._reply_json(404, {"errorMessage": "No such path in the Runtime API.", "errorType": "NotFound"})
 
     def _refuse_request_id(self, _body: bytes, _trailers: Headers) -> None:
-        self._say(400, {"errorMessage": "Invalid request ID", "errorType": "InvalidRequestID"})
+        self._reply_json(400, {"errorMessage": "Invalid request ID", "errorType": "InvalidRequestID"})
 
     def _accept(self) -> None:
-        self._say(202, {"status": "OK"})
+        self._reply_json(202, {"status": "OK"})
 
-    def _say(self, status: int, content: dict[str, str]) -> None:
+    def _reply_json(self, status: int, content: dict[str, str]) -> None:
         self.reply(status, [("Content-Type", "application/json")], json.dumps(content).encode())
 
 
-def _reported(body: bytes) -> FunctionFailedError:
-    """Read the error that a runtime reports: `errorType` and `errorMessage` in JSON."""
+def _parse_error(body: bytes) -> FunctionFailedError:
+    """Parse the error of a runtime: `errorType` and `errorMessage` in JSON."""
     try:
         report = json.loads(body)
         return FunctionFailedError(str(report["errorType"]), str(report["errorMessage"]))

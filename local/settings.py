@@ -10,19 +10,18 @@ from dotenv import dotenv_values
 __all__ = ["LOCAL_MASTER_KEY", "Settings", "SettingsError", "read_environment", "read_settings"]
 
 LOCAL_MASTER_KEY = "sk-vibe-local"
-"""The key when none is set: fixed, so that clients on this machine need no new setting after a restart."""
+"""The default key: fixed, so that clients on this machine keep working after a restart."""
 
 
 class SettingsError(Exception):
-    """A setting that cannot be used; the message names it and says what would do."""
+    """An invalid setting; the message names it and the allowed values."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What one `make start` runs with.
+    """The settings of one `make start`.
 
-    `environment` holds every variable by name, `.env` included: routes.yaml's `${VAR}` and the providers' secrets are
-    looked up there.
+    `environment` has every variable, including those of `.env`, for routes.yaml's `${VAR}` and the providers' secrets.
     """
 
     port: int
@@ -36,11 +35,11 @@ class Settings:
 
     @property
     def has_own_key(self) -> bool:
-        """Whether the master key was set, and not the fixed local one."""
+        """Whether the user set the master key."""
         return self.master_key != LOCAL_MASTER_KEY
 
     def secret(self, names: frozenset[str]) -> dict[str, str]:
-        """Return the router's secret: the master key, the page's sign-in, and those of `names` that are set."""
+        """Return the router's secret: the master key, the page's credentials, and those of `names` that are set."""
         found = {name: self.environment[name] for name in sorted(names) if self.environment.get(name)}
         return found | {
             "MASTER_KEY": self.master_key,
@@ -50,14 +49,14 @@ class Settings:
 
 
 def read_environment(checkout: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the variables of `environ` over those of the checkout's `.env`; one that is empty is not set."""
-    # No interpolation: a key may hold "$".
-    written = dotenv_values(checkout / ".env", interpolate=False)
-    return {name: value for name, value in {**written, **environ}.items() if value}
+    """Return the variables of `environ` and the checkout's `.env`; empty ones count as unset."""
+    # No interpolation: a key may contain "$".
+    from_file = dotenv_values(checkout / ".env", interpolate=False)
+    return {name: value for name, value in {**from_file, **environ}.items() if value}
 
 
 def read_settings(checkout: Path, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings of the stack in `checkout`. Relative paths are taken from there.
+    """Read the settings of the stack in `checkout`, the base of relative paths.
 
     Raises `SettingsError`.
     """

@@ -1,4 +1,4 @@
-"""Running until a signal comes, and stopping in order whatever ended it."""
+"""Run until a signal arrives, and stop in order."""
 
 import asyncio
 import signal
@@ -11,9 +11,9 @@ __all__ = ["run_until_signal"]
 async def run_until_signal(
     work: Coroutine[Any, Any, None], stop: Callable[[], Awaitable[None]], *, second: Callable[[], None] | None = None
 ) -> None:
-    """Do `work` until it is done or SIGINT, SIGTERM or SIGHUP comes, then `stop`. Raises what `work` raises.
+    """Run `work` until it ends or SIGINT, SIGTERM or SIGHUP arrives, then `stop`. Raises the exception of `work`.
 
-    `second` is called at every further signal; without it those are ignored.
+    `second` is called at every further signal; without it they are ignored.
     """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Keeps the embedded tables in files: one per table, in DynamoDB's own JSON, so that nothing is lost in translation."""
+"""Files of the embedded tables: one per table, in DynamoDB's JSON, which preserves every type."""
 
 import json
 import os
@@ -15,28 +15,28 @@ Item = dict[str, Any]
 
 
 class Timer(Protocol):
-    """What `loop.call_later` returns."""
+    """The return value of `loop.call_later`."""
 
     def cancel(self) -> None:
-        """Let the call not happen."""
+        """Cancel the call."""
 
 
 @dataclass
 class Debounce:
-    """Runs `action` once, `delay` seconds after the first of any number of `note`s; `call_later` is the loop's."""
+    """Runs `action` once, `delay` seconds after the first of any number of `schedule` calls."""
 
     action: Callable[[], None]
     delay: float
     call_later: Callable[[float, Callable[[], None]], Timer]
     _timer: Timer | None = None
 
-    def note(self) -> None:
-        """Say that there is something to do. The wait is counted from the first word: a busy time puts nothing off."""
+    def schedule(self) -> None:
+        """Schedule the action. The delay counts from the first call, so frequent calls do not postpone it."""
         if self._timer is None:
             self._timer = self.call_later(self.delay, self.flush)
 
     def flush(self) -> None:
-        """Do it now, if there is anything to do."""
+        """Run a scheduled action now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -44,19 +44,19 @@ class Debounce:
 
 
 def read_items(path: Path) -> list[Item] | None:
-    """Return what was saved, or None when nothing was. Raises ValueError for a file that holds something else."""
+    """Return the saved items, None without a file. Raises ValueError for any other content."""
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     items = content.get("items") if isinstance(content, dict) else None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise ValueError("it holds no items")
+        raise ValueError("it has no items")
     return items
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace the file, so that whenever the machine stops there is the old content or the new."""
+    """Replace the file: after a crash it has either the old or the new content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
     with temporary.open("wb") as file:
@@ -72,8 +72,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def set_aside(path: Path, now: float | None = None) -> Path:
-    """Rename a file that cannot be read, for a person to look at; returns its new path."""
+    """Rename an unreadable file, for inspection; returns its new path."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    kept = path.with_name(f"{path.name}.unreadable-{stamp}")
-    path.rename(kept)
-    return kept
+    renamed = path.with_name(f"{path.name}.unreadable-{stamp}")
+    path.rename(renamed)
+    return renamed

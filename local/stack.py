@@ -1,4 +1,4 @@
-"""The whole stack: what is started, in which order, and how it ends."""
+"""The whole stack: starting and stopping its parts in order."""
 
 import asyncio
 import errno
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import whereabouts
+from . import location
 from .apigateway import ApiGateway
 from .aws import EmbeddedAws
 from .console import Banner, Console, Provider
@@ -28,16 +28,16 @@ _HOST = "127.0.0.1"
 
 
 class PortInUseError(Exception):
-    """The port cannot be listened on; the message says what to do."""
+    """The port is not available; the message has a remedy."""
 
 
 class StackEndedError(Exception):
-    """A part of the stack that should have lasted has ended; the message says which."""
+    """A part of the stack has ended unexpectedly; the message names it."""
 
 
 @dataclass
 class Stack:
-    """Everything that runs. `checkout` is where template.yaml is."""
+    """All running parts. `checkout` is the directory of template.yaml."""
 
     checkout: Path
     settings: Settings
@@ -51,10 +51,10 @@ class Stack:
     _writer: LineWriter | None = None
 
     async def start(self) -> None:
-        """Start everything, and return when requests are answered.
+        """Start everything, and return when requests are served.
 
-        What takes long runs side by side: the embedded AWS imports moto while the routes are read and the stand-ins
-        start, and the first environment imports the function while the tables are restored.
+        Slow steps overlap: the embedded AWS imports moto while the routes are read and the stand-ins start, and the
+        first environment imports the function while the tables are restored.
         """
         self._listening = _listen(self.settings.port)
         self._lock = lock_data_dir(self.settings.data_dir)
@@ -63,10 +63,10 @@ class Stack:
         await aws.start()
         routes = read_routes(self.settings.routes_file, self.settings.environment)
         secret = self.settings.secret(frozenset(routes.providers.values()))
-        played = {name: named for name, named in routes.providers.items() if not _is_real(routes, name, secret)}
-        aws_ready = asyncio.create_task(aws.ready(secret | dict.fromkeys(filter(None, played.values()), SECRET)))
+        simulated = {name: named for name, named in routes.providers.items() if not _is_real(routes, name, secret)}
+        aws_ready = asyncio.create_task(aws.ready(secret | dict.fromkeys(filter(None, simulated.values()), SECRET)))
         try:
-            await self._start_rest(template, routes, aws, played, aws_ready)
+            await self._start_rest(template, routes, aws, simulated, aws_ready)
         finally:
             aws_ready.cancel()
 
@@ -75,13 +75,13 @@ class Stack:
         template: Template,
         routes: Routes,
         aws: EmbeddedAws,
-        played: dict[str, str],
+        simulated: dict[str, str],
         aws_ready: asyncio.Task[None],
     ) -> None:
-        stand_ins = self._stand_ins = StandIns(played, routes.spoken)
+        stand_ins = self._stand_ins = StandIns(simulated, routes.model_formats)
         await stand_ins.start()
-        if played:
-            self.console.step(f"stand-ins for {', '.join(sorted(played))}")
+        if simulated:
+            self.console.step(f"stand-ins for {', '.join(sorted(simulated))}")
         self._writer = LineWriter()
         self._services = {
             name: LambdaService(
@@ -101,7 +101,7 @@ class Stack:
             self.console.step("embedded AWS: DynamoDB and Secrets Manager")
             variables = template.functions[first].environment
             await self._load_routes(variables["ROUTES_TABLE"], routes, aws)
-            whereabouts.write_down(self.settings.data_dir, self._url, aws.endpoint, variables)
+            location.write_location(self.settings.data_dir, self._url, aws.endpoint, variables)
             await warm
         finally:
             warm.cancel()
@@ -114,9 +114,9 @@ class Stack:
     async def _load_routes(self, table: str, routes: Routes, aws: EmbeddedAws) -> None:
         loaded = self.settings.data_dir / "routes-loaded.json"
         name = self.settings.routes_file.name
-        # A table that could not be restored is empty, whatever was loaded into it once.
+        # A table that could not be restored is empty.
         if table in aws.restored and routes.is_loaded(loaded):
-            self.console.step(f"routes as they stand in the table: {name} has not changed since it was loaded")
+            self.console.step(f"routes from the table: {name} is unchanged since it was loaded")
         else:
             await asyncio.to_thread(routes.load, aws.endpoint, table, loaded)
             self.console.step(f"routes loaded from {name}")
@@ -139,21 +139,21 @@ class Stack:
         )
 
     async def ended(self) -> None:
-        """Wait for a part to end that should not. Raises `StackEndedError` then, and never returns."""
+        """Wait until a part ends unexpectedly, and raise `StackEndedError`."""
         assert self._aws is not None  # noqa: S101 - called after start()
         assert self._stand_ins is not None  # noqa: S101 - likewise
         aws = asyncio.create_task(self._aws.wait())
         stand_ins = asyncio.create_task(self._stand_ins.wait())
         try:
             done, _ = await asyncio.wait((aws, stand_ins), return_when=asyncio.FIRST_COMPLETED)
-            what = "embedded AWS" if aws in done else "stand-in providers"
-            raise StackEndedError(f"The {what} ended unexpectedly; the lines above may say why.")
+            part = "embedded AWS" if aws in done else "stand-in providers"
+            raise StackEndedError(f"The {part} ended unexpectedly. See the lines above.")
         finally:
             aws.cancel()
             stand_ins.cancel()
 
     async def stop(self) -> None:
-        """End everything, as far as it has been started; the embedded AWS last, as functions write to it to the end."""
+        """Stop every started part; the embedded AWS last, because functions write to it until they end."""
         if self._gateway is not None:
             await self._gateway.stop()
         if self._listening is not None:
@@ -166,28 +166,28 @@ class Stack:
         if self._writer is not None:
             self._writer.close()
         if self._lock is not None:
-            whereabouts.forget(self.settings.data_dir)
+            location.remove_location(self.settings.data_dir)
             os.close(self._lock)
 
 
 def _listen(port: int) -> socket.socket:
-    """Listen from the start: a port in use is told at once, and a client that comes early waits."""
+    """Listen at the start: a port in use is reported at once, and early clients wait."""
     try:
         return socket.create_server((_HOST, port), backlog=512)
     except OSError as error:
-        reasons = {errno.EADDRINUSE: "is in use", errno.EACCES: "may not be used without being root"}
-        why = reasons.get(error.errno or 0, f"cannot be used ({error.strerror})")
+        reasons = {errno.EADDRINUSE: "is in use", errno.EACCES: "requires root privileges"}
+        why = reasons.get(error.errno or 0, f"is not available ({error.strerror})")
         raise PortInUseError(f"Port {port} {why}. Choose another: make start PORT=4001") from None
 
 
 def _is_real(routes: Routes, provider: str, secret: Mapping[str, str]) -> bool:
-    """Whether a provider can be called: its key is there, or it has none and the routes name an address for it."""
+    """Return whether a provider can be called: its key is set, or it needs none and has a base URL."""
     named = routes.providers[provider]
     return named in secret if named else bool(routes.base_urls[provider])
 
 
 def _first_function(template: Template) -> str:
-    """Return the function that readiness is asked of: the one that models are behind."""
+    """Return the function that serves readiness and the models."""
     match = Resources(template.api.routes).find("GET", "/health/readiness")
     if match is None:
         raise TemplateError("template.yaml has no route for GET /health/readiness")

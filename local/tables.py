@@ -1,7 +1,7 @@
-"""The embedded DynamoDB's tables, kept in files: restored at the start, saved soon after each write and at the end.
+"""Persistence of the embedded DynamoDB's tables: restored at the start, saved after writes and at the end.
 
-What is saved is kept as text in memory, item by item, and only what a write has touched is read again: reading a whole
-table takes moto 0.15 ms an item, for which everyone would wait, and a table of usage has many.
+The saved text of every item is cached, and only written items are read again: reading a whole table takes moto 0.15 ms
+per item, and blocks all requests.
 """
 
 import json
@@ -16,18 +16,18 @@ from .snapshot import Debounce, Item, Timer, read_items, set_aside, write_atomic
 __all__ = ["SAVE_SECONDS", "Tables"]
 
 SAVE_SECONDS = 0.5
-"""How long after a write it is saved: what a crash may lose."""
+"""Delay between a write and its saving, in seconds: what a crash may lose."""
 
 _BATCH_WRITE, _BATCH_GET = 25, 100  # items that one call takes
 _PREFIX = "DynamoDB_20120810."
 _NOT_WRITING = ("Get", "BatchGet", "TransactGet", "Query", "Scan", "Describe", "List")
 
 Call = Callable[[str, str, dict[str, Any]], dict[str, Any]]
-"""An operation of a service: service, target, parameters; raises RuntimeError when it is refused."""
+"""An operation of a service: service, target, parameters; raises RuntimeError when it fails."""
 
 
 class _Table:
-    """One table's saved text, by key."""
+    """The saved text of one table, by key."""
 
     def __init__(self, name: str, keys: tuple[str, ...]) -> None:
         self.name = name
@@ -37,16 +37,16 @@ class _Table:
         self.keys = keys
 
     def touch(self, item: Item) -> None:
-        """Take note that the item, or the one with this key, is to be read again."""
+        """Mark the item, given whole or by its key, to be read again."""
         self.touched[self._id(item)] = {key: item[key] for key in self.keys}
         self.changed = True
 
     def put(self, item: Item) -> None:
-        """Take an item as it is now."""
+        """Store the current content of an item."""
         self.lines[self._id(item)] = json.dumps(item, ensure_ascii=False, sort_keys=True)
 
     def as_json(self) -> bytes:
-        """Return the file's content: a line for each item, so that people can read and compare it."""
+        """Return the file's content: one line per item, for reading and comparing."""
         lines = ",\n".join(self.lines[key] for key in sorted(self.lines))
         return f'{{"items": [\n{lines}\n]}}\n'.encode()
 
@@ -55,19 +55,19 @@ class _Table:
 
 
 class Tables:
-    """The tables that are kept in `directory`. `call` reaches the embedded AWS; `call_later` is the event loop's."""
+    """The tables saved in `directory`. `call` calls the embedded AWS; `call_later` is the event loop's."""
 
     def __init__(self, call: Call, directory: Path, call_later: Callable[[float, Callable[[], None]], Timer]) -> None:
         self._call = call
         self._directory = directory
         self._tables: dict[str, _Table] = {}
         self._debounce = Debounce(self._save, SAVE_SECONDS, call_later)
-        self._writer = ThreadPoolExecutor(1)  # a disk may take its time; requests need not wait for it
+        self._writer = ThreadPoolExecutor(1)  # requests do not wait for the disk
 
-    def create(self, parameters: dict[str, Any], ttl_attribute: str | None, complain: Callable[[str], None]) -> bool:
-        """Make a table, and fill it with what was saved; returns whether anything was.
+    def create(self, parameters: dict[str, Any], ttl_attribute: str | None, warn: Callable[[str], None]) -> bool:
+        """Create a table and restore its items; returns whether there was a file.
 
-        A file that cannot be read is set aside, and `complain` told what has become of it.
+        An unreadable file is renamed, and `warn` gets a sentence about it.
         """
         name = parameters["TableName"]
         table = self._tables[name] = _Table(name, tuple(key["AttributeName"] for key in parameters["KeySchema"]))
@@ -86,22 +86,22 @@ class Tables:
                 puts = [{"PutRequest": {"Item": item}} for item in items[start : start + _BATCH_WRITE]]
                 self._dynamodb("BatchWriteItem", {"RequestItems": {name: puts}})
         except (ValueError, KeyError, RuntimeError) as error:
-            # Half a table would be worse than none: its next save would pass for the whole.
+            # Without this, the next save would store half a table.
             for key in self._keys_in(name):
                 self._dynamodb("DeleteItem", {"TableName": name, "Key": key})
             table.lines.clear()
-            complain(f"{path} cannot be read ({_first_line(error)}). It is now {set_aside(path)}; the table is empty.")
+            warn(f"{path} cannot be read ({_first_line(error)}). It is now {set_aside(path)}; the table is empty.")
             return False
         return True
 
-    def note(self, target: str, body: bytes) -> None:
-        """Take note of an operation that has been done: `X-Amz-Target` and the request's body."""
+    def record(self, target: str, body: bytes) -> None:
+        """Record a completed operation: `X-Amz-Target` and the request's body."""
         operation = target.removeprefix(_PREFIX)
         if operation == target or operation.startswith(_NOT_WRITING):
             return
         parameters = json.loads(body)
         if operation == "ExecuteStatement" or "Statements" in parameters or "TransactStatements" in parameters:
-            for name, table in self._tables.items():  # which items PartiQL has written it does not say
+            for name, table in self._tables.items():  # PartiQL does not report the written items
                 table.lines.clear()
                 table.changed = True
                 for key in self._keys_in(name):
@@ -109,10 +109,10 @@ class Tables:
         for name, item in _written(operation, parameters):
             if name in self._tables:
                 self._tables[name].touch(item)
-        self._debounce.note()
+        self._debounce.schedule()
 
     def close(self) -> None:
-        """Save what has changed, and wait until it is on the disk."""
+        """Save the changes, and wait until they are on disk."""
         self._debounce.flush()
         self._writer.shutdown()
 
@@ -155,7 +155,7 @@ class Tables:
 
 
 def _written(operation: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Item]]:
-    """Yield the table, and the item or its key, of everything that an operation has written."""
+    """Yield the table, and the item or its key, of every write of an operation."""
     if operation == "BatchWriteItem":
         for table, requests in parameters["RequestItems"].items():
             for request in requests:
@@ -171,7 +171,7 @@ def _written(operation: str, parameters: Mapping[str, Any]) -> Iterator[tuple[st
 
 
 def _name(table: str) -> str:
-    """Return a table's name, which may have been given as its ARN."""
+    """Return a table's name, given as name or ARN."""
     return table.rpartition("/")[2]
 
 

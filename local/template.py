@@ -1,6 +1,6 @@
-"""What template.yaml declares, as far as the development stack plays it: functions, routes, tables, the secret.
+"""Read the parts of template.yaml that the development stack runs: functions, routes, tables and the secret.
 
-Everything else of the template (roles, alarms, log groups) is left to AWS.
+Roles, alarms, log groups and the rest are ignored.
 """
 
 from collections.abc import Mapping
@@ -27,10 +27,10 @@ __all__ = [
 STACK_NAME = "vibe-router"
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
-"""The account that moto gives every credential it does not know."""
+"""moto's account for unknown credentials."""
 
 DEFAULT_INTEGRATION_TIMEOUT = 29.0
-"""Seconds; what API Gateway waits when a route has no TimeoutInMillis."""
+"""API Gateway's timeout in seconds for a route without TimeoutInMillis."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Route:
-    """A method (or ANY) of a resource path, and the function behind it. `timeout` in seconds."""
+    """A method (or ANY) of a resource path, and its function. `timeout` in seconds."""
 
     path: str
     method: str
@@ -60,7 +60,7 @@ class Route:
 
 @dataclass(frozen=True)
 class GatewayResponse:
-    """How API Gateway answers one kind of its own errors. `body` may hold `$context` variables."""
+    """API Gateway's response to one kind of its errors. `body` may contain `$context` variables."""
 
     status: int
     headers: Mapping[str, str]
@@ -69,7 +69,7 @@ class GatewayResponse:
 
 @dataclass(frozen=True)
 class Api:
-    """The REST API. `cors` are the headers of an answer to OPTIONS, none when the API has no CORS."""
+    """The REST API. `cors` are the headers of responses to OPTIONS, empty without CORS."""
 
     stage: str
     binary_media_types: tuple[str, ...]
@@ -80,7 +80,7 @@ class Api:
 
 @dataclass(frozen=True)
 class Table:
-    """A DynamoDB table: the parameters of CreateTable, and the attribute that holds an item's expiry."""
+    """A DynamoDB table: the parameters of CreateTable, and the TTL attribute."""
 
     name: str
     create: Mapping[str, Any]
@@ -89,7 +89,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Template:
-    """One stack. `functions` by logical id; `secrets` are the names by which the functions know them."""
+    """One stack. `functions` by logical id; `secrets` are the names that functions use."""
 
     functions: Mapping[str, Function]
     api: Api
@@ -142,7 +142,7 @@ class _Reader:
         )
 
     def _of_type(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
-        """Return logical ids and unresolved properties of the resources that are not left out by their condition."""
+        """Return logical ids and unresolved properties of the resources whose condition is true."""
         return [
             (name, resource.get("Properties", {}))
             for name, resource in self.resources.items()
@@ -157,7 +157,7 @@ class _Reader:
             raise TemplateError(f"{self.path.name}: {where}: {error}") from None
 
     def _local_name(self, logical_id: str) -> str:
-        """Return what the resource goes by here: the name that it is given, else its logical id."""
+        """Return the resource's local name: its declared name, else its logical id."""
         resource = self.resources.get(logical_id)
         if resource is None:
             raise TemplateError(f"there is no parameter or resource {logical_id}")
@@ -203,7 +203,7 @@ class _Reader:
         resource = self.resources.get(logical_id, {}) if logical_id else {}
         uri = resource.get("Properties", {}).get("ContentUri")
         if not isinstance(uri, str):
-            raise TemplateError(f"{self.path.name}: {function}.Layers: {reference} is no layer of this template")
+            raise TemplateError(f"{self.path.name}: {function}.Layers: {reference} is not a layer of this template")
         return (self.path.parent / uri).resolve()
 
     def _api(self) -> Api:
@@ -235,7 +235,7 @@ class _Reader:
                         path=str(properties["Path"]),
                         method=str(properties["Method"]).upper(),
                         function=name,
-                        # SAM compares the word as it is written: an expression gives a buffered route.
+                        # SAM compares the literal text: an expression gives a buffered route.
                         streamed=declared["Properties"].get("ResponseTransferMode") == "RESPONSE_STREAM",
                         timeout=float(milliseconds) / 1000,
                     )
@@ -255,7 +255,7 @@ class _Reader:
             if key in properties:
                 create[key] = properties[key]
         if "StreamSpecification" in properties:
-            # CloudFormation has no StreamEnabled: to name a view is to switch the stream on.
+            # CloudFormation has no StreamEnabled: a view type enables the stream.
             create["StreamSpecification"] = {"StreamEnabled": True, **properties["StreamSpecification"]}
         expiry = properties.get("TimeToLiveSpecification", {})
         return Table(
@@ -266,7 +266,7 @@ class _Reader:
 
 
 def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Merge a resource's properties over the Globals as SAM does: mappings merge, lists add up, others replace."""
+    """Merge a resource's properties over the Globals as SAM does: mappings merge, lists concatenate, others replace."""
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
@@ -280,12 +280,12 @@ def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str:
-    """Return an environment variable's text; YAML's booleans as CloudFormation writes them."""
+    """Return an environment variable's text, with booleans as CloudFormation writes them."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _unquoted(value: Any) -> str:
-    """Return what stands between the single quotes that API Gateway wants around a literal header value."""
+    """Return a literal header value without the single quotes that API Gateway requires."""
     text = str(value)
     return text[1:-1] if len(text) >= 2 and text[0] == text[-1] == "'" else text
 

@@ -1,7 +1,7 @@
-"""Runs a program that must not outlive the process which started it: `python tether.py PROGRAM [ARGUMENT...]`.
+"""Run a program that must not outlive its parent: `python tether.py PROGRAM [ARGUMENT...]`.
 
-Its standard input is a pipe whose other end that process holds. On Linux the kernel is asked to end the program when
-its parent ends, and this process becomes the program. Elsewhere it stays beside it and ends it when the pipe closes.
+Standard input is a pipe from the parent. On Linux the kernel kills the program when the parent ends, and this process
+becomes the program. Elsewhere this process stays, and kills the program when the pipe closes.
 """
 
 import os
@@ -15,17 +15,17 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(arguments: Sequence[str], platform: str = sys.platform) -> int:
-    """Run the program; returns its exit status where it ran beside this process."""
+    """Run the program; returns its exit status if it ran as a child."""
     if platform == "linux" and _die_with_parent():
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
-        os.execvp(arguments[0], list(arguments))  # noqa: S606 - no shell is what is wanted
-    return _stay_beside(arguments)
+        os.execvp(arguments[0], list(arguments))  # noqa: S606 - without a shell on purpose
+    return _run_as_child(arguments)
 
 
 def _die_with_parent() -> bool:
-    """Ask the kernel for SIGKILL at the parent's end. That outlives exec, and misses a parent gone before."""
+    """Request SIGKILL at the parent's end. It survives exec, but misses a parent that has already ended."""
     import ctypes
 
     parent = os.getppid()
@@ -36,11 +36,11 @@ def _die_with_parent() -> bool:
     return True
 
 
-def _stay_beside(arguments: Sequence[str]) -> int:
+def _run_as_child(arguments: Sequence[str]) -> int:
     import subprocess
     import threading
 
-    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL)  # noqa: S603 - what the stack itself asks for
+    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL)  # noqa: S603 - the stack's own command
 
     def end_with_pipe() -> None:
         while os.read(0, 65536):

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 from samtranslator.yaml_helper import yaml_parse
 
-from local import whereabouts
+from local import location
 from local.aws import EmbeddedAws, EmbeddedAwsError
 from local.console import Banner, Console, Provider
 from local.launch import CREDENTIALS
@@ -186,7 +186,7 @@ class _SamLocal:
         aws = await self._start_aws(source, secret | dict.fromkeys(played.values(), SECRET))
         tables = next(iter(source.functions.values())).environment
         await self._load_routes(tables["ROUTES_TABLE"], routes, aws)
-        whereabouts.write_down(self._data_dir, f"http://{_HOST}:{self.port}", aws.endpoint, tables)
+        location.write_location(self._data_dir, f"http://{_HOST}:{self.port}", aws.endpoint, tables)
         stand_ins = self._stand_ins = StandIns(played, host=self.reach.listen)
         await stand_ins.start()
         if played:
@@ -235,7 +235,7 @@ class _SamLocal:
             await self._stand_ins.stop()
         if self._aws is not None:
             await self._aws.stop()
-        whereabouts.forget(self._data_dir)
+        location.remove_location(self._data_dir)
 
     async def _start_aws(self, template: Template, secret: Mapping[str, str]) -> EmbeddedAws:
         self._data_dir.mkdir(parents=True, exist_ok=True)

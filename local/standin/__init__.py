@@ -1,12 +1,12 @@
-"""Stand-in providers: CLIProxyAPI, New API and Volces Ark on loopback, healthy or as broken as one likes.
+"""Stand-in providers: CLIProxyAPI, New API and Volces Ark on loopback, healthy or with any fault.
 
-`python -m local.standin` serves them; in a test, `with Standin() as standin:` does.
+`python -m local.standin` serves them; in a test, `with Standin() as standin:` does. See docs/stand-ins.md.
 
-    __main__    the program            server      sockets, routes, keys
-    library     inside a test          control     /_control: faults set, requests seen
-    chat, responses, messages, …       one format each; `saying` decides what all of them say
-    faults      every way to fail      state       orders given, requests seen
-    dialects    providers' errors      steps       what goes onto a connection
+    __main__    the program                server      sockets, routes, keys
+    library     inside a test              control     the /_control API: set faults, list requests
+    chat, responses, messages, …           one wire format each; `model` generates the reply for all of them
+    faults      every kind of failure      state       active faults, recorded requests
+    dialects    providers' error bodies    steps       what is written to a connection
 """
 
 from local.standin.dialects import ALIASES, CASES, Case, Facts, find_case

@@ -1,7 +1,7 @@
-"""Amazon Bedrock's Converse and ConverseStream: an own JSON, and a stream of binary messages.
+"""Amazon Bedrock's Converse and ConverseStream: Bedrock's own JSON and a stream of binary messages.
 
-Source of the shapes: botocore's model of `bedrock-runtime`, and AWS's page on the event stream encoding. The model and
-whether to stream stand in the path. As strict as Bedrock where a translated request could go wrong.
+Sources of the shapes: botocore's model of `bedrock-runtime`, and AWS's page on the event stream encoding. The path has
+the model and whether to stream. As strict as Bedrock where a translated request could go wrong.
 """
 
 import json
@@ -11,9 +11,21 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from local.standin.formats import JSON, BadRequest, Event, Speaker
-from local.standin.saying import Asked, Call, Choice, Result, Said, Tool, Turn, made_here, objects, say, sealed
-from local.standin.words import pieces
+from local.standin.formats import JSON, AnswerContext, BadRequest, Event
+from local.standin.model import (
+    ModelReply,
+    ModelRequest,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+    generate_reply,
+    is_own_signature,
+    objects,
+    signature_of,
+)
+from local.standin.text import pieces
 
 __all__ = ["CONVERSE", "ConverseAnswer", "ConverseFormat", "converse_path", "message"]
 
@@ -42,11 +54,11 @@ _STREAM_ERRORS = (
     (re.compile(r"overload", re.IGNORECASE), "serviceUnavailableException"),
     (re.compile(r"invalid|context", re.IGNORECASE), "validationException"),
 )
-_STRING = 7  # the event stream encoding's number for a header's value that is a text
+_STRING = 7  # the event stream encoding's number for a string header value
 
 
 def converse_path(path: str) -> Mapping[str, Any] | None:
-    """Return what the path of a call says, as fields of the request, or None when it is no call of Converse."""
+    """Return the model and the stream flag of a Converse path as request fields; None for any other path."""
     found = _PATH.fullmatch(path)
     return {"model": found[1], "stream": found[2] is not None} if found else None
 
@@ -63,28 +75,32 @@ def message(headers: Mapping[str, str], payload: bytes) -> bytes:
 
 
 class ConverseAnswer:
-    """One message, which can be said whole or streamed."""
+    """One message, rendered whole or as a stream."""
 
     content_type = JSON
 
-    def __init__(self, speaker: Speaker, asked: Asked, said: Said, *, told_of_stop: bool = False) -> None:
-        self._ending: dict[str, Any] = {"stopReason": "stop_sequence" if said.stop is not None else _STOP[said.finish]}
-        if said.stop is not None and told_of_stop:
-            self._ending["additionalModelResponseFields"] = {"stop_sequence": said.stop}
-        self._content = list(_blocks(speaker, said))
-        read = asked.seen_tokens
+    def __init__(
+        self, context: AnswerContext, request: ModelRequest, reply: ModelReply, *, report_stop: bool = False
+    ) -> None:
+        self._ending: dict[str, Any] = {
+            "stopReason": "stop_sequence" if reply.stop is not None else _STOP[reply.finish]
+        }
+        if reply.stop is not None and report_stop:
+            self._ending["additionalModelResponseFields"] = {"stop_sequence": reply.stop}
+        self._content = list(_blocks(context, reply))
+        read = request.seen_tokens
         self._usage = {
-            "inputTokens": asked.prompt_tokens - read,
-            "outputTokens": said.tokens,
-            "totalTokens": asked.prompt_tokens + said.tokens,
+            "inputTokens": request.prompt_tokens - read,
+            "outputTokens": reply.tokens,
+            "totalTokens": request.prompt_tokens + reply.tokens,
             "cacheReadInputTokens": read,
             "cacheWriteInputTokens": 0,
         }
 
     def whole(self) -> bytes:
         """Return the body of Converse's answer."""
-        told = {"message": {"role": "assistant", "content": self._content}}
-        body = {"output": told, **self._ending, "usage": self._usage, "metrics": {"latencyMs": 1}}
+        content = {"message": {"role": "assistant", "content": self._content}}
+        body = {"output": content, **self._ending, "usage": self._usage, "metrics": {"latencyMs": 1}}
         return _dumps(body).encode("utf-8", "replace")
 
     def events(self) -> list[Event]:
@@ -103,9 +119,9 @@ class ConverseAnswer:
                     yield _event("content", "contentBlockStart", {**at, "start": begun})
                     deltas = [{"toolUse": {"input": piece}} for piece in pieces(_dumps(value["input"]))]
                 case "reasoningContent":
-                    thought = value["reasoningText"]
-                    deltas = [{"reasoningContent": {"text": piece}} for piece in pieces(thought["text"])]
-                    deltas.append({"reasoningContent": {"signature": thought["signature"]}})
+                    reasoning = value["reasoningText"]
+                    deltas = [{"reasoningContent": {"text": piece}} for piece in pieces(reasoning["text"])]
+                    deltas.append({"reasoningContent": {"signature": reasoning["signature"]}})
                 case _:
                     deltas = [{"text": piece} for piece in pieces(value)]
             for delta in deltas:
@@ -115,13 +131,13 @@ class ConverseAnswer:
         yield _event("usage", "metadata", {"usage": self._usage, "metrics": {"latencyMs": 1}})
 
 
-def _blocks(speaker: Speaker, said: Said) -> Iterator[dict[str, Any]]:
-    if said.reasoning:
-        thought = {"text": said.reasoning, "signature": sealed(speaker, said.reasoning)}
-        yield {"reasoningContent": {"reasoningText": thought}}
-    if said.text:
-        yield {"text": said.text}
-    for call in said.calls:
+def _blocks(context: AnswerContext, reply: ModelReply) -> Iterator[dict[str, Any]]:
+    if reply.reasoning:
+        reasoning = {"text": reply.reasoning, "signature": signature_of(context, reply.reasoning)}
+        yield {"reasoningContent": {"reasoningText": reasoning}}
+    if reply.text:
+        yield {"text": reply.text}
+    for call in reply.calls:
         yield {"toolUse": {"toolUseId": f"tooluse_{call.id}", "name": call.name, "input": json.loads(call.arguments)}}
 
 
@@ -142,33 +158,33 @@ class ConverseFormat:
     streams = True
     stream_type = "application/vnd.amazon.eventstream"
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> ConverseAnswer:
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> ConverseAnswer:
         """Return the message that answers a request body. Raises `BadRequest`."""
-        asked = _asked(body, speaker)
+        request = _parse_request(body, context)
         paths = body.get("additionalModelResponseFieldPaths") or []
-        return ConverseAnswer(speaker, asked, say(asked, speaker), told_of_stop="/stop_sequence" in paths)
+        return ConverseAnswer(context, request, generate_reply(request, context), report_stop="/stop_sequence" in paths)
 
-    def refusal(self, status: int, content: object) -> object:
-        """Return AWS's error body, with the name that stands for the status."""
+    def error_body(self, status: int, content: object) -> object:
+        """Return AWS's error body, with the exception name of the status."""
         kind = _ERRORS.get(status, "InternalServerException" if status >= 500 else "ValidationException")
         return {"__type": kind, "message": _message_of(content)}
 
     def error_event(self, error: object, sequence: int, *, failed: bool = False) -> bytes:  # noqa: ARG002 - the format's
         """Return an exception inside the stream."""
-        told = _message_of({"error": error})
+        content = _message_of({"error": error})
         words = _dumps(error)
         kind = next((name for pattern, name in _STREAM_ERRORS if pattern.search(words)), "modelStreamErrorException")
         headers = {":exception-type": kind, ":content-type": JSON, ":message-type": "exception"}
-        return message(headers, _dumps({"message": told}).encode("utf-8", "replace"))
+        return message(headers, _dumps({"message": content}).encode("utf-8", "replace"))
 
-    def hollow(self, speaker: Speaker, model: str) -> tuple[bytes, Sequence[Event]]:
+    def empty_answer(self, context: AnswerContext, model: str) -> tuple[bytes, Sequence[Event]]:
         """Return an answer without content."""
-        answer = ConverseAnswer(speaker, Asked(model, [Turn("user")]), Said())
+        answer = ConverseAnswer(context, ModelRequest(model, [Turn("user")]), ModelReply())
         opening = [event for event in answer.events() if event.kind == "opening"]
         return _dumps({"output": {"message": {"role": "assistant", "content": []}}}).encode(), opening
 
-    def reshaped(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
-        """Return the same messages, without the one that has the usage if there is to be none."""
+    def with_usage(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
+        """Return the same messages, without the usage message if `usage` is `none`."""
         return [event for event in events if usage == "everywhere" or event.kind != "usage"]
 
 
@@ -183,7 +199,7 @@ def _message_of(content: object) -> str:
 # --- reading the request ----------------------------------------------------------------------------------------------
 
 
-def _asked(body: Mapping[str, Any], speaker: Speaker) -> Asked:
+def _parse_request(body: Mapping[str, Any], context: AnswerContext) -> ModelRequest:
     for name in body:
         if name not in _FIELDS:
             raise BadRequest(f"Unknown parameter in input: {name}")
@@ -191,14 +207,14 @@ def _asked(body: Mapping[str, Any], speaker: Speaker) -> Asked:
     limit, stops = inference.get("maxTokens"), inference.get("stopSequences")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise BadRequest("inferenceConfig.maxTokens must be a positive integer")
-    turns = _turns(body, config, speaker)
+    turns = _turns(body, config, context)
     specified = [tool["toolSpec"] for tool in objects(config.get("tools")) if isinstance(tool.get("toolSpec"), Mapping)]
     schema = _schema(body)
     more = _object(body, "additionalModelRequestFields")
-    thinking, told = more.get("thinking"), more.get("tool_choice")
-    if isinstance(told, Mapping) and config.get("toolChoice"):
-        raise BadRequest("tool_choice stands in additionalModelRequestFields and in toolConfig")
-    return Asked(
+    thinking, claude_choice = more.get("thinking"), more.get("tool_choice")
+    if isinstance(claude_choice, Mapping) and config.get("toolChoice"):
+        raise BadRequest("tool_choice is set in both additionalModelRequestFields and toolConfig")
+    return ModelRequest(
         model=str(body.get("model")),
         turns=[*(Turn("system", part["text"]) for part in objects(body.get("system")) if _is_text(part)), *turns],
         tools=[
@@ -206,8 +222,8 @@ def _asked(body: Mapping[str, Any], speaker: Speaker) -> Asked:
             for spec in specified
             if isinstance(schema_of := spec.get("inputSchema"), Mapping)
         ],
-        choice=_choice(config.get("toolChoice")) if told is None else _choice_of_claude(told),
-        parallel=not (isinstance(told, Mapping) and told.get("disable_parallel_tool_use")),
+        choice=_choice(config.get("toolChoice")) if claude_choice is None else _choice_of_claude(claude_choice),
+        parallel=not (isinstance(claude_choice, Mapping) and claude_choice.get("disable_parallel_tool_use")),
         form="text" if schema is None else "schema",
         schema=schema,
         form_param="outputConfig",
@@ -228,7 +244,7 @@ def _is_text(part: Mapping[str, Any]) -> bool:
     return isinstance(part.get("text"), str)
 
 
-def _turns(body: Mapping[str, Any], config: Mapping[str, Any], speaker: Speaker) -> list[Turn]:
+def _turns(body: Mapping[str, Any], config: Mapping[str, Any], context: AnswerContext) -> list[Turn]:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequest("A conversation must have at least one message.")
@@ -240,7 +256,7 @@ def _turns(body: Mapping[str, Any], config: Mapping[str, Any], speaker: Speaker)
             raise BadRequest(f"messages.{at}.role must be user or assistant")
         if turns and turns[-1].role == role:
             raise BadRequest("A conversation must alternate between user and assistant roles.")
-        turn = _turn(role, given.get("content"), at, speaker)
+        turn = _turn(role, given.get("content"), at, context)
         if (turn.calls or turn.results) and not config.get("tools"):
             raise BadRequest("The toolConfig field must be defined when using toolUse and toolResult content blocks.")
         if sorted(open_calls) != sorted(result.id for result in turn.results):
@@ -260,14 +276,14 @@ def _turns(body: Mapping[str, Any], config: Mapping[str, Any], speaker: Speaker)
     return turns
 
 
-def _turn(role: str, content: object, at: int, speaker: Speaker) -> Turn:
+def _turn(role: str, content: object, at: int, context: AnswerContext) -> Turn:
     blocks = objects(content)
     if not blocks:
         raise BadRequest(f"The content field in the Message object at messages.{at} is empty.")
     texts: list[str] = []
     attachments: list[str] = []
-    calls: list[Call] = []
-    results: list[Result] = []
+    calls: list[ToolCall] = []
+    results: list[ToolResult] = []
     if any("document" in block for block in blocks) and not any("text" in block for block in blocks):
         raise BadRequest(f"messages.{at}: a text block is required when a document block is included.")
     for block in blocks:
@@ -277,13 +293,13 @@ def _turn(role: str, content: object, at: int, speaker: Speaker) -> Turn:
                     raise BadRequest(f"The text field in the ContentBlock object at messages.{at} is blank.")
                 texts.append(text)
             case {"toolUse": {"toolUseId": called, "name": name, "input": given}} if isinstance(given, Mapping):
-                calls.append(Call(_plain_id(called), str(name), _dumps(given)))
+                calls.append(ToolCall(_plain_id(called), str(name), _dumps(given)))
             case {"toolResult": {"toolUseId": called, "content": inner}}:
                 parts = objects(inner)
-                told = [part["text"] if _is_text(part) else _dumps(part.get("json")) for part in parts]
-                results.append(Result(_plain_id(called), "\n".join(told)))
-            case {"reasoningContent": {"reasoningText": {"signature": seal}}}:
-                if not made_here(speaker, seal):
+                texts_of_result = [part["text"] if _is_text(part) else _dumps(part.get("json")) for part in parts]
+                results.append(ToolResult(_plain_id(called), "\n".join(texts_of_result)))
+            case {"reasoningContent": {"reasoningText": {"signature": signature}}}:
+                if not is_own_signature(context, signature):
                     raise BadRequest(f"messages.{at}: Invalid `signature` in `thinking` block")
             case _:
                 attachments += [_KINDS[kind] for kind in block if kind in _KINDS]
@@ -294,7 +310,7 @@ def _plain_id(value: object) -> str:
     return str(value).removeprefix("tooluse_")
 
 
-def _choice(given: object) -> Choice | tuple[str]:
+def _choice(given: object) -> ToolChoice | tuple[str]:
     match given:
         case {"tool": {"name": name}}:
             return (str(name),)
@@ -304,8 +320,8 @@ def _choice(given: object) -> Choice | tuple[str]:
             return "auto"
 
 
-def _choice_of_claude(given: object) -> Choice | tuple[str]:
-    """Return a choice in Anthropic's words, which only Claude's models take, beside Bedrock's own fields."""
+def _choice_of_claude(given: object) -> ToolChoice | tuple[str]:
+    """Return a tool choice in Anthropic's shape, which only Claude models accept in addition to Bedrock's own field."""
     match given:
         case {"type": "tool", "name": name}:
             return (str(name),)
@@ -319,7 +335,7 @@ def _choice_of_claude(given: object) -> Choice | tuple[str]:
 
 
 def _schema(body: Mapping[str, Any]) -> object:
-    """Return the schema that the answer has to keep to, which comes as a text of JSON, or None."""
+    """Return the schema of the answer, which is sent as a JSON string; None without one."""
     match _object(body, "outputConfig"):
         case {"textFormat": {"structure": {"jsonSchema": {"schema": str(text)}}}}:
             try:

@@ -1,6 +1,6 @@
-"""Chat completions as a provider answers them, streamed and not, from no model at all.
+"""The chat completions API, whole and streamed.
 
-Source of the shapes: OpenAI's API reference for chat completions, and what its Python package parses.
+Sources of the shapes: OpenAI's API reference for chat completions and its Python package.
 """
 
 import json
@@ -8,9 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Literal
 
-from local.standin.formats import EVENT_STREAM, JSON, BadRequest, Event, Speaker
-from local.standin.saying import Asked, Call, Choice, Result, Said, Tool, Turn, objects, say, thinks
-from local.standin.words import pieces
+from local.standin.formats import EVENT_STREAM, JSON, AnswerContext, BadRequest, Event
+from local.standin.model import (
+    ModelReply,
+    ModelRequest,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+    generate_reply,
+    is_reasoning_model,
+    objects,
+)
+from local.standin.text import pieces
 
 __all__ = ["CHAT", "ChatAnswer", "ChatFormat"]
 
@@ -19,24 +30,26 @@ _KINDS = {"image_url": "image", "input_audio": "audio clip", "file": "file", "vi
 
 
 class ChatAnswer:
-    """One completion, which can be said whole or streamed."""
+    """One completion, rendered whole or as a stream."""
 
     content_type = JSON
 
-    def __init__(self, speaker: Speaker, asked: Asked, choices: Sequence[Said], *, include_usage: bool) -> None:
+    def __init__(
+        self, context: AnswerContext, request: ModelRequest, choices: Sequence[ModelReply], *, include_usage: bool
+    ) -> None:
         self._head: dict[str, Any] = {
-            "id": f"chatcmpl-{speaker.unique}",
-            "created": speaker.created,
-            "model": asked.model,
+            "id": f"chatcmpl-{context.unique}",
+            "created": context.created,
+            "model": request.model,
         }
         self._choices = choices
         self._include_usage = include_usage
         completion_tokens = sum(choice.tokens for choice in choices)
         self._usage = {
-            "prompt_tokens": asked.prompt_tokens,
+            "prompt_tokens": request.prompt_tokens,
             "completion_tokens": completion_tokens,
-            "total_tokens": asked.prompt_tokens + completion_tokens,
-            "prompt_tokens_details": {"cached_tokens": asked.seen_tokens, "audio_tokens": 0},
+            "total_tokens": request.prompt_tokens + completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": request.seen_tokens, "audio_tokens": 0},
             "completion_tokens_details": {
                 "reasoning_tokens": sum(choice.reasoning_tokens for choice in choices),
                 "audio_tokens": 0,
@@ -60,7 +73,7 @@ class ChatAnswer:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
     def events(self) -> list[Event]:
-        """Return the `chat.completion.chunk` events, the usage chunk if it was asked for, and `[DONE]`."""
+        """Return the `chat.completion.chunk` events, the usage chunk if requested, and `[DONE]`."""
         return list(self._events())
 
     def _events(self) -> Iterator[Event]:
@@ -82,7 +95,7 @@ class ChatAnswer:
         yield Event("done", b"data: [DONE]\n\n")
 
     def _frame(self) -> tuple[str, str]:
-        """Return what stands before and after a chunk's choice: encoded once, since a long stream has thousands."""
+        """Return the JSON before and after a chunk's choice: encoded once, for thousands of chunks."""
         frame = {**self._head, "object": "chat.completion.chunk", "choices": []}
         if self._include_usage:
             frame["usage"] = None
@@ -102,8 +115,8 @@ def _event(
     return Event(kind, _data(f"{prefix}{choice}{suffix}"))
 
 
-def _deltas(choice: Said) -> Iterator[str]:
-    """Return the deltas that carry content, as JSON."""
+def _deltas(choice: ModelReply) -> Iterator[str]:
+    """Return the deltas with content, as JSON."""
     dumps = json.JSONEncoder(ensure_ascii=False).encode
     for piece in pieces(choice.reasoning):
         yield f'{{"reasoning_content": {dumps(piece)}}}'
@@ -117,7 +130,7 @@ def _deltas(choice: Said) -> Iterator[str]:
             yield json.dumps({"tool_calls": [{"index": position, "function": {"arguments": piece}}]})
 
 
-def _call_object(call: Call) -> dict[str, Any]:
+def _call_object(call: ToolCall) -> dict[str, Any]:
     inner = {"name": call.name, "arguments": call.arguments}
     return {"id": f"call_{call.id}", "type": "function", "function": inner}
 
@@ -131,48 +144,48 @@ class ChatFormat:
     streams = True
     stream_type = EVENT_STREAM
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> ChatAnswer:
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> ChatAnswer:
         """Return the completion of a request body. Raises `BadRequest`."""
-        asked = _asked(body)
+        request = _parse_request(body)
         many = _positive(body, "n") or 1
         if many > 128:
             raise BadRequest("'n' must be at most 128", "n")
         options = body.get("stream_options")
         include_usage = isinstance(options, Mapping) and options.get("include_usage") is True
-        said = [say(asked, speaker, index) for index in range(many)]
-        return ChatAnswer(speaker, asked, said, include_usage=include_usage)
+        reply = [generate_reply(request, context, index) for index in range(many)]
+        return ChatAnswer(context, request, reply, include_usage=include_usage)
 
-    def refusal(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
-        """Return the error as it is."""
+    def error_body(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
+        """Return the error unchanged."""
         return content
 
     def error_event(self, error: object, sequence: int, *, failed: bool = False) -> bytes:  # noqa: ARG002 - the format's
         """Return `data: {"error": …}`, which is how a chat stream tells of a failure."""
         return _data(json.dumps({"error": error}, ensure_ascii=False))
 
-    def hollow(self, speaker: Speaker, model: str) -> tuple[bytes, Sequence[Event]]:
+    def empty_answer(self, context: AnswerContext, model: str) -> tuple[bytes, Sequence[Event]]:
         """Return a completion without choices."""
-        bare = {"id": "chatcmpl-0", "created": speaker.created, "model": model}
+        bare = {"id": "chatcmpl-0", "created": context.created, "model": model}
         chunk = _data(json.dumps({**bare, "object": "chat.completion.chunk", "choices": []}))
         events = [Event("opening", chunk), Event("done", b"data: [DONE]\n\n")]
         return json.dumps({**bare, "object": "chat.completion"}).encode(), events
 
-    def reshaped(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
+    def with_usage(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
         """Return the same chunks without any usage, or with a running usage on every chunk."""
-        kept: list[Event] = []
+        rewritten: list[Event] = []
         count = 0
         for event in events:
             if event.kind == "done":
-                kept.append(event)
+                rewritten.append(event)
             elif usage == "everywhere":
                 count += event.kind == "content"
                 so_far = {"prompt_tokens": 9, "completion_tokens": count, "total_tokens": 9 + count}
                 chunk = {**_chunk_of(event), **({} if event.kind == "usage" else {"usage": so_far})}
-                kept.append(Event(event.kind, _data(json.dumps(chunk, ensure_ascii=False))))
+                rewritten.append(Event(event.kind, _data(json.dumps(chunk, ensure_ascii=False))))
             elif event.kind != "usage":
                 chunk = {key: value for key, value in _chunk_of(event).items() if key != "usage"}
-                kept.append(Event(event.kind, _data(json.dumps(chunk, ensure_ascii=False))))
-        return kept
+                rewritten.append(Event(event.kind, _data(json.dumps(chunk, ensure_ascii=False))))
+        return rewritten
 
 
 def _chunk_of(event: Event) -> dict[str, Any]:
@@ -187,7 +200,7 @@ CHAT = ChatFormat()
 # --- reading the request ----------------------------------------------------------------------------------------------
 
 
-def _asked(body: Mapping[str, Any]) -> Asked:
+def _parse_request(body: Mapping[str, Any]) -> ModelRequest:
     messages = _messages(body)
     model = body.get("model")
     if not isinstance(model, str) or not model:
@@ -199,7 +212,7 @@ def _asked(body: Mapping[str, Any]) -> Asked:
     ]
     form, schema = _form(body)
     stops = body.get("stop")
-    return Asked(
+    return ModelRequest(
         model=model,
         turns=[_turn(message) for message in messages],
         tools=tools,
@@ -213,7 +226,7 @@ def _asked(body: Mapping[str, Any]) -> Asked:
             for stop in ([stops] if isinstance(stops, str) else stops if isinstance(stops, list) else [])
             if isinstance(stop, str)
         ],
-        reasons=thinks(model) or body.get("reasoning_effort") in ("low", "medium", "high", "xhigh"),
+        reasons=is_reasoning_model(model) or body.get("reasoning_effort") in ("low", "medium", "high", "xhigh"),
     )
 
 
@@ -242,9 +255,9 @@ def _turn(message: Mapping[str, Any]) -> Turn:
     text = "\n".join(part["text"] for part in parts if isinstance(part.get("text"), str))
     attachments = [_KINDS.get(str(part.get("type")), "") for part in parts if not isinstance(part.get("text"), str)]
     if message["role"] == "tool":
-        return Turn("tool", "", attachments, results=[Result(_plain_id(message.get("tool_call_id")), text)])
+        return Turn("tool", "", attachments, results=[ToolResult(_plain_id(message.get("tool_call_id")), text)])
     calls = [
-        Call(_plain_id(call.get("id")), str(function.get("name")), str(function.get("arguments")))
+        ToolCall(_plain_id(call.get("id")), str(function.get("name")), str(function.get("arguments")))
         for call in objects(message.get("tool_calls"))
         if isinstance(function := call.get("function"), Mapping)
     ]
@@ -256,7 +269,7 @@ def _plain_id(value: object) -> str:
     return str(value).removeprefix("call_")
 
 
-def _choice(given: object) -> Choice | tuple[str]:
+def _choice(given: object) -> ToolChoice | tuple[str]:
     if isinstance(given, Mapping):
         function = given.get("function")
         return (str(function.get("name") if isinstance(function, Mapping) else None),)
@@ -264,7 +277,7 @@ def _choice(given: object) -> Choice | tuple[str]:
 
 
 def _form(body: Mapping[str, Any]) -> tuple[Literal["text", "object", "schema"], object]:
-    """Return what `response_format` asks for, and the schema."""
+    """Return the requested output form of `response_format`, and its schema."""
     wanted = body.get("response_format")
     if not isinstance(wanted, Mapping):
         return "text", None

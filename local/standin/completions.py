@@ -1,15 +1,15 @@
-"""Legacy completions as a provider answers them: texts that go on from a prompt, streamed and not.
+"""The legacy completions API, whole and streamed.
 
-Source of the shapes: OpenAI's API reference for completions, and what its Python package parses.
+Sources of the shapes: OpenAI's API reference for completions and its Python package.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from local.standin.formats import EVENT_STREAM, JSON, BadRequest, Event, Speaker
-from local.standin.saying import Asked, Said, Turn, say
-from local.standin.words import pieces
+from local.standin.formats import EVENT_STREAM, JSON, AnswerContext, BadRequest, Event
+from local.standin.model import ModelReply, ModelRequest, Turn, generate_reply
+from local.standin.text import pieces
 
 __all__ = ["COMPLETIONS", "CompletionsAnswer", "CompletionsFormat"]
 
@@ -17,23 +17,29 @@ _MOST_CHOICES = 128
 
 
 class CompletionsAnswer:
-    """The completions of one request, which can be said whole or streamed."""
+    """The completions of one request, rendered whole or as a stream."""
 
     content_type = JSON
 
     def __init__(
-        self, speaker: Speaker, model: str, texts: Sequence[Said], prompts: Sequence[Asked], *, include_usage: bool
+        self,
+        context: AnswerContext,
+        model: str,
+        texts: Sequence[ModelReply],
+        prompts: Sequence[ModelRequest],
+        *,
+        include_usage: bool,
     ) -> None:
         self._head = {
-            "id": f"cmpl-{speaker.unique}",
+            "id": f"cmpl-{context.unique}",
             "object": "text_completion",
-            "created": speaker.created,
+            "created": context.created,
             "model": model,
         }
         self._texts = texts
         self._include_usage = include_usage
-        prompt_tokens = sum(asked.prompt_tokens for asked in prompts)
-        completion_tokens = sum(said.tokens for said in texts)
+        prompt_tokens = sum(request.prompt_tokens for request in prompts)
+        completion_tokens = sum(reply.tokens for reply in texts)
         self._usage = {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
@@ -42,20 +48,20 @@ class CompletionsAnswer:
 
     def whole(self) -> bytes:
         """Return the `text_completion` object."""
-        choices = [_choice(index, said.text or "", said.finish) for index, said in enumerate(self._texts)]
+        choices = [_choice(index, reply.text or "", reply.finish) for index, reply in enumerate(self._texts)]
         return _dumps({**self._head, "choices": choices, "usage": self._usage}).encode("utf-8", "replace")
 
     def events(self) -> list[Event]:
-        """Return the chunks, the usage chunk if it was asked for, and `[DONE]`."""
+        """Return the chunks, the usage chunk if requested, and `[DONE]`."""
         return list(self._events())
 
     def _events(self) -> Iterator[Event]:
         frame = {**self._head, **({"usage": None} if self._include_usage else {})}
-        for index, said in enumerate(self._texts):
-            for piece in pieces(said.text or ""):
+        for index, reply in enumerate(self._texts):
+            for piece in pieces(reply.text or ""):
                 yield _event("content", {**frame, "choices": [_choice(index, piece, None)]})
-        for index, said in enumerate(self._texts):
-            yield _event("finish", {**frame, "choices": [_choice(index, "", said.finish)]})
+        for index, reply in enumerate(self._texts):
+            yield _event("finish", {**frame, "choices": [_choice(index, "", reply.finish)]})
         if self._include_usage:
             yield _event("usage", {**frame, "choices": [], "usage": self._usage})
         yield Event("done", b"data: [DONE]\n\n")
@@ -81,7 +87,7 @@ class CompletionsFormat:
     streams = True
     stream_type = EVENT_STREAM
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> CompletionsAnswer:
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> CompletionsAnswer:
         """Return the completions of a request body. Raises `BadRequest`."""
         model = body.get("model")
         if not isinstance(model, str) or not model:
@@ -94,7 +100,7 @@ class CompletionsFormat:
             raise BadRequest(f"'n' must be at most {_MOST_CHOICES}", "n")
         stops = body.get("stop")
         prompts = [
-            Asked(
+            ModelRequest(
                 model=model,
                 turns=[Turn("user", prompt)],
                 limit=limit,
@@ -106,32 +112,32 @@ class CompletionsFormat:
             )
             for prompt in _prompts(body.get("prompt"))
         ]
-        texts = [say(asked, speaker, index) for asked in prompts for index in range(many)]
+        texts = [generate_reply(request, context, index) for request in prompts for index in range(many)]
         options = body.get("stream_options")
         include_usage = isinstance(options, Mapping) and options.get("include_usage") is True
-        return CompletionsAnswer(speaker, model, texts, prompts, include_usage=include_usage)
+        return CompletionsAnswer(context, model, texts, prompts, include_usage=include_usage)
 
-    def refusal(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
-        """Return the error as it is."""
+    def error_body(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
+        """Return the error unchanged."""
         return content
 
     def error_event(self, error: object, sequence: int, *, failed: bool = False) -> bytes:  # noqa: ARG002 - the format's
         """Return `data: {"error": …}`."""
         return f"data: {_dumps({'error': error})}\n\n".encode("utf-8", "replace")
 
-    def hollow(self, speaker: Speaker, model: str) -> tuple[bytes, Sequence[Event]]:
+    def empty_answer(self, context: AnswerContext, model: str) -> tuple[bytes, Sequence[Event]]:
         """Return a completion without choices."""
-        bare = {"id": "cmpl-0", "object": "text_completion", "created": speaker.created, "model": model}
+        bare = {"id": "cmpl-0", "object": "text_completion", "created": context.created, "model": model}
         chunk = Event("opening", f"data: {_dumps({**bare, 'choices': []})}\n\n".encode("utf-8", "replace"))
         return _dumps(bare).encode("utf-8", "replace"), [chunk, Event("done", b"data: [DONE]\n\n")]
 
-    def reshaped(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
+    def with_usage(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
         """Return the same chunks without any usage, or with a running usage on every chunk."""
-        kept: list[Event] = []
+        rewritten: list[Event] = []
         count = 0
         for event in events:
             if event.kind == "done":
-                kept.append(event)
+                rewritten.append(event)
                 continue
             chunk = json.loads(event.data.removeprefix(b"data: "))
             count += event.kind == "content"
@@ -140,12 +146,12 @@ class CompletionsFormat:
             elif usage == "none":
                 chunk.pop("usage", None)
             if usage == "everywhere" or event.kind != "usage":
-                kept.append(Event(event.kind, f"data: {_dumps(chunk)}\n\n".encode("utf-8", "replace")))
-        return kept
+                rewritten.append(Event(event.kind, f"data: {_dumps(chunk)}\n\n".encode("utf-8", "replace")))
+        return rewritten
 
 
 def _prompts(given: object) -> list[str]:
-    """Return the prompts: a text, several, or token ids, which a stand-in can only count."""
+    """Return the prompts: one text, several texts, or token ids, which a stand-in can only count."""
     if isinstance(given, str):
         return [given]
     if isinstance(given, list) and given:

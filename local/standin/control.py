@@ -1,12 +1,12 @@
-"""`/_control`: how a person or a test tells a stand-in to misbehave, and asks what has reached it.
+"""`/_control`: the API that sets faults and returns the recorded requests.
 
-GET    /_control                         what is set, and what was seen (`?last=N` requests per model, default 5)
+GET    /_control                         active faults and recorded requests (`?last=N` per model, default 5)
 GET    /_control/faults                  every fault's name, meaning and options (`?provider=` for one dialect)
 POST   /_control                         {"provider", "fault", "model"?, "times"?, …the fault's options}
 POST   /_control/<provider>/<fault>      the same; `?model=&times=&…` give the rest
-DELETE /_control                         heal everything (`?provider=&model=` for one)
-DELETE /_control/<provider>              heal one provider
-DELETE /_control/requests                forget what was seen
+DELETE /_control                         clear all faults (`?provider=&model=` for one provider or model)
+DELETE /_control/<provider>              clear the faults of one provider
+DELETE /_control/requests                drop the recorded requests
 """
 
 import json
@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.standin.faults import BadFault, describe, find_fault
-from local.standin.state import Order, State
+from local.standin.state import ActiveFault, State
 
-__all__ = ["answer", "order"]
+__all__ = ["answer", "make_fault"]
 
 _USAGE = {
     "list faults": "GET /_control/faults",
@@ -26,25 +26,27 @@ _USAGE = {
 }
 
 
-def order(provider: str, fault: str, model: str | None, times: int | None, options: Mapping[str, Any]) -> Order:
-    """Return the order for a fault. Raises `BadFault` with what there is instead."""
+def make_fault(
+    provider: str, fault: str, model: str | None, times: int | None, options: Mapping[str, Any]
+) -> ActiveFault:
+    """Return the fault to activate. Raises `BadFault`, which lists the alternatives."""
     if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
         raise BadFault("'times' must be a positive whole number, or null for every request")
-    return Order(provider, model, find_fault(provider, fault, options), options, times)
+    return ActiveFault(provider, model, find_fault(provider, fault, options), options, times)
 
 
 def answer(
     state: State, method: str, path: str, query: Mapping[str, str], body: bytes
 ) -> tuple[int, dict[str, object]]:
-    """Return the status and the JSON of one control request; `path` is what follows `/_control`."""
+    """Return the status and JSON of one control request; `path` is the part after `/_control`."""
     parts = [part for part in path.split("/") if part]
     try:
         match method, parts:
             case "GET", []:
                 last = int(query["last"]) if query.get("last", "").isdigit() else 5
                 return 200, {
-                    "faults": [found.as_json() for found in state.orders()],
-                    "requests": state.seen(last),
+                    "faults": [active.as_json() for active in state.faults()],
+                    "requests": state.summary(last),
                     "usage": _USAGE,
                 }
             case "GET", ["faults"]:
@@ -57,12 +59,12 @@ def answer(
             case "DELETE", []:
                 return 200, {"healed": state.heal(query.get("provider"), query.get("model"))}
             case "DELETE", ["requests"]:
-                state.forget()
+                state.clear_records()
                 return 200, {"forgotten": True}
             case "DELETE", [provider]:
                 return 200, {"healed": state.heal(provider, query.get("model"))}
             case _:
-                return 404, {"error": f"nothing is at {method} /_control{path}", "usage": _USAGE}
+                return 404, {"error": f"there is no {method} /_control{path}", "usage": _USAGE}
     except BadFault as bad:
         return 400, {"error": str(bad), "usage": _USAGE}
 
@@ -74,12 +76,12 @@ def _set(state: State, given: Mapping[str, Any], name: str | None = None) -> tup
     if isinstance(fault, int) and not isinstance(fault, bool):
         fault = str(fault)
     if not isinstance(provider, str) or not provider or not isinstance(fault, str):
-        raise BadFault("give a 'provider' and a 'fault', both as texts")
+        raise BadFault("'provider' and 'fault' are required, both as strings")
     if model is not None and not isinstance(model, str):
-        raise BadFault("'model' must be a model's name, or null for all")
-    made = order(provider, fault, model, times, options)
-    state.give(made)
-    return 200, made.as_json()
+        raise BadFault("'model' must be the name of a model, or null for all")
+    fault_to_set = make_fault(provider, fault, model, times, options)
+    state.add_fault(fault_to_set)
+    return 200, fault_to_set.as_json()
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _value(name: str, text: str) -> object:
-    """Read a query's value: numbers, true, false and null are read as such, a model's name never."""
+    """Parse a query value as JSON where possible; a model's name is always text."""
     if name == "model":
         return text
     try:

@@ -1,8 +1,8 @@
-"""How each provider words its errors: one table that the stand-ins answer from and that tests can read.
+"""The providers' error bodies: one table for the stand-ins' answers and for tests.
 
-`CASES[dialect][name]` is one answer as the provider sends it. The dialects are `cliproxyapi`, `new-api` and `ark`,
-`common` (OpenAI's own shapes, which relays pass on) and `anthropic`. Every case says which verdict and scope a router
-should draw from it, so that a table-driven test of verdicts needs no second list.
+`CASES[dialect][name]` is one error as the provider sends it. The dialects are `cliproxyapi`, `new-api` and `ark`,
+`common` (OpenAI's shapes, which relays pass on) and `anthropic`. Every case has the expected verdict and scope, so a
+table-driven test of verdicts needs no second list.
 
 Sources: CLIProxyAPI's and New API's source code, the error-code pages of Volces Ark, OpenAI and Anthropic (2026).
 """
@@ -33,25 +33,25 @@ _CHINA = timezone(timedelta(hours=8), "CST")
 
 @dataclass(frozen=True)
 class Facts:
-    """What an error body may mention.
+    """The values that an error body may contain.
 
-    `now` is in epoch seconds; `reset_in` is the number of seconds from then until the provider says it serves again.
+    `now` is in epoch seconds; `reset_in` is the number of seconds until the reset that the provider reports.
     """
 
     model: str = "gpt-5"
-    now: float = 1_785_600_000.0  # 2026-08-01T16:00:00Z, so that a body without given facts is always the same
+    now: float = 1_785_600_000.0  # 2026-08-01T16:00:00Z, a fixed default
     reset_in: int = 60
     request_id: str = "20260801160000123456789hT4kWq2Z"
 
     @property
     def resets_at(self) -> datetime:
-        """When the provider serves again."""
+        """The reset time."""
         return datetime.fromtimestamp(self.now + self.reset_in, UTC)
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """One answer, ready to be sent."""
+    """One answer, ready to send."""
 
     status: int
     headers: Mapping[str, str]
@@ -64,10 +64,10 @@ def _no_headers(_: Facts) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Case:
-    """One way in which a provider says no.
+    """One error of a provider.
 
-    `content` makes the body: a JSON value, or bytes that are sent as they are (with `content_type`). `scope` is None
-    where a verdict cools nothing.
+    `content` returns the body: a JSON value, or raw bytes (with `content_type`). `scope` is None for a verdict
+    without a cooldown.
     """
 
     status: int
@@ -79,7 +79,7 @@ class Case:
     content_type: str = "application/json"
 
     def render(self, facts: Facts | None = None, shaped: Callable[[int, object], object] | None = None) -> Rendered:
-        """Return the answer for these facts; `shaped` puts a JSON body into a wire format's own envelope."""
+        """Return the answer for these facts; `shaped` puts a JSON body into a wire format's envelope."""
         facts = facts or Facts()
         content = self.content(facts)
         if shaped is not None and not isinstance(content, bytes):
@@ -88,7 +88,7 @@ class Case:
         return Rendered(self.status, {"content-type": self.content_type, **self.headers(facts)}, body)
 
     def error(self, facts: Facts | None = None) -> Mapping[str, object]:
-        """Return the error object alone, as a provider puts it into a stream that has begun."""
+        """Return the error object alone, as sent inside a stream."""
         content = self.content(facts or Facts())
         inner = content.get("error") if isinstance(content, Mapping) else None
         if isinstance(inner, Mapping):
@@ -97,7 +97,7 @@ class Case:
 
 
 def _go_duration(seconds: int) -> str:
-    """137h41m9s, as Go prints a duration: leading units that are zero are left out."""
+    """Format a duration as Go does, without leading zero units: 137h41m9s."""
     hours, rest = divmod(seconds, 3600)
     minutes, rest = divmod(rest, 60)
     if hours:
@@ -117,7 +117,7 @@ def _openai(
     param: str | None = None,
     headers: Callable[[Facts], Mapping[str, str]] = _no_headers,
 ) -> Case:
-    """OpenAI's error object. `{model}` in the message stands for the model."""
+    """Return a case with OpenAI's error object; `{model}` in the message is replaced by the model."""
 
     def content(facts: Facts) -> object:
         text = message.replace("{model}", facts.model)
@@ -170,8 +170,8 @@ def _unknown_provider(status: int, meaning: str) -> Case:
 
 
 _CLIPROXYAPI: dict[str, Case] = {
-    "missing_key": Case(401, "no key came", lambda _: {"error": "Missing API key"}, "auth", "credential"),
-    "bad_key": Case(401, "the key is not known", lambda _: {"error": "Invalid API key"}, "auth", "credential"),
+    "missing_key": Case(401, "the key is missing", lambda _: {"error": "Missing API key"}, "auth", "credential"),
+    "bad_key": Case(401, "the key is unknown", lambda _: {"error": "Invalid API key"}, "auth", "credential"),
     "model_cooldown": Case(
         429,
         "every credential for the model is cooling, until a reset time",
@@ -197,7 +197,7 @@ _CLIPROXYAPI: dict[str, Case] = {
         "deployment",
     ),
     "unknown_model": _unknown_provider(400, "no provider serves the model"),
-    "unknown_model_502": _unknown_provider(502, "no provider serves the model, as said before August 2026"),
+    "unknown_model_502": _unknown_provider(502, "no provider serves the model, before August 2026"),
     "no_account": Case(
         503,
         "no account that could serve the model",
@@ -213,7 +213,7 @@ _CLIPROXYAPI: dict[str, Case] = {
     ),
     "forbidden": Case(
         403,
-        "a plain 403, which means that the account's quota is used up",
+        "a plain 403: the account's quota is used up",
         lambda _: {
             "error": {
                 "message": "You do not have permission to use this resource",
@@ -240,7 +240,7 @@ def _new_api(
     message: str,
     kind: str = "new_api_error",
 ) -> Case:
-    """Make New API's error object: the message ends in the request's id."""
+    """Return a case with New API's error object; the message ends in the request id."""
 
     def content(facts: Facts) -> object:
         text = f"{message.replace('{model}', facts.model)} (request id: {facts.request_id})"
@@ -250,7 +250,7 @@ def _new_api(
 
 
 def _relayed(content: Callable[[Facts], dict[str, object]]) -> Callable[[Facts], object]:
-    """Another provider's error object as New API passes it on, with its own request id in the message's end."""
+    """Return an upstream's error object as New API passes it on: with its request id at the end of the message."""
 
     def relayed(facts: Facts) -> object:
         error = content(facts)
@@ -324,7 +324,7 @@ _NEW_API: dict[str, Case] = {
     ),
     "bad_upstream": _new_api(
         502,
-        "its upstream's status was bad and the body told nothing",
+        "its upstream's status was bad and the body was unusable",
         "transient",
         "deployment",
         code="bad_response_status_code",
@@ -385,7 +385,7 @@ _NEW_API: dict[str, Case] = {
 def _ark(
     status: int, code: str, meaning: str, verdict: Verdict, scope: Scope | None, *, message: str, param: str = ""
 ) -> Case:
-    """Ark's error object. `{model}` and `{resets_at}` stand for the model and the reset time as Ark writes it."""
+    """Return a case with Ark's error object; `{model}` and `{resets_at}` (in Ark's notation) are replaced."""
     kind = {
         400: "BadRequest",
         401: "Unauthorized",
@@ -447,7 +447,7 @@ _ARK: dict[str, Case] = {
     "set_limit": _ark(
         429,
         "SetLimitExceeded",
-        "the limit that the account set itself is reached; an operator must act",
+        "the account's own spending limit is reached; an operator must act",
         "quota",
         "deployment",
         message="Your account has reached the set inference limit for the {model} model, and the service is paused.",
@@ -586,7 +586,7 @@ _COMMON: dict[str, Case] = {
     ),
     "insufficient_quota": _openai(
         429,
-        "the account's credit is used up, which time does not heal",
+        "the account's credit is used up; an operator must act",
         "quota",
         "credential",
         message="You exceeded your current quota, please check your plan and billing details.",
@@ -714,7 +714,7 @@ _COMMON: dict[str, Case] = {
     ),
     "wrong_base_url": Case(
         404,
-        "a 404 that is not the provider's: the base URL is wrong",
+        "a web server's 404 page: the base URL is wrong",
         lambda _: _NGINX_404,
         "misconfigured",
         "credential",
@@ -722,7 +722,7 @@ _COMMON: dict[str, Case] = {
     ),
     "wrong_base_url_text": Case(
         404,
-        "a router's plain 404: the base URL is wrong",
+        "a plain-text 404: the base URL is wrong",
         lambda _: b"404 page not found",
         "misconfigured",
         "credential",
@@ -791,7 +791,7 @@ CASES: Mapping[str, Mapping[str, Case]] = {
     "anthropic": _ANTHROPIC,
 }
 
-# One word for the same event at every provider, for people and for tests that go over all of them.
+# One name for the same error at every provider, for people and for tests that cover all of them.
 ALIASES: Mapping[str, Mapping[str, str]] = {
     "cliproxyapi": {"quota": "forbidden", "quota_reset": "model_cooldown", "auth_unavailable": "no_account"},
     "new-api": {
@@ -817,14 +817,14 @@ ALIASES: Mapping[str, Mapping[str, str]] = {
 
 
 def dialect_of(provider: str) -> str:
-    """Return the dialect that a provider of this name speaks: its own, or `common`."""
+    """Return the dialect of a provider: its own, or `common`."""
     return provider if provider in CASES else "common"
 
 
 def find_case(provider: str, name: str) -> Case | None:
-    """Return what `name` is at this provider, else in OpenAI's common shape, else None.
+    """Return the case `name` of this provider, else of the common dialect, else None.
 
-    A name like `ark:set_limit` names a case of another dialect.
+    A name such as `ark:set_limit` selects a case of another dialect.
     """
     dialect, colon, rest = name.partition(":")
     if colon:
@@ -849,7 +849,7 @@ _ANTHROPIC_TYPES = {
 def plain_error(
     provider: str, status: int, message: str, facts: Facts, *, param: str | None = None, code: str | None = None
 ) -> object:
-    """Return an error body in the provider's shape, for a status that no case stands for."""
+    """Return an error body in the provider's shape, for a status without a case."""
     invalid = 400 <= status < 500
     match dialect_of(provider):
         case "cliproxyapi":

@@ -1,12 +1,11 @@
-"""Every way in which a stand-in can be told to fail.
+"""Every fault that a stand-in can play.
 
-A fault is a function of the exchange: it returns the steps that go onto the connection instead of the healthy answer.
-Its name is the function's name, its meaning the docstring's first line, and its options the keyword parameters with
-their defaults; `GET /_control/faults` is made from these. Beside the functions here, any HTTP status is a fault
-(`503`, with the options of `status`), and so is every case of `dialects.py` (`rate_limit`, `no_channel`,
-`ark:set_limit`).
+A fault is a function of the exchange that returns the steps to play instead of the healthy answer. Its name is the
+function's name, its meaning the first line of the docstring, its options the keyword parameters with their defaults;
+`GET /_control/faults` is generated from these. Every HTTP status is a fault too (`503`), and so is every case of
+`dialects.py` (`rate_limit`, `no_channel`, `ark:set_limit`).
 
-Faults of a stream, asked for in a request that is not streamed, do what comes nearest to a whole answer.
+A streaming fault on a request that is not streamed does the nearest equivalent for a whole answer.
 """
 
 import functools
@@ -20,22 +19,22 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin
 
 from local.standin import wire
 from local.standin.dialects import ALIASES, CASES, Case, Rendered, dialect_of, find_case, plain_error
+from local.standin.exchange import EVENT_STREAM, FOREVER, JSON, Exchange, paced, whole
 from local.standin.formats import Event
-from local.standin.replies import EVENT_STREAM, FOREVER, JSON, Exchange, paced, whole
 from local.standin.steps import Close, Pause, Reset, Send, Step
 
 __all__ = ["FAULTS", "BadFault", "Fault", "describe", "find_fault", "play"]
 
 
-class BadFault(ValueError):  # noqa: N818 - a mistake in what was asked for, told to the person who asked
-    """No fault of this name, or an option that it does not take; the message says what there is."""
+class BadFault(ValueError):  # noqa: N818 - the fault is bad, not a failure
+    """The fault or one of its options does not exist; the message lists the alternatives."""
 
 
 @dataclass(frozen=True)
 class Fault:
     """One kind of failure: `make(exchange, **options)` returns its steps.
 
-    `options` are the defaults; `choices` the values there are, for options that have few.
+    `options` has the defaults, `choices` the allowed values of options that have a fixed set.
     """
 
     name: str
@@ -53,7 +52,7 @@ Shape: TypeAlias = Literal["data", "event", "string", "bare", "failed"]
 
 
 def _fault(make: Callable[..., Iterable[Step]]) -> Callable[..., Iterable[Step]]:
-    """Enter a function into `FAULTS`."""
+    """Register a function in `FAULTS`."""
     FAULTS[make.__name__] = _described(make.__name__, make)
     return make
 
@@ -61,7 +60,7 @@ def _fault(make: Callable[..., Iterable[Step]]) -> Callable[..., Iterable[Step]]
 def _described(
     name: str, make: Callable[..., Iterable[Step]], meaning: str = "", fixed: Mapping[str, object] | None = None
 ) -> Fault:
-    """Return the fault that a function makes; options that are fixed are no options any more."""
+    """Return the fault of a function; `fixed` options cannot be set any more."""
     fixed = fixed or {}
     parameters = [p for p in list(inspect.signature(make).parameters.values())[1:] if p.name not in fixed]
     return Fault(
@@ -78,7 +77,7 @@ def _end(by: str) -> Step:
 
 
 def _upto(exchange: Exchange, contents: int) -> list[Event]:
-    """Return the healthy stream up to and with so many content events (all of them when there are fewer)."""
+    """Return the start of the healthy stream, up to and including `contents` content events."""
     taken: list[Event] = []
     for event in exchange.events():
         if (event.kind == "content" and contents <= 0) or event.kind not in ("opening", "frame", "content"):
@@ -89,21 +88,21 @@ def _upto(exchange: Exchange, contents: int) -> list[Event]:
 
 
 def _begin(exchange: Exchange, contents: int) -> Iterator[Step]:
-    """Send the head of a stream and its events up to so many with content, with no end."""
+    """Send the head of a stream and its first `contents` content events, without an end."""
     yield exchange.open_stream()
     for item in paced(_upto(exchange, contents), exchange.pace):
         yield Send(wire.chunk(item.data)) if isinstance(item, Event) else item
 
 
 def _half_body(exchange: Exchange) -> Send:
-    """Return the head and the first half of the answer that is not streamed."""
+    """Return the head and the first half of the whole answer."""
     body = exchange.answer.whole()
     head = wire.head(200, [("content-type", JSON), ("content-length", str(len(body)))])
     return Send(head + body[: len(body) // 2])
 
 
 def _bare_head(exchange: Exchange) -> Send:
-    """Return the head alone, of a stream or of a body that never comes."""
+    """Return only the head, of a stream or of a whole answer."""
     if exchange.stream:
         return exchange.open_stream()
     return Send(wire.head(200, [("content-type", JSON), ("content-length", "512")]))
@@ -132,13 +131,13 @@ def disconnect(_: Exchange) -> Iterable[Step]:
 
 @_fault
 def silence(_: Exchange) -> Iterable[Step]:
-    """Take the request and never send a byte."""
+    """Accept the request and never send a byte."""
     yield FOREVER
 
 
 @_fault
 def slow(exchange: Exchange, *, seconds: float = 2.0) -> Iterable[Step]:
-    """Send the first byte late, and then a healthy answer."""
+    """Send a healthy answer late, after a number of seconds."""
     yield Pause(seconds)
     yield from exchange.healthy()
 
@@ -155,14 +154,14 @@ def garbage(_: Exchange) -> Iterable[Step]:
 
 @_fault
 def silent_headers(exchange: Exchange) -> Iterable[Step]:
-    """Send a 200's headers, and then nothing ever."""
+    """Send the headers of a 200, and then nothing."""
     yield _bare_head(exchange)
     yield FOREVER
 
 
 @_fault
 def header_drip(exchange: Exchange, *, interval: float = 0.05) -> Iterable[Step]:
-    """Send the headers one byte at a time, with `interval` seconds between, and then a healthy answer."""
+    """Send the headers one byte at a time, `interval` seconds apart, and then a healthy answer."""
     steps = iter(exchange.healthy())
     for step in steps:
         if isinstance(step, Send):
@@ -200,7 +199,7 @@ def wrong_type(exchange: Exchange, *, content_type: str = "text/plain") -> Itera
 
 @_fault
 def gzip(exchange: Exchange) -> Iterable[Step]:
-    """Send a healthy answer, compressed though nobody asked for it."""
+    """Send a healthy answer, compressed without having been asked to."""
     packer = zlib.compressobj(wbits=31)
     if not exchange.stream:
         body = packer.compress(exchange.answer.whole()) + packer.flush()
@@ -215,7 +214,7 @@ def gzip(exchange: Exchange) -> Iterable[Step]:
     yield Send(wire.chunk(packer.flush()) + wire.LAST_CHUNK)
 
 
-# --- a 200 that is no answer ------------------------------------------------------------------------------------------
+# --- a 200 without an answer -----------------------------------------------------------------------------------------
 
 
 @_fault
@@ -228,8 +227,8 @@ def empty(_: Exchange, *, status: int = 429) -> Iterable[Step]:
 def error_in_200(exchange: Exchange, *, case: str = "server_error") -> Iterable[Step]:
     """Send a 200 with an error object as the whole body."""
     error = _case(exchange, case).error(exchange.facts)
-    told = exchange.format.refusal(200, {"error": error})
-    return whole(Rendered(200, {"content-type": JSON}, json.dumps(told).encode()))
+    content = exchange.format.error_body(200, {"error": error})
+    return whole(Rendered(200, {"content-type": JSON}, json.dumps(content).encode()))
 
 
 @_fault
@@ -253,20 +252,20 @@ def only_done(exchange: Exchange) -> Iterable[Step]:
 
 @_fault
 def no_choices(exchange: Exchange) -> Iterable[Step]:
-    """Send a 200 with an object that has the right name and nothing in it."""
-    body, events = exchange.format.hollow(exchange.speaker, exchange.model)
+    """Send a 200 with an answer object without content."""
+    body, events = exchange.format.empty_answer(exchange.context, exchange.model)
     return exchange.streamed(events) if exchange.stream else whole(Rendered(200, {"content-type": JSON}, body))
 
 
 @_fault
 def whole_for_stream(exchange: Exchange) -> Iterable[Step]:
-    """Answer in one JSON body, though a stream was asked for."""
+    """Answer a streamed request with one JSON body."""
     return exchange.healthy(stream=False)
 
 
 @_fault
 def stream_for_whole(exchange: Exchange) -> Iterable[Step]:
-    """Answer with a stream, though none was asked for."""
+    """Answer a request that is not streamed with a stream."""
     return exchange.healthy(stream=True)
 
 
@@ -275,7 +274,7 @@ def stream_for_whole(exchange: Exchange) -> Iterable[Step]:
 
 @_fault
 def silent_role(exchange: Exchange) -> Iterable[Step]:
-    """Send the chunk with the role, and then nothing ever."""
+    """Send the chunk with the role, and then nothing."""
     if not exchange.stream:
         yield from silent_headers(exchange)
         return
@@ -304,31 +303,31 @@ def cut_after_role(exchange: Exchange, *, by: By = "fin") -> Iterable[Step]:
 def stream_error(
     exchange: Exchange, *, case: str = "server_error", after: int = 0, shape: Shape = "data", opening: bool = True
 ) -> Iterable[Step]:
-    """Send an error event inside a 200 stream, `after` so many content events; not streamed: the error's own status.
+    """Send an error event inside a 200 stream after `after` content events; not streamed: the error's own status.
 
-    `case` is any case of the provider's dialect or the common one. `shape` is `data` (`data: {"error": {…}}`), `event`
-    (an `event: error` line before it), `string` (the error is a text), `bare` (the error object without an envelope) or
-    `failed` (`response.failed`, in the format that has it).
-    `opening` says whether the role's chunk comes before it.
+    `case` is a case of the provider's dialect or the common one. `shape` is `data` (`data: {"error": {…}}`), `event`
+    (preceded by an `event: error` line), `string` (the error is a string), `bare` (the error object without an
+    envelope) or `failed` (`response.failed`, in the format that has it). With `opening`, the chunk with the role comes
+    first.
     """
     found = _case(exchange, case)
     if not exchange.stream:
-        yield from exchange.refusal(found)
+        yield from exchange.error_body(found)
         return
     error = found.error(exchange.facts)
     before = _upto(exchange, after) if opening or after else []
-    told = exchange.format.error_event(error, len(before))
+    data = exchange.format.error_event(error, len(before))
     match shape:
         case "string":
-            told = exchange.format.error_event(error.get("message", found.meaning), len(before))
+            data = exchange.format.error_event(error.get("message", found.meaning), len(before))
         case "failed":
-            told = exchange.format.error_event(error, len(before), failed=True)
+            data = exchange.format.error_event(error, len(before), failed=True)
         case "bare":
-            told = b"data: " + json.dumps(error).encode() + b"\n\n"
-        case "event" if not told.startswith(b"event:"):
-            told = b"event: error\n" + told
+            data = b"data: " + json.dumps(error).encode() + b"\n\n"
+        case "event" if not data.startswith(b"event:"):
+            data = b"event: error\n" + data
     yield from _begin(exchange, after) if before else [exchange.open_stream()]
-    yield Send(wire.chunk(told))
+    yield Send(wire.chunk(data))
     yield Send(wire.LAST_CHUNK)
 
 
@@ -410,7 +409,7 @@ def short_body(exchange: Exchange) -> Iterable[Step]:
 
 @_fault
 def stall(exchange: Exchange, *, after: int = 3, comments: float = 0.0) -> Iterable[Step]:
-    """Fall silent in the middle of the content; with `comments`, a comment line comes every so many seconds."""
+    """Fall silent in the middle of the content; `comments` is the interval of comment lines in seconds, 0 for none."""
     if exchange.stream:
         yield from _begin(exchange, after)
     else:
@@ -445,7 +444,7 @@ def truncated(exchange: Exchange, *, after: int = 3) -> Iterable[Step]:
 
 @_fault
 def malformed(exchange: Exchange, *, after: int = 3) -> Iterable[Step]:
-    """Break the JSON of an event in the middle of the content; not streamed: of the body."""
+    """Send an event with broken JSON in the middle of the content; not streamed: a body with broken JSON."""
     if not exchange.stream:
         body = exchange.answer.whole()
         return whole(Rendered(200, {"content-type": JSON}, body[:-2] + b",,"))
@@ -456,7 +455,7 @@ def malformed(exchange: Exchange, *, after: int = 3) -> Iterable[Step]:
     return exchange.streamed(paced(events, exchange.pace))
 
 
-# --- streams that are odd and whole -----------------------------------------------------------------------------------
+# --- unusual but complete streams -------------------------------------------------------------------------------------
 
 
 def _filtered(exchange: Exchange, kind: str) -> Iterable[Step]:
@@ -493,13 +492,13 @@ def no_space(exchange: Exchange) -> Iterable[Step]:
 
 @_fault
 def named_events(exchange: Exchange) -> Iterable[Step]:
-    """Send an `event:`, an `id:` and a `retry:` line with every event."""
+    """Send `event:`, `id:` and `retry:` lines with every event."""
     return _rewritten(exchange, lambda data: b"event: message\nid: 7\nretry: 3000\n" + data)
 
 
 @_fault
 def split(exchange: Exchange, *, size: int = 1) -> Iterable[Step]:
-    """Cut events into chunks of so many bytes, each written by itself."""
+    """Split events into chunks of `size` bytes, each in its own write."""
     size = max(1, size)
     if not exchange.stream:
         yield from drip(exchange, size=size, interval=0.0)
@@ -513,7 +512,7 @@ def split(exchange: Exchange, *, size: int = 1) -> Iterable[Step]:
 
 @_fault
 def drip(exchange: Exchange, *, size: int = 16, interval: float = 0.01) -> Iterable[Step]:
-    """Send the whole answer, head and all, so many bytes at a time with `interval` seconds between."""
+    """Send the answer including its head, `size` bytes at a time, `interval` seconds apart."""
     size = max(1, size)
     sent = b"".join(step.data for step in exchange.healthy() if isinstance(step, Send))
     for start in range(0, len(sent), size):
@@ -538,7 +537,7 @@ def together(exchange: Exchange, *, events: int = 0) -> Iterable[Step]:
 
 @_fault
 def slow_stream(exchange: Exchange, *, seconds: float = 0.2) -> Iterable[Step]:
-    """Stream with so many seconds between two events."""
+    """Stream with a pause of a number of seconds between events."""
     if not exchange.stream:
         yield from slow(exchange, seconds=seconds)
         return
@@ -556,20 +555,20 @@ def no_usage(exchange: Exchange) -> Iterable[Step]:
         body = json.loads(exchange.answer.whole())
         body.pop("usage", None)
         return whole(Rendered(200, {"content-type": JSON}, json.dumps(body).encode()))
-    return exchange.streamed(paced(exchange.format.reshaped(exchange.events(), "none"), exchange.pace))
+    return exchange.streamed(paced(exchange.format.with_usage(exchange.events(), "none"), exchange.pace))
 
 
 @_fault
 def usage_everywhere(exchange: Exchange) -> Iterable[Step]:
-    """Stream with the token counts so far on every chunk."""
+    """Stream with the running token counts on every chunk."""
     if not exchange.stream:
         return exchange.healthy()
-    return exchange.streamed(paced(exchange.format.reshaped(exchange.events(), "everywhere"), exchange.pace))
+    return exchange.streamed(paced(exchange.format.with_usage(exchange.events(), "everywhere"), exchange.pace))
 
 
 @_fault
 def huge_event(exchange: Exchange, *, size: int = 1_000_000) -> Iterable[Step]:
-    """Stream with one event of so many bytes, in a field that nobody reads."""
+    """Stream with one event of `size` bytes, in an unknown field."""
     if not exchange.stream:
         yield from exchange.healthy()
         return
@@ -582,7 +581,7 @@ def huge_event(exchange: Exchange, *, size: int = 1_000_000) -> Iterable[Step]:
 
 # --- statuses and dialects --------------------------------------------------------------------------------------------
 
-# What a provider says with a status when nothing else is asked for; elsewhere its plain error shape.
+# The case that a provider sends with a status by default; for other statuses its plain error shape.
 _OF_STATUS = {401: "bad_key", 403: "forbidden", 404: "unknown_model", 408: "timeout", 429: "rate_limit"}
 
 
@@ -594,23 +593,23 @@ def _status(
     headers: Mapping[str, object] | None = None,
     content_type: str = "",
 ) -> Iterable[Step]:
-    """Answer with any HTTP status; `body` (a text or a JSON value) replaces the provider's own error."""
+    """Answer with any HTTP status; `body` (text or JSON) replaces the provider's own error."""
     added = {str(name).lower(): str(value) for name, value in (headers or {}).items()}
     case = find_case(exchange.provider, _OF_STATUS.get(code, ""))
     if body is None and case is not None and case.status == code:
-        rendered = case.render(exchange.facts, exchange.format.refusal)
+        rendered = case.render(exchange.facts, exchange.format.error_body)
         return whole(Rendered(code, {**rendered.headers, **added}, rendered.body))
     if body is None:
-        told = plain_error(exchange.provider, code, f"The stand-in was told to answer {code}.", exchange.facts)
-        body = exchange.format.refusal(code, told)
+        error = plain_error(exchange.provider, code, f"The stand-in is set to answer {code}.", exchange.facts)
+        body = exchange.format.error_body(code, error)
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     kind = content_type or ("text/plain" if isinstance(body, str) else JSON)
     return whole(Rendered(code, {"content-type": kind, **added}, data))
 
 
 def _dialect_case(exchange: Exchange, *, case: str = "", reset_in: int = 60) -> Iterable[Step]:
-    """Answer with a case of a dialect; `reset_in` is the number of seconds until the provider serves again."""
-    return exchange.refusal(_case(exchange, case), reset_in)
+    """Answer with a case of a dialect; `reset_in` is the number of seconds until the reset that it reports."""
+    return exchange.error_body(_case(exchange, case), reset_in)
 
 
 def _case(exchange: Exchange, name: str) -> Case:
@@ -620,7 +619,7 @@ def _case(exchange: Exchange, name: str) -> Case:
 def _case_of(provider: str, name: str) -> Case:
     case = find_case(provider, name)
     if case is None:
-        raise BadFault(f"no case {name!r}; there are: {', '.join(_case_names(provider))}")
+        raise BadFault(f"unknown case {name!r}; the cases are: {', '.join(_case_names(provider))}")
     return case
 
 
@@ -630,11 +629,11 @@ def _case_names(provider: str) -> list[str]:
 
 
 def find_fault(provider: str, name: str, options: Mapping[str, Any]) -> Fault:
-    """Return the fault of this name at this provider, with its options checked. Raises `BadFault`."""
+    """Return the fault of this name for this provider, after checking its options. Raises `BadFault`."""
     options = dict(options)
     if name.isascii() and name.isdigit():
         if len(name) != 3 or not 200 <= int(name) <= 599:
-            raise BadFault(f"{name} is no HTTP status; give one from 200 to 599")
+            raise BadFault(f"{name} is not an HTTP status from 200 to 599")
         fault = _described(name, _status, fixed={"code": int(name)})
     elif name in FAULTS:
         fault = FAULTS[name]
@@ -642,18 +641,20 @@ def find_fault(provider: str, name: str, options: Mapping[str, Any]) -> Fault:
         fault = _described(name, _dialect_case, case.meaning, {"case": name})
     else:
         names = ", ".join([*FAULTS, *_case_names(provider)])
-        raise BadFault(f"no fault {name!r}; there are any HTTP status, and: {names}")
+        raise BadFault(f"unknown fault {name!r}; the faults are any HTTP status, and: {names}")
     for option, value in options.items():
         if option not in fault.options:
             takes = ", ".join(fault.options) or "none"
-            raise BadFault(f"fault {name!r} takes no option {option!r}; it takes: {takes}")
+            raise BadFault(f"fault {name!r} has no option {option!r}; its options are: {takes}")
         choices = fault.choices.get(option)
         if choices and value not in choices:
-            raise BadFault(f"option {option!r} of fault {name!r} is one of {', '.join(choices)}, not {value!r}")
+            raise BadFault(f"option {option!r} of fault {name!r} must be one of {', '.join(choices)}, not {value!r}")
         if not _fits(value, fault.options[option]):
-            raise BadFault(f"option {option!r} of fault {name!r} is like {fault.options[option]!r}, not {value!r}")
+            raise BadFault(
+                f"option {option!r} of fault {name!r} must have the type of {fault.options[option]!r}, not {value!r}"
+            )
     if not isinstance(options.get("headers", {}), Mapping):
-        raise BadFault("'headers' must be an object of names and values")
+        raise BadFault("'headers' must be an object")
     if "case" in fault.options:
         _case_of(provider, str(options.get("case", fault.options["case"])))
     return fault
@@ -661,7 +662,7 @@ def find_fault(provider: str, name: str, options: Mapping[str, Any]) -> Fault:
 
 def _fits(value: object, default: object) -> bool:
     if default is None:
-        return True  # an option that may be anything
+        return True  # an option of any type
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, float):
@@ -675,17 +676,17 @@ def play(fault: Fault, options: Mapping[str, Any], exchange: Exchange) -> Iterab
 
 
 def describe(provider: str | None = None) -> dict[str, dict[str, object]]:
-    """Return every fault's meaning and options by its name, with the cases of one provider's dialect or of all."""
-    told: dict[str, dict[str, object]] = {
+    """Return every fault's meaning and options by name, with the cases of one provider's dialect or of all."""
+    faults: dict[str, dict[str, object]] = {
         "<status>": {
             "meaning": "any HTTP status from 200 to 599, in the provider's own error shape",
             "options": dict(_described("<status>", _status, fixed={"code": 0}).options),
         }
     }
     for fault in FAULTS.values():
-        told[fault.name] = {"meaning": fault.meaning, "options": dict(fault.options)}
+        faults[fault.name] = {"meaning": fault.meaning, "options": dict(fault.options)}
         if fault.choices:
-            told[fault.name]["choices"] = fault.choices
+            faults[fault.name]["choices"] = fault.choices
     for dialect, cases in CASES.items():
         if provider is not None and dialect not in (dialect_of(provider), "common"):
             continue
@@ -696,5 +697,5 @@ def describe(provider: str | None = None) -> dict[str, dict[str, object]]:
             entry: dict[str, object] = {"meaning": f"{case.status}: {case.meaning}", "options": {"reset_in": 60}}
             if name in aliases:
                 entry["aliases"] = aliases[name]
-            told[f"{dialect}:{name}"] = entry
-    return told
+            faults[f"{dialect}:{name}"] = entry
+    return faults

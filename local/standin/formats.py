@@ -1,7 +1,7 @@
-"""What a wire format gives the server: one `Format` per format, one module each.
+"""The interface of a wire format: one `Format` per format, one module each.
 
-A format reads a request and makes an `Answer`, which can be said whole or as a stream of labelled events. The labels
-are what lets one table of faults serve every format: a fault asks "before the first content" and not for field names.
+A format parses a request into an `Answer`, which is rendered whole or as a stream of labelled events. The labels let
+one table of faults serve every format: a fault is placed "before the first content", without field names.
 """
 
 import json
@@ -9,14 +9,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-__all__ = ["EVENT_STREAM", "JSON", "Answer", "BadRequest", "Event", "Format", "PassthroughFormat", "Plain", "Speaker"]
+__all__ = [
+    "EVENT_STREAM",
+    "JSON",
+    "Answer",
+    "AnswerContext",
+    "BadRequest",
+    "Event",
+    "Format",
+    "PassthroughFormat",
+    "PlainAnswer",
+]
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 
 
-class BadRequest(Exception):  # noqa: N818 - named for what came in, and answered as such
-    """The request cannot be served; the message, the parameter and the code go into the provider's 400."""
+class BadRequest(Exception):  # noqa: N818 - named after the status
+    """The request is invalid; message, parameter and code go into the provider's 400."""
 
     def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -26,8 +36,8 @@ class BadRequest(Exception):  # noqa: N818 - named for what came in, and answere
 
 
 @dataclass(frozen=True)
-class Speaker:
-    """Who answers: the provider played, when (epoch seconds), an id that no other answer has, and the caller's key."""
+class AnswerContext:
+    """The provider that answers, the time (epoch seconds), a unique id of the answer, and the caller's key."""
 
     provider: str
     created: int
@@ -39,9 +49,9 @@ class Speaker:
 class Event:
     """One server-sent event, with its blank line.
 
-    `opening` comes before any content (a role, `response.created`); `frame` stands around content and has none itself
-    (an item's beginning or end); `content` is text, reasoning or a tool call; `finish` tells why the content ended;
-    `usage` and `done` close the stream.
+    `opening` comes before any content (a role, `response.created`); `frame` surrounds content (the start or end of an
+    item); `content` is text, reasoning or a tool call; `finish` has the finish reason; `usage` and `done` close the
+    stream.
     """
 
     kind: Literal["opening", "frame", "content", "finish", "usage", "done"]
@@ -49,14 +59,14 @@ class Event:
 
 
 class Answer(Protocol):
-    """A healthy answer. Both forms say the same."""
+    """A healthy answer, with the same content in both forms."""
 
     @property
     def content_type(self) -> str:
-        """The type of the answer that is not streamed."""
+        """The content type of the whole answer."""
 
     def whole(self) -> bytes:
-        """Return the body of the answer that is not streamed."""
+        """Return the body of the whole answer."""
 
     def events(self) -> Sequence[Event]:
         """Return the stream's events in order."""
@@ -66,50 +76,50 @@ class Format(Protocol):
     """A wire format that a stand-in speaks."""
 
     name: str
-    """What a provider's list of formats calls it."""
+    """Its name in a provider's `formats`."""
 
     paths: Sequence[str]
-    """Where it is served, below the provider's base URL."""
+    """The paths below the provider's base URL that serve it."""
 
     required_headers: Sequence[str]
-    """Names of the headers without which a request is refused, in lower case."""
+    """Required request headers, in lower case."""
 
     streams: bool
-    """Whether an answer can be streamed."""
+    """Whether the format supports streaming."""
 
     stream_type: str
     """The content type of a stream."""
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> Answer:
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> Answer:
         """Return the answer to a request. Raises `BadRequest`."""
 
-    def refusal(self, status: int, content: object) -> object:
-        """Return a provider's error body, given in OpenAI's shape or as a text, in this format's."""
+    def error_body(self, status: int, content: object) -> object:
+        """Return a provider's error body (OpenAI's shape, or text) in this format's shape."""
 
     def error_event(self, error: object, sequence: int, *, failed: bool = False) -> bytes:
-        """Return the event that tells of an error inside a stream; `error` is the object or text it carries.
+        """Return an error event inside a stream; `error` is the error object or text.
 
-        `sequence` is how many events came before it; `failed` asks for the answer's own failing and not for a bare
-        error, where a format knows both.
+        `sequence` is the number of events before it. With `failed`, a format that distinguishes them sends a failed
+        answer instead of a bare error.
         """
 
-    def hollow(self, speaker: Speaker, model: str) -> tuple[bytes, Sequence[Event]]:
-        """Return an answer with the right name and nothing in it, whole and as a stream."""
+    def empty_answer(self, context: AnswerContext, model: str) -> tuple[bytes, Sequence[Event]]:
+        """Return an answer without content, whole and as a stream."""
 
-    def reshaped(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
-        """Return the same stream without any usage, or with usage wherever it can be."""
+    def with_usage(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
+        """Return the same stream without any usage, or with usage in every event that can carry it."""
 
 
 @dataclass(frozen=True)
-class Plain:
+class PlainAnswer:
     """An answer that is never streamed."""
 
     body: bytes
     content_type: str = JSON
 
     @classmethod
-    def json(cls, value: object) -> "Plain":
-        """Return the answer that says this value."""
+    def json(cls, value: object) -> "PlainAnswer":
+        """Return an answer with this JSON value."""
         return cls(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
 
     def whole(self) -> bytes:
@@ -117,33 +127,33 @@ class Plain:
         return self.body
 
     def events(self) -> list[Event]:
-        """Return the body as the one event of a stream, for faults that answer in the wrong form."""
+        """Return the body as the only event of a stream, for faults that answer in the wrong form."""
         return [Event("content", b"data: " + self.body + b"\n\n")]
 
 
 class PassthroughFormat:
-    """What formats have in common whose answers are never streamed and whose errors are OpenAI's."""
+    """The base of formats whose answers are never streamed and whose errors have OpenAI's shape."""
 
     required_headers: Sequence[str] = ()
     streams = False
     stream_type = EVENT_STREAM
 
-    def refusal(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
-        """Return the error as it is."""
+    def error_body(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
+        """Return the error unchanged."""
         return content
 
     def error_event(self, error: object, sequence: int, *, failed: bool = False) -> bytes:  # noqa: ARG002 - as above
-        """Return the error as an event; no client asks for one."""
+        """Return the error as an event, for completeness: no client requests a stream."""
         return b"data: " + json.dumps({"error": error}).encode() + b"\n\n"
 
-    def hollow(self, speaker: Speaker, model: str) -> tuple[bytes, Sequence[Event]]:  # noqa: ARG002 - the format's
+    def empty_answer(self, context: AnswerContext, model: str) -> tuple[bytes, Sequence[Event]]:  # noqa: ARG002 - the format's
         """Return an empty object."""
-        return b"{}", Plain(b"{}").events()
+        return b"{}", PlainAnswer(b"{}").events()
 
-    def reshaped(
+    def with_usage(
         self,
         events: Sequence[Event],
         usage: Literal["none", "everywhere"],  # noqa: ARG002 - the format's signature
     ) -> list[Event]:
-        """Return the events as they are."""
+        """Return the events unchanged."""
         return list(events)

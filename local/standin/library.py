@@ -1,4 +1,4 @@
-"""A stand-in inside a test: the server in a thread of its own, on a free port."""
+"""A stand-in inside a test: the server in its own thread, on a free port."""
 
 import asyncio
 import socket
@@ -10,17 +10,17 @@ from typing import Any
 
 from local.standin import control
 from local.standin.server import Server, Service
-from local.standin.state import Order, Recorded
+from local.standin.state import ActiveFault, Recorded
 from local.standin.steps import Step
 
 __all__ = ["Standin", "refused_url"]
 
 
 class Standin:
-    """A running stand-in; a context manager that listens on entry and has let go of every connection on exit.
+    """A running stand-in: a context manager that listens on entry and has closed every connection on exit.
 
-    `pace` is how many seconds an answer takes (0: as fast as it can); `key` the only key that is let in (None: any).
-    Safe to use from any thread.
+    `pace` is the duration of an answer in seconds (0: no pauses); `key` is the only accepted key (None: any).
+    Thread-safe.
     """
 
     def __init__(self, *, pace: float = 0.0, key: str | None = None, host: str = "127.0.0.1") -> None:
@@ -45,7 +45,7 @@ class Standin:
         self.close()
 
     def close(self) -> None:
-        """End every connection at once, stop listening, and wait for the thread. May be called twice."""
+        """End every connection, stop listening and wait for the thread. Idempotent."""
         if self._loop is not None and self._stop is not None and self._thread is not None:
             if self._thread.is_alive():
                 self._loop.call_soon_threadsafe(self._stop.set)
@@ -70,58 +70,58 @@ class Standin:
 
     @property
     def url(self) -> str:
-        """The server's root."""
+        """The server's root URL."""
         return f"http://{self._host}:{self._port}"
 
     @property
     def control_url(self) -> str:
-        """Where it can be told to misbehave over HTTP."""
+        """The URL of the control API."""
         return f"{self.url}/_control"
 
     def base_url(self, provider: str) -> str:
-        """Return a provider's base URL, which ends where `/chat/completions` begins."""
+        """Return a provider's base URL, without `/chat/completions`."""
         return f"{self.url}/{provider}/v1"
 
     def speaks(self, provider: str, *formats: str, model: str | None = None) -> None:
-        """Let a provider (one model of it) speak these formats alone; without any, every format again."""
-        self._service.state.speak(provider, formats or None, model)
+        """Restrict a provider (or one model of it) to these formats; none lifts the restriction."""
+        self._service.state.set_formats(provider, formats or None, model)
 
     def fault(
         self, provider: str, fault: str, *, model: str | None = None, times: int | None = None, **options: Any
     ) -> None:
-        """Let a provider (one model of it) fail: the next `times` requests, or all until it is healed.
+        """Make a provider (or one model of it) fail: the next `times` requests, or all until it is healed.
 
-        Counted faults come first, in the order in which they were set. Raises `BadFault` for an unknown one.
+        Counted faults apply first, in the order in which they were set. Raises `BadFault` for an unknown one.
         """
-        self._service.state.give(control.order(provider, fault, model, times, options))
+        self._service.state.add_fault(control.make_fault(provider, fault, model, times, options))
 
     def script(self, provider: str, steps: Sequence[Step], *, model: str | None = None) -> None:
-        """Answer one request with exactly these steps; asked again, the next request after it."""
-        self._service.state.give(Order(provider, model, None, {}, 1, list(steps)))
+        """Answer the next request with exactly these steps; further scripts apply to the requests after it."""
+        self._service.state.add_fault(ActiveFault(provider, model, None, {}, 1, list(steps)))
 
     def fails(self, provider: str) -> bool:
-        """Tell whether a provider, or one model of it, has a fault or script before it."""
-        return any(order.provider == provider for order in self._service.state.orders())
+        """Return whether a provider, or one model of it, has an active fault or script."""
+        return any(active.provider == provider for active in self._service.state.faults())
 
     def heal(self, provider: str | None = None, model: str | None = None) -> None:
-        """Take back the faults and scripts of one provider (one model), or all."""
+        """Clear the faults and scripts of a provider (or one model of it), or all."""
         self._service.state.heal(provider, model)
 
     def requests(self, provider: str | None = None) -> list[Recorded]:
-        """Return what has reached a provider (or any), oldest first; the last ten thousand are kept."""
+        """Return the requests that reached a provider (or any), oldest first, at most the last ten thousand."""
         return self._service.state.records(provider)
 
     def forget(self) -> None:
-        """Drop what is recorded."""
-        self._service.state.forget()
+        """Drop the recorded requests."""
+        self._service.state.clear_records()
 
     def wait_for(
         self, count: int, provider: str | None = None, *, ended: bool = False, within: float = 5.0
     ) -> list[Recorded]:
-        """Return the requests once there are so many, and with `ended` once their answers have ended.
+        """Return the requests as soon as there are `count`; with `ended`, as soon as their answers have ended.
 
-        A client has an answer's last byte a moment before the stand-in has noted that the answer ended. Raises
-        `TimeoutError` after `within` seconds.
+        A client gets the last byte of an answer slightly before the stand-in records its end. Raises `TimeoutError`
+        after `within` seconds.
         """
         deadline = time.monotonic() + within
         while True:
@@ -137,7 +137,7 @@ class Standin:
 
 @contextmanager
 def refused_url() -> Iterator[str]:
-    """Give a root URL where connecting is refused: its port is held, and nobody listens."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+    """Yield a root URL that refuses connections: its port is bound, but not listening."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"

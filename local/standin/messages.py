@@ -1,18 +1,30 @@
-"""Messages as a provider answers them: content blocks, streamed in Anthropic's order, and the counting of tokens.
+"""The Messages API: content blocks, streamed in Anthropic's order, and token counting.
 
-Source of the shapes: Anthropic's API reference for messages, and what its Python package parses.
+Sources of the shapes: Anthropic's API reference for Messages and its Python package.
 
-As strict as Anthropic's own API where a translated request could go wrong: unknown fields, tool results without their
-calls, signatures that another key's thinking was signed with.
+As strict as Anthropic's API where a translated request could go wrong: unknown fields, tool results without their
+calls, signatures of another key.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from local.standin.formats import EVENT_STREAM, JSON, BadRequest, Event, PassthroughFormat, Plain, Speaker
-from local.standin.saying import Asked, Call, Choice, Result, Said, Tool, Turn, made_here, objects, say, sealed
-from local.standin.words import pieces
+from local.standin.formats import EVENT_STREAM, JSON, AnswerContext, BadRequest, Event, PassthroughFormat, PlainAnswer
+from local.standin.model import (
+    ModelReply,
+    ModelRequest,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+    generate_reply,
+    is_own_signature,
+    objects,
+    signature_of,
+)
+from local.standin.text import pieces
 
 __all__ = ["COUNT_TOKENS", "MESSAGES", "CountTokensFormat", "MessagesAnswer", "MessagesFormat"]
 
@@ -34,32 +46,34 @@ _ERROR_TYPES = {
 
 
 class MessagesAnswer:
-    """One message, which can be said whole or streamed."""
+    """One message, rendered whole or as a stream."""
 
     content_type = JSON
 
-    def __init__(self, speaker: Speaker, asked: Asked, said: Said, *, cached: bool, thoughts_shown: bool) -> None:
-        stop = "stop_sequence" if said.stop is not None else _STOP[said.finish]
-        self._ended = {"stop_reason": stop, "stop_sequence": said.stop}
-        self._content = list(_blocks(speaker, said, shown=thoughts_shown))
+    def __init__(
+        self, context: AnswerContext, request: ModelRequest, reply: ModelReply, *, cached: bool, show_thinking: bool
+    ) -> None:
+        stop = "stop_sequence" if reply.stop is not None else _STOP[reply.finish]
+        self._ended = {"stop_reason": stop, "stop_sequence": reply.stop}
+        self._content = list(_blocks(context, reply, shown=show_thinking))
         self._head: dict[str, Any] = {
-            "id": f"msg_{speaker.unique}",
+            "id": f"msg_{context.unique}",
             "type": "message",
             "role": "assistant",
-            "model": asked.model,
+            "model": request.model,
         }
-        read = asked.seen_tokens
-        written = asked.prompt_tokens - asked.turns[-1].tokens - read if cached else 0
+        read = request.seen_tokens
+        written = request.prompt_tokens - request.turns[-1].tokens - read if cached else 0
         self._input = {
-            "input_tokens": asked.prompt_tokens - read - written,
+            "input_tokens": request.prompt_tokens - read - written,
             "cache_creation_input_tokens": written,
             "cache_read_input_tokens": read,
             "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
             "service_tier": "standard",
         }
         self._output = {
-            "output_tokens": said.tokens,
-            "output_tokens_details": {"thinking_tokens": said.reasoning_tokens},
+            "output_tokens": reply.tokens,
+            "output_tokens_details": {"thinking_tokens": reply.reasoning_tokens},
         }
 
     def whole(self) -> bytes:
@@ -84,18 +98,18 @@ class MessagesAnswer:
         yield _event("done", "message_stop", {})
 
 
-def _blocks(speaker: Speaker, said: Said, *, shown: bool) -> Iterator[dict[str, Any]]:
-    if said.reasoning:
-        thought = said.reasoning if shown else ""
-        yield {"type": "thinking", "thinking": thought, "signature": sealed(speaker, said.reasoning)}
-    if said.text:
-        yield {"type": "text", "text": said.text}
-    for call in said.calls:
+def _blocks(context: AnswerContext, reply: ModelReply, *, shown: bool) -> Iterator[dict[str, Any]]:
+    if reply.reasoning:
+        thinking = reply.reasoning if shown else ""
+        yield {"type": "thinking", "thinking": thinking, "signature": signature_of(context, reply.reasoning)}
+    if reply.text:
+        yield {"type": "text", "text": reply.text}
+    for call in reply.calls:
         yield {"type": "tool_use", "id": f"toolu_{call.id}", "name": call.name, "input": json.loads(call.arguments)}
 
 
 def _of_block(index: int, block: dict[str, Any]) -> Iterator[Event]:
-    """Return the events of one content block, with the ping that follows the start of the first."""
+    """Return the events of one content block; a ping follows the start of the first."""
     deltas: list[dict[str, str]]
     kind: Literal["frame", "content"] = "frame"
     match block["type"]:
@@ -130,7 +144,7 @@ def _event(
 
 
 def _enveloped(content: object) -> object:
-    """Return an error body in Anthropic's envelope; the object inside keeps what the provider said."""
+    """Return an error body in Anthropic's envelope; the provider's error object stays inside."""
     error = content.get("error") if isinstance(content, Mapping) else None
     return {"type": "error", "error": error} if isinstance(error, Mapping) else content
 
@@ -144,59 +158,61 @@ class MessagesFormat:
     streams = True
     stream_type = EVENT_STREAM
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> MessagesAnswer:
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> MessagesAnswer:
         """Return the message that answers a request body. Raises `BadRequest`."""
-        asked = _asked(body, speaker)
+        request = _parse_request(body, context)
         thinking = body.get("thinking")
         shown = not (isinstance(thinking, Mapping) and thinking.get("display") == "omitted")
         cached = '"cache_control"' in _dumps([body.get(name) for name in ("system", "messages", "tools")])
-        return MessagesAnswer(speaker, asked, say(asked, speaker), cached=cached, thoughts_shown=shown)
+        return MessagesAnswer(context, request, generate_reply(request, context), cached=cached, show_thinking=shown)
 
-    def refusal(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
+    def error_body(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
         """Return the error in Anthropic's envelope."""
         return _enveloped(content)
 
     def error_event(self, error: object, sequence: int, *, failed: bool = False) -> bytes:  # noqa: ARG002 - the format's
-        """Return `event: error`, with Anthropic's name for the type where there is one."""
-        told: dict[str, Any] = dict(error) if isinstance(error, Mapping) else {"message": str(error)}
-        kind = str(told.get("code") or told.get("type") or "server_error")
-        told["type"] = _ERROR_TYPES.get(kind, told.get("type") or "api_error")
-        return _event("done", "error", {"error": told}).data
+        """Return `event: error`, with Anthropic's error type where one exists."""
+        given: dict[str, Any] = dict(error) if isinstance(error, Mapping) else {"message": str(error)}
+        kind = str(given.get("code") or given.get("type") or "server_error")
+        given["type"] = _ERROR_TYPES.get(kind, given.get("type") or "api_error")
+        return _event("done", "error", {"error": given}).data
 
-    def hollow(self, speaker: Speaker, model: str) -> tuple[bytes, Sequence[Event]]:
-        """Return a message without content and without a reason for its end."""
-        bare = {"id": f"msg_{speaker.unique}", "type": "message", "role": "assistant", "model": model, "content": []}
+    def empty_answer(self, context: AnswerContext, model: str) -> tuple[bytes, Sequence[Event]]:
+        """Return a message without content and stop reason."""
+        bare = {"id": f"msg_{context.unique}", "type": "message", "role": "assistant", "model": model, "content": []}
         started = {**bare, "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1}}
         events = [_event("opening", "message_start", {"message": started}), _event("done", "message_stop", {})]
         return _dumps(bare).encode(), events
 
-    def reshaped(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
-        """Return the same events with no usage at all; with usage everywhere they are as they were."""
+    def with_usage(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
+        """Return the same events, without any usage if `usage` is `none`."""
         if usage == "everywhere":
             return list(events)
-        kept = []
+        rewritten = []
         for event in events:
             name, _, data = event.data.partition(b"\n")
             fields = json.loads(data.removeprefix(b"data: "))
             fields.pop("usage", None)
             fields.get("message", {}).pop("usage", None)
-            kept.append(Event(event.kind, name + b"\ndata: " + _dumps(fields).encode("utf-8", "replace") + b"\n\n"))
-        return kept
+            rewritten.append(
+                Event(event.kind, name + b"\ndata: " + _dumps(fields).encode("utf-8", "replace") + b"\n\n")
+            )
+        return rewritten
 
 
 class CountTokensFormat(PassthroughFormat):
-    """The counting of a request's tokens."""
+    """The token counting endpoint."""
 
     name = "messages"
     paths: Sequence[str] = ("messages/count_tokens",)
     required_headers: Sequence[str] = ("anthropic-version",)
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> Plain:
-        """Return how many tokens the conversation has. Raises `BadRequest`."""
-        asked = _asked({**body, "max_tokens": 1 << 30}, speaker)
-        return Plain.json({"input_tokens": asked.prompt_tokens})
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> PlainAnswer:
+        """Return the number of input tokens. Raises `BadRequest`."""
+        request = _parse_request({**body, "max_tokens": 1 << 30}, context)
+        return PlainAnswer.json({"input_tokens": request.prompt_tokens})
 
-    def refusal(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
+    def error_body(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
         """Return the error in Anthropic's envelope."""
         return _enveloped(content)
 
@@ -208,7 +224,7 @@ COUNT_TOKENS = CountTokensFormat()
 # --- reading the request ----------------------------------------------------------------------------------------------
 
 
-def _asked(body: Mapping[str, Any], speaker: Speaker) -> Asked:
+def _parse_request(body: Mapping[str, Any], context: AnswerContext) -> ModelRequest:
     for name in body:
         if name not in _FIELDS:
             raise BadRequest(f"{name}: Extra inputs are not permitted")
@@ -225,10 +241,10 @@ def _asked(body: Mapping[str, Any], speaker: Speaker) -> Asked:
     messages = _messages(body)
     _check_tools_answered(messages)
     thinking = _thinking(body, choice, messages, limit)
-    turns = [*_system(body.get("system")), *(_turn(message, speaker, at) for at, message in enumerate(messages))]
+    turns = [*_system(body.get("system")), *(_turn(message, context, at) for at, message in enumerate(messages))]
     form, schema = _form(body)
     stops = body.get("stop_sequences")
-    return Asked(
+    return ModelRequest(
         model=model,
         turns=turns,
         tools=[
@@ -268,7 +284,7 @@ def _messages(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _check_tools_answered(messages: Sequence[Mapping[str, Any]]) -> None:
-    """Raise `BadRequest` unless each call is answered in the next message, and nothing else is."""
+    """Raise `BadRequest` unless every call has its result in the next message, and every result its call."""
     open_calls: list[str] = []
     for at, message in enumerate(messages):
         if message["role"] == "system":
@@ -295,7 +311,7 @@ def _check_tools_answered(messages: Sequence[Mapping[str, Any]]) -> None:
 def _thinking(
     body: Mapping[str, Any], choice: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], limit: int
 ) -> bool:
-    """Return whether thinking is on. Raises `BadRequest` when it cannot be with the rest of the request."""
+    """Return whether thinking is on. Raises `BadRequest` if the rest of the request does not allow it."""
     thinking = body.get("thinking")
     kind = thinking.get("type") if isinstance(thinking, Mapping) else None
     if kind not in ("enabled", "adaptive") or not isinstance(thinking, Mapping):
@@ -332,27 +348,27 @@ def _system(given: object) -> list[Turn]:
     return [Turn("system", _text(given))]
 
 
-def _turn(message: Mapping[str, Any], speaker: Speaker, at: int) -> Turn:
+def _turn(message: Mapping[str, Any], context: AnswerContext, at: int) -> Turn:
     content = message["content"]
     if isinstance(content, str):
         return Turn(message["role"], content)
     attachments: list[str] = []
-    calls: list[Call] = []
-    results: list[Result] = []
+    calls: list[ToolCall] = []
+    results: list[ToolResult] = []
     for position, block in enumerate(objects(content)):
         kind = block.get("type")
         if kind == "tool_use":
             given = block.get("input")
             if not isinstance(given, Mapping):
                 raise BadRequest(f"messages.{at}.content.{position}.tool_use.input: Input should be a valid dictionary")
-            calls.append(Call(_plain_id(block.get("id")), str(block.get("name")), _dumps(given)))
+            calls.append(ToolCall(_plain_id(block.get("id")), str(block.get("name")), _dumps(given)))
         elif kind == "tool_result":
             inner = block.get("content")
             results.append(
-                Result(_plain_id(block.get("tool_use_id")), inner if isinstance(inner, str) else _text(inner))
+                ToolResult(_plain_id(block.get("tool_use_id")), inner if isinstance(inner, str) else _text(inner))
             )
             attachments += [_KINDS[str(part["type"])] for part in objects(inner) if part.get("type") in _KINDS]
-        elif kind == "thinking" and not made_here(speaker, block.get("signature")):
+        elif kind == "thinking" and not is_own_signature(context, block.get("signature")):
             raise BadRequest(f"messages.{at}.content.{position}: Invalid `signature` in `thinking` block")
         elif kind not in ("text", *_THINKING):
             attachments.append(_KINDS.get(str(kind), ""))
@@ -369,7 +385,7 @@ def _text(blocks: object) -> str:
     )
 
 
-def _choice(given: Mapping[str, Any]) -> Choice | tuple[str]:
+def _choice(given: Mapping[str, Any]) -> ToolChoice | tuple[str]:
     match given.get("type"):
         case "tool":
             return (str(given.get("name")),)
@@ -382,7 +398,7 @@ def _choice(given: Mapping[str, Any]) -> Choice | tuple[str]:
 
 
 def _form(body: Mapping[str, Any]) -> tuple[Literal["text", "object", "schema"], object]:
-    """Return what `output_config.format` (or its older name) asks for, and the schema."""
+    """Return the requested output form of `output_config.format` (formerly `output_format`), and its schema."""
     config = body.get("output_config")
     wanted = config.get("format") if isinstance(config, Mapping) else body.get("output_format")
     if not isinstance(wanted, Mapping):

@@ -1,38 +1,38 @@
-"""Responses as a provider answers them: items instead of choices, streamed as typed events with sequence numbers.
+"""The Responses API: output items, streamed as typed events with sequence numbers.
 
-Source of the shapes: OpenAI's API reference for responses, and what its Python package parses.
+Sources of the shapes: OpenAI's API reference for Responses and its Python package.
 
-Nothing is stored: a `previous_response_id` is always unknown. Encrypted reasoning is only taken back by the provider
-and key that made it.
+Nothing is stored, so every `previous_response_id` is unknown. A provider accepts encrypted reasoning only if it made it
+with the same key.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from local.standin.formats import EVENT_STREAM, JSON, BadRequest, Event, Speaker
-from local.standin.saying import (
-    Asked,
-    Call,
-    Choice,
-    Result,
-    Said,
+from local.standin.formats import EVENT_STREAM, JSON, AnswerContext, BadRequest, Event
+from local.standin.model import (
+    ModelReply,
+    ModelRequest,
     Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
     Turn,
-    made_here,
+    generate_reply,
+    is_own_signature,
+    is_reasoning_model,
     objects,
-    say,
-    sealed,
-    thinks,
+    signature_of,
 )
-from local.standin.words import pieces
+from local.standin.text import pieces
 
 __all__ = ["RESPONSES", "ResponsesAnswer", "ResponsesFormat"]
 
 _KINDS = {"input_image": "image", "input_file": "file", "input_audio": "audio clip"}
-_CALLED = {"function_call": ("arguments", False), "custom_tool_call": ("input", True)}
-_RETURNED = ("function_call_output", "custom_tool_call_output")
-_OF_CHAT = (
+_CALL_ITEMS = {"function_call": ("arguments", False), "custom_tool_call": ("input", True)}
+_OUTPUT_ITEMS = ("function_call_output", "custom_tool_call_output")
+_CHAT_PARAMETERS = (
     "messages",
     "max_tokens",
     "max_completion_tokens",
@@ -42,33 +42,34 @@ _OF_CHAT = (
     "functions",
     "reasoning_effort",
 )
-"""Parameters of chat completions that OpenAI refuses by name here."""
+"""Parameters of chat completions that OpenAI rejects here by name."""
 
 
 class ResponsesAnswer:
-    """One response, which can be said whole or streamed."""
+    """One response, rendered whole or as a stream."""
 
     content_type = JSON
 
-    def __init__(self, speaker: Speaker, body: Mapping[str, Any], asked: Asked, said: Said) -> None:
-        self._said = said
-        self._finish = "incomplete" if said.finish == "length" else "completed"
-        self._items = list(_items(speaker, body, said))
+    def __init__(
+        self, context: AnswerContext, body: Mapping[str, Any], request: ModelRequest, reply: ModelReply
+    ) -> None:
+        self._finish = "incomplete" if reply.finish == "length" else "completed"
+        self._items = list(_items(context, body, reply))
         reasoning = body.get("reasoning") if isinstance(body.get("reasoning"), Mapping) else {}
         self._response: dict[str, Any] = {
-            "id": f"resp_{speaker.unique}",
+            "id": f"resp_{context.unique}",
             "object": "response",
-            "created_at": speaker.created,
+            "created_at": context.created,
             "status": "in_progress",
             "background": False,
             "error": None,
             "incomplete_details": None,
             "instructions": body.get("instructions"),
-            "max_output_tokens": asked.limit,
+            "max_output_tokens": request.limit,
             "max_tool_calls": None,
-            "model": asked.model,
+            "model": request.model,
             "output": [],
-            "parallel_tool_calls": asked.parallel,
+            "parallel_tool_calls": request.parallel,
             "previous_response_id": None,
             "prompt_cache_key": body.get("prompt_cache_key"),
             "reasoning": {"effort": None, "summary": None, **(reasoning or {})},
@@ -87,11 +88,11 @@ class ResponsesAnswer:
             "metadata": body.get("metadata") or {},
         }
         self._usage = {
-            "input_tokens": asked.prompt_tokens,
-            "input_tokens_details": {"cached_tokens": asked.seen_tokens, "cache_write_tokens": 0},
-            "output_tokens": said.tokens,
-            "output_tokens_details": {"reasoning_tokens": said.reasoning_tokens},
-            "total_tokens": asked.prompt_tokens + said.tokens,
+            "input_tokens": request.prompt_tokens,
+            "input_tokens_details": {"cached_tokens": request.seen_tokens, "cache_write_tokens": 0},
+            "output_tokens": reply.tokens,
+            "output_tokens_details": {"reasoning_tokens": reply.reasoning_tokens},
+            "total_tokens": request.prompt_tokens + reply.tokens,
         }
 
     def whole(self) -> bytes:
@@ -125,29 +126,29 @@ class ResponsesAnswer:
 _Kind = Literal["opening", "frame", "content", "finish", "usage", "done"]
 
 
-def _items(speaker: Speaker, body: Mapping[str, Any], said: Said) -> Iterator[dict[str, Any]]:
+def _items(context: AnswerContext, body: Mapping[str, Any], reply: ModelReply) -> Iterator[dict[str, Any]]:
     include = body.get("include")
     reasoning = body.get("reasoning")
-    if said.reasoning:
+    if reply.reasoning:
         summed = isinstance(reasoning, Mapping) and reasoning.get("summary")
         item: dict[str, Any] = {
-            "id": f"rs_{speaker.unique}",
+            "id": f"rs_{context.unique}",
             "type": "reasoning",
-            "summary": [{"type": "summary_text", "text": said.reasoning}] if summed else [],
+            "summary": [{"type": "summary_text", "text": reply.reasoning}] if summed else [],
         }
         if isinstance(include, list) and "reasoning.encrypted_content" in include:
-            item["encrypted_content"] = sealed(speaker, said.reasoning)
+            item["encrypted_content"] = signature_of(context, reply.reasoning)
         yield item
-    if said.text is not None:
-        part = {"type": "output_text", "annotations": [], "logprobs": [], "text": said.text}
+    if reply.text is not None:
+        part = {"type": "output_text", "annotations": [], "logprobs": [], "text": reply.text}
         yield {
-            "id": f"msg_{speaker.unique}",
+            "id": f"msg_{context.unique}",
             "type": "message",
-            "status": "incomplete" if said.finish == "length" else "completed",
+            "status": "incomplete" if reply.finish == "length" else "completed",
             "content": [part],
             "role": "assistant",
         }
-    for call in said.calls:
+    for call in reply.calls:
         kind, field, prefix = (
             ("custom_tool_call", "input", "ctc") if call.free else ("function_call", "arguments", "fc")
         )
@@ -163,7 +164,7 @@ def _items(speaker: Speaker, body: Mapping[str, Any], said: Said) -> Iterator[di
 
 
 def _of_item(position: int, item: dict[str, Any]) -> Iterator[tuple[_Kind, str, dict[str, Any]]]:
-    """Return the events of one item, from its being added to its being done."""
+    """Return the events of one item, from `output_item.added` to `output_item.done`."""
     at = {"output_index": position}
     within = {"item_id": item["id"], **at}
     match item["type"]:
@@ -192,7 +193,7 @@ def _of_item(position: int, item: dict[str, Any]) -> Iterator[tuple[_Kind, str, 
                 yield "frame", "response.output_text.done", {**here, "text": part["text"], "logprobs": []}
                 yield "frame", "response.content_part.done", {**here, "part": part}
         case kind:
-            field, free = _CALLED[kind]
+            field, free = _CALL_ITEMS[kind]
             name = "response.custom_tool_call_input" if free else "response.function_call_arguments"
             yield "content", "response.output_item.added", {**at, "item": {**item, "status": "in_progress", field: ""}}
             for piece in pieces(item[field]):
@@ -212,7 +213,7 @@ _BARE: Mapping[str, Any] = {
     "tool_choice": "auto",
     "tools": [],
 }
-"""What a response has in any case."""
+"""The fields that every response has."""
 
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -231,33 +232,33 @@ class ResponsesFormat:
     streams = True
     stream_type = EVENT_STREAM
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> ResponsesAnswer:
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> ResponsesAnswer:
         """Return the response to a request body. Raises `BadRequest`."""
-        asked = _asked(body, speaker)
-        return ResponsesAnswer(speaker, body, asked, say(asked, speaker))
+        request = _parse_request(body, context)
+        return ResponsesAnswer(context, body, request, generate_reply(request, context))
 
-    def refusal(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
-        """Return the error as it is: OpenAI's shape is the same here."""
+    def error_body(self, status: int, content: object) -> object:  # noqa: ARG002 - the format's signature
+        """Return the error unchanged: it has OpenAI's shape."""
         return content
 
     def error_event(self, error: object, sequence: int, *, failed: bool = False) -> bytes:
-        """Return `event: error`, or `response.failed` when that is asked for."""
-        told: Mapping[str, Any] = error if isinstance(error, Mapping) else {"message": str(error)}
-        code = told.get("code") or told.get("type") or "server_error"
-        message = str(told.get("message", ""))
+        """Return `event: error`, or `response.failed` if `failed` is set."""
+        given: Mapping[str, Any] = error if isinstance(error, Mapping) else {"message": str(error)}
+        code = given.get("code") or given.get("type") or "server_error"
+        message = str(given.get("message", ""))
         if failed:
-            response = {**_BARE, "status": "failed", "error": {**told, "code": str(code), "message": message}}
+            response = {**_BARE, "status": "failed", "error": {**given, "code": str(code), "message": message}}
             return _event("done", sequence, "response.failed", {"response": response}).data
-        fields = {"code": str(code), "message": message, "param": told.get("param")}
-        return _event("done", sequence, "error", {**told, **fields, "type": "error"}).data
+        fields = {"code": str(code), "message": message, "param": given.get("param")}
+        return _event("done", sequence, "error", {**given, **fields, "type": "error"}).data
 
-    def hollow(self, speaker: Speaker, model: str) -> tuple[bytes, Sequence[Event]]:
-        """Return a response that was completed without an item."""
-        answer = ResponsesAnswer(speaker, {}, Asked(model, [Turn("user")]), Said())
+    def empty_answer(self, context: AnswerContext, model: str) -> tuple[bytes, Sequence[Event]]:
+        """Return a completed response without any item."""
+        answer = ResponsesAnswer(context, {}, ModelRequest(model, [Turn("user")]), ModelReply())
         return answer.whole(), answer.events()
 
-    def reshaped(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
-        """Return the same events with no usage in the last; there is only one place where it can be."""
+    def with_usage(self, events: Sequence[Event], usage: Literal["none", "everywhere"]) -> list[Event]:
+        """Return the same events, without usage in the last one if `usage` is `none`."""
         if usage == "everywhere":
             return list(events)
         last = events[-1]
@@ -276,11 +277,11 @@ RESPONSES = ResponsesFormat()
 # --- reading the request ----------------------------------------------------------------------------------------------
 
 
-def _asked(body: Mapping[str, Any], speaker: Speaker) -> Asked:
+def _parse_request(body: Mapping[str, Any], context: AnswerContext) -> ModelRequest:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("Missing required parameter: 'model'.", "model", "missing_required_parameter")
-    for name in _OF_CHAT:
+    for name in _CHAT_PARAMETERS:
         if name in body:
             raise BadRequest(f"Unsupported parameter: '{name}'.", name, "unsupported_parameter")
     if body.get("previous_response_id") is not None:
@@ -294,10 +295,10 @@ def _asked(body: Mapping[str, Any], speaker: Speaker) -> Asked:
             raise BadRequest(f"'{name}' must be an object", name)
     if not isinstance(body.get("tools", []), list | None):
         raise BadRequest("'tools' must be an array", "tools")
-    turns = _turns(body, speaker)
+    turns = _turns(body, context)
     form, schema = _form(body)
     effort = (body.get("reasoning") or {}).get("effort")
-    return Asked(
+    return ModelRequest(
         model=model,
         turns=turns,
         tools=list(_tools(body.get("tools"))),
@@ -307,11 +308,11 @@ def _asked(body: Mapping[str, Any], speaker: Speaker) -> Asked:
         schema=schema,
         form_param="text.format",
         limit=limit,
-        reasons=thinks(model) or effort in ("low", "medium", "high", "xhigh", "max"),
+        reasons=is_reasoning_model(model) or effort in ("low", "medium", "high", "xhigh", "max"),
     )
 
 
-def _turns(body: Mapping[str, Any], speaker: Speaker) -> list[Turn]:
+def _turns(body: Mapping[str, Any], context: AnswerContext) -> list[Turn]:
     given = body.get("input")
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
@@ -321,28 +322,28 @@ def _turns(body: Mapping[str, Any], speaker: Speaker) -> list[Turn]:
     if isinstance(body.get("instructions"), str):
         turns.append(Turn("system", body["instructions"]))
     calls: set[str] = set()
-    in_round = False  # whether the item before was a call too: calls side by side are one round
+    in_round = False  # whether the previous item was a call too: adjacent calls are one round
     for position, item in enumerate(given):
         param = f"input[{position}]"
         if not isinstance(item, Mapping):
             raise BadRequest("an item must be an object", param)
         kind = item.get("type") or "message"
-        if kind in _CALLED:
-            field, free = _CALLED[kind]
-            call = Call(_plain_id(item.get("call_id")), str(item.get("name")), str(item.get(field)), free)
+        if kind in _CALL_ITEMS:
+            field, free = _CALL_ITEMS[kind]
+            call = ToolCall(_plain_id(item.get("call_id")), str(item.get("name")), str(item.get(field)), free)
             calls.add(call.id)
             before = list(turns.pop().calls) if in_round else []
             turns.append(Turn("assistant", calls=[*before, call]))
-        elif kind in _RETURNED:
+        elif kind in _OUTPUT_ITEMS:
             text, attachments = _content(item.get("output"))
-            result = Result(_plain_id(item.get("call_id")), text)
+            result = ToolResult(_plain_id(item.get("call_id")), text)
             if result.id not in calls:
                 message = f"No tool call found for function call output with call_id {item.get('call_id')}."
                 raise BadRequest(message, "input")
             turns.append(Turn("tool", attachments=attachments, results=[result]))
         elif kind == "reasoning":
-            seal = item.get("encrypted_content")
-            if seal is not None and not made_here(speaker, seal):
+            signature = item.get("encrypted_content")
+            if signature is not None and not is_own_signature(context, signature):
                 message = f"The encrypted content for item {item.get('id')} could not be verified."
                 raise BadRequest(message, None, "invalid_encrypted_content")
             continue
@@ -353,19 +354,19 @@ def _turns(body: Mapping[str, Any], speaker: Speaker) -> list[Turn]:
             turns.append(Turn(role, *_content(item.get("content"))))
         elif kind == "item_reference":
             raise BadRequest(f"Item with id '{item.get('id')}' not found.", "input")
-        in_round = kind in _CALLED
+        in_round = kind in _CALL_ITEMS
     return turns
 
 
 def _content(content: object) -> tuple[str, list[str]]:
-    """Return the text of an item's content, and the kinds of its other parts."""
+    """Return the text of an item's content and the kinds of its other parts."""
     if isinstance(content, str):
         return content, []
     texts, others = [], []
     for part in objects(content):
-        said = part.get("text", part.get("refusal"))
-        if isinstance(said, str):
-            texts.append(said)
+        value = part.get("text", part.get("refusal"))
+        if isinstance(value, str):
+            texts.append(value)
         else:
             others.append(_KINDS.get(str(part.get("type")), ""))
     return "\n".join(texts), others
@@ -386,7 +387,7 @@ def _tools(given: object, namespace: str | None = None) -> Iterator[Tool]:
                 yield from _tools(tool.get("tools"), str(tool.get("name")))
 
 
-def _choice(given: object) -> Choice | tuple[str]:
+def _choice(given: object) -> ToolChoice | tuple[str]:
     if isinstance(given, Mapping):
         if given.get("type") == "allowed_tools":
             return "required" if given.get("mode") == "required" else "auto"
@@ -395,7 +396,7 @@ def _choice(given: object) -> Choice | tuple[str]:
 
 
 def _form(body: Mapping[str, Any]) -> tuple[Literal["text", "object", "schema"], object]:
-    """Return what `text.format` asks for, and the schema."""
+    """Return the requested output form of `text.format`, and its schema."""
     wanted = (body.get("text") or {}).get("format")
     kind = wanted.get("type") if isinstance(wanted, Mapping) else None
     if kind == "json_object":

@@ -1,7 +1,7 @@
 """A small valid instance of a JSON Schema, for structured output and tool arguments.
 
-It covers what structured output allows (types, enum, const, objects, arrays, anyOf, $ref, lengths and bounds); of what
-it does not know (patterns, conditions) it takes no notice.
+It covers the keywords of structured output (types, enum, const, objects, arrays, anyOf, $ref, lengths and bounds) and
+ignores all others (patterns, conditions).
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["instance"]
 
-_MAX_DEPTH = 24  # a schema may refer to itself; below this depth only what is required is filled in
+_MAX_DEPTH = 24  # a schema may refer to itself; below this depth only required properties are filled in
 
 _FORMATS = {
     "date": "2026-08-01",
@@ -26,7 +26,7 @@ _FORMATS = {
 
 
 def instance(schema: object, text: str = "stand-in") -> Any:
-    """Return a value that the schema allows; strings say `text` where nothing else is asked of them."""
+    """Return a value that is valid under the schema; free strings are `text`."""
     return _value(schema, schema if isinstance(schema, Mapping) else {}, text, 0)
 
 
@@ -49,7 +49,7 @@ def _value(schema: object, root: Mapping[str, Any], text: str, depth: int) -> An
         return _value(_resolve(schema["$ref"], root), root, text, depth + 1)
     for key in ("anyOf", "oneOf"):
         if options := schema.get(key):
-            # Deep down the last branch is taken: in recursive schemas it is, by habit, the one that ends (null).
+            # Deep down the last branch is taken: in recursive schemas it is usually the one that ends (null).
             return _value(options[-1 if depth > 4 else 0], root, text, depth + 1)
     if parts := schema.get("allOf"):
         merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}

@@ -1,6 +1,6 @@
-"""The loopback server: one port, every provider under a path of its own.
+"""The loopback server: one port, one path prefix per provider.
 
-A raw asyncio protocol and not a web framework, because faults need the socket: a reset, silence, half a chunk.
+A plain asyncio protocol instead of a web framework, because faults need the socket: a reset, silence, half a chunk.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from local.standin.bedrock import CONVERSE, converse_path
 from local.standin.chat import CHAT
 from local.standin.completions import COMPLETIONS
 from local.standin.dialects import Facts, Rendered, dialect_of, find_case, plain_error
+from local.standin.exchange import Exchange, whole
 from local.standin.faults import play
-from local.standin.formats import JSON, BadRequest, Format, Speaker
+from local.standin.formats import JSON, AnswerContext, BadRequest, Format
+from local.standin.forms import read_form
 from local.standin.messages import COUNT_TOKENS, MESSAGES
-from local.standin.multipart import read_form
-from local.standin.others import OTHERS
-from local.standin.replies import Exchange, whole
+from local.standin.other_formats import OTHERS
 from local.standin.responses import RESPONSES
 from local.standin.state import Recorded, State, redacted
 from local.standin.steps import Close, Pause, Reset, Send, Step, Wait
@@ -33,11 +33,11 @@ from local.standin.wire import BadHttp, Head, RequestReader
 
 __all__ = ["FORMATS", "FORMAT_NAMES", "MODELS", "Server", "Service"]
 
-_SPOKEN: Sequence[Format] = (CHAT, RESPONSES, MESSAGES, COUNT_TOKENS, COMPLETIONS, *OTHERS)
-FORMATS: Mapping[str, Format] = {path: each for each in _SPOKEN for path in each.paths}
-FORMAT_NAMES: Sequence[str] = sorted({each.name for each in (*_SPOKEN, CONVERSE)})
+_FORMATS: Sequence[Format] = (CHAT, RESPONSES, MESSAGES, COUNT_TOKENS, COMPLETIONS, *OTHERS)
+FORMATS: Mapping[str, Format] = {path: each for each in _FORMATS for path in each.paths}
+FORMAT_NAMES: Sequence[str] = sorted({each.name for each in (*_FORMATS, CONVERSE)})
 
-# What each provider's list of models shows; the stand-ins answer for any other name as well.
+# The models that each provider lists; the stand-ins answer for any other name too.
 MODELS: Mapping[str, Sequence[str]] = {
     "cliproxyapi": ("claude-sonnet-4-6", "claude-sonnet-4-5", "claude-haiku-4-5", "gemini-2.5-flash"),
     "new-api": ("gpt-5", "gpt-5-mini", "gpt-5.2-codex", "gpt-5.1-codex-mini"),
@@ -45,14 +45,14 @@ MODELS: Mapping[str, Sequence[str]] = {
 }
 
 _MAX_WAITING = 256 * 1024  # bytes of further requests read while one is being answered
-_POLL = 0.002  # seconds between two looks at a test's event, which lives in another thread
+_POLL = 0.002  # seconds between two checks of a test's event, which another thread sets
 
 
 @dataclass(frozen=True)
 class Service:
-    """What is answered: routes, keys, orders. Knows nothing of sockets.
+    """Routes requests to formats, checks keys and applies faults. Independent of sockets.
 
-    `pace` is how many seconds a whole answer takes; `key` the only key that is let in, None for any.
+    `pace` is the duration of an answer in seconds; `key` is the only accepted key, None for any.
     """
 
     pace: float = 0.0
@@ -60,26 +60,29 @@ class Service:
     state: State = field(default_factory=State)
 
     def early(self, head: Head) -> tuple[Iterable[Step], Recorded] | None:
-        """Return the answer to a request whose body is not read: only the `refuse` fault gives one."""
+        """Return the answer to a request before its body is read: only the `refuse` fault gives one."""
         provider, _, rest = head.path.lstrip("/").partition("/")
         if head.method != "POST" or _find(_below_base(rest)) is None:
             return None
-        order = self.state.take(provider, None, only="refuse")
-        if order is None:
+        fault = self.state.next_fault(provider, None, only="refuse")
+        if fault is None:
             return None
         record = self._record(head, provider, None, None, 0)
-        record.fault = order.name
+        record.fault = fault.name
         return [Reset()], record
 
     def answer(self, head: Head, body: bytes) -> tuple[Iterable[Step], Recorded | None]:
-        """Return the steps that answer a request, and its record when it was one for a provider."""
+        """Return the steps that answer a request, and its record if it was for a provider."""
         provider, _, rest = head.path.lstrip("/").partition("/")
         if provider == "_control":
-            status, told = control.answer(self.state, head.method, f"/{rest}" if rest else "", head.query, body)
-            return whole(Rendered(status, {"content-type": JSON}, json.dumps(told, indent=2).encode() + b"\n")), None
+            status, content = control.answer(self.state, head.method, f"/{rest}" if rest else "", head.query, body)
+            return whole(Rendered(status, {"content-type": JSON}, json.dumps(content, indent=2).encode() + b"\n")), None
         if not provider:
             return whole(
-                _json(404, {"error": "give a provider: /<provider>/v1/chat/completions, or see /_control"})
+                _json(
+                    404,
+                    {"error": "start the path with a provider (/<provider>/v1/…); faults are under /_control"},
+                )
             ), None
         path = _below_base(rest)
         parsed = _parsed(head.headers.get("content-type", ""), body)
@@ -90,21 +93,21 @@ class Service:
         record = self._record(head, provider, model, parsed, len(body))
         facts = Facts(model or "", time.time(), request_id=_request_id())
         wire_format = _find(path)
-        refused = self._refused(provider, head, facts, wire_format)
-        if refused is not None:
-            return refused, record
-        if wire_format is None or not self.state.speaks(provider, None, wire_format.name):
+        rejection = self._key_error(provider, head, facts, wire_format)
+        if rejection is not None:
+            return rejection, record
+        if wire_format is None or not self.state.supports(provider, None, wire_format.name):
             return whole(_models(provider, head.method, path, facts)), record
         if head.method != "POST":
             return whole(_json(405, plain_error(provider, 405, "Method not allowed", facts), {"allow": "POST"})), record
-        if not self.state.speaks(provider, model, wire_format.name):
+        if not self.state.supports(provider, model, wire_format.name):
             return whole(_unsupported(provider, path, facts, wire_format)), record
-        order = self.state.take(provider, model)
-        if order is not None:
-            record.fault = order.name
-            if order.steps is not None:
-                return order.steps, record
-        speaker = Speaker(provider, int(facts.now), f"{token_hex(8)}{self.state.next_id()}", head.key)
+        fault = self.state.next_fault(provider, model)
+        if fault is not None:
+            record.fault = fault.name
+            if fault.steps is not None:
+                return fault.steps, record
+        context = AnswerContext(provider, int(facts.now), f"{token_hex(8)}{self.state.next_id()}", head.key)
         try:
             stream = fields.get("stream") or False
             if not isinstance(parsed, dict):
@@ -114,14 +117,14 @@ class Service:
             for name in wire_format.required_headers:
                 if name not in head.headers:
                     raise BadRequest(f"{name}: header is required")
-            answer = wire_format.answer(parsed, speaker)
+            answer = wire_format.answer(parsed, context)
         except BadRequest as bad:
             error = plain_error(provider, 400, bad.message, facts, param=bad.param, code=bad.code)
-            return whole(_json(400, wire_format.refusal(400, error))), record
+            return whole(_json(400, wire_format.error_body(400, error))), record
         stream = stream and wire_format.streams
-        exchange = Exchange(provider, model or "", stream, wire_format, answer, facts, self.pace, speaker)
-        if order is not None and order.fault is not None:
-            return play(order.fault, order.options, exchange), record
+        exchange = Exchange(provider, model or "", stream, wire_format, answer, facts, self.pace, context)
+        if fault is not None and fault.fault is not None:
+            return play(fault.fault, fault.options, exchange), record
         return exchange.healthy(), record
 
     def _record(self, head: Head, provider: str, model: str | None, parsed: Any, size: int) -> Recorded:
@@ -139,31 +142,31 @@ class Service:
         self.state.record(record)
         return record
 
-    def _refused(self, provider: str, head: Head, facts: Facts, wire_format: Format | None) -> list[Step] | None:
+    def _key_error(self, provider: str, head: Head, facts: Facts, wire_format: Format | None) -> list[Step] | None:
         if head.key and (self.key is None or compare_digest(head.key.encode(), self.key.encode())):
             return None
         case = find_case(provider, "bad_key" if head.key else "missing_key")
         if case is None:
             return whole(_json(401, {"error": "Unauthorized"}))
-        return whole(case.render(facts, wire_format.refusal if wire_format else None))
+        return whole(case.render(facts, wire_format.error_body if wire_format else None))
 
 
 _BASES = ("v1/", "openai/v1/", "v1beta/openai/")
-"""How the paths of providers begin: the usual way, Azure's and Gemini's."""
+"""The path prefixes of providers: the usual one, Azure's and Gemini's."""
 
 
 def _below_base(path: str) -> str:
-    """Return what follows a provider's base URL in a path."""
+    """Return the part of a path below a provider's base URL."""
     return next((path.removeprefix(base) for base in _BASES if path.startswith(base)), path)
 
 
 def _find(path: str) -> Format | None:
-    """Return the format that is served at a path below a provider's base URL."""
+    """Return the format of a path below a provider's base URL."""
     return CONVERSE if converse_path(path) else FORMATS.get(path)
 
 
 def _parsed(content_type: str, body: bytes) -> Any:
-    """Return the body's JSON or the fields of its form, or None when it is neither."""
+    """Return the body's JSON or its form fields, None if it is neither."""
     if content_type.lower().startswith("multipart/form-data"):
         return read_form(content_type, body)
     try:
@@ -173,14 +176,14 @@ def _parsed(content_type: str, body: bytes) -> Any:
 
 
 def _unsupported(provider: str, path: str, facts: Facts, wire_format: Format) -> Rendered:
-    """Return how a provider says that this model of its does not speak this format."""
+    """Return the provider's error for a format that the model does not support."""
     if dialect_of(provider) == "new-api":
-        told = plain_error(
+        body = plain_error(
             provider, 500, f"codex channel: /v1/{path} endpoint not supported", facts, code="convert_request_failed"
         )
-        return _json(500, wire_format.refusal(500, told))
-    told = plain_error(provider, 404, f"The model {facts.model} does not support /v1/{path}.", facts)
-    return _json(404, wire_format.refusal(404, told))
+        return _json(500, wire_format.error_body(500, body))
+    body = plain_error(provider, 404, f"The model {facts.model} does not support /v1/{path}.", facts)
+    return _json(404, wire_format.error_body(404, body))
 
 
 def _request_id() -> str:
@@ -192,7 +195,7 @@ def _json(status: int, value: object, headers: Mapping[str, str] | None = None) 
 
 
 def _models(provider: str, method: str, path: str, facts: Facts) -> Rendered:
-    """Return the list of models, one of them, or the provider's word for a path that it does not have."""
+    """Return the list of models, one model, or the provider's error for an unknown path."""
     names = MODELS.get(provider, ("stand-in",))
     objects = {name: {"id": name, "object": "model", "created": 1_785_542_400, "owned_by": provider} for name in names}
     if method == "GET" and path == "models":
@@ -204,7 +207,7 @@ def _models(provider: str, method: str, path: str, facts: Facts) -> Rendered:
         unknown = find_case("common", "unknown_model")
         if unknown is not None:
             rendered = unknown.render(Facts(name))
-            # New API tells of an unknown model with a 200.
+            # New API answers 200 for an unknown model.
             return Rendered(200 if provider == "new-api" else 404, rendered.headers, rendered.body)
     if dialect_of(provider) == "cliproxyapi":
         return Rendered(404, {"content-type": "text/plain"}, b"404 page not found")
@@ -212,13 +215,13 @@ def _models(provider: str, method: str, path: str, facts: Facts) -> Rendered:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: reads requests one after the other and plays the steps of their answers."""
+    """One connection: it reads requests one after the other and plays the steps of their answers."""
 
     def __init__(self, service: Service, open_connections: "set[Connection]") -> None:
         self._service = service
         self._open = open_connections
         self._reader = RequestReader()
-        self._head: Head | None = None  # of the request being read, once `early` has let it pass
+        self._head: Head | None = None  # of the request being read, after `early` returned None
         self._record: Recorded | None = None  # of the request being answered
         self._keep_alive = True
         self._busy = False
@@ -227,19 +230,19 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._reading = True
 
-    # What asyncio calls.
+    # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP transports are; says so to the type checker
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
-        transport.set_write_buffer_limits(high=0)  # so that `_writable` means that everything has left
+        transport.set_write_buffer_limits(high=0)  # so that `_writable` means that all bytes have left
         self._open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._open.discard(self)
         if self._task is not None:
             self._task.cancel()
-        self._ended("left")
+        self._record_outcome("left")
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:
@@ -256,10 +259,10 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
-    # What it does with requests.
+    # --- requests and answers ---
 
     def abort(self) -> None:
-        """End the connection at once, in the middle of whatever it is doing."""
+        """End the connection at once."""
         if self._task is not None:
             self._task.cancel()
         self._transport.abort()
@@ -276,7 +279,7 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
 
     def _read_request(self) -> bool:
-        """Answer the request at the front of what was read, if it is whole."""
+        """Answer the first request in the buffer if it is complete."""
         if self._head is None:
             head = self._reader.head()
             if head is None:
@@ -297,7 +300,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _answer(self, steps: Iterable[Step], record: Recorded | None, *, keep_alive: bool) -> None:
-        """Play the steps: at once as long as they are bytes, in a task from the first that takes time."""
+        """Play the steps: at once while they are bytes, in a task from the first one that takes time."""
         self._busy, self._record, self._keep_alive = True, record, keep_alive
         remaining = iter(steps)
         for step in remaining:
@@ -320,11 +323,11 @@ class Connection(asyncio.Protocol):
                         await asyncio.sleep(_POLL)
                 case Reset():
                     await self._writable.wait()
-                    self._ended("cut")
+                    self._record_outcome("cut")
                     _reset(self._transport)
                     return
                 case Close():
-                    self._ended("cut")
+                    self._record_outcome("cut")
                     self._transport.close()
                     return
         self._task = None
@@ -332,7 +335,7 @@ class Connection(asyncio.Protocol):
         self._next_request()
 
     def _finish(self) -> None:
-        self._ended("answered")
+        self._record_outcome("answered")
         self._busy = False
         if not self._keep_alive:
             self._transport.close()
@@ -340,14 +343,14 @@ class Connection(asyncio.Protocol):
             self._reading = True
             self._transport.resume_reading()
 
-    def _ended(self, outcome: str) -> None:
+    def _record_outcome(self, outcome: str) -> None:
         if self._record is not None and self._record.outcome == "answering":
             self._record.outcome = outcome  # type: ignore[assignment] # one of the literals, given only above
         self._record = None
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """End a connection with RST: closing with a linger time of zero drops the usual goodbye."""
+    """End a connection with RST: a linger time of zero skips the FIN."""
     sock = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
@@ -371,12 +374,12 @@ class Server:
         return bound
 
     async def close(self) -> None:
-        """Stop listening and end every connection, whatever it is waiting for."""
+        """Stop listening and end every connection."""
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
             connection.abort()
-        while self._connections:  # each leaves the set in its `connection_lost`, in the loop's next turn
+        while self._connections:  # each leaves the set in `connection_lost`, in the loop's next iteration
             await asyncio.sleep(0)
         if self._server is not None:
             await self._server.wait_closed()

@@ -1,4 +1,4 @@
-"""What a stand-in was told to do and what it has seen. Shared between its loop and a test's thread."""
+"""The active faults and the recorded requests, shared between the server's loop and a test's thread."""
 
 import itertools
 import json
@@ -12,10 +12,10 @@ from typing import Any, Literal
 from local.standin.faults import Fault
 from local.standin.steps import Step
 
-__all__ = ["Order", "Recorded", "State"]
+__all__ = ["ActiveFault", "Recorded", "State"]
 
-_KEPT_REQUESTS = 10_000
-_KEPT_BYTES = 64 * 1024 * 1024  # of bodies, so that tests of large bodies do not fill the memory
+_MAX_RECORDS = 10_000
+_MAX_RECORDED_BYTES = 64 * 1024 * 1024  # of bodies, so that tests of large bodies do not fill the memory
 
 _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"})
 
@@ -24,10 +24,9 @@ _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-ap
 class Recorded:
     """One request as it reached the provider.
 
-    `headers` are in lower case and without the key's value; `key` is the value, for tests to compare. `body` is the
-    parsed JSON, or None when there was none or it was not JSON. `at` is `time.monotonic()` when the request was whole.
-    `outcome` tells how the connection went on: `left` is a client that hung up before its answer ended, `cut` an
-    answer that the stand-in broke off as it was told.
+    `headers` have lower-case names and no key; `key` is its value, for tests to compare. `body` is the parsed JSON,
+    None for a body that is not JSON. `at` is `time.monotonic()` at the end of the request. `outcome` is `left` if the
+    client disconnected before the end of the answer, `cut` if a fault ended the connection.
     """
 
     provider: str
@@ -43,7 +42,7 @@ class Recorded:
     outcome: Literal["answering", "answered", "cut", "left"] = "answering"
 
     def as_json(self) -> dict[str, object]:
-        """Return what the control answers: everything but the key."""
+        """Return the record for the control API: everything but the key."""
         return {
             "method": self.method,
             "path": self.path,
@@ -56,15 +55,15 @@ class Recorded:
 
 
 def redacted(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers with the values that are secrets replaced."""
+    """Return the headers with secret values replaced."""
     return {name: "***" if name in _SECRET_HEADERS else value for name, value in headers.items()}
 
 
 @dataclass
-class Order:
+class ActiveFault:
     """A fault that is set, or a script of exact steps for one request (`steps`).
 
-    `model` is None for every model of the provider. `times` is how many requests it still meets, None for all.
+    `model` is None for every model of the provider. `times` is the number of requests left to fail, None for all.
     """
 
     provider: str
@@ -76,11 +75,11 @@ class Order:
 
     @property
     def name(self) -> str:
-        """What the order is called in records."""
+        """The name of the fault in records."""
         return self.fault.name if self.fault else "script"
 
     def as_json(self) -> dict[str, object]:
-        """Return what the control answers."""
+        """Return the fault for the control API."""
         return {
             "provider": self.provider,
             "model": self.model,
@@ -91,118 +90,118 @@ class Order:
 
 
 class State:
-    """Orders and records.
+    """Active faults and recorded requests.
 
-    Counted orders (`times`) are met first, in the order in which they were given; then the lasting one for the model,
-    then the lasting one for the whole provider. A lasting order replaces the one before it.
+    Counted faults (`times`) apply first, in the order in which they were set; then the lasting fault of the model, then
+    the lasting fault of the provider. A new lasting fault replaces the previous one.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._orders: list[Order] = []
+        self._faults: list[ActiveFault] = []
         self._records: deque[Recorded] = deque()
         self._bytes = 0
         self._counts: dict[tuple[str, str | None], int] = {}
-        self._spoken: dict[tuple[str, str | None], frozenset[str]] = {}
+        self._formats: dict[tuple[str, str | None], frozenset[str]] = {}
         self._ids = itertools.count(1)
 
     def next_id(self) -> int:
-        """Return a number that no other request of this stand-in has."""
+        """Return a number that is unique within this stand-in."""
         return next(self._ids)
 
-    def speak(self, provider: str, formats: Iterable[str] | None, model: str | None = None) -> None:
-        """Let a provider (one model of it) speak these formats alone; None takes that back."""
+    def set_formats(self, provider: str, formats: Iterable[str] | None, model: str | None = None) -> None:
+        """Restrict a provider (or one model of it) to these formats; None lifts the restriction."""
         with self._lock:
             if formats is None:
-                self._spoken.pop((provider, model), None)
+                self._formats.pop((provider, model), None)
             else:
-                self._spoken[provider, model] = frozenset(formats)
+                self._formats[provider, model] = frozenset(formats)
 
-    def speaks(self, provider: str, model: str | None, name: str) -> bool:
-        """Return whether a model speaks a format: its own list counts, else the provider's; all without either.
+    def supports(self, provider: str, model: str | None, name: str) -> bool:
+        """Return whether a model supports a format: by its own list, else the provider's, else yes.
 
-        Without a model: whether any of the provider's does.
+        Without a model: whether any model of the provider does.
         """
         with self._lock:
             if model is not None:
-                own = self._spoken.get((provider, model), self._spoken.get((provider, None)))
+                own = self._formats.get((provider, model), self._formats.get((provider, None)))
                 return own is None or name in own
-            lists = [formats for (named, _), formats in self._spoken.items() if named == provider]
-            return (provider, None) not in self._spoken or any(name in formats for formats in lists)
+            lists = [formats for (named, _), formats in self._formats.items() if named == provider]
+            return (provider, None) not in self._formats or any(name in formats for formats in lists)
 
-    def give(self, order: Order) -> None:
+    def add_fault(self, fault: ActiveFault) -> None:
         """Set a fault or a script."""
         with self._lock:
-            if order.times is None:
-                self._orders = [
+            if fault.times is None:
+                self._faults = [
                     other
-                    for other in self._orders
-                    if other.times is not None or (other.provider, other.model) != (order.provider, order.model)
+                    for other in self._faults
+                    if other.times is not None or (other.provider, other.model) != (fault.provider, fault.model)
                 ]
-            self._orders.append(order)
+            self._faults.append(fault)
 
     def heal(self, provider: str | None = None, model: str | None = None) -> int:
-        """Take back the orders of a provider (of one model), or all; return how many."""
+        """Clear the faults of a provider (or one model of it), or all; return their number."""
         with self._lock:
-            kept = [
-                order
-                for order in self._orders
-                if (provider is not None and order.provider != provider) or (model is not None and order.model != model)
+            remaining = [
+                fault
+                for fault in self._faults
+                if (provider is not None and fault.provider != provider) or (model is not None and fault.model != model)
             ]
-            healed = len(self._orders) - len(kept)
-            self._orders = kept
-            return healed
+            cleared = len(self._faults) - len(remaining)
+            self._faults = remaining
+            return cleared
 
-    def take(self, provider: str, model: str | None, only: str | None = None) -> Order | None:
-        """Return the order that this request meets, and count it.
+    def next_fault(self, provider: str, model: str | None, only: str | None = None) -> ActiveFault | None:
+        """Return the fault that applies to a request, and count the request.
 
-        With `only`, before the model is known: nothing unless a fault of this name is first, whatever the model.
+        With `only`, before the model is known: None unless the next fault has this name and applies to every model.
         """
         with self._lock:
-            meeting = [
-                order
-                for order in self._orders
-                if order.provider == provider and (only is not None or order.model in (None, model))
+            applicable = [
+                fault
+                for fault in self._faults
+                if fault.provider == provider and (only is not None or fault.model in (None, model))
             ]
-            meeting.sort(key=lambda order: (order.times is None, order.times is None and order.model is None))
-            if not meeting or (only is not None and (meeting[0].name != only or meeting[0].model is not None)):
+            applicable.sort(key=lambda each: (each.times is None, each.times is None and each.model is None))
+            if not applicable or (only is not None and (applicable[0].name != only or applicable[0].model is not None)):
                 return None
-            order = meeting[0]
-            if order.times is not None:
-                order.times -= 1
-                if order.times <= 0:
-                    self._orders.remove(order)
-            return order
+            fault = applicable[0]
+            if fault.times is not None:
+                fault.times -= 1
+                if fault.times <= 0:
+                    self._faults.remove(fault)
+            return fault
 
-    def orders(self) -> list[Order]:
-        """Return what is set."""
+    def faults(self) -> list[ActiveFault]:
+        """Return the active faults."""
         with self._lock:
-            return list(self._orders)
+            return list(self._faults)
 
     def record(self, record: Recorded) -> None:
-        """Keep a request; the oldest go when there are too many."""
+        """Record a request; the oldest records are dropped beyond a limit."""
         with self._lock:
             key = (record.provider, record.model)
             self._counts[key] = self._counts.get(key, 0) + 1
             self._records.append(record)
             self._bytes += record.size
-            while len(self._records) > _KEPT_REQUESTS or (self._bytes > _KEPT_BYTES and len(self._records) > 1):
+            while len(self._records) > _MAX_RECORDS or (self._bytes > _MAX_RECORDED_BYTES and len(self._records) > 1):
                 self._bytes -= self._records.popleft().size
 
     def records(self, provider: str | None = None) -> list[Recorded]:
-        """Return the requests that are kept, oldest first."""
+        """Return the recorded requests, oldest first."""
         with self._lock:
             return [record for record in self._records if provider in (None, record.provider)]
 
-    def forget(self) -> None:
+    def clear_records(self) -> None:
         """Drop all records and counts."""
         with self._lock:
             self._records.clear()
             self._counts.clear()
             self._bytes = 0
 
-    def seen(self, last: int) -> list[dict[str, object]]:
-        """Return, per provider and model, how many requests came and the last ones."""
+    def summary(self, last: int) -> list[dict[str, object]]:
+        """Return, per provider and model, the number of requests and the last ones."""
         records = self.records()
         with self._lock:
             counts = dict(self._counts)

@@ -1,7 +1,7 @@
-"""What a stand-in puts on a connection: steps, played in order.
+"""The steps that a stand-in plays on a connection, in order.
 
-Every answer, healthy or faulty, is a sequence of these. A connection is kept alive when its steps end without `Close`
-or `Reset` (and the request did not ask otherwise), so steps that are not framed by a length or by chunks must close.
+Every answer, healthy or faulty, is a sequence of steps. Unless the request says otherwise, a connection stays open when
+its steps end without `Close` or `Reset`, so an answer without a length and without chunks must close it.
 """
 
 import threading
@@ -20,26 +20,26 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Write nothing for so many seconds; `math.inf` is until the client or the server goes."""
+    """Write nothing for a number of seconds; `math.inf` lasts until the client or the server disconnects."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Write nothing until a test sets the event, or until the client or the server goes."""
+    """Write nothing until a test sets the event, or the client or the server disconnects."""
 
     event: threading.Event
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Reset the connection (RST) once what was sent has left."""
+    """Reset the connection (RST) after all sent bytes have left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the connection in order (FIN) once what was sent has left."""
+    """Close the connection in order (FIN) after all sent bytes have left."""
 
 
 Step: TypeAlias = Send | Pause | Wait | Reset | Close

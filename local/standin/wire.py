@@ -1,7 +1,7 @@
-"""HTTP/1.1 as bytes: reading requests, framing answers. No sockets here.
+"""HTTP/1.1 as bytes: parsing requests, framing answers. No sockets.
 
-Small on purpose: it reads what well-behaved clients send, refuses everything else, and leaves the writing of answers
-open enough for a fault to lie at any byte.
+Small on purpose: it accepts well-formed requests, rejects the rest, and frames answers so that a fault can be at any
+byte.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,14 +12,14 @@ from urllib.parse import parse_qsl, unquote
 __all__ = ["LAST_CHUNK", "BadHttp", "Head", "RequestReader", "chunk", "head", "plain"]
 
 MAX_HEAD = 64 * 1024
-MAX_BODY = 64 * 1024 * 1024  # far above API Gateway's 10 MB, so that the limit met first is never the stand-in's
+MAX_BODY = 64 * 1024 * 1024  # far above API Gateway's 10 MB, so that the gateway's limit applies first
 
 LAST_CHUNK = b"0\r\n\r\n"
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
-class BadHttp(Exception):  # noqa: N818 - named for what came in, as an answer's status and not as a failure of ours
-    """The bytes are no request that the stand-in serves; `status` is what to answer before closing."""
+class BadHttp(Exception):  # noqa: N818 - named after the status
+    """The request is malformed or unsupported; `status` is answered before the connection closes."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -28,7 +28,7 @@ class BadHttp(Exception):  # noqa: N818 - named for what came in, as an answer's
 
 @dataclass(frozen=True)
 class Head:
-    """A request's first part. Header names are lower case; of a repeated header the last one stands."""
+    """A request line and headers. Names are in lower case; the last of a repeated header wins."""
 
     method: str
     path: str
@@ -38,11 +38,11 @@ class Head:
 
     @property
     def key(self) -> str:
-        """The caller's key, in whichever header it came, or the empty string."""
+        """The caller's key from any of its headers; empty without one."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             return token.strip()
-        if scheme == "AWS4-HMAC-SHA256":  # the id of the key that signed; what it is signed with never travels
+        if scheme == "AWS4-HMAC-SHA256":  # the id of the signing key
             return token.partition("Credential=")[2].partition("/")[0]
         for name in ("x-api-key", "api-key", "x-goog-api-key"):
             if value := self.headers.get(name):
@@ -77,28 +77,28 @@ def parse_head(data: bytes) -> Head:
 
 
 class RequestReader:
-    """Takes bytes as they come, gives requests as they are whole.
+    """Incremental parser of requests.
 
-    `head()` returns the head of the request being read as soon as it is there; `body()` returns its body once it is
-    whole and makes the reader ready for the next request. Both return None while bytes are missing and raise `BadHttp`.
+    `head()` returns the head of the current request once it is complete; `body()` returns its body once it is complete
+    and advances to the next request. Both return None while bytes are missing, and raise `BadHttp`.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._head: Head | None = None
-        self._chunks = bytearray()  # what is decoded of a chunked body
+        self._chunks = bytearray()  # the decoded part of a chunked body
 
     def feed(self, data: bytes) -> None:
-        """Add what the socket gave."""
+        """Add received bytes."""
         self._buffer += data
 
     @property
     def buffered(self) -> int:
-        """How many bytes wait to be read."""
+        """The number of unread bytes."""
         return len(self._buffer)
 
     def head(self) -> Head | None:
-        """Return the head of the request at the front, if it is whole."""
+        """Return the head of the current request if it is complete."""
         if self._head is None:
             while self._buffer.startswith(b"\r\n"):  # RFC 9112 2.2: an empty line before a request is ignored
                 del self._buffer[:2]
@@ -112,7 +112,7 @@ class RequestReader:
         return self._head
 
     def body(self) -> bytes | None:
-        """Return the body of the request whose head was read, if it is whole, and go on to the next request."""
+        """Return the body of the current request if it is complete, and advance to the next request."""
         if self._head is None:
             return None
         encoding = self._head.headers.get("transfer-encoding")
@@ -151,7 +151,7 @@ class RequestReader:
             if size < 0 or len(self._chunks) + size > MAX_BODY:
                 raise BadHttp(413, f"the body is over {MAX_BODY} bytes")
             if size == 0:
-                # Trailers are read over: they end, as the head does, with an empty line.
+                # Trailers are skipped; like the head, they end with an empty line.
                 trailers_end = self._buffer.find(b"\r\n\r\n", line_end)
                 if trailers_end < 0:
                     return None
@@ -175,18 +175,18 @@ def _reason(status: int) -> str:
 
 
 def head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return a status line and headers, up to and with the empty line."""
+    """Return a status line and headers, including the empty line."""
     lines = [f"HTTP/1.1 {status} {_reason(status)}", *(f"{name}: {value}" for name, value in headers), "", ""]
     return "\r\n".join(lines).encode("latin-1")
 
 
 def chunk(data: bytes) -> bytes:
-    """Return one chunk of a chunked body; empty data gives nothing, since an empty chunk would end the body."""
+    """Return one chunk of a chunked body; nothing for empty data, because an empty chunk ends the body."""
     return b"%x\r\n%s\r\n" % (len(data), data) if data else b""
 
 
 def plain(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
-    """Return a whole answer, framed by its length."""
-    if status in (204, 304):  # these never have a body, and clients do not read one
+    """Return an answer framed by its length."""
+    if status in (204, 304):  # these never have a body
         return head(status, headers.items())
     return head(status, [*headers.items(), ("content-length", str(len(body)))]) + body

@@ -175,7 +175,7 @@ def test_ctrl_c_ends_everything_and_tables_and_routes_stand_as_they_were(tmp_pat
     assert "deployment#cliproxyapi/claude-sonnet-4-6" in saved
 
     with started(tmp_path) as stack:
-        assert "routes as they stand in the table" in "".join(stack.lines)
+        assert "routes from the table" in "".join(stack.lines)
         assert "auto-chat" in stack.get("/v1/models")
 
 

@@ -63,7 +63,7 @@ class Dynamo:
         """Do what a client asks for, as the server does."""
         target = f"DynamoDB_20120810.{operation}"
         answer = self.moto.call("dynamodb", target, parameters)
-        self.tables.note(target, json.dumps(parameters).encode())
+        self.tables.record(target, json.dumps(parameters).encode())
         return answer
 
     def items(self, table: str = "things") -> list[Json]:

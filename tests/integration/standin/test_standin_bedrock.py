@@ -98,11 +98,11 @@ def test_tools_are_called_and_what_they_returned_is_used(client: "BedrockRuntime
 def test_thoughts_have_signatures_that_another_key_cannot_send_back(client: "BedrockRuntimeClient") -> None:
     thinking = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
     request = ask(additionalModelRequestFields=thinking)
-    said = client.converse(**request)["output"]["message"]
-    assert said["content"][0]["reasoningContent"]["reasoningText"]["signature"]
-    again = [*request["messages"], said, *request["messages"]]
+    reply = client.converse(**request)["output"]["message"]
+    assert reply["content"][0]["reasoningContent"]["reasoningText"]["signature"]
+    again = [*request["messages"], reply, *request["messages"]]
     client.converse(**{**request, "messages": again})
-    said["content"][0]["reasoningContent"]["reasoningText"]["signature"] = "eHk="
+    reply["content"][0]["reasoningContent"]["reasoningText"]["signature"] = "eHk="
     with pytest.raises(client.exceptions.ValidationException, match="Invalid `signature`"):
         client.converse(**{**request, "messages": again})
 

@@ -73,7 +73,7 @@ def test_a_fault_can_be_set_by_json(client: httpx.Client) -> None:
     ("method", "path", "body", "code", "says"),
     [
         pytest.param("POST", "/_control/ark/no_such", None, 400, "stall", id="an unknown fault"),
-        pytest.param("POST", "/_control/ark/99", None, 400, "no HTTP status", id="no status"),
+        pytest.param("POST", "/_control/ark/99", None, 400, "not an HTTP status", id="no status"),
         pytest.param("POST", "/_control/ark/cut?by=x", None, 400, "fin, rst", id="a choice there is not"),
         pytest.param("POST", "/_control/ark/cut?x=1", None, 400, "after, by", id="an option there is not"),
         pytest.param("POST", "/_control/ark/cut?times=many", None, 400, "'times'", id="no number of times"),
@@ -81,8 +81,8 @@ def test_a_fault_can_be_set_by_json(client: httpx.Client) -> None:
         pytest.param("POST", "/_control", b"{", 400, "JSON object", id="no JSON"),
         pytest.param("POST", "/_control", b"{}", 400, "'provider'", id="no provider"),
         pytest.param("POST", "/_control", b'{"provider":"a","fault":"503","model":1}', 400, "'model'", id="no model"),
-        pytest.param("GET", "/_control/nowhere", None, 404, "nothing is at GET", id="an unknown path"),
-        pytest.param("PUT", "/_control", None, 404, "nothing is at PUT", id="an unknown method"),
+        pytest.param("GET", "/_control/nowhere", None, 404, "there is no GET", id="an unknown path"),
+        pytest.param("PUT", "/_control", None, 404, "there is no PUT", id="an unknown method"),
     ],
 )
 def test_mistakes_are_told_and_change_nothing(

@@ -178,7 +178,7 @@ def test_connections_end_as_told(
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize(
-    ("fault", "until", "said"),
+    ("fault", "until", "reply"),
     [
         pytest.param("silence", b"", "", id="no byte"),
         pytest.param("silent_headers", b"\r\n\r\n", "", id="after the headers"),
@@ -186,13 +186,13 @@ def test_connections_end_as_told(
         pytest.param("stall", b'" the"', "This is the", id="in the content"),
     ],
 )
-def test_connections_fall_silent_as_told(standin: Standin, fault: str, until: bytes, said: str, stream: bool) -> None:
+def test_connections_fall_silent_as_told(standin: Standin, fault: str, until: bytes, reply: str, stream: bool) -> None:
     standin.fault("ark", fault)
     got = silent(standin, stream=stream, until=until if stream or not until else b"\r\n\r\n")
     assert got.end == "open"
     assert got.data.startswith(b"HTTP/1.1 200 OK\r\n") == bool(until)
     if stream:
-        assert text_of(got.payload) == said
+        assert text_of(got.payload) == reply
         assert (b'"role"' in got.payload) == (fault in ("silent_role", "stall"))
 
 
@@ -340,12 +340,12 @@ def test_a_malformed_body_is_no_json(standin: Standin) -> None:
 
 
 def test_usage_can_be_missing_or_everywhere(standin: Standin) -> None:
-    asked: dict[str, Any] = {"stream_options": {"include_usage": True}}
+    request: dict[str, Any] = {"stream_options": {"include_usage": True}}
     standin.fault("ark", "no_usage", times=2)
-    assert b'"usage"' not in post(standin, stream=True, **asked).content
+    assert b'"usage"' not in post(standin, stream=True, **request).content
     assert "usage" not in post(standin, stream=False).json()
     standin.fault("ark", "usage_everywhere")
-    chunks = [json.loads(event) for event in events(post(standin, stream=True, **asked).content)[:-1]]
+    chunks = [json.loads(event) for event in events(post(standin, stream=True, **request).content)[:-1]]
     assert all(chunk["usage"]["prompt_tokens"] for chunk in chunks)
     counts = [chunk["usage"]["completion_tokens"] for chunk in chunks]
     assert counts == sorted(counts)
@@ -565,12 +565,12 @@ def test_refusing_waits_for_its_turn(standin: Standin) -> None:
     ("name", "options", "says"),
     [
         ("no_such_fault", {}, "stall"),
-        ("999", {}, "no HTTP status"),
-        ("cut", {"whereabouts": 1}, "it takes: after, by"),
+        ("999", {}, "not an HTTP status"),
+        ("cut", {"whereabouts": 1}, "its options are: after, by"),
         ("cut", {"by": "magic"}, "one of fin, rst"),
-        ("cut", {"after": "three"}, "is like 3"),
-        ("cut", {"after": True}, "is like 3"),
-        ("slow", {"seconds": float("nan")}, "is like 2.0"),
+        ("cut", {"after": "three"}, "must have the type of 3"),
+        ("cut", {"after": True}, "must have the type of 3"),
+        ("slow", {"seconds": float("nan")}, "must have the type of 2.0"),
         ("stream_error", {"case": "no_such_case"}, "server_error"),
         ("503", {"headers": "x"}, "'headers' must be an object"),
         ("cut", {"times": 0}, "'times' must be"),

@@ -51,15 +51,15 @@ def test_a_streamed_response_is_accumulated(client: openai.OpenAI) -> None:
 
 
 def test_a_streamed_message_is_accumulated(claude: anthropic.Anthropic) -> None:
-    said: list[MessageParam] = [{"role": "user", "content": HELLO}]
-    whole = claude.messages.create(model="claude", max_tokens=500, messages=said)
-    with claude.messages.stream(model="claude", max_tokens=500, messages=said) as stream:
+    reply: list[MessageParam] = [{"role": "user", "content": HELLO}]
+    whole = claude.messages.create(model="claude", max_tokens=500, messages=reply)
+    with claude.messages.stream(model="claude", max_tokens=500, messages=reply) as stream:
         final = stream.get_final_message()
     assert [block.text for block in final.content if block.type == "text"] == [
         block.text for block in whole.content if block.type == "text"
     ]
     assert final.usage == whole.usage
-    counted = claude.messages.count_tokens(model="claude", messages=said)
+    counted = claude.messages.count_tokens(model="claude", messages=reply)
     assert counted.input_tokens == whole.usage.input_tokens
 
 

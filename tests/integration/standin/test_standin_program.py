@@ -54,7 +54,7 @@ def test_it_says_where_each_provider_is_and_answers_there() -> None:
 
 
 def test_it_speaks_what_it_is_told_to() -> None:
-    spoken = ("--speaks", "new-api/gpt-5.2-codex=responses", "--speaks", "ark=chat,embeddings")
+    spoken = ("--formats", "new-api/gpt-5.2-codex=responses", "--formats", "ark=chat,embeddings")
     with program("--pace", "0", *spoken) as (_, told):
         for provider, path, model, status in [
             ("new-api", "responses", "gpt-5.2-codex", 200),
@@ -74,7 +74,7 @@ def test_it_speaks_what_it_is_told_to() -> None:
 @pytest.mark.parametrize("value", ["ark", "ark=", "=chat", "ark=chats"])
 def test_what_cannot_be_spoken_is_told(value: str) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "local.standin", "--speaks", value],
+        [sys.executable, "-m", "local.standin", "--formats", value],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,

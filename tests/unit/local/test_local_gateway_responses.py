@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local.gateway_responses import own_answer
+from local.gateway_responses import gateway_error
 from local.template import GatewayResponse, read_template
 
 KINDS = {
@@ -21,7 +21,7 @@ def test_every_own_error_is_in_openais_shape(kind: str, status: int, declared: s
     responses: Mapping[str, GatewayResponse] = {}
     if declared != "none":
         responses = read_template(Path(__file__).parents[3] / "template.yaml").api.responses
-    answer = own_answer(kind, responses, "the-id")
+    answer = gateway_error(kind, responses, "the-id")
     error = json.loads(answer.body)["error"]
     assert answer.status == status
     assert answer.headers["Content-Type"] == "application/json"
@@ -31,7 +31,7 @@ def test_every_own_error_is_in_openais_shape(kind: str, status: int, declared: s
 
 
 def test_the_size_limits_are_in_the_answer_to_what_exceeds_them() -> None:
-    message = json.loads(own_answer("REQUEST_TOO_LARGE", {}, "the-id").body)["error"]["message"]
+    message = json.loads(gateway_error("REQUEST_TOO_LARGE", {}, "the-id").body)["error"]["message"]
     assert "10 MB" in message
     assert "6 MB" in message
 
@@ -42,7 +42,7 @@ def test_a_declared_answer_is_filled_in() -> None:
         {"x-a": "1"},
         '{"id": "$context.requestId", "kind": "$context.error.responseType.", "m": "$context.no.such"}',
     )
-    answer = own_answer("INTEGRATION_TIMEOUT", {"INTEGRATION_TIMEOUT": declared}, "the-id")
+    answer = gateway_error("INTEGRATION_TIMEOUT", {"INTEGRATION_TIMEOUT": declared}, "the-id")
     assert answer.status == 418
     assert answer.headers["x-a"] == "1"
     assert json.loads(answer.body) == {"id": "the-id", "kind": "INTEGRATION_TIMEOUT.", "m": ""}
@@ -50,5 +50,5 @@ def test_a_declared_answer_is_filled_in() -> None:
 
 def test_the_declared_family_stands_in_and_keeps_the_kinds_status() -> None:
     declared = {"DEFAULT_5XX": GatewayResponse(0, {}, "five"), "DEFAULT_4XX": GatewayResponse(0, {}, "four")}
-    assert own_answer("INTEGRATION_FAILURE", declared, "i")[::2] == (502, b"five")
-    assert own_answer("REQUEST_TOO_LARGE", declared, "i")[::2] == (413, b"four")
+    assert gateway_error("INTEGRATION_FAILURE", declared, "i")[::2] == (502, b"five")
+    assert gateway_error("REQUEST_TOO_LARGE", declared, "i")[::2] == (413, b"four")

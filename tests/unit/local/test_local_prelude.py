@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from local.prelude import Head, MalformedAnswerError, head_of_prelude, result_of
+from local.prelude import Head, MalformedResponseError, head_of_prelude, result_of
 
 
 def head(**content: Any) -> Head:
@@ -56,7 +56,7 @@ def test_what_would_break_the_connection_is_dropped(name: str) -> None:
     ],
 )
 def test_a_prelude_that_is_not_one_is_refused(prelude: bytes) -> None:
-    with pytest.raises(MalformedAnswerError):
+    with pytest.raises(MalformedResponseError):
         head_of_prelude(prelude)
 
 
@@ -75,5 +75,5 @@ def test_a_proxy_result_has_its_body_as_text_or_base64() -> None:
     ],
 )
 def test_a_proxy_result_that_is_not_one_is_refused(payload: bytes) -> None:
-    with pytest.raises(MalformedAnswerError):
+    with pytest.raises(MalformedResponseError):
         result_of(payload)

@@ -62,7 +62,7 @@ models:
   two: {chain: [{provider: relay, model: both, formats: [responses]}]}
   three: {chain: [{provider: relay, model: both}]}
 """
-    assert read_routes(write(tmp_path, text), {}).spoken == {
+    assert read_routes(write(tmp_path, text), {}).model_formats == {
         ("relay", "codex"): ["responses"],
         ("relay", "both"): ["chat", "messages", "responses"],
     }

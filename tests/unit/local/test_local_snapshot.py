@@ -43,7 +43,7 @@ def test_many_writes_are_one_save_and_a_busy_time_puts_it_off_no_longer() -> Non
     clock, saves = Clock(), list[float]()
     debounce = Debounce(lambda: saves.append(clock.now), 0.5, clock.call_later)
     for _ in range(4):
-        debounce.note()
+        debounce.schedule()
         clock.advance(0.2)
     assert saves == [pytest.approx(0.6)]
     clock.advance(10)
@@ -61,7 +61,7 @@ def test_nothing_to_do_is_not_done() -> None:
 def test_a_flush_does_it_now_and_once() -> None:
     clock, saves = Clock(), list[float]()
     debounce = Debounce(lambda: saves.append(clock.now), 0.5, clock.call_later)
-    debounce.note()
+    debounce.schedule()
     debounce.flush()
     clock.advance(10)
     assert saves == [0.0]

@@ -1,4 +1,4 @@
-"""Chat completions without a model: what is said, and that the stream says the same."""
+"""Chat completions without a model: what is reply, and that the stream says the same."""
 
 import json
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from local.standin.chat import CHAT
-from local.standin.formats import BadRequest, Speaker
+from local.standin.formats import AnswerContext, BadRequest
 from local.standin.schema import instance
-from local.standin.words import pieces
+from local.standin.text import pieces
 
-SPEAKER = Speaker(provider="ark", created=1_785_600_000, unique="abc")
+SPEAKER = AnswerContext(provider="ark", created=1_785_600_000, unique="abc")
 WEATHER = {
     "type": "function",
     "function": {
@@ -65,15 +65,15 @@ def joined(streamed: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
 
 
 def assert_stream_says_the_same(body: dict[str, Any]) -> None:
-    said = whole(body)
+    reply = whole(body)
     streamed = chunks({**body, "stream": True, "stream_options": {"include_usage": True}})
     *told, last = streamed
     assert last["choices"] == []
-    assert last["usage"] == said["usage"]
+    assert last["usage"] == reply["usage"]
     assert all(one["usage"] is None for one in told)
-    assert {one["id"] for one in streamed} == {said["id"]}
+    assert {one["id"] for one in streamed} == {reply["id"]}
     choices = joined(told)
-    for choice in said["choices"]:
+    for choice in reply["choices"]:
         message, other = choice["message"], choices[choice["index"]]
         assert other["role"] == "assistant"
         assert other["content"] == (message["content"] or "")
@@ -82,7 +82,7 @@ def assert_stream_says_the_same(body: dict[str, Any]) -> None:
         assert [
             {"id": call["id"], "name": call["name"], "arguments": call["arguments"]} for call in other["calls"].values()
         ] == [{"id": call["id"], **call["function"]} for call in message.get("tool_calls", [])]
-    ChatCompletion.model_validate(said)
+    ChatCompletion.model_validate(reply)
     for one in streamed:
         ChatCompletionChunk.model_validate(one)
 
@@ -147,17 +147,17 @@ def test_the_stream_opens_with_the_role_and_closes_with_the_finish_reason() -> N
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 def test_a_limit_ends_the_answer_with_length(name: str) -> None:
-    said = whole(ask(**{name: 4}))
-    assert said["choices"][0]["finish_reason"] == "length"
-    assert said["usage"]["completion_tokens"] == 4
-    assert said["choices"][0]["message"]["content"] == "This is the ark"
+    reply = whole(ask(**{name: 4}))
+    assert reply["choices"][0]["finish_reason"] == "length"
+    assert reply["usage"]["completion_tokens"] == 4
+    assert reply["choices"][0]["message"]["content"] == "This is the ark"
 
 
 @pytest.mark.parametrize("stop", [" stand-in", ["never said", " stand-in"]])
 def test_a_stop_sequence_is_not_said(stop: object) -> None:
-    said = whole(ask(stop=stop))["choices"][0]
-    assert said["message"]["content"] == "This is the ark"
-    assert said["finish_reason"] == "stop"
+    reply = whole(ask(stop=stop))["choices"][0]
+    assert reply["message"]["content"] == "This is the ark"
+    assert reply["finish_reason"] == "stop"
 
 
 def test_several_choices_differ() -> None:
@@ -218,9 +218,9 @@ def test_images_and_sounds_are_acknowledged_and_counted() -> None:
         {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
         {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
     ]
-    said = whole(ask(parts))
-    assert "I see 2 images and 1 audio clip with it." in said["choices"][0]["message"]["content"]
-    assert said["usage"]["prompt_tokens"] > whole(ask("What is this?"))["usage"]["prompt_tokens"] + 200
+    reply = whole(ask(parts))
+    assert "I see 2 images and 1 audio clip with it." in reply["choices"][0]["message"]["content"]
+    assert reply["usage"]["prompt_tokens"] > whole(ask("What is this?"))["usage"]["prompt_tokens"] + 200
 
 
 def test_a_json_object_is_one() -> None:

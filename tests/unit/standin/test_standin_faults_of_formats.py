@@ -10,15 +10,15 @@ from local.standin.bedrock import CONVERSE
 from local.standin.chat import CHAT
 from local.standin.completions import COMPLETIONS
 from local.standin.dialects import Facts
+from local.standin.exchange import Exchange
 from local.standin.faults import FAULTS, find_fault, play
-from local.standin.formats import Format, Speaker
+from local.standin.formats import AnswerContext, Format
 from local.standin.messages import MESSAGES
-from local.standin.others import EMBEDDINGS
-from local.standin.replies import Exchange
+from local.standin.other_formats import EMBEDDINGS
 from local.standin.responses import RESPONSES
 from local.standin.steps import Send
 
-SPEAKER = Speaker("new-api", 1_785_600_000, "abc", "sk-1")
+SPEAKER = AnswerContext("new-api", 1_785_600_000, "abc", "sk-1")
 BODIES: Mapping[str, Mapping[str, Any]] = {
     "chat": {"model": "m", "messages": [{"role": "user", "content": "Hello"}]},
     "responses": {"model": "m", "input": "Hello"},

@@ -1,4 +1,4 @@
-"""The same conversation over every format: what is said, that a stream says the same, and what is refused."""
+"""The same conversation over every format: what is reply, that a stream says the same, and what is refused."""
 
 import json
 import warnings
@@ -13,11 +13,11 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from local.standin.chat import CHAT
-from local.standin.formats import BadRequest, Event, Format, Speaker
+from local.standin.formats import AnswerContext, BadRequest, Event, Format
 from local.standin.messages import COUNT_TOKENS, MESSAGES
 from local.standin.responses import RESPONSES
 
-SPEAKER = Speaker(provider="ark", created=1_785_600_000, unique="abc", key="sk-1")
+SPEAKER = AnswerContext(provider="ark", created=1_785_600_000, unique="abc", key="sk-1")
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string"}},
@@ -58,15 +58,15 @@ def fields_of(event: Event) -> dict[str, Any]:
 
 def responses_agree(body: Mapping[str, Any]) -> dict[str, Any]:
     """Put a streamed response together from its pieces, and hold it to the whole one."""
-    said = whole(RESPONSES, body)
+    reply = whole(RESPONSES, body)
     streamed = [fields_of(event) for event in RESPONSES.answer({**body, "stream": True}, SPEAKER).events()]
     assert [one["sequence_number"] for one in streamed] == list(range(len(streamed)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Response.model_validate(said)
+        Response.model_validate(reply)
         for one in streamed:
             RESPONSE_EVENTS.validate_python(one)
-    assert streamed[-1]["response"] == said
+    assert streamed[-1]["response"] == reply
     texts: dict[tuple[int, str], str] = {}
     for one in streamed:
         kind, _, last = one["type"].rpartition(".")
@@ -75,15 +75,15 @@ def responses_agree(body: Mapping[str, Any]) -> dict[str, Any]:
         elif last == "done" and (one.get("output_index"), kind) in texts:
             told = one.get("text", one.get("arguments", one.get("input")))
             assert texts[one["output_index"], kind] == told
-    assert [one["item"] for one in streamed if one["type"] == "response.output_item.done"] == said["output"]
-    return said
+    assert [one["item"] for one in streamed if one["type"] == "response.output_item.done"] == reply["output"]
+    return reply
 
 
 def messages_agree(body: Mapping[str, Any]) -> dict[str, Any]:
     """Put a streamed message together from its pieces, and hold it to the whole one."""
-    said = whole(MESSAGES, body)
+    reply = whole(MESSAGES, body)
     streamed = [fields_of(event) for event in MESSAGES.answer({**body, "stream": True}, SPEAKER).events()]
-    Message.model_validate(said)
+    Message.model_validate(reply)
     for one in streamed:
         if one["type"] != "ping":
             MESSAGE_EVENTS.validate_python(one)
@@ -102,14 +102,14 @@ def messages_agree(body: Mapping[str, Any]) -> dict[str, Any]:
                         ((field, text),) = [(name, value) for name, value in delta.items() if name != "type"]
                         blocks[one["index"]][field] += text
             case "message_delta":
-                assert one["delta"] == {name: said[name] for name in ("stop_reason", "stop_sequence")}
-                assert one["usage"].items() <= said["usage"].items()
+                assert one["delta"] == {name: reply[name] for name in ("stop_reason", "stop_sequence")}
+                assert one["usage"].items() <= reply["usage"].items()
     for block in blocks:
         text = block.pop("json")
         if block["type"] == "tool_use":
             block["input"] = json.loads(text or "{}")
-    assert blocks == said["content"]
-    return said
+    assert blocks == reply["content"]
+    return reply
 
 
 prompts = st.text(max_size=200) | st.sampled_from(
@@ -221,13 +221,13 @@ def test_a_seal_is_taken_back_by_its_maker_alone() -> None:
     seal = messages_agree(ask("Hello", thinking={"type": "adaptive"}))["content"][0]["signature"]
     messages_agree(_talk_of_another_key(seal))
     with pytest.raises(BadRequest, match="Invalid `signature`"):
-        MESSAGES.answer(_talk_of_another_key(seal), Speaker("ark", 1, "d", "sk-2"))
+        MESSAGES.answer(_talk_of_another_key(seal), AnswerContext("ark", 1, "d", "sk-2"))
     body = respond("Hello", reasoning={"effort": "low"}, include=["reasoning.encrypted_content"])
     item = responses_agree(body)["output"][0]
     again = respond([item, {"role": "user", "content": "Go on"}])
     responses_agree(again)
     with pytest.raises(BadRequest) as refused:
-        RESPONSES.answer(again, Speaker("new-api", 1, "d", "sk-1"))
+        RESPONSES.answer(again, AnswerContext("new-api", 1, "d", "sk-1"))
     assert refused.value.code == "invalid_encrypted_content"
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from local.standin.exchange import paced, streamed
 from local.standin.formats import Event
-from local.standin.replies import paced, streamed
 from local.standin.steps import Pause, Send
 
 HEAD = Send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")

@@ -1,4 +1,4 @@
-"""From what is said to what is sent: answers and events as steps, framed as HTTP and paced."""
+"""Turn answers and events into steps on a connection, framed as HTTP and paced."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,24 +6,21 @@ from dataclasses import dataclass
 
 from local.standin import wire
 from local.standin.dialects import Case, Facts, Rendered
-from local.standin.formats import EVENT_STREAM, JSON, Answer, Event, Format, Speaker
+from local.standin.formats import EVENT_STREAM, JSON, Answer, AnswerContext, Event, Format
 from local.standin.steps import Pause, Send, Step
 
 __all__ = ["EVENT_STREAM", "FOREVER", "JSON", "Exchange", "paced", "streamed", "whole"]
 
 FOREVER = Pause(math.inf)
 
-_THINKING = 0.25  # the share of the pace that passes before the first word
-_WRITE = 16 * 1024  # what a TLS record holds
-_TICK = 0.02  # seconds; shorter pauses than this cannot be seen and cost a wake-up each
+_THINKING = 0.25  # share of the pace before the first word
+_WRITE = 16 * 1024  # bytes: one TLS record
+_TICK = 0.02  # seconds; shorter pauses are invisible and cost a wake-up each
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and the healthy answer to it, from which a fault makes its own.
-
-    `pace` is how many seconds the whole answer takes.
-    """
+    """A request and its healthy answer, which a fault may change. `pace` is the answer's duration in seconds."""
 
     provider: str
     model: str
@@ -32,14 +29,14 @@ class Exchange:
     answer: Answer
     facts: Facts
     pace: float
-    speaker: Speaker
+    context: AnswerContext
 
     def events(self) -> Sequence[Event]:
         """Return the healthy stream."""
         return self.answer.events()
 
     def healthy(self, *, stream: bool | None = None) -> Iterable[Step]:
-        """Return the healthy answer, in the form that was asked for unless `stream` says otherwise."""
+        """Return the healthy answer in the requested form; `stream` overrides it."""
         if self.stream if stream is None else stream:
             return self.streamed(paced(self.events(), self.pace))
         return self.healthy_whole()
@@ -50,7 +47,7 @@ class Exchange:
         return [*steps, *whole(Rendered(200, {"content-type": self.answer.content_type}, self.answer.whole()))]
 
     def open_stream(self, headers: Mapping[str, str] | None = None) -> Send:
-        """Return the head of a streamed answer, whose body comes in chunks."""
+        """Return the head of a streamed answer with a chunked body."""
         fields = {"content-type": self.format.stream_type, "cache-control": "no-cache", **(headers or {})}
         return Send(wire.head(200, [*fields.items(), ("transfer-encoding", "chunked")]))
 
@@ -58,10 +55,10 @@ class Exchange:
         """Return a streamed answer with its head."""
         return streamed(items, self.open_stream(headers))
 
-    def refusal(self, case: Case, reset_in: int | None = None) -> Iterable[Step]:
-        """Return a dialect's error as an answer of its own."""
+    def error_body(self, case: Case, reset_in: int | None = None) -> Iterable[Step]:
+        """Return a dialect's error as the answer."""
         facts = self.facts if reset_in is None else Facts(self.model, self.facts.now, reset_in, self.facts.request_id)
-        return whole(case.render(facts, self.format.refusal))
+        return whole(case.render(facts, self.format.error_body))
 
 
 def whole(rendered: Rendered) -> list[Step]:
@@ -70,7 +67,7 @@ def whole(rendered: Rendered) -> list[Step]:
 
 
 def paced(events: Sequence[Event], pace: float) -> Iterator[Event | Pause]:
-    """Return the events with the pauses between them that make the whole last about `pace` seconds."""
+    """Return the events with pauses between them, so that all of them take about `pace` seconds."""
     if pace <= 0:
         yield from events
         return
@@ -89,17 +86,17 @@ def paced(events: Sequence[Event], pace: float) -> Iterator[Event | Pause]:
 def streamed(items: Iterable[Event | Pause], head: Send) -> Iterator[Step]:
     """Return a streamed answer: its head, one chunk per event, and the end of the body.
 
-    Events with no pause between them share writes of `_WRITE` bytes, as when a provider is faster than its network.
+    Events without a pause between them share writes of `_WRITE` bytes, as with a provider faster than its network.
     """
-    held = head.data
+    pending = head.data
     for item in items:
         if not isinstance(item, Event):
-            yield from [Send(held)] if held else []
-            held = b""
+            yield from [Send(pending)] if pending else []
+            pending = b""
             yield item
             continue
-        held += wire.chunk(item.data)
-        if len(held) >= _WRITE:
-            yield Send(held)
-            held = b""
-    yield Send(held + wire.LAST_CHUNK)
+        pending += wire.chunk(item.data)
+        if len(pending) >= _WRITE:
+            yield Send(pending)
+            pending = b""
+    yield Send(pending + wire.LAST_CHUNK)

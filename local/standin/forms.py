@@ -1,4 +1,4 @@
-"""Forms: a `multipart/form-data` body as a mapping, read by the standard library's parser of mail."""
+"""Parse a `multipart/form-data` body with the standard library's mail parser."""
 
 from email.parser import BytesParser
 from email.policy import HTTP
@@ -8,7 +8,7 @@ __all__ = ["read_form"]
 
 
 def read_form(content_type: str, body: bytes) -> dict[str, Any]:
-    """Return the form's fields: texts, and for a file its `filename`, `content_type` and `size` without its bytes."""
+    """Return the form's fields: text, or for a file its `filename`, `content_type` and `size`."""
     message = BytesParser(policy=HTTP).parsebytes(
         b"content-type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body
     )

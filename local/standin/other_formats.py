@@ -1,7 +1,7 @@
-"""What providers serve beside conversations: embeddings, moderations, images, speech, transcriptions, rerank.
+"""The other APIs of providers: embeddings, moderations, images, speech, transcriptions, rerank.
 
-Small and honest: each answer is worked out from the request, so that the same request always gets the same one, and a
-client can see that its input arrived. Sources of the shapes: OpenAI's API reference; Jina's and Cohere's for rerank.
+Each answer is computed from the request alone: it is deterministic, and shows that the input arrived. Sources of the
+shapes: OpenAI's API reference; Jina's and Cohere's for rerank.
 """
 
 import base64
@@ -13,8 +13,8 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from local.standin.formats import BadRequest, PassthroughFormat, Plain, Speaker
-from local.standin.words import excerpt, tokens_in
+from local.standin.formats import AnswerContext, BadRequest, PassthroughFormat, PlainAnswer
+from local.standin.text import excerpt, tokens_in
 
 __all__ = ["EMBEDDINGS", "OTHERS"]
 
@@ -58,7 +58,7 @@ def _model(body: Mapping[str, Any]) -> str:
 
 
 def _texts(given: object, param: str) -> list[str]:
-    """Return the inputs as texts; token ids are written out."""
+    """Return the inputs as text; token ids become digits."""
     if isinstance(given, str):
         return [given]
     if isinstance(given, list) and given:
@@ -78,12 +78,12 @@ def _text(given: object) -> str:
 
 
 class EmbeddingsFormat(PassthroughFormat):
-    """Vectors that are the same for the same text."""
+    """Deterministic vectors: the same text gives the same vector."""
 
     name = "embeddings"
     paths: Sequence[str] = ("embeddings",)
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> Plain:  # noqa: ARG002 - the format's signature
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> PlainAnswer:  # noqa: ARG002 - the format's signature
         """Return a vector of length 1 for each input, as floats or in base64. Raises `BadRequest`."""
         model, texts = _model(body), _texts(body.get("input"), "input")
         size = body.get("dimensions", _DIMENSIONS)
@@ -102,7 +102,7 @@ class EmbeddingsFormat(PassthroughFormat):
         ]
         tokens = sum(tokens_in(text) for text in texts)
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return Plain.json({"object": "list", "data": data, "model": model, "usage": usage})
+        return PlainAnswer.json({"object": "list", "data": data, "model": model, "usage": usage})
 
 
 def _vector(text: str, size: int) -> "array[float]":
@@ -115,12 +115,12 @@ def _vector(text: str, size: int) -> "array[float]":
 
 
 class ModerationsFormat(PassthroughFormat):
-    """Judgements by a list of two words."""
+    """Classification by two words."""
 
     name = "moderations"
     paths: Sequence[str] = ("moderations",)
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> Plain:
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> PlainAnswer:
         """Return a classification of each input. Raises `BadRequest`."""
         results = []
         for text in _texts(body.get("input"), "input"):
@@ -135,7 +135,7 @@ class ModerationsFormat(PassthroughFormat):
                 }
             )
         model = body.get("model", "omni-moderation-latest")
-        return Plain.json({"id": f"modr-{speaker.unique}", "model": model, "results": results})
+        return PlainAnswer.json({"id": f"modr-{context.unique}", "model": model, "results": results})
 
 
 class ImagesFormat(PassthroughFormat):
@@ -144,8 +144,8 @@ class ImagesFormat(PassthroughFormat):
     name = "images"
     paths: Sequence[str] = ("images/generations",)
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> Plain:
-        """Return the images that were asked for. Raises `BadRequest`."""
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> PlainAnswer:
+        """Return the requested images. Raises `BadRequest`."""
         prompt, many = body.get("prompt"), body.get("n") or 1
         if not isinstance(prompt, str) or not prompt:
             raise BadRequest("'prompt' must be a text", "prompt")
@@ -162,17 +162,17 @@ class ImagesFormat(PassthroughFormat):
             "total_tokens": tokens + many,
         }
         data = [{**image, "revised_prompt": excerpt(prompt)} for _ in range(many)]
-        return Plain.json({"created": speaker.created, "data": data, "usage": usage})
+        return PlainAnswer.json({"created": context.created, "data": data, "usage": usage})
 
 
 class SpeechFormat(PassthroughFormat):
-    """Silence, as long as the text."""
+    """Silence, in proportion to the length of the text."""
 
     name = "speech"
     paths: Sequence[str] = ("audio/speech",)
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> Plain:  # noqa: ARG002 - the format's signature
-        """Return sound in the format that was asked for; only WAV and PCM can be played. Raises `BadRequest`."""
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> PlainAnswer:  # noqa: ARG002 - the format's signature
+        """Return silence in the requested format; only WAV and PCM are playable. Raises `BadRequest`."""
         _model(body)
         text, form = body.get("input"), body.get("response_format") or "mp3"
         if not isinstance(text, str) or not text:
@@ -181,7 +181,7 @@ class SpeechFormat(PassthroughFormat):
             raise BadRequest("'response_format' is unknown", "response_format")
         samples = bytes(2 * min(_SAMPLES_PER_SECOND * 60, 400 * len(text)))
         data = _wav(samples) if form == "wav" else samples
-        return Plain(data, _SPEECH_TYPES[form])
+        return PlainAnswer(data, _SPEECH_TYPES[form])
 
 
 def _wav(samples: bytes) -> bytes:
@@ -192,27 +192,27 @@ def _wav(samples: bytes) -> bytes:
 
 
 class TranscriptionsFormat(PassthroughFormat):
-    """Words about a sound: its name and its size."""
+    """A text with the name and size of the file."""
 
     name = "transcriptions"
     paths: Sequence[str] = ("audio/transcriptions",)
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> Plain:
-        """Return a text about the file, which came as a form. Raises `BadRequest`."""
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> PlainAnswer:
+        """Return a text about the uploaded file. Raises `BadRequest`."""
         _model(body)
         file = body.get("file")
         if not isinstance(file, Mapping):
             raise BadRequest("'file' must be a file of a form", "file")
         size = int(file["size"])
-        text = f"This is the {speaker.provider} stand-in; {file['filename']} has {size} bytes, and nobody listened."
+        text = f"This is the {context.provider} stand-in; {file['filename']} has {size} bytes, and was not transcribed."
         seconds = max(1, size // (2 * _SAMPLES_PER_SECOND))
         match body.get("response_format") or "json":
             case "text":
-                return Plain(text.encode() + b"\n", "text/plain; charset=utf-8")
+                return PlainAnswer(text.encode() + b"\n", "text/plain; charset=utf-8")
             case "verbose_json":
                 segments = {"id": 0, "seek": 0, "start": 0.0, "end": float(seconds), "text": text, "tokens": []}
                 scores = {"temperature": 0.0, "avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.5}
-                return Plain.json(
+                return PlainAnswer.json(
                     {
                         "task": "transcribe",
                         "language": str(body.get("language") or "english"),
@@ -223,19 +223,19 @@ class TranscriptionsFormat(PassthroughFormat):
                     }
                 )
             case "json":
-                return Plain.json({"text": text, "usage": {"type": "duration", "seconds": seconds}})
+                return PlainAnswer.json({"text": text, "usage": {"type": "duration", "seconds": seconds}})
             case _:
                 raise BadRequest("'response_format' is unknown", "response_format")
 
 
 class RerankFormat(PassthroughFormat):
-    """Documents in the order of how many of the query's words they have."""
+    """Documents ordered by the number of query words in them."""
 
     name = "rerank"
     paths: Sequence[str] = ("rerank",)
 
-    def answer(self, body: Mapping[str, Any], speaker: Speaker) -> Plain:
-        """Return the documents' places and scores, the best first. Raises `BadRequest`."""
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> PlainAnswer:
+        """Return the documents' indexes and scores, best first. Raises `BadRequest`."""
         model, query, documents = _model(body), body.get("query"), body.get("documents")
         if not isinstance(query, str) or not query:
             raise BadRequest("'query' must be a text", "query")
@@ -250,7 +250,9 @@ class RerankFormat(PassthroughFormat):
         if body.get("return_documents"):
             results = [{**result, "document": {"text": texts[result["index"]]}} for result in results]
         tokens = tokens_in(query) + sum(tokens_in(text) for text in texts)
-        return Plain.json({"id": speaker.unique, "model": model, "results": results, "usage": {"total_tokens": tokens}})
+        return PlainAnswer.json(
+            {"id": context.unique, "model": model, "results": results, "usage": {"total_tokens": tokens}}
+        )
 
 
 EMBEDDINGS = EmbeddingsFormat()
