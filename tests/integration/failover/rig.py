@@ -10,7 +10,7 @@ from local.standin import Standin
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import CooldownPolicy, Deployment, Policy, Provider, Timeouts, VirtualModel
-from vibe_router.formats.chat import format as chat
+from vibe_router.formats.chat import request as chat_request
 from vibe_router.formats.common import sse
 from vibe_router.formats.interfaces import WholeAnswer
 from vibe_router.pipeline.failover import AttemptTrace, FailoverExecutor
@@ -129,7 +129,7 @@ class Rig:
     def ask(self, *, stream: bool = True, chain: Sequence[str] = (), left: float = 900, **more: object) -> Outcome:
         """Send one request through the chain and read its answer to the end, as the gateway does."""
         body = {"model": "auto-chat", "stream": stream, "messages": [{"role": "user", "content": "Say hello."}], **more}
-        request = chat.parse(json.dumps(body).encode())
+        request = chat_request.parse(json.dumps(body).encode())
         outcome = Outcome(AttemptTrace())
         deadline = Deadline.of(time.monotonic(), left, self.policy.timeouts.total)
         try:

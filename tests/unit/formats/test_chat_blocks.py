@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vibe_router.formats.chat.assembly import ChatAssembler
-from vibe_router.formats.chat.neutral import ChatDecoder
+from vibe_router.formats.chat.neutral_answer import ChatDecoder
 from vibe_router.formats.neutral.model import Event, NeutralRequest, TextDelta, Tool, ToolCallDelta, ToolCallStart
 
 WORDS = st.text('"\\{}aé', max_size=6)

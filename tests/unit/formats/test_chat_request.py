@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.errors import ApiError
-from vibe_router.formats.chat import format as chat
+from vibe_router.formats.chat import request as chat
 
 HELLO = {"role": "user", "content": "Say hello."}
 

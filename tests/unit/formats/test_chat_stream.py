@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage
-from vibe_router.formats.chat import format as chat
-from vibe_router.formats.chat.format import ChatStreamReader
+from vibe_router.formats.chat import stream as chat
+from vibe_router.formats.chat.stream import ChatStreamReader
 from vibe_router.formats.common import sse
 from vibe_router.formats.interfaces import Piece
 

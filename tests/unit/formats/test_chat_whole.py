@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats.chat import format as chat
+from vibe_router.formats.chat import stream as chat
 from vibe_router.formats.chat.assembly import ChatAssembler
-from vibe_router.formats.chat.format import ChatStreamReader
+from vibe_router.formats.chat.stream import ChatStreamReader
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump
 

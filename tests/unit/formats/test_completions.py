@@ -11,8 +11,10 @@ from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage
 from vibe_router.formats.chat.format import CHAT
 from vibe_router.formats.common import sse
-from vibe_router.formats.completions import format as completions
-from vibe_router.formats.completions.format import COMPLETIONS, CompletionsAssembler
+from vibe_router.formats.completions import request as completions_request
+from vibe_router.formats.completions import stream as completions
+from vibe_router.formats.completions.assembly import CompletionsAssembler
+from vibe_router.formats.completions.format import COMPLETIONS
 from vibe_router.formats.neutral.model import Event, Finish, ReasoningDelta, Started, TextDelta, UsageReport
 
 WHOLE = {
@@ -25,8 +27,8 @@ WHOLE = {
 }
 
 
-def request(**more: object) -> completions.CompletionsRequest:
-    return completions.parse(json.dumps({"model": "m", "prompt": "Once", **more}).encode())
+def request(**more: object) -> completions_request.CompletionsRequest:
+    return completions_request.parse(json.dumps({"model": "m", "prompt": "Once", **more}).encode())
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def request(**more: object) -> completions.CompletionsRequest:
 )
 def test_a_wrong_parameter_is_named(body: object, param: str) -> None:
     with pytest.raises(ApiError) as caught:
-        completions.parse(json.dumps(body).encode())
+        completions_request.parse(json.dumps(body).encode())
     assert (caught.value.status, caught.value.param) == (400, param)
 
 

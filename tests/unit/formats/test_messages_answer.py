@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage
-from vibe_router.formats.chat import neutral as chat_neutral
+from vibe_router.formats.chat import neutral_answer as chat_answer
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.common.seal import unwrap
@@ -397,8 +397,8 @@ def test_a_chat_caller_gets_the_same_whole_as_streamed(told: list[list[Event]]) 
     ]
     answer = json.loads(whole(asked(thinking=THINKING), events))
     unfolded = [json.loads(raw.partition(b"data: ")[2]) for raw in messages.unfold(answer)]
-    streamed = chat_neutral.whole(read(*written(*events)), 0)
-    again = chat_neutral.whole(read(*unfolded), 0)
+    streamed = chat_answer.whole(read(*written(*events)), 0)
+    again = chat_answer.whole(read(*unfolded), 0)
     assert {**json.loads(streamed), "id": ""} == {**json.loads(again), "id": ""}
 
 

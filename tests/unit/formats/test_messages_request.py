@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vibe_router.core.errors import ApiError
 from vibe_router.formats import registry
-from vibe_router.formats.chat import neutral as chat_neutral
+from vibe_router.formats.chat import neutral_request as chat_request
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.common.seal import Seal, unwrap, wrap
 from vibe_router.formats.messages import neutral_request as messages_request
@@ -45,14 +45,14 @@ def with_content(*blocks: object, role: str = "user") -> dict[str, Any]:
 
 def as_chat(body: Mapping[str, Any], model: str = "gpt-5") -> dict[str, Any]:
     """Return a Messages body as a provider that speaks chat is asked it."""
-    said: dict[str, Any] = json.loads(chat_neutral.body(messages_request.read(body), model, stream=False))
+    said: dict[str, Any] = json.loads(chat_request.body(messages_request.read(body), model, stream=False))
     return said
 
 
 def from_chat(model: str = "claude-sonnet-4-5", /, **said: Any) -> dict[str, Any]:
     """Return a chat body as a provider that speaks Messages is asked it, checked as Anthropic's package types it."""
     body = {"model": "auto-chat", "messages": [USER], **said}
-    asked: dict[str, Any] = json.loads(messages_request.body(chat_neutral.read(body), model, stream=False))
+    asked: dict[str, Any] = json.loads(messages_request.body(chat_request.read(body), model, stream=False))
     PARAMS.validate_python(asked)
     return asked
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.formats.requests_to_translate import chat_requests, responses_requests
 from vibe_router.core.errors import ApiError
 from vibe_router.formats import registry
-from vibe_router.formats.chat import neutral as chat_neutral
+from vibe_router.formats.chat import neutral_request as chat_neutral
 from vibe_router.formats.common.seal import Seal, unwrap, wrap
 from vibe_router.formats.neutral.model import (
     NeutralRequest,

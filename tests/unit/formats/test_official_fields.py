@@ -21,7 +21,7 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsBas
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 from openai.types.shared_params import Reasoning
 
-from vibe_router.formats.chat import neutral as chat_neutral
+from vibe_router.formats.chat import neutral_request as chat_neutral
 from vibe_router.formats.converse import neutral as converse_neutral
 from vibe_router.formats.converse import stream as converse_stream
 from vibe_router.formats.messages import neutral_answer as messages_answer

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats.chat import format as chat
+from vibe_router.formats.chat import request as chat
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.token_estimate import estimate
 from vibe_router.formats.responses import request as responses

@@ -17,7 +17,7 @@ from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, Provider
 from vibe_router.core.usage import Usage
 from vibe_router.formats import registry
-from vibe_router.formats.chat import neutral as chat_neutral
+from vibe_router.formats.chat import neutral_answer, neutral_request
 from vibe_router.formats.chat.assembly import ChatAssembler
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.seal import unwrap
@@ -549,8 +549,8 @@ def test_a_foreign_proof_travels_in_a_seal_and_comes_back_to_its_issuer() -> Non
 
 
 def test_chat_decodes_a_call_without_an_id() -> None:
-    request = chat_neutral.read({"messages": [{"role": "user", "content": "Hi"}]})
-    decoder = chat_neutral.ChatDecoder(request)
+    request = neutral_request.read({"messages": [{"role": "user", "content": "Hi"}]})
+    decoder = neutral_answer.ChatDecoder(request)
     said = list(decoder.decode(chunk({"tool_calls": [{"function": {"name": "look", "arguments": {"at": 1}}}]})))
     start, delta = said[1:]
     assert start.id.startswith("call_")  # type: ignore[union-attr]  # it is a start

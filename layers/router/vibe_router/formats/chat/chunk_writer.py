@@ -6,7 +6,7 @@ from typing import Any
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage
-from vibe_router.formats.chat.format import DONE, error_event
+from vibe_router.formats.chat.stream import DONE, error_event
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump, without_none
 from vibe_router.formats.neutral.model import Event, Started, UsageReport

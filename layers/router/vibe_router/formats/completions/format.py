@@ -1,162 +1,24 @@
 """Legacy completions: a text that goes on from a prompt, streamed or whole.
 
-Shapes: OpenAI's API reference, "Completions". A layer that speaks this format gets the request as it was sent; every
-other one is asked the prompt as a user's message (`formats.completions_neutral`). A stream looks like chat's, with
-`text` where chat has `delta`, so what watches chat's watches this one too.
+A provider that speaks this format gets the request as it was sent; to every other one the prompt is sent as a user's
+message (`neutral`).
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vibe_router.core.errors import bad_request, error_body
-from vibe_router.formats.chat import format as chat
-from vibe_router.formats.chat.assembly import ChatAssembler
+from vibe_router.core.errors import error_body
+from vibe_router.formats.chat.stream import usage_of
 from vibe_router.formats.common import sse
-from vibe_router.formats.common.fields import integer, mapping, number, text, truth
-from vibe_router.formats.common.json_body import dump, parse_object
-from vibe_router.formats.common.tags import take_tags
-from vibe_router.formats.common.token_estimate import estimate
-from vibe_router.formats.interfaces import ClientRequest, ProofFilter, RequestDefaults, StreamWriter
+from vibe_router.formats.completions.assembly import CompletionsAssembler
+from vibe_router.formats.completions.request import CompletionsRequest, parse
+from vibe_router.formats.completions.stream import CompletionsStreamReader, read_whole, unfold
+from vibe_router.formats.interfaces import ClientRequest, StreamWriter
 
 if TYPE_CHECKING:
-    from vibe_router.formats.neutral.model import Event, NeutralRequest
+    from vibe_router.formats.neutral.model import Event
 
-__all__ = ["COMPLETIONS", "CompletionsAssembler", "CompletionsRequest", "parse", "read_whole", "unfold"]
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionsRequest(RequestDefaults):
-    """A caller's request, checked. `body` is what was sent; the router owns `model`, `stream` and `include_usage`."""
-
-    model: str
-    stream: bool
-    wants_usage: bool
-    body: Mapping[str, Any]
-    tags: tuple[str, ...] = ()
-    _neutral: list["NeutralRequest"] = field(default_factory=list, repr=False, compare=False)
-
-    @property
-    def format(self) -> str:
-        """Return the format's name."""
-        return "completions"
-
-    @property
-    def max_output_tokens(self) -> int | None:
-        """Return the caller's bound on a text; None where none was given."""
-        bound = self.body.get("max_tokens")
-        return bound if isinstance(bound, int) and bound > 0 else None
-
-    @property
-    def answers(self) -> int:
-        """Return how many texts are made: of each prompt so many, of which some may be thrown away."""
-        prompt = self.body["prompt"]
-        several = isinstance(prompt, list) and not isinstance(prompt[0], int)  # else it is one, of words or of tokens
-        texts = max(self.body.get("n") or 1, self.body.get("best_of") or 1, 1)
-        return texts * (len(prompt) if several else 1)
-
-    def prompt_tokens_estimate(self) -> int:
-        """Return about how many tokens the prompt is."""
-        return estimate([self.body["prompt"], self.body.get("suffix") or ""])
-
-    def affinity(self) -> bytes:
-        """Return a digest of the prompt. Raises ApiError (400), as `for_provider` would."""
-        return hashlib.blake2b(dump(self.body["prompt"]), digest_size=16).digest()
-
-    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - no proofs
-        """Return the body for a provider's `model`. Usage is always asked for. Raises ApiError (400)."""
-        body = {**self.body, "model": model, "stream": stream}
-        if stream:
-            body["stream_options"] = {**(self.body.get("stream_options") or {}), "include_usage": True}
-        else:
-            body.pop("stream_options", None)  # OpenAI refuses it without a stream
-        return dump(body)
-
-    def neutral(self) -> "NeutralRequest":
-        """Return the request in the neutral form. Raises ApiError (400) for a prompt that no message can say."""
-        if not self._neutral:
-            from vibe_router.formats.completions import neutral as completions_neutral
-
-            self._neutral.append(completions_neutral.read(self.body))
-        return self._neutral[0]
-
-
-def parse(raw: bytes) -> CompletionsRequest:
-    """Return the request in `raw`. Raises ApiError (400) with the parameter that is wrong."""
-    body = parse_object(raw)
-    tags = take_tags(body)
-    if not (model := text(body, "model")):
-        raise bad_request("'model' is missing.", "model")
-    if not body.get("prompt"):
-        raise bad_request("'prompt' is missing.", "prompt")
-    if not isinstance(body["prompt"], str | list):
-        raise bad_request("'prompt' must be a string or an array.", "prompt")
-    for name in ("max_tokens", "n", "best_of", "logprobs", "seed"):
-        integer(body, name)
-    for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty"):
-        number(body, name)
-    for name in ("suffix", "user"):
-        text(body, name)
-    mapping(body, "logit_bias")
-    truth(body, "echo")
-    stop = body.get("stop")
-    if stop is not None and not isinstance(stop, str | list):
-        raise bad_request("'stop' must be a string or an array.", "stop")
-    options = mapping(body, "stream_options") or {}
-    wants_usage = truth(options, "include_usage", "stream_options.") or False
-    return CompletionsRequest(model, truth(body, "stream") or False, wants_usage, body, tags)
-
-
-class CompletionsStreamReader(chat.ChatStreamReader):
-    """Reads a provider's stream of completions."""
-
-    def _says(self, choice: Mapping[str, Any]) -> bool:
-        return bool(choice.get("text"))
-
-
-def read_whole(raw: bytes) -> dict[str, Any] | None:
-    """Return the completion in `raw`, or None where it is none: not JSON, an error, or a choice without a text."""
-    return chat.read_choices(raw, "text", str)
-
-
-def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
-    """Return a whole completion (as `read_whole` returns it) as the events of a stream."""
-    base = {key: value for key, value in answer.items() if key not in ("choices", "usage")}
-    events = [sse.encode(dump({**base, "choices": answer["choices"]}))]
-    if wants_usage and answer.get("usage"):
-        events.append(sse.encode(dump({**base, "choices": [], "usage": answer["usage"]})))
-    return [*events, chat.DONE]
-
-
-class CompletionsAssembler:
-    """Puts a stream of completions together: chat's way, the text standing for a message."""
-
-    def __init__(self) -> None:
-        self._assembly = ChatAssembler()
-
-    def add(self, chunk: Mapping[str, Any]) -> None:
-        """Take one chunk in."""
-        choices = chunk.get("choices")
-        told = [
-            {**{key: value for key, value in choice.items() if key != "text"}, "delta": {"content": choice.get("text")}}
-            for choice in (choices if isinstance(choices, list) else ())
-            if isinstance(choice, dict)
-        ]
-        self._assembly.add({**chunk, "choices": told})
-
-    def completion(self) -> dict[str, Any]:
-        """Return the completion."""
-        whole = self._assembly.completion()
-        choices = [
-            {
-                "text": choice["message"]["content"] or "",
-                "logprobs": None,
-                **{key: value for key, value in choice.items() if key != "message"},
-            }
-            for choice in whole["choices"]
-        ]
-        return {**whole, "object": "text_completion", "choices": choices}
+__all__ = ["COMPLETIONS"]
 
 
 class _Completions:
@@ -169,7 +31,7 @@ class _Completions:
     heartbeat = sse.COMMENT
     error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)
-    usage_of = staticmethod(chat.usage_of)
+    usage_of = staticmethod(usage_of)
     unfold = staticmethod(unfold)
     assembly = CompletionsAssembler
 

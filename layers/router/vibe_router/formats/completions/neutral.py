@@ -11,7 +11,7 @@ from typing import Any
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.chat.chunk_writer import ChunkWriter
 from vibe_router.formats.common.json_body import dump
-from vibe_router.formats.completions.format import CompletionsAssembler
+from vibe_router.formats.completions.assembly import CompletionsAssembler
 from vibe_router.formats.neutral.model import Event, Finish, Message, NeutralRequest, RefusalDelta, Text, TextDelta
 
 __all__ = ["CompletionsWriter", "read", "whole"]

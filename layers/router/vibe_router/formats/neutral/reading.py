@@ -1,13 +1,13 @@
 """What reading a request into the neutral form is in every format: its fields sorted, its content read part by part."""
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.fields import Shape
 from vibe_router.formats.neutral.model import Part, Text
 
-__all__ = ["contents", "sorted_fields"]
+__all__ = ["allowed_names", "contents", "sorted_fields"]
 
 
 def sorted_fields(
@@ -36,3 +36,10 @@ def contents(content: object, at: str, read_part: Callable[[Any, str], Part]) ->
     if not isinstance(content, list):
         raise bad_request(f"'{at}' must be a string or an array.", at)
     return [read_part(part, f"{at}[{i}]") for i, part in enumerate(content)]
+
+
+def allowed_names(tools: Sequence[Any]) -> Sequence[str] | None:
+    """Return the names of allowed functions, each written flat or as chat writes it; None where one has no name."""
+    flat = [each.get("function", each) if isinstance(each, dict) else None for each in tools]
+    names = [each.get("name") if isinstance(each, dict) else None for each in flat]
+    return [name for name in names if isinstance(name, str)] if all(isinstance(n, str) for n in names) else None

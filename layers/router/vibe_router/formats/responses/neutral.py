@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 from vibe_router.core.errors import bad_request
-from vibe_router.formats.chat.neutral import allowed_names
 from vibe_router.formats.common.data_url import data_url, read_data_url
 from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, without_none
@@ -53,7 +52,7 @@ from vibe_router.formats.neutral.model import (
     unseal,
     unsupported,
 )
-from vibe_router.formats.neutral.reading import contents, sorted_fields
+from vibe_router.formats.neutral.reading import allowed_names, contents, sorted_fields
 from vibe_router.formats.responses.namespaces import flat_name, spaces
 from vibe_router.formats.responses.stream import usage_of
 

@@ -1,4 +1,4 @@
-"""Chat completions in and out of the neutral form.
+"""A chat request in and out of the neutral form.
 
 What is left out on the way into chat, since it changes nothing that is asked: marks for prompt caching, a summary's
 style, cache keys, whether the answer is to be kept (the router keeps it), that a tool's result is an error (its words
@@ -9,26 +9,17 @@ right after it; a thinking budget as an effort.
 """
 
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vibe_router.core.errors import bad_request
-from vibe_router.formats.chat.assembly import ChatAssembler
-from vibe_router.formats.chat.blocks import Blocks
-from vibe_router.formats.chat.chunk_writer import ChunkWriter
-from vibe_router.formats.chat.format import usage_of
-from vibe_router.formats.common import sse
 from vibe_router.formats.common.data_url import data_url, read_data_url
 from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, without_none
 from vibe_router.formats.neutral.model import (
     AllowedTools,
-    AnnotationAdded,
     Audio,
-    Event,
     File,
-    Finish,
     Image,
     JsonFormat,
     Message,
@@ -36,32 +27,22 @@ from vibe_router.formats.neutral.model import (
     NeutralRequest,
     Part,
     Raw,
-    Reason,
     Reasoning,
-    ReasoningDelta,
-    ReasoningProof,
     Refusal,
-    RefusalDelta,
-    Started,
     Text,
-    TextDelta,
     Tool,
     ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
     ToolChoice,
     ToolResult,
-    UsageReport,
     custom_tool_arguments,
     custom_tool_as_function,
-    custom_tool_names,
     merge_turns,
     reasoning_effort,
     unsupported,
 )
-from vibe_router.formats.neutral.reading import contents, sorted_fields
+from vibe_router.formats.neutral.reading import allowed_names, contents, sorted_fields
 
-__all__ = ["ChatDecoder", "ChatWriter", "body", "read", "whole"]
+__all__ = ["body", "read"]
 
 _FORMAT = "chat"
 
@@ -201,13 +182,6 @@ def _read_choice(value: Any) -> ToolChoice | None:
             if names := allowed_names(tools):
                 return AllowedTools(mode, names)
     raise bad_request("'tool_choice' must be auto, none, required or name a tool.", "tool_choice")
-
-
-def allowed_names(tools: Sequence[Any]) -> Sequence[str] | None:
-    """Return the names of allowed functions, each written flat or as chat writes it; None where one has no name."""
-    flat = [each.get("function", each) if isinstance(each, dict) else None for each in tools]
-    names = [each.get("name") if isinstance(each, dict) else None for each in flat]
-    return [name for name in names if isinstance(name, str)] if all(isinstance(n, str) for n in names) else None
 
 
 def _read_message(message: Mapping[str, Any], at: str) -> Message:
@@ -502,202 +476,3 @@ def _part(part: Part, *, own: bool) -> dict[str, Any]:
     if own and part.cache:
         written["cache_control"] = part.cache
     return written
-
-
-# --- Reading an answer ------------------------------------------------------------------------------------------------
-
-_REASONS: Mapping[object, Reason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
-
-
-class ChatDecoder:
-    """Reads chunks of a chat answer into neutral events."""
-
-    def __init__(self, request: NeutralRequest) -> None:
-        self._custom = custom_tool_names(request)
-        self._started = False
-        self._choices: dict[int, Blocks] = {}
-        self._calling = False  # whether the first choice is within a call
-        self._last: object = 0  # the place of the call that was told of last
-
-    def decode(self, chunk: Mapping[str, Any]) -> Iterable[Event]:
-        """Return what `chunk` says."""
-        if self._started and not self._calling and (words := _only_words(chunk)):
-            return (TextDelta(words),)
-        events: list[Event] = []
-        if not self._started:
-            self._started = True
-            model, created, id_ = chunk.get("model"), chunk.get("created"), chunk.get("id")
-            events.append(
-                Started(
-                    id_ if isinstance(id_, str) else None,
-                    model if isinstance(model, str) else None,
-                    created if isinstance(created, int) else None,
-                )
-            )
-        choices = chunk.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict):
-                events += self._choice(choice)
-        if chunk.get("usage"):
-            events.append(UsageReport(usage_of(chunk)))
-        return events
-
-    def end(self) -> Iterable[Event]:
-        """Return what was held back."""
-        return [event for blocks in self._choices.values() for event in blocks.end()]
-
-    def _choice(self, choice: Mapping[str, Any]) -> list[Event]:
-        index = choice.get("index")
-        index = index if isinstance(index, int) else 0
-        blocks = self._choices.setdefault(index, Blocks())
-        events: list[Event] = []
-        delta = choice.get("delta")
-        if isinstance(delta, dict):
-            for said in (*_words(delta, index, choice), *_annotated(delta, index)):
-                events += blocks.say(said)
-            calls = delta.get("tool_calls")
-            for call in calls if isinstance(calls, list) else ():
-                if isinstance(call, dict):
-                    events += self._call(call, index, blocks)
-        if reason := choice.get("finish_reason"):
-            events += (*blocks.end(), Finish(_REASONS.get(str(reason), "stop"), index))
-        if index == 0:
-            self._calling = blocks.calling
-        return events
-
-    def _call(self, call: Mapping[str, Any], choice: int, blocks: Blocks) -> list[Event]:
-        function, place, id_ = call.get("function"), call.get("index"), call.get("id")
-        function = function if isinstance(function, dict) else {}
-        name, arguments = function.get("name"), function.get("arguments")
-        name = name if isinstance(name, str) else ""
-        self._last = place = place if isinstance(place, int) else id_ if isinstance(id_, str) and id_ else self._last
-        events: list[Event] = []
-        if blocks.is_new(place, id_, name):
-            id_ = id_ if isinstance(id_, str) and id_ else f"call_{secrets.token_hex(12)}"
-            events += blocks.begin(place, ToolCallStart(id_, name, name in self._custom, choice))
-        if isinstance(arguments, dict):  # some providers give JSON as such
-            arguments = dump(arguments).decode()
-        if arguments and isinstance(arguments, str):
-            events += blocks.add(place, arguments)
-        return events
-
-
-def _words(delta: Mapping[str, Any], choice: int, told: Mapping[str, Any]) -> Iterator[Event]:
-    """Return what a delta says that is no call: thoughts, words, a refusal."""
-    thought, content, refusal = delta.get("reasoning_content"), delta.get("content"), delta.get("refusal")
-    thought = thought or delta.get("reasoning")
-    if thought and isinstance(thought, str):
-        yield ReasoningDelta(thought, choice=choice)
-    if content and isinstance(content, str):
-        yield TextDelta(content, choice, _logprobs(told))
-    if refusal and isinstance(refusal, str):
-        yield RefusalDelta(refusal, choice)
-
-
-def _only_words(chunk: Mapping[str, Any]) -> str | None:
-    """Return the words of a chunk that holds some and nothing else, as all but a few do."""
-    choices = chunk.get("choices")
-    if not isinstance(choices, list) or len(choices) != 1 or chunk.get("usage"):
-        return None
-    choice = choices[0]
-    if not isinstance(choice, dict) or choice.get("index") or choice.get("finish_reason") or choice.get("logprobs"):
-        return None
-    delta = choice.get("delta")
-    words = delta.get("content") if isinstance(delta, dict) and len(delta) == 1 else None
-    return words if isinstance(words, str) else None
-
-
-def _logprobs(choice: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
-    held = choice.get("logprobs")
-    content = held.get("content") if isinstance(held, dict) else None
-    return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else None
-
-
-def _annotated(delta: Mapping[str, Any], choice: int) -> Iterator[Event]:
-    notes = delta.get("annotations")
-    for note in notes if isinstance(notes, list) else ():
-        match note:
-            case {"type": "url_citation", "url_citation": dict(citation)}:
-                yield AnnotationAdded({"type": "url_citation", **citation}, choice)
-
-
-# --- Writing an answer ------------------------------------------------------------------------------------------------
-
-_FINISH: Mapping[Reason, str] = {"refusal": "content_filter"}
-
-
-class ChatWriter(ChunkWriter):
-    """Says neutral events as chat chunks."""
-
-    def __init__(self, *, wants_usage: bool, created: int) -> None:
-        super().__init__("chatcmpl", "chat.completion.chunk", wants_usage=wants_usage, created=created)
-        self._calls: dict[int, int] = {}
-        self._custom = False
-        self._before = self._after = b""
-
-    def write(self, event: Event) -> bytes:
-        """Return the chunk that says `event`."""
-        if type(event) is TextDelta and self._before and not event.choice and event.logprobs is None:
-            return self._before + dump(event.text) + self._after
-        return super().write(event)
-
-    def chunk(self, event: Event) -> dict[str, Any] | None:
-        """Return the chunk that says `event`, None where chat has no word for it."""
-        match event:
-            case Started():
-                super().chunk(event)
-                shell = sse.encode(dump(self._chunk(0, {"content": "\0"})))
-                self._before, _, self._after = shell.partition(rb'"\u0000"')
-                # Null and not empty: a whole answer of calls alone has no text either.
-                return self._chunk(0, {"role": "assistant", "content": None})
-            case TextDelta():
-                more = {"logprobs": {"content": list(event.logprobs), "refusal": None}} if event.logprobs else {}
-                return self._chunk(event.choice, {"content": event.text}, **more)
-            case ReasoningDelta():
-                return self._chunk(event.choice, {"reasoning_content": event.text})
-            case RefusalDelta():
-                return self._chunk(event.choice, {"refusal": event.text})
-            case ToolCallStart():
-                number = self._calls[event.choice] = self._calls.get(event.choice, -1) + 1
-                self._custom = event.custom
-                kind, word = ("custom", "input") if event.custom else ("function", "arguments")
-                call = {"index": number, "id": event.id, "type": kind, kind: {"name": event.name, word: ""}}
-                return self._chunk(event.choice, {"tool_calls": [call]})
-            case ToolCallDelta():
-                kind, word = ("custom", "input") if self._custom else ("function", "arguments")
-                call = {"index": self._calls.get(event.choice, 0), kind: {word: event.arguments}}
-                return self._chunk(event.choice, {"tool_calls": [call]})
-            case AnnotationAdded(annotation={"type": "url_citation"}):
-                said = {key: value for key, value in event.annotation.items() if key != "type"}
-                note = {"type": "url_citation", "url_citation": said}
-                return self._chunk(event.choice, {"annotations": [note]})
-            case Finish():
-                return self._chunk(event.choice, {}, finish_reason=_FINISH.get(event.reason, event.reason))
-            case (
-                UsageReport() | ReasoningProof() | AnnotationAdded()
-            ):  # chat has no place for a proof, nor for what is found in files
-                return super().chunk(event)
-
-    def _chunk(self, choice: int, delta: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-        return self._of({"index": choice, "delta": delta, "finish_reason": None, **more})
-
-
-def whole(events: Iterable[Event], created: int) -> bytes:
-    """Return the completion that `events` add up to."""
-    writer, assembly = ChatWriter(wants_usage=True, created=created), ChatAssembler()
-    for event in events:
-        if (chunk := writer.chunk(event)) is not None:
-            assembly.add(chunk)
-    assembly.add(writer.usage_chunk())
-    completion = assembly.completion()
-    for choice in completion["choices"]:
-        message = choice["message"]
-        message["content"] = message["content"] or None
-        message.setdefault("refusal", None)
-    return dump(completion)

@@ -1,0 +1,115 @@
+"""A caller's chat completion request, and what the router reads of it.
+
+Shapes: OpenAI's API reference, "Chat Completions".
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vibe_router.core.errors import bad_request
+from vibe_router.formats.common.fields import Types, check_conversation
+from vibe_router.formats.common.json_body import dump, parse_object
+from vibe_router.formats.common.tags import take_tags
+from vibe_router.formats.common.token_estimate import estimate
+from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
+
+if TYPE_CHECKING:
+    from vibe_router.formats.neutral.model import NeutralRequest
+
+__all__ = ["ChatRequest", "parse"]
+
+# What every provider takes for granted; anything that is not here goes on as sent.
+_TYPES: Types = {
+    "model": ((str,), "a string"),
+    "messages": ((list,), "an array"),
+    "stream": ((bool,), "a boolean"),
+    "stream_options": ((dict,), "an object"),
+    "temperature": ((int, float), "a number"),
+    "top_p": ((int, float), "a number"),
+    "max_tokens": ((int,), "an integer"),
+    "max_completion_tokens": ((int,), "an integer"),
+    "n": ((int,), "an integer"),
+    "stop": ((str, list), "a string or an array"),
+    "tools": ((list,), "an array"),
+    "tool_choice": ((str, dict), "a string or an object"),
+    "response_format": ((dict,), "an object"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest(RequestDefaults):
+    """A caller's request, checked. `body` is what was sent; the router owns `model`, `stream` and `include_usage`."""
+
+    model: str
+    stream: bool
+    include_usage: bool
+    body: Mapping[str, Any]
+    tags: tuple[str, ...] = ()
+    _neutral: list["NeutralRequest"] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def format(self) -> str:
+        """Return the format's name."""
+        return "chat"
+
+    @property
+    def wants_usage(self) -> bool:
+        """Return whether the caller asked for a usage chunk."""
+        return self.include_usage
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """Return the caller's bound on an answer."""
+        bound = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
+        return bound if isinstance(bound, int) and bound > 0 else None
+
+    @property
+    def answers(self) -> int:
+        """Return how many answers are to be chosen from."""
+        return max(self.body.get("n") or 1, 1)
+
+    def neutral(self) -> "NeutralRequest":
+        """Return the request in the neutral form. Raises ApiError (400) for what chat has no word for."""
+        if not self._neutral:
+            from vibe_router.formats.chat import neutral_request
+
+            self._neutral.append(neutral_request.read(self.body))
+        return self._neutral[0]
+
+    def prompt_tokens_estimate(self) -> int:
+        """Return about how many tokens the prompt is."""
+        return estimate([self.body["messages"], self.body.get("tools") or []])
+
+    def affinity(self) -> bytes:
+        """Return what stays while a conversation grows: a digest of its messages up to the first user's.
+
+        Raises ApiError (400), as `for_provider` would.
+        """
+        opening: list[object] = []
+        for message in self.body["messages"]:
+            opening.append(message)
+            if message["role"] == "user":
+                break
+        return hashlib.blake2b(dump(opening), digest_size=16).digest()
+
+    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - no proofs
+        """Return the body for a provider's `model`. Usage is always asked for. Raises ApiError (400)."""
+        body = {**self.body, "model": model, "stream": stream}
+        if stream:
+            body["stream_options"] = {**(self.body.get("stream_options") or {}), "include_usage": True}
+        else:
+            body.pop("stream_options", None)  # OpenAI refuses it without a stream
+        return dump(body)
+
+
+def parse(raw: bytes) -> ChatRequest:
+    """Return the request in `raw`. Raises ApiError (400) with the parameter that is wrong."""
+    body = parse_object(raw)
+    tags = take_tags(body)
+    check_conversation(body, _TYPES)
+    include_usage = (body.get("stream_options") or {}).get("include_usage") or False
+    if not isinstance(include_usage, bool):
+        raise bad_request("'stream_options.include_usage' must be a boolean.", "stream_options.include_usage")
+    return ChatRequest(body["model"], bool(body.get("stream")), include_usage, body, tags)

@@ -1,0 +1,152 @@
+"""A provider's chat completion, streamed or whole.
+
+Shapes: OpenAI's API reference, "Chat Completions" and "Streaming".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vibe_router.core.errors import ApiError, error_body
+from vibe_router.core.usage import Usage, read_chat
+from vibe_router.formats.common import sse
+from vibe_router.formats.common.json_body import dump, load
+from vibe_router.formats.interfaces import Piece
+
+__all__ = ["DONE", "ChatStreamReader", "error_event", "read_choices", "read_whole", "unfold", "usage_of"]
+
+DONE = b"data: [DONE]\n\n"
+
+# What a first delta may say before there is anything to show.
+_NO_CONTENT = frozenset({"role", "name", "id"})
+
+
+@dataclass(slots=True)
+class ChatStreamReader:
+    """Reads a provider's stream event by event, and remembers how far it got."""
+
+    wants_usage: bool
+    usage: Usage = field(default_factory=Usage)
+    malformed: int = 0
+    done: bool = False
+    _open: set[object] = field(default_factory=set)
+    _finished: set[object] = field(default_factory=set)
+
+    @property
+    def seals(self) -> Sequence[str]:
+        """Return nothing: chat has no proofs of reasoning."""
+        return ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether an end here is a whole answer: every choice that began gave its finish reason.
+
+        `[DONE]` alone does not make it one: New API sends it after a stream that its own upstream cut.
+        """
+        return (self.done or bool(self._finished)) and not self._open - self._finished
+
+    def read(self, event: sse.Event) -> Piece:
+        """Return what `event` means."""
+        data = event.data
+        if data is None:
+            return Piece(event.raw)
+        if data.strip() == b"[DONE]":
+            self.done = True
+            return Piece(DONE if self.complete else b"", done=True)
+        try:
+            chunk = load(data)
+        except ValueError:
+            chunk = None
+        if not isinstance(chunk, dict):
+            self.malformed += 1
+            return Piece(b"", malformed=True)
+        if chunk.get("error"):
+            return Piece(b"", error=data, chunk=chunk)
+        if event.name == b"error":
+            return Piece(b"", error=dump({"error": chunk}), chunk=chunk)
+        choices = chunk.get("choices")
+        if chunk.get("usage"):
+            self.usage = usage_of(chunk)
+            if not choices and not self.wants_usage:
+                return Piece(b"", chunk=chunk)
+        return Piece(event.raw, commits=self._follow(choices), chunk=chunk)
+
+    def end(self) -> bytes:
+        """Return the `[DONE]` that a provider left out."""
+        return b"" if self.done else DONE
+
+    def fail(self, error: ApiError) -> bytes:
+        """Return the in-band end of a stream that failed after its commit."""
+        return error_event(error)
+
+    def _follow(self, choices: object) -> bool:
+        """Note which choices are open and finished; say whether any of them holds real content."""
+        commits = False
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict):
+                continue
+            index = choice.get("index", 0)
+            self._open.add(index if isinstance(index, int) else 0)
+            if choice.get("finish_reason"):
+                self._finished.add(index if isinstance(index, int) else 0)
+                commits = True
+            commits |= self._says(choice)
+        return commits
+
+    def _says(self, choice: Mapping[str, Any]) -> bool:
+        """Whether `choice` holds real content."""
+        delta = choice.get("delta")
+        return isinstance(delta, dict) and any(value for key, value in delta.items() if key not in _NO_CONTENT)
+
+
+def usage_of(answer: Mapping[str, Any]) -> Usage:
+    """Return the tokens that `answer` (a completion or a chunk) counts."""
+    return read_chat(answer.get("usage"))
+
+
+def read_whole(raw: bytes) -> dict[str, Any] | None:
+    """Return the completion in `raw`, or None where it is none: not JSON, an error, or a choice without a message."""
+    return read_choices(raw, "message", dict)
+
+
+def read_choices(raw: bytes, name: str, kind: type) -> dict[str, Any] | None:
+    """Return the answer in `raw` whose every choice holds a `name` of this `kind`; None for what is no such answer."""
+    try:
+        answer = load(raw)
+    except ValueError:
+        return None
+    if not isinstance(answer, dict) or answer.get("error"):
+        return None
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices:
+        return None
+    if not all(isinstance(choice, dict) and isinstance(choice.get(name), kind) for choice in choices):
+        return None
+    return answer
+
+
+def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
+    """Return a whole completion (as `read_whole` returns it) as the events of a stream.
+
+    For a provider that did not stream when asked to.
+    """
+    base = {key: value for key, value in answer.items() if key not in ("choices", "usage")}
+    base["object"] = "chat.completion.chunk"
+    choices = [_as_chunk_choice(choice) for choice in answer["choices"]]
+    events = [sse.encode(dump({**base, "choices": choices}))]
+    if wants_usage and answer.get("usage"):
+        events.append(sse.encode(dump({**base, "choices": [], "usage": answer["usage"]})))
+    return [*events, DONE]
+
+
+def _as_chunk_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
+    delta = dict(choice["message"])
+    calls = delta.get("tool_calls")
+    if isinstance(calls, list):  # in a list the place counts: some providers number every call 0
+        delta["tool_calls"] = [{**call, "index": i} for i, call in enumerate(calls) if isinstance(call, dict)]
+    return {**{key: value for key, value in choice.items() if key != "message"}, "delta": delta}
+
+
+def error_event(error: ApiError) -> bytes:
+    """Return the in-band end of a stream that failed after its commit. No `[DONE]` follows it."""
+    return sse.encode(error_body(error))

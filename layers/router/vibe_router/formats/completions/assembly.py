@@ -1,0 +1,38 @@
+"""Puts a stream of legacy completions together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vibe_router.formats.chat.assembly import ChatAssembler
+
+__all__ = ["CompletionsAssembler"]
+
+
+class CompletionsAssembler:
+    """Puts a stream of completions together: chat's way, the text standing for a message."""
+
+    def __init__(self) -> None:
+        self._assembly = ChatAssembler()
+
+    def add(self, chunk: Mapping[str, Any]) -> None:
+        """Take one chunk in."""
+        choices = chunk.get("choices")
+        told = [
+            {**{key: value for key, value in choice.items() if key != "text"}, "delta": {"content": choice.get("text")}}
+            for choice in (choices if isinstance(choices, list) else ())
+            if isinstance(choice, dict)
+        ]
+        self._assembly.add({**chunk, "choices": told})
+
+    def completion(self) -> dict[str, Any]:
+        """Return the completion."""
+        whole = self._assembly.completion()
+        choices = [
+            {
+                "text": choice["message"]["content"] or "",
+                "logprobs": None,
+                **{key: value for key, value in choice.items() if key != "message"},
+            }
+            for choice in whole["choices"]
+        ]
+        return {**whole, "object": "text_completion", "choices": choices}

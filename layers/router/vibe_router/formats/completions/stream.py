@@ -1,0 +1,31 @@
+"""A provider's legacy completion, streamed or whole: chat's, with `text` in place of a message or a delta."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vibe_router.formats.chat.stream import DONE, ChatStreamReader, read_choices
+from vibe_router.formats.common import sse
+from vibe_router.formats.common.json_body import dump
+
+__all__ = ["CompletionsStreamReader", "read_whole", "unfold"]
+
+
+class CompletionsStreamReader(ChatStreamReader):
+    """Reads a provider's stream of completions."""
+
+    def _says(self, choice: Mapping[str, Any]) -> bool:
+        return bool(choice.get("text"))
+
+
+def read_whole(raw: bytes) -> dict[str, Any] | None:
+    """Return the completion in `raw`, or None where it is none: not JSON, an error, or a choice without a text."""
+    return read_choices(raw, "text", str)
+
+
+def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
+    """Return a whole completion (as `read_whole` returns it) as the events of a stream."""
+    base = {key: value for key, value in answer.items() if key not in ("choices", "usage")}
+    events = [sse.encode(dump({**base, "choices": answer["choices"]}))]
+    if wants_usage and answer.get("usage"):
+        events.append(sse.encode(dump({**base, "choices": [], "usage": answer["usage"]})))
+    return [*events, DONE]
