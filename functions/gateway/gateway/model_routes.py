@@ -50,7 +50,7 @@ def input_tokens(request: Request, _context: Context, environment: Environment) 
     caller = environment.admission.caller(request.headers)
     counted = responses_request.parse(request.body)
     environment.admission.model(caller, counted.model, environment.routes())
-    tokens = environment.responses.resumed(caller, counted).prompt_tokens_estimate()
+    tokens = environment.responses.with_history(caller, counted).prompt_tokens_estimate()
     headers = {"x-vibe-request-id": request.id}
     return proxy_event.json_answer({"object": "response.input_tokens", "input_tokens": tokens}, headers=headers)
 

@@ -1,4 +1,4 @@
-"""Responses that were kept: GET and DELETE /v1/responses/{id}, its input items, and its cancelling."""
+"""Stored responses: GET and DELETE /v1/responses/{id}, its input items, and its cancellation."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,7 +8,7 @@ from gateway.proxy_event import Request
 from streaming_runtime import Context, Heartbeat, StreamingResponse
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.common import sse
-from vibe_router.formats.responses import stored as kept
+from vibe_router.formats.responses import stored
 from vibe_router.formats.responses.stored import StoredResponse
 
 __all__ = ["routes"]
@@ -19,18 +19,18 @@ _HEARTBEAT_SECONDS = 15.0
 
 
 def routes(path: str) -> Mapping[str, Route] | None:
-    """Return what answers `path` (without /v1) below /responses/, by method; None for a path that there is not."""
+    """Return the routes below /responses/ by method; None for an unknown `path` (without /v1)."""
     match path.removeprefix("/responses/").split("/"):
         case [id_] if id_:
-            return {"GET": _told(id_, _response), "DELETE": _deleted(id_)}
+            return {"GET": _route(id_, _retrieve), "DELETE": _delete(id_)}
         case [id_, "input_items"] if id_:
-            return {"GET": _told(id_, _input_items)}
+            return {"GET": _route(id_, _list_input_items)}
         case [id_, "cancel"] if id_:
-            return {"POST": _told(id_, _cancelled)}
+            return {"POST": _route(id_, _cancel)}
     return None
 
 
-def _told(id_: str, answer: Callable[[StoredResponse, Request], StreamingResponse]) -> Route:
+def _route(id_: str, answer: Callable[[StoredResponse, Request], StreamingResponse]) -> Route:
     def route(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
         caller = environment.admission.caller(request.headers)
         return answer(environment.responses.find(caller, id_), request)
@@ -38,22 +38,22 @@ def _told(id_: str, answer: Callable[[StoredResponse, Request], StreamingRespons
     return route
 
 
-def _response(found: StoredResponse, request: Request) -> StreamingResponse:
+def _retrieve(found: StoredResponse, request: Request) -> StreamingResponse:
     if request.query.get("stream") == "true":
-        events = kept.replayed(found, request.query.get("starting_after"))
+        events = stored.replay_events(found, request.query.get("starting_after"))
         return proxy_event.stream_answer(events, {}, Heartbeat(_HEARTBEAT_SECONDS, sse.COMMENT))
     return proxy_event.json_answer(found.response)
 
 
-def _input_items(found: StoredResponse, request: Request) -> StreamingResponse:
-    return proxy_event.json_answer(kept.page(found, request.query))
+def _list_input_items(found: StoredResponse, request: Request) -> StreamingResponse:
+    return proxy_event.json_answer(stored.list_input(found, request.query))
 
 
-def _cancelled(_found: StoredResponse, _request: Request) -> StreamingResponse:
-    raise bad_request("Only a response in the background can be cancelled, and this one was given at once.")
+def _cancel(_found: StoredResponse, _request: Request) -> StreamingResponse:
+    raise bad_request("Only background responses can be cancelled, and this one is complete.")
 
 
-def _deleted(id_: str) -> Route:
+def _delete(id_: str) -> Route:
     def route(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
         environment.responses.delete(environment.admission.caller(request.headers), id_)
         return proxy_event.json_answer({"id": id_, "object": "response.deleted", "deleted": True})

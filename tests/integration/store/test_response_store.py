@@ -1,4 +1,4 @@
-"""The ResponsesTable: what is kept comes back whole, to its owner, for as long as it is kept."""
+"""The ResponsesTable: records are returned whole, to their owner, until they expire."""
 
 import random
 import string
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.unit.store.held import Aside, Time
-from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError, Stored
+from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError, StoredRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-MINE, ANOTHERS = Owner("a" * 64, "blue"), Owner("b" * 64)
+MINE, OTHERS = Owner("a" * 64, "blue"), Owner("b" * 64)
 SMALL = b'{"response":{}}'
 # Letters at random compress to three quarters: more than one item holds.
 LARGE = "".join(random.Random(1).choices(string.ascii_letters, k=1_500_000)).encode()  # noqa: S311 - no secret
@@ -26,11 +26,11 @@ def store(dynamodb_client: "DynamoDBClient", responses_table: str, time: Time, a
 @pytest.mark.parametrize(
     ("record", "parts"), [pytest.param(SMALL, 1, id="in one item"), pytest.param(LARGE, 3, id="split over items")]
 )
-def test_a_record_comes_back_as_it_was_written(
+def test_a_record_is_read_as_written(
     store: ResponseStore, dynamodb_client: "DynamoDBClient", responses_table: str, time: Time, record: bytes, parts: int
 ) -> None:
     assert store.write("resp_1", MINE, record)
-    assert store.read("resp_1") == Stored(MINE, record)
+    assert store.read("resp_1") == StoredRecord(MINE, record)
     pages = dynamodb_client.get_paginator("scan").paginate(TableName=responses_table)
     items = [item for page in pages for item in page["Items"]]
     assert sorted(int(item["part"]["N"]) for item in items) == list(range(parts))
@@ -38,19 +38,17 @@ def test_a_record_comes_back_as_it_was_written(
     assert {int(item["expires_at"]["N"]) for item in items} == {int(time.clock.now()) + 30 * 86_400}
 
 
-def test_what_repeats_itself_is_compressed(
-    store: ResponseStore, dynamodb_client: "DynamoDBClient", responses_table: str
-) -> None:
+def test_records_are_compressed(store: ResponseStore, dynamodb_client: "DynamoDBClient", responses_table: str) -> None:
     assert store.write("resp_1", MINE, b"again and " * 100_000)
     (item,) = dynamodb_client.scan(TableName=responses_table)["Items"]
     assert len(item["data"]["B"]) < 10_000
 
 
-def test_nothing_is_kept_where_nothing_was_written(store: ResponseStore) -> None:
+def test_a_missing_record_is_none(store: ResponseStore) -> None:
     assert store.read("resp_1") is None
 
 
-def test_what_has_expired_is_gone_before_dynamodb_takes_it(store: ResponseStore, time: Time) -> None:
+def test_an_expired_record_is_none_before_dynamodb_deletes_it(store: ResponseStore, time: Time) -> None:
     store.write("resp_1", MINE, SMALL)
     time.now += 30 * 86_400 + 1
     assert store.read("resp_1") is None
@@ -59,16 +57,16 @@ def test_what_has_expired_is_gone_before_dynamodb_takes_it(store: ResponseStore,
 def test_a_shorter_record_replaces_a_longer_one(store: ResponseStore) -> None:
     store.write("resp_1", MINE, LARGE)
     store.write("resp_1", MINE, SMALL)
-    assert store.read("resp_1") == Stored(MINE, SMALL)
+    assert store.read("resp_1") == StoredRecord(MINE, SMALL)
 
 
-def test_nobody_overwrites_what_another_owner_keeps(store: ResponseStore) -> None:
+def test_another_owners_record_is_not_overwritten(store: ResponseStore) -> None:
     store.write("resp_1", MINE, SMALL)
-    assert not store.write("resp_1", ANOTHERS, LARGE)
-    assert store.read("resp_1") == Stored(MINE, SMALL)
+    assert not store.write("resp_1", OTHERS, LARGE)
+    assert store.read("resp_1") == StoredRecord(MINE, SMALL)
 
 
-def test_a_record_that_lacks_a_part_counts_as_none(
+def test_a_record_with_a_missing_part_is_none(
     store: ResponseStore, dynamodb_client: "DynamoDBClient", responses_table: str
 ) -> None:
     store.write("resp_1", MINE, LARGE)
@@ -76,7 +74,7 @@ def test_a_record_that_lacks_a_part_counts_as_none(
     assert store.read("resp_1") is None
 
 
-def test_deleting_takes_every_part_away(
+def test_delete_removes_every_part(
     store: ResponseStore, dynamodb_client: "DynamoDBClient", responses_table: str
 ) -> None:
     store.write("resp_1", MINE, LARGE)
@@ -84,7 +82,7 @@ def test_deleting_takes_every_part_away(
     assert dynamodb_client.scan(TableName=responses_table)["Count"] == 0
 
 
-def test_while_the_table_cannot_be_asked_nothing_is_kept_and_reading_says_why(
+def test_during_an_outage_writes_return_false_and_reads_raise(
     dynamodb_client: "DynamoDBClient", responses_table: str, time: Time, aside: Aside
 ) -> None:
     store = ResponseStore(dynamodb_client, "not-there", time.clock, days=30, spawn=aside)

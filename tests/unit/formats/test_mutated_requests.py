@@ -14,7 +14,7 @@ from vibe_router.core.models import Deployment, Provider
 from vibe_router.formats import registry
 from vibe_router.formats.common.seal import Seal, wrap
 from vibe_router.formats.interfaces import ClientRequest
-from vibe_router.formats.responses import stored as kept
+from vibe_router.formats.responses import stored
 from vibe_router.formats.responses.request import ResponsesRequest
 from vibe_router.upstream.exchange import open_exchange
 from vibe_router.upstream.fit import misfit
@@ -229,15 +229,15 @@ def asked(request: ClientRequest, deployment: Deployment) -> None:
     exchange.reader()
 
 
-def gone_on_from(request: ResponsesRequest) -> None:
-    """Keep an answer to `request`, and go on from it."""
+def store_and_continue(request: ResponsesRequest) -> None:
+    """Store an answer to `request`, and continue from it."""
     answer = registry.client_conversation("responses").whole(request, [], 0)
-    found = kept.kept(request, json.loads(answer))
+    found = stored.build_stored_response(request, json.loads(answer))
     assert found is not None
-    again = kept.from_record(kept.record(found))
-    kept.page(again, {})
-    list(kept.replayed(again, None))
-    again_asked = request.after(again.items(), {})
+    again = stored.from_record(stored.to_record(found))
+    stored.list_input(again, {})
+    list(stored.replay_events(again, None))
+    again_asked = request.with_history(again.history(), {})
     for deployment in DEPLOYMENTS:
         asked(again_asked, deployment)
 
@@ -266,7 +266,7 @@ def test_a_mutated_request_is_carried_or_a_400(caller: str, draw: st.DataObject)
     for deployment in DEPLOYMENTS:
         attempt(asked, request, deployment)
     if isinstance(request, ResponsesRequest):
-        attempt(gone_on_from, request)
+        attempt(store_and_continue, request)
 
 
 @pytest.mark.parametrize("caller", VALID)

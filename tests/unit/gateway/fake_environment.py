@@ -23,7 +23,7 @@ from vibe_router.routing.cooldown import State, unknown
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
-from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError, Stored
+from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError, StoredRecord
 from vibe_router.store.secrets import Secrets
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import UsageRecorder
@@ -195,16 +195,16 @@ class FakeResponses(ResponseStore):
     """The ResponsesTable as a dictionary. An outage refuses writes and fails reads."""
 
     def __init__(self) -> None:
-        self.table: dict[str, Stored] = {}
+        self.table: dict[str, StoredRecord] = {}
         self.reads: list[str] = []
         self.outage = False
 
     def write(self, id_: str, owner: Owner, record: bytes) -> bool:
         if not self.outage:
-            self.table[id_] = Stored(owner, record)
+            self.table[id_] = StoredRecord(owner, record)
         return not self.outage
 
-    def read(self, id_: str) -> Stored | None:
+    def read(self, id_: str) -> StoredRecord | None:
         if self.outage:
             raise ResponsesUnavailableError("not now")
         self.reads.append(id_)
@@ -246,8 +246,8 @@ class FakeEnvironment(Environment):
         self.admission = Admission(self.master_key, cast("KeyDirectory", self.callers), self.ledgers, self.clock)
         self.books = FakeBookkeeper()
         self.usage_recorder = cast("UsageRecorder", self.books)
-        self.kept = FakeResponses()
-        self.responses = ResponseStorage(self.kept)
+        self.response_store = FakeResponses()
+        self.responses = ResponseStorage(self.response_store)
         self.upstream = ScriptedUpstream()
         self.secrets = cast("Secrets", FakeSecrets())
         self.failover = FailoverExecutor(self.table, self.secrets, self.upstream, self.clock)

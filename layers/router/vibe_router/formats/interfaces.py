@@ -104,7 +104,7 @@ class ClientRequest(Protocol):
         """Headers of the caller's that go on to a provider of the same format; never a key."""
 
     @property
-    def repeated(self) -> Mapping[str, Any]:
+    def echoed_fields(self) -> Mapping[str, Any]:
         """Fields of the request that its answer repeats, and that no provider is told."""
 
     @property
@@ -139,7 +139,7 @@ class RequestDefaults:
         return {}
 
     @property
-    def repeated(self) -> Mapping[str, Any]:
+    def echoed_fields(self) -> Mapping[str, Any]:
         """Return nothing."""
         return {}
 

@@ -88,8 +88,8 @@ class RequestPipeline:
 
         recorder = None
         if request.format == "responses":
-            request = services.responses.resumed(caller, cast("ResponsesRequest", request))
-            recorder = services.responses.keeping(caller, request)
+            request = services.responses.with_history(caller, cast("ResponsesRequest", request))
+            recorder = services.responses.recorder(caller, request)
 
         longest = max(deployment.policy.timeouts.total for deployment in model.chain)
         deadline = Deadline.of(decision.started, seconds_left, longest)
@@ -104,8 +104,8 @@ class RequestPipeline:
             answer = committed.answer
             decision.count(answer.usage)
             services.failover.remember(committed.deployment, answer.seals)
-            return replace(answer, body=recorder.whole(answer.body)) if recorder else answer
-        before_end = recorder.ending(committed.answer.reader) if recorder else None
+            return replace(answer, body=recorder.record_whole(answer.body)) if recorder else answer
+        before_end = recorder.record_stream(committed.answer.reader) if recorder else None
         self._relay = Relay(committed.answer, committed.deployment, deadline.end, services.clock, before_end)
         return self._relay
 

@@ -1,12 +1,12 @@
-"""Responses that are kept: the ResponsesTable.
+"""Stored responses: the ResponsesTable.
 
     id       part   attributes
-    resp_…   0      owner, team (of who made it), write, parts, data, expires_at
+    resp_…   0      owner, team (of the owner), write, parts, data, expires_at
     resp_…   1 …    owner, write, data, expires_at
 
-`data` is a piece of the record, compressed; DynamoDB holds 400 KB in an item, so a large one takes several. `write` is
-the same in all that were written together: a piece of another write, or a missing one, makes the response none. Ids may
-be a provider's own, so nobody overwrites what another owner keeps under one.
+`data` is a piece of the compressed record: a DynamoDB item holds 400 KB, so a large record takes several. `write` is
+the same in all pieces of one write. With a piece missing or from another write, the response does not exist. Ids may
+come from a provider, so a write never overwrites another owner's response.
 """
 
 import logging
@@ -25,38 +25,38 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef
 
-__all__ = ["Owner", "ResponseStore", "ResponsesUnavailableError", "Stored"]
+__all__ = ["Owner", "ResponseStore", "ResponsesUnavailableError", "StoredRecord"]
 
 _PART_BYTES = 380_000  # of 400 KB, names and the other attributes leave room
-_MOST_PARTS = 40  # a request is 10 MB at most; what a conversation of many images adds up to beyond this is not kept
+_MAX_PARTS = 40  # a request is 10 MB at most; a conversation with more images than this is not stored
 _DAY_SECONDS = 86_400
-_COMPRESSION = 6  # zlib's own balance: 1 MB of text takes 20 ms or so
+_COMPRESSION = 6  # zlib's default: 1 MB of text takes about 20 ms
 
 _log = logging.getLogger(__name__)
 
 
 class ResponsesUnavailableError(Exception):
-    """DynamoDB can't be asked for responses now."""
+    """The table cannot be read right now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who made a response: a key by its id ("master" for the master key), and the key's team."""
+    """The key that created a response, by its id ("master" for the master key), and the key's team."""
 
     key_id: str
     team: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A record as it was written, and whose it is."""
+class StoredRecord:
+    """A record and its owner."""
 
     owner: Owner
     record: bytes
 
 
 class ResponseStore:
-    """Writes, reads and deletes records. `spawn` runs work that nobody waits for."""
+    """Writes, reads and deletes records. `spawn` runs work in the background."""
 
     def __init__(
         self, client: "DynamoDBClient", table: str, clock: Clock, *, days: int, spawn: Spawn = run_in_background
@@ -66,19 +66,19 @@ class ResponseStore:
         self._clock = clock
         self._days = days
         self._spawn = spawn
-        self._breaker = CircuitBreaker("the responses table", clock, "answers go out without being kept")
+        self._breaker = CircuitBreaker("the responses table", clock, "answers are sent without being stored")
 
     def write(self, id_: str, owner: Owner, record: bytes) -> bool:
-        """Keep `record` under `id_`; return whether it is kept. Never raises for what DynamoDB does."""
-        advice = self._breaker.next_call()
-        if advice is CallMode.CALL:
+        """Store `record` under `id_`; return whether it is stored. Never raises for a failure of DynamoDB."""
+        mode = self._breaker.next_call()
+        if mode is CallMode.CALL:
             return self._write(id_, owner, record)
-        if advice is CallMode.PROBE:  # it may be kept after all, but nobody waits to hear of it
+        if mode is CallMode.PROBE:  # it may be stored after all, but the caller does not wait
             self._spawn(lambda: self._try(id_, owner, record))
         return False
 
-    def read(self, id_: str) -> Stored | None:
-        """Return what is kept under `id_`, None where nothing is (any more). Raises ResponsesUnavailableError."""
+    def read(self, id_: str) -> StoredRecord | None:
+        """Return the record `id_`, None if it does not exist or has expired. Raises ResponsesUnavailableError."""
         try:
             items = self._items(id_)
         except AWS_ERRORS as error:
@@ -92,15 +92,15 @@ class ResponseStore:
         if len(data) != len(pieces):
             return None
         try:
-            return Stored(Owner(first["owner"], first.get("team")), zlib.decompress(b"".join(data)))
+            return StoredRecord(Owner(first["owner"], first.get("team")), zlib.decompress(b"".join(data)))
         except zlib.error:
-            _log.warning("a record of the responses table can't be read: it counts as none")
+            _log.warning("a record of the responses table is corrupt: it is treated as missing")
             return None
 
     def delete(self, id_: str) -> None:
-        """Delete what is kept under `id_`. Raises ResponsesUnavailableError."""
+        """Delete the record `id_`. Raises ResponsesUnavailableError."""
         try:
-            for item in self._items(id_, "part"):  # the first one first: without it there is no response
+            for item in self._items(id_, "part"):  # part 0 first: without it the response does not exist
                 self._client.delete_item(
                     TableName=self._table, Key={"id": {"S": id_}, "part": {"N": str(item["part"])}}
                 )
@@ -113,10 +113,10 @@ class ResponseStore:
     def _write(self, id_: str, owner: Owner, record: bytes) -> bool:
         data = zlib.compress(record, _COMPRESSION)
         pieces = [data[start : start + _PART_BYTES] for start in range(0, len(data), _PART_BYTES)]
-        if len(pieces) > _MOST_PARTS:
-            _log.warning("a response is too large to be kept: %d bytes compressed", len(data))
+        if len(pieces) > _MAX_PARTS:
+            _log.warning("a response is too large to be stored: %d bytes compressed", len(data))
             return False
-        same: dict[str, Value] = {
+        common: dict[str, Value] = {
             "id": id_,
             "owner": owner.key_id,
             "write": secrets.token_hex(8),
@@ -125,11 +125,11 @@ class ResponseStore:
         try:
             for number, piece in enumerate(pieces):
                 first: dict[str, Value] = {"parts": len(pieces), "team": owner.team} if number == 0 else {}
-                said = {name: value for name, value in {**same, **first, "part": number}.items() if value is not None}
+                item = {name: value for name, value in {**common, **first, "part": number}.items() if value is not None}
                 self._client.put_item(
                     TableName=self._table,
-                    Item={**to_item(said), "data": {"B": piece}},
-                    # Free, or this owner's own: a provider that gives an id twice must not mix two callers' answers.
+                    Item={**to_item(item), "data": {"B": piece}},
+                    # Free or this owner's own: a provider that reuses an id must not mix two callers' answers.
                     ConditionExpression="attribute_not_exists(id) OR #owner = :owner",
                     ExpressionAttributeNames={"#owner": "owner"},
                     ExpressionAttributeValues={":owner": {"S": owner.key_id}},
@@ -139,7 +139,7 @@ class ResponseStore:
                 self._breaker.record_failure(error)
                 return False
             self._breaker.record_success()
-            _log.warning("a response is not kept: another caller keeps one under its id")
+            _log.warning("a response is not stored: its id belongs to another caller's")
             return False
         except AWS_ERRORS as error:
             self._breaker.record_failure(error)
@@ -148,19 +148,19 @@ class ResponseStore:
         return True
 
     def _items(self, id_: str, attributes: str | None = None) -> list[dict[str, Any]]:
-        """Return the items of a response in order; of each the one attribute asked for, or all."""
+        """Return the items of a response in order, with only the attribute `attributes` if given."""
         query: QueryInputTypeDef = {
             "TableName": self._table,
             "KeyConditionExpression": "id = :id",
             "ExpressionAttributeValues": {":id": {"S": id_}},
-            "ConsistentRead": True,  # a caller may go on at once
+            "ConsistentRead": True,  # a caller may continue at once
         }
         if attributes:
             query["ProjectionExpression"] = attributes
         items: list[dict[str, Any]] = []
         while True:
             answer = self._client.query(**query)
-            if "Items" not in answer:  # botocore takes what is not DynamoDB's for an empty answer
+            if "Items" not in answer:  # botocore parses foreign JSON as an empty answer
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Query")
             items += (from_item(item) for item in answer["Items"])
             if not (last := answer.get("LastEvaluatedKey")):

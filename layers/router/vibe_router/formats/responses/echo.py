@@ -1,7 +1,4 @@
-"""What an answer repeats of its request where its provider was not told it: put into an answer that else is untouched.
-
-Only a response repeats its request; other formats' requests have nothing `repeated`.
-"""
+"""Request fields that an answer echoes although the provider never received them, such as `previous_response_id`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,21 +9,21 @@ from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.common.reader_proxy import ReaderProxy
 from vibe_router.formats.interfaces import Piece, StreamReader
 
-__all__ = ["Repeating", "in_answer", "in_events"]
+__all__ = ["EchoingStreamReader", "override_event_fields", "override_fields"]
 
 
-def in_answer(body: bytes, fields: Mapping[str, Any]) -> bytes:
-    """Return a whole answer with `fields` in the place of its own."""
+def override_fields(body: bytes, fields: Mapping[str, Any]) -> bytes:
+    """Return a whole answer with `fields` in place of its own."""
     return dump({**load(body), **fields})
 
 
-def in_events(raw: bytes, fields: Mapping[str, Any]) -> bytes:
-    """Return events with `fields` in every response that they hold; other events stay as they are."""
-    cut = sse.EventDecoder()
-    return b"".join(_event(event, fields) for event in (*cut.feed(raw), *cut.flush()))
+def override_event_fields(raw: bytes, fields: Mapping[str, Any]) -> bytes:
+    """Return events with `fields` set in every response that they contain. Other events are unchanged."""
+    decoder = sse.EventDecoder()
+    return b"".join(_override(event, fields) for event in (*decoder.feed(raw), *decoder.flush()))
 
 
-def _event(event: sse.Event, fields: Mapping[str, Any]) -> bytes:
+def _override(event: sse.Event, fields: Mapping[str, Any]) -> bytes:
     if not event.data or b'"response"' not in event.data:
         return event.raw
     try:
@@ -39,8 +36,8 @@ def _event(event: sse.Event, fields: Mapping[str, Any]) -> bytes:
     return event.raw
 
 
-class Repeating(ReaderProxy):
-    """What `reader` gives out, with `fields` in every response: a `StreamReader` for the caller."""
+class EchoingStreamReader(ReaderProxy):
+    """A `StreamReader` that sets `fields` in every response that `reader` emits."""
 
     def __init__(self, reader: StreamReader, fields: Mapping[str, Any]) -> None:
         super().__init__(reader)
@@ -48,7 +45,7 @@ class Repeating(ReaderProxy):
 
     @property
     def response(self) -> Mapping[str, Any] | None:
-        """The answer as it was last told."""
+        """The response as of its latest event."""
         return getattr(self._reader, "response", None)
 
     @property
@@ -57,16 +54,16 @@ class Repeating(ReaderProxy):
         return self._reader.seals
 
     def read(self, event: sse.Event) -> Piece:
-        """Return what `event` means."""
+        """Return the meaning of `event`."""
         piece = self._reader.read(event)
         if piece.raw and piece.chunk and "response" in piece.chunk:
-            return piece._replace(raw=in_events(piece.raw, self._fields))
+            return piece._replace(raw=override_event_fields(piece.raw, self._fields))
         return piece
 
     def end(self) -> bytes:
         """Return the end of the caller's stream."""
-        return in_events(self._reader.end(), self._fields)
+        return override_event_fields(self._reader.end(), self._fields)
 
     def fail(self, error: ApiError) -> bytes:
-        """Return the in-band end of a stream that failed."""
-        return in_events(self._reader.fail(error), self._fields)
+        """Return the in-band end of a failed stream."""
+        return override_event_fields(self._reader.fail(error), self._fields)

@@ -1,4 +1,4 @@
-"""Responses as a wire format, from the caller's side and from the provider's."""
+"""The Responses wire format, for callers and for providers."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ class _Responses:
     def headers(self, secret: str) -> dict[str, str]:
         return {"authorization": f"Bearer {secret}"}
 
-    def reader(self, *, wants_usage: bool) -> ResponsesStreamReader:  # noqa: ARG002 - always told here
+    def reader(self, *, wants_usage: bool) -> ResponsesStreamReader:  # noqa: ARG002 - always reported here
         return ResponsesStreamReader()
 
     def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:

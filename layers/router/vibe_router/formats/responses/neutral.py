@@ -53,7 +53,7 @@ from vibe_router.formats.neutral.model import (
     unsupported,
 )
 from vibe_router.formats.neutral.reading import allowed_names, contents, sorted_fields
-from vibe_router.formats.responses.namespaces import flat_name, spaces
+from vibe_router.formats.responses.namespaces import as_namespace, flat_name
 from vibe_router.formats.responses.stream import usage_of
 
 __all__ = ["ResponsesDecoder", "body", "read"]
@@ -152,7 +152,7 @@ def _read_format(value: Any) -> JsonFormat | None:
 
 def _read_tools(value: Any, at: str) -> Iterator[Tool | Raw]:
     """Read a tool, or those of a namespace; what the namespace says of itself stays with each of its tools."""
-    space = spaces(value)
+    space = as_namespace(value)
     if space is None:
         yield _read_tool(value, at)
         return

@@ -1,4 +1,4 @@
-"""A caller's request for a response, checked as far as the router relies on it.
+"""Parse a caller's request in Responses, and fill in the conversation that it continues.
 
 Shapes: OpenAI's API reference, "Responses".
 """
@@ -19,22 +19,22 @@ from vibe_router.formats.responses.ids import ITEM_PREFIXES
 if TYPE_CHECKING:
     from vibe_router.formats.neutral.model import NeutralRequest
 
-__all__ = ["ResponsesRequest", "input_items", "parse", "said_again"]
+__all__ = ["ResponsesRequest", "input_items", "parse", "to_input_item"]
 
 
 @dataclass(frozen=True, slots=True)
 class ResponsesRequest(RequestDefaults):
-    """A caller's request, checked. `body` is what was sent; the router owns `model` and `stream`.
+    """A checked request. `body` is the caller's JSON; the router sets `model` and `stream`.
 
-    Where it goes on from a response, `before` is that one's id, and the body has all that was said up to there in its
-    place (`after`). `said` is then the input as it is kept, ids and all.
+    `with_history` fills in the conversation that the request continues: then `previous_id` is the id of the response
+    that it continues from, `body` holds the whole input, and `stored_input` the same input as it is stored, with ids.
     """
 
     model: str
     stream: bool
     body: Mapping[str, Any]
-    before: str | None = None
-    said: Sequence[Mapping[str, Any]] | None = None
+    previous_id: str | None = None
+    stored_input: Sequence[Mapping[str, Any]] | None = None
     tags: tuple[str, ...] = ()
     _neutral: list["NeutralRequest"] = field(default_factory=list, repr=False, compare=False)
 
@@ -45,78 +45,78 @@ class ResponsesRequest(RequestDefaults):
 
     @property
     def wants_usage(self) -> bool:
-        """Return True: the last event always tells the usage."""
+        """Return True: the last event always reports usage."""
         return True
 
     @property
     def max_output_tokens(self) -> int | None:
-        """Return the caller's bound on the answer."""
+        """Return the caller's limit on output tokens."""
         bound = self.body.get("max_output_tokens")
         return bound if isinstance(bound, int) and bound > 0 else None
 
     @property
-    def references(self) -> list[str]:
-        """The ids by which the input names items, instead of saying them."""
-        return [id_ for item in input_items(self.body.get("input")) if (id_ := _reference(item))]
+    def referenced_ids(self) -> list[str]:
+        """Return the ids of input items that are given as references only."""
+        return [id_ for item in input_items(self.body.get("input")) if (id_ := _referenced_id(item))]
 
-    def after(
-        self, earlier: Sequence[Mapping[str, Any]] | None, named: Mapping[str, Mapping[str, Any]]
+    def with_history(
+        self, history: Sequence[Mapping[str, Any]] | None, referenced: Mapping[str, Mapping[str, Any]]
     ) -> "ResponsesRequest":
-        """Return this request in full: after `earlier` items (None: it goes on from nothing), with those `named` by id.
+        """Return this request with `history` before its input, and with the `referenced` items in place of their ids.
 
-        Both are as they were kept.
+        Both hold items as they are stored. `history` is None if the request continues from no response.
         """
-        said: list[Mapping[str, Any]] = list(earlier or ())
-        told = [again for item in said if (again := said_again(item)) is not None]
+        stored: list[Mapping[str, Any]] = list(history or ())
+        sent = [resent for item in stored if (resent := to_input_item(item)) is not None]
         for item in input_items(self.body.get("input")):
-            meant = named.get(_reference(item) or "")
-            again = item if meant is None else said_again(meant)
-            said.append(item if meant is None else meant)
-            told += [again] if again is not None else []
+            found = referenced.get(_referenced_id(item) or "")
+            resent = item if found is None else to_input_item(found)
+            stored.append(item if found is None else found)
+            sent += [resent] if resent is not None else []
         body = {key: value for key, value in self.body.items() if key != "previous_response_id"}
-        before = None if earlier is None else self.body.get("previous_response_id")
-        return ResponsesRequest(self.model, self.stream, {**body, "input": told}, before, said, self.tags)
+        previous_id = None if history is None else self.body.get("previous_response_id")
+        return ResponsesRequest(self.model, self.stream, {**body, "input": sent}, previous_id, stored, self.tags)
 
     def prompt_tokens_estimate(self) -> int:
-        """Return about how many tokens the prompt is."""
-        said = (self.body.get(name) for name in ("instructions", "input", "tools", "prompt"))
-        return estimate([each for each in said if each])
+        """Return an estimate of the prompt's tokens."""
+        fields = (self.body.get(name) for name in ("instructions", "input", "tools", "prompt"))
+        return estimate([each for each in fields if each])
 
     @property
-    def repeated(self) -> Mapping[str, Any]:
-        """Return which response it goes on from: that is the router's business."""
-        return {"previous_response_id": self.before} if self.before else {}
+    def echoed_fields(self) -> Mapping[str, Any]:
+        """Return `previous_response_id`, which the router resolves itself and sends to no provider."""
+        return {"previous_response_id": self.previous_id} if self.previous_id else {}
 
     def affinity(self) -> bytes:
-        """Return what stays while a conversation grows: a digest of its input up to the first user's message.
+        """Return a digest of the input up to the first user message, which stays the same as a conversation grows.
 
-        Raises ApiError (400), as `for_provider` would.
+        Raises ApiError (400) for numbers that JSON cannot carry.
         """
         opening: list[object] = [self.body.get("instructions")]
-        said = self.body.get("input")
-        for item in said if isinstance(said, list) else [said]:
+        input_ = self.body.get("input")
+        for item in input_ if isinstance(input_, list) else [input_]:
             opening.append(item)
             if isinstance(item, str) or (isinstance(item, dict) and item.get("role") == "user"):
                 break
         return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
     def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:
-        """Return the body for a provider's `model`, with the encrypted reasoning that `keep` keeps.
+        """Return the body for a provider's `model`, with encrypted reasoning filtered by `keep`.
 
         Raises ApiError (400).
         """
         body = {**self.body, "model": model, "stream": stream}
-        said = body.get("input")
-        if self.said is not None and isinstance(said, list):
-            said = body["input"] = [item for item in said if not _is_words_of_thought(item)]
-        if keep and isinstance(said, list):
-            body["input"] = [kept for item in said if (kept := _kept(item, keep)) is not None]
+        items = body.get("input")
+        if self.stored_input is not None and isinstance(items, list):
+            items = body["input"] = [item for item in items if not _is_unproven_reasoning(item)]
+        if keep and isinstance(items, list):
+            body["input"] = [kept for item in items if (kept := _filter_proof(item, keep)) is not None]
         if not stream:
             body.pop("stream_options", None)  # OpenAI refuses it without a stream
         return dump(body)
 
     def neutral(self) -> "NeutralRequest":
-        """Return the request in the neutral form. Raises ApiError (400) for what is no request."""
+        """Return the request in the neutral form. Raises ApiError (400) for an invalid request."""
         if not self._neutral:
             from vibe_router.formats.responses import neutral as responses_neutral
 
@@ -124,40 +124,41 @@ class ResponsesRequest(RequestDefaults):
         return self._neutral[0]
 
 
-def input_items(said: object) -> list[Mapping[str, Any]]:
-    """Return an input as items: words alone are a user's message."""
-    if isinstance(said, list):
-        return said
-    return [{"type": "message", "role": "user", "content": said}] if said else []
+def input_items(value: object) -> list[Mapping[str, Any]]:
+    """Return the field `input` as a list of items. A string is one user message."""
+    if isinstance(value, list):
+        return value
+    return [{"type": "message", "role": "user", "content": value}] if value else []
 
 
-def said_again(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return a kept item as a provider is told it again, without its id: only who made it could look that up.
+def to_input_item(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return a stored item as input for any provider: without its id, which only its issuer could look up.
 
-    None for reasoning that is nothing but such an id.
+    Items that need their id keep it: those with encrypted content, and calls of hosted tools. Returns None for
+    reasoning that consists of nothing but an id.
     """
     kind = str(item.get("type"))
-    if kind not in ITEM_PREFIXES or item.get("encrypted_content"):  # a proof, and a hosted tool's call, go by their id
+    if kind not in ITEM_PREFIXES or item.get("encrypted_content"):
         return item
     if kind == "reasoning" and not (item.get("summary") or item.get("content")):
         return None
     return {key: value for key, value in item.items() if key != "id"}
 
 
-def _is_words_of_thought(item: Mapping[str, Any]) -> bool:
-    """Whether `item` is reasoning that no provider of Responses could look up or read: words alone."""
+def _is_unproven_reasoning(item: Mapping[str, Any]) -> bool:
+    """Return whether `item` is reasoning as text only, which no provider of Responses accepts."""
     return item.get("type") == "reasoning" and not item.get("id") and not item.get("encrypted_content")
 
 
-def _reference(item: Mapping[str, Any]) -> str | None:
-    """Return the id that `item` consists of, None where it says more."""
+def _referenced_id(item: Mapping[str, Any]) -> str | None:
+    """Return the id if `item` is a reference and nothing else, else None."""
     id_, kind = item.get("id"), item.get("type")
     bare = kind == "item_reference" or (kind is None and item.keys() <= {"type", "id"})
     return id_ if bare and isinstance(id_, str) else None
 
 
-def _kept(item: Mapping[str, Any], keep: ProofFilter) -> Mapping[str, Any] | None:
-    """Return an item of the input with what `keep` leaves of its proof; None for reasoning without any left."""
+def _filter_proof(item: Mapping[str, Any], keep: ProofFilter) -> Mapping[str, Any] | None:
+    """Return an input item with its encrypted content filtered by `keep`; None for reasoning that loses it."""
     word = item.get("encrypted_content")
     if item.get("type") != "reasoning" or not isinstance(word, str) or not word:
         return item
@@ -168,19 +169,19 @@ def _kept(item: Mapping[str, Any], keep: ProofFilter) -> Mapping[str, Any] | Non
 
 
 def parse(raw: bytes) -> ResponsesRequest:
-    """Return the request in `raw`. Raises ApiError (400) with the parameter that is wrong."""
+    """Parse a request body. Raises ApiError (400) that names the invalid parameter."""
     body = parse_object(raw)
     tags = take_tags(body)
     model = text(body, "model")
     stream = truth(body, "stream") or False
     if not model:
         raise bad_request("'model' is missing.", "model")
-    said = body.get("input")
-    if said is not None and not isinstance(said, str | list):
+    input_ = body.get("input")
+    if input_ is not None and not isinstance(input_, str | list):
         raise bad_request("'input' must be a string or an array.", "input")
-    if said is None and not body.get("prompt"):
+    if input_ is None and not body.get("prompt"):
         raise bad_request("'input' is missing.", "input")
-    for i, item in enumerate(said if isinstance(said, list) else ()):
+    for i, item in enumerate(input_ if isinstance(input_, list) else ()):
         if not isinstance(item, dict):
             raise bad_request(f"'input[{i}]' must be an object.", f"input[{i}]")
     entries(body, "tools")
@@ -191,5 +192,5 @@ def parse(raw: bytes) -> ResponsesRequest:
     for name in ("text", "reasoning", "stream_options"):
         mapping(body, name)
     if truth(body, "background"):
-        raise bad_request("'background' must be false: answers are given while the caller waits.", "background")
+        raise bad_request("'background' must be false: background responses are not supported.", "background")
     return ResponsesRequest(model, stream, body, tags=tags)

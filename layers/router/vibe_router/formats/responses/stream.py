@@ -1,4 +1,4 @@
-"""A provider's answer in Responses, streamed or whole: read, put together, and told as the other.
+"""Read a provider's answer in Responses, and convert between its stream and its whole form.
 
 Shapes: OpenAI's API reference, "Responses" and its "Streaming events".
 """
@@ -19,8 +19,8 @@ __all__ = [
     "OPENING_EVENTS",
     "ResponsesAssembler",
     "ResponsesStreamReader",
-    "ending",
     "failed_event",
+    "final_event",
     "read_whole",
     "unfold",
     "usage_of",
@@ -33,9 +33,9 @@ FAILURE_EVENTS = frozenset({"error", "response.failed", "response.cancelled"})
 
 @dataclass(slots=True)
 class ResponsesStreamReader:
-    """Reads a provider's stream event by event, and remembers how far it got.
+    """Reads a provider's stream event by event and tracks its progress.
 
-    `response` is the answer as it was last told: without content at first, whole at the end.
+    `response` is the response of the latest event that has one: without output at first, complete at the end.
     """
 
     usage: Usage = field(default_factory=Usage)
@@ -48,7 +48,7 @@ class ResponsesStreamReader:
     _sequence: int = -1
 
     def read(self, event: sse.Event) -> Piece:
-        """Return what `event` means."""
+        """Return the meaning of `event`."""
         data = event.data
         if data is None:
             return Piece(event.raw)
@@ -70,36 +70,36 @@ class ResponsesStreamReader:
         if kind in FAILURE_EVENTS or (chunk.get("error") and not isinstance(chunk.get("response"), dict)):
             return Piece(b"", error=data, chunk=chunk)
         if kind in OPENING_EVENTS or kind in FINAL_EVENTS:
-            self._note(chunk.get("response"))
+            self._update(chunk.get("response"))
         if kind in FINAL_EVENTS:
             self.done = self.complete = True
-            if not self.response.get("output"):  # some relays leave it out of the last event
+            if not self.response.get("output"):  # some relays omit it in the last event
                 self.response = {**self.response, "output": self._items}
             return Piece(event.raw, commits=True, done=True, chunk=chunk)
         if kind == "response.output_item.done" and isinstance(item := chunk.get("item"), dict):
             self._items.append(item)
-            word = item.get("encrypted_content")
-            if isinstance(word, str) and word:
-                self.seals.append(word)
-        return Piece(event.raw, commits=_commits(kind, chunk), chunk=chunk)
+            proof = item.get("encrypted_content")
+            if isinstance(proof, str) and proof:
+                self.seals.append(proof)
+        return Piece(event.raw, commits=_has_content(kind, chunk), chunk=chunk)
 
     def end(self) -> bytes:
-        """Return nothing: a whole stream has its last event."""
+        """Return nothing: a complete stream includes its final event."""
         return b""
 
     def fail(self, error: ApiError) -> bytes:
         """Return the in-band end of a stream that failed after its commit."""
         return failed_event(error, self.response, self._sequence + 1)
 
-    def _note(self, response: object) -> None:
+    def _update(self, response: object) -> None:
         if isinstance(response, dict):
             self.response = response
             if response.get("usage"):
                 self.usage = usage_of(response)
 
 
-def _commits(kind: str, chunk: Mapping[str, Any]) -> bool:
-    """Whether this is real content: something said, thought or called, and not only announced."""
+def _has_content(kind: str, chunk: Mapping[str, Any]) -> bool:
+    """Return whether an event carries content (text, reasoning or a call), not only an announcement of it."""
     if kind.endswith(".delta"):
         return bool(chunk.get("delta"))
     item = chunk.get("item")
@@ -109,39 +109,37 @@ def _commits(kind: str, chunk: Mapping[str, Any]) -> bool:
 
 
 def failed_event(error: ApiError, response: Mapping[str, Any], sequence: int) -> bytes:
-    """Return the event that ends a stream in failure: `response.failed` once the response was begun, else `error`."""
+    """Return the event that ends a failed stream: `response.failed` once the response has started, else `error`."""
     if not response.get("id"):
-        told = {"type": "error", "code": error.code or error.type, "message": error.message, "param": error.param}
-        return sse.encode(dump({**told, "sequence_number": sequence}), b"error")
+        fields = {"code": error.code or error.type, "message": error.message, "param": error.param}
+        return _encode_event("error", sequence, **fields)
     failure = {"code": "server_error", "message": f"{error.message} ({error.code or error.type})"}
     failed = {**response, "status": "failed", "error": failure}
-    return sse.encode(
-        dump({"type": "response.failed", "response": failed, "sequence_number": sequence}), b"response.failed"
-    )
+    return _encode_event("response.failed", sequence, response=failed)
 
 
 # --- Whole answers ----------------------------------------------------------------------------------------------------
 
 
 def usage_of(answer: Mapping[str, Any]) -> Usage:
-    """Return the tokens that a response counts."""
+    """Return the usage that a response reports."""
     usage = answer.get("usage")
     if not isinstance(usage, dict):
         return Usage()
-    read, said = usage.get("input_tokens_details"), usage.get("output_tokens_details")
+    input_details, output_details = usage.get("input_tokens_details"), usage.get("output_tokens_details")
     return Usage(
         prompt_tokens=count(usage, "input_tokens"),
         completion_tokens=count(usage, "output_tokens"),
-        cached_tokens=count(read, "cached_tokens"),
-        cache_write_tokens=count(read, "cache_write_tokens"),
-        reasoning_tokens=count(said, "reasoning_tokens"),
-        audio_prompt_tokens=count(read, "audio_tokens"),
-        audio_completion_tokens=count(said, "audio_tokens"),
+        cached_tokens=count(input_details, "cached_tokens"),
+        cache_write_tokens=count(input_details, "cache_write_tokens"),
+        reasoning_tokens=count(output_details, "reasoning_tokens"),
+        audio_prompt_tokens=count(input_details, "audio_tokens"),
+        audio_completion_tokens=count(output_details, "audio_tokens"),
     )
 
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:
-    """Return the response in `raw`, or None where it is none: not JSON, an error, failed, or without an output."""
+    """Return the response in `raw`; None if it is not JSON, an error, failed, or has no output."""
     try:
         answer = load(raw)
     except ValueError:
@@ -153,9 +151,9 @@ def read_whole(raw: bytes) -> dict[str, Any] | None:
 
 
 class ResponsesAssembler:
-    """Collects the events of a stream; `completion()` is the response that its last one holds.
+    """Assembles the events of a stream into the whole response.
 
-    Some relays leave the output out of the last event: then it is what the items' own events told.
+    That is the response of the last event. Some relays omit its output; then the output is collected from item events.
     """
 
     def __init__(self) -> None:
@@ -177,57 +175,58 @@ class ResponsesAssembler:
         return {**self._response, "output": [item for _, item in sorted(self._items.items())]}
 
 
-def unfold(answer: Mapping[str, Any], *, wants_usage: bool = True) -> list[bytes]:  # noqa: ARG001 - always told here
+def unfold(answer: Mapping[str, Any], *, wants_usage: bool = True) -> list[bytes]:  # noqa: ARG001 - always reported here
     """Return a whole response (as `read_whole` returns it) as the events of a stream.
 
-    For a provider that did not stream when asked to.
+    Used when a provider answers a streamed request with a whole response.
     """
-    begun = {**answer, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
-    said: list[tuple[str, dict[str, Any]]] = [
-        ("response.created", {"response": begun}),
-        ("response.in_progress", {"response": begun}),
+    started = {**answer, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
+    events: list[tuple[str, dict[str, Any]]] = [
+        ("response.created", {"response": started}),
+        ("response.in_progress", {"response": started}),
     ]
     for index, item in enumerate(answer["output"]):
-        said.extend((kind, {"output_index": index, **more}) for kind, more in _unfold_item(item))
-    return [*(_numbered(kind, number, **more) for number, (kind, more) in enumerate(said)), ending(answer, len(said))]
+        events.extend((kind, {"output_index": index, **more}) for kind, more in _unfold_item(item))
+    numbered = (_encode_event(kind, number, **more) for number, (kind, more) in enumerate(events))
+    return [*numbered, final_event(answer, len(events))]
 
 
-def ending(answer: Mapping[str, Any], sequence: int) -> bytes:
-    """Return the event that ends the stream of a whole response."""
+def final_event(answer: Mapping[str, Any], sequence: int) -> bytes:
+    """Return the event that ends the stream of `answer`."""
     kind = "response.incomplete" if answer.get("status") == "incomplete" else "response.completed"
-    return _numbered(kind, sequence, response=answer)
+    return _encode_event(kind, sequence, response=answer)
 
 
-def _numbered(kind: str, sequence: int, **more: Any) -> bytes:
+def _encode_event(kind: str, sequence: int, **more: Any) -> bytes:
     return sse.encode(dump({"type": kind, **more, "sequence_number": sequence}), kind.encode())
 
 
 def _unfold_item(item: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return the events of one item of the output, in order."""
+    """Yield the events of one output item: (type, fields)."""
     place = {"item_id": item.get("id")}
     kind, empty = item.get("type"), {"status": "in_progress"}
     match kind:
         case "message" | "reasoning":
             bare: dict[str, Any] = {"content": []} if kind == "message" else {"summary": [], "content": []}
             yield "response.output_item.added", {"item": {**item, **empty, **bare}}
-            for key, of in (("summary", "summary_index"), ("content", "content_index")):
+            for key, index_name in (("summary", "summary_index"), ("content", "content_index")):
                 parts = item.get(key)
                 for index, part in enumerate(parts if isinstance(parts, list) else ()):
                     if isinstance(part, dict):
-                        yield from _unfold_part(part, {**place, of: index})
+                        yield from _unfold_part(part, {**place, index_name: index})
         case "function_call" | "custom_tool_call":
-            word = "arguments" if kind == "function_call" else "input"
+            field_name = "arguments" if kind == "function_call" else "input"
             event = "response.function_call_arguments" if kind == "function_call" else "response.custom_tool_call_input"
-            yield "response.output_item.added", {"item": {**item, **empty, word: ""}}
-            if item.get(word):
-                yield f"{event}.delta", {**place, "delta": item[word]}
-            yield f"{event}.done", {**place, word: item.get(word, "")}
+            yield "response.output_item.added", {"item": {**item, **empty, field_name: ""}}
+            if item.get(field_name):
+                yield f"{event}.delta", {**place, "delta": item[field_name]}
+            yield f"{event}.done", {**place, field_name: item.get(field_name, "")}
         case _:
             yield "response.output_item.added", {"item": item}
     yield "response.output_item.done", {"item": item}
 
 
-# A part's type → the stem of its text's events, and the key of its text.
+# Part type → (prefix of its text events, key of its text).
 _PARTS: Mapping[str, tuple[str, str]] = {
     "output_text": ("response.output_text", "text"),
     "refusal": ("response.refusal", "refusal"),
@@ -241,16 +240,16 @@ def _unfold_part(part: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[
     kind = part.get("type")
     if not isinstance(kind, str) or kind not in _PARTS:
         return
-    stem, key = _PARTS[kind]
-    words = part.get(key) or ""
-    is_text = stem == "response.output_text"
+    prefix, key = _PARTS[kind]
+    text = part.get(key) or ""
+    is_text = prefix == "response.output_text"
     logprobs = {"logprobs": part.get("logprobs") or []} if is_text else {}
     empty: dict[str, Any] = {"annotations": [], "logprobs": []} if is_text else {}
-    notes = part.get("annotations") if is_text else None
+    annotations = part.get("annotations") if is_text else None
     yield f"{frame}.added", {**place, "part": {**part, **empty, key: ""}}
-    if words:
-        yield f"{stem}.delta", {**place, "delta": words, **logprobs}
-    for number, note in enumerate(notes if isinstance(notes, list) else ()):
-        yield f"{stem}.annotation.added", {**place, "annotation_index": number, "annotation": note}
-    yield f"{stem}.done", {**place, key: words, **logprobs}
+    if text:
+        yield f"{prefix}.delta", {**place, "delta": text, **logprobs}
+    for number, annotation in enumerate(annotations if isinstance(annotations, list) else ()):
+        yield f"{prefix}.annotation.added", {**place, "annotation_index": number, "annotation": annotation}
+    yield f"{prefix}.done", {**place, key: text, **logprobs}
     yield f"{frame}.done", {**place, "part": part}

@@ -27,8 +27,8 @@ from vibe_router.formats.neutral.model import (
     ToolCallStart,
     UsageReport,
 )
-from vibe_router.formats.responses.ids import item_id, new_id
-from vibe_router.formats.responses.namespaces import names_in_spaces
+from vibe_router.formats.responses.ids import item_id, new_response_id
+from vibe_router.formats.responses.namespaces import namespaced_names
 from vibe_router.formats.responses.stream import failed_event
 
 __all__ = ["ResponsesWriter", "usage_fields", "whole"]
@@ -70,9 +70,9 @@ class ResponsesWriter:
     """
 
     def __init__(self, request: ClientRequest, created: int) -> None:
-        body = {**request.body, **request.repeated}
+        body = {**request.body, **request.echoed_fields}
         self.response: dict[str, Any] = {
-            "id": new_id(),
+            "id": new_response_id(),
             "object": "response",
             "created_at": created,
             "status": "in_progress",
@@ -85,7 +85,7 @@ class ResponsesWriter:
         }
         if "text" in body and isinstance(body["text"], dict):
             self.response["text"] = {**_REPEATED["text"], **body["text"]}
-        self._spaces = names_in_spaces(body)
+        self._spaces = namespaced_names(body)
         self._sequence = 0
         self._items = 0  # items that have begun
         self._item: dict[str, Any] | None = None  # the item that is being told

@@ -1,4 +1,4 @@
-"""Namespaces of tools: one name for each tool to formats without them, and its own again in the answer."""
+"""Tool namespaces: flat names for formats without namespaces, restored in the answer."""
 
 import json
 from typing import Any
@@ -34,44 +34,46 @@ def for_messages(body: dict[str, Any]) -> dict[str, Any]:
     return written
 
 
-def test_responses_gets_its_namespaces_back() -> None:
+def test_namespaces_survive_a_round_trip() -> None:
     written = json.loads(responses_neutral.body(responses_neutral.read(BODY), "m", stream=False))
     assert written["tools"] == BODY["tools"]
     assert written["input"][1] == CALL
 
 
-def test_another_format_gets_each_tool_under_a_name_of_its_own() -> None:
+def test_other_formats_get_flat_names() -> None:
     written = for_messages(BODY)
     names = [tool["name"] for tool in written["tools"]]
-    assert names == ["wait"] + [f"{space}__{name}" for space in ("many", "few") for name in ("spawn", "wait", "patch")]
+    assert names == ["wait"] + [
+        f"{namespace}__{name}" for namespace in ("many", "few") for name in ("spawn", "wait", "patch")
+    ]
     assert written["messages"][1]["content"][0]["name"] == "many__spawn"
 
 
-def test_a_call_is_told_in_its_namespace() -> None:
+def test_calls_are_returned_in_their_namespace() -> None:
     request = responses_format.RESPONSES.parse(json.dumps(BODY).encode(), {})
     writer = responses_writer.ResponsesWriter(request, 1)
     writer.write(Started("x", "m"))
     writer.write(ToolCallStart("call_2", "many__spawn"))
     writer.write(ToolCallStart("call_3", "wait"))
     writer.end()
-    spaced, plain = writer.response["output"]
-    assert (spaced["namespace"], spaced["name"]) == ("many", "spawn")
+    namespaced, plain = writer.response["output"]
+    assert (namespaced["namespace"], namespaced["name"]) == ("many", "spawn")
     assert ("namespace" in plain, plain["name"]) == (False, "wait")
 
 
-def test_a_search_that_must_be_made_is_not_left_out() -> None:
+def test_a_required_web_search_is_not_dropped() -> None:
     with pytest.raises(ApiError, match="web_search"):
         for_messages({**BODY, "tool_choice": {"type": "web_search"}})
     with pytest.raises(ApiError, match="web_search"):
         for_messages({**BODY, "tool_choice": "required"})
 
 
-def test_other_tools_of_the_providers_own_are_refused() -> None:
+def test_other_hosted_tools_are_refused() -> None:
     with pytest.raises(ApiError, match="code_interpreter"):
         for_messages({**BODY, "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]})
 
 
-def test_long_names_stay_apart_and_within_bounds() -> None:
+def test_long_names_stay_distinct_within_the_limit() -> None:
     names = {flat_name("space" * 10, f"{'tool' * 10}{number}") for number in range(3)}
     assert len(names) == 3
     assert all(len(name) == 64 for name in names)

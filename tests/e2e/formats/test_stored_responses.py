@@ -1,4 +1,4 @@
-"""Responses that are kept, by OpenAI's own package: made, gone on from, read, listed, deleted, and by whom."""
+"""Stored responses through OpenAI's own package: create, continue, retrieve, list, delete, and access by key."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ from openai.types.responses import Response
 from tests.e2e.formats.pairs import MODELS, PROVIDERS
 from tests.e2e.stack import KEY, Stack
 
-SPOKEN = ["chat", "responses"]
-"""A provider whose answers are translated, and one whose answers pass with ids of its own."""
+PROVIDER_FORMATS = ["chat", "responses"]
+"""One provider whose answers are translated, and one whose answers pass through with its own ids."""
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def client(stack: Stack) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture(scope="module")
 def stranger(shared_formats_stack: Stack) -> Iterator[openai.OpenAI]:
-    """A client with a key of nobody's team."""
+    """A client whose key belongs to no team."""
     answer = httpx.post(
         f"{shared_formats_stack.root}/key/generate",
         json={"key_alias": "stranger"},
@@ -33,22 +33,22 @@ def stranger(shared_formats_stack: Stack) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def asked(stack: Stack, spoken: str) -> str:
-    """Return what the provider was told last."""
-    return str(stack.standin.requests(PROVIDERS[spoken])[-1].body)
+def last_body(stack: Stack, provider_format: str) -> str:
+    """Return the body of the provider's latest request."""
+    return str(stack.standin.requests(PROVIDERS[provider_format])[-1].body)
 
 
-@pytest.mark.parametrize("spoken", SPOKEN)
-def test_a_conversation_is_kept_by_the_router(client: openai.OpenAI, stack: Stack, spoken: str) -> None:
-    model = MODELS[spoken]
+@pytest.mark.parametrize("provider_format", PROVIDER_FORMATS)
+def test_a_conversation_is_stored_by_the_router(client: openai.OpenAI, stack: Stack, provider_format: str) -> None:
+    model = MODELS[provider_format]
     first = client.responses.create(model=model, input="My name is Ada", instructions="Be a lighthouse keeper.")
     second = client.responses.create(model=model, input="And what is yours?", previous_response_id=first.id)
     assert (first.previous_response_id, second.previous_response_id) == (None, first.id)
     assert second.to_dict()["store"] is True
-    told = asked(stack, spoken)
-    assert "My name is Ada" in told
-    assert first.output_text in told
-    assert "lighthouse" not in told
+    sent = last_body(stack, provider_format)
+    assert "My name is Ada" in sent
+    assert first.output_text in sent
+    assert "lighthouse" not in sent
     assert client.responses.retrieve(second.id) == second
 
     items = list(client.responses.input_items.list(second.id, order="asc", limit=2))
@@ -63,7 +63,7 @@ def test_a_conversation_is_kept_by_the_router(client: openai.OpenAI, stack: Stac
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(first.id)
     third = client.responses.create(model=model, input="Who am I?", previous_response_id=second.id)
-    assert "My name is Ada" in asked(stack, spoken)
+    assert "My name is Ada" in last_body(stack, provider_format)
     with pytest.raises(openai.BadRequestError, match="background"):
         client.responses.cancel(third.id)
     with pytest.raises(openai.BadRequestError) as caught:
@@ -71,49 +71,49 @@ def test_a_conversation_is_kept_by_the_router(client: openai.OpenAI, stack: Stac
     assert caught.value.code == "previous_response_not_found"
 
 
-@pytest.mark.parametrize("spoken", SPOKEN)
-def test_a_stream_is_kept_once_it_says_that_it_is_complete(client: openai.OpenAI, spoken: str) -> None:
-    before = client.responses.create(model=MODELS[spoken], input="My name is Ada")
+@pytest.mark.parametrize("provider_format", PROVIDER_FORMATS)
+def test_a_stream_is_stored_before_its_final_event(client: openai.OpenAI, provider_format: str) -> None:
+    before = client.responses.create(model=MODELS[provider_format], input="My name is Ada")
     stream = client.responses.create(
-        model=MODELS[spoken], input="Go on", previous_response_id=before.id, store=True, stream=True
+        model=MODELS[provider_format], input="Go on", previous_response_id=before.id, store=True, stream=True
     )
-    kept: Response | None = None
+    stored: Response | None = None
     for event in stream:
         if event.type in ("response.created", "response.completed"):
             assert event.response.previous_response_id == before.id
         if event.type == "response.completed":
-            kept = client.responses.retrieve(event.response.id)
-            assert kept == event.response
-    assert kept is not None
-    again = list(client.responses.retrieve(kept.id, stream=True))
+            stored = client.responses.retrieve(event.response.id)
+            assert stored == event.response
+    assert stored is not None
+    again = list(client.responses.retrieve(stored.id, stream=True))
     assert [event.sequence_number for event in again] == list(range(len(again)))
     assert again[-1].type == "response.completed"
-    assert again[-1].response == kept
+    assert again[-1].response == stored
 
 
-def test_items_are_named_by_their_ids(client: openai.OpenAI, stack: Stack) -> None:
+def test_referenced_items_are_filled_in(client: openai.OpenAI, stack: Stack) -> None:
     first = client.responses.create(model=MODELS["messages"], input="My name is Ada")
-    named = first.output[0].id
-    assert named is not None
+    referenced = first.output[0].id
+    assert referenced is not None
     client.responses.create(
         model=MODELS["messages"],
         input=[
             {"role": "user", "content": "My name is Ada"},
-            {"type": "item_reference", "id": named},
+            {"type": "item_reference", "id": referenced},
             {"role": "user", "content": "And what is yours?"},
         ],
     )
-    assert first.output_text in asked(stack, "messages")
+    assert first.output_text in last_body(stack, "messages")
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model=MODELS["messages"], input=[{"type": "item_reference", "id": "msg_unknown"}])
     assert caught.value.param == "input[0]"
 
 
-def test_for_another_key_it_does_not_exist(client: openai.OpenAI, stranger: openai.OpenAI) -> None:
+def test_a_response_does_not_exist_for_another_key(client: openai.OpenAI, stranger: openai.OpenAI) -> None:
     mine = client.responses.create(model=MODELS["chat"], input="My name is Ada")
-    for look in (stranger.responses.retrieve, stranger.responses.delete, stranger.responses.cancel):
+    for call in (stranger.responses.retrieve, stranger.responses.delete, stranger.responses.cancel):
         with pytest.raises(openai.NotFoundError):
-            look(mine.id)
+            call(mine.id)
     with pytest.raises(openai.NotFoundError):
         stranger.responses.input_items.list(mine.id)
     with pytest.raises(openai.BadRequestError, match="not found"):
@@ -122,14 +122,14 @@ def test_for_another_key_it_does_not_exist(client: openai.OpenAI, stranger: open
     assert stranger.responses.retrieve(own.id) == own
 
 
-def test_tokens_are_counted_and_nothing_is_compacted(client: openai.OpenAI) -> None:
+def test_input_tokens_are_counted_and_compaction_is_refused(client: openai.OpenAI) -> None:
     counted = client.responses.input_tokens.count(model=MODELS["chat"], input="My name is Ada")
     assert (counted.object, 0 < counted.input_tokens < 50) == ("response.input_tokens", True)
     with pytest.raises(openai.BadRequestError, match="not compacted"):
         client.responses.compact(model=MODELS["chat"], input="My name is Ada")
 
 
-def test_nothing_is_kept_for_who_says_so(client: openai.OpenAI) -> None:
+def test_store_false_stores_nothing(client: openai.OpenAI) -> None:
     answer = client.responses.create(model=MODELS["chat"], input="Hello", store=False)
     assert answer.to_dict()["store"] is False
     with pytest.raises(openai.NotFoundError):

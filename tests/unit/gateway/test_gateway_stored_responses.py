@@ -1,4 +1,4 @@
-"""Responses that are kept, through the handler: gone on from, read, listed and deleted, by whom they belong to."""
+"""Stored responses through the handler: continued, retrieved, listed and deleted, by their owners."""
 
 import json
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from tests.unit.gateway.test_gateway_formats import RESPONSE, SAID, chained, lay
 from vibe_router.access.keys import Caller, Key, Team
 from vibe_router.formats.common import sse
 from vibe_router.formats.responses import stream as responses
-from vibe_router.formats.responses.ids import item_id, new_id
+from vibe_router.formats.responses.ids import item_id, new_response_id
 from vibe_router.formats.responses.request import ResponsesRequest
-from vibe_router.formats.responses.stored import StoredResponse, from_record, kept, record
+from vibe_router.formats.responses.stored import StoredResponse, build_stored_response, from_record, to_record
 from vibe_router.routing.verdict import Failure, FailureKind
 
 HELLO = {"role": "user", "content": "Say hello."}
@@ -53,9 +53,7 @@ def create(key: str | None = None, **more: object) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_response_over_chat_is_kept_under_the_id_that_the_caller_got(
-    over_chat: FakeEnvironment, stream: bool
-) -> None:
+def test_a_translated_response_is_stored_under_the_callers_id(over_chat: FakeEnvironment, stream: bool) -> None:
     _, answer = create(stream=stream)
     response = answer[-1]["response"] if stream else answer
     assert call("GET", f"/{response['id']}") == (200, response)
@@ -63,9 +61,7 @@ def test_a_response_over_chat_is_kept_under_the_id_that_the_caller_got(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_response_that_passes_untouched_is_kept_under_its_own_id(
-    over_responses: FakeEnvironment, stream: bool
-) -> None:
+def test_a_native_response_is_stored_under_its_own_id(over_responses: FakeEnvironment, stream: bool) -> None:
     if stream:
         over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE))]
     create(stream=stream)
@@ -73,7 +69,7 @@ def test_a_response_that_passes_untouched_is_kept_under_its_own_id(
     assert (status, found["output"]) == (200, RESPONSE["output"])
 
 
-def test_the_output_is_kept_where_a_relay_leaves_it_out_of_the_last_event(over_responses: FakeEnvironment) -> None:
+def test_output_that_the_final_event_omits_is_stored(over_responses: FakeEnvironment) -> None:
     events = responses.unfold(RESPONSE)
     last = json.loads(events[-1].partition(b"data: ")[2])
     last["response"]["output"] = []
@@ -83,42 +79,42 @@ def test_the_output_is_kept_where_a_relay_leaves_it_out_of_the_last_event(over_r
     assert call("GET", "/resp_up")[1]["output"] == RESPONSE["output"]
 
 
-def test_it_is_written_before_the_last_event_is_sent(over_responses: FakeEnvironment) -> None:
+def test_a_stream_is_stored_before_its_final_event_is_sent(over_responses: FakeEnvironment) -> None:
     over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE))]
     body = {"model": "auto-chat", "input": "Say hello.", "stream": True}
-    told = app.handler(event("POST", "/v1/responses", body), context()).body
-    assert ["resp_up" in over_responses.kept.table for raw in told if b"response.completed" in raw] == [True]
+    sent = app.handler(event("POST", "/v1/responses", body), context()).body
+    assert ["resp_up" in over_responses.response_store.table for raw in sent if b"response.completed" in raw] == [True]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_nothing_is_kept_for_who_says_so(over_chat: FakeEnvironment, stream: bool) -> None:
+def test_store_false_stores_nothing(over_chat: FakeEnvironment, stream: bool) -> None:
     create(store=False, stream=stream)
-    assert not over_chat.kept.table
+    assert not over_chat.response_store.table
 
 
-def test_nothing_is_kept_of_a_stream_that_broke(over_responses: FakeEnvironment) -> None:
+def test_a_broken_stream_is_not_stored(over_responses: FakeEnvironment) -> None:
     events = responses.unfold(RESPONSE)
     broken = Failure(FailureKind.TIMEOUT, 200, detail="reset")
     over_responses.upstream.script["one"] = [streamed(*events[:-2], broken)]
-    _, told = create(stream=True)
-    assert told[-1]["type"] == "response.failed"
-    assert not over_responses.kept.table
+    _, sent = create(stream=True)
+    assert sent[-1]["type"] == "response.failed"
+    assert not over_responses.response_store.table
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_that_cannot_be_kept_goes_out_and_says_so(
+def test_an_answer_that_cannot_be_stored_is_sent_with_store_false(
     over_responses: FakeEnvironment, lines: Callable[[], list[dict[str, Any]]], stream: bool
 ) -> None:
-    over_responses.kept.outage = True
+    over_responses.response_store.outage = True
     if stream:
         over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE))]
     status, answer = create(stream=stream)
     response = answer[-1]["response"] if stream else answer
     assert (status, response) == (200, {**RESPONSE, "store": False})
-    assert any(line["message"] == "RESPONSE NOT KEPT" for line in lines())
+    assert any(line["message"] == "RESPONSE NOT STORED" for line in lines())
 
 
-def test_a_conversation_goes_on_over_a_layer_of_another_format(over_chat: FakeEnvironment) -> None:
+def test_a_conversation_continues_on_a_deployment_of_another_format(over_chat: FakeEnvironment) -> None:
     _, first = create(instructions="Be brief.")
     _, second = create(input="And again.", previous_response_id=first["id"])
     assert second["previous_response_id"] == first["id"]
@@ -136,7 +132,7 @@ def test_a_conversation_goes_on_over_a_layer_of_another_format(over_chat: FakeEn
     ]
 
 
-def test_a_provider_of_responses_gets_the_items_and_no_id_of_another(over_responses: FakeEnvironment) -> None:
+def test_a_responses_provider_gets_the_items_without_foreign_ids(over_responses: FakeEnvironment) -> None:
     over_responses.upstream.script["one"] = [
         whole({**RESPONSE, "output": [UNPROVEN, UNPROVEN_WORDS, *RESPONSE["output"]]}),  # type: ignore[misc]
         whole({**RESPONSE, "id": "resp_2"}),
@@ -153,38 +149,38 @@ def test_a_provider_of_responses_gets_the_items_and_no_id_of_another(over_respon
 
 @pytest.mark.parametrize("store", [False, True])
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_that_passes_says_what_it_goes_on_from(
+def test_a_native_answer_echoes_the_previous_response(
     over_responses: FakeEnvironment, stream: bool, store: bool
 ) -> None:
     create()
     second = {**RESPONSE, "id": "resp_2"}
     over_responses.upstream.script["one"] = [streamed(*responses.unfold(second)) if stream else whole(second)]
     _, answer = create(input="And again.", previous_response_id="resp_up", stream=stream, store=store)
-    told = [each["response"] for each in answer if "response" in each] if stream else [answer]
-    assert [each["previous_response_id"] for each in told] == ["resp_up"] * (3 if stream else 1)
-    assert told[-1] == {**second, "previous_response_id": "resp_up"}
+    sent = [each["response"] for each in answer if "response" in each] if stream else [answer]
+    assert [each["previous_response_id"] for each in sent] == ["resp_up"] * (3 if stream else 1)
+    assert sent[-1] == {**second, "previous_response_id": "resp_up"}
 
 
-def test_a_stream_that_breaks_says_what_it_went_on_from(over_responses: FakeEnvironment) -> None:
+def test_a_broken_stream_echoes_the_previous_response(over_responses: FakeEnvironment) -> None:
     create()
     broken = Failure(FailureKind.TIMEOUT, 200, detail="reset")
     over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE)[:-2], broken)]
-    _, told = create(previous_response_id="resp_up", stream=True)
-    assert told[-1]["type"] == "response.failed"
-    assert told[-1]["response"]["previous_response_id"] == "resp_up"
+    _, sent = create(previous_response_id="resp_up", stream=True)
+    assert sent[-1]["type"] == "response.failed"
+    assert sent[-1]["response"]["previous_response_id"] == "resp_up"
 
 
 def referring(*ids: str) -> list[dict[str, str]]:
     return [*({"type": "item_reference", "id": id_} for id_ in ids), {"role": "user", "content": "And again."}]
 
 
-def test_items_are_told_that_the_input_names_by_their_ids(over_chat: FakeEnvironment) -> None:
+def test_referenced_items_are_filled_in(over_chat: FakeEnvironment) -> None:
     _, first = create()
     _, second = create(input=[*referring(first["output"][0]["id"]), HELLO])
-    # The last one named holds all before it, so that one response is looked up for a whole conversation.
-    over_chat.kept.reads.clear()
+    # The latest response holds the whole conversation, so one lookup is enough.
+    over_chat.response_store.reads.clear()
     _, third = create(input=referring(first["output"][0]["id"], second["output"][0]["id"]))
-    assert over_chat.kept.reads == [second["id"]]
+    assert over_chat.response_store.reads == [second["id"]]
     asked = [(each["role"], each["content"]) for each in over_chat.upstream.calls[-1][1]["messages"]]
     assert asked[1:] == [("user", "And again.")]
     assert [part["text"] for part in asked[0][1]] == ["Hello.", "Hello."]
@@ -192,7 +188,7 @@ def test_items_are_told_that_the_input_names_by_their_ids(over_chat: FakeEnviron
     assert listed["data"][:2] == [first["output"][0], second["output"][0]]
 
 
-def test_items_are_named_of_the_response_that_is_gone_on_from(over_responses: FakeEnvironment) -> None:
+def test_items_of_the_previous_response_can_be_referenced(over_responses: FakeEnvironment) -> None:
     create(input=[{**HELLO, "id": "msg_mine"}])
     create(input=referring("msg_mine"), previous_response_id="resp_up")
     sent = over_responses.upstream.calls[-1][1]["input"]
@@ -203,7 +199,7 @@ def test_items_are_named_of_the_response_that_is_gone_on_from(over_responses: Fa
     ]
 
 
-def test_another_keys_items_cannot_be_named(over_chat: FakeEnvironment) -> None:
+def test_another_keys_items_cannot_be_referenced(over_chat: FakeEnvironment) -> None:
     _holders(over_chat)
     _, first = create("sk-a")
     status, answer = create("sk-other", input=referring(first["output"][0]["id"]))
@@ -211,18 +207,18 @@ def test_another_keys_items_cannot_be_named(over_chat: FakeEnvironment) -> None:
     assert create("sk-mate", input=referring(first["output"][0]["id"]))[0] == 200
 
 
-def test_an_item_that_nobody_keeps_here_is_named_to_a_provider_of_responses(over_responses: FakeEnvironment) -> None:
+def test_an_unknown_reference_is_passed_to_a_responses_provider(over_responses: FakeEnvironment) -> None:
     create(input=referring("msg_of_the_provider"))
     assert over_responses.upstream.calls[-1][1]["input"] == referring("msg_of_the_provider")
 
 
-def test_no_more_than_some_responses_are_looked_through(over_chat: FakeEnvironment) -> None:
-    ids = [item_id("msg", new_id(), 1) for _ in range(30)]
+def test_lookups_of_references_are_bounded(over_chat: FakeEnvironment) -> None:
+    ids = [item_id("msg", new_response_id(), 1) for _ in range(30)]
     assert create(input=referring(*ids))[0] == 400
-    assert len(over_chat.kept.reads) == 20
+    assert len(over_chat.response_store.reads) == 20
 
 
-def test_thoughts_go_on_where_a_turn_of_tools_needs_them(environment: FakeEnvironment) -> None:
+def test_reasoning_is_resent_within_a_tool_turn(environment: FakeEnvironment) -> None:
     chained(environment, layer("one/glm-4.7", "chat"), layer("two/gpt-5", "responses"))
     call_ = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
     message = {"role": "assistant", "content": None, "reasoning_content": "Let me look.", "tool_calls": [call_]}
@@ -241,7 +237,7 @@ def test_thoughts_go_on_where_a_turn_of_tools_needs_them(environment: FakeEnviro
     assert [each.get("type") for each in over["input"]] == ["message", "function_call", "function_call_output"]
 
 
-def test_an_image_said_earlier_counts_for_which_layer_can_go_on(environment: FakeEnvironment) -> None:
+def test_an_image_in_the_history_needs_vision(environment: FakeEnvironment) -> None:
     chained(environment, layer("one/gpt-5", "responses"))
     environment.upstream.script["one"] = [whole(RESPONSE)]
     shown = {"type": "input_image", "image_url": "https://example.com/a.png"}
@@ -251,7 +247,7 @@ def test_an_image_said_earlier_counts_for_which_layer_can_go_on(environment: Fak
     assert (status, answer["error"]["code"]) == (400, "unsupported_images")
 
 
-def test_a_conversation_goes_on_after_a_failover(environment: FakeEnvironment) -> None:
+def test_a_conversation_continues_after_a_failover(environment: FakeEnvironment) -> None:
     chained(environment, layer("one/gpt-5", "responses"), layer("two/glm-4.7", "chat"))
     environment.upstream.script["one"] = [whole(RESPONSE), refusal(503, {"error": {"message": "busy"}})]
     create()
@@ -261,7 +257,7 @@ def test_a_conversation_goes_on_after_a_failover(environment: FakeEnvironment) -
 
 
 @pytest.mark.parametrize("id_", ["resp_unknown", "x" * 5_000, "resp_ü"])
-def test_an_unknown_response_cannot_be_gone_on_from(over_chat: FakeEnvironment, id_: str) -> None:
+def test_an_unknown_previous_response_is_a_400(over_chat: FakeEnvironment, id_: str) -> None:
     status, answer = create(previous_response_id=id_)
     assert (status, answer["error"]["code"]) == (400, "previous_response_not_found")
     assert answer["error"]["param"] == "previous_response_id"
@@ -280,13 +276,13 @@ def _holders(environment: FakeEnvironment) -> None:
 @pytest.mark.parametrize(
     ("key", "status"),
     [
-        pytest.param("sk-a", 200, id="the key that made it"),
-        pytest.param("sk-mate", 200, id="a key of its team"),
+        pytest.param("sk-a", 200, id="its own key"),
+        pytest.param("sk-mate", 200, id="a teammate"),
         pytest.param(None, 200, id="the master key"),
         pytest.param("sk-other", 404, id="any other key"),
     ],
 )
-def test_a_response_exists_for_its_owner_the_team_and_the_master(
+def test_the_owner_its_team_and_the_master_key_may_read(
     over_responses: FakeEnvironment, key: str | None, status: int
 ) -> None:
     _holders(over_responses)
@@ -298,7 +294,7 @@ def test_a_response_exists_for_its_owner_the_team_and_the_master(
     assert call("DELETE", "/resp_up", key=key)[0] == status
 
 
-def test_what_is_the_masters_is_no_other_keys(over_responses: FakeEnvironment) -> None:
+def test_the_master_keys_responses_are_private(over_responses: FakeEnvironment) -> None:
     _holders(over_responses)
     create()
     assert call("GET", "/resp_up", key="sk-a")[0] == 404
@@ -316,12 +312,12 @@ def test_a_deleted_response_does_not_exist(over_responses: FakeEnvironment) -> N
 @pytest.mark.parametrize(
     ("query", "texts", "more"),
     [
-        pytest.param(None, ["3", "2", "1"], False, id="the last first"),
-        pytest.param({"order": "asc", "limit": "2"}, ["1", "2"], True, id="in order, two"),
-        pytest.param({"order": "asc", "after": "msg_2"}, ["3"], False, id="after one"),
+        pytest.param(None, ["3", "2", "1"], False, id="newest first"),
+        pytest.param({"order": "asc", "limit": "2"}, ["1", "2"], True, id="ascending, limited"),
+        pytest.param({"order": "asc", "after": "msg_2"}, ["3"], False, id="after an item"),
     ],
 )
-def test_the_input_is_listed_in_pages(
+def test_input_items_are_listed_in_pages(
     over_responses: FakeEnvironment, query: object, texts: list[str], more: bool
 ) -> None:
     create(input=[{**HELLO, "id": f"msg_{each}", "content": str(each)} for each in (1, 2, 3)])
@@ -332,13 +328,13 @@ def test_the_input_is_listed_in_pages(
 
 
 @pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "x"}, {"order": "up"}, {"after": "msg_9"}])
-def test_a_page_that_there_is_not_is_a_400(over_responses: FakeEnvironment, query: dict[str, str]) -> None:
+def test_an_invalid_page_is_a_400(over_responses: FakeEnvironment, query: dict[str, str]) -> None:
     create()
     status, answer = call("GET", "/resp_up/input_items", queryStringParameters=query)
     assert (status, answer["error"]["param"]) == (400, next(iter(query)))
 
 
-def test_a_kept_response_can_be_told_as_a_stream_again(over_responses: FakeEnvironment) -> None:
+def test_a_stored_response_can_be_replayed_as_a_stream(over_responses: FakeEnvironment) -> None:
     create()
     _, events = call("GET", "/resp_up", queryStringParameters={"stream": "true"})
     assert events[-1]["response"]["output"] == RESPONSE["output"]
@@ -349,14 +345,14 @@ def test_a_kept_response_can_be_told_as_a_stream_again(over_responses: FakeEnvir
         assert status == 400
 
 
-def test_who_lost_a_longer_stream_gets_its_end(over_responses: FakeEnvironment) -> None:
+def test_a_replay_after_the_last_event_sends_the_final_event(over_responses: FakeEnvironment) -> None:
     create()
     _, events = call("GET", "/resp_up", queryStringParameters={"stream": "true"})
     _, rest = call("GET", "/resp_up", queryStringParameters={"stream": "true", "starting_after": "500"})
     assert rest == [{**events[-1], "sequence_number": 501}]
 
 
-def test_the_tokens_of_an_input_are_estimated_with_what_it_goes_on_from(over_chat: FakeEnvironment) -> None:
+def test_input_tokens_include_the_history(over_chat: FakeEnvironment) -> None:
     _, first = create(input="word " * 1000)
     over_chat.upstream.calls.clear()
     status, alone = call("POST", "/input_tokens", {"model": "auto-chat", "input": "Go on."})
@@ -368,14 +364,14 @@ def test_the_tokens_of_an_input_are_estimated_with_what_it_goes_on_from(over_cha
     assert call("GET", "/input_tokens")[0] == 405
 
 
-def test_compacting_is_refused_in_words_that_say_why(over_chat: FakeEnvironment) -> None:
+def test_compaction_is_refused_with_the_reason(over_chat: FakeEnvironment) -> None:
     status, answer = call("POST", "/compact", {"model": "auto-chat", "input": "Hello"})
     assert (status, answer["error"]["code"]) == (400, "unsupported_endpoint")
     assert "not compacted" in answer["error"]["message"]
 
 
-def test_while_the_table_cannot_be_read_callers_are_told_to_come_back(over_chat: FakeEnvironment) -> None:
-    over_chat.kept.outage = True
+def test_an_outage_of_the_table_is_a_503(over_chat: FakeEnvironment) -> None:
+    over_chat.response_store.outage = True
     assert call("GET", "/resp_up")[0] == 503
     assert create(previous_response_id="resp_up")[0] == 503
 
@@ -388,12 +384,12 @@ ITEMS = st.lists(
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(said=st.text(min_size=1) | ITEMS, earlier=st.none() | ITEMS, output=ITEMS)
-def test_what_is_kept_is_read_back_equal(said: object, earlier: Any, output: Any) -> None:
-    body = {"model": "m", "input": said, **({"previous_response_id": "resp_0"} if earlier is not None else {})}
-    request = ResponsesRequest("m", False, body).after(earlier, {})
-    made = kept(request, {"id": "resp_1", "output": output})
+@given(input_=st.text(min_size=1) | ITEMS, history=st.none() | ITEMS, output=ITEMS)
+def test_a_record_is_read_back_equal(input_: object, history: Any, output: Any) -> None:
+    body = {"model": "m", "input": input_, **({"previous_response_id": "resp_0"} if history is not None else {})}
+    request = ResponsesRequest("m", False, body).with_history(history, {})
+    made = build_stored_response(request, {"id": "resp_1", "output": output})
     assert made is not None
-    assert from_record(record(made)) == StoredResponse(dict(made.response), list(made.input))
-    proven = [each for each in made.items() if each.get("type") != "reasoning"]  # these have no words
-    assert len(request.after(made.items(), {}).body["input"]) == len(proven) + len(request.body["input"])
+    assert from_record(to_record(made)) == StoredResponse(dict(made.response), list(made.input))
+    proven = [each for each in made.history() if each.get("type") != "reasoning"]  # these have no words
+    assert len(request.with_history(made.history(), {}).body["input"]) == len(proven) + len(request.body["input"])
