@@ -19,7 +19,7 @@ from vibe_router.formats.messages import neutral_request as messages_request
 from vibe_router.formats.messages import request as messages
 from vibe_router.formats.messages.format import MESSAGES
 from vibe_router.formats.neutral.model import Reasoning
-from vibe_router.formats.responses import neutral as responses_neutral
+from vibe_router.formats.responses import neutral_request as responses_neutral
 
 PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParams)
 USER = {"role": "user", "content": "Hi"}

@@ -23,7 +23,7 @@ from vibe_router.formats.neutral.model import (
     custom_tool_input,
     with_own_proofs,
 )
-from vibe_router.formats.responses import neutral as responses_neutral
+from vibe_router.formats.responses import neutral_request as responses_neutral
 
 MODULES = {"chat": chat_neutral, "responses": responses_neutral}
 HELLO: dict[str, dict[str, Any]] = {

@@ -26,7 +26,7 @@ from vibe_router.formats.converse import neutral as converse_neutral
 from vibe_router.formats.converse import stream as converse_stream
 from vibe_router.formats.messages import neutral_answer as messages_answer
 from vibe_router.formats.messages import neutral_request as messages_request
-from vibe_router.formats.responses import neutral as responses_neutral
+from vibe_router.formats.responses import neutral_request as responses_neutral
 from vibe_router.formats.responses import stream as responses
 
 

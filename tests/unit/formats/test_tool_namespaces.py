@@ -9,7 +9,7 @@ from vibe_router.core.errors import ApiError
 from vibe_router.formats.messages import neutral_request as messages_request
 from vibe_router.formats.neutral.model import Started, ToolCallStart, without_optional_tools
 from vibe_router.formats.responses import format as responses_format
-from vibe_router.formats.responses import neutral as responses_neutral
+from vibe_router.formats.responses import neutral_request as responses_neutral
 from vibe_router.formats.responses import writer as responses_writer
 from vibe_router.formats.responses.namespaces import flat_name
 

@@ -22,7 +22,7 @@ from vibe_router.formats.chat.assembly import ChatAssembler
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.seal import unwrap
 from vibe_router.formats.interfaces import StreamReader
-from vibe_router.formats.responses import neutral as responses_neutral
+from vibe_router.formats.responses import neutral_request as responses_neutral
 from vibe_router.formats.responses import stream as responses
 from vibe_router.upstream.exchange import Exchange, open_exchange
 

@@ -41,14 +41,14 @@ class _Responses:
         return ResponsesStreamReader()
 
     def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:
-        from vibe_router.formats.responses import neutral as responses_neutral
+        from vibe_router.formats.responses import neutral_request
 
-        return responses_neutral.body(request, model, stream=stream)
+        return neutral_request.body(request, model, stream=stream)
 
     def decoder(self, _request: "NeutralRequest") -> AnswerDecoder:
-        from vibe_router.formats.responses import neutral as responses_neutral
+        from vibe_router.formats.responses.neutral_answer import ResponsesDecoder
 
-        return responses_neutral.ResponsesDecoder()
+        return ResponsesDecoder()
 
     def writer(self, request: ClientRequest, created: int) -> StreamWriter:
         from vibe_router.formats.responses import writer as responses_writer

@@ -118,9 +118,9 @@ class ResponsesRequest(RequestDefaults):
     def neutral(self) -> "NeutralRequest":
         """Return the request in the neutral form. Raises ApiError (400) for an invalid request."""
         if not self._neutral:
-            from vibe_router.formats.responses import neutral as responses_neutral
+            from vibe_router.formats.responses import neutral_request
 
-            self._neutral.append(responses_neutral.read(self.body))
+            self._neutral.append(neutral_request.read(self.body))
         return self._neutral[0]
 
 

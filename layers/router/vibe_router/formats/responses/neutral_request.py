@@ -9,8 +9,7 @@ document of plain text as text. A translated request asks the provider to keep n
 reasoning where it asks it to reason, so that the next turn can go on.
 """
 
-import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,11 +19,8 @@ from vibe_router.formats.common.fields import Shape, entries, integer, mapping, 
 from vibe_router.formats.common.json_body import dump, without_none
 from vibe_router.formats.neutral.model import (
     AllowedTools,
-    AnnotationAdded,
     Audio,
-    Event,
     File,
-    Finish,
     Image,
     JsonFormat,
     Message,
@@ -32,31 +28,21 @@ from vibe_router.formats.neutral.model import (
     NeutralRequest,
     Part,
     Raw,
-    Reason,
     Reasoning,
-    ReasoningDelta,
-    ReasoningProof,
     Refusal,
-    RefusalDelta,
-    Started,
     Text,
-    TextDelta,
     Tool,
     ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
     ToolChoice,
     ToolResult,
-    UsageReport,
     reasoning_effort,
     unseal,
     unsupported,
 )
 from vibe_router.formats.neutral.reading import allowed_names, contents, sorted_fields
 from vibe_router.formats.responses.namespaces import as_namespace, flat_name
-from vibe_router.formats.responses.stream import usage_of
 
-__all__ = ["ResponsesDecoder", "body", "read"]
+__all__ = ["body", "read"]
 
 _FORMAT = "responses"
 
@@ -539,184 +525,3 @@ def _part(part: Part, *, output: bool, own: bool) -> dict[str, Any]:
             return dict(part.value)
         case _:
             raise unsupported(_FORMAT, part.at, "this part in this place")
-
-
-# --- Reading an answer ------------------------------------------------------------------------------------------------
-
-_INCOMPLETE: Mapping[object, Reason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
-
-
-class ResponsesDecoder:
-    """Reads the events of a Responses answer into neutral ones.
-
-    Items that are told at the same time are told on one after another: what comes of a later one waits for its turn.
-    """
-
-    def __init__(self) -> None:
-        self._started = False
-        self._order: list[int] = []  # items that have begun and not ended, by their place in the output
-        self._waiting: dict[int, list[Event]] = {}
-        self._told: set[int] = set()  # items of which something was told
-        self._ended: set[int] = set()
-        self._called = False
-
-    def decode(self, chunk: Mapping[str, Any]) -> Iterable[Event]:
-        """Return what `chunk` says."""
-        kind = chunk.get("type")
-        if kind == "response.output_text.delta" and self._started:  # what all but a few are
-            return self._pass_on(chunk, [_text_delta(chunk)])
-        events: list[Event] = []
-        response = chunk.get("response")
-        if not self._started:
-            self._started = True
-            events.append(_started(response if isinstance(response, dict) else {}))
-        match kind:
-            case "response.completed" | "response.incomplete":
-                events += self._finish(response if isinstance(response, dict) else {})
-            case "response.output_item.added":
-                events += self._begin(chunk)
-            case "response.output_item.done":
-                events += self._end_item(_place(chunk), chunk.get("item"))
-            case _:
-                if said := _said(kind, chunk):
-                    events += self._pass_on(chunk, said)
-        return events
-
-    def end(self) -> Iterable[Event]:
-        """Return nothing: the last event has told everything."""
-        return ()
-
-    def _begin(self, chunk: Mapping[str, Any]) -> list[Event]:
-        place, item = _place(chunk), chunk.get("item")
-        if place in self._ended or place in self._order:
-            return []
-        self._order.append(place)
-        return self._turn(place, self._start(item)) if isinstance(item, dict) else []
-
-    def _start(self, item: Mapping[str, Any]) -> list[Event]:
-        if item.get("type") not in ("function_call", "custom_tool_call"):
-            return []
-        self._called = True
-        call, name = item.get("call_id") or item.get("id"), item.get("name")
-        call = call if isinstance(call, str) else f"call_{secrets.token_hex(12)}"
-        custom = item.get("type") == "custom_tool_call"
-        return [ToolCallStart(call, name if isinstance(name, str) else "", custom)]
-
-    def _pass_on(self, chunk: Mapping[str, Any], events: list[Event]) -> list[Event]:
-        place = _place(chunk)
-        if place not in self._order:
-            if place in self._ended:
-                return []
-            self._order.append(place)
-        self._told.add(place)
-        return self._turn(place, events)
-
-    def _turn(self, place: int, events: list[Event]) -> list[Event]:
-        """Return `events` if it is their item's turn; else keep them."""
-        if self._order[0] == place:
-            return events
-        self._waiting.setdefault(place, []).extend(events)
-        return []
-
-    def _end_item(self, place: int, item: object) -> list[Event]:
-        if not isinstance(item, dict) or place in self._ended:
-            return []
-        events: list[Event] = []
-        if place not in self._order:
-            self._order.append(place)
-            events += self._turn(place, self._start(item))
-        rest = [] if place in self._told else _unsaid(item)
-        encrypted, id_ = item.get("encrypted_content"), item.get("id")
-        if item.get("type") == "reasoning" and isinstance(encrypted, str) and encrypted:
-            rest.append(ReasoningProof(encrypted=encrypted, id=id_ if isinstance(id_, str) else None))
-        events += self._turn(place, rest)
-        self._ended.add(place)
-        while self._order and self._order[0] in self._ended:
-            self._order.pop(0)
-            if self._order:
-                events += self._waiting.pop(self._order[0], ())
-        return events
-
-    def _finish(self, response: Mapping[str, Any]) -> list[Event]:
-        output = response.get("output")
-        events: list[Event] = []
-        for place, item in enumerate(output if isinstance(output, list) else ()):
-            events += self._end_item(place, item)
-        for place in tuple(self._order):  # items that the last event forgot
-            events += self._waiting.pop(place, ())
-        details = response.get("incomplete_details")
-        why = details.get("reason") if isinstance(details, dict) else None
-        reason = _INCOMPLETE.get(why, "length") if isinstance(why, str) else "length"
-        if response.get("status") != "incomplete":
-            reason = "tool_calls" if self._called else "stop"
-        return [*events, Finish(reason), UsageReport(usage_of(response))]
-
-
-def _place(chunk: Mapping[str, Any]) -> int:
-    place = chunk.get("output_index")
-    return place if isinstance(place, int) else 0
-
-
-def _started(response: Mapping[str, Any]) -> Started:
-    id_, model, created = response.get("id"), response.get("model"), response.get("created_at")
-    return Started(
-        id_ if isinstance(id_, str) else None,
-        model if isinstance(model, str) else None,
-        int(created) if isinstance(created, int | float) else None,
-    )
-
-
-def _text_delta(chunk: Mapping[str, Any]) -> TextDelta:
-    delta = chunk.get("delta")
-    return TextDelta(delta if isinstance(delta, str) else "", logprobs=_logprobs(chunk))
-
-
-def _logprobs(said: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
-    held = said.get("logprobs")
-    return [each for each in held if isinstance(each, dict)] if isinstance(held, list) and held else None
-
-
-def _said(kind: object, chunk: Mapping[str, Any]) -> list[Event]:
-    delta = chunk.get("delta")
-    if not isinstance(delta, str):
-        note = chunk.get("annotation")
-        wanted = kind == "response.output_text.annotation.added" and isinstance(note, dict)
-        return [AnnotationAdded(note)] if wanted and isinstance(note, dict) else []
-    match kind:
-        case "response.output_text.delta":
-            return [_text_delta(chunk)]
-        case "response.refusal.delta":
-            return [RefusalDelta(delta)]
-        case "response.reasoning_summary_text.delta":
-            part = chunk.get("summary_index")
-            return [ReasoningDelta(delta, summary=True, part=part if isinstance(part, int) else 0)]
-        case "response.reasoning_text.delta":
-            return [ReasoningDelta(delta)]
-        case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
-            return [ToolCallDelta(delta)]
-    return []
-
-
-def _unsaid(item: Mapping[str, Any]) -> list[Event]:
-    """Return what an item holds of which nothing was told before its end."""
-    events: list[Event] = []
-    match item:
-        case {"type": "message", "content": list(content)}:
-            for part in content:
-                match part:
-                    case {"type": "output_text", "text": str(words)} if words:
-                        events.append(TextDelta(words, logprobs=_logprobs(part)))
-                        notes = part.get("annotations") or ()
-                        events += (AnnotationAdded(note) for note in notes if isinstance(note, dict))
-                    case {"type": "refusal", "refusal": str(words)} if words:
-                        events.append(RefusalDelta(words))
-        case {"type": "function_call", "arguments": str(words)} | {"type": "custom_tool_call", "input": str(words)}:
-            if words:
-                events.append(ToolCallDelta(words))
-        case {"type": "reasoning"}:
-            for key, summary in (("summary", True), ("content", False)):
-                parts = item.get(key)
-                for i, each in enumerate(parts if isinstance(parts, list) else ()):
-                    if isinstance(each, dict) and isinstance(told := each.get("text"), str) and told:
-                        events.append(ReasoningDelta(told, summary=summary, part=i if summary else 0))
-    return events
