@@ -13,7 +13,7 @@ from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import ReservationRequest
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
-from vibe_router.routing.cooldown import cleared, unknown
+from vibe_router.routing.cooldown import cleared, healthy
 from vibe_router.store import aws
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.keys import KeyDirectory
@@ -95,7 +95,7 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: set[tuple[str, st
     RoutesStore(client, "routes").read()
     states = StateStore(client, "state", clock)
     seen = states.read(["deployment#a/b"])["deployment#a/b"]
-    assert seen == unknown("deployment#a/b")
+    assert seen == healthy("deployment#a/b")
     assert states.replace(seen, cleared(seen, clock.now())).version == 1
     assert Secrets(secrets_client(), "secret", clock).get("MASTER_KEY") == "x"
     _spend(client, clock)

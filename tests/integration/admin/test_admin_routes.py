@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.admin.rig import MASTER, Admin
 from tests.unit.store.held import NOW
-from vibe_router.routing.cooldown import State, unknown
+from vibe_router.routing.cooldown import State, healthy
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store import history
 from vibe_router.store.dynamodb import to_item
@@ -32,7 +32,7 @@ def described(routes: dict[str, Any], model: str, description: str) -> dict[str,
 
 def cool(admin: Admin, state_id: str, verdict: Verdict = Verdict.RATE_LIMITED, seconds: float = 60) -> None:
     state = State(state_id, 1, NOW + seconds, verdict, 2, NOW, "429: <script>")
-    admin.environment.states.replace(unknown(state_id), state)
+    admin.environment.states.replace(healthy(state_id), state)
 
 
 def test_the_routes_are_told_as_the_file_says_with_their_version_and_states(

@@ -13,9 +13,10 @@ from vibe_router.core.models import CooldownPolicy, Deployment, Policy, Provider
 from vibe_router.formats.chat import request as chat_request
 from vibe_router.formats.common import sse
 from vibe_router.formats.interfaces import WholeAnswer
-from vibe_router.pipeline.failover import AttemptTrace, FailoverExecutor
+from vibe_router.pipeline.failover import FailoverExecutor
 from vibe_router.pipeline.relay import Relay
-from vibe_router.routing.cooldown import State, unknown
+from vibe_router.pipeline.trace import AttemptTrace
+from vibe_router.routing.cooldown import State, healthy
 from vibe_router.routing.deadline import Deadline
 from vibe_router.upstream.client import Upstream
 
@@ -36,10 +37,10 @@ class FleetStates:
         self.writes: list[State] = []
 
     def read(self, ids: Sequence[str]) -> dict[str, State]:
-        return {each: self.items.get(each, unknown(each)) for each in ids}
+        return {each: self.items.get(each, healthy(each)) for each in ids}
 
     def replace(self, seen: State, successor: State) -> State:
-        standing = self.items.get(seen.id, unknown(seen.id))
+        standing = self.items.get(seen.id, healthy(seen.id))
         if standing.version != seen.version:
             return standing
         self.items[seen.id] = successor
@@ -133,7 +134,7 @@ class Rig:
         outcome = Outcome(AttemptTrace())
         deadline = Deadline.of(time.monotonic(), left, self.policy.timeouts.total)
         try:
-            served = self.failover.walk(self.model(*chain), request, deadline, outcome.trace)
+            served = self.failover.execute(self.model(*chain), request, deadline, outcome.trace)
         except ApiError as error:
             outcome.error = error
             return outcome
@@ -144,7 +145,7 @@ class Rig:
         outcome.relay = Relay(served.answer, served.deployment, deadline.end, self.clock)
         outcome.body = b"".join(outcome.relay)
         if outcome.relay.failure:
-            self.failover.broke_off(outcome.trace, outcome.relay.failure)
+            self.failover.report_broken_stream(outcome.trace, outcome.relay.failure)
         served.answer.reply.close()
         return outcome
 

@@ -10,9 +10,10 @@ import pytest
 from local.standin import Standin
 from vibe_router.core.models import Deployment, Provider
 from vibe_router.formats.chat.format import CHAT
+from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.deadline import Bounds
-from vibe_router.routing.verdict import Verdict, classify_failure
-from vibe_router.upstream.attempt import attempt_stream, attempt_whole
+from vibe_router.routing.verdict import Verdict
+from vibe_router.upstream.call import call_streamed, call_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
 from vibe_router.upstream.exchange import Exchange, open_exchange
 
@@ -52,14 +53,14 @@ def bounds(seconds: float = 20) -> Bounds:
 
 def whole(standin: Standin, upstream: Upstream, **fields: Any) -> dict[str, Any]:
     asked = exchange(standin, stream=False, **fields)
-    answer = attempt_whole(upstream, deployment(standin), "", asked, bounds())
+    answer = call_whole(upstream, deployment(standin), "", asked, bounds())
     found: dict[str, Any] = json.loads(answer.body)
     return found
 
 
 def streamed(standin: Standin, upstream: Upstream, **fields: Any) -> list[dict[str, Any]]:
     asked = exchange(standin, stream=True, stream_options={"include_usage": True}, **fields)
-    opened = attempt_stream(upstream, deployment(standin), "", asked, bounds(), probe=False)
+    opened = call_streamed(upstream, deployment(standin), "", asked, bounds(), probe=False)
     with opened.reply:
         raw = b"".join(piece.raw for batch in opened.batches(time.monotonic() + 20, 10) for piece in batch)
     assert opened.reader.complete

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
 from vibe_router.core.clock import Clock
 from vibe_router.core.models import CooldownPolicy
-from vibe_router.routing.cooldown import Phase, State, cleared, cooled, leased, unknown
+from vibe_router.routing.cooldown import Phase, State, cleared, cooled, healthy, leased
 from vibe_router.routing.verdict import Classification, Scope, Verdict
 from vibe_router.store.aws import session
 from vibe_router.store.dynamodb import dynamodb_client as make_client
@@ -59,12 +59,12 @@ def test_states_are_answered_from_memory_and_nobody_waits(
     time.advance(2)
     wire.took()
     wire.fault = error
-    assert store.read([GLM, KEY]) == {GLM: cooling, KEY: unknown(KEY)}
+    assert store.read([GLM, KEY]) == {GLM: cooling, KEY: healthy(KEY)}
     assert degraded(store)
     assert wire.took() == ["BatchGetItem"]
     for _ in range(80):  # ten seconds of requests
         time.advance(0.125)
-        assert store.read([GLM, KEY]) == {GLM: cooling, KEY: unknown(KEY)}
+        assert store.read([GLM, KEY]) == {GLM: cooling, KEY: healthy(KEY)}
     assert wire.took() == []
     assert len(aside.waiting) == 5
     aside.do()
@@ -139,8 +139,8 @@ def test_a_cooldown_that_has_ended_meanwhile_is_not(
     wire.fault = REFUSED
     cool(store, NOW, rest=1)
     recover(store, wire, time, aside)
-    assert store.read([GLM])[GLM] == unknown(GLM)
-    assert environment().read([GLM])[GLM] == unknown(GLM)
+    assert store.read([GLM])[GLM] == healthy(GLM)
+    assert environment().read([GLM])[GLM] == healthy(GLM)
 
 
 @pytest.mark.parametrize(("mine", "theirs", "stands"), [(60, 30, 60), (30, 60, 60)], ids=["mine", "theirs"])
@@ -191,7 +191,7 @@ def test_a_change_that_spans_the_end_of_an_outage_is_not_lost(
     held = store.replace(due, leased(due, time.now, 15))
     wire.fault = None
     time.advance(31)  # asked again by the next one who comes, and it has an answer
-    assert store.read([KEY]) == {KEY: unknown(KEY)}
+    assert store.read([KEY]) == {KEY: healthy(KEY)}
     assert not store.degraded
     again = failed(held, time.now)
     standing = store.replace(held, again)
@@ -238,7 +238,7 @@ def test_of_many_threads_one_finds_out(environment: "Environment", wire: Wire) -
 
     with ThreadPoolExecutor(8) as pool:
         states = [future.result() for future in [pool.submit(read) for _ in range(8)]]
-    assert states == [{GLM: unknown(GLM)}] * 8
+    assert states == [{GLM: healthy(GLM)}] * 8
     assert wire.took() == ["BatchGetItem"]
 
 

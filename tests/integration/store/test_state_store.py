@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.store.held import NOW, Time, Wire
 from vibe_router.core.models import CooldownPolicy
-from vibe_router.routing.cooldown import Phase, State, cleared, cooled, leased, released, unknown
+from vibe_router.routing.cooldown import Phase, State, cleared, cooled, healthy, leased, released
 from vibe_router.routing.verdict import Classification, Scope, Verdict
 from vibe_router.store.dynamodb import from_item, to_item
 from vibe_router.store.state import StateStore
@@ -38,7 +38,7 @@ def test_what_is_not_in_the_table_is_healthy_and_read_once_a_second(
 ) -> None:
     store = environment()
     for _ in range(4):
-        assert store.read([GLM, KEY]) == {GLM: unknown(GLM), KEY: unknown(KEY)}
+        assert store.read([GLM, KEY]) == {GLM: healthy(GLM), KEY: healthy(KEY)}
         time.advance(0.25)
     assert wire.took() == ["BatchGetItem"]
     store.read([KEY, GLM])
@@ -74,7 +74,7 @@ def test_every_field_comes_back_as_it_was_written(environment: "Environment", ti
         lease_until=0,
         expires_at=int(NOW) + 86_400,
     )
-    assert environment().replace(unknown(GLM), written) is written
+    assert environment().replace(healthy(GLM), written) is written
     assert environment().read([GLM])[GLM] == written
 
 
@@ -211,14 +211,14 @@ def test_a_write_whose_answer_was_lost_on_the_way_is_known_to_have_won(
             return dynamodb_client.put_item(**request)
 
     store = StateStore(SentTwice(), state_table, time.clock)  # type: ignore[arg-type]  # it is one in all that counts
-    written = failed(unknown(GLM))
-    assert store.replace(unknown(GLM), written) is written
+    written = failed(healthy(GLM))
+    assert store.replace(healthy(GLM), written) is written
 
 
 def test_more_states_than_one_call_takes_are_read_in_several(environment: "Environment", wire: Wire) -> None:
     ids = [f"deployment#p/{number}" for number in range(250)]
     store = environment()
-    store.replace(unknown(ids[249]), failed(unknown(ids[249])))
+    store.replace(healthy(ids[249]), failed(healthy(ids[249])))
     wire.took()
     states = store.read([*ids, *ids])
     assert list(states) == ids
@@ -257,7 +257,7 @@ def test_keys_that_are_always_left_unprocessed_are_an_outage(
 
     dynamodb_client.meta.events.register("after-call.dynamodb.BatchGetItem", leave_all)
     store = environment()
-    assert store.read([GLM]) == {GLM: unknown(GLM)}
+    assert store.read([GLM]) == {GLM: healthy(GLM)}
     assert store.degraded
     assert wire.took() == ["BatchGetItem"] * 3
 
@@ -353,7 +353,7 @@ def test_an_item_that_was_deleted_is_healthy_and_can_cool_again(
     cool(store)
     dynamodb_client.delete_item(TableName=state_table, Key={"id": {"S": GLM}})
     time.advance(1)
-    assert store.read([GLM])[GLM] == unknown(GLM)
+    assert store.read([GLM])[GLM] == healthy(GLM)
     assert cool(store, time.now).version == 1
 
 

@@ -19,7 +19,7 @@ from vibe_router.core.record import Record
 from vibe_router.pipeline.admission import Admission
 from vibe_router.pipeline.failover import FailoverExecutor
 from vibe_router.pipeline.stored_responses import ResponseStorage
-from vibe_router.routing.cooldown import State, unknown
+from vibe_router.routing.cooldown import State, healthy
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
@@ -111,10 +111,10 @@ class FakeStates:
         self.degraded = False
 
     def read(self, ids: Sequence[str]) -> dict[str, State]:
-        return {each: self.items.get(each, unknown(each)) for each in ids}
+        return {each: self.items.get(each, healthy(each)) for each in ids}
 
     def replace(self, seen: State, successor: State) -> State:
-        standing = self.items.get(seen.id, unknown(seen.id))
+        standing = self.items.get(seen.id, healthy(seen.id))
         if standing.version != seen.version:
             return standing
         self.items[seen.id] = successor

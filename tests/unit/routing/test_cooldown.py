@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.models import CooldownPolicy
-from vibe_router.routing.cooldown import Phase, State, cleared, cooled, leased, released, unknown
+from vibe_router.routing.cooldown import Phase, State, cleared, cooled, healthy, leased, released
 from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 NOW = 1_800_000_000.0
@@ -46,7 +46,7 @@ def test_a_rest_is_never_longer_than_max_and_never_over_at_once(
 
 @given(policy=policies, strikes=st.integers(1, 40))
 def test_a_rest_grows_with_every_strike_until_it_is_max(policy: CooldownPolicy, strikes: int) -> None:
-    state, rests = unknown("deployment#a/b"), []
+    state, rests = healthy("deployment#a/b"), []
     for _ in range(strikes):
         state = cooled(state, hinted(), policy, NOW, evidence="")
         rests.append(state.until - NOW)
@@ -142,5 +142,5 @@ def test_an_item_outlives_everything_that_it_says_by_a_day(
 
 
 def test_what_was_never_written_is_healthy_with_version_0() -> None:
-    assert unknown("credential#ark") == State("credential#ark", version=0)
-    assert unknown("credential#ark").phase(NOW) is Phase.HEALTHY
+    assert healthy("credential#ark") == State("credential#ark", version=0)
+    assert healthy("credential#ark").phase(NOW) is Phase.HEALTHY

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.routing.answers import read
+from vibe_router.routing.error_answer import read_error
 from vibe_router.routing.reset_hint import reset_after
 
 NOW = 1_785_000_000.0  # 2026-07-25 17:20:00 UTC
@@ -18,7 +18,7 @@ YEAR = 365 * 86_400
 def hint(
     headers: Mapping[str, str] | None = None, error: Mapping[str, Any] | None = None, *, buckets: bool = True
 ) -> float | None:
-    return reset_after(headers or {}, read(json.dumps({"error": error or {}}).encode()), NOW, buckets=buckets)
+    return reset_after(headers or {}, read_error(json.dumps({"error": error or {}}).encode()), NOW, buckets=buckets)
 
 
 @pytest.mark.parametrize(

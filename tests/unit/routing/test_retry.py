@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.models import Policy
-from vibe_router.routing.retry import STOPPING, UNCOOLED, refuses_proof, retry_delay
+from vibe_router.routing.retry import STOPPING, UNCOOLED, rejects_reasoning_proof, retry_delay
 from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 
@@ -100,4 +100,4 @@ def test_what_stops_a_chain_never_cools_and_what_another_layer_may_carry_goes_on
     ],
 )
 def test_a_proof_that_is_refused_is_known_by_the_providers_words(verdict: Verdict, message: str, refused: bool) -> None:
-    assert refuses_proof(Classification(verdict, Scope.DEPLOYMENT, status=400, message=message)) is refused
+    assert rejects_reasoning_proof(Classification(verdict, Scope.DEPLOYMENT, status=400, message=message)) is refused

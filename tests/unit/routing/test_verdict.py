@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from vibe_router.routing.verdict import _RULES, Failure, FailureKind, Scope, Verdict, _Rule, classify_failure
+from vibe_router.routing.classification import classify_failure
+from vibe_router.routing.failure_rules import FAILURE_RULES, FailureRule
+from vibe_router.routing.verdict import Failure, FailureKind, Scope, Verdict
 
 NOW = 1_785_000_000.0  # 2026-07-25 17:20:00 UTC
 
@@ -670,13 +672,13 @@ def test_a_lone_surrogate_cannot_fail_who_writes_the_message() -> None:
 
 SIGNS = [
     pytest.param(rule, {"code" if sign in rule.names else "message": sign.replace("*", " x ").strip("=")}, id=sign)
-    for rule in _RULES
+    for rule in FAILURE_RULES
     for sign in (*rule.names, *rule.phrases)
 ]
 
 
 @pytest.mark.parametrize(("rule", "says"), SIGNS)
-def test_no_line_of_the_table_is_hidden_by_an_earlier_one(rule: _Rule, says: dict[str, str]) -> None:
+def test_no_line_of_the_table_is_hidden_by_an_earlier_one(rule: FailureRule, says: dict[str, str]) -> None:
     if "code" in says:
         says = {"code": says["code"].replace(" ", ""), "message": "as its code says"}
     status = 403 if rule.statuses is not None else 400

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from vibe_router.routing.verdict import Failure, FailureKind, Verdict, classify_failure
+from vibe_router.routing.classification import classify_failure
+from vibe_router.routing.verdict import Failure, FailureKind, Verdict
 
 
 @pytest.mark.parametrize(

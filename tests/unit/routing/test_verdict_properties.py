@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.routing.verdict import Classification, Failure, FailureKind, Scope, Verdict, classify_failure
+from vibe_router.routing.classification import classify_failure
+from vibe_router.routing.verdict import Classification, Failure, FailureKind, Scope, Verdict
 
 YEAR = 365 * 86_400
 NOW = 1_785_000_000.0

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from local.standin.bedrock import message
 from vibe_router.core.models import Deployment, Provider
-from vibe_router.routing.verdict import Failure, FailureKind, Verdict, classify_failure
+from vibe_router.routing.classification import classify_failure
+from vibe_router.routing.verdict import Failure, FailureKind, Verdict
 from vibe_router.store.aws import session
 from vibe_router.upstream import bedrock
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream, _place

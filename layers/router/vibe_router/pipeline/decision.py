@@ -14,7 +14,7 @@ from vibe_router.core.record import Record
 from vibe_router.core.tags import bounded_tags, bounded_text
 from vibe_router.core.telemetry import DECISION, NAMESPACE, logger, metrics
 from vibe_router.core.usage import Usage
-from vibe_router.pipeline.failover import AttemptTrace
+from vibe_router.pipeline.trace import AttemptTrace
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store.ledger import Reservation

@@ -6,8 +6,9 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment
 from vibe_router.core.telemetry import log_fault
-from vibe_router.routing.verdict import Failure, FailureKind, classify_failure
-from vibe_router.upstream.attempt import OpenStream
+from vibe_router.routing.classification import classify_failure
+from vibe_router.routing.verdict import Failure, FailureKind
+from vibe_router.upstream.call import OpenStream
 from vibe_router.upstream.client import AttemptFailedError
 
 __all__ = ["Relay"]

@@ -97,13 +97,13 @@ class RequestPipeline:
             remaining = deadline.end - services.clock.monotonic()
             decision.reserve(services.admission.reserve(caller, model, request, remaining))
 
-        committed = services.failover.walk(model, request, deadline, decision.trace)
+        committed = services.failover.execute(model, request, deadline, decision.trace)
         decision.commit()
 
         if isinstance(committed.answer, WholeAnswer):
             answer = committed.answer
             decision.count(answer.usage)
-            services.failover.remember(committed.deployment, answer.seals)
+            services.failover.remember_proofs(committed.deployment, answer.seals)
             return replace(answer, body=recorder.record_whole(answer.body)) if recorder else answer
         before_end = recorder.record_stream(committed.answer.reader) if recorder else None
         self._relay = Relay(committed.answer, committed.deployment, deadline.end, services.clock, before_end)
@@ -125,11 +125,11 @@ class RequestPipeline:
         """Record how the stream ended, and keep the provider's connection for the next call if it ended well."""
         reader, failover = relay.stream.reader, self._services.failover
         self.decision.count(reader.usage, reader.malformed)
-        failover.remember(relay.deployment, reader.seals)
+        failover.remember_proofs(relay.deployment, reader.seals)
         if relay.failure:
             self.decision.break_off(relay.code)
             if not relay.blameless:
-                failover.broke_off(self.decision.trace, relay.failure)
+                failover.report_broken_stream(self.decision.trace, relay.failure)
         if reader.done:
             relay.stream.reply.drain(self._services.clock.monotonic() + _DRAIN_SECONDS)
         else:

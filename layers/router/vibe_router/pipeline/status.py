@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from vibe_router.routing.cooldown import Phase, State, unknown
+from vibe_router.routing.cooldown import Phase, State, healthy
 
 __all__ = ["at_iso", "told"]
 
@@ -15,7 +15,7 @@ _SEVERITY = (Phase.HEALTHY, Phase.DUE, Phase.PROBING, Phase.COOLING)
 def told(deployment_id: str, provider: str, states: Mapping[str, State], now: float) -> dict[str, Any]:
     """Tell how a deployment of `provider` stands at `now` (epoch seconds), by all that is known (`states`, by id)."""
     ids = f"deployment#{deployment_id}", f"credential#{provider}"
-    own, credential = (states.get(state_id) or unknown(state_id) for state_id in ids)
+    own, credential = (states.get(state_id) or healthy(state_id) for state_id in ids)
     state = max(own, credential, key=lambda each: _SEVERITY.index(each.phase(now)))
     entry: dict[str, Any] = {"deployment": deployment_id, "state": state.phase(now)}
     if state.until:

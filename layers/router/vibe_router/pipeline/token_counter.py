@@ -13,7 +13,8 @@ from vibe_router.core.usage import count
 from vibe_router.formats.common.json_body import load
 from vibe_router.formats.messages.format import COUNT_PATH, MESSAGES
 from vibe_router.formats.messages.request import MessagesRequest
-from vibe_router.pipeline.failover import SecretSource, StateKeeper
+from vibe_router.pipeline.attempt import SecretSource
+from vibe_router.pipeline.health import StateTable
 from vibe_router.routing.chain import Mode, plan
 from vibe_router.store.secrets import SecretsUnavailableError
 from vibe_router.upstream.client import AttemptFailedError, Upstream
@@ -28,7 +29,7 @@ _MOST_BYTES = 64 * 1024
 class TokenCounter:
     """Counts requests. One for an environment: it remembers who has no counter."""
 
-    def __init__(self, states: StateKeeper, secrets: SecretSource, upstream: Upstream, clock: Clock) -> None:
+    def __init__(self, states: StateTable, secrets: SecretSource, upstream: Upstream, clock: Clock) -> None:
         self._states = states
         self._secrets = secrets
         self._upstream = upstream

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vibe_router.core.models import Deployment, VirtualModel
-from vibe_router.routing.cooldown import Phase, State, unknown
+from vibe_router.routing.cooldown import Phase, State, healthy
 from vibe_router.routing.verdict import Verdict
 
 __all__ = ["Candidate", "Mode", "Plan", "Skipped", "in_order", "last_resort", "plan"]
@@ -63,7 +63,7 @@ def plan(model: VirtualModel, states: Mapping[str, State], now: float, affinity:
     candidates: list[Candidate] = []
     skipped: list[Skipped] = []
     for deployment in in_order(model, affinity):
-        state, credential = (states.get(state_id) or unknown(state_id) for state_id in deployment.state_ids)
+        state, credential = (states.get(state_id) or healthy(state_id) for state_id in deployment.state_ids)
         phases = {state.phase(now), credential.phase(now)}
         if Phase.COOLING in phases or Phase.PROBING in phases:
             skipped.append(skip(deployment, state, credential, now))

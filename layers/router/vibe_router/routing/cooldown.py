@@ -19,7 +19,7 @@ from enum import StrEnum
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.verdict import Classification, Verdict
 
-__all__ = ["Phase", "State", "cleared", "cooled", "leased", "released", "unknown"]
+__all__ = ["Phase", "State", "cleared", "cooled", "healthy", "leased", "released"]
 
 _KEEP_SECONDS = 86_400  # how long an item outlives its last use; a request lives 15 minutes at most
 
@@ -61,8 +61,8 @@ class State:
         return max(self.until, self.lease_until)
 
 
-def unknown(state_id: str) -> State:
-    """Return the state of what was never written: healthy, version 0."""
+def healthy(state_id: str) -> State:
+    """Return the state of an id that was never written: version 0, no cooldown."""
     return State(state_id)
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from vibe_router.routing.answers import Answer
+from vibe_router.routing.error_answer import ErrorAnswer
 
 __all__ = ["reset_after"]
 
@@ -37,7 +37,7 @@ _DURATIONS = ("reset_time", "retryDelay", "quotaResetDelay")
 _INSTANTS = ("resets_at", "reset_at", "quotaResetTimeStamp")
 
 
-def reset_after(headers: Mapping[str, str], answer: Answer, now: float, *, buckets: bool) -> float | None:
+def reset_after(headers: Mapping[str, str], answer: ErrorAnswer, now: float, *, buckets: bool) -> float | None:
     """Return the seconds from `now` (epoch seconds) until the soonest reset that the answer names, or None.
 
     `headers` have lower-case names. `buckets` says whether the headers that state each rate limit's refill count:
@@ -48,7 +48,7 @@ def reset_after(headers: Mapping[str, str], answer: Answer, now: float, *, bucke
     return min((hint for hint in hints if 0 < hint <= _YEAR), default=None)  # NaN compares false
 
 
-def _hints(headers: Mapping[str, str], answer: Answer, now: float, buckets: bool) -> Iterator[float | None]:
+def _hints(headers: Mapping[str, str], answer: ErrorAnswer, now: float, buckets: bool) -> Iterator[float | None]:
     if value := headers.get("retry-after"):
         yield _number(value)
         yield _http_date(value, now)

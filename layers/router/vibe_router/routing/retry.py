@@ -3,7 +3,7 @@
 from vibe_router.core.models import Policy
 from vibe_router.routing.verdict import Classification, Verdict
 
-__all__ = ["STOPPING", "UNCOOLED", "refuses_proof", "retry_delay"]
+__all__ = ["STOPPING", "UNCOOLED", "rejects_reasoning_proof", "retry_delay"]
 
 # The caller's own doing: no other deployment would answer better, and nothing is wrong with this one.
 STOPPING = frozenset({Verdict.CLIENT, Verdict.CONTENT_POLICY})
@@ -18,7 +18,7 @@ _JITTER = 0.25
 _PROOF = ("signature", "encrypted content", "encrypted_content", "thinking block", "`thinking`", "redacted_thinking")
 
 
-def refuses_proof(classification: Classification) -> bool:
+def rejects_reasoning_proof(classification: Classification) -> bool:
     """Whether the provider refused the request for a signature or encrypted reasoning that it did not issue."""
     said = f"{classification.code or ''} {classification.message}".lower()
     blamed = classification.verdict in (Verdict.CLIENT, Verdict.UNSUPPORTED)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from botocore.exceptions import ClientError
 
 from vibe_router.core.clock import Clock
-from vibe_router.routing.cooldown import State, unknown
+from vibe_router.routing.cooldown import State, healthy
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
 from vibe_router.store.dynamodb import Item, Value, from_item, to_item
@@ -90,7 +90,7 @@ class StateStore:
                             self._ask(self._stale(ids))
                 case CallMode.PROBE:
                     self._spawn(lambda: self._ask(self._stale(ids)))
-        return {each: known.state if (known := self._known.get(each)) else unknown(each) for each in ids}
+        return {each: known.state if (known := self._known.get(each)) else healthy(each) for each in ids}
 
     def replace(self, seen: State, successor: State) -> State:
         """Write `successor` if `seen` still stands, and return what stands now. Never raises over DynamoDB.
@@ -226,7 +226,7 @@ class StateStore:
     def _state_of(self, state_id: str, item: Item | None, before: _Known | None) -> State:
         """Read `item`, which took the place of what was known `before`, in times of this environment's clock."""
         if item is None:
-            return unknown(state_id)
+            return healthy(state_id)
         try:
             values = from_item(item)
             state = State(

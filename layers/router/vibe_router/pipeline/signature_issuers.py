@@ -1,4 +1,4 @@
-"""Who issued a proof of reasoning that passed through untouched, as far as this environment has seen it."""
+"""The providers that issued proofs of reasoning (signatures, encrypted content), as this environment has seen."""
 
 import hashlib
 from collections import OrderedDict
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 __all__ = ["SignatureIssuers"]
 
-_MOST = 4096  # of the latest; some 100 bytes each
+_MAX_PROOFS = 4096  # of the latest; some 100 bytes each
 
 
 class SignatureIssuers:
@@ -19,11 +19,11 @@ class SignatureIssuers:
         """Remember that the provider `issuer` issued `proofs`."""
         for proof in proofs:
             self._issuers[_digest(proof)] = issuer
-        while len(self._issuers) > _MOST:
+        while len(self._issuers) > _MAX_PROOFS:
             self._issuers.popitem(last=False)
 
     def of(self, proof: str) -> str | None:
-        """Return the provider that issued `proof`, None where this environment has not seen it come."""
+        """Return the provider that issued `proof`, None if this environment has not seen it."""
         return self._issuers.get(_digest(proof)) if self._issuers else None
 
 

@@ -19,7 +19,7 @@ from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
 from vibe_router.upstream.exchange import Exchange
 
-__all__ = ["OpenStream", "WholeAnswer", "attempt_stream", "attempt_whole"]
+__all__ = ["OpenStream", "WholeAnswer", "call_streamed", "call_whole"]
 
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_WHOLE_BYTES = 32 * 1024 * 1024
@@ -86,7 +86,7 @@ class OpenStream:
 _NO_SOUND = ("application/json", "text/html")
 
 
-def attempt_stream(
+def call_streamed(
     upstream: Upstream, deployment: Deployment, secret: str, exchange: Exchange, bounds: Bounds, *, probe: bool
 ) -> OpenStream:
     """Ask for a stream and return it once it commits. Raises AttemptFailedError."""
@@ -100,7 +100,7 @@ def attempt_stream(
         raise
 
 
-def attempt_whole(
+def call_whole(
     upstream: Upstream, deployment: Deployment, secret: str, exchange: Exchange, bounds: Bounds
 ) -> WholeAnswer:
     """Ask for a whole answer and return it. Raises AttemptFailedError."""

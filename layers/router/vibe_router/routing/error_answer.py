@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Answer", "read"]
+__all__ = ["ErrorAnswer", "read_error"]
 
 _MAX_LEVELS = 6  # envelopes within envelopes; two relays in a row make four
 _MAX_MESSAGE = 4096  # characters; longer ones quote the request back
@@ -32,7 +32,7 @@ _ENVELOPES = frozenset({"error", "response.failed"})  # values of `type` that na
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ErrorAnswer:
     """What an error answer says. Absent strings are empty.
 
     `status`: an HTTP status between 400 and 599 that the body itself gives.
@@ -54,7 +54,7 @@ class Answer:
     texts: tuple[str, ...] = ()
 
 
-def read(body: bytes) -> Answer:
+def read_error(body: bytes) -> ErrorAnswer:
     """Read an error answer's body, whatever bytes it holds. Never raises."""
     text = body.decode("utf-8", "replace").lstrip("\ufeff").strip()
     levels = _levels(_parsed(text))
@@ -69,7 +69,7 @@ def read(body: bytes) -> Answer:
         kind = ""
     standing = _name(error.get("status"))  # Google's, such as RESOURCE_EXHAUSTED
     names = {kind, code, standing, _name(error.get("error")), *_reasons(details), *_reasons((error,))}
-    return Answer(
+    return ErrorAnswer(
         status=next(filter(None, (_http_status(level) for level in reversed(levels))), None),
         type=kind or ("" if standing.isdigit() else standing),
         code=code,
@@ -83,13 +83,13 @@ def read(body: bytes) -> Answer:
     )
 
 
-def _read_unparsed(text: str) -> Answer:
+def _read_unparsed(text: str) -> ErrorAnswer:
     if text.startswith("<"):
-        return Answer()
+        return ErrorAnswer()
     # JSON that the cut at 64 KiB broke still says what it is, but is nothing to show to a caller.
     is_cut = text[:1] in ("{", "[")
     words = _clean(text, _MAX_MESSAGE)
-    return Answer(
+    return ErrorAnswer(
         message="" if is_cut else words,
         text=words.lower(),
         is_error=is_cut and '"error"' in text,

@@ -1,0 +1,215 @@
+"""The attempt of one request at one deployment: the probe's lease, the calls and retries, and the cooldowns."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from vibe_router.core.clock import Clock
+from vibe_router.core.errors import ApiError
+from vibe_router.core.telemetry import log_fault, traced
+from vibe_router.formats.interfaces import WholeAnswer
+from vibe_router.pipeline.health import DeploymentHealth, StateTable
+from vibe_router.pipeline.trace import AttemptTrace
+from vibe_router.routing.chain import Candidate, Mode, skip
+from vibe_router.routing.classification import classify_failure
+from vibe_router.routing.cooldown import State
+from vibe_router.routing.deadline import Deadline
+from vibe_router.routing.outcome import Attempt
+from vibe_router.routing.retry import STOPPING, rejects_reasoning_proof, retry_delay
+from vibe_router.routing.verdict import Classification, Failure, FailureKind, Scope, Verdict
+from vibe_router.upstream.call import OpenStream, assemble, call_streamed, call_whole
+from vibe_router.upstream.client import AttemptFailedError, Upstream
+from vibe_router.upstream.exchange import Exchange
+
+__all__ = ["AttemptServices", "DeploymentAttempt", "RefusedError", "SecretSource"]
+
+
+class SecretSource(Protocol):
+    """The providers' keys (store.secrets.Secrets)."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return a secret, None if there is none of that name."""
+
+    def invalidate(self) -> None:
+        """Have the secrets read again: a provider refused one."""
+
+
+class RefusedError(ApiError):
+    """A provider refused the request for a reason that lies in the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptServices:
+    """The collaborators that all attempts of an environment share."""
+
+    states: StateTable
+    secrets: SecretSource
+    upstream: Upstream
+    clock: Clock
+
+
+class DeploymentAttempt:
+    """One attempt at `candidate` with `exchange`; run it once.
+
+    `stream`: whether the caller asked for a stream. `behind`: the number of deployments left in the chain after this.
+    """
+
+    def __init__(
+        self,
+        services: AttemptServices,
+        candidate: Candidate,
+        exchange: Exchange,
+        deadline: Deadline,
+        trace: AttemptTrace,
+        *,
+        stream: bool,
+        behind: int,
+    ) -> None:
+        self._secrets = services.secrets
+        self._upstream = services.upstream
+        self._clock = services.clock
+        self._deployment = candidate.deployment
+        self._candidate = candidate
+        self._exchange = exchange
+        self._stream = stream
+        self._deadline = deadline
+        self._trace = trace
+        self._behind = behind
+        self._health = DeploymentHealth(
+            services.states, services.clock, candidate.deployment, (candidate.state, candidate.credential)
+        )
+
+    @property
+    def states(self) -> dict[str, State]:
+        """The states of deployment and credential after this attempt, by id."""
+        return self._health.states
+
+    def run(self) -> OpenStream | WholeAnswer | None:
+        """Return the answer, or None to go on with the next deployment. Raises RefusedError."""
+        now = self._clock.now()
+        if not self._health.take_leases(self._candidate.due(now)):
+            state, credential = (self.states[state_id] for state_id in self._deployment.state_ids)
+            self._trace.skipped.append(skip(self._deployment, state, credential, now))
+            return None
+        try:
+            answer = self._call_with_retries()
+        finally:
+            self._health.release_leases()
+        if answer is not None:
+            self._trace.served_by = self._deployment
+            self._trace.provider_format = self._exchange.format
+            self._trace.reasoning_left_out = self._exchange.left_out
+        return answer
+
+    def _call_with_retries(self) -> OpenStream | WholeAnswer | None:
+        mode, policy = self._candidate.mode, self._deployment.policy
+        retries = 0 if mode is Mode.NORMAL else policy.retries  # a probe or a last resort is one call
+        waited = mode is Mode.PROBE  # a probe costs its caller no more than its bound
+        renewed = False
+        keyed = self._deployment.provider.keyed
+        secret = (self._secrets.get(self._deployment.provider.secret) if keyed else None) or ""
+        if keyed and not secret:
+            self._skip_without_secret()
+            return None
+        while True:
+            started = self._clock.monotonic()
+            try:
+                with traced(self._deployment.id, mode=mode.value):
+                    answer = self._call(secret, started)
+            except AttemptFailedError as error:
+                failure = error.failure
+            except Exception as error:  # noqa: BLE001 - an answer that the router fails to read is a failed attempt
+                log_fault("attempt", error)
+                failure = Failure(FailureKind.NOT_A_COMPLETION, detail="the router could not read the answer")
+            else:
+                self._record(None, 200, started)
+                return answer
+            classification = _classify(failure, self._clock.now(), secret)
+            if classification.verdict is Verdict.AUTH and not renewed:
+                renewed = True
+                if (fresh := self._renewed_secret(secret)) is not None:
+                    secret = fresh
+                    self._record(classification, failure.status, started)
+                    continue
+            until = self._cool(failure, classification)
+            self._record(classification, failure.status, started, until)
+            if rejects_reasoning_proof(classification) and self._exchange.bare():
+                continue
+            if classification.verdict in STOPPING:
+                raise _refused(classification)
+            delay = retry_delay(
+                classification,
+                policy,
+                tried=retries,
+                waited=waited,
+                last=self._behind == 0,
+                left=self._deadline.share(self._clock.monotonic(), self._behind),
+                jitter=self._clock.jitter(),
+            )
+            if delay is None:
+                return None
+            if classification.verdict is Verdict.RATE_LIMITED or classification.reset_after is not None:
+                waited = True
+            else:
+                retries += 1
+            self._clock.sleep(delay)
+
+    def _call(self, secret: str, started: float) -> OpenStream | WholeAnswer:
+        """Make one call up to its commit. A probe is streamed where possible: a silent provider shows sooner."""
+        probe = self._candidate.mode is Mode.PROBE
+        stream = self._stream or (probe and self._exchange.streams)
+        timeouts = self._deployment.policy.timeouts
+        bounds = self._deadline.bounds(timeouts, started, layers_behind=self._behind, stream=stream, probe=probe)
+        if not stream:
+            whole = call_whole(self._upstream, self._deployment, secret, self._exchange, bounds)
+            self._health.clear()
+            return whole
+        opened = call_streamed(self._upstream, self._deployment, secret, self._exchange, bounds, probe=probe)
+        self._health.clear()
+        if self._stream:
+            return opened
+        end = started + min(timeouts.response, self._deadline.share(started, self._behind))
+        return assemble(opened, end, timeouts.idle)
+
+    def _cool(self, failure: Failure, classification: Classification) -> float | None:
+        # A last resort was cooling already: no strike for a call in spite of that.
+        return self._health.cool(failure, classification, only_healthy=self._candidate.mode is Mode.LAST_RESORT)
+
+    def _renewed_secret(self, refused: str) -> str | None:
+        """Return the current secret if it has changed since the provider refused it."""
+        if not self._deployment.provider.keyed:
+            return None
+        self._secrets.invalidate()
+        fresh = self._secrets.get(self._deployment.provider.secret)
+        return fresh if fresh != refused else None
+
+    def _skip_without_secret(self) -> None:
+        name = self._deployment.provider.secret
+        failure = Failure(FailureKind.UNREACHABLE, detail=f"there is no secret named {name}")
+        classification = Classification(Verdict.MISCONFIGURED, Scope.CREDENTIAL, message=failure.detail)
+        self._record(classification, None, self._clock.monotonic(), self._cool(failure, classification))
+
+    def _record(
+        self, classification: Classification | None, status: int | None, started: float, until: float | None = None
+    ) -> None:
+        ms = round((self._clock.monotonic() - started) * 1000, 3)
+        self._trace.attempts.append(Attempt(self._deployment.id, classification, status, ms, until))
+
+
+def _classify(failure: Failure, now: float, secret: str) -> Classification:
+    """Classify a failure, and redact the key should the provider's message repeat it."""
+    classification = classify_failure(failure, now)
+    if not secret or not classification.message:
+        return classification
+    return replace(classification, message=classification.message.replace(secret, "***"))
+
+
+def _refused(classification: Classification) -> RefusedError:
+    """Return the provider's own reason."""
+    message = classification.message or "The provider refused the request."
+    return RefusedError(
+        classification.status if classification.status and 400 <= classification.status < 500 else 400,
+        message,
+        type=classification.type or "invalid_request_error",
+        code=classification.code or classification.verdict.value,
+        param=classification.param,
+    )

@@ -1,0 +1,37 @@
+"""What happened to one request on its way through a chain: for headers, errors and the log."""
+
+from dataclasses import dataclass, field
+
+from vibe_router.core.errors import ApiError
+from vibe_router.core.models import Deployment
+from vibe_router.routing.chain import Skipped
+from vibe_router.routing.outcome import Attempt
+
+__all__ = ["AttemptTrace", "Unfit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A deployment that cannot carry the request, and the 400 that explains it."""
+
+    deployment: Deployment
+    error: ApiError
+
+
+@dataclass(slots=True)
+class AttemptTrace:
+    """The attempts of one request, and the deployments that it was not sent to."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    unfit: list[Unfit] = field(default_factory=list)
+    served_by: Deployment | None = None
+    provider_format: str | None = None  # the format in which the provider was called
+    reasoning_left_out: int = 0  # proofs of earlier reasoning that were not sent
+
+    @property
+    def fallbacks(self) -> int:
+        """The number of deployments passed over, tried or not, before the one that served."""
+        others = {attempt.deployment for attempt in self.attempts}
+        others |= {each.deployment.id for each in self.skipped} | {each.deployment.id for each in self.unfit}
+        return len(others - ({self.served_by.id} if self.served_by else set()))

@@ -1,0 +1,64 @@
+"""Classify a failed attempt: read the provider's error and apply the table of `routing.failure_rules`."""
+
+from vibe_router.routing.error_answer import ErrorAnswer, read_error
+from vibe_router.routing.failure_rules import CALLER_STATUSES, FAILURE_RULES, IMPLIED_STATUS
+from vibe_router.routing.reset_hint import reset_after
+from vibe_router.routing.verdict import Classification, Failure, FailureKind, Scope, Verdict
+
+__all__ = ["classify_failure"]
+
+
+def classify_failure(failure: Failure, now: float) -> Classification:
+    """Classify `failure` at `now` (epoch seconds). Never raises, whatever the provider sent."""
+    if failure.kind not in (FailureKind.STATUS, FailureKind.IN_BODY):
+        return Classification(
+            Verdict.TRANSIENT,
+            Scope.DEPLOYMENT,
+            # A retry at once helps only after a broken connection, not after a refused one or a timeout.
+            fast_retry=failure.kind is FailureKind.RESET,
+            timeout=failure.kind is FailureKind.TIMEOUT,
+            status=failure.status,
+        )
+    answer = read_error(failure.body)
+    status = _status(failure, answer)
+    verdict, scope = next((rule.verdict, rule.scope) for rule in FAILURE_RULES if rule.matches(status, answer))
+    transient = verdict is Verdict.TRANSIENT
+    return Classification(
+        verdict,
+        scope,
+        reset_after=(
+            reset_after(failure.headers, answer, now, buckets=verdict is Verdict.RATE_LIMITED)
+            if verdict in _HEALING
+            else None
+        ),
+        fast_retry=transient and status in _FAST,
+        timeout=transient and status in _TIMEOUTS,
+        status=_caller_status(status) if verdict in _FOR_CALLER else status,
+        type=answer.type or None,
+        code=answer.code or None,
+        param=answer.param or None,
+        message=answer.message,
+    )
+
+
+def _status(failure: Failure, answer: ErrorAnswer) -> int | None:
+    """Return the HTTP status of the cause, None if unknown.
+
+    A relay wraps its upstream's error into a 5xx of its own, and an error inside a 200 has only the status it names.
+    """
+    own = failure.status if failure.kind is FailureKind.STATUS and failure.status != 200 else None
+    if own is not None:
+        return answer.status if own >= 500 and answer.status else own
+    implied = (IMPLIED_STATUS[name] for name in answer.names if name in IMPLIED_STATUS)
+    return answer.status or min(implied, default=None)
+
+
+def _caller_status(status: int | None) -> int:
+    """Return the status for the caller, to whom a provider's 401, 403 or 5xx would mean something else."""
+    return status if status in CALLER_STATUSES else 400
+
+
+_HEALING = frozenset({Verdict.TRANSIENT, Verdict.RATE_LIMITED, Verdict.QUOTA, Verdict.AUTH})
+_FOR_CALLER = frozenset({Verdict.CLIENT, Verdict.CONTENT_POLICY, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED})
+_FAST = frozenset({500, 502, 503, 504})
+_TIMEOUTS = frozenset({408, 504, 524})  # 524 is Cloudflare's, for an origin that stayed silent
