@@ -26,23 +26,23 @@ _INCOMPLETE: Mapping[object, Reason] = {"max_output_tokens": "length", "content_
 
 
 class ResponsesDecoder:
-    """Reads the events of a Responses answer into neutral ones.
+    """Decodes the events of a Responses answer into neutral events.
 
-    Items that are told at the same time are told on one after another: what comes of a later one waits for its turn.
+    Neutral blocks never interleave: events of an item wait until the items before it have ended.
     """
 
     def __init__(self) -> None:
         self._started = False
-        self._order: list[int] = []  # items that have begun and not ended, by their place in the output
+        self._order: list[int] = []  # open items, by their index in the output
         self._waiting: dict[int, list[Event]] = {}
-        self._told: set[int] = set()  # items of which something was told
+        self._streamed: set[int] = set()  # items with at least one delta
         self._ended: set[int] = set()
         self._called = False
 
     def decode(self, chunk: Mapping[str, Any]) -> Iterable[Event]:
-        """Return what `chunk` says."""
+        """Return the events in `chunk`."""
         kind = chunk.get("type")
-        if kind == "response.output_text.delta" and self._started:  # what all but a few are
+        if kind == "response.output_text.delta" and self._started:  # the common case
             return self._pass_on(chunk, [_text_delta(chunk)])
         events: list[Event] = []
         response = chunk.get("response")
@@ -57,12 +57,12 @@ class ResponsesDecoder:
             case "response.output_item.done":
                 events += self._end_item(_place(chunk), chunk.get("item"))
             case _:
-                if said := _said(kind, chunk):
-                    events += self._pass_on(chunk, said)
+                if deltas := _deltas(kind, chunk):
+                    events += self._pass_on(chunk, deltas)
         return events
 
     def end(self) -> Iterable[Event]:
-        """Return nothing: the last event has told everything."""
+        """Return nothing: the final event completes the answer."""
         return ()
 
     def _begin(self, chunk: Mapping[str, Any]) -> list[Event]:
@@ -70,7 +70,7 @@ class ResponsesDecoder:
         if place in self._ended or place in self._order:
             return []
         self._order.append(place)
-        return self._turn(place, self._start(item)) if isinstance(item, dict) else []
+        return self._in_order(place, self._start(item)) if isinstance(item, dict) else []
 
     def _start(self, item: Mapping[str, Any]) -> list[Event]:
         if item.get("type") not in ("function_call", "custom_tool_call"):
@@ -87,11 +87,11 @@ class ResponsesDecoder:
             if place in self._ended:
                 return []
             self._order.append(place)
-        self._told.add(place)
-        return self._turn(place, events)
+        self._streamed.add(place)
+        return self._in_order(place, events)
 
-    def _turn(self, place: int, events: list[Event]) -> list[Event]:
-        """Return `events` if it is their item's turn; else keep them."""
+    def _in_order(self, place: int, events: list[Event]) -> list[Event]:
+        """Return `events` if their item is the first open one; else hold them back."""
         if self._order[0] == place:
             return events
         self._waiting.setdefault(place, []).extend(events)
@@ -103,12 +103,12 @@ class ResponsesDecoder:
         events: list[Event] = []
         if place not in self._order:
             self._order.append(place)
-            events += self._turn(place, self._start(item))
-        rest = [] if place in self._told else _unsaid(item)
+            events += self._in_order(place, self._start(item))
+        rest = [] if place in self._streamed else _item_events(item)
         encrypted, id_ = item.get("encrypted_content"), item.get("id")
         if item.get("type") == "reasoning" and isinstance(encrypted, str) and encrypted:
             rest.append(ReasoningProof(encrypted=encrypted, id=id_ if isinstance(id_, str) else None))
-        events += self._turn(place, rest)
+        events += self._in_order(place, rest)
         self._ended.add(place)
         while self._order and self._order[0] in self._ended:
             self._order.pop(0)
@@ -121,7 +121,7 @@ class ResponsesDecoder:
         events: list[Event] = []
         for place, item in enumerate(output if isinstance(output, list) else ()):
             events += self._end_item(place, item)
-        for place in tuple(self._order):  # items that the last event forgot
+        for place in tuple(self._order):  # items that the final event omits
             events += self._waiting.pop(place, ())
         details = response.get("incomplete_details")
         why = details.get("reason") if isinstance(details, dict) else None
@@ -150,17 +150,17 @@ def _text_delta(chunk: Mapping[str, Any]) -> TextDelta:
     return TextDelta(delta if isinstance(delta, str) else "", logprobs=_logprobs(chunk))
 
 
-def _logprobs(said: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
-    held = said.get("logprobs")
-    return [each for each in held if isinstance(each, dict)] if isinstance(held, list) and held else None
+def _logprobs(part: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
+    logprobs = part.get("logprobs")
+    return [each for each in logprobs if isinstance(each, dict)] if isinstance(logprobs, list) and logprobs else None
 
 
-def _said(kind: object, chunk: Mapping[str, Any]) -> list[Event]:
+def _deltas(kind: object, chunk: Mapping[str, Any]) -> list[Event]:
     delta = chunk.get("delta")
     if not isinstance(delta, str):
-        note = chunk.get("annotation")
-        wanted = kind == "response.output_text.annotation.added" and isinstance(note, dict)
-        return [AnnotationAdded(note)] if wanted and isinstance(note, dict) else []
+        annotation = chunk.get("annotation")
+        wanted = kind == "response.output_text.annotation.added" and isinstance(annotation, dict)
+        return [AnnotationAdded(annotation)] if wanted and isinstance(annotation, dict) else []
     match kind:
         case "response.output_text.delta":
             return [_text_delta(chunk)]
@@ -176,26 +176,26 @@ def _said(kind: object, chunk: Mapping[str, Any]) -> list[Event]:
     return []
 
 
-def _unsaid(item: Mapping[str, Any]) -> list[Event]:
-    """Return what an item holds of which nothing was told before its end."""
+def _item_events(item: Mapping[str, Any]) -> list[Event]:
+    """Return the events of an item that arrived whole, without deltas."""
     events: list[Event] = []
     match item:
         case {"type": "message", "content": list(content)}:
             for part in content:
                 match part:
-                    case {"type": "output_text", "text": str(words)} if words:
-                        events.append(TextDelta(words, logprobs=_logprobs(part)))
-                        notes = part.get("annotations") or ()
-                        events += (AnnotationAdded(note) for note in notes if isinstance(note, dict))
-                    case {"type": "refusal", "refusal": str(words)} if words:
-                        events.append(RefusalDelta(words))
-        case {"type": "function_call", "arguments": str(words)} | {"type": "custom_tool_call", "input": str(words)}:
-            if words:
-                events.append(ToolCallDelta(words))
+                    case {"type": "output_text", "text": str(value)} if value:
+                        events.append(TextDelta(value, logprobs=_logprobs(part)))
+                        annotations = part.get("annotations") or ()
+                        events += (AnnotationAdded(each) for each in annotations if isinstance(each, dict))
+                    case {"type": "refusal", "refusal": str(value)} if value:
+                        events.append(RefusalDelta(value))
+        case {"type": "function_call", "arguments": str(value)} | {"type": "custom_tool_call", "input": str(value)}:
+            if value:
+                events.append(ToolCallDelta(value))
         case {"type": "reasoning"}:
             for key, summary in (("summary", True), ("content", False)):
                 parts = item.get(key)
                 for i, each in enumerate(parts if isinstance(parts, list) else ()):
-                    if isinstance(each, dict) and isinstance(told := each.get("text"), str) and told:
-                        events.append(ReasoningDelta(told, summary=summary, part=i if summary else 0))
+                    if isinstance(each, dict) and isinstance(delta := each.get("text"), str) and delta:
+                        events.append(ReasoningDelta(delta, summary=summary, part=i if summary else 0))
     return events

@@ -1,12 +1,14 @@
-"""Responses requests in and out of the neutral form, and a provider's Responses answer into neutral events.
+"""Reads a request in Responses into the neutral form, and writes a neutral request for a provider of Responses.
 
-What is left out on the way into Responses, since it changes nothing that is asked: marks for prompt caching, that a
-tool's result is an error (its words say so), reasoning that no proof of this provider's own stands for, names of
-messages' authors. What is left out on the way from Responses to others: a web search that the model may make and need
-not, which earlier thoughts it reads again, how a tool is loaded and who else may call it. What is said in other words:
-system messages at the beginning as instructions and later ones as a developer's, a thinking budget as an effort, a
-document of plain text as text. A translated request asks the provider to keep nothing (`store`), and for its encrypted
-reasoning where it asks it to reason, so that the next turn can go on.
+Left out for Responses, because it does not change what is asked: cache breakpoints, the error flag of a tool result
+(its text says so), reasoning without a proof that this provider issued, names of message authors.
+
+Left out of Responses for other formats: a web search that the model may but need not make, which earlier reasoning the
+model reads, how a tool is loaded and who else may call it.
+
+Rewritten: leading system messages become instructions and later ones developer messages, a thinking budget becomes an
+effort, a plain text document becomes text. A translated request asks the provider not to store it, and to return its
+encrypted reasoning when it reasons, so that the next turn can continue.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,18 +63,18 @@ _PASSTHROUGH: Mapping[str, Shape] = {
 _READ_APART = frozenset(
     {"model", "stream", "input", "instructions", "tools", "tool_choice", "max_output_tokens", "reasoning", "text"}
 )
-# Hints, what is said about the answer or about keeping it, and a bound on calls of hosted tools, which are refused for
-# themselves: another format may go without.
+# Fields that other formats can go without: hints, what the answer includes, storage, and a limit on hosted tool calls
+# (hosted tools themselves are refused).
 _HARMLESS = frozenset(
     {"include", "stream_options", "prompt_cache_retention", "prompt_cache_options", "client_metadata", "background",
      "max_tool_calls"}
 )  # fmt: skip
-_REASONED = ("effort", "summary")
-_WRITTEN = ("format", "verbosity")
+_REASONING_FIELDS = ("effort", "summary")
+_TEXT_FIELDS = ("format", "verbosity")
 _LOGPROBS = "message.output_text.logprobs"
-# What a tool of a namespace, or a call of it, keeps of how it was written; no word of Responses' own.
-_SPACE = "in namespace"
-_NAME = "name in namespace"
+# Keys of `more` under which a tool of a namespace, or a call of one, stores its original form.
+_NAMESPACE = "in namespace"
+_INNER_NAME = "name in namespace"
 _ENCRYPTED = "reasoning.encrypted_content"
 
 
@@ -80,18 +82,19 @@ _ENCRYPTED = "reasoning.encrypted_content"
 
 
 def read(body: Mapping[str, Any]) -> NeutralRequest:
-    """Return a request (as `responses.parse` checks it) in the neutral form. Raises ApiError (400)."""
+    """Read a request (as `request.parse` checks it) into the neutral form. Raises ApiError (400)."""
     plain, more, unread = sorted_fields(body, _PASSTHROUGH, _READ_APART, lambda name, _: name in _HARMLESS)
     if unread.get("truncation") == "disabled":
         more["truncation"] = unread.pop("truncation")
-    reasoning, said = mapping(body, "reasoning") or {}, mapping(body, "text") or {}
-    harmless = {key: value for key, value in reasoning.items() if _is_harmless_of_reasoning(key, value)}
+    reasoning, output = mapping(body, "reasoning") or {}, mapping(body, "text") or {}
+    harmless = {key: value for key, value in reasoning.items() if _is_optional_reasoning(key, value)}
     if harmless:
         more["reasoning"] = harmless
-    unread |= {f"reasoning.{key}": value for key, value in reasoning.items() if key not in (*_REASONED, *harmless)}
-    unread |= {f"text.{key}": value for key, value in said.items() if key not in _WRITTEN and value is not None}
-    if said.get("format") == {"type": "text"}:
-        more["text"] = {"format": said["format"]}
+    read = {*_REASONING_FIELDS, *harmless}
+    unread |= {f"reasoning.{key}": value for key, value in reasoning.items() if key not in read}
+    unread |= {f"text.{key}": value for key, value in output.items() if key not in _TEXT_FIELDS and value is not None}
+    if output.get("format") == {"type": "text"}:
+        more["text"] = {"format": output["format"]}
     instructions = text(body, "instructions")
     return NeutralRequest(
         _FORMAT,
@@ -100,10 +103,10 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
         tools=[each for i, tool in enumerate(entries(body, "tools")) for each in _read_tools(tool, f"tools[{i}]")],
         tool_choice=_read_choice(body.get("tool_choice")),
         max_tokens=integer(body, "max_output_tokens"),
-        response_format=_read_format(said.get("format")),
+        response_format=_read_format(output.get("format")),
         effort=text(reasoning, "effort", "reasoning."),
         reasoning_summary=text(reasoning, "summary", "reasoning."),
-        verbosity=text(said, "verbosity", "text."),
+        verbosity=text(output, "verbosity", "text."),
         logprobs=True if _LOGPROBS in entries(body, "include") else None,
         rest=unread,
         more=more,
@@ -119,10 +122,10 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
     )
 
 
-def _is_harmless_of_reasoning(name: str, value: object) -> bool:
-    """Whether what a request says of reasoning may be left out: which thoughts are read again, and what is usual."""
-    usual = name == "mode" and value == "standard"
-    return usual or name in ("context", "generate_summary") or (name not in _REASONED and value is None)
+def _is_optional_reasoning(name: str, value: object) -> bool:
+    """Return whether a field of `reasoning` can be left out: defaults, and which earlier reasoning is read."""
+    is_default = name == "mode" and value == "standard"
+    return is_default or name in ("context", "generate_summary") or (name not in _REASONING_FIELDS and value is None)
 
 
 def _read_format(value: Any) -> JsonFormat | None:
@@ -137,35 +140,35 @@ def _read_format(value: Any) -> JsonFormat | None:
 
 
 def _read_tools(value: Any, at: str) -> Iterator[Tool | Raw]:
-    """Read a tool, or those of a namespace; what the namespace says of itself stays with each of its tools."""
-    space = as_namespace(value)
-    if space is None:
+    """Read a tool, or the tools of a namespace, each of which keeps the namespace's other fields."""
+    namespace = as_namespace(value)
+    if namespace is None:
         yield _read_tool(value, at)
         return
-    said = {key: each for key, each in space.items() if key != "tools"}
-    for i, inside in enumerate(space["tools"]):
+    fields = {key: each for key, each in namespace.items() if key != "tools"}
+    for i, inside in enumerate(namespace["tools"]):
         tool = _read_tool(inside, f"{at}.tools[{i}]")
         if isinstance(tool, Tool):
-            more = {**tool.more, _SPACE: said, _NAME: tool.name}
-            yield replace(tool, name=flat_name(said["name"], tool.name), more=more)
+            more = {**tool.more, _NAMESPACE: fields, _INNER_NAME: tool.name}
+            yield replace(tool, name=flat_name(fields["name"], tool.name), more=more)
 
 
 def _read_tool(value: Any, at: str) -> Tool | Raw:
     match value:
-        case {"type": "function", "name": str(name), **said}:
-            more = _others(said, frozenset({"description", "parameters", "strict"}))
+        case {"type": "function", "name": str(name), **rest}:
+            more = _others(rest, frozenset({"description", "parameters", "strict"}))
             return Tool(
                 name,
-                text(said, "description", f"{at}."),
-                mapping(said, "parameters", f"{at}."),
-                truth(said, "strict", f"{at}."),
+                text(rest, "description", f"{at}."),
+                mapping(rest, "parameters", f"{at}."),
+                truth(rest, "strict", f"{at}."),
                 more=more,
                 at=at,
             )
-        case {"type": "custom", "name": str(name), **said}:
-            more = _others(said, frozenset({"description", "format"}))
-            grammar = mapping(said, "format", f"{at}.")
-            return Tool(name, text(said, "description", f"{at}."), custom=True, grammar=grammar, more=more, at=at)
+        case {"type": "custom", "name": str(name), **rest}:
+            more = _others(rest, frozenset({"description", "format"}))
+            grammar = mapping(rest, "format", f"{at}.")
+            return Tool(name, text(rest, "description", f"{at}."), custom=True, grammar=grammar, more=more, at=at)
         case {"type": str(kind)} if kind not in ("function", "custom"):
             optional = kind.startswith("web_search")
             return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", optional=optional, at=at)
@@ -185,22 +188,22 @@ def _read_choice(value: Any) -> ToolChoice | None:
                 if names := allowed_names(tools):
                     return AllowedTools(mode, names)
             else:
-                return Raw(_FORMAT, value, "a choice among tools that are no functions", at="tool_choice")
+                return Raw(_FORMAT, value, "a choice among tools that are not all functions", at="tool_choice")
         case {"type": str(kind)} if kind not in ("function", "custom", "allowed_tools"):
             return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", at="tool_choice")
     raise bad_request("'tool_choice' must be auto, none, required or name a tool.", "tool_choice")
 
 
-def _read_input(said: Any) -> Iterator[Message]:
-    if isinstance(said, str):
-        yield Message("user", [Text(said, at="input")], at="input")
+def _read_input(value: Any) -> Iterator[Message]:
+    if isinstance(value, str):
+        yield Message("user", [Text(value, at="input")], at="input")
         return
-    before: Message | None = None
-    for i, item in enumerate(said or ()):
+    previous: Message | None = None
+    for i, item in enumerate(value or ()):
         message = _read_item(item, f"input[{i}]")
-        message.continues = before is not None and before.role == message.role == "assistant"
+        message.continues = previous is not None and previous.role == message.role == "assistant"
         yield message
-        before = message
+        previous = message
 
 
 _MESSAGE = frozenset({"type", "role", "content"})
@@ -223,11 +226,11 @@ def _read_item(item: Any, at: str) -> Message:
             return Message(role, parts, more=_others(item, _MESSAGE), at=at)
         case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(arguments)}:
             return Message(
-                "assistant", [_spaced(ToolCall(call, name, arguments, more=_others(item, _CALL), at=at))], at=at
+                "assistant", [_with_flat_name(ToolCall(call, name, arguments, more=_others(item, _CALL), at=at))], at=at
             )
-        case {"type": "custom_tool_call", "call_id": str(call), "name": str(name), "input": str(words)}:
-            made = ToolCall(call, name, words, custom=True, more=_others(item, _CALL), at=at)
-            return Message("assistant", [_spaced(made)], at=at)
+        case {"type": "custom_tool_call", "call_id": str(call), "name": str(name), "input": str(value)}:
+            made = ToolCall(call, name, value, custom=True, more=_others(item, _CALL), at=at)
+            return Message("assistant", [_with_flat_name(made)], at=at)
         case {"type": "function_call_output" | "custom_tool_call_output" as kind, "call_id": str(call)}:
             parts = contents(item.get("output"), f"{at}.output", _read_part)
             custom = kind == "custom_tool_call_output"
@@ -236,35 +239,37 @@ def _read_item(item: Any, at: str) -> Message:
         case {"type": "reasoning"}:
             return Message("assistant", [_read_reasoning(item, at)], at=at)
         case {"type": "item_reference"}:
-            what = "an item by its id, which no kept response holds"
+            what = "a reference to an item of no stored response"
             return Message("assistant", [Raw(_FORMAT, item, what, at=at)], at=at)
-        case {"type": str(kind)} if kind not in _KNOWN:
+        case {"type": str(kind)} if kind not in _READ_ITEMS:
             return Message("assistant", [Raw(_FORMAT, item, f"an item of type {kind[:50]}", at=at)], at=at)
-    raise bad_request(f"'{at}' is no input item.", at)
+    raise bad_request(f"'{at}' is not a valid input item.", at)
 
 
-def _spaced(call: ToolCall) -> ToolCall:
-    """Return a call under the name that its tool has outside its namespace."""
-    space = call.more.get("namespace")
-    if not isinstance(space, str):
+def _with_flat_name(call: ToolCall) -> ToolCall:
+    """Return a call under the flat name of its tool."""
+    namespace = call.more.get("namespace")
+    if not isinstance(namespace, str):
         return call
-    return replace(call, name=flat_name(space, call.name), more={**call.more, _NAME: call.name})
+    return replace(call, name=flat_name(namespace, call.name), more={**call.more, _INNER_NAME: call.name})
 
 
-_KNOWN = frozenset({"message", "function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output"})
+_READ_ITEMS = frozenset(
+    {"message", "function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output"}
+)
 
 
 def _read_reasoning(item: Mapping[str, Any], at: str) -> Reasoning:
-    summary = [_words(part, f"{at}.summary[{i}]") for i, part in enumerate(entries(item, "summary", f"{at}."))]
-    content = [_words(part, f"{at}.content[{i}]") for i, part in enumerate(entries(item, "content", f"{at}."))]
+    summary = [_part_text(part, f"{at}.summary[{i}]") for i, part in enumerate(entries(item, "summary", f"{at}."))]
+    content = [_part_text(part, f"{at}.content[{i}]") for i, part in enumerate(entries(item, "content", f"{at}."))]
     id_, sealed = text(item, "id", f"{at}."), text(item, "encrypted_content", f"{at}.")
-    said: dict[str, Any] = {"text": "\n\n".join(content), "summary": summary, "at": at}
-    if sealed and (held := unseal(sealed, **said)):
-        return held
-    return Reasoning(**said, id=id_, encrypted=sealed, more=_others(item, _REASONING))
+    plain: dict[str, Any] = {"text": "\n\n".join(content), "summary": summary, "at": at}
+    if sealed and (proven := unseal(sealed, **plain)):
+        return proven
+    return Reasoning(**plain, id=id_, encrypted=sealed, more=_others(item, _REASONING))
 
 
-def _words(part: Any, at: str) -> str:
+def _part_text(part: Any, at: str) -> str:
     if isinstance(part, dict) and isinstance(part.get("text"), str):
         return str(part["text"])
     raise bad_request(f"'{at}.text' must be a string.", f"{at}.text")
@@ -277,39 +282,39 @@ _PART_KINDS = frozenset(
 
 def _read_part(part: Any, at: str) -> Part:
     match part:
-        case {"type": "input_text" | "output_text" | "text" as kind, "text": str(words)}:
+        case {"type": "input_text" | "output_text" | "text" as kind, "text": str(value)}:
             more = {key: value for key, value in part.items() if key not in ("type", "text") and value}
-            return Text(words, more={**more, **({"type": kind} if kind == "text" else {})}, at=at)
-        case {"type": "refusal", "refusal": str(words)}:
-            return Refusal(words, at=at)
+            return Text(value, more={**more, **({"type": kind} if kind == "text" else {})}, at=at)
+        case {"type": "refusal", "refusal": str(value)}:
+            return Refusal(value, at=at)
         case {"type": "input_image" | "input_file", "file_id": str()}:
             return Raw(_FORMAT, part, "a file by its id", at=at)
         case {"type": "input_image", "image_url": str(url)}:
             detail = text(part, "detail", f"{at}.")
             media_type, data = read_data_url(url)
             return Image(None if data is not None else url, data, media_type, detail, at=at)
-        case {"type": "input_file", "file_data": str(written)}:
-            media_type, data = read_data_url(written)
+        case {"type": "input_file", "file_data": str(file_data)}:
+            media_type, data = read_data_url(file_data)
             name = text(part, "filename", f"{at}.")
-            return File(name, data if data is not None else written, media_type, at=at)
+            return File(name, data if data is not None else file_data, media_type, at=at)
         case {"type": "input_file", "file_url": str(url)}:
             return File(text(part, "filename", f"{at}."), url=url, at=at)
         case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(kind)}}:
             return Audio(data, kind, at=at)
         case {"type": str(kind)} if kind not in _PART_KINDS:
             return Raw(_FORMAT, part, f"a part of type {kind[:50]}", at=at)
-    raise bad_request(f"'{at}' is no content part.", at)
+    raise bad_request(f"'{at}' is not a valid content part.", at)
 
 
 # --- Writing a request ------------------------------------------------------------------------------------------------
 
 
 def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
-    """Return the body that asks a provider's `model` over Responses. Raises ApiError (400) for what it can't carry."""
+    """Return the body for a provider's `model`. Raises ApiError (400) for a request that Responses cannot carry."""
     own = request.format == _FORMAT
     if not own:
-        _refuse_unknown(request)
-    system, messages = (list(request.system), request.messages) if own else _hoisted(request)
+        _refuse_unsupported(request)
+    system, messages = (list(request.system), request.messages) if own else _hoist_system(request)
     out: dict[str, Any] = {"model": model, "stream": stream}
     if system:
         out["instructions"] = "\n\n".join(filter(None, (_plain_text(part) for part in system)))
@@ -323,14 +328,14 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
         out["tool_choice"] = _choice(request.tool_choice)
     if request.max_tokens is not None:
         out["max_output_tokens"] = request.max_tokens
-    if said := _text(request):
-        out["text"] = said
+    if output_text := _text(request):
+        out["text"] = output_text
     if reasoning := _reasoning(request):
         out["reasoning"] = reasoning
     if own:
-        return dump(_joined(out, {**request.rest, **request.more}))
+        return dump(_restore(out, {**request.rest, **request.more}))
     out["store"] = False
-    if len(out.get("user") or "") > 64:  # as long as OpenAI takes it
+    if len(out.get("user") or "") > 64:  # OpenAI's limit
         del out["user"]
     include = [_LOGPROBS] if request.logprobs else []
     if reasoning and reasoning.get("effort") != "none":
@@ -340,8 +345,8 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     return dump(out)
 
 
-def _joined(out: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Put back what only Responses says; `text` and `reasoning` hold more than the neutral form does."""
+def _restore(out: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Restore fields that only Responses has; `text` and `reasoning` hold more than the neutral form does."""
     for key, value in more.items():
         field, _, inner = key.partition(".")
         if field in ("text", "reasoning") and inner:
@@ -351,7 +356,7 @@ def _joined(out: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _refuse_unknown(request: NeutralRequest) -> None:
+def _refuse_unsupported(request: NeutralRequest) -> None:
     for name in request.rest:
         raise unsupported(_FORMAT, name)
     for name in ("top_k", "stop", "seed", "logit_bias", "frequency_penalty", "presence_penalty"):
@@ -361,8 +366,8 @@ def _refuse_unknown(request: NeutralRequest) -> None:
         raise unsupported(_FORMAT, request.called("n"), "several answers")
 
 
-def _hoisted(request: NeutralRequest) -> tuple[list[Part], Sequence[Message]]:
-    """Return the system's words before all messages, and the rest."""
+def _hoist_system(request: NeutralRequest) -> tuple[list[Part], Sequence[Message]]:
+    """Return the leading system parts, and the other messages."""
     system, messages = list(request.system), list(request.messages)
     while messages and messages[0].role in ("system", "developer"):
         system += messages.pop(0).parts
@@ -372,20 +377,20 @@ def _hoisted(request: NeutralRequest) -> tuple[list[Part], Sequence[Message]]:
 def _plain_text(part: Part) -> str:
     if isinstance(part, Text):
         return part.text
-    raise unsupported(_FORMAT, getattr(part, "at", "system"), "instructions that are no text")
+    raise unsupported(_FORMAT, getattr(part, "at", "system"), "instructions that are not text")
 
 
 def _text(request: NeutralRequest) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     wanted = request.response_format
     if wanted is not None and wanted.schema is None:
-        said["format"] = {"type": "json_object"}
+        fields["format"] = {"type": "json_object"}
     elif wanted is not None:
         shape: dict[str, Any] = {"name": wanted.name or "answer", "schema": wanted.schema, "strict": wanted.strict}
-        said["format"] = without_none({"type": "json_schema", **shape, "description": wanted.description})
+        fields["format"] = without_none({"type": "json_schema", **shape, "description": wanted.description})
     if request.verbosity:
-        said["verbosity"] = request.verbosity
-    return said
+        fields["verbosity"] = request.verbosity
+    return fields
 
 
 def _reasoning(request: NeutralRequest) -> dict[str, Any]:
@@ -393,21 +398,21 @@ def _reasoning(request: NeutralRequest) -> dict[str, Any]:
 
 
 def _tools(tools: Sequence[Tool | Raw], *, own: bool) -> Iterator[dict[str, Any]]:
-    """Write tools; those of one namespace, side by side, as the namespace that they came from."""
-    space: dict[str, Any] | None = None
+    """Write tools. Adjacent tools of one namespace are grouped into that namespace again."""
+    namespace: dict[str, Any] | None = None
     for tool in tools:
-        said = tool.more.get(_SPACE) if own and isinstance(tool, Tool) else None
-        if said is None or not isinstance(tool, Tool):
-            space = None
+        fields = tool.more.get(_NAMESPACE) if own and isinstance(tool, Tool) else None
+        if fields is None or not isinstance(tool, Tool):
+            namespace = None
             yield _tool(tool, own=own)
             continue
-        more = {key: value for key, value in tool.more.items() if key not in (_SPACE, _NAME)}
-        inside = _tool(replace(tool, name=tool.more[_NAME], more=more), own=own)
-        if space is not None and {**space, "tools": None} == {**said, "tools": None}:
-            space["tools"].append(inside)
+        more = {key: value for key, value in tool.more.items() if key not in (_NAMESPACE, _INNER_NAME)}
+        inside = _tool(replace(tool, name=tool.more[_INNER_NAME], more=more), own=own)
+        if namespace is not None and {**namespace, "tools": None} == {**fields, "tools": None}:
+            namespace["tools"].append(inside)
         else:
-            space = {**said, "tools": [inside]}
-            yield space
+            namespace = {**fields, "tools": [inside]}
+            yield namespace
 
 
 def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
@@ -416,13 +421,13 @@ def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
             raise unsupported(_FORMAT, tool.at, tool.what)
         return dict(tool.value)
     if tool.custom:
-        said = {"name": tool.name, "description": tool.description, "format": tool.grammar}
-        return without_none({"type": "custom", **said, **(tool.more if own else {})})
+        custom = {"type": "custom", "name": tool.name, "description": tool.description, "format": tool.grammar}
+        return without_none({**custom, **(tool.more if own else {})})
     written: dict[str, Any] = {"type": "function", "name": tool.name, "description": tool.description}
     written |= {"parameters": tool.parameters, "strict": tool.strict}
     if own:
         return without_none({**written, **tool.more})
-    # Said aloud, because Responses takes a schema strictly where nothing is said, and no other format does.
+    # Always sent: Responses defaults to strict, unlike every other format.
     written["strict"] = bool(tool.strict)
     written["parameters"] = tool.parameters or {"type": "object", "properties": {}}
     return without_none(written)
@@ -439,41 +444,41 @@ def _choice(choice: ToolChoice) -> object:
             if choice.format != _FORMAT:
                 raise unsupported(_FORMAT, choice.at, choice.what)
             return choice.value
-        case word:
-            return word
+        case keyword:
+            return keyword
 
 
 def _items(message: Message, *, own: bool) -> Iterator[dict[str, Any]]:
-    """Write a message as items: what a turn says stands apart from what it calls, thinks or gets back."""
+    """Write a message as items: its text apart from its calls, reasoning and tool results."""
     more = dict(message.more) if own else {}
     role = "developer" if message.role == "system" and not own else message.role
-    words: list[Part] = []
+    content: list[Part] = []
 
-    def said() -> Iterator[dict[str, Any]]:
-        if words:
-            content = [_part(part, output=role == "assistant", own=own) for part in words]
-            yield {"type": "message", "role": role, "content": content, **more}
-            words.clear()
+    def flush() -> Iterator[dict[str, Any]]:
+        if content:
+            parts = [_part(part, output=role == "assistant", own=own) for part in content]
+            yield {"type": "message", "role": role, "content": parts, **more}
+            content.clear()
 
     for part in message.parts:
         written = _item(part, own=own)
         if written is None:
-            words.append(part)
+            content.append(part)
         else:
-            yield from said()
+            yield from flush()
             yield from written
     if own and not message.parts:
         yield {"type": "message", "role": role, "content": [], **more}
-    yield from said()
+    yield from flush()
 
 
 def _item(part: Part, *, own: bool) -> Sequence[dict[str, Any]] | None:
-    """Return `part` as an item of its own (none where it is left out), None where it belongs into a message."""
+    """Return `part` as items of its own (empty if it is left out), or None if it belongs into a message."""
     more: Mapping[str, Any] = getattr(part, "more", {}) if own else {}
     match part:
         case ToolCall():
             call = {"call_id": part.id, "name": part.name, **more}
-            call["name"] = call.pop(_NAME, part.name)
+            call["name"] = call.pop(_INNER_NAME, part.name)
             if part.custom:
                 return [{"type": "custom_tool_call", **call, "input": part.arguments}]
             return [{"type": "function_call", **call, "arguments": part.arguments or "{}"}]
@@ -505,18 +510,18 @@ def _part(part: Part, *, output: bool, own: bool) -> dict[str, Any]:
             return {"type": "refusal", "refusal": part.text}
         case Image():
             if part.url is None and part.data is None:
-                raise unsupported(_FORMAT, part.at, "an image without its data")
+                raise unsupported(_FORMAT, part.at, "an image without data")
             url = part.url or data_url(part.media_type or "image/png", part.data or "")
             detail = {"detail": part.detail or "auto"} if part.detail or not own else {}
             return {"type": "input_image", "image_url": url, **detail}
-        case File(text=str(words)):
-            return {"type": "input_text", "text": words}
+        case File(text=str(plain)):
+            return {"type": "input_text", "text": plain}
         case File():
-            held = data_url(part.media_type, part.data) if part.data and part.media_type else part.data
-            said = {"filename": part.filename, "file_data": held, "file_url": part.url}
-            if held and not part.filename and not own:
-                said["filename"] = "document"  # OpenAI takes no data without a name
-            return {"type": "input_file", **without_none(said)}
+            file_data = data_url(part.media_type, part.data) if part.data and part.media_type else part.data
+            fields = {"filename": part.filename, "file_data": file_data, "file_url": part.url}
+            if file_data and not part.filename and not own:
+                fields["filename"] = "document"  # OpenAI requires a name
+            return {"type": "input_file", **without_none(fields)}
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
         case Raw():
@@ -524,4 +529,4 @@ def _part(part: Part, *, output: bool, own: bool) -> dict[str, Any]:
                 raise unsupported(_FORMAT, part.at, part.what)
             return dict(part.value)
         case _:
-            raise unsupported(_FORMAT, part.at, "this part in this place")
+            raise unsupported(_FORMAT, part.at, "a part of this type here")

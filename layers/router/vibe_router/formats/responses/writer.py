@@ -1,6 +1,6 @@
-"""Says neutral events as a Responses stream, or as the response that it adds up to.
+"""Writes neutral events as a Responses stream, or as the whole response.
 
-The order is OpenAI's: an item is announced, then its parts, then their words; each is closed before the next begins;
+The order is OpenAI's: an item is added, then its parts, then their deltas, and each is done before the next is added.
 `sequence_number` counts from 0 without gaps. Ids are the router's own.
 """
 
@@ -33,8 +33,8 @@ from vibe_router.formats.responses.stream import failed_event
 
 __all__ = ["ResponsesWriter", "usage_fields", "whole"]
 
-# What a response repeats of its request, and what stands there where the request did not say.
-_REPEATED: Mapping[str, Any] = {
+# Request fields that a response echoes, with their defaults.
+_ECHOED: Mapping[str, Any] = {
     "background": False,
     "instructions": None,
     "max_output_tokens": None,
@@ -64,9 +64,9 @@ _INCOMPLETE: Mapping[Reason, str] = {
 
 
 class ResponsesWriter:
-    """Writes one answer to `request`; `created` (epoch s) counts where the provider gives no time.
+    """Writes one answer to `request`. `created` (epoch seconds) is used if the provider gives no time.
 
-    `response` is the answer as far as it has got, whole after `end`.
+    `response` is the answer so far, complete after `end`.
     """
 
     def __init__(self, request: ClientRequest, created: int) -> None:
@@ -81,29 +81,29 @@ class ResponsesWriter:
             "model": request.model,
             "output": [],
             "usage": None,
-            **{key: usual if body.get(key) is None else body[key] for key, usual in _REPEATED.items()},
+            **{key: default if body.get(key) is None else body[key] for key, default in _ECHOED.items()},
         }
         if "text" in body and isinstance(body["text"], dict):
-            self.response["text"] = {**_REPEATED["text"], **body["text"]}
-        self._spaces = namespaced_names(body)
+            self.response["text"] = {**_ECHOED["text"], **body["text"]}
+        self._namespaced = namespaced_names(body)
         self._sequence = 0
-        self._items = 0  # items that have begun
-        self._item: dict[str, Any] | None = None  # the item that is being told
-        self._part: dict[str, Any] | None = None  # its part
-        self._pieces: list[str] = []  # the words of that part, or the arguments of the call
-        self._place = 0  # of that part
-        self._said = 0  # characters of texts before that part
-        self._shell = (b"", b"")  # what stands around the words and the number of a text's delta
+        self._items = 0  # items added so far
+        self._item: dict[str, Any] | None = None  # the open item
+        self._part: dict[str, Any] | None = None  # its open part
+        self._pieces: list[str] = []  # the text of that part, or the arguments of that call
+        self._place = 0  # index of that part
+        self._characters = 0  # of text before that part
+        self._frame = (b"", b"")  # the bytes around the text and the number of a text delta
         self._finish: Reason = "stop"
         self._usage = Usage()
 
     def write(self, event: Event) -> bytes:
-        """Return the events that say `event`."""
-        if type(event) is TextDelta and self._shell[0] and event.logprobs is None and not event.choice:
+        """Return the bytes for `event`."""
+        if type(event) is TextDelta and self._frame[0] and event.logprobs is None and not event.choice:
             self._pieces.append(event.text)
             number = self._sequence
             self._sequence += 1
-            return self._shell[0] + dump(event.text) + self._shell[1] + b"%d}\n\n" % number
+            return self._frame[0] + dump(event.text) + self._frame[1] + b"%d}\n\n" % number
         match event:
             case Started():
                 return self._begin(event)
@@ -127,7 +127,7 @@ class ResponsesWriter:
             case AnnotationAdded(choice=0):
                 return self._annotate(event)
             case ReasoningProof(choice=0):
-                return self._seal(event)
+                return self._prove(event)
             case ToolCallStart(choice=0):
                 return self._call(event)
             case ToolCallDelta(choice=0):
@@ -139,12 +139,12 @@ class ResponsesWriter:
                 self._finish = event.reason
             case UsageReport():
                 self._usage = event.usage
-            case _:  # another choice: nobody can ask for one here
+            case _:  # another choice, which Responses cannot ask for
                 pass
         return b""
 
     def end(self) -> bytes:
-        """Return what closes the last item, and the event that holds the whole response."""
+        """Return the end of the last item, and the event with the whole response."""
         reason = _INCOMPLETE.get(self._finish)
         closed = self._close_item("incomplete" if reason else "completed")
         self.response["status"] = "incomplete" if reason else "completed"
@@ -154,7 +154,7 @@ class ResponsesWriter:
         return closed + self._event(kind, response=self.response)
 
     def fail(self, error: ApiError) -> bytes:
-        """Return `response.failed`, with what was told so far; nothing follows it."""
+        """Return `response.failed` with the output so far. Nothing follows it."""
         closed = self._close_item("incomplete")
         return closed + failed_event(error, self.response, self._sequence)
 
@@ -166,10 +166,10 @@ class ResponsesWriter:
             "response.in_progress", response=self.response
         )
 
-    def _event(self, kind: str, **said: Any) -> bytes:
+    def _event(self, kind: str, **fields: Any) -> bytes:
         number = self._sequence
         self._sequence += 1
-        return sse.encode(dump({"type": kind, **said, "sequence_number": number}), kind.encode())
+        return sse.encode(dump({"type": kind, **fields, "sequence_number": number}), kind.encode())
 
     def _where(self) -> dict[str, Any]:
         item = self._item or {}
@@ -179,8 +179,8 @@ class ResponsesWriter:
             where[key] = self._place
         return where
 
-    def _delta(self, kind: str, words: str, **more: Any) -> bytes:
-        return self._event(kind, **self._where(), delta=words, **more)
+    def _delta(self, kind: str, delta: str, **more: Any) -> bytes:
+        return self._event(kind, **self._where(), delta=delta, **more)
 
     def _item_id(self, prefix: str) -> str:
         self._items += 1
@@ -192,9 +192,9 @@ class ResponsesWriter:
         return closed + self._event("response.output_item.added", output_index=len(self.response["output"]), item=item)
 
     def _open_part(self, item_kind: str, part_kind: str, place: int | None = None) -> bytes:
-        """Begin a part, and its item, unless it is the one that is being told; `place` counts a summary's parts."""
+        """Open a part and its item unless they are open. `place` is the index of a summary's part."""
         out = b""
-        if self._item is None or self._item["type"] != item_kind or (item_kind == "reasoning" and self._sealed()):
+        if self._item is None or self._item["type"] != item_kind or (item_kind == "reasoning" and self._has_proof()):
             prefix = "msg" if item_kind == "message" else "rs"
             item: dict[str, Any] = {"id": self._item_id(prefix), "type": item_kind}
             if item_kind == "message":
@@ -215,23 +215,23 @@ class ResponsesWriter:
         out += self._event(f"response.{frame}.added", **self._where(), part=self._part)
         if part_kind == "output_text":
             kind = b"response.output_text.delta"
-            shell = dump({"type": kind.decode(), **self._where(), "logprobs": []})
-            self._shell = (b"event: " + kind + b"\ndata: " + shell[:-1] + b',"delta":', b',"sequence_number":')
+            head = dump({"type": kind.decode(), **self._where(), "logprobs": []})
+            self._frame = (b"event: " + kind + b"\ndata: " + head[:-1] + b',"delta":', b',"sequence_number":')
         return out
 
-    def _sealed(self) -> bool:
+    def _has_proof(self) -> bool:
         return self._item is not None and "encrypted_content" in self._item
 
     def _close_part(self) -> bytes:
-        part, self._shell = self._part, (b"", b"")
+        part, self._frame = self._part, (b"", b"")
         if part is None or self._item is None:
             return b""
-        words = "".join(self._pieces)
+        text = "".join(self._pieces)
         self._pieces = []
         kind = part["type"]
         key = "refusal" if kind == "refusal" else "text"
-        part[key] = words
-        self._said += len(words) if kind == "output_text" else 0
+        part[key] = text
+        self._characters += len(text) if kind == "output_text" else 0
         stem, frame = {
             "output_text": ("output_text", "content_part"),
             "refusal": ("refusal", "content_part"),
@@ -239,7 +239,7 @@ class ResponsesWriter:
             "summary_text": ("reasoning_summary_text", "reasoning_summary_part"),
         }[kind]
         more = {"logprobs": part["logprobs"]} if kind == "output_text" else {}
-        out = self._event(f"response.{stem}.done", **self._where(), **{key: words}, **more)
+        out = self._event(f"response.{stem}.done", **self._where(), **{key: text}, **more)
         out += self._event(f"response.{frame}.done", **self._where(), part=part)
         self._item.setdefault("summary" if kind == "summary_text" else "content", []).append(part)
         self._part = None
@@ -251,13 +251,13 @@ class ResponsesWriter:
             return b""
         out = self._close_part()
         if item["type"] in ("function_call", "custom_tool_call"):
-            words = "".join(self._pieces)
+            text = "".join(self._pieces)
             self._pieces = []
             custom = item["type"] == "custom_tool_call"
             key, stem = ("input", "custom_tool_call_input") if custom else ("arguments", "function_call_arguments")
-            item[key] = words
+            item[key] = text
             name = {} if custom else {"name": item["name"]}
-            out += self._event(f"response.{stem}.done", **self._where(), **{key: words}, **name)
+            out += self._event(f"response.{stem}.done", **self._where(), **{key: text}, **name)
         if "status" in item:
             item["status"] = status
         out += self._event("response.output_item.done", output_index=len(self.response["output"]), item=item)
@@ -269,19 +269,19 @@ class ResponsesWriter:
         opened = self._open_part("message", "output_text")
         part = cast("dict[str, Any]", self._part)
         index = len(part["annotations"])
-        note = dict(event.annotation)
+        annotation = dict(event.annotation)
         for name in ("start_index", "end_index"):
-            if isinstance(note.get(name), int):
-                note[name] = max(note[name] - self._said, 0)
-        part["annotations"].append(note)
+            if isinstance(annotation.get(name), int):
+                annotation[name] = max(annotation[name] - self._characters, 0)
+        part["annotations"].append(annotation)
         return opened + self._event(
-            "response.output_text.annotation.added", **self._where(), annotation_index=index, annotation=note
+            "response.output_text.annotation.added", **self._where(), annotation_index=index, annotation=annotation
         )
 
-    def _seal(self, event: ReasoningProof) -> bytes:
-        """Put the proof into its reasoning item, which ends with it."""
+    def _prove(self, event: ReasoningProof) -> bytes:
+        """Put the proof into its reasoning item, and close the item."""
         out = b""
-        if self._item is None or self._item["type"] != "reasoning" or self._sealed():
+        if self._item is None or self._item["type"] != "reasoning" or self._has_proof():
             out += self._open_item({"id": self._item_id("rs"), "type": "reasoning", "summary": []})
         out += self._close_part()
         item = cast("dict[str, Any]", self._item)
@@ -291,20 +291,20 @@ class ResponsesWriter:
         return out + self._close_item("completed")
 
     def _call(self, event: ToolCallStart) -> bytes:
-        kind, prefix, word = (
+        kind, prefix, field = (
             ("custom_tool_call", "ctc", "input") if event.custom else ("function_call", "fc", "arguments")
         )
         item: dict[str, Any] = {"id": self._item_id(prefix), "type": kind, "status": "in_progress"}
         if event.custom:
             del item["status"]
-        item |= {"call_id": event.id, "name": event.name, word: ""}
-        if event.name in self._spaces:
-            item["namespace"], item["name"] = self._spaces[event.name]
+        item |= {"call_id": event.id, "name": event.name, field: ""}
+        if event.name in self._namespaced:
+            item["namespace"], item["name"] = self._namespaced[event.name]
         return self._open_item(item)
 
 
 def whole(request: ClientRequest, events: Iterable[Event], created: int) -> bytes:
-    """Return the response that `events` add up to."""
+    """Return the whole response to `events`."""
     writer = ResponsesWriter(request, created)
     for event in events:
         writer.write(event)
@@ -313,7 +313,7 @@ def whole(request: ClientRequest, events: Iterable[Event], created: int) -> byte
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:
-    """Return `usage` as Responses tells it."""
+    """Return `usage` as Responses reports it."""
     return {
         "input_tokens": usage.prompt_tokens or 0,
         "input_tokens_details": {
