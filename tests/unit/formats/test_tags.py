@@ -70,4 +70,4 @@ def test_who_sends_none_has_none(name: str) -> None:
 def test_a_response_that_is_gone_on_from_keeps_its_own() -> None:
     raw = json.dumps({"model": "m", "input": "And?", "metadata": {"tags": TAGS}}).encode()
     request: Any = registry.client("responses").parse(raw, {})
-    assert request.after([], {}).tags == ("job:1", "nightly")
+    assert request.with_history([], {}).tags == ("job:1", "nightly")

@@ -1,25 +1,23 @@
-"""Wire formats: what callers and providers write, and what the router reads of it. Pure.
+"""Wire formats: how callers and providers write requests and answers. Pure: no clock, no socket, no table.
 
-A format is one or two modules:
+Each format is a package with the same modules:
 
-    <format>.py           parse (the caller's request, checked as far as the router relies on it), the reader that
-                          watches a stream of this format, whole answers, errors; at its end an object with all of it,
-                          such as chat.CHAT: the format as one of `wire`'s for callers, of those for providers, or both
-    <format>_neutral.py   in and out of the neutral form: request → neutral, neutral → request, the decoder (chunks →
-                          neutral events) and the writer (neutral events → stream); imported when a translation needs it
+    format           the format as one object for the registry (`ClientFormat`, `ProviderFormat` of `interfaces`)
+    request          parses and checks a caller's request
+    stream           reads a provider's stream or whole answer
+    assembly         joins a stream into a whole answer
+    neutral_*        translates requests and answers from and to the neutral form; imported when first needed
 
 and around them:
 
-    wire        the interfaces that formats offer, and the values that pass through them
-    neutral     the neutral form of requests and answers; `refuse` for what a format can't carry
-    known       every format by its name: where a new one is entered
-    exchange    one request as one deployment is asked it: passed untouched, or translated there and back
-    shape       typed fields of a caller's JSON, each absent or a 400 that names it
-    reading     what reading a request into the neutral form is in every format
-    repeated    what an answer repeats of its request, where the provider was not told
-    sse, json_body, media, usage, errors      what they all write with
+    core.wire_formats  the table of all formats: a new format is one folder and one entry there
+    registry           looks a format up by its name
+    interfaces         the protocols that formats implement, and the values they exchange
+    passthrough        formats without translation: embeddings, images, speech and others
+    neutral            the neutral form of requests and answers
+    common             shared helpers: JSON, server-sent events, fields, token estimates, seals
 
-Never changed quietly: a field or part that a target can't carry is refused by the caller's own name for it
-(`neutral.refuse`), and then the chain goes on with the next deployment; what may be left out without harm, and what is
-said in other words, stands in the docstring of the module that does so.
+A translation never changes a request silently. A field or part that the target format cannot carry is rejected by the
+caller's name for it (`unsupported`), and failover goes on with the next deployment. Each translating module documents
+in its docstring what it leaves out and what it rewrites.
 """

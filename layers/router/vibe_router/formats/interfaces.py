@@ -1,10 +1,10 @@
-"""What a wire format offers the router, from its two sides.
+"""The protocols that wire formats implement, for callers and for providers.
 
-A caller speaks a `ClientFormat`, a provider a `ProviderFormat`; most formats are both. Where the two are the same,
-bytes pass untouched and a `Reader` only watches. Where they differ, both must be conversations (`ClientConversation`,
-`ProviderConversation`): the request goes through the neutral form (`formats.neutral`) into the provider's words, and
-the answer comes back through it: a `Decoder` reads the provider's stream into neutral events, a `Writer` says them in
-the caller's words. `formats.exchange` puts the halves together.
+A caller speaks a `ClientFormat`, a provider a `ProviderFormat`; most formats are both. If the two are the same, bytes
+pass unchanged and a `StreamReader` only observes them. If they differ, both must be conversations
+(`ClientConversation`, `ProviderConversation`): the request is translated through the neutral form (`formats.neutral`)
+into the provider's format, and the answer back: an `AnswerDecoder` reads the provider's stream into neutral events, a
+`StreamWriter` writes them in the caller's format. `upstream.exchange` combines the two.
 
 Everything here is pure: no clock, no socket, no table.
 """
@@ -39,15 +39,15 @@ __all__ = [
 ]
 
 
-# Given a proof of earlier reasoning as the caller wrote it, returns what a provider may have of it, None for nothing.
+# Takes a proof of earlier reasoning as the caller sent it; returns the seal to send to the provider, None for nothing.
 ProofFilter = Callable[[str], Seal | None]
 
 
 class Piece(NamedTuple):  # made for every event of every stream: a frozen dataclass takes four times as long
-    """What one event of a provider's stream means.
+    """One event of a provider's stream, interpreted.
 
-    `raw` is what the caller gets of it, empty when nothing; `chunk` is its JSON where it has any. `commits` says that
-    real content is here; `error` holds the JSON of an in-stream error; `done` marks the end of the stream.
+    `raw`: the bytes for the caller, empty for none. `chunk`: the event's JSON, if any. `commits`: it holds real
+    content. `error`: the JSON of an in-stream error. `done`: the stream has ended.
     """
 
     raw: bytes
@@ -60,16 +60,16 @@ class Piece(NamedTuple):  # made for every event of every stream: a frozen datac
 
 @dataclass(frozen=True, slots=True)
 class WholeAnswer:
-    """A whole answer: the bytes for the caller, and what they count."""
+    """A whole answer: the bytes for the caller, and the usage."""
 
     body: bytes
     usage: Usage
-    seals: Sequence[str] = ()  # proofs of reasoning that it holds
+    seals: Sequence[str] = ()  # the proofs of reasoning in it
     content_type: str = "application/json"
 
 
 class ClientRequest(Protocol):
-    """A caller's request, checked as far as the router relies on it."""
+    """A caller's request. The fields that the router reads have been checked."""
 
     @property
     def format(self) -> str:
@@ -77,7 +77,7 @@ class ClientRequest(Protocol):
 
     @property
     def model(self) -> str:
-        """The virtual model that the caller named."""
+        """The virtual model that the caller requested."""
 
     @property
     def stream(self) -> bool:
@@ -85,51 +85,51 @@ class ClientRequest(Protocol):
 
     @property
     def body(self) -> Mapping[str, Any]:
-        """What was sent, as JSON; empty where it was something else."""
+        """The JSON body as sent; empty for a request that is not JSON."""
 
     @property
     def wants_usage(self) -> bool:
-        """Whether a stream tells its usage to this caller (in chat it is told only to who asks)."""
+        """Whether the caller's stream includes usage (in chat only on request)."""
 
     @property
     def max_output_tokens(self) -> int | None:
-        """The most tokens that the caller wants in an answer; None without a bound."""
+        """The caller's limit on the tokens of an answer; None for no limit."""
 
     @property
     def answers(self) -> int:
-        """How many answers the caller wants, each of which the bound holds for."""
+        """The number of answers requested; `max_output_tokens` applies to each."""
 
     @property
     def forwarded_headers(self) -> Mapping[str, str]:
-        """Headers of the caller's that go on to a provider of the same format; never a key."""
+        """The caller's headers to forward to a provider of the same format; never a key."""
 
     @property
     def echoed_fields(self) -> Mapping[str, Any]:
-        """Fields of the request that its answer repeats, and that no provider is told."""
+        """Fields that the answer repeats from the request and that are not sent to providers."""
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """What the caller files it under, by its body; no provider is told."""
+        """The caller's tags from the body; not sent to providers."""
 
     def prompt_tokens_estimate(self) -> int:
-        """Return about how many tokens the prompt is (`formats.tokens.estimate` of all that is read for it)."""
+        """Return an estimate of the prompt's tokens (`common.token_estimate`)."""
 
     def affinity(self) -> bytes:
-        """Return what stays while a conversation grows: a digest of its opening. Raises ApiError (400)."""
+        """Return a digest of the conversation's opening, the same on every turn. Raises ApiError (400)."""
 
     def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:
-        """Return the body for a provider's `model` that speaks the caller's own format. Raises ApiError (400).
+        """Return the body for a provider's `model` of the caller's own format. Raises ApiError (400).
 
-        Every proof of earlier reasoning in it (a signature, encrypted content) is shown to `keep`: what that gives back
-        stands in its place; reasoning whose proof it keeps nothing of is left out.
+        `keep` is called with each proof of earlier reasoning (a signature, encrypted content); its result replaces the
+        proof. Reasoning for which it returns None is left out.
         """
 
     def neutral(self) -> "NeutralRequest":
-        """Return the request in the neutral form, made when first asked for. Raises ApiError (400)."""
+        """Return the request in the neutral form; it is built on the first call. Raises ApiError (400)."""
 
 
 class RequestDefaults:
-    """A `Request` for one answer, without headers of its own, that the answer does not repeat: most are."""
+    """Defaults of a `ClientRequest`: one answer, no forwarded headers, no repeated fields."""
 
     __slots__ = ()
 
@@ -150,43 +150,43 @@ class RequestDefaults:
 
 
 class StreamReader(Protocol):
-    """Reads one stream event by event, and remembers how far it got. What it gives out is in the caller's format."""
+    """Reads one stream event by event and tracks its progress. Its output is in the caller's format."""
 
     @property
     def usage(self) -> Usage:
-        """What the provider has counted so far."""
+        """The usage reported so far."""
 
     @property
     def malformed(self) -> int:
-        """How many events could not be read and were left out."""
+        """The number of unreadable events that were left out."""
 
     @property
     def done(self) -> bool:
-        """Whether the provider said that its stream is over."""
+        """Whether the provider has ended the stream explicitly."""
 
     @property
     def complete(self) -> bool:
-        """Whether an end here is a whole answer."""
+        """Whether the answer is complete if the stream ends now."""
 
     @property
     def seals(self) -> Sequence[str]:
-        """The proofs of reasoning that the provider has issued in this answer."""
+        """The proofs of reasoning in this answer."""
 
     def read(self, event: sse.Event) -> Piece:
-        """Return what `event` means."""
+        """Interpret `event`."""
 
     def end(self) -> bytes:
-        """Return what the caller's stream still lacks once the provider's is over and `complete`. Called once."""
+        """Return the rest of the caller's stream after the provider's has ended and is `complete`. Called once."""
 
     def fail(self, error: ApiError) -> bytes:
-        """Return the in-band end of a stream that failed after its commit."""
+        """Return the in-band error that ends a stream which failed after its commit."""
 
 
 class Assembler(Protocol):
-    """Puts the chunks of a stream together into the answer that it would have been whole."""
+    """Joins the chunks of a stream into a whole answer."""
 
     def add(self, chunk: Mapping[str, Any]) -> None:
-        """Take one chunk in."""
+        """Add one chunk."""
 
     def completion(self) -> dict[str, Any]:
         """Return the whole answer."""
@@ -196,100 +196,100 @@ class AnswerDecoder(Protocol):
     """Reads the chunks of one provider's answer into neutral events."""
 
     def decode(self, chunk: Mapping[str, Any]) -> "Iterable[Event]":
-        """Return what `chunk` says. Events of one block (a text, a tool call) come together, never interleaved."""
+        """Return the events in `chunk`. Events of one block (a text, a tool call) are never interleaved with others."""
 
     def end(self) -> "Iterable[Event]":
-        """Return what was held back, once the stream is complete."""
+        """Return the events that were held back; called once the stream is complete."""
 
 
 class StreamWriter(Protocol):
-    """Says neutral events as one stream in a caller's format."""
+    """Writes neutral events as one stream in a caller's format."""
 
     def write(self, event: "Event") -> bytes:
-        """Return the bytes that say `event`; empty when it says nothing yet."""
+        """Return the bytes for `event`, empty for none."""
 
     def end(self) -> bytes:
-        """Return the end of the stream: what was open is closed, the usage told."""
+        """Return the end of the stream: open blocks are closed and usage is reported."""
 
     def fail(self, error: ApiError) -> bytes:
-        """Return the in-band end of a stream that failed; nothing follows it."""
+        """Return the in-band error that ends a failed stream."""
 
 
 class ClientFormat(Protocol):
-    """A format as callers speak it: what every one has."""
+    """A format as callers speak it."""
 
     @property
     def name(self) -> str:
-        """The format's name in routes and in the log."""
+        """The format's name in routes and logs."""
 
     @property
     def heartbeat(self) -> bytes:
-        """What is sent into a stream that has been silent for long."""
+        """The bytes sent to keep a silent stream alive."""
 
     def parse(self, raw: bytes, headers: Mapping[str, str]) -> ClientRequest:
-        """Return the request in `raw` (`headers` have lower-case names). Raises ApiError (400) naming the parameter."""
+        """Parse the request in `raw` (`headers` have lower-case names). Raises ApiError (400) naming the parameter."""
 
     def error_body(self, error: ApiError) -> bytes:
-        """Return `error` as the body of an answer."""
+        """Return `error` as a response body."""
 
 
 class ClientConversation(ClientFormat, Protocol):
-    """A format of callers whose requests have a neutral form, so that any conversation can answer them."""
+    """A format of callers whose requests have a neutral form, so that a provider of any conversation can serve them."""
 
     def writer(self, request: ClientRequest, created: int) -> StreamWriter:
-        """Return what writes the stream that answers `request`; `created` (epoch s) where the provider gives none."""
+        """Return the writer of the stream that answers `request`; `created` (epoch s) if the provider gives none."""
 
     def whole(self, request: ClientRequest, events: "Iterable[Event]", created: int) -> bytes:
-        """Return the whole answer to `request` that `events` add up to."""
+        """Return the whole answer to `request` that consists of `events`."""
 
 
 class ProviderFormat(Protocol):
-    """A format as providers speak it: what every one has."""
+    """A format as providers speak it."""
 
     @property
     def name(self) -> str:
-        """The format's name in routes and in the log."""
+        """The format's name in routes and logs."""
 
     @property
     def path(self) -> str:
-        """What follows the provider's base URL."""
+        """The path below the provider's base URL."""
 
     @property
     def streams(self) -> bool:
-        """Whether an answer can be asked for as a stream: whether this is a `StreamedFormat`."""
+        """Whether answers can be streamed: whether this is a `StreamedFormat`."""
 
     @property
     def opaque(self) -> bool:
-        """Whether an answer need not be JSON: what is not passes as it came."""
+        """Whether an answer may be something other than JSON, which passes unchanged."""
 
     def headers(self, secret: str) -> dict[str, str]:
-        """Return the headers that carry the key, and what else the format asks for."""
+        """Return the headers that the format requires, with the key."""
 
     def read_whole(self, raw: bytes) -> dict[str, Any] | None:
-        """Return the whole answer in `raw`, or None where it is none."""
+        """Parse the whole answer in `raw`; None if it is not one."""
 
     def usage_of(self, answer: Mapping[str, Any]) -> Usage:
-        """Return the tokens that a whole answer counts."""
+        """Return the usage in a whole answer."""
 
 
 class StreamedFormat(ProviderFormat, Protocol):
-    """A format of providers whose answers stream, where they are asked to."""
+    """A format of providers whose answers can be streamed."""
 
     def reader(self, *, wants_usage: bool) -> StreamReader:
-        """Return what watches a stream that is passed on untouched; without `wants_usage` its usage is left out."""
+        """Return the reader of a stream that passes unchanged; without `wants_usage` its usage is left out."""
 
     def unfold(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
-        """Return a whole answer (as `read_whole` returns it) as the events of a stream, its end included."""
+        """Return a whole answer (from `read_whole`) as the events of a stream, including its end."""
 
     def assembly(self) -> Assembler:
-        """Return what puts a stream together."""
+        """Return an assembler for one stream."""
 
 
 class ProviderConversation(StreamedFormat, Protocol):
-    """A format of providers that the neutral form can be said in."""
+    """A format of providers that the neutral form can be written in."""
 
     def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:
-        """Return the body that asks `request` of `model`. Raises ApiError (400) naming what the format can't carry."""
+        """Return the body of `request` to `model`. Raises ApiError (400) naming what the format cannot carry."""
 
     def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
-        """Return what reads the stream that answers `request`, also an unfolded whole one."""
+        """Return the decoder of the stream (or unfolded whole answer) that answers `request`."""

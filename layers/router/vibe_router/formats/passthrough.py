@@ -1,10 +1,10 @@
-"""What passes to a provider as it was sent, and back: embeddings, moderations, images, speech, transcriptions, rerank.
+"""Formats that pass unchanged: embeddings, moderations, images, speech, transcriptions, rerank.
 
-None of these is a conversation, so none has a neutral form: a layer serves it if its `formats` name it, with the same
-failover as everything else. Only `model` is the router's. Answers come whole. Shapes: OpenAI's API reference; Jina's
+None of these is a conversation, so none is translated: a deployment serves one if its `formats` include it, with the
+same failover as all others. Only `model` is replaced. Answers are not streamed. Shapes: OpenAI's API reference; Jina's
 and Cohere's for rerank.
 
-Speech is answered in bytes and transcriptions may be text; a transcription is asked for in a multipart form.
+Speech is answered in bytes, and transcriptions may be text; transcriptions are requested in a multipart form.
 """
 
 import hashlib
@@ -38,31 +38,31 @@ _MODEL_PART = re.compile(rb'content-disposition:[^\r\n]*;[ \t]*name="?model"?[ \
 
 @dataclass(frozen=True, slots=True)
 class PassthroughRequest(RequestDefaults):
-    """A caller's request. `form` holds the parts of a multipart form before and after its model, else nothing."""
+    """A caller's request. `form` is a multipart form's bytes before and after the model's name; None for JSON."""
 
     format: str
     model: str
     body: Mapping[str, Any]
-    read: str = ""  # the field that the model reads
+    read: str = ""  # the field with the model's input
     form: tuple[bytes, bytes] | None = None
     content_type: str = "application/json"
     tags: tuple[str, ...] = ()
 
     stream = False
     wants_usage = False
-    max_output_tokens = 0  # what these answer with is no text, or as long as what was heard
+    max_output_tokens = 0  # answers are not text, or as long as the audio
 
     @property
     def forwarded_headers(self) -> Mapping[str, str]:
-        """Return what the body is."""
+        """Return the body's content type."""
         return {"content-type": self.content_type}
 
     def prompt_tokens_estimate(self) -> int:
-        """Return about how many tokens are read; what is heard is not counted before."""
+        """Return an estimate of the input's tokens; audio is not counted."""
         return estimate(self.body.get(self.read) or "")
 
     def affinity(self) -> bytes:
-        """Return a digest of what is asked. Raises ApiError (400), as `for_provider` would."""
+        """Return a digest of the input. Raises ApiError (400), as `for_provider` does."""
         asked = b"".join(self.form) if self.form else dump(self.body.get(self.read))
         return hashlib.blake2b(asked, digest_size=16).digest()
 
@@ -73,12 +73,16 @@ class PassthroughRequest(RequestDefaults):
         return dump({**self.body, "model": model})
 
     def neutral(self) -> NoReturn:
-        """Raise ApiError (400): this is no conversation."""
-        raise bad_request(f"{self.format} can be said in no other format.", "model", "unsupported_format")
+        """Raise ApiError (400): only conversations have a neutral form."""
+        raise bad_request(
+            f"Requests in the format '{self.format}' cannot be translated into another one.",
+            "model",
+            "unsupported_format",
+        )
 
 
 class PassthroughFormat:
-    """One of these formats. `holds` names the field by which its JSON answer is known, `read` what the model reads."""
+    """One of these formats. `read` is the request's field with the input, `holds` are the fields of a JSON answer."""
 
     streams = False
     heartbeat = sse.COMMENT
@@ -105,7 +109,7 @@ class PassthroughFormat:
             raise bad_request(f"'{self._read}' is missing.", self._read)
         for name, whole in (("stream", (None, False)), ("stream_format", (None, "audio"))):
             if body.get(name) not in whole:
-                raise bad_request(f"{self.name} are answered whole here: leave '{name}' out.", name)
+                raise bad_request(f"Streaming is not supported for {self.name}: leave '{name}' out.", name)
         return PassthroughRequest(self.name, model, body, self._read, tags=tags)
 
     def _parse_form(self, raw: bytes, content_type: str) -> PassthroughRequest:
@@ -129,11 +133,11 @@ class PassthroughFormat:
         raise bad_request("'model' is missing from the multipart form.", "model")
 
     def headers(self, secret: str) -> dict[str, str]:
-        """Return the headers of the call, the key among them."""
+        """Return the headers of the call, with the key."""
         return {"authorization": f"Bearer {secret}", **({"accept": "*/*"} if self.opaque else {})}
 
     def read_whole(self, raw: bytes) -> dict[str, Any] | None:
-        """Return the answer in `raw`, or None where it is none: not JSON, an error, or without what it should hold."""
+        """Parse the answer in `raw`; None if it is not JSON, an error, or has none of the expected fields."""
         try:
             answer = load(raw)
         except ValueError:
@@ -143,7 +147,7 @@ class PassthroughFormat:
         return answer if any(answer.get(name) is not None for name in self._holds) else None
 
     def usage_of(self, answer: Mapping[str, Any]) -> Usage:
-        """Return the tokens that `answer` counts; images and transcriptions have Responses' words for them."""
+        """Return the usage in `answer`; images and transcriptions name its fields as Responses does."""
         usage = answer.get("usage")
         told = read_chat(usage)
         if told.known or not isinstance(usage, dict):

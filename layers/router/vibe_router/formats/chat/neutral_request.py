@@ -270,10 +270,10 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
         for name in request.rest:
             raise unsupported(_FORMAT, name)
         if request.top_k is not None:
-            raise unsupported(_FORMAT, request.called("top_k"))
+            raise unsupported(_FORMAT, request.caller_name("top_k"))
     out: dict[str, Any] = {"model": model, "messages": list(_messages(request)), "stream": stream}
     if not out["messages"]:
-        raise unsupported(_FORMAT, request.called("messages"), "an answer to nothing")
+        raise unsupported(_FORMAT, request.caller_name("messages"), "an answer to nothing")
     if stream:
         out["stream_options"] = {"include_usage": True}
     out |= {name: value for name in _PASSTHROUGH if (value := getattr(request, name)) is not None}
@@ -286,7 +286,7 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     if request.tool_choice is not None and (tools or own):
         out["tool_choice"] = _choice(request)
     if request.max_tokens is not None:
-        word = request.called("max_tokens") if own else "max_tokens"
+        word = request.caller_name("max_tokens") if own else "max_tokens"
         if not own and _COMPLETION_TOKENS.search(request.base_model or model):
             word = "max_completion_tokens"
         out[word] = request.max_tokens

@@ -1,1 +1,1 @@
-"""What several wire formats share."""
+"""Helpers shared by several wire formats."""

@@ -1,10 +1,10 @@
-"""Data URLs: how formats hold a file in a field for its address."""
+"""Data URLs: files inline in a URL field."""
 
 __all__ = ["data_url", "read_data_url"]
 
 
 def read_data_url(url: str) -> tuple[str | None, str | None]:
-    """Return media type and base64 of a data URL; the second is None where `url` is none (or not in base64)."""
+    """Return the media type and base64 of a data URL; (None, None) if `url` is not a base64 data URL."""
     if not url.startswith("data:"):
         return None, None
     head, comma, data = url[5:].partition(",")

@@ -1,4 +1,4 @@
-"""Reading fields of JSON that a caller wrote: each of its type, absent, or a 400 that names it."""
+"""Typed access to fields of a caller's JSON. A field of another type is a 400 that names it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -8,12 +8,15 @@ from vibe_router.core.errors import bad_request
 __all__ = ["Shape", "Types", "check_conversation", "entries", "integer", "mapping", "number", "text", "truth"]
 
 Shape = Callable[..., Any]
-# By a field's name: what it may be, and how that is called in a 400.
+# By field name: the allowed types, and their description for a 400.
 Types = Mapping[str, tuple[tuple[type, ...], str]]
 
 
 def check_conversation(body: Mapping[str, Any], types: Types) -> None:
-    """Check that `body` has fields of these `types`, a model, and messages with roles. Raises ApiError (400)."""
+    """Check that fields of `body` have these `types`, and that it has a model and messages with roles.
+
+    Raises ApiError (400).
+    """
     for name, (allowed, wanted) in types.items():
         value = body.get(name)
         if value is not None and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
@@ -32,32 +35,32 @@ def check_conversation(body: Mapping[str, Any], types: Types) -> None:
 
 
 def text(body: Mapping[Any, Any], name: str, place: str = "") -> str | None:
-    """Return the string called `name`, None where there is none. `place` is what stands before the name in the 400."""
+    """Return the string `name`, None if absent. `place` is the path before the name, for the 400."""
     return cast("str | None", _typed(body, name, place, str, "a string"))
 
 
 def integer(body: Mapping[Any, Any], name: str, place: str = "") -> int | None:
-    """Return the integer called `name`."""
+    """Return the integer `name`, None if absent."""
     return cast("int | None", _typed(body, name, place, int, "an integer"))
 
 
 def number(body: Mapping[Any, Any], name: str, place: str = "") -> float | None:
-    """Return the number called `name`."""
+    """Return the number `name`, None if absent."""
     return cast("float | None", _typed(body, name, place, (int, float), "a number"))
 
 
 def truth(body: Mapping[Any, Any], name: str, place: str = "") -> bool | None:
-    """Return the boolean called `name`."""
+    """Return the boolean `name`, None if absent."""
     return cast("bool | None", _typed(body, name, place, bool, "a boolean"))
 
 
 def mapping(body: Mapping[Any, Any], name: str, place: str = "") -> dict[str, Any] | None:
-    """Return the object called `name`."""
+    """Return the object `name`, None if absent."""
     return cast("dict[str, Any] | None", _typed(body, name, place, dict, "an object"))
 
 
 def entries(body: Mapping[Any, Any], name: str, place: str = "") -> list[Any]:
-    """Return the array called `name`, empty where there is none."""
+    """Return the array `name`, empty if absent."""
     return cast("list[Any] | None", _typed(body, name, place, list, "an array")) or []
 
 

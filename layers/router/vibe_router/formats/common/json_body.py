@@ -1,4 +1,4 @@
-"""JSON as callers and providers send it: parsed strictly enough that it can be sent on, and never a crash."""
+"""Parses and writes the JSON of callers and providers. Whatever is parsed can be written again."""
 
 import json
 import math
@@ -30,10 +30,9 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 
 
 def load(raw: bytes) -> Any:
-    """Return what a provider wrote in `raw`. Raises ValueError.
+    """Parse a provider's JSON. Raises ValueError.
 
-    What JSON has no word for (NaN, infinities, 1e999) becomes null: some providers write it into log probabilities, and
-    an answer is worth more than that.
+    NaN, infinities and 1e999, which JSON does not have, become null: some providers write them into log probabilities.
     """
     try:
         return _lenient_decoder.decode(raw.decode().removeprefix("\ufeff"))
@@ -42,9 +41,9 @@ def load(raw: bytes) -> Any:
 
 
 def dump(value: object) -> bytes:
-    """Return `value` as compact JSON. Raises ApiError (400) for a number that JSON can't carry."""
+    """Return `value` as compact JSON. Raises ApiError (400) for infinite numbers and too deep nesting."""
     try:
-        # A lone surrogate stands in a string, where Python's escape for it is JSON's too.
+        # Only a lone surrogate fails to encode. It is in a string, where Python's escape for it is also JSON's.
         return _encode(value).encode(errors="backslashreplace")
     except ValueError:  # 1e999 was read as infinity
         raise bad_request("The body holds a number that is too large.") from None
@@ -70,6 +69,6 @@ _lenient_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_null)
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def without_none(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `said` without the members that are not there."""
-    return {key: value for key, value in said.items() if value is not None}
+def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `fields` without those that are None."""
+    return {key: value for key, value in fields.items() if value is not None}

@@ -1,4 +1,4 @@
-"""A reader around another one, which says how far the provider's stream has got."""
+"""A base class for stream readers that wrap another one."""
 
 from vibe_router.core.usage import Usage
 from vibe_router.formats.interfaces import StreamReader
@@ -7,27 +7,27 @@ __all__ = ["ReaderProxy"]
 
 
 class ReaderProxy:
-    """What a `StreamReader` around `reader` knows from it."""
+    """Takes the progress of a stream from the wrapped `reader`."""
 
     def __init__(self, reader: StreamReader) -> None:
         self._reader = reader
 
     @property
     def usage(self) -> Usage:
-        """What the provider has counted so far."""
+        """The usage reported so far."""
         return self._reader.usage
 
     @property
     def malformed(self) -> int:
-        """How many events could not be read."""
+        """The number of unreadable events."""
         return self._reader.malformed
 
     @property
     def done(self) -> bool:
-        """Whether the provider said that its stream is over."""
+        """Whether the provider has ended the stream explicitly."""
         return self._reader.done
 
     @property
     def complete(self) -> bool:
-        """Whether an end here is a whole answer."""
+        """Whether the answer is complete if the stream ends now."""
         return self._reader.complete

@@ -1,9 +1,9 @@
-"""What only its issuer can read, on its way through a format that is not the issuer's.
+"""Seals: proofs of reasoning on their way through a format other than their issuer's.
 
-A provider proves to itself what it thought: Anthropic with a signature, OpenAI with encrypted content. A caller sends
-that back with the next turn, but the next turn may go to another provider, and in another format. So a proof that is
-told in a format other than its own travels inside one of these: its kind, the credential that issued it, and, for a
-signature, the words that it signs, since not every caller gives these back.
+A provider proves its earlier reasoning to itself: Anthropic with a signature, OpenAI with encrypted content. A caller
+returns the proof with the next turn, which may go to another provider, in another format. In any format but its own a
+proof travels in a seal: its kind, its issuer, and for a signature also the signed text, since not every caller returns
+it.
 
     vibe1.<base64url of {"k": kind, "i": issuer, "v": value, "d": id, "t": text}>
 """
@@ -33,14 +33,14 @@ class Seal:
 
 
 def wrap(seal: Seal) -> str:
-    """Return `seal` as one word, to stand where a caller's format keeps a proof of its own."""
+    """Return `seal` as one word, for the field in which the caller's format has proofs of its own."""
     held = {"k": seal.kind, "i": seal.issuer, "v": seal.value, "d": seal.id, "t": seal.text}
     packed = json.dumps({key: value for key, value in held.items() if value}, separators=(",", ":"))
     return _MARK + base64.urlsafe_b64encode(packed.encode()).decode()
 
 
 def unwrap(word: str) -> Seal | None:
-    """Return the seal in `word`, None where it is a provider's own proof (or anything else)."""
+    """Return the seal in `word`; None for a provider's own proof or anything else."""
     if not word.startswith(_MARK):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Server-sent events, cut out of a byte stream without touching the bytes.
+"""Splits a byte stream into server-sent events without changing the bytes.
 
 Rules: WHATWG HTML, "Server-sent events"; LF, CRLF and CR all end a line, an empty line ends an event.
 """
@@ -10,11 +10,11 @@ __all__ = ["COMMENT", "Event", "EventDecoder", "EventTooLargeError", "encode"]
 
 COMMENT = b": keep-alive\n\n"
 
-# An image answered inline is the largest honest event; beyond this a provider is filling memory.
+# The largest legitimate event is an inline image; beyond this a provider is filling memory.
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
-# Two line ends in a row. A CR after an LF waits for what follows: an LF would belong to it.
+# Two line ends in a row. A CR after an LF needs the next byte: an LF would belong to it.
 _BOUNDARY = re.compile(rb"\n\n|\r\r|\n\r(?:\n|(?=[^\n]))")
-_BOUNDARY_BEGUN = 2  # bytes of a boundary that may have come without the rest
+_BOUNDARY_BEGUN = 2  # bytes of a boundary that may end a chunk
 _LINE = re.compile(rb"\r\n|\n|\r")
 
 
@@ -24,7 +24,7 @@ class EventTooLargeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `raw` is every byte of it with its end; `data` is None for a comment or an empty event."""
+    """One event. `raw` is all its bytes including the end; `data` is None for a comment or an empty event."""
 
     raw: bytes
     data: bytes | None
@@ -32,7 +32,7 @@ class Event:
 
 
 class EventDecoder:
-    """Cuts chunks of bytes, however they are split, into events."""
+    """Splits chunks of bytes into events; chunks may end anywhere."""
 
     __slots__ = ("_buffer",)
 
@@ -40,9 +40,9 @@ class EventDecoder:
         self._buffer = b""
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """Return the events that `chunk` completes. Raises EventTooLargeError."""
+        """Return the events completed by `chunk`. Raises EventTooLargeError."""
         buffer = self._buffer + chunk if self._buffer else chunk
-        unseen = max(len(self._buffer) - _BOUNDARY_BEGUN, 0)  # a large event in many chunks is searched once
+        unseen = max(len(self._buffer) - _BOUNDARY_BEGUN, 0)  # each byte of a large event is searched once
         events: list[Event] = []
         start = 0
         for boundary in _BOUNDARY.finditer(buffer, unseen):
@@ -55,7 +55,7 @@ class EventDecoder:
         return events
 
     def flush(self) -> list[Event]:
-        """Return the last event where the stream ended without the empty line that ends it."""
+        """Return the last event if the stream ended without an empty line."""
         rest, self._buffer = self._buffer, b""
         return [_event(rest.rstrip(b"\r\n") + b"\n\n")] if rest.strip() else []
 
@@ -66,7 +66,9 @@ def encode(data: bytes, name: bytes = b"") -> bytes:
 
 
 def _event(raw: bytes) -> Event:
-    if raw.startswith(b"data: ") and raw.find(b"\n", 0, -2) < 0 and b"\r" not in raw:  # what all but a few look like
+    if (
+        raw.startswith(b"data: ") and raw.find(b"\n", 0, -2) < 0 and b"\r" not in raw
+    ):  # the fast path for nearly all events
         return Event(raw, raw[6:-2])
     data: list[bytes] = []
     name = b""

@@ -1,17 +1,17 @@
-"""Tags that callers give a request in its body, as LiteLLM's do. They are the router's: no provider is told."""
+"""Request tags in the body, as LiteLLM's clients send them. They are for the router and not sent to providers."""
 
 from typing import Any
 
 __all__ = ["take_tags"]
 
-_LITELLM_ONLY = "litellm_metadata"  # where LiteLLM's callers put theirs if the format has a `metadata` of its own
+_LITELLM_ONLY = "litellm_metadata"  # LiteLLM's field for formats that have a `metadata` of their own
 
 
 def take_tags(body: dict[str, Any]) -> tuple[str, ...]:
-    """Take the tags out of a request's `body`, and return them: of `tags`, `metadata.tags` and `litellm_metadata.tags`.
+    """Remove the tags from a request's `body` and return them: `tags`, `metadata.tags`, `litellm_metadata.tags`.
 
-    They are taken where they are lists. What is no list is meant for a provider, whose metadata has texts alone; a list
-    there would be refused by OpenAI and Anthropic. Metadata that held nothing else goes too.
+    Only lists are taken. Anything else is meant for the provider, whose metadata has only strings; OpenAI and Anthropic
+    reject a list there. Metadata that becomes empty is removed too.
     """
     if not ("metadata" in body or "tags" in body or _LITELLM_ONLY in body):
         return ()

@@ -1,9 +1,8 @@
-"""How many tokens a request may be, without a tokenizer: an estimate for what is reserved before the answer counts.
+"""Estimates the tokens of a request without a tokenizer, for the amount reserved before the answer reports usage.
 
-Every provider counts differently, and a tokenizer's tables would weigh more than the router. Four characters of English
-or code are about a token, as is one of Chinese, Japanese or Korean; other scripts lie between. An image costs what its
-pixels make of it, which are not looked at: it is taken for a large one. What is sent of a document or of a sound is
-taken by its size.
+Every provider counts differently, and a tokenizer's tables would weigh more than the router. A token is about four
+characters of English or code, or one of Chinese, Japanese or Korean; other scripts are in between. Images count as
+large ones, since their pixels are not decoded. Documents and sounds count by their size.
 """
 
 import math

@@ -69,7 +69,7 @@ def body(request: NeutralRequest, model: str) -> bytes:
     """Write a request for a provider's `model`. Raises ApiError (400) for what Converse cannot express."""
     model = request.base_model or model  # the path names the deployment's own
     if request.top_k is not None and not _is_claude(model):
-        raise unsupported(_FORMAT, request.called("top_k"))
+        raise unsupported(_FORMAT, request.caller_name("top_k"))
     for tool in request.tools:
         if isinstance(tool, Raw):
             raise unsupported(_FORMAT, tool.at, tool.what)
@@ -188,11 +188,11 @@ def _text_format(config: Mapping[str, Any], request: NeutralRequest) -> dict[str
 def _without_choice(tools: Any, choice: Mapping[str, Any], request: NeutralRequest) -> Any:
     """Return `tools` for a model without this tool choice. Raises ApiError (400) where that changes the request."""
     if choice.get("disable_parallel_tool_use"):
-        raise unsupported(_FORMAT, request.called("parallel_tool_calls"))
+        raise unsupported(_FORMAT, request.caller_name("parallel_tool_calls"))
     if not request.tools:  # the called tools, declared for the history
         return tools
     if any(isinstance(part, ToolCall | ToolResult) for message in request.messages for part in message.parts):
-        raise unsupported(_FORMAT, request.called("tool_choice"), "calling no tool after calls of tools")
+        raise unsupported(_FORMAT, request.caller_name("tool_choice"), "calling no tool after calls of tools")
     return None
 
 

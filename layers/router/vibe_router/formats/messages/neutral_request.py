@@ -323,7 +323,7 @@ def fields(request: NeutralRequest, model: str, *, stream: bool) -> dict[str, An
         _refuse_unsupported(request)
     system, messages = _conversation(request)
     if not messages:
-        raise unsupported(_FORMAT, request.called("messages"), "a conversation without messages")
+        raise unsupported(_FORMAT, request.caller_name("messages"), "a conversation without messages")
     tools = _tools(request, messages)
     choice = _tool_choice(request, tools)
     out: dict[str, Any] = {"model": model, "messages": messages, "stream": stream, "max_tokens": request.max_tokens}
@@ -378,21 +378,21 @@ def _refuse_unsupported(request: NeutralRequest) -> None:
         raise unsupported(_FORMAT, name)
     for name, default in _UNSUPPORTED.items():
         if getattr(request, name) not in (None, default):
-            raise unsupported(_FORMAT, request.called(name))
+            raise unsupported(_FORMAT, request.caller_name(name))
     if request.temperature is not None and request.temperature > 1:
-        raise unsupported(_FORMAT, request.called("temperature"), "a temperature above 1")
+        raise unsupported(_FORMAT, request.caller_name("temperature"), "a temperature above 1")
 
 
 def _stops(request: NeutralRequest) -> list[str]:
     if request.format != _FORMAT and not all(stop.strip() for stop in request.stop):
-        raise unsupported(_FORMAT, request.called("stop"), "a stop sequence of only whitespace")
+        raise unsupported(_FORMAT, request.caller_name("stop"), "a stop sequence of only whitespace")
     return list(request.stop)
 
 
 def _output_format(request: NeutralRequest) -> dict[str, Any]:
     schema = request.response_format.schema if request.response_format else None
     if schema is None:
-        raise unsupported(_FORMAT, request.called("response_format"), "JSON without a schema")
+        raise unsupported(_FORMAT, request.caller_name("response_format"), "JSON without a schema")
     return {"type": "json_schema", "schema": schema}
 
 

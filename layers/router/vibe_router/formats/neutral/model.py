@@ -1,14 +1,14 @@
-"""The neutral form: what a request and its answer say, in the words of no wire format.
+"""The neutral form of requests and answers, independent of any wire format.
 
-A request is read from the caller's format once, and said in the provider's. What every format must keep is a field
-here; what only the caller's own format knows stands in `more` (where it stands, and whether another format may leave it
-out, is that format's to say) or is `Raw` (nobody else can say it: a hosted tool, a file by its id, an unknown item).
-A format that meets what it can't carry calls `refuse` and never leaves it out quietly.
+A request is read from the caller's format once and written in the provider's. Everything that all formats must preserve
+is a field here. What only the caller's own format has is in `more` (that format decides whether others may leave it
+out) or is `Raw` (no other format has it: a hosted tool, a file by its id, an unknown item). A format that cannot carry
+something raises `unsupported`; it never leaves it out silently.
 
-An answer is its events, streamed or not: `Started` once, then blocks (text, reasoning, a refusal, a tool call), each in
-one run, `Finish` for every choice, and `Told` whenever the provider counted.
+An answer is a sequence of events, streamed or not: `Started` once, then blocks (text, reasoning, a refusal, a tool
+call), each uninterrupted, a `Finish` for every choice, and a `UsageReport` whenever the provider reports usage.
 
-`at` is where a thing stands in the caller's body (`messages[2].content[0]`), for the 400 that names it.
+`at` is the place of an item in the caller's body (`messages[2].content[0]`), for the 400 that names it.
 """
 
 import json
@@ -75,7 +75,7 @@ def _more() -> Any:
 
 @dataclass(slots=True)
 class Text:
-    """Words. `cache` is a mark after which the prompt is to be cached, as Anthropic writes it."""
+    """Text. `cache` is Anthropic's `cache_control`: the prompt is cached up to here."""
 
     text: str
     cache: Mapping[str, Any] | None = None
@@ -85,7 +85,7 @@ class Text:
 
 @dataclass(slots=True)
 class Image:
-    """A picture: a `url`, or `data` (base64) of `media_type`. `detail` is OpenAI's low, high or auto."""
+    """An image: a `url`, or `data` (base64) of `media_type`. `detail` is OpenAI's low, high or auto."""
 
     url: str | None = None
     data: str | None = None
@@ -121,7 +121,7 @@ class Audio:
 
 @dataclass(slots=True)
 class Refusal:
-    """What the model said when it declined."""
+    """The model's refusal in an earlier answer."""
 
     text: str
     at: str = _at()
@@ -129,7 +129,7 @@ class Refusal:
 
 @dataclass(slots=True)
 class ToolCall:
-    """The model's call of a tool. `arguments` is JSON text, or free text for a `custom` tool."""
+    """A tool call of the model. `arguments` is JSON text, or free text for a `custom` tool."""
 
     id: str
     name: str
@@ -142,7 +142,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class ToolResult:
-    """What a tool gave back; stands in a user's message."""
+    """The result of a tool call; part of a user's message."""
 
     call_id: str
     parts: "Sequence[Part]"
@@ -157,9 +157,9 @@ class ToolResult:
 class Reasoning:
     """A model's earlier reasoning.
 
-    `text` is its wording, `summary` what was told of it instead. The rest proves it to the credential that issued it:
-    `signature` (Anthropic's, over the text), `redacted` (Anthropic's, instead of a text) or `encrypted` (OpenAI's),
-    `id` being OpenAI's name for the item. `issuer` is the provider that issued it, None where only its format is known.
+    `text` is the reasoning itself, `summary` its paragraphs if only those were shown. The proof is for the credential
+    that issued it: `signature` (Anthropic's, over the text), `redacted` (Anthropic's, without text) or `encrypted`
+    (OpenAI's, with the item's `id`). `issuer` is the provider that issued it, None if only its format is known.
     """
 
     text: str = ""
@@ -174,15 +174,15 @@ class Reasoning:
 
     @property
     def sealed(self) -> bool:
-        """Whether it holds what only its issuer can read."""
+        """Whether it has a proof."""
         return bool(self.signature or self.redacted or self.encrypted)
 
 
 @dataclass(slots=True)
 class Raw:
-    """Something that only `format` can say: `value` as the caller wrote it, called `what` in a refusal.
+    """Something that only `format` has: `value` as the caller sent it, described as `what` in a 400.
 
-    An `optional` one is a tool that the model may use and that an answer does without: see `bearable`.
+    An `optional` tool may be dropped: see `without_optional_tools`.
     """
 
     format: str
@@ -197,7 +197,7 @@ Part = Text | Image | File | Audio | Refusal | ToolCall | ToolResult | Reasoning
 
 @dataclass(slots=True)
 class Message:
-    """One message, or one item of a turn that `continues` the message before it (same role; Responses has such items).
+    """One message. If it `continues` the message before it, both are one turn of the same role (items of Responses).
 
     Tool results are parts of a user's message.
     """
@@ -233,7 +233,7 @@ class Tool:
 
 @dataclass(slots=True)
 class NamedTool:
-    """The one tool that must be called."""
+    """A tool choice: this tool must be called."""
 
     name: str
     custom: bool = False
@@ -241,7 +241,7 @@ class NamedTool:
 
 @dataclass(slots=True)
 class AllowedTools:
-    """The tools, out of all that are told, that may be called (`mode` auto) or of which one must be (required)."""
+    """A tool choice: only these tools may be called (`mode` auto), or one of them must be (required)."""
 
     mode: Literal["auto", "required"]
     names: Sequence[str]
@@ -252,7 +252,7 @@ ToolChoice = Literal["auto", "none", "required"] | NamedTool | AllowedTools | Ra
 
 @dataclass(slots=True)
 class JsonFormat:
-    """The answer is to be JSON; of `schema` where there is one, else any object."""
+    """The answer must be JSON of this `schema`; any object if it is None."""
 
     name: str | None = None
     schema: Mapping[str, Any] | None = None
@@ -262,13 +262,13 @@ class JsonFormat:
 
 @dataclass(slots=True)
 class NeutralRequest:
-    """A request. None, empty or False is what the caller left out.
+    """A request. None or empty means that the caller left it out.
 
-    `names` are the caller's words for fields that it calls otherwise. `rest` holds every field that only its format
-    knows, for others to refuse by name; what may be left out without harm is not in it but in `more`.
-    `system` is what stands before all messages where the format keeps it apart (Responses' instructions, Anthropic's
+    `system` is the prompt before all messages, if the format has a field for it (Responses' instructions, Anthropic's
     system). `effort` is OpenAI's reasoning effort, `budget` Anthropic's thinking tokens (0: no thinking).
-    `base_model` is no word of the caller's: what the model that is asked is, where its name does not say.
+    `rest` holds the fields that only the caller's format has and that other formats must reject; those that other
+    formats may leave out are in `more`. `names` maps field names here to the caller's, where they differ.
+    `base_model` comes from routes: the model behind a deployment whose name does not tell.
     """
 
     format: str
@@ -305,19 +305,20 @@ class NeutralRequest:
     names: Mapping[str, str] = field(default_factory=dict, compare=False)
     base_model: str | None = None
 
-    def called(self, name: str) -> str:
-        """Return the caller's word for the field `name`."""
+    def caller_name(self, name: str) -> str:
+        """Return the caller's name of the field `name`."""
         return self.names.get(name, name)
 
 
 def unsupported(target: str, param: str, what: str | None = None) -> ApiError:
-    """Return the 400 for what the format `target` can't carry: the caller's `param`, described as `what`."""
-    told = f"{what} ('{param}')" if what else f"'{param}'"
-    return bad_request(f"A provider that speaks {target} cannot be asked for {told}.", param, "unsupported_parameter")
+    """Return the 400 for the caller's `param`, described as `what`, which the format `target` cannot carry."""
+    described = f"{what} ('{param}')" if what else f"'{param}'"
+    message = f"A provider that speaks {target} cannot be asked for {described}."
+    return bad_request(message, param, "unsupported_parameter")
 
 
 def merge_turns(messages: Iterable[Message]) -> Iterator[Message]:
-    """Return the messages with those joined that continue one another."""
+    """Yield the messages, with those that continue one another merged."""
     open_turn: Message | None = None
     for message in messages:
         if open_turn is not None and message.continues and message.role == open_turn.role:
@@ -330,49 +331,49 @@ def merge_turns(messages: Iterable[Message]) -> Iterator[Message]:
         yield open_turn
 
 
-def unseal(word: str, **said: Any) -> Reasoning | None:
-    """Return the reasoning that `word`, a proof in a caller's format, holds for another one; None for a native proof.
+def unseal(word: str, **fields: Any) -> Reasoning | None:
+    """Return the reasoning sealed in `word`, a proof from a caller; None for a native proof.
 
-    `said` is what the caller told beside it; the words that were signed come out of the seal.
+    `fields` are the other fields of the reasoning; a signed text comes from the seal.
     """
     seal = unwrap(word)
     if seal is None:
         return None
-    held = Reasoning(**said)
-    held.text = seal.text or held.text
-    held.id, held.issuer = seal.id or held.id, seal.issuer
-    setattr(held, seal.kind, seal.value)
-    return held
+    reasoning = Reasoning(**fields)
+    reasoning.text = seal.text or reasoning.text
+    reasoning.id, reasoning.issuer = seal.id or reasoning.id, seal.issuer
+    setattr(reasoning, seal.kind, seal.value)
+    return reasoning
 
 
 def with_own_proofs(request: NeutralRequest, issuer: str | None) -> tuple[NeutralRequest, int, int]:
-    """Return `request` for the provider `issuer`, without the proofs of all others; how many were kept, and left out.
+    """Return `request` without the proofs of other providers than `issuer`, and how many were preserved and removed.
 
-    The words that stood beside them stay. None for `issuer` leaves every proof out.
+    The text of the reasoning stays. None for `issuer` removes every proof.
     """
-    stayed = left_out = 0
+    preserved = removed = 0
 
     def own(part: Part) -> Part:
-        nonlocal stayed, left_out
+        nonlocal preserved, removed
         if not isinstance(part, Reasoning) or not part.sealed:
             return part
         if issuer is not None and part.issuer == issuer:
-            stayed += 1
+            preserved += 1
             return part
-        left_out += 1
+        removed += 1
         return replace(part, signature=None, redacted=None, encrypted=None, id=None)
 
     messages = [
         replace(message, parts=[own(part) for part in message.parts]) if message.role == "assistant" else message
         for message in request.messages
     ]
-    return (replace(request, messages=messages) if left_out else request), stayed, left_out
+    return (replace(request, messages=messages) if removed else request), preserved, removed
 
 
 def without_optional_tools(request: NeutralRequest) -> NeutralRequest:
-    """Return `request` for a provider of another format, without the tools that it does without.
+    """Return `request` for a provider of another format, without tools that are optional and of one format only.
 
-    A coding agent offers a web search in every request; that must not keep it from all providers of other formats.
+    Coding agents offer a web search in every request; that must not exclude all providers of other formats.
     """
     tools = [tool for tool in request.tools if not (isinstance(tool, Raw) and tool.optional)]
     if len(tools) == len(request.tools) or request.tool_choice not in (None, "auto", "none"):
@@ -380,19 +381,19 @@ def without_optional_tools(request: NeutralRequest) -> NeutralRequest:
     return replace(request, tools=tools)
 
 
-# Anthropic counts what OpenAI names. The bounds are those that relays between the two have settled on.
+# OpenAI has levels where Anthropic has token counts. These are the bounds that relays between them commonly use.
 _EFFORTS = (("low", 1024), ("medium", 8192), ("high", 24_576))
 
 
 def reasoning_effort(request: NeutralRequest) -> str | None:
-    """Return the reasoning effort that `request` asks for, also where it gives it as a budget of tokens."""
+    """Return the reasoning effort of `request`, converted if it is given as a token budget."""
     if request.effort is not None or not request.budget:
         return request.effort
     return next((effort for effort, most in _EFFORTS if request.budget <= most), "high")
 
 
 def thinking_budget(request: NeutralRequest) -> int | None:
-    """Return the thinking tokens that `request` asks for, also where it gives them as an effort; 0 for none."""
+    """Return the thinking tokens of `request`, converted if they are given as an effort; 0 for no thinking."""
     if request.budget is not None or request.effort is None:
         return request.budget
     if request.effort == "none":
@@ -401,12 +402,12 @@ def thinking_budget(request: NeutralRequest) -> int | None:
 
 
 def custom_tool_names(request: NeutralRequest) -> frozenset[str]:
-    """Return the names of the tools that take free text: a target may have to ask for them as functions."""
+    """Return the names of the tools that take free text, which some formats must declare as functions."""
     return frozenset(tool.name for tool in request.tools if isinstance(tool, Tool) and tool.custom)
 
 
 def custom_tool_as_function(tool: Tool) -> Tool:
-    """Return a tool that takes free text as a function of one string, `input`, for formats without such tools."""
+    """Return a free-text tool as a function of one string, `input`, for formats without such tools."""
     described = tool.description or ""
     if tool.grammar and isinstance(definition := tool.grammar.get("definition"), str):
         described = f"{described}\n\n`input` must follow this grammar:\n{definition}".strip()
@@ -415,12 +416,12 @@ def custom_tool_as_function(tool: Tool) -> Tool:
 
 
 def custom_tool_arguments(text: str) -> str:
-    """Return the arguments of such a function's call."""
+    """Return the arguments of a call of such a function."""
     return json.dumps({"input": text}, ensure_ascii=False)
 
 
 def custom_tool_input(arguments: str) -> str:
-    """Return the text in the arguments of such a function's call; the arguments themselves where they hold none."""
+    """Return the text in the arguments of a call of such a function; the arguments themselves if there is none."""
     try:
         held = json.loads(arguments)
     except ValueError:
@@ -433,7 +434,7 @@ def custom_tool_input(arguments: str) -> str:
 
 @dataclass(slots=True)
 class Started:
-    """The answer begins; `model` is the one that answers, `created` in epoch seconds. Comes first."""
+    """The answer begins; the first event. `created` is in epoch seconds."""
 
     id: str | None
     model: str | None
@@ -442,7 +443,7 @@ class Started:
 
 @dataclass(slots=True)
 class TextDelta:
-    """More text. `logprobs` are OpenAI's objects, one a token."""
+    """More text. `logprobs` are OpenAI's objects, one per token."""
 
     text: str
     choice: int = 0
@@ -451,9 +452,9 @@ class TextDelta:
 
 @dataclass(slots=True)
 class AnnotationAdded:
-    """A note on the text so far, such as a citation, as Responses writes it (`type`, `url`, `start_index`, …).
+    """An annotation of the text so far, such as a citation, as in Responses (`type`, `url`, `start_index`, …).
 
-    Its indices count from the beginning of all that the choice has said.
+    Its indices count from the beginning of the choice's text.
     """
 
     annotation: Mapping[str, Any]
@@ -470,7 +471,7 @@ class RefusalDelta:
 
 @dataclass(slots=True)
 class ReasoningDelta:
-    """More reasoning; `summary` where it is a summary's, of which `part` counts the paragraphs."""
+    """More reasoning. `summary`: it belongs to a summary, whose paragraphs `part` counts."""
 
     text: str
     summary: bool = False
@@ -480,7 +481,7 @@ class ReasoningDelta:
 
 @dataclass(slots=True)
 class ReasoningProof:
-    """The end of a reasoning block, with what proves it: see `Reasoning`. `issuer` is filled in on the way."""
+    """The end of a reasoning block, with its proof as in `Reasoning`. `issuer` is set by the translation."""
 
     signature: str | None = None
     redacted: str | None = None
@@ -490,7 +491,7 @@ class ReasoningProof:
     choice: int = 0
 
     def seal(self, text: str = "") -> Seal | None:
-        """Return the proof as it travels in another format; `text` is what a signature signs."""
+        """Return the proof as a seal; `text` is the text that a signature signs."""
         if self.signature:
             return Seal("signature", self.issuer, self.signature, text=text)
         if self.redacted:
@@ -500,7 +501,7 @@ class ReasoningProof:
 
 @dataclass(slots=True)
 class ToolCallStart:
-    """A call of a tool begins; every `ToolCallDelta` up to the next block belongs to it."""
+    """A tool call begins; every `ToolCallDelta` up to the next block belongs to it."""
 
     id: str
     name: str
@@ -510,7 +511,7 @@ class ToolCallStart:
 
 @dataclass(slots=True)
 class ToolCallDelta:
-    """More of the arguments of the call that has begun."""
+    """More arguments of the current tool call."""
 
     arguments: str
     choice: int = 0
@@ -521,7 +522,7 @@ Reason = Literal["stop", "length", "tool_calls", "content_filter", "refusal"]
 
 @dataclass(slots=True)
 class Finish:
-    """Why a choice ended; `stop_sequence` is the one that was met, where the provider says so."""
+    """Why a choice ended; `stop_sequence` is the one that ended it, if the provider reports it."""
 
     reason: Reason
     choice: int = 0
@@ -530,7 +531,7 @@ class Finish:
 
 @dataclass(slots=True)
 class UsageReport:
-    """What the provider has counted; a later one stands for all before it."""
+    """The usage reported so far; the last report counts."""
 
     usage: Usage
 

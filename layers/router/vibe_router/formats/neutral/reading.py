@@ -1,4 +1,4 @@
-"""What reading a request into the neutral form is in every format: its fields sorted, its content read part by part."""
+"""Helpers to read a request into the neutral form, shared by all formats."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
@@ -16,9 +16,10 @@ def sorted_fields(
     apart: Container[str],
     is_harmless: Callable[[str, Any], bool],
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return the `plain` fields of a request, each of its shape; what others may leave out; and what they must refuse.
+    """Sort the fields of a request into three: `plain` ones, each of its shape; harmless ones; unread ones.
 
-    Fields named in `apart` are in none of them: they are read otherwise. Raises ApiError (400).
+    Other formats may leave out harmless fields and must reject unread ones. Fields in `apart` are skipped: the caller
+    of this function reads them. Raises ApiError (400).
     """
     held = {name: value for name, value in body.items() if value is not None and name not in apart}
     read = {name: shape(body, name) for name, shape in plain.items() if name in held}
@@ -28,7 +29,7 @@ def sorted_fields(
 
 
 def contents(content: object, at: str, read_part: Callable[[Any, str], Part]) -> list[Part]:
-    """Return the parts of a message's content, which may be words alone. Raises ApiError (400) for neither."""
+    """Return the parts of a message's content: a string or an array. Raises ApiError (400) for anything else."""
     if content is None:
         return []
     if isinstance(content, str):

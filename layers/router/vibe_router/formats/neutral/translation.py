@@ -1,4 +1,4 @@
-"""A provider's answer in the caller's words: as it streams, or whole."""
+"""Translates a provider's answer, streamed or whole, into the caller's format."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,13 +13,12 @@ __all__ = ["Translation", "translated"]
 
 
 class Translation(ReaderProxy):
-    """A stream watched by `reader`, read by `decoder` and said by `writer`: a `StreamReader` for the caller.
+    """A `StreamReader` whose output is the caller's format: `reader` observes, `decoder` decodes, `writer` writes.
 
-    `issuer` is the provider's name, under which proofs of its reasoning travel; `model` is what it calls the one that
-    answers, which its own answer need not say.
+    `issuer` is the provider's name, recorded in proofs of its reasoning; `model` is used if the answer names none.
     """
 
-    seals = ()  # they say who issued them
+    seals = ()  # each names its issuer itself
 
     def __init__(
         self, reader: StreamReader, decoder: AnswerDecoder, writer: StreamWriter, issuer: str, model: str
@@ -32,48 +31,48 @@ class Translation(ReaderProxy):
 
     @property
     def response(self) -> Mapping[str, Any] | None:
-        """The answer as it was last told, in formats whose writer holds it (Responses)."""
+        """The latest state of the response, in formats whose writer keeps one (Responses)."""
         return getattr(self._writer, "response", None)
 
     def read(self, event: sse.Event) -> Piece:
-        """Return what `event` means, in the caller's words."""
+        """Interpret `event` and translate it."""
         piece = self._reader.read(event)
         chunk = piece.chunk
         if chunk is None or piece.error is not None:
             return Piece(b"", piece.commits, piece.done, piece.malformed, piece.error, chunk)
         raw = b""
-        for said in self._decoder.decode(chunk):
-            _complete(said, self._issuer, self._model)
-            raw += self._writer.write(said)
+        for neutral in self._decoder.decode(chunk):
+            _complete(neutral, self._issuer, self._model)
+            raw += self._writer.write(neutral)
         return Piece(raw, piece.commits, piece.done, chunk=chunk)
 
     def end(self) -> bytes:
-        """Return the end of the caller's stream, what was held back before it."""
-        held = b"".join([self._writer.write(said) for said in self._decoder.end()])
+        """Return the events that were held back, and the end of the caller's stream."""
+        held = b"".join([self._writer.write(neutral) for neutral in self._decoder.end()])
         return held + self._writer.end()
 
     def fail(self, error: ApiError) -> bytes:
-        """Return the in-band end of a stream that failed."""
+        """Return the in-band error that ends a failed stream."""
         return self._writer.fail(error)
 
 
 def translated(
     provider: StreamedFormat, decoder: AnswerDecoder, answer: Mapping[str, Any], issuer: str, model: str
 ) -> Iterator[Event]:
-    """Yield what a whole `answer` says: it is read as the stream that it should have been."""
+    """Yield the neutral events of a whole `answer`, which is read as a stream."""
     reader, cut = provider.reader(wants_usage=True), sse.EventDecoder()
     for raw in provider.unfold(answer, wants_usage=True):
         for event in cut.feed(raw):
             if (chunk := reader.read(event).chunk) is not None:
-                for said in decoder.decode(chunk):
-                    _complete(said, issuer, model)
-                    yield said
+                for neutral in decoder.decode(chunk):
+                    _complete(neutral, issuer, model)
+                    yield neutral
     yield from decoder.end()
 
 
-def _complete(said: Event, issuer: str, model: str) -> None:
-    """Say what a provider's own answer need not: who issued a proof, and which model answers."""
-    if type(said) is ReasoningProof:
-        said.issuer = issuer
-    elif type(said) is Started:
-        said.model = said.model or model
+def _complete(event: Event, issuer: str, model: str) -> None:
+    """Add what the provider's answer may lack: the issuer of a proof, the model's name."""
+    if type(event) is ReasoningProof:
+        event.issuer = issuer
+    elif type(event) is Started:
+        event.model = event.model or model

@@ -361,9 +361,9 @@ def _refuse_unsupported(request: NeutralRequest) -> None:
         raise unsupported(_FORMAT, name)
     for name in ("top_k", "stop", "seed", "logit_bias", "frequency_penalty", "presence_penalty"):
         if getattr(request, name) or (name == "seed" and request.seed is not None):
-            raise unsupported(_FORMAT, request.called(name))
+            raise unsupported(_FORMAT, request.caller_name(name))
     if (request.n or 1) > 1:
-        raise unsupported(_FORMAT, request.called("n"), "several answers")
+        raise unsupported(_FORMAT, request.caller_name("n"), "several answers")
 
 
 def _hoist_system(request: NeutralRequest) -> tuple[list[Part], Sequence[Message]]:
