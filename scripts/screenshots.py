@@ -239,7 +239,7 @@ def pictures(browser: Browser, stack: Stack, scheme: Scheme, told: dict[str, str
     _show(page, "models")
     yield _taken(page, f"models-{scheme}.png")
     _show(page, f"requests/{told['story']}")
-    page.locator(".story").wait_for()
+    page.locator(".attempts").wait_for()
     page.locator(".requests table").wait_for(timeout=120_000)
     yield _taken(page, f"request-{scheme}.png")
     context.close()

@@ -1,4 +1,4 @@
-// The frame of the page: who is signed in, which view is shown, light or dark.
+// The page's frame: sign-in, navigation, and the light or dark theme.
 
 import { busy, button, failure, field, skeleton } from "./controls.js";
 import { openDialog } from "./dialogs.js";
@@ -10,7 +10,7 @@ import * as overview from "./views/overview.js";
 
 const shell = document.getElementById("shell");
 
-// Views are loaded when they are first shown, so that the first one is there soon.
+// Every view but the first is loaded when it is first shown.
 const VIEWS = {
   overview: { title: "Overview", load: async () => overview },
   models: { title: "Models", load: () => import("./views/models.js") },
@@ -21,13 +21,13 @@ const VIEWS = {
 };
 
 let main = null;
-let leaving = new AbortController(); // aborted when the view is left: ends what it repeats and reads
+let leaving = new AbortController(); // aborted when the view is left; ends its timers and reads
 
 async function start() {
   swap(shell, h("main", { class: "sign-in", id: "main" }, skeleton(2)));
   try {
-    if (await resume()) enter();
-    else welcome();
+    if (await resume()) showFrame();
+    else showSignIn();
   } catch (error) {
     swap(shell, h("main", { class: "sign-in", id: "main" }, brand(), failure(error, start)));
   }
@@ -35,11 +35,11 @@ async function start() {
 
 // --- signing in ---
 
-function welcome() {
+function showSignIn() {
   document.title = "Sign in · Vibe Router";
   leaving.abort();
   main = null;
-  const form = signInForm(enter);
+  const form = signInForm(showFrame);
   swap(shell, h("main", { class: "sign-in", id: "main" }, h("div", { class: "sign-in-card" }, brand(), h("h1", {}, "Sign in"), form)));
   form.querySelector("input").focus();
 }
@@ -47,24 +47,24 @@ function welcome() {
 function signInForm(done, username = "") {
   const name = h("input", { name: "username", autocomplete: "username", autocapitalize: "none", spellcheck: "false", required: true, value: username });
   const password = h("input", { name: "password", type: "password", autocomplete: "current-password", required: true });
-  const wrong = h("p", { class: "form-error", role: "alert" });
+  const failed = h("p", { class: "form-error", role: "alert" });
   const submit = button("Sign in", null, { kind: "primary", type: "submit" });
   const form = h(
     "form",
     { class: "form", on: { submit: (event) => (event.preventDefault(), busy(submit, send)) } },
     field("Name", name),
     field("Password", password),
-    wrong,
+    failed,
     submit,
-    h("p", { class: "hint" }, "With nothing else configured the name is “admin” and the password is the master key."),
+    h("p", { class: "hint" }, "By default the name is “admin” and the password is the master key."),
   );
   async function send() {
-    wrong.textContent = "";
+    failed.textContent = "";
     try {
       await signInWith(name.value, password.value);
       done();
     } catch (error) {
-      wrong.textContent = error.message;
+      failed.textContent = error.message;
       password.select();
       password.focus();
     }
@@ -72,17 +72,17 @@ function signInForm(done, username = "") {
   return form;
 }
 
-/** The session has ended: ask for the password over what is on the screen, so that nothing on it is lost. */
+/** The session has ended: ask for the password in a dialog, so that nothing on the page is lost. */
 onSignIn(async () => {
   const before = main?.dataset.user ?? "";
-  const again = await openDialog(
+  const signedIn = await openDialog(
     "Sign in again",
     (close) => signInForm(() => close(true), before),
-    { describe: "Your session has ended. What you have entered is still here, and goes on once you are signed in." },
+    { describe: "Your session has ended. Your input is still here and is sent once you have signed in." },
   );
-  if (!again) {
-    if (!unsaved()) welcome();
-    throw new Error("You are signed out. Sign in to go on.");
+  if (!signedIn) {
+    if (!unsaved()) showSignIn();
+    throw new Error("You are signed out. Sign in to continue.");
   }
 });
 
@@ -106,7 +106,7 @@ function brand() {
   );
 }
 
-function enter() {
+function showFrame() {
   const { username } = currentSession();
   main = h("main", { id: "main", tabindex: "-1", "data-user": username });
   swap(
@@ -123,7 +123,7 @@ function enter() {
           { "aria-label": "Views" },
           Object.entries(VIEWS).map(([name, { title }]) => h("a", { href: `#/${name}`, "data-view": name }, icon(name), h("span", {}, title))),
         ),
-        h("div", { class: "side-foot" }, themeButton(), h("span", { class: "who", title: "Signed in" }, username), button("Sign out", leave, { kind: "quiet", icon: "out", only: true })),
+        h("div", { class: "side-foot" }, themeButton(), h("span", { class: "user-name", title: "Signed in" }, username), button("Sign out", confirmSignOut, { kind: "quiet", icon: "out", only: true })),
       ),
       main,
     ),
@@ -131,28 +131,27 @@ function enter() {
   show();
 }
 
-async function leave() {
-  if (unsaved() && !window.confirm("There are changes to the models that are not saved. Sign out all the same?")) return;
+async function confirmSignOut() {
+  if (unsaved() && !window.confirm("Your changes to the models are not saved. Sign out anyway?")) return;
   await signOut();
   setSession(null);
-  welcome();
+  showSignIn();
 }
 
-const THEMES = { system: "As the system", light: "Light", dark: "Dark" };
+const THEMES = ["system", "light", "dark"];
 
 function themeButton() {
   const chosen = () => document.documentElement.dataset.theme ?? "system";
-  const label = () => `Colours: ${THEMES[chosen()].toLowerCase()}`;
-  const control = button(label(), turn, { kind: "quiet", icon: chosen(), only: true });
-  function turn() {
-    const names = Object.keys(THEMES);
-    const next = names[(names.indexOf(chosen()) + 1) % names.length];
+  const label = () => `Theme: ${chosen()}`;
+  const control = button(label(), switchTheme, { kind: "quiet", icon: chosen(), only: true });
+  function switchTheme() {
+    const next = THEMES[(THEMES.indexOf(chosen()) + 1) % THEMES.length];
     if (next === "system") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = next;
     try {
       localStorage.setItem("vibe-theme", next);
     } catch {
-      // It holds until the page is closed.
+      // Without storage the theme lasts until the page is closed.
     }
     control.setAttribute("aria-label", label());
     control.title = label();
@@ -163,7 +162,7 @@ function themeButton() {
 
 // --- routes: #/view/part?name=value ---
 
-function place() {
+function readLocation() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...parts] = path.split("/").map(decode);
   return { name: name in VIEWS ? name : "overview", parts: parts.filter(Boolean), query: new URLSearchParams(query) };
@@ -182,7 +181,7 @@ async function show({ moved = false } = {}) {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
-  const { name, parts, query } = place();
+  const { name, parts, query } = readLocation();
   const { title, load } = VIEWS[name];
   document.title = `${title} · Vibe Router`;
   for (const link of shell.querySelectorAll("nav a")) {
@@ -204,7 +203,7 @@ async function show({ moved = false } = {}) {
 window.addEventListener("hashchange", () => show({ moved: true }));
 window.addEventListener("beforeunload", (event) => unsaved() && event.preventDefault());
 document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // the hash is the view's
+  event.preventDefault(); // the hash names the view
   document.getElementById("main")?.focus();
 });
 

@@ -1,9 +1,9 @@
-// Small charts in SVG. A drawing speaks one sentence to a screen reader; its numbers stand in a table below it.
+// Small charts in SVG. Screen readers get a one-sentence summary; a table below has the numbers.
 
 import { h, s, swap } from "./dom.js";
 import { NONE } from "./format.js";
 
-const opened = new Set(); // charts whose numbers are shown, kept over a redraw
+const opened = new Set(); // charts whose numbers are shown, across redraws
 const HEIGHT = 168;
 const EDGE = { top: 12, right: 4, bottom: 24, left: 46 };
 
@@ -11,13 +11,13 @@ const EDGE = { top: 12, right: 4, bottom: 24, left: 46 };
  * A chart over time. `series` are {name, tone, value(point)}; bars are stacked, a line has one series and may have gaps.
  * `points` have `label` (on the axis) and `title` (in full); `format` writes a value.
  */
-export function chart({ title, kind = "bars", series, points, format, summary, empty = "Nothing in this time." }) {
+export function chart({ title, kind = "bars", series, points, format, summary, empty = "No data for this period." }) {
   const total = (point) => series.reduce((sum, each) => sum + (each.value(point) ?? 0), 0);
   const values = kind === "bars" ? points.map(total) : points.map((point) => series[0].value(point) ?? 0);
   const top = ceiling(Math.max(...values, 0));
-  // Wide enough for the longest number, in digits of 12 pixels' height.
+  // Wide enough for the longest number, at a font size of 12 pixels.
   const edge = { ...EDGE, left: Math.max(EDGE.left, 14 + 7 * Math.max(...[0, 0.5, 1].map((part) => format(top * part).length))) };
-  const some = points.some((point) => series.some((each) => each.value(point)));
+  const hasData = points.some((point) => series.some((each) => each.value(point)));
   const tip = h("div", { class: "tip", "aria-hidden": "true", hidden: true });
   const plot = h("div", { class: "plot", style: { "min-height": `${HEIGHT}px` } });
   const numbers = h("details", { class: "numbers" }, h("summary", {}, h("span", {}, "Numbers"), h("span", { class: "sr" }, ` of ${title}`)));
@@ -86,18 +86,18 @@ export function chart({ title, kind = "bars", series, points, format, summary, e
   }
 
   function line({ x, y, step }) {
-    const [only] = series;
+    const [single] = series;
     const at = points.map((point, index) => {
-      const value = only.value(point);
+      const value = single.value(point);
       return value === null || value === undefined ? null : [x(index) + step / 2, y(value)];
     });
     const path = at.map((place, index) => (place ? `${at[index - 1] ? "L" : "M"}${place[0].toFixed(1)} ${place[1].toFixed(1)}` : "")).join("");
-    // A point without neighbours has no line to be seen by.
-    const dots = at.map((place, index) => (place && (points.length < 40 || (!at[index - 1] && !at[index + 1])) ? s("circle", { class: `dot ${only.tone}`, cx: place[0], cy: place[1], r: 2.6 }) : null));
-    return [s("path", { class: `line ${only.tone}`, d: path }), dots];
+    // A point without neighbours is on no line: it needs a dot.
+    const dots = at.map((place, index) => (place && (points.length < 40 || (!at[index - 1] && !at[index + 1])) ? s("circle", { class: `dot ${single.tone}`, cx: place[0], cy: place[1], r: 2.6 }) : null));
+    return [s("path", { class: `line ${single.tone}`, d: path }), dots];
   }
 
-  if (some) {
+  if (hasData) {
     let last = 0;
     const redraw = () => {
       const width = Math.floor(plot.clientWidth);
@@ -118,7 +118,7 @@ export function chart({ title, kind = "bars", series, points, format, summary, e
       series.length > 1 && h("ul", { class: "legend" }, series.map((each) => h("li", {}, h("i", { class: `key ${each.tone}` }), each.name))),
     ),
     plot,
-    some && numbers,
+    hasData && numbers,
   );
 }
 
@@ -147,7 +147,7 @@ export function ceiling(value) {
   return [2, 4, 6, 8, 10].find((each) => each * power >= value * 0.9999) * power;
 }
 
-/** A part of a whole as a bar, with its meaning in words for those who don't see it. */
+/** A share as a bar, with a label for screen readers. */
 export function meter(value, most, { label, tone } = {}) {
   const share = most > 0 ? Math.min(value / most, 1) : 0;
   return h(

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
 
-/** A button. `kind` is primary, danger, quiet or nothing; `only` shows the icon alone and speaks the label. */
+/** A button. `kind` is primary, danger, quiet or empty; `only` shows just the icon, with the label as its name. */
 export function button(label, click, { kind = "", icon: drawing, only = false, type = "button", ...props } = {}) {
   return h(
     "button",
@@ -20,7 +20,7 @@ export function button(label, click, { kind = "", icon: drawing, only = false, t
   );
 }
 
-/** Let a button show that it works, and keep it from being pressed twice. */
+/** Mark a button as busy while `work` runs, and ignore further presses. */
 export async function busy(control, work) {
   if (control.getAttribute("aria-busy") === "true") return undefined;
   control.setAttribute("aria-busy", "true");
@@ -32,11 +32,11 @@ export async function busy(control, work) {
 }
 
 let ids = 0;
-/** An id that nothing else on the page has. */
+/** An id that is unique on the page. */
 export const uid = (prefix = "id") => `${prefix}-${++ids}`;
 
-/** A labelled control with a hint and room for an error. Returns the element; `.problem(text)` shows what is wrong. */
-export function field(label, control, { hint, wide = false, suffix } = {}) {
+/** A labelled control with a hint and an error. `.problem(text)` of the returned element shows the error. */
+export function field(label, control, { hint, wide = false, unit } = {}) {
   control.id ||= uid("field");
   const hintId = `${control.id}-hint`;
   const errorId = `${control.id}-error`;
@@ -45,8 +45,8 @@ export function field(label, control, { hint, wide = false, suffix } = {}) {
   const element = h(
     "div",
     { class: `field ${wide ? "wide" : ""}`.trim() },
-    h("label", { for: control.id }, label),
-    suffix ? h("div", { class: "with-suffix" }, control, h("span", { "aria-hidden": "true" }, suffix)) : control,
+    h("label", { for: control.id }, label, unit && h("span", { class: "sr" }, ` in ${unit}`)),
+    unit ? h("div", { class: "with-unit" }, control, h("span", { "aria-hidden": "true" }, unit)) : control,
     hint && h("p", { class: "hint", id: hintId }, hint),
     error,
   );
@@ -59,7 +59,7 @@ export function field(label, control, { hint, wide = false, suffix } = {}) {
   return element;
 }
 
-/** A choice out of few, as buttons side by side. `options` are [value, label]. */
+/** A choice as buttons side by side. `options` are [value, label]. */
 export function segmented(label, options, chosen, change) {
   const name = uid("choice");
   return h(
@@ -83,13 +83,13 @@ export function select(options, value, props = {}) {
     "select",
     { ...props, value },
     options.map((each) => {
-      const [given, text] = Array.isArray(each) ? each : [each, each];
-      return h("option", { value: given }, text);
+      const [own, text] = Array.isArray(each) ? each : [each, each];
+      return h("option", { value: own }, text);
     }),
   );
 }
 
-/** An on/off switch with words. */
+/** An on/off switch with a label. */
 export function toggle(label, on, change, props = {}) {
   return h(
     "label",
@@ -100,22 +100,22 @@ export function toggle(label, on, change, props = {}) {
   );
 }
 
-/** A box that says that there is nothing, why, and what to do. */
+/** An empty state: what is missing, why, and what to do. */
 export function empty(title, text, ...actions) {
   return h("div", { class: "empty" }, h("h3", {}, title), h("p", {}, text), actions.length ? h("div", { class: "actions" }, actions) : null);
 }
 
-/** A box for what went wrong, with a way on. */
+/** An error, with a button to retry. */
 export function failure(error, retry) {
   return h(
     "div",
     { class: "notice bad", role: "alert" },
     icon("warn"),
-    h("div", {}, h("p", {}, error.message), retry && button("Try again", retry)),
+    h("div", {}, h("p", {}, error.message), retry && button("Retry", retry)),
   );
 }
 
-/** Grey shapes while something loads. */
+/** A placeholder while something loads. */
 export function skeleton(lines = 3) {
   return h(
     "div",
@@ -171,7 +171,7 @@ export function table(caption, columns, rows, { rowProps } = {}) {
   );
 }
 
-/** Copy text, and say so on the button that was pressed. */
+/** Copy text, and confirm it on the button. */
 export async function copy(control, text) {
   const words = control.querySelector("span");
   const before = words?.textContent;
@@ -179,15 +179,15 @@ export async function copy(control, text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    done = copyOldWay(control, text);
+    done = copyBySelection(control, text);
   }
   if (words) words.textContent = done ? "Copied" : "Press Ctrl+C";
   setTimeout(() => words && (words.textContent = before), 2500);
   return done;
 }
 
-/** Over plain http beyond localhost there is no clipboard API. */
-function copyOldWay(control, text) {
+/** Browsers offer the clipboard API on https and localhost only. */
+function copyBySelection(control, text) {
   const area = h("textarea", { readonly: true, class: "sr", "aria-hidden": "true", value: text });
   control.after(area);
   area.select();

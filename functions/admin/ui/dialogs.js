@@ -3,7 +3,7 @@
 import { button, failure, skeleton, uid } from "./controls.js";
 import { add, h, swap } from "./dom.js";
 
-/** Open a modal dialog. `build(close)` gives its content; resolves with what `close` was given, or undefined (Escape). */
+/** Open a modal dialog with the content of `build(close)`. Resolves with the argument of `close`; undefined on Escape. */
 export function openDialog(title, build, { wide = false, describe, side = false, guard } = {}) {
   return new Promise((resolve) => {
     const heading = uid("title");
@@ -42,7 +42,7 @@ export function openDialog(title, build, { wide = false, describe, side = false,
   });
 }
 
-/** Ask before something that can't be taken back. */
+/** Ask for confirmation. Resolves with true or false. */
 export function confirm(title, text, action, { danger = true } = {}) {
   return openDialog(title, (close) => [
     h("p", {}, text),
@@ -55,7 +55,7 @@ export function confirm(title, text, action, { danger = true } = {}) {
   ]);
 }
 
-/** Put into `place` what `build` makes of what `read` finds: grey shapes until then, a way on when it fails. */
+/** Fill `place` with `build(await read())`: a placeholder until then, a retry button after a failure. */
 async function fillWith(place, read, build) {
   swap(place, skeleton(4));
   let found;
@@ -66,12 +66,12 @@ async function fillWith(place, read, build) {
     return;
   }
   const dialog = place.closest("dialog");
-  const waits = dialog && (dialog.querySelector("h2") === document.activeElement || document.activeElement === document.body);
+  const unfocused = dialog && (dialog.querySelector("h2") === document.activeElement || document.activeElement === document.body);
   swap(place, build(found));
-  if (waits) place.querySelector("[autofocus]")?.focus();
+  if (unfocused) place.querySelector("[autofocus]")?.focus();
 }
 
-/** A dialog of what `build(found, close)` makes of what `read` finds; it opens before that is there. */
+/** Open a dialog with a placeholder, then fill it with `build(await read(), close)`. */
 export function openFilled(title, read, build, options) {
   const body = h("div", {});
   return openDialog(
@@ -84,18 +84,18 @@ export function openFilled(title, read, build, options) {
   );
 }
 
-/** Tell of something that happened, without taking the focus. `action` is [label, click]. */
+/** Report an event without moving the focus. `action` is [label, click]. */
 export function toast(text, { kind = "good", action, seconds = 8 } = {}) {
   const region = document.getElementById("toasts");
-  const gone = () => element.remove();
+  const remove = () => element.remove();
   const element = h(
     "div",
     { class: `toast ${kind}` },
     h("span", {}, text),
-    action && button(action[0], () => (gone(), action[1]()), { kind: "quiet" }),
-    button("Dismiss", gone, { kind: "quiet", icon: "close", only: true }),
+    action && button(action[0], () => (remove(), action[1]()), { kind: "quiet" }),
+    button("Dismiss", remove, { kind: "quiet", icon: "close", only: true }),
   );
   region.append(element);
   while (region.children.length > 3) region.firstChild.remove();
-  setTimeout(gone, (action ? seconds * 2 : seconds) * 1000);
+  setTimeout(remove, (action ? seconds * 2 : seconds) * 1000);
 }

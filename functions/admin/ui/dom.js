@@ -1,8 +1,8 @@
-// Elements, dialogs and notices. Whatever comes from outside becomes a text node, so markup is shown and never read.
+// Elements. Strings become text nodes, so that markup in data is shown and never parsed.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Make an element. `props` are attributes, except `on` (listeners), `style` (properties) and `value`, `checked` …. */
+/** Create an element. `props` are attributes, except `on` (listeners), `style` (properties) and `value`, `checked` …. */
 export function h(tag, props, ...children) {
   return fill(document.createElement(tag), props, children);
 }
@@ -37,11 +37,11 @@ export function add(parent, children) {
   }
 }
 
-/** Put `children` where there was something else; whoever had the focus keeps it, found again by `data-focus`. */
+/** Replace the children of `parent`. The element with the same `data-focus` keeps the focus. */
 export function swap(parent, ...children) {
-  const held = parent.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
+  const focused = parent.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
   parent.replaceChildren();
   add(parent, children);
-  if (held) parent.querySelector(`[data-focus="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
+  if (focused) parent.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   return parent;
 }

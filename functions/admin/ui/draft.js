@@ -1,19 +1,19 @@
-// What outlives a change of view: an edit of the routes that is not saved yet, and the key that was just made.
+// State that survives a change of view: an unsaved edit of the routes, and the key that was just created.
 
 import { routerNow } from "./live.js";
 
-let draft = null; // {version, digest, base, edited}: `base` is what was read, `edited` what it is to become
-let made = null; // {key, name, expires?}: a temporary one expires; the key's text is known only to whoever made it, and only until the page is closed
+let draft = null; // {version, digest, base, edited}: the rows as read and as edited
+let created = null; // {key, name, expires?}: the key's text is in this page's memory only
 
 export const currentDraft = () => draft;
 export const setDraft = (value) => (draft = value);
 export const unsaved = () => Boolean(draft && changedRows(draft).length);
 
-/** The key that was just made; a temporary one for as long as it works. */
-export const madeKey = () => (made?.expires && Date.parse(made.expires) <= routerNow() ? null : made);
-export const setMadeKey = (value) => (made = value);
+/** The key that was just created, unless it has expired. */
+export const createdKey = () => (created?.expires && Date.parse(created.expires) <= routerNow() ? null : created);
+export const setCreatedKey = (value) => (created = value);
 
-/** The rows that an edit changes: {kind, name, change, from, to}. */
+/** The rows that an edit changes: {kind, name, part, change, from, to}. */
 export function changedRows({ base, edited }) {
   const rows = [];
   for (const [kind, part] of [["provider", "providers"], ["model", "models"]]) {
@@ -28,7 +28,7 @@ export function changedRows({ base, edited }) {
   return rows;
 }
 
-/** Whether two values of JSON say the same; the order of an object's members says nothing. */
+/** Whether two JSON values are equal, whatever the order of their members. */
 export function same(left, right) {
   return canonical(left) === canonical(right);
 }

@@ -8,7 +8,7 @@ export const clearCooldown = (deployment) => post("cooldowns/clear", { deploymen
 const readTeams = () => get("team/list");
 const readKeyPage = (page, size, team) => get("key/list", { return_full_object: true, team_id: team, page, size });
 
-/** Every key (of a team), newest first, a hundred per call; `most` bounds the number. */
+/** Read every key (of a team), newest first, a hundred per call, up to about `most`. */
 async function readAllKeys({ team, most = Infinity } = {}) {
   const keys = [];
   for (let page = 1, last = 1; page <= last && keys.length < most; page++) {

@@ -1,4 +1,4 @@
-// Numbers, money, times and the router's own words, as people read them.
+// Formatting of numbers, money, times and states.
 
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -13,7 +13,7 @@ const missing = (value) => value === null || value === undefined || Number.isNaN
 export const count = (value) => (missing(value) ? NONE : whole.format(value));
 export const short = (value) => (missing(value) ? NONE : value < 10_000 ? whole.format(value) : compact.format(value));
 
-/** Dollars, with as many places as the sum needs to say something. */
+/** Dollars, with more decimal places for smaller amounts. */
 export function money(value) {
   if (missing(value)) return NONE;
   const size = Math.abs(value);
@@ -21,7 +21,7 @@ export function money(value) {
   return `$${value.toLocaleString("en", { minimumFractionDigits: Math.min(places, 2), maximumFractionDigits: places })}`;
 }
 
-/** A cost of which a part may be unknown: an unknown price is never shown as $0. */
+/** A cost, part of which may be unknown: an unknown price is never shown as $0. */
 export function cost(value, unpriced = 0, requests = Infinity) {
   if (missing(value) || (unpriced && unpriced >= requests)) return "unknown";
   return unpriced ? `${money(value)} + ?` : money(value);
@@ -52,7 +52,7 @@ export function duration(seconds) {
 
 const join = (major, name, minor, part) => (minor && major < 10 ? `${major} ${name} ${minor} ${part}` : `${major} ${name}`);
 
-/** What a time is given as: ISO text, epoch seconds or a Date. */
+/** Parse a time: ISO text, epoch seconds or a Date. */
 export function when(value) {
   if (missing(value) || value === "") return null;
   const time = value instanceof Date ? value : new Date(typeof value === "number" ? value * 1000 : value);
@@ -68,7 +68,7 @@ export const minuteOf = formatted(minute);
 export const dayOf = formatted(date);
 export const fullTime = formatted(full);
 
-/** A time that may be today: then without its date. */
+/** A time; without its date when it is today. */
 export function moment(value) {
   const time = when(value);
   if (!time) return NONE;
@@ -76,7 +76,7 @@ export function moment(value) {
   return today ? clock.format(time) : `${date.format(time)}, ${minute.format(time)}`;
 }
 
-/** How far a time is from now: "in 3 days", "2 h ago". */
+/** A time relative to now: "in 3 days", "2 h ago". */
 export function fromNow(value, now = Date.now()) {
   const time = when(value);
   if (!time) return NONE;
@@ -84,29 +84,28 @@ export function fromNow(value, now = Date.now()) {
   return seconds >= 0 ? `in ${duration(seconds)}` : `${duration(-seconds)} ago`;
 }
 
-/** What a verdict means, to go after "because". */
-export const VERDICTS = {
-  transient: "a failure that usually passes by itself",
-  rate_limited: "it is rate limited",
-  quota: "it is out of quota",
-  auth: "its key was refused",
-  misconfigured: "it does not work as configured",
-  context_length: "the prompt is too long for it",
-  unsupported: "its model can't do what was asked",
-  content_policy: "it refused the content",
-  client: "the request itself was wrong",
+const VERDICTS = {
+  transient: "transient failure",
+  rate_limited: "rate limited",
+  quota: "out of quota",
+  auth: "provider key rejected",
+  misconfigured: "misconfigured",
+  context_length: "prompt too long for this model",
+  unsupported: "not supported by this model",
+  content_policy: "rejected by the provider's content policy",
+  client: "request rejected as invalid",
 };
-export const verdict = (name) => VERDICTS[name] ?? (name || "a failure").replaceAll("_", " ");
+export const verdict = (name) => VERDICTS[name] ?? (name || "failure").replaceAll("_", " ");
 
 export const STATES = {
   healthy: "Healthy",
   cooling: "Cooling",
-  due: "Due for a probe",
-  probing: "Being probed",
-  off: "Switched off",
+  due: "Ready to probe",
+  probing: "Probing",
+  off: "Disabled",
 };
 
-/** The budget periods that the forms offer. */
+/** The budget periods in the forms. */
 export const PERIODS = [
   ["", "never"],
   ["1h", "every hour"],

@@ -35,7 +35,7 @@ const ICONS = {
   explain: "M9.500 9a2.500 2.500 0 1 1 3.500 2.500c-.7.4-1 .9-1 1.700m0 3.300v.01M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18Z",
 };
 
-/** A drawing beside words; it says nothing to a screen reader. */
+/** An icon, hidden from screen readers. */
 export function icon(name) {
   return s("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, s("path", { d: ICONS[name] }));
 }

@@ -1,8 +1,8 @@
-// What changes by itself while one looks: countdowns, and views that are read anew.
+// Countdowns, periodic refreshes, and the wait for a pressed pointer.
 
-let skew = 0; // milliseconds that this machine's clock is behind the router's
+let skew = 0; // milliseconds by which this machine's clock is behind the router's
 
-/** Take the router's own time (ISO or epoch seconds), so that a countdown is right on a machine whose clock is not. */
+/** Synchronise with the router's clock (ISO or epoch seconds), so that countdowns are right. */
 export function setClock(now) {
   const time = typeof now === "number" ? now * 1000 : Date.parse(now);
   if (!Number.isNaN(time)) skew = time - Date.now();
@@ -32,7 +32,7 @@ export function live(element, tick) {
 export function repeat(seconds, work, signal) {
   let last = Date.now();
   let running = false;
-  const look = async () => {
+  const refresh = async () => {
     if (running || document.hidden || Date.now() - last < seconds * 1000) return;
     running = true;
     try {
@@ -42,8 +42,8 @@ export function repeat(seconds, work, signal) {
       running = false;
     }
   };
-  const timer = setInterval(look, 500);
-  document.addEventListener("visibilitychange", look, { signal });
+  const timer = setInterval(refresh, 500);
+  document.addEventListener("visibilitychange", refresh, { signal });
   signal.addEventListener("abort", () => clearInterval(timer));
 }
 

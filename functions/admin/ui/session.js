@@ -1,15 +1,15 @@
-// The admin API: one call, its errors in plain words, and a session that may end at any moment.
+// Calls to the admin API: the session, its renewal, retries, and error messages.
 
 import { released } from "./live.js";
 
-// Beside the page, so that it works at the root and under a stage alike.
+// Relative to the page, so that it works with and without a stage prefix.
 const ROOT = new URL("../", import.meta.url);
 
 let session = null; // {username, csrf, expires}
-let signIn = null; // asks for the password and resolves once there is a session; set by the app
-let asking = null; // the promise of the sign-in under way: many calls may find out at once
+let signIn = null; // asks for the password, resolves once a session exists; set by app.js
+let signingIn = null; // the promise of the sign-in in progress, shared by all calls that were rejected
 
-/** A failure with words for the person at the screen. `status` is 0 when there was no answer. */
+/** A failed call; `message` is shown to the user. `status` is 0 without a response. */
 export class ApiError extends Error {
   constructor(message, { status = 0, code = null, param = null, body = null } = {}) {
     super(message);
@@ -27,7 +27,7 @@ export const currentSession = () => session;
 export const setSession = (value) => (session = value);
 export const onSignIn = (ask) => (signIn = ask);
 
-/** Read. Resolves while no pointer is pressed: what is redrawn under a press loses its click. */
+/** Read. Resolves only while no pointer is pressed: a control redrawn under a press would lose its click. */
 export async function get(path, query) {
   const answer = await call("GET", path, { query });
   await released();
@@ -36,20 +36,20 @@ export async function get(path, query) {
 export const post = (path, body = {}) => call("POST", path, { body });
 export const put = (path, body) => call("PUT", path, { body });
 
-/** A look that is taken when it is first needed and then remembered; one that failed is taken again. */
-export function once(look) {
+/** Call `read` on first use and cache its result; a failure is not cached. */
+export function once(read) {
   let found = null;
   return () =>
-    (found ??= look().catch((error) => {
+    (found ??= read().catch((error) => {
       found = null;
       throw error;
     }));
 }
 
-const PATIENCE = 2; // times that a look at tables which can't be reached right now is repeated
-const PAUSE = 1500; // milliseconds before each
+const RETRIES = 2; // of a read that was answered with 503
+const RETRY_DELAY = 1500; // milliseconds
 
-/** Call the API and return its JSON. When the session has ended: signs in again, then repeats the call. */
+/** Call the API and return its JSON. After an expired session, asks the user to sign in and repeats the call. */
 export async function call(method, path, { query, body, signal, again = true, tried = 0 } = {}) {
   const target = url(path);
   for (const [name, value] of Object.entries(query ?? {}))
@@ -75,45 +75,45 @@ export async function call(method, path, { query, body, signal, again = true, tr
   const parsed = await answer.json().catch(() => null);
   if (answer.ok) return parsed;
   if (answer.status === 401 && again && signIn) {
-    const renewed = session !== null && session !== sent; // somebody signed in while this was on its way
-    const left = sent !== null && session === null && !asking; // … or out
+    const renewed = session !== null && session !== sent; // signed in again meanwhile
+    const left = sent !== null && session === null && !signingIn; // signed out meanwhile
     if (left) throw toError(answer.status, parsed);
-    if (!renewed) await signedInAgain();
+    if (!renewed) await signInAgain();
     return call(method, path, { query, body, signal, again: renewed });
   }
-  if (answer.status === 503 && method === "GET" && tried < PATIENCE) {
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  if (answer.status === 503 && method === "GET" && tried < RETRIES) {
+    await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY));
     return call(method, path, { query, body, signal, again, tried: tried + 1 });
   }
   if (answer.status === 403 && again && parsed?.error?.code === "csrf_failed") {
-    await resume(); // somebody signed in anew in another tab
+    await resume(); // another tab has signed in again
     return call(method, path, { query, body, signal, again: false });
   }
   throw toError(answer.status, parsed);
 }
 
-function signedInAgain() {
+function signInAgain() {
   session = null;
-  asking ??= signIn().finally(() => (asking = null));
-  return asking;
+  signingIn ??= signIn().finally(() => (signingIn = null));
+  return signingIn;
 }
 
-/** Make an error of an answer that is one. */
+/** Build the error of a failed response. */
 export function toError(status, parsed) {
-  const told = parsed?.error ?? {};
+  const reported = parsed?.error ?? {};
   const fallback =
     status >= 500
-      ? `The router failed (${status}). Try again; its log has the reason.`
-      : `The router refused this (${status}).`;
-  return new ApiError(told.message || parsed?.message || fallback, {
+      ? `The router failed with status ${status}. Try again; the reason is in its log.`
+      : `The router rejected the request with status ${status}.`;
+  return new ApiError(reported.message || parsed?.message || fallback, {
     status,
-    code: told.code ?? null,
-    param: told.param ?? null,
+    code: reported.code ?? null,
+    param: reported.param ?? null,
     body: parsed,
   });
 }
 
-// That somebody signed in here before, so that a first visit need not ask. The session itself is a cookie out of reach.
+// Whether this browser has signed in before: saves a first visit the call. The session itself is an HttpOnly cookie.
 const BEFORE = "vibe-signed-in";
 
 function remember(signedIn) {
@@ -121,7 +121,7 @@ function remember(signedIn) {
     if (signedIn) localStorage.setItem(BEFORE, "yes");
     else localStorage.removeItem(BEFORE);
   } catch {
-    // Without storage one signs in once more after a reload.
+    // Without storage a reload asks for the password again.
   }
 }
 
@@ -133,7 +133,7 @@ function remembered() {
   }
 }
 
-/** Look whether there is a session already; null when not. */
+/** Resume the session of an earlier visit; null without one. */
 export async function resume() {
   if (!remembered()) return null;
   try {

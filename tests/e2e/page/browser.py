@@ -1,4 +1,4 @@
-"""A headless Chromium in front of the admin page, and a visitor who notices whatever a browser complains of."""
+"""A headless Chromium, and a visitor of the admin page that collects the browser's errors."""
 
 import re
 import shutil
@@ -33,12 +33,12 @@ _FLAGS = [
     "--disable-sync",
 ]
 PHONE: ViewportSize = {"width": 360, "height": 740}
-_WITHIN = 20_000  # milliseconds that an expectation waits at most
+_TIMEOUT = 20_000  # milliseconds an expectation waits at most
 
-expect.set_options(timeout=_WITHIN)
+expect.set_options(timeout=_TIMEOUT)
 
-# Violations are noted by the page itself: the console's text about them differs between versions.
-_NOTE_VIOLATIONS = """
+# The page records violations itself: their text on the console differs between browser versions.
+_RECORD_VIOLATIONS = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => window.violations.push(
   `${event.violatedDirective}: ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
@@ -47,7 +47,7 @@ document.addEventListener("securitypolicyviolation", (event) => window.violation
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Start the browser, and end it."""
+    """Start the browser; close it on exit."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield browser
@@ -55,32 +55,32 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visitor:
-    """One person with a browser of their own. `complaints` are the errors that it saw on its console.
+    """A browser context of its own. `console_errors` collects the errors on its console.
 
-    `prefix` is the stage that the page is visited under. Whoever is not `fresh` has signed in already, if anybody has.
+    `prefix` is the stage in the page's URL. Unless `signed_out`, it reuses the session of an earlier visitor.
     """
 
     _signed_in: ClassVar[dict[str, StorageState]] = {}
 
     def __init__(
-        self, browser: Browser, stack: Stack, *, prefix: str = "", fresh: bool = False, **context: Any
+        self, browser: Browser, stack: Stack, *, prefix: str = "", signed_out: bool = False, **context: Any
     ) -> None:
         self.stack = stack
-        self.complaints: list[str] = []
+        self.console_errors: list[str] = []
         self.root = f"{stack.root}{prefix}"
         context.setdefault("viewport", {"width": 1280, "height": 860})
-        if not fresh and stack.root in self._signed_in:
+        if not signed_out and stack.root in self._signed_in:
             context["storage_state"] = self._signed_in[stack.root]
         self.context: BrowserContext = browser.new_context(locale="en-GB", **context)
-        self.context.set_default_timeout(_WITHIN)
+        self.context.set_default_timeout(_TIMEOUT)
         self.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=stack.root)
         self.page: Page = self.context.new_page()
-        self.page.add_init_script(_NOTE_VIOLATIONS)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda told: self.complaints.append(told.text) if told.type == "error" else None)
+        self.page.add_init_script(_RECORD_VIOLATIONS)
+        self.page.on("pageerror", lambda error: self.console_errors.append(str(error)))
+        self.page.on("console", lambda line: self.console_errors.append(line.text) if line.type == "error" else None)
 
     def open(self, view: str = "overview") -> "Visitor":
-        """Show a view, signed in."""
+        """Open a view, signing in if necessary."""
         self.page.goto(f"{self.root}/ui/#/{view}")
         if not self.context.cookies():
             self.sign_in()
@@ -89,31 +89,31 @@ class Visitor:
         expect(self.page.get_by_role("heading", level=1)).to_have_text(
             re.compile(f"^{view.partition('/')[0]}$", re.IGNORECASE)
         )
-        return self.settled()
+        return self.wait_until_loaded()
 
     def sign_in(self, name: str = "admin", password: str = KEY) -> None:
-        """Fill in the form and send it."""
+        """Submit the sign-in form."""
         self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in", exact=True).click()
         expect(self.page.get_by_role("navigation")).to_be_visible()
 
-    def settled(self) -> "Visitor":
-        """Wait until nothing on the page is still loading."""
+    def wait_until_loaded(self) -> "Visitor":
+        """Wait until no placeholder is left."""
         expect(self.page.locator("#main .skeleton")).to_have_count(0)
         return self
 
     def button(self, name: "str | re.Pattern[str]", within: Locator | None = None) -> Locator:
-        """Find a button by what it is called."""
+        """Find a button by its name."""
         return (within or self.page).get_by_role("button", name=name, exact=True)
 
     def choose(self, name: str) -> None:
-        """Choose one of the buttons that stand side by side."""
+        """Choose an option of a segmented control."""
         self.page.locator(".segmented label", has_text=re.compile(f"^{re.escape(name)}$")).click()
 
     @contextmanager
-    def waiting_for(self, path: str) -> Iterator[None]:
-        """Let every look at `path` wait for as long as this lasts."""
+    def delayed(self, path: str) -> Iterator[None]:
+        """Hold every request for `path` until the block ends."""
         held: list[Route] = []
 
         def hold(route: Route) -> None:
@@ -127,14 +127,14 @@ class Visitor:
 
     @property
     def dialog(self) -> Locator:
-        """The dialog on top."""
+        """The topmost dialog."""
         return self.page.get_by_role("dialog").last
 
-    def leave(self) -> None:
-        """Close the browser; complain of what it complained of."""
+    def close(self) -> None:
+        """Close the context; fail if the browser reported errors."""
         violations = self.page.evaluate("window.violations")
         self.context.close()
-        # On a loaded machine the embedded tables may be too slow to answer in time; the page then asks again.
-        others = [each for each in self.complaints if "status of 503" not in each]
-        assert not others, others  # pytest shows nothing of an assertion in a module that is no test
+        # On a loaded machine the embedded tables may time out; the page then retries.
+        others = [each for each in self.console_errors if "status of 503" not in each]
+        assert not others, others  # pytest rewrites assertions in test modules only
         assert not violations, violations

@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from tests.e2e.page.browser import CHROMIUM, Visitor, chromium
 from tests.e2e.page.traffic import admin, ask
 from tests.e2e.stack import Stack, running
 
+_browser: list[Browser] = []
+_close_browser = ExitStack()
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if CHROMIUM is None and "browser" in getattr(item, "fixturenames", ()):
@@ -18,23 +22,33 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("no Chromium is installed: apt-get install chromium")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # While Playwright runs, so does an event loop, under which no other test could start its own.
-    with chromium() as browser:
-        yield browser
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Close the browser after the last test of the page: Playwright's event loop would break other tests' loops."""
+    yield
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        _close_browser.close()
+        _browser.clear()
+
+
+@pytest.fixture
+def browser() -> Browser:
+    """The browser, started once for all tests of the page."""
+    if not _browser:
+        _browser.append(_close_browser.enter_context(chromium()))
+    return _browser[0]
 
 
 @pytest.fixture(scope="session")
 def used_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A router after some traffic: a key in a team, answers, a failover, and one request that failed."""
+    """A router after some traffic: a key in a team, successes, a failover, and a failed request."""
     data: Path = tmp_path_factory.mktemp("page")
     with running(data) as stack:
-        some_traffic(stack)
+        send_traffic(stack)
         yield stack
 
 
-def some_traffic(stack: Stack) -> None:
+def send_traffic(stack: Stack) -> None:
     team = admin(stack, "team/new", team_alias="Apps", max_budget=200, budget_duration="30d", rpm_limit=600)
     key = admin(stack, "key/generate", key_alias="checkout", team_id=team["team_id"], max_budget=25, tags=["prod"])
     for model in ("auto-chat", "auto-chat", "auto-chat-mini"):
@@ -51,8 +65,8 @@ def some_traffic(stack: Stack) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _well_again(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Leave every provider well and nothing cooling for the next test."""
+def _heal(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave every provider healthy and nothing cooling for the next test."""
     yield
     if "used_stack" in request.fixturenames and (stack := request.getfixturevalue("used_stack")).broken:
         stack.heal()
@@ -60,13 +74,13 @@ def _well_again(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def visit(browser: Browser, used_stack: Stack) -> Iterator[Callable[..., Visitor]]:
-    """Let somebody visit the page: a browser of their own, which must have nothing to complain of when they leave."""
+    """Return a function that opens a browser context; contexts are closed, and their errors reported, afterwards."""
     visitors: list[Visitor] = []
 
-    def arrive(stack: Stack | None = None, **context: Any) -> Visitor:
-        visitors.append(Visitor(browser, stack or used_stack, **context))
+    def arrive(**context: Any) -> Visitor:
+        visitors.append(Visitor(browser, used_stack, **context))
         return visitors[-1]
 
     yield arrive
     for visitor in visitors:
-        visitor.leave()
+        visitor.close()

@@ -1,4 +1,4 @@
-"""The view of the API: what it tells of each operation, and lines for the shell that work as they stand."""
+"""The API view: each operation's description and its curl command, which works as shown."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.e2e.page.browser import Visitor
 from tests.e2e.page.traffic import ask
 from tests.e2e.stack import KEY, Stack
 
-# The routes' examples name a version that never stands, so that nobody overwrites theirs by trying.
+# The examples for routes name a version that never exists, so that running them changes nothing.
 EXPECTED = {"#/api/put/routes": (409,), "#/api/post/routes/rollback": (404, 409)}
 
 
@@ -28,7 +28,7 @@ def operation(visitor: Visitor, name: str) -> Locator:
     return found
 
 
-def test_it_lists_what_is_described_in_groups(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+def test_operations_are_listed_by_tag(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     page = visit().open("api").page
     described = httpx.get(f"{used_stack.root}/ui/openapi.json").json()
     names = {f"#/api/{method}{path}" for path, methods in described["paths"].items() for method in methods}
@@ -38,59 +38,59 @@ def test_it_lists_what_is_described_in_groups(visit: Callable[..., Visitor], use
     expect(page.get_by_role("status").filter(has_text="operations")).to_have_text(f"{len(names)} operations")
 
 
-def test_an_operation_tells_of_its_fields_and_answers(visit: Callable[..., Visitor]) -> None:
+def test_operation_shows_fields_and_responses(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     visitor.open("api")
-    made = operation(visitor, "post/key/generate")
-    budget = made.get_by_role("listitem").filter(has=visitor.page.get_by_text("max_budget", exact=True))
+    generate = operation(visitor, "post/key/generate")
+    budget = generate.get_by_role("listitem").filter(has=visitor.page.get_by_text("max_budget", exact=True))
     expect(budget).to_contain_text("number or null")
     expect(budget).to_contain_text("Dollars that may be spent")
     expect(budget).to_contain_text("0 to 1,000,000,000")
-    expect(made.locator(".answers")).to_contain_text("The key, and in key its secret.")
-    made.get_by_text("What an error looks like").click()
-    made.get_by_text("What it holds").click()
-    expect(made.get_by_text("what went wrong, for programs")).to_be_visible()
-    made.get_by_text("of LiteLLM's that must say nothing").click()
-    expect(made.get_by_text("model_max_budget", exact=True)).to_be_visible()
+    expect(generate.locator(".answers")).to_contain_text("The key, and in key its secret.")
+    generate.get_by_text("Error format").click()
+    generate.get_by_text("Fields", exact=True).click()
+    expect(generate.get_by_text("what went wrong, for programs")).to_be_visible()
+    generate.get_by_text("without effect").click()
+    expect(generate.get_by_text("model_max_budget", exact=True)).to_be_visible()
 
     listed = operation(visitor, "get/key/list")
     size = listed.get_by_role("listitem").filter(has=visitor.page.get_by_text("size", exact=True))
     expect(size).to_contain_text("whole number")
-    expect(size).to_contain_text("1 to 100; 10 if left out")
+    expect(size).to_contain_text("1 to 100; default 10")
     expect(listed).to_contain_text("one of asc, desc")
     changed = operation(visitor, "post/key/update")
     expect(changed.locator(".api-fields > li").first).to_contain_text("key text required")
 
 
-def test_nested_objects_unfold_as_far_as_they_go(visit: Callable[..., Visitor]) -> None:
+def test_nested_objects_unfold(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     visitor.open("api")
     scope = operation(visitor, "put/routes")
     for field in ("models", "chain", "price"):
-        # The one that was made last: what is inside is made when it is opened.
+        # The last match: nested fields are built when their parent is opened.
         item = scope.locator("li", has=visitor.page.locator(f'> p .field-name:text-is("{field}")')).last
         item.locator("> .nested > summary").click()
     expect(scope.get_by_text("cache_read", exact=True)).to_be_visible()
 
 
-def test_what_one_looks_for_is_found_by_path_word_or_field(visit: Callable[..., Visitor]) -> None:
+def test_find_operations_by_path_word_or_field(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.open().page
     search = page.get_by_label("Find operations")
-    with visitor.waiting_for("ui/openapi.json"):
+    with visitor.delayed("ui/openapi.json"):
         page.get_by_role("link", name="API").click()
-        search.fill("grace_period")  # before there is anything to be found
+        search.fill("grace_period")  # before the document is loaded
     expect(page.locator(".operation")).to_have_count(2)
     search.fill("get cooldown")
     expect(page.locator(".operation")).to_have_count(1)
     search.fill("<b>nothing</b>")
-    expect(page.get_by_text("No such operation")).to_be_visible()
-    visitor.button("Show all").click()
+    expect(page.get_by_text("No matching operation")).to_be_visible()
+    visitor.button("Clear search").click()
     expect(search).to_be_focused()
     expect(page.get_by_role("heading", name="Teams")).to_be_visible()
 
 
-def test_an_operation_has_an_address_of_its_own(visit: Callable[..., Visitor]) -> None:
+def test_operation_has_its_own_url(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.open("api").page
     operation(visitor, "get/usage/requests/{request_id}")
@@ -103,9 +103,7 @@ def test_an_operation_has_an_address_of_its_own(visit: Callable[..., Visitor]) -
 
 
 @pytest.mark.skipif(which("curl") is None, reason="curl is not installed")
-def test_every_line_for_the_shell_works_as_it_stands(
-    visit: Callable[..., Visitor], used_stack: Stack, tmp_path: Path
-) -> None:
+def test_every_curl_command_works_as_shown(visit: Callable[..., Visitor], used_stack: Stack, tmp_path: Path) -> None:
     visitor = visit()
     page = visitor.open("api").page
     asked = ask(used_stack, KEY).headers["x-vibe-request-id"]
@@ -113,38 +111,38 @@ def test_every_line_for_the_shell_works_as_it_stands(
     own = {"MASTER_KEY": KEY, "PASSWORD": KEY, "REQUEST_ID": asked}
     for summary in page.locator(".operation > summary").all():
         summary.click()
-    lines: dict[str, str] = {}
+    commands: dict[str, str] = {}
     for each in page.locator(".operation").all():
-        lines[str(each.get_attribute("data-operation"))] = each.locator("pre").inner_text()
+        commands[str(each.get_attribute("data-operation"))] = each.locator("pre").inner_text()
     first = page.locator(".operation").first
     visitor.button("Copy", first).click()
     expect(visitor.button("Copied", first)).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == next(iter(lines.values()))
+    assert page.evaluate("navigator.clipboard.readText()") == next(iter(commands.values()))
 
-    made = run(lines.pop("#/api/post/team/new"), own, tmp_path)
-    own["TEAM_ID"] = made[1]["team_id"]
+    _, team = run(commands.pop("#/api/post/team/new"), own, tmp_path)
+    own["TEAM_ID"] = team["team_id"]
     wrong = {}
-    for name in sorted(lines, key=lambda name: (name.endswith("/delete"), "sign-in" not in name)):
-        status, told = run(lines[name], own, tmp_path)
-        if isinstance(told, dict) and str(told.get("key", "")).startswith("sk-"):
-            own["KEY"] = told["key"]  # the one that was made, or took its place
+    for name in sorted(commands, key=lambda name: (name.endswith("/delete"), "sign-in" not in name)):
+        status, reply = run(commands[name], own, tmp_path)
+        if isinstance(reply, dict) and str(reply.get("key", "")).startswith("sk-"):
+            own["KEY"] = reply["key"]  # the one that was created or rotated
         if status not in EXPECTED.get(name, (200,)):
-            wrong[name] = (lines[name], status, told)
+            wrong[name] = (commands[name], status, reply)
     assert not wrong
 
 
 @pytest.mark.skipif(which("curl") is None, reason="curl is not installed")
-def test_below_a_stage_they_call_what_is_there(visit: Callable[..., Visitor], tmp_path: Path) -> None:
-    visitor = visit(prefix="/prod", fresh=True)
+def test_curl_commands_include_the_stage(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit(prefix="/prod", signed_out=True)
     visitor.open("api")
     line = operation(visitor, "get/key/list").locator("pre").inner_text()
     assert line.startswith(f"curl {visitor.root}/key/list ")
-    status, told = run(line, {"MASTER_KEY": KEY}, tmp_path)
-    assert (status, "keys" in told) == (200, True)
+    status, reply = run(line, {"MASTER_KEY": KEY}, tmp_path)
+    assert (status, "keys" in reply) == (200, True)
 
 
 def run(line: str, own: dict[str, str], directory: Path) -> tuple[int, Any]:
-    """Run a line in a shell; returns the status of the answer, and what it says."""
+    """Run a command in a shell; return the status and the body of the response."""
     program = f"""curl() {{ command curl --silent --max-time 60 --write-out '\\n%{{http_code}}' "$@"; }}\n{line}"""
     environ = {"PATH": os.environ["PATH"], **own}
     done = subprocess.run(

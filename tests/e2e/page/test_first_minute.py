@@ -1,46 +1,40 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.page.browser import Visitor
 from tests.e2e.page.traffic import ask
-from tests.e2e.stack import Stack, running
+from tests.e2e.stack import Stack
 
 
-@pytest.fixture(scope="module")
-def untouched_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running(tmp_path_factory.mktemp("untouched")) as stack:
-        yield stack
+def test_create_the_first_key_and_use_it(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.route("**/usage/overview?*", lambda route: route.fulfill(json={"totals": {"requests": 0}}))
+    visitor.open()
+    expect(page.get_by_role("heading", name="Send your first request")).to_be_visible()
+    expect(page.locator(".copyable code")).to_have_text(used_stack.url)
 
-
-def test_a_first_time_user_makes_a_key_and_gets_an_answer_with_it(
-    visit: Callable[..., Visitor], untouched_stack: Stack
-) -> None:
-    visitor = visit(untouched_stack)
-    page = visitor.open().page
-    expect(page.get_by_role("heading", name="Your first answer is a minute away")).to_be_visible()
-    expect(page.locator(".copyable code")).to_have_text(untouched_stack.url)
-
-    page.get_by_role("link", name="Make a key").click()
+    page.get_by_role("link", name="Create key").click()
     visitor.dialog.get_by_label("Alias").fill("my first key")
-    visitor.button("Make the key").click()
-    expect(visitor.dialog).to_contain_text("the only time it is shown")
-    key = visitor.dialog.locator("code").inner_text()
+    visitor.button("Create key", visitor.dialog).click()
+    expect(visitor.dialog).to_contain_text("not shown again")
+    key = visitor.dialog.locator("code").first.inner_text()
     assert key.startswith("sk-")
-    visitor.button("Copy", visitor.dialog).click()
+    visitor.button("Copy", visitor.dialog).first.click()
     expect(visitor.button("Copied", visitor.dialog)).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == key
 
     visitor.dialog.get_by_role("link", name="Try it in the playground").click()
-    expect(page.get_by_label("Key", exact=True)).to_have_value("made")
+    expect(page.get_by_label("Key", exact=True)).to_have_value("created")
     page.get_by_label("Your message").fill("Are you there?")
     page.keyboard.press("Enter")
     answer = page.locator(".turn.answer")
     expect(answer.locator(".served")).to_contain_text("Total")
     expect(answer.locator(".served")).to_contain_text("Served by cliproxyapi/claude-sonnet-4-6", use_inner_text=True)
-    expect(answer.locator(".said")).not_to_be_empty()
+    expect(answer.locator(".message")).not_to_be_empty()
 
-    assert ask(untouched_stack, key).status_code == 200, "what the page made opens the router for any client"
+    assert ask(used_stack, key).status_code == 200, "the new key works outside the page"
+    page.unroute("**/usage/overview?*")
     page.get_by_role("link", name="Overview").click()
-    expect(page.locator(".tile-value").first).to_have_text("2")
+    expect(page.get_by_role("table", name="Keys by requests")).to_contain_text("my first key")

@@ -15,39 +15,39 @@ def row(visitor: Visitor, alias: str) -> Locator:
     return visitor.page.get_by_role("row").filter(has_text=alias)
 
 
-def make(visitor: Visitor, alias: str) -> str:
-    visitor.button("Make a key").click()
+def create(visitor: Visitor, alias: str) -> str:
+    visitor.button("Create key").click()
     visitor.dialog.get_by_label("Alias").fill(alias)
-    visitor.button("Make the key").click()
+    visitor.button("Create key", visitor.dialog).click()
     key = visitor.dialog.locator("code").inner_text()
     visitor.button("Done").click()
     return key
 
 
-def test_a_key_is_made_with_all_it_may_have(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+def test_create_a_key_with_every_field(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     visitor = visit()
     visitor.open("keys")
-    visitor.button("Make a key").click()
+    visitor.button("Create key").click()
     dialog = visitor.dialog
     dialog.get_by_label("Alias").fill("nightly")
     dialog.get_by_label("auto-chat", exact=True).check()
-    dialog.get_by_label("Budget in dollars").fill("12.5")
-    dialog.get_by_label("Starts anew").select_option("30d")
+    dialog.get_by_label("Budget").fill("12.5")
+    dialog.get_by_label("Resets").select_option("30d")
     dialog.get_by_label("Expires").select_option("7d")
     dialog.get_by_label("Team").select_option(label="Apps")
-    dialog.get_by_text("Rate limits, tags, owner, metadata").click()
-    dialog.get_by_label("Requests per minute").fill("60")
-    dialog.get_by_label("Tokens per minute").fill("100000")
-    dialog.get_by_label("Requests at once").fill("4")
-    dialog.get_by_label("Other names and patterns").fill("auto-claude*")
+    dialog.get_by_text("Rate limits, patterns, tags, owner, metadata").click()
+    dialog.get_by_label("Request limit").fill("60")
+    dialog.get_by_label("Token limit").fill("100000")
+    dialog.get_by_label("Concurrency limit").fill("4")
+    dialog.get_by_label("Model patterns").fill("auto-claude*")
     dialog.get_by_label("Tags").fill("prod, night")
     dialog.get_by_label("Owner").fill("ann")
     dialog.get_by_label("Metadata").fill("project: x")
-    visitor.button("Make the key").click()
-    expect(dialog.get_by_text("This is not a JSON object.")).to_be_visible()
+    visitor.button("Create key", visitor.dialog).click()
+    expect(dialog.get_by_text("Not a JSON object.")).to_be_visible()
     expect(dialog.get_by_label("Metadata")).to_be_focused()
     dialog.get_by_label("Metadata").fill('{"project": "x"}')
-    visitor.button("Make the key").click()
+    visitor.button("Create key", visitor.dialog).click()
     key = visitor.dialog.locator("code").inner_text()
     visitor.button("Done").click()
 
@@ -64,14 +64,14 @@ def test_a_key_is_made_with_all_it_may_have(visit: Callable[..., Visitor], used_
     expect(shown.get_by_role("meter")).to_have_attribute("aria-valuenow", "0")
 
 
-def test_a_key_is_edited_blocked_rotated_and_deleted(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+def test_edit_block_rotate_and_delete_a_key(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     visitor = visit()
     page = visitor.open("keys").page
-    key = make(visitor, "short life")
+    key = create(visitor, "short life")
     assert ask(used_stack, key).status_code == 200
 
     visitor.button("Edit short life").click()
-    visitor.dialog.get_by_label("Budget in dollars").fill("3")
+    visitor.dialog.get_by_label("Budget").fill("3")
     visitor.button("Save", visitor.dialog).click()
     expect(row(visitor, "short life")).to_contain_text("of $3.00")
 
@@ -81,32 +81,32 @@ def test_a_key_is_edited_blocked_rotated_and_deleted(visit: Callable[..., Visito
     expect(row(visitor, "short life")).to_contain_text("Active")
 
     visitor.button("Rotate short life").click()
-    visitor.dialog.get_by_label("The old key goes on working").select_option("at once")
+    visitor.dialog.get_by_label("Old key expires").select_option("immediately")
     visitor.button("Rotate", visitor.dialog).click()
-    expect(visitor.dialog).to_contain_text("has a new key")
+    expect(visitor.dialog).to_contain_text("New key for short life")
     renewed = visitor.dialog.locator("code").inner_text()
     visitor.button("Done").click()
     assert renewed != key
     assert ask(used_stack, renewed).status_code == 200
 
     visitor.button("Delete short life").last.click()
-    expect(visitor.dialog).to_contain_text("can't be brought back")
+    expect(visitor.dialog).to_contain_text("cannot be undone")
     visitor.button("Delete", visitor.dialog).click()
-    expect(page.get_by_role("status").filter(has_text="short life is deleted")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="short life deleted")).to_be_visible()
     expect(visitor.button("Delete short life")).to_have_count(0)
 
 
-def test_what_the_api_refuses_is_told_at_its_field(visit: Callable[..., Visitor]) -> None:
+def test_api_error_is_shown_at_its_field(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     visitor.open("keys")
-    visitor.button("Make a key").click()
+    visitor.button("Create key").click()
     visitor.dialog.get_by_label("Alias").fill("checkout")
-    visitor.button("Make the key").click()
+    visitor.button("Create key", visitor.dialog).click()
     field = visitor.dialog.get_by_label("Alias")
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_be_focused()
     expect(visitor.dialog.locator(".field-error").first).to_contain_text("another key has it")
-    visitor.complaints.clear()  # the 400
+    visitor.console_errors.clear()  # the 400
     field.fill("checkout two")
     expect(field).not_to_have_attribute("aria-invalid", "true")
 
@@ -114,7 +114,7 @@ def test_what_the_api_refuses_is_told_at_its_field(visit: Callable[..., Visitor]
 def test_markup_is_shown_as_text(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     visitor = visit()
     page = visitor.open("keys").page
-    key = make(visitor, _MARKUP)
+    key = create(visitor, _MARKUP)
     expect(row(visitor, _MARKUP)).to_be_visible()
     assert ask(used_stack, key, text=_MARKUP).status_code == 200
     ask(used_stack, key, model=_MARKUP)
@@ -128,19 +128,19 @@ def test_markup_is_shown_as_text(visit: Callable[..., Visitor], used_stack: Stac
     assert page.locator("#shell img").count() == 0
 
 
-def test_an_edit_leaves_alone_what_it_does_not_change(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+def test_edit_sends_changed_fields_only(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     own: dict[str, Any] = {"key_alias": "with metadata", "metadata": {"b": 1, "a": [1, {"c": None}]}, "tags": ["x"]}
     key = admin(used_stack, "key/generate", **own)
     visitor = visit()
     visitor.open("keys")
     with visitor.page.expect_request("**/key/update") as sent:
         visitor.button("Edit with metadata").click()
-        visitor.dialog.get_by_label("Budget in dollars").fill("4")
+        visitor.dialog.get_by_label("Budget").fill("4")
         visitor.button("Save", visitor.dialog).click()
     assert sent.value.post_data_json == {"key": key["token"], "max_budget": 4}
     with visitor.page.expect_request("**/key/update") as sent:
         visitor.button("Edit with metadata").click()
-        visitor.dialog.get_by_text("Rate limits, tags, owner, metadata").click()
+        visitor.dialog.get_by_text("Rate limits, patterns, tags, owner, metadata").click()
         visitor.dialog.get_by_label("Metadata").fill("")
         visitor.button("Save", visitor.dialog).click()
     assert sent.value.post_data_json == {"key": key["token"], "metadata": None}
@@ -148,7 +148,7 @@ def test_an_edit_leaves_alone_what_it_does_not_change(visit: Callable[..., Visit
     assert admin(used_stack, f"key/info?key={key['token']}", "GET")["info"]["metadata"] == {}
 
 
-def test_a_key_of_a_team_shows_what_the_team_may_use_and_leads_to_its_requests(
+def test_key_of_a_team_shows_the_teams_models_and_links_to_its_requests(
     visit: Callable[..., Visitor], used_stack: Stack
 ) -> None:
     team = admin(used_stack, "team/new", team_alias="Coders", models=["auto-codex*"])
@@ -160,7 +160,7 @@ def test_a_key_of_a_team_shows_what_the_team_may_use_and_leads_to_its_requests(
     visitor.open("keys")
     shown = row(visitor, "of coders")
     expect(shown).to_contain_text("auto-codex*")
-    expect(shown).to_contain_text("as its team")
+    expect(shown).to_contain_text("from its team")
     page.get_by_role("link", name="Requests of of coders").click()
     expect(page.get_by_role("row")).to_have_count(1 + 1)
     expect(page.get_by_role("row").nth(1)).to_contain_text("of coders")
@@ -174,22 +174,22 @@ def test_a_key_of_a_team_shows_what_the_team_may_use_and_leads_to_its_requests(
     admin(used_stack, "team/delete", team_ids=[team["team_id"]])
 
 
-def test_keys_are_found_by_a_part_of_their_alias(visit: Callable[..., Visitor]) -> None:
+def test_find_keys_by_part_of_the_alias(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.open("keys").page
     page.get_by_label("Find keys").fill("heck")
     expect(visitor.button(re.compile("^Edit "))).to_have_count(1)
-    page.get_by_label("Find keys").fill("nobody has this")
-    expect(page.get_by_role("heading", name="No such key")).to_be_visible()
+    page.get_by_label("Find keys").fill("no match")
+    expect(page.get_by_role("heading", name="No matching keys")).to_be_visible()
 
 
-def test_one_need_not_wait_for_the_lists_of_teams_and_models(visit: Callable[..., Visitor]) -> None:
+def test_create_dialog_opens_before_teams_and_models_are_loaded(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.open().page
-    with visitor.waiting_for("team/list"):
+    with visitor.delayed("team/list"):
         page.get_by_role("link", name="Keys").click()
         page.get_by_label("Find keys").fill("heck")
-        visitor.button("Make a key").click()
+        visitor.button("Create key").click()
         expect(visitor.dialog.locator(".skeleton")).to_be_visible()
     expect(visitor.dialog.get_by_label("Alias")).to_be_focused()
     visitor.dialog.get_by_label("Team").select_option(label="Apps")
@@ -198,17 +198,17 @@ def test_one_need_not_wait_for_the_lists_of_teams_and_models(visit: Callable[...
     expect(visitor.button(re.compile("^Edit "))).to_have_count(1)
 
 
-def test_a_team_is_made_changed_and_deleted(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+def test_create_block_and_delete_a_team(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     visitor = visit()
     page = visitor.open("keys").page
     visitor.choose("Teams")
     expect(row(visitor, "Apps")).to_contain_text("of $200.00")
-    visitor.button("New team").click()
+    visitor.button("Create team").click()
     visitor.dialog.get_by_label("Name", exact=True).fill("Research")
-    visitor.dialog.get_by_label("Budget in dollars").fill("50")
+    visitor.dialog.get_by_label("Budget").fill("50")
     visitor.dialog.get_by_text("Tags, metadata").click()
     visitor.dialog.get_by_label("Tags").fill("lab")
-    visitor.button("Make the team").click()
+    visitor.button("Create team", visitor.dialog).click()
     expect(row(visitor, "Research")).to_contain_text("of $50.00")
     visitor.button("Block Research").click()
     expect(row(visitor, "Research")).to_contain_text("Blocked")

@@ -1,4 +1,4 @@
-"""What every view has in common: colours, widths, and what a screen reader finds."""
+"""Common to all views: accessibility, themes, widths, keyboard."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ _BAD = ("serious", "critical")
 
 @pytest.fixture
 def cooling(used_stack: Stack) -> Iterator[None]:
-    """One deployment that is cooling, for the views that show it."""
+    """Have one cooling deployment, for the views that show it."""
     used_stack.fault("cliproxyapi", "429", model="claude-haiku-4-5", headers={"retry-after": "60"})
     ask(used_stack, KEY, "auto-claude-mini")
     yield
@@ -28,7 +28,7 @@ def cooling(used_stack: Stack) -> Iterator[None]:
 
 
 def findings(page: Page, *rules: str) -> list[str]:
-    """Return what axe finds that matters (by certain rules), with the elements it is about."""
+    """Return the violations axe finds (of certain rules), with their elements."""
     options: dict[str, list[str]] = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
     violations = Axe().run(page, options=options).response["violations"]
     return [
@@ -44,8 +44,8 @@ def widths(page: Page) -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("cooling")
-def test_axe_finds_nothing_serious_on_any_view(visit: Callable[..., Visitor]) -> None:
-    visitor = visit(reduced_motion="reduce", fresh=True)
+def test_axe_reports_no_violations_on_any_view(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(reduced_motion="reduce", signed_out=True)
     page = visitor.page
     page.goto(f"{visitor.root}/ui/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
@@ -58,29 +58,29 @@ def test_axe_finds_nothing_serious_on_any_view(visit: Callable[..., Visitor]) ->
     assert not any(found.values()), found
 
 
-def test_axe_finds_nothing_serious_in_editors_and_dialogs(visit: Callable[..., Visitor]) -> None:
+def test_axe_reports_no_violations_in_editors_and_dialogs(visit: Callable[..., Visitor]) -> None:
     visitor = visit(reduced_motion="reduce")
     page = visitor.open("models").page
     found = {}
     visitor.button("Edit auto-chat-mini").click()
-    page.get_by_label("What it is good for").fill("Another one")
+    page.get_by_label("Description").fill("Another one")
     found["editor"] = findings(page)
-    for name in ("Review and save", "Explain a request", "History", "New model", "New provider"):
+    for name in ("Review and save", "Explain a request", "History", "Add model", "Add provider"):
         visitor.button(name).click()
         expect(visitor.dialog.locator(".skeleton")).to_have_count(0)
         found[name] = findings(page)
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
-    visitor.open("keys").button("Make a key").click()
+    visitor.open("keys").button("Create key").click()
     found["key"] = findings(page)
     page.keyboard.press("Escape")
     visitor.open("requests").page.get_by_role("row").nth(1).get_by_role("link").click()
-    found["story"] = findings(page)
+    found["request details"] = findings(page)
     assert not any(found.values()), found
 
 
 @pytest.mark.usefixtures("cooling")
-def test_nothing_is_wider_than_the_screen(visit: Callable[..., Visitor]) -> None:
+def test_no_view_is_wider_than_the_screen(visit: Callable[..., Visitor]) -> None:
     visitor = visit(viewport=PHONE, has_touch=True)
     page = visitor.page
     page.goto(f"{visitor.root}/ui/")
@@ -100,34 +100,34 @@ def test_nothing_is_wider_than_the_screen(visit: Callable[..., Visitor]) -> None
     assert all(scrolled <= shown for scrolled, shown in wide.values()), wide
 
 
-def test_colours_follow_the_system_until_one_chooses(visit: Callable[..., Visitor]) -> None:
+def test_theme_follows_the_system_until_one_is_chosen(visit: Callable[..., Visitor]) -> None:
     visitor = visit(color_scheme="dark")
     page = visitor.open().page
     background = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(background)
-    visitor.button("Colours: as the system").click()
+    visitor.button("Theme: system").click()
     light = page.evaluate(background)
     assert dark != light
     page.reload()
-    expect(visitor.button("Colours: light")).to_be_visible()
+    expect(visitor.button("Theme: light")).to_be_visible()
     assert page.evaluate(background) == light
-    visitor.button("Colours: light").click()
+    visitor.button("Theme: light").click()
     assert page.evaluate(background) == dark
 
 
-def test_the_keyboard_goes_everywhere(visit: Callable[..., Visitor]) -> None:
+def test_keyboard_reaches_navigation_and_dialogs(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.open().page
     page.reload()
-    visitor.settled()
+    visitor.wait_until_loaded()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#main")).to_be_focused()
     page.get_by_role("link", name="Keys").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name="Keys")).to_be_focused()
-    opener = visitor.button("Make a key")
+    opener = visitor.button("Create key")
     opener.focus()
     page.keyboard.press("Enter")
     expect(visitor.dialog.get_by_label("Alias")).to_be_focused()
@@ -137,12 +137,12 @@ def test_the_keyboard_goes_everywhere(visit: Callable[..., Visitor]) -> None:
 
 @pytest.mark.skipif(which("node") is None, reason="node is not installed")
 @pytest.mark.parametrize("path", sorted(UI.rglob("*.js")), ids=lambda path: str(path.relative_to(UI)))
-def test_every_script_is_well_formed(path: Path) -> None:
+def test_every_script_parses(path: Path) -> None:
     checked = subprocess.run(["node", "--check", path], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
 
 
-def test_nothing_comes_from_elsewhere_and_nothing_is_inline() -> None:
+def test_no_external_resources_and_no_inline_code() -> None:
     page = (UI / "index.html").read_text()
     assert "<script>" not in page
     assert "<style" not in page

@@ -8,7 +8,7 @@ from tests.e2e.page.traffic import ask
 from tests.e2e.stack import KEY, Stack
 
 
-def test_the_newest_come_first_and_can_be_filtered(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+def test_list_newest_first_and_filter(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     asked = ask(used_stack, KEY, "auto-codex-mini").headers["x-vibe-request-id"]
     visitor = visit()
     page = visitor.open("requests").page
@@ -23,50 +23,50 @@ def test_the_newest_come_first_and_can_be_filtered(visit: Callable[..., Visitor]
     visitor.choose("Errors")
     expect(page.get_by_role("cell", name="400").first).to_be_visible()
     page.get_by_label("All models").select_option("auto-claude-mini")
-    expect(page.get_by_role("heading", name="No such request")).to_be_visible()
-    visitor.button("Show all").click()
+    expect(page.get_by_role("heading", name="No matching requests")).to_be_visible()
+    visitor.button("Clear filters").click()
     expect(page.get_by_role("row").nth(2)).to_be_visible()
     page.get_by_label("All keys").select_option(label="checkout")
     expect(page.get_by_role("row").filter(has_text="master key")).to_have_count(0)
 
 
-def test_a_failover_tells_its_story(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+def test_request_details_explain_a_failover(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     used_stack.fault("cliproxyapi", "429", times=1, headers={"retry-after": "7"})
     request_id = ask(used_stack, KEY, "auto-chat").headers["x-vibe-request-id"]
     used_stack.heal()
     visitor = visit()
     page = visitor.open("requests").page
     page.locator(f'a[href="#/requests/{request_id}"]').click()
-    story = visitor.dialog
-    expect(story).to_contain_text("new-api/gpt-5 answered, after 1 failed call. The caller saw nothing of it.")
-    told = story.locator(".story > li")
-    expect(told.nth(0)).to_contain_text("cliproxyapi/claude-sonnet-4-6")
-    expect(told.nth(0)).to_contain_text("It answered 429 after")
-    expect(told.nth(0)).to_contain_text("it is rate limited")
-    expect(told.nth(0)).to_contain_text("The whole fleet left it alone until")
-    expect(told.nth(1)).to_contain_text("It answered: the first content was there after")
-    expect(story).to_contain_text(request_id)
+    details = visitor.dialog
+    expect(details).to_contain_text("new-api/gpt-5 served the request after 1 failed attempt. The caller saw no error.")
+    attempts = details.locator(".attempts > li")
+    expect(attempts.nth(0)).to_contain_text("cliproxyapi/claude-sonnet-4-6")
+    expect(attempts.nth(0)).to_contain_text("Failed with 429 after")
+    expect(attempts.nth(0)).to_contain_text("rate limited")
+    expect(attempts.nth(0)).to_contain_text("Cooling down until")
+    expect(attempts.nth(1)).to_contain_text("Served the request; first content after")
+    expect(details).to_contain_text(request_id)
     page.keyboard.press("Escape")
     expect(page.locator(f'a[href="#/requests/{request_id}"]')).to_be_focused()
     page.goto(f"{visitor.root}/ui/#/requests/{request_id}")
     page.reload()
-    expect(visitor.dialog).to_contain_text("new-api/gpt-5 answered")
+    expect(visitor.dialog).to_contain_text("new-api/gpt-5 served the request")
 
 
-def test_a_request_is_found_by_its_id(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+def test_find_a_request_by_its_id(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     request_id = ask(used_stack, KEY, "auto-claude").headers["x-vibe-request-id"]
     visitor = visit()
     page = visitor.open("requests").page
     expect(page.locator(f'a[href="#/requests/{request_id}"]')).to_be_visible()
-    for wanted in (request_id, request_id[:13]):
-        page.get_by_label("Find a request by its id").fill(f" {wanted} ")
+    for text in (request_id, request_id[:13]):
+        page.get_by_label("Find a request by its id").fill(f" {text} ")
         page.keyboard.press("Enter")
         expect(visitor.dialog.locator(".facts")).to_contain_text(request_id)
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_more_are_loaded_when_asked_for(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+def test_load_more(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     visitor = visit()
     page = visitor.page
 
@@ -82,13 +82,13 @@ def test_more_are_loaded_when_asked_for(visit: Callable[..., Visitor], used_stac
         before = page.get_by_role("row").count()
         visitor.button("Load more").click()
         expect(page.get_by_role("row")).not_to_have_count(before)
-    expect(page.get_by_text("That is all.")).to_be_visible()
+    expect(page.get_by_text("End of list.")).to_be_visible()
 
 
-def test_a_list_is_redrawn_after_a_pressed_pointer_is_released(visit: Callable[..., Visitor]) -> None:
+def test_list_is_redrawn_after_a_pressed_pointer_is_released(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.open().page
-    with page.expect_response("**/team/list"), visitor.waiting_for("team/list"):
+    with page.expect_response("**/team/list"), visitor.delayed("team/list"):
         page.get_by_role("link", name="Requests").click()
         row = page.get_by_role("row").nth(1)
         row.evaluate("row => row.dataset.old = ''")

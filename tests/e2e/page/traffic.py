@@ -1,4 +1,4 @@
-"""What others do with the router while somebody looks at its page."""
+"""Calls to the router beside the page: the admin API and chat completions."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ __all__ = ["admin", "ask"]
 
 
 def admin(stack: Stack, path: str, method: str = "POST", **body: Any) -> Any:
-    """Call the admin API as the holder of the master key."""
+    """Call the admin API with the master key."""
     headers = {"authorization": f"Bearer {KEY}"}
     answer = httpx.request(method, f"{stack.root}/{path}", json=body or None, headers=headers, timeout=60)
     answer.raise_for_status()
@@ -18,7 +18,7 @@ def admin(stack: Stack, path: str, method: str = "POST", **body: Any) -> Any:
 
 
 def ask(stack: Stack, key: str, model: str = "auto-chat", text: str = "Hello", **body: Any) -> httpx.Response:
-    """Ask a model something."""
+    """Send a chat completion."""
     return httpx.post(
         f"{stack.url}/chat/completions",
         json={"model": model, "messages": [{"role": "user", "content": text}], **body},

@@ -1,4 +1,4 @@
-// API: what programs can do with the router, as /ui/openapi.json describes it, with a line for the shell for each.
+// API: the operations of the admin API from its OpenAPI document, each with a curl command.
 
 import { button, copy, empty, failure, skeleton } from "../controls.js";
 import { h, swap } from "../dom.js";
@@ -9,38 +9,38 @@ import { once, root, url } from "../session.js";
 import { limitsOf, operationsOf, typeOf } from "./openapi.js";
 import { curlOf } from "./shell.js";
 
-let wanted = ""; // what was looked for last, kept over a change of view
-const described = once(() => api.readDescription());
+let searched = ""; // the last search, across changes of view
+const readDescription = once(() => api.readDescription());
 
 export async function show(view, { head, parts }) {
-  const search = h("input", { type: "search", placeholder: "Find by path, word or field", "aria-label": "Find operations", value: wanted, maxlength: "100" });
+  const search = h("input", { type: "search", placeholder: "Find by path, word or field", "aria-label": "Find operations", value: searched, maxlength: "100" });
   const found = h("p", { class: "quiet small", role: "status" });
   const list = h("div", { class: "operations" }, skeleton(8));
   head.append(h("a", { class: "button", href: url("ui/openapi.json").href, target: "_blank", rel: "noopener" }, "openapi.json"));
   view.append(start(), h("div", { class: "filters" }, search, found), list);
 
-  let operations = null; // once they are read; one need not wait for them to say what one looks for
+  let operations = null; // a search may be typed before they are loaded
   search.addEventListener("input", () => {
-    wanted = search.value;
+    searched = search.value;
     if (operations) draw();
   });
   async function load() {
     try {
-      operations = operationsOf(await described());
+      operations = operationsOf(await readDescription());
       draw();
-      linked(list, parts);
+      openLinked(list, parts);
     } catch (error) {
       swap(list, failure(error, load));
     }
   }
 
   function draw() {
-    const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
-    const fitting = operations.filter((each) => words.every((word) => each.text.includes(word)));
-    found.textContent = words.length ? `${fitting.length} of ${plural(operations.length, "operation")}` : plural(operations.length, "operation");
-    swap(list, fitting.length ? grouped(fitting) : empty("No such operation", "No path, summary or field has all of these words.", button("Show all", clear)));
+    const words = searched.toLowerCase().split(/\s+/).filter(Boolean);
+    const matching = operations.filter((each) => words.every((word) => each.text.includes(word)));
+    found.textContent = words.length ? `${matching.length} of ${plural(operations.length, "operation")}` : plural(operations.length, "operation");
+    swap(list, matching.length ? grouped(matching) : empty("No matching operation", "No path, summary or field contains all of these words.", button("Clear search", clear)));
     function clear() {
-      wanted = search.value = "";
+      searched = search.value = "";
       draw();
       search.focus();
     }
@@ -49,15 +49,15 @@ export async function show(view, { head, parts }) {
   await load();
 }
 
-/** Where calls go and what they carry. */
+/** The base URL and how to authenticate. */
 function start() {
   const copied = button("Copy", () => copy(copied, root), { icon: "copy" });
   return h(
     "section",
-    { class: "card api-start", "aria-label": "Where calls go" },
-    h("p", {}, "All that this page does, programs can do too, at this address and with the master key as ", h("code", {}, "Authorization: Bearer"), ". The paths and fields under Keys, Teams, Models and Spend are LiteLLM's."),
+    { class: "card api-start", "aria-label": "Base URL" },
+    h("p", {}, "Programs can do everything this page does, at this address and with the master key as ", h("code", {}, "Authorization: Bearer"), ". Paths and fields under Keys, Teams, Models and Spend are compatible with LiteLLM."),
     h("div", { class: "copyable" }, h("code", {}, root), copied),
-    h("p", { class: "quiet" }, "In the lines for your shell ", h("code", {}, "$MASTER_KEY"), ", ", h("code", {}, "$KEY"), " and the like are variables to be set before. Models are not called here but under ", h("code", {}, "/v1"), ", with a virtual key and in OpenAI's or Anthropic's formats: ", h("code", {}, "/v1/chat/completions"), ", ", h("code", {}, "/v1/responses"), ", ", h("code", {}, "/v1/messages"), ", ", h("code", {}, "/v1/embeddings"), " and others; ", h("a", { href: "#/playground" }, "the playground"), " does so."),
+    h("p", { class: "quiet" }, "In the curl commands, ", h("code", {}, "$MASTER_KEY"), ", ", h("code", {}, "$KEY"), " and so on are variables to set first. To call models, use ", h("code", {}, "/v1"), " with a virtual key, in the formats of OpenAI or Anthropic: ", h("code", {}, "/v1/chat/completions"), ", ", h("code", {}, "/v1/responses"), ", ", h("code", {}, "/v1/messages"), ", ", h("code", {}, "/v1/embeddings"), " and others. Try it in ", h("a", { href: "#/playground" }, "the playground"), "."),
   );
 }
 
@@ -84,7 +84,7 @@ const addressOf = ({ method, path }) => `#/api/${method}${path}`;
 function drawOperation(each) {
   const { method, path, operation } = each;
   const body = h("div", { class: "operation-body" });
-  const element = unfolding(
+  const element = lazyDetails(
     [h("span", { class: `method ${method}` }, method.toUpperCase()), h("code", {}, path), h("span", { class: "operation-about" }, prose(operation.summary)), icon("down")],
     () => swap(body, details(each)),
     { class: "operation", "data-operation": addressOf(each) },
@@ -94,15 +94,15 @@ function drawOperation(each) {
   return element;
 }
 
-/** A <details> whose inside is made when it is first opened. */
-function unfolding(summary, make, props) {
+/** A <details> whose content is built when it is first opened. */
+function lazyDetails(summary, build, props) {
   const element = h("details", props, h("summary", {}, summary));
-  element.addEventListener("toggle", () => element.open && make(), { once: true });
+  element.addEventListener("toggle", () => element.open && build(), { once: true });
   return element;
 }
 
-/** Open the operation that the address names. */
-function linked(list, parts) {
+/** Open the operation that the URL names. */
+function openLinked(list, parts) {
   const address = `#/api/${parts.join("/")}`;
   const element = parts.length ? [...list.querySelectorAll(".operation")].find((each) => each.dataset.operation === address) : null;
   if (!element) return;
@@ -117,16 +117,16 @@ function details(each) {
   const answers = Object.entries(operation.responses ?? {});
   return [
     operation.description && h("p", {}, prose(operation.description)),
-    h("div", { class: "shell" }, h("pre", { tabindex: "0", role: "group", "aria-label": "For your shell" }, h("code", {}, line)), copied),
+    h("div", { class: "shell" }, h("pre", { tabindex: "0", role: "group", "aria-label": "curl command" }, h("code", {}, line)), copied),
     operation.parameters?.length ? part("Parameters", fieldList(operation.parameters.map((given) => ({ ...given, where: given.in === "path" ? "in the path" : "" })), reader)) : null,
-    body.properties ? part("Body", body.description && h("p", { class: "quiet" }, prose(body.description)), bodyFields(body, reader), body.additionalProperties === true ? h("p", { class: "quiet small" }, "Other fields are taken too.") : null) : null,
-    part("Answers", h("dl", { class: "answers" }, answers.map(([status, answer]) => h("div", {}, h("dt", { class: status < 300 ? "good" : "" }, status), h("dd", {}, kindOf(answer, status), prose(answer.description))))), errorShape(answers, reader)),
+    body.properties ? part("Body", body.description && h("p", { class: "quiet" }, prose(body.description)), bodyFields(body, reader), body.additionalProperties === true ? h("p", { class: "quiet small" }, "Other fields are accepted too.") : null) : null,
+    part("Responses", h("dl", { class: "answers" }, answers.map(([status, answer]) => h("div", {}, h("dt", { class: status < 300 ? "good" : "" }, status), h("dd", {}, kindOf(answer, status), prose(answer.description))))), errorShape(answers, reader)),
   ];
 }
 
 const part = (title, ...content) => h("section", {}, h("h3", {}, title), content);
 
-/** What comes back: an object or a list; of errors that is said once. */
+/** The type of a successful response. */
 function kindOf(answer, status) {
   const type = answer.content?.["application/json"]?.schema?.type;
   return status < 300 && type ? h("span", { class: "quiet" }, type === "array" ? "A list. " : "An object. ") : null;
@@ -134,7 +134,7 @@ function kindOf(answer, status) {
 
 function errorShape(answers, reader) {
   const failed = answers.find(([status, answer]) => status >= 400 && answer.content);
-  return failed ? nested("What an error looks like", reader.resolved(failed[1].content["application/json"].schema), reader) : null;
+  return failed ? nested("Error format", reader.resolved(failed[1].content["application/json"].schema), reader) : null;
 }
 
 function bodyFields(schema, reader) {
@@ -145,7 +145,7 @@ function bodyFields(schema, reader) {
   return [
     fieldList(own, reader),
     others.length
-      ? h("details", { class: "nested" }, h("summary", {}, `${plural(others.length, "field")} of LiteLLM's that must say nothing`), h("p", { class: "quiet small" }, others[0].description, ":"), h("div", { class: "chips" }, others.map((field) => h("code", { class: "chip" }, field.name))))
+      ? h("details", { class: "nested" }, h("summary", {}, `${plural(others.length, "LiteLLM field")} without effect`), h("p", { class: "quiet small" }, others[0].description, ":"), h("div", { class: "chips" }, others.map((field) => h("code", { class: "chip" }, field.name))))
       : null,
   ];
 }
@@ -163,13 +163,13 @@ function drawField({ name, schema, required, description, where }, reader) {
     h("p", {}, h("code", { class: "field-name" }, name), " ", h("span", { class: "quiet" }, typeOf(schema, reader)), where && h("span", { class: "quiet" }, ` ${where}`), required && h("strong", { class: "required" }, " required")),
     description && h("p", { class: "small" }, prose(description)),
     limits && h("p", { class: "quiet small" }, limits),
-    below && nested(`What ${reader.variants(schema).some((each) => each.properties) ? "it" : "each"} holds`, below, reader),
+    below && nested(`Fields${reader.variants(schema).some((each) => each.properties) ? "" : " of each entry"}`, below, reader),
   );
 }
 
 function nested(title, schema, reader) {
   const body = h("div", {});
-  const element = unfolding([title], () => swap(body, schema.description && h("p", { class: "quiet small" }, prose(schema.description)), bodyFields(schema, reader)), { class: "nested" });
+  const element = lazyDetails([title], () => swap(body, schema.description && h("p", { class: "quiet small" }, prose(schema.description)), bodyFields(schema, reader)), { class: "nested" });
   element.append(body);
   return element;
 }

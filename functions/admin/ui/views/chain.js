@@ -1,53 +1,51 @@
-// The picture of a chain, and its editor. A chain is a list of layers; a layer is a list of deployments that share it.
+// The diagram of a chain. A chain is a list of steps; a step is a list of deployments that share its load.
 
 import { h } from "../dom.js";
-import { idOf, layersOf, priceOf, weightOf } from "./rows.js";
+import { idOf, stepsOf, priceOf, weightOf } from "./rows.js";
 import { clearButton, countdown, reason, stateBadge } from "./state.js";
-
-// --- the picture ---
 
 const STATE_RANK = ["healthy", "due", "probing", "cooling", "off"];
 
-/** Layers in order: left to right, on a phone from the top down. `states` are the chain's entries of GET /routes. */
-export function picture(name, row, states, reload) {
-  const known = new Map((states ?? []).flat().map((entry) => [entry.deployment, entry]));
+/** The steps in order: left to right, on a phone top to bottom. `states` are the chain's entries of GET /routes. */
+export function diagram(name, row, states, reload) {
+  const byName = new Map((states ?? []).flat().map((entry) => [entry.deployment, entry]));
   return h(
     "ol",
-    { class: "chain", "aria-label": `The chain of ${name}, in order` },
-    layersOf(row).map((layer, index) => {
-      const all = layer.reduce((sum, member) => sum + (member.enabled === false ? 0 : weightOf(member)), 0);
-      const entries = layer.map((member) => stateOf(member, known));
+    { class: "chain", "aria-label": `Chain of ${name}` },
+    stepsOf(row).map((step, index) => {
+      const all = step.reduce((sum, member) => sum + (member.enabled === false ? 0 : weightOf(member)), 0);
+      const entries = step.map((member) => stateOf(member, byName));
       const best = STATE_RANK.find((state) => entries.some((entry) => entry.state === state)) ?? "off";
       return h(
         "li",
-        { class: `layer ${best}` },
-        h("p", { class: "layer-mark" }, h("span", { class: "sr" }, "Layer "), index + 1),
-        h("ul", { class: "stations" }, layer.map((member, at) => station(member, entries[at], layer.length > 1 ? weightOf(member) / all : null, reload))),
+        { class: `step ${best}` },
+        h("p", { class: "step-mark" }, h("span", { class: "sr" }, "Step "), index + 1),
+        h("ul", { class: "deployments" }, step.map((member, at) => deploymentCard(member, entries[at], step.length > 1 ? weightOf(member) / all : null, reload))),
       );
     }),
   );
 }
 
-function stateOf(member, known) {
+function stateOf(member, byName) {
   if (member.enabled === false) return { deployment: idOf(member), state: "off" };
-  return known.get(idOf(member)) ?? { deployment: idOf(member), state: "new" };
+  return byName.get(idOf(member)) ?? { deployment: idOf(member), state: "new" };
 }
 
-function station(member, entry, share, reload) {
+function deploymentCard(member, entry, share, reload) {
   const cooling = entry.state === "cooling";
   return h(
     "li",
-    { class: `station ${entry.state}` },
-    h("p", { class: "station-provider" }, member.provider),
-    h("p", { class: "station-model mono" }, member.model),
+    { class: `deployment ${entry.state}` },
+    h("p", { class: "deployment-provider" }, member.provider),
+    h("p", { class: "deployment-model mono" }, member.model),
     h(
       "p",
-      { class: "station-facts" },
+      { class: "deployment-facts" },
       entry.state === "new" ? h("span", { class: "quiet" }, "Not saved yet") : stateBadge(entry),
-      share !== null && member.enabled !== false ? h("span", { class: "quiet" }, `${Math.round(share * 100)}% of this layer`) : null,
+      share !== null && member.enabled !== false ? h("span", { class: "quiet" }, `${Math.round(share * 100)}% of this step`) : null,
     ),
-    h("p", { class: "station-price quiet" }, priceOf(member.price)),
-    cooling && h("p", { class: "station-rest" }, reason(entry), " ", countdown(entry.until, { before: "Tried again in ", after: "Tried again with the next request" }), "."),
+    h("p", { class: "deployment-price quiet" }, priceOf(member.price)),
+    cooling && h("p", { class: "deployment-rest" }, reason(entry), " ", countdown(entry.until), "."),
     (cooling || entry.state === "due") && h("div", { class: "actions start" }, clearButton(entry, reload)),
   );
 }

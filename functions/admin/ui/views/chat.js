@@ -18,16 +18,16 @@ export async function readAnswer(key, messages, answer, signal, redraw) {
   facts.fallbacks = response.headers.get("x-vibe-fallbacks");
   facts.request = response.headers.get("x-vibe-request-id");
   if (!response.ok || !response.body) {
-    const told = await response.json().catch(() => null);
-    answer.error = { message: told?.error?.message ?? `The router answered ${response.status}.`, attempts: told?.error?.attempts, retryAfter: response.headers.get("retry-after") };
+    const reported = await response.json().catch(() => null);
+    answer.error = { message: reported?.error?.message ?? `The router answered with ${response.status}.`, attempts: reported?.error?.attempts, retryAfter: response.headers.get("retry-after") };
     facts.total = performance.now() - started;
     return;
   }
-  let due = false;
-  const soon = () => {
-    if (due) return;
-    due = true;
-    requestAnimationFrame(() => ((due = false), answer.open && redraw()));
+  let scheduled = false;
+  const scheduleRedraw = () => {
+    if (scheduled) return;
+    scheduled = true;
+    requestAnimationFrame(() => ((scheduled = false), answer.open && redraw()));
   };
   let ended = false;
   try {
@@ -38,7 +38,7 @@ export async function readAnswer(key, messages, answer, signal, redraw) {
       }
       const chunk = parsed(data);
       if (chunk?.error) {
-        answer.error = { message: chunk.error.message ?? "The stream ended in an error.", attempts: chunk.error.attempts };
+        answer.error = { message: chunk.error.message ?? "The stream ended with an error.", attempts: chunk.error.attempts };
         ended = true;
       }
       if (chunk?.usage) facts.usage = chunk.usage;
@@ -47,16 +47,16 @@ export async function readAnswer(key, messages, answer, signal, redraw) {
       if ((delta.content || thought) && facts.ttft === undefined) facts.ttft = performance.now() - started;
       if (typeof thought === "string") answer.reasoning = (answer.reasoning ?? "") + thought;
       if (typeof delta.content === "string") answer.content += delta.content;
-      soon();
+      scheduleRedraw();
     }
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    answer.error = { message: "The connection to the router broke." };
+    answer.error = { message: "The connection to the router was lost." };
     ended = true;
   } finally {
     facts.total = performance.now() - started;
   }
-  if (!ended) answer.error = { message: "The stream ended without [DONE]: the answer may not be whole." };
+  if (!ended) answer.error = { message: "The stream ended without [DONE]: the answer may be incomplete." };
 }
 
 function parsed(data) {
@@ -67,7 +67,7 @@ function parsed(data) {
   }
 }
 
-/** The data of each server-sent event; comments are passed over. */
+/** The data of each server-sent event; comments are skipped. */
 async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";

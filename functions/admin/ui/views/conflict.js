@@ -1,4 +1,4 @@
-// Two editors of the same routes: both edits side by side, and how they are merged.
+// Concurrent edits of the routes: both side by side, and their merge.
 
 import { button, segmented } from "../controls.js";
 import { h } from "../dom.js";
@@ -6,7 +6,7 @@ import { changedRows, same } from "../draft.js";
 import { rowChanges } from "./differences.js";
 import { rowsOf } from "./rows.js";
 
-/** Theirs beside ours. Closes with the draft of both together, or with nothing. */
+/** Both edits side by side. Closes with the merged draft, or undefined. */
 export function sideBySide(draft, fresh, close) {
   const theirs = changedRows({ base: draft.base, edited: rowsOf(fresh) });
   const mine = changedRows(draft);
@@ -17,7 +17,7 @@ export function sideBySide(draft, fresh, close) {
   const onlyTheirs = theirs.filter((row) => !choice.has(keyOf(row)));
   const onlyMine = mine.filter((row) => !theirsByKey.has(keyOf(row)));
 
-  function together() {
+  function merged() {
     const edited = structuredClone(rowsOf(fresh));
     for (const row of mine) {
       if (choice.get(keyOf(row)) === "theirs") continue;
@@ -29,8 +29,8 @@ export function sideBySide(draft, fresh, close) {
   }
 
   return [
-    h("p", { class: "quiet" }, fresh.version === draft.version ? "Rows of the table were changed while you edited." : `Version ${fresh.version} was saved while you edited version ${draft.version}.`),
-    both.length ? h("h3", { class: "spaced" }, "Changed by both of you") : null,
+    h("p", { class: "quiet" }, fresh.version === draft.version ? "Rows were changed in the table while you edited." : `Version ${fresh.version} was saved while you edited version ${draft.version}.`),
+    both.length ? h("h3", { class: "spaced" }, "Changed by both") : null,
     both.map((row) => {
       const other = theirsByKey.get(keyOf(row));
       return h(
@@ -41,9 +41,9 @@ export function sideBySide(draft, fresh, close) {
         h("div", { class: "versions" }, h("div", {}, h("h5", {}, "Yours"), rowChanges(row.from, row.to)), h("div", {}, h("h5", {}, "Theirs"), rowChanges(other.from, other.to))),
       );
     }),
-    onlyMine.length ? [h("h3", { class: "spaced" }, "Changed by you alone"), onlyMine.map(rowSummary)] : null,
-    onlyTheirs.length ? [h("h3", { class: "spaced" }, "Changed by them alone"), onlyTheirs.map(rowSummary)] : null,
-    h("div", { class: "actions spaced" }, button("Back to editing", () => close()), button("Put both together", () => close(together()), { kind: "primary" })),
+    onlyMine.length ? [h("h3", { class: "spaced" }, "Changed by you only"), onlyMine.map(rowSummary)] : null,
+    onlyTheirs.length ? [h("h3", { class: "spaced" }, "Changed by them only"), onlyTheirs.map(rowSummary)] : null,
+    h("div", { class: "actions spaced" }, button("Keep editing", () => close()), button("Merge", () => close(merged()), { kind: "primary" })),
   ];
 }
 

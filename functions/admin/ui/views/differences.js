@@ -2,7 +2,7 @@
 
 import { h } from "../dom.js";
 import { same } from "../draft.js";
-import { idOf, layersOf, priceOf } from "./rows.js";
+import { idOf, stepsOf, priceOf } from "./rows.js";
 
 /** The API's differences: {row, change, fields: {name: {from, to}}}. */
 export function differences(changes) {
@@ -29,36 +29,36 @@ export function rowChanges(from, to) {
 function difference(name, from, to) {
   const before = lines(name, from);
   const after = lines(name, to);
-  const kept = new Set(before.filter((line) => after.includes(line)));
+  const unchanged = new Set(before.filter((line) => after.includes(line)));
   return h(
     "div",
     { class: "diff" },
-    h("p", { class: "diff-name" }, spokenField(name)),
+    h("p", { class: "diff-name" }, fieldLabel(name)),
     h(
       "ul",
       {},
-      before.filter((line) => !kept.has(line)).map((line) => h("li", { class: "gone" }, h("span", { class: "sr" }, "before: "), h("del", {}, line))),
-      after.map((line) => (kept.has(line) ? h("li", {}, line) : h("li", { class: "come" }, h("span", { class: "sr" }, "now: "), h("ins", {}, line)))),
+      before.filter((line) => !unchanged.has(line)).map((line) => h("li", { class: "deleted" }, h("span", { class: "sr" }, "before: "), h("del", {}, line))),
+      after.map((line) => (unchanged.has(line) ? h("li", {}, line) : h("li", { class: "inserted" }, h("span", { class: "sr" }, "now: "), h("ins", {}, line)))),
     ),
   );
 }
 
-// The API tells of a chain layer by layer: chain[0] is the first.
-const LAYER = /^chain\[(\d+)\]$/;
+// The API reports the changes of a chain by step: chain[0] is step 1.
+const STEP = /^chain\[(\d+)\]$/;
 
-const spokenField = (name) => (LAYER.test(name) ? `layer ${Number(LAYER.exec(name)[1]) + 1}` : name.replaceAll("_", " ").replaceAll(".", " "));
+const fieldLabel = (name) => (STEP.test(name) ? `step ${Number(STEP.exec(name)[1]) + 1}` : name.replaceAll("_", " ").replaceAll(".", " "));
 
 function lines(name, value) {
   if (value === undefined || value === null || value === "") return [];
-  if (LAYER.test(name)) return [layerLine(Array.isArray(value) ? value : [value])];
-  if (name === "chain" && Array.isArray(value)) return layersOf({ chain: value }).map((layer, index) => `${index + 1}  ${layerLine(layer)}`);
+  if (STEP.test(name)) return [stepLine(Array.isArray(value) ? value : [value])];
+  if (name === "chain" && Array.isArray(value)) return stepsOf({ chain: value }).map((step, index) => `${index + 1}  ${stepLine(step)}`);
   if (typeof value === "object") return Object.entries(value).map(([part, each]) => `${part}: ${typeof each === "object" ? JSON.stringify(each) : each}`);
   return [String(value)];
 }
 
-const layerLine = (layer) => layer.map((member) => memberLine(member, layer.length > 1)).join("  |  ");
+const stepLine = (step) => step.map((member) => memberLine(member, step.length > 1)).join("  |  ");
 
 function memberLine(member, shared) {
   const { provider: _, model: __, weight = 1, price, enabled, ...rest } = member;
-  return [idOf(member), shared && `weight ${weight}`, price && priceOf(price), enabled === false && "switched off", Object.keys(rest).length && JSON.stringify(rest)].filter(Boolean).join(", ");
+  return [idOf(member), shared && `weight ${weight}`, price && priceOf(price), enabled === false && "disabled", Object.keys(rest).length && JSON.stringify(rest)].filter(Boolean).join(", ");
 }

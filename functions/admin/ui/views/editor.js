@@ -1,53 +1,53 @@
-// The editor of a chain: deployments are added, moved, weighed, priced and removed.
+// The editor of a chain: add, move, weight, price, disable and delete deployments.
 
 import { button, field, select, toggle } from "../controls.js";
 import { h, swap } from "../dom.js";
 import { icon } from "../icons.js";
-import { chainOf, idOf, layersOf, priceOf, weightOf } from "./rows.js";
+import { chainOf, idOf, stepsOf, priceOf, weightOf } from "./rows.js";
 
-/** Move a deployment by one place. Alone in its layer the layer moves; else it leaves its layer for one of its own. */
-export function moved(layers, layer, index, by) {
-  const next = layers.map((each) => [...each]);
-  if (next[layer].length === 1) {
-    const other = layer + by;
-    if (other < 0 || other >= next.length) return layers;
-    [next[layer], next[other]] = [next[other], next[layer]];
+/** Move a deployment up (-1) or down (1): its whole step if it is alone there, else into a new step of its own. */
+export function moved(steps, step, index, by) {
+  const next = steps.map((each) => [...each]);
+  if (next[step].length === 1) {
+    const other = step + by;
+    if (other < 0 || other >= next.length) return steps;
+    [next[step], next[other]] = [next[other], next[step]];
   } else {
-    const [member] = next[layer].splice(index, 1);
-    next.splice(by < 0 ? layer : layer + 1, 0, [member]);
+    const [member] = next[step].splice(index, 1);
+    next.splice(by < 0 ? step : step + 1, 0, [member]);
   }
   return next;
 }
 
-/** Put a deployment into layer `target`, or between two layers (`target` 1.5: between the second and the third). */
-export function placed(layers, layer, index, target) {
-  const member = layers[layer][index];
-  const next = layers.map((each) => each.filter((other) => other !== member));
+/** Put a deployment into step `target`, or between two steps (`target` 1.5: between the second and the third). */
+export function placed(steps, step, index, target) {
+  const member = steps[step][index];
+  const next = steps.map((each) => each.filter((other) => other !== member));
   if (Number.isInteger(target)) {
-    if (target === layer) return layers;
+    if (target === step) return steps;
     next[target].push(member);
   } else next.splice(Math.ceil(target), 0, [member]);
   return next.filter((each) => each.length);
 }
 
-const numbers = new WeakMap(); // a deployment in the editor → a number that it keeps while it moves
+const numbers = new WeakMap(); // deployment in the editor → an id that survives moves
 let last = 0;
 const numberOf = (member) => numbers.get(member) ?? (numbers.set(member, ++last), last);
 
-/** Edit `row` in place. `changed(words, rebuilt)` is told of every change; `rebuilt` when the layers are others now. */
+/** Edit `row` in place. `changed(announcement)` is called after every change; a move has an announcement. */
 export function editor(name, row, providers, changed) {
   const element = h("div", { class: "editor" });
-  let dragged = null; // [layer, index]
+  let dragged = null; // [step, index]
 
-  function set(layers, words, focus) {
-    row.chain = chainOf(layers);
+  function set(steps, words, focus) {
+    row.chain = chainOf(steps);
     draw();
     changed(words);
     if (focus) element.querySelector(`[data-focus="${CSS.escape(focus)}"]:not(:disabled)`)?.focus();
   }
 
   function draw() {
-    const layers = layersOf(row);
+    const steps = stepsOf(row);
     const drop = (target, words) => ({
       dragover: (event) => {
         if (!dragged) return;
@@ -58,7 +58,7 @@ export function editor(name, row, providers, changed) {
       drop: (event) => {
         event.preventDefault();
         event.stopPropagation();
-        if (dragged) set(placed(layers, ...dragged, target), words);
+        if (dragged) set(placed(steps, ...dragged, target), words);
       },
     });
     const gap = (target) => h("li", { class: "gap", "aria-hidden": "true", on: drop(target, "Moved.") });
@@ -66,37 +66,37 @@ export function editor(name, row, providers, changed) {
       element,
       h(
         "ol",
-        { class: "edit-layers", "aria-label": `Layers of ${name}, in order` },
-        layers.map((layer, at) => [
+        { class: "edit-steps", "aria-label": `Steps of ${name}` },
+        steps.map((step, at) => [
           gap(at - 0.5),
           h(
             "li",
-            { class: "edit-layer", on: drop(at, `Shares layer ${at + 1} now.`) },
-            h("p", { class: "layer-mark" }, h("span", { class: "sr" }, "Layer "), at + 1),
-            h("ul", {}, layer.map((member, index) => memberRow(layers, at, index, member))),
+            { class: "edit-step", on: drop(at, `Moved into step ${at + 1}.`) },
+            h("p", { class: "step-mark" }, h("span", { class: "sr" }, "Step "), at + 1),
+            h("ul", {}, step.map((member, index) => memberRow(steps, at, index, member))),
           ),
         ]),
-        gap(layers.length - 0.5),
+        gap(steps.length - 0.5),
       ),
-      h("div", { class: "actions start" }, button("Add a layer", () => append(layers), { icon: "plus", "data-focus": "add-layer" })),
+      h("div", { class: "actions start" }, button("Add step", () => append(steps), { icon: "plus", "data-focus": "add-step" })),
     );
   }
 
-  function append(layers) {
+  function append(steps) {
     const member = { provider: Object.keys(providers)[0] ?? "", model: "" };
-    set([...layers, [member]], "A layer was added.", `model ${numberOf(member)}`);
+    set([...steps, [member]], "Step added.", `model ${numberOf(member)}`);
   }
 
-  function memberRow(layers, layer, index, member) {
+  function memberRow(steps, step, index, member) {
     const number = numberOf(member);
-    const spoken = member.model ? idOf(member) : "the new deployment";
-    const alone = layers[layer].length === 1;
+    const label = member.model ? idOf(member) : "the new deployment";
+    const alone = steps[step].length === 1;
     const update = (key, value) => {
       if (value === undefined) delete member[key];
       else member[key] = value;
       changed();
     };
-    const model = h("input", { value: member.model, placeholder: "the model's name there", spellcheck: "false", autocapitalize: "none", "data-focus": `model ${number}`, on: { input: (event) => update("model", event.target.value.trim()) } });
+    const model = h("input", { value: member.model, placeholder: "model name at the provider", spellcheck: "false", autocapitalize: "none", "data-focus": `model ${number}`, on: { input: (event) => update("model", event.target.value.trim()) } });
     const weight = h("input", { type: "number", min: "0.001", step: "any", inputmode: "decimal", value: weightOf(member), "data-focus": `weight ${number}`, on: { input: (event) => update("weight", positive(event.target.value)) } });
     return h(
       "li",
@@ -104,9 +104,9 @@ export function editor(name, row, providers, changed) {
         class: `edit-member ${member.enabled === false ? "is-off" : ""}`,
         on: {
           dragstart: (event) => {
-            dragged = [layer, index];
+            dragged = [step, index];
             event.dataTransfer.effectAllowed = "move";
-            event.dataTransfer.setData("text/plain", spoken);
+            event.dataTransfer.setData("text/plain", label);
             element.classList.add("dragging");
           },
           dragend: (event) => {
@@ -117,7 +117,7 @@ export function editor(name, row, providers, changed) {
           },
         },
       },
-      // Only the handle starts a drag, so that text in the fields can be selected.
+      // Only the handle starts a drag, so that text in the fields stays selectable.
       h("span", { class: "handle", "aria-hidden": "true", on: { pointerdown: (event) => event.currentTarget.parentElement.setAttribute("draggable", "true") } }, icon("drag")),
       h(
         "div",
@@ -129,19 +129,19 @@ export function editor(name, row, providers, changed) {
       h(
         "div",
         { class: "member-tools" },
-        toggle("On", member.enabled !== false, (on) => {
+        toggle("Enabled", member.enabled !== false, (on) => {
           update("enabled", on ? undefined : false);
           draw();
-        }, { "aria-label": `${spoken} takes part`, "data-focus": `on ${number}` }),
-        button(`Move ${spoken} up`, () => set(moved(layers, layer, index, -1), `${spoken} moved up.`, `up ${number}`), { icon: "up", kind: "quiet", only: true, disabled: alone && layer === 0, "data-focus": `up ${number}` }),
-        button(`Move ${spoken} down`, () => set(moved(layers, layer, index, 1), `${spoken} moved down.`, `down ${number}`), { icon: "down", kind: "quiet", only: true, disabled: alone && layer === layers.length - 1, "data-focus": `down ${number}` }),
-        button(`Remove ${spoken}`, () => set(layers.map((each) => each.filter((other) => other !== member)), `${spoken} was removed.`, "add-layer"), { icon: "trash", kind: "quiet", only: true, disabled: layers.flat().length === 1 }),
+        }, { "aria-label": `Enable ${label}`, "data-focus": `on ${number}` }),
+        button(`Move ${label} up`, () => set(moved(steps, step, index, -1), `${label} moved up.`, `up ${number}`), { icon: "up", kind: "quiet", only: true, disabled: alone && step === 0, "data-focus": `up ${number}` }),
+        button(`Move ${label} down`, () => set(moved(steps, step, index, 1), `${label} moved down.`, `down ${number}`), { icon: "down", kind: "quiet", only: true, disabled: alone && step === steps.length - 1, "data-focus": `down ${number}` }),
+        button(`Delete ${label}`, () => set(steps.map((each) => each.filter((other) => other !== member)), `${label} deleted.`, "add-step"), { icon: "trash", kind: "quiet", only: true, disabled: steps.flat().length === 1 }),
       ),
       h(
         "div",
         { class: "member-more" },
-        layer > 0 && alone ? button(`Share layer ${layer}`, () => set(placed(layers, layer, index, layer - 1), `${spoken} shares layer ${layer} now.`, `weight ${number}`), { kind: "quiet", "aria-label": `Let ${spoken} share layer ${layer}` }) : null,
-        priceEditor(member, spoken, changed),
+        step > 0 && alone ? button(`Load-balance with step ${step}`, () => set(placed(steps, step, index, step - 1), `${label} moved into step ${step}.`, `weight ${number}`), { kind: "quiet", "aria-label": `Load-balance ${label} with step ${step}` }) : null,
+        priceEditor(member, label, changed),
       ),
     );
   }
@@ -150,7 +150,7 @@ export function editor(name, row, providers, changed) {
   return element;
 }
 
-function priceEditor(member, spoken, changed) {
+function priceEditor(member, label, changed) {
   const price = () => member.price ?? {};
   const summary = h("span", {}, priceOf(member.price));
   const input = (key) =>
@@ -162,14 +162,14 @@ function priceEditor(member, spoken, changed) {
       value: price()[key] ?? "",
       on: {
         input: (event) => {
-          // Set by hand: what had filled it in is no longer its source.
+          // The price has been edited: it no longer comes from its former source.
           const { source: _, ...next } = price();
           const value = Number.parseFloat(event.target.value);
           if (Number.isNaN(value)) delete next[key];
           else next[key] = value;
           if (Object.keys(next).length) member.price = next;
           else delete member.price;
-          summary.textContent = member.price?.input >= 0 && member.price?.output >= 0 ? priceOf(member.price) : member.price ? "needs both, in and out" : "price unknown";
+          summary.textContent = member.price?.input >= 0 && member.price?.output >= 0 ? priceOf(member.price) : member.price ? "input and output price required" : "price unknown";
           changed();
         },
       },
@@ -177,15 +177,15 @@ function priceEditor(member, spoken, changed) {
   return h(
     "details",
     { class: "price" },
-    h("summary", {}, h("span", { class: "sr" }, `Price of ${spoken}: `), summary),
+    h("summary", {}, h("span", { class: "sr" }, `Price of ${label}: `), summary),
     h(
       "div",
       { class: "form three" },
-      field("In", input("input")),
-      field("Out", input("output")),
-      field("Read from cache", input("cache_read")),
+      field("Input", input("input")),
+      field("Output", input("output")),
+      field("Cached input", input("cache_read")),
     ),
-    h("p", { class: "hint" }, "Dollars per million tokens. Left empty, the cost of its answers is shown as unknown."),
+    h("p", { class: "hint" }, "USD per million tokens. Without a price the cost of requests is unknown."),
   );
 }
 

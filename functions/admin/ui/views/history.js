@@ -1,4 +1,4 @@
-// The history of the routes, and the way back.
+// The history of the routes, and rolling back.
 
 import { button, empty } from "../controls.js";
 import { confirm, openFilled, toast } from "../dialogs.js";
@@ -8,15 +8,15 @@ import { models as api } from "../endpoints.js";
 import { fromNow, fullTime, plural } from "../format.js";
 import { differences } from "./differences.js";
 
-/** Write version `to` over what was seen last. */
+/** Save version `to` again as the newest, unless the routes have changed since `version`. */
 export async function rollBack({ version, digest }, to, note, reload) {
   try {
     const answer = await api.rollBack({ version, digest, to, note });
-    toast(`Back at what version ${to} said, as version ${answer.version}.`);
+    toast(`Rolled back to version ${to}, saved as version ${answer.version}.`);
     await reload();
     return true;
   } catch (error) {
-    toast(error.status === 409 ? "Somebody has saved since. Look at the history, then choose again." : error.message, { kind: "bad" });
+    toast(error.status === 409 ? "Someone else has saved since. Check the history and try again." : error.message, { kind: "bad" });
     return false;
   }
 }
@@ -27,24 +27,24 @@ export function historyDialog(reload) {
     return { versions, now };
   };
   const list = ({ versions, now }, close) =>
-    versions.length ? h("ol", { class: "history" }, versions.map((each) => entry(each, now, close))) : empty("No versions yet", "Every save on this page becomes a version that you can go back to.");
+    versions.length ? h("ol", { class: "history" }, versions.map((each) => entry(each, now, close))) : empty("No versions yet", "Every save becomes a version that you can roll back to.");
   function entry(version, now, close) {
     return h(
       "li",
       {},
-      h("div", { class: "history-head" }, h("h3", {}, `Version ${version.version}`), version.version === now.version ? h("span", { class: "chip" }, "live now") : button("Roll back to this", () => back(version, now, close), { "aria-label": `Roll back to version ${version.version}` })),
+      h("div", { class: "history-head" }, h("h3", {}, `Version ${version.version}`), version.version === now.version ? h("span", { class: "chip" }, "live now") : button("Roll back", () => confirmRollBack(version, now, close), { "aria-label": `Roll back to version ${version.version}` })),
       h("p", { class: "quiet" }, `${fullTime(version.at)} (${fromNow(version.at)})${version.by ? `, by ${version.by}` : ""}`),
       version.note && h("p", { class: "note" }, version.note),
       version.changes?.length ? h("details", {}, h("summary", {}, plural(version.changes.length, "row")), differences(version.changes)) : null,
     );
   }
-  async function back(version, now, close) {
+  async function confirmRollBack(version, now, close) {
     if (currentDraft() && changedRows(currentDraft()).length) {
-      toast("Save or discard your changes first.", { kind: "bad" });
+      toast("Save or discard your changes before rolling back.", { kind: "bad" });
       return;
     }
-    if (!(await confirm(`Roll back to version ${version.version}?`, "What it said becomes a new version, live within ten seconds. The versions in between stay in the history.", "Roll back", { danger: false }))) return;
-    if (await rollBack(now, version.version, `Back to version ${version.version}`, reload)) close();
+    if (!(await confirm(`Roll back to version ${version.version}?`, "Its routes are saved as a new version and take effect within ten seconds. Later versions stay in the history.", "Roll back", { danger: false }))) return;
+    if (await rollBack(now, version.version, `Roll back to version ${version.version}`, reload)) close();
   }
-  return openFilled("History", read, list, { side: true, describe: "Every version that was saved, newest first." });
+  return openFilled("History", read, list, { side: true, describe: "All saved versions, newest first." });
 }

@@ -1,4 +1,4 @@
-// Keys and teams: who may call which models, how much, and how much they have.
+// Keys and teams: their lists, and the actions on each.
 
 import { button, empty, failure, segmented, select, skeleton, table } from "../controls.js";
 import { confirm, toast } from "../dialogs.js";
@@ -7,7 +7,7 @@ import { keys as api } from "../endpoints.js";
 import { keyName, plural } from "../format.js";
 import { repeat } from "../live.js";
 import { once } from "../session.js";
-import { allowed, budget, keyState, limits, requestsOf, whose } from "./holders.js";
+import { allowedModels, budget, keyState, limits, requestsLink, ownerAndTags } from "./holders.js";
 import { keyDialog, rotate, showOnce, teamDialog } from "./key-dialogs.js";
 
 const PAGE = 25;
@@ -15,7 +15,7 @@ const PAGE = 25;
 export async function show(view, { signal, head, parts, query }) {
   const tab = parts[0] === "teams" ? "teams" : "keys";
   let teams = [];
-  // What the dialogs offer. They ask for it themselves: they may be opened before it is there.
+  // The menus of the dialogs. Each dialog awaits them: it may be opened before they are loaded.
   const choices = once(async () => {
     const [foundTeams, { models }] = await Promise.all([api.readTeams(), api.readRoutes()]);
     return { teams: foundTeams, models: Object.keys(models).sort() };
@@ -23,10 +23,10 @@ export async function show(view, { signal, head, parts, query }) {
   const list = h("div", {}, skeleton(5));
   const reload = () => (tab === "teams" ? loadTeams() : loadKeys());
   head.append(
-    segmented("What is shown", [["keys", "Keys"], ["teams", "Teams"]], tab, (value) => (location.hash = value === "teams" ? "#/keys/teams" : "#/keys")),
+    segmented("List", [["keys", "Keys"], ["teams", "Teams"]], tab, (value) => (location.hash = value === "teams" ? "#/keys/teams" : "#/keys")),
     tab === "teams"
-      ? button("New team", () => teamDialog(null, { choices, done: reload }), { kind: "primary", icon: "plus" })
-      : button("Make a key", () => generate(), { kind: "primary", icon: "plus" }),
+      ? button("Create team", () => teamDialog(null, { choices, done: reload }), { kind: "primary", icon: "plus" })
+      : button("Create key", () => createKey(), { kind: "primary", icon: "plus" }),
   );
 
   const search = h("input", { type: "search", placeholder: "Find by alias, owner or tag", "aria-label": "Find keys", maxlength: "200" });
@@ -46,14 +46,14 @@ export async function show(view, { signal, head, parts, query }) {
   async function loadKeys() {
     const mine = ++turn;
     const team = teamFilter.querySelector("select")?.value;
-    const wanted = search.value.trim().toLowerCase();
+    const words = search.value.trim().toLowerCase();
     try {
-      const [found, known] = await Promise.all([wanted ? every(team) : first(team), choices()]);
+      const [found, loaded] = await Promise.all([words ? every(team) : first(team), choices()]);
       if (signal.aborted || mine !== turn) return;
-      teams = known.teams;
+      teams = loaded.teams;
       drawTeamFilter();
-      const keys = wanted ? found.keys.filter((key) => `${key.key_alias ?? ""} ${key.key_name} ${key.user_id ?? ""} ${(key.tags ?? []).join(" ")}`.toLowerCase().includes(wanted)) : found.keys;
-      swap(list, drawKeys(keys, wanted ? keys.length : found.total, Boolean(wanted || team)));
+      const keys = words ? found.keys.filter((key) => `${key.key_alias ?? ""} ${key.key_name} ${key.user_id ?? ""} ${(key.tags ?? []).join(" ")}`.toLowerCase().includes(words)) : found.keys;
+      swap(list, drawKeys(keys, words ? keys.length : found.total, Boolean(words || team)));
     } catch (error) {
       if (!signal.aborted && mine === turn) swap(list, failure(error, loadKeys));
     }
@@ -66,19 +66,19 @@ export async function show(view, { signal, head, parts, query }) {
 
   const page = (number, team) => api.readKeyPage(number, PAGE, team);
 
-  /** All there are: the API finds whole aliases only. */
+  /** All keys: the API finds complete aliases only. */
   const every = async (team) => ({ keys: await api.readAllKeys({ team }) });
 
-  /** As many as are shown. */
+  /** The pages that are shown. */
   async function first(team) {
     const answers = await Promise.all(Array.from({ length: pages }, (_, index) => page(index + 1, team)));
     return { keys: answers.flatMap((answer) => answer.keys), total: answers[0].total_count };
   }
 
   function drawKeys(keys, total, filtered) {
-    if (!keys.length && filtered) return empty("No such key", "No key has this in its alias, owner or tags.");
-    if (!keys.length) return empty("No keys yet", "A key lets a program or a person call the models, with a budget and limits of its own.", button("Make a key", () => generate(), { kind: "primary", icon: "plus" }));
-    const known = new Map(teams.map((team) => [team.team_id, team]));
+    if (!keys.length && filtered) return empty("No matching keys", "No alias, owner or tag contains this text.");
+    if (!keys.length) return empty("No keys yet", "Programs and people call the models with a key, which has its own budget and limits.", button("Create key", () => createKey(), { kind: "primary", icon: "plus" }));
+    const teamsById = new Map(teams.map((team) => [team.team_id, team]));
     return [
       h(
         "div",
@@ -86,11 +86,11 @@ export async function show(view, { signal, head, parts, query }) {
         table(
           "Keys",
           [
-            { label: "Key", head: true, cell: (key) => [h("span", { class: "name" }, key.key_alias || "without alias"), h("span", { class: "mono quiet key-name" }, key.key_name), whose(key)] },
-            { label: "May use", cell: (key) => allowed(key.models, known.get(key.team_id)?.models) },
+            { label: "Key", head: true, cell: (key) => [h("span", { class: "name" }, key.key_alias || "no alias"), h("span", { class: "mono quiet key-name" }, key.key_name), ownerAndTags(key)] },
+            { label: "Allowed models", cell: (key) => allowedModels(key.models, teamsById.get(key.team_id)?.models) },
             { label: "Budget", className: "budget-cell", cell: budget },
             { label: "Limits", cell: limits },
-            { label: "State", cell: (key) => [keyState(key), key.team_id ? h("span", { class: "quiet small" }, known.get(key.team_id)?.team_alias || key.team_id) : null] },
+            { label: "State", cell: (key) => [keyState(key), key.team_id ? h("span", { class: "quiet small" }, teamsById.get(key.team_id)?.team_alias || key.team_id) : null] },
             { label: "Actions", sr: true, number: true, cell: (key) => keyActions(key) },
           ],
           keys,
@@ -101,26 +101,26 @@ export async function show(view, { signal, head, parts, query }) {
   }
 
   function keyActions(key) {
-    if (key.replaced_by) return null; // what is done to its successor is done to it as well
-    const spoken = keyName(key);
-    const tool = (label, drawing, work) => button(`${label} ${spoken}`, work, { kind: "quiet", icon: drawing, only: true, "data-focus": `${drawing} ${key.token}` });
+    if (key.replaced_by) return null; // follows its successor
+    const name = keyName(key);
+    const tool = (label, drawing, work) => button(`${label} ${name}`, work, { kind: "quiet", icon: drawing, only: true, "data-focus": `${drawing} ${key.token}` });
     return h(
       "div",
       { class: "row-tools" },
-      requestsOf(spoken, { key: key.key_id }),
+      requestsLink(name, { key: key.key_id }),
       tool("Edit", "edit", () => keyDialog(key, { choices, done: loadKeys })),
       tool("Rotate", "rotate", () => rotate(key, loadKeys)),
-      tool(key.blocked ? "Unblock" : "Block", key.blocked ? "check" : "block", () => act(() => (key.blocked ? api.unblockKey : api.blockKey)(key.token), key.blocked ? `${spoken} may call again, everywhere within ten seconds.` : `${spoken} is blocked, everywhere within ten seconds.`, loadKeys)),
+      tool(key.blocked ? "Unblock" : "Block", key.blocked ? "check" : "block", () => act(() => (key.blocked ? api.unblockKey : api.blockKey)(key.token), key.blocked ? `${name} unblocked. Takes effect within ten seconds.` : `${name} blocked. Takes effect within ten seconds.`, loadKeys)),
       tool("Delete", "trash", async () => {
-        if (await confirm(`Delete ${spoken}?`, "Whoever uses it is refused within ten seconds. It can't be brought back; to stop it for a while, block it.", "Delete"))
-          await act(() => api.deleteKey(key.token), `${spoken} is deleted.`, loadKeys);
+        if (await confirm(`Delete ${name}?`, "Requests with this key are rejected within ten seconds. This cannot be undone. To disable the key temporarily, block it.", "Delete"))
+          await act(() => api.deleteKey(key.token), `${name} deleted.`, loadKeys);
       }),
     );
   }
 
-  async function generate() {
-    const made = await keyDialog(null, { choices, done: loadKeys });
-    if (made) await showOnce(made, "Your new key");
+  async function createKey() {
+    const created = await keyDialog(null, { choices, done: loadKeys });
+    if (created) await showOnce(created, "Key created");
   }
 
   // --- teams ---
@@ -137,7 +137,7 @@ export async function show(view, { signal, head, parts, query }) {
   }
 
   function drawTeams() {
-    if (!teams.length) return empty("No teams yet", "Keys of a team share its models, its budget and its limits.", button("New team", () => teamDialog(null, { choices, done: loadTeams }), { kind: "primary", icon: "plus" }));
+    if (!teams.length) return empty("No teams yet", "The keys of a team share its models, budget and limits.", button("Create team", () => teamDialog(null, { choices, done: loadTeams }), { kind: "primary", icon: "plus" }));
     return h(
       "div",
       { class: "framed" },
@@ -145,7 +145,7 @@ export async function show(view, { signal, head, parts, query }) {
         "Teams",
         [
           { label: "Team", head: true, cell: (team) => [h("span", { class: "name" }, team.team_alias || team.team_id), h("span", { class: "mono quiet key-name" }, team.team_id)] },
-          { label: "May use", cell: (team) => allowed(team.models) },
+          { label: "Allowed models", cell: (team) => allowedModels(team.models) },
           { label: "Budget", className: "budget-cell", cell: budget },
           { label: "Limits", cell: limits },
           { label: "State", cell: keyState },
@@ -157,24 +157,24 @@ export async function show(view, { signal, head, parts, query }) {
   }
 
   function teamActions(team) {
-    const spoken = team.team_alias || team.team_id;
-    const tool = (label, drawing, work) => button(`${label} ${spoken}`, work, { kind: "quiet", icon: drawing, only: true, "data-focus": `${drawing} ${team.team_id}` });
+    const name = team.team_alias || team.team_id;
+    const tool = (label, drawing, work) => button(`${label} ${name}`, work, { kind: "quiet", icon: drawing, only: true, "data-focus": `${drawing} ${team.team_id}` });
     return h(
       "div",
       { class: "row-tools" },
-      requestsOf(spoken, { team: team.team_id }),
+      requestsLink(name, { team: team.team_id }),
       tool("Edit", "edit", () => teamDialog(team, { choices, done: loadTeams })),
-      tool(team.blocked ? "Unblock" : "Block", team.blocked ? "check" : "block", () => act(() => (team.blocked ? api.unblockTeam : api.blockTeam)(team.team_id), team.blocked ? `Keys of ${spoken} may call again.` : `All keys of ${spoken} are blocked, everywhere within ten seconds.`, loadTeams)),
+      tool(team.blocked ? "Unblock" : "Block", team.blocked ? "check" : "block", () => act(() => (team.blocked ? api.unblockTeam : api.blockTeam)(team.team_id), team.blocked ? `${name} unblocked. Takes effect within ten seconds.` : `All keys of ${name} blocked. Takes effect within ten seconds.`, loadTeams)),
       tool("Delete", "trash", async () => {
-        if (await confirm(`Delete the team ${spoken}?`, "All its keys are deleted with it, and refused within ten seconds.", "Delete"))
-          await act(() => api.deleteTeam(team.team_id), `The team ${spoken} is deleted.`, loadTeams);
+        if (await confirm(`Delete the team ${name}?`, "All its keys are deleted too and rejected within ten seconds. This cannot be undone.", "Delete"))
+          await act(() => api.deleteTeam(team.team_id), `Team ${name} deleted.`, loadTeams);
       }),
     );
   }
 
   if (tab === "keys" && query.has("new")) {
     history.replaceState(null, "", "#/keys");
-    generate();
+    createKey();
   }
   await reload();
   repeat(20, () => (document.querySelector("dialog") ? null : reload()), signal);

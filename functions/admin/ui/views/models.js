@@ -1,4 +1,4 @@
-// Models: every chain as a picture, its editor, and what becomes of an edit.
+// Models: the chain of each model, its editor, and the unsaved edit.
 
 import { button, empty, failure, field, skeleton, table } from "../controls.js";
 import { confirm, openFilled } from "../dialogs.js";
@@ -7,33 +7,33 @@ import { changedRows, currentDraft, setDraft, unsaved } from "../draft.js";
 import { models as api } from "../endpoints.js";
 import { NONE, plural } from "../format.js";
 import { repeat } from "../live.js";
-import { picture } from "./chain.js";
+import { diagram } from "./chain.js";
 import { editor } from "./editor.js";
 import { explainDialog } from "./explain.js";
 import { historyDialog } from "./history.js";
-import { addressOf, formatsOf, providerDialog, secretOf } from "./provider.js";
+import { baseUrlOf, formatsOf, providerDialog, secretOf } from "./provider.js";
 import { reviewDialog } from "./review.js";
-import { layersOf, rowsOf } from "./rows.js";
+import { stepsOf, rowsOf } from "./rows.js";
 
-const editing = new Set(); // models whose editor is open
+const editing = new Set(); // names of models whose editor is open
 
 export async function show(view, { signal, head }) {
   let routes = null;
   const list = h("div", { class: "models-list" }, skeleton(5));
   const providers = h("div", {});
-  const bar = h("div", { class: "draft-bar", role: "region", "aria-label": "Changes that are not saved", hidden: true });
-  const spoken = h("p", { class: "sr", role: "status" });
+  const bar = h("div", { class: "draft-bar", role: "region", "aria-label": "Unsaved changes", hidden: true });
+  const announcement = h("p", { class: "sr", role: "status" });
   head.append(
     button("Explain a request", () => explainDialog(), { icon: "explain" }),
     button("History", () => historyDialog(load), { icon: "history" }),
-    button("New model", newModel, { icon: "plus" }),
+    button("Add model", addModel, { icon: "plus" }),
   );
-  view.append(list, providers, bar, spoken);
+  view.append(list, providers, bar, announcement);
 
-  /** What is to be shown: the edit where there is one, else what is saved. */
+  /** The rows to show: edited if there is a draft, else saved. */
   const shown = () => currentDraft()?.edited ?? routes;
 
-  /** The edit under way, begun now if there was none. */
+  /** The rows being edited; starts a draft if there is none. */
   function draft() {
     if (!currentDraft()) setDraft({ version: routes.version, digest: routes.digest, base: rowsOf(routes), edited: structuredClone(rowsOf(routes)) });
     return currentDraft().edited;
@@ -58,7 +58,7 @@ export async function show(view, { signal, head }) {
     swap(
       list,
       routes.problems?.length ? problemsNotice(routes.problems) : null,
-      names.length ? names.map((name) => card(name, models[name])) : empty("No models yet", "A model is a name that callers use, with a chain of deployments behind it.", button("New model", newModel, { kind: "primary", icon: "plus" })),
+      names.length ? names.map((name) => card(name, models[name])) : empty("No models yet", "A model is a name that callers use. Its chain of deployments serves the requests.", button("Add model", addModel, { kind: "primary", icon: "plus" })),
     );
     drawProviders();
     drawBar();
@@ -81,13 +81,13 @@ export async function show(view, { signal, head }) {
       const mine = draft().models[name];
       const description = h("input", { value: mine.description ?? "", maxlength: "1000", on: { input: (event) => ((mine.description = event.target.value), drawBar()) } });
       body.append(
-        field("What it is good for", description),
-        editor(name, mine, draft().providers, (words) => {
-          if (words) spoken.textContent = words;
+        field("Description", description),
+        editor(name, mine, draft().providers, (text) => {
+          if (text) announcement.textContent = text;
           drawBar();
         }),
       );
-    } else body.append(picture(name, row, saved, load));
+    } else body.append(diagram(name, row, saved, load));
     return h(
       "section",
       { class: "card model", "aria-labelledby": `model-${name}` },
@@ -95,12 +95,12 @@ export async function show(view, { signal, head }) {
         "div",
         { class: "model-head" },
         h("div", {}, h("h2", { id: `model-${name}`, class: "mono" }, name), open ? null : h("p", { class: "quiet" }, row.description || NONE)),
-        changed && h("span", { class: "chip changed" }, saved ? "changed, not saved" : "new, not saved"),
+        changed && h("span", { class: "chip changed" }, saved ? "changed, not saved" : "added, not saved"),
         h(
           "div",
           { class: "actions" },
-          open && button("Remove model", () => removeModel(name), { kind: "quiet danger" }),
-          button(open ? "Done" : "Edit", toggleEdit, { icon: open ? "check" : "edit", "data-focus": `edit ${name}`, "aria-label": `${open ? "Done with" : "Edit"} ${name}` }),
+          open && button("Delete model", () => deleteModel(name), { kind: "quiet danger" }),
+          button(open ? "Done" : "Edit", toggleEdit, { icon: open ? "check" : "edit", "data-focus": `edit ${name}`, "aria-label": `${open ? "Close editor of" : "Edit"} ${name}` }),
         ),
       ),
       body,
@@ -112,13 +112,13 @@ export async function show(view, { signal, head }) {
 
   function drawProviders() {
     const { providers: rows, models } = shown();
-    const used = (name) => Object.values(models).filter((row) => layersOf(row).flat().some((member) => member.provider === name)).length;
+    const used = (name) => Object.values(models).filter((row) => stepsOf(row).flat().some((member) => member.provider === name)).length;
     swap(
       providers,
       h(
         "section",
         { "aria-labelledby": "providers-title" },
-        h("div", { class: "section-head" }, h("h2", { id: "providers-title" }, "Providers"), button("New provider", () => editProvider(), { icon: "plus" })),
+        h("div", { class: "section-head" }, h("h2", { id: "providers-title" }, "Providers"), button("Add provider", () => editProvider(), { icon: "plus" })),
         h(
           "div",
           {},
@@ -126,7 +126,7 @@ export async function show(view, { signal, head }) {
             "Providers",
             [
               { label: "Provider", head: true, cell: (name) => name },
-              { label: "Address", cell: (name) => h("span", { class: "mono" }, addressOf(rows[name])) },
+              { label: "Base URL", cell: (name) => h("span", { class: "mono" }, baseUrlOf(rows[name])) },
               { label: "Secret", cell: (name) => h("span", { class: "mono" }, secretOf(rows[name])) },
               { label: "Formats", cell: (name) => formatsOf(rows[name]).join(", ") },
               { label: "Models", number: true, cell: used },
@@ -147,14 +147,14 @@ export async function show(view, { signal, head }) {
     draw();
   }
 
-  // --- models come and go ---
+  // --- adding and deleting models ---
 
-  async function newModel() {
+  async function addModel() {
     const name = h("input", { required: true, spellcheck: "false", autocapitalize: "none", placeholder: "auto-example", autofocus: true });
     const description = h("input", { maxlength: "1000" });
     const provider = h("select", { required: true });
     const model = h("input", { required: true, spellcheck: "false", autocapitalize: "none" });
-    const called = field("Name", name, { hint: "What callers ask for." });
+    const nameField = field("Name", name, { hint: "The name that callers send as model." });
     const form = (_routes, close) => {
       provider.append(...Object.keys(shown().providers).map((each) => h("option", { value: each }, each)));
       return h(
@@ -164,33 +164,33 @@ export async function show(view, { signal, head }) {
           on: {
             submit: (event) => {
               event.preventDefault();
-              if (shown().models[name.value.trim()]) called.problem("There is a model of this name already.");
+              if (shown().models[name.value.trim()]) nameField.problem("A model with this name already exists.");
               else close(true);
             },
           },
         },
-        called,
-        field("What it is good for", description),
-        field("Provider of its first deployment", provider),
+        nameField,
+        field("Description", description),
+        field("Provider", provider, { hint: "Of the first deployment. Add more in the editor." }),
         field("Model at that provider", model),
         h("div", { class: "actions" }, button("Cancel", () => close()), button("Add", null, { kind: "primary", type: "submit" })),
       );
     };
-    const done = await openFilled("New model", async () => routes ?? read(), form);
+    const done = await openFilled("Add model", async () => routes ?? read(), form);
     if (!done) return;
     draft().models[name.value.trim()] = { description: description.value.trim(), chain: [{ provider: provider.value, model: model.value.trim() }] };
     editing.add(name.value.trim());
     draw();
   }
 
-  async function removeModel(name) {
-    if (!(await confirm(`Remove ${name}?`, "Nothing happens until you save. After that, requests for it are answered with 404.", "Remove"))) return;
+  async function deleteModel(name) {
+    if (!(await confirm(`Delete ${name}?`, "Takes effect when you save. Requests for this model then get a 404.", "Delete"))) return;
     delete draft().models[name];
     editing.delete(name);
     draw();
   }
 
-  // --- what is not saved ---
+  // --- the unsaved edit ---
 
   function drawBar() {
     const rows = currentDraft() ? changedRows(currentDraft()) : [];
@@ -209,7 +209,7 @@ export async function show(view, { signal, head }) {
   }
 
   async function discard() {
-    if (!(await confirm("Discard the changes?", "What is saved stays as it is.", "Discard"))) return;
+    if (!(await confirm("Discard changes?", "All unsaved changes are lost. The saved routes are not affected.", "Discard"))) return;
     setDraft(null);
     editing.clear();
     draw();
@@ -225,7 +225,7 @@ export async function show(view, { signal, head }) {
   }
 
   await load();
-  // While somebody edits, only a save or a discard redraws what is under their hands.
+  // No refresh during an edit.
   repeat(10, () => (unsaved() || editing.size || document.querySelector("dialog") ? null : load()), signal);
 }
 
@@ -233,14 +233,14 @@ function problemsNotice(problems) {
   return h(
     "div",
     { class: "notice" },
-    h("div", {}, h("p", {}, h("strong", {}, "Rows of the table are wrong."), " What they said before goes on being served."), h("ul", {}, problems.map((each) => h("li", {}, h("code", {}, each.path), `: ${each.reason}`)))),
+    h("div", {}, h("p", {}, h("strong", {}, "Some rows of the routes are invalid."), " Their last valid version is served."), h("ul", {}, problems.map((each) => h("li", {}, h("code", {}, each.path), `: ${each.reason}`)))),
   );
 }
 
-/** Settings that are not part of the picture, such as timeouts: shown, and kept by an edit. */
+/** Settings of a model that the editor does not offer, such as timeouts. An edit preserves them. */
 function settingsLine(row) {
-  const told = Object.entries(row).filter(([name]) => !["description", "chain"].includes(name));
-  if (!told.length) return null;
-  const words = told.map(([name, value]) => (typeof value === "object" ? Object.entries(value).map(([part, each]) => `${part} ${each}`).join(", ") : `${name} ${value}`));
-  return h("p", { class: "quiet settings" }, `Own settings: ${words.join("; ").replaceAll("_", " ")}`);
+  const settings = Object.entries(row).filter(([name]) => !["description", "chain"].includes(name));
+  if (!settings.length) return null;
+  const words = settings.map(([name, value]) => (typeof value === "object" ? Object.entries(value).map(([part, each]) => `${part} ${each}`).join(", ") : `${name} ${value}`));
+  return h("p", { class: "quiet settings" }, `Settings: ${words.join("; ").replaceAll("_", " ")}`);
 }

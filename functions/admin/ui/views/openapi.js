@@ -4,7 +4,7 @@ import { count, plural } from "../format.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
-/** Every operation with its tag, its path and a text to be found by. */
+/** Every operation with its tag, path, and searchable text. */
 export function operationsOf(document) {
   const reader = readerOf(document);
   const about = new Map((document.tags ?? []).map((tag) => [tag.name, tag.description]));
@@ -21,7 +21,7 @@ export function operationsOf(document) {
     .toSorted((a, b) => order.indexOf(a.tag) - order.indexOf(b.tag));
 }
 
-/** What follows a description's references. */
+/** A reader that resolves the document's references. */
 function readerOf(document) {
   function resolved(schema) {
     if (!schema?.$ref) return schema ?? {};
@@ -30,13 +30,13 @@ function readerOf(document) {
     return { ...resolved(target), ...beside };
   }
 
-  /** What a value may be besides null. */
+  /** The alternatives of a value, without null. */
   function variants(schema) {
     const { anyOf, ...beside } = resolved(schema);
     return anyOf ? anyOf.map(resolved).filter((each) => each.type !== "null").map((each) => ({ ...each, ...beside })) : [beside];
   }
 
-  /** The object that is in a value: itself, what a list has of, or what stands behind an object's names. */
+  /** The object schema inside a value: the value, the items of a list, or the values of a map. */
   function inner(schema) {
     for (const each of variants(schema)) {
       if (each.properties) return each;
@@ -64,25 +64,25 @@ export function typeOf(schema, reader) {
 
 const WORDS = { string: "text", integer: "whole number", number: "number", boolean: "true or false", object: "object", null: "null" };
 
-/** What a value has to keep to, in words. */
+/** The bounds and the default of a value, in words. */
 export function limitsOf(schema, reader) {
-  const told = [];
+  const parts = [];
   for (const each of reader.variants(schema)) {
-    told.push(...boundsOf(each));
+    parts.push(...boundsOf(each));
     const items = each.items && boundsOf(reader.resolved(each.items));
-    if (items?.length) told.push(`each ${items.join(", ")}`);
+    if (items?.length) parts.push(`each ${items.join(", ")}`);
   }
   const { default: standard } = reader.resolved(schema);
-  if (standard !== undefined && standard !== null && standard !== "") told.push(`${JSON.stringify(standard)} if left out`);
-  return told.join("; ");
+  if (standard !== undefined && standard !== null && standard !== "") parts.push(`default ${JSON.stringify(standard)}`);
+  return parts.join("; ");
 }
 
 function boundsOf(schema) {
-  const told = [between(schema.minLength, schema.maxLength, "character"), between(schema.minItems, schema.maxItems, "entry", "entries")];
-  if (schema.exclusiveMinimum !== undefined) told.push(`more than ${count(schema.exclusiveMinimum)}`);
+  const parts = [between(schema.minLength, schema.maxLength, "character"), between(schema.minItems, schema.maxItems, "entry", "entries")];
+  if (schema.exclusiveMinimum !== undefined) parts.push(`more than ${count(schema.exclusiveMinimum)}`);
   const range = between(schema.minimum, schema.maximum);
-  told.push(range, schema.pattern && `fits ${schema.pattern}`);
-  return told.filter(Boolean);
+  parts.push(range, schema.pattern && `matches ${schema.pattern}`);
+  return parts.filter(Boolean);
 }
 
 function between(least, most, unit, units) {

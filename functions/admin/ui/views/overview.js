@@ -1,4 +1,4 @@
-// Overview: how much, how well, what it cost, and how every deployment is.
+// Overview: traffic, errors, spend, and the state of every deployment.
 
 import { chart, meter } from "../charts.js";
 import { button, copy, empty, failure, segmented, skeleton, table } from "../controls.js";
@@ -15,12 +15,12 @@ const RANGES = [
   ["30", "30 days"],
 ];
 const HOUR = 3_600_000;
-let days = "1"; // what was chosen last, kept over a change of view
+let days = "1"; // the range chosen last, across changes of view
 
 export async function show(view, { signal, head }) {
   const updated = h("p", { class: "quiet updated" });
   const figures = h("div", {}, skeleton(2));
-  const ill = h("div", {});
+  const unhealthy = h("div", {});
   const details = h("div", { class: "details" }, skeleton(5));
   const deployments = h("div", {}, skeleton(4));
   head.append(
@@ -30,7 +30,7 @@ export async function show(view, { signal, head }) {
     }),
     updated,
   );
-  view.append(figures, ill, details, h("section", { "aria-labelledby": "deployments-title" }, h("h2", { id: "deployments-title" }, "Deployments"), deployments));
+  view.append(figures, unhealthy, details, h("section", { "aria-labelledby": "deployments-title" }, h("h2", { id: "deployments-title" }, "Deployments"), deployments));
 
   let used = [];
   let turn = 0;
@@ -44,7 +44,7 @@ export async function show(view, { signal, head }) {
       used = usage.deployments ?? [];
       const now = JSON.stringify([days, usage.totals, Math.floor(routerNow() / HOUR)]);
       if (now !== drawn) {
-        swap(figures, usage.totals.requests ? drawTiles(usage.totals) : firstMinute());
+        swap(figures, usage.totals.requests ? drawTiles(usage.totals) : drawFirstSteps());
         swap(details, usage.totals.requests ? drawDetails(usage) : null);
         drawn = now;
       }
@@ -66,7 +66,7 @@ export async function show(view, { signal, head }) {
       if (signal.aborted) return;
       setClock(cooldowns.now);
       states = cooldowns.deployments;
-      swap(ill, drawResting(states, loadStates));
+      swap(unhealthy, drawCooling(states, loadStates));
       redrawDeployments();
     } catch (error) {
       if (!signal.aborted) swap(deployments, failure(error, loadStates));
@@ -90,8 +90,8 @@ function drawTiles(totals) {
     "div",
     { class: "tiles" },
     tile("Requests", short(totals.requests), totals.errors ? `${plural(totals.errors, "error")}, ${percent(totals.errors, totals.requests)}` : "no errors", totals.errors ? "bad" : ""),
-    tile("Failed over", percent(totals.failovers, totals.requests), totals.failovers ? `${plural(totals.failovers, "request")} served by a later layer` : "the first layer served all"),
-    tile("Spend", totals.unpriced >= totals.requests ? "unknown" : money(totals.cost), totals.unpriced ? `${plural(totals.unpriced, "request")} without a known price` : "every request has a price"),
+    tile("Failed over", percent(totals.failovers, totals.requests), totals.failovers ? `${plural(totals.failovers, "request")} served by a later step` : "step 1 served all requests"),
+    tile("Spend", totals.unpriced >= totals.requests ? "unknown" : money(totals.cost), totals.unpriced ? `${plural(totals.unpriced, "request")} without a price` : "every request has a price"),
     tile("First token", ms(totals.ttft_ms), "on average"),
     tile("Tokens", short((totals.prompt_tokens ?? 0) + (totals.completion_tokens ?? 0)), `${short(totals.prompt_tokens)} in, ${short(totals.completion_tokens)} out`),
   );
@@ -109,7 +109,7 @@ function drawDetails(usage) {
         points,
         format: short,
         series: [
-          { name: "First layer", tone: "one", value: (point) => Math.max(point.requests - point.failovers - point.errors, 0) },
+          { name: "Step 1", tone: "one", value: (point) => Math.max(point.requests - point.failovers - point.errors, 0) },
           { name: "Failed over", tone: "two", value: (point) => point.failovers },
           { name: "Errors", tone: "three", value: (point) => point.errors },
         ],
@@ -120,8 +120,8 @@ function drawDetails(usage) {
         points,
         format: money,
         series: [{ name: "Spend", tone: "one", value: (point) => point.cost }],
-        summary: `${money(totals.cost)} in all${totals.unpriced ? `, and ${plural(totals.unpriced, "request")} without a known price` : ""}.`,
-        empty: totals.unpriced ? "No deployment that answered has a known price." : undefined,
+        summary: `${money(totals.cost)} in all${totals.unpriced ? `, and ${plural(totals.unpriced, "request")} without a price` : ""}.`,
+        empty: totals.unpriced ? "None of the deployments that served has a price." : undefined,
       }),
       chart({
         title: "First token, average",
@@ -140,25 +140,25 @@ function tile(label, value, note, tone = "") {
   return h("div", { class: "tile" }, h("h2", { class: "tile-label" }, label), h("p", { class: "tile-value" }, value), h("p", { class: `tile-note ${tone}` }, note));
 }
 
-/** Every hour or day of the range, also those in which nothing happened. */
+/** One point for every hour or day of the range, including those without requests. */
 function timeline(usage) {
   const none = { requests: 0, errors: 0, failovers: 0, cost: 0, unpriced: 0, ttft_ms: null };
   const byHour = days === "1";
-  const known = new Map((byHour ? usage.hours : usage.days).map((each) => [each.at, each]));
+  const byTime = new Map((byHour ? usage.hours : usage.days).map((each) => [each.at, each]));
   const points = [];
   const now = routerNow();
   if (byHour) {
     for (let back = 23; back >= 0; back--) {
       const start = new Date(Math.floor(now / HOUR) * HOUR - back * HOUR);
-      const found = known.get(start.toISOString().slice(0, 13));
+      const found = byTime.get(start.toISOString().slice(0, 13));
       points.push({ ...none, ...found, label: minuteOf(start), title: `${dayOf(start)}, ${minuteOf(start)} to ${minuteOf(new Date(start.getTime() + HOUR))}` });
     }
   } else {
     for (let back = Number(days) - 1; back >= 0; back--) {
       const name = new Date(now - back * 24 * HOUR).toISOString().slice(0, 10);
-      // A day is UTC's; noon keeps its name in every time zone but the outermost.
+      // Days are UTC; noon has the same date in nearly every time zone.
       const noon = new Date(`${name}T12:00:00Z`);
-      points.push({ ...none, ...known.get(name), label: dayOf(noon), title: `${dayOf(noon)} (UTC)` });
+      points.push({ ...none, ...byTime.get(name), label: dayOf(noon), title: `${dayOf(noon)} (UTC)` });
     }
   }
   return points;
@@ -186,22 +186,22 @@ function breakdown(title, rows) {
 
 const nameOf = (row) => row.key_alias ?? row.team_alias ?? row.name ?? row.key_name ?? row.key_id ?? row.team_id ?? NONE;
 
-// --- nothing yet: the way to the first answer ---
+// --- before the first request ---
 
-function firstMinute() {
+function drawFirstSteps() {
   const address = url("v1").href;
   const copied = button("Copy", () => copy(copied, address), { icon: "copy" });
   return h(
     "section",
     { class: "first card", "aria-labelledby": "first-title" },
-    h("h2", { id: "first-title" }, "Your first answer is a minute away"),
-    h("p", { class: "quiet" }, "No request has come in this time. Make a key, try it here, then give it to your program."),
+    h("h2", { id: "first-title" }, "Send your first request"),
+    h("p", { class: "quiet" }, "No requests in this period. Create a key, try it here, then use it in your program."),
     h(
       "ol",
       { class: "steps" },
-      h("li", {}, h("h3", {}, "Make a key"), h("p", {}, "With a budget and limits, or without."), h("a", { class: "button primary", href: "#/keys?new" }, "Make a key")),
-      h("li", {}, h("h3", {}, "Ask something"), h("p", {}, "The playground goes the way of a real request and shows what served it."), h("a", { class: "button", href: "#/playground" }, "Open the playground")),
-      h("li", {}, h("h3", {}, "Point your client here"), h("p", {}, "Any OpenAI client works with this base URL:"), h("div", { class: "copyable" }, h("code", {}, address), copied)),
+      h("li", {}, h("h3", {}, "Create a key"), h("p", {}, "Optionally with a budget and limits."), h("a", { class: "button primary", href: "#/keys?new" }, "Create key")),
+      h("li", {}, h("h3", {}, "Try it"), h("p", {}, "The playground sends real requests and shows which deployment served them."), h("a", { class: "button", href: "#/playground" }, "Open the playground")),
+      h("li", {}, h("h3", {}, "Connect your client"), h("p", {}, "Any OpenAI client works with this base URL:"), h("div", { class: "copyable" }, h("code", {}, address), copied)),
     ),
   );
 }
@@ -210,15 +210,15 @@ function firstMinute() {
 
 const ORDER = ["cooling", "probing", "due", "healthy", "off"];
 
-function drawResting(listed, reload) {
-  const ill = inOrder(listed.filter((each) => ["cooling", "probing", "due"].includes(each.state)));
-  return ill.length ? h("ul", { class: "resting", "aria-label": "Deployments that are left alone" }, ill.map((each) => resting(each, reload))) : null;
+function drawCooling(listed, reload) {
+  const unhealthy = inOrder(listed.filter((each) => ["cooling", "probing", "due"].includes(each.state)));
+  return unhealthy.length ? h("ul", { class: "cooling-list", "aria-label": "Cooling deployments" }, unhealthy.map((each) => coolingCard(each, reload))) : null;
 }
 
 const inOrder = (listed) => listed.toSorted((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || a.deployment.localeCompare(b.deployment));
 
 function drawDeployments(listed, used) {
-  if (!listed.length) return empty("No deployments", "Add a model with at least one deployment, then it shows here.", h("a", { class: "button primary", href: "#/models" }, "Open models"));
+  if (!listed.length) return empty("No deployments", "Add a model with at least one deployment, and it appears here.", h("a", { class: "button primary", href: "#/models" }, "Open models"));
   const counters = new Map(used.map((each) => [each.name, each]));
   return table(
     "Deployments",
@@ -236,19 +236,19 @@ function drawDeployments(listed, used) {
 
 const spent = (row) => (row?.requests ? cost(row.cost, row.unpriced, row.requests) : NONE);
 
-function resting(entry, reload) {
+function coolingCard(entry, reload) {
   const time =
     entry.state === "cooling"
-      ? countdown(entry.until, { before: "Tried again in " , after: "Tried again with the next request" })
+      ? countdown(entry.until)
       : entry.state === "probing"
-        ? "One request is trying it now; all others keep away until it answers."
-        : "The next request tries it.";
+        ? "One request is probing it; all others skip it until the probe has finished."
+        : "The next request will probe it.";
   return h(
     "li",
-    { class: `rest card ${entry.state}` },
-    h("div", { class: "rest-head" }, h("h3", { class: "mono" }, entry.deployment), stateBadge(entry)),
-    h("p", { class: "rest-time" }, time),
-    h("p", { class: "quiet" }, reason(entry), entry.models?.length ? ` Stands behind ${entry.models.join(", ")}.` : ""),
+    { class: `cooling-card card ${entry.state}` },
+    h("div", { class: "cooling-head" }, h("h3", { class: "mono" }, entry.deployment), stateBadge(entry)),
+    h("p", { class: "cooling-time" }, time),
+    h("p", { class: "quiet" }, reason(entry), entry.models?.length ? ` Serves ${entry.models.join(", ")}.` : ""),
     entry.evidence && h("p", { class: "evidence", title: `until ${fullTime(entry.until)}` }, entry.evidence),
     h("div", { class: "actions start" }, clearButton(entry, reload)),
   );

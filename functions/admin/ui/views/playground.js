@@ -1,35 +1,35 @@
-// Playground: a chat through the real endpoint, with what an answer's headers tell about its way.
+// Playground: a chat through the public endpoint, with the routing headers of each answer.
 
 import { button, failure, field, select } from "../controls.js";
 import { toast } from "../dialogs.js";
 import { h, swap } from "../dom.js";
-import { madeKey, setMadeKey } from "../draft.js";
+import { createdKey, setCreatedKey } from "../draft.js";
 import { playground as api } from "../endpoints.js";
 import { count, ms, plural, verdict } from "../format.js";
 import { icon } from "../icons.js";
 import { once } from "../session.js";
 import { readAnswer } from "./chat.js";
 
-// All of it is kept over a change of view, until the page is closed.
+// Survives a change of view, until the page is closed.
 const state = { model: null, source: "", pasted: "", system: "", turns: [] }; // turns: {role, content, facts?, error?}
-let running = null; // the AbortController of the answer that is being read
-let screen = null; // what is shown now: an answer goes on being read while one looks at another view
+let running = null; // the AbortController of the stream being read
+let screen = null; // the view as shown now: a stream is read on while another view is open
 
 export async function show(view, { head, query, signal }) {
   if (query.has("model")) state.model = query.get("model");
   const models = select([], null, { on: { change: (event) => (state.model = event.target.value) } });
   const pasted = h("input", { type: "password", value: state.pasted, autocomplete: "off", spellcheck: "false", placeholder: "sk-…", on: { input: (event) => (state.pasted = event.target.value.trim()) } });
-  const pastedField = field("The key", pasted, { hint: "It stays in this page, and is sent to the router only." });
-  const temporary = h("p", { class: "hint" }, "Made with the first message. It works for one hour and shows up under Keys.");
+  const pastedField = field("The key", pasted, { hint: "Held in this page only, and sent to the router only." });
+  const temporary = h("p", { class: "hint" }, "Created with the first message. Valid for one hour, and listed under Keys.");
   const sources = h("div", { class: "half" });
   const modelField = field("Model", models);
   modelField.classList.add("half");
-  const unlisted = h("div", { hidden: true }); // why there are no models to choose from
-  modelField.append(unlisted);
-  const system = h("textarea", { rows: "3", "aria-label": "Instructions for the model", value: state.system, on: { input: (event) => (state.system = event.target.value) } });
+  const listFailure = h("div", { hidden: true }); // why there are no models to choose from
+  modelField.append(listFailure);
+  const system = h("textarea", { rows: "3", "aria-label": "System message", value: state.system, on: { input: (event) => (state.system = event.target.value) } });
   const log = h("ol", { class: "log", "aria-label": "Conversation" });
-  const spoken = h("p", { class: "sr", role: "status" });
-  const prompt = h("textarea", { rows: "2", placeholder: "Ask something", on: { keydown: (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing && (event.preventDefault(), send()) } });
+  const announcement = h("p", { class: "sr", role: "status" });
+  const prompt = h("textarea", { rows: "2", placeholder: "Message", on: { keydown: (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing && (event.preventDefault(), send()) } });
   const submit = button("Send", null, { kind: "primary", icon: "send", type: "submit" });
   const stop = button("Stop", () => running?.abort(), { icon: "stop" });
   head.append(button("New conversation", restart, { icon: "plus" }));
@@ -39,25 +39,25 @@ export async function show(view, { head, query, signal }) {
       { class: "play" },
       h(
         "div",
-        { class: "talk" },
+        { class: "conversation" },
         log,
         h(
           "form",
           { class: "ask", on: { submit: (event) => (event.preventDefault(), send()) } },
           h("label", { class: "sr", for: "prompt" }, "Your message"),
           prompt,
-          h("div", { class: "actions" }, h("span", { class: "quiet small" }, "Enter sends, Shift+Enter starts a new line"), stop, submit),
+          h("div", { class: "actions" }, h("span", { class: "quiet small" }, "Enter to send, Shift+Enter for a new line"), stop, submit),
         ),
-        spoken,
+        announcement,
       ),
-      h("form", { class: "card settings-card form", "aria-label": "Settings", on: { submit: (event) => event.preventDefault() } }, modelField, sources, pastedField, temporary, h("details", { open: Boolean(state.system) }, h("summary", {}, "Instructions for the model"), system, h("p", { class: "hint" }, "Sent first, as the system message."))),
+      h("form", { class: "card settings-card form", "aria-label": "Settings", on: { submit: (event) => event.preventDefault() } }, modelField, sources, pastedField, temporary, h("details", { open: Boolean(state.system) }, h("summary", {}, "System message"), system, h("p", { class: "hint" }, "Sent before the conversation."))),
     ),
   );
   prompt.id = "prompt";
 
   function drawSources() {
-    const made = madeKey();
-    const options = [...(made ? [["made", `The one just made: ${made.name}`]] : []), ["temporary", "A temporary key (1 hour)"], ["pasted", "A key that I paste"]];
+    const created = createdKey();
+    const options = [...(created ? [["created", `New key: ${created.name}`]] : []), ["temporary", "Temporary key (1 hour)"], ["pasted", "Paste a key"]];
     if (!options.some(([value]) => value === state.source)) state.source = options[0][0];
     const follow = () => {
       pastedField.hidden = state.source !== "pasted";
@@ -68,11 +68,11 @@ export async function show(view, { head, query, signal }) {
   }
   drawSources();
 
-  function working(on) {
+  function showRunning(on) {
     stop.hidden = !on;
     submit.hidden = on;
   }
-  working(Boolean(running));
+  showRunning(Boolean(running));
   screen = { redraw, done };
 
   function restart() {
@@ -87,7 +87,7 @@ export async function show(view, { head, query, signal }) {
       log,
       state.turns.length
         ? state.turns.map((turn) => (turn.element = drawTurn(turn)))
-        : h("li", { class: "hello" }, h("h2", {}, "Ask a model something"), h("p", { class: "quiet" }, "It goes the way of every request: key, budget, chain. Below the answer stands what served it.")),
+        : h("li", { class: "hello" }, h("h2", {}, "Send a message"), h("p", { class: "quiet" }, "It is sent like any other request, with a key, budget and chain. Details of the routing follow each answer.")),
     );
     log.lastChild?.scrollIntoView({ block: "nearest" });
   }
@@ -101,13 +101,13 @@ export async function show(view, { head, query, signal }) {
       return;
     }
     running = new AbortController();
-    working(true);
+    showRunning(true);
     try {
-      await listed(); // somebody may be quicker than the list of models
-      if (!state.model) throw new Error("There is no model to ask yet. Add one under Models.");
+      await listModels(); // the list may still be loading
+      if (!state.model) throw new Error("There is no model yet. Add one under Models.");
     } catch (error) {
       running = null;
-      working(false);
+      showRunning(false);
       toast(error.message, { kind: "bad" });
       return;
     }
@@ -115,9 +115,9 @@ export async function show(view, { head, query, signal }) {
     const answer = { role: "assistant", content: "", facts: { model: state.model }, error: null, open: true };
     state.turns.push({ role: "user", content: text }, answer);
     draw();
-    spoken.textContent = "Waiting for the answer.";
+    announcement.textContent = "Waiting for the answer.";
     try {
-      const key = await theKey();
+      const key = await chooseKey();
       await readAnswer(key, messagesBefore(answer), answer, running.signal, () => screen.redraw(answer));
     } catch (error) {
       if (error.name === "AbortError") answer.stopped = true;
@@ -130,23 +130,23 @@ export async function show(view, { head, query, signal }) {
 
   function done(answer) {
     redraw(answer);
-    working(false);
-    spoken.textContent = answer.error ? `It failed: ${answer.error.message}` : answer.stopped ? "Stopped." : `Answered by ${answer.facts.deployment ?? answer.facts.model}: ${answer.content.slice(0, 300)}`;
+    showRunning(false);
+    announcement.textContent = answer.error ? `Failed: ${answer.error.message}` : answer.stopped ? "Stopped." : `Answered by ${answer.facts.deployment ?? answer.facts.model}: ${answer.content.slice(0, 300)}`;
     if (!signal.aborted) prompt.focus();
   }
 
-  async function theKey() {
+  async function chooseKey() {
     if (state.source === "pasted") return state.pasted;
-    if (state.source === "made" && madeKey()) return madeKey().key;
+    if (state.source === "created" && createdKey()) return createdKey().key;
     const name = `playground ${new Date().toISOString().slice(0, 19).replace("T", " ")}`;
-    const made = await api.createKey({ key_alias: name, duration: "1h", tags: ["playground"] });
-    setMadeKey({ key: made.key, name: "temporary, 1 hour", expires: made.expires });
-    state.source = "made";
+    const created = await api.createKey({ key_alias: name, duration: "1h", tags: ["playground"] });
+    setCreatedKey({ key: created.key, name: "temporary, 1 hour", expires: created.expires });
+    state.source = "created";
     if (!signal.aborted) drawSources();
-    return made.key;
+    return created.key;
   }
 
-  /** Draw an answer anew where it stands; follow it when the reader is at the end anyway. */
+  /** Redraw an answer in place; scroll along if the log is at its end. */
   function redraw(turn) {
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
     const element = drawTurn(turn);
@@ -155,7 +155,7 @@ export async function show(view, { head, query, signal }) {
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
 
-  const listed = once(async () => {
+  const listModels = once(async () => {
     const { models: rows } = await api.readRoutes();
     const names = Object.keys(rows).sort();
     if (!names.includes(state.model)) state.model = names[0] ?? null;
@@ -165,11 +165,11 @@ export async function show(view, { head, query, signal }) {
 
   async function list() {
     try {
-      await listed();
-      unlisted.hidden = true;
+      await listModels();
+      listFailure.hidden = true;
     } catch (error) {
-      unlisted.hidden = false;
-      swap(unlisted, failure(error, list));
+      listFailure.hidden = false;
+      swap(listFailure, failure(error, list));
     }
   }
 
@@ -179,15 +179,15 @@ export async function show(view, { head, query, signal }) {
 }
 
 function drawTurn(turn) {
-  if (turn.role === "user") return h("li", { class: "turn user" }, h("p", { class: "said" }, turn.content));
+  if (turn.role === "user") return h("li", { class: "turn user" }, h("p", { class: "message" }, turn.content));
   const { facts } = turn;
   return h(
     "li",
     { class: "turn answer", "aria-busy": turn.open ? "true" : undefined },
-    turn.reasoning && h("details", { class: "reasoning" }, h("summary", {}, "Reasoning"), h("p", { class: "said" }, turn.reasoning)),
-    turn.content ? h("p", { class: "said" }, turn.content) : turn.open ? h("p", { class: "said waiting" }, h("span", { class: "sr" }, "Waiting"), h("i", {}), h("i", {}), h("i", {})) : null,
+    turn.reasoning && h("details", { class: "reasoning" }, h("summary", {}, "Reasoning"), h("p", { class: "message" }, turn.reasoning)),
+    turn.content ? h("p", { class: "message" }, turn.content) : turn.open ? h("p", { class: "message waiting" }, h("span", { class: "sr" }, "Waiting"), h("i", {}), h("i", {}), h("i", {})) : null,
     turn.error && problem(turn),
-    turn.stopped && h("p", { class: "quiet" }, "Stopped by you. The provider may have written on, and what it wrote is billed."),
+    turn.stopped && h("p", { class: "quiet" }, "Stopped. The provider may continue to generate and charge for it."),
     h(
       "dl",
       { class: "served" },
@@ -197,7 +197,7 @@ function drawTurn(turn) {
       part("First token", facts.ttft === undefined ? null : ms(facts.ttft)),
       part("Total", facts.total === undefined ? null : ms(facts.total)),
       part("Tokens", facts.usage && `${count(facts.usage.prompt_tokens)} in, ${count(facts.usage.completion_tokens)} out`),
-      facts.request && !turn.open ? h("div", {}, h("dt", { class: "sr" }, "Story"), h("dd", {}, h("a", { href: `#/requests/${encodeURIComponent(facts.request)}` }, "Its story"))) : null,
+      facts.request && !turn.open ? h("div", {}, h("dt", { class: "sr" }, "Details"), h("dd", {}, h("a", { href: `#/requests/${encodeURIComponent(facts.request)}` }, "Request details"))) : null,
     ),
   );
 }
@@ -212,9 +212,9 @@ function problem({ error, content }) {
     h(
       "div",
       {},
-      h("p", {}, content ? h("strong", {}, `The answer broke off after ${plural(content.length, "character")}. `) : null, error.message),
-      error.attempts?.length ? h("ul", {}, error.attempts.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), `: ${each.status ? `answered ${each.status}, ` : ""}${verdict(each.verdict)}`))) : null,
-      error.retryAfter ? h("p", { class: "quiet" }, `It may be tried again in ${error.retryAfter} s.`) : null,
+      h("p", {}, content ? h("strong", {}, `Interrupted after ${plural(content.length, "character")}. `) : null, error.message),
+      error.attempts?.length ? h("ul", {}, error.attempts.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), `: ${each.status ? `${each.status}, ` : ""}${verdict(each.verdict)}`))) : null,
+      error.retryAfter ? h("p", { class: "quiet" }, `Retry in ${error.retryAfter} s.`) : null,
     ),
   );
 }

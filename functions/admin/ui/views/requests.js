@@ -1,4 +1,4 @@
-// Requests: newest first, and for each the story of why it went where it went.
+// Requests: the list, its filters, and the drawer with one request's details.
 
 import { busy, button, empty, failure, segmented, select, skeleton, table } from "../controls.js";
 import { openDialog, toast } from "../dialogs.js";
@@ -7,15 +7,15 @@ import { requests as api } from "../endpoints.js";
 import { cost, count, keyName, moment, ms, NONE } from "../format.js";
 import { repeat } from "../live.js";
 import { once } from "../session.js";
-import { keyOf, names, story, succeeded, teams } from "./request.js";
+import { keyOf, names, drawRequest, succeeded, teams } from "./request.js";
 
 const PAGE = 50;
-const MOST_KEYS = 1000; // that are offered to choose from
-const filters = { status: "", model: "", deployment: "", key: "", team: "", day: "" }; // kept over a change of view
+const MOST_KEYS = 1000; // in the filter's menu
+const filters = { status: "", model: "", deployment: "", key: "", team: "", day: "" }; // across changes of view
 
 export async function show(view, { signal, head, parts, query }) {
-  const named = Object.keys(filters);
-  if (named.some((name) => query.has(name))) for (const name of named) filters[name] = query.get(name) ?? "";
+  const filterNames = Object.keys(filters);
+  if (filterNames.some((name) => query.has(name))) for (const name of filterNames) filters[name] = query.get(name) ?? "";
   const list = h("div", {}, skeleton(8));
   const choices = h("div", { class: "filters" });
   let rows = [];
@@ -29,14 +29,14 @@ export async function show(view, { signal, head, parts, query }) {
   view.append(choices, list);
 
   let turn = 0;
-  /** Read the newest, again as many as are shown. */
+  /** Read the newest requests; a quiet refresh reads as many as are shown. */
   async function load({ quietly = false } = {}) {
     const mine = ++turn;
     if (!quietly) swap(list, skeleton(8));
     try {
-      const wanted = quietly ? Math.max(PAGE, Math.min(rows.length, 200)) : PAGE;
-      const answer = await read(wanted);
-      if (signal.aborted || mine !== turn || (quietly && rows.length > wanted)) return;
+      const limit = quietly ? Math.max(PAGE, Math.min(rows.length, 200)) : PAGE;
+      const answer = await read(limit);
+      if (signal.aborted || mine !== turn || (quietly && rows.length > limit)) return;
       rows = answer.requests;
       next = answer.next;
       draw();
@@ -45,7 +45,7 @@ export async function show(view, { signal, head, parts, query }) {
     }
   }
 
-  /** Read a page. The API looks through a part of the table at a time: an empty page may have a next one. */
+  /** Read a page. The API scans a bounded part of the table per call: an empty page may have a next one. */
   async function read(limit, before) {
     let answer = await api.readRequests({ ...filters, limit, before });
     for (let tries = 0; tries < 3 && !answer.requests.length && answer.next; tries++) answer = await api.readRequests({ ...filters, limit, before: answer.next });
@@ -72,7 +72,7 @@ export async function show(view, { signal, head, parts, query }) {
 
   function draw() {
     if (!rows.length && next) {
-      swap(list, empty("Nothing found so far", "No request of the last days fits these filters.", moreButton("Look further back")));
+      swap(list, empty("No matches so far", "No request of the last days matches these filters.", moreButton("Search further back")));
       return;
     }
     if (!rows.length) {
@@ -80,8 +80,8 @@ export async function show(view, { signal, head, parts, query }) {
       swap(
         list,
         filtered
-          ? empty("No such request", "Nothing in the last 90 days fits these filters.", button("Show all", clear))
-          : empty("No requests yet", "Every request leaves a row here: where it went, why, and what it cost.", h("a", { class: "button primary", href: "#/playground" }, "Ask something")),
+          ? empty("No matching requests", "No request of the last 90 days matches these filters.", button("Clear filters", clear))
+          : empty("No requests yet", "Every request appears here with its attempts, routing decisions and cost.", h("a", { class: "button primary", href: "#/playground" }, "Open the playground")),
       );
       return;
     }
@@ -100,13 +100,13 @@ export async function show(view, { signal, head, parts, query }) {
             { label: "Key", cell: (row) => h("span", { class: "name" }, keyOf(row)) },
             { label: "Tokens", number: true, cell: tokens },
             { label: "Cost", number: true, cell: (row) => (row.deployment ? cost(row.cost) : NONE) },
-            { label: "Took", number: true, cell: took },
+            { label: "Duration", number: true, cell: duration },
           ],
           rows,
           { rowProps: (row) => ({ class: "clickable", on: { click: (event) => event.target.closest("a") || open(row.request_id, row) } }) },
         ),
       ),
-      next ? h("div", { class: "more" }, moreButton("Load more")) : h("p", { class: "quiet more" }, "That is all. Rows are kept for 90 days."),
+      next ? h("div", { class: "more" }, moreButton("Load more")) : h("p", { class: "quiet more" }, "End of list. Requests are stored for 90 days."),
     );
   }
 
@@ -118,47 +118,47 @@ export async function show(view, { signal, head, parts, query }) {
     load();
   }
 
-  async function open(id, known) {
+  async function open(id, listed) {
     history.replaceState(null, "", `#/requests/${encodeURIComponent(id)}`);
     await openDialog("Request", (close) => {
-      const body = h("div", {}, known ? story(known) : skeleton(6));
+      const body = h("div", {}, listed ? drawRequest(listed) : skeleton(6));
       const read = async (tries = 5) => {
         try {
-          swap(body, story(await api.readRequest(id)));
+          swap(body, drawRequest(await api.readRequest(id)));
         } catch (error) {
-          // A request is booked after its answer has gone, which may be a moment from now.
+          // A request is stored after its response has been sent: it may appear in a moment.
           if (error.status === 404 && tries && body.isConnected) setTimeout(() => read(tries - 1), 800);
           else swap(body, failure(error, () => read()));
         }
       };
-      if (!known) read();
+      if (!listed) read();
       return body;
     }, { side: true });
     history.replaceState(null, "", "#/requests");
   }
 
-  // An id that somebody has from an answer's x-vibe-request-id or from a log; of one that is listed its beginning will do.
-  const wanted = h("input", { type: "search", placeholder: "Find by id", "aria-label": "Find a request by its id", maxlength: "200", spellcheck: "false", "data-focus": "wanted", on: { keydown: (event) => event.key === "Enter" && find() } });
+  // The id is in the response's x-vibe-request-id and in the log. The beginning suffices for a request in the list.
+  const idInput = h("input", { type: "search", placeholder: "Find by id", "aria-label": "Find a request by its id", maxlength: "200", spellcheck: "false", "data-focus": "find", on: { keydown: (event) => event.key === "Enter" && find() } });
   function find() {
-    const id = wanted.value.trim();
+    const id = idInput.value.trim();
     if (!id) return;
     const found = rows.filter((row) => row.request_id.startsWith(id));
-    wanted.value = "";
+    idInput.value = "";
     open(found.length === 1 ? found[0].request_id : id, found.length === 1 ? found[0] : null);
   }
 
   let options = { models: [], deployments: [], keys: [], teams: [] };
   function drawChoices() {
     const choice = (name, label, values) => select([["", label], ...values], filters[name], { "aria-label": label, on: { change: (event) => ((filters[name] = event.target.value), load()) } });
-    const kept = (values, value) => (value && !values.some((each) => (Array.isArray(each) ? each[0] : each) === value) ? [value, ...values] : values);
+    const withChosen = (values, value) => (value && !values.some((each) => (Array.isArray(each) ? each[0] : each) === value) ? [value, ...values] : values);
     swap(
       choices,
-      choice("model", "All models", kept(options.models, filters.model)),
-      choice("deployment", "All deployments", kept(options.deployments, filters.deployment)),
-      choice("key", "All keys", kept(options.keys, filters.key)),
-      options.teams.length || filters.team ? choice("team", "All teams", kept(options.teams, filters.team)) : null,
+      choice("model", "All models", withChosen(options.models, filters.model)),
+      choice("deployment", "All deployments", withChosen(options.deployments, filters.deployment)),
+      choice("key", "All keys", withChosen(options.keys, filters.key)),
+      options.teams.length || filters.team ? choice("team", "All teams", withChosen(options.teams, filters.team)) : null,
       h("input", { type: "date", "aria-label": "Day (UTC)", value: filters.day, on: { change: (event) => ((filters.day = event.target.value), load()) } }),
-      wanted,
+      idInput,
     );
   }
   drawChoices();
@@ -168,18 +168,18 @@ export async function show(view, { signal, head, parts, query }) {
     teams.clear();
     for (const team of found) teams.set(team.team_id, team.team_alias || team.team_id);
     names.clear();
-    for (const key of keys) if (!names.has(key.key_id)) names.set(key.key_id, keyName(key)); // a rotated key's: the newest
+    for (const key of keys) if (!names.has(key.key_id)) names.set(key.key_id, keyName(key)); // a rotated key: the newest name
     options = {
       models: Object.keys(routes.models).sort(),
       deployments: [...new Set(Object.values(routes.chains).flat(2).map((entry) => entry.deployment))].sort(),
-      keys: [["master", "the master key"], ...names],
+      keys: [["master", "master key"], ...names],
       teams: [...teams],
     };
     if (signal.aborted) return;
     drawChoices();
     if (rows.length) draw();
   });
-  const loadOptions = () => readOptions().catch(() => null); // the list goes without; asked again with its next reading
+  const loadOptions = () => readOptions().catch(() => null); // the next refresh tries again
 
   const first = load();
   loadOptions();
@@ -195,11 +195,11 @@ function tokens(row) {
   return twoLines(`${count(row.prompt_tokens ?? 0)} in`, `${count(row.completion_tokens ?? 0)} out`);
 }
 
-const took = (row) => (row.ttft_ms ? twoLines(ms(row.total_ms), `first token ${ms(row.ttft_ms)}`) : ms(row.total_ms));
+const duration = (row) => (row.ttft_ms ? twoLines(ms(row.total_ms), `first token ${ms(row.ttft_ms)}`) : ms(row.total_ms));
 
-/** The model that answered, over its provider. */
+/** The model that served the request, above its provider. */
 function served(row) {
-  if (!row.deployment) return [path(row), h("span", { class: "quiet" }, "nobody")];
+  if (!row.deployment) return [path(row), h("span", { class: "quiet" }, "none")];
   const [provider] = row.deployment.split("/", 1);
   return [path(row), h("span", { class: "mono" }, row.deployment.slice(provider.length + 1)), h("span", { class: "quiet small" }, provider)];
 }
@@ -214,6 +214,6 @@ function path(row) {
 function status(row) {
   const failed = row.status >= 400 || row.error;
   const tone = failed ? "bad" : row.failover ? "warn" : "good";
-  const text = failed ? (row.status >= 400 ? row.status : "broke off") : row.failover ? "failed over" : "OK";
+  const text = failed ? (row.status >= 400 ? row.status : "interrupted") : row.failover ? "failed over" : "OK";
   return h("span", { class: `status ${tone}` }, text);
 }

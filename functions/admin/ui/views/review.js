@@ -1,4 +1,4 @@
-// From an edit to the table: the differences, a conflict with somebody else's edit, history and the way back.
+// Review and save an edit of the routes, and merge it with a concurrent one.
 
 import { busy, button, failure, field, skeleton } from "../controls.js";
 import { openDialog, openFilled, toast } from "../dialogs.js";
@@ -11,14 +11,14 @@ import { sideBySide } from "./conflict.js";
 import { differences } from "./differences.js";
 import { rollBack } from "./history.js";
 
-/** Show what would change, take a note, save. Resolves with the new version, or nothing when it was not saved. */
+/** Show the changes, ask for a note, save. Resolves with the new version; undefined if not saved. */
 export async function reviewDialog(reload) {
   const body = h("div", {}, skeleton(3));
-  const note = h("input", { maxlength: "500", placeholder: "Why, for whoever reads the history", autocomplete: "off" });
+  const note = h("input", { maxlength: "500", placeholder: "Reason for the change, shown in the history", autocomplete: "off" });
   const outcome = await openDialog(
-    "Review the changes",
+    "Review changes",
     (close) => {
-      look(close);
+      compare(close);
       return body;
     },
     { wide: true },
@@ -26,28 +26,28 @@ export async function reviewDialog(reload) {
   if (outcome === "conflict") return resolveConflict(reload);
   return outcome;
 
-  async function look(close) {
+  async function compare(close) {
     const { edited } = currentDraft();
     try {
       const found = await api.compareRoutes(edited);
-      const save = button("Save", () => busy(save, () => keep(close)), { kind: "primary", disabled: found.problems.length > 0 || !found.changes.length });
+      const save = button("Save", () => busy(save, () => write(close)), { kind: "primary", disabled: found.problems.length > 0 || !found.changes.length });
       swap(
         body,
         found.problems.length
-          ? h("div", { class: "notice bad" }, icon("warn"), h("div", {}, h("p", {}, h("strong", {}, "This can't be saved yet.")), h("ul", {}, found.problems.map((each) => h("li", {}, h("code", {}, each.path), `: ${each.reason}`)))))
+          ? h("div", { class: "notice bad" }, icon("warn"), h("div", {}, h("p", {}, h("strong", {}, "These changes are not valid yet.")), h("ul", {}, found.problems.map((each) => h("li", {}, h("code", {}, each.path), `: ${each.reason}`)))))
           : null,
-        found.changes.length ? differences(found.changes) : found.problems.length ? null : h("p", {}, "Nothing differs from what is saved."),
+        found.changes.length ? differences(found.changes) : found.problems.length ? null : h("p", {}, "No differences from the saved routes."),
         found.problems.length ? null : h("form", { class: "form spaced", on: { submit: (event) => (event.preventDefault(), save.click()) } }, field("Note", note)),
-        h("p", { class: "hint spaced" }, "Live within ten seconds, for every caller."),
-        h("div", { class: "actions" }, button("Go on editing", () => close()), save),
+        h("p", { class: "hint spaced" }, "Takes effect for every caller within ten seconds."),
+        h("div", { class: "actions" }, button("Keep editing", () => close()), save),
       );
       (found.problems.length ? body.querySelector(".notice") : note).focus?.();
     } catch (error) {
-      swap(body, failure(error, () => look(close)));
+      swap(body, failure(error, () => compare(close)));
     }
   }
 
-  async function keep(close) {
+  async function write(close) {
     const { version, digest, edited } = currentDraft();
     try {
       const saved = await api.saveRoutes({ version, digest, ...edited, note: note.value.trim() || undefined });
@@ -56,8 +56,8 @@ export async function reviewDialog(reload) {
       close(saved.version);
     } catch (error) {
       if (error instanceof ApiError && error.status === 409) close("conflict");
-      else if (error.body?.error?.problems) look(close);
-      else swap(body, failure(error, () => look(close)));
+      else if (error.body?.error?.problems) compare(close);
+      else swap(body, failure(error, () => compare(close)));
     }
   }
 }
@@ -68,18 +68,16 @@ function savedToast(saved, reload) {
   });
 }
 
-// --- two editors ---
-
-/** Somebody saved in between: show theirs beside ours, row by row, and put both together. Nothing is lost. */
+/** Someone else has saved meanwhile: show both edits row by row and merge them. */
 async function resolveConflict(reload) {
   const draft = currentDraft();
-  const together = await openFilled(
-    "Somebody saved in between",
+  const merged = await openFilled(
+    "Conflicting changes",
     api.readRoutes,
     (fresh, close) => sideBySide(draft, fresh, close),
-    { wide: true, describe: "Your changes are all still here." },
+    { wide: true, describe: "Someone else saved while you were editing. Your changes are not lost." },
   );
-  if (!together) return undefined;
-  setDraft(together);
+  if (!merged) return undefined;
+  setDraft(merged);
   return reviewDialog(reload);
 }

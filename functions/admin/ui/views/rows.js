@@ -1,14 +1,14 @@
-// The rows of the routes: providers, defaults, models, and the layers of a model's chain.
+// The routes as rows: providers, defaults, models, and the steps of a model's chain.
 
 import { money } from "../format.js";
 
 export const rowsOf = ({ providers, defaults, models }) => ({ providers, defaults: defaults ?? {}, models });
 
-/** The layers of a row of routes, where a lone deployment stands for its layer. */
-export const layersOf = (row) => (row.chain ?? []).map((step) => (Array.isArray(step) ? step : [step]));
+/** The steps of a model's chain: a list of lists of deployments. */
+export const stepsOf = (row) => (row.chain ?? []).map((step) => (Array.isArray(step) ? step : [step]));
 
-/** The other way round: as a person would write it. */
-export const chainOf = (layers) => layers.filter((layer) => layer.length).map((layer) => (layer.length === 1 ? layer[0] : layer));
+/** The chain of a list of steps: a step with one deployment is written without a list. */
+export const chainOf = (steps) => steps.filter((step) => step.length).map((step) => (step.length === 1 ? step[0] : step));
 
 export const idOf = (member) => `${member.provider}/${member.model}`;
 

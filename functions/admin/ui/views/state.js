@@ -1,4 +1,4 @@
-// How a deployment is: its dot, its words, and the time until it is tried again.
+// The state of a deployment: badge, reason, countdown, and the button that clears its cooldown.
 
 import { busy, button } from "../controls.js";
 import { toast } from "../dialogs.js";
@@ -7,13 +7,13 @@ import { clearCooldown } from "../endpoints.js";
 import { duration, STATES, verdict, when } from "../format.js";
 import { live, routerNow } from "../live.js";
 
-/** The dot and the word. `entry` has `state`. */
+/** A dot and the state's name. `entry` has `state`. */
 export function stateBadge(entry) {
   return h("span", { class: `state ${entry.state}` }, h("i", { class: "state-dot", "aria-hidden": "true" }), STATES[entry.state] ?? entry.state);
 }
 
-/** Text that counts down to `until` and says what happens then. */
-export function countdown(until, { before = "for another ", after = "being tried with the next request" } = {}) {
+/** Text that counts down to `until`, then shows `after`. */
+export function countdown(until, { before = "Next try in ", after = "The next request will try it" } = {}) {
   const end = when(until)?.getTime();
   if (!end) return null;
   const element = h("span", { class: "countdown" });
@@ -23,28 +23,22 @@ export function countdown(until, { before = "for another ", after = "being tried
   });
 }
 
-/** Why it is left alone, as a sentence. */
+/** Why it is cooling, as a sentence. */
 export function reason(entry) {
-  const why = entry.scope === "credential" ? "Its provider's key" : "It";
-  const strikes = entry.strikes > 1 ? `, ${entry.strikes} times in a row` : "";
-  const told = {
-    transient: "failed in a way that usually passes by itself",
-    rate_limited: "is rate limited",
-    quota: "is out of quota",
-    auth: "was refused",
-    misconfigured: "does not work as configured",
-  }[entry.verdict];
   if (!entry.verdict) return "";
-  return `${why} ${told ?? `failed: ${verdict(entry.verdict)}`}${strikes}.`;
+  const text = verdict(entry.verdict);
+  const scope = entry.scope === "credential" ? " (all deployments that use this key)" : "";
+  const strikes = entry.strikes > 1 ? `, ${entry.strikes} failures in a row` : "";
+  return `${text[0].toUpperCase()}${text.slice(1)}${scope}${strikes}.`;
 }
 
-/** Forget a cooldown, so that the next request tries the deployment again. */
+/** A button that clears a cooldown, so that the next request may use the deployment. */
 export function clearButton(entry, cleared) {
   const control = button("Clear cooldown", () => busy(control, clear), { "data-focus": `clear ${entry.deployment}`, "aria-label": `Clear the cooldown of ${entry.deployment}` });
   async function clear() {
     try {
       await clearCooldown(entry.deployment);
-      toast(`${entry.deployment} takes part again.`);
+      toast(`Cooldown of ${entry.deployment} cleared.`);
       await cleared();
     } catch (error) {
       toast(error.message, { kind: "bad" });
