@@ -1,4 +1,4 @@
-"""The gateway under SnapStart: everything is made before the snapshot, and nothing is connected or read."""
+"""The gateway with SnapStart: clients are created before the snapshot, but nothing is connected or read."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIVELINESS = {"httpMethod": "GET", "path": "/health/liveliness", "headers": {}, "requestContext": {"requestId": "r"}}
 
 
-def test_the_snapshot_holds_the_clients_and_no_connection() -> None:
+def test_the_snapshot_holds_clients_but_no_connections() -> None:
     with socket.create_server(("127.0.0.1", 0)) as aws:
         aws.settimeout(0.0)
         endpoint = f"http://127.0.0.1:{aws.getsockname()[1]}"

@@ -1,15 +1,15 @@
 """A Lambda runtime for Python functions that stream their answers.
 
-The managed runtime of Python buffers whatever a handler returns. This one takes its place through
-`AWS_LAMBDA_EXEC_WRAPPER` and speaks the Runtime API itself:
+The managed Python runtime buffers the result of a handler. This runtime replaces it through
+`AWS_LAMBDA_EXEC_WRAPPER` and calls the Runtime API itself:
 
     def handler(event, context):
-        context.after_response(count_it)
+        context.after_response(count_request)
         return StreamingResponse(200, {"content-type": "text/event-stream"}, events())
 
 A handler may also return an ordinary proxy result (`statusCode`, `headers`, `multiValueHeaders`, `cookies`, `body`,
 `isBase64Encoded`). Both are sent in the streaming format, which an API Gateway integration with
-`responseTransferMode: STREAM` wants of every answer. Whatever else it returns is sent as plain JSON.
+`responseTransferMode: STREAM` requires of every answer. Any other result is sent as plain JSON.
 """
 
 from .context import Context

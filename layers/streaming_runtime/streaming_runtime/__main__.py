@@ -4,7 +4,7 @@ import os
 import sys
 
 if not __package__:
-    # Started as a file, Python searches the package's own directory first: its modules would shadow others' names.
+    # Python searches the directory of a script first: the package's modules would shadow others of the same name.
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib costs milliseconds to import
     sys.path[:] = [os.path.dirname(here), *(path for path in sys.path if path != here)]  # noqa: PTH120 - likewise
 

@@ -1,8 +1,8 @@
-"""The Lambda Runtime API over one kept-alive socket.
+"""A client of the Lambda Runtime API, over one keep-alive connection.
 
-https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and .../runtimes-custom.html (streaming). HTTP is written
-out here because http.client takes 26 ms to import and sends head, chunk size, chunk and chunk end each on its own; this
-sends one segment per chunk.
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and .../runtimes-custom.html (streaming). HTTP is
+implemented here because http.client takes 26 ms to import and sends the head, the chunk size, the chunk and its end
+separately. This client sends one segment per chunk.
 """
 
 import io
@@ -21,13 +21,13 @@ _logger = logging.getLogger("streaming_runtime")
 _VERSION = "/2018-06-01/runtime"
 _ERROR_TYPE = "Lambda-Runtime-Function-Error-Type"
 _ERROR_BODY = "Lambda-Runtime-Function-Error-Body"
-# The Runtime API's server (Go's net/http) reads trailers of up to 4 KB, both lines and their ends counted. Base64 makes
-# 3,600 bytes of this, which leaves room for the names and the error's type.
+# The Runtime API's server (Go's net/http) reads at most 4 KB of trailers, line ends included. In base64 this limit is
+# 3,600 bytes, which leaves room for the header names and the error type.
 _TRAILER_JSON_LIMIT = 2700
 
 
 class Invocation(NamedTuple):
-    """One event to be handled, as `/next` gave it. `deadline_ms` is in milliseconds of the epoch."""
+    """One event, as `/next` returned it. `deadline_ms` is in milliseconds since the epoch."""
 
     event: bytes
     request_id: str
@@ -53,9 +53,9 @@ class _Answer(NamedTuple):
 class RuntimeApi:
     """The Runtime API at `address`, the `host:port` of `AWS_LAMBDA_RUNTIME_API`.
 
-    Every method raises `RuntimeApiLostError` when the API cannot be reached, also not over a new connection, and
-    `RuntimeApiError` when it answers that this runtime cannot go on. Nothing has a timeout: `/next` blocks while the
-    environment is frozen, and Lambda ends an environment that takes too long.
+    Every method raises `RuntimeApiLostError` if the API cannot be reached even over a new connection, and
+    `RuntimeApiError` for a status after which the runtime must exit. There are no timeouts: `/next` blocks while the
+    environment is frozen, and Lambda stops an environment that takes too long.
     """
 
     def __init__(self, address: str) -> None:
@@ -70,7 +70,7 @@ class RuntimeApi:
         """Wait for the next event."""
         answer = self._exchange(self._next)
         if answer.status != 200:
-            raise _refused("/invocation/next", answer)
+            raise _api_error("/invocation/next", answer)
         return Invocation(
             answer.body,
             answer.text(b"lambda-runtime-aws-request-id") or "",
@@ -88,7 +88,7 @@ class RuntimeApi:
         self._post_outcome(invocation, "response", f"Content-Type: application/json\r\n{_echo(invocation)}", body)
 
     def stream(self, invocation: Invocation, prelude: bytes) -> "ResponseStream":
-        """Begin a streamed answer. Nothing is sent before its first chunk, its end or its error."""
+        """Start a streamed answer. Nothing is sent before its first chunk, its end or its error."""
         head = (
             f"POST {_VERSION}/invocation/{invocation.request_id}/response HTTP/1.1\r\n{self._common}"
             f"Content-Type: {STREAM_CONTENT_TYPE}\r\n"
@@ -99,28 +99,28 @@ class RuntimeApi:
         return ResponseStream(self, invocation.request_id, b"%b%x\r\n%b\r\n" % (head.encode(), len(prelude), prelude))
 
     def fail(self, invocation: Invocation, report: ErrorReport) -> None:
-        """Send an error in place of an answer of which nothing has been sent."""
+        """Send an error instead of an answer that has not been started."""
         headers = f"{_error_headers(report)}Lambda-Runtime-Function-XRay-Error-Cause: {report.xray_cause()}\r\n"
         self._post_outcome(invocation, "error", headers + _echo(invocation), report.to_json())
 
     def fail_init(self, report: ErrorReport) -> None:
-        """Say that the function could not start."""
+        """Report that the function could not start."""
         self._post("/init/error", _error_headers(report), report.to_json())
 
     def restore_next(self) -> None:
-        """Say that the environment may be snapshotted; returns in each environment restored from the snapshot."""
+        """Report that the snapshot can be taken. Returns in each environment restored from it."""
         answer = self._exchange(f"GET {_VERSION}/restore/next HTTP/1.1\r\n{self._common}\r\n".encode())
-        # A socket that was copied with the snapshot belongs to another machine.
+        # The socket in the snapshot belongs to another machine.
         self.close()
         if answer.status != 200:
-            raise _refused("/restore/next", answer)
+            raise _api_error("/restore/next", answer)
 
     def fail_restore(self, report: ErrorReport) -> None:
-        """Say that the hooks after the restore failed."""
+        """Report that the hooks after the restore failed."""
         self._post("/restore/error", _error_headers(report), report.to_json())
 
     def close(self) -> None:
-        """Drop the connection; the next request makes a new one."""
+        """Close the connection. The next request opens a new one."""
         if self._reader is not None:
             self._reader.close()
         if self._socket is not None:
@@ -128,7 +128,7 @@ class RuntimeApi:
         self._reader = self._socket = None
 
     def connection(self) -> socket.socket:
-        """Return a socket that the API had not closed a moment ago."""
+        """Return a connected socket, checked to be still open."""
         if self._socket is not None:
             if _is_idle(self._socket):
                 return self._socket
@@ -141,34 +141,34 @@ class RuntimeApi:
         self._reader = self._socket.makefile("rb")
         return self._socket
 
-    def accept(self, what: str, request_id: str) -> None:
-        """Read the API's word on an answer or error that was sent."""
-        self._classify_failure(what, request_id, self._read_answer())
+    def read_outcome(self, kind: str, request_id: str) -> None:
+        """Read and check the API's reply to an answer or error."""
+        self._check_outcome(kind, request_id, self._read_answer())
 
     def _post_outcome(self, invocation: Invocation, kind: str, headers: str, body: bytes) -> None:
         answer = self._post(f"/invocation/{invocation.request_id}/{kind}", headers, body)
-        self._classify_failure(kind, invocation.request_id, answer)
+        self._check_outcome(kind, invocation.request_id, answer)
 
-    def _classify_failure(self, what: str, request_id: str, answer: _Answer) -> None:
+    def _check_outcome(self, kind: str, request_id: str, answer: _Answer) -> None:
         if answer.status == 410:
-            _logger.warning("The %s of %s came too late: the invocation had timed out", what, request_id)
+            _logger.warning("The %s of %s came too late: the invocation had timed out", kind, request_id)
         elif 400 <= answer.status < 500:
-            # Too large, or already answered: this invocation is lost, the next one is not.
-            _logger.error("Lambda refused the %s of %s: %s", what, request_id, _refusal(answer))
+            # Too large or already answered. Only this invocation is lost.
+            _logger.error("Lambda rejected the %s of %s: %s", kind, request_id, _describe(answer))
         elif answer.status >= 300:
-            raise _refused(what, answer)
+            raise _api_error(kind, answer)
 
     def _post(self, path: str, headers: str, body: bytes) -> _Answer:
         head = f"POST {_VERSION}{path} HTTP/1.1\r\n{self._common}{headers}Content-Length: {len(body)}\r\n\r\n"
         return self._exchange(head.encode() + body)
 
     def _exchange(self, request: bytes) -> _Answer:
-        """Send a request and read its answer; once more when the connection breaks, as all of them bear repeating."""
+        """Send a request and read its answer. Retries once on a broken connection: every request is idempotent."""
         try:
             self.connection().sendall(request)
             return self._read_answer()
         except (OSError, RuntimeApiLostError) as error:
-            _logger.debug("Connecting to the Runtime API anew: %s", error)
+            _logger.debug("Reconnecting to the Runtime API: %s", error)
             self.close()
         try:
             self.connection().sendall(request)
@@ -192,10 +192,9 @@ class RuntimeApi:
 
 
 class ResponseStream:
-    """One streamed answer on its way. `started` tells whether any of it has been sent.
+    """One streamed answer. Not thread-safe.
 
-    Its methods raise `RuntimeApiLostError` when the connection breaks; the answer is lost then. Two threads must take
-    turns.
+    Its methods raise `RuntimeApiLostError` if the connection breaks. The answer is lost then.
     """
 
     def __init__(self, api: RuntimeApi, request_id: str, head: bytes) -> None:
@@ -206,11 +205,11 @@ class ResponseStream:
 
     @property
     def started(self) -> bool:
-        """Whether an error can no longer take the answer's place."""
+        """Whether the head has been sent, so that an error can no longer replace the answer."""
         return not self._head
 
     def send(self, chunk: bytes) -> None:
-        """Send one chunk at once, with all that has to stand before it, in one call to the system."""
+        """Send one chunk, preceded by the head if it has not been sent, in one system call."""
         if self._head:
             framed = self._begin() + _framed(chunk)
         elif chunk:
@@ -223,14 +222,14 @@ class ResponseStream:
             raise self._lost(error) from error
 
     def end(self, last: bytes = b"") -> None:
-        """Send a last chunk and the end, and read the API's word on it."""
+        """Send a last chunk and the end, and read the API's reply."""
         self._finish(_framed(last), b"")
 
     def fail(self, report: ErrorReport) -> None:
-        """End in an error: the payload stops where it is and trailers say why."""
+        """End with an error: the payload stops and the trailers report why."""
         from base64 import b64encode
 
-        body = b64encode(report.within(_TRAILER_JSON_LIMIT)).decode()
+        body = b64encode(report.truncated(_TRAILER_JSON_LIMIT)).decode()
         error_type = _line_safe(report.error_type)
         self._finish(b"", f"{_ERROR_TYPE}: {error_type}\r\n{_ERROR_BODY}: {body}\r\n".encode())
 
@@ -240,31 +239,31 @@ class ResponseStream:
             self._socket.sendall(b"%b%b0\r\n%b\r\n" % (head, last, trailers))
         except OSError as error:
             raise self._lost(error) from error
-        self._api.accept("response", self._request_id)
+        self._api.read_outcome("response", self._request_id)
 
     def _begin(self) -> bytes:
-        """Take the connection, now that there is something to send, and return what goes first."""
+        """Acquire the connection and return the head, which is sent first."""
         self._socket = self._api.connection()
         head, self._head = self._head, b""
         return head
 
     def _lost(self, error: OSError) -> RuntimeApiLostError:
-        """Drop the connection; when the API left word why it stopped reading, log that."""
+        """Close the connection. If the API replied why it stopped reading, that is logged."""
         try:
-            self._api.accept("response", self._request_id)
-        except (RuntimeApiLostError, RuntimeApiError) as said:
-            _logger.debug("The Runtime API left no word: %s", said)
+            self._api.read_outcome("response", self._request_id)
+        except (RuntimeApiLostError, RuntimeApiError) as failure:
+            _logger.debug("The Runtime API sent no reply: %s", failure)
         self._api.close()
         return RuntimeApiLostError(f"the connection to the Runtime API broke in the middle of a response: {error}")
 
 
 def _framed(chunk: bytes) -> bytes:
-    # A chunk of no bytes would be the end.
+    # An empty chunk would end the body.
     return b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunk else b""
 
 
 def _is_idle(connection: socket.socket) -> bool:
-    """Whether a kept connection is still open and says nothing, as one between two requests should."""
+    """Return whether an idle connection is still open and has no unread bytes."""
     try:
         connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
@@ -275,7 +274,7 @@ def _is_idle(connection: socket.socket) -> bool:
 
 
 def _read_answer(reader: io.BufferedReader) -> _Answer | None:
-    """Read one HTTP answer; `None` when the connection ends before or within it."""
+    """Read one HTTP answer. Returns None if the connection ends before the answer does."""
     status_line = reader.readline()
     headers: dict[bytes, bytes] = {}
     while (line := reader.readline()) not in (b"\r\n", b"\n"):
@@ -316,7 +315,7 @@ def _read_chunks(reader: io.BufferedReader) -> bytes | None:
 
 
 def _echo(invocation: Invocation) -> str:
-    """Return the header that proves which invocation an outcome belongs to, when Lambda asked for it."""
+    """Return the header that identifies the invocation of an outcome, if Lambda sent one."""
     return f"Lambda-Runtime-Invocation-Id: {invocation.invocation_id}\r\n" if invocation.invocation_id else ""
 
 
@@ -325,17 +324,17 @@ def _error_headers(report: ErrorReport) -> str:
 
 
 def _line_safe(error_type: str) -> str:
-    """Class names may hold any letter; a header line may not."""
+    """Return `error_type` as ASCII: class names may contain characters that headers may not."""
     return error_type.encode("ascii", "replace").decode()[:100] or "Error"
 
 
-def _refusal(answer: _Answer) -> str:
+def _describe(answer: _Answer) -> str:
     try:
-        said = json.loads(answer.body)
-        return f"{answer.status} {said['errorType']}: {said['errorMessage']}"
+        error = json.loads(answer.body)
+        return f"{answer.status} {error['errorType']}: {error['errorMessage']}"
     except (ValueError, KeyError, TypeError):
         return str(answer.status)
 
 
-def _refused(what: str, answer: _Answer) -> RuntimeApiError:
-    return RuntimeApiError(f"the Runtime API answered {what} with {_refusal(answer)}")
+def _api_error(endpoint: str, answer: _Answer) -> RuntimeApiError:
+    return RuntimeApiError(f"the Runtime API answered {endpoint} with {_describe(answer)}")

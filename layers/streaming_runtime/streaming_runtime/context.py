@@ -1,4 +1,4 @@
-"""What a handler is told about its invocation: the managed runtime's context object, and work for afterwards."""
+"""The context object of an invocation, like the managed runtime's, with callbacks for after the response."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ _W3C_FIELDS = ("traceparent", "tracestate", "baggage")
 
 
 class Function(NamedTuple):
-    """What Lambda's environment variables say about the function; read once, as they don't change."""
+    """The function's properties from Lambda's environment variables, read once."""
 
     name: str | None = None
     version: str | None = None
@@ -37,7 +37,7 @@ class Function(NamedTuple):
 
 
 class _Identity:
-    """The Cognito identity of a caller that came through the mobile SDK; both `None` for any other."""
+    """The Cognito identity of a caller through the mobile SDK. Both fields are None for other callers."""
 
     __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
 
@@ -57,7 +57,7 @@ class _Client:
 
 
 class _ClientContext:
-    """What a direct caller passed as the invocation's client context."""
+    """The client context that a direct caller passed."""
 
     __slots__ = ("client", "custom", "env")
 
@@ -71,8 +71,8 @@ class _ClientContext:
 class Context:
     """One invocation, with the names of the managed runtime's `LambdaContext`.
 
-    `deadline_ms` is in milliseconds of the epoch. `client_context` and `cognito_identity` are the Runtime API's JSON
-    headers as they came; one that is no JSON object counts as absent.
+    `deadline_ms` is in milliseconds since the epoch. `client_context` and `cognito_identity` are the Runtime API's JSON
+    headers. A header that is not a JSON object is ignored.
     """
 
     def __init__(
@@ -106,19 +106,19 @@ class Context:
         self._work: list[Callable[[], None]] = []
 
     def after_response(self, work: Callable[[], None]) -> None:
-        """Run `work` once the client has its whole answer and before the next invocation is asked for.
+        """Run `work` after the client has the whole answer and before the next invocation is requested.
 
-        Works run in the order in which they were given, after an answer that failed too. They are billed and end with
-        the function's timeout. An exception is logged and doesn't keep the others from running.
+        Callbacks run in order, after failed answers too. They are billed and limited by the function's timeout. An
+        exception is logged and does not stop the other callbacks.
         """
         self._work.append(work)
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda ends this invocation; 0 when they are over."""
+        """Return the milliseconds until Lambda ends this invocation, 0 after the deadline."""
         return max(0, self._deadline_ms - int(time.time() * 1000))
 
     def log(self, message: object) -> None:
-        """Write `message` to the function's log as it is: no level, no line end added."""
+        """Write `message` to the function's log unchanged, without a level or line end."""
         self._write_log(str(message))
 
     def w3c(self) -> dict[str, str]:
@@ -127,8 +127,8 @@ class Context:
         return {name: fields[name] for name in _W3C_FIELDS if isinstance(fields.get(name), str)}
 
     def run_work(self) -> None:
-        """Run what `after_response` was given, once; for the loop."""
-        # Work may register more work, so the list is walked while it grows.
+        """Run the callbacks of `after_response` once. Called by the runtime loop."""
+        # A callback may register more callbacks: the list can grow during the loop.
         for work in self._work:
             try:
                 work()

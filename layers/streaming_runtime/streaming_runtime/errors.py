@@ -1,10 +1,10 @@
-"""What can go wrong in the runtime, and how an error is told to Lambda.
+"""The runtime's errors, and how an error is reported to Lambda.
 
-FunctionError            the function is at fault, under a name that Lambda's users know (`Runtime.…`)
-├─ HandlerError          the handler cannot be had: its name, its module, its syntax
+FunctionError            the function is at fault; `name` is one of Lambda's error types (`Runtime.…`)
+├─ HandlerError          the handler cannot be loaded: its name, module or syntax is invalid
 ├─ EventError            the event is not JSON
-└─ ResponseError         what the handler returned cannot be sent
-RuntimeApiError          the Runtime API refused a request for good
+└─ ResponseError         the handler's result cannot be sent
+RuntimeApiError          the Runtime API rejected a request, and the runtime must exit
 RuntimeApiLostError      the connection to the Runtime API broke
 """
 
@@ -25,13 +25,13 @@ __all__ = [
     "RuntimeApiLostError",
 ]
 
-# Frames of the runtime and of the import system say nothing about the function.
+# Frames of the runtime and of the import system are left out of stack traces.
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib is slow to import
-_NOT_THE_FUNCTIONS = (_PACKAGE + os.sep, str(importlib.__file__), "<frozen importlib")
+_FOREIGN_FILES = (_PACKAGE + os.sep, str(importlib.__file__), "<frozen importlib")
 
 
 class FunctionError(Exception):
-    """An error that the runtime found itself; `name` is what Lambda shows as its type."""
+    """An error that the runtime detected. `name` is the error type that Lambda shows."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class FunctionError(Exception):
 
 
 class HandlerError(FunctionError):
-    """The handler that `_HANDLER` names cannot be had."""
+    """The handler that `_HANDLER` names cannot be loaded."""
 
 
 class EventError(FunctionError):
@@ -57,7 +57,7 @@ class ResponseError(FunctionError):
 
 
 class RuntimeApiError(Exception):
-    """The Runtime API answered with a status after which no runtime can go on."""
+    """The Runtime API answered with a status after which the runtime must exit."""
 
 
 class RuntimeApiLostError(Exception):
@@ -65,9 +65,9 @@ class RuntimeApiLostError(Exception):
 
 
 class ErrorReport(NamedTuple):
-    """One error as Lambda's log, its `/error` endpoints and X-Ray take it.
+    """One error for Lambda's log, its `/error` endpoints and X-Ray.
 
-    The stack names files, lines, functions and the lines' source, never a variable's value.
+    The stack holds files, lines, functions and source lines, never the values of variables.
     """
 
     error_type: str
@@ -77,7 +77,7 @@ class ErrorReport(NamedTuple):
 
     @classmethod
     def of(cls, error: BaseException, request_id: str = "") -> "ErrorReport":
-        """Describe `error`; of its stack the function's own frames, without the runtime's above them."""
+        """Build the report of `error`, with only the function's own stack frames."""
         if isinstance(error, FunctionError):
             cause = error.__cause__
             return cls(error.name, str(error), _frames(cause.__traceback__) if cause else (), request_id)
@@ -96,10 +96,10 @@ class ErrorReport(NamedTuple):
         """Return `fields` as ASCII JSON."""
         return json.dumps(self.fields()).encode()
 
-    def within(self, limit: int) -> bytes:
-        """Return `to_json` cut to at most `limit` bytes: the outer frames go first, then the message's end.
+    def truncated(self, limit: int) -> bytes:
+        """Return `to_json` in at most `limit` bytes: without the outer frames first, then without the message's end.
 
-        `limit` is at least 2,000, which any request id and a type of 100 letters fit into.
+        `limit` is at least 2,000: enough for any request id and an error type of 100 characters.
         """
         report = self._replace(error_type=self.error_type[:100])
         while len(encoded := report.to_json()) > limit:
@@ -110,7 +110,7 @@ class ErrorReport(NamedTuple):
         return encoded
 
     def xray_cause(self) -> str:
-        """Return the error as X-Ray's console shows it: JSON that fits into one header line."""
+        """Return the error for X-Ray's console, as JSON that fits into one header line."""
         stack = [{"label": frame.name, "path": frame.filename, "line": frame.lineno} for frame in self.frames]
         cause = {
             "working_directory": os.environ.get("LAMBDA_TASK_ROOT", ""),
@@ -121,4 +121,4 @@ class ErrorReport(NamedTuple):
 
 
 def _frames(trace: TracebackType | None) -> tuple[traceback.FrameSummary, ...]:
-    return tuple(frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_NOT_THE_FUNCTIONS))
+    return tuple(frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_FOREIGN_FILES))

@@ -1,7 +1,7 @@
-"""Keeps a client's connection from falling asleep while a body is silent.
+"""Sends heartbeats so that a client's connection is not closed as idle while a body is silent.
 
-One daemon thread for the life of the process. The sender's side costs a lock that nobody else wants and a look at the
-clock per chunk; the thread looks up once per `after` and not once per chunk.
+There is one daemon thread for the life of the process. Sending a chunk costs an uncontended lock and one reading of the
+clock; the thread wakes once per `after` and not once per chunk.
 """
 
 import threading
@@ -11,22 +11,22 @@ from collections.abc import Callable
 from .errors import RuntimeApiError, RuntimeApiLostError
 from .response import Heartbeat
 
-__all__ = ["Pulse"]
+__all__ = ["HeartbeatSender"]
 
 Send = Callable[[bytes], None]
 
 
-class Pulse:
-    """Beats for one stream at a time. `clock` counts seconds and never goes back.
+class HeartbeatSender:
+    """Sends heartbeats for one stream at a time. `clock` is monotonic, in seconds.
 
-    Without `threaded` nothing beats on its own: whoever holds the clock calls `beat`.
+    Without `threaded` there is no thread, and the owner of the clock calls `send_if_due`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, threaded: bool = True) -> None:
         self._clock = clock
         self._threaded = threaded
         self._thread: threading.Thread | None = None
-        # Held while anything is sent: no payload can get into a chunk.
+        # Held while sending, so that a heartbeat never lands inside a chunk.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._send: Send | None = None
@@ -35,15 +35,15 @@ class Pulse:
         self._wakes_at: float | None = None
 
     def start(self, send: Send, heartbeat: Heartbeat) -> Send:
-        """Begin to beat through `send`; returns what the body's chunks must be sent with until `stop`."""
+        """Start heartbeats through `send`. Until `stop`, chunks must be sent with the returned function."""
         lock, clock = self._lock, self._clock
         with lock:
             self._send, self._heartbeat, self._last_sent = send, heartbeat, clock()
-            # A thread that wakes in time anyway is left asleep: waking it would take the interpreter from the sender.
+            # A thread that wakes in time anyway is not woken: that would take the interpreter from the sender.
             if self._wakes_at is None or self._wakes_at > self._last_sent + heartbeat.after:
                 self._changed.notify()
         if self._threaded and self._thread is None:
-            # Not before the first stream: a thread would not survive a snapshot.
+            # Started with the first stream, because a thread does not survive a snapshot.
             self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
             self._thread.start()
 
@@ -55,16 +55,16 @@ class Pulse:
         return guarded
 
     def stop(self) -> None:
-        """Beat no more: when it returns, no payload is on its way and none will be."""
+        """Stop heartbeats. After it returns, none is being sent or will be."""
         with self._lock:
             self._send = self._heartbeat = None
 
-    def beat(self) -> float | None:
-        """Send the payload if it is due; returns the seconds until the next look, `None` when nothing beats."""
+    def send_if_due(self) -> float | None:
+        """Send the heartbeat if it is due. Returns the seconds until the next check, None without a stream."""
         with self._lock:
-            return self._beat()
+            return self._send_if_due()
 
-    def _beat(self) -> float | None:
+    def _send_if_due(self) -> float | None:
         if self._heartbeat is None or self._send is None:
             return None
         due_in = self._last_sent + self._heartbeat.after - self._clock()
@@ -73,7 +73,7 @@ class Pulse:
         try:
             self._send(self._heartbeat.payload)
         except (RuntimeApiLostError, RuntimeApiError):
-            # The body's next chunk will meet the same broken connection, where it can be handled.
+            # The body's next chunk fails on the same connection, where the error is handled.
             self._send = self._heartbeat = None
             return None
         self._last_sent = self._clock()
@@ -82,6 +82,6 @@ class Pulse:
     def _run(self) -> None:
         with self._changed:
             while True:
-                pause = self._beat()
+                pause = self._send_if_due()
                 self._wakes_at = None if pause is None else self._clock() + pause
                 self._changed.wait(pause)

@@ -1,8 +1,8 @@
-"""The function's log as Lambda's managed runtimes write it.
+"""The function's log, in the format of Lambda's managed runtimes.
 
 Python's root logger and the runtime's own errors go to a sink: standard output, or the descriptor of
-`_LAMBDA_TELEMETRY_LOG_FD`, where each message is framed so that it stays one event however many lines it has. Format
-and level are the function's logging configuration: `AWS_LAMBDA_LOG_FORMAT` (`JSON`, else text), `AWS_LAMBDA_LOG_LEVEL`.
+`_LAMBDA_TELEMETRY_LOG_FD`, where each message is framed so that it is one event, however many lines it has. Format and
+level are the function's logging configuration: `AWS_LAMBDA_LOG_FORMAT` (`JSON`, else text), `AWS_LAMBDA_LOG_LEVEL`.
 """
 
 import json
@@ -18,38 +18,38 @@ from .errors import ErrorReport
 
 __all__ = ["FramedSink", "Log", "Sink", "StandardSink"]
 
-# The first four bytes of a frame say format and level. Text without a level stands for itself: Lambda cannot filter it.
+# The first four bytes of a frame encode format and level. Lambda cannot filter text without a level.
 _UNLEVELED_TEXT = 0xA55A0003
 _JSON_FRAMES = {0: 0xA55A0002, 10: 0xA55A000A, 20: 0xA55A000E, 30: 0xA55A0012, 40: 0xA55A0016, 50: 0xA55A001A}
 _TEXT_FRAMES = {level: frame + 1 for level, frame in _JSON_FRAMES.items()}
 
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
-# What every record has; anything else on one was given as `extra`.
+# Attributes of every record. All others were passed as `extra`.
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "aws_request_id", "tenant_id"}
 
 
 class Sink(Protocol):
-    """Where finished messages go."""
+    """The destination of formatted messages."""
 
     line_break: str
-    """What parts the lines of one message."""
+    """The separator of the lines within one message."""
 
     def write(self, message: str, frame: int) -> None:
-        """Write one message, which ends its last line itself."""
+        """Write one message, which includes its final line end."""
 
 
 class StandardSink:
-    """Standard output. CloudWatch makes an event of each line, and a carriage return is no line end to it."""
+    """Standard output. CloudWatch makes an event of each line; a carriage return does not end a line there."""
 
     line_break = "\r"
 
-    def write(self, message: str, frame: int) -> None:  # noqa: ARG002 - the frame is for the framed sink
-        """Write to what `sys.stdout` is at the time."""
+    def write(self, message: str, frame: int) -> None:  # noqa: ARG002 - only FramedSink uses it
+        """Write to the current `sys.stdout`."""
         sys.stdout.write(message)
 
 
 class FramedSink:
-    """The telemetry descriptor. A frame: type, length, time (µs of the epoch) in 4, 4, 8 bytes, big-endian; message."""
+    """The telemetry descriptor. Frame: type, length, time (µs since the epoch) in 4, 4, 8 big-endian bytes; message."""
 
     line_break = "\n"
 
@@ -64,9 +64,9 @@ class FramedSink:
 
 
 class Log(logging.Handler):
-    """The root logger's handler, and the way of the runtime's own errors to the log.
+    """The root logger's handler, which also writes the runtime's own errors.
 
-    `level` is a level's name; records below it are not made. `TRACE` is Python's DEBUG. An unknown one is left alone.
+    `level` is the name of the root logger's level. `TRACE` means DEBUG; an unknown name is ignored.
     """
 
     def __init__(self, sink: Sink, *, as_json: bool = False, level: str = "") -> None:
@@ -85,7 +85,7 @@ class Log(logging.Handler):
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str] = os.environ) -> "Log":
-        """Read the function's logging configuration; the descriptor's variable is taken away from the function."""
+        """Read the function's logging configuration. The descriptor's variable is removed from the environment."""
         descriptor = environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
         return cls(
             StandardSink() if descriptor is None else FramedSink(int(descriptor)),
@@ -94,14 +94,14 @@ class Log(logging.Handler):
         )
 
     def install(self) -> None:
-        """Become the root logger's handler."""
+        """Install this handler in the root logger."""
         root = logging.getLogger()
         root.addHandler(self)
         if self._root_level in logging.getLevelNamesMapping():
             root.setLevel(self._root_level)
 
-    def begin(self, request_id: str, tenant_id: str | None = None) -> None:
-        """Put this invocation's id on the lines to come."""
+    def set_invocation(self, request_id: str, tenant_id: str | None = None) -> None:
+        """Add this invocation's ids to all later lines."""
         self._request_id, self._tenant_id = request_id, tenant_id
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -114,16 +114,16 @@ class Log(logging.Handler):
             self.handleError(record)
 
     def write(self, message: str) -> None:
-        """Write text as it is."""
+        """Write text unchanged."""
         self._sink.write(message, _UNLEVELED_TEXT)
 
     def error(self, report: ErrorReport) -> None:
-        """Write an error that ended an invocation or the start, in the shape that Lambda's console knows."""
+        """Write an error that ended an invocation or the start, in the format that Lambda's console parses."""
         if self._as_json:
             line = {"timestamp": time.strftime(_TIME_FORMAT + "Z", time.gmtime()), "level": "ERROR", **report.fields()}
             self._sink.write(json.dumps(line, ensure_ascii=False) + "\n", _JSON_FRAMES[logging.ERROR])
             return
-        # Whatever the message holds, it stays in this event and cannot pass for another line.
+        # A message with line ends stays one event and cannot forge another line.
         lines = f"[ERROR] {report.error_type}: {report.message}".splitlines()
         if report.frames:
             lines.append("Traceback (most recent call last):")
@@ -168,5 +168,5 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _tens(level: int) -> int:
-    """Map a level of one's own between two of Python's to the lower one."""
+    """Round a custom level down to one of Python's."""
     return min(50, max(0, level)) // 10 * 10

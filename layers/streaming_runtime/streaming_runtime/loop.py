@@ -1,4 +1,4 @@
-"""The loop: one event after the other from the Runtime API to the handler, and its answer back."""
+"""The runtime loop: takes events from the Runtime API, calls the handler, and sends its answers."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from .client import Invocation, ResponseStream, RuntimeApi
 from .context import Context, Function
 from .errors import ErrorReport, EventError, ResponseError, RuntimeApiError, RuntimeApiLostError
-from .heartbeat import Pulse
+from .heartbeat import HeartbeatSender
 from .logs import Log
 from .response import Head, StreamingResponse, payload_of
 
@@ -24,7 +24,7 @@ Handler = Callable[[Any, Context], object]
 class Loop:
     """Runs `handler` for every event of `api`.
 
-    With `buffered`, for hosts that know no streams (SAM CLI's), every answer goes out whole as a proxy result.
+    With `buffered`, every answer is sent whole as a proxy result, for hosts without streaming (SAM CLI).
     """
 
     def __init__(
@@ -35,24 +35,24 @@ class Loop:
         *,
         function: Function | None = None,
         buffered: bool = False,
-        pulse: Pulse | None = None,
+        heartbeats: HeartbeatSender | None = None,
     ) -> None:
         self._handler = handler
         self._api = api
         self._log = log
         self._function = function or Function.from_environment()
         self._buffered = buffered
-        self._pulse = pulse or Pulse()
+        self._heartbeats = heartbeats or HeartbeatSender()
 
     def run(self) -> NoReturn:
-        """Serve until the Runtime API cannot be reached or refuses to go on, which it raises."""
+        """Serve until the Runtime API fails, which raises."""
         while True:
             self.serve_next()
 
     def serve_next(self) -> None:
-        """Wait for one event, answer it, and run the work that was left for after the answer."""
+        """Wait for one event, answer it, and run its callbacks for after the response."""
         invocation = self._api.next()
-        self._log.begin(invocation.request_id, invocation.tenant_id)
+        self._log.set_invocation(invocation.request_id, invocation.tenant_id)
         if invocation.trace_id is None:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
         else:
@@ -72,7 +72,7 @@ class Loop:
         except RuntimeApiLostError as error:
             _logger.warning("The answer was cut: %s", error)
         context.run_work()
-        # The environment may be frozen now, with a line half written.
+        # The environment may be frozen now: no line may stay half written.
         sys.stdout.flush()
 
     def _answer(self, invocation: Invocation, context: Context) -> None:
@@ -86,7 +86,7 @@ class Loop:
                 self._api.respond(invocation, _json(result))
         except (RuntimeApiError, RuntimeApiLostError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
+        except Exception as error:  # noqa: BLE001 - any exception of a handler is reported as its answer
             self._fail(invocation, error)
 
     def _send_whole(self, invocation: Invocation, head: Head, payload: bytes) -> None:
@@ -96,7 +96,7 @@ class Loop:
             self._api.stream(invocation, head.prelude()).end(payload)
 
     def _relay(self, invocation: Invocation, response: StreamingResponse) -> None:
-        """Send a streamed answer. Raises what the body raised before anything was sent; reports it after that."""
+        """Send a streamed answer. An exception of the body is raised before the first byte, and reported after it."""
         body = response.body
         try:
             head = Head.of(response.status, response.headers)
@@ -113,12 +113,12 @@ class Loop:
                 for chunk in response.body:
                     stream.send(chunk)
             else:
-                send = self._pulse.start(stream.send, response.heartbeat)
+                send = self._heartbeats.start(stream.send, response.heartbeat)
                 try:
                     for chunk in response.body:
                         send(chunk)
                 finally:
-                    self._pulse.stop()
+                    self._heartbeats.stop()
         except (RuntimeApiError, RuntimeApiLostError):
             raise
         except Exception as error:

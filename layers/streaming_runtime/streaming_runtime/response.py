@@ -1,4 +1,4 @@
-"""What a handler returns, and the bytes that it becomes. Pure: nothing here reads or sends.
+"""The results of handlers, and their encoding. Pure: no I/O.
 
 Format: https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode-lambda.html
 A JSON object (the prelude), eight NUL bytes, the payload.
@@ -14,11 +14,11 @@ from .errors import ResponseError
 __all__ = ["PRELUDE_LIMIT", "STREAM_CONTENT_TYPE", "Head", "Heartbeat", "StreamingResponse", "payload_of"]
 
 STREAM_CONTENT_TYPE = "application/vnd.awslambda.http-integration-response"
-# API Gateway looks for the delimiter in the first 16 KB only.
+# API Gateway searches only the first 16 KB for the delimiter.
 PRELUDE_LIMIT = 16 * 1024
 _DELIMITER = bytes(8)
 
-# They describe one hop's connection; API Gateway frames the client's side anew.
+# Hop-by-hop headers: API Gateway frames the client's connection itself.
 _HOP_HEADERS = frozenset(
     ("connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
 )
@@ -28,10 +28,10 @@ _NAME_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxy
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What is sent to a client while the body is silent.
+    """Bytes that are sent to a client while the body is silent.
 
-    `after` seconds after the last byte was sent, and again each `after` seconds, `payload` goes out; between two chunks
-    of the body, never inside one. When nothing has been sent yet, status and headers go before it.
+    `payload` is sent `after` seconds after the last byte, and every `after` seconds from then on, between two chunks of
+    the body and never inside one. If nothing has been sent yet, status and headers are sent first.
     """
 
     after: float
@@ -44,11 +44,11 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class StreamingResponse:
-    """An answer whose body is sent as it is made.
+    """An answer whose body is sent while it is produced.
 
-    Each item of `body` is one chunk and is sent at once. Status and headers go out with the first one, so an error
-    before it is still a clean error; an empty first item sends them ahead. `body` is closed, if it has `close()`, when
-    it is done or has failed. `content-length` and the headers of one hop are left out; each `set-cookie` is kept.
+    Each item of `body` is one chunk and is sent at once. Status and headers are sent with the first item, so an error
+    before it is still a clean error. An empty first item sends them early. If `body` has `close()`, it is called when
+    the body ends or fails. `content-length` and hop-by-hop headers are dropped; every `set-cookie` is sent.
     """
 
     status: int
@@ -58,7 +58,7 @@ class StreamingResponse:
 
 
 class Head(NamedTuple):
-    """A checked status and its headers. Make it with `of` or `of_result`; both raise `ResponseError`."""
+    """A validated status and headers. Create it with `of` or `of_result`; both raise `ResponseError`."""
 
     status: int
     headers: dict[str, str]
@@ -73,7 +73,7 @@ class Head(NamedTuple):
         multi_value_headers: Mapping[str, Iterable[object]] | None = None,
         cookies: Iterable[object] = (),
     ) -> "Head":
-        """Check the parts of an answer; cookies are gathered from all three places where they may stand."""
+        """Validate the parts of an answer. Cookies are collected from all three parameters."""
         head = cls(_status(status), {}, {}, _values("cookies", cookies))
         for name, value in (headers or {}).items():
             lowered = _lowered(name)
@@ -91,7 +91,7 @@ class Head(NamedTuple):
 
     @classmethod
     def of_result(cls, result: Mapping[str, Any]) -> "Head":
-        """Check a proxy result's status and headers."""
+        """Validate a proxy result's status and headers."""
         try:
             return cls.of(
                 result["statusCode"],
@@ -103,7 +103,7 @@ class Head(NamedTuple):
             raise ResponseError(f"headers of the result have the wrong shape: {error}") from error
 
     def prelude(self) -> bytes:
-        """Return the JSON and the delimiter that stand before a streamed payload; at most `PRELUDE_LIMIT` bytes."""
+        """Return the JSON and the delimiter before a streamed payload, at most `PRELUDE_LIMIT` bytes."""
         fields: dict[str, object] = {"statusCode": self.status, "headers": self.headers}
         if self.multi_value_headers:
             fields["multiValueHeaders"] = self.multi_value_headers
@@ -117,7 +117,7 @@ class Head(NamedTuple):
         return prelude
 
     def proxy_result(self, payload: bytes) -> bytes:
-        """Return the answer as buffered proxy JSON; a payload that isn't UTF-8 goes in base64."""
+        """Return the answer as buffered proxy JSON. A payload that is not UTF-8 is encoded in base64."""
         multi = self.multi_value_headers
         if self.cookies:
             multi = {**multi, "Set-Cookie": self.cookies}
@@ -138,14 +138,14 @@ class Head(NamedTuple):
 
 
 def payload_of(result: Mapping[str, Any]) -> bytes:
-    """Return a proxy result's body as bytes; `ResponseError` when it isn't text, or not the base64 that it says."""
+    """Return a proxy result's body as bytes. Raises `ResponseError` if it is not text or not valid base64."""
     body = result.get("body")
     if body is None:
         return b""
     if not isinstance(body, str):
         raise ResponseError(f"body of the result is {type(body).__name__}: give a string")
     if not result.get("isBase64Encoded"):
-        # A lone surrogate has no UTF-8; a question mark is better than no answer.
+        # A lone surrogate has no UTF-8 encoding; a question mark is better than no answer.
         return body.encode(errors="replace")
     from base64 import b64decode
 
@@ -177,7 +177,7 @@ def _values(name: str, values: Iterable[object]) -> list[str]:
 
 
 def _value(name: str, value: object) -> str:
-    """Refuse what would end the header line early. The message names the header: its value may be a secret."""
+    """Validate a header value. The error names only the header, because its value may be a secret."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):

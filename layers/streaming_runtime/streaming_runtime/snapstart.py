@@ -1,4 +1,4 @@
-"""Lambda SnapStart: what runs before the environment is frozen for good and after it is restored.
+"""Lambda SnapStart: runs the hooks before the snapshot is taken and after it is restored.
 
 https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html: hooks before the snapshot run in the
 reverse order of their registration, hooks after the restore in its order.
@@ -24,11 +24,11 @@ _Hook = tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]
 
 
 def snapshot_and_restore(api: RuntimeApi, log: Log) -> None:
-    """Let Lambda take the snapshot; returns in a restored environment. `SystemExit` when a hook fails."""
+    """Let Lambda take the snapshot, and return in a restored environment. Raises `SystemExit` if a hook fails."""
     before: list[_Hook] = []
     after: list[_Hook] = []
     try:
-        # AWS's library keeps the hooks, and is in the managed runtime only: a function without it has none.
+        # AWS's library registers the hooks. It is part of the managed runtime: a function without it has no hooks.
         hooks = importlib.import_module("snapshot_restore_py")
     except ImportError:
         pass
@@ -39,13 +39,13 @@ def snapshot_and_restore(api: RuntimeApi, log: Log) -> None:
             function, arguments, named = before.pop()
             function(*arguments, **named)
         api.restore_next()
-    except Exception as error:  # noqa: BLE001 - whatever a hook raises ends the start
+    except Exception as error:  # noqa: BLE001 - any exception of a hook ends the start
         report = ErrorReport.of(error)
         log.error(report)
         api.fail_init(report._replace(error_type=_BEFORE))
         sys.exit(_BEFORE_EXIT)
     if "random" in sys.modules:
-        # Every environment restored from the snapshot would draw the same numbers.
+        # Otherwise every restored environment would draw the same numbers.
         sys.modules["random"].seed()
     try:
         for function, arguments, named in after:

@@ -1,4 +1,4 @@
-"""From the process's start to the first event: what `/var/runtime/bootstrap.py` does, and the handler's import."""
+"""Starts the runtime, in place of `/var/runtime/bootstrap.py`: search path, log, handler import, loop."""
 
 import gc
 import importlib
@@ -17,13 +17,13 @@ __all__ = ["import_handler", "main", "search_path"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the function that the environment describes; returns the process's exit status.
+    """Run the function that the environment variables describe. Returns the exit status of the process.
 
-    `arguments`: the program and, as the wrapper was given it, the bootstrap that it stands in for.
+    `arguments` are the program and the path of the bootstrap that it replaces, as Lambda passed it to the wrapper.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A line is one write and so one event of the log; the loop flushes what is not a whole line.
+            # One write per line makes one log event per line. The loop flushes incomplete lines.
             stream.reconfigure(line_buffering=True)
     environ = os.environ
     task_root = environ.get("LAMBDA_TASK_ROOT", "/var/task")
@@ -33,13 +33,13 @@ def main(arguments: Sequence[str]) -> int:
     api = RuntimeApi(environ["AWS_LAMBDA_RUNTIME_API"])
     try:
         try:
-            # What an import makes stays as long as the process does. To look for garbage meanwhile costs a cold start
-            # 30 ms with boto3 and httpx, and to look through all of it later costs each full collection 18 ms.
+            # Objects created by imports live as long as the process. Collecting garbage during imports costs a cold
+            # start 30 ms with boto3 and httpx, and traversing them later costs each full collection 18 ms.
             gc.disable()
             handler = import_handler(environ.get("_HANDLER", ""))
             gc.freeze()
             gc.enable()
-        except Exception as error:  # noqa: BLE001 - whatever the module raises is why the function cannot start
+        except Exception as error:  # noqa: BLE001 - any exception of the module is reported as the failed start
             report = ErrorReport.of(error)
             log.error(report)
             api.fail_init(report)
@@ -62,9 +62,9 @@ def search_path(
     bootstrap: str = "",
     exists: Callable[[str], bool] = os.path.isdir,
 ) -> list[str]:
-    """Return `sys.path` as the managed runtime has it: the function, its layers, Python's own, the runtime's.
+    """Return `sys.path` in the managed runtime's order: the function, its layers, Python's own, the runtime's.
 
-    Directories that don't exist are left out of what is added: each would cost every import a look.
+    Directories that do not exist are not added: each would slow down every import.
     """
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     layers = [f"/opt/python/lib/{version}/site-packages", "/opt/python"]
@@ -74,9 +74,9 @@ def search_path(
 
 
 def import_handler(name: str) -> Handler:
-    """Return the function that `_HANDLER` names: `package/module.function` or `package.module.function`.
+    """Import the function that `_HANDLER` names: `package/module.function` or `package.module.function`.
 
-    `HandlerError` when there is none; whatever else the module raises while it is imported goes through.
+    Raises `HandlerError` if it does not exist. Other exceptions of the module's import propagate.
     """
     module_name, dot, function_name = name.rpartition(".")
     if not dot or not module_name or not function_name:

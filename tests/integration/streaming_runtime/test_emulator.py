@@ -1,4 +1,4 @@
-"""The runtime under AWS's own Runtime Interface Emulator, entered through the wrapper as on Lambda."""
+"""The runtime in AWS's Runtime Interface Emulator, started through the wrapper as on Lambda."""
 
 import importlib.util
 import json
@@ -144,20 +144,20 @@ def test_an_answer_is_prelude_delimiter_and_payload(
     assert rest == payload
 
 
-def test_an_error_before_the_first_byte_is_reported_with_its_place(url: str) -> None:
+def test_an_error_before_the_first_byte_is_reported_with_its_stack(url: str) -> None:
     error = json.loads(invoke(url, "early error"))
     assert error["errorType"] == "KeyError"
     assert error["errorMessage"] == "'before the first byte'"
     assert ", in handler" in error["stackTrace"][0]
 
 
-def test_work_after_the_response_is_done_before_the_next_event(url: str) -> None:
+def test_callbacks_finish_before_the_next_event(url: str) -> None:
     counts = [invoke(url, "work").partition(bytes(8))[2] for _ in range(3)]
     first = int(counts[0])
     assert counts == [b"%d" % (first + number) for number in range(3)]
 
 
-def test_the_loop_goes_on_after_every_kind_of_answer(url: str) -> None:
+def test_the_loop_continues_after_every_kind_of_answer(url: str) -> None:
     ids = set()
     for kind in ("late error", "early error", "streamed", "buffered"):
         invoke(url, kind)
@@ -167,7 +167,7 @@ def test_the_loop_goes_on_after_every_kind_of_answer(url: str) -> None:
     assert len(ids) == 4
 
 
-def test_a_handler_that_is_not_there_is_told_to_the_caller(tmp_path: Path) -> None:
+def test_a_missing_handler_is_reported_to_the_caller(tmp_path: Path) -> None:
     with function(tmp_path, "nowhere.handler") as url:
         error = json.loads(invoke(url, "plain"))
     assert error["errorType"] == "Runtime.ImportModuleError"

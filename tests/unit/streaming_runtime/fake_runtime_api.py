@@ -1,4 +1,4 @@
-"""A Runtime API that plays a script over real sockets and keeps every byte that it was sent."""
+"""A Runtime API that plays a script over real sockets and records every byte it receives."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ PATIENCE = 20  # seconds after which a test that hangs fails
 
 @dataclass(frozen=True)
 class Reply:
-    """What is done once a request has been read whole: these bytes are sent, the connection is dropped or kept."""
+    """The reply to one request: bytes to send, and whether to drop the connection."""
 
     data: bytes
     drop: bool = False

@@ -4,7 +4,7 @@ import pytest
 
 from streaming_runtime import Heartbeat
 from streaming_runtime.errors import RuntimeApiLostError
-from streaming_runtime.heartbeat import Pulse
+from streaming_runtime.heartbeat import HeartbeatSender
 
 BEAT = Heartbeat(15, b": beat\n\n")
 
@@ -17,76 +17,76 @@ class Clock:
         return self.now
 
 
-def test_it_beats_after_silence_and_again_each_interval() -> None:
+def test_heartbeats_start_after_silence_and_repeat() -> None:
     clock, sent = Clock(), list[bytes]()
-    pulse = Pulse(clock, threaded=False)
-    send = pulse.start(sent.append, BEAT)
+    heartbeats = HeartbeatSender(clock, threaded=False)
+    send = heartbeats.start(sent.append, BEAT)
     clock.now += 14
-    assert pulse.beat() == 1
+    assert heartbeats.send_if_due() == 1
     send(b"chunk")
     clock.now += 14
-    assert pulse.beat() == 1, "a chunk begins the wait anew"
+    assert heartbeats.send_if_due() == 1, "a chunk begins the wait anew"
     assert sent == [b"chunk"]
     clock.now += 1
-    assert pulse.beat() == 15
+    assert heartbeats.send_if_due() == 15
     assert sent == [b"chunk", BEAT.payload]
     clock.now += 14.5
-    assert pulse.beat() == 0.5
+    assert heartbeats.send_if_due() == 0.5
     clock.now += 0.5
-    pulse.beat()
+    heartbeats.send_if_due()
     assert sent == [b"chunk", BEAT.payload, BEAT.payload]
 
 
-def test_it_beats_before_the_first_chunk_too() -> None:
+def test_heartbeats_start_before_the_first_chunk() -> None:
     clock, sent = Clock(), list[bytes]()
-    pulse = Pulse(clock, threaded=False)
-    pulse.start(sent.append, BEAT)
+    heartbeats = HeartbeatSender(clock, threaded=False)
+    heartbeats.start(sent.append, BEAT)
     clock.now += 15
-    pulse.beat()
+    heartbeats.send_if_due()
     assert sent == [BEAT.payload]
 
 
-def test_a_long_sleep_is_one_beat_and_not_many() -> None:
+def test_a_long_sleep_causes_one_heartbeat() -> None:
     clock, sent = Clock(), list[bytes]()
-    pulse = Pulse(clock, threaded=False)
-    pulse.start(sent.append, BEAT)
+    heartbeats = HeartbeatSender(clock, threaded=False)
+    heartbeats.start(sent.append, BEAT)
     clock.now += 3600
-    assert pulse.beat() == 15
+    assert heartbeats.send_if_due() == 15
     assert sent == [BEAT.payload]
 
 
-def test_after_stop_it_is_silent_and_the_next_stream_has_its_own_times() -> None:
+def test_stop_ends_heartbeats_and_the_next_stream_restarts_them() -> None:
     clock, first, second = Clock(), list[bytes](), list[bytes]()
-    pulse = Pulse(clock, threaded=False)
-    pulse.start(first.append, BEAT)
-    pulse.stop()
+    heartbeats = HeartbeatSender(clock, threaded=False)
+    heartbeats.start(first.append, BEAT)
+    heartbeats.stop()
     clock.now += 60
-    assert pulse.beat() is None
-    pulse.start(second.append, Heartbeat(5, b"other"))
-    assert pulse.beat() == 5
+    assert heartbeats.send_if_due() is None
+    heartbeats.start(second.append, Heartbeat(5, b"other"))
+    assert heartbeats.send_if_due() == 5
     clock.now += 5
-    pulse.beat()
+    heartbeats.send_if_due()
     assert (first, second) == ([], [b"other"])
 
 
-def test_a_broken_connection_ends_the_beating_and_not_the_process() -> None:
+def test_a_broken_connection_ends_heartbeats_but_not_the_process() -> None:
     def broken(_: bytes) -> None:
         raise RuntimeApiLostError("gone")
 
     clock = Clock()
-    pulse = Pulse(clock, threaded=False)
-    send = pulse.start(broken, BEAT)
+    heartbeats = HeartbeatSender(clock, threaded=False)
+    send = heartbeats.start(broken, BEAT)
     clock.now += 15
-    assert pulse.beat() is None
-    assert pulse.beat() is None
+    assert heartbeats.send_if_due() is None
+    assert heartbeats.send_if_due() is None
     with pytest.raises(RuntimeApiLostError):
         send(b"the sender meets the same break")
 
 
-def test_no_beat_gets_into_a_chunk_that_is_being_sent() -> None:
+def test_no_heartbeat_lands_inside_a_chunk() -> None:
     clock, events = Clock(), list[str]()
-    pulse = Pulse(clock, threaded=False)
-    other = threading.Thread(target=pulse.beat)
+    heartbeats = HeartbeatSender(clock, threaded=False)
+    other = threading.Thread(target=heartbeats.send_if_due)
 
     def send(data: bytes) -> None:
         events.append(f"begin {data!r}")
@@ -95,7 +95,7 @@ def test_no_beat_gets_into_a_chunk_that_is_being_sent() -> None:
             other.join(0.05)  # long enough to get in between, were it let
         events.append(f"end {data!r}")
 
-    guarded = pulse.start(send, BEAT)
+    guarded = heartbeats.start(send, BEAT)
     clock.now += 15
     guarded(b"chunk")
     other.join()

@@ -40,7 +40,7 @@ def read_frame(descriptor: int) -> tuple[int, int, str]:
 def test_text_lines_carry_level_time_and_request(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     log = Log(StandardSink())
     log.install()
-    log.begin("req-1")
+    log.set_invocation("req-1")
     root.warning("low on %s", "tea")
     line = capsys.readouterr().out
     assert re.fullmatch(r"\[WARNING\]\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\treq-1\tlow on tea\n", line)
@@ -49,7 +49,7 @@ def test_text_lines_carry_level_time_and_request(root: logging.Logger, capsys: p
 def test_json_lines_are_objects_with_the_extras(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     log = Log(StandardSink(), as_json=True, level="INFO")
     log.install()
-    log.begin("req-1", "tenant-1")
+    log.set_invocation("req-1", "tenant-1")
     root.debug("not made")
     root.info({"a": 1}, extra={"deployment": "ark/glm", "odd": {1}})
     try:
@@ -80,7 +80,7 @@ def test_json_lines_are_objects_with_the_extras(root: logging.Logger, capsys: py
         pytest.param(True, "INFO", 0xA55A0012, id="json"),
     ],
 )
-def test_the_descriptor_gets_one_frame_per_message(root: logging.Logger, as_json: bool, level: str, frame: int) -> None:
+def test_each_message_is_one_frame(root: logging.Logger, as_json: bool, level: str, frame: int) -> None:
     reader, writer = os.pipe()
     try:
         log = Log(FramedSink(writer), as_json=as_json, level=level)
@@ -102,7 +102,7 @@ def test_the_descriptor_gets_one_frame_per_message(root: logging.Logger, as_json
         os.close(writer)
 
 
-def test_an_error_is_one_line_of_standard_output_whatever_its_message(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_one_line_of_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     Log(StandardSink()).error(failure("multi\n[ERROR] forged"))
     written = capsys.readouterr().out
     assert written.count("\n") == 1
@@ -111,7 +111,7 @@ def test_an_error_is_one_line_of_standard_output_whatever_its_message(capsys: py
     )
 
 
-def test_an_error_is_an_object_in_json_logs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_one_object_in_json_logs(capsys: pytest.CaptureFixture[str]) -> None:
     Log(StandardSink(), as_json=True).error(failure("bad"))
     line = json.loads(capsys.readouterr().out)
     assert (line["level"], line["errorType"], line["errorMessage"], line["requestId"]) == (
@@ -122,7 +122,7 @@ def test_an_error_is_an_object_in_json_logs(capsys: pytest.CaptureFixture[str]) 
     )
 
 
-def test_the_environment_configures_it_and_loses_the_descriptor() -> None:
+def test_the_environment_configures_the_log_and_loses_the_descriptor() -> None:
     reader, writer = os.pipe()
     try:
         environ = {"_LAMBDA_TELEMETRY_LOG_FD": str(writer), "AWS_LAMBDA_LOG_FORMAT": "json"}
@@ -137,7 +137,7 @@ def test_the_environment_configures_it_and_loses_the_descriptor() -> None:
 @pytest.mark.parametrize(
     ("level", "numeric"), [("TRACE", logging.DEBUG), ("error", logging.ERROR), ("", None), ("NONSENSE", None)]
 )
-def test_the_level_is_the_roots(root: logging.Logger, level: str, numeric: int | None) -> None:
+def test_the_level_applies_to_the_root_logger(root: logging.Logger, level: str, numeric: int | None) -> None:
     root.setLevel(logging.WARNING)
     Log(StandardSink(), level=level).install()
     assert root.level == (logging.WARNING if numeric is None else numeric)

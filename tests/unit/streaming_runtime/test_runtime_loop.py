@@ -10,7 +10,7 @@ import pytest
 from streaming_runtime import Context, Heartbeat, StreamingResponse
 from streaming_runtime.client import Invocation, RuntimeApi
 from streaming_runtime.errors import RuntimeApiError, RuntimeApiLostError
-from streaming_runtime.heartbeat import Pulse
+from streaming_runtime.heartbeat import HeartbeatSender
 from streaming_runtime.logs import Log, StandardSink
 from streaming_runtime.loop import Handler, Loop
 from tests.unit.streaming_runtime.fake_runtime_api import (
@@ -26,8 +26,10 @@ from tests.unit.streaming_runtime.fake_runtime_api import (
 )
 
 
-def loop_on(api: FakeRuntimeApi, handler: Handler, *, buffered: bool = False, pulse: Pulse | None = None) -> Loop:
-    return Loop(handler, api.client, Log(StandardSink()), buffered=buffered, pulse=pulse)
+def loop_on(
+    api: FakeRuntimeApi, handler: Handler, *, buffered: bool = False, heartbeats: HeartbeatSender | None = None
+) -> Loop:
+    return Loop(handler, api.client, Log(StandardSink()), buffered=buffered, heartbeats=heartbeats)
 
 
 def answer_of(handler: Handler, *, buffered: bool = False, first: Step | None = None) -> Request:
@@ -87,7 +89,7 @@ def test_a_stream_is_framed_byte_for_byte() -> None:
     assert body.closed == 1
 
 
-def test_the_next_event_is_asked_for_on_the_same_connection() -> None:
+def test_the_next_event_is_requested_on_the_same_connection() -> None:
     with FakeRuntimeApi([event(1, "a"), ACCEPTED, event(2, "b"), ACCEPTED]) as api:
         seen: list[object] = []
         loop = loop_on(api, lambda event, context: seen.append((event, context.aws_request_id)))
@@ -103,7 +105,7 @@ def test_the_next_event_is_asked_for_on_the_same_connection() -> None:
     )
 
 
-def test_each_chunk_leaves_when_it_is_made() -> None:
+def test_each_chunk_is_sent_when_it_is_produced() -> None:
     with FakeRuntimeApi([event(), ACCEPTED]) as api:
 
         def body() -> Iterator[bytes]:
@@ -116,7 +118,7 @@ def test_each_chunk_leaves_when_it_is_made() -> None:
     assert api.requests[1].payload == b"firstsecond"
 
 
-def test_an_empty_first_item_sends_status_and_headers_ahead() -> None:
+def test_an_empty_first_item_sends_status_and_headers_early() -> None:
     with FakeRuntimeApi([event(), ACCEPTED]) as api:
 
         def body() -> Iterator[bytes]:
@@ -128,7 +130,7 @@ def test_an_empty_first_item_sends_status_and_headers_ahead() -> None:
     assert api.requests[1].payload == b"late"
 
 
-def test_a_proxy_result_goes_out_in_the_streaming_format_too() -> None:
+def test_a_proxy_result_is_sent_in_the_streaming_format() -> None:
     result = {"statusCode": 404, "headers": {"content-type": "text/plain"}, "body": "none such"}
     request = answer_of(lambda event, context: result)
     assert request.headers["lambda-runtime-function-response-mode"] == "streaming"
@@ -144,21 +146,21 @@ def test_a_proxy_result_goes_out_in_the_streaming_format_too() -> None:
         pytest.param(StreamingResponse(204, {}, []), id="a stream"),
     ],
 )
-def test_an_answer_without_a_body_is_a_prelude_alone(result: object) -> None:
+def test_an_answer_without_a_body_is_only_a_prelude(result: object) -> None:
     request = answer_of(lambda event, context: result)
     assert request.prelude == {"statusCode": 204, "headers": {}}
     assert request.payload == b""
 
 
 @pytest.mark.parametrize("result", [None, "text", [1], {"no": "status"}])
-def test_what_is_no_proxy_result_goes_out_as_json(result: object) -> None:
+def test_other_results_are_sent_as_json(result: object) -> None:
     request = answer_of(lambda event, context: result)
     assert request.headers["content-type"] == "application/json"
     assert "lambda-runtime-function-response-mode" not in request.headers
     assert json.loads(request.body) == result
 
 
-def test_the_invocations_headers_become_its_context() -> None:
+def test_the_context_holds_the_invocations_headers() -> None:
     headers = (
         "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-west-1:1:function:f\r\n"
         'Lambda-Runtime-Client-Context: {"custom":{"k":"v"},"client":{"app_title":"A"},'
@@ -186,7 +188,7 @@ def vars_of(client: object) -> dict[str, object]:
 
 
 @pytest.mark.usefixtures("trace_variable")
-def test_the_trace_variable_follows_the_invocation() -> None:
+def test_the_trace_variable_is_set_per_invocation() -> None:
     seen: list[str | None] = []
     with FakeRuntimeApi([event(headers="Lambda-Runtime-Trace-Id: Root=1-a\r\n"), ACCEPTED, event(), ACCEPTED]) as api:
         loop = loop_on(api, lambda event, context: seen.append(os.environ.get("_X_AMZN_TRACE_ID")))
@@ -208,13 +210,13 @@ def fails(event: object, context: Context) -> object:
         pytest.param(fails, id="an error"),
     ],
 )
-def test_the_invocation_id_is_echoed_when_it_came(handler: Handler) -> None:
+def test_the_invocation_id_is_echoed_if_present(handler: Handler) -> None:
     request = answer_of(handler, first=event(headers="Lambda-Runtime-Invocation-Id: inv-7\r\n"))
     assert request.headers["lambda-runtime-invocation-id"] == "inv-7"
     assert "lambda-runtime-invocation-id" not in answer_of(handler).headers
 
 
-def test_an_error_before_the_first_byte_goes_to_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_before_the_first_byte_is_posted_as_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     request = answer_of(fails)
     assert request.line == "POST /2018-06-01/runtime/invocation/req-1/error HTTP/1.1"
     assert request.headers["lambda-runtime-function-error-type"] == "KeyError"
@@ -239,12 +241,12 @@ def test_an_error_before_the_first_byte_goes_to_error(capsys: pytest.CaptureFixt
         pytest.param(
             StreamingResponse(200, {}, Body(ValueError("early"))), "ValueError", id="an early error of the body"
         ),
-        pytest.param({"statusCode": 200, "body": 5}, "Runtime.MarshalError", id="a body that is no text"),
+        pytest.param({"statusCode": 200, "body": 5}, "Runtime.MarshalError", id="a body that is not text"),
         pytest.param({"statusCode": 200, "headers": {"x": "y" * 16_384}}, "Runtime.MarshalError", id="long headers"),
-        pytest.param(object(), "Runtime.MarshalError", id="what JSON cannot hold"),
+        pytest.param(object(), "Runtime.MarshalError", id="a value that JSON cannot hold"),
     ],
 )
-def test_an_answer_that_cannot_be_sent_is_an_error_and_no_corrupt_stream(result: object, error_type: str) -> None:
+def test_an_invalid_answer_is_an_error_and_not_a_corrupt_stream(result: object, error_type: str) -> None:
     request = answer_of(lambda event, context: result)
     assert request.line.startswith("POST /2018-06-01/runtime/invocation/req-1/error ")
     assert request.json["errorType"] == error_type
@@ -253,13 +255,13 @@ def test_an_answer_that_cannot_be_sent_is_an_error_and_no_corrupt_stream(result:
         assert result.body.closed == 1
 
 
-def test_an_event_that_is_no_json_is_an_error() -> None:
+def test_an_event_that_is_not_json_is_an_error() -> None:
     broken = reply(200, b"{", "Lambda-Runtime-Aws-Request-Id: req-1\r\n")
     request = answer_of(lambda event, context: pytest.fail("the handler must not see it"), first=broken)
     assert request.json["errorType"] == "Runtime.UnmarshalError"
 
 
-def test_an_error_in_mid_stream_ends_it_in_trailers() -> None:
+def test_an_error_in_mid_stream_is_reported_in_trailers() -> None:
     body = Body(b"one", ValueError("boom"))
     request = answer_of(lambda event, context: StreamingResponse(200, {}, body))
     assert request.line.endswith("/response HTTP/1.1")
@@ -270,7 +272,7 @@ def test_an_error_in_mid_stream_ends_it_in_trailers() -> None:
     assert body.closed == 1
 
 
-def test_trailers_stay_below_what_the_runtime_api_reads() -> None:
+def test_trailers_stay_within_the_runtime_apis_limit() -> None:
     class Größe(Exception):  # noqa: N818 - a name that no header line can hold is the point
         pass
 
@@ -281,14 +283,14 @@ def test_trailers_stay_below_what_the_runtime_api_reads() -> None:
     assert str(request.trailing_error["errorMessage"]).startswith("boom\r\n")
 
 
-def test_a_body_of_text_is_an_error_that_says_so() -> None:
+def test_a_body_of_text_is_an_error_with_the_reason() -> None:
     body: list[object] = [b"bytes", "text"]
     request = answer_of(lambda event, context: StreamingResponse(200, {}, body))  # type: ignore[arg-type] # the point
     assert request.payload == b"bytes"
     assert "str" in str(request.trailing_error["errorMessage"])
 
 
-def test_a_body_that_cannot_be_closed_does_not_spoil_its_answer(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_close_does_not_break_the_answer(caplog: pytest.LogCaptureFixture) -> None:
     def on_close() -> None:
         raise OSError("already gone")
 
@@ -298,8 +300,8 @@ def test_a_body_that_cannot_be_closed_does_not_spoil_its_answer(caplog: pytest.L
 
 
 @pytest.mark.parametrize("outcome", ["response", "error"])
-@pytest.mark.parametrize(("status", "said"), [(410, "timed out"), (413, "refused")])
-def test_an_answer_that_lambda_will_not_have_is_logged_and_the_loop_goes_on(
+@pytest.mark.parametrize(("status", "said"), [(410, "timed out"), (413, "rejected")])
+def test_a_rejected_answer_is_logged_and_the_loop_continues(
     outcome: str, status: int, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     refusal = reply(status, b'{"errorType":"Gone","errorMessage":"too late"}')
@@ -314,16 +316,16 @@ def test_an_answer_that_lambda_will_not_have_is_logged_and_the_loop_goes_on(
 @pytest.mark.parametrize(
     "script",
     [
-        pytest.param([reply(403)], id="next is refused"),
+        pytest.param([reply(403)], id="next is rejected"),
         pytest.param([event(), reply(500)], id="the container is broken"),
     ],
 )
-def test_a_runtime_api_that_cannot_go_on_ends_the_loop(script: list[Step]) -> None:
+def test_a_fatal_status_of_the_runtime_api_ends_the_loop(script: list[Step]) -> None:
     with FakeRuntimeApi(script) as api, pytest.raises(RuntimeApiError):
         loop_on(api, lambda event, context: None).run()
 
 
-def test_a_runtime_api_that_is_gone_ends_the_loop() -> None:
+def test_an_unreachable_runtime_api_ends_the_loop() -> None:
     with FakeRuntimeApi([event(), reply(202, drop=True)]) as api:
         loop = loop_on(api, lambda event, context: None)
         loop.serve_next()
@@ -331,7 +333,7 @@ def test_a_runtime_api_that_is_gone_ends_the_loop() -> None:
         loop.run()
 
 
-def test_work_after_the_response_runs_in_order_before_the_next_event() -> None:
+def test_callbacks_run_in_order_before_the_next_event() -> None:
     done: list[str] = []
     with FakeRuntimeApi([event(), ACCEPTED, event(), ACCEPTED]) as api:
 
@@ -349,7 +351,7 @@ def test_work_after_the_response_runs_in_order_before_the_next_event() -> None:
     assert len(done) == 6
 
 
-def test_failing_work_is_logged_and_the_rest_is_done(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_callback_is_logged_and_the_others_run(caplog: pytest.LogCaptureFixture) -> None:
     done: list[str] = []
 
     def handler(event: object, context: Context) -> object:
@@ -387,7 +389,7 @@ def test_a_connection_broken_in_mid_stream_ends_only_that_answer(caplog: pytest.
     assert api.requests[-1].line.endswith("/response HTTP/1.1")
 
 
-def test_a_connection_closed_between_requests_is_made_anew() -> None:
+def test_a_connection_closed_between_requests_is_reopened() -> None:
     script: list[Step] = [event(1), reply(202, drop=True), event(2), ACCEPTED]
     seen: list[object] = []
     with FakeRuntimeApi(script) as api:
@@ -398,7 +400,7 @@ def test_a_connection_closed_between_requests_is_made_anew() -> None:
     assert api.connections == 2
 
 
-def test_a_connection_that_the_server_ends_is_left() -> None:
+def test_a_connection_that_the_server_closes_is_not_reused() -> None:
     script: list[Step] = [event(1), reply(202, headers="Connection: close\r\n", drop=True), event(2), ACCEPTED]
     with FakeRuntimeApi(script) as api:
         loop = loop_on(api, lambda event, context: None)
@@ -417,7 +419,7 @@ def test_a_connection_that_the_server_ends_is_left() -> None:
         ),
     ],
 )
-def test_a_request_whose_answer_is_lost_is_sent_once_more(script: list[Step]) -> None:
+def test_a_request_whose_answer_is_lost_is_retried_once(script: list[Step]) -> None:
     seen: list[object] = []
     with FakeRuntimeApi(script) as api:
         loop_on(api, lambda event, context: seen.append(event)).serve_next()
@@ -425,7 +427,7 @@ def test_a_request_whose_answer_is_lost_is_sent_once_more(script: list[Step]) ->
     assert api.connections == 2
 
 
-def test_answers_of_any_framing_are_understood() -> None:
+def test_every_framing_of_answers_is_read() -> None:
     head = "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: r\r\nLambda-Runtime-Deadline-Ms: 1\r\n"
     chunked = f"{head}Transfer-Encoding: chunked\r\n\r\n2;x=y\r\n[1\r\n3\r\n,2]\r\n0\r\nTrailer: t\r\n\r\n"
     until_close = f"{head}\r\n[3]"
@@ -443,7 +445,7 @@ def test_answers_of_any_framing_are_understood() -> None:
     assert seen == [[1, 2], [3]]
 
 
-def test_a_silent_body_beats_between_chunks() -> None:
+def test_a_silent_body_sends_heartbeats_between_chunks() -> None:
     with FakeRuntimeApi([event(), ACCEPTED]) as api:
 
         def body() -> Iterator[bytes]:
@@ -460,7 +462,7 @@ def test_a_silent_body_beats_between_chunks() -> None:
     assert chunks[1:3] == [b": beat\n\n"] * 2
 
 
-def test_a_beat_before_the_first_chunk_sends_the_head_and_later_errors_go_in_trailers() -> None:
+def test_a_heartbeat_before_the_first_chunk_sends_the_head() -> None:
     with FakeRuntimeApi([event(), ACCEPTED]) as api:
 
         def body() -> Iterator[bytes]:
@@ -482,7 +484,7 @@ def test_a_beat_before_the_first_chunk_sends_the_head_and_later_errors_go_in_tra
         pytest.param([b"\xff\xfe"], base64.b64encode(b"\xff\xfe").decode(), True, id="bytes"),
     ],
 )
-def test_a_host_without_streams_gets_a_whole_proxy_result(payload: list[bytes], body: str, encoded: bool) -> None:
+def test_a_host_without_streaming_gets_a_whole_proxy_result(payload: list[bytes], body: str, encoded: bool) -> None:
     response = StreamingResponse(200, {"content-type": "text/event-stream"}, Body(*payload), Heartbeat(15, b": x"))
     request = answer_of(lambda event, context: response, buffered=True)
     assert "lambda-runtime-function-response-mode" not in request.headers
@@ -497,14 +499,14 @@ def test_a_host_without_streams_gets_a_whole_proxy_result(payload: list[bytes], 
     assert response.body.closed == 1
 
 
-def test_a_host_without_streams_gets_an_error_for_a_body_that_fails() -> None:
+def test_a_host_without_streaming_gets_an_error_for_a_failing_body() -> None:
     body = Body(b"one", ValueError("boom"))
     request = answer_of(lambda event, context: StreamingResponse(200, {}, body), buffered=True)
     assert request.line.endswith("/error HTTP/1.1")
     assert body.closed == 1
 
 
-def test_a_buffered_result_passes_a_host_without_streams() -> None:
+def test_a_host_without_streaming_gets_a_buffered_result() -> None:
     result = {"statusCode": 200, "body": "/w==", "isBase64Encoded": True}
     assert answer_of(lambda event, context: result, buffered=True).json["body"] == "/w=="
 
@@ -514,7 +516,7 @@ def test_one_chunk_is_one_send(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[bytes] = []
     api = RuntimeApi("127.0.0.1:1")
     monkeypatch.setattr(api, "connection", lambda: SimpleNamespace(sendall=sent.append))
-    monkeypatch.setattr(api, "accept", lambda what, request_id: None)
+    monkeypatch.setattr(api, "read_outcome", lambda kind, request_id: None)
     invocation = Invocation(b"{}", "r", 0, None, None, None, None, None, None)
     stream = api.stream(invocation, b"PRELUDE")
     started = [stream.started]

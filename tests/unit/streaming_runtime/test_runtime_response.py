@@ -31,7 +31,7 @@ def test_the_prelude_is_compact_json_and_eight_nuls() -> None:
         pytest.param(
             {"statusCode": 200, "headers": {"Set-Cookie": "a=1"}, "multiValueHeaders": {"set-cookie": ["b=2", "c=3"]}},
             {"statusCode": 200, "headers": {}, "cookies": ["a=1", "b=2", "c=3"]},
-            id="cookies of all places are kept apart",
+            id="cookies of all parameters stay separate",
         ),
         pytest.param(
             {"statusCode": 200, "cookies": ["a=1"], "multiValueHeaders": {"vary": ["a", "b"]}},
@@ -45,7 +45,7 @@ def test_the_prelude_is_compact_json_and_eight_nuls() -> None:
                 "multiValueHeaders": {"Keep-Alive": ["timeout=5"], "TE": ["trailers"]},
             },
             {"statusCode": 200, "headers": {"x-a": "b"}},
-            id="headers of one hop are left out",
+            id="hop-by-hop headers are dropped",
         ),
         pytest.param({"statusCode": 200, "headers": None}, {"statusCode": 200, "headers": {}}, id="headers of None"),
     ],
@@ -61,7 +61,7 @@ def test_a_proxy_result_becomes_a_prelude(result: dict[str, Any], prelude: dict[
         pytest.param({"statusCode": 600}, id="a status above 599"),
         pytest.param({"statusCode": True}, id="a status of True"),
         pytest.param({"statusCode": None}, id="a status of None"),
-        pytest.param({"statusCode": "2OO"}, id="a status that is a word"),
+        pytest.param({"statusCode": "2OO"}, id="a status that is not a number"),
         pytest.param({"statusCode": 200, "headers": {"x-a": "b\r\nx-evil: 1"}}, id="a line break in a value"),
         pytest.param({"statusCode": 200, "headers": {"x-a": "b\nc"}}, id="a bare line feed in a value"),
         pytest.param({"statusCode": 200, "headers": {"x-a": "b\0"}}, id="a NUL in a value"),
@@ -78,12 +78,12 @@ def test_a_proxy_result_becomes_a_prelude(result: dict[str, Any], prelude: dict[
         pytest.param({"statusCode": 200, "cookies": "a=1"}, id="one string for the cookies"),
     ],
 )
-def test_what_http_cannot_carry_is_refused(result: dict[str, Any]) -> None:
+def test_an_invalid_head_is_rejected(result: dict[str, Any]) -> None:
     with pytest.raises(ResponseError):
         Head.of_result(result)
 
 
-def test_a_refused_value_is_not_repeated() -> None:
+def test_a_rejected_value_is_not_quoted() -> None:
     with pytest.raises(ResponseError) as caught:
         Head.of(200, {"authorization": "Bearer secret\n"})
     assert "authorization" in str(caught.value)
@@ -99,7 +99,7 @@ def test_the_delimiter_ends_within_the_first_16_kb() -> None:
 
 
 @given(st.dictionaries(st.from_regex(r"\Ax-[a-z0-9-]{1,20}\Z"), st.text(max_size=50), max_size=8))
-def test_a_prelude_holds_no_delimiter_and_no_line_break_of_its_own(headers: dict[str, str]) -> None:
+def test_a_prelude_contains_no_delimiter_or_line_break(headers: dict[str, str]) -> None:
     try:
         head = Head.of(200, headers)
     except ResponseError:
@@ -117,27 +117,27 @@ def test_a_prelude_holds_no_delimiter_and_no_line_break_of_its_own(headers: dict
         pytest.param({}, b"", id="no body"),
         pytest.param({"body": None}, b"", id="a body of None"),
         pytest.param({"body": "né"}, "né".encode(), id="text"),
-        pytest.param({"body": "a\ud800b"}, b"a?b", id="half a character"),
+        pytest.param({"body": "a\ud800b"}, b"a?b", id="a lone surrogate"),
         pytest.param({"body": "AP8=", "isBase64Encoded": True}, b"\0\xff", id="base64"),
     ],
 )
-def test_a_results_body_becomes_bytes(result: dict[str, Any], payload: bytes) -> None:
+def test_a_body_is_encoded_to_bytes(result: dict[str, Any], payload: bytes) -> None:
     assert payload_of(result) == payload
 
 
 @pytest.mark.parametrize("result", [{"body": {"a": 1}}, {"body": b"raw"}, {"body": "$$$", "isBase64Encoded": True}])
-def test_a_body_that_cannot_be_sent_is_refused(result: dict[str, Any]) -> None:
+def test_an_invalid_body_is_rejected(result: dict[str, Any]) -> None:
     with pytest.raises(ResponseError):
         payload_of(result)
 
 
 @given(st.binary(max_size=200))
-def test_a_buffered_result_gives_every_payload_back(payload: bytes) -> None:
+def test_a_buffered_result_preserves_every_payload(payload: bytes) -> None:
     result = json.loads(Head.of(200, {}).proxy_result(payload))
     assert (base64.b64decode(result["body"]) if result["isBase64Encoded"] else result["body"].encode()) == payload
 
 
-def test_a_buffered_result_keeps_cookies_apart() -> None:
+def test_a_buffered_result_keeps_cookies_separate() -> None:
     result = json.loads(Head.of(200, {"a": "b"}, {"set-cookie": ["x=1", "y=2"]}).proxy_result(b"hi"))
     assert result == {
         "statusCode": 200,
@@ -149,7 +149,7 @@ def test_a_buffered_result_keeps_cookies_apart() -> None:
 
 
 @pytest.mark.parametrize(("after", "payload"), [(0, b"x"), (-1, b"x"), (1, b"")])
-def test_a_heartbeat_that_cannot_beat_is_refused(after: float, payload: bytes) -> None:
+def test_an_invalid_heartbeat_is_rejected(after: float, payload: bytes) -> None:
     with pytest.raises(ValueError, match="heartbeat"):
         Heartbeat(after, payload)
 
@@ -160,23 +160,23 @@ def _deep(levels: int) -> None:
     raise ValueError("deep\n" * 5000)
 
 
-def test_an_error_is_cut_to_fit_and_keeps_what_tells_most() -> None:
+def test_a_long_error_is_truncated_to_its_innermost_frames() -> None:
     try:
         _deep(50)
     except ValueError as error:
         report = ErrorReport.of(error, "req-1")
-    encoded = report.within(2700)
+    encoded = report.truncated(2700)
     assert len(encoded) <= 2700
     cut = json.loads(encoded)
     assert cut["errorType"] == "ValueError"
     assert cut["requestId"] == "req-1"
     assert cut["errorMessage"].startswith("deep\n")
     short = report._replace(message="short")
-    kept = json.loads(short.within(2700))["stackTrace"]
+    kept = json.loads(short.truncated(2700))["stackTrace"]
     assert kept == short.fields()["stackTrace"][-len(kept) :] != []
 
 
-def test_an_error_names_lines_and_never_values() -> None:
+def test_a_stack_trace_contains_lines_but_no_values() -> None:
     def fails(password: str) -> None:
         raise ValueError(f"{len(password)} letters")
 

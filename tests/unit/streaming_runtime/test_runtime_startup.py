@@ -18,7 +18,7 @@ Write = Callable[[str, str], None]
 
 @pytest.fixture
 def task_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory of handlers; what is imported from it is forgotten again."""
+    """A directory of handlers. Modules imported from it are unloaded afterwards."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "app", raising=False)  # the gateway's, where its tests came first
     before = set(sys.modules)
@@ -28,7 +28,7 @@ def task_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def start(api: FakeRuntimeApi, task_root: Path, wrapper: Path = WRAPPER, **environ: str) -> tuple[int, str]:
-    """Run the wrapper as Lambda does; returns the exit status and what the function logged."""
+    """Run the wrapper as Lambda does. Returns the exit status and the function's log."""
     process = subprocess.run(
         [wrapper, sys.executable, "/var/runtime/bootstrap.py"],
         env={"AWS_LAMBDA_RUNTIME_API": api.address, "LAMBDA_TASK_ROOT": str(task_root), "_HANDLER": "app.handler"}
@@ -56,11 +56,11 @@ def start(api: FakeRuntimeApi, task_root: Path, wrapper: Path = WRAPPER, **envir
             ["/opt/python", "/lib", "/task"],
             {"/opt/python"},
             ["/task", "/opt/python", "/lib"],
-            id="nothing stands twice",
+            id="no path is repeated",
         ),
     ],
 )
-def test_modules_are_searched_for_in_lambdas_order(current: list[str], existing: set[str], expected: list[str]) -> None:
+def test_the_search_path_has_lambdas_order(current: list[str], existing: set[str], expected: list[str]) -> None:
     assert search_path(current, "/task", "/var/runtime/bootstrap.py", existing.__contains__) == expected
 
 
@@ -81,14 +81,14 @@ def test_a_handler_is_found_by_dots_and_slashes(name: str, task_root: Path) -> N
         pytest.param(
             "app.handler", "import absent_too", "Runtime.ImportModuleError", "absent_too", id="its import fails"
         ),
-        pytest.param("app.handler", "def (", "Runtime.UserCodeSyntaxError", "app.py, line 1", id="no Python"),
+        pytest.param("app.handler", "def (", "Runtime.UserCodeSyntaxError", "app.py, line 1", id="a syntax error"),
         pytest.param("app.handler", "", "Runtime.HandlerNotFound", "'handler' is missing", id="no such function"),
         pytest.param(
             "app.handler", "handler = 5", "Runtime.HandlerNotFound", "'handler' is missing", id="not callable"
         ),
     ],
 )
-def test_a_handler_that_cannot_be_had_says_why(
+def test_a_missing_handler_is_reported_with_the_reason(
     name: str, source: str, error_name: str, says: str, task_root: Path
 ) -> None:
     (task_root / "app.py").write_text(source)
@@ -98,7 +98,7 @@ def test_a_handler_that_cannot_be_had_says_why(
     assert says in str(caught.value)
 
 
-def test_a_failed_start_is_told_and_ends_the_process(tmp_path: Path) -> None:
+def test_a_failed_start_is_reported_and_ends_the_process(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("def load():\n    raise ValueError('no table')\nload()\n")
     with FakeRuntimeApi([ACCEPTED]) as api:
         status, log = start(api, tmp_path)
@@ -113,7 +113,7 @@ def test_a_failed_start_is_told_and_ends_the_process(tmp_path: Path) -> None:
     assert log.startswith("[ERROR] ValueError: no table\rTraceback")
 
 
-def test_a_bad_handler_name_is_told_and_ends_the_process(tmp_path: Path) -> None:
+def test_a_bad_handler_name_is_reported_and_ends_the_process(tmp_path: Path) -> None:
     with FakeRuntimeApi([ACCEPTED]) as api:
         status, _ = start(api, tmp_path, _HANDLER="nowhere.handler")
     assert status == 1
@@ -121,7 +121,7 @@ def test_a_bad_handler_name_is_told_and_ends_the_process(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("deployed", [False, True], ids=["from the checkout", "as deployed"])
-def test_the_wrapper_finds_its_package_and_hides_no_module(deployed: bool, tmp_path: Path) -> None:
+def test_the_wrapper_finds_its_package_and_shadows_no_module(deployed: bool, tmp_path: Path) -> None:
     wrapper = WRAPPER
     if deployed:
         # The artifact's place is /opt on Lambda.
@@ -158,7 +158,7 @@ def test_the_wrapper_finds_its_package_and_hides_no_module(deployed: bool, tmp_p
     assert "[ERROR] RuntimeApiLostError: " in log
 
 
-def test_what_the_import_made_is_left_out_of_later_collections(tmp_path: Path) -> None:
+def test_objects_of_the_import_are_excluded_from_garbage_collection(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(
         "import gc\nkept = [[] for _ in range(5000)]\nduring = gc.isenabled()\n"
         "def handler(event, context): return [during, gc.isenabled(), gc.get_freeze_count() > len(kept)]\n"
@@ -168,13 +168,13 @@ def test_what_the_import_made_is_left_out_of_later_collections(tmp_path: Path) -
     assert api.requests[1].body == b"[false, true, true]"
 
 
-def test_the_wrapper_without_a_python_says_how_it_is_called() -> None:
+def test_the_wrapper_without_arguments_prints_its_usage() -> None:
     process = subprocess.run([WRAPPER], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert process.returncode == 64
     assert "AWS_LAMBDA_EXEC_WRAPPER" in process.stderr
 
 
-def test_sam_cli_gets_a_stream_buffered(tmp_path: Path) -> None:
+def test_streams_are_buffered_for_sam_cli(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(
         "from streaming_runtime import StreamingResponse\n"
         "def handler(event, context):\n"
@@ -222,7 +222,7 @@ HOOKS = (
             ["a1"],
             id="a hook after the restore fails",
         ),
-        pytest.param("", [reply(500), ACCEPTED], 64, ["restore/next", "init/error"], [], id="the restore is refused"),
+        pytest.param("", [reply(500), ACCEPTED], 64, ["restore/next", "init/error"], [], id="the restore is rejected"),
     ],
 )
 def test_snapstart(
@@ -240,7 +240,7 @@ def test_snapstart(
         assert api.requests[-1].headers["lambda-runtime-function-error-type"] == name
 
 
-def test_snapstart_draws_other_numbers_in_each_restored_environment(tmp_path: Path) -> None:
+def test_snapstart_reseeds_random_numbers_after_the_restore(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(
         "import random\nrandom.seed(1)\ndef handler(event, context): return random.random()\n"
     )
@@ -252,7 +252,7 @@ def test_snapstart_draws_other_numbers_in_each_restored_environment(tmp_path: Pa
     assert len(drawn) == 2
 
 
-def test_without_snapstart_the_hooks_rest(tmp_path: Path) -> None:
+def test_hooks_do_not_run_without_snapstart(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(HOOKS + "register_after_restore(hook, 'a1', fail=True)\n")
     with FakeRuntimeApi([event(), ACCEPTED]) as api:
         start(api, tmp_path)
