@@ -20,6 +20,7 @@ def test_the_snapshot_holds_clients_but_no_connections() -> None:
             _, log = start(
                 api,
                 ROOT / "functions" / "gateway",
+                _HANDLER="gateway.app.handler",
                 AWS_LAMBDA_INITIALIZATION_TYPE="snap-start",
                 PYTHONPATH=":".join([str(ROOT / "layers" / "router"), *sys.path]),
                 ROUTES_TABLE="routes",
@@ -41,5 +42,5 @@ def test_the_snapshot_holds_clients_but_no_connections() -> None:
         try:
             aws.accept()
         except BlockingIOError:
-            return  # nobody has ever connected: no key, no row and no credential is in the snapshot
+            return  # nothing connected: the snapshot holds no key, row or credential
         raise AssertionError("AWS was called before a request needed it")
