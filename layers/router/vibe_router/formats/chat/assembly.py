@@ -1,4 +1,4 @@
-"""Puts a chat stream together into the completion that it would have been."""
+"""Joins a chat stream into a whole completion."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,13 +7,13 @@ from vibe_router.formats.common.json_body import load
 
 __all__ = ["ChatAssembler", "names_another"]
 
-_LAST_WINS = frozenset({"id", "index", "type", "role", "object", "finish_reason"})  # repeated whole, never in pieces
+_LAST_WINS = frozenset({"id", "index", "type", "role", "object", "finish_reason"})  # repeated in full, never in pieces
 
 
 class ChatAssembler:
-    """Collects chunks; `completion()` is their sum: strings grow, lists merge by `index`, the rest is overwritten.
+    """Collects chunks: strings are concatenated, lists merged by `index`, everything else is overwritten.
 
-    Calls of tools merge as `chat_blocks` tells them: some providers give all of them one index, or none.
+    Tool calls are told apart as in `blocks`: some providers give all of them one index, or none.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class ChatAssembler:
         self._choices: dict[int, dict[str, Any]] = {}
 
     def add(self, chunk: Mapping[str, Any]) -> None:
-        """Take one chunk in."""
+        """Add one chunk."""
         choices = chunk.get("choices")
         self._base.update({key: value for key, value in chunk.items() if value is not None or key not in self._base})
         for choice in choices if isinstance(choices, list) else ():
@@ -91,13 +91,13 @@ def _with_calls(old: object, new: list[Any]) -> list[Any]:
         if at is None or _is_another(calls[at], call):
             calls.append(_merged(None, call))
         else:
-            same = {"id": calls[at]["id"]} if calls[at].get("id") else {}  # some give every piece another
+            same = {"id": calls[at]["id"]} if calls[at].get("id") else {}  # some providers give every piece another
             calls[at] = _merged(calls[at], {**call, **same})
     return calls
 
 
 def _place(calls: list[Any], call: Mapping[str, Any]) -> int | None:
-    """Return which of `calls` has the place of `call`: the last with its index; without one its id, else the last."""
+    """Return the position in `calls` that `call` continues: its index; without one its id, else the last."""
     name = "index" if isinstance(call.get("index"), int) else "id" if call.get("id") else None
     if name is None:
         return len(calls) - 1 if calls else None
@@ -105,15 +105,15 @@ def _place(calls: list[Any], call: Mapping[str, Any]) -> int | None:
 
 
 def names_another(name: object, id_: object, before: object) -> bool:
-    """Whether a call is named, and by another id than the one `before` at its place; a whole one ends by that.
+    """Whether a piece has a name, and an id other than `before` at the same index; a complete call ends with that.
 
-    Some relays give every call the same place, and others every piece of one an id of its own.
+    Some relays give every call the same index, others every piece of one call its own id.
     """
     return bool(name and isinstance(id_, str) and id_ and id_ != before)
 
 
 def _is_another(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether `new` begins a call of its own where `old` stands: with a name and another id, after a whole one."""
+    """Whether `new` begins another call at the index of `old`: it has a name and another id, and `old` is complete."""
     id_, function, begun = new.get("id"), new.get("function"), old.get("function")
     if not (isinstance(function, dict) and isinstance(begun, dict)):
         return False
@@ -121,12 +121,12 @@ def _is_another(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         return False
     try:
         return isinstance(load(begun.get("arguments", "").encode()), dict)
-    except (ValueError, AttributeError):  # not whole yet, or no text
+    except (ValueError, AttributeError):  # incomplete, or not a string
         return False
 
 
 def _merge_item(items: list[Any], item: object) -> None:
-    """Continue the item with the same `index`, or append: logprobs and annotations have none and only grow."""
+    """Continue the item with the same `index`, or append: logprobs and annotations have no index."""
     if isinstance(item, dict) and isinstance(item.get("index"), int):
         for at, old in enumerate(items):
             if isinstance(old, dict) and old.get("index") == item["index"]:

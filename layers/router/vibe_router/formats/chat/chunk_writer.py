@@ -1,4 +1,4 @@
-"""What chat's writer and that of legacy completions share: every chunk repeats the answer's id, date and model."""
+"""The base of the writers of chat and legacy completions, whose chunks all repeat the id, date and model."""
 
 import secrets
 from collections.abc import Mapping
@@ -28,12 +28,12 @@ class ChunkWriter:
         self._usage = Usage()
 
     def write(self, event: Event) -> bytes:
-        """Return the chunk that says `event`; nothing for what the format has no word for."""
+        """Return the bytes of the chunk for `event`, empty for none."""
         chunk = self.chunk(event)
         return sse.encode(dump(chunk)) if chunk is not None else b""
 
     def chunk(self, event: Event) -> dict[str, Any] | None:
-        """Return the chunk that says `event`, None where there is no word for it."""
+        """Return the chunk for `event`, None if the format has none."""
         match event:
             case Started():
                 self._base["model"] = event.model
@@ -46,11 +46,11 @@ class ChunkWriter:
         return None
 
     def usage_chunk(self) -> dict[str, Any]:
-        """Return the last chunk, which tells the usage."""
+        """Return the last chunk, which reports the usage."""
         return {**self._base, "choices": [], "usage": usage_fields(self._usage)}
 
     def end(self) -> bytes:
-        """Return the usage, to who asked for it, and `[DONE]`."""
+        """Return the usage chunk, if requested, and `[DONE]`."""
         return (sse.encode(dump(self.usage_chunk())) if self._wants_usage else b"") + DONE
 
     def fail(self, error: ApiError) -> bytes:
@@ -62,21 +62,21 @@ class ChunkWriter:
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:
-    """Return `usage` as chat tells it."""
+    """Return `usage` in chat's fields."""
     prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
     }
-    read = {
+    input_details = {
         "cached_tokens": usage.cached_tokens,
         "cache_write_tokens": usage.cache_write_tokens,
         "audio_tokens": usage.audio_prompt_tokens,
     }
-    said = {"reasoning_tokens": usage.reasoning_tokens, "audio_tokens": usage.audio_completion_tokens}
-    if details := without_none(read):
-        told["prompt_tokens_details"] = details
-    if details := without_none(said):
-        told["completion_tokens_details"] = details
-    return told
+    output_details = {"reasoning_tokens": usage.reasoning_tokens, "audio_tokens": usage.audio_completion_tokens}
+    if details := without_none(input_details):
+        fields["prompt_tokens_details"] = details
+    if details := without_none(output_details):
+        fields["completion_tokens_details"] = details
+    return fields

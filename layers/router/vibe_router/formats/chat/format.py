@@ -1,4 +1,4 @@
-"""Chat completions, as callers and as providers speak it. The parts are in `request`, `stream` and `neutral_*`."""
+"""Chat completions, as callers and providers speak them."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ __all__ = ["CHAT"]
 
 
 class _Chat:
-    """Chat completions, from both sides (`ClientConversation` and `ProviderConversation`)."""
+    """Chat completions (`ClientConversation` and `ProviderConversation`)."""
 
     name = "chat"
     path = "/chat/completions"

@@ -1,4 +1,4 @@
-"""A chat answer in and out of the neutral form."""
+"""Translates chat answers from and to the neutral form."""
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ _REASONS: Mapping[object, Reason] = {
 
 
 class ChatDecoder:
-    """Reads chunks of a chat answer into neutral events."""
+    """Decodes the chunks of a chat answer into neutral events."""
 
     def __init__(self, request: NeutralRequest) -> None:
         self._custom = custom_tool_names(request)
@@ -51,8 +51,8 @@ class ChatDecoder:
         self._last: object = 0  # the place of the call that was told of last
 
     def decode(self, chunk: Mapping[str, Any]) -> Iterable[Event]:
-        """Return what `chunk` says."""
-        if self._started and not self._calling and (words := _only_words(chunk)):
+        """Return the events in `chunk`."""
+        if self._started and not self._calling and (words := _only_text(chunk)):
             return (TextDelta(words),)
         events: list[Event] = []
         if not self._started:
@@ -74,7 +74,7 @@ class ChatDecoder:
         return events
 
     def end(self) -> Iterable[Event]:
-        """Return what was held back."""
+        """Return the events that were held back."""
         return [event for blocks in self._choices.values() for event in blocks.end()]
 
     def _choice(self, choice: Mapping[str, Any]) -> list[Event]:
@@ -84,7 +84,7 @@ class ChatDecoder:
         events: list[Event] = []
         delta = choice.get("delta")
         if isinstance(delta, dict):
-            for said in (*_words(delta, index, choice), *_annotated(delta, index)):
+            for said in (*_content(delta, index, choice), *_annotations(delta, index)):
                 events += blocks.say(said)
             calls = delta.get("tool_calls")
             for call in calls if isinstance(calls, list) else ():
@@ -106,15 +106,15 @@ class ChatDecoder:
         if blocks.is_new(place, id_, name):
             id_ = id_ if isinstance(id_, str) and id_ else f"call_{secrets.token_hex(12)}"
             events += blocks.begin(place, ToolCallStart(id_, name, name in self._custom, choice))
-        if isinstance(arguments, dict):  # some providers give JSON as such
+        if isinstance(arguments, dict):  # some providers send an object
             arguments = dump(arguments).decode()
         if arguments and isinstance(arguments, str):
             events += blocks.add(place, arguments)
         return events
 
 
-def _words(delta: Mapping[str, Any], choice: int, told: Mapping[str, Any]) -> Iterator[Event]:
-    """Return what a delta says that is no call: thoughts, words, a refusal."""
+def _content(delta: Mapping[str, Any], choice: int, told: Mapping[str, Any]) -> Iterator[Event]:
+    """Yield the events of a delta other than tool calls: reasoning, text, a refusal."""
     thought, content, refusal = delta.get("reasoning_content"), delta.get("content"), delta.get("refusal")
     thought = thought or delta.get("reasoning")
     if thought and isinstance(thought, str):
@@ -125,8 +125,8 @@ def _words(delta: Mapping[str, Any], choice: int, told: Mapping[str, Any]) -> It
         yield RefusalDelta(refusal, choice)
 
 
-def _only_words(chunk: Mapping[str, Any]) -> str | None:
-    """Return the words of a chunk that holds some and nothing else, as all but a few do."""
+def _only_text(chunk: Mapping[str, Any]) -> str | None:
+    """Return the text of a chunk that holds nothing else, as nearly all do; else None."""
     choices = chunk.get("choices")
     if not isinstance(choices, list) or len(choices) != 1 or chunk.get("usage"):
         return None
@@ -144,7 +144,7 @@ def _logprobs(choice: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
     return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else None
 
 
-def _annotated(delta: Mapping[str, Any], choice: int) -> Iterator[Event]:
+def _annotations(delta: Mapping[str, Any], choice: int) -> Iterator[Event]:
     notes = delta.get("annotations")
     for note in notes if isinstance(notes, list) else ():
         match note:
@@ -158,7 +158,7 @@ _FINISH: Mapping[Reason, str] = {"refusal": "content_filter"}
 
 
 class ChatWriter(ChunkWriter):
-    """Says neutral events as chat chunks."""
+    """Writes neutral events as chat chunks."""
 
     def __init__(self, *, wants_usage: bool, created: int) -> None:
         super().__init__("chatcmpl", "chat.completion.chunk", wants_usage=wants_usage, created=created)
@@ -167,19 +167,19 @@ class ChatWriter(ChunkWriter):
         self._before = self._after = b""
 
     def write(self, event: Event) -> bytes:
-        """Return the chunk that says `event`."""
+        """Return the bytes of the chunk for `event`."""
         if type(event) is TextDelta and self._before and not event.choice and event.logprobs is None:
             return self._before + dump(event.text) + self._after
         return super().write(event)
 
     def chunk(self, event: Event) -> dict[str, Any] | None:
-        """Return the chunk that says `event`, None where chat has no word for it."""
+        """Return the chunk for `event`, None if chat has none."""
         match event:
             case Started():
                 super().chunk(event)
                 shell = sse.encode(dump(self._chunk(0, {"content": "\0"})))
                 self._before, _, self._after = shell.partition(rb'"\u0000"')
-                # Null and not empty: a whole answer of calls alone has no text either.
+                # Null, not empty: a whole answer of tool calls only has no text either.
                 return self._chunk(0, {"role": "assistant", "content": None})
             case TextDelta():
                 more = {"logprobs": {"content": list(event.logprobs), "refusal": None}} if event.logprobs else {}
@@ -204,9 +204,7 @@ class ChatWriter(ChunkWriter):
                 return self._chunk(event.choice, {"annotations": [note]})
             case Finish():
                 return self._chunk(event.choice, {}, finish_reason=_FINISH.get(event.reason, event.reason))
-            case (
-                UsageReport() | ReasoningProof() | AnnotationAdded()
-            ):  # chat has no place for a proof, nor for what is found in files
+            case UsageReport() | ReasoningProof() | AnnotationAdded():  # chat has no field for proofs or file citations
                 return super().chunk(event)
 
     def _chunk(self, choice: int, delta: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -214,7 +212,7 @@ class ChatWriter(ChunkWriter):
 
 
 def whole(events: Iterable[Event], created: int) -> bytes:
-    """Return the completion that `events` add up to."""
+    """Return the whole completion that consists of `events`."""
     writer, assembly = ChatWriter(wants_usage=True, created=created), ChatAssembler()
     for event in events:
         if (chunk := writer.chunk(event)) is not None:

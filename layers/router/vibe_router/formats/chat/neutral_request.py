@@ -1,11 +1,12 @@
-"""A chat request in and out of the neutral form.
+"""Translates chat requests from and to the neutral form.
 
-What is left out on the way into chat, since it changes nothing that is asked: marks for prompt caching, a summary's
-style, cache keys, whether the answer is to be kept (the router keeps it), that a tool's result is an error (its words
-say so), how another model thought (but for the turn of a tool call, where some models insist on it). What is said in
-other words: a developer's message as a system's, which every provider knows; tools with free text as functions of one
-string, `input`; a choice among allowed tools by telling only of these; images in a tool's result in a user's message
-right after it; a thinking budget as an effort.
+Left out when a request of another format is written as chat, since the answer does not depend on it: cache breakpoints,
+the style of reasoning summaries, cache keys, `store` (the router stores), the error flag of tool results (their text
+says it), and reasoning of other models (except in a turn with tool calls, where some models require it).
+
+Rewritten: developer messages as system messages, which every provider accepts; free-text tools as functions of one
+string, `input`; a choice among allowed tools by declaring only these; images in tool results as a user's message after
+them; a thinking budget as an effort.
 """
 
 import re
@@ -46,7 +47,7 @@ __all__ = ["body", "read"]
 
 _FORMAT = "chat"
 
-# Said about the answer or about keeping it, or hints: another format may go without.
+# Hints, and fields about the answer or its storage: other formats may leave them out.
 _HARMLESS = frozenset(
     {"prediction", "prompt_cache_retention", "prompt_cache_options", "stream_options", "functions", "function_call"}
 )
@@ -73,16 +74,16 @@ _READ_APART = frozenset(
     {"model", "stream", "messages", "tools", "tool_choice", "max_tokens", "max_completion_tokens", "stop",
      "response_format", "reasoning_effort"}
 )  # fmt: skip
-# OpenAI's reasoning models refuse max_tokens; everybody else's may not know the newer word.
+# OpenAI's reasoning models reject max_tokens; other providers may not know its successor.
 _COMPLETION_TOKENS = re.compile(r"(?:^|/)(?:o\d|gpt-[5-9])")
-_LONGEST_USER = 64  # characters that OpenAI takes for `user`
+_LONGEST_USER = 64  # characters that OpenAI accepts in `user`
 
 
 # --- Reading a request ------------------------------------------------------------------------------------------------
 
 
 def read(body: Mapping[str, Any]) -> NeutralRequest:
-    """Return a chat request (as `chat.parse` checks it) in the neutral form. Raises ApiError (400)."""
+    """Return a chat request (checked by `request.parse`) in the neutral form. Raises ApiError (400)."""
     plain, more, unread = sorted_fields(body, _PASSTHROUGH, _READ_APART, _is_harmless)
     if unread.get("modalities") == ["text"]:
         del unread["modalities"]
@@ -110,7 +111,7 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
 
 
 def _is_harmless(name: str, value: object) -> bool:
-    """Whether a field may be left out; not where it asks for functions as before there were tools."""
+    """Whether other formats may leave out a field. Legacy `functions` must not be lost."""
     return name in _HARMLESS and not (name in ("functions", "function_call") and value)
 
 
@@ -156,7 +157,7 @@ def _read_tool(value: Any, at: str) -> Tool | Raw:
 
 
 def _flat(grammar: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a custom tool's format without the level that only chat has."""
+    """Return a custom tool's format without chat's extra level of nesting."""
     match grammar:
         case {"type": "grammar", "grammar": dict(inner)}:
             return {"type": "grammar", **inner}
@@ -164,7 +165,7 @@ def _flat(grammar: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 
 def _nested(grammar: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a custom tool's format as chat writes it."""
+    """Return a custom tool's format with chat's extra level of nesting."""
     if grammar and grammar.get("type") == "grammar":
         return {"type": "grammar", "grammar": {key: value for key, value in grammar.items() if key != "type"}}
     return grammar
@@ -257,14 +258,14 @@ def _read_part(part: Any, at: str) -> Part:
             return Refusal(words, at=at)
         case {"type": str(kind)} if kind not in ("text", "image_url", "input_audio", "file", "refusal"):
             return Raw(_FORMAT, part, f"a part of type {kind[:50]}", at=at)
-    raise bad_request(f"'{at}' is no content part.", at)
+    raise bad_request(f"'{at}' is not a content part.", at)
 
 
 # --- Writing a request ------------------------------------------------------------------------------------------------
 
 
 def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
-    """Return the body that asks a chat provider's `model`. Raises ApiError (400) for what chat can't carry."""
+    """Return the body for a chat provider's `model`. Raises ApiError (400) for what chat cannot carry."""
     own = request.format == _FORMAT
     if not own:
         for name in request.rest:
@@ -278,11 +279,11 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
         out["stream_options"] = {"include_usage": True}
     out |= {name: value for name in _PASSTHROUGH if (value := getattr(request, name)) is not None}
     if not own:
-        _leave_out(out)
-    if tools := [_tool(tool, request) for tool in _told_of(request)]:
+        _remove_unneeded(out)
+    if tools := [_tool(tool, request) for tool in _declared_tools(request)]:
         out["tools"] = tools
     elif not own:
-        out.pop("parallel_tool_calls", None)  # OpenAI refuses it without tools
+        out.pop("parallel_tool_calls", None)  # OpenAI rejects it without tools
     if request.tool_choice is not None and (tools or own):
         out["tool_choice"] = _choice(request)
     if request.max_tokens is not None:
@@ -301,8 +302,8 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     return dump(out)
 
 
-def _leave_out(out: dict[str, Any]) -> None:
-    """Drop what no provider of chat needs from a caller of another format."""
+def _remove_unneeded(out: dict[str, Any]) -> None:
+    """Remove fields of other formats' callers that chat providers do not need."""
     for name in ("store", "prompt_cache_key", "metadata", "safety_identifier"):
         out.pop(name, None)
     if len(out.get("user") or "") > _LONGEST_USER:
@@ -312,7 +313,7 @@ def _leave_out(out: dict[str, Any]) -> None:
             del out[name]
 
 
-def _told_of(request: NeutralRequest) -> Iterable[Tool | Raw]:
+def _declared_tools(request: NeutralRequest) -> Iterable[Tool | Raw]:
     choice = request.tool_choice
     if isinstance(choice, AllowedTools) and request.format != _FORMAT:
         return [each for each in request.tools if isinstance(each, Tool) and each.name in choice.names]
@@ -385,7 +386,7 @@ def _messages(request: NeutralRequest) -> Iterator[dict[str, Any]]:
 
 
 def _user(message: Message, name: dict[str, str], *, own: bool) -> Iterator[dict[str, Any]]:
-    """Write a user's message: results of tools are messages of their own, before what else is said."""
+    """Write a user's message: tool results are messages of their own, before everything else."""
     rest: list[Part] = []
     for part in message.parts:
         if isinstance(part, ToolResult):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatRequest", "parse"]
 
-# What every provider takes for granted; anything that is not here goes on as sent.
+# The types that every provider expects; other fields are forwarded as sent.
 _TYPES: Types = {
     "model": ((str,), "a string"),
     "messages": ((list,), "an array"),
@@ -40,7 +40,7 @@ _TYPES: Types = {
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest(RequestDefaults):
-    """A caller's request, checked. `body` is what was sent; the router owns `model`, `stream` and `include_usage`."""
+    """A caller's request, checked. `body` is the JSON as sent; `model`, `stream` and `include_usage` are replaced."""
 
     model: str
     stream: bool
@@ -51,27 +51,27 @@ class ChatRequest(RequestDefaults):
 
     @property
     def format(self) -> str:
-        """Return the format's name."""
+        """The format's name."""
         return "chat"
 
     @property
     def wants_usage(self) -> bool:
-        """Return whether the caller asked for a usage chunk."""
+        """Whether the caller requested a usage chunk."""
         return self.include_usage
 
     @property
     def max_output_tokens(self) -> int | None:
-        """Return the caller's bound on an answer."""
+        """The caller's limit on the tokens of an answer; None for no limit."""
         bound = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
         return bound if isinstance(bound, int) and bound > 0 else None
 
     @property
     def answers(self) -> int:
-        """Return how many answers are to be chosen from."""
+        """The number of choices requested."""
         return max(self.body.get("n") or 1, 1)
 
     def neutral(self) -> "NeutralRequest":
-        """Return the request in the neutral form. Raises ApiError (400) for what chat has no word for."""
+        """Return the request in the neutral form. Raises ApiError (400) for malformed messages and tools."""
         if not self._neutral:
             from vibe_router.formats.chat import neutral_request
 
@@ -79,13 +79,13 @@ class ChatRequest(RequestDefaults):
         return self._neutral[0]
 
     def prompt_tokens_estimate(self) -> int:
-        """Return about how many tokens the prompt is."""
+        """Return an estimate of the prompt's tokens."""
         return estimate([self.body["messages"], self.body.get("tools") or []])
 
     def affinity(self) -> bytes:
-        """Return what stays while a conversation grows: a digest of its messages up to the first user's.
+        """Return a digest of the messages up to the user's first, which is the same on every turn.
 
-        Raises ApiError (400), as `for_provider` would.
+        Raises ApiError (400), as `for_provider` does.
         """
         opening: list[object] = []
         for message in self.body["messages"]:
@@ -95,17 +95,17 @@ class ChatRequest(RequestDefaults):
         return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
     def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - no proofs
-        """Return the body for a provider's `model`. Usage is always asked for. Raises ApiError (400)."""
+        """Return the body for a provider's `model`. Usage is always requested. Raises ApiError (400)."""
         body = {**self.body, "model": model, "stream": stream}
         if stream:
             body["stream_options"] = {**(self.body.get("stream_options") or {}), "include_usage": True}
         else:
-            body.pop("stream_options", None)  # OpenAI refuses it without a stream
+            body.pop("stream_options", None)  # OpenAI rejects it without a stream
         return dump(body)
 
 
 def parse(raw: bytes) -> ChatRequest:
-    """Return the request in `raw`. Raises ApiError (400) with the parameter that is wrong."""
+    """Parse the request in `raw`. Raises ApiError (400) naming the wrong parameter."""
     body = parse_object(raw)
     tags = take_tags(body)
     check_conversation(body, _TYPES)

@@ -17,13 +17,13 @@ __all__ = ["DONE", "ChatStreamReader", "error_event", "read_choices", "read_whol
 
 DONE = b"data: [DONE]\n\n"
 
-# What a first delta may say before there is anything to show.
+# Members of a first delta that are not content.
 _NO_CONTENT = frozenset({"role", "name", "id"})
 
 
 @dataclass(slots=True)
 class ChatStreamReader:
-    """Reads a provider's stream event by event, and remembers how far it got."""
+    """Reads a provider's stream event by event and tracks its progress."""
 
     wants_usage: bool
     usage: Usage = field(default_factory=Usage)
@@ -34,19 +34,19 @@ class ChatStreamReader:
 
     @property
     def seals(self) -> Sequence[str]:
-        """Return nothing: chat has no proofs of reasoning."""
+        """Nothing: chat has no proofs of reasoning."""
         return ()
 
     @property
     def complete(self) -> bool:
-        """Whether an end here is a whole answer: every choice that began gave its finish reason.
+        """Whether the answer is complete if the stream ends now: every choice has its finish reason.
 
-        `[DONE]` alone does not make it one: New API sends it after a stream that its own upstream cut.
+        `[DONE]` alone does not make it so: New API sends it after a stream that its own upstream cut.
         """
         return (self.done or bool(self._finished)) and not self._open - self._finished
 
     def read(self, event: sse.Event) -> Piece:
-        """Return what `event` means."""
+        """Interpret `event`."""
         data = event.data
         if data is None:
             return Piece(event.raw)
@@ -72,15 +72,15 @@ class ChatStreamReader:
         return Piece(event.raw, commits=self._follow(choices), chunk=chunk)
 
     def end(self) -> bytes:
-        """Return the `[DONE]` that a provider left out."""
+        """Return the `[DONE]`, if the provider left it out."""
         return b"" if self.done else DONE
 
     def fail(self, error: ApiError) -> bytes:
-        """Return the in-band end of a stream that failed after its commit."""
+        """Return the in-band error that ends a stream which failed after its commit."""
         return error_event(error)
 
     def _follow(self, choices: object) -> bool:
-        """Note which choices are open and finished; say whether any of them holds real content."""
+        """Track which choices are open and finished; return whether any of them holds real content."""
         commits = False
         for choice in choices if isinstance(choices, list) else ():
             if not isinstance(choice, dict):
@@ -90,27 +90,27 @@ class ChatStreamReader:
             if choice.get("finish_reason"):
                 self._finished.add(index if isinstance(index, int) else 0)
                 commits = True
-            commits |= self._says(choice)
+            commits |= self._has_content(choice)
         return commits
 
-    def _says(self, choice: Mapping[str, Any]) -> bool:
+    def _has_content(self, choice: Mapping[str, Any]) -> bool:
         """Whether `choice` holds real content."""
         delta = choice.get("delta")
         return isinstance(delta, dict) and any(value for key, value in delta.items() if key not in _NO_CONTENT)
 
 
 def usage_of(answer: Mapping[str, Any]) -> Usage:
-    """Return the tokens that `answer` (a completion or a chunk) counts."""
+    """Return the usage in `answer`, a completion or a chunk."""
     return read_chat(answer.get("usage"))
 
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:
-    """Return the completion in `raw`, or None where it is none: not JSON, an error, or a choice without a message."""
+    """Parse the completion in `raw`; None if it is not JSON, is an error, or has a choice without a message."""
     return read_choices(raw, "message", dict)
 
 
 def read_choices(raw: bytes, name: str, kind: type) -> dict[str, Any] | None:
-    """Return the answer in `raw` whose every choice holds a `name` of this `kind`; None for what is no such answer."""
+    """Parse the answer in `raw`, whose choices must all have a `name` of type `kind`; else return None."""
     try:
         answer = load(raw)
     except ValueError:
@@ -126,9 +126,9 @@ def read_choices(raw: bytes, name: str, kind: type) -> dict[str, Any] | None:
 
 
 def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
-    """Return a whole completion (as `read_whole` returns it) as the events of a stream.
+    """Return a whole completion (from `read_whole`) as the events of a stream.
 
-    For a provider that did not stream when asked to.
+    Used for providers that do not stream when asked to.
     """
     base = {key: value for key, value in answer.items() if key not in ("choices", "usage")}
     base["object"] = "chat.completion.chunk"
@@ -142,11 +142,11 @@ def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
 def _as_chunk_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
     delta = dict(choice["message"])
     calls = delta.get("tool_calls")
-    if isinstance(calls, list):  # in a list the place counts: some providers number every call 0
+    if isinstance(calls, list):  # the position counts: some providers number every call 0
         delta["tool_calls"] = [{**call, "index": i} for i, call in enumerate(calls) if isinstance(call, dict)]
     return {**{key: value for key, value in choice.items() if key != "message"}, "delta": delta}
 
 
 def error_event(error: ApiError) -> bytes:
-    """Return the in-band end of a stream that failed after its commit. No `[DONE]` follows it."""
+    """Return the in-band error that ends a stream which failed after its commit. No `[DONE]` follows."""
     return sse.encode(error_body(error))

@@ -9,13 +9,13 @@ __all__ = ["CompletionsAssembler"]
 
 
 class CompletionsAssembler:
-    """Puts a stream of completions together: chat's way, the text standing for a message."""
+    """Collects chunks as `ChatAssembler` does, with the text in place of a message."""
 
     def __init__(self) -> None:
         self._assembly = ChatAssembler()
 
     def add(self, chunk: Mapping[str, Any]) -> None:
-        """Take one chunk in."""
+        """Add one chunk."""
         choices = chunk.get("choices")
         told = [
             {**{key: value for key, value in choice.items() if key != "text"}, "delta": {"content": choice.get("text")}}

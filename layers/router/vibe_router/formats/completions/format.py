@@ -1,7 +1,6 @@
-"""Legacy completions: a text that goes on from a prompt, streamed or whole.
+"""Legacy completions: text that continues a prompt, streamed or whole.
 
-A provider that speaks this format gets the request as it was sent; to every other one the prompt is sent as a user's
-message (`neutral`).
+A provider of this format gets the request as sent; to all others the prompt is sent as a user's message (`neutral`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +21,7 @@ __all__ = ["COMPLETIONS"]
 
 
 class _Completions:
-    """Legacy completions: from the caller's side, and a provider's to whom requests pass untouched."""
+    """Legacy completions (`ClientConversation` and `StreamedFormat`): nothing is translated into this format."""
 
     name = "completions"
     path = "/completions"

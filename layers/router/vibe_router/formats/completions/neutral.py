@@ -1,8 +1,8 @@
-"""Legacy completions to and from the neutral form, for layers that have conversations only.
+"""Translates legacy completions from and to the neutral form, for providers that only have conversations.
 
-The prompt is said as a user's message. Refused by its name, as no message says it: a prompt of tokens, several prompts
-in one request, `suffix`, `echo`, `best_of` above 1, `logprobs`. An answer without `max_tokens` is as long as the model
-makes it, and not the 16 tokens of the models of old.
+The prompt becomes a user's message. Rejected, since no message can carry it: a prompt of tokens, several prompts in one
+request, `suffix`, `echo`, `best_of` above 1, `logprobs`. Without `max_tokens` the model decides the length of the text;
+the 16 tokens of the old models are not applied.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,12 +16,12 @@ from vibe_router.formats.neutral.model import Event, Finish, Message, NeutralReq
 
 __all__ = ["CompletionsWriter", "read", "whole"]
 
-_SAID = frozenset(
+_READ = frozenset(
     {"model", "stream", "stream_options", "prompt", "max_tokens", "temperature", "top_p", "n", "stop", "seed", "user"}
     | {"frequency_penalty", "presence_penalty", "logit_bias"}
 )
-# What asks for nothing may be left out: these values are the defaults.
-_NOTHING: Mapping[str, tuple[object, ...]] = {"echo": (None, False), "best_of": (None, 1), "suffix": (None, "")}
+# Default values, which can be left out.
+_DEFAULTS: Mapping[str, tuple[object, ...]] = {"echo": (None, False), "best_of": (None, 1), "suffix": (None, "")}
 _FINISH: Mapping[str, str] = {"length": "length", "content_filter": "content_filter", "refusal": "content_filter"}
 
 
@@ -47,31 +47,31 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
         rest={
             name: value
             for name, value in body.items()
-            if name not in _SAID and value is not None and value not in _NOTHING.get(name, ())
+            if name not in _READ and value is not None and value not in _DEFAULTS.get(name, ())
         },
     )
 
 
 def _prompt(prompt: Any) -> str:
-    """Return the one text that is to be gone on from."""
+    """Return the text to continue. Raises ApiError (400) unless there is exactly one."""
     if isinstance(prompt, str):
         return prompt
     if len(prompt) == 1 and isinstance(prompt[0], str):
         return str(prompt[0])
     what = "several prompts at once" if all(isinstance(each, str) for each in prompt) else "a prompt of tokens"
     raise bad_request(
-        f"A provider without completions cannot be asked {what} ('prompt').", "prompt", "unsupported_parameter"
+        f"A provider without completions cannot be sent {what} ('prompt').", "prompt", "unsupported_parameter"
     )
 
 
 class CompletionsWriter(ChunkWriter):
-    """Says neutral events as chunks of a completion."""
+    """Writes neutral events as chunks of a completion."""
 
     def __init__(self, *, wants_usage: bool, created: int) -> None:
         super().__init__("cmpl", "text_completion", wants_usage=wants_usage, created=created)
 
     def chunk(self, event: Event) -> dict[str, Any] | None:
-        """Return the chunk that says `event`, None where there is no word for it, as for reasoning."""
+        """Return the chunk for `event`, None if the format has none, as for reasoning."""
         match event:
             case TextDelta() | RefusalDelta():
                 return self._chunk(event.choice, event.text, None)
@@ -79,12 +79,12 @@ class CompletionsWriter(ChunkWriter):
                 return self._chunk(event.choice, "", _FINISH.get(event.reason, "stop"))
         return super().chunk(event)
 
-    def _chunk(self, choice: int, said: str, finish: str | None) -> dict[str, Any]:
-        return self._of({"text": said, "index": choice, "logprobs": None, "finish_reason": finish})
+    def _chunk(self, choice: int, text: str, finish: str | None) -> dict[str, Any]:
+        return self._of({"text": text, "index": choice, "logprobs": None, "finish_reason": finish})
 
 
 def whole(events: Iterable[Event], created: int) -> bytes:
-    """Return the completion that `events` add up to."""
+    """Return the whole completion that consists of `events`."""
     writer, assembly = CompletionsWriter(wants_usage=True, created=created), CompletionsAssembler()
     for event in events:
         if (chunk := writer.chunk(event)) is not None:

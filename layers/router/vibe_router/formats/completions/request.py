@@ -23,7 +23,7 @@ __all__ = ["CompletionsRequest", "parse"]
 
 @dataclass(frozen=True, slots=True)
 class CompletionsRequest(RequestDefaults):
-    """A caller's request, checked. `body` is what was sent; the router owns `model`, `stream` and `include_usage`."""
+    """A caller's request, checked. `body` is the JSON as sent; `model`, `stream` and `include_usage` are replaced."""
 
     model: str
     stream: bool
@@ -34,42 +34,44 @@ class CompletionsRequest(RequestDefaults):
 
     @property
     def format(self) -> str:
-        """Return the format's name."""
+        """The format's name."""
         return "completions"
 
     @property
     def max_output_tokens(self) -> int | None:
-        """Return the caller's bound on a text; None where none was given."""
+        """The caller's limit on the tokens of a text; None for no limit."""
         bound = self.body.get("max_tokens")
         return bound if isinstance(bound, int) and bound > 0 else None
 
     @property
     def answers(self) -> int:
-        """Return how many texts are made: of each prompt so many, of which some may be thrown away."""
+        """The number of texts generated: `n` or `best_of` for each prompt."""
         prompt = self.body["prompt"]
-        several = isinstance(prompt, list) and not isinstance(prompt[0], int)  # else it is one, of words or of tokens
+        several = isinstance(prompt, list) and not isinstance(
+            prompt[0], int
+        )  # else it is one prompt: a string or tokens
         texts = max(self.body.get("n") or 1, self.body.get("best_of") or 1, 1)
         return texts * (len(prompt) if several else 1)
 
     def prompt_tokens_estimate(self) -> int:
-        """Return about how many tokens the prompt is."""
+        """Return an estimate of the prompt's tokens."""
         return estimate([self.body["prompt"], self.body.get("suffix") or ""])
 
     def affinity(self) -> bytes:
-        """Return a digest of the prompt. Raises ApiError (400), as `for_provider` would."""
+        """Return a digest of the prompt. Raises ApiError (400), as `for_provider` does."""
         return hashlib.blake2b(dump(self.body["prompt"]), digest_size=16).digest()
 
     def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - no proofs
-        """Return the body for a provider's `model`. Usage is always asked for. Raises ApiError (400)."""
+        """Return the body for a provider's `model`. Usage is always requested. Raises ApiError (400)."""
         body = {**self.body, "model": model, "stream": stream}
         if stream:
             body["stream_options"] = {**(self.body.get("stream_options") or {}), "include_usage": True}
         else:
-            body.pop("stream_options", None)  # OpenAI refuses it without a stream
+            body.pop("stream_options", None)  # OpenAI rejects it without a stream
         return dump(body)
 
     def neutral(self) -> "NeutralRequest":
-        """Return the request in the neutral form. Raises ApiError (400) for a prompt that no message can say."""
+        """Return the request in the neutral form. Raises ApiError (400) for other prompts than a text."""
         if not self._neutral:
             from vibe_router.formats.completions import neutral as completions_neutral
 
@@ -78,7 +80,7 @@ class CompletionsRequest(RequestDefaults):
 
 
 def parse(raw: bytes) -> CompletionsRequest:
-    """Return the request in `raw`. Raises ApiError (400) with the parameter that is wrong."""
+    """Parse the request in `raw`. Raises ApiError (400) naming the wrong parameter."""
     body = parse_object(raw)
     tags = take_tags(body)
     if not (model := text(body, "model")):

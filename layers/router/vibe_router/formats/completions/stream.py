@@ -13,17 +13,17 @@ __all__ = ["CompletionsStreamReader", "read_whole", "unfold"]
 class CompletionsStreamReader(ChatStreamReader):
     """Reads a provider's stream of completions."""
 
-    def _says(self, choice: Mapping[str, Any]) -> bool:
+    def _has_content(self, choice: Mapping[str, Any]) -> bool:
         return bool(choice.get("text"))
 
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:
-    """Return the completion in `raw`, or None where it is none: not JSON, an error, or a choice without a text."""
+    """Parse the completion in `raw`; None if it is not JSON, is an error, or has a choice without text."""
     return read_choices(raw, "text", str)
 
 
 def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
-    """Return a whole completion (as `read_whole` returns it) as the events of a stream."""
+    """Return a whole completion (from `read_whole`) as the events of a stream."""
     base = {key: value for key, value in answer.items() if key not in ("choices", "usage")}
     events = [sse.encode(dump({**base, "choices": answer["choices"]}))]
     if wants_usage and answer.get("usage"):
