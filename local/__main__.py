@@ -8,8 +8,8 @@ from pathlib import Path
 
 from .aws import EmbeddedAwsError
 from .console import Console
+from .data_dir import DataDirError
 from .invocation import FunctionFailedError
-from .lock import DataDirInUseError
 from .routes import RoutesError
 from .settings import SettingsError, read_settings
 from .signals import run_until_signal
@@ -20,7 +20,7 @@ from .template import TemplateError
 _CHECKOUT = Path(__file__).parent.parent
 
 _USER_ERRORS = (
-    DataDirInUseError,
+    DataDirError,
     EmbeddedAwsError,
     FunctionFailedError,
     PortInUseError,

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -63,7 +64,10 @@ def main() -> None:
         if not byte:
             return
         line += byte
-    asyncio.run(_serve(ServerConfig(**json.loads(line))))
+    try:
+        asyncio.run(_serve(ServerConfig(**json.loads(line))))
+    except OSError as error:
+        sys.exit(f"The saved tables cannot be read: {error}")
 
 
 if __name__ == "__main__":

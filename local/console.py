@@ -22,30 +22,35 @@ class Provider:
 
 @dataclass(frozen=True)
 class Banner:
-    """What a person needs to use the router. `shown_key` is None for a key of one's own, which is not printed."""
+    """The first steps with the router.
 
-    base_url: str
-    shown_key: str | None
+    `key` is None for a key that the user set, which is not printed. `key_file` is its file as the user types it.
+    `sign_in` describes the credentials of the page, None without a page.
+    """
+
+    url: str
+    key: str | None
+    key_file: str
+    sign_in: str | None
     models: Sequence[str]
     providers: Sequence[Provider]
     control: str
 
     def lines(self, emphasise: Callable[[str], str] = str) -> list[str]:
         """Return the banner; `emphasise` highlights a text."""
-        key = self.shown_key or "$MASTER_KEY"
-        key_note = (
-            "fixed, for this machine; set MASTER_KEY to have your own" if self.shown_key else "as you have set it"
-        )
+        note = f"stored in {self.key_file}; set MASTER_KEY to choose your own" if self.key else "set by you"
+        typed_key = f"$(cat {self.key_file})" if self.key else "$MASTER_KEY"
         lines = [
-            f"{emphasise('Base URL')}   {self.base_url}",
-            f"{emphasise('Key')}        {key}  ({key_note})",
+            f"{emphasise('Base URL')}   {self.url}/v1",
+            f"{emphasise('Key')}        {self.key or '$MASTER_KEY'}  ({note})",
+            *([f"{emphasise('Admin page')} {self.url}/ui/  ({self.sign_in})"] if self.sign_in else []),
             f"{emphasise('Models')}     {', '.join(self.models) or 'none: routes.yaml has no models'}",
             "",
             *self._provider_lines(emphasise),
             "",
             emphasise("Try it"),
-            f"  curl -N {self.base_url}/chat/completions \\",
-            f'    -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\',
+            f"  curl -N {self.url}/v1/chat/completions \\",
+            f'    -H "Authorization: Bearer {typed_key}" -H "Content-Type: application/json" \\',
             f'    -d \'{{"model": "{self.models[0] if self.models else "MODEL"}", "stream": true, '
             '"messages": [{"role": "user", "content": "Hello"}]}\'',
         ]
@@ -53,10 +58,10 @@ class Banner:
         if stand_in is not None:
             lines += [
                 "",
-                emphasise("Watch it fail over: let a stand-in misbehave"),
-                f"  curl -X POST   {self.control}/{stand_in}/503   every request is answered 503 from now on",
-                f"  curl -X DELETE {self.control}                  all are well again",
-                f"  curl           {self.control}/faults           everything that can be made to go wrong",
+                emphasise("Watch a failover: make a stand-in fail"),
+                f"  curl -X POST   {self.control}/{stand_in}/503   answers every request with 503 from now on",
+                f"  curl -X DELETE {self.control}                  clears all faults",
+                f"  curl           {self.control}/faults           lists all faults",
             ]
         return [*lines, "", "Ctrl-C ends everything."]
 
@@ -66,11 +71,11 @@ class Banner:
         for place, provider in enumerate(self.providers):
             label = emphasise("Providers") + "  " if place == 0 else " " * 11
             if provider.is_stand_in:
-                unset = f"{provider.secret} is not set" if provider.secret else "no AWS here"
-                played = f"{emphasise('STAND-IN')}: {unset}, so its answers are made up here"
+                reason = f"{provider.secret} is not set" if provider.secret else "there is no AWS here"
+                description = f"{emphasise('STAND-IN')}: {reason}, so its answers are made up"
             else:
-                played = f"real: {provider.base_url}, with {provider.secret or 'AWS credentials that open nothing'}"
-            lines.append(f"{label}{provider.name:<{width}}  {played}")
+                description = f"real: {provider.base_url}, with {provider.secret or 'invalid AWS credentials'}"
+            lines.append(f"{label}{provider.name:<{width}}  {description}")
         return lines
 
 

@@ -7,10 +7,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-__all__ = ["LOCAL_MASTER_KEY", "Settings", "SettingsError", "read_environment", "read_settings"]
-
-LOCAL_MASTER_KEY = "sk-vibe-local"
-"""The default key: fixed, so that clients on this machine keep working after a restart."""
+__all__ = ["Settings", "SettingsError", "read_environment", "read_settings"]
 
 
 class SettingsError(Exception):
@@ -22,29 +19,27 @@ class Settings:
     """The settings of one `make start`.
 
     `environment` has every variable, including those of `.env`, for routes.yaml's `${VAR}` and the providers' secrets.
+    `master_key` is None if none is set: then one is generated and stored in the data folder. `ui_password` is None for
+    the master key. `json_log` is None for the default: JSON unless standard output is a terminal.
     """
 
     port: int
     routes_file: Path
     data_dir: Path
     concurrency: int
-    master_key: str
+    master_key: str | None
     ui_username: str
-    ui_password: str
+    ui_password: str | None
+    json_log: bool | None
     environment: Mapping[str, str]
 
-    @property
-    def has_own_key(self) -> bool:
-        """Whether the user set the master key."""
-        return self.master_key != LOCAL_MASTER_KEY
-
-    def secret(self, names: frozenset[str]) -> dict[str, str]:
+    def secret(self, names: frozenset[str], master_key: str) -> dict[str, str]:
         """Return the router's secret: the master key, the page's credentials, and those of `names` that are set."""
         found = {name: self.environment[name] for name in sorted(names) if self.environment.get(name)}
         return found | {
-            "MASTER_KEY": self.master_key,
+            "MASTER_KEY": master_key,
             "UI_USERNAME": self.ui_username,
-            "UI_PASSWORD": self.ui_password,
+            "UI_PASSWORD": self.ui_password or master_key,
         }
 
 
@@ -61,7 +56,7 @@ def read_settings(checkout: Path, environ: Mapping[str, str] = os.environ) -> Se
     Raises `SettingsError`.
     """
     environment = read_environment(checkout, environ)
-    master_key = environment.get("MASTER_KEY") or environment.get("LITELLM_MASTER_KEY") or LOCAL_MASTER_KEY
+    master_key = environment.get("MASTER_KEY") or environment.get("LITELLM_MASTER_KEY")
     return Settings(
         port=_number(environment, "PORT", default=4000, least=0, most=65535),
         routes_file=checkout / environment.get("ROUTES_FILE", "routes.yaml"),
@@ -69,9 +64,17 @@ def read_settings(checkout: Path, environ: Mapping[str, str] = os.environ) -> Se
         concurrency=_number(environment, "LOCAL_CONCURRENCY", default=16, least=1, most=1000),
         master_key=master_key,
         ui_username=environment.get("UI_USERNAME", "admin"),
-        ui_password=environment.get("UI_PASSWORD", master_key),
+        ui_password=environment.get("UI_PASSWORD"),
+        json_log=_log_format(environment),
         environment=environment,
     )
+
+
+def _log_format(environment: Mapping[str, str]) -> bool | None:
+    text = environment.get("LOG_FORMAT", "").strip().lower()
+    if text not in ("", "json", "text"):
+        raise SettingsError(f"LOG_FORMAT is {text!r}; it must be json or text.")
+    return text == "json" if text else None
 
 
 def _number(environment: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:

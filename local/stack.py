@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import os
+import shlex
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +14,15 @@ from . import location
 from .apigateway import ApiGateway
 from .aws import EmbeddedAws
 from .console import Banner, Console, Provider
+from .data_dir import DataDirError, lock_data_dir
 from .lambda_service import LambdaService
 from .launch import launch_of
 from .lines import LineWriter
-from .lock import lock_data_dir
+from .log_format import ReadableLog
+from .master_key import MASTER_KEY_FILE, stored_master_key
 from .resources import Resources
 from .routes import Routes, read_routes
-from .settings import LOCAL_MASTER_KEY, Settings
+from .settings import Settings
 from .standins import SECRET, StandIns
 from .template import Template, TemplateError, read_template
 
@@ -58,15 +62,17 @@ class Stack:
         """
         self._listening = _listen(self.settings.port)
         self._lock = lock_data_dir(self.settings.data_dir)
+        master_key = self._master_key()
         template = read_template(self.checkout / "template.yaml")
         aws = self._aws = EmbeddedAws(template, self.settings.data_dir)
         await aws.start()
         routes = read_routes(self.settings.routes_file, self.settings.environment)
-        secret = self.settings.secret(frozenset(routes.providers.values()))
+        secret = self.settings.secret(frozenset(routes.providers.values()), master_key)
         simulated = {name: named for name, named in routes.providers.items() if not _is_real(routes, name, secret)}
         aws_ready = asyncio.create_task(aws.ready(secret | dict.fromkeys(filter(None, simulated.values()), SECRET)))
         try:
             await self._start_rest(template, routes, aws, simulated, aws_ready)
+            self.console.ready(self._banner(routes, master_key))
         finally:
             aws_ready.cancel()
 
@@ -82,12 +88,12 @@ class Stack:
         await stand_ins.start()
         if simulated:
             self.console.step(f"stand-ins for {', '.join(sorted(simulated))}")
-        self._writer = LineWriter()
+        write_log = self._log_writer()
         self._services = {
             name: LambdaService(
                 launch_of(function, aws.endpoint, stand_ins.base_urls, self.settings.environment),
                 self.settings.concurrency,
-                self._writer.write,
+                write_log,
             )
             for name, function in template.functions.items()
             if any(route.function == name for route in template.api.routes)
@@ -109,7 +115,6 @@ class Stack:
         assert self._listening is not None  # noqa: S101 - opened in start()
         self._gateway = ApiGateway(template.api, self._services, self.console.note)
         await self._gateway.serve(self._listening)
-        self.console.ready(self._banner(routes, stand_ins))
 
     async def _load_routes(self, table: str, routes: Routes, aws: EmbeddedAws) -> None:
         loaded = self.settings.data_dir / "routes-loaded.json"
@@ -121,15 +126,33 @@ class Stack:
             await asyncio.to_thread(routes.load, aws.endpoint, table, loaded)
             self.console.step(f"routes loaded from {name}")
 
+    def _master_key(self) -> str:
+        try:
+            return self.settings.master_key or stored_master_key(self.settings.data_dir)
+        except OSError as error:
+            raise DataDirError(
+                f"The master key cannot be stored in {self.settings.data_dir}: {error.strerror}."
+            ) from None
+
+    def _log_writer(self) -> Callable[[bytes], None]:
+        self._writer = LineWriter()
+        json_log = not sys.stdout.isatty() if self.settings.json_log is None else self.settings.json_log
+        return self._writer.write if json_log else ReadableLog(self._writer.write).write
+
     @property
     def _url(self) -> str:
         assert self._listening is not None  # noqa: S101 - opened in start()
         return f"http://{_HOST}:{self._listening.getsockname()[1]}"
 
-    def _banner(self, routes: Routes, stand_ins: StandIns) -> Banner:
+    def _banner(self, routes: Routes, master_key: str) -> Banner:
+        assert self._stand_ins is not None  # noqa: S101 - called after start()
+        stand_ins, settings = self._stand_ins, self.settings
+        password = "your UI_PASSWORD" if settings.ui_password else "the key above as password"
         return Banner(
-            base_url=f"{self._url}/v1",
-            shown_key=LOCAL_MASTER_KEY if self.settings.master_key == LOCAL_MASTER_KEY else None,
+            url=self._url,
+            key=None if settings.master_key else master_key,
+            key_file=shlex.quote(os.path.relpath(settings.data_dir / MASTER_KEY_FILE)),
+            sign_in=f"sign in as {settings.ui_username} with {password}",
             models=routes.models,
             providers=[
                 Provider(name, secret, routes.base_urls[name], name in stand_ins.base_urls)

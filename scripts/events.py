@@ -4,7 +4,8 @@
     sam local invoke GatewayFunction --event events/chat-completions.json
     sam local invoke AdminFunction --event events/key-generate.json
 
-They are v1 proxy events, what API Gateway gives the functions, with the key of `make start`.
+They are v1 proxy events, as API Gateway sends them to the functions, with a placeholder for the key;
+`make sam-local` writes copies with its own key.
 """
 
 import json
@@ -66,14 +67,14 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
 )
 
 
-def events() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each file's name and event."""
+def events(key: str = KEY) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each file's name and event, with this key."""
     for name, route, method, path, body in _CALLS:
-        yield f"{name}.json", _event(name, route, method, path, body)
+        yield f"{name}.json", _event(name, route, method, path, body, key)
 
 
-def _event(name: str, route: str, method: str, path: str, body: object) -> dict[str, Any]:
-    headers = {"Accept": "*/*", "Authorization": f"Bearer {KEY}", "Host": "api.example.com", "User-Agent": "example"}
+def _event(name: str, route: str, method: str, path: str, body: object, key: str) -> dict[str, Any]:
+    headers = {"Accept": "*/*", "Authorization": f"Bearer {key}", "Host": "api.example.com", "User-Agent": "example"}
     if body is not None:
         headers["Content-Type"] = "application/json"
     return {

@@ -30,15 +30,18 @@ from samtranslator.yaml_helper import yaml_parse
 from local import location
 from local.aws import EmbeddedAws, EmbeddedAwsError
 from local.console import Banner, Console, Provider
+from local.data_dir import DataDirError, lock_data_dir
 from local.launch import CREDENTIALS
-from local.lock import DataDirInUseError, lock_data_dir
+from local.master_key import MASTER_KEY_FILE, stored_master_key
 from local.routes import Routes, RoutesError, read_routes
-from local.settings import LOCAL_MASTER_KEY, Settings, SettingsError, read_settings
+from local.settings import Settings, SettingsError, read_settings
 from local.signals import run_until_signal
+from local.snapshot import write_atomically
 from local.standins import SECRET, StandIns, StandInsError
 from local.template import REGION, Template, TemplateError, read_template
 from scripts.artefacts import ROOT
 from scripts.build import SAM, sam_build
+from scripts.events import events
 
 __all__ = [
     "BUILT",
@@ -53,6 +56,7 @@ __all__ = [
 BUILT = ROOT / ".aws-sam/sam-local/build"
 """Apart from `make build`'s .aws-sam/build, which `sam deploy` takes: that may be for another processor."""
 
+_EVENTS = BUILT.parent / "events"
 _HOST = "127.0.0.1"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - read in URLs, not listened on
 _STOP_SECONDS = 15.0  # Docker takes up to ten to remove a container
@@ -181,7 +185,10 @@ class _SamLocal:
         """Start everything, say how to use it, and last until a part of it ends, which raises `SamLocalError`."""
         source = read_template(ROOT / "template.yaml", {"Architecture": self.architecture})
         routes = read_routes(self.settings.routes_file, self.settings.environment)
-        secret = self.settings.secret(frozenset(routes.providers.values()))
+        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        master_key = self.settings.master_key or stored_master_key(self._data_dir)
+        _write_events(master_key)
+        secret = self.settings.secret(frozenset(routes.providers.values()), master_key)
         played = {name: named for name, named in routes.providers.items() if named not in secret}
         aws = await self._start_aws(source, secret | dict.fromkeys(played.values(), SECRET))
         tables = next(iter(source.functions.values())).environment
@@ -210,7 +217,7 @@ class _SamLocal:
             done, _ = await asyncio.wait((answering, *parts), return_when=asyncio.FIRST_COMPLETED)
             if answering in done:
                 answering.result()
-                self._greet(routes, stand_ins, base_urls, template)
+                self._greet(routes, stand_ins, base_urls, template, master_key)
                 done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (answering, *parts):
@@ -238,7 +245,6 @@ class _SamLocal:
         location.remove_location(self._data_dir)
 
     async def _start_aws(self, template: Template, secret: Mapping[str, str]) -> EmbeddedAws:
-        self._data_dir.mkdir(parents=True, exist_ok=True)
         try:
             aws = self._aws = EmbeddedAws(template, self._data_dir, host=self.reach.listen)
         except OSError as error:
@@ -290,22 +296,39 @@ class _SamLocal:
                 f"The function does not answer: GET {url} gave {response.status_code}. The lines above say why."
             )
 
-    def _greet(self, routes: Routes, stand_ins: StandIns, base_urls: Mapping[str, str], template: Path) -> None:
+    def _greet(
+        self, routes: Routes, stand_ins: StandIns, base_urls: Mapping[str, str], template: Path, master_key: str
+    ) -> None:
         providers = [
             Provider(name, secret, base_urls.get(name, routes.base_urls[name]), name in stand_ins.base_urls)
             for name, secret in routes.providers.items()
         ]
-        shown_key = None if self.settings.has_own_key else LOCAL_MASTER_KEY
-        base_url = f"http://{_HOST}:{self.port}/v1"
-        self.console.ready(Banner(base_url, shown_key, routes.models, providers, stand_ins.control))
+        self.console.ready(
+            Banner(
+                url=f"http://{_HOST}:{self.port}",
+                key=None if self.settings.master_key else master_key,
+                key_file=os.path.relpath(self._data_dir / MASTER_KEY_FILE),
+                sign_in=None,
+                models=routes.models,
+                providers=providers,
+                control=stand_ins.control,
+            )
+        )
         for provider in providers:
             if not provider.is_stand_in and provider.base_url != routes.base_urls[provider.name]:
                 self.console.note(f"{provider.name} must listen where containers come, not on loopback alone.")
         self.console.note("Streams come whole, when they are over: SAM CLI knows no streams.")
         self.console.note(
             "One event, in another terminal: .venv/bin/sam local invoke GatewayFunction "
-            f"--template {template.relative_to(ROOT)} --event events/chat-completions.json"
+            f"--template {template.relative_to(ROOT)} --event {_EVENTS.relative_to(ROOT)}/chat-completions.json"
         )
+
+
+def _write_events(master_key: str) -> None:
+    """Write the events with the stack's own master key, for `sam local invoke`."""
+    _EVENTS.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, event in events(master_key):
+        write_atomically(_EVENTS / name, json.dumps(event, indent=2).encode())
 
 
 def _check_port(port: int) -> None:
@@ -321,7 +344,7 @@ def _lock() -> None:
     """Hold the build to the end of the process: containers run from its files. Raises `SamLocalError`."""
     try:
         lock_data_dir(BUILT.parent)
-    except DataDirInUseError:
+    except DataDirError:
         raise SamLocalError("Another `make sam-local` runs in this checkout. End it first.") from None
 
 

@@ -12,6 +12,7 @@ import httpx
 
 from local.settings import read_settings
 from vibe_cli.checkout import CHECKOUT
+from vibe_cli.local_key import find_local_master_key
 
 __all__ = ["KEY_NAMES", "Answer", "NoKeyError", "Router", "find_key", "local_url"]
 
@@ -122,7 +123,9 @@ def find_key(url: str, name: str | None = None, environ: Mapping[str, str] = os.
     if name:
         raise NoKeyError(f"The variable {name}, which should hold the key, is not set.")
     if _is_loopback(url):
-        return read_settings(CHECKOUT, environ).master_key
+        settings = read_settings(CHECKOUT, environ)
+        if key := settings.master_key or find_local_master_key(settings.environment):
+            return key
     raise NoKeyError("Which key? Set VIBE_ROUTER_KEY (or KEY, or MASTER_KEY) in the environment, or name a variable.")
 
 

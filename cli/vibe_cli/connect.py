@@ -2,7 +2,7 @@
 
     the URL   --url or --stack's, else VIBE_ROUTER_URL or STACK's, else that of the stack that `make start` runs here
     the key   the variable that --key-env names, else the stack's secret, else MASTER_KEY or LITELLM_MASTER_KEY of the
-              environment or .env, else the local stack's fixed one
+              environment or .env, else the one stored by the local stack
 
 A key is never taken from the command line, which others on the machine can see.
 """
@@ -14,15 +14,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vibe_cli.errors import CommandError
+from vibe_cli.local_key import find_local_master_key
 from vibe_cli.target import read_environ, running_local_stack
 
 if TYPE_CHECKING:
     from vibe_cli.api import Api
 
-__all__ = ["LOCAL_MASTER_KEY", "add_connection", "connected"]
-
-LOCAL_MASTER_KEY = "sk-vibe-local"
-"""What opens the local stack when no master key is set."""
+__all__ = ["add_connection", "connected"]
 
 _KEY_NAMES = ("MASTER_KEY", "LITELLM_MASTER_KEY")
 
@@ -60,7 +58,7 @@ def connected(args: argparse.Namespace) -> Iterator["Api"]:
         url = stack["url"]
     key = key or next((environ[name] for name in _KEY_NAMES if environ.get(name)), None)
     if not key and is_loopback(url):
-        key = LOCAL_MASTER_KEY
+        key = find_local_master_key(environ)
     if not key:
         raise CommandError(f"Which key? Set MASTER_KEY in the environment or .env, to the master key of {url}.")
     with Api(url, key) as api:

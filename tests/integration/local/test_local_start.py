@@ -44,6 +44,7 @@ class Started:
     lines: list[str] = field(default_factory=list)
     logged: "Queue[str]" = field(default_factory=Queue)
     base_url: str = ""
+    key: str = "sk-own"
 
     def __post_init__(self) -> None:
         Thread(target=self._collect, daemon=True).start()
@@ -67,7 +68,7 @@ class Started:
         request = urllib.request.Request(
             self.base_url.removesuffix("/v1") + path,
             data=None if data is None else json.dumps(data).encode(),
-            headers={"Authorization": "Bearer sk-vibe-local", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=BOUND) as answer:
             text: str = answer.read().decode()
@@ -110,6 +111,7 @@ def started(directory: Path, environ: Mapping[str, str] | None = None, *, wait: 
     try:
         if wait:
             stack.base_url = stack.read_until(r"Base URL +(\S+)")
+            stack.key = stack.read_until(r"Key +(\S+)")
             stack.read_until("Ctrl-C ends everything")
             family = stack.family()
         yield stack
@@ -144,10 +146,18 @@ def test_from_nothing_to_an_answer(shared: tuple[Started, Path]) -> None:
 
 
 def test_the_banner_says_how_to_use_it_and_what_is_made_up(shared: tuple[Started, Path]) -> None:
-    told = "".join(shared[0].lines)
-    assert "sk-vibe-local" in told
-    assert "cliproxyapi  STAND-IN: FIRST_KEY is not set" in told
-    assert "/_control/cliproxyapi/503" in told
+    stack, directory = shared
+    text = "".join(stack.lines)
+    assert stack.key == (directory / "data" / "master-key").read_text().strip()
+    assert f"Admin page {stack.base_url.removesuffix('/v1')}/ui/" in text
+    assert "cliproxyapi  STAND-IN: FIRST_KEY is not set" in text
+    assert "/_control/cliproxyapi/503" in text
+
+
+def test_nobody_else_can_read_the_state(shared: tuple[Started, Path]) -> None:
+    data = shared[1] / "data"
+    found = [data, *data.rglob("*")]
+    assert [path for path in found if path.stat().st_mode & 0o077] == []
 
 
 def test_one_data_dir_is_for_one_stack(shared: tuple[Started, Path]) -> None:
@@ -243,6 +253,7 @@ def test_a_part_that_dies_ends_the_stack_with_a_word(tmp_path: Path) -> None:
     ("environ", "message"),
     [
         pytest.param({"PORT": "abc"}, "PORT is 'abc'", id="a port that is none"),
+        pytest.param({"DATA_DIR": str(Path(__file__))}, "it is not a directory.*DATA_DIR=", id="a file as DATA_DIR"),
         pytest.param({"ROUTES_FILE": "no-such-file.yaml"}, r"no-such-file\.yaml", id="no routes file"),
     ],
 )

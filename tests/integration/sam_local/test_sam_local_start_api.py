@@ -157,7 +157,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
 def client(started: Started) -> Iterator[httpx.Client]:
     """A client with the local key, to whom every stand-in is well at first."""
     httpx.delete(started.control, trust_env=False).raise_for_status()
-    headers = {"Authorization": "Bearer sk-vibe-local"}
+    headers = {"Authorization": "Bearer " + started.found(r"Key +(\S+)")}
     with httpx.Client(base_url=started.base_url, headers=headers, timeout=60, trust_env=False) as client:
         yield client
 
@@ -201,15 +201,15 @@ def test_a_failing_layer_falls_over_and_its_cooldown_is_in_the_table(started: St
 @pytest.mark.parametrize(
     ("method", "path", "key", "status", "code"),
     [
-        pytest.param("GET", "/v1/nothing", "sk-vibe-local", 404, "not_found", id="an unknown path"),
+        pytest.param("GET", "/v1/nothing", None, 404, "not_found", id="an unknown path"),
         pytest.param("GET", "/v1/models", "sk-wrong", 401, "invalid_api_key", id="a wrong key"),
-        pytest.param("PUT", "/chat/completions", "sk-vibe-local", 405, "method_not_allowed", id="a wrong method"),
+        pytest.param("PUT", "/chat/completions", None, 405, "method_not_allowed", id="a wrong method"),
     ],
 )
 def test_refusals_are_the_functions_own(
-    method: str, path: str, key: str, status: int, code: str, client: httpx.Client
+    method: str, path: str, key: str | None, status: int, code: str, client: httpx.Client
 ) -> None:
-    response = client.request(method, path, headers={"Authorization": f"Bearer {key}"})
+    response = client.request(method, path, headers={"Authorization": f"Bearer {key}"} if key else None)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
 

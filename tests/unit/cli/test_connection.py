@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from local.settings import LOCAL_MASTER_KEY as LOCAL
 from tests.unit.cli.conftest import CHECKOUT, Done
 from tests.unit.cli.fake_router import KEY, FakeRouter, RefusalError
-from vibe_cli import connect
 from vibe_cli.api import Api
 from vibe_cli.errors import CommandError
 
@@ -25,8 +23,14 @@ def stack_runs(folder: Path, url: str, pid: int | None = None) -> None:
     (folder / ".data/local.json").write_text(json.dumps({"pid": pid or os.getpid(), "url": url, "endpoint": "x"}))
 
 
-def test_the_local_key_is_the_local_stack_s() -> None:
-    assert connect.LOCAL_MASTER_KEY == LOCAL
+def test_the_local_stack_is_called_with_its_stored_key(
+    command: Command, router: FakeRouter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VIBE_ROUTER_URL")
+    monkeypatch.delenv("MASTER_KEY")
+    stack_runs(tmp_path, router.url)
+    (tmp_path / ".data/master-key").write_text(f"{KEY}\n")
+    assert command("keys", "list").status == 0
 
 
 def test_without_a_word_it_is_the_local_stack(
@@ -59,10 +63,12 @@ def test_a_stack_that_does_not_run_is_told(
     assert "make start" in done.err
 
 
-def test_the_local_stack_s_fixed_key_is_never_sent_elsewhere(
-    command: Command, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+def test_the_local_stack_s_key_is_never_sent_elsewhere(
+    command: Command, router: FakeRouter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MASTER_KEY")
+    (tmp_path / ".data").mkdir()
+    (tmp_path / ".data/master-key").write_text("sk-local\n")
     done = command("keys", "list", "--url", "https://router.example/v1")
     assert done.status == 2
     assert "Which key?" in done.err

@@ -51,9 +51,11 @@ def test_the_key_comes_from_the_environment() -> None:
         find_key(far, "OURS", {"KEY": "sk-1"})
 
 
-def test_the_local_key_is_never_sent_elsewhere() -> None:
+def test_the_local_key_is_never_sent_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "master-key").write_text("sk-local\n", encoding="utf-8")
+    local = {"DATA_DIR": str(tmp_path)}
     assert find_key("http://127.0.0.1:4000/v1", None, {"KEY": "", "MASTER_KEY": "sk-m"}) == "sk-m"
-    assert find_key("http://localhost:4000", None, {})
+    assert find_key("http://localhost:4000", None, local) == "sk-local"
     for url in ("https://a.example/v1", "http://127.0.0.1.a.example/v1", "http://localhost@a.example"):
         with pytest.raises(NoKeyError):
-            find_key(url, None, {})
+            find_key(url, None, local)

@@ -1,11 +1,15 @@
 import io
+import json
 import os
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
 from local.console import Banner, Console, Provider
 from local.lines import LineWriter
+from local.log_format import ReadableLog
+from vibe_cli.ink import Ink
 
 PROVIDERS = [
     Provider("ark", "ARK_API_KEY", "https://ark.example/v3", is_stand_in=False),
@@ -13,9 +17,10 @@ PROVIDERS = [
 ]
 
 
-def banner(*, key: str | None = "sk-vibe-local", providers: list[Provider] = PROVIDERS) -> str:
-    control = "http://127.0.0.1:5/_control"
-    return "\n".join(Banner("http://127.0.0.1:4000/v1", key, ["auto-chat"], providers, control).lines())
+def banner(*, key: str | None = "sk-vibe-x", providers: list[Provider] = PROVIDERS) -> str:
+    control, sign_in = "http://127.0.0.1:5/_control", "sign in as admin with the key above as password"
+    shown = Banner("http://127.0.0.1:4000", key, ".data/master-key", sign_in, ["auto-chat"], providers, control)
+    return "\n".join(shown.lines())
 
 
 def test_the_banner_tells_real_providers_from_stand_ins() -> None:
@@ -27,8 +32,14 @@ def test_the_banner_tells_real_providers_from_stand_ins() -> None:
 def test_the_curl_line_works_as_it_is_printed() -> None:
     text = banner()
     assert "http://127.0.0.1:4000/v1/chat/completions" in text
-    assert '"Authorization: Bearer sk-vibe-local"' in text
+    assert '"Authorization: Bearer $(cat .data/master-key)"' in text
     assert '"model": "auto-chat"' in text
+
+
+def test_the_banner_shows_the_page_and_how_to_sign_in() -> None:
+    text = banner()
+    assert "Key        sk-vibe-x  (stored in .data/master-key; set MASTER_KEY to choose your own)" in text
+    assert "Admin page http://127.0.0.1:4000/ui/  (sign in as admin with the key above as password)" in text
 
 
 def test_a_key_of_ones_own_is_not_printed() -> None:
@@ -45,6 +56,51 @@ def test_piped_output_is_plain_and_tells_the_time() -> None:
     times = iter([10.0, 11.26])
     Console(stream, clock=lambda: next(times), environ={}).step("done")
     assert stream.getvalue() == "  1.3 s  done\n"
+
+
+DECISION = {
+    "level": "INFO",
+    "message": "ROUTING DECISION",
+    "timestamp": "2026-11-28T10:00:00Z",
+    "selected_model": "auto-chat",
+    "deployment": "new-api/gpt-5",
+    "attempts": [
+        {"deployment": "cliproxyapi/claude", "verdict": "transient", "status": 503, "ms": 12},
+        {"deployment": "new-api/gpt-5", "verdict": "ok", "status": 200, "ms": 90},
+    ],
+    "status": 200,
+    "stream": True,
+    "ttft_ms": 87,
+    "total_ms": 1240,
+    "prompt_tokens": 9,
+    "completion_tokens": 30,
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "rendered"),
+    [
+        pytest.param(
+            json.dumps(DECISION),
+            "10:00:00  auto-chat → new-api/gpt-5  after cliproxyapi/claude transient 503 (12 ms)  first token 87 ms  "
+            "total 1.2 s  9 + 30 tokens  200",
+            id="a request",
+        ),
+        pytest.param(
+            '{"level": "WARNING", "message": "TABLE UNREACHABLE", "table": "keys", "service": "VIBE-ROUTER"}',
+            "WARNING TABLE UNREACHABLE table=keys",
+            id="a warning",
+        ),
+        pytest.param('{"_aws": {}, "Requests": 1}', None, id="a metric"),
+        pytest.param("Traceback (most recent call last):", "Traceback (most recent call last):", id="text"),
+        pytest.param('{"cut', '{"cut', id="broken JSON"),
+        pytest.param("[1]", "[1]", id="other JSON"),
+    ],
+)
+def test_a_readable_log_has_one_line_per_request(line: str, rendered: str | None) -> None:
+    written: list[bytes] = []
+    ReadableLog(written.append, Ink(io.StringIO()), UTC).write(f"{line}\n".encode())
+    assert b"".join(written).decode() == ("" if rendered is None else f"{rendered}\n")
 
 
 class Terminal(io.StringIO):
