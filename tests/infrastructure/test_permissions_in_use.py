@@ -117,7 +117,7 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: set[tuple[str, st
 def _spend(client: "DynamoDBClient", clock: Clock) -> None:
     """Let a key of a team in, have it reserve, and book what it spent; and read a ledger that is not let in."""
     ledgers = LedgerStore(client, "ledger", clock)
-    keys = KeyDirectory(client, "keys", "ledger", clock, on_ledger_read=ledgers.seen)
+    keys = KeyDirectory(client, "keys", "ledger", clock, on_ledger_read=ledgers.accept)
     assert keys.find("nobody") is None
     limits = {"key#a": Limits(max_budget=5), "team#blue": Limits(max_budget=5)}
     wish = ReservationRequest(5, 0, clock.now() + 900)

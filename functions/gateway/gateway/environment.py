@@ -78,7 +78,7 @@ class Environment:
         self._writes = DirectWrites(dynamodb, self.clock, tls)
         self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock, writes=self._writes)
         self.keys = KeyDirectory(
-            dynamodb, settings.keys_table, settings.ledger_table, self.clock, on_ledger_read=self.ledgers.seen
+            dynamodb, settings.keys_table, settings.ledger_table, self.clock, on_ledger_read=self.ledgers.accept
         )
         self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
         self.upstream = Upstream(tls)

@@ -11,7 +11,7 @@ from tests.unit.store.held import NOW
 from vibe_router.access.keys import Key
 from vibe_router.access.ledger import Ledger
 from vibe_router.store.dynamodb import to_item
-from vibe_router.store.keys import key_from
+from vibe_router.store.key_records import parse_key
 
 STRONG = "sk-abcdefghijklmnopqrstuvwxyz"
 
@@ -339,7 +339,7 @@ def test_what_is_written_is_what_the_gateway_reads(admin: Admin) -> None:
     key = admin.environment.keys.key(made["token"])
     assert key
     assert (key.limits.max_budget, key.models, key.expires) == (1, ("a", "b*"), NOW + 86_400)
-    assert key == key_from({"id": f"key#{made['token']}", **_stored(admin, made["token"])})
+    assert key == parse_key({"id": f"key#{made['token']}", **_stored(admin, made["token"])})
 
 
 def _stored(admin: Admin, token: str) -> dict[str, Any]:

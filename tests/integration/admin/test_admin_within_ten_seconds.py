@@ -23,7 +23,7 @@ class Gateway:
     def __init__(self, admin: Admin) -> None:
         client, tables, clock = admin.dynamodb, admin.variables, admin.time.clock
         ledgers = LedgerStore(client, tables["LEDGER_TABLE"], clock)
-        keys = KeyDirectory(client, tables["KEYS_TABLE"], tables["LEDGER_TABLE"], clock, on_ledger_read=ledgers.seen)
+        keys = KeyDirectory(client, tables["KEYS_TABLE"], tables["LEDGER_TABLE"], clock, on_ledger_read=ledgers.accept)
         self._admission = Admission(lambda: None, keys, ledgers, clock)
 
     def tells(self, secret: str) -> Any:

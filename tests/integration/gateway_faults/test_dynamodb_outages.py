@@ -58,8 +58,8 @@ def test_callers_do_not_notice_that_dynamodb_is(fleet: Fleet, outage: Fault, sec
     assert fleet.calls(L1) == 2 + seconds
     heal_aws(fleet, gateway)
     assert [line.partition(" (")[0] for line in fleet.told[:2]] == [
-        "the routes table cannot be asked",
-        "the state table cannot be asked",
+        "the routes table cannot be reached",
+        "the state table cannot be reached",
     ]
     assert sorted(fleet.told[2:]) == [
         f"the routes table answers again after {seconds + 2} s",
@@ -78,7 +78,7 @@ def test_what_hangs_is_waited_for_once(fleet: Fleet) -> None:
     assert gateway.ask().deployment == L1
     assert gateway.wire.took() == ["BatchGetItem"]
     assert fleet.aws.calls.count("BatchGetItem") == 1 + 2  # one before the outage; a call is tried twice
-    assert fleet.told == ["the state table cannot be asked (ReadTimeoutError): going on from memory"]
+    assert fleet.told == ["the state table cannot be reached (ReadTimeoutError): going on from memory"]
     heal_aws(fleet, gateway)
 
 
@@ -163,7 +163,7 @@ def test_when_only_writes_are_throttled_what_was_to_be_written_is_kept(fleet: Fl
     assert fleet.calls(L1) == 2
     heal_aws(fleet, gateway)
     assert fleet.state(L1)["until"] == NOW + 2 + 600
-    assert len([line for line in fleet.told if "cannot be asked" in line]) == 1
+    assert len([line for line in fleet.told if "cannot be reached" in line]) == 1
 
 
 def test_an_edited_route_is_live_when_the_outage_is_over_and_not_before(fleet: Fleet) -> None:
@@ -193,7 +193,7 @@ def test_an_environment_that_starts_in_the_outage_says_so_and_serves_when_it_is_
     fleet.time.advance(2)
     assert gateway.ask().deployment == L1
     assert fleet.told == [
-        "the routes table cannot be asked (ProvisionedThroughputExceededException): going on from memory",
+        "the routes table cannot be reached (ProvisionedThroughputExceededException): going on from memory",
         "the routes table answers again after 2 s",
     ]
 

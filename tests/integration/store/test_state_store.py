@@ -286,7 +286,6 @@ CORRUPT: dict[str, dict[str, Any]] = {
     "a verdict that is a number": {"verdict": 5},
     "true strikes": {"strikes": True},
     "half a strike": {"strikes": 1.5},
-    "a lease that is null": {"lease_until": None},
 }
 
 

@@ -15,7 +15,7 @@ from vibe_router.core.record import COUNTERS, Record
 from vibe_router.core.usage import Usage
 from vibe_router.store.aws import session
 from vibe_router.store.dynamodb import to_item
-from vibe_router.store.ledger import Reason
+from vibe_router.store.ledger_table import CancellationReason
 from vibe_router.store.usage import Filter, NotRecordedError, UsageReader, UsageRecorder, UsageWriter
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Debt:
             }
         ]
 
-    def cancelled(self, reasons: Sequence[Reason]) -> None:
+    def cancelled(self, reasons: Sequence[CancellationReason]) -> None:
         [reason] = reasons
         item = reason.get("Item")
         if item is None or "N" not in item["spent"]:

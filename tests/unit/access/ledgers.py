@@ -23,11 +23,11 @@ def _ledgers(draw: st.DrawFn) -> Ledger:
         window_ends=draw(instants),
         requests_used=draw(amounts),
         tokens_used=draw(amounts),
-        held=held,
+        holds=held,
     )
 
 
-ledgers = _ledgers() | st.just(Ledger(stands=False))
+ledgers = _ledgers() | st.just(Ledger(exists=False))
 limits = st.builds(
     Limits,
     max_budget=st.none() | amounts,

@@ -45,7 +45,7 @@ def outcome(ledger: Ledger, limits: Limits, wish: ReservationRequest = WISH) -> 
             Ledger(committed=91), Limits(max_budget=100), Denial(Limit.BUDGET, 100, 91), id="more than is left of it"
         ),
         pytest.param(
-            Ledger(stands=False), Limits(max_budget=9), Denial(Limit.BUDGET, 9, 0), id="more than a whole budget"
+            Ledger(exists=False), Limits(max_budget=9), Denial(Limit.BUDGET, 9, 0), id="more than a whole budget"
         ),
         pytest.param(
             replace(OPEN, committed=91),
@@ -57,26 +57,29 @@ def outcome(ledger: Ledger, limits: Limits, wish: ReservationRequest = WISH) -> 
         pytest.param(
             replace(OPEN, requests_used=2), Limits(rpm=2), Denial(Limit.REQUESTS, 2, 2, 40), id="one more than that"
         ),
-        pytest.param(Ledger(stands=False), Limits(rpm=0), Denial(Limit.REQUESTS, 0, 0, 60), id="no requests at all"),
+        pytest.param(Ledger(exists=False), Limits(rpm=0), Denial(Limit.REQUESTS, 0, 0, 60), id="no requests at all"),
         pytest.param(replace(OPEN, tokens_used=80), Limits(tpm=100), None, id="the last tokens of a minute"),
         pytest.param(
             replace(OPEN, tokens_used=81), Limits(tpm=100), Denial(Limit.TOKENS, 100, 81, 40), id="more than that"
         ),
-        pytest.param(Ledger(stands=False), Limits(tpm=0), Denial(Limit.TOKENS, 0, 0, 60), id="no tokens at all"),
+        pytest.param(Ledger(exists=False), Limits(tpm=0), Denial(Limit.TOKENS, 0, 0, 60), id="no tokens at all"),
         pytest.param(OPEN, Limits(tpm=5), None, id="more than a minute's tokens, alone"),
         pytest.param(
             replace(OPEN, tokens_used=1), Limits(tpm=5), Denial(Limit.TOKENS, 5, 1, 40), id="the same, not alone"
         ),
-        pytest.param(Ledger(held={"a": HELD}), Limits(parallel=2), None, id="the last slot"),
+        pytest.param(Ledger(holds={"a": HELD}), Limits(parallel=2), None, id="the last slot"),
         pytest.param(
-            Ledger(held={"a": HELD, "b": HELD}), Limits(parallel=2), Denial(Limit.PARALLEL, 2, 2), id="no slot left"
+            Ledger(holds={"a": HELD, "b": HELD}), Limits(parallel=2), Denial(Limit.PARALLEL, 2, 2), id="no slot left"
         ),
-        pytest.param(Ledger(stands=False), Limits(parallel=0), Denial(Limit.PARALLEL, 0, 0), id="no slots at all"),
+        pytest.param(Ledger(exists=False), Limits(parallel=0), Denial(Limit.PARALLEL, 0, 0), id="no slots at all"),
         pytest.param(
-            Ledger(held={"a": HELD, "b": Hold(5, 0, NOW)}), Limits(parallel=2), None, id="a slot of a dead environment"
+            Ledger(holds={"a": HELD, "b": Hold(5, 0, NOW)}), Limits(parallel=2), None, id="a slot of a dead environment"
         ),
         pytest.param(
-            Ledger(committed=95, held={"b": Hold(5, 0, NOW)}), Limits(max_budget=100), None, id="what the dead reserved"
+            Ledger(committed=95, holds={"b": Hold(5, 0, NOW)}),
+            Limits(max_budget=100),
+            None,
+            id="what the dead reserved",
         ),
         pytest.param(
             replace(OPEN, committed=100, requests_used=9),
@@ -92,7 +95,7 @@ def test_what_fits(ledger: Ledger, limits: Limits, refusal: Denial | None) -> No
         assert got == refusal
     else:
         assert isinstance(got, Ledger)
-        assert "new" in got.held
+        assert "new" in got.holds
 
 
 def test_the_ordinary_reservation_is_relative_and_reads_nothing() -> None:
@@ -114,7 +117,7 @@ def test_a_window_begins_with_its_first_request() -> None:
 
 @pytest.mark.parametrize(("ended", "next_end"), [(0, 3_600), (1, 3_599), (3_599.5, 0.5), (3_600, 3_600), (10_000, 800)])
 def test_a_period_ends_when_it_would_have_without_a_pause(ended: float, next_end: float) -> None:
-    ledger = Ledger(committed=70, spent=60, period_ends=NOW - ended, held={"a": HELD})
+    ledger = Ledger(committed=70, spent=60, period_ends=NOW - ended, holds={"a": HELD})
     after = outcome(ledger, Limits(max_budget=100, budget_duration="1h"))
     assert isinstance(after, Ledger)
     assert (after.period_ends, after.spent, after.committed) == (NOW + next_end, 0, 20)
@@ -128,9 +131,9 @@ def test_a_first_period_counts_what_was_spent_before_it() -> None:
 
 def test_at_most_so_many_holds_are_swept_at_once() -> None:
     dead = {str(number): Hold(1, 0, NOW - 1) for number in range(100)}
-    after = outcome(Ledger(committed=100, held=dead), Limits(max_budget=1_000))
+    after = outcome(Ledger(committed=100, holds=dead), Limits(max_budget=1_000))
     assert isinstance(after, Ledger)
-    assert (len(after.held), after.committed) == (76, 85)
+    assert (len(after.holds), after.committed) == (76, 85)
 
 
 def settled(ledger: Ledger, hold_id: str | None, *, cost: int = 7, tokens: int | None = 5) -> Ledger | None:
@@ -140,25 +143,25 @@ def settled(ledger: Ledger, hold_id: str | None, *, cost: int = 7, tokens: int |
 
 
 def test_settling_puts_the_cost_in_the_holds_place() -> None:
-    before = replace(OPEN, committed=30, spent=20, total=50, tokens_used=60, held={"a": HELD})
-    after = replace(before, committed=27, spent=27, total=57, tokens_used=45, held={})
+    before = replace(OPEN, committed=30, spent=20, total=50, tokens_used=60, holds={"a": HELD})
+    after = replace(before, committed=27, spent=27, total=57, tokens_used=45, holds={})
     assert settled(before, "a") == after
     assert settled(before, "a", tokens=None) == replace(after, tokens_used=60)
     assert settled(replace(before, window_ends=NOW + 99), "a") == replace(after, tokens_used=60, window_ends=NOW + 99)
 
 
 def test_settling_what_cost_nothing_only_gives_back() -> None:
-    before = replace(OPEN, committed=30, spent=20, total=50, tokens_used=60, held={"a": HELD})
-    assert settled(before, "a", cost=0, tokens=0) == replace(before, committed=20, tokens_used=40, held={})
+    before = replace(OPEN, committed=30, spent=20, total=50, tokens_used=60, holds={"a": HELD})
+    assert settled(before, "a", cost=0, tokens=0) == replace(before, committed=20, tokens_used=40, holds={})
     assert settled(before, None, cost=0) is None
     assert settled(before, "swept", cost=0) is None
 
 
 def test_settling_without_a_hold_adds_the_cost() -> None:
-    before = replace(OPEN, committed=30, spent=20, total=50, held={"a": HELD})
+    before = replace(OPEN, committed=30, spent=20, total=50, holds={"a": HELD})
     after = replace(before, committed=37, spent=27, total=57)
     assert settled(before, None) == settled(before, "swept") == after
-    assert settled(Ledger(stands=False), None) == Ledger(committed=7, spent=7, total=7)
+    assert settled(Ledger(exists=False), None) == Ledger(committed=7, spent=7, total=7)
 
 
 @given(ledger=ledgers, limits=limits, cost=amounts, tokens=amounts, now=st.integers(0, 40))
@@ -170,7 +173,7 @@ def test_whatever_stands_a_decision_can_be_written_and_keeps_the_sums(
         return
     after = apply_update(decided, ledger)
     assert after
-    assert after.committed - after.spent == sum(hold.cost for hold in after.held.values())
+    assert after.committed - after.spent == sum(hold.cost for hold in after.holds.values())
     assert after.total == ledger.total
     if limits.max_budget is not None:
         assert after.committed <= limits.max_budget
@@ -179,13 +182,13 @@ def test_whatever_stands_a_decision_can_be_written_and_keeps_the_sums(
     if limits.tpm is not None:
         assert after.tokens_used <= limits.tpm
     if limits.parallel is not None:
-        assert len(after.held) <= limits.parallel
+        assert len(after.holds) <= limits.parallel
     change = plan_settlement(after, limits, "new", cost=3, tokens=1, window_ends=after.window_ends, now=now)
     assert change
     end = apply_update(change, after)
     assert end
-    assert (end.spent, end.total, "new" in end.held) == (after.spent + 3, after.total + 3, False)
-    assert end.committed - end.spent == sum(hold.cost for hold in end.held.values())
+    assert (end.spent, end.total, "new" in end.holds) == (after.spent + 3, after.total + 3, False)
+    assert end.committed - end.spent == sum(hold.cost for hold in end.holds.values())
 
 
 class Fleet(RuleBasedStateMachine):
@@ -199,7 +202,7 @@ class Fleet(RuleBasedStateMachine):
     @initialize(limits=limits)
     def begin(self, limits: Limits) -> None:
         self.limits = limits
-        self.table = Ledger(stands=False)
+        self.table = Ledger(exists=False)
         self.views = [self.table] * 3
         self.now = NOW
         self.count = 0
@@ -271,8 +274,8 @@ class Fleet(RuleBasedStateMachine):
         hold_id, environment, window_ends = request
         ledger = self.views[environment]
         for _ in range(3):
-            held = replace(ledger, held={**ledger.held, hold_id: self.table.held.get(hold_id, HELD)})
-            ledger = held if hold_id in self.table.held else ledger
+            held = replace(ledger, holds={**ledger.holds, hold_id: self.table.holds.get(hold_id, HELD)})
+            ledger = held if hold_id in self.table.holds else ledger
             change = plan_settlement(
                 ledger, self.limits, hold_id, cost=cost, tokens=tokens, window_ends=window_ends, now=self.now
             )
@@ -303,7 +306,7 @@ class Fleet(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "table"))
     @invariant()
     def the_sums_are_right(self) -> None:
-        assert self.table.committed - self.table.spent == sum(hold.cost for hold in self.table.held.values())
+        assert self.table.committed - self.table.spent == sum(hold.cost for hold in self.table.holds.values())
         assert self.table.total == self.total
         if self.limits.rpm is not None:  # counted from the first request of a window, as windows are
             begun, count = -1e9, 0

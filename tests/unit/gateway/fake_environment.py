@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -22,7 +21,7 @@ from vibe_router.pipeline.stored_responses import ResponseStorage
 from vibe_router.routing.cooldown import State, healthy
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
-from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
+from vibe_router.store.ledger import LedgerBusyError, LimitReachedError, Reservation
 from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError, StoredRecord
 from vibe_router.store.secrets import Secrets
 from vibe_router.store.state import StateStore
@@ -144,7 +143,20 @@ class FakeKeys:
         return {hash_key(key): caller for key, caller in self.callers.items()}.get(key_hash)
 
 
-class FakeLedgers(LedgerStore):
+class FakeSettlement:
+    """Owes nothing."""
+
+    def items(self) -> "list[Any]":
+        return []
+
+    def cancelled(self, reasons: object, /) -> None:
+        """No transaction is cancelled."""
+
+    def done(self) -> None:
+        """Nothing was written."""
+
+
+class FakeLedgers:
     """The LedgerTable as a dictionary, with the conditions of every write."""
 
     def __init__(self, clock: Clock) -> None:
@@ -153,7 +165,6 @@ class FakeLedgers(LedgerStore):
         self.wishes: list[ReservationRequest] = []
         self.settled: list[tuple[int, int | None]] = []  # cost and tokens of each
         self.busy = False
-        self._seen = OrderedDict()
 
     def reserve(self, ledgers: Mapping[str, Limits], wish: ReservationRequest) -> Reservation:
         if self.busy:
@@ -173,12 +184,12 @@ class FakeLedgers(LedgerStore):
         self.table |= held
         return Reservation(hold_id, ledgers, held, wish.cost)
 
-    def settlement(self, reservation: Reservation, cost: int, tokens: int | None) -> Settlement:
+    def settlement(self, reservation: Reservation, cost: int, tokens: int | None) -> FakeSettlement:
         self.settled.append((cost, tokens))
-        return Settlement(self, Reservation(reservation.hold_id, {}), cost, tokens)
+        return FakeSettlement()
 
     def stands(self, ledger_id: str) -> Ledger:
-        return self.table.get(ledger_id, Ledger(stands=False))
+        return self.table.get(ledger_id, Ledger(exists=False))
 
 
 class FakeBookkeeper:
@@ -242,8 +253,8 @@ class FakeEnvironment(Environment):
         self.table = FakeStates()
         self.states = cast("StateStore", self.table)
         self.callers = FakeKeys()
-        self.ledgers = self.fake_ledgers = FakeLedgers(self.clock)
-        self.admission = Admission(self.master_key, cast("KeyDirectory", self.callers), self.ledgers, self.clock)
+        self.fake_ledgers = FakeLedgers(self.clock)
+        self.admission = Admission(self.master_key, cast("KeyDirectory", self.callers), self.fake_ledgers, self.clock)
         self.books = FakeBookkeeper()
         self.usage_recorder = cast("UsageRecorder", self.books)
         self.response_store = FakeResponses()

@@ -5,12 +5,12 @@ done. `admit` and `settle` decide from the ledger as it was last seen; the store
 fails, decides again on what stands. The ordinary change is relative (a counter grows by a number while it is at most
 so much), so that it is right whatever others have written since:
 
-    env A   committed += 5 while committed <= 95 ✓    100 are the budget, 5 the estimate
-    env B   committed += 5 while committed <= 95 ✓    on top of A's, without having read it
-    env C   committed += 5 while committed <= 95 ✗    learns what stands, and that nothing is left
+    env A   committed += 5 while committed <= 95 ✓    of a budget of 100; 5 is the estimate
+    env B   committed += 5 while committed <= 95 ✓    without having read A's write
+    env C   committed += 5 while committed <= 95 ✗    receives the current item: nothing is left
 
-`committed` is what was spent in this period and all that is reserved: `committed - spent` is what the holds sum up to.
-A hold ends with its request; one whose environment died is swept by the next request after `until`. Money is in
+`committed` is the spending of this period plus all reservations: `committed - spent` is the sum of the holds. A hold
+ends with its request; the hold of an environment that died is removed by the next request after `until`. Money is in
 nano-dollars, times are in epoch seconds.
 """
 
@@ -40,12 +40,12 @@ __all__ = [
 COUNTERS = ("committed", "spent", "total", "requests_used", "tokens_used")
 TIMES = ("period_ends", "window_ends")
 _WINDOW_SECONDS = 60
-_SWEPT_AT_ONCE = 25  # holds; what more there is goes with the requests after
+_MAX_EXPIRED_HOLDS = 25  # removed by one request; later requests remove the rest
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What a request that is under way has reserved; from `until` on its environment is taken for dead."""
+    """The reservation of a request in flight; after `until` its environment is presumed dead."""
 
     cost: int
     tokens: int
@@ -54,10 +54,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What is known of one key or team. `stands` is False while nothing was ever written of it.
+    """The ledger of one key or team. `exists` is False until it is first written.
 
-    `spent` is of the period that ends at `period_ends` (0: none was begun), `total` of all time. A rate window begins
-    with its first request and ends at `window_ends`; `requests_used` and `tokens_used` are of it.
+    `spent` counts the period that ends at `period_ends` (0: none has begun), `total` all time. A rate window begins
+    with its first request and ends at `window_ends`; `requests_used` and `tokens_used` count that window.
     """
 
     committed: int = 0
@@ -67,13 +67,13 @@ class Ledger:
     window_ends: float = 0
     requests_used: int = 0
     tokens_used: int = 0
-    held: Mapping[str, Hold] = field(default_factory=dict)
-    stands: bool = True
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    exists: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ReservationRequest:
-    """What a request may use: nano-dollars and tokens, estimated; `until` is when its hold ends of itself."""
+    """The estimate of a request, in nano-dollars and tokens; its hold expires at `until`."""
 
     cost: int
     tokens: int
@@ -82,17 +82,17 @@ class ReservationRequest:
 
 @dataclass(frozen=True, slots=True)
 class LedgerUpdate:
-    """One write. All that is named in the second half must hold, or nothing is written."""
+    """One conditional write: the fields after `fill` are conditions, and nothing is written unless all of them hold."""
 
     add: Mapping[str, int] = field(default_factory=dict)
     put: Mapping[str, float] = field(default_factory=dict)
-    take: tuple[str, Hold] | None = None  # the hold to begin, by its id; only where there is none of this id yet
-    drop: tuple[str, ...] = ()  # the holds to end; only while all of them stand
-    fill: bool = False  # make what is missing, the whole ledger if need be
-    new: bool = False  # only where nothing was ever written
-    same: Mapping[str, float] = field(default_factory=dict)  # only while these are as they were seen
-    most: Mapping[str, int] = field(default_factory=dict)  # only while these are at most so much
-    slots: int | None = None  # only while so many holds stand at most
+    take: tuple[str, Hold] | None = None  # a hold to add, by its id; fails if there is one of this id
+    drop: tuple[str, ...] = ()  # holds to remove; fails unless all of them exist
+    fill: bool = False  # add missing attributes, or the whole item
+    new: bool = False  # only if the item does not exist
+    same: Mapping[str, float] = field(default_factory=dict)  # only while these are equal
+    most: Mapping[str, int] = field(default_factory=dict)  # only while these are at most this
+    slots: int | None = None  # only while there are at most this many holds
 
 
 class Limit(StrEnum):
@@ -106,7 +106,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why a request does not fit. `retry_after` (seconds) is 0 where time does not help, or not for sure."""
+    """The limit that a request exceeds. `retry_after` (seconds) is 0 if waiting does not help for certain."""
 
     limit: Limit
     most: int
@@ -115,23 +115,23 @@ class Denial:
 
 
 def plan_reservation(
-    ledger: Ledger, limits: Limits, wish: ReservationRequest, hold_id: str, now: float
+    ledger: Ledger, limits: Limits, request: ReservationRequest, hold_id: str, now: float
 ) -> LedgerUpdate | Denial:
-    """Return the write that reserves what `wish` says, or which of `limits` it would exceed.
+    """Return the write that reserves `request`, or the limit that it would exceed.
 
-    Tokens beyond the limit of a minute are reserved up to it: such a request passes alone, in an empty window.
+    More tokens than a whole window allows are reserved up to that limit: such a request passes in an empty window.
     """
-    expired = tuple(each for each, hold in ledger.held.items() if hold.until <= now)[:_SWEPT_AT_ONCE]
-    returned = sum(ledger.held[each].cost for each in expired)
-    tokens = wish.tokens if limits.tpm is None else min(wish.tokens, limits.tpm)
+    expired = tuple(each for each, hold in ledger.holds.items() if hold.until <= now)[:_MAX_EXPIRED_HOLDS]
+    returned = sum(ledger.holds[each].cost for each in expired)
+    tokens = request.tokens if limits.tpm is None else min(request.tokens, limits.tpm)
     base = _window_at(roll_period(ledger, limits, now), limits, now)
-    holds = len(ledger.held) - len(expired)
-    if refusal := _refusal(base, limits, wish.cost - returned, tokens, holds, now):
-        return refusal
+    holds = len(ledger.holds) - len(expired)
+    if denial := _denial(base, limits, request.cost - returned, tokens, holds, now):
+        return denial
     rated = _rated(limits)
     most: dict[str, int] = {}
     if limits.max_budget is not None:
-        most["committed"] = limits.max_budget - wish.cost + returned
+        most["committed"] = limits.max_budget - request.cost + returned
     if limits.rpm is not None:
         most["requests_used"] = limits.rpm - 1
     if limits.tpm is not None:
@@ -139,14 +139,14 @@ def plan_reservation(
     change = _change(
         ledger,
         base,
-        {"committed": wish.cost - returned, **({"requests_used": 1, "tokens_used": tokens} if rated else {})},
+        {"committed": request.cost - returned, **({"requests_used": 1, "tokens_used": tokens} if rated else {})},
     )
     return replace(
         change,
-        take=(hold_id, Hold(wish.cost, tokens if rated else 0, wish.until)),
+        take=(hold_id, Hold(request.cost, tokens if rated else 0, request.until)),
         drop=expired,
-        # The hold's tokens are of this window and no other: they are corrected in it when the request ends.
-        same={**change.same, **({"window_ends": ledger.window_ends} if rated and ledger.stands else {})},
+        # The hold's tokens count in this window only, and are corrected in it when the request ends.
+        same={**change.same, **({"window_ends": ledger.window_ends} if rated and ledger.exists else {})},
         most={name: bound for name, bound in most.items() if name in change.add},
         slots=None if limits.parallel is None or change.new else limits.parallel - 1 + len(expired),
     )
@@ -162,13 +162,12 @@ def plan_settlement(
     window_ends: float,
     now: float,
 ) -> LedgerUpdate | None:
-    """Return the write that ends a request which cost so much; None where there is nothing to write.
+    """Return the write that charges a request and releases its hold; None if there is nothing to write.
 
-    Its hold, if it made one, is given back if it still stands; the cost is added all the same if it was swept.
-    `tokens` that were used take the place of those that were reserved while their rate window (`window_ends`) lasts;
-    None is not known, and what was reserved stands for it.
+    The cost is charged even if the hold has expired and was removed. While the rate window of the reservation
+    (`window_ends`) lasts, `tokens` replace the tokens reserved; None is unknown, and the reserved tokens are charged.
     """
-    hold = ledger.held.get(hold_id) if hold_id else None
+    hold = ledger.holds.get(hold_id) if hold_id else None
     add = {"committed": cost, "spent": cost, "total": cost}
     if hold is None:
         if not cost:
@@ -186,33 +185,33 @@ def plan_settlement(
 
 
 def apply_update(change: LedgerUpdate, ledger: Ledger) -> Ledger | None:
-    """Return `ledger` after `change`, None where its condition fails: what the table does with it."""
+    """Return `ledger` after `change`, or None if its condition fails, as DynamoDB evaluates it."""
     values = {name: getattr(ledger, name) for name in (*COUNTERS, *TIMES)}
     if (
-        (change.new and ledger.stands)
+        (change.new and ledger.exists)
         or any(values[name] != value for name, value in change.same.items())
         or any(values[name] > bound for name, bound in change.most.items())
-        or any(each not in ledger.held for each in change.drop)
-        or (change.take and change.take[0] in ledger.held)
-        or (change.slots is not None and len(ledger.held) > change.slots)
-        or not (ledger.stands or change.new or change.fill)
+        or any(each not in ledger.holds for each in change.drop)
+        or (change.take and change.take[0] in ledger.holds)
+        or (change.slots is not None and len(ledger.holds) > change.slots)
+        or not (ledger.exists or change.new or change.fill)
     ):
         return None
     for name, by in change.add.items():
         values[name] += by
-    held = {each: hold for each, hold in ledger.held.items() if each not in change.drop}
+    holds = {each: hold for each, hold in ledger.holds.items() if each not in change.drop}
     if change.take:
-        held[change.take[0]] = change.take[1]
-    return Ledger(**{**values, **change.put}, held=held)
+        holds[change.take[0]] = change.take[1]
+    return Ledger(**{**values, **change.put}, holds=holds)
 
 
 def rate_limit_headers(windows: Iterable[tuple[Ledger, Limits]], now: float) -> dict[str, str]:
-    """Return OpenAI's `x-ratelimit-*` headers for what is left in the tightest of the windows."""
+    """Return OpenAI's `x-ratelimit-*` headers for the window with the least left."""
     headers: dict[str, str] = {}
-    known = list(windows)
+    pairs = list(windows)
     by_kind = {
-        "requests": [(limits.rpm, ledger.requests_used, ledger.window_ends) for ledger, limits in known],
-        "tokens": [(limits.tpm, ledger.tokens_used, ledger.window_ends) for ledger, limits in known],
+        "requests": [(limits.rpm, ledger.requests_used, ledger.window_ends) for ledger, limits in pairs],
+        "tokens": [(limits.tpm, ledger.tokens_used, ledger.window_ends) for ledger, limits in pairs],
     }
     for kind, each in by_kind.items():
         if left := [(max(most - used, 0), most, max(ends - now, 0)) for most, used, ends in each if most is not None]:
@@ -223,8 +222,8 @@ def rate_limit_headers(windows: Iterable[tuple[Ledger, Limits]], now: float) -> 
     return headers
 
 
-def _refusal(base: Ledger, limits: Limits, cost: int, tokens: int, holds: int, now: float) -> Denial | None:
-    """Say which limit would be exceeded; what time does not heal first."""
+def _denial(base: Ledger, limits: Limits, cost: int, tokens: int, holds: int, now: float) -> Denial | None:
+    """Return the first limit that would be exceeded; those that waiting does not help come first."""
     if limits.max_budget is not None and base.committed + cost > limits.max_budget:
         return Denial(Limit.BUDGET, limits.max_budget, base.committed, max(base.period_ends - now, 0))
     wait = max(base.window_ends - now, 0)
@@ -242,11 +241,11 @@ def _rated(limits: Limits) -> bool:
 
 
 def roll_period(ledger: Ledger, limits: Limits, now: float) -> Ledger:
-    """Return `ledger` in the budget period that `now` is in. What is reserved goes on being so in a new one."""
+    """Return `ledger` in the budget period of `now`. Reservations carry over into a new period."""
     seconds = limits.budget_seconds
     if not seconds or now < ledger.period_ends:
         return ledger
-    if not ledger.period_ends:  # what was spent without a period counts in the first one
+    if not ledger.period_ends:  # spending before the first period counts in it
         return replace(ledger, period_ends=round(now + seconds, 3))
     passed = math.floor((now - ledger.period_ends) / seconds) + 1
     ends = round(ledger.period_ends + passed * seconds, 3)
@@ -254,20 +253,20 @@ def roll_period(ledger: Ledger, limits: Limits, now: float) -> Ledger:
 
 
 def _window_at(ledger: Ledger, limits: Limits, now: float) -> Ledger:
-    """Return `ledger` in the rate window that `now` is in; it begins now if there is none."""
+    """Return `ledger` in the rate window of `now`, which begins now if there is none."""
     if not _rated(limits) or now < ledger.window_ends:
         return ledger
     return replace(ledger, window_ends=round(now + _WINDOW_SECONDS, 3), requests_used=0, tokens_used=0)
 
 
 def _change(ledger: Ledger, base: Ledger, add: Mapping[str, int]) -> LedgerUpdate:
-    """Return the write that makes `ledger` what it is by now, `base`, and adds to that.
+    """Return the write that turns `ledger` into `base` and adds to it.
 
-    A period or window that begins is put as a whole, while nobody else has begun one; the rest grows as it stands.
+    The counters of a period or window that begins are set, unless another writer has begun it; the others grow.
     """
     renewed: list[str] = []
     same: list[str] = []
-    if not ledger.stands:
+    if not ledger.exists:
         renewed = [*COUNTERS, *TIMES]
     else:
         if base.period_ends != ledger.period_ends:
@@ -279,13 +278,13 @@ def _change(ledger: Ledger, base: Ledger, add: Mapping[str, int]) -> LedgerUpdat
     return LedgerUpdate(
         add={name: by for name, by in add.items() if name not in renewed},
         put={name: getattr(base, name) + add.get(name, 0) for name in renewed},
-        new=not ledger.stands,
+        new=not ledger.exists,
         same={name: getattr(ledger, name) for name in same},
     )
 
 
 def _as_duration(seconds: float) -> str:
-    """Write a time left as OpenAI does: `120ms`, `1s`, `6m0s`."""
+    """Return a duration as OpenAI writes it: `120ms`, `1s`, `6m0s`."""
     if 0 < seconds < 1:
         return f"{math.ceil(seconds * 1000)}ms"
     whole = math.ceil(seconds)

@@ -6,31 +6,43 @@ What they may use is reserved before the first provider is asked, and settled wh
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 from vibe_router.access.authentication import authenticate, authenticate_master
-from vibe_router.access.keys import Caller, model_denied
+from vibe_router.access.keys import Caller, Limits, model_denied
 from vibe_router.access.ledger import Limit, ReservationRequest, rate_limit_headers
 from vibe_router.core.clock import Clock
-from vibe_router.core.errors import ApiError, switched_off, unavailable, unknown_model
+from vibe_router.core.errors import ApiError, bad_request, switched_off, unavailable, unknown_model
 from vibe_router.core.models import Catalogue, Deployment, VirtualModel
 from vibe_router.core.price import as_dollars
 from vibe_router.core.usage import Usage
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.pipeline.estimate import estimate_cost, max_answer_tokens
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
-from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError, Reservation, Settlement
+from vibe_router.store.ledger import LedgerBusyError, LimitReachedError, Reservation, ReservationRejectedError
+from vibe_router.store.usage import Settlement
 
-__all__ = ["Admission"]
+__all__ = ["Admission", "Ledgers"]
 
 # After a request must have ended it is still to be settled; then its environment is taken for dead.
 _SETTLING_SECONDS = 60
 
 
+class Ledgers(Protocol):
+    """Reserves and settles (store.ledger.LedgerStore)."""
+
+    def reserve(self, ledgers: Mapping[str, Limits], request: ReservationRequest, /) -> Reservation:
+        """Reserve `request` in `ledgers`."""
+
+    def settlement(self, reservation: Reservation, cost: int, tokens: int | None, /) -> Settlement:
+        """Return what ends a request."""
+
+
 class Admission:
-    """What the gateway asks about its callers. `master_key` gives the key that opens everything."""
+    """Authenticate callers, check the models they may use, and reserve from their limits."""
 
     def __init__(
-        self, master_key: Callable[[], str | None], keys: KeyDirectory, ledgers: LedgerStore, clock: Clock
+        self, master_key: Callable[[], str | None], keys: KeyDirectory, ledgers: Ledgers, clock: Clock
     ) -> None:
         self._master_key = master_key
         self._keys = keys
@@ -81,7 +93,11 @@ class Admission:
         except LimitReachedError as error:
             raise _refused(error, wish, self._clock.now()) from None
         except LedgerBusyError:
-            raise unavailable("Too many requests of this API key begin at once.") from None
+            raise unavailable("Too many requests of this API key start at once. Try again.") from None
+        except ReservationRejectedError:
+            raise bad_request(
+                "The request is too large: its cost cannot be reserved.", code="request_too_large"
+            ) from None
 
     def settlement(
         self, reservation: Reservation, served: Deployment | None, usage: Usage, cost: int | None
@@ -99,31 +115,31 @@ class Admission:
 
 
 def _refused(error: LimitReachedError, wish: ReservationRequest, now: float) -> ApiError:
-    refusal = error.refusal
+    denial = error.denial
     of_team = error.ledger_id.startswith("team#")
     whose = "the team that this API key belongs to" if of_team else "this API key"
-    if refusal.limit is Limit.BUDGET:
+    if denial.limit is Limit.BUDGET:
         renewed = ""
-        if refusal.retry_after:
-            ends = datetime.fromtimestamp(now + refusal.retry_after, UTC)
+        if denial.retry_after:
+            ends = datetime.fromtimestamp(now + denial.retry_after, UTC)
             renewed = f" It begins anew at {ends.isoformat(timespec='seconds')}."
         message = (
-            f"The budget of {whose} is {_dollars(refusal.most)}; {_dollars(refusal.used)} of it are spent or reserved, "
+            f"The budget of {whose} is {_dollars(denial.most)}; {_dollars(denial.used)} of it are spent or reserved, "
             f"and this request may cost {_dollars(wish.cost)}.{renewed}"
         )
         return ApiError(402, message, type="budget_exceeded", code="budget_exceeded")
     limits = {
-        Limit.REQUESTS: f"requests per minute of {whose} is {refusal.most}",
-        Limit.TOKENS: f"tokens per minute of {whose} is {refusal.most}; {refusal.used} of them are used or reserved, "
+        Limit.REQUESTS: f"requests per minute of {whose} is {denial.most}",
+        Limit.TOKENS: f"tokens per minute of {whose} is {denial.most}; {denial.used} of them are used or reserved, "
         f"and this request may use {wish.tokens}",
-        Limit.PARALLEL: f"requests at the same time of {whose} is {refusal.most}",
+        Limit.PARALLEL: f"requests at the same time of {whose} is {denial.most}",
     }
     return ApiError(
         429,
-        f"The limit of {limits[refusal.limit]}.",
+        f"The limit of {limits[denial.limit]}.",
         type="rate_limit_error",
         code="rate_limit_exceeded",
-        headers={**rate_limit_headers(error.windows, now), "retry-after": str(max(math.ceil(refusal.retry_after), 1))},
+        headers={**rate_limit_headers(error.windows, now), "retry-after": str(max(math.ceil(denial.retry_after), 1))},
     )
 
 

@@ -1,11 +1,14 @@
-"""What to do about a service that can't be asked: pay for finding out once, not with every request.
+"""Stop calling a service that fails: one request pays for finding out, not every request.
 
-The first call that fails begins the outage, and its caller has waited for the client's bounds. From then on callers are
-answered from memory at once, while every two seconds one try is made beside them. A try that comes after a longer pause
-is made with its caller waiting again: whatever was remembered is old by then, and the outage may be long over.
+The first failed call opens the breaker; its caller has waited for the client's timeouts. While it is open, callers are
+served from memory at once, and every two seconds one probe runs in the background. After a pause of 30 s or more a
+caller waits for the probe instead: what is in memory is old by then, and the outage may be long over.
 
     call ✗ ─ opens ── probe ✗ ── probe ✗ ── probe ✓ ─ closes ── call ✓
-            │ caller waited ≤ 4 s           │ nobody waited
+             │ its caller waited ≤ 2 s     │ nobody waited
+
+A table's breaker has its service's behind it: an unreachable DynamoDB is found out by the first of its tables, and
+the others do not wait for their own timeouts. An error of the table alone, such as throttling, leaves the others be.
 """
 
 import logging
@@ -18,80 +21,110 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from vibe_router.core.clock import Clock
 
-__all__ = ["AWS_ERRORS", "CallMode", "CircuitBreaker", "Spawn", "error_code", "run_in_background"]
+__all__ = ["AWS_ERRORS", "CallMode", "CircuitBreaker", "Spawn", "error_code", "is_rejection", "run_in_background"]
 
 Spawn = Callable[[Callable[[], None]], None]
 
 AWS_ERRORS = (BotoCoreError, ClientError)
 
-_RETRY_AFTER = 2.0
-_ASK_AGAIN_AFTER = 30.0
+_PROBE_AFTER = 2.0  # seconds
+_WAIT_AFTER = 30.0  # seconds
+_REJECTIONS = frozenset({"ValidationException", "ValidationError", "SerializationException"})
 
 _log = logging.getLogger(__name__)
 
 
 class CallMode(Enum):
-    """How to go about a call."""
+    """How to make the next call."""
 
     CALL = auto()  # and wait for the answer
-    PROBE = auto()  # without the caller waiting for it
+    PROBE = auto()  # in the background
     SKIP = auto()  # not now
 
 
 class CircuitBreaker:
-    """Whether `what` can be asked; `meanwhile` is what happens as long as it can't be. Both are words for the log."""
+    """Whether `name` can be called; `fallback` is what happens meanwhile. Both are words for the log.
 
-    def __init__(self, what: str, clock: Clock, meanwhile: str = "going on from memory") -> None:
-        self._what = what
-        self._meanwhile = meanwhile
+    `service` is the breaker of what `name` is a part of.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        fallback: str = "going on from memory",
+        *,
+        service: "CircuitBreaker | None" = None,
+    ) -> None:
+        self._name = name
+        self._fallback = fallback
         self._clock = clock
+        self._service = service
         self._lock = Lock()
-        self._began: float | None = None
-        self._tried = 0.0
+        self._opened_at: float | None = None
+        self._tried_at = 0.0
 
     @property
     def is_open(self) -> bool:
-        """Whether the last answer was a failure."""
-        return self._began is not None
+        """Whether the last call failed."""
+        return self._opened_at is not None or bool(self._service and self._service.is_open)
 
     def next_call(self) -> CallMode:
-        """Say how to go about the next call. Whoever is told to ask has the turn: others are told to leave it."""
+        """Return how to make the next call. For CALL and PROBE this takes the turn: others are told to skip."""
+        if self._service and self._service.is_open:
+            return self._service.next_call()
         with self._lock:
-            if self._began is None:
+            if self._opened_at is None:
                 return CallMode.CALL
-            # A clock that was set back must not keep an outage alive: that counts as a long pause.
-            pause = self._clock.now() - self._tried
-            if 0 <= pause < _RETRY_AFTER:
+            # A clock that was set back must not prolong the outage: that counts as a long pause.
+            pause = self._clock.now() - self._tried_at
+            if 0 <= pause < _PROBE_AFTER:
                 return CallMode.SKIP
-            self._tried = self._clock.now()
-            return CallMode.PROBE if 0 <= pause < _ASK_AGAIN_AFTER else CallMode.CALL
+            self._tried_at = self._clock.now()
+            return CallMode.PROBE if 0 <= pause < _WAIT_AFTER else CallMode.CALL
 
     def record_failure(self, error: Exception) -> None:
-        """Note a failure; the first one begins the outage and is logged."""
+        """Record a failed call; the first one opens the breaker and is logged. A rejected request is no failure."""
+        if is_rejection(error):
+            self.record_success()
+            return
+        if self._service and isinstance(error, BotoCoreError):  # no answer at all
+            self._service.record_failure(error)
+            return
         with self._lock:
-            self._tried = self._clock.now()
-            if self._began is not None:
+            self._tried_at = self._clock.now()
+            if self._opened_at is not None:
                 return
-            self._began = self._tried
-        _log.warning("%s cannot be asked (%s): %s", self._what, error_code(error), self._meanwhile)
+            self._opened_at = self._tried_at
+        _log.warning("%s cannot be reached (%s): %s", self._name, error_code(error), self._fallback)
 
     def record_success(self) -> None:
-        """Note an answer; it ends an outage, and that is logged."""
+        """Record an answer; it closes the breaker, which is logged."""
+        if self._service:
+            self._service.record_success()
         with self._lock:
-            if self._began is None:
+            if self._opened_at is None:
                 return
-            lasted, self._began = max(self._clock.now() - self._began, 0.0), None
-        _log.warning("%s answers again after %.0f s", self._what, lasted)
+            lasted, self._opened_at = max(self._clock.now() - self._opened_at, 0.0), None
+        _log.warning("%s answers again after %.0f s", self._name, lasted)
 
 
 def error_code(error: Exception) -> str:
-    """Name an error for the log, without the text that came with it."""
+    """Return an error's name for the log, without the text that came with it."""
     if isinstance(error, ClientError):
         return error.response.get("Error", {}).get("Code", "ClientError")
     return type(error).__name__
 
 
+def is_rejection(error: Exception) -> bool:
+    """Return whether AWS answered that the request itself is invalid: the request's fault, and no outage."""
+    if not isinstance(error, ClientError):
+        return False
+    codes = {error_code(error), *(each.get("Code", "") for each in error.response.get("CancellationReasons") or ())}
+    return bool(codes & _REJECTIONS)
+
+
 def run_in_background(work: Callable[[], None]) -> None:
-    """Do `work` in a thread of its own; a process that ends does not wait for it."""
-    with suppress(RuntimeError):  # no thread to be had: the next try will do
+    """Run `work` in a thread of its own, for which a process that ends does not wait."""
+    with suppress(RuntimeError):  # no thread can be started: the next probe will do
         Thread(target=work, daemon=True).start()

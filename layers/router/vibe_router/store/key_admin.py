@@ -20,7 +20,15 @@ from vibe_router.access.keys import Key, Team
 from vibe_router.core.clock import Clock
 from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.dynamodb import from_item, to_item
-from vibe_router.store.keys import alias_id, key_from, key_id_of, key_record, team_from, team_id_of, team_record
+from vibe_router.store.key_records import (
+    alias_record_id,
+    key_record,
+    key_record_id,
+    parse_key,
+    parse_team,
+    team_record,
+    team_record_id,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -71,29 +79,29 @@ class KeyAdmin:
 
     def key(self, key_hash: str) -> Key | None:
         """Return the key with this hash, or its tombstone. Raises CorruptRecordError."""
-        return self._record(key_from, key_id_of(key_hash))
+        return self._record(parse_key, key_record_id(key_hash))
 
     def is_key(self, key_hash: str) -> bool:
         """Tell whether there is a record of a key with this hash, whatever it says."""
-        return self._get(key_id_of(key_hash)) is not None
+        return self._get(key_record_id(key_hash)) is not None
 
     def team(self, team_id: str) -> Team | None:
         """Return a team. Raises CorruptRecordError."""
-        return self._record(team_from, team_id_of(team_id))
+        return self._record(parse_team, team_record_id(team_id))
 
     def holder_of(self, alias: str) -> str | None:
         """Return the hash of the key that has `alias`."""
-        found = self._get(alias_id(alias))
+        found = self._get(alias_record_id(alias))
         return str(found["hash"]) if found else None
 
     def list_keys(self, *, deleted: bool = False) -> list[Key]:
         """Return every key that is not deleted, or what is left of those too; what can't be read is left out."""
-        found = (_readable(key_from, values) for values in self._scan("key#"))
+        found = (_readable(parse_key, values) for values in self._scan("key#"))
         return [key for key in found if key and (deleted or not key.deleted)]
 
     def list_teams(self) -> list[Team]:
         """Return every team; records that can't be read are left out."""
-        return [team for values in self._scan("team#") if (team := _readable(team_from, values))]
+        return [team for values in self._scan("team#") if (team := _readable(parse_team, values))]
 
     # --- Writing ---------------------------------------------------------------------------------------------------
 
@@ -125,7 +133,7 @@ class KeyAdmin:
 
     def delete_team(self, team_id: str) -> None:
         """Take a team away; keys that still name it open nothing any more."""
-        self._client.delete_item(TableName=self._table, Key=to_item({"id": team_id_of(team_id)}))
+        self._client.delete_item(TableName=self._table, Key=to_item({"id": team_record_id(team_id)}))
 
     def _changed_key(self, key_hash: str, change: Callable[[Key], Key]) -> Key | None:
         seen = self.key(key_hash)
@@ -219,14 +227,14 @@ class KeyAdmin:
         return {
             "ConditionCheck": {
                 "TableName": self._table,
-                "Key": to_item({"id": team_id_of(team_id)}),
+                "Key": to_item({"id": team_record_id(team_id)}),
                 "ConditionExpression": "attribute_exists(id)",
             }
         }
 
     def _hand_on(self, alias: str, had: str | None, has: str | None) -> "TransactWriteItemTypeDef":
         """Give an alias from one key to another, back, or out; only while its holder is who it was."""
-        key = to_item({"id": alias_id(alias)})
+        key = to_item({"id": alias_record_id(alias)})
         if had is None:
             condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}
         else:

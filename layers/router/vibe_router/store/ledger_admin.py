@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from vibe_router.access.ledger import COUNTERS, TIMES, Ledger
 from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.dynamodb import Item, Value, to_item
-from vibe_router.store.ledger import ledger_from
+from vibe_router.store.ledger_table import parse_ledger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,7 +33,7 @@ class LedgerAdmin:
         for start in range(0, len(wanted), _BATCH):
             for item in self._batch(wanted[start : start + _BATCH]):
                 try:
-                    found[item["id"]["S"]] = ledger_from(item)
+                    found[item["id"]["S"]] = parse_ledger(item)
                 except ValueError:
                     continue  # edited by hand; the gateway says so in its log
         return found

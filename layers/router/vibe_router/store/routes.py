@@ -180,13 +180,14 @@ class CatalogueCache:
         ttl: float = _FRESH,
         base_urls: Mapping[str, str] | None = None,
         spawn: Spawn = run_in_background,
+        service: CircuitBreaker | None = None,
     ) -> None:
         self._read = read
         self._clock = clock
         self._ttl = ttl
         self._base_urls = {name: checked_base_url(url) for name, url in (base_urls or {}).items()}
         self._spawn = spawn
-        self._breaker = CircuitBreaker("the routes table", clock)
+        self._breaker = CircuitBreaker("the routes table", clock, service=service)
         self._asking = Lock()
         self._catalogue: Catalogue | None = None
         self._asked_at = 0.0  # when the last read was sent: it may know of nothing later

@@ -8,12 +8,13 @@ A try is counted before the password is looked at, under the condition that nobo
 tries at once are one try, and the rest wait. Whoever then turns out to be right has it forgotten.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from vibe_router.access.sign_ins import ADDRESS, ALL_ADDRESSES, Failures, SignInThrottle, add_failure, wait_seconds
 from vibe_router.core.clock import Clock
+from vibe_router.core.rows import CorruptRowError, read_int, read_time
 from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.dynamodb import from_item, to_item
 
@@ -55,7 +56,12 @@ class SignInStore:
     def _read(self, address: str) -> Failures:
         key = to_item({"id": _id(address)})
         values = from_item(self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item", {}))
-        return Failures(_number(values, "count"), _number(values, "last"), _number(values, "expires_at"))
+        try:
+            return Failures(
+                read_int(values, "count") or 0, read_time(values, "last") or 0, read_time(values, "expires_at") or 0
+            )
+        except CorruptRowError:
+            return Failures()
 
     def _count(self, address: str, seen: Failures, patience: SignInThrottle, now: float) -> bool:
         """Write one more than was `seen`, unless somebody else has written; says whether it was done."""
@@ -78,8 +84,3 @@ class SignInStore:
 
 def _id(address: str) -> str:
     return f"sign-in#{address}"
-
-
-def _number(values: dict[str, Any], name: str) -> Any:
-    value = values.get(name, 0)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0

@@ -22,11 +22,12 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from botocore.exceptions import ClientError
 
 from vibe_router.core.clock import Clock
+from vibe_router.core.rows import read_int, read_text, read_time
 from vibe_router.routing.cooldown import State, healthy
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
@@ -65,12 +66,20 @@ class _Known:
 class StateStore:
     """Reads and replaces states. `spawn` runs work that nobody waits for."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock, *, spawn: Spawn = run_in_background) -> None:
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        clock: Clock,
+        *,
+        spawn: Spawn = run_in_background,
+        service: CircuitBreaker | None = None,
+    ) -> None:
         self._client = client
         self._table = table
         self._clock = clock
         self._spawn = spawn
-        self._breaker = CircuitBreaker("the state table", clock)
+        self._breaker = CircuitBreaker("the state table", clock, service=service)
         self._known: dict[str, _Known] = {}
         self._asking = Lock()
 
@@ -231,16 +240,16 @@ class StateStore:
             values = from_item(item)
             state = State(
                 id=state_id,
-                version=_whole(values, "version"),
-                until=_number(values, "until"),
+                version=read_int(values, "version") or 0,
+                until=read_time(values, "until") or 0,
                 verdict=Verdict(values["verdict"]) if values.get("verdict") else None,
-                strikes=_whole(values, "strikes"),
-                since=_number(values, "since"),
-                evidence=str(values.get("evidence", "")),
-                lease_until=_number(values, "lease_until"),
-                expires_at=_whole(values, "expires_at"),
+                strikes=read_int(values, "strikes") or 0,
+                since=read_time(values, "since") or 0,
+                evidence=read_text(values, "evidence") or "",
+                lease_until=read_time(values, "lease_until") or 0,
+                expires_at=read_int(values, "expires_at") or 0,
             )
-            written_at = _number(values, "written_at")
+            written_at = read_time(values, "written_at") or 0
         except (ValueError, TypeError) as error:
             _log.warning("the state of %s is corrupt (%s): taken as healthy", state_id, error)
             version = item.get("version", {}).get("N", "")
@@ -278,17 +287,3 @@ def _item_of(state: State, now: float) -> Item:
     if state.verdict:
         values["verdict"] = state.verdict.value
     return to_item(values)
-
-
-def _number(values: dict[str, Any], name: str) -> float:
-    value = values.get(name, 0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e11:
-        raise ValueError(f"{name} is not a number that could be meant")
-    return value
-
-
-def _whole(values: dict[str, Any], name: str) -> int:
-    value = _number(values, name)
-    if not isinstance(value, int):
-        raise ValueError(f"{name} is not a whole number")
-    return value

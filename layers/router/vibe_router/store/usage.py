@@ -27,7 +27,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.record import COUNTERS, Kind, Record, row_id
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
 from vibe_router.store.dynamodb import Item, from_item, to_item
-from vibe_router.store.ledger import Reason
+from vibe_router.store.ledger_table import CancellationReason
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -62,7 +62,7 @@ class Settlement(Protocol):
     def items(self) -> "Sequence[TransactWriteItemTypeDef]":
         """Return the writes, decided on the ledgers as last seen."""
 
-    def cancelled(self, reasons: Sequence[Reason], /) -> None:
+    def cancelled(self, reasons: Sequence[CancellationReason], /) -> None:
         """Take in why that failed, by the reasons of `items`. Raises botocore's errors and ValueError."""
 
     def done(self) -> None:
@@ -138,11 +138,11 @@ class UsageWriter:
         }
 
 
-def _reasons(error: ClientError) -> "Sequence[Reason]":
+def _reasons(error: ClientError) -> "Sequence[CancellationReason]":
     """Return why a transaction was cancelled, for each of its items, where another try may do. Raises all else."""
     code = error_code(error)
     if code == "TransactionCanceledException":
-        reasons = cast("Sequence[Reason]", error.response.get("CancellationReasons") or [{}])
+        reasons = cast("Sequence[CancellationReason]", error.response.get("CancellationReasons") or [{}])
         codes = {str(reason.get("Code")) for reason in reasons} - {"None"}
         if codes and codes <= _PASSING | {_CHANGED}:
             return reasons
@@ -173,10 +173,17 @@ class UsageRecorder:
     whose decision line `python -m vibe_cli usage book` can book it from.
     """
 
-    def __init__(self, book: UsageWriter, clock: Clock, *, spawn: Spawn = run_in_background) -> None:
+    def __init__(
+        self,
+        book: UsageWriter,
+        clock: Clock,
+        *,
+        spawn: Spawn = run_in_background,
+        service: CircuitBreaker | None = None,
+    ) -> None:
         self._book = book
         self._spawn = spawn
-        self._breaker = CircuitBreaker("the usage table", clock)
+        self._breaker = CircuitBreaker("the usage table", clock, service=service)
         self._kept: deque[_Entry] = deque()
         self._flushing = Lock()
 

@@ -1,0 +1,152 @@
+"""The rows of the KeysTable, as Key and Team.
+
+    id                    attributes
+    key#<sha256 in hex>   those of `Key`: key_id, name, alias, models, expires, blocked, team_id …, and its limits
+    team#<id>             those of `Team`
+    alias#<alias>         hash: the key that has the alias; it keeps aliases unique
+
+Absent attributes are None or empty. A deleted key leaves a tombstone until TTL removes it (`expires_at`), so that its
+holder learns why the key stopped working.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vibe_router.access.keys import Key, Limits, Team
+from vibe_router.core.rows import CorruptRowError, read_flag, read_int, read_mapping, read_text, read_texts, read_time
+from vibe_router.store.dynamodb import Value
+
+__all__ = ["alias_record_id", "key_record", "key_record_id", "parse_key", "parse_team", "team_record", "team_record_id"]
+
+_LIMITS = {
+    "max_budget": "max_budget",  # attribute of the record: field of Limits
+    "budget_duration": "budget_duration",
+    "rpm_limit": "rpm",
+    "tpm_limit": "tpm",
+    "max_parallel_requests": "parallel",
+}
+_TOMBSTONE_SECONDS = 90 * 86_400
+
+
+def key_record_id(key_hash: str) -> str:
+    """Return the id of the record of the key with this hash."""
+    return f"key#{key_hash}"
+
+
+def team_record_id(team_id: str) -> str:
+    """Return the id of the record of a team."""
+    return f"team#{team_id}"
+
+
+def alias_record_id(alias: str) -> str:
+    """Return the id of the record that maps an alias to its key."""
+    return f"alias#{alias}"
+
+
+def key_record(key: Key) -> dict[str, Value]:
+    """Return the record of `key`; `parse_key` is its inverse."""
+    values: dict[str, Value] = {
+        "id": key_record_id(key.hash),
+        "key_id": key.key_id,
+        "name": key.name,
+        "alias": key.alias,
+        "models": key.models,
+        "expires": key.expires,
+        "blocked": key.blocked,
+        "deleted_at": key.deleted_at,
+        "replaced_by": key.replaced_by,
+        "user_id": key.user_id,
+        "team_id": key.team_id,
+        "tags": key.tags,
+        "metadata": key.metadata,
+        "created_at": key.created_at,
+        "updated_at": key.updated_at,
+        "version": key.version,
+        **_limits_record(key.limits),
+    }
+    if key.deleted_at is not None:
+        values["expires_at"] = int(key.deleted_at) + _TOMBSTONE_SECONDS
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def team_record(team: Team) -> dict[str, Value]:
+    """Return the record of `team`; `parse_team` is its inverse."""
+    values: dict[str, Value] = {
+        "id": team_record_id(team.id),
+        "alias": team.alias,
+        "models": team.models,
+        "blocked": team.blocked,
+        "tags": team.tags,
+        "metadata": team.metadata,
+        "created_at": team.created_at,
+        "updated_at": team.updated_at,
+        "version": team.version,
+        **_limits_record(team.limits),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def parse_key(values: Mapping[str, Any]) -> Key:
+    """Parse the record of a key. Raises CorruptRowError."""
+    deleted_at = read_time(values, "deleted_at")
+    return Key(
+        hash=_own_id(values, "key#"),
+        key_id=read_text(values, "key_id") or _own_id(values, "key#"),
+        name=read_text(values, "name") or "",
+        alias=read_text(values, "alias"),
+        models=read_texts(values, "models"),
+        expires=read_time(values, "expires"),
+        blocked=read_flag(values, "blocked"),
+        deleted_at=deleted_at,
+        replaced_by=read_text(values, "replaced_by"),
+        user_id=read_text(values, "user_id"),
+        team_id=read_text(values, "team_id"),
+        tags=read_texts(values, "tags"),
+        metadata=read_mapping(values, "metadata"),
+        limits=_limits(values),
+        created_at=read_time(values, "created_at") or 0,
+        updated_at=read_time(values, "updated_at") or 0,
+        version=read_int(values, "version") or 0,
+    )
+
+
+def parse_team(values: Mapping[str, Any]) -> Team:
+    """Parse the record of a team. Raises CorruptRowError."""
+    return Team(
+        id=_own_id(values, "team#"),
+        alias=read_text(values, "alias"),
+        models=read_texts(values, "models"),
+        blocked=read_flag(values, "blocked"),
+        tags=read_texts(values, "tags"),
+        metadata=read_mapping(values, "metadata"),
+        limits=_limits(values),
+        created_at=read_time(values, "created_at") or 0,
+        updated_at=read_time(values, "updated_at") or 0,
+        version=read_int(values, "version") or 0,
+    )
+
+
+def _limits_record(limits: Limits) -> dict[str, Value]:
+    return {name: getattr(limits, field) for name, field in _LIMITS.items()}
+
+
+def _limits(values: Mapping[str, Any]) -> Limits:
+    limits = Limits(
+        max_budget=read_int(values, "max_budget"),
+        budget_duration=read_text(values, "budget_duration"),
+        rpm=read_int(values, "rpm_limit"),
+        tpm=read_int(values, "tpm_limit"),
+        parallel=read_int(values, "max_parallel_requests"),
+    )
+    try:
+        _ = limits.budget_seconds
+    except ValueError:
+        raise CorruptRowError("budget_duration is not a duration") from None
+    return limits
+
+
+def _own_id(values: Mapping[str, Any], kind: str) -> str:
+    record_id = read_text(values, "id") or ""
+    if not record_id.startswith(kind) or record_id == kind:
+        raise CorruptRowError(f"id does not begin with {kind}")
+    return record_id.removeprefix(kind)
