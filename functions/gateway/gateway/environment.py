@@ -12,6 +12,7 @@ from vibe_router.core.errors import unavailable
 from vibe_router.core.models import Catalogue
 from vibe_router.pipeline.admission import Admission
 from vibe_router.pipeline.failover import FailoverExecutor
+from vibe_router.store.circuit_breaker import CircuitBreaker
 from vibe_router.store.direct import DirectWrites
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.keys import KeyDirectory
@@ -69,16 +70,22 @@ class Environment:
         self._settings = settings
         dynamodb = self._dynamodb = dynamodb_client()
         routes = RoutesStore(dynamodb, settings.routes_table)
-        self.catalogue = CatalogueCache(routes.read, self.clock, base_urls=settings.provider_base_urls)
-        self.states = StateStore(dynamodb, settings.state_table, self.clock)
+        breaker = self._breaker = CircuitBreaker("DynamoDB", self.clock)
+        self.catalogue = CatalogueCache(routes.read, self.clock, base_urls=settings.provider_base_urls, service=breaker)
+        self.states = StateStore(dynamodb, settings.state_table, self.clock, service=breaker)
         book = UsageWriter(dynamodb, settings.usage_table, self.clock, days=settings.usage_days)
-        self.usage_recorder = UsageRecorder(book, self.clock)
+        self.usage_recorder = UsageRecorder(book, self.clock, service=breaker)
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
         tls = trusting()
         self._writes = DirectWrites(dynamodb, self.clock, tls)
-        self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock, writes=self._writes)
+        self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock, writes=self._writes, service=breaker)
         self.keys = KeyDirectory(
-            dynamodb, settings.keys_table, settings.ledger_table, self.clock, on_ledger_read=self.ledgers.accept
+            dynamodb,
+            settings.keys_table,
+            settings.ledger_table,
+            self.clock,
+            on_ledger_read=self.ledgers.accept,
+            service=breaker,
         )
         self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
         self.upstream = Upstream(tls)

@@ -63,11 +63,16 @@ class CircuitBreaker:
         self._lock = Lock()
         self._opened_at: float | None = None
         self._tried_at = 0.0
+        self._on_close: list[Callable[[], None]] = []
 
     @property
     def is_open(self) -> bool:
         """Whether the last call failed."""
         return self._opened_at is not None or bool(self._service and self._service.is_open)
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Call `callback` whenever the breaker closes."""
+        self._on_close.append(callback)
 
     def next_call(self) -> CallMode:
         """Return how to make the next call. For CALL and PROBE this takes the turn: others are told to skip."""
@@ -107,6 +112,8 @@ class CircuitBreaker:
                 return
             lasted, self._opened_at = max(self._clock.now() - self._opened_at, 0.0), None
         _log.warning("%s answers again after %.0f s", self._name, lasted)
+        for callback in self._on_close:
+            callback()
 
 
 def error_code(error: Exception) -> str:

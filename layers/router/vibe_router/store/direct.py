@@ -23,6 +23,7 @@ from botocore.exceptions import (
 from vibe_router.core.clock import Clock
 from vibe_router.store.aws import signed
 from vibe_router.store.connection import Answer, Connection, NoAnswerError
+from vibe_router.store.dynamodb import THROTTLED
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -32,7 +33,6 @@ __all__ = ["DirectWrites", "Writes"]
 _CONNECT_SECONDS, _READ_SECONDS = 1.0, 2.0  # as store.dynamodb's client has them
 _TRIES = 2
 _WAIT_SECONDS = 0.05  # at most, before the second try
-_THROTTLED = frozenset({"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"})
 
 
 class Writes(Protocol):
@@ -80,15 +80,13 @@ class DirectWrites:
                 status, answer = self._exchanged(operation, body)
             except (OSError, NoAnswerError) as error:
                 self.close()
-                if not left:
+                if not left or isinstance(error, TimeoutError):  # its caller has waited long enough
                     raise self._broken(error) from None
-                if isinstance(error, TimeoutError):
-                    continue  # that was wait enough
             else:
                 if status == 200:
                     return answer
                 failure = _failure(operation, status, answer)
-                if not left or not (status >= 500 or failure.response["Error"]["Code"] in _THROTTLED):
+                if not left or not (status >= 500 or failure.response["Error"]["Code"] in THROTTLED):
                     raise failure
             self._clock.sleep(self._clock.jitter() * _WAIT_SECONDS)
         raise AssertionError("unreachable")

@@ -4,10 +4,12 @@ Numbers are int or float and never Decimal: nothing here needs more than the 15 
 """
 
 import math
+import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
+from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from vibe_router.store.aws import session
 
@@ -15,17 +17,20 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-__all__ = ["Item", "Value", "dynamodb_client", "from_item", "to_item"]
+__all__ = ["THROTTLED", "Item", "Value", "dynamodb_client", "from_item", "to_item"]
+
+THROTTLED = frozenset({"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"})
+_MAX_WAIT = 0.05  # seconds, before the second try of a call
 
 Value = str | int | float | bool | None | Sequence["Value"] | Mapping[str, "Value"]
 Item = dict[str, "AttributeValueTypeDef"]
 
 
 def dynamodb_client() -> "DynamoDBClient":
-    """Return a client whose worst call takes 4 s; an ordinary one takes milliseconds.
+    """Return a client whose calls take 2 s at most while DynamoDB is silent; an ordinary call takes milliseconds.
 
-    The second attempt is for a connection that died while the environment was frozen. `legacy` retries wait at most
-    50 ms before it, where `standard` ones may wait a second.
+    A call is tried again at once if its connection had died while the environment was frozen, or after a 5xx or
+    throttling; never after a timeout, for which its caller has waited long enough.
     """
     bounds = Config(
         connect_timeout=1,
@@ -36,7 +41,22 @@ def dynamodb_client() -> "DynamoDBClient":
         parameter_validation=False,
         user_agent="vibe-router",
     )
-    return session().client("dynamodb", config=bounds)
+    client = session().client("dynamodb", config=bounds)
+    client.meta.events.unregister("needs-retry.dynamodb", unique_id="retry-config-dynamodb")
+    client.meta.events.register("needs-retry.dynamodb", _retry_delay)  # type: ignore[arg-type] # its stub returns None
+    return client
+
+
+def _retry_delay(response: Any, attempts: int, caught_exception: Exception | None, **_: object) -> float | None:
+    """Return the seconds before the second try of a call, None for no such try."""
+    if attempts > 1 or isinstance(caught_exception, ConnectTimeoutError | ReadTimeoutError):
+        return None
+    if caught_exception is None:
+        http, parsed = response
+        code = parsed.get("Error", {}).get("Code", "")
+        if http.status_code < 500 and code not in THROTTLED:
+            return None
+    return random.random() * _MAX_WAIT  # noqa: S311 - jitter
 
 
 def to_item(values: Mapping[str, Value]) -> Item:

@@ -184,6 +184,8 @@ class UsageRecorder:
         self._book = book
         self._spawn = spawn
         self._breaker = CircuitBreaker("the usage table", clock, service=service)
+        if service:
+            service.on_close(self._flush_in_background)
         self._kept: deque[_Entry] = deque()
         self._flushing = Lock()
 
@@ -201,6 +203,10 @@ class UsageRecorder:
         if advice is not CallMode.CALL or self._tried(entry) is _Fate.LATER:
             self._keep(entry)
         if self._kept and (advice is CallMode.PROBE or not self._breaker.is_open):
+            self._spawn(self._flush)
+
+    def _flush_in_background(self) -> None:
+        if self._kept:
             self._spawn(self._flush)
 
     def _keep(self, entry: _Entry) -> None:
