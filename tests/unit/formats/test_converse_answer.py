@@ -178,7 +178,7 @@ def test_a_block_whose_end_is_not_told_ends_with_the_next() -> None:
         ("model_context_window_exceeded", "length"),
         ("guardrail_intervened", "content_filter"),
         ("content_filtered", "content_filter"),
-        ("what comes next year", "stop"),
+        ("a reason of next year", "length"),
     ],
 )
 def test_why_it_ended(told: str, reason: Any) -> None:
@@ -234,6 +234,22 @@ def test_a_block_without_a_place_is_none(index: object) -> None:
     assembly.add({"contentBlockDelta": {"delta": {"text": "x"}, "contentBlockIndex": index}})
     assembly.add({"contentBlockDelta": {"delta": {"text": "Hi"}, "contentBlockIndex": 1}})
     assert assembly.completion()["output"]["message"]["content"] == [{"text": "Hi"}]
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "counts", "commits"),
+    [("end_turn", {}, False), ("end_turn", COUNTS, True), ("guardrail_intervened", {}, True)],
+)
+def test_an_answer_without_content_commits_if_it_has_usage_or_was_blocked(
+    stop_reason: str, counts: object, commits: bool
+) -> None:
+    chunks: list[dict[str, Any]] = [
+        {"messageStart": {}},
+        {"messageStop": {"stopReason": stop_reason}},
+        {"metadata": {"usage": counts}},
+    ]
+    reader = ConverseStreamReader()
+    assert any(reader.read(event).commits for event in sse.EventDecoder().feed(stream(*chunks))) is commits
 
 
 def test_what_says_nothing_does_not_commit() -> None:
@@ -334,7 +350,17 @@ def test_a_stop_sequence_reaches_who_has_a_word_for_it() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"{", b"[]", b"{}", b'{"output": {}}', b'{"output": {"message": {"content": [1]}}}', b'{"message": "no"}'],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"output": {}}',
+        b'{"output": {"message": {"content": [1]}}}',
+        b'{"output": {"message": {"content": []}}, "stopReason": "end_turn"}',
+        b'{"output": {"message": {"content": [{"text": "x"}]}}, "stopReason": "network_error"}',
+        b'{"message": "no"}',
+    ],
 )
 def test_what_is_no_answer_is_none(raw: bytes) -> None:
     assert read_whole(raw) is None

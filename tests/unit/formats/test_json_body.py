@@ -1,12 +1,13 @@
 import json
 import math
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.errors import ApiError
-from vibe_router.formats.common.json_body import dump, load, parse_object
+from vibe_router.formats.common.json_body import dump, is_truncated, load, parse_object
 
 # Lone surrogates too: an escape can carry them.
 texts = st.text(st.characters(exclude_categories=()), max_size=12)
@@ -131,3 +132,30 @@ def test_a_providers_json_is_read_leniently(raw: bytes, value: object) -> None:
 def test_what_a_provider_wrote_wrongly_is_one_kind_of_error(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         load(raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "truncated"),
+    [
+        ('{"command":"rm -rf /tmp/x', True),
+        ('{"a":[1,2', True),
+        ('{"a":"}"', True),
+        ('{"a":"\\', True),
+        ('{"a":"\\"', True),
+        ("{", True),
+        ('{"a":"{"}', False),
+        ("{}", False),
+        ("", False),
+        ('{"a":1,}', False),
+        ("Paris", False),
+    ],
+)
+def test_truncated_json_is_told_from_malformed_json(text: str, truncated: bool) -> None:
+    assert is_truncated(text) is truncated
+
+
+@pytest.mark.parametrize("unit", ['\\"', '"', "\\", "{", '{"a":"'])
+def test_the_check_for_truncation_takes_linear_time(unit: str) -> None:
+    started = time.process_time()
+    is_truncated('{"a":"' + unit * 200_000)
+    assert time.process_time() - started < 2

@@ -226,6 +226,9 @@ def test_thinking_that_is_not_to_be_read_is_proven_all_the_same() -> None:
         ([ToolCallStart("c", "x"), Finish("tool_calls")], "tool_use", None),
         ([ToolCallStart("c", "x"), Finish("stop")], "tool_use", None),
         ([ToolCallStart("c", "x"), Finish("length")], "max_tokens", None),
+        ([ToolCallStart("c", "x"), ToolCallDelta('{"a":"b'), Finish("tool_calls")], "max_tokens", None),
+        ([ToolCallStart("c", "x"), ToolCallDelta('{"a":'), ToolCallDelta("1"), Finish("stop")], "max_tokens", None),
+        ([ToolCallStart("c", "x"), ToolCallDelta('{"a":1,}'), Finish("tool_calls")], "tool_use", None),
     ],
 )
 def test_why_a_message_stopped(events: Sequence[Event], reason: str, sequence: object) -> None:
@@ -304,7 +307,9 @@ def test_what_a_message_says() -> None:
         ("tool_use", Finish("tool_calls")),
         ("refusal", Finish("refusal")),
         ("pause_turn", Finish("stop")),
-        ("a new one", Finish("stop")),
+        ("a reason of next year", Finish("length")),
+        ("MAX_TOKENS", Finish("length")),
+        ("sensitive", Finish("content_filter")),
     ],
 )
 def test_why_it_stopped(reason: str, finish: Finish) -> None:

@@ -129,6 +129,34 @@ def test_when_an_end_is_a_whole_answer(events: Sequence[object], complete: bool)
     assert reader.complete is complete
 
 
+EMPTY_START = {"type": "message_start", "message": {"content": []}}
+
+
+@pytest.mark.parametrize(
+    ("events", "complete"),
+    [
+        pytest.param([EMPTY_START, finish(), STOP], False, id="neither content nor usage"),
+        pytest.param([EMPTY_START, TEXT, END, finish(output_tokens=0), STOP], False, id="an empty text and no usage"),
+        pytest.param([START, finish(), STOP], True, id="usage of the prompt"),
+        pytest.param([EMPTY_START, finish("refusal"), STOP], True, id="a refusal"),
+        pytest.param([EMPTY_START, finish("sensitive"), STOP], True, id="a content filter"),
+    ],
+)
+def test_a_message_without_content_is_an_answer_only_with_usage_or_a_block(
+    events: Sequence[object], complete: bool
+) -> None:
+    reader, pieces = read(*events)
+    assert reader.complete is complete
+    assert any(piece.commits for piece in pieces) is complete
+
+
+@pytest.mark.parametrize("reason", ["error", "network_error", "abort", "insufficient_system_resource"])
+def test_a_stop_reason_that_means_a_failure_is_an_error(reason: str) -> None:
+    reader, pieces = read(START, TEXT, HI, END, finish(reason), STOP)
+    assert reason.encode() in (pieces[-2].error or b"")
+    assert not reader.complete
+
+
 def test_bytes_pass_untouched() -> None:
     raw = [
         b": a comment\n\n",
@@ -200,6 +228,9 @@ def test_usage(events: Sequence[object], usage: Usage) -> None:
         b'{"type":"error","error":{"type":"api_error","message":"x"}}',
         b'{"error":"x","content":[{"type":"text","text":"Hi"}]}',
         b'{"type":"message","content":[]}',
+        b'{"type":"message","id":"","content":[],"stop_reason":"end_turn"}',
+        b'{"content":[{"type":"text","text":""}],"stop_reason":"end_turn","usage":{"output_tokens":0}}',
+        b'{"content":[{"type":"text","text":"Hi"}],"stop_reason":"network_error"}',
         b'{"type":"message","content":"Hi","stop_reason":"end_turn"}',
         b'{"type":"message","content":[3],"stop_reason":"end_turn"}',
     ],

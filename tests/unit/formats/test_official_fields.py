@@ -22,9 +22,7 @@ from openai.types.responses.response_create_params import ResponseCreateParamsBa
 from openai.types.shared_params import Reasoning
 
 from vibe_router.formats.chat import neutral_request as chat_neutral
-from vibe_router.formats.converse import neutral as converse_neutral
-from vibe_router.formats.converse import stream as converse_stream
-from vibe_router.formats.messages import neutral_answer as messages_answer
+from vibe_router.formats.common.finish_reasons import FAILURES, REASONS
 from vibe_router.formats.messages import neutral_request as messages_request
 from vibe_router.formats.responses import neutral_request as responses_neutral
 from vibe_router.formats.responses import stream as responses
@@ -184,15 +182,13 @@ def test_every_field_of_a_part_is_read_or_left_out(params: Any, read: set[str], 
 
 
 def test_every_reason_of_a_message_to_stop_has_a_meaning() -> None:
-    resumed = {"pause_turn"}  # of a server's tools alone
-    assert set(words(claude.StopReason)) == {*messages_answer._REASONS} | resumed
+    assert set(words(claude.StopReason)) <= REASONS.keys() | FAILURES
 
 
 def test_every_reason_of_bedrock_to_stop_has_a_meaning() -> None:
     [path] = (Path(botocore.__file__).parent / "data" / "bedrock-runtime").glob("*/service-2.json.gz")
     shapes = json.loads(gzip.decompress(path.read_bytes()))["shapes"]
-    stops = {"end_turn", "stop_sequence"}
-    assert set(shapes["StopReason"]["enum"]) <= {*converse_neutral._REASONS, *converse_stream.MALFORMED} | stops
+    assert set(shapes["StopReason"]["enum"]) <= REASONS.keys() | FAILURES
     deltas = {"text", "toolUse", "reasoningContent"}
     unasked = {"citation", "toolResult", "image"}  # of documents to be cited, Bedrock's own tools, models that draw
     assert set(shapes["ContentBlockDelta"]["members"]) == deltas | unasked

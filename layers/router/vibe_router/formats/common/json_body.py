@@ -2,12 +2,13 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from vibe_router.core.errors import bad_request
 
-__all__ = ["dump", "load", "parse_object", "without_none"]
+__all__ = ["dump", "is_truncated", "load", "parse_object", "without_none"]
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -51,6 +52,18 @@ def dump(value: object) -> bytes:
         raise bad_request("The body is nested too deeply.") from None
 
 
+def is_truncated(text: str) -> bool:
+    """Whether `text` is JSON that ends too early, in a string or before a closing bracket; False if it is malformed."""
+    try:
+        json.loads(text)
+    except RecursionError:
+        return False
+    except ValueError:
+        outside = _STRING.sub(lambda string: "" if string[1] else '"', text)
+        return '"' in outside or sum(map(outside.count, "{[")) > sum(map(outside.count, "}]"))
+    return False
+
+
 def _refuse(constant: str) -> NoReturn:
     raise bad_request(f"The body is not valid JSON: there is no {constant} in JSON.")
 
@@ -64,6 +77,7 @@ def _null(_constant: str) -> None:
     return None
 
 
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)  # linear: an open string matches up to the end
 _decoder = json.JSONDecoder(parse_constant=_refuse)
 _lenient_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_null)
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

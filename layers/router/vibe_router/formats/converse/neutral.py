@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import Any
 
 from vibe_router.core.errors import ApiError
+from vibe_router.formats.common.finish_reasons import finish_reason
 from vibe_router.formats.common.json_body import dump, without_none
 from vibe_router.formats.converse.stream import read_usage
 from vibe_router.formats.messages import neutral_answer, neutral_request
@@ -34,7 +35,6 @@ from vibe_router.formats.neutral.model import (
     NeutralRequest,
     Part,
     Raw,
-    Reason,
     ReasoningDelta,
     Started,
     Text,
@@ -305,15 +305,6 @@ class _Blocks:
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------
 
-_REASONS: Mapping[str, Reason] = {
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "guardrail_intervened": "content_filter",
-    "content_filtered": "content_filter",
-    "refusal": "refusal",
-}
-
 
 def _stop_sequence(ending: Mapping[str, Any]) -> str | None:
     match ending:
@@ -345,7 +336,7 @@ class ConverseDecoder:
                 self._block = ""
                 return self._inner.decode({"type": "content_block_stop"})
             case {"messageStop": dict(ending)}:
-                reason = _REASONS.get(str(ending.get("stopReason")), "stop")
+                reason = finish_reason(ending.get("stopReason"))
                 return (*self._inner.end(), Finish(reason, stop_sequence=_stop_sequence(ending)))
             case {"metadata": {"usage": dict(counts)}}:
                 return (UsageReport(read_usage(counts)),)

@@ -11,14 +11,13 @@ from typing import Any
 from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage, count
 from vibe_router.formats.common import sse
+from vibe_router.formats.common.finish_reasons import finish_reason, is_failure
 from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.interfaces import Piece
 
-__all__ = ["MALFORMED", "ConverseStreamReader", "read_usage", "read_whole", "unfold"]
+__all__ = ["ConverseStreamReader", "read_usage", "read_whole", "unfold"]
 
-# Stop reasons that are errors: Bedrock could not parse the model's answer.
-MALFORMED = frozenset({"malformed_model_output", "malformed_tool_use"})
-
+_BLOCKED = frozenset({"content_filter", "refusal"})
 _EXTRA_FIELDS = "additionalModelResponseFields"
 
 
@@ -31,6 +30,7 @@ class ConverseStreamReader:
     done: bool = False
     complete: bool = False
     seals: list[str] = field(default_factory=list)
+    _committed: bool = False
 
     def read(self, event: sse.Event) -> Piece:
         """Return what `event` means."""
@@ -45,20 +45,28 @@ class ConverseStreamReader:
             return Piece(b"", malformed=True)
         if block := chunk.get("contentBlockDelta"):  # nearly all of them; matching patterns takes five times as long
             delta = block.get("delta") if isinstance(block, dict) else None
-            return Piece(b"", commits=isinstance(delta, dict) and _has_content(delta), chunk=chunk)
+            return self._content(chunk, commits=isinstance(delta, dict) and _has_content(delta))
         if chunk.get("error"):
             return Piece(b"", error=event.data, chunk=chunk)
         match chunk:
-            case {"messageStop": {"stopReason": str(reason)}} if reason in MALFORMED:
-                return Piece(b"", error=dump(_malformed_error(reason)), chunk=chunk)
-            case {"contentBlockStart": {"start": {"toolUse": _}}} | {"messageStop": _}:
-                self.complete |= "messageStop" in chunk
-                return Piece(b"", commits=True, chunk=chunk)
+            case {"messageStop": {"stopReason": str(reason)}} if is_failure(reason):
+                return Piece(b"", error=dump(_failure(reason)), chunk=chunk)
+            case {"contentBlockStart": {"start": {"toolUse": _}}}:
+                return self._content(chunk, commits=True)
+            case {"messageStop": ending}:
+                self.complete = True
+                blocked = isinstance(ending, dict) and finish_reason(ending.get("stopReason")) in _BLOCKED
+                return self._content(chunk, commits=self._committed or blocked)
             case {"metadata": dict(metadata)}:
                 self.usage = read_usage(metadata.get("usage"))
                 self.done = self.complete
-                return Piece(b"", done=self.done, chunk=chunk)
+                commits = self.complete and bool(self.usage.prompt_tokens)  # an answer without content
+                return Piece(b"", commits=commits, done=self.done, chunk=chunk)
         return Piece(b"", chunk=chunk)
+
+    def _content(self, chunk: dict[str, Any], *, commits: bool) -> Piece:
+        self._committed |= commits
+        return Piece(b"", commits=commits, chunk=chunk)
 
     def end(self) -> bytes:
         """Return nothing: no caller speaks this format."""
@@ -69,8 +77,8 @@ class ConverseStreamReader:
         return b""
 
 
-def _malformed_error(reason: str) -> dict[str, Any]:
-    return {"error": {"type": "modelErrorException", "message": f"The model's answer is malformed: {reason}."}}
+def _failure(reason: str) -> dict[str, Any]:
+    return {"error": {"type": "modelErrorException", "message": f"The model stopped with the reason {reason}."}}
 
 
 def _has_content(delta: Mapping[str, Any]) -> bool:
@@ -99,10 +107,11 @@ def read_whole(raw: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     match answer:
-        case {"stopReason": str(reason)} if reason in MALFORMED:
+        case {"stopReason": str(reason)} if is_failure(reason):
             return None
         case {"output": {"message": {"content": list(content)}}} if all(isinstance(block, dict) for block in content):
-            return answer if content or answer.get("stopReason") else None
+            counted = read_usage(answer.get("usage")).prompt_tokens
+            return answer if content or counted or finish_reason(answer.get("stopReason")) in _BLOCKED else None
     return None
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage
-from vibe_router.formats.common.json_body import dump
+from vibe_router.formats.common.finish_reasons import finish_reason
+from vibe_router.formats.common.json_body import dump, is_truncated
 from vibe_router.formats.common.seal import wrap
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.formats.messages.assembly import MessagesAssembler
@@ -41,15 +42,6 @@ from vibe_router.formats.neutral.model import (
 __all__ = ["MessagesDecoder", "MessagesWriter", "usage_fields", "whole"]
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------
-
-_REASONS: Mapping[str, Reason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "refusal",
-}
 
 
 class MessagesDecoder:
@@ -168,7 +160,7 @@ class MessagesDecoder:
         if not reason:
             return ()
         stopped = sequence if isinstance(sequence, str) else None
-        return (*self._stop(), Finish(_REASONS.get(str(reason), "stop"), stop_sequence=stopped))
+        return (*self._stop(), Finish(finish_reason(reason), stop_sequence=stopped))
 
     def _usage(self, counts: object) -> Iterable[Event]:
         if not isinstance(counts, dict):
@@ -202,6 +194,7 @@ class MessagesWriter:
         self._block = ""  # the type of the open block
         self._part = 0
         self._has_calls = False
+        self._arguments: list[str] = []  # of the last tool call
         self._finish = Finish("stop")
         self._usage = Usage()
         self._text_event_start = b""
@@ -242,8 +235,10 @@ class MessagesWriter:
                 self._seal(chunks, neutral_event)
             case ToolCallStart(id=id_, name=name):
                 self._has_calls = True
+                self._arguments = []
                 self._open(chunks, {"type": "tool_use", "id": id_, "name": name, "input": {}})
             case ToolCallDelta(arguments=more) if more and self._block == "tool_use":
+                self._arguments.append(more)
                 chunks.append(self._delta({"type": "input_json_delta", "partial_json": more}))
         return chunks
 
@@ -254,6 +249,8 @@ class MessagesWriter:
         reason, sequence = _STOP_REASONS[self._finish.reason], self._finish.stop_sequence
         if reason == "end_turn" and (sequence is not None or self._has_calls):
             reason = "tool_use" if self._has_calls else "stop_sequence"
+        if reason == "tool_use" and is_truncated("".join(self._arguments)):
+            reason = "max_tokens"  # so that no client runs part of a call
         delta = {"stop_reason": reason, "stop_sequence": sequence}
         chunks.append({"type": "message_delta", "delta": delta, "usage": usage_fields(self._usage)})
         chunks.append({"type": "message_stop"})

@@ -7,12 +7,14 @@ from typing import Any
 from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage, count
 from vibe_router.formats.common import sse
+from vibe_router.formats.common.finish_reasons import finish_reason, is_failure
 from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.interfaces import Piece
 from vibe_router.formats.messages.errors import error_event
 
 __all__ = ["MessagesStreamReader", "event", "read_usage", "read_whole", "unfold", "usage_of"]
 
+_BLOCKED = frozenset({"content_filter", "refusal"})
 # By type of delta or block: the member that holds its content. Blocks of all other types count as content.
 _CONTENT = {
     "text": "text",
@@ -32,6 +34,7 @@ class MessagesStreamReader:
     complete: bool = False  # whether the answer is complete: the message has a stop reason
     seals: list[str] = field(default_factory=list)
     _counts: dict[str, Any] = field(default_factory=dict)
+    _committed: bool = False
 
     @property
     def usage(self) -> Usage:
@@ -65,22 +68,21 @@ class MessagesStreamReader:
                 delta = chunk.get("delta")
                 if isinstance(delta, dict) and "signature" in delta:
                     self._add_seal(delta["signature"])
-                return Piece(raw, commits=_has_content(delta), chunk=chunk)
+                return self._content(raw, delta, chunk)
             case "content_block_start":
                 block = chunk.get("content_block")
                 if isinstance(block, dict):
                     self._add_seal(block.get("signature"))
                     self._add_seal(block.get("data") if block.get("type") == "redacted_thinking" else None)
-                return Piece(raw, commits=_has_content(block), chunk=chunk)
+                return self._content(raw, block, chunk)
             case "message_start":
                 message = chunk.get("message")
                 self._count(message.get("usage") if isinstance(message, dict) else None)
             case "message_delta":
                 self._count(chunk.get("usage"))
                 delta = chunk.get("delta")
-                if isinstance(delta, dict) and delta.get("stop_reason"):
-                    self.complete = True
-                    return Piece(raw, commits=True, chunk=chunk)
+                if isinstance(delta, dict) and (reason := delta.get("stop_reason")):
+                    return self._stop(raw, reason, chunk)
             case "message_stop":
                 self.done = True
                 return Piece(raw if self.complete else b"", done=True, chunk=chunk)
@@ -93,6 +95,17 @@ class MessagesStreamReader:
     def fail(self, error: ApiError) -> bytes:
         """Return the in-band end of a stream that failed after its commit."""
         return error_event(error)
+
+    def _content(self, raw: bytes, part: object, chunk: dict[str, Any]) -> Piece:
+        commits = _has_content(part)
+        self._committed |= commits
+        return Piece(raw, commits=commits, chunk=chunk)
+
+    def _stop(self, raw: bytes, reason: object, chunk: dict[str, Any]) -> Piece:
+        if is_failure(reason):
+            return Piece(b"", error=dump(_failure(reason)), chunk=chunk)
+        self.complete = self._committed or _is_answer_without_content(reason, self.usage)
+        return Piece(raw, commits=self.complete, chunk=chunk)
 
     def _add_seal(self, proof: object) -> None:
         if isinstance(proof, str) and proof:
@@ -108,6 +121,18 @@ def _has_content(part: object) -> bool:
         return False
     kind = part.get("type")
     return bool(part.get(_CONTENT[kind])) if isinstance(kind, str) and kind in _CONTENT else True
+
+
+def _is_answer_without_content(reason: object, usage: Usage) -> bool:
+    """Whether a message without content is an answer: a model may have nothing to add, but it has counted its prompt.
+
+    Relays send an empty message without usage for an error or a web page that they could not read.
+    """
+    return bool(usage.prompt_tokens or usage.completion_tokens) or finish_reason(reason) in _BLOCKED
+
+
+def _failure(reason: object) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": "api_error", "message": f"The model stopped with the reason {reason}."}}
 
 
 def read_usage(counts: object) -> Usage:
@@ -130,7 +155,7 @@ def usage_of(answer: Mapping[str, Any]) -> Usage:
 
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:
-    """Parse a whole message; return None for invalid JSON, an error, or a message without content and stop reason."""
+    """Parse a whole message; return None for invalid JSON, an error, a failed message, or one without any content."""
     try:
         answer = load(raw)
     except ValueError:
@@ -140,7 +165,12 @@ def read_whole(raw: bytes) -> dict[str, Any] | None:
     content = answer.get("content")
     if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
         return None
-    return answer if content or answer.get("stop_reason") else None
+    reason = answer.get("stop_reason")
+    if is_failure(reason):
+        return None
+    if any(_has_content(block) for block in content):
+        return answer
+    return answer if reason and _is_answer_without_content(reason, usage_of(answer)) else None
 
 
 def unfold(answer: Mapping[str, Any]) -> list[bytes]:
