@@ -159,7 +159,7 @@ class _Translated(Exchange):
 
     def reader(self) -> StreamReader:
         """Return what reads the provider's stream, in its own format, into the caller's."""
-        from vibe_router.formats.neutral.translation import Translation
+        from vibe_router.formats.translation import Translation
 
         provider = registry.conversation(self.format)
         writer = registry.client_conversation(self._request.format).writer(self._request, self._created)
@@ -168,7 +168,7 @@ class _Translated(Exchange):
 
     def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:  # noqa: ARG002 - told anew
         """Return the provider's whole `answer` as the caller gets it."""
-        from vibe_router.formats.neutral.translation import translated
+        from vibe_router.formats.translation import translated
 
         provider, client = registry.conversation(self.format), registry.client_conversation(self._request.format)
         decoder = provider.decoder(self._request.neutral())

@@ -6,8 +6,8 @@ from typing import Any
 from vibe_router.core.errors import ApiError
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump, load
-from vibe_router.formats.common.reader_proxy import ReaderProxy
 from vibe_router.formats.interfaces import Piece, StreamReader
+from vibe_router.formats.reader_proxy import ReaderProxy
 
 __all__ = ["EchoingStreamReader", "override_event_fields", "override_fields"]
 

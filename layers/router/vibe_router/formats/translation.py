@@ -5,9 +5,9 @@ from typing import Any
 
 from vibe_router.core.errors import ApiError
 from vibe_router.formats.common import sse
-from vibe_router.formats.common.reader_proxy import ReaderProxy
 from vibe_router.formats.interfaces import AnswerDecoder, Piece, StreamedFormat, StreamReader, StreamWriter
 from vibe_router.formats.neutral.model import Event, ReasoningProof, Started
+from vibe_router.formats.reader_proxy import ReaderProxy
 
 __all__ = ["Translation", "translated"]
 
