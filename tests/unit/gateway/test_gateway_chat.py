@@ -80,12 +80,12 @@ def test_a_cooling_layer_is_not_called_and_counts_as_a_fallback(environment: Fak
 
 
 def test_a_providers_own_reason_reaches_the_caller(environment: FakeEnvironment) -> None:
-    environment.upstream.script["one"] = [BAD_REQUEST]
+    environment.upstream.script = {"one": [BAD_REQUEST], "two": [BAD_REQUEST]}
     response, body, _ = ask()
     error = json.loads(body)["error"]
     assert response.status == 400
     assert (error["message"], error["param"]) == ("temperature is too hot", "temperature")
-    assert environment.upstream.called == ["one"]
+    assert environment.upstream.called == ["one", "two"]
 
 
 def test_when_every_layer_fails_each_attempt_is_listed_and_no_secret(environment: FakeEnvironment) -> None:
@@ -218,7 +218,7 @@ def unforeseen(*_: object) -> None:
 def test_so_does_an_unforeseen_failure(
     environment: FakeEnvironment, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment.failover, "walk", unforeseen)
+    monkeypatch.setattr(environment.failover, "execute", unforeseen)
     _, _, settle = ask()
     settle()
     fault, line = lines()

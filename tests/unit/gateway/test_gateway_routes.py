@@ -190,7 +190,7 @@ def test_an_unforeseen_failure_is_a_500_that_tells_nothing_and_is_logged(
     def unforeseen(*_: object) -> None:
         raise RuntimeError("the prompt was: Say hello.")
 
-    monkeypatch.setattr(environment.failover, "walk", unforeseen)
+    monkeypatch.setattr(environment.failover, "execute", unforeseen)
     response = answer(chat_event())
     assert response.status == 500
     assert error(response)["code"] == "internal_error"
