@@ -112,6 +112,7 @@ class Rig:
     slept: list[float] = field(default_factory=list)
     policy: Policy = field(default_factory=lambda: Policy(timeouts=TIMEOUTS, cooldown=CooldownPolicy(base=5, max=1800)))
     base_urls: dict[str, str] = field(default_factory=dict)
+    streams_only: bool = False
 
     def __post_init__(self) -> None:
         self.clock = Clock(now=lambda: self.now, sleep=self.slept.append, jitter=lambda: 0.5)
@@ -122,7 +123,7 @@ class Rig:
         # Who is well is waited for: on a busy machine the right answer may come late.
         well = self.policy.timeouts == TIMEOUTS and not self.standin.fails(provider)
         policy = replace(self.policy, timeouts=PATIENT) if well else self.policy
-        return Deployment(Provider(provider, base_url, "KEY"), LAYERS[provider], policy)
+        return Deployment(Provider(provider, base_url, "KEY"), LAYERS[provider], policy, streams_only=self.streams_only)
 
     def model(self, *providers: str) -> VirtualModel:
         return VirtualModel("auto-chat", "", tuple((self.deployment(each),) for each in providers or LAYERS))

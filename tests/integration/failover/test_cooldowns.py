@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -174,48 +175,105 @@ def test_a_short_retry_after_is_waited_out_where_no_other_layer_is_left(rig: Rig
     assert rig.slept == [3.0]
 
 
-def test_a_retry_after_is_not_waited_out_where_another_layer_is_free(rig: Rig) -> None:
-    rig.standin.fault("cliproxyapi", "429", headers={"retry-after": "1"})
-    assert rig.ask().verdicts == [(L1, "rate_limited"), (L2, "ok")]
-    assert rig.slept == []
-    rig.policy = replace(rig.policy, max_inline_wait=2)
-    rig.now += 60
-    rig.standin.heal()
-    assert rig.ask().deployment == L1
-    rig.standin.fault("cliproxyapi", "429", times=1, headers={"retry-after": "1"})
+def test_a_retry_after_up_to_two_seconds_is_waited_out_although_another_layer_is_free(rig: Rig) -> None:
+    rig.standin.fault("cliproxyapi", "429", times=1, headers={"retry-after": "2"})
     assert rig.ask().verdicts == [(L1, "rate_limited"), (L1, "ok")]
-    assert rig.slept == [1.0]
+    assert rig.slept == [2.0]
+    rig.standin.fault("cliproxyapi", "429", headers={"retry-after": "3"})
+    assert rig.ask().verdicts == [(L1, "rate_limited"), (L2, "ok")]
+    assert rig.slept == [2.0]
 
 
-def test_what_the_caller_did_wrong_stops_the_chain_with_the_providers_reason(rig: Rig) -> None:
-    body = {"error": {"message": "Unknown tool type 'x'", "type": "invalid_request_error", "param": "tools[0]"}}
-    rig.standin.fault("cliproxyapi", "400", body=body)
+REFUSAL = {"message": "Extra inputs are not permitted", "type": "invalid_request_error", "param": "tools[0]"}
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize(
+    ("fault", "options", "verdict"),
+    [
+        ("400", {"body": {"error": REFUSAL}}, "client"),
+        ("413", {"body": "<html>413 Request Entity Too Large</html>"}, "client"),
+        ("422", {"body": {"detail": [{"loc": ["body"], "msg": "Field required"}]}}, "client"),
+        ("context_length", {}, "context_length"),
+        ("unsupported", {}, "unsupported"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_request_that_one_layer_refuses_goes_on_without_a_retry_or_a_cooldown(
+    rig: Rig, fault: str, options: dict[str, Any], verdict: str, stream: bool
+) -> None:
+    rig.standin.fault("cliproxyapi", fault, **options)
+    outcome = rig.ask(stream=stream)
+    assert outcome.verdicts == [(L1, verdict), (L2, "ok")]
+    assert rig.states.writes == []
+
+
+def test_when_every_layer_refuses_the_first_refusal_is_returned(rig: Rig) -> None:
+    rig.standin.fault("cliproxyapi", "400", body={"error": REFUSAL})
+    rig.standin.fault("new-api", "context_length")
+    rig.standin.fault("ark", "unsupported")
     outcome = rig.ask()
     assert outcome.error is not None
     assert (outcome.error.status, outcome.error.param) == (400, "tools[0]")
-    assert "Unknown tool type" in outcome.error.message
+    assert outcome.error.message == "Extra inputs are not permitted"
     assert rig.states.writes == []
+
+
+def test_a_content_policy_stops_the_chain_with_the_providers_reason(rig: Rig) -> None:
+    body = {"error": {"message": "flagged", "type": "invalid_request_error", "code": "content_filter"}}
+    rig.standin.fault("cliproxyapi", "400", body=body)
+    outcome = rig.ask()
+    assert outcome.error is not None
+    assert (outcome.error.status, outcome.error.code, outcome.error.message) == (400, "content_filter", "flagged")
     assert rig.calls("new-api") == 0
-
-
-def test_a_request_too_long_for_one_layer_goes_on_without_a_cooldown(rig: Rig) -> None:
-    rig.standin.fault("cliproxyapi", "context_length")
-    outcome = rig.ask()
-    assert outcome.verdicts == [(L1, "context_length"), (L2, "ok")]
     assert rig.states.writes == []
 
 
-def test_what_one_layers_model_does_not_do_goes_on_without_a_cooldown(rig: Rig) -> None:
-    rig.standin.fault("cliproxyapi", "unsupported")
-    outcome = rig.ask()
-    assert outcome.verdicts == [(L1, "unsupported"), (L2, "ok")]
+def test_a_relays_refused_account_cools_its_deployment_alone(rig: Rig) -> None:
+    rig.standin.fault("cliproxyapi", "401", headers={"x-cpa-trace-id": "t1"})
+    assert rig.ask().verdicts == [(L1, "auth"), (L2, "ok")]
+    assert rig.cooldown().phase(rig.now) is Phase.COOLING
+    assert rig.credential().phase(rig.now) is Phase.HEALTHY
+    assert rig.secrets.invalidated == 0, "our own key was accepted"
+
+
+STREAM_REQUIRED = {"error": {"message": "Stream must be set to true", "type": "bad_response_status_code"}}
+
+
+def test_a_provider_that_demands_a_stream_is_asked_for_one_at_once_and_from_then_on(rig: Rig) -> None:
+    plain = rig.ask(stream=False)
+    rig.standin.forget()
+    rig.standin.fault("cliproxyapi", "400", times=1, body=STREAM_REQUIRED)
+    assembled = rig.ask(stream=False)
+    assert assembled.verdicts == [(L1, "client"), (L1, "ok")]
+    assert assembled.text == plain.text
+    assert rig.ask(stream=False).verdicts == [(L1, "ok")]
+    assert [call.body["stream"] for call in rig.standin.requests("cliproxyapi")] == [False, True, True]
     assert rig.states.writes == []
+
+
+def test_a_deployment_that_only_streams_answers_whole(rig: Rig) -> None:
+    plain = rig.ask(stream=False)
+    rig.standin.forget()
+    rig.streams_only = True
+    assembled = rig.ask(stream=False)
+    assert (assembled.deployment, assembled.text) == (L1, plain.text)
+    assert [call.body["stream"] for call in rig.standin.requests("cliproxyapi")] == [True]
+
+
+@pytest.mark.parametrize("fault", ["cut", "stream_error_late", "cut_after_role"])
+def test_a_whole_answer_whose_stream_breaks_falls_over(rig: Rig, fault: str) -> None:
+    rig.streams_only = True
+    rig.standin.fault("cliproxyapi", fault)
+    outcome = rig.ask(stream=False)
+    assert (outcome.deployment, outcome.error) == (L2, None)
+    assert outcome.verdicts[0] == (L1, "transient")
 
 
 def test_a_provider_that_repeats_its_key_does_not_give_it_away(rig: Rig) -> None:
     body = {"error": {"message": "Bad request for key sk-layer-secret", "type": "invalid_request_error"}}
     rig.standin.fault("cliproxyapi", "400", body=body)
-    outcome = rig.ask()
+    outcome = rig.ask(chain=("cliproxyapi",))
     assert outcome.error is not None
     assert "sk-layer-secret" not in outcome.error.message
 

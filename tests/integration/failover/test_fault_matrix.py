@@ -29,7 +29,7 @@ FAULTS: list[tuple[str, dict[str, Any], str, int]] = [
     ("usage_limit", {}, "quota", 1),
     ("bad_key", {}, "auth", 1),
     ("unknown_model", {}, "misconfigured", 1),
-    ("no_account", {}, "misconfigured", 1),
+    ("no_account", {}, "transient", 1),
 ]
 STREAM_FAULTS: list[tuple[str, dict[str, Any], str, int]] = [
     ("silent_role", {}, "transient", 1),

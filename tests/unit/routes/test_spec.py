@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.core.models import CooldownPolicy, Policy, Timeouts
+from vibe_router.core.models import CooldownPolicy, Policy, RelayMarks, Timeouts
 from vibe_router.core.price import Price
 from vibe_router.routing.spec import Kind, RoutesSpec, as_row, checked_base_url, parse, parse_row, resolve
 
@@ -59,6 +59,18 @@ def test_a_good_spec_becomes_a_catalogue_of_resolved_deployments() -> None:
     assert glm.provider.secret == "ARK_API_KEY"
     assert [glm.formats, gpt.formats, codex.formats] == [("chat",), ("chat", "responses"), ("responses",)]
     assert glm.policy == Policy()
+    assert glm.provider.relay == RelayMarks()
+    assert not glm.streams_only
+
+
+def test_a_relay_declares_how_it_marks_errors_and_a_deployment_that_it_only_streams() -> None:
+    data = with_setting("providers ark relay", {"passed_on_header": "X-Trace", "own_error_type": "ark_error"})
+    data["models"]["auto"]["chain"][1]["stream"] = "always"
+    catalogue, problems = resolve(spec_of(data))
+    assert problems == []
+    glm, _, codex = catalogue.models["auto"].chain
+    assert glm.provider.relay == RelayMarks("x-trace", "ark_error")
+    assert codex.streams_only
 
 
 PROBLEMS: list[tuple[str, str, object, str, str]] = [
@@ -111,6 +123,14 @@ PROBLEMS: list[tuple[str, str, object, str, str]] = [
         "providers.ark.formats",
         "speaks Converse alone",
     ),
+    (
+        "a header that is none",
+        "providers ark relay",
+        {"passed_on_header": "a b"},
+        "providers.ark.relay.passed_on_header",
+        "",
+    ),
+    ("a stream now and then", "models auto chain 1 stream", "sometimes", "models.auto.chain[1].stream", "always"),
     ("a region for another", "providers ark region", "eu-west-1", "providers.ark.region", "type bedrock only"),
     ("a region that is none", "providers ark", {"type": "bedrock", "region": "Europe"}, "providers.ark.region", ""),
     ("an address that is none", "providers ark", {"type": "bedrock", "base_url": "x"}, "providers.ark.base_url", "URL"),

@@ -44,16 +44,30 @@ def test_a_rest_is_never_longer_than_max_and_never_over_at_once(
     assert 0 < rest <= policy.max + 0.001
 
 
-@given(policy=policies, strikes=st.integers(1, 40))
-def test_a_rest_grows_with_every_strike_until_it_is_max(policy: CooldownPolicy, strikes: int) -> None:
+LIMITS = {
+    Classification(Verdict.TRANSIENT, Scope.DEPLOYMENT): 20,
+    Classification(Verdict.TRANSIENT, Scope.DEPLOYMENT, timeout=True): 20,  # a 504 that came at once
+    Classification(Verdict.TRANSIENT, Scope.DEPLOYMENT, timeout=True, silent=True): 300,
+    Classification(Verdict.RATE_LIMITED, Scope.DEPLOYMENT): 300,
+    Classification(Verdict.QUOTA, Scope.DEPLOYMENT): 100_000,
+    Classification(Verdict.AUTH, Scope.CREDENTIAL): 100_000,
+    Classification(Verdict.MISCONFIGURED, Scope.DEPLOYMENT): 100_000,
+}
+
+
+@given(policy=policies, strikes=st.integers(1, 40), failure=st.sampled_from(sorted(LIMITS, key=repr)))
+def test_a_rest_doubles_with_every_strike_up_to_the_limit_of_its_verdict(
+    policy: CooldownPolicy, strikes: int, failure: Classification
+) -> None:
     state, rests = healthy("deployment#a/b"), []
     for _ in range(strikes):
-        state = cooled(state, hinted(), policy, NOW, evidence="")
+        state = cooled(state, failure, policy, NOW, evidence="")
         rests.append(state.until - NOW)
+    limit = min(policy.max, LIMITS[failure])
     assert rests == sorted(rests)
-    assert rests[0] == pytest.approx(min(policy.base, policy.max), abs=1e-5)
+    assert rests[0] == pytest.approx(min(policy.base, limit), abs=1e-5)
     for shorter, longer in pairwise(rests):
-        assert longer == pytest.approx(min(2 * shorter, policy.max), abs=1e-5)
+        assert longer == pytest.approx(min(2 * shorter, limit), abs=1e-5)
 
 
 @given(state=states, policy=policies, hint=seconds)

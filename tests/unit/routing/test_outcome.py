@@ -32,6 +32,7 @@ TRANSIENT = failed(Verdict.TRANSIENT)
 TIMED_OUT = failed(Verdict.TRANSIENT, timeout=True)
 TOO_LONG = failed(Verdict.CONTEXT_LENGTH)
 UNSUPPORTED = failed(Verdict.UNSUPPORTED)
+REJECTED = failed(Verdict.CLIENT)
 LIMITED = failed(Verdict.RATE_LIMITED, until=7)
 USED_UP = failed(Verdict.QUOTA, until=1800)
 REFUSED = failed(Verdict.AUTH, until=5)
@@ -44,7 +45,10 @@ MISCONFIGURED = failed(Verdict.MISCONFIGURED, until=5)
         pytest.param([TOO_LONG], [], 400, "context_length_exceeded", id="what the caller can mend"),
         pytest.param([TOO_LONG, LIMITED, TIMED_OUT], [], 400, "context_length_exceeded", id="wins over limits"),
         pytest.param([TRANSIENT, TOO_LONG], [], 400, "context_length_exceeded", id="wherever in the chain it fell"),
-        pytest.param([UNSUPPORTED, UNSUPPORTED], [], 400, "unsupported", id="what no layer does"),
+        pytest.param([UNSUPPORTED, UNSUPPORTED], [], 400, "unsupported", id="what no deployment supports"),
+        pytest.param([REJECTED, TOO_LONG], [], 400, "client", id="the first refusal when all refuse"),
+        pytest.param([TOO_LONG, REJECTED], [], 400, "context_length_exceeded", id="a context first of two refusals"),
+        pytest.param([REJECTED, TRANSIENT], [], 502, "all_deployments_failed", id="one refusal and one failure"),
         pytest.param([UNSUPPORTED, TRANSIENT], [], 502, "all_deployments_failed", id="what a broken layer may do"),
         pytest.param(
             [UNSUPPORTED], [cooling(Verdict.QUOTA, 60)], 502, "all_deployments_failed", id="what a resting layer may do"
@@ -97,7 +101,7 @@ def test_a_context_that_is_too_long_is_told_in_the_providers_words() -> None:
 
 def test_a_context_that_is_too_long_is_told_in_our_words_when_the_provider_had_none() -> None:
     end = told([TOO_LONG])
-    assert "auto-chat" in end.message
+    assert "too long" in end.message
     assert end.param == "messages"
 
 

@@ -3,7 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.models import Policy
-from vibe_router.routing.retry import STOPPING, UNCOOLED, rejects_reasoning_proof, retry_delay
+from vibe_router.routing.retry import (
+    REFUSALS,
+    STOPPING,
+    rejects_reasoning_proof,
+    requires_stream,
+    retry_delay,
+)
 from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 
@@ -22,7 +28,8 @@ def judged(
         pytest.param(judged(timeout=True), 0, False, True, 60, None, id="never after a silent timeout"),
         pytest.param(judged(), 0, False, True, 60, None, id="nor after what did not fail fast"),
         pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, False, True, 60, 3, id="the last waits a Retry-After"),
-        pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, False, False, 60, None, id="not while another is free"),
+        pytest.param(judged(Verdict.RATE_LIMITED, reset=2), 0, False, False, 60, 2, id="a short Retry-After is waited"),
+        pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, False, False, 60, None, id="a longer one is not"),
         pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, True, True, 60, None, id="once and not twice"),
         pytest.param(
             judged(Verdict.RATE_LIMITED, reset=6), 0, False, True, 60, None, id="no longer than max_last_wait"
@@ -40,12 +47,6 @@ def test_whether_and_when_the_same_deployment_is_tried_again(
 ) -> None:
     found = retry_delay(classification, Policy(), tried=tried, waited=waited, last=last, left=left, jitter=0.5)
     assert found == delay
-
-
-def test_a_short_retry_after_is_waited_out_inline_where_the_policy_allows_it() -> None:
-    policy = Policy(max_inline_wait=2)
-    limited = judged(Verdict.RATE_LIMITED, reset=2)
-    assert retry_delay(limited, policy, tried=0, waited=False, last=False, left=60, jitter=0.5) == 2
 
 
 @given(
@@ -85,9 +86,24 @@ def test_a_wait_always_fits_its_bounds(
         assert not waited
 
 
-def test_what_stops_a_chain_never_cools_and_what_another_layer_may_carry_goes_on() -> None:
-    assert {Verdict.CLIENT, Verdict.CONTENT_POLICY} == STOPPING
-    assert {*STOPPING, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED} == UNCOOLED
+def test_only_content_policy_stops_a_chain_and_no_refusal_of_a_request_cools() -> None:
+    assert {Verdict.CONTENT_POLICY} == STOPPING
+    assert {*STOPPING, Verdict.CLIENT, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED} == REFUSALS
+
+
+@pytest.mark.parametrize(
+    ("verdict", "message", "required"),
+    [
+        (Verdict.CLIENT, "Stream must be set to true", True),
+        (Verdict.CLIENT, "This model only support stream mode, please enable the stream parameter.", True),
+        (Verdict.CLIENT, "parameter.enable_thinking must be set to false for non-streaming calls", True),
+        (Verdict.UNSUPPORTED, "Only streaming is supported for this model", True),
+        (Verdict.CLIENT, "Unknown parameter: 'stream_options'", False),
+        (Verdict.TRANSIENT, "Stream must be set to true", False),
+    ],
+)
+def test_a_demand_for_a_stream_is_recognised(verdict: Verdict, message: str, required: bool) -> None:
+    assert requires_stream(Classification(verdict, Scope.DEPLOYMENT, status=400, message=message)) is required
 
 
 @pytest.mark.parametrize(
@@ -99,5 +115,5 @@ def test_what_stops_a_chain_never_cools_and_what_another_layer_may_carry_goes_on
         (Verdict.TRANSIENT, "Invalid `signature` in `thinking` block", False),
     ],
 )
-def test_a_proof_that_is_refused_is_known_by_the_providers_words(verdict: Verdict, message: str, refused: bool) -> None:
+def test_a_rejected_proof_of_reasoning_is_recognised(verdict: Verdict, message: str, refused: bool) -> None:
     assert rejects_reasoning_proof(Classification(verdict, Scope.DEPLOYMENT, status=400, message=message)) is refused

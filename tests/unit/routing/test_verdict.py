@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vibe_router.core.models import RelayMarks
 from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.failure_rules import FAILURE_RULES, FailureRule
 from vibe_router.routing.verdict import Failure, FailureKind, Scope, Verdict
@@ -51,6 +52,11 @@ def anthropic(kind: str, message: str) -> dict[str, Any]:
 
 def new_api(code: Any, message: str, kind: str = "new_api_error") -> dict[str, Any]:
     return {"error": {"message": f"{message} (request id: 202607251720)", "type": kind, "param": "", "code": code}}
+
+
+def openrouter(raw: Any, code: int = 400) -> dict[str, Any]:
+    quoted = raw if isinstance(raw, str) else json.dumps(raw)
+    return error("Provider returned error", code=code, metadata={"raw": quoted, "provider_name": "Z.AI"})
 
 
 def ark(code: str, kind: str, message: str = "The request failed.", param: str = "") -> dict[str, Any]:
@@ -108,7 +114,23 @@ CLIPROXYAPI = [
         error("unknown provider for model gpt-9", type="server_error", code="internal_server_error"),
         MISCONFIGURED,
     ),
-    Case("no account could serve the model", 503, AUTH_UNAVAILABLE, MISCONFIGURED),
+    Case("the model rests after a failure of its upstream", 503, AUTH_UNAVAILABLE, TRANSIENT),
+    Case(
+        "CLIProxyAPI passes on that one account is refused",
+        401,
+        anthropic("authentication_error", "invalid x-api-key"),
+        (Verdict.AUTH, Scope.DEPLOYMENT),
+        None,
+        {"x-cpa-trace-id": "t1"},
+    ),
+    Case(
+        "CLIProxyAPI passes on that one account has no credit",
+        400,
+        anthropic("invalid_request_error", "You're out of extra usage. Add more at claude.ai/settings/usage."),
+        QUOTA,
+        None,
+        {"x-cpa-trace-id": "t1"},
+    ),
     Case("a plain 403 of CLIProxyAPI", 403, error("denied", type="permission_error", code="insufficient_quota"), QUOTA),
 ]
 
@@ -176,6 +198,30 @@ NEW_API = [
         500,
         new_api("convert_request_failed", "codex channel: /v1/chat/completions endpoint not supported"),
         MISCONFIGURED,
+    ),
+    Case(
+        "a codex channel of New API is set up wrong",
+        500,
+        new_api("convert_request_failed", "codex channel: key must be a JSON object"),
+        MISCONFIGURED,
+    ),
+    Case(
+        "New API does not accept our address",
+        403,
+        new_api("access_denied", "您的 IP 不在令牌允许访问的列表中"),
+        WRONG_URL,
+    ),
+    Case(
+        "New API passes on that one channel's key is refused",
+        401,
+        new_api("invalid_api_key", "Incorrect API key provided", "invalid_request_error"),
+        (Verdict.AUTH, Scope.DEPLOYMENT),
+    ),
+    Case(
+        "New API passes on that one channel's balance is used up",
+        429,
+        new_api("insufficient_quota", "You exceeded your current quota", "insufficient_quota"),
+        QUOTA,
     ),
     Case("New API's channel has no key left", 500, new_api("channel:no_available_key", "no keys"), MISCONFIGURED),
 ]
@@ -365,7 +411,9 @@ ALSO_MET = [
         error("The model `gpt-9` does not exist", type="invalid_request_error", code="model_not_found"),
         MISCONFIGURED,
     ),
-    Case("OpenAI knows no such path", 404, error("Invalid URL (POST /v2/chat)", code=None), WRONG_URL),
+    Case("OpenAI knows no such path", 404, error("Invalid URL (POST /v2/chat)", code=None), MISCONFIGURED),
+    Case("Groq knows no such path", 404, error("Unknown request URL: POST /openai/v1/responses."), MISCONFIGURED),
+    Case("a framework that names the path", 404, {"message": "Cannot POST /v1/messages"}, MISCONFIGURED),
     Case(
         "a Responses-only model is called over chat",
         404,
@@ -400,6 +448,65 @@ ALSO_MET = [
     Case("a redirect", 301, b"<html>Moved</html>", WRONG_URL),
     Case("a 405", 405, b"", WRONG_URL),
     Case("a 402", 402, b"", QUOTA_OF_CREDENTIAL),
+    Case(
+        "Anthropic's plan has no extra usage left",
+        400,
+        anthropic("invalid_request_error", "You're out of extra usage. Add more and keep going."),
+        QUOTA_OF_CREDENTIAL,
+    ),
+    Case(
+        "Anthropic's token is for another program",
+        400,
+        anthropic("invalid_request_error", "This credential is only authorized for use with Claude Code."),
+        MISCONFIGURED,
+    ),
+    Case("Alibaba's account is in arrears", 400, error("Access denied", code="Arrearage"), QUOTA_OF_CREDENTIAL),
+    Case(
+        "Gemini does not serve our location",
+        400,
+        error("User location is not supported for the API use.", code=400, status="FAILED_PRECONDITION"),
+        MISCONFIGURED,
+    ),
+    Case("OpenRouter quotes an overloaded model", 400, openrouter({"error": {"type": "overloaded_error"}}), TRANSIENT),
+    Case("OpenRouter quotes a failed upstream", 400, openrouter({"error": {"code": 502, "message": "x"}}), TRANSIENT),
+    Case("OpenRouter quotes a limit in words", 429, openrouter("glm is rate-limited", 429), RATE_LIMITED),
+    Case("OpenRouter quotes a rejected request", 400, openrouter({"detail": "bad role"}), CLIENT),
+    Case(
+        "OpenRouter quotes an upstream's refused key",
+        401,
+        openrouter([{"error": {"code": 401, "status": "UNAUTHENTICATED", "message": "no"}}]),
+        (Verdict.AUTH, Scope.DEPLOYMENT),
+    ),
+    Case("OpenRouter quotes a prompt that is too long", 400, openrouter("prompt is too long: 9 > 8"), CONTEXT_LENGTH),
+    Case("OpenRouter refuses our key", 401, error("No auth credentials found", code=401), AUTH),
+    Case("OpenRouter reports a failure beside a choice", 200, {"choices": [{"error": {"code": 502}}]}, TRANSIENT),
+    *(
+        Case(
+            f"a text that is too long: {param}",
+            400,
+            error("too long", type="invalid_request_error", code="string_above_max_length", param=param),
+            means,
+        )
+        for param, means in {
+            "messages[1].content": CONTEXT_LENGTH,
+            "input[0].content[2].text": CONTEXT_LENGTH,
+            "input": CONTEXT_LENGTH,
+            "tools[24].function.name": CLIENT,
+            "messages[3].tool_calls[0].function.name": CLIENT,
+            "metadata.user_id": CLIENT,
+        }.items()
+    ),
+    *(
+        Case(f"a layer's own 400: {message}", 400, error(message, type="invalid_request_error", code=code), CLIENT)
+        for message, code in {
+            "messages[0].role: unknown variant `developer`, expected one of `system`, `user`": None,
+            "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]": None,
+            "invalid temperature: only 1 is allowed for this model": None,
+            "context_management: Extra inputs are not permitted": None,
+            "Failed to call a function. See 'failed_generation' for more details.": "tool_use_failed",
+        }.items()
+    ),
+    Case("a proxy's page for a body that is too large", 413, b"<html>413 Request Entity Too Large</html>", CLIENT),
     Case("DeepSeek has no balance left", 429, error("Insufficient Balance"), QUOTA_OF_CREDENTIAL),
     Case("a 409", 409, error("conflict"), TRANSIENT),
     Case("a 204", 204, b"", TRANSIENT),
@@ -450,6 +557,11 @@ NOT_DONE = {
     "Gemini's images": (400, "Image input modality is not enabled for models/gemma-3-1b-it"),
     "Gemini's tools": (400, "Function calling is not enabled for models/gemma-3-27b-it"),
     "Mistral's images": (400, "Image input is not enabled for this model"),
+    "OpenAI's longest answer": (400, "max_tokens is too large: 100000. This model supports at most 16384."),
+    "vLLM's longest answer": (
+        400,
+        "'max_tokens' or 'max_completion_tokens' is too large: 9000. This model's maximum context length is 8192.",
+    ),
     "vLLM's images": (400, "glm-4.7 is not a multimodal model"),
     "vLLM's tools": (400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'),
     "llama.cpp's images": (500, "image input is not supported - hint: you may need to provide the mmproj"),
@@ -509,6 +621,7 @@ SAID_BY_THE_STATUS_ALONE = {
     "New API passes on an upstream 429 that it could not read",
     "an error of New API's /v1/messages",
     "OpenAI knows no such path",
+    "Groq knows no such path",
     "a suspended account",
 }
 
@@ -611,6 +724,50 @@ def test_a_failure_without_an_answer_is_transient(kind: FailureKind, fast_retry:
     )
 
 
+@pytest.mark.parametrize(
+    ("means", "relay"),
+    [
+        pytest.param((Verdict.AUTH, Scope.DEPLOYMENT), RelayMarks(own_error_type="new_api_error"), id="another type"),
+        pytest.param(AUTH, RelayMarks(own_error_type="invalid_request_error"), id="the relay's own type"),
+        pytest.param((Verdict.AUTH, Scope.DEPLOYMENT), RelayMarks(passed_on_header="x-trace"), id="a header"),
+        pytest.param(AUTH, RelayMarks(passed_on_header="x-other"), id="no such header"),
+        pytest.param(AUTH, RelayMarks(), id="nothing declared"),
+    ],
+)
+def test_only_a_refusal_of_the_relays_own_concerns_the_credential(
+    means: tuple[Verdict, Scope], relay: RelayMarks
+) -> None:
+    body = json.dumps(error("Incorrect API key provided", type="invalid_request_error", code="invalid_api_key"))
+    failure = Failure(FailureKind.STATUS, 401, {"x-trace": "1"}, body.encode())
+    classification = classify_failure(failure, NOW, relay)
+    assert (classification.verdict, classification.scope) == means
+
+
+@pytest.mark.parametrize(
+    ("body", "means"),
+    [
+        pytest.param(anthropic("invalid_request_error", "stream error"), TRANSIENT, id="invalid by its type alone"),
+        pytest.param(error("oops", type="invalid_request_error", code="400"), TRANSIENT, id="or by its status"),
+        pytest.param(error("n", type="invalid_request_error", param="n"), CLIENT, id="a parameter is named"),
+        pytest.param(error("n", type="invalid_request_error", code="invalid_prompt"), CLIENT, id="a reason is named"),
+        pytest.param(error("n", code="context_length_exceeded"), CONTEXT_LENGTH, id="another verdict stays"),
+    ],
+)
+def test_an_answer_that_began_cannot_blame_the_request_by_its_type_alone(
+    body: Any, means: tuple[Verdict, Scope]
+) -> None:
+    failure = Failure(FailureKind.IN_BODY, 200, body=json.dumps(body).encode(), in_open_stream=True)
+    classification = classify_failure(failure, NOW)
+    assert (classification.verdict, classification.scope) == means
+
+
+@pytest.mark.parametrize("kind", [FailureKind.STATUS, FailureKind.IN_BODY])
+def test_a_stream_that_broke_behind_a_relay_is_transient(kind: FailureKind) -> None:
+    body = anthropic("invalid_request_error", "stream error: stream disconnected before completion")
+    classification = classify_failure(Failure(kind, 400, body=json.dumps(body).encode()), NOW)
+    assert (classification.verdict, classification.scope) == TRANSIENT
+
+
 @pytest.mark.parametrize("status", range(300, 600))
 def test_only_fast_failures_are_retried_and_only_silence_is_a_timeout(status: int) -> None:
     classification = classify_failure(Failure(FailureKind.STATUS, status), NOW)
@@ -681,7 +838,7 @@ SIGNS = [
 def test_no_line_of_the_table_is_hidden_by_an_earlier_one(rule: FailureRule, says: dict[str, str]) -> None:
     if "code" in says:
         says = {"code": says["code"].replace(" ", ""), "message": "as its code says"}
-    status = 403 if rule.statuses is not None else 400
+    status = 400 if rule.statuses is None else 403 if 403 in rule.statuses else 404
     classification = classify_failure(
         Failure(FailureKind.STATUS, status, body=json.dumps({"error": says}).encode()), NOW
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from vibe_router.core.price import Price
 
-__all__ = ["Catalogue", "CooldownPolicy", "Deployment", "Policy", "Provider", "Timeouts", "VirtualModel"]
+__all__ = ["Catalogue", "CooldownPolicy", "Deployment", "Policy", "Provider", "RelayMarks", "Timeouts", "VirtualModel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class CooldownPolicy:
-    """How long a failing deployment rests: `base` doubles with every strike, nothing exceeds `max`."""
+    """The length of cooldowns in seconds: `base` doubles with every strike, nothing exceeds `max`."""
 
     base: float = 5
     max: float = 1800  # providers' reset hints can be stale by hours, so even they are capped here
@@ -39,10 +39,22 @@ class Policy:
 
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: int = 1
-    max_inline_wait: float = 0
+    max_inline_wait: float = 2
     max_last_wait: float = 5
     cooldown: CooldownPolicy = field(default_factory=CooldownPolicy)
     reserve_tokens: int = 4096  # of an answer, set aside from a budget where the caller gives no limit
+
+
+@dataclass(frozen=True, slots=True)
+class RelayMarks:
+    """How a relay marks an error that it passes on from one of its accounts, as opposed to an error of its own.
+
+    `passed_on_header`: a header, in lower case, that only passed-on errors have. `own_error_type`: the `type` of the
+    relay's own errors; every other is passed on.
+    """
+
+    passed_on_header: str = "x-cpa-trace-id"  # CLIProxyAPI's; no other provider sends it
+    own_error_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,7 @@ class Provider:
     formats: tuple[str, ...] = ("chat",)
     type: str = "openai"
     region: str | None = None
+    relay: RelayMarks = field(default_factory=RelayMarks)
 
     @property
     def keyed(self) -> bool:
@@ -84,6 +97,7 @@ class Deployment:
     vision: bool = True  # whether it looks at images
     tools: bool = True  # whether it calls tools
     base_model: str | None = None  # what the model is, where its name does not say
+    streams_only: bool = False  # whether it refuses requests for a whole answer
 
     @property
     def id(self) -> str:

@@ -1,10 +1,11 @@
 """The attempt of one request at one deployment: the probe's lease, the calls and retries, and the cooldowns."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
+from vibe_router.core.models import RelayMarks
 from vibe_router.core.telemetry import log_fault, traced
 from vibe_router.formats.interfaces import WholeAnswer
 from vibe_router.pipeline.health import DeploymentHealth, StateTable
@@ -13,8 +14,8 @@ from vibe_router.routing.chain import Candidate, Mode, skip
 from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.cooldown import State
 from vibe_router.routing.deadline import Deadline
-from vibe_router.routing.outcome import Attempt
-from vibe_router.routing.retry import STOPPING, rejects_reasoning_proof, retry_delay
+from vibe_router.routing.outcome import Attempt, refusal
+from vibe_router.routing.retry import STOPPING, rejects_reasoning_proof, requires_stream, retry_delay
 from vibe_router.routing.verdict import Classification, Failure, FailureKind, Scope, Verdict
 from vibe_router.upstream.call import OpenStream, assemble, call_streamed, call_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
@@ -45,6 +46,7 @@ class AttemptServices:
     secrets: SecretSource
     upstream: Upstream
     clock: Clock
+    streaming_only: set[str] = field(default_factory=set)  # deployments that have refused a request without a stream
 
 
 class DeploymentAttempt:
@@ -64,6 +66,7 @@ class DeploymentAttempt:
         stream: bool,
         behind: int,
     ) -> None:
+        self._services = services
         self._secrets = services.secrets
         self._upstream = services.upstream
         self._clock = services.clock
@@ -71,6 +74,9 @@ class DeploymentAttempt:
         self._candidate = candidate
         self._exchange = exchange
         self._stream = stream
+        # A whole answer of a provider that only streams is assembled from the stream.
+        streams_only = candidate.deployment.streams_only or candidate.deployment.id in services.streaming_only
+        self._streamed = stream or (streams_only and exchange.streams)
         self._deadline = deadline
         self._trace = trace
         self._behind = behind
@@ -123,8 +129,8 @@ class DeploymentAttempt:
             else:
                 self._record(None, 200, started)
                 return answer
-            classification = _classify(failure, self._clock.now(), secret)
-            if classification.verdict is Verdict.AUTH and not renewed:
+            classification = _classify(failure, self._clock.now(), self._deployment.provider.relay, secret)
+            if classification.verdict is Verdict.AUTH and classification.scope is Scope.CREDENTIAL and not renewed:
                 renewed = True
                 if (fresh := self._renewed_secret(secret)) is not None:
                     secret = fresh
@@ -136,6 +142,10 @@ class DeploymentAttempt:
                 continue
             if classification.verdict in STOPPING:
                 raise _refused(classification)
+            if not self._streamed and requires_stream(classification) and self._exchange.streams:
+                self._streamed = True
+                self._services.streaming_only.add(self._deployment.id)
+                continue
             delay = retry_delay(
                 classification,
                 policy,
@@ -156,7 +166,7 @@ class DeploymentAttempt:
     def _call(self, secret: str, started: float) -> OpenStream | WholeAnswer:
         """Make one call up to its commit. A probe is streamed where possible: a silent provider shows sooner."""
         probe = self._candidate.mode is Mode.PROBE
-        stream = self._stream or (probe and self._exchange.streams)
+        stream = self._streamed or (probe and self._exchange.streams)
         timeouts = self._deployment.policy.timeouts
         bounds = self._deadline.bounds(timeouts, started, layers_behind=self._behind, stream=stream, probe=probe)
         if not stream:
@@ -195,21 +205,14 @@ class DeploymentAttempt:
         self._trace.attempts.append(Attempt(self._deployment.id, classification, status, ms, until))
 
 
-def _classify(failure: Failure, now: float, secret: str) -> Classification:
+def _classify(failure: Failure, now: float, relay: RelayMarks, secret: str) -> Classification:
     """Classify a failure, and redact the key should the provider's message repeat it."""
-    classification = classify_failure(failure, now)
+    classification = classify_failure(failure, now, relay)
     if not secret or not classification.message:
         return classification
     return replace(classification, message=classification.message.replace(secret, "***"))
 
 
 def _refused(classification: Classification) -> RefusedError:
-    """Return the provider's own reason."""
-    message = classification.message or "The provider refused the request."
-    return RefusedError(
-        classification.status if classification.status and 400 <= classification.status < 500 else 400,
-        message,
-        type=classification.type or "invalid_request_error",
-        code=classification.code or classification.verdict.value,
-        param=classification.param,
-    )
+    end = refusal(classification)
+    return RefusedError(end.status, end.message, type=end.type, code=end.code, param=end.param)

@@ -93,7 +93,7 @@ class FailoverExecutor:
         deployment = trace.served_by
         if deployment is None:
             return
-        classification = classify_failure(failure, self._clock.now())
+        classification = classify_failure(failure, self._clock.now(), deployment.provider.relay)
         seen = self._states.read(deployment.state_ids)
         health = DeploymentHealth(
             self._states, self._clock, deployment, (seen.get(each) or healthy(each) for each in deployment.state_ids)

@@ -13,6 +13,7 @@ A cleared state stays as an item with its version, so that a failure that began 
 cooldown back; the table's TTL removes it long after any request could still refer to it.
 """
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -20,6 +21,11 @@ from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.verdict import Classification, Verdict
 
 __all__ = ["Phase", "State", "cleared", "cooled", "healthy", "leased", "released"]
+
+# Seconds. A probe of a deployment that fails fast costs next to nothing: one that has recovered serves again soon.
+_LONGEST_AFTER_FAST_FAILURE = 20.0
+# Every probe of a silent deployment costs a caller time; rate limits are over within minutes.
+_LONGEST_AFTER_SILENCE = 300.0
 
 _KEEP_SECONDS = 86_400  # how long an item outlives its last use; a request lives 15 minutes at most
 
@@ -77,13 +83,13 @@ def cooled(
 ) -> State:
     """Return `state` after a failure: one more strike, and a longer rest.
 
-    The rest is the provider's own reset hint where it gave one, else `base` doubled with every strike; neither
-    exceeds `max`. A second failure of the `same_incident` (a retry) replaces the evidence without a strike, and never
-    shortens the rest.
+    The rest is the provider's own reset hint if it gave one, else `base` doubled with every strike up to the limit of
+    its verdict; neither exceeds `max`. A second failure of the `same_incident` (a retry) replaces the evidence without
+    a strike, and never shortens the rest.
     """
     strikes = max(state.strikes, 1) if same_incident else state.strikes + 1
     grown = policy.base * 2.0 ** min(strikes - 1, 30)  # 2**30 s is beyond any max
-    rest = min(grown if not classification.reset_after else classification.reset_after, policy.max)
+    rest = min(classification.reset_after or min(grown, _limit(classification)), policy.max)
     until = now + rest
     return State(
         id=state.id,
@@ -95,6 +101,16 @@ def cooled(
         evidence=evidence,
         expires_at=int(until + _KEEP_SECONDS),
     )
+
+
+def _limit(classification: Classification) -> float:
+    """Return the longest rest without a hint, in seconds."""
+    match classification.verdict:
+        case Verdict.TRANSIENT if not classification.silent:
+            return _LONGEST_AFTER_FAST_FAILURE
+        case Verdict.TRANSIENT | Verdict.RATE_LIMITED:
+            return _LONGEST_AFTER_SILENCE
+    return math.inf
 
 
 def leased(state: State, now: float, seconds: float) -> State:

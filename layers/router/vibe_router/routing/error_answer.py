@@ -11,6 +11,8 @@ The envelopes met in the field, any of them inside another:
     {"object": "error", "message", "code": 400}                 vLLM
     {"detail": "words" or {…} or [{"msg"}]}                     FastAPI, ChatGPT's backend
     {"error": {"message": "… {\\"error\\": …}"}}                  a relay that quotes its upstream
+    {"error": {"message", "metadata": {"raw": "…"}}}            OpenRouter, which quotes its upstream in `raw`
+    {"choices": [{"error": {…}}]}                               OpenRouter, in a whole answer or a chunk
 
 The innermost error decides, since a relay's own words around it say nothing about the cause.
 """
@@ -28,6 +30,7 @@ _MAX_NAME = 200  # characters of a type, code or param
 
 _NESTING = ("error", "response", "detail", "errors")
 _TELLING = ("message", "msg", "error", "detail")
+_QUOTED = "\0quoted"  # marks a level that a relay quotes from its upstream; no JSON of a provider has this key
 _ENVELOPES = frozenset({"error", "response.failed"})  # values of `type` that name the envelope, not the error
 
 
@@ -39,6 +42,8 @@ class ErrorAnswer:
     `names`: everything that classifies the error (code, type, Google's status, reason and quota), in lower case.
     `text`: what it tells people, in lower case, empty for HTML.
     `is_error`: whether the body is an API's error object at all, and not some web server's page.
+    `is_quoted`: whether a relay quotes the error of its upstream, which then decides; `relay_status`: the status
+    in the relay's own envelope.
     `objects`, `texts`: where hints at a reset time may stand.
     """
 
@@ -50,6 +55,8 @@ class ErrorAnswer:
     names: frozenset[str] = frozenset()
     text: str = ""
     is_error: bool = False
+    is_quoted: bool = False
+    relay_status: int | None = None
     objects: tuple[Mapping[str, Any], ...] = ()
     texts: tuple[str, ...] = ()
 
@@ -58,6 +65,7 @@ def read_error(body: bytes) -> ErrorAnswer:
     """Read an error answer's body, whatever bytes it holds. Never raises."""
     text = body.decode("utf-8", "replace").lstrip("\ufeff").strip()
     levels = _levels(_parsed(text))
+    quoted_from = next((index for index, level in enumerate(levels) if level.get(_QUOTED)), None)
     if not levels:
         return _read_unparsed(text)
     told = [words for level in levels for key in _TELLING if (words := _words(level.get(key)))]
@@ -70,7 +78,7 @@ def read_error(body: bytes) -> ErrorAnswer:
     standing = _name(error.get("status"))  # Google's, such as RESOURCE_EXHAUSTED
     names = {kind, code, standing, _name(error.get("error")), *_reasons(details), *_reasons((error,))}
     return ErrorAnswer(
-        status=next(filter(None, (_http_status(level) for level in reversed(levels))), None),
+        status=next(filter(None, (_http_status(level) for level in reversed(levels[quoted_from or 0 :]))), None),
         type=kind or ("" if standing.isdigit() else standing),
         code=code,
         param=_name(error.get("param")),
@@ -78,6 +86,8 @@ def read_error(body: bytes) -> ErrorAnswer:
         names=frozenset(name.lower() for name in names if name and " " not in name),
         text=message.lower(),
         is_error=any(_is_error(level) for level in levels),
+        is_quoted=quoted_from is not None,
+        relay_status=_http_status(levels[quoted_from - 1]) if quoted_from else None,
         objects=(*levels, *details, *(each["metadata"] for each in details if isinstance(each.get("metadata"), dict))),
         texts=tuple(told),
     )
@@ -126,9 +136,19 @@ def _levels(value: object) -> list[dict[str, Any]]:
 
 
 def _nested(level: Mapping[str, Any]) -> object:
+    metadata = level.get("metadata")
+    if isinstance(metadata, dict) and (raw := metadata.get("raw")):
+        quoted = _parsed(raw) if isinstance(raw, str) else raw
+        if isinstance(quoted, list):
+            quoted = next((item for item in quoted if isinstance(item, dict)), None)
+        return {**(quoted if isinstance(quoted, dict) else {"message": raw}), _QUOTED: True}
     for key in _NESTING:
         if isinstance(inner := level.get(key), (dict, list)) and inner:
             return inner
+    choices = level.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and isinstance(choice.get("error"), dict):
+            return choice
     for key in _TELLING:
         if isinstance(quoting := level.get(key), str) and "{" in quoting:
             quoted = _parsed(quoting)

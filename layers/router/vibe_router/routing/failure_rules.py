@@ -41,8 +41,11 @@ class FailureRule:
     """A row of the table. It matches if all its conditions do; a condition that is not given always does.
 
     `statuses`: the error's status is among them. `names`, `phrases`: one of these names or phrases occurs. `own`:
-    whether the body is an API's error object, not the page of a web server. Names and phrases are in lower case; `*`
-    matches anything. A phrase occurs anywhere in the message; `=phrase` is the whole message.
+    whether the body is an API's error object, not the page of a web server. `about_prompt`: the error's `param`, if
+    any, is the text of the prompt. Names and phrases are in lower case; `*` matches anything. A phrase occurs anywhere
+    in the message; `=phrase` is the whole message.
+
+    `fast_retry`: whether a retry at once may help if the failure is transient.
     """
 
     verdict: Verdict
@@ -51,12 +54,16 @@ class FailureRule:
     names: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     own: bool | None = None
+    about_prompt: bool = False
+    fast_retry: bool = True
 
     def matches(self, status: int | None, answer: ErrorAnswer) -> bool:
         """Return whether this row decides about `answer`, which came with `status`."""
         if self.statuses is not None and (status is None or status not in self.statuses):
             return False
         if self.own is not None and answer.is_error is not self.own:
+            return False
+        if self.about_prompt and answer.param and not _names_prompt(answer.param):
             return False
         if not self.names and not self.phrases:
             return True
@@ -67,6 +74,14 @@ class FailureRule:
 
 def _matches(names: frozenset[str], pattern: str) -> bool:
     return any(_contains(name, pattern) for name in names) if "*" in pattern else pattern in names
+
+
+def _names_prompt(param: str) -> bool:
+    """Return whether `param` is the text of messages or input, such as `messages[3].content[0].text`."""
+    parts = [part for part in param.replace("[", ".").split(".") if part and not part.rstrip("]").isdigit()] or [""]
+    return parts[0] in ("messages", "input", "prompt") and parts[-1] in (
+        "messages", "input", "prompt", "content", "text", "output"
+    )  # fmt: skip
 
 
 def _contains(text: str, phrase: str) -> bool:
@@ -84,6 +99,21 @@ def _contains(text: str, phrase: str) -> bool:
 # The most specific first; the first match decides. Sources: the providers' error references, the sources of
 # CLIProxyAPI and New API, and answers seen in the field.
 FAILURE_RULES = (
+    # --- A longer answer than the model gives. The prompt need not become shorter, so this is no context length. ---
+    FailureRule(
+        Verdict.UNSUPPORTED,
+        phrases=(
+            "max_tokens is too large",  # OpenAI
+            "max_tokens' is too large",
+            "max_tokens` is too large",
+            "max_completion_tokens is too large",
+            "max_completion_tokens' is too large",  # vLLM, whose message also gives the context length
+            "max_completion_tokens` is too large",
+            "max_output_tokens is too large",
+            "max_output_tokens' is too large",
+            "max_output_tokens` is too large",
+        ),
+    ),
     # --- Too long for this deployment. Another may take it, so a message that says so counts under any status. ---
     FailureRule(
         Verdict.CONTEXT_LENGTH,
@@ -93,7 +123,6 @@ FAILURE_RULES = (
             "model_context_window_exceeded",
             "context_too_large",
             "exceed_context_size_error",  # llama.cpp
-            "string_above_max_length",  # OpenAI: one message alone is too long
             "1261",  # Zhipu
         ),
         phrases=(
@@ -125,6 +154,8 @@ FAILURE_RULES = (
             "request too large for*tokens per min",
         ),
     ),
+    # OpenAI: one text is too long. A tool's name, for one, is no context.
+    FailureRule(Verdict.CONTEXT_LENGTH, names=("string_above_max_length",), about_prompt=True),
     # --- The content is refused. ---
     FailureRule(
         Verdict.CONTENT_POLICY,
@@ -167,12 +198,14 @@ FAILURE_RULES = (
             "insufficient_user_quota",  # New API
             "pre_consume_token_quota_failed",  # New API
             "insufficient_balance",
+            "arrearage",  # Alibaba
             "1113",  # Zhipu: no balance
             "1308",  # Zhipu: the plan's five hours
             "1310",  # Zhipu: the plan's week or month
         ),
         phrases=(
             "credit balance is too low",  # Anthropic, as a 400
+            "out of extra usage",  # Anthropic's plans, as a 400
             "reached your specified api usage limits",  # Anthropic, as a 400
             "exceeded the*usage quota. it will reset at",  # Ark without its code
             "insufficient balance",  # DeepSeek
@@ -220,6 +253,12 @@ FAILURE_RULES = (
         names=("*overloaded*", "1305", "1312", "channel:response_time_exceeded"),
         phrases=("model is at capacity",),
     ),
+    # CLIProxyAPI rests a model for a minute after any failure of its upstream.
+    FailureRule(Verdict.TRANSIENT, names=("auth_unavailable",), phrases=("no auth available",), fast_retry=False),
+    FailureRule(
+        Verdict.TRANSIENT,  # CLIProxyAPI blames the request when a stream breaks behind it
+        phrases=("stream disconnected before completion", "stream closed before", "stream ended before"),
+    ),
     # --- The deployment cannot work as it is configured. ---
     FailureRule(
         Verdict.MISCONFIGURED,
@@ -230,8 +269,7 @@ FAILURE_RULES = (
             "unsupported_api_for_model",  # GitHub Copilot: Responses only
             "deploymentnotfound",  # Azure
             "usage_not_included",  # ChatGPT: the plan lacks the model
-            "auth_unavailable",  # CLIProxyAPI
-            "auth_not_found",
+            "auth_not_found",  # CLIProxyAPI
             "channel:*",  # New API: its channel lacks a key, or is set up wrong
             "model_price_error",  # New API: the operator gave the model no price
             "modelnotopen",  # Ark, from here
@@ -242,7 +280,6 @@ FAILURE_RULES = (
         ),
         phrases=(
             "unknown provider for model",  # CLIProxyAPI, as a 502 until August 2026
-            "no auth available",  # CLIProxyAPI
             "no available channel for model",  # New API
             "endpoint not supported",  # New API: a codex channel, called over chat
             "only supported in v1/responses",  # OpenAI
@@ -254,8 +291,12 @@ FAILURE_RULES = (
             "does not have access to model",  # OpenAI
             "the model*does not exist",  # OpenAI, vLLM
             "is not a valid model",  # OpenRouter
+            "user location is not supported",  # Gemini
+            "only authorized for use with",  # Anthropic: a plan's token
+            "key must be a json object",  # New API: a codex channel is set up wrong
         ),
     ),
+    FailureRule(Verdict.MISCONFIGURED, Scope.CREDENTIAL, names=("access_denied",)),  # New API's IP list
     # --- Rate limits by name, whatever the status. ---
     FailureRule(
         Verdict.RATE_LIMITED,
@@ -312,7 +353,12 @@ FAILURE_RULES = (
     FailureRule(Verdict.AUTH, Scope.CREDENTIAL, statuses={401}),
     FailureRule(Verdict.QUOTA, Scope.CREDENTIAL, statuses={402}),
     FailureRule(
-        Verdict.MISCONFIGURED,  # how web servers and gateways word a path they don't know
+        Verdict.MISCONFIGURED,  # the provider lacks this one path: another format may work
+        statuses={404, 405},
+        phrases=("post /", "/chat/completions", "/responses", "/messages", "/completions", "/embeddings"),
+    ),
+    FailureRule(
+        Verdict.MISCONFIGURED,  # messages of web servers and gateways for an unknown path
         Scope.CREDENTIAL,
         statuses={403, 404, 405},
         phrases=(

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vibe_router.routing.chain import Skipped
+from vibe_router.routing.retry import REFUSALS
 from vibe_router.routing.verdict import Classification, Verdict
 
-__all__ = ["Attempt", "Exhausted", "exhausted"]
+__all__ = ["Attempt", "Exhausted", "exhausted", "refusal"]
 
 _LIMITS = frozenset({Verdict.RATE_LIMITED, Verdict.QUOTA})
 
@@ -43,23 +44,15 @@ class Exhausted:
 def exhausted(attempts: Sequence[Attempt], skipped: Sequence[Skipped], model: str, now: float) -> Exhausted:
     """Sum up a chain whose `attempts` all failed and whose `skipped` deployments were cooling, at `now` (epoch s).
 
-    What the caller can mend wins: a request that is too long, or that no model does, where all were asked. Then limits,
-    with the soonest time that one of them ends; then timeouts; then 502.
+    If every deployment refused the request, the first refusal. Else a request that is too long, which the caller can
+    shorten; then limits, with the soonest time that one of them ends; then timeouts; then 502.
     """
     classifications = [attempt.classification for attempt in attempts if attempt.classification]
+    if classifications and not skipped and all(each.verdict in REFUSALS for each in classifications):
+        return refusal(classifications[0])
     for classification in classifications:
         if classification.verdict is Verdict.CONTEXT_LENGTH:
-            return Exhausted(
-                status=400,
-                code="context_length_exceeded",
-                type="invalid_request_error",
-                message=classification.message or f"The request is too long for every deployment of {model}.",
-                param=classification.param or "messages",
-            )
-    if classifications and not skipped and all(each.verdict is Verdict.UNSUPPORTED for each in classifications):
-        first = classifications[0]
-        message = first.message or f"No deployment of {model} does what is asked."
-        return Exhausted(400, first.code or "unsupported", "invalid_request_error", message, param=first.param)
+            return refusal(classification)
     free_at = [each.free_at for each in skipped]
     free_at += [attempt.cooldown_until for attempt in attempts if attempt.cooldown_until]
     retry_after = max(1, math.ceil(min(free_at) - now)) if free_at else None
@@ -72,6 +65,23 @@ def exhausted(attempts: Sequence[Attempt], skipped: Sequence[Skipped], model: st
     if classifications and all(classification.timeout for classification in classifications):
         return Exhausted(504, "all_deployments_failed", "timeout_error", message)
     return Exhausted(502, "all_deployments_failed", "upstream_error", message)
+
+
+def refusal(classification: Classification) -> Exhausted:
+    """Return the error for a request that a provider refused, with the provider's own reason."""
+    status, kind = classification.status or 400, classification.type or "invalid_request_error"
+    if classification.verdict is Verdict.CONTEXT_LENGTH:  # clients know this case by its code
+        message = classification.message or "The request is too long."
+        return Exhausted(
+            400, "context_length_exceeded", "invalid_request_error", message, param=classification.param or "messages"
+        )
+    return Exhausted(
+        status if 400 <= status < 500 else 400,
+        classification.code or classification.verdict.value,
+        kind,
+        classification.message or "The provider refused the request.",
+        param=classification.param,
+    )
 
 
 def _status(status: int | None) -> str:

@@ -3,12 +3,12 @@
 from vibe_router.core.models import Policy
 from vibe_router.routing.verdict import Classification, Verdict
 
-__all__ = ["STOPPING", "UNCOOLED", "rejects_reasoning_proof", "retry_delay"]
+__all__ = ["REFUSALS", "STOPPING", "rejects_reasoning_proof", "requires_stream", "retry_delay"]
 
-# The caller's own doing: no other deployment would answer better, and nothing is wrong with this one.
-STOPPING = frozenset({Verdict.CLIENT, Verdict.CONTENT_POLICY})
-# Says nothing about the deployment's health.
-UNCOOLED = STOPPING | {Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED}
+# End the failover: what one provider finds objectionable is not offered to the others.
+STOPPING = frozenset({Verdict.CONTENT_POLICY})
+# Concern the request, not the health of the deployment: no cooldown.
+REFUSALS = STOPPING | {Verdict.CLIENT, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED}
 
 # Seconds. Full jitter over this window keeps retries of one incident apart; a blip of a relay is over within it.
 _JITTER = 0.25
@@ -23,6 +23,28 @@ def rejects_reasoning_proof(classification: Classification) -> bool:
     said = f"{classification.code or ''} {classification.message}".lower()
     blamed = classification.verdict in (Verdict.CLIENT, Verdict.UNSUPPORTED)
     return blamed and classification.status == 400 and any(word in said for word in _PROOF)
+
+
+# How providers demand a streamed request, in lower case.
+_STREAM_REQUIRED = (
+    "stream must be set to true",  # New API's codex channels
+    "stream must be true",
+    "stream=true",
+    "stream to true",
+    "only support stream",  # Alibaba
+    "only supports stream",
+    "only streaming is supported",
+    "non-streaming is not supported",
+    "non-streaming calls",  # Alibaba: enable_thinking must be false for these
+    "streaming is required",  # Anthropic
+    "requires streaming",
+)
+
+
+def requires_stream(classification: Classification) -> bool:
+    """Whether the provider refused the request only because it did not ask for a stream."""
+    message = classification.message.lower()
+    return classification.verdict in REFUSALS and any(phrase in message for phrase in _STREAM_REQUIRED)
 
 
 def retry_delay(

@@ -32,6 +32,7 @@ from vibe_router.core.models import (
     Deployment,
     Policy,
     Provider,
+    RelayMarks,
     Timeouts,
     VirtualModel,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "PriceSpec",
     "Problem",
     "ProviderSpec",
+    "RelaySpec",
     "RoutesSpec",
     "RowSpec",
     "as_row",
@@ -226,6 +228,16 @@ class DefaultsSpec(Overrides):
 _ONLY_CONVERSE = "says nothing of a provider of type bedrock, which speaks Converse alone"
 
 
+class RelaySpec(_Spec):
+    """How a relay marks errors of its accounts, which concern one deployment, as opposed to errors of its own.
+
+    Passed-on errors have `passed_on_header`; the relay's own errors have `own_error_type`.
+    """
+
+    passed_on_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
+    own_error_type: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+
+
 class ProviderSpec(Overrides):
     """An upstream API. A provider that says nothing of formats speaks chat completions only.
 
@@ -238,6 +250,7 @@ class ProviderSpec(Overrides):
     secret: Annotated[str, Field(validate_default=True)] = ""
     region: Annotated[str, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$")] | None = None
     formats: _Formats = ("chat",)
+    relay: RelaySpec | None = None
 
     @field_validator("base_url", "secret")
     @classmethod
@@ -280,7 +293,7 @@ class DeploymentSpec(Overrides):
     One that is not `enabled` is left out of the chain. Without a `price`, what it costs is unknown.
     It is not sent a request that does not fit into its `context_window`, or that needs its `vision` or `tools` where
     these are false. `base_model` says what the model is where its name does not: an inference profile of Bedrock's, a
-    deployment at Azure.
+    deployment at Azure. One with `stream: always` is asked for a stream even where the caller wants a whole answer.
     """
 
     provider: _ProviderName
@@ -293,6 +306,7 @@ class DeploymentSpec(Overrides):
     vision: bool = True
     tools: bool = True
     base_model: _ModelName | None = None
+    stream: Literal["always"] | None = None
 
 
 _Step = Annotated[tuple[DeploymentSpec, ...], Field(strict=False), BeforeValidator(_step)]
@@ -416,6 +430,7 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
             formats=spoken(provider),
             type=provider.type,
             region=provider.region,
+            relay=RelayMarks(**_given(provider.relay)),
         )
         for name, provider in spec.providers.items()
     }
@@ -438,6 +453,7 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
                     vision=member.vision,
                     tools=member.tools,
                     base_model=member.base_model,
+                    streams_only=member.stream == "always",
                     price=Price(**member.price.model_dump()) if member.price else None,
                 )
                 for index, member in enumerate(step)
@@ -450,6 +466,11 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
         elif not all(member.enabled for step in model.chain for member in step):
             switched_off.add(name)
     return Catalogue(models, frozenset(switched_off)), problems
+
+
+def _given(relay: RelaySpec | None) -> dict[str, str]:
+    given = relay.model_dump(exclude_none=True) if relay else {}
+    return {name: value.lower() if name == "passed_on_header" else value for name, value in given.items()}
 
 
 def _merged(*layers: Overrides) -> Policy:

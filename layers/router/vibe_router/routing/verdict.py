@@ -21,7 +21,7 @@ class Verdict(StrEnum):
     CONTEXT_LENGTH = "context_length"  # too long for this deployment
     UNSUPPORTED = "unsupported"  # another model may support it
     CONTENT_POLICY = "content_policy"  # the caller gets the provider's reason
-    CLIENT = "client"  # the caller's mistake
+    CLIENT = "client"  # this deployment rejects the request; another may accept it
 
 
 class Scope(StrEnum):
@@ -47,6 +47,7 @@ class Failure:
     """One failed attempt as a value.
 
     `headers` have lower-case names; `body` is the error answer's (or the in-stream error event's JSON), cut to 64 KiB.
+    `in_open_stream`: whether the error came after other events of the same stream.
     `detail` is the router's own description of what happened, without anything the provider or the caller sent.
     """
 
@@ -55,6 +56,7 @@ class Failure:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     detail: str = ""
+    in_open_stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Classification:
 
     `reset_after`: seconds until the provider says it heals, uncapped, the soonest of several hints; None without one.
     `fast_retry`: whether one more try on the same deployment may help at once (transient that failed fast).
+    `timeout`: whether the provider was too slow; `silent`: whether a time limit of the router's own passed.
     `status`, `type`, `code`, `param`, `message`: from the provider's error, for the caller (`client`, `content_policy`,
     `context_length`, `unsupported`) and, except `message`, for the log.
     """
@@ -72,6 +75,7 @@ class Classification:
     reset_after: float | None = None
     fast_retry: bool = False
     timeout: bool = False
+    silent: bool = False
     status: int | None = None
     type: str | None = None
     code: str | None = None

@@ -54,7 +54,7 @@ class OpenStream:
                 event = self.pending.popleft()
                 piece = self.reader.read(event)
                 if piece.error is not None:
-                    failure = Failure(FailureKind.IN_BODY, 200, body=piece.error, detail="an error in the stream")
+                    failure = _stream_error(self.reply, piece.error, in_open_stream=True)
                     break
                 batch.append(piece)
                 if event.data is not None:
@@ -185,9 +185,7 @@ def _until_commit(reply: Reply, exchange: Exchange, bounds: Bounds, *, probe: bo
         while stream.pending:
             piece = stream.reader.read(stream.pending.popleft())
             if piece.error is not None:
-                raise AttemptFailedError(
-                    Failure(FailureKind.IN_BODY, reply.status, reply.headers, piece.error, "an error in the stream")
-                )
+                raise AttemptFailedError(_stream_error(reply, piece.error, in_open_stream=bool(stream.held)))
             if piece.done and not piece.commits:
                 raise _not_a_completion("a stream without content")
             stream.held.append(piece)
@@ -195,6 +193,11 @@ def _until_commit(reply: Reply, exchange: Exchange, bounds: Bounds, *, probe: bo
                 return stream
         if stream.ended:
             raise _not_a_completion("a stream without content")
+
+
+def _stream_error(reply: Reply, error: bytes, *, in_open_stream: bool) -> Failure:
+    detail = "an error in the stream"
+    return Failure(FailureKind.IN_BODY, reply.status, reply.headers, error, detail, in_open_stream)
 
 
 def _unfolded(reply: Reply, exchange: Exchange, bounds: Bounds) -> OpenStream:
