@@ -17,6 +17,7 @@ __all__ = [
     "FAILURE_EVENTS",
     "FINAL_EVENTS",
     "OPENING_EVENTS",
+    "OutputCollector",
     "ResponsesAssembler",
     "ResponsesStreamReader",
     "failed_event",
@@ -31,11 +32,81 @@ OPENING_EVENTS = frozenset({"response.created", "response.in_progress", "respons
 FAILURE_EVENTS = frozenset({"error", "response.failed", "response.cancelled"})
 
 
+# Type of a delta event → item type, list of parts in the item, part type, key of the part's text.
+_PART_DELTAS: Mapping[str, tuple[str, str, str, str]] = {
+    "response.output_text.delta": ("message", "content", "output_text", "text"),
+    "response.refusal.delta": ("message", "content", "refusal", "refusal"),
+    "response.reasoning_text.delta": ("reasoning", "content", "reasoning_text", "text"),
+    "response.reasoning_summary_text.delta": ("reasoning", "summary", "summary_text", "text"),
+}
+# Type of a delta event → item type, key of its text.
+_CALL_DELTAS: Mapping[str, tuple[str, str]] = {
+    "response.function_call_arguments.delta": ("function_call", "arguments"),
+    "response.custom_tool_call_input.delta": ("custom_tool_call", "input"),
+}
+
+
+class OutputCollector:
+    """Collects the output of a stream from its events, including items that have not ended."""
+
+    def __init__(self) -> None:
+        self._items: dict[int, Mapping[str, Any]] = {}  # as of their latest event, by output index
+        self._ended: set[int] = set()
+        self._deltas: dict[tuple[int, int, str], list[str]] = {}  # by output index, part index and event type
+
+    def add(self, kind: str, chunk: Mapping[str, Any]) -> None:
+        """Take one event in."""
+        index = chunk.get("output_index")
+        index = index if isinstance(index, int) else 0
+        if kind.endswith(".delta"):
+            delta = chunk.get("delta")
+            part = chunk.get("summary_index" if "summary" in kind else "content_index")
+            if isinstance(delta, str):
+                place = (index, part if isinstance(part, int) else 0, kind)
+                self._deltas.setdefault(place, []).append(delta)
+                if index not in self._items:
+                    self._items[index] = {"id": chunk.get("item_id")}
+        elif kind.startswith("response.output_item.") and isinstance(item := chunk.get("item"), dict):
+            self._items[index] = item
+            if kind == "response.output_item.done":
+                self._ended.add(index)
+
+    def items(self) -> list[dict[str, Any]]:
+        """Return the output so far. Items that have not ended have the status incomplete."""
+        open_items = {i: {**item} for i, item in sorted(self._items.items())}
+        for (index, _, kind), deltas in sorted(self._deltas.items()):
+            if index not in self._ended:
+                _append(open_items[index], kind, "".join(deltas))
+        for index in open_items.keys() - self._ended:
+            item = open_items[index]
+            if item.get("type") == "message":
+                item.setdefault("role", "assistant")
+                item.setdefault("content", [])
+            if item.get("type") != "reasoning":
+                item["status"] = "incomplete"
+        return [item for item in open_items.values() if item.get("type")]
+
+
+def _append(item: dict[str, Any], kind: str, text: str) -> None:
+    """Add the text of one part, or the arguments of a call, to an item that has not ended."""
+    if kind in _CALL_DELTAS:
+        item_type, key = _CALL_DELTAS[kind]
+        item |= {"type": item_type, key: text}
+    elif kind in _PART_DELTAS:
+        item_type, parts, part_type, key = _PART_DELTAS[kind]
+        extra: dict[str, Any] = {"annotations": [], "logprobs": []} if part_type == "output_text" else {}
+        part = {"type": part_type, key: text, **extra}
+        item |= {"type": item_type, parts: [*(item.get(parts) or ()), part]}
+        if item_type == "reasoning":
+            item.setdefault("summary", [])
+
+
 @dataclass(slots=True)
 class ResponsesStreamReader:
     """Reads a provider's stream event by event and tracks its progress.
 
     `response` is the response of the latest event that has one: without output at first, complete at the end.
+    Sequence numbers that do not increase, and an output that the final event omits, are corrected in what is sent on.
     """
 
     usage: Usage = field(default_factory=Usage)
@@ -44,7 +115,7 @@ class ResponsesStreamReader:
     complete: bool = False
     response: Mapping[str, Any] = field(default_factory=dict)
     seals: list[str] = field(default_factory=list)
-    _items: list[Mapping[str, Any]] = field(default_factory=list)
+    _output: OutputCollector = field(default_factory=OutputCollector)
     _sequence: int = -1
 
     def read(self, event: sse.Event) -> Piece:
@@ -65,37 +136,64 @@ class ResponsesStreamReader:
         kind = chunk.get("type")
         if not isinstance(kind, str):
             kind = event.name.decode(errors="replace")
-        number = chunk.get("sequence_number")
-        self._sequence = number if isinstance(number, int) else self._sequence + 1
-        if kind in FAILURE_EVENTS or (chunk.get("error") and not isinstance(chunk.get("response"), dict)):
+        response = chunk.get("response")
+        if kind in FAILURE_EVENTS or (chunk.get("error") and not isinstance(response, dict)):
             return Piece(b"", error=data, chunk=chunk)
-        if kind in OPENING_EVENTS or kind in FINAL_EVENTS:
-            self._update(chunk.get("response"))
+        if isinstance(response, dict) and (kind in OPENING_EVENTS or kind in FINAL_EVENTS):
+            if _has_failed(response):
+                return Piece(b"", error=data, chunk=chunk)
+            self.response = response
+            if response.get("usage"):
+                self.usage = usage_of(response)
+        raw = self._numbered(event, chunk)
         if kind in FINAL_EVENTS:
-            self.done = self.complete = True
-            if not self.response.get("output"):  # some relays omit it in the last event
-                self.response = {**self.response, "output": self._items}
-            return Piece(event.raw, commits=True, done=True, chunk=chunk)
+            return self._end(raw, kind, chunk)
+        self._output.add(kind, chunk)
         if kind == "response.output_item.done" and isinstance(item := chunk.get("item"), dict):
-            self._items.append(item)
             proof = item.get("encrypted_content")
             if isinstance(proof, str) and proof:
                 self.seals.append(proof)
-        return Piece(event.raw, commits=_has_content(kind, chunk), chunk=chunk)
+        return Piece(raw, commits=_has_content(kind, chunk), chunk=chunk)
 
     def end(self) -> bytes:
         """Return nothing: a complete stream includes its final event."""
         return b""
 
     def fail(self, error: ApiError) -> bytes:
-        """Return the in-band end of a stream that failed after its commit."""
-        return failed_event(error, self.response, self._sequence + 1)
+        """Return the in-band end of a stream that failed after its commit, with the output so far."""
+        return failed_event(error, {**self.response, "output": self._output.items()}, self._sequence + 1)
 
-    def _update(self, response: object) -> None:
-        if isinstance(response, dict):
-            self.response = response
-            if response.get("usage"):
-                self.usage = usage_of(response)
+    def _numbered(self, event: sse.Event, chunk: dict[str, Any]) -> bytes:
+        """Return the bytes of `event` with a sequence number above the last one."""
+        number = chunk.get("sequence_number")
+        if isinstance(number, int) and number > self._sequence:
+            self._sequence = number
+            return event.raw
+        self._sequence += 1
+        chunk["sequence_number"] = self._sequence
+        return sse.encode(dump(chunk), event.name)
+
+    def _end(self, raw: bytes, kind: str, chunk: dict[str, Any]) -> Piece:
+        """Return the final event. One that completes without usage or without any output was cut behind a relay."""
+        self.done = True
+        if not self.response.get("output"):
+            self.response = {**self.response, "output": self._output.items()}
+            if self.response["output"]:
+                chunk = {**chunk, "response": self.response}
+                raw = sse.encode(dump(chunk), kind.encode())
+        if _is_cut(self.response):
+            return Piece(b"", done=True)
+        self.complete = True
+        return Piece(raw, commits=True, done=True, chunk=chunk)
+
+
+def _has_failed(response: Mapping[str, Any]) -> bool:
+    return bool(response.get("error")) or response.get("status") in ("failed", "cancelled")
+
+
+def _is_cut(response: Mapping[str, Any]) -> bool:
+    """Return whether a finished response has no usage or no output, and nothing says why it is incomplete."""
+    return response.get("status") != "incomplete" and not (response.get("usage") and response.get("output"))
 
 
 def _has_content(kind: str, chunk: Mapping[str, Any]) -> bool:
@@ -139,40 +237,42 @@ def usage_of(answer: Mapping[str, Any]) -> Usage:
 
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:
-    """Return the response in `raw`; None if it is not JSON, an error, failed, or has no output."""
+    """Return the response in `raw`; None if it is not JSON, an error, failed, unfinished or cut."""
     try:
         answer = load(raw)
     except ValueError:
         return None
-    if not isinstance(answer, dict) or answer.get("error") or answer.get("status") in ("failed", "cancelled"):
+    if not isinstance(answer, dict) or _has_failed(answer) or answer.get("status") in ("queued", "in_progress"):
         return None
     output = answer.get("output")
-    return answer if isinstance(output, list) and all(isinstance(item, dict) for item in output) else None
+    if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
+        return None
+    return None if _is_cut(answer) else answer
 
 
 class ResponsesAssembler:
     """Assembles the events of a stream into the whole response.
 
-    That is the response of the last event. Some relays omit its output; then the output is collected from item events.
+    That is the response of the last event. Some relays omit its output; then the output is collected from the events.
     """
 
     def __init__(self) -> None:
         self._response: dict[str, Any] = {}
-        self._items: dict[int, Any] = {}
+        self._output = OutputCollector()
 
     def add(self, chunk: Mapping[str, Any]) -> None:
         """Take one event in."""
-        response, index = chunk.get("response"), chunk.get("output_index")
+        response, kind = chunk.get("response"), chunk.get("type")
         if isinstance(response, dict):
             self._response = response
-        elif chunk.get("type") == "response.output_item.done" and isinstance(index, int):
-            self._items[index] = chunk.get("item")
+        elif isinstance(kind, str):
+            self._output.add(kind, chunk)
 
     def completion(self) -> dict[str, Any]:
         """Return the response."""
         if self._response.get("output"):
             return self._response
-        return {**self._response, "output": [item for _, item in sorted(self._items.items())]}
+        return {**self._response, "output": self._output.items()}
 
 
 def unfold(answer: Mapping[str, Any], *, wants_usage: bool = True) -> list[bytes]:  # noqa: ARG001 - always reported here

@@ -61,6 +61,11 @@ _INCOMPLETE: Mapping[Reason, str] = {
     "content_filter": "content_filter",
     "refusal": "content_filter",
 }
+# Type of a call → key of its arguments, prefix of its events.
+_CALLS: Mapping[str, tuple[str, str]] = {
+    "function_call": ("arguments", "function_call_arguments"),
+    "custom_tool_call": ("input", "custom_tool_call_input"),
+}
 
 
 class ResponsesWriter:
@@ -155,6 +160,11 @@ class ResponsesWriter:
 
     def fail(self, error: ApiError) -> bytes:
         """Return `response.failed` with the output so far. Nothing follows it."""
+        item = self._item
+        if item is not None and item["type"] in _CALLS:  # no event may present a truncated call as a complete one
+            item |= {_CALLS[item["type"]][0]: "".join(self._pieces), "status": "incomplete"}
+            self.response["output"].append(item)
+            return failed_event(error, self.response, self._sequence)
         closed = self._close_item("incomplete")
         return closed + failed_event(error, self.response, self._sequence)
 
@@ -250,13 +260,14 @@ class ResponsesWriter:
         if item is None:
             return b""
         out = self._close_part()
-        if item["type"] in ("function_call", "custom_tool_call"):
-            text = "".join(self._pieces)
+        if item["type"] in _CALLS:
+            key, stem = _CALLS[item["type"]]
+            if not any(self._pieces) and key == "arguments":
+                self._pieces = ["{}"]
+                out += self._delta(f"response.{stem}.delta", "{}")
+            item[key] = text = "".join(self._pieces)
             self._pieces = []
-            custom = item["type"] == "custom_tool_call"
-            key, stem = ("input", "custom_tool_call_input") if custom else ("arguments", "function_call_arguments")
-            item[key] = text
-            name = {} if custom else {"name": item["name"]}
+            name = {"name": item["name"]} if key == "arguments" else {}
             out += self._event(f"response.{stem}.done", **self._where(), **{key: text}, **name)
         if "status" in item:
             item["status"] = status
