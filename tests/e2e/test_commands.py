@@ -40,7 +40,7 @@ def test_a_key_is_made_used_changed_and_deleted(stack: Stack) -> None:
     made = run(stack, "keys", "create", "--alias", "by hand", "--team", "builders", "--models", "auto-*")
     assert made["key"].startswith("sk-")
     assert run(stack, "keys", "show", "by hand")["info"]["team_id"] == team
-    assert "another key has it" in run(stack, "keys", "create", "--alias", "by hand", status=1)
+    assert "is used by another key" in run(stack, "keys", "create", "--alias", "by hand", status=1)
     run(stack, "keys", "update", "by hand", "--budget", "2.5", "--budget-duration", "1d", "--models", "none")
     (listed,) = run(stack, "keys", "list", "--team", "builders")
     assert (listed["max_budget"], listed["budget_duration"], listed["models"]) == (2.5, "1d", [])

@@ -1,4 +1,4 @@
-"""The admin function: a request is read, its caller known, its route found; every error is told."""
+"""The admin function: it reads an event, authenticates the caller, and dispatches to the route."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -11,9 +11,9 @@ from admin import cooldowns, keys, models, page, routes, session, spend, teams, 
 from admin.auth import caller
 from admin.call import Call, Request, checked, read
 from admin.environment import Environment, Settings
-from admin.errors import check_query, error_answer, nothing_there, worded
+from admin.errors import check_query, error_answer, no_such_route, to_api_error
 from admin.openapi import description
-from admin.router import Known
+from admin.router import RegisteredRoute
 from streaming_runtime import Context
 from vibe_router.access.sessions import renew
 from vibe_router.core.errors import ApiError
@@ -24,21 +24,21 @@ app = APIGatewayRestResolver(enable_validation=True)
 
 
 @app.get("/ui/openapi.json", include_in_schema=False)
-def _described() -> Response[Any]:
-    """Describe the API, for programs and for whoever writes them."""
-    described = _description(app.context["call"].request.prefix)
-    return Response(200, "application/json", described, headers={"cache-control": "no-cache", **page.SECURITY_HEADERS})
+def _openapi() -> Response[Any]:
+    """Return the OpenAPI description of the admin API."""
+    document = _description(app.context["call"].request.prefix)
+    return Response(200, "application/json", document, headers={"cache-control": "no-cache", **page.SECURITY_HEADERS})
 
 
-@lru_cache(maxsize=4)  # a function is called under one stage, or two
+@lru_cache(maxsize=4)  # a function has one stage, rarely two
 def _description(prefix: str) -> str:
-    return description(app, _KNOWN, prefix)
+    return description(app, _REGISTERED, prefix)
 
 
-_KNOWN: list[Known] = []
+_REGISTERED: list[RegisteredRoute] = []
 for module in (keys, teams, models, spend, usage, routes, cooldowns, session, page):
     app.include_router(module.router)
-    _KNOWN += module.router.known
+    _REGISTERED += module.router.registered
 
 _environment: Environment | None = None
 
@@ -51,12 +51,12 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         request_id = request.id
         call = _call_of(request, _opened())
         if not request.path.startswith("/ui"):
-            check_query(request.path, request.method, event.get("queryStringParameters") or (), _KNOWN)
+            check_query(request.path, request.method, event.get("queryStringParameters") or (), _REGISTERED)
         app.append_context(call=call)
-        answer = app.resolve(checked(request), context)  # type: ignore[arg-type] # it hands the context on, no more
+        answer = app.resolve(checked(request), context)  # type: ignore[arg-type] # it only passes the context on
         _renew(call, answer)
-    except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is worded
-        answer = error_answer(worded(error))
+    except Exception as error:  # noqa: BLE001 - the last resort: every error becomes an answer
+        answer = error_answer(to_api_error(error))
     answer["multiValueHeaders"]["x-vibe-request-id"] = [request_id]
     answer["multiValueHeaders"].setdefault("cache-control", ["no-store"])
     return answer
@@ -70,30 +70,30 @@ def _opened() -> Environment:
 
 
 def _call_of(request: Request, environment: Environment) -> Call:
-    """Know who calls, before anything else is looked at. Only the page's files and signing in are for everybody."""
+    """Authenticate the caller before anything else is read. Only the page's files and sign-in are public."""
     is_open = request.path == "/ui" or (request.path.startswith("/ui/") and request.path != "/ui/sign-out")
     return Call(request, environment) if is_open else caller(request, environment)
 
 
 def _renew(call: Call, answer: dict[str, Any]) -> None:
-    """Lengthen the session of somebody who is at work."""
+    """Extend the session of an active user."""
     if call.session and call.session.is_due(call.now) and "Set-Cookie" not in answer["multiValueHeaders"]:
         cookie = session.cookie_of(call, renew(call.session, call.now))
         answer["multiValueHeaders"]["Set-Cookie"] = [str(cookie)]
 
 
 @app.exception_handler(NotFoundError)
-def _not_there(_error: NotFoundError) -> Response[Any]:
+def _no_route(_error: NotFoundError) -> Response[Any]:
     request: Request = app.context["call"].request
-    return _told(nothing_there(request.path, request.method, _KNOWN))
+    return _error_response(no_such_route(request.path, request.method, _REGISTERED))
 
 
 @app.exception_handler(Exception)
 def _failed(error: Exception) -> Response[Any]:
-    return _told(worded(error))
+    return _error_response(to_api_error(error))
 
 
-def _told(error: ApiError) -> Response[Any]:
+def _error_response(error: ApiError) -> Response[Any]:
     answer = error_answer(error)
     headers = {name: values[0] for name, values in answer["multiValueHeaders"].items()}
     return Response(answer["statusCode"], headers.pop("content-type"), answer["body"], headers=headers)

@@ -1,4 +1,4 @@
-"""Who is calling: the holder of the master key, or a person who has signed in to the page."""
+"""Authenticate callers: the holder of the master key, or a user who has signed in to the page."""
 
 from admin.call import Call, Request
 from admin.environment import Environment
@@ -11,10 +11,9 @@ __all__ = ["caller", "session_of"]
 
 
 def caller(request: Request, environment: Environment) -> Call:
-    """Return the call of somebody who may make it. Raises ApiError: 401 for nobody, 403 for somebody else.
+    """Return the authenticated call. Raises ApiError: 401 without a valid key or session, 403 for a virtual key.
 
-    A key counts before a cookie: whoever sends one means it. A session's call that may change something needs its
-    token.
+    A key takes precedence over a cookie. A session's call that may change something needs the session's token.
     """
     shown = find_key(request.headers)
     if shown is not None:
@@ -23,7 +22,7 @@ def caller(request: Request, environment: Environment) -> Call:
         if environment.keys.is_key(hash_key(shown)):
             raise ApiError(
                 403,
-                "This needs the master key: a virtual key opens models, no more.",
+                "This needs the master key. A virtual key can only call models.",
                 type="auth_error",
                 code="master_key_required",
             )
@@ -33,7 +32,7 @@ def caller(request: Request, environment: Environment) -> Call:
         token = request.headers.get(CSRF_HEADER, "")
         if not environment.session_key().is_csrf(session, token):
             raise ApiError(
-                403, f"The call lacks the session's token in {CSRF_HEADER}.", type="auth_error", code="csrf_failed"
+                403, f"The session's token is missing in {CSRF_HEADER}.", type="auth_error", code="csrf_failed"
             )
     return Call(request, environment, by=session.username, session=session)
 
@@ -43,9 +42,9 @@ def session_of(request: Request, environment: Environment) -> Session:
     cookie = request.cookie(COOKIE)
     if cookie is None:
         raise invalid_key(
-            "Nobody is signed in. Send the master key as 'Authorization: Bearer <key>', or sign in at /ui/."
+            "Authentication is required. Send the master key as 'Authorization: Bearer <key>', or sign in at /ui/."
         )
     session = environment.session_key().session(cookie, environment.clock.now())
     if session is None:
-        raise ApiError(401, "The session is over. Sign in again.", type="auth_error", code="session_expired")
+        raise ApiError(401, "The session has expired. Sign in again.", type="auth_error", code="session_expired")
     return session

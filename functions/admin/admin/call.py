@@ -1,4 +1,4 @@
-"""One request, as far as every route needs it: API Gateway's v1 proxy event, read and checked."""
+"""The request of an admin call, read from API Gateway's v1 proxy event and checked."""
 
 import base64
 import json
@@ -20,9 +20,9 @@ _DEEPEST = 60  # levels of a body; a tool's schema in a chat request has about t
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was sent. `path` has no stage, `prefix` is the stage's part of the URL ("/prod" or ""); names lower-case.
+    """A request; header names are lower-case, and `event` is the original event.
 
-    `event` is the event with its body checked: a JSON object, or none.
+    `path` has no stage; `prefix` is the stage's part of the URL ("/prod" or "").
     """
 
     id: str
@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request with who makes it. `by` names them for the history; `session` is None for the master key's holder."""
+    """An authenticated request. `by` is the caller's name in the history; `session` is None for the master key."""
 
     request: Request
     environment: Environment
@@ -59,7 +59,7 @@ class Call:
 
 
 def call_of(router: Router) -> Call:
-    """Return the call that is being answered."""
+    """Return the current call."""
     return cast("Call", router.context["call"])
 
 
@@ -69,7 +69,7 @@ def read(event: Mapping[str, Any], fallback_id: str) -> Request:
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None}
     path = event.get("path") or "/"
     stage = f"/{context.get('stage')}"
-    if path == stage or path.startswith(f"{stage}/"):  # as where a stack is called by its own address without a proxy
+    if path == stage or path.startswith(f"{stage}/"):  # called by the stack's own address
         path, prefix = path[len(stage) :] or "/", stage
     else:
         prefix = stage if context.get("path") == stage + path else ""
@@ -86,12 +86,12 @@ def read(event: Mapping[str, Any], fallback_id: str) -> Request:
 
 
 def checked(request: Request) -> dict[str, Any]:
-    """Return the event for the resolver, which reads JSON less strictly. Raises ApiError (400)."""
+    """Return the event for the resolver with its body checked more strictly. Raises ApiError (400)."""
     event = dict(request.event)
     body = _body(event)
     value = parse_object(body) if body.strip() else {}
     _check(value)
-    # curl calls what it is given a form; there are none here.
+    # curl labels bodies as forms; this API has none.
     typed = {name: value for name, value in (event.get("headers") or {}).items() if name.lower() != "content-type"}
     many = {name: v for name, v in (event.get("multiValueHeaders") or {}).items() if name.lower() != "content-type"}
     return {
@@ -116,7 +116,7 @@ def _body(event: Mapping[str, Any]) -> bytes:
 
 
 def _check(value: object) -> None:
-    """Refuse what JSON can say and a table or an answer can't hold. Raises ApiError (400)."""
+    """Reject JSON values that a table or an answer cannot contain. Raises ApiError (400)."""
     levels: list[object] = [value]
     for _ in range(_DEEPEST):
         below: list[object] = []
@@ -126,9 +126,9 @@ def _check(value: object) -> None:
             elif isinstance(each, list):
                 below += each
             elif isinstance(each, str) and not each.isascii() and _has_surrogate(each):
-                raise bad_request("The body holds half a character (a lone surrogate).")
+                raise bad_request("The body contains half a character (a lone surrogate).")
             elif isinstance(each, float) and each in (float("inf"), float("-inf")):
-                raise bad_request("The body holds a number that is too large.")
+                raise bad_request("The body contains a number that is too large.")
         if not below:
             return
         levels = below

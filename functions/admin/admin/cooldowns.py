@@ -1,4 +1,4 @@
-"""/cooldowns: what rests and why, and letting it go."""
+"""/cooldowns: list and clear cooldowns."""
 
 from typing import Annotated, Any
 
@@ -17,22 +17,24 @@ __all__ = ["router"]
 
 router = Router()
 
-_TRIES = 5  # against requests that cool or probe the same deployment meanwhile
+_TRIES = 5  # requests may cool or probe the same deployment at the same time
 
 
 class Clear(Body):
-    """Whose cooldown is to end: a deployment's (and its provider's key's), all of a provider's, or all."""
+    """The cooldowns to clear: a deployment's (with its provider's key), all of a provider, or all."""
 
     model_config = example(all=True)
 
-    deployment: Annotated[str, Field(min_length=1, max_length=400)] | None = optional("One, as provider/model")
-    provider: Annotated[str, Field(min_length=1, max_length=100)] | None = optional("All of a provider's")
-    all: bool | None = optional("All there are")
+    deployment: Annotated[str, Field(min_length=1, max_length=400)] | None = optional(
+        "One deployment, as provider/model"
+    )
+    provider: Annotated[str, Field(min_length=1, max_length=100)] | None = optional("All deployments of a provider")
+    all: bool | None = optional("All deployments")
 
 
 @router.get("/cooldowns", tags=["Cooldowns"], responses=answers("`deployments`, each with its `state` and its models."))
 def listed() -> dict[str, Any]:
-    """Tell how every deployment stands, and which models it serves."""
+    """List the state of every deployment, with the models it serves."""
     call = call_of(router)
     spec, _ = catalogue(call)
     states = states_of(call, spec)
@@ -47,13 +49,13 @@ def listed() -> dict[str, Any]:
     return {"deployments": deployments, "now": at_iso(call.now)}
 
 
-@router.post("/cooldowns/clear", tags=["Cooldowns"], responses=answers("`cleared`: what rested.", 404))
+@router.post("/cooldowns/clear", tags=["Cooldowns"], responses=answers("`cleared`: the cooldowns that ended.", 404))
 def clear(body: Clear) -> dict[str, Any]:
-    """End cooldowns; the fleet knows within a second."""
+    """Clear cooldowns. Every environment follows within a second."""
     call = call_of(router)
     wanted = [body.deployment is not None, body.provider is not None, bool(body.all)]
     if sum(wanted) != 1:
-        raise bad_request("deployment: name a deployment, or a provider, or say all.", param="deployment")
+        raise bad_request("deployment: send exactly one of deployment, provider and all.", param="deployment")
     spec, _ = catalogue(call)
     states = states_of(call, spec)
     if body.deployment is not None:
@@ -65,7 +67,7 @@ def clear(body: Clear) -> dict[str, Any]:
         known = bool(body.all) or f"credential#{body.provider}" in states
     if not known:
         name = body.deployment or body.provider or ""
-        raise ApiError(404, f"Nothing in the routes is called {name[:100]}.", code="deployment_not_found")
+        raise ApiError(404, f"The routes contain no {name[:100]}.", code="deployment_not_found")
     gone = [each for each in sorted(ids) if each in states and _cleared(call, states[each])]
     if call.environment.states.degraded:
         raise unavailable("The router's tables cannot be reached right now.")
@@ -73,7 +75,7 @@ def clear(body: Clear) -> dict[str, Any]:
 
 
 def _cleared(call: Call, state: State) -> bool:
-    """End one cooldown, whoever writes to it meanwhile; False where nothing was wrong."""
+    """Clear one cooldown, despite concurrent writes. Return False if it was not cooling."""
     if not state.until:
         return False
     for _ in range(_TRIES):

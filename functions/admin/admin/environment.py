@@ -1,4 +1,4 @@
-"""What one Lambda environment holds for all its requests: settings, clients, stores. It serves one at a time."""
+"""The clients and stores that one Lambda environment keeps for all its requests. It serves one at a time."""
 
 import os
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Settings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read them. Raises KeyError naming the one that is missing."""
+        """Read them from `environ`. Raises KeyError with the name of a missing one."""
         return cls(
             secret_id=environ["SECRET_ID"],
             keys_table=environ["KEYS_TABLE"],
@@ -47,7 +47,7 @@ class Settings:
 
 
 class Environment:
-    """The wiring. Nothing here connects before the first request."""
+    """The wiring. Nothing connects before the first request."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
@@ -62,14 +62,14 @@ class Environment:
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
 
     def master_key(self) -> str:
-        """Return the key that opens everything. Raises ApiError (503)."""
+        """Return the master key. Raises ApiError (503)."""
         key = self._secret("MASTER_KEY")
         if not key:
-            raise unavailable("The router has no master key: put MASTER_KEY into its secret.")
+            raise unavailable("The router has no master key. Set MASTER_KEY in its secret.")
         return key
 
     def is_master_key(self, shown: str) -> bool:
-        """Tell whether `shown` is the master key, in constant time. Raises ApiError (503)."""
+        """Return whether `shown` is the master key, compared in constant time. Raises ApiError (503)."""
         return equals_in_constant_time(shown, self.master_key())
 
     def sign_in(self) -> tuple[str, str]:
@@ -77,7 +77,7 @@ class Environment:
         return self._secret("UI_USERNAME") or "admin", self._secret("UI_PASSWORD") or self.master_key()
 
     def session_key(self) -> SessionKey:
-        """Return what signs the page's sessions. Raises ApiError (503)."""
+        """Return the key that signs sessions. Raises ApiError (503)."""
         return SessionKey(self.master_key(), self.sign_in()[1])
 
     def _secret(self, name: str) -> str | None:

@@ -1,6 +1,6 @@
-"""The fields of keys and teams, as LiteLLM names them: what they may hold, and how they are told.
+"""The fields of keys and teams by LiteLLM's names: their validation and their rendering.
 
-Dollars and durations stand at this edge only: inside, money is nano-dollars and time is epoch seconds.
+Dollars and durations exist only here. Inside the router, money is nano-dollars and time is epoch seconds.
 """
 
 import json
@@ -20,17 +20,17 @@ __all__ = [
     "Body",
     "Dollars",
     "Duration",
-    "Holding",
+    "HolderFields",
     "LiteLLMOnly",
     "NotHonoured",
     "TeamId",
     "dollars",
     "example",
+    "holder_fields",
     "iso",
     "limits_of",
     "nano",
     "optional",
-    "told_holder",
 ]
 
 _MOST_DOLLARS = 1e9
@@ -43,7 +43,7 @@ _NONE = Limits()
 
 
 class Body(BaseModel):
-    """A body: what it has no field for is a mistake, and a number in quotes is not a number."""
+    """A strict body: an unknown field is an error, and a number in quotes is not a number."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
@@ -60,7 +60,7 @@ def _duration(value: str) -> str:
 
 
 def _model(value: str) -> str:
-    # LiteLLM's word for every model; its "all-team-models" is what a key of a team may use anyhow.
+    # LiteLLM's names for every model and for the models of the key's team.
     return "*" if value in ("all-proxy-models", "all-team-models") else _text(value)
 
 
@@ -73,12 +73,12 @@ def _metadata(value: dict[str, Any]) -> dict[str, Any]:
         for each in levels:
             if isinstance(each, dict):
                 if not all(each):
-                    raise ValueError("must not have a name that is empty")
+                    raise ValueError("must not contain an empty name")
                 below += each.values()
             elif isinstance(each, list):
                 below += each
             elif isinstance(each, int | float) and each and not 1e-100 < abs(each) < 1e37:
-                raise ValueError("holds a number that is out of range")
+                raise ValueError("contains a number that is out of range")
         if not below:
             return value
         levels = below
@@ -87,7 +87,7 @@ def _metadata(value: dict[str, Any]) -> dict[str, Any]:
 
 def _default(value: object) -> None:
     if value not in _DEFAULTS:
-        raise ValueError("is not honoured here; leave it out")
+        raise ValueError("is not supported; remove it")
 
 
 Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_text)]
@@ -102,49 +102,51 @@ Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 NotHonoured = Annotated[
     Any,
     AfterValidator(_default),
-    Field(description="Taken where it is null or LiteLLM's default", json_schema_extra={"deprecated": True}),
+    Field(description="Accepted only if null or LiteLLM's default", json_schema_extra={"deprecated": True}),
 ]
 
 
 def optional(description: str) -> Any:
-    """Return the field that is null while nothing is said of it; `description` is the API's of it."""
+    """Return a field that is null by default, with its `description` in the API."""
     return Field(default=None, description=description)
 
 
 def example(**values: Any) -> ConfigDict:
-    """Return a model's config with an example for the API's description; "$KEY" and its like stand for one's own."""
+    """Return a model's config with an example for the API; "$KEY" and the like are placeholders."""
     return ConfigDict(json_schema_extra={"examples": [values]})
 
 
-class Holding(Body):
-    """What keys and teams have in common; what is null is no limit."""
+class HolderFields(Body):
+    """Fields that keys and teams share. A limit that is null does not apply."""
 
-    models: Models | None = optional("Virtual models that may be used, * standing for anything; none are all")
-    max_budget: Dollars | None = optional("Dollars that may be spent")
-    budget_duration: Duration | None = optional("When the budget begins anew: 1h, 1d, 30d, 1mo; never otherwise")
-    rpm_limit: Count | None = optional("Requests a minute")
-    tpm_limit: Count | None = optional("Tokens a minute")
-    max_parallel_requests: Count | None = optional("Requests at the same time")
-    metadata: Metadata | None = optional("Whatever else should be known, up to 8 KB")
-    tags: Tags | None = optional("What its usage is filed under")
-    blocked: bool | None = optional("Whether it opens nothing for now")
+    models: Models | None = optional("Allowed models, by name or pattern (*). Empty for all")
+    max_budget: Dollars | None = optional("The budget in USD")
+    budget_duration: Duration | None = optional(
+        "The period after which the budget resets: 1h, 1d, 30d, 1mo. Never if null"
+    )
+    rpm_limit: Count | None = optional("Requests per minute")
+    tpm_limit: Count | None = optional("Tokens per minute")
+    max_parallel_requests: Count | None = optional("Concurrent requests")
+    metadata: Metadata | None = optional("Any other data, up to 8 KB")
+    tags: Tags | None = optional("Tags of its usage")
+    blocked: bool | None = optional("Whether it is blocked")
 
-    def holding(self, before: Limits = _NONE) -> dict[str, Any]:
-        """Return what was said of a holder, by the names of its fields; `before` are the limits it has."""
-        said = self.model_dump(exclude_unset=True)
-        fields: dict[str, Any] = {"limits": limits_of(said, before)}
+    def changed_fields(self, before: Limits = _NONE) -> dict[str, Any]:
+        """Return the fields that were sent, by the names of the record; `before` are its current limits."""
+        sent = self.model_dump(exclude_unset=True)
+        fields: dict[str, Any] = {"limits": limits_of(sent, before)}
         for name in ("models", "tags"):
-            if name in said:
-                fields[name] = tuple(dict.fromkeys(said[name] or ()))
-        if "metadata" in said:
-            fields["metadata"] = said["metadata"] or {}
-        if said.get("blocked") is not None:
-            fields["blocked"] = said["blocked"]
+            if name in sent:
+                fields[name] = tuple(dict.fromkeys(sent[name] or ()))
+        if "metadata" in sent:
+            fields["metadata"] = sent["metadata"] or {}
+        if sent.get("blocked") is not None:
+            fields["blocked"] = sent["blocked"]
         return fields
 
 
 class LiteLLMOnly(Body):
-    """Fields that LiteLLM has and this router has no use for: they pass while they say nothing."""
+    """LiteLLM's fields that this router does not support: accepted only with their default."""
 
     access_group_ids: NotHonoured = None
     agent_id: NotHonoured = None
@@ -180,20 +182,20 @@ class LiteLLMOnly(Body):
     tpm_limit_type: NotHonoured = None
 
 
-def limits_of(said: Mapping[str, Any], before: Limits = _NONE) -> Limits:
-    """Return the limits that `said` (LiteLLM's names) gives; what it does not name stays as `before`."""
-    budget = said.get("max_budget")
+def limits_of(sent: Mapping[str, Any], before: Limits = _NONE) -> Limits:
+    """Return the limits in `sent` (LiteLLM's names); a limit that is missing stays as in `before`."""
+    budget = sent.get("max_budget")
     return Limits(
-        max_budget=(None if budget is None else nano(budget)) if "max_budget" in said else before.max_budget,
-        budget_duration=said.get("budget_duration", before.budget_duration),
-        rpm=said.get("rpm_limit", before.rpm),
-        tpm=said.get("tpm_limit", before.tpm),
-        parallel=said.get("max_parallel_requests", before.parallel),
+        max_budget=(None if budget is None else nano(budget)) if "max_budget" in sent else before.max_budget,
+        budget_duration=sent.get("budget_duration", before.budget_duration),
+        rpm=sent.get("rpm_limit", before.rpm),
+        tpm=sent.get("tpm_limit", before.tpm),
+        parallel=sent.get("max_parallel_requests", before.parallel),
     )
 
 
-def told_holder(holder: Key | Team, ledger: Ledger | None) -> dict[str, Any]:
-    """Return what keys and teams have in common, by LiteLLM's names; `ledger` is the one of the period that runs."""
+def holder_fields(holder: Key | Team, ledger: Ledger | None) -> dict[str, Any]:
+    """Return the shared fields by LiteLLM's names; `ledger` is the one of the current period."""
     limits = holder.limits
     return {
         "spend": dollars(ledger.spent) if ledger else 0.0,
@@ -215,12 +217,12 @@ def told_holder(holder: Key | Team, ledger: Ledger | None) -> dict[str, Any]:
 
 
 def nano(amount: float) -> int:
-    """Return dollars in nano-dollars."""
+    """Convert dollars to nano-dollars."""
     return int((Decimal(str(amount)) * NANO).to_integral_value())
 
 
 def dollars(amount: int) -> float:
-    """Return nano-dollars in dollars."""
+    """Convert nano-dollars to dollars."""
     return amount / NANO
 
 

@@ -14,16 +14,16 @@ from admin.fields import (
     Body,
     Dollars,
     Duration,
-    Holding,
+    HolderFields,
     LiteLLMOnly,
     NotHonoured,
     TeamId,
     Text,
     example,
+    holder_fields,
     iso,
     nano,
     optional,
-    told_holder,
 )
 from admin.openapi import answers
 from admin.records import ledger_id, no_such_key, refusals, spending
@@ -46,7 +46,7 @@ __all__ = ["key_object", "router"]
 router = Router()
 
 _REGENERATED = answers("The new key, and in `key` its secret.", 404, 409)
-NEVER = "-1"  # LiteLLM's word for a key that does not expire
+NEVER = "-1"  # LiteLLM's value for a key that does not expire
 
 Expiry = Annotated[str, AfterValidator(lambda value: value if value == NEVER else str(duration_seconds(value)))]
 Secret = Annotated[str, AfterValidator(validate_custom_key)]
@@ -54,52 +54,52 @@ Named = Annotated[str, Field(min_length=1, max_length=300, description="A key, o
 Sort = Literal["created_at", "updated_at", "key_alias", "user_id", "team_id", "max_budget", "spend", "expires"]
 
 
-class KeyFields(Holding, LiteLLMOnly):
-    """What can be said of a key."""
+class KeyFields(HolderFields, LiteLLMOnly):
+    """The fields of a key."""
 
-    key_alias: Alias | None = optional("A name for people; no two keys have the same")
-    duration: Expiry | None = optional("How long it is good for from now: 12h, 30d, 1mo; -1 is for ever")
-    user_id: Text | None = optional("Whose it is")
-    team_id: TeamId | None = optional("The team that it belongs to")
+    key_alias: Alias | None = optional("A unique name")
+    duration: Expiry | None = optional("Time until it expires: 12h, 30d, 1mo. -1 for never")
+    user_id: Text | None = optional("The user it belongs to")
+    team_id: TeamId | None = optional("The team it belongs to")
 
 
 class GenerateKey(KeyFields):
-    """A key to be made."""
+    """A key to create."""
 
     model_config = example(key_alias="ci", models=["auto-*"], max_budget=10, budget_duration="30d", rpm_limit=60)
 
-    key: Secret | None = optional("A secret of your own, of 16 characters or more that begin with sk-")
+    key: Secret | None = optional("Your own secret: sk- and more, at least 16 characters")
     spend: NotHonoured = None
 
 
 class UpdateKey(KeyFields):
-    """What is to change of a key. A field that is not there stays as it is; a limit that is null is taken away."""
+    """Changes to a key. A missing field stays as it is; a limit that is null is removed."""
 
     model_config = example(key="$KEY", max_budget=25)
 
     key: Named
-    spend: Dollars | None = optional("What is to count as spent in the period that runs")
+    spend: Dollars | None = optional("The amount to count as spent in the current period")
 
 
 class RegenerateKey(KeyFields):
-    """A key that is to be exchanged for a new one, and what is to change of it besides."""
+    """A key to replace with a new one, with further changes."""
 
     model_config = example(key="$KEY", grace_period="1h")
 
-    key: Named | None = optional("The key, or its hash; not where the path names it")
-    new_key: Secret | None = optional("A secret of your own")
-    grace_period: Duration | None = optional("How long the old one still works, such as 1h; not at all otherwise")
+    key: Named | None = optional("The key, or its hash. Omit it if the path contains it")
+    new_key: Secret | None = optional("Your own secret")
+    grace_period: Duration | None = optional("How long the old key keeps working, such as 1h")
     new_master_key: NotHonoured = None
     spend: NotHonoured = None
 
 
 class DeleteKeys(Body):
-    """Keys to be deleted, by themselves, their hashes or their aliases."""
+    """Keys to delete, by key, hash or alias."""
 
     model_config = example(key_aliases=["ci"])
 
     keys: Annotated[list[Named], Field(max_length=100)] | None = optional("Keys, or their hashes")
-    key_aliases: Annotated[list[Alias], Field(max_length=100)] | None = optional("The names of keys")
+    key_aliases: Annotated[list[Alias], Field(max_length=100)] | None = optional("Aliases of keys")
 
 
 class NamedKey(Body):
@@ -112,7 +112,7 @@ class NamedKey(Body):
 
 @router.post("/key/generate", tags=["Keys"], responses=answers("The key, and in `key` its secret.", 409))
 def generate(body: GenerateKey) -> dict[str, Any]:
-    """Make a key. The answer is the only place where it is ever shown."""
+    """Create a key. This answer is the only one that ever contains it."""
     call = call_of(router)
     secret = body.key or generate_key()
     if call.environment.is_master_key(secret):
@@ -127,7 +127,7 @@ def generate(body: GenerateKey) -> dict[str, Any]:
 
 @router.post("/key/update", tags=["Keys"], responses=answers("The key as it is now.", 404, 409))
 def update(body: UpdateKey) -> dict[str, Any]:
-    """Change a key. Limits and models hold everywhere within 10 seconds."""
+    """Change a key. The change is effective everywhere within 10 seconds."""
     call = call_of(router)
     with refusals():
         key = call.environment.keys.change_key(_hash(body.key), lambda seen: _with(seen, body, call.now))
@@ -140,13 +140,13 @@ def update(body: UpdateKey) -> dict[str, Any]:
 
 @router.post("/key/delete", tags=["Keys"], responses=answers("`deleted_keys`: what was named.", 404, 409))
 def delete(body: DeleteKeys) -> dict[str, Any]:
-    """Delete keys. They open nothing any more within 10 seconds, and go on being told that they were deleted."""
+    """Delete keys, effective within 10 seconds. Their callers then get an error that says so."""
     call = call_of(router)
     named = {each: _hash(each) for each in body.keys or ()}
     for alias in body.key_aliases or ():
         named[alias] = call.environment.keys.holder_of(alias) or ""
     if not named:
-        raise bad_request("keys: name at least one key, or one of key_aliases.", param="keys")
+        raise bad_request("keys: send at least one key or one of key_aliases.", param="keys")
     live = {key.hash: key for key in call.environment.keys.list_keys()}
     for each, key_hash in named.items():
         if key_hash not in live:
@@ -160,19 +160,19 @@ def delete(body: DeleteKeys) -> dict[str, Any]:
 
 @router.post("/key/block", tags=["Keys"], responses=answers("The key as it is now.", 404, 409))
 def block(body: NamedKey) -> dict[str, Any]:
-    """Block a key, until it is unblocked."""
+    """Block a key until it is unblocked."""
     return _blocked(call_of(router), body.key, blocked=True)
 
 
 @router.post("/key/unblock", tags=["Keys"], responses=answers("The key as it is now.", 404, 409))
 def unblock(body: NamedKey) -> dict[str, Any]:
-    """Let a blocked key in again."""
+    """Unblock a key."""
     return _blocked(call_of(router), body.key, blocked=False)
 
 
 @router.post("/key/regenerate", tags=["Keys"], responses=_REGENERATED)
 def regenerate(body: RegenerateKey) -> dict[str, Any]:
-    """Exchange a key for a new one; what it may do and what it has spent stay."""
+    """Replace a key with a new one. Its permissions and its spending stay."""
     if body.key is None:
         raise bad_request("key: is missing.", param="key")
     return _regenerated(call_of(router), body.key, body)
@@ -180,13 +180,13 @@ def regenerate(body: RegenerateKey) -> dict[str, Any]:
 
 @router.post("/key/<key>/regenerate", tags=["Keys"], responses=_REGENERATED)
 def regenerate_named(key: Annotated[str, Path()], body: RegenerateKey) -> dict[str, Any]:
-    """Exchange the key in the path for a new one; what it may do and what it has spent stay."""
+    """Replace the key in the path with a new one. Its permissions and its spending stay."""
     return _regenerated(call_of(router), key, body)
 
 
-@router.get("/key/info", tags=["Keys"], responses=answers("`key` as it was named, and `info`, the key.", 404))
+@router.get("/key/info", tags=["Keys"], responses=answers("`key` as it was sent, and `info`, the key.", 404))
 def info(key: Annotated[str, Query(min_length=1, max_length=300)]) -> dict[str, Any]:
-    """Tell of a key, by itself or its hash."""
+    """Return a key, by key or hash."""
     call = call_of(router)
     found = call.environment.keys.key(_hash(key))
     if found is None or found.deleted:
@@ -206,7 +206,7 @@ def listed(
     sort_by: Annotated[Sort, Query()] = "created_at",
     sort_order: Annotated[Literal["asc", "desc"], Query()] = "desc",
 ) -> dict[str, Any]:
-    """List keys: their hashes, or all that is known of them."""
+    """List keys: their hashes, or with return_full_object all their fields."""
     call = call_of(router)
     wanted = {"user_id": user_id, "team_id": team_id, "alias": key_alias, "hash": key_hash}
     keys = [
@@ -227,7 +227,7 @@ def listed(
 
 
 def key_object(key: Key, ledger: Ledger | None = None) -> dict[str, Any]:
-    """Return all that is known of a key, by LiteLLM's names; `ledger` is the one of the period that runs."""
+    """Return a key's fields by LiteLLM's names; `ledger` is the one of the current period."""
     return {
         "token": key.hash,
         "key_id": key.key_id,
@@ -237,7 +237,7 @@ def key_object(key: Key, ledger: Ledger | None = None) -> dict[str, Any]:
         "team_id": key.team_id,
         "expires": iso(key.expires),
         "replaced_by": key.replaced_by,
-        **told_holder(key, ledger),
+        **holder_fields(key, ledger),
     }
 
 
@@ -246,8 +246,8 @@ def _one(call: Call, key: Key) -> dict[str, Any]:
 
 
 def _with(key: Key, body: KeyFields, now: float) -> Key:
-    """Return `key` as `body` wants it."""
-    fields = body.holding(key.limits)
+    """Return `key` with the changes of `body`."""
+    fields = body.changed_fields(key.limits)
     said = body.model_fields_set
     for name, field in {"key_alias": "alias", "user_id": "user_id", "team_id": "team_id"}.items():
         if name in said:
@@ -261,7 +261,7 @@ def _blocked(call: Call, named: str, *, blocked: bool) -> dict[str, Any]:
     key = call.environment.keys.key(_hash(named))
     if key is None or key.deleted:
         raise no_such_key(named)
-    # A predecessor that goes on for its grace period is the same key to whoever blocks it.
+    # A predecessor in its grace period is blocked as well.
     same = [each for each in call.environment.keys.list_keys() if each.key_id == key.key_id]
     changed = _change_all(call, same, lambda seen: replace(seen, blocked=blocked, updated_at=round(call.now, 3)))
     return _one(call, changed.get(key.hash, key))
@@ -284,7 +284,7 @@ def _regenerated(call: Call, named: str, body: RegenerateKey) -> dict[str, Any]:
 
     def change(seen: Key) -> tuple[Key, Key]:
         if seen.replaced_by:
-            raise bad_request("key: has been regenerated already; name its successor.", param="key")
+            raise bad_request("key: was regenerated already; use its successor.", param="key")
         successor = make_successor(_with(seen, body, call.now), secret, round(call.now, 3))
         return retire(seen, successor, round(call.now, 3), grace), successor
 
@@ -296,13 +296,13 @@ def _regenerated(call: Call, named: str, body: RegenerateKey) -> dict[str, Any]:
 
 
 def _hash(named: str) -> str:
-    """Return the hash of a key that was named by itself or by its hash."""
+    """Return the hash of a key that was sent as key or as hash."""
     is_hash = len(named) == 64 and all(character in "0123456789abcdef" for character in named)
     return named if is_hash else hash_key(named)
 
 
 def _sorted_by(name: Sort, key: Key, ledgers: dict[str, Ledger]) -> tuple[bool, Any]:
-    """Return what to sort a key by; what has no value comes last or first, by the order."""
+    """Return a key's sort value; keys without one come first or last, depending on the order."""
     match name:
         case "spend":
             ledger = ledgers.get(ledger_id(key))

@@ -1,4 +1,4 @@
-"""/model/info: the virtual models and their deployments, as LiteLLM tells them."""
+"""/model/info: the virtual models and their deployments, in LiteLLM's shape."""
 
 from typing import Any
 
@@ -19,19 +19,19 @@ _ANSWERS = answers("`data`: each with `model_name`, `litellm_params` and `model_
 @router.get("/model/info", tags=["Models"], responses=_ANSWERS)
 @router.get("/v1/model/info", tags=["Models"], responses=_ANSWERS)
 def info() -> dict[str, Any]:
-    """Tell every deployment of every virtual model."""
+    """List every deployment of every virtual model."""
     _, routes = catalogue(call_of(router))
     return {
         "data": [
-            _entry(name, layer, deployment)
+            _entry(name, position, deployment)
             for name, model in sorted(routes.models.items())
-            for layer, step in enumerate(model.steps, 1)
+            for position, step in enumerate(model.steps, 1)
             for deployment in step
         ]
     }
 
 
-def _entry(name: str, layer: int, deployment: Deployment) -> dict[str, Any]:
+def _entry(name: str, position: int, deployment: Deployment) -> dict[str, Any]:
     price = deployment.price
     return {
         "model_name": name,
@@ -39,10 +39,10 @@ def _entry(name: str, layer: int, deployment: Deployment) -> dict[str, Any]:
             "model": f"{deployment.provider.name}/{deployment.model}",
             "api_base": deployment.provider.base_url,
             "weight": deployment.weight,
-            "order": layer,
+            "order": position,
         },
         "model_info": {
-            "id": f"{name}#{layer}#{deployment.id}",
+            "id": f"{name}#{position}#{deployment.id}",
             "db_model": True,
             "mode": WIRE_FORMATS[deployment.formats[0]].litellm_mode,
             "input_cost_per_token": price.input / 1e6 if price else None,

@@ -1,7 +1,7 @@
-"""/ui/openapi.json: the admin API in OpenAPI's words, of what the handlers themselves say.
+"""/ui/openapi.json: the OpenAPI document of the admin API, generated from the handlers.
 
-Powertools knows paths, parameters and bodies. What it can't know is added here: who may call, how errors are told
-(never as its own 422), and what a row of the routes looks like.
+Powertools describes paths, parameters and bodies. This module adds authentication, errors (never Powertools' own 422)
+and the rows of the routes.
 """
 
 import json
@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.models import APIKey, HTTPBearer, Server
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 
-from admin.router import Known
+from admin.router import RegisteredRoute
 from vibe_router.access.sessions import COOKIE
 from vibe_router.routing.spec import RoutesSpec
 
@@ -21,27 +21,27 @@ __all__ = ["answers", "description"]
 
 _REF = "#/components/schemas/{model}"
 _ABOUT = """Keys, teams, routes, usage and cooldowns of a router. Every call sends the master key as `Authorization:
-Bearer`. Names and values that begin with a dollar sign, in examples, stand for something of your own. Models are called
-elsewhere, under /v1, in OpenAI's and Anthropic's formats and with a virtual key: /v1/chat/completions, /v1/responses,
+Bearer`. Values in examples that begin with a dollar sign are placeholders. Models are called
+under /v1, in OpenAI's and Anthropic's formats and with a virtual key: /v1/chat/completions, /v1/responses,
 /v1/messages and others."""
 _TAGS = {
-    "Keys": "Virtual keys: what they may do, what they may cost, and for how long.",
-    "Teams": "What keys share: models, a budget, limits.",
-    "Models": "What stands behind each virtual model, as LiteLLM tells it.",
-    "Spend": "What was used and spent, in LiteLLM's shapes.",
-    "Usage": "What was used, how well, and why each request went where it went.",
+    "Keys": "Virtual keys: allowed models, budgets, limits and expiry.",
+    "Teams": "Models, a budget and limits that keys share.",
+    "Models": "The deployments of each virtual model, in LiteLLM's shape.",
+    "Spend": "Usage and spending, in LiteLLM's shapes.",
+    "Usage": "Usage, performance, and how each request was routed.",
     "Routes": "Providers, and each virtual model's chain of deployments.",
-    "Cooldowns": "Deployments that rest, and letting them be tried again.",
+    "Cooldowns": "Deployments in cooldown, and ending a cooldown.",
     "Page": "The admin page's own session, in a cookie.",
 }
 _ERRORS = {
-    400: "Something in the request is wrong; `param` names the field.",
-    401: "Nobody is known by the key that was sent, or none was sent.",
-    403: "A virtual key opens models, no more: this needs the master key.",
-    404: "There is nothing of this name.",
-    409: "Others changed the same thing meanwhile.",
-    429: "Too many tries; `Retry-After` says how long to wait.",
-    503: "The router's tables can't be reached right now.",
+    400: "The request is invalid; `param` names the field.",
+    401: "The key is missing or invalid.",
+    403: "This needs the master key; a virtual key can only call models.",
+    404: "The object does not exist.",
+    409: "The object was changed concurrently.",
+    429: "Too many attempts; retry after `Retry-After` seconds.",
+    503: "The router's tables cannot be reached right now.",
 }
 _ERROR = {
     "type": "object",
@@ -64,14 +64,14 @@ _OF_THE_RESOLVER = ("HTTPValidationError", "ValidationError", "ResponseValidatio
 
 
 def answers(about: str, *errors: int, many: bool = False) -> dict[int, OpenAPIResponse]:
-    """Return what an operation answers: what `about` says, an object or `many`, and the errors that not all have."""
+    """Return an operation's answers: an object (or `many`) that `about` describes, and its specific `errors`."""
     schema: dict[str, Any] = {"type": "array", "items": {"type": "object"}} if many else {"type": "object"}
     good: OpenAPIResponse = {"description": about, "content": {"application/json": {"schema": schema}}}
     return {200: good, **{status: {"description": _ERRORS[status]} for status in errors}}
 
 
-def description(app: APIGatewayRestResolver, known: Sequence[Known], prefix: str) -> str:
-    """Return the description as JSON; `prefix` is the stage's part of the URL ("/prod" or "")."""
+def description(app: APIGatewayRestResolver, routes: Sequence[RegisteredRoute], prefix: str) -> str:
+    """Return the document as JSON; `prefix` is the stage's part of the URL ("/prod" or "")."""
     schema = app.get_openapi_json_schema(
         title="Vibe Router's admin API",
         version="1",
@@ -79,7 +79,9 @@ def description(app: APIGatewayRestResolver, known: Sequence[Known], prefix: str
         servers=[Server(url=prefix or "/")],
         security_schemes={
             "masterKey": HTTPBearer(description="The master key."),
-            "session": APIKey.model_validate({"name": COOKIE, "in": "cookie", "description": "Of somebody signed in."}),
+            "session": APIKey.model_validate(
+                {"name": COOKIE, "in": "cookie", "description": "The session of a signed-in user."}
+            ),
         },
         security=[{"masterKey": []}],
     )
@@ -91,7 +93,7 @@ def description(app: APIGatewayRestResolver, known: Sequence[Known], prefix: str
     schemas["Error"] = _ERROR
     schemas |= _rows(schemas)
     paths = {}
-    for route in known:  # in the order of the handlers
+    for route in routes:  # in the order of the handlers
         path = re.sub(r"<(\w+)>", r"{\1}", route.rule)
         if path in document["paths"]:
             paths[path] = document["paths"][path]
@@ -101,7 +103,7 @@ def description(app: APIGatewayRestResolver, known: Sequence[Known], prefix: str
 
 
 def _complete(operation: dict[str, Any], about: str) -> None:
-    """Say what the handler's docstring says, and which errors there may be besides those that are its own."""
+    """Add the handler's docstring and the errors that every operation may return."""
     operation["summary"], *rest = re.split(r"\.\s+", about.removesuffix("."), maxsplit=1)
     if rest:
         operation["description"] = f"{' '.join(rest[0].split())}."
@@ -120,12 +122,12 @@ def _complete(operation: dict[str, Any], about: str) -> None:
 
 
 def _rows(schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the shapes of the routes' rows, and put them where bodies have rows."""
+    """Return the schemas of the routes' rows, and reference them in the bodies."""
     spec = RoutesSpec.model_json_schema(ref_template=_REF)
     rows: dict[str, Any] = spec["$defs"]
     step = rows["ModelSpec"]["properties"]["chain"]
-    step["items"] = {"anyOf": [step["items"]["items"], step["items"]]}  # who stands alone in a step may do so bare
+    step["items"] = {"anyOf": [step["items"]["items"], step["items"]]}  # a step with one deployment needs no list
     for name in ("RoutesBody", "WriteRoutes"):
         for part, about in spec["properties"].items():
-            schemas[name]["properties"][part] = {key: told for key, told in about.items() if key != "default"}
+            schemas[name]["properties"][part] = {key: value for key, value in about.items() if key != "default"}
     return rows

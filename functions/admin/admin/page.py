@@ -1,7 +1,7 @@
 """The admin page's files: functions/admin/ui, served under /ui/.
 
-Text files only, as API Gateway encodes what is not. Nothing in them runs that does not come from here as a file of its
-own, and no other site may show them in a frame.
+Text files only, because API Gateway would encode binary ones. The headers forbid inline scripts, foreign scripts and
+frames on other sites.
 """
 
 import hashlib
@@ -48,13 +48,13 @@ class _File:
     etag: str
 
 
-@router.get("/ui", include_in_schema=False)  # and /ui/: a slash at the end makes no difference to the resolver
+@router.get("/ui", include_in_schema=False)  # and /ui/: the resolver ignores a trailing slash
 @router.get("/ui/.*", include_in_schema=False)
 def file() -> Response[Any]:
-    """Answer with a file of the page; without a slash, send on to where its own addresses are right."""
+    """Return a file of the page; redirect /ui to /ui/, so that relative addresses work."""
     request = call_of(router).request
     if request.path == "/ui":
-        # Relative, so that a stage stays.
+        # Relative, to keep the stage.
         return Response(307, "text/plain", "", headers={"location": "ui/", **SECURITY_HEADERS})
     found = _files().get(request.path.removeprefix("/ui/") or "index.html")
     if found is None:
@@ -67,7 +67,7 @@ def file() -> Response[Any]:
 
 @cache
 def _files() -> dict[str, _File]:
-    """Read every file once: the function's code does not change while it runs."""
+    """Read every file once."""
     found = {}
     for path in _DIRECTORY.rglob("*"):
         if path.is_file() and path.suffix in _TYPES:

@@ -1,4 +1,4 @@
-"""What keys and teams share beyond their fields: how a refused write is told, and what was spent."""
+"""Shared by keys and teams: the errors of rejected writes, and spending."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,22 +14,22 @@ __all__ = ["ledger_id", "no_such_key", "no_such_team", "refusals", "spending"]
 
 @contextmanager
 def refusals(record: str = "key") -> Iterator[None]:
-    """Word what the store refuses. `record` is the field that names the record itself."""
+    """Turn the store's rejections into API errors. `record` is the field that identifies the record."""
     try:
         yield
     except TakenError:
-        raise bad_request(f"{record}: is taken already.", param=record, code="already_exists") from None
+        raise bad_request(f"{record}: already exists.", param=record, code="already_exists") from None
     except AliasTakenError:
-        raise bad_request("key_alias: another key has it.", param="key_alias", code="key_alias_taken") from None
+        raise bad_request("key_alias: is used by another key.", param="key_alias", code="key_alias_taken") from None
     except NoSuchTeamError:
         raise bad_request("team_id: there is no such team.", param="team_id", code="team_not_found") from None
     except BusyError:
-        message = "Others keep changing the same record. Try again."
+        message = "The record is being changed concurrently. Try again."
         raise ApiError(409, message, code="conflict", headers={"retry-after": "1"}) from None
 
 
 def no_such_key(named: str) -> ApiError:
-    """Return the 404 for a key that does not exist; the answer repeats no key."""
+    """Return the 404 for a key that does not exist, without repeating the key."""
     shown = f"sk-...{named[-4:]}" if named.startswith("sk-") else named[:100]
     return ApiError(404, f"There is no key {shown}.", code="key_not_found", param="key")
 
@@ -40,12 +40,12 @@ def no_such_team(team_id: str) -> ApiError:
 
 
 def ledger_id(holder: Key | Team) -> str:
-    """Return what the spending of a key or a team is filed under."""
+    """Return the ledger's id of a key or a team."""
     return f"key#{holder.key_id}" if isinstance(holder, Key) else f"team#{holder.id}"
 
 
 def spending(call: Call, holders: Iterable[Key | Team]) -> dict[str, Ledger]:
-    """Return the ledgers of those who have spent anything, by `ledger_id`, as of the budget periods that run now."""
+    """Return the ledgers of `holders` that exist, by `ledger_id`, rolled to the current budget period."""
     limits = {ledger_id(holder): holder.limits for holder in holders}
     found = call.environment.ledgers.read(limits)
     return {

@@ -1,6 +1,6 @@
-"""Powertools' router, which also remembers what it routes.
+"""Powertools' router, which also records its routes.
 
-That is for 405s, for queries that nobody would look at, and for the API's description.
+The records serve 405 answers, the check of query parameters, and the OpenAPI document.
 """
 
 import inspect
@@ -11,12 +11,12 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-__all__ = ["Known", "Router"]
+__all__ = ["RegisteredRoute", "Router"]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """One route: its rule and a pattern of its path, its method, its handler's docstring and parameters' names."""
+class RegisteredRoute:
+    """One route: its rule, the pattern of its path, its method, and its handler's docstring and parameter names."""
 
     rule: str
     path: re.Pattern[str]
@@ -26,21 +26,23 @@ class Known:
 
 
 class Router(APIGatewayRouter):
-    """A module's routes."""
+    """The routes of one module."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.known: list[Known] = []
+        self.registered: list[RegisteredRoute] = []
 
     def route(self, rule: str, method: Any, *args: Any, **options: Any) -> Callable[[Any], Any]:
-        """Route `method` of the path `rule` to the function that this decorates."""
+        """Route `method` of the path `rule` to the decorated function."""
         register = super().route(rule, method, *args, **options)
 
         def decorate(handler: Any) -> Any:
             path = re.compile(re.sub(r"<\w+>", "[^/]+", rule) + "/*")
             about = inspect.getdoc(handler) or ""
             for each in [method] if isinstance(method, str) else method:
-                self.known.append(Known(rule, path, each, about, frozenset(inspect.signature(handler).parameters)))
+                self.registered.append(
+                    RegisteredRoute(rule, path, each, about, frozenset(inspect.signature(handler).parameters))
+                )
             return register(handler)
 
         return decorate

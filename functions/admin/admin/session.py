@@ -1,4 +1,4 @@
-"""/ui/sign-in, /ui/sign-out, /ui/session: a person comes, goes, and is asked after."""
+"""/ui/sign-in, /ui/sign-out, /ui/session: the page's sessions."""
 
 import math
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ router = Router()
 
 
 class SignIn(BaseModel):
-    """Who somebody says they are."""
+    """The credentials of a user."""
 
     model_config = ConfigDict(extra="forbid", strict=True) | example(username="admin", password="$PASSWORD")  # noqa: S106 - no password
 
@@ -42,18 +42,18 @@ def sign_in(body: SignIn) -> Response[Any]:
     username, password = call.environment.sign_in()
     if pause := call.environment.sign_ins.begin(call.request.address):
         seconds = str(math.ceil(pause))
-        message = f"Too many tries to sign in. Try again in {seconds} seconds."
+        message = f"Too many attempts to sign in. Try again in {seconds} seconds."
         raise ApiError(
             429, message, type="rate_limit_error", code="too_many_sign_ins", headers={"retry-after": seconds}
         )
-    # Both are always compared: the answer takes as long whichever of them is wrong.
+    # Both are always compared, so the duration does not reveal which one is wrong.
     right = [equals_in_constant_time(body.username, username), equals_in_constant_time(body.password, password)]
     if not all(right):
         call.environment.sign_ins.failed()
         raise ApiError(401, "The username or the password is wrong.", type="auth_error", code="sign_in_failed")
     call.environment.sign_ins.succeeded(call.request.address)
     session = new_session(username, call.now)
-    return Response(200, "application/json", _told(call, session), cookies=[cookie_of(call, session)])
+    return Response(200, "application/json", _session_fields(call, session), cookies=[cookie_of(call, session)])
 
 
 @router.post("/ui/sign-out", tags=["Page"], responses=answers("`signed_out`; the cookie goes."))
@@ -72,7 +72,7 @@ def sign_out() -> Response[Any]:
 def session() -> dict[str, Any]:
     """Say who is signed in, and the token that calls which change something have to send."""
     call = call_of(router)
-    return _told(call, session_of(call.request, call.environment))
+    return _session_fields(call, session_of(call.request, call.environment))
 
 
 def cookie_of(call: Call, session: Session | None) -> Cookie:
@@ -88,7 +88,7 @@ def cookie_of(call: Call, session: Session | None) -> Cookie:
     )
 
 
-def _told(call: Call, session: Session) -> dict[str, Any]:
+def _session_fields(call: Call, session: Session) -> dict[str, Any]:
     return {
         "username": session.username,
         "csrf": call.environment.session_key().csrf(session),

@@ -1,4 +1,4 @@
-"""/spend/logs and /global/spend*: what LiteLLM's scripts ask for, in its shapes."""
+"""/spend/logs and /global/spend*: usage in LiteLLM's shapes."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -19,9 +19,9 @@ __all__ = ["router"]
 
 router = Router()
 
-_DAYS = 30  # what LiteLLM's views of spending look back
+_DAYS = 30  # the range of LiteLLM's spending views
 _PAGE = 500
-_LOOKS = 50  # pages that are looked through: some seconds, of the thirty that API Gateway waits
+_LOOKS = 50  # pages to search: some seconds of the thirty that API Gateway waits
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Moment = Annotated[str | None, Query(max_length=40)]
@@ -37,7 +37,7 @@ def logs(
     end_date: Moment = None,
     limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
 ) -> list[dict[str, Any]]:
-    """Tell the newest requests as LiteLLM's rows. `api_key` is a key or its hash; both dates are in the range."""
+    """List the newest requests as LiteLLM's rows. `api_key` is a key or its hash; both dates are inclusive."""
     call = call_of(router)
     if request_id is not None:
         found = call.environment.usage.request(request_id)
@@ -49,13 +49,13 @@ def logs(
 
 @router.get("/global/spend", tags=["Spend"], responses=answers("`spend`, in dollars."))
 def spend() -> dict[str, Any]:
-    """Tell what was spent in the last 30 days."""
+    """Return the spending of the last 30 days."""
     return {"spend": _spent(_totals(call_of(router), "all")), "max_budget": 0}
 
 
 @router.get("/global/spend/logs", tags=["Spend"], responses=answers("`date` and `spend` of each day.", many=True))
 def by_day(api_key: Name = None) -> list[dict[str, Any]]:
-    """Tell what was spent on each of the last 30 days, by all or by one key."""
+    """Return the spending of each of the last 30 days, in total or of one key."""
     call = call_of(router)
     totals = _totals(call, "key" if api_key else "all")
     if api_key:
@@ -71,29 +71,29 @@ def by_day(api_key: Name = None) -> list[dict[str, Any]]:
     "/global/spend/keys", tags=["Spend"], responses=answers("`api_key`, its hash, and `total_spend`.", many=True)
 )
 def by_key(limit: Limit = 10) -> list[dict[str, Any]]:
-    """Tell which keys have spent most in the last 30 days."""
+    """List the keys with the highest spending in the last 30 days."""
     call = call_of(router)
     names = key_names(call)
     return [
         {"api_key": name, "key_alias": None, "key_name": None, **names.get(name, {}), "total_spend": _spent(totals)}
-        for name, totals in _dearest(_totals(call, "key"))[:limit]
+        for name, totals in _by_spending(_totals(call, "key"))[:limit]
     ]
 
 
 @router.get("/global/spend/models", tags=["Spend"], responses=answers("`model` and `total_spend`.", many=True))
 def by_model(limit: Limit = 10) -> list[dict[str, Any]]:
-    """Tell on which virtual models most was spent in the last 30 days."""
-    dearest = _dearest(_totals(call_of(router), "model"))
+    """List the virtual models with the highest spending in the last 30 days."""
+    dearest = _by_spending(_totals(call_of(router), "model"))
     return [{"model": name, "total_spend": _spent(totals)} for name, totals in dearest[:limit]]
 
 
 @router.get("/global/spend/teams", tags=["Spend"], responses=answers("`total_spend_per_team` and `daily_spend`."))
 def by_team() -> dict[str, Any]:
-    """Tell what each team has spent in the last 30 days, in all and by day."""
+    """Return the spending of each team in the last 30 days, in total and by day."""
     call = call_of(router)
-    names = {team: told["team_alias"] or team for team, told in team_names(call).items()}
+    names = {team: fields["team_alias"] or team for team, fields in team_names(call).items()}
     totals = _totals(call, "team")
-    dearest = _dearest(totals)
+    dearest = _by_spending(totals)
     days: dict[str, dict[str, Any]] = {}
     for total in totals:
         days.setdefault(total.at, {"date": total.at})[names.get(total.name, total.name)] = _spent([total])
@@ -110,7 +110,7 @@ def by_team() -> dict[str, Any]:
 def _records(
     call: Call, api_key: str | None, start: str | None, end: str | None, user_id: str | None, limit: int
 ) -> list[Record]:
-    """Return the newest rows that are wanted, `limit` at most. Raises ApiError (400)."""
+    """Return the newest matching rows, at most `limit`. Raises ApiError (400)."""
     wanted = Filter(
         key=key_id(call, api_key) if api_key else None,
         first=day_of("start_date", start) if start else None,
@@ -132,13 +132,11 @@ def _records(
         if place is None or len(records) >= limit:
             return records[:limit]
     field = "user_id" if user_id is not None else "end_date"
-    raise bad_request(
-        f"{field}: there are too many requests to look through; name fewer days, or an api_key.", param=field
-    )
+    raise bad_request(f"{field}: too many requests to search; send fewer days, or an api_key.", param=field)
 
 
 def _moment(field: str, text: str | None) -> float | None:
-    """Return the moment that a date with a time of day is; None for one without. Raises ApiError (400)."""
+    """Read a date with a time; None for a date alone. Raises ApiError (400)."""
     if text is None or len(text) == len("2026-11-24"):
         return None
     try:
@@ -191,8 +189,8 @@ def _spent(totals: list[Total]) -> float:
     return float(summed(totals)["cost"])
 
 
-def _dearest(totals: list[Total]) -> list[tuple[str, list[Total]]]:
-    """Return totals by name, who has spent most first."""
+def _by_spending(totals: list[Total]) -> list[tuple[str, list[Total]]]:
+    """Return totals by name, highest spending first."""
     of: dict[str, list[Total]] = {}
     for total in totals:
         of.setdefault(total.name, []).append(total)

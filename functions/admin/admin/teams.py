@@ -12,15 +12,15 @@ from admin.call import Call, call_of
 from admin.fields import (
     Body,
     Dollars,
-    Holding,
+    HolderFields,
     LiteLLMOnly,
     NotHonoured,
     TeamId,
     Text,
     example,
+    holder_fields,
     nano,
     optional,
-    told_holder,
 )
 from admin.keys import key_object
 from admin.openapi import answers
@@ -35,10 +35,10 @@ __all__ = ["router"]
 router = Router()
 
 
-class TeamFields(Holding, LiteLLMOnly):
-    """What can be said of a team."""
+class TeamFields(HolderFields, LiteLLMOnly):
+    """The fields of a team."""
 
-    team_alias: Text | None = optional("A name for people")
+    team_alias: Text | None = optional("A display name")
     admins: NotHonoured = None
     members: NotHonoured = None
     members_with_roles: NotHonoured = None
@@ -51,24 +51,24 @@ class TeamFields(Holding, LiteLLMOnly):
 
 
 class NewTeam(TeamFields):
-    """A team to be made; without an id it gets one."""
+    """A team to create."""
 
     model_config = example(team_alias="research", max_budget=500, budget_duration="30d")
 
-    team_id: TeamId | None = optional("An id of your own; one is made up otherwise")
+    team_id: TeamId | None = optional("Your own id; generated if missing")
 
 
 class UpdateTeam(TeamFields):
-    """What is to change of a team. A field that is not there stays as it is; a limit that is null is taken away."""
+    """Changes to a team. A missing field stays as it is; a limit that is null is removed."""
 
     model_config = example(team_id="$TEAM_ID", max_budget=750)
 
     team_id: TeamId
-    spend: Dollars | None = optional("What is to count as spent in the period that runs")
+    spend: Dollars | None = optional("The amount to count as spent in the current period")
 
 
 class DeleteTeams(Body):
-    """Teams to be deleted, with their keys."""
+    """Teams to delete, with their keys."""
 
     model_config = example(team_ids=["$TEAM_ID"])
 
@@ -85,7 +85,7 @@ class NamedTeam(Body):
 
 @router.post("/team/new", tags=["Teams"], responses=answers("The team.", 409))
 def new(body: NewTeam) -> dict[str, Any]:
-    """Make a team."""
+    """Create a team."""
     call = call_of(router)
     now = round(call.now, 3)
     team = _with(Team(body.team_id or str(uuid.uuid4()), created_at=now, version=1), body, now)
@@ -96,13 +96,13 @@ def new(body: NewTeam) -> dict[str, Any]:
 
 @router.post("/team/update", tags=["Teams"], responses=answers("The team as it is now.", 404, 409))
 def update(body: UpdateTeam) -> dict[str, Any]:
-    """Change a team. Limits and models hold everywhere within 10 seconds."""
+    """Change a team. The change is effective everywhere within 10 seconds."""
     call = call_of(router)
     team = _changed(call, body.team_id, lambda seen: _with(seen, body, round(call.now, 3)))
     if body.spend is not None:
         call.environment.ledgers.set_spent(ledger_id(team), nano(body.spend))
-    told = _one(call, team)
-    return {**told, "data": told}
+    fields = _one(call, team)
+    return {**fields, "data": fields}
 
 
 @router.post(
@@ -111,13 +111,13 @@ def update(body: UpdateTeam) -> dict[str, Any]:
     responses=answers("`deleted_teams`, and the hashes of the `deleted_keys`.", 404, 409),
 )
 def delete(body: DeleteTeams) -> dict[str, Any]:
-    """Delete teams, and the keys that belong to them."""
+    """Delete teams and their keys."""
     call = call_of(router)
     for team_id in body.team_ids:
         if call.environment.keys.team(team_id) is None:
             raise no_such_team(team_id)
     gone = [key for key in call.environment.keys.list_keys() if key.team_id in body.team_ids]
-    for team_id in body.team_ids:  # first, so that no key joins it any more
+    for team_id in body.team_ids:  # first, so that no key can join it
         call.environment.keys.delete_team(team_id)
         call.environment.ledgers.forget(f"team#{team_id}")
     with refusals():
@@ -128,27 +128,27 @@ def delete(body: DeleteTeams) -> dict[str, Any]:
 
 @router.post("/team/block", tags=["Teams"], responses=answers("The team as it is now.", 404, 409))
 def block(body: NamedTeam) -> dict[str, Any]:
-    """Block every key of a team, until the team is unblocked."""
+    """Block every key of a team until the team is unblocked."""
     return _blocked(call_of(router), body.team_id, blocked=True)
 
 
 @router.post("/team/unblock", tags=["Teams"], responses=answers("The team as it is now.", 404, 409))
 def unblock(body: NamedTeam) -> dict[str, Any]:
-    """Let the keys of a blocked team in again."""
+    """Unblock the keys of a team."""
     return _blocked(call_of(router), body.team_id, blocked=False)
 
 
 @router.get("/team/info", tags=["Teams"], responses=answers("`team_info`, the team, and its `keys`.", 404))
 def info(team_id: Annotated[str, Query(min_length=1, max_length=128)]) -> dict[str, Any]:
-    """Tell of a team and its keys."""
+    """Return a team and its keys."""
     call = call_of(router)
     team = call.environment.keys.team(team_id)
     if team is None:
         raise no_such_team(team_id)
     keys = _keys_of(call, team)
     ledgers = spending(call, keys)
-    told = [key_object(key, ledgers.get(ledger_id(key))) for key in keys]
-    return {"team_id": team_id, "team_info": _one(call, team), "keys": told, "team_memberships": []}
+    listed = [key_object(key, ledgers.get(ledger_id(key))) for key in keys]
+    return {"team_id": team_id, "team_info": _one(call, team), "keys": listed, "team_memberships": []}
 
 
 @router.get("/team/list", tags=["Teams"], responses=answers("The teams, by their aliases.", many=True))
@@ -164,7 +164,7 @@ def _team_object(team: Team, ledger: Ledger | None = None) -> dict[str, Any]:
     return {
         "team_id": team.id,
         "team_alias": team.alias,
-        **told_holder(team, ledger),
+        **holder_fields(team, ledger),
     }
 
 
@@ -178,8 +178,8 @@ def _keys_of(call: Call, team: Team) -> list[Key]:
 
 
 def _with(team: Team, body: TeamFields, now: float) -> Team:
-    """Return `team` as `body` wants it."""
-    fields = body.holding(team.limits)
+    """Return `team` with the changes of `body`."""
+    fields = body.changed_fields(team.limits)
     if "team_alias" in body.model_fields_set:
         fields["alias"] = body.team_alias
     return replace(team, **fields, updated_at=now)

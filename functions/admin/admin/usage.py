@@ -1,4 +1,4 @@
-"""/usage/*: what was used, how well, and what it cost."""
+"""/usage/*: usage, performance and cost."""
 
 from typing import Annotated, Any, Literal
 
@@ -23,10 +23,10 @@ Day = Annotated[str | None, Query(pattern=r"^\d{4}-\d\d-\d\d$")]
     responses=answers("`totals`, and the same by `hours`, `days`, `models`, `deployments`, `keys` and `teams`."),
 )
 def overview(days: Annotated[int, Query(ge=1, le=90)] = 7) -> dict[str, Any]:
-    """Tell what the last days (UTC) add up to: in all, by time, and by model, deployment, key and team.
+    """Return the totals of the last days (UTC): overall, by time, and by model, deployment, key and team.
 
-    Of a single day, totals and hours are of the last 24 hours (`since`), and the others of today, as they are kept by
-    the day.
+    For a single day, overall totals and hours cover the last 24 hours (`since`). The others cover today, because they
+    are counted by day.
     """
     return usage_logic.overview(call_of(router), days)
 
@@ -34,7 +34,7 @@ def overview(days: Annotated[int, Query(ge=1, le=90)] = 7) -> dict[str, Any]:
 @router.get(
     "/usage/requests",
     tags=["Usage"],
-    responses=answers("`requests`, and what `before` takes for older ones in `next`."),
+    responses=answers("`requests`, and `next`, the value of `before` for older ones."),
 )
 def requests(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -46,12 +46,12 @@ def requests(
     status: Annotated[Literal["ok", "error", "failover"] | None, Query()] = None,
     day: Day = None,
 ) -> dict[str, Any]:
-    """Tell the newest requests. A page may be short and yet have a `next`: that much of the table was searched."""
+    """List the newest requests. A short page with a `next` means that the search goes on there."""
     wanted = {"key": key, "team": team, "model": model, "deployment": deployment, "status": status}
     return usage_logic.requests(call_of(router), wanted, day, limit, before)
 
 
 @router.get("/usage/requests/<request_id>", tags=["Usage"], responses=answers("The request and its `attempts`.", 404))
 def request(request_id: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
-    """Tell one request's trace, attempt by attempt."""
+    """Return one request with its attempts."""
     return usage_logic.request(call_of(router), request_id)

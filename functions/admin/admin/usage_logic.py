@@ -1,4 +1,4 @@
-"""What the handlers of usage and spending do: totals and rows, in dollars and by names that people know."""
+"""The logic of the handlers of usage and spending: totals and rows, in dollars and with display names."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -18,15 +18,15 @@ _MASTER = {"key_alias": "master key", "key_name": None}
 
 
 def overview(call: Call, days: int) -> dict[str, Any]:
-    """Return what the last `days` add up to.
+    """Return the totals of the last `days`.
 
-    A single one is the last 24 hours, `since` which everybody's totals and hours count. What is told by model,
-    deployment, key and team is kept by the day, and counts from midnight UTC of the day `from`.
+    For a single day, overall totals and hours cover the last 24 hours, `since`. Totals by model, deployment, key and
+    team are counted by day, from midnight UTC of the day `from`.
     """
     last = today(call)
     first = last - timedelta(days=days - 1)
     reader = call.environment.usage
-    # An hour that began before the range's first moment is not in it.
+    # An hour that began before the range is not part of it.
     since = to_iso(call.now - 23 * 3600)[:13] if days == 1 else first.isoformat()
     hours = [
         each for each in reader.totals("all", min(first, date.fromisoformat(since[:10])), last) if each.at >= since
@@ -51,7 +51,7 @@ def overview(call: Call, days: int) -> dict[str, Any]:
 
 
 def requests(call: Call, wanted: Mapping[str, Any], day: str | None, limit: int, before: str | None) -> dict[str, Any]:
-    """Return a page of the newest rows that are `wanted`. Raises ApiError (400)."""
+    """Return a page of the newest matching rows. Raises ApiError (400)."""
     on = day_of("day", day) if day else None
     key = key_id(call, wanted["key"]) if wanted["key"] else None
     try:
@@ -59,7 +59,7 @@ def requests(call: Call, wanted: Mapping[str, Any], day: str | None, limit: int,
             Filter(**{**wanted, "key": key}, first=on, last=on), limit=limit, before=before
         )
     except ValueError:
-        raise bad_request("before: is no place in the list; take `next` of the page before.", param="before") from None
+        raise bad_request("before: is not a valid position; use `next` of the previous page.", param="before") from None
     return {"requests": [record.as_json() for record in page.records], "next": page.next}
 
 
@@ -67,13 +67,13 @@ def request(call: Call, request_id: str) -> dict[str, Any]:
     """Return one row. Raises ApiError (404)."""
     record = call.environment.usage.request(request_id)
     if record is None:
-        message = f"There is no request {request_id[:100]}; rows are kept for some months."
+        message = f"There is no request {request_id[:100]}. Rows expire after some months."
         raise ApiError(404, message, code="request_not_found", param="request_id")
     return record.as_json()
 
 
 def summed(totals: Iterable[Total]) -> dict[str, Any]:
-    """Return the sum of totals: counters, dollars, and the mean time to the first token (None where there was none)."""
+    """Sum totals: counters, dollars, and the mean time to first token (None without one)."""
     sums = dict.fromkeys(COUNTERS, 0)
     for total in totals:
         for name in COUNTERS:
@@ -83,7 +83,7 @@ def summed(totals: Iterable[Total]) -> dict[str, Any]:
 
 
 def key_names(call: Call) -> dict[str, dict[str, Any]]:
-    """Return alias and name of every key by its key_id; of a regenerated one those of its successor."""
+    """Return alias and name of every key by key_id; for a regenerated key those of its successor."""
     keys = call.environment.keys.list_keys(deleted=True)
     keys.sort(key=lambda key: (not key.deleted, key.replaced_by is None))
     return {MASTER_ID: _MASTER} | {key.key_id: {"key_alias": key.alias, "key_name": key.name} for key in keys}
@@ -95,7 +95,7 @@ def team_names(call: Call) -> dict[str, dict[str, Any]]:
 
 
 def key_id(call: Call, named: str) -> str:
-    """Return what the usage of a key is filed under, which is named by itself, its hash, or that very id."""
+    """Return the key_id of a key that is sent as key, hash or key_id."""
     if named == MASTER_ID or call.environment.is_master_key(named):
         return MASTER_ID
     key_hash = hash_key(named) if named.startswith("sk-") else named
@@ -112,12 +112,12 @@ def day_of(field: str, text: str) -> date:
 
 
 def today(call: Call) -> date:
-    """Return the day that it is, in UTC."""
+    """Return the current day in UTC."""
     return datetime.fromtimestamp(call.now, UTC).date()
 
 
 def _by_name(totals: Sequence[Total]) -> list[tuple[str, dict[str, Any]]]:
-    """Return totals of several days by name, the most requests first."""
+    """Return totals of several days by name, most requests first."""
     of: dict[str, list[Total]] = {}
     for total in totals:
         of.setdefault(total.name, []).append(total)

@@ -105,7 +105,7 @@ def test_api_error_is_shown_at_its_field(visit: Callable[..., Visitor]) -> None:
     field = visitor.dialog.get_by_label("Alias")
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_be_focused()
-    expect(visitor.dialog.locator(".field-error").first).to_contain_text("another key has it")
+    expect(visitor.dialog.locator(".field-error").first).to_contain_text("is used by another key")
     visitor.console_errors.clear()  # the 400
     field.fill("checkout two")
     expect(field).not_to_have_attribute("aria-invalid", "true")

@@ -136,7 +136,7 @@ def test_a_version_is_gone_back_to(admin: Admin, routes: dict[str, Any]) -> None
     back = admin.ask("POST", "/routes/rollback", {"version": 3, "to": 1})
     assert (back.status, back.body["version"]) == (200, 4)
     assert admin.told("/routes")["models"] == routes["models"]
-    assert admin.told("/routes/history", limit=1)["versions"][0]["note"] == "back to version 1"
+    assert admin.told("/routes/history", limit=1)["versions"][0]["note"] == "rollback to version 1"
     assert admin.ask("POST", "/routes/rollback", {"version": 2, "to": 1}).status == 409
     assert admin.ask("POST", "/routes/rollback", {"version": 4, "to": 77}).status == 404
 

@@ -166,7 +166,7 @@ def test_over_a_budget_is_402_which_no_client_tries_again(environment: FakeEnvir
         "budget_exceeded",
     )
     assert "The budget of this API key is $0.01; $0.00999 of it are spent" in body["error"]["message"]
-    assert "begins anew at 2027-01-15T08:01:00+00:00" in body["error"]["message"]
+    assert "resets at 2027-01-15T08:01:00+00:00" in body["error"]["message"]
     assert "retry-after" not in response.headers
     assert not environment.upstream.calls
 

@@ -122,7 +122,7 @@ def _refused(error: LimitReachedError, wish: ReservationRequest, now: float) -> 
         renewed = ""
         if denial.retry_after:
             ends = datetime.fromtimestamp(now + denial.retry_after, UTC)
-            renewed = f" It begins anew at {ends.isoformat(timespec='seconds')}."
+            renewed = f" It resets at {ends.isoformat(timespec='seconds')}."
         message = (
             f"The budget of {whose} is {_dollars(denial.most)}; {_dollars(denial.used)} of it are spent or reserved, "
             f"and this request may cost {_dollars(wish.cost)}.{renewed}"
