@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.standin import Send, Standin, Wait
-from tests.integration.failover.rig import L1, L2, L3, Rig
+from local.standin import Pause, Send, Standin, Wait
+from tests.integration.failover.rig import KEY, L1, L2, L3, Rig
 from vibe_router.routing.cooldown import Phase, cooled
 from vibe_router.routing.verdict import Classification, Scope, Verdict
 
@@ -270,12 +270,40 @@ def test_a_whole_answer_whose_stream_breaks_falls_over(rig: Rig, fault: str) -> 
     assert outcome.verdicts[0] == (L1, "transient")
 
 
-def test_a_provider_that_repeats_its_key_does_not_give_it_away(rig: Rig) -> None:
-    body = {"error": {"message": "Bad request for key sk-layer-secret", "type": "invalid_request_error"}}
-    rig.standin.fault("cliproxyapi", "400", body=body)
-    outcome = rig.ask(chain=("cliproxyapi",))
-    assert outcome.error is not None
-    assert "sk-layer-secret" not in outcome.error.message
+LEAKS = {
+    "whole": KEY,
+    "its beginning": f"{KEY[:10]}****",
+    "escaped": "".join(f"\\u{ord(each):04x}" for each in KEY),
+}
+
+
+@pytest.mark.parametrize("place", ["message", "code", "type", "param"])
+@pytest.mark.parametrize("leak", LEAKS.values(), ids=LEAKS)
+def test_a_provider_that_repeats_its_key_does_not_give_it_away(rig: Rig, leak: str, place: str) -> None:
+    body = f'{{"error": {{"{place}": "bad {leak}"}}}}'
+    for provider, status in (("cliproxyapi", "503"), ("new-api", "400"), ("ark", "400")):
+        rig.standin.fault(provider, status, body=body)
+    outcome = rig.ask()
+    alone = rig.ask(chain=("new-api",))
+    seen = repr([outcome.error, vars(outcome.error), vars(alone.error), outcome.trace, rig.states.items])
+    assert KEY[:8] not in seen
+    assert "***" in seen
+
+
+def test_a_key_in_the_middle_of_a_stream_is_redacted_although_it_is_split(rig: Rig) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    begin = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":"Hello."}}]}\n\n'
+    error = b'data: {"error":{"message":"no %s","code":"%s"}}\n\n' % (KEY.encode(), KEY.encode())
+    pieces = [error[at : at + 9] for at in range(0, len(error), 9)]
+    steps = [Send(head + begin), *(step for piece in pieces for step in (Pause(0.02), Send(piece)))]
+    rig.standin.script("cliproxyapi", steps)
+    outcome = rig.ask()
+    assert outcome.text == "Hello."
+    assert outcome.relay is not None
+    assert outcome.relay.failure is not None
+    seen = repr([outcome.body, outcome.relay.failure, outcome.trace, rig.states.items])
+    assert KEY[:8] not in seen
+    assert "***" in seen
 
 
 ENDS = [

@@ -60,6 +60,9 @@ class ScriptedReply(Reply):
             raise AttemptFailedError(piece)
         return piece
 
+    def redact(self, error: bytes) -> bytes:
+        return error
+
     def close(self) -> None:
         self.closed = True
 

@@ -1,11 +1,10 @@
 """The attempt of one request at one deployment: the probe's lease, the calls and retries, and the cooldowns."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
-from vibe_router.core.models import RelayMarks
 from vibe_router.core.telemetry import log_fault, traced
 from vibe_router.formats.interfaces import WholeAnswer
 from vibe_router.pipeline.health import DeploymentHealth, StateTable
@@ -129,7 +128,7 @@ class DeploymentAttempt:
             else:
                 self._record(None, 200, started)
                 return answer
-            classification = _classify(failure, self._clock.now(), self._deployment.provider.relay, secret)
+            classification = classify_failure(failure, self._clock.now(), self._deployment.provider.relay)
             if classification.verdict is Verdict.AUTH and classification.scope is Scope.CREDENTIAL and not renewed:
                 renewed = True
                 if (fresh := self._renewed_secret(secret)) is not None:
@@ -203,14 +202,6 @@ class DeploymentAttempt:
     ) -> None:
         ms = round((self._clock.monotonic() - started) * 1000, 3)
         self._trace.attempts.append(Attempt(self._deployment.id, classification, status, ms, until))
-
-
-def _classify(failure: Failure, now: float, relay: RelayMarks, secret: str) -> Classification:
-    """Classify a failure, and redact the key should the provider's message repeat it."""
-    classification = classify_failure(failure, now, relay)
-    if not secret or not classification.message:
-        return classification
-    return replace(classification, message=classification.message.replace(secret, "***"))
 
 
 def _refused(classification: Classification) -> RefusedError:

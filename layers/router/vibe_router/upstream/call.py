@@ -112,7 +112,7 @@ def call_whole(
         content_type = reply.headers.get("content-type", "")
         if exchange.opaque and body and not content_type.startswith(_NO_SOUND):
             return WholeAnswer(body, Usage(), content_type=content_type or "application/octet-stream")
-        return exchange.whole(_completion(exchange, body), body)
+        return exchange.whole(_completion(exchange, reply, body), body)
 
 
 def assemble(stream: OpenStream, until: float, idle: float) -> WholeAnswer:
@@ -197,12 +197,12 @@ def _until_commit(reply: Reply, exchange: Exchange, bounds: Bounds, *, probe: bo
 
 def _stream_error(reply: Reply, error: bytes, *, in_open_stream: bool) -> Failure:
     detail = "an error in the stream"
-    return Failure(FailureKind.IN_BODY, reply.status, reply.headers, error, detail, in_open_stream)
+    return Failure(FailureKind.IN_BODY, reply.status, reply.headers, reply.redact(error), detail, in_open_stream)
 
 
 def _unfolded(reply: Reply, exchange: Exchange, bounds: Bounds) -> OpenStream:
     """Return a whole answer to a request for a stream as the stream it should have been."""
-    answer = _completion(exchange, _read_all(reply, bounds.commit))
+    answer = _completion(exchange, reply, _read_all(reply, bounds.commit))
     stream = OpenStream(reply, exchange, exchange.reader(), sse.EventDecoder(), [], ended=True)
     for raw in exchange.unfold(answer):
         stream.pending.extend(stream.decoder.feed(raw))
@@ -210,14 +210,14 @@ def _unfolded(reply: Reply, exchange: Exchange, bounds: Bounds) -> OpenStream:
     return stream
 
 
-def _completion(exchange: Exchange, body: bytes) -> dict[str, Any]:
+def _completion(exchange: Exchange, reply: Reply, body: bytes) -> dict[str, Any]:
     answer = exchange.read_whole(body)
     if answer is not None:
         return answer
-    if b'"error"' in body[:_MAX_ERROR_BYTES]:
-        raise AttemptFailedError(
-            Failure(FailureKind.IN_BODY, 200, body=body[:_MAX_ERROR_BYTES], detail="an error with status 200")
-        )
+    error = body[:_MAX_ERROR_BYTES]
+    if b'"error"' in error:
+        detail = "an error with status 200"
+        raise AttemptFailedError(Failure(FailureKind.IN_BODY, 200, reply.headers, reply.redact(error), detail))
     raise _not_a_completion("a body that is no completion")
 
 

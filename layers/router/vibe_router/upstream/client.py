@@ -25,6 +25,7 @@ import httpcore
 
 from vibe_router.core.urls import host_of, named_host
 from vibe_router.routing.verdict import Failure, FailureKind
+from vibe_router.upstream.redaction import KeyRedactor, redactor_for
 
 __all__ = ["AttemptFailedError", "Reply", "Upstream", "trusting"]
 
@@ -121,11 +122,18 @@ class _Decoder(Protocol):
 
 
 class Reply:
-    """A provider's answer: `status` and `headers` (lower-case) are here, the body is still to be read."""
+    """A provider's answer: `status` and `headers` (lower-case) are here, the body is still to be read.
 
-    def __init__(self, response: httpcore.Response, limit: _Limit) -> None:
+    Nothing of it repeats the key that the provider was sent.
+    """
+
+    def __init__(self, response: httpcore.Response, limit: _Limit, redactor: KeyRedactor | None = None) -> None:
         self.status = response.status
-        self.headers: Mapping[str, str] = _joined(response.headers)
+        headers = _joined(response.headers)
+        self.headers: Mapping[str, str] = redactor.redact_headers(headers) if redactor else headers
+        self._redactor = redactor
+        # A short key may be a word of a healthy answer; an error is redacted whatever the key.
+        self._redacted = redactor.stream() if redactor and (redactor.redacts_answers or self.status != 200) else None
         self._response = response
         self._chunks = response.iter_stream()
         self._decoder = _decoder(self.headers.get("content-encoding", ""))
@@ -146,13 +154,18 @@ class Reply:
         self._limit.deadline = until
         try:
             for chunk in self._chunks:
-                if data := self._decoder.decompress(chunk) if self._decoder else chunk:
-                    return data
+                data = self._decoder.decompress(chunk) if self._decoder else chunk
+                if data and (passed := self._redacted.feed(data) if self._redacted else data):
+                    return passed
         except httpcore.TimeoutException:
             raise _failed(FailureKind.TIMEOUT, "the answer fell silent") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, zlib.error) as error:
             raise _failed(FailureKind.NOT_A_COMPLETION, f"the answer broke off ({type(error).__name__})") from None
-        return b""
+        return self._redacted.flush() if self._redacted else b""
+
+    def redact(self, error: bytes) -> bytes:
+        """Return an error of this answer without the key, however short that is."""
+        return self._redactor.redact(error) if self._redactor else error
 
     def drain(self, until: float) -> None:
         """Read what is left by `until`, so that the connection can serve the next call; else close it."""
@@ -200,6 +213,7 @@ class Upstream:
         address, sent = _place(url), _sent(named_host(url), headers, body)
         limit = self._limit
         limit.deadline = until
+        redactor = redactor_for(headers)
         for again in (False, True):
             limit.fresh = limit.received = False
             limit.rested = 0.0
@@ -211,7 +225,7 @@ class Upstream:
                 extensions={"timeout": {"connect": connect}},
             )
             try:
-                self._before = Reply(self._pool.handle_request(request), limit)
+                self._before = Reply(self._pool.handle_request(request), limit, redactor)
                 return self._before
             except httpcore.ConnectTimeout:
                 raise _failed(FailureKind.TIMEOUT, "connecting took too long") from None
