@@ -1,52 +1,67 @@
-# Everything a person does with this project, one word each. `make` alone lists them.
-# Kept to what GNU Make 3.81 knows, which is what macOS has.
+# Targets for people; `make` alone lists them. Compatible with GNU Make 3.81, which macOS has.
 # ARGS= passes arguments on:  make routes ARGS="--dry-run"
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help start routes prices keys teams requests spend cooldowns import-litellm test test-dynamodb lint bench build sam-local smoke logs status screenshots audit lock clean
+.PHONY: help start routes prices keys teams requests spend cooldowns import-litellm status logs smoke test test-unit test-dynamodb coverage lint fix docs bench build sam-local screenshots audit lock clean
 
-# What comes as NAME=... reaches programs by their environment, where no list of processes shows a key.
+# Variables given as NAME=... reach programs through their environment, where lists of processes do not show a key.
 export PYTHON URL KEY STACK
 ARGS ?=
 ARCHITECTURE ?= arm64
 PY := .venv/bin/python
-COMMAND = scripts/venv.sh local && exec $(PY) -m vibe_cli
+VIBE := scripts/venv.sh local && exec .venv/bin/vibe
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 start: ## run the whole router on this machine, at http://127.0.0.1:4000/v1
-	@scripts/venv.sh local
-	@exec $(PY) -m local $(ARGS)
+	@$(VIBE) start $(ARGS)
 
-routes: ## check routes.yaml, show what would change, write it to the table (ARGS=...)
-	@$(COMMAND) routes $(ARGS)
+routes: ## check routes.yaml, show what would change, write it to the table
+	@$(VIBE) routes $(ARGS)
 
-prices: ## fill the prices of routes.yaml from the genai-prices library (ARGS=--dry-run)
-	@$(COMMAND) prices $(ARGS)
+prices: ## fill the prices in routes.yaml from the genai-prices library (ARGS=--dry-run)
+	@$(VIBE) prices $(ARGS)
 
-keys: ## make, list, change, block, rotate, delete virtual keys (ARGS="create --alias me")
-	@$(COMMAND) keys $(ARGS)
+keys: ## create, list, change, block, rotate, delete virtual keys (ARGS="create --alias me")
+	@$(VIBE) keys $(ARGS)
 
-teams: ## the same for teams of keys (ARGS=list)
-	@$(COMMAND) teams $(ARGS)
+teams: ## create, list, change, block, delete teams of keys (ARGS=list)
+	@$(VIBE) teams $(ARGS)
 
-requests: ## list requests, and tell why one went where it went (ARGS=list, ARGS="show ID")
-	@$(COMMAND) requests $(ARGS)
+requests: ## list requests, and show how one was routed (ARGS=list, ARGS="show ID")
+	@$(VIBE) requests $(ARGS)
 
-spend: ## show what was spent, by model, deployment, key, team and day
-	@$(COMMAND) spend $(ARGS)
+spend: ## show spend by model, deployment, key, team and day
+	@$(VIBE) spend $(ARGS)
 
-cooldowns: ## list the deployments that rest, or clear them (ARGS=list, ARGS="clear --all")
-	@$(COMMAND) cooldowns $(ARGS)
+cooldowns: ## list deployments on cooldown, or end cooldowns (ARGS=list, ARGS="clear --all")
+	@$(VIBE) cooldowns $(ARGS)
 
-import-litellm: ## make a routes.yaml of a LiteLLM config (ARGS="config.yaml -o routes-new.yaml")
-	@$(COMMAND) import-litellm $(ARGS)
+import-litellm: ## convert a LiteLLM config to a routes.yaml (ARGS="config.yaml -o routes-new.yaml")
+	@$(VIBE) import-litellm $(ARGS)
 
-test: ## run the tests, on all processors (ARGS="-k name" for some of them, ARGS=-n0 on one)
+status: ## show every deployment's cooldown, last error and traffic (STACK=..., else the local stack)
+	@$(VIBE) status $(ARGS)
+
+logs: ## follow routing decisions (STACK=..., else the local stack)
+	@$(VIBE) logs $(ARGS)
+
+smoke: ## call every virtual model (URL=... KEY=..., else the local stack)
+	@$(VIBE) smoke $(ARGS)
+
+test: ## run the tests on all processors (ARGS="-k name" for some of them, ARGS=-n0 on one)
 	@scripts/venv.sh dev
 	@exec $(PY) -m pytest --numprocesses auto $(ARGS)
+
+test-unit: ## run the unit tests, which start no router
+	@scripts/venv.sh dev
+	@exec $(PY) -m pytest --numprocesses auto tests/unit $(ARGS)
+
+coverage: ## run the tests and report their coverage
+	@scripts/venv.sh dev
+	@exec $(PY) -m pytest --numprocesses auto --cov --cov-report=term:skip-covered $(ARGS)
 
 test-dynamodb: ## run the store's tests against AWS's DynamoDB Local (needs Java)
 	@scripts/venv.sh dev
@@ -59,11 +74,21 @@ lint: ## check the code: ruff, mypy, and which package may import which
 	@$(PY) -m mypy .
 	@.venv/bin/lint-imports --no-logo
 
-audit: ## check template.yaml against AWS's security practice (checkov)
+fix: ## fix what ruff can fix, and format
+	@scripts/venv.sh dev
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+docs: ## write the pages and events that are generated from the code
+	@scripts/venv.sh dev
+	@$(PY) -m scripts.reference
+	@$(PY) -m scripts.events
+
+audit: ## check template.yaml against AWS security practice (checkov)
 	@scripts/venv.sh checkov
 	@.venv-checkov/bin/checkov --file template.yaml --framework cloudformation --compact --quiet --skip-download
 
-bench: ## measure what the router costs: latency, cold start, memory (ARGS="--help")
+bench: ## measure the router's cost: latency, cold start, memory (ARGS="--help")
 	@scripts/venv.sh dev
 	@exec $(PY) -m bench $(ARGS)
 
@@ -75,19 +100,7 @@ sam-local: ## run the built functions under `sam local start-api` (needs Docker)
 	@scripts/venv.sh dev
 	@exec $(PY) -m scripts.sam_local $(ARGS)
 
-smoke: ## call every virtual model of a router (URL=... KEY=..., else the one of `make start`)
-	@scripts/venv.sh local
-	@exec $(PY) -m vibe_cli.commands.smoke $(ARGS)
-
-logs: ## follow the decisions of a deployed stack (STACK=...), or `make start | make logs ARGS=--stdin`
-	@scripts/venv.sh local
-	@exec $(PY) -m vibe_cli.commands.logs $(ARGS)
-
-status: ## show every deployment's cooldown, last error and traffic (STACK=..., else the local stack)
-	@scripts/venv.sh local
-	@exec $(PY) -m vibe_cli.commands.status $(ARGS)
-
-screenshots: ## take the pictures of the admin page for the README (needs Chromium)
+screenshots: ## take the README's pictures of the admin page (needs Chromium)
 	@scripts/venv.sh dev
 	@exec $(PY) -m scripts.screenshots $(ARGS)
 
@@ -95,5 +108,5 @@ lock: ## lock the newest versions that requirements/*.in allow
 	@scripts/venv.sh dev
 	@scripts/lock.sh $(ARGS)
 
-clean: ## remove what was built, and the virtual environment
-	rm -rf .venv .venv-checkov .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove what was built, and the virtual environments
+	rm -rf .venv .venv-checkov .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Deploy the router to AWS, or look after what is deployed. Safe to run again. `./deploy.sh --help` lists all it does;
-# docs/deploying.md explains it.
+# Deploy the router to AWS, roll back, or delete it. Safe to run again. `./deploy.sh --help` lists all options;
+# docs/deploying.md explains them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 scripts/venv.sh dev
-exec .venv/bin/python -m vibe_cli.deploy "$@"
+exec .venv/bin/vibe deploy "$@"

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from typing import Any
 
-from vibe_cli.decisions import MESSAGE, for_people
-from vibe_cli.ink import Ink, clean
+from vibe_cli.decisions import format_decision
+from vibe_cli.output import Ink, clean
+from vibe_router.core.record import DECISION
 
 __all__ = ["ReadableLog"]
 
@@ -40,8 +41,8 @@ class ReadableLog:
             return line
         if "_aws" in fields:
             return None
-        if fields.get("message") == MESSAGE:
-            return for_people(fields, self._ink, self._zone)
+        if fields.get("message") == DECISION:
+            return format_decision(fields, self._ink, self._zone)
         return self._event(fields)
 
     def _event(self, fields: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotenv import dotenv_values
+from vibe_cli.settings import LOCAL_PORT, read_environment_of
 
 __all__ = ["Settings", "SettingsError", "read_environment", "read_settings"]
 
@@ -45,9 +45,7 @@ class Settings:
 
 def read_environment(checkout: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables of `environ` and the checkout's `.env`; empty ones count as unset."""
-    # No interpolation: a key may contain "$".
-    from_file = dotenv_values(checkout / ".env", interpolate=False)
-    return {name: value for name, value in {**from_file, **environ}.items() if value}
+    return read_environment_of([checkout / ".env"], environ)
 
 
 def read_settings(checkout: Path, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -58,7 +56,7 @@ def read_settings(checkout: Path, environ: Mapping[str, str] = os.environ) -> Se
     environment = read_environment(checkout, environ)
     master_key = environment.get("MASTER_KEY") or environment.get("LITELLM_MASTER_KEY")
     return Settings(
-        port=_number(environment, "PORT", default=4000, least=0, most=65535),
+        port=_number(environment, "PORT", default=LOCAL_PORT, least=0, most=65535),
         routes_file=checkout / environment.get("ROUTES_FILE", "routes.yaml"),
         data_dir=checkout / environment.get("DATA_DIR", ".data"),
         concurrency=_number(environment, "LOCAL_CONCURRENCY", default=16, least=1, most=1000),

@@ -26,7 +26,7 @@ from scripts.cost_model import (  # noqa: E402 - where to find it is said above
     Model,
     load,
 )
-from vibe_cli.errors import while_read  # noqa: E402
+from vibe_cli.errors import exit_on_closed_pipe  # noqa: E402
 
 __all__ = ["PAGE", "main", "page"]
 
@@ -289,4 +289,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(while_read(main))
+    sys.exit(exit_on_closed_pipe(main))

@@ -11,20 +11,20 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for running it as a program
 
-from vibe_cli.chat_client import Router
+from vibe_cli.chat_client import ChatClient
 
 pytest_plugins = ["tests.router_options"]
 
 MODELS = ["auto-chat", "auto-chat-mini", "auto-claude", "auto-claude-mini", "auto-codex", "auto-codex-mini"]
 
 
-def test_all_six_are_listed(router: Router) -> None:
+def test_all_six_are_listed(router: ChatClient) -> None:
     assert set(MODELS) <= set(router.models())
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("model", MODELS)
-def test_it_answers(router: Router, model: str, stream: bool) -> None:
+def test_it_answers(router: ChatClient, model: str, stream: bool) -> None:
     answer = router.chat(model, stream=stream)
     assert not answer.why
     assert answer.headers["x-vibe-model"] == model
@@ -33,6 +33,6 @@ def test_it_answers(router: Router, model: str, stream: bool) -> None:
 
 
 if __name__ == "__main__":
-    from vibe_cli.commands.smoke import main
+    from vibe_cli.app import main
 
-    sys.exit(main([*sys.argv[1:], "--models", ",".join(MODELS)]))
+    sys.exit(main(["smoke", *sys.argv[1:], "--models", ",".join(MODELS)]))

@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for running it as a program
 
-from vibe_cli.chat_client import Router
+from vibe_cli.chat_client import ChatClient
 
 pytest_plugins = ["tests.router_options"]
 pytestmark = pytest.mark.skipif(
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_the_stream_comes_as_it_is_made(router: Router) -> None:
+def test_the_stream_comes_as_it_is_made(router: ChatClient) -> None:
     answer = router.chat(
         "auto-chat", stream=True, messages=[{"role": "user", "content": "Count from one to sixty, in words."}]
     )
@@ -35,20 +35,20 @@ def test_the_stream_comes_as_it_is_made(router: Router) -> None:
     assert len(arrivals) > 3
 
 
-def test_twenty_streams_at_once_finish_whole(router: Router) -> None:
+def test_twenty_streams_at_once_finish_whole(router: ChatClient) -> None:
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: router.chat("auto-chat-mini", stream=True), range(20)))
     assert [answer.why for answer in answers] == [""] * 20
     assert len({answer.headers["x-vibe-request-id"] for answer in answers}) == 20
 
 
-def test_a_body_over_the_limit_is_413_in_the_usual_shape(router: Router) -> None:
+def test_a_body_over_the_limit_is_413_in_the_usual_shape(router: ChatClient) -> None:
     answer = router.client.post(f"{router.url}/chat/completions", content=b"x" * (11 * 1024 * 1024))
     assert answer.status_code == 413
     assert json.loads(answer.text)["error"]["message"]
 
 
-def test_a_long_conversation_gets_through(router: Router) -> None:
+def test_a_long_conversation_gets_through(router: ChatClient) -> None:
     messages = [{"role": "system", "content": "ü" * 20_000}, {"role": "user", "content": "Say hello."}]
     assert not router.chat("auto-chat", stream=False, messages=messages).why
 

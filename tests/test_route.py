@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for running it as a program
 
-from vibe_cli.chat_client import Router
+from vibe_cli.chat_client import ChatClient
 
 pytest_plugins = ["tests.router_options"]
 
@@ -43,12 +43,12 @@ def _error(answer: httpx.Response, status: int, code: str | None = None) -> dict
     return error
 
 
-def _post(router: Router, body: object, path: str = "/v1/chat/completions", **headers: str) -> httpx.Response:
+def _post(router: ChatClient, body: object, path: str = "/v1/chat/completions", **headers: str) -> httpx.Response:
     return router.client.post(f"{router.root}{path}", json=body, headers=headers)
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/models", "/v1/models/"])
-def test_models_are_listed_at(router: Router, path: str) -> None:
+def test_models_are_listed_at(router: ChatClient, path: str) -> None:
     answer = router.client.get(f"{router.root}{path}")
     assert answer.status_code == 200
     assert answer.json()["object"] == "list"
@@ -57,7 +57,7 @@ def test_models_are_listed_at(router: Router, path: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["/v1", ""], ids=["with /v1", "without /v1"])
-def test_one_model_is_shown(router: Router, prefix: str) -> None:
+def test_one_model_is_shown(router: ChatClient, prefix: str) -> None:
     answer = router.client.get(f"{router.root}{prefix}/models/{MODEL}")
     assert (answer.status_code, answer.json()["id"]) == (200, MODEL)
     _error(router.client.get(f"{router.root}{prefix}/models/nobody-has-this"), 404, "model_not_found")
@@ -65,8 +65,8 @@ def test_one_model_is_shown(router: Router, prefix: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["/v1", ""], ids=["with /v1", "without /v1"])
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-def test_chat_completions(router: Router, prefix: str, stream: bool) -> None:
-    with Router(router.root + prefix, router.key) as here:
+def test_chat_completions(router: ChatClient, prefix: str, stream: bool) -> None:
+    with ChatClient(router.root + prefix, router.key) as here:
         answer = here.chat(MODEL, stream=stream)
     assert not answer.why
     provider, _, model = (answer.deployment or "").partition("/")
@@ -80,13 +80,13 @@ def test_chat_completions(router: Router, prefix: str, stream: bool) -> None:
     assert answer.completion_tokens
 
 
-def test_usage_is_only_for_who_asks(router: Router) -> None:
+def test_usage_is_only_for_who_asks(router: ChatClient) -> None:
     answer = router.chat(MODEL, stream=True, stream_options={"include_usage": False})
     assert not answer.why
     assert answer.completion_tokens is None
 
 
-def test_a_tool_is_called(router: Router) -> None:
+def test_a_tool_is_called(router: ChatClient) -> None:
     body = {"model": MODEL, "messages": HELLO, "tools": [TOOL], "tool_choice": "required"}
     answer = _post(router, body)
     assert answer.status_code == 200, answer.text
@@ -95,11 +95,11 @@ def test_a_tool_is_called(router: Router) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health/liveliness", "/health/liveness", "/health/readiness"])
-def test_health_is_open(router: Router, path: str) -> None:
+def test_health_is_open(router: ChatClient, path: str) -> None:
     assert httpx.get(f"{router.root}{path}", timeout=60).status_code == 200
 
 
-def test_the_state_of_deployments_is_for_a_key(router: Router) -> None:
+def test_the_state_of_deployments_is_for_a_key(router: ChatClient) -> None:
     _error(httpx.get(f"{router.root}/health", timeout=60), 401, "invalid_api_key")
     answer = router.client.get(f"{router.root}/health")
     if answer.status_code == 403:
@@ -110,13 +110,13 @@ def test_the_state_of_deployments_is_for_a_key(router: Router) -> None:
 
 
 @pytest.mark.parametrize("name", ["authorization", "x-api-key", "api-key", "x-litellm-api-key", "x-goog-api-key"])
-def test_the_key_is_taken_from(router: Router, name: str) -> None:
+def test_the_key_is_taken_from(router: ChatClient, name: str) -> None:
     value = f"Bearer {router.key}" if name == "authorization" else router.key
     assert httpx.get(f"{router.root}/v1/models", headers={name: value}, timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer sk-wrong"}], ids=["no key", "a wrong key"])
-def test_it_is_401_with(router: Router, headers: dict[str, str]) -> None:
+def test_it_is_401_with(router: ChatClient, headers: dict[str, str]) -> None:
     body = {"model": MODEL, "messages": HELLO}
     answer = httpx.post(f"{router.root}/v1/chat/completions", json=body, headers=headers, timeout=60)
     _error(answer, 401, "invalid_api_key")
@@ -135,29 +135,29 @@ BAD: list[tuple[str, object, int, str | None]] = [
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize(("body", "status", "param"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
-def test_a_bad_request_with(router: Router, body: object, status: int, param: str | None, stream: bool) -> None:
+def test_a_bad_request_with(router: ChatClient, body: object, status: int, param: str | None, stream: bool) -> None:
     answer = _post(router, {**body, "stream": stream} if isinstance(body, dict) else body)
     error = _error(answer, status)
     assert (error["type"], error["param"]) == ("invalid_request_error", param)
     assert answer.headers["content-type"].startswith("application/json")
 
 
-def test_what_is_not_json_is_400(router: Router) -> None:
+def test_what_is_not_json_is_400(router: ChatClient) -> None:
     _error(router.client.post(f"{router.url}/chat/completions", content=b"{nope"), 400)
 
 
-def test_an_unknown_path_is_404(router: Router) -> None:
+def test_an_unknown_path_is_404(router: ChatClient) -> None:
     _error(router.client.get(f"{router.root}/v1/nobody-has-this"), 404)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_a_wrong_method_is_told_the_right_one(router: Router, method: str) -> None:
+def test_a_wrong_method_is_told_the_right_one(router: ChatClient, method: str) -> None:
     answer = router.client.request(method, f"{router.root}/v1/chat/completions")
     _error(answer, 405)
     assert "POST" in answer.headers["allow"]
 
 
-def test_a_browser_may_call(router: Router) -> None:
+def test_a_browser_may_call(router: ChatClient) -> None:
     preflight = {"origin": "https://a.example", "access-control-request-method": "POST"}
     answer = httpx.options(f"{router.root}/v1/chat/completions", headers=preflight, timeout=60)
     assert answer.status_code in (200, 204)
@@ -166,7 +166,7 @@ def test_a_browser_may_call(router: Router) -> None:
 
 
 @pytest.fixture
-def broken(router: Router, standins: str) -> Iterator[str]:
+def broken(router: ChatClient, standins: str) -> Iterator[str]:
     """Break the provider that serves first, and heal it; gives the deployment."""
     usual = router.chat(MODEL, stream=False)
     assert usual.deployment, usual.why
@@ -179,7 +179,7 @@ def broken(router: Router, standins: str) -> Iterator[str]:
         _served_again(router, usual.deployment)
 
 
-def _served_again(router: Router, deployment: str) -> None:
+def _served_again(router: ChatClient, deployment: str) -> None:
     end = time.monotonic() + 60  # cooldowns grow, but no further than this in so few calls
     while router.chat(MODEL, stream=True).deployment != deployment:
         assert time.monotonic() < end, f"{deployment} does not serve again"
@@ -187,7 +187,7 @@ def _served_again(router: Router, deployment: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-def test_a_failing_layer_is_passed_over_and_serves_again(router: Router, broken: str, stream: bool) -> None:
+def test_a_failing_layer_is_passed_over_and_serves_again(router: ChatClient, broken: str, stream: bool) -> None:
     answer = router.chat(MODEL, stream=stream)
     assert not answer.why
     assert answer.deployment != broken
@@ -199,7 +199,7 @@ def test_a_failing_layer_is_passed_over_and_serves_again(router: Router, broken:
     assert told["verdict"] == "transient"
 
 
-def _told_of(router: Router, deployment: str) -> dict[str, Any]:
+def _told_of(router: ChatClient, deployment: str) -> dict[str, Any]:
     states = router.client.get(f"{router.root}/health").json()["deployments"]
     return next(each for each in states if each["deployment"] == deployment)
 

@@ -1,4 +1,4 @@
-"""`python -m vibe_cli` runs the same as `vibe`."""
+"""`python -m vibe_cli` runs `vibe`."""
 
 import sys
 

@@ -1,56 +1,85 @@
-"""The command line. One module per command, each with `add_to(commands)`, which sets the function that runs it.
+"""The command line `vibe`: one module per command, each importing what it needs when it runs.
 
-A command imports what it needs when it runs, so that `--help` is instant. Its exit status is one of
+Exit statuses:
 
-    0  done, or nothing to do
-    1  refused: what was given is wrong, or the person said no
-    2  could not: usage, credentials, a table or service that can't be reached
+    0    done, or nothing to do
+    1    refused: the input is wrong, or the confirmation was declined
+    2    could not: wrong usage, missing credentials, a table or service that cannot be reached
+    130  interrupted
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+import typer
+import typer.main
+from typer.core import TyperGroup
+
 from vibe_cli.commands import (
     cooldowns,
+    deploy,
     health,
     import_litellm,
     keys,
+    logs,
     prices,
     requests,
     routes,
+    smoke,
     spend,
+    start,
+    status,
     teams,
-    usage_book,
+    usage,
 )
-from vibe_cli.errors import CommandError, while_read
+from vibe_cli.errors import CommandError, exit_on_closed_pipe
+from vibe_cli.options import command_group
 
-__all__ = ["main", "parser", "run"]
+__all__ = ["build_command", "main", "run"]
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return what reads the command line."""
-    made = argparse.ArgumentParser(prog="python -m vibe_cli", description="Look after a Vibe Router.")
-    commands = made.add_subparsers(metavar="COMMAND", required=True)
-    for command in (keys, teams, requests, spend, cooldowns, health, routes, prices, usage_book, import_litellm):
-        command.add_to(commands)
-    return made
+def build_command() -> TyperGroup:
+    """Return the command line with all its commands."""
+    app = command_group("Operate a Vibe Router: the local one, or one deployed to AWS.")
+    app.add_typer(cooldowns.app, name="cooldowns")
+    app.add_typer(keys.app, name="keys")
+    app.add_typer(requests.app, name="requests")
+    app.add_typer(teams.app, name="teams")
+    app.add_typer(usage.app, name="usage")
+    app.command("deploy")(deploy.deploy)
+    app.command("health")(health.show_health)
+    app.command("import-litellm")(import_litellm.import_litellm)
+    app.command("logs")(logs.show_logs)
+    app.command("prices")(prices.fill_prices)
+    app.command("routes")(routes.write_routes)
+    app.command("smoke")(smoke.smoke_test)
+    app.command("spend")(spend.show_spend)
+    app.command("start", add_help_option=False, context_settings=start.PASS_ARGUMENTS)(start.start)
+    app.command("status")(status.show_status)
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)  # noqa: S101 - for the type checker
+    group.commands = dict(sorted(group.commands.items()))
+    for command in group.commands.values():
+        command.short_help = (command.help or "").partition("\n")[0].rstrip(".")  # Typer's own is cut at 45 characters
+    return group
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that `argv` names and return its exit status."""
-    args = parser().parse_args(argv)
+    """Run the command that `argv` names (this process's arguments if None); return its exit status."""
     try:
-        status: int = args.run(args)
+        return int(build_command().main(argv, prog_name="vibe", standalone_mode=False) or 0)
     except CommandError as error:
-        sys.stderr.write(f"{error}\n")
+        print(error, file=sys.stderr)
         return error.status
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        hint = f"\nHelp: {context.command_path} --help" if context else ""
+        print(f"{error.format_message()}{hint}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        sys.stderr.write("\n")
         return 130
-    return status
 
 
 def run() -> int:
-    """Run the command of this process, as `vibe` and `python -m vibe_cli` do, and return its exit status."""
-    return while_read(main)
+    """Run `vibe` as a process; return its exit status."""
+    return exit_on_closed_pipe(main)

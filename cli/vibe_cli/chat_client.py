@@ -1,39 +1,32 @@
-"""A deployed router as its callers meet it, over HTTP alone: any base URL, local or remote, with a stage or without."""
+"""A client of the chat completions API, for any base URL with or without a stage."""
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
-from local.settings import read_settings
-from vibe_cli.checkout import CHECKOUT
-from vibe_cli.local_key import find_local_master_key
+from vibe_cli.api import is_loopback
+from vibe_cli.errors import CommandError
+from vibe_cli.settings import KEY_NAMES, LOCAL_PORT, find_local_master_key, find_local_stack, read_environment
 
-__all__ = ["KEY_NAMES", "Answer", "NoKeyError", "Router", "find_key", "local_url"]
+__all__ = ["Answer", "ChatClient", "choose_router"]
 
-KEY_NAMES = ("VIBE_ROUTER_KEY", "KEY", "MASTER_KEY", "LITELLM_MASTER_KEY")
-"""Where a key is looked for in the environment, in this order."""
+_KEY_NAMES = ("VIBE_ROUTER_KEY", "KEY", *KEY_NAMES)
 
 _PROMPT = "Reply with one short sentence."
-# A first byte may take as long as API Gateway waits, which is five minutes; a stream pauses for a heartbeat's time.
+# API Gateway waits up to five minutes for a first byte; the pauses of a stream are shorter.
 _TIMEOUT = httpx.Timeout(300, connect=10)
-
-
-class NoKeyError(Exception):
-    """There is no key to call with; the text says how to give one."""
 
 
 @dataclass
 class Answer:
-    """One chat completion. Times are in milliseconds from the request; `why` says what was wrong, and is "" if nothing.
+    """One chat completion. Times are in milliseconds since the request; `why` is the reason for a failure, else "".
 
-    `events` holds the arrival (ms) and the data of every event of a stream; the first of `first_token_ms` is the first
-    that holds something for the caller: content, reasoning, a tool call or a refusal.
+    `events` has the arrival time and data of every event of a stream. The first token is the first event with content,
+    reasoning, a tool call or a refusal.
     """
 
     status: int | None = None
@@ -50,12 +43,12 @@ class Answer:
 
     @property
     def deployment(self) -> str | None:
-        """`provider/model` that served, as the router says."""
+        """The `provider/model` that served, from the response headers."""
         return self.headers.get("x-vibe-deployment")
 
 
-class Router:
-    """Calls one router; a context manager. Safe to use from many threads."""
+class ChatClient:
+    """Call one router; a context manager, safe to use from several threads."""
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url.rstrip("/")
@@ -63,11 +56,11 @@ class Router:
         self.client = httpx.Client(
             timeout=_TIMEOUT,
             headers={"authorization": f"Bearer {key}"},
-            trust_env=not _is_loopback(url),  # a proxy for the way out is none for this machine
+            trust_env=not is_loopback(url),  # proxies are for other machines
             limits=httpx.Limits(max_connections=64),
         )
 
-    def __enter__(self) -> "Router":
+    def __enter__(self) -> "ChatClient":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,21 +68,21 @@ class Router:
 
     @property
     def root(self) -> str:
-        """The URL without /v1; a stage stays on it."""
+        """The URL without /v1, but with a stage."""
         return self.url.removesuffix("/v1")
 
     def models(self) -> list[str]:
-        """Return the names of the virtual models. Raises httpx.HTTPError, and ValueError for what is no list."""
+        """Return the names of the virtual models. Raises httpx.HTTPError, and ValueError for another response."""
         answer = self.client.get(f"{self.url}/models")
         if answer.status_code != 200:
-            raise ValueError(f"GET {self.url}/models answers {answer.status_code}: {told(answer.text)}")
+            raise ValueError(f"GET {self.url}/models answers {answer.status_code}: {_error_message(answer.text)}")
         try:
             return [str(each["id"]) for each in answer.json()["data"]]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"GET {self.url}/models answers no list of models; is this the base URL?") from error
+            raise ValueError(f"GET {self.url}/models answers without a list of models. Check the base URL.") from error
 
     def chat(self, model: str, *, stream: bool, **more: object) -> Answer:
-        """Ask `model` something short. Never raises over the network or the answer: `why` tells."""
+        """Send `model` a short prompt. Failures of the network and of the response are returned in `why`."""
         body: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": _PROMPT}], "stream": stream}
         if stream:
             body["stream_options"] = {"include_usage": True}
@@ -99,7 +92,7 @@ class Router:
             with self.client.stream("POST", f"{self.url}/chat/completions", json=body | more) as response:
                 answer.status, answer.headers = response.status_code, response.headers
                 if response.status_code != 200:
-                    answer.why = f"{response.status_code}: {told(response.read().decode(errors='replace'))}"
+                    answer.why = f"{response.status_code}: {_error_message(response.read().decode(errors='replace'))}"
                 elif stream:
                     answer.why = _read_stream(response, answer, began)
                 else:
@@ -108,34 +101,42 @@ class Router:
             answer.why = f"{type(error).__name__}: {error}".rstrip(": ")
         answer.total_ms = _since(began)
         if not answer.why and not answer.deployment:
-            answer.why = "the answer has no x-vibe-deployment: this is another gateway, or something took its headers"
+            answer.why = "the response has no x-vibe-deployment header: another gateway or proxy"
         return answer
 
 
-def find_key(url: str, name: str | None = None, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the key for `url` from the environment: the variable `name`, or the first of KEY_NAMES that is set.
+def choose_router(
+    url: str | None = None,
+    key: str | None = None,
+    key_env: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[str, str]:
+    """Return URL and key of the router to call: those given, else from `environ`, else the local stack's.
 
-    A router on this machine is also called with the key that `make start` has there. Raises NoKeyError.
+    `key_env` names a variable with the key. The local stack's key is never sent to another machine. Raises
+    CommandError.
     """
-    for each in (name,) if name else KEY_NAMES:
-        if value := environ.get(each, "").strip():
+    environ = read_environment() if environ is None else environ
+    if not url:
+        stack = find_local_stack(environ) or {}
+        local = stack.get("url") or f"http://127.0.0.1:{environ.get('PORT', LOCAL_PORT)}/v1"
+        url = environ.get("VIBE_ROUTER_URL") or environ.get("URL") or local
+    return url, key or _find_key(url, key_env, environ)
+
+
+def _find_key(url: str, variable: str | None, environ: Mapping[str, str]) -> str:
+    for name in (variable,) if variable else _KEY_NAMES:
+        if value := environ.get(name, "").strip():
             return value
-    if name:
-        raise NoKeyError(f"The variable {name}, which should hold the key, is not set.")
-    if _is_loopback(url):
-        settings = read_settings(CHECKOUT, environ)
-        if key := settings.master_key or find_local_master_key(settings.environment):
-            return key
-    raise NoKeyError("Which key? Set VIBE_ROUTER_KEY (or KEY, or MASTER_KEY) in the environment, or name a variable.")
+    if variable:
+        raise CommandError(f"{variable}, which should contain the key, is not set.")
+    if is_loopback(url) and (key := find_local_master_key(environ)):
+        return key
+    raise CommandError(f"No key for {url}. Set VIBE_ROUTER_KEY (or KEY, or MASTER_KEY), or name a variable: --key-env.")
 
 
-def local_url(environ: Mapping[str, str] = os.environ) -> str:
-    """Return the base URL of `make start` on this machine."""
-    return f"http://127.0.0.1:{read_settings(CHECKOUT, environ).port}/v1"
-
-
-def told(body: str) -> str:
-    """Return what the body of an error says, in a line."""
+def _error_message(body: str) -> str:
+    """Return the message in the body of an error, as one line."""
     try:
         error = json.loads(body)["error"]
         return str(error["message"] if isinstance(error, dict) else error)
@@ -150,11 +151,11 @@ def _read_whole(body: bytes, answer: Answer) -> str:
         message = choice["message"]
         answer.model, answer.finish_reason = completion.get("model"), choice.get("finish_reason")
         answer.text = message.get("content") or ""
-        something = _says_something(message)
+        has_output = _has_output(message)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        return "the body is no chat completion"
+        return "the body is not a chat completion"
     _count(completion, answer)
-    return _missing(answer, something=something)
+    return _missing(answer, has_output=has_output)
 
 
 def _read_stream(response: httpx.Response, answer: Answer, began: float) -> str:
@@ -169,49 +170,45 @@ def _read_stream(response: httpx.Response, answer: Answer, began: float) -> str:
         try:
             chunk: dict[str, Any] = json.loads(data)
             if chunk.get("error"):
-                return f"broke off: {told(data)}"
+                return f"error in the stream: {_error_message(data)}"
             answer.model = chunk.get("model") or answer.model
             for choice in chunk.get("choices") or ():
                 delta = choice.get("delta") or {}
-                if answer.first_token_ms is None and _says_something(delta):
+                if answer.first_token_ms is None and _has_output(delta):
                     answer.first_token_ms = answer.events[-1][0]
                 text.append(delta.get("content") or "")
                 answer.finish_reason = choice.get("finish_reason") or answer.finish_reason
             _count(chunk, answer)
         except (ValueError, TypeError, AttributeError):
-            return "an event of the stream is no chunk of a chat completion"
+            return "an event of the stream is not a chat completion chunk"
     answer.text = "".join(text)
     if not done:
         return "the stream ended without [DONE]"
-    return _missing(answer, something=answer.first_token_ms is not None)
+    return _missing(answer, has_output=answer.first_token_ms is not None)
 
 
 def _events(response: httpx.Response) -> Iterator[str]:
-    """Yield the data of every event; comments are left out."""
+    """Yield the data of every event, without comments."""
     for line in response.iter_lines():
         if line.startswith("data:"):
             yield line.removeprefix("data:").strip()
 
 
-def _says_something(message: Mapping[str, Any]) -> bool:
+def _has_output(message: Mapping[str, Any]) -> bool:
     return any(message.get(name) for name in ("content", "reasoning_content", "reasoning", "tool_calls", "refusal"))
 
 
-def _missing(answer: Answer, *, something: bool) -> str:
-    if not something:
-        return "the answer says nothing"
+def _missing(answer: Answer, *, has_output: bool) -> str:
+    if not has_output:
+        return "the answer is empty"
     return "" if answer.finish_reason else "the answer has no finish reason"
 
 
-def _count(told_usage: Mapping[str, Any], answer: Answer) -> None:
-    usage = told_usage.get("usage") or {}
+def _count(body: Mapping[str, Any], answer: Answer) -> None:
+    usage = body.get("usage") or {}
     answer.prompt_tokens = usage.get("prompt_tokens", answer.prompt_tokens)
     answer.completion_tokens = usage.get("completion_tokens", answer.completion_tokens)
 
 
 def _since(began: float) -> float:
     return round((time.monotonic() - began) * 1000, 1)
-
-
-def _is_loopback(url: str) -> bool:
-    return (urlsplit(url).hostname or "") in ("127.0.0.1", "localhost", "::1")

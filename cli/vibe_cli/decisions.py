@@ -1,4 +1,4 @@
-"""ROUTING DECISION lines: read from a log, chosen, and put in words for people."""
+"""ROUTING DECISION lines: parse, filter, count and format them."""
 
 import json
 from collections.abc import Mapping
@@ -6,38 +6,48 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from vibe_cli.ink import UNKNOWN, Ink, clean, milliseconds
+from vibe_cli.output import Ink, clean, milliseconds
+from vibe_router.core.record import DECISION
 
-__all__ = ["MESSAGE", "Decision", "Failure", "Traffic", "Wanted", "for_people", "has_failed", "moment", "parse"]
+__all__ = [
+    "Decision",
+    "DecisionFilter",
+    "Failure",
+    "Traffic",
+    "format_decision",
+    "has_failed",
+    "logged_at",
+    "parse_decision",
+]
 
-MESSAGE = "ROUTING DECISION"
+_UNKNOWN = "unknown"
 
 Decision = Mapping[str, Any]
-"""One line's fields, as vibe_router.pipeline.decision writes them."""
+"""The fields of a line, as vibe_router.core.record declares them."""
 
 
-def parse(line: str) -> Decision | None:
-    """Return the decision that a log line holds; None for any other line."""
+def parse_decision(line: str) -> Decision | None:
+    """Return the decision in a log line, which may have a prefix; None for any other line."""
     begin = line.find("{")
-    if MESSAGE not in line or begin < 0:
+    if DECISION not in line or begin < 0:
         return None
     try:
         found = json.loads(line[begin:])
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and found.get("message") == MESSAGE else None
+    return found if isinstance(found, dict) and found.get("message") == DECISION else None
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which decisions to show: all, or those that every given filter lets through."""
+class DecisionFilter:
+    """Match decisions by virtual model, failure and fallbacks; all of them by default."""
 
     model: str | None = None
     failed: bool = False
     fallbacks: bool = False
 
     def __call__(self, decision: Decision) -> bool:
-        """Say whether `decision` is wanted."""
+        """Whether `decision` matches."""
         return (
             (self.model is None or decision.get("selected_model") == self.model)
             and (not self.failed or has_failed(decision))
@@ -46,27 +56,27 @@ class Wanted:
 
 
 def has_failed(decision: Decision) -> bool:
-    """Say whether the caller got an error, or an answer that broke off."""
+    """Whether the caller got an error or a truncated answer."""
     return bool(decision.get("error")) or _whole(decision.get("status")) >= 400
 
 
-def for_people(decision: Decision, ink: Ink, zone: tzinfo | None = None) -> str:
+def format_decision(decision: Decision, ink: Ink, zone: tzinfo | None = None) -> str:
     """Return a decision as a line: time, model → deployment, failed attempts, first token, total, tokens, status.
 
-    The time is of `zone`; None is this machine's.
+    `zone` is the time zone; None is the local one.
     """
     failed = has_failed(decision)
     served = decision.get("deployment")
     attempts = [_attempt(each) for each in _listed(decision, "attempts") if each.get("verdict") != "ok"]
     cooling = ", ".join(clean(str(each)) for each in _listed_text(decision, "cooling"))
-    status = f"{decision.get('status', UNKNOWN)}"
+    status = f"{decision.get('status', _UNKNOWN)}"
     error = f" {clean(str(decision['error']))}" if decision.get("error") else ""
     parts = [
         ink("dim", _time(decision, zone)),
         f"{ink('strong', clean(str(decision.get('selected_model') or '–')))} → "
-        + ink("bad" if not served else "warn" if attempts or cooling else "good", clean(str(served or "nobody"))),
+        + ink("bad" if not served else "warn" if attempts or cooling else "good", clean(str(served or "none"))),
         ink("warn", f"after {', '.join(attempts)}") if attempts else "",
-        ink("dim", f"cooling: {cooling}") if cooling else "",
+        ink("dim", f"skipped: {cooling}") if cooling else "",
         f"first token {milliseconds(_number(decision.get('ttft_ms')))}" if decision.get("stream") else "whole",
         f"total {milliseconds(_number(decision.get('total_ms')))}",
         f"{_tokens(decision, 'prompt_tokens')} + {_tokens(decision, 'completion_tokens')} tokens",
@@ -77,13 +87,13 @@ def for_people(decision: Decision, ink: Ink, zone: tzinfo | None = None) -> str:
 
 def _attempt(attempt: Mapping[str, Any]) -> str:
     status = f" {attempt['status']}" if attempt.get("status") else ""
-    return clean(f"{attempt.get('deployment', UNKNOWN)} {attempt.get('verdict', UNKNOWN)}{status}") + (
+    return clean(f"{attempt.get('deployment', _UNKNOWN)} {attempt.get('verdict', _UNKNOWN)}{status}") + (
         f" ({milliseconds(_number(attempt.get('ms')))})"
     )
 
 
 def _time(decision: Decision, zone: tzinfo | None) -> str:
-    at = moment(decision)
+    at = logged_at(decision)
     return at.astimezone(zone).strftime("%H:%M:%S") if at else "--:--:--"
 
 
@@ -111,7 +121,7 @@ def _whole(value: object) -> int:
 
 
 class Traffic:
-    """What the decisions of a day amount to: requests served by deployment, and each one's last failure."""
+    """Counts of decisions: requests by the deployment that served them, and the last failure of each deployment."""
 
     def __init__(self) -> None:
         self.served: dict[str, int] = {}
@@ -119,15 +129,15 @@ class Traffic:
         self.last_failures: dict[str, Failure] = {}
 
     def count(self, decision: Decision) -> None:
-        """Take in one decision; their order does not matter."""
+        """Count a decision; the order does not matter."""
         self.requests += 1
         if served := decision.get("deployment"):
             self.served[str(served)] = self.served.get(str(served), 0) + 1
         self.note_failures(decision)
 
     def note_failures(self, decision: Decision) -> None:
-        """Take in the failures of a decision that has been counted."""
-        at = moment(decision)
+        """Note the failed attempts of a decision."""
+        at = logged_at(decision)
         if at is None:
             return
         for attempt in _listed(decision, "attempts"):
@@ -141,15 +151,15 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Failure:
-    """One attempt that failed; `status` is the provider's, None where there was none."""
+    """A failed attempt; `status` is the provider's HTTP status, None if there was none."""
 
     at: datetime
     verdict: str
     status: int | None
 
 
-def moment(decision: Decision) -> datetime | None:
-    """Return when a decision was logged, in UTC; None where it does not say."""
+def logged_at(decision: Decision) -> datetime | None:
+    """Return the time of a decision in UTC; None if it has none."""
     try:
         return datetime.fromisoformat(str(decision.get("timestamp"))).astimezone(UTC)
     except ValueError:

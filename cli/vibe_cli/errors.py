@@ -1,42 +1,50 @@
-"""How a command fails, and how it ends when nobody reads it any more."""
+"""How a command fails, and how it ends when its output is closed."""
 
 import os
 import select
 import sys
 from collections.abc import Callable
 
-__all__ = ["CommandError", "is_read", "let_go", "while_read"]
+__all__ = ["CommandError", "discard_output", "exit_on_closed_pipe", "is_output_open"]
 
 
 class CommandError(Exception):
-    """A command can't go on; the text says why, and what to do about it."""
+    """The command cannot continue; the message says why and what to do.
+
+    `status` is the exit status: 1 if the request was refused, 2 if it could not be carried out.
+    """
 
     def __init__(self, message: str, status: int = 2) -> None:
         super().__init__(message)
         self.status = status
 
 
-def while_read(work: Callable[[], int]) -> int:
-    """Return the exit status of `work`; 0 when whoever reads its output has read enough, as `head` does."""
+def exit_on_closed_pipe(work: Callable[[], int]) -> int:
+    """Return the exit status of `work`, or 0 if the reader of its output closed the pipe, as `head` does."""
     try:
         status = work()
         sys.stdout.flush()
     except BrokenPipeError:
-        let_go()
+        discard_output()
+        return 0
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):  # Typer exits with 1 on a closed pipe
+            raise
+        discard_output()
         return 0
     return status
 
 
-def is_read() -> bool:
-    """Whether anybody reads standard output, as far as the system knows before something is written."""
+def is_output_open() -> bool:
+    """Whether standard output still has a reader, as far as the system can tell before a write."""
     try:
-        poll = select.poll()  # Windows has none
+        poll = select.poll()  # absent on Windows
         poll.register(sys.stdout.fileno(), 0)
     except (AttributeError, OSError, ValueError):
         return True
     return not any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
 
 
-def let_go() -> None:
-    """Give standard output up: what is still to be written goes nowhere, and makes no error when Python ends."""
+def discard_output() -> None:
+    """Send what is still to be written to standard output nowhere, so that Python ends without an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

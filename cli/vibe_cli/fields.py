@@ -1,35 +1,38 @@
-"""What can be said of a key or a team: as an option of a command, and as a column or name in a file of many.
+"""Fields of keys and teams, as options of commands and as columns of files.
 
-The names in files are the API's, which are LiteLLM's: `key_alias`, `max_budget`, `rpm_limit` and so on.
+Files use the API's names, which are LiteLLM's: `key_alias`, `max_budget`, `rpm_limit` and so on.
 """
 
-import argparse
 import csv
 import io
 import json
 import math
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from vibe_cli.errors import CommandError
 
-__all__ = ["KEY", "TEAM", "add_actions", "add_fields", "read_many", "said"]
+__all__ = ["KeySettings", "Settings", "TeamSettings", "read_keys"]
 
 _NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One setting: its name in the API, its option, how a text becomes its value, and what takes it away."""
+    """A field: its name in the API, its option, how its text is read, and the value that removes it."""
 
     name: str
     option: str
     read: Callable[[str], object]
     metavar: str
     help: str
-    nothing: object = None
+    removed: object = None
 
 
 def _text(text: str) -> object:
@@ -40,7 +43,7 @@ def _text(text: str) -> object:
 
 def _names(text: str) -> object:
     names = [name for part in text.replace(";", ",").split(",") if (name := part.strip())]
-    if not names:  # an empty variable of a shell must not open every model
+    if not names:  # an unset shell variable must not allow every model
         raise ValueError("must not be empty")
     return names
 
@@ -79,103 +82,90 @@ def _truth(text: str) -> object:
 
 
 _LIMITS = (
-    _Field(
-        "models", "--models", _names, "NAMES", "models that may be used, with commas between; * stands for anything"
-    ),
-    _Field(
-        "max_budget", "--budget", _dollars, "DOLLARS", "dollars that may be spent, in each --budget-duration if given"
-    ),
-    _Field("budget_duration", "--budget-duration", _text, "TIME", "when the budget begins anew: 1h, 1d, 30d, 1mo"),
-    _Field("rpm_limit", "--rpm", _count, "N", "requests a minute"),
-    _Field("tpm_limit", "--tpm", _count, "N", "tokens a minute"),
-    _Field("max_parallel_requests", "--parallel", _count, "N", "requests at the same time"),
-    _Field("tags", "--tags", _names, "NAMES", "tags that its usage is filed under, with commas between"),
-    _Field("metadata", "--metadata", _object, "JSON", "whatever else should be known of it, as a JSON object"),
+    _Field("models", "--models", _names, "NAMES", "Allowed models, separated by commas; * matches anything."),
+    _Field("max_budget", "--budget", _dollars, "DOLLARS", "Maximum spend in dollars, per --budget-duration if given."),
+    _Field("budget_duration", "--budget-duration", _text, "TIME", "How often the budget resets: 1h, 1d, 30d, 1mo."),
+    _Field("rpm_limit", "--rpm", _count, "N", "Requests per minute."),
+    _Field("tpm_limit", "--tpm", _count, "N", "Tokens per minute."),
+    _Field("max_parallel_requests", "--parallel", _count, "N", "Requests in parallel."),
+    _Field("tags", "--tags", _names, "NAMES", "Tags on its usage, separated by commas."),
+    _Field("metadata", "--metadata", _object, "JSON", "Your own data, as a JSON object."),
 )
 
 KEY = (
-    _Field("key_alias", "--alias", _text, "NAME", "a name for people; no two keys have the same"),
-    _Field("duration", "--duration", _text, "TIME", "how long it is good for: 12h, 30d, 1mo", "-1"),
+    _Field("key_alias", "--alias", _text, "NAME", "A unique name."),
+    _Field("duration", "--duration", _text, "TIME", "Time until it expires: 12h, 30d, 1mo.", "-1"),
     *_LIMITS,
-    _Field("user_id", "--user", _text, "ID", "whose it is"),
-    _Field("team_id", "--team", _text, "TEAM", "the team it belongs to, by id or alias"),
+    _Field("user_id", "--user", _text, "ID", "Its owner."),
+    _Field("team_id", "--team", _text, "TEAM", "Its team, by id or alias."),
 )
-"""What can be said of a key."""
+"""Fields of a key."""
 
-TEAM = (_Field("team_alias", "--alias", _text, "NAME", "a name for people"), *_LIMITS)
-"""What can be said of a team."""
+TEAM = (_Field("team_alias", "--alias", _text, "NAME", "A name."), *_LIMITS)
+"""Fields of a team."""
 
 _IN_FILES_ONLY = (_Field("blocked", "", _truth, "", ""),)
 
 
-def add_fields(parser: argparse.ArgumentParser, fields: tuple[_Field, ...], *, removable: bool) -> None:
-    """Add an option for each field. What is `removable` is taken away by the word none."""
-    group = parser.add_argument_group("settings" + (f" (the word {_NONE} takes one away)" if removable else ""))
-    for field in fields:
-        group.add_argument(
-            field.option,
-            dest=f"field_{field.name}",
-            metavar=field.metavar,
-            default=argparse.SUPPRESS,
-            type=_option(field, removable),
-            help=field.help,
+@dataclass(frozen=True)
+class Settings:
+    """Options that set fields of a key or team: each attribute is an option's text, None if it was not given."""
+
+    def body(self, *, removable: bool) -> dict[str, object]:
+        """Return the given fields with their values, by their names in the API.
+
+        If they are `removable`, the word none removes one. Raises typer.BadParameter.
+        """
+        body: dict[str, object] = {}
+        for field in (*KEY, *TEAM):
+            text = getattr(self, field.name, None)
+            if text is None:
+                continue
+            if removable and text == _NONE:
+                body[field.name] = field.removed
+                continue
+            try:
+                body[field.name] = field.read(text)
+            except ValueError as error:
+                raise typer.BadParameter(str(error), param_hint=field.option) from None
+        return body
+
+
+def _settings(name: str, fields: tuple[_Field, ...]) -> type[Settings]:
+    options = [
+        (
+            field.name,
+            Annotated[str | None, typer.Option(field.option, metavar=field.metavar, help=field.help)],
+            dataclass_field(default=None),
         )
+        for field in fields
+    ]
+    return make_dataclass(name, options, bases=(Settings,), frozen=True)
 
 
-def add_actions(
-    actions: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    holder: str,
-    which: str,
-    fields: tuple[_Field, ...],
-    run: Mapping[str, Callable[[argparse.Namespace], int]],
-) -> None:
-    """Add what is done to a `holder` (key, team) in the same words: show and update; `run` has what does them."""
-    show = actions.add_parser("show", help=f"show all that is known of a {holder}")
-    update = actions.add_parser(
-        "update", help=f"change a {holder}; what is not named stays as it is, and the word {_NONE} takes a setting away"
-    )
-    for word, action in (("show", show), ("update", update)):
-        action.add_argument(holder, help=which)
-        action.set_defaults(run=run[word])
-    add_fields(update, fields, removable=True)
+KeySettings = _settings("KeySettings", KEY)
+TeamSettings = _settings("TeamSettings", TEAM)
 
 
-def _option(field: _Field, removable: bool) -> Callable[[str], object]:
-    def read(text: str) -> object:
-        if removable and text == _NONE:
-            return field.nothing
-        try:
-            return field.read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+def read_keys(file: str) -> list[dict[str, object]]:
+    """Read the fields of keys from a .csv with a header line, or from one JSON object per line (- is standard input).
 
-    return read
-
-
-def said(args: argparse.Namespace) -> dict[str, object]:
-    """Return the fields that the options gave, by their names in the API."""
-    return {name.removeprefix("field_"): value for name, value in vars(args).items() if name.startswith("field_")}
-
-
-def read_many(file: str, fields: tuple[_Field, ...]) -> list[dict[str, object]]:
-    """Read many from a .csv file with a line of names, or from one with a JSON object a line; - is standard input.
-
-    Raises CommandError with the line of the first mistake; nothing has been done by then.
+    Raises CommandError, before anything is done, with the line of the first mistake.
     """
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise CommandError(f"{file} can't be read: {error.strerror}", status=1) from error
+        raise CommandError(f"{file} cannot be read: {error.strerror}", status=1) from error
     except UnicodeDecodeError as error:
         raise CommandError(f"{file} is not UTF-8 text", status=1) from error
-    known = {field.name: field for field in (*fields, *_IN_FILES_ONLY)}
-    rows = _csv(file, text, known) if file.lower().endswith(".csv") else _json_lines(file, text)
+    columns = {field.name: field for field in (*KEY, *_IN_FILES_ONLY)}
+    rows = _csv(file, text, columns) if file.lower().endswith(".csv") else _json_lines(file, text)
     if not rows:
-        raise CommandError(f"{file} has nothing in it", status=1)
+        raise CommandError(f"{file} is empty", status=1)
     for line, row in rows:
         for name in row:
-            if name not in known:
-                raise _mistake(file, line, f"{name!r} is not one of {', '.join(known)}")
+            if name not in columns:
+                raise _mistake(file, line, f"{name!r} is not one of {', '.join(columns)}")
     return [row for _, row in rows]
 
 
@@ -194,7 +184,7 @@ def _json_lines(file: str, text: str) -> list[tuple[int, dict[str, object]]]:
     return rows
 
 
-def _csv(file: str, text: str, known: Mapping[str, _Field]) -> list[tuple[int, dict[str, object]]]:
+def _csv(file: str, text: str, columns: Mapping[str, _Field]) -> list[tuple[int, dict[str, object]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[int, dict[str, object]]] = []
     try:
@@ -202,11 +192,11 @@ def _csv(file: str, text: str, known: Mapping[str, _Field]) -> list[tuple[int, d
             row: dict[str, object] = {}
             for name, value in written.items():
                 if name is None or value is None:
-                    raise _mistake(file, reader.line_num, "has not as many values as the first line has names")
+                    raise _mistake(file, reader.line_num, "does not have as many values as the header has names")
                 if not value.strip():
                     continue
                 try:
-                    row[name] = known[name].read(value.strip()) if name in known else value
+                    row[name] = columns[name].read(value.strip()) if name in columns else value
                 except ValueError as error:
                     raise _mistake(file, reader.line_num, f"{name} {error}") from None
             if row:
@@ -217,4 +207,4 @@ def _csv(file: str, text: str, known: Mapping[str, _Field]) -> list[tuple[int, d
 
 
 def _mistake(file: str, line: int, reason: str) -> CommandError:
-    return CommandError(f"{file}:{line}: {reason}\nNothing was done.", status=1)
+    return CommandError(f"{file}:{line}: {reason}\nNothing was created.", status=1)

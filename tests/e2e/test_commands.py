@@ -1,4 +1,4 @@
-"""`python -m vibe_cli` against the running stack, which it finds by itself."""
+"""`vibe` against the running stack, which it finds by itself."""
 
 import json
 import os

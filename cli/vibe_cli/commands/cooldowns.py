@@ -1,69 +1,80 @@
-"""`cooldowns`: list the deployments that rest, and let them be tried again."""
+"""`cooldowns`: list deployments on cooldown, and end cooldowns."""
 
-import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from vibe_cli.connect import add_connection, connected
+import typer
 
-__all__ = ["add_to"]
+from vibe_cli.connect import Connection, connect
+from vibe_cli.errors import CommandError
+from vibe_cli.options import command_group, with_options
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser's."""
-    command = commands.add_parser("cooldowns", help="list the deployments that rest, and let them be tried again")
-    actions = command.add_subparsers(metavar="ACTION", required=True)
+__all__ = ["app"]
 
-    listing = actions.add_parser("list", help="list what cools, until when and why")
-    listing.add_argument("--all", action="store_true", help="healthy deployments too")
-    listing.set_defaults(run=_list)
-
-    clear = actions.add_parser("clear", help="forget cooldowns: the next request may try these deployments")
-    which = clear.add_mutually_exclusive_group(required=True)
-    which.add_argument("deployment", nargs="?", help="one, as provider/model")
-    which.add_argument("--provider", help="every deployment of a provider, and its credential")
-    which.add_argument("--all", action="store_true", help="every one")
-    clear.set_defaults(run=_clear)
-
-    for action in actions.choices.values():
-        add_connection(action)
+app = command_group("List deployments on cooldown, and end cooldowns.")
 
 
-def _list(args: argparse.Namespace) -> int:
-    from vibe_cli import show
+@app.command("list")
+@with_options(connection=Connection)
+def list_cooldowns(
+    connection: Connection,
+    everything: Annotated[bool, typer.Option("--all", help="Include healthy deployments.")] = False,
+) -> int:
+    """List deployments on cooldown: until when, and why."""
+    from vibe_cli import output
 
-    with connected(args) as api:
+    with connect(connection) as api:
         answer = api.get("/cooldowns")
-    if not show.for_people(args.json):
-        show.print_json(answer)
-        return 0
+    return output.respond(connection.as_json, answer, lambda console: _render(console, answer, everything))
+
+
+def _render(console: "Console", answer: dict[str, Any], everything: bool) -> None:
+    from vibe_cli import output
+
     listed: list[dict[str, Any]] = answer.get("deployments") or []
-    shown = [each for each in listed if args.all or each.get("state") != "healthy"]
-    rows: list[list[Any]] = [
+    shown = [each for each in listed if everything or each.get("state") != "healthy"]
+    if not shown:
+        console.print(f"No cooldowns; {output.plural(len(listed), 'deployment')} healthy.")
+        return
+    rows = [
         [
-            show.clean(each.get("deployment")),
-            show.state(each.get("state")),
-            show.clean(each.get("scope") or ""),
-            show.until(each.get("until"), answer.get("now")),
-            show.clean(each.get("verdict") or ""),
-            show.clean(each.get("strikes") or ""),
-            show.clean(each.get("evidence") or ""),
+            output.clean(each.get("deployment")),
+            output.state_text(each.get("state")),
+            output.clean(each.get("scope") or ""),
+            output.time_until(each.get("until"), answer.get("now")),
+            output.clean(each.get("verdict") or ""),
+            output.clean(each.get("strikes") or ""),
+            output.clean(each.get("evidence") or ""),
         ]
         for each in shown
     ]
-    head = ("deployment", "state", "scope", "until", "verdict", "strikes", "because")
-    nothing = f"Nothing cools; {show.count(len(listed), 'deployment')} well."
-    show.console().print(show.table(head, rows, numbers=("strikes",)) if rows else nothing)
-    return 0
+    head = ("deployment", "state", "scope", "until", "verdict", "strikes", "evidence")
+    console.print(output.table(head, rows, numbers=("strikes",)))
 
 
-def _clear(args: argparse.Namespace) -> int:
-    from vibe_cli import show
+@app.command("clear")
+@with_options(connection=Connection)
+def clear_cooldowns(
+    connection: Connection,
+    deployment: Annotated[str | None, typer.Argument(metavar="[DEPLOYMENT]", help="One, as provider/model.")] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", metavar="NAME", help="A provider's deployments and credential."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All cooldowns.")] = False,
+) -> int:
+    """End cooldowns: the next request may use these deployments."""
+    from vibe_cli import output
 
+    if (deployment is not None) + (provider is not None) + everything != 1:
+        raise CommandError("Name one DEPLOYMENT, or give --provider or --all.")
     body: dict[str, object] = {"all": True}
-    if not args.all:
-        body = {"provider": args.provider} if args.provider else {"deployment": args.deployment}
-    with connected(args) as api:
+    if not everything:
+        body = {"provider": provider} if provider else {"deployment": deployment}
+    with connect(connection) as api:
         answer = api.post("/cooldowns/clear", body)
-    cleared = ", ".join(show.clean(each) for each in answer.get("cleared") or ())
-    told = f"Cleared: {cleared}" if cleared else "There was nothing to clear."
-    return show.tell(args.json, answer, lambda out: out.print(told))
+    cleared = ", ".join(output.clean(each) for each in answer.get("cleared") or ())
+    message = f"Cleared: {cleared}" if cleared else "There were no cooldowns to clear."
+    return output.respond(connection.as_json, answer, lambda console: console.print(message))

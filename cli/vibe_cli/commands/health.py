@@ -1,39 +1,39 @@
-"""`health`: how every deployment is, as the router itself sees it."""
+"""`health`: the state of every deployment, as the router reports it."""
 
-import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vibe_cli.connect import add_connection, connected
+from vibe_cli.connect import Connection, connect
+from vibe_cli.options import with_options
 
-__all__ = ["add_to"]
+if TYPE_CHECKING:
+    from rich.console import Console
 
-
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser's."""
-    command = commands.add_parser("health", help="show how every deployment is")
-    add_connection(command)
-    command.set_defaults(run=_run)
+__all__ = ["show_health"]
 
 
-def _run(args: argparse.Namespace) -> int:
-    from vibe_cli import show
+@with_options(connection=Connection)
+def show_health(connection: Connection) -> int:
+    """Show the state of every deployment."""
+    from vibe_cli import output
 
-    with connected(args) as api:
+    with connect(connection) as api:
         answer = api.get("/health")
-    if not show.for_people(args.json):
-        show.print_json(answer)
-        return 0
-    listed: list[dict[str, Any]] = answer.get("deployments") or []
-    rows: list[list[Any]] = [
+    return output.respond(connection.as_json, answer, lambda console: _render(console, answer))
+
+
+def _render(console: "Console", answer: dict[str, Any]) -> None:
+    from vibe_cli import output
+
+    rows = [
         [
-            show.clean(each.get("deployment")),
-            show.state(each.get("state")),
-            show.until(each.get("until"), None),
-            show.clean(each.get("verdict") or ""),
+            output.clean(each.get("deployment")),
+            output.state_text(each.get("state")),
+            output.time_until(each.get("until"), None),
+            output.clean(each.get("verdict") or ""),
         ]
-        for each in listed
+        for each in answer.get("deployments") or ()
     ]
-    out = show.console()
-    out.print(show.table(("deployment", "state", "until", "verdict"), rows) if rows else "There are no routes yet.")
-    out.print(f"The table of cooldowns is {show.clean(answer.get('state_table'))}.")
-    return 0
+    console.print(
+        output.table(("deployment", "state", "until", "verdict"), rows) if rows else "There are no routes yet."
+    )
+    console.print(f"State table: {output.clean(answer.get('state_table'))}")

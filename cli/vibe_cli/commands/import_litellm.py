@@ -1,76 +1,73 @@
-"""`import-litellm`: make a routes.yaml of a LiteLLM proxy's config.yaml, and say what could not be carried over."""
+"""`import-litellm`: convert a LiteLLM proxy's config.yaml to a routes.yaml, and report what could not be converted."""
 
-import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
 
 from vibe_cli.errors import CommandError
+from vibe_cli.options import Json
 
 if TYPE_CHECKING:
     from vibe_cli.litellm_import import Imported
 
-__all__ = ["add_to"]
+__all__ = ["import_litellm"]
 
 _STYLES = {"left out": "yellow", "changed": "cyan", "to do": "bold magenta"}
 
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser's."""
-    command = commands.add_parser(
-        "import-litellm",
-        help="make a routes.yaml of a LiteLLM config.yaml, and say line by line what it could not carry over",
-        description="Make a routes.yaml of a LiteLLM proxy's config.yaml, and say line by line what could not be "
-        "carried over and why. Without --output nothing is written. Keys that the config holds are never repeated.",
-    )
-    command.add_argument("config", type=Path, help="LiteLLM's config.yaml")
-    command.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="write the routes here; - is standard output"
-    )
-    command.add_argument("--force", action="store_true", help="write over a file that is there")
-    command.add_argument("--json", action="store_true", help="JSON on a terminal too")
-    command.set_defaults(run=_run)
+def import_litellm(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="LiteLLM's config.yaml.")],
+    destination: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write the routes here (-: standard output)."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Convert a LiteLLM proxy's config.yaml to a routes.yaml.
 
-
-def _run(args: argparse.Namespace) -> int:
-    from vibe_cli import show
+    Reports line by line what could not be converted, and why. Without --output nothing is written. Keys in the config
+    are never printed.
+    """
+    from vibe_cli import output
     from vibe_cli.litellm_import import LitellmConfigError, import_config
 
     try:
-        imported = import_config(args.config.read_text(encoding="utf-8"), args.config.name)
+        imported = import_config(config.read_text(encoding="utf-8"), config.name)
     except OSError as error:
-        raise CommandError(f"{args.config} can't be read: {error.strerror}", status=1) from error
+        raise CommandError(f"{config} cannot be read: {error.strerror}", status=1) from error
     except UnicodeDecodeError as error:
-        raise CommandError(f"{args.config} is not UTF-8 text", status=1) from error
+        raise CommandError(f"{config} is not UTF-8 text", status=1) from error
     except LitellmConfigError as error:
         raise CommandError(str(error), status=1) from error
-    output: Path | None = args.output
-    if output and imported.models:
-        _write(output, imported.routes, args.force)
-    if output == Path("-"):
-        _report(imported, args.config.name, output, sys.stderr)
-    elif show.for_people(args.json):
-        _report(imported, args.config.name, output, sys.stdout)
+    if destination and imported.models:
+        _write(destination, imported.routes, force)
+    if destination == Path("-"):
+        _report(imported, config.name, destination, sys.stderr)
+    elif output.for_terminal(as_json):
+        _report(imported, config.name, destination, sys.stdout)
     else:
-        show.print_json(_for_programs(imported, output))
+        output.print_json(_as_json(imported, destination))
     return 0 if imported.models else 1
 
 
-def _write(output: Path, routes: str, force: bool) -> None:
-    if output == Path("-"):
+def _write(destination: Path, routes: str, force: bool) -> None:
+    if destination == Path("-"):
         sys.stdout.write(routes)
         return
-    if output.exists() and not force:
-        raise CommandError(f"{output} is there already, and was left as it is. Name another file, or add --force.", 1)
+    if destination.exists() and not force:
+        raise CommandError(f"{destination} exists and was not changed. Name another file, or add --force.", 1)
     try:
-        output.write_text(routes, encoding="utf-8")
+        destination.write_text(routes, encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"{output} can't be written: {error.strerror}") from error
+        raise CommandError(f"{destination} cannot be written: {error.strerror}") from error
 
 
-def _for_programs(imported: "Imported", output: Path | None) -> dict[str, object]:
+def _as_json(imported: "Imported", destination: Path | None) -> dict[str, object]:
     return {
-        "written": str(output) if output and imported.models else None,
+        "written": str(destination) if destination and imported.models else None,
         "models": imported.models,
         "providers": imported.providers,
         "secrets": imported.secrets,
@@ -83,33 +80,33 @@ def _for_programs(imported: "Imported", output: Path | None) -> dict[str, object
     }
 
 
-def _report(imported: "Imported", file: str, output: Path | None, stream: TextIO) -> None:
-    from vibe_cli import show
+def _report(imported: "Imported", file: str, destination: Path | None, stream: TextIO) -> None:
+    from vibe_cli import output
 
-    out = show.console(stream)
+    console = output.new_console(stream)
     if imported.notes:
         rows = [
             (
                 str(note.line or ""),
-                show.styled(note.meaning, _STYLES[note.meaning]),
-                show.clean(note.path),
-                show.clean(note.reason),
+                output.styled(note.meaning, _STYLES[note.meaning]),
+                output.clean(note.path),
+                output.clean(note.reason),
             )
             for note in imported.notes
         ]
-        out.print(show.table(("line", "", f"in {show.clean(file)}", "why"), rows, numbers=("line",)))
+        console.print(output.table(("line", "meaning", f"in {output.clean(file)}", "reason"), rows, numbers=("line",)))
     else:
-        out.print(f"Everything in {show.clean(file)} was carried over.")
+        console.print(f"Everything in {output.clean(file)} was converted.")
     if not imported.models:
-        out.print("No model could be carried over, so there are no routes.")
+        console.print("No model could be converted, so there are no routes.")
         return
-    models, providers = show.count(len(imported.models), "model"), show.count(len(imported.providers), "provider")
-    out.print(f"{models} over {providers}.")
+    models, providers = output.plural(len(imported.models), "model"), output.plural(len(imported.providers), "provider")
+    console.print(f"{models} at {providers}.")
     if imported.secrets:
-        out.print(f"Keys that they need, by name, in .env or the environment: {', '.join(imported.secrets)}")
+        console.print(f"Set these keys in .env or the environment: {', '.join(imported.secrets)}")
     if imported.variables:
-        out.print(f"Variables that the routes read, likewise: {', '.join(imported.variables)}")
-    if output is None:
-        out.print("Nothing was written; -o routes.yaml writes them, -o - shows them.")
-    elif output != Path("-"):
-        out.print(f"Written: {output}. Next: make routes ARGS='--file {output} --dry-run'")
+        console.print(f"Set these variables there too: {', '.join(imported.variables)}")
+    if destination is None:
+        console.print("Nothing was written. Write the routes with -o routes.yaml, or print them with -o -.")
+    elif destination != Path("-"):
+        console.print(f"Written: {destination}. Next: vibe routes --file {destination} --dry-run")

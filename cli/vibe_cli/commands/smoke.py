@@ -1,37 +1,27 @@
-"""Call every virtual model of a deployed router, streamed and not, and say who served and how fast.
+"""`smoke`: call every virtual model of a router, streamed and whole."""
 
-    python -m vibe_cli.commands.smoke                                       the router that `make start` runs
-    KEY=… python -m vibe_cli.commands.smoke --url https://…/prod/v1         any other
-    python -m vibe_cli.commands.smoke --url … --key-env NAME --models auto-chat,auto-codex
-
-The key comes from the environment, so that it is in no list of processes: VIBE_ROUTER_KEY, KEY, MASTER_KEY, or the
-variable that --key-env names; for a router on this machine, whatever `make start` takes. A table on a terminal, JSON in
-a pipe, progress on standard error. The exit status is 0 when every call was answered whole, 1 when one was not, 2 when
-there was nothing to call.
-"""
-
-import argparse
-import json
-import os
-import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
 
-import httpx
+import typer
 
-from vibe_cli.chat_client import KEY_NAMES, NoKeyError, Router, find_key, local_url
-from vibe_cli.errors import while_read
-from vibe_cli.ink import Ink, clean, milliseconds, progress, table
+from vibe_cli.errors import CommandError
+from vibe_cli.options import Json
 
-__all__ = ["Call", "add_where", "main", "smoke", "where"]
+if TYPE_CHECKING:
+    from rich.console import Console
 
-_AT_ONCE = 4  # calls; more would measure how they wait for each other
+    from vibe_cli.chat_client import ChatClient
+
+__all__ = ["Call", "call_models", "smoke_test"]
+
+_PARALLEL_CALLS = 4  # more would measure how the calls wait for each other
 
 
 @dataclass(frozen=True)
 class Call:
-    """How one call went. Times are in milliseconds; a whole answer has no `first_token_ms`. `why` is "" when ok."""
+    """The result of one call. Times are in milliseconds; only streams have a `first_token_ms`. `why` is "" if `ok`."""
 
     model: str
     stream: bool
@@ -45,14 +35,18 @@ class Call:
     why: str
 
 
-def smoke(router: Router, models: Sequence[str]) -> Iterator[Call]:
-    """Call each of `models` streamed and whole; yields in that order, as calls end."""
+def call_models(router: "ChatClient", models: Sequence[str]) -> Iterator[Call]:
+    """Call each of `models` streamed and whole; yield the results in that order."""
+    from concurrent.futures import ThreadPoolExecutor
+
     calls = [(model, stream) for model in models for stream in (True, False)]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_PARALLEL_CALLS) as pool:
         yield from pool.map(lambda call: _call(router, *call), calls)
 
 
-def _call(router: Router, model: str, stream: bool) -> Call:
+def _call(router: "ChatClient", model: str, stream: bool) -> Call:
+    from vibe_cli.output import clean
+
     answer = router.chat(model, stream=stream)
     return Call(
         model=model,
@@ -68,74 +62,77 @@ def _call(router: Router, model: str, stream: bool) -> Call:
     )
 
 
-def add_where(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which router is meant, and with which key."""
-    parser.add_argument("--url", help="its base URL (VIBE_ROUTER_URL, URL, or the one that `make start` runs)")
-    key = parser.add_mutually_exclusive_group()
-    key.add_argument("--key", help="the key; others on this machine can see it here: rather use the environment")
-    key.add_argument("--key-env", metavar="NAME", help=f"the variable with the key (else {', '.join(KEY_NAMES)})")
+def smoke_test(
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url", metavar="URL", help="The router's URL (default: VIBE_ROUTER_URL, URL, or the local stack's)."
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="KEY", help="A key. Other users can see it here: prefer the environment."),
+    ] = None,
+    key_env: Annotated[
+        str | None,
+        typer.Option(
+            "--key-env",
+            metavar="VARIABLE",
+            help="The variable with a key (default: VIBE_ROUTER_KEY, KEY, MASTER_KEY, LITELLM_MASTER_KEY).",
+        ),
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option("--models", metavar="NAMES", help="Only these models, separated by commas.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Call every virtual model of a router, streamed and whole.
 
+    Exits with 0 if every call got a complete answer, with 1 if one did not, with 2 if there was nothing to call.
+    """
+    import httpx
 
-def where(args: argparse.Namespace) -> tuple[str, str]:
-    """Return URL and key as `args` and the environment have them. Raises NoKeyError."""
-    url: str = args.url or os.environ.get("VIBE_ROUTER_URL") or os.environ.get("URL") or local_url()
-    return url, args.key or find_key(url, args.key_env)
+    from vibe_cli.chat_client import ChatClient, choose_router
+    from vibe_cli.output import note, plural, respond
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
-    summary, _, more = (__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(
-        prog="smoke", description=summary, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_where(parser)
-    parser.add_argument("--models", help="only these, with commas between them")
-    parser.add_argument("--json", action="store_true", help="JSON on a terminal too")
-    args = parser.parse_args(argv)
+    if key and key_env:
+        raise CommandError("--key and --key-env exclude each other.")
+    url, key = choose_router(url, key, key_env)
+    calls: list[Call] = []
     try:
-        url, key = where(args)
-        with Router(url, key) as router:
-            models = args.models.split(",") if args.models else router.models()
-            if not models:
-                raise ValueError("There are no models to call: load them with `make routes`.")
-            progress(f"{router.url}: {len(models)} model{'s' * (len(models) != 1)}, streamed and not")
-            calls = []
-            for call in smoke(router, models):
+        with ChatClient(url, key) as router:
+            names = models.split(",") if models else router.models()
+            if not names:
+                raise CommandError("There are no models to call. Load them with: vibe routes")
+            note(f"{router.url}: {plural(len(names), 'model')}, streamed and whole")
+            for call in call_models(router, names):
                 calls.append(call)
-                progress(f"  {len(calls)}/{2 * len(models)}  {call.model}{'' if call.ok else ': ' + call.why}")
-    except (NoKeyError, ValueError) as error:
-        progress(str(error))
-        return 2
+                note(f"  {len(calls)}/{2 * len(names)}  {call.model}{'' if call.ok else ': ' + call.why}")
+    except ValueError as error:
+        raise CommandError(str(error)) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        progress(f"{url} can't be reached ({type(error).__name__}: {error}). Is the URL right, and the router up?")
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        raise CommandError(f"{url} cannot be reached ({type(error).__name__}: {error}). Check the URL.") from error
     failed = sum(not call.ok for call in calls)
-    if args.json or not sys.stdout.isatty():
-        print(json.dumps({"url": router.url, "failed": failed, "calls": list(map(asdict, calls))}, indent=2))
-    else:
-        print(_table(calls), end="")
-        print(f"{failed} of {len(calls)} calls failed." if failed else f"All {len(calls)} calls were answered whole.")
+    answer = {"url": router.url, "failed": failed, "calls": list(map(asdict, calls))}
+    respond(as_json, answer, lambda console: _render(console, calls, failed))
     return 1 if failed else 0
 
 
-def _table(calls: Sequence[Call]) -> str:
+def _render(console: "Console", calls: Sequence[Call], failed: int) -> None:
+    from vibe_cli import output
+
     rows = [
-        (
-            call.model,
+        [
+            output.clean(call.model),
             "streamed" if call.stream else "whole",
-            clean(call.deployment or "–"),
-            milliseconds(call.first_token_ms),
-            milliseconds(call.total_ms),
+            output.clean(call.deployment or "–"),
+            output.milliseconds(call.first_token_ms),
+            output.milliseconds(call.total_ms),
             "–" if call.completion_tokens is None else f"{call.prompt_tokens or 0} + {call.completion_tokens}",
-            call.why or "ok",
-        )
+            "ok" if call.ok else output.styled(call.why, "red"),
+        ]
         for call in calls
     ]
     head = ("model", "answer", "deployment", "first token", "total", "tokens", "result")
-    return "\n" + table(head, rows, [None if call.ok else "bad" for call in calls], Ink(sys.stdout))
-
-
-if __name__ == "__main__":
-    sys.exit(while_read(main))
+    console.print(output.table(head, rows, numbers=("first token", "total", "tokens")))
+    console.print(f"{failed} of {len(calls)} calls failed." if failed else f"All {len(calls)} calls succeeded.")

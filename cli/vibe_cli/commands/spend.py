@@ -1,74 +1,77 @@
-"""`spend`: what was spent, by whom and on what."""
+"""`spend`: what requests cost, by model, deployment, key, team and day."""
 
-import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from vibe_cli.connect import add_connection, connected
+import typer
+
+from vibe_cli.connect import Connection, connect
 from vibe_cli.errors import CommandError
+from vibe_cli.options import with_options
 
-__all__ = ["add_to"]
+if TYPE_CHECKING:
+    from rich.console import Console
 
-_BY = ("models", "deployments", "keys", "teams", "days")
+__all__ = ["show_spend"]
 
-
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser's."""
-    command = commands.add_parser("spend", help="show what was spent, by model, deployment, key, team or day")
-    command.add_argument("--days", type=int, default=7, metavar="N", help="so many days, today among them (7)")
-    command.add_argument("--by", choices=_BY, help="only by this (all of them)")
-    add_connection(command)
-    command.set_defaults(run=_run)
+By = Literal["models", "deployments", "keys", "teams", "days"]
+_COUNTERS = ("requests", "errors", "failovers", "prompt_tokens", "completion_tokens")
 
 
-def _run(args: argparse.Namespace) -> int:
-    from vibe_cli import show
+@with_options(connection=Connection)
+def show_spend(
+    connection: Connection,
+    days: Annotated[int, typer.Option("--days", metavar="N", help="Number of days, including today.")] = 7,
+    by: Annotated[By | None, typer.Option("--by", metavar="|".join(get_args(By)), help="Only this grouping.")] = None,
+) -> int:
+    """Show spend by model, deployment, key, team and day."""
+    from vibe_cli import output
 
-    if args.days < 1:
-        raise CommandError("--days must be at least 1", status=1)
-    with connected(args) as api:
-        answer = api.get("/usage/overview", days=args.days)
-    if not show.for_people(args.json):
-        show.print_json(answer if not args.by else answer.get(args.by) or [])
-        return 0
-    out = show.console()
-    totals = answer.get("totals") or {}
+    if days < 1:
+        raise CommandError("--days must be at least 1.", status=1)
+    with connect(connection) as api:
+        overview = api.get("/usage/overview", days=days)
+    answer = overview.get(by) or [] if by else overview
+    return output.respond(connection.as_json, answer, lambda console: _render(console, overview, days, by))
+
+
+def _render(console: "Console", overview: dict[str, Any], days: int, by: By | None) -> None:
+    from vibe_cli import output
+
+    totals = overview.get("totals") or {}
     unpriced = totals.get("unpriced") or 0
-    in_all = "24 hours" if args.days == 1 else show.count(args.days, "day")
-    out.print(
-        f"{show.dollars(totals.get('cost'))} for {show.count(totals.get('requests') or 0, 'request')} in {in_all}"
-        + (f", and {unpriced:,} whose price is unknown" if unpriced else "")
+    period = "24 hours" if days == 1 else output.plural(days, "day")
+    console.print(
+        f"{output.dollars(totals.get('cost'))} for {output.plural(totals.get('requests') or 0, 'request')} in {period}"
+        + (f", and {unpriced:,} with an unknown price" if unpriced else "")
     )
-    for part in [args.by] if args.by else _BY:
-        counted = [each for each in answer.get(part) or () if each.get("requests")]
-        if part != "days":
+    for grouping in [by] if by else get_args(By):
+        counted = [each for each in overview.get(grouping) or () if each.get("requests")]
+        if not counted:
+            continue
+        if grouping != "days":
             counted.sort(key=lambda each: (-(each.get("cost") or 0), -each["requests"]))
-        if counted:
-            # Only everybody's totals are kept by the hour.
-            today = " today (UTC)" if args.days == 1 and part != "days" else ""
-            head = (
-                part.removesuffix("s") + today,
-                "cost",
-                "requests",
-                "failed",
-                "over to another",
-                "tokens in",
-                "tokens out",
-            )
-            out.print(show.table(head, [_row(each) for each in counted], numbers=head[1:]))
-    return 0
+        # Only the totals of all requests are stored by the hour; the others start at midnight.
+        today = " today (UTC)" if days == 1 and grouping != "days" else ""
+        head = (
+            grouping.removesuffix("s") + today,
+            "cost",
+            "requests",
+            "errors",
+            "failovers",
+            "tokens in",
+            "tokens out",
+        )
+        console.print(output.table(head, [_row(each) for each in counted], numbers=head[1:]))
 
 
 def _row(counted: dict[str, Any]) -> list[str]:
-    from vibe_cli import show
+    from vibe_cli import output
 
     names = (counted.get(name) for name in ("name", "key_alias", "team_alias", "at", "key_name", "key_id", "team_id"))
     unpriced = counted.get("unpriced") or 0
-    cost = "–" if unpriced and unpriced == counted["requests"] else show.dollars(counted.get("cost"))
+    cost = "–" if unpriced and unpriced == counted["requests"] else output.dollars(counted.get("cost"))
     return [
-        show.clean(next(filter(None, names), "–"))[:40],
+        output.clean(next(filter(None, names), "–")),
         cost + (" + ?" if unpriced and cost != "–" else ""),
-        *(
-            f"{counted.get(name) or 0:,}"
-            for name in ("requests", "errors", "failovers", "prompt_tokens", "completion_tokens")
-        ),
+        *(f"{counted.get(name) or 0:,}" for name in _COUNTERS),
     ]

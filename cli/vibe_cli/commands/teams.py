@@ -1,63 +1,157 @@
-"""`teams`: make, list, change, block and delete teams, whose models, budget and limits their keys share."""
+"""`teams`: create, list, change, block and delete teams, whose models, budget and limits their keys share."""
 
-import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from vibe_cli.connect import add_connection, connected
+import typer
+
+from vibe_cli.connect import Connection, connect
 from vibe_cli.errors import CommandError
-from vibe_cli.fields import TEAM, add_actions, add_fields, said
+from vibe_cli.fields import Settings, TeamSettings
+from vibe_cli.options import Yes, command_group, with_options
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from vibe_cli.api import Api
 
-__all__ = ["add_to", "team_aliases", "team_id"]
+__all__ = ["app", "find_team", "team_aliases"]
 
-_WHICH = "its id or alias"
+Team = Annotated[str, typer.Argument(metavar="TEAM", help="Its id or alias.")]
 
-
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser's."""
-    command = commands.add_parser("teams", help="make, list, change, block and delete teams of keys")
-    actions = command.add_subparsers(metavar="ACTION", required=True)
-
-    create = actions.add_parser("create", help="make a team")
-    create.add_argument("--id", help="an id of your own; one is made up otherwise")
-    add_fields(create, TEAM, removable=False)
-    create.set_defaults(run=_create)
-
-    listing = actions.add_parser("list", help="list teams with what they may do and have spent")
-    listing.set_defaults(run=_list)
-
-    add_actions(actions, "team", _WHICH, TEAM, {"show": _show, "update": _update})
-
-    for word, text in (("block", "make every key of a team useless"), ("unblock", "make its keys work again")):
-        action = actions.add_parser(word, help=f"{text}, within 10 seconds")
-        action.add_argument("team", help=_WHICH)
-        action.set_defaults(run=_block, word=word)
-
-    delete = actions.add_parser("delete", help="delete teams, with the keys that belong to them")
-    delete.add_argument("team", nargs="+", help=_WHICH)
-    delete.add_argument("--yes", action="store_true", help="without asking")
-    delete.set_defaults(run=_delete)
-
-    for action in actions.choices.values():
-        add_connection(action)
+app = command_group("Create, list, change, block and delete teams of keys.")
 
 
-def team_id(api: "Api", named: str) -> str:
-    """Return the id of the team that is named by id or alias. Raises CommandError for none, or several of an alias."""
+@app.command("create")
+@with_options(settings=TeamSettings, connection=Connection)
+def create(
+    settings: Settings,
+    connection: Connection,
+    team_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="An id (default: a generated one).")] = None,
+) -> int:
+    """Create a team."""
+    from vibe_cli import output
+
+    body = settings.body(removable=False) | ({"team_id": team_id} if team_id else {})
+    with connect(connection) as api:
+        team = api.post("/team/new", body)
+    return output.respond(connection.as_json, team, lambda console: console.print(output.details(_facts(team))))
+
+
+@app.command("list")
+@with_options(connection=Connection)
+def list_teams(connection: Connection) -> int:
+    """List teams with their limits and spend."""
+    from vibe_cli import output
+
+    with connect(connection) as api:
+        teams = _teams(api)
+    return output.respond(connection.as_json, teams, lambda console: _render(console, teams))
+
+
+def _render(console: "Console", teams: list[dict[str, Any]]) -> None:
+    from vibe_cli import output
+
+    rows = [
+        [
+            output.clean(team.get("team_alias") or "–"),
+            output.clean(team.get("team_id") or "–"),
+            output.models_text(team.get("models")),
+            output.dollars(team.get("spend")),
+            output.budget_text(team),
+            output.limits_text(team),
+            output.styled("blocked", "red") if team.get("blocked") else "",
+        ]
+        for team in teams
+    ]
+    head = ("alias", "id", "models", "spent", "budget", "limits", "state")
+    console.print(output.table(head, rows, numbers=("spent", "budget")) if rows else "There are no teams yet.")
+
+
+@app.command("show")
+@with_options(connection=Connection)
+def show(team: Team, connection: Connection) -> int:
+    """Show a team."""
+    from vibe_cli import output
+
+    with connect(connection) as api:
+        answer = api.get("/team/info", team_id=find_team(api, team))
+    facts = _facts(answer.get("team_info") or answer)
+    return output.respond(connection.as_json, answer, lambda console: console.print(output.details(facts)))
+
+
+@app.command("update")
+@with_options(settings=TeamSettings, connection=Connection)
+def update(team: Team, settings: Settings, connection: Connection) -> int:
+    """Change a team. Settings that are not given stay; the word none removes one."""
+    from vibe_cli import output
+
+    body = settings.body(removable=True)
+    if not body:
+        raise CommandError("Nothing to change. Give at least one setting, such as --budget 100.", status=1)
+    with connect(connection) as api:
+        answer = api.post("/team/update", {"team_id": find_team(api, team), **body})
+    return output.respond(
+        connection.as_json, answer, lambda console: console.print("Changed; in effect everywhere within 10 seconds.")
+    )
+
+
+@app.command("block")
+@with_options(connection=Connection)
+def block(team: Team, connection: Connection) -> int:
+    """Reject requests with any key of a team, within 10 seconds."""
+    return _set_blocked(team, connection, "block")
+
+
+@app.command("unblock")
+@with_options(connection=Connection)
+def unblock(team: Team, connection: Connection) -> int:
+    """Accept requests with the team's keys again, within 10 seconds."""
+    return _set_blocked(team, connection, "unblock")
+
+
+def _set_blocked(team: str, connection: Connection, action: str) -> int:
+    from vibe_cli import output
+
+    with connect(connection) as api:
+        answer = api.post(f"/team/{action}", {"team_id": find_team(api, team)})
+    message = f"The team is {action}ed, everywhere within 10 seconds."
+    return output.respond(connection.as_json, answer, lambda console: console.print(message))
+
+
+@app.command("delete")
+@with_options(connection=Connection)
+def delete(
+    teams: Annotated[list[str], typer.Argument(metavar="TEAM...", help="Ids or aliases.")],
+    connection: Connection,
+    yes: Yes = False,
+) -> int:
+    """Delete teams and their keys."""
+    from vibe_cli import output
+
+    with connect(connection) as api:
+        found = [find_team(api, named) for named in teams]
+        question = f"Delete {output.plural(len(found), 'team')} and all their keys?"
+        if output.for_terminal(connection.as_json) and not yes and not output.confirm(question):
+            raise CommandError("Nothing was deleted.", status=1)
+        answer = api.post("/team/delete", {"team_ids": found})
+    message = f"{output.plural(len(found), 'team')} deleted."
+    return output.respond(connection.as_json, answer, lambda console: console.print(message))
+
+
+def find_team(api: "Api", named: str) -> str:
+    """Return the id of the team with an id or alias. Raises CommandError for none, and for an alias of several."""
     teams = _teams(api)
     if any(team.get("team_id") == named for team in teams):
         return named
     found = [str(team.get("team_id")) for team in teams if team.get("team_alias") == named]
     if len(found) != 1:
-        why = "is the alias of several teams; name one by its id" if found else "is no team's id or alias"
-        raise CommandError(f"{named!r} {why}. `teams list` shows them.", status=1)
+        why = "is the alias of several teams; give an id" if found else "is not the id or alias of a team"
+        raise CommandError(f"{named!r} {why}. List teams with: vibe teams list", status=1)
     return found[0]
 
 
 def team_aliases(api: "Api") -> dict[str, str]:
-    """Return what people call teams, by id, for those that have an alias."""
+    """Return the aliases of teams by id."""
     return {str(team.get("team_id")): str(team["team_alias"]) for team in _teams(api) if team.get("team_alias")}
 
 
@@ -65,98 +159,22 @@ def _teams(api: "Api") -> list[dict[str, Any]]:
     answer = api.get("/team/list")
     teams = answer.get("teams") if isinstance(answer, dict) else answer
     if not isinstance(teams, list):
-        raise CommandError("The router answered without teams. Is its version as new as this command's?")
+        raise CommandError("The router answered without teams. Check that it is at least as new as this command.")
     return teams
 
 
-def _create(args: argparse.Namespace) -> int:
-    from vibe_cli import show
-
-    body = said(args) | ({"team_id": args.id} if args.id else {})
-    with connected(args) as api:
-        made = api.post("/team/new", body)
-    return show.tell(args.json, made, lambda out: out.print(show.pairs(_facts(made))))
-
-
-def _list(args: argparse.Namespace) -> int:
-    from vibe_cli import show
-
-    with connected(args) as api:
-        teams = _teams(api)
-    if not show.for_people(args.json):
-        show.print_json(teams)
-        return 0
-    rows = [
-        [
-            show.clean(team.get("team_alias") or "–"),
-            show.clean(team.get("team_id") or "–"),
-            show.models(team.get("models")),
-            show.dollars(team.get("spend")),
-            show.budget(team),
-            show.limits(team),
-            show.styled("blocked", "red") if team.get("blocked") else "",
-        ]
-        for team in teams
-    ]
-    head = ("alias", "id", "models", "spent", "budget", "limits", "")
-    show.console().print(show.table(head, rows, numbers=("spent", "budget")) if rows else "There are no teams yet.")
-    return 0
-
-
 def _facts(team: dict[str, Any]) -> dict[str, Any]:
-    from vibe_cli import show
+    from vibe_cli import output
 
     return {
         "alias": team.get("team_alias"),
         "id": team.get("team_id"),
-        "models": show.models(team.get("models")),
-        "spent": show.dollars(team["spend"]) if team.get("spend") is not None else None,
-        "budget": show.budget(team),
-        "budget begins anew": show.moment(team.get("budget_reset_at")),
-        "limits": show.limits(team),
+        "models": output.models_text(team.get("models")),
+        "spent": output.dollars(team["spend"]) if team.get("spend") is not None else None,
+        "budget": output.budget_text(team),
+        "budget resets": output.time_text(team.get("budget_reset_at")),
+        "limits": output.limits_text(team),
         "tags": ", ".join(map(str, team.get("tags") or ())),
-        "made": show.moment(team.get("created_at")),
+        "created": output.time_text(team.get("created_at")),
         "blocked": "yes" if team.get("blocked") else None,
     }
-
-
-def _show(args: argparse.Namespace) -> int:
-    from vibe_cli import show
-
-    with connected(args) as api:
-        answer = api.get("/team/info", team_id=team_id(api, args.team))
-    info = answer.get("team_info") or answer
-    return show.tell(args.json, answer, lambda out: out.print(show.pairs(_facts(info))))
-
-
-def _update(args: argparse.Namespace) -> int:
-    from vibe_cli import show
-
-    fields = said(args)
-    if not fields:
-        raise CommandError("What should change? Name at least one setting, such as --budget 100", status=1)
-    with connected(args) as api:
-        answer = api.post("/team/update", {"team_id": team_id(api, args.team), **fields})
-    return show.tell(args.json, answer, lambda out: out.print("Changed; true everywhere within 10 seconds."))
-
-
-def _block(args: argparse.Namespace) -> int:
-    from vibe_cli import show
-
-    with connected(args) as api:
-        answer = api.post(f"/team/{args.word}", {"team_id": team_id(api, args.team)})
-    told = f"The team is {args.word}ed; true everywhere within 10 seconds."
-    return show.tell(args.json, answer, lambda out: out.print(told))
-
-
-def _delete(args: argparse.Namespace) -> int:
-    from vibe_cli import show
-
-    people = show.for_people(args.json)
-    with connected(args) as api:
-        found = [team_id(api, named) for named in args.team]
-        question = f"Delete {show.count(len(found), 'team')}? Their keys are deleted with them."
-        if people and not args.yes and not show.agrees(question):
-            raise CommandError("Nothing was deleted.", status=1)
-        answer = api.post("/team/delete", {"team_ids": found})
-    return show.tell(args.json, answer, lambda out: out.print(f"{show.count(len(found), 'team')} deleted."))

@@ -1,11 +1,10 @@
-"""What `./deploy.sh` does. Read `flow` for the order of things.
+"""Deploy the router to AWS. Start with `flow`, which has the steps.
 
-__main__  the command line
-flow      deploying, going back, deleting: the steps, and what people read
-stack     what CloudFormation knows of the stack
-target    which stack, by samconfig.toml
-seam      AWS and the programs that are run: all of the outside goes through it
-secret    .env into the one secret, without showing it
-adoption  tables that outlived a stack, into the next one
-versions  which published versions are kept
+flow      deploying, rolling back and deleting, step by step
+stack     the state of the CloudFormation stack
+target    the environments in samconfig.toml
+services  AWS clients, and the programs that are run
+secret    the router's secret, filled from .env
+adoption  importing tables that an earlier stack left
+versions  published versions of the functions
 """

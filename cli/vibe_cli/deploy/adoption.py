@@ -1,10 +1,9 @@
-"""Tables that outlived a stack are adopted by the next one of the same name.
+"""Import the tables that an earlier stack of the same name left.
 
-The template keeps its tables (DeletionPolicy: Retain) and names them after the stack. A stack that is made anew would
-fail on them: they exist. CloudFormation's automatic import (--import-existing-resources) takes only names written out
-in the template, not ones made with !Sub. So the stack is begun with an import: a change set of the type IMPORT that
-holds the tables that are there, under their names, and nothing else, as an import may do nothing but import.
-`sam deploy` then updates that stack to the whole template, in which the tables are what they were.
+The template retains its tables and names them after the stack, so a new stack would fail because they exist.
+CloudFormation's automatic import (--import-existing-resources) does not support names with !Sub. So the stack is
+created by a change set of the type IMPORT, which may contain nothing but the existing tables. `sam deploy` then updates
+it to the whole template, which leaves the tables unchanged.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-import-new-stack.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import WaiterError
 
 from vibe_cli.deploy.errors import DeployError
-from vibe_cli.deploy.seam import aws_errors
+from vibe_cli.deploy.services import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["adopt", "existing", "import_template", "named_tables"]
 
 _TABLE = "AWS::DynamoDB::Table"
-_KEPT = ("Type", "DeletionPolicy", "UpdateReplacePolicy", "Properties")
+_IMPORTED = ("Type", "DeletionPolicy", "UpdateReplacePolicy", "Properties")
 _PATIENCE = {"Delay": 5, "MaxAttempts": 120}
 
 
 def named_tables(template: Mapping[str, Any], stack: str) -> dict[str, str]:
-    """Return the names that the template's retained tables get in `stack`, by logical id."""
+    """Return the names of the template's retained tables in `stack`, by logical id."""
     return {
         logical_id: _name(resource["Properties"]["TableName"], stack)
         for logical_id, resource in template["Resources"].items()
@@ -46,7 +45,7 @@ def _name(name: object, stack: str) -> str:
 
 
 def existing(client: "DynamoDBClient", tables: Mapping[str, str]) -> dict[str, str]:
-    """Return those of `tables` (logical id to name) that are there."""
+    """Return those of `tables` (logical id to name) that exist."""
     found = {}
     for logical_id, name in tables.items():
         with aws_errors("DynamoDB"):
@@ -59,15 +58,14 @@ def existing(client: "DynamoDBClient", tables: Mapping[str, str]) -> dict[str, s
 
 
 def import_template(template: Mapping[str, Any], tables: Mapping[str, str]) -> dict[str, Any]:
-    """Return a template of `tables` (logical id to name) alone, as `template` declares them, their names written out.
+    """Return a template with only `tables` (logical id to name) from `template`, with literal names.
 
-    It has one of the template's parameters, which nothing refers to, because the SAM CLI reads a stack's parameters
-    before it updates the stack.
+    It has one unused parameter of the template, because the SAM CLI reads a stack's parameters before it updates it.
     """
     resources: dict[str, Any] = {}
     for logical_id, name in tables.items():
         declared = template["Resources"][logical_id]
-        resources[logical_id] = {key: declared[key] for key in _KEPT if key in declared}
+        resources[logical_id] = {key: declared[key] for key in _IMPORTED if key in declared}
         resources[logical_id]["Properties"] = {**declared["Properties"], "TableName": name}
     parameters = {name: template["Parameters"][name] for name in ("StageName",) if name in template["Parameters"]}
     return {"AWSTemplateFormatVersion": "2010-09-09", "Parameters": parameters, "Resources": resources}
@@ -80,7 +78,7 @@ def adopt(
     tables: Mapping[str, str],
     patience: Mapping[str, int] | None = None,
 ) -> None:
-    """Begin `stack` with `tables` (logical id to name). Raises DeployError, with CloudFormation's reason."""
+    """Create `stack` by importing `tables` (logical id to name). Raises DeployError with CloudFormation's reason."""
     wait = dict(patience or _PATIENCE)
     change_set = f"adopt-tables-{int(time.time())}"
     with aws_errors("CloudFormation"):
@@ -88,7 +86,7 @@ def adopt(
             StackName=stack,
             ChangeSetName=change_set,
             ChangeSetType="IMPORT",
-            Description="Adopt the tables that an earlier stack of this name has left",
+            Description="Import the tables that an earlier stack of this name left",
             TemplateBody=json.dumps(import_template(template, tables)),
             ResourcesToImport=[
                 {"ResourceType": _TABLE, "LogicalResourceId": logical_id, "ResourceIdentifier": {"TableName": name}}
@@ -115,6 +113,6 @@ def adopt(
 
 def _refused(names: Iterable[str], reason: str) -> DeployError:
     return DeployError(
-        f"The tables {', '.join(names)} are there, and the new stack could not adopt them:\n{reason}\n"
-        "If another stack has them, choose another stack_name in samconfig.toml."
+        f"The tables {', '.join(names)} exist, and the new stack could not import them:\n{reason}\n"
+        "If they belong to another stack, choose another stack_name in samconfig.toml."
     )

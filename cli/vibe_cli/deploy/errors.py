@@ -1,11 +1,12 @@
 """How deploying fails."""
 
+from vibe_cli.errors import CommandError
+
 __all__ = ["DeployError"]
 
 
-class DeployError(Exception):
-    """A step can't be done. The text says why and what to do about it, and never holds a secret."""
+class DeployError(CommandError):
+    """A step failed. The message says why and what to do about it, and never contains a secret."""
 
     def __init__(self, message: str, status: int = 1) -> None:
-        super().__init__(message)
-        self.status = status
+        super().__init__(f"\n{message}", status)

@@ -1,4 +1,4 @@
-"""What CloudFormation knows of a stack, and taking one away."""
+"""The state of a CloudFormation stack, and deleting one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from botocore.exceptions import ClientError, WaiterError
 from samtranslator.yaml_helper import yaml_parse
 
 from vibe_cli.deploy.errors import DeployError
-from vibe_cli.deploy.seam import aws_errors
+from vibe_cli.deploy.services import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
 __all__ = ["Resource", "Stack", "delete", "describe", "resources", "retained"]
 
-_PATIENCE = {"Delay": 10, "MaxAttempts": 360}  # an hour: a domain takes its time
+_PATIENCE = {"Delay": 10, "MaxAttempts": 360}  # an hour: custom domains are slow
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack that is there. `outputs` are the template's, by name."""
+    """An existing stack, with the template's outputs by name."""
 
     name: str
     status: str
@@ -28,24 +28,24 @@ class Stack:
 
     @property
     def is_busy(self) -> bool:
-        """Whether CloudFormation is at work on it."""
+        """Whether CloudFormation is changing it."""
         return self.status.endswith("_IN_PROGRESS")
 
     @property
-    def never_was(self) -> bool:
-        """Whether its first deployment failed: CloudFormation can only take such a stack away."""
+    def failed_to_create(self) -> bool:
+        """Whether its first deployment failed: CloudFormation can only delete such a stack."""
         return self.status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 
     def output(self, name: str) -> str:
-        """Return an output. Raises DeployError for one that isn't there."""
+        """Return an output. Raises DeployError if it is missing."""
         if name not in self.outputs:
-            raise DeployError(f"The stack {self.name} has no output {name}: it was made from another template.")
+            raise DeployError(f"The stack {self.name} has no output {name}: it was created from another template.")
         return self.outputs[name]
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One thing that the stack has made. `kind` as CloudFormation names it, `name` as its service does."""
+    """A resource of the stack: its CloudFormation type, and its name in the service."""
 
     logical_id: str
     kind: str
@@ -53,7 +53,7 @@ class Resource:
 
 
 def describe(client: "CloudFormationClient", name: str) -> Stack | None:
-    """Ask for a stack; None where there is none, or only a change set that was never carried out."""
+    """Return a stack; None if it does not exist, or has only a change set that was never executed."""
     with aws_errors("CloudFormation"):
         try:
             (found,) = client.describe_stacks(StackName=name)["Stacks"]
@@ -68,7 +68,7 @@ def describe(client: "CloudFormationClient", name: str) -> Stack | None:
 
 
 def resources(client: "CloudFormationClient", name: str) -> list[Resource]:
-    """Return all that the stack has made."""
+    """Return the resources of the stack."""
     with aws_errors("CloudFormation"):
         pages = client.get_paginator("list_stack_resources").paginate(StackName=name)
         return [
@@ -80,7 +80,7 @@ def resources(client: "CloudFormationClient", name: str) -> list[Resource]:
 
 
 def retained(client: "CloudFormationClient", name: str) -> frozenset[str]:
-    """Return the logical ids of what outlives the stack, by the template that it was really made from."""
+    """Return the logical ids of resources that outlive the stack, from its deployed template."""
     with aws_errors("CloudFormation"):
         body: Any = client.get_template(StackName=name, TemplateStage="Processed")["TemplateBody"]
     template = yaml_parse(body) if isinstance(body, str) else body
@@ -92,9 +92,11 @@ def retained(client: "CloudFormationClient", name: str) -> frozenset[str]:
 
 
 def delete(client: "CloudFormationClient", name: str, patience: Mapping[str, int] | None = None) -> None:
-    """Take a stack away and wait until it is gone. Raises DeployError, with CloudFormation's reasons."""
+    """Delete a stack and wait until it is gone. Raises DeployError with CloudFormation's reasons."""
     with aws_errors("CloudFormation"):
-        stack_id = client.describe_stacks(StackName=name)["Stacks"][0].get("StackId", name)  # outlives the name
+        stack_id = client.describe_stacks(StackName=name)["Stacks"][0].get(
+            "StackId", name
+        )  # stays valid after deletion, unlike the name
         client.delete_stack(StackName=name)
         try:
             client.get_waiter("stack_delete_complete").wait(
@@ -108,4 +110,4 @@ def delete(client: "CloudFormationClient", name: str, patience: Mapping[str, int
                 for each in events
                 if each["ResourceStatus"] == "DELETE_FAILED"
             ]
-            raise DeployError(f"{name} could not be taken away:\n" + ("\n".join(reasons) or str(error))) from error
+            raise DeployError(f"{name} could not be deleted:\n" + ("\n".join(reasons) or str(error))) from error

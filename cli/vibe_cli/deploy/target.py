@@ -1,4 +1,4 @@
-"""Which stack is meant: an environment of samconfig.toml, read as the SAM CLI reads it."""
+"""The environments in samconfig.toml, read as the SAM CLI reads them."""
 
 import shlex
 import tomllib
@@ -12,12 +12,12 @@ from vibe_cli.deploy.errors import DeployError
 __all__ = ["Target", "read_target"]
 
 _DEFAULT = "default"
-"""What `sam deploy` takes without --config-env. It is production, so `prod` means it where no section has that name."""
+"""The section that `sam deploy` uses without --config-env. `prod` means it, unless a section has that name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An environment: how the SAM CLI names it, and what it says. `parameters` are the template's, as overridden."""
+    """An environment: its section of samconfig.toml, and the template parameters it overrides."""
 
     name: str
     config_env: str
@@ -28,11 +28,11 @@ class Target:
 
 
 def read_target(samconfig: Path, name: str) -> Target:
-    """Read the environment `name`. Raises DeployError for one that isn't there or has no stack_name."""
+    """Read the environment `name`. Raises DeployError if it does not exist or has no stack_name."""
     try:
         sections = tomllib.loads(samconfig.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise DeployError(f"{samconfig.name} can't be read: {error}") from error
+        raise DeployError(f"{samconfig.name} cannot be read: {error}") from error
     environments = {key: value for key, value in sections.items() if isinstance(value, dict)}
     config_env = name if name in environments else _DEFAULT if name == "prod" else ""
     if config_env not in environments:
@@ -40,7 +40,7 @@ def read_target(samconfig: Path, name: str) -> Target:
         raise DeployError(f"{samconfig.name} has no environment {name!r}. There are: {there}.", status=2)
     settings = _settings(environments[config_env])
     if not settings.get("stack_name"):
-        raise DeployError(f"{samconfig.name} gives the environment {name!r} no stack_name.")
+        raise DeployError(f"{samconfig.name} has no stack_name for the environment {name!r}.")
     return Target(
         name=name,
         config_env=config_env,
@@ -52,7 +52,7 @@ def read_target(samconfig: Path, name: str) -> Target:
 
 
 def _settings(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what holds for `sam deploy`: its own section over the global one."""
+    """Return the settings of `sam deploy`: its own section over the global one."""
     settings: dict[str, Any] = {}
     for command in ("global", "deploy"):
         settings |= environment.get(command, {}).get("parameters", {})
@@ -60,7 +60,7 @@ def _settings(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(overrides: object) -> dict[str, str]:
-    """Read `Name=value …`, as one string or a list, in either of the two ways that the SAM CLI takes."""
+    """Read `Name=value …`, as one string or a list, in either syntax of the SAM CLI."""
     words = shlex.split(overrides) if isinstance(overrides, str) else [str(word) for word in overrides or ()]  # type: ignore[attr-defined] # a list, by the SAM CLI's schema
     parameters = {}
     for word in words:

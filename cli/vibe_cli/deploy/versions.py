@@ -1,7 +1,7 @@
-"""Published versions of a function: which are kept, and which one a rollback goes to.
+"""Published versions of the functions: removing old ones, and rolling back.
 
-The alias `live` is what API Gateway calls. With SnapStart every published version has a standing fee, and without it
-each counts against the account's 75 GB of code; one version back is what a rollback needs.
+API Gateway calls the alias `live`. With SnapStart every published version costs money, and without it each counts
+against the account's 75 GB of code. A rollback needs one version before the live one.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from vibe_cli.deploy.seam import aws_errors
+from vibe_cli.deploy.services import aws_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -18,14 +18,14 @@ __all__ = ["ALIAS", "Published", "before", "move", "of_last_deployment", "publis
 
 ALIAS = "live"
 
-_DEPLOYMENT_SECONDS = 900  # between the versions that one deployment publishes; in truth a minute or two
+_DEPLOYMENT_SECONDS = 900  # at most between the versions that one deployment publishes; usually a minute or two
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A function's versions: all of them, the one that the alias calls, and those that some alias calls in part.
+    """A function's versions: all of them, the one that `live` calls, and those that any alias calls.
 
-    `since` is when the live one was published, in epoch seconds.
+    `since` is the time when the live one was published, in epoch seconds.
     """
 
     function: str
@@ -36,22 +36,22 @@ class Published:
 
 
 def before(published: Published) -> int | None:
-    """Return the version that a rollback goes to: the newest that is older than the live one."""
+    """Return the version for a rollback: the newest that is older than the live one."""
     return max((version for version in published.versions if version < published.live), default=None)
 
 
 def superseded(published: Published) -> tuple[int, ...]:
-    """Return the versions that nothing needs any more.
+    """Return the versions that can be removed.
 
-    Kept are the live one, the one before it, and any that an alias names. Those newer than the live one are kept too:
-    they are there after a rollback, and the newest of them is the one that CloudFormation manages.
+    The live one, the one before it and those of aliases stay. So do newer ones, which exist after a rollback:
+    CloudFormation manages the newest.
     """
-    kept = {published.live, before(published), *published.aliased}
-    return tuple(sorted(each for each in published.versions if each < published.live and each not in kept))
+    needed = {published.live, before(published), *published.aliased}
+    return tuple(sorted(each for each in published.versions if each < published.live and each not in needed))
 
 
 def published(client: "LambdaClient", function: str) -> Published | None:
-    """Ask for the versions of `function`; None if it has no alias `live`."""
+    """Return the versions of `function`; None if it has no alias `live`."""
     with aws_errors("Lambda"):
         pages = client.get_paginator("list_aliases").paginate(FunctionName=function)
         aliases = {alias["Name"]: alias for page in pages for alias in page["Aliases"]}
@@ -67,15 +67,15 @@ def published(client: "LambdaClient", function: str) -> Published | None:
     return Published(function, _numbers(made), int(live), frozenset(_numbers(named)), since)
 
 
-def of_last_deployment(there: Iterable[Published]) -> list[Published]:
-    """Return the functions whose live version came with the last deployment: one that it left alone stays as it is."""
-    known = list(there)
-    newest = max((each.since for each in known), default=0)
-    return [each for each in known if each.since >= newest - _DEPLOYMENT_SECONDS]
+def of_last_deployment(functions: Iterable[Published]) -> list[Published]:
+    """Return the functions that the last deployment changed."""
+    listed = list(functions)
+    newest = max((each.since for each in listed), default=0)
+    return [each for each in listed if each.since >= newest - _DEPLOYMENT_SECONDS]
 
 
 def _numbers(versions: Iterable[str]) -> tuple[int, ...]:
-    return tuple(sorted(int(version) for version in versions if version.isdigit()))  # $LATEST is not a published one
+    return tuple(sorted(int(version) for version in versions if version.isdigit()))  # $LATEST is not published
 
 
 def remove(client: "LambdaClient", function: str, versions: Iterable[int]) -> None:
@@ -86,7 +86,7 @@ def remove(client: "LambdaClient", function: str, versions: Iterable[int]) -> No
 
 
 def move(client: "LambdaClient", function: str, version: int) -> None:
-    """Let the alias call `version`, and nothing else: a share that a gradual deployment had is taken back."""
+    """Point the alias at `version` alone, without the weights of a gradual deployment."""
     with aws_errors("Lambda"):
         client.update_alias(
             FunctionName=function,

@@ -24,7 +24,7 @@ def routes_text(
 ) -> str:
     """Return the text of a routes.yaml. `file` is what the config is called."""
     lines = [
-        f"# Made from {_comment(file)} by `python -m vibe_cli import-litellm`; comments name its lines.",
+        f"# Generated from {_comment(file)} by `vibe import-litellm`; comments name its lines.",
         "# `make routes ARGS=--dry-run` checks this file and shows what would change.",
         "",
         "providers:",

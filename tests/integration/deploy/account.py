@@ -64,12 +64,7 @@ class Account:
         self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: int, text: bool, check: bool
     ) -> subprocess.CompletedProcess[str]:
         """Stand for subprocess.run."""
-        known = {
-            "sam": self._sam,
-            "scripts.build": self._build,
-            "vibe_cli.commands.smoke": self._smoke,
-            "routes": self._routes,
-        }
+        known = {"sam": self._sam, "scripts.build": self._build, "routes": self._routes, "smoke": self._smoke}
         program, at = next(
             (name, at) for at, word in enumerate(command) for name in known if word.rpartition("/")[2] == name
         )

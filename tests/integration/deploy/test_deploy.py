@@ -20,10 +20,10 @@ from moto import mock_aws
 
 from tests.infrastructure.expanded import ROOT, told_as_json
 from tests.integration.deploy.account import STACK, URL, Account
+from vibe_cli.app import main
 from vibe_cli.deploy import stack
-from vibe_cli.deploy.__main__ import main
 from vibe_cli.deploy.errors import DeployError
-from vibe_cli.deploy.seam import Outside
+from vibe_cli.deploy.services import Services
 
 # moto knows neither stages nor domains; it says so and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse .* not supported by moto")
@@ -48,13 +48,13 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     monkeypatch.setenv("PYTHONPATH", "layers/router:cli")
     monkeypatch.setenv("ARK_BASE_URL", "https://ark.example.com/v3")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    monkeypatch.setattr(Outside, "answers", lambda *_: True)  # the URL is Amazon's
+    monkeypatch.setattr(Services, "answers", lambda *_: True)  # the URL is Amazon's
     told_as_json(monkeypatch)
     key = _key()
     monkeypatch.setattr("moto.kms.utils.rsa.generate_private_key", lambda **_: key)
     with mock_aws():
         account = Account()
-        monkeypatch.setattr("vibe_cli.deploy.seam.subprocess.run", account.run)
+        monkeypatch.setattr("vibe_cli.deploy.services.subprocess.run", account.run)
         yield account
 
 
@@ -65,17 +65,17 @@ def deploy(account: Account, tmp_path: Path) -> Deploy:
     file.write_text("".join(f"{name}={value}\n" for name, value in SECRETS.items()))
 
     def run(*arguments: str) -> int:
-        return main(["dev", "--env-file", str(file), *arguments])
+        return main(["deploy", "dev", "--env-file", str(file), *arguments])
 
     return run
 
 
-def _told(capfd: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+def _report(capfd: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
     out, err = capfd.readouterr()
     return json.loads(out), err
 
 
-def test_the_first_deployment_goes_step_by_step_and_tells_what_was_tested(
+def test_first_deployment_runs_every_step_and_reports_the_smoke_test(
     account: Account, deploy: Deploy, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy() == 0
@@ -84,11 +84,11 @@ def test_the_first_deployment_goes_step_by_step_and_tells_what_was_tested(
         ("scripts.build", ("--architecture",)),
         ("sam", ("deploy",)),
         ("routes", ("--aws",)),
-        ("vibe_cli.commands.smoke", ("--url",)),
+        ("smoke", ("--url",)),
     ]
-    told, progress = _told(capfd)
-    assert told["url"] == URL
-    assert [call["model"] for call in told["tested"]] == ["auto-chat", "auto-chat"]
+    report, progress = _report(capfd)
+    assert report["url"] == URL
+    assert [call["model"] for call in report["tested"]] == ["auto-chat", "auto-chat"]
     assert "auto-chat" in progress
     assert {row["name"]["S"] for row in account.rows() if row["kind"]["S"] == "model"} >= {"auto-chat", "auto-codex"}
     urls = {row["name"]["S"]: row["base_url"]["S"] for row in account.rows() if row["kind"]["S"] == "provider"}
@@ -98,7 +98,7 @@ def test_the_first_deployment_goes_step_by_step_and_tells_what_was_tested(
     assert held["MASTER_KEY"] == "generated-by-cloudformation"
 
 
-def test_what_is_missing_and_what_lambda_cannot_reach_is_told(
+def test_missing_secrets_and_private_addresses_are_warned_about(
     deploy: Deploy, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy() == 0
@@ -108,7 +108,7 @@ def test_what_is_missing_and_what_lambda_cannot_reach_is_told(
     assert "WARNING: ark" not in progress
 
 
-def test_no_secret_is_in_an_argument_an_output_or_the_environment_of_a_program_that_needs_none(
+def test_secrets_reach_no_argument_output_or_unrelated_program(
     account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NEW_API_KEY", "sk-from-the-environment")
@@ -124,21 +124,21 @@ def test_no_secret_is_in_an_argument_an_output_or_the_environment_of_a_program_t
             assert value not in " ".join(ran.arguments)
     for ran in account.ran:
         shown = {name: value for name, value in ran.environ.items() if value in hidden}
-        assert shown == ({"VIBE_ROUTER_KEY": held["MASTER_KEY"]} if ran.program == "vibe_cli.commands.smoke" else {})
+        assert shown == ({"VIBE_ROUTER_KEY": held["MASTER_KEY"]} if ran.program == "smoke" else {})
 
 
-def test_a_second_run_changes_nothing(account: Account, deploy: Deploy, capfd: pytest.CaptureFixture[str]) -> None:
+def test_second_run_changes_nothing(account: Account, deploy: Deploy, capfd: pytest.CaptureFixture[str]) -> None:
     assert deploy() == 0
     secret, versions, rows = account.secret(), account.versions(), account.rows()
     capfd.readouterr()
     assert deploy() == 0
     assert (account.secret(), account.versions(), account.rows()) == (secret, versions, rows)
-    told, _ = _told(capfd)
-    assert told["secrets_written"] == []
-    assert told["versions_removed"] == {}
+    report, _ = _report(capfd)
+    assert report["secrets_written"] == []
+    assert report["versions_removed"] == {}
 
 
-def test_entries_that_the_file_does_not_name_stay_in_the_secret(account: Account, deploy: Deploy) -> None:
+def test_other_entries_of_the_secret_stay(account: Account, deploy: Deploy) -> None:
     assert deploy() == 0
     held, _ = account.secret()
     more = json.dumps({**held, "ANOTHER_PROVIDER": "sk-another", "ARK_API_KEY": "sk-outdated"})
@@ -147,7 +147,7 @@ def test_entries_that_the_file_does_not_name_stay_in_the_secret(account: Account
     assert account.secret()[0] == {**held, "ANOTHER_PROVIDER": "sk-another"}
 
 
-def test_a_secret_that_is_no_json_object_is_left_alone_and_not_quoted(
+def test_invalid_secret_is_neither_overwritten_nor_quoted(
     account: Account, deploy: Deploy, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy() == 0
@@ -158,7 +158,7 @@ def test_a_secret_that_is_no_json_object_is_left_alone_and_not_quoted(
     assert "sk-written-by-hand" not in capfd.readouterr().err
 
 
-def test_a_deployment_keeps_the_live_version_and_the_one_before_it(account: Account, deploy: Deploy) -> None:
+def test_live_and_previous_version_are_kept(account: Account, deploy: Deploy) -> None:
     for _ in range(3):
         account.change()
         assert deploy() == 0
@@ -168,13 +168,13 @@ def test_a_deployment_keeps_the_live_version_and_the_one_before_it(account: Acco
 @pytest.mark.parametrize(
     ("program", "message", "never_run"),
     [
-        ("scripts.build", "The build failed", ["deploy", "routes", "vibe_cli.commands.smoke"]),
-        ("sam", "The deployment failed", ["routes", "vibe_cli.commands.smoke"]),
-        ("routes", "The routes could not be written", ["vibe_cli.commands.smoke"]),
-        ("vibe_cli.commands.smoke", "The smoke test failed", []),
+        ("scripts.build", "The build failed", ["deploy", "routes", "smoke"]),
+        ("sam", "The deployment failed", ["routes", "smoke"]),
+        ("routes", "The routes could not be written", ["smoke"]),
+        ("smoke", "The smoke test failed", []),
     ],
 )
-def test_a_step_that_fails_is_the_last_and_says_so(
+def test_failed_step_stops_the_deployment(
     account: Account,
     deploy: Deploy,
     capfd: pytest.CaptureFixture[str],
@@ -199,7 +199,7 @@ def test_a_step_that_fails_is_the_last_and_says_so(
     assert 1 in versions, "nothing was removed"
 
 
-def test_routes_that_are_wrong_stop_everything_before_it_begins(
+def test_invalid_routes_stop_the_deployment_before_any_step(
     account: Account, deploy: Deploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "routes.yaml").write_text("models:\n  auto-chat: {chain: [{provider: nobody, model: m}]}\n")
@@ -209,7 +209,7 @@ def test_routes_that_are_wrong_stop_everything_before_it_begins(
     assert account.ran == []
 
 
-def test_a_stack_gets_the_log_role_only_where_the_account_has_none(account: Account, deploy: Deploy) -> None:
+def test_log_role_is_created_only_if_the_account_has_none(account: Account, deploy: Deploy) -> None:
     boto3.client("apigateway").update_account(
         patchOperations=[{"op": "replace", "path": "/cloudwatchRoleArn", "value": "arn:aws:iam::123456789012:role/log"}]
     )
@@ -221,7 +221,7 @@ def test_a_stack_gets_the_log_role_only_where_the_account_has_none(account: Acco
     assert second == ("deploy", "--config-env", "dev"), "a stack keeps what it was made with"
 
 
-def test_a_rollback_lets_the_version_before_serve_and_deploying_again_tells_of_it(
+def test_rollback_serves_the_previous_version_and_the_next_deployment_warns(
     account: Account, deploy: Deploy, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):
@@ -239,9 +239,9 @@ def test_a_rollback_lets_the_version_before_serve_and_deploying_again_tells_of_i
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("--rollback",), "there is none before it"), (("--rollback", "--to", "9"), "has no version 9")],
+    [(("--rollback",), "there is no earlier one"), (("--rollback", "--to", "9"), "has no version 9")],
 )
-def test_a_rollback_to_what_is_not_there_changes_nothing(
+def test_rollback_to_a_missing_version_changes_nothing(
     account: Account, deploy: Deploy, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
     assert deploy() == 0
@@ -255,7 +255,7 @@ def test_a_rollback_to_what_is_not_there_changes_nothing(
     [("yes\n", True), ("\n", True), ("", True), (f"{STACK}\n", False)],
     ids=["the wrong word", "nothing", "the end of the input", "nobody is there"],
 )
-def test_without_the_right_answer_nothing_is_taken_away(
+def test_unconfirmed_deletion_deletes_nothing(
     account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch, typed: str, on_terminal: bool
 ) -> None:
     assert deploy() == 0
@@ -266,7 +266,7 @@ def test_without_the_right_answer_nothing_is_taken_away(
     assert account.versions() == ([1], 1)
 
 
-def test_a_deleted_stack_leaves_its_tables_with_their_rows(
+def test_deleted_stack_leaves_its_tables(
     account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy() == 0
@@ -276,8 +276,8 @@ def test_a_deleted_stack_leaves_its_tables_with_their_rows(
     monkeypatch.setattr("sys.stdin", terminal)
     capfd.readouterr()
     assert deploy("--delete") == 0
-    told, progress = _told(capfd)
-    assert sorted(told["kept"]) == sorted(TABLES.values())
+    report, progress = _report(capfd)
+    assert sorted(report["kept"]) == sorted(TABLES.values())
     assert "Lambda::Function" in progress, "what goes is told before it goes"
     assert account.rows() == rows
     assert boto3.client("lambda").list_functions()["Functions"] == []
@@ -305,7 +305,7 @@ TABLES = {
 }
 
 
-def test_deploying_again_begins_by_adopting_the_tables(
+def test_next_deployment_imports_the_remaining_tables(
     deploy: Deploy, adopted: list[dict[str, str]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy() == 0
@@ -324,7 +324,7 @@ def _status(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
     )
 
 
-def test_what_a_failed_first_deployment_has_left_is_taken_away_but_for_its_tables(
+def test_failed_first_deployment_is_deleted_except_its_tables(
     account: Account, deploy: Deploy, adopted: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert deploy() == 0
@@ -336,7 +336,7 @@ def test_what_a_failed_first_deployment_has_left_is_taken_away_but_for_its_table
     assert boto3.client("lambda").list_functions()["Functions"] == []
 
 
-def test_a_stack_that_cloudformation_works_on_is_left_alone(
+def test_busy_stack_is_not_touched(
     account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy() == 0
@@ -344,10 +344,10 @@ def test_a_stack_that_cloudformation_works_on_is_left_alone(
     _status(monkeypatch, "UPDATE_IN_PROGRESS")
     assert deploy() == 1
     assert [each.arguments for each in account.ran[ran:]] == [("--version",)]
-    assert "Wait until it is done" in capfd.readouterr().err
+    assert "Wait until it has finished" in capfd.readouterr().err
 
 
-def test_a_rollback_during_a_deployment_cancels_it(
+def test_rollback_during_a_deployment_cancels_it(
     account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
@@ -355,7 +355,7 @@ def test_a_rollback_during_a_deployment_cancels_it(
         assert deploy() == 0
     cancelled: list[str] = []
     monkeypatch.setattr(
-        Outside,
+        Services,
         "cloudformation",
         SimpleNamespace(cancel_update_stack=lambda **said: cancelled.append(said["StackName"])),
     )
@@ -365,7 +365,7 @@ def test_a_rollback_during_a_deployment_cancels_it(
     assert account.versions() == ([1, 2], 2), "CloudFormation moves the alias by itself"
 
 
-def test_a_stack_that_would_take_its_tables_along_is_not_deleted(
+def test_stack_that_does_not_retain_its_tables_is_not_deleted(
     account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy() == 0
@@ -375,7 +375,7 @@ def test_a_stack_that_would_take_its_tables_along_is_not_deleted(
     assert account.versions() == ([1], 1)
 
 
-def test_the_master_key_is_shown_when_asked_for_and_nothing_else(
+def test_show_key_prints_only_the_master_key(
     account: Account, deploy: Deploy, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert deploy() == 0
@@ -388,15 +388,13 @@ def test_the_master_key_is_shown_when_asked_for_and_nothing_else(
     ("arguments", "status", "message"),
     [
         (["staging"], 2, "samconfig.toml has no environment 'staging'. There are: dev, prod."),
-        (["--to", "3"], 2, "--to goes with --rollback"),
+        (["--to", "3"], 2, "--to requires --rollback"),
         (["--env-file", "nowhere"], 2, "There is no file nowhere"),
-        (["--rollback", "--delete"], 2, "not allowed with"),
+        (["--rollback", "--delete"], 2, "exclude each other"),
         (["dev"], 1, "No AWS credentials. Run `aws configure`"),
     ],
 )
-def test_the_script_says_in_a_sentence_what_is_wrong(
-    tmp_path: Path, arguments: list[str], status: int, message: str
-) -> None:
+def test_script_explains_wrong_usage(tmp_path: Path, arguments: list[str], status: int, message: str) -> None:
     nothing = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "AWS_EC2_METADATA_DISABLED": "true"}
     done = subprocess.run([ROOT / "deploy.sh", *arguments], env=nothing, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr

@@ -1,4 +1,4 @@
-"""`python -m vibe_cli routes`, as people and pipelines call it."""
+"""`vibe routes`, as people and pipelines call it."""
 
 import json
 import os
@@ -103,14 +103,14 @@ def test_what_would_change_is_told_by_field_and_then_written(
     assert command("--table", routes_table).told == {"table": routes_table, "changes": [], "written": False}
 
 
-def test_what_others_changed_after_the_look_is_not_written_over(
+def test_concurrent_change_is_not_overwritten(
     command: Command, routes_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = iter([RoutesSnapshot({}, 0), RoutesSnapshot({("provider", "ark"): {"base_url": "by hand"}}, 0)])
     monkeypatch.setattr(RoutesStore, "standing", lambda _: next(seen))
     done = command("--table", routes_table)
     assert (done.status, done.out) == (1, "")
-    assert "Somebody else has changed the routes meanwhile." in done.err
+    assert "The routes were changed by somebody else meanwhile." in done.err
 
 
 def test_a_dry_run_writes_nothing(command: Command, store: RoutesStore, routes_table: str) -> None:
@@ -258,11 +258,11 @@ def test_a_missing_region_is_told(command: Command, monkeypatch: pytest.MonkeyPa
     assert "No AWS region" in done.err
 
 
-def test_an_endpoint_that_refuses_is_told(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_endpoint_is_reported(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     done = command("--table", "vibe-router-routes")
     assert done.status == 2
-    assert "http://127.0.0.1:1 can't be reached" in done.err
+    assert "http://127.0.0.1:1) cannot be reached" in done.err
 
 
 @pytest.mark.parametrize("arguments", [["--local", "--aws"], ["--nonsense"]], ids=["both places", "an unknown option"])
@@ -294,7 +294,7 @@ def on_a_terminal(arguments: list[str], answer: str, folder: Path) -> tuple[int,
     return process.wait(30), shown.decode()
 
 
-def test_a_person_is_shown_the_changes_in_colour_and_asked(
+def test_terminal_shows_coloured_changes_and_asks(
     command: Command, folder: Path, store: RoutesStore, routes_table: str
 ) -> None:
     status, shown = on_a_terminal(["--table", routes_table], "n\n", folder)
@@ -302,12 +302,12 @@ def test_a_person_is_shown_the_changes_in_colour_and_asked(
     assert "\x1b[32m+ models.auto\x1b[0m" in shown
     assert "chain[0]: ark/glm-4.7" in shown
     assert "2 added, 0 changed, 0 removed" in shown
-    assert "Write this? [y/N]" in shown
+    assert "Write these changes? [y/N]" in shown
     assert "Nothing was written." in shown
     assert store.read() == {}
     status, shown = on_a_terminal(["--table", routes_table], "y\n", folder)
     assert status == 0
-    assert "Written; live within 10 seconds." in shown
+    assert "Written; in effect within 10 seconds." in shown
     assert len(store.read()) == 2
     (folder / "routes.yaml").write_text(GOOD.replace("glm-4.7", "glm-5"))
     status, shown = on_a_terminal(["--table", routes_table, "--yes"], "", folder)
@@ -315,4 +315,4 @@ def test_a_person_is_shown_the_changes_in_colour_and_asked(
     assert "chain[0]: ark/glm-4.7 → ark/glm-5" in shown
     assert "[y/N]" not in shown
     status, shown = on_a_terminal(["--table", routes_table], "", folder)
-    assert "says what the file says" in shown
+    assert "already matches the file" in shown

@@ -1,4 +1,4 @@
-"""`python -m vibe_cli usage book`: what is in a log and not yet in the tables comes into them, once."""
+"""`vibe usage book`: what is in a log and not yet in the tables comes into them, once."""
 
 import io
 import json
@@ -110,4 +110,4 @@ def test_without_a_stack_nothing_is_booked(
 
 def test_a_file_that_is_not_there_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["usage", "book", "nowhere.log"]) == 1
-    assert "nowhere.log can't be read" in capsys.readouterr().err
+    assert "nowhere.log cannot be read" in capsys.readouterr().err

@@ -13,8 +13,6 @@ import pytest
 from tests.unit.cli.fake_router import KEY, FakeRouter, running
 from vibe_cli.app import main
 
-CHECKOUT = Path(__file__).parents[3]
-
 
 @dataclass
 class Done:
@@ -23,7 +21,7 @@ class Done:
     err: str
 
     @property
-    def told(self) -> Any:
+    def answer(self) -> Any:
         return json.loads(self.out)
 
 
@@ -35,11 +33,12 @@ def served() -> Iterator[FakeRouter]:
 
 @pytest.fixture
 def router(served: FakeRouter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRouter:
-    """A router with nothing in it, which VIBE_ROUTER_URL and MASTER_KEY lead to."""
+    """An empty router at VIBE_ROUTER_URL, with its key in MASTER_KEY."""
     for held in (served.keys, served.teams, served.calls, served.answers):
         held.clear()
     for name in ("DATA_DIR", "LITELLM_MASTER_KEY", "STACK"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("vibe_cli.settings.CHECKOUT", tmp_path)
     monkeypatch.setenv("VIBE_ROUTER_URL", f"{served.url}/v1")
     monkeypatch.setenv("MASTER_KEY", KEY)
     monkeypatch.chdir(tmp_path)
@@ -48,7 +47,7 @@ def router(served: FakeRouter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def command(router: FakeRouter, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Call the command line with its output going into a pipe."""
+    """Run `vibe` in this process, with its output captured as in a pipe."""
 
     def call(*arguments: str) -> Done:
         try:
@@ -62,7 +61,7 @@ def command(router: FakeRouter, capsys: pytest.CaptureFixture[str]) -> Callable[
 
 @pytest.fixture
 def terminal(router: FakeRouter, tmp_path: Path) -> Callable[..., Done]:
-    """Call the command line on a terminal of its own, with `typed` as what a person types."""
+    """Run `vibe` on a pseudo-terminal, with `typed` as its input."""
 
     def call(*arguments: str, typed: str = "", columns: int = 200) -> Done:
         leader, follower = pty.openpty()
@@ -71,7 +70,6 @@ def terminal(router: FakeRouter, tmp_path: Path) -> Callable[..., Done]:
             cwd=tmp_path,
             env={
                 **os.environ,
-                "PYTHONPATH": f"{CHECKOUT}/layers/router:{CHECKOUT}/cli",
                 "COLUMNS": str(columns),
                 "TERM": "xterm",
             },

@@ -1,4 +1,4 @@
-"""A router made of a dictionary: it answers over a real socket as the API does, and writes down what it was asked."""
+"""A router backed by a dictionary: it answers over a real socket like the admin API, and records the calls."""
 
 import json
 import threading

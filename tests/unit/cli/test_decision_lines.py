@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_cli.decisions import Failure, Traffic, Wanted, for_people, parse
-from vibe_cli.ink import Ink, clean
+from vibe_cli.decisions import DecisionFilter, Failure, Traffic, format_decision, parse_decision
+from vibe_cli.output import Ink, clean
 
 L1, L2 = "cliproxyapi/claude-sonnet-4-6", "new-api/gpt-5"
 PLAIN = Ink(io.StringIO())
@@ -36,21 +36,22 @@ def _decision(**changed: Any) -> dict[str, Any]:
     } | changed
 
 
-def test_a_line_tells_it_all() -> None:
-    assert for_people(_decision(), PLAIN, UTC) == (
+def test_formatted_line() -> None:
+    assert format_decision(_decision(), PLAIN, UTC) == (
         f"20:59:57  auto-chat → {L2}  after {L1} quota 429 (15 ms)  first token 312 ms  total 1.2 s  15 + ? tokens  200"
     )
 
 
-def test_a_failure_says_so() -> None:
-    line = for_people(_decision(deployment=None, status=502, error="all_deployments_failed", cooling=[L2]), PLAIN, UTC)
-    assert "auto-chat → nobody" in line
-    assert f"cooling: {L2}" in line
+def test_formatted_failure() -> None:
+    failed = _decision(deployment=None, status=502, error="all_deployments_failed", cooling=[L2])
+    line = format_decision(failed, PLAIN, UTC)
+    assert "auto-chat → none" in line
+    assert f"skipped: {L2}" in line
     assert line.endswith("502 all_deployments_failed")
 
 
-def test_what_others_wrote_cannot_steer_a_terminal() -> None:
-    assert "\x1b" not in for_people(_decision(selected_model="\x1b[2Jx\ny", error="\x1b]0;t\x07"), PLAIN, UTC)
+def test_control_characters_are_replaced() -> None:
+    assert "\x1b" not in format_decision(_decision(selected_model="\x1b[2Jx\ny", error="\x1b]0;t\x07"), PLAIN, UTC)
     assert clean("a\nb\x1b[31m") == "a b\N{REPLACEMENT CHARACTER}[31m"
     assert len(clean("x" * 1000, 80)) == 80
 
@@ -66,24 +67,24 @@ def test_what_others_wrote_cannot_steer_a_terminal() -> None:
         ('["ROUTING DECISION", {}]', False),
         ("", False),
     ],
-    ids=["as logged", "with something before it", "another message", "no JSON", "cut", "no object", "empty"],
+    ids=["as logged", "with a prefix", "another message", "not JSON", "cut", "not an object", "empty"],
 )
-def test_only_decisions_are_read(line: str, found: bool) -> None:
-    assert (parse(line) is not None) is found
+def test_only_decisions_are_parsed(line: str, found: bool) -> None:
+    assert (parse_decision(line) is not None) is found
 
 
 @pytest.mark.parametrize(
-    ("wanted", "decision", "shown"),
+    ("matches", "decision", "shown"),
     [
-        (Wanted(), _decision(), True),
-        (Wanted(model="auto-chat"), _decision(), True),
-        (Wanted(model="auto-codex"), _decision(), False),
-        (Wanted(fallbacks=True), _decision(), True),
-        (Wanted(fallbacks=True), _decision(fallbacks=0), False),
-        (Wanted(failed=True), _decision(), False),
-        (Wanted(failed=True), _decision(status=502), True),
-        (Wanted(failed=True), _decision(error="upstream_stalled"), True),
-        (Wanted(failed=True, model="auto-codex"), _decision(status=502), False),
+        (DecisionFilter(), _decision(), True),
+        (DecisionFilter(model="auto-chat"), _decision(), True),
+        (DecisionFilter(model="auto-codex"), _decision(), False),
+        (DecisionFilter(fallbacks=True), _decision(), True),
+        (DecisionFilter(fallbacks=True), _decision(fallbacks=0), False),
+        (DecisionFilter(failed=True), _decision(), False),
+        (DecisionFilter(failed=True), _decision(status=502), True),
+        (DecisionFilter(failed=True), _decision(error="upstream_stalled"), True),
+        (DecisionFilter(failed=True, model="auto-codex"), _decision(status=502), False),
     ],
     ids=[
         "all",
@@ -93,12 +94,12 @@ def test_only_decisions_are_read(line: str, found: bool) -> None:
         "no fallback",
         "no failure",
         "an error",
-        "an answer that broke off",
+        "a truncated answer",
         "a failure of another model",
     ],
 )
-def test_filters(wanted: Wanted, decision: dict[str, Any], shown: bool) -> None:
-    assert wanted(decision) is shown
+def test_filters(matches: DecisionFilter, decision: dict[str, Any], shown: bool) -> None:
+    assert matches(decision) is shown
 
 
 _ANYTHING = st.recursive(
@@ -109,14 +110,14 @@ _ANYTHING = st.recursive(
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(_decision(), _ANYTHING)))
-def test_a_line_of_any_shape_is_shown_and_counted(fields: dict[str, Any]) -> None:
-    assert "\n" not in for_people(fields, PLAIN, UTC)
-    Wanted(failed=True, fallbacks=True)(fields)
+def test_fields_of_any_shape_are_formatted_and_counted(fields: dict[str, Any]) -> None:
+    assert "\n" not in format_decision(fields, PLAIN, UTC)
+    DecisionFilter(failed=True, fallbacks=True)(fields)
     Traffic().count(fields)
 
 
 @given(st.permutations(range(4)))
-def test_the_last_failure_is_the_last_whatever_the_order(order: list[int]) -> None:
+def test_last_failure_does_not_depend_on_the_order(order: list[int]) -> None:
     today = Traffic()
     begin = datetime(2026, 11, 23, tzinfo=UTC)
     for hour in order:
@@ -127,7 +128,7 @@ def test_the_last_failure_is_the_last_whatever_the_order(order: list[int]) -> No
     assert (today.requests, today.served) == (4, {L2: 3})
 
 
-def test_colour_is_for_terminals_that_want_it() -> None:
+def test_colour_only_on_terminals_without_no_color() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True

@@ -1,4 +1,4 @@
-"""`keys`, as people and pipelines call it, against a router over a real socket."""
+"""`vibe keys` against a router over a real socket."""
 
 import io
 import json
@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli.conftest import CHECKOUT, Done
+from tests.unit.cli.conftest import Done
 from tests.unit.cli.fake_router import FakeRouter, RefusalError
 
 Command = Callable[..., Done]
 
 
-def test_a_key_is_made_with_what_the_options_say_and_printed_alone(command: Command, router: FakeRouter) -> None:
+def test_create_sends_the_options_and_prints_only_the_key(command: Command, router: FakeRouter) -> None:
     router.teams["team-1"] = {"team_id": "team-1", "team_alias": "builders"}
     done = command(
         "keys", "create", "--alias", "ci", "--models", "auto-chat, auto-*", "--budget", "$2.50", "--budget-duration",
@@ -28,7 +28,7 @@ def test_a_key_is_made_with_what_the_options_say_and_printed_alone(command: Comm
         "builders", "--tags", "a,b", "--metadata", '{"x": 1}',
     )  # fmt: skip
     assert (done.status, done.err) == (0, "")
-    assert done.told["key"] == "sk-new-1"
+    assert done.answer["key"] == "sk-new-1"
     assert router.asked("/key/generate") == [
         {
             "key_alias": "ci",
@@ -48,13 +48,13 @@ def test_a_key_is_made_with_what_the_options_say_and_printed_alone(command: Comm
 
 
 @pytest.mark.parametrize("option", ["--models", "--tags"])
-def test_an_empty_variable_of_a_shell_opens_nothing(command: Command, router: FakeRouter, option: str) -> None:
+def test_empty_list_option_is_refused(command: Command, router: FakeRouter, option: str) -> None:
     assert command("keys", "create", option, "").status == 2
     assert command("keys", "update", "ci", option, " , ").status == 2
     assert router.calls == []
 
 
-def test_a_key_is_made_of_nothing(command: Command, router: FakeRouter) -> None:
+def test_create_without_options(command: Command, router: FakeRouter) -> None:
     assert command("keys", "create").status == 0
     assert router.asked("/key/generate") == [{}]
 
@@ -70,7 +70,7 @@ def test_a_key_is_made_of_nothing(command: Command, router: FakeRouter) -> None:
         ("--alias", " ", "must not be empty"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_told_before_anything_is_asked(
+def test_invalid_option_is_refused_before_any_call(
     command: Command, router: FakeRouter, option: str, value: str, told: str
 ) -> None:
     done = command("keys", "create", f"{option}={value}")
@@ -79,13 +79,13 @@ def test_an_option_that_makes_no_sense_is_told_before_anything_is_asked(
     assert router.calls == []
 
 
-def test_what_the_router_refuses_is_told_in_its_words(command: Command, router: FakeRouter) -> None:
+def test_refusal_prints_the_message_of_the_router(command: Command, router: FakeRouter) -> None:
     router.add(key_alias="ci")
     done = command("keys", "create", "--alias", "ci")
     assert (done.status, done.out, done.err) == (1, "", "key_alias: another key has it.\n")
 
 
-def test_many_are_made_of_a_csv_and_each_is_shown(command: Command, router: FakeRouter, tmp_path: Path) -> None:
+def test_create_many_from_csv(command: Command, router: FakeRouter, tmp_path: Path) -> None:
     (tmp_path / "many.csv").write_text(
         "key_alias,models,max_budget,rpm_limit,blocked\nann,auto-chat;auto-claude,5,,\nbob,,2.5,10,true\n"
     )
@@ -99,7 +99,7 @@ def test_many_are_made_of_a_csv_and_each_is_shown(command: Command, router: Fake
     ]
 
 
-def test_many_are_made_of_json_lines_on_standard_input(
+def test_create_many_from_json_lines_on_standard_input(
     command: Command, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO('{"key_alias": "a"}\n\n{"key_alias": "b", "max_budget": 1}\n'))
@@ -108,9 +108,7 @@ def test_many_are_made_of_json_lines_on_standard_input(
     assert len(done.out.splitlines()) == 2
 
 
-def test_of_many_those_that_were_made_are_shown_whatever_becomes_of_the_others(
-    command: Command, router: FakeRouter, tmp_path: Path
-) -> None:
+def test_created_keys_are_shown_even_if_others_fail(command: Command, router: FakeRouter, tmp_path: Path) -> None:
     router.add(key_alias="b")
     (tmp_path / "many.jsonl").write_text("".join(f'{{"key_alias": "{name}"}}\n' for name in "abc"))
     done = command("keys", "create", "--from", "many.jsonl")
@@ -121,9 +119,7 @@ def test_of_many_those_that_were_made_are_shown_whatever_becomes_of_the_others(
     assert lines["c"]["key"].startswith("sk-")
 
 
-def test_of_many_the_rest_is_not_tried_when_the_router_breaks_down(
-    command: Command, router: FakeRouter, tmp_path: Path
-) -> None:
+def test_creation_stops_when_the_router_fails(command: Command, router: FakeRouter, tmp_path: Path) -> None:
     made: list[object] = []
 
     def breaks(sent: dict[str, Any]) -> dict[str, Any]:
@@ -139,20 +135,19 @@ def test_of_many_the_rest_is_not_tried_when_the_router_breaks_down(
     assert done.status == 2
     assert len(lines) == 200
     assert lines[0]["key"] == "sk-0"
-    assert lines[-1] == {"key_alias": "199", "error": "not tried any more"}
+    assert lines[-1] == {"key_alias": "199", "error": "not created: an earlier key failed"}
     assert len(made) == 1
     assert len(router.asked("/key/generate")) < 10
 
 
 @pytest.fixture
 def closed(tmp_path: Path, router: FakeRouter) -> Command:
-    """Call the command line with its output going to whoever does not read it: `out` is a descriptor."""
+    """Run `vibe` with the descriptor `out` as its output."""
 
     def call(*arguments: str, out: int) -> Done:
         done = subprocess.run(
             [sys.executable, "-m", "vibe_cli", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": f"{CHECKOUT}/layers/router:{CHECKOUT}/cli"},
             stdout=out,
             stderr=subprocess.PIPE,
             text=True,
@@ -163,7 +158,7 @@ def closed(tmp_path: Path, router: FakeRouter) -> Command:
     return call
 
 
-def test_of_many_no_more_are_made_once_nobody_reads_them(closed: Command, router: FakeRouter, tmp_path: Path) -> None:
+def test_creation_stops_when_the_output_is_closed(closed: Command, router: FakeRouter, tmp_path: Path) -> None:
     first_is_read = threading.Event()
     adding = threading.Lock()
 
@@ -187,12 +182,12 @@ def test_of_many_no_more_are_made_once_nobody_reads_them(closed: Command, router
     assert done.status == 2
     assert asked <= 1 + 4, "those that were under way, and no others"
     assert list(router.keys) == [seen["token"]], "those that nobody saw are gone"
-    assert f"{asked - 1} keys that nobody saw deleted again" in done.err
-    assert f"{200 - asked} keys not tried any more" in done.err
+    assert f"{asked - 1} unseen keys deleted again" in done.err
+    assert f"{200 - asked} keys skipped" in done.err
 
 
 @pytest.mark.parametrize("arguments", [("create",), ("create", "--from", "many.jsonl"), ("rotate", "ci")])
-def test_nothing_is_made_for_nobody(
+def test_nothing_is_created_with_closed_output(
     closed: Command, router: FakeRouter, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     router.add(key_alias="ci")
@@ -202,12 +197,12 @@ def test_nothing_is_made_for_nobody(
     done = closed("keys", *arguments, out=writing)
     os.close(writing)
     assert done.status == 2
-    assert "Nobody reads standard output" in done.err
+    assert "Standard output is closed" in done.err
     assert {path for _, path, _ in router.calls} <= {"/key/list"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
-def test_what_did_not_fit_on_a_disk_is_taken_back(closed: Command, router: FakeRouter, tmp_path: Path) -> None:
+def test_keys_that_cannot_be_shown_are_deleted(closed: Command, router: FakeRouter, tmp_path: Path) -> None:
     token = router.add(key_alias="ci")
     (tmp_path / "many.jsonl").write_text("{}\n" * 20)
     with Path("/dev/full").open("w") as disk:
@@ -215,15 +210,15 @@ def test_what_did_not_fit_on_a_disk_is_taken_back(closed: Command, router: FakeR
             done = closed("keys", *arguments, out=disk.fileno())
             assert done.status == 2
             assert "No space left" in done.err
-            assert "that nobody saw deleted again" in done.err
+            assert "deleted again" in done.err
             assert list(router.keys) == [token]
         done = closed("keys", "rotate", "ci", out=disk.fileno())
     assert done.status == 2
-    assert f"Rotate {token} once more" in done.err
+    assert f"Rotate {token} again" in done.err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
-def test_what_nobody_saw_and_can_t_be_deleted_is_told(closed: Command, router: FakeRouter) -> None:
+def test_unseen_keys_that_cannot_be_deleted_are_named(closed: Command, router: FakeRouter) -> None:
     router.answers["/key/delete"] = RefusalError(503, "The router's tables cannot be reached right now.")
     with Path("/dev/full").open("w") as disk:
         done = closed("keys", "create", out=disk.fileno())
@@ -237,17 +232,17 @@ def test_what_nobody_saw_and_can_t_be_deleted_is_told(closed: Command, router: F
     [
         ("f.csv", "key_alias,nope\na,b\n", "f.csv:2: 'nope' is not one of key_alias, duration"),
         ("f.csv", "key_alias,max_budget\na,1\nb,much\n", "f.csv:3: max_budget must be an amount"),
-        ("f.csv", "key_alias,max_budget\na,1,2\n", "f.csv:2: has not as many values"),
-        ("f.csv", "key_alias,max_budget\na\n", "f.csv:2: has not as many values"),
+        ("f.csv", "key_alias,max_budget\na,1,2\n", "f.csv:2: does not have as many values"),
+        ("f.csv", "key_alias,max_budget\na\n", "f.csv:2: does not have as many values"),
         ("f.csv", 'key_alias\n"a\n', "f.csv:1: is not CSV"),
-        ("f.csv", "key_alias\n", "f.csv has nothing in it"),
+        ("f.csv", "key_alias\n", "f.csv is empty"),
         ("f.jsonl", '{"key_alias": "a"}\n{\n', "f.jsonl:2: is not JSON"),
         ("f.jsonl", "[1]\n", "f.jsonl:1: is not a JSON object"),
         ("f.jsonl", '{"spend": 5}\n', "f.jsonl:1: 'spend' is not one of"),
-        ("f.jsonl", "", "f.jsonl has nothing in it"),
+        ("f.jsonl", "", "f.jsonl is empty"),
     ],
 )
-def test_a_mistake_in_a_file_of_many_is_told_before_any_is_made(
+def test_mistake_in_a_file_is_reported_before_any_call(
     command: Command, router: FakeRouter, tmp_path: Path, name: str, text: str, told: str
 ) -> None:
     (tmp_path / name).write_text(text)
@@ -257,29 +252,29 @@ def test_a_mistake_in_a_file_of_many_is_told_before_any_is_made(
     assert router.calls == []
 
 
-def test_a_file_that_is_not_there_is_told(command: Command) -> None:
+def test_missing_file_is_reported(command: Command) -> None:
     done = command("keys", "create", "--from", "nope.csv")
-    assert (done.status, done.err) == (1, "nope.csv can't be read: No such file or directory\n")
+    assert (done.status, done.err) == (1, "nope.csv cannot be read: No such file or directory\n")
 
 
-def test_every_page_of_keys_is_listed(command: Command, router: FakeRouter) -> None:
+def test_list_reads_every_page(command: Command, router: FakeRouter) -> None:
     for number in range(230):
         router.add(key_alias=f"key-{number}", team_id="t" if number % 2 else None)
-    assert len(command("keys", "list").told) == 230
+    assert len(command("keys", "list").answer) == 230
     assert [sent["page"] for sent in router.asked("/key/list")] == ["1", "2", "3"]
     router.teams["t"] = {"team_id": "t", "team_alias": "them"}
-    assert len(command("keys", "list", "--team", "them").told) == 115
+    assert len(command("keys", "list", "--team", "them").answer) == 115
 
 
-def test_a_key_is_named_by_alias_by_id_and_by_the_beginning_of_that(command: Command, router: FakeRouter) -> None:
+def test_key_is_found_by_alias_id_and_prefix(command: Command, router: FakeRouter) -> None:
     token = router.add(key_alias="ci")
     router.add(key_alias="other")
     router.add(key_alias="ci", replaced_by=token)
     for name in ("ci", token, token[:10]):
-        assert command("keys", "show", name).told["key"] == token
+        assert command("keys", "show", name).answer["key"] == token
 
 
-def test_a_key_itself_comes_by_standard_input_and_goes_no_further(
+def test_key_from_standard_input_is_sent_as_a_hash(
     command: Command, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = router.add()
@@ -293,19 +288,19 @@ def test_a_key_itself_comes_by_standard_input_and_goes_no_further(
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("nobody", "'nobody' is no key's alias and no id"),
-        ("abcdef", "'abcdef' is no key's alias and no id"),
-        ("sk-secret", "can be seen by others here"),
+        ("nobody", "'nobody' is not the alias or id of a key"),
+        ("abcdef", "'abcdef' is not the alias or id of a key"),
+        ("sk-secret", "can read keys on the command line"),
     ],
 )
-def test_a_name_that_is_no_key_s_is_told(command: Command, router: FakeRouter, name: str, told: str) -> None:
+def test_unknown_key_is_reported(command: Command, router: FakeRouter, name: str, told: str) -> None:
     done = command("keys", "block", name)
     assert (done.status, done.out) == (1, "")
     assert told in done.err
     assert router.asked("/key/block") == []
 
 
-def test_what_is_named_is_changed_and_none_takes_away(command: Command, router: FakeRouter) -> None:
+def test_update_changes_given_settings_and_none_removes(command: Command, router: FakeRouter) -> None:
     token = router.add(key_alias="ci")
     done = command(
         *("keys", "update", "ci", "--budget", "none", "--models", "none", "--duration", "none", "--rpm", "5"),
@@ -317,46 +312,46 @@ def test_what_is_named_is_changed_and_none_takes_away(command: Command, router: 
     ]
 
 
-def test_a_change_of_nothing_is_told(command: Command, router: FakeRouter) -> None:
+def test_update_without_settings_is_refused(command: Command, router: FakeRouter) -> None:
     assert command("keys", "update", "ci").status == 1
     assert router.calls == []
 
 
-def test_keys_are_blocked_and_unblocked(command: Command, router: FakeRouter) -> None:
+def test_block_and_unblock(command: Command, router: FakeRouter) -> None:
     tokens = [router.add(key_alias=name) for name in "ab"]
-    assert len(command("keys", "block", "a", "b", "a").told) == 2
+    assert len(command("keys", "block", "a", "b", "a").answer) == 2
     assert [router.keys[token]["blocked"] for token in tokens] == [True, True]
     command("keys", "unblock", "b")
     assert [router.keys[token]["blocked"] for token in tokens] == [True, False]
 
 
-def test_a_rotated_key_is_printed(command: Command, router: FakeRouter) -> None:
+def test_rotate_prints_the_new_secret(command: Command, router: FakeRouter) -> None:
     token = router.add(key_alias="ci")
-    assert command("keys", "rotate", "ci", "--grace", "1h").told["key"] == "sk-rotated"
+    assert command("keys", "rotate", "ci", "--grace", "1h").answer["key"] == "sk-rotated"
     assert router.asked(f"/key/{token}/regenerate") == [{"grace_period": "1h"}]
 
 
-def test_many_are_deleted_in_few_calls(command: Command, router: FakeRouter) -> None:
+def test_delete_in_batches(command: Command, router: FakeRouter) -> None:
     router.teams["t"] = {"team_id": "t"}
     for number in range(120):
         router.add(team_id="t", key_alias=f"{number}")
     router.add(key_alias="stays")
-    assert len(command("keys", "delete", "--team", "t").told["deleted_keys"]) == 120
+    assert len(command("keys", "delete", "--team", "t").answer["deleted_keys"]) == 120
     assert [key["key_alias"] for key in router.keys.values()] == ["stays"]
     assert len(router.asked("/key/delete")) == 3
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "--team", "t"]], ids=["nothing", "both"])
-def test_what_to_delete_must_be_said(command: Command, router: FakeRouter, arguments: list[str]) -> None:
+def test_delete_requires_keys_or_a_team(command: Command, router: FakeRouter, arguments: list[str]) -> None:
     assert command("keys", "delete", *arguments).status == 1
     assert router.calls == []
 
 
-def test_a_person_sees_tables_and_the_key_once(terminal: Command, router: FakeRouter) -> None:
+def test_terminal_shows_tables_and_the_secret_once(terminal: Command, router: FakeRouter) -> None:
     done = terminal("keys", "create", "--alias", "ci", "--budget", "10", "--budget-duration", "30d")
     assert done.status == 0
     assert "sk-new-1" in done.out
-    assert "only time" in done.out
+    assert "not shown again" in done.out
     assert "$10.00 / 30d" in done.out
     router.add(key_alias="[red]\x1b[2J", max_budget=5, rpm_limit=1000, blocked=True, expires="2026-01-01T00:00:00Z")
     shown = terminal("keys", "list").out
@@ -368,15 +363,15 @@ def test_a_person_sees_tables_and_the_key_once(terminal: Command, router: FakeRo
     assert "sk-new-1" not in shown
 
 
-def test_a_person_is_asked_before_keys_are_deleted(terminal: Command, router: FakeRouter) -> None:
+def test_delete_asks_for_confirmation_on_a_terminal(terminal: Command, router: FakeRouter) -> None:
     router.add(key_alias="a")
     refused = terminal("keys", "delete", "a", typed="n\n")
     assert (refused.status, len(router.keys)) == (1, 1)
-    assert "Delete 1 key?" in refused.out + refused.err
+    assert "Delete 1 key permanently?" in refused.out + refused.err
     agreed = terminal("keys", "delete", "a", typed="y\n")
     assert (agreed.status, len(router.keys)) == (0, 0)
 
 
-def test_json_can_be_had_on_a_terminal_too(terminal: Command, router: FakeRouter) -> None:
+def test_json_on_a_terminal(terminal: Command, router: FakeRouter) -> None:
     router.add(key_alias="a")
-    assert terminal("keys", "list", "--json").told[0]["key_alias"] == "a"
+    assert terminal("keys", "list", "--json").answer[0]["key_alias"] == "a"

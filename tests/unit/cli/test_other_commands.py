@@ -11,27 +11,27 @@ from tests.unit.cli.fake_router import FakeRouter
 Command = Callable[..., Done]
 
 
-def test_a_team_is_made_changed_blocked_and_deleted(command: Command, router: FakeRouter) -> None:
+def test_team_life_cycle(command: Command, router: FakeRouter) -> None:
     made = command("teams", "create", "--alias", "builders", "--budget", "100", "--models", "auto-*")
-    assert made.told["team_id"] == "team-0"
+    assert made.answer["team_id"] == "team-0"
     assert router.asked("/team/new") == [{"team_alias": "builders", "max_budget": 100.0, "models": ["auto-*"]}]
-    assert command("teams", "create", "--id", "mine").told["team_id"] == "mine"
-    assert [team["team_id"] for team in command("teams", "list").told] == ["team-0", "mine"]
-    assert command("teams", "show", "builders").told["team_id"] == "team-0"
+    assert command("teams", "create", "--id", "mine").answer["team_id"] == "mine"
+    assert [team["team_id"] for team in command("teams", "list").answer] == ["team-0", "mine"]
+    assert command("teams", "show", "builders").answer["team_id"] == "team-0"
     assert command("teams", "update", "builders", "--budget", "none", "--tpm", "5").status == 0
     assert router.asked("/team/update") == [{"team_id": "team-0", "max_budget": None, "tpm_limit": 5}]
     assert command("teams", "block", "mine").status == 0
     assert command("teams", "unblock", "mine").status == 0
     assert router.asked("/team/block") == router.asked("/team/unblock") == [{"team_id": "mine"}]
-    assert command("teams", "delete", "builders", "mine").told["deleted_teams"] == ["team-0", "mine"]
+    assert command("teams", "delete", "builders", "mine").answer["deleted_teams"] == ["team-0", "mine"]
     assert router.teams == {}
 
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("nobody", "'nobody' is no team's id or alias"), ("twice", "'twice' is the alias of several teams")],
+    [("nobody", "'nobody' is not the id or alias of a team"), ("twice", "'twice' is the alias of several teams")],
 )
-def test_a_name_that_is_no_team_s_is_told(command: Command, router: FakeRouter, name: str, told: str) -> None:
+def test_unknown_team_is_reported(command: Command, router: FakeRouter, name: str, told: str) -> None:
     for number in (1, 2):
         router.teams[f"t{number}"] = {"team_id": f"t{number}", "team_alias": "twice"}
     done = command("teams", "block", name)
@@ -39,7 +39,7 @@ def test_a_name_that_is_no_team_s_is_told(command: Command, router: FakeRouter, 
     assert told in done.err
 
 
-def test_a_person_sees_teams(terminal: Command, router: FakeRouter) -> None:
+def test_terminal_shows_teams(terminal: Command, router: FakeRouter) -> None:
     assert "There are no teams yet." in terminal("teams", "list").out
     router.teams["t"] = {"team_id": "t", "team_alias": "builders", "max_budget": 5, "spend": 0.25, "blocked": True}
     for shown in (terminal("teams", "list").out, terminal("teams", "show", "t").out):
@@ -68,9 +68,9 @@ COOLDOWNS: dict[str, Any] = {
 }
 
 
-def test_what_cools_is_told(command: Command, terminal: Command, router: FakeRouter) -> None:
+def test_cooldowns_are_listed(command: Command, terminal: Command, router: FakeRouter) -> None:
     router.answers["/cooldowns"] = COOLDOWNS
-    assert command("cooldowns", "list").told == COOLDOWNS
+    assert command("cooldowns", "list").answer == COOLDOWNS
     shown = terminal("cooldowns", "list").out
     assert "in 2 min 5 s" in shown
     assert "quota" in shown
@@ -78,7 +78,7 @@ def test_what_cools_is_told(command: Command, terminal: Command, router: FakeRou
     assert "\x1b[2J" not in shown
     assert "new-api/gpt-5" in terminal("cooldowns", "list", "--all").out
     router.answers["/cooldowns"] = {"deployments": COOLDOWNS["deployments"][1:]}
-    assert "Nothing cools; 1 deployment well." in terminal("cooldowns", "list").out
+    assert "No cooldowns; 1 deployment healthy." in terminal("cooldowns", "list").out
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ def test_cooldowns_are_cleared(
     command: Command, router: FakeRouter, arguments: list[str], sent: dict[str, object]
 ) -> None:
     router.answers["/cooldowns/clear"] = {"cleared": ["deployment#ark/glm-4.7"]}
-    assert command("cooldowns", "clear", *arguments).told == {"cleared": ["deployment#ark/glm-4.7"]}
+    assert command("cooldowns", "clear", *arguments).answer == {"cleared": ["deployment#ark/glm-4.7"]}
     assert router.asked("/cooldowns/clear") == [sent]
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "--all"]], ids=["nothing", "two ways"])
-def test_what_to_clear_must_be_said(command: Command, router: FakeRouter, arguments: list[str]) -> None:
+def test_clear_requires_one_target(command: Command, router: FakeRouter, arguments: list[str]) -> None:
     assert command("cooldowns", "clear", *arguments).status == 2
     assert router.calls == []
 
@@ -129,24 +129,24 @@ ROW: dict[str, Any] = {
 }
 
 
-def test_requests_are_listed_until_there_are_enough(command: Command, router: FakeRouter) -> None:
+def test_requests_are_listed_up_to_the_limit(command: Command, router: FakeRouter) -> None:
     def pages(sent: dict[str, str]) -> dict[str, Any]:
         start, size = int(sent.get("before") or 0), int(sent["limit"])
         rows = [{**ROW, "request_id": f"r-{number}"} for number in range(start, min(start + size, 450))]
         return {"requests": rows, "next": str(start + size) if start + size < 450 else None}
 
     router.answers["/usage/requests"] = pages
-    assert len(command("requests", "list").told) == 50
-    assert len(command("requests", "list", "--limit", "300").told) == 300
-    assert [row["request_id"] for row in command("requests", "list", "--limit", "1000").told][-1] == "r-449"
+    assert len(command("requests", "list").answer) == 50
+    assert len(command("requests", "list", "--limit", "300").answer) == 300
+    assert [row["request_id"] for row in command("requests", "list", "--limit", "1000").answer][-1] == "r-449"
 
 
-def test_requests_are_filtered_by_the_router(command: Command, router: FakeRouter) -> None:
+def test_filters_are_sent_to_the_router(command: Command, router: FakeRouter) -> None:
     router.answers["/usage/requests"] = {"requests": [], "next": None}
     router.teams["t"] = {"team_id": "t", "team_alias": "them"}
     token = router.add(key_alias="ci")
     filters = ["--model", "auto-chat", "--status", "failover", "--day", "2026-11-24", "--team", "them", "--key", "ci"]
-    assert command("requests", "list", *filters, "--deployment", "ark/x").told == []
+    assert command("requests", "list", *filters, "--deployment", "ark/x").answer == []
     assert router.asked("/usage/requests") == [
         {
             "limit": "50",
@@ -162,7 +162,7 @@ def test_requests_are_filtered_by_the_router(command: Command, router: FakeRoute
     assert router.asked("/usage/requests")[1] == {"limit": "50", "key": "master", "team": "gone"}
 
 
-def test_a_person_sees_why_a_request_went_where_it_went(terminal: Command, router: FakeRouter) -> None:
+def test_terminal_shows_how_a_request_was_routed(terminal: Command, router: FakeRouter) -> None:
     router.answers["/usage/requests"] = {"requests": [ROW], "next": None}
     router.answers["/usage/requests/r-1"] = ROW
     shown = terminal("requests", "list").out
@@ -173,7 +173,7 @@ def test_a_person_sees_why_a_request_went_where_it_went(terminal: Command, route
         assert text in told
 
 
-def test_a_table_of_requests_fits_a_terminal_and_its_ids_name_them(terminal: Command, router: FakeRouter) -> None:
+def test_requests_fit_the_terminal_and_ids_are_distinct(terminal: Command, router: FakeRouter) -> None:
     ids = ["0f00cd22-59b2-4f21-b2d7-8c8046e99962", "0f00cd22-6000-4bf2-bd46-e12ac30486f1"]
     router.answers["/usage/requests"] = {"requests": [{**ROW, "request_id": each} for each in ids], "next": None}
     wide = terminal("requests", "list").out
@@ -190,9 +190,9 @@ def test_a_table_of_requests_fits_a_terminal_and_its_ids_name_them(terminal: Com
     assert all(each in several.err for each in ids)
 
 
-def test_one_request_is_json_in_a_pipe(command: Command, router: FakeRouter) -> None:
+def test_request_is_json_in_a_pipe(command: Command, router: FakeRouter) -> None:
     router.answers["/usage/requests/r-1"] = ROW
-    assert command("requests", "show", "r-1").told == ROW
+    assert command("requests", "show", "r-1").answer == ROW
 
 
 def counted(name: str, cost: float | None, unpriced: int = 0) -> dict[str, Any]:
@@ -209,15 +209,13 @@ OVERVIEW: dict[str, Any] = {
 }
 
 
-def test_what_was_spent_is_told_and_what_is_unknown_is_not_nothing(
-    command: Command, terminal: Command, router: FakeRouter
-) -> None:
+def test_spend_distinguishes_unknown_from_zero(command: Command, terminal: Command, router: FakeRouter) -> None:
     router.answers["/usage/overview"] = OVERVIEW
-    assert command("spend").told == OVERVIEW
-    assert command("spend", "--by", "models", "--days", "30").told == OVERVIEW["models"]
+    assert command("spend").answer == OVERVIEW
+    assert command("spend", "--by", "models", "--days", "30").answer == OVERVIEW["models"]
     assert [sent["days"] for sent in router.asked("/usage/overview")] == ["7", "30"]
     lines = terminal("spend").out.splitlines()
-    assert "$3.50 for 12 requests in 7 days, and 4 whose price is unknown" in lines[0]
+    assert "$3.50 for 12 requests in 7 days, and 4 with an unknown price" in lines[0]
     rows = [line.split() for line in lines if line.split() and line.split()[0] in ("cheap", "dear", "free?", "partly")]
     assert [(row[0], row[1]) for row in rows] == [
         ("dear", "$3.00"),
@@ -230,18 +228,18 @@ def test_what_was_spent_is_told_and_what_is_unknown_is_not_nothing(
         assert text in shown
 
 
-def test_how_deployments_are_is_told(command: Command, terminal: Command, router: FakeRouter) -> None:
+def test_health_is_shown(command: Command, terminal: Command, router: FakeRouter) -> None:
     health = {"deployments": [{"deployment": "ark/x", "state": "healthy"}], "state_table": "reachable"}
     router.answers["/health"] = health
-    assert command("health").told == health
+    assert command("health").answer == health
     shown = terminal("health").out
     assert "ark/x" in shown
-    assert "The table of cooldowns is reachable." in shown
+    assert "State table: reachable" in shown
 
 
 @pytest.mark.parametrize(
     "arguments", [["spend", "--days", "0"], ["requests", "list", "--limit", "0"]], ids=["days", "limit"]
 )
-def test_a_number_that_makes_no_sense_is_told(command: Command, router: FakeRouter, arguments: list[str]) -> None:
+def test_number_below_one_is_refused(command: Command, router: FakeRouter, arguments: list[str]) -> None:
     assert command(*arguments).status == 1
     assert router.calls == []

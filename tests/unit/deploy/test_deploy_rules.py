@@ -15,8 +15,8 @@ from samtranslator.yaml_helper import yaml_parse
 from vibe_cli.checkout import CHECKOUT
 from vibe_cli.deploy.adoption import adopt, import_template, named_tables
 from vibe_cli.deploy.errors import DeployError
-from vibe_cli.deploy.seam import Outside
-from vibe_cli.deploy.secret import Filled, given, merged
+from vibe_cli.deploy.secret import Filled, merged, values_from
+from vibe_cli.deploy.services import Services
 from vibe_cli.deploy.stack import Stack
 from vibe_cli.deploy.target import Target, read_target
 from vibe_cli.deploy.versions import Published, before, of_last_deployment, superseded
@@ -37,7 +37,7 @@ def _samconfig(directory: Path, text: str) -> Path:
     return file
 
 
-def test_prod_is_the_default_section_where_none_is_called_prod(tmp_path: Path) -> None:
+def test_prod_is_the_default_section(tmp_path: Path) -> None:
     file = _samconfig(tmp_path, '[default.global.parameters]\nstack_name = "router"')
     assert read_target(file, "prod") == Target("prod", "default", "router")
     file = _samconfig(tmp_path, file.read_text() + '\n[prod.deploy.parameters]\nstack_name = "router-prod"')
@@ -53,14 +53,14 @@ def test_prod_is_the_default_section_where_none_is_called_prod(tmp_path: Path) -
     ],
     ids=["words", "a list", "CloudFormation's way"],
 )
-def test_parameters_are_read_however_the_sam_cli_takes_them(tmp_path: Path, overrides: str) -> None:
+def test_parameters_are_read_in_every_syntax_of_the_sam_cli(tmp_path: Path, overrides: str) -> None:
     text = f'[dev.deploy.parameters]\nstack_name = "router"\nregion = "eu-central-1"\nparameter_overrides = {overrides}'
     target = read_target(_samconfig(tmp_path, text), "dev")
     assert target.parameters == {"StageName": "dev", "LogLevel": "DEBUG", "AlarmEmail": ""}
     assert target.region == "eu-central-1"
 
 
-def test_the_projects_own_samconfig_has_two_environments_with_a_stack_each() -> None:
+def test_samconfig_has_two_environments() -> None:
     prod, dev = (read_target(CHECKOUT / "samconfig.toml", name) for name in ("prod", "dev"))
     assert prod.stack != dev.stack
     assert dev.parameters["StageName"] == "dev"
@@ -74,7 +74,7 @@ _entries = st.dictionaries(st.text(min_size=1, max_size=8), st.text(min_size=1, 
 
 @settings(deadline=None)
 @hypothesis_given(standing=_entries, values=_entries)
-def test_merging_keeps_what_is_there_takes_what_is_given_and_is_done_once(
+def test_merging_secrets_is_idempotent_and_keeps_other_entries(
     standing: dict[str, str], values: dict[str, str]
 ) -> None:
     together = merged(standing, values)
@@ -84,7 +84,7 @@ def test_merging_keeps_what_is_there_takes_what_is_given_and_is_done_once(
     assert merged(together, values) == together
 
 
-def test_a_master_key_is_made_up_only_where_there_is_none_and_never_twice_the_same() -> None:
+def test_master_key_is_generated_only_if_missing() -> None:
     assert merged({"MASTER_KEY": "there"}, {}) == {"MASTER_KEY": "there"}
     assert merged({"MASTER_KEY": "there"}, {"MASTER_KEY": "given"}) == {"MASTER_KEY": "given"}
     first, second = merged({}, {})["MASTER_KEY"], merged({"MASTER_KEY": ""}, {})["MASTER_KEY"]
@@ -92,12 +92,12 @@ def test_a_master_key_is_made_up_only_where_there_is_none_and_never_twice_the_sa
     assert len(str(first)) > 40
 
 
-def test_empty_values_and_names_that_routes_do_not_know_are_not_given() -> None:
+def test_empty_and_unrelated_variables_are_left_out() -> None:
     environ = {"A": "a", "B": "", "OTHER": "o", "LITELLM_MASTER_KEY": "m"}
-    assert given(["A", "B", "C"], environ) == {"A": "a", "MASTER_KEY": "m"}
+    assert values_from(["A", "B", "C"], environ) == {"A": "a", "MASTER_KEY": "m"}
 
 
-def test_what_filling_did_can_be_printed() -> None:
+def test_result_of_filling_does_not_print_the_key() -> None:
     assert "hidden" not in repr(Filled("sk-hidden", ("A",), (), ()))
 
 
@@ -123,7 +123,7 @@ def test_what_filling_did_can_be_printed() -> None:
         "after a rollback the newer ones are kept",
     ],
 )
-def test_versions_that_nothing_needs(
+def test_superseded_versions(
     versions: tuple[int, ...], live: int, aliased: tuple[int, ...], removed: tuple[int, ...]
 ) -> None:
     assert superseded(Published("gateway", versions, live, frozenset(aliased))) == removed
@@ -131,7 +131,7 @@ def test_versions_that_nothing_needs(
 
 @settings(deadline=None)
 @hypothesis_given(st.sets(st.integers(1, 50), min_size=1), st.data())
-def test_removing_versions_never_takes_what_a_rollback_goes_to(numbers: set[int], data: st.DataObject) -> None:
+def test_version_for_a_rollback_is_never_removed(numbers: set[int], data: st.DataObject) -> None:
     live = data.draw(st.sampled_from(sorted(numbers)))
     published = Published("gateway", tuple(sorted(numbers)), live, frozenset({live}))
     left = tuple(each for each in published.versions if each not in superseded(published))
@@ -149,11 +149,11 @@ def _strings(value: object) -> list[str]:
     return [text for item in value for text in _strings(item)] if isinstance(value, list) else [str(value)]
 
 
-def test_the_templates_tables_are_retained_and_named_after_the_stack() -> None:
+def test_tables_are_retained_and_named_after_the_stack() -> None:
     assert named_tables(TEMPLATE, "router") == TABLES
 
 
-def test_an_import_holds_the_tables_alone_and_refers_to_nothing() -> None:
+def test_import_template_has_only_the_tables() -> None:
     template = import_template(TEMPLATE, TABLES)
     assert set(template["Resources"]) == set(TABLES)
     assert {each["DeletionPolicy"] for each in template["Resources"].values()} == {"Retain"}
@@ -192,7 +192,7 @@ def _expect_import(stubber: Stubber, status: str, reason: str = "") -> None:
             "StackName": "router",
             "ChangeSetName": wanted,
             "ChangeSetType": "IMPORT",
-            "Description": "Adopt the tables that an earlier stack of this name has left",
+            "Description": "Import the tables that an earlier stack of this name left",
             "TemplateBody": wanted,
             "ResourcesToImport": [
                 {
@@ -207,7 +207,7 @@ def _expect_import(stubber: Stubber, status: str, reason: str = "") -> None:
     stubber.add_response("describe_change_set", {"Status": status, "StatusReason": reason})
 
 
-def test_a_new_stack_begins_by_importing_the_tables_that_are_there() -> None:
+def test_new_stack_imports_existing_tables() -> None:
     client = _cloudformation()
     with Stubber(client) as stubber:
         _expect_import(stubber, "CREATE_COMPLETE")
@@ -218,7 +218,7 @@ def test_a_new_stack_begins_by_importing_the_tables_that_are_there() -> None:
         stubber.assert_no_pending_responses()
 
 
-def test_tables_of_another_stack_are_not_taken_and_the_reason_is_told() -> None:
+def test_tables_of_another_stack_are_refused_with_the_reason() -> None:
     client = _cloudformation()
     with Stubber(client) as stubber:
         _expect_import(stubber, "FAILED", "router-state already exists in stack arn:aws:cloudformation:other")
@@ -228,7 +228,7 @@ def test_tables_of_another_stack_are_not_taken_and_the_reason_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "busy", "never_was"),
+    ("status", "busy", "failed_to_create"),
     [
         ("UPDATE_COMPLETE", False, False),
         ("UPDATE_IN_PROGRESS", True, False),
@@ -238,22 +238,20 @@ def test_tables_of_another_stack_are_not_taken_and_the_reason_is_told() -> None:
         ("ROLLBACK_IN_PROGRESS", True, False),
     ],
 )
-def test_a_stack_whose_first_deployment_failed_is_told_from_one_that_serves(
-    status: str, busy: bool, never_was: bool
-) -> None:
+def test_failed_creation_is_recognized(status: str, busy: bool, failed_to_create: bool) -> None:
     stack = Stack("router", status)
-    assert (stack.is_busy, stack.never_was) == (busy, never_was)
+    assert (stack.is_busy, stack.failed_to_create) == (busy, failed_to_create)
 
 
 # --- The seam --------------------------------------------------------------------------------------------------------
 
 
-def test_a_program_gets_the_environment_without_what_is_hidden_and_its_words_go_to_standard_error(
+def test_program_gets_no_secrets_and_writes_to_standard_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ARK_API_KEY", "sk-hidden")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    outside = Outside(Target("dev", "dev", "router", region="eu-central-1"))
+    outside = Services(Target("dev", "dev", "router", region="eu-central-1"))
     program = "import json, os; print(json.dumps(dict(os.environ))); raise SystemExit(4)"
     command = (sys.executable, "-c", program)
     status, said = outside.run(command, without=["ARK_API_KEY"], also={"VIBE_ROUTER_KEY": "k"}, captured=True)
@@ -267,13 +265,13 @@ def test_a_program_gets_the_environment_without_what_is_hidden_and_its_words_go_
     assert json.loads(err)["AWS_DEFAULT_REGION"] == "eu-central-1"
 
 
-def test_a_program_that_is_not_there_is_told_with_what_to_do() -> None:
-    outside = Outside(Target("dev", "dev", "router", region="eu-central-1"))
+def test_missing_program_is_reported() -> None:
+    outside = Services(Target("dev", "dev", "router", region="eu-central-1"))
     with pytest.raises(DeployError, match="Try again after: make clean"):
         outside.run(("/nowhere/sam",))
 
 
-def test_a_function_that_the_last_deployment_left_alone_is_not_rolled_back() -> None:
+def test_unchanged_function_is_not_rolled_back() -> None:
     gateway, admin = Published("gateway", (1, 2, 3), 3, since=9_000), Published("admin", (1, 2), 2, since=1_000)
     assert of_last_deployment([gateway, admin]) == [gateway]
     together = Published("admin", (1, 2), 2, since=8_940)

@@ -1,4 +1,4 @@
-"""`python -m vibe_cli import-litellm`, as people and pipelines call it."""
+"""`vibe import-litellm`, as people and pipelines call it."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return written
 
 
-def test_in_a_pipe_it_tells_all_as_json_and_writes_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pipe_gets_json_and_nothing_is_written(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import-litellm", str(file)]) == 0
     out, err = capsys.readouterr()
     told = json.loads(out)
@@ -41,7 +41,7 @@ def test_in_a_pipe_it_tells_all_as_json_and_writes_nothing(file: Path, capsys: p
         (5, "model_list[0].litellm_params.api_key", "to do"),
         (6, "model_list[0].litellm_params.rpm", "left out"),
     ]
-    assert told["routes"].startswith("# Made from config.yaml")
+    assert told["routes"].startswith("# Generated from config.yaml")
     assert "sk-plain-secret" not in out
     assert list(file.parent.iterdir()) == [file]
 
@@ -52,21 +52,19 @@ def test_what_it_writes_loads(file: Path, capsys: pytest.CaptureFixture[str]) ->
     assert list(load_file(Path("routes.yaml"), {}).models) == ["m"]
 
 
-def test_it_writes_over_nothing_unless_told_to(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_file_is_overwritten_only_with_force(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("routes.yaml").write_text("mine")
     assert main(["import-litellm", str(file), "-o", "routes.yaml"]) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "exists and was not changed" in capsys.readouterr().err
     assert Path("routes.yaml").read_text() == "mine"
     assert main(["import-litellm", str(file), "-o", "routes.yaml", "--force"]) == 0
     assert list(load_file(Path("routes.yaml"), {}).models) == ["m"]
 
 
-def test_the_routes_go_to_standard_output_and_the_report_beside_them(
-    file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_routes_on_standard_output_and_report_on_standard_error(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import-litellm", str(file), "-o", "-"]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("# Made from config.yaml")
+    assert out.startswith("# Generated from config.yaml")
     assert "left out" in err
 
 
@@ -75,11 +73,11 @@ def test_the_routes_go_to_standard_output_and_the_report_beside_them(
     [
         (b"a: [", "config.yaml:1: is not YAML"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
-        (None, "can't be read: No such file"),
+        (None, "cannot be read: No such file"),
     ],
-    ids=["no YAML", "no text", "no file"],
+    ids=["no YAML", "no text", "missing file"],
 )
-def test_a_file_that_is_no_config_is_refused(
+def test_invalid_config_is_refused(
     file: Path, text: bytes | None, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if text is None:
@@ -97,7 +95,7 @@ def test_a_config_of_which_nothing_is_left_writes_nothing(file: Path, capsys: py
     assert not Path("routes.yaml").exists()
 
 
-def test_on_a_terminal_it_is_a_report_and_names_are_no_commands_to_it(file: Path) -> None:
+def test_terminal_shows_a_report_without_control_characters(file: Path) -> None:
     file.write_text(CONFIG.replace("rpm: 10", '"odd [bold]\\e[2J": 10'))
     leader, follower = pty.openpty()
     done = subprocess.run(
@@ -126,5 +124,5 @@ def test_on_a_terminal_it_is_a_report_and_names_are_no_commands_to_it(file: Path
     assert done.returncode == 0
     assert "left out" in shown
     assert "odd [bold]\N{REPLACEMENT CHARACTER}[2J" in shown
-    assert "Keys that they need, by name, in .env or the environment: OPENAI_API_KEY" in shown
+    assert "Set these keys in .env or the environment: OPENAI_API_KEY" in shown
     assert "\x1b[2J" not in shown

@@ -67,7 +67,7 @@ def test_a_config_that_needs_nothing_is_carried_over_without_a_word(tmp_path: Pa
               api_key: os.environ/OPENAI_API_KEY
         """)
     assert done.routes == textwrap.dedent("""\
-        # Made from config.yaml by `python -m vibe_cli import-litellm`; comments name its lines.
+        # Generated from config.yaml by `vibe import-litellm`; comments name its lines.
         # `make routes ARGS=--dry-run` checks this file and shows what would change.
 
         providers:

@@ -9,7 +9,7 @@ import pytest
 from local.console import Banner, Console, Provider
 from local.lines import LineWriter
 from local.log_format import ReadableLog
-from vibe_cli.ink import Ink
+from vibe_cli.output import Ink
 
 PROVIDERS = [
     Provider("ark", "ARK_API_KEY", "https://ark.example/v3", is_stand_in=False),

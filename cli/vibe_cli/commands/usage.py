@@ -1,0 +1,167 @@
+"""`usage book`: book requests from the gateway's log that could not be stored when they were made."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from vibe_cli.connect import Stack
+from vibe_cli.errors import CommandError
+from vibe_cli.options import Json, command_group
+from vibe_cli.settings import find_local_stack, read_environment
+from vibe_cli.target import Target
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vibe_router.core.record import Record
+
+__all__ = ["app"]
+
+_DAYS = 90
+
+app = command_group("Book usage from the log, after an outage of DynamoDB.")
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """Counts of what happened to the lines, and the reason for each request that was not booked."""
+
+    booked: int = 0
+    booked_before: int = 0
+    without_key: int = 0
+    unreadable_lines: list[int] = field(default_factory=list)
+    not_booked: dict[str, str] = field(default_factory=dict)
+
+
+@app.command("book")
+def book(
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="The gateway's log (- is standard input).")] = "-",
+    days: Annotated[
+        int | None,
+        typer.Option("--days", metavar="N", help=f"Days to store the rows (default: USAGE_DAYS, or {_DAYS})."),
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Book into the stack that `make start` runs.")] = False,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> int:
+    """Book the requests in a log, each once.
+
+    Reads its ROUTING DECISION lines and books their rows, the totals, and the spend of their keys and teams. Requests
+    that are booked already stay unchanged, so a log can be booked again.
+    """
+    from vibe_cli import output
+
+    if local and stack:
+        raise CommandError("--local and --stack exclude each other.")
+    environ = read_environment()
+    usage, ledger = _tables(environ, stack, local=local)
+    outcome = _Outcome()
+    records = list(_records(file, outcome))
+    with usage.errors(), output.progress_bar("Booking", len(records)) as advance:
+        _book(records, usage, ledger, days or int(environ.get("USAGE_DAYS") or _DAYS), outcome, advance)
+    answer = {
+        "table": usage.table,
+        "booked": outcome.booked,
+        "booked_before": outcome.booked_before,
+        "of_nobody_known": outcome.without_key,
+        "unreadable_lines": outcome.unreadable_lines,
+        "not_booked": outcome.not_booked,
+    }
+    output.respond(as_json, answer, lambda console: _render(console, outcome, usage))
+    return 1 if outcome.unreadable_lines or outcome.not_booked else 0
+
+
+def _tables(environ: Mapping[str, str], stack: str | None, *, local: bool) -> tuple[Target, str]:
+    """Return the usage table, and the name of its stack's ledger table."""
+    stack = stack or environ.get("STACK")
+    if stack and not local:
+        return Target(f"{stack}-usage", None, "AWS"), f"{stack}-ledger"
+    running = find_local_stack(environ)
+    if running and {"endpoint", "usage_table", "ledger_table"} <= running.keys():
+        where = f"the local stack at {running['endpoint']}"
+        return Target(running["usage_table"], running["endpoint"], where), running["ledger_table"]
+    if local:
+        raise CommandError("The local stack is not running. Start it with: make start")
+    raise CommandError("No stack: start the local one (make start), or name a deployed one with --stack NAME.")
+
+
+def _records(file: str, outcome: _Outcome) -> "Iterator[Record]":
+    """Yield the requests with a valid key in a log, whose lines may have prefixes from log tools."""
+    from vibe_router.core.record import DECISION, Record
+
+    with _opened(file) as lines:
+        for number, line in enumerate(lines, start=1):
+            begin = line.find("{")
+            if begin < 0 or DECISION not in line:
+                continue
+            try:
+                fields = json.loads(line[begin:])
+                if not isinstance(fields, dict) or fields.get("message") != DECISION:
+                    continue
+                record = Record.from_line(fields)
+            except (ValueError, RecursionError):
+                outcome.unreadable_lines.append(number)
+                continue
+            if record:
+                yield record
+            else:
+                outcome.without_key += 1
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[TextIO]:
+    if file == "-":
+        yield sys.stdin
+        return
+    try:
+        with Path(file).open(encoding="utf-8", errors="replace") as lines:
+            yield lines
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}", status=1) from error
+
+
+def _book(
+    records: "list[Record]", usage: Target, ledger: str, days: int, outcome: _Outcome, advance: "Callable[[int], None]"
+) -> None:
+    from vibe_router.access.keys import Limits
+    from vibe_router.core.clock import Clock
+    from vibe_router.core.record import MASTER_ID
+    from vibe_router.store.ledger import LedgerStore, Reservation
+    from vibe_router.store.usage import NotRecordedError, UsageWriter
+
+    client, clock = usage.client(), Clock()
+    book = UsageWriter(client, usage.table, clock, days=days)
+    ledgers = LedgerStore(client, ledger, clock)
+    for record in records:
+        holders = {} if record.key == MASTER_ID else {f"key#{record.key}": Limits()}
+        if record.team:
+            holders[f"team#{record.team}"] = Limits()
+        # The reservation of the request expires by itself.
+        settlement = ledgers.settlement(Reservation("", holders), record.cost or 0, None)
+        try:
+            if book.write(record, settlement):
+                outcome.booked += 1
+            else:
+                outcome.booked_before += 1
+        except NotRecordedError as error:
+            outcome.not_booked[record.request_id] = str(error)
+        advance(1)
+
+
+def _render(console: "Console", outcome: _Outcome, usage: Target) -> None:
+    from vibe_cli import output
+
+    console.print(
+        f"{usage.table} ({usage.where}): {output.plural(outcome.booked, 'request')} booked, {outcome.booked_before:,} "
+        f"were booked before, {outcome.without_key:,} had no valid key."
+    )
+    if outcome.unreadable_lines:
+        console.print(f"Unreadable lines: {', '.join(map(str, outcome.unreadable_lines[:20]))}")
+    for request_id, reason in list(outcome.not_booked.items())[:20]:
+        console.print(f"{output.clean(request_id)} was not booked: {output.clean(reason)}")

@@ -1,0 +1,21 @@
+"""The generated pages, by path, and whether they are up to date."""
+
+from collections.abc import Callable, Mapping
+
+from scripts.artefacts import ROOT
+from scripts.reference import commands
+
+__all__ = ["PAGES", "outdated"]
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/commands.md": commands.page,
+}
+
+
+def outdated() -> list[str]:
+    """Return the paths of pages that differ from what the code gives."""
+    return [
+        name
+        for name, render in PAGES.items()
+        if not (ROOT / name).is_file() or (ROOT / name).read_text(encoding="utf-8") != render()
+    ]
