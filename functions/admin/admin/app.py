@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from admin import cooldowns, keys, models, page, routes, session, spend, teams, usage
-from admin.auth import caller
+from admin.auth import authenticate
 from admin.call import Call, Request, checked, read
 from admin.environment import Environment, Settings
 from admin.errors import check_query, error_answer, no_such_route, to_api_error
@@ -72,7 +72,7 @@ def _opened() -> Environment:
 def _call_of(request: Request, environment: Environment) -> Call:
     """Authenticate the caller before anything else is read. Only the page's files and sign-in are public."""
     is_open = request.path == "/ui" or (request.path.startswith("/ui/") and request.path != "/ui/sign-out")
-    return Call(request, environment) if is_open else caller(request, environment)
+    return Call(request, environment) if is_open else authenticate(request, environment)
 
 
 def _renew(call: Call, answer: dict[str, Any]) -> None:

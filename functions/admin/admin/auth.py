@@ -1,39 +1,30 @@
-"""Authenticate callers: the holder of the master key, or a user who has signed in to the page."""
+"""Authenticate a call: by the master key, by a virtual key that reads about itself, or by a session of the page."""
 
 from admin.call import Call, Request
 from admin.environment import Environment
-from vibe_router.access.authentication import find_key
-from vibe_router.access.issuing import hash_key
+from vibe_router.access.authentication import find_keys, hash_key
+from vibe_router.access.keys import Caller, Key, require_active
 from vibe_router.access.sessions import COOKIE, CSRF_HEADER, Session
 from vibe_router.core.errors import ApiError, invalid_key
 
-__all__ = ["caller", "session_of"]
+__all__ = ["authenticate", "session_of"]
+
+_OWN = frozenset({"/key/info", "/spend/logs"})  # what a virtual key may read about itself
 
 
-def caller(request: Request, environment: Environment) -> Call:
-    """Return the authenticated call. Raises ApiError: 401 without a valid key or session, 403 for a virtual key.
+def authenticate(request: Request, environment: Environment) -> Call:
+    """Return the call of its sender. Raises ApiError: 401 for an invalid key or session, 403 for an insufficient one.
 
-    A key takes precedence over a cookie. A session's call that may change something needs the session's token.
+    A key takes precedence over a cookie. A session's call that changes something needs its CSRF token.
     """
-    shown = find_key(request.headers)
-    if shown is not None:
-        if environment.is_master_key(shown):
-            return Call(request, environment, by="master key")
-        if environment.keys.is_key(hash_key(shown)):
-            raise ApiError(
-                403,
-                "This needs the master key. A virtual key can only call models.",
-                type="auth_error",
-                code="master_key_required",
-            )
-        raise invalid_key("The API key sent is not valid.")
+    if keys := find_keys(request.headers):
+        return _by_key(keys, request, environment)
     session = session_of(request, environment)
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         token = request.headers.get(CSRF_HEADER, "")
         if not environment.session_key().is_csrf(session, token):
-            raise ApiError(
-                403, f"The session's token is missing in {CSRF_HEADER}.", type="auth_error", code="csrf_failed"
-            )
+            message = f"The call lacks the session's token in {CSRF_HEADER}."
+            raise ApiError(403, message, type="auth_error", code="csrf_failed")
     return Call(request, environment, by=session.username, session=session)
 
 
@@ -41,10 +32,26 @@ def session_of(request: Request, environment: Environment) -> Session:
     """Return the session whose cookie was sent. Raises ApiError (401)."""
     cookie = request.cookie(COOKIE)
     if cookie is None:
-        raise invalid_key(
-            "Authentication is required. Send the master key as 'Authorization: Bearer <key>', or sign in at /ui/."
-        )
+        raise invalid_key("Authentication is required. Send the master key as 'Authorization: Bearer <key>', or sign in at /ui/.")
     session = environment.session_key().session(cookie, environment.clock.now())
     if session is None:
         raise ApiError(401, "The session has expired. Sign in again.", type="auth_error", code="session_expired")
     return session
+
+
+def _by_key(keys: list[str], request: Request, environment: Environment) -> Call:
+    if any(environment.is_master_key(key) for key in keys):
+        return Call(request, environment, by="master key")
+    found = next((key for each in keys if (key := _virtual_key(each, environment))), None)
+    if found is None:
+        raise invalid_key("The API key sent is not valid.")
+    if request.method == "GET" and request.path in _OWN:
+        team = environment.keys.team(found.team_id) if found.team_id else None
+        require_active(Caller(found, team), environment.clock.now())
+        return Call(request, environment, by=found.key_id, key=found)
+    message = "This requires the master key. A virtual key may read its own /key/info and /spend/logs."
+    raise ApiError(403, message, type="auth_error", code="master_key_required")
+
+
+def _virtual_key(shown: str, environment: Environment) -> Key | None:
+    return environment.keys.key(hash_key(shown))

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from admin.environment import Environment
 from admin.router import Router
+from vibe_router.access.keys import Key
 from vibe_router.access.sessions import Session
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.formats.common.json_body import parse_object
@@ -45,12 +46,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An authenticated request. `by` is the caller's name in the history; `session` is None for the master key."""
+    """An authenticated request. `by` names its sender for the history.
+
+    `session` is set for a call of the page, and `key` for one of a virtual key, which may read about itself only.
+    """
 
     request: Request
     environment: Environment
     by: str = ""
     session: Session | None = None
+    key: Key | None = None
 
     @property
     def now(self) -> float:

@@ -26,11 +26,11 @@ from admin.fields import (
     optional,
 )
 from admin.openapi import answers
-from admin.records import ledger_id, no_such_key, refusals, spending
+from admin.records import ledger_id, no_such_key, refusals, require_own, spending
 from admin.router import Router
+from vibe_router.access.authentication import hash_key
 from vibe_router.access.issuing import (
     generate_key,
-    hash_key,
     make_successor,
     make_tombstone,
     mask_key,
@@ -184,10 +184,15 @@ def regenerate_named(key: Annotated[str, Path()], body: RegenerateKey) -> dict[s
     return _regenerated(call_of(router), key, body)
 
 
-@router.get("/key/info", tags=["Keys"], responses=answers("`key` as it was sent, and `info`, the key.", 404))
-def info(key: Annotated[str, Query(min_length=1, max_length=300)]) -> dict[str, Any]:
-    """Return a key, by key or hash."""
+@router.get("/key/info", tags=["Keys"], responses=answers("`key` as it was named, and `info`, the key.", 404))
+def info(key: Annotated[str | None, Query(min_length=1, max_length=300)] = None) -> dict[str, Any]:
+    """Return a key, named by itself or its hash. A virtual key reads itself, and need not name itself."""
     call = call_of(router)
+    if call.key:
+        require_own(call, _hash(key) if key else call.key.hash, "key")
+        key = key or call.key.hash
+    if key is None:
+        raise bad_request("key: is missing.", param="key")
     found = call.environment.keys.key(_hash(key))
     if found is None or found.deleted:
         raise no_such_key(key)

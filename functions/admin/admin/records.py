@@ -9,7 +9,7 @@ from vibe_router.access.ledger import Ledger, roll_period
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.store.key_admin import AliasTakenError, BusyError, NoSuchTeamError, TakenError
 
-__all__ = ["ledger_id", "no_such_key", "no_such_team", "refusals", "spending"]
+__all__ = ["ledger_id", "no_such_key", "no_such_team", "refusals", "require_own", "spending"]
 
 
 @contextmanager
@@ -26,6 +26,13 @@ def refusals(record: str = "key") -> Iterator[None]:
     except BusyError:
         message = "The record is being changed concurrently. Try again."
         raise ApiError(409, message, code="conflict", headers={"retry-after": "1"}) from None
+
+
+def require_own(call: Call, named: str, param: str) -> None:
+    """Require that a virtual key names itself, by its hash or key_id. Raises ApiError (403)."""
+    if call.key and named not in (call.key.hash, call.key.key_id):
+        message = f"{param}: a virtual key may read about itself only; another key requires the master key."
+        raise ApiError(403, message, type="auth_error", code="master_key_required", param=param)
 
 
 def no_such_key(named: str) -> ApiError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin.call import Call
-from vibe_router.access.issuing import hash_key
+from vibe_router.access.authentication import hash_key
 from vibe_router.access.keys import Caller
 from vibe_router.core.errors import ApiError, bad_request, switched_off, unknown_model
 from vibe_router.core.models import Catalogue

@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from admin.call import Call, call_of
 from admin.fields import dollars
 from admin.openapi import answers
+from admin.records import require_own
 from admin.router import Router
 from admin.usage_logic import day_of, key_id, key_names, summed, team_names, today
 from vibe_router.core.clock import to_iso
@@ -37,11 +38,17 @@ def logs(
     end_date: Moment = None,
     limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
 ) -> list[dict[str, Any]]:
-    """List the newest requests as LiteLLM's rows. `api_key` is a key or its hash; both dates are inclusive."""
+    """Return the newest requests as LiteLLM's rows. `api_key` is a key or its hash; both dates are in the range.
+
+    A virtual key reads its own requests.
+    """
     call = call_of(router)
+    if call.key:
+        require_own(call, key_id(call, api_key) if api_key else call.key.key_id, "api_key")
+        api_key = call.key.key_id
     if request_id is not None:
         found = call.environment.usage.request(request_id)
-        records = [found] if found else []
+        records = [found] if found and (call.key is None or found.key == call.key.key_id) else []
     else:
         records = _records(call, api_key, start_date, end_date, user_id, limit)
     return [_row(record) for record in records]

@@ -6,7 +6,7 @@ from typing import Any
 
 from admin.call import Call
 from admin.fields import dollars
-from vibe_router.access.issuing import hash_key
+from vibe_router.access.authentication import hash_key
 from vibe_router.core.clock import to_iso
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.core.record import COUNTERS, MASTER_ID

@@ -366,3 +366,35 @@ def test_no_key_comes_out_of_the_log(admin: Admin, capsys: pytest.CaptureFixture
     written = capsys.readouterr()
     assert key not in written.out + written.err
     assert MASTER not in written.out + written.err
+
+
+def test_a_virtual_key_reads_about_itself_and_nothing_else(admin: Admin) -> None:
+    own, other = admin.made("/key/generate", key_alias="own"), admin.made("/key/generate", key_alias="other")
+
+    def ask(path: str, **query: Any) -> Any:
+        return admin.ask("GET", path, key=own["key"], query=query)
+
+    for named in ({}, {"key": own["key"]}, {"key": own["token"]}):
+        found = ask("/key/info", **named)
+        assert (found.status, found.body["info"]["key_alias"]) == (200, "own")
+    for query in ({}, {"api_key": own["key"]}, {"request_id": "there-is-none"}):
+        assert (ask("/spend/logs", **query).status, ask("/spend/logs", **query).body) == (200, [])
+    for path, query in (
+        ("/key/info", {"key": other["key"]}),
+        ("/key/info", {"key": other["token"]}),
+        ("/spend/logs", {"api_key": other["token"]}),
+        ("/key/list", {}),
+        ("/global/spend", {}),
+        ("/team/list", {}),
+    ):
+        refused = ask(path, **query)
+        assert (refused.status, refused.error["code"]) == (403, "master_key_required"), path
+    refused = admin.ask("POST", "/key/info", {}, key=own["key"])
+    assert refused.status == 403
+    admin.made("/key/block", key=own["token"])
+    assert ask("/key/info").error["code"] == "key_blocked"
+
+
+def test_the_token_of_a_provider_beside_the_master_key_does_no_harm(admin: Admin) -> None:
+    token = {"X-Api-Key": "sk-ant-oat01-abc"}
+    assert admin.ask("GET", "/key/list", headers=token).status == 200

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.access.authentication import authenticate, authenticate_master, find_key, hash_key
+from vibe_router.access.authentication import authenticate, authenticate_master, find_keys, hash_key
 from vibe_router.access.keys import MASTER, Caller, Key, Team
 from vibe_router.core.errors import ApiError
+from vibe_router.store.keys import KeysUnavailableError
 
 KEY = "sk-local-1234"
 VIRTUAL = "sk-virtual"
@@ -28,34 +29,79 @@ class Keys:
 
 
 @pytest.mark.parametrize(
-    ("headers", "key"),
+    ("headers", "keys"),
     [
-        pytest.param({}, None, id="no header"),
-        pytest.param({"authorization": f"Bearer {KEY}"}, KEY, id="OpenAI's"),
-        pytest.param({"authorization": f"bearer {KEY}"}, KEY, id="a scheme in lower case"),
-        pytest.param({"authorization": f"BEARER   {KEY}  "}, KEY, id="spaces around the key"),
-        pytest.param({"authorization": f"Basic {KEY}"}, None, id="another scheme"),
-        pytest.param({"authorization": KEY}, None, id="no scheme"),
-        pytest.param({"authorization": "Bearer"}, None, id="a scheme alone"),
-        pytest.param({"authorization": "Bearer  "}, None, id="a scheme and spaces"),
-        pytest.param({"x-api-key": KEY}, KEY, id="Anthropic's"),
-        pytest.param({"api-key": KEY}, KEY, id="Azure's"),
-        pytest.param({"x-litellm-api-key": KEY}, KEY, id="LiteLLM's"),
-        pytest.param({"x-litellm-api-key": f"Bearer {KEY}"}, KEY, id="LiteLLM's with a scheme"),
-        pytest.param({"x-goog-api-key": KEY}, KEY, id="Gemini's"),
-        pytest.param({"x-api-key": "  "}, None, id="an empty header"),
-        pytest.param({"authorization": f"Bearer {KEY}", "x-api-key": "other"}, KEY, id="Authorization goes first"),
+        pytest.param({}, [], id="no header"),
+        pytest.param({"authorization": f"Bearer {KEY}"}, [KEY], id="OpenAI's"),
+        pytest.param({"authorization": f"bearer {KEY}"}, [KEY], id="a scheme in lower case"),
+        pytest.param({"authorization": f"BEARER   {KEY}  "}, [KEY], id="spaces around the key"),
+        pytest.param({"authorization": f"Basic {KEY}"}, [], id="another scheme"),
+        pytest.param({"authorization": KEY}, [KEY], id="no scheme"),
+        pytest.param({"authorization": "Bearer"}, [], id="a scheme alone"),
+        pytest.param({"authorization": "Bearer  "}, [], id="a scheme and spaces"),
+        pytest.param({"x-api-key": KEY}, [KEY], id="Anthropic's"),
+        pytest.param({"api-key": KEY}, [KEY], id="Azure's"),
+        pytest.param({"x-litellm-api-key": KEY}, [KEY], id="LiteLLM's"),
+        pytest.param({"x-litellm-api-key": f"Bearer {KEY}"}, [KEY], id="LiteLLM's with a scheme"),
+        pytest.param({"x-goog-api-key": KEY}, [KEY], id="Gemini's"),
+        pytest.param({"x-api-key": "  "}, [], id="an empty header"),
+        pytest.param({"authorization": f"Bearer {KEY}", "x-api-key": "other"}, ["other", KEY], id="Authorization last"),
+        pytest.param({"authorization": "Basic abc", "x-api-key": KEY}, [KEY], id="another scheme is skipped"),
+        pytest.param({"authorization": "Bearer ", "x-api-key": KEY}, [KEY], id="an empty key is skipped"),
+        pytest.param({"authorization": f"Bearer {KEY}", "x-api-key": KEY}, [KEY], id="the same key twice"),
         pytest.param(
-            {"authorization": "Basic abc", "x-api-key": KEY}, KEY, id="another scheme does not stand in the way"
+            {"x-api-key": "b", "api-key": "c", "x-goog-api-key": "d", "x-litellm-api-key": "a"},
+            ["a", "b", "c", "d"],
+            id="the router's own first",
         ),
-        pytest.param({"authorization": "Bearer ", "x-api-key": KEY}, KEY, id="nor does an empty one"),
-        pytest.param({"x-api-key": KEY, "api-key": "b", "x-goog-api-key": "c"}, KEY, id="then Anthropic's"),
-        pytest.param({"api-key": KEY, "x-litellm-api-key": "b", "x-goog-api-key": "c"}, KEY, id="then Azure's"),
-        pytest.param({"x-litellm-api-key": KEY, "x-goog-api-key": "c"}, KEY, id="then LiteLLM's"),
     ],
 )
-def test_where_a_key_may_stand(headers: dict[str, str], key: str | None) -> None:
-    assert find_key(headers) == key
+def test_every_header_that_may_carry_a_key_is_read_in_order(headers: dict[str, str], keys: list[str]) -> None:
+    assert find_keys(headers) == keys
+
+
+TOKENS = {
+    "an OAuth token of Claude Code": "sk-ant-oat01-abc",
+    "an access token of ChatGPT": "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1In0.c2ln",
+    "a key of OpenAI": "sk-proj-abc",
+}
+
+
+@pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS)
+@pytest.mark.parametrize(
+    ("of_token", "of_key"),
+    [("authorization", "x-api-key"), ("x-api-key", "authorization"), ("authorization", "x-litellm-api-key")],
+)
+@pytest.mark.parametrize("key", [KEY, VIRTUAL], ids=["the master key", "a virtual key"])
+def test_the_token_of_a_provider_beside_a_valid_key_does_no_harm(
+    token: str, of_token: str, of_key: str, key: str
+) -> None:
+    caller = Caller(Key("h", "h"))
+    headers = {of_token: f"Bearer {token}", of_key: f"Bearer {key}"}
+    assert authenticate(headers, KEY, Keys(virtual=caller), NOW) is (MASTER if key == KEY else caller)
+
+
+def test_a_blocked_key_beside_a_valid_one_does_no_harm_and_alone_says_why() -> None:
+    caller = Caller(Key("h", "h"))
+    keys = Keys(virtual=caller, blocked=Caller(Key("b", "b", blocked=True)))
+    assert authenticate({"x-api-key": "sk-blocked", "authorization": f"Bearer {VIRTUAL}"}, KEY, keys, NOW) is caller
+    with pytest.raises(ApiError) as refused:
+        authenticate({"x-api-key": "sk-blocked", "authorization": "Bearer sk-ant-oat01-abc"}, KEY, keys, NOW)
+    assert refused.value.code == "key_blocked"
+
+
+def test_a_lookup_that_fails_is_raised_unless_another_key_is_valid() -> None:
+    class Unavailable(Keys):
+        def find(self, key_hash: str) -> Caller | None:
+            if caller := super().find(key_hash):
+                return caller
+            raise KeysUnavailableError
+
+    caller = Caller(Key("h", "h"))
+    keys = Unavailable(virtual=caller)
+    assert authenticate({"x-api-key": "sk-other", "authorization": f"Bearer {VIRTUAL}"}, KEY, keys, NOW) is caller
+    with pytest.raises(KeysUnavailableError):
+        authenticate({"x-api-key": "sk-other"}, KEY, keys, NOW)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +115,7 @@ def test_where_a_key_may_stand(headers: dict[str, str], key: str | None) -> None
         pytest.param({"x-api-key": "\ud800ü"}, KEY, "not valid", id="characters that no key has"),
         pytest.param({"x-api-key": KEY}, None, "not valid", id="no master key is set: nobody comes in"),
         pytest.param({"x-api-key": KEY}, "", "not valid", id="an empty master key: nobody comes in"),
-        pytest.param({"x-api-key": "Bearer "}, "", "not valid", id="not even with an empty key"),
+        pytest.param({"x-api-key": "Bearer "}, "", "Authorization: Bearer", id="not even with an empty key"),
     ],
 )
 def test_who_is_kept_out(headers: dict[str, str], master_key: str | None, hint: str) -> None:
@@ -82,15 +128,15 @@ def test_who_is_kept_out(headers: dict[str, str], master_key: str | None, hint: 
 def test_only_the_holder_of_the_whole_key_comes_in_and_no_error_shows_a_key(
     headers: dict[str, str], master_key: str
 ) -> None:
-    shown = find_key(headers)
+    shown = find_keys(headers)
     try:
         authenticate(headers, master_key, Keys(), NOW)
     except ApiError as refused:
-        assert shown != master_key or not master_key
+        assert master_key not in shown or not master_key
         assert refused.status == 401  # noqa: PT017 - some are let in
         assert refused.message in refusals()  # noqa: PT017
     else:
-        assert shown == master_key
+        assert master_key in shown
 
 
 def refusals() -> set[str]:
@@ -103,7 +149,7 @@ def refusals() -> set[str]:
     return texts
 
 
-@pytest.mark.parametrize("shown", ["", "s", KEY[:-1], "x" * 10_000, "ü"], ids=["empty", "short", "near", "long", "odd"])
+@pytest.mark.parametrize("shown", ["s", KEY[:-1], "x" * 10_000, "ü"], ids=["short", "near", "long", "odd"])
 def test_keys_are_compared_by_digests_of_one_length_in_constant_time(
     shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +162,7 @@ def test_keys_are_compared_by_digests_of_one_length_in_constant_time(
     hmac_compare = hmac.compare_digest
     monkeypatch.setattr(hmac, "compare_digest", compare)
     with pytest.raises(ApiError):
-        authenticate({"authorization": "x", "x-api-key": shown or "Bearer "}, KEY, Keys(), NOW)
+        authenticate({"authorization": "x", "x-api-key": shown}, KEY, Keys(), NOW)
     [(one, other)] = compared
     assert len(one) == len(other) == 32
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vibe_router.access.authentication import hash_key
 from vibe_router.access.issuing import (
     generate_key,
-    hash_key,
     make_successor,
     make_tombstone,
     mask_key,

@@ -174,12 +174,13 @@ def test_over_a_budget_is_402_which_no_client_tries_again(environment: FakeEnvir
 @pytest.mark.parametrize(
     ("more", "answer"),
     [
-        pytest.param({"max_tokens": 100}, 100, id="the caller's bound"),
-        pytest.param({}, 4_096, id="what is assumed without one"),
+        pytest.param({"max_tokens": 100}, 100, id="the caller's limit"),
+        pytest.param({"max_tokens": 64_000}, 4_096, id="what is plausible, below the caller's limit"),
+        pytest.param({}, 4_096, id="what is plausible, without a limit"),
         pytest.param({"n": 3}, 3 * 4_096, id="as much for each answer"),
     ],
 )
-def test_what_is_reserved_is_the_dearest_price_of_the_chain(
+def test_a_plausible_answer_is_reserved_at_the_highest_price_of_the_chain(
     more: dict[str, Any], answer: int, environment: FakeEnvironment
 ) -> None:
     model = environment.models["auto-chat"]

@@ -1,4 +1,4 @@
-"""The key that a caller shows, and who that makes it."""
+"""Authenticate a caller by the key in its headers."""
 
 import hashlib
 import hmac
@@ -8,72 +8,71 @@ from typing import Protocol
 from vibe_router.access.keys import MASTER, Caller, require_active
 from vibe_router.core.errors import ApiError, invalid_key
 
-__all__ = ["KeyLookup", "authenticate", "authenticate_master", "find_key", "hash_key"]
+__all__ = ["KeyLookup", "authenticate", "authenticate_master", "find_keys", "hash_key"]
 
-# In the order of looking; the names that clients of OpenAI, Anthropic, Azure, LiteLLM and Gemini use.
-_HEADERS = ("x-api-key", "api-key", "x-litellm-api-key", "x-goog-api-key")
+# In the order in which they are tried: the router's own (LiteLLM's), then Anthropic's, Azure's and Gemini's. The
+# Authorization header comes last: an agent may send the OAuth token of its own subscription there.
+_HEADERS = ("x-litellm-api-key", "x-api-key", "api-key", "x-goog-api-key", "authorization")
 
 
 class KeyLookup(Protocol):
-    """What admission needs of the KeysTable (store.keys.KeyDirectory)."""
+    """Finds callers in the KeysTable (store.keys.KeyDirectory)."""
 
     def find(self, key_hash: str, /) -> Caller | None:
-        """Return who holds the key with this hash, None for nobody."""
+        """Return the caller of the key with this hash, None for an invalid key."""
 
 
-def find_key(headers: Mapping[str, str]) -> str | None:
-    """Return the key in `headers` (lower-case names), or None."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
+def find_keys(headers: Mapping[str, str]) -> list[str]:
+    """Return every key in `headers` (lower-case names), each once, in the order in which they are to be tried."""
+    found: dict[str, None] = {}
     for name in _HEADERS:
-        if value := headers.get(name, "").strip():
-            return value.removeprefix("Bearer ").strip()
-    return None
+        scheme, _, token = headers.get(name, "").strip().partition(" ")
+        if scheme.lower() == "bearer":
+            scheme = token.strip()
+        elif token or (name == "authorization" and not scheme.startswith("sk-")):
+            continue  # another scheme, such as Basic
+        if scheme:
+            found[scheme] = None
+    return list(found)
 
 
 def authenticate(headers: Mapping[str, str], master_key: str | None, keys: KeyLookup, now: float) -> Caller:
-    """Return who calls: the holder of the master key, for whom nothing is read, or of a virtual one.
+    """Return the caller: the first key in `headers` that is valid decides. The master key takes no lookup.
 
-    Raises ApiError (401), and what `keys` raises when it can't be asked.
+    Raises ApiError (401), and what `keys` raises if it is unavailable, unless another key is valid.
     """
-    shown = _shown(headers)
-    if _is_master(shown, master_key):
+    shown = find_keys(headers)
+    if not shown:
+        raise invalid_key("No API key was sent. Send it as 'Authorization: Bearer <key>' (or as 'x-api-key').")
+    digests = [_digest(key) for key in shown]
+    if any(_is_master(digest, master_key) for digest in digests):
         return MASTER
-    caller = keys.find(shown.hex())
-    if caller is None:
-        raise _unknown()
-    require_active(caller, now)
-    return caller
+    failure: Exception | None = None
+    for digest in digests:
+        try:
+            if caller := keys.find(digest.hex()):
+                require_active(caller, now)
+                return caller
+        except Exception as error:  # noqa: BLE001 - raised below, unless another key is valid
+            failure = failure or error
+    raise failure or invalid_key("The API key sent is not valid.")
 
 
 def authenticate_master(headers: Mapping[str, str], master_key: str | None, keys: KeyLookup, now: float) -> None:
-    """Let the holder of the master key through. Raises ApiError (401; 403 for a virtual key), as `admit` does."""
+    """Require the master key. Raises ApiError (401; 403 for a virtual key), as `authenticate` does."""
     if not authenticate(headers, master_key, keys, now).is_master:
-        message = "This is for the holder of the master key; the API key sent is a virtual one."
+        message = "This requires the master key; the API key sent is a virtual one."
         raise ApiError(403, message, type="auth_error", code="master_key_required")
 
 
 def hash_key(key: str) -> str:
-    """Return the hash that a key is known by, in hex."""
+    """Return the sha256 of a key in hex, under which it is stored."""
     return _digest(key).hex()
 
 
-def _shown(headers: Mapping[str, str]) -> bytes:
-    """Return the digest of the key that was sent. Raises ApiError (401)."""
-    shown = find_key(headers)
-    if shown is None:
-        raise invalid_key("No API key was sent. Send it as 'Authorization: Bearer <key>' (or as 'x-api-key').")
-    return _digest(shown)
-
-
-def _is_master(shown: bytes, master_key: str | None) -> bool:
+def _is_master(digest: bytes, master_key: str | None) -> bool:
     """Compare in constant time, whatever the lengths."""
-    return bool(master_key) and hmac.compare_digest(shown, _digest(master_key or ""))
-
-
-def _unknown() -> ApiError:
-    return invalid_key("The API key sent is not valid.")
+    return bool(master_key) and hmac.compare_digest(digest, _digest(master_key or ""))
 
 
 def _digest(key: str) -> bytes:

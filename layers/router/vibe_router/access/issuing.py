@@ -4,13 +4,13 @@ A key is issued, changed, and deleted; then a tombstone stays. Regenerated, it h
 itself goes on for a grace period, or ends at once.
 """
 
-import hashlib
 import secrets
 from dataclasses import replace
 
+from vibe_router.access.authentication import hash_key
 from vibe_router.access.keys import Key
 
-__all__ = ["generate_key", "hash_key", "make_successor", "make_tombstone", "mask_key", "retire", "validate_custom_key"]
+__all__ = ["generate_key", "make_successor", "make_tombstone", "mask_key", "retire", "validate_custom_key"]
 
 _PREFIX = "sk-"
 _SHORTEST = 24  # characters: with fewer, or fewer different ones, it could be guessed
@@ -34,11 +34,6 @@ def validate_custom_key(secret: str) -> str:
     if len(set(secret.removeprefix(_PREFIX))) < _DIFFERENT:
         raise ValueError(f"must have {_DIFFERENT} different characters or more: this one could be guessed")
     return secret
-
-
-def hash_key(secret: str) -> str:
-    """Return what a key is known by: its sha256 in hex."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def mask_key(secret: str) -> str:

@@ -42,7 +42,7 @@ class Policy:
     max_inline_wait: float = 2
     max_last_wait: float = 5
     cooldown: CooldownPolicy = field(default_factory=CooldownPolicy)
-    reserve_tokens: int = 4096  # of an answer, set aside from a budget where the caller gives no limit
+    reserve_tokens: int = 4096  # of an answer, reserved from a budget; the caller's limit if that is lower
 
 
 @dataclass(frozen=True, slots=True)

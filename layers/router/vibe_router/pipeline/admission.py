@@ -17,7 +17,7 @@ from vibe_router.core.models import Catalogue, Deployment, VirtualModel
 from vibe_router.core.price import as_dollars
 from vibe_router.core.usage import Usage
 from vibe_router.formats.interfaces import ClientRequest
-from vibe_router.pipeline.estimate import estimate_cost, max_answer_tokens
+from vibe_router.pipeline.estimate import MAX_TOKENS, estimate_cost, plausible_answer_tokens
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LimitReachedError, Reservation, ReservationRejectedError
 from vibe_router.store.usage import Settlement
@@ -84,8 +84,8 @@ class Admission:
         ledgers = caller.ledgers
         wish = ReservationRequest(0, 0, 0)
         if any(ledgers.values()):  # else nothing is estimated that nobody asks for
-            prompt = wanted.prompt_tokens_estimate()
-            answer = max_answer_tokens(model.chain, wanted.max_output_tokens, wanted.answers)
+            prompt = min(wanted.prompt_tokens_estimate(), MAX_TOKENS)
+            answer = plausible_answer_tokens(model.chain, wanted.max_output_tokens, wanted.answers)
             until = round(self._clock.now() + seconds + _SETTLING_SECONDS, 3)
             wish = ReservationRequest(estimate_cost(model.chain, prompt, answer), prompt + answer, until)
         try:

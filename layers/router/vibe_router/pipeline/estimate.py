@@ -1,11 +1,15 @@
-"""Estimate what a request may use, before it is sent: its cost and the tokens of its answers."""
+"""Estimate what a request will use, before it is sent: its cost and the tokens of its answers."""
 
 from collections.abc import Iterable
 
 from vibe_router.core.models import Deployment
 from vibe_router.core.price import highest_cost
 
-__all__ = ["estimate_cost", "max_answer_tokens"]
+__all__ = ["MAX_COST", "MAX_TOKENS", "estimate_cost", "plausible_answer_tokens"]
+
+# A caller can name any number. Beyond these no limit holds a request anyway, and no table a number.
+MAX_TOKENS = 10**12
+MAX_COST = 10**18  # nano-dollars
 
 
 def estimate_cost(chain: Iterable[Deployment], prompt_tokens: int, answer_tokens: int) -> int:
@@ -13,9 +17,16 @@ def estimate_cost(chain: Iterable[Deployment], prompt_tokens: int, answer_tokens
 
     A deployment without a price counts as free. Audio is priced as text.
     """
-    return max((highest_cost(each.price, prompt_tokens, answer_tokens) for each in chain if each.price), default=0)
+    costs = (highest_cost(each.price, prompt_tokens, answer_tokens) for each in chain if each.price)
+    return min(max(costs, default=0), MAX_COST)
 
 
-def max_answer_tokens(chain: Iterable[Deployment], limit: int | None, answers: int) -> int:
-    """Return the most tokens that `answers` may take, each within `limit` or, without one, the routes' reserve."""
-    return answers * (max(each.policy.reserve_tokens for each in chain) if limit is None else limit)
+def plausible_answer_tokens(chain: Iterable[Deployment], limit: int | None, answers: int) -> int:
+    """Return the tokens that `answers` plausibly take: the routes' `reserve_tokens` each, or `limit` if it is lower.
+
+    Agents send the highest limit that a model has (Claude Code 64,000) and use a few thousand tokens of it. Were the
+    limit reserved, a small budget would refuse requests that it can pay for.
+    """
+    reserve = max(each.policy.reserve_tokens for each in chain)
+    each_answer = reserve if limit is None else max(min(limit, reserve), 0)
+    return min(max(answers, 1) * each_answer, MAX_TOKENS)

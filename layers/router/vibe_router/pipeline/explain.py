@@ -10,7 +10,7 @@ from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.core.price import as_dollars
 from vibe_router.formats.interfaces import ClientRequest
-from vibe_router.pipeline.estimate import estimate_cost, max_answer_tokens
+from vibe_router.pipeline.estimate import estimate_cost, plausible_answer_tokens
 from vibe_router.pipeline.status import at_iso
 from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan
 from vibe_router.routing.cooldown import Phase, State
@@ -46,7 +46,7 @@ def admission(
 
     `ledgers` are those of the caller's key and team, by id; what is missing has never spent anything.
     """
-    answers = max_answer_tokens(model.chain, request.max_output_tokens, request.answers)
+    answers = plausible_answer_tokens(model.chain, request.max_output_tokens, request.answers)
     prompt = request.prompt_tokens_estimate()
     cost = estimate_cost(model.chain, prompt, answers)
     told: dict[str, Any] = {"estimate": {"cost": as_dollars(cost), "prompt_tokens": prompt, "max_tokens": answers}}
