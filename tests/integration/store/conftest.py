@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -80,6 +81,12 @@ def dynamodb_local() -> Iterator[str]:
             url = stack.enter_context(dynamodb_local_server.running())
         except dynamodb_local_server.NotToBeHadError as error:
             pytest.skip(str(error))
+        patient = Config(read_timeout=60, region_name="us-east-1")  # its first answer takes seconds
+        client = session().client(
+            "dynamodb", endpoint_url=url, config=patient, aws_access_key_id="local", aws_secret_access_key="local"
+        )
+        table_by_id(client, "warm")
+        client.close()
         yield url
 
 

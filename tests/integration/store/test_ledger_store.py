@@ -1,6 +1,8 @@
 """Reserving and settling against DynamoDB: how many calls, and what stands afterwards."""
 
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -24,6 +26,7 @@ from vibe_router.store.ledger import (
     LedgerStore,
     LimitReachedError,
     Reservation,
+    ReservationRejectedError,
 )
 from vibe_router.store.ledger_table import CancellationReason, LedgerTable, parse_ledger
 
@@ -445,3 +448,22 @@ def test_the_table_does_what_a_change_says(
         assert stands(KEY) == ledger
     else:
         assert stands(KEY) == expected
+
+
+REJECTED = ClientError({"Error": {"Code": "ValidationException", "Message": "too many digits"}}, "UpdateItem")
+
+
+@pytest.mark.parametrize("ids", [[KEY], [KEY, TEAM]], ids=["one ledger", "two in a transaction"])
+def test_a_write_that_dynamodb_rejects_is_refused_and_limits_stay_on(
+    store: Store, wire: Wire, stands: Any, ids: list[str]
+) -> None:
+    one = store()
+    if "moto" in os.environ.get("PYTEST_CURRENT_TEST", ""):
+        wire.faults = [REJECTED]  # moto takes numbers of any length
+    unlimited = dict.fromkeys(ids, replace(ALL, max_budget=None, tpm=None))
+    with pytest.raises(ReservationRejectedError):
+        one.reserve(unlimited, ReservationRequest(cost=int("9" * 45), tokens=int("9" * 45), until=NOW + 900))
+    assert not one.degraded
+    one.reserve(dict.fromkeys(ids, replace(ALL, rpm=1)), WISH)
+    with pytest.raises(LimitReachedError):
+        one.reserve(dict.fromkeys(ids, replace(ALL, rpm=1)), WISH)
