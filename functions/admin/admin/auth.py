@@ -32,7 +32,9 @@ def session_of(request: Request, environment: Environment) -> Session:
     """Return the session whose cookie was sent. Raises ApiError (401)."""
     cookie = request.cookie(COOKIE)
     if cookie is None:
-        raise invalid_key("Authentication is required. Send the master key as 'Authorization: Bearer <key>', or sign in at /ui/.")
+        raise invalid_key(
+            "Authentication is required. Send the master key as 'Authorization: Bearer <key>', or sign in at /ui/."
+        )
     session = environment.session_key().session(cookie, environment.clock.now())
     if session is None:
         raise ApiError(401, "The session has expired. Sign in again.", type="auth_error", code="session_expired")
