@@ -176,12 +176,21 @@ function decode(part) {
   }
 }
 
+let address = ""; // the hash of the view that is shown; a dialog on top of it may have another
+
+/** Change the address of the view that is shown. */
+function setAddress(hash) {
+  address = hash;
+  history.replaceState(history.state, "", hash || location.href);
+}
+
 async function show({ moved = false } = {}) {
   if (!main) return;
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
   const { name, parts, query } = readLocation();
+  setAddress(location.hash);
   const { title, load } = VIEWS[name];
   document.title = `${title} · Vibe Router`;
   for (const link of shell.querySelectorAll("nav a")) {
@@ -194,13 +203,13 @@ async function show({ moved = false } = {}) {
   window.scrollTo(0, 0);
   try {
     const module = await load();
-    if (!signal.aborted) await module.show(view, { parts, query, signal, head: view.firstChild });
+    if (!signal.aborted) await module.show(view, { parts, query, signal, head: view.firstChild, setAddress });
   } catch (error) {
     if (!signal.aborted) view.append(failure(error, () => show()));
   }
 }
 
-window.addEventListener("hashchange", () => show({ moved: true }));
+window.addEventListener("hashchange", () => location.hash === address || show({ moved: true }));
 window.addEventListener("beforeunload", (event) => unsaved() && event.preventDefault());
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // the hash names the view

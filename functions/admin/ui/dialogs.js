@@ -3,43 +3,57 @@
 import { button, failure, skeleton, uid } from "./controls.js";
 import { add, h, swap } from "./dom.js";
 
-/** Open a modal dialog with the content of `build(close)`. Resolves with the argument of `close`; undefined on Escape. */
-export function openDialog(title, build, { wide = false, describe, side = false, guard } = {}) {
-  return new Promise((resolve) => {
-    const heading = uid("title");
-    let outcome;
-    const close = (value) => {
-      outcome = value;
-      element.close();
-    };
-    const tryClose = async () => {
-      if (!guard || (await guard())) close();
-    };
-    const element = h(
-      "dialog",
-      { class: `dialog ${wide ? "wide" : ""} ${side ? "drawer" : ""}`, "aria-labelledby": heading },
-      h(
-        "header",
-        {},
-        h("h2", { id: heading, tabindex: "-1" }, title),
-        button("Close", tryClose, { kind: "quiet", icon: "close", only: true }),
-      ),
-      describe && h("p", { class: "dialog-lead" }, describe),
-    );
-    add(element, [build(close, element)]);
-    element.addEventListener("cancel", (event) => {
-      if (!guard) return;
-      event.preventDefault();
-      tryClose();
-    });
-    element.addEventListener("close", () => {
-      element.remove();
-      resolve(outcome);
-    });
-    document.body.append(element);
-    element.showModal();
-    (element.querySelector("[autofocus]") ?? element.querySelector("h2")).focus();
+// Every open dialog has an entry in the browser's history, so that Back closes it. The entry's state lists the ids of the
+// dialogs that are open there.
+const open = new Map(); // id → <dialog>
+let closing = Promise.resolve(); // resolved once the entry of the dialog closed last is gone
+
+const idsHere = () => history.state?.dialogs ?? [];
+
+addEventListener("popstate", () => {
+  for (const [id, element] of [...open].reverse()) if (!idsHere().includes(id)) element.close();
+});
+
+/** Leave the history entry of a closed dialog, unless Back or a link has left it already. */
+async function leaveEntry(id) {
+  if (!idsHere().includes(id)) return;
+  await new Promise((resolve) => {
+    addEventListener("popstate", resolve, { once: true });
+    history.back();
   });
+}
+
+/**
+ * Open a modal dialog with the content of `build(close)`. Resolves with the argument of `close`; undefined on Escape or
+ * Back. `address` is the URL's hash while the dialog is open.
+ */
+export async function openDialog(title, build, { wide = false, describe, side = false, address = location.hash } = {}) {
+  await closing;
+  const id = uid(`dialog-${Date.now()}`);
+  const heading = uid("title");
+  let outcome;
+  const close = (value) => {
+    outcome = value;
+    element.close();
+  };
+  const element = h(
+    "dialog",
+    { class: `dialog ${wide ? "wide" : ""} ${side ? "drawer" : ""}`, "aria-labelledby": heading },
+    h("div", { class: "dialog-head" }, h("h2", { id: heading, tabindex: "-1" }, title), button("Close", () => close(), { kind: "quiet", icon: "close", only: true })),
+    describe && h("p", { class: "dialog-lead" }, describe),
+  );
+  add(element, [build(close)]);
+  history.pushState({ dialogs: [...idsHere(), id] }, "", address || location.href);
+  open.set(id, element);
+  document.body.append(element);
+  element.showModal();
+  (element.querySelector("[autofocus]") ?? element.querySelector("h2")).focus();
+  await new Promise((resolve) => element.addEventListener("close", resolve));
+  element.remove();
+  open.delete(id);
+  closing = leaveEntry(id);
+  await closing;
+  return outcome;
 }
 
 /** Ask for confirmation. Resolves with true or false. */

@@ -99,3 +99,46 @@ def test_list_is_redrawn_after_a_pressed_pointer_is_released(visit: Callable[...
     expect(visitor.dialog).to_contain_text("Request")
     expect(page.get_by_role("dialog")).to_have_count(1)
     expect(page.locator("[data-old]")).to_have_count(0)
+
+
+def test_back_closes_the_request_details(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open("overview").page
+    page.get_by_role("link", name="Requests", exact=True).click()
+    page.locator(".view").evaluate("view => view.dataset.same = ''")
+    page.get_by_role("row").nth(1).get_by_role("link").click()
+    expect(page).to_have_url(re.compile("#/requests/.+"))
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page).to_have_url(re.compile("#/requests$"))
+    expect(page.locator("[data-same]")).to_have_count(1)  # the view has not been built again
+    page.go_forward()
+    expect(visitor.dialog.locator(".facts")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page).to_have_url(re.compile("#/requests$"))
+
+
+def test_closed_details_leave_no_history_entry(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open("overview").page
+    page.get_by_role("link", name="Requests", exact=True).click()
+    for _ in range(2):
+        page.get_by_role("row").nth(1).get_by_role("link").click()
+        visitor.button("Close", visitor.dialog).click()
+        expect(page).to_have_url(re.compile("#/requests$"))
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+
+def test_back_from_a_link_to_a_request_leads_to_the_list(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    request_id = ask(used_stack, KEY, "auto-claude").headers["x-vibe-request-id"]
+    visitor = visit()
+    page = visitor.open("overview").page
+    page.goto(f"{visitor.root}/ui/#/requests/{request_id}")
+    expect(visitor.dialog.locator(".facts")).to_contain_text(request_id)
+    page.reload()
+    expect(visitor.dialog.locator(".facts")).to_contain_text(request_id)
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("table", name="Requests")).to_be_visible()

@@ -13,7 +13,7 @@ const PAGE = 50;
 const MOST_KEYS = 1000; // in the filter's menu
 const filters = { status: "", model: "", deployment: "", key: "", team: "", day: "" }; // across changes of view
 
-export async function show(view, { signal, head, parts, query }) {
+export async function show(view, { signal, head, parts, query, setAddress }) {
   const filterNames = Object.keys(filters);
   if (filterNames.some((name) => query.has(name))) for (const name of filterNames) filters[name] = query.get(name) ?? "";
   const list = h("div", {}, skeleton(8));
@@ -112,14 +112,13 @@ export async function show(view, { signal, head, parts, query }) {
 
   function clear() {
     for (const name of Object.keys(filters)) filters[name] = "";
-    location.hash = "#/requests";
+    setAddress("#/requests");
     view.querySelector(".segmented input").checked = true;
     drawChoices();
     load();
   }
 
   async function open(id, listed) {
-    history.replaceState(null, "", `#/requests/${encodeURIComponent(id)}`);
     await openDialog("Request", (close) => {
       const body = h("div", {}, listed ? drawRequest(listed) : skeleton(6));
       const read = async (tries = 5) => {
@@ -133,8 +132,7 @@ export async function show(view, { signal, head, parts, query }) {
       };
       if (!listed) read();
       return body;
-    }, { side: true });
-    history.replaceState(null, "", "#/requests");
+    }, { side: true, address: `#/requests/${encodeURIComponent(id)}` });
   }
 
   // The id is in the response's x-vibe-request-id and in the log. The beginning suffices for a request in the list.
@@ -183,7 +181,10 @@ export async function show(view, { signal, head, parts, query }) {
 
   const first = load();
   loadOptions();
-  if (parts[0]) open(parts[0]);
+  if (parts[0]) {
+    setAddress("#/requests"); // where Back leads
+    open(parts[0]);
+  }
   await first;
   repeat(10, () => (document.querySelector("dialog") || rows.length > 200 ? null : (loadOptions(), load({ quietly: true }))), signal);
 }
