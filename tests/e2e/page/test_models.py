@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -239,3 +240,35 @@ def test_move_by_one_position(visit: Callable[..., Visitor]) -> None:
         ("there and back", [["a"], ["b"]], [(0, 0, 1), (0, 0, 1)], [["a"], ["b"]]),
     ):
         assert page.evaluate(script, [steps, moves]) == after, case
+
+
+def test_settings_are_shown_with_units(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    save(used_stack, MODEL, timeouts={"first_token": 90}, retries=2)
+    visitor = visit()
+    page = visitor.open("models").page
+    region = page.get_by_role("region", name=MODEL, exact=True)
+    expect(region).to_contain_text("timeouts: first token 90 s; retries: 2")
+    expect(region).to_contain_text("per 1M tokens")
+    expect(page.get_by_text(re.compile("^Defaults timeouts: connect 5 s, first byte 30 s"))).to_be_visible()
+    visitor.button("History").click()
+    visitor.dialog.get_by_text("1 row").first.click()
+    expect(visitor.dialog.locator(".difference").first).to_contain_text("90 s")
+
+
+def test_units_of_settings(visit: Callable[..., Visitor]) -> None:
+    page = visit().open("models").page
+    script = """async (settings) => {
+      const { settingText } = await import(new URL("views/settings.js", location.href));
+      return settings.map(([name, value]) => settingText(name, value));
+    }"""
+    texts = {
+        ("max_inline_wait", 2): "2 s",
+        ("timeouts.connect", 5): "5 s",
+        ("cooldown.max", 1800): "1800 s",
+        ("price.input", 3): "3 USD per million tokens",
+        ("price.source", "list"): "list",
+        ("retries", 1): "1",
+        ("vision", False): "off",
+        ("context_window", 200_000): "200000 tokens",
+    }
+    assert page.evaluate(script, [list(each) for each in texts]) == list(texts.values())

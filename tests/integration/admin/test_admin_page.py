@@ -66,7 +66,7 @@ def imports_of(name: str) -> set[str]:
 def test_every_module_imports_only_existing_modules() -> None:
     missing = {name: imports_of(name) - MODULES.keys() for name in MODULES}
     assert not any(missing.values()), missing
-    assert {"dom.js", "format.js", "live.js", "theme.js"} == {name for name in MODULES if not imports_of(name)}
+    assert len(imports_of("views/models.js")) > 10  # imports are recognised
 
 
 def test_modules_have_no_import_cycles() -> None:

@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { idOf, stepsOf, priceOf, weightOf } from "./rows.js";
+import { settingsText } from "./settings.js";
 import { clearButton, countdown, reason, stateBadge } from "./state.js";
 
 const STATE_RANK = ["healthy", "due", "probing", "cooling", "off"];
@@ -33,6 +34,7 @@ function stateOf(member, byName) {
 
 function deploymentCard(member, entry, share, reload) {
   const cooling = entry.state === "cooling";
+  const settings = settingsText(member, ["provider", "model", "weight", "price", "enabled"]);
   return h(
     "li",
     { class: `deployment ${entry.state}` },
@@ -45,6 +47,7 @@ function deploymentCard(member, entry, share, reload) {
       share !== null && member.enabled !== false ? h("span", { class: "quiet" }, `${Math.round(share * 100)}% of this step`) : null,
     ),
     h("p", { class: "deployment-price quiet" }, priceOf(member.price)),
+    settings && h("p", { class: "deployment-price quiet" }, settings),
     cooling && h("p", { class: "deployment-rest" }, reason(entry), " ", countdown(entry.until), "."),
     (cooling || entry.state === "due") && h("div", { class: "actions start" }, clearButton(entry, reload)),
   );

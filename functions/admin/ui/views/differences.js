@@ -2,10 +2,11 @@
 
 import { h } from "../dom.js";
 import { same } from "../draft.js";
-import { idOf, stepsOf, priceOf } from "./rows.js";
+import { idOf, priceOf, stepsOf } from "./rows.js";
+import { settingName, settingText, settingsText } from "./settings.js";
 
-/** The API's differences: {row, change, fields: {name: {from, to}}}. */
-export function differences(changes) {
+/** The API's differences: {row, change, fields: {name: {from, to}}}, under headings such as "h3". */
+export function differences(changes, heading) {
   return h(
     "div",
     { class: "differences" },
@@ -13,7 +14,7 @@ export function differences(changes) {
       h(
         "section",
         { class: "difference" },
-        h("h4", {}, h("span", { class: "mono" }, each.row.replace(/^(models?|providers?)[ ./]/, "")), " ", h("span", { class: `chip ${each.change}` }, each.change)),
+        h(heading, {}, h("span", { class: "mono" }, each.row.replace(/^(models?|providers?)[ ./]/, "")), " ", h("span", { class: `chip ${each.change}` }, each.change)),
         Object.entries(each.fields ?? {}).map(([name, { from, to }]) => difference(name, from, to)),
       ),
     ),
@@ -46,19 +47,19 @@ function difference(name, from, to) {
 // The API reports the changes of a chain by step: chain[0] is step 1.
 const STEP = /^chain\[(\d+)\]$/;
 
-const fieldLabel = (name) => (STEP.test(name) ? `step ${Number(STEP.exec(name)[1]) + 1}` : name.replaceAll("_", " ").replaceAll(".", " "));
+const fieldLabel = (name) => (STEP.test(name) ? `step ${Number(STEP.exec(name)[1]) + 1}` : settingName(name));
 
 function lines(name, value) {
   if (value === undefined || value === null || value === "") return [];
   if (STEP.test(name)) return [stepLine(Array.isArray(value) ? value : [value])];
   if (name === "chain" && Array.isArray(value)) return stepsOf({ chain: value }).map((step, index) => `${index + 1}  ${stepLine(step)}`);
-  if (typeof value === "object") return Object.entries(value).map(([part, each]) => `${part}: ${typeof each === "object" ? JSON.stringify(each) : each}`);
-  return [String(value)];
+  if (typeof value !== "object" || Array.isArray(value)) return [settingText(name, value)];
+  return Object.entries(value).map(([part, each]) => `${settingName(part)}: ${settingText(`${name}.${part}`, each)}`);
 }
 
 const stepLine = (step) => step.map((member) => memberLine(member, step.length > 1)).join("  |  ");
 
 function memberLine(member, shared) {
   const { provider: _, model: __, weight = 1, price, enabled, ...rest } = member;
-  return [idOf(member), shared && `weight ${weight}`, price && priceOf(price), enabled === false && "disabled", Object.keys(rest).length && JSON.stringify(rest)].filter(Boolean).join(", ");
+  return [idOf(member), shared && `weight ${weight}`, price && priceOf(price), enabled === false && "disabled", settingsText(rest)].filter(Boolean).join(", ");
 }

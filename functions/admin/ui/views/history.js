@@ -35,7 +35,7 @@ export function historyDialog(reload) {
       h("div", { class: "history-head" }, h("h3", {}, `Version ${version.version}`), version.version === now.version ? h("span", { class: "chip" }, "live now") : button("Roll back", () => confirmRollBack(version, now, close), { "aria-label": `Roll back to version ${version.version}` })),
       h("p", { class: "quiet" }, `${fullTime(version.at)} (${fromNow(version.at)})${version.by ? `, by ${version.by}` : ""}`),
       version.note && h("p", { class: "note" }, version.note),
-      version.changes?.length ? h("details", {}, h("summary", {}, plural(version.changes.length, "row")), differences(version.changes)) : null,
+      version.changes?.length ? h("details", {}, h("summary", {}, plural(version.changes.length, "row")), differences(version.changes, "h4")) : null,
     );
   }
   async function confirmRollBack(version, now, close) {

@@ -14,6 +14,7 @@ import { historyDialog } from "./history.js";
 import { baseUrlOf, formatsOf, providerDialog, secretOf } from "./provider.js";
 import { reviewDialog } from "./review.js";
 import { stepsOf, rowsOf } from "./rows.js";
+import { settingsText } from "./settings.js";
 
 const editing = new Set(); // names of models whose editor is open
 
@@ -111,7 +112,7 @@ export async function show(view, { signal, head }) {
   // --- providers ---
 
   function drawProviders() {
-    const { providers: rows, models } = shown();
+    const { providers: rows, models, defaults = {} } = shown();
     const used = (name) => Object.values(models).filter((row) => stepsOf(row).flat().some((member) => member.provider === name)).length;
     swap(
       providers,
@@ -128,13 +129,14 @@ export async function show(view, { signal, head }) {
               { label: "Provider", head: true, cell: (name) => name },
               { label: "Base URL", cell: (name) => h("span", { class: "mono" }, baseUrlOf(rows[name])) },
               { label: "Secret", cell: (name) => h("span", { class: "mono" }, secretOf(rows[name])) },
-              { label: "Formats", cell: (name) => formatsOf(rows[name]).join(", ") },
+              { label: "Formats", cell: (name) => [formatsOf(rows[name]).join(", "), providerSettings(rows[name])] },
               { label: "Models", number: true, cell: used },
               { label: "Edit", sr: true, number: true, cell: (name) => button(`Edit ${name}`, () => editProvider(name), { kind: "quiet", icon: "edit", only: true, "data-focus": `provider ${name}` }) },
             ],
             Object.keys(rows).sort(),
           ),
         ),
+        h("p", { class: "quiet settings spaced" }, h("strong", {}, "Defaults "), settingsText(defaults) || "not set"),
       ),
     );
   }
@@ -237,10 +239,13 @@ function problemsNotice(problems) {
   );
 }
 
-/** Settings of a model that the editor does not offer, such as timeouts. An edit preserves them. */
+function providerSettings(row) {
+  const text = settingsText(row, ["type", "base_url", "secret", "region", "formats"]);
+  return text ? h("span", { class: "quiet small" }, text) : null;
+}
+
+/** A line with settings that the editor does not offer, such as timeouts. An edit preserves them. */
 function settingsLine(row) {
-  const settings = Object.entries(row).filter(([name]) => !["description", "chain"].includes(name));
-  if (!settings.length) return null;
-  const words = settings.map(([name, value]) => (typeof value === "object" ? Object.entries(value).map(([part, each]) => `${part} ${each}`).join(", ") : `${name} ${value}`));
-  return h("p", { class: "quiet settings" }, `Settings: ${words.join("; ").replaceAll("_", " ")}`);
+  const text = settingsText(row, ["description", "chain"]);
+  return text ? h("p", { class: "quiet settings" }, text) : null;
 }

@@ -36,7 +36,7 @@ export async function reviewDialog(reload) {
         found.problems.length
           ? h("div", { class: "notice bad" }, icon("warn"), h("div", {}, h("p", {}, h("strong", {}, "These changes are not valid yet.")), h("ul", {}, found.problems.map((each) => h("li", {}, h("code", {}, each.path), `: ${each.reason}`)))))
           : null,
-        found.changes.length ? differences(found.changes) : found.problems.length ? null : h("p", {}, "No differences from the saved routes."),
+        found.changes.length ? differences(found.changes, "h3") : found.problems.length ? null : h("p", {}, "No differences from the saved routes."),
         found.problems.length ? null : h("form", { class: "form spaced", on: { submit: (event) => (event.preventDefault(), save.click()) } }, field("Note", note)),
         h("p", { class: "hint spaced" }, "Takes effect for every caller within ten seconds."),
         h("div", { class: "actions" }, button("Keep editing", () => close()), save),

@@ -14,9 +14,9 @@ export const idOf = (member) => `${member.provider}/${member.model}`;
 
 export const weightOf = (member) => member.weight ?? 1;
 
-/** "$3 in, $15 out": dollars per million tokens. */
+/** "$3 in, $15 out per 1M tokens". */
 export function priceOf(price) {
-  return price ? `${bare(price.input)} in, ${bare(price.output)} out` : "price unknown";
+  return price ? `${bare(price.input)} in, ${bare(price.output)} out per 1M tokens` : "price unknown";
 }
 
 const bare = (value) => money(value).replace(/\.00$/, "");
