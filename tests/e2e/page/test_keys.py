@@ -1,12 +1,16 @@
 import re
+import subprocess
+import sys
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, expect
 
 from tests.e2e.page.browser import Visitor
 from tests.e2e.page.traffic import admin, ask
-from tests.e2e.stack import Stack
+from tests.e2e.stack import PATIENCE, Stack
 
 _MARKUP = "<img src=x onerror=alert(1)>"
 
@@ -19,7 +23,7 @@ def create(visitor: Visitor, alias: str) -> str:
     visitor.button("Create key").click()
     visitor.dialog.get_by_label("Alias").fill(alias)
     visitor.button("Create key", visitor.dialog).click()
-    key = visitor.dialog.locator("code").inner_text()
+    key = visitor.dialog.locator("[data-created-key]").inner_text()
     visitor.button("Done").click()
     return key
 
@@ -35,11 +39,11 @@ def test_create_a_key_with_every_field(visit: Callable[..., Visitor], used_stack
     dialog.get_by_label("Resets").select_option("30d")
     dialog.get_by_label("Expires").select_option("7d")
     dialog.get_by_label("Team").select_option(label="Apps")
-    dialog.get_by_text("Rate limits, patterns, tags, owner, metadata").click()
+    dialog.get_by_label("Model patterns").fill("auto-claude*")
+    dialog.get_by_text("Rate limits, tags, owner, metadata").click()
     dialog.get_by_label("Request limit").fill("60")
     dialog.get_by_label("Token limit").fill("100000")
     dialog.get_by_label("Concurrency limit").fill("4")
-    dialog.get_by_label("Model patterns").fill("auto-claude*")
     dialog.get_by_label("Tags").fill("prod, night")
     dialog.get_by_label("Owner").fill("ann")
     dialog.get_by_label("Metadata").fill("project: x")
@@ -48,7 +52,7 @@ def test_create_a_key_with_every_field(visit: Callable[..., Visitor], used_stack
     expect(dialog.get_by_label("Metadata")).to_be_focused()
     dialog.get_by_label("Metadata").fill('{"project": "x"}')
     visitor.button("Create key", visitor.dialog).click()
-    key = visitor.dialog.locator("code").inner_text()
+    key = visitor.dialog.locator("[data-created-key]").inner_text()
     visitor.button("Done").click()
 
     info = admin(used_stack, f"key/info?key={key}", "GET")["info"]
@@ -76,15 +80,21 @@ def test_edit_block_rotate_and_delete_a_key(visit: Callable[..., Visitor], used_
     expect(row(visitor, "short life")).to_contain_text("of $3.00")
 
     visitor.button("Block short life").click()
-    expect(row(visitor, "short life")).to_contain_text("Blocked")
-    visitor.button("Unblock short life").click()
+    visitor.button("Cancel", visitor.dialog).click()
     expect(row(visitor, "short life")).to_contain_text("Active")
+    for unblock in ("Undo", "Unblock short life"):
+        visitor.button("Block short life").click()
+        expect(visitor.dialog).to_contain_text("rejected within ten seconds")
+        visitor.button("Block", visitor.dialog).click()
+        expect(row(visitor, "short life")).to_contain_text("Blocked")
+        visitor.button(unblock).click()
+        expect(row(visitor, "short life")).to_contain_text("Active")
 
     visitor.button("Rotate short life").click()
     visitor.dialog.get_by_label("Old key expires").select_option("immediately")
     visitor.button("Rotate", visitor.dialog).click()
     expect(visitor.dialog).to_contain_text("New key for short life")
-    renewed = visitor.dialog.locator("code").inner_text()
+    renewed = visitor.dialog.locator("[data-created-key]").inner_text()
     visitor.button("Done").click()
     assert renewed != key
     assert ask(used_stack, renewed).status_code == 200
@@ -140,7 +150,7 @@ def test_edit_sends_changed_fields_only(visit: Callable[..., Visitor], used_stac
     assert sent.value.post_data_json == {"key": key["token"], "max_budget": 4}
     with visitor.page.expect_request("**/key/update") as sent:
         visitor.button("Edit with metadata").click()
-        visitor.dialog.get_by_text("Rate limits, patterns, tags, owner, metadata").click()
+        visitor.dialog.get_by_text("Rate limits, tags, owner, metadata").click()
         visitor.dialog.get_by_label("Metadata").fill("")
         visitor.button("Save", visitor.dialog).click()
     assert sent.value.post_data_json == {"key": key["token"], "metadata": None}
@@ -211,6 +221,7 @@ def test_create_block_and_delete_a_team(visit: Callable[..., Visitor], used_stac
     visitor.button("Create team", visitor.dialog).click()
     expect(row(visitor, "Research")).to_contain_text("of $50.00")
     visitor.button("Block Research").click()
+    visitor.button("Block", visitor.dialog).click()
     expect(row(visitor, "Research")).to_contain_text("Blocked")
     assert admin(used_stack, "team/list", "GET")[-1]["tags"] == ["lab"]
     visitor.button("Delete Research").click()
@@ -218,3 +229,52 @@ def test_create_block_and_delete_a_team(visit: Callable[..., Visitor], used_stac
     expect(row(visitor, "Research")).to_have_count(0)
     assert "Research" not in [team["team_alias"] for team in admin(used_stack, "team/list", "GET")]
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_edit_shows_patterns_beside_the_models(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    admin(used_stack, "key/generate", key_alias="patterned", models=["auto-chat", "auto-claude*"])
+    visitor = visit()
+    visitor.open("keys")
+    expect(row(visitor, "patterned").locator(".chip")).to_have_text(["auto-chat", "auto-claude*"])
+    visitor.button("Edit patterned").click()
+    expect(visitor.dialog.get_by_label("auto-chat", exact=True)).to_be_checked()
+    expect(visitor.dialog.get_by_label("Model patterns")).to_be_visible()
+    expect(visitor.dialog.get_by_label("Model patterns")).to_have_value("auto-claude*")
+
+
+def test_back_closes_a_dialog_and_keeps_the_view(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open("keys").page
+    visitor.button("Create key").click()
+    expect(visitor.dialog.get_by_label("Alias")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Keys")
+
+
+def test_snippets_of_a_new_key_work_as_shown(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    visitor.open("keys")
+    visitor.button("Create key").click()
+    visitor.dialog.get_by_label("Alias").fill("for snippets")
+    visitor.dialog.get_by_label("auto-claude", exact=True).check()
+    visitor.dialog.get_by_label("Model patterns").fill("auto-codex*")
+    visitor.button("Create key", visitor.dialog).click()
+    key = visitor.dialog.locator("[data-created-key]").inner_text()
+    texts = {}
+    for client in ("curl", "OpenAI SDK", "Anthropic SDK", "Claude Code", "Codex"):
+        visitor.choose(client)
+        texts[client] = visitor.dialog.get_by_role("group", name=f"Snippet for {client}").inner_text()
+        assert key in texts[client]
+    assert f"ANTHROPIC_BASE_URL={visitor.root}\n" in texts["Claude Code"]
+    assert "ANTHROPIC_MODEL=auto-claude\n" in texts["Claude Code"]
+    codex = tomllib.loads(texts["Codex"])
+    assert codex["model"] == "auto-codex"
+    assert codex["model_providers"]["vibe"]["base_url"] == f"{visitor.root}/v1"
+    python = [sys.executable, "-c"]
+    for client, program in (("curl", ["bash", "-c"]), ("OpenAI SDK", python), ("Anthropic SDK", python)):
+        done = subprocess.run(
+            [*program, texts[client]], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip()

@@ -79,7 +79,7 @@ export function holderFields(before, models) {
       h("p", { class: "hint" }, "Leave all unchecked to allow every model."),
       boxes.length ? h("div", { class: "checks", tabindex: "0", role: "group", "aria-label": "Models" }, boxes.map((box) => h("label", { class: "check" }, box, h("span", {}, box.value)))) : null,
     ),
-    patterns: field("Model patterns", patterns, { hint: "Comma-separated; * matches any text." }),
+    patterns: field("Model patterns", patterns, { hint: "Allowed in addition to the models above. Comma-separated; * matches any text.", wide: true }),
     max_budget: field("Budget", inputs.max_budget, { unit: "USD", hint: "Leave empty for no budget." }),
     budget_duration: field("Resets", duration),
     rpm_limit: field("Request limit", inputs.rpm_limit, { unit: "requests/min" }),

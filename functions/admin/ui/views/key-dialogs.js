@@ -1,12 +1,13 @@
 // The dialogs that create, edit and rotate keys and teams.
 
-import { busy, button, copy, field, select } from "../controls.js";
+import { busy, button, copy, field, segmented, select } from "../controls.js";
 import { openDialog, openFilled, toast } from "../dialogs.js";
-import { h } from "../dom.js";
+import { h, swap } from "../dom.js";
 import { setCreatedKey } from "../draft.js";
 import { keys as api } from "../endpoints.js";
 import { fullTime, keyName } from "../format.js";
 import { changedValues, holderFields, showError } from "./holders.js";
+import { allowedNames, snippetsFor } from "./snippets.js";
 
 const EXPIRY = [
   ["", "never"],
@@ -64,6 +65,7 @@ function keyForm(key, { models, teams }, done, close) {
     { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, send)) } },
     fields.key_alias,
     fields.models,
+    fields.patterns,
     fields.max_budget,
     fields.budget_duration,
     fields.duration,
@@ -71,8 +73,8 @@ function keyForm(key, { models, teams }, done, close) {
     h(
       "details",
       { class: "wide more-fields", open: Boolean(key && (before.rpm_limit || before.tpm_limit || before.max_parallel_requests)) },
-      h("summary", {}, "Rate limits, patterns, tags, owner, metadata"),
-      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.patterns, fields.tags, fields.user_id, fields.metadata),
+      h("summary", {}, "Rate limits, tags, owner, metadata"),
+      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.tags, fields.user_id, fields.metadata),
     ),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
@@ -127,7 +129,7 @@ function teamForm(team, models, done, close) {
   );
 }
 
-export async function rotate(key, done) {
+export async function rotate(key, { choices, done }) {
   const grace = select([["", "immediately"], ["10m", "in 10 minutes"], ["1h", "in 1 hour"], ["24h", "in 24 hours"], ["7d", "in 7 days"]], "1h");
   const failed = h("p", { class: "form-error", role: "alert" });
   const submit = button("Rotate", null, { kind: "primary", type: "submit" });
@@ -160,25 +162,41 @@ export async function rotate(key, done) {
   );
   if (!created) return;
   done(); // not awaited: the key is shown at once
-  await showOnce(created, `New key for ${name}`);
+  await showOnce(created, `New key for ${name}`, choices);
 }
 
-/** Show a new key's text, which is possible only now. */
-export async function showOnce(created, title) {
+/** Show a new key's text, which is possible only now, with snippets that use it. */
+export async function showOnce(created, title, choices) {
   setCreatedKey({ key: created.key, name: keyName(created) });
   const copied = button("Copy", () => copy(copied, created.key), { kind: "primary", icon: "copy", autofocus: true });
+  const usage = h("section", { class: "spaced", "aria-labelledby": "usage-title" });
+  choices().then(
+    ({ models, teams }) => {
+      const ofTeam = teams.find((team) => team.team_id === created.team_id)?.models;
+      swap(usage, drawUsage(snippetsFor(created.key, allowedNames(created.models?.length ? created.models : ofTeam, models))));
+    },
+    () => null, // the key is shown without snippets
+  );
   await openDialog(
     title,
     (close) => [
       h("div", { class: "copyable once" }, h("code", { "data-created-key": "" }, created.key), copied),
       h("p", { class: "hint spaced" }, "The router stores only a hash. If you lose the key, rotate it."),
-      h(
-        "div",
-        { class: "actions" },
-        button("Done", () => close()),
-        h("a", { class: "button", href: "#/playground", on: { click: () => close() } }, "Try it in the playground"),
-      ),
+      usage,
+      h("div", { class: "actions spaced" }, button("Done", () => close()), h("a", { class: "button", href: "#/playground" }, "Try it in the playground")),
     ],
-    { describe: "Copy it now. It is not shown again." },
+    { wide: true, describe: "Copy it now. It is not shown again." },
   );
+}
+
+function drawUsage(snippets) {
+  const names = Object.keys(snippets);
+  const body = h("div", {});
+  function show(name) {
+    const { where, text } = snippets[name];
+    const copied = button("Copy", () => copy(copied, text), { icon: "copy", "aria-label": `Copy the snippet for ${name}` });
+    swap(body, h("p", { class: "hint" }, where), h("div", { class: "shell" }, h("pre", { tabindex: "0", role: "group", "aria-label": `Snippet for ${name}` }, h("code", {}, text)), copied));
+  }
+  show(names[0]);
+  return [h("h3", { id: "usage-title" }, "Use the key"), segmented("Client", names.map((name) => [name, name]), names[0], show), body];
 }

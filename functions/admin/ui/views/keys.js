@@ -12,7 +12,7 @@ import { keyDialog, rotate, showOnce, teamDialog } from "./key-dialogs.js";
 
 const PAGE = 25;
 
-export async function show(view, { signal, head, parts, query }) {
+export async function show(view, { signal, head, parts, query, setAddress }) {
   const tab = parts[0] === "teams" ? "teams" : "keys";
   let teams = [];
   // The menus of the dialogs. Each dialog awaits them: it may be opened before they are loaded.
@@ -109,8 +109,8 @@ export async function show(view, { signal, head, parts, query }) {
       { class: "row-tools" },
       requestsLink(name, { key: key.key_id }),
       tool("Edit", "edit", () => keyDialog(key, { choices, done: loadKeys })),
-      tool("Rotate", "rotate", () => rotate(key, loadKeys)),
-      tool(key.blocked ? "Unblock" : "Block", key.blocked ? "check" : "block", () => act(() => (key.blocked ? api.unblockKey : api.blockKey)(key.token), key.blocked ? `${name} unblocked. Takes effect within ten seconds.` : `${name} blocked. Takes effect within ten seconds.`, loadKeys)),
+      tool("Rotate", "rotate", () => rotate(key, { choices, done: loadKeys })),
+      blockTool(tool, key.blocked, name, "Requests with this key are rejected within ten seconds, until you unblock it.", { block: () => api.blockKey(key.token), unblock: () => api.unblockKey(key.token), reload: loadKeys }),
       tool("Delete", "trash", async () => {
         if (await confirm(`Delete ${name}?`, "Requests with this key are rejected within ten seconds. This cannot be undone. To disable the key temporarily, block it.", "Delete"))
           await act(() => api.deleteKey(key.token), `${name} deleted.`, loadKeys);
@@ -120,7 +120,7 @@ export async function show(view, { signal, head, parts, query }) {
 
   async function createKey() {
     const created = await keyDialog(null, { choices, done: loadKeys });
-    if (created) await showOnce(created, "Key created");
+    if (created) await showOnce(created, "Key created", choices);
   }
 
   // --- teams ---
@@ -164,7 +164,7 @@ export async function show(view, { signal, head, parts, query }) {
       { class: "row-tools" },
       requestsLink(name, { team: team.team_id }),
       tool("Edit", "edit", () => teamDialog(team, { choices, done: loadTeams })),
-      tool(team.blocked ? "Unblock" : "Block", team.blocked ? "check" : "block", () => act(() => (team.blocked ? api.unblockTeam : api.blockTeam)(team.team_id), team.blocked ? `${name} unblocked. Takes effect within ten seconds.` : `All keys of ${name} blocked. Takes effect within ten seconds.`, loadTeams)),
+      blockTool(tool, team.blocked, name, "Requests with any key of this team are rejected within ten seconds, until you unblock it.", { block: () => api.blockTeam(team.team_id), unblock: () => api.unblockTeam(team.team_id), reload: loadTeams }),
       tool("Delete", "trash", async () => {
         if (await confirm(`Delete the team ${name}?`, "All its keys are deleted too and rejected within ten seconds. This cannot be undone.", "Delete"))
           await act(() => api.deleteTeam(team.team_id), `Team ${name} deleted.`, loadTeams);
@@ -173,17 +173,26 @@ export async function show(view, { signal, head, parts, query }) {
   }
 
   if (tab === "keys" && query.has("new")) {
-    history.replaceState(null, "", "#/keys");
+    setAddress("#/keys");
     createKey();
   }
   await reload();
   repeat(20, () => (document.querySelector("dialog") ? null : reload()), signal);
 }
 
-async function act(send, done, reload) {
+/** The button that blocks, after a confirmation and with an undo, or unblocks a key or team. */
+function blockTool(tool, blocked, name, consequence, { block, unblock, reload }) {
+  const undo = () => act(unblock, `${name} unblocked. Takes effect within ten seconds.`, reload);
+  if (blocked) return tool("Unblock", "check", undo);
+  return tool("Block", "block", async () => {
+    if (await confirm(`Block ${name}?`, consequence, "Block")) await act(block, `${name} blocked. Takes effect within ten seconds.`, reload, ["Undo", undo]);
+  });
+}
+
+async function act(send, done, reload, action) {
   try {
     await send();
-    toast(done);
+    toast(done, { action });
   } catch (error) {
     toast(error.message, { kind: "bad" });
   }
