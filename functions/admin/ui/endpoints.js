@@ -77,5 +77,6 @@ export const playground = {
 };
 
 export const api = {
-  readDescription: () => get("ui/openapi.json"),
+  readAdminDocument: () => get("ui/openapi.json"),
+  readModelDocument: () => get("openapi.json"),
 };

@@ -1,6 +1,6 @@
-// API: the operations of the admin API from its OpenAPI document, each with a curl command.
+// API: the operations of the admin API and the model API from their OpenAPI documents, each with a curl command.
 
-import { button, copy, empty, failure, skeleton } from "../controls.js";
+import { button, copy, empty, failure, segmented, skeleton } from "../controls.js";
 import { h, swap } from "../dom.js";
 import { api } from "../endpoints.js";
 import { plural } from "../format.js";
@@ -10,14 +10,23 @@ import { limitsOf, operationsOf, typeOf } from "./openapi.js";
 import { curlOf } from "./shell.js";
 
 let searched = ""; // the last search, across changes of view
-const readDescription = once(() => api.readDescription());
 
-export async function show(view, { head, parts }) {
+/** The two OpenAPI documents. `prefix` begins the address of an operation; `key` is the variable that holds the API key. */
+const DOCUMENTS = {
+  admin: { title: "Admin API", path: "ui/openapi.json", prefix: "#/api", key: "$MASTER_KEY", read: once(api.readAdminDocument), start: adminStart },
+  models: { title: "Model API", path: "openapi.json", prefix: "#/api/models", key: "$KEY", read: once(api.readModelDocument), start: modelStart },
+};
+
+export async function show(view, { head, parts, signal, setAddress }) {
+  const shown = DOCUMENTS[parts[0] === "models" ? "models" : "admin"];
   const search = h("input", { type: "search", placeholder: "Find by path, word or field", "aria-label": "Find operations", value: searched, maxlength: "100" });
   const found = h("p", { class: "quiet small", role: "status" });
   const list = h("div", { class: "operations" }, skeleton(8));
-  head.append(h("a", { class: "button", href: url("ui/openapi.json").href, target: "_blank", rel: "noopener" }, "openapi.json"));
-  view.append(start(), h("div", { class: "filters" }, search, found), list);
+  head.append(
+    segmented("Document", Object.values(DOCUMENTS).map(({ prefix, title }) => [prefix, title]), shown.prefix, (prefix) => (location.hash = prefix)),
+    h("a", { class: "button", href: url(shown.path).href, target: "_blank", rel: "noopener" }, "openapi.json"),
+  );
+  view.append(shown.start(), h("div", { class: "filters" }, search, found), list);
 
   let operations = null; // a search may be typed before they are loaded
   search.addEventListener("input", () => {
@@ -26,11 +35,13 @@ export async function show(view, { head, parts }) {
   });
   async function load() {
     try {
-      operations = operationsOf(await readDescription());
+      const document = await shown.read();
+      if (signal.aborted) return;
+      operations = operationsOf(document).map((each) => ({ ...each, key: shown.key, address: `${shown.prefix}/${each.method}${each.path}`, setAddress }));
       draw();
-      openLinked(list, parts);
+      openLinked(list, `#/api/${parts.join("/")}`);
     } catch (error) {
-      swap(list, failure(error, load));
+      if (!signal.aborted) swap(list, failure(error, load));
     }
   }
 
@@ -50,15 +61,25 @@ export async function show(view, { head, parts }) {
 }
 
 /** The base URL and how to authenticate. */
-function start() {
-  const copied = button("Copy", () => copy(copied, root), { icon: "copy" });
+function start(address, about, variables) {
+  const copied = button("Copy", () => copy(copied, address), { icon: "copy" });
   return h(
     "section",
     { class: "card api-start", "aria-label": "Base URL" },
-    h("p", {}, "Programs can do everything this page does, at this address and with the master key as ", h("code", {}, "Authorization: Bearer"), ". Paths and fields under Keys, Teams, Models and Spend are compatible with LiteLLM."),
-    h("div", { class: "copyable" }, h("code", {}, root), copied),
-    h("p", { class: "quiet" }, "In the curl commands, ", h("code", {}, "$MASTER_KEY"), ", ", h("code", {}, "$KEY"), " and so on are variables to set first. To call models, use ", h("code", {}, "/v1"), " with a virtual key, in the formats of OpenAI or Anthropic: ", h("code", {}, "/v1/chat/completions"), ", ", h("code", {}, "/v1/responses"), ", ", h("code", {}, "/v1/messages"), ", ", h("code", {}, "/v1/embeddings"), " and others. Try it in ", h("a", { href: "#/playground" }, "the playground"), "."),
+    h("p", {}, about),
+    h("div", { class: "copyable" }, h("code", {}, address), copied),
+    h("p", { class: "quiet" }, "Set the variables in the curl commands first: ", variables.map((name, index) => [index ? ", " : "", h("code", {}, name)]), "."),
   );
+}
+
+function adminStart() {
+  const about = ["Programs can do everything this page does, at this address and with the master key as ", h("code", {}, "Authorization: Bearer"), ". Paths and fields under Keys, Teams, Models and Spend are compatible with LiteLLM."];
+  return start(root, about, ["$MASTER_KEY", "$KEY", "$TEAM_ID"]);
+}
+
+function modelStart() {
+  const about = ["Clients of OpenAI and Anthropic call models at this address with a virtual key. Anthropic's SDKs take it without ", h("code", {}, "/v1"), ". To try a model, use ", h("a", { href: "#/playground" }, "the playground"), "."];
+  return start(`${root}/v1`, about, ["$KEY"]);
 }
 
 /** Text with words in backticks as code. */
@@ -79,17 +100,15 @@ function grouped(operations) {
   );
 }
 
-const addressOf = ({ method, path }) => `#/api/${method}${path}`;
-
 function drawOperation(each) {
-  const { method, path, operation } = each;
+  const { method, path, operation, address, setAddress } = each;
   const body = h("div", { class: "operation-body" });
   const element = lazyDetails(
     [h("span", { class: `method ${method}` }, method.toUpperCase()), h("code", {}, path), h("span", { class: "operation-about" }, prose(operation.summary)), icon("down")],
     () => swap(body, details(each)),
-    { class: "operation", "data-operation": addressOf(each) },
+    { class: "operation", "data-operation": address },
   );
-  element.addEventListener("toggle", () => element.open && element.isConnected && history.replaceState(null, "", addressOf(each)));
+  element.addEventListener("toggle", () => element.open && element.isConnected && setAddress(address));
   element.append(body);
   return element;
 }
@@ -101,24 +120,25 @@ function lazyDetails(summary, build, props) {
   return element;
 }
 
-/** Open the operation that the URL names. */
-function openLinked(list, parts) {
-  const address = `#/api/${parts.join("/")}`;
-  const element = parts.length ? [...list.querySelectorAll(".operation")].find((each) => each.dataset.operation === address) : null;
+/** Open the operation with this address. */
+function openLinked(list, address) {
+  const element = [...list.querySelectorAll(".operation")].find((each) => each.dataset.operation === address);
   if (!element) return;
   element.open = true;
   element.scrollIntoView({ block: "start" });
 }
 
+const PLACES = { path: "in the path", header: "in a header" };
+
 function details(each) {
-  const { operation, body, reader } = each;
+  const { operation, parameters, body, reader } = each;
   const line = curlOf(each);
   const copied = button("Copy", () => copy(copied, line), { icon: "copy" });
-  const answers = Object.entries(operation.responses ?? {});
+  const answers = Object.entries(operation.responses ?? {}).map(([status, answer]) => [status, reader.resolved(answer)]);
   return [
     operation.description && h("p", {}, prose(operation.description)),
     h("div", { class: "shell" }, h("pre", { tabindex: "0", role: "group", "aria-label": "curl command" }, h("code", {}, line)), copied),
-    operation.parameters?.length ? part("Parameters", fieldList(operation.parameters.map((given) => ({ ...given, where: given.in === "path" ? "in the path" : "" })), reader)) : null,
+    parameters.length ? part("Parameters", fieldList(parameters.map((given) => ({ ...given, where: PLACES[given.in] })), reader)) : null,
     body.properties ? part("Body", body.description && h("p", { class: "quiet" }, prose(body.description)), bodyFields(body, reader), body.additionalProperties === true ? h("p", { class: "quiet small" }, "Other fields are accepted too.") : null) : null,
     part("Responses", h("dl", { class: "answers" }, answers.map(([status, answer]) => h("div", {}, h("dt", { class: status < 300 ? "good" : "" }, status), h("dd", {}, kindOf(answer, status), prose(answer.description))))), errorShape(answers, reader)),
   ];

@@ -13,26 +13,38 @@ export function operationsOf(document) {
     .flatMap(([path, methods]) => METHODS.filter((method) => method in methods).map((method) => [path, method, methods[method]]))
     .map(([path, method, operation]) => {
       const tag = operation.tags?.[0] ?? "Others";
-      const body = reader.resolved(operation.requestBody?.content?.["application/json"]?.schema);
-      const fields = [...(operation.parameters ?? []).map((each) => each.name), ...Object.keys(body.properties ?? {})];
+      const parameters = [...(document.paths[path].parameters ?? []), ...(operation.parameters ?? [])].map(reader.resolved);
+      const content = reader.resolved(operation.requestBody).content ?? {};
+      const type = ["application/json", "multipart/form-data"].find((each) => each in content);
+      const body = reader.resolved(content[type]?.schema);
+      const example = content[type]?.example ?? Object.values(content[type]?.examples ?? {})[0]?.value ?? body.examples?.[0];
+      const security = securityOf(operation.security ?? document.security ?? [], document);
+      const fields = [...parameters.map((each) => each.name), ...Object.keys(body.properties ?? {})];
       const text = [method, path, tag, operation.summary, operation.description, ...fields].join(" ").toLowerCase();
-      return { tag, about: about.get(tag), path, method, operation, body, reader, text };
+      return { tag, about: about.get(tag), path, method, operation, parameters, body, type, example, security, reader, text };
     })
     .toSorted((a, b) => order.indexOf(a.tag) - order.indexOf(b.tag));
+}
+
+/** How an operation is authorised: "key", "cookie", or "none". */
+function securityOf(alternatives, document) {
+  const schemes = alternatives.flatMap(Object.keys).map((name) => document.components.securitySchemes[name]);
+  return !schemes.length ? "none" : schemes.every((scheme) => scheme.in === "cookie") ? "cookie" : "key";
 }
 
 /** A reader that resolves the document's references. */
 function readerOf(document) {
   function resolved(schema) {
-    if (!schema?.$ref) return schema ?? {};
-    const { $ref, ...beside } = schema;
-    const target = $ref.slice(2).split("/").reduce((place, name) => place?.[name], document);
-    return { ...resolved(target), ...beside };
+    const { $ref, allOf = [], ...beside } = schema ?? {};
+    const target = $ref?.slice(2).split("/").reduce((place, name) => place?.[name], document);
+    const parts = [...($ref ? [target] : []), ...allOf].map(resolved);
+    const properties = Object.assign({}, ...parts.map((each) => each.properties), beside.properties);
+    return Object.assign({}, ...parts, beside, Object.keys(properties).length ? { properties } : null);
   }
 
   /** The alternatives of a value, without null. */
   function variants(schema) {
-    const { anyOf, ...beside } = resolved(schema);
+    const { anyOf: any, oneOf: anyOf = any, ...beside } = resolved(schema);
     return anyOf ? anyOf.map(resolved).filter((each) => each.type !== "null").map((each) => ({ ...each, ...beside })) : [beside];
   }
 
@@ -52,7 +64,7 @@ function readerOf(document) {
 
 /** A schema's type: "text or null", "list of text", "one of asc, desc". */
 export function typeOf(schema, reader) {
-  const { anyOf, ...given } = reader.resolved(schema);
+  const { anyOf: any, oneOf: anyOf = any, ...given } = reader.resolved(schema);
   if (anyOf) return [...new Set(anyOf.map((each) => typeOf(each, reader)))].join(" or ");
   if (given.enum) return `one of ${given.enum.join(", ")}`;
   if (given.const !== undefined) return JSON.stringify(given.const);

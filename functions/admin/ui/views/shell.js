@@ -3,24 +3,28 @@
 import { root } from "../session.js";
 
 /** A curl command that works as shown once its variables are set. */
-export function curlOf({ method, path, operation, body, reader }) {
+export function curlOf({ method, path, parameters, body, type, example, security, key, reader }) {
   const address = root + path.replace(/\{(\w+)\}/g, (_, name) => variable(name));
-  const queries = (operation.parameters ?? []).filter((each) => each.in === "query" && each.required);
-  const words = [["curl", queries.length ? "-G" : method === "get" || body.properties ? null : `-X ${method.toUpperCase()}`, method === "put" ? "-X PUT" : null, shell(address)].filter(Boolean).join(" ")];
-  if (!operation.security) words.push('-H "Authorization: Bearer $MASTER_KEY"');
-  else words.push(operation.security.some((each) => Object.keys(each).length) ? "-b cookies.txt" : "-c cookies.txt");
+  const queries = parameters.filter((each) => each.in === "query" && each.required);
+  const implied = queries.length || method === "get" ? "get" : type ? "post" : null; // by curl
+  const words = [["curl", queries.length && "-G", method !== implied && `-X ${method.toUpperCase()}`, shell(address)].filter(Boolean).join(" ")];
+  if (security === "key") words.push(`-H "Authorization: Bearer ${key}"`);
+  else if (security === "cookie") words.push("-b cookies.txt");
+  else if (path.endsWith("/sign-in")) words.push("-c cookies.txt");
   for (const each of queries) words.push(`--data-urlencode ${shell(`${each.name}=${variable(each.name)}`)}`);
-  if (body.properties) words.push("-H 'Content-Type: application/json'", `-d ${shell(formatted(exampleOf(operation, body, reader)))}`);
+  const sent = exampleOf(parameters, body, example, reader);
+  if (type === "application/json") words.push("-H 'Content-Type: application/json'", `-d ${shell(formatted(sent))}`);
+  else for (const [name, value] of Object.entries(type ? sent : {})) words.push(`-F ${shell(`${name}=${value}`)}`);
   return words.join(" \\\n  ");
 }
 
 const variable = (name) => `$${name.toUpperCase()}`;
 
 /** An example body: the document's own, else the required fields; without the path's parameters. */
-function exampleOf(operation, body, reader) {
-  const inPath = new Set((operation.parameters ?? []).filter((each) => each.in === "path").map((each) => each.name));
-  const required = Object.fromEntries((body.required ?? []).map((name) => [name, reader.resolved(body.properties[name]).default ?? variable(name)]));
-  return Object.fromEntries(Object.entries(body.examples?.[0] ?? required).filter(([name]) => !inPath.has(name)));
+function exampleOf(parameters, body, example, reader) {
+  const inPath = new Set(parameters.filter((each) => each.in === "path").map((each) => each.name));
+  const required = (body.required ?? []).map((name) => [name, reader.resolved(body.properties?.[name]).default ?? variable(name)]);
+  return Object.fromEntries((example ? Object.entries(example) : required).filter(([name]) => !inPath.has(name)));
 }
 
 /** JSON on one line, or one line per name if it is long. */
