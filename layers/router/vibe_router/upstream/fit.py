@@ -31,7 +31,7 @@ def misfit(request: ClientRequest, deployment: Deployment) -> ApiError | None:
     """Return the 400 that says why `deployment` cannot carry `request`; None where nothing speaks against it."""
     if not formats_for(request, deployment.formats):
         return unspoken(request, deployment.formats)
-    if not deployment.tools and (request.body.get("tools") or request.body.get("functions")):
+    if not deployment.tools and _offers_tools(request.body):
         return bad_request(f"{deployment.id} cannot call tools.", "tools", "unsupported_tools")
     if not deployment.vision and _shows(request.body):
         return bad_request(f"{deployment.id} cannot look at images.", None, "unsupported_images")
@@ -47,6 +47,16 @@ def unspoken(request: ClientRequest, spoken: Sequence[str]) -> ApiError:
     """Return the 400 for a request that a deployment which speaks `spoken` cannot carry, whatever it says."""
     message = f"A request in the format '{request.format}' cannot be carried where only {', '.join(spoken)} is spoken."
     return bad_request(message, "model", "unsupported_format")
+
+
+def _offers_tools(body: Mapping[str, Any]) -> bool:
+    """Return whether a request offers tools, in a field of its own or in an item of the input."""
+    if body.get("tools") or body.get("functions"):
+        return True
+    items = body.get("input")
+    return isinstance(items, list) and any(
+        isinstance(item, dict) and item.get("type") == "additional_tools" and item.get("tools") for item in items
+    )
 
 
 def _shows(body: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Tool namespaces of Responses: flattened for formats without namespaces, and restored in the answer.
+"""The tools of a request in Responses. Namespaces are flattened for other formats, and restored in the answer.
 
 The tool `spawn` in `{"type": "namespace", "name": "many", "tools": [{"type": "function", "name": "spawn"}]}` is sent
 to other formats as the function `many__spawn`. A call of `many__spawn` is returned to the caller as a call of `spawn`
@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from zlib import crc32
 
-__all__ = ["as_namespace", "flat_name", "namespaced_names"]
+from vibe_router.formats.common.fields import entries
+
+__all__ = ["as_namespace", "flat_name", "namespaced_names", "tools_of"]
 
 _MAX_NAME = 64  # characters of a function name, by OpenAI's and Anthropic's rules
 
@@ -36,8 +38,22 @@ def namespaced_names(body: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     return {flat_name(namespace, name): (namespace, name) for namespace, name in _pairs(body)}
 
 
+# Items that add tools to the request.
+_TOOL_ITEMS = frozenset({"additional_tools", "tool_search_output"})
+
+
+def tools_of(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the tools of a request with their places in it, those that items of the input add included."""
+    input_ = body.get("input")
+    items = enumerate(input_) if isinstance(input_, list) else ()
+    added = [
+        (f"input[{i}].", item) for i, item in items if isinstance(item, dict) and str(item.get("type")) in _TOOL_ITEMS
+    ]
+    for prefix, holder in [("", body), *added]:
+        yield from ((f"{prefix}tools[{i}]", tool) for i, tool in enumerate(entries(holder, "tools", prefix)))
+
+
 def _pairs(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    tools = body.get("tools")
-    for tool in tools if isinstance(tools, list) else ():
+    for _, tool in tools_of(body):
         if (namespace := as_namespace(tool)) is not None:
             yield from ((namespace["name"], each["name"]) for each in namespace["tools"])

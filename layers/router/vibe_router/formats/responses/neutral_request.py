@@ -3,15 +3,19 @@
 Left out for Responses, because it does not change what is asked: cache breakpoints, the error flag of a tool result
 (its text says so), reasoning without a proof that this provider issued, names of message authors.
 
-Left out of Responses for other formats: a web search that the model may but need not make, which earlier reasoning the
-model reads, how a tool is loaded and who else may call it.
+Left out of Responses for other formats: a web search, image or tool search that the model may but need not make, which
+earlier reasoning the model reads, how a tool is loaded and who else may call it, and items that record what a provider
+did on its own (a search, a generated image). Such records never make a deployment unfit. Only items that ask for
+something that other formats lack do: a reference to an unknown item, an approval, a summary that only its provider can
+read.
 
 Rewritten: leading system messages become instructions and later ones developer messages, a thinking budget becomes an
 effort, a plain text document becomes text. A translated request asks the provider not to store it, and to return its
 encrypted reasoning when it reasons, so that the next turn can continue.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +46,7 @@ from vibe_router.formats.neutral.model import (
     unsupported,
 )
 from vibe_router.formats.neutral.reading import allowed_names, contents, sorted_fields
-from vibe_router.formats.responses.namespaces import as_namespace, flat_name
+from vibe_router.formats.responses.namespaces import as_namespace, flat_name, tools_of
 
 __all__ = ["body", "read"]
 
@@ -100,7 +104,7 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
         _FORMAT,
         list(_read_input(body.get("input"))),
         system=[Text(instructions, at="instructions")] if instructions else [],
-        tools=[each for i, tool in enumerate(entries(body, "tools")) for each in _read_tools(tool, f"tools[{i}]")],
+        tools=_distinct(each for at, tool in tools_of(body) for each in _read_tools(tool, at)),
         tool_choice=_read_choice(body.get("tool_choice")),
         max_tokens=integer(body, "max_output_tokens"),
         response_format=_read_format(output.get("format")),
@@ -153,6 +157,14 @@ def _read_tools(value: Any, at: str) -> Iterator[Tool | Raw]:
             yield replace(tool, name=flat_name(fields["name"], tool.name), more=more)
 
 
+def _distinct(tools: Iterable[Tool | Raw]) -> list[Tool | Raw]:
+    """Return `tools` without those whose name an earlier one has: an item may add a tool that is there already."""
+    named: dict[object, Tool | Raw] = {}
+    for i, tool in enumerate(tools):
+        named.setdefault(tool.name if isinstance(tool, Tool) else i, tool)
+    return list(named.values())
+
+
 def _read_tool(value: Any, at: str) -> Tool | Raw:
     match value:
         case {"type": "function", "name": str(name), **rest}:
@@ -170,7 +182,7 @@ def _read_tool(value: Any, at: str) -> Tool | Raw:
             grammar = mapping(rest, "format", f"{at}.")
             return Tool(name, text(rest, "description", f"{at}."), custom=True, grammar=grammar, more=more, at=at)
         case {"type": str(kind)} if kind not in ("function", "custom"):
-            optional = kind.startswith("web_search")
+            optional = kind.startswith("web_search") or kind in ("image_generation", "tool_search")
             return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", optional=optional, at=at)
     raise bad_request(f"'{at}' must have a type, and a function a name.", at)
 
@@ -198,9 +210,13 @@ def _read_input(value: Any) -> Iterator[Message]:
     if isinstance(value, str):
         yield Message("user", [Text(value, at="input")], at="input")
         return
+    items = [item for item in value or () if isinstance(item, dict)]
+    answered = _call_ids(items, "_call") & _call_ids(items, "_output")
     previous: Message | None = None
     for i, item in enumerate(value or ()):
-        message = _read_item(item, f"input[{i}]")
+        message = _read_item(item, f"input[{i}]", answered)
+        if message is None:
+            continue
         message.continues = previous is not None and previous.role == message.role == "assistant"
         yield message
         previous = message
@@ -216,7 +232,18 @@ def _others(item: Mapping[Any, Any], read: frozenset[str]) -> dict[str, Any]:
     return {key: value for key, value in item.items() if key not in read and value is not None}
 
 
-def _read_item(item: Any, at: str) -> Message:
+def _call_ids(items: Iterable[Mapping[str, Any]], suffix: str) -> set[str]:
+    """Return the call ids of the items whose type ends in `suffix`."""
+    ending = (item for item in items if str(item.get("type")).endswith(suffix))
+    return {id_ for item in ending if isinstance(id_ := _call_id(item), str)}
+
+
+def _call_id(item: Mapping[str, Any]) -> object:
+    return item.get("call_id") or item.get("id")  # outputs of a local shell have the call's id as their own
+
+
+def _read_item(item: Any, at: str, answered: Container[str]) -> Message | None:
+    """Read an item; None for a record without meaning for other providers. `answered` are ids of calls with output."""
     match item:
         case {"role": "user" | "system" | "developer" | "assistant" as role, **rest} if rest.get("type") in (
             None,
@@ -241,9 +268,52 @@ def _read_item(item: Any, at: str) -> Message:
         case {"type": "item_reference"}:
             what = "a reference to an item of no stored response"
             return Message("assistant", [Raw(_FORMAT, item, what, at=at)], at=at)
-        case {"type": str(kind)} if kind not in _READ_ITEMS:
+        case {"type": str(kind)} if kind in _REQUESTING_ITEMS:
             return Message("assistant", [Raw(_FORMAT, item, f"an item of type {kind[:50]}", at=at)], at=at)
+        case {"type": str(kind)} if kind not in _READ_ITEMS:
+            return _read_record(item, kind, at, answered)
     raise bad_request(f"'{at}' is not a valid input item.", at)
+
+
+def _read_record(item: Mapping[str, Any], kind: str, at: str, answered: Container[str]) -> Message | None:
+    """Read an item of another type, also of one that is not known yet, which records what happened.
+
+    A call and its output become those of a function, content becomes a message, and all else is left out.
+    """
+    call = _call_id(item)
+    if isinstance(call, str) and call in answered:
+        if kind.endswith("_call"):
+            fields = {key: value for key, value in item.items() if key not in ("type", "id", "call_id", "status")}
+            name = _NOT_IN_NAMES.sub("_", kind.removesuffix("_call"))[:64]
+            arguments = dump(fields.get("action", fields)).decode()
+            return Message("assistant", [ToolCall(call, name or "tool", arguments, at=at)], at=at)
+        if kind.endswith("_output"):
+            output = item.get("output")
+            parts = _readable_parts(output, f"{at}.output")
+            return Message("user", [ToolResult(call, parts or [Text(dump(output).decode(), at=at)], at=at)], at=at)
+    content = _readable_parts(item.get("content"), f"{at}.content")
+    if not content or kind in _TOOL_SEARCH:
+        return None
+    author = item.get("author")
+    if isinstance(author, str) and author:
+        content = [Text(f"Message from {author}:", at=at), *content]
+    role = item.get("role")
+    return Message("assistant" if role == "assistant" else "user", content, at=at)
+
+
+def _readable_parts(content: object, at: str) -> list[Part]:
+    """Return the text and the pictures in `content`. Encrypted and unknown parts are left out."""
+    if isinstance(content, str):
+        return [Text(content, at=at)] if content else []
+    held = content if isinstance(content, list) else [content]
+    parts: list[Part] = []
+    for part in held:
+        match part:
+            case {"type": str(), "text": str(value)} if value:
+                parts.append(Text(value, at=at))
+            case {"type": "input_image" | "computer_screenshot", "image_url": str(url)}:
+                parts.append(_read_part({"type": "input_image", "image_url": url}, at))
+    return parts
 
 
 def _with_flat_name(call: ToolCall) -> ToolCall:
@@ -254,6 +324,9 @@ def _with_flat_name(call: ToolCall) -> ToolCall:
     return replace(call, name=flat_name(namespace, call.name), more={**call.more, _INNER_NAME: call.name})
 
 
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
+_TOOL_SEARCH = frozenset({"additional_tools", "tool_search_call", "tool_search_output"})  # read as tools
+_REQUESTING_ITEMS = frozenset({"compaction", "compaction_trigger", "mcp_approval_response"})
 _READ_ITEMS = frozenset(
     {"message", "function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output"}
 )
