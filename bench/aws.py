@@ -41,7 +41,7 @@ class _Counts:
 
 class _CountingConnection(MotoConnection):
     def __init__(self, moto: Moto, counts: _Counts) -> None:
-        super().__init__(moto, counts.note)
+        super().__init__(moto, "/", counts.note)
         self._counts = counts
 
     def request_ended(self, trailers: Headers) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import socket
 import sys
 from collections.abc import Mapping
@@ -25,13 +26,14 @@ class EmbeddedAwsError(Exception):
 class EmbeddedAws:
     """DynamoDB with the template's tables and Secrets Manager with its secret, at `endpoint`.
 
-    The endpoint accepts connections before the process has started: early callers wait. `host` is the address to listen
-    on; containers cannot reach loopback.
+    The endpoint accepts connections before the process has started: early callers wait. Its path is a random token, so
+    web pages and other users cannot call it. `host` is the address to listen on; containers cannot reach loopback.
     """
 
     def __init__(self, template: Template, data_dir: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._socket = socket.create_server((host, port), backlog=512)
-        self.endpoint = f"http://{host}:{self._socket.getsockname()[1]}"
+        self._token = secrets.token_urlsafe(24)
+        self.endpoint = f"http://{host}:{self._socket.getsockname()[1]}/{self._token}"
         self.restored: frozenset[str] = frozenset()
         """Names of the tables restored from files."""
         self.set_aside: tuple[str, ...] = ()
@@ -61,6 +63,7 @@ class EmbeddedAws:
         assert process.stdout is not None  # noqa: S101 - likewise
         config = ServerConfig(
             descriptor=self._socket.fileno(),
+            token=self._token,
             region=REGION,
             data_dir=str(self._data_dir),
             tables=[(dict(table.create), table.ttl_attribute) for table in self._template.tables],

@@ -8,9 +8,13 @@ __all__ = ["ServerConfig", "StartReport"]
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """The configuration. `tables`: CreateTable's parameters and the TTL attribute; `secrets`: name to value."""
+    """The configuration. `token`: the path of requests.
+
+    `tables`: CreateTable's parameters and the TTL attribute; `secrets`: name to value.
+    """
 
     descriptor: int
+    token: str
     region: str
     data_dir: str
     tables: list[tuple[dict[str, Any], str | None]]

@@ -44,7 +44,7 @@ async def _serve(config: ServerConfig) -> None:
         if status == 200:
             tables.record(operation, body)
 
-    server = await loop.create_server(partial(MotoConnection, moto, answered), sock=listening)
+    server = await loop.create_server(partial(MotoConnection, moto, f"/{config.token}", answered), sock=listening)
     print(json.dumps(asdict(report)), flush=True)
     await stop.wait()
     server.close()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from .template import GatewayResponse
 
-__all__ = ["GatewayError", "gateway_error"]
+__all__ = ["GatewayError", "forbidden", "gateway_error", "malformed_request"]
 
 
 class GatewayError(NamedTuple):
@@ -35,6 +35,7 @@ _DEFAULTS = {
     "MISSING_AUTHENTICATION_TOKEN": _Default(
         403, "invalid_request_error", "access_denied", "Missing Authentication Token"
     ),
+    "REQUEST_TIMEOUT": _Default(408, "invalid_request_error", "request_timeout", "The request body did not arrive"),
     "REQUEST_TOO_LARGE": _Default(
         413,
         "invalid_request_error",
@@ -44,6 +45,7 @@ _DEFAULTS = {
 }
 
 _ERROR_TYPES = {
+    "REQUEST_TIMEOUT": "RequestTimeoutException",
     "BAD_REQUEST_BODY": "BadRequestException",
     "INTEGRATION_FAILURE": "InternalServerErrorException",
     "INTEGRATION_TIMEOUT": "InternalServerErrorException",
@@ -77,3 +79,18 @@ def gateway_error(kind: str, declared: Mapping[str, GatewayResponse], request_id
         body = _VARIABLE.sub(lambda match: context.get(match[1], ""), response.body)
     headers = {"Content-Type": "application/json", "x-amzn-ErrorType": _ERROR_TYPES[kind], **response.headers}
     return GatewayError(response.status or default.status, headers, body.encode())
+
+
+def forbidden(reason: str) -> GatewayError:
+    """Return the response to a request that a web page may not send."""
+    return _local_error(403, "permission_error", "forbidden", reason)
+
+
+def malformed_request(reason: str, status: int) -> GatewayError:
+    """Return the response to malformed HTTP."""
+    return _local_error(status, "invalid_request_error", "bad_request", f"Malformed HTTP request: {reason}")
+
+
+def _local_error(status: int, error_type: str, code: str, message: str) -> GatewayError:
+    content = {"message": message, "type": error_type, "param": None, "code": code}
+    return GatewayError(status, {"Content-Type": "application/json"}, json.dumps({"error": content}).encode())

@@ -11,7 +11,10 @@ from typing import cast
 
 import h11
 
-__all__ = ["Connection", "Headers"]
+__all__ = ["RECEIVE_SECONDS", "Connection", "Headers"]
+
+RECEIVE_SECONDS = 10.0
+"""How long a request that has begun may be silent before its connection is closed."""
 
 Headers = list[tuple[bytes, bytes]]
 """Names in lower case."""
@@ -29,6 +32,7 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._http = h11.Connection(h11.SERVER)
         self._refused = False
+        self._receive_timer: asyncio.TimerHandle | None = None
 
     def request_begun(self, method: str, target: str, headers: Headers) -> None:
         """Handle the head of a request."""
@@ -46,10 +50,15 @@ class Connection(asyncio.Protocol):
         """Store the transport; asyncio has set TCP_NODELAY."""
         self.transport = cast("asyncio.Transport", transport)
 
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio calls it
+        """Cancel the timer."""
+        self._stop_timer()
+
     def data_received(self, data: bytes) -> None:
         """Parse received bytes."""
         self._http.receive_data(data)
         self._run()
+        self._watch_receiving()
 
     def eof_received(self) -> bool:
         """Close the connection: a client that ends its side gets no answer."""
@@ -91,3 +100,15 @@ class Connection(asyncio.Protocol):
             return
         if self._http.our_state in (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR):
             self.transport.close()
+
+    def _watch_receiving(self) -> None:
+        """Close the connection if the rest of a request that has begun does not arrive."""
+        self._stop_timer()
+        state = self._http.their_state
+        if state is h11.SEND_BODY or (state is h11.IDLE and self._http.trailing_data[0]):
+            self._receive_timer = asyncio.get_running_loop().call_later(RECEIVE_SECONDS, self.transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self._receive_timer is not None:
+            self._receive_timer.cancel()
+            self._receive_timer = None

@@ -5,6 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from hmac import compare_digest
 from io import BytesIO
 from typing import Any
 
@@ -16,6 +17,7 @@ from .http11 import Connection, Headers
 __all__ = ["Moto", "MotoConnection", "wsgi_environ"]
 
 _INTERNAL_ERROR = b'{"__type": "InternalServerError", "message": "moto failed; see the output of make start"}'
+_FORBIDDEN = b'{"__type": "AccessDeniedException", "message": "Use the endpoint in local.json."}'
 _SIGNED = "AWS4-HMAC-SHA256 Credential=local/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
 
 
@@ -63,12 +65,13 @@ class MotoConnection(Connection):
     """One client connection to moto. Operations run one at a time, so conditional writes are atomic.
 
     `answered` is called after each with X-Amz-Target, the body, the status, and the times of receipt and answer
-    (`time.perf_counter`).
+    (`time.perf_counter`). `path` is the only path that is served.
     """
 
-    def __init__(self, moto: Moto, answered: Callable[[str, bytes, int, float, float], None]) -> None:
+    def __init__(self, moto: Moto, path: str, answered: Callable[[str, bytes, int, float, float], None]) -> None:
         super().__init__()
         self._moto = moto
+        self._path = path
         self._answered = answered
         self._body = bytearray()
         self.head: tuple[str, str, Headers] = ("GET", "/", [])
@@ -92,9 +95,12 @@ class MotoConnection(Connection):
     def request_ended(self, trailers: Headers) -> None:  # noqa: ARG002 - none are sent
         """Answer."""
         method, target, headers = self.head
+        if not compare_digest(target.encode(), self._path.encode()):
+            self.reply(403, [("Content-Type", "application/x-amz-json-1.0")], _FORBIDDEN)
+            return
         body = bytes(self._body)
         try:
-            status, answer_headers, content = self._moto.respond(wsgi_environ(method, target, headers, body))
+            status, answer_headers, content = self._moto.respond(wsgi_environ(method, "/", headers, body))
         except Exception:  # noqa: BLE001 - an unexpected error of moto gets an answer too
             traceback.print_exc()
             answer_headers, content = [("Content-Type", "application/x-amz-json-1.0")], _INTERNAL_ERROR

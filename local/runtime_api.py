@@ -59,8 +59,9 @@ class RuntimeApiConnection(Connection):
         super().connection_made(transport)
         self._environment.connection_opened(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio calls it
+    def connection_lost(self, exc: Exception | None) -> None:
         """Notify the environment. A partial response fails when the runtime asks for the next event or ends."""
+        super().connection_lost(exc)
         self._environment.connection_closed(self)
 
     def request_begun(self, method: str, target: str, headers: Headers) -> None:

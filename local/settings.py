@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vibe_cli.settings import LOCAL_PORT, read_environment_of
 
-__all__ = ["Settings", "SettingsError", "read_environment", "read_settings"]
+__all__ = ["Settings", "SettingsError", "parse_list", "read_environment", "read_settings"]
 
 
 class SettingsError(Exception):
@@ -21,6 +21,7 @@ class Settings:
     `environment` has every variable, including those of `.env`, for routes.yaml's `${VAR}` and the providers' secrets.
     `master_key` is None if none is set: then one is generated and stored in the data folder. `ui_password` is None for
     the master key. `json_log` is None for the default: JSON unless standard output is a terminal.
+    `cors_origins` is a comma-separated list, as the template's parameter takes it.
     """
 
     port: int
@@ -31,6 +32,8 @@ class Settings:
     ui_username: str
     ui_password: str | None
     json_log: bool | None
+    cors_origins: str
+    allowed_hosts: frozenset[str]
     environment: Mapping[str, str]
 
     def secret(self, names: frozenset[str], master_key: str) -> dict[str, str]:
@@ -64,8 +67,15 @@ def read_settings(checkout: Path, environ: Mapping[str, str] = os.environ) -> Se
         ui_username=environment.get("UI_USERNAME", "admin"),
         ui_password=environment.get("UI_PASSWORD"),
         json_log=_log_format(environment),
+        cors_origins=environment.get("CORS_ORIGINS", ""),
+        allowed_hosts=parse_list(environment.get("ALLOWED_HOSTS", "")),
         environment=environment,
     )
+
+
+def parse_list(text: str) -> frozenset[str]:
+    """Return the items of a comma-separated setting, in lower case and without trailing slashes."""
+    return frozenset(item.strip().rstrip("/").lower() for item in text.split(",") if item.strip())
 
 
 def _log_format(environment: Mapping[str, str]) -> bool | None:

@@ -20,9 +20,10 @@ from .launch import launch_of
 from .lines import LineWriter
 from .log_format import ReadableLog
 from .master_key import MASTER_KEY_FILE, stored_master_key
+from .request_guard import RequestGuard
 from .resources import Resources
 from .routes import Routes, read_routes
-from .settings import Settings
+from .settings import Settings, parse_list
 from .standins import SECRET, StandIns
 from .template import Template, TemplateError, read_template
 
@@ -63,7 +64,7 @@ class Stack:
         self._listening = _listen(self.settings.port)
         self._lock = lock_data_dir(self.settings.data_dir)
         master_key = self._master_key()
-        template = read_template(self.checkout / "template.yaml")
+        template = read_template(self.checkout / "template.yaml", {"CorsOrigins": self.settings.cors_origins})
         aws = self._aws = EmbeddedAws(template, self.settings.data_dir)
         await aws.start()
         routes = read_routes(self.settings.routes_file, self.settings.environment)
@@ -113,7 +114,8 @@ class Stack:
             warm.cancel()
         self.console.step("first environment of the gateway function")
         assert self._listening is not None  # noqa: S101 - opened in start()
-        self._gateway = ApiGateway(template.api, self._services, self.console.note)
+        guard = RequestGuard(parse_list(self.settings.cors_origins), self.settings.allowed_hosts)
+        self._gateway = ApiGateway(template.api, self._services, self.console.note, guard)
         await self._gateway.serve(self._listening)
 
     async def _load_routes(self, table: str, routes: Routes, aws: EmbeddedAws) -> None:

@@ -69,11 +69,10 @@ class GatewayResponse:
 
 @dataclass(frozen=True)
 class Api:
-    """The REST API. `cors` are the headers of responses to OPTIONS, empty without CORS."""
+    """The REST API."""
 
     stage: str
     binary_media_types: tuple[str, ...]
-    cors: Mapping[str, str]
     responses: Mapping[str, GatewayResponse]
     routes: tuple[Route, ...]
 
@@ -217,7 +216,6 @@ class _Reader:
         return Api(
             stage=str(value("StageName", "Prod")),
             binary_media_types=tuple(str(kind).replace("~1", "/") for kind in value("BinaryMediaTypes", [])),
-            cors=_cors_headers(value("Cors", {})),
             responses={kind: _gateway_response(response) for kind, response in value("GatewayResponses", {}).items()},
             routes=tuple(self._routes()),
         )
@@ -288,19 +286,6 @@ def _unquoted(value: Any) -> str:
     """Return a literal header value without the single quotes that API Gateway requires."""
     text = str(value)
     return text[1:-1] if len(text) >= 2 and text[0] == text[-1] == "'" else text
-
-
-def _cors_headers(cors: Any) -> dict[str, str]:
-    names = {
-        "AllowOrigin": "Access-Control-Allow-Origin",
-        "AllowMethods": "Access-Control-Allow-Methods",
-        "AllowHeaders": "Access-Control-Allow-Headers",
-        "AllowCredentials": "Access-Control-Allow-Credentials",
-        "MaxAge": "Access-Control-Max-Age",
-    }
-    if isinstance(cors, str):
-        cors = {"AllowOrigin": cors}
-    return {header: _unquoted(_plain(cors[key])) for key, header in names.items() if key in cors}
 
 
 def _gateway_response(response: dict[str, Any]) -> GatewayResponse:

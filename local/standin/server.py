@@ -15,6 +15,7 @@ from hmac import compare_digest
 from secrets import token_hex
 from typing import Any
 
+from local.request_guard import is_local_host
 from local.standin import control, wire
 from local.standin.bedrock import CONVERSE, converse_path
 from local.standin.chat import CHAT
@@ -75,6 +76,8 @@ class Service:
         """Return the steps that answer a request, and its record if it was for a provider."""
         provider, _, rest = head.path.lstrip("/").partition("/")
         if provider == "_control":
+            if "origin" in head.headers or not is_local_host(head.headers.get("host", "localhost")):
+                return whole(_json(403, {"error": "web pages may not use the control API"})), None
             status, content = control.answer(self.state, head.method, f"/{rest}" if rest else "", head.query, body)
             return whole(Rendered(status, {"content-type": JSON}, json.dumps(content, indent=2).encode() + b"\n")), None
         if not provider:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway import health, listing, model_routes, proxy_event, root, stored
+from gateway import cors, health, listing, model_routes, proxy_event, root, stored
 from gateway.environment import Environment, Settings
 from gateway.proxy_event import Request
 from streaming_runtime import Context, StreamingResponse
@@ -43,6 +43,10 @@ _environment: Environment | None = None
 
 def handler(event: Mapping[str, Any], context: Context) -> StreamingResponse:
     """Answer one v1 proxy event."""
+    return cors.with_cors(_answer(event, context), event)
+
+
+def _answer(event: Mapping[str, Any], context: Context) -> StreamingResponse:
     headers: dict[str, str] = {}
     path = ""
     try:

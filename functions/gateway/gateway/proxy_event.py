@@ -13,11 +13,9 @@ from vibe_router.formats.interfaces import ClientFormat
 
 __all__ = ["Request", "error_answer", "json_answer", "preflight_answer", "read", "stream_answer", "whole_answer"]
 
-# Browsers may call with a key, which is the caller's to keep; cookies are never read here.
-_CORS = {"access-control-allow-origin": "*", "access-control-expose-headers": "*"}
 # Anthropic's and OpenAI's clients go by `x-should-retry`. Claude Code would try a refused key for minutes.
 _WORTH_A_RETRY = frozenset({408, 409, 429})
-_JSON = {"content-type": "application/json", **_CORS}
+_JSON = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +61,13 @@ def whole_answer(body: bytes, status: int = 200, headers: Mapping[str, str] | No
 
 def stream_answer(body: Iterable[bytes], headers: Mapping[str, str], heartbeat: Heartbeat) -> StreamingResponse:
     """Answer with server-sent events."""
-    stream = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **_CORS}
+    stream = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
     return StreamingResponse(200, {**stream, **headers}, body, heartbeat)
 
 
 def preflight_answer(allowed: str) -> StreamingResponse:
-    """Answer a browser that asks whether it may call."""
-    headers = {"allow": allowed, "access-control-allow-methods": allowed, "access-control-allow-headers": "*"}
-    return StreamingResponse(204, {**_CORS, **headers, "access-control-max-age": "86400"}, ())
+    """Answer OPTIONS with the allowed methods."""
+    return StreamingResponse(204, {"allow": allowed}, ())
 
 
 def error_answer(

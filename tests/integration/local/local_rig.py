@@ -27,7 +27,6 @@ Resources:
     Properties:
       StageName: prod
       BinaryMediaTypes: [image~1png]
-      Cors: {{AllowOrigin: "'*'"}}
   Runtime:
     Type: AWS::Serverless::LayerVersion
     Properties: {{ContentUri: {CHECKOUT}/layers/streaming_runtime}}
@@ -145,7 +144,7 @@ async def running(
         launch_of(function, "http://127.0.0.1:1", {}), concurrency, logged.extend, idle_seconds=idle_seconds
     )
     reports: list[str] = []
-    gateway = ApiGateway(template.api, {"Puppet": service}, reports.append, limits)
+    gateway = ApiGateway(template.api, {"Puppet": service}, reports.append, limits=limits)
     listening = socket.create_server(("127.0.0.1", 0))
     await gateway.serve(listening)
     hands: asyncio.Queue[Strings] = asyncio.Queue()

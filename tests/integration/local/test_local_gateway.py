@@ -1,6 +1,8 @@
 """What a client sees of the local API Gateway and Lambda, over real sockets and processes."""
 
 import asyncio
+import json
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -172,7 +174,7 @@ async def test_a_failure_in_the_middle_cuts_the_stream(tmp_path: Path, order: st
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.content.read()
         (report,) = rig.reports
-        assert "the answer was cut" in report
+        assert "the response was cut" in report
         assert ("ValueError" if order == "raise" else "status 3") in report
         assert (await rig.client.get(rig.base_url + "/event")).status == 200
 
@@ -201,7 +203,7 @@ async def test_a_stream_that_outlasts_its_route_is_cut(tmp_path: Path) -> None:
         response = await request
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
-        assert "longer than the route allows" in rig.reports[0]
+        assert "exceeded the route's timeout" in rig.reports[0]
 
 
 @in_loop
@@ -214,7 +216,7 @@ async def test_a_stream_that_falls_silent_is_cut(tmp_path: Path) -> None:
         response = await request
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
-        assert "nothing came for 0.3 s" in rig.reports[0]
+        assert "it was silent for 0.3 s" in rig.reports[0]
 
 
 @in_loop
@@ -235,7 +237,7 @@ async def test_bodies_over_the_limits_are_refused_before_they_cost_an_invocation
 async def test_a_body_whose_length_is_not_told_is_measured_as_it_comes(tmp_path: Path) -> None:
     async with running(tmp_path, limits=Limits(body=1000)) as rig:
         reader, writer = await asyncio.open_connection(*rig.base_url.removeprefix("http://").split(":"))
-        writer.write(b"POST /event HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"POST /event HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         writer.write(b"200\r\n" + b"x" * 512 + b"\r\n200\r\n" + b"x" * 512 + b"\r\n")
         assert b" 413 " in await reader.readline()
         writer.close()
@@ -253,7 +255,7 @@ async def test_a_streamed_answer_on_a_buffered_route_is_malformed(tmp_path: Path
     async with running(tmp_path) as rig:
         response = await rig.client.get(rig.base_url + "/whole/event")
         assert response.status == 502
-        assert "malformed answer" in rig.reports[0]
+        assert "malformed response" in rig.reports[0]
 
 
 @in_loop
@@ -296,11 +298,63 @@ async def test_what_the_template_does_not_declare_is_the_gateways_403(tmp_path: 
 
 
 @in_loop
-async def test_preflights_are_answered_without_the_function(tmp_path: Path) -> None:
+async def test_a_web_page_of_another_site_reaches_no_function(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
-        response = await rig.client.options(rig.base_url + "/v1/anything")
-        assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (200, "*")
+        for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}):
+            for method in ("GET", "POST", "OPTIONS"):
+                response = await rig.client.request(method, rig.base_url + "/posted", headers=headers)
+                assert response.status == 403
+                assert (await error_of(response))["code"] == "forbidden"
+                assert not [name for name in response.headers if name.lower().startswith("access-control")]
         assert not rig.service.environments
+
+
+HALF_OPEN = {
+    "nothing": b"",
+    "half a head": b"POST /posted HTTP/1.1\r\nHost: localhost\r\n",
+    "a head without its body": b"POST /posted HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n123",
+    "a chunk without its end": b"POST /posted HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12",
+}
+
+
+@pytest.mark.parametrize("sent", HALF_OPEN.values(), ids=HALF_OPEN)
+@in_loop
+async def test_a_half_open_connection_is_closed(tmp_path: Path, sent: bytes) -> None:
+    async with running(tmp_path, limits=Limits(receive=0.1)) as rig:
+        reader, writer = await asyncio.open_connection(*rig.base_url.removeprefix("http://").split(":"))
+        writer.write(sent)
+        answer = await reader.read()
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+
+MALFORMED = {
+    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    "an impossible version": b"GET / HTTP/x\r\n\r\n",
+    "an impossible header": b"GET / HTTP/1.1\r\nHost: localhost\r\na b: c\r\n\r\n",
+    "a length that is no number": b"POST /posted HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+    "two lengths": b"POST /posted HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n1",
+    "a bad chunk": b"POST /posted HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\n1\r\n",
+    "a long header": b"GET / HTTP/1.1\r\nHost: localhost\r\nx: " + b"y" * 70_000 + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED)
+@in_loop
+async def test_malformed_http_is_a_sentence_and_no_traceback(
+    tmp_path: Path, sent: bytes, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with running(tmp_path) as rig:
+        reader, writer = await asyncio.open_connection(*rig.base_url.removeprefix("http://").split(":"))
+        writer.write(sent)
+        head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+        writer.close()
+        assert re.match(rb"HTTP/1\.[01] 400 ", head)
+        assert json.loads(body)["error"]["message"].startswith("Malformed HTTP request: ")
+        assert [report for report in rig.reports if "\n" in report] == []
+        assert len(rig.reports) == 1
+    assert caplog.text == ""
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 @in_loop
@@ -323,7 +377,7 @@ async def test_requests_on_one_connection_are_answered_in_turn(tmp_path: Path) -
     async with running(tmp_path) as rig:
         reader, writer = await asyncio.open_connection(*rig.base_url.removeprefix("http://").split(":"))
         for path in ("/status?status=201", "/status?status=202"):
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 201")
         await reader.readuntil(b"0\r\n\r\n")

@@ -30,7 +30,6 @@ Resources:
     Properties:
       StageName: !Ref Stage
       BinaryMediaTypes: [multipart~1form-data]
-      Cors: {AllowOrigin: "'*'", MaxAge: "'60'"}
       GatewayResponses:
         THROTTLED:
           StatusCode: 429
@@ -156,7 +155,6 @@ def test_the_apis_own_settings(template: Template) -> None:
     api = template.api
     assert api.stage == "live"
     assert api.binary_media_types == ("image/png", "multipart/form-data")
-    assert api.cors == {"Access-Control-Allow-Origin": "*", "Access-Control-Max-Age": "60"}
     throttled = api.responses["THROTTLED"]
     assert (throttled.status, throttled.headers, throttled.body) == (429, {"Retry-After": "1"}, '{"a": 1}')
 
