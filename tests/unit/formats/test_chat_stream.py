@@ -237,6 +237,94 @@ def test_usage_is_what_the_provider_said(usage: object, counted: Usage) -> None:
     assert chat.usage_of({"usage": usage}) == counted
 
 
+def counts(prompt: int, completion: int, total: int, **more: object) -> dict[str, object]:
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total, **more}
+
+
+THOUGHT_200 = {"completion_tokens_details": {"reasoning_tokens": 200}}
+CACHED_60 = {"prompt_tokens_details": {"cached_tokens": 60}}
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        pytest.param(counts(100, 210, 310, **THOUGHT_200), (100, 210), id="reasoning within the completion"),
+        pytest.param(counts(100, 10, 310, **THOUGHT_200), (100, 210), id="reasoning beside it (xAI)"),
+        pytest.param({"prompt_tokens": 100, "completion_tokens": 10, **THOUGHT_200}, (100, 210), id="beside, no total"),
+        pytest.param(counts(100, 10, 310), (100, 210), id="reasoning in the total only (Gemini)"),
+        pytest.param(counts(100, 10, 310, reasoning_tokens=200), (100, 210), id="reasoning at the top level"),
+        pytest.param(counts(100, 10, 110, **CACHED_60), (100, 10), id="a cache within the prompt"),
+        pytest.param(counts(40, 10, 110, **CACHED_60), (100, 10), id="a cache beside it, by the total"),
+        pytest.param(counts(40, 10, 50, **CACHED_60), (100, 10), id="a cache larger than the prompt"),
+        pytest.param(counts(40, 10, 310, **CACHED_60, **THOUGHT_200), (100, 210), id="both beside"),
+        pytest.param(counts(100, 10, 110, cached_tokens=60), (100, 10), id="a cache at the top level (Moonshot)"),
+        pytest.param({"input_tokens": 100, "output_tokens": 10}, (100, 10), id="the names of Responses"),
+        pytest.param(
+            {"input_tokens": 40, "output_tokens": 10, "cache_read_input_tokens": 60}, (100, 10), id="Anthropic's names"
+        ),
+        pytest.param({"prompt_tokens": 0, "input_tokens": 9, "output_tokens": 3}, (9, 3), id="names of both"),
+        pytest.param(counts(100, 10, 0), (100, 10), id="a total of nothing"),
+        pytest.param({"prompt_tokens": 100.0, "completion_tokens": 10.0}, (100, 10), id="floats"),
+        pytest.param({"completion_tokens": 10, "total_tokens": 110}, (100, 10), id="no prompt"),
+        pytest.param({"prompt_tokens": 100, "total_tokens": 110}, (100, 10), id="no completion"),
+        pytest.param(counts(0, 0, 0), (None, None), id="zeros"),
+        pytest.param({"total_tokens": 9}, (None, None), id="a total alone"),
+    ],
+)
+def test_usage_agrees_with_its_total(usage: dict[str, object], counted: tuple[int | None, int | None]) -> None:
+    read_usage = chat.usage_of({"usage": usage})
+    assert (read_usage.prompt_tokens, read_usage.completion_tokens) == counted
+    if "cached_tokens" in str(usage):
+        assert read_usage.cached_tokens == 60
+
+
+@given(prompt=st.integers(1, 999), completion=st.integers(0, 999), beside=st.integers(0, 999))
+def test_no_tokens_of_the_total_are_lost(prompt: int, completion: int, beside: int) -> None:
+    usage = chat.usage_of({"usage": counts(prompt, completion, prompt + completion + beside)})
+    assert usage.total_tokens == prompt + completion + beside
+
+
+@pytest.mark.parametrize("place", ["choice", "x_groq"])
+def test_usage_in_another_place_is_counted(place: str) -> None:
+    last = chunk({}, finish="stop")
+    last = {**last, "x_groq": {"usage": USAGE}} if place == "x_groq" else last
+    if place == "choice":
+        last["choices"][0]["usage"] = USAGE
+    reader, _ = read(chunk({"content": "x"}), last)
+    assert reader.usage == Usage(7, 3)
+
+
+@pytest.mark.parametrize("word", ["error", "network_error", "abort", "insufficient_system_resource"])
+@pytest.mark.parametrize("delta", [{}, {"content": "half"}, {"tool_calls": [{"index": 0}]}], ids=["", "text", "call"])
+def test_a_finish_reason_that_is_a_failure_breaks_the_stream(word: str, delta: dict[str, Any]) -> None:
+    reader, [piece, *_] = read(chunk(delta, finish=word), DONE)
+    assert piece.error is not None
+    assert word in json.loads(piece.error)["error"]["message"]
+    assert (piece.raw, piece.commits, reader.complete) == (b"", False, False)
+
+
+def test_an_error_in_a_choice_breaks_the_stream() -> None:
+    failed = chunk({"content": ""})
+    failed["choices"][0]["error"] = {"code": 502, "message": "Upstream idle timeout"}
+    reader, [piece] = read(failed)
+    assert piece.error is not None
+    assert json.loads(piece.error)["error"]["code"] == 502
+    assert not reader.complete
+
+
+@pytest.mark.parametrize("word", ["null", "NONE"])
+def test_a_finish_reason_that_spells_null_is_none(word: str) -> None:
+    reader, [piece] = read(chunk({"role": "assistant"}, finish=word))
+    assert not piece.commits
+    assert not reader.complete
+
+
+def test_what_is_no_event_of_the_stream_is_not_passed_on() -> None:
+    _, pieces = read(b"<html>no</html>\n\n", b'{"error":{"message":"Overloaded"}}\n\n', b": PING\n\n")
+    assert [piece.raw for piece in pieces] == [b"", b"", b": PING\n\n"]
+    assert pieces[1].error is not None
+
+
 def test_an_error_event_is_one_event_and_no_done() -> None:
     event = chat.error_event(ApiError(502, "Broken\noff.", type="upstream_error", code="stream_truncated"))
     [decoded] = sse.EventDecoder().feed(event)

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -31,14 +32,23 @@ def told(events: Iterable[Event]) -> list[tuple[bytes, bytes]]:
 
 
 def as_the_standard_says(stream: bytes) -> list[tuple[bytes, bytes]]:
-    """Read `stream` line by line. Unlike in a browser, an event without its empty line counts, and one without text."""
+    """Read `stream` line by line.
+
+    Unlike in a browser, an event without its empty line counts, one without text, and a JSON object without a field.
+    """
     events: list[tuple[bytes, bytes]] = []
     name, data = b"", list[bytes]()
+    bare = list[bytes]()
     for line in [*stream.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"), b""]:
         if not line:
             if data:
                 events.append((name, b"\n".join(data)))
-            name, data = b"", []
+            elif bare:
+                events.append((b"error", b"\n".join(bare).strip()))
+            name, data, bare = b"", [], []
+            continue
+        if bare or line.startswith(b"{"):
+            bare.append(line)
             continue
         field, _, value = line.partition(b":")
         if field == b"data":
@@ -57,6 +67,21 @@ def test_however_a_stream_is_cut_it_gives_the_same_events(split: tuple[bytes, li
 @given(stream=wild)
 def test_events_are_what_the_standard_says(stream: bytes) -> None:
     assert told(decoded([stream])) == as_the_standard_says(stream)
+
+
+@pytest.mark.parametrize("stream", [b'{"error":{"message":"m"}}', b'data: {"a":1}\n{"error":\n{"message":"m"}}\n\n'])
+def test_a_json_error_in_no_field_is_an_error_event(stream: bytes) -> None:
+    [event] = decoded([stream])
+    assert event.name == b"error"
+    assert event.data is not None
+    assert json.loads(event.data) == {"error": {"message": "m"}}
+
+
+def test_a_byte_order_mark_is_skipped_at_the_beginning_only() -> None:
+    bom = b"\xef\xbb\xbf"
+    [first, second] = decoded([bytes([byte]) for byte in bom + b"data: a\n\n" + bom + b"data: b\n\n"])
+    assert (first.data, second.data) == (b"a", None)
+    assert first.raw == b"data: a\n\n"
 
 
 @given(split=splits(wild))

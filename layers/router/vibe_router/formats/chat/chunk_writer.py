@@ -61,8 +61,10 @@ class ChunkWriter:
         return {**self._base, "choices": [choice]}
 
 
-def usage_fields(usage: Usage) -> dict[str, Any]:
-    """Return `usage` in chat's fields."""
+def usage_fields(usage: Usage) -> dict[str, Any] | None:
+    """Return `usage` in chat's fields; None if the provider did not report it."""
+    if not usage.known:
+        return None
     prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
     fields: dict[str, Any] = {
         "prompt_tokens": prompt,

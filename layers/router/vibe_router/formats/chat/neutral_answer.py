@@ -9,6 +9,7 @@ from vibe_router.formats.chat.blocks import Blocks
 from vibe_router.formats.chat.chunk_writer import ChunkWriter
 from vibe_router.formats.chat.stream import usage_of
 from vibe_router.formats.common import sse
+from vibe_router.formats.common.finish_reasons import finish_reason, is_absent
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.neutral.model import (
     AnnotationAdded,
@@ -30,14 +31,6 @@ from vibe_router.formats.neutral.model import (
 __all__ = ["ChatDecoder", "ChatWriter", "whole"]
 
 # --- Reading an answer ------------------------------------------------------------------------------------------------
-
-_REASONS: Mapping[object, Reason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
 
 
 class ChatDecoder:
@@ -69,8 +62,8 @@ class ChatDecoder:
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
                 events += self._choice(choice)
-        if chunk.get("usage"):
-            events.append(UsageReport(usage_of(chunk)))
+        if (usage := usage_of(chunk)).known:
+            events.append(UsageReport(usage))
         return events
 
     def end(self) -> Iterable[Event]:
@@ -90,8 +83,8 @@ class ChatDecoder:
             for call in calls if isinstance(calls, list) else ():
                 if isinstance(call, dict):
                     events += self._call(call, index, blocks)
-        if reason := choice.get("finish_reason"):
-            events += (*blocks.end(), Finish(_REASONS.get(str(reason), "stop"), index))
+        if not is_absent(reason := choice.get("finish_reason")):
+            events += (*blocks.end(), Finish(finish_reason(reason), index))
         if index == 0:
             self._calling = blocks.calling
         return events

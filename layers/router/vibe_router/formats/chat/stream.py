@@ -10,6 +10,7 @@ from typing import Any
 from vibe_router.core.errors import ApiError, error_body
 from vibe_router.core.usage import Usage, read_chat
 from vibe_router.formats.common import sse
+from vibe_router.formats.common.finish_reasons import is_absent, is_failure
 from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.interfaces import Piece
 
@@ -17,7 +18,7 @@ __all__ = ["DONE", "ChatStreamReader", "error_event", "read_choices", "read_whol
 
 DONE = b"data: [DONE]\n\n"
 
-# Members of a first delta that are not content.
+# Members of a delta that are not content.
 _NO_CONTENT = frozenset({"role", "name", "id"})
 
 
@@ -31,6 +32,7 @@ class ChatStreamReader:
     done: bool = False
     _open: set[object] = field(default_factory=set)
     _finished: set[object] = field(default_factory=set)
+    _error: object = None
 
     @property
     def seals(self) -> Sequence[str]:
@@ -43,13 +45,13 @@ class ChatStreamReader:
 
         `[DONE]` alone does not make it so: New API sends it after a stream that its own upstream cut.
         """
-        return (self.done or bool(self._finished)) and not self._open - self._finished
+        return self._error is None and (self.done or bool(self._finished)) and not self._open - self._finished
 
     def read(self, event: sse.Event) -> Piece:
         """Interpret `event`."""
         data = event.data
         if data is None:
-            return Piece(event.raw)
+            return Piece(event.raw if event.raw.startswith(b":") else b"")  # a comment, or nothing for a client
         if data.strip() == b"[DONE]":
             self.done = True
             return Piece(DONE if self.complete else b"", done=True)
@@ -65,11 +67,14 @@ class ChatStreamReader:
         if event.name == b"error":
             return Piece(b"", error=dump({"error": chunk}), chunk=chunk)
         choices = chunk.get("choices")
-        if chunk.get("usage"):
-            self.usage = usage_of(chunk)
+        if chunk.get("usage") or chunk.get("x_groq"):
+            self._count(chunk)
             if not choices and not self.wants_usage:
                 return Piece(b"", chunk=chunk)
-        return Piece(event.raw, commits=self._follow(choices), chunk=chunk)
+        commits = self._follow(choices, chunk)
+        if self._error is not None:
+            return Piece(b"", error=dump({"error": self._error}), chunk=chunk)
+        return Piece(event.raw, commits=commits, chunk=chunk)
 
     def end(self) -> bytes:
         """Return the `[DONE]`, if the provider left it out."""
@@ -79,17 +84,28 @@ class ChatStreamReader:
         """Return the in-band error that ends a stream which failed after its commit."""
         return error_event(error)
 
-    def _follow(self, choices: object) -> bool:
-        """Track which choices are open and finished; return whether any of them holds real content."""
+    def _count(self, chunk: Mapping[str, Any]) -> None:
+        usage = usage_of(chunk)
+        if usage.known:
+            self.usage = usage
+
+    def _follow(self, choices: object, chunk: Mapping[str, Any]) -> bool:
+        """Track which choices are open, finished and failed; return whether any of them holds real content."""
         commits = False
         for choice in choices if isinstance(choices, list) else ():
             if not isinstance(choice, dict):
                 continue
             index = choice.get("index", 0)
             self._open.add(index if isinstance(index, int) else 0)
-            if choice.get("finish_reason"):
-                self._finished.add(index if isinstance(index, int) else 0)
-                commits = True
+            if choice.get("error"):
+                self._error = choice["error"]
+            if reason := choice.get("finish_reason"):
+                self._error = failure_of(choice) or self._error
+                if not is_absent(reason):
+                    self._finished.add(index if isinstance(index, int) else 0)
+                    commits = True
+                if "usage" in choice:
+                    self._count(chunk)
             commits |= self._has_content(choice)
         return commits
 
@@ -100,8 +116,25 @@ class ChatStreamReader:
 
 
 def usage_of(answer: Mapping[str, Any]) -> Usage:
-    """Return the usage in `answer`, a completion or a chunk."""
-    return read_chat(answer.get("usage"))
+    """Return the usage in `answer`, a completion or a chunk. Moonshot reports it in the choice, Groq in `x_groq`."""
+    if answer.get("usage"):
+        return read_chat(answer["usage"])
+    choices = answer.get("choices")
+    for place in (*(choices if isinstance(choices, list) else ()), answer.get("x_groq")):
+        if isinstance(place, Mapping) and place.get("usage"):
+            return read_chat(place["usage"])
+    return Usage()
+
+
+def failure_of(choice: Mapping[str, Any]) -> object:
+    """Return the error of a choice that failed, from its `error` or its finish reason; None for any other choice."""
+    if error := choice.get("error"):
+        return error
+    reason = choice.get("finish_reason")
+    if not is_failure(reason):
+        return None
+    message = f"The provider ended the answer with the finish reason {reason}."
+    return {"message": message, "type": "server_error", "code": "server_error"}
 
 
 def read_whole(raw: bytes) -> dict[str, Any] | None:
@@ -121,6 +154,8 @@ def read_choices(raw: bytes, name: str, kind: type) -> dict[str, Any] | None:
     if not isinstance(choices, list) or not choices:
         return None
     if not all(isinstance(choice, dict) and isinstance(choice.get(name), kind) for choice in choices):
+        return None
+    if any(failure_of(choice) for choice in choices):
         return None
     return answer
 

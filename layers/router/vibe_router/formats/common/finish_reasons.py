@@ -6,7 +6,7 @@ OpenRouter. Relays pass these words on untranslated, in any format and any case.
 
 from typing import Literal
 
-__all__ = ["FAILURES", "REASONS", "FinishReason", "finish_reason", "is_failure"]
+__all__ = ["FAILURES", "REASONS", "FinishReason", "finish_reason", "is_absent", "is_failure"]
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal"]
 
@@ -42,3 +42,8 @@ def finish_reason(word: object) -> FinishReason:
 def is_failure(word: object) -> bool:
     """Whether a provider's `word` means that the provider failed."""
     return isinstance(word, str) and word.lower() in FAILURES
+
+
+def is_absent(word: object) -> bool:
+    """Whether a provider's `word` means that the answer goes on: some write null as a string."""
+    return not word or (isinstance(word, str) and word.lower() in ("null", "none"))

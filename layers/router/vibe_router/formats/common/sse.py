@@ -16,6 +16,7 @@ _MAX_EVENT_BYTES = 16 * 1024 * 1024
 _BOUNDARY = re.compile(rb"\n\n|\r\r|\n\r(?:\n|(?=[^\n]))")
 _BOUNDARY_BEGUN = 2  # bytes of a boundary that may end a chunk
 _LINE = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
 
 
 class EventTooLargeError(ValueError):
@@ -24,7 +25,10 @@ class EventTooLargeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `raw` is all its bytes including the end; `data` is None for a comment or an empty event."""
+    """One event. `raw` is all its bytes including the end; `data` is None for a comment or an empty event.
+
+    A JSON object that is in no field is the data of an event called `error`.
+    """
 
     raw: bytes
     data: bytes | None
@@ -34,15 +38,22 @@ class Event:
 class EventDecoder:
     """Splits chunks of bytes into events; chunks may end anywhere."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_buffer", "_started")
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._started = False  # whether the place of a byte order mark has been passed
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events completed by `chunk`. Raises EventTooLargeError."""
         buffer = self._buffer + chunk if self._buffer else chunk
-        unseen = max(len(self._buffer) - _BOUNDARY_BEGUN, 0)  # each byte of a large event is searched once
+        if not self._started:
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+                self._buffer = buffer
+                return []
+            self._started = True
+            buffer = buffer.removeprefix(_BOM)
+        unseen = max(len(buffer) - len(chunk) - _BOUNDARY_BEGUN, 0)  # each byte of a large event is searched once
         events: list[Event] = []
         start = 0
         for boundary in _BOUNDARY.finditer(buffer, unseen):
@@ -72,11 +83,18 @@ def _event(raw: bytes) -> Event:
         return Event(raw, raw[6:-2])
     data: list[bytes] = []
     name = b""
+    bare: list[bytes] = []  # lines from one that begins a JSON object outside of a field: relays write errors so
     for line in _LINE.split(raw):
+        if bare or line.startswith(b"{"):
+            bare.append(line)
+            continue
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
             data.append(value)
         elif field == b"event":
             name = value
+    unnamed = b"\n".join(bare).strip()
+    if unnamed and (not data or b'"error"' in unnamed):
+        return Event(raw, unnamed, b"error")
     return Event(raw, b"\n".join(data) if data else None, name)
