@@ -102,9 +102,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequen
     cells = [[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row] for row in rows]
     columns = [at for at in range(len(head)) if not cells or any(row[at].plain not in _EMPTY for row in cells)]
     for at in columns:
-        fixed = max((row[at].cell_len for row in cells), default=0) if head[at] in _NEVER_CUT else None
         title = Text(head[at], no_wrap=True, overflow="ellipsis")
-        drawn.add_column(title, justify="right" if head[at] in numbers else "left", min_width=fixed)
+        copied = head[at] in _NEVER_CUT  # rich shrinks other columns first
+        drawn.add_column(title, justify="right" if head[at] in numbers else "left", no_wrap=copied)
     for row in cells:
         for cell in row:
             cell.no_wrap, cell.overflow = True, "ellipsis"
