@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from vibe_router.access.sessions import SessionKey, equals_in_constant_time
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
+from vibe_router.store.aws import is_local
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.history import HistoryStore
 from vibe_router.store.key_admin import KeyAdmin
 from vibe_router.store.ledger_admin import LedgerAdmin
 from vibe_router.store.routes import RoutesStore
-from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
+from vibe_router.store.secrets import MIN_MASTER_KEY, Secrets, SecretsUnavailableError, is_weak, secrets_client
 from vibe_router.store.sign_ins import SignInStore
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import UsageReader
@@ -31,6 +32,7 @@ class Settings:
     history_table: str
     state_table: str
     usage_table: str
+    is_local: bool = False
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -43,6 +45,7 @@ class Settings:
             history_table=environ["HISTORY_TABLE"],
             state_table=environ["STATE_TABLE"],
             usage_table=environ["USAGE_TABLE"],
+            is_local=is_local(environ),
         )
 
 
@@ -51,6 +54,7 @@ class Environment:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
+        self._is_local = settings.is_local
         dynamodb = dynamodb_client()
         self.keys = KeyAdmin(dynamodb, settings.keys_table, self.clock)
         self.ledgers = LedgerAdmin(dynamodb, settings.ledger_table)
@@ -66,6 +70,9 @@ class Environment:
         key = self._secret("MASTER_KEY")
         if not key:
             raise unavailable("The router has no master key. Set MASTER_KEY in its secret.")
+        if is_weak(key) and not self._is_local:
+            message = f"The router's master key is shorter than {MIN_MASTER_KEY} characters. Set a longer MASTER_KEY."
+            raise unavailable(message)
         return key
 
     def is_master_key(self, shown: str) -> bool:

@@ -1,5 +1,6 @@
 """The gateway function: it reads an event, finds the route of its path, and returns the answer."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -39,6 +40,7 @@ _ROUTES: Mapping[str, Mapping[str, Route]] = {
 }
 
 _environment: Environment | None = None
+_log = logging.getLogger(__name__)
 
 
 def handler(event: Mapping[str, Any], context: Context) -> StreamingResponse:
@@ -59,6 +61,15 @@ def _answer(event: Mapping[str, Any], context: Context) -> StreamingResponse:
     except Exception as error:  # noqa: BLE001 - the last resort: logged, and answered in the caller's format
         log_fault("handler", error)
         return proxy_event.error_answer(fault(), headers, model_routes.format_of(path))
+    finally:
+        if _environment and _environment.secrets.is_broken:
+            context.after_response(_exit)
+
+
+def _exit() -> None:
+    """End this environment, which has had no secrets for too long: Lambda starts a new one."""
+    _log.error("the secret cannot be read for a minute: the environment ends")
+    raise SystemExit(1)
 
 
 def _opened() -> Environment:

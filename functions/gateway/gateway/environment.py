@@ -1,6 +1,7 @@
 """The clients and caches that one Lambda environment keeps for all its requests. It serves one at a time."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ from vibe_router.core.errors import unavailable
 from vibe_router.core.models import Catalogue
 from vibe_router.pipeline.admission import Admission
 from vibe_router.pipeline.failover import FailoverExecutor
+from vibe_router.store.aws import is_local
 from vibe_router.store.circuit_breaker import CircuitBreaker
 from vibe_router.store.direct import DirectWrites
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.keys import KeyDirectory
 from vibe_router.store.ledger import LedgerStore
 from vibe_router.store.routes import CatalogueCache, RoutesStore, RoutesUnavailableError
-from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
+from vibe_router.store.secrets import MIN_MASTER_KEY, Secrets, SecretsUnavailableError, is_weak, secrets_client
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import UsageRecorder, UsageWriter
 from vibe_router.upstream.client import Upstream, trusting
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from vibe_router.pipeline.token_counter import TokenCounter
 
 __all__ = ["Environment", "Settings"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Settings:
     response_days: int
     secret_id: str
     provider_base_urls: Mapping[str, str]
+    is_local: bool = False
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -59,6 +64,7 @@ class Settings:
             response_days=int(environ.get("RESPONSE_DAYS") or 30),
             secret_id=environ["SECRET_ID"],
             provider_base_urls=json.loads(environ.get("PROVIDER_BASE_URLS") or "{}"),
+            is_local=is_local(environ),
         )
 
 
@@ -117,11 +123,15 @@ class Environment:
             raise unavailable("The routes cannot be read right now.") from None
 
     def master_key(self) -> str | None:
-        """Return the master key, None when there is none. Raises ApiError (503)."""
+        """Return the master key, None when there is none, or on AWS none that is safe. Raises ApiError (503)."""
         try:
-            return self.secrets.get("MASTER_KEY")
+            key = self.secrets.get("MASTER_KEY")
         except SecretsUnavailableError:
             raise unavailable("The keys cannot be read right now.") from None
+        if key and is_weak(key) and not self._settings.is_local:
+            _log.error("the master key is shorter than %d characters, so it is refused", MIN_MASTER_KEY)
+            return None
+        return key
 
     def close(self) -> None:
         """Close every connection that is not boto3's."""

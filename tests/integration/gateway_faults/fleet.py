@@ -136,6 +136,7 @@ class Fleet:
             response_days=30,
             secret_id=f"secret-{name}",
             provider_base_urls={},
+            is_local=True,
         )
         for table in _tables():
             kind = table.create["TableName"].rpartition("-")[2]

@@ -126,6 +126,8 @@ class FakeStates:
 class FakeSecrets:
     """One key for every provider."""
 
+    is_broken = False
+
     def get(self, name: str) -> str | None:
         return "sk-provider"
 

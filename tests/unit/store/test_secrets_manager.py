@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from moto import mock_aws
 
-from tests.unit.store.held import OUTAGES, Time, Wire
+from tests.unit.store.held import NOW, OUTAGES, Time, Wire
 from vibe_router.store.aws import session
 from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
 
@@ -92,7 +92,7 @@ def test_it_is_read_again_after_five_minutes(secrets: Secrets, put: Put, wire: W
     assert wire.took() == ["GetSecretValue"]
 
 
-def test_a_distrusted_value_is_read_again_by_the_next_get(secrets: Secrets, put: Put, wire: Wire, time: Time) -> None:
+def test_an_invalidated_value_is_read_again_by_the_next_get(secrets: Secrets, put: Put, wire: Wire, time: Time) -> None:
     secrets.get("ARK_API_KEY")
     put({"ARK_API_KEY": "sk-ark-222"})
     time.advance(60)
@@ -130,25 +130,64 @@ def test_in_an_outage_the_last_good_values_go_on(
     assert secrets.get("ARK_API_KEY") == "sk-ark-111"
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
-    assert "can't be read" in told[0]
+    assert "cannot be read" in told[0]
     assert "can be read again" in told[1]
 
 
-def test_one_lost_call_at_the_start_is_not_the_end(secrets: Secrets, wire: Wire) -> None:
+def test_a_lost_call_at_the_start_is_tried_again(secrets: Secrets, wire: Wire) -> None:
     wire.faults = [OUTAGES["read timeout"]]
     assert secrets.get("ARK_API_KEY") == "sk-ark-111"
     assert wire.took() == ["GetSecretValue"] * 2
 
 
-def test_what_was_never_read_is_unavailable_and_soon_asked_for_again(secrets: Secrets, wire: Wire, time: Time) -> None:
+def test_without_values_every_request_waits_for_its_own_tries_within_a_bound(
+    secrets: Secrets, wire: Wire, time: Time
+) -> None:
     wire.fault = OUTAGES["read timeout"]
-    for _ in range(16):
+    for _ in range(3):
+        began = time.now
         with pytest.raises(SecretsUnavailableError):
             secrets.get("MASTER_KEY")
-        time.advance(0.125)
-    assert len(wire.took()) == 2
-    wire.fault = None
+        assert 4 < time.now - began <= 5
+        assert 5 < len(wire.took()) < 10
+
+
+def test_a_request_that_waits_for_values_is_served_as_soon_as_they_can_be_read(
+    secrets: Secrets, wire: Wire, time: Time
+) -> None:
+    wire.faults = [OUTAGES["throttled"]] * 4
     assert secrets.get("MASTER_KEY") == "sk-master-000"
+    assert time.now - NOW < 2
+
+
+def test_an_environment_without_values_for_a_minute_is_broken(secrets: Secrets, wire: Wire, time: Time) -> None:
+    wire.fault = OUTAGES["refused"]
+    for seconds in (0, 30):
+        time.advance(seconds)
+        with pytest.raises(SecretsUnavailableError):
+            secrets.get("MASTER_KEY")
+        assert not secrets.is_broken
+    time.advance(30)
+    assert secrets.is_broken
+    wire.fault = None
+    secrets.get("MASTER_KEY")
+    assert not secrets.is_broken
+
+
+@pytest.mark.parametrize("value", [" sk-ark-222\n", "sk-ark-222\r\n", "\tsk-ark-222"])
+def test_whitespace_around_a_secret_is_stripped(secrets: Secrets, put: Put, value: str) -> None:
+    put({"ARK_API_KEY": value})
+    assert secrets.get("ARK_API_KEY") == "sk-ark-222"
+
+
+@pytest.mark.parametrize("value", ["sk-ark\n-222", "sk-ark\x00222", "sk\u2028222"])
+def test_a_secret_with_a_line_break_inside_is_reported_and_not_used(
+    secrets: Secrets, put: Put, caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    put({"ARK_API_KEY": value, "NEW_API_KEY": "sk-new"})
+    assert (secrets.get("ARK_API_KEY"), secrets.get("NEW_API_KEY")) == (None, "sk-new")
+    assert "the secret ARK_API_KEY is misconfigured" in caplog.text
+    assert "222" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,12 @@ from botocore.exceptions import NoCredentialsError
 
 from vibe_router.core.urls import named_host
 
-__all__ = ["session", "signed"]
+__all__ = ["is_local", "session", "signed"]
+
+
+def is_local(environ: Mapping[str, str]) -> bool:
+    """Return whether AWS is an imitation on this machine: its endpoint is set, and without TLS."""
+    return environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
 
 
 @cache

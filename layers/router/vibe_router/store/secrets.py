@@ -1,8 +1,11 @@
-"""The one secret that holds every key: a JSON object in Secrets Manager, kept in memory.
+"""Keep the router's secrets in memory: one JSON object in Secrets Manager.
 
-It is read when first needed, after five minutes, and after an authentication failure; never per request. The read after
-five minutes is waited for (milliseconds, 2 s at most): an environment that was frozen for an hour would otherwise send
-an hour-old key, and have the whole fleet keep away from a provider for it. When it fails, the last good values go on.
+It is read on first use, after five minutes, and after an authentication failure; never per request. The read after five
+minutes is waited for (milliseconds, 2 s at most): an environment that was frozen for an hour would otherwise send an
+old key, and cool a provider for the whole fleet. If it fails, the last values stay in use.
+
+Without any values every request waits for its own tries, and none is answered with an error at once: an environment
+that fails faster than others work would be idle and attract all their traffic.
 """
 
 import json
@@ -20,37 +23,45 @@ from vibe_router.store.circuit_breaker import AWS_ERRORS, error_code
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-__all__ = ["Secrets", "SecretsUnavailableError", "secrets_client"]
+__all__ = ["MIN_MASTER_KEY", "Secrets", "SecretsUnavailableError", "is_weak", "secrets_client"]
+
+MIN_MASTER_KEY = 16  # characters
 
 _FRESH = 300.0  # seconds
-_DISTRUST_AFTER = 30.0  # seconds that a value is trusted, whatever a provider says: a bad key fails with every request
-_RETRY_AFTER = 30.0  # seconds between tries while there are values to go on with; each may cost a request 2 s
-_FIRST_RETRY_AFTER = 2.0  # the same while there are none
-_FIRST_TRIES = 2  # without values nothing can be served, and one lost packet must not be enough for that
+_TRUSTED = 30.0  # seconds that a value is used even if a provider refuses it: a wrong key fails with every request
+_RETRY_AFTER = 30.0  # seconds between tries while there are values; each may cost a request 2 s
+_MAX_WAIT = 5.0  # seconds that a request waits while there are no values
+_FIRST_PAUSE, _MAX_PAUSE = 0.1, 1.0  # seconds between its tries, doubled each time
+_BROKEN_AFTER = 60.0  # seconds without values after which an environment is given up
 
 _log = logging.getLogger(__name__)
 
 
 def secrets_client() -> "SecretsManagerClient":
-    """Return a client whose worst call takes 2 s."""
+    """Return a client whose calls take 2 s at most."""
     bounds = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1, "mode": "legacy"})
     return session().client("secretsmanager", config=bounds)
 
 
+def is_weak(master_key: str) -> bool:
+    """Return whether a master key is short enough to be guessed."""
+    return len(master_key) < MIN_MASTER_KEY
+
+
 class SecretsUnavailableError(Exception):
-    """The secret was never read, and Secrets Manager can't be asked for it now."""
+    """The secret was never read, and Secrets Manager is unavailable."""
 
 
 class Secrets:
-    """Gives secrets by name. No value ever appears in a log line, an error or a repr."""
+    """Returns secrets by name. No value ever appears in a log line, an error or a repr."""
 
     __slots__ = (
-        "_asking",
         "_client",
         "_clock",
-        "_distrusted",
-        "_outage",
+        "_failing_since",
+        "_invalidated",
         "_read_at",
+        "_reading",
         "_secret_id",
         "_tried_at",
         "_values",
@@ -60,65 +71,70 @@ class Secrets:
         self._client = client
         self._secret_id = secret_id
         self._clock = clock
-        self._asking = Lock()
+        self._reading = Lock()
         self._values: dict[str, str] | None = None
         self._read_at = self._tried_at = -math.inf
-        self._distrusted = False
-        self._outage = False
+        self._invalidated = False
+        self._failing_since: float | None = None
 
     def __repr__(self) -> str:
         return f"Secrets({self._secret_id!r})"
 
-    def get(self, name: str) -> str | None:
-        """Return the secret called `name`, or None if there is none or it is empty.
+    @property
+    def is_broken(self) -> bool:
+        """Whether there have been no values for so long that a new environment is the better try."""
+        since = self._failing_since
+        return self._values is None and since is not None and self._clock.now() - since >= _BROKEN_AFTER
 
-        Raises SecretsUnavailableError while no values are in memory and Secrets Manager can't be asked.
+    def get(self, name: str) -> str | None:
+        """Return the secret called `name`, or None if it is absent or empty.
+
+        Raises SecretsUnavailableError when there are no values, after waiting for them.
         """
         if self._is_due():
-            with self._asking:
-                if self._is_due():  # who waited here finds it read
+            with self._reading:
+                if self._is_due():  # a caller that waited here finds it read
                     self._refresh()
         if self._values is None:
-            raise SecretsUnavailableError("the secret can't be read, and was not read before")
+            raise SecretsUnavailableError("the secret cannot be read, and was not read before")
         return self._values.get(name)
 
     def invalidate(self) -> None:
-        """Have the secret read again by the next `get`: a provider or caller was refused with what is in memory.
-
-        Or by the first one after it is 30 s old: what was read just now is not read again.
-        """
-        self._distrusted = True
+        """Have the next `get` read the secret again, if it is older than 30 s: a provider or caller was refused."""
+        self._invalidated = True
 
     def _is_due(self) -> bool:
-        now = self._clock.now()
-        age, pause = now - self._read_at, now - self._tried_at
         if self._values is None:
-            return not 0 <= pause < _FIRST_RETRY_AFTER
-        if 0 <= pause < _RETRY_AFTER and self._outage:
+            return True
+        now = self._clock.now()
+        if self._failing_since is not None and 0 <= now - self._tried_at < _RETRY_AFTER:
             return False
-        return not 0 <= age < (_DISTRUST_AFTER if self._distrusted else _FRESH)
+        return not 0 <= now - self._read_at < (_TRUSTED if self._invalidated else _FRESH)
 
     def _refresh(self) -> None:
-        values, reason = None, ""
-        for _ in range(_FIRST_TRIES if self._values is None else 1):
-            values, reason = self._ask()
+        began = self._clock.monotonic()
+        pause, waited = _FIRST_PAUSE, 0.0
+        while True:
+            values, reason = self._read()
+            self._tried_at = self._clock.now()
             if values is not None:
                 break
-        self._tried_at = self._clock.now()
-        if values is None:
-            if not self._outage:
-                _log.warning(
-                    "the secret can't be read (%s)%s", reason, ": going on with what it held" * bool(self._values)
-                )
-            self._outage = True
-            return
-        if self._outage:
+            if self._failing_since is None:
+                self._failing_since = self._tried_at
+                fallback = ": the last values stay in use" * bool(self._values)
+                _log.warning("the secret cannot be read (%s)%s", reason, fallback)
+            if self._values is not None or max(waited, self._clock.monotonic() - began) + pause > _MAX_WAIT:
+                return
+            self._clock.sleep(pause)
+            waited += pause
+            pause = min(pause * 2, _MAX_PAUSE)
+        if self._failing_since is not None:
             _log.warning("the secret can be read again")
         self._values, self._read_at = values, self._tried_at
-        self._outage = self._distrusted = False
+        self._failing_since, self._invalidated = None, False
 
-    def _ask(self) -> tuple[dict[str, str] | None, str]:
-        """Read the secret: its values, or None and why not. Parser's errors quote what they parse, so none gets out."""
+    def _read(self) -> tuple[dict[str, str] | None, str]:
+        """Read the secret: its values, or None and the reason. A parser's error quotes its input, so none is raised."""
         try:
             answer = self._client.get_secret_value(SecretId=self._secret_id)
         except AWS_ERRORS as error:
@@ -129,4 +145,14 @@ class Secrets:
             return None, "it is not JSON"
         if not isinstance(values, dict):
             return None, "it is not a JSON object"
-        return {name: value for name, value in values.items() if isinstance(value, str) and value}, ""
+        return dict(filter(None, (_checked(name, value) for name, value in values.items()))), ""
+
+
+def _checked(name: str, value: object) -> tuple[str, str] | None:
+    """Return a secret without surrounding whitespace; None if it is empty, or unusable, which is logged."""
+    if not isinstance(value, str) or not (stripped := value.strip()):
+        return None
+    if not stripped.isprintable():
+        _log.error("the secret %s is misconfigured: it contains a line break or control character", name)
+        return None
+    return name, stripped
