@@ -49,8 +49,7 @@ class ScriptedReply(Reply):
     """An answer whose body comes in the pieces given; a piece that is a Failure is raised, a callable is called."""
 
     def __init__(self, status: int, content_type: str, pieces: Sequence[bytes | Failure]) -> None:
-        self.status = status
-        self.headers = {"content-type": content_type}
+        super().__init__(status, {"content-type": content_type})
         self.closed = False
         self._pieces = iter(pieces)
 
@@ -59,9 +58,6 @@ class ScriptedReply(Reply):
         if isinstance(piece, Failure):
             raise AttemptFailedError(piece)
         return piece
-
-    def redact(self, error: bytes) -> bytes:
-        return error
 
     def close(self) -> None:
         self.closed = True

@@ -17,7 +17,7 @@ from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.verdict import Failure, FailureKind, Verdict
 from vibe_router.store.aws import session
 from vibe_router.upstream import bedrock
-from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream, _place
+from vibe_router.upstream.client import AttemptFailedError, HttpReply, Reply, Upstream, _place
 
 PROFILE = "arn:aws:bedrock:us-east-1:1:inference-profile/us.x"
 PATH = "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.x/converse"
@@ -136,7 +136,7 @@ def unpacked(raw: bytes, sizes: Iterable[int] = (1 << 20,)) -> list[Any]:
             break
     headers = [("content-type", "application/vnd.amazon.eventstream")]
     limit: Any = SimpleNamespace(deadline=0.0)
-    answer = Reply(httpcore.Response(200, headers=headers, content=iter(pieces)), limit)
+    answer = HttpReply(httpcore.Response(200, headers=headers, content=iter(pieces)), limit)
     put = Deployment(Provider("bedrock", "", "", type="bedrock", region="eu-west-1"), "m")
     reply = bedrock.post(Line(answer), put, b"{}", stream=True, connect=1, until=1)
     assert reply.headers["content-type"] == "text/event-stream"

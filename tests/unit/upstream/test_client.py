@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from local.standin import Standin
 from vibe_router.core.urls import named_host
 from vibe_router.routing.verdict import FailureKind
-from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream, _place, _sent, trusting
+from vibe_router.upstream.client import AttemptFailedError, HttpReply, Reply, Upstream, _place, _sent, trusting
 
 
 def test_an_answer_that_nobody_reads_on_is_closed_before_the_next_call() -> None:
@@ -66,7 +66,7 @@ def test_what_is_sent_has_its_length_and_each_header_once() -> None:
 
 def reply(pieces: Iterable[bytes], *headers: tuple[bytes, bytes]) -> Reply:
     limit: Any = SimpleNamespace(deadline=0.0)
-    return Reply(httpcore.Response(200, headers=list(headers), content=iter(pieces)), limit)
+    return HttpReply(httpcore.Response(200, headers=list(headers), content=iter(pieces)), limit)
 
 
 def test_headers_of_one_name_are_joined() -> None:

@@ -96,8 +96,7 @@ class _EventStreamReply(Reply):
     """A reply whose event stream is read as server-sent events."""
 
     def __init__(self, reply: Reply) -> None:
-        self.status = reply.status
-        self.headers = {**reply.headers, "content-type": "text/event-stream"}
+        super().__init__(reply.status, {**reply.headers, "content-type": "text/event-stream"})
         self._reply = reply
         self._converter = EventStreamConverter()
 

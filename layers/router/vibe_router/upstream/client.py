@@ -14,6 +14,7 @@ import os
 import ssl
 import time
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import TracebackType
@@ -27,7 +28,7 @@ from vibe_router.core.urls import host_of, named_host
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.upstream.redaction import KeyRedactor, redactor_for
 
-__all__ = ["AttemptFailedError", "Reply", "Upstream", "trusting"]
+__all__ = ["AttemptFailedError", "HttpReply", "Reply", "Upstream", "trusting"]
 
 # A pooled connection that was idle for longer may have been closed while Lambda had this environment frozen.
 _TRUSTED_IDLE_SECONDS = 1.0
@@ -121,16 +122,54 @@ class _Decoder(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-class Reply:
-    """A provider's answer: `status` and `headers` (lower-case) are here, the body is still to be read.
+class Reply(ABC):
+    """A provider's answer: `status` and `headers` (lower-case) have arrived, the body is still to be read.
 
     Nothing of it repeats the key that the provider was sent.
     """
 
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
+        self.status = status
+        self.headers = headers
+
+    def __enter__(self) -> "Reply":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @abstractmethod
+    def read(self, until: float) -> bytes:
+        """Return the next bytes of the body, b"" at its end.
+
+        Waits until `until` (monotonic seconds). Raises AttemptFailedError: TIMEOUT when nothing came by then,
+        NOT_A_COMPLETION when the connection broke inside the body.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Return the connection to the pool, or close it if the answer was not read to its end."""
+
+    def redact(self, error: bytes) -> bytes:
+        """Return an error of this answer without the key, however short that is."""
+        return error
+
+    def drain(self, until: float) -> None:
+        """Read the rest by `until`, so that the connection can serve the next call; else close it."""
+        try:
+            while self.read(until):
+                pass
+        except AttemptFailedError:
+            pass  # only closing is left to do
+        self.close()
+
+
+class HttpReply(Reply):
+    """An answer over HTTP, decompressed and redacted as it is read."""
+
     def __init__(self, response: httpcore.Response, limit: _Limit, redactor: KeyRedactor | None = None) -> None:
-        self.status = response.status
         headers = _joined(response.headers)
-        self.headers: Mapping[str, str] = redactor.redact_headers(headers) if redactor else headers
+        super().__init__(response.status, redactor.redact_headers(headers) if redactor else headers)
         self._redactor = redactor
         # A short key may be a word of a healthy answer; an error is redacted whatever the key.
         self._redacted = redactor.stream() if redactor and (redactor.redacts_answers or self.status != 200) else None
@@ -139,18 +178,8 @@ class Reply:
         self._decoder = _decoder(self.headers.get("content-encoding", ""))
         self._limit = limit
 
-    def __enter__(self) -> "Reply":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
     def read(self, until: float) -> bytes:
-        """Return the next bytes of the body, b"" at its end.
-
-        Waits until `until` (monotonic seconds). Raises AttemptFailedError: TIMEOUT when nothing came by then,
-        NOT_A_COMPLETION when the connection broke inside the body.
-        """
+        """Return the next bytes of the body, as `Reply.read` does."""
         self._limit.deadline = until
         try:
             for chunk in self._chunks:
@@ -167,17 +196,8 @@ class Reply:
         """Return an error of this answer without the key, however short that is."""
         return self._redactor.redact(error) if self._redactor else error
 
-    def drain(self, until: float) -> None:
-        """Read what is left by `until`, so that the connection can serve the next call; else close it."""
-        try:
-            while self.read(until):
-                pass
-        except AttemptFailedError:
-            pass  # closing is all that is left to do
-        self.close()
-
     def close(self) -> None:
-        """Give the connection back, or end it where the answer was not read to its end."""
+        """Return the connection to the pool, or close it if the answer was not read to its end."""
         self._response.close()
 
 
@@ -225,7 +245,7 @@ class Upstream:
                 extensions={"timeout": {"connect": connect}},
             )
             try:
-                self._before = Reply(self._pool.handle_request(request), limit, redactor)
+                self._before = HttpReply(self._pool.handle_request(request), limit, redactor)
                 return self._before
             except httpcore.ConnectTimeout:
                 raise _failed(FailureKind.TIMEOUT, "connecting took too long") from None
