@@ -128,14 +128,16 @@ class Rig:
     def model(self, *providers: str) -> VirtualModel:
         return VirtualModel("auto-chat", "", tuple((self.deployment(each),) for each in providers or LAYERS))
 
-    def ask(self, *, stream: bool = True, chain: Sequence[str] = (), left: float = 900, **more: object) -> Outcome:
+    def ask(
+        self, *, stream: bool = True, chain: Sequence[str] = (), left: float = 900, caller: str = "", **more: object
+    ) -> Outcome:
         """Send one request through the chain and read its answer to the end, as the gateway does."""
         body = {"model": "auto-chat", "stream": stream, "messages": [{"role": "user", "content": "Say hello."}], **more}
         request = chat_request.parse(json.dumps(body).encode())
         outcome = Outcome(AttemptTrace())
         deadline = Deadline.of(time.monotonic(), left, self.policy.timeouts.total)
         try:
-            served = self.failover.execute(self.model(*chain), request, deadline, outcome.trace)
+            served = self.failover.execute(self.model(*chain), request, deadline, outcome.trace, caller)
         except ApiError as error:
             outcome.error = error
             return outcome

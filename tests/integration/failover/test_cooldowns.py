@@ -8,7 +8,7 @@ import pytest
 
 from local.standin import Pause, Send, Standin, Wait
 from tests.integration.failover.rig import KEY, L1, L2, L3, Rig
-from vibe_router.routing.cooldown import Phase, cooled
+from vibe_router.routing.cooldown import Phase, cooled, healthy
 from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 
@@ -334,29 +334,80 @@ def test_a_chain_that_fails_says_what_tells_the_most(
     assert ("retry-after" in outcome.error.headers) is (status == 429)
 
 
-def _cool_all(rig: Rig, rests: dict[str, tuple[Verdict, float]]) -> None:
+def _cool_all(rig: Rig, rests: dict[str, tuple[Verdict, float]], *, hinted: bool = False) -> None:
     for provider, (verdict, rest) in rests.items():
         classification = Classification(verdict, Scope.DEPLOYMENT, reset_after=rest)
         state = rig.cooldown(provider)
-        rig.states.replace(state, cooled(state, classification, rig.policy.cooldown, rig.now, evidence="test"))
+        successor = cooled(state, classification, rig.policy.cooldown, rig.now, evidence="test")
+        rig.states.replace(state, replace(successor, hinted=hinted))
+
+
+RESTS = {"cliproxyapi": (Verdict.TRANSIENT, 50.0), "new-api": (Verdict.TRANSIENT, 20.0), "ark": (Verdict.QUOTA, 5.0)}
 
 
 def test_when_all_are_cooling_the_soonest_free_is_tried_once(rig: Rig) -> None:
-    transient = Verdict.TRANSIENT
-    _cool_all(rig, {"cliproxyapi": (transient, 50), "new-api": (transient, 20), "ark": (Verdict.QUOTA, 5)})
+    _cool_all(rig, RESTS)
     assert rig.ask().verdicts == [(L2, "ok")]
     assert rig.cooldown("new-api").phase(rig.now) is Phase.HEALTHY, "it has just answered"
 
 
-def test_a_last_try_that_fails_is_no_further_strike(rig: Rig) -> None:
-    transient = Verdict.TRANSIENT
-    _cool_all(rig, {"cliproxyapi": (transient, 50), "new-api": (transient, 20), "ark": (transient, 60)})
+def test_a_last_resort_that_fails_is_no_further_strike(rig: Rig) -> None:
+    _cool_all(rig, RESTS)
     rig.standin.fault("new-api", "503")
     outcome = rig.ask()
     assert outcome.verdicts == [(L2, "transient")]
     assert outcome.error is not None
     assert outcome.error.status == 502
     assert rig.cooldown("new-api").strikes == 1
+
+
+def test_a_last_resort_is_called_once_a_second_in_the_whole_fleet(rig: Rig) -> None:
+    _cool_all(rig, RESTS)
+    rig.standin.fault("new-api", "503")
+    others = [Rig(rig.standin, states=rig.states, now=rig.now) for _ in range(3)]
+    outcomes = [each.ask() for each in (rig, *others, rig)]
+    assert [len(outcome.trace.attempts) for outcome in outcomes] == [1, 0, 0, 0, 0]
+    assert all(outcome.error and outcome.error.code == "all_deployments_failed" for outcome in outcomes)
+    rig.now += 1.1
+    assert len(rig.ask().trace.attempts) == 1
+    for other in others:
+        other.upstream.close()
+
+
+def test_two_environments_at_once_call_one_last_resort(rig: Rig) -> None:
+    _cool_all(rig, RESTS)
+    stale = dict(rig.states.items)
+    assert rig.ask().verdicts == [(L2, "ok")]
+    rig.states.read = lambda ids: {each: stale.get(each, healthy(each)) for each in ids}  # type: ignore[method-assign]  # what another environment has cached
+    assert rig.ask().trace.attempts == []
+
+
+def test_a_deployment_with_a_reset_time_is_no_last_resort(rig: Rig) -> None:
+    _cool_all(rig, dict.fromkeys(("cliproxyapi", "new-api", "ark"), (Verdict.RATE_LIMITED, 40.0)), hinted=True)
+    outcome = rig.ask()
+    assert outcome.error is not None
+    assert (outcome.error.status, outcome.error.headers["retry-after"]) == (429, "40")
+    assert rig.standin.requests() == []
+
+
+@pytest.mark.parametrize("fault", ["503", "only_done", "cut"])
+def test_one_conversation_that_fails_again_and_again_cools_a_layer_once(rig: Rig, fault: str) -> None:
+    for _ in range(6):
+        rig.standin.fault("cliproxyapi", fault, times=2 if fault == "503" else 1)
+        rig.ask(caller="mallory")
+        rig.standin.heal()
+        rig.now += 6
+    assert rig.cooldown().strikes <= 1
+    assert rig.ask(caller="ann").deployment == L1
+    assert rig.calls() < 12, "the conversation itself is kept away for longer and longer"
+
+
+def test_a_second_caller_that_fails_cools_a_layer_for_all(rig: Rig) -> None:
+    rig.standin.fault("cliproxyapi", "503")
+    for caller in ("ann", "bob", "carl"):
+        rig.ask(caller=caller)
+        rig.now = max(rig.now, rig.cooldown().until) + 0.1
+    assert rig.cooldown().strikes == 3
 
 
 def test_when_all_wait_for_a_reset_none_is_called(rig: Rig) -> None:

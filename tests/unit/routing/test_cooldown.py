@@ -158,3 +158,63 @@ def test_an_item_outlives_everything_that_it_says_by_a_day(
 def test_what_was_never_written_is_healthy_with_version_0() -> None:
     assert healthy("credential#ark") == State("credential#ark", version=0)
     assert healthy("credential#ark").phase(NOW) is Phase.HEALTHY
+
+
+POLICY = CooldownPolicy(base=5, max=1800)
+BROKEN = Classification(Verdict.TRANSIENT, Scope.DEPLOYMENT)
+
+
+def after(*origins: str, start: State | None = None, every: float = 1.0) -> State:
+    """Return the state after failures of these origins, `every` so many seconds."""
+    state = start or healthy("deployment#ark/glm-4.7")
+    for index, origin in enumerate(origins):
+        state = cooled(state, BROKEN, POLICY, NOW + index * every, evidence="", origin=origin)
+    return state
+
+
+def test_repeated_failures_of_one_conversation_are_one_strike() -> None:
+    state = after(*["ann/1"] * 6)
+    assert (state.strikes, state.until) == (1, NOW + 5)
+    assert state.seen_by("ann/1", NOW + 10).until == NOW + 5 + 20, "the conversation itself is kept away, 20 s at most"
+    assert state.seen_by("ann/2", NOW + 10).phase(NOW + 10) is Phase.DUE
+    assert state.seen_by("bob/1", NOW + 10).phase(NOW + 10) is Phase.DUE
+
+
+def test_failures_of_two_conversations_keep_away_their_caller_alone() -> None:
+    state = after("ann/1", "ann/2", "ann/3")
+    assert (state.strikes, state.origin) == (1, "ann/")
+    assert state.seen_by("ann/4", NOW + 6).phase(NOW + 6) is Phase.COOLING
+    assert state.seen_by("bob/1", NOW + 6).phase(NOW + 6) is Phase.DUE
+
+
+@pytest.mark.parametrize("origins", [("ann/1", "bob/1"), ("ann/1", "ann/1", "bob/1"), ("ann/1", "ann/2", "bob/1")])
+def test_the_failure_of_a_second_caller_counts_for_all(origins: tuple[str, ...]) -> None:
+    state = after(*origins)
+    assert (state.strikes, state.origin) == (2, "")
+    assert state.until == pytest.approx(NOW + len(origins) - 1 + 10)
+    assert after("ann/1", start=state).strikes == 3, "from then on every failure counts"
+
+
+def test_a_success_of_others_does_not_let_one_conversation_strike_again() -> None:
+    healed = cleared(after("ann/1"), NOW + 6, "bob/1")
+    again = cooled(healed, BROKEN, POLICY, NOW + 7, evidence="", origin="ann/1")
+    assert again.phase(NOW + 7) is Phase.HEALTHY
+    assert again.seen_by("ann/1", NOW + 7).phase(NOW + 7) is Phase.COOLING
+    assert cleared(again, NOW + 8, "ann/1").seen_by("ann/1", NOW + 8).phase(NOW + 8) is Phase.HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("classification", "origin"),
+    [
+        pytest.param(BROKEN, "", id="a failure that no request causes"),
+        pytest.param(Classification(Verdict.TRANSIENT, Scope.DEPLOYMENT, reset_after=9), "ann/1", id="a reset hint"),
+        pytest.param(Classification(Verdict.QUOTA, Scope.DEPLOYMENT), "ann/1", id="a quota"),
+        pytest.param(Classification(Verdict.RATE_LIMITED, Scope.DEPLOYMENT), "ann/1", id="a rate limit"),
+    ],
+)
+def test_what_a_request_cannot_cause_counts_whoever_sees_it(classification: Classification, origin: str) -> None:
+    assert cooled(after("ann/1"), classification, POLICY, NOW + 6, evidence="", origin=origin).strikes == 2
+
+
+def test_an_origin_is_forgotten_after_ten_minutes() -> None:
+    assert cooled(after("ann/1"), BROKEN, POLICY, NOW + 601, evidence="", origin="ann/1").strikes == 2

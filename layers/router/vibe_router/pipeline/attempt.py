@@ -80,7 +80,11 @@ class DeploymentAttempt:
         self._trace = trace
         self._behind = behind
         self._health = DeploymentHealth(
-            services.states, services.clock, candidate.deployment, (candidate.state, candidate.credential)
+            services.states,
+            services.clock,
+            candidate.deployment,
+            (candidate.state, candidate.credential),
+            trace.origin,
         )
 
     @property

@@ -4,8 +4,10 @@
 - `RefusedError`: the provider refused the request for a reason that lies in the request
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
@@ -15,6 +17,7 @@ from vibe_router.pipeline.attempt import AttemptServices, DeploymentAttempt, Ref
 from vibe_router.pipeline.health import DeploymentHealth, StateTable
 from vibe_router.pipeline.signature_issuers import SignatureIssuers
 from vibe_router.pipeline.trace import AttemptTrace, Unfit
+from vibe_router.routing import cooldown
 from vibe_router.routing.chain import Candidate, Mode, last_resort, plan, skip
 from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.cooldown import Phase, State, healthy
@@ -27,6 +30,8 @@ from vibe_router.upstream.exchange import Exchange, open_exchange
 from vibe_router.upstream.fit import misfit
 
 __all__ = ["CommittedAnswer", "FailoverExecutor", "NoAnswerError", "RefusedError"]
+
+_LAST_RESORT_SECONDS = 1.0  # between two calls of a cooling deployment, in the whole fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +56,19 @@ class FailoverExecutor:
         self._issuers = SignatureIssuers()
 
     def execute(
-        self, model: VirtualModel, request: ClientRequest, deadline: Deadline, trace: AttemptTrace
+        self, model: VirtualModel, request: ClientRequest, deadline: Deadline, trace: AttemptTrace, caller: str = ""
     ) -> CommittedAnswer:
-        """Return the first answer that commits. Raises ApiError; `trace` is complete even then."""
+        """Return the first answer that commits. Raises ApiError; `trace` is complete even then.
+
+        `caller` identifies who sent the request; without it every failure counts for all callers.
+        """
+        if caller:
+            trace.origin = cache(lambda: _origin(caller, request))
         model = _without_unfit(model, request, trace)
         ids = dict.fromkeys(state_id for deployment in model.chain for state_id in deployment.state_ids)
         states = self._states.read(tuple(ids))
         shared_steps = any(len(step) > 1 for step in model.steps)
-        route = plan(model, states, self._clock.now(), request.affinity() if shared_steps else b"")
+        route = plan(model, states, self._clock.now(), request.affinity() if shared_steps else b"", trace.origin)
         trace.skipped.extend(route.skipped)
         changed: dict[str, State] = {}
         for behind, candidate in zip(range(len(route.candidates) - 1, -1, -1), route.candidates, strict=True):
@@ -96,7 +106,11 @@ class FailoverExecutor:
         classification = classify_failure(failure, self._clock.now(), deployment.provider.relay)
         seen = self._states.read(deployment.state_ids)
         health = DeploymentHealth(
-            self._states, self._clock, deployment, (seen.get(each) or healthy(each) for each in deployment.state_ids)
+            self._states,
+            self._clock,
+            deployment,
+            (seen.get(each) or healthy(each) for each in deployment.state_ids),
+            trace.origin,
         )
         until = health.cool(failure, classification, only_healthy=True)
         trace.attempts[-1] = replace(trace.attempts[-1], classification=classification, cooldown_until=until)
@@ -104,12 +118,16 @@ class FailoverExecutor:
     def _last_resort(
         self, states: dict[str, State], request: ClientRequest, deadline: Deadline, trace: AttemptTrace
     ) -> CommittedAnswer | None:
-        """Call the deployment that comes free soonest, once, although it is cooling."""
+        """Call the deployment that comes free soonest although it is cooling: once a second in the whole fleet."""
         deployment = last_resort(trace.skipped)
         if deployment is None:
             return None
-        seen = (states.get(state_id) or healthy(state_id) for state_id in deployment.state_ids)
-        candidate = Candidate(deployment, Mode.LAST_RESORT, *seen)
+        state, credential = (states.get(state_id) or healthy(state_id) for state_id in deployment.state_ids)
+        now = self._clock.now()
+        claim = cooldown.claimed(state, now)
+        if now - state.last_resort_at < _LAST_RESORT_SECONDS or self._states.replace(state, claim) is not claim:
+            return None
+        candidate = Candidate(deployment, Mode.LAST_RESORT, claim, credential)
         if (exchange := self._exchange(candidate, request, trace)) is None:
             return None
         attempt = DeploymentAttempt(
@@ -127,6 +145,15 @@ class FailoverExecutor:
         except ApiError as error:
             trace.unfit.append(Unfit(deployment, error))
             return None
+
+
+def _origin(caller: str, request: ClientRequest) -> str:
+    """Return digests of the caller and of the conversation, as in `State.origin`."""
+    try:
+        conversation = request.affinity()
+    except ApiError:  # the request goes nowhere, and the caller alone tells it from others
+        conversation = b""
+    return "/".join(hashlib.blake2b(each, digest_size=6).hexdigest() for each in (caller.encode(), conversation))
 
 
 def _without_unfit(model: VirtualModel, request: ClientRequest, trace: AttemptTrace) -> VirtualModel:

@@ -9,7 +9,7 @@ from vibe_router.routing import cooldown
 from vibe_router.routing.cooldown import Phase, State
 from vibe_router.routing.deadline import lease_seconds
 from vibe_router.routing.retry import REFUSALS
-from vibe_router.routing.verdict import Classification, Failure, Scope
+from vibe_router.routing.verdict import Classification, Failure, FailureKind, Scope
 
 __all__ = ["DeploymentHealth", "StateTable", "evidence"]
 
@@ -27,14 +27,22 @@ class StateTable(Protocol):
 class DeploymentHealth:
     """The two states of a deployment, its own and its credential's, as `seen` when the attempt was planned.
 
-    `states` is the current view by id, with the changes made here.
+    `states` is the current view by id, with the changes made here. `origin` returns the caller and the conversation.
     """
 
-    def __init__(self, table: StateTable, clock: Clock, deployment: Deployment, seen: Iterable[State]) -> None:
+    def __init__(
+        self,
+        table: StateTable,
+        clock: Clock,
+        deployment: Deployment,
+        seen: Iterable[State],
+        origin: Callable[[], str] = str,
+    ) -> None:
         self.states = {state.id: state for state in seen}
         self._table = table
         self._clock = clock
         self._deployment = deployment
+        self._origin = origin
         self._leased: set[str] = set()
         self._cooled: set[str] = set()
 
@@ -60,9 +68,9 @@ class DeploymentHealth:
     def clear(self) -> None:
         """Clear every cooldown of the deployment: it has just answered."""
         for state in tuple(self.states.values()):
-            if state.until:
+            if state.until or state.origin_until > self._clock.now():
                 self._leased.discard(state.id)
-                self._replace(state, lambda seen: cooldown.cleared(seen, self._clock.now()))
+                self._replace(state, lambda seen: cooldown.cleared(seen, self._clock.now(), self._origin()))
 
     def cool(self, failure: Failure, classification: Classification, *, only_healthy: bool = False) -> float | None:
         """Cool the deployment or the credential at once; return until when (epoch seconds), None without a cooldown.
@@ -79,6 +87,8 @@ class DeploymentHealth:
         if state_id in self._cooled and classification.reset_after is None:
             return self.states[state_id].until  # the retry failed alike: the fleet knows already
         self._leased.discard(state_id)
+        # No request can make a provider unreachable: such a failure counts whoever sees it.
+        origin = "" if failure.kind is FailureKind.UNREACHABLE else self._origin()
         current = self._replace(
             self.states[state_id],
             lambda seen: cooldown.cooled(
@@ -88,10 +98,11 @@ class DeploymentHealth:
                 self._clock.now(),
                 evidence=evidence(failure, classification),
                 same_incident=state_id in self._cooled,
+                origin=origin,
             ),
         )
         self._cooled.add(state_id)
-        return current.until or None
+        return current.seen_by(origin, self._clock.now()).until or None
 
     def _replace(self, seen: State, change: Callable[[State], State]) -> State:
         current = self._table.replace(seen, change(seen))

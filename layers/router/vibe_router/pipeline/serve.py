@@ -97,7 +97,7 @@ class RequestPipeline:
             remaining = deadline.end - services.clock.monotonic()
             decision.reserve(services.admission.reserve(caller, model, request, remaining))
 
-        committed = services.failover.execute(model, request, deadline, decision.trace)
+        committed = services.failover.execute(model, request, deadline, decision.trace, caller.key_id)
         decision.commit()
 
         if isinstance(committed.answer, WholeAnswer):

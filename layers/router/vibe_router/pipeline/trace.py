@@ -1,5 +1,6 @@
 """What happened to one request on its way through a chain: for headers, errors and the log."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vibe_router.core.errors import ApiError
@@ -28,6 +29,7 @@ class AttemptTrace:
     served_by: Deployment | None = None
     provider_format: str | None = None  # the format in which the provider was called
     reasoning_left_out: int = 0  # proofs of earlier reasoning that were not sent
+    origin: Callable[[], str] = str  # returns the caller and the conversation, as in `State.origin`
 
     @property
     def fallbacks(self) -> int:

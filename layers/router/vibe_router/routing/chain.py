@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,6 +44,7 @@ class Skipped:
     deployment: Deployment
     verdict: Verdict
     free_at: float  # epoch seconds
+    hinted: bool = False  # whether the provider named that time
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +55,27 @@ class Plan:
     skipped: tuple[Skipped, ...]
 
 
-def plan(model: VirtualModel, states: Mapping[str, State], now: float, affinity: bytes = b"") -> Plan:
+def plan(
+    model: VirtualModel,
+    states: Mapping[str, State],
+    now: float,
+    affinity: bytes = b"",
+    origin: Callable[[], str] = str,
+) -> Plan:
     """Plan the chain of `model` at `now` (epoch seconds).
 
     `states` holds what is known by state id; what is missing is healthy. `affinity` identifies the conversation: within
-    a step it picks the deployment, so that a conversation stays where its provider has its prompt cached.
+    a step it picks the deployment, so that a conversation stays where its provider has its prompt cached. `origin`
+    returns the caller and the conversation, as in `State.origin`; it is called only if a state depends on it.
     """
     candidates: list[Candidate] = []
     skipped: list[Skipped] = []
     for deployment in in_order(model, affinity):
         state, credential = (states.get(state_id) or healthy(state_id) for state_id in deployment.state_ids)
-        phases = {state.phase(now), credential.phase(now)}
+        seen = state.seen_by(origin(), now) if state.origin_until > now else state
+        phases = {seen.phase(now), credential.phase(now)}
         if Phase.COOLING in phases or Phase.PROBING in phases:
-            skipped.append(skip(deployment, state, credential, now))
+            skipped.append(skip(deployment, seen, credential, now))
         else:
             mode = Mode.PROBE if Phase.DUE in phases else Mode.NORMAL
             candidates.append(Candidate(deployment, mode, state, credential))
@@ -78,12 +87,16 @@ def skip(deployment: Deployment, state: State, credential: State, now: float) ->
     blocking = [each for each in (state, credential) if each.phase(now) in (Phase.COOLING, Phase.PROBING)]
     latest = max(blocking or [state], key=lambda each: each.free_at)
     graver = next((each for each in blocking if each.verdict in _NOT_WORTH_A_LAST_TRY), latest)
-    return Skipped(deployment, graver.verdict or Verdict.TRANSIENT, max(latest.free_at, now))
+    hinted = any(each.hinted for each in blocking)
+    return Skipped(deployment, graver.verdict or Verdict.TRANSIENT, max(latest.free_at, now), hinted)
 
 
 def last_resort(skipped: Sequence[Skipped]) -> Deployment | None:
-    """Pick what to try once when everything is cooling: the soonest free, of those that time heals."""
-    worth = [each for each in skipped if each.verdict not in _NOT_WORTH_A_LAST_TRY]
+    """Pick what to try once when everything is cooling: the soonest free.
+
+    A deployment whose provider named a reset time, and one that only an operator can heal, would fail again.
+    """
+    worth = [each for each in skipped if each.verdict not in _NOT_WORTH_A_LAST_TRY and not each.hinted]
     return min(worth, key=lambda each: each.free_at).deployment if worth else None
 
 

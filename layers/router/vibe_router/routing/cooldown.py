@@ -9,6 +9,10 @@ environments decide at once, one change wins, and the rest learn the winner:
     env C  sees v1, `until` passed ── leases v2 ✓ ── calls ── commits: clears v3, or fails: v3 (strike 2)
     env D  sees v1, `until` passed ───── leases v2 ✗ ── keeps away
 
+One caller's prompts can make a provider fail. Further transient failures of the caller whose failure gave the first
+strike give no strike: they cool the deployment for that conversation, or for that caller after a failure in a second
+conversation, and for nobody else. The failure of a second caller counts for all.
+
 A cleared state stays as an item with its version, so that a failure that began before the incident cannot bring the
 cooldown back; the table's TTL removes it long after any request could still refer to it.
 """
@@ -20,12 +24,15 @@ from enum import StrEnum
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.verdict import Classification, Verdict
 
-__all__ = ["Phase", "State", "cleared", "cooled", "healthy", "leased", "released"]
+__all__ = ["Phase", "State", "claimed", "cleared", "cooled", "healthy", "leased", "released"]
 
 # Seconds. A probe of a deployment that fails fast costs next to nothing: one that has recovered serves again soon.
 _LONGEST_AFTER_FAST_FAILURE = 20.0
 # Every probe of a silent deployment costs a caller time; rate limits are over within minutes.
 _LONGEST_AFTER_SILENCE = 300.0
+
+# Seconds for which the origin of a failure is remembered: longer than the longest rest after a transient failure.
+_ORIGIN_SECONDS = 600.0
 
 _KEEP_SECONDS = 86_400  # how long an item outlives its last use; a request lives 15 minutes at most
 
@@ -41,7 +48,13 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One StateTable item. Times are epoch seconds; `until` is 0 while nothing is wrong."""
+    """One StateTable item. Times are epoch seconds; `until` is 0 while nothing is wrong.
+
+    `hinted`: whether `until` is the provider's own reset time. `origin` is the caller and the conversation of the last
+    strike, `caller/conversation`, or `caller/` once two of its conversations failed; empty once two callers did.
+    `repeats` are the further failures of this origin, the last one at `origin_at`; it is kept away until
+    `origin_until`. `last_resort_at`: the last call in spite of a cooldown.
+    """
 
     id: str
     version: int = 0
@@ -52,6 +65,12 @@ class State:
     evidence: str = ""
     lease_until: float = 0
     expires_at: int = 0
+    hinted: bool = False
+    origin: str = ""
+    origin_at: float = 0
+    origin_until: float = 0
+    repeats: int = 0
+    last_resort_at: float = 0
 
     def phase(self, now: float) -> Phase:
         """Say where this state stands at `now`."""
@@ -60,6 +79,12 @@ class State:
         if now < self.until:
             return Phase.COOLING
         return Phase.PROBING if now < self.lease_until else Phase.DUE
+
+    def seen_by(self, origin: str, now: float) -> "State":
+        """Return the state that counts for `origin`, which may be kept away for longer than others."""
+        if now < self.origin_until and _covers(self.origin, origin):
+            return replace(self, until=max(self.until, self.origin_until))
+        return self
 
     @property
     def free_at(self) -> float:
@@ -80,17 +105,22 @@ def cooled(
     *,
     evidence: str,
     same_incident: bool = False,
+    origin: str = "",
 ) -> State:
     """Return `state` after a failure: one more strike, and a longer rest.
 
     The rest is the provider's own reset hint if it gave one, else `base` doubled with every strike up to the limit of
     its verdict; neither exceeds `max`. A second failure of the `same_incident` (a retry) replaces the evidence without
-    a strike, and never shortens the rest.
+    a strike, and never shortens the rest. `origin` is the caller and the conversation, `caller/conversation`, whose
+    request failed; empty for a failure that no request can cause.
     """
+    if not same_incident and _is_repeat(state, classification, origin, now):
+        return _repeated(state, classification, policy, now, evidence, origin)
     strikes = max(state.strikes, 1) if same_incident else state.strikes + 1
     grown = policy.base * 2.0 ** min(strikes - 1, 30)  # 2**30 s is beyond any max
     rest = min(classification.reset_after or min(grown, _limit(classification)), policy.max)
     until = now + rest
+    first = origin if state.strikes == 0 else state.origin if same_incident else ""
     return State(
         id=state.id,
         version=state.version + 1,
@@ -100,7 +130,42 @@ def cooled(
         since=state.since if state.until else now,
         evidence=evidence,
         expires_at=int(until + _KEEP_SECONDS),
+        hinted=bool(classification.reset_after),
+        origin=first,
+        origin_at=now if first else 0,
+        last_resort_at=state.last_resort_at,
     )
+
+
+def _is_repeat(state: State, classification: Classification, origin: str, now: float) -> bool:
+    """Return whether the caller that gave the last strike fails again, and no other did."""
+    is_same_caller = bool(origin) and state.origin.partition("/")[0] == origin.partition("/")[0]
+    is_provoked = classification.verdict is Verdict.TRANSIENT and not classification.reset_after
+    return is_same_caller and is_provoked and now - state.origin_at < _ORIGIN_SECONDS
+
+
+def _repeated(
+    state: State, classification: Classification, policy: CooldownPolicy, now: float, evidence: str, origin: str
+) -> State:
+    repeats = state.repeats + 1
+    grown = policy.base * 2.0 ** min(max(state.strikes, 1) - 1 + repeats, 30)
+    until = now + min(grown, _limit(classification), policy.max)
+    return replace(
+        state,
+        version=state.version + 1,
+        evidence=evidence,
+        lease_until=0,
+        origin=state.origin if _covers(state.origin, origin) else origin.partition("/")[0] + "/",
+        origin_at=now,
+        origin_until=until,
+        repeats=repeats,
+        expires_at=int(until + _KEEP_SECONDS),
+    )
+
+
+def _covers(known: str, origin: str) -> bool:
+    """Return whether `known`, a conversation or a caller, is `origin` or its caller."""
+    return bool(known) and (known == origin or (known.endswith("/") and origin.startswith(known)))
 
 
 def _limit(classification: Classification) -> float:
@@ -128,6 +193,25 @@ def released(state: State) -> State:
     return replace(state, version=state.version + 1, lease_until=0)
 
 
-def cleared(state: State, now: float) -> State:
-    """Return `state` healed: no cooldown, no strikes, no lease."""
-    return State(id=state.id, version=state.version + 1, expires_at=int(now + _KEEP_SECONDS))
+def claimed(state: State, now: float) -> State:
+    """Return `state` with the call of a last resort noted."""
+    expires_at = int(max(state.until, now) + _KEEP_SECONDS)
+    return replace(state, version=state.version + 1, last_resort_at=now, expires_at=expires_at)
+
+
+def cleared(state: State, now: float, origin: str = "") -> State:
+    """Return `state` healed: no cooldown, no strikes, no lease.
+
+    The origin of the last strike is remembered, for it may fail again; it is kept away no longer if it is `origin`, the
+    conversation that has just been answered.
+    """
+    return State(
+        id=state.id,
+        version=state.version + 1,
+        expires_at=int(now + _KEEP_SECONDS),
+        origin=state.origin,
+        origin_at=state.origin_at,
+        origin_until=0 if _covers(state.origin, origin) else state.origin_until,
+        repeats=state.repeats,
+        last_resort_at=state.last_resort_at,
+    )

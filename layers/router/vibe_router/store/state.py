@@ -248,6 +248,12 @@ class StateStore:
                 evidence=read_text(values, "evidence") or "",
                 lease_until=read_time(values, "lease_until") or 0,
                 expires_at=read_int(values, "expires_at") or 0,
+                hinted=bool(values.get("hinted")),
+                origin=read_text(values, "origin") or "",
+                origin_at=read_time(values, "origin_at") or 0,
+                origin_until=read_time(values, "origin_until") or 0,
+                repeats=read_int(values, "repeats") or 0,
+                last_resort_at=read_time(values, "last_resort_at") or 0,
             )
             written_at = read_time(values, "written_at") or 0
         except (ValueError, TypeError) as error:
@@ -268,7 +274,14 @@ def _on_this_clock(state: State, written_at: float, now: float, last_seen_withou
         until = min(until, now)
     if lease_until:
         lease_until = min(now + max(lease_until - written_at, 0.0), lease_until + _MOST_SKEW)
-    return replace(state, until=until, lease_until=lease_until)
+    return replace(
+        state,
+        until=until,
+        lease_until=lease_until,
+        origin_at=min(state.origin_at, now),
+        origin_until=min(state.origin_until, now + max(state.origin_until - written_at, 0.0)),
+        last_resort_at=min(state.last_resort_at, now),
+    )
 
 
 def _item_of(state: State, now: float) -> Item:
@@ -284,6 +297,9 @@ def _item_of(state: State, now: float) -> Item:
         "written_at": now,
         "write": secrets.token_hex(8),  # tells this write from another that says the same
     }
+    for name in ("hinted", "origin", "origin_at", "origin_until", "repeats", "last_resort_at"):
+        if value := getattr(state, name):
+            values[name] = value
     if state.verdict:
         values["verdict"] = state.verdict.value
     return to_item(values)
