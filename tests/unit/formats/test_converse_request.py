@@ -19,7 +19,7 @@ from tests.unit.formats.test_messages_request import bodies as messages_requests
 from vibe_router.core.errors import ApiError
 from vibe_router.formats import registry
 from vibe_router.formats.converse import neutral as converse_neutral
-from vibe_router.formats.messages import neutral_request as messages_request
+from vibe_router.formats.messages.turns import OPENING
 from vibe_router.formats.neutral.model import (
     File,
     Image,
@@ -55,8 +55,13 @@ def read(caller: str, **fields: Any) -> NeutralRequest:
 
 
 def asked(caller: str, model: str = CLAUDE, /, **fields: Any) -> dict[str, Any]:
-    """Return what Bedrock is asked, which its own model of a request allows."""
-    return checked(converse_neutral.body(read(caller, **fields), model))
+    """Return what Bedrock is asked, which its own model of a request allows, without the router's own cache points."""
+    body = checked(converse_neutral.body(read(caller, **fields), model))
+    if caller != "messages":
+        lists = [body.get("system", []), body.get("toolConfig", {}).get("tools", [])]
+        for blocks in [*lists, *(turn["content"] for turn in body["messages"])]:
+            blocks[:] = [block for block in blocks if "cachePoint" not in block]
+    return body
 
 
 def checked(raw: bytes) -> dict[str, Any]:
@@ -144,7 +149,7 @@ def told(body: Mapping[str, Any]) -> list[str]:
         lines += _lines(block)
     documents = [line for line in lines if line.startswith("document ")]
     # A document that stands alone has a text beside it, which says its name.
-    names = {f"text {line.split(' ')[1]}" for line in documents} | {f"text {messages_request._OPENING}"}
+    names = {f"text {line.split(' ')[1]}" for line in documents} | {f"text {OPENING}"}
     return [
         line.replace(line.split(" ")[1], "", 1) if line in documents else line for line in lines if line not in names
     ]
@@ -318,7 +323,13 @@ def test_a_conversation_with_tools_and_thoughts() -> None:
             id="as Anthropic's callers ask for it",
         ),
         pytest.param("chat", NOVA, {"reasoning_effort": "medium"}, {}, id="others are not asked to think"),
-        pytest.param("chat", CLAUDE, {"reasoning_effort": "none"}, {}, id="nor who is not to"),
+        pytest.param(
+            "chat",
+            CLAUDE,
+            {"reasoning_effort": "none"},
+            {"additionalModelRequestFields": {"thinking": {"type": "disabled"}}},
+            id="a caller without reasoning turns thinking off",
+        ),
         pytest.param(
             "chat",
             NOVA,

@@ -1,7 +1,7 @@
 """A request in Messages: checked, passed on, and said in and out of the neutral form."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -54,7 +54,15 @@ def from_chat(model: str = "claude-sonnet-4-5", /, **said: Any) -> dict[str, Any
     body = {"model": "auto-chat", "messages": [USER], **said}
     asked: dict[str, Any] = json.loads(messages_request.body(chat_request.read(body), model, stream=False))
     PARAMS.validate_python(asked)
-    return asked
+    plain: dict[str, Any] = without_breakpoints(asked)
+    return plain
+
+
+def without_breakpoints(value: Any) -> Any:
+    """Return JSON without `cache_control`."""
+    if isinstance(value, dict):
+        return {key: without_breakpoints(each) for key, each in value.items() if key != "cache_control"}
+    return [without_breakpoints(each) for each in value] if isinstance(value, list) else value
 
 
 # --- What is checked --------------------------------------------------------------------------------------------------
@@ -396,7 +404,8 @@ def test_documents_that_need_not_be_cited_go_along() -> None:
         ({"type": "adaptive"}, "low", {"effort": "low", "summary": "auto"}),
         ({"type": "adaptive", "display": "omitted"}, "low", {"effort": "low"}),
         ({"type": "adaptive"}, None, None),
-        ({"type": "disabled"}, "low", {"effort": "low"}),
+        ({"type": "disabled"}, "low", {"effort": "minimal"}),
+        ({"type": "enabled", "budget_tokens": 0}, "high", {"effort": "minimal"}),
         (None, "low", {"effort": "low"}),
     ],
 )
@@ -584,7 +593,8 @@ def test_arguments_that_are_no_object_are_told_as_such(arguments: str) -> None:
         ("claude-sonnet-5", {}, {"type": "adaptive"}, "medium"),
         ("claude-opus-4-6", {"reasoning_effort": "xhigh"}, {"type": "adaptive"}, "high"),
         ("claude-opus-4-6", {"reasoning_effort": "minimal"}, {"type": "adaptive"}, "low"),
-        ("claude-opus-4-6", {"reasoning_effort": "none"}, None, None),
+        ("claude-opus-4-6", {"reasoning_effort": "none"}, {"type": "disabled"}, None),
+        ("claude-mythos-preview", {"reasoning_effort": "none"}, None, None),
         ("claude-3-5-sonnet-20241022", {}, None, None),
         ("anthropic.claude-3-haiku-20240307-v1:0", {}, None, None),
         ("anthropic.claude-v2:1", {}, None, None),
@@ -892,3 +902,78 @@ def test_a_system_that_shows_an_image_is_refused_at_the_beginning_and_the_users_
         from_chat(messages=[shown, USER])
     assert (refused.value.param, refused.value.code) == ("messages[0].content[0]", "unsupported_parameter")
     assert from_chat(messages=[USER, shown])["messages"][0]["content"][1]["type"] == "image"
+
+
+def test_results_directly_follow_their_calls_wherever_the_caller_put_them() -> None:
+    calls = [
+        {"id": id_, "type": "function", "function": {"name": "weather", "arguments": "{}"}} for id_ in ("c1", "c2")
+    ]
+    asked = from_chat(
+        messages=[
+            USER,
+            {"role": "assistant", "tool_calls": calls},
+            {"role": "tool", "tool_call_id": "c2", "content": "two"},
+            {"role": "user", "content": "Hurry."},
+            {"role": "assistant", "content": "Yes."},
+            {"role": "tool", "tool_call_id": "c1", "content": "one"},
+            {"role": "assistant", "tool_calls": calls[:1]},
+            {"role": "tool", "tool_call_id": "c1", "content": "again"},
+        ],
+        tools=[FUNCTION],
+    )
+    shown = [
+        [block.get("text") or block.get("id") or block["content"][0]["text"] for block in turn["content"]]
+        for turn in asked["messages"]
+    ]
+    assert shown == [["Hi"], ["c1", "c2"], ["one", "two", "Hurry."], ["Yes.", "c1"], ["again"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "blocks"),
+    [
+        ("So: \n", ["So:"]),
+        ([{"type": "text", "text": "A "}, {"type": "text", "text": "B\t"}], ["A ", "B"]),
+        ([{"type": "text", "text": "A "}, {"type": "text", "text": " \n"}], ["A"]),
+    ],
+)
+def test_the_last_assistant_text_ends_without_whitespace(content: object, blocks: Sequence[str]) -> None:
+    asked = from_chat(messages=[USER, {"role": "assistant", "content": content}])
+    assert [block["text"] for block in asked["messages"][-1]["content"]] == blocks
+
+
+def test_earlier_assistant_texts_are_sent_as_they_are() -> None:
+    asked = from_chat(messages=[USER, {"role": "assistant", "content": "So: "}, USER])
+    assert asked["messages"][1]["content"][0]["text"] == "So: "
+
+
+@pytest.mark.parametrize(
+    ("url", "media_type"),
+    [
+        ("data:image/jpg;base64,AAAA", "image/jpeg"),
+        ("data:image/jpg;base64,iVBORw0KGgo=", "image/png"),
+        ("data:image/png;base64,/9j/4AAQ", "image/jpeg"),
+        ("data:application/octet-stream;base64,UklGRiQA", "image/webp"),
+        ("data:image/gif;base64,R0lGODdh", "image/gif"),
+        ("data:image/png;base64,AAAA", "image/png"),
+    ],
+)
+def test_an_image_has_the_media_type_of_its_bytes(url: str, media_type: str) -> None:
+    shown = {"type": "image_url", "image_url": {"url": url}}
+    asked = from_chat(messages=[{"role": "user", "content": [shown]}])
+    assert asked["messages"][0]["content"][0]["source"]["media_type"] == media_type
+
+
+@pytest.mark.parametrize("spoken", sorted(registry.TRANSLATED - {"messages"}))
+def test_a_reference_to_a_tool_is_text_in_other_formats(spoken: str) -> None:
+    reference = {"type": "tool_reference", "tool_name": "mcp__x__y"}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [reference]}
+    body = {
+        **HELLO,
+        "tools": [WEATHER],
+        "messages": [USER, {"role": "assistant", "content": [CALL]}, {"role": "user", "content": [result]}],
+    }
+    assert b"mcp__x__y" in registry.conversation(spoken).body(messages_request.read(body), "m", stream=False)
+    assert (
+        json.loads(messages_request.body(messages_request.read(body), "m", stream=False))["messages"][2]
+        == (body["messages"][2])
+    )

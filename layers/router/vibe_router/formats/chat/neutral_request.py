@@ -17,6 +17,7 @@ from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.data_url import data_url, read_data_url
 from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, without_none
+from vibe_router.formats.neutral import thinking_off
 from vibe_router.formats.neutral.model import (
     AllowedTools,
     Audio,
@@ -74,6 +75,14 @@ _READ_APART = frozenset(
     {"model", "stream", "messages", "tools", "tool_choice", "max_tokens", "max_completion_tokens", "stop",
      "response_format", "reasoning_effort"}
 )  # fmt: skip
+# How chat callers turn thinking off, beside `reasoning_effort`: DeepSeek, GLM, Kimi and Doubao; Qwen; OpenRouter.
+_NO_THINKING: tuple[tuple[str, object], ...] = (
+    ("thinking", {"type": "disabled"}),
+    ("enable_thinking", False),
+    ("reasoning", {"enabled": False}),
+    ("reasoning", {"effort": "none"}),
+    ("reasoning", {"max_tokens": 0}),
+)
 # OpenAI's reasoning models reject max_tokens; other providers may not know its successor.
 _COMPLETION_TOKENS = re.compile(r"(?:^|/)(?:o\d|gpt-[5-9])")
 _LONGEST_USER = 64  # characters that OpenAI accepts in `user`
@@ -91,6 +100,8 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
     if response_format == {"type": "text"}:
         more["response_format"] = response_format
     names = {"effort": "reasoning_effort"}
+    no_thinking = [name for name, value in _NO_THINKING if unread.get(name) == value]
+    more |= {name: unread.pop(name) for name in no_thinking}
     if body.get("max_completion_tokens") is not None:
         names["max_tokens"] = "max_completion_tokens"
     bound = integer(body, names.get("max_tokens", "max_tokens"))
@@ -103,6 +114,7 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
         stop=_read_stop(body.get("stop")),
         response_format=_read_format(response_format),
         effort=text(body, "reasoning_effort"),
+        budget=0 if no_thinking else None,
         rest=unread,
         more=more,
         names=names,
@@ -295,7 +307,10 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
         out["stop"] = list(request.stop)
     if request.response_format:
         out["response_format"] = _response_format(request.response_format)
-    if effort := reasoning_effort(request):
+    effort = reasoning_effort(request)
+    if effort == "none" and not own:
+        out |= thinking_off.chat_fields(request.base_model or model)
+    elif effort:
         out["reasoning_effort"] = effort
     if own:
         out |= {key: value for key, value in {**request.rest, **request.more}.items() if key != "stream_options"}

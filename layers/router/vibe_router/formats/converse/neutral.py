@@ -26,6 +26,7 @@ from vibe_router.formats.common.finish_reasons import finish_reason
 from vibe_router.formats.common.json_body import dump, without_none
 from vibe_router.formats.converse.stream import read_usage
 from vibe_router.formats.messages import neutral_answer, neutral_request
+from vibe_router.formats.messages.caching import set_cache_breakpoints
 from vibe_router.formats.neutral.model import (
     Event,
     File,
@@ -86,6 +87,8 @@ def body(request: NeutralRequest, model: str) -> bytes:
     except ApiError as error:
         error.message = error.message.replace("speaks messages", f"speaks {_FORMAT}")
         raise
+    if request.format != "messages" and _is_claude(model) and not neutral_request.NO_THINKING.search(model):
+        set_cache_breakpoints(messages_body)
     return dump(_converse(messages_body, request, model))
 
 
@@ -143,10 +146,9 @@ def _converse(body: Mapping[str, Any], request: NeutralRequest, model: str) -> d
     if system := body.get("system"):
         out["system"] = list(write.all(system))
     thinking = body.get("thinking") if claude else None
-    if thinking == {"type": "disabled"}:  # Converse's default
-        thinking = None
+    thinks = thinking is not None and thinking["type"] != "disabled"
     inference = {
-        "maxTokens": body["max_tokens"] if request.max_tokens is not None or thinking else None,
+        "maxTokens": body["max_tokens"] if request.max_tokens is not None or thinks else None,
         "temperature": body.get("temperature"),
         "topP": body.get("top_p"),
         "stopSequences": body.get("stop_sequences"),

@@ -7,14 +7,16 @@ of authors, and reasoning without a signature of a Messages provider. Converted:
 - a conversation that begins with the assistant gets a user message before it, which says so
 - a system or developer message after the start of the conversation becomes a user message in its place
 - a free-text tool becomes a function of one string, `input`; of allowed tools only these are sent
-- a refusal becomes text; consecutive messages of one role are merged, tool results first, as Anthropic requires;
-  characters that are not allowed in the id of a call become underscores
+- a refusal becomes text; turns are ordered as Anthropic requires (`turns`); characters that are not allowed in the id
+  of a call become underscores
+- the media type of an image is that of its bytes
 - a request without a bound gets `max_tokens` 32,000, since Messages requires one
 - an effort becomes a thinking budget or, for newer models, adaptive thinking. It is omitted where Messages refuses to
   think: with a forced tool, a temperature, a turn of tool calls whose thinking came from elsewhere, and on old models
 - arguments of a call that are not a JSON object are wrapped in one, under `INVALID_JSON`
 
-On the way out of Messages, how a tool is loaded, which other tools may call it, and examples of its input are left out.
+Chat and Responses callers get cache breakpoints (`caching`). On the way out of Messages, Claude Code's billing header,
+how a tool is loaded, which other tools may call it, and examples of its input are left out.
 """
 
 import base64
@@ -24,9 +26,12 @@ from typing import Any
 
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
+from vibe_router.formats.common.image_type import image_type
 from vibe_router.formats.common.json_body import dump, without_none
 from vibe_router.formats.messages.assembly import read_input
+from vibe_router.formats.messages.caching import set_cache_breakpoints
 from vibe_router.formats.messages.thinking import calls_tools_without_thinking
+from vibe_router.formats.messages.turns import alternate_turns
 from vibe_router.formats.neutral.model import (
     AllowedTools,
     File,
@@ -52,7 +57,7 @@ from vibe_router.formats.neutral.model import (
 )
 from vibe_router.formats.neutral.reading import contents, sorted_fields
 
-__all__ = ["body", "fields", "read"]
+__all__ = ["NO_THINKING", "body", "fields", "read"]
 
 _FORMAT = "messages"
 
@@ -81,10 +86,11 @@ _MIN_TOP_P = 0.95  # while thinking
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium"}  # all above become high, which every such model has
 # Claude models that take a thinking budget, as other vendors' models do; newer ones take only adaptive thinking.
 _TAKES_BUDGET = re.compile(r"claude.*(3[-.]7|(opus|sonnet|haiku)-4(?![-.][6-9])|4[-.][0-5]-(opus|sonnet|haiku))")
-_NO_THINKING = re.compile(r"claude-(instant|v?[12](?!\d)|3(?![-.]7))")  # Claude's models before 3.7
+NO_THINKING = re.compile(r"claude-(instant|v?[12](?!\d)|3(?![-.]7))")  # Claude's models before 3.7
+_ALWAYS_THINKS = re.compile(r"claude-mythos")  # refuses `disabled`
 _MAX_DEPTH = 3  # a tool result may contain a document, and that its own blocks
 _ORIGINAL = "block"  # in `more`: the block as sent, where the neutral form has less detail
-_OPENING = "(The assistant speaks first.)"
+_BILLING_HEADER = "x-anthropic-billing-header:"
 _NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -111,7 +117,7 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
     request = NeutralRequest(
         _FORMAT,
         [_read_message(message, f"messages[{i}]") for i, message in enumerate(body["messages"])],
-        system=_read_content(body.get("system"), "system"),
+        system=_read_system(body.get("system")),
         tools=[_read_tool(tool, f"tools[{i}]") for i, tool in enumerate(entries(body, "tools"))],
         tool_choice=choice,
         parallel_tool_calls=parallel,
@@ -134,6 +140,22 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
     if tier and tier not in _TIERS:
         rest["service_tier"] = tier
     return request
+
+
+def _read_system(content: object) -> list[Part]:
+    """Read the system prompt without Claude Code's billing header, which differs in every request.
+
+    Anthropic removes it before it caches the prompt; for other providers it would end every cached prefix.
+    """
+    parts = []
+    for part in _read_content(content, "system"):
+        if isinstance(part, Text) and part.text.lstrip().lower().startswith(_BILLING_HEADER):
+            rest = part.text.lstrip().partition("\n")[2]
+            if not rest.strip():
+                continue
+            part.text = rest
+        parts.append(part)
+    return parts
 
 
 def _read_stops(value: object) -> Sequence[str]:
@@ -234,6 +256,8 @@ def _read_block(block: Any, at: str, depth: int) -> Part:
             lines = filter(None, (text(block, "source", f"{at}."), words))
             more = {_ORIGINAL: block}
             return File(text(block, "title", f"{at}."), text="\n\n".join(lines), cache=cache, more=more, at=at)
+        case {"type": "tool_reference", "tool_name": str(name)}:  # the tool itself is declared in `tools`
+            return Text(f"Tool loaded: {name}", cache, more={_ORIGINAL: block}, at=at)
         case {"type": "tool_use", "id": str(id_), "name": str(name), "input": dict(arguments)}:
             if _is_plain_call(block):
                 more = _unread(block, "id", "name", "input")
@@ -360,6 +384,8 @@ def fields(request: NeutralRequest, model: str, *, stream: bool) -> dict[str, An
         out["output_config"] = config
     if own:
         _restore(out, request)
+    elif request.format:
+        set_cache_breakpoints(out)
     return out
 
 
@@ -399,11 +425,11 @@ def _output_format(request: NeutralRequest) -> dict[str, Any]:
 def _thinking(request: NeutralRequest, model: str, out: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
     """Return `thinking` and the effort for a request of another format."""
     budget = thinking_budget(request)
-    if budget is None or _NO_THINKING.search(model):
+    if budget is None or NO_THINKING.search(model):
         return None, None
     takes_budget = "claude" not in model or _TAKES_BUDGET.search(model)
-    if not budget:  # adaptive models do not think unasked, and some refuse `disabled`
-        return ({"type": "disabled"} if takes_budget else None), None
+    if not budget:
+        return (None if _ALWAYS_THINKS.search(model) else {"type": "disabled"}), None
     forbidden = (
         out.get("tool_choice", {}).get("type") in ("any", "tool")
         or out.get("temperature") not in (None, 1)
@@ -490,21 +516,13 @@ def _conversation(request: NeutralRequest) -> tuple[list[dict[str, Any]], list[d
         ]
         return list(_blocks(request.system, own=True)), messages
     system = _system(request.system)
-    turns: list[dict[str, Any]] = []
+    conversation: list[tuple[str, list[dict[str, Any]]]] = []
     for message in request.messages:
-        if message.role in ("system", "developer") and not turns:
+        if message.role in ("system", "developer") and not conversation:
             system += _system(message.parts)
-            continue
-        role = "assistant" if message.role == "assistant" else "user"
-        blocks = list(_blocks(message.parts, own=False))
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        elif blocks:
-            turns.append({"role": role, "content": blocks})
-    for turn in turns:
-        turn["content"].sort(key=lambda block: block["type"] != "tool_result")  # stable: all others keep their order
-    if turns and turns[0]["role"] == "assistant":  # Anthropic refuses this
-        turns.insert(0, {"role": "user", "content": [{"type": "text", "text": _OPENING}]})
+        elif blocks := list(_blocks(message.parts, own=False)):
+            conversation.append(("assistant" if message.role == "assistant" else "user", blocks))
+    turns = alternate_turns(conversation)
     if not turns and system:  # Messages requires a message
         system, turns = [], [{"role": "user", "content": system}]
     return system, turns
@@ -526,8 +544,8 @@ def _blocks(parts: Sequence[Part], *, own: bool) -> Iterator[dict[str, Any]]:
         if not own and block["type"] == "text" and not block["text"].strip():
             continue  # Anthropic refuses text of only whitespace
         more: Mapping[str, Any] = getattr(part, "more", {})
-        if own and _ORIGINAL not in more:
-            block = {**more, **block}
+        if own:
+            block = dict(more[_ORIGINAL]) if _ORIGINAL in more else {**more, **block}
         if cache := getattr(part, "cache", None):
             block["cache_control"] = cache
         yield block
@@ -546,8 +564,9 @@ def _block(part: Part, *, own: bool) -> dict[str, Any] | None:
         case Image(url=str(url)):
             return {"type": "image", "source": {"type": "url", "url": url}}
         case Image(data=str(data)):
-            source = {"type": "base64", "media_type": part.media_type or "image/png", "data": data}
-            return {"type": "image", "source": source if part.media_type or not own else _without(source, "media_type")}
+            media_type = part.media_type if own else image_type(data, part.media_type) or "image/png"
+            named = {"media_type": media_type} if media_type else {}
+            return {"type": "image", "source": {"type": "base64", **named, "data": data}}
         case File():
             return _document(part, own=own)
         case Raw(format="messages", value=value):
@@ -555,10 +574,6 @@ def _block(part: Part, *, own: bool) -> dict[str, Any] | None:
         case Raw(what=what):
             raise unsupported(_FORMAT, part.at, what)
     raise unsupported(_FORMAT, part.at, "audio" if type(part).__name__ == "Audio" else "this part")
-
-
-def _without(source: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in source.items() if key != name}
 
 
 def _tool_use(call: ToolCall, *, own: bool) -> dict[str, Any]:
@@ -589,8 +604,6 @@ def _thinking_block(reasoning: Reasoning, *, own: bool) -> dict[str, Any] | None
 
 
 def _document(file: File, *, own: bool) -> dict[str, Any]:
-    if own and _ORIGINAL in file.more:
-        return dict(file.more[_ORIGINAL])
     title = {"title": file.filename} if file.filename is not None else {}
     if file.text is not None:
         source = {"type": "text", "media_type": "text/plain", "data": file.text}

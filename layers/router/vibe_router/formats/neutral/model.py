@@ -387,7 +387,9 @@ _EFFORTS = (("low", 1024), ("medium", 8192), ("high", 24_576))
 
 def reasoning_effort(request: NeutralRequest) -> str | None:
     """Return the reasoning effort of `request`, converted if it is given as a token budget."""
-    if request.effort is not None or not request.budget:
+    if request.budget == 0:
+        return "none"
+    if request.effort is not None or request.budget is None:
         return request.effort
     return next((effort for effort, most in _EFFORTS if request.budget <= most), "high")
 

@@ -46,6 +46,7 @@ from vibe_router.formats.neutral.model import (
     unsupported,
 )
 from vibe_router.formats.neutral.reading import allowed_names, contents, sorted_fields
+from vibe_router.formats.neutral.thinking_off import lowest_effort
 from vibe_router.formats.responses.namespaces import as_namespace, flat_name, tools_of
 
 __all__ = ["body", "read"]
@@ -403,7 +404,7 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
         out["max_output_tokens"] = request.max_tokens
     if output_text := _text(request):
         out["text"] = output_text
-    if reasoning := _reasoning(request):
+    if reasoning := _reasoning(request, model, own=own):
         out["reasoning"] = reasoning
     if own:
         return dump(_restore(out, {**request.rest, **request.more}))
@@ -466,7 +467,9 @@ def _text(request: NeutralRequest) -> dict[str, Any]:
     return fields
 
 
-def _reasoning(request: NeutralRequest) -> dict[str, Any]:
+def _reasoning(request: NeutralRequest, model: str, *, own: bool) -> dict[str, Any]:
+    if reasoning_effort(request) == "none" and not own:
+        return without_none({"effort": lowest_effort(request.base_model or model)})
     return without_none({"effort": reasoning_effort(request), "summary": request.reasoning_summary})
 
 
