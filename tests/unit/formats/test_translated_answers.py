@@ -24,6 +24,7 @@ from vibe_router.formats.common.seal import unwrap
 from vibe_router.formats.interfaces import StreamReader
 from vibe_router.formats.responses import neutral_request as responses_neutral
 from vibe_router.formats.responses import stream as responses
+from vibe_router.formats.responses.echo import complete_response
 from vibe_router.upstream.exchange import Exchange, open_exchange
 
 HELLO: dict[str, dict[str, Any]] = {
@@ -40,6 +41,7 @@ def _counted_ids(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def count_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_800_000_000.0)
     numbers = itertools.count()
     monkeypatch.setattr("secrets.token_hex", lambda _: f"{next(numbers):04}")
 
@@ -162,7 +164,7 @@ RESPONSES_ANSWERS = {
 
 
 def response(*output: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {
+    made = {
         "id": "resp_up",
         "object": "response",
         "created_at": 1,
@@ -175,6 +177,7 @@ def response(*output: dict[str, Any], **more: Any) -> dict[str, Any]:
         "tools": [],
         **more,
     }
+    return dict(complete_response(made, {}))
 
 
 def read(reader: StreamReader, raw: bytes, sizes: Iterator[int] | None = None) -> bytes:

@@ -22,6 +22,7 @@ from tests.unit.gateway.fake_environment import (
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.formats.common import sse
 from vibe_router.formats.responses import stream as responses
+from vibe_router.formats.responses.echo import complete_response
 from vibe_router.routing.verdict import Failure, FailureKind
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -37,7 +38,7 @@ SAID = {
     "role": "assistant",
     "content": [{"type": "output_text", "text": "Hello.", "annotations": []}],
 }
-RESPONSE = {
+_MINIMAL = {
     "id": "resp_up",
     "object": "response",
     "created_at": 1,
@@ -47,6 +48,7 @@ RESPONSE = {
     "error": None,
     "usage": {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10},
 }
+RESPONSE: dict[str, Any] = dict(complete_response(_MINIMAL, {}))
 
 
 def chained(environment: FakeEnvironment, *chain: Deployment) -> None:

@@ -134,7 +134,7 @@ def test_a_conversation_continues_on_a_deployment_of_another_format(over_chat: F
 
 def test_a_responses_provider_gets_the_items_without_foreign_ids(over_responses: FakeEnvironment) -> None:
     over_responses.upstream.script["one"] = [
-        whole({**RESPONSE, "output": [UNPROVEN, UNPROVEN_WORDS, *RESPONSE["output"]]}),  # type: ignore[misc]
+        whole({**RESPONSE, "output": [UNPROVEN, UNPROVEN_WORDS, *RESPONSE["output"]]}),
         whole({**RESPONSE, "id": "resp_2"}),
     ]
     create()
@@ -142,7 +142,7 @@ def test_a_responses_provider_gets_the_items_without_foreign_ids(over_responses:
     sent = over_responses.upstream.calls[-1][1]
     assert "previous_response_id" not in sent
     assert [each.get("type") for each in sent["input"]] == ["message", "reasoning", "message", None]
-    assert sent["input"][1] == RESPONSE["output"][0]  # type: ignore[index]
+    assert sent["input"][1] == RESPONSE["output"][0]
     assert sent["input"][2] == {name: value for name, value in SAID.items() if name != "id"}
     assert call("GET", "/resp_2")[1]["previous_response_id"] == "resp_up"
 

@@ -104,8 +104,11 @@ class ClientRequest(Protocol):
         """The caller's headers to forward to a provider of the same format; never a key."""
 
     @property
-    def echoed_fields(self) -> Mapping[str, Any]:
-        """Fields that the answer repeats from the request and that are not sent to providers."""
+    def echoes(self) -> bool:
+        """Whether answers echo fields of the request, so that `echo` must complete them."""
+
+    def echo(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return `answer` with the fields that echo the request; the same object if none is missing."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -129,7 +132,7 @@ class ClientRequest(Protocol):
 
 
 class RequestDefaults:
-    """Defaults of a `ClientRequest`: one answer, no forwarded headers, no repeated fields."""
+    """Defaults of a `ClientRequest`: one answer, no forwarded headers, no echoed fields."""
 
     __slots__ = ()
 
@@ -139,9 +142,13 @@ class RequestDefaults:
         return {}
 
     @property
-    def echoed_fields(self) -> Mapping[str, Any]:
-        """Return nothing."""
-        return {}
+    def echoes(self) -> bool:
+        """Return False."""
+        return False
+
+    def echo(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return `answer` unchanged."""
+        return answer
 
     @property
     def answers(self) -> int:

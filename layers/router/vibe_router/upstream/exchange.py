@@ -10,7 +10,7 @@ from vibe_router.formats import registry
 from vibe_router.formats.common import json_body, sse
 from vibe_router.formats.common.seal import Kind, Seal, unwrap
 from vibe_router.formats.interfaces import Assembler, ClientRequest, ProviderFormat, StreamReader, WholeAnswer
-from vibe_router.formats.responses.echo import EchoingStreamReader, override_fields
+from vibe_router.formats.responses.echo import EchoingStreamReader
 from vibe_router.upstream.fit import formats_for, unspoken
 
 __all__ = ["Exchange", "IssuerOf", "open_exchange"]
@@ -111,7 +111,7 @@ class Exchange:
     def reader(self) -> StreamReader:
         """Return what reads the provider's stream, in its own format, into the caller's."""
         reader = registry.streamed(self.format).reader(wants_usage=self._request.wants_usage)
-        return EchoingStreamReader(reader, echoed) if (echoed := self._request.echoed_fields) else reader
+        return EchoingStreamReader(reader, self._request.echo) if self._request.echoes else reader
 
     def read_whole(self, raw: bytes) -> dict[str, Any] | None:
         """Return the provider's whole answer in `raw`, or None where it is none."""
@@ -127,9 +127,8 @@ class Exchange:
 
     def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:
         """Return the provider's whole `answer` as the caller gets it; `raw` are its bytes where it came whole."""
-        body = json_body.dump(answer) if raw is None else raw
-        if repeated := self._request.echoed_fields:
-            body = override_fields(body, repeated)
+        echoed = self._request.echo(answer)
+        body = raw if raw is not None and echoed is answer else json_body.dump(echoed)
         seals = self._seals(answer) if self.streams and _proves(body) else ()
         return WholeAnswer(body, self._provider.usage_of(answer), seals)
 

@@ -65,6 +65,8 @@ _PASSTHROUGH: Mapping[str, Shape] = {
     "service_tier": text,
     "store": truth,
 }
+# Of Open Responses; OpenAI's own API does not have them.
+_PENALTIES: Mapping[str, Shape] = {"frequency_penalty": number, "presence_penalty": number}
 _READ_APART = frozenset(
     {"model", "stream", "input", "instructions", "tools", "tool_choice", "max_output_tokens", "reasoning", "text"}
 )
@@ -88,7 +90,9 @@ _ENCRYPTED = "reasoning.encrypted_content"
 
 def read(body: Mapping[str, Any]) -> NeutralRequest:
     """Read a request (as `request.parse` checks it) into the neutral form. Raises ApiError (400)."""
-    plain, more, unread = sorted_fields(body, _PASSTHROUGH, _READ_APART, lambda name, _: name in _HARMLESS)
+    plain, more, unread = sorted_fields(
+        body, {**_PASSTHROUGH, **_PENALTIES}, _READ_APART, lambda name, _: name in _HARMLESS
+    )
     if unread.get("truncation") == "disabled":
         more["truncation"] = unread.pop("truncation")
     reasoning, output = mapping(body, "reasoning") or {}, mapping(body, "text") or {}
@@ -105,7 +109,7 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
         _FORMAT,
         list(_read_input(body.get("input"))),
         system=[Text(instructions, at="instructions")] if instructions else [],
-        tools=_distinct(each for at, tool in tools_of(body) for each in _read_tools(tool, at)),
+        tools=_read_all_tools(body),
         tool_choice=_read_choice(body.get("tool_choice")),
         max_tokens=integer(body, "max_output_tokens"),
         response_format=_read_format(output.get("format")),
@@ -158,12 +162,18 @@ def _read_tools(value: Any, at: str) -> Iterator[Tool | Raw]:
             yield replace(tool, name=flat_name(fields["name"], tool.name), more=more)
 
 
-def _distinct(tools: Iterable[Tool | Raw]) -> list[Tool | Raw]:
-    """Return `tools` without those whose name an earlier one has: an item may add a tool that is there already."""
-    named: dict[object, Tool | Raw] = {}
-    for i, tool in enumerate(tools):
-        named.setdefault(tool.name if isinstance(tool, Tool) else i, tool)
-    return list(named.values())
+def _read_all_tools(body: Mapping[str, Any]) -> list[Tool | Raw]:
+    """Read the tools of a request. A tool that an item adds under the name of an earlier one is left out."""
+    read: list[Tool | Raw] = []
+    names: set[str] = set()
+    for at, value in tools_of(body):
+        for tool in _read_tools(value, at):
+            if isinstance(tool, Tool):
+                if tool.name in names and at.startswith("input"):
+                    continue
+                names.add(tool.name)
+            read.append(tool)
+    return read
 
 
 def _read_tool(value: Any, at: str) -> Tool | Raw:
@@ -407,6 +417,7 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     if reasoning := _reasoning(request, model, own=own):
         out["reasoning"] = reasoning
     if own:
+        out |= {name: value for name in _PENALTIES if (value := getattr(request, name)) is not None}
         return dump(_restore(out, {**request.rest, **request.more}))
     out["store"] = False
     if len(out.get("user") or "") > 64:  # OpenAI's limit

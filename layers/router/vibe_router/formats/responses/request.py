@@ -14,6 +14,7 @@ from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
+from vibe_router.formats.responses.echo import complete_response
 from vibe_router.formats.responses.ids import ITEM_PREFIXES
 
 if TYPE_CHECKING:
@@ -83,9 +84,15 @@ class ResponsesRequest(RequestDefaults):
         return estimate([each for each in fields if each])
 
     @property
-    def echoed_fields(self) -> Mapping[str, Any]:
-        """Return `previous_response_id`, which the router resolves itself and sends to no provider."""
-        return {"previous_response_id": self.previous_id} if self.previous_id else {}
+    def echoes(self) -> bool:
+        """Return True: a response echoes most fields of its request."""
+        return True
+
+    def echo(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the response `answer` with all fields that echo this request; the same object if none is missing."""
+        if self.previous_id and answer.get("previous_response_id") != self.previous_id:
+            answer = {**answer, "previous_response_id": self.previous_id}
+        return complete_response(answer, self.body)
 
     def affinity(self) -> bytes:
         """Return a digest of the input up to the first user message, which stays the same as a conversation grows.

@@ -280,7 +280,8 @@ def unfold(answer: Mapping[str, Any], *, wants_usage: bool = True) -> list[bytes
 
     Used when a provider answers a streamed request with a whole response.
     """
-    started = {**answer, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
+    unset = {"completed_at": None, "incomplete_details": None, "usage": None}
+    started = {**answer, **unset, "status": "in_progress", "output": []}
     events: list[tuple[str, dict[str, Any]]] = [
         ("response.created", {"response": started}),
         ("response.in_progress", {"response": started}),

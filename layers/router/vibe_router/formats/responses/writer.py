@@ -4,6 +4,7 @@ The order is OpenAI's: an item is added, then its parts, then their deltas, and 
 `sequence_number` counts from 0 without gaps. Ids are the router's own.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -33,29 +34,6 @@ from vibe_router.formats.responses.stream import failed_event
 
 __all__ = ["ResponsesWriter", "usage_fields", "whole"]
 
-# Request fields that a response echoes, with their defaults.
-_ECHOED: Mapping[str, Any] = {
-    "background": False,
-    "instructions": None,
-    "max_output_tokens": None,
-    "max_tool_calls": None,
-    "metadata": {},
-    "parallel_tool_calls": True,
-    "previous_response_id": None,
-    "prompt_cache_key": None,
-    "reasoning": {"effort": None, "summary": None},
-    "safety_identifier": None,
-    "service_tier": "default",
-    "store": True,
-    "temperature": 1.0,
-    "text": {"format": {"type": "text"}},
-    "tool_choice": "auto",
-    "tools": [],
-    "top_logprobs": 0,
-    "top_p": 1.0,
-    "truncation": "disabled",
-    "user": None,
-}
 _INCOMPLETE: Mapping[Reason, str] = {
     "length": "max_output_tokens",
     "content_filter": "content_filter",
@@ -75,22 +53,20 @@ class ResponsesWriter:
     """
 
     def __init__(self, request: ClientRequest, created: int) -> None:
-        body = {**request.body, **request.echoed_fields}
-        self.response: dict[str, Any] = {
+        response: dict[str, Any] = {
             "id": new_response_id(),
             "object": "response",
             "created_at": created,
+            "completed_at": None,
             "status": "in_progress",
             "error": None,
             "incomplete_details": None,
             "model": request.model,
             "output": [],
             "usage": None,
-            **{key: default if body.get(key) is None else body[key] for key, default in _ECHOED.items()},
         }
-        if "text" in body and isinstance(body["text"], dict):
-            self.response["text"] = {**_ECHOED["text"], **body["text"]}
-        self._namespaced = namespaced_names(body)
+        self.response = dict(request.echo(response))
+        self._namespaced = namespaced_names(request.body)
         self._sequence = 0
         self._items = 0  # items added so far
         self._item: dict[str, Any] | None = None  # the open item
@@ -154,6 +130,7 @@ class ResponsesWriter:
         closed = self._close_item("incomplete" if reason else "completed")
         self.response["status"] = "incomplete" if reason else "completed"
         self.response["incomplete_details"] = {"reason": reason} if reason else None
+        self.response["completed_at"] = None if reason else int(time.time())
         self.response["usage"] = usage_fields(self._usage)
         kind = "response.incomplete" if reason else "response.completed"
         return closed + self._event(kind, response=self.response)

@@ -1,0 +1,79 @@
+"""Open Responses compliance (openresponses.org) through the whole router, on a provider of every format."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.formats.pairs import MODELS
+from tests.e2e.stack import KEY, Stack
+from tests.unit.formats.open_responses import stream_violations, violations
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+TOOL = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "Current weather",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+def user(content: object) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": content}
+
+
+REQUESTS = [
+    pytest.param({"input": [user("Say hello.")]}, id="text"),
+    pytest.param({"input": [{**user("Speak like a pirate."), "role": "system"}, user("Hello.")]}, id="a system prompt"),
+    pytest.param({"input": [user('call get_weather with {"city": "Rome"}')], "tools": [TOOL]}, id="a tool call"),
+    pytest.param(
+        {
+            "input": [
+                user(
+                    [
+                        {"type": "input_text", "text": "What is this?"},
+                        {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}"},
+                    ]
+                )
+            ]
+        },
+        id="an image",
+    ),
+    pytest.param(
+        {"input": [user("I am Ada."), {**user("Hello Ada."), "role": "assistant"}, user("Who am I?")]},
+        id="several turns",
+    ),
+    pytest.param(
+        {
+            "input": [
+                user("What is the weather in Rome?"),
+                {"type": "function_call", "call_id": "c1", "name": "get_weather", "arguments": '{"city": "Rome"}'},
+                {"type": "function_call_output", "call_id": "c1", "output": "Sunny."},
+            ],
+            "tools": [TOOL],
+        },
+        id="a tool result",
+    ),
+]
+
+
+def create(stack: Stack, body: dict[str, Any]) -> httpx.Response:
+    headers = {"authorization": f"Bearer {KEY}"}
+    answer = httpx.post(f"{stack.url}/responses", json=body, headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+@pytest.mark.parametrize("format_", MODELS)
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_responses_comply_on_every_format(stack: Stack, request_: dict[str, Any], format_: str) -> None:
+    body = {"model": MODELS[format_], **request_}
+    whole = create(stack, body).json()
+    assert violations(whole) == []
+    lines = create(stack, {**body, "stream": True}).text.splitlines()
+    events = [json.loads(line.removeprefix("data:")) for line in lines if line.startswith("data:")]
+    assert stream_violations(events) == []
+    kinds = {item["type"] for item in whole["output"]}
+    assert kinds == {item["type"] for item in events[-1]["response"]["output"]}
+    assert "call get_weather" not in json.dumps(request_) or "function_call" in kinds
