@@ -26,8 +26,9 @@ app = APIGatewayRestResolver(enable_validation=True)
 @app.get("/ui/openapi.json", include_in_schema=False)
 def _openapi() -> Response[Any]:
     """Return the OpenAPI description of the admin API."""
-    document = _description(app.context["call"].request.prefix)
-    return Response(200, "application/json", document, headers={"cache-control": "no-cache", **page.SECURITY_HEADERS})
+    request: Request = app.context["call"].request
+    headers = {"cache-control": "no-cache", **page.security_headers(request)}
+    return Response(200, "application/json", _description(request.prefix), headers=headers)
 
 
 @lru_cache(maxsize=4)  # a function has one stage, rarely two

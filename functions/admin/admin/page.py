@@ -12,11 +12,11 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from admin.call import call_of
+from admin.call import Request, call_of
 from admin.router import Router
 from vibe_router.core.errors import not_found
 
-__all__ = ["SECURITY_HEADERS", "router"]
+__all__ = ["router", "security_headers"]
 
 router = Router()
 
@@ -29,7 +29,7 @@ _TYPES = {
     ".json": "application/json",
     ".webmanifest": "application/manifest+json",
 }
-SECURITY_HEADERS = {
+_SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'",
@@ -39,6 +39,8 @@ SECURITY_HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+# A year. Browsers ignore the header over plain HTTP, which only the local stack speaks.
+_HSTS = {"strict-transport-security": "max-age=31536000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class _File:
     etag: str
 
 
+def security_headers(request: Request) -> dict[str, str]:
+    """Return the headers that protect the page, with HSTS where it is served over HTTPS."""
+    return _SECURITY_HEADERS | (_HSTS if request.is_https else {})
+
+
 @router.get("/ui", include_in_schema=False)  # and /ui/: the resolver ignores a trailing slash
 @router.get("/ui/.*", include_in_schema=False)
 def file() -> Response[Any]:
@@ -55,11 +62,11 @@ def file() -> Response[Any]:
     request = call_of(router).request
     if request.path == "/ui":
         # Relative, to keep the stage.
-        return Response(307, "text/plain", "", headers={"location": "ui/", **SECURITY_HEADERS})
+        return Response(307, "text/plain", "", headers={"location": "ui/", **security_headers(request)})
     found = _files().get(request.path.removeprefix("/ui/") or "index.html")
     if found is None:
         raise not_found(f"The page has no file {request.path[:200]}.")
-    headers = {"etag": found.etag, "cache-control": "no-cache", **SECURITY_HEADERS}
+    headers = {"etag": found.etag, "cache-control": "no-cache", **security_headers(request)}
     if found.etag in request.headers.get("if-none-match", ""):
         return Response(304, found.type, "", headers=headers)
     return Response(200, found.type, found.text, headers=headers)

@@ -29,6 +29,15 @@ def test_every_file_is_served_to_everybody_as_what_it_is(admin: Admin, name: str
     assert "frame-ancestors 'none'" in policy
 
 
+@pytest.mark.parametrize("path", ["/ui/", "/ui/app.js", "/ui/openapi.json", "/ui"])
+@pytest.mark.parametrize(("scheme", "hsts"), [("https", ["max-age=31536000"]), ("http", None)])
+def test_browsers_keep_to_https_where_the_page_has_it(
+    admin: Admin, path: str, scheme: str, hsts: list[str] | None
+) -> None:
+    answer = admin.ask("GET", path, key=None, headers={"X-Forwarded-Proto": scheme})
+    assert answer.headers.get("strict-transport-security") == hsts
+
+
 def test_the_page_holds_nothing_that_its_policy_forbids() -> None:
     html = (UI / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"<style|<script(?![^>]*src=)|\son\w+=|style=|https?://", html)
