@@ -179,12 +179,28 @@ def test_when_every_deployment_fails_that_is_booked(environment: FakeEnvironment
     assert (record.error, record.deployment, record.cost) == ("all_deployments_failed", None, 0)
 
 
-def test_a_stream_that_broke_off_is_an_error_of_unknown_cost(environment: FakeEnvironment) -> None:
-    first = b'data: {"model":"gpt-5","choices":[{"index":0,"delta":{"content":"Hel"}}]}\n\n'
+def test_a_stream_that_was_cut_is_an_error_and_charged_for_what_was_streamed(environment: FakeEnvironment) -> None:
+    text = "word " * 800
+    first = f'data: {{"model":"gpt-5","choices":[{{"index":0,"delta":{{"content":"{text}"}}}}]}}\n\n'.encode()
     environment.upstream.script["one"] = [streamed(first)]
     assert ask(stream=True) == 200
     record = booked(environment)
-    assert (record.status, record.error, record.failed, record.cost) == (200, "stream_truncated", True, None)
+    assert (record.status, record.error, record.failed) == (200, "stream_truncated", True)
+    assert record.usage_flag == "estimated"
+    prompt, completion = record.usage.prompt_tokens, record.usage.completion_tokens
+    assert prompt
+    assert completion
+    assert 800 < completion < 1_100
+    assert record.cost == prompt * 1_000 + completion * 10_000
+
+
+def test_an_implausible_report_is_replaced_by_what_was_requested(environment: FakeEnvironment) -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 10**9, "total_tokens": 10**9 + 7}
+    environment.upstream.script["one"] = [whole({**COMPLETION, "usage": usage})]
+    assert ask(max_tokens=100) == 200
+    record = booked(environment)
+    assert (record.usage.prompt_tokens, record.usage.completion_tokens, record.usage_flag) == (7, 100, "bounded")
+    assert record.cost == 7 * 1_000 + 100 * 10_000
 
 
 @pytest.mark.parametrize("key", ["", "Bearer sk-wrong"])

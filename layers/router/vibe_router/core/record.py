@@ -158,6 +158,7 @@ class Record:
     provider_format: str | None = _field(_text, None)
     reasoning_left_out: int = _field(_count, 0, omits_zero=True)  # proofs of reasoning not sent to the deployment
     usage: Usage = field(default_factory=Usage)
+    usage_flag: str | None = _field(_text, None)  # why the tokens are not those reported (pipeline.accounting)
     cost: int | None = _field(_integer, None, to_line=as_dollars, from_line=_nano_dollars, always_logged=True)
     ttft_ms: float | None = _field(_number, None, always_logged=True)
     total_ms: float = _field(lambda it: _number(it) or 0.0, 0.0)

@@ -46,6 +46,7 @@ class RoutingDecision:
         self._model_exists = False
         self._stream = False
         self._usage = Usage()
+        self._usage_flag: str | None = None
         self._malformed_chunks = 0
         self._status = 200
         self._error: str | None = None
@@ -79,9 +80,12 @@ class RoutingDecision:
         """Record that an answer is on its way to the caller."""
         self._committed_at = self._clock.monotonic()
 
-    def count(self, usage: Usage, malformed_chunks: int = 0) -> None:
-        """Record the tokens of the answer, and how many chunks of its stream were skipped."""
-        self._usage, self._malformed_chunks = usage, malformed_chunks
+    def count(self, usage: Usage, malformed_chunks: int = 0, flag: str | None = None) -> None:
+        """Record the tokens of the answer, and how many chunks of its stream were skipped.
+
+        `flag` says why these are not the tokens that the provider reports (pipeline.accounting).
+        """
+        self._usage, self._malformed_chunks, self._usage_flag = usage, malformed_chunks, flag
 
     def fail(self, error: ApiError) -> None:
         """Record that the caller got an error instead of an answer."""
@@ -139,6 +143,7 @@ class RoutingDecision:
             fallbacks=trace.fallbacks,
             reasoning_left_out=trace.reasoning_left_out,
             usage=self._usage,
+            usage_flag=self._usage_flag,
             cost=cost(served.price, self._usage) if served else 0,
             ttft_ms=_ms(self._committed_at - self.started) if self._committed_at is not None else None,
             total_ms=_ms(answered - self.started),

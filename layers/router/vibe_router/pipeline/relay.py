@@ -41,6 +41,8 @@ class Relay:
         self.code = ""
         self.blameless = False
         self.deployment = deployment
+        self.events = 0  # relayed so far, and their bytes
+        self.sent_bytes = 0
         self._until = until
         self._clock = clock
         self._before_end = before_end
@@ -51,6 +53,8 @@ class Relay:
         try:
             for batch in self.stream.batches(self._until, self.deployment.policy.timeouts.idle):
                 if raw := b"".join([piece.raw for piece in batch]):
+                    self.events += len(batch)
+                    self.sent_bytes += len(raw)
                     if reader.done and self._before_end:
                         ending = raw  # sent after `before_end` has run
                     else:

@@ -10,7 +10,9 @@ from vibe_router.core.models import Catalogue
 from vibe_router.core.record import Record
 from vibe_router.core.tags import header_tags
 from vibe_router.core.telemetry import log_fault, start_tracing, traced
-from vibe_router.formats.interfaces import ClientFormat, WholeAnswer
+from vibe_router.core.usage import Usage
+from vibe_router.formats.interfaces import ClientFormat, ClientRequest, WholeAnswer
+from vibe_router.pipeline.accounting import BOUNDED, ESTIMATED, bounded_usage, cut_stream_usage
 from vibe_router.pipeline.admission import Admission
 from vibe_router.pipeline.decision import RoutingDecision
 from vibe_router.pipeline.failover import FailoverExecutor
@@ -63,6 +65,7 @@ class RequestPipeline:
         self._client = client
         self._services = services
         self._relay: Relay | None = None
+        self._request: ClientRequest | None = None
 
     def serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Relay:
         """Return the answer, whole or as a stream, within `seconds_left` of the invocation. Raises ApiError."""
@@ -91,6 +94,7 @@ class RequestPipeline:
             request = services.responses.with_history(caller, cast("ResponsesRequest", request))
             recorder = services.responses.recorder(caller, request)
 
+        self._request = request
         longest = max(deployment.policy.timeouts.total for deployment in model.chain)
         deadline = Deadline.of(decision.started, seconds_left, longest)
         with traced("reserve"):
@@ -102,7 +106,7 @@ class RequestPipeline:
 
         if isinstance(committed.answer, WholeAnswer):
             answer = committed.answer
-            decision.count(answer.usage)
+            self._count(answer.usage)
             services.failover.remember_proofs(committed.deployment, answer.seals)
             return replace(answer, body=recorder.record_whole(answer.body)) if recorder else answer
         before_end = recorder.record_stream(committed.answer.reader) if recorder else None
@@ -124,7 +128,7 @@ class RequestPipeline:
     def _end_stream(self, relay: Relay) -> None:
         """Record how the stream ended, and keep the provider's connection for the next call if it ended well."""
         reader, failover = relay.stream.reader, self._services.failover
-        self.decision.count(reader.usage, reader.malformed)
+        self._count(reader.usage, reader.malformed, cut=relay if relay.failure or not reader.complete else None)
         failover.remember_proofs(relay.deployment, reader.seals)
         if relay.failure:
             self.decision.break_off(relay.code)
@@ -134,6 +138,17 @@ class RequestPipeline:
             relay.stream.reply.drain(self._services.clock.monotonic() + _DRAIN_SECONDS)
         else:
             relay.stream.reply.close()
+
+    def _count(self, usage: Usage, malformed_chunks: int = 0, cut: Relay | None = None) -> None:
+        """Record the tokens to charge: those reported, unless the stream was cut or they are implausible."""
+        counted, flag = usage, None
+        if self._request:
+            if cut:
+                counted, flag = cut_stream_usage(usage, self._request, cut.events, cut.sent_bytes), ESTIMATED
+            bounded = bounded_usage(counted, self._request)
+            if bounded is not counted:
+                counted, flag = bounded, BOUNDED
+        self.decision.count(counted, malformed_chunks, flag)
 
     def _book(self, record: Record) -> None:
         """Write the request's row, and settle what it reserved."""
