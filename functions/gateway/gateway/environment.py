@@ -84,7 +84,9 @@ class Environment:
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
         tls = trusting()
         self._writes = DirectWrites(dynamodb, self.clock, tls)
-        self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock, writes=self._writes, service=breaker)
+        self.ledgers = LedgerStore(
+            dynamodb, settings.ledger_table, self.clock, writes=self._writes, service=breaker, renews=True
+        )
         self.keys = KeyDirectory(
             dynamodb,
             settings.keys_table,

@@ -467,3 +467,39 @@ def test_a_write_that_dynamodb_rejects_is_refused_and_limits_stay_on(
     one.reserve(dict.fromkeys(ids, replace(ALL, rpm=1)), WISH)
     with pytest.raises(LimitReachedError):
         one.reserve(dict.fromkeys(ids, replace(ALL, rpm=1)), WISH)
+
+
+def test_a_hold_is_a_lease_that_is_renewed_while_its_request_lasts(
+    dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time, stands: Any, settle: Any
+) -> None:
+    one = LedgerStore(dynamodb_client, ledger_table, time.clock, renews=True)
+    limits = {KEY: Limits(parallel=1), TEAM: Limits(max_budget=1_000)}
+    reservation = one.reserve(limits, WISH)
+    ends = {each: stands(each).holds[reservation.hold_id].until for each in limits}
+    assert ends == {KEY: NOW + 90, TEAM: NOW + 90}
+    for _ in range(4):
+        time.advance(30)
+        one.renew_leases()
+    assert stands(KEY).holds[reservation.hold_id] == Hold(100, 0, NOW + 210)
+    with pytest.raises(LimitReachedError):
+        one.reserve(limits, WISH)
+    settle(one, reservation, 70)
+    assert (stands(KEY).holds, stands(TEAM).spent) == ({}, 70)
+    time.advance(60)
+    one.renew_leases()
+    assert stands(KEY).holds == {}
+
+
+def test_the_slot_of_a_dead_environment_is_free_after_its_lease(
+    dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time, stands: Any
+) -> None:
+    dead, other = (LedgerStore(dynamodb_client, ledger_table, time.clock, renews=True) for _ in range(2))
+    limits = {KEY: Limits(parallel=1, max_budget=150)}
+    dead.reserve(limits, WISH)
+    time.advance(89)
+    with pytest.raises(LimitReachedError):
+        other.reserve(limits, WISH)
+    time.advance(1)
+    reservation = other.reserve(limits, WISH)
+    assert list(stands(KEY).holds) == [reservation.hold_id]
+    assert stands(KEY).committed == 100

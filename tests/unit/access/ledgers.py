@@ -53,6 +53,7 @@ def _changes(draw: st.DrawFn) -> LedgerUpdate:
         put={name: draw(amounts) for name in ([*COUNTERS, *TIMES] if new else names[added:put])},
         take=take,
         drop=drop,
+        unrenewed={each: draw(instants) for each in drop if draw(st.booleans())},
         fill=fill,
         new=new,
         same={} if fill or new else draw(st.dictionaries(st.sampled_from([*COUNTERS, *TIMES]), amounts, max_size=1)),

@@ -90,6 +90,7 @@ class LedgerUpdate:
     drop: tuple[str, ...] = ()  # holds to remove; fails unless all of them exist
     fill: bool = False  # add missing attributes, or the whole item
     new: bool = False  # only if the item does not exist
+    unrenewed: Mapping[str, float] = field(default_factory=dict)  # only if these holds end at these times
     same: Mapping[str, float] = field(default_factory=dict)  # only while these are equal
     most: Mapping[str, int] = field(default_factory=dict)  # only while these are at most this
     slots: int | None = None  # only while there are at most this many holds
@@ -145,6 +146,7 @@ def plan_reservation(
         change,
         take=(hold_id, Hold(request.cost, tokens if rated else 0, request.until)),
         drop=expired,
+        unrenewed={each: ledger.holds[each].until for each in expired},
         # The hold's tokens count in this window only, and are corrected in it when the request ends.
         same={**change.same, **({"window_ends": ledger.window_ends} if rated and ledger.exists else {})},
         most={name: bound for name, bound in most.items() if name in change.add},
@@ -192,6 +194,7 @@ def apply_update(change: LedgerUpdate, ledger: Ledger) -> Ledger | None:
         or any(values[name] != value for name, value in change.same.items())
         or any(values[name] > bound for name, bound in change.most.items())
         or any(each not in ledger.holds for each in change.drop)
+        or any(each not in ledger.holds or ledger.holds[each].until != end for each, end in change.unrenewed.items())
         or (change.take and change.take[0] in ledger.holds)
         or (change.slots is not None and len(ledger.holds) > change.slots)
         or not (ledger.exists or change.new or change.fill)

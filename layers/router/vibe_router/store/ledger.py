@@ -10,6 +10,7 @@ reservation. A write that DynamoDB rejects as invalid is refused: no input may s
 import logging
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ from vibe_router.store.circuit_breaker import (
     run_in_background,
 )
 from vibe_router.store.dynamodb import Item
+from vibe_router.store.leases import LEASE_SECONDS, LeaseRenewer
 from vibe_router.store.ledger_table import (
     CONDITION_FAILED,
     CancellationReason,
@@ -108,7 +110,8 @@ class Reservation:
 class LedgerStore:
     """Creates reservations, and the settlements that end them.
 
-    `writes` carries out reservations (by default `client`); `spawn` runs work in the background.
+    `writes` carries out reservations (by default `client`); `spawn` runs work in the background. `renews`: holds are
+    leases, which are renewed while their requests last.
     """
 
     def __init__(
@@ -120,8 +123,10 @@ class LedgerStore:
         spawn: Spawn = run_in_background,
         writes: "Writes | None" = None,
         service: CircuitBreaker | None = None,
+        renews: bool = False,
     ) -> None:
         self._table = LedgerTable(client, table, writes)
+        self._leases = LeaseRenewer(self._renew, clock) if renews else None
         self._clock = clock
         self._spawn = spawn
         self._breaker = CircuitBreaker("the ledger table", clock, service=service)
@@ -145,6 +150,9 @@ class LedgerStore:
         ReservationRejectedError.
         """
         hold_id = secrets.token_urlsafe(9)
+        ends = request.until
+        if self._leases:
+            request = replace(request, until=round(min(self._clock.now() + LEASE_SECONDS, ends), 3))
         limited = {each: limits for each, limits in ledgers.items() if limits}
         if not limited or not self._may_call(limited):
             return Reservation(hold_id, ledgers, cost=request.cost)
@@ -164,16 +172,31 @@ class LedgerStore:
             raise
         else:
             self._breaker.record_success()
+            if self._leases:
+                self._leases.add(hold_id, held, ends)
             return Reservation(hold_id, ledgers, held, request.cost)
         return Reservation(hold_id, ledgers, cost=request.cost)
 
     def settlement(self, reservation: Reservation, cost: int, tokens: int | None) -> "Settlement":
         """Return what ends a request that cost so many nano-dollars and used so many tokens (None: unknown)."""
+        if self._leases:
+            self._leases.remove(reservation.hold_id)
         return Settlement(self._table, self._clock, reservation, cost, tokens)
 
     def read(self, ids: Collection[str]) -> dict[str, Ledger]:
         """Read ledgers consistently. Raises botocore's errors and CorruptRowError."""
         return self._table.read(ids)
+
+    def renew_leases(self) -> None:
+        """Renew the holds that are due, as the background thread does every few seconds."""
+        if self._leases:
+            self._leases.renew_due()
+
+    def _renew(self, hold_id: str, ledgers: Sequence[str], until: float) -> None:
+        """Move the end of a hold. A failure is left to the next renewal; a hold that is gone, to its settlement."""
+        for each in ledgers:
+            with suppress(*AWS_ERRORS):
+                self._table.renew(each, hold_id, until)
 
     def _may_call(self, ids: Collection[str]) -> bool:
         mode = self._breaker.next_call()

@@ -97,6 +97,17 @@ class LedgerTable:
         answer = self._writes.update_item(**self._update(ledger_id, update), ReturnValues="UPDATED_NEW")
         return _counters(answer.get("Attributes", {}))
 
+    def renew(self, ledger_id: str, hold_id: str, until: float) -> None:
+        """Move the end of a hold to `until`. Fails if there is no such hold any more."""
+        self._client.update_item(
+            TableName=self._name,
+            Key={"id": {"S": ledger_id}},
+            UpdateExpression="SET held.#hold[2] = :until",
+            ConditionExpression="attribute_exists(held.#hold)",
+            ExpressionAttributeNames={"#hold": hold_id},
+            ExpressionAttributeValues=to_item({":until": until}),
+        )
+
     def items(self, updates: Mapping[str, LedgerUpdate]) -> "list[TransactWriteItemTypeDef]":
         """Return `updates` as items of a transaction."""
         return [{"Update": self._update(each, update)} for each, update in updates.items()]
@@ -110,6 +121,7 @@ class LedgerTable:
             put    SET n = x                              same   n = x
             take   SET held.id = hold                     most   n <= x
             drop   REMOVE held.id                         slots  size(held) <= x
+                                                     unrenewed   held.id[2] = x, of those dropped
             fill   SET n = if_not_exists(n, 0), for every attribute that no other clause names
         """
         names: dict[str, str] = {}
@@ -145,7 +157,10 @@ class LedgerTable:
         for number, each in enumerate(change.drop):
             names[f"#drop{number}"] = each
             dropped.append(f"{name('held')}.#drop{number}")
-        conditions += (f"attribute_exists({path})" for path in dropped)
+            if (end := change.unrenewed.get(each)) is not None:
+                conditions.append(f"{dropped[-1]}[2] = {value(f'end{number}', end)}")
+            else:
+                conditions.append(f"attribute_exists({dropped[-1]})")
         conditions += (f"{name(each)} = {value(f'same_{each}', seen)}" for each, seen in change.same.items())
         conditions += (f"{name(each)} <= {value(f'most_{each}', bound)}" for each, bound in change.most.items())
         if change.slots is not None:
