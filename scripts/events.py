@@ -45,6 +45,7 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
     ("models-unversioned", "/models", "GET", "/models", None),
     ("model", "/v1/models/{model+}", "GET", "/v1/models/auto-chat", None),
     ("model-unversioned", "/models/{model+}", "GET", "/models/auto-chat", None),
+    ("openapi", "/{proxy+}", "GET", "/openapi.json", None),
     ("health", "/health", "GET", "/health", None),
     ("health-liveliness", "/health/liveliness", "GET", "/health/liveliness", None),
     ("health-liveness", "/health/liveness", "GET", "/health/liveness", None),

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from scripts.artefacts import ROOT
-from scripts.reference import commands
+from scripts.reference import commands, openapi
 
 __all__ = ["PAGES", "outdated"]
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/commands.md": commands.page,
+    "functions/gateway/gateway/openapi.json": openapi.page,
 }
 
 

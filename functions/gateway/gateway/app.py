@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway import cors, health, listing, model_routes, proxy_event, root, stored
+from gateway import cors, description, health, listing, model_routes, proxy_event, root, stored
 from gateway.environment import Environment, Settings
 from gateway.proxy_event import Request
 from streaming_runtime import Context, StreamingResponse
@@ -33,6 +33,7 @@ _ROUTES: Mapping[str, Mapping[str, Route]] = {
     "/responses/compact": {"POST": model_routes.compact},
     "/responses/input_tokens": {"POST": model_routes.input_tokens},
     "/models": {"GET": listing.models},
+    "/openapi.json": {"GET": description.answer},
     "/health": {"GET": health.deployments},
     "/health/liveliness": {"GET": health.liveness},
     "/health/liveness": {"GET": health.liveness},
@@ -94,8 +95,8 @@ def _route_of(request: Request, path: str) -> Route:
         methods = stored.routes(path)
     if methods is None:
         raise not_found(
-            f"There is no {request.path[:200]}. Models are under /v1, such as /v1/chat/completions; the admin API is "
-            "described at /ui/openapi.json."
+            f"There is no {request.path[:200]}. Models are under /v1, such as /v1/chat/completions; /openapi.json "
+            "describes all paths, and /ui/openapi.json the admin API."
         )
     if route := methods.get(request.method):
         return route

@@ -140,8 +140,8 @@ def test_without_the_key_there_is_a_401_before_anything_else(
     assert environment.upstream.calls == []
 
 
-@pytest.mark.parametrize("path", ["/health/liveliness", "/health/liveness", "/health/readiness"])
-def test_whether_it_lives_is_no_secret(environment: FakeEnvironment, path: str) -> None:
+@pytest.mark.parametrize("path", ["/health/liveliness", "/health/liveness", "/health/readiness", "/openapi.json"])
+def test_health_and_description_are_public(environment: FakeEnvironment, path: str) -> None:
     assert answer(event("GET", path, headers=None)).status == 200
 
 

@@ -1,9 +1,13 @@
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts.reference import pages
 from scripts.reference.commands import page
+from scripts.reference.openapi import document
+from vibe_router.core.wire_formats import CLIENT_PATHS
 
 
 def test_generated_pages_are_up_to_date() -> None:
@@ -23,3 +27,33 @@ def test_page_of_commands_has_every_action_and_shared_options_once() -> None:
     assert "### keys create" in text
     assert "| `--budget DOLLARS` |" in text
     assert text.count("| `--key-env VARIABLE` | The variable with the master key") == 1
+
+
+def test_openapi_document_describes_every_format() -> None:
+    described = document()
+    paths: dict[str, dict[str, Any]] = described["paths"]
+    assert {f"/v1{path}" for path in CLIENT_PATHS} <= set(paths)
+    tags = {tag["name"] for tag in described["tags"]}
+    for path, methods in paths.items():
+        for operation in methods.values():
+            assert set(operation["tags"]) <= tags
+            named = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"}
+            assert named == set(re.findall(r"\{(\w+)\}", path)), path
+            assert "200" in operation["responses"], path
+
+
+def test_references_in_the_openapi_document_resolve() -> None:
+    described = document()
+
+    def references(value: object) -> list[str]:
+        if isinstance(value, dict):
+            own = [str(value["$ref"])] if "$ref" in value else []
+            return own + [found for each in value.values() for found in references(each)]
+        return [found for each in value for found in references(each)] if isinstance(value, list) else []
+
+    found = set(references(described))
+    assert found
+    for reference in found:
+        place: Any = described
+        for part in reference.removeprefix("#/").split("/"):
+            place = place[part]

@@ -1,0 +1,20 @@
+"""GET /openapi.json: the model API in OpenAPI, as `make docs` generates it."""
+
+from functools import cache
+from pathlib import Path
+
+from gateway.environment import Environment
+from gateway.proxy_event import Request, whole_answer
+from streaming_runtime import Context, StreamingResponse
+
+__all__ = ["answer"]
+
+
+def answer(_request: Request, _context: Context, _environment: Environment) -> StreamingResponse:
+    """Answer with the document; it is public, as what it describes is not secret."""
+    return whole_answer(_document(), headers={"cache-control": "max-age=300"})
+
+
+@cache
+def _document() -> bytes:
+    return Path(__file__).with_name("openapi.json").read_bytes()
