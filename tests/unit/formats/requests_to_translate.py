@@ -186,7 +186,9 @@ responses_requests = said(
     {
         **_plain,
         "instructions": words.filter(bool),
-        "tools": st.lists(_responses_tool, min_size=1, max_size=2),
+        "tools": st.lists(
+            _responses_tool, min_size=1, max_size=2, unique_by=lambda tool: tool.get("name", tool["type"])
+        ),
         "tool_choice": _responses_choice,
         "max_output_tokens": st.integers(1, 9),
         "reasoning": said({}, {"effort": st.sampled_from(["low", "high"]), "summary": st.just("auto")}),

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from vibe_router.formats.chat.assembly import ChatAssembler
 from vibe_router.formats.chat.neutral_answer import ChatDecoder
-from vibe_router.formats.neutral.model import Event, NeutralRequest, TextDelta, Tool, ToolCallDelta, ToolCallStart
+from vibe_router.formats.neutral.model import (
+    Event,
+    NeutralRequest,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    Tool,
+    ToolCallDelta,
+    ToolCallStart,
+)
 
 WORDS = st.text('"\\{}aé', max_size=6)
 ARGUMENTS = st.dictionaries(WORDS, WORDS | st.dictionaries(WORDS, st.none(), max_size=2), max_size=3)
@@ -53,8 +62,8 @@ A, B = piece(0, "", "a", "look"), piece(1, "", "b", "look")
     ("deltas", "blocks"),
     [
         pytest.param([A, B, piece(0, "{}"), piece(1, "{}")], [["a", "{}"], ["b", "{}"]], id="back and forth"),
-        pytest.param([A, B], [["a", ""], ["b", ""]], id="calls without arguments"),
-        pytest.param([A, piece(0, '{"x'), B], [["a", '{"x'], ["b", ""]], id="arguments that break off"),
+        pytest.param([A, B], [["a", "{}"], ["b", "{}"]], id="calls without arguments"),
+        pytest.param([A, piece(0, '{"x'), B], [["a", '{"x'], ["b", "{}"]], id="arguments that break off"),
         pytest.param(
             [A, {"content": "I look."}, piece(0, "{}"), {"content": "So."}],
             [["a", "{}"], ["", "I look."], ["", "So."]],
@@ -75,7 +84,7 @@ A, B = piece(0, "", "a", "look"), piece(1, "", "b", "look")
             [["a", '{"x":1}'], ["b", "{}"]],
             id="no place at all",
         ),
-        pytest.param([A, piece(0, "{}"), B, piece(0, "\n")], [["a", "{}"], ["b", ""]], id="space after the end"),
+        pytest.param([A, piece(0, "{}"), B, piece(0, "\n")], [["a", "{}"], ["b", "{}"]], id="space after the end"),
     ],
 )
 @pytest.mark.parametrize("finish", [False, True])
@@ -90,7 +99,7 @@ def test_blocks_are_told_one_after_another(deltas: list[dict[str, Any]], blocks:
 
 
 def test_calls_that_come_one_after_another_wait_for_nothing() -> None:
-    decoder = ChatDecoder(NeutralRequest("chat", []))
+    decoder = ChatDecoder(NeutralRequest("chat", [], tools=[Tool("look")]))
     deltas = [A, piece(0, '{"x":"}'), piece(0, '"}'), B, piece(1, "{")]
     events = [list(decoder.decode({"choices": [{"index": 0, "delta": delta}]})) for delta in deltas]
     assert [event[-1] for event in events] == [
@@ -103,8 +112,8 @@ def test_calls_that_come_one_after_another_wait_for_nothing() -> None:
 
 
 def test_what_comes_for_a_call_that_is_over_breaks_the_stream() -> None:
-    with pytest.raises(ValueError, match="over"):
-        decoded([A, piece(0, "{}"), B, piece(0, "{}")])
+    with pytest.raises(ValueError, match="ended"):
+        decoded([A, piece(0, '{"x":1}'), B, piece(0, "{}")])
 
 
 @settings(max_examples=30)
@@ -123,3 +132,137 @@ def test_calls_come_whole_however_they_are_mixed(calls: list[tuple[dict[str, Any
         deltas.append(piece(at, left[at].pop(0), **names))
     expected = [[f"call-{at}", json.dumps(calls[at][0]) if calls[at][1] else written[at]] for at in begun]
     assert told(decoded(deltas, tools=tools)) == expected
+
+
+TOOLS = [Tool("look"), Tool("look_up"), Tool("read"), Tool("patch", custom=True)]
+
+
+def calls_of(events: Iterable[Event]) -> list[list[str]]:
+    calls: list[list[str]] = []
+    for event in events:
+        match event:
+            case ToolCallStart(name=name):
+                calls.append([name, ""])
+            case ToolCallDelta(arguments=more):
+                calls[-1][1] += more
+    return calls
+
+
+def assembled(deltas: Iterable[dict[str, Any]]) -> list[list[str]]:
+    assembler = ChatAssembler()
+    for delta in deltas:
+        assembler.add({"choices": [{"index": 0, "delta": delta}]})
+    calls = assembler.completion()["choices"][0]["message"]["tool_calls"]
+    return [[call["function"]["name"], call["function"]["arguments"]] for call in calls]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "calls"),
+    [
+        pytest.param([(0, "", "a", "read")], [["read", "{}"]], id="no arguments"),
+        pytest.param([(0, "{}", "a", "read")], [["read", "{}"]], id="an empty object"),
+        pytest.param([(0, "{}", "a", "read"), (0, '{"x":1}')], [["read", '{"x":1}']], id="a placeholder"),
+        pytest.param([(0, "", "a", "read"), (0, "{}"), (0, '{"x"'), (0, ":1}")], [["read", '{"x":1}']], id="in pieces"),
+        pytest.param(
+            [(0, "{}", None, "read"), (0, '{"x":1}', None, "read")], [["read", '{"x":1}']], id="a placeholder, no id"
+        ),
+        pytest.param(
+            [(0, '{"x":1}', None, "read"), (0, '{"x":2}', None, "read")],
+            [["read", '{"x":1}'], ["read", '{"x":2}']],
+            id="two calls without ids at one index",
+        ),
+        pytest.param(
+            [(0, '{"x":1}', None, "read"), (0, "", None, "look"), (0, '{"x":2}')],
+            [["read", '{"x":1}'], ["look", '{"x":2}']],
+            id="the second in pieces",
+        ),
+        pytest.param(
+            [(0, '{"x":1}', None, "read"), (0, "", None, "read")],
+            [["read", '{"x":1}']],
+            id="a repeated name",
+        ),
+        pytest.param([(0, "", "a", "re"), (0, "", None, "ad"), (0, "{}")], [["read", "{}"]], id="a name in pieces"),
+        pytest.param([(0, "", "a", "re"), (0, "", "a", "read")], [["read", "{}"]], id="a name that grows"),
+        pytest.param(
+            [(0, "", "a", "read"), (0, '{"x":', None, "read"), (0, "1}")], [["read", '{"x":1}']], id="repeated"
+        ),
+    ],
+)
+def test_pieces_of_tool_calls_belong_together(pieces: list[tuple[Any, ...]], calls: list[list[str]]) -> None:
+    deltas = [piece(*each) for each in pieces]
+    assert calls_of(decoded(deltas, tools=TOOLS)) == calls
+    assert assembled(deltas) == calls, "joined into a whole answer, they are the same"
+
+
+@pytest.mark.parametrize("cut", range(1, len("look_up")))
+def test_a_name_in_two_pieces_is_joined_wherever_it_is_cut(cut: int) -> None:
+    name = "look_up"
+    deltas = [piece(0, "", "a", name[:cut]), piece(0, "", None, name[cut:]), piece(0, "{}")]
+    assert calls_of(decoded(deltas, tools=TOOLS)) == [[name, "{}"]]
+
+
+def test_two_tools_without_arguments_at_one_index_stay_apart() -> None:
+    deltas = [piece(0, "", None, "read"), piece(0, "", None, "look")]
+    assert calls_of(decoded(deltas, tools=TOOLS)) == [["read", "{}"], ["look", "{}"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ('{"input":"*** Begin"}', "*** Begin"),
+        ('{"patch":"*** Begin"}', "*** Begin"),
+        ('{"input":{"patch":"*** Begin"}}', "*** Begin"),
+        ('"*** Begin"', "*** Begin"),
+        ("*** Begin", "*** Begin"),
+        ('{"a":"x","b":"y"}', '{"a":"x","b":"y"}'),
+    ],
+)
+def test_the_text_of_a_custom_tool_is_found_under_any_key(arguments: str, text: str) -> None:
+    deltas = [piece(0, "", "a", "patch"), piece(0, arguments)]
+    assert calls_of(decoded(deltas, tools=TOOLS)) == [["patch", text]]
+
+
+def test_a_legacy_function_call_is_a_tool_call() -> None:
+    deltas = [{"function_call": {"name": "read", "arguments": ""}}, {"function_call": {"arguments": '{"x":1}'}}]
+    assert calls_of(decoded(deltas, tools=TOOLS)) == [["read", '{"x":1}']]
+
+
+@pytest.mark.parametrize(
+    ("deltas", "message"),
+    [
+        pytest.param([[{"type": "text", "text": "A"}], " b"], {"content": "A b"}, id="a list, then a string"),
+        pytest.param(["A", [{"type": "text", "text": " b"}]], {"content": "A b"}, id="a string, then a list"),
+        pytest.param([["A", {"type": "output_text", "text": " b"}]], {"content": "A b"}, id="a string in a list"),
+        pytest.param(
+            [[{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}], [{"type": "text", "text": "A"}]],
+            {"content": "A", "reasoning_content": "Hm"},
+            id="thinking in parts",
+        ),
+        pytest.param(
+            [[{"type": "thinking", "thinking": "Hm"}, {"type": "text", "text": "A"}]],
+            {"content": "A", "reasoning_content": "Hm"},
+            id="thinking as a string",
+        ),
+        pytest.param([[{"type": "refusal", "refusal": "No"}]], {"content": None, "refusal": "No"}, id="a refusal"),
+    ],
+)
+def test_content_in_parts_is_never_lost(deltas: list[object], message: dict[str, Any]) -> None:
+    chunks = [{"content": each} for each in deltas]
+    assembler = ChatAssembler()
+    for chunk in chunks:
+        assembler.add({"choices": [{"index": 0, "delta": chunk}]})
+    assert assembler.completion()["choices"][0]["message"] == {"role": "assistant", **message}
+    texts: dict[type, str] = {}
+    for event in decoded(chunks, finish=False):
+        if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta):
+            texts[type(event)] = texts.get(type(event), "") + event.text
+    found = {"content": TextDelta, "reasoning_content": ReasoningDelta, "refusal": RefusalDelta}
+    assert {name: texts.get(found[name]) for name in message} == message
+
+
+def test_an_image_in_an_answer_stays_a_part() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+    assembler = ChatAssembler()
+    for content in ("A", [image]):
+        assembler.add({"choices": [{"index": 0, "delta": {"content": content}}]})
+    assert assembler.completion()["choices"][0]["message"]["content"] == [{"type": "text", "text": "A"}, image]

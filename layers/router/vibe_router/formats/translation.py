@@ -5,6 +5,7 @@ from typing import Any
 
 from vibe_router.core.errors import ApiError
 from vibe_router.formats.common import sse
+from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.interfaces import AnswerDecoder, Piece, StreamedFormat, StreamReader, StreamWriter
 from vibe_router.formats.neutral.model import Event, ReasoningProof, Started
 from vibe_router.formats.reader_proxy import ReaderProxy
@@ -41,7 +42,12 @@ class Translation(ReaderProxy):
         if chunk is None or piece.error is not None:
             return Piece(b"", piece.commits, piece.done, piece.malformed, piece.error, chunk)
         raw = b""
-        for neutral in self._decoder.decode(chunk):
+        try:
+            events = self._decoder.decode(chunk)
+        except ValueError as error:
+            failure = {"message": f"The provider sent {error}.", "type": "server_error", "code": "server_error"}
+            return Piece(b"", error=dump({"error": failure}), chunk=chunk)
+        for neutral in events:
             _complete(neutral, self._issuer, self._model)
             raw += self._writer.write(neutral)
         return Piece(raw, piece.commits, piece.done, chunk=chunk)

@@ -1,11 +1,14 @@
 """Joins a chat stream into a whole completion."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
+from vibe_router.formats.chat.content import as_parts, read_parts
+from vibe_router.formats.chat.tool_calls import PLACEHOLDER, CallState, begins_another_call, joined_name
 from vibe_router.formats.common.json_body import load
 
-__all__ = ["ChatAssembler", "names_another"]
+__all__ = ["ChatAssembler"]
 
 _LAST_WINS = frozenset({"id", "index", "type", "role", "object", "finish_reason"})  # repeated in full, never in pieces
 
@@ -36,7 +39,9 @@ class ChatAssembler:
             rest = {key: value for key, value in parts.items() if key != "delta"}
             message = {"role": "assistant", "content": None, **parts.get("delta", {})}
             if isinstance(calls := message.get("tool_calls"), list):
-                message["tool_calls"] = [_without_index(call) for call in calls if isinstance(call, dict)]
+                message["tool_calls"] = [_completed(call) for call in calls if isinstance(call, dict)]
+            if isinstance(message["content"], list):
+                _join_parts(message)
             choices.append({"finish_reason": None, **rest, "index": index, "message": message})
         return {**self._base, "object": "chat.completion", "choices": choices}
 
@@ -52,8 +57,28 @@ class ChatAssembler:
                 into[key] = _merged(into.get(key), value) if isinstance(value, dict) else value
 
 
-def _without_index(call: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in call.items() if key != "index"}
+def _completed(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a whole call: without its index, and with arguments."""
+    whole = {key: value for key, value in call.items() if key != "index"}
+    if isinstance(function := whole.get("function"), dict) and not function.get("arguments"):
+        whole["function"] = {**function, "arguments": PLACEHOLDER}
+    return whole
+
+
+def _join_parts(message: dict[str, Any]) -> None:
+    """Make the content of a message a string, with its reasoning apart, if it has parts of text and reasoning only."""
+    parts = message["content"]
+    read = [list(read_parts(part)) for part in parts]
+    if not all(read):
+        return
+    joined = {"text": "", "reasoning": "", "refusal": ""}
+    for kind, text in itertools.chain.from_iterable(read):
+        joined[kind] += text
+    message["content"] = joined["text"] or None
+    if joined["reasoning"]:
+        message["reasoning_content"] = (message.get("reasoning_content") or "") + joined["reasoning"]
+    if joined["refusal"]:
+        message["refusal"] = (message.get("refusal") or "") + joined["refusal"]
 
 
 def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
@@ -62,6 +87,10 @@ def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
             into.setdefault(key, None)
         elif key == "tool_calls" and isinstance(value, list):
             into[key] = _with_calls(into.get(key), value)
+        elif key == "function" and isinstance(value, dict):
+            into[key] = _with_function(into.get(key), value)
+        elif key == "content" and (isinstance(value, list) or isinstance(into.get(key), list)):
+            into[key] = [*as_parts(into.get(key)), *as_parts(value)]
         else:
             into[key] = value if key in _LAST_WINS else _merged(into.get(key), value)
 
@@ -104,25 +133,37 @@ def _place(calls: list[Any], call: Mapping[str, Any]) -> int | None:
     return next((at for at in reversed(range(len(calls))) if calls[at].get(name) == call[name]), None)
 
 
-def names_another(name: object, id_: object, before: object) -> bool:
-    """Whether a piece has a name, and an id other than `before` at the same index; a complete call ends with that.
-
-    Some relays give every call the same index, others every piece of one call its own id.
-    """
-    return bool(name and isinstance(id_, str) and id_ and id_ != before)
-
-
 def _is_another(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether `new` begins another call at the index of `old`: it has a name and another id, and `old` is complete."""
-    id_, function, begun = new.get("id"), new.get("function"), old.get("function")
-    if not (isinstance(function, dict) and isinstance(begun, dict)):
+    """Whether `new` begins another call at the index of `old`."""
+    function, begun = new.get("function"), old.get("function")
+    if not (isinstance(function, dict) and isinstance(begun, dict) and function.get("name")):
         return False
-    if not names_another(function.get("name"), id_, old.get("id")):
-        return False
+    arguments, name = begun.get("arguments"), begun.get("name")
+    arguments = arguments if isinstance(arguments, str) else ""
+    before = CallState(old.get("id"), name if isinstance(name, str) else "", arguments, _is_object(arguments))
+    more = isinstance(function.get("arguments"), str) and bool(function["arguments"].strip())
+    return begins_another_call(before, function["name"], new.get("id"), more=more, tools=())
+
+
+def _is_object(arguments: str) -> bool:
     try:
-        return isinstance(load(begun.get("arguments", "").encode()), dict)
-    except (ValueError, AttributeError):  # incomplete, or not a string
+        return isinstance(load(arguments.encode()), dict)
+    except ValueError:  # incomplete
         return False
+
+
+def _with_function(old: object, new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call's function continued by `new`, which may repeat the name and replace placeholder arguments."""
+    before = old if isinstance(old, dict) else {}
+    merged = {**before}
+    _merge(merged, new)
+    name, more = new.get("name"), new.get("arguments")
+    if isinstance(name, str) and isinstance(begun := before.get("name"), str):
+        merged["name"] = joined_name(begun, name)
+    begun = before.get("arguments")
+    if isinstance(begun, str) and begun.strip() == PLACEHOLDER and isinstance(more, str) and more.strip():
+        merged["arguments"] = more
+    return merged
 
 
 def _merge_item(items: list[Any], item: object) -> None:

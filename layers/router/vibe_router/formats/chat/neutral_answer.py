@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vibe_router.formats.chat.assembly import ChatAssembler
-from vibe_router.formats.chat.blocks import Blocks
+from vibe_router.formats.chat.blocks import BlockSequencer
 from vibe_router.formats.chat.chunk_writer import ChunkWriter
+from vibe_router.formats.chat.content import read_parts
 from vibe_router.formats.chat.stream import usage_of
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.finish_reasons import finish_reason, is_absent
@@ -27,6 +28,7 @@ from vibe_router.formats.neutral.model import (
     UsageReport,
     custom_tool_names,
 )
+from vibe_router.formats.neutral.tool_names import original_tool_names
 
 __all__ = ["ChatDecoder", "ChatWriter", "whole"]
 
@@ -37,15 +39,16 @@ class ChatDecoder:
     """Decodes the chunks of a chat answer into neutral events."""
 
     def __init__(self, request: NeutralRequest) -> None:
+        self._tools = original_tool_names(request)
         self._custom = custom_tool_names(request)
         self._started = False
-        self._choices: dict[int, Blocks] = {}
-        self._calling = False  # whether the first choice is within a call
-        self._last: object = 0  # the place of the call that was told of last
+        self._choices: dict[int, BlockSequencer] = {}
+        self._in_call = False  # whether a tool call of the first choice is open
+        self._last: object = 0  # the index or id of the latest tool call
 
     def decode(self, chunk: Mapping[str, Any]) -> Iterable[Event]:
         """Return the events in `chunk`."""
-        if self._started and not self._calling and (words := _only_text(chunk)):
+        if self._started and not self._in_call and (words := _only_text(chunk)):
             return (TextDelta(words),)
         events: list[Event] = []
         if not self._started:
@@ -73,47 +76,54 @@ class ChatDecoder:
     def _choice(self, choice: Mapping[str, Any]) -> list[Event]:
         index = choice.get("index")
         index = index if isinstance(index, int) else 0
-        blocks = self._choices.setdefault(index, Blocks())
+        blocks = self._choices.get(index)
+        if blocks is None:
+            blocks = self._choices[index] = BlockSequencer(self._tools, self._custom)
         events: list[Event] = []
         delta = choice.get("delta")
         if isinstance(delta, dict):
-            for said in (*_content(delta, index, choice), *_annotations(delta, index)):
-                events += blocks.say(said)
+            for event in (*_content(delta, index, choice), *_annotations(delta, index)):
+                events += blocks.add_event(event)
             calls = delta.get("tool_calls")
             for call in calls if isinstance(calls, list) else ():
                 if isinstance(call, dict):
                     events += self._call(call, index, blocks)
+            if isinstance(function := delta.get("function_call"), dict):  # from before there were tools
+                events += self._call({"id": "function_call", "function": function}, index, blocks)
         if not is_absent(reason := choice.get("finish_reason")):
             events += (*blocks.end(), Finish(finish_reason(reason), index))
         if index == 0:
-            self._calling = blocks.calling
+            self._in_call = blocks.in_call
         return events
 
-    def _call(self, call: Mapping[str, Any], choice: int, blocks: Blocks) -> list[Event]:
+    def _call(self, call: Mapping[str, Any], choice: int, blocks: BlockSequencer) -> list[Event]:
         function, place, id_ = call.get("function"), call.get("index"), call.get("id")
         function = function if isinstance(function, dict) else {}
         name, arguments = function.get("name"), function.get("arguments")
         name = name if isinstance(name, str) else ""
-        self._last = place = place if isinstance(place, int) else id_ if isinstance(id_, str) and id_ else self._last
-        events: list[Event] = []
-        if blocks.is_new(place, id_, name):
-            id_ = id_ if isinstance(id_, str) and id_ else f"call_{secrets.token_hex(12)}"
-            events += blocks.begin(place, ToolCallStart(id_, name, name in self._custom, choice))
         if isinstance(arguments, dict):  # some providers send an object
             arguments = dump(arguments).decode()
-        if arguments and isinstance(arguments, str):
-            events += blocks.add(place, arguments)
-        return events
+        arguments = arguments if isinstance(arguments, str) else ""
+        self._last = place = place if isinstance(place, int) else id_ if isinstance(id_, str) and id_ else self._last
+        is_own_id = isinstance(id_, str) and id_ not in ("", "function_call")
+        new = ToolCallStart(str(id_) if is_own_id else f"call_{secrets.token_hex(12)}", name, choice=choice)
+        return blocks.add_call(place, id_, name, arguments, new)
 
 
-def _content(delta: Mapping[str, Any], choice: int, told: Mapping[str, Any]) -> Iterator[Event]:
+def _content(delta: Mapping[str, Any], choice: int, container: Mapping[str, Any]) -> Iterator[Event]:
     """Yield the events of a delta other than tool calls: reasoning, text, a refusal."""
     thought, content, refusal = delta.get("reasoning_content"), delta.get("content"), delta.get("refusal")
     thought = thought or delta.get("reasoning")
     if thought and isinstance(thought, str):
         yield ReasoningDelta(thought, choice=choice)
-    if content and isinstance(content, str):
-        yield TextDelta(content, choice, _logprobs(told))
+    if content:
+        for kind, text in read_parts(content):
+            if kind == "reasoning":
+                yield ReasoningDelta(text, choice=choice)
+            elif kind == "refusal":
+                yield RefusalDelta(text, choice)
+            else:
+                yield TextDelta(text, choice, _logprobs(container))
     if refusal and isinstance(refusal, str):
         yield RefusalDelta(refusal, choice)
 

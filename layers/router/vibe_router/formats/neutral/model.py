@@ -423,12 +423,17 @@ def custom_tool_arguments(text: str) -> str:
 
 
 def custom_tool_input(arguments: str) -> str:
-    """Return the text in the arguments of a call of such a function; the arguments themselves if there is none."""
+    """Return the text in the arguments of a call of such a function; the arguments themselves if there is none.
+
+    Models also write it under another name, or as a JSON string.
+    """
     try:
-        held = json.loads(arguments)
-    except ValueError:
+        value = json.loads(arguments)
+    except (ValueError, RecursionError):
         return arguments
-    return held["input"] if isinstance(held, dict) and isinstance(held.get("input"), str) else arguments
+    while isinstance(value, dict):
+        value = value["input"] if "input" in value else next(iter(value.values())) if len(value) == 1 else None
+    return value if isinstance(value, str) else arguments
 
 
 # --- An answer --------------------------------------------------------------------------------------------------------
