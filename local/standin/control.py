@@ -1,7 +1,7 @@
 """`/_control`: the API that sets faults and returns the recorded requests.
 
 GET    /_control                         active faults and recorded requests (`?last=N` per model, default 5)
-GET    /_control/faults                  every fault's name, meaning and options (`?provider=` for one dialect)
+GET    /_control/faults                  a line per fault (`?provider=` for one dialect), or JSON by `Accept`
 POST   /_control                         {"provider", "fault", "model"?, "times"?, …the fault's options}
 POST   /_control/<provider>/<fault>      the same; `?model=&times=&…` give the rest
 DELETE /_control                         clear all faults (`?provider=&model=` for one provider or model)

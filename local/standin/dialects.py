@@ -200,7 +200,7 @@ _CLIPROXYAPI: dict[str, Case] = {
     "unknown_model_502": _unknown_provider(502, "no provider serves the model, before August 2026"),
     "no_account": Case(
         503,
-        "no account that could serve the model",
+        "every account rests after a failure",
         lambda f: {
             "error": {
                 "message": f"auth_unavailable: no auth available (providers=claude, model={f.model})",
@@ -208,7 +208,7 @@ _CLIPROXYAPI: dict[str, Case] = {
                 "code": "internal_server_error",
             }
         },
-        "misconfigured",
+        "transient",
         "deployment",
     ),
     "forbidden": Case(
@@ -222,6 +222,51 @@ _CLIPROXYAPI: dict[str, Case] = {
             }
         },
         "quota",
+        "deployment",
+    ),
+}
+
+
+def _account_rejection(status: int, meaning: str, verdict: Verdict, kind: str, code: str, message: str) -> Case:
+    """Return a rejection of one of the proxy's accounts: its trace header distinguishes it from its own rejection."""
+    return Case(
+        status,
+        meaning,
+        lambda _: {"error": {"message": message, "type": kind, "code": code}},
+        verdict,
+        "deployment",
+        lambda f: {"x-cpa-trace-id": f.request_id},
+    )
+
+
+_CLIPROXYAPI |= {
+    "account_rejected": _account_rejection(
+        401,
+        "the provider rejects one of its accounts",
+        "auth",
+        "authentication_error",
+        "invalid_api_key",
+        "OAuth token has expired. Please obtain a new token.",
+    ),
+    "account_forbidden": _account_rejection(
+        403,
+        "the quota of one of its accounts is used up",
+        "quota",
+        "permission_error",
+        "insufficient_quota",
+        "You have insufficient quota for this request.",
+    ),
+    "disconnected": Case(
+        400,
+        "its upstream broke off, reported as an invalid request",
+        lambda _: {
+            "error": {
+                "message": "stream disconnected before completion: stream closed before response.completed",
+                "type": "invalid_request_error",
+                "code": "invalid_request",
+            }
+        },
+        "transient",
         "deployment",
     ),
 }
@@ -375,6 +420,75 @@ _NEW_API: dict[str, Case] = {
         "deployment",
         code="convert_request_failed",
         message="codex channel: /v1/chat/completions endpoint not supported",
+    ),
+}
+
+
+def _relayed_error(
+    status: int, meaning: str, verdict: Verdict, scope: Scope | None, kind: str, code: str, message: str
+) -> Case:
+    """Return an upstream's error that New API passes on: `type` is not `new_api_error`."""
+    return Case(
+        status,
+        meaning,
+        _relayed(lambda _: {"message": message, "type": kind, "param": "", "code": code}),
+        verdict,
+        scope,
+    )
+
+
+_NEW_API |= {
+    "channel_rejected": _relayed_error(
+        401,
+        "the provider rejects the key of a channel",
+        "auth",
+        "deployment",
+        "invalid_request_error",
+        "invalid_api_key",
+        "Incorrect API key provided.",
+    ),
+    "channel_quota": _relayed_error(
+        429,
+        "the credit of a channel is used up",
+        "quota",
+        "deployment",
+        "insufficient_quota",
+        "insufficient_quota",
+        "You exceeded your current quota, please check your plan and billing details.",
+    ),
+    "stream_required": _relayed_error(
+        400,
+        "a codex channel was asked for a whole answer",
+        "unsupported",
+        None,
+        "invalid_request_error",
+        "",
+        "Stream must be set to true",
+    ),
+    "no_responses": _new_api(
+        404,
+        "a version without the Responses API",
+        "misconfigured",
+        "deployment",
+        code="",
+        message="Invalid URL (POST /v1/responses)",
+        kind="invalid_request_error",
+    ),
+    "codex_key": _new_api(
+        500,
+        "the key of a codex channel is malformed",
+        "misconfigured",
+        "deployment",
+        code="convert_request_failed",
+        message="codex channel: key must be a JSON object",
+    ),
+    "ip_denied": _new_api(
+        403,
+        "the token's IP list does not have this address",
+        "misconfigured",
+        "credential",
+        code="access_denied",
+        message="Your IP is not in the list of allowed addresses",
     ),
 }
 
@@ -555,6 +669,23 @@ _NGINX_404 = (
     b"<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
 )
 
+_HTML_413 = (
+    b"<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n"
+    b"<center><h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+)
+
+
+def _layer_400(meaning: str, message: str, *, code: str | None = None, param: str | None = None) -> Case:
+    """Return a 400 that is specific to one deployment: another one may accept the request."""
+    return _openai(400, meaning, "client", None, message=message, kind="invalid_request_error", code=code, param=param)
+
+
+def _openrouter_error(facts: Facts) -> object:
+    raw = {"error": {"message": f"{facts.model} is temporarily overloaded", "type": "overloaded_error"}}
+    metadata = {"raw": json.dumps(raw), "provider_name": "Anthropic"}
+    return {"error": {"message": "Provider returned error", "code": 400, "metadata": metadata}}
+
+
 _COMMON: dict[str, Case] = {
     "bad_key": _openai(
         401,
@@ -703,6 +834,49 @@ _COMMON: dict[str, Case] = {
         message="Our servers are currently overloaded. Please try again later.",
         kind="server_error",
         code="server_is_overloaded",
+    ),
+    "extra_usage": _openai(
+        400,
+        "the subscription's extra usage is used up",
+        "quota",
+        "deployment",
+        message="You're out of extra usage. Add more at claude.ai/settings/usage and keep going.",
+        kind="invalid_request_error",
+        code=None,
+    ),
+    "location": _openai(
+        400,
+        "the provider does not serve this country",
+        "misconfigured",
+        "deployment",
+        message="User location is not supported for the API use.",
+        kind="invalid_request_error",
+        code="FAILED_PRECONDITION",
+    ),
+    "developer_role": _layer_400(
+        "the role developer is unknown",
+        "Failed to deserialize the JSON body: messages[0].role: unknown variant `developer`, expected one of `system`, "
+        "`user`, `assistant`, `tool`",
+    ),
+    "max_tokens_range": _layer_400(
+        "the model allows fewer output tokens",
+        "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+        param="max_tokens",
+    ),
+    "temperature": _layer_400(
+        "the model has a fixed temperature", "invalid temperature: only 1 is allowed for this model"
+    ),
+    "extra_inputs": _layer_400("a field is not permitted", "context_management: Extra inputs are not permitted"),
+    "failed_generation": _layer_400(
+        "the model generated an invalid tool call",
+        "Failed to call a function. Please adjust your prompt. See 'failed_generation' for more details.",
+        code="tool_use_failed",
+    ),
+    "provider_error": Case(
+        400, "OpenRouter's error, with the provider's own in metadata.raw", _openrouter_error, "transient", "deployment"
+    ),
+    "html_413": Case(
+        413, "a proxy's page: the body is too large", lambda _: _HTML_413, "client", content_type="text/html"
     ),
     "bad_gateway": Case(
         502,

@@ -12,6 +12,8 @@ import functools
 import inspect
 import json
 import math
+import re
+import textwrap
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from local.standin.exchange import EVENT_STREAM, FOREVER, JSON, Exchange, paced,
 from local.standin.formats import Event
 from local.standin.steps import Close, Pause, Reset, Send, Step
 
-__all__ = ["FAULTS", "BadFault", "Fault", "describe", "find_fault", "play"]
+__all__ = ["FAULTS", "BadFault", "Fault", "describe", "describe_briefly", "find_fault", "play"]
 
 
 class BadFault(ValueError):  # noqa: N818 - the fault is bad, not a failure
@@ -48,7 +50,7 @@ FAULTS: dict[str, Fault] = {}
 
 By: TypeAlias = Literal["fin", "rst"]
 ByEnd: TypeAlias = Literal["end", "fin", "rst"]
-Shape: TypeAlias = Literal["data", "event", "string", "bare", "failed"]
+Shape: TypeAlias = Literal["data", "event", "string", "bare", "failed", "line"]
 
 
 def _fault(make: Callable[..., Iterable[Step]]) -> Callable[..., Iterable[Step]]:
@@ -307,8 +309,8 @@ def stream_error(
 
     `case` is a case of the provider's dialect or the common one. `shape` is `data` (`data: {"error": {…}}`), `event`
     (preceded by an `event: error` line), `string` (the error is a string), `bare` (the error object without an
-    envelope) or `failed` (`response.failed`, in the format that has it). With `opening`, the chunk with the role comes
-    first.
+    envelope), `failed` (`response.failed`, in the format that has it) or `line` (the JSON without `data:`). With
+    `opening`, the chunk with the role comes first.
     """
     found = _case(exchange, case)
     if not exchange.stream:
@@ -324,6 +326,8 @@ def stream_error(
             data = exchange.format.error_event(error, len(before), failed=True)
         case "bare":
             data = b"data: " + json.dumps(error).encode() + b"\n\n"
+        case "line":
+            data = json.dumps({"error": error}).encode() + b"\n\n"
         case "event" if not data.startswith(b"event:"):
             data = b"event: error\n" + data
     yield from _begin(exchange, after) if before else [exchange.open_stream()]
@@ -440,6 +444,79 @@ def truncated(exchange: Exchange, *, after: int = 3) -> Iterable[Step]:
         return
     yield from _begin(exchange, after)
     yield Send(wire.LAST_CHUNK)
+
+
+@_fault
+def finish(exchange: Exchange, *, reason: str = "error", after: int = 0) -> Iterable[Step]:
+    """End with another finish reason (error, network_error, abort, sensitive …), `after` content events (0: all)."""
+    if not exchange.stream:
+        return whole(Rendered(200, {"content-type": JSON}, _with_reason(exchange.answer.whole(), reason)))
+    cut = len(_upto(exchange, after)) if after else 0
+    events = [
+        Event(event.kind, _with_reason(event.data, reason)) if event.kind == "finish" else event
+        for place, event in enumerate(exchange.events())
+        if not cut or place < cut or event.kind in ("finish", "usage", "done")
+    ]
+    return exchange.streamed(paced(events, exchange.pace))
+
+
+def _with_reason(data: bytes, reason: str) -> bytes:
+    """Replace the finish reason in a JSON body or event; a response becomes incomplete for that reason."""
+    quoted = json.dumps(reason).encode()
+    data = re.sub(rb'("(?:finish_reason|stop_reason)": ?)"[a-z_]+"', lambda found: found[1] + quoted, data)
+    return re.sub(
+        rb'"status":"completed"(.*?)"incomplete_details":null',
+        lambda found: b'"status":"incomplete"' + found[1] + b'"incomplete_details":{"reason":' + quoted + b"}",
+        data.replace(b"response.completed", b"response.incomplete"),
+        count=1,
+        flags=re.DOTALL,
+    )
+
+
+@_fault
+def choice_error(exchange: Exchange, *, case: str = "overloaded") -> Iterable[Step]:
+    """Send a 200 with an error inside the choice, whole or in the first chunk, as OpenRouter does (chat only)."""
+    error = _case(exchange, case).error(exchange.facts)
+    choice = {"index": 0, "finish_reason": "error", "error": {**error, "code": 502}}
+    kind = "chat.completion.chunk" if exchange.stream else "chat.completion"
+    part = {"delta" if exchange.stream else "message": {"role": "assistant", "content": ""}}
+    body = {"id": "gen-1", "object": kind, "created": 1, "model": exchange.model, "choices": [{**choice, **part}]}
+    data = json.dumps(body).encode()
+    if exchange.stream:
+        return exchange.streamed([Event("finish", b"data: " + data + b"\n\n"), Event("done", b"data: [DONE]\n\n")])
+    return whole(Rendered(200, {"content-type": JSON}, data))
+
+
+@_fault
+def completed_early(exchange: Exchange, *, after: int = 3) -> Iterable[Step]:
+    """Complete without usage after some content, as relays end a broken stream; not streamed: without any output."""
+    if not exchange.stream:
+        body, _ = exchange.format.empty_answer(exchange.context, exchange.model)
+        empty = {name: value for name, value in json.loads(body).items() if name != "usage"}
+        return whole(Rendered(200, {"content-type": JSON}, json.dumps(empty).encode()))
+    cut = len(_upto(exchange, after))
+    events = [
+        Event(event.kind, _without_output(event.data)) if event.kind == "finish" else event
+        for place, event in enumerate(exchange.format.with_usage(exchange.events(), "none"))
+        if place < cut or event.kind in ("finish", "done")
+    ]
+    return exchange.streamed(paced(events, exchange.pace))
+
+
+def _without_output(data: bytes) -> bytes:
+    """Return the last event of a response without its output, and any other event unchanged."""
+    head, separator, text = data.partition(b"data: ")
+    if b'"response":' not in text:
+        return data
+    fields = json.loads(text)
+    fields["response"]["output"] = []
+    return head + separator + json.dumps(fields, separators=(",", ":")).encode() + b"\n\n"
+
+
+@_fault
+def stream_only(exchange: Exchange) -> Iterable[Step]:
+    """Reject requests that are not streamed (Stream must be set to true), and answer streamed ones."""
+    return exchange.healthy() if exchange.stream else exchange.error_body(_case(exchange, "new-api:stream_required"))
 
 
 @_fault
@@ -699,3 +776,27 @@ def describe(provider: str | None = None) -> dict[str, dict[str, object]]:
                 entry["aliases"] = aliases[name]
             faults[f"{dialect}:{name}"] = entry
     return faults
+
+
+def describe_briefly(provider: str | None = None) -> str:
+    """Return a line per fault, and the names of the error cases; with a provider, a line per case of it."""
+    lines = ["Faults: POST /_control/<provider>/<fault>?<option>=<value>&times=<requests>&model=<model>", ""]
+    entries = describe(provider)
+    lines += [_brief(name, entry) for name, entry in entries.items() if ":" not in name]
+    if provider is not None:
+        lines += ["", f"Errors of {provider} (option reset_in: seconds until the reset that it reports)", ""]
+        return "\n".join([*lines, *(_brief(name, entry) for name, entry in entries.items() if ":" in name), ""])
+    lines += ["", "Errors (?provider=<dialect> describes them)", ""]
+    for dialect, cases in CASES.items():
+        lines += textwrap.wrap(", ".join(cases), 116, initial_indent=f"  {dialect}: ", subsequent_indent="    ")
+    return "\n".join([*lines, "", "As JSON: -H 'Accept: application/json'", ""])
+
+
+def _brief(name: str, entry: Mapping[str, Any]) -> str:
+    options = " ".join(f"{option}={_brief_value(value)}" for option, value in entry["options"].items())
+    text = f"  {name:<22} {entry['meaning']}" + (f" [{options}]" if options and ":" not in name else "")
+    return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def _brief_value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -3,9 +3,10 @@
 Every format parses its request into a `ModelRequest` and renders the `ModelReply` of `generate_reply`, so the same
 conversation gets the same reply in every format.
 
-A tool is called when the tool choice demands it or when the user's text asks for it. A prompt can also script the
-calls: `call weather with {"city": "Rome"} and clock with {}` is one round of two calls, and a further `call …` is the
-next round. After the last round the reply is text.
+A tool is called when the tool choice demands it, when the prompt asks for a tool, or when a short prompt is about the
+tool ("What's the weather in Paris?" for get_weather). A prompt can also script the calls:
+`call weather with {"city": "Rome"} and clock with {}` is one round of two calls, and a further `call …` is the next
+round. After the last round the reply is text.
 """
 
 import base64
@@ -38,6 +39,22 @@ __all__ = [
 _WANTS_TOOL = re.compile(r"\b(tools?|function|call)\b", re.IGNORECASE)
 _WANTS_ALL_TOOLS = re.compile(r"\b(both|all|every|each)\b.*\b(tools?|functions?)\b", re.IGNORECASE | re.DOTALL)
 _SCRIPTED = re.compile(r"\b(call|and)\s+([A-Za-z0-9_.-]+)\s+with\s+(?=[{\"])", re.IGNORECASE)
+_MAX_QUESTION = 300  # characters of a prompt that is matched with the names of tools
+_NAME_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_GENERIC_WORDS = frozenset(
+    {"current", "data", "fetch", "find", "function", "get", "info", "list", "make", "query", "read"}
+)
+"""Words in the names of tools that do not say what the tool is about."""
+_PLACE = re.compile(r"\b(?:in|for|at|of|to|from|about|near|on)\s+((?:[A-Z][\w'’-]*)(?:,?\s+[A-Z][\w'’-]*){0,3})")
+_QUOTED = re.compile(r"[\"“]([^\"”\n]{1,80})[\"”]")
+_WANTS_JSON = re.compile(
+    r"\b(?:answer|respond|reply|return|output|produce|give|generate|write|format)\b[^.?!\n]{0,60}\bjson\b"
+    r"|\b(?:only|valid|raw|strict|as)\s+(?:an?\s+|valid\s+|raw\s+){0,2}json\b|\bjson\s+(?:only|schema)\b",
+    re.IGNORECASE,
+)
+_JSON_KEYS = re.compile(
+    r"\b(?:keys?|fields?|properties)\b:?\s+((?:[\"'`“]?\w+[\"'`”]?(?:,\s*(?:and\s+)?|\s+and\s+)?){1,12})"
+)
 _THINKS = re.compile(r"reason|think|\((?:minimal|low|medium|high|xhigh)\)", re.IGNORECASE)
 
 _TURN_OVERHEAD = 4  # tokens that a message costs beside its text, as OpenAI's counting guide has it
@@ -241,11 +258,30 @@ def _requested_tools(request: ModelRequest) -> Sequence[Tool]:
                 f"tool_choice names a function that is not among the tools: {request.choice[0]}", "tool_choice"
             )
         return named
-    mentioned = [tool for tool in tools if tool.name in prompt]
+    mentioned = [tool for tool in tools if tool.name in prompt] or _matching_tools(tools, prompt)
     if request.choice != "required" and not _WANTS_TOOL.search(prompt) and not mentioned:
         return []
     several = _WANTS_ALL_TOOLS.search(prompt) and request.parallel
     return tools if several else (mentioned or tools)[:1]
+
+
+def _matching_tools(tools: Sequence[Tool], prompt: str) -> list[Tool]:
+    """Return the tools whose name shares the most words with a short prompt."""
+    if len(prompt) > _MAX_QUESTION:
+        return []
+    asked = {_stem(word) for word in re.findall(r"\w+", prompt.lower())}
+    scores = [len(asked & _name_words(tool.name)) for tool in tools]
+    best = max(scores, default=0)
+    return [tool for tool, score in zip(tools, scores, strict=True) if score == best] if best else []
+
+
+def _name_words(name: str) -> set[str]:
+    words = {word.lower() for word in _NAME_WORDS.findall(name)}
+    return {_stem(word) for word in (words - _GENERIC_WORDS) or words if len(word) > 2}
+
+
+def _stem(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") else word
 
 
 def _scripted(request: ModelRequest) -> list[tuple[Tool, str]] | None:
@@ -282,24 +318,39 @@ def _rounds(text: str, tools: Mapping[str, Tool]) -> list[list[tuple[Tool, str]]
 
 
 def _arguments(tool: Tool, request: ModelRequest) -> str:
-    return excerpt(request.prompt, 40) if tool.free else json.dumps(_instance(tool.parameters, request, "tools"))
+    if tool.free:
+        return excerpt(request.prompt, 40)
+    return json.dumps(_instance(tool.parameters, _subject(request.prompt), "tools", required_only=True))
 
 
-def _instance(schema: object, request: ModelRequest, param: str) -> Any:
+def _subject(prompt: str) -> str:
+    """Return the part of a prompt for a string argument: a quotation, a name after a preposition, or its start."""
+    found = _QUOTED.search(prompt) or _PLACE.search(prompt)
+    return found[1] if found else excerpt(prompt, 40)
+
+
+def _instance(schema: object, text: str, param: str, *, required_only: bool = False) -> Any:
     try:
-        return instance(schema, excerpt(request.prompt, 40) or "stand-in")
+        return instance(schema, text or "stand-in", required_only=required_only)
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError):
         raise BadRequest("the JSON schema is not valid", param) from None
 
 
 def _structured_output(request: ModelRequest, context: AnswerContext) -> str | None:
     """Return the requested JSON, or None for plain text."""
-    if request.form == "object":
-        content = {"answer": excerpt(request.prompt, 40) or "stand-in", "provider": context.provider}
-        return json.dumps(content, ensure_ascii=False)
     if request.form == "schema":
-        return json.dumps(_instance(request.schema, request, request.form_param), ensure_ascii=False)
-    return None
+        value = _instance(request.schema, excerpt(request.prompt, 40), request.form_param)
+        return json.dumps(value, ensure_ascii=False)
+    texts = [request.prompt, *(turn.text for turn in request.turns if turn.role == "system")]
+    asking = next((text for text in texts if _WANTS_JSON.search(text[:20_000])), None)
+    if request.form == "text" and asking is None:
+        return None
+    keys = _JSON_KEYS.search(asking[:20_000]) if asking else None
+    text = excerpt(request.prompt, 40) or "stand-in"
+    if keys is None:
+        return json.dumps({"answer": text, "provider": context.provider}, ensure_ascii=False)
+    names = [name for name in re.findall(r"\w+", keys[1]) if name != "and"]
+    return json.dumps(dict.fromkeys(names, text), ensure_ascii=False)
 
 
 # --- signatures of reasoning ------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from local.standin.chat import CHAT
 from local.standin.completions import COMPLETIONS
 from local.standin.dialects import Facts, Rendered, dialect_of, find_case, plain_error
 from local.standin.exchange import Exchange, whole
-from local.standin.faults import play
+from local.standin.faults import describe_briefly, play
 from local.standin.formats import JSON, AnswerContext, BadRequest, Format
 from local.standin.forms import read_form
 from local.standin.messages import COUNT_TOKENS, MESSAGES
@@ -78,6 +78,9 @@ class Service:
         if provider == "_control":
             if "origin" in head.headers or not is_local_host(head.headers.get("host", "localhost")):
                 return whole(_json(403, {"error": "web pages may not use the control API"})), None
+            if (head.method, rest) == ("GET", "faults") and JSON not in head.headers.get("accept", ""):
+                text = describe_briefly(head.query.get("provider")).encode()
+                return whole(Rendered(200, {"content-type": "text/plain; charset=utf-8"}, text)), None
             status, content = control.answer(self.state, head.method, f"/{rest}" if rest else "", head.query, body)
             return whole(Rendered(status, {"content-type": JSON}, json.dumps(content, indent=2).encode() + b"\n")), None
         if not provider:
@@ -105,6 +108,9 @@ class Service:
             return whole(_json(405, plain_error(provider, 405, "Method not allowed", facts), {"allow": "POST"})), record
         if not self.state.supports(provider, model, wire_format.name):
             return whole(_unsupported(provider, path, facts, wire_format)), record
+        if _is_codex_channel(provider, model) and wire_format.streams and fields.get("stream") is not True:
+            case = find_case(provider, "stream_required")
+            return whole(case.render(facts, wire_format.error_body) if case else _json(400, {})), record
         fault = self.state.next_fault(provider, model)
         if fault is not None:
             record.fault = fault.name
@@ -187,6 +193,11 @@ def _unsupported(provider: str, path: str, facts: Facts, wire_format: Format) ->
         return _json(500, wire_format.error_body(500, body))
     body = plain_error(provider, 404, f"The model {facts.model} does not support /v1/{path}.", facts)
     return _json(404, wire_format.error_body(404, body))
+
+
+def _is_codex_channel(provider: str, model: str | None) -> bool:
+    """Return whether the model is behind a codex channel of New API, which only streams."""
+    return dialect_of(provider) == "new-api" and "codex" in (model or "")
 
 
 def _request_id() -> str:

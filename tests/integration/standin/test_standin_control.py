@@ -95,21 +95,51 @@ def test_mistakes_are_told_and_change_nothing(
     assert client.get("/_control").json()["faults"] == []
 
 
+AS_JSON = {"accept": "application/json"}
+
+
+def test_the_list_of_faults_is_short_and_readable(client: httpx.Client) -> None:
+    answer = client.get("/_control/faults")
+    assert answer.headers["content-type"].startswith("text/plain")
+    lines = answer.text.splitlines()
+    assert len(lines) < 90
+    assert max(map(len, lines)) <= 120
+    assert (
+        "  cut                    End the connection in the middle of the content, `by` fin or rst [after=3 by=fin]"
+        in lines
+    )
+    assert set(FAULTS) <= {line.split()[0] for line in lines if line.startswith("  ")}
+    described = client.get("/_control/faults", params={"provider": "ark"}).text
+    assert "ark:set_limit          429: the account's own spending limit is reached" in described
+    assert "new-api:" not in described
+
+
+@pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"host": "evil.example"}])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/_control"), ("POST", "/_control/ark/503"), ("DELETE", "/_control")]
+)
+def test_a_web_page_cannot_use_the_control(
+    client: httpx.Client, method: str, path: str, headers: dict[str, str]
+) -> None:
+    assert client.request(method, path, headers=headers).status_code == 403
+    assert client.get("/_control").json()["faults"] == []
+
+
 def test_every_fault_is_listed_with_its_meaning_and_options(client: httpx.Client) -> None:
-    listed = client.get("/_control/faults").json()["faults"]
+    listed = client.get("/_control/faults", headers=AS_JSON).json()["faults"]
     assert set(FAULTS) <= set(listed)
     assert {f"{dialect}:{name}" for dialect, cases in CASES.items() for name in cases} <= set(listed)
     assert all(entry["meaning"] for entry in listed.values())
     assert listed["cut"]["options"] == {"after": 3, "by": "fin"}
     assert listed["cut"]["choices"] == {"by": ["fin", "rst"]}
     assert listed["cliproxyapi:model_cooldown"]["aliases"] == ["quota_reset"]
-    narrowed = client.get("/_control/faults?provider=ark").json()["faults"]
+    narrowed = client.get("/_control/faults?provider=ark", headers=AS_JSON).json()["faults"]
     assert "ark:set_limit" in narrowed
     assert "cliproxyapi:model_cooldown" not in narrowed
 
 
 def test_every_listed_name_can_be_set(client: httpx.Client) -> None:
-    for name in client.get("/_control/faults").json()["faults"]:
+    for name in client.get("/_control/faults", headers=AS_JSON).json()["faults"]:
         if name != "<status>":
             assert client.post(f"/_control/new-api/{name}").status_code == 200
 

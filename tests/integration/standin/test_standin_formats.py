@@ -110,9 +110,12 @@ def test_what_is_beside_conversations_is_served(client: openai.OpenAI, standin: 
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_codex_model_speaks_responses_alone(client: openai.OpenAI, standin: Standin, stream: bool) -> None:
+def test_a_codex_channel_serves_only_streamed_responses(client: openai.OpenAI, standin: Standin, stream: bool) -> None:
     standin.speaks("new-api", "responses", model="gpt-5.2-codex")
-    assert client.responses.create(model="gpt-5.2-codex", input=HELLO).output_text
+    with client.responses.stream(model="gpt-5.2-codex", input=HELLO) as events:
+        assert events.get_final_response().output_text
+    with pytest.raises(openai.BadRequestError, match="Stream must be set to true"):
+        client.responses.create(model="gpt-5.2-codex", input=HELLO)
     with pytest.raises(openai.InternalServerError, match="endpoint not supported"):
         client.chat.completions.create(
             model="gpt-5.2-codex", messages=[{"role": "user", "content": HELLO}], stream=stream

@@ -57,7 +57,7 @@ def test_it_speaks_what_it_is_told_to() -> None:
     spoken = ("--formats", "new-api/gpt-5.2-codex=responses", "--formats", "ark=chat,embeddings")
     with program("--pace", "0", *spoken) as (_, told):
         for provider, path, model, status in [
-            ("new-api", "responses", "gpt-5.2-codex", 200),
+            ("new-api", "responses", "gpt-5.2-codex", 400),
             ("new-api", "responses", "gpt-5", 200),
             ("new-api", "chat/completions", "gpt-5.2-codex", 500),
             ("ark", "embeddings", "m", 200),

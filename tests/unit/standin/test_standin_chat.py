@@ -313,3 +313,71 @@ def test_no_request_breaks_the_stand_in(content: object, tools: object, choice: 
     body = ask(content, tools=tools, tool_choice=choice, response_format=form)
     with answered_or_refused("messages", "tools", "tool_choice", "response_format"):
         assert_stream_says_the_same(body)
+
+
+FORECAST = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string"},
+        "days": {"type": "integer"},
+        "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
+    },
+    "required": ["city", "days"],
+}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "called"),
+    [
+        pytest.param("What's the weather in Paris?", "get_weather", id="the name's noun"),
+        pytest.param("Which stocks did well?", "lookupStocks", id="a plural, in camel case"),
+        pytest.param("Say hello.", None, id="no match"),
+        pytest.param("What's the weather in Paris?" + " Really." * 50, None, id="a long prompt"),
+    ],
+)
+def test_a_tool_that_matches_a_question_is_called(prompt: str, called: str | None) -> None:
+    tools = [
+        {"type": "function", "function": {"name": name, "parameters": FORECAST}}
+        for name in ("lookupStocks", "get_weather")
+    ]
+    message = whole(ask(prompt, tools=tools))["choices"][0]["message"]
+    assert [call["function"]["name"] for call in message.get("tool_calls", [])] == ([called] if called else [])
+
+
+def test_arguments_are_the_required_ones_with_their_types() -> None:
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": FORECAST}}]
+    message = whole(ask("What's the weather in New York for the next days?", tools=tools))["choices"][0]["message"]
+    assert message["tool_calls"][0]["function"]["arguments"] == '{"city": "New York", "days": 1}'
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "integer", "minimum": 2.0}, 2),
+        ({"type": "integer", "exclusiveMinimum": 0.5, "exclusiveMaximum": 1.5}, 1),
+        ({"type": ["integer", "null"]}, 1),
+        ({"type": "integer", "multipleOf": 5.0}, 5),
+    ],
+)
+def test_integers_are_sent_for_integer_types(schema: dict[str, object], value: int) -> None:
+    found = instance(schema)
+    assert found == value
+    assert type(found) is int
+
+
+@pytest.mark.parametrize(
+    ("prompt", "keys"),
+    [
+        pytest.param("Reply only with JSON: what is the capital of France?", ["answer", "provider"], id="an answer"),
+        pytest.param("Return a JSON object with the keys city and population.", ["city", "population"], id="keys"),
+        pytest.param('Respond in JSON with fields "a", "b"', ["a", "b"], id="quoted fields"),
+        pytest.param("What is JSON?", None, id="a question about it"),
+        pytest.param("Say hello.", None, id="another prompt"),
+    ],
+)
+def test_json_is_answered_when_the_prompt_asks_for_it(prompt: str, keys: list[str] | None) -> None:
+    text = whole(ask(prompt))["choices"][0]["message"]["content"]
+    if keys is None:
+        assert not text.startswith("{")
+    else:
+        assert list(json.loads(text)) == keys

@@ -1,6 +1,7 @@
 """The one table of faults, over every format."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -41,18 +42,11 @@ def sent(spoken: Format, fault: str, *, stream: bool, **options: object) -> byte
     return b"".join(step.data for step in islice(steps, 5000) if isinstance(step, Send))
 
 
-def _cases() -> Iterator[object]:
-    for spoken in FORMATS:
-        for fault in [*FAULTS, "503", "429", "no_channel"]:
-            for stream in (False, True):
-                yield pytest.param(
-                    spoken, fault, stream, id=f"{spoken.name} {fault} {'streamed' if stream else 'whole'}"
-                )
-
-
-@pytest.mark.parametrize(("spoken", "fault", "stream"), list(_cases()))
-def test_every_fault_has_its_steps_in_every_format(spoken: Format, fault: str, stream: bool) -> None:
-    sent(spoken, fault, stream=stream)
+@pytest.mark.parametrize("spoken", FORMATS, ids=lambda spoken: spoken.name)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_every_fault_has_its_steps_in_every_format(spoken: Format, stream: bool) -> None:
+    for fault in [*FAULTS, "503", "429", "no_channel"]:
+        sent(spoken, fault, stream=stream)
 
 
 STREAMED = pytest.mark.parametrize("spoken", FORMATS[:5], ids=lambda spoken: spoken.name)
@@ -87,3 +81,44 @@ def test_an_answer_can_be_hollow(spoken: Format) -> None:
         told = sent(spoken, "no_choices", stream=stream)
         assert b"200 OK" in told
         assert FIRST_WORDS not in told
+
+
+REASONS = {
+    "chat": b'"finish_reason": "network_error"',
+    "completions": b'"finish_reason":"network_error"',
+    "messages": b'"stop_reason":"network_error"',
+    "responses": b'"incomplete_details":{"reason":"network_error"}',
+}
+
+
+@pytest.mark.parametrize("spoken", FORMATS[:4], ids=lambda spoken: spoken.name)
+def test_an_answer_can_end_with_any_reason_early_or_late(spoken: Format) -> None:
+    reason = REASONS[spoken.name]
+    for data in (
+        sent(spoken, "finish", stream=False, reason="network_error").replace(b'": "', b'":"'),
+        sent(spoken, "finish", stream=True, reason="network_error").replace(b'": "', b'":"'),
+    ):
+        assert reason.replace(b'": "', b'":"') in data
+    whole = sent(spoken, "finish", stream=True)
+    assert len(sent(spoken, "finish", stream=True, after=2)) < len(whole)
+
+
+@pytest.mark.parametrize("spoken", FORMATS[:5], ids=lambda spoken: spoken.name)
+def test_an_answer_can_complete_early_without_usage(spoken: Format) -> None:
+    for stream in (False, True):
+        data = sent(spoken, "completed_early", stream=stream)
+        assert b"200 OK" in data
+        assert not re.search(rb'"(?:input_t|output_t|prompt_t|inputT)okens":', data)
+        assert (FIRST_WORDS in data) is stream
+
+
+def test_an_error_can_be_inside_the_choice() -> None:
+    for stream in (False, True):
+        data = sent(CHAT, "choice_error", stream=stream)
+        assert b'"finish_reason": "error", "error": {' in data
+
+
+def test_an_error_can_be_a_line_without_data() -> None:
+    data = sent(CHAT, "stream_error", stream=True, shape="line")
+    assert re.search(rb'\r\n\{"error": \{[^\r]*\}\n\n\r\n', data)
+    assert b'data: {"error"' not in data
