@@ -185,7 +185,7 @@ def regenerate_named(key: Annotated[str, Path()], body: RegenerateKey) -> dict[s
 
 
 @router.get("/key/info", tags=["Keys"], responses=answers("`key` as it was named, and `info`, the key.", 404))
-def info(key: Annotated[str | None, Query(min_length=1, max_length=300)] = None) -> dict[str, Any]:
+def info(key: Annotated[str | None, Query(min_length=1, max_length=300, examples=["$KEY"])] = None) -> dict[str, Any]:
     """Return a key, named by itself or its hash. A virtual key reads itself, and need not name itself."""
     call = call_of(router)
     if call.key:

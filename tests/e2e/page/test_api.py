@@ -44,7 +44,7 @@ def test_operation_shows_fields_and_responses(visit: Callable[..., Visitor]) -> 
     generate = operation(visitor, "post/key/generate")
     budget = generate.get_by_role("listitem").filter(has=visitor.page.get_by_text("max_budget", exact=True))
     expect(budget).to_contain_text("number or null")
-    expect(budget).to_contain_text("Dollars that may be spent")
+    expect(budget).to_contain_text("The budget in USD")
     expect(budget).to_contain_text("0 to 1,000,000,000")
     expect(generate.locator(".answers")).to_contain_text("The key, and in key its secret.")
     generate.get_by_text("Error format").click()

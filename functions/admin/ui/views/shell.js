@@ -5,23 +5,25 @@ import { root } from "../session.js";
 /** A curl command that works as shown once its variables are set. */
 export function curlOf({ method, path, parameters, body, type, example, security, key, reader }) {
   const address = root + path.replace(/\{(\w+)\}/g, (_, name) => variable(name));
-  const queries = parameters.filter((each) => each.in === "query" && each.required);
+  const queries = parameters.filter((each) => each.in === "query" && (each.required || exampleOf(each)));
   const implied = queries.length || method === "get" ? "get" : type ? "post" : null; // by curl
   const words = [["curl", queries.length && "-G", method !== implied && `-X ${method.toUpperCase()}`, shell(address)].filter(Boolean).join(" ")];
   if (security === "key") words.push(`-H "Authorization: Bearer ${key}"`);
   else if (security === "cookie") words.push("-b cookies.txt");
   else if (path.endsWith("/sign-in")) words.push("-c cookies.txt");
-  for (const each of queries) words.push(`--data-urlencode ${shell(`${each.name}=${variable(each.name)}`)}`);
-  const sent = exampleOf(parameters, body, example, reader);
+  for (const each of queries) words.push(`--data-urlencode ${shell(`${each.name}=${exampleOf(each) ?? variable(each.name)}`)}`);
+  const sent = bodyOf(parameters, body, example, reader);
   if (type === "application/json") words.push("-H 'Content-Type: application/json'", `-d ${shell(formatted(sent))}`);
   else for (const [name, value] of Object.entries(type ? sent : {})) words.push(`-F ${shell(`${name}=${value}`)}`);
   return words.join(" \\\n  ");
 }
 
+const exampleOf = ({ example, schema }) => example ?? schema?.examples?.[0];
+
 const variable = (name) => `$${name.toUpperCase()}`;
 
 /** An example body: the document's own, else the required fields; without the path's parameters. */
-function exampleOf(parameters, body, example, reader) {
+function bodyOf(parameters, body, example, reader) {
   const inPath = new Set(parameters.filter((each) => each.in === "path").map((each) => each.name));
   const required = (body.required ?? []).map((name) => [name, reader.resolved(body.properties?.[name]).default ?? variable(name)]);
   return Object.fromEntries((example ? Object.entries(example) : required).filter(([name]) => !inPath.has(name)));
