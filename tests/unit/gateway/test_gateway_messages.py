@@ -111,6 +111,49 @@ def test_a_fallback_crosses_formats_before_the_commit(environment: FakeEnvironme
 
 # --- Errors -----------------------------------------------------------------------------------------------------------
 
+OPENINGS = {
+    "messages": b"".join(tuple(messages.unfold(MESSAGE))[:3]),
+    "chat": b"".join(STREAM[:2]),
+    "responses": sse.encode(b'{"type":"response.created","response":{"id":"r","output":[]}}')
+    + sse.encode(b'{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"Hi"}'),
+}
+OVERLOADED = {
+    "messages": sse.encode(b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}', b"error"),
+    "chat": sse.encode(b'{"error":{"code":"ServerOverloaded","type":"TooManyRequests","message":"busy"}}'),
+    "responses": sse.encode(b'{"type":"response.failed","response":{"error":{"code":"server_is_overloaded"}}}'),
+}
+LIMITED = {
+    "messages": sse.encode(b'{"type":"error","error":{"type":"rate_limit_error","message":"Slow"}}', b"error"),
+    "chat": sse.encode(b'{"error":{"code":"rate_limit_exceeded","message":"Slow"}}'),
+    "responses": sse.encode(b'{"type":"error","code":"rate_limit_exceeded","message":"Slow"}'),
+}
+CALLERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "messages": ("/v1/messages", {"messages": HI, "max_tokens": 9}),
+    "chat": ("/v1/chat/completions", {"messages": HI}),
+    "responses": ("/v1/responses", {"input": "Hi"}),
+}
+
+
+@pytest.mark.parametrize("spoken", OPENINGS)
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize(
+    ("errors", "names"),
+    [
+        pytest.param(OVERLOADED, {"responses": "server_is_overloaded", "": "overloaded_error"}, id="overloaded"),
+        pytest.param(LIMITED, {"responses": "rate_limit_exceeded", "": "rate_limit_error"}, id="rate limited"),
+    ],
+)
+def test_an_error_in_the_stream_keeps_its_name_in_every_format(
+    environment: FakeEnvironment, caller: str, spoken: str, errors: Any, names: Any
+) -> None:
+    chained(environment, layer("one/m", spoken))
+    environment.upstream.script["one"] = [streamed(OPENINGS[spoken], errors[spoken])]
+    path, body = CALLERS[caller]
+    sent = event("POST", path, {"model": "auto-chat", "stream": True, **body})
+    last = told(b"".join(app.handler(sent, context()).body))[-1]
+    error = last["response"]["error"] if "response" in last else last["error"]
+    assert names.get(caller, names[""]) in (error.get("type"), error.get("code"))
+
 
 @pytest.mark.parametrize(
     ("more", "status", "type_"),

@@ -7,7 +7,7 @@ from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment
 from vibe_router.core.telemetry import log_fault
 from vibe_router.routing.classification import classify_failure
-from vibe_router.routing.verdict import Failure, FailureKind
+from vibe_router.routing.verdict import Classification, Failure, FailureKind, Verdict
 from vibe_router.upstream.call import OpenStream
 from vibe_router.upstream.client import AttemptFailedError
 
@@ -85,12 +85,24 @@ class Relay:
         self.code = blameless or _CODES.get(failure.kind, "stream_truncated")
 
     def _to_api_error(self, failure: Failure) -> ApiError:
+        status, type_ = 502, "upstream_error"
         if self.code == "deadline_exceeded":
             message = "The answer took longer than a request may take."
         elif failure.kind is FailureKind.IN_BODY:
             classification = classify_failure(failure, self._clock.now())
+            status, type_ = _status_and_type(classification)
             reason = classification.code or classification.verdict
             message = f"{self.deployment.id} ended the answer with an error ({reason})."
         else:
             message = f"The answer of {self.deployment.id} is incomplete: {failure.detail}."
-        return ApiError(502, message, type="upstream_error", code=self.code)
+        return ApiError(status, message, type=type_, code=self.code)
+
+
+def _status_and_type(classification: Classification) -> tuple[int, str]:
+    """Return the status and type of an error in the stream: clients decide by its name whether to retry."""
+    names = f"{classification.type} {classification.code}".lower()
+    if "overload" in names or classification.status == 529:
+        return 529, "overloaded_error"
+    if classification.verdict in (Verdict.RATE_LIMITED, Verdict.QUOTA):
+        return 429, "rate_limit_error"
+    return (504, "timeout_error") if classification.timeout else (502, "upstream_error")

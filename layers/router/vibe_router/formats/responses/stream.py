@@ -206,12 +206,19 @@ def _has_content(kind: str, chunk: Mapping[str, Any]) -> bool:
     return kind.endswith(".done")
 
 
+# The codes that Codex and OpenAI's clients retry, by the type of the router's error.
+_ERROR_CODES = {"overloaded_error": "server_is_overloaded", "rate_limit_error": "rate_limit_exceeded"}
+
+
 def failed_event(error: ApiError, response: Mapping[str, Any], sequence: int) -> bytes:
     """Return the event that ends a failed stream: `response.failed` once the response has started, else `error`."""
     if not response.get("id"):
         fields = {"code": error.code or error.type, "message": error.message, "param": error.param}
         return _encode_event("error", sequence, **fields)
-    failure = {"code": "server_error", "message": f"{error.message} ({error.code or error.type})"}
+    failure = {
+        "code": _ERROR_CODES.get(error.type, "server_error"),
+        "message": f"{error.message} ({error.code or error.type})",
+    }
     failed = {**response, "status": "failed", "error": failure}
     return _encode_event("response.failed", sequence, response=failed)
 
