@@ -10,5 +10,5 @@ from vibe_router.upstream import client
 def one_trust() -> Iterator[None]:
     """Read the machine's certificates once: every gateway and failover checks providers by them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client, "trusting", cache(client.trusting))
+        patch.setattr(client, "trusted_ssl_context", cache(client.trusted_ssl_context))
         yield

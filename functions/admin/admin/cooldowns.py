@@ -10,7 +10,7 @@ from admin.openapi import answers
 from admin.router import Router
 from admin.routes_logic import catalogue, states_of
 from vibe_router.core.errors import ApiError, bad_request, unavailable
-from vibe_router.pipeline.status import at_iso, told
+from vibe_router.pipeline.status import at_iso, deployment_status
 from vibe_router.routing.cooldown import State, cleared
 
 __all__ = ["router"]
@@ -43,7 +43,7 @@ def listed() -> dict[str, Any]:
         for member in dict.fromkeys((member.provider, member.model) for step in model.chain for member in step):
             models.setdefault(member, []).append(name)
     deployments = [
-        {**told(f"{provider}/{model}", provider, states, call.now), "models": names}
+        {**deployment_status(f"{provider}/{model}", provider, states, call.now), "models": names}
         for (provider, model), names in models.items()
     ]
     return {"deployments": deployments, "now": at_iso(call.now)}

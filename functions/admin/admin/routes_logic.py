@@ -14,7 +14,7 @@ from vibe_router.formats import registry
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.pipeline import explain
 from vibe_router.pipeline.status import at_iso
-from vibe_router.pipeline.status import told as deployment_state
+from vibe_router.pipeline.status import deployment_status as deployment_state
 from vibe_router.routing.changes import (
     Change,
     Rows,
@@ -26,7 +26,7 @@ from vibe_router.routing.changes import (
     rows_of,
 )
 from vibe_router.routing.cooldown import State
-from vibe_router.routing.spec import ModelSpec, Problem, RoutesSpec, parse, resolve, spoken
+from vibe_router.routing.spec import ModelSpec, Problem, RoutesSpec, parse, provider_formats, resolve
 from vibe_router.store.history import Version
 from vibe_router.store.routes import RoutesChangedError, RoutesSnapshot
 
@@ -201,7 +201,7 @@ def _chain(spec: RoutesSpec, model: ModelSpec, states: Mapping[str, State], now:
             "weight": member.weight,
             "enabled": member.enabled,
             "price": member.price.model_dump(exclude_none=True) if member.price else None,
-            "formats": list(member.formats or (spoken(provider) if provider else ())),
+            "formats": list(member.formats or (provider_formats(provider) if provider else ())),
         }
 
     return [[entry(member) for member in step] for step in model.chain]

@@ -23,7 +23,7 @@ from vibe_router.store.routes import CatalogueCache, RoutesStore, RoutesUnavaila
 from vibe_router.store.secrets import MIN_MASTER_KEY, Secrets, SecretsUnavailableError, is_weak, secrets_client
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import UsageRecorder, UsageWriter
-from vibe_router.upstream.client import Upstream, trusting
+from vibe_router.upstream.client import Upstream, trusted_ssl_context
 
 if TYPE_CHECKING:
     from vibe_router.pipeline.stored_responses import ResponseStorage
@@ -82,7 +82,7 @@ class Environment:
         book = UsageWriter(dynamodb, settings.usage_table, self.clock, days=settings.usage_days)
         self.usage_recorder = UsageRecorder(book, self.clock, service=breaker)
         self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
-        tls = trusting()
+        tls = trusted_ssl_context()
         self._writes = DirectWrites(dynamodb, self.clock, tls)
         self.ledgers = LedgerStore(
             dynamodb, settings.ledger_table, self.clock, writes=self._writes, service=breaker, renews=True

@@ -3,7 +3,7 @@
 from gateway.environment import Environment
 from gateway.proxy_event import Request, json_answer
 from streaming_runtime import Context, StreamingResponse
-from vibe_router.pipeline.status import told
+from vibe_router.pipeline.status import deployment_status
 from vibe_router.routing.cooldown import Phase
 
 __all__ = ["deployments", "liveness", "readiness"]
@@ -27,7 +27,7 @@ def deployments(request: Request, _context: Context, environment: Environment) -
     known = catalogue.deployments
     states = environment.states.read(catalogue.state_ids)
     now = environment.clock.now()
-    listed = [told(each.id, each.provider.name, states, now) for each in known.values()]
+    listed = [deployment_status(each.id, each.provider.name, states, now) for each in known.values()]
     counts = {phase.value: sum(1 for each in listed if each["state"] == phase) for phase in Phase}
     return json_answer({"deployments": listed, "counts": counts, "state_table": _reachable(environment)})
 

@@ -407,7 +407,7 @@ odd_values = st.recursive(
 @given(caller=st.sampled_from(sorted(HELLO)), odd=st.lists(odd_values, min_size=1, max_size=4))
 def test_no_event_trips_the_reader_up(caller: str, odd: list[Any]) -> None:
     put = exchange(caller)
-    reader, assembly = put.reader(), put.assembly()
+    reader, assembly = put.reader(), put.assembler()
     raw = b"".join(sse.encode(json.dumps(each).encode()) for each in odd)
     for event in sse.EventDecoder().feed(raw):
         piece = reader.read(event)

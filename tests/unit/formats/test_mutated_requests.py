@@ -17,7 +17,7 @@ from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.formats.responses import stored
 from vibe_router.formats.responses.request import ResponsesRequest
 from vibe_router.upstream.exchange import open_exchange
-from vibe_router.upstream.fit import misfit
+from vibe_router.upstream.fit import unfit_reason
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 URL = "data:image/png;base64,iVBORw0KGgo="
@@ -220,11 +220,11 @@ def mutated(draw: st.DrawFn, caller: str) -> dict[str, Any]:
 
 def asked(request: ClientRequest, deployment: Deployment) -> None:
     """Put `request` to `deployment` as the walk does, with its proofs and without."""
-    if misfit(request, deployment):
+    if unfit_reason(request, deployment):
         return
     exchange = open_exchange(request, deployment, 0, stream=request.stream)
     json.loads(exchange.body(stream=request.stream))
-    if exchange.bare():
+    if exchange.drop_proofs():
         json.loads(exchange.body(stream=request.stream))
     exchange.reader()
 

@@ -12,7 +12,7 @@ from vibe_router.core.models import Deployment, Provider
 from vibe_router.formats.responses.request import parse
 from vibe_router.formats.responses.writer import ResponsesWriter
 from vibe_router.upstream.exchange import open_exchange
-from vibe_router.upstream.fit import misfit
+from vibe_router.upstream.fit import unfit_reason
 
 HELLO = {"type": "message", "role": "user", "content": "Hello"}
 OTHERS = ("chat", "messages", "converse")
@@ -164,8 +164,8 @@ def test_calls_of_added_tools_are_returned_in_their_namespace() -> None:
 
 def test_added_tools_need_a_deployment_that_calls_tools() -> None:
     request = parse(json.dumps({"model": "auto", "input": [{"type": "additional_tools", **ADDED}, HELLO]}).encode())
-    assert misfit(request, deployment("responses", tools=False))
-    assert not misfit(request, deployment("responses"))
+    assert unfit_reason(request, deployment("responses", tools=False))
+    assert not unfit_reason(request, deployment("responses"))
 
 
 def test_a_record_passes_to_a_provider_of_responses() -> None:

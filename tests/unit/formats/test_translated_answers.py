@@ -526,9 +526,9 @@ def test_a_native_proof_goes_to_its_issuer(issuer: str | None, sent: list[str], 
     held = json.loads(put.body(stream=False))["input"]
     assert [each["encrypted_content"] for each in held if each.get("type") == "reasoning"] == sent
     assert put.left_out == left_out
-    assert put.bare() is bool(sent)
+    assert put.drop_proofs() is bool(sent)
     assert "proof" not in put.body(stream=False).decode()
-    assert not put.bare()
+    assert not put.drop_proofs()
 
 
 def test_a_foreign_proof_travels_in_a_seal_and_comes_back_to_its_issuer() -> None:

@@ -116,7 +116,7 @@ def test_a_model_that_does_not_exist_is_told_with_those_that_the_key_may_use(env
     environment.callers.callers[SHOWN] = Caller(replace(KEY, models=("auto-*",)))
     response, body, _ = ask(model="auto-none")
     assert (response.status, body["error"]["code"]) == (404, "model_not_found")
-    assert "There are: auto-chat." in body["error"]["message"]
+    assert "Available models: auto-chat." in body["error"]["message"]
 
 
 def test_a_request_over_the_rate_is_told_when_to_come_back(environment: FakeEnvironment) -> None:

@@ -122,7 +122,7 @@ FILES: list[tuple[str, str, list[str]]] = [
     (
         "a repeated deployment",
         GOOD + "      - provider: ark\n        model: glm-4.7\n",
-        ["routes.yaml:9: models.auto.chain[1]: repeats ark/glm-4.7, which stands at chain[0] already"],
+        ["routes.yaml:9: models.auto.chain[1]: repeats ark/glm-4.7, which is already at chain[0]"],
     ),
     (
         "an unknown setting",

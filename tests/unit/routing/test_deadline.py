@@ -60,7 +60,7 @@ def test_an_attempts_bounds_never_exceed_the_requests(
     deadline: Deadline, timeouts: Timeouts, now: float, behind: int, stream: bool, probe: bool
 ) -> None:
     now += STARTED
-    bounds = deadline.bounds(timeouts, now, layers_behind=behind, stream=stream or probe, probe=probe)
+    bounds = deadline.bounds(timeouts, now, behind=behind, stream=stream or probe, probe=probe)
     last = max(now, deadline.commit)
     assert now <= bounds.first_byte <= bounds.commit <= last + 1e-9
     assert 0 < bounds.connect <= timeouts.connect
@@ -75,7 +75,7 @@ def test_each_layer_behind_keeps_its_room(
 ) -> None:
     now = STARTED + spent * (deadline.commit - STARTED)
     left = deadline.commit - now
-    bounds = deadline.bounds(timeouts, now, layers_behind=behind, stream=stream or probe, probe=probe)
+    bounds = deadline.bounds(timeouts, now, behind=behind, stream=stream or probe, probe=probe)
     room = min(ROOM, left / (behind + 1))
     assert deadline.commit - bounds.commit >= behind * room - 1e-6
 
@@ -87,7 +87,7 @@ def test_a_chain_of_silent_layers_ends_in_time_and_each_gets_its_turn(
     deadline = Deadline.of(STARTED, left, total)
     now = STARTED
     for behind in range(layers - 1, -1, -1):
-        bounds = deadline.bounds(timeouts, now, layers_behind=behind, stream=stream, probe=False)
+        bounds = deadline.bounds(timeouts, now, behind=behind, stream=stream, probe=False)
         own = timeouts.first_token if stream else timeouts.response
         fair = (deadline.commit - STARTED) / layers
         assert bounds.commit - now >= min(own, ROOM, fair) - 1e-6
@@ -96,7 +96,7 @@ def test_a_chain_of_silent_layers_ends_in_time_and_each_gets_its_turn(
 
 
 def _waits(timeouts: Timeouts, *, stream: bool, probe: bool) -> tuple[float, float]:
-    bounds = Deadline.of(STARTED, 900, 840).bounds(timeouts, STARTED, layers_behind=0, stream=stream, probe=probe)
+    bounds = Deadline.of(STARTED, 900, 840).bounds(timeouts, STARTED, behind=0, stream=stream, probe=probe)
     return bounds.first_byte - STARTED, bounds.commit - STARTED
 
 
@@ -116,12 +116,12 @@ def test_what_an_attempt_waits_for(timeouts: Timeouts, stream: bool, probe: bool
 
 @given(deadline=deadlines, timeouts=timeouts, behind=layers)
 def test_a_probes_first_byte_comes_within_probe(deadline: Deadline, timeouts: Timeouts, behind: int) -> None:
-    bounds = deadline.bounds(timeouts, STARTED, layers_behind=behind, stream=True, probe=True)
+    bounds = deadline.bounds(timeouts, STARTED, behind=behind, stream=True, probe=True)
     assert bounds.first_byte - STARTED <= timeouts.probe + 1e-6
 
 
 @given(deadline=deadlines, timeouts=timeouts, behind=layers)
 def test_a_lease_outlives_its_probe(deadline: Deadline, timeouts: Timeouts, behind: int) -> None:
-    bounds = deadline.bounds(timeouts, STARTED, layers_behind=behind, stream=True, probe=True)
+    bounds = deadline.bounds(timeouts, STARTED, behind=behind, stream=True, probe=True)
     assert lease_seconds(timeouts) > bounds.commit - STARTED
     assert math.isfinite(lease_seconds(timeouts))

@@ -17,7 +17,7 @@ from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.verdict import Failure, FailureKind, Verdict
 from vibe_router.store.aws import session
 from vibe_router.upstream import bedrock
-from vibe_router.upstream.client import AttemptFailedError, HttpReply, Reply, Upstream, _place
+from vibe_router.upstream.client import AttemptFailedError, HttpReply, Reply, Upstream, encoded_url
 
 PROFILE = "arn:aws:bedrock:us-east-1:1:inference-profile/us.x"
 PATH = "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.x/converse"
@@ -80,7 +80,7 @@ def test_an_address_of_ones_own_is_called_and_streams_have_their_path() -> None:
     line = called(Provider("bedrock", "https://vpce.example", "", type="bedrock", region="eu-west-1"), stream=True)
     assert line.url == f"https://vpce.example{PATH}-stream"
     assert "/eu-west-1/bedrock/aws4_request" in line.headers["Authorization"]
-    assert _place(line.url).target.decode() == f"{PATH}-stream"  # what was signed is what is sent
+    assert encoded_url(line.url).target.decode() == f"{PATH}-stream"  # what was signed is what is sent
 
 
 def test_a_call_carries_the_token_of_a_role_and_never_its_key(monkeypatch: pytest.MonkeyPatch) -> None:

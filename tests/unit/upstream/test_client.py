@@ -17,9 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.standin import Standin
-from vibe_router.core.urls import named_host
+from vibe_router.core.urls import host_header
 from vibe_router.routing.verdict import FailureKind
-from vibe_router.upstream.client import AttemptFailedError, HttpReply, Reply, Upstream, _place, _sent, trusting
+from vibe_router.upstream.client import (
+    AttemptFailedError,
+    HttpReply,
+    Reply,
+    Upstream,
+    encoded_headers,
+    encoded_url,
+    trusted_ssl_context,
+)
 
 
 def test_an_answer_that_nobody_reads_on_is_closed_before_the_next_call() -> None:
@@ -53,14 +61,14 @@ def test_an_answer_that_nobody_reads_on_is_closed_before_the_next_call() -> None
     ],
 )
 def test_where_a_request_goes(url: str, host: str, target: str) -> None:
-    address = _place(url)
-    assert (named_host(url), address.target.decode()) == (host, target)
+    address = encoded_url(url)
+    assert (host_header(url), address.target.decode()) == (host, target)
     assert httpx.URL(url).raw_path == address.target
     assert httpx.URL(url).raw_host == address.host
 
 
-def test_what_is_sent_has_its_length_and_each_header_once() -> None:
-    sent = _sent("h", {"Host": "signed", "X-Key": "schlüssel"}, b"12345")
+def test_a_request_has_its_length_and_each_header_once() -> None:
+    sent = encoded_headers("h", {"Host": "signed", "X-Key": "schlüssel"}, b"12345")
     assert sent == [(b"host", b"signed"), (b"x-key", "schlüssel".encode()), (b"content-length", b"5")]
 
 
@@ -91,14 +99,14 @@ def test_what_is_not_compressed_as_it_says_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_certificates_of_ones_own_take_the_place_of_the_usual(
+def test_certificates_of_the_environment_replace_the_usual_ones(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for each in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(each, raising=False)
-    assert trusting().cert_store_stats()["x509_ca"] > 50
+    assert trusted_ssl_context().cert_store_stats()["x509_ca"] > 50
     own = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")
     file = tmp_path / "own.pem"
     file.write_text(own[0] + own[1])
     monkeypatch.setenv(name, str(file if name == "SSL_CERT_FILE" else tmp_path))
-    assert trusting().cert_store_stats()["x509_ca"] <= 1  # those of a folder are read when one is asked for
+    assert trusted_ssl_context().cert_store_stats()["x509_ca"] <= 1  # those of a folder are read when one is asked for

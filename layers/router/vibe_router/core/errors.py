@@ -1,4 +1,4 @@
-"""The router's own errors, and how OpenAI's clients are told of them."""
+"""The router's own errors, and their form for OpenAI's clients."""
 
 import json
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ __all__ = [
 
 
 class ApiError(Exception):
-    """An answer that is an error. Its text is for the caller and never holds a secret.
+    """An error for the caller. Its text never holds a secret.
 
     `details` are further members of the error object, such as the attempts of an exhausted chain. `request_id` is set
-    by who answers, for formats whose errors name it.
+    by the gateway, for formats whose errors contain it.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class ApiError(Exception):
         status: int,
         message: str,
         *,
-        type: str = "invalid_request_error",  # noqa: A002 - the wire's own word
+        type: str = "invalid_request_error",  # noqa: A002 - the name on the wire
         code: str | None = None,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
@@ -54,12 +54,12 @@ def error_body(error: ApiError) -> bytes:
 
 
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
-    """Return the 400 for what a caller sent."""
+    """Return the 400 for a malformed request."""
     return ApiError(400, message, param=param, code=code)
 
 
 def bad_key(code: str, message: str) -> ApiError:
-    """Return the 401 for a key that opens nothing, or nothing any more."""
+    """Return the 401 for a key that is not valid, or no longer."""
     challenge = {"www-authenticate": 'Bearer realm="vibe-router"'}
     return ApiError(401, message, type="auth_error", code=code, headers=challenge)
 
@@ -70,28 +70,28 @@ def invalid_key(message: str) -> ApiError:
 
 
 def not_found(message: str) -> ApiError:
-    """Return the 404 for a path that nothing answers."""
+    """Return the 404 for a path that does not exist."""
     return ApiError(404, message, code="not_found")
 
 
 def unavailable(message: str) -> ApiError:
-    """Return the 503 for what the router itself can't reach; it tries again within seconds."""
+    """Return the 503 for a service that the router cannot reach at the moment."""
     return ApiError(503, message, type="server_error", code="temporarily_unavailable", headers={"retry-after": "2"})
 
 
 def fault() -> ApiError:
-    """Return the 500 for a fault of the router's own."""
+    """Return the 500 for a fault of the router."""
     return ApiError(500, "The router failed; its log has the reason.", type="server_error", code="internal_error")
 
 
-def unknown_model(model: str, known: list[str]) -> ApiError:
+def unknown_model(model: str, names: list[str]) -> ApiError:
     """Return OpenAI's 404 for a model that does not exist, naming those that do."""
-    there_are = f"There are: {', '.join(known)}." if known else "There are none: load them with `make routes`."
+    listed = f"Available models: {', '.join(names)}." if names else "There are no models yet: run `make routes`."
     shown = model if len(model) <= 100 else f"{model[:100]}…"
-    return ApiError(404, f"The model '{shown}' does not exist. {there_are}", code="model_not_found", param="model")
+    return ApiError(404, f"The model '{shown}' does not exist. {listed}", code="model_not_found", param="model")
 
 
 def switched_off(model: str) -> ApiError:
-    """Return the 404 for a model whose deployments are all switched off: trying again does not help."""
+    """Return the 404 for a model whose deployments are all switched off: a retry does not help."""
     message = f"The model '{model}' is switched off: none of its deployments is enabled."
     return ApiError(404, message, code="model_switched_off", param="model")

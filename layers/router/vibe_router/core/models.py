@@ -1,7 +1,6 @@
-"""The nouns of routing: providers, deployments, virtual models and the policy that applies to each.
+"""Providers, deployments, virtual models, and the policy that applies to each.
 
-All values are immutable and resolved: whoever holds a `Deployment` needs no look-up to know its limits.
-Times are seconds.
+All values are immutable and resolved: a `Deployment` holds its limits and its provider. Times are in seconds.
 """
 
 from collections.abc import Iterator, Mapping
@@ -61,7 +60,8 @@ class RelayMarks:
 class Provider:
     """An upstream API: `base_url` ends where `/chat/completions` begins; `secret` names its key.
 
-    One of `type` bedrock has no key but the function's own role, and its region's URL where `base_url` is empty.
+    A provider of `type` bedrock is called with the function's role instead of a key, at its region's URL if `base_url`
+    is empty.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Provider:
 
     @property
     def state_id(self) -> str:
-        """StateTable id of what is known about this provider's credential."""
+        """The StateTable id of this provider's credential."""
         return f"credential#{self.name}"
 
 
@@ -94,9 +94,9 @@ class Deployment:
     formats: tuple[str, ...] = ("chat",)
     price: Price | None = None  # unknown
     context_window: int | None = None  # tokens of prompt and answer; unknown
-    vision: bool = True  # whether it looks at images
+    vision: bool = True  # whether it accepts images
     tools: bool = True  # whether it calls tools
-    base_model: str | None = None  # what the model is, where its name does not say
+    base_model: str | None = None  # the model, if its name does not tell
     streams_only: bool = False  # whether it refuses requests for a whole answer
 
     @property
@@ -106,18 +106,18 @@ class Deployment:
 
     @property
     def state_id(self) -> str:
-        """StateTable id of what is known about this deployment."""
+        """The StateTable id of this deployment."""
         return f"deployment#{self.id}"
 
     @property
     def state_ids(self) -> tuple[str, str]:
-        """Both ids whose state decides whether this deployment may be called: its own and its credential's."""
+        """The ids of the two states that decide whether it may be called: its own and its credential's."""
         return self.state_id, self.provider.state_id
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualModel:
-    """What callers name. `steps` are tried in order; deployments of one step share it by weight."""
+    """A model as callers name it. `steps` are tried in order; the deployments of a step share its load by weight."""
 
     name: str
     description: str
@@ -131,7 +131,7 @@ class VirtualModel:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All that can be routed to at a moment: the RoutesTable, read and resolved."""
+    """All models at a moment: the RoutesTable, read and resolved."""
 
     models: Mapping[str, VirtualModel]
     switched_off: frozenset[str] = frozenset()  # models without a deployment that is switched on

@@ -17,7 +17,7 @@ _PICO_PER_NANO = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Dollars per million tokens. What has no price of its own costs what tokens that go in, or come out, cost."""
+    """Dollars per million tokens. Without a price of their own, cached tokens and audio cost what other tokens cost."""
 
     input: float
     output: float
@@ -25,11 +25,11 @@ class Price:
     cache_write: float | None = None
     audio_input: float | None = None
     audio_output: float | None = None
-    source: str | None = None  # what filled it in; None for a price that a person set
+    source: str | None = None  # the price list it came from; None for a price set by a person
 
 
 def cost(price: Price | None, usage: Usage) -> int | None:
-    """Return what `usage` costs in nano-dollars; None where the price or the tokens are unknown."""
+    """Return the cost of `usage` in nano-dollars; None if the price or the tokens are unknown."""
     if price is None or not usage.known:
         return None
     cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0

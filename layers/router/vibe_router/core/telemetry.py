@@ -1,4 +1,4 @@
-"""One logger, one set of metrics, one tracer, for all of the router.
+"""The logger, metrics and tracer of the whole router.
 
 A log line, a metric or a trace never holds a prompt, an answer or a key.
 """
@@ -23,7 +23,7 @@ _SERVICE = "VIBE-ROUTER"
 
 
 class _Formatter(LambdaPowertoolsFormatter):
-    """Powertools' JSON lines, with the fields of a decision always there: Powertools drops what is null."""
+    """Powertools' JSON lines, with all fixed fields of a decision: Powertools drops null."""
 
     def serialize(self, log: LogRecord) -> str:
         """Return `log` as a line of JSON."""
@@ -42,7 +42,7 @@ logger = Logger(
     ),
 )
 metrics = Metrics(namespace=NAMESPACE, service=_SERVICE)
-# The package's own modules log by name; their lines come out as this logger's do.
+# Modules of the package log by name; their lines get this logger's format.
 _package = logging.getLogger(__name__.partition(".")[0])
 _package.addHandler(logger.registered_handler)
 _package.propagate = False
@@ -50,7 +50,7 @@ _tracer: Tracer | None = None
 
 
 def start_tracing() -> None:
-    """Trace from now on, where X-Ray is there. To be called when nobody waits: the SDK takes 90 ms to import.
+    """Start tracing if X-Ray is available. Call it after an answer: the SDK takes 90 ms to import.
 
     So the first request of an environment has no subsegments.
     """
@@ -60,19 +60,19 @@ def start_tracing() -> None:
 
 
 @contextmanager
-def traced(what: str, **annotations: str) -> Iterator[None]:
-    """Have X-Ray show what is done within as a subsegment, where it takes this request as a sample."""
-    # For a request that is none, the SDK would do all the work and throw it away.
+def traced(step: str, **annotations: str) -> Iterator[None]:
+    """Record the block as a subsegment in X-Ray, if it samples this request."""
+    # For a request that is not sampled, the SDK would do all the work in vain.
     if _tracer is None or "Sampled=1" not in os.environ.get("_X_AMZN_TRACE_ID", ""):
         yield
         return
-    with _tracer.provider.in_subsegment(f"## {what}") as segment:
+    with _tracer.provider.in_subsegment(f"## {step}") as segment:
         for name, value in annotations.items():
             segment.put_annotation(name, value)
         yield
 
 
 def log_fault(where: str, error: BaseException) -> None:
-    """Log a fault of the router's own: where it arose, not its text, which may quote what a caller sent."""
+    """Log a fault of the router: its place, not its text, which may quote a caller."""
     frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
     logger.error("FAULT", extra={"where": where, "fault": type(error).__name__, "frames": frames})

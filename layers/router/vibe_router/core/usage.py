@@ -1,12 +1,12 @@
-"""The tokens that an answer took, in OpenAI's terms, whatever format told of them.
+"""The tokens of a request and its answer, in OpenAI's terms for every format.
 
-    prompt_tokens      all that went in, and of these:    cached_tokens       read from the provider's cache
+    prompt_tokens      all of the request, of which:      cached_tokens       read from the provider's cache
                                                           cache_write_tokens  written to it
                                                           audio_prompt_tokens
-    completion_tokens  all that came out, and of these:   reasoning_tokens    thought, and mostly not shown
+    completion_tokens  all of the answer, of which:       reasoning_tokens    thought, and mostly not shown
                                                           audio_completion_tokens
 
-Anthropic counts what is cached beside its `input_tokens` and not within: whoever reads that format adds it up.
+Anthropic counts cached tokens beside its `input_tokens`; its reader adds them up.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ MOST_TOKENS = 1_000_000_000  # beyond any model's; a provider that counts more h
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that a provider counted; None where it did not say."""
+    """Tokens as a provider counted them; None if it did not."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -32,12 +32,12 @@ class Usage:
 
     @property
     def known(self) -> bool:
-        """Whether the provider said how much went in or came out."""
+        """Whether the provider counted the prompt or the completion."""
         return self.prompt_tokens is not None or self.completion_tokens is not None
 
     @property
     def total_tokens(self) -> int:
-        """All that went in and came out, as far as it is known."""
+        """All tokens that were counted."""
         return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
 
 

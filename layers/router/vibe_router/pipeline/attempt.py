@@ -141,7 +141,7 @@ class DeploymentAttempt:
                     continue
             until = self._cool(failure, classification)
             self._record(classification, failure.status, started, until)
-            if rejects_reasoning_proof(classification) and self._exchange.bare():
+            if rejects_reasoning_proof(classification) and self._exchange.drop_proofs():
                 continue
             if classification.verdict in STOPPING:
                 raise _refused(classification)
@@ -171,7 +171,7 @@ class DeploymentAttempt:
         probe = self._candidate.mode is Mode.PROBE
         stream = self._streamed or (probe and self._exchange.streams)
         timeouts = self._deployment.policy.timeouts
-        bounds = self._deadline.bounds(timeouts, started, layers_behind=self._behind, stream=stream, probe=probe)
+        bounds = self._deadline.bounds(timeouts, started, behind=self._behind, stream=stream, probe=probe)
         if not stream:
             whole = call_whole(self._upstream, self._deployment, secret, self._exchange, bounds)
             self._health.clear()

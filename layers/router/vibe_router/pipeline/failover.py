@@ -27,7 +27,7 @@ from vibe_router.routing.verdict import Failure
 from vibe_router.upstream.call import OpenStream
 from vibe_router.upstream.client import Upstream
 from vibe_router.upstream.exchange import Exchange, open_exchange
-from vibe_router.upstream.fit import misfit
+from vibe_router.upstream.fit import unfit_reason
 
 __all__ = ["CommittedAnswer", "FailoverExecutor", "NoAnswerError", "RefusedError"]
 
@@ -158,7 +158,7 @@ def _origin(caller: str, request: ClientRequest) -> str:
 
 def _without_unfit(model: VirtualModel, request: ClientRequest, trace: AttemptTrace) -> VirtualModel:
     """Return `model` without the deployments that cannot carry `request`, and add these to `trace`."""
-    unfit = [Unfit(each, error) for each in model.chain if (error := misfit(request, each))]
+    unfit = [Unfit(each, error) for each in model.chain if (error := unfit_reason(request, each))]
     if not unfit:
         return model
     trace.unfit.extend(unfit)

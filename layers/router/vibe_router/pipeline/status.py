@@ -1,4 +1,4 @@
-"""How a deployment stands, in plain values: for /health, the admin API and whoever else tells people."""
+"""The status of a deployment in plain values, for /health and the admin API."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,14 +6,14 @@ from typing import Any
 
 from vibe_router.routing.cooldown import Phase, State, healthy
 
-__all__ = ["at_iso", "told"]
+__all__ = ["at_iso", "deployment_status"]
 
-# The worse one of a deployment's and its credential's phases is the one that counts.
+# The worse of the deployment's and its credential's phase counts.
 _SEVERITY = (Phase.HEALTHY, Phase.DUE, Phase.PROBING, Phase.COOLING)
 
 
-def told(deployment_id: str, provider: str, states: Mapping[str, State], now: float) -> dict[str, Any]:
-    """Tell how a deployment of `provider` stands at `now` (epoch seconds), by all that is known (`states`, by id)."""
+def deployment_status(deployment_id: str, provider: str, states: Mapping[str, State], now: float) -> dict[str, Any]:
+    """Return the status of a deployment of `provider` at `now` (epoch seconds), given `states` by id."""
     ids = f"deployment#{deployment_id}", f"credential#{provider}"
     own, credential = (states.get(state_id) or healthy(state_id) for state_id in ids)
     state = max(own, credential, key=lambda each: _SEVERITY.index(each.phase(now)))

@@ -1,8 +1,8 @@
-"""Counting a Messages request's tokens: by a provider that can, else by an estimate.
+"""Count the tokens of a Messages request: at a provider that supports it, else by an estimate.
 
-Counting is free and nobody waits for a model: so it is asked of the first healthy deployment that speaks Messages, once
-and briefly, and whatever goes wrong there says nothing of the deployment. It cools nothing, and for a minute nobody is
-asked there again: a relay without a counter has none with the next request either.
+The first healthy deployment that speaks Messages is asked, once and briefly. A failure says nothing about the
+deployment's health and causes no cooldown; the deployment is not asked again for a minute, since a relay without a
+counter has none for the next request either.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ from vibe_router.upstream.client import AttemptFailedError, Upstream
 
 __all__ = ["TokenCounter"]
 
-_SECONDS = 3.0  # for all of it; beyond that an estimate is worth more
-_FORGOTTEN_AFTER = 60.0  # seconds
+_SECONDS = 3.0  # for all of it; beyond that an estimate is better
+_SKIPPED_SECONDS = 60.0  # seconds
 _MOST_BYTES = 64 * 1024
 
 
 class TokenCounter:
-    """Counts requests. One for an environment: it remembers who has no counter."""
+    """Counts tokens. One for an environment: it remembers which deployments have no counter."""
 
     def __init__(self, states: StateTable, secrets: SecretSource, upstream: Upstream, clock: Clock) -> None:
         self._states = states
@@ -37,9 +37,9 @@ class TokenCounter:
         self._without: dict[str, float] = {}  # deployment → until when it is not asked (monotonic seconds)
 
     def count(self, model: VirtualModel, request: MessagesRequest) -> tuple[int, Deployment | None]:
-        """Return the tokens of `request` and who counted them, None where they are estimated.
+        """Return the tokens of `request` and the deployment that counted them, None for an estimate.
 
-        Raises ApiError (400) for a body that can't be sent.
+        Raises ApiError (400) for a body that cannot be sent.
         """
         deployment = self._able(model, request)
         if deployment is not None:
@@ -48,7 +48,7 @@ class TokenCounter:
             counted = self._ask(deployment, secret, request.forwarded_headers, body) if secret else None
             if counted is not None:
                 return counted, deployment
-            self._without[deployment.id] = self._clock.monotonic() + _FORGOTTEN_AFTER
+            self._without[deployment.id] = self._clock.monotonic() + _SKIPPED_SECONDS
         return request.prompt_tokens_estimate(), None
 
     def _able(self, model: VirtualModel, request: MessagesRequest) -> Deployment | None:

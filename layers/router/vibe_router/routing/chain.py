@@ -1,4 +1,4 @@
-"""Which deployments a request is tried on, in which order, and which ones it keeps away from."""
+"""Plan a chain: the deployments on which a request is tried, their order, and those to skip."""
 
 import hashlib
 import math
@@ -12,7 +12,7 @@ from vibe_router.routing.verdict import Verdict
 
 __all__ = ["Candidate", "Mode", "Plan", "Skipped", "in_order", "last_resort", "plan"]
 
-_NOT_WORTH_A_LAST_TRY = frozenset({Verdict.QUOTA, Verdict.AUTH})
+_HEALED_BY_OPERATOR = frozenset({Verdict.QUOTA, Verdict.AUTH})
 
 
 class Mode(StrEnum):
@@ -20,12 +20,12 @@ class Mode(StrEnum):
 
     NORMAL = "normal"
     PROBE = "probe"  # its cooldown is over: only the holder of the lease may call it
-    LAST_RESORT = "last_resort"  # everything is cooling, and this one comes free soonest
+    LAST_RESORT = "last_resort"  # all are cooling, and this one is the next to come free
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A deployment to be tried, with the two states that this was decided on."""
+    """A deployment to try, with its two states as planned."""
 
     deployment: Deployment
     mode: Mode
@@ -39,7 +39,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A deployment that is left alone: cooling, or being probed by somebody else."""
+    """A deployment to skip: it is cooling, or another request is probing it."""
 
     deployment: Deployment
     verdict: Verdict
@@ -49,7 +49,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The candidates in the order to try them, and what was left out."""
+    """The candidates in the order to try them, and the deployments to skip."""
 
     candidates: tuple[Candidate, ...]
     skipped: tuple[Skipped, ...]
@@ -64,8 +64,8 @@ def plan(
 ) -> Plan:
     """Plan the chain of `model` at `now` (epoch seconds).
 
-    `states` holds what is known by state id; what is missing is healthy. `affinity` identifies the conversation: within
-    a step it picks the deployment, so that a conversation stays where its provider has its prompt cached. `origin`
+    `states` are by id; a missing one is healthy. `affinity` identifies the conversation: within a step it picks the
+    deployment, so that a conversation stays at the provider that has cached its prompt. `origin`
     returns the caller and the conversation, as in `State.origin`; it is called only if a state depends on it.
     """
     candidates: list[Candidate] = []
@@ -83,10 +83,10 @@ def plan(
 
 
 def skip(deployment: Deployment, state: State, credential: State, now: float) -> Skipped:
-    """Say why `deployment` is left alone: until the later of its two states is free, and for the graver reason."""
+    """Return `deployment` as skipped: until the later of its two states is free, for the graver reason."""
     blocking = [each for each in (state, credential) if each.phase(now) in (Phase.COOLING, Phase.PROBING)]
     latest = max(blocking or [state], key=lambda each: each.free_at)
-    graver = next((each for each in blocking if each.verdict in _NOT_WORTH_A_LAST_TRY), latest)
+    graver = next((each for each in blocking if each.verdict in _HEALED_BY_OPERATOR), latest)
     hinted = any(each.hinted for each in blocking)
     return Skipped(deployment, graver.verdict or Verdict.TRANSIENT, max(latest.free_at, now), hinted)
 
@@ -96,8 +96,8 @@ def last_resort(skipped: Sequence[Skipped]) -> Deployment | None:
 
     A deployment whose provider named a reset time, and one that only an operator can heal, would fail again.
     """
-    worth = [each for each in skipped if each.verdict not in _NOT_WORTH_A_LAST_TRY and not each.hinted]
-    return min(worth, key=lambda each: each.free_at).deployment if worth else None
+    candidates = [each for each in skipped if each.verdict not in _HEALED_BY_OPERATOR and not each.hinted]
+    return min(candidates, key=lambda each: each.free_at).deployment if candidates else None
 
 
 def in_order(model: VirtualModel, affinity: bytes) -> list[Deployment]:

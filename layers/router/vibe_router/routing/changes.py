@@ -1,6 +1,6 @@
-"""What differs between two versions of the routes: for whoever is about to write one over the other.
+"""Compare two versions of the routes before one replaces the other.
 
-The routes are rows, by kind and name, as the RoutesTable has them (store.routes). Pure.
+Routes are rows by kind and name, as in the RoutesTable (store.routes). Pure.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ DEFAULTS: RowKey = ("defaults", "defaults")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to one row: `fields` maps what differs to what it was and what it becomes, None where absent."""
+    """The change of one row: `fields` maps each name that differs to its old and its new value, None if absent."""
 
     row: str  # as in the file: models.auto-chat
     change: Literal["added", "changed", "removed"]
@@ -48,11 +48,11 @@ class Change:
         return {"row": self.row, "change": self.change, "fields": fields}
 
 
-def changes(standing: Rows, rows: Rows) -> Iterator[Change]:
-    """Yield what becomes different where `rows` take the place of `standing`; rows of no known kind are left out."""
-    for key in sorted({*standing, *rows}, key=lambda key: (KINDS.index(key[0]) if key[0] in KINDS else 9, key[1])):
+def changes(current: Rows, rows: Rows) -> Iterator[Change]:
+    """Yield the changes when `rows` replace `current`; rows of an unknown kind are left out."""
+    for key in sorted({*current, *rows}, key=lambda key: (KINDS.index(key[0]) if key[0] in KINDS else 9, key[1])):
         kind, name = key
-        before, after = standing.get(key), rows.get(key)
+        before, after = current.get(key), rows.get(key)
         if before == after or kind not in KINDS:
             continue
         old, new = dict(_fields(before or {})), dict(_fields(after or {}))
@@ -65,7 +65,7 @@ def changes(standing: Rows, rows: Rows) -> Iterator[Change]:
 
 
 def as_written(rows: Rows) -> Rows:
-    """Return rows as they would be written: what means the same does not differ. One that is wrong stays as it is."""
+    """Return rows in their canonical form, so that equal meanings compare equal. A row with a mistake is unchanged."""
 
     def written(key: RowKey, row: Row) -> Row:
         spec = parse_row(key[0], key[1], row)[0] if key[0] in KINDS else None
@@ -75,13 +75,13 @@ def as_written(rows: Rows) -> Rows:
 
 
 def digest_of(rows: Rows) -> str:
-    """Return what tells these rows from all others, as they would be written; whose order says nothing."""
-    said = [[*key, row] for key, row in sorted(as_written(rows).items()) if key[0] in KINDS]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    """Return a digest of the rows in their canonical form, independent of their order."""
+    canonical = [[*key, row] for key, row in sorted(as_written(rows).items()) if key[0] in KINDS]
+    return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def rows_of(spec: RoutesSpec) -> Rows:
-    """Return the rows that say what `spec` says."""
+    """Return the rows of `spec`."""
     rows: dict[RowKey, Row] = {("provider", name): as_row(provider) for name, provider in spec.providers.items()}
     rows |= {("model", name): as_row(model) for name, model in spec.models.items()}
     if defaults := as_row(spec.defaults):
@@ -90,7 +90,7 @@ def rows_of(spec: RoutesSpec) -> Rows:
 
 
 def document_of(rows: Rows) -> dict[str, Any]:
-    """Return what routes.yaml would say: providers, defaults and models by name."""
+    """Return the content of routes.yaml: providers, defaults and models by name."""
     by_kind: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
     for (kind, name), row in sorted(rows.items()):
         if kind in by_kind:
@@ -103,22 +103,22 @@ def document_of(rows: Rows) -> dict[str, Any]:
 
 
 def read_rows(rows: Rows) -> tuple[RoutesSpec, list[Problem]]:
-    """Return the spec of the rows that are right, and what is wrong with the others."""
+    """Return the spec of the valid rows, and the problems of the others."""
     problems: list[Problem] = []
     parts: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     for key, row in rows.items():
         kind, name = key
         if kind not in KINDS or (kind == "defaults" and key != DEFAULTS):
-            problems.append(Problem(key, f"no such row is known; `kind` is one of {', '.join(KINDS)}"))
+            problems.append(Problem(key, f"is not a row of the routes; `kind` is one of {', '.join(KINDS)}"))
             continue
         spec, found = parse_row(kind, name, row)
         problems += found
         if spec:
             parts[kind][name] = spec
-    said: dict[str, Any] = {"providers": parts["provider"], "models": parts["model"]}
+    spec_of: dict[str, Any] = {"providers": parts["provider"], "models": parts["model"]}
     if "defaults" in parts["defaults"]:
-        said["defaults"] = parts["defaults"]["defaults"]
-    return RoutesSpec(**said), problems
+        spec_of["defaults"] = parts["defaults"]["defaults"]
+    return RoutesSpec(**spec_of), problems
 
 
 def _fields(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:

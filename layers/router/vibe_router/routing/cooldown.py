@@ -1,17 +1,17 @@
-"""What the fleet remembers of a deployment or credential, and how that changes.
+"""The state of a deployment or credential that the fleet shares, and its changes.
 
 A `State` is one StateTable item. Every change is a pure function from the state that was seen to its successor, which
-carries the next `version`; the store writes a successor only while the seen version still stands. So whatever many
-environments decide at once, one change wins, and the rest learn the winner:
+carries the next `version`; the store writes a successor only while the seen version still stands. So of many
+changes at once one wins, and the other environments learn it:
 
     env A  sees v0 ── fails ── writes v1 (strike 1) ✓
-    env B  sees v0 ── fails ─────── writes v1 ✗ (v1 stands: the same incident, no second strike)
+    env B  sees v0 ── fails ─────── writes v1 ✗ (v1 exists: the same incident, no second strike)
     env C  sees v1, `until` passed ── leases v2 ✓ ── calls ── commits: clears v3, or fails: v3 (strike 2)
     env D  sees v1, `until` passed ───── leases v2 ✗ ── keeps away
 
 One caller's prompts can make a provider fail. Further transient failures of the caller whose failure gave the first
 strike give no strike: they cool the deployment for that conversation, or for that caller after a failure in a second
-conversation, and for nobody else. The failure of a second caller counts for all.
+conversation, and for no other caller. The failure of a second caller counts for all.
 
 A cleared state stays as an item with its version, so that a failure that began before the incident cannot bring the
 cooldown back; the table's TTL removes it long after any request could still refer to it.
@@ -38,12 +38,12 @@ _KEEP_SECONDS = 86_400  # how long an item outlives its last use; a request live
 
 
 class Phase(StrEnum):
-    """Where a state stands at a moment."""
+    """The phase of a state at a moment."""
 
     HEALTHY = "healthy"
     COOLING = "cooling"
     DUE = "due"  # the cooldown is over; the next request to win the lease probes
-    PROBING = "probing"  # somebody holds the lease
+    PROBING = "probing"  # a request holds the lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class State:
 
     `hinted`: whether `until` is the provider's own reset time. `origin` is the caller and the conversation of the last
     strike, `caller/conversation`, or `caller/` once two of its conversations failed; empty once two callers did.
-    `repeats` are the further failures of this origin, the last one at `origin_at`; it is kept away until
+    `repeats` are the further failures of this origin, the last one at `origin_at`; it is not sent there until
     `origin_until`. `last_resort_at`: the last call in spite of a cooldown.
     """
 
@@ -73,7 +73,7 @@ class State:
     last_resort_at: float = 0
 
     def phase(self, now: float) -> Phase:
-        """Say where this state stands at `now`."""
+        """Return the phase at `now`."""
         if not self.until:
             return Phase.HEALTHY
         if now < self.until:
@@ -81,7 +81,7 @@ class State:
         return Phase.PROBING if now < self.lease_until else Phase.DUE
 
     def seen_by(self, origin: str, now: float) -> "State":
-        """Return the state that counts for `origin`, which may be kept away for longer than others."""
+        """Return the state that counts for `origin`, whose cooldown may be longer."""
         if now < self.origin_until and _covers(self.origin, origin):
             return replace(self, until=max(self.until, self.origin_until))
         return self
@@ -163,9 +163,11 @@ def _repeated(
     )
 
 
-def _covers(known: str, origin: str) -> bool:
-    """Return whether `known`, a conversation or a caller, is `origin` or its caller."""
-    return bool(known) and (known == origin or (known.endswith("/") and origin.startswith(known)))
+def _covers(remembered: str, origin: str) -> bool:
+    """Return whether `remembered`, a conversation or a caller, is `origin` or its caller."""
+    if remembered.endswith("/"):
+        return origin.startswith(remembered)
+    return bool(remembered) and remembered == origin
 
 
 def _limit(classification: Classification) -> float:
@@ -202,7 +204,7 @@ def claimed(state: State, now: float) -> State:
 def cleared(state: State, now: float, origin: str = "") -> State:
     """Return `state` healed: no cooldown, no strikes, no lease.
 
-    The origin of the last strike is remembered, for it may fail again; it is kept away no longer if it is `origin`, the
+    The origin of the last strike is remembered, since it may fail again; its own cooldown ends if it is `origin`, the
     conversation that has just been answered.
     """
     return State(

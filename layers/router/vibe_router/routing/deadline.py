@@ -1,6 +1,6 @@
-"""How long an attempt may take: its own timeouts, within what the request and the layers behind it leave.
+"""The time limits of an attempt: its own timeouts, within the deadline of the request and the share of later attempts.
 
-All values are seconds; instants are of one monotonic clock.
+All values are in seconds; instants are of one monotonic clock.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from vibe_router.core.models import Timeouts
 
 __all__ = ["BEFORE_COMMIT", "Bounds", "Deadline", "lease_seconds"]
 
-# API Gateway drops a connection that has been without a byte for 300 s; 20 s are left for an error to be told.
+# API Gateway drops a connection after 300 s without a byte; 20 s are left to report an error.
 BEFORE_COMMIT = 280.0
-# What a layer behind keeps when an earlier one is slow: the default time to a first byte.
-_ROOM_PER_LAYER = 30.0
-# Lambda ends an invocation without warning; what the end of the stream and the settling need.
+# Reserved for each later deployment when an earlier one is slow: the default time to a first byte.
+_RESERVED_PER_DEPLOYMENT = 30.0
+# Lambda ends an invocation without warning: the time to end the stream and to settle.
 _SETTLE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Instants by which one attempt must have got somewhere."""
+    """The instants by which an attempt must have connected, received its first byte, and committed."""
 
     connect: float  # seconds, not an instant
     first_byte: float
@@ -28,31 +28,31 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The ends of one request: nothing may be uncommitted after `commit`, nothing at all may run after `end`."""
+    """The deadlines of one request: its answer commits by `commit`, and ends by `end`."""
 
     commit: float
     end: float
 
     @classmethod
     def of(cls, started: float, invocation_left: float, total: float) -> "Deadline":
-        """Set out the deadline of a request that started at `started` with `invocation_left` seconds of Lambda time."""
+        """Return the deadline of a request that started at `started` with `invocation_left` seconds of Lambda time."""
         end = started + max(min(total, invocation_left - _SETTLE), 0.0)
         return cls(commit=min(started + BEFORE_COMMIT, end), end=end)
 
-    def share(self, now: float, layers_behind: int) -> float:
-        """Return the seconds an attempt may take before its commit, leaving room for `layers_behind`.
+    def share(self, now: float, behind: int) -> float:
+        """Return the seconds that an attempt may take up to its commit, with `behind` deployments after it.
 
-        A layer behind keeps 30 s, or an equal share of what is left when there is less.
+        30 s are reserved for each of these, or an equal share of the time left if that is less.
         """
         left = max(self.commit - now, 0.0)
-        return max(left - _ROOM_PER_LAYER * layers_behind, left / (layers_behind + 1))
+        return max(left - _RESERVED_PER_DEPLOYMENT * behind, left / (behind + 1))
 
-    def bounds(self, timeouts: Timeouts, now: float, *, layers_behind: int, stream: bool, probe: bool) -> Bounds:
+    def bounds(self, timeouts: Timeouts, now: float, *, behind: int, stream: bool, probe: bool) -> Bounds:
         """Return the instants that bound an attempt starting at `now`.
 
         `stream` says whether the provider is asked for a stream (a probe always is).
         """
-        limit = now + self.share(now, layers_behind)
+        limit = now + self.share(now, behind)
         if probe:
             first_byte, commit = timeouts.probe, timeouts.probe + timeouts.first_token
         elif stream:
@@ -67,5 +67,5 @@ class Deadline:
 
 
 def lease_seconds(timeouts: Timeouts) -> float:
-    """Return how long a probe's lease lasts: longer than the probe can take to its commit, so that it is one probe."""
+    """Return the seconds of a probe's lease: longer than the probe takes, so that it stays the only one."""
     return min(timeouts.connect + timeouts.probe + timeouts.first_token, BEFORE_COMMIT) + 5

@@ -1,6 +1,4 @@
-"""Reading an error answer: whichever envelope it came in, what it says.
-
-The envelopes met in the field, any of them inside another:
+"""Read a provider's error from any of the envelopes in use, also from one inside another.
 
     {"error": {"message", "type", "code", "param"}}             OpenAI, New API, Ark
     {"error": "words"}                                          CLIProxyAPI's key check
@@ -14,7 +12,7 @@ The envelopes met in the field, any of them inside another:
     {"error": {"message", "metadata": {"raw": "…"}}}            OpenRouter, which quotes its upstream in `raw`
     {"choices": [{"error": {…}}]}                               OpenRouter, in a whole answer or a chunk
 
-The innermost error decides, since a relay's own words around it say nothing about the cause.
+The innermost error decides: the words that a relay adds around it say nothing about the cause.
 """
 
 import json
@@ -28,23 +26,23 @@ _MAX_LEVELS = 6  # envelopes within envelopes; two relays in a row make four
 _MAX_MESSAGE = 4096  # characters; longer ones quote the request back
 _MAX_NAME = 200  # characters of a type, code or param
 
-_NESTING = ("error", "response", "detail", "errors")
-_TELLING = ("message", "msg", "error", "detail")
+_ENVELOPE_KEYS = ("error", "response", "detail", "errors")
+_MESSAGE_KEYS = ("message", "msg", "error", "detail")
 _QUOTED = "\0quoted"  # marks a level that a relay quotes from its upstream; no JSON of a provider has this key
 _ENVELOPES = frozenset({"error", "response.failed"})  # values of `type` that name the envelope, not the error
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
-    """What an error answer says. Absent strings are empty.
+    """The content of an error answer. Absent strings are empty.
 
     `status`: an HTTP status between 400 and 599 that the body itself gives.
     `names`: everything that classifies the error (code, type, Google's status, reason and quota), in lower case.
-    `text`: what it tells people, in lower case, empty for HTML.
-    `is_error`: whether the body is an API's error object at all, and not some web server's page.
+    `text`: the message in lower case, empty for HTML.
+    `is_error`: whether the body is an API's error object, not the page of a web server.
     `is_quoted`: whether a relay quotes the error of its upstream, which then decides; `relay_status`: the status
     in the relay's own envelope.
-    `objects`, `texts`: where hints at a reset time may stand.
+    `objects`, `texts`: the parts that may contain a reset time.
     """
 
     status: int | None = None
@@ -62,24 +60,26 @@ class ErrorAnswer:
 
 
 def read_error(body: bytes) -> ErrorAnswer:
-    """Read an error answer's body, whatever bytes it holds. Never raises."""
+    """Read the body of an error answer. Never raises, whatever bytes it holds."""
     text = body.decode("utf-8", "replace").lstrip("\ufeff").strip()
     levels = _levels(_parsed(text))
     quoted_from = next((index for index, level in enumerate(levels) if level.get(_QUOTED)), None)
     if not levels:
         return _read_unparsed(text)
-    told = [words for level in levels for key in _TELLING if (words := _words(level.get(key)))]
-    error = next((level for level in reversed(levels) if _says_something(level)), levels[-1])
-    message = next((words for key in _TELLING if (words := _words(error.get(key)))), told[-1] if told else "")
+    messages = [words for level in levels for key in _MESSAGE_KEYS if (words := _words(level.get(key)))]
+    error = next((level for level in reversed(levels) if _has_content(level)), levels[-1])
+    message = next(
+        (words for key in _MESSAGE_KEYS if (words := _words(error.get(key)))), messages[-1] if messages else ""
+    )
     details = tuple(_details(error))
     kind, code = _name(error.get("type")), _name(error.get("code"))
     if kind in _ENVELOPES:
         kind = ""
-    standing = _name(error.get("status"))  # Google's, such as RESOURCE_EXHAUSTED
-    names = {kind, code, standing, _name(error.get("error")), *_reasons(details), *_reasons((error,))}
+    google_status = _name(error.get("status"))  # Google's, such as RESOURCE_EXHAUSTED
+    names = {kind, code, google_status, _name(error.get("error")), *_reasons(details), *_reasons((error,))}
     return ErrorAnswer(
         status=next(filter(None, (_http_status(level) for level in reversed(levels[quoted_from or 0 :]))), None),
-        type=kind or ("" if standing.isdigit() else standing),
+        type=kind or ("" if google_status.isdigit() else google_status),
         code=code,
         param=_name(error.get("param")),
         message=message,
@@ -89,14 +89,14 @@ def read_error(body: bytes) -> ErrorAnswer:
         is_quoted=quoted_from is not None,
         relay_status=_http_status(levels[quoted_from - 1]) if quoted_from else None,
         objects=(*levels, *details, *(each["metadata"] for each in details if isinstance(each.get("metadata"), dict))),
-        texts=tuple(told),
+        texts=tuple(messages),
     )
 
 
 def _read_unparsed(text: str) -> ErrorAnswer:
     if text.startswith("<"):
         return ErrorAnswer()
-    # JSON that the cut at 64 KiB broke still says what it is, but is nothing to show to a caller.
+    # JSON that was cut at 64 KiB can be classified, but not shown to a caller.
     is_cut = text[:1] in ("{", "[")
     words = _clean(text, _MAX_MESSAGE)
     return ErrorAnswer(
@@ -142,14 +142,14 @@ def _nested(level: Mapping[str, Any]) -> object:
         if isinstance(quoted, list):
             quoted = next((item for item in quoted if isinstance(item, dict)), None)
         return {**(quoted if isinstance(quoted, dict) else {"message": raw}), _QUOTED: True}
-    for key in _NESTING:
+    for key in _ENVELOPE_KEYS:
         if isinstance(inner := level.get(key), (dict, list)) and inner:
             return inner
     choices = level.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and isinstance(choice.get("error"), dict):
             return choice
-    for key in _TELLING:
+    for key in _MESSAGE_KEYS:
         if isinstance(quoting := level.get(key), str) and "{" in quoting:
             quoted = _parsed(quoting)
             if isinstance(quoted, list) or (isinstance(quoted, dict) and "error" in quoted):
@@ -177,14 +177,14 @@ def _reasons(objects: tuple[Mapping[str, Any], ...]) -> Iterator[str]:
                 yield _name(violation.get("quotaId"))
 
 
-def _says_something(level: Mapping[str, Any]) -> bool:
-    return any(_words(level.get(key)) for key in _TELLING) or any(
+def _has_content(level: Mapping[str, Any]) -> bool:
+    return any(_words(level.get(key)) for key in _MESSAGE_KEYS) or any(
         _name(level.get(key)) not in ("", *_ENVELOPES) for key in ("code", "type")
     )
 
 
 def _is_error(level: Mapping[str, Any]) -> bool:
-    # Bare words under `error` are what web frameworks send as well, beside their own `path` or `timestamp`.
+    # Web frameworks also send a string as `error`, with `path` or `timestamp` beside it.
     if isinstance(level.get("error"), str):
         return "path" not in level and "timestamp" not in level
     return bool(level.get("error")) or level.get("object") == "error" or _name(level.get("type")) in _ENVELOPES
@@ -199,7 +199,7 @@ def _http_status(level: Mapping[str, Any]) -> int | None:
 
 
 def _name(value: object) -> str:
-    """Return a code, type or param as text: providers send strings, numbers, null and worse."""
+    """Return a code, type or param as text: providers send strings, numbers, null and other values."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return ""
     if isinstance(value, float) and value.is_integer():
@@ -212,5 +212,5 @@ def _words(value: object) -> str:
 
 
 def _clean(text: str, limit: int) -> str:
-    # A lone surrogate, which JSON can escape, would fail whoever encodes the answer or the log line.
+    # A lone surrogate, which JSON can escape, cannot be encoded in an answer or a log line.
     return text[:limit].encode("utf-8", "replace").decode("utf-8").strip()

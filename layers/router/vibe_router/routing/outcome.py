@@ -1,4 +1,4 @@
-"""What a caller is told when no deployment answered: the reason that says the most, not the last one."""
+"""The error for the caller when no deployment answered: the most actionable one, not the last."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _LIMITS = frozenset({Verdict.RATE_LIMITED, Verdict.QUOTA})
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call to one deployment, as log and errors tell it. `classification` is None for the one that served."""
+    """One call to one deployment, for log and errors. `classification` is None for the call that served."""
 
     deployment: str
     classification: Classification | None
@@ -25,13 +25,13 @@ class Attempt:
 
     @property
     def verdict(self) -> str:
-        """The verdict's name; `ok` for the attempt that served."""
+        """The name of the verdict; `ok` for the attempt that served."""
         return self.classification.verdict.value if self.classification else "ok"
 
 
 @dataclass(frozen=True, slots=True)
 class Exhausted:
-    """The end of a chain without an answer. `retry_after` is in whole seconds, rounded up."""
+    """The error of a chain without an answer. `retry_after` is in whole seconds, rounded up."""
 
     status: int
     code: str
@@ -42,7 +42,9 @@ class Exhausted:
 
 
 def exhausted(attempts: Sequence[Attempt], skipped: Sequence[Skipped], model: str, now: float) -> Exhausted:
-    """Sum up a chain whose `attempts` all failed and whose `skipped` deployments were cooling, at `now` (epoch s).
+    """Return the error of a chain whose `attempts` all failed and whose `skipped` deployments were cooling.
+
+    `now` is in epoch seconds.
 
     If every deployment refused the request, the first refusal. Else a request that is too long, which the caller can
     shorten; then limits, with the soonest time that one of them ends; then timeouts; then 502.
@@ -56,9 +58,9 @@ def exhausted(attempts: Sequence[Attempt], skipped: Sequence[Skipped], model: st
     free_at = [each.free_at for each in skipped]
     free_at += [attempt.cooldown_until for attempt in attempts if attempt.cooldown_until]
     retry_after = max(1, math.ceil(min(free_at) - now)) if free_at else None
-    told = "; ".join(f"{attempt.deployment}: {attempt.verdict}{_status(attempt.status)}" for attempt in attempts)
-    kept = "; ".join(f"{each.deployment.id}: cooling after {each.verdict}" for each in skipped)
-    message = f"No deployment of {model} could answer ({'; '.join(filter(None, (told, kept)))})."
+    tried = "; ".join(f"{attempt.deployment}: {attempt.verdict}{_status(attempt.status)}" for attempt in attempts)
+    cooling = "; ".join(f"{each.deployment.id}: cooling after {each.verdict}" for each in skipped)
+    message = f"No deployment of {model} could answer ({'; '.join(filter(None, (tried, cooling)))})."
     verdicts = [classification.verdict for classification in classifications] or [each.verdict for each in skipped]
     if any(verdict in _LIMITS for verdict in verdicts):
         return Exhausted(429, "all_deployments_failed", "rate_limit_error", message, retry_after or 1)

@@ -1,6 +1,6 @@
-"""When a provider says it heals: every form of that hint, and the soonest of several.
+"""Read the reset time that a provider reports, in any form; of several the soonest counts.
 
-The soonest counts because a probe that comes too early costs one request, while a stale hint believed costs hours.
+A probe that comes too early costs one request; believing a stale hint costs hours.
 """
 
 import re
@@ -13,7 +13,7 @@ __all__ = ["reset_after"]
 
 _YEAR = 365 * 86_400.0  # seconds; a "reset" beyond is a mistake, as is a number of seconds that is an epoch
 
-# A unit's word is told by its first letter, milliseconds apart.
+# Units by their first letter, except milliseconds.
 _UNITS = {"ms": 1e-3, "mil": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _FLAGS = re.ASCII | re.IGNORECASE
 # `6m0s`, `120ms`, `137h41m9s`, `20s`, `1.5 seconds`, `1 hour and 5 minutes`
@@ -41,8 +41,8 @@ def reset_after(headers: Mapping[str, str], answer: ErrorAnswer, now: float, *, 
     """Return the seconds from `now` (epoch seconds) until the soonest reset that the answer names, or None.
 
     `headers` have lower-case names. `buckets` says whether the headers that state each rate limit's refill count:
-    providers send those with every answer, so they explain a rate limit and nothing else. What is past, malformed or
-    more than a year away is no hint.
+    providers send these with every answer, so they explain a rate limit and nothing else. A time that is past,
+    malformed or more than a year away is no hint.
     """
     hints = (hint for hint in _hints(headers, answer, now, buckets) if hint is not None)
     return min((hint for hint in hints if 0 < hint <= _YEAR), default=None)  # NaN compares false
@@ -70,7 +70,7 @@ def _hints(headers: Mapping[str, str], answer: ErrorAnswer, now: float, buckets:
 
 
 def _is_empty(reset: str, headers: Mapping[str, str]) -> bool:
-    """Say whether the bucket whose refill `reset` names may be what limited; without word of its state it may."""
+    """Return whether the bucket of `reset` may be the one that limits; a bucket without a state may."""
     bucket = reset.removesuffix("reset")
     remaining = _number(headers.get(bucket + "remaining"))
     return not remaining and not headers.get(bucket + "status", "").startswith("allowed")

@@ -14,15 +14,15 @@ REFUSALS = STOPPING | {Verdict.CLIENT, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORT
 _JITTER = 0.25
 
 
-# How providers say that a proof of earlier reasoning is not theirs.
+# Words by which providers reject a proof of earlier reasoning that another provider issued.
 _PROOF = ("signature", "encrypted content", "encrypted_content", "thinking block", "`thinking`", "redacted_thinking")
 
 
 def rejects_reasoning_proof(classification: Classification) -> bool:
     """Whether the provider refused the request for a signature or encrypted reasoning that it did not issue."""
-    said = f"{classification.code or ''} {classification.message}".lower()
-    blamed = classification.verdict in (Verdict.CLIENT, Verdict.UNSUPPORTED)
-    return blamed and classification.status == 400 and any(word in said for word in _PROOF)
+    text = f"{classification.code or ''} {classification.message}".lower()
+    is_refusal = classification.verdict in (Verdict.CLIENT, Verdict.UNSUPPORTED)
+    return is_refusal and classification.status == 400 and any(word in text for word in _PROOF)
 
 
 # How providers demand a streamed request, in lower case.

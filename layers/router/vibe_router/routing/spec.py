@@ -1,10 +1,10 @@
-"""The shape of routes.yaml and of the RoutesTable's rows, and what becomes of them.
+"""The schema of routes.yaml and of the RoutesTable's rows, and their resolution into a catalogue.
 
-`parse` takes a whole file, `parse_row` one row of the table, `resolve` turns either into the catalogue that requests
-are routed by. Nothing here raises over what a person wrote: every mistake comes back as a `Problem` with its place, so
-that all of them can be told at once, and so that one bad row costs no more than itself.
+`parse` reads a whole file, `parse_row` one row of the table, `resolve` merges either into the catalogue that requests
+are routed by. No mistake in the routes raises: each is returned as a `Problem` with its place, so that all can be
+reported at once, and a bad row affects only itself.
 
-Any setting of `Overrides` can stand in `defaults`, at a provider, at a model and at a deployment; the nearest wins:
+Any setting of `Overrides` can be given in `defaults`, for a provider, a model or a deployment; the nearest wins:
 
     contract's defaults < defaults < provider < model < deployment
 """
@@ -55,21 +55,21 @@ __all__ = [
     "checked_base_url",
     "parse",
     "parse_row",
+    "provider_formats",
     "resolve",
-    "spoken",
 ]
 
-# Lambda ends an invocation after 900 s; what is left over is for settling.
+# Lambda ends an invocation after 900 s; the rest is for settling.
 _LONGEST = 880
 # API Gateway drops a connection that has carried no byte for 300 s, and every wait comes before the first one.
 _LONGEST_WAIT = 280
-# Beyond a month a cooldown is a deployment that should leave the chain.
+# A deployment that cools for longer than a month should leave the chain.
 _LONGEST_REST = 31 * 86_400
-# Dollars per million tokens, that is a cent for a token: what is dearer is a price in another unit.
+# Dollars per million tokens, a cent per token: a higher number is a price in another unit.
 _DEAREST = 10_000
 # No model's answer is longer.
 _MOST_RESERVED = 10_000_000
-# Nor does any take more.
+# No model takes more.
 _MOST_TOKENS = 1_000_000_000
 
 Kind = Literal["provider", "model", "defaults"]
@@ -82,14 +82,14 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in the routes: where it stands, and what is wrong with it, in words for the person who wrote it."""
+    """One mistake in the routes: its place, and the reason in words for its author."""
 
     place: Place
     reason: str
 
     @property
     def path(self) -> str:
-        """The place as people write it: `models.auto-chat.chain[1].provider`."""
+        """The place as in `models.auto-chat.chain[1].provider`."""
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.place)
         return path.removeprefix(".")
 
@@ -98,7 +98,7 @@ class Problem:
 
 
 def checked_base_url(value: str) -> str:
-    """Return an API's base URL without its last slash, or raise ValueError saying what is wrong.
+    """Return an API's base URL without its last slash. Raises ValueError with the reason.
 
     The text of the error never repeats the value: a URL with a key in it is one of the mistakes.
     """
@@ -132,13 +132,13 @@ def _secret_name(value: str) -> str:
 
 
 def _token(characters: str, most: int) -> Callable[[str], str]:
-    """Make a check for names that travel in headers, ids and log lines."""
+    """Return a check for names that are used in headers, ids and log lines."""
 
     def check(value: str) -> str:
         for character in value:
             if not (character.isascii() and (character.isalnum() or character in characters)):
                 allowed = " ".join(characters)
-                raise ValueError(f"must not contain {character!r}; letters, digits and {allowed} may stand here")
+                raise ValueError(f"must not contain {character!r}; letters, digits and {allowed} are allowed")
         if not 1 <= len(value) <= most:
             raise ValueError(f"must be 1 to {most} characters long")
         return value
@@ -155,7 +155,7 @@ def _steps(value: object) -> object:
 
 
 def _step(value: object) -> object:
-    """Make a step, which is one deployment or a list of those that share it by weight, a list always."""
+    """Return a step, which is one deployment or a list of deployments that share it by weight, as a tuple."""
     if not isinstance(value, list | tuple):
         return (value,)
     if not value:
@@ -211,7 +211,7 @@ class CooldownOverrides(_Spec):
 
 
 class Overrides(_Spec):
-    """Settings that hold for all that stands below them, until something nearer says otherwise."""
+    """Settings that apply to everything below them unless a nearer one overrides them."""
 
     timeouts: TimeoutOverrides | None = None
     retries: Annotated[int, Field(ge=0, le=10)] | None = None
@@ -222,10 +222,10 @@ class Overrides(_Spec):
 
 
 class DefaultsSpec(Overrides):
-    """What holds for every deployment."""
+    """The settings of every deployment."""
 
 
-_ONLY_CONVERSE = "says nothing of a provider of type bedrock, which speaks Converse alone"
+_ONLY_CONVERSE = "does not apply to a provider of type bedrock, which only speaks Converse"
 
 
 class RelaySpec(_Spec):
@@ -239,10 +239,10 @@ class RelaySpec(_Spec):
 
 
 class ProviderSpec(Overrides):
-    """An upstream API. A provider that says nothing of formats speaks chat completions only.
+    """An upstream API. A provider without `formats` speaks chat completions only.
 
-    One of `type` bedrock is called by the function's own role in its `region` (the function's where it names none), at
-    its region's endpoint unless `base_url` names another.
+    A provider of `type` bedrock is called with the function's role in its `region` (the function's by default), at the
+    region's endpoint unless `base_url` names another.
     """
 
     type: Literal["openai", "bedrock"] = "openai"
@@ -257,7 +257,7 @@ class ProviderSpec(Overrides):
     def _keyed(cls, value: str, info: ValidationInfo) -> str:
         secret, bedrock = info.field_name == "secret", info.data.get("type") == "bedrock"
         if bedrock and secret and value:
-            raise ValueError("does not belong to a provider of type bedrock, which is called by the router's role")
+            raise ValueError("does not apply to a provider of type bedrock, which is called with the router's role")
         if not value:
             if bedrock:
                 return value
@@ -269,7 +269,7 @@ class ProviderSpec(Overrides):
     def _of_its_type(cls, value: Any, info: ValidationInfo) -> Any:
         bedrock = info.data.get("type") == "bedrock"
         if info.field_name == "region" and value is not None and not bedrock:
-            raise ValueError("belongs to a provider of type bedrock only")
+            raise ValueError("applies only to a provider of type bedrock")
         if info.field_name == "formats" and bedrock:
             raise ValueError(_ONLY_CONVERSE)
         return value
@@ -288,12 +288,12 @@ class PriceSpec(_Spec):
 
 
 class DeploymentSpec(Overrides):
-    """A model at a provider, as a member of a chain; its formats are the provider's where it gives none.
+    """A model at a provider, as a member of a chain. By default its formats are the provider's.
 
-    One that is not `enabled` is left out of the chain. Without a `price`, what it costs is unknown.
-    It is not sent a request that does not fit into its `context_window`, or that needs its `vision` or `tools` where
-    these are false. `base_model` says what the model is where its name does not: an inference profile of Bedrock's, a
-    deployment at Azure. One with `stream: always` is asked for a stream even where the caller wants a whole answer.
+    A deployment that is not `enabled` is left out of the chain. Without a `price` its cost is unknown. It is skipped
+    for a request that exceeds its `context_window`, or that needs `vision` or `tools` if these are false. `base_model`
+    is the model if its name does not tell: for an inference profile of Bedrock, a deployment at Azure. With
+    `stream: always` it is asked for a stream even if the caller wants a whole answer.
     """
 
     provider: _ProviderName
@@ -313,14 +313,14 @@ _Step = Annotated[tuple[DeploymentSpec, ...], Field(strict=False), BeforeValidat
 
 
 class ModelSpec(Overrides):
-    """A virtual model: what it is good for, and the chain of deployments behind it."""
+    """A virtual model: its description, and its chain of deployments."""
 
     description: Annotated[str, Field(max_length=1000)] = ""
     chain: Annotated[tuple[_Step, ...], Field(strict=False), BeforeValidator(_steps)]
 
 
 class RoutesSpec(_Spec):
-    """Everything that routes.yaml says."""
+    """The content of routes.yaml."""
 
     providers: dict[_ProviderName, ProviderSpec] = {}
     defaults: DefaultsSpec = DefaultsSpec()
@@ -336,7 +336,7 @@ _SHAPES: dict[Kind, type[ProviderSpec | ModelSpec | DefaultsSpec]] = {
 
 
 def parse(data: object) -> tuple[RoutesSpec | None, list[Problem]]:
-    """Read a whole file's content: the spec, or None and everything that is wrong with it."""
+    """Read the content of a file: the spec, or None and all its problems."""
     if not isinstance(data, Mapping) or not data:
         return None, [Problem((), "must hold `providers` and `models`")]
     problems: list[Problem] = []
@@ -350,21 +350,21 @@ def parse(data: object) -> tuple[RoutesSpec | None, list[Problem]]:
     missing = [part for part in ("providers", "models") if not data.get(part)]
     problems += (Problem((part,), "is missing; name at least one") for part in missing)
     written = data.get("providers")
-    known = list(written) if isinstance(written, Mapping) else []
+    names = list(written) if isinstance(written, Mapping) else []
     for name, model in spec.models.items():
-        for problem, member in _chain_problems(spec, name, model, known):
+        for problem, member in _chain_problems(spec, name, model, names):
             if member or ("models", name) not in broken:
                 problems.append(problem)
     return (None if problems else spec), problems
 
 
 def _unbroken(data: Mapping[Any, object], broken: Collection[Place]) -> RoutesSpec:
-    """Keep what is right in a file that is not, so that mistakes of every sort can be told at once.
+    """Return the valid part of a file with mistakes, so that mistakes of every kind can be reported at once.
 
-    Of a model with a mistake elsewhere that is its bare chain.
+    A model with a mistake outside its chain is reduced to its bare chain.
     """
-    kept: dict[str, dict[Any, object]] = {"providers": {}, "models": {}}
-    for part, entries in kept.items():
+    valid: dict[str, dict[Any, object]] = {"providers": {}, "models": {}}
+    for part, entries in valid.items():
         written = data.get(part)
         for name, entry in written.items() if isinstance(written, Mapping) else ():
             if (part, name) not in broken:
@@ -373,18 +373,18 @@ def _unbroken(data: Mapping[Any, object], broken: Collection[Place]) -> RoutesSp
                 bare = {"chain": _bare(entry.get("chain"))}
                 if parse_row("model", name, bare)[0]:
                     entries[name] = bare
-    return RoutesSpec.model_validate(kept)
+    return RoutesSpec.model_validate(valid)
 
 
 def _bare(chain: object) -> object:
-    """Strip a chain of all but providers and models; what is neither stays, and is refused later."""
+    """Reduce a chain to providers and models; anything else is left as it is, and rejected later."""
     if isinstance(chain, Mapping):
         return {name: chain[name] for name in ("provider", "model") if name in chain}
     return [_bare(item) for item in chain] if isinstance(chain, list | tuple) else chain
 
 
 def parse_row(kind: Kind, name: str, attributes: Mapping[str, object]) -> tuple[RowSpec | None, list[Problem]]:
-    """Read one row of the table: the spec, or None and everything that is wrong with it."""
+    """Read one row of the table: the spec, or None and all its problems."""
     place: Place = ("defaults",) if kind == "defaults" else (f"{kind}s", name)
     problems: list[Problem] = []
     if kind in _CHECKED_NAMES:
@@ -401,7 +401,7 @@ def parse_row(kind: Kind, name: str, attributes: Mapping[str, object]) -> tuple[
 
 
 def as_row(spec: RowSpec) -> dict[str, object]:
-    """Return what was said, in plain values and as a person would write it; what was not said is left out."""
+    """Return a spec in plain values, as a person would write it; settings that were not given are left out."""
     row = cast("dict[str, object]", _plain(spec.model_dump(mode="json", exclude_unset=True, exclude_none=True)))
     if isinstance(spec, ModelSpec):
         chain = cast("list[list[object]]", row["chain"])
@@ -409,17 +409,16 @@ def as_row(spec: RowSpec) -> dict[str, object]:
     return row
 
 
-def spoken(provider: ProviderSpec) -> tuple[str, ...]:
-    """Return the formats that a provider's models speak unless they say otherwise."""
+def provider_formats(provider: ProviderSpec) -> tuple[str, ...]:
+    """Return the formats of a provider's models, unless they give their own."""
     return provider.formats if provider.type == "openai" else ("converse",)
 
 
 def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tuple[Catalogue, list[Problem]]:
-    """Merge the settings into every deployment, and check what only shows when all parts are seen together.
+    """Merge the settings into every deployment, and check the parts against each other.
 
-    A member of a chain that can't be used or is switched off is left out of the catalogue, and so is a model with none
-    left.
-    `base_urls` (provider → URL) replaces what the spec says.
+    A member of a chain that cannot be used or is switched off is left out of the catalogue, and so is a model without
+    members. `base_urls` (provider → URL) overrides the spec.
     """
     problems: list[Problem] = []
     providers = {
@@ -427,7 +426,7 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
             name=name,
             base_url=(base_urls or {}).get(name, provider.base_url),
             secret=provider.secret,
-            formats=spoken(provider),
+            formats=provider_formats(provider),
             type=provider.type,
             region=provider.region,
             relay=RelayMarks(**_given(provider.relay)),
@@ -473,10 +472,10 @@ def _given(relay: RelaySpec | None) -> dict[str, str]:
     return {name: value.lower() if name == "passed_on_header" else value for name, value in given.items()}
 
 
-def _merged(*layers: Overrides) -> Policy:
-    """Merge settings, the farthest layer first; what no layer says is the contract's default."""
+def _merged(*overrides: Overrides) -> Policy:
+    """Merge settings, the farthest first; a setting that is not given has its default."""
 
-    def said(parts: Iterable[_Spec | None], names: Collection[str]) -> dict[str, Any]:
+    def given(parts: Iterable[_Spec | None], names: Collection[str]) -> dict[str, Any]:
         return {
             name: value
             for part in parts
@@ -486,18 +485,18 @@ def _merged(*layers: Overrides) -> Policy:
         }
 
     return Policy(
-        timeouts=Timeouts(**said((layer.timeouts for layer in layers), TimeoutOverrides.model_fields)),
-        cooldown=CooldownPolicy(**said((layer.cooldown for layer in layers), CooldownOverrides.model_fields)),
-        **said(layers, ("retries", "max_inline_wait", "max_last_wait", "reserve_tokens")),
+        timeouts=Timeouts(**given((each.timeouts for each in overrides), TimeoutOverrides.model_fields)),
+        cooldown=CooldownPolicy(**given((each.cooldown for each in overrides), CooldownOverrides.model_fields)),
+        **given(overrides, ("retries", "max_inline_wait", "max_last_wait", "reserve_tokens")),
     )
 
 
 def _chain_problems(
-    spec: RoutesSpec, name: str, model: ModelSpec, known: Collection[str]
+    spec: RoutesSpec, name: str, model: ModelSpec, names: Collection[str]
 ) -> Iterator[tuple[Problem, tuple[int, int] | None]]:
-    """Find what is wrong with a chain, each with the step and index of the member that can't be used because of it.
+    """Yield the problems of a chain, each with the step and index of the member that cannot be used because of it.
 
-    A provider that is `known` but not in `spec` is itself wrong, and its own problem says so.
+    A provider in `names` that is missing from `spec` has a problem of its own.
     """
     seen: dict[tuple[str, str], str] = {}
     for position, step in enumerate(model.chain):
@@ -505,19 +504,19 @@ def _chain_problems(
             place: Place = ("models", name, "chain", position, index)[: 5 if len(step) > 1 else 4]
             deployment = (member.provider, member.model)
             if deployment in seen:
-                reason = f"repeats {'/'.join(deployment)}, which stands at {seen[deployment]} already"
+                reason = f"repeats {'/'.join(deployment)}, which is already at {seen[deployment]}"
                 yield Problem(place, reason), (position, index)
                 continue
             seen[deployment] = Problem(place[2:], "").path
-            if member.provider not in known:
-                hint = _nearest(member.provider, known) or f"known are {', '.join(map(repr, known)) or 'none'}"
+            if member.provider not in names:
+                hint = _nearest(member.provider, names) or f"there are {', '.join(map(repr, names)) or 'none'}"
                 reason = f"unknown provider {member.provider!r}; {hint}"
                 yield Problem((*place, "provider"), reason), (position, index)
             elif member.provider in spec.providers:
                 cooldown = _merged(spec.defaults, spec.providers[member.provider], model, member).cooldown
                 if cooldown.base > cooldown.max:
                     sizes = f"cooldown.base ({cooldown.base:g} s) exceeds cooldown.max ({cooldown.max:g} s)"
-                    yield Problem(place, f"{sizes}, all settings that apply here taken together"), None
+                    yield Problem(place, f"{sizes}, with all settings that apply here"), None
                 if member.formats and spec.providers[member.provider].type == "bedrock":
                     yield Problem((*place, "formats"), _ONLY_CONVERSE), None
 
@@ -532,7 +531,7 @@ def _problems(error: ValidationError, data: object) -> Iterator[Problem]:
 
 
 def _reason(details: ErrorDetails) -> str:
-    """Say what is wrong in the words of a person; pydantic's own are for programmers."""
+    """Return the reason in plain words; pydantic's own are for programmers."""
     limits = details.get("ctx", {})
     match details["type"]:
         case "missing":
@@ -566,7 +565,7 @@ def _reason(details: ErrorDetails) -> str:
 
 
 def _faithful(loc: Place, data: object) -> Place:
-    """Turn pydantic's location into the one in what was written, where a lone deployment stands for its step."""
+    """Convert pydantic's location to the one in the file, in which a single deployment may be a step."""
     place: list[str | int] = []
     for part in loc:
         match data:
@@ -581,7 +580,7 @@ def _faithful(loc: Place, data: object) -> Place:
 
 
 def _belongs(name: str) -> str:
-    """Say where a setting that was not understood may have been meant to stand."""
+    """Return a hint about the right place or name of an unknown setting."""
     groups = (("timeouts", TimeoutOverrides), ("cooldown", CooldownOverrides), ("price", PriceSpec))
     for group, shape in groups:
         if name in shape.model_fields:
@@ -591,10 +590,10 @@ def _belongs(name: str) -> str:
     return f"; {hint}" if hint else ""
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # only a person's typing mistakes need it
+def _nearest(name: str, names: Iterable[str]) -> str:
+    from difflib import get_close_matches  # needed only for typing mistakes
 
-    close = get_close_matches(name, list(known), n=1)
+    close = get_close_matches(name, list(names), n=1)
     return f"did you mean {close[0]!r}?" if close else ""
 
 

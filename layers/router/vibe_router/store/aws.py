@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from boto3.session import Session
 from botocore.exceptions import NoCredentialsError
 
-from vibe_router.core.urls import named_host
+from vibe_router.core.urls import host_header
 
 __all__ = ["is_local", "session", "signed"]
 
@@ -41,7 +41,7 @@ def signed(service: str, region: str, url: str, headers: Mapping[str, str], body
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     # The path is signed encoded once more, as for every service but S3.
     path = quote(urlsplit(url).path or "/", safe="/-_.~")
-    sent = {**headers, "Host": named_host(url), "X-Amz-Date": at}
+    sent = {**headers, "Host": host_header(url), "X-Amz-Date": at}
     if credentials.token:
         sent["X-Amz-Security-Token"] = credentials.token
     lines = sorted([(name.lower(), value) for name, value in sent.items()])

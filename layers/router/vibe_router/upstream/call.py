@@ -1,7 +1,7 @@
-"""One attempt: a call to one deployment, up to its commit.
+"""Call one deployment, up to the commit of its answer.
 
-Until the commit nothing has gone to the caller, so whatever goes wrong here can still fall over unseen. The commit of
-a stream is its first real content; that of a whole answer is its last byte.
+Before the commit nothing is sent to the caller, so that any failure here can fall over unseen. A stream commits with
+its first real content, a whole answer with its last byte.
 """
 
 import time
@@ -23,12 +23,12 @@ __all__ = ["OpenStream", "WholeAnswer", "call_streamed", "call_whole"]
 
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_WHOLE_BYTES = 32 * 1024 * 1024
-_ERROR_BODY_SECONDS = 5.0  # an error's body comes with its headers; one that does not is not waited for
+_ERROR_BODY_SECONDS = 5.0  # an error's body comes with its headers; a later one is not awaited
 
 
 @dataclass(slots=True)
 class OpenStream:
-    """A committed stream. `held` is what came up to the commit; `pending` are events read but not yet looked at."""
+    """A committed stream. `held` are the pieces up to the commit; `pending` are events received but not yet read."""
 
     reply: Reply
     exchange: Exchange
@@ -36,14 +36,14 @@ class OpenStream:
     decoder: sse.EventDecoder
     held: list[Piece]
     pending: deque[sse.Event] = field(default_factory=deque)
-    ended: bool = False  # the provider's stream is over and everything of it is in `held` and `pending`
+    ended: bool = False  # the provider's stream is over, and all of it is in `held` and `pending`
 
     def batches(self, until: float, idle: float) -> Iterator[list[Piece]]:
-        """Yield all pieces from the first held one on, those that came together as one list.
+        """Yield all pieces from the first held one on; those that were received together as one list.
 
-        `until` (monotonic seconds) bounds it all, `idle` (seconds) the silence between two events with data. Ends with
-        the provider's stream; `reader.complete` says whether that is a whole answer. Raises AttemptFailedError when it
-        stalls, breaks or tells of an error, unless the answer was complete by then.
+        `until` (monotonic seconds) limits it all, `idle` (seconds) the silence between two events with data. Ends with
+        the provider's stream; `reader.complete` tells whether that is a whole answer. Raises AttemptFailedError if it
+        stalls, breaks or reports an error before the answer is complete.
         """
         yield self.held
         silent_at = min(until, time.monotonic() + idle)
@@ -82,8 +82,8 @@ class OpenStream:
             raise _not_a_completion("an event without an end") from None
 
 
-# JSON is looked into; and who answers with a page has not answered.
-_NO_SOUND = ("application/json", "text/html")
+# JSON is parsed; an HTML page is not an answer.
+_PARSED = ("application/json", "text/html")
 
 
 def call_streamed(
@@ -110,25 +110,25 @@ def call_whole(
             return assemble(stream, bounds.commit, deployment.policy.timeouts.idle)
         body = _read_all(reply, bounds.commit)
         content_type = reply.headers.get("content-type", "")
-        if exchange.opaque and body and not content_type.startswith(_NO_SOUND):
+        if exchange.opaque and body and not content_type.startswith(_PARSED):
             return WholeAnswer(body, Usage(), content_type=content_type or "application/octet-stream")
         return exchange.whole(_completion(exchange, reply, body), body)
 
 
 def assemble(stream: OpenStream, until: float, idle: float) -> WholeAnswer:
-    """Read a committed stream to its end, bounded as `batches` is, and return the completion that it adds up to.
+    """Read a committed stream to its end, with the limits of `batches`, and return it as a whole answer.
 
-    Raises AttemptFailedError when it does not end whole.
+    Raises AttemptFailedError if it is not complete.
     """
-    assembly = stream.exchange.assembly()
+    assembler = stream.exchange.assembler()
     with stream.reply:
         for batch in stream.batches(until, idle):
             for piece in batch:
                 if piece.chunk is not None:
-                    assembly.add(piece.chunk)
+                    assembler.add(piece.chunk)
     if not stream.reader.complete:
         raise _not_a_completion("the stream was truncated")
-    return stream.exchange.whole(assembly.completion())
+    return stream.exchange.whole(assembler.completion())
 
 
 def _post(
@@ -140,7 +140,7 @@ def _post(
     headers = {
         "content-type": "application/json",
         "accept": "text/event-stream" if stream else "application/json",
-        "accept-encoding": "identity",  # what is not compressed can be passed through as it comes
+        "accept-encoding": "identity",  # uncompressed bytes can be passed through
         "user-agent": "vibe-router",
         **exchange.headers(secret),
     }
@@ -180,7 +180,7 @@ def _until_commit(reply: Reply, exchange: Exchange, bounds: Bounds, *, probe: bo
     until = bounds.first_byte if probe else bounds.commit
     while True:
         stream.receive(until)
-        if any(event.data is not None for event in stream.pending):  # comments say nothing of the model behind
+        if any(event.data is not None for event in stream.pending):  # comments say nothing about the model
             until = bounds.commit
         while stream.pending:
             piece = stream.reader.read(stream.pending.popleft())
@@ -233,7 +233,7 @@ def _read_all(reply: Reply, until: float) -> bytes:
 
 
 def _read_error(reply: Reply, until: float) -> bytes:
-    """Return what can be had of an error's body: the status alone says enough when it does not come."""
+    """Return the part of an error's body that arrives in time; the status alone may do."""
     body = b""
     try:
         while len(body) < _MAX_ERROR_BYTES and (chunk := reply.read(until)):

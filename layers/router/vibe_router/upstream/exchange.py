@@ -1,4 +1,4 @@
-"""One request as one deployment is asked it: the body in the provider's words, the answer in the caller's."""
+"""One request to one deployment: the body in the provider's format, the answer in the caller's."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,23 +11,23 @@ from vibe_router.formats.common import json_body, sse
 from vibe_router.formats.common.seal import Kind, Seal, unwrap
 from vibe_router.formats.interfaces import Assembler, ClientRequest, ProviderFormat, StreamReader, WholeAnswer
 from vibe_router.formats.responses.echo import EchoingStreamReader
-from vibe_router.upstream.fit import formats_for, unspoken
+from vibe_router.upstream.fit import formats_for, no_common_format
 
 __all__ = ["Exchange", "IssuerOf", "open_exchange"]
 
-# Returns the name of the provider that issued a proof of reasoning, None where that is not known.
+# Returns the name of the provider that issued a proof of reasoning, None if unknown.
 IssuerOf = Callable[[str], str | None]
 
-# What each format itself uses for a proof of reasoning.
+# The kinds of proof that each format has.
 _NATIVE: Mapping[str, tuple[Kind, ...]] = {"responses": ("encrypted",), "messages": ("signature", "redacted")}
 
 
 def open_exchange(
     request: ClientRequest, deployment: Deployment, now: float, *, stream: bool, issuer_of: IssuerOf = lambda _: None
 ) -> "Exchange":
-    """Return `request` as it is put to `deployment` at `now` (epoch seconds).
+    """Return `request` as it is sent to `deployment` at `now` (epoch seconds).
 
-    Raises ApiError (400) when none of the formats that it speaks can carry the request, naming what the first can't.
+    Raises ApiError (400) if none of its formats can carry the request, with the reason of the first.
     """
     refusal: ApiError | None = None
     for name in formats_for(request, deployment.formats):
@@ -39,15 +39,14 @@ def open_exchange(
             refusal = refusal or error
         else:
             return exchange
-    raise refusal or unspoken(request, deployment.formats)
+    raise refusal or no_common_format(request, deployment.formats)
 
 
 class Exchange:
-    """`request` as `deployment` is asked it in the caller's own format, at `created` (epoch s). Bodies are made once.
+    """A request to a deployment that speaks the caller's format, at `created` (epoch seconds). Bodies are built once.
 
-    Proofs of earlier reasoning go only to the provider that issued them: a proof that travelled through another format
-    says who that was, and `issuer_of` may know it of one that did not. `left_out` counts those that the last body made
-    is without.
+    Proofs of earlier reasoning are sent only to the provider that issued them: a proof that was translated names its
+    issuer, and `issuer_of` may return that of another. `left_out` counts the proofs that the last body lacks.
     """
 
     def __init__(
@@ -71,37 +70,37 @@ class Exchange:
         self._issuer_of = issuer_of
         self._created = created
         self._bodies: dict[bool, bytes] = {}
-        self._sent = 0  # proofs that the last body made holds
-        self._bare = False
+        self._sent = 0  # proofs in the last body
+        self._drops_proofs = False
 
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, the key among them."""
         return {**self._provider.headers(secret), **self._request.forwarded_headers}
 
     def body(self, *, stream: bool) -> bytes:
-        """Return the body of the call. Raises ApiError (400) for what can't be sent."""
-        made = self._bodies.get(stream)
-        if made is None:
+        """Return the body of the call. Raises ApiError (400) for a request that cannot be sent."""
+        body = self._bodies.get(stream)
+        if body is None:
             self.left_out = self._sent = 0
-            made = self._bodies[stream] = self._made(stream=stream)
-        return made
+            body = self._bodies[stream] = self._build_body(stream=stream)
+        return body
 
-    def bare(self) -> bool:
-        """Leave every proof of earlier reasoning out from now on; say whether that changes anything."""
-        if self._bare or not self._sent:
+    def drop_proofs(self) -> bool:
+        """Leave out every proof of earlier reasoning from now on; return whether that changes the body."""
+        if self._drops_proofs or not self._sent:
             return False
-        self._bare = True
+        self._drops_proofs = True
         self._bodies.clear()
         return True
 
-    def _made(self, *, stream: bool) -> bytes:
-        return self._request.for_provider(self._model, stream=stream, keep=self._keep)
+    def _build_body(self, *, stream: bool) -> bytes:
+        return self._request.for_provider(self._model, stream=stream, keep=self._filter_proof)
 
-    def _keep(self, word: str) -> Seal | None:
-        """Return what this provider may have of a proof: its own ones, and what nobody is known to have issued."""
+    def _filter_proof(self, proof: str) -> Seal | None:
+        """Return a proof if this provider issued it, or no other is known to have; else None."""
         seal: Seal | None = None
-        if not self._bare:
-            seal = unwrap(word) or Seal(_NATIVE[self.format][0], self._issuer_of(word) or self._issuer, word)
+        if not self._drops_proofs:
+            seal = unwrap(proof) or Seal(_NATIVE[self.format][0], self._issuer_of(proof) or self._issuer, proof)
             if seal.issuer != self._issuer or seal.kind not in _NATIVE[self.format]:
                 seal = None
         self._sent += seal is not None
@@ -109,27 +108,27 @@ class Exchange:
         return seal
 
     def reader(self) -> StreamReader:
-        """Return what reads the provider's stream, in its own format, into the caller's."""
+        """Return a reader of the provider's stream that converts it to the caller's format."""
         reader = registry.streamed(self.format).reader(wants_usage=self._request.wants_usage)
         return EchoingStreamReader(reader, self._request.echo) if self._request.echoes else reader
 
     def read_whole(self, raw: bytes) -> dict[str, Any] | None:
-        """Return the provider's whole answer in `raw`, or None where it is none."""
+        """Return the provider's whole answer in `raw`, None if it is no answer."""
         return self._provider.read_whole(raw)
 
     def unfold(self, answer: Mapping[str, Any]) -> list[bytes]:
         """Return the provider's whole answer as the stream it should have been, in its own format."""
         return registry.streamed(self.format).unfold(answer, wants_usage=True)
 
-    def assembly(self) -> Assembler:
-        """Return what puts the provider's stream together."""
+    def assembler(self) -> Assembler:
+        """Return an assembler of the provider's stream."""
         return registry.streamed(self.format).assembly()
 
     def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:
-        """Return the provider's whole `answer` as the caller gets it; `raw` are its bytes where it came whole."""
+        """Return the provider's whole `answer` as the caller gets it; `raw` are its bytes if it was sent whole."""
         echoed = self._request.echo(answer)
         body = raw if raw is not None and echoed is answer else json_body.dump(echoed)
-        seals = self._seals(answer) if self.streams and _proves(body) else ()
+        seals = self._seals(answer) if self.streams and _may_hold_proofs(body) else ()
         return WholeAnswer(body, self._provider.usage_of(answer), seals)
 
     def _seals(self, answer: Mapping[str, Any]) -> Sequence[str]:
@@ -141,23 +140,23 @@ class Exchange:
 
 
 class _Translated(Exchange):
-    """`request` as `deployment` is asked it in another format; both are conversations."""
+    """A request to a deployment that speaks another format; both formats are conversations."""
 
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, the key among them."""
         return self._provider.headers(secret)
 
-    def _made(self, *, stream: bool) -> bytes:
+    def _build_body(self, *, stream: bool) -> bytes:
         from vibe_router.formats.neutral.model import with_own_proofs, without_optional_tools
 
         request = without_optional_tools(self._request.neutral())
-        kept, self._sent, self.left_out = with_own_proofs(request, None if self._bare else self._issuer)
+        own, self._sent, self.left_out = with_own_proofs(request, None if self._drops_proofs else self._issuer)
         if self._base_model:
-            kept = replace(kept, base_model=self._base_model)
-        return registry.conversation(self.format).body(kept, self._model, stream=stream)
+            own = replace(own, base_model=self._base_model)
+        return registry.conversation(self.format).body(own, self._model, stream=stream)
 
     def reader(self) -> StreamReader:
-        """Return what reads the provider's stream, in its own format, into the caller's."""
+        """Return a reader of the provider's stream that converts it to the caller's format."""
         from vibe_router.formats.translation import Translation
 
         provider = registry.conversation(self.format)
@@ -165,7 +164,7 @@ class _Translated(Exchange):
         decoder = provider.decoder(self._request.neutral())
         return Translation(provider.reader(wants_usage=True), decoder, writer, self._issuer, self._model)
 
-    def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:  # noqa: ARG002 - told anew
+    def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:  # noqa: ARG002 - rewritten
         """Return the provider's whole `answer` as the caller gets it."""
         from vibe_router.formats.translation import translated
 
@@ -175,6 +174,6 @@ class _Translated(Exchange):
         return WholeAnswer(client.whole(self._request, events, self._created), provider.usage_of(answer))
 
 
-def _proves(body: bytes) -> bool:
-    """Whether an answer may hold a proof of reasoning: most don't, and need not be looked through."""
+def _may_hold_proofs(body: bytes) -> bool:
+    """Whether an answer may contain a proof of reasoning; most do not, and need not be read."""
     return b'"encrypted_content"' in body or b'"signature"' in body or b'"redacted_thinking"' in body

@@ -1,4 +1,4 @@
-"""Whether a deployment can carry a request at all: by the formats it speaks, and by what routes say that it can do."""
+"""Check whether a deployment can serve a request, by its formats and the capabilities that the routes declare."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,33 +8,33 @@ from vibe_router.core.models import Deployment
 from vibe_router.formats import registry
 from vibe_router.formats.interfaces import ClientRequest
 
-__all__ = ["formats_for", "misfit", "unspoken"]
+__all__ = ["formats_for", "no_common_format", "unfit_reason"]
 
-# An estimate of tokens may be this much too high: who is refused for it must really be too long.
+# An estimate may be this much too high: only a request that is certainly too long is refused.
 _TOLERANCE = 1.25
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 
 
-def formats_for(request: ClientRequest, spoken: Sequence[str]) -> list[str]:
-    """Return which of the formats that a deployment speaks can carry `request`, the best first; empty for none.
+def formats_for(request: ClientRequest, formats: Sequence[str]) -> list[str]:
+    """Return those of a deployment's `formats` that can carry `request`, the best first.
 
-    The caller's own format is the best, since nothing has to be translated; among others the routes' order counts.
+    The caller's own format is the best, since nothing is translated; the others are in the order of the routes.
     """
-    if request.format in spoken:
+    if request.format in formats:
         return [request.format]
     if request.format not in registry.TRANSLATABLE:
         return []
-    return [name for name in spoken if name in registry.TRANSLATED]
+    return [name for name in formats if name in registry.TRANSLATED]
 
 
-def misfit(request: ClientRequest, deployment: Deployment) -> ApiError | None:
-    """Return the 400 that says why `deployment` cannot carry `request`; None where nothing speaks against it."""
+def unfit_reason(request: ClientRequest, deployment: Deployment) -> ApiError | None:
+    """Return the 400 that explains why `deployment` cannot serve `request`; None if it can."""
     if not formats_for(request, deployment.formats):
-        return unspoken(request, deployment.formats)
+        return no_common_format(request, deployment.formats)
     if not deployment.tools and _offers_tools(request.body):
         return bad_request(f"{deployment.id} cannot call tools.", "tools", "unsupported_tools")
-    if not deployment.vision and _shows(request.body):
-        return bad_request(f"{deployment.id} cannot look at images.", None, "unsupported_images")
+    if not deployment.vision and _has_image(request.body):
+        return bad_request(f"{deployment.id} does not accept images.", None, "unsupported_images")
     if deployment.context_window is not None:
         needed = request.prompt_tokens_estimate() / _TOLERANCE + (request.max_output_tokens or 0)
         if needed > deployment.context_window:
@@ -43,9 +43,10 @@ def misfit(request: ClientRequest, deployment: Deployment) -> ApiError | None:
     return None
 
 
-def unspoken(request: ClientRequest, spoken: Sequence[str]) -> ApiError:
-    """Return the 400 for a request that a deployment which speaks `spoken` cannot carry, whatever it says."""
-    message = f"A request in the format '{request.format}' cannot be carried where only {', '.join(spoken)} is spoken."
+def no_common_format(request: ClientRequest, formats: Sequence[str]) -> ApiError:
+    """Return the 400 for a request that none of a deployment's `formats` can carry."""
+    spoken = ", ".join(formats)
+    message = f"A request in the format '{request.format}' cannot be served by a deployment that only speaks {spoken}."
     return bad_request(message, "model", "unsupported_format")
 
 
@@ -59,8 +60,8 @@ def _offers_tools(body: Mapping[str, Any]) -> bool:
     )
 
 
-def _shows(body: Mapping[str, Any]) -> bool:
-    """Whether there is an image in what the caller says."""
+def _has_image(body: Mapping[str, Any]) -> bool:
+    """Return whether the prompt contains an image."""
     rest: list[object] = [body.get("messages"), body.get("input"), body.get("system")]
     while rest:  # not recursive: callers may nest more deeply than Python's stack
         held = rest.pop()
