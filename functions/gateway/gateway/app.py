@@ -100,12 +100,20 @@ def _route_of(request: Request, path: str) -> Route:
         )
     if route := methods.get(request.method):
         return route
+    if path == "/responses" and _asks_for_websocket(request):
+        message = "WebSockets are not supported here. Send POST requests to this path."
+        raise ApiError(426, message, code="websocket_not_supported")
     allowed = ", ".join([*methods, "OPTIONS"])
     if request.method == "OPTIONS":
         return lambda *_: proxy_event.preflight_answer(allowed)
     raise ApiError(
         405, f"{request.method[:20]} is not allowed here.", code="method_not_allowed", headers={"allow": allowed}
     )
+
+
+def _asks_for_websocket(request: Request) -> bool:
+    """Return whether a request opens a WebSocket. API Gateway does not pass the Upgrade header on."""
+    return request.method == "GET" and ("sec-websocket-key" in request.headers or "upgrade" in request.headers)
 
 
 # Lambda's init phase has a whole CPU, and a snapshot keeps what was created in it.

@@ -77,3 +77,11 @@ def test_responses_comply_on_every_format(stack: Stack, request_: dict[str, Any]
     kinds = {item["type"] for item in whole["output"]}
     assert kinds == {item["type"] for item in events[-1]["response"]["output"]}
     assert "call get_weather" not in json.dumps(request_) or "function_call" in kinds
+
+
+def test_a_websocket_upgrade_gets_an_immediate_426(stack: Stack) -> None:
+    key = {"sec-websocket-version": "13", "sec-websocket-key": "dGVzdA=="}
+    headers = {"connection": "Upgrade", "upgrade": "websocket", **key}
+    with httpx.Client(headers={"authorization": f"Bearer {KEY}"}, timeout=10) as client:
+        assert client.get(f"{stack.url}/responses", headers=headers).status_code == 426
+        assert client.get(f"{stack.url}/models").status_code == 200

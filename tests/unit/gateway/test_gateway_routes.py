@@ -264,3 +264,12 @@ def test_whatever_is_asked_with_the_key_is_answered_or_refused_with_a_reason(
     response = answer(event("POST", "/v1/chat/completions", json.dumps({**CHAT, **fields})))
     assert response.status in (200, 400, 404)
     Head.of(response.status, response.headers).prelude()
+
+
+@PREFIXES
+@pytest.mark.parametrize("name", ["Upgrade", "Sec-WebSocket-Key"], ids=["as sent", "as API Gateway passes it on"])
+def test_a_websocket_upgrade_is_a_426(environment: FakeEnvironment, name: str, prefix: str) -> None:
+    response = answer(event("GET", f"{prefix}/responses") | {"headers": {name: "websocket"}})
+    assert response.status == 426
+    assert error(response)["code"] == "websocket_not_supported"
+    assert answer(event("GET", f"{prefix}/responses")).status == 405
