@@ -48,6 +48,7 @@ def input_tokens(request: Request, _context: Context, environment: Environment) 
     from vibe_router.formats.responses import request as responses_request
 
     caller = environment.admission.caller(request.headers)
+    environment.admission.count_request(caller)
     counted = responses_request.parse(request.body)
     environment.admission.model(caller, counted.model, environment.routes())
     tokens = environment.responses.with_history(caller, counted).prompt_tokens_estimate()

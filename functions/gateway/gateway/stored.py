@@ -6,6 +6,7 @@ from gateway import proxy_event
 from gateway.environment import Environment
 from gateway.proxy_event import Request
 from streaming_runtime import Context, Heartbeat, StreamingResponse
+from vibe_router.access.keys import Caller
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.common import sse
 from vibe_router.formats.responses import stored
@@ -32,10 +33,16 @@ def routes(path: str) -> Mapping[str, Route] | None:
 
 def _route(id_: str, answer: Callable[[StoredResponse, Request], StreamingResponse]) -> Route:
     def route(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
-        caller = environment.admission.caller(request.headers)
-        return answer(environment.responses.find(caller, id_), request)
+        return answer(environment.responses.find(_caller(request, environment), id_), request)
 
     return route
+
+
+def _caller(request: Request, environment: Environment) -> Caller:
+    """Return the caller, once the request has been counted against its rate limit."""
+    caller = environment.admission.caller(request.headers)
+    environment.admission.count_request(caller)
+    return caller
 
 
 def _retrieve(found: StoredResponse, request: Request) -> StreamingResponse:
@@ -55,7 +62,7 @@ def _cancel(_found: StoredResponse, _request: Request) -> StreamingResponse:
 
 def _delete(id_: str) -> Route:
     def route(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
-        environment.responses.delete(environment.admission.caller(request.headers), id_)
+        environment.responses.delete(_caller(request, environment), id_)
         return proxy_event.json_answer({"id": id_, "object": "response.deleted", "deleted": True})
 
     return route

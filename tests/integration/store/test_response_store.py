@@ -2,12 +2,14 @@
 
 import random
 import string
+import tracemalloc
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.unit.store.held import Aside, Time
-from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError, StoredRecord
+from vibe_router.store.responses import MAX_RECORD_BYTES, Owner, ResponseStore, ResponsesUnavailableError, StoredRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -91,3 +93,46 @@ def test_during_an_outage_writes_return_false_and_reads_raise(
         store.read("resp_1")
     with pytest.raises(ResponsesUnavailableError):
         store.delete("resp_1")
+
+
+BRACKETS = b"[" + b"[]," * 1_000_000 + b"[]]"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(b"x" * (MAX_RECORD_BYTES + 1), id="too long"),
+        pytest.param(BRACKETS, id="too many arrays"),
+        pytest.param(b"{}," * 1_000_000, id="too many objects"),
+        pytest.param(b"1," * 2_000_000, id="too many numbers"),
+    ],
+)
+def test_a_record_that_would_fill_the_memory_is_neither_stored_nor_read(
+    store: ResponseStore, dynamodb_client: "DynamoDBClient", responses_table: str, record: bytes
+) -> None:
+    assert not store.write("resp_1", MINE, record)
+    store.write("resp_1", MINE, SMALL)
+    (item,) = dynamodb_client.scan(TableName=responses_table)["Items"]
+    dynamodb_client.put_item(TableName=responses_table, Item={**item, "data": {"B": zlib.compress(record)}})
+    assert store.read("resp_1") is None
+
+
+def test_a_bomb_is_decompressed_up_to_the_limit_only(
+    store: ResponseStore, dynamodb_client: "DynamoDBClient", responses_table: str
+) -> None:
+    store.write("resp_1", MINE, SMALL)
+    (item,) = dynamodb_client.scan(TableName=responses_table)["Items"]
+    bomb = zlib.compress(b" " * 200 * 1024 * 1024)
+    dynamodb_client.put_item(TableName=responses_table, Item={**item, "data": {"B": bomb}})
+    tracemalloc.start()
+    try:
+        assert store.read("resp_1") is None
+        assert tracemalloc.get_traced_memory()[1] < 4 * MAX_RECORD_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_long_conversation_in_prose_is_stored(store: ResponseStore) -> None:
+    prose = b"The quick brown fox, it is said, jumps over the lazy dog; {so} they [say]. " * 120_000
+    assert len(prose) > 8_000_000
+    assert store.write("resp_1", MINE, prose)

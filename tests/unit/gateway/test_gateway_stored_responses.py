@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway import app
 from tests.unit.gateway.fake_environment import COMPLETION, FakeEnvironment, context, event, refusal, streamed, whole
 from tests.unit.gateway.test_gateway_formats import RESPONSE, SAID, chained, layer
-from vibe_router.access.keys import Caller, Key, Team
+from vibe_router.access.keys import Caller, Key, Limits, Team
 from vibe_router.formats.common import sse
 from vibe_router.formats.responses import stream as responses
 from vibe_router.formats.responses.ids import item_id, new_response_id
@@ -374,6 +374,42 @@ def test_an_outage_of_the_table_is_a_503(over_chat: FakeEnvironment) -> None:
     over_chat.response_store.outage = True
     assert call("GET", "/resp_up")[0] == 503
     assert create(previous_response_id="resp_up")[0] == 503
+
+
+OPERATIONS = [
+    pytest.param("GET", "/resp_up", id="retrieve"),
+    pytest.param("GET", "/resp_up/input_items", id="list the input"),
+    pytest.param("POST", "/resp_up/cancel", id="cancel"),
+    pytest.param("POST", "/input_tokens", id="count tokens"),
+    pytest.param("DELETE", "/resp_up", id="delete"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_operations_on_stored_responses_count_against_the_rate_limit(
+    over_responses: FakeEnvironment, method: str, path: str
+) -> None:
+    over_responses.callers.callers = {"sk-a": Caller(Key("a", "a", limits=Limits(rpm=2)))}
+    create("sk-a")
+    body = {"model": "auto-chat", "input": "Hello"} if path == "/input_tokens" else None
+    assert call(method, path, body, "sk-a")[0] != 429
+    status, answer = call(method, path, body, "sk-a")
+    assert (status, answer["error"]["code"]) == (429, "rate_limit_exceeded")
+    over_responses.now += 60
+    assert call(method, path, body, "sk-a")[0] != 429
+
+
+def test_a_parallel_limit_is_not_used_up_by_stored_responses(over_responses: FakeEnvironment) -> None:
+    over_responses.callers.callers = {"sk-a": Caller(Key("a", "a", limits=Limits(rpm=9, parallel=1)))}
+    assert [call("GET", "/resp_up", key="sk-a")[0] for _ in range(3)] == [404] * 3
+
+
+def test_references_cannot_multiply_a_large_item(over_chat: FakeEnvironment) -> None:
+    _, first = create(input=[{"role": "user", "content": "x" * 3_000_000, "id": "msg_large"}])
+    body = {"previous_response_id": first["id"], "input": referring(*["msg_large"] * 4)}
+    status, answer = create(**body)
+    assert (status, answer["error"]["code"]) == (400, "request_too_large")
+    assert create(**{**body, "input": referring("msg_large")})[0] == 200
 
 
 ITEMS = st.lists(

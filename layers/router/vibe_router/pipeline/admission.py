@@ -99,6 +99,20 @@ class Admission:
                 "The request is too large: its cost cannot be reserved.", code="request_too_large"
             ) from None
 
+    def count_request(self, caller: Caller) -> None:
+        """Count a request that calls no model against the caller's requests per minute. Raises ApiError (429, 503)."""
+        ledgers = {id_: Limits(rpm=limits.rpm) for id_, limits in caller.ledgers.items() if limits.rpm is not None}
+        if not ledgers:
+            return
+        now = self._clock.now()
+        request = ReservationRequest(0, 0, round(now, 3))  # its hold has expired at once: there is nothing to settle
+        try:
+            self._ledgers.reserve(ledgers, request)
+        except LimitReachedError as error:
+            raise _refused(error, request, now) from None
+        except LedgerBusyError:
+            raise unavailable("Too many requests of this API key start at once. Try again.") from None
+
     def settlement(
         self, reservation: Reservation, served: Deployment | None, usage: Usage, cost: int | None
     ) -> Settlement:

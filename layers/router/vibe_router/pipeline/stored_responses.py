@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from vibe_router.access.keys import Caller
-from vibe_router.core.errors import ApiError, unavailable
+from vibe_router.core.errors import ApiError, bad_request, unavailable
 from vibe_router.core.telemetry import log_fault, logger
-from vibe_router.formats.common.json_body import load
+from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.interfaces import StreamReader
 from vibe_router.formats.responses.ids import response_id_of
 from vibe_router.formats.responses.request import ResponsesRequest
@@ -23,7 +23,7 @@ from vibe_router.formats.responses.stored import (
     to_record,
     wants_storage,
 )
-from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError
+from vibe_router.store.responses import MAX_RECORD_BYTES, Owner, ResponseStore, ResponsesUnavailableError
 
 __all__ = ["ResponseRecorder", "ResponseStorage"]
 
@@ -46,10 +46,13 @@ class ResponseStorage:
         previous_id, references = request.body.get("previous_response_id"), request.referenced_ids
         if not previous_id:
             referenced = self._find_items(caller, references, {})
+            _check_size(references, referenced)
             return request.with_history(None, referenced) if referenced else request
         if found := self._read(caller, previous_id):
             history = found.history()
-            return request.with_history(history, self._find_items(caller, references, _by_id(history)))
+            referenced = self._find_items(caller, references, _by_id(history))
+            _check_size(references, referenced)
+            return request.with_history(history, referenced)
         raise ApiError(
             400,
             f"Previous response with id '{_shortened(previous_id)}' not found.",
@@ -61,7 +64,8 @@ class ResponseStorage:
         self, caller: Caller, references: Sequence[str], items: Mapping[str, Mapping[str, Any]]
     ) -> Mapping[str, Mapping[str, Any]]:
         """Return those referenced items that are among `items` or in a stored response of the caller's."""
-        found_items = dict(items)
+        wanted = set(references)
+        found_items = {id_: item for id_, item in items.items() if id_ in wanted}
         read: set[str] = set()
         for id_ in reversed(references):  # the latest response holds the conversation before it
             response_id = response_id_of(id_)
@@ -69,8 +73,9 @@ class ResponseStorage:
                 continue
             read.add(response_id)
             if found := self._read(caller, response_id):
-                found_items |= _by_id(found.history())
-        return {id_: found_items[id_] for id_ in references if id_ in found_items}
+                found_items |= {id_: item for id_, item in _by_id(found.history()).items() if id_ in wanted}
+                _check_size(found_items, found_items)
+        return found_items
 
     def recorder(self, caller: Caller, request: ResponsesRequest) -> "ResponseRecorder | None":
         """Return the recorder of the answer to `request`; None if it is not to be stored."""
@@ -145,6 +150,13 @@ class ResponseRecorder:
 def _may_read(caller: Caller, owner: Owner) -> bool:
     is_teammate = owner.team is not None and caller.team is not None and owner.team == caller.team.id
     return caller.is_master or owner.key_id == caller.key_id or is_teammate
+
+
+def _check_size(references: Iterable[str], items: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ApiError (400) if the referenced items are more than a record holds: an id is short, its item is not."""
+    sizes = {id_: len(dump(item)) for id_, item in items.items()}
+    if sum(sizes.get(id_, 0) for id_ in references) > MAX_RECORD_BYTES:
+        raise bad_request("The items that 'input' references are too large.", "input", "request_too_large")
 
 
 def _by_id(items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -25,10 +25,15 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef
 
-__all__ = ["Owner", "ResponseStore", "ResponsesUnavailableError", "StoredRecord"]
+__all__ = ["MAX_RECORD_BYTES", "Owner", "ResponseStore", "ResponsesUnavailableError", "StoredRecord"]
 
 _PART_BYTES = 380_000  # of 400 KB, names and the other attributes leave room
-_MAX_PARTS = 40  # a request is 10 MB at most; a conversation with more images than this is not stored
+MAX_RECORD_BYTES = 10 * 1024 * 1024
+"""The largest record, uncompressed: as much as API Gateway takes in one request."""
+# An estimate of what a record takes in memory once it is parsed: brackets compress to nothing and parse to 20 times
+# their size. A record that would take more is not stored, and not read.
+_MAX_PARSED_BYTES = 64 * 1024 * 1024
+_BYTES_PER_VALUE = 64
 _DAY_SECONDS = 86_400
 _COMPRESSION = 6  # zlib's default: 1 MB of text takes about 20 ms
 
@@ -70,6 +75,9 @@ class ResponseStore:
 
     def write(self, id_: str, owner: Owner, record: bytes) -> bool:
         """Store `record` under `id_`; return whether it is stored. Never raises for a failure of DynamoDB."""
+        if _is_too_large(record):
+            _log.warning("a response is too large to be stored: %d bytes", len(record))
+            return False
         mode = self._breaker.next_call()
         if mode is CallMode.CALL:
             return self._write(id_, owner, record)
@@ -92,10 +100,14 @@ class ResponseStore:
         if len(data) != len(pieces):
             return None
         try:
-            return StoredRecord(Owner(first["owner"], first.get("team")), zlib.decompress(b"".join(data)))
+            record = _decompress(b"".join(data))
         except zlib.error:
             _log.warning("a record of the responses table is corrupt: it is treated as missing")
             return None
+        if _is_too_large(record):
+            _log.warning("a record of the responses table is too large: it is treated as missing")
+            return None
+        return StoredRecord(Owner(first["owner"], first.get("team")), record)
 
     def delete(self, id_: str) -> None:
         """Delete the record `id_`. Raises ResponsesUnavailableError."""
@@ -113,9 +125,6 @@ class ResponseStore:
     def _write(self, id_: str, owner: Owner, record: bytes) -> bool:
         data = zlib.compress(record, _COMPRESSION)
         pieces = [data[start : start + _PART_BYTES] for start in range(0, len(data), _PART_BYTES)]
-        if len(pieces) > _MAX_PARTS:
-            _log.warning("a response is too large to be stored: %d bytes compressed", len(data))
-            return False
         common: dict[str, Value] = {
             "id": id_,
             "owner": owner.key_id,
@@ -166,3 +175,19 @@ class ResponseStore:
             if not (last := answer.get("LastEvaluatedKey")):
                 return items
             query["ExclusiveStartKey"] = last
+
+
+def _decompress(data: bytes) -> bytes:
+    """Return at most one byte more than the largest record. Raises zlib.error for corrupt data."""
+    decompressor = zlib.decompressobj()
+    record = decompressor.decompress(data, MAX_RECORD_BYTES + 1)
+    if not decompressor.eof and len(record) <= MAX_RECORD_BYTES:
+        raise zlib.error
+    return record
+
+
+def _is_too_large(record: bytes) -> bool:
+    if len(record) > MAX_RECORD_BYTES:
+        return True
+    values = record.count(b"[") + record.count(b"{") + record.count(b",")
+    return len(record) + values * _BYTES_PER_VALUE > _MAX_PARSED_BYTES
