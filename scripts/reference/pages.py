@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from scripts.artefacts import ROOT
-from scripts.reference import commands, openapi
+from scripts.reference import commands, errors, openapi, routes, settings
 
 __all__ = ["PAGES", "outdated"]
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/commands.md": commands.page,
+    "docs/reference/errors.md": errors.page,
+    "docs/reference/routes.md": routes.page,
+    "docs/reference/settings.md": settings.page,
     "functions/gateway/gateway/openapi.json": openapi.page,
 }
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from scripts.reference import pages
+from scripts.artefacts import ROOT
+from scripts.reference import errors, pages, routes, settings
 from scripts.reference.commands import page
 from scripts.reference.openapi import document
 from vibe_router.core.wire_formats import CLIENT_PATHS
+from vibe_router.routing.verdict import Verdict
 
 
 def test_generated_pages_are_up_to_date() -> None:
@@ -57,3 +59,19 @@ def test_references_in_the_openapi_document_resolve() -> None:
         place: Any = described
         for part in reference.removeprefix("#/").split("/"):
             place = place[part]
+
+
+def test_every_error_code_and_verdict_is_explained() -> None:
+    assert set(errors.codes()) == set(errors.CODES)
+    assert set(errors.VERDICTS) == set(Verdict)
+    relay = (ROOT / "layers/router/vibe_router/pipeline/relay.py").read_text(encoding="utf-8")
+    assert [code for code in errors.IN_STREAMS if f'"{code}"' not in relay] == []
+
+
+def test_every_field_of_routes_is_explained() -> None:
+    assert {path for path, _ in routes.fields()} == set(routes.MEANINGS)
+
+
+def test_every_setting_is_explained() -> None:
+    assert settings.local_variables() == set(settings.LOCAL)
+    assert settings.function_variables() == set(settings.FUNCTIONS)
