@@ -272,3 +272,24 @@ def test_units_of_settings(visit: Callable[..., Visitor]) -> None:
         ("context_window", 200_000): "200000 tokens",
     }
     assert page.evaluate(script, [list(each) for each in texts]) == list(texts.values())
+
+
+def test_review_asks_before_a_secret_goes_to_a_new_host(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit()
+    page = visitor.open("models").page
+    for address in ("https://proxy.example.com/v1", "https://proxy.example.com/other"):
+        visitor.button("Edit ark").click()
+        visitor.dialog.get_by_label("Base URL").fill(address)
+        visitor.button("Apply", visitor.dialog).click()
+        dialog = review(visitor)
+        notice = dialog.locator(".notice")
+        if address.endswith("v1"):
+            expect(notice).to_contain_text("A secret will be sent to a new host.ARK_API_KEY → proxy.example.com")
+            expect(visitor.button("Save", dialog)).to_be_disabled()
+            notice.get_by_role("checkbox").check()
+        else:
+            expect(notice).to_have_count(0)  # the host is known by now
+        visitor.button("Save", dialog).click()
+        expect(page.get_by_role("status").filter(has_text="Saved as version").last).to_be_visible()
+        expect(page.get_by_role("region", name="Unsaved changes")).to_be_hidden()
+    assert routes(used_stack)["providers"]["ark"]["base_url"] == address

@@ -10,6 +10,7 @@ import { ApiError } from "../session.js";
 import { sideBySide } from "./conflict.js";
 import { differences } from "./differences.js";
 import { rollBack } from "./history.js";
+import { newSecretHosts } from "./rows.js";
 
 /** Show the changes, ask for a note, save. Resolves with the new version; undefined if not saved. */
 export async function reviewDialog(reload) {
@@ -27,14 +28,25 @@ export async function reviewDialog(reload) {
   return outcome;
 
   async function compare(close) {
-    const { edited } = currentDraft();
+    const { base, edited } = currentDraft();
     try {
       const found = await api.compareRoutes(edited);
-      const save = button("Save", () => busy(save, () => write(close)), { kind: "primary", disabled: found.problems.length > 0 || !found.changes.length });
+      const hosts = newSecretHosts(base, edited);
+      const confirmed = h("input", { type: "checkbox", on: { change: () => (save.disabled = !valid || !confirmed.checked) } });
+      const valid = !found.problems.length && found.changes.length > 0;
+      const save = button("Save", () => busy(save, () => write(close)), { kind: "primary", disabled: !valid || hosts.length > 0 });
       swap(
         body,
         found.problems.length
           ? h("div", { class: "notice bad" }, icon("warn"), h("div", {}, h("p", {}, h("strong", {}, "These changes are not valid yet.")), h("ul", {}, found.problems.map((each) => h("li", {}, h("code", {}, each.path), `: ${each.reason}`)))))
+          : null,
+        hosts.length
+          ? h(
+              "div",
+              { class: "notice" },
+              icon("warn"),
+              h("div", {}, h("p", {}, h("strong", {}, "A secret will be sent to a new host.")), h("ul", {}, hosts.map(({ secret, host }) => h("li", {}, h("code", {}, secret), " → ", h("code", {}, host)))), h("label", { class: "check" }, confirmed, "I trust this host with the secret")),
+            )
           : null,
         found.changes.length ? differences(found.changes, "h3") : found.problems.length ? null : h("p", {}, "No differences from the saved routes."),
         found.problems.length ? null : h("form", { class: "form spaced", on: { submit: (event) => (event.preventDefault(), save.click()) } }, field("Note", note)),
