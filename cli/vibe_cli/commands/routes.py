@@ -64,7 +64,7 @@ def write_routes(
     with target.errors():
         client = target.client()
         store = RoutesStore(client, target.table)
-        seen = store.standing()
+        seen = store.snapshot()
         current = as_written(seen.rows)
         changes = list(changes_of(current, rows))
         if terminal:
@@ -74,7 +74,7 @@ def write_routes(
             raise CommandError("Nothing was written.", status=1)
         if writes:
             try:
-                if store.standing() != seen:  # a row edited by hand does not change the version
+                if store.snapshot() != seen:  # a row edited by hand does not change the version
                     raise RoutesChangedError
                 store.write(rows, current, seen.version)
             except RoutesChangedError:
@@ -108,7 +108,7 @@ def _record(
     history, now = HistoryStore(client, table), time.time()
     summary = [change.as_json() for change in changes]
     with suppress(ClientError):  # the routes are written; a missing entry must not fail the command
-        history.keep(seen, now)
+        history.record_current(seen, now)
         version = Version(seen.version + 1, now, "make routes", "", summary)
         client.transact_write_items(TransactItems=history.entry(version, rows))
 

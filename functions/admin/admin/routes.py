@@ -12,7 +12,7 @@ from admin.call import call_of
 from admin.fields import Body, example, optional
 from admin.openapi import answers
 from admin.router import Router
-from vibe_router.store.history import KEPT
+from vibe_router.store.history import HISTORY_LENGTH
 
 __all__ = ["router"]
 
@@ -103,7 +103,7 @@ def write(body: WriteRoutes) -> Response[Any]:
 
 
 @router.get("/routes/history", tags=["Routes"], responses=answers("`versions`, newest first."))
-def history(limit: Annotated[int, Query(ge=1, le=KEPT)] = 50) -> dict[str, Any]:
+def history(limit: Annotated[int, Query(ge=1, le=HISTORY_LENGTH)] = 50) -> dict[str, Any]:
     """List the newest versions with their time, author and changes."""
     return {"versions": routes_logic.history(call_of(router), limit)}
 

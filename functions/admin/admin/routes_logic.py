@@ -13,8 +13,7 @@ from vibe_router.core.models import Catalogue
 from vibe_router.formats import registry
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.pipeline import explain
-from vibe_router.pipeline.status import at_iso
-from vibe_router.pipeline.status import deployment_status as deployment_state
+from vibe_router.pipeline.status import at_iso, deployment_status
 from vibe_router.routing.changes import (
     Change,
     Rows,
@@ -74,7 +73,7 @@ def states_of(call: Call, spec: RoutesSpec) -> Mapping[str, State]:
 
 def read_routes(call: Call) -> dict[str, Any]:
     """Return the routes, their version, the states of each chain, and problems."""
-    current = call.environment.routes.standing()
+    current = call.environment.routes.snapshot()
     spec, problems = read_rows(current.rows)
     problems += resolve(spec)[1]
     states = states_of(call, spec)
@@ -146,7 +145,7 @@ def explain_request(call: Call, body: bytes, name: str, wire: str, key: str | No
 
 def _write(call: Call, rows: Rows, seen: BaseVersion, note: str) -> tuple[int, dict[str, Any]]:
     environment = call.environment
-    current = environment.routes.standing()
+    current = environment.routes.snapshot()
     if seen.is_current(current):
         found = _change_fields(changes(as_written(current.rows), rows))
         if not found:
@@ -157,7 +156,7 @@ def _write(call: Call, rows: Rows, seen: BaseVersion, note: str) -> tuple[int, d
         try:
             environment.routes.write(rows, current.rows, seen.version, also, becomes=version.version)
         except RoutesChangedError:
-            current = environment.routes.standing()
+            current = environment.routes.snapshot()
         else:
             return 200, {"version": version.version, "digest": digest_of(rows), "changes": found}
     return 409, _conflict(call, current, rows, seen)
@@ -166,7 +165,7 @@ def _write(call: Call, rows: Rows, seen: BaseVersion, note: str) -> tuple[int, d
 def _versions(call: Call, current: RoutesSnapshot, found: list[dict[str, Any]], note: str) -> list[Version]:
     """Return the versions that a write creates: one for rows edited by hand since the last, then its own."""
     history, now = call.environment.history, round(call.now, 3)
-    history.keep(current, now)
+    history.record_current(current, now)
     stored = history.rows(current.version) or current.rows
     by_hand = _change_fields(changes(as_written(stored), as_written(current.rows)))
     versions = [Version(current.version + 1, now, "", "edited by hand in the table", by_hand)] if by_hand else []
@@ -195,7 +194,7 @@ def _chain(spec: RoutesSpec, model: ModelSpec, states: Mapping[str, State], now:
     def entry(member: Any) -> dict[str, Any]:
         provider = spec.providers.get(member.provider)
         return {
-            **deployment_state(f"{member.provider}/{member.model}", member.provider, states, now),
+            **deployment_status(f"{member.provider}/{member.model}", member.provider, states, now),
             "provider": member.provider,
             "model": member.model,
             "weight": member.weight,

@@ -70,7 +70,7 @@ def test_a_change_is_written_with_the_next_version_and_kept_in_the_history(
     assert after["chains"]["auto-chat"][0][0]["enabled"] is False
     newest, first = admin.told("/routes/history")["versions"]
     assert (newest["version"], newest["by"], newest["note"], newest["changes"]) == (2, "master key", "why", expected)
-    assert (first["version"], first["note"]) == (1, "as it stood")
+    assert (first["version"], first["note"]) == (1, "as it was")
 
 
 def test_of_two_editors_one_wins_and_the_other_sees_the_difference_and_loses_nothing(
@@ -117,16 +117,18 @@ def test_a_row_that_was_edited_by_hand_meanwhile_is_not_written_over(admin: Admi
 def test_an_editor_who_is_overtaken_while_writing_is_told_so_too(
     admin: Admin, routes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    standing = admin.environment.routes.standing()
-    keep = admin.environment.history.keep
+    standing = admin.environment.routes.snapshot()
+    record_current = admin.environment.history.record_current
 
     def overtaken(*arguments: Any) -> None:
-        keep(*arguments)
+        record_current(*arguments)
         admin.environment.routes.write({**standing.rows, ("model", "new"): {"chain": []}}, standing.rows, 1)
 
-    monkeypatch.setattr(admin.environment.history, "keep", overtaken)  # somebody writes between look and write
+    monkeypatch.setattr(
+        admin.environment.history, "record_current", overtaken
+    )  # somebody writes between look and write
     assert admin.ask("PUT", "/routes", {**described(routes, "auto-chat", "mine"), "version": 1}).status == 409
-    assert admin.environment.routes.standing().version == 2
+    assert admin.environment.routes.snapshot().version == 2
 
 
 def test_a_version_is_gone_back_to(admin: Admin, routes: dict[str, Any]) -> None:
@@ -142,7 +144,7 @@ def test_a_version_is_gone_back_to(admin: Admin, routes: dict[str, Any]) -> None
 
 
 def test_the_history_has_an_end(admin: Admin, routes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "KEPT", 2)
+    monkeypatch.setattr(history, "HISTORY_LENGTH", 2)
     for number in (1, 2, 3):
         sent = described(routes, "auto-chat", f"number {number}")
         assert admin.ask("PUT", "/routes", {**sent, "version": number}).status == 200
@@ -174,7 +176,7 @@ def test_routes_that_are_wrong_are_not_written_and_every_mistake_has_its_place(
     answer = admin.ask("PUT", "/routes", {**wrong, "version": 1})
     assert (answer.status, answer.error["code"]) == (400, "invalid_routes")
     assert answer.error["problems"] == problems
-    assert admin.environment.routes.standing().version == 1
+    assert admin.environment.routes.snapshot().version == 1
 
 
 def test_a_row_that_was_broken_by_hand_is_told_as_a_problem(admin: Admin) -> None:
@@ -244,7 +246,7 @@ def test_a_budget_that_the_estimate_does_not_fit_into_is_told(admin: Admin, rout
     key = admin.made("/key/generate", max_budget=0.01)["key"]
     admission = admin.made("/routes/explain", model="auto-chat", key=key, max_tokens=10_000)["admission"]
     assert (admission["code"], admission["admitted"]) == ("budget_exceeded", False)
-    assert 0.15 <= admission["estimate"]["cost"] < 0.16  # at the first layer's price, the dearest
+    assert 0.06 <= admission["estimate"]["cost"] < 0.07  # a plausible answer, at the highest price of the chain
     assert admin.made("/routes/explain", model="auto-chat", key=key, max_tokens=100)["admission"]["admitted"] is True
 
 

@@ -105,20 +105,20 @@ def test_more_rows_than_one_transaction_takes_are_written_providers_first_and_de
 
 
 def test_every_write_raises_the_version_and_rows_do_not_show_it(store: RoutesStore) -> None:
-    assert store.standing() == RoutesSnapshot({}, 0)
+    assert store.snapshot() == RoutesSnapshot({}, 0)
     store.write({("provider", "ark"): ARK}, {})
     store.write({("provider", "ark"): ARK, ("model", "m"): model()}, {("provider", "ark"): ARK}, 1)
-    assert store.standing() == RoutesSnapshot({("provider", "ark"): ARK, ("model", "m"): model()}, 2)
+    assert store.snapshot() == RoutesSnapshot({("provider", "ark"): ARK, ("model", "m"): model()}, 2)
 
 
 def test_of_two_writers_who_saw_the_same_version_one_wins_and_nothing_of_the_other_is_written(
     store: RoutesStore,
 ) -> None:
-    seen = store.standing()
+    seen = store.snapshot()
     store.write({("provider", "ark"): ARK}, seen.rows, seen.version)
     with pytest.raises(RoutesChangedError):
         store.write({("provider", "other"): ARK}, seen.rows, seen.version)
-    assert store.standing() == RoutesSnapshot({("provider", "ark"): ARK}, 1)
+    assert store.snapshot() == RoutesSnapshot({("provider", "ark"): ARK}, 1)
 
 
 def test_a_table_of_more_than_one_page_is_read_whole(

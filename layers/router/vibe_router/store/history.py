@@ -1,11 +1,10 @@
-"""What the routes were before each change: the HistoryTable.
+"""The HistoryTable: previous versions of the routes.
 
     id      version   attributes
     routes  1, 2 …    rows (all of them, as JSON), changes (as JSON), at (epoch seconds), by, note
 
-A version is written in the transaction that makes it true, or beside it by whoever may not write here. What stood
-before the first change is kept as well, so that there is something to go back to. Each version takes the place of the
-one `KEPT` before it.
+A version is written in the transaction of its change, and so are the routes before the first change, so that a rollback
+to them is possible. Each version replaces the one `HISTORY_LENGTH` before it.
 """
 
 import json
@@ -23,15 +22,15 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-__all__ = ["KEPT", "HistoryStore", "Version"]
+__all__ = ["HISTORY_LENGTH", "HistoryStore", "Version"]
 
-KEPT = 200  # versions; each holds all rows, some kilobytes
+HISTORY_LENGTH = 200  # versions; each contains all rows, some kilobytes
 _ROUTES = "routes"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of the routes: when it came, by whom, and why. `changes` are plain values, as programs are told."""
+    """One version of the routes, with its time (epoch seconds), author and note. `changes` are plain values."""
 
     version: int
     at: float
@@ -48,14 +47,19 @@ class HistoryStore:
         self._table = table
 
     def entry(self, version: Version, rows: Rows) -> "list[TransactWriteItemTypeDef]":
-        """Return the writes that keep `version` and no more than `KEPT`, for the transaction that makes it true."""
+        """Return the writes that add `version` and delete the oldest, for the transaction of its change."""
         return [
             {"Put": {"TableName": self._table, "Item": self._item(version, rows)}},
-            {"Delete": {"TableName": self._table, "Key": to_item({"id": _ROUTES, "version": version.version - KEPT})}},
+            {
+                "Delete": {
+                    "TableName": self._table,
+                    "Key": to_item({"id": _ROUTES, "version": version.version - HISTORY_LENGTH}),
+                }
+            },
         ]
 
     def record(self, version: Version, rows: Rows) -> None:
-        """Keep `version`, unless it is kept already."""
+        """Store `version` unless it exists."""
         item = self._item(version, rows)
         try:
             self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(id)")
@@ -63,9 +67,9 @@ class HistoryStore:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
 
-    def keep(self, standing: RoutesSnapshot, at: float) -> None:
-        """Keep what stands as the version that it has, if whoever wrote it did not."""
-        self.record(Version(standing.version, at, "", "as it stood", []), standing.rows)
+    def record_current(self, current: RoutesSnapshot, at: float) -> None:
+        """Record the current routes as their version, if their writer did not."""
+        self.record(Version(current.version, at, "", "as it was", []), current.rows)
 
     def versions(self, limit: int) -> list[Version]:
         """Return the newest versions, the newest first."""
@@ -91,7 +95,7 @@ class HistoryStore:
         ]
 
     def rows(self, version: int) -> Rows | None:
-        """Return the rows of a version, None where it is not kept."""
+        """Return the rows of a version, None if it is not stored."""
         key = to_item({"id": _ROUTES, "version": version})
         found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
         if not found:

@@ -1,13 +1,12 @@
-"""Writing keys and teams, and listing them: the admin function's side of the KeysTable.
+"""Write and list keys and teams: the admin function's side of the KeysTable.
 
-Every write is one transaction under conditions, so that no two editors undo each other's work and no two keys have one
-alias:
+Every write is one conditional transaction: concurrent editors never undo each other's changes, and aliases are unique.
 
-    a record is put    while the version that was seen stands; a new one while there is none
-    an alias is taken  while nobody has it; it is handed on to the key's successor, and given back with the key
-    a team is named    while there is one
+    a record  is put while its version is unchanged; a new one while it does not exist
+    an alias  is taken while it is free, moves to the key's successor, and is released with the key
+    a team    is referenced while it exists
 
-An editor who lost reads again and does its change on what stands.
+An editor that lost reads the record again and applies its change again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,15 +35,15 @@ if TYPE_CHECKING:
 
 __all__ = ["AliasTakenError", "BusyError", "CorruptRecordError", "KeyAdmin", "NoSuchTeamError", "TakenError"]
 
-_TRIES = 6  # against other editors of the same record
-_FIRST_WAIT = 0.02  # seconds; doubled with every try
+_TRIES = 6  # other editors may write the same record
+_FIRST_WAIT = 0.02  # seconds; doubles with every try
 
 Record = TypeVar("Record", Key, Team)
 _Role = Literal["record", "alias", "team"]
 
 
 class TakenError(Exception):
-    """There is a record of this id already, be it a tombstone."""
+    """A record with this id exists, possibly a tombstone."""
 
 
 class AliasTakenError(Exception):
@@ -52,23 +51,23 @@ class AliasTakenError(Exception):
 
 
 class NoSuchTeamError(Exception):
-    """The team that a key was to belong to does not exist."""
+    """The key's team does not exist."""
 
 
 class BusyError(Exception):
-    """Others kept writing to the same record."""
+    """The record kept changing concurrently."""
 
 
 class CorruptRecordError(Exception):
-    """A record was edited by hand, and can't be read any more."""
+    """A record was edited by hand and cannot be read."""
 
 
 class _LostError(Exception):
-    """Somebody else wrote the record first."""
+    """Another editor wrote the record first."""
 
 
 class KeyAdmin:
-    """Reads what stands, consistently, and writes. Raises botocore's errors."""
+    """Reads consistently, and writes. Raises botocore's errors."""
 
     def __init__(self, client: "DynamoDBClient", table: str, clock: Clock) -> None:
         self._client = client
@@ -82,7 +81,7 @@ class KeyAdmin:
         return self._record(parse_key, key_record_id(key_hash))
 
     def is_key(self, key_hash: str) -> bool:
-        """Tell whether there is a record of a key with this hash, whatever it says."""
+        """Return whether a key with this hash has a record, even a corrupt one."""
         return self._get(key_record_id(key_hash)) is not None
 
     def team(self, team_id: str) -> Team | None:
@@ -95,12 +94,12 @@ class KeyAdmin:
         return str(found["hash"]) if found else None
 
     def list_keys(self, *, deleted: bool = False) -> list[Key]:
-        """Return every key that is not deleted, or what is left of those too; what can't be read is left out."""
+        """Return every key, with tombstones if `deleted`. Corrupt records are omitted."""
         found = (_readable(parse_key, values) for values in self._scan("key#"))
         return [key for key in found if key and (deleted or not key.deleted)]
 
     def list_teams(self) -> list[Team]:
-        """Return every team; records that can't be read are left out."""
+        """Return every team. Corrupt records are omitted."""
         return [team for values in self._scan("team#") if (team := _readable(parse_team, values))]
 
     # --- Writing ---------------------------------------------------------------------------------------------------
@@ -114,28 +113,28 @@ class KeyAdmin:
         self._write([(self._put(team_record(team), None), "record")])
 
     def change_key(self, key_hash: str, change: Callable[[Key], Key]) -> Key | None:
-        """Have `change` make a key into its successor, and return that; None where there is no such key.
+        """Change a key atomically: `change` returns the new record. Return it, None if the key does not exist.
 
-        `change` may be called again, on what stands by then. Raises AliasTakenError, NoSuchTeamError, BusyError.
+        `change` is called again after a concurrent write. Raises AliasTakenError, NoSuchTeamError, BusyError.
         """
-        return self._tried(lambda: self._changed_key(key_hash, change))
+        return self._retry(lambda: self._change_key(key_hash, change))
 
     def replace_key(self, key_hash: str, change: Callable[[Key], tuple[Key, Key]]) -> Key | None:
-        """Have `change` make of a key what is left of it and its successor, and return that; None if there is none.
+        """Replace a key atomically: `change` returns (retired, successor). Return the successor, None without a key.
 
         Raises TakenError, AliasTakenError, NoSuchTeamError, BusyError.
         """
-        return self._tried(lambda: self._replaced_key(key_hash, change))
+        return self._retry(lambda: self._replace_key(key_hash, change))
 
     def change_team(self, team_id: str, change: Callable[[Team], Team]) -> Team | None:
-        """Have `change` make a team into its successor, and return that; None if there is none. Raises BusyError."""
-        return self._tried(lambda: self._changed_team(team_id, change))
+        """Change a team atomically, as `change_key` does. Raises BusyError."""
+        return self._retry(lambda: self._change_team(team_id, change))
 
     def delete_team(self, team_id: str) -> None:
-        """Take a team away; keys that still name it open nothing any more."""
+        """Delete a team. Keys that still belong to it are rejected."""
         self._client.delete_item(TableName=self._table, Key=to_item({"id": team_record_id(team_id)}))
 
-    def _changed_key(self, key_hash: str, change: Callable[[Key], Key]) -> Key | None:
+    def _change_key(self, key_hash: str, change: Callable[[Key], Key]) -> Key | None:
         seen = self.key(key_hash)
         if seen is None or seen.deleted:
             return None
@@ -144,15 +143,15 @@ class KeyAdmin:
         self._commit([(seen, after)])
         return after
 
-    def _replaced_key(self, key_hash: str, change: Callable[[Key], tuple[Key, Key]]) -> Key | None:
+    def _replace_key(self, key_hash: str, change: Callable[[Key], tuple[Key, Key]]) -> Key | None:
         seen = self.key(key_hash)
         if seen is None or seen.deleted:
             return None
-        left, successor = change(seen)
-        self._commit([(seen, left), (None, successor)])
+        retired, successor = change(seen)
+        self._commit([(seen, retired), (None, successor)])
         return successor
 
-    def _changed_team(self, team_id: str, change: Callable[[Team], Team]) -> Team | None:
+    def _change_team(self, team_id: str, change: Callable[[Team], Team]) -> Team | None:
         seen = self.team(team_id)
         if seen is None:
             return None
@@ -160,16 +159,16 @@ class KeyAdmin:
         self._write([(self._put(team_record(after), seen.version), "record")])
         return after
 
-    def _tried(self, change: Callable[[], Record | None]) -> Record | None:
+    def _retry(self, change: Callable[[], Record | None]) -> Record | None:
         for tried in range(_TRIES):
             try:
                 return change()
             except _LostError:
                 self._clock.sleep(self._clock.jitter() * _FIRST_WAIT * 2**tried)
-        raise BusyError("others kept writing to the record")
+        raise BusyError("the record kept changing")
 
     def _commit(self, changes: Sequence[tuple[Key | None, Key]]) -> None:
-        """Write keys, and what follows for their aliases, all or nothing."""
+        """Write keys and their aliases in one transaction."""
         writes: list[tuple[TransactWriteItemTypeDef, _Role]] = []
         holders: dict[str, tuple[str | None, str | None]] = {}  # alias: its holder before and after
         for before, after in changes:
@@ -179,10 +178,10 @@ class KeyAdmin:
             if after.alias and not after.replaced_by and not after.deleted:
                 holders[after.alias] = (holders.get(after.alias, (None, None))[0], after.hash)
             if after.team_id and not (before and before.team_id == after.team_id):
-                writes.append((self._team_stands(after.team_id), "team"))
+                writes.append((self._team_exists(after.team_id), "team"))
         for alias, (had, has) in holders.items():
             if had != has:
-                writes.append((self._hand_on(alias, had, has), "alias"))
+                writes.append((self._move_alias(alias, had, has), "alias"))
         self._write(writes)
 
     def _write(self, writes: Sequence[tuple["TransactWriteItemTypeDef", _Role]]) -> None:
@@ -208,9 +207,9 @@ class KeyAdmin:
             raise
 
     def _put(self, record: dict[str, Any], seen: int | None) -> "TransactWriteItemTypeDef":
-        """Put `record`: a new one while there is none, else while the version that was `seen` stands.
+        """Put `record`: a new one if it does not exist, else if its version is still `seen`.
 
-        A record of version 0 was written by hand, without one.
+        A record without a version was written by hand and counts as version 0.
         """
         put: dict[str, Any] = {"TableName": self._table, "Item": to_item(record)}
         if seen is None:
@@ -223,7 +222,7 @@ class KeyAdmin:
             put["ExpressionAttributeValues"] = to_item({":seen": 0})
         return cast("TransactWriteItemTypeDef", {"Put": put})
 
-    def _team_stands(self, team_id: str) -> "TransactWriteItemTypeDef":
+    def _team_exists(self, team_id: str) -> "TransactWriteItemTypeDef":
         return {
             "ConditionCheck": {
                 "TableName": self._table,
@@ -232,8 +231,8 @@ class KeyAdmin:
             }
         }
 
-    def _hand_on(self, alias: str, had: str | None, has: str | None) -> "TransactWriteItemTypeDef":
-        """Give an alias from one key to another, back, or out; only while its holder is who it was."""
+    def _move_alias(self, alias: str, had: str | None, has: str | None) -> "TransactWriteItemTypeDef":
+        """Move, take or release an alias, on the condition that its holder is unchanged."""
         key = to_item({"id": alias_record_id(alias)})
         if had is None:
             condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(id)"}

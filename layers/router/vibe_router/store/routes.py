@@ -1,16 +1,15 @@
 """The RoutesTable: one row per provider and virtual model, and one for the defaults.
 
-    kind      name        attributes: what routes.yaml says of it
+    kind      name        attributes, as in routes.yaml
     provider  ark         base_url, secret, formats …
     model     auto-chat   description, chain …
     defaults  defaults    timeouts, retries …
-    version   version     number: how often the routes were written
+    version   version     number: counts the writes of the routes
 
-A row may be edited in the table by hand, so each is checked whenever it is read: one that is not right is left out of
-what it would change, and its last good version goes on being served.
+Rows may be edited by hand, so each is validated on every read. While a row is invalid, its last good version is served.
 
-Every writer raises the version in the transaction of its change, under the condition that it is still the one that was
-seen: of two editors who saw the same routes one wins, and the other learns that they have changed.
+Every writer raises the version in the transaction of its change, on the condition that it is still the one it read.
+Of two concurrent editors one wins, and the other gets RoutesChangedError.
 """
 
 import logging
@@ -57,23 +56,23 @@ __all__ = [
 ]
 
 _FRESH = 10.0  # seconds; a row edited in the table is live within this
-_TRANSACTION = 100  # items that one TransactWriteItems takes
+_TRANSACTION = 100  # items per TransactWriteItems
 _VERSION: RowKey = ("version", "version")
 
 _log = logging.getLogger(__name__)
 
 
 class RoutesUnavailableError(Exception):
-    """The routes were never read, and DynamoDB can't be asked for them now."""
+    """The routes were never read, and DynamoDB is unreachable."""
 
 
 class RoutesChangedError(Exception):
-    """The routes were written since they were seen."""
+    """The routes were written since they were read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoutesSnapshot:
-    """The table as it was seen: its rows, and the version that they have. 0 is what was never written by this."""
+    """The table's rows and their version; 0 if they were only written by hand."""
 
     rows: Rows
     version: int
@@ -88,17 +87,17 @@ class RoutesStore:
 
     def read(self) -> Rows:
         """Read the whole table, consistently: some kilobytes."""
-        return self.standing().rows
+        return self.snapshot().rows
 
-    def standing(self) -> RoutesSnapshot:
+    def snapshot(self) -> RoutesSnapshot:
         """Read the whole table, consistently, and its version."""
         rows: dict[RowKey, Row] = {}
         for page in self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
-            if "Items" not in page:  # botocore takes what is not DynamoDB's for an empty answer
+            if "Items" not in page:  # botocore parses a foreign answer as an empty one
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Scan")
             for item in page["Items"]:
                 values = from_item(item)
-                values.pop("expires_at", None)  # the table's own, for its TTL
+                values.pop("expires_at", None)  # used by the table's TTL
                 rows[values.pop("kind"), values.pop("name")] = values
         number = rows.pop(_VERSION, {}).get("number", 0)
         return RoutesSnapshot(rows, number if isinstance(number, int) else 0)
@@ -106,30 +105,30 @@ class RoutesStore:
     def write(
         self,
         rows: Rows,
-        standing: Rows,
+        current: Rows,
         version: int | None = None,
         also: "Sequence[TransactWriteItemTypeDef]" = (),
         *,
         becomes: int | None = None,
     ) -> None:
-        """Make the table, which has `standing`, have `rows`; rows of kinds that are not known here are left alone.
+        """Change the table's rows from `current` to `rows`; rows of unknown kinds stay.
 
-        `version` is the one that was seen with `standing`; if it has changed since, RoutesChangedError is raised and
-        nothing written. None writes over whatever stands. `also` are writes that come true with these; the version
-        `becomes` the next one, unless they tell of more.
+        `version` is the version of `current`: if it has changed, RoutesChangedError is raised and nothing is written.
+        None overwrites any version. `also` are further writes of the same transaction. The version rises by one, or to
+        `becomes`.
 
-        All at once where at most a hundred rows differ, so that no reader sees half a change. Beyond that what is put
-        comes first, providers before models, and what vanishes last: at no moment does a chain name a missing provider.
+        Up to a hundred changed rows are one transaction, so no reader sees half a change. Beyond that, rows are put
+        first, providers before models, and deleted last: no chain ever names a missing provider.
         """
-        put = sorted((key for key, row in rows.items() if standing.get(key) != row), key=_by_kind)
-        gone = sorted((key for key in standing if key[0] in KINDS and key not in rows), key=_by_kind, reverse=True)
+        put = sorted((key for key, row in rows.items() if current.get(key) != row), key=_by_kind)
+        gone = sorted((key for key in current if key[0] in KINDS and key not in rows), key=_by_kind, reverse=True)
         writes: list[TransactWriteItemTypeDef] = [
             {"Put": {"TableName": self._table, "Item": _item_of(key, rows[key])}} for key in put
         ]
         writes.extend({"Delete": {"TableName": self._table, "Key": _item_of(key, {})}} for key in gone)
         if not writes:
             return
-        writes = [self._raised(version, becomes), *also, *writes]
+        writes = [self._raise_version(version, becomes), *also, *writes]
         try:
             for start in range(0, len(writes), _TRANSACTION):
                 self._client.transact_write_items(TransactItems=writes[start : start + _TRANSACTION])
@@ -140,8 +139,8 @@ class RoutesStore:
                     raise RoutesChangedError from None
             raise
 
-    def _raised(self, seen: int | None, becomes: int | None) -> "TransactWriteItemTypeDef":
-        """Raise the version: by one from what stands, or from what was `seen`, and then only while that stands."""
+    def _raise_version(self, seen: int | None, becomes: int | None) -> "TransactWriteItemTypeDef":
+        """Raise the version: unconditionally, or only if it is still `seen`."""
         number = {"#number": "number"}
         if seen is None:
             return {
@@ -166,10 +165,10 @@ class RoutesStore:
 
 
 class CatalogueCache:
-    """The catalogue, at most ten seconds old.
+    """The routing table, at most ten seconds old.
 
-    `read` reads the rows (`RoutesStore.read`), `base_urls` (provider → URL) replaces what they say, and `spawn` runs
-    work that nobody waits for.
+    `read` reads the rows (`RoutesStore.read`), `base_urls` (provider → URL) overrides theirs, and `spawn` runs work in
+    the background.
     """
 
     def __init__(
@@ -188,17 +187,17 @@ class CatalogueCache:
         self._base_urls = {name: checked_base_url(url) for name, url in (base_urls or {}).items()}
         self._spawn = spawn
         self._breaker = CircuitBreaker("the routes table", clock, service=service)
-        self._asking = Lock()
+        self._refreshing = Lock()
         self._catalogue: Catalogue | None = None
-        self._asked_at = 0.0  # when the last read was sent: it may know of nothing later
+        self._asked_at = 0.0  # when the last read was sent; later changes are not in it
         self._rows: Rows = {}
-        self._specs: dict[RowKey, RowSpec] = {}  # the last good version of every row there is
-        self._told: frozenset[Problem] = frozenset()
+        self._specs: dict[RowKey, RowSpec] = {}  # the last good version of every row
+        self._logged: frozenset[Problem] = frozenset()
 
     def get(self) -> Catalogue:
-        """Return the catalogue: from memory while it is fresh or DynamoDB can't be asked, else read again.
+        """Return the catalogue: from memory while it is fresh or DynamoDB is unreachable, else read again.
 
-        Raises RoutesUnavailableError while there is none in memory either.
+        Raises RoutesUnavailableError if there is none in memory either.
         """
         if not self._is_fresh():
             active = self._breaker.is_open
@@ -206,7 +205,7 @@ class CatalogueCache:
             if advice is CallMode.PROBE and self._catalogue:
                 self._spawn(self._refresh)
             elif advice is not CallMode.SKIP:
-                with self._asking:  # who waited here finds a fresh catalogue, or that there is none to be had
+                with self._refreshing:  # a thread that waited here finds the result of the other one
                     if not self._is_fresh() and (active or not self._breaker.is_open):
                         self._refresh()
         if self._catalogue is None:
@@ -245,11 +244,11 @@ class CatalogueCache:
             specs |= better
             catalogue, _ = resolve(_spec_of(specs), self._base_urls)
         for problem in problems:
-            if problem not in self._told:
+            if problem not in self._logged:
                 _log.warning(
-                    "a row of the routes table is wrong, so what it said before stands, if anything: %s", problem
+                    "a row of the routes table is invalid, so its last good version is used, if any: %s", problem
                 )
-        self._told = frozenset(problems)
+        self._logged = frozenset(problems)
         self._specs = specs
         return catalogue
 

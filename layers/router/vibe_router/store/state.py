@@ -1,20 +1,20 @@
-"""Cooldowns and leases, as the whole fleet sees them: the StateTable.
+"""The StateTable: cooldowns and leases, shared by the fleet.
 
-A state is read at most once a second by an environment, in one batch with all others that a request needs, and written
-under one condition: that nobody has written since it was seen. Whoever loses learns what stands now from the same call.
+An environment reads a state at most once a second, in one batch with the other states of a request. It writes under one
+condition: the item has not changed since it was read. A lost write returns the current state in the same call.
 
     env A   read v3 ── replace(v3 → v4) ✓ returns v4
     env B   read v3 ────── replace(v3 → v4') ✗ returns A's v4
 
-While DynamoDB can't be asked, states are read from and written to this environment's memory. When it can be asked
-again, a cooldown that was kept there and still runs is written back, unless the table knows of a longer one.
+While DynamoDB is unreachable, states are read from and written to this environment's memory. Afterwards, a cooldown
+that is still running is written back, unless the table has a longer one.
 
-Clocks differ between environments, so the times in an item are told by its writer's clock, and `written_at` with them.
-A reader takes from them how long a thing lasts, and measures that by its own clock from when it first saw the version:
+Clocks differ between environments, so an item contains times of its writer's clock, including `written_at`. A reader
+derives durations from them, and measures these by its own clock from when it first read the version:
 
     a lease     lasts at least as long as for its holder, with clocks up to 5 minutes apart: never two leases
-    a cooldown  ends no sooner than its length after the state was last seen without it, and no later than its length
-                after it was first seen: never a negative rest, nor an endless one
+    a cooldown  ends no sooner than its duration after the state was last read without it, and no later than its
+                duration after it was first read: never negative, never endless
 """
 
 import logging
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 
 __all__ = ["StateStore"]
 
-_FRESH = 1.0  # seconds; the fleet knows of a cooldown within this
-_BATCH = 100  # keys that one BatchGetItem takes
-_BATCH_TRIES = 3  # for keys that DynamoDB leaves unprocessed, which it does when it throttles
-_WRITE_BACK_TRIES = 3  # against others that write back theirs in the same second
+_FRESH = 1.0  # seconds; a cooldown reaches the whole fleet within this time
+_BATCH = 100  # keys per BatchGetItem
+_BATCH_TRIES = 3  # DynamoDB leaves keys unprocessed when it throttles
+_WRITE_BACK_TRIES = 3  # other environments may write back in the same second
 _EVIDENCE = 1_000  # characters; an item is billed by the KiB
-_MOST_SKEW = 300  # seconds; AWS refuses requests that are signed by a clock further off
+_MOST_SKEW = 300  # seconds; AWS rejects requests that are signed by a clock further off
 
 _log = logging.getLogger(__name__)
 
@@ -54,17 +54,17 @@ class _Condition(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What is remembered of one id: the state to answer with, and the item that the table last had."""
+class _CachedState:
+    """A cached state, and the item that the table last contained."""
 
     state: State
     item: Item | None
     read_at: float
-    kept: bool = False  # the state was never written: DynamoDB could not be asked
+    unsaved: bool = False  # the state was never written, because DynamoDB was unreachable
 
 
 class StateStore:
-    """Reads and replaces states. `spawn` runs work that nobody waits for."""
+    """Reads and replaces states. `spawn` runs work in the background."""
 
     def __init__(
         self,
@@ -80,78 +80,78 @@ class StateStore:
         self._clock = clock
         self._spawn = spawn
         self._breaker = CircuitBreaker("the state table", clock, service=service)
-        self._known: dict[str, _Known] = {}
-        self._asking = Lock()
+        self._cache: dict[str, _CachedState] = {}
+        self._refreshing = Lock()
 
     @property
     def degraded(self) -> bool:
-        """Whether states come from this environment's memory alone, because DynamoDB can't be asked."""
+        """Whether states come only from memory, because DynamoDB is unreachable."""
         return self._breaker.is_open
 
     def read(self, ids: Sequence[str]) -> dict[str, State]:
-        """Return the state of each of `ids`; one that is not in the table is healthy, with version 0. Never raises."""
+        """Return the state of each of `ids`; one without an item is healthy, with version 0. Never raises."""
         if self._stale(ids):
             match self._breaker.next_call():
                 case CallMode.CALL:
                     active = self._breaker.is_open
-                    with self._asking:  # who waited here finds what it wanted in memory, or that it can't be had
+                    with self._refreshing:  # a thread that waited here finds the result of the other one
                         if active or not self._breaker.is_open:
-                            self._ask(self._stale(ids))
+                            self._refresh(self._stale(ids))
                 case CallMode.PROBE:
-                    self._spawn(lambda: self._ask(self._stale(ids)))
-        return {each: known.state if (known := self._known.get(each)) else healthy(each) for each in ids}
+                    self._spawn(lambda: self._refresh(self._stale(ids)))
+        return {each: cached.state if (cached := self._cache.get(each)) else healthy(each) for each in ids}
 
     def replace(self, seen: State, successor: State) -> State:
-        """Write `successor` if `seen` still stands, and return what stands now. Never raises over DynamoDB.
+        """Write `successor` if `seen` is still current, and return the current state. Never raises.
 
-        That is `successor` itself for whoever won, and the winner's state for everybody else. While DynamoDB can't be
-        asked, `successor` stands in this environment.
+        The winner gets `successor` itself, and everybody else the winner's state. While DynamoDB is unreachable,
+        `successor` is current in this environment.
         """
-        known = self._known.get(seen.id)
-        if known and known.state != seen:
-            # Lost already: what is known here is never older than what was seen here. A version alone would not tell,
-            # for one that was counted up in memory during an outage may by now be another's in the table.
-            return known.state
+        cached = self._cache.get(seen.id)
+        if cached and cached.state != seen:
+            # Already lost: the cache is never older than `seen`. Comparing versions is not enough, because a version
+            # that was raised in memory during an outage may belong to another writer in the table.
+            return cached.state
         found: Item | None = {"version": {"N": str(seen.version)}} if seen.version else None
-        if known:
-            found = known.item  # what the table had; it knows nothing of what was only kept here
+        if cached:
+            found = cached.item  # the table's item, without changes that are only in memory
         if not self._breaker.is_open:
             try:
                 return self._put(found, successor)
             except AWS_ERRORS as error:
                 self._breaker.record_failure(error)
-        self._known[seen.id] = _Known(successor, found, read_at=0.0, kept=True)
+        self._cache[seen.id] = _CachedState(successor, found, read_at=0.0, unsaved=True)
         return successor
 
-    def _fresh(self, known: _Known) -> bool:
-        return not known.kept and 0 <= self._clock.now() - known.read_at < _FRESH
+    def _fresh(self, cached: _CachedState) -> bool:
+        return not cached.unsaved and 0 <= self._clock.now() - cached.read_at < _FRESH
 
     def _stale(self, ids: Iterable[str]) -> list[str]:
-        return [each for each in dict.fromkeys(ids) if not ((known := self._known.get(each)) and self._fresh(known))]
+        return [each for each in dict.fromkeys(ids) if not ((cached := self._cache.get(each)) and self._fresh(cached))]
 
-    def _ask(self, ids: Sequence[str]) -> None:
-        """Read `ids` into memory, and all that is only kept there; a failure begins an outage."""
+    def _refresh(self, ids: Sequence[str]) -> None:
+        """Read `ids` and all unsaved states into the cache, and write these back. A failure opens the breaker."""
         if not ids:
             return
-        kept = [known.state for known in list(self._known.values()) if known.kept]
+        unsaved = [cached.state for cached in list(self._cache.values()) if cached.unsaved]
         try:
-            wanted = list(dict.fromkeys([*ids, *(state.id for state in kept)]))
+            wanted = list(dict.fromkeys([*ids, *(state.id for state in unsaved)]))
             for start in range(0, len(wanted), _BATCH):
-                self._learn(wanted[start : start + _BATCH])
-            for state in kept:
+                self._read_batch(wanted[start : start + _BATCH])
+            for state in unsaved:
                 self._write_back(state)
         except AWS_ERRORS as error:
             self._breaker.record_failure(error)
         else:
             self._breaker.record_success()
 
-    def _learn(self, ids: Sequence[str]) -> None:
-        """Read at most a hundred ids in one round trip and remember what stands, absence too."""
+    def _read_batch(self, ids: Sequence[str]) -> None:
+        """Read at most a hundred ids in one round trip and cache their items, or their absence."""
         keys: list[Item] = [{"id": {"S": each}} for each in ids]
         found: dict[str, Item] = {}
         for _ in range(_BATCH_TRIES):
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
-            if "Responses" not in answer:  # botocore takes what is not DynamoDB's for an empty answer
+            if "Responses" not in answer:  # botocore parses a foreign answer as an empty one
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "BatchGetItem")
             found |= {item["id"]["S"]: item for item in answer["Responses"].get(self._table, [])}
             unprocessed = answer.get("UnprocessedKeys", {}).get(self._table)
@@ -161,39 +161,39 @@ class StateStore:
         else:
             raise ClientError({"Error": {"Code": "UnprocessedKeys"}}, "BatchGetItem")
         for each in ids:
-            known = self._known.get(each)
-            if known and known.kept:
-                # It goes on standing until it has been compared with what the table has.
-                self._known[each] = replace(known, item=found.get(each))
+            cached = self._cache.get(each)
+            if cached and cached.unsaved:
+                # It stays current until it has been compared with the table's item.
+                self._cache[each] = replace(cached, item=found.get(each))
             else:
                 self._remember(each, found.get(each))
 
-    def _write_back(self, kept: State) -> None:
-        """Bring a cooldown that was kept in memory to the table, if it still runs and is the longer one."""
-        known = self._known[kept.id]
-        if known.state is not kept:
-            return  # replaced meanwhile; the next read sees to it
-        stands = self._state_of(kept.id, known.item, None)
+    def _write_back(self, unsaved: State) -> None:
+        """Write a cooldown from memory to the table, if it is still running and the longer one."""
+        cached = self._cache[unsaved.id]
+        if cached.state is not unsaved:
+            return  # replaced in the meantime; the next read handles it
+        current = self._state_of(unsaved.id, cached.item, None)
         for _ in range(_WRITE_BACK_TRIES):
-            if kept.until <= max(self._clock.now(), stands.until):
+            if unsaved.until <= max(self._clock.now(), current.until):
                 break
-            strikes = max(kept.strikes, stands.strikes)
-            back = replace(kept, version=stands.version + 1, strikes=strikes, lease_until=0.0)
-            stands = self._put(known.item, back)
-            if stands is back:
+            strikes = max(unsaved.strikes, current.strikes)
+            back = replace(unsaved, version=current.version + 1, strikes=strikes, lease_until=0.0)
+            current = self._put(cached.item, back)
+            if current is back:
                 return
-            known = self._known[kept.id]
-        self._known[kept.id] = _Known(stands, known.item, self._clock.now())
+            cached = self._cache[unsaved.id]
+        self._cache[unsaved.id] = _CachedState(current, cached.item, self._clock.now())
 
     def _put(self, found: Item | None, successor: State) -> State:
-        """Write `successor` over the item that was `found`, and return what stands then.
+        """Write `successor` over the item `found`, and return the current state.
 
-        Three clauses say "nobody has written since", by what was found:
+        The condition "unchanged since it was read" depends on what was found:
 
-            nothing      attribute_not_exists(id)       nobody has made the item since
-            an item      version = :found               nobody has replaced it since; every write raises the version.
-                                                        Of any type: a corrupt item is held to the same
-            no version   attribute_not_exists(version)  a corrupt item that nobody has repaired since
+            nothing      attribute_not_exists(id)       the item was not created since
+            an item      version = :found               the item was not replaced since: every write raises the version,
+                                                        which may be of any type in a corrupt item
+            no version   attribute_not_exists(version)  a corrupt item was not repaired since
         """
         item = _item_of(successor, self._clock.now())
         condition: _Condition
@@ -210,30 +210,30 @@ class StateStore:
             self._client.put_item(
                 TableName=self._table,
                 Item=item,
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",  # the loser needs no second read
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",  # a lost write needs no second read
                 **condition,
             )
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
-            stands = cast("Item | None", error.response.get("Item"))
-            # A call is tried twice when its answer was lost on the way: what stands may be this very write.
-            if not stands or stands.get("write") != item["write"]:
-                return self._remember(successor.id, stands)
-        self._known[successor.id] = _Known(successor, item, self._clock.now())
+            current = cast("Item | None", error.response.get("Item"))
+            # A call is repeated if its answer was lost, so the current item may be this very write.
+            if not current or current.get("write") != item["write"]:
+                return self._remember(successor.id, current)
+        self._cache[successor.id] = _CachedState(successor, item, self._clock.now())
         return successor
 
     def _remember(self, state_id: str, item: Item | None) -> State:
-        before = self._known.get(state_id)
-        if before and before.kept:
+        before = self._cache.get(state_id)
+        if before and before.unsaved:
             before = None
-        # The same version keeps the times that it was first given here.
+        # The same version keeps the times computed when it was first read.
         state = before.state if before and before.item == item else self._state_of(state_id, item, before)
-        self._known[state_id] = _Known(state, item, self._clock.now())
+        self._cache[state_id] = _CachedState(state, item, self._clock.now())
         return state
 
-    def _state_of(self, state_id: str, item: Item | None, before: _Known | None) -> State:
-        """Read `item`, which took the place of what was known `before`, in times of this environment's clock."""
+    def _state_of(self, state_id: str, item: Item | None, before: _CachedState | None) -> State:
+        """Convert `item`, which replaces the cached `before`, to times of this environment's clock."""
         if item is None:
             return healthy(state_id)
         try:
@@ -257,16 +257,16 @@ class StateStore:
             )
             written_at = read_time(values, "written_at") or 0
         except (ValueError, TypeError) as error:
-            _log.warning("the state of %s is corrupt (%s): taken as healthy", state_id, error)
+            _log.warning("the state of %s is corrupt (%s): treated as healthy", state_id, error)
             version = item.get("version", {}).get("N", "")
             return State(state_id, version=int(version) if version.isdigit() else 0)
         if not written_at or (before and before.state.version >= state.version):
-            return state  # edited by hand, and meant as it stands
+            return state  # edited by hand: used as it is
         return _on_this_clock(state, written_at, self._clock.now(), before.read_at if before else 0.0)
 
 
 def _on_this_clock(state: State, written_at: float, now: float, last_seen_without: float) -> State:
-    """Return `state`, written at `written_at` by a clock that may differ, in times of the clock that says `now`."""
+    """Convert `state`, written at `written_at` by another clock, to times of the clock that shows `now`."""
     until, lease_until = state.until, state.lease_until
     if (rest := until - written_at) > 0:
         until = min(max(until, last_seen_without + rest), now + rest)
@@ -295,7 +295,7 @@ def _item_of(state: State, now: float) -> Item:
         "lease_until": state.lease_until,
         "expires_at": state.expires_at,
         "written_at": now,
-        "write": secrets.token_hex(8),  # tells this write from another that says the same
+        "write": secrets.token_hex(8),  # distinguishes this write from an equal one
     }
     for name in ("hinted", "origin", "origin_at", "origin_until", "repeats", "last_resort_at"):
         if value := getattr(state, name):
