@@ -86,7 +86,6 @@ def test_a_chat_request_is_its_messages_and_tools() -> None:
         pytest.param({"max_tokens": 10, "max_completion_tokens": 20}, 20, 1, id="both: the newer one counts"),
         pytest.param({"max_tokens": 10, "n": 3}, 10, 3, id="each of three answers"),
         pytest.param({"max_tokens": None, "n": None}, None, 1, id="null"),
-        pytest.param({"max_tokens": -1, "n": -1}, None, 1, id="what the provider will refuse"),
     ],
 )
 def test_the_most_that_a_chat_request_wants_answered(body: dict[str, Any], most: int | None, answers: int) -> None:

@@ -1,11 +1,23 @@
 """Typed access to fields of a caller's JSON. A field of another type is a 400 that names it."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from vibe_router.core.errors import bad_request
 
-__all__ = ["Shape", "Types", "check_conversation", "entries", "integer", "mapping", "number", "text", "truth"]
+__all__ = [
+    "Shape",
+    "Types",
+    "check_conversation",
+    "check_ranges",
+    "entries",
+    "integer",
+    "mapping",
+    "number",
+    "text",
+    "truth",
+]
 
 Shape = Callable[..., Any]
 # By field name: the allowed types, and their description for a 400.
@@ -21,6 +33,7 @@ def check_conversation(body: Mapping[str, Any], types: Types) -> None:
         value = body.get(name)
         if value is not None and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
             raise bad_request(f"'{name}' must be {wanted}.", name)
+    check_ranges(body)
     if not body.get("model"):
         raise bad_request("'model' is missing.", "model")
     if body.get("messages") is None:
@@ -32,6 +45,28 @@ def check_conversation(body: Mapping[str, Any], types: Types) -> None:
             raise bad_request(f"'messages[{index}]' must be an object.", f"messages[{index}]")
         if not isinstance(message.get("role"), str):
             raise bad_request(f"'messages[{index}].role' must be a string.", f"messages[{index}].role")
+
+
+# The ranges outside which no provider accepts a value; within them providers differ.
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0, math.inf),
+    "top_p": (0, 1),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
+    "n": (1, math.inf),
+    "best_of": (1, math.inf),
+    "top_logprobs": (0, math.inf),
+}
+
+
+def check_ranges(body: Mapping[str, Any]) -> None:
+    """Check that numbers which every provider limits alike are within their range. Raises ApiError (400)."""
+    for name in _RANGES.keys() & body.keys():
+        least, most = _RANGES[name]
+        value = number(body, name)
+        if value is not None and not least <= value <= most:
+            limits = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+            raise bad_request(f"'{name}' must be {limits}.", name)
 
 
 def text(body: Mapping[Any, Any], name: str, place: str = "") -> str | None:

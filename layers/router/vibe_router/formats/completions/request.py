@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vibe_router.core.errors import bad_request
-from vibe_router.formats.common.fields import integer, mapping, number, text, truth
+from vibe_router.formats.common.fields import check_ranges, integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
@@ -93,6 +93,7 @@ def parse(raw: bytes) -> CompletionsRequest:
         integer(body, name)
     for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty"):
         number(body, name)
+    check_ranges(body)
     for name in ("suffix", "user"):
         text(body, name)
     mapping(body, "logit_bias")

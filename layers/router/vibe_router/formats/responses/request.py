@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vibe_router.core.errors import bad_request
-from vibe_router.formats.common.fields import entries, integer, mapping, text, truth
+from vibe_router.formats.common.fields import check_ranges, entries, integer, mapping, text, truth
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
@@ -193,6 +193,7 @@ def parse(raw: bytes) -> ResponsesRequest:
             raise bad_request(f"'input[{i}]' must be an object.", f"input[{i}]")
     entries(body, "tools")
     integer(body, "max_output_tokens")
+    check_ranges(body)
     truth(body, "store")
     if text(body, "previous_response_id") and body.get("conversation"):
         raise bad_request("'previous_response_id' and 'conversation' can't be used together.", "previous_response_id")
