@@ -6,7 +6,7 @@ from gateway import proxy_event
 from gateway.environment import Environment
 from gateway.proxy_event import Request
 from streaming_runtime import Context, Heartbeat, StreamingResponse
-from vibe_router.core.errors import ApiError, bad_request
+from vibe_router.core.errors import ApiError
 from vibe_router.core.wire_formats import CLIENT_PATHS
 from vibe_router.formats import registry
 from vibe_router.formats.interfaces import ClientFormat, WholeAnswer
@@ -56,17 +56,20 @@ def input_tokens(request: Request, _context: Context, environment: Environment) 
     return proxy_event.json_answer({"object": "response.input_tokens", "input_tokens": tokens}, headers=headers)
 
 
-def compact(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
-    """Refuse to compact a conversation. Raises ApiError (400).
+def compact(request: Request, context: Context, environment: Environment) -> StreamingResponse:
+    """Answer a conversation with its summary, which a request on any deployment can continue from."""
+    from vibe_router.formats.responses import compaction
 
-    A compacted one is encrypted by the provider that made it: nothing that another layer could go on from.
-    """
-    environment.admission.caller(request.headers)
-    raise bad_request(
-        "Conversations are not compacted here, since only the provider that has done it could go on from there. "
-        "Ask for a summary by /v1/responses instead, and go on from that.",
-        code="unsupported_endpoint",
-    )
+    pipeline = RequestPipeline(compaction.COMPACTION, request.id, environment)
+    context.after_response(pipeline.settle)
+    try:
+        answered = pipeline.serve(request.headers, request.body, context.get_remaining_time_in_millis() / 1000)
+        if not isinstance(answered, WholeAnswer):
+            raise TypeError("a compaction is never streamed")
+        body = compaction.compaction_of(answered.body)
+    except ApiError as error:
+        return proxy_event.error_answer(error, pipeline.decision.headers(), compaction.COMPACTION)
+    return proxy_event.whole_answer(body, headers=pipeline.decision.headers())
 
 
 def answer(client: ClientFormat, request: Request, context: Context, environment: Environment) -> StreamingResponse:

@@ -122,11 +122,22 @@ def test_a_response_does_not_exist_for_another_key(client: openai.OpenAI, strang
     assert stranger.responses.retrieve(own.id) == own
 
 
-def test_input_tokens_are_counted_and_compaction_is_refused(client: openai.OpenAI) -> None:
+def test_input_tokens_are_counted(client: openai.OpenAI) -> None:
     counted = client.responses.input_tokens.count(model=MODELS["chat"], input="My name is Ada")
     assert (counted.object, 0 < counted.input_tokens < 50) == ("response.input_tokens", True)
-    with pytest.raises(openai.BadRequestError, match="not compacted"):
-        client.responses.compact(model=MODELS["chat"], input="My name is Ada")
+
+
+@pytest.mark.parametrize("provider_format", MODELS)
+def test_a_compacted_conversation_continues(client: openai.OpenAI, stack: Stack, provider_format: str) -> None:
+    compacted = client.responses.compact(model=MODELS["chat"], input="My name is Ada")
+    assert compacted.object == "response.compaction"
+    window = [item.to_dict() for item in compacted.output]
+    answer = client.responses.create(
+        model=MODELS[provider_format],
+        input=[*window, {"role": "user", "content": "Go on"}],  # type: ignore[list-item] # as the package returns them
+    )
+    assert answer.status == "completed"
+    assert "Summary of the conversation" in last_body(stack, provider_format)
 
 
 def test_store_false_stores_nothing(client: openai.OpenAI) -> None:

@@ -364,10 +364,76 @@ def test_input_tokens_include_the_history(over_chat: FakeEnvironment) -> None:
     assert call("GET", "/input_tokens")[0] == 405
 
 
-def test_compaction_is_refused_with_the_reason(over_chat: FakeEnvironment) -> None:
+CONVERSATION = [
+    {"role": "user", "content": "Look at a.txt."},
+    {"type": "reasoning", "id": "rs_1", "summary": []},
+    {"type": "function_call", "call_id": "c", "name": "read", "arguments": '{"path": "a.txt"}'},
+    {"type": "function_call_output", "call_id": "c", "output": "It says 4."},
+    {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+]
+
+
+@pytest.mark.parametrize("format_", ["chat", "responses", "messages", "converse"])
+def test_a_compacted_conversation_continues_on_every_format(environment: FakeEnvironment, format_: str) -> None:
+    chained(environment, layer("one/gpt-5", "chat"))
+    status, compacted = call(
+        "POST", "/compact", {"model": "auto-chat", "input": CONVERSATION, "tools": [{"type": "x"}]}
+    )
+    assert (status, compacted["object"]) == (200, "response.compaction")
+    assert compacted["usage"]["total_tokens"] == 10
+    [item] = compacted["output"]
+    assert (item["type"], item["id"][:4]) == ("compaction", "cmp_")
+    assert "Hello" not in item["encrypted_content"]
+    asked = environment.upstream.calls[-1][1]
+    assert "tools" not in asked
+    shown = json.dumps(asked["messages"])
+    assert all(each in shown for each in ("Look at a.txt.", "read", "It says 4.", "Summarize this conversation"))
+
+    chained(environment, layer("one/claude", format_))
+    environment.upstream.script["one"] = [refusal(503, {"error": {"message": "busy"}})]
+    create(input=[item, {"role": "user", "content": "Go on."}])
+    continued = json.dumps(environment.upstream.calls[-1][1])
+    assert "Summary of the conversation so far" in continued
+    assert "Hello." in continued
+    assert "compaction" not in continued
+
+
+def test_a_stored_conversation_is_compacted_with_its_history(over_chat: FakeEnvironment) -> None:
+    _, first = create(input="My name is Ada.")
+    stored = len(over_chat.response_store.table)
+    status, compacted = call("POST", "/compact", {"model": "auto-chat", "previous_response_id": first["id"]})
+    assert (status, len(over_chat.response_store.table)) == (200, stored)
+    messages = over_chat.upstream.calls[-1][1]["messages"]
+    assert [each["role"] for each in messages] == ["user", "assistant", "user"]
+    assert "Ada" in json.dumps(messages[0])
+    _, continued = create(input=[*compacted["output"], HELLO])
+    assert create(previous_response_id=continued["id"])[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("message", "finish"),
+    [({"content": "Half"}, "length"), ({"content": ""}, "stop"), ({"content": None, "refusal": "No."}, "stop")],
+    ids=["truncated", "empty", "a refusal"],
+)
+def test_an_incomplete_summary_is_an_error(over_chat: FakeEnvironment, message: dict[str, Any], finish: str) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}
+    over_chat.upstream.script["one"] = [whole({**COMPLETION, "choices": [choice]})]
     status, answer = call("POST", "/compact", {"model": "auto-chat", "input": "Hello"})
-    assert (status, answer["error"]["code"]) == (400, "unsupported_endpoint")
-    assert "not compacted" in answer["error"]["message"]
+    assert (status, answer["error"]["code"]) == (502, "compaction_failed")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param({"model": "auto-chat"}, 400, id="nothing to compact"),
+        pytest.param({"model": "auto-chat", "previous_response_id": "resp_unknown"}, 400, id="an unknown response"),
+        pytest.param({"model": "auto-chat", "input": [1]}, 400, id="an invalid item"),
+        pytest.param({"model": "nobody", "input": "Hello"}, 404, id="an unknown model"),
+    ],
+)
+def test_an_invalid_compaction_is_refused(over_chat: FakeEnvironment, body: dict[str, Any], status: int) -> None:
+    assert call("POST", "/compact", body)[0] == status
+    assert not over_chat.upstream.calls
 
 
 def test_an_outage_of_the_table_is_a_503(over_chat: FakeEnvironment) -> None:

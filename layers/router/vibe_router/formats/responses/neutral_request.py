@@ -48,6 +48,7 @@ from vibe_router.formats.neutral.model import (
 from vibe_router.formats.neutral.reading import allowed_names, contents, sorted_fields
 from vibe_router.formats.neutral.thinking_off import lowest_effort
 from vibe_router.formats.responses.namespaces import as_namespace, flat_name, tools_of
+from vibe_router.formats.responses.summary import COMPACTION_TYPES
 
 __all__ = ["body", "read"]
 
@@ -337,7 +338,7 @@ def _with_flat_name(call: ToolCall) -> ToolCall:
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _TOOL_SEARCH = frozenset({"additional_tools", "tool_search_call", "tool_search_output"})  # read as tools
-_REQUESTING_ITEMS = frozenset({"compaction", "compaction_trigger", "mcp_approval_response"})
+_REQUESTING_ITEMS = COMPACTION_TYPES | {"compaction_trigger", "context_compaction", "mcp_approval_response"}
 _READ_ITEMS = frozenset(
     {"message", "function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output"}
 )

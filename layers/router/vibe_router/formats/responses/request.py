@@ -16,6 +16,7 @@ from vibe_router.formats.common.token_estimate import estimate
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
 from vibe_router.formats.responses.echo import complete_response
 from vibe_router.formats.responses.ids import ITEM_PREFIXES
+from vibe_router.formats.responses.summary import open_summary
 
 if TYPE_CHECKING:
     from vibe_router.formats.neutral.model import NeutralRequest
@@ -188,9 +189,11 @@ def parse(raw: bytes) -> ResponsesRequest:
         raise bad_request("'input' must be a string or an array.", "input")
     if input_ is None and not body.get("prompt"):
         raise bad_request("'input' is missing.", "input")
-    for i, item in enumerate(input_ if isinstance(input_, list) else ()):
-        if not isinstance(item, dict):
-            raise bad_request(f"'input[{i}]' must be an object.", f"input[{i}]")
+    if isinstance(input_, list):
+        for i, item in enumerate(input_):
+            if not isinstance(item, dict):
+                raise bad_request(f"'input[{i}]' must be an object.", f"input[{i}]")
+        body["input"] = [open_summary(item) or item for item in input_]
     entries(body, "tools")
     integer(body, "max_output_tokens")
     check_ranges(body)
