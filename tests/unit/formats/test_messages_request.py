@@ -355,7 +355,7 @@ def test_a_budget_is_an_effort_elsewhere(thinking: object, effort: object) -> No
     ],
 )
 def test_blocks_into_chat(block: object, said: object) -> None:
-    content = as_chat(with_content(block, {"type": "text", "text": "?"}))["messages"][0]["content"]
+    content = as_chat(with_content(block, {"type": "image", "source": PIXEL}))["messages"][0]["content"]
     assert content[0] == said
 
 

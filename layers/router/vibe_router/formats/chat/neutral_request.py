@@ -5,8 +5,9 @@ the style of reasoning summaries, cache keys, `store` (the router stores), the e
 says it), and reasoning of other models (except in a turn with tool calls, where some models require it).
 
 Rewritten: developer messages as system messages, which every provider accepts; free-text tools as functions of one
-string, `input`; a choice among allowed tools by declaring only these; images in tool results as a user's message after
-them; a thinking budget as an effort.
+string, `input`; a choice among allowed tools by declaring only these; tool results directly after their calls, as text
+only, with their images and files in a user's message after them; text-only content as one string; a thinking budget as
+an effort; tool names above 64 characters shortened. Assistant messages without content or calls are left out.
 """
 
 import re
@@ -39,10 +40,12 @@ from vibe_router.formats.neutral.model import (
     custom_tool_arguments,
     custom_tool_as_function,
     merge_turns,
+    object_schema,
     reasoning_effort,
     unsupported,
 )
 from vibe_router.formats.neutral.reading import allowed_names, contents, sorted_fields
+from vibe_router.formats.neutral.tool_names import short_tool_name
 
 __all__ = ["body", "read"]
 
@@ -347,9 +350,9 @@ def _tool(tool: Tool | Raw, request: NeutralRequest) -> dict[str, Any]:
     if tool.custom:
         tool = custom_tool_as_function(tool)
     function: dict[str, Any] = {
-        "name": tool.name,
+        "name": tool.name if own else short_tool_name(tool.name),
         "description": tool.description,
-        "parameters": tool.parameters,
+        "parameters": tool.parameters if own else object_schema(tool.parameters),
         "strict": tool.strict,
     }
     written = {"type": "function", "function": without_none(function)}
@@ -361,7 +364,8 @@ def _choice(request: NeutralRequest) -> object:
         case NamedTool(name, custom):
             if custom and request.format == _FORMAT:
                 return {"type": "custom", "custom": {"name": name}}
-            return {"type": "function", "function": {"name": name}}
+            named = name if request.format == _FORMAT else short_tool_name(name)
+            return {"type": "function", "function": {"name": named}}
         case AllowedTools(mode, names):
             if request.format != _FORMAT:
                 return mode
@@ -386,6 +390,26 @@ def _response_format(wanted: JsonFormat) -> dict[str, Any]:
 
 
 def _messages(request: NeutralRequest) -> Iterator[dict[str, Any]]:
+    """Write the messages, each tool result directly after the message with its call."""
+    written = list(_in_order(request))
+    if request.format == _FORMAT:
+        yield from written
+        return
+    latest_call: dict[str, int] = {}  # by call id: the position of the message with the call
+    results: dict[int, list[dict[str, Any]]] = {}  # by that position: the results of its calls
+    rest: list[tuple[int, dict[str, Any]]] = []
+    for at, message in enumerate(written):
+        if message["role"] == "tool" and (caller := latest_call.get(message["tool_call_id"])) is not None:
+            results.setdefault(caller, []).append(message)
+            continue
+        latest_call.update({call["id"]: at for call in message.get("tool_calls", ())})
+        rest.append((at, message))
+    for at, message in rest:
+        yield message
+        yield from results.get(at, ())
+
+
+def _in_order(request: NeutralRequest) -> Iterator[dict[str, Any]]:
     own = request.format == _FORMAT
     if request.system:
         yield {"role": "system", "content": _content(request.system, own=own)}
@@ -397,21 +421,23 @@ def _messages(request: NeutralRequest) -> Iterator[dict[str, Any]]:
             case "user":
                 yield from _user(message, name, own=own)
             case "assistant":
-                yield {"role": "assistant", **_assistant(message, own=own), **name}
+                written = _assistant(message, own=own)
+                if own or written["content"] or "tool_calls" in written:  # providers reject an empty message
+                    yield {"role": "assistant", **written, **name}
 
 
 def _user(message: Message, name: dict[str, str], *, own: bool) -> Iterator[dict[str, Any]]:
-    """Write a user's message: tool results are messages of their own, before everything else."""
+    """Write a user's message. Tool results come first, as messages of their own, which can hold nothing but text."""
     rest: list[Part] = []
     for part in message.parts:
         if isinstance(part, ToolResult):
-            said = [each for each in part.parts if own or not isinstance(each, Image)]
-            shown = [each for each in part.parts if not own and isinstance(each, Image)]
+            parts = [each for each in part.parts if own or _is_text(each)]
+            shown = [each for each in part.parts if not own and not _is_text(each)]
             if shown:
                 rest += [Text(f"What the tool call {part.call_id} shows:"), *shown]
-                said = said or [Text("The result is shown below.")]
+                parts = parts or [Text("The result is shown below.")]
             cache = {"cache_control": part.cache} if own and part.cache else {}
-            content = _content(said, own=own)
+            content = _content(parts, own=own)
             yield {"role": "tool", "tool_call_id": part.call_id, "content": content, **cache, **name}
         elif isinstance(part, Raw) and part.format == _FORMAT and part.value.get("role") == "function":
             yield dict(part.value)
@@ -421,9 +447,13 @@ def _user(message: Message, name: dict[str, str], *, own: bool) -> Iterator[dict
         yield {"role": "user", "content": _content(rest, own=own), **name}
 
 
+def _is_text(part: Part) -> bool:
+    return isinstance(part, Text | Refusal) or (isinstance(part, File) and part.text is not None)
+
+
 def _assistant(message: Message, *, own: bool) -> dict[str, Any]:
     out: dict[str, Any] = {"content": None}
-    words: list[Part] = []
+    parts: list[Part] = []
     calls: list[dict[str, Any]] = []
     thoughts: list[str] = []
     for part in message.parts:
@@ -437,9 +467,9 @@ def _assistant(message: Message, *, own: bool) -> dict[str, Any]:
             case Raw(format="chat", value={"function_call": _} | {"audio": _}):
                 out |= part.value
             case _:
-                words.append(part)
-    if words:
-        out["content"] = _content(words, own=own)
+                parts.append(part)
+    if parts:
+        out["content"] = _content(parts, own=own) or (out["content"] if not own else "")
     if calls:
         out["tool_calls"] = calls
     if (thought := "\n\n".join(filter(None, thoughts))) and (own or calls):
@@ -451,15 +481,19 @@ def _call(call: ToolCall, *, own: bool) -> dict[str, Any]:
     if call.custom and own:
         return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
     arguments = custom_tool_arguments(call.arguments) if call.custom else call.arguments
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+    if own:
+        return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+    function = {"name": short_tool_name(call.name), "arguments": arguments if arguments.strip() else "{}"}
+    return {"id": call.id, "type": "function", "function": function}
 
 
 def _content(parts: Sequence[Part], *, own: bool) -> str | list[dict[str, Any]]:
-    if len(parts) == 1 and isinstance(only := parts[0], Text) and not (own and only.cache):
+    """Write content: text alone as a string, which every provider accepts in every message."""
+    if own and len(parts) == 1 and isinstance(only := parts[0], Text) and not only.cache:
         return only.text
-    if all(isinstance(part, Text) for part in parts) and not parts:
-        return ""
-    return [_part(part, own=own) for part in parts]
+    if not own and all(map(_is_text, parts)):
+        return "\n\n".join(filter(None, (part.text for part in parts if isinstance(part, Text | Refusal | File))))
+    return [_part(part, own=own) for part in parts] if parts else ""
 
 
 def _part(part: Part, *, own: bool) -> dict[str, Any]:
@@ -476,7 +510,8 @@ def _part(part: Part, *, own: bool) -> dict[str, Any]:
             written = {"type": "text", "text": words}
         case File(data=str(data)):
             held = data_url(part.media_type, data) if part.media_type else data
-            written = {"type": "file", "file": without_none({"filename": part.filename, "file_data": held})}
+            filename = part.filename or (None if own else "document.pdf")  # OpenAI requires a name
+            written = {"type": "file", "file": without_none({"filename": filename, "file_data": held})}
         case File():
             raise unsupported(_FORMAT, part.at, "a file by its URL")
         case Audio():

@@ -53,6 +53,7 @@ __all__ = [
     "custom_tool_input",
     "custom_tool_names",
     "merge_turns",
+    "object_schema",
     "reasoning_effort",
     "thinking_budget",
     "unseal",
@@ -386,7 +387,7 @@ _EFFORTS = (("low", 1024), ("medium", 8192), ("high", 24_576))
 
 
 def reasoning_effort(request: NeutralRequest) -> str | None:
-    """Return the reasoning effort of `request`, converted if it is given as a token budget."""
+    """Return the reasoning effort of `request`, converted if it is given as a token budget; none for no thinking."""
     if request.budget == 0:
         return "none"
     if request.effort is not None or request.budget is None:
@@ -415,6 +416,15 @@ def custom_tool_as_function(tool: Tool) -> Tool:
         described = f"{described}\n\n`input` must follow this grammar:\n{definition}".strip()
     schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
     return Tool(tool.name, described or None, {**schema, "additionalProperties": False}, at=tool.at)
+
+
+def object_schema(parameters: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a tool's parameters with the `properties` that OpenAI requires of an object."""
+    if parameters is None or "properties" in parameters or parameters.get("type", "object") != "object":
+        return parameters
+    if parameters.keys() & {"$ref", "anyOf", "oneOf", "allOf"}:
+        return parameters
+    return {"type": "object", **parameters, "properties": {}}
 
 
 def custom_tool_arguments(text: str) -> str:
