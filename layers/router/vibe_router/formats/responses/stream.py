@@ -53,23 +53,28 @@ class OutputCollector:
         self._items: dict[int, Mapping[str, Any]] = {}  # as of their latest event, by output index
         self._ended: set[int] = set()
         self._deltas: dict[tuple[int, int, str], list[str]] = {}  # by output index, part index and event type
+        self._place: tuple[object, ...] = ()  # of the latest delta
+        self._latest: list[str] = []  # the deltas at that place
 
     def add(self, kind: str, chunk: Mapping[str, Any]) -> None:
         """Take one event in."""
-        index = chunk.get("output_index")
-        index = index if isinstance(index, int) else 0
         if kind.endswith(".delta"):
-            delta = chunk.get("delta")
-            part = chunk.get("summary_index" if "summary" in kind else "content_index")
-            if isinstance(delta, str):
-                place = (index, part if isinstance(part, int) else 0, kind)
-                self._deltas.setdefault(place, []).append(delta)
-                if index not in self._items:
-                    self._items[index] = {"id": chunk.get("item_id")}
+            place = (chunk.get("output_index"), chunk.get("content_index"), chunk.get("summary_index"), kind)
+            if place != self._place:
+                self._place, self._latest = place, self._deltas_at(kind, chunk)
+            if isinstance(delta := chunk.get("delta"), str):
+                self._latest.append(delta)
         elif kind.startswith("response.output_item.") and isinstance(item := chunk.get("item"), dict):
+            index = _index(chunk, "output_index")
             self._items[index] = item
             if kind == "response.output_item.done":
                 self._ended.add(index)
+
+    def _deltas_at(self, kind: str, chunk: Mapping[str, Any]) -> list[str]:
+        index = _index(chunk, "output_index")
+        self._items.setdefault(index, {"id": chunk.get("item_id")})
+        part = _index(chunk, "summary_index" if "summary" in kind else "content_index")
+        return self._deltas.setdefault((index, part, kind), [])
 
     def items(self) -> list[dict[str, Any]]:
         """Return the output so far. Items that have not ended have the status incomplete."""
@@ -85,6 +90,11 @@ class OutputCollector:
             if item.get("type") != "reasoning":
                 item["status"] = "incomplete"
         return [item for item in open_items.values() if item.get("type")]
+
+
+def _index(chunk: Mapping[str, Any], name: str) -> int:
+    index = chunk.get(name)
+    return index if isinstance(index, int) else 0
 
 
 def _append(item: dict[str, Any], kind: str, text: str) -> None:
