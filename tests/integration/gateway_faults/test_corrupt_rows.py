@@ -46,7 +46,8 @@ def test_a_model_whose_row_is_spoilt_is_served_as_it_was(fleet: Fleet, row: dict
     (told,) = fleet.told  # once, however often the row is read
     assert "auto-chat" in told
     started = fleet.gateway()  # and this one never saw the good row
-    assert started.ask().status == 404
+    refused = started.ask()
+    assert (refused.status, refused.json["error"]["code"]) == (503, "model_misconfigured")
     assert started.ask("auto-spare").deployment == L3
     fleet.put_route("model", "auto-chat", **good | {"chain": good["chain"][1:]})
     fleet.time.advance(10)
@@ -62,7 +63,9 @@ def test_a_provider_whose_row_is_spoilt_is_called_as_it_was(fleet: Fleet, row: d
     fleet.time.advance(10)
     assert gateway.ask().deployment == L1
     assert any("cliproxyapi" in told for told in fleet.told)
-    assert fleet.gateway().ask("auto-spare").deployment == L3
+    started = fleet.gateway()
+    assert started.ask("auto-spare").deployment == L3
+    assert started.ask().status in (200, 503)
 
 
 def test_a_row_of_no_known_kind_is_told_and_left_alone(fleet: Fleet) -> None:

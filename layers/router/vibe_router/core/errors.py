@@ -11,6 +11,7 @@ __all__ = [
     "error_body",
     "fault",
     "invalid_key",
+    "misconfigured",
     "not_found",
     "switched_off",
     "unavailable",
@@ -67,6 +68,12 @@ def bad_key(code: str, message: str) -> ApiError:
 def invalid_key(message: str) -> ApiError:
     """Return the 401 for a missing or unknown key."""
     return bad_key("invalid_api_key", message)
+
+
+def misconfigured(model: str) -> ApiError:
+    """Return the 503 for a model whose row, or whose provider's row, is wrong. The log says what is wrong."""
+    message = f"The model '{model}' is misconfigured: a row of the routes is wrong. The router's log says which."
+    return ApiError(503, message, type="server_error", code="model_misconfigured", param="model")
 
 
 def not_found(message: str) -> ApiError:

@@ -134,6 +134,7 @@ class Catalogue:
     """All models at a moment: the RoutesTable, read and resolved."""
 
     models: Mapping[str, VirtualModel]
+    broken: frozenset[str] = frozenset()  # models whose rows are wrong, and were never right
     switched_off: frozenset[str] = frozenset()  # models without a deployment that is switched on
 
     @property

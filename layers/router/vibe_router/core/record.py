@@ -14,6 +14,7 @@ from typing import Any
 
 from vibe_router.core.clock import parse_iso, to_iso
 from vibe_router.core.price import NANO, as_dollars
+from vibe_router.core.rows import LARGEST, LATEST
 from vibe_router.core.usage import Usage
 
 __all__ = ["ALWAYS_LOGGED", "COUNTERS", "DECISION", "MASTER_ID", "Kind", "Record", "Share", "row_id"]
@@ -47,14 +48,16 @@ def _text(value: object) -> str | None:
 
 
 def _integer(value: object) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise ValueError("not a whole number")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST):
+        raise ValueError("not a whole number in range")
     return value
 
 
 def _number(value: object) -> float | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise ValueError("not a number")
+    if value is not None and (
+        isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LATEST
+    ):
+        raise ValueError("not a number in range")
     return value
 
 

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 LARGEST = 10**20  # no count and no amount of nano-dollars comes near it
-LATEST = 253_402_300_799.0  # epoch seconds: the end of the year 9999, beyond which no date can be written
+LATEST = 1e11  # epoch seconds, in the year 5138; Python's dates end in 9999
 
 Row = Mapping[str, Any]
 

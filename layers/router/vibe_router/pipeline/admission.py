@@ -12,7 +12,7 @@ from vibe_router.access.authentication import authenticate, authenticate_master
 from vibe_router.access.keys import Caller, Limits, model_denied
 from vibe_router.access.ledger import Limit, ReservationRequest, rate_limit_headers
 from vibe_router.core.clock import Clock
-from vibe_router.core.errors import ApiError, bad_request, switched_off, unavailable, unknown_model
+from vibe_router.core.errors import ApiError, bad_request, misconfigured, switched_off, unavailable, unknown_model
 from vibe_router.core.models import Catalogue, Deployment, VirtualModel
 from vibe_router.core.price import as_dollars
 from vibe_router.core.usage import Usage
@@ -64,14 +64,17 @@ class Admission:
             raise unavailable("The API key sent cannot be checked right now.") from None
 
     def model(self, caller: Caller, name: str, catalogue: Catalogue) -> VirtualModel:
-        """Return the model called `name`. Raises ApiError: 403 where `caller` may not use it, 404 where there is none.
+        """Return the model called `name`. Raises ApiError.
 
-        No error names a model that the caller may not use.
+        403 if `caller` may not use it, 404 if there is none, 503 if its row is wrong. No error names a model that the
+        caller may not use.
         """
         if not caller.may_use(name):
             raise model_denied(name, caller.usable(catalogue.models))
         if model := catalogue.models.get(name):
             return model
+        if name in catalogue.broken:
+            raise misconfigured(name)
         if name in catalogue.switched_off:
             raise switched_off(name)
         raise unknown_model(name, caller.usable(catalogue.models))

@@ -3,6 +3,7 @@
 Numbers are int or float and never Decimal: nothing here needs more than the 15 digits that a float keeps.
 """
 
+import base64
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -64,9 +65,15 @@ def to_item(values: Mapping[str, Value]) -> Item:
     return {name: _to_attribute(value) for name, value in values.items()}
 
 
-def from_item(item: Mapping[str, "AttributeValueTypeDef"]) -> dict[str, Any]:
-    """Return what `to_item` made of plain values. Sets come back as sorted lists, binary as bytes."""
-    return {name: _from_attribute(attribute) for name, attribute in item.items()}
+def from_item(item: Mapping[str, "AttributeValueTypeDef"], *, binary: bool = False) -> dict[str, Any]:
+    """Return the plain values of an item, which JSON can hold: sets as sorted lists, binary as base64 text.
+
+    With `binary`, an attribute that is binary comes as bytes.
+    """
+    return {
+        name: attribute["B"] if binary and "B" in attribute else _from_attribute(attribute)
+        for name, attribute in item.items()
+    }
 
 
 def _to_attribute(value: Value) -> "AttributeValueTypeDef":
@@ -103,9 +110,13 @@ def _from_attribute(attribute: "AttributeValueTypeDef") -> object:
             return None
         case "NS":
             return sorted(_number(number) for number in value)
-        case "SS" | "BS":
+        case "SS":
             return sorted(value)
-        case _:  # S, B and BOOL
+        case "B":
+            return base64.b64encode(value).decode()
+        case "BS":
+            return sorted(base64.b64encode(each).decode() for each in value)
+        case _:  # S and BOOL
             return value
 
 

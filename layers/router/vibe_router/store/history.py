@@ -8,11 +8,13 @@ to them is possible. Each version replaces the one `HISTORY_LENGTH` before it.
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from vibe_router.core.rows import CorruptRowError, read_int, read_text, read_time
 from vibe_router.routing.changes import Rows
 from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.dynamodb import from_item, to_item
@@ -26,6 +28,8 @@ __all__ = ["HISTORY_LENGTH", "HistoryStore", "Version"]
 
 HISTORY_LENGTH = 200  # versions; each contains all rows, some kilobytes
 _ROUTES = "routes"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +86,8 @@ class HistoryStore:
             ScanIndexForward=False,
             PaginationConfig={"MaxItems": limit, "PageSize": limit},
         )
-        return [
-            Version(
-                version=values["version"],
-                at=values.get("at", 0),
-                by=values.get("by", ""),
-                note=values.get("note", ""),
-                changes=json.loads(values.get("changes", "[]")),
-            )
-            for page in pages
-            for values in map(from_item, page["Items"])
-        ]
+        found = (_parse(from_item(item)) for page in pages for item in page["Items"])
+        return [version for version in found if version]
 
     def rows(self, version: int) -> Rows | None:
         """Return the rows of a version, None if it is not stored."""
@@ -100,7 +95,11 @@ class HistoryStore:
         found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
         if not found:
             return None
-        return {(kind, name): row for kind, name, row in json.loads(from_item(found)["rows"])}
+        try:
+            return {(kind, name): row for kind, name, row in json.loads(from_item(found)["rows"])}
+        except (KeyError, TypeError, ValueError):
+            _log.warning("version %d of the routes' history is corrupt", version)
+            return None
 
     def _item(self, version: Version, rows: Rows) -> Any:
         return to_item(
@@ -114,3 +113,21 @@ class HistoryStore:
                 "rows": json.dumps([[kind, name, row] for (kind, name), row in sorted(rows.items())]),
             }
         )
+
+
+def _parse(values: dict[str, Any]) -> Version | None:
+    """Return a version without its rows; None for one that was edited by hand and cannot be parsed, which is logged."""
+    try:
+        changes = json.loads(read_text(values, "changes") or "[]")
+        if not isinstance(changes, list):
+            raise CorruptRowError("changes is not a list")
+        return Version(
+            version=read_int(values, "version") or 0,
+            at=read_time(values, "at") or 0,
+            by=read_text(values, "by") or "",
+            note=read_text(values, "note") or "",
+            changes=changes,
+        )
+    except ValueError as error:
+        _log.warning("a version of the routes' history is corrupt: %s", error)
+        return None

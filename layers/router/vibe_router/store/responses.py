@@ -171,7 +171,7 @@ class ResponseStore:
             answer = self._client.query(**query)
             if "Items" not in answer:  # botocore parses foreign JSON as an empty answer
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Query")
-            items += (from_item(item) for item in answer["Items"])
+            items += (from_item(item, binary=True) for item in answer["Items"])
             if not (last := answer.get("LastEvaluatedKey")):
                 return items
             query["ExclusiveStartKey"] = last

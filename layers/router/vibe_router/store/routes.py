@@ -14,7 +14,7 @@ Of two concurrent editors one wins, and the other gets RoutesChangedError.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
@@ -250,7 +250,8 @@ class CatalogueCache:
                 )
         self._logged = frozenset(problems)
         self._specs = specs
-        return catalogue
+        models = {name for kind, name in rows if kind == "model"}
+        return replace(catalogue, broken=frozenset(models - catalogue.models.keys() - catalogue.switched_off))
 
 
 def _checked(key: RowKey, row: Row) -> tuple[RowSpec | None, list[Problem]]:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from botocore.exceptions import ClientError
 
 from vibe_router.core.clock import Clock
-from vibe_router.core.rows import read_int, read_text, read_time
+from vibe_router.core.rows import CorruptRowError, read_int, read_text, read_time
 from vibe_router.routing.cooldown import State, healthy
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
@@ -42,6 +42,7 @@ _FRESH = 1.0  # seconds; a cooldown reaches the whole fleet within this time
 _BATCH = 100  # keys per BatchGetItem
 _BATCH_TRIES = 3  # DynamoDB leaves keys unprocessed when it throttles
 _WRITE_BACK_TRIES = 3  # other environments may write back in the same second
+_MAX_STRIKES = 1_000  # more were never written
 _EVIDENCE = 1_000  # characters; an item is billed by the KiB
 _MOST_SKEW = 300  # seconds; AWS rejects requests that are signed by a clock further off
 
@@ -238,12 +239,14 @@ class StateStore:
             return healthy(state_id)
         try:
             values = from_item(item)
+            if None in values.values():
+                raise CorruptRowError("an attribute is null")
             state = State(
                 id=state_id,
                 version=read_int(values, "version") or 0,
                 until=read_time(values, "until") or 0,
                 verdict=Verdict(values["verdict"]) if values.get("verdict") else None,
-                strikes=read_int(values, "strikes") or 0,
+                strikes=read_int(values, "strikes", most=_MAX_STRIKES) or 0,
                 since=read_time(values, "since") or 0,
                 evidence=read_text(values, "evidence") or "",
                 lease_until=read_time(values, "lease_until") or 0,

@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import COUNTERS, Kind, Record, row_id
+from vibe_router.core.rows import LARGEST
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
 from vibe_router.store.dynamodb import Item, from_item, to_item
 from vibe_router.store.ledger_table import CancellationReason
@@ -298,6 +299,7 @@ class Total:
 _MOST_QUERIES = 12  # for one page: each reads up to 1 MB, and a caller waits
 _ROWS_AT_ONCE = 500
 _FOREVER = date(9999, 12, 30)
+_FIRST_DAY = date(2025, 1, 1)  # no request is older
 
 
 class UsageReader:
@@ -345,7 +347,7 @@ class UsageReader:
                 at, _, rest = str(row["at"]).partition("#")
                 into = sums.setdefault((at, rest.rpartition("#")[0]), {})
                 for counter in COUNTERS:
-                    if isinstance(value := row.get(counter), int) and value:
+                    if isinstance(value := row.get(counter), int) and 0 < value <= LARGEST:
                         into[counter] = into.get(counter, 0) + value
             if not found.get("LastEvaluatedKey"):
                 return [Total(at, name, counters) for (at, name), counters in sorted(sums.items())]
@@ -388,7 +390,10 @@ class UsageReader:
             ScanIndexForward=False,
             Limit=1,
         )["Items"]
-        return date.fromisoformat(found[0]["at"]["S"][:10]) if found else None
+        try:
+            return date.fromisoformat(found[0]["at"]["S"][:10]) if found else None
+        except ValueError:  # a total that was edited by hand; the day before is found by its own totals
+            return self._day_with_requests(latest - timedelta(days=1)) if latest > _FIRST_DAY else None
 
     def _query(
         self,
