@@ -95,7 +95,7 @@ def test_the_api_is_regional_with_one_stage_and_takes_uploads_byte_by_byte() -> 
     api = only(STACK, "AWS::ApiGateway::RestApi")["Properties"]
     assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
     # This is how SAM writes a slash in an OpenAPI document.
-    assert BODY["x-amazon-apigateway-binary-media-types"] == ["multipart/form-data"]
+    assert BODY["x-amazon-apigateway-binary-media-types"] == ["multipart/form-data", "application/json"]
     assert STAGE["StageName"] == {"Ref": "StageName"}
     assert "MinimumCompressionSize" not in api  # a stream cannot be compressed
 

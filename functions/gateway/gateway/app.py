@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway import cors, description, health, listing, model_routes, proxy_event, root, stored
 from gateway.environment import Environment, Settings
+from gateway.paths import target_of
 from gateway.proxy_event import Request
 from streaming_runtime import Context, StreamingResponse
 from vibe_router.core.errors import ApiError, fault, not_found
@@ -55,7 +56,15 @@ def _answer(event: Mapping[str, Any], context: Context) -> StreamingResponse:
     try:
         request = proxy_event.read(event, context.aws_request_id)
         headers["x-vibe-request-id"] = request.id
-        path = _unversioned(request.path)
+        path, model = target_of(request.path)
+        if "content-encoding" in request.headers and request.body:
+            from gateway import content_encoding  # few clients compress their requests
+
+            request = content_encoding.decoded(request)
+        if model is not None:
+            from gateway import azure
+
+            request = azure.with_model(request, model)
         return _route_of(request, path)(request, context, _opened())
     except ApiError as error:
         return proxy_event.error_answer(error, headers, model_routes.format_of(path))
@@ -78,10 +87,6 @@ def _opened() -> Environment:
     if _environment is None:
         _environment = Environment(Settings.read())
     return _environment
-
-
-def _unversioned(path: str) -> str:
-    return path.removeprefix("/v1") if path.startswith("/v1/") else path
 
 
 def _route_of(request: Request, path: str) -> Route:

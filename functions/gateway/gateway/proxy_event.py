@@ -22,7 +22,8 @@ _JSON = {"content-type": "application/json"}
 class Request:
     """A caller's request. `path` has neither the stage nor a trailing slash; header names are lower-case.
 
-    `prefix` is the stage's part of the URL: "/prod", or "" behind a domain name of its own.
+    `prefix` is the stage's part of the URL: "/prod", or "" behind a domain name of its own. Unless `is_binary`, API
+    Gateway has decoded the body as text, which destroys a compressed one.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Request:
     body: bytes
     query: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
+    is_binary: bool = False
 
 
 def read(event: Mapping[str, Any], fallback_id: str) -> Request:
@@ -45,6 +47,7 @@ def read(event: Mapping[str, Any], fallback_id: str) -> Request:
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None},
         body=_body(event.get("body") or "", encoded=bool(event.get("isBase64Encoded"))),
         query={name: value for name, value in (event.get("queryStringParameters") or {}).items() if value is not None},
+        is_binary=bool(event.get("isBase64Encoded")),
         prefix=f"/{stage}" if stage and f"{context.get('path')}/".startswith(f"/{stage}/") else "",
     )
 
