@@ -51,7 +51,7 @@ def test_a_failing_first_layer_is_passed_over_and_comes_back(
     assert calls < len(stack.standin.requests("cliproxyapi"))
 
 
-def test_while_a_layer_is_down_one_caller_at_a_time_probes_it(stack: Stack) -> None:
+def test_one_caller_at_a_time_probes_a_failed_layer(stack: Stack) -> None:
     stack.fault("cliproxyapi", "503")
     _ask(stack)
     eventually(lambda: stack.health()[L1]["state"] == "due")
@@ -89,7 +89,7 @@ def test_a_hundred_concurrent_streams_finish_whole(stack: Stack) -> None:
     assert len({answer.headers["x-vibe-request-id"] for answer in answers}) == 100
 
 
-def test_no_log_line_holds_what_was_said_or_a_key(stack: Stack) -> None:
+def test_no_log_line_contains_a_prompt_an_answer_or_a_key(stack: Stack) -> None:
     answer = _ask(stack, messages=[{"role": "user", "content": "unmistakable-prompt"}])
     stack.decision(answer.headers["x-vibe-request-id"])
     printed = "\n".join(stack.lines)

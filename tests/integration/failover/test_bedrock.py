@@ -70,7 +70,7 @@ def streamed(standin: Standin, upstream: Upstream, **fields: Any) -> list[dict[s
     return [json.loads(line) for line in lines[:-1]]
 
 
-def test_a_whole_answer_comes_in_the_callers_words_with_its_usage(standin: Standin, upstream: Upstream) -> None:
+def test_a_whole_answer_is_in_the_callers_format_with_its_usage(standin: Standin, upstream: Upstream) -> None:
     answer = whole(standin, upstream)
     assert answer["choices"][0]["message"]["content"]
     assert answer["choices"][0]["finish_reason"] == "stop"
@@ -79,7 +79,7 @@ def test_a_whole_answer_comes_in_the_callers_words_with_its_usage(standin: Stand
     assert (request.model, request.path) == (MODEL, f"/bedrock/model/{MODEL}/converse")
 
 
-def test_a_stream_says_what_the_whole_answer_says(standin: Standin, upstream: Upstream) -> None:
+def test_a_stream_equals_the_whole_answer(standin: Standin, upstream: Upstream) -> None:
     chunks = streamed(standin, upstream)
     told = "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"])
     answer = whole(standin, upstream)

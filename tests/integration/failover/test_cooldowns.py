@@ -28,7 +28,7 @@ def test_a_healed_layer_serves_again_after_one_probe(rig: Rig) -> None:
     assert rig.ask().deployment == L1
 
 
-def test_a_failing_probe_costs_one_call_and_doubles_the_rest(rig: Rig) -> None:
+def test_a_failing_probe_costs_one_call_and_doubles_the_cooldown(rig: Rig) -> None:
     rig.standin.fault("cliproxyapi", "503")
     rig.ask()
     calls = rig.calls()
@@ -55,7 +55,7 @@ def test_a_probe_at_a_silent_layer_is_bounded(rig: Rig, fault: str, stream: bool
     assert outcome.trace.attempts[0].ms < 10_000
 
 
-def test_a_whole_answer_that_came_through_a_probe_is_the_same(rig: Rig) -> None:
+def test_a_whole_answer_through_a_probe_is_the_same(rig: Rig) -> None:
     plain = rig.ask(stream=False)
     rig.standin.fault("cliproxyapi", "503", times=2)
     assert rig.ask(stream=False).deployment == L2
@@ -120,7 +120,7 @@ def test_a_reset_time_is_honoured_up_to_the_cap(rig: Rig) -> None:
     assert rig.cooldown().until == pytest.approx(rig.now + 1800)
 
 
-def test_a_refused_credential_rests_for_all_its_deployments_and_is_never_told(rig: Rig) -> None:
+def test_a_refused_credential_cools_all_its_deployments_and_never_reaches_the_caller(rig: Rig) -> None:
     rig.standin.fault("new-api", "bad_key")
     rig.standin.fault("cliproxyapi", "503")
     outcome = rig.ask()
@@ -144,7 +144,7 @@ def test_a_renewed_secret_is_tried_at_once(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("fault", ["disconnect", "reset"])
-def test_a_connection_that_broke_while_it_rested_says_nothing_of_the_provider(
+def test_a_connection_closed_while_idle_is_not_the_providers_failure(
     rig: Rig, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vibe_router.upstream.client._TRUSTED_IDLE_SECONDS", 0.0)  # any rest counts
@@ -154,7 +154,7 @@ def test_a_connection_that_broke_while_it_rested_says_nothing_of_the_provider(
     assert rig.states.writes == []
 
 
-def test_a_connection_that_breaks_anew_is_the_providers_doing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_connection_that_breaks_is_the_providers_failure(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vibe_router.upstream.client._TRUSTED_IDLE_SECONDS", 0.0)
     rig.standin.fault("cliproxyapi", "disconnect", times=1)
     assert rig.ask(stream=False).verdicts == [(L1, "transient"), (L1, "ok")]
@@ -168,14 +168,14 @@ def test_a_missing_secret_skips_the_layer_without_a_call(rig: Rig) -> None:
     assert rig.standin.requests() == []
 
 
-def test_a_short_retry_after_is_waited_out_where_no_other_layer_is_left(rig: Rig) -> None:
+def test_a_short_retry_after_is_awaited_when_no_other_deployment_is_left(rig: Rig) -> None:
     rig.standin.fault("ark", "429", times=1, headers={"retry-after": "3"})
     outcome = rig.ask(chain=("ark",))
     assert outcome.verdicts == [(L3, "rate_limited"), (L3, "ok")]
     assert rig.slept == [3.0]
 
 
-def test_a_retry_after_up_to_two_seconds_is_waited_out_although_another_layer_is_free(rig: Rig) -> None:
+def test_a_retry_after_up_to_two_seconds_is_awaited_although_another_deployment_is_free(rig: Rig) -> None:
     rig.standin.fault("cliproxyapi", "429", times=1, headers={"retry-after": "2"})
     assert rig.ask().verdicts == [(L1, "rate_limited"), (L1, "ok")]
     assert rig.slept == [2.0]
@@ -319,7 +319,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("faults", "status", "code"), ENDS, ids=[", ".join(faults) for faults, _, _ in ENDS])
-def test_a_chain_that_fails_says_what_tells_the_most(
+def test_a_failed_chain_returns_the_most_actionable_error(
     rig: Rig, faults: tuple[str, str, str], status: int, code: str
 ) -> None:
     for provider, fault in zip(("cliproxyapi", "new-api", "ark"), faults, strict=True):
@@ -345,7 +345,7 @@ def _cool_all(rig: Rig, rests: dict[str, tuple[Verdict, float]], *, hinted: bool
 RESTS = {"cliproxyapi": (Verdict.TRANSIENT, 50.0), "new-api": (Verdict.TRANSIENT, 20.0), "ark": (Verdict.QUOTA, 5.0)}
 
 
-def test_when_all_are_cooling_the_soonest_free_is_tried_once(rig: Rig) -> None:
+def test_when_all_are_cooling_the_next_to_come_free_is_tried_once(rig: Rig) -> None:
     _cool_all(rig, RESTS)
     assert rig.ask().verdicts == [(L2, "ok")]
     assert rig.cooldown("new-api").phase(rig.now) is Phase.HEALTHY, "it has just answered"
@@ -410,7 +410,7 @@ def test_a_second_caller_that_fails_cools_a_layer_for_all(rig: Rig) -> None:
     assert rig.cooldown().strikes == 3
 
 
-def test_when_all_wait_for_a_reset_none_is_called(rig: Rig) -> None:
+def test_when_all_wait_for_a_reset_no_deployment_is_called(rig: Rig) -> None:
     _cool_all(rig, {each: (Verdict.QUOTA, rest) for each, rest in (("cliproxyapi", 90), ("new-api", 70), ("ark", 80))})
     outcome = rig.ask()
     assert outcome.error is not None
@@ -418,7 +418,7 @@ def test_when_all_wait_for_a_reset_none_is_called(rig: Rig) -> None:
     assert rig.standin.requests() == []
 
 
-def test_a_slow_first_layer_leaves_the_others_their_time(rig: Rig) -> None:
+def test_a_slow_first_deployment_leaves_the_others_their_time(rig: Rig) -> None:
     rig.policy = replace(rig.policy, timeouts=replace(rig.policy.timeouts, first_byte=60, first_token=60, response=60))
     rig.standin.fault("cliproxyapi", "silence")
     outcome = rig.ask(left=10.9)  # 0.9 s to spend: a third for each layer
@@ -438,7 +438,7 @@ def test_comments_do_not_lengthen_a_probe(rig: Rig) -> None:
     assert outcome.trace.attempts[0].ms < 30_000
 
 
-def test_a_refused_credential_is_no_last_resort_however_its_deployment_rests(rig: Rig) -> None:
+def test_a_refused_credential_is_no_last_resort(rig: Rig) -> None:
     _cool_all(rig, dict.fromkeys(("cliproxyapi", "new-api", "ark"), (Verdict.TRANSIENT, 900)))
     refused = Classification(Verdict.AUTH, Scope.CREDENTIAL, reset_after=60)
     for provider in ("cliproxyapi", "new-api", "ark"):

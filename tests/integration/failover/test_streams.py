@@ -60,7 +60,7 @@ def test_a_stream_that_breaks_ends_in_an_error_event_and_no_done(
 
 
 @pytest.mark.parametrize(("fault", "options"), HEALTHY, ids=_ids(HEALTHY))
-def test_an_odd_but_whole_stream_is_passed_on_whole(rig: Rig, fault: str, options: dict[str, Any]) -> None:
+def test_an_unusual_but_complete_stream_is_passed_on(rig: Rig, fault: str, options: dict[str, Any]) -> None:
     plain = rig.ask()
     rig.standin.fault("cliproxyapi", fault, **options)
     outcome = rig.ask()
@@ -79,7 +79,7 @@ def test_a_malformed_chunk_is_left_out_and_counted(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("wanted", [True, False, None], ids=["asked for", "declined", "not mentioned"])
-def test_usage_is_always_asked_of_the_provider_and_told_only_to_who_asked(rig: Rig, wanted: bool | None) -> None:
+def test_usage_is_always_requested_and_passed_on_only_on_request(rig: Rig, wanted: bool | None) -> None:
     outcome = rig.ask() if wanted is None else rig.ask(stream_options={"include_usage": wanted})
     sent = rig.standin.requests("cliproxyapi")[-1].body
     assert sent["stream_options"]["include_usage"] is True
@@ -97,7 +97,7 @@ def test_a_healthy_streams_bytes_are_the_providers(rig: Rig) -> None:
     assert outcome.body.endswith(b"data: [DONE]\n\n")
 
 
-def test_an_answer_streamed_to_a_caller_for_a_whole_one_is_put_together(rig: Rig) -> None:
+def test_an_answer_streamed_unasked_is_assembled(rig: Rig) -> None:
     plain = rig.ask(stream=False)
     rig.standin.fault("cliproxyapi", "stream_for_whole")
     outcome = rig.ask(stream=False)
@@ -113,7 +113,7 @@ def test_n_choices_and_tool_calls_pass_through(rig: Rig) -> None:
     assert {choice["index"] for chunk in outcome.chunks for choice in chunk["choices"]} == {0, 1}
 
 
-def test_a_layer_cut_after_one_choice_finished_is_not_taken_for_whole(rig: Rig) -> None:
+def test_a_stream_cut_after_one_of_its_choices_is_not_complete(rig: Rig) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
     chunk = b'data: {"choices":[{"index":%d,"delta":{"content":"x"},"finish_reason":%s}]}\n\n'
     steps: list[Step] = [

@@ -127,7 +127,9 @@ def test_the_price_is_that_of_the_api_where_the_library_knows_it() -> None:
     assert "(anthropic)" in str(price["source"])
 
 
-def test_the_command_writes_the_file_and_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_the_file_and_reports_the_changes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "routes.yaml"
     text = f"{HEAD}  auto-chat: {{chain: [{{provider: relay, model: gpt-5}}, {{provider: relay, model: x}}]}}\n"
     file.write_text(text, encoding="utf-8")

@@ -82,7 +82,7 @@ def test_a_variable_without_quotes_may_be_a_number(tmp_path: Path) -> None:
     assert auto.timeouts.idle == 7.5
 
 
-def test_what_a_variable_holds_is_a_value_and_never_yaml(tmp_path: Path) -> None:
+def test_the_value_of_a_variable_is_never_parsed_as_yaml(tmp_path: Path) -> None:
     text = GOOD.replace("    chain:", "    description: ${TEXT}\n    chain:")
     file = write(tmp_path, text)
     assert load_file(file, {"TEXT": "a: {b: c} # \n- d"}).models["auto"].description == "a: {b: c} # \n- d"
@@ -242,20 +242,20 @@ FILES: list[tuple[str, str, list[str]]] = [
 
 
 @pytest.mark.parametrize(("text", "told"), [row[1:] for row in FILES], ids=[row[0] for row in FILES])
-def test_a_mistake_in_the_file_is_told_with_its_line(tmp_path: Path, text: str, told: list[str]) -> None:
+def test_a_mistake_in_the_file_is_reported_with_its_line(tmp_path: Path, text: str, told: list[str]) -> None:
     assert mistakes(write(tmp_path, text)) == told
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     assert mistakes(tmp_path / "routes.yaml") == ["routes.yaml: can't be read: No such file or directory"]
 
 
-def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
+def test_a_binary_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "routes.yaml").write_bytes(b"\xff\xfe\x00")
     assert mistakes(tmp_path / "routes.yaml") == ["routes.yaml: is not UTF-8 text"]
 
 
-def test_what_the_gateway_imports_does_not_need_pyyaml() -> None:
+def test_the_gateway_does_not_import_pyyaml() -> None:
     program = "import sys; sys.modules['yaml'] = None; from gateway import app; import vibe_router.store.routes"
     done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, check=False)
     assert done.returncode == 0

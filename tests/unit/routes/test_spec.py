@@ -233,14 +233,14 @@ PROBLEMS: list[tuple[str, str, object, str, str]] = [
 @pytest.mark.parametrize(
     ("path", "value", "place", "reason"), [row[1:] for row in PROBLEMS], ids=[row[0] for row in PROBLEMS]
 )
-def test_a_mistake_is_told_with_its_place_and_its_reason(path: str, value: object, place: str, reason: str) -> None:
+def test_a_mistake_is_reported_with_its_place_and_reason(path: str, value: object, place: str, reason: str) -> None:
     spec, problems = parse(with_setting(path, value))
     assert spec is None
     assert [problem.path for problem in problems] == [place]
     assert reason in problems[0].reason
 
 
-def test_mistakes_of_every_sort_are_told_at_once() -> None:
+def test_mistakes_of_every_kind_are_reported_at_once() -> None:
     data = with_setting("models other chain", [{"provider": "nobody", "model": "x"}])
     data["providers"]["ark"]["secret"] = "not a name"
     data["models"]["auto"]["retries"] = -1
@@ -276,7 +276,7 @@ def test_bedrock_needs_neither_a_url_nor_a_secret(settings: dict[str, str], base
     assert not last.provider.keyed
 
 
-def test_a_chain_says_nothing_of_bedrocks_formats() -> None:
+def test_a_deployment_of_bedrock_has_no_formats_of_its_own() -> None:
     data = with_setting("providers bedrock", {"type": "bedrock"})
     data["models"]["auto"]["chain"] = [{"provider": "bedrock", "model": "nova", "formats": ["messages"]}]
     spec, problems = parse(data)
@@ -285,7 +285,7 @@ def test_a_chain_says_nothing_of_bedrocks_formats() -> None:
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 5, {}], ids=["nothing", "a list", "text", "a number", "empty"])
-def test_what_holds_no_routes_is_refused(data: object) -> None:
+def test_a_file_without_routes_is_rejected(data: object) -> None:
     assert parse(data)[0] is None
     assert parse(data)[1][0].reason.startswith("must hold")
 
@@ -373,7 +373,7 @@ def test_of_several_settings_the_nearest_wins(
 
 
 @given(layer=layers, single=st.booleans())
-def test_a_row_says_what_the_file_says_and_reads_back_as_the_same(layer: dict[str, int], single: bool) -> None:
+def test_a_row_reads_back_as_in_the_file(layer: dict[str, int], single: bool) -> None:
     deployment = {"provider": "p", "model": "x", **nested(layer)}
     other = {"provider": "p", "model": "y", "weight": 2}
     written = {"description": "d", "chain": [deployment if single else [deployment, other]], **nested(layer)}
@@ -395,13 +395,13 @@ def test_a_row_says_what_the_file_says_and_reads_back_as_the_same(layer: dict[st
         ("defaults", "defaults", {"retries": -1}, "defaults.retries: must be at least 0"),
     ],
 )
-def test_a_row_is_held_to_what_the_file_is_held_to(kind: Kind, name: str, row: dict[str, Any], told: str) -> None:
+def test_a_row_is_checked_as_the_file_is(kind: Kind, name: str, row: dict[str, Any], told: str) -> None:
     spec, problems = parse_row(kind, name, row)
     assert spec is None
     assert str(problems[0]).startswith(told)
 
 
-def test_of_a_chain_with_mistakes_the_rest_is_served() -> None:
+def test_the_valid_part_of_a_chain_with_mistakes_is_served() -> None:
     spec = spec_of(GOOD)
     fewer = RoutesSpec(providers={"ark": spec.providers["ark"]}, models=spec.models)
     catalogue, problems = resolve(fewer)
@@ -418,7 +418,7 @@ def test_a_model_without_a_deployment_left_is_not_served() -> None:
     assert len(problems) == 3
 
 
-def test_a_given_base_url_replaces_what_the_routes_say() -> None:
+def test_a_given_base_url_overrides_the_routes() -> None:
     catalogue, _ = resolve(spec_of(GOOD), {"ark": "http://127.0.0.1:9", "nobody": "http://127.0.0.1:8"})
     assert [deployment.provider.base_url for deployment in catalogue.models["auto"].chain] == [
         "http://127.0.0.1:9",
@@ -437,7 +437,7 @@ def test_a_price_comes_with_its_deployment_and_goes_back_into_the_row() -> None:
     assert chain[1]["price"] == price
 
 
-def test_what_a_deployment_can_carry_comes_with_it() -> None:
+def test_a_deployment_has_its_capabilities() -> None:
     able: dict[str, object] = {"context_window": 200_000, "vision": False, "tools": False, "base_model": "glm-4.7"}
     spec = spec_of({**GOOD, "models": {"auto": {"chain": [{"provider": "ark", "model": "glm", **able}]}}})
     [glm] = resolve(spec)[0].models["auto"].chain
@@ -446,14 +446,14 @@ def test_what_a_deployment_can_carry_comes_with_it() -> None:
     assert (plain.context_window, plain.vision, plain.tools, plain.base_model) == (None, True, True, None)
 
 
-def test_what_is_switched_off_is_left_out_of_its_chain() -> None:
+def test_a_disabled_deployment_is_left_out_of_its_chain() -> None:
     catalogue, problems = resolve(spec_of(with_setting("models auto chain 0 0 enabled", False)))
     assert problems == []
     assert [each.id for each in catalogue.models["auto"].chain] == ["new-api/gpt", "new-api/codex"]
     assert not catalogue.switched_off
 
 
-def test_a_model_with_nothing_switched_on_is_known_as_such() -> None:
+def test_a_model_without_enabled_deployments_is_switched_off() -> None:
     chain = [{"provider": "ark", "model": "glm", "enabled": False}]
     catalogue, problems = resolve(spec_of(with_setting("models auto chain", chain)))
     assert problems == []

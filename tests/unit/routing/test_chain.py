@@ -69,7 +69,7 @@ def test_every_deployment_is_a_candidate_or_skipped_exactly_once(
 
 
 @given(model=chains(), data=st.data(), affinity=st.binary(max_size=16))
-def test_candidates_keep_the_order_of_the_steps(model: VirtualModel, data: st.DataObject, affinity: bytes) -> None:
+def test_candidates_are_in_the_order_of_the_steps(model: VirtualModel, data: st.DataObject, affinity: bytes) -> None:
     step_of = {each.id: at for at, step in enumerate(model.steps) for each in step}
     route = plan(model, drawn_states(data, model), NOW, affinity)
     steps = [step_of[each.deployment.id] for each in route.candidates]
@@ -77,7 +77,7 @@ def test_candidates_keep_the_order_of_the_steps(model: VirtualModel, data: st.Da
 
 
 @given(model=chains(), data=st.data())
-def test_what_cools_or_is_being_probed_is_never_a_candidate_and_what_is_due_is_a_probe(
+def test_a_cooling_or_probed_deployment_is_no_candidate_and_a_due_one_is_a_probe(
     model: VirtualModel, data: st.DataObject
 ) -> None:
     states = drawn_states(data, model)
@@ -119,7 +119,7 @@ def test_a_credential_that_cools_takes_all_its_deployments_out_and_no_other() ->
     assert [each.deployment.id for each in route.candidates] == ["new-api/x"]
 
 
-def test_what_is_skipped_tells_the_longer_lasting_of_its_two_reasons() -> None:
+def test_a_skipped_deployment_has_the_later_end_of_its_two_cooldowns() -> None:
     one = deployment("ark/x")
     states = [
         State(one.state_id, until=NOW + 10, verdict=Verdict.TRANSIENT),
@@ -129,7 +129,7 @@ def test_what_is_skipped_tells_the_longer_lasting_of_its_two_reasons() -> None:
     assert route.skipped == (Skipped(one, Verdict.QUOTA, NOW + 600),)
 
 
-def test_what_is_being_probed_is_free_when_the_lease_ends() -> None:
+def test_a_probed_deployment_is_free_when_the_lease_ends() -> None:
     one = deployment("ark/x")
     state = in_phase(one.state_id, Phase.PROBING)
     assert plan(virtual((one,)), {state.id: state}, NOW).skipped == (Skipped(one, Verdict.TRANSIENT, NOW + 20),)
@@ -167,7 +167,7 @@ def test_long_names_that_begin_alike_share_too() -> None:
 
 
 @given(affinity=st.binary(max_size=32), gone=st.integers(0, 3))
-def test_a_conversation_stays_where_it_is_when_another_deployment_of_its_step_goes(affinity: bytes, gone: int) -> None:
+def test_a_conversation_stays_when_another_deployment_of_its_step_is_removed(affinity: bytes, gone: int) -> None:
     step = tuple(deployment(f"{provider}/m", 1 + at) for at, provider in enumerate("abcd"))
     order = in_order(virtual(step), affinity)
     left = in_order(virtual(tuple(each for each in step if each is not step[gone])), affinity)
@@ -203,6 +203,8 @@ def test_a_raised_weight_draws_conversations_only_to_its_deployment() -> None:
         pytest.param([("a/m", Verdict.TRANSIENT, 5), ("b/m", Verdict.TRANSIENT, 5)], "a/m", id="a tie goes by order"),
     ],
 )
-def test_the_last_resort(skipped: list[tuple[str, Verdict, float]], picked: str | None) -> None:
+def test_the_last_resort_is_the_next_to_come_free(
+    skipped: list[tuple[str, Verdict, float]], picked: str | None
+) -> None:
     found = last_resort([Skipped(deployment(name), verdict, NOW + free) for name, verdict, free in skipped])
     assert (found.id if found else None) == picked

@@ -37,7 +37,7 @@ def hinted(seconds: float | None = None) -> Classification:
 
 
 @given(state=states, classification=classifications, policy=policies, now=instants)
-def test_a_rest_is_never_longer_than_max_and_never_over_at_once(
+def test_a_cooldown_is_never_longer_than_max_and_never_empty(
     state: State, classification: Classification, policy: CooldownPolicy, now: float
 ) -> None:
     rest = cooled(state, classification, policy, now, evidence="").until - now
@@ -56,7 +56,7 @@ LIMITS = {
 
 
 @given(policy=policies, strikes=st.integers(1, 40), failure=st.sampled_from(sorted(LIMITS, key=repr)))
-def test_a_rest_doubles_with_every_strike_up_to_the_limit_of_its_verdict(
+def test_a_cooldown_doubles_with_every_strike_up_to_the_limit_of_its_verdict(
     policy: CooldownPolicy, strikes: int, failure: Classification
 ) -> None:
     state, rests = healthy("deployment#a/b"), []
@@ -78,7 +78,7 @@ def test_a_reset_hint_is_taken_up_to_max(state: State, policy: CooldownPolicy, h
 
 
 @given(state=states, first=classifications, second=classifications, policy=policies, now=instants, later=seconds)
-def test_a_retry_of_the_same_incident_adds_no_strike_and_never_shortens_the_rest(
+def test_a_retry_of_the_same_incident_adds_no_strike_and_never_shortens_the_cooldown(
     state: State, first: Classification, second: Classification, policy: CooldownPolicy, now: float, later: float
 ) -> None:
     once = cooled(state, first, policy, now, evidence="first")
@@ -110,7 +110,7 @@ def test_a_cleared_state_is_healthy_at_any_time_and_remembers_no_strike(state: S
 
 
 @given(state=states, now=instants)
-def test_a_state_is_in_exactly_the_phase_that_its_times_say(state: State, now: float) -> None:
+def test_a_state_is_in_exactly_one_phase(state: State, now: float) -> None:
     expected = {
         Phase.HEALTHY: state.until == 0,
         Phase.COOLING: state.until > now,
@@ -121,9 +121,7 @@ def test_a_state_is_in_exactly_the_phase_that_its_times_say(state: State, now: f
 
 
 @given(state=states, now=instants, lease=seconds, after=seconds)
-def test_a_lease_keeps_others_away_until_it_ends_and_no_longer(
-    state: State, now: float, lease: float, after: float
-) -> None:
+def test_a_lease_excludes_others_until_it_ends(state: State, now: float, lease: float, after: float) -> None:
     due = replace(state, until=now, lease_until=0.0)
     held = leased(due, now, lease)
     assert held.phase(now) is Phase.PROBING
@@ -144,7 +142,7 @@ def test_a_failed_probe_ends_its_lease_and_keeps_the_beginning_of_the_incident(
 
 
 @given(state=states, classification=classifications, policy=policies, now=instants, lease=seconds)
-def test_an_item_outlives_everything_that_it_says_by_a_day(
+def test_an_item_expires_a_day_after_its_last_time(
     state: State, classification: Classification, policy: CooldownPolicy, now: float, lease: float
 ) -> None:
     for successor in (
@@ -155,7 +153,7 @@ def test_an_item_outlives_everything_that_it_says_by_a_day(
         assert successor.expires_at >= max(successor.until, successor.lease_until, now) + 86_400 - 1
 
 
-def test_what_was_never_written_is_healthy_with_version_0() -> None:
+def test_a_state_that_was_never_written_is_healthy_with_version_0() -> None:
     assert healthy("credential#ark") == State("credential#ark", version=0)
     assert healthy("credential#ark").phase(NOW) is Phase.HEALTHY
 
@@ -180,7 +178,7 @@ def test_repeated_failures_of_one_conversation_are_one_strike() -> None:
     assert state.seen_by("bob/1", NOW + 10).phase(NOW + 10) is Phase.DUE
 
 
-def test_failures_of_two_conversations_keep_away_their_caller_alone() -> None:
+def test_failures_of_two_conversations_cool_for_their_caller_alone() -> None:
     state = after("ann/1", "ann/2", "ann/3")
     assert (state.strikes, state.origin) == (1, "ann/")
     assert state.seen_by("ann/4", NOW + 6).phase(NOW + 6) is Phase.COOLING
@@ -212,7 +210,9 @@ def test_a_success_of_others_does_not_let_one_conversation_strike_again() -> Non
         pytest.param(Classification(Verdict.RATE_LIMITED, Scope.DEPLOYMENT), "ann/1", id="a rate limit"),
     ],
 )
-def test_what_a_request_cannot_cause_counts_whoever_sees_it(classification: Classification, origin: str) -> None:
+def test_a_failure_that_no_request_can_cause_counts_for_every_caller(
+    classification: Classification, origin: str
+) -> None:
     assert cooled(after("ann/1"), classification, POLICY, NOW + 6, evidence="", origin=origin).strikes == 2
 
 

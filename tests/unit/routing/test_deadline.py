@@ -45,7 +45,7 @@ def test_a_deadline(left: float, total: float, commit: float, end: float) -> Non
     [
         pytest.param(0, 0, 280, id="alone it has everything"),
         pytest.param(0, 2, 220, id="two layers behind keep 30 s each"),
-        pytest.param(220, 1, 30, id="what is left is shared equally when it gets short"),
+        pytest.param(220, 1, 30, id="a short time is shared equally"),
         pytest.param(250, 2, 10, id="three share 30 s"),
         pytest.param(280, 0, 0, id="nothing is left"),
         pytest.param(400, 3, 0, id="late is not negative"),
@@ -81,7 +81,7 @@ def test_each_layer_behind_keeps_its_room(
 
 
 @given(layers=st.integers(1, 9), left=st.floats(0, 900), total=st.floats(0.1, 900), timeouts=timeouts, stream=...)
-def test_a_chain_of_silent_layers_ends_in_time_and_each_gets_its_turn(
+def test_a_chain_of_silent_deployments_ends_in_time_and_tries_each(
     layers: int, left: float, total: float, timeouts: Timeouts, stream: bool
 ) -> None:
     deadline = Deadline.of(STARTED, left, total)
@@ -110,7 +110,9 @@ def _waits(timeouts: Timeouts, *, stream: bool, probe: bool) -> tuple[float, flo
         pytest.param(Timeouts(first_token=300), True, False, (30, 280), id="280 s to the commit, whatever is set"),
     ],
 )
-def test_what_an_attempt_waits_for(timeouts: Timeouts, stream: bool, probe: bool, waits: tuple[float, float]) -> None:
+def test_the_time_limits_of_an_attempt(
+    timeouts: Timeouts, stream: bool, probe: bool, waits: tuple[float, float]
+) -> None:
     assert _waits(timeouts, stream=stream, probe=probe) == pytest.approx(waits)
 
 

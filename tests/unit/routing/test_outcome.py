@@ -24,7 +24,7 @@ def cooling(verdict: Verdict, free_in: float) -> Skipped:
     return Skipped(Deployment(PROVIDER, "glm-4.7"), verdict, NOW + free_in)
 
 
-def told(attempts: Sequence[Attempt], skipped: Sequence[Skipped] = ()) -> Exhausted:
+def end_of(attempts: Sequence[Attempt], skipped: Sequence[Skipped] = ()) -> Exhausted:
     return exhausted(attempts, skipped, "auto-chat", NOW)
 
 
@@ -35,23 +35,29 @@ UNSUPPORTED = failed(Verdict.UNSUPPORTED)
 REJECTED = failed(Verdict.CLIENT)
 LIMITED = failed(Verdict.RATE_LIMITED, until=7)
 USED_UP = failed(Verdict.QUOTA, until=1800)
-REFUSED = failed(Verdict.AUTH, until=5)
+BAD_KEY = failed(Verdict.AUTH, until=5)
 MISCONFIGURED = failed(Verdict.MISCONFIGURED, until=5)
 
 
 @pytest.mark.parametrize(
     ("attempts", "skipped", "status", "code"),
     [
-        pytest.param([TOO_LONG], [], 400, "context_length_exceeded", id="what the caller can mend"),
+        pytest.param([TOO_LONG], [], 400, "context_length_exceeded", id="the caller can fix it"),
         pytest.param([TOO_LONG, LIMITED, TIMED_OUT], [], 400, "context_length_exceeded", id="wins over limits"),
-        pytest.param([TRANSIENT, TOO_LONG], [], 400, "context_length_exceeded", id="wherever in the chain it fell"),
+        pytest.param([TRANSIENT, TOO_LONG], [], 400, "context_length_exceeded", id="anywhere in the chain"),
         pytest.param([UNSUPPORTED, UNSUPPORTED], [], 400, "unsupported", id="what no deployment supports"),
         pytest.param([REJECTED, TOO_LONG], [], 400, "client", id="the first refusal when all refuse"),
         pytest.param([TOO_LONG, REJECTED], [], 400, "context_length_exceeded", id="a context first of two refusals"),
         pytest.param([REJECTED, TRANSIENT], [], 502, "all_deployments_failed", id="one refusal and one failure"),
-        pytest.param([UNSUPPORTED, TRANSIENT], [], 502, "all_deployments_failed", id="what a broken layer may do"),
         pytest.param(
-            [UNSUPPORTED], [cooling(Verdict.QUOTA, 60)], 502, "all_deployments_failed", id="what a resting layer may do"
+            [UNSUPPORTED, TRANSIENT], [], 502, "all_deployments_failed", id="a failed deployment may support it"
+        ),
+        pytest.param(
+            [UNSUPPORTED],
+            [cooling(Verdict.QUOTA, 60)],
+            502,
+            "all_deployments_failed",
+            id="a cooling deployment may support it",
         ),
         pytest.param([LIMITED], [], 429, "all_deployments_failed", id="a rate limit"),
         pytest.param([USED_UP], [], 429, "all_deployments_failed", id="a quota"),
@@ -60,21 +66,21 @@ MISCONFIGURED = failed(Verdict.MISCONFIGURED, until=5)
         pytest.param([TIMED_OUT, TIMED_OUT], [], 504, "all_deployments_failed", id="nothing but timeouts"),
         pytest.param([TIMED_OUT, TRANSIENT], [], 502, "all_deployments_failed", id="timeouts and something else"),
         pytest.param([TRANSIENT], [], 502, "all_deployments_failed", id="a broken provider"),
-        pytest.param([REFUSED, MISCONFIGURED], [], 502, "all_deployments_failed", id="the operator's own mistakes"),
-        pytest.param([], [cooling(Verdict.QUOTA, 60)], 429, "all_deployments_failed", id="all resting over a quota"),
-        pytest.param([], [cooling(Verdict.AUTH, 60)], 502, "all_deployments_failed", id="all resting over a bad key"),
+        pytest.param([BAD_KEY, MISCONFIGURED], [], 502, "all_deployments_failed", id="mistakes of the operator"),
+        pytest.param([], [cooling(Verdict.QUOTA, 60)], 429, "all_deployments_failed", id="all cooling after a quota"),
+        pytest.param([], [cooling(Verdict.AUTH, 60)], 502, "all_deployments_failed", id="all cooling after a bad key"),
         pytest.param(
-            [TRANSIENT], [cooling(Verdict.QUOTA, 60)], 502, "all_deployments_failed", id="what was tried says more"
+            [TRANSIENT], [cooling(Verdict.QUOTA, 60)], 502, "all_deployments_failed", id="attempts before cooldowns"
         ),
         pytest.param(
-            [TIMED_OUT], [cooling(Verdict.TRANSIENT, 60)], 504, "all_deployments_failed", id="a timeout and a rest"
+            [TIMED_OUT], [cooling(Verdict.TRANSIENT, 60)], 504, "all_deployments_failed", id="a timeout and a cooldown"
         ),
     ],
 )
-def test_the_reason_that_says_the_most_is_told(
+def test_the_most_actionable_reason_is_returned(
     attempts: list[Attempt], skipped: list[Skipped], status: int, code: str
 ) -> None:
-    end = told(attempts, skipped)
+    end = end_of(attempts, skipped)
     assert (end.status, end.code) == (status, code)
     assert (end.retry_after is not None) is (status == 429)
 
@@ -83,31 +89,31 @@ def test_the_reason_that_says_the_most_is_told(
     ("attempts", "skipped", "retry_after"),
     [
         pytest.param([LIMITED, USED_UP], [], 7, id="the soonest of the attempts"),
-        pytest.param([USED_UP], [cooling(Verdict.TRANSIENT, 3.2)], 4, id="or of those that rest, rounded up"),
+        pytest.param([USED_UP], [cooling(Verdict.TRANSIENT, 3.2)], 4, id="or of the cooling ones, rounded up"),
         pytest.param([failed(Verdict.RATE_LIMITED, until=0.001)], [], 1, id="never 0"),
         pytest.param([failed(Verdict.RATE_LIMITED, until=-30)], [], 1, id="never in the past"),
-        pytest.param([failed(Verdict.RATE_LIMITED)], [], 1, id="1 s when nobody knows"),
+        pytest.param([failed(Verdict.RATE_LIMITED)], [], 1, id="1 s by default"),
     ],
 )
-def test_a_limit_says_when_to_come_back(attempts: list[Attempt], skipped: list[Skipped], retry_after: int) -> None:
-    assert told(attempts, skipped).retry_after == retry_after
+def test_a_limit_has_a_retry_after(attempts: list[Attempt], skipped: list[Skipped], retry_after: int) -> None:
+    assert end_of(attempts, skipped).retry_after == retry_after
 
 
-def test_a_context_that_is_too_long_is_told_in_the_providers_words() -> None:
-    end = told([failed(Verdict.CONTEXT_LENGTH, message="maximum context length is 8192 tokens", param="messages[3]")])
+def test_a_context_length_error_has_the_providers_message() -> None:
+    end = end_of([failed(Verdict.CONTEXT_LENGTH, message="maximum context length is 8192 tokens", param="messages[3]")])
     assert (end.message, end.param) == ("maximum context length is 8192 tokens", "messages[3]")
     assert end.type == "invalid_request_error"
 
 
-def test_a_context_that_is_too_long_is_told_in_our_words_when_the_provider_had_none() -> None:
-    end = told([TOO_LONG])
+def test_a_context_length_error_without_a_message_gets_one() -> None:
+    end = end_of([TOO_LONG])
     assert "too long" in end.message
     assert end.param == "messages"
 
 
-def test_what_no_layer_does_is_told_in_the_first_providers_words() -> None:
+def test_a_request_that_all_refuse_gets_the_first_refusal() -> None:
     first = failed(Verdict.UNSUPPORTED, message="This model doesn't support tool use.", param="tools")
-    end = told([first, failed(Verdict.UNSUPPORTED, message="Model do not support image input.")])
+    end = end_of([first, failed(Verdict.UNSUPPORTED, message="Model do not support image input.")])
     assert (end.message, end.param) == ("This model doesn't support tool use.", "tools")
     assert end.type == "invalid_request_error"
 
@@ -126,10 +132,10 @@ rests = st.lists(st.builds(cooling, st.sampled_from(Verdict), st.floats(0, 5000)
 
 
 @given(attempts=attempts, skipped=rests)
-def test_no_end_of_a_chain_is_a_401_or_403_and_none_but_a_limit_asks_to_wait(
+def test_no_error_of_a_chain_is_a_401_or_403_and_only_a_limit_has_a_retry_after(
     attempts: list[Attempt], skipped: list[Skipped]
 ) -> None:
-    end = told(attempts, skipped)
+    end = end_of(attempts, skipped)
     assert end.status in (400, 429, 502, 504)
     assert (end.retry_after or 0) >= (1 if end.status == 429 else 0)
     if end.status != 400:

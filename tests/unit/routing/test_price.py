@@ -29,12 +29,12 @@ USAGES = st.builds(Usage, *[TOKENS] * 7)
         pytest.param(PLAIN, Usage(7, None), 21_000, id="nothing came out, as of embeddings"),
         pytest.param(PLAIN, Usage(0, 0), 0, id="none"),
         pytest.param(Price(0.0001, 0), Usage(1, 0), 1, id="a fraction of a nano-dollar is rounded up"),
-        pytest.param(Price(0.1, 0.2), Usage(3, 1), 500, id="what floats would get wrong"),
+        pytest.param(Price(0.1, 0.2), Usage(3, 1), 500, id="a sum that floats round wrongly"),
         pytest.param(PLAIN, Usage(100, 10, cached_tokens=90, cache_write_tokens=5), 450_000, id="no price of its own"),
         pytest.param(FULL, Usage(100, 0, cached_tokens=90), 57_000, id="read from the cache"),
         pytest.param(FULL, Usage(100, 0, cached_tokens=90, cache_write_tokens=10), 64_500, id="written to the cache"),
         pytest.param(FULL, Usage(100, 10, audio_prompt_tokens=40, audio_completion_tokens=5), 755_000, id="audio"),
-        pytest.param(FULL, Usage(10, 100, reasoning_tokens=80), 1_530_000, id="thoughts are tokens that come out"),
+        pytest.param(FULL, Usage(10, 100, reasoning_tokens=80), 1_530_000, id="reasoning tokens are completion tokens"),
         pytest.param(FULL, Usage(10, 0, cached_tokens=90), 27_000, id="counts that contradict each other"),
         pytest.param(None, Usage(10, 10), None, id="no price"),
         pytest.param(PLAIN, Usage(), None, id="no tokens known"),
@@ -42,7 +42,7 @@ USAGES = st.builds(Usage, *[TOKENS] * 7)
         pytest.param(Price(0, 0), Usage(10, 10), 0, id="free is not unknown"),
     ],
 )
-def test_what_an_answer_costs(price: Price | None, usage: Usage, nano: int | None) -> None:
+def test_the_cost_of_an_answer(price: Price | None, usage: Usage, nano: int | None) -> None:
     assert cost(price, usage) == nano
 
 
@@ -67,7 +67,7 @@ def test_more_tokens_never_cost_less(price: Price, usage: Usage, more_in: int, m
 
 
 @given(PRICES, st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 100), st.integers(0, 100))
-def test_an_estimate_is_never_below_what_text_costs(
+def test_an_estimate_is_never_below_the_cost_of_text(
     price: Price, prompt: int, answer: int, cached: int, written: int
 ) -> None:
     price = replace(price, cache_read=min(price.input, price.cache_read or 0))
@@ -78,7 +78,7 @@ def test_an_estimate_is_never_below_what_text_costs(
     assert estimate_cost(chain, prompt, answer) >= found
 
 
-def test_an_estimate_is_at_the_dearest_price_in_the_chain() -> None:
+def test_an_estimate_uses_the_highest_price_of_the_chain() -> None:
     chain = [Deployment(RELAY, "a", price=PLAIN), Deployment(RELAY, "b"), Deployment(RELAY, "c", price=FULL)]
     assert estimate_cost(chain, 100, 10) == 100 * 3_750 + 10 * 15_000
     assert estimate_cost(chain[1:2], 100, 10) == 0, "what is unpriced reserves nothing"
@@ -86,5 +86,5 @@ def test_an_estimate_is_at_the_dearest_price_in_the_chain() -> None:
 
 
 @pytest.mark.parametrize(("nano", "dollars"), [(None, None), (0, 0.0), (1, 1e-9), (1_500_000_000, 1.5)])
-def test_dollars_are_for_people(nano: int | None, dollars: float | None) -> None:
+def test_nano_dollars_as_dollars(nano: int | None, dollars: float | None) -> None:
     assert as_dollars(nano) == dollars

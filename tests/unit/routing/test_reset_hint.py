@@ -129,7 +129,7 @@ def test_the_soonest_of_all_hints_counts() -> None:
     assert hint({"retry-after": "0"}, {"reset_seconds": 40}) == 40
 
 
-def test_refills_of_buckets_count_for_a_rate_limit_alone() -> None:
+def test_refills_of_buckets_only_explain_a_rate_limit() -> None:
     headers = {"x-ratelimit-reset-requests": "120ms", "anthropic-ratelimit-tokens-reset": "2026-07-25T17:21:00Z"}
     assert hint(headers, buckets=False) is None
     assert hint({**headers, "retry-after": "30"}, buckets=False) == 30
@@ -165,7 +165,7 @@ def test_a_duration_as_go_writes_it_is_read_back(hours: int, minutes: int, secon
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=4))
-def test_the_soonest_valid_hint_wins_wherever_it_stands(values: list[float]) -> None:
+def test_the_soonest_valid_hint_wins_wherever_it_is(values: list[float]) -> None:
     places = ["retry-after", "reset_seconds", "resets_in_seconds", "retry_after"]
     given_ = dict(zip(places, values, strict=False))
     header = {"retry-after": repr(given_.pop("retry-after"))}

@@ -13,7 +13,7 @@ from vibe_router.routing.retry import (
 from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 
-def judged(
+def classified(
     verdict: Verdict = Verdict.TRANSIENT, *, fast: bool = False, reset: float | None = None, timeout: bool = False
 ) -> Classification:
     return Classification(verdict, Scope.DEPLOYMENT, reset_after=reset, fast_retry=fast, timeout=timeout)
@@ -22,27 +22,39 @@ def judged(
 @pytest.mark.parametrize(
     ("classification", "tried", "waited", "last", "left", "delay"),
     [
-        pytest.param(judged(fast=True), 0, False, False, 60, 0.125, id="what failed fast is tried again with jitter"),
-        pytest.param(judged(fast=True), 1, False, False, 60, None, id="but not more often than retries says"),
-        pytest.param(judged(fast=True), 0, False, False, 0.1, None, id="nor when there is no time for it"),
-        pytest.param(judged(timeout=True), 0, False, True, 60, None, id="never after a silent timeout"),
-        pytest.param(judged(), 0, False, True, 60, None, id="nor after what did not fail fast"),
-        pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, False, True, 60, 3, id="the last waits a Retry-After"),
-        pytest.param(judged(Verdict.RATE_LIMITED, reset=2), 0, False, False, 60, 2, id="a short Retry-After is waited"),
-        pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, False, False, 60, None, id="a longer one is not"),
-        pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, True, True, 60, None, id="once and not twice"),
+        pytest.param(classified(fast=True), 0, False, False, 60, 0.125, id="a fast failure is retried with jitter"),
+        pytest.param(classified(fast=True), 1, False, False, 60, None, id="but no more than `retries` times"),
+        pytest.param(classified(fast=True), 0, False, False, 0.1, None, id="not without time left"),
+        pytest.param(classified(timeout=True), 0, False, True, 60, None, id="never after a silent timeout"),
+        pytest.param(classified(), 0, False, True, 60, None, id="not after a slow failure"),
         pytest.param(
-            judged(Verdict.RATE_LIMITED, reset=6), 0, False, True, 60, None, id="no longer than max_last_wait"
+            classified(Verdict.RATE_LIMITED, reset=3),
+            0,
+            False,
+            True,
+            60,
+            3,
+            id="the last deployment waits for a Retry-After",
         ),
-        pytest.param(judged(Verdict.RATE_LIMITED, reset=3), 0, False, True, 2, None, id="nor beyond the time left"),
-        pytest.param(judged(Verdict.RATE_LIMITED), 0, False, True, 60, None, id="a limit without a hint is left"),
-        pytest.param(judged(fast=True, reset=4), 0, False, True, 60, 4, id="a Retry-After goes before a fast retry"),
-        pytest.param(judged(fast=True, reset=90), 0, False, True, 60, None, id="so a long one means no retry at all"),
-        pytest.param(judged(Verdict.QUOTA, reset=1), 0, False, True, 60, None, id="a quota is never waited out"),
-        pytest.param(judged(Verdict.AUTH, reset=1), 0, False, True, 60, None, id="nor is a refused key"),
+        pytest.param(
+            classified(Verdict.RATE_LIMITED, reset=2), 0, False, False, 60, 2, id="a short Retry-After is waited"
+        ),
+        pytest.param(classified(Verdict.RATE_LIMITED, reset=3), 0, False, False, 60, None, id="a longer one is not"),
+        pytest.param(classified(Verdict.RATE_LIMITED, reset=3), 0, True, True, 60, None, id="only once"),
+        pytest.param(
+            classified(Verdict.RATE_LIMITED, reset=6), 0, False, True, 60, None, id="no longer than max_last_wait"
+        ),
+        pytest.param(classified(Verdict.RATE_LIMITED, reset=3), 0, False, True, 2, None, id="not beyond the time left"),
+        pytest.param(
+            classified(Verdict.RATE_LIMITED), 0, False, True, 60, None, id="a limit without a hint is not retried"
+        ),
+        pytest.param(classified(fast=True, reset=4), 0, False, True, 60, 4, id="a Retry-After replaces a fast retry"),
+        pytest.param(classified(fast=True, reset=90), 0, False, True, 60, None, id="and a long one prevents it"),
+        pytest.param(classified(Verdict.QUOTA, reset=1), 0, False, True, 60, None, id="a quota is never awaited"),
+        pytest.param(classified(Verdict.AUTH, reset=1), 0, False, True, 60, None, id="nor is a refused key"),
     ],
 )
-def test_whether_and_when_the_same_deployment_is_tried_again(
+def test_the_delay_before_a_retry(
     classification: Classification, tried: int, waited: bool, last: bool, left: float, delay: float | None
 ) -> None:
     found = retry_delay(classification, Policy(), tried=tried, waited=waited, last=last, left=left, jitter=0.5)

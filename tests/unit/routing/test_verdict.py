@@ -543,8 +543,8 @@ TOO_LONG = {
 }
 
 
-# What a model doesn't do, in the words of who serves it: the status, and the error.
-NOT_DONE = {
+# Messages about features that a model does not support: the status, and the error.
+NOT_SUPPORTED = {
     "Bedrock's images": (400, "This model doesn't support the image field for user messages. Remove image."),
     "Bedrock's tools": (400, "This model doesn't support tool use in streaming mode."),
     "Bedrock's choice": (400, "This model doesn't support the toolConfig.toolChoice.any field. Remove it."),
@@ -570,7 +570,7 @@ NOT_DONE = {
 }  # fmt: skip
 
 
-def judged(case: Case, **changes: Any) -> tuple[Verdict, Scope]:
+def classified(case: Case, **changes: Any) -> tuple[Verdict, Scope]:
     fields: dict[str, Any] = {"status": case.status, "headers": case.headers, "body": case.raw, **changes}
     classification = classify_failure(Failure(FailureKind.STATUS, **fields), NOW)
     return classification.verdict, classification.scope
@@ -584,7 +584,7 @@ ALL = [*CLIPROXYAPI, *NEW_API, *ARK, *COMMON, *ALSO_MET]
 
 
 @named(ALL)
-def test_an_answer_means(case: Case) -> None:
+def test_the_classification_of_an_error(case: Case) -> None:
     classification = classify_failure(Failure(FailureKind.STATUS, case.status, case.headers, case.raw), NOW)
     assert (classification.verdict, classification.scope) == case.means
     assert classification.reset_after == (None if case.reset is None else pytest.approx(case.reset))
@@ -592,7 +592,7 @@ def test_an_answer_means(case: Case) -> None:
 
 @pytest.mark.parametrize("message", TOO_LONG.values(), ids=TOO_LONG)
 @pytest.mark.parametrize("status", [400, 413, 422, 429, 500])
-def test_too_long_is_known_by_the_providers_words_under_any_status(message: str, status: int) -> None:
+def test_a_context_length_error_is_recognized_under_any_status(message: str, status: int) -> None:
     classification = classify_failure(
         Failure(FailureKind.STATUS, status, body=json.dumps(error(message)).encode()), NOW
     )
@@ -602,8 +602,8 @@ def test_too_long_is_known_by_the_providers_words_under_any_status(message: str,
     assert classification.reset_after is None
 
 
-@pytest.mark.parametrize(("status", "message"), NOT_DONE.values(), ids=NOT_DONE)
-def test_what_a_model_does_not_do_is_known_by_the_providers_words(status: int, message: str) -> None:
+@pytest.mark.parametrize(("status", "message"), NOT_SUPPORTED.values(), ids=NOT_SUPPORTED)
+def test_an_unsupported_feature_is_recognized_by_the_message(status: int, message: str) -> None:
     classification = classify_failure(
         Failure(FailureKind.STATUS, status, body=json.dumps(error(message)).encode()), NOW
     )
@@ -614,7 +614,7 @@ def test_what_a_model_does_not_do_is_known_by_the_providers_words(status: int, m
 
 
 OBJECTS = [case for case in ALL if isinstance(case.body, dict) and isinstance(case.body.get("error"), dict)]
-SAID_BY_THE_STATUS_ALONE = {
+KNOWN_BY_THE_STATUS_ALONE = {
     "the New API token is bad, expired or used up",
     "the token may not use the model, in words we don't know",
     "New API's own rate limit",
@@ -640,7 +640,7 @@ SAID_BY_THE_STATUS_ALONE = {
     ids=["a list", "response.failed", "an error event", "a quoting message", "a message that ends in it", "another"],
 )
 def test_an_envelope_changes_no_verdict(case: Case, wrap: Any) -> None:
-    assert judged(case, body=json.dumps(wrap(case.body)).encode()) == case.means
+    assert classified(case, body=json.dumps(wrap(case.body)).encode()) == case.means
 
 
 @named(OBJECTS)
@@ -653,14 +653,14 @@ def test_an_envelope_changes_no_verdict(case: Case, wrap: Any) -> None:
     ],
     ids=["a byte order mark", "an event", "something after it"],
 )
-def test_what_stands_around_the_json_changes_no_verdict(case: Case, raw: Any) -> None:
-    assert judged(case, body=raw(case.raw)) == case.means
+def test_bytes_around_the_json_change_no_verdict(case: Case, raw: Any) -> None:
+    assert classified(case, body=raw(case.raw)) == case.means
 
 
 @named(OBJECTS)
-def test_inside_a_200_the_same_error_means_the_same_unless_only_the_status_said_it(case: Case) -> None:
+def test_an_error_inside_a_200_means_the_same_unless_only_its_status_told(case: Case) -> None:
     classification = classify_failure(Failure(FailureKind.IN_BODY, 200, case.headers, case.raw), NOW)
-    means = TRANSIENT if case.name in SAID_BY_THE_STATUS_ALONE else case.means
+    means = TRANSIENT if case.name in KNOWN_BY_THE_STATUS_ALONE else case.means
     assert (classification.verdict, classification.scope) == means
 
 
@@ -681,14 +681,14 @@ def test_inside_a_200_the_same_error_means_the_same_unless_only_the_status_said_
         pytest.param(anthropic("overloaded_error", "Overloaded"), TRANSIENT, False, id="Anthropic is overloaded"),
         pytest.param(anthropic("api_error", "Internal"), TRANSIENT, True, id="Anthropic fails inside"),
         pytest.param(anthropic("permission_error", "no"), MISCONFIGURED, False, id="Anthropic forbids"),
-        pytest.param(anthropic("not_found_error", "model: x"), MISCONFIGURED, False, id="Anthropic knows no model"),
+        pytest.param(anthropic("not_found_error", "model: x"), MISCONFIGURED, False, id="Anthropic has no such model"),
         pytest.param(anthropic("invalid_request_error", "bad role"), CLIENT, False, id="Anthropic blames the caller"),
         pytest.param(error("busy", code=503), TRANSIENT, True, id="a numeric 503"),
         pytest.param(error("busy", code="502"), TRANSIENT, True, id="a 502 in a string"),
         pytest.param(error("slow", code=429), RATE_LIMITED, False, id="a numeric 429"),
         pytest.param(error("who?", code=401), AUTH, False, id="a numeric 401"),
         pytest.param(error("what?", status_code=400), CLIENT, False, id="a status_code of 400"),
-        pytest.param(error("x", code="no_such_code"), TRANSIENT, False, id="a code nobody knows"),
+        pytest.param(error("x", code="no_such_code"), TRANSIENT, False, id="an unknown code"),
         pytest.param(error("x", code=12), TRANSIENT, False, id="a number that is no status"),
         pytest.param(COOLING, QUOTA, False, id="CLIProxyAPI's cooldown"),
         pytest.param(error("", type="permission_error", code="insufficient_quota"), QUOTA, False,
@@ -696,9 +696,7 @@ def test_inside_a_200_the_same_error_means_the_same_unless_only_the_status_said_
         pytest.param(error("", type="BadRequest", code="InvalidParameter"), CLIENT, False, id="Ark's InvalidParameter"),
     ],
 )  # fmt: skip
-def test_an_error_inside_a_200_is_judged_by_what_it_says(
-    body: Any, means: tuple[Verdict, Scope], fast_retry: bool
-) -> None:
+def test_the_classification_of_an_error_inside_a_200(body: Any, means: tuple[Verdict, Scope], fast_retry: bool) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     classification = classify_failure(Failure(FailureKind.IN_BODY, 200, body=raw), NOW)
     assert (classification.verdict, classification.scope, classification.fast_retry) == (*means, fast_retry)
@@ -734,9 +732,7 @@ def test_a_failure_without_an_answer_is_transient(kind: FailureKind, fast_retry:
         pytest.param(AUTH, RelayMarks(), id="nothing declared"),
     ],
 )
-def test_only_a_refusal_of_the_relays_own_concerns_the_credential(
-    means: tuple[Verdict, Scope], relay: RelayMarks
-) -> None:
+def test_only_a_relays_own_refusal_concerns_the_credential(means: tuple[Verdict, Scope], relay: RelayMarks) -> None:
     body = json.dumps(error("Incorrect API key provided", type="invalid_request_error", code="invalid_api_key"))
     failure = Failure(FailureKind.STATUS, 401, {"x-trace": "1"}, body.encode())
     classification = classify_failure(failure, NOW, relay)
@@ -769,7 +765,7 @@ def test_a_stream_that_broke_behind_a_relay_is_transient(kind: FailureKind) -> N
 
 
 @pytest.mark.parametrize("status", range(300, 600))
-def test_only_fast_failures_are_retried_and_only_silence_is_a_timeout(status: int) -> None:
+def test_only_fast_failures_are_retried_and_only_timeouts_are_timeouts(status: int) -> None:
     classification = classify_failure(Failure(FailureKind.STATUS, status), NOW)
     assert classification.fast_retry == (status in (500, 502, 503, 504))
     assert classification.timeout == (status in (408, 504, 524))
@@ -781,7 +777,7 @@ def test_a_named_5xx_is_not_retried_at_once() -> None:
     ).fast_retry
 
 
-def test_the_callers_mistake_keeps_the_providers_own_words() -> None:
+def test_a_rejected_request_has_the_providers_own_fields() -> None:
     body = error(
         "Invalid 'temperature'", type="invalid_request_error", code="decimal_above_max_value", param="temperature"
     )
@@ -808,20 +804,20 @@ def test_absent_and_odd_fields_are_none_or_text() -> None:
     )
 
 
-def test_a_page_is_never_shown_to_the_caller() -> None:
+def test_an_html_page_is_never_a_message_for_the_caller() -> None:
     classification = classify_failure(
         Failure(FailureKind.STATUS, 413, body=b"<html>413 Request Entity Too Large</html>"), NOW
     )
     assert (classification.verdict, classification.status, classification.message) == (Verdict.CLIENT, 413, "")
 
 
-def test_an_error_cut_in_the_middle_still_tells_its_meaning() -> None:
+def test_an_error_cut_in_the_middle_is_still_classified() -> None:
     body = b'{"error": {"message": "prompt is too long: 213462 tokens > 200000 maximum. You sent: ' + b"x" * 65_000
     classification = classify_failure(Failure(FailureKind.STATUS, 400, body=body), NOW)
     assert (classification.verdict, classification.message) == (Verdict.CONTEXT_LENGTH, "")
 
 
-def test_a_lone_surrogate_cannot_fail_who_writes_the_message() -> None:
+def test_a_message_with_a_lone_surrogate_can_be_encoded() -> None:
     body = b'{"error": {"message": "bad \\ud800", "code": "\\udfff"}}'
     classification = classify_failure(Failure(FailureKind.STATUS, 400, body=body), NOW)
     assert f"{classification.message}{classification.code}".encode() == b"bad ??"
@@ -835,7 +831,7 @@ SIGNS = [
 
 
 @pytest.mark.parametrize(("rule", "says"), SIGNS)
-def test_no_line_of_the_table_is_hidden_by_an_earlier_one(rule: FailureRule, says: dict[str, str]) -> None:
+def test_no_rule_is_hidden_by_an_earlier_one(rule: FailureRule, says: dict[str, str]) -> None:
     if "code" in says:
         says = {"code": says["code"].replace(" ", ""), "message": "as its code says"}
     status = 400 if rule.statuses is None else 403 if 403 in rule.statuses else 404

@@ -69,7 +69,7 @@ def test_any_answer_has_a_classification_that_can_be_acted_on(failure: Failure) 
 
 
 @given(st.sampled_from([FailureKind.STATUS, FailureKind.IN_BODY]), st.integers(200, 599), errors)
-def test_an_envelope_changes_nothing_but_what_it_adds(kind: FailureKind, status: int, error: dict[str, Any]) -> None:
+def test_an_envelope_changes_only_its_own_fields(kind: FailureKind, status: int, error: dict[str, Any]) -> None:
     bare, *wrapped = (
         classify_failure(Failure(kind, status, body=json.dumps(body).encode()), NOW)
         for body in (

@@ -76,7 +76,7 @@ def test_a_region_is_called_by_its_partitions_name(
     assert f"/{region}/bedrock/aws4_request" in line.headers["Authorization"]
 
 
-def test_an_address_of_ones_own_is_called_and_streams_have_their_path() -> None:
+def test_a_base_url_overrides_the_endpoint_and_streams_have_their_path() -> None:
     line = called(Provider("bedrock", "https://vpce.example", "", type="bedrock", region="eu-west-1"), stream=True)
     assert line.url == f"https://vpce.example{PATH}-stream"
     assert "/eu-west-1/bedrock/aws4_request" in line.headers["Authorization"]
@@ -155,7 +155,7 @@ def test_a_stream_cut_at_any_byte_has_the_same_events(sizes: list[int]) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(at=st.integers(0, len(STREAM) - 1))
-def test_of_a_stream_that_breaks_off_comes_what_was_whole(at: int) -> None:
+def test_a_broken_stream_yields_its_complete_events(at: int) -> None:
     said = unpacked(STREAM[:at]) if at else []
     assert said == SAID[: len(said)]
 
@@ -189,7 +189,7 @@ def test_an_exception_in_the_stream_is_an_error_with_its_name(name: str, verdict
     assert classify_failure(failure, 0).verdict is verdict
 
 
-def test_an_error_of_the_framing_itself_is_one_too() -> None:
+def test_a_framing_error_is_an_error() -> None:
     headers = {":message-type": "error", ":error-code": "InternalError", ":error-message": "Something broke."}
     assert unpacked(message(headers, b"")) == [{"error": {"type": "InternalError", "message": "Something broke."}}]
 
@@ -219,5 +219,5 @@ def test_an_error_has_its_name_wherever_aws_tells_it(
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>gone</html>", b"[1]", b"{}"])
-def test_what_has_neither_name_nor_message_stays_as_it_is(body: bytes) -> None:
+def test_an_error_without_name_and_message_is_unchanged(body: bytes) -> None:
     assert bedrock.normalize_error({}, body) == body

@@ -30,7 +30,7 @@ from vibe_router.upstream.client import (
 )
 
 
-def test_an_answer_that_nobody_reads_on_is_closed_before_the_next_call() -> None:
+def test_an_unread_answer_is_closed_before_the_next_call() -> None:
     body = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}).encode()
     with Standin() as standin, closing(Upstream()) as upstream:
 
@@ -60,7 +60,7 @@ def test_an_answer_that_nobody_reads_on_is_closed_before_the_next_call() -> None
         ("https://h/openai?api-version=2026-01-01&x=ä", "h", "/openai?api-version=2026-01-01&x=%C3%A4"),
     ],
 )
-def test_where_a_request_goes(url: str, host: str, target: str) -> None:
+def test_the_address_of_a_request(url: str, host: str, target: str) -> None:
     address = encoded_url(url)
     assert (host_header(url), address.target.decode()) == (host, target)
     assert httpx.URL(url).raw_path == address.target
@@ -84,7 +84,7 @@ def test_headers_of_one_name_are_joined() -> None:
 
 @pytest.mark.parametrize(("encoding", "wbits"), [(b"gzip", 31), (b"X-GZIP", 31), (b"deflate", 15)])
 @given(cuts=st.lists(st.integers(1, 40), max_size=5).map(sorted))
-def test_an_answer_that_came_compressed_is_read_plain(encoding: bytes, wbits: int, cuts: list[int]) -> None:
+def test_a_compressed_answer_is_decompressed(encoding: bytes, wbits: int, cuts: list[int]) -> None:
     compressing = zlib.compressobj(wbits=wbits)
     raw = compressing.compress(b"Hello. " * 100) + compressing.flush()
     pieces = [raw[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
@@ -92,7 +92,7 @@ def test_an_answer_that_came_compressed_is_read_plain(encoding: bytes, wbits: in
         assert b"".join(iter(lambda: answer.read(1), b"")) == b"Hello. " * 100
 
 
-def test_what_is_not_compressed_as_it_says_is_no_answer() -> None:
+def test_a_wrong_content_encoding_is_a_failure() -> None:
     with reply([b"Hello."], (b"content-encoding", b"gzip")) as answer, pytest.raises(AttemptFailedError) as caught:
         answer.read(1)
     assert caught.value.failure.kind is FailureKind.NOT_A_COMPLETION

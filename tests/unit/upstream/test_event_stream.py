@@ -33,7 +33,7 @@ messages = st.lists(
 
 @settings(deadline=None, max_examples=40)
 @given(said=messages, sizes=st.lists(st.integers(1, 50), min_size=1))
-def test_what_was_said_is_read_as_botocore_reads_it(said: list[tuple[dict[str, str], bytes]], sizes: list[int]) -> None:
+def test_events_are_read_as_botocore_reads_them(said: list[tuple[dict[str, str], bytes]], sizes: list[int]) -> None:
     raw = b"".join(message(headers, payload) for headers, payload in said)
     decoder, read, at = Decoder(), [], 0
     while at < len(raw):
@@ -47,7 +47,7 @@ def test_what_was_said_is_read_as_botocore_reads_it(said: list[tuple[dict[str, s
     assert read == again
 
 
-def test_headers_of_every_type_are_passed_over_but_for_texts() -> None:
+def test_only_text_headers_are_read() -> None:
     raw = b"".join(
         [
             header(b"true", 0, b""),
@@ -73,7 +73,7 @@ def test_headers_of_every_type_are_passed_over_but_for_texts() -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        pytest.param(framed(header(b"x", 10, b"")), id="a type that nobody knows"),
+        pytest.param(framed(header(b"x", 10, b"")), id="an unknown type"),
         pytest.param(framed(header(b"x", 7, b"\x00\x09hi")), id="a text that goes on"),
         pytest.param(framed(b"\x09x"), id="a name that goes on"),
         pytest.param(framed(b"\x01x"), id="a header without a value"),
@@ -83,6 +83,6 @@ def test_headers_of_every_type_are_passed_over_but_for_texts() -> None:
         pytest.param(b"HTTP/1.1 200 OK\r\n", id="something else"),
     ],
 )
-def test_what_is_none_is_broken(raw: bytes) -> None:
+def test_a_malformed_event_stream_is_rejected(raw: bytes) -> None:
     with pytest.raises(BrokenStreamError):
         Decoder().feed(raw)
