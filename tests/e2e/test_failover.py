@@ -81,6 +81,18 @@ def test_the_error_lists_every_attempt_and_no_secret(stack: Stack) -> None:
     assert not any(f"sk-{provider}" in answer.text for provider in ("cliproxyapi", "new-api", "ark"))
 
 
+def test_a_key_that_providers_repeat_reaches_neither_the_caller_nor_log_or_health(stack: Stack) -> None:
+    for provider in ("cliproxyapi", "new-api", "ark"):
+        leak = f"sk-{provider}"
+        error = {"message": f"bad key {leak}", "type": leak, "code": leak, "param": f"{leak[:-1]}****"}
+        stack.fault(provider, "401", body={"error": error})
+    answer = _ask(stack, stream=False)
+    assert answer.status_code == 502
+    stack.decision(answer.headers["x-vibe-request-id"])
+    seen = answer.text + "\n".join(stack.lines) + repr(stack.health())
+    assert not any(f"sk-{provider}"[:8] in seen for provider in ("cliproxyapi", "new-api", "ark"))
+
+
 def test_a_hundred_concurrent_streams_finish_whole(stack: Stack) -> None:
     with httpx.Client(limits=httpx.Limits(max_connections=100)) as client, ThreadPoolExecutor(100) as pool:
         answers = list(pool.map(lambda _: _ask(stack, client=client), range(100)))
