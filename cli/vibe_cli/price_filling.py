@@ -1,4 +1,4 @@
-"""Fills prices into a routes file from the genai-prices library, and leaves the rest of the text as it stands.
+"""Fill prices into a routes file from the genai-prices library, without changing the rest of the text.
 
 For people's machines only: neither the library nor PyYAML is in Lambda, and nothing that the functions import may
 import this module. Prices are those of the provider whose API a deployment is at, else of whoever makes the model: what
@@ -20,9 +20,9 @@ from vibe_router.routing.spec import DeploymentSpec, Place, Problem, RoutesSpec
 __all__ = ["SOURCE", "Filled", "Filling", "fill", "known_price"]
 
 SOURCE = "genai-prices"
-"""What the source of a price that was filled in begins with; any other was set by hand, and stays."""
+"""The prefix of a filled price's `source`. Any other price was set by hand and stays."""
 
-# Dollars per million tokens: as a routes file calls them, and as the library does.
+# USD per million tokens: a routes file's names and the library's.
 _NAMES = {
     "input": "input_mtok",
     "output": "output_mtok",
@@ -37,7 +37,7 @@ Price = Mapping[str, float | str]
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A deployment whose price is filled in or replaced; `before` is None where it had none."""
+    """A deployment whose price is added or replaced; `before` is None if it had none."""
 
     path: str  # models.auto-chat.chain[1]
     deployment: str
@@ -47,7 +47,7 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """A routes file's text with prices, what changed in it, and the deployments that have no price then."""
+    """A routes file's text with prices, the changes, and the deployments that remain without a price."""
 
     text: str
     filled: tuple[Filled, ...]
@@ -55,7 +55,7 @@ class Filling:
 
 
 def known_price(model: str, base_url: str, now: datetime, *, bedrock: bool = False) -> Price | None:
-    """Return what the library knows of a model's price at `now`; None for a model that it does not know.
+    """Return the library's price of a model at `now`; None for an unknown model.
 
     Where a price depends on the length of the prompt it is that of a short one.
     """
@@ -74,15 +74,15 @@ def known_price(model: str, base_url: str, now: datetime, *, bedrock: bool = Fal
             if value is not None:
                 price[ours] = _plain(float(value))
         if "input" not in price:
-            continue  # it is charged by the request, the hour or the page
+            continue  # it is charged per request, hour or page
         price.setdefault("output", 0)
         return {**price, "source": f"{SOURCE} {genai_prices.__version__} ({provider.id})"}
     return None
 
 
 def fill(text: str, spec: RoutesSpec, now: datetime) -> Filling:
-    """Fill prices into `text`, the routes file that `spec` was read from."""
-    edits: dict[int, tuple[int, str]] = {}  # from an index of the text: up to where, and what comes in its place
+    """Fill prices into `text`, the routes file of `spec`."""
+    edits: dict[int, tuple[int, str]] = {}  # start index: end index and replacement
     filled: list[Filled] = []
     unknown: dict[str, None] = {}
     root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -102,7 +102,7 @@ def fill(text: str, spec: RoutesSpec, now: datetime) -> Filling:
         if before == dict(price) or not isinstance(node, yaml.MappingNode):
             continue
         start, end, new = _edit(text, node, _flow(price))
-        if edits.setdefault(start, (end, new)) == (end, new):  # else one text stands for two, by an alias
+        if edits.setdefault(start, (end, new)) == (end, new):  # else an alias shares one text
             filled.append(Filled(Problem(place, "").path, deployment, before, price))
     for start, (end, new) in sorted(edits.items(), reverse=True):
         text = text[:start] + new + text[end:]
@@ -110,7 +110,7 @@ def fill(text: str, spec: RoutesSpec, now: datetime) -> Filling:
 
 
 def _members(spec: RoutesSpec) -> Iterator[tuple[Place, DeploymentSpec]]:
-    """Yield every deployment with its place in the spec, where each step is a list."""
+    """Yield every deployment with its place in the spec, with each step as a list."""
     for name, model in spec.models.items():
         for position, step in enumerate(model.chain):
             for index, member in enumerate(step):
@@ -118,7 +118,7 @@ def _members(spec: RoutesSpec) -> Iterator[tuple[Place, DeploymentSpec]]:
 
 
 def _at(node: yaml.Node | None, place: Sequence[str | int]) -> yaml.Node | None:
-    """Return what stands at `place`; a list of one stands for what is in it."""
+    """Return the node at `place`; a node in place of a list counts as a list of one."""
     for part in place:
         if isinstance(node, yaml.MappingNode):
             node = next((value for key, value in node.value if key.value == part), None)
@@ -132,14 +132,14 @@ def _at(node: yaml.Node | None, place: Sequence[str | int]) -> yaml.Node | None:
 
 
 def _edit(text: str, member: yaml.MappingNode, price: str) -> tuple[int, int, str]:
-    """Return where a deployment's price is to be written, from where to where, and what."""
+    """Return the edit that writes a deployment's price: start, end and text."""
     for key, value in member.value:
         if key.value == "price":
             return value.start_mark.index, _end(value), price
     _, last = member.value[-1]
     if member.flow_style:
         return _end(last), _end(last), f",\n{' ' * (member.start_mark.column + 1)}price: {price}"
-    for key, value in member.value:  # after the line of the model, which is one value in one line
+    for key, value in member.value:  # after the line of the model
         if key.value == "model":
             line_end = text.find("\n", value.end_mark.index)
             line_end = len(text) if line_end < 0 else line_end
@@ -148,7 +148,7 @@ def _edit(text: str, member: yaml.MappingNode, price: str) -> tuple[int, int, st
 
 
 def _end(node: yaml.Node) -> int:
-    """Return where a value's own text ends; the mark of a block's end is at what comes after it."""
+    """Return the end of a value's own text; a block's end mark is at the next token."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(last, tuple) else last)
@@ -167,5 +167,5 @@ def _yaml(value: float | str) -> str:
 
 
 def _plain(value: float) -> float:
-    """Round to what a price counts to: the millionth of a dollar."""
+    """Round a price to a millionth of a dollar."""
     return round(value, 6)

@@ -1,4 +1,4 @@
-"""Reads routes.yaml, and tells everything that is wrong with it by line.
+"""Read routes.yaml, and report all its problems by line.
 
 For people's machines only: PyYAML is not in Lambda, and nothing that the functions import may import this module.
 """
@@ -13,7 +13,7 @@ __all__ = ["RoutesFileError", "load_file"]
 
 
 class RoutesFileError(Exception):
-    """A routes file that can't be used. Its text has one line for each reason: `routes.yaml:LINE: reason`."""
+    """A routes file is invalid. The message has one line per problem: `routes.yaml:LINE: reason`."""
 
     def __init__(self, file: str, problems: list[tuple[int, str]]) -> None:
         self.problems = tuple(sorted(problems))  # line (0: the whole file) and reason
@@ -38,7 +38,7 @@ def load_file(path: Path, environ: Mapping[str, str]) -> RoutesSpec:
     except UnreadableError as error:
         raise RoutesFileError(str(path), [(error.line, error.reason)]) from error
     spec, problems = parse(data)
-    # What could not be read is told once, and not also for what stands in its place.
+    # A value that cannot be read is reported once, without problems of its replacement.
     told = {problem.place for _, problem in document.problems}
     found = document.problems + [(document.line_of(each.place), each) for each in problems if each.place not in told]
     if found or spec is None:

@@ -1,4 +1,4 @@
-"""A YAML file as plain values, with the line that each of them stands in.
+"""A YAML file as plain values with their lines.
 
 For people's machines only: PyYAML is not in Lambda, and nothing that the functions import may import this module.
 """
@@ -14,19 +14,19 @@ from vibe_router.routing.spec import Place, Problem
 
 __all__ = ["Document", "UnreadableError"]
 
-# The last branch is for what was meant to be a variable and is not written like one.
+# The last branch matches a malformed variable.
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^{}]*)?\}|\$\{")
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = frozenset(f"{_TAG}{kind}" for kind in ("str", "int", "float", "bool", "null"))
 
-# The types that come with PyYAML leave this one out.
+# PyYAML's type stubs omit this one.
 _tag_of = cast("Callable[[type[yaml.Node], str, tuple[bool, bool]], str]", yaml.resolver.Resolver().resolve)
 _constructor = yaml.constructor.SafeConstructor()
-_WRONG_VALUE = (ValueError, LookupError)  # what PyYAML raises over a value that is not what its tag says
+_WRONG_VALUE = (ValueError, LookupError)  # raised by PyYAML for a value that contradicts its tag
 
 
 class UnreadableError(Exception):
-    """A text that is no YAML: why, and in which line (0: the whole file)."""
+    """A text is not YAML: the reason, and the line (0: the whole file)."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
@@ -35,7 +35,7 @@ class UnreadableError(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """Turns YAML's nodes into plain values, and remembers the line of each.
+    """Converts YAML's nodes to plain values, and remembers their lines.
 
     `${NAME}` and `${NAME:-default}` in values are replaced from `environ`; without one they stay as they are. What is
     no plain value is None, and told in `problems` with its line.
@@ -44,10 +44,10 @@ class Document:
     environ: Mapping[str, str] | None
     problems: list[tuple[int, Problem]] = field(default_factory=list)
     _lines: dict[Place, int] = field(default_factory=dict)
-    _around: list[yaml.Node] = field(default_factory=list)  # the nodes that the one at hand stands in
+    _around: list[yaml.Node] = field(default_factory=list)  # the nodes around the current one
 
     def read(self, text: str) -> object:
-        """Return the one document in `text`. Raises UnreadableError."""
+        """Return the document in `text`. Raises UnreadableError."""
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             return self._value(node, ()) if node else None
@@ -62,7 +62,7 @@ class Document:
             raise UnreadableError(0, "is nested too deeply") from error
 
     def line_of(self, place: Place) -> int:
-        """Return the line of what stands at `place`, or of the nearest thing around it; 0 if there is none."""
+        """Return the line of `place`, or of the nearest node around it; 0 if there is none."""
         return next((self._lines[place[:end]] for end in range(len(place), 0, -1) if place[:end] in self._lines), 0)
 
     def _complain(self, node: yaml.Node, place: Place, reason: str) -> None:
@@ -89,7 +89,7 @@ class Document:
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[object, object]:
         values: dict[object, object] = {}
-        # What is merged in gives way to what stands in the mapping itself, and of several the first one wins.
+        # A mapping's own keys take precedence over merged ones; of several merges the first wins.
         for key, merged in node.value:
             if key.tag == f"{_TAG}merge":
                 for source in reversed(merged.value if isinstance(merged, yaml.SequenceNode) else [merged]):
@@ -122,7 +122,7 @@ class Document:
         expanded = node.value
         if environ is not None:
             expanded = _VARIABLE.sub(lambda found: self._variable(found, environ, node, place), expanded)
-        if expanded != node.value and node.style is None:  # unquoted, so a number in a variable is a number
+        if expanded != node.value and node.style is None:  # unquoted: a number in a variable is a number
             node = yaml.ScalarNode(_tag_of(yaml.ScalarNode, expanded, (True, False)), expanded)
         elif expanded != node.value:
             return expanded

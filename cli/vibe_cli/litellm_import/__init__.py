@@ -1,14 +1,13 @@
-"""Turns a LiteLLM proxy's config.yaml into a routes.yaml, and tells line by line what could not be carried over.
+"""Convert a LiteLLM proxy's config.yaml to a routes.yaml, and report by line what cannot be converted.
 
-    model_list          the deployments of one model_name are the steps of its chain: `order` tells steps apart, and
-                        those of one order share their step by `weight` (or, as LiteLLM does it, by `rpm` or `tpm`)
-    fallbacks           the chains of the models that are fallen back to come after a model's own
+    model_list          the deployments of one model_name become the steps of its chain: one step per `order`,
+                        load-balanced by `weight` (or, as in LiteLLM, by `rpm` or `tpm`)
+    fallbacks           the chains of the fallback models follow a model's own
     model_group_alias   a virtual model with the same chain
     api_key             the name of a secret: the NAME of os.environ/NAME, or a new one for a key written in plain
-    other settings      timeouts, retries, cooldowns and prices, where routes.yaml has the like
+    other settings      timeouts, retries, cooldowns and prices, if routes.yaml has an equivalent
 
-Pure: text in, text out. A secret that the config holds is never repeated, neither in the routes nor in what is said.
-For people's machines only: PyYAML is not in Lambda, and nothing that the functions import may import this package.
+Pure: text in, text out. A secret in the config never appears in the routes or in a note.
 """
 
 from dataclasses import dataclass
@@ -24,15 +23,15 @@ __all__ = ["Imported", "LitellmConfigError", "Note", "import_config"]
 
 
 class LitellmConfigError(Exception):
-    """A text that is no LiteLLM config. Its message begins with the file's name, and the line where there is one."""
+    """A text is not a LiteLLM config. The message begins with the file's name, and the line if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came of a config: `routes` is the text of a routes.yaml, or "" when no model could be carried over.
+    """A converted config: `routes` is the text of a routes.yaml, or "" if no model could be converted.
 
-    `secrets` are the names of the keys that it needs; `variables` those of the environment that it reads and has no
-    default for. Notes come in the order of their lines.
+    `secrets` are the names of the keys it needs, `variables` the environment variables it reads without a default.
+    Notes are in the order of their lines.
     """
 
     routes: str
@@ -44,7 +43,7 @@ class Imported:
 
 
 def import_config(text: str, file: str = "config.yaml") -> Imported:
-    """Translate a config's text; `file` is what it is called in what is said. Raises LitellmConfigError."""
+    """Convert a config's text; `file` is its name in notes. Raises LitellmConfigError."""
     document = Document(None)
     try:
         data = document.read(text)

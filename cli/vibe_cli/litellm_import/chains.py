@@ -1,4 +1,4 @@
-"""From the entries of model_list to chains: what shares a step, what comes after it, and what other names it has."""
+"""Convert the entries of model_list to chains: steps, fallbacks and aliases."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ __all__ = ["Member", "Step", "chains"]
 
 _HEAVIEST = 1_000_000
 _LARGEST_WINDOW = 1_000_000_000  # tokens
-_LAST = math.inf  # the order of a member without one, where others of its model have one
-_SHARES = ("weight", "rpm", "tpm")  # what LiteLLM's simple-shuffle looks at, in this order
+_LAST = math.inf  # the order of a member without one, if others of its model have one
+_SHARES = ("weight", "rpm", "tpm")  # the settings of LiteLLM's simple-shuffle, by precedence
 _ANY = "*"
 _PARAMS_DONE = frozenset(
     (
@@ -28,7 +28,10 @@ _PARAMS_DONE = frozenset(
     )
 )
 _ENTRY_DONE = frozenset(("model_name", "litellm_params", "model_info", "order", "fallback_order", *_SHARES))
-_SWITCHES = {"supports_vision": "vision", "supports_function_calling": "tools"}  # LiteLLM's words for what a model can
+_SWITCHES = {
+    "supports_vision": "vision",
+    "supports_function_calling": "tools",
+}  # LiteLLM's names of a model's capabilities
 _INFO_DONE = frozenset(
     ("id", "mode", "blocked", "max_input_tokens", "base_model", *_SWITCHES, "order", "fallback_order", *PRICES)
 )
@@ -37,13 +40,13 @@ _FALLBACKS: Mapping[str, str] = {
     "fallbacks": "",
     "fallback_order": "",
     "default_fallbacks": "",
-    "context_window_fallbacks": "after any failure here, and not only when the context is too long",
+    "context_window_fallbacks": "now applies to any failure, not only to a context that is too long",
 }
 
 
 @dataclass(slots=True)
 class Member:
-    """A deployment of a step: `row` as routes.yaml has it, `shares` what it says of its share, by setting."""
+    """A deployment of a step: `row` as in routes.yaml, `shares` its load-balancing settings by name."""
 
     place: Place
     line: int
@@ -54,13 +57,13 @@ class Member:
 
     @property
     def deployment(self) -> tuple[str, str]:
-        """What may stand in a chain but once."""
+        """The identity of a deployment, which is unique in a chain."""
         return self.row["provider"], self.row["model"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Members that share a step; `fallback` is the line that it is here for, 0 for a model's own."""
+    """The members of a step; `fallback` is the line that added it, 0 for a model's own."""
 
     members: tuple[Member, ...]
     fallback: int = 0
@@ -99,7 +102,7 @@ def _is_model(config: Config, name: str, place: Place) -> bool:
 def _member(config: Config, providers: Providers, entry: dict[Any, Any], place: Place) -> Member | None:
     params = config.mapping(entry, "litellm_params", place)
     if not params:
-        config.left_out((*place, "litellm_params"), "says nothing of where the model is")
+        config.left_out((*place, "litellm_params"), "does not say where the model is")
         return None
     at: Place = (*place, "litellm_params")
     params = _with_credential(config, params, at)
@@ -161,7 +164,7 @@ def _all(holders: Sequence[tuple[dict[Any, Any], Place]], name: str) -> Iterator
 
 
 def _with_credential(config: Config, params: dict[Any, Any], at: Place) -> dict[Any, Any]:
-    """Put what a credential of credential_list holds under what the parameters say themselves."""
+    """Merge a credential of credential_list; the parameters' own values take precedence."""
     name = params.get("litellm_credential_name")
     if name is None:
         return params
@@ -175,7 +178,7 @@ def _with_credential(config: Config, params: dict[Any, Any], at: Place) -> dict[
 
 
 def _capabilities(config: Config, info: dict[Any, Any], place: Place) -> dict[str, Any]:
-    """Return what a deployment can't do or must not, as routes.yaml has it; what it can goes without saying."""
+    """Return the capabilities that a deployment lacks, as in routes.yaml."""
     row: dict[str, Any] = {ours: False for name, ours in _SWITCHES.items() if info.get(name) is False}
     if info.get("blocked") is True:
         row["enabled"] = False
@@ -184,7 +187,7 @@ def _capabilities(config: Config, info: dict[Any, Any], place: Place) -> dict[st
 
 
 def _base_model(config: Config, row: Mapping[str, Any], named: Said | None) -> str | None:
-    """Return what a deployment's model is, where its own name does not say; LiteLLM names its provider before it."""
+    """Return the base model of a deployment whose name does not tell; LiteLLM prefixes it with the provider."""
     if named is None:
         return None
     name = named.value.rpartition("/")[2] if isinstance(named.value, str) else named.value
@@ -194,7 +197,7 @@ def _base_model(config: Config, row: Mapping[str, Any], named: Said | None) -> s
 
 
 def _formats(config: Config, mode: Said | None) -> tuple[str, ...] | None:
-    """Return the formats of a deployment's mode, () for what its provider speaks, None for a mode that can't be had."""
+    """Return the formats of a deployment's mode, () for its provider's formats, None for an unsupported mode."""
     if mode is None:
         return ()
     formats = FORMATS_OF_MODES.get(mode.value) if isinstance(mode.value, str) else None
@@ -205,12 +208,12 @@ def _formats(config: Config, mode: Said | None) -> tuple[str, ...] | None:
 
 
 def _mode_by_name(model: str) -> str | None:
-    """Return what a model is by its name where that is no chat model."""
+    """Return the mode that a model's name implies, if it is not a chat model."""
     return next((mode for word, mode in MODES_BY_NAME.items() if word in model.lower()), None)
 
 
 def _steps(config: Config, members: list[Member]) -> Iterator[Step]:
-    """Yield a model's own steps: by order, and in each by share."""
+    """Yield a model's own steps by order, load-balanced within each."""
     orders = sorted({member.order for member in members})
     for order in orders:
         kept: dict[tuple[str, str], Member] = {}
@@ -229,7 +232,7 @@ def _steps(config: Config, members: list[Member]) -> Iterator[Step]:
 
 
 def _shared(config: Config, members: list[Member]) -> Iterator[Step]:
-    """Yield the step of members of one order, and behind it those that have no share of it."""
+    """Yield the step of the members of one order, then the members without a share."""
     by = next((name for name in _SHARES if any(name in member.shares for member in members)), None)
     for member in members:
         for name in ("rpm", "tpm"):
@@ -266,7 +269,7 @@ def _limit_places(config: Config, place: Place, name: str) -> Iterator[Place]:
 
 
 def _weights(shares: Sequence[Decimal]) -> list[Decimal]:
-    """Return shares as weights: whole ones in their smallest terms, and none above what routes.yaml takes."""
+    """Return shares as weights: reduced integers, at most routes.yaml's maximum."""
     if shares and all(share == share.to_integral_value() for share in shares):
         divisor = math.gcd(*(int(share) for share in shares))
         shares = [share / divisor for share in shares]
@@ -275,7 +278,7 @@ def _weights(shares: Sequence[Decimal]) -> list[Decimal]:
 
 
 def _fallbacks(config: Config, steps: Mapping[str, list[Step]]) -> dict[str, list[tuple[int, str]]]:
-    """Return, by model (`*` for those that are not named), what is tried after it, each with its line."""
+    """Return the fallbacks by model (`*` for all others), each with its line."""
     found: dict[str, list[tuple[int, str]]] = {}
     for setting, reason in _FALLBACKS.items():
         for source, target in _pairs(config, setting):
@@ -291,7 +294,7 @@ def _fallbacks(config: Config, steps: Mapping[str, list[Step]]) -> dict[str, lis
 
 
 def _pairs(config: Config, setting: str) -> Iterator[tuple[object, Said]]:
-    """Yield what a setting of fallbacks says: the model that fails, and one that is tried then, in order."""
+    """Yield the pairs of a fallback setting: the failing model and one fallback, in order."""
     told = [each for name in settings.SECTIONS if (each := said(settings.section(config, name), setting, (name,)))]
     for idle in told[1:]:
         config.left_out(idle.place, f"line {config.line(told[0].place)} says it already, and wins")
@@ -318,7 +321,7 @@ def _target(config: Config, target: object, place: Place) -> Said:
 
 
 def _chain(name: str, steps: Mapping[str, list[Step]], fallbacks: Mapping[str, list[tuple[int, str]]]) -> list[Step]:
-    """Return a model's own steps and those of what it falls back to, and that in turn; each deployment once."""
+    """Return a model's own steps and those of its fallbacks, recursively; each deployment once."""
     chain: list[Step] = []
     seen: set[tuple[str, str]] = set()
     met: set[str] = set()

@@ -1,4 +1,4 @@
-"""A LiteLLM config as it was read: its values, the line of each, and what there is to say of them."""
+"""A parsed LiteLLM config: its values, their lines, and notes about them."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -13,7 +13,7 @@ from vibe_router.routing.spec import Kind, Place, Problem, parse_row
 __all__ = ["FROM_ENVIRONMENT", "Config", "Note", "Said", "is_spoken", "said", "shown"]
 
 FROM_ENVIRONMENT = "os.environ/"
-"""How LiteLLM writes that a value is to be read from a variable of the environment."""
+"""LiteLLM's prefix of a value that is read from an environment variable."""
 
 _NOTHING_LIKE_IT = "routes.yaml has nothing like it"
 _SMALLEST = Decimal("1e-12")  # no price and no weight is smaller, and a text of it would be long
@@ -22,7 +22,7 @@ _LARGEST = Decimal("1e15")
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a person should know of a line: that it was left out, means something else now, or is left to do.
+    """A note about a line: it was omitted, changed its meaning, or needs an action.
 
     `line` counts from 1 (0: the whole file); `path` is the setting, as `model_list[0].litellm_params.rpm`.
     """
@@ -35,7 +35,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A value, and where the config says it."""
+    """A value and its place in the config."""
 
     value: object
     place: Place
@@ -43,7 +43,7 @@ class Said:
 
 @dataclass(slots=True)
 class Config:
-    """The config's values in `data`, and the notes made so far."""
+    """The config's values in `data`, and the notes so far."""
 
     data: dict[Any, Any]
     document: Document
@@ -51,26 +51,26 @@ class Config:
     read_variables: set[str] = field(default_factory=set)  # of `environment_variables`
 
     def changed(self, place: Place, reason: str) -> None:
-        """Say that what stands at `place` was carried over, and means something else."""
+        """Note that the value at `place` was converted with another meaning."""
         self._note(place, "changed", reason)
 
     def left_out(self, place: Place, reason: str) -> None:
-        """Say that what stands at `place` was not carried over."""
+        """Note that the value at `place` was omitted."""
         self._note(place, "left out", reason)
 
     def to_do(self, place: Place, reason: str) -> None:
-        """Say that what stands at `place` leaves something for the person to do."""
+        """Note that the value at `place` needs an action."""
         self._note(place, "to do", reason)
 
     def _note(self, place: Place, meaning: Literal["left out", "changed", "to do"], reason: str) -> None:
         self.notes.append(Note(self.line(place), Problem(place, "").path, meaning, reason))
 
     def line(self, place: Place) -> int:
-        """Return the line that something stands in."""
+        """Return the line of a place."""
         return self.document.line_of(place)
 
     def mapping(self, around: Mapping[Any, Any], name: str, place: Place = ()) -> dict[Any, Any]:
-        """Return the mapping `name` of what stands at `place`; an empty one when it is missing or no mapping."""
+        """Return the mapping `name` at `place`; an empty one if it is missing or not a mapping."""
         value = around.get(name)
         if value is not None and not isinstance(value, dict):
             self.left_out((*place, name), "must be a mapping")
@@ -88,7 +88,7 @@ class Config:
                 self.left_out((name, index), "must be a mapping")
 
     def variable(self, name: str) -> str | None:
-        """Return what the config itself says that the environment holds."""
+        """Return the environment variables that the config sets."""
         variables = self.data.get("environment_variables")
         value = variables.get(name) if isinstance(variables, dict) else None
         if value is None:
@@ -97,7 +97,7 @@ class Config:
         return str(value)
 
     def number(self, said: Said | None, *, least: float = 0, most: float = math.inf) -> Decimal | None:
-        """Return a number within its bounds: one above `most` is cut to it, one below `least` is left out."""
+        """Return a number within bounds: reduced to `most`, omitted below `least`."""
         if said is None:
             return None
         value, place = said.value, said.place
@@ -109,21 +109,21 @@ class Config:
         try:
             usable = isinstance(value, int | float | str) and not isinstance(value, bool)
             number = Decimal(str(value)) if usable else Decimal("nan")
-        except (InvalidOperation, ValueError):  # the latter for an integer of too many digits
+        except (InvalidOperation, ValueError):  # ValueError for an integer of too many digits
             number = Decimal("nan")
         if not number.is_finite() or abs(number) > _LARGEST or 0 < abs(number) < _SMALLEST:
             self.left_out(place, "must be a number of a usable size")
         elif number < Decimal(str(least)):
-            self.left_out(place, f"must be at least {least:g} here")
+            self.left_out(place, f"must be at least {least:g}")
         elif number > Decimal(str(most)):
-            self.changed(place, f"is {most:g} here, the most that is possible")
+            self.changed(place, f"was reduced to the maximum of {most:g}")
             return Decimal(str(most))
         else:
             return number
         return None
 
     def takes(self, kind: Kind, name: str, row: Mapping[str, object], place: Place) -> bool:
-        """Say whether routes.yaml takes a row; what is wrong with it is told of `place`."""
+        """Return whether routes.yaml accepts a row; its problems are noted at `place`."""
         _, problems = parse_row(kind, name, row)
         for problem in problems:
             self.left_out(place, problem.reason)
@@ -137,7 +137,7 @@ class Config:
         reasons: Mapping[str, str],
         other: str = "",
     ) -> None:
-        """Tell of everything in `holder` that is not `done`, but for what is off or says nothing."""
+        """Note everything in `holder` that is not `done`, except defaults."""
         for name, value in holder.items():
             off = value is None or value is False or value in ("", [], {})
             if name not in done and (not off or name == "ssl_verify"):
@@ -145,7 +145,7 @@ class Config:
 
 
 def said(holder: Mapping[Any, Any], name: str, place: Place) -> Said | None:
-    """Return what `holder`, which stands at `place`, says of `name`; None if nothing."""
+    """Return the value `name` of `holder`, which is at `place`; None if it is missing."""
     return Said(holder[name], (*place, name)) if holder.get(name) is not None else None
 
 
@@ -160,6 +160,6 @@ def is_spoken(formats: Collection[str]) -> bool:
 
 
 def shown(value: object) -> str:
-    """Return a name out of the config as it may stand in a sentence."""
+    """Return a name of the config, shortened for a sentence."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:79]}…"

@@ -1,4 +1,4 @@
-"""What LiteLLM's names mean here: its providers, and the settings that routes.yaml has nothing for, with the reason."""
+"""LiteLLM's names: its providers, and the settings without an equivalent in routes.yaml, with the reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class LitellmProvider:
-    """A provider as LiteLLM prefixes it: where its API is, and the variable that its key is read from.
+    """A provider by LiteLLM's prefix: its API's address, and the variable of its key.
 
     `base_url` is None where every user has one of their own. `suffix` is what LiteLLM adds to an `api_base` by itself
     and a base URL has to say. `formats` is what the API speaks where that is not chat completions alone; `at_home` the
@@ -80,7 +80,7 @@ PROVIDERS: Mapping[str, LitellmProvider] = {
 """The providers that speak a format of the router's under one key, by LiteLLM's prefix."""
 
 BEDROCK = frozenset(("bedrock", "bedrock_converse"))
-"""Prefixes of Amazon Bedrock, which has no key and no address but a region's."""
+"""Prefixes of Amazon Bedrock, which has a region instead of a key and an address."""
 
 NOT_OPENAI = frozenset(
     (
@@ -105,7 +105,7 @@ NOT_OPENAI = frozenset(
         "watsonx_text",
     )
 )
-"""Prefixes of APIs that are signed or shaped in ways of their own; what stands behind them is left out."""
+"""Prefixes of unsupported APIs; their models are omitted."""
 
 FORMATS_OF_MODES: Mapping[str, tuple[str, ...]] = {
     "chat": (),
@@ -118,7 +118,7 @@ FORMATS_OF_MODES: Mapping[str, tuple[str, ...]] = {
     "moderation": ("moderations",),
     "rerank": ("rerank",),
 }
-"""`model_info.mode` and the formats that a deployment of that kind speaks; none: what its provider speaks."""
+"""The formats of each `model_info.mode`; none means the provider's formats."""
 
 MODES_BY_NAME: Mapping[str, str] = {
     "embed": "embedding",
@@ -130,7 +130,7 @@ MODES_BY_NAME: Mapping[str, str] = {
     "dall-e": "image_generation",
     "gpt-image": "image_generation",
 }
-"""What a model is whose name holds such a word: LiteLLM knows its models, so configs rarely say their `mode`."""
+"""Modes implied by a word of the model's name, because configs rarely set `mode`."""
 
 PRICES: Mapping[str, str] = {
     "input_cost_per_token": "input",
@@ -140,18 +140,18 @@ PRICES: Mapping[str, str] = {
     "input_cost_per_audio_token": "audio_input",
     "output_cost_per_audio_token": "audio_output",
 }
-"""LiteLLM's prices in dollars a token, and ours in dollars a million."""
+"""LiteLLM's prices in USD per token, and their names here, in USD per million."""
 
-_CALLER_S = "a request's own parameters are the caller's to send; routes add none"
-_TELEMETRY = "there are no callbacks; usage, the log and CloudWatch tell what happened"
+_CALLER_S = "callers send their own parameters; routes add none"
+_TELEMETRY = "there are no callbacks; see usage, the log and CloudWatch"
 _NO_CACHE = "answers are not cached"
-_NO_REDIS = "there is no Redis: cooldowns and limits are kept in DynamoDB"
-_NO_DATABASE = "there is no database to connect to: the stack's tables hold keys and usage"
+_NO_REDIS = "there is no Redis: cooldowns and limits are in DynamoDB"
+_NO_DATABASE = "there is no database to connect to: keys and usage are in the stack's tables"
 _NO_GUARDRAILS = "there are no guardrails, prompt stores or tools servers in the router"
-_KEYS_LIMIT = "a deployment's own use is not counted; limit keys and teams instead (rpm_limit, tpm_limit, max_budget)"
-_NO_SSO = "callers have keys, and the page has its user name and password; there is no other way in"
+_KEYS_LIMIT = "usage is not limited per deployment; limit keys and teams instead (rpm_limit, tpm_limit, max_budget)"
+_NO_SSO = "callers use keys, and the page a user name and password"
 _OWN_ROLE = "Bedrock is called by the function's own role, at its region's endpoint"
-_POLICY = "failures are not counted by kind; every failure is judged by itself, and most cool at once"
+_POLICY = "failures are not counted by kind; each one is classified, and most cool at once"
 
 LITELLM_PARAMS: Mapping[str, str] = {
     **dict.fromkeys(
@@ -194,7 +194,7 @@ LITELLM_PARAMS: Mapping[str, str] = {
         _OWN_ROLE,
     ),
     "api_version": "Azure's v1 API, which the base URL names, needs no version",
-    "drop_params": "what a provider's format can't carry is dropped only where that is harmless, and refused otherwise",
+    "drop_params": "a parameter that a format cannot express is dropped only if that is harmless, else rejected",
     "extra_headers": "no headers are added to a provider's requests",
     "headers": "no headers are added to a provider's requests",
     "organization": "no headers are added to a provider's requests; a key of that organization does the same",
@@ -204,48 +204,48 @@ LITELLM_PARAMS: Mapping[str, str] = {
     "budget_duration": _KEYS_LIMIT,
     "default_api_key_tpm_limit": _KEYS_LIMIT,
     "default_api_key_rpm_limit": _KEYS_LIMIT,
-    "tags": "deployments are not chosen by a request's tags; give such callers a virtual model of their own",
-    "merge_reasoning_content_in_choices": "reasoning is passed on in the field that it came in",
-    "use_in_pass_through": "there is no pass-through to a provider's own paths",
-    "configurable_clientside_auth_params": "callers can't name a provider's key or address",
-    "input_cost_per_second": "prices are by token",
-    "output_cost_per_second": "prices are by token",
-    "input_cost_per_request": "prices are by token",
+    "tags": "deployments are not selected by tags; create a virtual model for such callers",
+    "merge_reasoning_content_in_choices": "reasoning stays in its own field",
+    "use_in_pass_through": "there is no pass-through to providers' own paths",
+    "configurable_clientside_auth_params": "callers cannot set a provider's key or address",
+    "input_cost_per_second": "prices are per token",
+    "output_cost_per_second": "prices are per token",
+    "input_cost_per_request": "prices are per token",
 }
-"""Reasons for what stands in `litellm_params` and has no place here."""
+"""Reasons for omitted settings of `litellm_params`."""
 
 MODEL_INFO: Mapping[str, str] = {
-    "access_groups": "there are no groups of models; a key or team lists models, `*` patterns among them",
-    "team_id": "a model belongs to no team; a team lists the models that it may use",
+    "access_groups": "there are no model groups; a key or team lists models and `*` patterns",
+    "team_id": "models do not belong to teams; a team lists its allowed models",
 }
-"""Reasons for what stands in `model_info`; the rest of it tells LiteLLM's page about the model."""
+"""Reasons for omitted settings of `model_info`; the others only describe the model."""
 
 ROUTER_SETTINGS: Mapping[str, str] = {
-    "allowed_fails": "one failure cools a deployment, after its retries; each further strike does so for twice as long",
+    "allowed_fails": "one failure cools a deployment, after its retries; each further strike doubles the time",
     "allowed_fails_policy": _POLICY,
     "retry_policy": _POLICY,
     "model_group_retry_policy": _POLICY,
     "disable_cooldowns": "cooldowns can't be switched off; `cooldown: {base: 1, max: 1}` makes them short",
     "enable_pre_call_checks": "a request too long for one deployment goes to the next",
-    "enable_tag_filtering": "deployments are not chosen by a request's tags",
-    "tag_filtering_match_any": "deployments are not chosen by a request's tags",
+    "enable_tag_filtering": "deployments are not selected by tags",
+    "tag_filtering_match_any": "deployments are not selected by tags",
     "retry_after": "a retry waits 0.25 s at most, or a provider's Retry-After up to `max_inline_wait`",
-    "content_policy_fallbacks": "content that one provider refuses is not taken to another; the caller is told",
+    "content_policy_fallbacks": "content that one provider rejects is not sent to another; the caller gets the reason",
     "max_fallbacks": "the whole chain is tried, within `timeouts.total`",
     "default_litellm_params": _CALLER_S,
-    "routing_strategy_args": "deployments of a step share it by weight, and nothing else",
-    "routing_groups": "deployments of a step share it by weight, and nothing else",
+    "routing_strategy_args": "deployments of a step are load-balanced by weight only",
+    "routing_groups": "deployments of a step are load-balanced by weight only",
     "default_max_parallel_requests": _KEYS_LIMIT,
-    "optional_pre_call_checks": "a conversation stays with one deployment of a step as long as that is well",
-    "set_verbose": "the log has one line a request",
-    "debug_level": "the log has one line a request",
+    "optional_pre_call_checks": "a conversation stays on one deployment of a step while it is healthy",
+    "set_verbose": "the log has one line per request",
+    "debug_level": "the log has one line per request",
     "cache_responses": _NO_CACHE,
     "cache_kwargs": _NO_CACHE,
     "caching_groups": _NO_CACHE,
     "client_ttl": "clients live as long as their environment",
     **dict.fromkeys(("redis_host", "redis_port", "redis_password", "redis_url", "redis_db"), _NO_REDIS),
 }
-"""Reasons for what stands in `router_settings` and has no place here."""
+"""Reasons for omitted settings of `router_settings`."""
 
 LITELLM_SETTINGS: Mapping[str, str] = {
     **ROUTER_SETTINGS,
@@ -266,17 +266,17 @@ LITELLM_SETTINGS: Mapping[str, str] = {
     "cache": _NO_CACHE,
     "cache_params": _NO_CACHE,
     "drop_params": LITELLM_PARAMS["drop_params"],
-    "modify_params": "requests are passed on as they came, or translated between formats; nothing else is changed",
+    "modify_params": "requests pass unchanged or are translated between formats",
     "guardrails": _NO_GUARDRAILS,
     "mcp_aliases": _NO_GUARDRAILS,
-    "max_budget": "there is no budget for the whole router; give keys and teams one",
-    "budget_duration": "there is no budget for the whole router; give keys and teams one",
-    "default_key_generate_params": "a key has what it was made with; `keys create` takes every limit",
-    "upperbound_key_generate_params": "a key has what it was made with; `keys create` takes every limit",
-    "default_team_settings": "a team has what it was made with",
+    "max_budget": "there is no budget for the whole router; set one for keys and teams",
+    "budget_duration": "there is no budget for the whole router; set one for keys and teams",
+    "default_key_generate_params": "keys have no defaults; `keys create` accepts every limit",
+    "upperbound_key_generate_params": "keys have no defaults; `keys create` accepts every limit",
+    "default_team_settings": "teams have no defaults",
     "ssl_verify": "certificates are always checked",
 }
-"""Reasons for what stands in `litellm_settings` and has no place here; what `router_settings` can say, it can too."""
+"""Reasons for omitted settings of `litellm_settings`, which may contain those of `router_settings`."""
 
 GENERAL_SETTINGS: Mapping[str, str] = {
     **dict.fromkeys(
@@ -295,24 +295,24 @@ GENERAL_SETTINGS: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         ("alerting", "alerting_threshold", "alerting_args", "alert_types", "spend_report_frequency"),
-        "the stack's CloudWatch alarms and their topic tell of trouble",
+        "use the stack's CloudWatch alarms and their topic",
     ),
     **dict.fromkeys(
         ("background_health_checks", "health_check_interval", "health_check_details"),
-        "no deployment is called to see how it is: the next caller's request probes one whose cooldown has ended",
+        "there are no health checks: after a cooldown, a caller's request probes the deployment",
     ),
     **dict.fromkeys(
         ("custom_auth", "enable_jwt_auth", "litellm_jwtauth", "enable_oauth2_auth", "custom_sso", "ui_access_mode"),
         _NO_SSO,
     ),
     "max_parallel_requests": _KEYS_LIMIT,
-    "global_max_parallel_requests": "Lambda's concurrency bounds all calls together",
-    "maximum_spend_logs_retention_period": "usage is kept for as many days as the stack's parameter says",
-    "store_prompts_in_spend_logs": "prompts and answers are never kept",
+    "global_max_parallel_requests": "Lambda's concurrency limits all calls together",
+    "maximum_spend_logs_retention_period": "usage rows expire after the stack's parameter UsageDays",
+    "store_prompts_in_spend_logs": "prompts and answers are never stored with usage",
     "pass_through_endpoints": "there is no pass-through to other APIs",
-    "litellm_license": "nothing here needs a licence",
+    "litellm_license": "no licence is needed",
 }
-"""Reasons for what stands in `general_settings` and has no place here."""
+"""Reasons for omitted settings of `general_settings`."""
 
 TOP_LEVEL: Mapping[str, str] = {
     "include": "other files are not followed; import each of them",
@@ -325,4 +325,4 @@ TOP_LEVEL: Mapping[str, str] = {
     "assistant_settings": "assistants are not part of the router",
     "callback_settings": _TELEMETRY,
 }
-"""Reasons for whole sections that have no place here."""
+"""Reasons for omitted sections."""

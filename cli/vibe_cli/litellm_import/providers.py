@@ -1,4 +1,4 @@
-"""Which API a deployment of a LiteLLM config is at, under which key, and what it is called there."""
+"""The provider of each deployment of a LiteLLM config: API, key and model name."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -12,7 +12,7 @@ from vibe_router.routing.spec import Place, parse_row
 
 __all__ = ["Found", "Providers"]
 
-_KNOWN_BY_NAME = (  # the models that LiteLLM finds a provider for without being told
+_KNOWN_BY_NAME = (  # models whose provider LiteLLM infers from the name
     (re.compile(r"gpt-|chatgpt-|o[134](-|$)|text-embedding-|codex-|dall-e|whisper|tts-"), "openai"),
     (re.compile(r"claude-"), "anthropic"),
 )
@@ -23,7 +23,7 @@ _USUAL_LABELS = frozenset(("api", "www", "com", "net", "org", "io", "ai", "cn", 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A provider of routes.yaml, the model there, and the formats that its prefix says it speaks (): the provider's."""
+    """A provider of routes.yaml, its model name, and the formats implied by the prefix; () for the provider's."""
 
     provider: str
     model: str
@@ -32,15 +32,15 @@ class Found:
 
 @dataclass(slots=True)
 class Providers:
-    """The providers found so far: `rows` as routes.yaml has them, `variables` that base URLs read without a default."""
+    """The providers so far: `rows` as in routes.yaml, `variables` that base URLs read without a default."""
 
     config: Config
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    variables: dict[str, str] = field(default_factory=dict)  # by the base URL that reads it
-    _named: dict[str, str] = field(default_factory=dict)  # names that were made, by the key, which goes nowhere else
+    variables: dict[str, str] = field(default_factory=dict)  # by base URL
+    _named: dict[str, str] = field(default_factory=dict)  # generated names by key; the key goes nowhere else
 
     def find(self, params: Mapping[Any, Any], at: Place) -> Found | None:
-        """Return where the deployment of these litellm_params is; None after having told why nothing can be said."""
+        """Return the place of these litellm_params; None after a note with the reason."""
         written = params.get("model")
         if not isinstance(written, str) or not written:
             self.config.left_out((*at, "model"), "names no model")
@@ -69,19 +69,19 @@ class Providers:
         return Found(self._called(row, _label(prefix, base_url, known)), model, formats)
 
     def is_bedrock(self, found: Found) -> bool:
-        """Tell whether a deployment is at Amazon Bedrock, whose models speak Converse alone."""
+        """Return whether a deployment is at Amazon Bedrock, which only speaks Converse."""
         return self.rows[found.provider].get("type") == "bedrock"
 
     def _bedrock(self, written: str, params: Mapping[Any, Any], at: Place) -> Found | None:
-        """Return a model of Amazon Bedrock, in the region that the model or its parameters name."""
-        model = written.removeprefix("converse/").removeprefix("invoke/")  # LiteLLM's two ways to ask
+        """Return a model of Amazon Bedrock in the region of the model or its parameters."""
+        model = written.removeprefix("converse/").removeprefix("invoke/")  # LiteLLM's two prefixes
         region, place = params.get("aws_region_name"), (*at, "aws_region_name")
         before, _, rest = model.partition("/")
         if _REGION.fullmatch(before):
             region, model, place = before, rest, (*at, "model")
         row: dict[str, Any] = {"type": "bedrock"}
         if isinstance(region, str) and region.startswith(FROM_ENVIRONMENT):
-            self.config.changed(place, "is not read: the function's own region is taken where routes.yaml names none")
+            self.config.changed(place, "is not read: without a region, the function's own region is used")
         elif region is not None:
             row["region"] = region
         if not self.config.takes("provider", "p", row, place):
@@ -96,7 +96,7 @@ class Providers:
         return Found(self._called(row, "bedrock"), model, ())
 
     def _called(self, row: dict[str, Any], wanted: str) -> str:
-        """Return the name of the provider that says what `row` does, made of what is `wanted` where there is none."""
+        """Return the name of the provider with this `row`, added under the name `wanted` if there is none."""
         name = next((name for name, other in self.rows.items() if other == row), None)
         if name is None:
             name = _free(wanted, self.rows, "-")
@@ -104,7 +104,7 @@ class Providers:
         return name
 
     def _prefix(self, written: str, params: Mapping[Any, Any], place: Place) -> tuple[str, str]:
-        """Return LiteLLM's provider and what it calls the model there; two empty texts after having told why not."""
+        """Return LiteLLM's provider and model name; two empty texts after a note with the reason."""
         said = params.get("custom_llm_provider")
         prefix, slash, model = written.partition("/")
         if isinstance(said, str) and said:
@@ -152,13 +152,13 @@ class Providers:
         if told is not None:
             default = self._checked(_with_suffix(told, known.suffix), place)
             return default and f"${{{variable}:-{default}}}"
-        # No default, or the key of one API would be sent to another where the variable is forgotten.
+        # No default: without the variable, one API's key would be sent to another.
         self.config.to_do(place, f"set {variable} in the environment or .env: routes.yaml reads it")
         self.variables[f"${{{variable}}}"] = variable
         return f"${{{variable}}}"
 
     def _checked(self, url: str, place: Place) -> str | None:
-        """Return a URL that can be written into routes.yaml, or None after having told why not."""
+        """Return a URL for routes.yaml, or None after a note with the reason."""
         if not (url.isascii() and url.isprintable()) or any(each in url for each in '"\\{}'):
             self.config.left_out(place, "must be a URL of plain characters, such as https://api.example.com/v1")
         elif self.config.takes("provider", "p", {"base_url": url, "secret": "S"}, place):
@@ -168,7 +168,7 @@ class Providers:
         return None
 
     def _secret(self, known: LitellmProvider, params: Mapping[Any, Any], at: Place) -> str:
-        """Return the name of the key's secret. A key that the config has in plain is only told apart by its text."""
+        """Return the name of the key's secret. A plain key is only compared with other keys."""
         key, place = params.get("api_key"), (*at, "api_key")
         if key is None or key == "":
             return known.secret
@@ -181,7 +181,7 @@ class Providers:
         if not parse_row("provider", "p", {"base_url": "http://p", "secret": name})[1]:
             return name
         name = self._make_name(text, known.secret)
-        self.config.changed(place, f"can't name a provider's key here; put its value into .env as {name}")
+        self.config.changed(place, f"cannot be the name of a secret; put its value into .env as {name}")
         return name
 
     def _make_name(self, key: str, wanted: str) -> str:
@@ -191,12 +191,12 @@ class Providers:
 
 
 def _address(params: Mapping[Any, Any]) -> str:
-    """Return which setting gives the API's address, "" if none does."""
+    """Return the setting with the API's address, "" if none."""
     return next((name for name in ("api_base", "base_url") if params.get(name)), "")
 
 
 def _with_suffix(url: str, suffix: str) -> str:
-    """Add the path that LiteLLM adds to an API's address by itself, unless it is there in part or as a whole."""
+    """Add the path that LiteLLM appends to an API's address, unless it is already there."""
     url = url.strip().rstrip("/")
     if not suffix or "/v1" in url:
         return url.removesuffix("/messages").removesuffix("/chat/completions")
@@ -204,7 +204,7 @@ def _with_suffix(url: str, suffix: str) -> str:
 
 
 def _variables_of_keys(data: Mapping[Any, Any]) -> set[str]:
-    """Return every variable that the config reads a key from, so that no name that is made is one of them."""
+    """Return every variable that the config reads a key from; generated names must differ."""
     found = set()
     for part, inner in (("model_list", "litellm_params"), ("credential_list", "credential_values")):
         entries = data.get(part)
@@ -217,7 +217,7 @@ def _variables_of_keys(data: Mapping[Any, Any]) -> set[str]:
 
 
 def _label(prefix: str, base_url: str, known: LitellmProvider) -> str:
-    """Return a name for a provider: LiteLLM's prefix at its own address, else what tells its address from others."""
+    """Return a provider's name: LiteLLM's prefix at the default address, else from its address."""
     label = re.sub(r"[^A-Za-z0-9_.-]+", "-", prefix).strip("-.") or "provider"
     if base_url == known.base_url:
         return label[:48]
@@ -231,13 +231,13 @@ def _label(prefix: str, base_url: str, known: LitellmProvider) -> str:
 
 
 def _constant(prefix: str) -> str:
-    """Return a prefix as the beginning of a variable's name."""
+    """Return a prefix in the form of a variable's name."""
     name = re.sub(r"[^A-Za-z0-9]+", "_", prefix).strip("_").upper()[:64]
     return f"KEY_{name}" if not name or name[0].isdigit() else name
 
 
 def _free(wanted: str, taken: Collection[str], joint: str) -> str:
-    """Return the name that is wanted, with a number behind it where it is taken already."""
+    """Return the name `wanted`, with a number if it is taken."""
     name, number = wanted, 2
     while name in taken:
         name, number = f"{wanted}{joint}{number}", number + 1

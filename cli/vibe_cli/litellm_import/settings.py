@@ -1,4 +1,4 @@
-"""Settings of a LiteLLM config that routes.yaml has too: timeouts, retries, cooldowns, prices."""
+"""Convert settings with an equivalent in routes.yaml: timeouts, retries, cooldowns, prices."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -18,7 +18,7 @@ from vibe_router.routing.spec import Place
 __all__ = ["SECTIONS", "defaults", "general", "overrides", "price", "section"]
 
 SECTIONS = ("router_settings", "litellm_settings")
-"""Where LiteLLM takes settings for all models from; the first wins."""
+"""The sections of LiteLLM's settings for all models, by precedence."""
 
 _LONGEST_WAIT = 280  # seconds: API Gateway drops a connection that has carried no byte for 300
 _SHORTEST = 0.001
@@ -47,7 +47,7 @@ def section(config: Config, name: str) -> dict[Any, Any]:
 def overrides(
     config: Config, timeout: Said | None, stream_timeout: Said | None, retries: Said | None, cooldown: Said | None
 ) -> dict[str, Any]:
-    """Return what routes.yaml says, for one deployment or for all, instead of these settings.
+    """Convert the settings of one deployment, or of all, to those of routes.yaml.
 
     LiteLLM's `timeout` bounds a whole answer, and the wait for a stream unless `stream_timeout` does; one meant for
     long answers would make the wait for a dead provider as long, so it only ever shortens ours.
@@ -96,10 +96,10 @@ def price(config: Config, params: Mapping[Any, Any], info: Mapping[Any, Any], pl
 
 
 def defaults(config: Config) -> dict[str, Any]:
-    """Return the defaults of routes.yaml, and tell of what stands in the settings' sections without a place there."""
+    """Return the defaults of routes.yaml, and note the settings without an equivalent."""
 
     def first(*names: str) -> Said | None:
-        """Return the first of these settings that a section has; the others it makes idle are told."""
+        """Return the first of these settings in a section; the ones it overrides are noted."""
         found = [
             each for name in SECTIONS for setting in names if (each := said(section(config, name), setting, (name,)))
         ]
@@ -124,7 +124,7 @@ def defaults(config: Config) -> dict[str, Any]:
 
 
 def general(config: Config) -> None:
-    """Tell of everything that has nothing to do with routes: the server's settings, variables, other sections."""
+    """Note everything outside of routes: the server's settings, variables, other sections."""
     settings = section(config, "general_settings")
     if settings.get("master_key"):
         config.to_do(

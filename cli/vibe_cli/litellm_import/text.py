@@ -1,4 +1,4 @@
-"""Writes a routes.yaml, with the lines of the config that its deployments come from."""
+"""Write a routes.yaml, with the config's line of each deployment."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def routes_text(
     defaults: Mapping[str, Any],
     chains: Mapping[str, list[Step]],
 ) -> str:
-    """Return the text of a routes.yaml. `file` is what the config is called."""
+    """Return the text of a routes.yaml. `file` is the config's name."""
     lines = [
         f"# Generated from {_comment(file)} by `vibe import-litellm`; comments name its lines.",
         "# `make routes ARGS=--dry-run` checks this file and shows what would change.",
@@ -51,7 +51,7 @@ def _chain(chain: list[Step]) -> list[str]:
 
 
 def _flow(value: object) -> str:
-    """Write a value in one line."""
+    """Return a value as one line."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_flow(name)}: {_flow(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -64,7 +64,7 @@ def _flow(value: object) -> str:
 
 
 def _scalar(text: str) -> str:
-    """Write a text, quoted unless YAML reads it as the same text without."""
+    """Return a text, quoted unless YAML reads it as the same text without quotes."""
     plain = _PASSTHROUGH.fullmatch(text) and yaml.safe_load(text) == text
     return text if plain else json.dumps(text)
 
