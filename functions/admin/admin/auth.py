@@ -36,7 +36,7 @@ def session_of(request: Request, environment: Environment) -> Session:
             "Authentication is required. Send the master key as 'Authorization: Bearer <key>', or sign in at /ui/."
         )
     session = environment.session_key().session(cookie, environment.clock.now())
-    if session is None:
+    if session is None or environment.sessions.has_ended(session):
         raise ApiError(401, "The session has expired. Sign in again.", type="auth_error", code="session_expired")
     return session
 

@@ -14,7 +14,10 @@ from vibe_router.access.sessions import Session
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.formats.common.json_body import parse_object
 
-__all__ = ["Call", "Request", "call_of", "read"]
+SIGN_IN = "/ui/sign-in"
+_MAX_SIGN_IN = 4 * 1024  # bytes
+
+__all__ = ["SIGN_IN", "Call", "Request", "call_of", "read"]
 
 _DEEPEST = 60  # levels of a body; a tool's schema in a chat request has about ten
 
@@ -94,6 +97,8 @@ def checked(request: Request) -> dict[str, Any]:
     """Return the event for the resolver with its body checked more strictly. Raises ApiError (400)."""
     event = dict(request.event)
     body = _body(event)
+    if request.path == SIGN_IN and len(body) > _MAX_SIGN_IN:  # anyone may send it
+        raise ApiError(413, "The body is larger than 4 KB.", code="request_too_large")
     value = parse_object(body) if body.strip() else {}
     _check(value)
     # curl labels bodies as forms; this API has none.

@@ -14,6 +14,7 @@ from vibe_router.store.key_admin import KeyAdmin
 from vibe_router.store.ledger_admin import LedgerAdmin
 from vibe_router.store.routes import RoutesStore
 from vibe_router.store.secrets import MIN_MASTER_KEY, Secrets, SecretsUnavailableError, is_weak, secrets_client
+from vibe_router.store.sessions import SessionStore
 from vibe_router.store.sign_ins import SignInStore
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import UsageReader
@@ -55,10 +56,11 @@ class Environment:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self._is_local = settings.is_local
-        dynamodb = dynamodb_client()
+        dynamodb = self.dynamodb = dynamodb_client()
         self.keys = KeyAdmin(dynamodb, settings.keys_table, self.clock)
         self.ledgers = LedgerAdmin(dynamodb, settings.ledger_table)
         self.sign_ins = SignInStore(dynamodb, settings.ledger_table, self.clock)
+        self.sessions = SessionStore(dynamodb, settings.ledger_table, self.clock)
         self.routes = RoutesStore(dynamodb, settings.routes_table)
         self.history = HistoryStore(dynamodb, settings.history_table)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from admin.auth import session_of
 from admin.call import Call, call_of
-from admin.fields import example
+from admin.fields import Body, example
 from admin.openapi import answers
 from admin.router import Router
 from vibe_router.access.sessions import COOKIE, Session, equals_in_constant_time, new_session
@@ -49,17 +49,28 @@ def sign_in(body: SignIn) -> Response[Any]:
     # Both are always compared, so the duration does not reveal which one is wrong.
     right = [equals_in_constant_time(body.username, username), equals_in_constant_time(body.password, password)]
     if not all(right):
-        call.environment.sign_ins.failed()
         raise ApiError(401, "The username or the password is wrong.", type="auth_error", code="sign_in_failed")
     call.environment.sign_ins.succeeded(call.request.address)
     session = new_session(username, call.now)
     return Response(200, "application/json", _session_fields(call, session), cookies=[cookie_of(call, session)])
 
 
+class SignOut(Body):
+    """The sessions to end."""
+
+    model_config = example(all=True)
+
+    all: bool = Field(default=False, description="Every session of this user, on all devices")
+
+
 @router.post("/ui/sign-out", tags=["Page"], responses=answers("`signed_out`; the cookie goes."))
-def sign_out() -> Response[Any]:
-    """Sign out: the browser forgets the session."""
+def sign_out(body: SignOut) -> Response[Any]:
+    """Sign out. The session ends everywhere, or all of the user's sessions do."""
     call = call_of(router)
+    if call.session:
+        call.environment.sessions.end(call.session)
+        if body.all:
+            call.environment.sessions.end_all(call.session.username)
     return Response(200, "application/json", {"signed_out": True}, cookies=[cookie_of(call, None)])
 
 

@@ -1,46 +1,47 @@
-"""How long somebody who keeps failing to sign in has to wait. Pure.
+"""How long an address has to wait after failed attempts to sign in. Pure.
 
-A few failures are a person's, and cost nothing; from then on each doubles the wait. Failures are counted by address,
-and beside that over all addresses, where many more are let pass before a short wait: somebody with a thousand addresses
-still tries passwords slowly, and somebody who only knows where the page is can't keep its owner out for long.
+A few failures cost nothing: people mistype. From then on each one doubles the wait. Failures are counted by address
+only, so that failures from other addresses never keep the administrator out. An IPv6 network of 64 bits is one address:
+its owner has all of it.
 """
 
+import ipaddress
 from dataclasses import dataclass
 
-__all__ = ["ADDRESS", "ALL_ADDRESSES", "Failures", "SignInThrottle", "add_failure", "wait_seconds"]
+__all__ = ["MEMORY", "Failures", "add_failure", "client_of", "wait_seconds"]
+
+MEMORY = 900.0  # seconds after which failures are forgotten
+_FREE = 5  # failures before the first wait
+_MAX_WAIT = 300.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """What is remembered: how many, when the last one was (epoch seconds), and until when to remember it."""
+    """The failures of an address: their number, the last one and when they are forgotten (epoch seconds)."""
 
     count: int = 0
     last: float = 0
     forgotten_at: float = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SignInThrottle:
-    """After how many failures a wait begins; `longest` and `memory` are in seconds."""
-
-    free: int
-    longest: float
-    memory: float
-
-
-ADDRESS = SignInThrottle(free=5, longest=300, memory=900)
-ALL_ADDRESSES = SignInThrottle(free=100, longest=5, memory=900)
+def client_of(address: str) -> str:
+    """Return what failures of an IP address are counted under."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:100]
+    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)
 
 
-def wait_seconds(failures: Failures, patience: SignInThrottle, now: float) -> float:
-    """Return the seconds that the next try has to wait; 0 for none."""
-    if now >= failures.forgotten_at or failures.count < patience.free:
+def wait_seconds(failures: Failures, now: float) -> float:
+    """Return the seconds until the next attempt is allowed; 0 for none."""
+    if now >= failures.forgotten_at or failures.count < _FREE:
         return 0
-    pause = min(2.0 ** min(failures.count - patience.free, 30), patience.longest)
-    return min(max(failures.last + pause - now, 0), patience.longest)  # a clock that was set back makes it no longer
+    pause = min(2.0 ** min(failures.count - _FREE, 30), _MAX_WAIT)
+    return min(max(failures.last + pause - now, 0), _MAX_WAIT)  # a clock that was set back does not prolong it
 
 
-def add_failure(failures: Failures, patience: SignInThrottle, now: float) -> Failures:
+def add_failure(failures: Failures, now: float) -> Failures:
     """Return `failures` after one more."""
     count = 0 if now >= failures.forgotten_at else failures.count
-    return Failures(count + 1, now, now + patience.memory)
+    return Failures(count + 1, now, now + MEMORY)

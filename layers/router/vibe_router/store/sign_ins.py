@@ -1,18 +1,17 @@
-"""Failures to sign in, as the whole fleet counts them: items of the LedgerTable.
+"""Failed attempts to sign in, as the whole fleet counts them: items of the LedgerTable.
 
     id                  attributes
     sign-in#<address>   count, last, expires_at (when they are forgotten)
-    sign-in#*           the same for all addresses together
 
-A try is counted before the password is looked at, under the condition that nobody has counted meanwhile: a thousand
-tries at once are one try, and the rest wait. Whoever then turns out to be right has it forgotten.
+An attempt is counted before the password is checked, under the condition that no other was counted meanwhile: of a
+thousand attempts at once one is made, and the others wait. A successful attempt deletes the count.
 """
 
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from vibe_router.access.sign_ins import ADDRESS, ALL_ADDRESSES, Failures, SignInThrottle, add_failure, wait_seconds
+from vibe_router.access.sign_ins import Failures, add_failure, client_of, wait_seconds
 from vibe_router.core.clock import Clock
 from vibe_router.core.rows import CorruptRowError, read_int, read_time
 from vibe_router.store.circuit_breaker import error_code
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 __all__ = ["SignInStore"]
-
-_ALL = "*"
-_TRIES = 3  # to count over all addresses, where others count at the same time; one more or less does not matter
 
 
 class SignInStore:
@@ -36,21 +32,15 @@ class SignInStore:
         self._clock = clock
 
     def begin(self, address: str) -> float:
-        """Count a try from `address`, and return 0; or the seconds that it has to wait instead."""
+        """Count an attempt from `address`, and return 0; or the seconds that it has to wait instead."""
         now = self._clock.now()
-        own = self._read(address)
-        if pause := max(wait_seconds(self._read(_ALL), ALL_ADDRESSES, now), wait_seconds(own, ADDRESS, now)):
+        failures = self._read(address)
+        if pause := wait_seconds(failures, now):
             return pause
-        return 0.0 if self._count(address, own, ADDRESS, now) else 1.0  # another try from there is under way
-
-    def failed(self) -> None:
-        """Count a failure from whatever address."""
-        for _ in range(_TRIES):
-            if self._count(_ALL, self._read(_ALL), ALL_ADDRESSES, self._clock.now()):
-                break
+        return 0.0 if self._count(address, failures, now) else 1.0  # another attempt from there is being made
 
     def succeeded(self, address: str) -> None:
-        """Forget what was counted from `address`."""
+        """Forget the failures of `address`."""
         self._client.delete_item(TableName=self._table, Key=to_item({"id": _id(address)}))
 
     def _read(self, address: str) -> Failures:
@@ -63,9 +53,9 @@ class SignInStore:
         except CorruptRowError:
             return Failures()
 
-    def _count(self, address: str, seen: Failures, patience: SignInThrottle, now: float) -> bool:
-        """Write one more than was `seen`, unless somebody else has written; says whether it was done."""
-        after = add_failure(seen, patience, now)
+    def _count(self, address: str, seen: Failures, now: float) -> bool:
+        """Write one more failure than `seen`, unless another attempt did; return whether it was written."""
+        after = add_failure(seen, now)
         values = {"count": after.count, "last": after.last, "expires_at": int(after.forgotten_at)}
         try:
             self._client.put_item(
@@ -83,4 +73,4 @@ class SignInStore:
 
 
 def _id(address: str) -> str:
-    return f"sign-in#{address}"
+    return f"sign-in#{client_of(address)}"

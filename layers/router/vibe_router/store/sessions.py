@@ -1,0 +1,58 @@
+"""Sessions that were ended before their time, as the whole fleet sees them: items of the LedgerTable.
+
+    id                   attributes
+    session#<id>         ended_at, expires_at: this session was signed out
+    sessions#<username>  ended_before, expires_at: every session that began until then was signed out
+
+Both are deleted by TTL when no session that they end can be valid any more.
+"""
+
+from typing import TYPE_CHECKING
+
+from vibe_router.access.sessions import LONGEST, Session
+from vibe_router.core.clock import Clock
+from vibe_router.core.rows import CorruptRowError, read_time
+from vibe_router.store.dynamodb import from_item, to_item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+__all__ = ["SessionStore"]
+
+
+class SessionStore:
+    """Ends sessions, and tells which have ended. Raises botocore's errors: without the table no session is valid."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock) -> None:
+        self._client = client
+        self._table = table
+        self._clock = clock
+
+    def has_ended(self, session: Session) -> bool:
+        """Return whether `session` was signed out, alone or with all of its user's. A corrupt item counts as that."""
+        one = self._read(f"session#{session.id}")
+        if one is not None:
+            return True
+        every = self._read(f"sessions#{session.username}")
+        if every is None:
+            return False
+        try:
+            return session.began <= (read_time(every, "ended_before") or 0)
+        except CorruptRowError:
+            return True
+
+    def end(self, session: Session) -> None:
+        """Sign one session out."""
+        self._put(f"session#{session.id}", ended_at=round(self._clock.now(), 3))
+
+    def end_all(self, username: str) -> None:
+        """Sign every session of a user out that has begun by now."""
+        self._put(f"sessions#{username}", ended_before=round(self._clock.now(), 3))
+
+    def _read(self, item_id: str) -> dict[str, object] | None:
+        found = self._client.get_item(TableName=self._table, Key=to_item({"id": item_id}), ConsistentRead=True)
+        return from_item(found["Item"]) if "Item" in found else None
+
+    def _put(self, item_id: str, **values: float) -> None:
+        expires_at = int(self._clock.now() + LONGEST) + 600  # more than clocks differ
+        self._client.put_item(TableName=self._table, Item=to_item({"id": item_id, "expires_at": expires_at, **values}))
