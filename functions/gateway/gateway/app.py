@@ -13,6 +13,7 @@ from streaming_runtime import Context, StreamingResponse
 from vibe_router.core.errors import ApiError, fault, not_found
 from vibe_router.core.telemetry import log_fault
 from vibe_router.formats import registry
+from vibe_router.formats.interfaces import ClientFormat
 
 __all__ = ["handler"]
 
@@ -52,7 +53,7 @@ def handler(event: Mapping[str, Any], context: Context) -> StreamingResponse:
 
 def _answer(event: Mapping[str, Any], context: Context) -> StreamingResponse:
     headers: dict[str, str] = {}
-    path = ""
+    path, request = "", None
     try:
         request = proxy_event.read(event, context.aws_request_id)
         headers["x-vibe-request-id"] = request.id
@@ -67,13 +68,20 @@ def _answer(event: Mapping[str, Any], context: Context) -> StreamingResponse:
             request = azure.with_model(request, model)
         return _route_of(request, path)(request, context, _opened())
     except ApiError as error:
-        return proxy_event.error_answer(error, headers, model_routes.format_of(path))
+        return proxy_event.error_answer(error, headers, _error_format(path, request))
     except Exception as error:  # noqa: BLE001 - the last resort: logged, and answered in the caller's format
         log_fault("handler", error)
-        return proxy_event.error_answer(fault(), headers, model_routes.format_of(path))
+        return proxy_event.error_answer(fault(), headers, _error_format(path, request))
     finally:
         if _environment and _environment.secrets.is_broken:
             context.after_response(_exit)
+
+
+def _error_format(path: str, request: Request | None) -> ClientFormat:
+    """Return the format of an error. Both OpenAI's and Anthropic's clients list models."""
+    if request and path.startswith("/models") and listing.is_anthropic(request):
+        return registry.client("messages")
+    return model_routes.format_of(path)
 
 
 def _exit() -> None:

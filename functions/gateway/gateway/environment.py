@@ -75,7 +75,7 @@ class Environment:
         self.clock = clock or Clock()
         self._settings = settings
         dynamodb = self._dynamodb = dynamodb_client()
-        routes = RoutesStore(dynamodb, settings.routes_table)
+        routes = self._routes = RoutesStore(dynamodb, settings.routes_table)
         breaker = self._breaker = CircuitBreaker("DynamoDB", self.clock)
         self.catalogue = CatalogueCache(routes.read, self.clock, base_urls=settings.provider_base_urls, service=breaker)
         self.states = StateStore(dynamodb, settings.state_table, self.clock, service=breaker)
@@ -123,6 +123,10 @@ class Environment:
             return self.catalogue.get()
         except RoutesUnavailableError:
             raise unavailable("The routes cannot be read right now.") from None
+
+    def routes_written_at(self) -> int:
+        """Return when the routes were last written (epoch seconds); now for a table that does not record it."""
+        return self._routes.written_at or int(self.clock.now())
 
     def master_key(self) -> str | None:
         """Return the master key, None when there is none, or on AWS none that is safe. Raises ApiError (503)."""

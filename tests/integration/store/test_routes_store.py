@@ -144,3 +144,12 @@ def test_numbers_come_back_as_the_file_has_them(store: RoutesStore) -> None:
 def test_a_missing_table_is_botocore_s_error(dynamodb_client: "DynamoDBClient") -> None:
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         RoutesStore(dynamodb_client, "nowhere").read()
+
+
+@pytest.mark.parametrize("version", [None, 0], ids=["any version", "the version that was read"])
+def test_the_time_of_the_last_write_is_read(store: RoutesStore, version: int | None) -> None:
+    store.read()
+    assert store.written_at == 0
+    store.write({("model", "m"): model()}, {}, version)
+    store.read()
+    assert store.written_at > 1_700_000_000

@@ -269,6 +269,9 @@ class FakeEnvironment(Environment):
             raise self.outage
         return Catalogue(self.models)
 
+    def routes_written_at(self) -> int:
+        return 1_790_000_000
+
     def master_key(self) -> str | None:
         if self.outage:
             raise self.outage

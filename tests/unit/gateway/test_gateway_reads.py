@@ -1,18 +1,28 @@
 """The models there are, and how their deployments do."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from anthropic.pagination import SyncPage
+from anthropic.types import ModelInfo
 
 from gateway import app
-from tests.unit.gateway.fake_environment import FakeEnvironment, context, event
+from tests.unit.gateway.fake_environment import FakeEnvironment, context, event, virtual
+from vibe_router.core.models import VirtualModel
+from vibe_router.core.price import Price
 from vibe_router.routing.cooldown import State
 from vibe_router.routing.verdict import Verdict
 
+ModelPage = SyncPage[ModelInfo]
 
-def get(path: str) -> tuple[int, Any]:
-    response = app.handler(event("GET", path), context())
+
+def get(path: str, *, anthropic: bool = False, **query: str) -> tuple[int, Any]:
+    sent = event("GET", path, queryStringParameters=query)
+    if anthropic:
+        sent["headers"]["anthropic-version"] = "2023-06-01"
+    response = app.handler(sent, context())
     return response.status, json.loads(b"".join(response.body))
 
 
@@ -23,10 +33,62 @@ def test_the_models_are_listed_by_name_as_openai_does(environment: FakeEnvironme
     assert told["data"][1] == {
         "id": "auto-chat",
         "object": "model",
-        "created": 0,
+        "created": 1_790_000_000,
         "owned_by": "vibe-router",
         "description": "auto-chat's description",
+        "context_window": None,
+        "context_length": None,
+        "price": None,
+        "pricing": None,
     }
+
+
+@pytest.mark.parametrize("anthropic", [False, True])
+def test_a_model_has_the_largest_window_of_its_chain_and_the_price_of_the_first(
+    environment: FakeEnvironment, anthropic: bool
+) -> None:
+    first, second = virtual("auto-chat", "one/gpt-5", "two/glm-4.7").chain
+    first = replace(first, context_window=200_000, price=Price(0.6, 2.2, cache_read=0.11))
+    second = replace(second, context_window=1_000_000)
+    environment.models["auto-chat"] = VirtualModel("auto-chat", "", ((first,), (second,)))
+    _, told = get("/v1/models/auto-chat", anthropic=anthropic)
+    assert (told["context_window"], told["context_length"]) == (1_000_000, 1_000_000)
+    assert told["price"] == {"input": 0.6, "output": 2.2, "cache_read": 0.11}
+    assert told["pricing"] == {"prompt": "0.000000600000", "completion": "0.000002200000"}
+
+
+def test_anthropics_clients_get_anthropics_shape(environment: FakeEnvironment) -> None:
+    status, told = get("/v1/models", anthropic=True)
+    page = ModelPage.model_validate(told)
+    assert (status, [info.id for info in page.data]) == (200, ["auto codex/ü", "auto-chat"])
+    assert told["data"][1]["created_at"] == "2026-09-21T14:13:20Z"
+    assert (told["data"][1]["type"], told["data"][1]["display_name"]) == ("model", "auto-chat")
+    assert (told["has_more"], told["first_id"], told["last_id"]) == (False, "auto codex/ü", "auto-chat")
+    assert get("/v1/models/auto-chat", anthropic=True)[1] == told["data"][1]
+    assert get("/v1/models/no-such", anthropic=True)[1]["error"]["type"] == "not_found_error"
+
+
+@pytest.mark.parametrize(
+    ("query", "ids", "has_more"),
+    [
+        ({"limit": "1"}, ["auto codex/ü"], True),
+        ({"limit": "2"}, ["auto codex/ü", "auto-chat"], False),
+        ({"after_id": "auto codex/ü"}, ["auto-chat"], False),
+        ({"after_id": "auto-chat"}, [], False),
+        ({"before_id": "auto-chat", "limit": "1"}, ["auto codex/ü"], False),
+    ],
+)
+def test_anthropics_clients_get_pages(
+    environment: FakeEnvironment, query: dict[str, str], ids: list[str], has_more: bool
+) -> None:
+    _, told = get("/v1/models", anthropic=True, **query)
+    assert ([each["id"] for each in told["data"]], told["has_more"]) == (ids, has_more)
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "many", "9" * 5000])
+def test_a_page_of_an_invalid_size_is_a_400(environment: FakeEnvironment, limit: str) -> None:
+    status, told = get("/v1/models", anthropic=True, limit=limit)
+    assert (status, told["error"]["type"]) == (400, "invalid_request_error")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@
     provider  ark         base_url, secret, formats …
     model     auto-chat   description, chain …
     defaults  defaults    timeouts, retries …
-    version   version     number: counts the writes of the routes
+    version   version     number: counts the writes of the routes; written_at: the last one (epoch seconds)
 
 Rows may be edited by hand, so each is validated on every read. While a row is invalid, its last good version is served.
 
@@ -13,6 +13,7 @@ Of two concurrent editors one wins, and the other gets RoutesChangedError.
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -84,6 +85,7 @@ class RoutesStore:
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client
         self._table = table
+        self.written_at = 0  # epoch seconds, of the routes that were read last; 0 if unknown
 
     def read(self) -> Rows:
         """Read the whole table, consistently: some kilobytes."""
@@ -99,7 +101,9 @@ class RoutesStore:
                 values = from_item(item)
                 values.pop("expires_at", None)  # used by the table's TTL
                 rows[values.pop("kind"), values.pop("name")] = values
-        number = rows.pop(_VERSION, {}).get("number", 0)
+        version = rows.pop(_VERSION, {})
+        number, written_at = version.get("number", 0), version.get("written_at", 0)
+        self.written_at = written_at if isinstance(written_at, int) else 0
         return RoutesSnapshot(rows, number if isinstance(number, int) else 0)
 
     def write(
@@ -142,21 +146,22 @@ class RoutesStore:
     def _raise_version(self, seen: int | None, becomes: int | None) -> "TransactWriteItemTypeDef":
         """Raise the version: unconditionally, or only if it is still `seen`."""
         number = {"#number": "number"}
+        now = int(time.time())
         if seen is None:
             return {
                 "Update": {
                     "TableName": self._table,
                     "Key": _item_of(_VERSION, {}),
-                    "UpdateExpression": "ADD #number :one",
+                    "UpdateExpression": "ADD #number :one SET written_at = :now",
                     "ExpressionAttributeNames": number,
-                    "ExpressionAttributeValues": to_item({":one": 1}),
+                    "ExpressionAttributeValues": to_item({":one": 1, ":now": now}),
                 }
             }
         condition = "#number = :seen" if seen else "attribute_not_exists(#number) OR #number = :seen"
         return {
             "Put": {
                 "TableName": self._table,
-                "Item": _item_of(_VERSION, {"number": becomes or seen + 1}),
+                "Item": _item_of(_VERSION, {"number": becomes or seen + 1, "written_at": now}),
                 "ConditionExpression": condition,
                 "ExpressionAttributeNames": number,
                 "ExpressionAttributeValues": to_item({":seen": seen}),
