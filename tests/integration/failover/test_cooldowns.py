@@ -252,6 +252,27 @@ def test_a_provider_that_demands_a_stream_is_asked_for_one_at_once_and_from_then
     assert rig.states.writes == []
 
 
+REASONING_REQUIRED = {"error": {"message": "reasoning_content is missing in assistant message", "code": "invalid"}}
+TURNS = [
+    {"role": "user", "content": "list"},
+    {
+        "role": "assistant",
+        "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+    },
+    {"role": "tool", "tool_call_id": "1", "content": "a.txt"},
+]
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_a_provider_that_demands_reasoning_is_sent_it_at_once_and_from_then_on(rig: Rig, stream: bool) -> None:
+    rig.standin.fault("cliproxyapi", "400", times=1, body=REASONING_REQUIRED)
+    assert rig.ask(stream=stream, messages=TURNS).verdicts == [(L1, "client"), (L1, "ok")]
+    assert rig.ask(stream=stream, messages=TURNS).verdicts == [(L1, "ok")]
+    sent = [call.body["messages"][1].get("reasoning_content") for call in rig.standin.requests("cliproxyapi")]
+    assert sent == [None, "", ""]
+    assert rig.states.writes == []
+
+
 def test_a_deployment_that_only_streams_answers_whole(rig: Rig) -> None:
     plain = rig.ask(stream=False)
     rig.standin.forget()

@@ -7,6 +7,7 @@ from vibe_router.routing.retry import (
     REFUSALS,
     STOPPING,
     rejects_reasoning_proof,
+    requires_reasoning,
     requires_stream,
     retry_delay,
 )
@@ -116,6 +117,19 @@ def test_only_content_policy_stops_a_chain_and_no_refusal_of_a_request_cools() -
 )
 def test_a_demand_for_a_stream_is_recognised(verdict: Verdict, message: str, required: bool) -> None:
     assert requires_stream(Classification(verdict, Scope.DEPLOYMENT, status=400, message=message)) is required
+
+
+@pytest.mark.parametrize(
+    ("verdict", "message", "required"),
+    [
+        (Verdict.CLIENT, "The `reasoning_content` in the thinking mode must be passed back to the API.", True),
+        (Verdict.CLIENT, "thinking is enabled but reasoning_content is missing in assistant tool call message", True),
+        (Verdict.CLIENT, "'messages.2' : property 'reasoning_content' is unsupported", False),
+        (Verdict.TRANSIENT, "The `reasoning_content` must be passed back to the API.", False),
+    ],
+)
+def test_a_demand_for_reasoning_is_recognised(verdict: Verdict, message: str, required: bool) -> None:
+    assert requires_reasoning(Classification(verdict, Scope.DEPLOYMENT, status=400, message=message)) is required
 
 
 @pytest.mark.parametrize(

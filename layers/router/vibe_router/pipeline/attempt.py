@@ -14,7 +14,13 @@ from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.cooldown import State
 from vibe_router.routing.deadline import Deadline
 from vibe_router.routing.outcome import Attempt, refusal
-from vibe_router.routing.retry import STOPPING, rejects_reasoning_proof, requires_stream, retry_delay
+from vibe_router.routing.retry import (
+    STOPPING,
+    rejects_reasoning_proof,
+    requires_reasoning,
+    requires_stream,
+    retry_delay,
+)
 from vibe_router.routing.verdict import Classification, Failure, FailureKind, Scope, Verdict
 from vibe_router.upstream.call import OpenStream, assemble, call_streamed, call_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
@@ -46,6 +52,7 @@ class AttemptServices:
     upstream: Upstream
     clock: Clock
     streaming_only: set[str] = field(default_factory=set)  # deployments that have refused a request without a stream
+    reasoning_required: set[str] = field(default_factory=set)  # and those that have refused turns without reasoning
 
 
 class DeploymentAttempt:
@@ -73,6 +80,8 @@ class DeploymentAttempt:
         self._candidate = candidate
         self._exchange = exchange
         self._stream = stream
+        if candidate.deployment.id in services.reasoning_required:
+            exchange.fill_reasoning()
         # A whole answer of a provider that only streams is assembled from the stream.
         streams_only = candidate.deployment.streams_only or candidate.deployment.id in services.streaming_only
         self._streamed = stream or (streams_only and exchange.streams)
@@ -142,6 +151,9 @@ class DeploymentAttempt:
             until = self._cool(failure, classification)
             self._record(classification, failure.status, started, until)
             if rejects_reasoning_proof(classification) and self._exchange.drop_proofs():
+                continue
+            if requires_reasoning(classification) and self._exchange.fill_reasoning():
+                self._services.reasoning_required.add(self._deployment.id)
                 continue
             if classification.verdict in STOPPING:
                 raise _refused(classification)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from vibe_router.routing.error_answer import ErrorAnswer
 from vibe_router.routing.verdict import Scope, Verdict
 
-__all__ = ["CALLER_STATUSES", "FAILURE_RULES", "IMPLIED_STATUS", "FailureRule"]
+__all__ = ["CALLER_STATUSES", "FAILURE_RULES", "IMPLIED_STATUS", "FailureRule", "contains"]
 
 # Statuses that speak about the request.
 CALLER_STATUSES = frozenset({400, 413, 414, 415, 422, 431})
@@ -68,12 +68,12 @@ class FailureRule:
         if not self.names and not self.phrases:
             return True
         return any(_matches(answer.names, name) for name in self.names) or any(
-            _contains(answer.text, phrase) for phrase in self.phrases
+            contains(answer.text, phrase) for phrase in self.phrases
         )
 
 
 def _matches(names: frozenset[str], pattern: str) -> bool:
-    return any(_contains(name, pattern) for name in names) if "*" in pattern else pattern in names
+    return any(contains(name, pattern) for name in names) if "*" in pattern else pattern in names
 
 
 def _names_prompt(param: str) -> bool:
@@ -84,7 +84,8 @@ def _names_prompt(param: str) -> bool:
     )  # fmt: skip
 
 
-def _contains(text: str, phrase: str) -> bool:
+def contains(text: str, phrase: str) -> bool:
+    """Return whether `text` contains `phrase`, in which `*` matches anything and a first `=` means the whole text."""
     if phrase.startswith("="):
         return text.strip(" .") == phrase[1:]
     at = 0

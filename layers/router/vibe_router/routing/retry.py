@@ -1,9 +1,10 @@
 """Whether the same deployment is tried once more, and after how long."""
 
 from vibe_router.core.models import Policy
+from vibe_router.routing.failure_rules import contains
 from vibe_router.routing.verdict import Classification, Verdict
 
-__all__ = ["REFUSALS", "STOPPING", "rejects_reasoning_proof", "requires_stream", "retry_delay"]
+__all__ = ["REFUSALS", "STOPPING", "rejects_reasoning_proof", "requires_reasoning", "requires_stream", "retry_delay"]
 
 # End the failover: what one provider finds objectionable is not offered to the others.
 STOPPING = frozenset({Verdict.CONTENT_POLICY})
@@ -23,6 +24,22 @@ def rejects_reasoning_proof(classification: Classification) -> bool:
     text = f"{classification.code or ''} {classification.message}".lower()
     is_refusal = classification.verdict in (Verdict.CLIENT, Verdict.UNSUPPORTED)
     return is_refusal and classification.status == 400 and any(word in text for word in _PROOF)
+
+
+# How providers demand the reasoning of earlier turns, in lower case.
+_REASONING_REQUIRED = (
+    "reasoning_content*passed back",  # DeepSeek
+    "reasoning_content is missing",  # Moonshot
+    "missing reasoning_content",
+    "reasoning_content*is required",
+    "reasoning_content*must be provided",
+)
+
+
+def requires_reasoning(classification: Classification) -> bool:
+    """Whether the provider refused the request only because an earlier turn lacks its `reasoning_content`."""
+    message = classification.message.lower()
+    return classification.verdict in REFUSALS and any(contains(message, phrase) for phrase in _REASONING_REQUIRED)
 
 
 # How providers demand a streamed request, in lower case.

@@ -72,6 +72,7 @@ class Exchange:
         self._bodies: dict[bool, bytes] = {}
         self._sent = 0  # proofs in the last body
         self._drops_proofs = False
+        self._fills_reasoning = False
 
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, the key among them."""
@@ -82,7 +83,8 @@ class Exchange:
         body = self._bodies.get(stream)
         if body is None:
             self.left_out = self._sent = 0
-            body = self._bodies[stream] = self._build_body(stream=stream)
+            body = self._build_body(stream=stream)
+            self._bodies[stream] = body = _with_reasoning(body) if self._fills_reasoning else body
         return body
 
     def drop_proofs(self) -> bool:
@@ -90,6 +92,17 @@ class Exchange:
         if self._drops_proofs or not self._sent:
             return False
         self._drops_proofs = True
+        self._bodies.clear()
+        return True
+
+    def fill_reasoning(self) -> bool:
+        """Give every earlier turn a `reasoning_content` from now on; return whether that changes the body.
+
+        Some providers of chat require one, and accept an empty one.
+        """
+        if self._fills_reasoning or self.format != "chat":
+            return False
+        self._fills_reasoning = True
         self._bodies.clear()
         return True
 
@@ -172,6 +185,14 @@ class _Translated(Exchange):
         decoder = provider.decoder(self._request.neutral())
         events = translated(provider, decoder, answer, self._issuer, self._model)
         return WholeAnswer(client.whole(self._request, events, self._created), provider.usage_of(answer))
+
+
+def _with_reasoning(body: bytes) -> bytes:
+    fields = json_body.parse_object(body)
+    for message in fields["messages"]:
+        if message["role"] == "assistant" and not message.get("reasoning_content"):
+            message["reasoning_content"] = ""
+    return json_body.dump(fields)
 
 
 def _may_hold_proofs(body: bytes) -> bool:
