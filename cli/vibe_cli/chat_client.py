@@ -119,8 +119,8 @@ def choose_router(
     environ = read_environment() if environ is None else environ
     if not url:
         stack = find_local_stack(environ) or {}
-        local = stack.get("url") or f"http://127.0.0.1:{environ.get('PORT', LOCAL_PORT)}/v1"
-        url = environ.get("VIBE_ROUTER_URL") or environ.get("URL") or local
+        local = stack.get("url") or f"http://127.0.0.1:{environ.get('PORT', LOCAL_PORT)}"
+        url = environ.get("VIBE_ROUTER_URL") or environ.get("URL") or f"{local.removesuffix('/v1')}/v1"
     return url, key or _find_key(url, key_env, environ)
 
 

@@ -40,7 +40,8 @@ __all__ = [
     "time_until",
 ]
 
-_NEVER_CUT = frozenset(("at", "time", "key", "id", "request"))  # columns whose values people copy
+_COPIED = frozenset(("time", "deployment", "key", "id", "request"))  # columns whose values people copy
+_COPIED_WIDTH = 36  # up to which they are not cut
 _EMPTY = ("", "–")
 _STATE_COLOURS = {"cooling": "red", "probing": "yellow", "due": "yellow", "healthy": "green"}
 
@@ -103,8 +104,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequen
     columns = [at for at in range(len(head)) if not cells or any(row[at].plain not in _EMPTY for row in cells)]
     for at in columns:
         title = Text(head[at], no_wrap=True, overflow="ellipsis")
-        copied = head[at] in _NEVER_CUT  # rich shrinks other columns first
-        drawn.add_column(title, justify="right" if head[at] in numbers else "left", no_wrap=copied)
+        is_number = head[at] in numbers
+        longest = max((row[at].cell_len for row in cells), default=0)
+        whole = is_number or (head[at] in _COPIED and longest <= _COPIED_WIDTH)  # rich shrinks other columns first
+        drawn.add_column(title, justify="right" if is_number else "left", no_wrap=whole)
     for row in cells:
         for cell in row:
             cell.no_wrap, cell.overflow = True, "ellipsis"

@@ -1,4 +1,4 @@
-"""`vibe` against the running stack, which it finds by itself."""
+"""`vibe` against the running local stack, which it finds by itself."""
 
 import json
 import os
@@ -9,13 +9,19 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.stack import KEY, ROOT, Stack, eventually
+from tests.e2e.stack import KEY, Stack, eventually
 
 DEPLOYMENT = "cliproxyapi/claude-sonnet-4-6"
 
 
 def run(stack: Stack, *arguments: str, status: int = 0) -> Any:
-    """Run a command as a pipeline does; returns what it tells."""
+    """Run a command in a pipe; return its JSON, or its error with another `status`."""
+    text = run_text(stack, *arguments, status=status)
+    return json.loads(text) if status == 0 else text
+
+
+def run_text(stack: Stack, *arguments: str, status: int = 0) -> str:
+    """Run a command in a pipe; return its output, or its error with another `status`."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("VIBE_", "LITELLM_"))}
     done = subprocess.run(
         [sys.executable, "-m", "vibe_cli", *arguments],
@@ -23,7 +29,6 @@ def run(stack: Stack, *arguments: str, status: int = 0) -> Any:
             **environ,
             "DATA_DIR": str(stack.data),
             "MASTER_KEY": KEY,
-            "PYTHONPATH": f"{ROOT}/layers/router:{ROOT}/cli",
         },
         cwd=stack.data,
         capture_output=True,
@@ -32,10 +37,10 @@ def run(stack: Stack, *arguments: str, status: int = 0) -> Any:
         check=False,
     )
     assert done.returncode == status, done.stderr
-    return json.loads(done.stdout) if status == 0 else done.stderr
+    return done.stdout if status == 0 else done.stderr
 
 
-def test_a_key_is_made_used_changed_and_deleted(stack: Stack) -> None:
+def test_key_life_cycle(stack: Stack) -> None:
     team = run(stack, "teams", "create", "--alias", "builders", "--budget", "100")["team_id"]
     made = run(stack, "keys", "create", "--alias", "by hand", "--team", "builders", "--models", "auto-*")
     assert made["key"].startswith("sk-")
@@ -53,14 +58,13 @@ def test_a_key_is_made_used_changed_and_deleted(stack: Stack) -> None:
     assert run(stack, "teams", "delete", "builders")["deleted_teams"] == [team]
 
 
-def test_many_keys_are_made_and_deleted(stack: Stack, tmp_path: Path) -> None:
+def test_many_keys_are_created_and_deleted(stack: Stack, tmp_path: Path) -> None:
     many = tmp_path / "many.csv"
     many.write_text("key_alias,max_budget\n" + "".join(f"many-{number},{number}\n" for number in range(60)))
     environ = {
         **os.environ,
         "DATA_DIR": str(stack.data),
         "MASTER_KEY": KEY,
-        "PYTHONPATH": f"{ROOT}/layers/router:{ROOT}/cli",
     }
     command = [sys.executable, "-m", "vibe_cli", "keys", "create", "--local", "--from", str(many)]
     done = subprocess.run(
@@ -74,7 +78,7 @@ def test_many_keys_are_made_and_deleted(stack: Stack, tmp_path: Path) -> None:
     assert len(run(stack, "keys", "delete", *names)["deleted_keys"]) == 60
 
 
-def test_a_cooldown_is_told_and_cleared(stack: Stack) -> None:
+def test_cooldown_is_listed_and_cleared(stack: Stack) -> None:
     stack.fault("cliproxyapi", "model_cooldown", reset_in=600)
     body = {"model": "auto-chat", "messages": [{"role": "user", "content": "Hello"}]}
     answer = httpx.post(f"{stack.url}/chat/completions", json=body, headers={"x-api-key": KEY}, timeout=60)
@@ -90,7 +94,7 @@ def test_a_cooldown_is_told_and_cleared(stack: Stack) -> None:
     assert {each["deployment"] for each in run(stack, "health")["deployments"]} > {DEPLOYMENT}
 
 
-def test_what_was_asked_and_spent_is_told(stack: Stack) -> None:
+def test_requests_and_spend_are_listed(stack: Stack) -> None:
     body = {"model": "auto-chat", "messages": [{"role": "user", "content": "Hello"}]}
     answer = httpx.post(f"{stack.url}/chat/completions", json=body, headers={"x-api-key": KEY}, timeout=60)
     request_id = answer.headers["x-vibe-request-id"]
@@ -107,5 +111,22 @@ def test_what_was_asked_and_spent_is_told(stack: Stack) -> None:
     assert "There is no request" in run(stack, "requests", "show", "nothing", status=1)
 
 
-def test_a_router_that_is_not_there_is_told(stack: Stack) -> None:
-    assert "can't be reached" in run(stack, "keys", "list", "--url", "http://127.0.0.1:9", status=2)
+def test_unreachable_router_is_reported(stack: Stack) -> None:
+    assert "cannot be reached" in run(stack, "keys", "list", "--url", "http://127.0.0.1:9", status=2)
+
+
+def test_status_and_logs_of_the_local_stack(stack: Stack) -> None:
+    stack.fault("cliproxyapi", "503", times=4)
+    body = {"model": "auto-chat", "messages": [{"role": "user", "content": "Hello"}]}
+    answer = httpx.post(f"{stack.url}/chat/completions", json=body, headers={"x-api-key": KEY}, timeout=60)
+    request_id = answer.headers["x-vibe-request-id"]
+
+    def logged() -> list[str]:
+        return [line for line in run_text(stack, "logs", "--once", "--fallbacks").splitlines() if request_id in line]
+
+    (line,) = eventually(logged)
+    assert json.loads(line)["attempts"][0]["verdict"] == "transient"
+    found = {each["deployment"]: each for each in run(stack, "status")["deployments"]}
+    assert found[DEPLOYMENT]["last_error"]["status"] == 503
+    assert found[answer.headers["x-vibe-deployment"]]["requests"] > 0
+    assert run(stack, "smoke", "--models", "auto-claude")["failed"] == 0

@@ -104,6 +104,8 @@ def _render(console: "Console", found: list[dict[str, Any]]) -> None:
     head = [name for name in _COLUMNS if console.width >= _NARROW or name not in _WIDE_ONLY]
     ids = _shortened([_id(row) for row in found])
     rows = [[cells[name] for name in head] for cells in map(_row, found, ids)]
+    if console.width < _NARROW:
+        rows = [[str(row[0]).partition("-")[2] or row[0], *row[1:]] for row in rows]  # the time without its year
     console.print(output.table(head, rows, numbers=_NUMBERS) if rows else "There are no such requests.")
 
 

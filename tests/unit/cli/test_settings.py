@@ -71,5 +71,5 @@ def test_url_of_the_environment_or_the_local_stack(tmp_path: Path) -> None:
     assert (
         choose_router(environ={**environ, "URL": FAR, "VIBE_ROUTER_URL": "https://b.example"})[0] == "https://b.example"
     )
-    assert choose_router(environ=environ)[0] == "http://127.0.0.1:9"
+    assert choose_router(environ=environ)[0] == "http://127.0.0.1:9/v1"
     assert choose_router(environ={"KEY": "x", "PORT": "4711", "DATA_DIR": "/none"})[0] == "http://127.0.0.1:4711/v1"
