@@ -11,6 +11,7 @@ from tests.e2e.stack import KEY, Stack
 from tests.unit.formats.open_responses import stream_violations, violations
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+FILE = {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0xLjEK"}
 TOOL = {
     "type": "function",
     "name": "get_weather",
@@ -39,6 +40,14 @@ REQUESTS = [
             ]
         },
         id="an image",
+    ),
+    pytest.param(
+        {"input": [user([{"type": "input_text", "text": "Read it."}, FILE])]},
+        id="a file",
+    ),
+    pytest.param(
+        {"input": "The weather, please.", "tools": [TOOL], "tool_choice": {"type": "function", "name": "get_weather"}},
+        id="a forced tool",
     ),
     pytest.param(
         {"input": [user("I am Ada."), {**user("Hello Ada."), "role": "assistant"}, user("Who am I?")]},
@@ -77,6 +86,15 @@ def test_responses_comply_on_every_format(stack: Stack, request_: dict[str, Any]
     kinds = {item["type"] for item in whole["output"]}
     assert kinds == {item["type"] for item in events[-1]["response"]["output"]}
     assert "call get_weather" not in json.dumps(request_) or "function_call" in kinds
+
+
+@pytest.mark.parametrize("format_", MODELS)
+def test_a_continued_response_complies(stack: Stack, format_: str) -> None:
+    first = create(stack, {"model": MODELS[format_], "input": "Remember papaya."}).json()
+    body = {"model": MODELS[format_], "input": "What did I say?", "previous_response_id": first["id"]}
+    second = create(stack, body).json()
+    assert violations(second) == []
+    assert second["previous_response_id"] == first["id"]
 
 
 def test_a_websocket_upgrade_gets_an_immediate_426(stack: Stack) -> None:
