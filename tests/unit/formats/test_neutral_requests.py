@@ -70,15 +70,6 @@ def test_a_chat_request_survives_the_neutral_form(body: dict[str, Any]) -> None:
 
 
 @patient
-@given(body=responses_requests)
-def test_a_responses_request_survives_the_neutral_form(body: dict[str, Any]) -> None:
-    once = read("responses", body)
-    again = written(once, "responses")
-    assert read("responses", again) == once
-    assert set(map(repr, leaves(body))) <= set(map(repr, leaves(again))) | {"'auto-codex'", "'input_text'"}
-
-
-@patient
 @given(body=chat_requests)
 def test_what_chat_says_reaches_responses_or_is_refused_by_name(body: dict[str, Any]) -> None:
     request = read("chat", body)

@@ -80,9 +80,6 @@ _HARMLESS = frozenset(
 _REASONING_FIELDS = ("effort", "summary")
 _TEXT_FIELDS = ("format", "verbosity")
 _LOGPROBS = "message.output_text.logprobs"
-# Keys of `more` under which a tool of a namespace, or a call of one, stores its original form.
-_NAMESPACE = "in namespace"
-_INNER_NAME = "name in namespace"
 _ENCRYPTED = "reasoning.encrypted_content"
 
 
@@ -91,20 +88,14 @@ _ENCRYPTED = "reasoning.encrypted_content"
 
 def read(body: Mapping[str, Any]) -> NeutralRequest:
     """Read a request (as `request.parse` checks it) into the neutral form. Raises ApiError (400)."""
-    plain, more, unread = sorted_fields(
+    plain, _, unread = sorted_fields(
         body, {**_PASSTHROUGH, **_PENALTIES}, _READ_APART, lambda name, _: name in _HARMLESS
     )
     if unread.get("truncation") == "disabled":
-        more["truncation"] = unread.pop("truncation")
+        del unread["truncation"]
     reasoning, output = mapping(body, "reasoning") or {}, mapping(body, "text") or {}
-    harmless = {key: value for key, value in reasoning.items() if _is_optional_reasoning(key, value)}
-    if harmless:
-        more["reasoning"] = harmless
-    read = {*_REASONING_FIELDS, *harmless}
-    unread |= {f"reasoning.{key}": value for key, value in reasoning.items() if key not in read}
+    unread |= {f"reasoning.{key}": value for key, value in reasoning.items() if not _is_read_or_optional(key, value)}
     unread |= {f"text.{key}": value for key, value in output.items() if key not in _TEXT_FIELDS and value is not None}
-    if output.get("format") == {"type": "text"}:
-        more["text"] = {"format": output["format"]}
     instructions = text(body, "instructions")
     return NeutralRequest(
         _FORMAT,
@@ -119,7 +110,6 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
         verbosity=text(output, "verbosity", "text."),
         logprobs=True if _LOGPROBS in entries(body, "include") else None,
         rest=unread,
-        more=more,
         names={
             "messages": "input",
             "max_tokens": "max_output_tokens",
@@ -132,10 +122,10 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
     )
 
 
-def _is_optional_reasoning(name: str, value: object) -> bool:
-    """Return whether a field of `reasoning` can be left out: defaults, and which earlier reasoning is read."""
-    is_default = name == "mode" and value == "standard"
-    return is_default or name in ("context", "generate_summary") or (name not in _REASONING_FIELDS and value is None)
+def _is_read_or_optional(name: str, value: object) -> bool:
+    """Return whether a field of `reasoning` is read or can be left out: defaults, and which reasoning is read again."""
+    is_default = value is None or (name == "mode" and value == "standard")
+    return name in _REASONING_FIELDS or name in ("context", "generate_summary") or is_default
 
 
 def _read_format(value: Any) -> JsonFormat | None:
@@ -150,17 +140,15 @@ def _read_format(value: Any) -> JsonFormat | None:
 
 
 def _read_tools(value: Any, at: str) -> Iterator[Tool | Raw]:
-    """Read a tool, or the tools of a namespace, each of which keeps the namespace's other fields."""
+    """Read a tool, or the tools of a namespace under their flat names."""
     namespace = as_namespace(value)
     if namespace is None:
         yield _read_tool(value, at)
         return
-    fields = {key: each for key, each in namespace.items() if key != "tools"}
     for i, inside in enumerate(namespace["tools"]):
         tool = _read_tool(inside, f"{at}.tools[{i}]")
         if isinstance(tool, Tool):
-            more = {**tool.more, _NAMESPACE: fields, _INNER_NAME: tool.name}
-            yield replace(tool, name=flat_name(fields["name"], tool.name), more=more)
+            yield replace(tool, name=flat_name(namespace["name"], tool.name))
 
 
 def _read_all_tools(body: Mapping[str, Any]) -> list[Tool | Raw]:
@@ -180,19 +168,16 @@ def _read_all_tools(body: Mapping[str, Any]) -> list[Tool | Raw]:
 def _read_tool(value: Any, at: str) -> Tool | Raw:
     match value:
         case {"type": "function", "name": str(name), **rest}:
-            more = _others(rest, frozenset({"description", "parameters", "strict"}))
             return Tool(
                 name,
                 text(rest, "description", f"{at}."),
                 mapping(rest, "parameters", f"{at}."),
                 truth(rest, "strict", f"{at}."),
-                more=more,
                 at=at,
             )
         case {"type": "custom", "name": str(name), **rest}:
-            more = _others(rest, frozenset({"description", "format"}))
             grammar = mapping(rest, "format", f"{at}.")
-            return Tool(name, text(rest, "description", f"{at}."), custom=True, grammar=grammar, more=more, at=at)
+            return Tool(name, text(rest, "description", f"{at}."), custom=True, grammar=grammar, at=at)
         case {"type": str(kind)} if kind not in ("function", "custom"):
             optional = kind.startswith("web_search") or kind in ("image_generation", "tool_search")
             return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", optional=optional, at=at)
@@ -234,16 +219,6 @@ def _read_input(value: Any) -> Iterator[Message]:
         previous = message
 
 
-_MESSAGE = frozenset({"type", "role", "content"})
-_CALL = frozenset({"type", "call_id", "name", "arguments", "input"})
-_OUTPUT = frozenset({"type", "call_id", "output"})
-_REASONING = frozenset({"type", "id", "summary", "content", "encrypted_content"})
-
-
-def _others(item: Mapping[Any, Any], read: frozenset[str]) -> dict[str, Any]:
-    return {key: value for key, value in item.items() if key not in read and value is not None}
-
-
 def _call_ids(items: Iterable[Mapping[str, Any]], suffix: str) -> set[str]:
     """Return the call ids of the items whose type ends in `suffix`."""
     ending = (item for item in items if str(item.get("type")).endswith(suffix))
@@ -262,18 +237,15 @@ def _read_item(item: Any, at: str, answered: Container[str]) -> Message | None:
             "message",
         ):
             parts = contents(item.get("content"), f"{at}.content", _read_part)
-            return Message(role, parts, more=_others(item, _MESSAGE), at=at)
+            return Message(role, parts, at=at)
         case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(arguments)}:
-            return Message(
-                "assistant", [_with_flat_name(ToolCall(call, name, arguments, more=_others(item, _CALL), at=at))], at=at
-            )
+            return Message("assistant", [ToolCall(call, _flat_name_of(item, name), arguments, at=at)], at=at)
         case {"type": "custom_tool_call", "call_id": str(call), "name": str(name), "input": str(value)}:
-            made = ToolCall(call, name, value, custom=True, more=_others(item, _CALL), at=at)
-            return Message("assistant", [_with_flat_name(made)], at=at)
+            return Message("assistant", [ToolCall(call, _flat_name_of(item, name), value, custom=True, at=at)], at=at)
         case {"type": "function_call_output" | "custom_tool_call_output" as kind, "call_id": str(call)}:
             parts = contents(item.get("output"), f"{at}.output", _read_part)
             custom = kind == "custom_tool_call_output"
-            result = ToolResult(call, parts, custom=custom, more=_others(item, _OUTPUT), at=at)
+            result = ToolResult(call, parts, custom=custom, at=at)
             return Message("user", [result], at=at)
         case {"type": "reasoning"}:
             return Message("assistant", [_read_reasoning(item, at)], at=at)
@@ -328,12 +300,10 @@ def _readable_parts(content: object, at: str) -> list[Part]:
     return parts
 
 
-def _with_flat_name(call: ToolCall) -> ToolCall:
-    """Return a call under the flat name of its tool."""
-    namespace = call.more.get("namespace")
-    if not isinstance(namespace, str):
-        return call
-    return replace(call, name=flat_name(namespace, call.name), more={**call.more, _INNER_NAME: call.name})
+def _flat_name_of(call: Mapping[str, Any], name: str) -> str:
+    """Return the flat name of the tool that an item calls."""
+    namespace = call.get("namespace")
+    return flat_name(namespace, name) if isinstance(namespace, str) else name
 
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
@@ -351,7 +321,7 @@ def _read_reasoning(item: Mapping[str, Any], at: str) -> Reasoning:
     plain: dict[str, Any] = {"text": "\n\n".join(content), "summary": summary, "at": at}
     if sealed and (proven := unseal(sealed, **plain)):
         return proven
-    return Reasoning(**plain, id=id_, encrypted=sealed, more=_others(item, _REASONING))
+    return Reasoning(**plain, id=id_, encrypted=sealed)
 
 
 def _part_text(part: Any, at: str) -> str:
@@ -367,9 +337,8 @@ _PART_KINDS = frozenset(
 
 def _read_part(part: Any, at: str) -> Part:
     match part:
-        case {"type": "input_text" | "output_text" | "text" as kind, "text": str(value)}:
-            more = {key: value for key, value in part.items() if key not in ("type", "text") and value}
-            return Text(value, more={**more, **({"type": kind} if kind == "text" else {})}, at=at)
+        case {"type": "input_text" | "output_text" | "text", "text": str(value)}:
+            return Text(value, at=at)
         case {"type": "refusal", "refusal": str(value)}:
             return Refusal(value, at=at)
         case {"type": "input_image" | "input_file", "file_id": str()}:
@@ -396,30 +365,25 @@ def _read_part(part: Any, at: str) -> Part:
 
 def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     """Return the body for a provider's `model`. Raises ApiError (400) for a request that Responses cannot carry."""
-    own = request.format == _FORMAT
-    if not own:
-        _refuse_unsupported(request)
-    system, messages = (list(request.system), request.messages) if own else _hoist_system(request)
+    _refuse_unsupported(request)
+    system, messages = _hoist_system(request)
     out: dict[str, Any] = {"model": model, "stream": stream}
     if system:
         out["instructions"] = "\n\n".join(filter(None, (_plain_text(part) for part in system)))
-    out["input"] = [item for message in messages for item in _items(message, own=own)]
+    out["input"] = [item for message in messages for item in _items(message)]
     out |= {name: value for name in _PASSTHROUGH if (value := getattr(request, name)) is not None}
-    if tools := list(_tools(request.tools, own=own)):
-        out["tools"] = tools
-    elif not own:
+    if request.tools:
+        out["tools"] = [_tool(tool) for tool in request.tools]
+        if request.tool_choice is not None:
+            out["tool_choice"] = _choice(request.tool_choice)
+    else:
         out.pop("parallel_tool_calls", None)
-    if request.tool_choice is not None and (tools or own):
-        out["tool_choice"] = _choice(request.tool_choice)
     if request.max_tokens is not None:
         out["max_output_tokens"] = request.max_tokens
     if output_text := _text(request):
         out["text"] = output_text
-    if reasoning := _reasoning(request, model, own=own):
+    if reasoning := _reasoning(request, model):
         out["reasoning"] = reasoning
-    if own:
-        out |= {name: value for name in _PENALTIES if (value := getattr(request, name)) is not None}
-        return dump(_restore(out, {**request.rest, **request.more}))
     out["store"] = False
     if len(out.get("user") or "") > 64:  # OpenAI's limit
         del out["user"]
@@ -429,17 +393,6 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     if include:
         out["include"] = include
     return dump(out)
-
-
-def _restore(out: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Restore fields that only Responses has; `text` and `reasoning` hold more than the neutral form does."""
-    for key, value in more.items():
-        field, _, inner = key.partition(".")
-        if field in ("text", "reasoning") and inner:
-            out[field] = {**out.get(field, {}), inner: value}
-            continue
-        out[key] = {**value, **out.get(key, {})} if key in ("text", "reasoning") else value
-    return out
 
 
 def _refuse_unsupported(request: NeutralRequest) -> None:
@@ -479,42 +432,19 @@ def _text(request: NeutralRequest) -> dict[str, Any]:
     return fields
 
 
-def _reasoning(request: NeutralRequest, model: str, *, own: bool) -> dict[str, Any]:
-    if reasoning_effort(request) == "none" and not own:
+def _reasoning(request: NeutralRequest, model: str) -> dict[str, Any]:
+    if reasoning_effort(request) == "none":
         return without_none({"effort": lowest_effort(request.base_model or model)})
     return without_none({"effort": reasoning_effort(request), "summary": request.reasoning_summary})
 
 
-def _tools(tools: Sequence[Tool | Raw], *, own: bool) -> Iterator[dict[str, Any]]:
-    """Write tools. Adjacent tools of one namespace are grouped into that namespace again."""
-    namespace: dict[str, Any] | None = None
-    for tool in tools:
-        fields = tool.more.get(_NAMESPACE) if own and isinstance(tool, Tool) else None
-        if fields is None or not isinstance(tool, Tool):
-            namespace = None
-            yield _tool(tool, own=own)
-            continue
-        more = {key: value for key, value in tool.more.items() if key not in (_NAMESPACE, _INNER_NAME)}
-        inside = _tool(replace(tool, name=tool.more[_INNER_NAME], more=more), own=own)
-        if namespace is not None and {**namespace, "tools": None} == {**fields, "tools": None}:
-            namespace["tools"].append(inside)
-        else:
-            namespace = {**fields, "tools": [inside]}
-            yield namespace
-
-
-def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
+def _tool(tool: Tool | Raw) -> dict[str, Any]:
     if isinstance(tool, Raw):
-        if tool.format != _FORMAT:
-            raise unsupported(_FORMAT, tool.at, tool.what)
-        return dict(tool.value)
+        raise unsupported(_FORMAT, tool.at, tool.what)
     if tool.custom:
         custom = {"type": "custom", "name": tool.name, "description": tool.description, "format": tool.grammar}
-        return without_none({**custom, **(tool.more if own else {})})
+        return without_none(custom)
     written: dict[str, Any] = {"type": "function", "name": tool.name, "description": tool.description}
-    written |= {"parameters": tool.parameters, "strict": tool.strict}
-    if own:
-        return without_none({**written, **tool.more})
     # Always sent: Responses defaults to strict, unlike every other format.
     written["strict"] = bool(tool.strict)
     written["parameters"] = tool.parameters or {"type": "object", "properties": {}}
@@ -529,92 +459,79 @@ def _choice(choice: ToolChoice) -> object:
             tools = [{"type": "function", "name": name} for name in names]
             return {"type": "allowed_tools", "mode": mode, "tools": tools}
         case Raw():
-            if choice.format != _FORMAT:
-                raise unsupported(_FORMAT, choice.at, choice.what)
-            return choice.value
+            raise unsupported(_FORMAT, choice.at, choice.what)
         case keyword:
             return keyword
 
 
-def _items(message: Message, *, own: bool) -> Iterator[dict[str, Any]]:
+def _items(message: Message) -> Iterator[dict[str, Any]]:
     """Write a message as items: its text apart from its calls, reasoning and tool results."""
-    more = dict(message.more) if own else {}
-    role = "developer" if message.role == "system" and not own else message.role
+    role = "developer" if message.role == "system" else message.role
     content: list[Part] = []
 
     def flush() -> Iterator[dict[str, Any]]:
         if content:
-            parts = [_part(part, output=role == "assistant", own=own) for part in content]
-            yield {"type": "message", "role": role, "content": parts, **more}
+            parts = [_part(part, output=role == "assistant") for part in content]
+            yield {"type": "message", "role": role, "content": parts}
             content.clear()
 
     for part in message.parts:
-        written = _item(part, own=own)
+        written = _item(part)
         if written is None:
             content.append(part)
         else:
             yield from flush()
             yield from written
-    if own and not message.parts:
-        yield {"type": "message", "role": role, "content": [], **more}
     yield from flush()
 
 
-def _item(part: Part, *, own: bool) -> Sequence[dict[str, Any]] | None:
+def _item(part: Part) -> Sequence[dict[str, Any]] | None:
     """Return `part` as items of its own (empty if it is left out), or None if it belongs into a message."""
-    more: Mapping[str, Any] = getattr(part, "more", {}) if own else {}
     match part:
         case ToolCall():
-            call = {"call_id": part.id, "name": part.name, **more}
-            call["name"] = call.pop(_INNER_NAME, part.name)
+            call = {"call_id": part.id, "name": part.name}
             if part.custom:
                 return [{"type": "custom_tool_call", **call, "input": part.arguments}]
             return [{"type": "function_call", **call, "arguments": part.arguments or "{}"}]
         case ToolResult():
             kind = "custom_tool_call_output" if part.custom else "function_call_output"
             single = part.parts[0] if len(part.parts) == 1 else None
-            output: object = [_part(each, output=False, own=own) for each in part.parts]
+            output: object = [_part(each, output=False) for each in part.parts]
             if isinstance(single, Text) or not part.parts:
                 output = single.text if isinstance(single, Text) else ""
-            return [{"type": kind, "call_id": part.call_id, "output": output, **more}]
+            return [{"type": kind, "call_id": part.call_id, "output": output}]
         case Reasoning():
-            if not (part.encrypted or own):
+            if not part.encrypted:
                 return []
             summary = [{"type": "summary_text", "text": each} for each in part.summary]
             item = {"type": "reasoning", "id": part.id, "summary": summary, "encrypted_content": part.encrypted}
-            content = [{"type": "reasoning_text", "text": part.text}] if part.text and own else None
-            return [without_none({**item, "content": content, **more})]
-        case Raw(format="responses", value={"type": str(kind)}) if kind not in ("input_image", "input_file"):
-            return [dict(part.value)] if not part.what.startswith("a part") else None
+            return [without_none(item)]
     return None
 
 
-def _part(part: Part, *, output: bool, own: bool) -> dict[str, Any]:
+def _part(part: Part, *, output: bool) -> dict[str, Any]:
     match part:
         case Text():
             kind = "output_text" if output else "input_text"
-            return {"type": kind, "text": part.text, **(part.more if own else {})}
+            return {"type": kind, "text": part.text}
         case Refusal():
             return {"type": "refusal", "refusal": part.text}
         case Image():
             if part.url is None and part.data is None:
                 raise unsupported(_FORMAT, part.at, "an image without data")
             url = part.url or data_url(part.media_type or "image/png", part.data or "")
-            detail = {"detail": part.detail or "auto"} if part.detail or not own else {}
-            return {"type": "input_image", "image_url": url, **detail}
+            return {"type": "input_image", "image_url": url, "detail": part.detail or "auto"}
         case File(text=str(plain)):
             return {"type": "input_text", "text": plain}
         case File():
             file_data = data_url(part.media_type, part.data) if part.data and part.media_type else part.data
             fields = {"filename": part.filename, "file_data": file_data, "file_url": part.url}
-            if file_data and not part.filename and not own:
+            if file_data and not part.filename:
                 fields["filename"] = "document"  # OpenAI requires a name
             return {"type": "input_file", **without_none(fields)}
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
         case Raw():
-            if part.format != _FORMAT:
-                raise unsupported(_FORMAT, part.at, part.what)
-            return dict(part.value)
+            raise unsupported(_FORMAT, part.at, part.what)
         case _:
             raise unsupported(_FORMAT, part.at, "a part of this type here")
