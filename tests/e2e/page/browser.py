@@ -76,8 +76,16 @@ class Visitor:
         self.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=stack.root)
         self.page: Page = self.context.new_page()
         self.page.add_init_script(_RECORD_VIOLATIONS)
+        self.page.on("dialog", lambda dialog: dialog.accept())  # of leaving a page with an unsaved edit
         self.page.on("pageerror", lambda error: self.console_errors.append(str(error)))
         self.page.on("console", lambda line: self.console_errors.append(line.text) if line.type == "error" else None)
+
+    def reset(self) -> "Visitor":
+        """Leave the page, so that the next test starts from a new one: cheaper than a context of its own."""
+        self.console_errors.clear()
+        self.page.unroute_all(behavior="ignoreErrors")
+        self.page.goto("about:blank")
+        return self
 
     def open(self, view: str = "overview") -> "Visitor":
         """Open a view, signing in if necessary."""
@@ -131,9 +139,12 @@ class Visitor:
         return self.page.get_by_role("dialog").last
 
     def close(self) -> None:
-        """Close the context; fail if the browser reported errors."""
-        violations = self.page.evaluate("window.violations")
+        """Close the context."""
         self.context.close()
+
+    def check(self) -> None:
+        """Fail if the browser reported errors."""
+        violations = self.page.evaluate("window.violations ?? []")
         # On a loaded machine the embedded tables may time out; the page then retries.
         others = [each for each in self.console_errors if "status of 503" not in each]
         assert not others, others  # pytest rewrites assertions in test modules only

@@ -12,6 +12,7 @@ from tests.e2e.page.traffic import admin, ask
 from tests.e2e.stack import Stack, running
 
 _browser: list[Browser] = []
+_shared: list[Visitor] = []  # the visitor of the tests that need no context of their own
 _close_browser = ExitStack()
 
 
@@ -29,6 +30,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if nextitem is None or nextitem.path.parent != item.path.parent:
         _close_browser.close()
         _browser.clear()
+        _shared.clear()
 
 
 @pytest.fixture
@@ -74,13 +76,21 @@ def _heal(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def visit(browser: Browser, used_stack: Stack) -> Iterator[Callable[..., Visitor]]:
-    """Return a function that opens a browser context; contexts are closed, and their errors reported, afterwards."""
+    """Return a function that visits the page: in a shared context, or in a new one with the given options."""
     visitors: list[Visitor] = []
 
     def arrive(**context: Any) -> Visitor:
-        visitors.append(Visitor(browser, used_stack, **context))
-        return visitors[-1]
+        if context:
+            visitor = Visitor(browser, used_stack, **context)
+            _close_visitors.callback(visitor.close)
+        else:
+            if not _shared:
+                _shared.append(Visitor(browser, used_stack))
+            visitor = _shared[0].reset()
+        visitors.append(visitor)
+        return visitor
 
-    yield arrive
-    for visitor in visitors:
-        visitor.close()
+    with ExitStack() as _close_visitors:
+        yield arrive
+        for visitor in visitors:
+            visitor.check()

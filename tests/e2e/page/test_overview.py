@@ -30,7 +30,7 @@ def test_figures_and_charts_count_requests(visit: Callable[..., Visitor]) -> Non
 def test_cooldown_counts_down_and_can_be_cleared(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     used_stack.fault("cliproxyapi", "429", model="claude-haiku-4-5", headers={"retry-after": str(_COOLDOWN)})
     assert ask(used_stack, KEY, "auto-claude-mini").headers["x-vibe-fallbacks"] == "1"
-    visitor = visit()
+    visitor = visit(signed_out=True)  # its clock is its own
     visitor.page.clock.install()
     page = visitor.open().page
     card = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="cliproxyapi/claude-haiku-4-5"))

@@ -48,6 +48,7 @@ def test_request_details_explain_a_failover(visit: Callable[..., Visitor], used_
     expect(details).to_contain_text(request_id)
     page.keyboard.press("Escape")
     expect(page.locator(f'a[href="#/requests/{request_id}"]')).to_be_focused()
+    expect(page).to_have_url(re.compile("#/requests$"))
     page.goto(f"{visitor.root}/ui/#/requests/{request_id}")
     page.reload()
     expect(visitor.dialog).to_contain_text("new-api/gpt-5 served the request")
