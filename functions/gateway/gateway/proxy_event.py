@@ -15,7 +15,8 @@ __all__ = ["Request", "error_answer", "json_answer", "preflight_answer", "read",
 
 # Anthropic's and OpenAI's clients go by `x-should-retry`. Claude Code would try a refused key for minutes.
 _WORTH_A_RETRY = frozenset({408, 409, 429})
-_JSON = {"content-type": "application/json"}
+_NO_SNIFFING = {"x-content-type-options": "nosniff"}  # a provider's bytes are never taken for a page
+_JSON = {"content-type": "application/json", **_NO_SNIFFING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,45 @@ def test_speech_is_answered_in_its_own_bytes(environment: FakeEnvironment) -> No
     assert environment.upstream.sent[0][1]["accept"] == "*/*"
 
 
+@pytest.mark.parametrize(
+    ("spoken", "content_type", "passed"),
+    [
+        ("speech", "audio/wav", "audio/wav"),
+        ("speech", 'Audio/OGG; codecs="opus"', "audio/ogg"),
+        ("speech", "application/octet-stream", "application/octet-stream"),
+        ("images", "image/png", "image/png"),
+        ("transcriptions", "text/vtt", "text/vtt; charset=utf-8"),
+        ("transcriptions", "text/plain; charset=utf-16", "text/plain; charset=utf-8"),
+        ("speech", "text/html", None),
+        ("speech", "image/svg+xml", None),
+        ("speech", "audio/<script>", None),
+        ("images", "image/svg+xml", None),
+        ("images", "text/html", None),
+        ("transcriptions", "text/javascript", None),
+        ("transcriptions", "application/xhtml+xml", None),
+        ("embeddings", "audio/mpeg", None),
+    ],
+)
+def test_only_media_types_that_no_browser_runs_pass(
+    environment: FakeEnvironment, spoken: str, content_type: str, passed: str | None
+) -> None:
+    chained(environment, layer("one/m", spoken))
+    page = ScriptedReply(200, content_type, [b"<script>alert(1)</script>"])
+    page.headers = {**page.headers, "set-cookie": "a=b", "link": "<https://x.example>"}
+    environment.upstream.script["one"] = [page]
+    path, asked, *_ = OTHERS[spoken]
+    made = event("POST", path, {"model": "auto-chat", **asked})
+    if spoken == "transcriptions":
+        made["headers"]["Content-Type"], made["body"] = FORM_TYPE, form("auto-chat")
+    response = app.handler(made, context())
+    body, headers = b"".join(response.body), response.headers
+    assert response.status == (200 if passed else 502)
+    assert headers["content-type"] == (passed or "application/json")
+    assert headers["x-content-type-options"] == "nosniff"
+    assert not {"set-cookie", "link"} & headers.keys()
+    assert (b"<script>" in body) is bool(passed)
+
+
 def test_a_probe_of_what_cannot_stream_is_asked_whole(environment: FakeEnvironment) -> None:
     chained(environment, layer("one/e", "embeddings"))
     environment.upstream.script["one"] = [

@@ -266,8 +266,8 @@ class ProviderFormat(Protocol):
         """Whether answers can be streamed: whether this is a `StreamedFormat`."""
 
     @property
-    def opaque(self) -> bool:
-        """Whether an answer may be something other than JSON, which passes unchanged."""
+    def media_types(self) -> tuple[str, ...]:
+        """Media types, or their beginnings, of answers that pass unchanged; all others must be JSON."""
 
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers that the format requires, with the key."""

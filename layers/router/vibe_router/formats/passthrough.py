@@ -88,10 +88,12 @@ class PassthroughFormat:
     heartbeat = sse.COMMENT
     error_body = staticmethod(error_body)
 
-    def __init__(self, name: str, path: str, *, read: str, holds: Sequence[str], opaque: bool = False) -> None:
+    def __init__(
+        self, name: str, path: str, *, read: str, holds: Sequence[str], media_types: tuple[str, ...] = ()
+    ) -> None:
         self.name = name
         self.path = path
-        self.opaque = opaque
+        self.media_types = media_types
         self._read = read
         self._holds = holds
 
@@ -134,7 +136,7 @@ class PassthroughFormat:
 
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, with the key."""
-        return {"authorization": f"Bearer {secret}", **({"accept": "*/*"} if self.opaque else {})}
+        return {"authorization": f"Bearer {secret}", **({"accept": "*/*"} if self.media_types else {})}
 
     def read_whole(self, raw: bytes) -> dict[str, Any] | None:
         """Parse the answer in `raw`; None if it is not JSON, an error, or has none of the expected fields."""
@@ -157,9 +159,16 @@ class PassthroughFormat:
         return Usage(asked, answered, audio_prompt_tokens=heard)
 
 
+# Media types of answers in bytes. None is one that a browser would run, as it would HTML or SVG.
+_IMAGE = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
+_AUDIO = ("audio/", "application/octet-stream")
+_TEXT = ("text/plain", "text/vtt", "text/srt", "application/x-subrip")
+
 EMBEDDINGS = PassthroughFormat("embeddings", "/embeddings", read="input", holds=("data",))
 MODERATIONS = PassthroughFormat("moderations", "/moderations", read="input", holds=("results",))
-IMAGES = PassthroughFormat("images", "/images/generations", read="prompt", holds=("data",))
-SPEECH = PassthroughFormat("speech", "/audio/speech", read="input", holds=("audio",), opaque=True)
-TRANSCRIPTIONS = PassthroughFormat("transcriptions", "/audio/transcriptions", read="file", holds=("text",), opaque=True)
+IMAGES = PassthroughFormat("images", "/images/generations", read="prompt", holds=("data",), media_types=_IMAGE)
+SPEECH = PassthroughFormat("speech", "/audio/speech", read="input", holds=("audio",), media_types=_AUDIO)
+TRANSCRIPTIONS = PassthroughFormat(
+    "transcriptions", "/audio/transcriptions", read="file", holds=("text",), media_types=_TEXT
+)
 RERANK = PassthroughFormat("rerank", "/rerank", read="documents", holds=("results",))

@@ -4,6 +4,7 @@ Before the commit nothing is sent to the caller, so that any failure here can fa
 its first real content, a whole answer with its last byte.
 """
 
+import re
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -82,8 +83,7 @@ class OpenStream:
             raise _not_a_completion("an event without an end") from None
 
 
-# JSON is parsed; an HTML page is not an answer.
-_PARSED = ("application/json", "text/html")
+_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,60}", re.ASCII)
 
 
 def call_streamed(
@@ -109,10 +109,17 @@ def call_whole(
             stream = _until_commit(reply, exchange, bounds, probe=False)
             return assemble(stream, bounds.commit, deployment.policy.timeouts.idle)
         body = _read_all(reply, bounds.commit)
-        content_type = reply.headers.get("content-type", "")
-        if exchange.opaque and body and not content_type.startswith(_PARSED):
-            return WholeAnswer(body, Usage(), content_type=content_type or "application/octet-stream")
+        if body and exchange.media_types and (media_type := _media_type(reply, exchange)):
+            return WholeAnswer(body, Usage(), content_type=media_type)
         return exchange.whole(_completion(exchange, reply, body), body)
+
+
+def _media_type(reply: Reply, exchange: Exchange) -> str | None:
+    """Return the media type of an answer that passes unchanged, without the provider's parameters; None for others."""
+    declared = reply.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+    if not declared.startswith(exchange.media_types) or not _MEDIA_TYPE.fullmatch(declared):
+        return None
+    return f"{declared}; charset=utf-8" if declared.startswith("text/") else declared
 
 
 def assemble(stream: OpenStream, until: float, idle: float) -> WholeAnswer:

@@ -60,7 +60,7 @@ class Exchange:
         self.format = provider.name
         self.path = provider.path
         self.streams = provider.streams
-        self.opaque = provider.opaque
+        self.media_types = provider.media_types
         self.left_out = 0
         self._request = request
         self._provider = provider

@@ -22,7 +22,7 @@ class _Chat:
     name = "chat"
     path = "/chat/completions"
     streams = True
-    opaque = False
+    media_types = ()
     heartbeat = sse.COMMENT
     error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)

@@ -26,7 +26,7 @@ class _Completions:
     name = "completions"
     path = "/completions"
     streams = True
-    opaque = False
+    media_types = ()
     heartbeat = sse.COMMENT
     error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)

@@ -22,7 +22,7 @@ class _Converse:
 
     name = "converse"
     path = ""  # it contains the model: see `upstream.bedrock`
-    opaque = False
+    media_types = ()
     streams = True
     read_whole = staticmethod(read_whole)
     assembly = ConverseAssembler

@@ -32,7 +32,7 @@ class _Messages:
     name = "messages"
     path = PATH
     streams = True
-    opaque = False
+    media_types = ()
     heartbeat = event({"type": "ping"})
     parse = staticmethod(parse)
     error_body = staticmethod(error_body)

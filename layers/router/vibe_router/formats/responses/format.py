@@ -23,7 +23,7 @@ class _Responses:
     name = "responses"
     path = PATH
     streams = True
-    opaque = False
+    media_types = ()
     heartbeat = sse.COMMENT
     error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)
