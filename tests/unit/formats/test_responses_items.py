@@ -151,6 +151,12 @@ def test_tools_that_an_item_adds_are_tools_of_the_request(kind: str, stream: boo
     assert len(body["messages"]) == 1
 
 
+def test_a_tool_search_is_left_out_and_its_tools_stay() -> None:
+    search = {"type": "tool_search_call", "call_id": "c", "execution": "client", "arguments": {"query": "wait"}}
+    body = sent([HELLO, search, {"type": "tool_search_output", "call_id": "c", "execution": "client", **ADDED}])
+    assert (len(body["messages"]), len(body["tools"])) == (1, 3)
+
+
 def test_calls_of_added_tools_are_returned_in_their_namespace() -> None:
     from vibe_router.formats.neutral.model import Started, ToolCallStart
 

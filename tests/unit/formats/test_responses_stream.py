@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.errors import ApiError
+from vibe_router.core.models import Deployment, Provider
+from vibe_router.formats import registry
 from vibe_router.formats.common import sse
 from vibe_router.formats.interfaces import Piece
 from vibe_router.formats.responses.stream import ResponsesAssembler, ResponsesStreamReader, read_whole, unfold
+from vibe_router.upstream.exchange import open_exchange
 
 USAGE = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
 TEXT = {"type": "output_text", "text": "Four.", "annotations": [], "logprobs": []}
@@ -155,3 +158,21 @@ def test_a_failed_response_contains_the_output_so_far(deltas: list[tuple[str, An
     assert (failed["type"], failed["response"]["status"]) == ("response.failed", "failed")
     assert failed["response"]["output"] == [MESSAGE, {"id": "item", **item}]
     assert failed["sequence_number"] == 6 + len(deltas)
+
+
+@pytest.mark.parametrize("caller", ["chat", "messages", "responses"])
+def test_no_caller_sees_a_cut_response_as_complete(caller: str) -> None:
+    messages = {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    body = {"model": "auto", "stream": True, **({"input": "Hi"} if caller == "responses" else messages)}
+    request = registry.client(caller).parse(json.dumps(body).encode(), {})
+    deployment = Deployment(Provider("one", "https://one.example", "KEY"), "m", formats=("responses",))
+    reader = open_exchange(request, deployment, 1.0, stream=True).reader()
+    *events, last = unfold(RESPONSE)
+    [end] = parsed(last)
+    events.append(event("response.completed", **{**end, "response": {**RESPONSE, "usage": None}}))
+    sent = b"".join(reader.read(each).raw for raw in events for each in sse.EventDecoder().feed(raw))
+    assert not reader.complete
+    assert b"Four." in sent
+    for ending in (b'"finish_reason":"stop"', b"message_stop", b"end_turn", b"response.completed", b"[DONE]"):
+        assert ending not in sent
+    assert b"stream_truncated" in reader.fail(BROKEN)

@@ -264,6 +264,8 @@ def _read_record(item: Mapping[str, Any], kind: str, at: str, answered: Containe
 
     A call and its output become those of a function, content becomes a message, and all else is left out.
     """
+    if kind in _TOOL_SEARCH:
+        return None
     call = _call_id(item)
     if isinstance(call, str) and call in answered:
         if kind.endswith("_call"):
@@ -276,7 +278,7 @@ def _read_record(item: Mapping[str, Any], kind: str, at: str, answered: Containe
             parts = _readable_parts(output, f"{at}.output")
             return Message("user", [ToolResult(call, parts or [Text(dump(output).decode(), at=at)], at=at)], at=at)
     content = _readable_parts(item.get("content"), f"{at}.content")
-    if not content or kind in _TOOL_SEARCH:
+    if not content:
         return None
     author = item.get("author")
     if isinstance(author, str) and author:
