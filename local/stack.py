@@ -64,7 +64,9 @@ class Stack:
         self._listening = _listen(self.settings.port)
         self._lock = lock_data_dir(self.settings.data_dir)
         master_key = self._master_key()
-        template = read_template(self.checkout / "template.yaml", {"CorsOrigins": self.settings.cors_origins})
+        template = read_template(
+            self.checkout / "template.yaml", {"CorsOrigins": self.settings.cors_origins, "ResponseDays": "30"}
+        )
         aws = self._aws = EmbeddedAws(template, self.settings.data_dir)
         await aws.start()
         routes = read_routes(self.settings.routes_file, self.settings.environment)

@@ -183,7 +183,7 @@ class _SamLocal:
 
     async def run(self) -> None:
         """Start everything, say how to use it, and last until a part of it ends, which raises `SamLocalError`."""
-        source = read_template(ROOT / "template.yaml", {"Architecture": self.architecture})
+        source = read_template(ROOT / "template.yaml", {"Architecture": self.architecture, "ResponseDays": "30"})
         routes = read_routes(self.settings.routes_file, self.settings.environment)
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         master_key = self.settings.master_key or stored_master_key(self._data_dir)

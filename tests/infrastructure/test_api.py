@@ -5,8 +5,9 @@ import re
 from typing import Any
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
-from tests.infrastructure.expanded import expand, of_type, only, strings
+from tests.infrastructure.expanded import TEMPLATE, expand, of_type, only, strings
 
 STACK = expand()
 BODY: dict[str, Any] = only(STACK, "AWS::ApiGateway::RestApi")["Properties"]["Body"]
@@ -180,12 +181,26 @@ def test_a_domain_maps_to_the_stage_so_that_its_paths_have_none() -> None:
     assert domain["SecurityPolicy"] == "TLS_1_2"
 
 
+def test_the_stages_own_url_takes_no_old_tls() -> None:
+    api = only(STACK, "AWS::ApiGateway::RestApi")["Properties"]
+    assert (api["SecurityPolicy"], api["EndpointAccessMode"]) == ("SecurityPolicy_TLS13_1_2_2021_06", "BASIC")
+
+
+def test_responses_are_not_stored_unless_asked_for() -> None:
+    template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
+    assert template["Parameters"]["ResponseDays"]["Default"] == 0
+
+
 def test_the_firewall_blocks_by_rate_and_keeps_no_samples_of_requests() -> None:
     firewall = only(STACK, "AWS::WAFv2::WebACL")
     assert firewall["Condition"] == "HasWaf"
-    (rule,) = firewall["Properties"]["Rules"]
-    assert rule["Statement"]["RateBasedStatement"]["Limit"] == {"Ref": "WafRateLimit"}
-    assert rule["VisibilityConfig"]["SampledRequestsEnabled"] is False
+    sign_ins, rate = firewall["Properties"]["Rules"]
+    assert rate["Statement"]["RateBasedStatement"]["Limit"] == {"Ref": "WafRateLimit"}
+    limit = sign_ins["Statement"]["RateBasedStatement"]
+    assert limit["Limit"] == {"Ref": "WafSignInLimit"}
+    assert limit["ScopeDownStatement"]["ByteMatchStatement"]["SearchString"] == "/ui/sign-in"
+    for rule in (sign_ins, rate):
+        assert rule["VisibilityConfig"]["SampledRequestsEnabled"] is False
     assert firewall["Properties"]["VisibilityConfig"]["SampledRequestsEnabled"] is False
     association = only(STACK, "AWS::WAFv2::WebACLAssociation")["Properties"]["ResourceArn"]
     assert "/restapis/${RouterApi}/stages/${Stage}" in next(strings(association["Fn::Sub"]))

@@ -49,6 +49,11 @@ def test_an_index_holds_whole_rows_by_time(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KEYS)
+def test_a_table_is_protected_from_deletion(name: str) -> None:
+    assert TABLES[name]["Properties"]["DeletionProtectionEnabled"] is True
+
+
+@pytest.mark.parametrize("name", KEYS)
 def test_a_table_outlives_its_stack_under_a_name_that_the_next_one_adopts(name: str) -> None:
     assert TABLES[name]["DeletionPolicy"] == TABLES[name]["UpdateReplacePolicy"] == "Retain"
     named = TABLES[name]["Properties"]["TableName"]["Fn::Sub"]
@@ -64,6 +69,7 @@ def test_the_secret_makes_up_a_master_key_and_leaves_the_rest_to_be_filled_in() 
     assert generate["ExcludePunctuation"] is True  # it travels in a header and in shell commands
     # A value here would be written again with every change of it, over what an operator has filled in.
     assert "SecretString" not in secret["Properties"]
+    assert secret["DeletionPolicy"] == secret["UpdateReplacePolicy"] == "Retain"
     # A deleted secret's name is blocked until it is really gone.
     assert "Name" not in secret["Properties"]
 

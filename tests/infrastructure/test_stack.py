@@ -126,7 +126,7 @@ def test_the_functions_environment_names_the_stacks_tables() -> None:
     assert variables["USAGE_TABLE"] == outputs["UsageTableName"]
     assert str(variables["USAGE_DAYS"]) == "90"
     assert variables["RESPONSES_TABLE"] == outputs["ResponsesTableName"]
-    assert str(variables["RESPONSE_DAYS"]) == "30"
+    assert str(variables["RESPONSE_DAYS"]) == "0"
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "VibeRouter"
     assert (function["Timeout"], function["MemorySize"]) == (900, 512)
 

@@ -61,7 +61,7 @@ class Settings:
             usage_table=environ["USAGE_TABLE"],
             usage_days=int(environ.get("USAGE_DAYS") or 90),
             responses_table=environ["RESPONSES_TABLE"],
-            response_days=int(environ.get("RESPONSE_DAYS") or 30),
+            response_days=int(environ.get("RESPONSE_DAYS") or 0),
             secret_id=environ["SECRET_ID"],
             provider_base_urls=json.loads(environ.get("PROVIDER_BASE_URLS") or "{}"),
             is_local=is_local(environ),

@@ -61,7 +61,7 @@ class StoredRecord:
 
 
 class ResponseStore:
-    """Writes, reads and deletes records. `spawn` runs work in the background."""
+    """Writes, reads and deletes records. `spawn` runs work in the background. With 0 `days` nothing is stored."""
 
     def __init__(
         self, client: "DynamoDBClient", table: str, clock: Clock, *, days: int, spawn: Spawn = run_in_background
@@ -75,6 +75,8 @@ class ResponseStore:
 
     def write(self, id_: str, owner: Owner, record: bytes) -> bool:
         """Store `record` under `id_`; return whether it is stored. Never raises for a failure of DynamoDB."""
+        if not self._days:
+            return False
         if _is_too_large(record):
             _log.warning("a response is too large to be stored: %d bytes", len(record))
             return False
@@ -87,6 +89,8 @@ class ResponseStore:
 
     def read(self, id_: str) -> StoredRecord | None:
         """Return the record `id_`, None if it does not exist or has expired. Raises ResponsesUnavailableError."""
+        if not self._days:
+            return None
         try:
             items = self._items(id_)
         except AWS_ERRORS as error:
