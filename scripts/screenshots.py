@@ -1,7 +1,7 @@
 """Take the README's pictures of the admin page: docs/images/*.png, light and dark, by `make screenshots`.
 
 A whole local stack is started with stand-in providers. Its usage table gets a week of made-up requests, with the rows
-and totals that the gateway writes; a few real ones then fail over, so that cooldowns and their stories are true.
+and totals that the gateway writes; a few real ones then fail over, so that cooldowns and request details are real.
 """
 
 import json
@@ -48,7 +48,7 @@ _SHARES = {"auto-chat": 5, "auto-chat-mini": 3, "auto-claude": 3, "auto-claude-m
 
 @dataclass(frozen=True)
 class Stack:
-    """A local stack: where it answers, where its tables are, and who plays the providers."""
+    """A local stack: its address, its data folder, and the stand-in of its providers."""
 
     root: str
     data: Path
@@ -62,7 +62,7 @@ class Stack:
         return answer.json()
 
     def ask(self, key: str, model: str, text: str) -> httpx.Response:
-        """Ask a model something."""
+        """Send a chat completion."""
         body = {"model": model, "messages": [{"role": "user", "content": text}]}
         headers = {"authorization": f"Bearer {key}"}
         return httpx.post(f"{self.root}/v1/chat/completions", json=body, headers=headers, timeout=60)
@@ -76,10 +76,10 @@ def main() -> int:
         return 1
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory, started(Path(directory)) as stack, sync_playwright() as playwright:
-        told = prepared(stack)
+        request_id = prepared(stack)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for scheme in _SCHEMES:
-            for name in pictures(browser, stack, scheme, told):
+            for name in pictures(browser, stack, scheme, request_id):
                 print(f"docs/images/{name}: {(IMAGES / name).stat().st_size // 1024} KiB")
         browser.close()
     return 0
@@ -87,7 +87,7 @@ def main() -> int:
 
 @contextmanager
 def started(data: Path) -> Iterator[Stack]:
-    """Start a stack in front of stand-ins, and end it."""
+    """Start a stack in front of stand-ins; stop it on exit."""
     with Standin() as standin, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -117,14 +117,14 @@ def _wait_for(stack: Stack, process: "subprocess.Popen[bytes]") -> None:
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    raise RuntimeError("the local stack did not start; `make start` says why")
+    raise RuntimeError("the local stack did not start; `make start` prints the reason")
 
 
-# --- what happened before anybody looked ---
+# --- the data ---
 
 
-def prepared(stack: Stack) -> dict[str, str]:
-    """Fill the stack; return the id of a request with a story."""
+def prepared(stack: Stack) -> str:
+    """Fill the stack; return the id of a request that failed over."""
     apps = stack.admin("POST", "team/new", team_alias="Apps", models=["auto-*"], max_budget=400, budget_duration="30d")
     stack.admin("POST", "team/update", team_id=apps["team_id"], spend=143.2)
     holders = []
@@ -140,26 +140,26 @@ def prepared(stack: Stack) -> dict[str, str]:
     key = holders[0]["key"]
     stack.standin.fault("cliproxyapi", "429", model="claude-sonnet-4-6", headers={"retry-after": "1500"})
     stack.standin.fault("new-api", "503", model="gpt-5", times=2)
-    story = stack.ask(key, "auto-chat", "Which of these orders can still be changed?").headers["x-vibe-request-id"]
+    request_id = stack.ask(key, "auto-chat", "Which of these orders can still be changed?").headers["x-vibe-request-id"]
     stack.ask(key, "auto-chat", "And which are on their way?")
     stack.standin.fault("cliproxyapi", "model_cooldown", model="gemini-2.5-flash")
     stack.ask(holders[2]["key"], "auto-chat-mini", "Say it in French")
-    time.sleep(6)  # until gpt-5 may be tried again, and has been
+    time.sleep(6)  # until the cooldown of gpt-5 has ended
     stack.ask(key, "auto-chat", "Thank you")
-    _write_the_past(stack, holders)  # at last: the embedded AWS copies a whole table for each transaction
-    return {"story": story}
+    _write_history(stack, holders)  # last: the embedded AWS copies a whole table for each transaction
+    return str(request_id)
 
 
-def _write_the_past(stack: Stack, holders: list[dict[str, Any]]) -> None:
+def _write_history(stack: Stack, holders: list[dict[str, Any]]) -> None:
     written = json.loads((stack.data / "local.json").read_text(encoding="utf-8"))
     client = boto3.client(
         "dynamodb",
         endpoint_url=written["endpoint"],
         region_name="us-east-1",
         aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106 - the embedded AWS takes any
+        aws_secret_access_key="local",  # noqa: S106 - the embedded AWS accepts any
     )
-    chance = random.Random(7)  # noqa: S311 - the same pictures every time
+    chance = random.Random(7)  # noqa: S311 - reproducible images
     now = time.time()
     chains = stack.admin("GET", "routes")["chains"]
     records = [_made_up(chance, f"made-up-{n}", now - ago, chains, holders) for n, ago in enumerate(_moments(chance))]
@@ -168,13 +168,13 @@ def _write_the_past(stack: Stack, holders: list[dict[str, Any]]) -> None:
     for share in (share for record in records for share in record.shares()):
         totals[f"totals#{share.kind}", share.at].update(share.counters)
     items += [to_item({"id": total, "at": at, **counters}) for (total, at), counters in totals.items()]
-    for start in range(0, len(items), 25):  # what one call takes
+    for start in range(0, len(items), 25):  # the most that one call accepts
         puts: list[Any] = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
         client.batch_write_item(RequestItems={written["usage_table"]: puts})
 
 
 def _moments(chance: random.Random) -> Iterator[float]:
-    """Yield how many seconds ago a request came: busier by day, on working days, and lately."""
+    """Yield the age of each request in seconds: more by day, on working days, and in the last day."""
     for hour in range(DAYS * 24):
         then = time.localtime(time.time() - hour * 3600)
         busy = (0.25 + max(0, 6 - abs(14 - then.tm_hour)) / 3) * (0.4 if then.tm_wday > 4 else 1)
@@ -186,7 +186,7 @@ def _made_up(
     chance: random.Random, request_id: str, started: float, chains: dict[str, Any], holders: list[dict[str, Any]]
 ) -> Record:
     model = chance.choices(list(_SHARES), list(_SHARES.values()))[0]
-    chain = [member for layer in chains[model] for member in layer]
+    chain = [member for step in chains[model] for member in step]
     holder = chance.choices(holders, (6, 2, 4, 2))[0]
     luck = chance.random()
     served = 0 if luck < 0.86 else 1 if luck < 0.985 else None
@@ -223,22 +223,22 @@ def _made_up(
     )
 
 
-# --- the pictures ---
+# --- the images ---
 
 
-def pictures(browser: Browser, stack: Stack, scheme: Scheme, told: dict[str, str]) -> Iterator[str]:
-    """Take the pictures of one colour scheme; yield their names."""
+def pictures(browser: Browser, stack: Stack, scheme: Scheme, request_id: str) -> Iterator[str]:
+    """Take the images of one colour scheme; yield their names."""
     context = browser.new_context(viewport=_SIZE, color_scheme=scheme, locale="en-GB", reduced_motion="reduce")
     page = context.new_page()
     page.goto(f"{stack.root}/ui/")
     page.get_by_label("Name").fill("admin")
     page.get_by_label("Password").fill(KEY)
     page.get_by_role("button", name="Sign in").click()
-    page.locator(".tiles").wait_for(timeout=120_000)  # what could not be read is read again after a while
+    page.locator(".tiles").wait_for(timeout=120_000)  # failed reads are retried
     yield _taken(page, f"overview-{scheme}.png")
     _show(page, "models")
     yield _taken(page, f"models-{scheme}.png")
-    _show(page, f"requests/{told['story']}")
+    _show(page, f"requests/{request_id}")
     page.locator(".attempts").wait_for()
     page.locator(".requests table").wait_for(timeout=120_000)
     yield _taken(page, f"request-{scheme}.png")
