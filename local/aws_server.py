@@ -1,10 +1,8 @@
-"""The embedded AWS as a program: moto's DynamoDB and Secrets Manager on an inherited socket.
+"""The embedded AWS as a program: DynamoDB and Secrets Manager on an inherited socket.
 
-Standard input delivers one line of JSON (`ServerConfig`) and stays open: when it closes, the tables are saved and the
-program ends. One line of JSON (`StartReport`) on standard output reports that requests are served.
-
-One thread answers all requests in turn, because moto's conditional writes are not atomic: the conditions of two
-concurrent writes could both be true.
+Standard input delivers one line of JSON (`ServerConfig`) and stays open: when it closes, the program ends. One line of
+JSON (`StartReport`) on standard output reports that requests are served. One thread runs all operations in turn, so
+each of them is atomic.
 """
 
 import asyncio
@@ -17,9 +15,11 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from .aws_connection import AwsConnection
 from .aws_protocol import ServerConfig, StartReport
-from .moto_app import Moto, MotoConnection
-from .tables import Tables
+from .dynamodb.operations import DynamoDB
+from .secrets_manager import SecretsManager
+from .tables import open_database
 
 __all__ = ["main"]
 
@@ -30,25 +30,21 @@ async def _serve(config: ServerConfig) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     loop.add_reader(0, _end_with_input, stop)
-    moto = Moto(config.region)
-    tables = Tables(moto.call, Path(config.data_dir) / "tables", loop.call_later)
     report = StartReport()
-    for create, ttl_attribute in config.tables:
-        if tables.create(create, ttl_attribute, report.set_aside.append):
-            report.restored.append(create["TableName"])
-    for name, values in config.secrets.items():
-        moto.call("secretsmanager", "secretsmanager.CreateSecret", {"Name": name, "SecretString": json.dumps(values)})
-    listening = socket.socket(fileno=config.descriptor)
-
-    def answered(operation: str, body: bytes, status: int, _came: float, _ended: float) -> None:
-        if status == 200:
-            tables.record(operation, body)
-
-    server = await loop.create_server(partial(MotoConnection, moto, f"/{config.token}", answered), sock=listening)
+    database = open_database(Path(config.data_dir), [create for create, _ in config.tables], report)
+    secrets = SecretsManager({name: json.dumps(values) for name, values in config.secrets.items()})
+    dynamodb = DynamoDB(database)
+    for create, attribute in config.tables:
+        if attribute:
+            specification = {"Enabled": True, "AttributeName": attribute}
+            dynamodb.call("UpdateTimeToLive", {**create, "TimeToLiveSpecification": specification})
+    connection = partial(AwsConnection, f"/{config.token}", dynamodb, secrets)
+    server = await loop.create_server(connection, sock=socket.socket(fileno=config.descriptor))
     print(json.dumps(asdict(report)), flush=True)
+    dynamodb.delete_expired()
     await stop.wait()
     server.close()
-    tables.close()
+    database.close()
 
 
 def _end_with_input(stop: asyncio.Event) -> None:

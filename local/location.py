@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from .snapshot import write_atomically
+from .files import write_atomically
 
 __all__ = ["remove_location", "write_location"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from .files import write_atomically
 from .launch import CREDENTIALS
-from .snapshot import write_atomically
 from .template import REGION
 
 if TYPE_CHECKING:

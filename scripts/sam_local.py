@@ -31,12 +31,12 @@ from local import location
 from local.aws import EmbeddedAws, EmbeddedAwsError
 from local.console import Banner, Console, Provider
 from local.data_dir import DataDirError, lock_data_dir
+from local.files import write_atomically
 from local.launch import CREDENTIALS
 from local.master_key import MASTER_KEY_FILE, stored_master_key
 from local.routes import Routes, RoutesError, read_routes
 from local.settings import Settings, SettingsError, read_settings
 from local.signals import run_until_signal
-from local.snapshot import write_atomically
 from local.standins import SECRET, StandIns, StandInsError
 from local.template import REGION, Template, TemplateError, read_template
 from scripts.artefacts import ROOT

@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
-from tests.e2e.stack import KEY, Stack
+from tests.e2e.stack import KEY, PROVIDERS, Stack
 
 MODELS = ["auto-chat", "auto-chat-mini", "auto-claude", "auto-claude-mini", "auto-codex", "auto-codex-mini"]
 FIRST = {
@@ -142,7 +142,8 @@ def test_errors_are_the_packages_own_types(client: openai.OpenAI, stack: Stack) 
     with pytest.raises(openai.BadRequestError) as bad:
         client.chat.completions.create(model="auto-chat", messages=[])
     assert bad.value.param == "messages"
-    stack.fault("cliproxyapi", "400")
+    for provider in PROVIDERS:
+        stack.fault(provider, "400")
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model="auto-chat", messages=HELLO)
 

@@ -6,7 +6,7 @@ from botocore.config import Config
 from moto import mock_aws
 
 from admin import app
-from local import moto_pace
+from tests import moto_pace
 from tests.integration.admin.rig import Admin
 from tests.unit.store.held import Time
 from vibe_router.store import aws

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from local.moto_app import Moto, wsgi_environ
 from local.template import REGION
+from tests.moto_app import Moto, wsgi_environ
 
 __all__ = ["Abort", "AwsFront", "Fault", "Garbage", "Hang", "Refused", "Reset", "Slow"]
 

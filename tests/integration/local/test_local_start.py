@@ -181,8 +181,8 @@ def test_ctrl_c_ends_everything_and_tables_and_routes_stand_as_they_were(tmp_pat
         stack.process.send_signal(signal.SIGINT)
         assert stack.process.wait(timeout=BOUND) == 0
         assert have_gone(family)
-    saved = (tmp_path / "data" / "tables" / "vibe-router-state.json").read_text(encoding="utf-8")
-    assert "deployment#cliproxyapi/claude-sonnet-4-6" in saved
+    saved = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("tables.sqlite*"))
+    assert b"deployment#cliproxyapi/claude-sonnet-4-6" in saved
 
     with started(tmp_path) as stack:
         assert "routes from the table" in "".join(stack.lines)

@@ -6,10 +6,13 @@ endpoint. Tables are each test's own, so one server serves them all.
 AWS's own is a backend with VIBE_ROUTER_DYNAMODB_LOCAL=1 (`make test-dynamodb`): it takes Java, and 50 MB fetched once.
 """
 
+import asyncio
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -18,7 +21,11 @@ from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from local import moto_pace
+from local.aws_connection import AwsConnection
+from local.dynamodb.database import Database
+from local.dynamodb.operations import DynamoDB
+from local.secrets_manager import SecretsManager
+from tests import moto_pace
 from tests.integration.store.dynamodb_local import server as dynamodb_local_server
 from tests.integration.store.tables import table_of_usage
 from tests.unit.store.held import Aside, Time, Wire
@@ -60,17 +67,47 @@ def moto_server() -> Iterator[str]:
         server.server_close()
 
 
-BACKENDS = {"moto": "moto", "dynamodb-local": "dynamodb_local"}  # by fixture
+@contextmanager
+def embedded_server() -> Iterator[str]:
+    """Run the DynamoDB of `make start` in a thread."""
+    loop = asyncio.new_event_loop()
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    async def serve() -> None:
+        connection = partial(AwsConnection, "/", DynamoDB(Database(":memory:")), SecretsManager({}))
+        await loop.create_server(connection, sock=listening)
+
+    def run() -> None:
+        loop.run_until_complete(serve())
+        loop.run_forever()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        listening.close()
+
+
+BACKENDS = {"moto": "moto", "embedded": "embedded", "dynamodb-local": "dynamodb_local"}  # by fixture
 ASKED_FOR = [
     pytest.param(fixture, marks=pytest.mark.dynamodb if name == "dynamodb-local" else (), id=name)
     for name, fixture in BACKENDS.items()
-    if name == "moto" or os.environ.get("VIBE_ROUTER_DYNAMODB_LOCAL") == "1"
+    if name != "dynamodb-local" or os.environ.get("VIBE_ROUTER_DYNAMODB_LOCAL") == "1"
 ]
 
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
     with moto_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[str]:
+    with embedded_server() as url:
         yield url
 
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from local.files import write_atomically
 from local.routes import RoutesError, read_routes
-from local.snapshot import write_atomically
 
 ROUTES = """
 providers:

@@ -1,85 +1,26 @@
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from local.data_dir import DataDirError, lock_data_dir
+from local.files import write_atomically
 from local.master_key import stored_master_key
-from local.snapshot import Debounce, read_items, set_aside, write_atomically
-
-
-@dataclass
-class Clock:
-    """Time that passes when it is told to."""
-
-    now: float = 0.0
-    due: list["Call"] = field(default_factory=list)
-
-    def call_later(self, delay: float, action: Callable[[], None]) -> "Call":
-        call = Call(self.now + delay, action)
-        self.due.append(call)
-        return call
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-        for call in [call for call in self.due if call.at <= self.now]:
-            self.due.remove(call)
-            if not call.cancelled:
-                call.action()
-
-
-@dataclass
-class Call:
-    at: float
-    action: Callable[[], None]
-    cancelled: bool = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-def test_many_writes_are_one_save_and_a_busy_time_puts_it_off_no_longer() -> None:
-    clock, saves = Clock(), list[float]()
-    debounce = Debounce(lambda: saves.append(clock.now), 0.5, clock.call_later)
-    for _ in range(4):
-        debounce.schedule()
-        clock.advance(0.2)
-    assert saves == [pytest.approx(0.6)]
-    clock.advance(10)
-    assert len(saves) == 2, "the write after the save is saved too"
-
-
-def test_nothing_to_do_is_not_done() -> None:
-    clock, saves = Clock(), list[float]()
-    debounce = Debounce(lambda: saves.append(clock.now), 0.5, clock.call_later)
-    debounce.flush()
-    clock.advance(10)
-    assert saves == []
-
-
-def test_a_flush_does_it_now_and_once() -> None:
-    clock, saves = Clock(), list[float]()
-    debounce = Debounce(lambda: saves.append(clock.now), 0.5, clock.call_later)
-    debounce.schedule()
-    debounce.flush()
-    clock.advance(10)
-    assert saves == [0.0]
+from local.tables import set_aside
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "tables" / "a.json"
-    write_atomically(path, b'{"items": [{"id": {"S": "1"}}]}')
-    write_atomically(path, b'{"items": []}')
-    assert read_items(path) == []
+    write_atomically(path, b"old")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
     assert [entry.name for entry in path.parent.iterdir()] == ["a.json"], "no temporary file is left"
 
 
 def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
-    write_atomically(path, b'{"items": []}')
+    write_atomically(path, b"old")
 
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -87,18 +28,7 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, b"half")
-    assert read_items(path) == []
-
-
-def test_no_file_is_nothing_saved(tmp_path: Path) -> None:
-    assert read_items(tmp_path / "a.json") is None
-
-
-@pytest.mark.parametrize("content", [b"", b'{"items": [', b"[]", b'{"items": [1]}', b"\xff\xfe"])
-def test_a_file_with_anything_else_is_told_apart(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(ValueError):  # noqa: PT011 - of several kinds, all of which mean this
-        read_items(tmp_path / "a.json")
+    assert path.read_bytes() == b"old"
 
 
 def test_what_is_set_aside_stays_to_be_looked_at(tmp_path: Path) -> None:
