@@ -270,19 +270,20 @@ class StateStore:
 
 def _on_this_clock(state: State, written_at: float, now: float, last_seen_without: float) -> State:
     """Convert `state`, written at `written_at` by another clock, to times of the clock that shows `now`."""
-    until, lease_until = state.until, state.lease_until
-    if (rest := until - written_at) > 0:
-        until = min(max(until, last_seen_without + rest), now + rest)
-    elif until:
-        until = min(until, now)
+
+    def end_of_rest(until: float) -> float:
+        rest = until - written_at
+        return min(max(until, last_seen_without + rest), now + rest) if rest > 0 else min(until, now)
+
+    lease_until = state.lease_until
     if lease_until:
         lease_until = min(now + max(lease_until - written_at, 0.0), lease_until + _MOST_SKEW)
     return replace(
         state,
-        until=until,
+        until=end_of_rest(state.until),
         lease_until=lease_until,
         origin_at=min(state.origin_at, now),
-        origin_until=min(state.origin_until, now + max(state.origin_until - written_at, 0.0)),
+        origin_until=end_of_rest(state.origin_until),
         last_resort_at=min(state.last_resort_at, now),
     )
 
