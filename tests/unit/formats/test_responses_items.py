@@ -1,6 +1,8 @@
 """Input items of Responses for providers of other formats: records of the past never make a deployment unfit."""
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -176,3 +178,26 @@ def test_added_tools_need_a_deployment_that_calls_tools() -> None:
 
 def test_a_record_passes_to_a_provider_of_responses() -> None:
     assert sent([HELLO, *RECORDS], "responses")["input"] == [HELLO, *RECORDS]
+
+
+GROWING = [
+    pytest.param(lambda i: [{**SHELL, "call_id": f"c{i}"}, {"type": "x_output", "call_id": f"c{i}"}], id="calls"),
+    pytest.param(lambda i: [{"type": "agent_message", "author": "a", "content": "x"}], id="messages"),
+    pytest.param(lambda i: [{"type": "additional_tools", "tools": [{**WAIT, "name": f"f{i}"}]}], id="tools"),
+    pytest.param(lambda i: [{"type": f"unknown_{i}", "id": f"c{i}"}], id="records"),
+]
+
+
+@pytest.mark.parametrize("make", GROWING)
+def test_reading_items_takes_linear_time(make: Callable[[int], list[Any]]) -> None:
+    def seconds(count: int) -> float:
+        body = {"model": "auto", "input": [item for i in range(count) for item in make(i)]}
+        raw = json.dumps(body).encode()
+        times = []
+        for _ in range(3):
+            began = time.process_time()
+            parse(raw).neutral()
+            times.append(time.process_time() - began)
+        return min(times)
+
+    assert seconds(4_000) < 16 * seconds(1_000) + 0.1

@@ -55,6 +55,14 @@ def test_calls_are_returned_in_their_namespace() -> None:
     assert ("namespace" in plain, plain["name"]) == (False, "wait")
 
 
+def test_hosted_tools_in_a_namespace_are_dropped_or_refused() -> None:
+    mixed = {**MANY, "tools": [SPAWN, SEARCH]}
+    assert [tool["name"] for tool in for_messages({**BODY, "tools": [mixed]})["tools"]] == ["many__spawn"]
+    with pytest.raises(ApiError) as refused:
+        for_messages({**BODY, "tools": [{**MANY, "tools": [{"type": "mcp"}]}]})
+    assert refused.value.param == "tools[0].tools[0]"
+
+
 def test_a_required_web_search_is_not_dropped() -> None:
     with pytest.raises(ApiError, match="web_search"):
         for_messages({**BODY, "tool_choice": {"type": "web_search"}})

@@ -113,7 +113,7 @@ class Admission:
             self._ledgers.reserve(ledgers, request)
         except LimitReachedError as error:
             raise _refused(error, request, now) from None
-        except LedgerBusyError:
+        except (LedgerBusyError, ReservationRejectedError):
             raise unavailable("Too many requests of this API key start at once. Try again.") from None
 
     def settlement(

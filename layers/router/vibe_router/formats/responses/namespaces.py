@@ -23,12 +23,9 @@ def flat_name(namespace: str, name: str) -> str:
 
 
 def as_namespace(tool: object) -> Mapping[str, Any] | None:
-    """Return `tool` if it is a namespace of functions and custom tools, else None."""
+    """Return `tool` if it is a namespace of tools, else None."""
     match tool:
-        case {"type": "namespace", "name": str(), "tools": [*inside]} if all(
-            isinstance(each, dict) and each.get("type") in ("function", "custom") and isinstance(each.get("name"), str)
-            for each in inside
-        ):
+        case {"type": "namespace", "name": str(), "tools": [*inside]} if all(isinstance(each, dict) for each in inside):
             return tool  # type: ignore[return-value] # the pattern matches mappings alone
     return None
 
@@ -56,4 +53,5 @@ def tools_of(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _pairs(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for _, tool in tools_of(body):
         if (namespace := as_namespace(tool)) is not None:
-            yield from ((namespace["name"], each["name"]) for each in namespace["tools"])
+            names = (each.get("name") for each in namespace["tools"] if each.get("type") in ("function", "custom"))
+            yield from ((namespace["name"], name) for name in names if isinstance(name, str))

@@ -147,8 +147,7 @@ def _read_tools(value: Any, at: str) -> Iterator[Tool | Raw]:
         return
     for i, inside in enumerate(namespace["tools"]):
         tool = _read_tool(inside, f"{at}.tools[{i}]")
-        if isinstance(tool, Tool):
-            yield replace(tool, name=flat_name(namespace["name"], tool.name))
+        yield replace(tool, name=flat_name(namespace["name"], tool.name)) if isinstance(tool, Tool) else tool
 
 
 def _read_all_tools(body: Mapping[str, Any]) -> list[Tool | Raw]:
