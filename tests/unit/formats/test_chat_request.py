@@ -176,11 +176,21 @@ def test_null_is_as_good_as_nothing_and_sent_on(name: str) -> None:
     assert name in got
 
 
-def test_a_number_beyond_all_floats_is_a_400_and_not_sent_on() -> None:
-    request = chat.parse(b'{"model":"m","messages":[{"role":"user"}],"temperature":1e999}')
-    with pytest.raises(ApiError, match="too large") as refused:
-        request.for_provider("gpt-5", stream=False)
-    assert refused.value.status == 400
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_tokens", 10**10),
+        ("max_tokens", -(10**10)),
+        ("max_completion_tokens", int("9" * 40)),
+        ("n", 1_001),
+        ("temperature", 10**30),
+        ("top_p", 10**99),
+    ],
+)
+def test_a_number_that_no_provider_takes_is_a_400(name: str, value: int) -> None:
+    with pytest.raises(ApiError) as refused:
+        parsed(**{name: value})
+    assert (refused.value.status, refused.value.param) == (400, name)
 
 
 # --- Which conversation it is -----------------------------------------------------------------------------------------

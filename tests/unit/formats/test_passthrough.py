@@ -1,6 +1,8 @@
 """Formats that pass as they are: what is checked, what is replaced, what an answer must hold."""
 
+import contextlib
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -69,12 +71,63 @@ def test_a_form_keeps_every_byte_but_its_models(data: bytes, first: bool) -> Non
         (form(('name="model"', b"")), FORM_TYPE),
         (b"", FORM_TYPE),
         (form(('name="model"', b"m")), "multipart/form-data"),
+        (form(('name="model"', b"m" * 2_000)), FORM_TYPE),
     ],
 )
 def test_a_form_without_a_model_is_refused(raw: bytes, content_type: str) -> None:
     with pytest.raises(ApiError) as caught:
         PASSTHROUGH["transcriptions"].parse(raw, {"content-type": content_type})
     assert caught.value.status == 400
+
+
+MODEL = form(('name="model"', b"allowed")).removesuffix(f"--{BOUNDARY}--\r\n".encode())
+END = f"--{BOUNDARY}--\r\n".encode()
+SECOND = form(('name="model"', b"other"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        pytest.param(MODEL + SECOND, "'model' twice", id="two models"),
+        pytest.param(MODEL + form(("name=model", b"other")), "'model' twice", id="one without quotes"),
+        pytest.param(MODEL + form(("NAME=model", b"other")), "'model' twice", id="in capitals"),
+        pytest.param(MODEL + form(("name*=utf-8''model", b"other")), "encoded", id="an encoded name"),
+        pytest.param(MODEL + form(('name="x"; name="model"', b"other")), "two names", id="two names in a part"),
+        pytest.param(MODEL + SECOND.replace(b"\r\n", b"\n"), "malformed", id="line feeds alone"),
+        pytest.param(MODEL + SECOND.replace(b"; name", b";\r\n name"), "folded", id="a folded line"),
+        pytest.param(MODEL + END + SECOND, "after its end", id="behind the end"),
+        pytest.param(b"preamble\r\n" + SECOND, "does not begin", id="before the beginning"),
+        pytest.param(MODEL, "malformed", id="no end"),
+        pytest.param(MODEL + b"--b0undary x" + SECOND, "own", id="a boundary with words after it"),
+    ],
+)
+def test_a_form_that_parsers_read_differently_is_refused(raw: bytes, reason: str) -> None:
+    with pytest.raises(ApiError, match=reason) as caught:
+        PASSTHROUGH["transcriptions"].parse(raw, {"content-type": FORM_TYPE})
+    assert caught.value.status == 400
+
+
+def test_a_list_in_a_form_may_have_several_parts() -> None:
+    parts = [('name="timestamp_granularities[]"', each) for each in (b"word", b"segment")]
+    raw = form(('name="model"', b"m"), *parts)
+    assert PASSTHROUGH["transcriptions"].parse(raw, {"content-type": FORM_TYPE}).model == "m"
+
+
+@pytest.mark.parametrize(
+    "unit", [b";", b"; name", b'"', b"\\", b"\r\n", b"--b0undary", b"\n--b0undary", b"\r\n--b0undary\r\n", b"a:b\r\n"]
+)
+@pytest.mark.parametrize("head", [True, False])
+def test_the_time_to_read_a_form_grows_with_its_length(unit: bytes, head: bool) -> None:
+    def seconds(length: int) -> float:
+        before = time.process_time()
+        filler = unit * (length // len(unit))
+        raw = form((f'name="a"{filler.decode()}' if head else 'name="a"', b"" if head else filler))
+        with contextlib.suppress(ApiError):
+            PASSTHROUGH["transcriptions"].parse(raw, {"content-type": FORM_TYPE})
+        return time.process_time() - before
+
+    once = min(seconds(250_000) for _ in range(3))
+    assert min(seconds(1_000_000) for _ in range(3)) < 12 * once + 0.05
 
 
 @given(

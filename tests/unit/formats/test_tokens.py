@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -33,40 +34,80 @@ ENGLISH = "The quick brown fox jumps over the lazy dog, and then it does so once
         pytest.param("Быстрая лиса прыгает через ленивую собаку", 12, 30, id="Russian: between the two"),
         pytest.param("👋🏽" * 10, 20, 40, id="emoji"),
         pytest.param([{"role": "user", "content": "Hi"}], 3, 8, id="a message is a little more than its text"),
-        pytest.param(
-            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}, 1_600, 1_600, id="an image"
-        ),
-        pytest.param({"type": "image_url", "image_url": {"url": "https://a.b/c"}}, 1_600, 1_600, id="an image's URL"),
-        pytest.param(
-            {"type": "image", "source": {"type": "base64", "data": PIXEL}},
-            1_600,
-            1_600,
-            id="an image in Anthropic's way",
-        ),
-        pytest.param({"url": f"data:image/png;base64,{PIXEL}"}, 1_600, 1_605, id="an image of another sort"),
-        pytest.param({"data": PIXEL}, 550, 560, id="a document by its size"),
-        pytest.param(f"data:application/pdf;base64,{PIXEL}", 550, 560, id="a document's data URL"),
         pytest.param([1, 2.5, True, None], 3, 4, id="numbers and the like"),
         pytest.param("x" * 511 + " " + ENGLISH, 140, 160, id="a long word is still text"),
     ],
 )
 def test_about_how_many_tokens_a_value_is(value: object, least: int, most: int) -> None:
-    assert least <= estimate(value) <= most
+    assert least <= estimate(content=value) <= most
+    assert least <= estimate(text=value) <= most
+
+
+PARTS: dict[str, dict[str, Any]] = {
+    "chat image": {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}},
+    "image by URL": {"type": "image_url", "image_url": {"url": "https://a.b/c"}},
+    "Anthropic image": {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}},
+    "Responses image": {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}"},
+    "chat file": {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{PIXEL}"}},
+    "Anthropic document": {
+        "type": "document",
+        "source": {"type": "base64", "media_type": "application/pdf", "data": PIXEL},
+    },
+    "Responses file": {"type": "input_file", "file_data": f"data:application/pdf;base64,{PIXEL}"},
+    "sound": {"type": "input_audio", "input_audio": {"data": PIXEL, "format": "wav"}},
+    "encrypted reasoning": {"type": "reasoning", "encrypted_content": PIXEL},
+    "signature": {"type": "thinking", "thinking": "Hm", "signature": PIXEL},
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_binary_data_in_a_content_part_count_by_their_kind(name: str) -> None:
+    tokens = estimate(content=[{"role": "user", "content": [PARTS[name]]}])
+    assert (1_600 if "image" in name else 2) <= tokens <= 1_650
+    assert "image" in name or tokens >= 1 + len(PIXEL) / 100 or "signature" in name
+
+
+DISGUISES: dict[str, Any] = {
+    "a text like a data URL": {"type": "text", "text": f"data:image/png;base64,{PIXEL}"},
+    "a text of letters": {"type": "text", "text": PIXEL},
+    "a text that begins with letters": {"type": "text", "text": PIXEL[:600] + " " + PIXEL},
+    "a text in an image": {"type": "image", "text": PIXEL},
+    "words where base64 belongs": {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{ENGLISH * 500}"}},
+    "words after base64": {"type": "image", "source": {"data": PIXEL[:600] + " and so on " + PIXEL}},
+    "a tool call's input": {"type": "tool_use", "input": {"type": "image", "source": {"data": PIXEL}}},
+    "a second field": {"type": "image", "source": {"data": "aGk=", "more": PIXEL}},
+    "text in base64": {"type": "file", "file": {"file_data": f"data:text/plain;base64,{PIXEL}"}},
+}
+
+
+@pytest.mark.parametrize("name", DISGUISES)
+def test_text_in_disguise_counts_as_text(name: str) -> None:
+    disguise = DISGUISES[name]
+    least = len(PIXEL) / 5 if name != "words where base64 belongs" else 500 * len(ENGLISH) / 5
+    assert estimate(content=[{"role": "user", "content": [disguise]}]) >= least
+    assert estimate(text=disguise) >= least
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_tools_hold_no_binary_data(name: str) -> None:
+    length = len(json.dumps(PARTS[name]))
+    assert estimate(text=[{"type": "function", "function": {"parameters": PARTS[name]}}]) >= length / 5
 
 
 @given(json_values)
 def test_anything_that_json_can_say_has_an_estimate(value: Any) -> None:
-    assert estimate(value) >= 0
+    assert estimate(content=value) >= 0
+    assert estimate(text=value) >= 0
 
 
 @given(st.text(st.characters(exclude_categories=())), st.text(st.characters(exclude_categories=())))
 def test_more_text_is_never_fewer_tokens(one: str, other: str) -> None:
-    assert estimate([one, other]) >= max(estimate(one), estimate(other))
+    assert estimate(text=[one, other]) >= max(estimate(text=one), estimate(text=other))
 
 
 def test_nesting_as_deep_as_a_body_may_be_is_no_fault() -> None:
     value = parse_object(b'{"a":' * 900 + b"1" + b"}" * 900)
-    assert estimate(value) > 200
+    assert estimate(content=value) > 200
 
 
 def test_a_chat_request_is_its_messages_and_tools() -> None:

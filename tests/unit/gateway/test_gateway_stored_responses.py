@@ -183,7 +183,7 @@ def test_referenced_items_are_filled_in(over_chat: FakeEnvironment) -> None:
     assert over_chat.response_store.reads == [second["id"]]
     asked = [(each["role"], each["content"]) for each in over_chat.upstream.calls[-1][1]["messages"]]
     assert asked[1:] == [("user", "And again.")]
-    assert [part["text"] for part in asked[0][1]] == ["Hello.", "Hello."]
+    assert asked[0][1] == "Hello.\n\nHello."
     listed = call("GET", f"/{third['id']}/input_items", queryStringParameters={"order": "asc"})[1]
     assert listed["data"][:2] == [first["output"][0], second["output"][0]]
 

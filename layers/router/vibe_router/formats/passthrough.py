@@ -8,16 +8,15 @@ Speech is answered in bytes, and transcriptions may be text; transcriptions are 
 """
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any, NoReturn
 
 from vibe_router.core.errors import bad_request, error_body
 from vibe_router.core.usage import Usage, count, read_chat
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump, load, parse_object
+from vibe_router.formats.common.multipart import form_fields
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
@@ -33,7 +32,7 @@ __all__ = [
     "PassthroughRequest",
 ]
 
-_MODEL_PART = re.compile(rb'content-disposition:[^\r\n]*;[ \t]*name="?model"?[ \t]*(?:;|\r\n|$)', re.IGNORECASE)
+_MAX_MODEL_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class PassthroughRequest(RequestDefaults):
 
     def prompt_tokens_estimate(self) -> int:
         """Return an estimate of the input's tokens; audio is not counted."""
-        return estimate(self.body.get(self.read) or "")
+        return estimate(text=self.body.get(self.read) or "")
 
     def affinity(self) -> bytes:
         """Return a digest of the input. Raises ApiError (400), as `for_provider` does."""
@@ -115,24 +114,14 @@ class PassthroughFormat:
         return PassthroughRequest(self.name, model, body, self._read, tags=tags)
 
     def _parse_form(self, raw: bytes, content_type: str) -> PassthroughRequest:
-        header = Message()
-        header["content-type"] = content_type
-        boundary = header.get_boundary()
-        if not boundary:
-            raise bad_request("The multipart form has no boundary in its Content-Type.")
-        at = 0
-        delimiter = b"--" + boundary.encode("latin-1", "replace")
-        for part in raw.split(delimiter):
-            head, blank, content = part.partition(b"\r\n\r\n")
-            if blank and _MODEL_PART.search(head):
-                model = content.removesuffix(b"\r\n").decode("utf-8", "replace").strip()
-                if not model:
-                    break
-                start = at + len(head) + len(blank)
-                form = raw[:start], raw[start + len(content.removesuffix(b"\r\n")) :]
-                return PassthroughRequest(self.name, model, {}, self._read, form, content_type)
-            at += len(part) + len(delimiter)
-        raise bad_request("'model' is missing from the multipart form.", "model")
+        found = next((each for each in form_fields(raw, content_type) if each.name == "model"), None)
+        if found is None or found.end - found.start > _MAX_MODEL_BYTES:
+            raise bad_request("'model' is missing from the multipart form, or too long.", "model")
+        model = raw[found.start : found.end].decode("utf-8", "replace").strip()
+        if not model:
+            raise bad_request("'model' is empty in the multipart form.", "model")
+        form = raw[: found.start], raw[found.end :]
+        return PassthroughRequest(self.name, model, {}, self._read, form, content_type)
 
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, with the key."""

@@ -80,7 +80,7 @@ class ChatRequest(RequestDefaults):
 
     def prompt_tokens_estimate(self) -> int:
         """Return an estimate of the prompt's tokens."""
-        return estimate([self.body["messages"], self.body.get("tools") or []])
+        return estimate(content=self.body["messages"], text=self.body.get("tools") or [])
 
     def affinity(self) -> bytes:
         """Return a digest of the messages up to the user's first, which is the same on every turn.

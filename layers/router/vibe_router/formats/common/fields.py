@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from vibe_router.core.errors import bad_request
+from vibe_router.core.usage import MOST_TOKENS
 
 __all__ = [
     "Shape",
     "Types",
     "check_conversation",
+    "check_magnitude",
     "check_ranges",
     "entries",
     "integer",
@@ -23,6 +25,13 @@ Shape = Callable[..., Any]
 # By field name: the allowed types, and their description for a 400.
 Types = Mapping[str, tuple[tuple[type, ...], str]]
 
+# The largest numbers of fields that are multiplied or stored; the tables store no number of more than 38 digits.
+_LIMITS: Mapping[str, int] = {
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "max_output_tokens", "budget_tokens"), MOST_TOKENS),
+    **dict.fromkeys(("n", "best_of"), 1_000),
+}
+_MAX_NUMBER = 2**64
+
 
 def check_conversation(body: Mapping[str, Any], types: Types) -> None:
     """Check that fields of `body` have these `types`, and that it has a model and messages with roles.
@@ -33,6 +42,7 @@ def check_conversation(body: Mapping[str, Any], types: Types) -> None:
         value = body.get(name)
         if value is not None and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
             raise bad_request(f"'{name}' must be {wanted}.", name)
+        check_magnitude(value, name)
     check_ranges(body)
     if not body.get("model"):
         raise bad_request("'model' is missing.", "model")
@@ -105,4 +115,11 @@ def _typed(body: Mapping[Any, Any], name: str, place: str, types: type | tuple[t
         return None
     if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
         raise bad_request(f"'{place}{name}' must be {wanted}.", f"{place}{name}")
+    check_magnitude(value, name, place)
     return value
+
+
+def check_magnitude(value: object, name: str, place: str = "") -> None:
+    """Check that a number is within the limits of its field. Raises ApiError (400)."""
+    if isinstance(value, int | float) and abs(value) > (limit := _LIMITS.get(name, _MAX_NUMBER)):
+        raise bad_request(f"'{place}{name}' must be at most {limit}.", f"{place}{name}")

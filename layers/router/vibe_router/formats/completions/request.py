@@ -55,7 +55,7 @@ class CompletionsRequest(RequestDefaults):
 
     def prompt_tokens_estimate(self) -> int:
         """Return an estimate of the prompt's tokens."""
-        return estimate([self.body["prompt"], self.body.get("suffix") or ""])
+        return estimate(text=[self.body["prompt"], self.body.get("suffix") or ""])
 
     def affinity(self) -> bytes:
         """Return a digest of the prompt. Raises ApiError (400), as `for_provider` does."""

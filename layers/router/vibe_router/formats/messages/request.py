@@ -82,7 +82,9 @@ class MessagesRequest(RequestDefaults):
 
     def prompt_tokens_estimate(self) -> int:
         """Estimate the number of tokens in the prompt."""
-        return estimate([self.body.get(name) or [] for name in ("system", "messages", "tools")])
+        return estimate(
+            content=[self.body.get("system") or [], self.body["messages"]], text=self.body.get("tools") or []
+        )
 
     def affinity(self) -> bytes:
         """Return a digest of the messages up to the first user's, which stays the same while a conversation grows.

@@ -81,8 +81,8 @@ class ResponsesRequest(RequestDefaults):
 
     def prompt_tokens_estimate(self) -> int:
         """Return an estimate of the prompt's tokens."""
-        fields = (self.body.get(name) for name in ("instructions", "input", "tools", "prompt"))
-        return estimate([each for each in fields if each])
+        text = [value for name in ("instructions", "tools", "prompt") if (value := self.body.get(name))]
+        return estimate(content=self.body.get("input") or (), text=text)
 
     @property
     def echoes(self) -> bool:
