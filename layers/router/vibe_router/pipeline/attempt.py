@@ -150,17 +150,10 @@ class DeploymentAttempt:
                     continue
             until = self._cool(failure, classification)
             self._record(classification, failure.status, started, until)
-            if rejects_reasoning_proof(classification) and self._exchange.drop_proofs():
-                continue
-            if requires_reasoning(classification) and self._exchange.fill_reasoning():
-                self._services.reasoning_required.add(self._deployment.id)
+            if self._adapt(classification):
                 continue
             if classification.verdict in STOPPING:
                 raise _refused(classification)
-            if not self._streamed and requires_stream(classification) and self._exchange.streams:
-                self._streamed = True
-                self._services.streaming_only.add(self._deployment.id)
-                continue
             delay = retry_delay(
                 classification,
                 policy,
@@ -194,6 +187,19 @@ class DeploymentAttempt:
             return opened
         end = started + min(timeouts.response, self._deadline.share(started, self._behind))
         return assemble(opened, end, timeouts.idle)
+
+    def _adapt(self, classification: Classification) -> bool:
+        """Change the request as the provider demands; return whether it is to be sent again at once."""
+        if rejects_reasoning_proof(classification):
+            return self._exchange.drop_proofs()
+        if requires_reasoning(classification) and self._exchange.fill_reasoning():
+            self._services.reasoning_required.add(self._deployment.id)
+            return True
+        if requires_stream(classification) and self._exchange.streams and not self._streamed:
+            self._services.streaming_only.add(self._deployment.id)
+            self._streamed = True
+            return True
+        return False
 
     def _cool(self, failure: Failure, classification: Classification) -> float | None:
         # A last resort was cooling already: no strike for a call in spite of that.
