@@ -140,6 +140,21 @@ def test_a_failed_stream_has_every_field(format_: str) -> None:
     assert events[-1]["type"] == "response.failed"
 
 
+def test_items_that_lack_fields_are_completed() -> None:
+    text = {"type": "output_text", "text": "Four."}
+    output = [
+        {"id": "rs_1", "type": "reasoning"},
+        {"id": "msg_1", "type": "message", "content": [text]},
+        {"id": "fc_1", "type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"},
+    ]
+    made = exchange("responses")
+    assert violations(json.loads(made.whole({**BARE, "output": output}).body)) == []
+    events = streamed(made, {**BARE, "output": output})
+    assert stream_violations(events) == []
+    added = [each["item"].get("status") for each in events if each["type"] == "response.output_item.added"]
+    assert added == ["in_progress"] * 3  # as the stream that is made of a whole answer has it
+
+
 def test_fields_of_a_complete_response_are_not_touched() -> None:
     made = exchange("responses")
     whole = json.loads(made.whole(SAID["responses"]).body)

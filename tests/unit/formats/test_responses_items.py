@@ -200,4 +200,4 @@ def test_reading_items_takes_linear_time(make: Callable[[int], list[Any]]) -> No
             times.append(time.process_time() - began)
         return min(times)
 
-    assert seconds(4_000) < 16 * seconds(1_000) + 0.1
+    assert seconds(2_000) < 16 * seconds(500) + 0.1

@@ -45,6 +45,13 @@ _ECHOED: Mapping[str, Any] = {
 }
 _FUNCTION: Mapping[str, Any] = {"description": None, "parameters": None, "strict": None}
 _JSON_SCHEMA: Mapping[str, Any] = {"description": None, "strict": False}
+# By the type of an item or a part: its fields that providers leave out, with their defaults.
+_ITEM_FIELDS: Mapping[str, Mapping[str, Any]] = {
+    "message": {"status": "completed", "role": "assistant", "content": []},
+    "function_call": {"status": "completed"},
+    "reasoning": {"summary": []},
+    "output_text": {"annotations": []},
+}
 _USAGE_DETAILS: Mapping[str, Any] = {
     "input_tokens_details": {"cached_tokens": 0},
     "output_tokens_details": {"reasoning_tokens": 0},
@@ -63,6 +70,9 @@ def complete_response(response: Response, request: Mapping[str, Any]) -> Respons
             value = missing[name] = _echo(request.get(name), default)
         if name == "tools" and isinstance(value, list) and (tools := _complete_tools(value)) is not value:
             missing[name] = tools
+    output = response.get("output")
+    if isinstance(output, list) and (completed := [complete_item(item) for item in output]) != output:
+        missing["output"] = completed
     for name in ("error", "incomplete_details", "usage"):
         if name not in response:
             missing[name] = None
@@ -75,6 +85,22 @@ def complete_response(response: Response, request: Mapping[str, Any]) -> Respons
     elif "completed_at" not in response:
         missing["completed_at"] = None
     return {**response, **missing} if missing else response
+
+
+def complete_item(item: Any, status: str = "completed") -> Any:
+    """Return an output item or a content part with every required field; the same object if nothing is missing."""
+    if not isinstance(item, dict):
+        return item
+    defaults = _ITEM_FIELDS.get(str(item.get("type")), {})
+    completed = item
+    if not item.keys() >= defaults.keys():
+        completed = {**defaults, **item}
+        if "status" in defaults and "status" not in item:
+            completed["status"] = status
+    parts = completed.get("content")
+    if isinstance(parts, list) and (filled := [complete_item(part) for part in parts]) != parts:
+        completed = {**completed, "content": filled}
+    return completed
 
 
 def _echo(value: object, default: object) -> object:
@@ -149,13 +175,21 @@ class EchoingStreamReader(ReaderProxy):
     def read(self, event: sse.Event) -> Piece:
         """Return the meaning of `event`."""
         piece = self._reader.read(event)
-        response = piece.chunk.get("response") if piece.chunk and piece.raw else None
-        if piece.chunk is None or not isinstance(response, dict):
+        chunk = piece.chunk
+        if chunk is None or not piece.raw:
             return piece
-        self._response = self._echo(response)
-        if self._response is response:
+        if isinstance(response := chunk.get("response"), dict):
+            name, value, completed = "response", response, self._echo(response)
+            self._response = completed
+        elif (name := "item") in chunk or (name := "part") in chunk:
+            value = chunk[name]
+            ended = str(chunk.get("type")).endswith(".done")
+            completed = complete_item(value, "completed" if ended else "in_progress")
+        else:
             return piece
-        chunk = {**piece.chunk, "response": self._response}
+        if completed is value:
+            return piece
+        chunk = {**chunk, name: completed}
         return piece._replace(raw=sse.encode(dump(chunk), str(chunk.get("type") or "").encode()), chunk=chunk)
 
     def end(self) -> bytes:
