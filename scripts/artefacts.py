@@ -1,10 +1,10 @@
-"""Assemble what goes to Lambda, on any machine, for Lambda's Python and processor.
+"""Assemble the layer and the functions for Lambda's Python and processor, on any machine.
 
     python -m scripts.artefacts layer OUT [--architecture arm64|x86_64]
     python -m scripts.artefacts function SOURCE OUT
 
-`sam build` calls this through the Makefiles in layers/ and functions/. What comes out depends on the sources, the lock
-and the architecture only: the same files, bytes and times on every build.
+`sam build` calls this through the Makefiles in layers/ and functions/. The result depends only on the sources, the lock
+and the architecture: the same files, bytes and times in every build.
 """
 
 import argparse
@@ -23,21 +23,20 @@ __all__ = ["BOTOCORE_SERVICES", "PYTHON_VERSION", "assemble_function", "assemble
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_VERSION = "3.13"
 
-# What pip calls Lambda's processors. Amazon Linux 2023 has glibc 2.34, so wheels for 2.28 and 2.17 run.
+# pip's names of Lambda's processors. Amazon Linux 2023 has glibc 2.34, so wheels for 2.28 and 2.17 run.
 PLATFORMS = {
     "arm64": ("manylinux_2_28_aarch64", "manylinux2014_aarch64"),
     "x86_64": ("manylinux_2_28_x86_64", "manylinux2014_x86_64"),
 }
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
-# The services that clients are made of: by the stores, and by the X-Ray SDK when it is imported. botocore's data for
-# the 400 others is nine tenths of the layer, and reading their endpoints and listing their directories takes 30 ms of
-# every cold start.
+# The services with clients, in the stores and in the X-Ray SDK. botocore's data of the 400 others is nine tenths of the
+# layer, and reading their endpoints and directories takes 30 ms of every cold start.
 BOTOCORE_SERVICES = ("dynamodb", "secretsmanager", "xray")
 
-# Below the layer's python/. Each was seen to be unused by what the functions import; a test imports all of it.
+# Below the layer's python/: unused by the functions, as a test that imports everything confirms.
 UNUSED = (
-    "*.dist-info",  # nothing asks for versions or entry points, and pydantic is quicker when there are none to search
+    "*.dist-info",  # unused, and pydantic starts faster without entry points to search
     "bin",
     "**/tests",
     "**/*.pyi",
@@ -45,18 +44,18 @@ UNUSED = (
     "**/py.typed",
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.js",
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.css",
-    "boto3/data",  # of resources; clients are made of botocore's
+    "boto3/data",  # for resources; clients use botocore's
     "boto3/examples",
-    "botocore/cacert.pem",  # certifi's is taken first
+    "botocore/cacert.pem",  # certifi's takes precedence
     "botocore/data/*/*/examples-1.json",
 )
 
-# 1980-01-01: the first instant that a zip file can say.
+# 1980-01-01: the first time that a zip file can represent.
 EPOCH = int(os.environ.get("SOURCE_DATE_EPOCH", "315532800"))
 
 
 def assemble_layer(out: Path, architecture: str) -> None:
-    """Put the router and its locked libraries into `out`, as a layer's root. Raises CalledProcessError (pip)."""
+    """Write the router and its locked libraries to `out`, the root of a layer. Raises CalledProcessError (pip)."""
     site = out / "python"
     _empty(out)
     _install(site, architecture)
@@ -66,18 +65,18 @@ def assemble_layer(out: Path, architecture: str) -> None:
 
 
 def assemble_function(source: Path, out: Path) -> None:
-    """Put the modules of the function in `source` into `out`, as its task root."""
+    """Write the modules of the function in `source` to `out`, its task root."""
     _empty(out)
     _copy_sources(source, out)
     _finish(out, "/var/task")
 
 
 def lambda_python() -> str | None:
-    """Return a Python of Lambda's version that runs on this machine, or None. LAMBDA_PYTHON names one to try first."""
+    """Return a Python of Lambda's version that runs on this machine, or None; LAMBDA_PYTHON is tried first."""
     wanted = f"import sys; sys.exit(sys.version_info[:2] != ({PYTHON_VERSION.replace('.', ', ')}))"
-    # Names on PATH may be pyenv's, which run only when their version is chosen; it keeps the real ones at home.
-    kept = sorted(Path.home().glob(f".pyenv/versions/{PYTHON_VERSION}.*/bin/python"), reverse=True)
-    for candidate in (os.environ.get("LAMBDA_PYTHON"), sys.executable, f"python{PYTHON_VERSION}", "python3", *kept):
+    # Names on PATH may be pyenv's shims, which only run if their version is selected.
+    pyenv = sorted(Path.home().glob(f".pyenv/versions/{PYTHON_VERSION}.*/bin/python"), reverse=True)
+    for candidate in (os.environ.get("LAMBDA_PYTHON"), sys.executable, f"python{PYTHON_VERSION}", "python3", *pyenv):
         found = shutil.which(candidate) if candidate else None
         if found and subprocess.run([found, "-c", wanted], capture_output=True, check=False).returncode == 0:
             return found
@@ -85,7 +84,7 @@ def lambda_python() -> str | None:
 
 
 def _install(site: Path, architecture: str) -> None:
-    # pip would judge the lock's markers by this machine and not by Lambda, so they are resolved here.
+    # pip would evaluate the lock's markers for this machine, so they are evaluated here for Lambda.
     target = {
         "python_version": PYTHON_VERSION,
         "python_full_version": f"{PYTHON_VERSION}.0",
@@ -105,7 +104,7 @@ def _install(site: Path, architecture: str) -> None:
 
 
 def for_target(lock: str, target: dict[str, str]) -> Iterable[str]:
-    """Yield the requirements of `lock` that `target` needs, with their hashes and without markers."""
+    """Yield the requirements in `lock` for `target`, with hashes and without markers."""
     for entry in lock.replace("\\\n", " ").splitlines():
         if not entry.strip() or entry.lstrip().startswith("#"):
             continue
@@ -151,16 +150,15 @@ def _copy_sources(source: Path, out: Path) -> None:
 def _finish(out: Path, deployed_at: str) -> None:
     python = lambda_python()
     if python:
-        # Lambda mounts both read-only, so without bytecode here every cold start would compile what it imports.
-        # Unchecked: the files' times in Lambda say nothing. A fixed hash seed keeps the order of sets in constants, and
-        # one process after the other the way that strings are shared; two at a time differ from build to build.
+        # Lambda mounts both read-only, so without bytecode every cold start would compile its imports. Unchecked,
+        # because file times in Lambda are meaningless. A fixed hash seed and a single process make builds identical.
         command = [python, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
         command += ["-s", str(out), "-p", deployed_at, str(out)]
         subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"})
     else:
         print(
-            f"Without bytecode: no Python {PYTHON_VERSION} on this machine. It works the same, but every cold start "
-            "compiles what it imports, which takes seconds. Install it, or name it in LAMBDA_PYTHON, and build again.",
+            f"No bytecode, because there is no Python {PYTHON_VERSION} on this machine: every cold start will compile "
+            "the imports, which takes seconds. Install it, or set LAMBDA_PYTHON to its path, and build again.",
             file=sys.stderr,
         )
     for path in [out, *out.rglob("*")]:
@@ -175,7 +173,7 @@ def _empty(directory: Path) -> None:
 
 def main() -> None:
     """Read the command line and assemble one artefact."""
-    parser = argparse.ArgumentParser(description="Assemble what goes to Lambda.")
+    parser = argparse.ArgumentParser(description="Assemble the layer and the functions.")
     kinds = parser.add_subparsers(dest="kind", required=True)
     layer = kinds.add_parser("layer", help="the router layer")
     layer.add_argument("out", type=Path)
@@ -190,7 +188,7 @@ def main() -> None:
         else:
             assemble_function(arguments.source.resolve(), arguments.out.resolve())
     except subprocess.CalledProcessError as error:
-        sys.exit(f"{Path(error.cmd[0]).name} failed with {error.returncode}; its own lines above say why.")
+        sys.exit(f"{Path(error.cmd[0]).name} failed with status {error.returncode}; see its output above.")
 
 
 if __name__ == "__main__":

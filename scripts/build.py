@@ -1,7 +1,7 @@
-"""Build everything that goes to Lambda, and say how big it is: python -m scripts.build [--architecture arm64|x86_64].
+"""Build everything for Lambda, and report the sizes: python -m scripts.build [--architecture arm64|x86_64].
 
-Runs `sam build`, whose result (.aws-sam/build) `sam deploy` takes, and packs each artefact into build/NAME.zip, the
-same bytes from the same sources. Needs no Docker and no Python 3.13. A table on a terminal, JSON in a pipe.
+Runs `sam build`, whose result in .aws-sam/build is for `sam deploy`, and packs each artefact into build/NAME.zip, with
+the same bytes from the same sources. Requires neither Docker nor Python 3.13. A table on a terminal, JSON in a pipe.
 """
 
 import argparse
@@ -24,18 +24,18 @@ from scripts.artefacts import EPOCH, PLATFORMS, PYTHON_VERSION, ROOT, lambda_pyt
 __all__ = ["BUILT", "SAM", "Artefact", "build", "loaded_by_functions", "pack", "sam_build"]
 
 BUILT = ROOT / ".aws-sam/build"
-"""Where `sam deploy` looks for what it takes."""
+"""The folder that `sam deploy` reads."""
 
 SAM = Path(sys.executable).with_name("sam")
 """The SAM CLI of this environment, in its locked version."""
 
 UNZIPPED_LIMIT = 250 * 2**20
-"""What Lambda takes for a function and its layers together, in bytes."""
+"""Lambda's limit for a function with its layers, in bytes."""
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """One function or layer: its logical id, sizes in bytes, and what the zip's bytes hash to."""
+    """One function or layer: its logical id, sizes in bytes, and the hash of the zip."""
 
     name: str
     unzipped: int
@@ -53,12 +53,12 @@ def build(architecture: str) -> list[Artefact]:
 
 
 def sam_build(architecture: str, directory: Path) -> None:
-    """Run `sam build` into `directory`, which it empties first. Raises CalledProcessError when that fails."""
+    """Run `sam build` into `directory`, which is emptied first. Raises CalledProcessError if it fails."""
     python = lambda_python()
     environment = {
         **os.environ,
         "ARCHITECTURE": architecture,
-        "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),  # asked for, though nothing is called
+        "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),  # required, although nothing is called
         "AWS_EC2_METADATA_DISABLED": "true",
         "PYTHON": python or f"no-python{PYTHON_VERSION}",  # the streaming runtime's Makefile compiles with it
         "PYTHONHASHSEED": "0",
@@ -70,7 +70,7 @@ def sam_build(architecture: str, directory: Path) -> None:
 
 
 def pack(directory: Path, target: Path) -> Artefact:
-    """Zip `directory` into `target`, with nothing in it of when and where it was built."""
+    """Zip `directory` into `target`, independent of the time and place of the build."""
     paths = sorted(path for path in directory.rglob("*") if path.is_file())
     moment = time.gmtime(EPOCH)[:6]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -86,7 +86,7 @@ def pack(directory: Path, target: Path) -> Artefact:
 
 
 def loaded_by_functions(artefacts: list[Artefact]) -> Mapping[str, tuple[int, int]]:
-    """Return, by function, the bytes that Lambda loads for it, unzipped and zipped: its own and its layers'."""
+    """Return the bytes of each function with its layers, unzipped and zipped."""
     resources: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
     by_name = {artefact.name: artefact for artefact in artefacts}
     loaded = {}
@@ -120,7 +120,7 @@ def main() -> None:
         print(json.dumps(report, indent=2))
     for name, (unzipped, _) in loaded.items():
         if unzipped > UNZIPPED_LIMIT:
-            sys.exit(f"{name} and its layers have {unzipped:,} bytes; Lambda takes {UNZIPPED_LIMIT:,}.")
+            sys.exit(f"{name} and its layers have {unzipped:,} bytes; the limit is {UNZIPPED_LIMIT:,}.")
 
 
 def _print_table(artefacts: list[Artefact], loaded: Mapping[str, tuple[int, int]], architecture: str) -> None:

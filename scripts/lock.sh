@@ -1,7 +1,7 @@
 #!/bin/sh
 # Lock requirements/*.in with hashes, for every platform that pyproject.toml names.
-# dev is resolved first and the others are held to its versions, so that one environment can hold all.
-# With --check nothing newer is taken: versions stay where they are if the .in files still allow them.
+# dev is resolved first, and the others are constrained to its versions, so that one environment can contain all.
+# With --check, versions stay unless the .in files exclude them.
 set -eu
 cd "$(dirname "$0")/.."
 

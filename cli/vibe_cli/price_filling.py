@@ -1,8 +1,7 @@
-"""Fill prices into a routes file from the genai-prices library, without changing the rest of the text.
+"""Fill prices from the genai-prices library into the text of a routes file, and leave the rest unchanged.
 
-For people's machines only: neither the library nor PyYAML is in Lambda, and nothing that the functions import may
-import this module. Prices are those of the provider whose API a deployment is at, else of whoever makes the model: what
-a relay or a plan charges nobody knows but its customer, who writes it down by hand.
+Prices are those of the provider whose API serves a deployment, else those of the model's maker. Prices of relays and
+plans are known to their customers only, who enter them by hand. Not for Lambda, where the libraries are not available.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Read routes.yaml, and report all its problems by line.
-
-For people's machines only: PyYAML is not in Lambda, and nothing that the functions import may import this module.
-"""
+"""Read routes.yaml, and report every mistake with its line. Not for Lambda, where PyYAML is not available."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,12 +21,12 @@ class RoutesFileError(Exception):
 def load_file(path: Path, environ: Mapping[str, str]) -> RoutesSpec:
     """Read a routes file, with `${NAME}` and `${NAME:-default}` in its values replaced from `environ`.
 
-    As in a shell, the default also stands in for a variable that is set to nothing. Raises RoutesFileError.
+    As in a shell, the default also replaces an empty variable. Raises RoutesFileError.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise RoutesFileError(str(path), [(0, f"can't be read: {error.strerror}")]) from error
+        raise RoutesFileError(str(path), [(0, f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         raise RoutesFileError(str(path), [(0, "is not UTF-8 text")]) from error
     document = Document(environ)
@@ -39,8 +36,10 @@ def load_file(path: Path, environ: Mapping[str, str]) -> RoutesSpec:
         raise RoutesFileError(str(path), [(error.line, error.reason)]) from error
     spec, problems = parse(data)
     # A value that cannot be read is reported once, without problems of its replacement.
-    told = {problem.place for _, problem in document.problems}
-    found = document.problems + [(document.line_of(each.place), each) for each in problems if each.place not in told]
+    reported = {problem.place for _, problem in document.problems}
+    found = document.problems + [
+        (document.line_of(each.place), each) for each in problems if each.place not in reported
+    ]
     if found or spec is None:
         raise RoutesFileError(str(path), [(line, str(problem)) for line, problem in found])
     return spec

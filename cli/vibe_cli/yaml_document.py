@@ -1,6 +1,6 @@
 """A YAML file as plain values with their lines.
 
-For people's machines only: PyYAML is not in Lambda, and nothing that the functions import may import this module.
+PyYAML is not available in Lambda.
 """
 
 import re
@@ -37,8 +37,8 @@ class UnreadableError(Exception):
 class Document:
     """Converts YAML's nodes to plain values, and remembers their lines.
 
-    `${NAME}` and `${NAME:-default}` in values are replaced from `environ`; without one they stay as they are. What is
-    no plain value is None, and told in `problems` with its line.
+    `${NAME}` and `${NAME:-default}` in values are replaced from `environ`; without one they stay as they are. Values
+    that are not plain become None, with an entry in `problems`.
     """
 
     environ: Mapping[str, str] | None
@@ -111,7 +111,7 @@ class Document:
                 continue
             line = key.start_mark.line + 1
             if name in first:
-                self._complain(key, (*place, name), f"is a duplicate; the same name stands in line {first[name]}")
+                self._complain(key, (*place, name), f"is a duplicate; line {first[name]} has the same name")
                 continue
             first[name] = self._lines[*place, name] = line
             values[name] = self._value(node_of_value, (*place, name))
@@ -129,7 +129,7 @@ class Document:
         try:
             return _constructed(node)
         except _WRONG_VALUE:
-            self._complain(node, place, f"can't be read as {node.tag.removeprefix(_TAG)}")
+            self._complain(node, place, f"cannot be read as {node.tag.removeprefix(_TAG)}")
             return None
 
     def _variable(self, found: re.Match[str], environ: Mapping[str, str], node: yaml.ScalarNode, place: Place) -> str:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from vibe_cli.litellm_import import settings
-from vibe_cli.litellm_import.config import Config, Said, is_spoken, said, shown
+from vibe_cli.litellm_import.config import Config, ConfigValue, is_supported, shown, value_of
 from vibe_cli.litellm_import.names import FORMATS_OF_MODES, LITELLM_PARAMS, MODEL_INFO, MODES_BY_NAME, PRICES
 from vibe_cli.litellm_import.providers import Providers
 from vibe_router.routing.spec import Place
@@ -108,7 +108,7 @@ def _member(config: Config, providers: Providers, entry: dict[Any, Any], place: 
     params = _with_credential(config, params, at)
     info = config.mapping(entry, "model_info", place)
     holders = ((params, at), (entry, place), (info, (*place, "model_info")))
-    formats = _formats(config, said(info, "mode", (*place, "model_info")))
+    formats = _formats(config, value_of(info, "mode", (*place, "model_info")))
     found = providers.find(params, at) if formats is not None else None
     if found is None:
         return None
@@ -126,17 +126,17 @@ def _member(config: Config, providers: Providers, entry: dict[Any, Any], place: 
         config.to_do((*at, "model"), "the stack's parameter BedrockModels has to list the ARN of this model")
     if formats or found.formats:
         row["formats"] = list(formats or found.formats)
-    retries = said(params, "num_retries", at) or said(params, "max_retries", at)
+    retries = value_of(params, "num_retries", at) or value_of(params, "max_retries", at)
     row |= settings.overrides(
         config,
-        said(params, "timeout", at),
-        said(params, "stream_timeout", at),
+        value_of(params, "timeout", at),
+        value_of(params, "stream_timeout", at),
         retries,
-        said(params, "cooldown_time", at),
+        value_of(params, "cooldown_time", at),
     )
     row |= settings.price(config, params, info, place)
     row |= _capabilities(config, info, (*place, "model_info"))
-    if base := _base_model(config, row, said(info, "base_model", (*place, "model_info"))):
+    if base := _base_model(config, row, value_of(info, "base_model", (*place, "model_info"))):
         row["base_model"] = base
     config.rest(params, at, _PARAMS_DONE, LITELLM_PARAMS)
     config.rest(info, (*place, "model_info"), _INFO_DONE, MODEL_INFO, _INFO)
@@ -148,19 +148,19 @@ def _member(config: Config, providers: Providers, entry: dict[Any, Any], place: 
         share = config.number(next(_all(holders, name), None))
         if share is not None:
             shares[name] = share
-    known_as = info.get("id")
+    model_id = info.get("id")
     return Member(
         place=place,
         line=config.line(place),
         order=_LAST if order is None else float(order),
         row=row,
         shares=shares,
-        id=str(known_as) if isinstance(known_as, str | int) else None,
+        id=str(model_id) if isinstance(model_id, str | int) else None,
     )
 
 
-def _all(holders: Sequence[tuple[dict[Any, Any], Place]], name: str) -> Iterator[Said]:
-    return (each for holder, place in holders if (each := said(holder, name, place)))
+def _all(holders: Sequence[tuple[dict[Any, Any], Place]], name: str) -> Iterator[ConfigValue]:
+    return (each for holder, place in holders if (each := value_of(holder, name, place)))
 
 
 def _with_credential(config: Config, params: dict[Any, Any], at: Place) -> dict[Any, Any]:
@@ -182,11 +182,11 @@ def _capabilities(config: Config, info: dict[Any, Any], place: Place) -> dict[st
     row: dict[str, Any] = {ours: False for name, ours in _SWITCHES.items() if info.get(name) is False}
     if info.get("blocked") is True:
         row["enabled"] = False
-    window = config.number(said(info, "max_input_tokens", place), least=1, most=_LARGEST_WINDOW)
+    window = config.number(value_of(info, "max_input_tokens", place), least=1, most=_LARGEST_WINDOW)
     return row if window is None else {**row, "context_window": int(window)}
 
 
-def _base_model(config: Config, row: Mapping[str, Any], named: Said | None) -> str | None:
+def _base_model(config: Config, row: Mapping[str, Any], named: ConfigValue | None) -> str | None:
     """Return the base model of a deployment whose name does not tell; LiteLLM prefixes it with the provider."""
     if named is None:
         return None
@@ -196,12 +196,12 @@ def _base_model(config: Config, row: Mapping[str, Any], named: Said | None) -> s
     return str(name)
 
 
-def _formats(config: Config, mode: Said | None) -> tuple[str, ...] | None:
+def _formats(config: Config, mode: ConfigValue | None) -> tuple[str, ...] | None:
     """Return the formats of a deployment's mode, () for its provider's formats, None for an unsupported mode."""
     if mode is None:
         return ()
     formats = FORMATS_OF_MODES.get(mode.value) if isinstance(mode.value, str) else None
-    if formats is None or not is_spoken(formats):
+    if formats is None or not is_supported(formats):
         config.left_out(mode.place, f"the router has no format for a model of the mode {shown(mode.value)}")
         return None
     return formats
@@ -216,9 +216,9 @@ def _steps(config: Config, members: list[Member]) -> Iterator[Step]:
     """Yield a model's own steps by order, load-balanced within each."""
     orders = sorted({member.order for member in members})
     for order in orders:
-        kept: dict[tuple[str, str], Member] = {}
+        unique: dict[tuple[str, str], Member] = {}
         for member in (each for each in members if each.order == order):
-            first = kept.setdefault(member.deployment, member)
+            first = unique.setdefault(member.deployment, member)
             if first is not member:
                 config.changed(
                     member.place, f"is the deployment of line {first.line} once more; their shares are added"
@@ -226,9 +226,9 @@ def _steps(config: Config, members: list[Member]) -> Iterator[Step]:
                 for name in {*first.shares, *member.shares}:
                     first.shares[name] = first.shares.get(name, Decimal()) + member.shares.get(name, Decimal())
         if order == _LAST and len(orders) > 1:
-            for member in kept.values():
+            for member in unique.values():
                 config.changed(member.place, "has no order where others of its name have one, and is tried last")
-        yield from _shared(config, list(kept.values()))
+        yield from _shared(config, list(unique.values()))
 
 
 def _shared(config: Config, members: list[Member]) -> Iterator[Step]:
@@ -293,17 +293,17 @@ def _fallbacks(config: Config, steps: Mapping[str, list[Step]]) -> dict[str, lis
     return found
 
 
-def _pairs(config: Config, setting: str) -> Iterator[tuple[object, Said]]:
+def _pairs(config: Config, setting: str) -> Iterator[tuple[object, ConfigValue]]:
     """Yield the pairs of a fallback setting: the failing model and one fallback, in order."""
-    told = [each for name in settings.SECTIONS if (each := said(settings.section(config, name), setting, (name,)))]
-    for idle in told[1:]:
-        config.left_out(idle.place, f"line {config.line(told[0].place)} says it already, and wins")
-    for whole in told[:1]:
+    given = [each for name in settings.SECTIONS if (each := value_of(settings.section(config, name), setting, (name,)))]
+    for idle in given[1:]:
+        config.left_out(idle.place, f"line {config.line(given[0].place)} has it already, and applies")
+    for whole in given[:1]:
         entries = whole.value if isinstance(whole.value, list) else [whole.value]
         for index, entry in enumerate(entries):
             place = (*whole.place, index) if isinstance(whole.value, list) else whole.place
             if isinstance(entry, str):
-                yield _ANY, Said(entry, place)
+                yield _ANY, ConfigValue(entry, place)
             elif isinstance(entry, dict):
                 for source, targets in entry.items():
                     for target in targets if isinstance(targets, list) else [targets]:
@@ -312,12 +312,12 @@ def _pairs(config: Config, setting: str) -> Iterator[tuple[object, Said]]:
                 config.left_out(place, "must be a mapping of a model's name to those that are tried after it")
 
 
-def _target(config: Config, target: object, place: Place) -> Said:
+def _target(config: Config, target: object, place: Place) -> ConfigValue:
     if isinstance(target, dict):
         if set(target) - {"model"}:
             config.left_out(place, "parameters of a fallback are not carried over; requests are passed on as they came")
         target = target.get("model")
-    return Said(target if isinstance(target, str) else str(target), place)
+    return ConfigValue(target if isinstance(target, str) else str(target), place)
 
 
 def _chain(name: str, steps: Mapping[str, list[Step]], fallbacks: Mapping[str, list[tuple[int, str]]]) -> list[Step]:
@@ -343,8 +343,8 @@ def _chain(name: str, steps: Mapping[str, list[Step]], fallbacks: Mapping[str, l
 def _aliases(config: Config, found: Mapping[str, list[Step]]) -> dict[str, list[Step]]:
     aliases: dict[str, list[Step]] = {}
     for part in settings.SECTIONS:
-        told = settings.section(config, part)
-        for alias, target in config.mapping(told, "model_group_alias", (part,)).items():
+        values = settings.section(config, part)
+        for alias, target in config.mapping(values, "model_group_alias", (part,)).items():
             place: Place = (part, "model_group_alias", alias)
             model = target.get("model") if isinstance(target, dict) else target
             if isinstance(target, dict) and target.get("hidden"):

@@ -10,7 +10,7 @@ from vibe_cli.yaml_document import Document
 from vibe_router.formats.registry import provider
 from vibe_router.routing.spec import Kind, Place, Problem, parse_row
 
-__all__ = ["FROM_ENVIRONMENT", "Config", "Note", "Said", "is_spoken", "said", "shown"]
+__all__ = ["FROM_ENVIRONMENT", "Config", "ConfigValue", "Note", "is_supported", "shown", "value_of"]
 
 FROM_ENVIRONMENT = "os.environ/"
 """LiteLLM's prefix of a value that is read from an environment variable."""
@@ -34,7 +34,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ConfigValue:
     """A value and its place in the config."""
 
     value: object
@@ -96,11 +96,11 @@ class Config:
         self.read_variables.add(name)
         return str(value)
 
-    def number(self, said: Said | None, *, least: float = 0, most: float = math.inf) -> Decimal | None:
+    def number(self, given: ConfigValue | None, *, least: float = 0, most: float = math.inf) -> Decimal | None:
         """Return a number within bounds: reduced to `most`, omitted below `least`."""
-        if said is None:
+        if given is None:
             return None
-        value, place = said.value, said.place
+        value, place = given.value, given.place
         if isinstance(value, str) and value.startswith(FROM_ENVIRONMENT):
             value = self.variable(value.removeprefix(FROM_ENVIRONMENT))
             if value is None:
@@ -144,12 +144,12 @@ class Config:
                 self.left_out((*place, name), reasons.get(name) or other or _NOTHING_LIKE_IT)
 
 
-def said(holder: Mapping[Any, Any], name: str, place: Place) -> Said | None:
+def value_of(holder: Mapping[Any, Any], name: str, place: Place) -> ConfigValue | None:
     """Return the value `name` of `holder`, which is at `place`; None if it is missing."""
-    return Said(holder[name], (*place, name)) if holder.get(name) is not None else None
+    return ConfigValue(holder[name], (*place, name)) if holder.get(name) is not None else None
 
 
-def is_spoken(formats: Collection[str]) -> bool:
+def is_supported(formats: Collection[str]) -> bool:
     """Whether the router can speak all of these formats with a provider."""
     for name in formats:
         try:

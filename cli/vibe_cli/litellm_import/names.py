@@ -24,9 +24,9 @@ __all__ = [
 class LitellmProvider:
     """A provider by LiteLLM's prefix: its API's address, and the variable of its key.
 
-    `base_url` is None where every user has one of their own. `suffix` is what LiteLLM adds to an `api_base` by itself
-    and a base URL has to say. `formats` is what the API speaks where that is not chat completions alone; `at_home` the
-    same for its own address only, as others that imitate it may speak less.
+    `base_url` is None if every user has their own. `suffix` is what LiteLLM adds to an `api_base` by itself.
+    `formats` are the API's formats unless it only has chat completions; `at_home` the same for its own address only,
+    because compatible APIs may have fewer.
     """
 
     base_url: str | None

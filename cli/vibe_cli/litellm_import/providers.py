@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from vibe_cli.litellm_import.config import FROM_ENVIRONMENT, Config, is_spoken, shown
+from vibe_cli.litellm_import.config import FROM_ENVIRONMENT, Config, is_supported, shown
 from vibe_cli.litellm_import.names import BEDROCK, NOT_OPENAI, PROVIDERS, LitellmProvider
 from vibe_router.routing.spec import Place, parse_row
 
@@ -57,7 +57,7 @@ class Providers:
         if prefix == "openai" and model.startswith("responses/"):
             model, formats = model.removeprefix("responses/"), ("responses",)
         known = PROVIDERS.get(prefix) or LitellmProvider(None, f"{_constant(prefix)}_API_KEY")
-        if not is_spoken(known.formats):
+        if not is_supported(known.formats):
             self.config.left_out((*at, "model"), f"the router has no format for what {shown(prefix)} speaks")
             return None
         base_url = self._base_url(prefix, known, params, at)
@@ -105,10 +105,10 @@ class Providers:
 
     def _prefix(self, written: str, params: Mapping[Any, Any], place: Place) -> tuple[str, str]:
         """Return LiteLLM's provider and model name; two empty texts after a note with the reason."""
-        said = params.get("custom_llm_provider")
+        explicit = params.get("custom_llm_provider")
         prefix, slash, model = written.partition("/")
-        if isinstance(said, str) and said:
-            prefix, model = said, written.removeprefix(f"{said}/")
+        if isinstance(explicit, str) and explicit:
+            prefix, model = explicit, written.removeprefix(f"{explicit}/")
         elif not slash:
             by_name = next((name for pattern, name in _KNOWN_BY_NAME if pattern.match(written)), "")
             if not by_name and not _address(params):
@@ -146,11 +146,11 @@ class Providers:
         if not (variable.isascii() and variable.isidentifier()):
             self.config.left_out(place, "names no variable that routes.yaml could read")
             return None
-        told = self.config.variable(variable)
+        value = self.config.variable(variable)
         if known.suffix:
             self.config.changed(place, f"LiteLLM adds a path to it by itself; {variable} must end in {known.suffix}")
-        if told is not None:
-            default = self._checked(_with_suffix(told, known.suffix), place)
+        if value is not None:
+            default = self._checked(_with_suffix(value, known.suffix), place)
             return default and f"${{{variable}:-{default}}}"
         # No default: without the variable, one API's key would be sent to another.
         self.config.to_do(place, f"set {variable} in the environment or .env: routes.yaml reads it")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from vibe_cli.litellm_import.config import Config, Said, said
+from vibe_cli.litellm_import.config import Config, ConfigValue, value_of
 from vibe_cli.litellm_import.names import (
     GENERAL_SETTINGS,
     LITELLM_SETTINGS,
@@ -45,7 +45,11 @@ def section(config: Config, name: str) -> dict[Any, Any]:
 
 
 def overrides(
-    config: Config, timeout: Said | None, stream_timeout: Said | None, retries: Said | None, cooldown: Said | None
+    config: Config,
+    timeout: ConfigValue | None,
+    stream_timeout: ConfigValue | None,
+    retries: ConfigValue | None,
+    cooldown: ConfigValue | None,
 ) -> dict[str, Any]:
     """Convert the settings of one deployment, or of all, to those of routes.yaml.
 
@@ -81,7 +85,7 @@ def price(config: Config, params: Mapping[Any, Any], info: Mapping[Any, Any], pl
     first = place
     for name, ours in PRICES.items():
         for holder, part in ((params, "litellm_params"), (info, "model_info")):
-            number = config.number(said(holder, name, (*place, part))) if ours not in found else None
+            number = config.number(value_of(holder, name, (*place, part))) if ours not in found else None
             if number is not None:
                 first = first if found else (*place, part, name)
                 found[ours] = number * 1_000_000
@@ -98,10 +102,13 @@ def price(config: Config, params: Mapping[Any, Any], info: Mapping[Any, Any], pl
 def defaults(config: Config) -> dict[str, Any]:
     """Return the defaults of routes.yaml, and note the settings without an equivalent."""
 
-    def first(*names: str) -> Said | None:
+    def first(*names: str) -> ConfigValue | None:
         """Return the first of these settings in a section; the ones it overrides are noted."""
         found = [
-            each for name in SECTIONS for setting in names if (each := said(section(config, name), setting, (name,)))
+            each
+            for name in SECTIONS
+            for setting in names
+            if (each := value_of(section(config, name), setting, (name,)))
         ]
         for idle in found[1:]:
             config.left_out(idle.place, f"line {config.line(found[0].place)} says it already, and wins")
@@ -114,7 +121,7 @@ def defaults(config: Config) -> dict[str, Any]:
         first("num_retries"),
         first("cooldown_time"),
     )
-    strategy = said(section(config, SECTIONS[0]), "routing_strategy", SECTIONS[:1])
+    strategy = value_of(section(config, SECTIONS[0]), "routing_strategy", SECTIONS[:1])
     if strategy and strategy.value != "simple-shuffle":
         config.left_out(strategy.place, "deployments of a step share it by weight; load, latency and cost move nothing")
     done = _OVERRIDES | _CHAINS

@@ -146,7 +146,7 @@ FILES: list[tuple[str, str, list[str]]] = [
     (
         "a duplicate name",
         GOOD + "  auto:\n    chain: []\n",
-        ["routes.yaml:9: models.auto: is a duplicate; the same name stands in line 6"],
+        ["routes.yaml:9: models.auto: is a duplicate; line 6 has the same name"],
     ),
     (
         "a variable that is not set",
@@ -180,12 +180,12 @@ FILES: list[tuple[str, str, list[str]]] = [
     (
         "a number that its tag says is one",
         GOOD + "    retries: !!int three\n",
-        ["routes.yaml:9: models.auto.retries: can't be read as int"],
+        ["routes.yaml:9: models.auto.retries: cannot be read as int"],
     ),
     (
         "a truth that its tag says is one",
         GOOD + "    retries: !!bool maybe\n",
-        ["routes.yaml:9: models.auto.retries: can't be read as bool"],
+        ["routes.yaml:9: models.auto.retries: cannot be read as bool"],
     ),
     (
         "a name that its tag says is a number",
@@ -247,7 +247,7 @@ def test_a_mistake_in_the_file_is_reported_with_its_line(tmp_path: Path, text: s
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
-    assert mistakes(tmp_path / "routes.yaml") == ["routes.yaml: can't be read: No such file or directory"]
+    assert mistakes(tmp_path / "routes.yaml") == ["routes.yaml: cannot be read: No such file or directory"]
 
 
 def test_a_binary_file_is_reported(tmp_path: Path) -> None:
