@@ -10,7 +10,7 @@ from .child import stop_process
 
 __all__ = ["SECRET", "StandIns", "StandInsError"]
 
-SECRET = "stand-in"  # noqa: S105 - the key sent to stand-ins
+SECRET = "sk-played-by-a-stand-in"  # noqa: S105 - the key sent to stand-ins
 _STOP_SECONDS = 0.5
 
 
