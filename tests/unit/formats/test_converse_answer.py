@@ -252,6 +252,17 @@ def test_an_answer_without_content_commits_if_it_has_usage_or_was_blocked(
     assert any(reader.read(event).commits for event in sse.EventDecoder().feed(stream(*chunks))) is commits
 
 
+@pytest.mark.parametrize(("parts", "complete"), [(['{"a":"b', '"}'], True), (['{"a":"b'], False), ([], True)])
+def test_a_truncated_call_never_ends_as_a_call(parts: list[str], complete: bool) -> None:
+    chunks = [call(0, "a"), *(delta(0, toolUse={"input": part}) for part in parts), stop(0)]
+    reader = ConverseStreamReader()
+    pieces = [
+        reader.read(event)
+        for event in sse.EventDecoder().feed(stream(*chunks, {"messageStop": {"stopReason": "tool_use"}}))
+    ]
+    assert (reader.complete, pieces[-1].error is None) == (complete, complete)
+
+
 def test_what_says_nothing_does_not_commit() -> None:
     silent = [{"messageStart": {"role": "assistant"}}, delta(0, text=""), thought(0, text=""), stop(0), {"new": {}}]
     reader = ConverseStreamReader()

@@ -157,6 +157,31 @@ def test_a_stop_reason_that_means_a_failure_is_an_error(reason: str) -> None:
     assert not reader.complete
 
 
+@pytest.mark.parametrize(
+    ("parts", "reason", "failed"),
+    [
+        (['{"command":"rm -rf ', "./x"], "tool_use", True),
+        (['{"command":"rm -rf /tmp/x"'], "tool_use", True),
+        (['{"command":', '"ls"}'], "tool_use", False),
+        ([], "tool_use", False),
+        (['{"command":1,}'], "tool_use", False),
+        (['{"command":"rm'], "max_tokens", False),
+    ],
+)
+def test_a_truncated_call_never_ends_as_a_call(parts: Sequence[str], reason: str, failed: bool) -> None:
+    call = begin({"type": "tool_use", "id": "t", "name": "Bash", "input": {}})
+    pieces_of_input = [delta({"type": "input_json_delta", "partial_json": part}) for part in parts]
+    reader, pieces = read(START, call, *pieces_of_input, END, finish(reason), STOP)
+    assert any(piece.error for piece in pieces) is failed
+    assert reader.complete is not failed
+
+
+def test_an_error_without_data_before_it_is_an_error() -> None:
+    raw = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+    _, pieces = read(START, TEXT, HI, raw)
+    assert b"overloaded_error" in (pieces[-1].error or b"")
+
+
 def test_bytes_pass_untouched() -> None:
     raw = [
         b": a comment\n\n",

@@ -12,7 +12,7 @@ from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage, count
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.finish_reasons import finish_reason, is_failure
-from vibe_router.formats.common.json_body import dump, load
+from vibe_router.formats.common.json_body import dump, is_truncated, load
 from vibe_router.formats.interfaces import Piece
 
 __all__ = ["ConverseStreamReader", "read_usage", "read_whole", "unfold"]
@@ -31,6 +31,7 @@ class ConverseStreamReader:
     complete: bool = False
     seals: list[str] = field(default_factory=list)
     _committed: bool = False
+    _input: list[str] = field(default_factory=list)  # of the last tool call
 
     def read(self, event: sse.Event) -> Piece:
         """Return what `event` means."""
@@ -45,13 +46,18 @@ class ConverseStreamReader:
             return Piece(b"", malformed=True)
         if block := chunk.get("contentBlockDelta"):  # nearly all of them; matching patterns takes five times as long
             delta = block.get("delta") if isinstance(block, dict) else None
+            if isinstance(delta, dict) and isinstance(call := delta.get("toolUse"), dict):
+                self._input.append(str(call.get("input", "")))
             return self._content(chunk, commits=isinstance(delta, dict) and _has_content(delta))
         if chunk.get("error"):
             return Piece(b"", error=event.data, chunk=chunk)
         match chunk:
             case {"messageStop": {"stopReason": str(reason)}} if is_failure(reason):
-                return Piece(b"", error=dump(_failure(reason)), chunk=chunk)
+                return Piece(b"", error=dump(_failure(f"The model stopped with the reason {reason}.")), chunk=chunk)
+            case {"messageStop": {"stopReason": "tool_use"}} if is_truncated("".join(self._input)):
+                return Piece(b"", error=dump(_failure("The input of a tool call is truncated.")), chunk=chunk)
             case {"contentBlockStart": {"start": {"toolUse": _}}}:
+                self._input.clear()
                 return self._content(chunk, commits=True)
             case {"messageStop": ending}:
                 self.complete = True
@@ -77,8 +83,8 @@ class ConverseStreamReader:
         return b""
 
 
-def _failure(reason: str) -> dict[str, Any]:
-    return {"error": {"type": "modelErrorException", "message": f"The model stopped with the reason {reason}."}}
+def _failure(message: str) -> dict[str, Any]:
+    return {"error": {"type": "modelErrorException", "message": message}}
 
 
 def _has_content(delta: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from vibe_router.core.errors import ApiError
 from vibe_router.core.usage import Usage, count
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.finish_reasons import finish_reason, is_failure
-from vibe_router.formats.common.json_body import dump, load
+from vibe_router.formats.common.json_body import dump, is_truncated, load
 from vibe_router.formats.interfaces import Piece
 from vibe_router.formats.messages.errors import error_event
 
@@ -35,6 +35,7 @@ class MessagesStreamReader:
     seals: list[str] = field(default_factory=list)
     _counts: dict[str, Any] = field(default_factory=dict)
     _committed: bool = False
+    _input: list[str] = field(default_factory=list)  # of the last tool call
 
     @property
     def usage(self) -> Usage:
@@ -66,11 +67,14 @@ class MessagesStreamReader:
         match kind:
             case "content_block_delta":
                 delta = chunk.get("delta")
-                if isinstance(delta, dict) and "signature" in delta:
+                if isinstance(delta, dict) and isinstance(part := delta.get("partial_json"), str):
+                    self._input.append(part)
+                elif isinstance(delta, dict) and "signature" in delta:
                     self._add_seal(delta["signature"])
                 return self._content(raw, delta, chunk)
             case "content_block_start":
                 block = chunk.get("content_block")
+                self._input.clear()
                 if isinstance(block, dict):
                     self._add_seal(block.get("signature"))
                     self._add_seal(block.get("data") if block.get("type") == "redacted_thinking" else None)
@@ -103,7 +107,9 @@ class MessagesStreamReader:
 
     def _stop(self, raw: bytes, reason: object, chunk: dict[str, Any]) -> Piece:
         if is_failure(reason):
-            return Piece(b"", error=dump(_failure(reason)), chunk=chunk)
+            return Piece(b"", error=dump(_failure(f"The model stopped with the reason {reason}.")), chunk=chunk)
+        if finish_reason(reason) == "tool_calls" and is_truncated("".join(self._input)):
+            return Piece(b"", error=dump(_failure("The input of a tool call is truncated.")), chunk=chunk)
         self.complete = self._committed or _is_answer_without_content(reason, self.usage)
         return Piece(raw, commits=self.complete, chunk=chunk)
 
@@ -131,8 +137,8 @@ def _is_answer_without_content(reason: object, usage: Usage) -> bool:
     return bool(usage.prompt_tokens or usage.completion_tokens) or finish_reason(reason) in _BLOCKED
 
 
-def _failure(reason: object) -> dict[str, Any]:
-    return {"type": "error", "error": {"type": "api_error", "message": f"The model stopped with the reason {reason}."}}
+def _failure(message: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": "api_error", "message": message}}
 
 
 def read_usage(counts: object) -> Usage:
