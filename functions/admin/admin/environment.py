@@ -55,7 +55,7 @@ class Environment:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self._is_local = settings.is_local
+        self.is_local = settings.is_local
         dynamodb = self.dynamodb = dynamodb_client()
         self.keys = KeyAdmin(dynamodb, settings.keys_table, self.clock)
         self.ledgers = LedgerAdmin(dynamodb, settings.ledger_table)
@@ -72,7 +72,7 @@ class Environment:
         key = self._secret("MASTER_KEY")
         if not key:
             raise unavailable("The router has no master key. Set MASTER_KEY in its secret.")
-        if is_weak(key) and not self._is_local:
+        if is_weak(key) and not self.is_local:
             message = f"The router's master key is shorter than {MIN_MASTER_KEY} characters. Set a longer MASTER_KEY."
             raise unavailable(message)
         return key

@@ -45,6 +45,13 @@ class RoutesBody(Body):
     models: Rows = Field(default_factory=dict)
 
 
+class SecretHost(Body):
+    """A secret, and a host that it may be sent to."""
+
+    secret: Annotated[str, Field(max_length=128)]
+    host: Annotated[str, Field(max_length=300)]
+
+
 class WriteRoutes(RoutesBody):
     """New routes, and the version they are based on. With its digest, rows edited by hand are detected too."""
 
@@ -53,6 +60,9 @@ class WriteRoutes(RoutesBody):
     version: Version = Field(description="The version this is based on; 409 if it is outdated")
     digest: Digest | None = optional("The digest of that version")
     note: Note = Field(default="", description="A note for the history")
+    confirmed_hosts: list[SecretHost] = Field(
+        default_factory=list, max_length=1000, description="Hosts that secrets may be sent to from now on"
+    )
 
 
 class RollBack(Body):
@@ -97,9 +107,10 @@ def dry_run(body: RoutesBody) -> dict[str, Any]:
 @router.put("/routes", tags=["Routes"], responses=_WRITTEN)
 def write(body: WriteRoutes) -> Response[Any]:
     """Write routes over the version they are based on; 409 with the differences if it is outdated."""
-    document = body.model_dump(exclude={"version", "digest", "note"})
+    document = body.model_dump(exclude={"version", "digest", "note", "confirmed_hosts"})
+    confirmed = {(each.secret, each.host) for each in body.confirmed_hosts}
     seen = routes_logic.BaseVersion(body.version, body.digest)
-    return _answered(routes_logic.write(call_of(router), document, seen, body.note))
+    return _answered(routes_logic.write(call_of(router), document, seen, body.note, confirmed))
 
 
 @router.get("/routes/history", tags=["Routes"], responses=answers("`versions`, newest first."))

@@ -1,7 +1,8 @@
 """The logic of the routes' handlers: the table, its history, and the states of deployments."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from vibe_router.access.authentication import hash_key
 from vibe_router.access.keys import Caller
 from vibe_router.core.errors import ApiError, bad_request, switched_off, unknown_model
 from vibe_router.core.models import Catalogue
+from vibe_router.core.urls import host_header, host_of, is_metadata
 from vibe_router.formats import registry
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.pipeline import explain
@@ -25,7 +27,7 @@ from vibe_router.routing.changes import (
     rows_of,
 )
 from vibe_router.routing.cooldown import State
-from vibe_router.routing.spec import ModelSpec, Problem, RoutesSpec, parse, provider_formats, resolve
+from vibe_router.routing.spec import ModelSpec, Problem, RoutesSpec, checked_base_url, parse, provider_formats, resolve
 from vibe_router.store.history import Version
 from vibe_router.store.routes import RoutesChangedError, RoutesSnapshot
 
@@ -86,6 +88,8 @@ def read_routes(call: Call) -> dict[str, Any]:
 def validate(document: Mapping[str, Any]) -> tuple[RoutesSpec | None, list[dict[str, str]]]:
     """Return the spec of `document`, or None and its problems."""
     spec, problems = parse(document)
+    if spec and (refused := _refused_hosts(spec)):
+        return None, refused
     return spec, _problem_fields(problems)
 
 
@@ -93,15 +97,38 @@ def compare(call: Call, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the problems of `document`, or the changes that writing it would make."""
     spec, problems = validate(document)
     current = as_written(call.environment.routes.read())
-    return {"problems": problems, "changes": _change_fields(changes(current, rows_of(spec))) if spec else []}
+    if spec is None:
+        return {"problems": problems, "changes": [], "new_hosts": []}
+    rows = rows_of(spec)
+    return {
+        "problems": problems,
+        "changes": _change_fields(changes(current, rows)),
+        "new_hosts": _new_hosts(current, rows),
+    }
 
 
-def write(call: Call, document: Mapping[str, Any], seen: BaseVersion, note: str) -> tuple[int, dict[str, Any]]:
-    """Write `document` over the version `seen`; return the answer's status and body. Raises ApiError (400)."""
+def write(
+    call: Call, document: Mapping[str, Any], seen: BaseVersion, note: str, confirmed: Collection[tuple[str, str]] = ()
+) -> tuple[int, dict[str, Any]]:
+    """Write `document` over the version `seen`; return the answer's status and body. Raises ApiError (400).
+
+    `confirmed` are hosts that a secret may be sent to from now on.
+    """
     spec, problems = validate(document)
     if spec is None:
         raise _invalid(problems)
-    return _write(call, rows_of(spec), seen, note)
+    rows = rows_of(spec)
+    new = _new_hosts(as_written(call.environment.routes.read()), rows)
+    if unconfirmed := [each for each in new if (each["secret"], each["host"]) not in confirmed]:
+        first = unconfirmed[0]
+        raise ApiError(
+            400,
+            f"The secret {first['secret']} would go to a new host, {first['host']}. Confirm it in confirmed_hosts.",
+            code="secret_host_unconfirmed",
+            param="confirmed_hosts",
+            details={"new_hosts": new},
+        )
+    return _write(call, rows, seen, note)
 
 
 def roll_back(call: Call, seen: BaseVersion, to: int, note: str) -> tuple[int, dict[str, Any]]:
@@ -141,6 +168,36 @@ def explain_request(call: Call, body: bytes, name: str, wire: str, key: str | No
     caller = _caller(call, key) if key else Caller()
     ledgers = call.environment.ledgers.read(caller.ledgers)
     return {**found, "admission": explain.admission(caller, model, request, ledgers, call.now)}
+
+
+def _refused_hosts(spec: RoutesSpec) -> list[dict[str, str]]:
+    """Return a problem for each provider whose host is link-local or a cloud's metadata service."""
+    return [
+        {"path": f"providers.{name}.base_url", "reason": "leads to a link-local address or a metadata service"}
+        for name, provider in spec.providers.items()
+        if provider.base_url and is_metadata(host_of(provider.base_url))
+    ]
+
+
+def _new_hosts(current: Rows, rows: Rows) -> list[dict[str, str]]:
+    """Return the hosts that secrets in use would be sent to from now on; a secret's first host binds it."""
+    before, after = _hosts_of_secrets(current), _hosts_of_secrets(rows)
+    return [
+        {"secret": secret, "host": host}
+        for secret, hosts in after.items()
+        if secret in before
+        for host in sorted(hosts - before[secret])
+    ]
+
+
+def _hosts_of_secrets(rows: Rows) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for (kind, _), row in rows.items():
+        match row if kind == "provider" else None:
+            case {"secret": str(secret), "base_url": str(base_url)}:
+                with suppress(ValueError):  # a row edited by hand; it cannot be called
+                    found.setdefault(secret, set()).add(host_header(checked_base_url(base_url)))
+    return found
 
 
 def _write(call: Call, rows: Rows, seen: BaseVersion, note: str) -> tuple[int, dict[str, Any]]:

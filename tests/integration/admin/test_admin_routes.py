@@ -51,7 +51,7 @@ def test_the_routes_are_told_as_the_file_says_with_their_version_and_states(
 def test_what_was_read_is_valid_and_changes_nothing(admin: Admin, routes: dict[str, Any]) -> None:
     same = document(routes)
     assert admin.made("/routes/validate", **same) == {"problems": []}
-    assert admin.made("/routes/dry-run", **same) == {"problems": [], "changes": []}
+    assert admin.made("/routes/dry-run", **same) == {"problems": [], "changes": [], "new_hosts": []}
     written = admin.ask("PUT", "/routes", {**same, "version": 1})
     assert (written.status, written.body) == (200, {"version": 1, "digest": routes["digest"], "changes": []})
 
@@ -320,3 +320,56 @@ def test_a_model_that_embeds_is_told_as_such(admin: Admin, routes: dict[str, Any
     more = document(routes) | {"models": {"vectors": {"chain": chain}}, "version": 1}
     assert admin.ask("PUT", "/routes", more).status == 200
     assert [each["model_info"]["mode"] for each in admin.told("/model/info")["data"]] == ["embedding"]
+
+
+def test_a_secret_goes_to_a_new_host_only_if_that_is_confirmed(admin: Admin) -> None:
+    told = admin.told("/routes")
+    document = {part: told[part] for part in ("providers", "defaults", "models")}
+    document["providers"]["ark"]["base_url"] = "https://Elsewhere.example:8443/v1"
+    pair = {"secret": "ARK_API_KEY", "host": "elsewhere.example:8443"}
+    assert admin.made("/routes/dry-run", **document)["new_hosts"] == [pair]
+    body = {**document, "version": told["version"]}
+    refused = admin.ask("PUT", "/routes", body)
+    assert (refused.status, refused.error["code"]) == (400, "secret_host_unconfirmed")
+    assert refused.error["new_hosts"] == [pair]
+    other = {**pair, "secret": "NEW_API_KEY"}
+    assert admin.ask("PUT", "/routes", {**body, "confirmed_hosts": [other]}).status == 400
+    assert admin.told("/routes")["version"] == told["version"]
+    written = admin.ask("PUT", "/routes", {**body, "confirmed_hosts": [pair]})
+    assert written.status == 200
+    assert admin.made("/routes/dry-run", **document)["new_hosts"] == []
+    back = admin.ask("POST", "/routes/rollback", {"version": written.body["version"], "to": told["version"]})
+    assert back.status == 200, "the hosts of an earlier version were confirmed when it was written"
+
+
+def test_the_first_host_of_a_secret_needs_no_confirmation(admin: Admin) -> None:
+    told = admin.told("/routes")
+    document = {part: told[part] for part in ("providers", "defaults", "models")}
+    document["providers"]["more"] = {"base_url": "https://more.example/v1", "secret": "MORE_KEY"}
+    assert admin.ask("PUT", "/routes", {**document, "version": told["version"]}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "refused"),
+    [
+        ("169.254.169.254", True),
+        ("[fe80::1]", True),
+        ("[::ffff:169.254.169.254]", True),
+        ("2852039166", True),
+        ("0xA9FEA9FE", True),
+        ("169.254.43518", True),
+        ("[fd00:ec2::254]", True),
+        ("metadata.google.internal", True),
+        ("metadata.google.internal.", True),
+        ("127.0.0.1", False),
+        ("api.example.com", False),
+        ("169.example.com", False),
+    ],
+)
+def test_no_key_is_sent_to_a_metadata_service(admin: Admin, host: str, refused: bool) -> None:
+    routes = {
+        "providers": {"x": {"base_url": f"http://{host}/v1", "secret": "X"}},
+        "models": {"m": {"chain": [{"provider": "x", "model": "m"}]}},
+    }
+    problems = admin.made("/routes/validate", **routes)["problems"]
+    assert [each["path"] for each in problems] == ["providers.x.base_url"] * refused

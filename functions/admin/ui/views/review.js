@@ -34,7 +34,7 @@ export async function reviewDialog(reload) {
       const hosts = newSecretHosts(base, edited);
       const confirmed = h("input", { type: "checkbox", on: { change: () => (save.disabled = !valid || !confirmed.checked) } });
       const valid = !found.problems.length && found.changes.length > 0;
-      const save = button("Save", () => busy(save, () => write(close)), { kind: "primary", disabled: !valid || hosts.length > 0 });
+      const save = button("Save", () => busy(save, () => write(close, hosts)), { kind: "primary", disabled: !valid || hosts.length > 0 });
       swap(
         body,
         found.problems.length
@@ -59,10 +59,10 @@ export async function reviewDialog(reload) {
     }
   }
 
-  async function write(close) {
+  async function write(close, hosts) {
     const { version, digest, edited } = currentDraft();
     try {
-      const saved = await api.saveRoutes({ version, digest, ...edited, note: note.value.trim() || undefined });
+      const saved = await api.saveRoutes({ version, digest, ...edited, note: note.value.trim() || undefined, confirmed_hosts: hosts });
       setDraft(null);
       savedToast(saved, reload);
       close(saved.version);

@@ -24,7 +24,7 @@ from urllib.parse import quote, urlsplit
 import certifi
 import httpcore
 
-from vibe_router.core.urls import host_header, host_of
+from vibe_router.core.urls import host_header, host_of, is_metadata
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.upstream.redaction import KeyRedactor, redactor_for
 
@@ -118,6 +118,10 @@ class _BoundedBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         self._limit.fresh = True
         stream = self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        # By its address, as a name may lead anywhere: no key goes to a cloud's metadata service.
+        if is_metadata((stream.get_extra_info("server_addr") or [""])[0]):
+            stream.close()
+            raise httpcore.ConnectError("a link-local or metadata address is refused")
         return _BoundedStream(stream, self._limit)
 
     def sleep(self, seconds: float) -> None:
