@@ -45,7 +45,7 @@ class LambdaService:
         self._starts_at_once = max(1, (os.cpu_count() or 1) - 1)
         self._environments: set[Environment] = set()
         self._idle: dict[Environment, asyncio.TimerHandle] = {}  # the most recently used last
-        self._waiting: deque[Invocation] = deque()
+        self.waiting: deque[Invocation] = deque()
         self._ready_waiters: list[asyncio.Future[None]] = []
         self._starts: set[asyncio.Task[None]] = set()
         self._recheck: asyncio.TimerHandle | None = None
@@ -66,7 +66,7 @@ class LambdaService:
             reaping.cancel()
             environment.send_event(invocation)
         else:
-            self._waiting.append(invocation)
+            self.waiting.append(invocation)
             self._scale()
         return invocation.payload
 
@@ -86,8 +86,8 @@ class LambdaService:
         if self._recheck is not None:
             self._recheck.cancel()
         stopping = FunctionFailedError("Sandbox.Stopping", "the stack is ending")
-        while self._waiting:
-            self._waiting.popleft().payload.fail(stopping)
+        while self.waiting:
+            self.waiting.popleft().payload.fail(stopping)
         for reaping in self._idle.values():
             reaping.cancel()
         settling = [item for item in self._environments if item.phase is Phase.SETTLING]
@@ -108,8 +108,8 @@ class LambdaService:
         """Send it the oldest waiting event, or mark it as idle."""
         if self._stopping:
             environment.kill()
-        elif self._waiting:
-            environment.send_event(self._waiting.popleft())
+        elif self.waiting:
+            environment.send_event(self.waiting.popleft())
             self._scale()
         else:
             reaping = asyncio.get_running_loop().call_later(self._idle_seconds, self._reap, environment)
@@ -128,9 +128,9 @@ class LambdaService:
         self.environment_unready(environment)
         if not environment.was_ready and not self._stopping:
             self._notify_ready(failure)
-            if self._waiting:
+            if self.waiting:
                 # One event per failed start, so that a function that cannot start is not started forever.
-                self._waiting.popleft().payload.fail(failure)
+                self.waiting.popleft().payload.fail(failure)
         if not self._stopping:
             self._scale()
 
@@ -153,11 +153,11 @@ class LambdaService:
         phases = [environment.phase for environment in self._environments]
         starting = phases.count(Phase.STARTING)
         settling = phases.count(Phase.SETTLING) if trust_settling else 0
-        wanted = len(self._waiting) - starting - settling
+        wanted = len(self.waiting) - starting - settling
         room = min(self._concurrency - len(phases), self._starts_at_once - starting)
         for _ in range(min(wanted, room)):
             self._start_one()
-        if trust_settling and settling and len(self._waiting) > starting and self._recheck is None:
+        if trust_settling and settling and len(self.waiting) > starting and self._recheck is None:
             self._recheck = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._scale_again)
 
     def _scale_again(self) -> None:

@@ -26,7 +26,7 @@ def test_every_kind_of_chain_answers_and_streams(client: anthropic.Anthropic, mo
     assert text
     assert [block.to_dict() for block in streamed.content] == [block.to_dict() for block in whole.content]
     assert (streamed.stop_reason, streamed.model) == (whole.stop_reason, whole.model)
-    assert whole._request_id
+    assert whole._request_id  # noqa: SLF001 - the package's documented name
 
 
 def test_a_bearer_and_a_beta_do_as_well(stack: Stack) -> None:

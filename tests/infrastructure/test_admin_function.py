@@ -78,7 +78,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Admin, set[tuple[st
         aws.session().events.register("provide-client-params.dynamodb.*", note)
         admin = Admin(Time())
         asked.clear()
-        monkeypatch.setattr(app, "_environment", admin.environment)
+        monkeypatch.setattr(app, "environment", admin.environment)
         yield admin, asked
     aws.session.cache_clear()
 

@@ -72,8 +72,8 @@ def ask() -> Iterator[Ask]:
         from admin import app as admin
         from gateway import app
 
-        patch.setattr(app, "_environment", None)
-        patch.setattr(admin, "_environment", None)
+        patch.setattr(app, "environment", None)
+        patch.setattr(admin, "environment", None)
 
         def answer(name: str) -> tuple[int, bytes]:
             context = Context(f"invocation-{name}", int(time.time() * 1000) + 60_000)
@@ -87,7 +87,7 @@ def ask() -> Iterator[Ask]:
             return response.status, body
 
         yield answer
-        app._opened().close()
+        app.open_environment().close()
         del sys.modules["app"]  # others import functions of their own by that name
     server.stop()
     aws.session.cache_clear()

@@ -18,7 +18,7 @@ from streaming_runtime import Context
 from vibe_router.access.sessions import renew
 from vibe_router.core.errors import ApiError
 
-__all__ = ["handler"]
+__all__ = ["environment", "handler", "open_environment", "openapi_document"]
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -28,11 +28,12 @@ def _openapi() -> Response[Any]:
     """Return the OpenAPI description of the admin API."""
     request: Request = app.context["call"].request
     headers = {"cache-control": "no-cache", **page.security_headers(request)}
-    return Response(200, "application/json", _description(request.prefix), headers=headers)
+    return Response(200, "application/json", openapi_document(request.prefix), headers=headers)
 
 
 @lru_cache(maxsize=4)  # a function has one stage, rarely two
-def _description(prefix: str) -> str:
+def openapi_document(prefix: str) -> str:
+    """Return the OpenAPI document as JSON; `prefix` is the stage's part of the URL."""
     return description(app, _REGISTERED, prefix)
 
 
@@ -41,7 +42,8 @@ for module in (keys, teams, models, spend, usage, routes, cooldowns, session, pa
     app.include_router(module.router)
     _REGISTERED += module.router.registered
 
-_environment: Environment | None = None
+environment: Environment | None = None
+"""The environment of this process. Tests set their own."""
 
 
 def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     try:
         request = read(event, context.aws_request_id)
         request_id = request.id
-        call = _call_of(request, _opened())
+        call = _call_of(request, open_environment())
         if not request.path.startswith("/ui"):
             check_query(request.path, request.method, event.get("queryStringParameters") or (), _REGISTERED)
         app.append_context(call=call)
@@ -63,11 +65,12 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     return answer
 
 
-def _opened() -> Environment:
-    global _environment
-    if _environment is None:
-        _environment = Environment(Settings.read())
-    return _environment
+def open_environment() -> Environment:
+    """Return the environment of this process, created on the first call."""
+    global environment
+    if environment is None:
+        environment = Environment(Settings.read())
+    return environment
 
 
 def _call_of(request: Request, environment: Environment) -> Call:

@@ -15,7 +15,7 @@ from vibe_router.core.telemetry import log_fault
 from vibe_router.formats import registry
 from vibe_router.formats.interfaces import ClientFormat
 
-__all__ = ["handler"]
+__all__ = ["environment", "handler", "open_environment"]
 
 Route = Callable[[Request, Context, Environment], StreamingResponse]
 
@@ -42,7 +42,8 @@ _ROUTES: Mapping[str, Mapping[str, Route]] = {
     "/health/readiness": {"GET": health.readiness},
 }
 
-_environment: Environment | None = None
+environment: Environment | None = None
+"""The environment of this process. Tests set their own."""
 _log = logging.getLogger(__name__)
 
 
@@ -66,14 +67,14 @@ def _answer(event: Mapping[str, Any], context: Context) -> StreamingResponse:
             from gateway import azure
 
             request = azure.with_model(request, model)
-        return _route_of(request, path)(request, context, _opened())
+        return _route_of(request, path)(request, context, open_environment())
     except ApiError as error:
         return proxy_event.error_answer(error, headers, _error_format(path, request))
     except Exception as error:  # noqa: BLE001 - the last resort: logged, and answered in the caller's format
         log_fault("handler", error)
         return proxy_event.error_answer(fault(), headers, _error_format(path, request))
     finally:
-        if _environment and _environment.secrets.is_broken:
+        if environment and environment.secrets.is_broken:
             context.after_response(_exit)
 
 
@@ -90,11 +91,12 @@ def _exit() -> None:
     raise SystemExit(1)
 
 
-def _opened() -> Environment:
-    global _environment
-    if _environment is None:
-        _environment = Environment(Settings.read())
-    return _environment
+def open_environment() -> Environment:
+    """Return the environment of this process, created on the first call."""
+    global environment
+    if environment is None:
+        environment = Environment(Settings.read())
+    return environment
 
 
 def _route_of(request: Request, path: str) -> Route:
@@ -131,4 +133,4 @@ def _asks_for_websocket(request: Request) -> bool:
 
 # Lambda's init phase has a whole CPU, and a snapshot keeps what was created in it.
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:
-    _opened()
+    open_environment()

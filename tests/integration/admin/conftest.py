@@ -46,5 +46,5 @@ def admin(time: Time, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admin]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     with mock_aws():
         admin = Admin(time)
-        monkeypatch.setattr(app, "_environment", admin.environment)
+        monkeypatch.setattr(app, "environment", admin.environment)
         yield admin

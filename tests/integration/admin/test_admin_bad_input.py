@@ -12,7 +12,7 @@ from admin import app
 from tests.integration.admin.rig import MASTER, Admin, Answer
 from vibe_router.store.usage import Page
 
-SCHEMA = json.loads(app._description(""))
+SCHEMA = json.loads(app.openapi_document(""))
 OPERATIONS = [
     (method.upper(), path, operation)
     for path, operations in sorted(SCHEMA["paths"].items())

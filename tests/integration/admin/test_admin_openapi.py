@@ -9,7 +9,7 @@ import pytest
 from admin import app
 from tests.integration.admin.rig import Admin
 
-DOCUMENT: dict[str, Any] = json.loads(app._description(""))
+DOCUMENT: dict[str, Any] = json.loads(app.openapi_document(""))
 OPERATIONS = [
     (method.upper(), path, operation)
     for path, methods in DOCUMENT["paths"].items()

@@ -147,7 +147,7 @@ def test_a_renewed_secret_is_tried_at_once(rig: Rig) -> None:
 def test_a_connection_closed_while_idle_is_not_the_providers_failure(
     rig: Rig, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vibe_router.upstream.client._TRUSTED_IDLE_SECONDS", 0.0)  # any rest counts
+    monkeypatch.setattr("vibe_router.upstream.client.TRUSTED_IDLE_SECONDS", 0.0)  # any rest counts
     assert rig.ask(stream=False).deployment == L1
     rig.standin.fault("cliproxyapi", fault, times=1)
     assert rig.ask(stream=False).verdicts == [(L1, "ok")]
@@ -155,7 +155,7 @@ def test_a_connection_closed_while_idle_is_not_the_providers_failure(
 
 
 def test_a_new_connection_that_breaks_is_the_providers_failure(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vibe_router.upstream.client._TRUSTED_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("vibe_router.upstream.client.TRUSTED_IDLE_SECONDS", 0.0)
     rig.standin.fault("cliproxyapi", "disconnect", times=1)
     assert rig.ask(stream=False).verdicts == [(L1, "transient"), (L1, "ok")]
 

@@ -58,7 +58,7 @@ def fleet(aws: AwsFront, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
             aside(self._work)
 
     monkeypatch.setattr(circuit_breaker, "Thread", HeldThread)
-    monkeypatch.setattr(app, "_environment", None)
+    monkeypatch.setattr(app, "environment", None)
     with Standin() as standin:
         fleet = Fleet(aws, standin, log, aside=aside)
         try:

@@ -73,7 +73,7 @@ class Gateway:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.environment = Environment(settings, clock)
-        self.clients: list[Any] = [self.environment.states._client, self.environment.secrets._client]
+        self.clients: list[Any] = [self.environment.states.client, self.environment.secrets.client]
         self.wire, self.secrets_wire = (WaitedFor(client) for client in self.clients)
 
     def ask(self, model: str = "auto-chat", *, stream: bool = False) -> Answer:
@@ -100,7 +100,7 @@ class Gateway:
             "requestContext": {"requestId": str(uuid.uuid4()), "stage": "prod"},
         }
         context = Context(str(uuid.uuid4()), int((real_time.time() + 900) * 1000), function=Function())
-        app._environment = self.environment
+        app.environment = self.environment
         response = app.handler(event, context)
         answer = Answer(response.status, dict(response.headers), b"".join(response.body))
         context.run_work()

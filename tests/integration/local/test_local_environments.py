@@ -47,7 +47,7 @@ async def test_beyond_the_limit_calls_wait_their_turn(tmp_path: Path) -> None:
         for number in range(2, 6):
             rest.append(asyncio.create_task(call(number)))
             await asyncio.sleep(0)
-        while len(rig.service._waiting) < 4:
+        while len(rig.service.waiting) < 4:
             await asyncio.sleep(0)
         assert len(rig.service.environments) == 2
         assert rig.hands.empty()
@@ -71,12 +71,12 @@ async def test_the_queue_is_first_come_first_served(tmp_path: Path) -> None:
             rig.service.invoke(
                 b'{"path": "/puppet", "queryStringParameters": {"port": "%d", "n": "%d"}}' % (rig.port, number)
             )
-        waiting = [invocation.event for invocation in rig.service._waiting]
+        waiting = [invocation.event for invocation in rig.service.waiting]
         for number in range(5):
             assert b'"n": "%d"' % number in waiting[number]
             await busy.order("done")
             busy = await rig.invoked()
-            assert [invocation.event for invocation in rig.service._waiting] == waiting[number + 1 :]
+            assert [invocation.event for invocation in rig.service.waiting] == waiting[number + 1 :]
         await busy.order("done")
 
 

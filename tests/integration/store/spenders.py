@@ -116,7 +116,7 @@ def main() -> None:
     orders = Orders(**json.loads(sys.stdin.readline()))
     # Patient, so that nothing rests on speed: who is not answered in time goes on without a reservation. DynamoDB Local
     # gives up on a lock that others hold for long.
-    direct._CONNECT_SECONDS = direct._READ_SECONDS = 120
+    direct.CONNECT_SECONDS = direct.READ_SECONDS = 120
     bounds = Config(
         read_timeout=120,
         max_pool_connections=orders.environments,

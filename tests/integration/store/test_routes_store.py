@@ -52,7 +52,7 @@ def test_what_differs_is_written_in_one_transaction_and_nothing_else(store: Rout
     after = before | {("model", "changes"): model(description="after"), ("model", "comes"): model(weight=2)}
     del after["model", "goes"], after["defaults", "defaults"]
     sent: list[Any] = []
-    store._client.meta.events.register(
+    store.client.meta.events.register(
         "provide-client-params.dynamodb.TransactWriteItems", lambda params, **_: sent.append(params["TransactItems"])
     )
     wire.took()
@@ -93,7 +93,7 @@ def test_more_rows_than_one_transaction_takes_are_written_providers_first_and_de
             ((kind, write),) = each.items()
             sent.append((kind, (write.get("Item") or write["Key"])["kind"]["S"]))  # the version's first
 
-    store._client.meta.events.register("provide-client-params.dynamodb.TransactWriteItems", note)
+    store.client.meta.events.register("provide-client-params.dynamodb.TransactWriteItems", note)
     store.write(rows, {})
     assert wire.took() == ["TransactWriteItems"] * 2
     assert sent[:2] == [("Update", "version"), ("Put", "provider")]

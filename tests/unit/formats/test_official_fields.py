@@ -83,7 +83,7 @@ REQUESTS: Mapping[str, tuple[Any, Any, set[str]]] = {
 @pytest.mark.parametrize("caller", REQUESTS)
 def test_every_field_of_a_request_is_read_left_out_or_refused(caller: str) -> None:
     params, module, refused = REQUESTS[caller]
-    known = {*module._READ_APART, *module._PASSTHROUGH, *module._HARMLESS} | {"stream"}
+    known = {*module.READ_APART, *module.PASSTHROUGH, *module.HARMLESS} | {"stream"}
     assert fields(params) | {"stream"} <= known | refused
     assert refused <= fields(params), "refused is what the package still knows"
     assert not refused & known

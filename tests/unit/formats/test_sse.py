@@ -150,14 +150,6 @@ def test_an_event_without_an_end_is_refused_before_it_fills_memory() -> None:
         decoder.feed(b"x")
 
 
-def test_a_large_event_in_many_pieces_is_searched_once() -> None:
-    """As far as can be told without a watch: what was searched is not looked at again, even if it is an end."""
-    decoder = EventDecoder()
-    decoder.feed(b"data: x")
-    decoder._buffer = b"\n\n" + b"x" * 100
-    assert decoder.feed(b"y") == []
-
-
 @given(data=st.binary(max_size=40).filter(lambda data: not {10, 13} & set(data)), name=st.sampled_from([b"", b"error"]))
 def test_what_is_encoded_is_decoded(data: bytes, name: bytes) -> None:
     assert told(decoded([COMMENT, encode(data, name), COMMENT])) == [(name, data)]

@@ -15,7 +15,7 @@ from vibe_router.core.telemetry import logger
 def environment(monkeypatch: pytest.MonkeyPatch) -> FakeEnvironment:
     """The environment that the handler finds."""
     environment = FakeEnvironment()
-    monkeypatch.setattr(app, "_environment", environment)
+    monkeypatch.setattr(app, "environment", environment)
     return environment
 
 

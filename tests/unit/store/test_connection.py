@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.store.connection import Answer, NoAnswerError, _read
+from vibe_router.store.connection import Answer, NoAnswerError, read_answer
 
 
 class Incoming:
@@ -23,7 +23,7 @@ class Incoming:
 
 
 def read(*pieces: bytes) -> Answer:
-    return _read(Incoming(iter(pieces)))
+    return read_answer(Incoming(iter(pieces)))
 
 
 WHOLE = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 8\r\nX-Amzn-RequestId:  ABC\r\nEmpty:\r\n\r\n{"a": 1}'

@@ -42,7 +42,7 @@ def test_an_unread_answer_is_closed_before_the_next_call() -> None:
         first = call()
         assert first.read(time.monotonic() + 60)
         second = call()
-        assert len(upstream._pool.connections) == 1
+        assert upstream.open_connections == 1
         assert second.read(time.monotonic() + 60)
         second.close()
 

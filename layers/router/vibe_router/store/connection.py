@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-__all__ = ["Answer", "Connection", "NoAnswerError"]
+__all__ = ["Answer", "Connection", "NoAnswerError", "read_answer"]
 
 _MOST_HEAD = 64 * 1024
 _MOST_BODY = 16 * 1024 * 1024  # DynamoDB's largest is a BatchGetItem's
@@ -78,10 +78,11 @@ class Connection:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = f"POST {self._target} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
         self._socket.sendall(head.encode("latin-1") + body)
-        return _read(self._socket)
+        return read_answer(self._socket)
 
 
-def _read(incoming: _Socket) -> Answer:
+def read_answer(incoming: _Socket) -> Answer:
+    """Read one answer. Raises NoAnswerError for anything else, and what the socket raises."""
     came = b""
     while (end := came.find(b"\r\n\r\n")) < 0:
         if len(came) > _MOST_HEAD:

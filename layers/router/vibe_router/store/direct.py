@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DirectWrites", "Writes"]
 
-_CONNECT_SECONDS, _READ_SECONDS = 1.0, 2.0  # as store.dynamodb's client has them
+CONNECT_SECONDS, READ_SECONDS = 1.0, 2.0  # as store.dynamodb's client has them
 _TRIES = 2
 _WAIT_SECONDS = 0.05  # at most, before the second try
 
@@ -117,7 +117,7 @@ class DirectWrites:
                 return self._connection
             self.close()
         self._connection = Connection(
-            self._url, connect_seconds=_CONNECT_SECONDS, read_seconds=_READ_SECONDS, tls=self._tls
+            self._url, connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS, tls=self._tls
         )
         return self._connection
 

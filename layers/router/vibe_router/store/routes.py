@@ -83,7 +83,7 @@ class RoutesStore:
     """Reads and writes rows. Raises botocore's errors."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client = client
+        self.client = client
         self._table = table
         self.written_at = 0  # epoch seconds, of the routes that were read last; 0 if unknown
 
@@ -94,7 +94,7 @@ class RoutesStore:
     def snapshot(self) -> RoutesSnapshot:
         """Read the whole table, consistently, and its version."""
         rows: dict[RowKey, Row] = {}
-        for page in self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
+        for page in self.client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
             if "Items" not in page:  # botocore parses a foreign answer as an empty one
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Scan")
             for item in page["Items"]:
@@ -135,7 +135,7 @@ class RoutesStore:
         writes = [self._raise_version(version, becomes), *also, *writes]
         try:
             for start in range(0, len(writes), _TRANSACTION):
-                self._client.transact_write_items(TransactItems=writes[start : start + _TRANSACTION])
+                self.client.transact_write_items(TransactItems=writes[start : start + _TRANSACTION])
         except ClientError as error:
             if error_code(error) == "TransactionCanceledException" and version is not None:
                 reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", ())}

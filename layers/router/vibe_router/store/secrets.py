@@ -56,7 +56,6 @@ class Secrets:
     """Returns secrets by name. No value ever appears in a log line, an error or a repr."""
 
     __slots__ = (
-        "_client",
         "_clock",
         "_failing_since",
         "_invalidated",
@@ -65,10 +64,11 @@ class Secrets:
         "_secret_id",
         "_tried_at",
         "_values",
+        "client",
     )
 
     def __init__(self, client: "SecretsManagerClient", secret_id: str, clock: Clock) -> None:
-        self._client = client
+        self.client = client
         self._secret_id = secret_id
         self._clock = clock
         self._reading = Lock()
@@ -136,7 +136,7 @@ class Secrets:
     def _read(self) -> tuple[dict[str, str] | None, str]:
         """Read the secret: its values, or None and the reason. A parser's error quotes its input, so none is raised."""
         try:
-            answer = self._client.get_secret_value(SecretId=self._secret_id)
+            answer = self.client.get_secret_value(SecretId=self._secret_id)
         except AWS_ERRORS as error:
             return None, error_code(error)
         try:

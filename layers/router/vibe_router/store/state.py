@@ -76,7 +76,7 @@ class StateStore:
         spawn: Spawn = run_in_background,
         service: CircuitBreaker | None = None,
     ) -> None:
-        self._client = client
+        self.client = client
         self._table = table
         self._clock = clock
         self._spawn = spawn
@@ -151,7 +151,7 @@ class StateStore:
         keys: list[Item] = [{"id": {"S": each}} for each in ids]
         found: dict[str, Item] = {}
         for _ in range(_BATCH_TRIES):
-            answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
+            answer = self.client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
             if "Responses" not in answer:  # botocore parses a foreign answer as an empty one
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "BatchGetItem")
             found |= {item["id"]["S"]: item for item in answer["Responses"].get(self._table, [])}
@@ -208,7 +208,7 @@ class StateStore:
         else:
             condition = {"ConditionExpression": "attribute_not_exists(version)"}
         try:
-            self._client.put_item(
+            self.client.put_item(
                 TableName=self._table,
                 Item=item,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",  # a lost write needs no second read

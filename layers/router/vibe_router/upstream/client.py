@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 # A pooled connection that was idle for longer may have been closed while Lambda had this environment frozen.
-_TRUSTED_IDLE_SECONDS = 1.0
+TRUSTED_IDLE_SECONDS = 1.0
 _POOL_SIZE = 20  # one call at a time, and an idle connection for each provider
 _KEEPALIVE_SECONDS = 60.0
 _ENCODED = "/%:@!$&'()*+,;=-._~?"  # characters of a path or query that are not encoded, or are already
@@ -230,6 +230,11 @@ class Upstream:
         )
         self._before: Reply | None = None
 
+    @property
+    def open_connections(self) -> int:
+        """The number of connections in the pool, in use or idle."""
+        return len(self._pool.connections)
+
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
@@ -267,7 +272,7 @@ class Upstream:
                 raise _failed(FailureKind.UNREACHABLE, f"could not connect ({_cause(error)})") from None
             except (httpcore.NetworkError, httpcore.ProtocolError) as error:
                 # The pooled connection had been closed while idle, which says nothing about the provider.
-                if not again and not limit.fresh and not limit.received and limit.rested > _TRUSTED_IDLE_SECONDS:
+                if not again and not limit.fresh and not limit.received and limit.rested > TRUSTED_IDLE_SECONDS:
                     continue
                 raise _failed(FailureKind.RESET, f"the connection broke ({type(error).__name__})") from None
         raise AssertionError("unreachable")

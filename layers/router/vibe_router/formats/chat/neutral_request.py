@@ -52,10 +52,10 @@ __all__ = ["body", "read"]
 _FORMAT = "chat"
 
 # Hints, and fields about the answer or its storage: other formats may leave them out.
-_HARMLESS = frozenset(
+HARMLESS = frozenset(
     {"prediction", "prompt_cache_retention", "prompt_cache_options", "stream_options", "functions", "function_call"}
 )
-_PASSTHROUGH: Mapping[str, Shape] = {
+PASSTHROUGH: Mapping[str, Shape] = {
     "parallel_tool_calls": truth,
     "temperature": number,
     "top_p": number,
@@ -74,7 +74,7 @@ _PASSTHROUGH: Mapping[str, Shape] = {
     "service_tier": text,
     "store": truth,
 }
-_READ_APART = frozenset(
+READ_APART = frozenset(
     {"model", "stream", "messages", "tools", "tool_choice", "max_tokens", "max_completion_tokens", "stop",
      "response_format", "reasoning_effort"}
 )  # fmt: skip
@@ -96,7 +96,7 @@ _LONGEST_USER = 64  # characters that OpenAI accepts in `user`
 
 def read(body: Mapping[str, Any]) -> NeutralRequest:
     """Return a chat request (checked by `request.parse`) in the neutral form. Raises ApiError (400)."""
-    plain, more, unread = sorted_fields(body, _PASSTHROUGH, _READ_APART, _is_harmless)
+    plain, more, unread = sorted_fields(body, PASSTHROUGH, READ_APART, _is_harmless)
     if unread.get("modalities") == ["text"]:
         del unread["modalities"]
     response_format = body.get("response_format")
@@ -127,7 +127,7 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
 
 def _is_harmless(name: str, value: object) -> bool:
     """Whether other formats may leave out a field. Legacy `functions` must not be lost."""
-    return name in _HARMLESS and not (name in ("functions", "function_call") and value)
+    return name in HARMLESS and not (name in ("functions", "function_call") and value)
 
 
 def _read_stop(value: object) -> Sequence[str]:
@@ -292,7 +292,7 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
         raise unsupported(_FORMAT, request.caller_name("messages"), "an answer to nothing")
     if stream:
         out["stream_options"] = {"include_usage": True}
-    out |= {name: value for name in _PASSTHROUGH if (value := getattr(request, name)) is not None}
+    out |= {name: value for name in PASSTHROUGH if (value := getattr(request, name)) is not None}
     if not own:
         _remove_unneeded(out)
     if tools := [_tool(tool, request) for tool in _declared_tools(request)]:

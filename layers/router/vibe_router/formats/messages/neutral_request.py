@@ -61,14 +61,14 @@ __all__ = ["NO_THINKING", "body", "fields", "read"]
 
 _FORMAT = "messages"
 
-_PASSTHROUGH: Mapping[str, Shape] = {"max_tokens": integer, "temperature": number, "top_p": number, "top_k": integer}
-_READ_APART = frozenset(
+PASSTHROUGH: Mapping[str, Shape] = {"max_tokens": integer, "temperature": number, "top_p": number, "top_k": integer}
+READ_APART = frozenset(
     {"model", "stream", "messages", "system", "tools", "tool_choice", "stop_sequences", "thinking", "output_config",
      "metadata", "service_tier"}
 )  # fmt: skip
 # Fields that can be left out for a provider of another format: cache breakpoints, edits that only shorten the context,
 # and options that do not change the answer.
-_HARMLESS = frozenset({"cache_control", "context_management", "diagnostics", "speed"})
+HARMLESS = frozenset({"cache_control", "context_management", "diagnostics", "speed"})
 _NAMES = {
     "stop": "stop_sequences",
     "effort": "output_config.effort",
@@ -100,7 +100,7 @@ _NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 def read(body: Mapping[str, Any]) -> NeutralRequest:
     """Read a Messages request that `request.parse` has checked. Raises ApiError (400)."""
     plain, more, rest = sorted_fields(
-        body, _PASSTHROUGH, _READ_APART, lambda name, value: name in _HARMLESS or value in ([], {})
+        body, PASSTHROUGH, READ_APART, lambda name, value: name in HARMLESS or value in ([], {})
     )
     choice, parallel = _read_choice(body.get("tool_choice") or {})
     config = without_none(body.get("output_config") or {})

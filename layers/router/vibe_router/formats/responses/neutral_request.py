@@ -54,7 +54,7 @@ __all__ = ["body", "read"]
 
 _FORMAT = "responses"
 
-_PASSTHROUGH: Mapping[str, Shape] = {
+PASSTHROUGH: Mapping[str, Shape] = {
     "temperature": number,
     "top_p": number,
     "top_logprobs": integer,
@@ -68,12 +68,12 @@ _PASSTHROUGH: Mapping[str, Shape] = {
 }
 # Of Open Responses; OpenAI's own API does not have them.
 _PENALTIES: Mapping[str, Shape] = {"frequency_penalty": number, "presence_penalty": number}
-_READ_APART = frozenset(
+READ_APART = frozenset(
     {"model", "stream", "input", "instructions", "tools", "tool_choice", "max_output_tokens", "reasoning", "text"}
 )
 # Fields that other formats can go without: hints, what the answer includes, storage, and a limit on hosted tool calls
 # (hosted tools themselves are refused).
-_HARMLESS = frozenset(
+HARMLESS = frozenset(
     {"include", "stream_options", "prompt_cache_retention", "prompt_cache_options", "client_metadata", "background",
      "max_tool_calls"}
 )  # fmt: skip
@@ -88,9 +88,7 @@ _ENCRYPTED = "reasoning.encrypted_content"
 
 def read(body: Mapping[str, Any]) -> NeutralRequest:
     """Read a request (as `request.parse` checks it) into the neutral form. Raises ApiError (400)."""
-    plain, _, unread = sorted_fields(
-        body, {**_PASSTHROUGH, **_PENALTIES}, _READ_APART, lambda name, _: name in _HARMLESS
-    )
+    plain, _, unread = sorted_fields(body, {**PASSTHROUGH, **_PENALTIES}, READ_APART, lambda name, _: name in HARMLESS)
     if unread.get("truncation") == "disabled":
         del unread["truncation"]
     reasoning, output = mapping(body, "reasoning") or {}, mapping(body, "text") or {}
@@ -372,7 +370,7 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     if system:
         out["instructions"] = "\n\n".join(filter(None, (_plain_text(part) for part in system)))
     out["input"] = [item for message in messages for item in _items(message)]
-    out |= {name: value for name in _PASSTHROUGH if (value := getattr(request, name)) is not None}
+    out |= {name: value for name in PASSTHROUGH if (value := getattr(request, name)) is not None}
     if request.tools:
         out["tools"] = [_tool(tool) for tool in request.tools]
         if request.tool_choice is not None:
