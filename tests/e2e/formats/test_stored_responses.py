@@ -20,16 +20,16 @@ def client(stack: Stack) -> Iterator[openai.OpenAI]:
         yield client
 
 
+def generate_key(stack: Stack, **fields: object) -> str:
+    headers = {"authorization": f"Bearer {KEY}"}
+    return str(httpx.post(f"{stack.root}/key/generate", json=fields, headers=headers, timeout=60).json()["key"])
+
+
 @pytest.fixture(scope="module")
 def stranger(shared_formats_stack: Stack) -> Iterator[openai.OpenAI]:
     """A client whose key belongs to no team."""
-    answer = httpx.post(
-        f"{shared_formats_stack.root}/key/generate",
-        json={"key_alias": "stranger"},
-        headers={"authorization": f"Bearer {KEY}"},
-        timeout=60,
-    )
-    with openai.OpenAI(base_url=shared_formats_stack.url, api_key=answer.json()["key"], max_retries=0) as client:
+    key = generate_key(shared_formats_stack, key_alias="stranger")
+    with openai.OpenAI(base_url=shared_formats_stack.url, api_key=key, max_retries=0) as client:
         yield client
 
 
@@ -143,5 +143,34 @@ def test_a_compacted_conversation_continues(client: openai.OpenAI, stack: Stack,
 def test_store_false_stores_nothing(client: openai.OpenAI) -> None:
     answer = client.responses.create(model=MODELS["chat"], input="Hello", store=False)
     assert answer.to_dict()["store"] is False
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(answer.id)
+
+
+def test_reading_counts_against_the_rate_limit(stack: Stack) -> None:
+    key = generate_key(stack, key_alias="slow", rpm_limit=3)
+    with openai.OpenAI(base_url=stack.url, api_key=key, max_retries=0) as client:
+        answer = client.responses.create(model=MODELS["chat"], input="Hello")
+        assert client.responses.retrieve(answer.id) == answer
+        list(client.responses.input_items.list(answer.id))
+        with pytest.raises(openai.RateLimitError):
+            client.responses.retrieve(answer.id)
+
+
+def test_a_conversation_that_would_fill_the_memory_is_stored_no_further(client: openai.OpenAI) -> None:
+    message = {"role": "user", "content": "Hello", "more": [[] for _ in range(90_000)]}
+    stored: str | None = None
+    for _ in range(8):
+        answer = client.responses.create(
+            model=MODELS["chat"],
+            input=[message],  # type: ignore[list-item] # no such field
+            previous_response_id=stored,
+        )
+        if answer.to_dict()["store"] is False:
+            break
+        stored = answer.id
+    else:
+        pytest.fail("every turn was stored")
+    assert stored
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(answer.id)
