@@ -1,4 +1,4 @@
-"""The embedded AWS: a child process that serves moto on an inherited, listening socket."""
+"""The embedded AWS: a child process that serves DynamoDB and Secrets Manager on an inherited, listening socket."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from .template import REGION, Template
 
 __all__ = ["EmbeddedAws", "EmbeddedAwsError"]
 
-_STOP_SECONDS = 1.5  # for saving the tables
+_STOP_SECONDS = 1.5  # for closing the database
 
 
 class EmbeddedAwsError(Exception):
@@ -43,7 +43,7 @@ class EmbeddedAws:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start the process, which first imports moto and then waits for its configuration."""
+        """Start the process, which waits for its configuration."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -92,6 +92,6 @@ class EmbeddedAws:
         return self._process.pid if self._process is not None else None
 
     async def stop(self) -> None:
-        """Save the tables and end the process."""
+        """Close the database and end the process."""
         self._socket.close()
         await stop_process(self._process, _STOP_SECONDS)

@@ -58,8 +58,8 @@ class Stack:
     async def start(self) -> None:
         """Start everything, and return when requests are served.
 
-        Slow steps overlap: the embedded AWS imports moto while the routes are read and the stand-ins start, and the
-        first environment imports the function while the tables are restored.
+        Slow steps overlap: the embedded AWS starts while the routes are read and the stand-ins start, and the first
+        environment imports the function meanwhile.
         """
         self._listening = _listen(self.settings.port)
         self._lock = lock_data_dir(self.settings.data_dir)

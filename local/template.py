@@ -27,7 +27,7 @@ __all__ = [
 STACK_NAME = "vibe-router"
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
-"""moto's account for unknown credentials."""
+"""The account of the embedded AWS."""
 
 DEFAULT_INTEGRATION_TIMEOUT = 29.0
 """API Gateway's timeout in seconds for a route without TimeoutInMillis."""

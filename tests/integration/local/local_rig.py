@@ -47,7 +47,7 @@ Resources:
         Hurried:
           Type: Api
           Properties:
-            {{Path: /hurried/puppet, Method: GET, ResponseTransferMode: RESPONSE_STREAM, TimeoutInMillis: 400}}
+            {{Path: /hurried/puppet, Method: GET, ResponseTransferMode: RESPONSE_STREAM, TimeoutInMillis: 1200}}
         HurriedWhole: {{Type: Api, Properties: {{Path: /hurried-whole/puppet, Method: GET, TimeoutInMillis: 400}}}}
         Posted: {{Type: Api, Properties: {{Path: /posted, Method: POST, ResponseTransferMode: RESPONSE_STREAM}}}}
 """
