@@ -45,15 +45,15 @@ def main(arguments: Sequence[str]) -> int:
         report = run(options)
     except KeyboardInterrupt:
         return 130
-    told = json.dumps(as_json(report), indent=2)
+    text = json.dumps(as_json(report), indent=2)
     if given.json:
-        given.json.write_text(told + "\n")
-    print(as_text(report) if sys.stdout.isatty() else told)
+        given.json.write_text(text + "\n")
+    print(as_text(report) if sys.stdout.isatty() else text)
     return 1 if report.failures else 0
 
 
 def run(options: Options) -> Report:
-    """Measure. What does not work is told in the report's `failures`, and the rest is measured without it."""
+    """Measure. A target that fails is listed in the report's `failures`, and the rest is measured without it."""
     report = Report(facts(), asdict(options))
 
     def failed(failure: str) -> None:

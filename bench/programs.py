@@ -16,7 +16,7 @@ _CHECKOUT = Path(__file__).parent.parent
 
 
 class Program:
-    """`python -m MODULE ARGUMENTS`, to be used in a `with`. `said` is its first line of output.
+    """`python -m MODULE ARGUMENTS`, to be used in a `with`. `first_line` is its first line of output.
 
     `orders` is a line for its standard input, which stays open: the program ends when it closes.
     """
@@ -36,8 +36,8 @@ class Program:
             with suppress(BrokenPipeError):  # it has ended, which its silence tells next
                 self._process.stdin.write(self._orders + "\n")
                 self._process.stdin.flush()
-        self.said = self._process.stdout.readline().strip()
-        if not self.said:
+        self.first_line = self._process.stdout.readline().strip()
+        if not self.first_line:
             self._end()
             raise BrokenError(f"{self._module} ended with status {self._process.returncode} before it was ready")
         return self
@@ -49,7 +49,7 @@ class Program:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        with suppress(BrokenPipeError):  # orders that nobody read
+        with suppress(BrokenPipeError):  # the program ended without reading its orders
             process.stdin.close()
         try:
             process.wait(5)

@@ -1,4 +1,4 @@
-"""The fast stand-in provider: answers that were rendered before, from a process whose interpreter nobody else uses.
+"""The fast stand-in provider: rendered answers, served by a process of its own.
 
     python -m bench.provider [PORT]
 

@@ -64,16 +64,16 @@ class AwsCounts:
 
     def spans(self) -> list[tuple[float, float]]:
         """Return when each call came and was answered, by `time.perf_counter`, since this was last asked for."""
-        told: list[tuple[float, float]] = self._get("/spans")
-        return told
+        spans: list[tuple[float, float]] = self._get("/spans")
+        return spans
 
     def of(self, service: str) -> int:
         """Return how many of them were for a service, named as in X-Amz-Target."""
         return sum(count for name, count in self.operations.items() if name.startswith(service))
 
     def _look(self) -> tuple[dict[str, int], float]:
-        told: dict[str, Any] = self._get("/counts")
-        return told["operations"], told["seconds"]
+        counts: dict[str, Any] = self._get("/counts")
+        return counts["operations"], counts["seconds"]
 
     def _get(self, path: str) -> Any:
         with urlopen(self._endpoint + path, timeout=10) as answer:
@@ -81,7 +81,7 @@ class AwsCounts:
 
 
 class Rig:
-    """To be used in a `with`. Whatever cannot be started is told to `failed`, once, and the rest goes on without it."""
+    """A context manager. A part that cannot be started is reported to `failed` once, and the rest runs without it."""
 
     def __init__(self, options: Options, progress: Callable[[str], None], failed: Callable[[str], None]) -> None:
         self.options = options
@@ -101,7 +101,7 @@ class Rig:
     def provider_url(self) -> str:
         """The fast provider's base URL."""
         port = self.options.provider_port
-        return self._entered.enter_context(Program("bench.provider", [str(port)])).said
+        return self._entered.enter_context(Program("bench.provider", [str(port)])).first_line
 
     @cached_property
     def aws_endpoint(self) -> str:
@@ -111,7 +111,7 @@ class Rig:
             "tables": [dict(table.create) for table in template.tables],
             "secrets": dict.fromkeys(template.secrets, _SECRETS),
         }
-        endpoint = self._entered.enter_context(Program("bench.aws", orders=json.dumps(orders))).said
+        endpoint = self._entered.enter_context(Program("bench.aws", orders=json.dumps(orders))).first_line
         self._load_routes(endpoint)
         keys.make(endpoint, gateway().environment["KEYS_TABLE"])
         return endpoint

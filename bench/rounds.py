@@ -22,7 +22,7 @@ def measure(
     """Return `times` answers of each target to the same request, by its name.
 
     Each is asked `at_once` times in a row per round, after a warm-up that does not count; who goes first changes with
-    every round. A target that breaks is told to `failed` and left out from then on, and of the result.
+    every round. A target that fails is reported to `failed` and omitted from the result.
     """
     prepared = {target.name: target.prepare(body) for target in targets}
     answers: dict[str, list[Answer]] = {target.name: [] for target in targets}

@@ -140,7 +140,7 @@ def _formats(rig: Rig) -> Table:
         row: dict[str, Cell] = {"caller": caller, "provider": provider}
         row |= {"request_p50_ms": milliseconds(each["request"]), "chunk_us": round(each["chunk"] * 1e6, 1)}
         if caller != provider:  # against who passes the same provider's stream on, and the same caller's request
-            passed = pairs.get((provider, provider), pairs[caller, caller])  # nobody passes Bedrock's on
+            passed = pairs.get((provider, provider), pairs[caller, caller])  # Bedrock's format has no callers
             row["added_request_ms"] = milliseconds(each["request"] - pairs[caller, caller]["request"])
             row["added_chunk_us"] = round((each["chunk"] - passed["chunk"]) * 1e6, 1)
         rows.append(row)
@@ -286,7 +286,7 @@ def _aws(rig: Rig) -> Table:
     def count(function: FunctionTarget, when: str, calls: int, limit: int) -> None:
         with counts.counting():
             seconds = [_ask(function, _CALL).total for _ in range(calls)]
-        booked = counts.of("DynamoDB_20120810.TransactWriteItems")  # after the answer, for which nobody waits
+        booked = counts.of("DynamoDB_20120810.TransactWriteItems")  # after the answer
         dynamodb, secrets = counts.of("DynamoDB") - booked, counts.of("secretsmanager")
         rows.append(
             {
@@ -313,7 +313,7 @@ def _aws(rig: Rig) -> Table:
         count(function, "within a second of a read", _WITHIN_A_SECOND, 0)
     notes = [
         "A call is booked after its answer, by one transaction more.",
-        "States are read anew after 1 s, routes after 10 s, secrets after 5 minutes.",
+        "States are read again after 1 s, routes after 10 s, secrets after 5 minutes.",
         "After 10 s both are read, one after the other on one connection. Side by side was slower: two connections.",
     ]
     return Table("Calls to AWS per warm request", rows, notes, aims)
@@ -352,8 +352,8 @@ def _keys(rig: Rig) -> Table:
             {
                 "caller": caller,
                 "calls": len(took[caller]),
-                "before_the_answer": asked.told(asked.before),
-                "after_it": asked.told(asked.after),
+                "before_the_answer": asked.cell(asked.before),
+                "after_it": asked.cell(asked.after),
                 "call_p50_ms": milliseconds(percentile([total for total, _ in took[caller]], 50)),
                 "of_it_aws_ms": milliseconds(median([aws for _, aws in took[caller]])),
                 "own_added_ms": added[caller],
@@ -361,7 +361,7 @@ def _keys(rig: Rig) -> Table:
         )
     notes = [
         "DynamoDB calls per call, reads that are due after 1 s (states) and 10 s (routes, keys) left out. What comes "
-        "after the answer nobody waits for.",
+        "after the answer, which no caller waits for.",
         "own_added: the p50 of calls less, call by call, the time that the embedded AWS works on what is waited for, "
         "against the master key's. A write that is ready to be sent is on the wire for the p50 of "
         f"{milliseconds(wire)} ms besides, by the same measure; that is not the router's either, and left out.",
@@ -418,8 +418,8 @@ class _Around:
             after.append(counts.operations)
         self.before, self.after = _usual(before), _usual(after)
 
-    def told(self, operations: Mapping[str, float]) -> str:
-        """Return operations as a cell says them."""
+    def cell(self, operations: Mapping[str, float]) -> str:
+        """Return operations as the text of a cell."""
         return ", ".join(f"{number:g} {name}" for name, number in operations.items()) or "none"
 
 

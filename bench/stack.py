@@ -66,7 +66,7 @@ class Stack:
             self._process.wait(_STOP_PATIENCE)
         except subprocess.TimeoutExpired:
             pass
-        finally:  # also when whoever waits is interrupted again; its children see it end, and end
+        finally:  # even if the wait is interrupted again; its children end with it
             self._process.kill()
             self._process.wait()
 

@@ -16,7 +16,7 @@ __all__ = ["Answer", "BrokenError", "Target", "UrlTarget", "checked"]
 
 
 class BrokenError(Exception):
-    """Something did not work, so that there is nothing to measure; the message says what and where to look."""
+    """A target failed, so it cannot be measured; the message says what failed and where to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Target(Protocol):
 
 
 class UrlTarget:
-    """An OpenAI-compatible API at `base_url`, over one connection that is kept. `model` replaces the request's."""
+    """An OpenAI-compatible API at `base_url`, over one persistent connection. `model` replaces the request's."""
 
     def __init__(self, name: str, base_url: str, key: str, model: str | None = None) -> None:
         self.name = name
@@ -71,11 +71,11 @@ class UrlTarget:
         return head.encode() + content
 
     def exchange(self, prepared: bytes) -> Answer:
-        """Ask and wait for the whole answer; a connection that the server had closed is made anew, once."""
-        kept = self._socket is not None
+        """Send a request and read the whole answer; reconnect once if the server has closed the connection."""
+        was_open = self._socket is not None
         try:
             began, message = self._ask(prepared)
-            if message is None and kept:
+            if message is None and was_open:
                 self.close()
                 began, message = self._ask(prepared)
         except (OSError, WireError) as error:

@@ -1,7 +1,7 @@
 """`python -m bench.translation`: what it costs to say a request, and each chunk of its answer, in another format.
 
 Prints JSON: a row for each pair of caller's and provider's format, measured in this process, which is given the layer's
-code on its path and does nothing else. Processor time, so that whoever else wants the core is not counted.
+code on its path and does nothing else. Measured in processor time, so other processes on the core do not count.
 """
 
 import json
@@ -77,7 +77,7 @@ def _parsed(caller: str, raw: bytes) -> ClientRequest:
 def _body(caller: str) -> Mapping[str, Any]:
     """Return a conversation with tools, as an agent sends it."""
     roles = ["user", "assistant"] * _TURNS + ["user"]
-    said = [{"role": role, "content": _WORDS} for role in roles]
+    turns = [{"role": role, "content": _WORDS} for role in roles]
     tools: list[dict[str, Any]] = [
         {"name": f"tool_{number}", "description": "what it does " * 20} for number in range(_TOOLS)
     ]
@@ -85,36 +85,36 @@ def _body(caller: str) -> Mapping[str, Any]:
     match caller:
         case "chat":
             functions = [{"type": "function", "function": {**tool, "parameters": _SCHEMA}} for tool in tools]
-            return body | {"messages": [{"role": "system", "content": _WORDS}, *said], "tools": functions}
+            return body | {"messages": [{"role": "system", "content": _WORDS}, *turns], "tools": functions}
         case "responses":
             functions = [{"type": "function", **tool, "parameters": _SCHEMA} for tool in tools]
-            return body | {"instructions": _WORDS, "input": said, "tools": functions}
+            return body | {"instructions": _WORDS, "input": turns, "tools": functions}
         case _:
             tools = [{**tool, "input_schema": _SCHEMA} for tool in tools]
-            return body | {"system": _WORDS, "messages": said, "tools": tools, "max_tokens": 1000}
+            return body | {"system": _WORDS, "messages": turns, "tools": tools, "max_tokens": 1000}
 
 
 def _stream(provider: str) -> bytes:
     """Return a provider's stream of text, a word in a chunk."""
     request = _parsed(provider, json.dumps(_body(provider)).encode())
     writer = registry.client_conversation(provider).writer(request, 0)
-    said: list[Event] = [Started("answer", "model", 1)]
-    said += (TextDelta(f" word{number}") for number in range(_CHUNKS))
-    said += (Finish("stop"), UsageReport(Usage(10, _CHUNKS)))
-    return b"".join(writer.write(event) for event in said) + writer.end()
+    events: list[Event] = [Started("answer", "model", 1)]
+    events += (TextDelta(f" word{number}") for number in range(_CHUNKS))
+    events += (Finish("stop"), UsageReport(Usage(10, _CHUNKS)))
+    return b"".join(writer.write(event) for event in events) + writer.end()
 
 
 def _frames() -> list[bytes]:
     """Return the same as Bedrock streams it, in messages of its own."""
-    said: list[tuple[str, Mapping[str, Any]]] = [("messageStart", {"role": "assistant"})]
+    events: list[tuple[str, Mapping[str, Any]]] = [("messageStart", {"role": "assistant"})]
     for number in range(_CHUNKS):
         delta = {"contentBlockIndex": 0, "delta": {"text": f" word{number}"}}
-        said.append(("contentBlockDelta", delta))
+        events.append(("contentBlockDelta", delta))
     usage = {"inputTokens": 10, "outputTokens": _CHUNKS, "totalTokens": 10 + _CHUNKS}
-    said += [("contentBlockStop", {"contentBlockIndex": 0}), ("messageStop", {"stopReason": "end_turn"})]
-    said.append(("metadata", {"usage": usage}))
+    events += [("contentBlockStop", {"contentBlockIndex": 0}), ("messageStop", {"stopReason": "end_turn"})]
+    events.append(("metadata", {"usage": usage}))
     headers = {":content-type": "application/json", ":message-type": "event"}
-    return [message({":event-type": name, **headers}, json.dumps(fields).encode()) for name, fields in said]
+    return [message({":event-type": name, **headers}, json.dumps(fields).encode()) for name, fields in events]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ _BODYLESS = (b"GET ", b"HEAD ")
 
 
 class WireError(Exception):
-    """A connection that ended, or said something that is no HTTP."""
+    """A connection ended, or its data is not HTTP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from bench.targets import BrokenError, UrlTarget, checked
 @pytest.fixture(scope="module")
 def provider() -> Iterator[UrlTarget]:
     with Program("bench.provider") as program:
-        target = UrlTarget("direct", program.said, "sk-any", "a-model")
+        target = UrlTarget("direct", program.first_line, "sk-any", "a-model")
         yield target
         target.close()
 
