@@ -272,6 +272,11 @@ def _other_paths() -> dict[str, Schema]:
         "/v1/responses/{response_id}/input_items": {
             "get": stored_operation("List the input of a stored response", "The items.")
         },
+        "/v1/responses/compact": {
+            "post": _operation(
+                "Conversations", "Compact a conversation", "A summary to continue from.", content=json_body(responses)
+            )
+        },
         "/v1/messages/count_tokens": {
             "post": _operation(count, "Count the tokens of a message", "`input_tokens`.", content=json_body(counted))
         },

@@ -1,4 +1,4 @@
-"""What goes to Lambda: complete, small, for its processor, the same from every build, and it runs."""
+"""The artefacts for Lambda: complete, small, for its processor, reproducible, and they run."""
 
 import hashlib
 import json
@@ -67,28 +67,26 @@ def admin_function(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         pytest.param("", True, id="no marker"),
         pytest.param(" ; sys_platform == 'linux'", True, id="for linux"),
-        pytest.param(" ; sys_platform == 'darwin'", False, id="for this machine, if it is a Mac"),
+        pytest.param(" ; sys_platform == 'darwin'", False, id="for macOS"),
         pytest.param(" ; python_full_version >= '3.13'", True, id="for python 3.13 and later"),
-        pytest.param(" ; python_full_version < '3.12'", False, id="for the python that builds, if it is older"),
+        pytest.param(" ; python_full_version < '3.12'", False, id="for an older python"),
         pytest.param(" ; platform_machine == 'aarch64'", True, id="for the processor"),
         pytest.param(" ; platform_machine == 'x86_64'", False, id="for another processor"),
     ],
 )
-def test_the_lock_is_read_for_lambda_and_not_for_the_machine_that_builds(marker: str, wanted: bool) -> None:
+def test_lock_is_evaluated_for_lambda(marker: str, wanted: bool) -> None:
     lock = f"# a comment\nthing==1.2{marker} \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
     assert list(for_target(lock, LINUX_ARM)) == (["thing==1.2 --hash=sha256:aa --hash=sha256:bb"] if wanted else [])
 
 
 @pytest.mark.parametrize(("layer", "machine"), [("arm64", "aarch64"), ("x86_64", "x86_64")])
-def test_every_compiled_module_is_for_the_processor_and_python(
-    layer: str, machine: str, request: pytest.FixtureRequest
-) -> None:
+def test_compiled_modules_match_processor_and_python(layer: str, machine: str, request: pytest.FixtureRequest) -> None:
     modules = sorted(path.name for path in request.getfixturevalue(layer).rglob("*.so"))
     assert modules
     assert all(name.endswith(f".cpython-313-{machine}-linux-gnu.so") for name in modules)
 
 
-def test_the_layer_holds_all_of_the_router_and_none_of_what_it_does_not_need(arm64: Path) -> None:
+def test_layer_has_the_router_and_nothing_unused(arm64: Path) -> None:
     site = arm64 / "python"
     sources = {path.relative_to(ROOT / "layers/router") for path in (ROOT / "layers/router/vibe_router").rglob("*.py")}
     assert sources <= {path.relative_to(site) for path in (site / "vibe_router").rglob("*.py")}
@@ -98,7 +96,7 @@ def test_the_layer_holds_all_of_the_router_and_none_of_what_it_does_not_need(arm
     assert not [path for path in site.iterdir() if path.name in {"moto", "pip", "pytest", "yaml"}]
 
 
-def test_botocore_keeps_the_data_of_every_service_that_a_client_is_made_of() -> None:
+def test_layer_has_botocore_data_of_every_used_service() -> None:
     sources = [*(ROOT / "layers").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
     made = {
         service
@@ -118,20 +116,20 @@ def _digest(directory: Path) -> str:
     return digest.hexdigest()
 
 
-def test_two_builds_give_the_same_bytes(arm64: Path, tmp_path: Path) -> None:
+def test_builds_are_reproducible(arm64: Path, tmp_path: Path) -> None:
     again = tmp_path / "somewhere/else"
     assemble_layer(again, "arm64")
     assert _digest(again) == _digest(arm64)
     assert pack(again, tmp_path / "2.zip").sha256 == pack(arm64, tmp_path / "1.zip").sha256
 
 
-def test_a_gateway_is_below_fifteen_megabytes_zipped(arm64: Path, function: Path, tmp_path: Path) -> None:
+def test_gateway_is_below_15_mb_zipped(arm64: Path, function: Path, tmp_path: Path) -> None:
     zipped = [pack(path, tmp_path / f"{path.name}.zip").zipped for path in (arm64, function)]
     # 1 MB is more than the streaming runtime will ever need.
     assert sum(zipped) + 1_000_000 < 15_000_000
 
 
-def test_a_zip_keeps_the_run_bit_and_no_time(tmp_path: Path) -> None:
+def test_zip_has_the_executable_bit_and_no_time(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     script, data = tmp_path / "in/script", tmp_path / "in/data"
     script.write_text("#!/bin/sh\n")
@@ -147,9 +145,7 @@ def test_a_zip_keeps_the_run_bit_and_no_time(tmp_path: Path) -> None:
 
 
 @needs_lambda_python
-def test_everything_is_compiled_in_advance_without_a_look_at_file_times(
-    x86_64: Path, function: Path, admin_function: Path
-) -> None:
+def test_bytecode_is_precompiled_and_unchecked(x86_64: Path, function: Path, admin_function: Path) -> None:
     for root in (x86_64, function, admin_function):
         sources = list(root.rglob("*.py"))
         assert sources
@@ -218,9 +214,7 @@ def aws() -> Iterator[str]:
 
 @needs_lambda_python
 @needs_lambda_platform
-def test_the_artefacts_run_on_lambdas_python_alone(
-    x86_64: Path, function: Path, admin_function: Path, aws: str
-) -> None:
+def test_artefacts_run_on_lambdas_python(x86_64: Path, function: Path, admin_function: Path, aws: str) -> None:
     session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
     session.client("dynamodb", endpoint_url=aws).create_table(
         TableName="t",

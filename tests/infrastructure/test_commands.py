@@ -1,4 +1,4 @@
-"""The commands: `make` lists them, and the environment they run in makes itself, once."""
+"""The make targets, and the script that creates their environment."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tests.infrastructure.expanded import ROOT
 
 CONTRACT = {"start", "test", "lint", "bench", "build", "sam-local", "routes"}
 
-# Stands for a Python: says that it works, and writes down what it was asked to do.
+# A stub of Python that works, and records its arguments.
 RECORDER = """#!/bin/sh
 echo "$@" >>"{log}"
 case "$1" in --version) echo "Python 3.12.0" ;; esac
@@ -22,7 +22,7 @@ exit {code}
 """
 
 
-def test_make_alone_lists_every_target_with_a_line() -> None:
+def test_make_lists_every_target() -> None:
     done = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = dict(re.findall(r"^  make ([\w-]+) +(\S.*)$", done.stdout, re.MULTILINE))
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -41,7 +41,7 @@ def test_ci_lints_and_tests() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout with the script, two locks and a PATH of its own."""
+    """A checkout with the script, two locks and its own PATH."""
     for directory in ("scripts", "requirements", "bin"):
         (tmp_path / directory).mkdir()
     shutil.copy(ROOT / "scripts/venv.sh", tmp_path / "scripts")
@@ -76,14 +76,14 @@ def _installations(checkout: Path) -> list[str]:
     return [line.rpartition(" ")[2] for line in asked if " install " in line and "--editable" not in line]
 
 
-def test_without_a_python_it_says_what_to_do(checkout: Path) -> None:
+def test_missing_python_is_explained(checkout: Path) -> None:
     done = _run(checkout, "local")
     assert done.returncode == 1
     assert "Python 3.11, 3.12, 3.13 or 3.14 is needed" in done.stderr
     assert "make start PYTHON=" in done.stderr
 
 
-def test_a_python_that_does_not_run_is_passed_over(checkout: Path) -> None:
+def test_broken_python_is_skipped(checkout: Path) -> None:
     _python(checkout, "python3.13", code=127)
     _python(checkout, "python3.11")
     done = _run(checkout, "local")
@@ -91,13 +91,13 @@ def test_a_python_that_does_not_run_is_passed_over(checkout: Path) -> None:
     assert _installations(checkout) == ["requirements/local.txt"]
 
 
-def test_a_named_python_comes_first(checkout: Path) -> None:
+def test_named_python_takes_precedence(checkout: Path) -> None:
     _python(checkout, "mine")
     done = _run(checkout, "local", PYTHON=str(checkout / "bin/mine"))
     assert done.returncode == 0, done.stderr
 
 
-def test_a_lock_is_installed_once_and_again_when_it_has_changed(checkout: Path) -> None:
+def test_lock_is_installed_once_and_after_changes(checkout: Path) -> None:
     _python(checkout)
     for _ in range(3):
         assert _run(checkout, "local").returncode == 0
@@ -107,14 +107,14 @@ def test_a_lock_is_installed_once_and_again_when_it_has_changed(checkout: Path) 
     assert _installations(checkout) == ["requirements/local.txt"] * 2
 
 
-def test_the_development_lock_serves_start_too_and_comes_on_top_of_the_smaller(checkout: Path) -> None:
+def test_development_lock_includes_the_local_one(checkout: Path) -> None:
     _python(checkout)
     for lock in ("local", "dev", "local", "dev"):
         assert _run(checkout, lock).returncode == 0
     assert _installations(checkout) == ["requirements/local.txt", "requirements/dev.txt"]
 
 
-def test_a_failed_installation_is_tried_again(checkout: Path) -> None:
+def test_failed_installation_is_repeated(checkout: Path) -> None:
     _python(checkout)
     assert _run(checkout, "local").returncode == 0
     (checkout / ".venv/installed-local.txt").unlink()

@@ -14,13 +14,13 @@ from samtranslator.yaml_helper import yaml_parse
 from tests.infrastructure.expanded import ROOT, TEMPLATE
 
 
-def test_cfn_lint_has_nothing_to_say_in_any_region() -> None:
+def test_cfn_lint_reports_nothing() -> None:
     regions = ["us-east-1", "eu-central-1", "ap-southeast-1"]
     matches = cfnlint.lint_file(TEMPLATE, config=ManualArgs(regions=regions))
     assert [str(match) for match in matches] == []
 
 
-def test_cfn_lint_would_say_something(tmp_path: Path) -> None:
+def test_cfn_lint_reports_mistakes(tmp_path: Path) -> None:
     broken = tmp_path / "template.yaml"
     broken.write_text(TEMPLATE.read_text(encoding="utf-8").replace("!Ref Secret\n", "!Ref Sekret\n"), encoding="utf-8")
     assert cfnlint.lint_file(broken, config=ManualArgs(regions=["us-east-1"]))
@@ -43,7 +43,7 @@ def test_sam_validates_the_template() -> None:
 
 
 @pytest.mark.parametrize("environment", ["default", "dev"])
-def test_each_deployment_is_told_all_that_it_needs(environment: str) -> None:
+def test_samconfig_has_the_required_settings(environment: str) -> None:
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))[environment]
     assert settings["build"]["parameters"]["build_in_source"] is True  # the Makefiles look outside their directories
     assert settings["deploy"]["parameters"]["capabilities"] == "CAPABILITY_IAM"
@@ -54,7 +54,7 @@ def test_each_deployment_is_told_all_that_it_needs(environment: str) -> None:
     )
 
 
-def test_the_development_stack_overrides_parameters_that_there_are() -> None:
+def test_development_stack_overrides_existing_parameters() -> None:
     parameters = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))["Parameters"]
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
     overrides = dict(pair.split("=") for pair in settings["dev"]["deploy"]["parameters"]["parameter_overrides"].split())
@@ -62,7 +62,7 @@ def test_the_development_stack_overrides_parameters_that_there_are() -> None:
     assert overrides["MetricsNamespace"] != parameters["MetricsNamespace"]["Default"]  # else the alarms would mix
 
 
-def test_every_parameter_is_described_and_has_a_default() -> None:
+def test_every_parameter_has_a_description_and_a_default() -> None:
     for name, parameter in yaml_parse(TEMPLATE.read_text(encoding="utf-8"))["Parameters"].items():
         assert parameter["Description"].endswith("."), name
         assert "Default" in parameter, name

@@ -1,4 +1,4 @@
-"""The three locks agree, so that one environment can hold them all and what is tested is what runs."""
+"""The locks agree, so that one environment can contain them all, and the tested versions are those that run."""
 
 import re
 
@@ -8,13 +8,13 @@ from tests.infrastructure.expanded import ROOT
 
 
 def _pins(name: str) -> set[tuple[str, str]]:
-    """Return names and versions. A package may be there twice, in a version for older Pythons and one for newer."""
+    """Return names and versions. A package may have one version for older Pythons and another for newer ones."""
     text = (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8")
     return set(re.findall(r"^([A-Za-z0-9._-]+(?:\[[a-z,]+\])?)==(\S+)", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize(("smaller", "larger"), [("runtime", "local"), ("local", "dev")])
-def test_the_larger_lock_holds_the_smaller_in_the_same_versions(smaller: str, larger: str) -> None:
+def test_larger_lock_contains_the_smaller(smaller: str, larger: str) -> None:
     pins = _pins(smaller)
     assert len(pins) > 10
     assert pins <= _pins(larger)

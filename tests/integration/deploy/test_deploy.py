@@ -253,7 +253,7 @@ def test_rollback_to_a_missing_version_changes_nothing(
 @pytest.mark.parametrize(
     ("typed", "on_terminal"),
     [("yes\n", True), ("\n", True), ("", True), (f"{STACK}\n", False)],
-    ids=["the wrong word", "nothing", "the end of the input", "nobody is there"],
+    ids=["wrong name", "empty line", "end of input", "no terminal"],
 )
 def test_unconfirmed_deletion_deletes_nothing(
     account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch, typed: str, on_terminal: bool

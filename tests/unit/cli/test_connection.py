@@ -158,7 +158,7 @@ def test_rate_limited_call_is_retried_after_a_short_wait(router: FakeRouter) -> 
     assert waited == [2.0, 1.0]
 
 
-def test_a_router_that_is_always_busy_is_told_in_the_end(router: FakeRouter) -> None:
+def test_permanently_busy_router_is_reported(router: FakeRouter) -> None:
     waited: list[float] = []
     router.answers["/team/info"] = RefusalError(429, "Slowly.")
     with Api(router.url, KEY, sleep=waited.append) as api, pytest.raises(CommandError, match="Slowly"):

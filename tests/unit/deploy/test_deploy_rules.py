@@ -117,10 +117,10 @@ def test_result_of_filling_does_not_print_the_key() -> None:
     ids=[
         "one",
         "two",
-        "the live one and the one before it are kept",
+        "live and previous version",
         "numbers may have gaps",
-        "one that has a share of the calls is kept",
-        "after a rollback the newer ones are kept",
+        "version with a share of the traffic",
+        "newer versions after a rollback",
     ],
 )
 def test_superseded_versions(

@@ -46,7 +46,7 @@ def test_pipe_gets_json_and_nothing_is_written(file: Path, capsys: pytest.Captur
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_what_it_writes_loads(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_written_routes_load(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import-litellm", str(file), "-o", "routes.yaml"]) == 0
     assert json.loads(capsys.readouterr().out)["written"] == "routes.yaml"
     assert list(load_file(Path("routes.yaml"), {}).models) == ["m"]
@@ -88,7 +88,7 @@ def test_invalid_config_is_refused(
     assert told in capsys.readouterr().err
 
 
-def test_a_config_of_which_nothing_is_left_writes_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_config_without_usable_models_writes_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text("model_list:\n  - {model_name: m, litellm_params: {model: vertex_ai/x}}\n")
     assert main(["import-litellm", str(file), "-o", "routes.yaml"]) == 1
     assert json.loads(capsys.readouterr().out)["written"] is None

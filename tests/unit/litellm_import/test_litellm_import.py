@@ -58,7 +58,7 @@ def config(*entries: str, more: str = "") -> Imported:
     return import_config("model_list:\n" + "".join(entries) + more)
 
 
-def test_a_config_that_needs_nothing_is_carried_over_without_a_word(tmp_path: Path) -> None:
+def test_simple_config_is_converted_without_notes(tmp_path: Path) -> None:
     done = imported("""\
         model_list:
           - model_name: gpt-4o
@@ -106,7 +106,7 @@ BASES = [
 
 
 @pytest.mark.parametrize(("at", "more", "base_url"), BASES, ids=[f"{at} {more}" for at, more, _ in BASES])
-def test_where_a_deployment_is(at: str, more: str, base_url: str, tmp_path: Path) -> None:
+def test_base_url_of_a_deployment(at: str, more: str, base_url: str, tmp_path: Path) -> None:
     done = config(model("m", at, more))
     (provider,) = yaml.safe_load(done.routes)["providers"].values()
     assert provider["base_url"] == base_url
@@ -115,7 +115,7 @@ def test_where_a_deployment_is(at: str, more: str, base_url: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("prefix", PROVIDERS)
-def test_every_known_provider_makes_routes_that_load(prefix: str, tmp_path: Path) -> None:
+def test_every_provider_converts_to_valid_routes(prefix: str, tmp_path: Path) -> None:
     done = config(model("m", f"{prefix}/x", "api_base: 'https://gate.example'"))
     if not done.routes:  # what it speaks is not spoken here
         assert PROVIDERS[prefix].formats == ("completions",)
@@ -149,7 +149,7 @@ def test_every_known_provider_makes_routes_that_load(prefix: str, tmp_path: Path
         ("5", ""),
     ],
 )
-def test_a_deployment_that_can_t_be_reached_is_left_out_and_told(at: str, more: str) -> None:
+def test_deployment_without_a_usable_address_is_omitted_with_a_note(at: str, more: str) -> None:
     done = config(model("m", at, more))
     assert done.routes == ""
     assert done.models == ()
@@ -167,7 +167,7 @@ def test_a_deployment_that_can_t_be_reached_is_left_out_and_told(at: str, more: 
         ("bedrock/x", "api_base: 'https://vpce.example/'", "x", {"base_url": "https://vpce.example"}),
     ],
 )
-def test_bedrock_is_called_by_the_function_itself(
+def test_bedrock_uses_the_role_of_the_function(
     at: str, more: str, model_there: str, provider: dict[str, str], tmp_path: Path
 ) -> None:
     done = config(model("m", f"'{at}'", f"{more}{', ' if more else ''}aws_secret_access_key: secret-of-mine"))
@@ -180,7 +180,7 @@ def test_bedrock_is_called_by_the_function_itself(
     loaded(done, tmp_path)
 
 
-def test_a_variable_that_the_config_itself_sets_is_the_default(tmp_path: Path) -> None:
+def test_variable_set_by_the_config_is_the_default(tmp_path: Path) -> None:
     more = "environment_variables:\n  GATE_URL: https://gate.example/v1\n"
     done = config(model("m", "openai/x", "api_base: os.environ/GATE_URL"), more=more)
     (provider,) = yaml.safe_load(done.routes)["providers"].values()
@@ -189,14 +189,14 @@ def test_a_variable_that_the_config_itself_sets_is_the_default(tmp_path: Path) -
     assert loaded(done, tmp_path).providers["gate"].base_url == "https://gate.example/v1"
 
 
-def test_a_variable_without_a_default_is_told(tmp_path: Path) -> None:
+def test_variable_without_a_default_is_reported(tmp_path: Path) -> None:
     done = config(model("m", "openai/x", "api_base: os.environ/GATE_URL"))
     assert done.variables == ("GATE_URL",)
     assert said(done) == ["2 to do model_list[0].litellm_params.api_base"]
     loaded(done, tmp_path)
 
 
-def test_a_key_in_plain_is_never_repeated_and_gets_a_name() -> None:
+def test_plain_key_is_never_repeated_and_gets_a_name() -> None:
     done = config(
         model("a", "openai/x", "api_key: sk-plain-1"),
         model("b", "openai/x", "api_key: sk-plain-2"),
@@ -217,13 +217,13 @@ def test_a_key_in_plain_is_never_repeated_and_gets_a_name() -> None:
     ]
 
 
-def test_a_variable_that_must_not_go_to_a_provider_gets_another_name() -> None:
+def test_reserved_variable_gets_another_name() -> None:
     done = config(model("m", "openai/x", "api_key: os.environ/LITELLM_MASTER_KEY"))
     assert done.secrets == ("OPENAI_API_KEY",)
     assert said(done) == ["2 changed model_list[0].litellm_params.api_key"]
 
 
-def test_a_named_credential_stands_for_what_it_holds() -> None:
+def test_named_credential_is_resolved() -> None:
     more = (
         "credential_list:\n  - credential_name: mine\n    credential_values:\n"
         "      {api_key: os.environ/MINE_KEY, api_base: 'https://gate.example/v1'}\n"
@@ -235,7 +235,7 @@ def test_a_named_credential_stands_for_what_it_holds() -> None:
     assert done.notes == ()
 
 
-def test_a_credential_that_no_model_names_is_told() -> None:
+def test_unused_credential_is_reported() -> None:
     values = "\n    credential_values: {api_key: os.environ/A_KEY}\n"
     more = "credential_list:\n" + "".join(f"  - credential_name: {name}{values}" for name in ("mine", "[odd]", "other"))
     done = config(model("m", "openai/x", "litellm_credential_name: mine"), more=more)
@@ -243,7 +243,7 @@ def test_a_credential_that_no_model_names_is_told() -> None:
     assert "A_KEY" in done.secrets
 
 
-def test_order_makes_steps_and_weight_shares_them(tmp_path: Path) -> None:
+def test_order_makes_steps_and_weight_balances_them(tmp_path: Path) -> None:
     done = config(
         model("m", "openai/second", "order: 2"),
         model("m", "openai/first-a", "order: 1, weight: 30"),
@@ -257,7 +257,7 @@ def test_order_makes_steps_and_weight_shares_them(tmp_path: Path) -> None:
     assert loaded(done, tmp_path).models["m"].chain[0][0].weight == 3
 
 
-def test_fallback_order_is_an_order_too() -> None:
+def test_fallback_order_is_an_order() -> None:
     entries = (
         "  - {model_name: m, litellm_params: {model: openai/b}, model_info: {fallback_order: 2}}\n",
         model("m", "openai/a", "fallback_order: 1"),
@@ -284,13 +284,13 @@ def test_shares_become_weights(
     assert [note.meaning for note in done.notes] == meanings
 
 
-def test_a_deployment_without_a_share_of_its_step_comes_behind_it() -> None:
+def test_deployment_without_a_share_follows_its_step() -> None:
     done = config(model("m", "openai/a", "weight: 1"), model("m", "openai/b", "weight: 0"), model("m", "openai/c"))
     assert chain(done, "m") == [["a"], ["b", "c"]]
     assert said(done) == ["3 changed model_list[1]", "4 changed model_list[2]"]
 
 
-def test_the_same_deployment_twice_is_one_with_both_shares() -> None:
+def test_duplicate_deployment_gets_both_shares() -> None:
     done = config(
         model("m", "openai/a", "weight: 1"), model("m", "openai/a", "weight: 2"), model("m", "openai/b", "weight: 1")
     )
@@ -325,9 +325,7 @@ FALLBACKS = [
 
 
 @pytest.mark.parametrize(("more", "steps", "meanings"), [each[1:] for each in FALLBACKS], ids=[f[0] for f in FALLBACKS])
-def test_fallbacks_come_after_a_model_s_own_chain(
-    more: str, steps: list[list[str]], meanings: list[str], tmp_path: Path
-) -> None:
+def test_fallbacks_follow_the_own_chain(more: str, steps: list[list[str]], meanings: list[str], tmp_path: Path) -> None:
     with_id = "  - {model_name: b, litellm_params: {model: openai/y}, model_info: {id: id-of-y}}\n"
     done = config(model("a", "openai/x"), with_id, model("c", "openai/z"), more=more + "\n")
     assert chain(done, "a") == steps
@@ -335,13 +333,13 @@ def test_fallbacks_come_after_a_model_s_own_chain(
     loaded(done, tmp_path)
 
 
-def test_a_step_says_which_line_it_is_from() -> None:
+def test_step_names_its_line() -> None:
     done = config(model("a", "openai/x"), model("b", "openai/y"), more="router_settings:\n  fallbacks:\n  - a: [b]\n")
     assert "      - {provider: openai, model: x} # line 2\n" in done.routes
     assert "      - {provider: openai, model: y} # line 3, by the fallback in line 6\n" in done.routes
 
 
-def test_an_alias_is_a_model_with_the_same_chain(tmp_path: Path) -> None:
+def test_alias_has_the_same_chain(tmp_path: Path) -> None:
     more = """\
 router_settings:
   model_group_alias:
@@ -456,14 +454,14 @@ def test_settings_of_a_deployment(params: str, expected: dict[str, Any], told: l
     loaded(done, tmp_path)
 
 
-def test_a_price_may_stand_in_model_info(tmp_path: Path) -> None:
+def test_price_in_model_info(tmp_path: Path) -> None:
     info = "model_info: {input_cost_per_token: 1e-6, output_cost_per_token: 2e-6}"
     done = config(f"  - {{model_name: m, litellm_params: {{model: openai/x}}, {info}}}\n")
     assert row(done)["price"] == {"input": 1, "output": 2}
     loaded(done, tmp_path)
 
 
-def test_what_a_deployment_can_not_do_is_said_and_what_it_can_goes_without_saying(tmp_path: Path) -> None:
+def test_only_missing_capabilities_are_written(tmp_path: Path) -> None:
     info = "{max_input_tokens: 8192, supports_vision: false, supports_function_calling: true}"
     done = config(f"  - {{model_name: m, litellm_params: {{model: openai/x}}, model_info: {info}}}\n")
     assert row(done) == {"provider": "openai", "model": "x", "vision": False, "context_window": 8192}
@@ -475,21 +473,21 @@ def test_what_a_deployment_can_not_do_is_said_and_what_it_can_goes_without_sayin
     ("base", "named", "notes"),
     [("azure/gpt-5", "gpt-5", 0), ("gpt-5", "gpt-5", 0), ("openai/x", None, 0), ("gpt 5", None, 1), ("5", None, 1)],
 )
-def test_what_a_deployment_is_comes_along_without_its_provider(base: str, named: str | None, notes: int) -> None:
+def test_base_model_is_written_without_its_provider(base: str, named: str | None, notes: int) -> None:
     info = f"{{base_model: {base}}}"
     done = config(f"  - {{model_name: m, litellm_params: {{model: openai/x}}, model_info: {info}}}\n")
     assert row(done).get("base_model") == named
     assert len(done.notes) == notes
 
 
-def test_a_blocked_deployment_is_switched_off(tmp_path: Path) -> None:
+def test_blocked_deployment_is_disabled(tmp_path: Path) -> None:
     done = config("  - {model_name: m, litellm_params: {model: openai/x}, model_info: {blocked: true}}\n")
     assert row(done)["enabled"] is False
     assert loaded(done, tmp_path).models["m"].chain[0][0].enabled is False
 
 
 @pytest.mark.parametrize("mode", FORMATS_OF_MODES)
-def test_a_mode_is_a_format_or_the_model_is_left_out(mode: str, tmp_path: Path) -> None:
+def test_mode_becomes_a_format_or_the_model_is_omitted(mode: str, tmp_path: Path) -> None:
     done = config(f"  - {{model_name: m, litellm_params: {{model: openai/x}}, model_info: {{mode: {mode}}}}}\n")
     if done.routes:
         assert row(done).get("formats", []) == list(FORMATS_OF_MODES[mode])
@@ -510,14 +508,14 @@ def test_a_mode_is_a_format_or_the_model_is_left_out(mode: str, tmp_path: Path) 
         ("openai/gpt-5", None),
     ],
 )
-def test_a_model_without_a_mode_is_what_its_name_says(at: str, formats: list[str] | None, tmp_path: Path) -> None:
+def test_mode_is_inferred_from_the_name(at: str, formats: list[str] | None, tmp_path: Path) -> None:
     done = config(model("m", at))
     assert row(done).get("formats") == formats
     assert said(done) == (["2 changed model_list[0].litellm_params.model"] if formats else [])
     loaded(done, tmp_path)
 
 
-def test_openai_s_responses_prefix_is_a_format() -> None:
+def test_responses_prefix_is_a_format() -> None:
     assert row(config(model("m", "openai/responses/gpt-5-codex"))) == {
         "provider": "openai",
         "model": "gpt-5-codex",
@@ -536,7 +534,7 @@ def test_openai_s_responses_prefix_is_a_format() -> None:
         ("[" * 3000, "config.yaml: is nested too deeply"),
     ],
 )
-def test_a_text_that_is_no_config_is_refused(text: str, told: str) -> None:
+def test_invalid_text_is_refused(text: str, told: str) -> None:
     with pytest.raises(LitellmConfigError, match="^" + told.replace(".", r"\.")):
         import_config(text)
 
@@ -545,7 +543,7 @@ def test_a_text_that_is_no_config_is_refused(text: str, told: str) -> None:
     "entries",
     ["5", "{a: b}", "[5]", "[{model_name: m}]", "[{model_name: [m], litellm_params: {model: openai/x}}]", "[{}]"],
 )
-def test_entries_that_are_no_models_are_told(entries: str) -> None:
+def test_invalid_entries_are_reported(entries: str) -> None:
     done = import_config(f"model_list: {entries}\n")
     assert done.routes == ""
     assert [note.meaning for note in done.notes] == ["left out"]
@@ -638,7 +636,7 @@ CONFIGS = st.fixed_dictionaries(
 
 @settings(max_examples=300, deadline=None)
 @given(CONFIGS)
-def test_whatever_the_config_says_the_routes_load_and_no_key_is_in_them(
+def test_converted_routes_are_valid_and_contain_no_key(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]
 ) -> None:
     text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False)
@@ -657,7 +655,7 @@ def test_whatever_the_config_says_the_routes_load_and_no_key_is_in_them(
 
 @settings(max_examples=200, deadline=None)
 @given(st.text() | st.text(alphabet="model_list: -[]{}&*!#'\"\n\t|>5~"))
-def test_no_text_crashes_it(text: str) -> None:
+def test_arbitrary_text_does_not_crash(text: str) -> None:
     for whole in (text, "model_list:\n" + text):
         with contextlib.suppress(LitellmConfigError):
             import_config(whole)
