@@ -68,6 +68,7 @@ CODES = {
     "request_not_found": "No such request; rows expire after UsageDays.",
     "request_too_large": "The body or its cost exceeds the bounds. Send less.",
     "routes_conflict": "The routes were changed meanwhile. Read them again, and repeat the change.",
+    "secret_host_unconfirmed": "A secret would be sent to a new host. Confirm the host, and send the request again.",
     "session_expired": "Sign in again.",
     "sign_in_failed": "The user name or password is wrong.",
     "team_not_found": "No such team.",
