@@ -1,4 +1,4 @@
-"""The official `anthropic` package against the running router: what the scenarios of all formats do not ask."""
+"""The official `anthropic` package against the running router, beyond the scenarios of all formats."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def client(stack: Stack) -> Iterator[anthropic.Anthropic]:
 
 
 @pytest.mark.parametrize("model", ["auto-chat", "auto-claude-mini", "auto-codex"])
-def test_every_kind_of_chain_answers_and_streams(client: anthropic.Anthropic, model: str) -> None:
+def test_every_chain_answers_whole_and_streamed(client: anthropic.Anthropic, model: str) -> None:
     whole = client.messages.create(model=model, max_tokens=500, messages=HELLO)
     with client.messages.stream(model=model, max_tokens=500, messages=HELLO) as stream:
         text = "".join(stream.text_stream)
@@ -29,7 +29,7 @@ def test_every_kind_of_chain_answers_and_streams(client: anthropic.Anthropic, mo
     assert whole._request_id  # noqa: SLF001 - the package's documented name
 
 
-def test_a_bearer_and_a_beta_do_as_well(stack: Stack) -> None:
+def test_bearer_tokens_and_beta_headers_work(stack: Stack) -> None:
     with anthropic.Anthropic(base_url=stack.root, auth_token=KEY, max_retries=0) as client:
         answer = client.beta.messages.create(
             model="auto-claude",
@@ -55,7 +55,7 @@ def test_tokens_are_counted(client: anthropic.Anthropic, stack: Stack) -> None:
     assert estimated.parse().input_tokens > 0
 
 
-def test_errors_are_the_packages_own(client: anthropic.Anthropic) -> None:
+def test_errors_have_the_packages_classes(client: anthropic.Anthropic) -> None:
     with pytest.raises(anthropic.AuthenticationError) as refused:
         client.with_options(api_key="sk-wrong").messages.create(model="auto-claude", max_tokens=5, messages=HELLO)
     assert refused.value.request_id
@@ -65,7 +65,7 @@ def test_errors_are_the_packages_own(client: anthropic.Anthropic) -> None:
         client.messages.create(model="auto-claude", max_tokens=-1, messages=HELLO)
 
 
-def test_a_broken_stream_is_an_error_and_no_short_answer(client: anthropic.Anthropic, stack: Stack) -> None:
+def test_a_broken_stream_is_an_error(client: anthropic.Anthropic, stack: Stack) -> None:
     stack.fault("cliproxyapi", "cut", times=1)
     with (
         pytest.raises(anthropic.APIStatusError, match="incomplete"),
@@ -74,7 +74,7 @@ def test_a_broken_stream_is_an_error_and_no_short_answer(client: anthropic.Anthr
         stream.until_done()
 
 
-def test_a_dead_layer_is_not_noticed(client: anthropic.Anthropic, stack: Stack) -> None:
+def test_a_failing_deployment_is_not_noticed(client: anthropic.Anthropic, stack: Stack) -> None:
     stack.fault("cliproxyapi", "529")
     raw = client.messages.with_raw_response.create(model="auto-claude", max_tokens=500, messages=HELLO)
     assert raw.headers["x-vibe-deployment"] == "ark/glm-4.7"

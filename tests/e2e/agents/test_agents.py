@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(not installed and not promised, reason="`npm ci`
 
 
 def run(program: Path, *arguments: str, home: Path, **environ: str) -> str:
-    """Run an agent in an empty directory of its own, and return what it printed."""
+    """Run an agent in an empty directory and return its output."""
     assert NODE is not None
     work = home / "work"
     work.mkdir()
@@ -49,7 +49,7 @@ def run(program: Path, *arguments: str, home: Path, **environ: str) -> str:
 
 
 def codex(stack: Stack, home: Path, model: str, prompt: str, **settings: str) -> str:
-    """Run `codex exec` against the router, as the README says to set it up."""
+    """Run `codex exec` against the router, configured as the README describes."""
     config = {
         "model": model,
         "model_provider": "vibe",
@@ -70,7 +70,7 @@ def codex(stack: Stack, home: Path, model: str, prompt: str, **settings: str) ->
 
 
 def claude(stack: Stack, home: Path, model: str, prompt: str) -> str:
-    """Run `claude -p` against the router, as the README says to set it up."""
+    """Run `claude -p` against the router, configured as the README describes."""
     options = ["--permission-mode", "acceptEdits", "--allowedTools", "Bash,Write"]
     return run(
         CLAUDE,
@@ -86,7 +86,7 @@ def claude(stack: Stack, home: Path, model: str, prompt: str) -> str:
 
 
 def requests_with(stack: Stack, spoken: str, word: str) -> list[Any]:
-    """Return the bodies that reached the provider and have a word in them."""
+    """Return the bodies that the provider received which contain `word`."""
     bodies = [record.body for record in stack.standin.requests(PROVIDERS[spoken])]
     return [body for body in bodies if word in json.dumps(body)]
 
@@ -97,10 +97,10 @@ def test_codex_finishes_a_task(formats_stack: Stack, tmp_path: Path, spoken: str
         'Please call exec_command with {"cmd": "printf vibe > made.txt; echo first-done"} '
         'and then call exec_command with {"cmd": "cat made.txt; echo; echo second-done"}.'
     )
-    said = codex(formats_stack, tmp_path, MODELS[spoken], prompt, model_reasoning_effort="high")
+    output = codex(formats_stack, tmp_path, MODELS[spoken], prompt, model_reasoning_effort="high")
     assert (tmp_path / "work" / "made.txt").read_text() == "vibe"
-    assert "second-done" in said
-    assert f"This is the {PROVIDERS[spoken]} stand-in" in said
+    assert "second-done" in output
+    assert f"This is the {PROVIDERS[spoken]} stand-in" in output
     assert len(formats_stack.standin.requests(PROVIDERS[spoken])) == 3
     assert requests_with(formats_stack, spoken, "second-done")
 
@@ -110,15 +110,15 @@ def test_claude_code_finishes_a_task(formats_stack: Stack, tmp_path: Path, spoke
     made = tmp_path / "work" / "made.txt"
     wanted = json.dumps({"file_path": str(made), "content": "vibe"})
     prompt = f'Please call Write with {wanted} and then call Bash with {{"command": "cat made.txt; echo second-done"}}.'
-    said = claude(formats_stack, tmp_path, MODELS[spoken], prompt)
+    output = claude(formats_stack, tmp_path, MODELS[spoken], prompt)
     assert made.read_text() == "vibe"
-    assert "second-done" in said
-    assert f"This is the {PROVIDERS[spoken]} stand-in" in said
+    assert "second-done" in output
+    assert f"This is the {PROVIDERS[spoken]} stand-in" in output
     assert requests_with(formats_stack, spoken, "second-done")
 
 
 def _fall_over(stack: Stack, user: str, first: str, second: str) -> str:
-    """Return a model whose first layer finds the agent's first request too long, so that the second one begins."""
+    """Return a model whose first deployment refuses the first request as too long, so that the second one serves it."""
     model = crossing(user, first, second)
     stack.standin.fault(PROVIDERS[first], "context_length", model=model, times=1)
     return model
@@ -128,20 +128,20 @@ LAYERS = [each[1:] for each in CROSSINGS if each[0] == "codex"]
 
 
 @pytest.mark.parametrize(("first", "second"), LAYERS)
-def test_codex_goes_on_over_another_format(formats_stack: Stack, tmp_path: Path, first: str, second: str) -> None:
+def test_codex_continues_in_another_format(formats_stack: Stack, tmp_path: Path, first: str, second: str) -> None:
     model = _fall_over(formats_stack, "codex", first, second)
     prompt = 'Please call exec_command with {"cmd": "printf vibe > made.txt; echo first-done"}.'
-    said = codex(formats_stack, tmp_path, model, prompt, model_reasoning_effort="high")
+    output = codex(formats_stack, tmp_path, model, prompt, model_reasoning_effort="high")
     assert (tmp_path / "work" / "made.txt").read_text() == "vibe"
-    assert f"This is the {PROVIDERS[first]} stand-in" in said
+    assert f"This is the {PROVIDERS[first]} stand-in" in output
     assert formats_stack.standin.requests(PROVIDERS[second])
 
 
 @pytest.mark.parametrize(("first", "second"), LAYERS)
-def test_claude_code_goes_on_over_another_format(formats_stack: Stack, tmp_path: Path, first: str, second: str) -> None:
+def test_claude_code_continues_in_another_format(formats_stack: Stack, tmp_path: Path, first: str, second: str) -> None:
     model = _fall_over(formats_stack, "claude", first, second)
     prompt = 'Please call Bash with {"command": "printf vibe > made.txt; echo first-done"}.'
-    said = claude(formats_stack, tmp_path, model, prompt)
+    output = claude(formats_stack, tmp_path, model, prompt)
     assert (tmp_path / "work" / "made.txt").read_text() == "vibe"
-    assert f"This is the {PROVIDERS[first]} stand-in" in said
+    assert f"This is the {PROVIDERS[first]} stand-in" in output
     assert formats_stack.standin.requests(PROVIDERS[second])

@@ -87,7 +87,7 @@ def test_a_stream_equals_the_whole_answer(standin: Standin, upstream: Upstream) 
     assert chunks[-1]["usage"]["completion_tokens"] == answer["usage"]["completion_tokens"]
 
 
-def test_a_tool_is_called_and_its_result_taken(standin: Standin, upstream: Upstream) -> None:
+def test_a_tool_call_and_its_result(standin: Standin, upstream: Upstream) -> None:
     answer = whole(standin, upstream, tools=[TOOL], tool_choice="required")
     (call,) = answer["choices"][0]["message"]["tool_calls"]
     assert (call["function"]["name"], answer["choices"][0]["finish_reason"]) == ("weather", "tool_calls")
@@ -113,7 +113,7 @@ def test_a_tool_is_called_and_its_result_taken(standin: Standin, upstream: Upstr
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_refusal_is_judged(
+def test_a_refusal_is_classified(
     standin: Standin, upstream: Upstream, status: int, verdict: Verdict, *, stream: bool
 ) -> None:
     standin.fault("bedrock", str(status))

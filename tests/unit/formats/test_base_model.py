@@ -1,4 +1,4 @@
-"""A model that is called by a name which does not say what it is."""
+"""Deployments whose model name does not identify the model."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/
 
 
 def asked(spoken: str, model: str, base_model: str | None, **fields: Any) -> dict[str, Any]:
-    """Return the body that a Messages request is put to a deployment in."""
+    """Return the body that a deployment gets for a Messages request."""
     body = {"model": "m", "max_tokens": 9000, "messages": [{"role": "user", "content": "Hi"}], **fields}
     request = registry.client("messages").parse(json.dumps(body).encode(), {})
     provider = Provider("p", "https://p.example", "KEY", (spoken,))
@@ -23,7 +23,7 @@ def asked(spoken: str, model: str, base_model: str | None, **fields: Any) -> dic
     return made
 
 
-def test_a_profile_of_bedrocks_is_claude_where_the_routes_say_so() -> None:
+def test_base_model_makes_a_bedrock_profile_claude() -> None:
     thinking = {"type": "enabled", "budget_tokens": 2048}
     marked = [{"type": "text", "text": "Be.", "cache_control": {"type": "ephemeral"}}]
     plain = asked("converse", PROFILE, None, thinking=thinking, system=marked)
@@ -37,12 +37,12 @@ def test_a_profile_of_bedrocks_is_claude_where_the_routes_say_so() -> None:
 
 
 @pytest.mark.parametrize(("base_model", "word"), [(None, "max_tokens"), ("gpt-5", "max_completion_tokens")])
-def test_a_deployment_at_azure_is_bound_by_the_word_that_its_model_takes(base_model: str | None, word: str) -> None:
+def test_base_model_decides_the_name_of_max_tokens(base_model: str | None, word: str) -> None:
     body = asked("chat", "ours", base_model)
     assert (body["model"], body[word]) == ("ours", 9000)
 
 
-def test_a_relays_name_for_a_model_that_thinks_adaptively() -> None:
+def test_base_model_decides_how_a_model_thinks() -> None:
     effort = {"effort": "low"}
     request = registry.client("chat").parse(
         json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}], "reasoning_effort": "low"}).encode(),

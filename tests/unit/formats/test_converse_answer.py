@@ -1,4 +1,4 @@
-"""Bedrock's answers, streamed and whole, in neutral events and in every caller's words."""
+"""Bedrock's answers, streamed and whole, decoded and translated for every caller."""
 
 import itertools
 import json
@@ -112,7 +112,7 @@ def call(index: int, id_: str) -> dict[str, Any]:
 # --- Event by event ---------------------------------------------------------------------------------------------------
 
 
-def test_a_stream_with_everything_in_it() -> None:
+def test_a_stream_with_every_kind_of_event() -> None:
     chunks = [
         {"messageStart": {"role": "assistant"}},
         thought(0, text="Hm"),
@@ -156,7 +156,7 @@ def test_a_stream_with_everything_in_it() -> None:
     assert (reader.complete, reader.usage, reader.malformed) == (True, USAGE, 0)
 
 
-def test_a_block_whose_end_is_not_told_ends_with_the_next() -> None:
+def test_a_block_without_an_end_event_ends_with_the_next() -> None:
     chunks = [thought(0, text="Hm."), thought(0, signature="sig"), delta(1, text="So."), thought(2, text="Oh.")]
     assert decoded(*chunks, {"messageStop": {"stopReason": "end_turn"}}) == [
         ReasoningDelta("Hm."),
@@ -181,18 +181,18 @@ def test_a_block_whose_end_is_not_told_ends_with_the_next() -> None:
         ("a reason of next year", "length"),
     ],
 )
-def test_why_it_ended(told: str, reason: Any) -> None:
+def test_stop_reasons_are_decoded(told: str, reason: Any) -> None:
     assert decoded({"messageStop": {"stopReason": told}}) == [Finish(reason)]
 
 
-def test_the_stop_sequence_that_was_met_is_told() -> None:
+def test_the_stop_sequence_is_decoded() -> None:
     more = {"additionalModelResponseFields": {"stop_sequence": "END"}}
     assert decoded({"messageStop": {"stopReason": "stop_sequence", **more}}) == [Finish("stop", stop_sequence="END")]
     assert decoded({"messageStop": {"stopReason": "end_turn", **more}}) == [Finish("stop")]
 
 
 @pytest.mark.parametrize("reason", ["malformed_model_output", "malformed_tool_use"])
-def test_an_answer_that_is_malformed_is_an_error(reason: str) -> None:
+def test_a_malformed_answer_is_an_error(reason: str) -> None:
     [event] = sse.EventDecoder().feed(stream({"messageStop": {"stopReason": reason}}))
     reader = ConverseStreamReader()
     error = reader.read(event).error
@@ -214,11 +214,11 @@ def test_an_answer_that_is_malformed_is_an_error(reason: str) -> None:
         ([1], Usage()),
     ],
 )
-def test_what_a_cache_held_is_part_of_the_prompt(counts: object, usage: Usage) -> None:
+def test_cached_tokens_count_as_prompt_tokens(counts: object, usage: Usage) -> None:
     assert read_usage(counts) == usage
 
 
-def test_the_words_of_what_is_cited_are_told() -> None:
+def test_cited_text_is_decoded() -> None:
     cited = {
         "citationsContent": {"content": [{"text": "It "}, {"text": "rains"}, {}, 3], "citations": [{"title": "a"}]}
     }
@@ -228,7 +228,7 @@ def test_the_words_of_what_is_cited_are_told() -> None:
 
 
 @pytest.mark.parametrize("index", [{}, [], None, "0"], ids=str)
-def test_a_block_without_a_place_is_none(index: object) -> None:
+def test_a_block_without_an_index_is_ignored(index: object) -> None:
     assembly = ConverseAssembler()
     assembly.add({"contentBlockStart": {"start": {"toolUse": {"toolUseId": "t"}}, "contentBlockIndex": index}})
     assembly.add({"contentBlockDelta": {"delta": {"text": "x"}, "contentBlockIndex": index}})
@@ -263,7 +263,7 @@ def test_a_truncated_call_never_ends_as_a_call(parts: list[str], complete: bool)
     assert (reader.complete, pieces[-1].error is None) == (complete, complete)
 
 
-def test_what_says_nothing_does_not_commit() -> None:
+def test_events_without_content_do_not_commit() -> None:
     silent = [{"messageStart": {"role": "assistant"}}, delta(0, text=""), thought(0, text=""), stop(0), {"new": {}}]
     reader = ConverseStreamReader()
     assert not any(reader.read(event).commits for event in sse.EventDecoder().feed(stream(*silent)))
@@ -278,7 +278,7 @@ def output_shape() -> Any:
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_the_answers_here_are_bedrocks(name: str) -> None:
+def test_the_examples_are_valid_for_bedrock(name: str) -> None:
     report = ParamValidator().validate(ANSWERS[name], output_shape())
     assert not report.has_errors(), report.generate_report()
 
@@ -302,7 +302,7 @@ blocks = st.one_of(
 
 @few
 @given(content=st.lists(blocks, min_size=1, max_size=4))
-def test_an_unfolded_answer_adds_up_to_itself(content: list[dict[str, Any]]) -> None:
+def test_an_unfolded_answer_assembles_to_itself(content: list[dict[str, Any]]) -> None:
     whole = answer(*content, stop="stop_sequence", additionalModelResponseFields={"stop_sequence": "x"})
     assembly = ConverseAssembler()
     for event in sse.EventDecoder().feed(b"".join(unfold(whole))):
@@ -314,7 +314,7 @@ def test_an_unfolded_answer_adds_up_to_itself(content: list[dict[str, Any]]) -> 
 
 @pytest.mark.parametrize("caller", HELLO)
 @pytest.mark.parametrize("name", ANSWERS)
-def test_a_stream_is_the_twin_of_the_whole_answer(caller: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_equals_the_whole_answer(caller: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     count_ids(monkeypatch)
     put = exchange(caller)
     raw = read(put.reader(), b"".join(unfold(ANSWERS[name])))
@@ -333,7 +333,7 @@ def test_a_stream_is_the_twin_of_the_whole_answer(caller: str, name: str, monkey
     assert whole.usage == USAGE
 
 
-def test_a_thought_travels_with_its_issuer_and_comes_back_to_it_alone() -> None:
+def test_thinking_returns_only_to_its_issuer() -> None:
     message = json.loads(exchange("messages").whole(ANSWERS["talk"]).body)
     kinds = [block["type"] for block in message["content"]]
     assert kinds == ["thinking", "redacted_thinking", "text"]
@@ -354,7 +354,7 @@ def test_a_thought_travels_with_its_issuer_and_comes_back_to_it_alone() -> None:
     assert elsewhere.left_out == 2
 
 
-def test_a_stop_sequence_reaches_who_has_a_word_for_it() -> None:
+def test_a_stop_sequence_reaches_messages_callers() -> None:
     message = json.loads(exchange("messages").whole(ANSWERS["stopped"]).body)
     assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "Two")
 
@@ -373,18 +373,18 @@ def test_a_stop_sequence_reaches_who_has_a_word_for_it() -> None:
         b'{"message": "no"}',
     ],
 )
-def test_what_is_no_answer_is_none(raw: bytes) -> None:
+def test_other_bodies_are_not_answers(raw: bytes) -> None:
     assert read_whole(raw) is None
 
 
-# --- Cut, broken, odd -------------------------------------------------------------------------------------------------
+# --- Broken streams ---------------------------------------------------------------------------------------------------
 
 WHOLE = b"".join(unfold(answer(THOUGHT, SEALED, {"text": "Héllo."}, *CALLS, stop="tool_use")))
 
 
 @few
 @given(caller=st.sampled_from(sorted(HELLO)), sizes=st.lists(st.integers(1, 90), min_size=1))
-def test_a_stream_cut_at_any_byte_says_the_same(caller: str, sizes: list[int]) -> None:
+def test_a_stream_split_at_any_byte_is_read_alike(caller: str, sizes: list[int]) -> None:
     said = []
     for cut in (None, itertools.cycle(sizes)):
         with pytest.MonkeyPatch.context() as patched:
@@ -395,7 +395,7 @@ def test_a_stream_cut_at_any_byte_says_the_same(caller: str, sizes: list[int]) -
 
 @few
 @given(caller=st.sampled_from(sorted(HELLO)), at=st.integers(0, len(WHOLE) - 1))
-def test_a_stream_that_breaks_off_never_looks_whole(caller: str, at: int) -> None:
+def test_a_truncated_stream_never_looks_complete(caller: str, at: int) -> None:
     reader = exchange(caller).reader()
     out = read(reader, WHOLE[:at])
     if not reader.complete:
@@ -416,7 +416,7 @@ odd_values = st.recursive(
 
 @few
 @given(caller=st.sampled_from(sorted(HELLO)), odd=st.lists(odd_values, min_size=1, max_size=4))
-def test_no_event_trips_the_reader_up(caller: str, odd: list[Any]) -> None:
+def test_any_event_is_read_without_an_error(caller: str, odd: list[Any]) -> None:
     put = exchange(caller)
     reader, assembly = put.reader(), put.assembler()
     raw = b"".join(sse.encode(json.dumps(each).encode()) for each in odd)
@@ -430,14 +430,14 @@ def test_no_event_trips_the_reader_up(caller: str, odd: list[Any]) -> None:
 
 @few
 @given(content=st.lists(odd_values, max_size=3), rest=st.dictionaries(st.sampled_from(NAMES), odd_values, max_size=3))
-def test_no_whole_answer_trips_the_reader_up(content: list[Any], rest: dict[str, Any]) -> None:
+def test_any_whole_answer_is_read_without_an_error(content: list[Any], rest: dict[str, Any]) -> None:
     raw = json.dumps({"output": {"message": {"content": content}}, **rest}).encode()
     if (found := read_whole(raw)) is not None:
         exchange("chat").whole(found)
         CONVERSE.usage_of(found)
 
 
-def test_no_caller_is_told_anything_by_the_format_itself() -> None:
+def test_the_format_itself_writes_nothing_for_callers() -> None:
     reader: Any = CONVERSE.reader(wants_usage=False)
     pieces: Iterable[Any] = [reader.read(event) for event in sse.EventDecoder().feed(WHOLE)]
     assert not any(piece.raw for piece in pieces)

@@ -1,4 +1,4 @@
-"""A request in Bedrock's words: held to botocore's own model of Converse, and to what the caller said."""
+"""Requests for Bedrock, validated by botocore's model of Converse and compared with the caller's."""
 
 import base64
 import json
@@ -49,13 +49,13 @@ patient = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow]
 
 
 def read(caller: str, **fields: Any) -> NeutralRequest:
-    """Read a request as the router does."""
+    """Read a caller's request into the neutral form."""
     body = {"model": "auto", **HELLO[caller], **fields}
     return without_optional_tools(registry.client(caller).parse(json.dumps(body).encode(), {}).neutral())
 
 
 def asked(caller: str, model: str = CLAUDE, /, **fields: Any) -> dict[str, Any]:
-    """Return what Bedrock is asked, which its own model of a request allows, without the router's own cache points."""
+    """Return the validated body for Bedrock, without the router's own cache points."""
     body = checked(converse_neutral.body(read(caller, **fields), model))
     if caller != "messages":
         lists = [body.get("system", []), body.get("toolConfig", {}).get("tools", [])]
@@ -80,7 +80,7 @@ def _request() -> StructureShape:
 
 
 def _beyond(shape: Shape, value: Any, place: str) -> Any:
-    """Yield what goes beyond the model in ways that botocore leaves to the service: choices, patterns and lengths."""
+    """Yield violations that botocore leaves to the service: enumerations, patterns and lengths."""
     if isinstance(shape, StructureShape) and not shape.metadata.get("document"):
         for name, inner in value.items():
             yield from _beyond(shape.members[name], inner, f"{place}.{name}")
@@ -108,13 +108,13 @@ UNSAYABLE = frozenset(
 )
 
 
-# --- Everything that Converse can say is kept -------------------------------------------------------------------------
+# --- Fidelity ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", [CLAUDE, NOVA])
 @patient
 @given(draw=st.data())
-def test_what_is_asked_reaches_bedrock_or_is_refused_by_name(model: str, draw: st.DataObject) -> None:
+def test_every_request_is_translated_completely_or_refused_by_name(model: str, draw: st.DataObject) -> None:
     body = draw.draw(chat_requests | responses_requests)
     if draw.draw(st.integers(0, 9)):  # else nearly every request has one of these
         body = {name: value for name, value in body.items() if name not in UNSAYABLE}
@@ -132,7 +132,7 @@ def test_what_is_asked_reaches_bedrock_or_is_refused_by_name(model: str, draw: s
 
 @patient
 @given(body=messages_requests)
-def test_what_anthropic_has_words_for_reaches_bedrock_or_is_refused_by_name(body: dict[str, Any]) -> None:
+def test_every_messages_request_is_translated_completely_or_refused_by_name(body: dict[str, Any]) -> None:
     request = without_optional_tools(registry.client("messages").parse(json.dumps(body).encode(), {}).neutral())
     try:
         made = json.loads(converse_neutral.body(request, CLAUDE))
@@ -143,7 +143,7 @@ def test_what_anthropic_has_words_for_reaches_bedrock_or_is_refused_by_name(body
 
 
 def told(body: Mapping[str, Any]) -> list[str]:
-    """Return all that a request to Bedrock says, a line for each part."""
+    """Return the content of a request to Bedrock, a line for each part."""
     lines: list[str] = []
     for block in [*body.get("system", []), *(block for turn in body["messages"] for block in turn["content"])]:
         lines += _lines(block)
@@ -176,7 +176,7 @@ def _lines(block: Mapping[str, Any]) -> list[str]:
 
 
 def meant(request: NeutralRequest) -> list[str]:
-    """Return all that a caller's request says, a line for each part, as `told` does."""
+    """Return the content of a caller's request in the same lines."""
     parts = [*request.system, *(part for message in request.messages for part in message.parts)]
     return [line for part in parts for line in _meant(part)]
 
@@ -204,7 +204,7 @@ def _meant(part: Part) -> list[str]:
     return []
 
 
-# --- In Bedrock's words -----------------------------------------------------------------------------------------------
+# --- Translation ------------------------------------------------------------------------------------------------------
 
 CALLED = [
     {"role": "user", "content": "Look."},
@@ -232,7 +232,7 @@ CACHED = {"type": "ephemeral"}
 FUNCTION = {"type": "function", "function": {"name": "look"}}
 
 
-def test_a_conversation_with_tools_and_thoughts() -> None:
+def test_a_conversation_with_tools_and_thinking() -> None:
     tool = {**LOOK, "description": "It looks.", "strict": True}
     body = asked("messages", messages=CALLED, tools=[tool], system="Be brief.")
     assert body == {
@@ -271,7 +271,7 @@ def test_a_conversation_with_tools_and_thoughts() -> None:
             NOVA,
             {"max_tokens": 9, "temperature": 0.5, "top_p": 0.25, "stop": ["END"]},
             {"inferenceConfig": {"maxTokens": 9, "temperature": 0.5, "topP": 0.25, "stopSequences": ["END"]}},
-            id="what every model takes",
+            id="fields of every model",
         ),
         pytest.param(
             "chat",
@@ -281,14 +281,14 @@ def test_a_conversation_with_tools_and_thoughts() -> None:
                 "inferenceConfig": {"stopSequences": ["END"]},
                 "additionalModelResponseFieldPaths": ["/stop_sequence"],
             },
-            id="Claude says which sequence it met",
+            id="Claude reports the stop sequence",
         ),
         pytest.param(
             "messages",
             CLAUDE,
             {"top_k": 5},
             {"inferenceConfig": {"maxTokens": 9000}, "additionalModelRequestFields": {"top_k": 5}},
-            id="what only Claude has",
+            id="fields of Claude",
         ),
         pytest.param(
             "chat",
@@ -370,11 +370,11 @@ def test_a_conversation_with_tools_and_thoughts() -> None:
             NOVA,
             {"tools": [{**LOOK, "cache_control": CACHED}]},
             {"inferenceConfig": {"maxTokens": 9000}, "toolConfig": {"tools": [{"toolSpec": SPEC}]}},
-            id="others are not told",
+            id="left out for other models",
         ),
     ],
 )
-def test_what_is_said_in_other_words(caller: str, model: str, fields: dict[str, Any], said: dict[str, Any]) -> None:
+def test_fields_are_translated(caller: str, model: str, fields: dict[str, Any], said: dict[str, Any]) -> None:
     assert asked(caller, model, **fields) == {"messages": SAID_HELLO, **said}
 
 
@@ -401,19 +401,19 @@ def test_tool_choices(model: str, choice: dict[str, Any], said: object) -> None:
         {"type": "tool", "name": "look", "disable_parallel_tool_use": True},
     ],
 )
-def test_what_converse_cannot_choose_claude_is_told_itself(choice: dict[str, Any]) -> None:
+def test_tool_choices_that_converse_lacks_are_sent_to_claude_natively(choice: dict[str, Any]) -> None:
     body = asked("messages", tools=[LOOK], tool_choice=choice)
     assert body["toolConfig"] == {"tools": [{"toolSpec": SPEC}]}
     assert body["additionalModelRequestFields"] == {"tool_choice": choice}
 
 
-def test_no_tool_is_called_where_none_is_told_of() -> None:
+def test_a_choice_of_no_tool_omits_the_tools() -> None:
     assert "toolConfig" not in asked("messages", NOVA, tools=[LOOK], tool_choice={"type": "none"})
     named = asked("messages", NOVA, messages=CALLED)  # the calls before need their tools
     assert named["toolConfig"] == {"tools": [{"toolSpec": SPEC}]}
 
 
-def test_long_ids_of_calls_are_made_shorter_alike_on_both_sides() -> None:
+def test_long_ids_of_calls_are_shortened_consistently() -> None:
     long = "call_" + "x" * 100
     talk = [
         {"role": "user", "content": "Hi"},
@@ -447,7 +447,7 @@ def file(name: str, kind: str) -> dict[str, Any]:
         ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx"),
     ],
 )
-def test_documents_have_names_of_their_own_and_a_text_beside_them(kind: str, form: str) -> None:
+def test_documents_get_unique_names_and_a_text(kind: str, form: str) -> None:
     parts = [file("Q3 (final)_Zürich.x", kind), file("Q3 (final)_Zürich.x", kind)]
     [turn] = asked("chat", messages=[{"role": "user", "content": parts}])["messages"]
     name = "Q3-(final)-Z-rich-x"
@@ -458,7 +458,7 @@ def test_documents_have_names_of_their_own_and_a_text_beside_them(kind: str, for
     ]
 
 
-def test_a_documents_context_goes_along() -> None:
+def test_the_context_of_a_document_is_sent() -> None:
     source = {"type": "base64", "media_type": "application/pdf", "data": PIXEL}
     block = {"type": "document", "source": source, "context": "Of last year.", "title": "Report"}
     text = {"type": "text", "text": "Sum it up."}
@@ -467,7 +467,7 @@ def test_a_documents_context_goes_along() -> None:
     assert turn["content"] == [{"document": document}, {"text": "Sum it up."}]
 
 
-def test_images_stand_in_turns_and_in_results() -> None:
+def test_images_are_sent_in_turns_and_in_results() -> None:
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/jpg", "data": PIXEL}}
     talk = [{"role": "user", "content": [image]}, CALLED[1], CALLED[2]]
     talk[2] = {
@@ -480,7 +480,7 @@ def test_images_stand_in_turns_and_in_results() -> None:
     assert [block["toolResult"]["content"] for block in last["content"]] == [[said], [said]]
 
 
-def test_what_a_result_shows_stands_behind_the_results_where_the_model_wants_it_so() -> None:
+def test_images_of_results_follow_the_results_for_other_models() -> None:
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
     results = [
         {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "a chart"}, image]},
@@ -602,7 +602,7 @@ def user(*parts: Any) -> Sequence[dict[str, Any]]:
             "messages[0].content[0].citations",
             id="a document that is to be cited",
         ),
-        pytest.param("messages", CLAUDE, {"container": "c"}, "container", id="what only Anthropic has"),
+        pytest.param("messages", CLAUDE, {"container": "c"}, "container", id="fields of Anthropic"),
         pytest.param("messages", NOVA, {"top_k": 5}, "top_k", id="top_k of another model"),
         pytest.param(
             "chat",
@@ -620,7 +620,7 @@ def user(*parts: Any) -> Sequence[dict[str, Any]]:
         ),
     ],
 )
-def test_what_cannot_be_carried_is_refused_by_its_name(
+def test_fields_that_converse_lacks_are_refused_by_name(
     caller: str, model: str, fields: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(ApiError) as refused:

@@ -1,4 +1,4 @@
-"""An answer in Messages, read into neutral events and written from them."""
+"""Answers in Messages, decoded into neutral events and written from them."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +48,7 @@ def asked(**more: Any) -> MessagesRequest:
 
 
 def written(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]:
-    """Return the events that a caller gets, each as Anthropic's package types it."""
+    """Return the events for a caller, validated by the types of Anthropic's package."""
     writer = MessagesWriter(asked(thinking=thinking))
     raw = b"".join([*(writer.write(event) for event in events), writer.end()])
     told = []
@@ -61,7 +61,7 @@ def written(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]
 
 
 def content(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]:
-    """Return the content that they add up to, which is that of the whole answer."""
+    """Return the assembled content, which equals that of the whole answer."""
     assembly = MessagesAssembler()
     for chunk in written(*events, thinking=thinking):
         assembly.add(chunk)
@@ -80,7 +80,7 @@ def read(*chunks: Mapping[str, Any], tools: Sequence[Tool] = ()) -> list[Event]:
 # --- Writing ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_events_come_in_anthropics_order() -> None:
+def test_events_are_written_in_anthropics_order() -> None:
     told = written(
         Started("msg_7", "glm-4.7"),
         ReasoningDelta("Hm"),
@@ -138,7 +138,7 @@ def test_the_events_come_in_anthropics_order() -> None:
         pytest.param(
             [ToolCallStart("c", "clock"), AnnotationAdded({"type": "url_citation", "url": "https://a.example"})],
             [{"type": "tool_use", "id": "c", "name": "clock", "input": {}}],
-            id="a page that no text stands before",
+            id="a page without text before it",
         ),
         pytest.param(
             [ToolCallStart("c", "clock"), Finish("tool_calls")],
@@ -156,7 +156,7 @@ def test_the_events_come_in_anthropics_order() -> None:
         pytest.param(
             [ReasoningDelta("Hm"), ReasoningDelta("!"), TextDelta("a")],
             [{"type": "thinking", "thinking": "Hm!", "signature": ""}, "a"],
-            id="thinking that nobody signed",
+            id="unsigned thinking",
         ),
         pytest.param(
             [ReasoningDelta("a", True), ReasoningDelta("b", True), ReasoningDelta("c", True, 1), ReasoningProof()],
@@ -173,7 +173,7 @@ def test_the_events_come_in_anthropics_order() -> None:
         ),
     ],
 )
-def test_what_events_say(events: Sequence[Event], blocks: Sequence[object]) -> None:
+def test_events_make_up_blocks(events: Sequence[Event], blocks: Sequence[object]) -> None:
     expected = [{"type": "text", "text": each} if isinstance(each, str) else each for each in blocks]
     assert content(Started(None, None), *events) == expected
 
@@ -186,14 +186,14 @@ def test_what_events_say(events: Sequence[Event], blocks: Sequence[object]) -> N
         ReasoningProof(redacted="x", issuer="bedrock"),
     ],
 )
-def test_what_another_issued_travels_in_a_seal(sealed: ReasoningProof) -> None:
+def test_a_proof_of_another_provider_is_sealed(sealed: ReasoningProof) -> None:
     [*_, block] = content(Started(None, None), ReasoningDelta("Hm"), sealed)
     assert unwrap(block.get("signature") or block["data"]) == sealed.seal()
     assert (block["type"] == "redacted_thinking") is (sealed.redacted is not None)
 
 
 @pytest.mark.parametrize("thinking", [None, {"type": "disabled"}])
-def test_thinking_is_not_shown_unasked(thinking: object) -> None:
+def test_thinking_is_hidden_unless_asked_for(thinking: object) -> None:
     events: list[Event] = [
         Started(None, None),
         ReasoningDelta("Hm"),
@@ -203,7 +203,7 @@ def test_thinking_is_not_shown_unasked(thinking: object) -> None:
     assert content(*events, thinking=thinking) == [{"type": "text", "text": "Hi"}]
 
 
-def test_thinking_that_is_not_to_be_read_is_proven_all_the_same() -> None:
+def test_omitted_thinking_keeps_its_proof() -> None:
     events: list[Event] = [
         Started(None, None),
         ReasoningDelta("Hm"),
@@ -231,12 +231,12 @@ def test_thinking_that_is_not_to_be_read_is_proven_all_the_same() -> None:
         ([ToolCallStart("c", "x"), ToolCallDelta('{"a":1,}'), Finish("tool_calls")], "tool_use", None),
     ],
 )
-def test_why_a_message_stopped(events: Sequence[Event], reason: str, sequence: object) -> None:
+def test_stop_reasons_are_written(events: Sequence[Event], reason: str, sequence: object) -> None:
     ending = written(Started(None, None), *events)[-2]["delta"]
     assert ending == {"stop_reason": reason, "stop_sequence": sequence}
 
 
-def test_ids_and_models_that_a_provider_left_out() -> None:
+def test_missing_ids_and_models_are_filled_in() -> None:
     message = written(TextDelta("a"))[0]["message"]
     assert message["id"].startswith("msg_")
     assert message["model"] == "auto-claude"
@@ -254,11 +254,11 @@ def test_a_failed_stream_ends_in_an_error() -> None:
         Usage(0, 0, 0, 0),
     ],
 )
-def test_usage_there_and_back(usage: Usage) -> None:
+def test_usage_survives_writing_and_reading(usage: Usage) -> None:
     assert messages.read_usage(usage_fields(usage)) == usage
 
 
-def test_usage_that_makes_no_sense_stays_above_nothing() -> None:
+def test_inconsistent_usage_is_never_negative() -> None:
     assert usage_fields(Usage(5, 1, 100))["input_tokens"] == 0
 
 
@@ -270,7 +270,7 @@ def stream(*blocks: Mapping[str, Any], **more: Any) -> Iterable[dict[str, Any]]:
     return [json.loads(raw.partition(b"data: ")[2]) for raw in messages.unfold(answer)]
 
 
-def test_what_a_message_says() -> None:
+def test_a_message_is_decoded() -> None:
     events = read(
         *stream(
             {"type": "thinking", "thinking": "Hm", "signature": "sig"},
@@ -312,24 +312,24 @@ def test_what_a_message_says() -> None:
         ("sensitive", Finish("content_filter")),
     ],
 )
-def test_why_it_stopped(reason: str, finish: Finish) -> None:
+def test_stop_reasons_are_decoded(reason: str, finish: Finish) -> None:
     events = read(*stream(stop_reason=reason, stop_sequence=finish.stop_sequence))
     assert [event for event in events if isinstance(event, Finish)] == [finish]
 
 
-def test_a_tool_with_free_text_gets_its_text_back() -> None:
+def test_the_input_of_a_free_text_tool_is_decoded() -> None:
     call = {"type": "tool_use", "id": "t", "name": "patch", "input": {"input": "*** Begin"}}
     events = read(*stream(call), tools=[Tool("patch", custom=True)])
     assert ToolCallStart("t", "patch", custom=True) in events
     assert [event for event in events if isinstance(event, ToolCallDelta)] == [ToolCallDelta("*** Begin")]
 
 
-def test_what_a_server_did_itself_is_no_call() -> None:
+def test_calls_of_server_tools_are_not_tool_calls() -> None:
     events = read(*stream({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "x"}}))
     assert not [event for event in events if isinstance(event, ToolCallStart | ToolCallDelta)]
 
 
-def test_blocks_that_begin_with_what_they_say() -> None:
+def test_blocks_that_start_with_content_are_decoded() -> None:
     start = {"type": "content_block_start", "index": 0}
     assert read({**start, "content_block": {"type": "text", "text": "Hi"}}) == [TextDelta("Hi")]
     assert read({**start, "content_block": {"type": "thinking", "thinking": "Hm", "signature": "s"}}) == [
@@ -418,7 +418,7 @@ KINDS = ["message_start", "content_block_start", "content_block_delta", "content
 
 
 @given(st.lists(st.tuples(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(FIELDS), anything)), max_size=6))
-def test_no_provider_trips_the_reader_up(chunks: list[tuple[str, dict[str, Any]]]) -> None:
+def test_any_chunk_is_decoded_without_an_error(chunks: list[tuple[str, dict[str, Any]]]) -> None:
     events = read(*({**chunk, "type": kind} for kind, chunk in chunks))
     written(*events)
 
@@ -444,7 +444,7 @@ FOUND = {**PAGE, "title": "Weather", "cited_text": "It rains.", "encrypted_index
 NOTE = {"type": "url_citation", "url": "https://a.example", "title": "Weather", "start_index": 8, "end_index": 16}
 
 
-def test_a_page_that_was_found_is_cited_for_the_whole_block_that_rests_on_it() -> None:
+def test_a_citation_covers_its_whole_block() -> None:
     events = read(*cited(FOUND))
     assert [event for event in events if isinstance(event, AnnotationAdded)] == [AnnotationAdded(NOTE)]
     texts = [event.text for event in events if isinstance(event, TextDelta)]
@@ -452,7 +452,7 @@ def test_a_page_that_was_found_is_cited_for_the_whole_block_that_rests_on_it() -
     assert events.index(AnnotationAdded(NOTE)) == events.index(TextDelta("It rains")) + 1
 
 
-def test_a_page_is_cited_alike_where_the_citation_streams_before_the_words() -> None:
+def test_a_citation_before_the_text_covers_the_same_block() -> None:
     def block(*deltas: Mapping[str, Any]) -> list[Event]:
         start = {"type": "content_block_start", "content_block": {"type": "text", "text": "", "citations": []}}
         told = ({"type": "content_block_delta", "delta": delta} for delta in deltas)
@@ -464,7 +464,7 @@ def test_a_page_is_cited_alike_where_the_citation_streams_before_the_words() -> 
     assert block(words, citation) == block(citation, words) == [TextDelta("It rains"), note]
 
 
-def test_citations_that_are_no_list_are_none() -> None:
+def test_malformed_citations_are_ignored() -> None:
     assembly = MessagesAssembler()
     start = {"type": "text", "text": "", "citations": 3}
     assembly.add({"type": "content_block_start", "index": 0, "content_block": start})
@@ -474,7 +474,7 @@ def test_citations_that_are_no_list_are_none() -> None:
 
 
 @pytest.mark.parametrize("kind", ["char_location", "page_location", "content_block_location", "search_result_location"])
-def test_what_only_callers_of_messages_can_have_cited_is_left_out(kind: str) -> None:
+def test_citations_of_documents_are_left_out(kind: str) -> None:
     assert not [
         event for event in read(*cited({"type": kind, "cited_text": "x"})) if isinstance(event, AnnotationAdded)
     ]
@@ -485,11 +485,11 @@ def test_what_only_callers_of_messages_can_have_cited_is_left_out(kind: str) -> 
         st.none() | st.text(max_size=3), lambda inner: st.dictionaries(st.sampled_from(["type", "url", "title"]), inner)
     )
 )
-def test_no_citation_breaks_an_answer(citation: Any) -> None:
+def test_any_citation_is_decoded_without_an_error(citation: Any) -> None:
     read(*cited(citation, {"type": "web_search_result_location", "url": citation, "title": citation}))
 
 
-def test_citations_of_another_formats_provider_do_not_go_to_anthropic() -> None:
+def test_translated_citations_are_not_sent_to_anthropic() -> None:
     foreign = {**PAGE, "cited_text": "", "encrypted_index": ""}
     talk = [
         {"role": "user", "content": "Hi"},

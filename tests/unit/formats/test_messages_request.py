@@ -1,4 +1,4 @@
-"""A request in Messages: checked, passed on, and said in and out of the neutral form."""
+"""Requests in Messages: validated, forwarded, and translated through the neutral form."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -44,13 +44,13 @@ def with_content(*blocks: object, role: str = "user") -> dict[str, Any]:
 
 
 def as_chat(body: Mapping[str, Any], model: str = "gpt-5") -> dict[str, Any]:
-    """Return a Messages body as a provider that speaks chat is asked it."""
+    """Return a Messages body translated into chat."""
     said: dict[str, Any] = json.loads(chat_request.body(messages_request.read(body), model, stream=False))
     return said
 
 
 def from_chat(model: str = "claude-sonnet-4-5", /, **said: Any) -> dict[str, Any]:
-    """Return a chat body as a provider that speaks Messages is asked it, checked as Anthropic's package types it."""
+    """Return a chat body translated into Messages, validated by the types of Anthropic's package."""
     body = {"model": "auto-chat", "messages": [USER], **said}
     asked: dict[str, Any] = json.loads(messages_request.body(chat_request.read(body), model, stream=False))
     PARAMS.validate_python(asked)
@@ -65,7 +65,7 @@ def without_breakpoints(value: Any) -> Any:
     return [without_breakpoints(each) for each in value] if isinstance(value, list) else value
 
 
-# --- What is checked --------------------------------------------------------------------------------------------------
+# --- Validation -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -96,18 +96,18 @@ def without_breakpoints(value: Any) -> Any:
         ({"output_config": "high"}, "output_config"),
     ],
 )
-def test_what_is_wrong_is_named(change: Mapping[str, object], param: str) -> None:
-    with pytest.raises(ApiError) as told:
+def test_an_error_names_the_invalid_parameter(change: Mapping[str, object], param: str) -> None:
+    with pytest.raises(ApiError) as refused:
         parse({**HELLO, **change})
-    assert (told.value.status, told.value.param) == (400, param)
+    assert (refused.value.status, refused.value.param) == (400, param)
 
 
-def test_counting_needs_no_bound() -> None:
+def test_counting_needs_no_max_tokens() -> None:
     unbounded = {key: value for key, value in HELLO.items() if key != "max_tokens"}
     assert messages.parse_count(dump(unbounded), {}).max_output_tokens is None
 
 
-def test_a_provider_of_the_same_format_gets_everything_but_the_model_as_it_was() -> None:
+def test_a_messages_provider_gets_the_body_unchanged_but_for_the_model() -> None:
     body = {
         **HELLO,
         "system": [{"type": "text", "text": "Be.", "cache_control": CACHE}],
@@ -117,12 +117,12 @@ def test_a_provider_of_the_same_format_gets_everything_but_the_model_as_it_was()
     assert asked == {**body, "model": "claude-haiku-4-5", "stream": True}
 
 
-def test_anthropics_headers_go_on_and_no_other() -> None:
+def test_only_anthropics_headers_are_forwarded() -> None:
     headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "a,b", "x-api-key": "sk-1", "authorization": "x"}
     assert parse(HELLO, headers).forwarded_headers == {"anthropic-version": "2023-06-01", "anthropic-beta": "a,b"}
 
 
-def test_the_key_goes_where_providers_look_for_it() -> None:
+def test_the_key_is_sent_in_the_headers_that_providers_read() -> None:
     assert MESSAGES.headers("sk-1") == {
         "anthropic-version": "2023-06-01",
         "x-api-key": "sk-1",
@@ -131,7 +131,7 @@ def test_the_key_goes_where_providers_look_for_it() -> None:
     assert "authorization" not in MESSAGES.headers("sk-ant-api03-1")
 
 
-def test_a_conversation_stays_where_it_was_though_its_marks_for_caching_wander() -> None:
+def test_affinity_ignores_cache_breakpoints() -> None:
     first = {"role": "user", "content": [{"type": "text", "text": "Hi", "cache_control": CACHE}]}
     later = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
     answer = {"role": "assistant", "content": "Hello."}
@@ -140,7 +140,7 @@ def test_a_conversation_stays_where_it_was_though_its_marks_for_caching_wander()
     assert begun != parse({**HELLO, "messages": [{"role": "user", "content": "Other"}]}).affinity()
 
 
-# --- Thinking goes to its issuer alone --------------------------------------------------------------------------------
+# --- Thinking is sent only to its issuer ------------------------------------------------------------------------------
 
 CALL = {"type": "tool_use", "id": "t", "name": "weather", "input": {}}
 RESULT = {"type": "tool_result", "tool_use_id": "t", "content": "sunny"}
@@ -150,7 +150,7 @@ KNOWN = {"sig-of-ark": Seal("signature", "ark", "sig-of-ark"), "red": Seal("sign
 
 
 def asked_of_ark(*blocks: object, **more: object) -> dict[str, Any]:
-    """Return what the provider `ark`, which speaks Messages itself, gets of a turn that another round follows."""
+    """Return the body that the Messages provider `ark` gets for a turn in the middle of a conversation."""
 
     def keep(word: str) -> Seal | None:
         seal = unwrap(word) or KNOWN.get(word)
@@ -183,13 +183,13 @@ def asked_of_ark(*blocks: object, **more: object) -> dict[str, Any]:
         ),
     ],
 )
-def test_thinking_goes_to_its_issuer_alone(block: object, left: object) -> None:
+def test_thinking_is_sent_only_to_its_issuer(block: object, left: object) -> None:
     content = asked_of_ark(block, CALL)["messages"][1]["content"]
     expected = block if left == "as it is" else left
     assert content == [*([expected] if expected else []), CALL]
 
 
-def test_a_turn_of_nothing_but_what_another_thought_is_left_out() -> None:
+def test_a_turn_with_only_foreign_thinking_is_left_out() -> None:
     asked = asked_of_ark({"type": "thinking", "thinking": "Hm", "signature": "of-another"})
     assert [message["role"] for message in asked["messages"]] == ["user", "user"]
 
@@ -202,9 +202,7 @@ def test_a_turn_of_nothing_but_what_another_thought_is_left_out() -> None:
         ({"type": "adaptive"}, "of-another", True),
     ],
 )
-def test_without_its_thinking_a_turn_of_calls_is_gone_on_with_unthinkingly(
-    thinking: object, first: str, still: bool
-) -> None:
+def test_a_turn_of_calls_that_loses_its_thinking_turns_a_budget_off(thinking: object, first: str, still: bool) -> None:
     edits = [{"type": "clear_thinking_20251015", "keep": "all"}, {"type": "clear_tool_uses_20250919"}]
     asked = asked_of_ark(
         {"type": "thinking", "thinking": "Hm", "signature": first},
@@ -216,14 +214,14 @@ def test_without_its_thinking_a_turn_of_calls_is_gone_on_with_unthinkingly(
     assert asked["context_management"]["edits"] == (edits if still else edits[1:])
 
 
-def test_a_turn_of_calls_that_another_layer_made_without_a_thought_is_gone_on_with_unthinkingly() -> None:
+def test_a_turn_of_calls_without_thinking_turns_a_budget_off() -> None:
     thinking = {"type": "enabled", "budget_tokens": 2048}
     assert "thinking" not in asked_of_ark(CALL, thinking=thinking)
     assert asked_of_ark(CALL, thinking={"type": "adaptive"})["thinking"] == {"type": "adaptive"}
     assert asked_of_ark({"type": "text", "text": "It rains."}, thinking=thinking)["thinking"] == thinking
 
 
-def test_what_travelled_through_this_format_is_read_for_another() -> None:
+def test_sealed_proofs_are_read() -> None:
     blocks = [
         {"type": "thinking", "thinking": "Hm", "signature": OF_OPENAI},
         {"type": "redacted_thinking", "data": wrap(Seal("redacted", "ark", "x"))},
@@ -240,7 +238,7 @@ def test_what_travelled_through_this_format_is_read_for_another() -> None:
 # --- Into chat --------------------------------------------------------------------------------------------------------
 
 
-def test_a_request_of_claude_code_in_chats_words() -> None:
+def test_a_request_of_claude_code_is_translated_into_chat() -> None:
     asked = as_chat(
         {
             **HELLO,
@@ -297,7 +295,7 @@ def test_a_request_of_claude_code_in_chats_words() -> None:
         ({"type": "any", "disable_parallel_tool_use": False}, "required", None),
     ],
 )
-def test_tool_choices_into_chat(choice: object, said: object, parallel: object) -> None:
+def test_tool_choices_are_translated_into_chat(choice: object, said: object, parallel: object) -> None:
     asked = as_chat({**HELLO, "tools": [WEATHER], "tool_choice": choice})
     assert (asked["tool_choice"], asked.get("parallel_tool_calls")) == (said, parallel)
 
@@ -311,7 +309,7 @@ def test_tool_choices_into_chat(choice: object, said: object, parallel: object) 
         ({"type": "adaptive"}, None),
     ],
 )
-def test_a_budget_is_an_effort_elsewhere(thinking: object, effort: object) -> None:
+def test_a_budget_becomes_an_effort(thinking: object, effort: object) -> None:
     assert as_chat({**HELLO, "thinking": thinking}).get("reasoning_effort") == effort
 
 
@@ -354,7 +352,7 @@ def test_a_budget_is_an_effort_elsewhere(thinking: object, effort: object) -> No
         ),
     ],
 )
-def test_blocks_into_chat(block: object, said: object) -> None:
+def test_blocks_are_translated_into_chat(block: object, said: object) -> None:
     content = as_chat(with_content(block, {"type": "image", "source": PIXEL}))["messages"][0]["content"]
     assert content[0] == said
 
@@ -386,13 +384,13 @@ def test_blocks_into_chat(block: object, said: object) -> None:
         (with_content({**SEARCH_RESULT, "citations": {"enabled": True}}), "messages[0].content[0].citations"),
     ],
 )
-def test_what_chat_cannot_carry_is_refused_by_name(change: Mapping[str, object], param: str) -> None:
-    with pytest.raises(ApiError) as told:
+def test_fields_that_chat_lacks_are_refused_by_name(change: Mapping[str, object], param: str) -> None:
+    with pytest.raises(ApiError) as refused:
         as_chat({**HELLO, **change})
-    assert (told.value.status, told.value.param) == (400, param)
+    assert (refused.value.status, refused.value.param) == (400, param)
 
 
-def test_documents_that_need_not_be_cited_go_along() -> None:
+def test_documents_without_citations_are_translated() -> None:
     document = {"type": "document", "source": TEXT_SOURCE, "citations": {"enabled": False}}
     assert "words" in str(as_chat({**HELLO, **with_content(document, SEARCH_RESULT)})["messages"])
 
@@ -409,7 +407,7 @@ def test_documents_that_need_not_be_cited_go_along() -> None:
         (None, "low", {"effort": "low"}),
     ],
 )
-def test_who_reads_thoughts_is_told_a_summary_of_them(thinking: Any, effort: Any, reasoning: Any) -> None:
+def test_a_summary_is_asked_for_if_the_caller_shows_thinking(thinking: Any, effort: Any, reasoning: Any) -> None:
     body = {**HELLO, "thinking": thinking, "output_config": {"effort": effort} if effort else None}
     request = messages_request.read({key: value for key, value in body.items() if value is not None})
     assert json.loads(responses_neutral.body(request, "gpt-5", stream=True)).get("reasoning") == reasoning
@@ -418,7 +416,7 @@ def test_who_reads_thoughts_is_told_a_summary_of_them(thinking: Any, effort: Any
 @pytest.mark.parametrize(
     "change", [{"mcp_servers": []}, {"cache_control": CACHE}, {"diagnostics": {"x": 1}}, {"speed": "fast"}]
 )
-def test_what_changes_nothing_is_left_out(change: Mapping[str, object]) -> None:
+def test_fields_that_change_nothing_are_left_out(change: Mapping[str, object]) -> None:
     assert as_chat({**HELLO, **change}) == as_chat(HELLO)
 
 
@@ -444,16 +442,16 @@ def test_what_changes_nothing_is_left_out(change: Mapping[str, object]) -> None:
         ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content"),
     ],
 )
-def test_what_no_format_could_read_is_named(change: Mapping[str, object], param: str) -> None:
-    with pytest.raises(ApiError) as told:
+def test_malformed_parts_are_named(change: Mapping[str, object], param: str) -> None:
+    with pytest.raises(ApiError) as refused:
         messages_request.read({**HELLO, **change})
-    assert (told.value.status, told.value.param) == (400, param)
+    assert (refused.value.status, refused.value.param) == (400, param)
 
 
 # --- Out of chat ------------------------------------------------------------------------------------------------------
 
 
-def test_a_chat_request_in_messages_words() -> None:
+def test_a_chat_request_is_translated_into_messages() -> None:
     asked = from_chat(
         messages=[
             {"role": "system", "content": "Be brief."},
@@ -514,7 +512,7 @@ def test_a_chat_request_in_messages_words() -> None:
     }
 
 
-def test_a_request_without_a_bound_gets_one() -> None:
+def test_a_request_without_max_tokens_gets_a_default() -> None:
     assert from_chat()["max_tokens"] == 32_000
 
 
@@ -542,7 +540,7 @@ FUNCTION = {"type": "function", "function": {"name": "weather", "parameters": SC
         ),
     ],
 )
-def test_tool_choices_out_of_chat(said: Mapping[str, Any], choice: object) -> None:
+def test_tool_choices_are_translated_from_chat(said: Mapping[str, Any], choice: object) -> None:
     assert from_chat(tools=[FUNCTION], **said).get("tool_choice") == choice
 
 
@@ -550,17 +548,17 @@ def test_a_choice_without_tools_is_left_out() -> None:
     assert "tool_choice" not in from_chat(tool_choice="auto", parallel_tool_calls=False)
 
 
-def test_a_tool_without_parameters_takes_an_empty_object() -> None:
+def test_a_tool_without_parameters_gets_an_empty_schema() -> None:
     [tool] = from_chat(tools=[{"type": "function", "function": {"name": "clock"}}])["tools"]
     assert tool == {"name": "clock", "input_schema": {"type": "object"}}
 
 
-def test_a_tool_with_free_text_is_a_function_of_one_string() -> None:
+def test_a_free_text_tool_becomes_a_function_of_one_string() -> None:
     [tool] = from_chat(tools=[{"type": "custom", "custom": {"name": "patch"}}])["tools"]
     assert tool["input_schema"]["required"] == ["input"]
 
 
-def test_a_history_of_calls_brings_its_tools_though_none_may_be_called() -> None:
+def test_a_history_of_calls_declares_its_tools() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
     asked = from_chat(
         messages=[
@@ -574,7 +572,7 @@ def test_a_history_of_calls_brings_its_tools_though_none_may_be_called() -> None
 
 
 @pytest.mark.parametrize("arguments", ["{broken", "[1]", "3"])
-def test_arguments_that_are_no_object_are_told_as_such(arguments: str) -> None:
+def test_arguments_that_are_not_an_object_are_wrapped(arguments: str) -> None:
     call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": arguments}}
     asked = from_chat(messages=[USER, {"role": "assistant", "tool_calls": [call]}], tools=[FUNCTION])
     assert asked["messages"][1]["content"][0]["input"] == {"INVALID_JSON": arguments}
@@ -608,7 +606,7 @@ def test_arguments_that_are_no_object_are_told_as_such(arguments: str) -> None:
         ("claude-sonnet-4-6", {"tools": [FUNCTION], "tool_choice": "required"}, None, "medium"),
     ],
 )
-def test_an_effort_is_thinking_where_messages_allows_it(
+def test_an_effort_becomes_thinking_where_messages_allows_it(
     model: str, said: Mapping[str, Any], thinking: object, effort: object
 ) -> None:
     asked = from_chat(model, **{"reasoning_effort": "medium", **said})
@@ -616,7 +614,7 @@ def test_an_effort_is_thinking_where_messages_allows_it(
     assert asked.get("output_config", {}).get("effort") == effort
 
 
-def test_a_turn_of_calls_that_another_thought_of_goes_on_without_thinking() -> None:
+def test_a_turn_of_calls_with_foreign_thinking_turns_thinking_off() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
     history = [
         USER,
@@ -652,7 +650,7 @@ def test_structured_output() -> None:
         ),
     ],
 )
-def test_parts_out_of_chat(part: object, block: object) -> None:
+def test_parts_are_translated_from_chat(part: object, block: object) -> None:
     asked = from_chat(messages=[{"role": "user", "content": [part]}])
     assert asked["messages"][0]["content"][0]["source"] == block
 
@@ -681,10 +679,10 @@ def test_parts_out_of_chat(part: object, block: object) -> None:
         ),
     ],
 )
-def test_what_messages_cannot_carry_is_refused_by_name(said: Mapping[str, Any], param: str) -> None:
-    with pytest.raises(ApiError) as told:
+def test_fields_that_messages_lacks_are_refused_by_name(said: Mapping[str, Any], param: str) -> None:
+    with pytest.raises(ApiError) as refused:
         from_chat(**said)
-    assert (told.value.status, told.value.param) == (400, param)
+    assert (refused.value.status, refused.value.param) == (400, param)
 
 
 @pytest.mark.parametrize(
@@ -702,11 +700,11 @@ def test_what_messages_cannot_carry_is_refused_by_name(said: Mapping[str, Any], 
         {"verbosity": "low"},
     ],
 )
-def test_what_asks_for_nothing_is_left_out(said: Mapping[str, Any]) -> None:
+def test_default_values_are_left_out(said: Mapping[str, Any]) -> None:
     assert from_chat(**said) == from_chat()
 
 
-# --- Everything is kept -----------------------------------------------------------------------------------------------
+# --- Fidelity ---------------------------------------------------------------------------------------------------------
 
 words = st.text(min_size=1, max_size=8)
 caches = st.fixed_dictionaries({}, optional={"cache_control": st.just(CACHE)})
@@ -827,7 +825,7 @@ def test_a_request_survives_the_neutral_form(body: dict[str, Any]) -> None:
 
 @settings(deadline=None)
 @given(bodies)
-def test_no_request_of_this_format_trips_another_up(body: dict[str, Any]) -> None:
+def test_any_request_is_translated_or_refused_by_name(body: dict[str, Any]) -> None:
     neutral = messages_request.read(body)
     for name in sorted(registry.TRANSLATED):
         try:
@@ -851,7 +849,7 @@ anything = st.recursive(
 
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS), anything, max_size=6), st.lists(anything, min_size=1, max_size=3))
-def test_whatever_is_sent_is_a_request_or_a_400(fields: dict[str, Any], content: list[Any]) -> None:
+def test_any_json_is_a_request_or_a_400(fields: dict[str, Any], content: list[Any]) -> None:
     body = {**HELLO, **fields}
     if not isinstance(fields.get("messages"), list):
         body["messages"] = [{"role": "user", "content": content}]
@@ -869,16 +867,16 @@ def test_whatever_is_sent_is_a_request_or_a_400(fields: dict[str, Any], content:
         assert error.status == 400  # noqa: PT017 - both ends are allowed
 
 
-def test_what_is_nested_without_end_is_a_400() -> None:
+def test_deep_nesting_is_a_400() -> None:
     block: dict[str, Any] = {"type": "text", "text": "deep"}
     for _ in range(300):
         block = {"type": "tool_result", "tool_use_id": "t", "content": [block]}
-    with pytest.raises(ApiError) as told:
+    with pytest.raises(ApiError) as refused:
         messages_request.read(with_content(block))
-    assert told.value.status == 400
+    assert refused.value.status == 400
 
 
-def test_the_types_would_tell() -> None:
+def test_the_packages_types_reject_invalid_requests() -> None:
     with pytest.raises(ValidationError):
         PARAMS.validate_python({"model": "m", "messages": []})
 
@@ -886,7 +884,7 @@ def test_the_types_would_tell() -> None:
 # --- Conversations that chat allows -----------------------------------------------------------------------------------
 
 
-def test_a_conversation_that_the_assistant_begins_has_a_users_message_before_it() -> None:
+def test_a_conversation_that_the_assistant_begins_gets_a_user_message_first() -> None:
     welcome = {"role": "assistant", "content": "Welcome!"}
     said = from_chat(messages=[{"role": "system", "content": "Be."}, welcome, USER])
     assert [(turn["role"], turn["content"][0]["text"]) for turn in said["messages"]] == [
@@ -896,7 +894,7 @@ def test_a_conversation_that_the_assistant_begins_has_a_users_message_before_it(
     ]
 
 
-def test_a_system_that_shows_an_image_is_refused_at_the_beginning_and_the_users_later() -> None:
+def test_an_image_in_a_system_message_is_refused_only_at_the_start() -> None:
     shown = {"role": "system", "content": [{"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}]}
     with pytest.raises(ApiError) as refused:
         from_chat(messages=[shown, USER])

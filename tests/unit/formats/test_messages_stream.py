@@ -1,4 +1,4 @@
-"""A provider's answer in Messages, passed on as it is: what it means, and what it would be whole or streamed."""
+"""A provider's answer in Messages: read from a stream, and converted between streamed and whole."""
 
 import json
 from collections.abc import Sequence
@@ -86,12 +86,12 @@ def read(*events: object) -> tuple[MessagesStreamReader, list[Piece]]:
         pytest.param(TEXT, False, id="an empty text begins"),
         pytest.param(begin({"type": "thinking", "thinking": "", "signature": ""}), False, id="a thought begins"),
         pytest.param(begin({"type": "thinking"}), False, id="a thought begins without a word"),
-        pytest.param(begin(None), False, id="a block that is none"),
-        pytest.param(delta(None), False, id="a delta that is none"),
+        pytest.param(begin(None), False, id="a malformed block"),
+        pytest.param(delta(None), False, id="a malformed delta"),
         pytest.param(delta({"type": "text_delta", "text": ""}), False, id="an empty text"),
         pytest.param(delta({"type": "signature_delta", "signature": ""}), False, id="an empty signature"),
         pytest.param(END, False, id="a block ends"),
-        pytest.param(finish(None), False, id="usage without a reason"),
+        pytest.param(finish(None), False, id="usage without a stop reason"),
         pytest.param({"type": "message_delta"}, False, id="a message delta without one"),
         pytest.param(STOP, False, id="the end"),
         pytest.param({"type": "message_new"}, False, id="an unknown event"),
@@ -107,7 +107,7 @@ def read(*events: object) -> tuple[MessagesStreamReader, list[Piece]]:
         pytest.param(finish("refusal"), True, id="a reason alone"),
     ],
 )
-def test_what_commits(event: object, commits: bool) -> None:
+def test_the_first_content_commits(event: object, commits: bool) -> None:
     _, [piece] = read(event)
     assert piece.commits is commits
 
@@ -115,7 +115,7 @@ def test_what_commits(event: object, commits: bool) -> None:
 @pytest.mark.parametrize(
     ("events", "complete"),
     [
-        pytest.param([START, TEXT, HI, END, finish(), STOP], True, id="a whole one"),
+        pytest.param([START, TEXT, HI, END, finish(), STOP], True, id="complete"),
         pytest.param([START, TEXT, HI, END, finish()], True, id="without message_stop"),
         pytest.param([START, TEXT, HI, END, STOP], False, id="a stop without a reason"),
         pytest.param([START, TEXT, HI, END], False, id="cut"),
@@ -124,7 +124,7 @@ def test_what_commits(event: object, commits: bool) -> None:
         pytest.param([b"data: [DONE]\n\n"], False, id="chat's end alone"),
     ],
 )
-def test_when_an_end_is_a_whole_answer(events: Sequence[object], complete: bool) -> None:
+def test_a_stream_is_complete_with_a_stop_reason(events: Sequence[object], complete: bool) -> None:
     reader, _ = read(*events)
     assert reader.complete is complete
 
@@ -193,19 +193,19 @@ def test_bytes_pass_untouched() -> None:
     assert [piece.raw for piece in pieces] == raw
 
 
-def test_a_missing_name_is_put_before_the_data() -> None:
+def test_a_missing_event_name_is_added() -> None:
     _, [piece] = read(b'data: {"type":"ping"}\n\n')
     assert piece.raw == b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
-def test_what_a_relay_left_out_at_the_end_is_added_once() -> None:
+def test_a_missing_message_stop_is_added_once() -> None:
     reader, _ = read(START, TEXT, HI, END, finish())
     assert reader.end() == b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     whole, _ = read(START, finish(), STOP)
     assert whole.end() == b""
 
 
-def test_a_stop_without_a_reason_is_not_passed_on() -> None:
+def test_a_message_stop_without_a_stop_reason_is_dropped() -> None:
     _, pieces = read(START, TEXT, HI, END, STOP)
     assert (pieces[-1].raw, pieces[-1].done) == (b"", True)
 
@@ -229,12 +229,12 @@ def test_an_error_in_the_stream_is_not_passed_on(event: object) -> None:
     ("events", "usage"),
     [
         pytest.param([START, finish(output_tokens=9)], Usage(5, 9), id="input at the start, output at the end"),
-        pytest.param([finish(**COUNTS)], Usage(107, 9, 100, 2, 4), id="what a cache held counts as prompt"),
+        pytest.param([finish(**COUNTS)], Usage(107, 9, 100, 2, 4), id="cached tokens count as prompt"),
         pytest.param([START, finish(input_tokens=0, output_tokens=2)], Usage(5, 2), id="a total is not taken back"),
-        pytest.param([START, finish(input_tokens=6, output_tokens=2)], Usage(6, 2), id="the later total stands"),
+        pytest.param([START, finish(input_tokens=6, output_tokens=2)], Usage(6, 2), id="the later total counts"),
         pytest.param([finish()], Usage(), id="none"),
         pytest.param([{"type": "message_delta", "usage": "many"}], Usage(), id="nonsense"),
-        pytest.param([{"type": "message_start", "message": 3}], Usage(), id="a message that is none"),
+        pytest.param([{"type": "message_start", "message": 3}], Usage(), id="a malformed message"),
     ],
 )
 def test_usage(events: Sequence[object], usage: Usage) -> None:
@@ -260,7 +260,7 @@ def test_usage(events: Sequence[object], usage: Usage) -> None:
         b'{"type":"message","content":[3],"stop_reason":"end_turn"}',
     ],
 )
-def test_what_is_no_message(raw: bytes) -> None:
+def test_other_bodies_are_not_messages(raw: bytes) -> None:
     assert messages.read_whole(raw) is None
 
 
@@ -286,7 +286,7 @@ def test_errors_have_anthropics_types(status: int, type_: str) -> None:
     assert told == {"type": "error", "error": {"type": type_, "message": "No."}}
 
 
-def test_an_error_keeps_what_the_router_knows_of_it() -> None:
+def test_an_error_has_the_routers_details() -> None:
     error = ApiError(429, "No.", code="all_deployments_failed", param="model", details={"attempts": [1]})
     told = json.loads(error_body(error))["error"]
     assert told["code"] == "all_deployments_failed"
@@ -301,7 +301,7 @@ def test_an_error_names_the_request() -> None:
 
 
 @pytest.mark.parametrize("message", ["maximum context length is 10", "Prompt is too long: 10 > 9"])
-def test_clients_learn_in_anthropics_words_that_a_conversation_is_too_long(message: str) -> None:
+def test_a_context_length_error_has_anthropics_message(message: str) -> None:
     told = json.loads(error_body(ApiError(400, message, code="context_length_exceeded")))
     assert told["error"]["message"].lower().count("prompt is too long") == 1
     assert told["error"]["message"].endswith(message)
@@ -358,7 +358,7 @@ def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
 
 @settings(deadline=None)
 @given(answers, st.lists(st.integers(1, 40), max_size=60))
-def test_a_stream_cut_anywhere_means_the_same(answer: dict[str, Any], cuts: Sequence[int]) -> None:
+def test_a_stream_split_anywhere_is_read_alike(answer: dict[str, Any], cuts: Sequence[int]) -> None:
     raw = b"".join(messages.unfold(answer))
     decoder, reader, told = sse.EventDecoder(), MessagesStreamReader(), b""
     start = 0
@@ -370,7 +370,7 @@ def test_a_stream_cut_anywhere_means_the_same(answer: dict[str, Any], cuts: Sequ
     assert reader.complete
 
 
-def test_what_the_model_wrote_as_arguments_is_kept_though_it_is_no_json() -> None:
+def test_arguments_that_are_not_json_are_preserved() -> None:
     assembly = MessagesAssembler()
     for event in (
         START,
@@ -386,7 +386,7 @@ def test_what_the_model_wrote_as_arguments_is_kept_though_it_is_no_json() -> Non
 @given(st.recursive(st.none() | st.booleans() | st.integers() | words, lambda inner: st.lists(inner) | st.dictionaries(
     st.sampled_from(["type", "message", "delta", "usage", "content_block", "index", "error", "text"]), inner
 )))  # fmt: skip
-def test_no_event_trips_the_reader_up(value: object) -> None:
+def test_any_event_is_read_without_an_error(value: object) -> None:
     for name in (b"", b"message_delta", b"error"):
         MessagesStreamReader().read(sse.Event(b"x", dump(value), name))
     messages.read_whole(dump(value))

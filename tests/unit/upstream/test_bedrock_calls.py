@@ -162,7 +162,7 @@ def test_a_broken_stream_yields_its_complete_events(at: int) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(at=st.integers(0, len(STREAM) - 1), bit=st.integers(0, 7))
-def test_a_stream_in_which_a_bit_flips_says_nothing_else(at: int, bit: int) -> None:
+def test_a_flipped_bit_never_changes_the_events(at: int, bit: int) -> None:
     broken = bytearray(STREAM)
     broken[at] ^= 1 << bit
     with pytest.raises(AttemptFailedError) as caught:
@@ -211,7 +211,7 @@ def test_a_framing_error_is_an_error() -> None:
         ({"x-amzn-errortype": "ServiceUnavailableException"}, b"<html>", ("ServiceUnavailableException", "")),
     ],
 )
-def test_an_error_has_its_name_wherever_aws_tells_it(
+def test_the_type_of_an_error_is_read_from_header_or_body(
     headers: dict[str, str], body: bytes, said: tuple[str, str]
 ) -> None:
     error = json.loads(bedrock.normalize_error(headers, body))["error"]
