@@ -198,11 +198,13 @@ async function show({ moved = false } = {}) {
     else link.removeAttribute("aria-current");
   }
   const view = h("div", { class: `view ${name}` }, h("div", { class: "view-head" }, h("h1", { tabindex: "-1" }, title)));
+  const placeholder = skeleton(5);
   swap(main, view);
+  view.append(placeholder);
   if (moved) view.querySelector("h1").focus({ preventScroll: true });
   window.scrollTo(0, 0);
   try {
-    const module = await load();
+    const module = await load().finally(() => placeholder.remove());
     if (!signal.aborted) await module.show(view, { parts, query, signal, head: view.firstChild, setAddress });
   } catch (error) {
     if (!signal.aborted) view.append(failure(error, () => show()));
