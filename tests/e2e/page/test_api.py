@@ -152,51 +152,27 @@ def run(line: str, own: dict[str, str], directory: Path) -> tuple[int, Any]:
     return int(status), json.loads(body)
 
 
-def test_model_api_is_shown_beside_the_admin_api(visit: Callable[..., Visitor]) -> None:
-    message = {"model": "auto-chat", "messages": [{"role": "user", "content": "Hello"}]}
-    form = {"type": "object", "required": ["model", "file"], "properties": {"model": {"type": "string"}, "file": {}}}
-    document = {
-        "openapi": "3.1.0",
-        "security": [{"bearer": []}],
-        "components": {
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Chat": {"type": "object", "properties": {"model": {"type": "string"}}, "examples": [message]}},
-            "parameters": {"Beta": {"name": "beta", "in": "header", "schema": {"type": "string"}}},
-        },
-        "tags": [{"name": "Chat"}],
-        "paths": {
-            "/v1/chat/completions": {
-                "parameters": [{"$ref": "#/components/parameters/Beta"}],
-                "post": {
-                    "tags": ["Chat"],
-                    "summary": "Create a chat completion",
-                    "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Chat"}}}},
-                    "responses": {"200": {"description": "The completion."}},
-                },
-            },
-            "/v1/audio/transcriptions": {
-                "post": {"tags": ["Chat"], "requestBody": {"content": {"multipart/form-data": {"schema": form}}}}
-            },
-            "/health/readiness": {"get": {"tags": ["Chat"], "security": []}},
-        },
-    }
+@pytest.mark.skipif(which("curl") is None, reason="curl is not installed")
+def test_model_api_is_shown_beside_the_admin_api(
+    visit: Callable[..., Visitor], used_stack: Stack, tmp_path: Path
+) -> None:
     visitor = visit()
-    page = visitor.page
-    page.route(f"{visitor.root}/openapi.json", lambda route: route.fulfill(json=document))
-    visitor.open("api")
+    page = visitor.open("api").page
     visitor.choose("Model API")
-    chat = operation(visitor, "models/post/v1/chat/completions")
-    command = chat.locator("pre").inner_text()
-    assert f"curl {visitor.root}/v1/chat/completions " in command
-    assert "Bearer $KEY" in command.replace('"', "")
-    assert json.loads(command.split("-d '")[1].rstrip("'")) == message
-    expect(chat.get_by_text("in a header")).to_be_visible()
-    upload = operation(visitor, "models/post/v1/audio/transcriptions").locator("pre").inner_text()
-    assert "-F" in upload
-    assert "Content-Type" not in upload
-    assert operation(visitor, "models/get/health/readiness").locator("pre").inner_text() == (
-        f"curl {visitor.root}/health/readiness"
-    )
+    described = httpx.get(f"{used_stack.root}/openapi.json").json()["paths"]
+    names = {f"#/api/models/{method}{path}" for path, methods in described.items() for method in methods}
+    visitor.wait_until_loaded()
+    shown = page.locator(".operation")
+    assert {each.get_attribute("data-operation") for each in shown.all()} == names
+    for name in ("post/v1/chat/completions", "post/v1/responses", "post/v1/messages", "get/v1/models"):
+        command = operation(visitor, f"models/{name}").locator("pre").inner_text()
+        status, reply = run(command, {"KEY": KEY}, tmp_path)
+        assert status == 200, (command, reply)
+    upload = operation(visitor, "models/post/v1/audio/transcriptions")
+    expect(upload.locator("pre")).to_contain_text('-F file=@"$FILE"')
+    expect(upload.locator(".answers")).to_contain_text("The key is missing, unknown, expired or blocked.")
+    health = operation(visitor, "models/get/health/readiness")
+    expect(health.locator("pre")).to_have_text(f"curl {visitor.root}/health/readiness")
     page.reload()
     expect(page.locator(".operation[open]")).to_have_count(1)
     visitor.choose("Admin API")

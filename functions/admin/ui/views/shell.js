@@ -25,9 +25,12 @@ const variable = (name) => `$${name.toUpperCase()}`;
 /** An example body: the document's own, else the required fields; without the path's parameters. */
 function bodyOf(parameters, body, example, reader) {
   const inPath = new Set(parameters.filter((each) => each.in === "path").map((each) => each.name));
-  const required = (body.required ?? []).map((name) => [name, reader.resolved(body.properties?.[name]).default ?? variable(name)]);
+  const required = (body.required ?? []).map((name) => [name, valueOf(name, reader.resolved(body.properties?.[name]))]);
   return Object.fromEntries((example ? Object.entries(example) : required).filter(([name]) => !inPath.has(name)));
 }
+
+/** The value of a required field: its default, or a variable; a file's content in a form is written as @. */
+const valueOf = (name, schema) => schema.default ?? `${schema.format === "binary" ? "@" : ""}${variable(name)}`;
 
 /** JSON on one line, or one line per name if it is long. */
 function formatted(value) {
