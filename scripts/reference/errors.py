@@ -73,6 +73,7 @@ CODES = {
     "sign_in_failed": "The user name or password is wrong.",
     "team_not_found": "No such team.",
     "temporarily_unavailable": "The router cannot reach its tables or its secret. It retries by itself within seconds.",
+    "too_many_invalid_keys": "The address sent many invalid keys. Wait for `Retry-After`.",
     "too_many_sign_ins": "Too many failed sign-ins. Wait for `Retry-After`.",
     "unsupported_content_encoding": "The body's compression is unknown. `Accept-Encoding` lists the known ones.",
     "stream_error": "The deployment ended the stream with an error.",

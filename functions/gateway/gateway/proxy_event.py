@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streaming_runtime import Heartbeat, StreamingResponse
+from vibe_router.access.guessing import SOURCE_ADDRESS
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.formats.chat.format import CHAT
 from vibe_router.formats.interfaces import ClientFormat
@@ -45,7 +46,10 @@ def read(event: Mapping[str, Any], fallback_id: str) -> Request:
         id=context.get("requestId") or fallback_id,
         method=event.get("httpMethod") or "GET",
         path=_without_stage(event.get("path") or "/", stage),
-        headers={name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None},
+        headers={
+            **{name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None},
+            SOURCE_ADDRESS: str((context.get("identity") or {}).get("sourceIp") or ""),
+        },
         body=_body(event.get("body") or "", encoded=bool(event.get("isBase64Encoded"))),
         query={name: value for name, value in (event.get("queryStringParameters") or {}).items() if value is not None},
         is_binary=bool(event.get("isBase64Encoded")),

@@ -138,6 +138,9 @@ class FakeKeys:
         self.callers: dict[str, Caller] = {}
         self.outage = False
 
+    def is_cached(self, key_hash: str) -> bool:
+        return False
+
     def find(self, key_hash: str) -> Caller | None:
         if self.outage:
             raise KeysUnavailableError("not now")

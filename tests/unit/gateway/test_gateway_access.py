@@ -244,3 +244,13 @@ def test_what_was_reserved_is_settled_after_the_answer(
     cost = environment.fake_ledgers.wishes[0].cost if settled[0] == "reserved" else settled[0]
     assert environment.fake_ledgers.settled == [(cost, settled[1])]
     assert environment.books.booked[0].key == "h"
+
+
+def test_an_address_that_guesses_keys_is_told_to_wait(environment: FakeEnvironment) -> None:
+    def status(key: str) -> int:
+        sent = event("GET", "/v1/models", headers={"x-api-key": key})
+        sent["requestContext"]["identity"] = {"sourceIp": "192.0.2.1"}
+        return app.handler(sent, context()).status
+
+    assert [status(f"sk-guess-{number}") for number in range(31)] == [401] * 30 + [429]
+    assert status("sk-master") == 200, "the master key takes no lookup"

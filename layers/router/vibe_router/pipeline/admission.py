@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from vibe_router.access.authentication import authenticate, authenticate_master
+from vibe_router.access.guessing import SOURCE_ADDRESS, GuessThrottle
 from vibe_router.access.keys import Caller, Limits, model_denied
 from vibe_router.access.ledger import Limit, ReservationRequest, rate_limit_headers
 from vibe_router.core.clock import Clock
@@ -38,6 +39,23 @@ class Ledgers(Protocol):
         """Return what ends a request."""
 
 
+class _ThrottledLookup:
+    """Finds callers, unless their address guesses keys."""
+
+    def __init__(self, keys: KeyDirectory, throttle: GuessThrottle, address: str) -> None:
+        self._keys = keys
+        self._throttle = throttle
+        self._address = address
+
+    def find(self, key_hash: str) -> Caller | None:
+        if self._address and not self._keys.is_cached(key_hash):
+            self._throttle.check(self._address)
+        caller = self._keys.find(key_hash)
+        if caller is None and self._address:
+            self._throttle.record_invalid(self._address, key_hash)
+        return caller
+
+
 class Admission:
     """Authenticate callers, check the models they may use, and reserve from their limits."""
 
@@ -48,20 +66,24 @@ class Admission:
         self._keys = keys
         self._ledgers = ledgers
         self._clock = clock
+        self._throttle = GuessThrottle(clock)
 
     def caller(self, headers: Mapping[str, str]) -> Caller:
         """Return who sent a request with `headers`. Raises ApiError (401, 503)."""
         try:
-            return authenticate(headers, self._master_key(), self._keys, self._clock.now())
+            return authenticate(headers, self._master_key(), self._lookup(headers), self._clock.now())
         except KeysUnavailableError:
             raise unavailable("The API key sent cannot be checked right now.") from None
 
     def check_master(self, headers: Mapping[str, str]) -> None:
         """Let the holder of the master key through. Raises ApiError (401, 403, 503)."""
         try:
-            authenticate_master(headers, self._master_key(), self._keys, self._clock.now())
+            authenticate_master(headers, self._master_key(), self._lookup(headers), self._clock.now())
         except KeysUnavailableError:
             raise unavailable("The API key sent cannot be checked right now.") from None
+
+    def _lookup(self, headers: Mapping[str, str]) -> "_ThrottledLookup":
+        return _ThrottledLookup(self._keys, self._throttle, headers.get(SOURCE_ADDRESS, ""))
 
     def model(self, caller: Caller, name: str, catalogue: Catalogue) -> VirtualModel:
         """Return the model called `name`. Raises ApiError.

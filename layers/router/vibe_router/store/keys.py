@@ -94,6 +94,10 @@ class KeyDirectory:
             return found.caller
         raise KeysUnavailableError("DynamoDB is unreachable, and this key is not cached")
 
+    def is_cached(self, key_hash: str) -> bool:
+        """Return whether the key with this hash was valid when it was last read."""
+        return key_hash in self._keys
+
     def _found(self, key_hash: str) -> _Entry | None:
         return self._keys.get(key_hash) or self._invalid.get(key_hash)
 
