@@ -1,4 +1,4 @@
-"""`python -m bench`, which is `make bench`: measure the router and print what it costs.
+"""`python -m bench` (`make bench`): measure the router and print its cost.
 
 On a terminal it prints tables, into a pipe JSON; progress goes to standard error. Its status is 0 however slow anything
 was, and 1 when something did not work.
@@ -57,7 +57,7 @@ def run(options: Options) -> Report:
     report = Report(facts(), asdict(options))
 
     def failed(failure: str) -> None:
-        if failure not in report.failures:  # what is not there is missed by every section
+        if failure not in report.failures:  # every section may report the same missing part
             report.failures.append(failure)
             print(f"bench: {failure}", file=sys.stderr)
 
@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _interrupt(number: int, _frame: object) -> None:
-    """End as Ctrl-C does: what was started must be ended first, and a second signal must not keep it from that."""
+    """End as on Ctrl-C: stop the started processes first, and ignore further signals meanwhile."""
     signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 

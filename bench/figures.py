@@ -1,4 +1,4 @@
-"""Figures as values: percentiles, memory, tables and aims. Pure, but for `Memory.of`."""
+"""Values of a report: percentiles, memory, tables and targets. Pure, except `Memory.of`."""
 
 import math
 import statistics
@@ -15,14 +15,14 @@ MEGABYTE = 1 << 20
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the smallest value that at least `percent` of all do not exceed (nearest rank). ValueError for none."""
+    """Return a percentile by the nearest-rank method. Raises ValueError without values."""
     if not values:
         raise ValueError("no values")
     return sorted(values)[max(math.ceil(len(values) * percent / 100), 1) - 1]
 
 
 def median(values: Sequence[float]) -> float:
-    """Return the middle one, or the mean of the two in the middle."""
+    """Return the median."""
     return statistics.median(values)
 
 
@@ -39,14 +39,14 @@ def spread(name: str, seconds: Sequence[float], percents: Sequence[int] = (50, 9
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a process holds, in MB (of 2**20 bytes). `peak` is None where the system does not keep it."""
+    """The memory of a process in MB (2**20 bytes). `peak` is None where the system does not record it."""
 
     resident: float
     peak: float | None
 
     @classmethod
     def of(cls, process: psutil.Process) -> "Memory":
-        """Ask the system."""
+        """Return the memory of a process."""
         return cls(round(process.memory_info().rss / MEGABYTE, 1), _peak(process.pid))
 
 
@@ -61,7 +61,7 @@ def _peak(pid: int) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """A figure and what it should be at most."""
+    """A figure and its limit."""
 
     name: str
     value: float
@@ -76,7 +76,7 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One section's figures: rows of columns; a column's last word is its unit (`p50_ms`). `notes` explain them."""
+    """The figures of one section: rows of columns; a suffix is the unit (`p50_ms`). `notes` explain them."""
 
     title: str
     rows: Sequence[Mapping[str, Cell]]
@@ -85,13 +85,13 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """The names of all columns, in the order in which rows have them."""
+        """The names of all columns, in the order of the rows."""
         return list(dict.fromkeys(column for row in self.rows for column in row))
 
 
 @dataclass(slots=True)
 class Report:
-    """A whole run. `sections` by the name that `--only` takes; `failures` say what did not work."""
+    """One run. `sections` by their `--only` name; `failures` lists everything that failed."""
 
     machine: Mapping[str, Cell]
     options: Mapping[str, object]
@@ -100,5 +100,5 @@ class Report:
 
     @property
     def aims(self) -> list[Aim]:
-        """All aims that could be judged."""
+        """All aims that were measured."""
         return [aim for table in self.sections.values() for aim in table.aims]

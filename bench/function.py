@@ -1,4 +1,4 @@
-"""The function alone: the real runtime and the real handler in one process, and a Runtime API of this one.
+"""The function alone: the real runtime and handler in one process, with a Runtime API in this one.
 
 The Runtime API here is one thread on blocking sockets that does one thing at a time, so that what is measured is the
 function and not its host. https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
@@ -36,7 +36,7 @@ def gateway() -> Function:
 
 
 def variables(aws_endpoint: str) -> dict[str, str]:
-    """Return the environment that the function gets here: the local stack's, but traced, as the deployed one is."""
+    """Return the function's environment variables: the local stack's, with tracing as deployed."""
     given = dict(launch_of(gateway(), aws_endpoint, {}).variables)
     del given["POWERTOOLS_TRACE_DISABLED"]
     return {**given, "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000", "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR"}
@@ -85,7 +85,7 @@ class FunctionTarget:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the environment as Lambda does: without asking."""
+        """Kill the environment, as Lambda does."""
         self._process.kill()
         self._process.wait()
         if self._connection is not None:
@@ -93,7 +93,7 @@ class FunctionTarget:
         self._listener.close()
 
     def prepare(self, body: Mapping[str, Any], key: str | None = None) -> bytes:
-        """Return API Gateway's event for the request, with another key than the master's if one is given."""
+        """Return API Gateway's event for the request, with the master key or the given one."""
         return json.dumps(proxy_event(body, key or self._key), ensure_ascii=False).encode()
 
     def exchange(self, prepared: bytes, answered: Callable[[], None] | None = None) -> Answer:
@@ -135,7 +135,7 @@ class FunctionTarget:
         return used.user + used.system
 
     def memory(self) -> Memory:
-        """Return what the process holds."""
+        """Return the memory of the process."""
         return Memory.of(self._psutil)
 
     def _await_next(self) -> None:
@@ -152,7 +152,7 @@ class FunctionTarget:
             self._connection = None
 
     def _connected(self) -> socket.socket:
-        """Return the runtime's connection, once there is one."""
+        """Wait for the runtime's connection and return it."""
         patient_until = time.monotonic() + _START_PATIENCE
         while self._connection is None:
             try:

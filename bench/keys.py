@@ -1,4 +1,4 @@
-"""Virtual keys to measure with, written into the keys table as the admin function writes them."""
+"""Virtual keys for measurements, written to the keys table as the admin function writes them."""
 
 import hashlib
 import json
@@ -49,7 +49,7 @@ def make(endpoint: str, table: str) -> None:
 
 
 def ready_made_write(endpoint: str, table: str) -> bytes:
-    """Return a request that adds to an item of the ledger table, as it goes over the wire to the embedded AWS."""
+    """Return the bytes of a request that updates an item of the ledger table of the embedded AWS."""
     update = {
         "TableName": table,
         "Key": {"id": {"S": "bench#direct"}},

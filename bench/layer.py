@@ -1,4 +1,4 @@
-"""An interpreter that finds what the layers bring and nothing else, as in Lambda.
+"""An interpreter that finds only the packages of the layers, as in Lambda.
 
 The development environment holds more than the function's libraries, and some of these import whatever they find:
 botocore awscrt, urllib3 pyOpenSSL, httpcore anyio. A fifth of a cold start would be spent on what is not there.
@@ -13,7 +13,7 @@ __all__ = ["interpreter"]
 
 
 def interpreter(folder: Path, distributions: Iterable[str]) -> Path:
-    """Make an environment in `folder` with those of `distributions` that are installed here; return its Python."""
+    """Create an environment in `folder` with the `distributions` that are installed here; return its Python."""
     venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
     (library,) = folder.glob("lib/python3.*/site-packages")
     for name in distributions:
@@ -23,6 +23,6 @@ def interpreter(folder: Path, distributions: Iterable[str]) -> Path:
             continue
         for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
             link = library / top
-            if not link.exists():  # a namespace that several share would need more, and there is none
+            if not link.exists():  # no namespace package is shared by several
                 link.symlink_to(Path(str(found.locate_file(top))))
     return folder / "bin" / "python"

@@ -1,4 +1,4 @@
-"""The machine that the figures are of."""
+"""A description of the machine."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ __all__ = ["facts"]
 
 
 def facts() -> dict[str, Cell]:
-    """Return what a reader of the figures must know."""
+    """Return the properties of the machine that affect the figures."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -26,7 +26,7 @@ def facts() -> dict[str, Cell]:
 
 
 def _processor() -> str:
-    """Return the model's name, as proc(5) has it where there is one."""
+    """Return the processor's model name, from proc(5) if available."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

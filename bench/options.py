@@ -1,4 +1,4 @@
-"""What a run measures, and how often."""
+"""The options of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ SECTIONS = ("calls", "streams", "formats", "cold-start", "memory", "size", "aws"
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Another gateway, measured beside the router. `model` is what it calls the provider's model."""
+    """Another gateway to compare with. `model` is its name for the provider's model."""
 
     name: str
     base_url: str
@@ -20,7 +20,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How much is measured of each target. `rests`: seconds of silence after which calls to AWS are counted."""
+    """The number of measurements per target. `rests`: seconds of idleness after which calls to AWS are counted."""
 
     calls: int = 2000
     starts: int = 10
@@ -31,7 +31,7 @@ class Options:
     rests: Sequence[float] = (10.1, 1.05)
 
     def streams(self, chunks: int) -> int:
-        """Return how many streams of so many chunks are measured: fewer of long ones, and at least two."""
+        """Return the number of streams with this number of chunks: fewer long ones, at least two."""
         return max(self.calls * 20 // (chunks + 100), 2)
 
 

@@ -1,7 +1,7 @@
-"""What the benchmark asks, and what the provider answers.
+"""The requests of the benchmark and the answers of its provider.
 
-`max_tokens` says how many words the answer has, and so how many chunks a stream; `user` whether it is paced. Both are
-ordinary fields, which every gateway hands on.
+`max_tokens` is the number of words of the answer, and so the number of chunks of a stream; `user` selects pacing. Both
+are ordinary fields, which every gateway hands on.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 __all__ = ["CALL_WORDS", "PACED", "PACE_SECONDS", "WORD", "chunks", "completion", "request"]
 
 WORD = b"quartz"
-"""Every word of an answer begins with it, and nothing else of an answer holds it: what is looked for on the wire."""
+"""The prefix of every word of an answer, which occurs nowhere else: it marks content on the wire."""
 
 CALL_WORDS = 100
 """Words of an answer that is not streamed."""
@@ -23,7 +23,7 @@ PACE_SECONDS = 0.001
 _ID = "chatcmpl-0123456789abcdefghijklmnopqrs"
 _CREATED = 1_767_225_600
 _PROMPT_TOKENS = 300
-# Some 1,500 bytes of ordinary prose: what a short conversation sends.
+# About 1,500 bytes of prose: a short conversation.
 _SENTENCE = "Answer in plain words, say what you are sure of and what you are not, and keep to what was asked. "
 
 

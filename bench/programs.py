@@ -1,4 +1,4 @@
-"""The benchmark's own servers, each in a process that ends with this one."""
+"""The benchmark's servers, each in a process that ends with this one."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ class Program:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         if self._orders:
-            with suppress(BrokenPipeError):  # it has ended, which its silence tells next
+            with suppress(BrokenPipeError):  # it has ended: the next read reports that
                 self._process.stdin.write(self._orders + "\n")
                 self._process.stdin.flush()
         self.first_line = self._process.stdout.readline().strip()

@@ -20,7 +20,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n%b\r\n\r\n"
 
 
 class _Connection(asyncio.Protocol):
-    """Requests of one connection, one after the other. Knows the HTTP that clients of an API send, and no more."""
+    """The requests of one connection, in order. Parses only the HTTP that API clients send."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -59,7 +59,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _body(head: bytes, rest: bytes) -> bytes | None:
-    """Return the request's body, None while it is not whole."""
+    """Return the request's body, None while it is incomplete."""
     for line in head.lower().split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         if name == b"content-length":
@@ -91,7 +91,7 @@ def _whole(model: str, words: int) -> bytes:
 
 @cache
 def _stream(model: str, words: int) -> tuple[bytes, ...]:
-    """Return what is written one after the other: the head, then each event as a chunk."""
+    """Return the writes of a stream: the head, then each event as a chunk."""
     framed = [b"%x\r\n%b\r\n" % (len(event), event) for event in payload.chunks(model, words)]
     return _HEAD % (b"text/event-stream", b"Transfer-Encoding: chunked"), *framed, b"0\r\n\r\n"
 

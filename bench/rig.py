@@ -1,4 +1,4 @@
-"""Everything that a run needs, started when it is first asked for and ended with the rig."""
+"""The processes of a run, started on first use and stopped with the rig."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ from .targets import BrokenError, Target, UrlTarget
 __all__ = ["MODEL", "AwsCounts", "Rig"]
 
 MODEL = "auto-chat"
-"""The virtual model that is asked for; layer 1 of its three is healthy."""
+"""The requested virtual model; the first of its three steps is healthy."""
 
 _PROVIDER_MODEL = "claude-sonnet-4-6"
 _SECRETS = {"MASTER_KEY": "sk-bench-0123456789abcdef", "BENCH_PROVIDER_KEY": "sk-provider-0123456789abcdef"}
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class AwsCounts:
-    """What the embedded AWS was asked between two looks: calls by operation, and the seconds it worked on them."""
+    """The calls to the embedded AWS within a period: their number by operation, and their duration in seconds."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
@@ -46,17 +46,17 @@ class AwsCounts:
 
     @contextmanager
     def counting(self) -> Iterator[Self]:
-        """Count what is asked inside; the figures are there afterwards."""
+        """Count the calls within the block."""
         self.begin()
         yield self
         self.end()
 
     def begin(self) -> None:
-        """Count from now on."""
+        """Start counting."""
         self._from = self._look()
 
     def end(self) -> None:
-        """Stop counting; the figures are there."""
+        """Stop counting."""
         (before, seconds_before), (after, seconds_after) = self._from, self._look()
         grown = {name: count - before.get(name, 0) for name, count in after.items()}
         self.operations = {name: count for name, count in grown.items() if count}
@@ -68,7 +68,7 @@ class AwsCounts:
         return spans
 
     def of(self, service: str) -> int:
-        """Return how many of them were for a service, named as in X-Amz-Target."""
+        """Return the number of calls to a service, named as in X-Amz-Target."""
         return sum(count for name, count in self.operations.items() if name.startswith(service))
 
     def _look(self) -> tuple[dict[str, int], float]:
@@ -105,7 +105,7 @@ class Rig:
 
     @cached_property
     def aws_endpoint(self) -> str:
-        """The counting AWS, with the template's tables, the routes and the secret in it."""
+        """The counting AWS, with the template's tables, the routes and the secret."""
         template = read_template(_CHECKOUT / "template.yaml")
         orders = {
             "tables": [dict(table.create) for table in template.tables],
@@ -118,15 +118,15 @@ class Rig:
 
     @cached_property
     def python(self) -> Path:
-        """The function's interpreter, with the libraries that its layer is made of."""
+        """The function's interpreter, with the libraries of its layer."""
         return interpreter(self.folder / "python", requirements(_CHECKOUT / "requirements" / "runtime.txt"))
 
     def counts(self) -> AwsCounts:
-        """Return what counts calls to the function's AWS."""
+        """Return the counter of calls to the function's AWS."""
         return AwsCounts(self.aws_endpoint)
 
     def start_function(self) -> FunctionTarget:
-        """Return an environment of the function that is not started yet, with a log of its own."""
+        """Return a new environment of the function, not yet started."""
         self._logs += 1
         log = self.folder / f"function-{self._logs}.log"
         return FunctionTarget(self.python, self.aws_endpoint, _SECRETS["MASTER_KEY"], log)
@@ -158,7 +158,7 @@ class Rig:
         return [self._entered.enter_context(closing(target)) for target in targets]
 
     def targets(self) -> list[Target]:
-        """Return everything that answers, the direct way first."""
+        """Return all targets, the direct one first."""
         found: list[Target] = [self.direct]
         if self.function is not None:
             found.append(self.function)
@@ -168,7 +168,7 @@ class Rig:
 
     @cached_property
     def _routes_file(self) -> Path:
-        """A routes file whose three layers all lead to the fast provider. JSON is YAML."""
+        """A routes file whose three steps all call the fast provider. JSON is YAML."""
         layers = {"first": _PROVIDER_MODEL, "second": "gpt-5", "third": "glm-4.7"}
         provider = {"base_url": self.provider_url, "secret": "BENCH_PROVIDER_KEY"}
         price = {"input": 1, "output": 4}
@@ -178,7 +178,7 @@ class Rig:
         return file
 
     def _load_routes(self, endpoint: str) -> None:
-        """Write the routes as a person does, with the command."""
+        """Write the routes with the command."""
         done = subprocess.run(
             [sys.executable, "-m", "vibe_cli", "routes", "--file", str(self._routes_file), "--aws", "--yes"],
             env=variables(endpoint),

@@ -1,4 +1,4 @@
-"""Rounds: every target gets its share of each, in turn, so that whatever drifts on the machine hits all alike."""
+"""Rounds: every target is called in each of them, so that drift of the machine affects all alike."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

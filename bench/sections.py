@@ -1,4 +1,4 @@
-"""What is measured, section by section. Each returns its table; what it asks for is started by the rig."""
+"""The sections of the report. Each returns its table; the rig starts the processes that it needs."""
 
 import json
 import os
@@ -22,7 +22,7 @@ __all__ = ["log_bytes", "measured", "parted"]
 
 _CHECKOUT = Path(__file__).parent.parent
 
-# What the router may cost at most, for people not to notice it and for Lambda's bill not to.
+# The limits of the router's cost: unnoticeable for people and for Lambda's bill.
 _FUNCTION_CALL_MS = 1.5
 _FUNCTION_STREAM_MS = 5.0
 _STACK_CALL_MS = 3.0
@@ -38,7 +38,7 @@ _STREAMS = ((100, False), (2000, False), (100, True))  # chunks, and whether pac
 _MEGABYTES_OF_A_CORE = 1769
 _WARM_UP, _IN_A_ROW = 20, 20  # calls
 _DIRECT = "a write that is ready made"
-_WITHIN_A_SECOND = 20  # calls that take far less than a second together
+_WITHIN_A_SECOND = 20  # calls, which together take far less than a second
 
 
 def measured(section: str, rig: Rig) -> Table:
@@ -163,7 +163,7 @@ def _cold_start(rig: Rig) -> Table:
     megabytes = gateway().memory
     python, ready, answered, aws_seconds, aws_calls = [], [], [], [], []
     counts = rig.counts()
-    # The first start compiles what was never imported, as a layer's build does, and is not counted.
+    # The first start, which compiles modules, is not counted.
     for number in range(rig.options.starts + 1):
         rig.progress(f"start {number} of {rig.options.starts}")
         own = _python_start(rig.python)
@@ -209,7 +209,7 @@ def _cold_start(rig: Rig) -> Table:
 
 
 def _python_start(python: Path) -> float:
-    """Return the seconds from starting Python to its first own line."""
+    """Return the seconds from starting Python to the first line of the program."""
     began = time.perf_counter()
     with subprocess.Popen([python, "-c", "import os; os.write(1, b'.')"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -331,7 +331,7 @@ def _keys(rig: Rig) -> Table:
             **{caller: partial(_exchanged, function, event) for caller, event in events.items()},
         }
         took: dict[str, list[tuple[float, float]]] = {name: [] for name in asking}  # in all, and AWS's part
-        for done in range(-_WARM_UP, calls, _IN_A_ROW):  # in turn, so that whatever drifts hits all alike
+        for done in range(-_WARM_UP, calls, _IN_A_ROW):  # in turn, so that drift affects all alike
             rig.progress(f"call {max(done, 0)} of {calls}")
             for name, ask in asking.items():
                 counts.spans()
@@ -386,13 +386,13 @@ def _written(direct: UrlTarget, write: bytes) -> float:
 
 
 def _waited(ask: Callable[[], float]) -> tuple[float, float]:
-    """Return when a call began and when it was answered."""
+    """Return the start and the end of a call."""
     began = time.perf_counter()
     return began, began + ask()
 
 
 def parted(waits: Sequence[tuple[float, float]], spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return of each wait the seconds that it took in all, and those of them that are in `spans`; all of one clock."""
+    """Return the seconds of each wait, in total and within `spans`; all by one clock."""
     return [
         (end - begin, sum(max(min(end, ended) - max(begin, came), 0.0) for came, ended in spans))
         for begin, end in waits
@@ -400,7 +400,7 @@ def parted(waits: Sequence[tuple[float, float]], spans: Sequence[tuple[float, fl
 
 
 class _Around:
-    """What DynamoDB is asked for a call, `before` and `after` the end of its answer: calls by operation."""
+    """The calls to DynamoDB for one request, `before` and `after` the end of its answer, by operation."""
 
     def __init__(self, function: FunctionTarget, event: bytes, counts: AwsCounts) -> None:
         before: list[Mapping[str, int]] = []
@@ -424,7 +424,7 @@ class _Around:
 
 
 def _usual(calls: list[Mapping[str, int]]) -> dict[str, float]:
-    """Return how often a call asks for each operation in the ordinary case, which is the median one."""
+    """Return the median number of calls of each operation."""
     names = dict.fromkeys(name for call in calls for name in call)
     usual = {name.rpartition(".")[2]: median([call.get(name, 0) for call in calls]) for name in names}
     return {name: number for name, number in usual.items() if number}

@@ -1,4 +1,4 @@
-"""A report as people read it, and as programs do. Pure."""
+"""Render a report as text or as JSON. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""How much disk what was installed takes."""
+"""The disk space of installed packages."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,12 +16,12 @@ def requirements(lock: Path) -> list[str]:
 
 
 def of_folder(folder: Path) -> int:
-    """Return the bytes of all files below, bytecode left out."""
+    """Return the bytes of all files in a directory, without bytecode."""
     return _sum(folder.rglob("*"))
 
 
 def of_distribution(name: str) -> int | None:
-    """Return the bytes of an installed distribution, bytecode left out; None if it is not installed."""
+    """Return the bytes of an installed distribution, without bytecode; None if it is not installed."""
     try:
         found = distribution(name)
     except PackageNotFoundError:

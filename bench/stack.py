@@ -1,4 +1,4 @@
-"""The whole local stack, `python -m local`, on a free port and with its state in a folder of its own."""
+"""The whole local stack, `python -m local`, on a free port and with its own data folder."""
 
 import os
 import signal
@@ -25,10 +25,10 @@ _STOP_PATIENCE = 20.0
 
 
 class Stack:
-    """The stack, to be used in a `with`; inside, it is ready. `ready_after`: seconds from start to readiness."""
+    """The stack as a context manager, ready within the block. `ready_after`: seconds from start to readiness."""
 
     def __init__(self, folder: Path, routes: Path, secrets: Mapping[str, str]) -> None:
-        """`folder` takes its state and its log; `secrets` are the master key and the providers', by name."""
+        """`folder` is for its state and log; `secrets` are the master key and the providers' keys, by name."""
         self._folder = folder
         self._log = folder / "stack.log"
         self._environment = {**os.environ, **secrets, "ROUTES_FILE": str(routes), "DATA_DIR": str(folder / "data")}
@@ -45,7 +45,7 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is ours to pass on
+                start_new_session=True,  # Ctrl-C is forwarded
             )
         try:
             self._await_readiness(f"http://127.0.0.1:{port}/health/readiness")
@@ -71,7 +71,7 @@ class Stack:
             self._process.wait()
 
     def memory(self) -> list[tuple[str, Memory]]:
-        """Return what each of its processes holds, by what the process is."""
+        """Return the memory of each of its processes, by role."""
         whole = psutil.Process(self._process.pid)
         return [(_role(process), Memory.of(process)) for process in (whole, *whole.children(recursive=True))]
 

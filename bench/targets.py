@@ -1,4 +1,4 @@
-"""What can be asked for a completion, and what came of asking."""
+"""The targets of the benchmark, and their answers."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ class BrokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came, and after how many seconds. `settled`: until the function was ready for the next, where that shows."""
+    """An answer and its times in seconds. `settled`: until the function was ready for the next event, where known."""
 
     status: int
     body: bytes
@@ -31,15 +31,15 @@ class Answer:
 
 
 class Target(Protocol):
-    """Something that answers chat completions, one at a time."""
+    """A server of chat completions, called once at a time."""
 
     name: str
 
     def prepare(self, body: Mapping[str, Any]) -> bytes:
-        """Return what `exchange` sends for a request's body, so that rendering it is not part of what is measured."""
+        """Return the bytes that `exchange` sends for a request's body, rendered outside the measurement."""
 
     def exchange(self, prepared: bytes) -> Answer:
-        """Ask and wait for the whole answer. Raises BrokenError."""
+        """Send a request and wait for the whole answer. Raises BrokenError."""
 
 
 class UrlTarget:
@@ -55,13 +55,13 @@ class UrlTarget:
         self._socket: socket.socket | None = None
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
     def prepare(self, body: Mapping[str, Any]) -> bytes:
-        """Return the request as it goes over the wire."""
+        """Return the bytes of the request."""
         content = json.dumps({**body, "model": self._model or body["model"]}).encode()
         head = (
             f"POST {self._url.path} HTTP/1.1\r\nHost: {self._url.netloc}\r\nAuthorization: Bearer {self._key}\r\n"
@@ -109,7 +109,7 @@ class UrlTarget:
 
 
 def checked(target: Target, answer: Answer, words: int, *, stream: bool) -> Answer:
-    """Return `answer` if it is whole: a fast answer that is not would be no figure. Raises BrokenError."""
+    """Return `answer` if it is complete. Raises BrokenError."""
     found = answer.body.count(WORD)
     if answer.status != 200:
         problem = f"status {answer.status}"

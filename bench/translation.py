@@ -1,4 +1,4 @@
-"""`python -m bench.translation`: what it costs to say a request, and each chunk of its answer, in another format.
+"""`python -m bench.translation`: the cost of translating a request, and each chunk of its answer, to another format.
 
 Prints JSON: a row for each pair of caller's and provider's format, measured in this process, which is given the layer's
 code on its path and does nothing else. Measured in processor time, so other processes on the core do not count.
@@ -28,7 +28,7 @@ _TURNS = 10  # of a conversation, each of 200 words
 _TOOLS = 15
 _CHUNKS = 1000
 _REQUESTS = 200  # to each pair
-_STREAMS = 12  # of each pair, of which the fastest counts: nothing makes one faster than it is
+_STREAMS = 12  # of each pair, of which the fastest counts
 
 _SCHEMA = {"type": "object", "properties": {"path": {"type": "string", "description": "where it is"}}}
 _WORDS = "word " * 200
@@ -53,7 +53,7 @@ def _pair(caller: str, provider: str) -> dict[str, Any]:
 
     def relay() -> None:
         reader, converter = exchange.reader(), EventStreamConverter()
-        for frame in frames:  # one by one, as a model speaks
+        for frame in frames:  # one by one, as a model streams
             converter.feed(frame)
         for event in events:
             reader.read(event)
@@ -75,7 +75,7 @@ def _parsed(caller: str, raw: bytes) -> ClientRequest:
 
 
 def _body(caller: str) -> Mapping[str, Any]:
-    """Return a conversation with tools, as an agent sends it."""
+    """Return a conversation with tools, as of an agent."""
     roles = ["user", "assistant"] * _TURNS + ["user"]
     turns = [{"role": role, "content": _WORDS} for role in roles]
     tools: list[dict[str, Any]] = [
@@ -95,7 +95,7 @@ def _body(caller: str) -> Mapping[str, Any]:
 
 
 def _stream(provider: str) -> bytes:
-    """Return a provider's stream of text, a word in a chunk."""
+    """Return a provider's stream of text, one word per chunk."""
     request = _parsed(provider, json.dumps(_body(provider)).encode())
     writer = registry.client_conversation(provider).writer(request, 0)
     events: list[Event] = [Started("answer", "model", 1)]

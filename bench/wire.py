@@ -14,7 +14,7 @@ from .payload import WORD
 __all__ = ["PATIENCE", "Message", "Receiver", "WireError", "read_message"]
 
 PATIENCE = 60.0
-"""Seconds of silence after which something does not work."""
+"""Seconds of silence after which a target has failed."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
@@ -27,7 +27,7 @@ class WireError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message with its body as it was sent, still in chunks. Times are of `time.perf_counter`."""
+    """A message with its body as sent, still in chunks. Times are by `time.perf_counter`."""
 
     head: bytes
     raw: bytes
@@ -58,10 +58,10 @@ class Message:
 
 
 class Receiver(Protocol):
-    """A socket, as far as reading needs one."""
+    """The part of a socket that reading needs."""
 
     def recv(self, size: int, /) -> bytes:
-        """Return what has come, at most `size` bytes; b"" at the end."""
+        """Return received bytes, at most `size`; b"" at the end."""
 
 
 def read_message(connection: Receiver) -> Message | None:

@@ -63,7 +63,7 @@ _STOP_SECONDS = 15.0  # Docker takes up to ten to remove a container
 
 
 class SamLocalError(Exception):
-    """It cannot run, or has ended; the message says what to do."""
+    """It cannot run or has ended; the message has a remedy."""
 
 
 class Reach(NamedTuple):
@@ -116,9 +116,9 @@ def _docker(*arguments: str) -> str:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)  # noqa: S607 - from PATH
     # `docker info` ends well without a daemon in some versions, and says so on standard error alone.
     if done.returncode != 0 or not done.stdout.strip():
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise SamLocalError(
-            f"Docker does not answer ({said}). Start it and run `make sam-local` again, "
+            f"Docker does not answer ({reason}). Start it and run `make sam-local` again, "
             "or use `make start`, which does without."
         )
     return done.stdout.strip()
@@ -152,9 +152,9 @@ def overridden_base_urls(routes: Mapping[str, str], stand_ins: Mapping[str, str]
 
 def offline(environ: Mapping[str, str]) -> dict[str, str]:
     """Return `environ` without this person's AWS account, whose keys SAM would hand to the containers."""
-    kept = {name: value for name, value in environ.items() if not name.startswith("AWS_")}
+    inherited = {name: value for name, value in environ.items() if not name.startswith("AWS_")}
     return {
-        **kept,
+        **inherited,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",  # else it is asked for keys, for seconds
