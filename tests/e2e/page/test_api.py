@@ -177,3 +177,17 @@ def test_model_api_is_shown_beside_the_admin_api(
     expect(page.locator(".operation[open]")).to_have_count(1)
     visitor.choose("Admin API")
     expect(page.get_by_role("heading", name="Teams")).to_be_visible()
+
+
+def test_model_api_of_the_router_is_shown(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    described = httpx.get(f"{used_stack.root}/openapi.json").json()
+    names = {f"#/api/models/{method}{path}" for path, methods in described["paths"].items() for method in methods}
+    visitor = visit()
+    visitor.open("api")
+    visitor.choose("Model API")
+    expect(visitor.page.locator(".operation")).to_have_count(len(names))
+    shown = visitor.page.locator(".operation").all()
+    assert {each.get_attribute("data-operation") for each in shown} == names
+    chat = operation(visitor, "models/post/v1/chat/completions")
+    expect(chat.locator("pre").first).to_contain_text('"model": "auto-chat"')
+    expect(chat.locator(".answers")).to_contain_text("Every deployment failed")
