@@ -1,7 +1,6 @@
 """The sample events: at least one for each route of the template, and the real handler's answer to each."""
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -30,9 +29,9 @@ STATUS = {
 }
 
 
-def test_the_files_are_what_the_program_writes() -> None:
+def test_event_files_are_up_to_date() -> None:
     files = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in DIRECTORY.iterdir()}
-    assert files == EVENTS, "run: .venv/bin/python -m scripts.events"
+    assert files == EVENTS, "run: make docs"
 
 
 def test_there_is_an_event_for_each_route_of_the_template() -> None:
@@ -88,7 +87,6 @@ def ask() -> Iterator[Ask]:
 
         yield answer
         app.open_environment().close()
-        del sys.modules["app"]  # others import functions of their own by that name
     server.stop()
     aws.session.cache_clear()
 
