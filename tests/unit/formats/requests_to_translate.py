@@ -105,7 +105,7 @@ chat_requests = said(
         "frequency_penalty": st.floats(-2, 2),
         "presence_penalty": st.floats(-2, 2),
         "n": st.integers(1, 3),
-        "seed": st.integers(),
+        "seed": st.integers(-(2**63), 2**63),
         "logit_bias": st.dictionaries(names, st.integers(-9, 9), max_size=2),
         "logprobs": st.booleans(),
         "stop": st.lists(words, min_size=1, max_size=2),

@@ -12,7 +12,7 @@ HELLO = {"role": "user", "content": "Say hello."}
 
 texts = st.text(st.characters(exclude_categories=()), max_size=10)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    st.none() | st.booleans() | st.integers(-(2**64), 2**64) | st.floats() | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )

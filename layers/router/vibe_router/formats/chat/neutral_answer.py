@@ -8,6 +8,7 @@ from vibe_router.formats.chat.assembly import ChatAssembler
 from vibe_router.formats.chat.blocks import BlockSequencer
 from vibe_router.formats.chat.chunk_writer import ChunkWriter
 from vibe_router.formats.chat.content import read_parts
+from vibe_router.formats.chat.proofs import ProofCollector, details_text
 from vibe_router.formats.chat.stream import usage_of
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.finish_reasons import finish_reason, is_absent
@@ -43,12 +44,13 @@ class ChatDecoder:
         self._custom = custom_tool_names(request)
         self._started = False
         self._choices: dict[int, BlockSequencer] = {}
-        self._in_call = False  # whether a tool call of the first choice is open
+        self._holds_back = False  # whether text of the first choice must wait for a tool call or a proof
+        self._proofs: dict[int, ProofCollector] = {}
         self._last: object = 0  # the index or id of the latest tool call
 
     def decode(self, chunk: Mapping[str, Any]) -> Iterable[Event]:
         """Return the events in `chunk`."""
-        if self._started and not self._in_call and (words := _only_text(chunk)):
+        if self._started and not self._holds_back and (words := _only_text(chunk)):
             return (TextDelta(words),)
         events: list[Event] = []
         if not self._started:
@@ -79,10 +81,16 @@ class ChatDecoder:
         blocks = self._choices.get(index)
         if blocks is None:
             blocks = self._choices[index] = BlockSequencer(self._tools, self._custom)
+            self._proofs[index] = ProofCollector(index)
+        proofs = self._proofs[index]
         events: list[Event] = []
         delta = choice.get("delta")
         if isinstance(delta, dict):
+            proofs.add(delta)
             for event in (*_content(delta, index, choice), *_annotations(delta, index)):
+                if not isinstance(event, ReasoningDelta):
+                    for proof in proofs.take():
+                        events += blocks.add_event(proof)
                 events += blocks.add_event(event)
             calls = delta.get("tool_calls")
             for call in calls if isinstance(calls, list) else ():
@@ -91,9 +99,9 @@ class ChatDecoder:
             if isinstance(function := delta.get("function_call"), dict):  # from before there were tools
                 events += self._call({"id": "function_call", "function": function}, index, blocks)
         if not is_absent(reason := choice.get("finish_reason")):
-            events += (*blocks.end(), Finish(finish_reason(reason), index))
+            events += (*blocks.end(), *proofs.take(), Finish(finish_reason(reason), index))
         if index == 0:
-            self._in_call = blocks.in_call
+            self._holds_back = blocks.in_call or proofs.pending
         return events
 
     def _call(self, call: Mapping[str, Any], choice: int, blocks: BlockSequencer) -> list[Event]:
@@ -107,13 +115,16 @@ class ChatDecoder:
         self._last = place = place if isinstance(place, int) else id_ if isinstance(id_, str) and id_ else self._last
         is_own_id = isinstance(id_, str) and id_ not in ("", "function_call")
         new = ToolCallStart(str(id_) if is_own_id else f"call_{secrets.token_hex(12)}", name, choice=choice)
-        return blocks.add_call(place, id_, name, arguments, new)
+        proofs = self._proofs[choice]
+        proofs.add_call(new.id, call)
+        events = [event for proof in proofs.take() for event in blocks.add_event(proof)]
+        return events + blocks.add_call(place, id_, name, arguments, new)
 
 
 def _content(delta: Mapping[str, Any], choice: int, container: Mapping[str, Any]) -> Iterator[Event]:
     """Yield the events of a delta other than tool calls: reasoning, text, a refusal."""
     thought, content, refusal = delta.get("reasoning_content"), delta.get("content"), delta.get("refusal")
-    thought = thought or delta.get("reasoning")
+    thought = thought or delta.get("reasoning") or details_text(delta)
     if thought and isinstance(thought, str):
         yield ReasoningDelta(thought, choice=choice)
     if content:

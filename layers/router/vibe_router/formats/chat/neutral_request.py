@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vibe_router.core.errors import bad_request
+from vibe_router.formats.chat.proofs import message_fields, unsigned_call
 from vibe_router.formats.common.data_url import data_url, read_data_url
 from vibe_router.formats.common.fields import Shape, entries, integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, without_none
@@ -88,6 +89,8 @@ _NO_THINKING: tuple[tuple[str, object], ...] = (
 )
 # OpenAI's reasoning models reject max_tokens; other providers may not know its successor.
 _COMPLETION_TOKENS = re.compile(r"(?:^|/)(?:o\d|gpt-[5-9])")
+# Gemini 3 and later reject earlier calls without a thought signature.
+_SIGNED_CALLS = re.compile(r"gemini-(?:[3-9]|\d\d)")
 _LONGEST_USER = 64  # characters that OpenAI accepts in `user`
 
 
@@ -287,7 +290,11 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
             raise unsupported(_FORMAT, name)
         if request.top_k is not None:
             raise unsupported(_FORMAT, request.caller_name("top_k"))
-    out: dict[str, Any] = {"model": model, "messages": list(_messages(request)), "stream": stream}
+    out: dict[str, Any] = {
+        "model": model,
+        "messages": list(_messages(request, signs=bool(_SIGNED_CALLS.search(request.base_model or model)))),
+        "stream": stream,
+    }
     if not out["messages"]:
         raise unsupported(_FORMAT, request.caller_name("messages"), "an answer to nothing")
     if stream:
@@ -389,9 +396,12 @@ def _response_format(wanted: JsonFormat) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": without_none(said)}
 
 
-def _messages(request: NeutralRequest) -> Iterator[dict[str, Any]]:
-    """Write the messages, each tool result directly after the message with its call."""
-    written = list(_in_order(request))
+def _messages(request: NeutralRequest, *, signs: bool) -> Iterator[dict[str, Any]]:
+    """Write the messages, each tool result directly after the message with its call.
+
+    `signs`: the model requires a thought signature of its calls.
+    """
+    written = list(_in_order(request, signs=signs))
     if request.format == _FORMAT:
         yield from written
         return
@@ -409,7 +419,7 @@ def _messages(request: NeutralRequest) -> Iterator[dict[str, Any]]:
         yield from results.get(at, ())
 
 
-def _in_order(request: NeutralRequest) -> Iterator[dict[str, Any]]:
+def _in_order(request: NeutralRequest, *, signs: bool) -> Iterator[dict[str, Any]]:
     own = request.format == _FORMAT
     if request.system:
         yield {"role": "system", "content": _content(request.system, own=own)}
@@ -421,7 +431,7 @@ def _in_order(request: NeutralRequest) -> Iterator[dict[str, Any]]:
             case "user":
                 yield from _user(message, name, own=own)
             case "assistant":
-                written = _assistant(message, own=own)
+                written = _assistant(message, own=own, signs=signs)
                 if own or written["content"] or "tool_calls" in written:  # providers reject an empty message
                     yield {"role": "assistant", **written, **name}
 
@@ -451,15 +461,15 @@ def _is_text(part: Part) -> bool:
     return isinstance(part, Text | Refusal) or (isinstance(part, File) and part.text is not None)
 
 
-def _assistant(message: Message, *, own: bool) -> dict[str, Any]:
+def _assistant(message: Message, *, own: bool, signs: bool) -> dict[str, Any]:
     out: dict[str, Any] = {"content": None}
     parts: list[Part] = []
     calls: list[dict[str, Any]] = []
-    thoughts: list[str] = []
+    thoughts: list[Reasoning] = []
     for part in message.parts:
         match part:
             case Reasoning():
-                thoughts.append(part.text or "\n\n".join(part.summary))
+                thoughts.append(part)
             case ToolCall():
                 calls.append(_call(part, own=own))
             case Refusal() if own:
@@ -472,7 +482,15 @@ def _assistant(message: Message, *, own: bool) -> dict[str, Any]:
         out["content"] = _content(parts, own=own) or (out["content"] if not own else "")
     if calls:
         out["tool_calls"] = calls
-    if (thought := "\n\n".join(filter(None, thoughts))) and (own or calls):
+    proofs, proofs_of_calls = message_fields(thoughts)
+    out |= proofs
+    for call in calls:
+        if extra := proofs_of_calls.get(call["id"]):
+            call["extra_content"] = extra
+    if signs and calls and not any("extra_content" in call for call in calls):
+        calls[0]["extra_content"] = unsigned_call()  # of parallel calls, Gemini signs the first one
+    thought = "\n\n".join(filter(None, (each.text or "\n\n".join(each.summary) for each in thoughts)))
+    if thought and (own or calls) and "reasoning_details" not in proofs:
         out["reasoning_content"] = thought
     return {**message.more, **out} if own else out
 

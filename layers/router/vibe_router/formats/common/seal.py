@@ -16,7 +16,7 @@ from typing import Literal
 
 __all__ = ["Kind", "Seal", "unwrap", "wrap"]
 
-Kind = Literal["signature", "redacted", "encrypted"]
+Kind = Literal["signature", "redacted", "encrypted", "chat"]
 
 _MARK = "vibe1."
 
@@ -48,7 +48,7 @@ def unwrap(word: str) -> Seal | None:
     except (ValueError, binascii.Error, RecursionError):
         return None
     match held:
-        case {"k": "signature" | "redacted" | "encrypted" as kind, "i": str(issuer), "v": str(value), **rest}:
+        case {"k": "signature" | "redacted" | "encrypted" | "chat" as kind, "i": str(issuer), "v": str(value), **rest}:
             id_, text = rest.get("d"), rest.get("t")
             return Seal(
                 kind, issuer, value, id_ if isinstance(id_, str) else None, text if isinstance(text, str) else ""

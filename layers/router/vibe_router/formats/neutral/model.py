@@ -159,8 +159,9 @@ class Reasoning:
     """A model's earlier reasoning.
 
     `text` is the reasoning itself, `summary` its paragraphs if only those were shown. The proof is for the credential
-    that issued it: `signature` (Anthropic's, over the text), `redacted` (Anthropic's, without text) or `encrypted`
-    (OpenAI's, with the item's `id`). `issuer` is the provider that issued it, None if only its format is known.
+    that issued it: `signature` (Anthropic's, over the text), `redacted` (Anthropic's, without text), `encrypted`
+    (OpenAI's, with the item's `id`) or `chat` (JSON of the fields that a chat provider wants back). `issuer` is the
+    provider that issued it, None if only its format is known.
     """
 
     text: str = ""
@@ -168,6 +169,7 @@ class Reasoning:
     signature: str | None = None
     redacted: str | None = None
     encrypted: str | None = None
+    chat: str | None = None
     id: str | None = None
     issuer: str | None = None
     more: Mapping[str, Any] = _more()
@@ -176,7 +178,7 @@ class Reasoning:
     @property
     def sealed(self) -> bool:
         """Whether it has a proof."""
-        return bool(self.signature or self.redacted or self.encrypted)
+        return bool(self.signature or self.redacted or self.encrypted or self.chat)
 
 
 @dataclass(slots=True)
@@ -362,7 +364,7 @@ def with_own_proofs(request: NeutralRequest, issuer: str | None) -> tuple[Neutra
             preserved += 1
             return part
         removed += 1
-        return replace(part, signature=None, redacted=None, encrypted=None, id=None)
+        return replace(part, signature=None, redacted=None, encrypted=None, chat=None, id=None)
 
     messages = [
         replace(message, parts=[own(part) for part in message.parts]) if message.role == "assistant" else message
@@ -503,6 +505,7 @@ class ReasoningProof:
     signature: str | None = None
     redacted: str | None = None
     encrypted: str | None = None
+    chat: str | None = None
     id: str | None = None
     issuer: str = ""
     choice: int = 0
@@ -513,6 +516,8 @@ class ReasoningProof:
             return Seal("signature", self.issuer, self.signature, text=text)
         if self.redacted:
             return Seal("redacted", self.issuer, self.redacted)
+        if self.chat:
+            return Seal("chat", self.issuer, self.chat)
         return Seal("encrypted", self.issuer, self.encrypted, self.id) if self.encrypted else None
 
 
