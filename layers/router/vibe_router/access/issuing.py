@@ -1,7 +1,7 @@
-"""Making keys, and what becomes of them: pure functions from a `Key` to its successor.
+"""Create, rotate and delete keys: pure functions from a `Key` to its successor.
 
-A key is issued, changed, and deleted; then a tombstone stays. Regenerated, it has a successor with the same key_id, and
-itself goes on for a grace period, or ends at once.
+A deleted key leaves a tombstone. A regenerated key has a successor with the same key_id, and stays valid for a grace
+period, or ends at once.
 """
 
 import secrets
@@ -13,7 +13,7 @@ from vibe_router.access.keys import Key
 __all__ = ["generate_key", "make_successor", "make_tombstone", "mask_key", "retire", "validate_custom_key"]
 
 _PREFIX = "sk-"
-_SHORTEST = 24  # characters: with fewer, or fewer different ones, it could be guessed
+_SHORTEST = 24  # characters: a shorter key, or one with fewer different ones, could be guessed
 _LONGEST = 256
 _DIFFERENT = 10
 
@@ -24,7 +24,7 @@ def generate_key() -> str:
 
 
 def validate_custom_key(secret: str) -> str:
-    """Return a key that somebody has chosen. Raises ValueError, whose text never holds it, for one that is too weak."""
+    """Return a key of the caller's own choice. Raises ValueError, without its text, for a weak one."""
     if not secret.startswith(_PREFIX):
         raise ValueError(f"must begin with {_PREFIX}")
     if not secret.isascii() or not all("!" <= character <= "~" for character in secret):
@@ -37,19 +37,19 @@ def validate_custom_key(secret: str) -> str:
 
 
 def mask_key(secret: str) -> str:
-    """Return what may be shown of a key."""
+    """Return the masked form of a key."""
     return f"{_PREFIX}...{secret[-4:]}"
 
 
 def make_successor(key: Key, secret: str, now: float) -> Key:
-    """Return the key that takes the place of `key`: `secret` opens what the old one did, and owes what it owed."""
+    """Return the successor of `key` with a new `secret`; its permissions and spending stay."""
     return replace(
         key, hash=hash_key(secret), name=mask_key(secret), replaced_by=None, created_at=now, updated_at=now, version=1
     )
 
 
 def retire(key: Key, successor: Key, now: float, grace: float) -> Key:
-    """Return what is left of `key` once `successor` has taken its place: it goes on for `grace` seconds, if any."""
+    """Return `key` as it remains after its replacement: valid for `grace` seconds, if any."""
     if not grace:
         return make_tombstone(replace(key, replaced_by=successor.hash), now)
     ends = now + grace if key.expires is None else min(now + grace, key.expires)
@@ -57,7 +57,7 @@ def retire(key: Key, successor: Key, now: float, grace: float) -> Key:
 
 
 def make_tombstone(key: Key, now: float) -> Key:
-    """Return the tombstone of `key`: enough to say what became of it, and no more."""
+    """Return the tombstone of `key`: enough to say that it was deleted, and no more."""
     return Key(
         hash=key.hash,
         key_id=key.key_id,

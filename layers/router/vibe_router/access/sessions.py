@@ -1,4 +1,4 @@
-"""The admin page's sessions: a signed cookie, and nothing kept on a server.
+"""The admin page's sessions: signed cookies.
 
 A session is what the cookie says, as long as its signature holds and its time has not come. The signing key follows
 from the master key and the page's password, so that a change of either ends every session. What changes something also
@@ -30,12 +30,12 @@ __all__ = [
 COOKIE = "vibe-session"
 CSRF_HEADER = "x-vibe-csrf"
 LIFETIME = 3600.0  # seconds without a call
-LONGEST = 12 * 3600.0  # seconds, however busy
+LONGEST = 12 * 3600.0  # seconds, even in use
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A person who has signed in. Times are epoch seconds; `id` is random and tells sessions apart."""
+    """The session of a signed-in user. Times are epoch seconds; `id` is random."""
 
     username: str
     id: str
@@ -43,11 +43,11 @@ class Session:
     expires: float
 
     def is_over(self, now: float) -> bool:
-        """Whether its time has come; one that begins in the future is not believed either, beyond a clock's error."""
+        """Whether it has expired, or begins in the future by more than clocks differ."""
         return not self.began - 300 <= now < self.expires
 
     def is_due(self, now: float) -> bool:
-        """Whether half its time is gone, and renewing it would lengthen it."""
+        """Whether it is due for renewal: half its lifetime has passed, and more is allowed."""
         return now > self.expires - LIFETIME / 2 and self.expires < self.began + LONGEST
 
 
@@ -57,12 +57,12 @@ def new_session(username: str, now: float) -> Session:
 
 
 def renew(session: Session, now: float) -> Session:
-    """Return `session` with a lifetime from now on, but never beyond the longest."""
+    """Return `session` with a new lifetime from `now`, within the longest."""
     return replace(session, expires=min(now + LIFETIME, session.began + LONGEST))
 
 
 class SessionKey:
-    """Signs sessions and checks them. Nothing of the secrets can be had from it or from what it signs."""
+    """Signs and verifies sessions. Neither it nor its signatures reveal the secrets."""
 
     __slots__ = ("_key",)
 
@@ -79,7 +79,7 @@ class SessionKey:
         return f"{said.decode()}.{self._signature(b'cookie', said)}"
 
     def session(self, cookie: str, now: float) -> Session | None:
-        """Return the session that `cookie` was made of, or None for any other text and for one that is over."""
+        """Return the session in `cookie`; None if it is forged or expired."""
         said, _, signature = cookie.partition(".")
         if not cookie.isascii() or not hmac.compare_digest(signature, self._signature(b"cookie", said.encode())):
             return None
@@ -88,11 +88,11 @@ class SessionKey:
         return None if session.is_over(now) else session
 
     def csrf(self, session: Session) -> str:
-        """Return the token that a call of this session has to send along."""
+        """Return the CSRF token of a session."""
         return self._signature(b"csrf", session.id.encode())
 
     def is_csrf(self, session: Session, token: str) -> bool:
-        """Tell whether `token` is the session's."""
+        """Return whether `token` is the session's."""
         return equals_in_constant_time(token, self.csrf(session))
 
     def _signature(self, purpose: bytes, said: bytes) -> str:

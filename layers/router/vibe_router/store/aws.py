@@ -1,4 +1,4 @@
-"""The one boto3 session: what clients share, such as AWS's list of endpoints, is loaded once. And what it signs."""
+"""The boto3 session that all clients share, so that AWS's endpoints are loaded once; and its signatures."""
 
 import hmac
 import logging
@@ -23,14 +23,14 @@ def is_local(environ: Mapping[str, str]) -> bool:
 
 @cache
 def session() -> Session:
-    """Return it."""
-    # botocore tells the bodies of its answers at DEBUG, and one of them holds every key; at INFO it tells of routine.
+    """Return the shared session."""
+    # At DEBUG botocore logs the bodies of answers, and one of them holds every key.
     logging.getLogger("botocore").setLevel(logging.WARNING)
     return Session()
 
 
 def signed(service: str, region: str, url: str, headers: Mapping[str, str], body: bytes, now: float) -> dict[str, str]:
-    """Return the headers of a POST that is not a client's own, with the session's signature. Raises BotoCoreError.
+    """Return `headers` of a POST with its signature (Signature Version 4). Raises BotoCoreError.
 
     `url` is an encoded one without a query. Signature Version 4, as botocore's SigV4Auth signs, in a fifth of its time:
     a caller waits for it. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
@@ -39,7 +39,7 @@ def signed(service: str, region: str, url: str, headers: Mapping[str, str], body
         raise NoCredentialsError
     credentials = found.get_frozen_credentials()
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    # The path is signed encoded once more, as for every service but S3.
+    # The path is encoded once more for its signature, for every service except S3.
     path = quote(urlsplit(url).path or "/", safe="/-_.~")
     sent = {**headers, "Host": host_header(url), "X-Amz-Date": at}
     if credentials.token:

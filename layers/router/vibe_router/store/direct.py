@@ -1,8 +1,7 @@
-"""The writes that a caller waits for, sent to DynamoDB without boto3's client.
+"""Send the writes that a caller waits for to DynamoDB without boto3's client.
 
-Items are written as DynamoDB has them already, so that little is left to do: sign, send, and read the answer. What a
-reservation adds to a call is in `make bench ARGS="--only keys"`. Errors are botocore's, so that nobody needs to know
-who asked.
+Items are in DynamoDB's form already, so it only signs, sends and reads the answer. `make bench ARGS="--only keys"`
+measures what a reservation adds to a call. Errors are botocore's, as boto3's client raises them.
 """
 
 import json
@@ -36,7 +35,7 @@ _WAIT_SECONDS = 0.05  # at most, before the second try
 
 
 class Writes(Protocol):
-    """What boto3's client has of these, too. Raise botocore's errors."""
+    """The write methods of boto3's client. They raise botocore's errors."""
 
     def update_item(self, **parameters: Any) -> Any:
         """Update an item."""
@@ -46,9 +45,9 @@ class Writes(Protocol):
 
 
 class DirectWrites:
-    """Sends writes where `client` sends its own, on a connection that is kept. Connects when first asked.
+    """Sends writes to the endpoint of `client` on a persistent connection, which is opened on first use.
 
-    `tls` is what an https connection is checked by; by default, the machine's own certificates.
+    `tls` verifies the endpoint's certificate; by default with the machine's own authorities.
     """
 
     def __init__(self, client: "DynamoDBClient", clock: Clock, tls: ssl.SSLContext | None = None) -> None:
@@ -64,7 +63,7 @@ class DirectWrites:
 
     def transact_write_items(self, **parameters: Any) -> dict[str, Any]:
         """Write all of several items, or none: TransactWriteItems, with the parameters that boto3 takes."""
-        # DynamoDB carries a transaction out once for each token, also where the answer to it was lost.
+        # DynamoDB executes a transaction once per token, even if its answer is lost and it is sent again.
         return self._done("TransactWriteItems", {"ClientRequestToken": str(uuid.uuid4()), **parameters})
 
     def close(self) -> None:
@@ -92,7 +91,7 @@ class DirectWrites:
         raise AssertionError("unreachable")
 
     def _broken(self, error: Exception) -> BotoCoreError:
-        """Return what boto3's client would raise for no answer."""
+        """Return the error that boto3's client raises without an answer."""
         match error:
             case TimeoutError():
                 return ReadTimeoutError(endpoint_url=self._url, error=error)
@@ -101,7 +100,7 @@ class DirectWrites:
         return ConnectionClosedError(endpoint_url=self._url, error=error)
 
     def _exchanged(self, operation: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """Send one request. Raises OSError, and NoAnswerError for what is no answer of DynamoDB's."""
+        """Send one request. Raises OSError, and NoAnswerError for an answer that is not DynamoDB's."""
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
         headers = signed("dynamodb", self._region, self._url, headers, body, self._clock.now())
         answer = self._connected().post(headers, body)
@@ -111,7 +110,7 @@ class DirectWrites:
         return answer.status, parsed
 
     def _connected(self) -> Connection:
-        """Return a connection that the other side has not closed while it rested."""
+        """Return a connection that the server has not closed while it was idle."""
         if self._connection is not None:
             if self._connection.open:
                 return self._connection
@@ -123,7 +122,7 @@ class DirectWrites:
 
 
 def _parsed(answer: Answer) -> dict[str, Any]:
-    """Return the object that was answered. Raises NoAnswerError."""
+    """Return the JSON object in an answer. Raises NoAnswerError."""
     try:
         parsed = json.loads(answer.body)
         damaged = int(answer.headers.get("x-amz-crc32", "-1")) not in (-1, zlib.crc32(answer.body))
@@ -135,7 +134,7 @@ def _parsed(answer: Answer) -> dict[str, Any]:
 
 
 def _failure(operation: str, status: int, answer: Mapping[str, Any]) -> ClientError:
-    """Return what boto3's client would raise: its name and message, and beside them what else was told."""
+    """Return the error that boto3's client raises: code and message, and the answer's other members."""
     name = str(answer.get("__type") or status).rpartition("#")[2]
     message = str(answer.get("message") or answer.get("Message") or "")
     more = {key: value for key, value in answer.items() if key not in ("__type", "message", "Message")}

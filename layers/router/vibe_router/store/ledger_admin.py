@@ -1,4 +1,4 @@
-"""Ledgers, as the admin function sees them: read many at once, set right what was spent, forget."""
+"""Read, correct and delete ledgers: the admin function's side of the LedgerTable."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LedgerAdmin"]
 
-_BATCH = 100  # keys that one BatchGetItem takes
-_TRIES = 5  # for keys that DynamoDB leaves unprocessed, and against requests that are settled meanwhile
+_BATCH = 100  # keys per BatchGetItem
+_TRIES = 5  # for unprocessed keys, and against requests that settle concurrently
 
 
 class LedgerAdmin:
@@ -27,7 +27,7 @@ class LedgerAdmin:
         self._table = table
 
     def read(self, ids: Collection[str]) -> dict[str, Ledger]:
-        """Return the ledgers of `ids` that stand and can be read."""
+        """Return those ledgers of `ids` that exist and can be parsed."""
         found: dict[str, Ledger] = {}
         wanted = list(dict.fromkeys(ids))
         for start in range(0, len(wanted), _BATCH):
@@ -35,11 +35,11 @@ class LedgerAdmin:
                 try:
                     found[item["id"]["S"]] = parse_ledger(item)
                 except ValueError:
-                    continue  # edited by hand; the gateway says so in its log
+                    continue  # edited by hand; the gateway logs it
         return found
 
     def set_spent(self, ledger_id: str, spent: int) -> None:
-        """Let a ledger's period have `spent` so many nano-dollars; what is reserved, and the total, stay."""
+        """Set the spending of the current period, in nano-dollars; reservations and the total stay."""
         for _ in range(_TRIES):
             ledger = self.read([ledger_id]).get(ledger_id)
             try:
@@ -52,7 +52,7 @@ class LedgerAdmin:
         raise ClientError({"Error": {"Code": "TransactionConflict"}}, "UpdateItem")
 
     def forget(self, ledger_id: str) -> None:
-        """Take a ledger away, so that whoever gets its id later owes nothing."""
+        """Delete a ledger, so that a later holder of its id starts from zero."""
         self._client.delete_item(TableName=self._table, Key=to_item({"id": ledger_id}))
 
     def _move(self, ledger_id: str, ledger: Ledger, spent: int) -> None:
@@ -67,7 +67,7 @@ class LedgerAdmin:
         )
 
     def _begin(self, ledger_id: str, spent: int) -> None:
-        """Write the ledger of somebody who has not called yet."""
+        """Write the ledger of a key or team that has not been used yet."""
         zeros = dict.fromkeys((*COUNTERS, *TIMES), 0)
         values: dict[str, Value] = {**zeros, "spent": spent, "committed": spent, "held": {}}
         names = {f"#{name}": name for name in values}

@@ -24,7 +24,7 @@ __all__ = ["SignInStore"]
 
 
 class SignInStore:
-    """Counts tries. Raises botocore's errors: without the counts nobody is let in."""
+    """Counts attempts. Raises botocore's errors: without the counts nobody can sign in."""
 
     def __init__(self, client: "DynamoDBClient", table: str, clock: Clock) -> None:
         self._client = client

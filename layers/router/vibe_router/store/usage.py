@@ -1,13 +1,13 @@
-"""Who used what, and what it cost: the UsageTable.
+"""The UsageTable: a row for each request, and totals.
 
     id                at                               what
     request#<id>      2026-11-24T13:05:00.250Z         a row for each request, with an index by day and one by key
     totals#all        2026-11-24T13#<shard>            what the requests of an hour add up to
     totals#<kind>     2026-11-24#<name>#<shard>        the same of a day, by key, team, model or deployment
 
-A request is booked once, by one transaction: its row, which must not be there yet, its share of every total, and what
-its key and team owe. So the totals are the sum of the rows, however often a booking is tried and whoever dies over it.
-Each total lies in several shards, as two transactions that touch the same item at once refuse each other.
+A request is booked once, in one transaction: its row, on the condition that there is none, its share of every total,
+and the settlement of its key and team. So the totals are the sum of the rows, however often a booking is retried. Each
+total is split into shards, because concurrent transactions on one item conflict.
 """
 
 import base64
@@ -46,9 +46,9 @@ __all__ = [
     "UsageWriter",
 ]
 
-_TRIES = 8  # of a transaction that others refuse: more than a second of waiting in all is not worth billing
-_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.3  # seconds, before the second try and before the last one at most
-_MOST_KEPT = 1_000  # records that wait in memory while DynamoDB can't be asked: 2 MB or so
+_TRIES = 8  # of a transaction that conflicts: waiting more than a second in all is not worth its price
+_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.3  # seconds before the second and before the last try, at most
+_MOST_KEPT = 1_000  # records that wait in memory while DynamoDB is unreachable: about 2 MB
 _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 _IN_THE_WAY = frozenset({"TransactionConflictException", "TransactionInProgressException"})
 _CHANGED = "ConditionalCheckFailed"
@@ -58,20 +58,20 @@ _log = logging.getLogger(__name__)
 
 
 class Settlement(Protocol):
-    """What one request owes to the ledgers of its key and team (store.ledger)."""
+    """The settlement of one request in the ledgers of its key and team (store.ledger)."""
 
     def items(self) -> "Sequence[TransactWriteItemTypeDef]":
-        """Return the writes, decided on the ledgers as last seen."""
+        """Return the writes, planned from the last copy of the ledgers."""
 
     def cancelled(self, reasons: Sequence[CancellationReason], /) -> None:
-        """Take in why that failed, by the reasons of `items`. Raises botocore's errors and ValueError."""
+        """Learn why the transaction was cancelled. Raises botocore's errors and ValueError."""
 
     def done(self) -> None:
-        """Take note that `items` were written."""
+        """Record that `items` were written."""
 
 
 class NotRecordedError(Exception):
-    """A request was not booked: others were in the way for too long, or (`hopeless`) it never can be."""
+    """A request was not booked: transactions conflicted for too long, or (`hopeless`) it never can be."""
 
     def __init__(self, reason: str, *, hopeless: bool = False) -> None:
         super().__init__(reason)
@@ -79,7 +79,7 @@ class NotRecordedError(Exception):
 
 
 class UsageWriter:
-    """Writes a request down, once. Rows are kept for `days`."""
+    """Books each request once. Rows expire after `days`."""
 
     def __init__(self, client: "DynamoDBClient", table: str, clock: Clock, *, days: int) -> None:
         self._client = client
@@ -88,13 +88,13 @@ class UsageWriter:
         self._days = days
 
     def write(self, record: Record, settlement: Settlement | None = None) -> bool:
-        """Book `record`; False if it was booked before. Raises NotBookedError and botocore's errors."""
+        """Book `record`; False if it was booked before. Raises NotRecordedError and botocore's errors."""
         try:
             own = self.items(record)
         except ValueError:
             raise NotRecordedError("it holds what DynamoDB can't", hopeless=True) from None
         for tried in range(_TRIES):
-            if tried > 1:  # the second try is for what has just been learnt of a ledger
+            if tried > 1:  # the second try uses the ledger that was just read
                 self._clock.sleep(self._clock.jitter() * min(_FIRST_WAIT * 2**tried, _LONGEST_WAIT))
             owed = settlement.items() if settlement else ()
             try:
@@ -116,7 +116,7 @@ class UsageWriter:
         raise NotRecordedError("others were in the way")
 
     def items(self, record: Record) -> "list[TransactWriteItemTypeDef]":
-        """Return the writes that book `record`, its row first. Raises ValueError for what DynamoDB can't hold."""
+        """Return the writes that book `record`, its row first. Raises ValueError for an unstorable value."""
         put: TransactWriteItemTypeDef = {
             "Put": {
                 "TableName": self._table,
@@ -140,7 +140,7 @@ class UsageWriter:
 
 
 def _reasons(error: ClientError) -> "Sequence[CancellationReason]":
-    """Return why a transaction was cancelled, for each of its items, where another try may do. Raises all else."""
+    """Return why a transaction was cancelled, for each item, if a retry may succeed. Raises every other error."""
     code = error_code(error)
     if code == "TransactionCanceledException":
         reasons = cast("Sequence[CancellationReason]", error.response.get("CancellationReasons") or [{}])
@@ -158,7 +158,7 @@ def _reasons(error: ClientError) -> "Sequence[CancellationReason]":
 class _Fate(Enum):
     BOOKED = auto()  # now or before
     LATER = auto()
-    LOST = auto()  # to this table; the log has it
+    LOST = auto()  # only the log has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +168,10 @@ class _Entry:
 
 
 class UsageRecorder:
-    """Books requests after their answers. What can't be booked waits in memory and is tried again beside later ones.
+    """Books requests after their answers. A booking that fails waits in memory and is retried along with later ones.
 
-    `spawn` runs work that nobody waits for. Never raises over DynamoDB: a request that is given up is named in the log,
-    whose decision line `python -m vibe_cli usage book` can book it from.
+    `spawn` runs work in the background. DynamoDB's errors are never raised: a request that is given up is named in the
+    log, and `vibe usage book` can book it from its decision line.
     """
 
     def __init__(
@@ -192,11 +192,11 @@ class UsageRecorder:
 
     @property
     def waiting(self) -> int:
-        """How many requests wait in memory."""
+        """The number of requests that wait in memory."""
         return len(self._kept)
 
     def book(self, record: Record, settlement: Settlement | None = None) -> None:
-        """Book a request of a known caller."""
+        """Book a request of an authenticated caller."""
         if record.key is None:
             return
         entry = _Entry(record, settlement)
@@ -216,14 +216,14 @@ class UsageRecorder:
         self._kept.append(entry)
 
     def _flush(self) -> None:
-        """Book all that waits, the oldest first, until one can't be."""
+        """Book the waiting requests, the oldest first, until one fails."""
         if not self._flushing.acquire(blocking=False):
             return
         try:
             for _ in range(len(self._kept)):
                 try:
                     entry = self._kept.popleft()
-                except IndexError:  # given up meanwhile
+                except IndexError:  # given up concurrently
                     return
                 if self._tried(entry) is _Fate.LATER:
                     self._kept.append(entry)
@@ -256,7 +256,7 @@ Status = Literal["ok", "error", "failover"]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which rows are wanted; None is any. `first` and `last` are days in UTC, both within."""
+    """A filter of rows; None matches any. `first` and `last` are days in UTC, inclusive."""
 
     key: str | None = None
     team: str | None = None
@@ -269,7 +269,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows, the newest first, and where the next ones begin: None when there are none, even if `records` are few."""
+    """Rows, the newest first, and where the next page begins: None at the end, however few `records` there are."""
 
     records: list[Record]
     next: str | None = None
@@ -277,7 +277,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What requests add up to. `at` is a day or an hour (2026-11-24T13); `name` is whose, "" for everybody's.
+    """The total of requests. `at` is a day or an hour (2026-11-24T13); `name` is its key, team or model, "" for all.
 
     `cost` is in nano-dollars; `unpriced` requests are not in it.
     """
@@ -292,7 +292,7 @@ class Total:
 
     @property
     def ttft_ms(self) -> float | None:
-        """The mean time to the first token, None where there was none."""
+        """The mean time to the first token, None without one."""
         return self["ttft_ms_sum"] / self["ttft_count"] if self["ttft_count"] else None
 
 
@@ -310,7 +310,7 @@ class UsageReader:
         self._table = table
 
     def request(self, request_id: str) -> Record | None:
-        """Return the row of one request. Raises botocore's errors, as all here do."""
+        """Return the row of one request. Raises botocore's errors, as every method does."""
         found = self._client.query(
             TableName=self._table,
             KeyConditionExpression="id = :id",
@@ -320,7 +320,7 @@ class UsageReader:
         return next(_records(found), None)
 
     def find(self, wanted: Filter, *, limit: int = 50, before: str | None = None) -> Page:
-        """Return the newest rows that are `wanted`, from where the page before ended (`Page.next`).
+        """Return the newest rows that match `wanted`, after the previous page (`Page.next`).
 
         Reads a bounded part of the table: a page may be short, or empty, and yet have a next one. Raises ValueError for
         a `before` that is no such place.
@@ -331,7 +331,7 @@ class UsageReader:
         return self._by_day(wanted, limit, place)
 
     def totals(self, kind: Kind, first: date, last: date) -> list[Total]:
-        """Return the totals of the days from `first` to `last`, by time and name; of the hours for the kind `all`."""
+        """Return the totals of the days from `first` to `last`, by time and name; by hour for the kind `all`."""
         asked: dict[str, Any] = {
             "TableName": self._table,
             "KeyConditionExpression": "id = :id AND #at BETWEEN :first AND :end",
@@ -359,7 +359,7 @@ class UsageReader:
         return Page(found, left.written() if left else None)
 
     def _by_day(self, wanted: Filter, limit: int, place: "_Place | None") -> Page:
-        """Walk back day by day; which days have rows, the totals of all know."""
+        """Walk back day by day, to the days that have a total."""
         latest = wanted.last or _FOREVER
         day = self._day_with_requests(min(latest, place.day) if place else latest)
         records: list[Record] = []
@@ -405,7 +405,7 @@ class UsageReader:
         place: "_Place | None",
         most_queries: int,
     ) -> "tuple[list[Record], _Place | None]":
-        """Return up to `limit` rows of an index, and where to go on unless this was the partition's end."""
+        """Return up to `limit` rows of an index, and where to continue; None at the end of the partition."""
         conditions, names, values = _conditions(wanted)
         asked: dict[str, Any] = {
             "TableName": self._table,
@@ -438,19 +438,19 @@ class UsageReader:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a page ended: at a row, or before the day `at`. As text it means nothing to whoever keeps it."""
+    """The end of a page: a row, or the start of the day `at`. Its text is opaque to callers."""
 
     at: str
     request_id: str = ""
 
     @classmethod
     def of(cls, key: Mapping[str, Any] | None) -> "_Place | None":
-        """Read the key of a row, as DynamoDB says where it ended."""
+        """Parse DynamoDB's LastEvaluatedKey."""
         return cls(key["at"]["S"], key["id"]["S"].removeprefix(row_id(""))) if key else None
 
     @classmethod
     def read(cls, text: str) -> "_Place":
-        """Read what `written` returned. Raises ValueError."""
+        """Parse the text of `written`. Raises ValueError."""
         try:
             at, _, request_id = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
             date.fromisoformat(at[:10])
@@ -459,12 +459,12 @@ class _Place:
         return cls(at, request_id)
 
     def written(self) -> str:
-        """Return it as text for a URL."""
+        """Return its text, safe in a URL."""
         return base64.urlsafe_b64encode(f"{self.at} {self.request_id}".encode()).decode()
 
     @property
     def day(self) -> date:
-        """The day that it lies on."""
+        """Its day."""
         return date.fromisoformat(self.at[:10])
 
     def row(self) -> Item:
@@ -473,7 +473,7 @@ class _Place:
 
 
 def _conditions(wanted: Filter) -> tuple[list[str], dict[str, str], dict[str, str | int]]:
-    """Return what a row must fulfil beyond its key, with the names and values in it."""
+    """Return the filter conditions beyond the key, with their names and values."""
     conditions: list[str] = []
     names: dict[str, str] = {}
     values: dict[str, str | int] = {}
@@ -492,7 +492,7 @@ def _conditions(wanted: Filter) -> tuple[list[str], dict[str, str], dict[str, st
 
 
 def _records(rows: Sequence[Mapping[str, Any]]) -> Iterator[Record]:
-    """Yield the rows that can be read; one that was edited by hand may not."""
+    """Yield the rows that can be parsed; a corrupt one is logged."""
     for row in rows:
         try:
             yield Record.from_row(from_item(row))
@@ -501,5 +501,5 @@ def _records(rows: Sequence[Mapping[str, Any]]) -> Iterator[Record]:
 
 
 def _day_after(day: date) -> str:
-    """Return the end of a day: what is sorted before it began no later than on that day."""
+    """Return the exclusive upper bound of a day's sort keys."""
     return (min(day, _FOREVER) + timedelta(days=1)).isoformat()
