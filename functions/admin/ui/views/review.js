@@ -10,7 +10,6 @@ import { ApiError } from "../session.js";
 import { sideBySide } from "./conflict.js";
 import { differences } from "./differences.js";
 import { rollBack } from "./history.js";
-import { newSecretHosts } from "./rows.js";
 
 /** Show the changes, ask for a note, save. Resolves with the new version; undefined if not saved. */
 export async function reviewDialog(reload) {
@@ -28,10 +27,10 @@ export async function reviewDialog(reload) {
   return outcome;
 
   async function compare(close) {
-    const { base, edited } = currentDraft();
+    const { edited } = currentDraft();
     try {
       const found = await api.compareRoutes(edited);
-      const hosts = newSecretHosts(base, edited);
+      const hosts = found.new_hosts;
       const confirmed = h("input", { type: "checkbox", on: { change: () => (save.disabled = !valid || !confirmed.checked) } });
       const valid = !found.problems.length && found.changes.length > 0;
       const save = button("Save", () => busy(save, () => write(close, hosts)), { kind: "primary", disabled: !valid || hosts.length > 0 });
@@ -68,7 +67,7 @@ export async function reviewDialog(reload) {
       close(saved.version);
     } catch (error) {
       if (error instanceof ApiError && error.status === 409) close("conflict");
-      else if (error.body?.error?.problems) compare(close);
+      else if (error.body?.error?.problems || error.code === "secret_host_unconfirmed") compare(close);
       else swap(body, failure(error, () => compare(close)));
     }
   }

@@ -20,18 +20,3 @@ export function priceOf(price) {
 }
 
 const bare = (value) => money(value).replace(/\.00$/, "");
-
-/** The hosts that a secret would be sent to for the first time, as {secret, host}: those in `edited` but not in `base`. */
-export function newSecretHosts(base, edited) {
-  const pairsOf = ({ providers }) => Object.values(providers).filter((row) => row.secret).map(({ secret, base_url }) => ({ secret, host: hostOf(base_url) }));
-  const before = pairsOf(base);
-  return pairsOf(edited).filter(({ secret, host }) => host && !before.some((each) => each.secret === secret && each.host === host));
-}
-
-function hostOf(address) {
-  try {
-    return new URL(address).host;
-  } catch {
-    return null; // the API reports an invalid address
-  }
-}
