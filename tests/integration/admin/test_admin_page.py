@@ -1,4 +1,4 @@
-"""The page's files, as they are served."""
+"""The page's files: how they are served, and how its modules depend on each other."""
 
 import posixpath
 import re
@@ -15,13 +15,10 @@ KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg":
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_file_is_served_to_everybody_as_what_it_is(admin: Admin, name: str) -> None:
+def test_every_file_is_served_with_its_type_and_security_headers(admin: Admin, name: str) -> None:
     answer = admin.ask("GET", f"/ui/{name}", key=None)
     assert (answer.status, answer.body) == (200, (UI / name).read_text(encoding="utf-8"))
-    kind = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[
-        name.split(".")[-1]
-    ]
-    assert answer.headers["content-type"] == [f"{kind}; charset=utf-8"]
+    assert answer.headers["content-type"] == [f"{KINDS[name.split('.')[-1]]}; charset=utf-8"]
     assert answer.headers["x-content-type-options"] == ["nosniff"]
     policy = answer.headers["content-security-policy"][0]
     assert "default-src 'none'" in policy
@@ -38,29 +35,29 @@ def test_browsers_keep_to_https_where_the_page_has_it(
     assert answer.headers.get("strict-transport-security") == hsts
 
 
-def test_the_page_holds_nothing_that_its_policy_forbids() -> None:
+def test_the_page_has_no_inline_code_and_no_external_resources() -> None:
     html = (UI / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"<style|<script(?![^>]*src=)|\son\w+=|style=|https?://", html)
 
 
-def test_a_file_that_has_not_changed_is_not_sent_again(admin: Admin) -> None:
+def test_an_unchanged_file_gets_304(admin: Admin) -> None:
     etag = admin.ask("GET", "/ui/", key=None).headers["etag"][0]
     again = admin.ask("GET", "/ui/", key=None, headers={"If-None-Match": etag})
     assert (again.status, again.body) == (304, "")
     assert admin.ask("GET", "/ui/", key=None, headers={"If-None-Match": '"other"'}).status == 200
 
 
-def test_the_page_without_its_slash_sends_on_below_whatever_stage(admin: Admin) -> None:
+def test_the_page_without_a_slash_redirects_relatively(admin: Admin) -> None:
     answer = admin.ask("GET", "/ui", key=None)
     assert (answer.status, answer.headers["location"]) == (307, ["ui/"])
 
 
 @pytest.mark.parametrize("path", ["/ui/../control/app.py", "/ui/%2e%2e/control/app.py", "/ui//etc/passwd", "/ui/.git"])
-def test_nothing_else_is_served(admin: Admin, path: str) -> None:
+def test_other_paths_get_404(admin: Admin, path: str) -> None:
     assert admin.ask("GET", path, key=None).status == 404
 
 
-def test_only_its_head_is_asked_for(admin: Admin) -> None:
+def test_head_is_answered(admin: Admin) -> None:
     assert admin.ask("HEAD", "/ui/", key=None).status == 200
 
 
