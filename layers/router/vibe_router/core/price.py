@@ -47,7 +47,7 @@ def cost(price: Price | None, usage: Usage) -> int | None:
 
 
 def highest_cost(price: Price, prompt_tokens: int, completion_tokens: int) -> int:
-    """Return the most that a request of text can cost in nano-dollars: no cache hit, and every token cached anew."""
+    """Return the highest cost of a text request in nano-dollars: no cache hit, and all tokens written to it."""
     dearest_in = max(price.input, price.cache_write or 0)
     return _nano((max(prompt_tokens, 0), dearest_in), (max(completion_tokens, 0), price.output))
 

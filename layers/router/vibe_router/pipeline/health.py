@@ -87,7 +87,7 @@ class DeploymentHealth:
         if state_id in self._cooled and classification.reset_after is None:
             return self.states[state_id].until  # the retry failed alike: the fleet knows already
         self._leased.discard(state_id)
-        # No request can make a provider unreachable: such a failure counts whoever sees it.
+        # No request can make a provider unreachable: such a failure counts for every caller.
         origin = "" if failure.kind is FailureKind.UNREACHABLE else self._origin()
         current = self._replace(
             self.states[state_id],

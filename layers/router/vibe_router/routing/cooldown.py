@@ -1,8 +1,8 @@
 """The state of a deployment or credential that the fleet shares, and its changes.
 
 A `State` is one StateTable item. Every change is a pure function from the state that was seen to its successor, which
-carries the next `version`; the store writes a successor only while the seen version still stands. So of many
-changes at once one wins, and the other environments learn it:
+carries the next `version`; the store writes a successor only if the table still has the version that was seen. So of
+many changes at once one wins, and the other environments learn it:
 
     env A  sees v0 ── fails ── writes v1 (strike 1) ✓
     env B  sees v0 ── fails ─────── writes v1 ✗ (v1 exists: the same incident, no second strike)
