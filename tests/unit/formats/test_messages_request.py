@@ -926,6 +926,17 @@ def test_results_directly_follow_their_calls_wherever_the_caller_put_them() -> N
     assert shown == [["Hi"], ["c1", "c2"], ["one", "two", "Hurry."], ["Yes.", "c1"], ["again"]]
 
 
+def test_a_result_before_its_call_stays_where_it_is() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    early = {"role": "tool", "tool_call_id": "c1", "content": "early"}
+    asked = from_chat(messages=[early, {"role": "assistant", "tool_calls": [call]}, USER], tools=[FUNCTION])
+    assert [[block["type"] for block in turn["content"]] for turn in asked["messages"]] == [
+        ["tool_result"],
+        ["tool_use"],
+        ["text"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "blocks"),
     [

@@ -28,7 +28,11 @@ def alternate_turns(messages: Iterable[tuple[str, Sequence[Block]]]) -> list[dic
             moved |= _answer_calls(turns, open_calls, results)
             open_calls = []
         blocks = [block for block in blocks if id(block) not in moved]  # noqa: PLW2901 - without what has moved
-        open_calls += (block["id"] for block in blocks if block["type"] == "tool_use")
+        for block in blocks:
+            if block["type"] == "tool_use":
+                open_calls.append(block["id"])
+            elif block["type"] == "tool_result":  # it answers no later call
+                results[block["tool_use_id"]].popleft()
         _add(turns, role, blocks)
     for turn in turns:
         turn["content"].sort(key=lambda block: block["type"] != "tool_result")  # stable: all others keep their order
