@@ -75,11 +75,11 @@ class Strings:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def order(self, line: str, told: str = "") -> None:
-        """Have the function do something; with `told`, wait until it says that it has."""
+    async def order(self, line: str, reply: str = "") -> None:
+        """Have the function do something; with `reply`, wait for this answer."""
         self.writer.write(f"{line}\n".encode())
-        if told:
-            assert (await self.reader.readline()).decode() == f"{told}\n"
+        if reply:
+            assert (await self.reader.readline()).decode() == f"{reply}\n"
 
     async def answered(self) -> None:
         """Wait until the answer has gone and the work after it has begun."""

@@ -85,7 +85,7 @@ async def test_work_after_the_answer_keeps_the_environment_but_not_the_caller(tm
     async with running(tmp_path, concurrency=1) as rig:
         request = rig.puppet(settle="1")
         strings = await rig.invoked()
-        await strings.order("done", told="answered")
+        await strings.order("done", reply="answered")
         assert await (await request).text() == "done"
         follower = rig.puppet()
         await asyncio.sleep(0)
@@ -102,7 +102,7 @@ async def test_a_call_during_that_work_gets_a_new_environment_when_the_work_is_l
     async with running(tmp_path, concurrency=2) as rig:
         request = rig.puppet(settle="1")
         strings = await rig.invoked()
-        await strings.order("done", told="answered")
+        await strings.order("done", reply="answered")
         await (await request).read()
         rig.puppet()
         other = await rig.invoked()
@@ -134,7 +134,7 @@ async def test_an_environment_killed_while_idle_is_replaced_unseen(tmp_path: Pat
 
 
 @in_loop
-async def test_one_killed_in_the_middle_of_a_call_is_replaced_and_its_caller_told(tmp_path: Path) -> None:
+async def test_an_environment_killed_during_a_call_is_replaced_and_its_caller_gets_an_error(tmp_path: Path) -> None:
     async with running(tmp_path, concurrency=1) as rig:
         request = rig.puppet()
         strings = await rig.invoked()
@@ -150,7 +150,7 @@ async def test_one_killed_in_the_middle_of_a_call_is_replaced_and_its_caller_tol
 
 
 @in_loop
-async def test_a_function_that_cannot_start_says_why_and_is_not_started_forever(tmp_path: Path) -> None:
+async def test_a_function_that_cannot_start_reports_the_reason_and_is_not_restarted_forever(tmp_path: Path) -> None:
     async with running(tmp_path, FAIL_TO_START="1") as rig:
         with pytest.raises(FunctionFailedError, match="cannot start"):
             await rig.service.warm()
@@ -162,7 +162,7 @@ async def test_a_function_that_cannot_start_says_why_and_is_not_started_forever(
 
 
 @in_loop
-async def test_a_function_over_its_time_is_ended_and_its_caller_told(tmp_path: Path) -> None:
+async def test_a_function_that_times_out_is_killed_and_its_caller_gets_an_error(tmp_path: Path) -> None:
     async with running(tmp_path, concurrency=1, timeout=0.5) as rig:
         request = rig.puppet()
         strings = await rig.invoked()
@@ -190,7 +190,7 @@ async def test_stopping_lets_work_after_an_answer_finish(tmp_path: Path) -> None
     async with running(tmp_path) as rig:
         request = rig.puppet(settle="1")
         strings = await rig.invoked()
-        await strings.order("done", told="answered")
+        await strings.order("done", reply="answered")
         await (await request).read()
         stopping = asyncio.create_task(rig.service.stop())
         await asyncio.sleep(0)

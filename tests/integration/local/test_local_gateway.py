@@ -78,7 +78,7 @@ async def test_each_part_arrives_when_it_is_sent_and_not_at_the_end(tmp_path: Pa
         strings = await rig.invoked()
         await strings.order("begin")
         for number in range(3):
-            await strings.order(f"part {number}", told="sent")
+            await strings.order(f"part {number}", reply="sent")
             response = await request
             assert await response.content.readline() == f"part {number}\n".encode()
             assert not response.content.at_eof()
@@ -95,7 +95,7 @@ async def test_a_hundred_streams_at_once_arrive_whole(tmp_path: Path) -> None:
             strings = await rig.invoked()
             await strings.order("begin")
             for number in range(5):
-                await strings.order(f"part {number} of {strings.pid}", told="sent")
+                await strings.order(f"part {number} of {strings.pid}", reply="sent")
             await strings.order("end")
 
         conductors = [asyncio.create_task(conduct()) for _ in range(100)]
@@ -109,16 +109,16 @@ async def test_a_hundred_streams_at_once_arrive_whole(tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_a_client_that_leaves_is_not_told_to_the_function(tmp_path: Path) -> None:
+async def test_the_function_is_not_interrupted_when_a_client_disconnects(tmp_path: Path) -> None:
     async with running(tmp_path, concurrency=1) as rig:
         request = rig.puppet()
         strings = await rig.invoked()
         await strings.order("begin")
-        await strings.order("first", told="sent")
+        await strings.order("first", reply="sent")
         (await request).close()
         # Far more than sockets and the stack hold for a reader: dropped, or the function would stand still.
         for _ in range(4):
-            await strings.order("bulk 4000000", told="sent")
+            await strings.order("bulk 4000000", reply="sent")
         await strings.order("end")
         await strings.answered()
         follower = rig.puppet()
@@ -167,7 +167,7 @@ async def test_a_failure_in_the_middle_cuts_the_stream(tmp_path: Path, order: st
         request = rig.puppet()
         strings = await rig.invoked()
         await strings.order("begin")
-        await strings.order("first", told="sent")
+        await strings.order("first", reply="sent")
         response = await request
         assert await response.content.readline() == b"first\n"
         await strings.order(order)
@@ -200,7 +200,7 @@ async def test_a_stream_that_outlasts_its_route_is_cut(tmp_path: Path) -> None:
         request = rig.puppet("/hurried/puppet")
         strings = await rig.invoked()
         await strings.order("begin")
-        await strings.order("first", told="sent")
+        await strings.order("first", reply="sent")
         response = await request
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
@@ -214,7 +214,7 @@ async def test_a_stream_that_falls_silent_is_cut(tmp_path: Path) -> None:
         request = rig.puppet()
         strings = await rig.invoked()
         await strings.order("begin")
-        await strings.order("first", told="sent")
+        await strings.order("first", reply="sent")
         response = await request
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
@@ -236,7 +236,7 @@ async def test_bodies_over_the_limits_are_refused_before_they_cost_an_invocation
 
 
 @in_loop
-async def test_a_body_whose_length_is_not_told_is_measured_as_it_comes(tmp_path: Path) -> None:
+async def test_a_body_without_a_length_is_limited_as_it_arrives(tmp_path: Path) -> None:
     async with running(tmp_path, limits=Limits(body=1000)) as rig:
         reader, writer = await asyncio.open_connection(*rig.base_url.removeprefix("http://").split(":"))
         writer.write(b"POST /event HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")

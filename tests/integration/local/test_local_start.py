@@ -145,7 +145,7 @@ def test_from_nothing_to_an_answer(shared: tuple[Started, Path]) -> None:
     assert len(stack.family()) == 3, "the embedded AWS, the stand-ins, one environment"
 
 
-def test_the_banner_says_how_to_use_it_and_what_is_made_up(shared: tuple[Started, Path]) -> None:
+def test_the_banner_shows_the_first_steps_and_the_stand_ins(shared: tuple[Started, Path]) -> None:
     stack, directory = shared
     text = "".join(stack.lines)
     assert stack.key == (directory / "data" / "master-key").read_text().strip()
@@ -257,14 +257,16 @@ def test_a_part_that_dies_ends_the_stack_with_a_word(tmp_path: Path) -> None:
         pytest.param({"ROUTES_FILE": "no-such-file.yaml"}, r"no-such-file\.yaml", id="no routes file"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_told_plainly(tmp_path: Path, environ: dict[str, str], message: str) -> None:
+def test_an_invalid_setting_is_reported_without_a_traceback(
+    tmp_path: Path, environ: dict[str, str], message: str
+) -> None:
     with started(tmp_path, environ, wait=False) as stack:
         stack.read_until(message)
         assert stack.process.wait(timeout=BOUND) == 1
         assert "Traceback" not in "".join(stack.lines)
 
 
-def test_a_port_in_use_is_told_plainly(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_with_a_remedy(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with started(tmp_path, {"PORT": port}, wait=False) as stack:
@@ -272,7 +274,7 @@ def test_a_port_in_use_is_told_plainly(tmp_path: Path) -> None:
             assert stack.process.wait(timeout=BOUND) == 1
 
 
-def test_a_chain_that_cannot_be_is_told_with_its_line(tmp_path: Path) -> None:
+def test_an_invalid_chain_is_reported_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "routes.yaml").write_text(ROUTES.replace("provider: ark", "provider: arc"), encoding="utf-8")
     with started(tmp_path, wait=False) as stack:
         stack.read_until(r"routes\.yaml:9: .*arc")

@@ -65,7 +65,7 @@ def joined(client: "BedrockRuntimeClient", request: dict[str, Any]) -> dict[str,
     return {**told, "blocks": [blocks[index] for index in sorted(blocks)]}
 
 
-def test_a_stream_says_what_a_whole_answer_says(client: "BedrockRuntimeClient", standin: Standin) -> None:
+def test_a_stream_has_the_content_of_the_whole_answer(client: "BedrockRuntimeClient", standin: Standin) -> None:
     whole = client.converse(**ask())
     streamed = joined(client, ask())
     assert streamed["blocks"] == whole["output"]["message"]["content"]
@@ -107,7 +107,7 @@ def test_thoughts_have_signatures_that_another_key_cannot_send_back(client: "Bed
         client.converse(**{**request, "messages": again})
 
 
-def test_the_stop_sequence_that_was_met_is_told_to_who_asks(client: "BedrockRuntimeClient") -> None:
+def test_the_matched_stop_sequence_is_returned_on_request(client: "BedrockRuntimeClient") -> None:
     request = ask(inferenceConfig={"stopSequences": ["stand-in"]})
     assert "additionalModelResponseFields" not in client.converse(**request)
     told = client.converse(**request, additionalModelResponseFieldPaths=["/stop_sequence"])

@@ -85,7 +85,7 @@ def test_a_fault_can_be_set_by_json(client: httpx.Client) -> None:
         pytest.param("PUT", "/_control", None, 404, "there is no PUT", id="an unknown method"),
     ],
 )
-def test_mistakes_are_told_and_change_nothing(
+def test_invalid_requests_are_rejected_and_change_nothing(
     client: httpx.Client, method: str, path: str, body: bytes | None, code: int, says: str
 ) -> None:
     answer = client.request(method, path, content=body)
@@ -144,7 +144,7 @@ def test_every_listed_name_can_be_set(client: httpx.Client) -> None:
             assert client.post(f"/_control/new-api/{name}").status_code == 200
 
 
-def test_requests_are_told_by_provider_and_model_without_the_key(client: httpx.Client) -> None:
+def test_recorded_requests_are_grouped_by_provider_and_model_without_the_key(client: httpx.Client) -> None:
     for _ in range(3):
         status(client)
     status(client, "ark", model="glm-4.7")

@@ -162,7 +162,7 @@ def healthy_text(standin: Standin) -> str:
         pytest.param("short_body", {}, "fin", b"HTTP/1.1 200", id="a body that is too short"),
     ],
 )
-def test_connections_end_as_told(
+def test_connections_end_as_the_fault_demands(
     standin: Standin, fault: str, options: dict[str, Any], end: str, begins: bytes, stream: bool
 ) -> None:
     standin.fault("ark", fault, **options)
@@ -186,7 +186,9 @@ def test_connections_end_as_told(
         pytest.param("stall", b'" the"', "This is the", id="in the content"),
     ],
 )
-def test_connections_fall_silent_as_told(standin: Standin, fault: str, until: bytes, reply: str, stream: bool) -> None:
+def test_connections_fall_silent_as_the_fault_demands(
+    standin: Standin, fault: str, until: bytes, reply: str, stream: bool
+) -> None:
     standin.fault("ark", fault)
     got = silent(standin, stream=stream, until=until if stream or not until else b"\r\n\r\n")
     assert got.end == "open"
@@ -299,7 +301,7 @@ def test_splitting_makes_one_chunk_of_each_part(standin: Standin) -> None:
         pytest.param("cut_in_event", [], id="cut in an event"),
     ],
 )
-def test_streams_end_as_told_and_in_order(standin: Standin, fault: str | None, has: list[str]) -> None:
+def test_streams_end_as_the_fault_demands(standin: Standin, fault: str | None, has: list[str]) -> None:
     if fault:
         standin.fault("ark", fault)
     got = raw(standin, stream=True)
@@ -324,7 +326,7 @@ def test_content_before_a_cut_can_be_counted(standin: Standin, after: int) -> No
     assert b'"finish_reason": "stop"' not in got.payload
 
 
-def test_a_malformed_event_stands_among_good_ones(standin: Standin) -> None:
+def test_a_malformed_event_is_between_good_ones(standin: Standin) -> None:
     expected = healthy_text(standin)
     standin.fault("ark", "malformed")
     payload = post(standin, stream=True).content
@@ -576,7 +578,7 @@ def test_refusing_waits_for_its_turn(standin: Standin) -> None:
         ("cut", {"times": 0}, "'times' must be"),
     ],
 )
-def test_a_fault_that_is_none_says_what_there_is(
+def test_an_unknown_fault_or_option_lists_the_alternatives(
     standin: Standin, name: str, options: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(BadFault, match=says):

@@ -34,7 +34,7 @@ def program(*arguments: str, stdin: int | None = subprocess.PIPE) -> Iterator[tu
             process.kill()
 
 
-def test_it_says_where_each_provider_is_and_answers_there() -> None:
+def test_it_prints_the_base_urls_and_serves_them() -> None:
     with program("--providers", "cliproxyapi,my-own", "--pace", "0", "--key", "k") as (process, told):
         root = f"http://127.0.0.1:{told['port']}"
         assert told == {
@@ -53,7 +53,7 @@ def test_it_says_where_each_provider_is_and_answers_there() -> None:
         assert process.poll() is None
 
 
-def test_it_speaks_what_it_is_told_to() -> None:
+def test_it_serves_only_the_given_formats() -> None:
     spoken = ("--formats", "new-api/gpt-5.2-codex=responses", "--formats", "ark=chat,embeddings")
     with program("--pace", "0", *spoken) as (_, told):
         for provider, path, model, status in [
@@ -72,7 +72,7 @@ def test_it_speaks_what_it_is_told_to() -> None:
 
 
 @pytest.mark.parametrize("value", ["ark", "ark=", "=chat", "ark=chats"])
-def test_what_cannot_be_spoken_is_told(value: str) -> None:
+def test_an_invalid_format_list_is_reported(value: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "local.standin", "--formats", value],
         cwd=ROOT,
@@ -114,7 +114,7 @@ def test_it_ends_by_a_signal_even_while_it_is_silent_to_someone(number: signal.S
         assert process.stderr.read() == ""
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -189,7 +189,7 @@ def test_paths_and_methods(standin: Standin, provider: str, method: str, path: s
     assert answer.status_code == status
 
 
-def test_no_provider_is_told_how_to_ask(standin: Standin) -> None:
+def test_a_path_without_a_provider_gets_a_hint(standin: Standin) -> None:
     answer = httpx.get(standin.url, verify=TLS)
     assert answer.status_code == 404
     assert "/_control" in answer.json()["error"]
@@ -248,7 +248,7 @@ def _read_until(sock: socket.socket, count: int) -> bytes:
     return bytes(got)
 
 
-def test_connections_are_kept_and_pipelined_requests_are_answered_in_turn(standin: Standin) -> None:
+def test_pipelined_requests_on_a_persistent_connection_are_answered_in_order(standin: Standin) -> None:
     with _connect(standin) as sock:
         sock.sendall(_request() * 3)
         assert _read_until(sock, 3).count(b"HTTP/1.1 200 OK") == 3
@@ -273,7 +273,7 @@ def test_requests_wait_while_one_is_answered(standin: Standin) -> None:
     assert got.count(b"HTTP/1.1 200 OK") == 8_001
 
 
-def test_a_client_that_asks_first_is_told_to_go_on(standin: Standin) -> None:
+def test_expect_100_continue_is_answered(standin: Standin) -> None:
     body = json.dumps({"model": "m", "messages": HELLO}).encode()
     head = (
         "POST /ark/v1/chat/completions HTTP/1.1\r\nauthorization: Bearer k\r\nexpect: 100-continue\r\n"

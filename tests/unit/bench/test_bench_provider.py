@@ -58,6 +58,6 @@ def test_a_provider_that_is_not_there_is_named() -> None:
         target.exchange(target.prepare(request("auto-chat", 3, stream=False)))
 
 
-def test_a_program_that_does_not_start_is_told() -> None:
+def test_a_program_that_does_not_start_is_reported() -> None:
     with pytest.raises(BrokenError, match="before it was ready"), Program("bench.provider", ["no-port"]):
         pass

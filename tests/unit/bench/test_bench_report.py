@@ -79,7 +79,7 @@ def test_fewer_long_streams_are_measured_than_short_ones_but_always_some() -> No
     assert Options(calls=1).streams(2000) == 2
 
 
-def test_log_lines_are_told_apart_by_what_they_are() -> None:
+def test_log_lines_are_classified() -> None:
     decision, metrics = b'{"message": "ROUTING DECISION"}\n', b'{"_aws": {}, "Requests": [1.0]}\n'
     other = b'plain words\n["a list"]\n{"message": "else"}\n'
     assert log_bytes(decision + metrics + other) == {

@@ -48,7 +48,7 @@ def test_every_target_gets_its_share_of_every_round_and_each_goes_first_in_turn(
     assert measured == ["b", "b", "a", "a", "a", "a", "b", "b", "b", "a"]
 
 
-def test_a_target_that_breaks_is_told_once_and_left_out() -> None:
+def test_a_target_that_fails_is_reported_once_and_left_out() -> None:
     asked: list[str] = []
     answers, failures = ask([FakeTarget("a", asked), FakeTarget("b", asked, breaks_after=6)], times=5)
     assert failures == ["b broke"]

@@ -60,7 +60,7 @@ def test_every_framing_is_read(raw: bytes, end: bool, body: bytes) -> None:
     assert message.body() == body
 
 
-def test_the_first_token_is_told_apart_from_the_role() -> None:
+def test_the_first_token_is_distinguished_from_the_role() -> None:
     role_only = sent(STREAM.replace(WORD, b"nothing"))
     assert role_only is not None
     assert role_only.first_token_at is None

@@ -68,7 +68,7 @@ def test_path_and_path_parameters_stay_encoded_as_rest_apis_leave_them() -> None
     assert event["resource"] == "/v1/models/{model+}"
 
 
-def test_the_query_is_decoded_and_the_last_of_several_values_stands_alone() -> None:
+def test_the_query_is_decoded_and_the_last_of_several_values_wins() -> None:
     event = event_of(query="a=1&a=2&b=x%20y%26z&c=&d=a+b")
     assert event["queryStringParameters"] == {"a": "2", "b": "x y&z", "c": "", "d": "a b"}
     assert event["multiValueQueryStringParameters"] == {"a": ["1", "2"], "b": ["x y&z"], "c": [""], "d": ["a b"]}
@@ -88,7 +88,7 @@ def test_hop_by_hop_headers_stay_with_the_gateway(name: str) -> None:
     assert name not in event["multiValueHeaders"]
 
 
-def test_the_gateway_says_who_called_and_cannot_be_told_otherwise() -> None:
+def test_forwarded_headers_of_the_caller_are_replaced() -> None:
     event = event_of(
         headers=(
             ("X-Forwarded-For", "1.2.3.4"),

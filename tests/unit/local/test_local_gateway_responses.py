@@ -48,7 +48,7 @@ def test_a_declared_answer_is_filled_in() -> None:
     assert json.loads(answer.body) == {"id": "the-id", "kind": "INTEGRATION_TIMEOUT.", "m": ""}
 
 
-def test_the_declared_family_stands_in_and_keeps_the_kinds_status() -> None:
+def test_the_declared_class_applies_with_the_status_of_the_kind() -> None:
     declared = {"DEFAULT_5XX": GatewayResponse(0, {}, "five"), "DEFAULT_4XX": GatewayResponse(0, {}, "four")}
     assert gateway_error("INTEGRATION_FAILURE", declared, "i")[::2] == (502, b"five")
     assert gateway_error("REQUEST_TOO_LARGE", declared, "i")[::2] == (413, b"four")

@@ -22,7 +22,7 @@ def test_parts_are_read_in_order_and_the_end_is_empty() -> None:
     assert asyncio.run(scenario()) == [b"ab", b"c", b"", b""]
 
 
-def test_what_came_before_a_failure_is_read_before_it_is_told() -> None:
+def test_data_before_a_failure_is_read_first() -> None:
     async def scenario() -> None:
         payload = Payload()
         payload.feed(b"half")

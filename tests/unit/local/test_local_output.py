@@ -46,7 +46,7 @@ def test_a_key_of_ones_own_is_not_printed() -> None:
     assert '"Authorization: Bearer $MASTER_KEY"' in banner(key=None)
 
 
-def test_only_a_stand_in_can_be_told_to_misbehave() -> None:
+def test_only_stand_ins_have_a_control_api() -> None:
     assert "http://127.0.0.1:5/_control/new-api/503" in banner()
     assert "_control" not in banner(providers=PROVIDERS[:1])
 

@@ -29,7 +29,7 @@ def test_a_status_may_be_left_out_or_be_text() -> None:
 
 
 @pytest.mark.parametrize("name", ["Connection", "Content-Length", "Date", "server", "WWW-Authenticate"])
-def test_what_the_gateway_says_itself_is_renamed(name: str) -> None:
+def test_headers_that_the_gateway_sets_itself_are_renamed(name: str) -> None:
     assert head(headers={name: "x"}).headers == ((f"x-amzn-Remapped-{name}", "x"),)
 
 

@@ -27,7 +27,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert (settings.port, settings.concurrency) == (4002, 3)
 
 
-def test_an_empty_variable_unsets_what_the_file_says(tmp_path: Path) -> None:
+def test_an_empty_variable_unsets_the_value_of_the_file(tmp_path: Path) -> None:
     write(tmp_path, "NEW_API_KEY=sk-file\nMASTER_KEY=\n")
     settings = read_settings(tmp_path, {"NEW_API_KEY": ""})
     assert settings.environment.get("NEW_API_KEY") is None

@@ -64,7 +64,7 @@ def joined(streamed: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     return choices
 
 
-def assert_stream_says_the_same(body: dict[str, Any]) -> None:
+def assert_stream_matches(body: dict[str, Any]) -> None:
     reply = whole(body)
     streamed = chunks({**body, "stream": True, "stream_options": {"include_usage": True}})
     *told, last = streamed
@@ -106,11 +106,11 @@ def answered_or_refused(*params: str) -> Iterator[None]:
     model=st.sampled_from(["glm-4.7", "deepseek-reasoner", "gpt-5(high)"]),
     tools=st.sampled_from([[], [WEATHER], [WEATHER, CLOCK]]),
 )
-def test_the_stream_says_what_the_whole_answer_says(
+def test_the_stream_has_the_content_of_the_whole_answer(
     prompt: str, limit: int | None, stop: object, many: int, model: str, tools: list[object]
 ) -> None:
     body = ask(prompt, max_tokens=limit, stop=stop, n=many, model=model, tools=tools)
-    assert_stream_says_the_same(body)
+    assert_stream_matches(body)
 
 
 @given(st.text(max_size=500))
@@ -118,7 +118,7 @@ def test_pieces_joined_are_the_text_again(text: str) -> None:
     assert "".join(pieces(text)) == text
 
 
-def test_the_answer_says_who_speaks_and_is_always_the_same() -> None:
+def test_the_answer_names_the_provider_and_is_deterministic() -> None:
     content = whole(ask("What is the capital of France?"))["choices"][0]["message"]["content"]
     assert "ark stand-in" in content
     assert "glm-4.7" in content
@@ -154,7 +154,7 @@ def test_a_limit_ends_the_answer_with_length(name: str) -> None:
 
 
 @pytest.mark.parametrize("stop", [" stand-in", ["never said", " stand-in"]])
-def test_a_stop_sequence_is_not_said(stop: object) -> None:
+def test_the_text_ends_before_a_stop_sequence(stop: object) -> None:
     reply = whole(ask(stop=stop))["choices"][0]
     assert reply["message"]["content"] == "This is the ark"
     assert reply["finish_reason"] == "stop"
@@ -196,7 +196,7 @@ def test_tools_are_called_when_a_model_would(prompt: str, fields: dict[str, Any]
     for call in calls:
         if call["function"]["name"] == "get_weather":
             assert list(json.loads(call["function"]["arguments"])) == ["city"]
-    assert_stream_says_the_same(body)
+    assert_stream_matches(body)
 
 
 def test_the_second_round_uses_what_the_tool_returned() -> None:
@@ -263,7 +263,7 @@ SCHEMAS: list[dict[str, Any]] = [
 def test_structured_output_is_valid_by_its_schema(schema: dict[str, Any]) -> None:
     body = ask(response_format={"type": "json_schema", "json_schema": {"name": "it", "schema": schema}})
     jsonschema.validate(json.loads(whole(body)["choices"][0]["message"]["content"]), schema)
-    assert_stream_says_the_same(body)
+    assert_stream_matches(body)
 
 
 json_values = st.recursive(
@@ -312,7 +312,7 @@ def test_a_request_that_is_none_names_the_parameter(fields: dict[str, Any], para
 def test_no_request_breaks_the_stand_in(content: object, tools: object, choice: object, form: object) -> None:
     body = ask(content, tools=tools, tool_choice=choice, response_format=form)
     with answered_or_refused("messages", "tools", "tool_choice", "response_format"):
-        assert_stream_says_the_same(body)
+        assert_stream_matches(body)
 
 
 FORECAST = {

@@ -57,7 +57,7 @@ def _body(provider: str, name: str, facts: Facts) -> dict[str, dict[str, object]
     return parsed
 
 
-def test_cliproxyapi_says_its_key_errors_as_a_text() -> None:
+def test_cliproxyapis_key_errors_are_strings() -> None:
     case = find_case("cliproxyapi", "bad_key")
     assert case is not None
     assert json.loads(case.render().body) == {"error": "Invalid API key"}
@@ -127,7 +127,7 @@ def test_a_case_of_another_dialect_has_a_name_with_a_colon() -> None:
 
 @pytest.mark.parametrize("provider", ["cliproxyapi", "new-api", "ark", "anthropic", "somebody-else"])
 @pytest.mark.parametrize("status", [400, 503])
-def test_any_status_can_be_said_in_the_providers_shape(provider: str, status: int) -> None:
+def test_any_status_has_an_error_in_the_providers_shape(provider: str, status: int) -> None:
     told = plain_error(provider, status, "something is wrong", Facts(request_id="abc123"))
     assert isinstance(told, dict)
     assert told["error"]["message"].startswith("something is wrong")

@@ -138,7 +138,7 @@ def test_a_streamed_message_is_the_whole_one(
     messages_agree(body)
 
 
-def test_every_format_says_the_same_words() -> None:
+def test_every_format_has_the_same_text() -> None:
     chat = whole(CHAT, ask("Hello there"))
     response = responses_agree(respond("Hello there"))
     message = messages_agree(ask("Hello there"))
@@ -148,7 +148,7 @@ def test_every_format_says_the_same_words() -> None:
     assert chat["usage"]["prompt_tokens"] == response["usage"]["input_tokens"] == message["usage"]["input_tokens"]
 
 
-def test_rounds_of_calls_are_made_as_the_user_says() -> None:
+def test_rounds_of_calls_follow_the_script_in_the_prompt() -> None:
     prompt = 'call weather with {"city": "Rome"} and clock with {"city": "Oslo"}, then call clock with {"city": "Ur"}.'
     talk: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
     made = []

@@ -82,7 +82,7 @@ def test_what_is_no_request_is_refused(data: bytes, status: int) -> None:
         pytest.param("GET / HTTP/1.0", "keep-alive", True, id="1.0 is kept when asked"),
     ],
 )
-def test_connections_are_kept_as_http_says(request_line: str, connection: str, kept: bool) -> None:
+def test_connections_persist_by_the_rules_of_http(request_line: str, connection: str, kept: bool) -> None:
     [(head, _)] = _read(f"{request_line}\r\nConnection: {connection}\r\n\r\n".encode(), [])
     assert head.keep_alive is kept
 
