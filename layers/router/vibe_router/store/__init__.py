@@ -1,9 +1,14 @@
-"""What outlives a request: routes and cooldowns in DynamoDB, keys in Secrets Manager.
+"""The state that outlives a request, in DynamoDB and Secrets Manager.
 
-    routes   the catalogue of virtual models, as the RoutesTable has it
-    state    cooldowns and leases, as the whole fleet sees them
-    secrets  the one secret that holds every key
+    routes, history         the catalogue of virtual models, and its previous versions
+    state                   cooldowns and leases, shared by the whole fleet
+    keys, key_admin         virtual keys and teams
+    ledger, ledger_admin    budgets and rate limits
+    usage                   a row for each request, and totals
+    responses               stored responses
+    sessions, sign_ins      the admin page's sessions and failed sign-ins
+    secrets                 the secret with the master key and the providers' keys
 
-Each answers from memory while that is fresh, asks once when it is not, and goes on from memory when AWS can't be asked.
-They are safe to use from several threads, and nothing here is called from `routing`.
+Reads are served from memory while it is fresh, and while AWS is unreachable. Everything is safe to use from several
+threads.
 """

@@ -17,7 +17,7 @@ __all__ = ["is_local", "session", "signed"]
 
 
 def is_local(environ: Mapping[str, str]) -> bool:
-    """Return whether AWS is an imitation on this machine: its endpoint is set, and without TLS."""
+    """Return whether AWS is emulated on this machine: its endpoint is set, and without TLS."""
     return environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
 
 
@@ -30,16 +30,16 @@ def session() -> Session:
 
 
 def signed(service: str, region: str, url: str, headers: Mapping[str, str], body: bytes, now: float) -> dict[str, str]:
-    """Return `headers` of a POST with its signature (Signature Version 4). Raises BotoCoreError.
+    """Return the headers of a POST to `url` with its signature (Signature Version 4). Raises BotoCoreError.
 
-    `url` is an encoded one without a query. Signature Version 4, as botocore's SigV4Auth signs, in a fifth of its time:
-    a caller waits for it. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+    `url` is encoded and has no query. This takes a fifth of the time of botocore's SigV4Auth. A caller waits for it.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
     """
     if (found := session().get_credentials()) is None:
         raise NoCredentialsError
     credentials = found.get_frozen_credentials()
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    # The path is encoded once more for its signature, for every service except S3.
+    # Every service except S3 signs the path encoded a second time.
     path = quote(urlsplit(url).path or "/", safe="/-_.~")
     sent = {**headers, "Host": host_header(url), "X-Amz-Date": at}
     if credentials.token:

@@ -5,10 +5,10 @@ served from memory at once, and every two seconds one probe runs in the backgrou
 caller waits for the probe instead: what is in memory is old by then, and the outage may be long over.
 
     call ✗ ─ opens ── probe ✗ ── probe ✗ ── probe ✓ ─ closes ── call ✓
-             │ its caller waited ≤ 2 s     │ nobody waited
+             │ its caller waited ≤ 2 s     │ no caller waited
 
-A table's breaker has its service's behind it: an unreachable DynamoDB is found out by the first of its tables, and
-the others do not wait for their own timeouts. An error of the table alone, such as throttling, leaves the others be.
+A table's breaker shares the breaker of its service: once a call to one table finds DynamoDB unreachable, the other
+tables do not wait for their own timeouts. An error of one table, such as throttling, does not affect the others.
 """
 
 import logging
@@ -43,9 +43,9 @@ class CallMode(Enum):
 
 
 class CircuitBreaker:
-    """Whether `name` can be called; `fallback` is what happens meanwhile. Both are words for the log.
+    """Decides whether `name` is called. `fallback` describes what happens instead; both texts appear in the log.
 
-    `service` is the breaker of what `name` is a part of.
+    `service` is the breaker of the service to which `name` belongs.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class CircuitBreaker:
         self._on_close.append(callback)
 
     def next_call(self) -> CallMode:
-        """Return how to make the next call. For CALL and PROBE this takes the turn: others are told to skip."""
+        """Return how to make the next call. CALL and PROBE take the turn: concurrent callers get SKIP."""
         if self._service and self._service.is_open:
             return self._service.next_call()
         with self._lock:
@@ -124,7 +124,7 @@ def error_code(error: Exception) -> str:
 
 
 def is_rejection(error: Exception) -> bool:
-    """Return whether AWS answered that the request itself is invalid: the request's fault, and no outage."""
+    """Return whether AWS rejected the request as invalid, which is no outage."""
     if not isinstance(error, ClientError):
         return False
     codes = {error_code(error), *(each.get("Code", "") for each in error.response.get("CancellationReasons") or ())}
@@ -132,6 +132,6 @@ def is_rejection(error: Exception) -> bool:
 
 
 def run_in_background(work: Callable[[], None]) -> None:
-    """Run `work` in a thread of its own, for which a process that ends does not wait."""
-    with suppress(RuntimeError):  # no thread can be started: the next probe will do
+    """Run `work` in a daemon thread, which does not delay the exit of the process."""
+    with suppress(RuntimeError):  # no thread can be started: the next probe suffices
         Thread(target=work, daemon=True).start()

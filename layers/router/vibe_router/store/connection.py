@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 __all__ = ["Answer", "Connection", "NoAnswerError", "read_answer"]
 
-_MOST_HEAD = 64 * 1024
-_MOST_BODY = 16 * 1024 * 1024  # DynamoDB's largest is a BatchGetItem's
-_AT_ONCE = 64 * 1024
+_MAX_HEAD_BYTES = 64 * 1024
+_MAX_BODY_BYTES = 16 * 1024 * 1024  # DynamoDB's largest answer is that of a BatchGetItem
+_READ_BYTES = 64 * 1024
 _LENGTH = re.compile(r"[0-9]{1,9}")
 _STATUS = re.compile(r"HTTP/1\.[01] ([0-9]{3})(?: |$)")
 
@@ -39,9 +39,9 @@ class _Socket(Protocol):
 
 
 class Connection:
-    """A connection to the host of `url`, made at once. Times are in seconds; `read_seconds` is for each packet.
+    """A connection to the host of `url`; creating it connects. `read_seconds` limits the wait for each packet.
 
-    `tls` is what an https connection is checked by; by default, the machine's own certificates. Raises OSError.
+    `tls` verifies an https host; by default, with the machine's own authorities. Raises OSError.
     """
 
     def __init__(
@@ -50,22 +50,23 @@ class Connection:
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         host = parts.hostname or ""
-        made = socket.create_connection((host, parts.port or (443 if secure else 80)), connect_seconds)
+        connected = socket.create_connection((host, parts.port or (443 if secure else 80)), connect_seconds)
         try:
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if secure:
-                made = (tls or ssl.create_default_context()).wrap_socket(made, server_hostname=host)
-            made.settimeout(read_seconds)
+                connected = (tls or ssl.create_default_context()).wrap_socket(connected, server_hostname=host)
+            connected.settimeout(read_seconds)
         except BaseException:
-            made.close()
+            connected.close()
             raise
-        self._socket = made
+        self._socket = connected
         self._target = parts.path or "/"
 
     @property
-    def open(self) -> bool:
-        """Whether the server has kept it open while it was idle: anything readable is its end."""
+    def is_open(self) -> bool:
+        """Whether the server has left the idle connection open."""
+        # A server sends nothing between two requests, so a readable socket has been closed.
         readable, _, _ = select.select([self._socket], [], [], 0)
         return not readable
 
@@ -74,7 +75,7 @@ class Connection:
         self._socket.close()
 
     def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Send a POST and return its answer. `headers` name the host. Raises OSError and NoAnswerError."""
+        """Send a POST and return its answer. `headers` must include Host. Raises OSError and NoAnswerError."""
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = f"POST {self._target} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
         self._socket.sendall(head.encode("latin-1") + body)
@@ -82,36 +83,36 @@ class Connection:
 
 
 def read_answer(incoming: _Socket) -> Answer:
-    """Read one answer. Raises NoAnswerError for anything else, and what the socket raises."""
-    came = b""
-    while (end := came.find(b"\r\n\r\n")) < 0:
-        if len(came) > _MOST_HEAD:
-            raise NoAnswerError("a head without an end")
-        came += _more(incoming)
-    status, headers = _head(came[:end])
+    """Read one answer. Raises NoAnswerError for an invalid one, and OSError."""
+    received = b""
+    while (end := received.find(b"\r\n\r\n")) < 0:
+        if len(received) > _MAX_HEAD_BYTES:
+            raise NoAnswerError("the headers are too long")
+        received += _receive(incoming)
+    status, headers = _parse_head(received[:end])
     length = headers.get("content-length", "")
-    if not _LENGTH.fullmatch(length) or int(length) > _MOST_BODY:
-        raise NoAnswerError("an answer of unknown length")
-    parts = [came[end + 4 :]]
+    if not _LENGTH.fullmatch(length) or int(length) > _MAX_BODY_BYTES:
+        raise NoAnswerError("the Content-Length is missing or too large")
+    parts = [received[end + 4 :]]
     missing = int(length) - len(parts[0])
     while missing > 0:
-        parts.append(_more(incoming))
+        parts.append(_receive(incoming))
         missing -= len(parts[-1])
     if missing:
-        raise NoAnswerError("more than one answer")
+        raise NoAnswerError("the answer is longer than its Content-Length")
     return Answer(status, headers, b"".join(parts))
 
 
-def _more(incoming: _Socket) -> bytes:
-    data = incoming.recv(_AT_ONCE)
+def _receive(incoming: _Socket) -> bytes:
+    data = incoming.recv(_READ_BYTES)
     if not data:
-        raise NoAnswerError("the connection ended")
+        raise NoAnswerError("the connection was closed")
     return data
 
 
-def _head(head: bytes) -> tuple[int, dict[str, str]]:
+def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
     first, *lines = head.decode("latin-1").split("\r\n")
     if not (status := _STATUS.match(first)):
-        raise NoAnswerError("no HTTP")
+        raise NoAnswerError("the answer is not HTTP")
     fields = (line.partition(":") for line in lines)
     return int(status[1]), {name.lower(): value.strip() for name, _, value in fields}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DirectWrites", "Writes"]
 
-CONNECT_SECONDS, READ_SECONDS = 1.0, 2.0  # as store.dynamodb's client has them
+CONNECT_SECONDS, READ_SECONDS = 1.0, 2.0  # the same as in `store.dynamodb`
 _TRIES = 2
 _WAIT_SECONDS = 0.05  # at most, before the second try
 
@@ -59,12 +59,12 @@ class DirectWrites:
 
     def update_item(self, **parameters: Any) -> dict[str, Any]:
         """Update an item: UpdateItem, with the parameters that boto3 takes."""
-        return self._done("UpdateItem", parameters)
+        return self._send("UpdateItem", parameters)
 
     def transact_write_items(self, **parameters: Any) -> dict[str, Any]:
         """Write all of several items, or none: TransactWriteItems, with the parameters that boto3 takes."""
         # DynamoDB executes a transaction once per token, even if its answer is lost and it is sent again.
-        return self._done("TransactWriteItems", {"ClientRequestToken": str(uuid.uuid4()), **parameters})
+        return self._send("TransactWriteItems", {"ClientRequestToken": str(uuid.uuid4()), **parameters})
 
     def close(self) -> None:
         """Close the connection."""
@@ -72,25 +72,26 @@ class DirectWrites:
             self._connection.close()
             self._connection = None
 
-    def _done(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def _send(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a write, and retry it once after a broken connection, a 5xx or throttling."""
         body = json.dumps(parameters).encode()
         for left in reversed(range(_TRIES)):
             try:
-                status, answer = self._exchanged(operation, body)
+                status, answer = self._send_once(operation, body)
             except (OSError, NoAnswerError) as error:
                 self.close()
-                if not left or isinstance(error, TimeoutError):  # its caller has waited long enough
-                    raise self._broken(error) from None
+                if not left or isinstance(error, TimeoutError):  # the caller has waited long enough
+                    raise self._connection_error(error) from None
             else:
                 if status == 200:
                     return answer
-                failure = _failure(operation, status, answer)
+                failure = _client_error(operation, status, answer)
                 if not left or not (status >= 500 or failure.response["Error"]["Code"] in THROTTLED):
                     raise failure
             self._clock.sleep(self._clock.jitter() * _WAIT_SECONDS)
         raise AssertionError("unreachable")
 
-    def _broken(self, error: Exception) -> BotoCoreError:
+    def _connection_error(self, error: Exception) -> BotoCoreError:
         """Return the error that boto3's client raises without an answer."""
         match error:
             case TimeoutError():
@@ -99,20 +100,20 @@ class DirectWrites:
                 return EndpointConnectionError(endpoint_url=self._url, error=error)
         return ConnectionClosedError(endpoint_url=self._url, error=error)
 
-    def _exchanged(self, operation: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    def _send_once(self, operation: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """Send one request. Raises OSError, and NoAnswerError for an answer that is not DynamoDB's."""
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}"}
         headers = signed("dynamodb", self._region, self._url, headers, body, self._clock.now())
-        answer = self._connected().post(headers, body)
-        parsed = _parsed(answer)
+        answer = self._open_connection().post(headers, body)
+        parsed = _parse_body(answer)
         if answer.headers.get("connection", "").lower() == "close":
             self.close()
         return answer.status, parsed
 
-    def _connected(self) -> Connection:
+    def _open_connection(self) -> Connection:
         """Return a connection that the server has not closed while it was idle."""
         if self._connection is not None:
-            if self._connection.open:
+            if self._connection.is_open:
                 return self._connection
             self.close()
         self._connection = Connection(
@@ -121,19 +122,19 @@ class DirectWrites:
         return self._connection
 
 
-def _parsed(answer: Answer) -> dict[str, Any]:
-    """Return the JSON object in an answer. Raises NoAnswerError."""
+def _parse_body(answer: Answer) -> dict[str, Any]:
+    """Parse the JSON object in an answer, and check its CRC-32. Raises NoAnswerError."""
     try:
         parsed = json.loads(answer.body)
         damaged = int(answer.headers.get("x-amz-crc32", "-1")) not in (-1, zlib.crc32(answer.body))
     except ValueError as error:
-        raise NoAnswerError("the answer is no JSON") from error
+        raise NoAnswerError("the answer is not JSON") from error
     if damaged or not isinstance(parsed, dict):
-        raise NoAnswerError("the answer was damaged on its way, or is no object")
+        raise NoAnswerError("the answer is corrupt or not a JSON object")
     return parsed
 
 
-def _failure(operation: str, status: int, answer: Mapping[str, Any]) -> ClientError:
+def _client_error(operation: str, status: int, answer: Mapping[str, Any]) -> ClientError:
     """Return the error that boto3's client raises: code and message, and the answer's other members."""
     name = str(answer.get("__type") or status).rpartition("#")[2]
     message = str(answer.get("message") or answer.get("Message") or "")

@@ -38,7 +38,7 @@ def dynamodb_client() -> "DynamoDBClient":
         read_timeout=2,
         retries={"total_max_attempts": 2, "mode": "legacy"},
         tcp_keepalive=True,
-        # A fifth of a call's own time: items are checked as they are made, and a name of ours is not put together anew.
+        # A fifth of a call's processor time goes into validating parameters and composing the default user agent.
         parameter_validation=False,
         user_agent="vibe-router",
     )
@@ -61,14 +61,14 @@ def _retry_delay(response: Any, attempts: int, caught_exception: Exception | Non
 
 
 def to_item(values: Mapping[str, Value]) -> Item:
-    """Return `values` as DynamoDB has them; ValueError for what it can't hold: NaN, infinity, lone surrogates."""
+    """Convert `values` to DynamoDB's form. Raises ValueError for NaN, infinity and lone surrogates."""
     return {name: _to_attribute(value) for name, value in values.items()}
 
 
 def from_item(item: Mapping[str, "AttributeValueTypeDef"], *, binary: bool = False) -> dict[str, Any]:
-    """Return the plain values of an item, which JSON can hold: sets as sorted lists, binary as base64 text.
+    """Convert an item to plain JSON values: sets become sorted lists, binary becomes base64 text.
 
-    With `binary`, an attribute that is binary comes as bytes.
+    With `binary`, binary attributes become bytes.
     """
     return {
         name: attribute["B"] if binary and "B" in attribute else _from_attribute(attribute)

@@ -250,7 +250,7 @@ class _ReservationAttempt:
             if self._write(updates):
                 return {each: self._table.cached(each) for each in self._limited}
             if self._clock.monotonic() >= end:
-                raise LedgerBusyError("too many write to a ledger")
+                raise LedgerBusyError("too many environments write to a ledger")
             if not self._fresh:
                 self._clock.sleep(self._clock.jitter() * wait)
                 wait = min(wait * 2, _MAX_SECONDS / 4)

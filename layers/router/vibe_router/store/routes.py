@@ -214,7 +214,7 @@ class CatalogueCache:
                     if not self._is_fresh() and (active or not self._breaker.is_open):
                         self._refresh()
         if self._catalogue is None:
-            raise RoutesUnavailableError("the routes table can't be read, and was not read before")
+            raise RoutesUnavailableError("the routes table cannot be read, and was never read before")
         return self._catalogue
 
     def _is_fresh(self) -> bool:

@@ -1,10 +1,10 @@
-"""Sessions that were ended before their time, as the whole fleet sees them: items of the LedgerTable.
+"""Sessions that were signed out before they expired, shared by the whole fleet: items of the LedgerTable.
 
     id                   attributes
     session#<id>         ended_at, expires_at: this session was signed out
-    sessions#<username>  ended_before, expires_at: every session that began until then was signed out
+    sessions#<username>  ended_before, expires_at: every session that began by then was signed out
 
-Both are deleted by TTL when no session that they end can be valid any more.
+TTL deletes both once every session that they end has expired.
 """
 
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ __all__ = ["SessionStore"]
 
 
 class SessionStore:
-    """Ends sessions, and tells which have ended. Raises botocore's errors: without the table no session is valid."""
+    """Ends sessions, and reports which have ended. Raises botocore's errors: without the table no session is valid."""
 
     def __init__(self, client: "DynamoDBClient", table: str, clock: Clock) -> None:
         self._client = client
@@ -29,7 +29,7 @@ class SessionStore:
         self._clock = clock
 
     def has_ended(self, session: Session) -> bool:
-        """Return whether `session` was signed out, alone or with all of its user's. A corrupt item counts as that."""
+        """Return whether `session` was signed out, alone or with all of its user's. A corrupt item counts as yes."""
         one = self._read(f"session#{session.id}")
         if one is not None:
             return True
@@ -46,7 +46,7 @@ class SessionStore:
         self._put(f"session#{session.id}", ended_at=round(self._clock.now(), 3))
 
     def end_all(self, username: str) -> None:
-        """Sign every session of a user out that has begun by now."""
+        """Sign out every session of a user that has begun by now."""
         self._put(f"sessions#{username}", ended_before=round(self._clock.now(), 3))
 
     def _read(self, item_id: str) -> dict[str, object] | None:

@@ -1,10 +1,10 @@
-"""Failed attempts to sign in, as the whole fleet counts them: items of the LedgerTable.
+"""Failed attempts to sign in, counted for the whole fleet: items of the LedgerTable.
 
     id                  attributes
     sign-in#<address>   count, last, expires_at (when they are forgotten)
 
-An attempt is counted before the password is checked, under the condition that no other was counted meanwhile: of a
-thousand attempts at once one is made, and the others wait. A successful attempt deletes the count.
+An attempt is counted before its password is checked, on the condition that no other was counted concurrently: of a
+thousand concurrent attempts one is made, and the others wait. A successful attempt deletes the count.
 """
 
 from typing import TYPE_CHECKING
@@ -32,12 +32,12 @@ class SignInStore:
         self._clock = clock
 
     def begin(self, address: str) -> float:
-        """Count an attempt from `address`, and return 0; or the seconds that it has to wait instead."""
+        """Count an attempt from `address` and return 0, or return the seconds that it has to wait."""
         now = self._clock.now()
         failures = self._read(address)
         if pause := wait_seconds(failures, now):
             return pause
-        return 0.0 if self._count(address, failures, now) else 1.0  # another attempt from there is being made
+        return 0.0 if self._count(address, failures, now) else 1.0  # a concurrent attempt was counted
 
     def succeeded(self, address: str) -> None:
         """Forget the failures of `address`."""

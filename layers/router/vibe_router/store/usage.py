@@ -92,7 +92,7 @@ class UsageWriter:
         try:
             own = self.items(record)
         except ValueError:
-            raise NotRecordedError("it holds what DynamoDB can't", hopeless=True) from None
+            raise NotRecordedError("DynamoDB cannot store its values", hopeless=True) from None
         for tried in range(_TRIES):
             if tried > 1:  # the second try uses the ledger that was just read
                 self._clock.sleep(self._clock.jitter() * min(_FIRST_WAIT * 2**tried, _LONGEST_WAIT))
@@ -113,7 +113,7 @@ class UsageWriter:
                 if settlement:
                     settlement.done()
                 return True
-        raise NotRecordedError("others were in the way")
+        raise NotRecordedError("transactions kept conflicting")
 
     def items(self, record: Record) -> "list[TransactWriteItemTypeDef]":
         """Return the writes that book `record`, its row first. Raises ValueError for an unstorable value."""
@@ -212,7 +212,7 @@ class UsageRecorder:
 
     def _keep(self, entry: _Entry) -> None:
         if len(self._kept) >= _MOST_KEPT:
-            _give_up(self._kept.popleft().record, "too many wait")
+            _give_up(self._kept.popleft().record, "too many requests are waiting")
         self._kept.append(entry)
 
     def _flush(self) -> None:
