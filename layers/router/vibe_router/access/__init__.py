@@ -1,1 +1,1 @@
-"""Who may call: keys, and later their limits and budgets."""
+"""Access: keys and teams, their limits and budgets, and the admin page's sessions."""

@@ -1,13 +1,13 @@
-"""What a key or a team has spent and reserved, and whether one more request fits.
+"""The spending and reservations of a key or team, and whether one more request fits its limits.
 
-A `Ledger` is one item of the LedgerTable. A `Change` is one write to it: what it does, and what must hold for it to be
-done. `admit` and `settle` decide from the ledger as it was last seen; the store does the write, and where its condition
-fails, decides again on what stands. The ordinary change is relative (a counter grows by a number while it is at most
-so much), so that it is right whatever others have written since:
+A `Ledger` is one item of the LedgerTable, and a `LedgerUpdate` one conditional write to it. `plan_reservation` and
+`plan_settlement` plan an update from the last copy of the ledger. If its condition fails, the store plans it again from
+the current item. Most updates are relative (add to a counter while it is at most a bound), so concurrent writes do not
+invalidate them:
 
     env A   committed += 5 while committed <= 95 ✓    of a budget of 100; 5 is the estimate
     env B   committed += 5 while committed <= 95 ✓    without having read A's write
-    env C   committed += 5 while committed <= 95 ✗    receives the current item: nothing is left
+    env C   committed += 5 while committed <= 95 ✗    gets the current item: the budget is used up
 
 `committed` is the spending of this period plus all reservations: `committed - spent` is the sum of the holds. A hold
 ends with its request; the hold of an environment that died is removed by the next request after `until`. Money is in

@@ -1,8 +1,8 @@
 """The admin page's sessions: signed cookies.
 
-A session is what the cookie says, as long as its signature holds and its time has not come. The signing key follows
-from the master key and the page's password, so that a change of either ends every session. What changes something also
-needs the session's CSRF token in a header, which another site's page can neither read nor send.
+A session lives in its cookie alone, and is valid while the signature is right and it has not expired. The signing key
+is derived from the master key and the page's password, so a change of either ends every session. A call that changes
+something also needs the session's CSRF token in a header, which another site's page can neither read nor send.
 
     sign in ── cookie, token ── calls ── renewed while in use ── LONGEST after signing in: over
                                    └──── LIFETIME without a call: over
@@ -75,15 +75,16 @@ class SessionKey:
     def cookie(self, session: Session) -> str:
         """Return the cookie's value."""
         values = [session.username, session.id, session.began, session.expires]
-        said = base64.urlsafe_b64encode(json.dumps(values).encode()).rstrip(b"=")
-        return f"{said.decode()}.{self._signature(b'cookie', said)}"
+        payload = base64.urlsafe_b64encode(json.dumps(values).encode()).rstrip(b"=")
+        return f"{payload.decode()}.{self._signature(b'cookie', payload)}"
 
     def session(self, cookie: str, now: float) -> Session | None:
         """Return the session in `cookie`; None if it is forged or expired."""
-        said, _, signature = cookie.partition(".")
-        if not cookie.isascii() or not hmac.compare_digest(signature, self._signature(b"cookie", said.encode())):
+        payload, _, signature = cookie.partition(".")
+        if not cookie.isascii() or not hmac.compare_digest(signature, self._signature(b"cookie", payload.encode())):
             return None
-        username, session_id, began, expires = json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))
+        padded = payload + "=" * (-len(payload) % 4)
+        username, session_id, began, expires = json.loads(base64.urlsafe_b64decode(padded))
         session = Session(username, session_id, began, expires)
         return None if session.is_over(now) else session
 
@@ -95,8 +96,8 @@ class SessionKey:
         """Return whether `token` is the session's."""
         return equals_in_constant_time(token, self.csrf(session))
 
-    def _signature(self, purpose: bytes, said: bytes) -> str:
-        digest = hmac.digest(self._key, purpose + b"\0" + said, "sha256")
+    def _signature(self, purpose: bytes, payload: bytes) -> str:
+        digest = hmac.digest(self._key, purpose + b"\0" + payload, "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 

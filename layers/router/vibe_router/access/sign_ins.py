@@ -1,8 +1,8 @@
-"""How long an address has to wait after failed attempts to sign in. Pure.
+"""Decide how long an address has to wait after failed attempts to sign in. Pure.
 
-A few failures cost nothing: people mistype. From then on each one doubles the wait. Failures are counted by address
-only, so that failures from other addresses never keep the administrator out. An IPv6 network of 64 bits is one address:
-its owner has all of it.
+The first few failures have no wait, since people mistype; each further one doubles it. Failures are counted by address
+only, so failures from other addresses never lock the administrator out. An IPv6 network of 64 bits counts as one
+address, because one client has all of it.
 """
 
 import ipaddress
@@ -25,7 +25,7 @@ class Failures:
 
 
 def client_of(address: str) -> str:
-    """Return what failures of an IP address are counted under."""
+    """Return the name under which failures of an IP address are counted."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

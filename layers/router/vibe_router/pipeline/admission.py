@@ -1,6 +1,6 @@
-"""Lets callers in: who they are, which model they may use, and what they may still use of it.
+"""Admit requests: authenticate the caller, check the model it may use, and reserve from its limits.
 
-What they may use is reserved before the first provider is asked, and settled when the answer has gone.
+The reservation is made before the first provider is called, and settled after the answer has been sent.
 """
 
 import math
@@ -25,7 +25,7 @@ from vibe_router.store.usage import Settlement
 
 __all__ = ["Admission", "Ledgers"]
 
-# After a request must have ended it is still to be settled; then its environment is taken for dead.
+# Time to settle after the latest end of a request; then its environment is presumed dead.
 _SETTLING_SECONDS = 60
 
 
@@ -36,7 +36,7 @@ class Ledgers(Protocol):
         """Reserve `request` in `ledgers`."""
 
     def settlement(self, reservation: Reservation, cost: int, tokens: int | None, /) -> Settlement:
-        """Return what ends a request."""
+        """Return the settlement of a request."""
 
 
 class _ThrottledLookup:
@@ -102,21 +102,21 @@ class Admission:
         raise unknown_model(name, caller.usable(catalogue.models))
 
     def reserve(self, caller: Caller, model: VirtualModel, wanted: ClientRequest, seconds: float) -> Reservation:
-        """Reserve what `wanted` may use of the caller's limits within `seconds`, by which it has ended.
+        """Reserve the estimate of `wanted` from the caller's limits; the request ends within `seconds`.
 
-        Raises ApiError: 402 over a budget, 429 over another limit, 503 where too many reserve at once.
+        Raises ApiError: 402 over a budget, 429 over another limit, 503 if too many requests reserve concurrently.
         """
         ledgers = caller.ledgers
-        wish = ReservationRequest(0, 0, 0)
-        if any(ledgers.values()):  # else nothing is estimated that nobody asks for
+        estimate = ReservationRequest(0, 0, 0)
+        if any(ledgers.values()):  # without limits, no estimate is needed
             prompt = min(wanted.prompt_tokens_estimate(), MAX_TOKENS)
             answer = plausible_answer_tokens(model.chain, wanted.max_output_tokens, wanted.answers)
             until = round(self._clock.now() + seconds + _SETTLING_SECONDS, 3)
-            wish = ReservationRequest(estimate_cost(model.chain, prompt, answer), prompt + answer, until)
+            estimate = ReservationRequest(estimate_cost(model.chain, prompt, answer), prompt + answer, until)
         try:
-            return self._ledgers.reserve(ledgers, wish)
+            return self._ledgers.reserve(ledgers, estimate)
         except LimitReachedError as error:
-            raise _refused(error, wish, self._clock.now()) from None
+            raise _refused(error, estimate, self._clock.now()) from None
         except LedgerBusyError:
             raise unavailable("Too many requests of this API key start at once. Try again.") from None
         except ReservationRejectedError:
@@ -130,7 +130,7 @@ class Admission:
         if not ledgers:
             return
         now = self._clock.now()
-        request = ReservationRequest(0, 0, round(now, 3))  # its hold has expired at once: there is nothing to settle
+        request = ReservationRequest(0, 0, round(now, 3))  # its hold expires at once: there is nothing to settle
         try:
             self._ledgers.reserve(ledgers, request)
         except LimitReachedError as error:
@@ -141,10 +141,10 @@ class Admission:
     def settlement(
         self, reservation: Reservation, served: Deployment | None, usage: Usage, cost: int | None
     ) -> Settlement:
-        """Return what ends a request in its ledgers; it was `served` by nobody if it got an error.
+        """Return the settlement of a request; `served` is None if it got an error, which costs nothing.
 
-        Where `cost` (nano-dollars) is not known although there is a price, and where tokens are not, what was reserved
-        stands for them: a provider that counts nothing must not make a budget endless.
+        If the tokens or `cost` (nano-dollars) are unknown although there is a price, the reserved amount is charged:
+        otherwise a provider that counts no tokens would make a budget unlimited.
         """
         if served is None:
             return self._ledgers.settlement(reservation, 0, 0)
@@ -153,7 +153,7 @@ class Admission:
         return self._ledgers.settlement(reservation, cost, usage.total_tokens if usage.known else None)
 
 
-def _refused(error: LimitReachedError, wish: ReservationRequest, now: float) -> ApiError:
+def _refused(error: LimitReachedError, estimate: ReservationRequest, now: float) -> ApiError:
     denial = error.denial
     of_team = error.ledger_id.startswith("team#")
     whose = "the team that this API key belongs to" if of_team else "this API key"
@@ -164,13 +164,13 @@ def _refused(error: LimitReachedError, wish: ReservationRequest, now: float) -> 
             renewed = f" It resets at {ends.isoformat(timespec='seconds')}."
         message = (
             f"The budget of {whose} is {_dollars(denial.most)}; {_dollars(denial.used)} of it are spent or reserved, "
-            f"and this request may cost {_dollars(wish.cost)}.{renewed}"
+            f"and this request may cost {_dollars(estimate.cost)}.{renewed}"
         )
         return ApiError(402, message, type="budget_exceeded", code="budget_exceeded")
     limits = {
         Limit.REQUESTS: f"requests per minute of {whose} is {denial.most}",
         Limit.TOKENS: f"tokens per minute of {whose} is {denial.most}; {denial.used} of them are used or reserved, "
-        f"and this request may use {wish.tokens}",
+        f"and this request may use {estimate.tokens}",
         Limit.PARALLEL: f"requests at the same time of {whose} is {denial.most}",
     }
     return ApiError(

@@ -7,7 +7,7 @@ from vibe_router.core.price import highest_cost
 
 __all__ = ["MAX_COST", "MAX_TOKENS", "estimate_cost", "plausible_answer_tokens"]
 
-# A caller can name any number. Beyond these no limit holds a request anyway, and no table a number.
+# A caller can send any number. Larger ones exceed every limit, and DynamoDB cannot store them.
 MAX_TOKENS = 10**12
 MAX_COST = 10**18  # nano-dollars
 
