@@ -172,3 +172,27 @@ def test_a_growing_history_is_written_in_linear_time() -> None:
     between = {"type": "message", "role": "user", "content": "And?"}
     items = [item for call in calls for item in (call, between)] + outputs[::-1]
     assert roles(as_chat("responses", {"input": items}))[:3] == ["assistant", "tool", "user"]
+
+
+def test_long_tool_names_are_shortened_and_restored_for_responses_too() -> None:
+    body = {
+        "model": "m",
+        "max_tokens": 9,
+        "messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": [use("a", LONG_NAME)]},
+            {"role": "user", "content": [result("a", text("b"))]},
+        ],
+        "tools": [{"name": LONG_NAME, "input_schema": {"type": "object", "properties": {}}}],
+        "tool_choice": {"type": "tool", "name": LONG_NAME},
+    }
+    request = registry.client("messages").parse(json.dumps(body).encode(), {}).neutral()
+    responses = registry.conversation("responses")
+    asked = json.loads(responses.body(request, "gpt-5", stream=False))
+    name = short_tool_name(LONG_NAME)
+    calls = [item["name"] for item in asked["input"] if item["type"] == "function_call"]
+    assert [asked["tools"][0]["name"], asked["tool_choice"]["name"], *calls] == [name] * 3
+    item = {"type": "function_call", "id": "fc", "call_id": "a", "name": name, "arguments": "{}"}
+    chunk = {"type": "response.output_item.added", "output_index": 0, "item": item}
+    [start] = [each for each in responses.decoder(request).decode(chunk) if isinstance(each, ToolCallStart)]
+    assert start.name == LONG_NAME

@@ -7,10 +7,11 @@ from vibe_router.core.errors import ApiError
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.interfaces import AnswerDecoder, Piece, StreamedFormat, StreamReader, StreamWriter
-from vibe_router.formats.neutral.model import Event, ReasoningProof, Started
+from vibe_router.formats.neutral.model import Event, NeutralRequest, ReasoningProof, Started, ToolCallStart
+from vibe_router.formats.neutral.tool_names import original_tool_names
 from vibe_router.formats.reader_proxy import ReaderProxy
 
-__all__ = ["Translation", "translated"]
+__all__ = ["Translation", "restore_tool_names", "translated"]
 
 
 class Translation(ReaderProxy):
@@ -82,3 +83,24 @@ def _complete(event: Event, issuer: str, model: str) -> None:
         event.issuer = issuer
     elif type(event) is Started:
         event.model = event.model or model
+
+
+def restore_tool_names(decoder: AnswerDecoder, request: NeutralRequest) -> AnswerDecoder:
+    """Return a decoder whose tool calls have the names of the tools of `request`."""
+    names = {short: name for short, name in original_tool_names(request).items() if short != name}
+    return _RestoringDecoder(decoder, names) if names else decoder
+
+
+class _RestoringDecoder:
+    def __init__(self, decoder: AnswerDecoder, names: Mapping[str, str]) -> None:
+        self._decoder = decoder
+        self._names = names
+
+    def decode(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
+        for event in self._decoder.decode(chunk):
+            if isinstance(event, ToolCallStart):
+                event.name = self._names.get(event.name, event.name)
+            yield event
+
+    def end(self) -> Iterator[Event]:
+        yield from self._decoder.end()

@@ -45,10 +45,11 @@ class _Responses:
 
         return neutral_request.body(request, model, stream=stream)
 
-    def decoder(self, _request: "NeutralRequest") -> AnswerDecoder:
+    def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
         from vibe_router.formats.responses.neutral_answer import ResponsesDecoder
+        from vibe_router.formats.translation import restore_tool_names
 
-        return ResponsesDecoder()
+        return restore_tool_names(ResponsesDecoder(), request)
 
     def writer(self, request: ClientRequest, created: int) -> StreamWriter:
         from vibe_router.formats.responses import writer as responses_writer

@@ -47,6 +47,7 @@ from vibe_router.formats.neutral.model import (
 )
 from vibe_router.formats.neutral.reading import allowed_names, contents, sorted_fields
 from vibe_router.formats.neutral.thinking_off import lowest_effort
+from vibe_router.formats.neutral.tool_names import with_short_tool_names
 from vibe_router.formats.responses.namespaces import as_namespace, flat_name, tools_of
 from vibe_router.formats.responses.summary import COMPACTION_TYPES
 
@@ -365,6 +366,7 @@ def _read_part(part: Any, at: str) -> Part:
 def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     """Return the body for a provider's `model`. Raises ApiError (400) for a request that Responses cannot carry."""
     _refuse_unsupported(request)
+    request = with_short_tool_names(request)
     system, messages = _hoist_system(request)
     out: dict[str, Any] = {"model": model, "stream": stream}
     if system:
