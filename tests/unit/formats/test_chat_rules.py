@@ -196,3 +196,19 @@ def test_long_tool_names_are_shortened_and_restored_for_responses_too() -> None:
     chunk = {"type": "response.output_item.added", "output_index": 0, "item": item}
     [start] = [each for each in responses.decoder(request).decode(chunk) if isinstance(each, ToolCallStart)]
     assert start.name == LONG_NAME
+
+
+def test_long_tool_names_are_shortened_for_bedrock_too() -> None:
+    tool = {"type": "function", "function": {"name": LONG_NAME, "parameters": {"type": "object", "properties": {}}}}
+    call = {"id": "a", "type": "function", "function": {"name": LONG_NAME, "arguments": "{}"}}
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [call]}]
+    messages.append({"role": "tool", "tool_call_id": "a", "content": "b"})
+    raw = json.dumps({"model": "m", "messages": messages, "tools": [tool]}).encode()
+    request, converse = registry.client("chat").parse(raw, {}).neutral(), registry.conversation("converse")
+    asked = json.loads(converse.body(request, "anthropic.claude-sonnet-4-5", stream=False))
+    name = short_tool_name(LONG_NAME)
+    assert asked["toolConfig"]["tools"][0]["toolSpec"]["name"] == name
+    assert asked["messages"][1]["content"][0]["toolUse"]["name"] == name
+    chunk = {"contentBlockStart": {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "a", "name": name}}}}
+    starts = [each for each in converse.decoder(request).decode(chunk) if isinstance(each, ToolCallStart)]
+    assert [start.name for start in starts] == [LONG_NAME]

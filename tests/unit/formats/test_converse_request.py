@@ -566,13 +566,6 @@ def user(*parts: Any) -> Sequence[dict[str, Any]]:
             id="a developer's image",
         ),
         pytest.param(
-            "chat",
-            CLAUDE,
-            {"tools": [{"type": "function", "function": {"name": "x" * 65}}]},
-            "tools[0]",
-            id="a long name",
-        ),
-        pytest.param(
             "messages",
             CLAUDE,
             {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},

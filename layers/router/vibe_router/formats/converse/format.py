@@ -46,8 +46,9 @@ class _Converse:
 
     def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
         from vibe_router.formats.converse import neutral as translation
+        from vibe_router.formats.translation import restore_tool_names
 
-        return translation.ConverseDecoder(request)
+        return restore_tool_names(translation.ConverseDecoder(request), request)
 
 
 CONVERSE = _Converse()

@@ -5,11 +5,11 @@ Whatever `messages.neutral_request` omits or converts is omitted or converted he
 - only Claude models get thinking, cache points, `top_k`, and the tool choices that Converse lacks (no parallel calls,
   none). For other models thinking and cache points are left out, and the rest is refused
 - no `maxTokens` is sent unless the caller sets a bound or the model is asked to think
-- refused: images and documents by URL, names of tools above 64 characters
+- refused: images and documents by URL
 - a document gets a unique name made from its title; a turn that has only documents gets that name as text, since
   Converse requires text beside documents
 - images and documents in tool results follow the results, for models other than Claude and Nova
-- ids of calls that are longer than Converse allows are replaced by their digest
+- ids of calls that are longer than Converse allows are replaced by their digest, names of tools shortened
 - where the history has calls and the request no tools, the called tools are declared; the model may call them again
 - user names and service tiers are left out
 """
@@ -45,6 +45,7 @@ from vibe_router.formats.neutral.model import (
     UsageReport,
     unsupported,
 )
+from vibe_router.formats.neutral.tool_names import with_short_tool_names
 
 __all__ = ["ConverseDecoder", "body"]
 
@@ -62,7 +63,7 @@ _DOCUMENTS = {
     f"{_OFFICE}spreadsheetml.sheet": "xlsx",
 }
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9\-()\[\]]+")
-_MAX_NAME = 64  # characters of a tool's name and of a call's id
+_MAX_NAME = 64  # characters of a call's id
 _STOP_SEQUENCE_PATH = "/stop_sequence"  # in Claude's native answer: the sequence that was met
 
 
@@ -74,8 +75,7 @@ def body(request: NeutralRequest, model: str) -> bytes:
     for tool in request.tools:
         if isinstance(tool, Raw):
             raise unsupported(_FORMAT, tool.at, tool.what)
-        if len(tool.name) > _MAX_NAME:
-            raise unsupported(_FORMAT, tool.at, f"a tool whose name has more than {_MAX_NAME} characters")
+    request = with_short_tool_names(request)
     plain = replace(
         request,
         format="",  # so that no block is restored as sent
