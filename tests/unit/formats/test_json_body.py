@@ -205,3 +205,11 @@ def test_the_time_to_parse_grows_with_the_length(unit: bytes) -> None:
 
     once = min(seconds(500_000) for _ in range(3))
     assert min(seconds(2_000_000) for _ in range(3)) < 12 * once + 0.05
+
+
+def test_a_duplicate_among_many_members_is_found_in_linear_time() -> None:
+    raw = b"{" + b",".join(b'"%d":1' % at for at in (*range(200_000), 199_999)) + b"}"
+    before = time.process_time()
+    with pytest.raises(ApiError, match="'199999' twice"):
+        parse_object(raw)
+    assert time.process_time() - before < 5

@@ -96,11 +96,12 @@ class _RestoringDecoder:
         self._decoder = decoder
         self._names = names
 
-    def decode(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
-        for event in self._decoder.decode(chunk):
+    def decode(self, chunk: Mapping[str, Any]) -> list[Event]:
+        events = list(self._decoder.decode(chunk))
+        for event in events:
             if isinstance(event, ToolCallStart):
                 event.name = self._names.get(event.name, event.name)
-            yield event
+        return events
 
     def end(self) -> Iterator[Event]:
         yield from self._decoder.end()
