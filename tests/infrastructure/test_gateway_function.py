@@ -112,6 +112,7 @@ def test_its_environment_holds_names_and_no_secret() -> None:
         "RESPONSE_DAYS": {"Ref": "ResponseDays"},
         "SECRET_ID": {"Ref": "Secret"},
         "PROVIDER_BASE_URLS": "{}",
+        "CORS_ORIGINS": {"Ref": "CorsOrigins"},
         "POWERTOOLS_SERVICE_NAME": "VIBE-ROUTER",
         "POWERTOOLS_METRICS_NAMESPACE": {"Ref": "MetricsNamespace"},
         "POWERTOOLS_LOG_LEVEL": {"Ref": "LogLevel"},
