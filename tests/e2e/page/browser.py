@@ -69,6 +69,7 @@ class Visitor:
         self.console_errors: list[str] = []
         self.root = f"{stack.root}{prefix}"
         context.setdefault("viewport", {"width": 1280, "height": 860})
+        self._shares_session = not signed_out  # one that signs out revokes its session
         if not signed_out and stack.root in self._signed_in:
             context["storage_state"] = self._signed_in[stack.root]
         self.context: BrowserContext = browser.new_context(locale="en-GB", **context)
@@ -92,7 +93,7 @@ class Visitor:
         self.page.goto(f"{self.root}/ui/#/{view}")
         if not self.context.cookies():
             self.sign_in()
-            if self.root == self.stack.root:
+            if self._shares_session:
                 self._signed_in[self.root] = self.context.storage_state()
         expect(self.page.get_by_role("heading", level=1)).to_have_text(
             re.compile(f"^{view.partition('/')[0]}$", re.IGNORECASE)
