@@ -78,7 +78,7 @@ def write_routes(
                     raise RoutesChangedError
                 store.write(rows, current, seen.version)
             except RoutesChangedError:
-                message = "The routes were changed by somebody else meanwhile. Nothing was written; run this again."
+                message = "The routes were changed concurrently. Nothing was written; run this again."
                 raise CommandError(message, status=1) from None
             _record(client, environ.get("HISTORY_TABLE") or _history_table(target.table), seen, rows, changes)
     if not terminal:

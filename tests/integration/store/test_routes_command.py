@@ -75,7 +75,7 @@ def store(dynamodb_client: "DynamoDBClient", routes_table: str) -> RoutesStore:
     return RoutesStore(dynamodb_client, routes_table)
 
 
-def test_what_would_change_is_told_by_field_and_then_written(
+def test_changes_are_listed_by_field_and_written(
     command: Command, folder: Path, store: RoutesStore, routes_table: str
 ) -> None:
     first = command("--table", routes_table)
@@ -107,10 +107,10 @@ def test_concurrent_change_is_not_overwritten(
     command: Command, routes_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = iter([RoutesSnapshot({}, 0), RoutesSnapshot({("provider", "ark"): {"base_url": "by hand"}}, 0)])
-    monkeypatch.setattr(RoutesStore, "standing", lambda _: next(seen))
+    monkeypatch.setattr(RoutesStore, "snapshot", lambda _: next(seen))
     done = command("--table", routes_table)
     assert (done.status, done.out) == (1, "")
-    assert "The routes were changed by somebody else meanwhile." in done.err
+    assert "The routes were changed concurrently." in done.err
 
 
 def test_a_dry_run_writes_nothing(command: Command, store: RoutesStore, routes_table: str) -> None:
@@ -121,7 +121,7 @@ def test_a_dry_run_writes_nothing(command: Command, store: RoutesStore, routes_t
     assert store.read() == {}
 
 
-def test_rows_that_the_file_has_no_longer_are_removed(
+def test_rows_missing_from_the_file_are_removed(
     command: Command, folder: Path, store: RoutesStore, routes_table: str
 ) -> None:
     (folder / "routes.yaml").write_text(
@@ -137,7 +137,7 @@ def test_rows_that_the_file_has_no_longer_are_removed(
     assert sorted(store.read()) == [("model", "auto"), ("provider", "ark")]
 
 
-def test_a_row_that_means_the_same_is_no_change_and_a_corrupt_one_is(
+def test_an_equivalent_row_is_no_change_and_a_corrupt_one_is(
     command: Command, dynamodb_client: "DynamoDBClient", store: RoutesStore, routes_table: str
 ) -> None:
     command("--table", routes_table)
@@ -151,7 +151,7 @@ def test_a_row_that_means_the_same_is_no_change_and_a_corrupt_one_is(
     assert store.read()["provider", "ark"]["secret"] == "ARK_API_KEY"
 
 
-def test_a_file_with_mistakes_is_refused_by_line_and_nothing_is_written(
+def test_mistakes_are_reported_by_line_and_nothing_is_written(
     command: Command, folder: Path, store: RoutesStore, routes_table: str
 ) -> None:
     (folder / "routes.yaml").write_text(GOOD + "      - {provider: arc, model: x}\n    speed: 9\n")
@@ -183,7 +183,7 @@ def write_local(folder: Path, endpoint: str, table: str, pid: int) -> None:
     file.write_text(json.dumps({"endpoint": endpoint, "routes_table": table, "pid": pid}))
 
 
-def test_without_a_name_the_running_local_stack_s_table_is_meant(
+def test_the_running_local_stack_is_the_default(
     command: Command,
     folder: Path,
     store: RoutesStore,
@@ -206,9 +206,7 @@ def ended_process() -> int:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--aws"]], ids=["nothing said", "--aws"])
-def test_without_any_table_it_is_said_how_to_name_one(
-    command: Command, folder: Path, endpoint: str, arguments: list[str]
-) -> None:
+def test_a_missing_table_name_is_reported(command: Command, folder: Path, endpoint: str, arguments: list[str]) -> None:
     write_local(folder, endpoint, "routes", ended_process())
     done = command(*arguments)
     assert done.status == 2
@@ -217,7 +215,7 @@ def test_without_any_table_it_is_said_how_to_name_one(
 
 
 @pytest.mark.parametrize("written", [None, "{", "[]", "{}", '{"pid": "x"}'])
-def test_a_local_stack_that_does_not_run_is_told(command: Command, folder: Path, written: str | None) -> None:
+def test_a_stopped_local_stack_is_reported(command: Command, folder: Path, written: str | None) -> None:
     if written is not None:
         write_local(folder, "", "", 1)
         (folder / ".data" / "local.json").write_text(written)
@@ -226,15 +224,13 @@ def test_a_local_stack_that_does_not_run_is_told(command: Command, folder: Path,
     assert "not running" in done.err
 
 
-def test_a_table_that_is_not_there_is_told(command: Command) -> None:
+def test_a_missing_table_is_reported(command: Command) -> None:
     done = command("--table", "nowhere")
     assert done.status == 2
     assert "There is no table 'nowhere'" in done.err
 
 
-def test_missing_credentials_are_told_with_what_to_do(
-    command: Command, monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> None:
+def test_missing_credentials_are_reported(command: Command, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     from vibe_router.store.aws import session
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -250,7 +246,7 @@ def test_missing_credentials_are_told_with_what_to_do(
     assert "aws configure" in done.err
 
 
-def test_a_missing_region_is_told(command: Command, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_a_missing_region_is_reported(command: Command, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
     done = command("--table", "vibe-router-routes")
@@ -266,7 +262,7 @@ def test_unreachable_endpoint_is_reported(command: Command, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("arguments", [["--local", "--aws"], ["--nonsense"]], ids=["both places", "an unknown option"])
-def test_wrong_usage_is_refused(command: Command, arguments: list[str]) -> None:
+def test_wrong_usage_is_rejected(command: Command, arguments: list[str]) -> None:
     assert command(*arguments).status == 2
 
 
