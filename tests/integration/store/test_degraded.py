@@ -1,4 +1,4 @@
-"""What the state store does while DynamoDB can't be asked, and after."""
+"""The state store while DynamoDB is unreachable, and afterwards."""
 
 import socket
 import threading
@@ -46,7 +46,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.parametrize("error", OUTAGES.values(), ids=OUTAGES)
-def test_states_are_answered_from_memory_and_nobody_waits(
+def test_states_are_read_from_memory_without_waiting(
     environment: "Environment",
     wire: Wire,
     time: Time,
@@ -80,7 +80,7 @@ def test_states_are_answered_from_memory_and_nobody_waits(
     assert warnings(caplog)[1] == "the state table answers again after 12 s"
 
 
-def test_a_write_that_fails_stands_in_this_environment(environment: "Environment", wire: Wire, time: Time) -> None:
+def test_a_failed_write_takes_effect_in_this_environment(environment: "Environment", wire: Wire, time: Time) -> None:
     store = environment()
     seen = store.read([GLM])[GLM]
     wire.fault = REFUSED
@@ -90,7 +90,7 @@ def test_a_write_that_fails_stands_in_this_environment(environment: "Environment
     assert store.read([GLM])[GLM] is cooling
 
 
-def test_in_an_outage_writes_do_not_wait_either(environment: "Environment", wire: Wire, time: Time) -> None:
+def test_writes_do_not_wait_during_an_outage(environment: "Environment", wire: Wire, time: Time) -> None:
     store = environment()
     wire.fault = REFUSED
     store.read([GLM])
@@ -103,7 +103,7 @@ def test_in_an_outage_writes_do_not_wait_either(environment: "Environment", wire
     assert wire.took() == []
 
 
-def test_in_an_outage_an_environment_still_gives_one_lease(environment: "Environment", wire: Wire, time: Time) -> None:
+def test_an_environment_gives_one_lease_during_an_outage(environment: "Environment", wire: Wire, time: Time) -> None:
     store = environment()
     wire.fault = REFUSED
     due = cool(store, NOW)
@@ -121,9 +121,7 @@ def recover(store: StateStore, wire: Wire, time: Time, aside: Aside) -> None:
     assert not store.degraded
 
 
-def test_a_cooldown_that_still_runs_is_written_back(
-    environment: "Environment", wire: Wire, time: Time, aside: Aside
-) -> None:
+def test_a_running_cooldown_is_written_back(environment: "Environment", wire: Wire, time: Time, aside: Aside) -> None:
     store = environment()
     wire.fault = REFUSED
     cooling = cool(store, NOW)
@@ -132,7 +130,7 @@ def test_a_cooldown_that_still_runs_is_written_back(
     assert environment().read([GLM])[GLM].until == cooling.until
 
 
-def test_a_cooldown_that_has_ended_meanwhile_is_not(
+def test_an_ended_cooldown_is_not_written_back(
     environment: "Environment", wire: Wire, time: Time, aside: Aside
 ) -> None:
     store = environment()
@@ -143,8 +141,8 @@ def test_a_cooldown_that_has_ended_meanwhile_is_not(
     assert environment().read([GLM])[GLM] == healthy(GLM)
 
 
-@pytest.mark.parametrize(("mine", "theirs", "stands"), [(60, 30, 60), (30, 60, 60)], ids=["mine", "theirs"])
-def test_of_two_cooldowns_the_later_end_wins(
+@pytest.mark.parametrize(("mine", "theirs", "latest"), [(60, 30, 60), (30, 60, 60)], ids=["mine", "theirs"])
+def test_the_longer_of_two_cooldowns_wins(
     environment: "Environment",
     dynamodb_client: "DynamoDBClient",
     state_table: str,
@@ -153,7 +151,7 @@ def test_of_two_cooldowns_the_later_end_wins(
     aside: Aside,
     mine: float,
     theirs: float,
-    stands: float,
+    latest: float,
 ) -> None:
     store = environment()
     wire.fault = REFUSED
@@ -162,13 +160,13 @@ def test_of_two_cooldowns_the_later_end_wins(
     other = environment()
     cool(other, NOW, rest=theirs)
     recover(store, wire, time, aside)
-    assert store.read([GLM])[GLM].until == NOW + stands
+    assert store.read([GLM])[GLM].until == NOW + latest
     time.advance(1)
-    assert other.read([GLM])[GLM].until == NOW + stands
+    assert other.read([GLM])[GLM].until == NOW + latest
     assert other.read([GLM])[GLM].phase(time.now) is Phase.COOLING
 
 
-def test_what_was_healed_in_an_outage_is_probed_by_whoever_comes_next(
+def test_a_state_that_was_cleared_during_an_outage_is_probed_next(
     environment: "Environment", wire: Wire, time: Time, aside: Aside
 ) -> None:
     store = environment()
@@ -201,7 +199,7 @@ def test_a_change_that_spans_the_end_of_an_outage_is_not_lost(
     assert store.replace(seen, failed(seen, time.now)).phase(time.now) is Phase.COOLING
 
 
-def test_what_others_wrote_in_an_outage_is_not_overwritten_by_an_equal_version(
+def test_an_equal_version_from_an_outage_overwrites_nothing(
     environment: "Environment", wire: Wire, time: Time, aside: Aside
 ) -> None:
     store = environment()
@@ -214,7 +212,7 @@ def test_what_others_wrote_in_an_outage_is_not_overwritten_by_an_equal_version(
     assert store.replace(mine, cleared(mine, time.now)) == theirs
 
 
-def test_after_a_long_pause_the_next_request_asks_itself(
+def test_after_a_long_pause_the_next_request_probes(
     environment: "Environment", wire: Wire, time: Time, aside: Aside
 ) -> None:
     store = environment()
@@ -227,7 +225,7 @@ def test_after_a_long_pause_the_next_request_asks_itself(
     assert aside.waiting == []
 
 
-def test_of_many_threads_one_finds_out(environment: "Environment", wire: Wire) -> None:
+def test_one_of_many_threads_waits_for_the_timeout(environment: "Environment", wire: Wire) -> None:
     store = environment()
     wire.fault = REFUSED
     go = threading.Barrier(8)
@@ -250,7 +248,7 @@ def closed_port() -> int:
         return port
 
 
-def test_a_port_that_refuses_is_an_outage_and_soon_found_out(
+def test_a_refused_connection_is_an_outage_found_at_once(
     aws: None, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port}")

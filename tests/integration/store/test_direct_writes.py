@@ -133,7 +133,7 @@ def writes(dynamodb_client: "DynamoDBClient") -> Iterator[DirectWrites]:
     writes.close()
 
 
-def test_what_goes_over_the_wire_is_what_was_signed(peer: Peer, writes: DirectWrites) -> None:
+def test_signed_bytes_are_the_bytes_sent(peer: Peer, writes: DirectWrites) -> None:
     peer.script = [DONE]
     assert writes.update_item(**UPDATE) == {"Attributes": {"a": {"N": "1"}}}
     ((_, headers, body),) = peer.requests
@@ -157,7 +157,7 @@ def test_one_connection_serves_many_writes(peer: Peer, writes: DirectWrites) -> 
     assert [number for number, _, _ in peer.requests] == [0, 0, 0]
 
 
-def test_a_connection_that_was_closed_while_it_rested_is_no_failure(peer: Peer, writes: DirectWrites) -> None:
+def test_an_idle_connection_that_was_closed_is_replaced(peer: Peer, writes: DirectWrites) -> None:
     peer.close_after = True
     peer.script = [DONE, DONE]
     writes.update_item(**UPDATE)
@@ -168,7 +168,7 @@ def test_a_connection_that_was_closed_while_it_rested_is_no_failure(peer: Peer, 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with a certificate of 127.0.0.1 that nobody else has signed, and its key."""
+    """Return a file with a self-signed certificate for 127.0.0.1 and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -214,7 +214,7 @@ def test_one_connection_over_tls_serves_many_writes(
     assert [number for number, _, _ in tls_peer.requests] == [0] * 5
 
 
-def test_who_is_not_trusted_gets_nothing(tls_peer: Peer, dynamodb_client: "DynamoDBClient") -> None:
+def test_an_untrusted_certificate_is_rejected(tls_peer: Peer, dynamodb_client: "DynamoDBClient") -> None:
     tls_peer.script = [DONE]
     with closing(over_tls(tls_peer, dynamodb_client, None)) as writes, pytest.raises(ConnectionClosedError):
         writes.update_item(**UPDATE)
@@ -233,14 +233,14 @@ BROKEN: dict[str, bytes | None] = {
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_second_try_may_do(broken: str, peer: Peer, writes: DirectWrites) -> None:
+def test_a_failed_write_is_retried_once(broken: str, peer: Peer, writes: DirectWrites) -> None:
     peer.script = [BROKEN[broken], DONE]
     assert writes.update_item(**UPDATE) == {"Attributes": {"a": {"N": "1"}}}
     assert len(peer.requests) == 2
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_there_is_no_third_and_the_error_is_one_of_botocores(broken: str, peer: Peer, writes: DirectWrites) -> None:
+def test_a_second_failure_raises_botocores_error(broken: str, peer: Peer, writes: DirectWrites) -> None:
     peer.script = [BROKEN[broken]] * 2
     told = broken in ("internal error", "throttled")
     with pytest.raises(ClientError if told else ConnectionClosedError):
@@ -250,7 +250,7 @@ def test_there_is_no_third_and_the_error_is_one_of_botocores(broken: str, peer: 
     writes.update_item(**UPDATE)
 
 
-def test_silence_is_waited_for_within_bounds(peer: Peer, writes: DirectWrites, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_is_a_read_timeout(peer: Peer, writes: DirectWrites, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direct, "READ_SECONDS", 0.05)
     peer.script = [SILENCE]
     with pytest.raises(ReadTimeoutError):
@@ -258,13 +258,13 @@ def test_silence_is_waited_for_within_bounds(peer: Peer, writes: DirectWrites, m
     assert len(peer.requests) == 1
 
 
-def test_nobody_there(peer: Peer, writes: DirectWrites) -> None:
+def test_a_refused_connection_is_an_endpoint_error(peer: Peer, writes: DirectWrites) -> None:
     peer.close()
     with pytest.raises(EndpointConnectionError):
         writes.update_item(**UPDATE)
 
 
-def test_without_credentials(writes: DirectWrites, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_raise_botocores_error(writes: DirectWrites, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.session.Session.get_credentials", lambda _: None)
     with pytest.raises(BotoCoreError):
         writes.update_item(**UPDATE)
@@ -286,7 +286,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_refusal_is_told_as_boto3s_client_tells_it(
+def test_an_error_response_raises_boto3s_error(
     refusal: str, peer: Peer, dynamodb_client: "DynamoDBClient", writes: DirectWrites
 ) -> None:
     def told(ask: Callable[[], object]) -> dict[str, Any]:
@@ -307,7 +307,7 @@ def test_a_refusal_is_told_as_boto3s_client_tells_it(
     assert len(peer.requests) == 2
 
 
-def test_a_transaction_is_carried_out_once_however_often_it_is_sent(peer: Peer, writes: DirectWrites) -> None:
+def test_a_retried_transaction_has_the_same_token(peer: Peer, writes: DirectWrites) -> None:
     peer.script = [NOTHING, DONE, DONE]
     for _ in range(2):
         writes.transact_write_items(TransactItems=[{"Update": UPDATE}])

@@ -22,7 +22,7 @@ GREEN = Team("green")
 
 
 class Seen(dict[str, dict[str, Any] | None]):
-    """What was given on of ledgers."""
+    """The ledgers that were passed on."""
 
     def __call__(self, ledger_id: str, item: Item | None) -> None:
         self[ledger_id] = item and from_item(item)
@@ -63,7 +63,7 @@ def test_a_key_is_read_once_in_ten_seconds(directory: KeyDirectory, wire: Wire, 
     assert wire.took() == ["BatchGetItem"]
 
 
-def test_so_is_one_that_does_not_exist(directory: KeyDirectory, wire: Wire, time: Time, put: Any) -> None:
+def test_an_invalid_key_is_read_once_in_ten_seconds(directory: KeyDirectory, wire: Wire, time: Time, put: Any) -> None:
     for _ in range(3):
         assert directory.find("a1") is None
     assert wire.took() == ["BatchGetItem"]
@@ -77,7 +77,9 @@ def test_so_is_one_that_does_not_exist(directory: KeyDirectory, wire: Wire, time
     [replace(KEY, blocked=True), replace(KEY, deleted_at=NOW), replace(KEY, expires=NOW), replace(KEY, models=("b",))],
     ids=["blocked", "deleted", "expired", "for other models"],
 )
-def test_a_change_holds_within_ten_seconds(after: Key, directory: KeyDirectory, time: Time, put: Any) -> None:
+def test_a_changed_key_takes_effect_within_ten_seconds(
+    after: Key, directory: KeyDirectory, time: Time, put: Any
+) -> None:
     put(KEY)
     assert directory.find("a1") == Caller(KEY)
     put(after)
@@ -87,7 +89,7 @@ def test_a_change_holds_within_ten_seconds(after: Key, directory: KeyDirectory, 
     assert directory.find("a1") == Caller(after)
 
 
-def test_a_key_that_is_gone_is_nobodys(
+def test_a_removed_key_becomes_invalid(
     directory: KeyDirectory, time: Time, put: Any, dynamodb_client: "DynamoDBClient", keys_table: str
 ) -> None:
     put(KEY)
@@ -97,9 +99,7 @@ def test_a_key_that_is_gone_is_nobodys(
     assert directory.find("a1") is None
 
 
-def test_the_first_sight_of_a_team_takes_a_second_read_and_no_other(
-    directory: KeyDirectory, wire: Wire, time: Time, put: Any
-) -> None:
+def test_only_a_new_team_takes_a_second_read(directory: KeyDirectory, wire: Wire, time: Time, put: Any) -> None:
     put(MEMBER, BLUE, GREEN)
     wire.took()
     assert directory.find("a1") == Caller(MEMBER, BLUE)
@@ -112,7 +112,7 @@ def test_the_first_sight_of_a_team_takes_a_second_read_and_no_other(
     assert directory.find("a1") == Caller(replace(MEMBER, team_id="green"), GREEN)
 
 
-def test_a_change_of_the_team_holds_within_ten_seconds(directory: KeyDirectory, time: Time, put: Any) -> None:
+def test_a_changed_team_takes_effect_within_ten_seconds(directory: KeyDirectory, time: Time, put: Any) -> None:
     put(MEMBER, BLUE)
     directory.find("a1")
     put(replace(BLUE, blocked=True))
@@ -125,7 +125,7 @@ def test_a_team_that_does_not_exist_is_none(directory: KeyDirectory, put: Any) -
     assert directory.find("a1") == Caller(MEMBER)
 
 
-def test_ledgers_come_with_what_they_belong_to(
+def test_ledgers_are_read_along_with_key_and_team(
     directory: KeyDirectory,
     time: Time,
     put: Any,
@@ -147,7 +147,7 @@ def test_ledgers_come_with_what_they_belong_to(
     [{"id": "key#a1", "blocked": "maybe"}, {"id": "key#a1", "max_budget": 0.5}],
     ids=["a flag that is none", "part of a nano-dollar"],
 )
-def test_a_corrupt_record_lets_nobody_in(
+def test_a_corrupt_record_is_rejected(
     values: dict[str, Any], directory: KeyDirectory, wire: Wire, put: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(values)
@@ -159,7 +159,7 @@ def test_a_corrupt_record_lets_nobody_in(
 
 
 @pytest.mark.parametrize("fault", OUTAGES.values(), ids=OUTAGES)
-def test_during_an_outage_known_keys_go_on_and_others_are_told_to_come_back(
+def test_cached_keys_stay_valid_during_an_outage_and_others_get_a_503(
     fault: Exception, directory: KeyDirectory, wire: Wire, time: Time, put: Any, aside: Aside
 ) -> None:
     put(KEY)
@@ -184,7 +184,7 @@ def test_during_an_outage_known_keys_go_on_and_others_are_told_to_come_back(
     assert directory.find("b2") is None
 
 
-def test_an_unknown_key_is_looked_up_as_soon_as_that_can_be(
+def test_an_uncached_key_is_looked_up_once_the_outage_ends(
     directory: KeyDirectory, wire: Wire, time: Time, put: Any
 ) -> None:
     wire.fault = OUTAGES["refused"]
@@ -196,7 +196,7 @@ def test_an_unknown_key_is_looked_up_as_soon_as_that_can_be(
     assert directory.find("a1") == Caller(KEY)
 
 
-def test_guessing_keys_pushes_no_key_out(
+def test_guessed_keys_evict_no_valid_key(
     directory: KeyDirectory, wire: Wire, put: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vibe_router.store.keys.MAX_KEYS", 2)

@@ -1,4 +1,4 @@
-"""Reserving and settling against DynamoDB: how many calls, and what stands afterwards."""
+"""Reservations and settlements against DynamoDB: the calls they take, and the ledgers they leave."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -42,12 +42,12 @@ Store = Callable[[], LedgerStore]
 
 @pytest.fixture
 def store(dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time, aside: Aside) -> Store:
-    """Make the store of one more environment."""
+    """Create the store of another environment."""
     return lambda: LedgerStore(dynamodb_client, ledger_table, time.clock, spawn=aside)
 
 
 @pytest.fixture
-def stands(dynamodb_client: "DynamoDBClient", ledger_table: str) -> Callable[[str], Ledger]:
+def read_ledger(dynamodb_client: "DynamoDBClient", ledger_table: str) -> Callable[[str], Ledger]:
     def read(ledger_id: str) -> Ledger:
         return parse_ledger(dynamodb_client.get_item(TableName=ledger_table, Key={"id": {"S": ledger_id}}).get("Item"))
 
@@ -56,7 +56,7 @@ def stands(dynamodb_client: "DynamoDBClient", ledger_table: str) -> Callable[[st
 
 @pytest.fixture
 def settle(dynamodb_client: "DynamoDBClient") -> Callable[..., None]:
-    """Settle a reservation as booking does: in a transaction, which is tried again when it is cancelled."""
+    """Settle a reservation as booking does: in a transaction, which is retried when it is cancelled."""
 
     def settle(store: LedgerStore, reservation: Reservation, cost: int, tokens: int | None = 0) -> None:
         settlement = store.settlement(reservation, cost, tokens)
@@ -79,14 +79,14 @@ def put(client: "DynamoDBClient", table: str, ledger_id: str, **values: Any) -> 
     client.put_item(TableName=table, Item=to_item({"id": ledger_id, **values}))
 
 
-def test_a_reservation_is_one_write_and_so_is_the_next(store: Store, wire: Wire, stands: Any, time: Time) -> None:
+def test_each_reservation_is_one_write(store: Store, wire: Wire, read_ledger: Any, time: Time) -> None:
     one = store()
     first = one.reserve({KEY: ALL}, WISH)
     assert wire.took() == ["UpdateItem"]
     time.advance(1)
     second = one.reserve({KEY: ALL}, WISH)
     assert wire.took() == ["UpdateItem"]
-    ledger = stands(KEY)
+    ledger = read_ledger(KEY)
     assert ledger == Ledger(
         committed=200,
         period_ends=NOW + 30 * 86_400,
@@ -98,35 +98,35 @@ def test_a_reservation_is_one_write_and_so_is_the_next(store: Store, wire: Wire,
     assert second.held == {KEY: ledger}
 
 
-def test_key_and_team_are_reserved_from_in_one_transaction(store: Store, wire: Wire, stands: Any) -> None:
+def test_key_and_team_are_reserved_in_one_transaction(store: Store, wire: Wire, read_ledger: Any) -> None:
     one = store()
     for _ in range(2):
         reservation = one.reserve({KEY: ALL, TEAM: ALL}, WISH)
         assert wire.took() == ["TransactWriteItems"]
-    assert stands(KEY) == stands(TEAM) == reservation.held[KEY]
-    assert stands(KEY).requests_used == 2
+    assert read_ledger(KEY) == read_ledger(TEAM) == reservation.held[KEY]
+    assert read_ledger(KEY).requests_used == 2
 
 
 @pytest.mark.parametrize(
     "ledgers", [{}, {KEY: Limits()}, {KEY: Limits(budget_duration="1d"), TEAM: Limits()}], ids=["master", "key", "team"]
 )
-def test_what_has_no_limit_writes_nothing_on_the_way_in(ledgers: dict[str, Limits], store: Store, wire: Wire) -> None:
+def test_a_reservation_without_limits_writes_nothing(ledgers: dict[str, Limits], store: Store, wire: Wire) -> None:
     assert store().reserve(ledgers, WISH).held == {}
     assert wire.took() == []
 
 
-def test_only_what_is_limited_is_reserved_from(store: Store, wire: Wire, stands: Any, settle: Any) -> None:
+def test_only_limited_ledgers_are_reserved(store: Store, wire: Wire, read_ledger: Any, settle: Any) -> None:
     one = store()
     reservation = one.reserve({KEY: Limits(), TEAM: ALL}, WISH)
     assert wire.took() == ["UpdateItem"]
     settle(one, reservation, 70, 40)
     assert wire.took() == ["TransactWriteItems"]
-    assert (stands(KEY).spent, stands(KEY).committed, stands(KEY).total) == (70, 70, 70)
-    assert (stands(TEAM).spent, stands(TEAM).committed, stands(TEAM).total) == (70, 70, 70)
-    assert (stands(TEAM).tokens_used, stands(TEAM).holds) == (40, {})
+    assert (read_ledger(KEY).spent, read_ledger(KEY).committed, read_ledger(KEY).total) == (70, 70, 70)
+    assert (read_ledger(TEAM).spent, read_ledger(TEAM).committed, read_ledger(TEAM).total) == (70, 70, 70)
+    assert (read_ledger(TEAM).tokens_used, read_ledger(TEAM).holds) == (40, {})
 
 
-def test_an_environment_that_is_behind_learns_what_stands_from_the_failed_write(store: Store, wire: Wire) -> None:
+def test_a_failed_write_returns_the_current_ledger(store: Store, wire: Wire) -> None:
     one, other = store(), store()
     one.reserve({KEY: ALL}, WISH)
     wire.took()
@@ -134,7 +134,7 @@ def test_an_environment_that_is_behind_learns_what_stands_from_the_failed_write(
     assert wire.took() == ["UpdateItem", "UpdateItem"]
 
 
-def test_a_write_that_fails_without_telling_what_stands_is_followed_by_a_read(
+def test_a_failed_write_without_the_current_ledger_is_followed_by_a_read(
     store: Store, wire: Wire, time: Time, dynamodb_client: "DynamoDBClient"
 ) -> None:
     def silent(parsed: dict[str, Any], **_: object) -> None:
@@ -161,22 +161,22 @@ def test_a_write_that_fails_without_telling_what_stands_is_followed_by_a_read(
     ],
 )
 @pytest.mark.parametrize("ids", [[KEY], [KEY, TEAM]], ids=["key", "key and team"])
-def test_what_does_not_fit_is_refused_and_leaves_nothing_behind(
-    limits: Limits, limit: Limit, ids: list[str], store: Store, stands: Any
+def test_a_request_over_a_limit_is_refused_and_writes_nothing(
+    limits: Limits, limit: Limit, ids: list[str], store: Store, read_ledger: Any
 ) -> None:
     asked = {each: limits if each == ids[-1] else ALL for each in ids}
     one, other = store(), store()
     one.reserve(asked, WISH)
     one.reserve(asked, WISH)
-    before = [stands(each) for each in ids]
+    before = [read_ledger(each) for each in ids]
     for each in (one, other):
         with pytest.raises(LimitReachedError) as refused:
             each.reserve(asked, WISH)
         assert (refused.value.ledger_id, refused.value.denial.limit) == (ids[-1], limit)
-    assert [stands(each) for each in ids] == before
+    assert [read_ledger(each) for each in ids] == before
 
 
-def test_a_minute_that_is_used_up_is_known_without_asking(store: Store, wire: Wire, time: Time) -> None:
+def test_an_exhausted_rate_window_is_refused_from_memory(store: Store, wire: Wire, time: Time) -> None:
     one = store()
     limits = {KEY: Limits(rpm=1)}
     one.reserve(limits, WISH)
@@ -190,7 +190,7 @@ def test_a_minute_that_is_used_up_is_known_without_asking(store: Store, wire: Wi
     assert wire.took() == ["UpdateItem"]
 
 
-def test_a_budget_is_only_refused_by_a_ledger_as_it_stands(store: Store, wire: Wire, settle: Any) -> None:
+def test_a_budget_is_refused_only_after_a_fresh_read(store: Store, wire: Wire, settle: Any) -> None:
     one, other = store(), store()
     limits = {KEY: Limits(max_budget=150)}
     reservation = one.reserve(limits, WISH)
@@ -202,7 +202,7 @@ def test_a_budget_is_only_refused_by_a_ledger_as_it_stands(store: Store, wire: W
     assert wire.took() == ["BatchGetItem", "UpdateItem"]
 
 
-def test_a_slot_that_is_given_back_meanwhile_is_waited_for(store: Store, time: Time, settle: Any) -> None:
+def test_a_slot_that_is_about_to_be_released_is_awaited(store: Store, time: Time, settle: Any) -> None:
     one, other = store(), store()
     limits = {KEY: Limits(parallel=1)}
     reservation = one.reserve(limits, WISH)
@@ -222,7 +222,7 @@ def test_a_slot_that_is_given_back_meanwhile_is_waited_for(store: Store, time: T
     assert sum(sleeps[2:]) == pytest.approx(0.3)
 
 
-def test_holds_of_dead_environments_are_swept_by_the_next_request(store: Store, wire: Wire, time: Time) -> None:
+def test_expired_holds_are_removed_by_the_next_request(store: Store, wire: Wire, time: Time) -> None:
     dead, other = store(), store()
     limits = {KEY: Limits(max_budget=150, parallel=1)}
     dead.reserve(limits, WISH)
@@ -235,7 +235,9 @@ def test_holds_of_dead_environments_are_swept_by_the_next_request(store: Store, 
     assert wire.took() == ["UpdateItem"]
 
 
-def test_what_a_swept_request_cost_is_counted_all_the_same(store: Store, time: Time, stands: Any, settle: Any) -> None:
+def test_a_request_whose_hold_was_removed_is_still_charged(
+    store: Store, time: Time, read_ledger: Any, settle: Any
+) -> None:
     late, other = store(), store()
     limits = {KEY: ALL, TEAM: ALL}
     reservation = late.reserve(limits, WISH)
@@ -243,33 +245,33 @@ def test_what_a_swept_request_cost_is_counted_all_the_same(store: Store, time: T
     other.reserve(limits, ReservationRequest(100, 50, time.now + 900))
     settle(late, reservation, 70, 10)
     for each in (KEY, TEAM):
-        assert (stands(each).committed, stands(each).spent, stands(each).total) == (170, 70, 70)
-        assert (len(stands(each).holds), stands(each).tokens_used) == (1, 50)
+        assert (read_ledger(each).committed, read_ledger(each).spent, read_ledger(each).total) == (170, 70, 70)
+        assert (len(read_ledger(each).holds), read_ledger(each).tokens_used) == (1, 50)
 
 
-def test_settling_counts_the_cost_once_and_corrects_the_tokens(store: Store, stands: Any, settle: Any) -> None:
+def test_a_settlement_charges_the_cost_once_and_corrects_the_tokens(
+    store: Store, read_ledger: Any, settle: Any
+) -> None:
     one = store()
     reservation = one.reserve({KEY: ALL}, WISH)
     settle(one, reservation, 30, 20)
-    ledger = stands(KEY)
+    ledger = read_ledger(KEY)
     assert (ledger.committed, ledger.spent, ledger.total) == (30, 30, 30)
     assert (ledger.requests_used, ledger.tokens_used, ledger.holds) == (1, 20, {})
 
 
-def test_tokens_of_a_window_that_is_over_are_not_corrected_in_the_next(
-    store: Store, time: Time, stands: Any, settle: Any
+def test_tokens_are_not_corrected_after_their_window_ended(
+    store: Store, time: Time, read_ledger: Any, settle: Any
 ) -> None:
     one, other = store(), store()
     reservation = one.reserve({KEY: ALL}, WISH)
     time.advance(61)
     other.reserve({KEY: ALL}, WISH)
     settle(one, reservation, 30, 20)
-    assert (stands(KEY).tokens_used, stands(KEY).committed) == (50, 130)
+    assert (read_ledger(KEY).tokens_used, read_ledger(KEY).committed) == (50, 130)
 
 
-def test_a_budget_begins_anew_with_its_period_and_keeps_what_is_reserved(
-    store: Store, time: Time, stands: Any, settle: Any
-) -> None:
+def test_a_new_budget_period_carries_over_reservations(store: Store, time: Time, read_ledger: Any, settle: Any) -> None:
     one = store()
     limits = {KEY: Limits(max_budget=200, budget_duration="1h")}
     settle(one, one.reserve(limits, WISH), 150)
@@ -283,24 +285,24 @@ def test_a_budget_begins_anew_with_its_period_and_keeps_what_is_reserved(
     assert later.held[KEY].period_ends == NOW + 4 * 3_600
     settle(one, under_way, 60)
     settle(one, later, 10)
-    assert (stands(KEY).committed, stands(KEY).spent, stands(KEY).total) == (70, 70, 220)
+    assert (read_ledger(KEY).committed, read_ledger(KEY).spent, read_ledger(KEY).total) == (70, 70, 220)
 
 
-def test_a_key_without_a_limit_has_its_spending_by_period_too(
-    store: Store, time: Time, stands: Any, settle: Any
+def test_a_key_without_limits_counts_spending_by_period(
+    store: Store, time: Time, read_ledger: Any, settle: Any
 ) -> None:
     limits = {KEY: Limits(budget_duration="1h")}
     one, other = store(), store()
     for each in (one, other, one):
         settle(each, each.reserve(limits, WISH), 10)
-    assert (stands(KEY).spent, stands(KEY).total, stands(KEY).period_ends) == (30, 30, NOW + 3_600)
+    assert (read_ledger(KEY).spent, read_ledger(KEY).total, read_ledger(KEY).period_ends) == (30, 30, NOW + 3_600)
     time.advance(3_600)
     for each in (one, other):
         settle(each, each.reserve(limits, WISH), 10)
-    assert (stands(KEY).spent, stands(KEY).total, stands(KEY).period_ends) == (20, 50, NOW + 7_200)
+    assert (read_ledger(KEY).spent, read_ledger(KEY).total, read_ledger(KEY).period_ends) == (20, 50, NOW + 7_200)
 
 
-def test_a_ledger_made_by_spending_can_be_limited_later(store: Store, stands: Any, settle: Any) -> None:
+def test_a_ledger_created_by_spending_can_be_limited_later(store: Store, read_ledger: Any, settle: Any) -> None:
     one = store()
     settle(one, one.reserve({KEY: Limits()}, WISH), 10)
     settle(one, one.reserve({KEY: Limits()}, WISH), 10)
@@ -308,11 +310,11 @@ def test_a_ledger_made_by_spending_can_be_limited_later(store: Store, stands: An
 
 
 def test_a_ledger_that_lacks_attributes_is_filled_in(
-    store: Store, dynamodb_client: "DynamoDBClient", ledger_table: str, stands: Any
+    store: Store, dynamodb_client: "DynamoDBClient", ledger_table: str, read_ledger: Any
 ) -> None:
     put(dynamodb_client, ledger_table, KEY, spent=5, committed=5)
     assert store().reserve({KEY: ALL}, WISH).held[KEY].committed == 105
-    assert stands(KEY).requests_used == 1
+    assert read_ledger(KEY).requests_used == 1
 
 
 @pytest.mark.parametrize(
@@ -320,7 +322,7 @@ def test_a_ledger_that_lacks_attributes_is_filled_in(
     [{"committed": "much"}, {"spent": 0.5}, {"held": {"x": [1]}}, {"held": "none"}, {"held": {"x": [1, 2, "soon"]}}],
     ids=["text", "part of a nano-dollar", "half a hold", "no holds", "a hold until soon"],
 )
-def test_a_corrupt_ledger_keeps_nobody_out(
+def test_a_corrupt_ledger_refuses_no_request(
     values: dict[str, Any], store: Store, dynamodb_client: "DynamoDBClient", ledger_table: str
 ) -> None:
     put(dynamodb_client, ledger_table, KEY, **values)
@@ -328,7 +330,7 @@ def test_a_corrupt_ledger_keeps_nobody_out(
 
 
 @pytest.mark.parametrize("fault", OUTAGES.values(), ids=OUTAGES)
-def test_an_outage_lets_requests_through_and_costs_one_wait(
+def test_requests_proceed_during_an_outage_after_one_wait(
     fault: Exception, store: Store, wire: Wire, time: Time, aside: Aside
 ) -> None:
     one = store()
@@ -347,19 +349,19 @@ def test_an_outage_lets_requests_through_and_costs_one_wait(
     assert one.reserve({KEY: ALL}, WISH).held[KEY].requests_used == 2
 
 
-def test_what_was_spent_without_a_reservation_is_counted(store: Store, wire: Wire, stands: Any, settle: Any) -> None:
+def test_spending_without_a_reservation_is_charged(store: Store, wire: Wire, read_ledger: Any, settle: Any) -> None:
     one = store()
     wire.fault = OUTAGES["refused"]
     reservation = one.reserve({KEY: ALL, TEAM: ALL}, WISH)
     wire.fault = None
     settle(one, reservation, 30, 20)
     for each in (KEY, TEAM):
-        assert (stands(each).committed, stands(each).spent, stands(each).total) == (30, 30, 30)
+        assert (read_ledger(each).committed, read_ledger(each).spent, read_ledger(each).total) == (30, 30, 30)
 
 
 @pytest.mark.parametrize("ids", [[KEY], [KEY, TEAM]], ids=["key", "key and team"])
-def test_what_was_reserved_although_no_answer_came_is_given_back(
-    ids: list[str], store: Store, stands: Any, settle: Any, dynamodb_client: "DynamoDBClient"
+def test_an_unconfirmed_reservation_is_released(
+    ids: list[str], store: Store, read_ledger: Any, settle: Any, dynamodb_client: "DynamoDBClient"
 ) -> None:
     def lost(**_: object) -> None:
         raise ReadTimeoutError(endpoint_url="http://127.0.0.1:9")
@@ -369,10 +371,10 @@ def test_what_was_reserved_although_no_answer_came_is_given_back(
     reservation = one.reserve(dict.fromkeys(ids, ALL), WISH)
     dynamodb_client.meta.events.unregister("after-call.dynamodb", lost)
     assert reservation.held == {}
-    assert [len(stands(each).holds) for each in ids] == [1] * len(ids)
+    assert [len(read_ledger(each).holds) for each in ids] == [1] * len(ids)
     settle(one, reservation, 30, 20)
     for each in ids:
-        assert (stands(each).holds, stands(each).committed, stands(each).spent) == ({}, 30, 30)
+        assert (read_ledger(each).holds, read_ledger(each).committed, read_ledger(each).spent) == ({}, 30, 30)
 
 
 def conflict(operation: str) -> ClientError:
@@ -385,16 +387,14 @@ def conflict(operation: str) -> ClientError:
 @pytest.mark.parametrize(
     ("ids", "operation"), [([KEY], "UpdateItem"), ([KEY, TEAM], "TransactWriteItems")], ids=["key", "key and team"]
 )
-def test_a_conflict_with_another_transaction_is_tried_again(
-    ids: list[str], operation: str, store: Store, wire: Wire
-) -> None:
+def test_a_transaction_conflict_is_retried(ids: list[str], operation: str, store: Store, wire: Wire) -> None:
     wire.faults = [conflict(operation)] * 3
     reservation = store().reserve(dict.fromkeys(ids, ALL), WISH)
     assert set(reservation.held) == set(ids)
     assert wire.took() == [operation] * 4
 
 
-def test_conflicts_without_an_end_are_not_waited_for_without_an_end(store: Store, wire: Wire, time: Time) -> None:
+def test_retries_of_conflicts_are_bounded(store: Store, wire: Wire, time: Time) -> None:
     one = store()
     wire.fault = conflict("UpdateItem")
     with pytest.raises(LedgerBusyError):
@@ -403,8 +403,8 @@ def test_conflicts_without_an_end_are_not_waited_for_without_an_end(store: Store
     assert not one.degraded
 
 
-def test_a_write_whose_answer_was_lost_counts_once(
-    stands: Any, dynamodb_client: Any, ledger_table: str, time: Time
+def test_a_write_whose_response_was_lost_counts_once(
+    read_ledger: Any, dynamodb_client: Any, ledger_table: str, time: Time
 ) -> None:
     update = dynamodb_client.update_item
 
@@ -420,16 +420,16 @@ def test_a_write_whose_answer_was_lost_counts_once(
     LedgerStore(dynamodb_client, ledger_table, time.clock).reserve({KEY: ALL}, WISH)
     one = LedgerStore(dynamodb_client, ledger_table, time.clock, writes=Lossy())
     reservation = one.reserve({KEY: ALL}, WISH)
-    assert stands(KEY).requests_used == 2
-    assert reservation.held[KEY] == stands(KEY)
+    assert read_ledger(KEY).requests_used == 2
+    assert reservation.held[KEY] == read_ledger(KEY)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ledger=ledgers, change=changes)
 @example(ledger=Ledger(exists=False), change=LedgerUpdate(fill=True))
 @example(ledger=Ledger(), change=LedgerUpdate(take=("x", Hold(1, 2, 3)), slots=0))
-def test_the_table_does_what_a_change_says(
-    ledger: Ledger, change: LedgerUpdate, dynamodb_client: "DynamoDBClient", ledger_table: str, stands: Any
+def test_dynamodb_applies_updates_as_apply_update_does(
+    ledger: Ledger, change: LedgerUpdate, dynamodb_client: "DynamoDBClient", ledger_table: str, read_ledger: Any
 ) -> None:
     assume(change.take or change.drop or change.fill or change.new)  # as every change does
     dynamodb_client.delete_item(TableName=ledger_table, Key={"id": {"S": KEY}})
@@ -445,17 +445,17 @@ def test_the_table_does_what_a_change_says(
     except ClientError as error:
         assert error.response["Error"]["Code"] == "ConditionalCheckFailedException"  # noqa: PT017
         assert expected is None
-        assert stands(KEY) == ledger
+        assert read_ledger(KEY) == ledger
     else:
-        assert stands(KEY) == expected
+        assert read_ledger(KEY) == expected
 
 
 REJECTED = ClientError({"Error": {"Code": "ValidationException", "Message": "too many digits"}}, "UpdateItem")
 
 
 @pytest.mark.parametrize("ids", [[KEY], [KEY, TEAM]], ids=["one ledger", "two in a transaction"])
-def test_a_write_that_dynamodb_rejects_is_refused_and_limits_stay_on(
-    store: Store, wire: Wire, stands: Any, ids: list[str]
+def test_a_write_that_dynamodb_rejects_refuses_the_request(
+    store: Store, wire: Wire, read_ledger: Any, ids: list[str]
 ) -> None:
     one = store()
     if "moto" in os.environ.get("PYTEST_CURRENT_TEST", ""):
@@ -469,29 +469,29 @@ def test_a_write_that_dynamodb_rejects_is_refused_and_limits_stay_on(
         one.reserve(dict.fromkeys(ids, replace(ALL, rpm=1)), WISH)
 
 
-def test_a_hold_is_a_lease_that_is_renewed_while_its_request_lasts(
-    dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time, stands: Any, settle: Any
+def test_a_hold_is_renewed_while_its_request_lasts(
+    dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time, read_ledger: Any, settle: Any
 ) -> None:
     one = LedgerStore(dynamodb_client, ledger_table, time.clock, renews=True)
     limits = {KEY: Limits(parallel=1), TEAM: Limits(max_budget=1_000)}
     reservation = one.reserve(limits, WISH)
-    ends = {each: stands(each).holds[reservation.hold_id].until for each in limits}
+    ends = {each: read_ledger(each).holds[reservation.hold_id].until for each in limits}
     assert ends == {KEY: NOW + 90, TEAM: NOW + 90}
     for _ in range(4):
         time.advance(30)
         one.renew_leases()
-    assert stands(KEY).holds[reservation.hold_id] == Hold(100, 0, NOW + 210)
+    assert read_ledger(KEY).holds[reservation.hold_id] == Hold(100, 0, NOW + 210)
     with pytest.raises(LimitReachedError):
         one.reserve(limits, WISH)
     settle(one, reservation, 70)
-    assert (stands(KEY).holds, stands(TEAM).spent) == ({}, 70)
+    assert (read_ledger(KEY).holds, read_ledger(TEAM).spent) == ({}, 70)
     time.advance(60)
     one.renew_leases()
-    assert stands(KEY).holds == {}
+    assert read_ledger(KEY).holds == {}
 
 
 def test_the_slot_of_a_dead_environment_is_free_after_its_lease(
-    dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time, stands: Any
+    dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time, read_ledger: Any
 ) -> None:
     dead, other = (LedgerStore(dynamodb_client, ledger_table, time.clock, renews=True) for _ in range(2))
     limits = {KEY: Limits(parallel=1, max_budget=150)}
@@ -501,5 +501,5 @@ def test_the_slot_of_a_dead_environment_is_free_after_its_lease(
         other.reserve(limits, WISH)
     time.advance(1)
     reservation = other.reserve(limits, WISH)
-    assert list(stands(KEY).holds) == [reservation.hold_id]
-    assert stands(KEY).committed == 100
+    assert list(read_ledger(KEY).holds) == [reservation.hold_id]
+    assert read_ledger(KEY).committed == 100

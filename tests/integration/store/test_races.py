@@ -32,13 +32,13 @@ Environment = Callable[..., StateStore]
 
 @pytest.fixture(scope="session")
 def endpoint(dynamodb_local: str) -> str:
-    """Race on DynamoDB Local alone: moto's conditional writes are not atomic, so a race says nothing there."""
+    """Race on DynamoDB Local only: moto's conditional writes are not atomic, so a race there proves nothing."""
     return dynamodb_local
 
 
 @contextmanager
 def waiting(orders: Orders) -> Iterator[Callable[[], list[Result]]]:
-    """Start the processes, and give what lets all racers go at once."""
+    """Start the processes; yield the function that releases all racers at once."""
     command = [sys.executable, "-m", "tests.integration.store.racers"]
     paths = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "layers" / "router")])
     with ExitStack() as stack:
@@ -83,13 +83,13 @@ def standing(environment: Environment, now: float) -> State:
 
 
 def due(environment: Environment) -> State:
-    """Cool the deployment and wait until that is over."""
+    """Cool the deployment and wait until the cooldown is over."""
     store = environment()
     seen = store.read([GLM])[GLM]
     return store.replace(seen, failed(seen, NOW, "503"))
 
 
-def test_a_thousand_failures_at_once_are_one_strike(environment: Environment, state_table: str) -> None:
+def test_a_thousand_concurrent_failures_are_one_strike(environment: Environment, state_table: str) -> None:
     results = race(Orders(state_table, GLM, RACERS, ["cool"], [NOW]))
     (winner,) = [result for result in results if result.won]
     assert {(result.version, result.strikes, result.evidence) for result in results} == {(1, 1, winner.evidence)}
@@ -97,7 +97,7 @@ def test_a_thousand_failures_at_once_are_one_strike(environment: Environment, st
     assert (stands.version, stands.strikes, stands.until, stands.evidence) == (1, 1, NOW + 5, winner.evidence)
 
 
-def test_of_a_thousand_probers_whose_clocks_differ_one_gets_the_lease(
+def test_one_of_a_thousand_probers_with_different_clocks_gets_the_lease(
     environment: Environment, state_table: str
 ) -> None:
     due(environment)
@@ -108,7 +108,7 @@ def test_of_a_thousand_probers_whose_clocks_differ_one_gets_the_lease(
     assert {(result.version, result.strikes) for result in results} == {(2, 1)}
 
 
-def test_of_a_thousand_probers_and_late_failures_one_changes_the_state(
+def test_one_of_a_thousand_probers_and_late_failures_changes_the_state(
     environment: Environment, state_table: str
 ) -> None:
     due(environment)
@@ -122,9 +122,7 @@ def test_of_a_thousand_probers_and_late_failures_one_changes_the_state(
     assert {result.version for result in results} == {stands.version} == {2}
 
 
-def test_every_strike_of_racers_who_begin_again_until_they_win_is_counted_once(
-    environment: Environment, state_table: str
-) -> None:
+def test_strikes_of_retrying_racers_are_counted_once_each(environment: Environment, state_table: str) -> None:
     results = race(Orders(state_table, GLM, 16, ["count"], [NOW]))
     assert all(result.won for result in results)
     assert sorted(result.strikes for result in results) == list(range(1, len(results) + 1))

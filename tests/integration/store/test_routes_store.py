@@ -31,7 +31,7 @@ def test_an_empty_table_has_no_rows(store: RoutesStore) -> None:
     assert store.read() == {}
 
 
-def test_the_project_s_own_routes_are_served_from_the_table_as_the_file_says(store: RoutesStore, time: Time) -> None:
+def test_the_shipped_routes_are_the_same_from_file_and_table(store: RoutesStore, time: Time) -> None:
     spec = load_file(ROUTES, {})
     store.write(rows_of(spec), store.read())
     assert store.read() == rows_of(spec)
@@ -40,7 +40,7 @@ def test_the_project_s_own_routes_are_served_from_the_table_as_the_file_says(sto
     assert len(catalogue.models) == 6
 
 
-def test_what_differs_is_written_in_one_transaction_and_nothing_else(store: RoutesStore, wire: Wire) -> None:
+def test_only_differences_are_written_in_one_transaction(store: RoutesStore, wire: Wire) -> None:
     before: dict[RowKey, Mapping[str, Any]] = {
         ("provider", "ark"): ARK,
         ("model", "stays"): model(),
@@ -62,12 +62,12 @@ def test_what_differs_is_written_in_one_transaction_and_nothing_else(store: Rout
     assert store.read() == after
 
 
-def test_what_is_the_same_is_not_written(store: RoutesStore, wire: Wire) -> None:
+def test_unchanged_routes_write_nothing(store: RoutesStore, wire: Wire) -> None:
     store.write({("provider", "ark"): ARK}, {("provider", "ark"): ARK})
     assert wire.took() == []
 
 
-def test_rows_of_another_version_and_the_table_s_own_attribute_are_left_alone(
+def test_rows_of_unknown_kinds_and_the_ttl_attribute_stay(
     store: RoutesStore, dynamodb_client: "DynamoDBClient", routes_table: str
 ) -> None:
     items: list[dict[str, Any]] = [
@@ -76,15 +76,13 @@ def test_rows_of_another_version_and_the_table_s_own_attribute_are_left_alone(
     ]
     for item in items:
         dynamodb_client.put_item(TableName=routes_table, Item=to_item(item))
-    standing = store.read()
-    assert standing == {("history", "1"): {"of": "x"}, ("provider", "ark"): ARK}
-    store.write({}, standing)
+    rows = store.read()
+    assert rows == {("history", "1"): {"of": "x"}, ("provider", "ark"): ARK}
+    store.write({}, rows)
     assert store.read() == {("history", "1"): {"of": "x"}}
 
 
-def test_more_rows_than_one_transaction_takes_are_written_providers_first_and_deleted_models_first(
-    store: RoutesStore, wire: Wire
-) -> None:
+def test_large_changes_put_providers_first_and_delete_models_first(store: RoutesStore, wire: Wire) -> None:
     rows = {("model", f"m{number}"): model() for number in range(150)} | {("provider", "ark"): ARK}
     sent: list[tuple[str, str]] = []
 
@@ -104,14 +102,14 @@ def test_more_rows_than_one_transaction_takes_are_written_providers_first_and_de
     assert store.read() == {}
 
 
-def test_every_write_raises_the_version_and_rows_do_not_show_it(store: RoutesStore) -> None:
+def test_every_write_raises_the_version(store: RoutesStore) -> None:
     assert store.snapshot() == RoutesSnapshot({}, 0)
     store.write({("provider", "ark"): ARK}, {})
     store.write({("provider", "ark"): ARK, ("model", "m"): model()}, {("provider", "ark"): ARK}, 1)
     assert store.snapshot() == RoutesSnapshot({("provider", "ark"): ARK, ("model", "m"): model()}, 2)
 
 
-def test_of_two_writers_who_saw_the_same_version_one_wins_and_nothing_of_the_other_is_written(
+def test_one_of_two_concurrent_writers_wins(
     store: RoutesStore,
 ) -> None:
     seen = store.snapshot()
@@ -121,7 +119,7 @@ def test_of_two_writers_who_saw_the_same_version_one_wins_and_nothing_of_the_oth
     assert store.snapshot() == RoutesSnapshot({("provider", "ark"): ARK}, 1)
 
 
-def test_a_table_of_more_than_one_page_is_read_whole(
+def test_a_table_of_several_pages_is_read_completely(
     store: RoutesStore, dynamodb_client: "DynamoDBClient", routes_table: str, wire: Wire
 ) -> None:
     for number in range(4):  # a page holds 1 MB
@@ -132,7 +130,7 @@ def test_a_table_of_more_than_one_page_is_read_whole(
     assert wire.took() == ["Scan"] * 2
 
 
-def test_numbers_come_back_as_the_file_has_them(store: RoutesStore) -> None:
+def test_numbers_are_read_back_as_in_the_file(store: RoutesStore) -> None:
     row = model(timeouts={"idle": 7.5, "connect": 5}, cooldown={"base": 0.25}, retries=0)
     store.write({("model", "m"): row}, {})
     read = store.read()["model", "m"]
@@ -141,7 +139,7 @@ def test_numbers_come_back_as_the_file_has_them(store: RoutesStore) -> None:
     assert type(read["timeouts"]["idle"]) is float
 
 
-def test_a_missing_table_is_botocore_s_error(dynamodb_client: "DynamoDBClient") -> None:
+def test_a_missing_table_raises_botocores_error(dynamodb_client: "DynamoDBClient") -> None:
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         RoutesStore(dynamodb_client, "nowhere").read()
 

@@ -31,12 +31,12 @@ DOLLAR = 1_000_000_000
 KEY, TEAM = "key#a", "team#blue"
 
 Make = Callable[..., Orders]
-Stands = Callable[[str], Ledger]
+ReadLedger = Callable[[str], Ledger]
 
 
 @pytest.fixture
 def orders(ledger_table: str, usage_table: str) -> Make:
-    """Say what the environments of every process are to do."""
+    """Write the orders for the environments of every process."""
 
     def make(ledgers: Mapping[str, Mapping[str, Any]], environments: int, calls: int, **more: Any) -> Orders:
         return Orders(ledger_table, usage_table, ledgers, NOW, environments, calls, **more)
@@ -54,14 +54,14 @@ def size(request: pytest.FixtureRequest) -> tuple[int, int, int]:
 
 
 @pytest.fixture
-def stands(dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time) -> Stands:
+def read_ledger(dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time) -> ReadLedger:
     store = LedgerStore(dynamodb_client, ledger_table, time.clock)
     return lambda ledger_id: store.read([ledger_id])[ledger_id]
 
 
 @contextmanager
 def started(orders: Orders, processes: int) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start processes, and give them when all are ready."""
+    """Start processes, and yield them once all are ready."""
     paths = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "layers" / "router")])
     with ExitStack() as stack:
         spenders = []
@@ -97,7 +97,7 @@ def hear(spender: "subprocess.Popen[str]") -> str:
 
 
 def spend(orders: Orders, processes: int = PROCESSES) -> list[Call]:
-    """Let all processes go at once; return what became of every call."""
+    """Release all processes at once; return the outcome of every call."""
     with started(orders, processes) as spenders:
         for spender in spenders:
             say(spender, "go")
@@ -112,11 +112,11 @@ def most_at_once(calls: list[Call]) -> int:
 
 
 @pytest.mark.parametrize("ids", [[KEY], [KEY, TEAM]], ids=["key", "key and team"])
-def test_a_dollar_under_a_thousand_calls_is_overspent_by_no_more_than_the_estimates_were_wrong(
+def test_a_thousand_concurrent_calls_overspend_by_estimation_errors_only(
     ids: list[str],
     size: tuple[int, int, int],
     orders: Make,
-    stands: Stands,
+    read_ledger: ReadLedger,
     dynamodb_client: "DynamoDBClient",
     usage_table: str,
 ) -> None:
@@ -135,7 +135,7 @@ def test_a_dollar_under_a_thousand_calls_is_overspent_by_no_more_than_the_estima
     assert {call.limit for call in refused} == {Limit.BUDGET}
     assert all(call.used + estimate > DOLLAR for call in refused)
     for each in ids:
-        ledger = stands(each)
+        ledger = read_ledger(each)
         assert (ledger.spent, ledger.total, ledger.committed, ledger.holds) == (spent, spent, spent, {})
     reader = UsageReader(dynamodb_client, usage_table)
     day = date(2027, 1, 15)  # of NOW, in UTC
@@ -146,28 +146,28 @@ def test_a_dollar_under_a_thousand_calls_is_overspent_by_no_more_than_the_estima
     assert (len(rows), sum(row.cost or 0 for row in rows)) == (len(served), spent)
 
 
-def test_a_burst_up_to_the_rate_passes_and_not_one_request_more(orders: Make, stands: Stands) -> None:
+def test_a_burst_passes_exactly_up_to_the_rate(orders: Make, read_ledger: ReadLedger) -> None:
     calls = spend(orders({KEY: {"rpm": 40}, TEAM: {"rpm": 1_000}}, 8, 4))
     assert Counter(call.limit for call in calls) == {None: 40, Limit.REQUESTS: len(calls) - 40}
-    assert stands(KEY).requests_used == stands(TEAM).requests_used == 40
+    assert read_ledger(KEY).requests_used == read_ledger(TEAM).requests_used == 40
 
 
-def test_the_tokens_of_a_minute_are_given_once(orders: Make, stands: Stands) -> None:
+def test_the_tokens_of_a_minute_are_reserved_once(orders: Make, read_ledger: ReadLedger) -> None:
     calls = spend(orders({KEY: {"tpm": 1_000}}, 8, 3, tokens=30))
     assert Counter(call.limit for call in calls) == {None: 33, Limit.TOKENS: len(calls) - 33}
-    assert stands(KEY).tokens_used == 990
+    assert read_ledger(KEY).tokens_used == 990
 
 
-def test_no_more_slots_are_taken_than_there_are(orders: Make, stands: Stands) -> None:
+def test_parallel_requests_never_exceed_the_limit(orders: Make, read_ledger: ReadLedger) -> None:
     calls = spend(orders({KEY: {"parallel": 3}}, 4, 3, seconds=0.02))
     served = [call for call in calls if call.limit is None]
     assert {call.limit for call in calls} <= {None, Limit.PARALLEL}
     assert len(served) >= 3
     assert most_at_once(served) <= 3
-    assert (stands(KEY).holds, stands(KEY).committed) == ({}, 0)
+    assert (read_ledger(KEY).holds, read_ledger(KEY).committed) == ({}, 0)
 
 
-def test_what_the_killed_had_reserved_is_free_again_when_their_leases_have_ended(orders: Make, stands: Stands) -> None:
+def test_reservations_of_killed_environments_expire_with_their_leases(orders: Make, read_ledger: ReadLedger) -> None:
     limits = {KEY: {"max_budget": DOLLAR, "parallel": 6}, TEAM: {"max_budget": 10 * DOLLAR}}
     order = orders(limits, 2, 1, estimate=DOLLAR // 8, cheapest=DOLLAR // 8, dearest=DOLLAR // 8, hang=True)
     with started(order, 3) as spenders:
@@ -178,12 +178,12 @@ def test_what_the_killed_had_reserved_is_free_again_when_their_leases_have_ended
         for spender in spenders:
             spender.send_signal(signal.SIGKILL)
             spender.wait(30)
-    assert (len(stands(KEY).holds), stands(KEY).committed) == (6, 6 * DOLLAR // 8)
+    assert (len(read_ledger(KEY).holds), read_ledger(KEY).committed) == (6, 6 * DOLLAR // 8)
     order = replace(order, hang=False)
     assert {call.limit for call in spend(order, 1)} == {Limit.PARALLEL}, "nobody knows yet that they are dead"
     calls = spend(replace(order, now=NOW + LEASE_SECONDS, environments=3, calls=4), 1)
     served = [call for call in calls if call.limit is None]
     assert len(served) == 8, "the whole budget is there to be spent"
     for each in (KEY, TEAM):
-        ledger = stands(each)
+        ledger = read_ledger(each)
         assert (ledger.spent, ledger.committed, ledger.holds) == (DOLLAR, DOLLAR, {})

@@ -33,9 +33,7 @@ def cool(store: StateStore, now: float = NOW, evidence: str = "503") -> State:
     return store.replace(seen, failed(seen, now, evidence))
 
 
-def test_what_is_not_in_the_table_is_healthy_and_read_once_a_second(
-    environment: "Environment", wire: Wire, time: Time
-) -> None:
+def test_an_absent_state_is_healthy_and_read_once_a_second(environment: "Environment", wire: Wire, time: Time) -> None:
     store = environment()
     for _ in range(4):
         assert store.read([GLM, KEY]) == {GLM: healthy(GLM), KEY: healthy(KEY)}
@@ -45,7 +43,7 @@ def test_what_is_not_in_the_table_is_healthy_and_read_once_a_second(
     assert wire.took() == ["BatchGetItem"]
 
 
-def test_only_what_is_not_fresh_is_read(environment: "Environment", wire: Wire, time: Time) -> None:
+def test_only_stale_states_are_read(environment: "Environment", wire: Wire, time: Time) -> None:
     store = environment()
     store.read([GLM])
     time.advance(0.5)
@@ -57,12 +55,12 @@ def test_only_what_is_not_fresh_is_read(environment: "Environment", wire: Wire, 
     assert wire.took() == ["BatchGetItem"]
 
 
-def test_asking_for_nothing_asks_nobody(environment: "Environment", wire: Wire) -> None:
+def test_reading_no_ids_calls_nothing(environment: "Environment", wire: Wire) -> None:
     assert environment().read([]) == {}
     assert wire.took() == []
 
 
-def test_every_field_comes_back_as_it_was_written(environment: "Environment", time: Time) -> None:
+def test_every_field_is_read_back_as_written(environment: "Environment", time: Time) -> None:
     written = State(
         id=GLM,
         version=1,
@@ -78,7 +76,7 @@ def test_every_field_comes_back_as_it_was_written(environment: "Environment", ti
     assert environment().read([GLM])[GLM] == written
 
 
-def test_a_write_is_known_here_at_once_and_elsewhere_within_a_second(
+def test_a_write_is_visible_at_once_here_and_within_a_second_elsewhere(
     environment: "Environment", wire: Wire, time: Time
 ) -> None:
     here, elsewhere = environment(), environment()
@@ -92,7 +90,7 @@ def test_a_write_is_known_here_at_once_and_elsewhere_within_a_second(
     assert elsewhere.read([GLM])[GLM] == written
 
 
-def test_whoever_loses_learns_the_winner_from_the_same_call(environment: "Environment", wire: Wire) -> None:
+def test_a_lost_write_returns_the_winner(environment: "Environment", wire: Wire) -> None:
     winner, loser = environment(), environment()
     winner.read([GLM])
     seen = loser.read([GLM])[GLM]
@@ -103,7 +101,7 @@ def test_whoever_loses_learns_the_winner_from_the_same_call(environment: "Enviro
     assert wire.took() == ["PutItem"]
 
 
-def test_what_is_known_to_be_lost_is_not_written(environment: "Environment", wire: Wire) -> None:
+def test_a_write_that_is_already_lost_is_not_sent(environment: "Environment", wire: Wire) -> None:
     store = environment()
     seen = store.read([GLM])[GLM]
     won = cool(store, evidence="first")
@@ -112,7 +110,7 @@ def test_what_is_known_to_be_lost_is_not_written(environment: "Environment", wir
     assert wire.took() == []
 
 
-def test_a_failure_from_before_the_incident_can_not_bring_it_back(environment: "Environment", time: Time) -> None:
+def test_a_failure_from_before_the_incident_does_not_restore_it(environment: "Environment", time: Time) -> None:
     slow = environment()
     seen = slow.read([GLM])[GLM]
     quick = environment()
@@ -125,7 +123,7 @@ def test_a_failure_from_before_the_incident_can_not_bring_it_back(environment: "
 
 @dataclass(frozen=True)
 class Racer:
-    """One attempt to replace what was seen; `won` when its own successor is what stands."""
+    """One attempt to replace the state; `won` if its own successor is current afterwards."""
 
     store: StateStore
     seen: State
@@ -162,7 +160,7 @@ def test_two_hundred_concurrent_failures_write_one_cooldown(environment: "Enviro
     assert (standing.version, standing.strikes, standing.until) == (1, 1, NOW + 5)
 
 
-def test_of_many_racers_exactly_one_gets_the_lease(environment: "Environment", time: Time) -> None:
+def test_exactly_one_of_many_racers_gets_the_lease(environment: "Environment", time: Time) -> None:
     cool(environment())
     time.advance(5)
     racers = []
@@ -175,7 +173,7 @@ def test_of_many_racers_exactly_one_gets_the_lease(environment: "Environment", t
     assert all(state.phase(time.now) is Phase.PROBING for state, _ in results)
 
 
-def test_racing_threads_of_one_environment_get_one_lease_too(environment: "Environment", time: Time) -> None:
+def test_racing_threads_of_one_environment_get_one_lease(environment: "Environment", time: Time) -> None:
     store = environment()
     seen = cool(store)
     time.advance(5)
@@ -183,7 +181,7 @@ def test_racing_threads_of_one_environment_get_one_lease_too(environment: "Envir
     assert sum(won for _, won in results) == 1
 
 
-def test_a_lease_that_was_given_back_can_be_taken_by_another(environment: "Environment", time: Time) -> None:
+def test_a_released_lease_can_be_taken(environment: "Environment", time: Time) -> None:
     first, second = environment(), environment()
     cool(first)
     time.advance(6)
@@ -197,7 +195,7 @@ def test_a_lease_that_was_given_back_can_be_taken_by_another(environment: "Envir
     assert second.replace(due, lease) is lease
 
 
-def test_a_write_whose_answer_was_lost_on_the_way_is_known_to_have_won(
+def test_a_write_whose_response_was_lost_is_recognized_as_won(
     dynamodb_client: "DynamoDBClient", state_table: str, time: Time
 ) -> None:
     class SentTwice:
@@ -215,7 +213,7 @@ def test_a_write_whose_answer_was_lost_on_the_way_is_known_to_have_won(
     assert store.replace(healthy(GLM), written) is written
 
 
-def test_more_states_than_one_call_takes_are_read_in_several(environment: "Environment", wire: Wire) -> None:
+def test_states_are_read_in_batches(environment: "Environment", wire: Wire) -> None:
     ids = [f"deployment#p/{number}" for number in range(250)]
     store = environment()
     store.replace(healthy(ids[249]), failed(healthy(ids[249])))
@@ -227,7 +225,7 @@ def test_more_states_than_one_call_takes_are_read_in_several(environment: "Envir
 
 
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
-def test_keys_that_are_left_unprocessed_are_asked_for_again(
+def test_unprocessed_keys_are_read_again(
     environment: "Environment", dynamodb_client: "DynamoDBClient", state_table: str, wire: Wire, times: int
 ) -> None:
     cool(environment())
@@ -248,7 +246,7 @@ def test_keys_that_are_left_unprocessed_are_asked_for_again(
     assert not store.degraded
 
 
-def test_keys_that_are_always_left_unprocessed_are_an_outage(
+def test_keys_that_stay_unprocessed_are_an_outage(
     environment: "Environment", dynamodb_client: "DynamoDBClient", state_table: str, wire: Wire
 ) -> None:
     def leave_all(parsed: dict[str, Any], **_: object) -> None:
@@ -267,7 +265,7 @@ def test_keys_that_are_always_left_unprocessed_are_an_outage(
     [("x" * 5000, "x" * 1000), ("a \ud800 b", "a ? b"), ("", "")],
     ids=["a long one is cut", "a lone surrogate is replaced", "none is none"],
 )
-def test_any_evidence_can_be_kept(environment: "Environment", text: str, kept: str) -> None:
+def test_any_evidence_can_be_stored(environment: "Environment", text: str, kept: str) -> None:
     cool(environment(), evidence=text)
     assert environment().read([GLM])[GLM].evidence == kept
 
@@ -290,7 +288,7 @@ CORRUPT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("spoilt", CORRUPT.values(), ids=CORRUPT)
-def test_a_corrupt_item_is_healthy_told_once_and_may_be_overwritten(
+def test_a_corrupt_item_is_healthy_logged_once_and_overwritable(
     environment: "Environment",
     dynamodb_client: "DynamoDBClient",
     state_table: str,
@@ -318,7 +316,7 @@ def test_a_corrupt_item_is_healthy_told_once_and_may_be_overwritten(
     assert environment().read([GLM])[GLM] == won
 
 
-def test_an_item_that_was_edited_by_hand_means_what_it_says(
+def test_an_item_edited_by_hand_is_used_as_it_is(
     environment: "Environment", dynamodb_client: "DynamoDBClient", state_table: str, time: Time
 ) -> None:
     store = environment()
@@ -336,7 +334,7 @@ def test_an_item_that_was_edited_by_hand_means_what_it_says(
         assert environment().read([GLM])[GLM].until == until
 
 
-def test_an_item_without_the_router_s_own_marks_means_what_it_says(
+def test_an_item_without_version_and_time_is_used_as_it_is(
     environment: "Environment", dynamodb_client: "DynamoDBClient", state_table: str
 ) -> None:
     by_hand: dict[str, Any] = {"id": GLM, "version": 1, "until": NOW + 3600, "verdict": "quota", "strikes": 1}
@@ -361,7 +359,7 @@ SKEWS = [-299.0, -60.0, -1.0, 0.0, 1.0, 60.0, 299.0]
 
 @pytest.mark.parametrize("skew", SKEWS)
 @pytest.mark.parametrize("saw_before", [True, False], ids=["saw it before", "sees it for the first time"])
-def test_clocks_that_differ_never_give_two_leases(environment: "Environment", skew: float, saw_before: bool) -> None:
+def test_different_clocks_never_give_two_leases(environment: "Environment", skew: float, saw_before: bool) -> None:
     holders, others = Time(), Time(NOW + skew)
     holder, other = environment(holders), environment(others)
     seen = cool(holder)
@@ -381,9 +379,7 @@ def test_clocks_that_differ_never_give_two_leases(environment: "Environment", sk
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-def test_clocks_that_differ_give_neither_a_negative_nor_an_endless_rest(
-    environment: "Environment", skew: float
-) -> None:
+def test_different_clocks_give_no_negative_or_endless_cooldown(environment: "Environment", skew: float) -> None:
     writers, readers = Time(), Time(NOW + skew)
     writer, reader = environment(writers), environment(readers)
     reader.read([GLM])
@@ -402,7 +398,7 @@ def test_clocks_that_differ_give_neither_a_negative_nor_an_endless_rest(
     assert writer.read([GLM])[GLM] == written
 
 
-def test_a_lease_whose_holder_died_ends_for_everybody(environment: "Environment", time: Time) -> None:
+def test_a_lease_expires_when_its_holder_died(environment: "Environment", time: Time) -> None:
     seen = cool(environment())
     time.advance(6)
     environment().replace(seen, leased(seen, time.now, 15))
@@ -410,7 +406,7 @@ def test_a_lease_whose_holder_died_ends_for_everybody(environment: "Environment"
     assert environment().read([GLM])[GLM].phase(time.now) is Phase.DUE
 
 
-def test_the_times_of_a_winner_are_told_by_the_loser_s_clock(environment: "Environment") -> None:
+def test_the_winners_times_are_converted_to_the_losers_clock(environment: "Environment") -> None:
     ahead = Time(NOW + 200)
     loser = environment()
     seen = loser.read([GLM])[GLM]
@@ -418,7 +414,7 @@ def test_the_times_of_a_winner_are_told_by_the_loser_s_clock(environment: "Envir
     assert loser.replace(seen, failed(seen)).until == NOW + 5
 
 
-def test_only_what_changed_is_what_a_successor_says(environment: "Environment", time: Time) -> None:
+def test_a_successor_changes_only_its_own_fields(environment: "Environment", time: Time) -> None:
     store = environment()
     cooling = cool(store)
     time.advance(7)

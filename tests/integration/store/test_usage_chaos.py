@@ -59,7 +59,7 @@ def rows(reader: UsageReader) -> list[Record]:
 
 
 def summed(records: list[Record], of: str | None) -> dict[str, Counter[str]]:
-    """What records add up to, by the name that they are counted under."""
+    """Return the sums of records, by the name of their total."""
     sums: dict[str, Counter[str]] = {}
     for each in records:
         name = "" if of is None else getattr(each, of)

@@ -24,7 +24,7 @@ Book = Callable[..., tuple[int, Any]]
 
 @pytest.fixture
 def folder(endpoint: str, usage_table: str, state_table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which the local stack seems to run."""
+    """A folder with the files of a running local stack."""
     where = {"pid": os.getpid(), "endpoint": endpoint, "usage_table": usage_table, "ledger_table": state_table}
     (tmp_path / "local.json").write_text(json.dumps(where))
     monkeypatch.chdir(tmp_path)
@@ -48,7 +48,7 @@ def line(request: Record, **more: object) -> str:
     return json.dumps({"level": "INFO", "message": DECISION, **request.as_line(), **more})
 
 
-def test_a_log_is_booked_once_whatever_stands_around_its_lines(
+def test_a_log_with_other_lines_is_booked_once(
     book: Book, dynamodb_client: "DynamoDBClient", usage_table: str, state_table: str
 ) -> None:
     requests = [record(number) for number in range(1, 6)]
@@ -78,18 +78,18 @@ def test_a_log_is_booked_once_whatever_stands_around_its_lines(
     assert from_item(ledger["Item"])["total"] == spent
 
 
-def test_lines_that_cannot_be_read_are_named_and_the_others_booked(book: Book) -> None:
+def test_malformed_lines_are_reported_and_the_others_booked(book: Book) -> None:
     cut = line(record(1))[:-20]
     status, told = book("\n".join([cut, line(record(2)), line(record(3), started="yesterday")]))
     assert (status, told["booked"], told["unreadable_lines"]) == (1, 1, [1, 3])
 
 
-def test_what_can_never_be_booked_is_named(book: Book) -> None:
+def test_unbookable_requests_are_reported(book: Book) -> None:
     status, told = book("\n".join([line(replace(record(1), user="\ud800")), line(record(2))]))
     assert (status, told["booked"], list(told["not_booked"])) == (1, 1, ["request-1"])
 
 
-def test_a_log_may_come_in_a_pipe(
+def test_a_log_is_read_from_a_pipe(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(line(record(1)) + "\n"))
@@ -97,7 +97,7 @@ def test_a_log_may_come_in_a_pipe(
     assert json.loads(capsys.readouterr().out)["booked"] == 1
 
 
-def test_without_a_stack_nothing_is_booked(
+def test_booking_requires_a_stack(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -108,6 +108,6 @@ def test_without_a_stack_nothing_is_booked(
     assert main(["usage", "book", "--local"]) == 2
 
 
-def test_a_file_that_is_not_there_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["usage", "book", "nowhere.log"]) == 1
     assert "nowhere.log cannot be read" in capsys.readouterr().err

@@ -58,7 +58,7 @@ def keeper(book: UsageWriter, time: Time, aside: Aside) -> UsageRecorder:
 
 @pytest.fixture
 def refusals(dynamodb_client: "DynamoDBClient") -> Iterator[list[list[str | None]]]:
-    """Reasons for which the next transactions are cancelled, in order; each is what DynamoDB says of every item."""
+    """Reasons for which the next transactions are cancelled, in order; each is the list that DynamoDB returns."""
     waiting: list[list[str | None]] = []
 
     def called(model: Any, **_: object) -> None:
@@ -74,7 +74,7 @@ def refusals(dynamodb_client: "DynamoDBClient") -> Iterator[list[list[str | None
 
 @dataclass
 class Debt:
-    """A settlement that is decided on what the ledger was last seen to have spent."""
+    """A settlement that is planned from the last copy of the ledger's spending."""
 
     table: str
     seen: int
@@ -123,7 +123,7 @@ def ledger(dynamodb_client: "DynamoDBClient", state_table: str) -> Callable[[], 
 
 
 def sums(reader: UsageReader, kind: str) -> dict[str, dict[str, int]]:
-    """What a kind's totals add up to, by name."""
+    """Return the sums of a kind's totals, by name."""
     found: dict[str, dict[str, int]] = {}
     for total in reader.totals(kind, date(2027, 1, 1), date(2027, 1, 31)):
         into = found.setdefault(total.name, {})
@@ -145,12 +145,12 @@ def test_a_request_is_a_row_and_its_share_of_every_total(book: UsageWriter, read
     assert (day.at, day.name) == ("2027-01-15", "auto-chat")
 
 
-def test_a_request_is_booked_once_however_often_it_is_tried(book: UsageWriter, reader: UsageReader) -> None:
+def test_a_request_is_booked_once(book: UsageWriter, reader: UsageReader) -> None:
     assert [book.write(RECORD) for _ in range(3)] == [True, False, False]
     assert sums(reader, "all")[""]["requests"] == 1
 
 
-def test_what_is_owed_is_settled_with_the_row_or_not_at_all(
+def test_a_settlement_is_written_with_the_row_or_not_at_all(
     book: UsageWriter, state_table: str, ledger: Callable[[], int]
 ) -> None:
     first, second = Debt(state_table, seen=700, cost=50), Debt(state_table, seen=750, cost=50)
@@ -160,7 +160,7 @@ def test_what_is_owed_is_settled_with_the_row_or_not_at_all(
     assert (first.settled, second.settled) == (1, 0)
 
 
-def test_a_settlement_is_decided_anew_on_what_the_ledger_really_says(
+def test_a_settlement_is_planned_again_from_the_current_ledger(
     book: UsageWriter, reader: UsageReader, state_table: str, ledger: Callable[[], int]
 ) -> None:
     debt = Debt(state_table, seen=3, cost=50)
@@ -169,7 +169,7 @@ def test_a_settlement_is_decided_anew_on_what_the_ledger_really_says(
     assert sums(reader, "key")["laptop"]["requests"] == 1
 
 
-def test_a_corrupt_ledger_does_not_cost_the_row(
+def test_a_row_is_booked_without_a_corrupt_ledger(
     book: UsageWriter, reader: UsageReader, dynamodb_client: "DynamoDBClient", state_table: str
 ) -> None:
     dynamodb_client.put_item(TableName=state_table, Item={"id": {"S": LEDGER}, "spent": {"S": "a lot"}})
@@ -178,7 +178,7 @@ def test_a_corrupt_ledger_does_not_cost_the_row(
 
 
 @pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
-def test_a_transaction_that_others_refuse_is_tried_again_after_a_while(
+def test_a_conflicting_transaction_is_retried_with_backoff(
     book: UsageWriter, reader: UsageReader, time: Time, refusals: list[list[str | None]], code: str
 ) -> None:
     refusals += [[None, code, None, None, None, None]] * 3
@@ -188,9 +188,7 @@ def test_a_transaction_that_others_refuse_is_tried_again_after_a_while(
     assert sums(reader, "all")[""]["requests"] == 1
 
 
-def test_a_transaction_that_is_always_refused_is_given_up_within_bounds(
-    book: UsageWriter, time: Time, refusals: list[list[str | None]]
-) -> None:
+def test_retries_of_a_transaction_are_bounded(book: UsageWriter, time: Time, refusals: list[list[str | None]]) -> None:
     refusals += [[None, "TransactionConflict"]] * 100
     with pytest.raises(NotRecordedError) as told:
         book.write(RECORD)
@@ -199,7 +197,7 @@ def test_a_transaction_that_is_always_refused_is_given_up_within_bounds(
     assert time.now - NOW < 2
 
 
-def test_what_dynamodb_can_never_take_is_hopeless(book: UsageWriter, refusals: list[list[str | None]]) -> None:
+def test_a_record_that_dynamodb_rejects_is_hopeless(book: UsageWriter, refusals: list[list[str | None]]) -> None:
     refusals.append([None, "ValidationError"])
     with pytest.raises(NotRecordedError) as told:
         book.write(RECORD)
@@ -210,7 +208,7 @@ def test_what_dynamodb_can_never_take_is_hopeless(book: UsageWriter, refusals: l
 
 
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
-def test_what_cannot_be_booked_waits_in_memory_and_is_booked_beside_later_requests(
+def test_a_failed_booking_waits_and_is_retried_with_later_requests(
     keeper: UsageRecorder, reader: UsageReader, wire: Wire, time: Time, aside: Aside, outage: Exception
 ) -> None:
     wire.fault = outage
@@ -231,7 +229,7 @@ def test_what_cannot_be_booked_waits_in_memory_and_is_booked_beside_later_reques
     assert sums(reader, "all")[""]["requests"] == 7
 
 
-def test_after_an_outage_the_next_request_brings_home_what_waits(
+def test_waiting_requests_are_booked_after_an_outage(
     keeper: UsageRecorder, reader: UsageReader, wire: Wire, time: Time, aside: Aside
 ) -> None:
     wire.faults = [OUTAGES["refused"]]
@@ -243,7 +241,7 @@ def test_after_an_outage_the_next_request_brings_home_what_waits(
     assert sums(reader, "all")[""]["requests"] == 2
 
 
-def test_memory_is_bounded_and_what_is_given_up_is_named(
+def test_waiting_requests_are_bounded_and_dropped_ones_are_logged(
     keeper: UsageRecorder, wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
     wire.fault = OUTAGES["refused"]
@@ -255,7 +253,7 @@ def test_memory_is_bounded_and_what_is_given_up_is_named(
     assert [message.split()[4] for message in told] == ["r0", "r1"]
 
 
-def test_a_record_that_can_never_be_booked_does_not_hold_up_the_others(
+def test_a_hopeless_record_does_not_block_the_others(
     keeper: UsageRecorder, reader: UsageReader, aside: Aside, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
@@ -266,7 +264,7 @@ def test_a_record_that_can_never_be_booked_does_not_hold_up_the_others(
     assert sums(reader, "all")[""]["requests"] == 1
 
 
-def test_nobody_known_leaves_no_row(keeper: UsageRecorder, wire: Wire) -> None:
+def test_a_request_without_a_valid_key_has_no_row(keeper: UsageRecorder, wire: Wire) -> None:
     keeper.book(replace(RECORD, key=None))
     assert wire.took() == []
 
@@ -296,7 +294,7 @@ def fill(book: UsageWriter) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def filled(endpoint: str) -> Iterator[tuple[UsageReader, list[Record]]]:
-    """A table with a dozen requests, for tests that write nothing, and what is in it."""
+    """A table with a dozen requests and their records, for tests that write nothing."""
     client = session().client(
         "dynamodb",
         endpoint_url=endpoint,
@@ -346,14 +344,14 @@ def all_pages(reader: UsageReader, wanted: Filter, limit: int) -> list[str]:
         ),
     ],
 )
-def test_rows_come_newest_first_page_by_page_each_once(
+def test_pages_list_each_row_once_newest_first(
     filled: tuple[UsageReader, list[Record]], wanted: Filter, belongs: Callable[[Record], bool], limit: int
 ) -> None:
     reader, records = filled
     assert all_pages(reader, wanted, limit) == [each.request_id for each in reversed(records) if belongs(each)]
 
 
-def test_days_without_a_request_are_passed_over(book: UsageWriter, reader: UsageReader) -> None:
+def test_days_without_requests_are_skipped(book: UsageWriter, reader: UsageReader) -> None:
     for year in range(20):
         book.write(replace(RECORD, request_id=f"y{year}", started=NOW - year * 365 * 86_400))
     assert all_pages(reader, Filter(), 50) == [f"y{year}" for year in range(20)]
@@ -367,12 +365,12 @@ def test_an_empty_table_is_an_empty_page(reader: UsageReader) -> None:
 
 
 @pytest.mark.parametrize("place", ["x", "????", "eA==", "\u00fc"])
-def test_a_place_that_is_none_is_refused(reader: UsageReader, place: str) -> None:
+def test_an_invalid_page_position_is_rejected(reader: UsageReader, place: str) -> None:
     with pytest.raises(ValueError, match="place"):
         reader.find(Filter(), before=place)
 
 
-def test_totals_are_of_the_days_asked_for(book: UsageWriter, reader: UsageReader) -> None:
+def test_totals_cover_the_requested_days(book: UsageWriter, reader: UsageReader) -> None:
     fill(book)
     assert {total.at for total in reader.totals("key", date(2027, 1, 16), date(2027, 1, 17))} == {
         "2027-01-16",
@@ -383,7 +381,7 @@ def test_totals_are_of_the_days_asked_for(book: UsageWriter, reader: UsageReader
     assert sum(hour["requests"] for hour in hours) == 4
 
 
-def test_a_row_that_was_broken_by_hand_is_left_out(
+def test_a_corrupt_row_is_left_out(
     book: UsageWriter, reader: UsageReader, dynamodb_client: "DynamoDBClient", usage_table: str
 ) -> None:
     records = fill(book)
