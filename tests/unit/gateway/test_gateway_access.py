@@ -71,7 +71,7 @@ def test_a_virtual_key_gets_an_answer(environment: FakeEnvironment) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/v1/chat/completions"), ("GET", "/v1/models"), ("GET", "/health")]
 )
-def test_who_stays_out_is_told_why(
+def test_a_rejected_key_gets_the_reason(
     caller: Caller | None, code: str, method: str, path: str, environment: FakeEnvironment
 ) -> None:
     if caller:
@@ -81,7 +81,7 @@ def test_who_stays_out_is_told_why(
     assert SHOWN not in str(body)
 
 
-def test_a_key_that_cannot_be_looked_up_is_told_to_come_back(environment: FakeEnvironment) -> None:
+def test_a_key_that_cannot_be_looked_up_gets_a_503_with_retry_after(environment: FakeEnvironment) -> None:
     environment.callers.outage = True
     for each in (chat_event(), event("GET", "/v1/models"), event("GET", "/health")):
         response, body, _ = send(each)
@@ -89,13 +89,13 @@ def test_a_key_that_cannot_be_looked_up_is_told_to_come_back(environment: FakeEn
         assert response.headers["retry-after"] == "2"
 
 
-def test_health_is_the_masters(environment: FakeEnvironment) -> None:
+def test_health_requires_the_master_key(environment: FakeEnvironment) -> None:
     environment.callers.callers[SHOWN] = Caller(KEY)
     response, body, _ = send(event("GET", "/health"))
     assert (response.status, body["error"]["code"]) == (403, "master_key_required")
 
 
-def test_only_models_that_the_key_may_use_are_listed(environment: FakeEnvironment) -> None:
+def test_only_allowed_models_are_listed(environment: FakeEnvironment) -> None:
     environment.models["other-model"] = virtual("other-model", "one/x")
     assert listed(environment, KEY) == ["auto codex/ü", "auto-chat", "other-model"]
     assert listed(environment, replace(KEY, models=("auto*",))) == ["auto codex/ü", "auto-chat"]
@@ -103,7 +103,7 @@ def test_only_models_that_the_key_may_use_are_listed(environment: FakeEnvironmen
     assert listed(environment, replace(KEY, models=("gone",))) == []
 
 
-def test_another_model_is_denied_with_those_that_are_not(environment: FakeEnvironment) -> None:
+def test_a_denied_model_is_a_403_that_names_the_allowed_ones(environment: FakeEnvironment) -> None:
     environment.callers.callers[SHOWN] = Caller(replace(KEY, models=("auto-chat", "gone")))
     for each in (chat_event(model="auto codex/ü"), event("GET", "/v1/models/auto%20codex%2F%C3%BC")):
         response, body, _ = send(each)
@@ -112,14 +112,14 @@ def test_another_model_is_denied_with_those_that_are_not(environment: FakeEnviro
     assert not environment.upstream.calls
 
 
-def test_a_model_that_does_not_exist_is_told_with_those_that_the_key_may_use(environment: FakeEnvironment) -> None:
+def test_an_unknown_model_is_a_404_that_names_the_allowed_ones(environment: FakeEnvironment) -> None:
     environment.callers.callers[SHOWN] = Caller(replace(KEY, models=("auto-*",)))
     response, body, _ = ask(model="auto-none")
     assert (response.status, body["error"]["code"]) == (404, "model_not_found")
     assert "Available models: auto-chat." in body["error"]["message"]
 
 
-def test_a_request_over_the_rate_is_told_when_to_come_back(environment: FakeEnvironment) -> None:
+def test_a_request_over_the_rate_gets_a_429_with_retry_after(environment: FakeEnvironment) -> None:
     environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(rpm=1, tpm=100_000)))
     response, _, _ = ask()
     assert response.headers["x-ratelimit-limit-requests"] == "1"
@@ -154,7 +154,7 @@ def test_other_limits_are_429_too(limits: Limits, hint: str, environment: FakeEn
     assert "the team that this API key belongs to" in body["error"]["message"]
 
 
-def test_over_a_budget_is_402_which_no_client_tries_again(environment: FakeEnvironment) -> None:
+def test_a_request_over_the_budget_is_a_402(environment: FakeEnvironment) -> None:
     environment.models["auto-chat"] = priced(environment.models["auto-chat"], Price(input=1, output=10))
     environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(10_000_000, "1h")))
     ledger = Ledger(committed=9_990_000, spent=9_990_000, period_ends=environment.now + 60)
@@ -196,20 +196,20 @@ def test_a_plausible_answer_is_reserved_at_the_highest_price_of_the_chain(
     assert environment.now + 840 < wish.until <= environment.now + 901
 
 
-def test_what_is_unpriced_reserves_no_money(environment: FakeEnvironment) -> None:
+def test_an_unpriced_chain_reserves_no_money(environment: FakeEnvironment) -> None:
     environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(max_budget=0)))
     assert ask()[0].status == 200
     assert environment.fake_ledgers.wishes[0].cost == 0
 
 
-def test_a_clients_mistake_reserves_nothing(environment: FakeEnvironment) -> None:
+def test_an_invalid_request_reserves_nothing(environment: FakeEnvironment) -> None:
     environment.callers.callers[SHOWN] = Caller(replace(KEY, models=("auto-chat",), limits=Limits(rpm=5)))
     for each in (chat_event(messages=[]), chat_event(model="other"), event("POST", "/v1/chat/completions", "no JSON")):
         assert send(each)[0].status in (400, 403)
     assert environment.fake_ledgers.wishes == []
 
 
-def test_too_many_at_once_are_told_to_come_back(environment: FakeEnvironment) -> None:
+def test_contention_for_a_ledger_is_a_503_with_retry_after(environment: FakeEnvironment) -> None:
     environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(rpm=5)))
     environment.fake_ledgers.busy = True
     response, body, _ = ask()
@@ -231,7 +231,7 @@ UNCOUNTED = {name: value for name, value in COMPLETION.items() if name != "usage
         pytest.param(PRICE, [DOWN], (0, 0), id="nothing, where there is no answer"),
     ],
 )
-def test_what_was_reserved_is_settled_after_the_answer(
+def test_a_reservation_is_settled_after_the_answer(
     price: Price | None, script: list[Any], settled: tuple[Any, int | None], environment: FakeEnvironment
 ) -> None:
     model = virtual("auto-chat", "one/gpt-5")
@@ -246,7 +246,7 @@ def test_what_was_reserved_is_settled_after_the_answer(
     assert environment.books.booked[0].key == "h"
 
 
-def test_an_address_that_guesses_keys_is_told_to_wait(environment: FakeEnvironment) -> None:
+def test_an_address_that_guesses_keys_gets_a_429(environment: FakeEnvironment) -> None:
     def status(key: str) -> int:
         sent = event("GET", "/v1/models", headers={"x-api-key": key})
         sent["requestContext"]["identity"] = {"sourceIp": "192.0.2.1"}

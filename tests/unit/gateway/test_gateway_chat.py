@@ -53,14 +53,14 @@ def test_a_whole_answer_and_its_headers(environment: FakeEnvironment) -> None:
     }
 
 
-def test_a_stream_is_passed_on_without_the_usage_nobody_asked_for(environment: FakeEnvironment) -> None:
+def test_a_stream_has_no_usage_unless_requested(environment: FakeEnvironment) -> None:
     response, body, _ = ask(stream=True)
     assert response.headers["content-type"].startswith("text/event-stream")
     assert response.heartbeat is not None
     assert body == b"".join(piece for piece in STREAM if b"usage" not in piece)
 
 
-def test_a_failed_layer_is_passed_over_unseen_and_told_in_the_headers(environment: FakeEnvironment) -> None:
+def test_a_failover_shows_only_in_the_headers(environment: FakeEnvironment) -> None:
     environment.upstream.script["one"] = [UNAVAILABLE]
     response, body, _ = ask(stream=True)
     assert response.status == 200
@@ -69,7 +69,7 @@ def test_a_failed_layer_is_passed_over_unseen_and_told_in_the_headers(environmen
     assert (response.headers["x-vibe-attempts"], response.headers["x-vibe-fallbacks"]) == ("2", "1")
 
 
-def test_a_cooling_layer_is_not_called_and_counts_as_a_fallback(environment: FakeEnvironment) -> None:
+def test_a_cooling_deployment_is_skipped_and_counts_as_a_fallback(environment: FakeEnvironment) -> None:
     ask()
     environment.upstream.script["one"] = [UNAVAILABLE]
     ask()
@@ -88,7 +88,7 @@ def test_a_providers_own_reason_reaches_the_caller(environment: FakeEnvironment)
     assert environment.upstream.called == ["one", "two"]
 
 
-def test_when_every_layer_fails_each_attempt_is_listed_and_no_secret(environment: FakeEnvironment) -> None:
+def test_an_exhausted_chain_lists_each_attempt_and_no_secret(environment: FakeEnvironment) -> None:
     environment.upstream.script = {"one": [BAD_KEY], "two": [UNAVAILABLE]}
     response, body, _ = ask()
     error = json.loads(body)["error"]
@@ -100,7 +100,7 @@ def test_when_every_layer_fails_each_attempt_is_listed_and_no_secret(environment
     assert b"sk-provider" not in body
 
 
-def test_a_limit_everywhere_is_a_429_with_a_retry_after(environment: FakeEnvironment) -> None:
+def test_limits_at_every_deployment_are_a_429_with_retry_after(environment: FakeEnvironment) -> None:
     limited = refusal(429, {"error": {"message": "slow down", "code": "rate_limit_exceeded"}})
     environment.upstream.script = {"one": [limited], "two": [limited]}
     response, _, _ = ask()
@@ -119,9 +119,7 @@ def test_an_unknown_model_is_a_404_that_names_the_others(environment: FakeEnviro
 @pytest.mark.parametrize(
     "name", ["ü\r\nx: y", "\ud800", "x" * 100_000], ids=["a line break", "half a pair", "very long"]
 )
-def test_whatever_a_model_is_called_headers_and_log_stay_sound(
-    environment: FakeEnvironment, lines: Lines, name: str
-) -> None:
+def test_any_model_name_leaves_headers_and_log_valid(environment: FakeEnvironment, lines: Lines, name: str) -> None:
     response, _, settle = ask(model=name)
     settle()
     assert response.status == 404
@@ -133,7 +131,7 @@ def test_whatever_a_model_is_called_headers_and_log_stay_sound(
 # --- After the commit -------------------------------------------------------------------------------------------------
 
 
-def test_a_stream_that_breaks_off_says_so_and_cools_its_deployment(environment: FakeEnvironment, lines: Lines) -> None:
+def test_a_broken_stream_ends_in_an_error_and_cools_its_deployment(environment: FakeEnvironment, lines: Lines) -> None:
     broken = Failure(FailureKind.NOT_A_COMPLETION, detail="the answer broke off (ReadError)")
     environment.upstream.script["one"] = [streamed(*STREAM[:2], broken)]
     response, body, settle = ask(stream=True)
@@ -147,7 +145,7 @@ def test_a_stream_that_breaks_off_says_so_and_cools_its_deployment(environment: 
     assert [attempt["verdict"] for attempt in line["attempts"]] == ["transient"]
 
 
-def test_a_stream_that_outlives_its_request_is_told_so_and_nobody_is_blamed(
+def test_a_stream_beyond_the_deadline_ends_in_an_error_without_cooldown(
     environment: FakeEnvironment, lines: Lines
 ) -> None:
     silence = Failure(FailureKind.TIMEOUT, detail="the answer fell silent")
@@ -165,7 +163,7 @@ def test_a_stream_that_outlives_its_request_is_told_so_and_nobody_is_blamed(
     assert (line["error"], line["attempts"][0]["verdict"]) == ("deadline_exceeded", "ok")
 
 
-def test_a_stall_within_the_requests_time_cools(environment: FakeEnvironment) -> None:
+def test_a_stalled_stream_cools_its_deployment(environment: FakeEnvironment) -> None:
     environment.upstream.script["one"] = [streamed(*STREAM[:2], Failure(FailureKind.TIMEOUT, detail="fell silent"))]
     _, body, settle = ask(stream=True)
     settle()
@@ -177,7 +175,7 @@ def test_a_stall_within_the_requests_time_cools(environment: FakeEnvironment) ->
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_a_request_ends_in_one_line(environment: FakeEnvironment, lines: Lines, stream: bool) -> None:
+def test_a_request_logs_one_decision(environment: FakeEnvironment, lines: Lines, stream: bool) -> None:
     environment.upstream.script["one"] = [UNAVAILABLE]
     _, _, settle = ask(stream=stream)
     assert lines() == [], "not before the caller has the answer"
@@ -202,7 +200,7 @@ def test_a_request_ends_in_one_line(environment: FakeEnvironment, lines: Lines, 
         pytest.param({"messages": []}, 400, "invalid_request_error", id="a bad request"),
     ],
 )
-def test_a_refusal_ends_in_one_line_too(
+def test_a_rejected_request_logs_one_decision(
     environment: FakeEnvironment, lines: Lines, more: dict[str, object], status: int, error: str
 ) -> None:
     _, _, settle = ask(**more)
@@ -215,7 +213,7 @@ def unforeseen(*_: object) -> None:
     raise RuntimeError("the prompt was: Say hello.")
 
 
-def test_so_does_an_unforeseen_failure(
+def test_an_unexpected_failure_logs_one_decision(
     environment: FakeEnvironment, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environment.failover, "execute", unforeseen)
@@ -226,7 +224,7 @@ def test_so_does_an_unforeseen_failure(
     assert (line["message"], line["status"], line["error"]) == ("ROUTING DECISION", 500, "internal_error")
 
 
-def test_an_answer_that_trips_the_router_up_falls_over(environment: FakeEnvironment, lines: Lines) -> None:
+def test_an_answer_that_the_router_cannot_read_fails_over(environment: FakeEnvironment, lines: Lines) -> None:
     environment.upstream.script["one"] = [RuntimeError("the prompt was: Say hello.")]
     response, _, settle = ask()
     settle()
@@ -242,7 +240,7 @@ class Exploding(ScriptedReply):
         raise RuntimeError("the socket is gone")
 
 
-def test_a_request_is_accounted_for_whatever_tidying_up_does(environment: FakeEnvironment, lines: Lines) -> None:
+def test_a_request_is_logged_even_if_closing_the_stream_fails(environment: FakeEnvironment, lines: Lines) -> None:
     environment.upstream.script["one"] = [Exploding(200, "text/event-stream", STREAM[:3])]
     _, body, settle = ask(stream=True)
     settle()
@@ -254,7 +252,7 @@ def test_a_request_is_accounted_for_whatever_tidying_up_does(environment: FakeEn
     ("pieces", "kept"),
     [pytest.param(STREAM, True, id="a whole stream"), pytest.param(STREAM[:3], True, id="one without DONE")],
 )
-def test_the_providers_connection_is_given_back_after_the_answer(
+def test_the_providers_connection_is_reused_after_the_answer(
     environment: FakeEnvironment, pieces: tuple[bytes, ...], kept: bool
 ) -> None:
     reply = streamed(*pieces)
@@ -268,7 +266,7 @@ def test_the_providers_connection_is_given_back_after_the_answer(
 # --- Keys and leases that several deployments of a chain share --------------------------------------------------------
 
 
-def test_a_refused_key_is_not_shown_again_by_the_next_layer_of_the_same_provider(environment: FakeEnvironment) -> None:
+def test_a_rejected_provider_key_is_not_sent_again_in_the_same_chain(environment: FakeEnvironment) -> None:
     environment.models["auto-chat"] = virtual("auto-chat", "one/a", "one/b", "two/c")
     environment.upstream.script["one"] = [BAD_KEY]
     response, _, _ = ask()
@@ -276,14 +274,14 @@ def test_a_refused_key_is_not_shown_again_by_the_next_layer_of_the_same_provider
     assert (response.headers["x-vibe-attempts"], response.headers["x-vibe-fallbacks"]) == ("2", "2")
 
 
-def test_a_deployments_own_failure_leaves_the_next_of_the_same_provider_its_turn(environment: FakeEnvironment) -> None:
+def test_a_deployments_failure_does_not_skip_others_of_its_provider(environment: FakeEnvironment) -> None:
     environment.models["auto-chat"] = virtual("auto-chat", "one/a", "one/b", "two/c")
     environment.upstream.script["one"] = [UNAVAILABLE, whole()]
     response, _, _ = ask()
     assert response.headers["x-vibe-deployment"] == "one/b"
 
 
-def test_so_does_it_when_the_providers_key_is_being_probed(environment: FakeEnvironment) -> None:
+def test_a_failed_probe_of_a_credential_goes_on_with_its_next_deployment(environment: FakeEnvironment) -> None:
     environment.models["auto-chat"] = virtual("auto-chat", "one/a", "one/b", "two/c")
     due = State("credential#one", version=1, until=environment.now - 1, verdict=Verdict.AUTH, strikes=1)
     environment.table.items[due.id] = due
@@ -301,7 +299,7 @@ def test_so_does_it_when_the_providers_key_is_being_probed(environment: FakeEnvi
         pytest.param({"until": 1_800_000_020.0}, ["two"], id="found it down: it is left alone"),
     ],
 )
-def test_somebody_else_was_first_to_probe_and(
+def test_a_lost_lease_when_another_request(
     environment: FakeEnvironment, monkeypatch: pytest.MonkeyPatch, meanwhile: dict[str, Any], called: list[str]
 ) -> None:
     due = State("deployment#one/gpt-5", version=1, until=environment.now - 1, verdict=Verdict.TRANSIENT, strikes=1)
@@ -312,13 +310,13 @@ def test_somebody_else_was_first_to_probe_and(
     assert environment.upstream.called == called
 
 
-def test_another_models_name_with_odd_characters_serves_without_its_header(environment: FakeEnvironment) -> None:
+def test_a_model_name_with_unusual_characters_is_left_out_of_the_headers(environment: FakeEnvironment) -> None:
     response, _, _ = ask(model="auto codex/ü")
     assert response.status == 200
     assert "x-vibe-model" not in response.headers
 
 
-def test_a_number_beyond_all_floats_is_a_400_on_the_way_to_the_provider(environment: FakeEnvironment) -> None:
+def test_a_number_too_large_for_a_float_is_a_400(environment: FakeEnvironment) -> None:
     body = '{"model":"auto-chat","messages":[{"role":"user"}],"x":1e999}'
     response = app.handler(event("POST", "/v1/chat/completions", body), context())
     assert response.status == 400

@@ -1,4 +1,4 @@
-"""Callers and providers of different formats, through the handler: who is asked what, and what the caller is told."""
+"""Callers and providers of different formats, through the handler: the calls made, and the answers returned."""
 
 import json
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def chained(environment: FakeEnvironment, *chain: Deployment) -> None:
     environment.models["auto-chat"] = VirtualModel("auto-chat", "", tuple((each,) for each in chain))
 
 
-def layer(name: str, *formats: str, **more: Any) -> Deployment:
+def member(name: str, *formats: str, **more: Any) -> Deployment:
     return replace(deployment(name), formats=formats, **more)
 
 
@@ -68,15 +68,15 @@ def ask(path: str = "/v1/responses", **more: object) -> tuple[StreamingResponse,
     return response, b"".join(response.body), invocation.run_work
 
 
-def told(body: bytes) -> list[dict[str, Any]]:
+def json_events(body: bytes) -> list[dict[str, Any]]:
     return [json.loads(each.data) for each in sse.EventDecoder().feed(body) if each.data not in (None, b"[DONE]")]
 
 
-# --- Which format a layer is asked in ---------------------------------------------------------------------------------
+# --- The format in which a deployment is called ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/responses", "/prod/v1/responses"])
-def test_a_response_from_a_layer_that_speaks_chat(environment: FakeEnvironment, path: str) -> None:
+def test_a_response_from_a_provider_of_chat(environment: FakeEnvironment, path: str) -> None:
     response, body, _ = ask(path)
     answer = json.loads(body)
     assert (response.status, answer["object"], answer["status"]) == (200, "response", "completed")
@@ -85,8 +85,8 @@ def test_a_response_from_a_layer_that_speaks_chat(environment: FakeEnvironment, 
     assert environment.upstream.calls[0][1]["messages"] == [{"role": "user", "content": "Say hello."}]
 
 
-def test_the_callers_own_format_passes_untouched(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/gpt-5", "chat", "responses"))
+def test_the_callers_own_format_passes_unchanged(environment: FakeEnvironment) -> None:
+    chained(environment, member("one/gpt-5", "chat", "responses"))
     raw = [each.replace(b'":', b'" :') for each in responses.unfold(RESPONSE)]
     environment.upstream.script["one"] = [streamed(*raw)]
     response, body, _ = ask(stream=True, an_extension=1)
@@ -100,14 +100,14 @@ def test_the_callers_own_format_passes_untouched(environment: FakeEnvironment) -
     }
 
 
-def test_a_fallback_crosses_formats_unseen(environment: FakeEnvironment, lines: Lines) -> None:
-    chained(environment, layer("one/gpt-5", "responses"), layer("two/glm-4.7", "chat"))
+def test_a_failover_to_another_format_is_invisible(environment: FakeEnvironment, lines: Lines) -> None:
+    chained(environment, member("one/gpt-5", "responses"), member("two/glm-4.7", "chat"))
     begun = responses.unfold(RESPONSE)[:2]
     failed = sse.encode(b'{"type":"response.failed","response":{"error":{"code":"server_is_overloaded"}}}')
     environment.upstream.script["one"] = [streamed(*begun, failed)]
     response, body, settle = ask(stream=True)
     settle()
-    events = told(body)
+    events = json_events(body)
     assert [each["sequence_number"] for each in events] == list(range(len(events)))
     assert events[-1]["type"] == "response.completed"
     assert b"resp_up" not in body
@@ -116,18 +116,18 @@ def test_a_fallback_crosses_formats_unseen(environment: FakeEnvironment, lines: 
     assert (line["format"], line["provider_format"], line["prompt_tokens"]) == ("responses", "chat", 7)
 
 
-def test_a_chat_caller_falls_over_to_a_layer_that_speaks_responses(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/glm-4.7", "chat"), layer("two/gpt-5", "responses"))
+def test_a_chat_request_fails_over_to_a_provider_of_responses(environment: FakeEnvironment) -> None:
+    chained(environment, member("one/glm-4.7", "chat"), member("two/gpt-5", "responses"))
     environment.upstream.script = {"one": [UNAVAILABLE], "two": [streamed(*responses.unfold(RESPONSE))]}
     _, body, _ = ask("/v1/chat/completions", stream=True)
     assert body.endswith(b"data: [DONE]\n\n")
-    words = [choice["delta"].get("content") or "" for each in told(body) for choice in each["choices"]]
+    words = [choice["delta"].get("content") or "" for each in json_events(body) for choice in each["choices"]]
     assert "".join(words) == "Hello."
 
 
 @pytest.mark.parametrize("answer", [whole(RESPONSE), streamed(*responses.unfold(RESPONSE))], ids=["whole", "streamed"])
-def test_an_answer_in_the_other_shape_is_taken_all_the_same(environment: FakeEnvironment, answer: Any) -> None:
-    chained(environment, layer("one/gpt-5", "responses"))
+def test_an_answer_is_accepted_whole_or_streamed(environment: FakeEnvironment, answer: Any) -> None:
+    chained(environment, member("one/gpt-5", "responses"))
     environment.upstream.script["one"] = [answer]
     _, body, _ = ask("/v1/chat/completions")
     assert json.loads(body)["choices"][0]["message"]["content"] == "Hello."
@@ -136,11 +136,11 @@ def test_an_answer_in_the_other_shape_is_taken_all_the_same(environment: FakeEnv
 # --- Errors in the caller's format ------------------------------------------------------------------------------------
 
 
-def test_a_stream_that_breaks_off_ends_as_a_failed_response(environment: FakeEnvironment, lines: Lines) -> None:
+def test_a_broken_stream_ends_as_a_failed_response(environment: FakeEnvironment, lines: Lines) -> None:
     environment.upstream.script["one"] = [streamed(*STREAM[:2], Failure(FailureKind.RESET, detail="broke off"))]
     _, body, settle = ask(stream=True)
     settle()
-    last = told(body)[-1]
+    last = json_events(body)[-1]
     assert (last["type"], last["response"]["status"]) == ("response.failed", "failed")
     assert "stream_truncated" in last["response"]["error"]["message"]
     assert lines()[0]["error"] == "stream_truncated"
@@ -155,14 +155,16 @@ def test_a_stream_that_breaks_off_ends_as_a_failed_response(environment: FakeEnv
         pytest.param({"conversation": "conv_1"}, 400, "unsupported_parameter", id="what chat cannot carry"),
     ],
 )
-def test_a_refusal_before_any_call(environment: FakeEnvironment, more: dict[str, Any], status: int, code: Any) -> None:
+def test_a_request_is_rejected_before_any_call(
+    environment: FakeEnvironment, more: dict[str, Any], status: int, code: Any
+) -> None:
     response, body, _ = ask(**more)
     error = json.loads(body)["error"]
     assert (response.status, error["code"]) == (status, code)
     assert environment.upstream.calls == []
 
 
-# --- What a layer cannot carry ----------------------------------------------------------------------------------------
+# --- Unfit deployments ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -176,10 +178,10 @@ def test_a_refusal_before_any_call(environment: FakeEnvironment, more: dict[str,
         pytest.param({}, {"tools": [{"type": "code_interpreter"}]}, "unsupported_parameter", id="a hosted tool"),
     ],
 )
-def test_a_layer_that_cannot_carry_it_is_passed_over_and_the_log_says_why(
+def test_an_unfit_deployment_is_skipped_and_the_log_has_the_reason(
     environment: FakeEnvironment, lines: Lines, able: dict[str, Any], more: dict[str, Any], code: str
 ) -> None:
-    chained(environment, replace(deployment("one/glm-4.7"), **able), layer("two/gpt-5", "responses"))
+    chained(environment, replace(deployment("one/glm-4.7"), **able), member("two/gpt-5", "responses"))
     environment.upstream.script["two"] = [whole(RESPONSE)]
     response, _, settle = ask(**more)
     settle()
@@ -198,7 +200,7 @@ def test_a_layer_that_cannot_carry_it_is_passed_over_and_the_log_says_why(
         pytest.param({}, {"tools": [{"type": "code_interpreter"}]}, "unsupported_parameter", id="a hosted tool"),
     ],
 )
-def test_what_no_layer_can_carry_is_a_clear_400(
+def test_a_request_that_no_deployment_can_carry_is_a_400(
     environment: FakeEnvironment, able: dict[str, Any], more: dict[str, Any], code: str
 ) -> None:
     chained(environment, replace(deployment("one/glm-4.7"), **able))
@@ -207,8 +209,8 @@ def test_what_no_layer_can_carry_is_a_clear_400(
     assert environment.upstream.calls == []
 
 
-def test_when_those_that_can_carry_it_fail_the_others_are_named_beside_them(environment: FakeEnvironment) -> None:
-    chained(environment, replace(deployment("one/glm-4.7"), tools=False), layer("two/gpt-5", "responses"))
+def test_an_exhausted_chain_lists_unfit_deployments_too(environment: FakeEnvironment) -> None:
+    chained(environment, replace(deployment("one/glm-4.7"), tools=False), member("two/gpt-5", "responses"))
     environment.upstream.script["two"] = [UNAVAILABLE]
     response, body, _ = ask(tools=TOOLS)
     error = json.loads(body)["error"]
@@ -223,10 +225,8 @@ def refused_proof() -> Failure:
     return refusal(400, {"error": {"message": "The encrypted content could not be verified.", "code": "invalid"}})
 
 
-def test_a_proof_that_is_refused_is_left_out_and_the_conversation_goes_on(
-    environment: FakeEnvironment, lines: Lines
-) -> None:
-    chained(environment, layer("one/gpt-5", "responses"))
+def test_a_rejected_proof_is_left_out_in_a_retry(environment: FakeEnvironment, lines: Lines) -> None:
+    chained(environment, member("one/gpt-5", "responses"))
     environment.upstream.script["one"] = [refused_proof(), whole(RESPONSE)]
     response, _, settle = ask(input=[{"role": "user", "content": "Hi"}, THOUGHT])
     settle()
@@ -240,8 +240,8 @@ def test_a_proof_that_is_refused_is_left_out_and_the_conversation_goes_on(
     assert environment.table.items == {}
 
 
-def test_it_is_tried_without_only_once(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/gpt-5", "responses"))
+def test_a_request_without_proofs_is_retried_once(environment: FakeEnvironment) -> None:
+    chained(environment, member("one/gpt-5", "responses"))
     environment.upstream.script["one"] = [refused_proof(), refused_proof()]
     response, _, _ = ask(input=[{"role": "user", "content": "Hi"}, THOUGHT])
     assert response.status == 400
@@ -249,10 +249,8 @@ def test_it_is_tried_without_only_once(environment: FakeEnvironment) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_a_proof_is_not_shown_to_another_provider_than_the_one_that_issued_it(
-    environment: FakeEnvironment, lines: Lines, stream: bool
-) -> None:
-    chained(environment, layer("one/gpt-5", "responses"), layer("two/gpt-5", "responses"))
+def test_a_proof_is_sent_only_to_its_issuer(environment: FakeEnvironment, lines: Lines, stream: bool) -> None:
+    chained(environment, member("one/gpt-5", "responses"), member("two/gpt-5", "responses"))
     first = streamed(*responses.unfold(RESPONSE)) if stream else whole(RESPONSE)
     environment.upstream.script = {"one": [first, UNAVAILABLE], "two": [whole(RESPONSE)]}
     _, _, settle = ask(stream=stream)

@@ -20,7 +20,7 @@ from tests.unit.gateway.fake_environment import (
     virtual,
     whole,
 )
-from tests.unit.gateway.test_gateway_formats import chained, layer
+from tests.unit.gateway.test_gateway_formats import chained, member
 from vibe_router.formats.common import sse
 from vibe_router.formats.messages import stream as messages
 from vibe_router.routing.verdict import Failure, FailureKind
@@ -48,7 +48,7 @@ def ask(
     return response, b"".join(response.body)
 
 
-def told(body: bytes) -> list[dict[str, Any]]:
+def json_events(body: bytes) -> list[dict[str, Any]]:
     return [json.loads(each.data) for each in sse.EventDecoder().feed(body) if each.data is not None]
 
 
@@ -63,7 +63,7 @@ def test_a_whole_answer_of_a_provider_that_speaks_chat(environment: FakeEnvironm
 
 def test_a_stream_of_a_provider_that_speaks_chat(environment: FakeEnvironment) -> None:
     response, body = ask(stream=True)
-    assert [each["type"] for each in told(body)] == [
+    assert [each["type"] for each in json_events(body)] == [
         "message_start",
         "content_block_start",
         "content_block_delta",
@@ -76,7 +76,7 @@ def test_a_stream_of_a_provider_that_speaks_chat(environment: FakeEnvironment) -
 
 
 def test_a_provider_of_the_same_format_is_passed_through(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/claude-haiku-4-5", "messages"))
+    chained(environment, member("one/claude-haiku-4-5", "messages"))
     raw = b"".join(messages.unfold(MESSAGE))
     environment.upstream.script["one"] = [streamed(raw)]
     _, body = ask(stream=True, headers={"anthropic-beta": "a,b", "X-Api-Key": "sk-master"}, context_management={})
@@ -91,7 +91,7 @@ def test_a_provider_of_the_same_format_is_passed_through(environment: FakeEnviro
 
 
 def test_a_provider_of_messages_answers_a_caller_of_chat(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/claude-haiku-4-5", "messages"))
+    chained(environment, member("one/claude-haiku-4-5", "messages"))
     environment.upstream.script["one"] = [whole(MESSAGE)]
     sent = event("POST", "/v1/chat/completions", {"model": "auto-chat", "messages": HI})
     answer = json.loads(b"".join(app.handler(sent, context()).body))
@@ -100,11 +100,11 @@ def test_a_provider_of_messages_answers_a_caller_of_chat(environment: FakeEnviro
 
 
 def test_a_fallback_crosses_formats_before_the_commit(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/claude-haiku-4-5", "messages"), layer("two/glm-4.7", "chat"))
+    chained(environment, member("one/claude-haiku-4-5", "messages"), member("two/glm-4.7", "chat"))
     cut = streamed(messages.event({"type": "message_start", "message": {}}), Failure(FailureKind.RESET))
     environment.upstream.script["one"] = [cut]
     response, body = ask(stream=True)
-    assert told(body)[-1] == {"type": "message_stop"}
+    assert json_events(body)[-1] == {"type": "message_stop"}
     assert environment.upstream.called == ["one", "two"]
     assert response.headers["x-vibe-deployment"] == "two/glm-4.7"
 
@@ -146,11 +146,11 @@ CALLERS: dict[str, tuple[str, dict[str, Any]]] = {
 def test_an_error_in_the_stream_keeps_its_name_in_every_format(
     environment: FakeEnvironment, caller: str, spoken: str, errors: Any, names: Any
 ) -> None:
-    chained(environment, layer("one/m", spoken))
+    chained(environment, member("one/m", spoken))
     environment.upstream.script["one"] = [streamed(OPENINGS[spoken], errors[spoken])]
     path, body = CALLERS[caller]
     sent = event("POST", path, {"model": "auto-chat", "stream": True, **body})
-    last = told(b"".join(app.handler(sent, context()).body))[-1]
+    last = json_events(b"".join(app.handler(sent, context()).body))[-1]
     error = last["response"]["error"] if "response" in last else last["error"]
     assert names.get(caller, names[""]) in (error.get("type"), error.get("code"))
 
@@ -178,14 +178,14 @@ def test_errors_are_in_anthropics_envelope(
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/messages/count_tokens"])
-def test_a_wrong_method_too(environment: FakeEnvironment, path: str) -> None:
+def test_a_wrong_method_is_in_anthropics_envelope(environment: FakeEnvironment, path: str) -> None:
     response = app.handler(event("GET", path), context())
     assert response.status == 405
     assert json.loads(b"".join(response.body))["type"] == "error"
 
 
-def test_a_chain_that_failed_tells_each_attempt(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/claude-haiku-4-5", "messages"), layer("two/glm-4.7", "chat"))
+def test_an_exhausted_chain_lists_each_attempt(environment: FakeEnvironment) -> None:
+    chained(environment, member("one/claude-haiku-4-5", "messages"), member("two/glm-4.7", "chat"))
     environment.upstream.script |= {"one": [BUSY], "two": [refusal(429, {"error": {"message": "slow down"}})]}
     response, body = ask()
     error = json.loads(body)["error"]
@@ -209,12 +209,12 @@ def test_a_chain_that_failed_tells_each_attempt(environment: FakeEnvironment) ->
         ({"type": "api_error", "message": "Internal server error"}, "transient"),
     ],
 )
-def test_anthropics_errors_are_judged_whether_before_or_in_the_stream(
+def test_anthropics_errors_are_classified_before_and_in_a_stream(
     environment: FakeEnvironment, body: dict[str, str], verdict: str
 ) -> None:
     status = {"auth": 401, "quota": 402, "misconfigured": 404, "rate_limited": 429}.get(verdict, 500)
     envelope = {"type": "error", "error": body}
-    chained(environment, layer("one/claude-haiku-4-5", "messages"))
+    chained(environment, member("one/claude-haiku-4-5", "messages"))
     for reply in (refusal(status, envelope), streamed(messages.event(envelope))):
         environment.table.items.clear()
         environment.upstream.script["one"] = [reply, *([reply] if verdict == "auth" else [])]
@@ -223,8 +223,8 @@ def test_anthropics_errors_are_judged_whether_before_or_in_the_stream(
         assert attempt["verdict"] == verdict
 
 
-def test_a_callers_own_mistake_comes_back_in_the_providers_words(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/claude-haiku-4-5", "messages"))
+def test_an_invalid_request_gets_the_providers_message(environment: FakeEnvironment) -> None:
+    chained(environment, member("one/claude-haiku-4-5", "messages"))
     said = {"type": "invalid_request_error", "message": "max_tokens: 99999 > 64000"}
     environment.upstream.script["one"] = [refusal(400, {"type": "error", "error": said})]
     response, body = ask()
@@ -236,7 +236,7 @@ def test_a_callers_own_mistake_comes_back_in_the_providers_words(environment: Fa
 def test_a_stream_that_breaks_after_the_commit_ends_in_an_error_event(
     environment: FakeEnvironment, spoken: str
 ) -> None:
-    chained(environment, layer("one/glm-4.7", spoken))
+    chained(environment, member("one/glm-4.7", spoken))
     begun = STREAM[:2] if spoken == "chat" else tuple(messages.unfold(MESSAGE))[:3]
     environment.upstream.script["one"] = [streamed(*begun, Failure(FailureKind.TIMEOUT))]
     _, body = ask(stream=True)
@@ -254,8 +254,8 @@ def thought_before(signature: str) -> list[dict[str, Any]]:
     return [*HI, {"role": "assistant", "content": content}, *HI]
 
 
-def test_a_signature_goes_back_to_who_issued_it_and_to_nobody_else(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/claude-haiku-4-5", "messages"), layer("two/claude-haiku-4-5", "messages"))
+def test_a_signature_is_sent_only_to_its_issuer(environment: FakeEnvironment) -> None:
+    chained(environment, member("one/claude-haiku-4-5", "messages"), member("two/claude-haiku-4-5", "messages"))
     thoughtful = {**MESSAGE, "content": [{"type": "thinking", "thinking": "Hm", "signature": "s"}, *MESSAGE["content"]]}
     environment.upstream.script |= {"one": [whole(thoughtful), whole(MESSAGE), BUSY], "two": [whole(MESSAGE)]}
     ask()
@@ -266,8 +266,8 @@ def test_a_signature_goes_back_to_who_issued_it_and_to_nobody_else(environment: 
     assert kinds == [["thinking", "text"], ["thinking", "text"], ["text"]]
 
 
-def test_a_signature_that_is_refused_is_left_out_and_the_call_made_again(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/claude-haiku-4-5", "messages"))
+def test_a_rejected_signature_is_left_out_in_a_retry(environment: FakeEnvironment) -> None:
+    chained(environment, member("one/claude-haiku-4-5", "messages"))
     said = {"type": "invalid_request_error", "message": "messages.1.content.0: Invalid `signature` in `thinking` block"}
     environment.upstream.script["one"] = [refusal(400, {"type": "error", "error": said}), whole(MESSAGE)]
     response, _ = ask(messages=thought_before("of-yesterday"))
@@ -286,8 +286,8 @@ def count(**more: object) -> tuple[StreamingResponse, int]:
     return response, json.loads(b"".join(response.body))["input_tokens"]
 
 
-def test_tokens_are_counted_by_the_first_who_speaks_messages(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/gpt-5", "chat"), layer("two/claude-haiku-4-5", "messages"))
+def test_tokens_are_counted_by_the_first_provider_of_messages(environment: FakeEnvironment) -> None:
+    chained(environment, member("one/gpt-5", "chat"), member("two/claude-haiku-4-5", "messages"))
     environment.upstream.script["two"] = [whole({"input_tokens": 42})]
     response, tokens = count(system="Be brief.", max_tokens=100)
     assert (response.status, tokens, response.headers["x-vibe-deployment"]) == (200, 42, "two/claude-haiku-4-5")
@@ -297,7 +297,7 @@ def test_tokens_are_counted_by_the_first_who_speaks_messages(environment: FakeEn
     assert environment.upstream.sent[0][0].endswith("/v1/messages/count_tokens")
 
 
-def test_nobody_is_asked_where_nobody_speaks_messages(environment: FakeEnvironment) -> None:
+def test_tokens_are_estimated_without_a_provider_of_messages(environment: FakeEnvironment) -> None:
     few, many = count()[1], count(messages=[{"role": "user", "content": "word " * 4000}])[1]
     assert 0 < few < 50
     assert 3000 < many < 8000
@@ -314,10 +314,10 @@ def test_nobody_is_asked_where_nobody_speaks_messages(environment: FakeEnvironme
         pytest.param(ScriptedReply(200, "text/html", [b"<html>"]), id="a page"),
     ],
 )
-def test_without_a_counter_the_tokens_are_estimated_and_nothing_is_cooled(
+def test_tokens_are_estimated_without_a_counter_and_without_a_cooldown(
     environment: FakeEnvironment, answer: Any
 ) -> None:
-    chained(environment, layer("one/claude-haiku-4-5", "messages"))
+    chained(environment, member("one/claude-haiku-4-5", "messages"))
     environment.upstream.script["one"] = [answer, whole({"input_tokens": 42})]
     response, tokens = count()
     assert tokens > 0
@@ -329,7 +329,7 @@ def test_without_a_counter_the_tokens_are_estimated_and_nothing_is_cooled(
     assert count()[1] == 42
 
 
-def test_counting_needs_a_model_that_the_key_may_use(environment: FakeEnvironment) -> None:
+def test_counting_tokens_requires_an_allowed_model(environment: FakeEnvironment) -> None:
     environment.models = {"other": virtual("other", "one/gpt-5")}
     response = app.handler(event("POST", "/v1/messages/count_tokens", {"model": "x", "messages": HI}), context())
     assert response.status == 404

@@ -27,7 +27,7 @@ def chained(environment: FakeEnvironment, *chain: Deployment) -> None:
     environment.models["auto-chat"] = VirtualModel("auto-chat", "", tuple((each,) for each in chain))
 
 
-def layer(name: str, *formats: str) -> Deployment:
+def member(name: str, *formats: str) -> Deployment:
     return replace(deployment(name), formats=formats)
 
 
@@ -39,7 +39,7 @@ def post(path: str, body: object) -> tuple[int, bytes, dict[str, str], Callable[
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/completions", "/prod/v1/completions"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_completions_over_a_layer_that_has_conversations_only(
+def test_completions_over_a_provider_of_chat(
     environment: FakeEnvironment, path: str, stream: bool, lines: Lines
 ) -> None:
     status, body, headers, settle = post(path, {"model": "auto-chat", "prompt": "Once", "stream": stream})
@@ -79,10 +79,10 @@ def form(model: str) -> str:
         pytest.param(None, id="a page"),
     ],
 )
-def test_what_passes_crosses_to_the_next_layer_as_it_was_sent(
+def test_a_passthrough_body_fails_over_unchanged(
     environment: FakeEnvironment, spoken: str, failed: Failure | None
 ) -> None:
-    chained(environment, layer("one/a", spoken), layer("two/b", spoken))
+    chained(environment, member("one/a", spoken), member("two/b", spoken))
     path, asked, content_type, answer = OTHERS[spoken]
     environment.upstream.script["one"] = [failed or ScriptedReply(200, "text/html", [b"<html>Sign in</html>"])]
     environment.upstream.script["two"] = [ScriptedReply(200, content_type, [answer])]
@@ -101,8 +101,8 @@ def test_what_passes_crosses_to_the_next_layer_as_it_was_sent(
         assert sent == [{"model": "a", **asked}, {"model": "b", **asked}]
 
 
-def test_embeddings_fall_over_and_pass_untouched(environment: FakeEnvironment, lines: Lines) -> None:
-    chained(environment, layer("one/e", "embeddings"), layer("two/e", "chat", "embeddings"))
+def test_embeddings_fail_over_and_pass_unchanged(environment: FakeEnvironment, lines: Lines) -> None:
+    chained(environment, member("one/e", "embeddings"), member("two/e", "chat", "embeddings"))
     raw = json.dumps(EMBEDDED, indent=3).encode()
     environment.upstream.script["one"] = [refusal(503, {"error": {"message": "busy"}})]
     environment.upstream.script["two"] = [ScriptedReply(200, "application/json", [raw])]
@@ -115,23 +115,23 @@ def test_embeddings_fall_over_and_pass_untouched(environment: FakeEnvironment, l
     assert lines()[-1]["prompt_tokens"] == 4
 
 
-def test_embeddings_of_a_chain_of_conversations_are_a_clear_400(environment: FakeEnvironment) -> None:
+def test_embeddings_on_a_chat_chain_are_a_400(environment: FakeEnvironment) -> None:
     status, body, _, _ = post("/v1/embeddings", {"model": "auto-chat", "input": "a"})
     assert status == 400
     assert json.loads(body)["error"]["code"] == "unsupported_format"
     assert environment.upstream.calls == []
 
 
-def test_an_answer_that_is_no_embedding_falls_over(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/e", "embeddings"), layer("two/e", "embeddings"))
+def test_an_answer_without_embeddings_fails_over(environment: FakeEnvironment) -> None:
+    chained(environment, member("one/e", "embeddings"), member("two/e", "embeddings"))
     environment.upstream.script["one"] = [ScriptedReply(200, "application/json", [b'{"object":"list"}'])]
     environment.upstream.script["two"] = [ScriptedReply(200, "application/json", [json.dumps(EMBEDDED).encode()])]
     status, _, headers, _ = post("/v1/embeddings", {"model": "auto-chat", "input": "a"})
     assert (status, headers["x-vibe-deployment"]) == (200, "two/e")
 
 
-def test_speech_is_answered_in_its_own_bytes(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/voice", "speech"))
+def test_speech_passes_in_bytes(environment: FakeEnvironment) -> None:
+    chained(environment, member("one/voice", "speech"))
     environment.upstream.script["one"] = [ScriptedReply(200, "audio/mpeg", [b"\xff\xfb", b"sound"])]
     status, body, headers, _ = post("/v1/audio/speech", {"model": "auto-chat", "input": "Hi", "voice": "alloy"})
     assert (status, body, headers["content-type"]) == (200, b"\xff\xfbsound", "audio/mpeg")
@@ -160,7 +160,7 @@ def test_speech_is_answered_in_its_own_bytes(environment: FakeEnvironment) -> No
 def test_only_media_types_that_no_browser_runs_pass(
     environment: FakeEnvironment, spoken: str, content_type: str, passed: str | None
 ) -> None:
-    chained(environment, layer("one/m", spoken))
+    chained(environment, member("one/m", spoken))
     page = ScriptedReply(200, content_type, [b"<script>alert(1)</script>"])
     page.headers = {**page.headers, "set-cookie": "a=b", "link": "<https://x.example>"}
     environment.upstream.script["one"] = [page]
@@ -177,8 +177,8 @@ def test_only_media_types_that_no_browser_runs_pass(
     assert (b"<script>" in body) is bool(passed)
 
 
-def test_a_probe_of_what_cannot_stream_is_asked_whole(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/e", "embeddings"))
+def test_a_probe_in_a_format_without_streams_is_not_streamed(environment: FakeEnvironment) -> None:
+    chained(environment, member("one/e", "embeddings"))
     environment.upstream.script["one"] = [
         refusal(503, {"error": {"message": "busy"}}),
         ScriptedReply(200, "application/json", [json.dumps(EMBEDDED).encode()]),

@@ -57,7 +57,7 @@ def test_a_model_has_the_largest_window_of_its_chain_and_the_price_of_the_first(
     assert told["pricing"] == {"prompt": "0.000000600000", "completion": "0.000002200000"}
 
 
-def test_anthropics_clients_get_anthropics_shape(environment: FakeEnvironment) -> None:
+def test_anthropics_clients_get_anthropics_list(environment: FakeEnvironment) -> None:
     status, told = get("/v1/models", anthropic=True)
     page = ModelPage.model_validate(told)
     assert (status, [info.id for info in page.data]) == (200, ["auto codex/ü", "auto-chat"])
@@ -78,7 +78,7 @@ def test_anthropics_clients_get_anthropics_shape(environment: FakeEnvironment) -
         ({"before_id": "auto-chat", "limit": "1"}, ["auto codex/ü"], False),
     ],
 )
-def test_anthropics_clients_get_pages(
+def test_anthropics_clients_page_through_the_list(
     environment: FakeEnvironment, query: dict[str, str], ids: list[str], has_more: bool
 ) -> None:
     _, told = get("/v1/models", anthropic=True, **query)
@@ -96,19 +96,19 @@ def test_a_page_of_an_invalid_size_is_a_400(environment: FakeEnvironment, limit:
     ["/v1/models/auto codex/ü", "/models/auto%20codex/%C3%BC", "/v1/models/auto%20codex%2F%c3%bc"],
     ids=["as it is", "encoded", "its slash encoded too"],
 )
-def test_one_model_is_told_whatever_its_name_looks_like(environment: FakeEnvironment, path: str) -> None:
+def test_a_model_is_found_by_any_spelling_of_its_path(environment: FakeEnvironment, path: str) -> None:
     status, told = get(path)
     assert (status, told["id"]) == (200, "auto codex/ü")
 
 
 @pytest.mark.parametrize("name", ["gpt-9", "auto-chat/x", "%", "%ff", "\ud800"])
-def test_a_model_that_is_none_is_a_404(environment: FakeEnvironment, name: str) -> None:
+def test_a_model_that_does_not_exist_is_a_404(environment: FakeEnvironment, name: str) -> None:
     status, told = get(f"/v1/models/{name}")
     assert (status, told["error"]["code"]) == (404, "model_not_found")
     assert "auto-chat" in told["error"]["message"]
 
 
-def test_it_is_ready_once_there_is_something_to_route_to(environment: FakeEnvironment) -> None:
+def test_readiness_requires_a_model(environment: FakeEnvironment) -> None:
     assert get("/health/readiness") == (200, {"status": "ready", "models": 2})
     environment.models.clear()
     assert get("/health/readiness") == (503, {"status": "no models", "models": 0})
@@ -135,7 +135,7 @@ def rest(state_id: str, until: float, lease_until: float = 0) -> State:
     ],
 )
 @pytest.mark.parametrize("scope", ["deployment", "credential"])
-def test_what_rests_says_until_when_why_and_how_often(
+def test_health_shows_the_end_reason_and_strikes_of_a_cooldown(
     environment: FakeEnvironment, scope: str, times: tuple[float, ...], state: str
 ) -> None:
     found = rest("deployment#one/gpt-5" if scope == "deployment" else "credential#one", *times)
@@ -156,18 +156,18 @@ def test_what_rests_says_until_when_why_and_how_often(
     assert told["counts"] == {"healthy": 1, "cooling": 0, "due": 0, "probing": 0, state: 1}
 
 
-def test_of_a_deployments_two_states_the_worse_one_is_told(environment: FakeEnvironment) -> None:
+def test_health_shows_the_worse_state_of_deployment_and_credential(environment: FakeEnvironment) -> None:
     for found in (rest("deployment#one/gpt-5", until=1_799_999_999), rest("credential#one", until=1_800_000_060)):
         environment.table.items[found.id] = found
     _, told = get("/health")
     assert [each["scope"] for each in told["deployments"] if each["state"] == "cooling"] == ["credential"]
 
 
-def test_a_table_that_cannot_be_reached_is_told(environment: FakeEnvironment) -> None:
+def test_health_reports_an_unreachable_table(environment: FakeEnvironment) -> None:
     assert get("/health")[1]["state_table"] == "reachable"
     environment.table.degraded = True
     assert get("/health")[1]["state_table"].startswith("unreachable")
 
 
-def test_whether_it_lives_asks_nothing_of_anybody(environment: FakeEnvironment) -> None:
+def test_liveness_calls_no_service(environment: FakeEnvironment) -> None:
     assert get("/health/liveliness") == get("/health/liveness") == (200, {"status": "alive"})

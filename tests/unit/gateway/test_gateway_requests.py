@@ -56,7 +56,7 @@ def test_a_compressed_body_is_decoded(
 
 @pytest.mark.parametrize("coding", ["zstd", "br", "compress", "gzip, zstd", "gzip, gzip, gzip"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
-def test_another_coding_is_a_415_that_names_it(environment: FakeEnvironment, path: str, coding: str) -> None:
+def test_an_unsupported_coding_is_a_415_that_names_it(environment: FakeEnvironment, path: str, coding: str) -> None:
     status, answer = send(path, b"(\xb5/\xfd", content_encoding=coding)
     assert status == 415
     assert f"'{coding}'" in answer["error"]["message"]
@@ -82,12 +82,12 @@ def test_a_compressed_body_that_arrived_as_text_is_a_415(environment: FakeEnviro
     ],
     ids=["no gzip", "truncated gzip", "data after gzip", "no deflate", "truncated deflate"],
 )
-def test_a_body_that_is_not_of_its_coding_is_a_400(environment: FakeEnvironment, coding: str, body: bytes) -> None:
+def test_a_body_that_does_not_match_its_coding_is_a_400(environment: FakeEnvironment, coding: str, body: bytes) -> None:
     assert send("/v1/chat/completions", body, content_encoding=coding)[0] == 400
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, raw_deflate], ids=["gzip", "zlib", "raw"])
-def test_a_body_that_decodes_to_too_much_is_a_413(compress: Callable[[bytes], bytes]) -> None:
+def test_a_body_that_is_too_large_when_decoded_is_a_413(compress: Callable[[bytes], bytes]) -> None:
     coding = "gzip" if compress is gzip.compress else "deflate"
     assert len(decode(compress(b" " * MAX_BODY), coding)) == MAX_BODY
     with pytest.raises(ApiError) as refused:
@@ -129,11 +129,11 @@ def test_the_target_of_a_path(path: str, target: str, model: str | None) -> None
         "/openai/v1/chat/completions",
     ],
 )
-def test_a_request_for_an_odd_path_is_answered(environment: FakeEnvironment, path: str) -> None:
+def test_a_request_with_doubled_or_stray_path_parts_is_served(environment: FakeEnvironment, path: str) -> None:
     assert send(path)[0] == 200
 
 
-def test_azures_path_names_the_model(environment: FakeEnvironment) -> None:
+def test_an_azure_path_names_the_model(environment: FakeEnvironment) -> None:
     body = json.dumps({"messages": CHAT["messages"]}).encode()
     status, _ = send("/openai/deployments/auto-chat/chat/completions", body)
     assert status == 200
@@ -142,7 +142,7 @@ def test_azures_path_names_the_model(environment: FakeEnvironment) -> None:
     assert send("/openai/deployments/no-such/chat/completions", PLAIN)[0] == 404
 
 
-def test_azures_path_names_the_model_of_a_form(environment: FakeEnvironment) -> None:
+def test_an_azure_path_names_the_model_of_a_form(environment: FakeEnvironment) -> None:
     part = b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\r\n--b--\r\n'
     path = "/openai/deployments/no-such/audio/transcriptions"
     status, answer = send(path, part, content_type="multipart/form-data; boundary=b")
@@ -150,5 +150,5 @@ def test_azures_path_names_the_model_of_a_form(environment: FakeEnvironment) -> 
 
 
 @pytest.mark.parametrize("path", ["/openai/deployments/auto-chat", "/openai/deployments//chat/completions"])
-def test_an_azure_path_without_a_model_or_operation_is_no_500(environment: FakeEnvironment, path: str) -> None:
+def test_an_azure_path_without_a_model_or_operation_is_rejected(environment: FakeEnvironment, path: str) -> None:
     assert send(path)[0] in (400, 404, 405)

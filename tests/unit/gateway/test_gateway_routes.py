@@ -49,7 +49,7 @@ PREFIXES = pytest.mark.parametrize(
 @PREFIXES
 @pytest.mark.parametrize("end", ["", "/"], ids=["", "with a slash"])
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_a_route_answers_with_and_without_its_prefixes(
+def test_a_route_is_served_with_and_without_its_prefixes(
     environment: FakeEnvironment, method: str, path: str, prefix: str, end: str
 ) -> None:
     response = answer(event(method, prefix + path + end, CHAT if method == "POST" else None))
@@ -59,7 +59,7 @@ def test_a_route_answers_with_and_without_its_prefixes(
 
 @PREFIXES
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_a_wrong_method_is_a_405_that_says_which_is_right(
+def test_a_wrong_method_is_a_405_with_an_allow_header(
     environment: FakeEnvironment, method: str, path: str, prefix: str
 ) -> None:
     for wrong in {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"} - {method}:
@@ -70,7 +70,7 @@ def test_a_wrong_method_is_a_405_that_says_which_is_right(
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_a_browser_may_ask_first_without_a_key(environment: FakeEnvironment, method: str, path: str) -> None:
+def test_a_preflight_needs_no_key(environment: FakeEnvironment, method: str, path: str) -> None:
     response = answer(event("OPTIONS", path, headers={"Origin": "https://a.example"}))
     assert response.status == 204
     assert response.headers["allow"] == f"{method}, OPTIONS"
@@ -83,7 +83,7 @@ def test_a_browser_may_ask_first_without_a_key(environment: FakeEnvironment, met
      "/V1/models", "/ü\ud800"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_what_nothing_answers_is_a_404_in_openais_shape(environment: FakeEnvironment, method: str, path: str) -> None:
+def test_an_unknown_path_is_a_404_in_openais_format(environment: FakeEnvironment, method: str, path: str) -> None:
     response = answer(event(method, path))
     assert response.status == 404
     assert error(response)["code"] == "not_found"
@@ -104,7 +104,7 @@ def test_a_browser_is_redirected_from_the_root_to_the_page(
     assert response.headers["location"] == location
 
 
-def test_head_of_the_root_answers_200_without_a_body(environment: FakeEnvironment) -> None:
+def test_head_of_the_root_is_a_200_without_a_body(environment: FakeEnvironment) -> None:
     response = answer(event("HEAD", "/"))
     assert response.status == 200
     assert payload(response) == b""
@@ -131,7 +131,7 @@ def test_the_stage_is_dropped_from_the_path(
 @pytest.mark.parametrize(
     "headers", [None, {}, {"Authorization": "Bearer wrong"}], ids=["null headers", "no headers", "a wrong key"]
 )
-def test_without_the_key_there_is_a_401_before_anything_else(
+def test_a_missing_key_is_a_401_before_any_other_check(
     environment: FakeEnvironment, method: str, path: str, headers: dict[str, str] | None
 ) -> None:
     response = answer(event(method, path, "{broken", headers=headers))
@@ -146,18 +146,18 @@ def test_health_and_description_are_public(environment: FakeEnvironment, path: s
 
 
 @pytest.mark.parametrize("name", ["authorization", "Authorization", "AUTHORIZATION"])
-def test_header_names_are_read_in_any_case(environment: FakeEnvironment, name: str) -> None:
+def test_header_names_are_case_insensitive(environment: FakeEnvironment, name: str) -> None:
     assert answer(event("GET", "/v1/models", headers={name: f"Bearer {MASTER_KEY}", "x-null": None})).status == 200
 
 
-def test_a_body_in_base64_is_read(environment: FakeEnvironment) -> None:
+def test_a_body_in_base64_is_decoded(environment: FakeEnvironment) -> None:
     encoded = base64.b64encode(json.dumps(CHAT).encode()).decode()
     response = answer(event("POST", "/v1/chat/completions", encoded, isBase64Encoded=True))
     assert response.status == 200
 
 
 @pytest.mark.parametrize("body", ["A", "ü", "===="], ids=["cut", "not ASCII", "only padding"])
-def test_a_body_that_is_not_the_base64_it_is_said_to_be_is_a_400(environment: FakeEnvironment, body: str) -> None:
+def test_a_body_of_invalid_base64_is_a_400(environment: FakeEnvironment, body: str) -> None:
     response = answer(event("POST", "/v1/chat/completions", body, isBase64Encoded=True))
     assert response.status == 400
     assert error(response)["type"] == "invalid_request_error"
@@ -166,16 +166,14 @@ def test_a_body_that_is_not_the_base64_it_is_said_to_be_is_a_400(environment: Fa
 @pytest.mark.parametrize(
     "body", [None, "", "{broken", "[]", "\ud800"], ids=["null", "empty", "broken", "array", "half"]
 )
-def test_a_body_that_is_no_request_is_a_400(environment: FakeEnvironment, body: str | None) -> None:
+def test_an_invalid_body_is_a_400(environment: FakeEnvironment, body: str | None) -> None:
     response = answer(event("POST", "/v1/chat/completions", body))
     assert response.status == 400
     assert error(response)["type"] == "invalid_request_error"
 
 
 @pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if "live" not in str(route.values[1])])
-def test_tables_that_cannot_be_read_are_a_503_that_says_when_to_come_back(
-    environment: FakeEnvironment, method: str, path: str
-) -> None:
+def test_unreachable_tables_are_a_503_with_retry_after(environment: FakeEnvironment, method: str, path: str) -> None:
     environment.outage = unavailable("The routes cannot be read right now.")
     response = answer(event(method, path, CHAT))
     assert response.status == 503
@@ -183,7 +181,7 @@ def test_tables_that_cannot_be_read_are_a_503_that_says_when_to_come_back(
     assert error(response)["code"] == "temporarily_unavailable"
 
 
-def test_an_unforeseen_failure_is_a_500_that_tells_nothing_and_is_logged(
+def test_an_unexpected_failure_is_a_logged_500_without_details(
     environment: FakeEnvironment, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unforeseen(*_: object) -> None:
@@ -199,7 +197,7 @@ def test_an_unforeseen_failure_is_a_500_that_tells_nothing_and_is_logged(
     assert "Say hello" not in json.dumps(line)
 
 
-def test_a_request_without_an_id_takes_lambdas() -> None:
+def test_a_request_without_an_id_gets_lambdas() -> None:
     assert proxy_event.read({}, "aws-request-1").id == "aws-request-1"
 
 
@@ -241,7 +239,7 @@ requests = st.fixed_dictionaries(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 @given(given_event=requests)
-def test_whatever_event_comes_the_answer_is_one_that_the_runtime_can_send_and_never_a_500(
+def test_any_event_gets_a_valid_answer_other_than_500(
     environment: FakeEnvironment, given_event: dict[str, Any]
 ) -> None:
     response = answer(given_event)
@@ -258,7 +256,7 @@ def test_whatever_event_comes_the_answer_is_one_that_the_runtime_can_send_and_ne
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 @given(fields=st.dictionaries(st.sampled_from(FIELDS), values, max_size=3))
-def test_whatever_is_asked_with_the_key_is_answered_or_refused_with_a_reason(
+def test_any_fields_are_answered_or_rejected_with_a_reason(
     environment: FakeEnvironment, fields: dict[str, object]
 ) -> None:
     response = answer(event("POST", "/v1/chat/completions", json.dumps({**CHAT, **fields})))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway import app
 from tests.unit.gateway.fake_environment import COMPLETION, FakeEnvironment, context, event, refusal, streamed, whole
-from tests.unit.gateway.test_gateway_formats import RESPONSE, SAID, chained, layer
+from tests.unit.gateway.test_gateway_formats import RESPONSE, SAID, chained, member
 from vibe_router.access.keys import Caller, Key, Limits, Team
 from vibe_router.formats.common import sse
 from vibe_router.formats.responses import stream as responses
@@ -26,13 +26,13 @@ UNPROVEN_WORDS = {"id": "rs_3", "type": "reasoning", "summary": [{"type": "summa
 
 @pytest.fixture
 def over_chat(environment: FakeEnvironment) -> FakeEnvironment:
-    chained(environment, layer("one/gpt-5", "chat"))
+    chained(environment, member("one/gpt-5", "chat"))
     return environment
 
 
 @pytest.fixture
 def over_responses(environment: FakeEnvironment) -> FakeEnvironment:
-    chained(environment, layer("one/gpt-5", "responses"))
+    chained(environment, member("one/gpt-5", "responses"))
     environment.upstream.script["one"] = [whole(RESPONSE)]
     return environment
 
@@ -219,7 +219,7 @@ def test_lookups_of_references_are_bounded(over_chat: FakeEnvironment) -> None:
 
 
 def test_reasoning_is_resent_within_a_tool_turn(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/glm-4.7", "chat"), layer("two/gpt-5", "responses"))
+    chained(environment, member("one/glm-4.7", "chat"), member("two/gpt-5", "responses"))
     call_ = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
     message = {"role": "assistant", "content": None, "reasoning_content": "Let me look.", "tool_calls": [call_]}
     environment.upstream.script["one"] = [
@@ -238,17 +238,17 @@ def test_reasoning_is_resent_within_a_tool_turn(environment: FakeEnvironment) ->
 
 
 def test_an_image_in_the_history_needs_vision(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/gpt-5", "responses"))
+    chained(environment, member("one/gpt-5", "responses"))
     environment.upstream.script["one"] = [whole(RESPONSE)]
     shown = {"type": "input_image", "image_url": "https://example.com/a.png"}
     create(input=[{"role": "user", "content": [shown]}])
-    chained(environment, layer("one/gpt-5", "responses", vision=False))
+    chained(environment, member("one/gpt-5", "responses", vision=False))
     status, answer = create(previous_response_id="resp_up")
     assert (status, answer["error"]["code"]) == (400, "unsupported_images")
 
 
 def test_a_conversation_continues_after_a_failover(environment: FakeEnvironment) -> None:
-    chained(environment, layer("one/gpt-5", "responses"), layer("two/glm-4.7", "chat"))
+    chained(environment, member("one/gpt-5", "responses"), member("two/glm-4.7", "chat"))
     environment.upstream.script["one"] = [whole(RESPONSE), refusal(503, {"error": {"message": "busy"}})]
     create()
     status, _ = create(input="And again.", previous_response_id="resp_up")
@@ -375,7 +375,7 @@ CONVERSATION = [
 
 @pytest.mark.parametrize("format_", ["chat", "responses", "messages", "converse"])
 def test_a_compacted_conversation_continues_on_every_format(environment: FakeEnvironment, format_: str) -> None:
-    chained(environment, layer("one/gpt-5", "chat"))
+    chained(environment, member("one/gpt-5", "chat"))
     status, compacted = call(
         "POST", "/compact", {"model": "auto-chat", "input": CONVERSATION, "tools": [{"type": "x"}]}
     )
@@ -389,7 +389,7 @@ def test_a_compacted_conversation_continues_on_every_format(environment: FakeEnv
     shown = json.dumps(asked["messages"])
     assert all(each in shown for each in ("Look at a.txt.", "read", "It says 4.", "Summarize this conversation"))
 
-    chained(environment, layer("one/claude", format_))
+    chained(environment, member("one/claude", format_))
     environment.upstream.script["one"] = [refusal(503, {"error": {"message": "busy"}})]
     create(input=[item, {"role": "user", "content": "Go on."}])
     continued = json.dumps(environment.upstream.calls[-1][1])

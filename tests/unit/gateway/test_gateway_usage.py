@@ -78,7 +78,7 @@ def booked(environment: FakeEnvironment) -> Record:
     return record
 
 
-def test_an_answer_is_booked_once_with_what_it_cost(environment: FakeEnvironment, decisions: Lines) -> None:
+def test_an_answer_is_booked_once_with_its_cost(environment: FakeEnvironment, decisions: Lines) -> None:
     environment.upstream.script["one"] = [whole(DETAILED)]
     assert ask() == 200
     record = booked(environment)
@@ -93,13 +93,13 @@ def test_an_answer_is_booked_once_with_what_it_cost(environment: FakeEnvironment
     assert Record.from_line(line) == record, "the row can be made from the line"
 
 
-def test_a_stream_is_booked_with_the_tokens_at_its_end(environment: FakeEnvironment) -> None:
+def test_a_stream_is_booked_with_its_final_usage(environment: FakeEnvironment) -> None:
     assert ask(stream=True) == 200
     record = booked(environment)
     assert (record.stream, record.usage, record.cost) == (True, Usage(7, 3), 37_000)
 
 
-def test_a_virtual_key_is_named_by_its_id_and_never_shown(environment: FakeEnvironment, decisions: Lines) -> None:
+def test_a_key_is_logged_by_its_id_only(environment: FakeEnvironment, decisions: Lines) -> None:
     assert ask(of_laptop(**{"x-vibe-tags": " one, two,", "x-litellm-tags": "two,three"})) == 200
     record = booked(environment)
     assert (record.key, record.key_alias, record.team, record.user) == ("key-1", "laptop", "red", "ann")
@@ -107,7 +107,7 @@ def test_a_virtual_key_is_named_by_its_id_and_never_shown(environment: FakeEnvir
     assert "sk-laptop" not in str(decisions())
 
 
-def test_tags_of_the_body_are_filed_with_those_of_the_headers_and_go_no_further(environment: FakeEnvironment) -> None:
+def test_tags_of_body_and_headers_are_booked_and_not_forwarded(environment: FakeEnvironment) -> None:
     metadata = {"tags": ["two", " nightly ", "x" * 500], "user": "ann"}
     assert ask(of_laptop(**{"x-litellm-tags": "one,two"}), metadata=metadata, tags=["root"]) == 200
     assert booked(environment).tags == ("blue", "team", "one", "two", "root", "nightly", "x" * 100)
@@ -115,7 +115,7 @@ def test_tags_of_the_body_are_filed_with_those_of_the_headers_and_go_no_further(
     assert (sent["metadata"], "tags" in sent) == ({"user": "ann"}, False)
 
 
-def test_another_deployment_than_the_first_is_a_failover(environment: FakeEnvironment) -> None:
+def test_serving_from_a_later_deployment_is_a_failover(environment: FakeEnvironment) -> None:
     environment.upstream.script["one"] = [UNAVAILABLE]
     assert ask() == 200
     record = booked(environment)
@@ -131,7 +131,7 @@ def test_another_deployment_than_the_first_is_a_failover(environment: FakeEnviro
         pytest.param(Price(0, 0), COMPLETION, 0, id="free"),
     ],
 )
-def test_what_is_not_known_is_not_nothing(
+def test_an_unknown_cost_is_none_and_not_zero(
     environment: FakeEnvironment, decisions: Lines, price: Price | None, answer: object, cost: int | None
 ) -> None:
     environment.models["auto-chat"] = priced(environment.models["auto-chat"], price)
@@ -149,7 +149,7 @@ def test_what_is_not_known_is_not_nothing(
         pytest.param(of_laptop(), {"model": "auto-x"}, 403, "key_model_access_denied", False, id="not its model"),
     ],
 )
-def test_what_is_refused_is_booked_too(
+def test_a_rejected_request_is_booked(
     environment: FakeEnvironment,
     headers: Mapping[str, str],
     body: Mapping[str, object],
@@ -163,7 +163,7 @@ def test_what_is_refused_is_booked_too(
     assert (record.deployment, record.cost) == (None, 0)
 
 
-def test_what_a_limit_refuses_is_booked_at_no_cost(environment: FakeEnvironment) -> None:
+def test_a_request_over_a_limit_is_booked_at_no_cost(environment: FakeEnvironment) -> None:
     assert LAPTOP.key
     environment.callers.callers["sk-laptop"] = Caller(replace(LAPTOP.key, limits=Limits(rpm=1)), LAPTOP.team)
     assert [ask(of_laptop()), ask(of_laptop())] == [200, 429]
@@ -172,14 +172,14 @@ def test_what_a_limit_refuses_is_booked_at_no_cost(environment: FakeEnvironment)
     assert second.resolved
 
 
-def test_when_every_deployment_fails_that_is_booked(environment: FakeEnvironment) -> None:
+def test_an_exhausted_chain_is_booked(environment: FakeEnvironment) -> None:
     environment.upstream.script |= {"one": [UNAVAILABLE], "two": [UNAVAILABLE]}
     assert ask() == 502
     record = booked(environment)
     assert (record.error, record.deployment, record.cost) == ("all_deployments_failed", None, 0)
 
 
-def test_a_stream_that_was_cut_is_an_error_and_charged_for_what_was_streamed(environment: FakeEnvironment) -> None:
+def test_a_broken_stream_is_an_error_and_charged_for_its_streamed_tokens(environment: FakeEnvironment) -> None:
     text = "word " * 800
     first = f'data: {{"model":"gpt-5","choices":[{{"index":0,"delta":{{"content":"{text}"}}}}]}}\n\n'.encode()
     environment.upstream.script["one"] = [streamed(first)]
@@ -204,7 +204,9 @@ def test_an_implausible_report_is_replaced_by_what_was_requested(environment: Fa
 
 
 @pytest.mark.parametrize("key", ["", "Bearer sk-wrong"])
-def test_nobody_known_leaves_a_line_and_no_row(environment: FakeEnvironment, decisions: Lines, key: str) -> None:
+def test_a_request_without_a_valid_key_is_logged_and_not_booked(
+    environment: FakeEnvironment, decisions: Lines, key: str
+) -> None:
     assert ask({"Authorization": key}) == 401
     assert environment.books.booked == []
     [line] = decisions()
@@ -216,7 +218,7 @@ def test_lists_and_health_are_not_booked(environment: FakeEnvironment) -> None:
     assert environment.books.booked == []
 
 
-def test_a_booking_that_fails_costs_neither_line_nor_metrics(
+def test_a_failed_booking_still_logs_the_line_and_metrics(
     environment: FakeEnvironment, decisions: Lines, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Broken:
