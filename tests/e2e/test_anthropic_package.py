@@ -74,7 +74,7 @@ def test_a_broken_stream_is_an_error(client: anthropic.Anthropic, stack: Stack) 
         stream.until_done()
 
 
-def test_a_failing_deployment_is_not_noticed(client: anthropic.Anthropic, stack: Stack) -> None:
+def test_a_failover_is_invisible(client: anthropic.Anthropic, stack: Stack) -> None:
     stack.fault("cliproxyapi", "529")
     raw = client.messages.with_raw_response.create(model="auto-claude", max_tokens=500, messages=HELLO)
     assert raw.headers["x-vibe-deployment"] == "ark/glm-4.7"

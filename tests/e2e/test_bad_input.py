@@ -39,7 +39,7 @@ def test_a_body_of(stack: Stack, body: bytes, status: int) -> None:
         assert error["message"]
 
 
-def test_invalid_utf_8_is_no_fault_of_the_router(stack: Stack) -> None:
+def test_invalid_utf_8_is_never_a_500(stack: Stack) -> None:
     body = OK.replace(b'"x"', b'"\xff\xfe"')
     assert httpx.post(f"{stack.url}/chat/completions", content=body, headers=AUTH, timeout=60).status_code in (200, 400)
 
@@ -62,13 +62,13 @@ def test_the_key_is_taken_from(stack: Stack, headers: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer"}, {"authorization": "Basic abc"}], ids=str)
-def test_without_a_key_the_answer_says_which_header_is_missing(stack: Stack, headers: dict[str, str]) -> None:
+def test_a_missing_key_is_a_401_that_names_the_header(stack: Stack, headers: dict[str, str]) -> None:
     answer = httpx.get(f"{stack.url}/models", headers=headers, timeout=60)
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
     assert "Authorization" in answer.json()["error"]["message"]
 
 
-def test_a_body_over_the_limit_is_told_the_limit(stack: Stack) -> None:
+def test_a_body_over_the_limit_is_a_413_that_names_the_limit(stack: Stack) -> None:
     answer = httpx.post(f"{stack.url}/chat/completions", content=b"x" * (11 * 1024 * 1024), headers=AUTH, timeout=60)
     assert answer.status_code == 413
     assert "6 MB" in answer.json()["error"]["message"]
@@ -85,7 +85,7 @@ def test_an_unknown_path_is_404(stack: Stack, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
-def test_a_wrong_method_is_told_the_right_one(stack: Stack, path: str, method: str) -> None:
+def test_a_wrong_method_is_a_405_that_names_the_allowed_one(stack: Stack, path: str, method: str) -> None:
     answer = httpx.request(method, f"{stack.root}{path}", headers=AUTH, timeout=60)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST, OPTIONS")
 
@@ -93,7 +93,7 @@ def test_a_wrong_method_is_told_the_right_one(stack: Stack, path: str, method: s
 @pytest.mark.parametrize(
     "path", ["/models", "/v1/models", "/v1/v1/models", "/v1/models/auto-chat", "/models/auto-chat/"]
 )
-def test_paths_answer_with_and_without_v1(stack: Stack, path: str) -> None:
+def test_paths_are_served_with_and_without_v1(stack: Stack, path: str) -> None:
     assert httpx.get(f"{stack.root}{path}", headers=AUTH, timeout=60).status_code == 200
 
 
@@ -102,6 +102,6 @@ def test_health_needs_no_key(stack: Stack, path: str) -> None:
     assert httpx.get(f"{stack.root}{path}", timeout=60).status_code == 200
 
 
-def test_the_state_of_deployments_is_for_the_master_key(stack: Stack) -> None:
+def test_deployment_states_require_the_master_key(stack: Stack) -> None:
     assert httpx.get(f"{stack.root}/health", timeout=60).status_code == 401
     assert stack.health()["ark/glm-4.7"]["state"] == "healthy"

@@ -25,7 +25,7 @@ def _ask(stack: Stack, *, stream: bool = True, client: httpx.Client | None = Non
 
 
 @pytest.mark.parametrize(("fault", "options", "verdict"), FAULTS, ids=[fault for fault, _, _ in FAULTS])
-def test_a_failing_first_layer_is_passed_over_and_comes_back(
+def test_a_failed_first_step_is_skipped_until_it_recovers(
     stack: Stack, fault: str, options: dict[str, Any], verdict: str
 ) -> None:
     stack.fault("cliproxyapi", fault, **options)
@@ -44,14 +44,14 @@ def test_a_failing_first_layer_is_passed_over_and_comes_back(
     calls = len(stack.standin.requests("cliproxyapi"))
     with ThreadPoolExecutor(8) as pool:
         served = [each.headers["x-vibe-deployment"] for each in pool.map(lambda _: _ask(stack), range(8))]
-    assert L1 in served, "the probe's caller is served by the healed layer"
+    assert L1 in served, "the recovered deployment serves the probe's caller"
     # Other environments learn of it within a second.
     eventually(lambda: {_ask(stack).headers["x-vibe-deployment"] for _ in range(3)} == {L1})
     eventually(lambda: stack.health()[L1]["state"] == "healthy")
     assert calls < len(stack.standin.requests("cliproxyapi"))
 
 
-def test_one_caller_at_a_time_probes_a_failed_layer(stack: Stack) -> None:
+def test_one_caller_at_a_time_probes_a_failed_deployment(stack: Stack) -> None:
     stack.fault("cliproxyapi", "503")
     _ask(stack)
     eventually(lambda: stack.health()[L1]["state"] == "due")
@@ -62,7 +62,7 @@ def test_one_caller_at_a_time_probes_a_failed_layer(stack: Stack) -> None:
     assert len(stack.standin.requests("cliproxyapi")) == 1
 
 
-def test_many_callers_that_fail_at_once_are_one_strike(stack: Stack) -> None:
+def test_concurrent_failures_are_one_strike(stack: Stack) -> None:
     stack.fault("cliproxyapi", "model_cooldown", reset_in=600)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: _ask(stack, stream=False), range(48)))
@@ -81,7 +81,7 @@ def test_the_error_lists_every_attempt_and_no_secret(stack: Stack) -> None:
     assert not any(f"sk-{provider}" in answer.text for provider in ("cliproxyapi", "new-api", "ark"))
 
 
-def test_a_key_that_providers_repeat_reaches_neither_the_caller_nor_log_or_health(stack: Stack) -> None:
+def test_a_repeated_provider_key_reaches_no_caller_log_or_health(stack: Stack) -> None:
     for provider in ("cliproxyapi", "new-api", "ark"):
         leak = f"sk-{provider}"
         error = {"message": f"bad key {leak}", "type": leak, "code": leak, "param": f"{leak[:-1]}****"}
@@ -93,7 +93,7 @@ def test_a_key_that_providers_repeat_reaches_neither_the_caller_nor_log_or_healt
     assert not any(f"sk-{provider}"[:8] in seen for provider in ("cliproxyapi", "new-api", "ark"))
 
 
-def test_a_hundred_concurrent_streams_finish_whole(stack: Stack) -> None:
+def test_a_hundred_concurrent_streams_are_complete(stack: Stack) -> None:
     with httpx.Client(limits=httpx.Limits(max_connections=100)) as client, ThreadPoolExecutor(100) as pool:
         answers = list(pool.map(lambda _: _ask(stack, client=client), range(100)))
     assert [answer.status_code for answer in answers] == [200] * 100

@@ -104,7 +104,7 @@ def test_every_model_calls_tools_and_uses_their_answer(client: openai.OpenAI, mo
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_model_keeps_to_a_json_schema(client: openai.OpenAI, model: str) -> None:
+def test_every_model_follows_a_json_schema(client: openai.OpenAI, model: str) -> None:
     schema = {
         "type": "object",
         "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
@@ -121,7 +121,7 @@ def test_every_model_keeps_to_a_json_schema(client: openai.OpenAI, model: str) -
     assert isinstance(person["age"], int)
 
 
-def test_what_the_router_does_not_own_reaches_the_provider_as_sent(client: openai.OpenAI, stack: Stack) -> None:
+def test_other_fields_reach_the_provider_as_sent(client: openai.OpenAI, stack: Stack) -> None:
     extra = {"reasoning": {"effort": "high"}, "x_unknown": [1, 2.5, None, {"ü": "✓"}], "seed": 7, "user": "u-1"}
     client.chat.completions.create(model="auto-chat", messages=HELLO, extra_body=extra)
     sent = stack.standin.requests("cliproxyapi")[-1]

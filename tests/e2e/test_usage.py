@@ -94,7 +94,7 @@ def test_every_request_is_one_row_and_its_share_of_the_totals(stack: Stack, tmp_
     assert reader(stack).request(lost.request_id) == lost
 
 
-def test_a_caller_whom_nobody_knows_leaves_no_row(stack: Stack) -> None:
+def test_a_request_with_an_invalid_key_has_no_row(stack: Stack) -> None:
     answer = ask(stack, "sk-nobody")
     assert answer.status_code == 401
     request_id = answer.headers["x-vibe-request-id"]

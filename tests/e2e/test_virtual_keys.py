@@ -59,7 +59,7 @@ def spend_of(stack: Stack, key: str) -> float:
     return spent
 
 
-def test_a_key_is_for_the_models_that_it_names(stack: Stack, make: Make) -> None:
+def test_a_key_may_use_only_its_models(stack: Stack, make: Make) -> None:
     key = make(models=["auto-chat*"])
     assert ask(stack, key, "auto-chat-mini").status_code == 200
     denied = ask(stack, key, "auto-priced")
@@ -70,7 +70,7 @@ def test_a_key_is_for_the_models_that_it_names(stack: Stack, make: Make) -> None
     assert told(httpx.get(f"{stack.root}/health", headers={"x-api-key": key}, timeout=60))[0] == 403
 
 
-def test_a_blocked_key_stays_out_within_ten_seconds_and_comes_in_again(stack: Stack, make: Make) -> None:
+def test_blocking_and_unblocking_a_key_take_effect_within_ten_seconds(stack: Stack, make: Make) -> None:
     key = make()
     assert ask(stack, key).status_code == 200
     admin(stack, "/key/block", key=key)
@@ -81,7 +81,7 @@ def test_a_blocked_key_stays_out_within_ten_seconds_and_comes_in_again(stack: St
     eventually(lambda: told(ask(stack, key)) == (401, "key_deleted"))
 
 
-def test_a_budget_is_spent_once_by_callers_at_the_same_time(stack: Stack, make: Make) -> None:
+def test_concurrent_callers_do_not_overspend_a_budget(stack: Stack, make: Make) -> None:
     key = make(max_budget=0.015)  # each of these may cost a little more than a cent
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: ask(stack, key), range(12)))
@@ -94,7 +94,7 @@ def test_a_budget_is_spent_once_by_callers_at_the_same_time(stack: Stack, make: 
     assert eventually(lambda: spend_of(stack, key) or None) == pytest.approx(cost)
 
 
-def test_what_does_not_fit_into_what_is_left_is_402(stack: Stack, make: Make) -> None:
+def test_a_request_over_the_remaining_budget_is_a_402(stack: Stack, make: Make) -> None:
     key = make(max_budget=0.0105)  # one answer of a thousand tokens, and a bit
     assert ask(stack, key).status_code == 200
     eventually(lambda: spend_of(stack, key) or None)
@@ -104,7 +104,7 @@ def test_what_does_not_fit_into_what_is_left_is_402(stack: Stack, make: Make) ->
     assert ask(stack, key, max_tokens=100).status_code == 200, "a smaller one fits"
 
 
-def test_what_a_budget_has_left_is_left_after_every_answer(stack: Stack, make: Make) -> None:
+def test_an_unused_reservation_returns_to_the_budget(stack: Stack, make: Make) -> None:
     """An answer costs far less than was reserved for it; what is over comes back, so that the next one fits."""
     key = make(max_budget=0.0115)
     costs = []
@@ -114,7 +114,7 @@ def test_what_a_budget_has_left_is_left_after_every_answer(stack: Stack, make: M
     assert eventually(lambda: spent if (spent := spend_of(stack, key)) >= sum(costs) * 0.999 else None) < 0.0115
 
 
-def test_over_the_rate_is_429_with_a_time_to_come_back(stack: Stack, make: Make) -> None:
+def test_a_request_over_the_rate_is_a_429_with_retry_after(stack: Stack, make: Make) -> None:
     key = make(rpm_limit=3)
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: ask(stack, key, stream=True), range(8)))
@@ -127,12 +127,12 @@ def test_over_the_rate_is_429_with_a_time_to_come_back(stack: Stack, make: Make)
             assert 0 < int(each.headers["retry-after"]) <= 60
 
 
-def test_one_after_the_other_fits_into_one_slot(stack: Stack, make: Make) -> None:
+def test_sequential_requests_fit_a_parallel_limit_of_one(stack: Stack, make: Make) -> None:
     key = make(max_parallel_requests=1)
     assert [ask(stack, key, stream=bool(number % 2)).status_code for number in range(6)] == [200] * 6
 
 
-def test_the_keys_of_a_team_share_its_rate(stack: Stack, make: Make) -> None:
+def test_keys_of_a_team_share_its_rate(stack: Stack, make: Make) -> None:
     team = admin(stack, "/team/new", team_alias="burst", rpm_limit=3)["team_id"]
     keys = [make(team_id=team, rpm_limit=100) for _ in range(2)]
     answers = [ask(stack, keys[number % 2]) for number in range(6)]

@@ -54,7 +54,7 @@ CROSSINGS = [
     for user in (*CALLERS, "codex", "claude")
     for first, second in [("responses", "messages"), ("messages", "responses"), ("chat", "messages")]
 ] + [(caller, caller, "converse") for caller in CALLERS]
-"""Who is served by two layers of different formats, and which formats these are."""
+"""Callers and agents, and the formats of the two deployments that serve them."""
 
 
 def crossing(user: str, first: str, second: str) -> str:

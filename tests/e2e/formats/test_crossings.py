@@ -1,4 +1,4 @@
-"""Conversations that go from a layer of one format to a layer of another and back, with reasoning and tools."""
+"""Conversations that go from a provider of one format to one of another and back, with reasoning and tools."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ ASKED = (
     [pytest.param(*each, id=f"{each[0]} over {each[1]} and {each[2]}") for each in CROSSINGS if each[0] in CALLERS],
 )
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-def test_a_conversation_survives_every_change_of_layer(
+def test_a_conversation_survives_every_change_of_format(
     stack: Stack, user: str, first: str, second: str, streamed: bool
 ) -> None:
     caller = CALLERS[user](stack.root, KEY)
     model = crossing(user, first, second)
     ask = caller.stream if streamed else caller.ask
     talk: list[Any] = [ASKED]
-    # The first layer finds every other request too long, which cools nothing; so the layers take turns.
+    # The first deployment finds every other request too long, which cools nothing, so the two take turns.
     for spoken in (second, first, second, first):
         stack.standin.heal(PROVIDERS[first], model)
         if spoken == second:

@@ -35,7 +35,7 @@ def test_embeddings_as_numbers_and_as_base64_are_the_same(client: openai.OpenAI)
     assert numbers.usage.prompt_tokens > 0
 
 
-def test_embeddings_of_a_chat_chain_are_a_clear_400(client: openai.OpenAI) -> None:
+def test_embeddings_on_a_chat_chain_are_a_400(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         client.embeddings.create(model=MODELS["chat"], input="one")
     assert caught.value.code == "unsupported_format"

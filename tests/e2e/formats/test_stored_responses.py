@@ -157,7 +157,7 @@ def test_reading_counts_against_the_rate_limit(stack: Stack) -> None:
             client.responses.retrieve(answer.id)
 
 
-def test_a_conversation_that_would_fill_the_memory_is_stored_no_further(client: openai.OpenAI) -> None:
+def test_a_conversation_that_is_too_large_is_not_stored(client: openai.OpenAI) -> None:
     message = {"role": "user", "content": "Hello", "more": [[] for _ in range(90_000)]}
     stored: str | None = None
     for _ in range(8):
