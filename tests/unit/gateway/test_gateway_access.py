@@ -135,14 +135,14 @@ def test_a_request_over_the_rate_gets_a_429_with_retry_after(environment: FakeEn
     )
     assert response.headers["retry-after"] == "40"
     assert response.headers["x-ratelimit-remaining-requests"] == "0"
-    assert "requests per minute of this API key is 1" in body["error"]["message"]
+    assert "Requests per minute are limited to 1 for this API key." in body["error"]["message"]
     environment.now += 40
     assert ask()[0].status == 200
 
 
 @pytest.mark.parametrize(
     ("limits", "hint"),
-    [(Limits(tpm=0), "tokens per minute"), (Limits(parallel=0), "at the same time")],
+    [(Limits(tpm=0), "Tokens per minute"), (Limits(parallel=0), "Concurrent requests")],
     ids=["tokens", "parallel"],
 )
 def test_other_limits_are_429_too(limits: Limits, hint: str, environment: FakeEnvironment) -> None:

@@ -72,7 +72,7 @@ def invalid_key(message: str) -> ApiError:
 
 def misconfigured(model: str) -> ApiError:
     """Return the 503 for a model whose row, or whose provider's row, is wrong. The log says what is wrong."""
-    message = f"The model '{model}' is misconfigured: a row of the routes is wrong. The router's log says which."
+    message = f"The model '{model}' is misconfigured: a row of the routes is invalid. The router's log names it."
     return ApiError(503, message, type="server_error", code="model_misconfigured", param="model")
 
 

@@ -118,7 +118,7 @@ class Admission:
         except LimitReachedError as error:
             raise _refused(error, estimate, self._clock.now()) from None
         except LedgerBusyError:
-            raise unavailable("Too many requests of this API key start at once. Try again.") from None
+            raise unavailable("Too many requests with this API key are starting at once. Try again.") from None
         except ReservationRejectedError:
             raise bad_request(
                 "The request is too large: its cost cannot be reserved.", code="request_too_large"
@@ -136,7 +136,7 @@ class Admission:
         except LimitReachedError as error:
             raise _refused(error, request, now) from None
         except (LedgerBusyError, ReservationRejectedError):
-            raise unavailable("Too many requests of this API key start at once. Try again.") from None
+            raise unavailable("Too many requests with this API key are starting at once. Try again.") from None
 
     def settlement(
         self, reservation: Reservation, served: Deployment | None, usage: Usage, cost: int | None
@@ -168,14 +168,14 @@ def _refused(error: LimitReachedError, estimate: ReservationRequest, now: float)
         )
         return ApiError(402, message, type="budget_exceeded", code="budget_exceeded")
     limits = {
-        Limit.REQUESTS: f"requests per minute of {whose} is {denial.most}",
-        Limit.TOKENS: f"tokens per minute of {whose} is {denial.most}; {denial.used} of them are used or reserved, "
-        f"and this request may use {estimate.tokens}",
-        Limit.PARALLEL: f"requests at the same time of {whose} is {denial.most}",
+        Limit.REQUESTS: f"Requests per minute are limited to {denial.most} for {whose}.",
+        Limit.TOKENS: f"Tokens per minute are limited to {denial.most} for {whose}; {denial.used} of them are used or "
+        f"reserved, and this request may use {estimate.tokens}.",
+        Limit.PARALLEL: f"Concurrent requests are limited to {denial.most} for {whose}.",
     }
     return ApiError(
         429,
-        f"The limit of {limits[denial.limit]}.",
+        limits[denial.limit],
         type="rate_limit_error",
         code="rate_limit_exceeded",
         headers={**rate_limit_headers(error.windows, now), "retry-after": str(max(math.ceil(denial.retry_after), 1))},

@@ -111,7 +111,7 @@ def _limited(whose: str, refusal: Denial) -> str:
             used, most = as_dollars(refusal.used), as_dollars(refusal.most)
             return f"The {whose}'s budget of ${most:g} has ${used:g} spent or reserved: the estimate does not fit."
         case Limit.REQUESTS:
-            return f"The {whose} has sent the {refusal.most} requests that it may send in a minute."
+            return f"Requests per minute are limited to {refusal.most} for this {whose}, and all are used."
         case Limit.TOKENS:
-            return f"The {whose} may use {refusal.most} tokens in a minute: the estimate does not fit."
-    return f"The {whose} has the {refusal.most} requests under way that it may have at a time."
+            return f"Tokens per minute are limited to {refusal.most} for this {whose}: the estimate does not fit."
+    return f"Concurrent requests are limited to {refusal.most} for this {whose}, and all are in use."
