@@ -11,7 +11,7 @@ from vibe_router.routing.verdict import Scope, Verdict
 
 __all__ = ["CALLER_STATUSES", "FAILURE_RULES", "IMPLIED_STATUS", "FailureRule", "contains"]
 
-# Statuses that speak about the request.
+# Statuses by which a provider rejects the request itself.
 CALLER_STATUSES = frozenset({400, 413, 414, 415, 422, 431})
 
 # The HTTP status implied by error types of Anthropic, OpenAI, Google and Ark, for errors that come without one.
@@ -216,9 +216,6 @@ FAILURE_RULES = (
         Verdict.QUOTA,
         names=("quotaexceeded", "setlimitexceeded", "quota_exhausted", "*perday*", "1304"),  # Ark; Google; Zhipu
     ),
-    FailureRule(
-        Verdict.QUOTA, names=("servicequotaexceededexception",), phrases=("too many tokens per day",)
-    ),  # Bedrock
     # --- Bedrock: by its exceptions' names, whatever their status. ---
     FailureRule(Verdict.QUOTA, names=("servicequotaexceededexception",), phrases=("too many tokens per day",)),
     FailureRule(Verdict.RATE_LIMITED, names=("throttlingexception",)),
@@ -248,13 +245,13 @@ FAILURE_RULES = (
         Scope.CREDENTIAL,
         names=("expiredtokenexception", "unrecognizedclientexception", "invalidsignatureexception"),
     ),
-    # --- Busy, before the rate limits: Ark and Zhipu send these as a 429 too. ---
+    # --- Overloaded. Before the rate limits, since Ark and Zhipu send these as a 429 too. ---
     FailureRule(
         Verdict.TRANSIENT,
         names=("*overloaded*", "1305", "1312", "channel:response_time_exceeded"),
         phrases=("model is at capacity",),
     ),
-    # CLIProxyAPI rests a model for a minute after any failure of its upstream.
+    # CLIProxyAPI suspends a model for a minute after any failure of its upstream.
     FailureRule(Verdict.TRANSIENT, names=("auth_unavailable",), phrases=("no auth available",), fast_retry=False),
     FailureRule(
         Verdict.TRANSIENT,  # CLIProxyAPI blames the request when a stream breaks behind it
@@ -327,7 +324,7 @@ FAILURE_RULES = (
         ),
         phrases=("api key not valid", "organization has been disabled", "=missing api key", "=invalid api key"),
     ),
-    # --- The request is fine, but nothing for this model: others look at images, call tools, take the parameter. ---
+    # --- The model lacks a feature that the request needs: images, tools or a parameter. Another may have it. ---
     FailureRule(
         Verdict.UNSUPPORTED,
         names=("unsupported_parameter", "unsupported_value"),  # OpenAI
@@ -350,7 +347,7 @@ FAILURE_RULES = (
             "no endpoints found that support",  # OpenRouter, as a 404
         ),
     ),
-    # --- Nothing but the status left. ---
+    # --- By status alone. ---
     FailureRule(Verdict.AUTH, Scope.CREDENTIAL, statuses={401}),
     FailureRule(Verdict.QUOTA, Scope.CREDENTIAL, statuses={402}),
     FailureRule(
