@@ -81,7 +81,7 @@ def sign_out(body: SignOut) -> Response[Any]:
     responses=answers("`username`, `csrf` and `expires`.", 401),
 )
 def session() -> dict[str, Any]:
-    """Say who is signed in, and the token that calls which change something have to send."""
+    """Return the signed-in user, and the CSRF token that calls which change something must send."""
     call = call_of(router)
     return _session_fields(call, session_of(call.request, call.environment))
 

@@ -96,7 +96,7 @@ class Deployment:
     context_window: int | None = None  # tokens of prompt and answer; unknown
     vision: bool = True  # whether it accepts images
     tools: bool = True  # whether it calls tools
-    base_model: str | None = None  # the model, if its name does not tell
+    base_model: str | None = None  # the model behind an opaque name
     streams_only: bool = False  # whether it refuses requests for a whole answer
 
     @property

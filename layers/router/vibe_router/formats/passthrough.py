@@ -140,12 +140,12 @@ class PassthroughFormat:
     def usage_of(self, answer: Mapping[str, Any]) -> Usage:
         """Return the usage in `answer`; images and transcriptions name its fields as Responses does."""
         usage = answer.get("usage")
-        told = read_chat(usage)
-        if told.known or not isinstance(usage, dict):
-            return told
-        heard = count(usage.get("input_token_details"), "audio_tokens")  # transcriptions' spelling
-        asked, answered = count(usage, "input_tokens", "total_tokens"), count(usage, "output_tokens")
-        return Usage(asked, answered, audio_prompt_tokens=heard)
+        reported = read_chat(usage)
+        if reported.known or not isinstance(usage, dict):
+            return reported
+        audio = count(usage.get("input_token_details"), "audio_tokens")  # transcriptions' spelling
+        prompt, completion = count(usage, "input_tokens", "total_tokens"), count(usage, "output_tokens")
+        return Usage(prompt, completion, audio_prompt_tokens=audio)
 
 
 # Media types of answers in bytes. None is one that a browser would run, as it would HTML or SVG.

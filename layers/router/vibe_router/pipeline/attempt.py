@@ -36,11 +36,11 @@ class SecretSource(Protocol):
         """Return a secret, None if there is none of that name."""
 
     def invalidate(self) -> None:
-        """Have the secrets read again: a provider refused one."""
+        """Expire the cached secrets: a provider rejected one."""
 
 
 class RefusedError(ApiError):
-    """A provider refused the request for a reason that lies in the request."""
+    """A provider rejected the request itself, so no other deployment is tried."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ def _origin(caller: str, request: ClientRequest) -> str:
     """Return digests of the caller and of the conversation, as in `State.origin`."""
     try:
         conversation = request.affinity()
-    except ApiError:  # the request goes nowhere, and the caller alone tells it from others
+    except ApiError:  # the request is rejected later; the caller alone identifies it
         conversation = b""
     return "/".join(hashlib.blake2b(each, digest_size=6).hexdigest() for each in (caller.encode(), conversation))
 

@@ -1,1 +1,1 @@
-"""Pure decisions: which deployment, what an answer means, how long to keep away. No AWS, no HTTP, no own clock."""
+"""Pure decisions: which deployments to try, what a failure means, how long to cool. No AWS, no HTTP, no own clock."""

@@ -1,13 +1,13 @@
 """The state of a deployment or credential that the fleet shares, and its changes.
 
-A `State` is one StateTable item. Every change is a pure function from the state that was seen to its successor, which
-carries the next `version`; the store writes a successor only if the table still has the version that was seen. So of
-many changes at once one wins, and the other environments learn it:
+A `State` is one StateTable item. Every change is a pure function from the state that was read to its successor, which
+has the next `version`; the store writes a successor only if the version that was read is still current. So one of many
+concurrent changes wins, and the other environments get its state:
 
     env A  sees v0 ── fails ── writes v1 (strike 1) ✓
     env B  sees v0 ── fails ─────── writes v1 ✗ (v1 exists: the same incident, no second strike)
     env C  sees v1, `until` passed ── leases v2 ✓ ── calls ── commits: clears v3, or fails: v3 (strike 2)
-    env D  sees v1, `until` passed ───── leases v2 ✗ ── keeps away
+    env D  sees v1, `until` passed ───── leases v2 ✗ ── skips it
 
 One caller's prompts can make a provider fail. Further transient failures of the caller whose failure gave the first
 strike give no strike: they cool the deployment for that conversation, or for that caller after a failure in a second
@@ -26,12 +26,12 @@ from vibe_router.routing.verdict import Classification, Verdict
 
 __all__ = ["Phase", "State", "claimed", "cleared", "cooled", "healthy", "leased", "released"]
 
-# Seconds. A probe of a deployment that fails fast costs next to nothing: one that has recovered serves again soon.
+# Seconds. A probe of a deployment that fails fast costs little, so it is probed often and serves again soon.
 _LONGEST_AFTER_FAST_FAILURE = 20.0
 # Every probe of a silent deployment costs a caller time; rate limits are over within minutes.
 _LONGEST_AFTER_SILENCE = 300.0
 
-# Seconds for which the origin of a failure is remembered: longer than the longest rest after a transient failure.
+# Seconds for which the origin of a failure is remembered: longer than the longest cooldown after a transient failure.
 _ORIGIN_SECONDS = 600.0
 
 _KEEP_SECONDS = 86_400  # how long an item outlives its last use; a request lives 15 minutes at most
@@ -107,19 +107,19 @@ def cooled(
     same_incident: bool = False,
     origin: str = "",
 ) -> State:
-    """Return `state` after a failure: one more strike, and a longer rest.
+    """Return `state` after a failure: one more strike, and a longer cooldown.
 
-    The rest is the provider's own reset hint if it gave one, else `base` doubled with every strike up to the limit of
-    its verdict; neither exceeds `max`. A second failure of the `same_incident` (a retry) replaces the evidence without
-    a strike, and never shortens the rest. `origin` is the caller and the conversation, `caller/conversation`, whose
-    request failed; empty for a failure that no request can cause.
+    The cooldown lasts until the provider's own reset hint if it gave one, else `base` doubled with every strike up to
+    the limit of its verdict; neither exceeds `max`. A second failure of the `same_incident` (a retry) replaces the
+    evidence without a strike, and never shortens the cooldown. `origin` is the caller and the conversation,
+    `caller/conversation`, whose request failed; empty for a failure that no request can cause.
     """
     if not same_incident and _is_repeat(state, classification, origin, now):
         return _repeated(state, classification, policy, now, evidence, origin)
     strikes = max(state.strikes, 1) if same_incident else state.strikes + 1
     grown = policy.base * 2.0 ** min(strikes - 1, 30)  # 2**30 s is beyond any max
-    rest = min(classification.reset_after or min(grown, _limit(classification)), policy.max)
-    until = now + rest
+    seconds = min(classification.reset_after or min(grown, _limit(classification)), policy.max)
+    until = now + seconds
     first = origin if state.strikes == 0 else state.origin if same_incident else ""
     return State(
         id=state.id,
@@ -138,7 +138,7 @@ def cooled(
 
 
 def _is_repeat(state: State, classification: Classification, origin: str, now: float) -> bool:
-    """Return whether the caller that gave the last strike fails again, and no other did."""
+    """Return whether the failure is another one of the caller whose failure gave the last strike."""
     is_same_caller = bool(origin) and state.origin.partition("/")[0] == origin.partition("/")[0]
     is_provoked = classification.verdict is Verdict.TRANSIENT and not classification.reset_after
     return is_same_caller and is_provoked and now - state.origin_at < _ORIGIN_SECONDS
@@ -171,7 +171,7 @@ def _covers(remembered: str, origin: str) -> bool:
 
 
 def _limit(classification: Classification) -> float:
-    """Return the longest rest without a hint, in seconds."""
+    """Return the longest cooldown without a hint, in seconds."""
     match classification.verdict:
         case Verdict.TRANSIENT if not classification.silent:
             return _LONGEST_AFTER_FAST_FAILURE
@@ -191,12 +191,12 @@ def leased(state: State, now: float, seconds: float) -> State:
 
 
 def released(state: State) -> State:
-    """Return `state` with its lease given back: due, as it was."""
+    """Return `state` with its lease released: due for a probe again."""
     return replace(state, version=state.version + 1, lease_until=0)
 
 
 def claimed(state: State, now: float) -> State:
-    """Return `state` with the call of a last resort noted."""
+    """Return `state` with the time of a call as the last resort."""
     expires_at = int(max(state.until, now) + _KEEP_SECONDS)
     return replace(state, version=state.version + 1, last_resort_at=now, expires_at=expires_at)
 

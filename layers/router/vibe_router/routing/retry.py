@@ -1,4 +1,4 @@
-"""Whether the same deployment is tried once more, and after how long."""
+"""Decide whether the same deployment is retried, and after how long."""
 
 from vibe_router.core.models import Policy
 from vibe_router.routing.failure_rules import contains

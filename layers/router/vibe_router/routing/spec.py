@@ -292,7 +292,7 @@ class DeploymentSpec(Overrides):
 
     A deployment that is not `enabled` is left out of the chain. Without a `price` its cost is unknown. It is skipped
     for a request that exceeds its `context_window`, or that needs `vision` or `tools` if these are false. `base_model`
-    is the model if its name does not tell: for an inference profile of Bedrock, a deployment at Azure. With
+    is the model behind an opaque name: an inference profile of Bedrock, a deployment at Azure. With
     `stream: always` it is asked for a stream even if the caller wants a whole answer.
     """
 

@@ -2,7 +2,7 @@
 
 An environment reads a key at most once in ten seconds, even one that does not exist, together with its team and the
 ledgers of both. While DynamoDB is unreachable, cached keys stay valid and all others get a 503. A record that cannot be
-parsed, because it was edited by hand, admits nobody.
+parsed, because it was edited by hand, makes its key invalid.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Renew the holds of requests in flight, so that they can be short.
 
-A hold that nobody renews expires within LEASE_SECONDS, and the next request removes it: the slot of an environment that
-died is free again after a minute and a half, however long its request might have taken.
+A hold that is not renewed expires within LEASE_SECONDS, and the next request removes it: the slot of an environment
+that died is free again after a minute and a half, however long its request might have taken.
 
     reserve ── until +90 ──┬─ +30: until +90 ──┬─ +60: until +90 … settle: the hold is removed
                            └─ environment dies: expired at +90

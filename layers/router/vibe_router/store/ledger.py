@@ -193,7 +193,7 @@ class LedgerStore:
             self._leases.renew_due()
 
     def _renew(self, hold_id: str, ledgers: Sequence[str], until: float) -> None:
-        """Move the end of a hold. A failure is left to the next renewal; a hold that is gone, to its settlement."""
+        """Move the end of a hold. The next renewal retries a failure; a removed hold is left to its settlement."""
         for each in ledgers:
             with suppress(*AWS_ERRORS):
                 self._table.renew(each, hold_id, until)

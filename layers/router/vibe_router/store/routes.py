@@ -262,7 +262,7 @@ class CatalogueCache:
 def _checked(key: RowKey, row: Row) -> tuple[RowSpec | None, list[Problem]]:
     kind, name = key
     if kind not in KINDS or (kind == "defaults" and key != DEFAULTS):
-        return None, [Problem(key, f"no such row is known; `kind` is one of {', '.join(KINDS)}")]
+        return None, [Problem(key, f"is of an unknown kind; `kind` is one of {', '.join(KINDS)}")]
     return parse_row(kind, name, row)
 
 

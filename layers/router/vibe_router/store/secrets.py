@@ -100,7 +100,7 @@ class Secrets:
         return self._values.get(name)
 
     def invalidate(self) -> None:
-        """Have the next `get` read the secret again, if it is older than 30 s: a provider or caller was refused."""
+        """Expire a secret older than 30 s, so that the next `get` reads it: a provider or the router rejected a key."""
         self._invalidated = True
 
     def _is_due(self) -> bool:

@@ -105,7 +105,7 @@ class StateStore:
     def replace(self, seen: State, successor: State) -> State:
         """Write `successor` if `seen` is still current, and return the current state. Never raises.
 
-        The winner gets `successor` itself, and everybody else the winner's state. While DynamoDB is unreachable,
+        The winner gets `successor` itself, and every other caller the winner's state. While DynamoDB is unreachable,
         `successor` is current in this environment.
         """
         cached = self._cache.get(seen.id)

@@ -1,7 +1,7 @@
 """Call one deployment, up to the commit of its answer.
 
-Before the commit nothing is sent to the caller, so that any failure here can fall over unseen. A stream commits with
-its first real content, a whole answer with its last byte.
+Before the commit nothing is sent to the caller, so a failover is invisible. A stream commits with its
+first real content, a whole answer with its last byte.
 """
 
 import re
@@ -43,7 +43,7 @@ class OpenStream:
         """Yield all pieces from the first held one on; those that were received together as one list.
 
         `until` (monotonic seconds) limits it all, `idle` (seconds) the silence between two events with data. Ends with
-        the provider's stream; `reader.complete` tells whether that is a whole answer. Raises AttemptFailedError if it
+        the provider's stream; `reader.complete` is true if that is a whole answer. Raises AttemptFailedError if it
         stalls, breaks or reports an error before the answer is complete.
         """
         yield self.held

@@ -17,12 +17,12 @@ class CompletionsAssembler:
     def add(self, chunk: Mapping[str, Any]) -> None:
         """Add one chunk."""
         choices = chunk.get("choices")
-        told = [
+        as_chat = [
             {**{key: value for key, value in choice.items() if key != "text"}, "delta": {"content": choice.get("text")}}
             for choice in (choices if isinstance(choices, list) else ())
             if isinstance(choice, dict)
         ]
-        self._assembly.add({**chunk, "choices": told})
+        self._assembly.add({**chunk, "choices": as_chat})
 
     def completion(self) -> dict[str, Any]:
         """Return the completion."""

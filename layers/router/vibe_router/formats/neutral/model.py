@@ -271,7 +271,7 @@ class NeutralRequest:
     system). `effort` is OpenAI's reasoning effort, `budget` Anthropic's thinking tokens (0: no thinking).
     `rest` holds the fields that only the caller's format has and that other formats must reject; those that other
     formats may leave out are in `more`. `names` maps field names here to the caller's, where they differ.
-    `base_model` comes from routes: the model behind a deployment whose name does not tell.
+    `base_model` comes from routes: the model behind a deployment with an opaque name.
     """
 
     format: str

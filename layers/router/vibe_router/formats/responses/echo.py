@@ -1,4 +1,4 @@
-"""The fields of a response that echo its request, and others that every response has, whoever wrote it.
+"""The fields of a response that echo its request, and others that every response must have.
 
 Shapes: OpenAI's API reference and the Open Responses specification (openresponses.org), which requires every field.
 Providers leave some out, and never received others, such as `previous_response_id`.
