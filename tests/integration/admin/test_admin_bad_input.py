@@ -48,7 +48,7 @@ def sound(answer: Answer) -> None:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(operation=st.sampled_from(OPERATIONS), body=bodies, query=queries, part=st.text(max_size=12))
-def test_no_body_query_or_path_makes_it_fail(
+def test_no_body_query_or_path_is_a_500(
     admin: Admin, operation: tuple[str, str, Any], body: dict[str, Any], query: dict[str, str], part: str
 ) -> None:
     method, path, _ = operation
@@ -75,7 +75,7 @@ def test_no_body_query_or_path_makes_it_fail(
         "a=1&b=2",
     ],
 )
-def test_a_body_that_is_no_json_object_is_a_400(admin: Admin, raw: str) -> None:
+def test_a_body_other_than_a_json_object_is_a_400(admin: Admin, raw: str) -> None:
     for path in ("/key/generate", "/routes/explain", "/team/new"):
         answer = admin.ask("POST", path, raw=raw)
         if raw:  # without a body every field is absent
@@ -83,7 +83,7 @@ def test_a_body_that_is_no_json_object_is_a_400(admin: Admin, raw: str) -> None:
         sound(answer)
 
 
-def test_a_body_in_base64_is_read_and_one_that_is_not_is_a_400(admin: Admin) -> None:
+def test_a_body_in_base64_is_decoded_and_an_invalid_one_is_a_400(admin: Admin) -> None:
     body = base64.b64encode(b'{"key_alias": "x"}').decode()
     assert admin.ask("POST", "/key/generate", raw=body, encoded=True).status == 200
     assert admin.ask("POST", "/key/generate", raw="%%%", encoded=True).status == 400
@@ -93,19 +93,19 @@ def test_a_body_in_base64_is_read_and_one_that_is_not_is_a_400(admin: Admin) -> 
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/xml", ""]
 )
-def test_json_is_read_whatever_it_is_called(admin: Admin, content_type: str) -> None:
+def test_json_is_read_under_any_content_type(admin: Admin, content_type: str) -> None:
     answer = admin.ask("POST", "/key/generate", {"rpm_limit": 5}, headers={"Content-Type": content_type})
     assert (answer.status, answer.body["rpm_limit"]) == (200, 5)
 
 
-def test_a_wrong_method_is_told_with_the_right_ones(admin: Admin) -> None:
+def test_a_wrong_method_is_a_405_with_the_allowed_ones(admin: Admin) -> None:
     for path, allowed in [("/key/generate", "POST"), ("/routes", "GET, PUT"), ("/key/sk-x/regenerate", "POST")]:
         answer = admin.ask("DELETE", path)
         assert (answer.status, answer.headers["allow"]) == (405, [allowed])
     assert admin.ask("GET", "/key/nothing").status == 404
 
 
-def test_events_with_next_to_nothing_in_them_are_answered(admin: Admin) -> None:
+def test_sparse_events_are_answered(admin: Admin) -> None:
     from streaming_runtime import Context
 
     for event in ({}, {"path": None, "headers": None, "requestContext": None}, {"path": "/prod", "httpMethod": "GET"}):
@@ -121,7 +121,7 @@ def test_the_whole_api_is_described(admin: Admin) -> None:
     assert MASTER not in json.dumps(told.body)
 
 
-def test_a_look_through_all_that_was_ever_asked_has_an_end(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_searching_all_requests_is_bounded(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admin.environment.usage, "find", lambda *_, **__: Page([], "there is more"))
     for query, field in (({"user_id": "rare"}, "user_id"), ({"start_date": "2026-11-24 10:00:00"}, "end_date")):
         assert admin.ask("GET", "/spend/logs", query=query).error["param"] == field
@@ -129,7 +129,7 @@ def test_a_look_through_all_that_was_ever_asked_has_an_end(admin: Admin, monkeyp
 
 @pytest.mark.parametrize("field", ["start_date", "end_date"])
 @pytest.mark.parametrize("text", ["yesterday", "2026", "24.11.2026", "2026-11-24 noon"])
-def test_a_date_that_is_none_is_told_with_one_that_is(admin: Admin, field: str, text: str) -> None:
+def test_an_invalid_date_is_a_400_with_a_valid_example(admin: Admin, field: str, text: str) -> None:
     error = admin.ask("GET", "/spend/logs", query={field: text}).error
     assert error["param"] == field
     assert "such as 2026-11-24" in error["message"]

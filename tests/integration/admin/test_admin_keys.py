@@ -20,7 +20,7 @@ def items(admin: Admin) -> str:
     return str(admin.dynamodb.scan(TableName=admin.variables["KEYS_TABLE"])["Items"])
 
 
-def test_a_key_is_shown_once_and_kept_as_its_hash(admin: Admin) -> None:
+def test_a_key_is_shown_once_and_stored_as_its_hash(admin: Admin) -> None:
     made = admin.made("/key/generate", key_alias="a")
     key = made["key"]
     assert key.startswith("sk-")
@@ -31,7 +31,7 @@ def test_a_key_is_shown_once_and_kept_as_its_hash(admin: Admin) -> None:
     assert key not in str(admin.told("/key/list", return_full_object="true"))
 
 
-def test_everything_that_was_said_of_a_key_is_told_again(admin: Admin) -> None:
+def test_every_field_of_a_key_is_returned(admin: Admin) -> None:
     admin.made("/team/new", team_id="t1")
     said: dict[str, Any] = {
         "key_alias": "<b>x</b>",
@@ -57,7 +57,7 @@ def test_everything_that_was_said_of_a_key_is_told_again(admin: Admin) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", [], {}, False, 0])
-def test_a_field_of_litellms_that_says_nothing_passes(admin: Admin, value: object) -> None:
+def test_an_unused_litellm_field_with_its_default_is_accepted(admin: Admin, value: object) -> None:
     for field in ("aliases", "config", "permissions", "soft_budget", "guardrails", "organization_id", "spend"):
         admin.made("/key/generate", **{field: value})
 
@@ -104,7 +104,7 @@ def test_a_field_of_litellms_that_says_nothing_passes(admin: Admin, value: objec
         ("key", MASTER),
     ],
 )
-def test_what_cannot_be_meant_is_a_400_that_names_the_field(admin: Admin, field: str, value: object) -> None:
+def test_an_invalid_field_is_a_400_that_names_it(admin: Admin, field: str, value: object) -> None:
     answer = admin.ask("POST", "/key/generate", {field: value})
     assert answer.status == 400, answer.body
     assert answer.error["param"].split(".")[0].split("[")[0] == field
@@ -120,7 +120,7 @@ def test_metadata_that_is_nested_too_deeply_is_refused(admin: Admin) -> None:
     assert admin.ask("POST", "/key/generate", {"metadata": deep}).error["param"] == "metadata"
 
 
-def test_a_key_of_ones_own_choice_is_taken_once(admin: Admin) -> None:
+def test_a_custom_key_is_accepted_once(admin: Admin) -> None:
     assert admin.made("/key/generate", key=STRONG)["key"] == STRONG
     again = admin.ask("POST", "/key/generate", {"key": STRONG})
     assert (again.status, again.error["code"], again.error["param"]) == (400, "already_exists", "key")
@@ -129,7 +129,7 @@ def test_a_key_of_ones_own_choice_is_taken_once(admin: Admin) -> None:
     assert admin.ask("POST", "/key/generate", {"key": STRONG}).status == 400
 
 
-def test_an_alias_is_one_keys_until_that_is_deleted_or_renamed(admin: Admin) -> None:
+def test_an_alias_is_unique_until_its_key_is_deleted_or_renamed(admin: Admin) -> None:
     first = admin.made("/key/generate", key_alias="a")
     taken = admin.ask("POST", "/key/generate", {"key_alias": "a"})
     assert (taken.status, taken.error["code"]) == (400, "key_alias_taken")
@@ -143,7 +143,7 @@ def test_an_alias_is_one_keys_until_that_is_deleted_or_renamed(admin: Admin) -> 
     admin.made("/key/generate", key_alias="c")
 
 
-def test_an_update_changes_what_it_names_and_nothing_else(admin: Admin) -> None:
+def test_an_update_changes_only_the_given_fields(admin: Admin) -> None:
     made = admin.made("/key/generate", max_budget=5, rpm_limit=10, models=["a"], duration="1h", user_id="ada")
     after = admin.made("/key/update", key=made["key"], rpm_limit=None, tags=["x"])
     changed = {name for name in made if name in after and made[name] != after[name]}
@@ -160,7 +160,7 @@ def test_a_key_is_blocked_and_unblocked(admin: Admin) -> None:
     assert admin.made("/key/unblock", key=key)["blocked"] is False
 
 
-def test_a_deleted_key_leaves_a_tombstone_that_says_so(admin: Admin) -> None:
+def test_a_deleted_key_leaves_a_tombstone(admin: Admin) -> None:
     made = admin.made("/key/generate", key_alias="a", metadata={"secret": "plans"})
     assert admin.made("/key/delete", keys=[made["key"]]) == {"deleted_keys": [made["key"]]}
     assert admin.ask("GET", "/key/info", query={"key": made["key"]}).status == 404
@@ -173,14 +173,14 @@ def test_a_deleted_key_leaves_a_tombstone_that_says_so(admin: Admin) -> None:
     assert admin.ask("POST", "/key/delete", {"keys": [made["key"]]}).status == 404
 
 
-def test_nothing_is_deleted_where_one_of_several_is_not_there(admin: Admin) -> None:
+def test_deleting_several_keys_fails_if_one_is_missing(admin: Admin) -> None:
     key = admin.made("/key/generate")["key"]
     assert admin.ask("POST", "/key/delete", {"keys": [key, "sk-nobody"]}).status == 404
     assert admin.told("/key/list")["total_count"] == 1
     assert admin.ask("POST", "/key/delete", {}).error["param"] == "keys"
 
 
-def test_a_regenerated_key_goes_on_under_its_id_and_the_old_one_for_its_grace(admin: Admin) -> None:
+def test_a_regenerated_key_preserves_its_id_and_the_old_one_has_a_grace_period(admin: Admin) -> None:
     old = admin.made("/key/generate", key_alias="a", max_budget=5)
     new = admin.made(f"/key/{old['key']}/regenerate", grace_period="1h", rpm_limit=7)
     assert new["key"] != old["key"]
@@ -195,7 +195,7 @@ def test_a_regenerated_key_goes_on_under_its_id_and_the_old_one_for_its_grace(ad
     assert newest["key_id"] == old["key_id"]
 
 
-def test_blocking_and_deleting_a_key_reaches_the_one_that_it_took_the_place_of(admin: Admin) -> None:
+def test_blocking_and_deleting_a_key_affect_its_predecessor(admin: Admin) -> None:
     old = admin.made("/key/generate")
     new = admin.made("/key/regenerate", key=old["key"], grace_period="1d")
     admin.made("/key/block", key=new["key"])
@@ -204,7 +204,7 @@ def test_blocking_and_deleting_a_key_reaches_the_one_that_it_took_the_place_of(a
     assert admin.ask("GET", "/key/info", query={"key": old["key"]}).status == 404
 
 
-def test_keys_are_listed_page_by_page_sorted_and_filtered(admin: Admin) -> None:
+def test_keys_are_listed_in_pages_sorted_and_filtered(admin: Admin) -> None:
     made = []
     for number in range(7):
         admin.time.advance(1)
@@ -226,7 +226,7 @@ def test_keys_are_listed_page_by_page_sorted_and_filtered(admin: Admin) -> None:
 @pytest.mark.parametrize(
     "query", [{"page": 0}, {"size": 101}, {"size": "x"}, {"sort_by": "hash"}, {"organization_id": "x"}]
 )
-def test_a_query_that_cannot_be_meant_is_a_400_that_names_it(admin: Admin, query: dict[str, object]) -> None:
+def test_an_invalid_query_is_a_400_that_names_the_parameter(admin: Admin, query: dict[str, object]) -> None:
     answer = admin.ask("GET", "/key/list", query=query)
     assert (answer.status, answer.error["param"]) == (400, next(iter(query)))
 
@@ -242,7 +242,7 @@ def spent(admin: Admin, ledger_id: str, ledger: Ledger) -> None:
     admin.dynamodb.put_item(TableName=admin.variables["LEDGER_TABLE"], Item=item)
 
 
-def test_what_a_key_has_spent_is_told_in_dollars_and_ends_with_its_period(admin: Admin) -> None:
+def test_spending_is_in_dollars_and_resets_with_the_period(admin: Admin) -> None:
     made = admin.made("/key/generate", max_budget=5, budget_duration="1d")
     spent(admin, f"key#{made['key_id']}", Ledger(1_500_000_000, 1_250_000_000, 9_000_000_000, NOW + 60))
     info = admin.told("/key/info", key=made["key"])["info"]
@@ -254,7 +254,7 @@ def test_what_a_key_has_spent_is_told_in_dollars_and_ends_with_its_period(admin:
     assert info["budget_reset_at"] == "2027-01-16T08:01:00.000+00:00"
 
 
-def test_what_was_spent_can_be_set(admin: Admin) -> None:
+def test_spending_can_be_set(admin: Admin) -> None:
     made = admin.made("/key/generate", max_budget=5)
     assert admin.made("/key/update", key=made["key"], spend=2.5)["spend"] == 2.5
     spent(admin, f"key#{made['key_id']}", Ledger(1_500_000_000, 1_250_000_000, 9_000_000_000))
@@ -263,7 +263,7 @@ def test_what_was_spent_can_be_set(admin: Admin) -> None:
     assert admin.ask("POST", "/key/update", {"key": made["key"], "spend": -1}).error["param"] == "spend"
 
 
-def test_two_editors_of_one_key_do_not_undo_each_other(admin: Admin) -> None:
+def test_concurrent_editors_do_not_undo_each_other(admin: Admin) -> None:
     made = admin.made("/key/generate")
     seen: list[Key] = []
 
@@ -279,7 +279,7 @@ def test_two_editors_of_one_key_do_not_undo_each_other(admin: Admin) -> None:
     assert (after.tags, after.limits.rpm) == (("mine",), 3)
 
 
-def test_a_record_that_was_written_by_hand_is_read_changed_and_kept(admin: Admin) -> None:
+def test_a_record_written_by_hand_can_be_read_and_changed(admin: Admin) -> None:
     key_hash = hashlib.sha256(STRONG.encode()).hexdigest()
     admin.dynamodb.put_item(
         TableName=admin.variables["KEYS_TABLE"], Item=to_item({"id": f"key#{key_hash}", "name": "by hand"})
@@ -288,7 +288,7 @@ def test_a_record_that_was_written_by_hand_is_read_changed_and_kept(admin: Admin
     assert admin.told("/key/list")["total_count"] == 1
 
 
-def test_a_corrupt_record_costs_no_more_than_itself(admin: Admin) -> None:
+def test_a_corrupt_record_affects_only_itself(admin: Admin) -> None:
     admin.made("/key/generate")
     corrupt = to_item({"id": "key#" + "a" * 64, "models": 5})
     admin.dynamodb.put_item(TableName=admin.variables["KEYS_TABLE"], Item=corrupt)
@@ -297,7 +297,7 @@ def test_a_corrupt_record_costs_no_more_than_itself(admin: Admin) -> None:
     assert (answer.status, answer.error["code"]) == (409, "corrupt_record")
 
 
-def test_a_team_is_made_changed_told_and_deleted_with_its_keys(admin: Admin) -> None:
+def test_a_team_is_created_changed_read_and_deleted_with_its_keys(admin: Admin) -> None:
     team = admin.made("/team/new", team_alias="<i>Apps</i>", models=["auto-*"], max_budget=3, tags=["x"])
     assert len(team["team_id"]) == 36
     named = {"team_id": team["team_id"]}
@@ -321,7 +321,7 @@ def test_a_team_is_made_changed_told_and_deleted_with_its_keys(admin: Admin) -> 
     assert admin.told("/team/info", **named)["team_info"]["spend"] == 0
 
 
-def test_a_team_that_is_not_there_is_told_as_such(admin: Admin) -> None:
+def test_a_missing_team_is_a_404(admin: Admin) -> None:
     for path in ("/team/update", "/team/block"):
         assert admin.ask("POST", path, {"team_id": "nowhere"}).error["code"] == "team_not_found"
     assert admin.ask("GET", "/team/info", query={"team_id": "nowhere"}).status == 404
@@ -330,11 +330,11 @@ def test_a_team_that_is_not_there_is_told_as_such(admin: Admin) -> None:
     assert admin.ask("POST", "/team/new", {"team_id": "t1"}).error["param"] == "team_id"
 
 
-def test_litellms_words_for_every_model_mean_every_model(admin: Admin) -> None:
+def test_litellms_names_for_every_model_allow_every_model(admin: Admin) -> None:
     assert admin.made("/key/generate", models=["all-proxy-models"])["models"] == ["*"]
 
 
-def test_what_is_written_is_what_the_gateway_reads(admin: Admin) -> None:
+def test_the_gateway_reads_what_the_admin_api_writes(admin: Admin) -> None:
     made = admin.made("/key/generate", max_budget=0.000000001, models=["a", "b*"], duration="1d")
     key = admin.environment.keys.key(made["token"])
     assert key
@@ -349,7 +349,7 @@ def _stored(admin: Admin, token: str) -> dict[str, Any]:
     return from_item(found["Item"])
 
 
-def test_a_table_that_cannot_be_asked_is_a_503_and_never_a_500(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_table_is_a_503(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException"}}, "Scan")
 
@@ -359,7 +359,7 @@ def test_a_table_that_cannot_be_asked_is_a_503_and_never_a_500(admin: Admin, mon
     assert "retry-after" in answer.headers
 
 
-def test_no_key_comes_out_of_the_log(admin: Admin, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_key_is_logged(admin: Admin, capsys: pytest.CaptureFixture[str]) -> None:
     key = admin.made("/key/generate")["key"]
     admin.ask("GET", "/key/info", query={"key": key})
     admin.ask("GET", "/key/list", key=key)
@@ -368,7 +368,7 @@ def test_no_key_comes_out_of_the_log(admin: Admin, capsys: pytest.CaptureFixture
     assert MASTER not in written.out + written.err
 
 
-def test_a_virtual_key_reads_about_itself_and_nothing_else(admin: Admin) -> None:
+def test_a_virtual_key_reads_only_its_own_data(admin: Admin) -> None:
     own, other = admin.made("/key/generate", key_alias="own"), admin.made("/key/generate", key_alias="other")
 
     def ask(path: str, **query: Any) -> Any:
@@ -395,6 +395,6 @@ def test_a_virtual_key_reads_about_itself_and_nothing_else(admin: Admin) -> None
     assert ask("/key/info").error["code"] == "key_blocked"
 
 
-def test_the_token_of_a_provider_beside_the_master_key_does_no_harm(admin: Admin) -> None:
+def test_a_providers_token_beside_the_master_key_is_ignored(admin: Admin) -> None:
     token = {"X-Api-Key": "sk-ant-oat01-abc"}
     assert admin.ask("GET", "/key/list", headers=token).status == 200

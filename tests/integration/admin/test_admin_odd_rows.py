@@ -95,7 +95,7 @@ def rows() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
-def test_whatever_a_row_holds_every_endpoint_answers_cleanly(admin: Admin, odd: Any) -> None:
+def test_no_row_makes_an_endpoint_fail(admin: Admin, odd: Any) -> None:
     for place, row in rows().items():
         table = admin.variables[place.partition(" ")[0]]
         good = to_item(row)

@@ -37,7 +37,7 @@ def body_of(operation: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_whatever_it_refers_to_is_there() -> None:
+def test_every_reference_resolves() -> None:
     found = set(references(DOCUMENT))
     assert "#/components/schemas/DeploymentSpec" in found
     for reference in found:
@@ -49,9 +49,7 @@ def test_whatever_it_refers_to_is_there() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "operation"), OPERATIONS, ids=[f"{method} {path}" for method, path, _ in OPERATIONS]
 )
-def test_every_operation_says_what_it_does_and_how_it_answers(
-    method: str, path: str, operation: dict[str, Any]
-) -> None:
+def test_every_operation_has_a_description_and_answers(method: str, path: str, operation: dict[str, Any]) -> None:
     assert operation["summary"]
     assert path not in operation["summary"], "Powertools' own words, where the handler says nothing"
     assert operation["tags"][0] in {tag["name"] for tag in DOCUMENT["tags"]}
@@ -70,7 +68,7 @@ def test_every_operation_says_what_it_does_and_how_it_answers(
     WITH_BODY,
     ids=[f"{method} {path}" for method, path, _ in WITH_BODY],
 )
-def test_every_body_has_an_example_that_passes(admin: Admin, method: str, path: str, operation: dict[str, Any]) -> None:
+def test_every_body_has_a_valid_example(admin: Admin, method: str, path: str, operation: dict[str, Any]) -> None:
     (example,) = body_of(operation)["examples"]
     own = json.dumps(example).replace("$TEAM_ID", "nobody-s").replace("$KEY", "sk-nobody-s")
     answer = admin.ask(method, path.replace("{key}", "sk-nobody-s"), raw=own)
@@ -79,7 +77,7 @@ def test_every_body_has_an_example_that_passes(admin: Admin, method: str, path: 
 
 
 @pytest.mark.parametrize("prefix", ["", "/prod"])
-def test_it_says_where_it_is_called(admin: Admin, prefix: str) -> None:
+def test_the_document_has_the_servers_address(admin: Admin, prefix: str) -> None:
     told = admin.ask("GET", "/ui/openapi.json", key=None, prefix=prefix)
     assert told.body["servers"] == [{"url": prefix or "/"}]
     assert told.headers["content-security-policy"]

@@ -28,9 +28,7 @@ def test_every_file_is_served_with_its_type_and_security_headers(admin: Admin, n
 
 @pytest.mark.parametrize("path", ["/ui/", "/ui/app.js", "/ui/openapi.json", "/ui"])
 @pytest.mark.parametrize(("scheme", "hsts"), [("https", ["max-age=31536000"]), ("http", None)])
-def test_browsers_keep_to_https_where_the_page_has_it(
-    admin: Admin, path: str, scheme: str, hsts: list[str] | None
-) -> None:
+def test_hsts_is_sent_over_https_only(admin: Admin, path: str, scheme: str, hsts: list[str] | None) -> None:
     answer = admin.ask("GET", path, key=None, headers={"X-Forwarded-Proto": scheme})
     assert answer.headers.get("strict-transport-security") == hsts
 

@@ -35,9 +35,7 @@ def cool(admin: Admin, state_id: str, verdict: Verdict = Verdict.RATE_LIMITED, s
     admin.environment.states.replace(healthy(state_id), state)
 
 
-def test_the_routes_are_told_as_the_file_says_with_their_version_and_states(
-    admin: Admin, routes: dict[str, Any]
-) -> None:
+def test_routes_are_read_as_in_the_file_with_version_and_states(admin: Admin, routes: dict[str, Any]) -> None:
     assert routes["version"] == 1
     assert routes["problems"] == []
     assert set(routes["models"]) >= {"auto-chat", "auto-codex"}
@@ -48,7 +46,7 @@ def test_the_routes_are_told_as_the_file_says_with_their_version_and_states(
     assert first["formats"] == ["chat", "responses", "messages"]
 
 
-def test_what_was_read_is_valid_and_changes_nothing(admin: Admin, routes: dict[str, Any]) -> None:
+def test_routes_that_were_read_are_valid_and_unchanged(admin: Admin, routes: dict[str, Any]) -> None:
     same = document(routes)
     assert admin.made("/routes/validate", **same) == {"problems": []}
     assert admin.made("/routes/dry-run", **same) == {"problems": [], "changes": [], "new_hosts": []}
@@ -56,9 +54,7 @@ def test_what_was_read_is_valid_and_changes_nothing(admin: Admin, routes: dict[s
     assert (written.status, written.body) == (200, {"version": 1, "digest": routes["digest"], "changes": []})
 
 
-def test_a_change_is_written_with_the_next_version_and_kept_in_the_history(
-    admin: Admin, routes: dict[str, Any]
-) -> None:
+def test_a_change_raises_the_version_and_enters_the_history(admin: Admin, routes: dict[str, Any]) -> None:
     changed = described(routes, "auto-chat", "<b>other</b>")
     changed["models"]["auto-chat"]["chain"][0]["enabled"] = False
     expected = admin.made("/routes/dry-run", **changed)["changes"]
@@ -73,9 +69,7 @@ def test_a_change_is_written_with_the_next_version_and_kept_in_the_history(
     assert (first["version"], first["note"]) == (1, "as it was")
 
 
-def test_of_two_editors_one_wins_and_the_other_sees_the_difference_and_loses_nothing(
-    admin: Admin, routes: dict[str, Any]
-) -> None:
+def test_one_of_two_editors_wins_and_the_other_gets_the_differences(admin: Admin, routes: dict[str, Any]) -> None:
     theirs, mine = described(routes, "auto-chat", "theirs"), described(routes, "auto-codex", "mine")
     assert admin.ask("PUT", "/routes", {**theirs, "version": 1}).status == 200
     lost = admin.ask("PUT", "/routes", {**mine, "version": 1})
@@ -90,7 +84,7 @@ def test_of_two_editors_one_wins_and_the_other_sees_the_difference_and_loses_not
     assert admin.told("/routes")["models"]["auto-chat"]["description"] == "theirs"
 
 
-def test_a_row_that_was_edited_by_hand_meanwhile_is_not_written_over(admin: Admin, routes: dict[str, Any]) -> None:
+def test_a_row_edited_by_hand_meanwhile_is_not_overwritten(admin: Admin, routes: dict[str, Any]) -> None:
     first = {**described(routes, "auto-claude", "first"), "version": 1}
     digest = admin.ask("PUT", "/routes", first).body["digest"]
     rows = admin.environment.routes.read()
@@ -114,7 +108,7 @@ def test_a_row_that_was_edited_by_hand_meanwhile_is_not_written_over(admin: Admi
     assert admin.ask("PUT", "/routes", {**document(routes), "version": 5}).status == 200, "who sends none is not asked"
 
 
-def test_an_editor_who_is_overtaken_while_writing_is_told_so_too(
+def test_a_conflict_during_the_write_is_a_409_too(
     admin: Admin, routes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     standing = admin.environment.routes.snapshot()
@@ -131,7 +125,7 @@ def test_an_editor_who_is_overtaken_while_writing_is_told_so_too(
     assert admin.environment.routes.snapshot().version == 2
 
 
-def test_a_version_is_gone_back_to(admin: Admin, routes: dict[str, Any]) -> None:
+def test_a_version_can_be_restored(admin: Admin, routes: dict[str, Any]) -> None:
     for number in (1, 2):
         sent = described(routes, "auto-chat", f"number {number}")
         assert admin.ask("PUT", "/routes", {**sent, "version": number}).status == 200
@@ -143,7 +137,7 @@ def test_a_version_is_gone_back_to(admin: Admin, routes: dict[str, Any]) -> None
     assert admin.ask("POST", "/routes/rollback", {"version": 4, "to": 77}).status == 404
 
 
-def test_the_history_has_an_end(admin: Admin, routes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_history_is_bounded(admin: Admin, routes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "HISTORY_LENGTH", 2)
     for number in (1, 2, 3):
         sent = described(routes, "auto-chat", f"number {number}")
@@ -162,7 +156,7 @@ def test_the_history_has_an_end(admin: Admin, routes: dict[str, Any], monkeypatc
         (("providers",), {}, "providers"),
     ],
 )
-def test_routes_that_are_wrong_are_not_written_and_every_mistake_has_its_place(
+def test_invalid_routes_are_not_written_and_every_mistake_has_its_place(
     admin: Admin, routes: dict[str, Any], path: tuple[str, ...], value: object, at: str
 ) -> None:
     wrong = document(routes)
@@ -179,7 +173,7 @@ def test_routes_that_are_wrong_are_not_written_and_every_mistake_has_its_place(
     assert admin.environment.routes.snapshot().version == 1
 
 
-def test_a_row_that_was_broken_by_hand_is_told_as_a_problem(admin: Admin) -> None:
+def test_a_corrupt_row_is_listed_as_a_problem(admin: Admin) -> None:
     row = to_item({"kind": "model", "name": "auto-chat", "chain": 5})
     admin.dynamodb.put_item(TableName=admin.variables["ROUTES_TABLE"], Item=row)
     told = admin.told("/routes")
@@ -197,7 +191,7 @@ def test_a_request_is_explained_in_the_order_of_its_chain(admin: Admin) -> None:
     assert all(each["why"].endswith(".") for each in told["tried"])
 
 
-def test_what_cools_is_told_as_left_alone_and_what_is_due_as_a_probe(admin: Admin) -> None:
+def test_cooling_deployments_are_skipped_and_due_ones_probed(admin: Admin) -> None:
     cool(admin, "deployment#cliproxyapi/claude-sonnet-4-6")
     cool(admin, "deployment#new-api/gpt-5", seconds=-1)
     cool(admin, "credential#ark", Verdict.AUTH)
@@ -210,7 +204,7 @@ def test_what_cools_is_told_as_left_alone_and_what_is_due_as_a_probe(admin: Admi
     assert admin.environment.states.read(["deployment#new-api/gpt-5"])["deployment#new-api/gpt-5"].lease_until == 0
 
 
-def test_when_everything_cools_the_soonest_free_is_the_last_resort(admin: Admin) -> None:
+def test_the_last_resort_is_the_deployment_that_is_free_soonest(admin: Admin) -> None:
     cool(admin, "deployment#new-api/gpt-5.2-codex")
     told = admin.made("/routes/explain", model="auto-codex")
     assert [each["mode"] for each in told["tried"]] == ["last_resort"]
@@ -228,7 +222,7 @@ def test_when_everything_cools_the_soonest_free_is_the_last_resort(admin: Admin)
         ({}, None),
     ],
 )
-def test_whether_a_key_would_be_let_in_is_told_without_spending_anything(
+def test_the_admission_of_a_key_is_explained_without_a_reservation(
     admin: Admin, limits: dict[str, Any], code: str | None
 ) -> None:
     key = admin.made("/key/generate", **limits)
@@ -239,7 +233,7 @@ def test_whether_a_key_would_be_let_in_is_told_without_spending_anything(
     assert admin.dynamodb.scan(TableName=admin.variables["LEDGER_TABLE"])["Items"] == []
 
 
-def test_a_budget_that_the_estimate_does_not_fit_into_is_told(admin: Admin, routes: dict[str, Any]) -> None:
+def test_an_estimate_over_the_budget_is_explained(admin: Admin, routes: dict[str, Any]) -> None:
     priced = document(routes)
     priced["models"]["auto-chat"]["chain"][1]["price"] = {"input": 1, "output": 10}
     assert admin.ask("PUT", "/routes", {**priced, "version": 1}).status == 200
@@ -261,18 +255,18 @@ def test_a_budget_that_the_estimate_does_not_fit_into_is_told(admin: Admin, rout
         ({"model": 5}, 400, "model"),
     ],
 )
-def test_a_request_that_cannot_be_explained_says_why(
+def test_an_unexplainable_request_is_a_400_with_the_reason(
     admin: Admin, body: dict[str, Any], status: int, param: str
 ) -> None:
     answer = admin.ask("POST", "/routes/explain", body)
     assert (answer.status, answer.error["param"]) == (status, param)
 
 
-def test_the_master_key_may_be_named_for_explaining(admin: Admin) -> None:
+def test_a_request_of_the_master_key_can_be_explained(admin: Admin) -> None:
     assert admin.made("/routes/explain", model="auto-chat", key=MASTER)["admission"]["admitted"] is True
 
 
-def test_cooldowns_are_told_with_what_they_stop_and_cleared(admin: Admin) -> None:
+def test_cooldowns_are_listed_with_their_models_and_cleared(admin: Admin) -> None:
     cool(admin, "deployment#cliproxyapi/claude-sonnet-4-6")
     cool(admin, "credential#ark", Verdict.AUTH)
     told = {each["deployment"]: each for each in admin.told("/cooldowns")["deployments"]}
@@ -287,7 +281,7 @@ def test_cooldowns_are_told_with_what_they_stop_and_cleared(admin: Admin) -> Non
     assert {each["state"] for each in admin.told("/cooldowns")["deployments"]} == {"healthy"}
 
 
-def test_clearing_wins_against_a_request_that_cools_at_the_same_moment(admin: Admin) -> None:
+def test_clearing_a_cooldown_wins_against_concurrent_failures(admin: Admin) -> None:
     cool(admin, "deployment#new-api/gpt-5")
     admin.told("/cooldowns")
     seen = admin.environment.states.read(["deployment#new-api/gpt-5"])["deployment#new-api/gpt-5"]
@@ -303,11 +297,11 @@ def test_clearing_wins_against_a_request_that_cools_at_the_same_moment(admin: Ad
     ("body", "status"),
     [({}, 400), ({"all": False}, 400), ({"all": True, "provider": "ark"}, 400), ({"provider": "nobody"}, 404)],
 )
-def test_what_to_clear_must_be_said_once_and_be_there(admin: Admin, body: dict[str, Any], status: int) -> None:
+def test_clearing_requires_exactly_one_existing_target(admin: Admin, body: dict[str, Any], status: int) -> None:
     assert admin.ask("POST", "/cooldowns/clear", body).status == status
 
 
-def test_the_models_are_told_as_litellm_does(admin: Admin) -> None:
+def test_models_are_listed_in_litellms_shape(admin: Admin) -> None:
     entries = admin.told("/model/info")["data"]
     assert entries == admin.told("/v1/model/info")["data"]
     assert entries[0]["model_name"] == "auto-chat"
@@ -315,7 +309,7 @@ def test_the_models_are_told_as_litellm_does(admin: Admin) -> None:
     assert entries[0]["model_info"]["mode"] == "chat"
 
 
-def test_a_model_that_embeds_is_told_as_such(admin: Admin, routes: dict[str, Any]) -> None:
+def test_an_embedding_model_has_its_mode(admin: Admin, routes: dict[str, Any]) -> None:
     chain = [{"provider": "new-api", "model": "embed", "formats": ["embeddings"]}]
     more = document(routes) | {"models": {"vectors": {"chain": chain}}, "version": 1}
     assert admin.ask("PUT", "/routes", more).status == 200

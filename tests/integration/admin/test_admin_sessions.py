@@ -12,7 +12,7 @@ from tests.integration.admin.rig import MASTER, Admin
 from vibe_router.access.sessions import LIFETIME, LONGEST, equals_in_constant_time
 
 
-def test_a_session_reads_with_its_cookie_and_writes_with_its_token_too(admin: Admin) -> None:
+def test_a_session_reads_with_its_cookie_and_writes_with_its_csrf_token(admin: Admin) -> None:
     signed_in = admin.sign_in()
     assert signed_in.status == 200
     assert set(signed_in.body) == {"username", "csrf", "expires"}
@@ -24,7 +24,7 @@ def test_a_session_reads_with_its_cookie_and_writes_with_its_token_too(admin: Ad
     assert admin.ask("POST", "/team/new", {"team_alias": "x"}, key=None, headers=with_token).status == 200
 
 
-def test_the_cookie_is_the_stages_out_of_reach_and_sent_to_this_site_alone(admin: Admin) -> None:
+def test_the_cookie_is_http_only_same_site_and_limited_to_the_stage(admin: Admin) -> None:
     (set_cookie,) = admin.sign_in().headers["set-cookie"]
     (morsel,) = SimpleCookie(set_cookie).values()
     assert (morsel["path"], morsel["samesite"]) == ("/prod/", "Strict")
@@ -33,14 +33,14 @@ def test_the_cookie_is_the_stages_out_of_reach_and_sent_to_this_site_alone(admin
     assert 0 < int(morsel["max-age"]) <= LIFETIME
 
 
-def test_without_a_stage_and_without_https_the_cookie_fits_too(admin: Admin) -> None:
+def test_the_cookie_works_without_a_stage_and_without_https(admin: Admin) -> None:
     signed_in = admin.sign_in(prefix="", headers={"X-Forwarded-Proto": "http"})
     (morsel,) = SimpleCookie(signed_in.headers["set-cookie"][0]).values()
     assert morsel["path"] == "/"
     assert not morsel["secure"]
 
 
-def test_a_session_tells_who_it_is_and_ends_by_signing_out(admin: Admin) -> None:
+def test_a_session_has_a_username_and_ends_by_signing_out(admin: Admin) -> None:
     signed_in = admin.sign_in()
     headers = {"Cookie": signed_in.cookie, "x-vibe-csrf": signed_in.body["csrf"]}
     assert admin.ask("GET", "/ui/session", key=None, headers=headers).body == signed_in.body
@@ -50,7 +50,7 @@ def test_a_session_tells_who_it_is_and_ends_by_signing_out(admin: Admin) -> None
     assert admin.ask("GET", "/ui/session", key=None).status == 401
 
 
-def test_a_session_is_over_after_an_hour_without_a_call(admin: Admin) -> None:
+def test_a_session_expires_after_an_hour_without_a_call(admin: Admin) -> None:
     headers = {"Cookie": admin.sign_in().cookie}
     admin.time.advance(LIFETIME - 1)
     assert admin.ask("GET", "/key/list", key=None, headers=headers).status == 200
@@ -59,7 +59,7 @@ def test_a_session_is_over_after_an_hour_without_a_call(admin: Admin) -> None:
     assert (over.status, over.error["code"]) == (401, "session_expired")
 
 
-def test_a_session_in_use_is_renewed_with_the_same_token_but_not_for_ever(admin: Admin) -> None:
+def test_a_session_in_use_is_renewed_up_to_a_limit(admin: Admin) -> None:
     signed_in = admin.sign_in()
     cookie, token, passed = signed_in.cookie, signed_in.body["csrf"], 0.0
     while passed < LONGEST:
@@ -75,7 +75,7 @@ def test_a_session_in_use_is_renewed_with_the_same_token_but_not_for_ever(admin:
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "x.y", ".", "e30.e30", "ä.ö", "=" * 300])
-def test_a_made_up_cookie_is_nobodys(admin: Admin, cookie: str) -> None:
+def test_a_forged_cookie_is_rejected(admin: Admin, cookie: str) -> None:
     answer = admin.ask("GET", "/key/list", key=None, headers={"Cookie": f"vibe-session={cookie}"})
     assert answer.status == 401
     assert answer.error["code"] in ("session_expired", "invalid_api_key")
@@ -96,7 +96,7 @@ def test_a_changed_password_ends_every_session(admin: Admin) -> None:
 @pytest.mark.parametrize(
     ("username", "password"), [("admin", "wrong"), ("nobody", MASTER), ("nobody", "wrong"), ("", ""), ("ädmin", "ß")]
 )
-def test_a_wrong_sign_in_says_the_same_whatever_is_wrong(admin: Admin, username: str, password: str) -> None:
+def test_a_failed_sign_in_does_not_reveal_what_is_wrong(admin: Admin, username: str, password: str) -> None:
     answer = admin.sign_in(username, password)
     assert answer.status == 401
     assert answer.body == {
@@ -109,7 +109,7 @@ def test_a_wrong_sign_in_says_the_same_whatever_is_wrong(admin: Admin, username:
     }
 
 
-def test_a_wrong_sign_in_does_the_same_work_whatever_is_wrong(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_sign_in_takes_the_same_time_whatever_is_wrong(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call of AWS and every comparison; a stopwatch would measure the machine."""
     done: list[str] = []
 
@@ -133,7 +133,7 @@ def test_a_wrong_sign_in_does_the_same_work_whatever_is_wrong(admin: Admin, monk
     assert work[0].count("compared") == 2
 
 
-def test_who_keeps_failing_waits_longer_and_longer_and_others_do_not(admin: Admin) -> None:
+def test_repeated_failures_of_an_address_lengthen_only_its_wait(admin: Admin) -> None:
     waits = []
     for _ in range(20):
         answer = admin.sign_in(password="wrong")
@@ -149,7 +149,7 @@ def test_who_keeps_failing_waits_longer_and_longer_and_others_do_not(admin: Admi
     assert admin.sign_in(address="192.0.2.9").status == 200
 
 
-def test_a_success_and_a_quarter_of_an_hour_forget_the_failures(admin: Admin) -> None:
+def test_failures_are_forgotten_after_a_success_or_fifteen_minutes(admin: Admin) -> None:
     for _ in range(5):
         assert admin.sign_in(password="wrong").status == 401
     assert admin.sign_in().status == 429
@@ -161,7 +161,7 @@ def test_a_success_and_a_quarter_of_an_hour_forget_the_failures(admin: Admin) ->
     assert admin.sign_in(password="wrong").status == 401
 
 
-def test_failures_from_other_addresses_never_lock_anybody_out(admin: Admin) -> None:
+def test_failures_from_other_addresses_lock_no_user_out(admin: Admin) -> None:
     for number in range(120):
         assert admin.sign_in(password="wrong", address=f"198.51.100.{number}").status == 401
     assert admin.sign_in(address="203.0.113.1").status == 200
@@ -170,7 +170,7 @@ def test_failures_from_other_addresses_never_lock_anybody_out(admin: Admin) -> N
     assert admin.sign_in(address="2001:db8::99").status == 429
 
 
-def test_a_session_that_was_signed_out_neither_reads_nor_writes(admin: Admin) -> None:
+def test_a_signed_out_session_is_rejected(admin: Admin) -> None:
     signed_in, other = admin.sign_in(), admin.sign_in()
     headers = {"Cookie": signed_in.cookie, "x-vibe-csrf": signed_in.body["csrf"]}
     admin.time.advance(0.6 * LIFETIME)
@@ -184,7 +184,7 @@ def test_a_session_that_was_signed_out_neither_reads_nor_writes(admin: Admin) ->
     assert admin.ask("GET", "/key/list", key=None, headers={"Cookie": other.cookie}).status == 200
 
 
-def test_signing_out_everywhere_ends_the_sessions_that_have_begun(admin: Admin) -> None:
+def test_signing_out_everywhere_ends_all_sessions_of_the_user(admin: Admin) -> None:
     here, there = admin.sign_in(), admin.sign_in()
     headers = {"Cookie": here.cookie, "x-vibe-csrf": here.body["csrf"]}
     assert admin.ask("POST", "/ui/sign-out", {"all": True}, key=None, headers=headers).status == 200
@@ -196,36 +196,36 @@ def test_signing_out_everywhere_ends_the_sessions_that_have_begun(admin: Admin) 
 
 
 @pytest.mark.parametrize("encoded", [False, True])
-def test_a_sign_in_takes_four_kilobytes(admin: Admin, encoded: bool) -> None:
+def test_a_sign_in_is_limited_to_four_kilobytes(admin: Admin, encoded: bool) -> None:
     raw = json.dumps({"username": "admin", "password": "x" * 5_000})
     body = base64.b64encode(raw.encode()).decode() if encoded else raw
     refused = admin.ask("POST", "/ui/sign-in", raw=body, key=None, encoded=encoded)
     assert (refused.status, refused.error["code"]) == (413, "request_too_large")
 
 
-def test_the_master_key_opens_everything_in_any_of_the_headers_that_clients_use(admin: Admin) -> None:
+def test_the_master_key_is_accepted_in_every_header(admin: Admin) -> None:
     for name in ("x-api-key", "api-key", "x-litellm-api-key"):
         assert admin.ask("GET", "/key/list", key=None, headers={name: MASTER}).status == 200
 
 
-def test_a_virtual_key_opens_nothing_here(admin: Admin) -> None:
+def test_a_virtual_key_is_rejected(admin: Admin) -> None:
     key = admin.made("/key/generate")["key"]
     for method, path in [("GET", "/key/list"), ("POST", "/key/generate"), ("PUT", "/routes"), ("GET", "/nothing")]:
         answer = admin.ask(method, path, {} if method != "GET" else None, key=key)
         assert (answer.status, answer.error["type"], answer.error["code"]) == (403, "auth_error", "master_key_required")
 
 
-def test_an_unknown_key_and_none_are_401_before_anything_else_is_looked_at(admin: Admin) -> None:
+def test_an_invalid_or_missing_key_is_a_401_before_any_other_check(admin: Admin) -> None:
     for key in (None, "sk-wrong", "x" * 5000):
         for path in ("/key/list", "/key/nothing", "/routes"):
             assert admin.ask("POST", path, raw="{not json", key=key).status == 401
 
 
-def test_a_wrong_key_next_to_a_good_cookie_is_refused(admin: Admin) -> None:
+def test_an_invalid_key_beside_a_valid_cookie_is_rejected(admin: Admin) -> None:
     headers = {"Cookie": admin.sign_in().cookie}
     assert admin.ask("GET", "/key/list", key="sk-wrong", headers=headers).status == 401
 
 
-def test_no_answer_is_kept_by_anything_between(admin: Admin) -> None:
+def test_no_answer_is_cached(admin: Admin) -> None:
     assert admin.ask("GET", "/key/list").headers["cache-control"] == ["no-store"]
     assert admin.sign_in(password="wrong").headers["cache-control"] == ["no-store"]

@@ -104,7 +104,7 @@ def slow(admin: Admin) -> Iterator[Callable[[float], None]]:
 
 @pytest.mark.parametrize("reading", [0.0, 4.0], ids=["read at once", "read within 4 s"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_change_holds_ten_seconds_after_the_read_before_it(
+def test_a_change_takes_effect_within_ten_seconds(
     admin: Admin, gateway: Gateway, time: Time, slow: Callable[[float], None], case: Case, reading: float
 ) -> None:
     team, key, path, body, before, after = case
@@ -125,7 +125,7 @@ def test_a_change_holds_ten_seconds_after_the_read_before_it(
 
 @pytest.mark.parametrize("reading", [0.0, 4.0], ids=["read at once", "read within 4 s"])
 @pytest.mark.parametrize("path", ["key/generate", "key/regenerate"])
-def test_so_does_a_key_that_was_none_when_it_was_first_shown(
+def test_a_new_key_takes_effect_within_ten_seconds_of_an_earlier_try(
     admin: Admin, gateway: Gateway, time: Time, slow: Callable[[float], None], path: str, reading: float
 ) -> None:
     admin.made("/key/generate", key=OTHER)
@@ -141,9 +141,7 @@ def test_so_does_a_key_that_was_none_when_it_was_first_shown(
     assert gateway.tells(OWN) == FREE
 
 
-def test_a_key_that_was_rotated_with_grace_works_to_its_end_beside_the_new_one(
-    admin: Admin, gateway: Gateway, time: Time
-) -> None:
+def test_a_rotated_key_works_until_its_grace_period_ends(admin: Admin, gateway: Gateway, time: Time) -> None:
     admin.made("/key/generate", key=OWN)
     assert gateway.tells(OWN) == FREE
     began = time.now
@@ -157,9 +155,7 @@ def test_a_key_that_was_rotated_with_grace_works_to_its_end_beside_the_new_one(
 
 
 @pytest.mark.parametrize("word", ["block", "delete"])
-def test_what_is_done_to_a_rotated_key_is_done_to_the_one_before_it(
-    admin: Admin, gateway: Gateway, time: Time, word: str
-) -> None:
+def test_blocking_a_rotated_key_blocks_its_predecessor(admin: Admin, gateway: Gateway, time: Time, word: str) -> None:
     admin.made("/key/generate", key=OWN)
     new = admin.made("/key/regenerate", key=OWN, grace_period="1h")["key"]
     assert (gateway.tells(OWN), gateway.tells(new)) == (FREE, FREE)
@@ -168,7 +164,7 @@ def test_what_is_done_to_a_rotated_key_is_done_to_the_one_before_it(
     assert (gateway.tells(OWN), gateway.tells(new)) == (f"key_{word}ed".replace("ee", "e"),) * 2
 
 
-def test_a_key_that_expires_does_so_to_the_moment(admin: Admin, gateway: Gateway, time: Time) -> None:
+def test_a_key_expires_to_the_second(admin: Admin, gateway: Gateway, time: Time) -> None:
     began = time.now
     admin.made("/key/generate", key=OWN, duration="5s")
     time.now = began + 5 - JUST_BEFORE

@@ -12,7 +12,7 @@ from vibe_router.routing.cooldown import Phase, cooled, healthy
 from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 
-def test_a_healed_layer_serves_again_after_one_probe(rig: Rig) -> None:
+def test_a_recovered_deployment_serves_again_after_one_probe(rig: Rig) -> None:
     rig.standin.fault("cliproxyapi", "503")
     assert rig.ask().deployment == L2
     calls = rig.calls()
@@ -43,7 +43,7 @@ def test_a_failing_probe_costs_one_call_and_doubles_the_cooldown(rig: Rig) -> No
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("fault", ["silence", "silent_headers", "silent_role"])
-def test_a_probe_at_a_silent_layer_is_bounded(rig: Rig, fault: str, stream: bool) -> None:
+def test_a_probe_of_a_silent_deployment_is_bounded(rig: Rig, fault: str, stream: bool) -> None:
     """Also for a caller who wants a whole answer, which alone would be waited for much longer."""
     rig.policy = replace(rig.policy, timeouts=replace(rig.policy.timeouts, response=60, first_byte=60))
     rig.standin.fault("cliproxyapi", "503", times=2)
@@ -160,7 +160,7 @@ def test_a_new_connection_that_breaks_is_the_providers_failure(rig: Rig, monkeyp
     assert rig.ask(stream=False).verdicts == [(L1, "transient"), (L1, "ok")]
 
 
-def test_a_missing_secret_skips_the_layer_without_a_call(rig: Rig) -> None:
+def test_a_missing_secret_skips_the_deployment_without_a_call(rig: Rig) -> None:
     rig.secrets.current = rig.secrets.fresh = None
     outcome = rig.ask()
     assert outcome.error is not None
@@ -199,7 +199,7 @@ REFUSAL = {"message": "Extra inputs are not permitted", "type": "invalid_request
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_request_that_one_layer_refuses_goes_on_without_a_retry_or_a_cooldown(
+def test_a_request_that_one_deployment_rejects_fails_over_without_a_cooldown(
     rig: Rig, fault: str, options: dict[str, Any], verdict: str, stream: bool
 ) -> None:
     rig.standin.fault("cliproxyapi", fault, **options)
@@ -208,7 +208,7 @@ def test_a_request_that_one_layer_refuses_goes_on_without_a_retry_or_a_cooldown(
     assert rig.states.writes == []
 
 
-def test_when_every_layer_refuses_the_first_refusal_is_returned(rig: Rig) -> None:
+def test_when_every_deployment_rejects_the_first_rejection_is_returned(rig: Rig) -> None:
     rig.standin.fault("cliproxyapi", "400", body={"error": REFUSAL})
     rig.standin.fault("new-api", "context_length")
     rig.standin.fault("ark", "unsupported")
@@ -283,7 +283,7 @@ def test_a_deployment_that_only_streams_answers_whole(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cut", "stream_error_late", "cut_after_role"])
-def test_a_whole_answer_whose_stream_breaks_falls_over(rig: Rig, fault: str) -> None:
+def test_a_whole_answer_whose_stream_breaks_fails_over(rig: Rig, fault: str) -> None:
     rig.streams_only = True
     rig.standin.fault("cliproxyapi", fault)
     outcome = rig.ask(stream=False)
@@ -300,7 +300,7 @@ LEAKS = {
 
 @pytest.mark.parametrize("place", ["message", "code", "type", "param"])
 @pytest.mark.parametrize("leak", LEAKS.values(), ids=LEAKS)
-def test_a_provider_that_repeats_its_key_does_not_give_it_away(rig: Rig, leak: str, place: str) -> None:
+def test_a_key_that_the_provider_repeats_is_redacted(rig: Rig, leak: str, place: str) -> None:
     body = f'{{"error": {{"{place}": "bad {leak}"}}}}'
     for provider, status in (("cliproxyapi", "503"), ("new-api", "400"), ("ark", "400")):
         rig.standin.fault(provider, status, body=body)
@@ -412,7 +412,7 @@ def test_a_deployment_with_a_reset_time_is_no_last_resort(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("fault", ["503", "only_done", "cut"])
-def test_one_conversation_that_fails_again_and_again_cools_a_layer_once(rig: Rig, fault: str) -> None:
+def test_repeated_failures_of_one_conversation_cool_a_deployment_once(rig: Rig, fault: str) -> None:
     for _ in range(6):
         rig.standin.fault("cliproxyapi", fault, times=2 if fault == "503" else 1)
         rig.ask(caller="mallory")
@@ -423,7 +423,7 @@ def test_one_conversation_that_fails_again_and_again_cools_a_layer_once(rig: Rig
     assert rig.calls() < 12, "the conversation itself is kept away for longer and longer"
 
 
-def test_a_second_caller_that_fails_cools_a_layer_for_all(rig: Rig) -> None:
+def test_a_failure_of_a_second_caller_cools_a_deployment_for_all(rig: Rig) -> None:
     rig.standin.fault("cliproxyapi", "503")
     for caller in ("ann", "bob", "carl"):
         rig.ask(caller=caller)

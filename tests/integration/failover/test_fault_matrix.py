@@ -75,7 +75,7 @@ def _falls_over_unseen(
 @pytest.mark.parametrize(
     ("fault", "options", "verdict", "calls"), FAULTS + STREAM_FAULTS, ids=_ids(FAULTS + STREAM_FAULTS)
 )
-def test_a_streaming_caller_gets_the_next_layers_answer(
+def test_a_streaming_caller_gets_the_next_deployments_answer(
     rig: Rig, fault: str, options: dict[str, Any], verdict: str, calls: int
 ) -> None:
     _falls_over_unseen(rig, fault, options, verdict, calls, stream=True)
@@ -84,7 +84,7 @@ def test_a_streaming_caller_gets_the_next_layers_answer(
 @pytest.mark.parametrize(
     ("fault", "options", "verdict", "calls"), FAULTS + WHOLE_FAULTS, ids=_ids(FAULTS + WHOLE_FAULTS)
 )
-def test_a_caller_for_a_whole_answer_gets_the_next_layers(
+def test_a_caller_of_a_whole_answer_gets_the_next_deployments_answer(
     rig: Rig, fault: str, options: dict[str, Any], verdict: str, calls: int
 ) -> None:
     _falls_over_unseen(rig, fault, options, verdict, calls, stream=False)

@@ -129,7 +129,7 @@ def test_a_stream_cut_after_one_of_its_choices_is_not_complete(rig: Rig) -> None
     assert json.loads(outcome.events[-1])["error"]["code"] == "stream_truncated"
 
 
-def test_the_second_layer_is_not_called_while_the_first_is_healthy(rig: Rig) -> None:
+def test_the_second_step_is_not_called_while_the_first_is_healthy(rig: Rig) -> None:
     assert rig.ask().deployment == L1
     assert rig.ask(stream=False).deployment == L1
     assert rig.calls("new-api") == 0

@@ -24,7 +24,7 @@ def cooled(fleet: Fleet, gateway: Gateway, others: list[Gateway]) -> None:
 
 
 @pytest.mark.parametrize("skew", SKEWS, ids=IDS)
-def test_a_cooldown_is_kept_to_by_every_clock(fleet: Fleet, skew: float) -> None:
+def test_every_clock_respects_a_cooldown(fleet: Fleet, skew: float) -> None:
     here, there = fleet.gateway(), fleet.gateway(skew)
     cooled(fleet, here, [there])
     for _ in range(3):  # it rests for 5 s, of which this is the first to the third
@@ -66,7 +66,7 @@ def probing(fleet: Fleet, gateway: Gateway) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("skew", SKEWS, ids=IDS)
-def test_while_one_probes_no_clock_lets_another_probe(fleet: Fleet, skew: float) -> None:
+def test_no_clock_allows_a_second_probe(fleet: Fleet, skew: float) -> None:
     here, there = fleet.gateway(), fleet.gateway(skew)
     cooled(fleet, here, [there])
     fleet.standin.heal()
@@ -79,7 +79,7 @@ def test_while_one_probes_no_clock_lets_another_probe(fleet: Fleet, skew: float)
 
 
 @pytest.mark.parametrize("skew", [-86_400.0 * 365, 86_400.0 * 365], ids=["a year behind", "a year ahead"])
-def test_a_clock_that_is_quite_wrong_can_not_take_a_deployment_away(fleet: Fleet, skew: float) -> None:
+def test_a_wrong_clock_cannot_disable_a_deployment(fleet: Fleet, skew: float) -> None:
     wrong, right = fleet.gateway(skew), fleet.gateway()
     cooled(fleet, wrong, [right])
     fleet.standin.heal()
@@ -89,7 +89,7 @@ def test_a_clock_that_is_quite_wrong_can_not_take_a_deployment_away(fleet: Fleet
     assert right.ask().deployment == L1
 
 
-def test_a_clock_that_is_set_back_serves_on(fleet: Fleet) -> None:
+def test_an_environment_whose_clock_is_set_back_serves(fleet: Fleet) -> None:
     gateway = fleet.gateway()
     assert gateway.ask().deployment == L1
     fleet.time.advance(-3600)

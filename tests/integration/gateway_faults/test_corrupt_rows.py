@@ -34,7 +34,7 @@ SPOILT_STATES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("row", SPOILT_MODELS.values(), ids=SPOILT_MODELS)
-def test_a_model_whose_row_is_spoilt_is_served_as_it_was(fleet: Fleet, row: dict[str, Any]) -> None:
+def test_a_model_with_a_corrupt_row_is_served_from_the_last_good_version(fleet: Fleet, row: dict[str, Any]) -> None:
     good = fleet.route("model", "auto-chat")
     gateway = fleet.gateway()
     assert gateway.ask().deployment == L1
@@ -56,7 +56,7 @@ def test_a_model_whose_row_is_spoilt_is_served_as_it_was(fleet: Fleet, row: dict
 
 
 @pytest.mark.parametrize("row", SPOILT_PROVIDERS.values(), ids=SPOILT_PROVIDERS)
-def test_a_provider_whose_row_is_spoilt_is_called_as_it_was(fleet: Fleet, row: dict[str, Any]) -> None:
+def test_a_provider_with_a_corrupt_row_is_called_by_the_last_good_version(fleet: Fleet, row: dict[str, Any]) -> None:
     gateway = fleet.gateway()
     assert gateway.ask().deployment == L1
     fleet.put_route("provider", "cliproxyapi", **row)
@@ -68,7 +68,7 @@ def test_a_provider_whose_row_is_spoilt_is_called_as_it_was(fleet: Fleet, row: d
     assert started.ask().status in (200, 503)
 
 
-def test_a_row_of_no_known_kind_is_told_and_left_alone(fleet: Fleet) -> None:
+def test_a_row_of_an_unknown_kind_is_logged_and_ignored(fleet: Fleet) -> None:
     fleet.put_route("modle", "auto-chat", chain=[])
     gateway = fleet.gateway()
     assert gateway.ask().deployment == L1
@@ -77,9 +77,7 @@ def test_a_row_of_no_known_kind_is_told_and_left_alone(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("item", SPOILT_STATES.values(), ids=SPOILT_STATES)
-def test_a_state_that_is_spoilt_is_taken_as_healthy_and_mended_by_the_next_failure(
-    fleet: Fleet, item: dict[str, Any]
-) -> None:
+def test_a_corrupt_state_is_healthy_and_replaced_by_the_next_failure(fleet: Fleet, item: dict[str, Any]) -> None:
     fleet.put_state({"id": f"deployment#{L1}", **item})
     one, two = fleet.gateway(), fleet.gateway()
     assert [gateway.ask().deployment for gateway in (one, two)] == [L1, L1]
@@ -93,7 +91,7 @@ def test_a_state_that_is_spoilt_is_taken_as_healthy_and_mended_by_the_next_failu
         assert [f"deployment#{L1} is corrupt" in told for told in fleet.told] == [True, True]  # by each environment
 
 
-def test_a_cooldown_that_is_deleted_by_hand_is_over_within_a_second(fleet: Fleet) -> None:
+def test_a_cooldown_deleted_by_hand_ends_within_a_second(fleet: Fleet) -> None:
     gateway = fleet.gateway()
     fleet.standin.fault("cliproxyapi", "model_cooldown", times=1, reset_in=1000)
     assert [gateway.ask().deployment for _ in range(2)] == [L2] * 2

@@ -66,7 +66,7 @@ def test_callers_do_not_notice_that_dynamodb_is(fleet: Fleet, outage: Fault, sec
     assert [line["status"] for line in fleet.decisions] == [200] * (3 + seconds)
 
 
-def test_what_hangs_is_waited_for_once(fleet: Fleet) -> None:
+def test_a_hanging_table_delays_one_request(fleet: Fleet) -> None:
     gateway = warm(fleet)
     fleet.aws.fail(Hang(), "BatchGetItem")
     fleet.time.advance(2)
@@ -82,7 +82,7 @@ def test_what_hangs_is_waited_for_once(fleet: Fleet) -> None:
     heal_aws(fleet, gateway)
 
 
-def test_what_is_slow_is_no_outage(fleet: Fleet) -> None:
+def test_a_slow_table_is_no_outage(fleet: Fleet) -> None:
     gateway = warm(fleet)
     fleet.aws.fail(Slow(0.05), "dynamodb")
     fleet.time.advance(10)
@@ -93,7 +93,7 @@ def test_what_is_slow_is_no_outage(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("outage", [THROTTLED, Refused()], ids=["throttled", "refused"])
-def test_cooldowns_and_probes_go_on_in_each_environment(fleet: Fleet, outage: Fault) -> None:
+def test_cooldowns_and_probes_continue_in_each_environment(fleet: Fleet, outage: Fault) -> None:
     one, two = warm(fleet), warm(fleet)
     fleet.aws.fail(outage, "dynamodb")
     fleet.standin.fault("cliproxyapi", "503")
@@ -115,7 +115,7 @@ def test_cooldowns_and_probes_go_on_in_each_environment(fleet: Fleet, outage: Fa
         assert gateway.state(L1)["state"] == "healthy"
 
 
-def test_a_cooldown_that_was_told_in_the_outage_is_the_fleet_s_after_it(fleet: Fleet) -> None:
+def test_a_cooldown_from_the_outage_is_shared_after_it(fleet: Fleet) -> None:
     gateway = warm(fleet)
     fleet.aws.fail(THROTTLED, "dynamodb")
     fleet.standin.fault("cliproxyapi", "model_cooldown", times=1, reset_in=600)
@@ -133,7 +133,7 @@ def test_a_cooldown_that_was_told_in_the_outage_is_the_fleet_s_after_it(fleet: F
     assert fleet.calls(L1) == 2
 
 
-def test_of_what_two_environments_learnt_in_the_outage_the_longer_rest_stands(fleet: Fleet) -> None:
+def test_the_longer_of_two_cooldowns_from_the_outage_wins(fleet: Fleet) -> None:
     one, two = warm(fleet), warm(fleet)
     fleet.aws.fail(Refused(), "dynamodb")
     fleet.time.advance(2)
@@ -150,7 +150,7 @@ def test_of_what_two_environments_learnt_in_the_outage_the_longer_rest_stands(fl
     assert fleet.calls(L1) == 4
 
 
-def test_when_only_writes_are_throttled_what_was_to_be_written_is_kept(fleet: Fleet) -> None:
+def test_a_cooldown_is_retained_while_only_writes_are_throttled(fleet: Fleet) -> None:
     gateway = warm(fleet)
     fleet.aws.fail(THROTTLED, "PutItem")
     fleet.standin.fault("cliproxyapi", "model_cooldown", times=1, reset_in=600)
@@ -166,7 +166,7 @@ def test_when_only_writes_are_throttled_what_was_to_be_written_is_kept(fleet: Fl
     assert len([line for line in fleet.told if "cannot be reached" in line]) == 1
 
 
-def test_an_edited_route_is_live_when_the_outage_is_over_and_not_before(fleet: Fleet) -> None:
+def test_an_edited_route_is_live_after_the_outage(fleet: Fleet) -> None:
     gateway = warm(fleet)
     fleet.put_route("model", "auto-chat", chain=fleet.route("model", "auto-chat")["chain"][1:])
     fleet.aws.fail(THROTTLED, "Scan")
@@ -179,7 +179,7 @@ def test_an_edited_route_is_live_when_the_outage_is_over_and_not_before(fleet: F
     assert gateway.ask().deployment == L2
 
 
-def test_an_environment_that_starts_in_the_outage_says_so_and_serves_when_it_is_over(fleet: Fleet) -> None:
+def test_an_environment_that_starts_during_the_outage_serves_after_it(fleet: Fleet) -> None:
     fleet.aws.fail(THROTTLED, "dynamodb")
     gateway = fleet.gateway()
     for _ in range(20):
@@ -198,7 +198,7 @@ def test_an_environment_that_starts_in_the_outage_says_so_and_serves_when_it_is_
     ]
 
 
-def test_an_environment_that_starts_without_the_state_table_serves_all_the_same(fleet: Fleet) -> None:
+def test_an_environment_that_starts_without_the_state_table_serves(fleet: Fleet) -> None:
     fleet.aws.fail(THROTTLED, "BatchGetItem", "PutItem")
     fleet.standin.fault("cliproxyapi", "503")
     fleet.standin.fault("new-api", "no_channel")
@@ -208,7 +208,7 @@ def test_an_environment_that_starts_without_the_state_table_serves_all_the_same(
     assert gateway.wire.took() == ["Scan", "BatchGetItem"]
 
 
-def test_an_outage_between_two_requests_of_a_quiet_night_costs_the_first_one_alone(fleet: Fleet) -> None:
+def test_an_outage_between_two_distant_requests_delays_one_of_them(fleet: Fleet) -> None:
     gateway = warm(fleet)
     fleet.aws.fail(Refused(), "dynamodb")
     fleet.time.advance(3600)
@@ -220,7 +220,7 @@ def test_an_outage_between_two_requests_of_a_quiet_night_costs_the_first_one_alo
     heal_aws(fleet, gateway)
 
 
-def test_what_was_used_in_the_outage_is_booked_after_it(fleet: Fleet) -> None:
+def test_usage_during_the_outage_is_booked_after_it(fleet: Fleet) -> None:
     gateway = warm(fleet)
     fleet.aws.fail(Refused(), "dynamodb")
     for _ in range(4):
@@ -233,7 +233,7 @@ def test_what_was_used_in_the_outage_is_booked_after_it(fleet: Fleet) -> None:
     assert len(fleet.booked) == 6
 
 
-def test_requests_of_an_outage_of_the_usage_table_alone_are_booked_after_it(fleet: Fleet) -> None:
+def test_usage_during_an_outage_of_the_usage_table_is_booked_after_it(fleet: Fleet) -> None:
     gateway = warm(fleet)
     fleet.aws.fail(THROTTLED, BOOKING)
     for _ in range(20):

@@ -127,7 +127,7 @@ async def rest(response: aiohttp.ClientResponse, seen: bytearray) -> None:
 
 
 @in_loop
-async def test_a_stream_whose_environment_is_killed_ends_honestly_and_the_next_one_is_served(fleet: Fleet) -> None:
+async def test_a_stream_of_a_killed_environment_ends_incomplete_and_the_next_one_is_served(fleet: Fleet) -> None:
     fleet.standin.fault("cliproxyapi", "model_cooldown", times=1, reset_in=900)
     fleet.standin.fault("new-api", "stall", times=1, after=3)
     async with running(fleet) as stack:
@@ -153,7 +153,7 @@ async def test_a_stream_whose_environment_is_killed_ends_honestly_and_the_next_o
 
 
 @in_loop
-async def test_a_probe_whose_environment_is_killed_gives_its_caller_an_error_and_its_lease_ends(fleet: Fleet) -> None:
+async def test_a_probe_of_a_killed_environment_fails_and_its_lease_expires(fleet: Fleet) -> None:
     due = {"version": 1, "until": fleet.time.now - 1, "verdict": "transient", "strikes": 1, "since": fleet.time.now - 6}
     fleet.put_state({"id": f"deployment#{L1}", **due})
     fleet.standin.fault("cliproxyapi", "silence")
@@ -192,7 +192,7 @@ async def test_a_probe_whose_environment_is_killed_gives_its_caller_an_error_and
 
 
 @in_loop
-async def test_callers_of_other_environments_notice_nothing(fleet: Fleet) -> None:
+async def test_callers_of_other_environments_are_unaffected(fleet: Fleet) -> None:
     fleet.standin.fault("cliproxyapi", "silence", times=1)
     async with running(fleet) as stack:
         asking = stack.ask()

@@ -21,7 +21,7 @@ def rotate(fleet: Fleet, name: str, value: str) -> None:
     fleet.aws.call("secretsmanager", "PutSecretValue", SecretId=fleet.settings.secret_id, SecretString=text)
 
 
-def test_a_slow_secret_is_waited_for_once(fleet: Fleet) -> None:
+def test_a_slow_secret_delays_one_request(fleet: Fleet) -> None:
     fleet.aws.fail(Slow(0.3), "secretsmanager")
     gateway = fleet.gateway()
     for _ in range(50):
@@ -31,7 +31,7 @@ def test_a_slow_secret_is_waited_for_once(fleet: Fleet) -> None:
     assert fleet.told == []
 
 
-def test_keys_that_can_not_be_renewed_go_on_and_are_asked_for_every_half_minute(fleet: Fleet) -> None:
+def test_cached_keys_stay_in_use_and_are_read_again_every_half_minute(fleet: Fleet) -> None:
     gateway = fleet.gateway()
     assert gateway.ask().deployment == L1
     fleet.aws.fail(Hang(), "secretsmanager")
@@ -51,9 +51,7 @@ def test_keys_that_can_not_be_renewed_go_on_and_are_asked_for_every_half_minute(
 
 
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
-def test_an_environment_that_starts_without_its_keys_says_so_and_serves_when_it_can(
-    fleet: Fleet, outage: Fault
-) -> None:
+def test_an_environment_that_starts_without_keys_serves_once_they_are_read(fleet: Fleet, outage: Fault) -> None:
     fleet.aws.fail(outage, "secretsmanager")
     gateway = fleet.gateway()
     for _ in range(3):
@@ -71,7 +69,7 @@ def test_an_environment_that_starts_without_its_keys_says_so_and_serves_when_it_
     ]
 
 
-def test_an_environment_that_stays_without_its_keys_ends_after_its_answer(fleet: Fleet) -> None:
+def test_an_environment_that_stays_without_keys_ends_after_its_answer(fleet: Fleet) -> None:
     fleet.aws.fail(Refused(), "secretsmanager")
     gateway = fleet.gateway()
     assert gateway.ask().status == 503
@@ -81,7 +79,7 @@ def test_an_environment_that_stays_without_its_keys_ends_after_its_answer(fleet:
     assert fleet.decisions[-1]["status"] == 503
 
 
-def test_a_key_that_was_changed_in_the_outage_serves_when_it_can_be_read(fleet: Fleet) -> None:
+def test_a_key_changed_during_the_outage_is_used_after_it(fleet: Fleet) -> None:
     gateway = fleet.gateway()
     assert gateway.ask().deployment == L1
     rotate(fleet, "CHAT_AUTO_API_KEY", "sk-rotated")
@@ -100,7 +98,7 @@ def test_a_key_that_was_changed_in_the_outage_serves_when_it_can_be_read(fleet: 
     assert gateway.environment.secrets.get("CHAT_AUTO_API_KEY") == "sk-rotated"
 
 
-def test_no_key_is_in_the_log(fleet: Fleet) -> None:
+def test_no_key_is_logged(fleet: Fleet) -> None:
     gateway = fleet.gateway()
     fleet.standin.fault("cliproxyapi", "bad_key", times=1)
     gateway.ask()
