@@ -73,15 +73,13 @@ TOKENS = {
     [("authorization", "x-api-key"), ("x-api-key", "authorization"), ("authorization", "x-litellm-api-key")],
 )
 @pytest.mark.parametrize("key", [KEY, VIRTUAL], ids=["the master key", "a virtual key"])
-def test_the_token_of_a_provider_beside_a_valid_key_does_no_harm(
-    token: str, of_token: str, of_key: str, key: str
-) -> None:
+def test_a_providers_token_beside_a_valid_key_is_ignored(token: str, of_token: str, of_key: str, key: str) -> None:
     caller = Caller(Key("h", "h"))
     headers = {of_token: f"Bearer {token}", of_key: f"Bearer {key}"}
     assert authenticate(headers, KEY, Keys(virtual=caller), NOW) is (MASTER if key == KEY else caller)
 
 
-def test_a_blocked_key_beside_a_valid_one_does_no_harm_and_alone_says_why() -> None:
+def test_a_blocked_key_is_ignored_beside_a_valid_one_and_alone_rejected() -> None:
     caller = Caller(Key("h", "h"))
     keys = Keys(virtual=caller, blocked=Caller(Key("b", "b", blocked=True)))
     assert authenticate({"x-api-key": "sk-blocked", "authorization": f"Bearer {VIRTUAL}"}, KEY, keys, NOW) is caller
@@ -118,16 +116,14 @@ def test_a_lookup_that_fails_is_raised_unless_another_key_is_valid() -> None:
         pytest.param({"x-api-key": "Bearer "}, "", "Authorization: Bearer", id="not even with an empty key"),
     ],
 )
-def test_who_is_kept_out(headers: dict[str, str], master_key: str | None, hint: str) -> None:
+def test_a_missing_or_invalid_key_is_rejected(headers: dict[str, str], master_key: str | None, hint: str) -> None:
     with pytest.raises(ApiError, match=hint) as refused:
         authenticate(headers, master_key, Keys(), NOW)
     assert (refused.value.status, refused.value.code) == (401, "invalid_api_key")
 
 
 @given(headers=st.dictionaries(names, texts), master_key=texts)
-def test_only_the_holder_of_the_whole_key_comes_in_and_no_error_shows_a_key(
-    headers: dict[str, str], master_key: str
-) -> None:
+def test_only_the_complete_key_is_accepted_and_no_error_contains_one(headers: dict[str, str], master_key: str) -> None:
     shown = find_keys(headers)
     try:
         authenticate(headers, master_key, Keys(), NOW)
@@ -167,13 +163,13 @@ def test_keys_are_compared_by_digests_of_one_length_in_constant_time(
     assert len(one) == len(other) == 32
 
 
-def test_for_the_master_key_nothing_is_read() -> None:
+def test_the_master_key_needs_no_lookup() -> None:
     keys = Keys()
     assert authenticate({"x-api-key": KEY}, KEY, keys, NOW) is MASTER
     assert keys.asked == []
 
 
-def test_a_virtual_key_is_known_by_its_hash() -> None:
+def test_a_virtual_key_is_found_by_its_hash() -> None:
     caller = Caller(Key("h", "h", team_id="blue"), Team("blue"))
     keys = Keys(virtual=caller)
     assert authenticate({"x-goog-api-key": VIRTUAL}, KEY, keys, NOW) is caller
@@ -181,13 +177,13 @@ def test_a_virtual_key_is_known_by_its_hash() -> None:
     assert authenticate({"x-api-key": VIRTUAL}, None, keys, NOW) is caller, "whether or not there is a master key"
 
 
-def test_a_virtual_key_that_is_blocked_stays_out() -> None:
+def test_a_blocked_virtual_key_is_rejected() -> None:
     with pytest.raises(ApiError) as refused:
         authenticate({"x-api-key": VIRTUAL}, KEY, Keys(virtual=Caller(Key("h", "h", blocked=True))), NOW)
     assert refused.value.code == "key_blocked"
 
 
-def test_what_is_the_masters_is_no_virtual_keys() -> None:
+def test_a_virtual_key_is_not_accepted_as_the_master_key() -> None:
     keys = Keys(virtual=Caller(Key("h", "h")))
     authenticate_master({"x-api-key": KEY}, KEY, keys, NOW)
     with pytest.raises(ApiError) as refused:

@@ -13,7 +13,7 @@ def guess(throttle: GuessThrottle, count: int, address: str = ADDRESS) -> None:
         throttle.record_invalid(address, str(number))
 
 
-def test_an_address_that_guesses_keys_is_throttled_for_a_minute_and_others_are_not() -> None:
+def test_only_an_address_that_guesses_keys_is_throttled() -> None:
     time = Time()
     throttle = GuessThrottle(time.clock)
     guess(throttle, 30)
@@ -26,7 +26,7 @@ def test_an_address_that_guesses_keys_is_throttled_for_a_minute_and_others_are_n
     guess(throttle, 30)
 
 
-def test_one_invalid_key_is_no_guessing_however_often_it_is_sent() -> None:
+def test_one_invalid_key_sent_repeatedly_is_not_throttled() -> None:
     throttle = GuessThrottle(Time().clock)
     for _ in range(1_000):
         throttle.record_invalid(ADDRESS, "the same")

@@ -35,7 +35,7 @@ def test_a_duration_is_a_number_with_a_unit(text: str, seconds: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "30", "d", "0d", "-1d", "1.5h", "1 d", "1D", "1d1h", "٣d", "1d\n", "999999999d", "9" * 5_000 + "d"]
 )
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="must be"):
         duration_seconds(text)
 
@@ -58,7 +58,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         pytest.param(("Auto-*",), "auto-chat", False, id="capitals count"),
     ],
 )
-def test_which_models_patterns_allow(patterns: tuple[str, ...], model: str, allowed: bool) -> None:
+def test_patterns_allow_models(patterns: tuple[str, ...], model: str, allowed: bool) -> None:
     assert matches_any(patterns, model) is allowed
 
 
@@ -83,13 +83,13 @@ def test_the_master_key_may_use_everything_and_has_no_ledger() -> None:
     require_active(MASTER, NOW)
 
 
-def test_spending_is_filed_under_the_id_that_survives_regeneration() -> None:
+def test_spending_is_recorded_under_the_key_id() -> None:
     caller = Caller(Key("new", "first", limits=Limits(rpm=1)), TEAM)
     assert caller.ledgers == {"key#first": Limits(rpm=1), "team#blue": Limits()}
     assert caller.key_id == "first"
 
 
-def test_tags_of_key_and_team_are_each_told_once() -> None:
+def test_tags_of_key_and_team_are_merged() -> None:
     assert Caller(Key("a", "a", tags=("x", "y")), Team("blue", tags=("y", "z"))).tags == ("x", "y", "z")
 
 
@@ -103,7 +103,7 @@ def test_tags_of_key_and_team_are_each_told_once() -> None:
         pytest.param(Caller(KEY), "key_blocked", id="its team is gone"),
     ],
 )
-def test_who_is_told_why(caller: Caller, code: str) -> None:
+def test_a_rejected_caller_gets_the_reason(caller: Caller, code: str) -> None:
     with pytest.raises(ApiError) as refused:
         require_active(caller, NOW)
     assert (refused.value.status, refused.value.type, refused.value.code) == (401, "auth_error", code)
@@ -117,11 +117,11 @@ def test_who_is_told_why(caller: Caller, code: str) -> None:
         pytest.param(Caller(KEY, TEAM), id="a key with a team"),
     ],
 )
-def test_who_comes_in(caller: Caller) -> None:
+def test_an_active_key_is_accepted(caller: Caller) -> None:
     require_active(caller, NOW)
 
 
-def test_a_denied_model_is_told_with_those_that_are_not() -> None:
+def test_a_denied_model_is_a_403_that_names_the_allowed_ones() -> None:
     error = model_denied("gpt-5", ["auto-chat", "auto-codex"])
     assert (error.status, error.code, error.param) == (403, "key_model_access_denied", "model")
     assert "It may use: auto-chat, auto-codex." in error.message
@@ -140,7 +140,7 @@ def test_a_denied_model_is_told_with_those_that_are_not() -> None:
         pytest.param(Limits(parallel=1), True, id="parallel requests"),
     ],
 )
-def test_what_counts_as_a_limit(limits: Limits, limited: bool) -> None:
+def test_limits_are_true_if_any_is_set(limits: Limits, limited: bool) -> None:
     assert bool(limits) is limited
 
 

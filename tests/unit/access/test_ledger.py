@@ -89,7 +89,7 @@ def outcome(ledger: Ledger, limits: Limits, wish: ReservationRequest = WISH) -> 
         ),
     ],
 )
-def test_what_fits(ledger: Ledger, limits: Limits, refusal: Denial | None) -> None:
+def test_a_reservation_fits_or_is_denied(ledger: Ledger, limits: Limits, refusal: Denial | None) -> None:
     got = outcome(ledger, limits)
     if refusal:
         assert got == refusal
@@ -98,7 +98,7 @@ def test_what_fits(ledger: Ledger, limits: Limits, refusal: Denial | None) -> No
         assert "new" in got.holds
 
 
-def test_the_ordinary_reservation_is_relative_and_reads_nothing() -> None:
+def test_a_reservation_is_relative_to_the_current_ledger() -> None:
     limits = Limits(max_budget=100, budget_duration="1d", rpm=5, tpm=50, parallel=3)
     assert plan_reservation(OPEN, limits, WISH, "new", NOW) == LedgerUpdate(
         add={"committed": 10, "requests_used": 1, "tokens_used": 20},
@@ -123,13 +123,13 @@ def test_a_period_ends_when_it_would_have_without_a_pause(ended: float, next_end
     assert (after.period_ends, after.spent, after.committed) == (NOW + next_end, 0, 20)
 
 
-def test_a_first_period_counts_what_was_spent_before_it() -> None:
+def test_a_first_period_includes_earlier_spending() -> None:
     after = outcome(Ledger(committed=70, spent=70, total=70), Limits(max_budget=100, budget_duration="1h"))
     assert isinstance(after, Ledger)
     assert (after.period_ends, after.spent, after.committed) == (NOW + 3_600, 70, 80)
 
 
-def test_at_most_so_many_holds_are_swept_at_once() -> None:
+def test_a_request_removes_a_bounded_number_of_expired_holds() -> None:
     dead = {str(number): Hold(1, 0, NOW - 1) for number in range(100)}
     after = outcome(Ledger(committed=100, holds=dead), Limits(max_budget=1_000))
     assert isinstance(after, Ledger)
@@ -142,7 +142,7 @@ def settled(ledger: Ledger, hold_id: str | None, *, cost: int = 7, tokens: int |
     return apply_update(change, ledger) if change else None
 
 
-def test_settling_puts_the_cost_in_the_holds_place() -> None:
+def test_a_settlement_replaces_the_hold_by_the_cost() -> None:
     before = replace(OPEN, committed=30, spent=20, total=50, tokens_used=60, holds={"a": HELD})
     after = replace(before, committed=27, spent=27, total=57, tokens_used=45, holds={})
     assert settled(before, "a") == after
@@ -150,14 +150,14 @@ def test_settling_puts_the_cost_in_the_holds_place() -> None:
     assert settled(replace(before, window_ends=NOW + 99), "a") == replace(after, tokens_used=60, window_ends=NOW + 99)
 
 
-def test_settling_what_cost_nothing_only_gives_back() -> None:
+def test_a_settlement_without_a_cost_only_releases_the_hold() -> None:
     before = replace(OPEN, committed=30, spent=20, total=50, tokens_used=60, holds={"a": HELD})
     assert settled(before, "a", cost=0, tokens=0) == replace(before, committed=20, tokens_used=40, holds={})
     assert settled(before, None, cost=0) is None
     assert settled(before, "swept", cost=0) is None
 
 
-def test_settling_without_a_hold_adds_the_cost() -> None:
+def test_a_settlement_without_a_hold_adds_the_cost() -> None:
     before = replace(OPEN, committed=30, spent=20, total=50, holds={"a": HELD})
     after = replace(before, committed=37, spent=27, total=57)
     assert settled(before, None) == settled(before, "swept") == after
@@ -165,7 +165,7 @@ def test_settling_without_a_hold_adds_the_cost() -> None:
 
 
 @given(ledger=ledgers, limits=limits, cost=amounts, tokens=amounts, now=st.integers(0, 40))
-def test_whatever_stands_a_decision_can_be_written_and_keeps_the_sums(
+def test_every_planned_update_applies_and_preserves_the_sums(
     ledger: Ledger, limits: Limits, cost: int, tokens: int, now: int
 ) -> None:
     decided = plan_reservation(ledger, limits, ReservationRequest(cost, tokens, now + 10), "new", now)
@@ -318,7 +318,7 @@ class Fleet(RuleBasedStateMachine):
 TestFleet = Fleet.TestCase
 
 
-def test_headers_tell_what_is_left_as_open_ai_does() -> None:
+def test_headers_show_the_remaining_limits_as_openai_does() -> None:
     ledger = replace(OPEN, requests_used=3, tokens_used=700)
     assert rate_limit_headers([(ledger, Limits(rpm=10, tpm=1_000))], NOW) == {
         "x-ratelimit-limit-requests": "10",
@@ -332,7 +332,7 @@ def test_headers_tell_what_is_left_as_open_ai_does() -> None:
     assert rate_limit_headers([], NOW) == {}
 
 
-def test_headers_tell_of_the_window_that_has_the_least_left() -> None:
+def test_headers_show_the_window_with_the_least_left() -> None:
     key, team = replace(OPEN, requests_used=3), replace(OPEN, requests_used=98, window_ends=NOW + 20)
     told = rate_limit_headers([(key, Limits(rpm=10)), (team, Limits(rpm=100))], NOW)
     assert [told[f"x-ratelimit-{each}-requests"] for each in ("limit", "remaining", "reset")] == ["100", "2", "20s"]
@@ -341,11 +341,11 @@ def test_headers_tell_of_the_window_that_has_the_least_left() -> None:
 @pytest.mark.parametrize(
     ("left", "told"), [(0, "0s"), (0.1201, "121ms"), (1, "1s"), (59.2, "1m0s"), (60, "1m0s"), (359.5, "6m0s")]
 )
-def test_a_reset_is_told_as_open_ai_does(left: float, told: str) -> None:
+def test_a_reset_is_formatted_as_openai_does(left: float, told: str) -> None:
     ledger = Ledger(window_ends=NOW + left)
     assert rate_limit_headers([(ledger, Limits(rpm=1))], NOW)["x-ratelimit-reset-requests"] == told
 
 
-def test_what_was_used_beyond_a_limit_is_told_as_nothing_left() -> None:
+def test_usage_beyond_a_limit_leaves_zero_remaining() -> None:
     ledger = replace(OPEN, tokens_used=150)
     assert rate_limit_headers([(ledger, Limits(tpm=100))], NOW)["x-ratelimit-remaining-tokens"] == "0"

@@ -11,7 +11,7 @@ NOW = 1_800_000_000.0
 KEY = SessionKey("master", "password")
 
 
-def test_a_cookie_comes_back_as_the_session_that_it_was_made_of() -> None:
+def test_a_cookie_is_read_back_as_its_session() -> None:
     session = new_session("ädmin; <b>", NOW)
     cookie = KEY.cookie(session)
     assert cookie.isascii()
@@ -30,7 +30,7 @@ def test_two_sessions_of_one_person_differ_in_cookie_and_token() -> None:
 @pytest.mark.parametrize(
     "other", [SessionKey("other", "password"), SessionKey("master", "other")], ids=["master key", "password"]
 )
-def test_another_master_key_or_password_knows_nothing_of_a_session(other: SessionKey) -> None:
+def test_another_master_key_or_password_invalidates_a_session(other: SessionKey) -> None:
     session = new_session("a", NOW)
     assert other.session(KEY.cookie(session), NOW) is None
     assert not other.is_csrf(session, KEY.csrf(session))
@@ -43,7 +43,7 @@ def test_a_cookie_is_no_token_and_a_token_no_cookie() -> None:
 
 
 @given(at=st.integers(0, 200), to=st.characters(codec="ascii"))
-def test_a_cookie_with_a_character_changed_is_nobodys(at: int, to: str) -> None:
+def test_a_cookie_with_a_changed_character_is_invalid(at: int, to: str) -> None:
     cookie = KEY.cookie(new_session("a", NOW))
     at %= len(cookie)
     changed = cookie[:at] + to + cookie[at + 1 :]
@@ -51,11 +51,11 @@ def test_a_cookie_with_a_character_changed_is_nobodys(at: int, to: str) -> None:
 
 
 @given(text=st.text(max_size=200))
-def test_whatever_somebody_makes_up_is_nobodys(text: str) -> None:
+def test_a_forged_cookie_is_invalid(text: str) -> None:
     assert KEY.session(text, NOW) is None
 
 
-def test_a_longer_life_that_is_written_into_the_cookie_is_not_believed() -> None:
+def test_a_cookie_with_a_changed_expiry_is_invalid() -> None:
     said, _, signature = KEY.cookie(new_session("a", NOW)).partition(".")
     values = json.loads(base64.urlsafe_b64decode(said + "=="))
     values[3] += 1e9
@@ -85,6 +85,6 @@ def test_renewing_keeps_the_session_and_never_goes_beyond_the_longest() -> None:
 
 
 @given(one=st.text(), other=st.text())
-def test_texts_are_the_same_when_they_are(one: str, other: str) -> None:
+def test_equal_texts_compare_equal(one: str, other: str) -> None:
     assert equals_in_constant_time(one, other) == (one == other)
     assert equals_in_constant_time(one, one)

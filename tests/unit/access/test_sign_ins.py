@@ -17,7 +17,7 @@ def after(count: int) -> Failures:
 @pytest.mark.parametrize(
     ("count", "seconds"), [(0, 0), (4, 0), (5, 1), (6, 2), (7, 4), (10, 32), (13, 256), (14, 300), (10_000, 300)]
 )
-def test_the_wait_doubles_after_a_few_failures_and_has_an_end(count: int, seconds: float) -> None:
+def test_the_wait_doubles_after_a_few_failures_up_to_a_limit(count: int, seconds: float) -> None:
     assert wait_seconds(after(count) if count < 100 else Failures(count, NOW, NOW + 900), NOW) == seconds
 
 

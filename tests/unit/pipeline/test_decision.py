@@ -147,9 +147,7 @@ def test_errors_are_counted(decision: RoutingDecision, written: Any, error: ApiE
     assert counted["AllDeploymentsFailed"] == int(bool(error and error.code == "all_deployments_failed"))
 
 
-def test_a_stream_that_broke_off_counts_as_an_error_although_its_status_was_200(
-    decision: RoutingDecision, written: Any
-) -> None:
+def test_a_broken_stream_counts_as_an_error_with_status_200(decision: RoutingDecision, written: Any) -> None:
     decision.break_off("stream_truncated")
     write(decision)
     line, counted = written()

@@ -75,7 +75,7 @@ def test_an_edited_row_is_live_after_ten_seconds(cache: CatalogueCache, table: T
     assert cache.get().models["auto"].description == "second"
 
 
-def test_the_ten_seconds_begin_when_the_table_is_asked(table: Table, time: Time) -> None:
+def test_the_ten_seconds_begin_when_the_read_is_sent(table: Table, time: Time) -> None:
     def slowly() -> dict[RowKey, Row]:
         rows = table.read()
         time.advance(4)
@@ -90,7 +90,7 @@ def test_the_ten_seconds_begin_when_the_table_is_asked(table: Table, time: Time)
     assert cache.get().models["auto"].description == "second"
 
 
-def test_a_row_that_vanished_is_served_no_longer(cache: CatalogueCache, table: Table, time: Time) -> None:
+def test_a_deleted_row_is_no_longer_served(cache: CatalogueCache, table: Table, time: Time) -> None:
     cache.get()
     del table.rows["model", "auto"]
     time.advance(10)
@@ -114,7 +114,7 @@ CORRUPT: list[tuple[str, str, str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(
     ("kind", "name", "attributes", "told"), [row[1:] for row in CORRUPT], ids=[row[0] for row in CORRUPT]
 )
-def test_of_a_corrupt_row_the_last_good_version_is_served(
+def test_a_corrupt_row_is_served_in_its_last_good_version(
     cache: CatalogueCache,
     table: Table,
     time: Time,
@@ -142,7 +142,7 @@ def test_of_a_corrupt_row_the_last_good_version_is_served(
     assert next(cache.get().models["auto"].chain).policy.retries == 3
 
 
-def test_a_fresh_environment_serves_all_but_what_is_corrupt(
+def test_a_new_environment_serves_all_but_corrupt_rows(
     cache: CatalogueCache, table: Table, caplog: pytest.LogCaptureFixture
 ) -> None:
     table.edit("model", "auto", chain=[{"provider": "ark"}])
@@ -157,7 +157,7 @@ def test_a_fresh_environment_serves_all_but_what_is_corrupt(
     assert "defaults.retries: must be a whole number" in told
 
 
-def test_rows_of_a_kind_from_another_version_change_nothing(
+def test_rows_of_unknown_kinds_change_nothing(
     cache: CatalogueCache, table: Table, caplog: pytest.LogCaptureFixture
 ) -> None:
     table.edit("history", "2027-01-01", what="ever")
@@ -174,7 +174,7 @@ def test_a_table_without_rows_is_a_catalogue_without_models(cache: CatalogueCach
 
 
 @pytest.mark.parametrize("error", OUTAGES.values(), ids=OUTAGES)
-def test_in_an_outage_the_last_good_catalogue_is_served_and_nobody_waits(
+def test_the_last_good_catalogue_is_served_during_an_outage_without_waiting(
     cache: CatalogueCache, table: Table, time: Time, aside: Aside, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     good = cache.get()
@@ -198,7 +198,7 @@ def test_in_an_outage_the_last_good_catalogue_is_served_and_nobody_waits(
     assert "answers again" in warnings(caplog)[1]
 
 
-def test_routes_that_were_never_read_are_unavailable_and_soon_asked_for_again(
+def test_routes_that_were_never_read_are_unavailable_and_soon_read_again(
     cache: CatalogueCache, table: Table, time: Time, aside: Aside
 ) -> None:
     table.error = OUTAGES["throttled"]
@@ -231,6 +231,6 @@ def test_given_base_urls_replace_the_table_s(table: Table, time: Time) -> None:
     assert next(cache.get().models["auto"].chain).provider.base_url == "http://127.0.0.1:9/v3"
 
 
-def test_a_given_base_url_that_is_none_is_refused_at_once(table: Table, time: Time) -> None:
+def test_an_invalid_base_url_is_rejected_at_once(table: Table, time: Time) -> None:
     with pytest.raises(ValueError, match="http"):
         CatalogueCache(table.read, time.clock, base_urls={"ark": "127.0.0.1"})

@@ -113,7 +113,7 @@ def test_a_rejected_request_is_no_outage(breaker: CircuitBreaker, error: ClientE
     assert not breaker.is_open
 
 
-def test_an_unreachable_service_is_found_out_by_the_first_of_its_tables(time: Time) -> None:
+def test_an_unreachable_service_is_detected_by_its_first_table(time: Time) -> None:
     service = CircuitBreaker("DynamoDB", time.clock)
     one, two = (CircuitBreaker(name, time.clock, service=service) for name in ("one", "two"))
     one.record_failure(UNREACHABLE)
@@ -124,7 +124,7 @@ def test_an_unreachable_service_is_found_out_by_the_first_of_its_tables(time: Ti
     assert [each.next_call() for each in (one, two)] == [CallMode.CALL, CallMode.CALL]
 
 
-def test_a_throttled_table_leaves_the_other_tables_be(time: Time) -> None:
+def test_a_throttled_table_does_not_affect_the_others(time: Time) -> None:
     service = CircuitBreaker("DynamoDB", time.clock)
     one, two = (CircuitBreaker(name, time.clock, service=service) for name in ("one", "two"))
     one.record_failure(FAILURE)

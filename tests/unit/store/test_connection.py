@@ -30,13 +30,13 @@ WHOLE = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 8\r\nX-Amzn-RequestId:  AB
 
 
 @given(st.lists(st.integers(1, len(WHOLE) - 1), unique=True).map(sorted))
-def test_an_answer_may_come_in_any_pieces(cuts: list[int]) -> None:
+def test_an_answer_is_read_in_any_pieces(cuts: list[int]) -> None:
     pieces = [WHOLE[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(WHOLE)], strict=True)]
     assert read(*pieces) == Answer(400, {"content-length": "8", "x-amzn-requestid": "ABC", "empty": ""}, b'{"a": 1}')
 
 
 @pytest.mark.parametrize("end", range(len(WHOLE)))
-def test_what_ends_before_its_end_is_no_answer(end: int) -> None:
+def test_a_truncated_answer_is_an_error(end: int) -> None:
     with pytest.raises(NoAnswerError):
         read(WHOLE[:end] or b"")
 
@@ -56,13 +56,13 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("came", NO_ANSWERS)
-def test_what_is_no_answer_of_this_sort_is_told_from_one(came: str) -> None:
+def test_an_invalid_answer_is_an_error(came: str) -> None:
     with pytest.raises(NoAnswerError):
         read(NO_ANSWERS[came])
 
 
 @given(st.binary(max_size=200))
-def test_whatever_comes_is_an_answer_or_none(came: bytes) -> None:
+def test_any_bytes_are_an_answer_or_an_error(came: bytes) -> None:
     try:
         answer = read(b"HTTP/1.1 200 OK\r\n" + came)
     except NoAnswerError:

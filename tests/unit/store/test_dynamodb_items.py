@@ -13,24 +13,24 @@ values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(s
 
 
 @given(st.dictionaries(st.text("abc_", min_size=1), values))
-def test_values_come_back_as_they_went(written: dict[str, Value]) -> None:
+def test_values_are_read_back_unchanged(written: dict[str, Value]) -> None:
     assert from_item(to_item(written)) == written
 
 
 @given(st.floats(-1e15, 1e15) | st.integers(-(10**15), 10**15))
-def test_numbers_come_back_as_int_or_float_and_never_as_decimal(number: float) -> None:
+def test_numbers_are_read_back_as_int_or_float(number: float) -> None:
     assert type(from_item(to_item({"n": number}))["n"]) is type(number)
     assert from_item({"n": {"N": "5"}}) == {"n": 5}
     assert from_item({"n": {"N": "1.5E+3"}}) == {"n": 1500.0}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "\ud800"], ids=["NaN", "∞", "−∞", "a lone surrogate"])
-def test_what_dynamodb_can_not_hold_is_refused_before_it_is_asked(value: Value) -> None:
+def test_a_value_that_dynamodb_cannot_store_is_rejected_before_the_call(value: Value) -> None:
     with pytest.raises(ValueError, match=r"no number|surrogates"):
         to_item({"value": [{"deep": value}]})
 
 
-def test_sets_that_somebody_made_by_hand_are_read_as_lists() -> None:
+def test_sets_are_read_as_lists() -> None:
     assert from_item({"a": {"SS": ["x", "b"]}, "b": {"NS": ["2", "1.5"]}, "c": {"BS": [b"z"]}, "d": {"B": b"y"}}) == {
         "a": ["b", "x"],
         "b": [1.5, 2],

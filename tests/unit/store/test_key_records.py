@@ -49,21 +49,21 @@ teams = st.builds(Team, id=words, **common)
 
 
 @given(keys)
-def test_a_key_comes_back_from_the_table_as_it_was(key: Key) -> None:
+def test_a_key_is_read_back_from_the_table_unchanged(key: Key) -> None:
     assert parse_key(from_item(to_item(key_record(key)))) == key
 
 
 @given(teams)
-def test_a_team_comes_back_from_the_table_as_it_was(team: Team) -> None:
+def test_a_team_is_read_back_from_the_table_unchanged(team: Team) -> None:
     assert parse_team(from_item(to_item(team_record(team)))) == team
 
 
-def test_what_is_left_of_a_deleted_key_goes_after_ninety_days() -> None:
+def test_a_tombstone_expires_after_ninety_days() -> None:
     assert key_record(Key("a", "a", deleted_at=1_000.5))["expires_at"] == 1_000 + 90 * 86_400
     assert "expires_at" not in key_record(Key("a", "a", expires=5))
 
 
-def test_a_record_needs_no_more_than_its_id() -> None:
+def test_a_record_requires_only_its_id() -> None:
     assert parse_key({"id": "key#ab"}) == Key("ab", "ab")
     assert parse_team({"id": "team#blue"}) == Team("blue")
 
@@ -86,6 +86,6 @@ def test_a_record_needs_no_more_than_its_id() -> None:
         pytest.param({"team_id": 7}, "team_id", id="a number for a name"),
     ],
 )
-def test_a_record_that_cannot_be_meant_is_refused_without_showing_it(values: dict[str, Any], reason: str) -> None:
+def test_an_invalid_record_is_rejected_without_repeating_it(values: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_key({"id": "key#ab", **values} if values else {})

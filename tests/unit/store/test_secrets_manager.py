@@ -69,7 +69,7 @@ def put(client: "SecretsManagerClient", name: str, wire: Wire) -> Put:
     return put
 
 
-def test_every_name_is_answered_from_one_read(secrets: Secrets, wire: Wire) -> None:
+def test_one_read_serves_every_name(secrets: Secrets, wire: Wire) -> None:
     assert wire.took() == []
     assert secrets.get("MASTER_KEY") == "sk-master-000"
     assert secrets.get("ARK_API_KEY") == "sk-ark-111"
@@ -77,11 +77,11 @@ def test_every_name_is_answered_from_one_read(secrets: Secrets, wire: Wire) -> N
 
 
 @pytest.mark.parametrize("key", ["NOBODY", "EMPTY", "PORT"], ids=["missing", "empty", "not text"])
-def test_what_holds_no_key_is_none(secrets: Secrets, key: str) -> None:
+def test_an_empty_or_missing_secret_is_none(secrets: Secrets, key: str) -> None:
     assert secrets.get(key) is None
 
 
-def test_it_is_read_again_after_five_minutes(secrets: Secrets, put: Put, wire: Wire, time: Time) -> None:
+def test_the_secret_is_read_again_after_five_minutes(secrets: Secrets, put: Put, wire: Wire, time: Time) -> None:
     secrets.get("ARK_API_KEY")
     put({"ARK_API_KEY": "sk-ark-222"})
     time.advance(299)
@@ -104,7 +104,7 @@ def test_an_invalidated_value_is_read_again_by_the_next_get(secrets: Secrets, pu
     assert wire.took() == ["GetSecretValue"]
 
 
-def test_a_key_that_is_always_refused_does_not_hammer_secrets_manager(secrets: Secrets, wire: Wire, time: Time) -> None:
+def test_a_key_that_is_always_rejected_causes_few_reads(secrets: Secrets, wire: Wire, time: Time) -> None:
     for _ in range(600):  # a minute
         secrets.get("ARK_API_KEY")
         secrets.invalidate()
@@ -113,7 +113,7 @@ def test_a_key_that_is_always_refused_does_not_hammer_secrets_manager(secrets: S
 
 
 @pytest.mark.parametrize("error", OUTAGES.values(), ids=OUTAGES)
-def test_in_an_outage_the_last_good_values_go_on(
+def test_the_last_good_values_stay_in_use_during_an_outage(
     secrets: Secrets, wire: Wire, time: Time, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     secrets.get("ARK_API_KEY")
@@ -134,15 +134,13 @@ def test_in_an_outage_the_last_good_values_go_on(
     assert "can be read again" in told[1]
 
 
-def test_a_lost_call_at_the_start_is_tried_again(secrets: Secrets, wire: Wire) -> None:
+def test_a_failed_first_read_is_retried(secrets: Secrets, wire: Wire) -> None:
     wire.faults = [OUTAGES["read timeout"]]
     assert secrets.get("ARK_API_KEY") == "sk-ark-111"
     assert wire.took() == ["GetSecretValue"] * 2
 
 
-def test_without_values_every_request_waits_for_its_own_tries_within_a_bound(
-    secrets: Secrets, wire: Wire, time: Time
-) -> None:
+def test_a_request_without_values_retries_for_a_bounded_time(secrets: Secrets, wire: Wire, time: Time) -> None:
     wire.fault = OUTAGES["read timeout"]
     for _ in range(3):
         began = time.now
@@ -152,9 +150,7 @@ def test_without_values_every_request_waits_for_its_own_tries_within_a_bound(
         assert 5 < len(wire.took()) < 10
 
 
-def test_a_request_that_waits_for_values_is_served_as_soon_as_they_can_be_read(
-    secrets: Secrets, wire: Wire, time: Time
-) -> None:
+def test_a_waiting_request_is_served_once_the_values_are_read(secrets: Secrets, wire: Wire, time: Time) -> None:
     wire.faults = [OUTAGES["throttled"]] * 4
     assert secrets.get("MASTER_KEY") == "sk-master-000"
     assert time.now - NOW < 2
@@ -193,7 +189,7 @@ def test_a_secret_with_a_line_break_inside_is_reported_and_not_used(
 @pytest.mark.parametrize(
     "broken", ['{"ARK_API_KEY": "sk-ark-222",', '["sk-ark-222"]', "sk-ark-222"], ids=["half", "a list", "a bare key"]
 )
-def test_a_secret_that_is_no_object_keeps_the_last_good_values_and_is_never_shown(
+def test_a_malformed_secret_is_never_logged_and_the_last_good_values_stay_in_use(
     secrets: Secrets,
     put: Put,
     time: Time,
@@ -208,7 +204,7 @@ def test_a_secret_that_is_no_object_keeps_the_last_good_values_and_is_never_show
     assert "222" not in caplog.text
 
 
-def test_a_first_read_of_what_is_no_object_raises_without_a_trace_of_it(secrets: Secrets, put: Put) -> None:
+def test_a_malformed_first_secret_raises_an_error_without_its_text(secrets: Secrets, put: Put) -> None:
     put("sk-ark-222 is not JSON")
     with pytest.raises(SecretsUnavailableError) as unavailable:
         secrets.get("ARK_API_KEY")

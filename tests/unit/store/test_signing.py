@@ -49,7 +49,7 @@ def test_a_request_is_signed_as_botocore_signs_it(
     assert headers == dict(request.headers.items())
 
 
-def test_a_key_that_was_renewed_signs_anew() -> None:
+def test_a_new_access_key_has_a_new_signing_key() -> None:
     first, second = (signed("https://h/", b"", Credentials("a", secret)) for secret in ("one", "two"))
     assert first["Authorization"] != second["Authorization"]
 
@@ -59,6 +59,6 @@ def test_a_new_day_has_a_new_scope(now: float, day: str) -> None:
     assert f"/{day}/eu-central-1/" in signed("https://h/", b"", Credentials("a", "b"), now)["Authorization"]
 
 
-def test_the_key_is_nowhere_in_it() -> None:
+def test_the_signature_does_not_contain_the_key() -> None:
     secret = hashlib.sha256(b"secret").hexdigest()
     assert secret not in str(signed("https://h/", b"", Credentials("a", secret)))
