@@ -80,7 +80,7 @@ def test_chat_completions(router: ChatClient, prefix: str, stream: bool) -> None
     assert answer.completion_tokens
 
 
-def test_usage_is_only_for_who_asks(router: ChatClient) -> None:
+def test_usage_is_sent_only_on_request(router: ChatClient) -> None:
     answer = router.chat(MODEL, stream=True, stream_options={"include_usage": False})
     assert not answer.why
     assert answer.completion_tokens is None
@@ -99,7 +99,7 @@ def test_health_is_open(router: ChatClient, path: str) -> None:
     assert httpx.get(f"{router.root}{path}", timeout=60).status_code == 200
 
 
-def test_the_state_of_deployments_is_for_a_key(router: ChatClient) -> None:
+def test_deployment_states_require_a_key(router: ChatClient) -> None:
     _error(httpx.get(f"{router.root}/health", timeout=60), 401, "invalid_api_key")
     answer = router.client.get(f"{router.root}/health")
     if answer.status_code == 403:
@@ -142,7 +142,7 @@ def test_a_bad_request_with(router: ChatClient, body: object, status: int, param
     assert answer.headers["content-type"].startswith("application/json")
 
 
-def test_what_is_not_json_is_400(router: ChatClient) -> None:
+def test_an_invalid_json_body_is_a_400(router: ChatClient) -> None:
     _error(router.client.post(f"{router.url}/chat/completions", content=b"{nope"), 400)
 
 
@@ -151,13 +151,13 @@ def test_an_unknown_path_is_404(router: ChatClient) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_a_wrong_method_is_told_the_right_one(router: ChatClient, method: str) -> None:
+def test_a_wrong_method_is_a_405_that_names_the_allowed_one(router: ChatClient, method: str) -> None:
     answer = router.client.request(method, f"{router.root}/v1/chat/completions")
     _error(answer, 405)
     assert "POST" in answer.headers["allow"]
 
 
-def test_a_web_page_of_an_unknown_origin_may_not_call(router: ChatClient) -> None:
+def test_an_unknown_origin_gets_no_cors_headers(router: ChatClient) -> None:
     preflight = {"origin": "https://unknown-origin.example", "access-control-request-method": "POST"}
     for path in ("/v1/chat/completions", "/key/list"):
         answer = httpx.options(f"{router.root}{path}", headers=preflight, timeout=60)
@@ -186,7 +186,7 @@ def _served_again(router: ChatClient, deployment: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-def test_a_failing_layer_is_passed_over_and_serves_again(router: ChatClient, broken: str, stream: bool) -> None:
+def test_a_failed_deployment_is_skipped_until_it_recovers(router: ChatClient, broken: str, stream: bool) -> None:
     answer = router.chat(MODEL, stream=stream)
     assert not answer.why
     assert answer.deployment != broken
