@@ -36,7 +36,7 @@ def exit_on_closed_pipe(work: Callable[[], int]) -> int:
 
 
 def is_output_open() -> bool:
-    """Whether standard output still has a reader, as far as the system can tell before a write."""
+    """Whether standard output still has a reader, as far as the system knows before a write."""
     try:
         poll = select.poll()  # absent on Windows
         poll.register(sys.stdout.fileno(), 0)

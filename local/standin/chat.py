@@ -160,7 +160,7 @@ class ChatFormat:
         return content
 
     def error_event(self, error: object, sequence: int, *, failed: bool = False) -> bytes:  # noqa: ARG002 - the format's
-        """Return `data: {"error": …}`, which is how a chat stream tells of a failure."""
+        """Return `data: {"error": …}`, which is how a chat stream reports a failure."""
         return _data(json.dumps({"error": error}, ensure_ascii=False))
 
     def empty_answer(self, context: AnswerContext, model: str) -> tuple[bytes, Sequence[Event]]:

@@ -187,7 +187,7 @@ def _capabilities(config: Config, info: dict[Any, Any], place: Place) -> dict[st
 
 
 def _base_model(config: Config, row: Mapping[str, Any], named: ConfigValue | None) -> str | None:
-    """Return the base model of a deployment whose name does not tell; LiteLLM prefixes it with the provider."""
+    """Return the model behind a deployment with an opaque name; LiteLLM prefixes it with the provider."""
     if named is None:
         return None
     name = named.value.rpartition("/")[2] if isinstance(named.value, str) else named.value

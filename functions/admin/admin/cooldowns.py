@@ -68,10 +68,10 @@ def clear(body: Clear) -> dict[str, Any]:
     if not known:
         name = body.deployment or body.provider or ""
         raise ApiError(404, f"The routes contain no {name[:100]}.", code="deployment_not_found")
-    gone = [each for each in sorted(ids) if each in states and _cleared(call, states[each])]
+    cleared = [each for each in sorted(ids) if each in states and _cleared(call, states[each])]
     if call.environment.states.degraded:
         raise unavailable("The router's tables cannot be reached right now.")
-    return {"cleared": gone}
+    return {"cleared": cleared}
 
 
 def _cleared(call: Call, state: State) -> bool:

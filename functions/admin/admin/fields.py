@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _MOST_DOLLARS = 1e9
-_MOST = 10**12  # of requests or tokens in a minute, or of requests at once
+_MOST = 10**12  # of requests or tokens per minute, or of concurrent requests
 _DEFAULTS: tuple[object, ...] = (None, "", 0, False, [], {}, "default")
 _METADATA_BYTES = 8 * 1024
 _METADATA_LEVELS = 12  # DynamoDB takes 32

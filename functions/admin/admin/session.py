@@ -87,7 +87,7 @@ def session() -> dict[str, Any]:
 
 
 def cookie_of(call: Call, session: Session | None) -> Cookie:
-    """Return the cookie that holds `session` in a browser, or that makes it forget the one it has."""
+    """Return the cookie with `session`; without one, the cookie that deletes the browser's."""
     return Cookie(
         name=COOKIE,
         value=call.environment.session_key().cookie(session) if session else "",

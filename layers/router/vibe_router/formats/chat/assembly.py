@@ -16,7 +16,7 @@ _LAST_WINS = frozenset({"id", "index", "type", "role", "object", "finish_reason"
 class ChatAssembler:
     """Collects chunks: strings are concatenated, lists merged by `index`, everything else is overwritten.
 
-    Tool calls are told apart as in `blocks`: some providers give all of them one index, or none.
+    Tool calls are distinguished as in `blocks`: some providers give all of them one index, or none.
     """
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ _ALIASES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png
 
 
 def image_type(data: str, declared: str | None) -> str | None:
-    """Return the media type of an image in base64; the `declared` one if its bytes do not tell."""
+    """Return the media type of an image in base64; the `declared` one if its bytes match no known type."""
     for start, media_type in _STARTS.items():
         if data.startswith(start):
             return media_type

@@ -1,4 +1,4 @@
-"""How each model is told not to think: most think unless they are told otherwise."""
+"""How to switch off thinking for each model: most think by default."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _SWITCHES: tuple[tuple[re.Pattern[str], Mapping[str, Any]], ...] = (
 
 
 def lowest_effort(model: str) -> str | None:
-    """Return the effort that keeps `model` from reasoning as far as it can be kept; None where it must not be sent."""
+    """Return the effort with which `model` reasons least; None where an effort must not be sent."""
     return next((effort for pattern, effort in _LOWEST_EFFORT if pattern.search(model)), "none") or None
 
 
