@@ -204,16 +204,21 @@ def claimed(state: State, now: float) -> State:
 def cleared(state: State, now: float, origin: str = "") -> State:
     """Return `state` healed: no cooldown, no strikes, no lease.
 
-    The origin of the last strike is remembered, since it may fail again; its own cooldown ends if it is `origin`, the
-    conversation that has just been answered.
+    The origin of the last strike is remembered, since it may fail again, unless the answer went to it: then its next
+    failure is a new incident.
     """
-    return State(
+    healed = State(
         id=state.id,
         version=state.version + 1,
         expires_at=int(now + _KEEP_SECONDS),
+        last_resort_at=state.last_resort_at,
+    )
+    if _covers(state.origin, origin):
+        return healed
+    return replace(
+        healed,
         origin=state.origin,
         origin_at=state.origin_at,
-        origin_until=0 if _covers(state.origin, origin) else state.origin_until,
+        origin_until=state.origin_until,
         repeats=state.repeats,
-        last_resort_at=state.last_resort_at,
     )
