@@ -364,10 +364,10 @@ def test_an_empty_table_is_an_empty_page(reader: UsageReader) -> None:
     assert reader.totals("all", DAY, DAY) == []
 
 
-@pytest.mark.parametrize("place", ["x", "????", "eA==", "\u00fc"])
-def test_an_invalid_page_position_is_rejected(reader: UsageReader, place: str) -> None:
-    with pytest.raises(ValueError, match="place"):
-        reader.find(Filter(), before=place)
+@pytest.mark.parametrize("position", ["x", "????", "eA==", "\u00fc"])
+def test_an_invalid_page_position_is_rejected(reader: UsageReader, position: str) -> None:
+    with pytest.raises(ValueError, match="position"):
+        reader.find(Filter(), before=position)
 
 
 def test_totals_cover_the_requested_days(book: UsageWriter, reader: UsageReader) -> None:

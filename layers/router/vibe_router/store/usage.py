@@ -47,10 +47,10 @@ __all__ = [
 ]
 
 _TRIES = 8  # of a transaction that conflicts: waiting more than a second in all is not worth its price
-_FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.3  # seconds before the second and before the last try, at most
-_MOST_KEPT = 1_000  # records that wait in memory while DynamoDB is unreachable: about 2 MB
-_PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
-_IN_THE_WAY = frozenset({"TransactionConflictException", "TransactionInProgressException"})
+_FIRST_DELAY, _MAX_DELAY = 0.01, 0.3  # seconds before the second and before the last try, at most
+_MAX_WAITING = 1_000  # records that wait in memory while DynamoDB is unreachable: about 2 MB
+_RETRYABLE = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+_CONFLICTS = frozenset({"TransactionConflictException", "TransactionInProgressException"})
 _CHANGED = "ConditionalCheckFailed"
 _HOPELESS = frozenset({"ValidationException", "ValidationError", "ItemCollectionSizeLimitExceeded"})
 
@@ -95,7 +95,7 @@ class UsageWriter:
             raise NotRecordedError("DynamoDB cannot store its values", hopeless=True) from None
         for tried in range(_TRIES):
             if tried > 1:  # the second try uses the ledger that was just read
-                self._clock.sleep(self._clock.jitter() * min(_FIRST_WAIT * 2**tried, _LONGEST_WAIT))
+                self._clock.sleep(self._clock.jitter() * min(_FIRST_DELAY * 2**tried, _MAX_DELAY))
             owed = settlement.items() if settlement else ()
             try:
                 self._client.transact_write_items(TransactItems=[*own, *owed])
@@ -145,19 +145,19 @@ def _reasons(error: ClientError) -> "Sequence[CancellationReason]":
     if code == "TransactionCanceledException":
         reasons = cast("Sequence[CancellationReason]", error.response.get("CancellationReasons") or [{}])
         codes = {str(reason.get("Code")) for reason in reasons} - {"None"}
-        if codes and codes <= _PASSING | {_CHANGED}:
+        if codes and codes <= _RETRYABLE | {_CHANGED}:
             return reasons
         code = ", ".join(sorted(codes))
-    elif code in _IN_THE_WAY:
+    elif code in _CONFLICTS:
         return [{}]
     if any(hopeless in code for hopeless in _HOPELESS):
         raise NotRecordedError(code, hopeless=True) from error
     raise error
 
 
-class _Fate(Enum):
+class _Outcome(Enum):
     BOOKED = auto()  # now or before
-    LATER = auto()
+    RETRY = auto()
     LOST = auto()  # only the log has it
 
 
@@ -187,64 +187,64 @@ class UsageRecorder:
         self._breaker = CircuitBreaker("the usage table", clock, service=service)
         if service:
             service.on_close(self._flush_in_background)
-        self._kept: deque[_Entry] = deque()
+        self._waiting: deque[_Entry] = deque()
         self._flushing = Lock()
 
     @property
     def waiting(self) -> int:
         """The number of requests that wait in memory."""
-        return len(self._kept)
+        return len(self._waiting)
 
     def book(self, record: Record, settlement: Settlement | None = None) -> None:
         """Book a request of an authenticated caller."""
         if record.key is None:
             return
         entry = _Entry(record, settlement)
-        advice = self._breaker.next_call()
-        if advice is not CallMode.CALL or self._tried(entry) is _Fate.LATER:
-            self._keep(entry)
-        if self._kept and (advice is CallMode.PROBE or not self._breaker.is_open):
+        mode = self._breaker.next_call()
+        if mode is not CallMode.CALL or self._try_to_book(entry) is _Outcome.RETRY:
+            self._enqueue(entry)
+        if self._waiting and (mode is CallMode.PROBE or not self._breaker.is_open):
             self._spawn(self._flush)
 
     def _flush_in_background(self) -> None:
-        if self._kept:
+        if self._waiting:
             self._spawn(self._flush)
 
-    def _keep(self, entry: _Entry) -> None:
-        if len(self._kept) >= _MOST_KEPT:
-            _give_up(self._kept.popleft().record, "too many requests are waiting")
-        self._kept.append(entry)
+    def _enqueue(self, entry: _Entry) -> None:
+        if len(self._waiting) >= _MAX_WAITING:
+            _give_up(self._waiting.popleft().record, "too many requests are waiting")
+        self._waiting.append(entry)
 
     def _flush(self) -> None:
         """Book the waiting requests, the oldest first, until one fails."""
         if not self._flushing.acquire(blocking=False):
             return
         try:
-            for _ in range(len(self._kept)):
+            for _ in range(len(self._waiting)):
                 try:
-                    entry = self._kept.popleft()
+                    entry = self._waiting.popleft()
                 except IndexError:  # given up concurrently
                     return
-                if self._tried(entry) is _Fate.LATER:
-                    self._kept.append(entry)
+                if self._try_to_book(entry) is _Outcome.RETRY:
+                    self._waiting.append(entry)
                     return
         finally:
             self._flushing.release()
 
-    def _tried(self, entry: _Entry) -> _Fate:
+    def _try_to_book(self, entry: _Entry) -> _Outcome:
         try:
             self._book.write(entry.record, entry.settlement)
         except NotRecordedError as error:
             self._breaker.record_success()
             if not error.hopeless:
-                return _Fate.LATER
+                return _Outcome.RETRY
             _give_up(entry.record, str(error))
-            return _Fate.LOST
+            return _Outcome.LOST
         except AWS_ERRORS as error:
             self._breaker.record_failure(error)
-            return _Fate.LATER
+            return _Outcome.RETRY
         self._breaker.record_success()
-        return _Fate.BOOKED
+        return _Outcome.BOOKED
 
 
 def _give_up(record: Record, reason: str) -> None:
@@ -296,7 +296,7 @@ class Total:
         return self["ttft_ms_sum"] / self["ttft_count"] if self["ttft_count"] else None
 
 
-_MOST_QUERIES = 12  # for one page: each reads up to 1 MB, and a caller waits
+_MAX_QUERIES = 12  # for one page: each reads up to 1 MB, and a caller waits
 _ROWS_AT_ONCE = 500
 _FOREVER = date(9999, 12, 30)
 _FIRST_DAY = date(2025, 1, 1)  # no request is older
@@ -323,12 +323,12 @@ class UsageReader:
         """Return the newest rows that match `wanted`, after the previous page (`Page.next`).
 
         Reads a bounded part of the table: a page may be short, or empty, and yet have a next one. Raises ValueError for
-        a `before` that is no such place.
+        a `before` that is not such a position.
         """
-        place = _Place.read(before) if before else None
+        position = _Position.parse(before) if before else None
         if wanted.key is not None:
-            return self._by_key(wanted, wanted.key, limit, place)
-        return self._by_day(wanted, limit, place)
+            return self._by_key(wanted, wanted.key, limit, position)
+        return self._by_day(wanted, limit, position)
 
     def totals(self, kind: Kind, first: date, last: date) -> list[Total]:
         """Return the totals of the days from `first` to `last`, by time and name; by hour for the kind `all`."""
@@ -353,29 +353,29 @@ class UsageReader:
                 return [Total(at, name, counters) for (at, name), counters in sorted(sums.items())]
             asked["ExclusiveStartKey"] = found["LastEvaluatedKey"]
 
-    def _by_key(self, wanted: Filter, key: str, limit: int, place: "_Place | None") -> Page:
+    def _by_key(self, wanted: Filter, key: str, limit: int, position: "_Position | None") -> Page:
         bounds = (wanted.first or date.min).isoformat(), _day_after(wanted.last or _FOREVER)
-        found, left = self._query("by-key", ("key", key), bounds, wanted, limit, place, _MOST_QUERIES)
-        return Page(found, left.written() if left else None)
+        found, left = self._query("by-key", ("key", key), bounds, wanted, limit, position, _MAX_QUERIES)
+        return Page(found, left.to_text() if left else None)
 
-    def _by_day(self, wanted: Filter, limit: int, place: "_Place | None") -> Page:
+    def _by_day(self, wanted: Filter, limit: int, position: "_Position | None") -> Page:
         """Walk back day by day, to the days that have a total."""
         latest = wanted.last or _FOREVER
-        day = self._day_with_requests(min(latest, place.day) if place else latest)
+        day = self._day_with_requests(min(latest, position.day) if position else latest)
         records: list[Record] = []
-        for _ in range(_MOST_QUERIES):
+        for _ in range(_MAX_QUERIES):
             if day is None or (wanted.first and day < wanted.first):
                 return Page(records)
             if len(records) >= limit:
                 break
-            start = place if place and place.request_id and place.day == day else None
+            start = position if position and position.request_id and position.day == day else None
             bounds = day.isoformat(), _day_after(day)
             found, left = self._query("by-day", ("day", bounds[0]), bounds, wanted, limit - len(records), start, 4)
             records += found
             if left:
-                return Page(records, left.written())
+                return Page(records, left.to_text())
             day = self._day_with_requests(day - timedelta(days=1))
-        return Page(records, _Place(day.isoformat()).written() if day else None)
+        return Page(records, _Position(day.isoformat()).to_text() if day else None)
 
     def _day_with_requests(self, latest: date) -> date | None:
         """Return the newest day up to `latest` on which there was a request."""
@@ -402,9 +402,9 @@ class UsageReader:
         bounds: tuple[str, str],
         wanted: Filter,
         limit: int,
-        place: "_Place | None",
-        most_queries: int,
-    ) -> "tuple[list[Record], _Place | None]":
+        position: "_Position | None",
+        max_queries: int,
+    ) -> "tuple[list[Record], _Position | None]":
         """Return up to `limit` rows of an index, and where to continue; None at the end of the partition."""
         conditions, names, values = _conditions(wanted)
         asked: dict[str, Any] = {
@@ -419,46 +419,46 @@ class UsageReader:
         }
         if conditions:
             asked["FilterExpression"] = " AND ".join(conditions)
-        if place:
-            asked["ExclusiveStartKey"] = {**place.row(), partition[0]: {"S": partition[1]}}
+        if position:
+            asked["ExclusiveStartKey"] = {**position.row(), partition[0]: {"S": partition[1]}}
         records: list[Record] = []
-        for _ in range(most_queries):
+        for _ in range(max_queries):
             asked["Limit"] = _ROWS_AT_ONCE if conditions else limit - len(records)
             found = self._client.query(**asked)
             records += _records(found["Items"])
-            place = _Place.of(found.get("LastEvaluatedKey"))
+            position = _Position.of(found.get("LastEvaluatedKey"))
             if len(records) > limit:
                 last = records[limit - 1]
-                return records[:limit], _Place(last.at, last.request_id)
-            if place is None or len(records) == limit:
+                return records[:limit], _Position(last.at, last.request_id)
+            if position is None or len(records) == limit:
                 break
             asked["ExclusiveStartKey"] = found["LastEvaluatedKey"]
-        return records, place
+        return records, position
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Position:
     """The end of a page: a row, or the start of the day `at`. Its text is opaque to callers."""
 
     at: str
     request_id: str = ""
 
     @classmethod
-    def of(cls, key: Mapping[str, Any] | None) -> "_Place | None":
+    def of(cls, key: Mapping[str, Any] | None) -> "_Position | None":
         """Parse DynamoDB's LastEvaluatedKey."""
         return cls(key["at"]["S"], key["id"]["S"].removeprefix(row_id(""))) if key else None
 
     @classmethod
-    def read(cls, text: str) -> "_Place":
-        """Parse the text of `written`. Raises ValueError."""
+    def parse(cls, text: str) -> "_Position":
+        """Parse the text of `to_text`. Raises ValueError."""
         try:
             at, _, request_id = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
             date.fromisoformat(at[:10])
         except (binascii.Error, ValueError):
-            raise ValueError("not a place in the list of requests") from None
+            raise ValueError("not a position in the list of requests") from None
         return cls(at, request_id)
 
-    def written(self) -> str:
+    def to_text(self) -> str:
         """Return its text, safe in a URL."""
         return base64.urlsafe_b64encode(f"{self.at} {self.request_id}".encode()).decode()
 
