@@ -21,9 +21,9 @@ from vibe_router.upstream.client import AttemptFailedError, Upstream
 
 __all__ = ["TokenCounter"]
 
-_SECONDS = 3.0  # for all of it; beyond that an estimate is better
-_SKIPPED_SECONDS = 60.0  # seconds
-_MOST_BYTES = 64 * 1024
+_SECONDS = 3.0  # for the whole call; an estimate is better than a longer wait
+_SKIPPED_SECONDS = 60.0
+_MAX_BYTES = 64 * 1024
 
 
 class TokenCounter:
@@ -34,32 +34,36 @@ class TokenCounter:
         self._secrets = secrets
         self._upstream = upstream
         self._clock = clock
-        self._without: dict[str, float] = {}  # deployment → until when it is not asked (monotonic seconds)
+        self._skipped_until: dict[str, float] = {}  # by deployment id, in monotonic seconds
 
     def count(self, model: VirtualModel, request: MessagesRequest) -> tuple[int, Deployment | None]:
         """Return the tokens of `request` and the deployment that counted them, None for an estimate.
 
         Raises ApiError (400) for a body that cannot be sent.
         """
-        deployment = self._able(model, request)
+        deployment = self._find_counter(model, request)
         if deployment is not None:
             secret = self._secret(deployment)
             body = request.for_counting(deployment.model)
-            counted = self._ask(deployment, secret, request.forwarded_headers, body) if secret else None
+            counted = self._count_at(deployment, secret, request.forwarded_headers, body) if secret else None
             if counted is not None:
                 return counted, deployment
-            self._without[deployment.id] = self._clock.monotonic() + _SKIPPED_SECONDS
+            self._skipped_until[deployment.id] = self._clock.monotonic() + _SKIPPED_SECONDS
         return request.prompt_tokens_estimate(), None
 
-    def _able(self, model: VirtualModel, request: MessagesRequest) -> Deployment | None:
+    def _find_counter(self, model: VirtualModel, request: MessagesRequest) -> Deployment | None:
         now = self._clock.monotonic()
-        speaking = [each for each in model.chain if "messages" in each.formats]
-        if not any(self._without.get(each.id, 0) <= now for each in speaking):
+        candidates = [each for each in model.chain if "messages" in each.formats]
+        if not any(self._skipped_until.get(each.id, 0) <= now for each in candidates):
             return None
-        states = self._states.read(tuple({state_id: None for each in speaking for state_id in each.state_ids}))
-        for candidate in plan(model, states, self._clock.now(), request.affinity()).candidates:
-            deployment = candidate.deployment
-            if deployment in speaking and candidate.mode is Mode.NORMAL and self._without.get(deployment.id, 0) <= now:
+        states = self._states.read(tuple({state_id: None for each in candidates for state_id in each.state_ids}))
+        for planned in plan(model, states, self._clock.now(), request.affinity()).candidates:
+            deployment = planned.deployment
+            if (
+                deployment in candidates
+                and planned.mode is Mode.NORMAL
+                and self._skipped_until.get(deployment.id, 0) <= now
+            ):
                 return deployment
         return None
 
@@ -69,7 +73,7 @@ class TokenCounter:
         except SecretsUnavailableError:
             return None
 
-    def _ask(self, deployment: Deployment, secret: str, passed: Mapping[str, str], body: bytes) -> int | None:
+    def _count_at(self, deployment: Deployment, secret: str, passed: Mapping[str, str], body: bytes) -> int | None:
         headers = {
             **MESSAGES.headers(secret),
             **passed,
@@ -85,7 +89,7 @@ class TokenCounter:
                 if reply.status != 200:
                     return None
                 answer = b""
-                while len(answer) < _MOST_BYTES and (piece := reply.read(until)):
+                while len(answer) < _MAX_BYTES and (piece := reply.read(until)):
                     answer += piece
             return count(load(answer), "input_tokens")
         except (AttemptFailedError, ValueError):
