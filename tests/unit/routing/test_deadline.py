@@ -22,7 +22,7 @@ timeouts = st.builds(
     total=seconds,
 )
 deadlines = st.builds(Deadline.of, st.just(STARTED), st.floats(0, 900), st.floats(0.1, 900))
-layers = st.integers(0, 8)
+remaining_deployments = st.integers(0, 8)
 
 
 @pytest.mark.parametrize(
@@ -41,26 +41,28 @@ def test_a_deadline(left: float, total: float, commit: float, end: float) -> Non
 
 
 @pytest.mark.parametrize(
-    ("now", "behind", "share"),
+    ("now", "remaining", "share"),
     [
         pytest.param(0, 0, 280, id="alone it has everything"),
-        pytest.param(0, 2, 220, id="two layers behind keep 30 s each"),
+        pytest.param(0, 2, 220, id="30 s are reserved for each of two remaining deployments"),
         pytest.param(220, 1, 30, id="a short time is shared equally"),
         pytest.param(250, 2, 10, id="three share 30 s"),
         pytest.param(280, 0, 0, id="nothing is left"),
         pytest.param(400, 3, 0, id="late is not negative"),
     ],
 )
-def test_a_share(now: float, behind: int, share: float) -> None:
-    assert Deadline.of(STARTED, 900, 840).share(STARTED + now, behind) == pytest.approx(share)
+def test_a_share(now: float, remaining: int, share: float) -> None:
+    assert Deadline.of(STARTED, 900, 840).share(STARTED + now, remaining) == pytest.approx(share)
 
 
-@given(deadline=deadlines, timeouts=timeouts, now=st.floats(0, 900), behind=layers, stream=..., probe=...)
+@given(
+    deadline=deadlines, timeouts=timeouts, now=st.floats(0, 900), remaining=remaining_deployments, stream=..., probe=...
+)
 def test_an_attempts_bounds_never_exceed_the_requests(
-    deadline: Deadline, timeouts: Timeouts, now: float, behind: int, stream: bool, probe: bool
+    deadline: Deadline, timeouts: Timeouts, now: float, remaining: int, stream: bool, probe: bool
 ) -> None:
     now += STARTED
-    bounds = deadline.bounds(timeouts, now, behind=behind, stream=stream or probe, probe=probe)
+    bounds = deadline.bounds(timeouts, now, remaining=remaining, stream=stream or probe, probe=probe)
     last = max(now, deadline.commit)
     assert now <= bounds.first_byte <= bounds.commit <= last + 1e-9
     assert 0 < bounds.connect <= timeouts.connect
@@ -69,34 +71,42 @@ def test_an_attempts_bounds_never_exceed_the_requests(
     assert deadline.commit <= STARTED + BEFORE_COMMIT
 
 
-@given(deadline=deadlines, timeouts=timeouts, spent=st.floats(0, 1), behind=layers, stream=..., probe=...)
-def test_each_layer_behind_keeps_its_room(
-    deadline: Deadline, timeouts: Timeouts, spent: float, behind: int, stream: bool, probe: bool
+@given(
+    deadline=deadlines, timeouts=timeouts, spent=st.floats(0, 1), remaining=remaining_deployments, stream=..., probe=...
+)
+def test_time_is_reserved_for_each_remaining_deployment(
+    deadline: Deadline, timeouts: Timeouts, spent: float, remaining: int, stream: bool, probe: bool
 ) -> None:
     now = STARTED + spent * (deadline.commit - STARTED)
     left = deadline.commit - now
-    bounds = deadline.bounds(timeouts, now, behind=behind, stream=stream or probe, probe=probe)
-    room = min(ROOM, left / (behind + 1))
-    assert deadline.commit - bounds.commit >= behind * room - 1e-6
+    bounds = deadline.bounds(timeouts, now, remaining=remaining, stream=stream or probe, probe=probe)
+    room = min(ROOM, left / (remaining + 1))
+    assert deadline.commit - bounds.commit >= remaining * room - 1e-6
 
 
-@given(layers=st.integers(1, 9), left=st.floats(0, 900), total=st.floats(0.1, 900), timeouts=timeouts, stream=...)
+@given(
+    remaining_deployments=st.integers(1, 9),
+    left=st.floats(0, 900),
+    total=st.floats(0.1, 900),
+    timeouts=timeouts,
+    stream=...,
+)
 def test_a_chain_of_silent_deployments_ends_in_time_and_tries_each(
-    layers: int, left: float, total: float, timeouts: Timeouts, stream: bool
+    remaining_deployments: int, left: float, total: float, timeouts: Timeouts, stream: bool
 ) -> None:
     deadline = Deadline.of(STARTED, left, total)
     now = STARTED
-    for behind in range(layers - 1, -1, -1):
-        bounds = deadline.bounds(timeouts, now, behind=behind, stream=stream, probe=False)
+    for remaining in range(remaining_deployments - 1, -1, -1):
+        bounds = deadline.bounds(timeouts, now, remaining=remaining, stream=stream, probe=False)
         own = timeouts.first_token if stream else timeouts.response
-        fair = (deadline.commit - STARTED) / layers
+        fair = (deadline.commit - STARTED) / remaining_deployments
         assert bounds.commit - now >= min(own, ROOM, fair) - 1e-6
         now = bounds.commit
     assert now - STARTED <= min(BEFORE_COMMIT, total) + 1e-6
 
 
 def _waits(timeouts: Timeouts, *, stream: bool, probe: bool) -> tuple[float, float]:
-    bounds = Deadline.of(STARTED, 900, 840).bounds(timeouts, STARTED, behind=0, stream=stream, probe=probe)
+    bounds = Deadline.of(STARTED, 900, 840).bounds(timeouts, STARTED, remaining=0, stream=stream, probe=probe)
     return bounds.first_byte - STARTED, bounds.commit - STARTED
 
 
@@ -116,14 +126,14 @@ def test_the_time_limits_of_an_attempt(
     assert _waits(timeouts, stream=stream, probe=probe) == pytest.approx(waits)
 
 
-@given(deadline=deadlines, timeouts=timeouts, behind=layers)
-def test_a_probes_first_byte_comes_within_probe(deadline: Deadline, timeouts: Timeouts, behind: int) -> None:
-    bounds = deadline.bounds(timeouts, STARTED, behind=behind, stream=True, probe=True)
+@given(deadline=deadlines, timeouts=timeouts, remaining=remaining_deployments)
+def test_a_probes_first_byte_comes_within_probe(deadline: Deadline, timeouts: Timeouts, remaining: int) -> None:
+    bounds = deadline.bounds(timeouts, STARTED, remaining=remaining, stream=True, probe=True)
     assert bounds.first_byte - STARTED <= timeouts.probe + 1e-6
 
 
-@given(deadline=deadlines, timeouts=timeouts, behind=layers)
-def test_a_lease_outlives_its_probe(deadline: Deadline, timeouts: Timeouts, behind: int) -> None:
-    bounds = deadline.bounds(timeouts, STARTED, behind=behind, stream=True, probe=True)
+@given(deadline=deadlines, timeouts=timeouts, remaining=remaining_deployments)
+def test_a_lease_outlives_its_probe(deadline: Deadline, timeouts: Timeouts, remaining: int) -> None:
+    bounds = deadline.bounds(timeouts, STARTED, remaining=remaining, stream=True, probe=True)
     assert lease_seconds(timeouts) > bounds.commit - STARTED
     assert math.isfinite(lease_seconds(timeouts))

@@ -58,7 +58,7 @@ class AttemptServices:
 class DeploymentAttempt:
     """One attempt at `candidate` with `exchange`; run it once.
 
-    `stream`: whether the caller asked for a stream. `behind`: the number of deployments left in the chain after this.
+    `stream`: whether the caller asked for a stream. `remaining`: the number of deployments after this one.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class DeploymentAttempt:
         trace: AttemptTrace,
         *,
         stream: bool,
-        behind: int,
+        remaining: int,
     ) -> None:
         self._services = services
         self._secrets = services.secrets
@@ -87,7 +87,7 @@ class DeploymentAttempt:
         self._streamed = stream or (streams_only and exchange.streams)
         self._deadline = deadline
         self._trace = trace
-        self._behind = behind
+        self._remaining = remaining
         self._health = DeploymentHealth(
             services.states,
             services.clock,
@@ -159,8 +159,8 @@ class DeploymentAttempt:
                 policy,
                 tried=retries,
                 waited=waited,
-                last=self._behind == 0,
-                left=self._deadline.share(self._clock.monotonic(), self._behind),
+                last=self._remaining == 0,
+                left=self._deadline.share(self._clock.monotonic(), self._remaining),
                 jitter=self._clock.jitter(),
             )
             if delay is None:
@@ -176,7 +176,7 @@ class DeploymentAttempt:
         probe = self._candidate.mode is Mode.PROBE
         stream = self._streamed or (probe and self._exchange.streams)
         timeouts = self._deployment.policy.timeouts
-        bounds = self._deadline.bounds(timeouts, started, behind=self._behind, stream=stream, probe=probe)
+        bounds = self._deadline.bounds(timeouts, started, remaining=self._remaining, stream=stream, probe=probe)
         if not stream:
             whole = call_whole(self._upstream, self._deployment, secret, self._exchange, bounds)
             self._health.clear()
@@ -185,7 +185,7 @@ class DeploymentAttempt:
         self._health.clear()
         if self._stream:
             return opened
-        end = started + min(timeouts.response, self._deadline.share(started, self._behind))
+        end = started + min(timeouts.response, self._deadline.share(started, self._remaining))
         return assemble(opened, end, timeouts.idle)
 
     def _adapt(self, classification: Classification) -> bool:

@@ -71,7 +71,7 @@ class FailoverExecutor:
         route = plan(model, states, self._clock.now(), request.affinity() if shared_steps else b"", trace.origin)
         trace.skipped.extend(route.skipped)
         changed: dict[str, State] = {}
-        for behind, candidate in zip(range(len(route.candidates) - 1, -1, -1), route.candidates, strict=True):
+        for remaining, candidate in zip(range(len(route.candidates) - 1, -1, -1), route.candidates, strict=True):
             credential, now = changed.get(candidate.deployment.provider.state_id), self._clock.now()
             if credential:  # an earlier attempt used the same key
                 if credential.phase(now) in (Phase.COOLING, Phase.PROBING):
@@ -81,7 +81,7 @@ class FailoverExecutor:
             if (exchange := self._exchange(candidate, request, trace)) is None:
                 continue
             attempt = DeploymentAttempt(
-                self._services, candidate, exchange, deadline, trace, stream=request.stream, behind=behind
+                self._services, candidate, exchange, deadline, trace, stream=request.stream, remaining=remaining
             )
             if (answer := attempt.run()) is not None:
                 return CommittedAnswer(candidate.deployment, answer)
@@ -131,7 +131,7 @@ class FailoverExecutor:
         if (exchange := self._exchange(candidate, request, trace)) is None:
             return None
         attempt = DeploymentAttempt(
-            self._services, candidate, exchange, deadline, trace, stream=request.stream, behind=0
+            self._services, candidate, exchange, deadline, trace, stream=request.stream, remaining=0
         )
         answer = attempt.run()
         return None if answer is None else CommittedAnswer(deployment, answer)

@@ -39,20 +39,20 @@ class Deadline:
         end = started + max(min(total, invocation_left - _SETTLE), 0.0)
         return cls(commit=min(started + BEFORE_COMMIT, end), end=end)
 
-    def share(self, now: float, behind: int) -> float:
-        """Return the seconds that an attempt may take up to its commit, with `behind` deployments after it.
+    def share(self, now: float, remaining: int) -> float:
+        """Return the seconds that an attempt may take up to its commit, with `remaining` deployments after it.
 
         30 s are reserved for each of these, or an equal share of the time left if that is less.
         """
         left = max(self.commit - now, 0.0)
-        return max(left - _RESERVED_PER_DEPLOYMENT * behind, left / (behind + 1))
+        return max(left - _RESERVED_PER_DEPLOYMENT * remaining, left / (remaining + 1))
 
-    def bounds(self, timeouts: Timeouts, now: float, *, behind: int, stream: bool, probe: bool) -> Bounds:
+    def bounds(self, timeouts: Timeouts, now: float, *, remaining: int, stream: bool, probe: bool) -> Bounds:
         """Return the instants that bound an attempt starting at `now`.
 
         `stream` says whether the provider is asked for a stream (a probe always is).
         """
-        limit = now + self.share(now, behind)
+        limit = now + self.share(now, remaining)
         if probe:
             first_byte, commit = timeouts.probe, timeouts.probe + timeouts.first_token
         elif stream:
