@@ -464,7 +464,7 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
             models[name] = VirtualModel(name=name, description=model.description, steps=tuple(filter(None, steps)))
         elif not all(member.enabled for step in model.chain for member in step):
             switched_off.add(name)
-    return Catalogue(models, frozenset(switched_off)), problems
+    return Catalogue(models, switched_off=frozenset(switched_off)), problems
 
 
 def _given(relay: RelaySpec | None) -> dict[str, str]:
