@@ -159,7 +159,8 @@ def test_a_limit_of_tokens(caller: Caller, model: str) -> None:
 def test_reasoning(caller: Caller, model: str, pair: tuple[str, str]) -> None:
     answer = both(caller, model, Ask([HELLO], think=True))
     shown = pair not in UNSEEN_THOUGHTS
-    assert answer.reasoning == (f"The user wrote “{HELLO}”. I am a stand-in, so I reason in one sentence." if shown else "")
+    thought = f"The user wrote “{HELLO}”. I am a stand-in, so I reason in one sentence."
+    assert answer.reasoning == (thought if shown else "")
     assert answer.completion_tokens > len(answer.text.split())
     second = both(caller, model, Ask([HELLO, answer, "Go on"], think=True))
     assert "You wrote “Go on”" in second.text
