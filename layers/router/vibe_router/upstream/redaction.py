@@ -12,18 +12,18 @@ from functools import lru_cache
 __all__ = ["KeyRedactor", "redactor_for"]
 
 _REDACTED = b"***"
-_MIN_PREFIX = 8  # bytes of a key that are redacted without the rest of it
-_MIN_KEY = 4  # shorter ones are no keys, and occur by chance
+_MIN_PREFIX = 8  # bytes; a beginning of the key of this length is redacted
+_MIN_KEY = 4  # bytes; a shorter text is not a key and occurs by chance
 # The public beginning of a provider's keys reveals nothing, and a healthy answer may be about it.
 _PUBLIC = (b"sk-proj-", b"sk-svcacct-", b"sk-admin-", b"sk-ant-api03-", b"sk-ant-oat01-", b"sk-or-v1-", b"github_pat_")
 _MIN_SECRET = 4  # bytes beyond the public beginning
 _KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
-_ESCAPE = re.compile(rb"\\{1,8}(?:u00([0-9a-fA-F]{2})|(/))")  # also when JSON is quoted inside JSON
+_ESCAPE = re.compile(rb"\\{1,8}(?:u00([0-9a-fA-F]{2})|(/))")  # also inside quoted JSON
 _CUT_ESCAPE = re.compile(rb"\\{1,8}(?:u(?:0(?:0[0-9a-fA-F]?)?)?)?\Z")
 
 
 def redactor_for(headers: Mapping[str, str]) -> "KeyRedactor | None":
-    """Return what redacts the key in the headers of a call; None for a call without a key."""
+    """Return the redactor of the key in the headers of a call; None for a call without a key."""
     for name, value in headers.items():
         if name.lower() in _KEY_HEADERS:
             return _of_key(value.removeprefix("Bearer ").strip())
@@ -38,7 +38,7 @@ def _of_key(key: str) -> "KeyRedactor | None":
 
 
 class KeyRedactor:
-    """Redacts one key. Without state: `stream` makes what redacts the reads of one answer."""
+    """Redacts one key. It is stateless: `stream` returns a redactor for the reads of one answer."""
 
     def __init__(self, key: bytes) -> None:
         self.key = key
@@ -64,7 +64,7 @@ class KeyRedactor:
         }
 
     def stream(self) -> "StreamRedactor":
-        """Return what redacts one answer, read by read."""
+        """Return a redactor for one answer, read by read."""
         return StreamRedactor(self)
 
     def split(self, data: bytes, *, final: bool) -> tuple[bytes, bytes]:
@@ -93,7 +93,7 @@ class KeyRedactor:
         return found.start() if found else -1
 
     def _match(self, data: bytes, start: int) -> tuple[int, int]:
-        """Return how many bytes of the key `data` spells at `start`, and where that ends."""
+        """Return how many bytes of the key are at `start` in `data`, and the index after them."""
         at = start
         for count, expected in enumerate(self.key):
             if at < len(data) and data[at] == expected:
@@ -109,7 +109,7 @@ class KeyRedactor:
         return at == len(data) or _CUT_ESCAPE.match(data, at) is not None
 
     def _begins_at(self, data: bytes) -> int:
-        """Return where the end of `data` begins that may be the beginning of a key; its length for nowhere."""
+        """Return the index from which `data` may be the beginning of a key; its length if there is none."""
         for start in range(max(0, len(data) - 7 * self.shortest), len(data)):
             if data[start] == self.key[0] or data[start] == ord("\\"):
                 _, end = self._match(data, start)
@@ -131,7 +131,7 @@ class StreamRedactor:
         return done
 
     def flush(self) -> bytes:
-        """Return what was held back, at the end of the answer."""
+        """Return the bytes held back, at the end of the answer."""
         held, self._held = self._held, b""
         return self._redactor.redact(held) if held else b""
 
