@@ -4,6 +4,7 @@ import pytest
 
 from local.standin import Standin
 from tests.integration.failover.rig import Rig
+from tests.integration.failover.served import Server, ServingEnvironment
 
 
 @pytest.fixture
@@ -12,3 +13,11 @@ def rig() -> Iterator[Rig]:
         rig = Rig(standin)
         yield rig
         rig.upstream.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Standin() as standin:
+        server = Server(ServingEnvironment(standin))
+        yield server
+        server.close()
