@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from vibe_router.core.secret_names import select_for_admin
+
 from .aws_protocol import ServerConfig
 from .child import stop_process
 from .template import REGION, Template
@@ -17,6 +19,7 @@ from .template import REGION, Template
 __all__ = ["EmbeddedAws", "EmbeddedAwsError"]
 
 _STOP_SECONDS = 1.5  # for closing the database
+_ADMIN_SECRET = "AdminSecret"  # noqa: S105 - the logical id in template.yaml
 
 
 class EmbeddedAwsError(Exception):
@@ -67,7 +70,7 @@ class EmbeddedAws:
             region=REGION,
             data_dir=str(self._data_dir),
             tables=[(dict(table.create), table.ttl_attribute) for table in self._template.tables],
-            secrets={name: dict(secret) for name in self._template.secrets},
+            secrets={name: _values_for(name, secret) for name in self._template.secrets},
         )
         # Not in arguments or environment, which other users can read: it contains secrets.
         process.stdin.write(json.dumps(asdict(config)).encode() + b"\n")
@@ -95,3 +98,8 @@ class EmbeddedAws:
         """Close the database and end the process."""
         self._socket.close()
         await stop_process(self._process, _STOP_SECONDS)
+
+
+def _values_for(name: str, secret: Mapping[str, str]) -> dict[str, str]:
+    chosen = select_for_admin(secret) if name == _ADMIN_SECRET else secret
+    return {entry: str(value) for entry, value in chosen.items()}

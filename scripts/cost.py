@@ -75,7 +75,7 @@ class CostModel:
         return {
             "CloudWatch dashboard": self.prices["dashboard_month"],
             "CloudWatch alarms": self.alarm_metrics * self.prices["alarm_metric_month"],
-            "Secrets Manager, the secret": self.prices["secret_month"],
+            "Secrets Manager, both secrets": 2 * self.prices["secret_month"],
         }
 
     def variable(self, requests: float) -> dict[str, float]:

@@ -101,7 +101,8 @@ def _find_deployed(stack: str, key: str | None, environ: Mapping[str, str]) -> t
                 f"There is no stack {stack!r} in this account and region. Deploy it with: ./deploy.sh"
             ) from error
         outputs = {each.get("OutputKey"): each.get("OutputValue", "") for each in described.get("Outputs", ())}
-        url, secret = outputs.get("BaseUrl"), outputs.get("SecretArn")
+        # The admin function's secret has the master key without providers' keys, which no command needs.
+        url, secret = outputs.get("BaseUrl"), outputs.get("AdminSecretArn") or outputs.get("SecretArn")
         if not url or not secret:
             raise CommandError(f"The stack {stack!r} has no outputs BaseUrl and SecretArn. Is it a Vibe Router?")
         if key:

@@ -56,7 +56,7 @@ FUNCTIONS = {
     "RESPONSES_TABLE": "Table of stored responses.",
     "RESPONSE_DAYS": "Days that a response is stored.",
     "ROUTES_TABLE": "Table of routes.",
-    "SECRET_ID": "The secret with the master key and the providers' keys.",
+    "SECRET_ID": "The function's secret; the admin function's has no provider's key.",
     "STATE_TABLE": "Table of cooldowns.",
     "USAGE_DAYS": "Days that requests are stored.",
     "USAGE_TABLE": "Table of requests and totals.",

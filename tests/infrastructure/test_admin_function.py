@@ -33,8 +33,16 @@ def test_its_environment_holds_names_and_no_secret() -> None:
     variables = FUNCTION["Environment"]["Variables"]
     tables = {name: value for name, value in variables.items() if name.endswith("_TABLE")}
     assert sorted(value["Ref"] for value in tables.values()) == sorted({*TABLES.values()} - {"ResponsesTable"})
-    assert variables["SECRET_ID"] == {"Ref": "Secret"}
+    assert variables["SECRET_ID"] == {"Ref": "AdminSecret"}
     assert all(isinstance(value, str | dict) for value in variables.values())
+
+
+def test_its_role_reads_its_own_secret_and_no_other() -> None:
+    statements = [each for policy in ROLE["Policies"] for each in policy["PolicyDocument"]["Statement"]]
+    about_secrets = [each for each in statements if "secretsmanager" in str(each["Action"]) or each["Action"] == "*"]
+    assert about_secrets == [
+        {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": {"Ref": "AdminSecret"}}
+    ]
 
 
 def test_only_lambda_may_take_the_role_and_it_has_none_of_awss_policies() -> None:

@@ -1,5 +1,7 @@
 """What is kept: tables, the secret, logs."""
 
+import json
+
 import pytest
 
 from tests.infrastructure.expanded import expand, of_type
@@ -61,7 +63,9 @@ def test_a_table_outlives_its_stack_under_a_name_that_the_next_one_adopts(name: 
 
 
 def test_the_secret_makes_up_a_master_key_and_leaves_the_rest_to_be_filled_in() -> None:
-    ((_, secret),) = of_type(STACK, "AWS::SecretsManager::Secret").items()
+    secrets = of_type(STACK, "AWS::SecretsManager::Secret")
+    assert set(secrets) == {"Secret", "AdminSecret"}
+    secret = secrets["Secret"]
     generate = secret["Properties"]["GenerateSecretString"]
     assert generate["GenerateStringKey"] == "MASTER_KEY"
     assert generate["SecretStringTemplate"] == "{}"
@@ -72,6 +76,13 @@ def test_the_secret_makes_up_a_master_key_and_leaves_the_rest_to_be_filled_in() 
     assert secret["DeletionPolicy"] == secret["UpdateReplacePolicy"] == "Retain"
     # A deleted secret's name is blocked until it is really gone.
     assert "Name" not in secret["Properties"]
+
+
+def test_the_admin_functions_secret_starts_with_the_master_key_alone() -> None:
+    properties = STACK["Resources"]["AdminSecret"]["Properties"]
+    copied = json.loads(properties["SecretString"]["Fn::Sub"])
+    assert copied == {"MASTER_KEY": "{{resolve:secretsmanager:${Secret}:SecretString:MASTER_KEY}}"}
+    assert "Name" not in properties
 
 
 def test_every_log_group_forgets() -> None:

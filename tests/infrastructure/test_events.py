@@ -64,7 +64,8 @@ def ask() -> Iterator[Ask]:
             dynamodb.create_table(**table.create)
         routes = load_file(ROOT / "routes.yaml", {})
         secret = {"MASTER_KEY": KEY, **dict.fromkeys(("CHAT_AUTO_API_KEY", "NEW_API_KEY", "ARK_API_KEY"), "sk-x")}
-        boto3.client("secretsmanager").create_secret(Name=template.secrets[0], SecretString=json.dumps(secret))
+        for name in template.secrets:
+            boto3.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(secret))
         routes_table = template.functions["GatewayFunction"].environment["ROUTES_TABLE"]
         RoutesStore(dynamodb, routes_table).write(rows_of(routes), {})
         aws.session.cache_clear()

@@ -20,6 +20,7 @@ def deploy(
     rollback: Annotated[bool, typer.Option("--rollback", help="Serve the version before the live one again.")] = False,
     delete: Annotated[bool, typer.Option("--delete", help="Delete the stack, but keep its tables.")] = False,
     show_key: Annotated[bool, typer.Option("--show-key", help="Only print the master key.")] = False,
+    secrets: Annotated[bool, typer.Option("--secrets", help="Only fill the secrets of a deployed stack.")] = False,
     to: Annotated[
         int | None, typer.Option("--to", metavar="VERSION", help="With --rollback: the gateway's version to serve.")
     ] = None,
@@ -30,11 +31,11 @@ def deploy(
 ) -> int:
     """Deploy the router to AWS.
 
-    Builds, deploys, fills the secret, writes the routes, tests every virtual model, and removes old versions. Safe to
+    Builds, deploys, fills the secrets, writes the routes, tests every virtual model, and removes old versions. Safe to
     run again. Details: docs/deploying.md
     """
-    if rollback + delete + show_key > 1:
-        raise CommandError("--rollback, --delete and --show-key exclude each other.")
+    if rollback + delete + show_key + secrets > 1:
+        raise CommandError("--rollback, --delete, --secrets and --show-key exclude each other.")
     if to is not None and not rollback:
         raise CommandError("--to requires --rollback.")
     if env_file and not env_file.exists():
@@ -54,6 +55,9 @@ def deploy(
             _report({"stack": target.stack, "moved": flow.roll_back(target, services, to)}, [])
         elif delete:
             _report({"stack": target.stack, "kept": flow.delete(target, services, confirmed=yes)}, [])
+        elif secrets:
+            environ = read_environment_of([env_file or CHECKOUT / ".env"])
+            _report({"stack": target.stack, "written": flow.fill_secrets(target, services, environ)}, [])
         else:
             release = flow.deploy(target, services, read_environment_of([env_file or CHECKOUT / ".env"]))
             models = {str(call.get("model")) for call in release.tested}

@@ -20,12 +20,14 @@ from vibe_cli.deploy.errors import DeployError
 from vibe_cli.deploy.services import Services, aws_errors
 from vibe_cli.deploy.target import Target
 from vibe_cli.routes_file import RoutesFileError, load_file
+from vibe_router.core.secret_names import MASTER_KEY, RESERVED
 from vibe_router.routing.spec import RoutesSpec
 
-__all__ = ["Release", "delete", "deploy", "roll_back", "show_key"]
+__all__ = ["Release", "delete", "deploy", "fill_secrets", "roll_back", "show_key"]
 
 _Call = Mapping[str, Any]
 _FUNCTION = "AWS::Lambda::Function"
+_SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - a resource type
 _KEY_VARIABLE = "VIBE_ROUTER_KEY"
 _NEW_API_SECONDS = 60.0
 """How long a new API may take until it answers: DNS and the stage need time to propagate."""
@@ -55,8 +57,8 @@ def deploy(target: Target, services: Services, environ: Mapping[str, str]) -> Re
     _step(f"Checking {target.name}")
     routes_file = Path(environ.get("ROUTES_FILE", "routes.yaml"))
     spec = _read_routes(routes_file, environ)
-    names = sorted({provider.secret for provider in spec.providers.values() if provider.secret})
-    hidden = (*names, "MASTER_KEY", "LITELLM_MASTER_KEY", *secret.PAGE)
+    names = _secret_names(spec)
+    hidden = (*names, *RESERVED)
     _check_programs(services, hidden)
     account, region = services.account(), services.region
     _say(f"{target.stack} in {region}, account {account}")
@@ -90,7 +92,7 @@ def deploy(target: Target, services: Services, environ: Mapping[str, str]) -> Re
         raise DeployError(f"sam deploy succeeded, but there is no stack {target.stack}. Check samconfig.toml.")
 
     _step("Filling the secret")
-    filled = secret.fill(services.secrets, created.output("SecretArn"), secret.values_from(names, environ))
+    filled = _fill(services, created, names, environ)
     _report_secret(filled, names, created.output("SecretArn"), target)
 
     _step("Writing the routes")
@@ -101,7 +103,7 @@ def deploy(target: Target, services: Services, environ: Mapping[str, str]) -> Re
 
     url = created.output("BaseUrl")
     _step(f"Testing every virtual model at {url}")
-    renewed = bool(current) and secret.MASTER_KEY in filled.changed
+    renewed = bool(current) and MASTER_KEY in filled.changed
     tested = _smoke(services, url, filled.master_key, hidden, _NEW_KEY_SECONDS if renewed else _NEW_API_SECONDS)
 
     _step("Removing old versions")
@@ -119,6 +121,19 @@ def deploy(target: Target, services: Services, environ: Mapping[str, str]) -> Re
         tested,
         removed,
     )
+
+
+def fill_secrets(target: Target, services: Services, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Fill the secrets of a deployed stack, and nothing else. Returns the names that were written."""
+    spec = _read_routes(Path(environ.get("ROUTES_FILE", "routes.yaml")), environ)
+    services.account()
+    current = stack.describe(services.cloudformation, target.stack)
+    if not current:
+        raise DeployError(f"There is no stack {target.stack} in {services.region}.")
+    names = _secret_names(spec)
+    filled = _fill(services, current, names, environ)
+    _report_secret(filled, names, current.output("SecretArn"), target)
+    return (*filled.added, *filled.changed)
 
 
 def roll_back(target: Target, services: Services, version: int | None = None) -> dict[str, tuple[int, int]]:
@@ -172,10 +187,12 @@ def delete(target: Target, services: Services, *, confirmed: bool) -> tuple[str,
     retained = stack.retained(services.cloudformation, target.stack)
     listed = stack.resources(services.cloudformation, target.stack)
     deleted = Counter(each.kind.removeprefix("AWS::") for each in listed if each.logical_id not in retained)
-    _say(f"{target.stack} in {services.region} will be deleted, with its URL and its secret:")
+    _say(f"{target.stack} in {services.region} will be deleted, with its URL:")
     for kind, count in sorted(deleted.items()):
         _say(f"  {count:>3}  {kind}")
     _say(f"The tables stay, for the next deployment of {target.stack}: {', '.join(tables)}")
+    if kept := [each.name for each in listed if each.kind == _SECRET and each.logical_id in retained]:
+        _say(f"The secret with the master key and the providers' keys stays too: {', '.join(kept)}")
     if not confirmed and not _confirm(target.stack):
         raise DeployError("Nothing was deleted.")
     stack.delete(services.cloudformation, target.stack)
@@ -193,7 +210,7 @@ def show_key(target: Target, services: Services) -> str:
     current = stack.describe(services.cloudformation, target.stack)
     if not current:
         raise DeployError(f"There is no stack {target.stack} in {services.region}.")
-    value = secret.read(services.secrets, current.output("SecretArn")).get(secret.MASTER_KEY)
+    value = secret.read(services.secrets, current.output("SecretArn")).get(MASTER_KEY)
     if not value:
         raise DeployError("The secret has no master key. ./deploy.sh generates one.")
     return str(value)
@@ -207,6 +224,15 @@ def _read_routes(file: Path, environ: Mapping[str, str]) -> RoutesSpec:
         return load_file(CHECKOUT / file, environ)
     except RoutesFileError as error:
         raise DeployError(f"{error}\nNothing was deployed.") from error
+
+
+def _secret_names(spec: RoutesSpec) -> list[str]:
+    return sorted({provider.secret for provider in spec.providers.values() if provider.secret})
+
+
+def _fill(services: Services, current: stack.Stack, names: list[str], environ: Mapping[str, str]) -> secret.Filled:
+    where = current.output("SecretArn"), current.output("AdminSecretArn")
+    return secret.fill(services.secrets, *where, secret.values_from(names, environ))
 
 
 def _check_programs(services: Services, hidden: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Fill the router's secret from .env and the environment.
+"""Fill the router's secret from .env and the environment, and the admin function's from it.
 
 Values are only sent to the API: never to a command line, a message or a file.
 """
@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 from vibe_cli.deploy.errors import DeployError
 from vibe_cli.deploy.services import aws_errors
+from vibe_router.core.secret_names import MASTER_KEY, PAGE, select_for_admin
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-__all__ = ["MASTER_KEY", "PAGE", "Filled", "fill", "merged", "read", "values_from"]
+__all__ = ["Filled", "fill", "merged", "read", "values_from"]
 
-MASTER_KEY = "MASTER_KEY"
-PAGE = ("UI_USERNAME", "UI_PASSWORD")
-"""The sign-in of the admin page; by default `admin` and the master key."""
 _ALSO_READ = "LITELLM_MASTER_KEY"
 _KEY_BYTES = 32
 """Length of a generated master key: 256 bits."""
@@ -74,16 +72,32 @@ def read(client: "SecretsManagerClient", secret: str) -> dict[str, object]:
     return values
 
 
-def fill(client: "SecretsManagerClient", secret: str, values: Mapping[str, str]) -> Filled:
-    """Merge `values` into the secret. It is written only if something changes, so a second run adds no version."""
+def fill(client: "SecretsManagerClient", secret: str, admin_secret: str, values: Mapping[str, str]) -> Filled:
+    """Merge `values` into the secret, and copy what the admin function needs into its own.
+
+    Each is written only if something changes, so a second run adds no version.
+    """
     current = read(client, secret)
     together = merged(current, values)
     if together != current:
-        with aws_errors("Secrets Manager"):
-            client.put_secret_value(SecretId=secret, SecretString=json.dumps(together))
+        _write(client, secret, together)
+    if (copied := select_for_admin(together)) != _read_copy(client, admin_secret):
+        _write(client, admin_secret, copied)
     return Filled(
         master_key=str(together[MASTER_KEY]),
         added=tuple(sorted(name for name in together if not current.get(name))),
         changed=tuple(sorted(name for name in together if current.get(name) and together[name] != current[name])),
         unchanged=tuple(sorted(name for name in together if current.get(name) == together[name])),
     )
+
+
+def _read_copy(client: "SecretsManagerClient", secret: str) -> dict[str, object]:
+    try:
+        return read(client, secret)
+    except DeployError:
+        return {}  # not a JSON object: nothing of a copy is worth keeping
+
+
+def _write(client: "SecretsManagerClient", secret: str, values: Mapping[str, object]) -> None:
+    with aws_errors("Secrets Manager"):
+        client.put_secret_value(SecretId=secret, SecretString=json.dumps(values))

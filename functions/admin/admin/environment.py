@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vibe_router.access.sessions import SessionKey, equals_in_constant_time
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
+from vibe_router.core.secret_names import MASTER_KEY, SECRETS_SET, names_set
 from vibe_router.store.aws import is_local
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.history import HistoryStore
@@ -69,7 +70,7 @@ class Environment:
 
     def master_key(self) -> str:
         """Return the master key. Raises ApiError (503)."""
-        key = self._secret("MASTER_KEY")
+        key = self._secret(MASTER_KEY)
         if not key:
             raise unavailable("The router has no master key. Set MASTER_KEY in its secret.")
         if is_weak(key) and not self.is_local:
@@ -88,6 +89,10 @@ class Environment:
     def session_key(self) -> SessionKey:
         """Return the key that signs sessions. Raises ApiError (503)."""
         return SessionKey(self.master_key(), self.sign_in()[1])
+
+    def secrets_set(self) -> list[str] | None:
+        """Return the names of the providers' secrets that have a value, or None if unknown. Raises ApiError (503)."""
+        return names_set(self._secret(SECRETS_SET))
 
     def _secret(self, name: str) -> str | None:
         try:

@@ -82,7 +82,13 @@ def read_routes(call: Call) -> dict[str, Any]:
     chains = {name: _chain(spec, model, states, call.now) for name, model in spec.models.items()}
     document = document_of(as_written(current.rows))
     known_as = {"version": current.version, "digest": digest_of(current.rows)}
-    return {**known_as, **document, "chains": chains, "problems": _problem_fields(problems)}
+    return {
+        **known_as,
+        **document,
+        "chains": chains,
+        "problems": _problem_fields(problems),
+        "secrets_set": call.environment.secrets_set(),
+    }
 
 
 def validate(document: Mapping[str, Any]) -> tuple[RoutesSpec | None, list[dict[str, str]]]:

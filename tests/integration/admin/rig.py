@@ -69,7 +69,7 @@ class Admin:
             self.dynamodb.create_table(**table.create)
         self.variables = template.functions["AdminFunction"].environment
         aws.session().client("secretsmanager").create_secret(
-            Name=template.secrets[0], SecretString=json.dumps({"MASTER_KEY": MASTER})
+            Name=self.variables["SECRET_ID"], SecretString=json.dumps({"MASTER_KEY": MASTER})
         )
         RoutesStore(self.dynamodb, self.variables["ROUTES_TABLE"]).write(_rows(), {})
         self.environment = Environment(Settings.read(self.variables), time.clock)

@@ -1,8 +1,10 @@
 """Routes: read, check, compare, write, look back, go back, explain; and cooldowns."""
 
 import copy
+import json
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.integration.admin.rig import MASTER, Admin
@@ -334,6 +336,14 @@ def test_a_secret_goes_to_a_new_host_only_if_that_is_confirmed(admin: Admin) -> 
     assert admin.made("/routes/dry-run", **document)["new_hosts"] == []
     back = admin.ask("POST", "/routes/rollback", {"version": written.body["version"], "to": told["version"]})
     assert back.status == 200, "the hosts of an earlier version were confirmed when it was written"
+
+
+def test_names_of_secrets_that_are_set_are_told_without_values(admin: Admin) -> None:
+    assert admin.told("/routes")["secrets_set"] is None, "a secret from before the list"
+    put = {"MASTER_KEY": MASTER, "SECRETS_SET": '["ARK_API_KEY"]'}
+    boto3.client("secretsmanager").put_secret_value(SecretId=admin.variables["SECRET_ID"], SecretString=json.dumps(put))
+    admin.time.advance(301)  # the secret is read again after five minutes
+    assert admin.told("/routes")["secrets_set"] == ["ARK_API_KEY"]
 
 
 def test_the_first_host_of_a_secret_needs_no_confirmation(admin: Admin) -> None:

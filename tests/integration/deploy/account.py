@@ -23,7 +23,7 @@ from vibe_cli.app import main as vibe_router
 
 STACK = "vibe-router-dev"
 URL = "https://abcdefghij.execute-api.us-east-1.amazonaws.com/dev/v1"
-_SECRET = "the-routers-secret"
+_SECRET, _ADMIN_SECRET = "the-routers-secret", "the-admin-functions-secret"
 _CALLS = [
     {"model": "auto-chat", "stream": stream, "deployment": "ark/glm", "total_ms": 12.5, "ok": True, "why": ""}
     for stream in (True, False)
@@ -97,7 +97,8 @@ class Account:
                 StackName=STACK, TemplateBody=_for_moto(expand()), Capabilities=["CAPABILITY_IAM"]
             )
             made_up = json.dumps({"MASTER_KEY": "generated-by-cloudformation"})
-            _client("secretsmanager").create_secret(Name=_SECRET, SecretString=made_up)
+            for name in (_SECRET, _ADMIN_SECRET):
+                _client("secretsmanager").create_secret(Name=name, SecretString=made_up)
         if self._changed:
             self._changed = False
             for output in ("GatewayFunctionName", "AdminFunctionName"):
@@ -129,6 +130,11 @@ class Account:
         got = _client("secretsmanager").get_secret_value(SecretId=self.outputs["SecretArn"])
         return json.loads(got["SecretString"]), got["VersionId"]
 
+    def admin_secret(self) -> dict[str, str]:
+        """Return what the admin function can read."""
+        got = _client("secretsmanager").get_secret_value(SecretId=self.outputs["AdminSecretArn"])
+        return dict(json.loads(got["SecretString"]))
+
     def versions(self) -> tuple[list[int], int]:
         """Return the gateway's published versions, and the one that its alias calls."""
         client, function = _client("lambda"), self.outputs["GatewayFunctionName"]
@@ -148,14 +154,15 @@ def _for_moto(template: dict[str, Any]) -> str:
     resources = {name: each for name, each in template["Resources"].items() if each["Type"] in kept}
     told = ("RoutesTableName", "StateTableName", "GatewayFunctionName", "AdminFunctionName")
     outputs = {name: template["Outputs"][name] for name in told}
-    outputs |= {"BaseUrl": {"Value": URL}, "UiUrl": {"Value": f"{URL}/ui/"}, "SecretArn": {"Value": _SECRET}}
+    outputs |= {"BaseUrl": {"Value": URL}, "UiUrl": {"Value": f"{URL}/ui/"}}
+    outputs |= {"SecretArn": {"Value": _SECRET}, "AdminSecretArn": {"Value": _ADMIN_SECRET}}
     for role in ("ApiGatewayLogRole", "CodeDeployServiceRole"):
         resources.pop(role, None)
     for role in ("GatewayRole", "AdminRole"):
         resources[role]["Properties"].pop("Policies")
-    text = json.dumps({**template, "Resources": resources, "Outputs": outputs}).replace(
-        '{"Ref": "Secret"}', f'"{_SECRET}"'
-    )
+    text = json.dumps({**template, "Resources": resources, "Outputs": outputs})
+    for name, value in {"Secret": _SECRET, "AdminSecret": _ADMIN_SECRET}.items():
+        text = text.replace(f'{{"Ref": "{name}"}}', f'"{value}"')
     for group in ("GatewayLogGroup", "AdminLogGroup"):
         text = text.replace(f'{{"Ref": "{group}"}}', '"log"')
     return text

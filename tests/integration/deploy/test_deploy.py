@@ -147,6 +147,41 @@ def test_other_entries_of_the_secret_stay(account: Account, deploy: Deploy) -> N
     assert account.secret()[0] == {**held, "ANOTHER_PROVIDER": "sk-another"}
 
 
+def test_admin_functions_secret_has_the_sign_in_and_names_but_no_providers_key(
+    account: Account, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UI_PASSWORD", "a password of the page")
+    assert deploy() == 0
+    assert account.admin_secret() == {
+        "MASTER_KEY": "generated-by-cloudformation",
+        "UI_PASSWORD": "a password of the page",
+        "SECRETS_SET": json.dumps(sorted(SECRETS)),
+    }
+
+
+def test_secrets_alone_are_filled_after_an_edit_by_hand(
+    account: Account, deploy: Deploy, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert deploy("--secrets") == 1
+    assert "There is no stack" in capfd.readouterr().err
+    assert deploy() == 0
+    client, ran = boto3.client("secretsmanager"), len(account.ran)
+    held, _ = account.secret()
+    by_hand = json.dumps({**held, "MASTER_KEY": "sk-rotated-by-hand", "NEW_API_KEY": "sk-new"})
+    client.put_secret_value(SecretId=account.outputs["SecretArn"], SecretString=by_hand)
+    client.put_secret_value(SecretId=account.outputs["AdminSecretArn"], SecretString="no copy")
+    capfd.readouterr()
+    assert deploy("--secrets") == 0
+    assert account.admin_secret() == {
+        "MASTER_KEY": "sk-rotated-by-hand",
+        "SECRETS_SET": json.dumps(sorted([*SECRETS, "NEW_API_KEY"])),
+    }
+    assert len(account.ran) == ran, "nothing is built or deployed"
+    report, progress = _report(capfd)
+    assert report["written"] == []
+    assert "sk-rotated-by-hand" not in progress
+
+
 def test_invalid_secret_is_neither_overwritten_nor_quoted(
     account: Account, deploy: Deploy, capfd: pytest.CaptureFixture[str]
 ) -> None:

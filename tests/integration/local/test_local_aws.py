@@ -42,7 +42,10 @@ Resources:
       AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
       KeySchema: [{AttributeName: id, KeyType: HASH}]
   Keys: {Type: AWS::SecretsManager::Secret}
+  AdminSecret: {Type: AWS::SecretsManager::Secret}
 """
+
+SECRET = {"MASTER_KEY": "sk-1", "ARK_API_KEY": "sk-of-a-provider"}
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ def serving(template: Template, data_dir: Path, use: Callable[[EmbeddedAws], Non
         aws = EmbeddedAws(template, data_dir)
         await aws.start()
         try:
-            await aws.ready({"MASTER_KEY": "sk-1"})
+            await aws.ready(SECRET)
             await asyncio.to_thread(use, aws)
         finally:
             await aws.stop()
@@ -104,7 +107,9 @@ def test_tables_and_secret_are_the_templates(template: Template, tmp_path: Path)
         expiry = dynamodb(aws).describe_time_to_live(TableName="things")["TimeToLiveDescription"]
         assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
         secrets = cast("SecretsManagerClient", client(aws, "secretsmanager"))
-        assert json.loads(secrets.get_secret_value(SecretId="Keys")["SecretString"]) == {"MASTER_KEY": "sk-1"}
+        assert json.loads(secrets.get_secret_value(SecretId="Keys")["SecretString"]) == SECRET
+        admins = secrets.get_secret_value(SecretId="AdminSecret")["SecretString"]
+        assert json.loads(admins) == {"MASTER_KEY": "sk-1", "SECRETS_SET": '["ARK_API_KEY"]'}, "no provider's key"
 
     aws = serving(template, tmp_path / "data", use)
     assert (aws.restored, aws.set_aside) == (frozenset(), ())

@@ -225,6 +225,12 @@ def test_deployed_stack_is_found_by_name(command: Command, aws: Aws, monkeypatch
     assert command("keys", "list").status == 0
 
 
+def test_key_is_read_from_the_secret_without_providers_keys(command: Command, aws: Aws) -> None:
+    aws.outputs.append({"OutputKey": "AdminSecretArn", "OutputValue": "arn:of:the:admins"})
+    assert command("keys", "list", "--stack", "mine").status == 0
+    assert aws.asked == ["mine", "arn:of:the:admins"]
+
+
 def test_key_of_a_stack_from_the_environment(command: Command, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     aws.secret = None
     refused = command("keys", "list", "--stack", "mine")

@@ -42,9 +42,9 @@ def test_stream_of_20_s_at_512_mb_costs_ten_gb_seconds() -> None:
     assert model.variable(1e6)["Lambda, memory × seconds"] == pytest.approx(133.334)
 
 
-def test_unused_stack_costs_its_secret_and_monitoring() -> None:
+def test_unused_stack_costs_its_secrets_and_monitoring() -> None:
     assert sum(MODEL.variable(0).values()) == 0
-    assert MODEL.total(0) == pytest.approx(0.4 + 3 + 0.1 * MODEL.alarm_metrics)
+    assert MODEL.total(0) == pytest.approx(2 * 0.4 + 3 + 0.1 * MODEL.alarm_metrics)
 
 
 def test_container_without_requests_adds_up_by_hand() -> None:

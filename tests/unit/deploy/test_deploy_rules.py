@@ -20,6 +20,7 @@ from vibe_cli.deploy.services import Services
 from vibe_cli.deploy.stack import Stack
 from vibe_cli.deploy.target import Target, read_target
 from vibe_cli.deploy.versions import Published, before, of_last_deployment, superseded
+from vibe_router.core.secret_names import RESERVED, SECRETS_SET, names_set, select_for_admin
 
 TEMPLATE: Mapping[str, Any] = yaml_parse((CHECKOUT / "template.yaml").read_text(encoding="utf-8"))
 TABLES = {
@@ -70,6 +71,21 @@ def test_samconfig_has_two_environments() -> None:
 # --- The secret ------------------------------------------------------------------------------------------------------
 
 _entries = st.dictionaries(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8), max_size=5)
+
+
+@settings(deadline=None)
+@hypothesis_given(st.dictionaries(st.text(max_size=8) | st.sampled_from(sorted(RESERVED)), st.text(max_size=8)))
+def test_admin_functions_secret_has_only_what_opens_the_router_and_names(values: dict[str, str]) -> None:
+    chosen = select_for_admin(values)
+    assert chosen.keys() <= {"MASTER_KEY", "UI_USERNAME", "UI_PASSWORD", SECRETS_SET}
+    assert all(chosen[name] == values[name] for name in chosen if name != SECRETS_SET)
+    listed = names_set(str(chosen[SECRETS_SET]))
+    assert listed == sorted(name for name in values if values[name] and name not in RESERVED)
+
+
+@pytest.mark.parametrize("text", [None, "", "nonsense", "{}", "1"])
+def test_unreadable_list_of_names_counts_as_unknown(text: str | None) -> None:
+    assert names_set(text) is None
 
 
 @settings(deadline=None)

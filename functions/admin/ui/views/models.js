@@ -113,6 +113,7 @@ export async function show(view, { signal, head }) {
 
   function drawProviders() {
     const { providers: rows, models, defaults = {} } = shown();
+    const missing = ({ secret }) => secret && routes.secrets_set && !routes.secrets_set.includes(secret);
     const used = (name) => Object.values(models).filter((row) => stepsOf(row).flat().some((member) => member.provider === name)).length;
     swap(
       providers,
@@ -128,7 +129,7 @@ export async function show(view, { signal, head }) {
             [
               { label: "Provider", head: true, cell: (name) => name },
               { label: "Base URL", cell: (name) => h("span", { class: "mono" }, baseUrlOf(rows[name])) },
-              { label: "Secret", cell: (name) => h("span", { class: "mono" }, secretOf(rows[name])) },
+              { label: "Secret", cell: (name) => [h("span", { class: "mono" }, secretOf(rows[name])), missing(rows[name]) && h("span", { class: "chip", title: "This name has no value in the router's secret. The list is from the last deployment." }, "not set")] },
               { label: "Formats", cell: (name) => [formatsOf(rows[name]).join(", "), providerSettings(rows[name])] },
               { label: "Models", number: true, cell: used },
               { label: "Edit", sr: true, number: true, cell: (name) => button(`Edit ${name}`, () => editProvider(name), { kind: "quiet", icon: "edit", only: true, "data-focus": `provider ${name}` }) },

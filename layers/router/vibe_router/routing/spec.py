@@ -37,6 +37,7 @@ from vibe_router.core.models import (
     VirtualModel,
 )
 from vibe_router.core.price import Price
+from vibe_router.core.secret_names import RESERVED
 from vibe_router.core.wire_formats import DECLARABLE
 
 __all__ = [
@@ -126,7 +127,7 @@ def _secret_name(value: str) -> str:
     # The value is not repeated either: a key pasted where its name belongs must not end up in a terminal's history.
     if not (value.isascii() and value.isidentifier() and len(value) <= 128):
         raise ValueError("must be the name of a secret (letters, digits, underscores), not the secret itself")
-    if value in ("MASTER_KEY", "LITELLM_MASTER_KEY", "UI_USERNAME", "UI_PASSWORD"):
+    if value in RESERVED:
         raise ValueError(f"{value} opens the router itself and must not be sent to a provider")
     return value
 

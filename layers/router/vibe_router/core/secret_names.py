@@ -1,0 +1,33 @@
+"""The entries of the router's secret that open the router itself, and what the admin function gets of it.
+
+The gateway reads the router's secret, a JSON object with everything. The admin function cannot: its own secret is a
+copy of the entries it needs, and the names, without values, of the others.
+"""
+
+import json
+from collections.abc import Mapping
+
+__all__ = ["MASTER_KEY", "PAGE", "RESERVED", "SECRETS_SET", "names_set", "select_for_admin"]
+
+MASTER_KEY = "MASTER_KEY"
+PAGE = ("UI_USERNAME", "UI_PASSWORD")
+"""The sign-in of the admin page; by default `admin` and the master key."""
+SECRETS_SET = "SECRETS_SET"
+"""The entry of the admin function's secret that lists the names of the providers' secrets."""
+RESERVED = frozenset({MASTER_KEY, "LITELLM_MASTER_KEY", *PAGE, SECRETS_SET})
+"""Entries that must not be sent to a provider."""
+
+
+def select_for_admin(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the admin function's secret, made from `values`, the router's: no provider's key is in it."""
+    own = {name: values[name] for name in (MASTER_KEY, *PAGE) if values.get(name)}
+    return {**own, SECRETS_SET: json.dumps(sorted(name for name in values if name not in RESERVED and values[name]))}
+
+
+def names_set(listed: str | None) -> list[str] | None:
+    """Return the names in the entry SECRETS_SET, or None if there is no such entry, or an unreadable one."""
+    try:
+        names = json.loads(listed or "")
+    except ValueError:
+        return None
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else None
