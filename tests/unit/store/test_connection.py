@@ -41,12 +41,33 @@ def test_a_truncated_answer_is_an_error(end: int) -> None:
         read(WHOLE[:end] or b"")
 
 
+CHUNKS = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{"a"\r\n4;x=y\r\n: 1}\r\n0\r\nTrailer: x\r\n\r\n'
+
+
+@given(st.lists(st.integers(1, len(CHUNKS) - 1), unique=True).map(sorted))
+def test_chunks_are_read_in_any_pieces(cuts: list[int]) -> None:
+    pieces = [CHUNKS[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(CHUNKS)], strict=True)]
+    assert read(*pieces).body == b'{"a": 1}'
+
+
+@pytest.mark.parametrize("end", range(len(CHUNKS)))
+def test_truncated_chunks_are_an_error(end: int) -> None:
+    with pytest.raises(NoAnswerError):
+        read(CHUNKS[:end])
+
+
 NO_ANSWERS = {
     "nothing of HTTP": b"SSH-2.0-OpenSSH\r\n\r\n",
     "no status": b"HTTP/1.1 OK\r\nContent-Length: 0\r\n\r\n",
     "a status in other digits": "HTTP/1.1 ２００ OK\r\nContent-Length: 0\r\n\r\n".encode(),
     "no length": b"HTTP/1.1 200 OK\r\n\r\n{}",
-    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "a chunk without size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n{}\r\n0\r\n\r\n",
+    "a chunk of a negative size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",
+    "a chunk too large": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n{}",
+    "a chunk longer than its size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n",
+    "chunks without end": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+    "more than the chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{}",
+    "a size without end": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"0" * 90_000,
     "a negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
     "a length without end": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
     "a length beyond all": b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n",
@@ -61,10 +82,10 @@ def test_an_invalid_answer_is_an_error(came: str) -> None:
         read(NO_ANSWERS[came])
 
 
-@given(st.binary(max_size=200))
-def test_any_bytes_are_an_answer_or_an_error(came: bytes) -> None:
+@given(st.sampled_from([b"HTTP/1.1 200 OK\r\n", CHUNKS[:47]]), st.binary(max_size=200))
+def test_any_bytes_are_an_answer_or_an_error(head: bytes, came: bytes) -> None:
     try:
-        answer = read(b"HTTP/1.1 200 OK\r\n" + came)
+        answer = read(head + came)
     except NoAnswerError:
         return
     assert answer.status == 200

@@ -6,25 +6,77 @@ Numbers are int or float and never Decimal: nothing here needs more than the 15 
 import base64
 import math
 import random
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from vibe_router.store.aws import session
+from vibe_router.store.aws_client import AwsClient, Service
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-__all__ = ["THROTTLED", "Item", "Value", "dynamodb_client", "from_item", "to_item"]
+__all__ = ["DYNAMODB", "THROTTLED", "DynamoDB", "Item", "Value", "dynamodb_client", "from_item", "to_item"]
 
+DYNAMODB = Service("dynamodb", "DynamoDB_20120810", "1.0", "DYNAMODB")
 THROTTLED = frozenset({"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"})
 _MAX_WAIT = 0.05  # seconds, before the second try of a call
 
 Value = str | int | float | bool | None | Sequence["Value"] | Mapping[str, "Value"]
 Item = dict[str, "AttributeValueTypeDef"]
+
+
+class DynamoDB(AwsClient):
+    """Calls DynamoDB. Parameters and results are those of boto3's client, with binary as base64.
+
+    Methods raise AwsError.
+    """
+
+    def get_item(self, **parameters: Any) -> dict[str, Any]:
+        """Read an item: GetItem."""
+        return self.call("GetItem", parameters)
+
+    def batch_get_item(self, **parameters: Any) -> dict[str, Any]:
+        """Read items of several tables: BatchGetItem."""
+        return self.call("BatchGetItem", parameters)
+
+    def put_item(self, **parameters: Any) -> dict[str, Any]:
+        """Write an item: PutItem."""
+        return self.call("PutItem", parameters)
+
+    def update_item(self, **parameters: Any) -> dict[str, Any]:
+        """Update an item: UpdateItem."""
+        return self.call("UpdateItem", parameters)
+
+    def delete_item(self, **parameters: Any) -> dict[str, Any]:
+        """Delete an item: DeleteItem."""
+        return self.call("DeleteItem", parameters)
+
+    def transact_write_items(self, **parameters: Any) -> dict[str, Any]:
+        """Write all of several items, or none: TransactWriteItems."""
+        # DynamoDB executes a transaction once per token, even if its answer is lost and it is sent again.
+        return self.call("TransactWriteItems", {"ClientRequestToken": str(uuid.uuid4()), **parameters})
+
+    def query(self, **parameters: Any) -> dict[str, Any]:
+        """Read one page of a partition: Query."""
+        return self.call("Query", parameters)
+
+    def scan(self, **parameters: Any) -> dict[str, Any]:
+        """Read one page of a table: Scan."""
+        return self.call("Scan", parameters)
+
+    def pages(self, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """Yield every page of a Query or Scan."""
+        while True:
+            page = self.call(operation, parameters)
+            yield page
+            if not (last := page.get("LastEvaluatedKey")):
+                return
+            parameters["ExclusiveStartKey"] = last
 
 
 def dynamodb_client() -> "DynamoDBClient":
