@@ -64,6 +64,19 @@ def _count(text: str) -> object:
     return int(text)
 
 
+def _aliases(text: str) -> object:
+    aliases: dict[str, str] = {}
+    for part in text.replace(";", ",").split(","):
+        name, _, model = (each.strip() for each in part.partition("="))
+        if part.strip():
+            if not (name and model):
+                raise ValueError("must be NAME=MODEL, separated by commas, such as claude-*=auto-claude")
+            aliases[name] = model
+    if not aliases:
+        raise ValueError("must not be empty")
+    return aliases
+
+
 def _object(text: str) -> object:
     try:
         value = json.loads(text)
@@ -98,6 +111,9 @@ KEY = (
     *_LIMITS,
     _Field("user_id", "--user", _text, "ID", "Its owner."),
     _Field("team_id", "--team", _text, "TEAM", "Its team, by id or alias."),
+    _Field(
+        "aliases", "--aliases", _aliases, "NAME=MODEL", "Names (or patterns) of its own for models; comma-separated."
+    ),
 )
 """Fields of a key."""
 

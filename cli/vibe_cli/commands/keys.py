@@ -164,6 +164,7 @@ def _facts(key: dict[str, Any]) -> dict[str, Any]:
         "team": key.get("team_id"),
         "owner": key.get("user_id"),
         "models": output.models_text(key.get("models")),
+        "aliases": ", ".join(f"{name}={model}" for name, model in (key.get("aliases") or {}).items()),
         "spent": output.dollars(key["spend"]) if key.get("spend") is not None else None,
         "budget": output.budget_text(key),
         "budget resets": output.time_text(key.get("budget_reset_at")),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from vibe_router.access.keys import Key, Limits, Team, duration_seconds
 from vibe_router.access.ledger import Ledger
@@ -17,6 +17,7 @@ from vibe_router.core.price import NANO
 
 __all__ = [
     "Alias",
+    "Aliases",
     "Body",
     "Dollars",
     "Duration",
@@ -97,6 +98,10 @@ Duration = Annotated[str, AfterValidator(_duration)]
 Dollars = Annotated[float, Field(ge=0, le=_MOST_DOLLARS)]
 Count = Annotated[int, Field(ge=0, le=_MOST)]
 Models = Annotated[list[Annotated[str, Field(max_length=256), AfterValidator(_model)]], Field(max_length=200)]
+_Name = Annotated[str, Field(max_length=256), AfterValidator(_text)]
+Aliases = Annotated[
+    dict[_Name, _Name], Field(max_length=50), BeforeValidator(lambda value: value if value not in _DEFAULTS else {})
+]
 Tags = Annotated[list[Text], Field(max_length=50)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 NotHonoured = Annotated[
@@ -150,7 +155,6 @@ class LiteLLMOnly(Body):
 
     access_group_ids: NotHonoured = None
     agent_id: NotHonoured = None
-    aliases: NotHonoured = None
     allowed_cache_controls: NotHonoured = None
     allowed_passthrough_routes: NotHonoured = None
     allowed_routes: NotHonoured = None

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from admin.call import Call, call_of
 from admin.fields import (
     Alias,
+    Aliases,
     Body,
     Dollars,
     Duration,
@@ -61,6 +62,9 @@ class KeyFields(HolderFields, LiteLLMOnly):
     duration: Expiry | None = optional("Time until it expires: 12h, 30d, 1mo. -1 for never")
     user_id: Text | None = optional("The user it belongs to")
     team_id: TeamId | None = optional("The team it belongs to")
+    aliases: Aliases | None = optional(
+        "Names or patterns (*) that this key may send, and the virtual model of each. They win over those of the routes"
+    )
 
 
 class GenerateKey(KeyFields):
@@ -240,6 +244,7 @@ def key_object(key: Key, ledger: Ledger | None = None) -> dict[str, Any]:
         "key_alias": key.alias,
         "user_id": key.user_id,
         "team_id": key.team_id,
+        "aliases": dict(key.aliases),
         "expires": iso(key.expires),
         "replaced_by": key.replaced_by,
         **holder_fields(key, ledger),
@@ -257,6 +262,8 @@ def _with(key: Key, body: KeyFields, now: float) -> Key:
     for name, field in {"key_alias": "alias", "user_id": "user_id", "team_id": "team_id"}.items():
         if name in said:
             fields[field] = getattr(body, name)
+    if "aliases" in said:
+        fields["aliases"] = body.aliases or {}
     if body.duration is not None:
         fields["expires"] = None if body.duration == NEVER else round(now + int(body.duration), 3)
     return replace(key, **fields, updated_at=round(now, 3))

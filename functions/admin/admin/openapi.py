@@ -127,6 +127,8 @@ def _rows(schemas: dict[str, Any]) -> dict[str, Any]:
     rows: dict[str, Any] = spec["$defs"]
     step = rows["ModelSpec"]["properties"]["chain"]
     step["items"] = {"anyOf": [step["items"]["items"], step["items"]]}  # a step with one deployment needs no list
+    aliases = spec["properties"]["aliases"]
+    aliases["additionalProperties"] = {"anyOf": [{"type": "string"}, aliases["additionalProperties"]]}  # as in a file
     for name in ("RoutesBody", "WriteRoutes"):
         for part, about in spec["properties"].items():
             schemas[name]["properties"][part] = {key: value for key, value in about.items() if key != "default"}

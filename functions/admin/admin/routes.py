@@ -36,13 +36,17 @@ _ROUTES = {
 
 
 class RoutesBody(Body):
-    """The complete content of routes.yaml: rows that are missing are deleted."""
+    """The complete content of routes.yaml: rows that are missing are deleted.
+
+    Without `aliases`, those of models that remain stay as they are.
+    """
 
     model_config = example(**_ROUTES)
 
     providers: Rows = Field(default_factory=dict)
     defaults: Rows = Field(default_factory=dict)
     models: Rows = Field(default_factory=dict)
+    aliases: Rows | None = None
 
 
 class SecretHost(Body):
@@ -81,7 +85,7 @@ class Explain(Body):
 
     model_config = ConfigDict(extra="allow") | example(model="auto-chat")
 
-    model: Annotated[str, Field(min_length=1, max_length=300, description="A virtual model")]
+    model: Annotated[str, Field(min_length=1, max_length=300, description="A virtual model or an alias of one")]
     format: Annotated[str, Field(max_length=30, description="chat, responses, messages, completions …")] = "chat"
     key: Annotated[str, Field(max_length=300)] | None = optional("A key or its hash, to explain its admission")
 

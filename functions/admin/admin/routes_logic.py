@@ -77,7 +77,7 @@ def read_routes(call: Call) -> dict[str, Any]:
     """Return the routes, their version, the states of each chain, and problems."""
     current = call.environment.routes.snapshot()
     spec, problems = read_rows(current.rows)
-    problems += resolve(spec)[1]
+    problems += resolve(spec, invalid={name for kind, name in current.rows if kind == "model"})[1]
     states = states_of(call, spec)
     chains = {name: _chain(spec, model, states, call.now) for name, model in spec.models.items()}
     document = document_of(as_written(current.rows))
@@ -93,7 +93,7 @@ def read_routes(call: Call) -> dict[str, Any]:
 
 def validate(document: Mapping[str, Any]) -> tuple[RoutesSpec | None, list[dict[str, str]]]:
     """Return the spec of `document`, or None and its problems."""
-    spec, problems = parse(document)
+    spec, problems = parse({part: rows for part, rows in document.items() if rows is not None})
     if spec and (refused := _refused_hosts(spec)):
         return None, refused
     return spec, _problem_fields(problems)
@@ -101,8 +101,8 @@ def validate(document: Mapping[str, Any]) -> tuple[RoutesSpec | None, list[dict[
 
 def compare(call: Call, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the problems of `document`, or the changes that writing it would make."""
-    spec, problems = validate(document)
     current = as_written(call.environment.routes.read())
+    spec, problems = validate(_with_aliases(document, current))
     if spec is None:
         return {"problems": problems, "changes": [], "new_hosts": []}
     rows = rows_of(spec)
@@ -120,11 +120,12 @@ def write(
 
     `confirmed` are hosts that a secret may be sent to from now on.
     """
-    spec, problems = validate(document)
+    current = as_written(call.environment.routes.read())
+    spec, problems = validate(_with_aliases(document, current))
     if spec is None:
         raise _invalid(problems)
     rows = rows_of(spec)
-    new = _new_hosts(as_written(call.environment.routes.read()), rows)
+    new = _new_hosts(current, rows)
     if unconfirmed := [each for each in new if (each["secret"], each["host"]) not in confirmed]:
         first = unconfirmed[0]
         raise ApiError(
@@ -165,15 +166,25 @@ def history(call: Call, limit: int) -> list[dict[str, Any]]:
 def explain_request(call: Call, body: bytes, name: str, wire: str, key: str | None) -> dict[str, Any]:
     """Return where the request in `body` would go, and whether `key` would be admitted. Raises ApiError."""
     _, routes = catalogue(call)
-    model = routes.models.get(name)
+    caller = _caller(call, key) if key else Caller()
+    resolved = routes.resolve(name, caller.aliases)
+    model = routes.models.get(resolved)
     if model is None:
-        raise switched_off(name) if name in routes.switched_off else unknown_model(name, sorted(routes.models))
+        raise switched_off(resolved) if resolved in routes.switched_off else unknown_model(name, sorted(routes.models))
     request = _request(body, wire)
     states = call.environment.states.read(list(dict.fromkeys(s for each in model.chain for s in each.state_ids)))
     found = explain.route(model, request, states, call.now)
-    caller = _caller(call, key) if key else Caller()
     ledgers = call.environment.ledgers.read(caller.ledgers)
-    return {**found, "admission": explain.admission(caller, model, request, ledgers, call.now)}
+    return {"requested": name, **found, "admission": explain.admission(caller, model, request, ledgers, call.now)}
+
+
+def _with_aliases(document: Mapping[str, Any], current: Rows) -> Mapping[str, Any]:
+    """Return `document`, with the current aliases of its models if it has no `aliases`, as programs of old send it."""
+    if document.get("aliases") is not None:
+        return document
+    models = document.get("models") or {}
+    kept = {name: model for name, model in document_of(current)["aliases"].items() if name not in models}
+    return {**document, "aliases": {name: model for name, model in kept.items() if model in models}}
 
 
 def _refused_hosts(spec: RoutesSpec) -> list[dict[str, str]]:

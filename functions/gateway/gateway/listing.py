@@ -1,4 +1,8 @@
-"""GET /models: the virtual models, in OpenAI's shape or, for clients that send `anthropic-version`, in Anthropic's."""
+"""GET /models: the virtual models and their aliases, as the caller's client expects them.
+
+Anthropic's clients send `anthropic-version`, Codex sends `client_version`; all others get OpenAI's shape. Patterns
+stand for names that nobody knows, so only aliases without a `*` are listed.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,24 +14,42 @@ from gateway.proxy_event import Request, json_answer
 from streaming_runtime import Context, StreamingResponse
 from vibe_router.core.errors import bad_request
 from vibe_router.core.models import VirtualModel
+from vibe_router.core.patterns import is_pattern
 from vibe_router.core.price import Price
 
-__all__ = ["is_anthropic", "model", "models"]
+__all__ = ["is_anthropic", "model", "models", "usable_models"]
 
 _MAX_PAGE = 1000
 
 
 def models(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
-    """List the virtual models that the caller may use. Raises ApiError (400) for an invalid page."""
-    caller = environment.admission.caller(request.headers)
-    all_models, created = environment.routes().models, environment.routes_written_at()
-    usable = [all_models[name] for name in caller.usable(all_models)]
+    """List the virtual models that the caller may use, by name. Raises ApiError (400) for an invalid page."""
+    usable = usable_models(request, environment)
+    created = environment.routes_written_at()
     if is_anthropic(request):
-        page, has_more = _page(usable, request.query)
-        data = [_anthropic_entry(model, created) for model in page]
-        ids = {"first_id": page[0].name if page else None, "last_id": page[-1].name if page else None}
+        names, has_more = _page(list(usable), request.query)
+        data = [_anthropic_entry(name, usable[name], created) for name in names]
+        ids = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
         return json_answer({"data": data, "has_more": has_more, **ids})
-    return json_answer({"object": "list", "data": [_openai_entry(model, created) for model in usable]})
+    listed = {"object": "list", "data": [_openai_entry(name, model, created) for name, model in usable.items()]}
+    if "client_version" in request.query:
+        from vibe_router.formats.responses.codex_catalogue import catalogue_of
+
+        listed |= catalogue_of(usable)
+    return json_answer(listed)
+
+
+def usable_models(request: Request, environment: Environment) -> dict[str, VirtualModel]:
+    """Return the models that the caller may use, by their names and aliases, sorted. Raises ApiError (401, 503)."""
+    caller = environment.admission.caller(request.headers)
+    catalogue = environment.routes()
+    names = {*catalogue.models, *catalogue.aliases, *caller.aliases}
+    resolved = {name: catalogue.resolve(name, caller.aliases) for name in sorted(names) if not is_pattern(name)}
+    return {
+        name: model
+        for name, target in resolved.items()
+        if (model := catalogue.models.get(target)) and caller.may_use(target)
+    }
 
 
 def model(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
@@ -36,7 +58,7 @@ def model(request: Request, _context: Context, environment: Environment) -> Stre
     name = unquote(request.path.partition("/models/")[2])
     entry = _anthropic_entry if is_anthropic(request) else _openai_entry
     found = environment.admission.model(caller, name, environment.routes())
-    return json_answer(entry(found, environment.routes_written_at()))
+    return json_answer(entry(name, found, environment.routes_written_at()))
 
 
 def is_anthropic(request: Request) -> bool:
@@ -44,9 +66,8 @@ def is_anthropic(request: Request) -> bool:
     return "anthropic-version" in request.headers
 
 
-def _page(models: Sequence[VirtualModel], query: Mapping[str, str]) -> tuple[Sequence[VirtualModel], bool]:
-    """Return the page that `limit`, `after_id` and `before_id` ask for, and whether more models follow it."""
-    names = [model.name for model in models]
+def _page(names: Sequence[str], query: Mapping[str, str]) -> tuple[Sequence[str], bool]:
+    """Return the page that `limit`, `after_id` and `before_id` ask for, and whether more names follow it."""
     try:
         limit = int(query.get("limit") or _MAX_PAGE)
     except ValueError:
@@ -54,23 +75,24 @@ def _page(models: Sequence[VirtualModel], query: Mapping[str, str]) -> tuple[Seq
     if not 1 <= limit <= _MAX_PAGE:
         raise bad_request(f"'limit' must be an integer from 1 to {_MAX_PAGE}.", "limit")
     if (before := query.get("before_id")) in names:
-        rest = models[: names.index(before)]
+        rest = names[: names.index(before)]
         return rest[-limit:], len(rest) > limit
-    rest = models[names.index(after) + 1 :] if (after := query.get("after_id")) in names else models
+    rest = names[names.index(after) + 1 :] if (after := query.get("after_id")) in names else names
     return rest[:limit], len(rest) > limit
 
 
-def _openai_entry(model: VirtualModel, created: int) -> dict[str, Any]:
-    return {"id": model.name, "object": "model", "created": created, "owned_by": "vibe-router", **_properties(model)}
+def _openai_entry(name: str, model: VirtualModel, created: int) -> dict[str, Any]:
+    entry = {"id": name, "object": "model", "created": created, "owned_by": "vibe-router"}
+    return {**entry, **_properties(name, model)}
 
 
-def _anthropic_entry(model: VirtualModel, created: int) -> dict[str, Any]:
+def _anthropic_entry(name: str, model: VirtualModel, created: int) -> dict[str, Any]:
     created_at = datetime.fromtimestamp(created, UTC).isoformat().replace("+00:00", "Z")
-    properties = _properties(model)
+    properties = _properties(name, model)
     return {
         "type": "model",
-        "id": model.name,
-        "display_name": model.name,
+        "id": name,
+        "display_name": name,
         "created_at": created_at,
         "lifecycle": "active",
         "max_input_tokens": properties["context_window"],
@@ -78,8 +100,10 @@ def _anthropic_entry(model: VirtualModel, created: int) -> dict[str, Any]:
     }
 
 
-def _properties(model: VirtualModel) -> dict[str, Any]:
+def _properties(name: str, model: VirtualModel) -> dict[str, Any]:
     """Return the description, the largest context window of the chain, and the price of its first deployment.
+
+    A model that is listed under another name has its own in `alias_of`.
 
     `context_length` and `pricing` (dollars per token) are OpenRouter's names, which many clients read.
     """
@@ -87,6 +111,7 @@ def _properties(model: VirtualModel) -> dict[str, Any]:
     windows = [deployment.context_window for deployment in chain if deployment.context_window]
     window, price = max(windows, default=None), chain[0].price if chain else None
     return {
+        **({"alias_of": model.name} if name != model.name else {}),
         "description": model.description,
         "context_window": window,
         "context_length": window,

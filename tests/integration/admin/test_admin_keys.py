@@ -398,3 +398,17 @@ def test_a_virtual_key_reads_only_its_own_data(admin: Admin) -> None:
 def test_a_providers_token_beside_the_master_key_is_ignored(admin: Admin) -> None:
     token = {"X-Api-Key": "sk-ant-oat01-abc"}
     assert admin.ask("GET", "/key/list", headers=token).status == 200
+
+
+def test_a_key_has_aliases(admin: Admin) -> None:
+    made = admin.made("/key/generate", aliases={"claude-*": "auto-claude"})
+    assert admin.told("/key/info", key=made["key"])["info"]["aliases"] == {"claude-*": "auto-claude"}
+    assert admin.made("/key/update", key=made["key"], aliases=None)["aliases"] == {}
+    for wrong in (
+        {"": "auto-chat"},
+        {"a": 5},
+        {"a\n": "auto-chat"},
+        ["a"],
+        {f"a{at}": "auto-chat" for at in range(51)},
+    ):
+        assert admin.ask("POST", "/key/generate", {"aliases": wrong}).status == 400

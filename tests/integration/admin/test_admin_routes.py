@@ -377,3 +377,30 @@ def test_no_key_is_sent_to_a_metadata_service(admin: Admin, host: str, refused: 
     }
     problems = admin.made("/routes/validate", **routes)["problems"]
     assert [each["path"] for each in problems] == ["providers.x.base_url"] * refused
+
+
+def test_aliases_are_edited_like_models(admin: Admin) -> None:
+    routes = admin.told("/routes")
+    assert routes["aliases"]["claude-opus-*"] == "auto-claude"
+    edited = document(routes) | {"aliases": {"gpt-9*": "auto-chat"}, "version": 1}
+    changed = admin.ask("PUT", "/routes", edited).body["changes"]
+    assert {
+        "row": "aliases.gpt-9*",
+        "change": "added",
+        "fields": {"model": {"from": None, "to": "auto-chat"}},
+    } in changed
+    assert admin.told("/routes")["aliases"] == {"gpt-9*": "auto-chat"}
+    explained = admin.made("/routes/explain", model="gpt-9.1")
+    assert (explained["requested"], explained["model"]) == ("gpt-9.1", "auto-chat")
+    wrong = admin.made("/routes/validate", **document(routes), aliases={"x": "nowhere"})["problems"]
+    assert [each["path"] for each in wrong] == ["aliases.x"]
+
+
+def test_without_aliases_those_of_the_remaining_models_stay(admin: Admin) -> None:
+    routes = admin.told("/routes")
+    fewer = document(routes) | {"version": 1}
+    del fewer["models"]["auto-claude"]
+    assert admin.ask("PUT", "/routes", fewer).status == 200
+    aliases = admin.told("/routes")["aliases"]
+    assert aliases["gpt-5*"] == "auto-chat"
+    assert "auto-claude" not in aliases.values()

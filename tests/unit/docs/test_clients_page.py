@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.infrastructure.expanded import ROOT
 from vibe_cli.routes_file import load_file
@@ -21,12 +22,19 @@ def snippets(language: str) -> list[str]:
 
 
 def test_every_language_is_checked() -> None:
-    assert {language for language, _ in SNIPPETS} == {"python", "js", "sh", "toml", "json"}
+    assert {language for language, _ in SNIPPETS} == {"python", "js", "sh", "toml", "json", "yaml"}
 
 
 @pytest.mark.parametrize("text", snippets("python"))
 def test_python_compiles(text: str) -> None:
     compile(text, "snippet", "exec")
+
+
+@pytest.mark.parametrize("text", snippets("yaml"))
+def test_yaml_agrees_with_the_shipped_routes(text: str) -> None:
+    shipped = yaml.safe_load((ROOT / "routes.yaml").read_text(encoding="utf-8"))
+    for name, model in yaml.safe_load(text)["aliases"].items():
+        assert shipped["aliases"][name] == model
 
 
 @pytest.mark.parametrize("text", snippets("sh"))

@@ -253,6 +253,7 @@ class FakeEnvironment(Environment):
             "auto-chat": virtual("auto-chat", "one/gpt-5", "two/glm-4.7"),
             "auto codex/ü": virtual("auto codex/ü", "two/glm-4.7"),
         }
+        self.aliases: dict[str, str] = {}
         self.outage: ApiError | None = None
         self.table = FakeStates()
         self.states = cast("StateStore", self.table)
@@ -270,7 +271,7 @@ class FakeEnvironment(Environment):
     def routes(self) -> Catalogue:
         if self.outage:
             raise self.outage
-        return Catalogue(self.models)
+        return Catalogue(self.models, aliases=self.aliases)
 
     def routes_written_at(self) -> int:
         return 1_790_000_000

@@ -14,7 +14,7 @@ export function differences(changes, heading) {
       h(
         "section",
         { class: "difference" },
-        h(heading, {}, h("span", { class: "mono" }, each.row.replace(/^(models?|providers?)[ ./]/, "")), " ", h("span", { class: `chip ${each.change}` }, each.change)),
+        h(heading, {}, h("span", { class: "mono" }, each.row.replace(/^(models?|providers?|aliases)[ ./]/, "")), " ", h("span", { class: `chip ${each.change}` }, each.change)),
         Object.entries(each.fields ?? {}).map(([name, { from, to }]) => difference(name, from, to)),
       ),
     ),
@@ -23,6 +23,7 @@ export function differences(changes, heading) {
 
 export function rowChanges(from, to) {
   if (!to) return h("p", {}, "Removed.");
+  if (typeof to === "string") return [difference("model", from, to)]; // an alias
   const names = new Set([...Object.keys(from ?? {}), ...Object.keys(to)]);
   return [...names].filter((name) => !same(from?.[name], to[name])).map((name) => difference(name, from?.[name], to[name]));
 }

@@ -14,21 +14,23 @@ export function explainDialog() {
 }
 
 async function read() {
-  const [{ models }, keys] = await Promise.all([api.readRoutes(), api.readAllKeys({ most: MOST_KEYS })]);
-  return { models: Object.keys(models).sort(), keys };
+  const [{ models, aliases }, keys] = await Promise.all([api.readRoutes(), api.readAllKeys({ most: MOST_KEYS })]);
+  const exact = Object.keys(aliases ?? {}).filter((name) => !name.includes("*"));
+  return { models: [...Object.keys(models).sort(), ...exact.sort()], keys };
 }
 
 function form({ models, keys }) {
   if (!models.length) return empty("No models yet", "Add a model with a chain of deployments first.");
   const model = select(models, models[0], { autofocus: true });
   const key = select([["", "master key"], ...keys.map((each) => [each.token, keyName(each)])], "");
+  const other = h("input", { spellcheck: "false", autocapitalize: "none", placeholder: "claude-opus-4-6" });
   const prompt = h("textarea", { rows: "2", placeholder: "Hello" });
   const result = h("div", { "aria-live": "polite" });
   const submit = button("Explain", null, { kind: "primary", type: "submit" });
 
   async function ask() {
     try {
-      const body = { model: model.value, messages: [{ role: "user", content: prompt.value || "Hello" }] };
+      const body = { model: other.value.trim() || model.value, messages: [{ role: "user", content: prompt.value || "Hello" }] };
       if (key.value) body.key = key.value;
       swap(result, drawResult(await api.explain(body)));
     } catch (error) {
@@ -42,6 +44,7 @@ function form({ models, keys }) {
       { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, ask)) } },
       field("Model", model),
       field("Key", key),
+      field("Other name", other, { wide: true, hint: "A name that a client sends, to see which alias it matches. Leave empty for the model above." }),
       field("Message", prompt, { wide: true, hint: "Selects the deployment within a load-balanced step." }),
       h("div", { class: "actions" }, submit),
     ),
@@ -52,6 +55,7 @@ function form({ models, keys }) {
 function drawResult(answer) {
   const { tried = [], skipped = [], admission } = answer;
   return [
+    answer.requested && answer.requested !== answer.model ? h("p", { class: "spaced" }, h("span", { class: "mono" }, answer.requested), " is an alias of ", h("span", { class: "mono" }, answer.model), ".") : null,
     admission && h("p", { class: `notice ${admission.admitted ? "plain" : "bad"}` }, admission.admitted ? "The request would be admitted. " : "The request would be rejected. ", admission.why),
     h("h3", { class: "spaced" }, tried.length ? "Deployments in order" : "No deployment is available"),
     h("ol", { class: "tried" }, tried.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), h("p", { class: "quiet" }, each.why)))),

@@ -30,9 +30,11 @@ function keyForm(key, { models, teams }, done, close) {
   const team = select([["", "no team"], ...(unlisted ? [before.team_id] : []), ...teams.map((each) => [each.team_id, each.team_alias || each.team_id])], before.team_id ?? "");
   const expiry = select(key ? [["keep", before.expires ? `unchanged: ${fullTime(before.expires)}` : "unchanged: never"], ...(before.expires ? [["-1", "never"]] : []), ...EXPIRY.slice(1)] : EXPIRY, key ? "keep" : "");
   const user = h("input", { value: before.user_id ?? "", maxlength: "200", autocomplete: "off" });
+  const names = h("input", { value: Object.entries(before.aliases ?? {}).map((pair) => pair.join("=")).join(", "), spellcheck: "false", autocapitalize: "none", placeholder: "claude-*=auto-claude" });
   const { fields: shared, read } = holderFields(before, models);
   const fields = {
     ...shared,
+    aliases: field("Model aliases", names, { hint: "Other names that this key may send, as NAME=MODEL, comma-separated; * matches any text. They win over the aliases of the routes.", wide: true }),
     key_alias: field("Alias", alias, { hint: "A name for the program, person or purpose.", wide: true }),
     team_id: field("Team", team),
     duration: field("Expires", expiry),
@@ -45,7 +47,9 @@ function keyForm(key, { models, teams }, done, close) {
     general.textContent = "";
     const shared = read();
     if (!shared) return undefined;
-    const values = { ...shared, key_alias: alias.value.trim() || null, team_id: team.value || null, user_id: user.value.trim() || null };
+    const aliases = aliasesIn(names.value);
+    if (!aliases) return fields.aliases.problem("Write NAME=MODEL, separated by commas.");
+    const values = { ...shared, aliases, key_alias: alias.value.trim() || null, team_id: team.value || null, user_id: user.value.trim() || null };
     const body = changedValues(values, key);
     if (expiry.value && expiry.value !== "keep") body.duration = expiry.value;
     try {
@@ -73,12 +77,18 @@ function keyForm(key, { models, teams }, done, close) {
     h(
       "details",
       { class: "wide more-fields", open: Boolean(key && (before.rpm_limit || before.tpm_limit || before.max_parallel_requests)) },
-      h("summary", {}, "Rate limits, tags, owner, metadata"),
-      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.tags, fields.user_id, fields.metadata),
+      h("summary", {}, "Rate limits, aliases, tags, owner, metadata"),
+      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.aliases, fields.tags, fields.user_id, fields.metadata),
     ),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
   );
+}
+
+/** The aliases in "NAME=MODEL, …" as an object; null if a part is not of this form. */
+function aliasesIn(text) {
+  const pairs = text.split(",").map((part) => part.split("=").map((each) => each.trim())).filter((pair) => pair.join(""));
+  return pairs.every((pair) => pair.length === 2 && pair.every(Boolean)) ? Object.fromEntries(pairs) : null;
 }
 
 export function teamDialog(team, { choices, done }) {

@@ -7,6 +7,7 @@ import { changedRows, currentDraft, setDraft, unsaved } from "../draft.js";
 import { models as api } from "../endpoints.js";
 import { NONE, plural } from "../format.js";
 import { repeat } from "../live.js";
+import { aliasDialog, aliasesSection } from "./aliases.js";
 import { diagram } from "./chain.js";
 import { editor } from "./editor.js";
 import { explainDialog } from "./explain.js";
@@ -21,6 +22,7 @@ const editing = new Set(); // names of models whose editor is open
 export async function show(view, { signal, head }) {
   let routes = null;
   const list = h("div", { class: "models-list" }, skeleton(5));
+  const aliases = h("div", {});
   const providers = h("div", {});
   const bar = h("div", { class: "draft-bar", role: "region", "aria-label": "Unsaved changes", hidden: true });
   const announcement = h("p", { class: "sr", role: "status" });
@@ -29,10 +31,10 @@ export async function show(view, { signal, head }) {
     button("History", () => historyDialog(load), { icon: "history" }),
     button("Add model", addModel, { icon: "plus" }),
   );
-  view.append(list, providers, bar, announcement);
+  view.append(list, aliases, providers, bar, announcement);
 
   /** The rows to show: edited if there is a draft, else saved. */
-  const shown = () => currentDraft()?.edited ?? routes;
+  const shown = () => currentDraft()?.edited ?? rowsOf(routes);
 
   /** The rows being edited; starts a draft if there is none. */
   function draft() {
@@ -61,8 +63,17 @@ export async function show(view, { signal, head }) {
       routes.problems?.length ? problemsNotice(routes.problems) : null,
       names.length ? names.map((name) => card(name, models[name])) : empty("No models yet", "A model is a name that callers use. Its chain of deployments serves the requests.", button("Add model", addModel, { kind: "primary", icon: "plus" })),
     );
+    swap(aliases, names.length ? aliasesSection(shown().aliases, editAlias) : null);
     drawProviders();
     drawBar();
+  }
+
+  async function editAlias(name) {
+    const done = await aliasDialog(name, shown().aliases, Object.keys(shown().models).sort());
+    if (!done) return;
+    if (done.row) draft().aliases[done.name] = done.row;
+    else delete draft().aliases[done.name];
+    draw();
   }
 
   function card(name, row) {

@@ -26,7 +26,7 @@ export function drawRequest(row) {
       "dl",
       { class: "facts" },
       fact("Time", fullTime(row.at)),
-      fact("Model", row.model),
+      fact("Model", row.requested_model ? `${row.model}, requested as ${row.requested_model}` : row.model),
       fact("Served by", row.provider_model ?? row.deployment),
       fact("Key", keyOf(row)),
       fact("Team", row.team && (teams.get(row.team) ?? row.team)),

@@ -1,8 +1,8 @@
-// The routes as rows: providers, defaults, models, and the steps of a model's chain.
+// The routes as rows: providers, defaults, models, aliases, and the steps of a model's chain.
 
 import { money } from "../format.js";
 
-export const rowsOf = ({ providers, defaults, models }) => ({ providers, defaults: defaults ?? {}, models });
+export const rowsOf = ({ providers, defaults, models, aliases }) => ({ providers, defaults: defaults ?? {}, models, aliases: aliases ?? {} });
 
 /** The steps of a model's chain: a list of lists of deployments. */
 export const stepsOf = (row) => (row.chain ?? []).map((step) => (Array.isArray(step) ? step : [step]));

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vibe_router.core.errors import ApiError, bad_key
+from vibe_router.core.patterns import MAX_NAME, matches
 
 __all__ = [
     "MASTER",
@@ -26,7 +27,6 @@ __all__ = [
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400, "mo": 30 * 86_400}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d|w|mo)", re.ASCII)
 _LONGEST = 100 * 366 * 86_400  # a century: anything longer is a mistake
-_MAX_NAME = 300  # characters of a model's name; no model has a longer one
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Key:
     expires: float | None = None
     blocked: bool = False
     deleted_at: float | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)  # names and patterns, and the virtual model of each
     replaced_by: str | None = None  # the hash of its successor after regeneration; this one is valid until `expires`
     user_id: str | None = None
     team_id: str | None = None
@@ -134,6 +135,11 @@ class Caller:
         found = (*(self.key.tags if self.key else ()), *(self.team.tags if self.team else ()))
         return tuple(dict.fromkeys(found))
 
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """The key's own aliases of virtual models."""
+        return self.key.aliases if self.key else {}
+
     def may_use(self, model: str) -> bool:
         """Whether key and team both allow the virtual `model`."""
         return all(matches_any(each.models, model) for each in (self.key, self.team) if each)
@@ -163,7 +169,7 @@ def matches_any(patterns: Sequence[str], model: str) -> bool:
     """
     if not patterns:
         return True
-    return len(model) <= _MAX_NAME and any(_matches(pattern, model) for pattern in patterns)
+    return len(model) <= MAX_NAME and any(matches(pattern, model) for pattern in patterns)
 
 
 def require_active(caller: Caller, now: float) -> None:
@@ -183,25 +189,13 @@ def require_active(caller: Caller, now: float) -> None:
         raise bad_key("key_blocked", "The team that the API key sent belongs to does not exist.")
 
 
-def model_denied(model: str, usable: Sequence[str]) -> ApiError:
-    """Return the 403 for a model that the key may not use, naming those that it may."""
+def model_denied(model: str, usable: Sequence[str], *, is_alias: bool = False) -> ApiError:
+    """Return the 403 for a model that the key may not use, naming those that it may.
+
+    With `is_alias`, `model` is an alias: it is the model behind it that the key may not use, which is not named.
+    """
     shown = model if len(model) <= 100 else f"{model[:100]}…"
     may = f"It may use: {', '.join(usable)}." if usable else "It may not use any model of this router."
-    message = f"The API key sent may not use the model '{shown}'. {may}"
+    which = f"model that '{shown}' is an alias of" if is_alias else f"model '{shown}'"
+    message = f"The API key sent may not use the {which}. {may}"
     return ApiError(403, message, type="auth_error", code="key_model_access_denied", param="model")
-
-
-def _matches(pattern: str, name: str) -> bool:
-    first, *others = pattern.split("*")
-    if not others:
-        return name == pattern
-    *middle, last = others
-    if len(name) < len(first) + len(last) or not (name.startswith(first) and name.endswith(last)):
-        return False
-    at, end = len(first), len(name) - len(last)
-    for part in middle:  # the leftmost place leaves most of the name for the parts after it
-        found = name.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True

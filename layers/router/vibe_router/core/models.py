@@ -6,9 +6,12 @@ All values are immutable and resolved: a `Deployment` holds its limits and its p
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from vibe_router.core.patterns import MAX_NAME, by_precedence, matches
 from vibe_router.core.price import Price
 
 __all__ = ["Catalogue", "CooldownPolicy", "Deployment", "Policy", "Provider", "RelayMarks", "Timeouts", "VirtualModel"]
+
+_NO_ALIASES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,27 @@ class Catalogue:
     models: Mapping[str, VirtualModel]
     broken: frozenset[str] = frozenset()  # models whose rows are wrong, and were never right
     switched_off: frozenset[str] = frozenset()  # models without a deployment that is switched on
+    aliases: Mapping[str, str] = field(default_factory=dict)  # names and patterns, and the virtual model of each
+
+    def resolve(self, name: str, own: Mapping[str, str] = _NO_ALIASES) -> str:
+        """Return the virtual model that `name` means to a key with aliases of its `own`; `name` itself if none does.
+
+        Exact names win over patterns, and longer patterns over shorter ones:
+
+            own alias > model > alias > own pattern > pattern
+        """
+        if own and name in own:
+            return own[name]
+        if name in self.models or name in self.broken or name in self.switched_off:
+            return name
+        if (target := self.aliases.get(name)) is not None:
+            return target
+        if len(name) <= MAX_NAME:
+            for aliases in (own, self.aliases):
+                for pattern in by_precedence(aliases):
+                    if matches(pattern, name):
+                        return aliases[pattern]
+        return name
 
     @property
     def deployments(self) -> dict[str, Deployment]:

@@ -16,6 +16,7 @@ __all__ = [
     "read_mapping",
     "read_number",
     "read_text",
+    "read_text_mapping",
     "read_texts",
     "read_time",
 ]
@@ -60,6 +61,14 @@ def read_mapping(row: Row, name: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise CorruptRowError(f"{name} is not a mapping")
     return cast("Mapping[str, Any]", value)
+
+
+def read_text_mapping(row: Row, name: str) -> Mapping[str, str]:
+    """Return the mapping of texts called `name`."""
+    value = read_mapping(row, name)
+    if not all(isinstance(each, str) for pair in value.items() for each in pair):
+        raise CorruptRowError(f"{name} is not a mapping of texts")
+    return value
 
 
 def read_number(row: Row, name: str, *, least: float = 0, most: float = LARGEST) -> float | None:

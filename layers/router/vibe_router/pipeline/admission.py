@@ -86,19 +86,20 @@ class Admission:
         return _ThrottledLookup(self._keys, self._throttle, headers.get(SOURCE_ADDRESS, ""))
 
     def model(self, caller: Caller, name: str, catalogue: Catalogue) -> VirtualModel:
-        """Return the model called `name`. Raises ApiError.
+        """Return the model called `name`, or whose alias for `caller` it is. Raises ApiError.
 
-        403 if `caller` may not use it, 404 if there is none, 503 if its row is wrong. No error names a model that the
-        caller may not use.
+        403 if `caller` may not use it, 404 if there is none, 503 if its row is wrong. What is checked is the model, not
+        the alias. No error names a model that the caller may not use.
         """
-        if not caller.may_use(name):
-            raise model_denied(name, caller.usable(catalogue.models))
-        if model := catalogue.models.get(name):
+        resolved = catalogue.resolve(name, caller.aliases)
+        if not caller.may_use(resolved):
+            raise model_denied(name, caller.usable(catalogue.models), is_alias=resolved != name)
+        if model := catalogue.models.get(resolved):
             return model
-        if name in catalogue.broken:
-            raise misconfigured(name)
-        if name in catalogue.switched_off:
-            raise switched_off(name)
+        if resolved in catalogue.broken:
+            raise misconfigured(resolved)
+        if resolved in catalogue.switched_off:
+            raise switched_off(resolved)
         raise unknown_model(name, caller.usable(catalogue.models))
 
     def reserve(self, caller: Caller, model: VirtualModel, wanted: ClientRequest, seconds: float) -> Reservation:

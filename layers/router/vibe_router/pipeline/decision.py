@@ -43,6 +43,7 @@ class RoutingDecision:
         self._caller: Caller | None = None
         self._tags: tuple[str, ...] = ()
         self._model: str | None = None
+        self._requested: str | None = None  # the alias that was sent
         self._model_exists = False
         self._stream = False
         self._usage = Usage()
@@ -68,8 +69,9 @@ class RoutingDecision:
         if tags:
             self._tags = bounded_tags(self._tags, tags)
 
-    def resolve(self) -> None:
-        """Record that the model exists and that the caller may use it."""
+    def resolve(self, model: str) -> None:
+        """Record the virtual model that serves the request: it exists, and the caller may use it."""
+        self._requested, self._model = (self._model, model) if model != self._model else (None, model)
         self._model_exists = True
 
     def reserve(self, reservation: Reservation) -> None:
@@ -126,6 +128,7 @@ class RoutingDecision:
             user=bounded_text(key.user_id) if key and key.user_id else None,
             tags=bounded_tags(caller.tags, self._tags) if caller else (),
             model=_cut(self._model),
+            requested_model=_cut(self._requested),
             resolved=self._model_exists,
             deployment=served.id if served else None,
             provider_model=served.model if served else None,

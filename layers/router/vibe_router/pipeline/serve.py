@@ -87,7 +87,7 @@ class RequestPipeline:
         decision.read(request.model, stream=request.stream, tags=request.tags)
 
         model = services.admission.model(caller, request.model, services.routes())
-        decision.resolve()
+        decision.resolve(model.name)
 
         recorder = None
         if request.format == "responses":

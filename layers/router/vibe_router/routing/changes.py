@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vibe_router.routing.spec import Kind, Problem, RoutesSpec, as_row, parse_row
+from vibe_router.routing.spec import PARTS, Kind, Problem, RoutesSpec, as_row, parse_row
 
 __all__ = [
     "DEFAULTS",
@@ -30,7 +30,7 @@ RowKey = tuple[str, str]  # kind, name
 Row = Mapping[str, Any]  # plain values, without the key
 Rows = Mapping[RowKey, Row]
 
-KINDS: tuple[Kind, ...] = ("provider", "model", "defaults")
+KINDS: tuple[Kind, ...] = ("provider", "model", "alias", "defaults")
 DEFAULTS: RowKey = ("defaults", "defaults")
 
 
@@ -53,12 +53,13 @@ def changes(current: Rows, rows: Rows) -> Iterator[Change]:
     for key in sorted({*current, *rows}, key=lambda key: (KINDS.index(key[0]) if key[0] in KINDS else 9, key[1])):
         kind, name = key
         before, after = current.get(key), rows.get(key)
-        if before == after or kind not in KINDS:
+        part = next((part for known, part in PARTS.items() if known == kind), None)
+        if before == after or part is None:
             continue
         old, new = dict(_fields(before or {})), dict(_fields(after or {}))
         differing = [field for field in {**old, **new} if old.get(field) != new.get(field)]
         yield Change(
-            row=name if kind == "defaults" else f"{kind}s.{name}",
+            row=name if kind == "defaults" else f"{part}.{name}",
             change="added" if before is None else "removed" if after is None else "changed",
             fields={field: (old.get(field), new.get(field)) for field in differing},
         )
@@ -84,13 +85,14 @@ def rows_of(spec: RoutesSpec) -> Rows:
     """Return the rows of `spec`."""
     rows: dict[RowKey, Row] = {("provider", name): as_row(provider) for name, provider in spec.providers.items()}
     rows |= {("model", name): as_row(model) for name, model in spec.models.items()}
+    rows |= {("alias", name): as_row(alias) for name, alias in spec.aliases.items()}
     if defaults := as_row(spec.defaults):
         rows[DEFAULTS] = defaults
     return rows
 
 
 def document_of(rows: Rows) -> dict[str, Any]:
-    """Return the content of routes.yaml: providers, defaults and models by name."""
+    """Return the content of routes.yaml: providers, defaults, models and aliases by name."""
     by_kind: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
     for (kind, name), row in sorted(rows.items()):
         if kind in by_kind:
@@ -99,6 +101,7 @@ def document_of(rows: Rows) -> dict[str, Any]:
         "providers": by_kind["provider"],
         "defaults": by_kind["defaults"].get("defaults", {}),
         "models": by_kind["model"],
+        "aliases": {name: row.get("model", row) for name, row in by_kind["alias"].items()},
     }
 
 
@@ -115,7 +118,11 @@ def read_rows(rows: Rows) -> tuple[RoutesSpec, list[Problem]]:
         problems += found
         if spec:
             parts[kind][name] = spec
-    spec_of: dict[str, Any] = {"providers": parts["provider"], "models": parts["model"]}
+    spec_of: dict[str, Any] = {
+        "providers": parts["provider"],
+        "models": parts["model"],
+        "aliases": parts["alias"],
+    }
     if "defaults" in parts["defaults"]:
         spec_of["defaults"] = parts["defaults"]["defaults"]
     return RoutesSpec(**spec_of), problems

@@ -41,6 +41,9 @@ from vibe_router.core.secret_names import RESERVED
 from vibe_router.core.wire_formats import DECLARABLE
 
 __all__ = [
+    "MAX_ALIASES",
+    "PARTS",
+    "AliasSpec",
     "DefaultsSpec",
     "DeploymentSpec",
     "Kind",
@@ -72,13 +75,17 @@ _DEAREST = 10_000
 _MOST_RESERVED = 10_000_000
 # No model takes more.
 _MOST_TOKENS = 1_000_000_000
+# Every request for a name that is no model's is compared with all patterns.
+MAX_ALIASES = 200
 
-Kind = Literal["provider", "model", "defaults"]
+Kind = Literal["provider", "model", "alias", "defaults"]
 if TYPE_CHECKING:
     Format = str
 else:  # a Literal for pydantic, whose names no type checker can read from a table
     Format = Literal[DECLARABLE]
 Place = tuple[str | int, ...]
+PARTS: Mapping[Kind, str] = {"provider": "providers", "model": "models", "alias": "aliases", "defaults": "defaults"}
+"""The part of the file that holds the rows of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +184,14 @@ _Wait = Annotated[float, Field(ge=0, le=_LONGEST_WAIT)]
 _Rest = Annotated[float, Field(gt=0, le=_LONGEST_REST)]
 _Dollars = Annotated[float, Field(ge=0, le=_DEAREST)]
 # A slash separates provider and model in a deployment's id, and `#` the kind of a state from its name.
-_CHECKED_NAMES = {"provider": _token("-_.", 64), "model": _token("-_.:/@", 128)}
+_CHECKED_NAMES = {
+    "provider": _token("-_.", 64),
+    "model": _token("-_.:/@", 128),
+    "alias": _token("-_.:/@*[]()+", 128),  # clients add such suffixes as [1m]
+}
 _ProviderName = Annotated[str, AfterValidator(_CHECKED_NAMES["provider"])]
 _VirtualName = Annotated[str, AfterValidator(_CHECKED_NAMES["model"])]
+_AliasName = Annotated[str, AfterValidator(_CHECKED_NAMES["alias"])]
 _ModelName = Annotated[str, AfterValidator(_token("-_.:/@()[]+,=~!*'%&", 256))]
 _Formats = Annotated[tuple[Format, ...], Field(strict=False), BeforeValidator(_formats)]
 
@@ -320,18 +332,30 @@ class ModelSpec(Overrides):
     chain: Annotated[tuple[_Step, ...], Field(strict=False), BeforeValidator(_steps)]
 
 
+def _alias(value: object) -> object:
+    return {"model": value} if isinstance(value, str) else value
+
+
+class AliasSpec(_Spec):
+    """A virtual model under another name. In a file it is the model's name alone."""
+
+    model: _VirtualName
+
+
 class RoutesSpec(_Spec):
-    """The content of routes.yaml."""
+    """The content of routes.yaml. A name in `aliases` may be a pattern, in which `*` is any text."""
 
     providers: dict[_ProviderName, ProviderSpec] = {}
     defaults: DefaultsSpec = DefaultsSpec()
     models: dict[_VirtualName, ModelSpec] = {}
+    aliases: dict[_AliasName, Annotated[AliasSpec, BeforeValidator(_alias)]] = {}
 
 
-RowSpec = ProviderSpec | ModelSpec | DefaultsSpec
-_SHAPES: dict[Kind, type[ProviderSpec | ModelSpec | DefaultsSpec]] = {
+RowSpec = ProviderSpec | ModelSpec | AliasSpec | DefaultsSpec
+_SHAPES: dict[Kind, type[ProviderSpec | ModelSpec | AliasSpec | DefaultsSpec]] = {
     "provider": ProviderSpec,
     "model": ModelSpec,
+    "alias": AliasSpec,
     "defaults": DefaultsSpec,
 }
 
@@ -356,6 +380,8 @@ def parse(data: object) -> tuple[RoutesSpec | None, list[Problem]]:
         for problem, member in _chain_problems(spec, name, model, names):
             if member or ("models", name) not in broken:
                 problems.append(problem)
+    written = data.get("models")
+    problems += _alias_problems(spec, list(written) if isinstance(written, Mapping) else [])
     return (None if problems else spec), problems
 
 
@@ -364,7 +390,7 @@ def _unbroken(data: Mapping[Any, object], broken: Collection[Place]) -> RoutesSp
 
     A model with a mistake outside its chain is reduced to its bare chain.
     """
-    valid: dict[str, dict[Any, object]] = {"providers": {}, "models": {}}
+    valid: dict[str, dict[Any, object]] = {"providers": {}, "models": {}, "aliases": {}}
     for part, entries in valid.items():
         written = data.get(part)
         for name, entry in written.items() if isinstance(written, Mapping) else ():
@@ -386,7 +412,7 @@ def _bare(chain: object) -> object:
 
 def parse_row(kind: Kind, name: str, attributes: Mapping[str, object]) -> tuple[RowSpec | None, list[Problem]]:
     """Read one row of the table: the spec, or None and all its problems."""
-    place: Place = ("defaults",) if kind == "defaults" else (f"{kind}s", name)
+    place: Place = ("defaults",) if kind == "defaults" else (PARTS[kind], name)
     problems: list[Problem] = []
     if kind in _CHECKED_NAMES:
         try:
@@ -415,11 +441,14 @@ def provider_formats(provider: ProviderSpec) -> tuple[str, ...]:
     return provider.formats if provider.type == "openai" else ("converse",)
 
 
-def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tuple[Catalogue, list[Problem]]:
+def resolve(
+    spec: RoutesSpec, base_urls: Mapping[str, str] | None = None, invalid: Collection[str] = ()
+) -> tuple[Catalogue, list[Problem]]:
     """Merge the settings into every deployment, and check the parts against each other.
 
     A member of a chain that cannot be used or is switched off is left out of the catalogue, and so is a model without
-    members. `base_urls` (provider → URL) overrides the spec.
+    members. `base_urls` (provider → URL) overrides the spec. `invalid` are models that are missing from the spec
+    because their rows are wrong: an alias of one has no further problem.
     """
     problems: list[Problem] = []
     providers = {
@@ -465,7 +494,9 @@ def resolve(spec: RoutesSpec, base_urls: Mapping[str, str] | None = None) -> tup
             models[name] = VirtualModel(name=name, description=model.description, steps=tuple(filter(None, steps)))
         elif not all(member.enabled for step in model.chain for member in step):
             switched_off.add(name)
-    return Catalogue(models, switched_off=frozenset(switched_off)), problems
+    problems += _alias_problems(spec, {*spec.models, *invalid})
+    aliases = {name: alias.model for name, alias in spec.aliases.items()}
+    return Catalogue(models, switched_off=frozenset(switched_off), aliases=aliases), problems
 
 
 def _given(relay: RelaySpec | None) -> dict[str, str]:
@@ -520,6 +551,23 @@ def _chain_problems(
                     yield Problem(place, f"{sizes}, with all settings that apply here"), None
                 if member.formats and spec.providers[member.provider].type == "bedrock":
                     yield Problem((*place, "formats"), _ONLY_CONVERSE), None
+
+
+def _alias_problems(spec: RoutesSpec, names: Collection[str]) -> Iterator[Problem]:
+    """Yield the problems of the aliases; `names` are those of all models, invalid ones included."""
+    if len(spec.aliases) > MAX_ALIASES:
+        yield Problem(("aliases",), f"must have at most {MAX_ALIASES} entries; a pattern may replace several")
+    for alias, target in spec.aliases.items():
+        place: Place = ("aliases", alias)
+        if alias in names:
+            yield Problem(place, "is the name of a model, which wins over the alias; remove one of them")
+        elif target.model in names:
+            continue
+        elif target.model in spec.aliases:
+            yield Problem(place, f"leads to the alias {target.model!r}; an alias must name a model")
+        else:
+            hint = _nearest(target.model, names) or f"there are {', '.join(map(repr, names)) or 'none'}"
+            yield Problem(place, f"unknown model {target.model!r}; {hint}")
 
 
 def _problems(error: ValidationError, data: object) -> Iterator[Problem]:

@@ -13,7 +13,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from vibe_router.access.keys import Key, Limits, Team
-from vibe_router.core.rows import CorruptRowError, read_flag, read_int, read_mapping, read_text, read_texts, read_time
+from vibe_router.core.rows import (
+    CorruptRowError,
+    read_flag,
+    read_int,
+    read_mapping,
+    read_text,
+    read_text_mapping,
+    read_texts,
+    read_time,
+)
 from vibe_router.store.dynamodb import Value
 
 __all__ = ["alias_record_id", "key_record", "key_record_id", "parse_key", "parse_team", "team_record", "team_record_id"]
@@ -51,6 +60,7 @@ def key_record(key: Key) -> dict[str, Value]:
         "name": key.name,
         "alias": key.alias,
         "models": key.models,
+        "aliases": key.aliases or None,
         "expires": key.expires,
         "blocked": key.blocked,
         "deleted_at": key.deleted_at,
@@ -95,6 +105,7 @@ def parse_key(values: Mapping[str, Any]) -> Key:
         name=read_text(values, "name") or "",
         alias=read_text(values, "alias"),
         models=read_texts(values, "models"),
+        aliases=read_text_mapping(values, "aliases"),
         expires=read_time(values, "expires"),
         blocked=read_flag(values, "blocked"),
         deleted_at=deleted_at,

@@ -3,6 +3,7 @@
     kind      name        attributes, as in routes.yaml
     provider  ark         base_url, secret, formats …
     model     auto-chat   description, chain …
+    alias     gpt-5*      model
     defaults  defaults    timeouts, retries …
     version   version     number: counts the writes of the routes; written_at: the last one (epoch seconds)
 
@@ -25,6 +26,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.models import Catalogue
 from vibe_router.routing.changes import DEFAULTS, KINDS, Row, RowKey, Rows, rows_of
 from vibe_router.routing.spec import (
+    AliasSpec,
     DefaultsSpec,
     Kind,
     ModelSpec,
@@ -241,9 +243,10 @@ class CatalogueCache:
             problems += found
             if spec := spec or self._specs.get(key):
                 specs[key] = spec
-        catalogue, found = resolve(_spec_of(specs), self._base_urls)
+        models = {name for kind, name in rows if kind == "model"}
+        catalogue, found = resolve(_spec_of(specs), self._base_urls, models)
         problems += found
-        edited = {("model", str(problem.place[1])) for problem in found}
+        edited = {("model", str(problem.place[1])) for problem in found if problem.place[0] == "models"}
         better = {key: good for key in edited if (good := self._specs.get(key)) and good != specs[key]}
         if better:
             specs |= better
@@ -255,7 +258,6 @@ class CatalogueCache:
                 )
         self._logged = frozenset(problems)
         self._specs = specs
-        models = {name for kind, name in rows if kind == "model"}
         return replace(catalogue, broken=frozenset(models - catalogue.models.keys() - catalogue.switched_off))
 
 
@@ -272,6 +274,7 @@ def _spec_of(specs: Mapping[RowKey, RowSpec]) -> RoutesSpec:
         providers={name: spec for (_, name), spec in specs.items() if isinstance(spec, ProviderSpec)},
         defaults=defaults if isinstance(defaults, DefaultsSpec) else DefaultsSpec(),
         models={name: spec for (_, name), spec in specs.items() if isinstance(spec, ModelSpec)},
+        aliases={name: spec for (_, name), spec in specs.items() if isinstance(spec, AliasSpec)},
     )
 
 
