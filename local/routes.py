@@ -5,15 +5,13 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from .files import write_atomically
 from .launch import CREDENTIALS
 from .template import REGION
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
     from vibe_router.routing.spec import RoutesSpec
 
 __all__ = ["Routes", "RoutesError", "read_routes"]
@@ -43,22 +41,20 @@ class Routes:
     def load(self, endpoint: str, table: str, loaded: Path) -> None:
         """Write the rows to the embedded table, and the digest to the file `loaded`.
 
-        Blocks, and imports botocore, which most starts do not need.
+        Blocks.
         """
-        import botocore.session
-
+        from vibe_router.core.clock import Clock
+        from vibe_router.store.aws_client import AwsClient, Bounds
+        from vibe_router.store.credentials import EnvironmentCredentials
+        from vibe_router.store.dynamodb import DYNAMODB, DynamoDB
         from vibe_router.store.routes import RoutesStore, rows_of
 
-        session = botocore.session.Session()
-        session.set_config_variable("config_file", "/dev/null")  # ignore this machine's AWS settings
-        made = session.create_client(
-            "dynamodb",
-            region_name=REGION,
-            endpoint_url=endpoint,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        clock = Clock()
+        credentials = EnvironmentCredentials(clock, CREDENTIALS)  # this machine's are ignored
+        bounds = Bounds(connect=10, read=60, tries=3)
+        client = DynamoDB(
+            AwsClient(DYNAMODB, clock, region=REGION, endpoint=endpoint, credentials=credentials, bounds=bounds)
         )
-        client = cast("DynamoDBClient", made)
         store = RoutesStore(client, table)
         store.write(rows_of(self._spec), store.read())
         client.close()

@@ -26,6 +26,8 @@ def aws_errors(service: str, *, not_found: str | None = None, status: int = 2) -
     """Raise CommandError with `status` for AWS errors; `not_found` is the message for a missing resource."""
     from botocore import exceptions
 
+    from vibe_router.store.aws_errors import AwsError, ClientError
+
     def fail(message: str, error: Exception) -> None:
         raise CommandError(message, status) from error
 
@@ -39,7 +41,7 @@ def aws_errors(service: str, *, not_found: str | None = None, status: int = 2) -
         fail(f"{error}. AWS_PROFILE must name a profile in ~/.aws/config.", error)
     except (exceptions.SSOTokenLoadError, exceptions.UnauthorizedSSOTokenError) as error:
         fail(_EXPIRED, error)
-    except exceptions.ClientError as error:
+    except (exceptions.ClientError, ClientError) as error:
         details = error.response.get("Error", {})
         code = details.get("Code", "")
         if code == "ResourceNotFoundException" and not_found:
@@ -47,5 +49,5 @@ def aws_errors(service: str, *, not_found: str | None = None, status: int = 2) -
         fail(f"{service}: {details.get('Message') or error}\n{_ADVICE.get(code, '')}".rstrip(), error)
     except exceptions.WaiterError as error:
         fail(f"{service}: {error}", error)
-    except exceptions.BotoCoreError as error:
+    except (exceptions.BotoCoreError, AwsError) as error:
         fail(f"{service} cannot be reached: {error}", error)

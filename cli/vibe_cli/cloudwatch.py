@@ -24,7 +24,7 @@ def logs_client() -> LogsClient:
     """Return a client with the usual AWS settings."""
     from botocore.config import Config
 
-    from vibe_router.store.aws import session
+    from vibe_cli.boto import session
 
     patient = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 5, "mode": "standard"})
     client: LogsClient = session().client("logs", config=patient)

@@ -88,7 +88,7 @@ def _find_deployed(stack: str, key: str | None, environ: Mapping[str, str]) -> t
     from botocore.exceptions import ClientError
 
     from vibe_cli.aws_errors import aws_errors
-    from vibe_router.store.aws import session
+    from vibe_cli.boto import session
 
     patient = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 3, "mode": "legacy"})
     with aws_errors("AWS"):

@@ -10,7 +10,7 @@ from vibe_cli.errors import CommandError
 from vibe_cli.settings import find_local_stack
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+    from vibe_router.store.dynamodb import DynamoDB
 
 __all__ = ["Target", "choose_routes_table"]
 
@@ -23,16 +23,17 @@ class Target:
     endpoint: str | None
     where: str
 
-    def client(self) -> "DynamoDBClient":
-        """Return a client for it. Calls raise botocore's errors: make them inside `errors()`."""
+    def client(self) -> "DynamoDB":
+        """Return a client for it. Calls raise AwsError and botocore's errors: make them inside `errors()`."""
         from botocore.config import Config
 
-        from vibe_router.store.aws import session
+        from vibe_cli.boto import BotoApi, session
+        from vibe_router.store.dynamodb import DynamoDB
 
         patient = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 3, "mode": "legacy"})
         if self.endpoint is None:
-            return session().client("dynamodb", config=patient)
-        return session().client(
+            return DynamoDB(BotoApi(session().client("dynamodb", config=patient)))
+        local = session().client(
             "dynamodb",
             config=patient,
             endpoint_url=self.endpoint,
@@ -40,6 +41,7 @@ class Target:
             aws_access_key_id="local",
             aws_secret_access_key="local",  # noqa: S106 (not a secret: the embedded AWS ignores it)
         )
+        return DynamoDB(BotoApi(local))
 
     def errors(self) -> AbstractContextManager[None]:
         """Return a context that turns AWS errors into CommandErrors."""

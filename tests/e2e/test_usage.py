@@ -10,7 +10,9 @@ import httpx
 
 from tests.e2e.stack import KEY, Stack, eventually
 from tests.e2e.test_commands import run
+from vibe_cli.boto import BotoApi
 from vibe_router.core.record import Record
+from vibe_router.store.dynamodb import DynamoDB
 from vibe_router.store.usage import Filter, UsageReader
 
 
@@ -21,7 +23,8 @@ def ask(stack: Stack, key: str, model: str = "auto-chat", *, stream: bool = True
 
 
 def reader(stack: Stack) -> UsageReader:
-    return UsageReader(*stack.table("usage_table"))
+    client, table = stack.table("usage_table")
+    return UsageReader(DynamoDB(BotoApi(client)), table)
 
 
 def booked(stack: Stack, answers: list[httpx.Response]) -> list[Record]:

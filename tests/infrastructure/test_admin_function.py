@@ -1,6 +1,6 @@
 """The admin function: how it is started, and that it may do what it does, no more and no less."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +10,8 @@ from admin import app
 from tests.infrastructure.expanded import Resource, expand, of_type
 from tests.integration.admin.rig import Admin
 from tests.unit.store.held import Time
-from vibe_router.store import aws
+from tests.unit.store.hooks import hooked
+from vibe_cli import boto
 
 STACK = expand()
 FUNCTION: Resource = STACK["Resources"]["AdminFunction"]["Properties"]
@@ -70,25 +71,24 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Admin, set[tuple[st
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    aws.session.cache_clear()
+    boto.session.cache_clear()
     asked: set[tuple[str, str]] = set()
 
-    def note(params: dict[str, Any], model: Any, **_: object) -> None:
+    def note(operation: str, params: Mapping[str, Any]) -> None:
         for item in params.get("TransactItems", ()):
             ((kind, write),) = item.items()
             action = "ConditionCheckItem" if kind == "ConditionCheck" else f"{kind}Item"
             asked.add((action, TABLES[write["TableName"]]))
         if "TransactItems" not in params:
             tables = params.get("RequestItems") or [params["TableName"]]
-            asked.update((str(model.name), TABLES[table]) for table in tables)
+            asked.update((operation, TABLES[table]) for table in tables)
 
     with mock_aws():
-        aws.session().events.register("provide-client-params.dynamodb.*", note)
         admin = Admin(Time())
-        asked.clear()
+        hooked(admin.environment.dynamodb).before.append(note)
         monkeypatch.setattr(app, "environment", admin.environment)
         yield admin, asked
-    aws.session.cache_clear()
+    boto.session.cache_clear()
 
 
 def test_the_role_allows_what_is_asked_and_nothing_else(asked: tuple[Admin, set[tuple[str, str]]]) -> None:

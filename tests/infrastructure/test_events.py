@@ -13,8 +13,9 @@ from local.template import read_template
 from scripts.events import DIRECTORY, KEY, events
 from streaming_runtime import Context, StreamingResponse
 from tests.infrastructure.expanded import ROOT, TEMPLATE
+from vibe_cli.boto import BotoApi
 from vibe_cli.routes_file import load_file
-from vibe_router.store import aws
+from vibe_router.store.dynamodb import DynamoDB
 from vibe_router.store.routes import RoutesStore, rows_of
 
 EVENTS = dict(events())
@@ -67,8 +68,7 @@ def ask() -> Iterator[Ask]:
         for name in template.secrets:
             boto3.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(secret))
         routes_table = template.functions["GatewayFunction"].environment["ROUTES_TABLE"]
-        RoutesStore(dynamodb, routes_table).write(rows_of(routes), {})
-        aws.session.cache_clear()
+        RoutesStore(DynamoDB(BotoApi(dynamodb)), routes_table).write(rows_of(routes), {})
         from admin import app as admin
         from gateway import app
 
@@ -89,7 +89,6 @@ def ask() -> Iterator[Ask]:
         yield answer
         app.open_environment().close()
     server.stop()
-    aws.session.cache_clear()
 
 
 @pytest.mark.parametrize("name", EVENTS)

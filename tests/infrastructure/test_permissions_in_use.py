@@ -1,26 +1,27 @@
 """What the gateway asks of AWS is what its role allows: no more, which would fail there alone, and no less."""
 
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 import pytest
 from moto import mock_aws
 
 from tests.infrastructure.test_gateway_function import PERMISSIONS
+from tests.unit.store.hooks import hooked
+from vibe_cli.boto import BotoApi
 from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import ReservationRequest
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
 from vibe_router.routing.cooldown import cleared, healthy
-from vibe_router.store import aws
-from vibe_router.store.dynamodb import dynamodb_client
+from vibe_router.store.dynamodb import DynamoDB
 from vibe_router.store.keys import KeyDirectory
 from vibe_router.store.ledger import LedgerStore, LimitReachedError
 from vibe_router.store.responses import Owner, ResponseStore
 from vibe_router.store.routes import RoutesStore
-from vibe_router.store.secrets import Secrets, secrets_client
+from vibe_router.store.secrets import Secrets, SecretsManager
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import UsageWriter
 
@@ -38,23 +39,30 @@ def _create(client: "DynamoDBClient", table: str, keys: "list[KeySchemaElementTy
     )
 
 
-def _in_transaction(params: dict[str, Any]) -> Iterator[tuple[str, str]]:
+class Asked(NamedTuple):
+    """The router's clients, and the operations that they have called, each with the table it was about."""
+
+    dynamodb: DynamoDB
+    secrets: SecretsManager
+    operations: set[tuple[str, str]]
+
+
+def _in_transaction(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for item in params["TransactItems"]:
         for kind, write in item.items():
             yield f"dynamodb:{kind}Item", write["TableName"]
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, str]]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     """The operations that clients of the router have called, each with the table it was about."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     asked: set[tuple[str, str]] = set()
 
-    def note(params: dict[str, Any], model: object, **_: object) -> None:
-        service = model.service_model.service_name  # type: ignore[attr-defined]  # botocore's models have no types here
-        operation = str(getattr(model, "name", ""))
+    def note(operation: str, params: Mapping[str, Any]) -> None:
+        service = "secretsmanager" if operation == "GetSecretValue" else "dynamodb"
         requested = params.get("RequestItems") or {params.get("TableName", "Secret"): None}
         assert isinstance(requested, dict)
         if operation == "TransactWriteItems":  # a transaction needs the permissions of what is in it
@@ -84,20 +92,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, str]]]:
             BillingMode="PAY_PER_REQUEST",
         )
         boto3.client("secretsmanager").create_secret(Name="secret", SecretString=json.dumps({"MASTER_KEY": "x"}))
-        aws.session.cache_clear()
-        aws.session().events.register("provide-client-params.*.*", note)
-        yield asked
-        aws.session.cache_clear()
+        clients = DynamoDB(BotoApi(dynamodb)), SecretsManager(BotoApi(boto3.client("secretsmanager")))
+        for each in clients:
+            hooked(each).before.append(note)
+        yield Asked(*clients, asked)
 
 
-def test_the_role_allows_what_is_asked_and_nothing_else(asked: set[tuple[str, str]]) -> None:
-    client, clock = dynamodb_client(), Clock()
+def test_the_role_allows_what_is_asked_and_nothing_else(asked: Asked) -> None:
+    client, clock = asked.dynamodb, Clock()
     RoutesStore(client, "routes").read()
     states = StateStore(client, "state", clock)
     seen = states.read(["deployment#a/b"])["deployment#a/b"]
     assert seen == healthy("deployment#a/b")
     assert states.replace(seen, cleared(seen, clock.now())).version == 1
-    assert Secrets(secrets_client(), "secret", clock).get("MASTER_KEY") == "x"
+    assert Secrets(asked.secrets, "secret", clock).get("MASTER_KEY") == "x"
     _spend(client, clock)
     kept = ResponseStore(client, "responses", clock, days=1)
     assert kept.write("resp_1", Owner("a"), b"{}")
@@ -111,10 +119,10 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: set[tuple[str, st
         if isinstance(resource, dict)
         for name in [resource.get("Ref") or resource["Fn::GetAtt"][0]]
     }
-    assert asked == allowed
+    assert asked.operations == allowed
 
 
-def _spend(client: "DynamoDBClient", clock: Clock) -> None:
+def _spend(client: DynamoDB, clock: Clock) -> None:
     """Let a key of a team in, have it reserve, and book what it spent; and read a ledger that is not let in."""
     ledgers = LedgerStore(client, "ledger", clock)
     keys = KeyDirectory(client, "keys", "ledger", clock, on_ledger_read=ledgers.accept)

@@ -17,9 +17,8 @@ from vibe_cli.settings import read_environment
 from vibe_cli.target import choose_routes_table
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
     from vibe_router.routing.changes import Change, Rows
+    from vibe_router.store.dynamodb import DynamoDB
     from vibe_router.store.routes import RoutesSnapshot
 
 __all__ = ["RoutesFile", "write_routes"]
@@ -97,12 +96,9 @@ def _history_table(routes_table: str) -> str:
     return f"{routes_table.removesuffix('-routes')}-history"
 
 
-def _record(
-    client: "DynamoDBClient", table: str, seen: "RoutesSnapshot", rows: "Rows", changes: "list[Change]"
-) -> None:
+def _record(client: "DynamoDB", table: str, seen: "RoutesSnapshot", rows: "Rows", changes: "list[Change]") -> None:
     """Add this version to the history, if there is one and these credentials can write to it."""
-    from botocore.exceptions import ClientError
-
+    from vibe_router.store.aws_errors import ClientError
     from vibe_router.store.history import HistoryStore, Version
 
     history, now = HistoryStore(client, table), time.time()

@@ -8,6 +8,7 @@ from vibe_router.access.sessions import SessionKey, equals_in_constant_time
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
 from vibe_router.core.secret_names import MASTER_KEY, SECRETS_SET, names_set
+from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.store.aws import is_local
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.history import HistoryStore
@@ -57,7 +58,7 @@ class Environment:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self.is_local = settings.is_local
-        dynamodb = self.dynamodb = dynamodb_client()
+        dynamodb = self.dynamodb = dynamodb_client(self.clock, trusted_ssl_context)
         self.keys = KeyAdmin(dynamodb, settings.keys_table, self.clock)
         self.ledgers = LedgerAdmin(dynamodb, settings.ledger_table)
         self.sign_ins = SignInStore(dynamodb, settings.ledger_table, self.clock)
@@ -66,7 +67,7 @@ class Environment:
         self.history = HistoryStore(dynamodb, settings.history_table)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)
         self.usage = UsageReader(dynamodb, settings.usage_table)
-        self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
+        self.secrets = Secrets(secrets_client(self.clock, trusted_ssl_context), settings.secret_id, self.clock)
 
     def master_key(self) -> str:
         """Return the master key. Raises ApiError (503)."""

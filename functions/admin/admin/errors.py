@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
-from botocore.exceptions import BotoCoreError, ClientError
 
 from admin.router import RegisteredRoute
 from vibe_router.core.errors import ApiError, bad_request, error_body, fault, not_found, unavailable
 from vibe_router.core.telemetry import log_fault, logger
-from vibe_router.store.circuit_breaker import error_code
+from vibe_router.store.aws_errors import AwsError, error_code
 from vibe_router.store.key_admin import CorruptRecordError
 
 __all__ = ["check_query", "error_answer", "no_such_route", "to_api_error"]
@@ -42,7 +41,7 @@ def to_api_error(error: Exception) -> ApiError:
                 "The record in the table cannot be read because it was edited by hand. Correct or delete it there."
             )
             return ApiError(409, message, code="corrupt_record")
-        case BotoCoreError() | ClientError():
+        case AwsError():
             logger.warning("a table cannot be reached", extra={"fault": error_code(error)})
             return unavailable("The router's tables cannot be reached right now.")
     log_fault("handler", error)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
 from vibe_router.core.models import Catalogue
+from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.pipeline.admission import Admission
 from vibe_router.pipeline.failover import FailoverExecutor
 from vibe_router.store.aws import is_local
 from vibe_router.store.circuit_breaker import CircuitBreaker
-from vibe_router.store.direct import DirectWrites
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.keys import KeyDirectory
 from vibe_router.store.ledger import LedgerStore
@@ -23,7 +23,7 @@ from vibe_router.store.routes import CatalogueCache, RoutesStore, RoutesUnavaila
 from vibe_router.store.secrets import MIN_MASTER_KEY, Secrets, SecretsUnavailableError, is_weak, secrets_client
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import UsageRecorder, UsageWriter
-from vibe_router.upstream.client import Upstream, trusted_ssl_context
+from vibe_router.upstream.client import Upstream
 
 if TYPE_CHECKING:
     from vibe_router.pipeline.stored_responses import ResponseStorage
@@ -74,19 +74,18 @@ class Environment:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self._settings = settings
-        dynamodb = self._dynamodb = dynamodb_client()
+        dynamodb = self._dynamodb = dynamodb_client(self.clock, trusted_ssl_context)
         routes = self._routes = RoutesStore(dynamodb, settings.routes_table)
         breaker = self._breaker = CircuitBreaker("DynamoDB", self.clock)
         self.catalogue = CatalogueCache(routes.read, self.clock, base_urls=settings.provider_base_urls, service=breaker)
         self.states = StateStore(dynamodb, settings.state_table, self.clock, service=breaker)
         book = UsageWriter(dynamodb, settings.usage_table, self.clock, days=settings.usage_days)
         self.usage_recorder = UsageRecorder(book, self.clock, service=breaker)
-        self.secrets = Secrets(secrets_client(), settings.secret_id, self.clock)
-        tls = trusted_ssl_context()
-        self._writes = DirectWrites(dynamodb, self.clock, tls)
-        self.ledgers = LedgerStore(
-            dynamodb, settings.ledger_table, self.clock, writes=self._writes, service=breaker, renews=True
-        )
+        self.secrets = Secrets(secrets_client(self.clock, trusted_ssl_context), settings.secret_id, self.clock)
+        if not settings.is_local:
+            # Lambda's init phase has a whole CPU, the first request may not; and a snapshot keeps the result.
+            trusted_ssl_context()
+        self.ledgers = LedgerStore(dynamodb, settings.ledger_table, self.clock, service=breaker, renews=True)
         self.keys = KeyDirectory(
             dynamodb,
             settings.keys_table,
@@ -96,7 +95,7 @@ class Environment:
             service=breaker,
         )
         self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
-        self.upstream = Upstream(tls)
+        self.upstream = Upstream()
         self.failover = FailoverExecutor(self.states, self.secrets, self.upstream, self.clock)
 
     @cached_property
@@ -140,6 +139,7 @@ class Environment:
         return key
 
     def close(self) -> None:
-        """Close every connection that is not boto3's."""
+        """Close every connection."""
         self.upstream.close()
-        self._writes.close()
+        self._dynamodb.close()
+        self.secrets.client.close()

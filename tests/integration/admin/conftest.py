@@ -9,7 +9,7 @@ from admin import app
 from tests import moto_pace
 from tests.integration.admin.rig import Admin
 from tests.unit.store.held import Time
-from vibe_router.store import aws
+from vibe_cli import boto
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def time() -> Time:
 def one_session() -> Iterator[None]:
     """Make one client of each sort for many tests, who leave no handler in it: a client takes longer than a test."""
     moto_pace.install()
-    aws.session.cache_clear()
-    session = aws.session()
+    boto.session.cache_clear()
+    session = boto.session()
     make, made = session.client, dict[tuple[str, bool], Any]()
 
     def client(service: str, *, config: Config | None = None) -> Any:
@@ -34,7 +34,7 @@ def one_session() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "client", client)
         yield
-    aws.session.cache_clear()
+    boto.session.cache_clear()
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from http.cookies import SimpleCookie
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from unittest.mock import patch
 
 from admin import app
 from admin.environment import Environment, Settings
@@ -13,13 +14,14 @@ from local.template import Template, read_template
 from streaming_runtime import Context
 from tests.infrastructure.expanded import ROOT, TEMPLATE
 from tests.unit.store.held import Time
+from tests.unit.store.hooks import create_table
+from vibe_cli import boto
+from vibe_cli.boto import BotoApi
 from vibe_cli.routes_file import load_file
 from vibe_router.routing.changes import Rows
-from vibe_router.store import aws
+from vibe_router.store.dynamodb import DynamoDB
 from vibe_router.store.routes import RoutesStore, rows_of
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from vibe_router.store.secrets import SecretsManager
 
 __all__ = ["MASTER", "Admin", "Answer"]
 
@@ -64,15 +66,19 @@ class Admin:
     def __init__(self, time: Time) -> None:
         template = _template()
         self.time = time
-        self.dynamodb: DynamoDBClient = aws.session().client("dynamodb")
+        # moto plays AWS for boto3 only, so the stores' clients call it through boto3 here.
+        self.dynamodb = DynamoDB(BotoApi(boto.session().client("dynamodb")))
+        secrets = SecretsManager(BotoApi(boto.session().client("secretsmanager")))
         for table in template.tables:
-            self.dynamodb.create_table(**table.create)
+            create_table(self.dynamodb, **table.create)
         self.variables = template.functions["AdminFunction"].environment
-        aws.session().client("secretsmanager").create_secret(
-            Name=self.variables["SECRET_ID"], SecretString=json.dumps({"MASTER_KEY": MASTER})
-        )
+        secret = {"Name": self.variables["SECRET_ID"], "SecretString": json.dumps({"MASTER_KEY": MASTER})}
+        secrets.api.call("CreateSecret", secret)
         RoutesStore(self.dynamodb, self.variables["ROUTES_TABLE"]).write(_rows(), {})
-        self.environment = Environment(Settings.read(self.variables), time.clock)
+        with patch.multiple(
+            "admin.environment", dynamodb_client=lambda *_: self.dynamodb, secrets_client=lambda *_: secrets
+        ):
+            self.environment = Environment(Settings.read(self.variables), time.clock)
 
     def ask(
         self,

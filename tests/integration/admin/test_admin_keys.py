@@ -4,12 +4,12 @@ import hashlib
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.integration.admin.rig import MASTER, Admin
 from tests.unit.store.held import NOW
 from vibe_router.access.keys import Key
 from vibe_router.access.ledger import Ledger
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.dynamodb import to_item
 from vibe_router.store.key_records import parse_key
 

@@ -6,9 +6,9 @@ from http.cookies import SimpleCookie
 
 import boto3
 import pytest
-from botocore.model import OperationModel
 
 from tests.integration.admin.rig import MASTER, Admin
+from tests.unit.store.hooks import hooked
 from vibe_router.access.sessions import LIFETIME, LONGEST, equals_in_constant_time
 
 
@@ -117,18 +117,16 @@ def test_a_failed_sign_in_takes_the_same_time_whatever_is_wrong(admin: Admin, mo
         done.append("compared")
         return equals_in_constant_time(given, expected)
 
-    def called(model: OperationModel, **_: object) -> None:
-        done.append(str(model.name))
+    def called(operation: str, _: object) -> None:
+        done.append(operation)
 
     monkeypatch.setattr("admin.session.equals_in_constant_time", noted)
-    call, events = "provide-client-params.dynamodb.*", admin.environment.dynamodb.meta.events
-    events.register(call, called)
+    hooked(admin.environment.dynamodb).before.append(called)
     work = []
     for number, (username, password) in enumerate([("admin", "wrong"), ("nobody", MASTER), ("nobody", "wrong")]):
         done.clear()
         assert admin.sign_in(username, password, address=f"192.0.2.{number}").status == 401
         work.append(list(done))
-    events.unregister(call, called)
     assert work[0] == work[1] == work[2]
     assert work[0].count("compared") == 2
 

@@ -1,12 +1,13 @@
 """What an administrator changes holds in every environment of the gateway after ten seconds, to the moment."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from tests.integration.admin.rig import Admin
 from tests.unit.store.held import Time
+from tests.unit.store.hooks import hooked
 from vibe_router.core.errors import ApiError
 from vibe_router.pipeline.admission import Admission
 from vibe_router.store.keys import KeyDirectory
@@ -86,20 +87,19 @@ def gateway(admin: Admin) -> Gateway:
 
 
 @pytest.fixture
-def slow(admin: Admin) -> Iterator[Callable[[float], None]]:
+def slow(admin: Admin) -> Callable[[float], None]:
     """Let every read of keys take so many seconds from now on, after which it tells what stood when it was sent."""
     seconds = [0.0]
-    read, events = "after-call.dynamodb.BatchGetItem", admin.dynamodb.meta.events
 
-    def pass_time(**_: object) -> None:
-        admin.time.advance(seconds[0])
+    def pass_time(operation: str, _: object) -> None:
+        if operation == "BatchGetItem":
+            admin.time.advance(seconds[0])
 
     def slow(by: float) -> None:
         seconds[0] = by
 
-    events.register(read, pass_time)
-    yield slow
-    events.unregister(read, pass_time)
+    hooked(admin.dynamodb).after.append(pass_time)
+    return slow
 
 
 @pytest.mark.parametrize("reading", [0.0, 4.0], ids=["read at once", "read within 4 s"])

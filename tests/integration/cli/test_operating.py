@@ -13,10 +13,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from local.standin import Standin
+from vibe_cli import boto
 from vibe_cli.app import main
 from vibe_cli.checkout import CHECKOUT as ROOT
 from vibe_cli.cloudwatch import follow_log
-from vibe_router.store import aws
 
 GROUP = "/aws/lambda/mine-gateway"
 L1, L2 = "cliproxyapi/claude-sonnet-4-6", "new-api/gpt-5"
@@ -52,9 +52,9 @@ def cloud(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("STACK", raising=False)
-    aws.session.cache_clear()
+    boto.session.cache_clear()
     yield moto
-    aws.session.cache_clear()
+    boto.session.cache_clear()
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 import io
 import logging
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any, cast
 
-import botocore.endpoint
 import pytest
 
 from gateway import app
@@ -13,16 +11,7 @@ from tests.integration.gateway_faults.aws_front import AwsFront
 from tests.integration.gateway_faults.fleet import Fleet
 from tests.unit.store.held import Aside
 from vibe_router.core.telemetry import logger
-from vibe_router.store import circuit_breaker
-from vibe_router.store.aws import session
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_session() -> Iterator[None]:
-    """Load what boto3 knows of its services once for many tests."""
-    session.cache_clear()
-    yield
-    session.cache_clear()
+from vibe_router.store import circuit_breaker, dynamodb
 
 
 @pytest.fixture
@@ -35,7 +24,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsFront]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
-    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None))  # before it tries again
+    monkeypatch.setattr(dynamodb, "RETRY_PAUSE", 0.0)
     yield front
     front.close()
 

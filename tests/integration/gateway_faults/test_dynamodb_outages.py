@@ -40,7 +40,7 @@ def heal_aws(fleet: Fleet, *gateways: Gateway) -> None:
 @pytest.mark.parametrize(("outage", "seconds"), OUTAGES.values(), ids=OUTAGES)
 def test_callers_do_not_notice_that_dynamodb_is(fleet: Fleet, outage: Fault, seconds: int) -> None:
     gateway = warm(fleet)
-    alike = isinstance(outage, Refused | Reset)
+    alike = isinstance(outage, Refused | Reset | Garbage)
     fleet.aws.fail(outage, "dynamodb")
     fleet.time.advance(10)  # all that is remembered is to be read again
     first = gateway.ask()

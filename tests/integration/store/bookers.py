@@ -12,14 +12,13 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
-from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
-
+from tests.unit.store.hooks import hooked
 from vibe_router.access.keys import Limits
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
 from vibe_router.core.usage import Usage
+from vibe_router.store.aws_errors import EndpointConnectionError, ReadTimeoutError
 from vibe_router.store.circuit_breaker import AWS_ERRORS
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.ledger import LedgerStore, Reservation
@@ -68,16 +67,16 @@ def main() -> None:
     client = dynamodb_client()
     chance = random.Random(orders.seed)  # noqa: S311 - a test that fails is to fail again
 
-    def lose_request(model: Any, **_: object) -> None:
-        if model.name == "TransactWriteItems" and chance.random() < orders.lost:
-            raise EndpointConnectionError(endpoint_url=_URL)
+    def lose_request(operation: str, _: object) -> None:
+        if operation == "TransactWriteItems" and chance.random() < orders.lost:
+            raise EndpointConnectionError(_URL)
 
-    def lose_answer(model: Any, **_: object) -> None:
-        if model.name == "TransactWriteItems" and chance.random() < orders.lost:
-            raise ReadTimeoutError(endpoint_url=_URL)
+    def lose_answer(operation: str, _: object) -> None:
+        if operation == "TransactWriteItems" and chance.random() < orders.lost:
+            raise ReadTimeoutError(_URL)
 
-    client.meta.events.register_first("before-call", lose_request)
-    client.meta.events.register("after-call", lose_answer)
+    hooked(client).before.append(lose_request)
+    hooked(client).after.append(lose_answer)
     numbers = list(orders.numbers)
     chance.shuffle(numbers)
     told = threading.Lock()

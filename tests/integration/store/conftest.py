@@ -17,25 +17,27 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.aws_connection import AwsConnection
 from local.dynamodb.database import Database
-from local.dynamodb.operations import DynamoDB
+from local.dynamodb.operations import DynamoDB as EmbeddedDynamoDB
 from local.secrets_manager import SecretsManager
 from tests import moto_pace
 from tests.integration.store.dynamodb_local import server as dynamodb_local_server
 from tests.integration.store.tables import table_of_usage
 from tests.unit.store.held import Aside, Time, Wire
-from vibe_router.store.aws import session
+from tests.unit.store.hooks import create_table
+from vibe_router.core.clock import Clock
+from vibe_router.store.aws_client import AwsClient, Bounds
+from vibe_router.store.credentials import EnvironmentCredentials
+from vibe_router.store.dynamodb import DYNAMODB, DynamoDB
 from vibe_router.store.dynamodb import dynamodb_client as make_client
 from vibe_router.store.state import StateStore
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 class _Quiet(WSGIRequestHandler):
@@ -74,7 +76,7 @@ def embedded_server() -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", 0))
 
     async def serve() -> None:
-        connection = partial(AwsConnection, "/", DynamoDB(Database(":memory:")), SecretsManager({}))
+        connection = partial(AwsConnection, "/", EmbeddedDynamoDB(Database(":memory:")), SecretsManager({}))
         await loop.create_server(connection, sock=listening)
 
     def run() -> None:
@@ -89,6 +91,14 @@ def embedded_server() -> Iterator[str]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         listening.close()
+
+
+def client_of(url: str, bounds: Bounds | None = None) -> DynamoDB:
+    """Return a client of the backend at `url`, whatever the environment."""
+    keys = EnvironmentCredentials(Clock(), {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"})
+    return DynamoDB(
+        AwsClient(DYNAMODB, Clock(), region="us-east-1", endpoint=url, credentials=keys, bounds=bounds or Bounds())
+    )
 
 
 BACKENDS = {"moto": "moto", "embedded": "embedded", "dynamodb-local": "dynamodb_local"}  # by fixture
@@ -118,12 +128,7 @@ def dynamodb_local() -> Iterator[str]:
             url = stack.enter_context(dynamodb_local_server.running())
         except dynamodb_local_server.NotToBeHadError as error:
             pytest.skip(str(error))
-        patient = Config(read_timeout=60, region_name="us-east-1")  # its first answer takes seconds
-        client = session().client(
-            "dynamodb", endpoint_url=url, config=patient, aws_access_key_id="local", aws_secret_access_key="local"
-        )
-        table_by_id(client, "warm")
-        client.close()
+        table_by_id(client_of(url, Bounds(connect=60, read=60)), "warm")  # its first answer takes seconds
         yield url
 
 
@@ -131,14 +136,6 @@ def dynamodb_local() -> Iterator[str]:
 def endpoint(request: pytest.FixtureRequest) -> str:
     url: str = request.getfixturevalue(request.param)
     return url
-
-
-@pytest.fixture(scope="module", autouse=True)
-def own_session() -> Iterator[None]:
-    """Let no credentials that other tests have used be remembered here, nor these there."""
-    session.cache_clear()
-    yield
-    session.cache_clear()
 
 
 @pytest.fixture
@@ -153,21 +150,22 @@ def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def dynamodb_client(aws: None) -> Iterator["DynamoDBClient"]:
+def dynamodb_client(aws: None) -> Iterator[DynamoDB]:
     client = make_client()
     yield client
     client.close()
 
 
 @pytest.fixture
-def wire(dynamodb_client: "DynamoDBClient") -> Wire:
+def wire(dynamodb_client: DynamoDB) -> Wire:
     return Wire(dynamodb_client)
 
 
-def table_by_id(client: "DynamoDBClient", kind: str) -> str:
+def table_by_id(client: DynamoDB, kind: str) -> str:
     """Make a table whose items are known by their `id` alone."""
     name = f"{kind}-{uuid4()}"
-    client.create_table(
+    create_table(
+        client,
         TableName=name,
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
@@ -177,24 +175,25 @@ def table_by_id(client: "DynamoDBClient", kind: str) -> str:
 
 
 @pytest.fixture
-def state_table(dynamodb_client: "DynamoDBClient") -> str:
+def state_table(dynamodb_client: DynamoDB) -> str:
     return table_by_id(dynamodb_client, "state")
 
 
 @pytest.fixture
-def keys_table(dynamodb_client: "DynamoDBClient") -> str:
+def keys_table(dynamodb_client: DynamoDB) -> str:
     return table_by_id(dynamodb_client, "keys")
 
 
 @pytest.fixture
-def ledger_table(dynamodb_client: "DynamoDBClient") -> str:
+def ledger_table(dynamodb_client: DynamoDB) -> str:
     return table_by_id(dynamodb_client, "ledger")
 
 
 @pytest.fixture
-def routes_table(dynamodb_client: "DynamoDBClient") -> str:
+def routes_table(dynamodb_client: DynamoDB) -> str:
     name = f"routes-{uuid4()}"
-    dynamodb_client.create_table(
+    create_table(
+        dynamodb_client,
         TableName=name,
         KeySchema=[{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "name", "KeyType": "RANGE"}],
         AttributeDefinitions=[
@@ -207,14 +206,15 @@ def routes_table(dynamodb_client: "DynamoDBClient") -> str:
 
 
 @pytest.fixture
-def usage_table(dynamodb_client: "DynamoDBClient") -> str:
+def usage_table(dynamodb_client: DynamoDB) -> str:
     return table_of_usage(dynamodb_client)
 
 
 @pytest.fixture
-def responses_table(dynamodb_client: "DynamoDBClient") -> str:
+def responses_table(dynamodb_client: DynamoDB) -> str:
     name = f"responses-{uuid4()}"
-    dynamodb_client.create_table(
+    create_table(
+        dynamodb_client,
         TableName=name,
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "part", "KeyType": "RANGE"}],
         AttributeDefinitions=[
@@ -237,9 +237,7 @@ def aside() -> Aside:
 
 
 @pytest.fixture
-def environment(
-    dynamodb_client: "DynamoDBClient", state_table: str, time: Time, aside: Aside
-) -> Callable[..., StateStore]:
+def environment(dynamodb_client: DynamoDB, state_table: str, time: Time, aside: Aside) -> Callable[..., StateStore]:
     """Make the store of one more environment, with the test's clock or its own."""
 
     def make(own: Time | None = None) -> StateStore:

@@ -16,16 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from botocore.config import Config
-
 from tests.unit.store.held import Time
 from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import ReservationRequest
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
-from vibe_router.store import direct
-from vibe_router.store.aws import session
-from vibe_router.store.direct import DirectWrites
+from vibe_router.store.aws_client import AwsClient, Bounds
+from vibe_router.store.dynamodb import DYNAMODB, DynamoDB
 from vibe_router.store.ledger import LedgerBusyError, LedgerStore, LimitReachedError
 from vibe_router.store.usage import NotRecordedError, UsageWriter
 
@@ -75,7 +72,7 @@ class _Environment:
         self._name = f"{os.getpid()}-{number}"
         self._random = random.Random(self._name)  # noqa: S311 - what calls cost is no secret
         self._ledgers = {each: Limits(**limits) for each, limits in orders.ledgers.items()}
-        self._store = LedgerStore(client, orders.ledger_table, clock, writes=DirectWrites(client, clock))
+        self._store = LedgerStore(client, orders.ledger_table, clock)
         self._book = UsageWriter(client, orders.usage_table, clock, days=1)
 
     def run(self) -> list[Call]:
@@ -116,13 +113,8 @@ def main() -> None:
     orders = Orders(**json.loads(sys.stdin.readline()))
     # Patient, so that nothing rests on speed: who is not answered in time goes on without a reservation. DynamoDB Local
     # gives up on a lock that others hold for long.
-    direct.CONNECT_SECONDS = direct.READ_SECONDS = 120
-    bounds = Config(
-        read_timeout=120,
-        max_pool_connections=orders.environments,
-        retries={"total_max_attempts": 20, "mode": "standard"},
-    )
-    client = session().client("dynamodb", config=bounds)
+    bounds = Bounds(connect=120, read=120, tries=20)
+    client = DynamoDB(AwsClient(DYNAMODB, Clock(), bounds=bounds))
     environments = [_Environment(orders, number, client) for number in range(orders.environments)]
     print("ready", flush=True)
     sys.stdin.readline()

@@ -1,18 +1,18 @@
 """A table of the template's, made for tests of the store."""
 
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from tests.unit.store.hooks import create_table
+from vibe_router.store.dynamodb import DynamoDB
 
 __all__ = ["table_of_usage"]
 
 
-def table_of_usage(client: "DynamoDBClient") -> str:
+def table_of_usage(client: DynamoDB) -> str:
     """Make a table as usage is kept in."""
     name = f"usage-{uuid4()}"
-    client.create_table(
+    create_table(
+        client,
         TableName=name,
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
         AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in ("id", "at", "day", "key")],

@@ -5,7 +5,6 @@ import threading
 import time as real_time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,14 +13,11 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import Phase, State, cleared, cooled, healthy, leased
 from vibe_router.routing.verdict import Classification, Scope, Verdict
-from vibe_router.store.aws import session
+from vibe_router.store.dynamodb import DynamoDB
 from vibe_router.store.dynamodb import dynamodb_client as make_client
 from vibe_router.store.state import StateStore
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-    Environment = Callable[..., StateStore]
+Environment = Callable[..., StateStore]
 
 GLM, GPT, KEY = "deployment#ark/glm-4.7", "deployment#new-api/gpt-5", "credential#ark"
 REFUSED = OUTAGES["refused"]
@@ -47,7 +43,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.mark.parametrize("error", OUTAGES.values(), ids=OUTAGES)
 def test_states_are_read_from_memory_without_waiting(
-    environment: "Environment",
+    environment: Environment,
     wire: Wire,
     time: Time,
     aside: Aside,
@@ -80,7 +76,7 @@ def test_states_are_read_from_memory_without_waiting(
     assert warnings(caplog)[1] == "the state table answers again after 12 s"
 
 
-def test_a_failed_write_takes_effect_in_this_environment(environment: "Environment", wire: Wire, time: Time) -> None:
+def test_a_failed_write_takes_effect_in_this_environment(environment: Environment, wire: Wire, time: Time) -> None:
     store = environment()
     seen = store.read([GLM])[GLM]
     wire.fault = REFUSED
@@ -90,7 +86,7 @@ def test_a_failed_write_takes_effect_in_this_environment(environment: "Environme
     assert store.read([GLM])[GLM] is cooling
 
 
-def test_writes_do_not_wait_during_an_outage(environment: "Environment", wire: Wire, time: Time) -> None:
+def test_writes_do_not_wait_during_an_outage(environment: Environment, wire: Wire, time: Time) -> None:
     store = environment()
     wire.fault = REFUSED
     store.read([GLM])
@@ -103,7 +99,7 @@ def test_writes_do_not_wait_during_an_outage(environment: "Environment", wire: W
     assert wire.took() == []
 
 
-def test_an_environment_gives_one_lease_during_an_outage(environment: "Environment", wire: Wire, time: Time) -> None:
+def test_an_environment_gives_one_lease_during_an_outage(environment: Environment, wire: Wire, time: Time) -> None:
     store = environment()
     wire.fault = REFUSED
     due = cool(store, NOW)
@@ -121,7 +117,7 @@ def recover(store: StateStore, wire: Wire, time: Time, aside: Aside) -> None:
     assert not store.degraded
 
 
-def test_a_running_cooldown_is_written_back(environment: "Environment", wire: Wire, time: Time, aside: Aside) -> None:
+def test_a_running_cooldown_is_written_back(environment: Environment, wire: Wire, time: Time, aside: Aside) -> None:
     store = environment()
     wire.fault = REFUSED
     cooling = cool(store, NOW)
@@ -130,9 +126,7 @@ def test_a_running_cooldown_is_written_back(environment: "Environment", wire: Wi
     assert environment().read([GLM])[GLM].until == cooling.until
 
 
-def test_an_ended_cooldown_is_not_written_back(
-    environment: "Environment", wire: Wire, time: Time, aside: Aside
-) -> None:
+def test_an_ended_cooldown_is_not_written_back(environment: Environment, wire: Wire, time: Time, aside: Aside) -> None:
     store = environment()
     wire.fault = REFUSED
     cool(store, NOW, rest=1)
@@ -143,8 +137,8 @@ def test_an_ended_cooldown_is_not_written_back(
 
 @pytest.mark.parametrize(("mine", "theirs", "latest"), [(60, 30, 60), (30, 60, 60)], ids=["mine", "theirs"])
 def test_the_longer_of_two_cooldowns_wins(
-    environment: "Environment",
-    dynamodb_client: "DynamoDBClient",
+    environment: Environment,
+    dynamodb_client: DynamoDB,
     state_table: str,
     wire: Wire,
     time: Time,
@@ -167,7 +161,7 @@ def test_the_longer_of_two_cooldowns_wins(
 
 
 def test_a_state_that_was_cleared_during_an_outage_is_probed_next(
-    environment: "Environment", wire: Wire, time: Time, aside: Aside
+    environment: Environment, wire: Wire, time: Time, aside: Aside
 ) -> None:
     store = environment()
     cooling = cool(store, NOW, rest=5)
@@ -180,7 +174,7 @@ def test_a_state_that_was_cleared_during_an_outage_is_probed_next(
 
 
 def test_a_change_that_spans_the_end_of_an_outage_is_not_lost(
-    environment: "Environment", wire: Wire, time: Time, aside: Aside
+    environment: Environment, wire: Wire, time: Time, aside: Aside
 ) -> None:
     store = environment()
     due = cool(store, NOW, rest=5)
@@ -200,7 +194,7 @@ def test_a_change_that_spans_the_end_of_an_outage_is_not_lost(
 
 
 def test_an_equal_version_from_an_outage_overwrites_nothing(
-    environment: "Environment", wire: Wire, time: Time, aside: Aside
+    environment: Environment, wire: Wire, time: Time, aside: Aside
 ) -> None:
     store = environment()
     wire.fault = REFUSED
@@ -213,7 +207,7 @@ def test_an_equal_version_from_an_outage_overwrites_nothing(
 
 
 def test_after_a_long_pause_the_next_request_probes(
-    environment: "Environment", wire: Wire, time: Time, aside: Aside
+    environment: Environment, wire: Wire, time: Time, aside: Aside
 ) -> None:
     store = environment()
     wire.fault = REFUSED
@@ -225,7 +219,7 @@ def test_after_a_long_pause_the_next_request_probes(
     assert aside.waiting == []
 
 
-def test_one_of_many_threads_waits_for_the_timeout(environment: "Environment", wire: Wire) -> None:
+def test_one_of_many_threads_waits_for_the_timeout(environment: Environment, wire: Wire) -> None:
     store = environment()
     wire.fault = REFUSED
     go = threading.Barrier(8)
@@ -252,7 +246,6 @@ def test_a_refused_connection_is_an_outage_found_at_once(
     aws: None, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port}")
-    session.cache_clear()
     store = StateStore(make_client(), "state", Clock(now=real_time.time))
     seen = store.read([GLM, GPT])[GLM]
     assert store.degraded

@@ -2,18 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
 from vibe_router.access.keys import Caller, Key, Limits, Team
-from vibe_router.store.dynamodb import Item, from_item, to_item
+from vibe_router.store.dynamodb import DynamoDB, Item, from_item, to_item
 from vibe_router.store.key_records import key_record, team_record
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 KEY = Key("a1", "a1", "sk-...abcd", models=("auto-*",), limits=Limits(max_budget=5), version=1)
 MEMBER = replace(KEY, team_id="blue")
@@ -35,13 +32,13 @@ def seen() -> Seen:
 
 @pytest.fixture
 def directory(
-    dynamodb_client: "DynamoDBClient", keys_table: str, ledger_table: str, time: Time, aside: Aside, seen: Seen
+    dynamodb_client: DynamoDB, keys_table: str, ledger_table: str, time: Time, aside: Aside, seen: Seen
 ) -> KeyDirectory:
     return KeyDirectory(dynamodb_client, keys_table, ledger_table, time.clock, on_ledger_read=seen, spawn=aside)
 
 
 @pytest.fixture
-def put(dynamodb_client: "DynamoDBClient", keys_table: str) -> Callable[..., None]:
+def put(dynamodb_client: DynamoDB, keys_table: str) -> Callable[..., None]:
     def put(*holders: Key | Team | dict[str, Any]) -> None:
         for each in holders:
             values = key_record(each) if isinstance(each, Key) else each
@@ -90,7 +87,7 @@ def test_a_changed_key_takes_effect_within_ten_seconds(
 
 
 def test_a_removed_key_becomes_invalid(
-    directory: KeyDirectory, time: Time, put: Any, dynamodb_client: "DynamoDBClient", keys_table: str
+    directory: KeyDirectory, time: Time, put: Any, dynamodb_client: DynamoDB, keys_table: str
 ) -> None:
     put(KEY)
     assert directory.find("a1")
@@ -130,7 +127,7 @@ def test_ledgers_are_read_along_with_key_and_team(
     time: Time,
     put: Any,
     seen: Seen,
-    dynamodb_client: "DynamoDBClient",
+    dynamodb_client: DynamoDB,
     ledger_table: str,
 ) -> None:
     put(replace(MEMBER, key_id="first"), BLUE)

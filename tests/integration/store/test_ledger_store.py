@@ -3,14 +3,14 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import HealthCheck, assume, example, given, settings
 
 from tests.unit.access.ledgers import changes, ledgers
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
+from tests.unit.store.hooks import hooked
 from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import (
     Hold,
@@ -20,7 +20,8 @@ from vibe_router.access.ledger import (
     ReservationRequest,
     apply_update,
 )
-from vibe_router.store.dynamodb import to_item
+from vibe_router.store.aws_errors import ClientError, ReadTimeoutError
+from vibe_router.store.dynamodb import DynamoDB, to_item
 from vibe_router.store.ledger import (
     LedgerBusyError,
     LedgerStore,
@@ -30,9 +31,6 @@ from vibe_router.store.ledger import (
 )
 from vibe_router.store.ledger_table import CancellationReason, LedgerTable, parse_ledger
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
 KEY, TEAM = "key#a", "team#blue"
 ALL = Limits(max_budget=1_000, budget_duration="30d", rpm=10, tpm=1_000, parallel=3)
 WISH = ReservationRequest(cost=100, tokens=50, until=NOW + 900)
@@ -41,13 +39,13 @@ Store = Callable[[], LedgerStore]
 
 
 @pytest.fixture
-def store(dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time, aside: Aside) -> Store:
+def store(dynamodb_client: DynamoDB, ledger_table: str, time: Time, aside: Aside) -> Store:
     """Create the store of another environment."""
     return lambda: LedgerStore(dynamodb_client, ledger_table, time.clock, spawn=aside)
 
 
 @pytest.fixture
-def read_ledger(dynamodb_client: "DynamoDBClient", ledger_table: str) -> Callable[[str], Ledger]:
+def read_ledger(dynamodb_client: DynamoDB, ledger_table: str) -> Callable[[str], Ledger]:
     def read(ledger_id: str) -> Ledger:
         return parse_ledger(dynamodb_client.get_item(TableName=ledger_table, Key={"id": {"S": ledger_id}}).get("Item"))
 
@@ -55,7 +53,7 @@ def read_ledger(dynamodb_client: "DynamoDBClient", ledger_table: str) -> Callabl
 
 
 @pytest.fixture
-def settle(dynamodb_client: "DynamoDBClient") -> Callable[..., None]:
+def settle(dynamodb_client: DynamoDB) -> Callable[..., None]:
     """Settle a reservation as booking does: in a transaction, which is retried when it is cancelled."""
 
     def settle(store: LedgerStore, reservation: Reservation, cost: int, tokens: int | None = 0) -> None:
@@ -75,7 +73,7 @@ def settle(dynamodb_client: "DynamoDBClient") -> Callable[..., None]:
     return settle
 
 
-def put(client: "DynamoDBClient", table: str, ledger_id: str, **values: Any) -> None:
+def put(client: DynamoDB, table: str, ledger_id: str, **values: Any) -> None:
     client.put_item(TableName=table, Item=to_item({"id": ledger_id, **values}))
 
 
@@ -135,19 +133,16 @@ def test_a_failed_write_returns_the_current_ledger(store: Store, wire: Wire) -> 
 
 
 def test_a_failed_write_without_the_current_ledger_is_followed_by_a_read(
-    store: Store, wire: Wire, time: Time, dynamodb_client: "DynamoDBClient"
+    store: Store, wire: Wire, time: Time, dynamodb_client: DynamoDB
 ) -> None:
-    def silent(parsed: dict[str, Any], **_: object) -> None:
-        parsed.pop("Item", None)
+    def silent(_: str, error: ClientError) -> None:
+        cast("dict[str, Any]", error.response).pop("Item", None)
 
     one, other = store(), store()
     one.reserve({KEY: ALL}, WISH)
     wire.took()
-    dynamodb_client.meta.events.register("after-call.dynamodb.UpdateItem", silent)
-    try:
-        assert other.reserve({KEY: ALL}, WISH).held[KEY].requests_used == 2
-    finally:
-        dynamodb_client.meta.events.unregister("after-call.dynamodb.UpdateItem", silent)
+    hooked(dynamodb_client).errors.append(silent)
+    assert other.reserve({KEY: ALL}, WISH).held[KEY].requests_used == 2
     assert wire.took() == ["UpdateItem", "BatchGetItem", "UpdateItem"]
 
 
@@ -310,7 +305,7 @@ def test_a_ledger_created_by_spending_can_be_limited_later(store: Store, read_le
 
 
 def test_a_ledger_that_lacks_attributes_is_filled_in(
-    store: Store, dynamodb_client: "DynamoDBClient", ledger_table: str, read_ledger: Any
+    store: Store, dynamodb_client: DynamoDB, ledger_table: str, read_ledger: Any
 ) -> None:
     put(dynamodb_client, ledger_table, KEY, spent=5, committed=5)
     assert store().reserve({KEY: ALL}, WISH).held[KEY].committed == 105
@@ -323,7 +318,7 @@ def test_a_ledger_that_lacks_attributes_is_filled_in(
     ids=["text", "part of a nano-dollar", "half a hold", "no holds", "a hold until soon"],
 )
 def test_a_corrupt_ledger_refuses_no_request(
-    values: dict[str, Any], store: Store, dynamodb_client: "DynamoDBClient", ledger_table: str
+    values: dict[str, Any], store: Store, dynamodb_client: DynamoDB, ledger_table: str
 ) -> None:
     put(dynamodb_client, ledger_table, KEY, **values)
     assert store().reserve({KEY: ALL}, WISH).held == {}
@@ -361,15 +356,15 @@ def test_spending_without_a_reservation_is_charged(store: Store, wire: Wire, rea
 
 @pytest.mark.parametrize("ids", [[KEY], [KEY, TEAM]], ids=["key", "key and team"])
 def test_an_unconfirmed_reservation_is_released(
-    ids: list[str], store: Store, read_ledger: Any, settle: Any, dynamodb_client: "DynamoDBClient"
+    ids: list[str], store: Store, read_ledger: Any, settle: Any, dynamodb_client: DynamoDB
 ) -> None:
-    def lost(**_: object) -> None:
-        raise ReadTimeoutError(endpoint_url="http://127.0.0.1:9")
+    def lost(*_: object) -> None:
+        raise ReadTimeoutError("http://127.0.0.1:9")
 
     one = store()
-    dynamodb_client.meta.events.register("after-call.dynamodb", lost)
+    hooked(dynamodb_client).after.append(lost)
     reservation = one.reserve(dict.fromkeys(ids, ALL), WISH)
-    dynamodb_client.meta.events.unregister("after-call.dynamodb", lost)
+    hooked(dynamodb_client).after.remove(lost)
     assert reservation.held == {}
     assert [len(read_ledger(each).holds) for each in ids] == [1] * len(ids)
     settle(one, reservation, 30, 20)
@@ -409,7 +404,7 @@ def test_a_write_whose_response_was_lost_counts_once(
     update = dynamodb_client.update_item
 
     class Lossy:
-        """Writes whose answers get lost, as botocore then sends them again."""
+        """Writes whose answers get lost, as the client then sends them again."""
 
         def update_item(self, **given: Any) -> Any:
             update(**given)
@@ -429,7 +424,7 @@ def test_a_write_whose_response_was_lost_counts_once(
 @example(ledger=Ledger(exists=False), change=LedgerUpdate(fill=True))
 @example(ledger=Ledger(), change=LedgerUpdate(take=("x", Hold(1, 2, 3)), slots=0))
 def test_dynamodb_applies_updates_as_apply_update_does(
-    ledger: Ledger, change: LedgerUpdate, dynamodb_client: "DynamoDBClient", ledger_table: str, read_ledger: Any
+    ledger: Ledger, change: LedgerUpdate, dynamodb_client: DynamoDB, ledger_table: str, read_ledger: Any
 ) -> None:
     assume(change.take or change.drop or change.fill or change.new)  # as every change does
     dynamodb_client.delete_item(TableName=ledger_table, Key={"id": {"S": KEY}})
@@ -470,7 +465,7 @@ def test_a_write_that_dynamodb_rejects_refuses_the_request(
 
 
 def test_a_hold_is_renewed_while_its_request_lasts(
-    dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time, read_ledger: Any, settle: Any
+    dynamodb_client: DynamoDB, ledger_table: str, time: Time, read_ledger: Any, settle: Any
 ) -> None:
     one = LedgerStore(dynamodb_client, ledger_table, time.clock, renews=True)
     limits = {KEY: Limits(parallel=1), TEAM: Limits(max_budget=1_000)}
@@ -491,7 +486,7 @@ def test_a_hold_is_renewed_while_its_request_lasts(
 
 
 def test_the_slot_of_a_dead_environment_is_free_after_its_lease(
-    dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time, read_ledger: Any
+    dynamodb_client: DynamoDB, ledger_table: str, time: Time, read_ledger: Any
 ) -> None:
     dead, other = (LedgerStore(dynamodb_client, ledger_table, time.clock, renews=True) for _ in range(2))
     limits = {KEY: Limits(parallel=1, max_budget=150)}

@@ -5,18 +5,17 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from tests.integration.store.conftest import client_of
 from vibe_cli.app import main
-from vibe_router.store.dynamodb import to_item
+from vibe_router.store.dynamodb import DynamoDB, to_item
 from vibe_router.store.routes import RoutesSnapshot, RoutesStore
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -71,7 +70,7 @@ def command(folder: Path, aws: None, capsys: pytest.CaptureFixture[str]) -> Comm
 
 
 @pytest.fixture
-def store(dynamodb_client: "DynamoDBClient", routes_table: str) -> RoutesStore:
+def store(dynamodb_client: DynamoDB, routes_table: str) -> RoutesStore:
     return RoutesStore(dynamodb_client, routes_table)
 
 
@@ -138,7 +137,7 @@ def test_rows_missing_from_the_file_are_removed(
 
 
 def test_an_equivalent_row_is_no_change_and_a_corrupt_one_is(
-    command: Command, dynamodb_client: "DynamoDBClient", store: RoutesStore, routes_table: str
+    command: Command, dynamodb_client: DynamoDB, store: RoutesStore, routes_table: str
 ) -> None:
     command("--table", routes_table)
     same = {**store.read()["model", "auto"], "chain": [[{"provider": "ark", "model": "glm-4.7"}]]}
@@ -186,7 +185,6 @@ def write_local(folder: Path, endpoint: str, table: str, pid: int) -> None:
 def test_the_running_local_stack_is_the_default(
     command: Command,
     folder: Path,
-    store: RoutesStore,
     routes_table: str,
     endpoint: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -196,7 +194,8 @@ def test_the_running_local_stack_is_the_default(
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     assert command().told["table"] == routes_table
-    assert len(store.read()) == 2
+    with closing(client_of(endpoint)) as client:
+        assert len(RoutesStore(client, routes_table).read()) == 2
 
 
 def ended_process() -> int:
@@ -231,7 +230,7 @@ def test_a_missing_table_is_reported(command: Command) -> None:
 
 
 def test_missing_credentials_are_reported(command: Command, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    from vibe_router.store.aws import session
+    from vibe_cli.boto import session
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)

@@ -1,25 +1,23 @@
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.unit.store.held import Time, Wire
+from tests.unit.store.hooks import hooked
 from vibe_cli.routes_file import load_file
 from vibe_router.routing.spec import resolve
-from vibe_router.store.dynamodb import to_item
+from vibe_router.store.aws_errors import ClientError
+from vibe_router.store.dynamodb import DynamoDB, to_item
 from vibe_router.store.routes import CatalogueCache, RoutesChangedError, RoutesSnapshot, RoutesStore, RowKey, rows_of
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 ROUTES = Path(__file__).parents[3] / "routes.yaml"
 ARK = {"base_url": "https://ark.example/v3", "secret": "ARK_API_KEY"}
 
 
 @pytest.fixture
-def store(dynamodb_client: "DynamoDBClient", routes_table: str) -> RoutesStore:
+def store(dynamodb_client: DynamoDB, routes_table: str) -> RoutesStore:
     return RoutesStore(dynamodb_client, routes_table)
 
 
@@ -52,13 +50,12 @@ def test_only_differences_are_written_in_one_transaction(store: RoutesStore, wir
     after = before | {("model", "changes"): model(description="after"), ("model", "comes"): model(weight=2)}
     del after["model", "goes"], after["defaults", "defaults"]
     sent: list[Any] = []
-    store.client.meta.events.register(
-        "provide-client-params.dynamodb.TransactWriteItems", lambda params, **_: sent.append(params["TransactItems"])
-    )
+    hooked(store.client).before.append(lambda _, parameters: sent.append(parameters["TransactItems"]))
     wire.took()
     store.write(after, before)
     assert wire.took() == ["TransactWriteItems"]
     assert sorted(next(iter(each)) for each in sent[0]) == ["Delete", "Delete", "Put", "Put", "Update"]
+    hooked(store.client).before.clear()
     assert store.read() == after
 
 
@@ -68,7 +65,7 @@ def test_unchanged_routes_write_nothing(store: RoutesStore, wire: Wire) -> None:
 
 
 def test_rows_of_unknown_kinds_and_the_ttl_attribute_stay(
-    store: RoutesStore, dynamodb_client: "DynamoDBClient", routes_table: str
+    store: RoutesStore, dynamodb_client: DynamoDB, routes_table: str
 ) -> None:
     items: list[dict[str, Any]] = [
         {"kind": "history", "name": "1", "of": "x"},
@@ -86,12 +83,12 @@ def test_large_changes_put_providers_first_and_delete_models_first(store: Routes
     rows = {("model", f"m{number}"): model() for number in range(150)} | {("provider", "ark"): ARK}
     sent: list[tuple[str, str]] = []
 
-    def note(params: dict[str, Any], **_: object) -> None:
-        for each in params["TransactItems"]:
+    def note(_: str, parameters: Mapping[str, Any]) -> None:
+        for each in parameters.get("TransactItems", ()):
             ((kind, write),) = each.items()
             sent.append((kind, (write.get("Item") or write["Key"])["kind"]["S"]))  # the version's first
 
-    store.client.meta.events.register("provide-client-params.dynamodb.TransactWriteItems", note)
+    hooked(store.client).before.append(note)
     store.write(rows, {})
     assert wire.took() == ["TransactWriteItems"] * 2
     assert sent[:2] == [("Update", "version"), ("Put", "provider")]
@@ -120,7 +117,7 @@ def test_one_of_two_concurrent_writers_wins(
 
 
 def test_a_table_of_several_pages_is_read_completely(
-    store: RoutesStore, dynamodb_client: "DynamoDBClient", routes_table: str, wire: Wire
+    store: RoutesStore, dynamodb_client: DynamoDB, routes_table: str, wire: Wire
 ) -> None:
     for number in range(4):  # a page holds 1 MB
         row = to_item({"kind": "model", "name": str(number), "description": "x" * 350_000})
@@ -139,7 +136,7 @@ def test_numbers_are_read_back_as_in_the_file(store: RoutesStore) -> None:
     assert type(read["timeouts"]["idle"]) is float
 
 
-def test_a_missing_table_raises_botocores_error(dynamodb_client: "DynamoDBClient") -> None:
+def test_a_missing_table_is_an_error(dynamodb_client: DynamoDB) -> None:
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         RoutesStore(dynamodb_client, "nowhere").read()
 

@@ -12,18 +12,16 @@ from dataclasses import asdict, replace
 from datetime import date
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.integration.store.spenders import LEASE_SECONDS, Call, Orders
 from tests.unit.store.held import NOW, Time
 from vibe_router.access.ledger import Ledger, Limit
+from vibe_router.store.dynamodb import DynamoDB
 from vibe_router.store.ledger import LedgerStore
 from vibe_router.store.usage import Filter, UsageReader
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 CHECKOUT = Path(__file__).parents[3]
 PROCESSES = 4
@@ -54,7 +52,7 @@ def size(request: pytest.FixtureRequest) -> tuple[int, int, int]:
 
 
 @pytest.fixture
-def read_ledger(dynamodb_client: "DynamoDBClient", ledger_table: str, time: Time) -> ReadLedger:
+def read_ledger(dynamodb_client: DynamoDB, ledger_table: str, time: Time) -> ReadLedger:
     store = LedgerStore(dynamodb_client, ledger_table, time.clock)
     return lambda ledger_id: store.read([ledger_id])[ledger_id]
 
@@ -117,7 +115,7 @@ def test_a_thousand_concurrent_calls_overspend_by_estimation_errors_only(
     size: tuple[int, int, int],
     orders: Make,
     read_ledger: ReadLedger,
-    dynamodb_client: "DynamoDBClient",
+    dynamodb_client: DynamoDB,
     usage_table: str,
 ) -> None:
     # Of two ledgers the last one's dollar is the tighter limit. Some calls cost a quarter more than was estimated.

@@ -4,21 +4,19 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.unit.store.held import NOW, Time, Wire
+from tests.unit.store.hooks import hooked
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import Phase, State, cleared, cooled, healthy, leased, released
 from vibe_router.routing.verdict import Classification, Scope, Verdict
-from vibe_router.store.dynamodb import from_item, to_item
+from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
 from vibe_router.store.state import StateStore
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-    Environment = Callable[..., StateStore]
+Environment = Callable[..., StateStore]
 
 GLM, KEY = "deployment#ark/glm-4.7", "credential#ark"
 POLICY = CooldownPolicy(base=5, max=1800)
@@ -33,7 +31,7 @@ def cool(store: StateStore, now: float = NOW, evidence: str = "503") -> State:
     return store.replace(seen, failed(seen, now, evidence))
 
 
-def test_an_absent_state_is_healthy_and_read_once_a_second(environment: "Environment", wire: Wire, time: Time) -> None:
+def test_an_absent_state_is_healthy_and_read_once_a_second(environment: Environment, wire: Wire, time: Time) -> None:
     store = environment()
     for _ in range(4):
         assert store.read([GLM, KEY]) == {GLM: healthy(GLM), KEY: healthy(KEY)}
@@ -43,7 +41,7 @@ def test_an_absent_state_is_healthy_and_read_once_a_second(environment: "Environ
     assert wire.took() == ["BatchGetItem"]
 
 
-def test_only_stale_states_are_read(environment: "Environment", wire: Wire, time: Time) -> None:
+def test_only_stale_states_are_read(environment: Environment, wire: Wire, time: Time) -> None:
     store = environment()
     store.read([GLM])
     time.advance(0.5)
@@ -55,12 +53,12 @@ def test_only_stale_states_are_read(environment: "Environment", wire: Wire, time
     assert wire.took() == ["BatchGetItem"]
 
 
-def test_reading_no_ids_calls_nothing(environment: "Environment", wire: Wire) -> None:
+def test_reading_no_ids_calls_nothing(environment: Environment, wire: Wire) -> None:
     assert environment().read([]) == {}
     assert wire.took() == []
 
 
-def test_every_field_is_read_back_as_written(environment: "Environment", time: Time) -> None:
+def test_every_field_is_read_back_as_written(environment: Environment, time: Time) -> None:
     written = State(
         id=GLM,
         version=1,
@@ -77,7 +75,7 @@ def test_every_field_is_read_back_as_written(environment: "Environment", time: T
 
 
 def test_a_write_is_visible_at_once_here_and_within_a_second_elsewhere(
-    environment: "Environment", wire: Wire, time: Time
+    environment: Environment, wire: Wire, time: Time
 ) -> None:
     here, elsewhere = environment(), environment()
     elsewhere.read([GLM])
@@ -90,7 +88,7 @@ def test_a_write_is_visible_at_once_here_and_within_a_second_elsewhere(
     assert elsewhere.read([GLM])[GLM] == written
 
 
-def test_a_lost_write_returns_the_winner(environment: "Environment", wire: Wire) -> None:
+def test_a_lost_write_returns_the_winner(environment: Environment, wire: Wire) -> None:
     winner, loser = environment(), environment()
     winner.read([GLM])
     seen = loser.read([GLM])[GLM]
@@ -101,7 +99,7 @@ def test_a_lost_write_returns_the_winner(environment: "Environment", wire: Wire)
     assert wire.took() == ["PutItem"]
 
 
-def test_a_write_that_is_already_lost_is_not_sent(environment: "Environment", wire: Wire) -> None:
+def test_a_write_that_is_already_lost_is_not_sent(environment: Environment, wire: Wire) -> None:
     store = environment()
     seen = store.read([GLM])[GLM]
     won = cool(store, evidence="first")
@@ -110,7 +108,7 @@ def test_a_write_that_is_already_lost_is_not_sent(environment: "Environment", wi
     assert wire.took() == []
 
 
-def test_a_failure_from_before_the_incident_does_not_restore_it(environment: "Environment", time: Time) -> None:
+def test_a_failure_from_before_the_incident_does_not_restore_it(environment: Environment, time: Time) -> None:
     slow = environment()
     seen = slow.read([GLM])[GLM]
     quick = environment()
@@ -146,7 +144,7 @@ def race(racers: list[Racer]) -> list[tuple[State, bool]]:
         return [result for results in pool.map(of, range(16)) for result in results]
 
 
-def test_two_hundred_concurrent_failures_write_one_cooldown(environment: "Environment", time: Time) -> None:
+def test_two_hundred_concurrent_failures_write_one_cooldown(environment: Environment, time: Time) -> None:
     racers = []
     for number in range(200):
         store = environment()
@@ -160,7 +158,7 @@ def test_two_hundred_concurrent_failures_write_one_cooldown(environment: "Enviro
     assert (standing.version, standing.strikes, standing.until) == (1, 1, NOW + 5)
 
 
-def test_exactly_one_of_many_racers_gets_the_lease(environment: "Environment", time: Time) -> None:
+def test_exactly_one_of_many_racers_gets_the_lease(environment: Environment, time: Time) -> None:
     cool(environment())
     time.advance(5)
     racers = []
@@ -173,7 +171,7 @@ def test_exactly_one_of_many_racers_gets_the_lease(environment: "Environment", t
     assert all(state.phase(time.now) is Phase.PROBING for state, _ in results)
 
 
-def test_racing_threads_of_one_environment_get_one_lease(environment: "Environment", time: Time) -> None:
+def test_racing_threads_of_one_environment_get_one_lease(environment: Environment, time: Time) -> None:
     store = environment()
     seen = cool(store)
     time.advance(5)
@@ -181,7 +179,7 @@ def test_racing_threads_of_one_environment_get_one_lease(environment: "Environme
     assert sum(won for _, won in results) == 1
 
 
-def test_a_released_lease_can_be_taken(environment: "Environment", time: Time) -> None:
+def test_a_released_lease_can_be_taken(environment: Environment, time: Time) -> None:
     first, second = environment(), environment()
     cool(first)
     time.advance(6)
@@ -196,10 +194,10 @@ def test_a_released_lease_can_be_taken(environment: "Environment", time: Time) -
 
 
 def test_a_write_whose_response_was_lost_is_recognized_as_won(
-    dynamodb_client: "DynamoDBClient", state_table: str, time: Time
+    dynamodb_client: DynamoDB, state_table: str, time: Time
 ) -> None:
     class SentTwice:
-        """Sends each write twice, as botocore does when the first one's answer never came."""
+        """Sends each write twice, as the client does when the first one's answer never came."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(dynamodb_client, name)
@@ -213,7 +211,7 @@ def test_a_write_whose_response_was_lost_is_recognized_as_won(
     assert store.replace(healthy(GLM), written) is written
 
 
-def test_states_are_read_in_batches(environment: "Environment", wire: Wire) -> None:
+def test_states_are_read_in_batches(environment: Environment, wire: Wire) -> None:
     ids = [f"deployment#p/{number}" for number in range(250)]
     store = environment()
     store.replace(healthy(ids[249]), failed(healthy(ids[249])))
@@ -226,19 +224,19 @@ def test_states_are_read_in_batches(environment: "Environment", wire: Wire) -> N
 
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 def test_unprocessed_keys_are_read_again(
-    environment: "Environment", dynamodb_client: "DynamoDBClient", state_table: str, wire: Wire, times: int
+    environment: Environment, dynamodb_client: DynamoDB, state_table: str, wire: Wire, times: int
 ) -> None:
     cool(environment())
     left = [times]
 
-    def leave_one(parsed: dict[str, Any], **_: object) -> None:
+    def leave_one(_: str, parsed: dict[str, Any]) -> None:
         if left[0]:
             left[0] -= 1
             items = parsed["Responses"][state_table]
             parsed["Responses"][state_table] = [item for item in items if item["id"]["S"] != GLM]
             parsed["UnprocessedKeys"] = {state_table: {"Keys": [{"id": {"S": GLM}}], "ConsistentRead": True}}
 
-    dynamodb_client.meta.events.register("after-call.dynamodb.BatchGetItem", leave_one)
+    hooked(dynamodb_client).after.append(leave_one)
     wire.took()
     store = environment()
     assert store.read([KEY, GLM])[GLM].phase(NOW) is Phase.COOLING
@@ -247,13 +245,13 @@ def test_unprocessed_keys_are_read_again(
 
 
 def test_keys_that_stay_unprocessed_are_an_outage(
-    environment: "Environment", dynamodb_client: "DynamoDBClient", state_table: str, wire: Wire
+    environment: Environment, dynamodb_client: DynamoDB, state_table: str, wire: Wire
 ) -> None:
-    def leave_all(parsed: dict[str, Any], **_: object) -> None:
+    def leave_all(_: str, parsed: dict[str, Any]) -> None:
         parsed["Responses"] = {}
         parsed["UnprocessedKeys"] = {state_table: {"Keys": [{"id": {"S": GLM}}]}}
 
-    dynamodb_client.meta.events.register("after-call.dynamodb.BatchGetItem", leave_all)
+    hooked(dynamodb_client).after.append(leave_all)
     store = environment()
     assert store.read([GLM]) == {GLM: healthy(GLM)}
     assert store.degraded
@@ -265,7 +263,7 @@ def test_keys_that_stay_unprocessed_are_an_outage(
     [("x" * 5000, "x" * 1000), ("a \ud800 b", "a ? b"), ("", "")],
     ids=["a long one is cut", "a lone surrogate is replaced", "none is none"],
 )
-def test_any_evidence_can_be_stored(environment: "Environment", text: str, kept: str) -> None:
+def test_any_evidence_can_be_stored(environment: Environment, text: str, kept: str) -> None:
     cool(environment(), evidence=text)
     assert environment().read([GLM])[GLM].evidence == kept
 
@@ -289,8 +287,8 @@ CORRUPT: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("spoilt", CORRUPT.values(), ids=CORRUPT)
 def test_a_corrupt_item_is_healthy_logged_once_and_overwritable(
-    environment: "Environment",
-    dynamodb_client: "DynamoDBClient",
+    environment: Environment,
+    dynamodb_client: DynamoDB,
     state_table: str,
     time: Time,
     caplog: pytest.LogCaptureFixture,
@@ -317,7 +315,7 @@ def test_a_corrupt_item_is_healthy_logged_once_and_overwritable(
 
 
 def test_an_item_edited_by_hand_is_used_as_it_is(
-    environment: "Environment", dynamodb_client: "DynamoDBClient", state_table: str, time: Time
+    environment: Environment, dynamodb_client: DynamoDB, state_table: str, time: Time
 ) -> None:
     store = environment()
     cool(store)
@@ -335,7 +333,7 @@ def test_an_item_edited_by_hand_is_used_as_it_is(
 
 
 def test_an_item_without_version_and_time_is_used_as_it_is(
-    environment: "Environment", dynamodb_client: "DynamoDBClient", state_table: str
+    environment: Environment, dynamodb_client: DynamoDB, state_table: str
 ) -> None:
     by_hand: dict[str, Any] = {"id": GLM, "version": 1, "until": NOW + 3600, "verdict": "quota", "strikes": 1}
     dynamodb_client.put_item(TableName=state_table, Item=to_item(by_hand))
@@ -344,7 +342,7 @@ def test_an_item_without_version_and_time_is_used_as_it_is(
 
 
 def test_an_item_that_was_deleted_is_healthy_and_can_cool_again(
-    environment: "Environment", dynamodb_client: "DynamoDBClient", state_table: str, time: Time
+    environment: Environment, dynamodb_client: DynamoDB, state_table: str, time: Time
 ) -> None:
     store = environment()
     cool(store)
@@ -359,7 +357,7 @@ SKEWS = [-299.0, -60.0, -1.0, 0.0, 1.0, 60.0, 299.0]
 
 @pytest.mark.parametrize("skew", SKEWS)
 @pytest.mark.parametrize("saw_before", [True, False], ids=["saw it before", "sees it for the first time"])
-def test_different_clocks_never_give_two_leases(environment: "Environment", skew: float, saw_before: bool) -> None:
+def test_different_clocks_never_give_two_leases(environment: Environment, skew: float, saw_before: bool) -> None:
     holders, others = Time(), Time(NOW + skew)
     holder, other = environment(holders), environment(others)
     seen = cool(holder)
@@ -379,7 +377,7 @@ def test_different_clocks_never_give_two_leases(environment: "Environment", skew
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-def test_different_clocks_give_no_negative_or_endless_cooldown(environment: "Environment", skew: float) -> None:
+def test_different_clocks_give_no_negative_or_endless_cooldown(environment: Environment, skew: float) -> None:
     writers, readers = Time(), Time(NOW + skew)
     writer, reader = environment(writers), environment(readers)
     reader.read([GLM])
@@ -398,7 +396,7 @@ def test_different_clocks_give_no_negative_or_endless_cooldown(environment: "Env
     assert writer.read([GLM])[GLM] == written
 
 
-def test_a_lease_expires_when_its_holder_died(environment: "Environment", time: Time) -> None:
+def test_a_lease_expires_when_its_holder_died(environment: Environment, time: Time) -> None:
     seen = cool(environment())
     time.advance(6)
     environment().replace(seen, leased(seen, time.now, 15))
@@ -406,7 +404,7 @@ def test_a_lease_expires_when_its_holder_died(environment: "Environment", time: 
     assert environment().read([GLM])[GLM].phase(time.now) is Phase.DUE
 
 
-def test_the_winners_times_are_converted_to_the_losers_clock(environment: "Environment") -> None:
+def test_the_winners_times_are_converted_to_the_losers_clock(environment: Environment) -> None:
     ahead = Time(NOW + 200)
     loser = environment()
     seen = loser.read([GLM])[GLM]
@@ -414,7 +412,7 @@ def test_the_winners_times_are_converted_to_the_losers_clock(environment: "Envir
     assert loser.replace(seen, failed(seen)).until == NOW + 5
 
 
-def test_a_successor_changes_only_its_own_fields(environment: "Environment", time: Time) -> None:
+def test_a_successor_changes_only_its_own_fields(environment: Environment, time: Time) -> None:
     store = environment()
     cooling = cool(store)
     time.advance(7)

@@ -10,15 +10,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tests.integration.store.bookers import KEYS, Orders, record
 from vibe_router.core.record import Record
-from vibe_router.store.dynamodb import from_item
+from vibe_router.store.dynamodb import DynamoDB, from_item
 from vibe_router.store.usage import Filter, UsageReader
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 CHECKOUT = Path(__file__).parents[3]
 REQUESTS = 48
@@ -76,7 +72,7 @@ def totals(reader: UsageReader, kind: str) -> dict[str, Counter[str]]:
 
 
 def test_totals_and_ledgers_are_the_sum_of_the_rows_after_chaos(
-    dynamodb_client: "DynamoDBClient", usage_table: str, state_table: str
+    dynamodb_client: DynamoDB, usage_table: str, state_table: str
 ) -> None:
     reader = UsageReader(dynamodb_client, usage_table)
     numbers = list(range(REQUESTS))

@@ -6,18 +6,15 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.integration.store.bookers import record
 from vibe_cli.app import main
 from vibe_router.core.record import DECISION, Record
-from vibe_router.store.dynamodb import from_item
+from vibe_router.store.dynamodb import DynamoDB, from_item
 from vibe_router.store.usage import UsageReader
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 Book = Callable[..., tuple[int, Any]]
 
@@ -49,7 +46,7 @@ def line(request: Record, **more: object) -> str:
 
 
 def test_a_log_with_other_lines_is_booked_once(
-    book: Book, dynamodb_client: "DynamoDBClient", usage_table: str, state_table: str
+    book: Book, dynamodb_client: DynamoDB, usage_table: str, state_table: str
 ) -> None:
     requests = [record(number) for number in range(1, 6)]
     nobody = replace(record(6), key=None)

@@ -7,19 +7,19 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
 
+from tests.integration.store.conftest import client_of
 from tests.integration.store.tables import table_of_usage
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
+from tests.unit.store.hooks import hooked
 from vibe_router.core.record import COUNTERS, Record
 from vibe_router.core.usage import Usage
-from vibe_router.store.aws import session
-from vibe_router.store.dynamodb import to_item
+from vibe_router.store.aws_errors import ClientError
+from vibe_router.store.dynamodb import DynamoDB, to_item
 from vibe_router.store.ledger_table import CancellationReason
 from vibe_router.store.usage import Filter, NotRecordedError, UsageReader, UsageRecorder, UsageWriter
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 DAY = date(2027, 1, 15)  # of NOW, in UTC
@@ -42,12 +42,12 @@ Write = Callable[..., bool]
 
 
 @pytest.fixture
-def book(dynamodb_client: "DynamoDBClient", usage_table: str, time: Time) -> UsageWriter:
+def book(dynamodb_client: DynamoDB, usage_table: str, time: Time) -> UsageWriter:
     return UsageWriter(dynamodb_client, usage_table, time.clock, days=90)
 
 
 @pytest.fixture
-def reader(dynamodb_client: "DynamoDBClient", usage_table: str) -> UsageReader:
+def reader(dynamodb_client: DynamoDB, usage_table: str) -> UsageReader:
     return UsageReader(dynamodb_client, usage_table)
 
 
@@ -57,19 +57,18 @@ def keeper(book: UsageWriter, time: Time, aside: Aside) -> UsageRecorder:
 
 
 @pytest.fixture
-def refusals(dynamodb_client: "DynamoDBClient") -> Iterator[list[list[str | None]]]:
+def refusals(dynamodb_client: DynamoDB) -> list[list[str | None]]:
     """Reasons for which the next transactions are cancelled, in order; each is the list that DynamoDB returns."""
     waiting: list[list[str | None]] = []
 
-    def called(model: Any, **_: object) -> None:
-        if model.name == "TransactWriteItems" and waiting:
+    def called(operation: str, _: object) -> None:
+        if operation == "TransactWriteItems" and waiting:
             reasons = [{"Code": code or "None"} for code in waiting.pop(0)]
             answer: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
-            raise ClientError(answer, model.name)
+            raise ClientError(answer, operation)
 
-    dynamodb_client.meta.events.register_first("before-call", called)
-    yield waiting
-    dynamodb_client.meta.events.unregister("before-call", called)
+    hooked(dynamodb_client).before.append(called)
+    return waiting
 
 
 @dataclass
@@ -112,7 +111,7 @@ class Debt:
 
 
 @pytest.fixture
-def ledger(dynamodb_client: "DynamoDBClient", state_table: str) -> Callable[[], int]:
+def ledger(dynamodb_client: DynamoDB, state_table: str) -> Callable[[], int]:
     dynamodb_client.put_item(TableName=state_table, Item={"id": {"S": LEDGER}, "spent": {"N": "700"}})
 
     def spent() -> int:
@@ -170,7 +169,7 @@ def test_a_settlement_is_planned_again_from_the_current_ledger(
 
 
 def test_a_row_is_booked_without_a_corrupt_ledger(
-    book: UsageWriter, reader: UsageReader, dynamodb_client: "DynamoDBClient", state_table: str
+    book: UsageWriter, reader: UsageReader, dynamodb_client: DynamoDB, state_table: str
 ) -> None:
     dynamodb_client.put_item(TableName=state_table, Item={"id": {"S": LEDGER}, "spent": {"S": "a lot"}})
     assert book.write(RECORD, Debt(state_table, seen=3, cost=50))
@@ -295,13 +294,7 @@ def fill(book: UsageWriter) -> list[Record]:
 @pytest.fixture(scope="module")
 def filled(endpoint: str) -> Iterator[tuple[UsageReader, list[Record]]]:
     """A table with a dozen requests and their records, for tests that write nothing."""
-    client = session().client(
-        "dynamodb",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+    client = client_of(endpoint)
     table = table_of_usage(client)
     yield UsageReader(client, table), fill(UsageWriter(client, table, Time().clock, days=90))
     client.close()
@@ -382,7 +375,7 @@ def test_totals_cover_the_requested_days(book: UsageWriter, reader: UsageReader)
 
 
 def test_a_corrupt_row_is_left_out(
-    book: UsageWriter, reader: UsageReader, dynamodb_client: "DynamoDBClient", usage_table: str
+    book: UsageWriter, reader: UsageReader, dynamodb_client: DynamoDB, usage_table: str
 ) -> None:
     records = fill(book)
     broken = to_item({"id": "request#broken", "at": records[5].at, "day": records[5].day, "status": "fine"})

@@ -212,7 +212,7 @@ class Aws:
 @pytest.fixture
 def aws(router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> Aws:
     made = Aws(router.url)
-    monkeypatch.setattr("vibe_router.store.aws.session", lambda: made)
+    monkeypatch.setattr("vibe_cli.boto.session", lambda: made)
     for name in ("MASTER_KEY", "VIBE_ROUTER_URL"):
         monkeypatch.delenv(name)
     return made

@@ -4,17 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
-
+from tests.unit.store.hooks import hooked
 from vibe_router.core.clock import Clock
+from vibe_router.store.aws_errors import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
 NOW = 1_800_000_000.0
 
 OUTAGES = {
-    "refused": EndpointConnectionError(endpoint_url="http://127.0.0.1:9"),
-    "connect timeout": ConnectTimeoutError(endpoint_url="http://127.0.0.1:9"),
-    "read timeout": ReadTimeoutError(endpoint_url="http://127.0.0.1:9"),
+    "refused": EndpointConnectionError("http://127.0.0.1:9"),
+    "connect timeout": ConnectTimeoutError("http://127.0.0.1:9"),
+    "read timeout": ReadTimeoutError("http://127.0.0.1:9"),
     "throttled": ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "BatchGetItem"),
     "over capacity": ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, "BatchGetItem"),
     "no such table": ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "BatchGetItem"),
@@ -53,14 +52,13 @@ class Wire:
     """Counts a client's calls; fails the next ones with `faults`, and then every one while `fault` is set."""
 
     def __init__(self, client: Any) -> None:
-        assert isinstance(client, BaseClient)
         self.calls: list[str] = []
         self.faults: list[Exception] = []
         self.fault: Exception | None = None
-        client.meta.events.register_first("before-call", self._called)
+        hooked(client).before.insert(0, self._called)
 
-    def _called(self, model: Any, **_: object) -> None:
-        self.calls.append(model.name)
+    def _called(self, operation: str, _parameters: object) -> None:
+        self.calls.append(operation)
         if fault := self.faults.pop(0) if self.faults else self.fault:
             raise fault
 

@@ -1,9 +1,13 @@
 """The AWS client, beside botocore: endpoints, signed requests, answers, errors, retries."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -14,18 +18,23 @@ from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.credentials import Credentials as BotoCredentials
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.store.aws_peer import CUT, NOTHING, SILENCE, Peer, answer
 from tests.unit.store.held import Time
 from vibe_router.store import aws_errors
-from vibe_router.store.aws_client import AwsClient, Bounds, Service, endpoint_of, region_of
+from vibe_router.store.aws_client import AwsClient, Bounds, endpoint_of, region_of
 from vibe_router.store.aws_errors import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from vibe_router.store.credentials import Credentials
 from vibe_router.store.dynamodb import DYNAMODB, DynamoDB, to_item
+from vibe_router.store.secrets import SECRETS_MANAGER
 
-SECRETS = Service("secretsmanager", "secretsmanager", "1.1", "SECRETS_MANAGER")
 UPDATE: dict[str, Any] = {"TableName": "ledger", "Key": {"id": {"S": "key#ä"}}, "UpdateExpression": "SET a = :a"}
 DONE = answer(body={"Attributes": {"a": {"N": "1"}}})
 REGION = "eu-central-1"
@@ -44,7 +53,9 @@ def peer() -> Iterator[Peer]:
 
 def client(peer: Peer, bounds: Bounds | None = None) -> DynamoDB:
     return DynamoDB(
-        DYNAMODB, Time().clock, region=REGION, endpoint=peer.url, credentials=Keys(), bounds=bounds or Bounds()
+        AwsClient(
+            DYNAMODB, Time().clock, region=REGION, endpoint=peer.url, credentials=Keys(), bounds=bounds or Bounds()
+        )
     )
 
 
@@ -70,7 +81,7 @@ REGIONS = [
 @pytest.mark.parametrize("region", REGIONS)
 def test_endpoints_are_botocores(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    for service in (DYNAMODB, SECRETS):
+    for service in (DYNAMODB, SECRETS_MANAGER):
         assert endpoint_of(service, region, {}) == botos(service.name, region).meta.endpoint_url
 
 
@@ -157,6 +168,61 @@ def test_threads_share_a_client(peer: Peer) -> None:
     assert results == [{"Attributes": {"a": {"N": "1"}}}] * 60
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with a self-signed certificate for 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    file.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+    )
+    return file
+
+
+@pytest.fixture
+def tls_peer(certificate: Path) -> Iterator[Peer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    peer = Peer(tls=context)
+    yield peer
+    peer.close()
+
+
+def over_tls(peer: Peer, trusted: Path | None) -> DynamoDB:
+    context = ssl.create_default_context(cafile=trusted)
+    return DynamoDB(
+        AwsClient(DYNAMODB, Time().clock, region=REGION, endpoint=peer.url, credentials=Keys(), tls=lambda: context)
+    )
+
+
+def test_one_connection_over_tls_serves_many_calls(tls_peer: Peer, certificate: Path) -> None:
+    tls_peer.script = [DONE] * 5
+    with closing(over_tls(tls_peer, certificate)) as ours:
+        for _ in range(5):
+            assert ours.update_item(**UPDATE) == {"Attributes": {"a": {"N": "1"}}}
+    assert [number for number, _, _ in tls_peer.requests] == [0] * 5
+
+
+def test_an_untrusted_certificate_is_rejected(tls_peer: Peer) -> None:
+    tls_peer.script = [DONE]
+    with closing(over_tls(tls_peer, None)) as ours, pytest.raises(EndpointConnectionError):
+        ours.update_item(**UPDATE)
+    assert tls_peer.requests == []
+
+
 BROKEN: dict[str, bytes | None] = {
     "cut answer": CUT,
     "no answer": NOTHING,
@@ -195,7 +261,7 @@ def test_pauses_between_tries_double_up_to_a_bound(peer: Peer) -> None:
     clock = type(clock)(now=clock.now, sleep=pauses.append, jitter=lambda: 1.0)
     peer.script = [BROKEN["throttled"]] * 5
     bounds = Bounds(tries=5, pause=0.05, most_pause=0.15)
-    ours = DynamoDB(DYNAMODB, clock, region=REGION, endpoint=peer.url, credentials=Keys(), bounds=bounds)
+    ours = DynamoDB(AwsClient(DYNAMODB, clock, region=REGION, endpoint=peer.url, credentials=Keys(), bounds=bounds))
     with closing(ours), pytest.raises(ClientError):
         ours.update_item(**UPDATE)
     assert pauses == [0.05, 0.1, 0.15, 0.15]

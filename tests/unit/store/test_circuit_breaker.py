@@ -2,9 +2,9 @@ import logging
 import threading
 
 import pytest
-from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from tests.unit.store.held import Time
+from vibe_router.store.aws_errors import ClientError, ConnectTimeoutError
 from vibe_router.store.circuit_breaker import CallMode, CircuitBreaker, error_code, run_in_background
 
 FAILURE = ClientError({"Error": {"Code": "ThrottlingException", "Message": "a text of AWS"}}, "GetItem")
@@ -102,9 +102,14 @@ def test_background_work_runs_in_another_thread() -> None:
 
 
 REJECTION = ClientError({"Error": {"Code": "ValidationException"}}, "UpdateItem")
-CANCELLED = ClientError({"Error": {"Code": "TransactionCanceledException"}}, "TransactWriteItems")
-CANCELLED.response["CancellationReasons"] = [{"Code": "None"}, {"Code": "ValidationError"}]
-UNREACHABLE = ConnectTimeoutError(endpoint_url="https://dynamodb.example")
+CANCELLED = ClientError(
+    {
+        "Error": {"Code": "TransactionCanceledException"},
+        "CancellationReasons": [{"Code": "None"}, {"Code": "ValidationError"}],
+    },
+    "TransactWriteItems",
+)
+UNREACHABLE = ConnectTimeoutError("https://dynamodb.example")
 
 
 @pytest.mark.parametrize("error", [REJECTION, CANCELLED], ids=["a write", "a write in a transaction"])

@@ -1,18 +1,14 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 from moto import mock_aws
 
 from tests.unit.store.held import NOW, OUTAGES, Time, Wire
-from vibe_router.store.aws import session
-from vibe_router.store.secrets import Secrets, SecretsUnavailableError, secrets_client
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
+from vibe_cli.boto import BotoApi, session
+from vibe_router.store.secrets import Secrets, SecretsManager, SecretsUnavailableError
 
 Put = Callable[[object], None]
 
@@ -34,17 +30,17 @@ def name() -> str:
 
 
 @pytest.fixture
-def client(name: str, monkeypatch: pytest.MonkeyPatch) -> "SecretsManagerClient":
+def client(name: str, monkeypatch: pytest.MonkeyPatch) -> SecretsManager:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    client = secrets_client()
-    client.create_secret(Name=name, SecretString=json.dumps(HELD))
+    client = SecretsManager(BotoApi(session().client("secretsmanager")))
+    client.api.call("CreateSecret", {"Name": name, "SecretString": json.dumps(HELD)})
     return client
 
 
 @pytest.fixture
-def wire(client: "SecretsManagerClient") -> Wire:
+def wire(client: SecretsManager) -> Wire:
     return Wire(client)
 
 
@@ -54,16 +50,17 @@ def time() -> Time:
 
 
 @pytest.fixture
-def secrets(client: "SecretsManagerClient", name: str, wire: Wire, time: Time) -> Secrets:
+def secrets(client: SecretsManager, name: str, wire: Wire, time: Time) -> Secrets:
     return Secrets(client, name, time.clock)
 
 
 @pytest.fixture
-def put(client: "SecretsManagerClient", name: str, wire: Wire) -> Put:
+def put(client: SecretsManager, name: str, wire: Wire) -> Put:
     """Give the secret another value, without that being counted as a call."""
 
     def put(value: object) -> None:
-        client.put_secret_value(SecretId=name, SecretString=value if isinstance(value, str) else json.dumps(value))
+        text = value if isinstance(value, str) else json.dumps(value)
+        client.api.call("PutSecretValue", {"SecretId": name, "SecretString": text})
         wire.took()
 
     return put

@@ -2,7 +2,6 @@
 
 import hashlib
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from unittest.mock import patch
 from urllib.parse import quote
 
@@ -13,7 +12,8 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.store import aws
+from vibe_router.store.credentials import Credentials as OwnCredentials
+from vibe_router.store.signature import signed_headers
 
 NOW = 1_795_000_000.0
 WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
@@ -30,9 +30,9 @@ URLS = st.builds(
 
 
 def signed(url: str, body: bytes, credentials: Credentials, now: float = NOW) -> dict[str, str]:
-    found = SimpleNamespace(get_credentials=lambda: credentials)
-    with patch.object(aws, "session", lambda: found):
-        return aws.signed("dynamodb", "eu-central-1", url, {"Content-Type": "a/b", "X-Amz-Target": "T.U"}, body, now)
+    own = OwnCredentials(credentials.access_key, credentials.secret_key, credentials.token)
+    headers = {"Content-Type": "a/b", "X-Amz-Target": "T.U"}
+    return signed_headers(own, "dynamodb", "eu-central-1", url, headers, body, now)
 
 
 @given(URLS, st.binary(max_size=50), WORDS, WORDS, st.none() | WORDS, st.floats(0, 4e9))

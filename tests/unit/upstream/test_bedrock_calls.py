@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +15,6 @@ from local.standin.bedrock import message
 from vibe_router.core.models import Deployment, Provider
 from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.verdict import Failure, FailureKind, Verdict
-from vibe_router.store.aws import session
 from vibe_router.upstream import bedrock
 from vibe_router.upstream.client import AttemptFailedError, HttpReply, Reply, Upstream, encoded_url
 
@@ -24,13 +23,11 @@ PATH = "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.x/co
 
 
 @pytest.fixture(autouse=True)
-def _own_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A session that remembers nobody else's credentials, and leaves none behind."""
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the credentials of the environment."""
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "its-key")
-    session.cache_clear()
-    yield
-    session.cache_clear()
 
 
 class Line(Upstream):
@@ -91,7 +88,7 @@ def test_a_call_carries_the_token_of_a_role_and_never_its_key(monkeypatch: pytes
 
 
 def test_without_credentials_there_is_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vibe_router.store.aws.session", lambda: SimpleNamespace(get_credentials=lambda: None))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     line = Line()
     with pytest.raises(AttemptFailedError) as caught:
         bedrock.post(

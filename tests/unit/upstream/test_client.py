@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.standin import Standin
+from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.core.urls import host_header
 from vibe_router.routing.verdict import FailureKind
 from vibe_router.upstream.client import (
@@ -26,7 +27,6 @@ from vibe_router.upstream.client import (
     Upstream,
     encoded_headers,
     encoded_url,
-    trusted_ssl_context,
 )
 
 
@@ -104,9 +104,12 @@ def test_certificates_of_the_environment_replace_the_usual_ones(
 ) -> None:
     for each in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(each, raising=False)
+    trusted_ssl_context.cache_clear()
     assert trusted_ssl_context().cert_store_stats()["x509_ca"] > 50
     own = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")
     file = tmp_path / "own.pem"
     file.write_text(own[0] + own[1])
     monkeypatch.setenv(name, str(file if name == "SSL_CERT_FILE" else tmp_path))
+    trusted_ssl_context.cache_clear()
     assert trusted_ssl_context().cert_store_stats()["x509_ca"] <= 1  # those of a folder are read when one is asked for
+    trusted_ssl_context.cache_clear()

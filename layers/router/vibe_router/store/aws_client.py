@@ -12,7 +12,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from vibe_router.core.clock import Clock
 from vibe_router.store.aws_errors import (
@@ -25,10 +25,10 @@ from vibe_router.store.aws_errors import (
     ReadTimeoutError,
 )
 from vibe_router.store.connection import Answer, Connection, NoAnswerError
-from vibe_router.store.credentials import CredentialSource, EnvironmentCredentials
+from vibe_router.store.credentials import CredentialSource, shared_credentials
 from vibe_router.store.signature import signed_headers
 
-__all__ = ["THROTTLED", "AwsClient", "Bounds", "Service", "endpoint_of", "region_of", "suffix_of"]
+__all__ = ["THROTTLED", "AwsApi", "AwsClient", "Bounds", "Service", "endpoint_of", "region_of", "suffix_of"]
 
 THROTTLED = frozenset(
     {
@@ -104,6 +104,16 @@ def endpoint_of(service: Service, region: str, environ: Mapping[str, str] = os.e
     return f"https://{service.name}.{region}.{suffix_of(region)}"
 
 
+class AwsApi(Protocol):
+    """Calls the operations of one service."""
+
+    def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Call an operation; parameters and result are as in its JSON. Raises AwsError."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
 class AwsClient:
     """Calls the operations of one service over persistent connections. Threads may share it.
 
@@ -126,7 +136,7 @@ class AwsClient:
         self.endpoint = endpoint or endpoint_of(service, self.region)
         self._service = service
         self._clock = clock
-        self._credentials = credentials or EnvironmentCredentials(clock)
+        self._credentials = credentials or shared_credentials()
         self._bounds = bounds or Bounds()
         self._tls = tls
         self._idle: deque[Connection] = deque()

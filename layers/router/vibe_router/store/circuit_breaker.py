@@ -17,15 +17,14 @@ from contextlib import suppress
 from enum import Enum, auto
 from threading import Lock, Thread
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from vibe_router.core.clock import Clock
+from vibe_router.store.aws_errors import AwsError, ClientError, NoResponseError, error_code
 
 __all__ = ["AWS_ERRORS", "CallMode", "CircuitBreaker", "Spawn", "error_code", "is_rejection", "run_in_background"]
 
 Spawn = Callable[[Callable[[], None]], None]
 
-AWS_ERRORS = (BotoCoreError, ClientError)
+AWS_ERRORS = (AwsError,)
 
 _PROBE_AFTER = 2.0  # seconds
 _WAIT_AFTER = 30.0  # seconds
@@ -93,7 +92,7 @@ class CircuitBreaker:
         if is_rejection(error):
             self.record_success()
             return
-        if self._service and isinstance(error, BotoCoreError):  # no answer at all
+        if self._service and isinstance(error, NoResponseError):
             self._service.record_failure(error)
             return
         with self._lock:
@@ -114,13 +113,6 @@ class CircuitBreaker:
         _log.warning("%s answers again after %.0f s", self._name, lasted)
         for callback in self._on_close:
             callback()
-
-
-def error_code(error: Exception) -> str:
-    """Return an error's name for the log, without the text that came with it."""
-    if isinstance(error, ClientError):
-        return error.response.get("Error", {}).get("Code", "ClientError")
-    return type(error).__name__
 
 
 def is_rejection(error: Exception) -> bool:

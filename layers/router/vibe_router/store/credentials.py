@@ -9,6 +9,7 @@ snapshot holds no credentials.
 import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Protocol
@@ -19,7 +20,7 @@ from vibe_router.core.urls import host_header
 from vibe_router.store.aws_errors import CredentialRetrievalError, NoCredentialsError
 from vibe_router.store.connection import Connection, NoAnswerError
 
-__all__ = ["CredentialSource", "Credentials", "EnvironmentCredentials"]
+__all__ = ["CredentialSource", "Credentials", "EnvironmentCredentials", "shared_credentials"]
 
 _CONTAINER_HOST = "http://169.254.170.2"
 _TRUSTED_HOSTS = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost", "127.0.0.1", "::1"})
@@ -133,6 +134,12 @@ class EnvironmentCredentials:
         if not (token.isascii() and (not token or token.isprintable())):
             raise CredentialRetrievalError("the token contains a line break or control character")
         return token
+
+
+@cache
+def shared_credentials() -> EnvironmentCredentials:
+    """Return the source that all clients of this process share, so that temporary credentials are fetched once."""
+    return EnvironmentCredentials(Clock())
 
 
 def _parse(body: bytes) -> _Temporary:

@@ -5,111 +5,90 @@ Numbers are int or float and never Decimal: nothing here needs more than the 15 
 
 import base64
 import math
-import random
+import ssl
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.config import Config
-from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
-
-from vibe_router.store.aws import session
-from vibe_router.store.aws_client import AwsClient, Service
+from vibe_router.core.clock import Clock
+from vibe_router.store.aws_client import AwsApi, AwsClient, Bounds, Service
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-__all__ = ["DYNAMODB", "THROTTLED", "DynamoDB", "Item", "Value", "dynamodb_client", "from_item", "to_item"]
+__all__ = ["DYNAMODB", "RETRY_PAUSE", "DynamoDB", "Item", "Value", "dynamodb_client", "from_item", "to_item"]
 
+RETRY_PAUSE = 0.05  # seconds at most, before the second try of a call
 DYNAMODB = Service("dynamodb", "DynamoDB_20120810", "1.0", "DYNAMODB")
-THROTTLED = frozenset({"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"})
-_MAX_WAIT = 0.05  # seconds, before the second try of a call
 
 Value = str | int | float | bool | None | Sequence["Value"] | Mapping[str, "Value"]
 Item = dict[str, "AttributeValueTypeDef"]
 
 
-class DynamoDB(AwsClient):
-    """Calls DynamoDB. Parameters and results are those of boto3's client, with binary as base64.
+class DynamoDB:
+    """Calls DynamoDB through `api`. Parameters and results are those of boto3's client, with binary as base64.
 
     Methods raise AwsError.
     """
 
+    def __init__(self, api: AwsApi) -> None:
+        self.api = api
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.api.close()
+
     def get_item(self, **parameters: Any) -> dict[str, Any]:
         """Read an item: GetItem."""
-        return self.call("GetItem", parameters)
+        return self.api.call("GetItem", parameters)
 
     def batch_get_item(self, **parameters: Any) -> dict[str, Any]:
         """Read items of several tables: BatchGetItem."""
-        return self.call("BatchGetItem", parameters)
+        return self.api.call("BatchGetItem", parameters)
 
     def put_item(self, **parameters: Any) -> dict[str, Any]:
         """Write an item: PutItem."""
-        return self.call("PutItem", parameters)
+        return self.api.call("PutItem", parameters)
 
     def update_item(self, **parameters: Any) -> dict[str, Any]:
         """Update an item: UpdateItem."""
-        return self.call("UpdateItem", parameters)
+        return self.api.call("UpdateItem", parameters)
 
     def delete_item(self, **parameters: Any) -> dict[str, Any]:
         """Delete an item: DeleteItem."""
-        return self.call("DeleteItem", parameters)
+        return self.api.call("DeleteItem", parameters)
 
     def transact_write_items(self, **parameters: Any) -> dict[str, Any]:
         """Write all of several items, or none: TransactWriteItems."""
         # DynamoDB executes a transaction once per token, even if its answer is lost and it is sent again.
-        return self.call("TransactWriteItems", {"ClientRequestToken": str(uuid.uuid4()), **parameters})
+        return self.api.call("TransactWriteItems", {"ClientRequestToken": str(uuid.uuid4()), **parameters})
 
     def query(self, **parameters: Any) -> dict[str, Any]:
         """Read one page of a partition: Query."""
-        return self.call("Query", parameters)
+        return self.api.call("Query", parameters)
 
     def scan(self, **parameters: Any) -> dict[str, Any]:
         """Read one page of a table: Scan."""
-        return self.call("Scan", parameters)
+        return self.api.call("Scan", parameters)
 
     def pages(self, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         """Yield every page of a Query or Scan."""
         while True:
-            page = self.call(operation, parameters)
+            page = self.api.call(operation, parameters)
             yield page
             if not (last := page.get("LastEvaluatedKey")):
                 return
             parameters["ExclusiveStartKey"] = last
 
 
-def dynamodb_client() -> "DynamoDBClient":
+def dynamodb_client(clock: Clock | None = None, tls: Callable[[], ssl.SSLContext] | None = None) -> DynamoDB:
     """Return a client whose calls take 2 s at most while DynamoDB is silent; an ordinary call takes milliseconds.
 
     A call is tried again at once if its connection had died while the environment was frozen, or after a 5xx or
     throttling; never after a timeout, for which its caller has waited long enough.
     """
-    bounds = Config(
-        connect_timeout=1,
-        read_timeout=2,
-        retries={"total_max_attempts": 2, "mode": "legacy"},
-        tcp_keepalive=True,
-        # A fifth of a call's processor time goes into validating parameters and composing the default user agent.
-        parameter_validation=False,
-        user_agent="vibe-router",
-    )
-    client = session().client("dynamodb", config=bounds)
-    client.meta.events.unregister("needs-retry.dynamodb", unique_id="retry-config-dynamodb")
-    client.meta.events.register("needs-retry.dynamodb", _retry_delay)  # type: ignore[arg-type] # its stub returns None
-    return client
-
-
-def _retry_delay(response: Any, attempts: int, caught_exception: Exception | None, **_: object) -> float | None:
-    """Return the seconds before the second try of a call, None for no such try."""
-    if attempts > 1 or isinstance(caught_exception, ConnectTimeoutError | ReadTimeoutError):
-        return None
-    if caught_exception is None:
-        http, parsed = response
-        code = parsed.get("Error", {}).get("Code", "")
-        if http.status_code < 500 and code not in THROTTLED:
-            return None
-    return random.random() * _MAX_WAIT  # noqa: S311 - jitter
+    bounds = Bounds(connect=1.0, read=2.0, tries=2, pause=RETRY_PAUSE)
+    return DynamoDB(AwsClient(DYNAMODB, clock or Clock(), tls=tls, bounds=bounds))
 
 
 def to_item(values: Mapping[str, Value]) -> Item:
@@ -123,7 +102,7 @@ def from_item(item: Mapping[str, "AttributeValueTypeDef"], *, binary: bool = Fal
     With `binary`, binary attributes become bytes.
     """
     return {
-        name: attribute["B"] if binary and "B" in attribute else _from_attribute(attribute)
+        name: base64.b64decode(attribute["B"]) if binary and "B" in attribute else _from_attribute(attribute)
         for name, attribute in item.items()
     }
 
@@ -165,9 +144,9 @@ def _from_attribute(attribute: "AttributeValueTypeDef") -> object:
         case "SS":
             return sorted(value)
         case "B":
-            return base64.b64encode(value).decode()
+            return value
         case "BS":
-            return sorted(base64.b64encode(each).decode() for each in value)
+            return sorted(value)
         case _:  # S and BOOL
             return value
 

@@ -10,18 +10,17 @@ to them is possible. Each version replaces the one `HISTORY_LENGTH` before it.
 import json
 import logging
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
 
 from vibe_router.core.rows import CorruptRowError, read_int, read_text, read_time
 from vibe_router.routing.changes import Rows
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import error_code
-from vibe_router.store.dynamodb import from_item, to_item
+from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
 from vibe_router.store.routes import RoutesSnapshot
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 __all__ = ["HISTORY_LENGTH", "HistoryStore", "Version"]
@@ -44,9 +43,9 @@ class Version:
 
 
 class HistoryStore:
-    """Reads and writes versions. Raises botocore's errors."""
+    """Reads and writes versions. Raises AwsError."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: DynamoDB, table: str) -> None:
         self._client = client
         self._table = table
 
@@ -77,16 +76,17 @@ class HistoryStore:
 
     def versions(self, limit: int) -> list[Version]:
         """Return the newest versions, the newest first."""
-        pages = self._client.get_paginator("query").paginate(  # a page is at most 1 MB, and rows count
+        pages = self._client.pages(  # a page is at most 1 MB, and rows count
+            "Query",
             TableName=self._table,
             KeyConditionExpression="id = :id",
             ExpressionAttributeValues=to_item({":id": _ROUTES}),
             ProjectionExpression="#version, #at, #by, note, changes",
             ExpressionAttributeNames={"#version": "version", "#at": "at", "#by": "by"},
             ScanIndexForward=False,
-            PaginationConfig={"MaxItems": limit, "PageSize": limit},
+            Limit=limit,
         )
-        found = (_parse(from_item(item)) for page in pages for item in page["Items"])
+        found = (_parse(from_item(item)) for item in islice((item for page in pages for item in page["Items"]), limit))
         return [version for version in found if version]
 
     def rows(self, version: int) -> Rows | None:

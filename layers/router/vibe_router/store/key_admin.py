@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from botocore.exceptions import ClientError
-
 from vibe_router.access.keys import Key, Team
 from vibe_router.core.clock import Clock
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import error_code
-from vibe_router.store.dynamodb import from_item, to_item
+from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
 from vibe_router.store.key_records import (
     alias_record_id,
     key_record,
@@ -30,7 +29,6 @@ from vibe_router.store.key_records import (
 )
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 __all__ = ["AliasTakenError", "BusyError", "CorruptRecordError", "KeyAdmin", "NoSuchTeamError", "TakenError"]
@@ -67,9 +65,9 @@ class _LostError(Exception):
 
 
 class KeyAdmin:
-    """Reads consistently, and writes. Raises botocore's errors."""
+    """Reads consistently, and writes. Raises AwsError."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock) -> None:
+    def __init__(self, client: DynamoDB, table: str, clock: Clock) -> None:
         self._client = client
         self._table = table
         self._clock = clock
@@ -259,7 +257,8 @@ class KeyAdmin:
         return from_item(answer["Item"]) if "Item" in answer else None
 
     def _scan(self, kind: str) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("scan").paginate(
+        pages = self._client.pages(
+            "Scan",
             TableName=self._table,
             ConsistentRead=True,
             FilterExpression="begins_with(id, :kind)",

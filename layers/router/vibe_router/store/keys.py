@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.exceptions import ClientError
-
 from vibe_router.access.keys import Caller
 from vibe_router.core.clock import Clock
 from vibe_router.core.rows import CorruptRowError
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, run_in_background
-from vibe_router.store.dynamodb import Item, from_item
+from vibe_router.store.dynamodb import DynamoDB, Item, from_item
 from vibe_router.store.key_records import key_record_id, parse_key, parse_team, team_record_id
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import KeysAndAttributesTypeDef
 
 __all__ = ["KeyDirectory", "KeysUnavailableError"]
@@ -56,7 +54,7 @@ class KeyDirectory:
 
     def __init__(
         self,
-        client: "DynamoDBClient",
+        client: DynamoDB,
         keys_table: str,
         ledger_table: str,
         clock: Clock,
@@ -152,7 +150,7 @@ class KeyDirectory:
         found: dict[str, list[Item]] = {table: [] for table in wanted}
         for _ in range(_READ_TRIES):
             answer = self._client.batch_get_item(RequestItems=wanted)
-            if "Responses" not in answer:  # botocore parses another server's body as an empty answer
+            if "Responses" not in answer:  # another server's answer
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "BatchGetItem")
             for table, items in answer["Responses"].items():
                 found[table] += items

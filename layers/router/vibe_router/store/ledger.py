@@ -14,8 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
 from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import (
     Denial,
@@ -29,6 +27,7 @@ from vibe_router.access.ledger import (
 )
 from vibe_router.core.clock import Clock
 from vibe_router.core.rows import CorruptRowError
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import (
     AWS_ERRORS,
     CallMode,
@@ -37,7 +36,7 @@ from vibe_router.store.circuit_breaker import (
     is_rejection,
     run_in_background,
 )
-from vibe_router.store.dynamodb import Item
+from vibe_router.store.dynamodb import DynamoDB, Item
 from vibe_router.store.leases import LEASE_SECONDS, LeaseRenewer
 from vibe_router.store.ledger_table import (
     CONDITION_FAILED,
@@ -48,7 +47,6 @@ from vibe_router.store.ledger_table import (
 )
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
     from vibe_router.store.direct import Writes
@@ -116,7 +114,7 @@ class LedgerStore:
 
     def __init__(
         self,
-        client: "DynamoDBClient",
+        client: DynamoDB,
         table: str,
         clock: Clock,
         *,
@@ -184,7 +182,7 @@ class LedgerStore:
         return Settlement(self._table, self._clock, reservation, cost, tokens)
 
     def read(self, ids: Collection[str]) -> dict[str, Ledger]:
-        """Read ledgers consistently. Raises botocore's errors and CorruptRowError."""
+        """Read ledgers consistently. Raises AwsError and CorruptRowError."""
         return self._table.read(ids)
 
     def renew_leases(self) -> None:
@@ -321,7 +319,7 @@ class Settlement:
     def cancelled(self, reasons: Sequence[CancellationReason]) -> None:
         """Read the ledgers that cancelled a transaction, given the reasons of `items` in their order.
 
-        Raises botocore's errors and CorruptRowError.
+        Raises AwsError and CorruptRowError.
         """
         failed = {
             each: reason.get("Item")

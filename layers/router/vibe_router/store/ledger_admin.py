@@ -1,17 +1,12 @@
 """Read, correct and delete ledgers: the admin function's side of the LedgerTable."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
-
-from botocore.exceptions import ClientError
 
 from vibe_router.access.ledger import COUNTERS, TIMES, Ledger
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import error_code
-from vibe_router.store.dynamodb import Item, Value, to_item
+from vibe_router.store.dynamodb import DynamoDB, Item, Value, to_item
 from vibe_router.store.ledger_table import parse_ledger
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 __all__ = ["LedgerAdmin"]
 
@@ -20,9 +15,9 @@ _TRIES = 5  # for unprocessed keys, and against requests that settle concurrentl
 
 
 class LedgerAdmin:
-    """Reads consistently. Raises botocore's errors."""
+    """Reads consistently. Raises AwsError."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: DynamoDB, table: str) -> None:
         self._client = client
         self._table = table
 

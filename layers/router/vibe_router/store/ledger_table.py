@@ -9,15 +9,13 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from botocore.exceptions import ClientError
-
 from vibe_router.access.ledger import COUNTERS, TIMES, Hold, Ledger, LedgerUpdate
 from vibe_router.core.rows import LARGEST, CorruptRowError, read_int, read_mapping, read_time
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import error_code
-from vibe_router.store.dynamodb import Item, Value, from_item, to_item
+from vibe_router.store.dynamodb import DynamoDB, Item, Value, from_item, to_item
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, UpdateTypeDef
 
     from vibe_router.store.direct import Writes
@@ -42,12 +40,12 @@ class CancellationReason(TypedDict, total=False):
 
 
 class LedgerTable:
-    """Reads and writes ledgers. Methods raise botocore's errors, and CorruptRowError for a ledger edited by hand.
+    """Reads and writes ledgers. Methods raise AwsError, and CorruptRowError for a ledger edited by hand.
 
     `writes` carries out updates (by default `client`, which does everything else).
     """
 
-    def __init__(self, client: "DynamoDBClient", name: str, writes: "Writes | None" = None) -> None:
+    def __init__(self, client: DynamoDB, name: str, writes: "Writes | None" = None) -> None:
         self._client = client
         self._name = name
         self._writes = writes or client
@@ -78,7 +76,7 @@ class LedgerTable:
         found: dict[str, Item] = {}
         for _ in range(_READ_TRIES):
             answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": keys, "ConsistentRead": True}})
-            if "Responses" not in answer:  # botocore parses another server's body as an empty answer
+            if "Responses" not in answer:  # another server's answer
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "BatchGetItem")
             found |= {item["id"]["S"]: item for item in answer["Responses"].get(self._name, [])}
             if not (unprocessed := answer.get("UnprocessedKeys", {}).get(self._name)):

@@ -15,14 +15,12 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from vibe_router.core.clock import Clock
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
-from vibe_router.store.dynamodb import Value, from_item, to_item
+from vibe_router.store.dynamodb import DynamoDB, Value, from_item, to_item
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef
 
 __all__ = ["MAX_RECORD_BYTES", "Owner", "ResponseStore", "ResponsesUnavailableError", "StoredRecord"]
@@ -64,7 +62,7 @@ class ResponseStore:
     """Writes, reads and deletes records. `spawn` runs work in the background. With 0 `days` nothing is stored."""
 
     def __init__(
-        self, client: "DynamoDBClient", table: str, clock: Clock, *, days: int, spawn: Spawn = run_in_background
+        self, client: DynamoDB, table: str, clock: Clock, *, days: int, spawn: Spawn = run_in_background
     ) -> None:
         self._client = client
         self._table = table
@@ -173,7 +171,7 @@ class ResponseStore:
         items: list[dict[str, Any]] = []
         while True:
             answer = self._client.query(**query)
-            if "Items" not in answer:  # botocore parses foreign JSON as an empty answer
+            if "Items" not in answer:  # another server's answer
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Query")
             items += (from_item(item, binary=True) for item in answer["Items"])
             if not (last := answer.get("LastEvaluatedKey")):

@@ -20,8 +20,6 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
-from botocore.exceptions import ClientError
-
 from vibe_router.core.clock import Clock
 from vibe_router.core.models import Catalogue
 from vibe_router.routing.changes import DEFAULTS, KINDS, Row, RowKey, Rows, rows_of
@@ -38,11 +36,11 @@ from vibe_router.routing.spec import (
     parse_row,
     resolve,
 )
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
-from vibe_router.store.dynamodb import Item, from_item, to_item
+from vibe_router.store.dynamodb import DynamoDB, Item, from_item, to_item
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 __all__ = [
@@ -82,9 +80,9 @@ class RoutesSnapshot:
 
 
 class RoutesStore:
-    """Reads and writes rows. Raises botocore's errors."""
+    """Reads and writes rows. Raises AwsError."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: DynamoDB, table: str) -> None:
         self.client = client
         self._table = table
         self.written_at = 0  # epoch seconds, of the routes that were read last; 0 if unknown
@@ -96,8 +94,8 @@ class RoutesStore:
     def snapshot(self) -> RoutesSnapshot:
         """Read the whole table, consistently, and its version."""
         rows: dict[RowKey, Row] = {}
-        for page in self.client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
-            if "Items" not in page:  # botocore parses a foreign answer as an empty one
+        for page in self.client.pages("Scan", TableName=self._table, ConsistentRead=True):
+            if "Items" not in page:  # another server's answer
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Scan")
             for item in page["Items"]:
                 values = from_item(item)

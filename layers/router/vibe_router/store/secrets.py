@@ -11,20 +11,26 @@ that fails faster than others work would be idle and attract all their traffic.
 import json
 import logging
 import math
+import ssl
+from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING
-
-from botocore.config import Config
+from typing import Any
 
 from vibe_router.core.clock import Clock
-from vibe_router.store.aws import session
+from vibe_router.store.aws_client import AwsApi, AwsClient, Bounds, Service
 from vibe_router.store.circuit_breaker import AWS_ERRORS, error_code
 
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
+__all__ = [
+    "MIN_MASTER_KEY",
+    "SECRETS_MANAGER",
+    "Secrets",
+    "SecretsManager",
+    "SecretsUnavailableError",
+    "is_weak",
+    "secrets_client",
+]
 
-__all__ = ["MIN_MASTER_KEY", "Secrets", "SecretsUnavailableError", "is_weak", "secrets_client"]
-
+SECRETS_MANAGER = Service("secretsmanager", "secretsmanager", "1.1", "SECRETS_MANAGER")
 MIN_MASTER_KEY = 16  # characters
 
 _FRESH = 300.0  # seconds
@@ -37,10 +43,25 @@ _BROKEN_AFTER = 60.0  # seconds without values after which an environment is giv
 _log = logging.getLogger(__name__)
 
 
-def secrets_client() -> "SecretsManagerClient":
+class SecretsManager:
+    """Calls Secrets Manager through `api`. Parameters and results are those of boto3's client."""
+
+    def __init__(self, api: AwsApi) -> None:
+        self.api = api
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.api.close()
+
+    def get_secret_value(self, **parameters: Any) -> dict[str, Any]:
+        """Read a secret: GetSecretValue. Raises AwsError."""
+        return self.api.call("GetSecretValue", parameters)
+
+
+def secrets_client(clock: Clock | None = None, tls: Callable[[], ssl.SSLContext] | None = None) -> SecretsManager:
     """Return a client whose calls take 2 s at most."""
-    bounds = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1, "mode": "legacy"})
-    return session().client("secretsmanager", config=bounds)
+    bounds = Bounds(connect=1.0, read=1.0, tries=1)
+    return SecretsManager(AwsClient(SECRETS_MANAGER, clock or Clock(), tls=tls, bounds=bounds))
 
 
 def is_weak(master_key: str) -> bool:
@@ -67,7 +88,7 @@ class Secrets:
         "client",
     )
 
-    def __init__(self, client: "SecretsManagerClient", secret_id: str, clock: Clock) -> None:
+    def __init__(self, client: SecretsManager, secret_id: str, clock: Clock) -> None:
         self.client = client
         self._secret_id = secret_id
         self._clock = clock

@@ -7,23 +7,18 @@
 TTL deletes both once every session that they end has expired.
 """
 
-from typing import TYPE_CHECKING
-
 from vibe_router.access.sessions import LONGEST, Session
 from vibe_router.core.clock import Clock
 from vibe_router.core.rows import CorruptRowError, read_time
-from vibe_router.store.dynamodb import from_item, to_item
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
 
 __all__ = ["SessionStore"]
 
 
 class SessionStore:
-    """Ends sessions, and reports which have ended. Raises botocore's errors: without the table no session is valid."""
+    """Ends sessions, and reports which have ended. Raises AwsError: without the table no session is valid."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock) -> None:
+    def __init__(self, client: DynamoDB, table: str, clock: Clock) -> None:
         self._client = client
         self._table = table
         self._clock = clock

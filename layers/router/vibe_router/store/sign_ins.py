@@ -7,26 +7,20 @@ An attempt is counted before its password is checked, on the condition that no o
 thousand concurrent attempts one is made, and the others wait. A successful attempt deletes the count.
 """
 
-from typing import TYPE_CHECKING
-
-from botocore.exceptions import ClientError
-
 from vibe_router.access.sign_ins import Failures, add_failure, client_of, wait_seconds
 from vibe_router.core.clock import Clock
 from vibe_router.core.rows import CorruptRowError, read_int, read_time
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import error_code
-from vibe_router.store.dynamodb import from_item, to_item
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
 
 __all__ = ["SignInStore"]
 
 
 class SignInStore:
-    """Counts attempts. Raises botocore's errors: without the counts nobody can sign in."""
+    """Counts attempts. Raises AwsError: without the counts nobody can sign in."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock) -> None:
+    def __init__(self, client: DynamoDB, table: str, clock: Clock) -> None:
         self._client = client
         self._table = table
         self._clock = clock

@@ -22,19 +22,15 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TYPE_CHECKING, TypedDict, cast
-
-from botocore.exceptions import ClientError
+from typing import TypedDict, cast
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.rows import CorruptRowError, read_int, read_text, read_time
 from vibe_router.routing.cooldown import State, healthy
 from vibe_router.routing.verdict import Verdict
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
-from vibe_router.store.dynamodb import Item, Value, from_item, to_item
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from vibe_router.store.dynamodb import DynamoDB, Item, Value, from_item, to_item
 
 __all__ = ["StateStore"]
 
@@ -69,7 +65,7 @@ class StateStore:
 
     def __init__(
         self,
-        client: "DynamoDBClient",
+        client: DynamoDB,
         table: str,
         clock: Clock,
         *,
@@ -152,7 +148,7 @@ class StateStore:
         found: dict[str, Item] = {}
         for _ in range(_BATCH_TRIES):
             answer = self.client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
-            if "Responses" not in answer:  # botocore parses a foreign answer as an empty one
+            if "Responses" not in answer:  # another server's answer
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "BatchGetItem")
             found |= {item["id"]["S"]: item for item in answer["Responses"].get(self._table, [])}
             unprocessed = answer.get("UnprocessedKeys", {}).get(self._table)

@@ -21,17 +21,15 @@ from enum import Enum, auto
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from botocore.exceptions import ClientError
-
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import COUNTERS, Kind, Record, row_id
 from vibe_router.core.rows import LARGEST
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
-from vibe_router.store.dynamodb import Item, from_item, to_item
+from vibe_router.store.dynamodb import DynamoDB, Item, from_item, to_item
 from vibe_router.store.ledger_table import CancellationReason
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 __all__ = [
@@ -64,7 +62,7 @@ class Settlement(Protocol):
         """Return the writes, planned from the last copy of the ledgers."""
 
     def cancelled(self, reasons: Sequence[CancellationReason], /) -> None:
-        """Learn why the transaction was cancelled. Raises botocore's errors and ValueError."""
+        """Learn why the transaction was cancelled. Raises AwsError and ValueError."""
 
     def done(self) -> None:
         """Record that `items` were written."""
@@ -81,14 +79,14 @@ class NotRecordedError(Exception):
 class UsageWriter:
     """Books each request once. Rows expire after `days`."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock, *, days: int) -> None:
+    def __init__(self, client: DynamoDB, table: str, clock: Clock, *, days: int) -> None:
         self._client = client
         self._table = table
         self._clock = clock
         self._days = days
 
     def write(self, record: Record, settlement: Settlement | None = None) -> bool:
-        """Book `record`; False if it was booked before. Raises NotRecordedError and botocore's errors."""
+        """Book `record`; False if it was booked before. Raises NotRecordedError and AwsError."""
         try:
             own = self.items(record)
         except ValueError:
@@ -305,12 +303,12 @@ _FIRST_DAY = date(2025, 1, 1)  # no request is older
 class UsageReader:
     """Reads rows and totals, for the admin function."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: DynamoDB, table: str) -> None:
         self._client = client
         self._table = table
 
     def request(self, request_id: str) -> Record | None:
-        """Return the row of one request. Raises botocore's errors, as every method does."""
+        """Return the row of one request. Raises AwsError, as every method does."""
         found = self._client.query(
             TableName=self._table,
             KeyConditionExpression="id = :id",

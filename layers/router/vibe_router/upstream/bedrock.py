@@ -8,30 +8,22 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from urllib.parse import quote
-
-from botocore.endpoint_provider import RuleSetStandardLibrary
-from botocore.exceptions import BotoCoreError, NoCredentialsError
-from botocore.loaders import create_loader
 
 from vibe_router.core.models import Deployment
 from vibe_router.formats.common import sse
 from vibe_router.routing.verdict import Failure, FailureKind
-from vibe_router.store.aws import signed
+from vibe_router.store.aws_client import suffix_of
+from vibe_router.store.aws_errors import AwsError, NoCredentialsError
+from vibe_router.store.credentials import shared_credentials
+from vibe_router.store.signature import signed_headers
 from vibe_router.upstream import event_stream
 from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
 
 __all__ = ["EventStreamConverter", "normalize_error", "post"]
 
 _REGION = "us-east-1"  # unless the routes or the environment set one
-
-
-@cache
-def _endpoint(region: str) -> str:
-    """Return the base URL of Bedrock in `region`; the domain depends on the partition."""
-    partition = RuleSetStandardLibrary(create_loader().load_data("partitions")).aws_partition(region)
-    return f"https://bedrock-runtime.{region}.{partition['dnsSuffix']}"
 
 
 def post(
@@ -42,15 +34,16 @@ def post(
     Timeouts as in `Upstream.post`. Raises AttemptFailedError.
     """
     region = deployment.provider.region or os.environ.get("AWS_REGION") or _REGION
-    base_url = deployment.provider.base_url or _endpoint(region)
+    base_url = deployment.provider.base_url or f"https://bedrock-runtime.{region}.{suffix_of(region)}"
     url = f"{base_url}/model/{quote(deployment.model, safe='')}/converse{'-stream' if stream else ''}"
     try:
-        headers = signed("bedrock", region, url, {"content-type": "application/json"}, body, time.time())
+        given = {"content-type": "application/json"}
+        headers = signed_headers(shared_credentials().get(), "bedrock", region, url, given, body, time.time())
     except NoCredentialsError:
         raise AttemptFailedError(
             _credentials_failure("UnrecognizedClientException", "There are no AWS credentials.")
         ) from None
-    except BotoCoreError as error:
+    except AwsError as error:
         raise AttemptFailedError(_credentials_failure("UnrecognizedClientException", type(error).__name__)) from None
     headers |= {"accept-encoding": "identity", "user-agent": "vibe-router"}
     reply = upstream.post(url, headers, body, connect=connect, until=until)

@@ -10,20 +10,19 @@ authentication, and httpx takes 0.4 of 0.7 ms of a call and 80 ms of a cold star
 - `AttemptFailedError`: holds a `routing.verdict.Failure`, the reason as a value
 """
 
-import os
 import ssl
 import time
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-import certifi
 import httpcore
 
+from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.core.urls import host_header, host_of, is_metadata
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.upstream.redaction import KeyRedactor, redactor_for
@@ -35,7 +34,6 @@ __all__ = [
     "Upstream",
     "encoded_headers",
     "encoded_url",
-    "trusted_ssl_context",
 ]
 
 # A pooled connection that was idle for longer may have been closed while Lambda had this environment frozen.
@@ -216,28 +214,25 @@ class HttpReply(Reply):
 class Upstream:
     """Calls providers, one call at a time: an environment of Lambda serves one request at a time.
 
-    So the previous answer is no longer read when the next call is made, and is closed then at the latest.
+    So the previous answer is no longer read when the next call is made, and is closed then at the latest. `tls` returns
+    the context that verifies providers; it is called by the first https call.
     """
 
-    def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: Callable[[], ssl.SSLContext] = trusted_ssl_context) -> None:
         self._limit = _Limit()
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl_context or trusted_ssl_context(),
-            max_connections=_POOL_SIZE,
-            max_keepalive_connections=_POOL_SIZE,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=_BoundedBackend(self._limit),
-        )
+        self._tls = tls
+        self._pools: dict[bytes, httpcore.ConnectionPool] = {}  # by scheme
         self._before: Reply | None = None
 
     @property
     def open_connections(self) -> int:
-        """The number of connections in the pool, in use or idle."""
-        return len(self._pool.connections)
+        """The number of connections, in use or idle."""
+        return sum(len(pool.connections) for pool in self._pools.values())
 
     def close(self) -> None:
         """Close every connection."""
-        self._pool.close()
+        for pool in self._pools.values():
+            pool.close()
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, *, connect: float, until: float) -> Reply:
         """Send `body` and return the answer once its headers have arrived.
@@ -248,6 +243,7 @@ class Upstream:
             # Otherwise the garbage collector may close it while the pool is locked, a deadlock.
             self._before.close()
         address, sent = encoded_url(url), encoded_headers(host_header(url), headers, body)
+        pool = self._pools.get(address.scheme) or self._open_pool(address.scheme)
         limit = self._limit
         limit.deadline = until
         redactor = redactor_for(headers)
@@ -262,7 +258,7 @@ class Upstream:
                 extensions={"timeout": {"connect": connect}},
             )
             try:
-                self._before = HttpReply(self._pool.handle_request(request), limit, redactor)
+                self._before = HttpReply(pool.handle_request(request), limit, redactor)
                 return self._before
             except httpcore.ConnectTimeout:
                 raise _failed(FailureKind.TIMEOUT, "connecting took too long") from None
@@ -277,13 +273,15 @@ class Upstream:
                 raise _failed(FailureKind.RESET, f"the connection broke ({type(error).__name__})") from None
         raise AssertionError("unreachable")
 
-
-def trusted_ssl_context() -> ssl.SSLContext:
-    """Return a TLS context that trusts SSL_CERT_FILE, SSL_CERT_DIR or, by default, certifi's certificates."""
-    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    if file or folder:
-        return ssl.create_default_context(cafile=file or None, capath=folder or None)
-    return ssl.create_default_context(cafile=certifi.where())
+    def _open_pool(self, scheme: bytes) -> httpcore.ConnectionPool:
+        self._pools[scheme] = httpcore.ConnectionPool(
+            ssl_context=self._tls() if scheme == b"https" else None,
+            max_connections=_POOL_SIZE,
+            max_keepalive_connections=_POOL_SIZE,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+            network_backend=_BoundedBackend(self._limit),
+        )
+        return self._pools[scheme]
 
 
 @lru_cache(256)
