@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
@@ -129,6 +130,7 @@ class CostModel:
         )
 
 
+@cache
 def _answer_bytes() -> float:
     return float(sum(map(len, chunks("auto-chat", _CHUNKS))))
 

@@ -1,17 +1,18 @@
 """How the tests are shared out among processes: those that need the same running router stay together.
 
-And no property is false because a machine was slow. What botocore knows of AWS, and whom httpx trusts, is read once in
-a process.
+Properties are tried with few examples; `--hypothesis-profile=thorough` tries many. None fails on a slow machine.
+botocore's service models and the trusted certificates are loaded once per process.
 """
 
 import os
+import sys
 from functools import cache
 from typing import Any
 
 import httpx
 import pytest
 from botocore.loaders import JSONFileLoader
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 ROUTERS = {
@@ -26,8 +27,13 @@ ROUTERS = {
 """Which running router tests are asked of, by the beginning of their path; the first that fits. Each is a fixture of a
 session or a module, and would be started again in every process that needs it."""
 
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+settings.register_profile("quick", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=1000)
+settings.load_profile("quick")
+
+# The test processes and those that they start would else compile the same modules again and again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Every session of botocore's reads its files anew, for 100 ms and more; none changes what it has read.
 _read = JSONFileLoader.load_file

@@ -46,7 +46,7 @@ def sound(answer: Answer) -> None:
         assert isinstance(answer.error["type"], str)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(operation=st.sampled_from(OPERATIONS), body=bodies, query=queries, part=st.text(max_size=12))
 def test_no_body_query_or_path_is_a_500(
     admin: Admin, operation: tuple[str, str, Any], body: dict[str, Any], query: dict[str, str], part: str

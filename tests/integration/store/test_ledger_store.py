@@ -419,7 +419,7 @@ def test_a_write_whose_response_was_lost_counts_once(
     assert reservation.held[KEY] == read_ledger(KEY)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=list(HealthCheck))
 @given(ledger=ledgers, change=changes)
 @example(ledger=Ledger(exists=False), change=LedgerUpdate(fill=True))
 @example(ledger=Ledger(), change=LedgerUpdate(take=("x", Hold(1, 2, 3)), slots=0))

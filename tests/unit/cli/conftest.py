@@ -1,9 +1,10 @@
+import io
 import json
 import os
 import pty
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,37 +61,42 @@ def command(router: FakeRouter, capsys: pytest.CaptureFixture[str]) -> Callable[
 
 
 @pytest.fixture
-def terminal(router: FakeRouter, tmp_path: Path) -> Callable[..., Done]:
-    """Run `vibe` on a pseudo-terminal, with `typed` as its input."""
+def terminal(router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Run `vibe` in this process on a pseudo-terminal, with `typed` as its input."""
+    monkeypatch.setenv("TERM", "xterm")
 
     def call(*arguments: str, typed: str = "", columns: int = 200) -> Done:
         leader, follower = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "vibe_cli", *arguments],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "COLUMNS": str(columns),
-                "TERM": "xterm",
-            },
-            stdin=follower,
-            stdout=follower,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        os.close(follower)
+        errors = io.StringIO()
         os.write(leader, typed.encode())
-        shown = b""
-        while True:
-            try:
-                read = os.read(leader, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not read:
-                break
-            shown += read
-        _, err = process.communicate()
+        with ThreadPoolExecutor(1) as pool:
+            shown = pool.submit(_read_to_end, leader)
+            with (
+                os.fdopen(os.dup(follower)) as read,
+                os.fdopen(follower, "w") as written,
+                monkeypatch.context() as patch,
+            ):
+                patch.setenv("COLUMNS", str(columns))
+                patch.setattr(sys, "stdin", read)
+                patch.setattr(sys, "stdout", written)
+                patch.setattr(sys, "stderr", errors)
+                try:
+                    status = main(arguments)
+                except SystemExit as end:
+                    status = int(end.code or 0)
         os.close(leader)
-        return Done(process.returncode, shown.decode(), err)
+        return Done(status, shown.result().decode(), errors.getvalue())
 
     return call
+
+
+def _read_to_end(descriptor: int) -> bytes:
+    shown = b""
+    while True:
+        try:
+            read = os.read(descriptor, 65536)
+        except OSError:  # the other end is closed
+            return shown
+        if not read:
+            return shown
+        shown += read

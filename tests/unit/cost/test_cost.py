@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from samtranslator.yaml_helper import yaml_parse
 
@@ -53,7 +53,6 @@ def test_container_without_requests_adds_up_by_hand() -> None:
     assert MODEL.container_total(0) == pytest.approx(by_hand)
 
 
-@settings(deadline=None)
 @given(_volumes, _volumes)
 def test_more_requests_never_cost_less(one: int, other: int) -> None:
     fewer, more = sorted((one, other))
@@ -61,7 +60,6 @@ def test_more_requests_never_cost_less(one: int, other: int) -> None:
     assert MODEL.container_total(fewer) <= MODEL.container_total(more)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10**7))
 def test_twice_the_memory_costs_more_but_less_than_twice(requests: int) -> None:
     totals = [replace(MODEL, memory_mb=size).total(requests) for size in MEMORIES]

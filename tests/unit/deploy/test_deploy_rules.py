@@ -8,7 +8,6 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from hypothesis import given as hypothesis_given
-from hypothesis import settings
 from hypothesis import strategies as st
 from samtranslator.yaml_helper import yaml_parse
 
@@ -73,7 +72,6 @@ def test_samconfig_has_two_environments() -> None:
 _entries = st.dictionaries(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8), max_size=5)
 
 
-@settings(deadline=None)
 @hypothesis_given(st.dictionaries(st.text(max_size=8) | st.sampled_from(sorted(RESERVED)), st.text(max_size=8)))
 def test_admin_functions_secret_has_only_what_opens_the_router_and_names(values: dict[str, str]) -> None:
     chosen = select_for_admin(values)
@@ -88,7 +86,6 @@ def test_unreadable_list_of_names_counts_as_unknown(text: str | None) -> None:
     assert names_set(text) is None
 
 
-@settings(deadline=None)
 @hypothesis_given(standing=_entries, values=_entries)
 def test_merging_secrets_is_idempotent_and_keeps_other_entries(
     standing: dict[str, str], values: dict[str, str]
@@ -145,7 +142,6 @@ def test_superseded_versions(
     assert superseded(Published("gateway", versions, live, frozenset(aliased))) == removed
 
 
-@settings(deadline=None)
 @hypothesis_given(st.sets(st.integers(1, 50), min_size=1), st.data())
 def test_version_for_a_rollback_is_never_removed(numbers: set[int], data: st.DataObject) -> None:
     live = data.draw(st.sampled_from(sorted(numbers)))

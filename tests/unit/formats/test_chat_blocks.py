@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.formats.chat.assembly import ChatAssembler
@@ -116,7 +116,6 @@ def test_what_comes_for_a_call_that_is_over_breaks_the_stream() -> None:
         decoded([A, piece(0, '{"x":1}'), B, piece(0, "{}")])
 
 
-@settings(max_examples=30)
 @given(calls=st.lists(st.tuples(ARGUMENTS, st.booleans()), min_size=1, max_size=3), seed=st.integers(0, 999))
 def test_calls_come_whole_however_they_are_mixed(calls: list[tuple[dict[str, Any], bool]], seed: int) -> None:
     order = Random(seed)  # noqa: S311 - no secret

@@ -8,7 +8,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.formats.test_translated_answers import count_ids, events, read, without_ids
@@ -33,8 +33,6 @@ from vibe_router.formats.neutral.model import (
     UsageReport,
 )
 from vibe_router.upstream.exchange import Exchange, open_exchange
-
-few = settings(deadline=None, max_examples=40)
 
 MODEL = "us.anthropic.claude-haiku-4-5"
 COUNTS = {
@@ -300,7 +298,6 @@ blocks = st.one_of(
 )
 
 
-@few
 @given(content=st.lists(blocks, min_size=1, max_size=4))
 def test_an_unfolded_answer_assembles_to_itself(content: list[dict[str, Any]]) -> None:
     whole = answer(*content, stop="stop_sequence", additionalModelResponseFields={"stop_sequence": "x"})
@@ -382,7 +379,6 @@ def test_other_bodies_are_not_answers(raw: bytes) -> None:
 WHOLE = b"".join(unfold(answer(THOUGHT, SEALED, {"text": "Héllo."}, *CALLS, stop="tool_use")))
 
 
-@few
 @given(caller=st.sampled_from(sorted(HELLO)), sizes=st.lists(st.integers(1, 90), min_size=1))
 def test_a_stream_split_at_any_byte_is_read_alike(caller: str, sizes: list[int]) -> None:
     said = []
@@ -393,7 +389,6 @@ def test_a_stream_split_at_any_byte_is_read_alike(caller: str, sizes: list[int])
     assert said[0] == said[1]
 
 
-@few
 @given(caller=st.sampled_from(sorted(HELLO)), at=st.integers(0, len(WHOLE) - 1))
 def test_a_truncated_stream_never_looks_complete(caller: str, at: int) -> None:
     reader = exchange(caller).reader()
@@ -414,7 +409,6 @@ odd_values = st.recursive(
 )
 
 
-@few
 @given(caller=st.sampled_from(sorted(HELLO)), odd=st.lists(odd_values, min_size=1, max_size=4))
 def test_any_event_is_read_without_an_error(caller: str, odd: list[Any]) -> None:
     put = exchange(caller)
@@ -428,7 +422,6 @@ def test_any_event_is_read_without_an_error(caller: str, odd: list[Any]) -> None
     put.whole(assembly.completion())
 
 
-@few
 @given(content=st.lists(odd_values, max_size=3), rest=st.dictionaries(st.sampled_from(NAMES), odd_values, max_size=3))
 def test_any_whole_answer_is_read_without_an_error(content: list[Any], rest: dict[str, Any]) -> None:
     raw = json.dumps({"output": {"message": {"content": content}}, **rest}).encode()

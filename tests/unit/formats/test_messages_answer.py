@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from anthropic.types import Message, RawMessageStreamEvent
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -356,7 +356,6 @@ runs = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(runs, max_size=4), st.sampled_from(["stop", "length", "refusal"]))
 def test_events_survive_being_written_and_read(told: list[list[Event]], reason: Reason) -> None:
     events = [
@@ -391,7 +390,6 @@ def _joined(events: Iterable[Event]) -> list[Event]:
     return joined
 
 
-@settings(deadline=None)
 @given(st.lists(runs, max_size=4))
 def test_a_chat_caller_gets_the_same_whole_as_streamed(told: list[list[Event]]) -> None:
     events = [

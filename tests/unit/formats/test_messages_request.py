@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from anthropic.types import MessageCreateParams
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -816,14 +816,12 @@ bodies = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(bodies)
 def test_a_request_survives_the_neutral_form(body: dict[str, Any]) -> None:
     neutral = messages_request.read(body)
     assert json.loads(messages_request.body(neutral, body["model"], stream=body["stream"])) == body
 
 
-@settings(deadline=None)
 @given(bodies)
 def test_any_request_is_translated_or_refused_by_name(body: dict[str, Any]) -> None:
     neutral = messages_request.read(body)
@@ -847,7 +845,6 @@ anything = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS), anything, max_size=6), st.lists(anything, min_size=1, max_size=3))
 def test_any_json_is_a_request_or_a_400(fields: dict[str, Any], content: list[Any]) -> None:
     body = {**HELLO, **fields}

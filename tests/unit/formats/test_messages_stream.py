@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from anthropic.types import Message, RawMessageStreamEvent
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -339,7 +339,6 @@ answers = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(answers)
 def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
     assembly, reader = MessagesAssembler(), MessagesStreamReader()
@@ -356,7 +355,6 @@ def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
     assert messages.read_whole(dump(answer)) == answer
 
 
-@settings(deadline=None)
 @given(answers, st.lists(st.integers(1, 40), max_size=60))
 def test_a_stream_split_anywhere_is_read_alike(answer: dict[str, Any], cuts: Sequence[int]) -> None:
     raw = b"".join(messages.unfold(answer))
@@ -382,7 +380,6 @@ def test_arguments_that_are_not_json_are_preserved() -> None:
     assert assembly.completion()["content"][0]["input"] == {"INVALID_JSON": '{"city": "Ro'}
 
 
-@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | words, lambda inner: st.lists(inner) | st.dictionaries(
     st.sampled_from(["type", "message", "delta", "usage", "content_block", "index", "error", "text"]), inner
 )))  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.errors import ApiError
@@ -243,7 +243,6 @@ def store_and_continue(request: ResponsesRequest) -> None:
 
 
 @pytest.mark.parametrize("caller", VALID)
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(draw=st.data())
 def test_a_mutated_request_is_carried_or_a_400(caller: str, draw: st.DataObject) -> None:
     body = draw.draw(mutated(caller))

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.formats.requests_to_translate import chat_requests, responses_requests
@@ -30,9 +30,6 @@ HELLO: dict[str, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": "Hi"}]},
     "responses": {"input": "Hi"},
 }
-
-# Whole requests take a while to draw.
-patient = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
@@ -60,7 +57,6 @@ def leaves(value: object) -> list[object]:
 # --- Everything that a format can say is kept -------------------------------------------------------------------------
 
 
-@patient
 @given(body=chat_requests)
 def test_a_chat_request_survives_the_neutral_form(body: dict[str, Any]) -> None:
     once = read("chat", body)
@@ -69,7 +65,6 @@ def test_a_chat_request_survives_the_neutral_form(body: dict[str, Any]) -> None:
     assert set(map(repr, leaves(body))) <= set(map(repr, leaves(again))) | {"'auto-chat'", "'text'"}
 
 
-@patient
 @given(body=chat_requests)
 def test_what_chat_says_reaches_responses_or_is_refused_by_name(body: dict[str, Any]) -> None:
     request = read("chat", body)
@@ -78,7 +73,6 @@ def test_what_chat_says_reaches_responses_or_is_refused_by_name(body: dict[str, 
         assert calls(again) == calls(request)
 
 
-@patient
 @given(body=responses_requests)
 def test_what_responses_says_reaches_chat_or_is_refused_by_name(body: dict[str, Any]) -> None:
     request = read("responses", body)
@@ -133,7 +127,6 @@ _FIELDS = {
 
 
 @pytest.mark.parametrize(("caller", "target"), [("chat", "responses"), ("responses", "chat")])
-@patient
 @given(draw=st.data())
 def test_no_field_is_worse_than_a_400(caller: str, target: str, draw: st.DataObject) -> None:
     fields = draw.draw(st.dictionaries(st.sampled_from(_FIELDS[caller]) | st.text(max_size=5), values, max_size=3))
@@ -168,7 +161,6 @@ _ITEMS = st.fixed_dictionaries(
 )
 
 
-@patient
 @given(items=st.lists(_ITEMS, min_size=1, max_size=3), caller=st.sampled_from(["chat", "responses"]))
 def test_no_message_is_worse_than_a_400(items: list[dict[str, Any]], caller: str) -> None:
     body = {"model": "m", "messages" if caller == "chat" else "input": items}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.models import Deployment, Provider
@@ -174,7 +174,6 @@ def turns_of(body: dict[str, Any]) -> list[Any]:
     ("messages", "chat"), ("messages", "responses"), ("messages", "converse"),
     ("chat", "messages"), ("chat", "responses"), ("chat", "converse"),
 ])  # fmt: skip
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_two_turns_of_a_conversation_differ_by_the_new_turn_alone(
     caller: str, spoken: str, data: st.DataObject

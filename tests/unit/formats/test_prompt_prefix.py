@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.models import Deployment, Provider
@@ -107,7 +107,6 @@ def translated(caller: str, target: str, kinds: Sequence[str]) -> tuple[dict[str
 
 
 @pytest.mark.parametrize(("caller", "target"), PAIRS)
-@settings(max_examples=15)
 @given(kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=5))
 def test_a_new_turn_changes_nothing_before_it(caller: str, target: str, kinds: list[str]) -> None:
     fields, messages = translated(caller, target, kinds[:-1])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
@@ -402,7 +402,6 @@ STREAMS = {
 }
 
 
-@settings(deadline=None)
 @given(pair=st.sampled_from(sorted(STREAMS)), sizes=st.lists(st.integers(1, 90), min_size=1))
 def test_a_stream_cut_at_any_byte_says_the_same(pair: tuple[str, str], sizes: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patched:
@@ -414,7 +413,6 @@ def test_a_stream_cut_at_any_byte_says_the_same(pair: tuple[str, str], sizes: li
     assert cut == whole
 
 
-@settings(deadline=None)
 @given(pair=st.sampled_from(sorted(STREAMS)), at=st.integers(0, 10_000))
 def test_a_stream_that_breaks_off_never_looks_whole(pair: tuple[str, str], at: int) -> None:
     raw = STREAMS[pair]
@@ -432,7 +430,6 @@ _JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     pair=st.sampled_from(sorted(STREAMS)),
     odd=st.dictionaries(

@@ -237,7 +237,7 @@ requests = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_event=requests)
 def test_any_event_gets_a_valid_answer_other_than_500(
     environment: FakeEnvironment, given_event: dict[str, Any]
@@ -254,7 +254,7 @@ def test_any_event_gets_a_valid_answer_other_than_500(
         assert response.headers["allow"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=st.dictionaries(st.sampled_from(FIELDS), values, max_size=3))
 def test_any_fields_are_answered_or_rejected_with_a_reason(
     environment: FakeEnvironment, fields: dict[str, object]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import app
@@ -485,7 +485,6 @@ ITEMS = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(input_=st.text(min_size=1) | ITEMS, history=st.none() | ITEMS, output=ITEMS)
 def test_a_record_is_read_back_equal(input_: object, history: Any, output: Any) -> None:
     body = {"model": "m", "input": input_, **({"previous_response_id": "resp_0"} if history is not None else {})}

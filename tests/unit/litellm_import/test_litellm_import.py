@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_cli.litellm_import import Imported, LitellmConfigError, import_config
@@ -634,7 +634,6 @@ CONFIGS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(CONFIGS)
 def test_converted_routes_are_valid_and_contain_no_key(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]
@@ -653,7 +652,6 @@ def test_converted_routes_are_valid_and_contain_no_key(
         assert done.routes == ""
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.text() | st.text(alphabet="model_list: -[]{}&*!#'\"\n\t|>5~"))
 def test_arbitrary_text_does_not_crash(text: str) -> None:
     for whole in (text, "model_list:\n" + text):

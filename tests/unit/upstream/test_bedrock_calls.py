@@ -8,7 +8,7 @@ from typing import Any
 
 import httpcore
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from local.standin.bedrock import message
@@ -144,20 +144,17 @@ def unpacked(raw: bytes, sizes: Iterable[int] = (1 << 20,)) -> list[Any]:
     return [json.loads(event.removeprefix(b"data: ")) for event in out.split(b"\n\n") if event]
 
 
-@settings(deadline=None, max_examples=40)
 @given(sizes=st.lists(st.integers(1, 300), min_size=1, max_size=5))
 def test_a_stream_cut_at_any_byte_has_the_same_events(sizes: list[int]) -> None:
     assert unpacked(STREAM, sizes) == SAID
 
 
-@settings(deadline=None, max_examples=40)
 @given(at=st.integers(0, len(STREAM) - 1))
 def test_a_broken_stream_yields_its_complete_events(at: int) -> None:
     said = unpacked(STREAM[:at]) if at else []
     assert said == SAID[: len(said)]
 
 
-@settings(deadline=None, max_examples=40)
 @given(at=st.integers(0, len(STREAM) - 1), bit=st.integers(0, 7))
 def test_a_flipped_bit_never_changes_the_events(at: int, bit: int) -> None:
     broken = bytearray(STREAM)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.eventstream import EventStreamBuffer
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from local.standin.bedrock import message
@@ -31,7 +31,6 @@ messages = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
 @given(said=messages, sizes=st.lists(st.integers(1, 50), min_size=1))
 def test_events_are_read_as_botocore_reads_them(said: list[tuple[dict[str, str], bytes]], sizes: list[int]) -> None:
     raw = b"".join(message(headers, payload) for headers, payload in said)
