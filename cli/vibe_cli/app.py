@@ -16,6 +16,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from vibe_cli.commands import (
+    agents,
     cooldowns,
     deploy,
     health,
@@ -41,6 +42,7 @@ __all__ = ["build_command", "main", "run"]
 def build_command() -> TyperGroup:
     """Return the command line with all its commands."""
     app = command_group("Operate a Vibe Router: the local one, or one deployed to AWS.")
+    app.add_typer(agents.app, name="agents")
     app.add_typer(cooldowns.app, name="cooldowns")
     app.add_typer(keys.app, name="keys")
     app.add_typer(requests.app, name="requests")
