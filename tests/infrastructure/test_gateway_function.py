@@ -125,14 +125,19 @@ def test_it_is_traced_and_logs_into_its_own_group() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
-def test_the_architecture_is_one_for_the_function_and_its_layers(architecture: str) -> None:
+def test_the_functions_follow_the_architecture_and_layers_serve_both(architecture: str) -> None:
     stack = expand({"Architecture": architecture})
-    named = [stack["Resources"]["GatewayFunction"]["Properties"]["Architectures"]]
-    named += [
-        layer["Properties"]["CompatibleArchitectures"] for layer in of_type(stack, "AWS::Lambda::LayerVersion").values()
-    ]
-    assert len(named) == 3
-    assert all(names in ([architecture], [{"Ref": "Architecture"}]) for names in named)
+    for function in of_type(stack, "AWS::Lambda::Function").values():
+        assert function["Properties"]["Architectures"] in ([architecture], [{"Ref": "Architecture"}])
+    for layer in of_type(stack, "AWS::Lambda::LayerVersion").values():
+        assert layer["Properties"]["CompatibleArchitectures"] == ["arm64", "x86_64"]
+
+
+def test_layers_are_named_after_their_stack() -> None:
+    names = {
+        layer["Properties"]["LayerName"]["Fn::Sub"] for layer in of_type(STACK, "AWS::Lambda::LayerVersion").values()
+    }
+    assert names == {"${AWS::StackName}-router", "${AWS::StackName}-streaming-runtime"}
 
 
 def test_snap_start_and_reserved_concurrency_are_off_unless_asked_for() -> None:
@@ -173,13 +178,42 @@ def test_the_api_calls_the_alias_and_old_layers_are_not_kept() -> None:
         assert layer.get("DeletionPolicy") == "Delete"
 
 
-@pytest.mark.parametrize("rollout", ["AllAtOnce", "Canary10Percent5Minutes"])
-def test_a_new_version_is_taken_back_when_an_alarm_goes_off_while_traffic_moves_to_it(rollout: str) -> None:
+@pytest.mark.parametrize("function", ["GatewayFunction", "AdminFunction"])
+def test_a_version_that_a_parameter_replaces_stays_for_a_rollback(function: str) -> None:
+    versions = of_type(STACK, "AWS::Lambda::Version")
+    (version,) = (each for name, each in versions.items() if name.startswith(function))
+    assert version["DeletionPolicy"] == version["UpdateReplacePolicy"] == "Retain"
+
+
+ROLLOUTS = STACK["Parameters"]["Rollout"]["AllowedValues"]
+
+
+def test_an_update_at_once_needs_no_code_deploy() -> None:
+    assert ROLLOUTS[0] == STACK["Parameters"]["Rollout"]["Default"] == "AllAtOnce"
+    assert not [name for name, each in STACK["Resources"].items() if each["Type"].startswith("AWS::CodeDeploy::")]
+    assert "UpdatePolicy" not in STACK["Resources"]["GatewayFunctionAliaslive"]
+
+
+@pytest.mark.parametrize("rollout", ROLLOUTS[1:])
+def test_a_gradual_rollout_is_taken_back_when_the_new_version_fails(rollout: str) -> None:
     template = expand({"Rollout": rollout})
     group = only(template, "AWS::CodeDeploy::DeploymentGroup")["Properties"]
     assert rollout in json.dumps(group["DeploymentConfigName"])
     assert group["AutoRollbackConfiguration"]["Enabled"] is True
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
-    alarms = [alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]]
-    assert alarms == ["NoLayerLeftAlarm", "GatewayFailureAlarm"]
+    condition, watched, _ = group["AlarmConfiguration"]["Fn::If"]
+    assert watched["Alarms"] == [{"Name": {"Ref": "NewVersionFailureAlarm"}}]
+    assert template["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Rollout"}, "AllAtOnce"]}]}
     assert "CodeDeployLambdaAliasUpdate" in template["Resources"]["GatewayFunctionAliaslive"]["UpdatePolicy"]
+
+
+def test_a_gradual_rollout_watches_errors_of_the_new_version_alone() -> None:
+    template = expand({"Rollout": ROLLOUTS[1]})
+    alarm = template["Resources"]["NewVersionFailureAlarm"]["Properties"]
+    (version,) = (name for name in of_type(template, "AWS::Lambda::Version") if name.startswith("GatewayFunction"))
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
+    assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
+        "FunctionName": {"Ref": "GatewayFunction"},
+        "Resource": {"Fn::Sub": "${GatewayFunction}:live"},
+        "ExecutedVersion": {"Fn::GetAtt": [version, "Version"]},
+    }

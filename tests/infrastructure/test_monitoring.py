@@ -54,8 +54,30 @@ def test_there_is_an_alarm_for_what_somebody_must_act_on() -> None:
         "ErrorRateAlarm",
         "GatewayFailureAlarm",
         "GatewayThrottleAlarm",
-        "TableThrottleAlarm",
+        "NewVersionFailureAlarm",
+        "TableReadThrottleAlarm",
+        "TableWriteThrottleAlarm",
     }
+
+
+@pytest.mark.parametrize("kind", ["Read", "Write"])
+def test_throttles_of_every_table_and_index_are_watched(kind: str) -> None:
+    watched = {
+        tuple(
+            dimension["Value"] if isinstance(dimension["Value"], str) else dimension["Value"]["Ref"]
+            for dimension in metric["Dimensions"]
+        )
+        for metric in _stats(ALARMS[f"Table{kind}ThrottleAlarm"])
+        if metric["MetricName"] == f"{kind}ThrottleEvents"
+    }
+    tables = of_type(STACK, "AWS::DynamoDB::Table")
+    indexes = {
+        (name, index["IndexName"])
+        for name, table in tables.items()
+        for index in table["Properties"].get("GlobalSecondaryIndexes", [])
+    }
+    assert watched == {(name,) for name in tables} | indexes
+    assert len(watched) <= 10, "CloudWatch's limit of metrics in one alarm"
 
 
 @pytest.mark.parametrize("name", ALARMS)

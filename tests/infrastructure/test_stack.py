@@ -29,7 +29,8 @@ OPTIONS = {
     "AlarmEmail": "ops@example.com",
     "ReservedConcurrency": "50",
     "SnapStart": "on",
-    "CreateApiGatewayLogRole": "false",
+    "AccessLog": "on",
+    "Rollout": "Linear10PercentEvery1Minute",
 }
 
 
@@ -167,7 +168,7 @@ def test_logs_are_kept_for_thirty_days() -> None:
     kept = {group["logGroupName"]: group.get("retentionInDays") for group in groups}
     assert kept[f"/aws/lambda/{NAME}-gateway"] == 30
     assert kept[f"/aws/lambda/{NAME}-admin"] == 30
-    assert kept[f"/aws/apigateway/{NAME}-access"] == 30
+    assert f"/aws/apigateway/{NAME}-access" not in kept  # an account without API Gateway's log role cannot log
 
 
 @pytest.mark.usefixtures("resources")
@@ -183,6 +184,7 @@ def test_the_dashboard_is_the_stacks_and_asks_its_own_log_group_and_tables() -> 
 def test_every_option_at_once_in_a_second_stack_beside_the_first() -> None:
     made = _create(OPTIONS, "second")
     assert not {"ApiGatewayAccount", "ApiGatewayLogRole"} & set(made)
+    assert "AccessLogGroup" in made
     outputs = _outputs("second")
     assert outputs["BaseUrl"] == "https://llm.example.com/v1"
     assert outputs["UiUrl"] == "https://llm.example.com/ui/"

@@ -18,15 +18,16 @@ from botocore.exceptions import WaiterError
 
 from vibe_cli.deploy.errors import DeployError
 from vibe_cli.deploy.services import aws_errors
+from vibe_cli.deploy.stack import RETAINED
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["adopt", "existing", "import_template", "named_tables"]
+__all__ = ["adopt", "existing", "import_template", "named_tables", "protect"]
 
 _TABLE = "AWS::DynamoDB::Table"
-_IMPORTED = ("Type", "DeletionPolicy", "UpdateReplacePolicy", "Properties")
+_IMPORTED = ("Type", "UpdateReplacePolicy", "Properties")
 _PATIENCE = {"Delay": 5, "MaxAttempts": 120}
 
 
@@ -35,7 +36,7 @@ def named_tables(template: Mapping[str, Any], stack: str) -> dict[str, str]:
     return {
         logical_id: _name(resource["Properties"]["TableName"], stack)
         for logical_id, resource in template["Resources"].items()
-        if resource["Type"] == _TABLE and resource.get("DeletionPolicy") == "Retain"
+        if resource["Type"] == _TABLE and resource.get("DeletionPolicy") in RETAINED
     }
 
 
@@ -57,6 +58,20 @@ def existing(client: "DynamoDBClient", tables: Mapping[str, str]) -> dict[str, s
     return found
 
 
+def protect(client: "DynamoDBClient", tables: Iterable[str]) -> tuple[str, ...]:
+    """Switch on deletion protection of the tables without it; return their names.
+
+    The template does not, because CloudFormation could then not undo a first creation that fails.
+    """
+    changed = []
+    for name in tables:
+        with aws_errors("DynamoDB"):
+            if not client.describe_table(TableName=name)["Table"].get("DeletionProtectionEnabled"):
+                client.update_table(TableName=name, DeletionProtectionEnabled=True)
+                changed.append(name)
+    return tuple(changed)
+
+
 def import_template(template: Mapping[str, Any], tables: Mapping[str, str]) -> dict[str, Any]:
     """Return a template with only `tables` (logical id to name) from `template`, with literal names.
 
@@ -65,7 +80,8 @@ def import_template(template: Mapping[str, Any], tables: Mapping[str, str]) -> d
     resources: dict[str, Any] = {}
     for logical_id, name in tables.items():
         declared = template["Resources"][logical_id]
-        resources[logical_id] = {key: declared[key] for key in _IMPORTED if key in declared}
+        # Retain, whatever the template says: to CloudFormation an import creates the stack, and what it adds must stay.
+        resources[logical_id] = {"DeletionPolicy": "Retain"} | {k: declared[k] for k in _IMPORTED if k in declared}
         resources[logical_id]["Properties"] = {**declared["Properties"], "TableName": name}
     parameters = {name: template["Parameters"][name] for name in ("StageName",) if name in template["Parameters"]}
     return {"AWSTemplateFormatVersion": "2010-09-09", "Parameters": parameters, "Resources": resources}

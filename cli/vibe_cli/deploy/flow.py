@@ -17,7 +17,7 @@ from samtranslator.yaml_helper import yaml_parse
 from vibe_cli.checkout import CHECKOUT
 from vibe_cli.deploy import adoption, secret, stack, versions
 from vibe_cli.deploy.errors import DeployError
-from vibe_cli.deploy.services import Services, aws_errors
+from vibe_cli.deploy.services import Quotas, Services, aws_errors
 from vibe_cli.deploy.target import Target
 from vibe_cli.routes_file import RoutesFileError, load_file
 from vibe_router.core.secret_names import MASTER_KEY, RESERVED
@@ -29,6 +29,8 @@ _Call = Mapping[str, Any]
 _FUNCTION = "AWS::Lambda::Function"
 _SECRET = "AWS::SecretsManager::Secret"  # noqa: S105 - a resource type
 _KEY_VARIABLE = "VIBE_ROUTER_KEY"
+_FEW_CALLS = 10
+"""The quota of concurrent executions of many new accounts."""
 _NEW_API_SECONDS = 60.0
 """How long a new API may take until it answers: DNS and the stage need time to propagate."""
 _NEW_KEY_SECONDS = 330.0
@@ -64,10 +66,11 @@ def deploy(target: Target, services: Services, environ: Mapping[str, str]) -> Re
     _say(f"{target.stack} in {region}, account {account}")
     _warn_of_unreachable(spec)
     current = _check_stack(target, services)
+    quotas = services.quotas()
+    _check_quotas(quotas, target, current)
 
     _step("Building")
-    architecture = target.parameters.get("Architecture") or _template()["Parameters"]["Architecture"]["Default"]
-    _run(services, (*services.programs.build, "--architecture", architecture), hidden, "The build failed")
+    _run(services, services.programs.build, hidden, "The build failed")
 
     adopted: tuple[str, ...] = ()
     if current and current.failed_to_create:
@@ -84,12 +87,15 @@ def deploy(target: Target, services: Services, environ: Mapping[str, str]) -> Re
         "deploy",
         "--config-env",
         target.config_env,
-        *_overrides(target, services, current),
+        *_overrides(target, quotas, current),
     )
     _run(services, command, hidden, "The deployment failed; CloudFormation has put back what was there before")
     created = stack.describe(services.cloudformation, target.stack)
     if not created:
         raise DeployError(f"sam deploy succeeded, but there is no stack {target.stack}. Check samconfig.toml.")
+
+    if protected := adoption.protect(services.dynamodb, [each.name for each in _tables_of(target, services)]):
+        _say(f"Protected from deletion: {', '.join(protected)}")
 
     _step("Filling the secret")
     filled = _fill(services, created, names, environ)
@@ -259,15 +265,18 @@ def _check_stack(target: Target, services: Services) -> stack.Stack | None:
 def _check_tables_stay(target: Target, services: Services) -> tuple[str, ...]:
     """Return the names of the stack's tables. Raises DeployError if one would be deleted with the stack."""
     retained = stack.retained(services.cloudformation, target.stack)
-    tables = [
-        each for each in stack.resources(services.cloudformation, target.stack) if each.kind == "AWS::DynamoDB::Table"
-    ]
+    tables = _tables_of(target, services)
     if lost := sorted(each.name for each in tables if each.logical_id not in retained):
         raise DeployError(
             f"{target.stack} was created from a template that deletes its tables with it: {', '.join(lost)}.\n"
             "Deploy it once from this checkout, which retains them, and try again. Nothing was deleted."
         )
     return tuple(sorted(each.name for each in tables))
+
+
+def _tables_of(target: Target, services: Services) -> list[stack.Resource]:
+    there = stack.resources(services.cloudformation, target.stack)
+    return [each for each in there if each.kind == "AWS::DynamoDB::Table"]
 
 
 def _adopt_tables(target: Target, services: Services) -> tuple[str, ...]:
@@ -280,16 +289,41 @@ def _adopt_tables(target: Target, services: Services) -> tuple[str, ...]:
     return tuple(tables.values())
 
 
-def _overrides(target: Target, services: Services, current: stack.Stack | None) -> tuple[str, ...]:
-    """Return parameters for a new stack: it must not replace the log role of the account, if that has one.
+def _overrides(target: Target, quotas: Quotas, current: stack.Stack | None) -> tuple[str, ...]:
+    """Return parameters for the access log of a stack without a setting for it: it needs the account's log role.
 
-    An existing stack keeps its parameters.
+    A new stack creates that role only if the account has none. An existing stack keeps its parameters.
     """
-    if current or "CreateApiGatewayLogRole" in target.parameters or not services.log_role():
+    if "AccessLog" in {**target.parameters, **(current.parameters if current else {})}:
         return ()
-    _say("API Gateway already has a log role in this account, which stays.")
-    parameters = {**target.parameters, "CreateApiGatewayLogRole": "false"}
+    added = {}
+    if quotas.log_role:
+        _say("API Gateway already has a log role in this account, which stays.")
+        added["AccessLog"] = "on"
+    elif not current:
+        added["CreateApiGatewayLogRole"] = "true"
+    if not added or "CreateApiGatewayLogRole" in target.parameters:
+        return ()
+    parameters = {**target.parameters, **added}
     return ("--parameter-overrides", *(f'{name}="{value}"' for name, value in parameters.items()))
+
+
+def _check_quotas(quotas: Quotas, target: Target, current: stack.Stack | None) -> None:
+    """Warn of an account that serves few calls at once. Raises DeployError when the throttle exceeds its quota."""
+    if quotas.concurrency is not None and quotas.concurrency <= _FEW_CALLS:
+        _say(
+            f"WARNING: this account may run only {quotas.concurrency} functions at once, and every stream takes one; "
+            "further callers get errors. Request more, which is free: "
+            "https://console.aws.amazon.com/servicequotas/home/services/lambda/quotas/L-B99A9384"
+        )
+    declared = {name: each.get("Default") for name, each in _template()["Parameters"].items()}
+    parameters = {**declared, **(current.parameters if current else {}), **target.parameters}
+    for name, quota in (("ThrottleRate", quotas.rate), ("ThrottleBurst", quotas.burst)):
+        if quota is not None and float(parameters[name]) > quota:
+            raise DeployError(
+                f"{name} is {parameters[name]}, and this account's quota in this region is {quota:.0f}. Lower it in "
+                "parameter_overrides of samconfig.toml, or request a higher quota. Nothing was deployed."
+            )
 
 
 def _run(

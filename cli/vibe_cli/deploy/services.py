@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from vibe_cli.aws_errors import aws_errors as _aws_errors
 from vibe_cli.checkout import CHECKOUT
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from vibe_cli.deploy.target import Target
 
-__all__ = ["Programs", "Services", "aws_errors"]
+__all__ = ["Programs", "Quotas", "Services", "aws_errors"]
 
 _HERE = str(Path(sys.executable).parent)
 
@@ -44,6 +45,20 @@ class Programs:
     build: Sequence[str] = (sys.executable, "-m", "scripts.build")
     routes: Sequence[str] = (sys.executable, "-m", "vibe_cli", "routes")
     smoke: Sequence[str] = (sys.executable, "-m", "vibe_cli", "smoke")
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """The account's limits in a region; None where the service does not tell.
+
+    `concurrency`: calls of all functions at once. `rate` and `burst`: requests per second to all APIs. `log_role`: the
+    role with which API Gateway writes logs, None if there is none.
+    """
+
+    concurrency: int | None
+    rate: float | None
+    burst: int | None
+    log_role: str | None
 
 
 class Services:
@@ -69,10 +84,18 @@ class Services:
         with aws_errors("AWS"):
             return str(self._client("sts").get_caller_identity()["Account"])
 
-    def log_role(self) -> str | None:
-        """Return the role with which API Gateway writes logs in this account and region, or None."""
+    def quotas(self) -> Quotas:
+        """Return what this account may do in this region."""
+        try:
+            concurrency: int | None = self.functions.get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+        except ClientError:  # only a warning depends on it, and deploying needs no right to ask
+            concurrency = None
         with aws_errors("API Gateway"):
-            return self._client("apigateway").get_account().get("cloudwatchRoleArn") or None
+            account = self._client("apigateway").get_account()
+        throttle = account.get("throttleSettings", {})
+        return Quotas(
+            concurrency, throttle.get("rateLimit"), throttle.get("burstLimit"), account.get("cloudwatchRoleArn") or None
+        )
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":

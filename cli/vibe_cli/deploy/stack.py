@@ -13,18 +13,22 @@ from vibe_cli.deploy.services import aws_errors
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-__all__ = ["Resource", "Stack", "delete", "describe", "resources", "retained"]
+__all__ = ["RETAINED", "Resource", "Stack", "delete", "describe", "resources", "retained"]
+
+RETAINED = ("Retain", "RetainExceptOnCreate")
+"""Deletion policies of resources that outlive a stack."""
 
 _PATIENCE = {"Delay": 10, "MaxAttempts": 360}  # an hour: custom domains are slow
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """An existing stack, with the template's outputs by name."""
+    """An existing stack, with the template's outputs and parameters by name."""
 
     name: str
     status: str
     outputs: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_busy(self) -> bool:
@@ -64,7 +68,8 @@ def describe(client: "CloudFormationClient", name: str) -> Stack | None:
     if found["StackStatus"] in ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE"):
         return None
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-    return Stack(name, found["StackStatus"], outputs)
+    parameters = {each["ParameterKey"]: each.get("ParameterValue", "") for each in found.get("Parameters", [])}
+    return Stack(name, found["StackStatus"], outputs, parameters)
 
 
 def resources(client: "CloudFormationClient", name: str) -> list[Resource]:
@@ -87,7 +92,7 @@ def retained(client: "CloudFormationClient", name: str) -> frozenset[str]:
     return frozenset(
         logical_id
         for logical_id, resource in template["Resources"].items()
-        if resource.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate")
+        if resource.get("DeletionPolicy") in RETAINED
     )
 
 

@@ -163,6 +163,7 @@ def _for_moto(template: dict[str, Any]) -> str:
     text = json.dumps({**template, "Resources": resources, "Outputs": outputs})
     for name, value in {"Secret": _SECRET, "AdminSecret": _ADMIN_SECRET}.items():
         text = text.replace(f'{{"Ref": "{name}"}}', f'"{value}"')
+    text = text.replace('"RetainExceptOnCreate"', '"Retain"')  # the only policy by which moto keeps a table
     for group in ("GatewayLogGroup", "AdminLogGroup"):
         text = text.replace(f'{{"Ref": "{group}"}}', '"log"')
     return text

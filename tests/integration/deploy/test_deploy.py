@@ -23,7 +23,7 @@ from tests.integration.deploy.account import STACK, URL, Account
 from vibe_cli.app import main
 from vibe_cli.deploy import stack
 from vibe_cli.deploy.errors import DeployError
-from vibe_cli.deploy.services import Services
+from vibe_cli.deploy.services import Quotas, Services
 
 # moto knows neither stages nor domains; it says so and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse .* not supported by moto")
@@ -81,7 +81,7 @@ def test_first_deployment_runs_every_step_and_reports_the_smoke_test(
     assert deploy() == 0
     assert [(each.program, each.arguments[:1]) for each in account.ran] == [
         ("sam", ("--version",)),
-        ("scripts.build", ("--architecture",)),
+        ("scripts.build", ()),
         ("sam", ("deploy",)),
         ("routes", ("--aws",)),
         ("smoke", ("--url",)),
@@ -244,16 +244,68 @@ def test_invalid_routes_stop_the_deployment_before_any_step(
     assert account.ran == []
 
 
-def test_log_role_is_created_only_if_the_account_has_none(account: Account, deploy: Deploy) -> None:
+def test_account_keeps_its_log_role(account: Account, deploy: Deploy) -> None:
     boto3.client("apigateway").update_account(
         patchOperations=[{"op": "replace", "path": "/cloudwatchRoleArn", "value": "arn:aws:iam::123456789012:role/log"}]
     )
     assert deploy() == 0
+    (arguments,) = (each.arguments for each in account.ran if each.arguments[:1] == ("deploy",))
+    assert 'AccessLog="on"' in arguments
+    assert not any("CreateApiGatewayLogRole" in word for word in arguments)
+    assert 'StageName="dev"' in arguments, "the parameters in samconfig.toml still hold"
+
+
+def test_log_role_is_created_in_an_account_without_one(account: Account, deploy: Deploy) -> None:
     assert deploy() == 0
-    first, second = (each.arguments for each in account.ran if each.arguments[0] == "deploy")
-    assert 'CreateApiGatewayLogRole="false"' in first
-    assert 'StageName="dev"' in first, "what samconfig.toml says still holds"
-    assert second == ("deploy", "--config-env", "dev"), "a stack keeps what it was made with"
+    assert deploy() == 0
+    first, second = (each.arguments for each in account.ran if each.arguments[:1] == ("deploy",))
+    assert 'CreateApiGatewayLogRole="true"' in first
+    assert second == ("deploy", "--config-env", "dev"), "an existing stack keeps its parameters"
+
+
+def test_tables_are_protected_once_the_stack_exists(deploy: Deploy, capfd: pytest.CaptureFixture[str]) -> None:
+    assert deploy() == 0
+    client = boto3.client("dynamodb")
+    described = [client.describe_table(TableName=name)["Table"] for name in TABLES.values()]
+    assert all(each["DeletionProtectionEnabled"] for each in described)
+    assert f"Protected from deletion: {STACK}-" in capfd.readouterr().err
+    assert deploy() == 0
+    assert "Protected" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("concurrency", "warned"), [(10, True), (1000, False), (None, False)])
+def test_account_that_serves_few_calls_at_once_is_warned_of(
+    deploy: Deploy,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    concurrency: int | None,
+    warned: bool,
+) -> None:
+    monkeypatch.setattr(Services, "quotas", lambda _: Quotas(concurrency, 10_000.0, 5000, None))
+    assert deploy() == 0
+    assert ("WARNING: this account may run only 10 functions at once" in capfd.readouterr().err) is warned
+
+
+@pytest.mark.parametrize(
+    ("quotas", "message"),
+    [
+        (Quotas(1000, 10_000.0, 50, None), "ThrottleBurst is 100, and this account's quota in this region is 50"),
+        (Quotas(1000, 20.0, 5000, None), "ThrottleRate is 50, and this account's quota in this region is 20"),
+    ],
+    ids=["burst", "rate"],
+)
+def test_throttle_above_the_accounts_quota_is_refused(
+    account: Account,
+    deploy: Deploy,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    quotas: Quotas,
+    message: str,
+) -> None:
+    monkeypatch.setattr(Services, "quotas", lambda _: quotas)
+    assert deploy() == 1
+    assert message in capfd.readouterr().err
+    assert [each.arguments for each in account.ran] == [("--version",)]
 
 
 def test_rollback_serves_the_previous_version_and_the_next_deployment_warns(
@@ -326,7 +378,8 @@ def adopted(account: Account, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
 
     def adopt(_client: object, stack: str, _template: object, tables: dict[str, str]) -> None:
         assert stack == STACK
-        assert "deploy" not in [each.arguments[0] for each in account.ran[-2:]], "before the SAM CLI makes the stack"
+        ran = [each.arguments[:1] for each in account.ran[-2:]]
+        assert ("deploy",) not in ran, "before the SAM CLI makes the stack"
         imported.append(dict(tables))
         raise DeployError("moto can't import")
 
