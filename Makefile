@@ -8,7 +8,6 @@ SHELL := /bin/sh
 # Variables given as NAME=... reach programs through their environment, where lists of processes do not show a key.
 export PYTHON URL KEY STACK
 ARGS ?=
-ARCHITECTURE ?= arm64
 PY := .venv/bin/python
 VIBE := scripts/venv.sh local && exec .venv/bin/vibe
 
@@ -92,9 +91,9 @@ bench: ## measure the router's cost: latency, cold start, memory (ARGS="--help")
 	@scripts/venv.sh dev
 	@exec $(PY) -m bench $(ARGS)
 
-build: ## build the functions and layers for Lambda (ARCHITECTURE=arm64 or x86_64)
+build: ## build the functions and layers for Lambda
 	@scripts/venv.sh dev
-	@exec $(PY) -m scripts.build --architecture $(ARCHITECTURE) $(ARGS)
+	@exec $(PY) -m scripts.build $(ARGS)
 
 sam-local: ## run the built functions under `sam local start-api` (needs Docker)
 	@scripts/venv.sh dev
@@ -109,4 +108,4 @@ lock: ## lock the newest versions that requirements/*.in allow
 	@scripts/lock.sh $(ARGS)
 
 clean: ## remove what was built, and the virtual environments
-	rm -rf .venv .venv-checkov .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-build .venv-checkov .aws-sam build .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,10 +1,11 @@
 """Assemble the layer and the functions for Lambda's Python and processor, on any machine.
 
-    python -m scripts.artefacts layer OUT [--architecture arm64|x86_64]
+    python -m scripts.artefacts layer OUT
     python -m scripts.artefacts function SOURCE OUT
 
-`sam build` calls this through the Makefiles in layers/ and functions/. The result depends only on the sources, the lock
-and the architecture: the same files, bytes and times in every build.
+`sam build` calls this through the Makefiles in layers/ and functions/, by artefacts.sh. The layer serves both of
+Lambda's architectures, because SAM does not tell a Makefile for which one it builds. The result depends only on the
+sources and the lock: the same files, bytes and times in every build.
 """
 
 import argparse
@@ -13,10 +14,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 __all__ = ["BOTOCORE_SERVICES", "PYTHON_VERSION", "assemble_function", "assemble_layer", "for_target", "lambda_python"]
 
@@ -54,11 +57,11 @@ UNUSED = (
 EPOCH = int(os.environ.get("SOURCE_DATE_EPOCH", "315532800"))
 
 
-def assemble_layer(out: Path, architecture: str) -> None:
+def assemble_layer(out: Path) -> None:
     """Write the router and its locked libraries to `out`, the root of a layer. Raises CalledProcessError (pip)."""
     site = out / "python"
     _empty(out)
-    _install(site, architecture)
+    _install(site)
     _trim(site)
     _copy_sources(ROOT / "layers/router/vibe_router", site / "vibe_router")
     _finish(out, "/opt")
@@ -83,7 +86,21 @@ def lambda_python() -> str | None:
     return None
 
 
-def _install(site: Path, architecture: str) -> None:
+def _install(site: Path) -> None:
+    """Install the lock for the first architecture, and for the others what is compiled: its names tell them apart."""
+    first, *others = PLATFORMS
+    _pip_install(site, first)
+    compiled = _compiled_distributions(site)
+    for architecture in others:
+        with tempfile.TemporaryDirectory() as folder:
+            other = Path(folder) / "python"
+            _pip_install(other, architecture, compiled)
+            for module in other.rglob("*.so"):
+                shutil.copyfile(module, site / module.relative_to(other))
+
+
+def _pip_install(site: Path, architecture: str, names: frozenset[str] | None = None) -> None:
+    """Install the lock for `architecture`, or only the distributions `names` of it."""
     # pip would evaluate the lock's markers for this machine, so they are evaluated here for Lambda.
     target = {
         "python_version": PYTHON_VERSION,
@@ -93,14 +110,25 @@ def _install(site: Path, architecture: str) -> None:
         "platform_machine": MACHINES[architecture],
         "implementation_name": "cpython",
     }
+    pinned = for_target((ROOT / "requirements/runtime.txt").read_text(encoding="utf-8"), target)
+    wanted = [line for line in pinned if names is None or canonicalize_name(line.split("==")[0]) in names]
     lock = site.parent / "lock.txt"
-    lock.write_text("\n".join(for_target((ROOT / "requirements/runtime.txt").read_text(encoding="utf-8"), target)))
+    lock.write_text("\n".join(wanted))
     platforms = [argument for platform in PLATFORMS[architecture] for argument in ("--platform", platform)]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-compile", "--requirement", str(lock)]
     command += ["--implementation", "cp", "--python-version", PYTHON_VERSION, *platforms, "--target", str(site)]
     subprocess.run(command, check=True)
     lock.unlink()
+
+
+def _compiled_distributions(site: Path) -> frozenset[str]:
+    """Return the normalized names of the installed distributions that have compiled modules."""
+    return frozenset(
+        canonicalize_name(record.parent.name.partition("-")[0])
+        for record in site.glob("*.dist-info/RECORD")
+        if ".so," in record.read_text(encoding="utf-8")
+    )
 
 
 def for_target(lock: str, target: dict[str, str]) -> Iterable[str]:
@@ -177,14 +205,13 @@ def main() -> None:
     kinds = parser.add_subparsers(dest="kind", required=True)
     layer = kinds.add_parser("layer", help="the router layer")
     layer.add_argument("out", type=Path)
-    layer.add_argument("--architecture", choices=sorted(PLATFORMS), default="arm64")
     function = kinds.add_parser("function", help="one function")
     function.add_argument("source", type=Path)
     function.add_argument("out", type=Path)
     arguments = parser.parse_args()
     try:
         if arguments.kind == "layer":
-            assemble_layer(arguments.out.resolve(), arguments.architecture)
+            assemble_layer(arguments.out.resolve())
         else:
             assemble_function(arguments.source.resolve(), arguments.out.resolve())
     except subprocess.CalledProcessError as error:

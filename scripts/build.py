@@ -1,7 +1,8 @@
-"""Build everything for Lambda, and report the sizes: python -m scripts.build [--architecture arm64|x86_64].
+"""Build everything for Lambda, and report the sizes: python -m scripts.build.
 
 Runs `sam build`, whose result in .aws-sam/build is for `sam deploy`, and packs each artefact into build/NAME.zip, with
-the same bytes from the same sources. Requires neither Docker nor Python 3.13. A table on a terminal, JSON in a pipe.
+the same bytes from the same sources, for both architectures. Requires neither Docker nor Python 3.13. A table on a
+terminal, JSON in a pipe.
 """
 
 import argparse
@@ -44,20 +45,19 @@ class Artefact:
     sha256: str
 
 
-def build(architecture: str) -> list[Artefact]:
+def build() -> list[Artefact]:
     """Build and pack every function and layer of template.yaml. Raises CalledProcessError when `sam build` fails."""
-    sam_build(architecture, BUILT)
+    sam_build(BUILT)
     (ROOT / "build").mkdir(exist_ok=True)
     built = sorted(path for path in BUILT.iterdir() if path.is_dir())
     return [pack(path, ROOT / "build" / f"{path.name}.zip") for path in built]
 
 
-def sam_build(architecture: str, directory: Path) -> None:
+def sam_build(directory: Path) -> None:
     """Run `sam build` into `directory`, which is emptied first. Raises CalledProcessError if it fails."""
     python = lambda_python()
     environment = {
         **os.environ,
-        "ARCHITECTURE": architecture,
         "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),  # required, although nothing is called
         "AWS_EC2_METADATA_DISABLED": "true",
         "PYTHON": python or f"no-python{PYTHON_VERSION}",  # the streaming runtime's Makefile compiles with it
@@ -65,7 +65,6 @@ def sam_build(architecture: str, directory: Path) -> None:
         "SAM_CLI_TELEMETRY": "0",
     }
     command = [str(SAM), "build", "--build-dir", str(directory)]
-    command += ["--parameter-overrides", f"Architecture={architecture}"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=sys.stderr)
 
 
@@ -101,18 +100,17 @@ def loaded_by_functions(artefacts: list[Artefact]) -> Mapping[str, tuple[int, in
 def main() -> None:
     """Read the command line, build, and report."""
     parser = argparse.ArgumentParser(description="Build the functions and layers for Lambda.")
-    parser.add_argument("--architecture", choices=sorted(PLATFORMS), default="arm64")
-    arguments = parser.parse_args()
+    parser.parse_args()
     try:
-        artefacts = build(arguments.architecture)
+        artefacts = build()
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)
     loaded = loaded_by_functions(artefacts)
     if sys.stdout.isatty():
-        _print_table(artefacts, loaded, arguments.architecture)
+        _print_table(artefacts, loaded)
     else:
         report = {
-            "architecture": arguments.architecture,
+            "architectures": sorted(PLATFORMS),
             "bytecode": lambda_python() is not None,
             "artefacts": [asdict(artefact) for artefact in artefacts],
             "loaded": {name: {"unzipped": sizes[0], "zipped": sizes[1]} for name, sizes in loaded.items()},
@@ -123,8 +121,8 @@ def main() -> None:
             sys.exit(f"{name} and its layers have {unzipped:,} bytes; the limit is {UNZIPPED_LIMIT:,}.")
 
 
-def _print_table(artefacts: list[Artefact], loaded: Mapping[str, tuple[int, int]], architecture: str) -> None:
-    print(f"\n{'for ' + architecture:<28}{'unzipped':>12}{'zipped':>12}{'files':>8}   sha256 of the zip")
+def _print_table(artefacts: list[Artefact], loaded: Mapping[str, tuple[int, int]]) -> None:
+    print(f"\n{'':<28}{'unzipped':>12}{'zipped':>12}{'files':>8}   sha256 of the zip")
     for each in artefacts:
         print(f"{each.name:<28}{_mb(each.unzipped)}{_mb(each.zipped)}{each.files:>8}   {each.sha256[:16]}")
     for name, (unzipped, zipped) in loaded.items():

@@ -19,5 +19,6 @@ lock() {
 }
 lock dev requirements/dev.in
 lock local requirements/local.in -c requirements/dev.txt
+lock build requirements/build.in -c requirements/dev.txt
 lock runtime requirements/runtime.in -c requirements/dev.txt
 lock checkov requirements/checkov.in

@@ -367,8 +367,8 @@ def main() -> None:
             raise SamLocalError(f"There is no SAM CLI at {SAM}. `make clean`, then `make sam-local`, installs it.")
         reach = containers_reach()
         _lock()
-        sam_build(architecture, BUILT)
-        console.step(f"built for {architecture}")
+        sam_build(BUILT)
+        console.step("built")
         local = _SamLocal(settings, console, reach, architecture, arguments.port, more)
         asyncio.run(run_until_signal(local.run(), local.stop))
     except (

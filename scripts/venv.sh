@@ -1,15 +1,16 @@
 #!/bin/sh
-# Create a virtual environment and install one lock into it: scripts/venv.sh local|dev|checkov
+# Create a virtual environment and install one lock into it: scripts/venv.sh local|dev|build|checkov
 #
 # dev.txt contains all of local.txt in the same versions (a test checks it), so one environment serves both: `make start`
 # needs either lock, `make test` the larger one. checkov's versions conflict with the others, so it has .venv-checkov.
+# `sam build` in a checkout without .venv makes .venv-build, with little more than pip.
 # A copy of the lock in the environment records what is installed.
 set -eu
 cd "$(dirname "$0")/.."
 
-wanted=${1:?usage: scripts/venv.sh local|dev|checkov}
+wanted=${1:?usage: scripts/venv.sh local|dev|build|checkov}
 venv=.venv
-if [ "$wanted" = checkov ]; then venv=.venv-checkov; fi
+case $wanted in build | checkov) venv=.venv-$wanted ;; esac
 
 installed() { cmp -s "requirements/$1.txt" "$venv/installed-$1.txt"; }
 

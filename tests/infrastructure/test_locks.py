@@ -13,14 +13,14 @@ def _pins(name: str) -> set[tuple[str, str]]:
     return set(re.findall(r"^([A-Za-z0-9._-]+(?:\[[a-z,]+\])?)==(\S+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [("runtime", "local"), ("local", "dev")])
+@pytest.mark.parametrize(("smaller", "larger"), [("build", "dev"), ("runtime", "local"), ("local", "dev")])
 def test_larger_lock_contains_the_smaller(smaller: str, larger: str) -> None:
     pins = _pins(smaller)
-    assert len(pins) > 10
+    assert pins
     assert pins <= _pins(larger)
 
 
-@pytest.mark.parametrize("name", ["runtime", "local", "dev"])
+@pytest.mark.parametrize("name", ["build", "runtime", "local", "dev"])
 def test_every_pin_has_hashes(name: str) -> None:
     text = (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8")
     entries = [entry for entry in text.replace("\\\n", " ").splitlines() if "==" in entry.split("--hash")[0]]
