@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help start routes prices keys teams requests spend cooldowns import-litellm status logs smoke test test-unit test-dynamodb coverage lint fix docs bench build sam-local screenshots audit lock clean
+.PHONY: help start routes prices keys teams requests spend cooldowns import-litellm status logs smoke test test-unit test-dynamodb coverage lint fix docs bench build sam-local sam-services screenshots audit lock clean
 
 # Variables given as NAME=... reach programs through their environment, where lists of processes do not show a key.
 export PYTHON URL KEY STACK
@@ -98,6 +98,10 @@ build: ## build the functions and layers for Lambda
 sam-local: ## run the built functions under `sam local start-api` (needs Docker)
 	@scripts/venv.sh dev
 	@exec $(PY) -m scripts.sam_local $(ARGS)
+
+sam-services: ## serve the embedded AWS and stand-ins to `sam local` commands in another terminal (needs Docker)
+	@scripts/venv.sh dev
+	@exec $(PY) -m scripts.sam_local --services $(ARGS)
 
 screenshots: ## take the README's pictures of the admin page (needs Chromium)
 	@scripts/venv.sh dev

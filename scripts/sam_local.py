@@ -3,6 +3,9 @@
 Builds for this machine's processor, starts the embedded AWS and the stand-in providers where a container can reach
 them, and serves the paths of `make start` at http://127.0.0.1:3000. Needs Docker. SAM cannot stream: answers come
 whole. Options other than --port go to `sam local start-api`. More in docs/sam-local.md.
+
+`make sam-services` starts all of that except SAM, for `sam local start-api` and `sam local invoke` typed by hand: it
+writes the template that samconfig.toml names for them.
 """
 
 import argparse
@@ -21,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -41,12 +44,14 @@ from local.standins import SECRET, StandIns, StandInsError
 from local.template import REGION, Template, TemplateError, read_template
 from scripts.artefacts import ROOT
 from scripts.build import SAM, sam_build
-from scripts.events import events
+from scripts.events import KEY, events
 
 __all__ = [
     "BUILT",
+    "SERVED_TEMPLATE",
     "Reach",
     "SamLocalError",
+    "built_template",
     "containers_reach",
     "offline",
     "overridden_base_urls",
@@ -56,8 +61,15 @@ __all__ = [
 BUILT = ROOT / ".aws-sam/sam-local/build"
 """Apart from `make build`'s .aws-sam/build, which `sam deploy` takes: that may be for another processor."""
 
+SERVED_TEMPLATE = ROOT / ".aws-sam/run-make-sam-services-first.json"
+"""Named by samconfig.toml, and there while the services run. SAM's error about a missing one quotes this name."""
+
+SERVICES_PORT = 4100
+"""Where `make sam-services` serves the embedded AWS."""
+
 _EVENTS = BUILT.parent / "events"
 _HOST = "127.0.0.1"
+_SAM_PORT = 3000  # its default, too
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - read in URLs, not listened on
 _STOP_SECONDS = 15.0  # Docker takes up to ten to remove a container
 
@@ -141,6 +153,18 @@ def with_local_environment(
     return {**template, "Parameters": parameters, "Resources": resources}
 
 
+def built_template(template: Mapping[str, Any], built: Path) -> dict[str, Any]:
+    """Return the template with its code where `sam build` puts it, in `built`, by relative paths."""
+    resources = {}
+    for name, resource in template["Resources"].items():
+        properties = dict(resource.get("Properties", {}))
+        for key in ("CodeUri", "ContentUri"):
+            if resource["Type"].startswith("AWS::Serverless::") and key in properties:
+                properties[key] = (built / name).as_posix()
+        resources[name] = {**resource, "Properties": properties} if properties else resource
+    return {**template, "Resources": resources}
+
+
 def overridden_base_urls(routes: Mapping[str, str], stand_ins: Mapping[str, str], reach: Reach) -> dict[str, str]:
     """Return, by provider, the base URLs that containers must call instead of those of the routes file.
 
@@ -165,13 +189,13 @@ def offline(environ: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class _SamLocal:
-    """Everything that runs: the embedded AWS, the stand-ins, and SAM with its containers."""
+    """Everything that runs: the embedded AWS, the stand-ins, and SAM with its containers, unless `port` is None."""
 
     settings: Settings
     console: Console
     reach: Reach
     architecture: str
-    port: int
+    port: int | None
     more: Sequence[str]
     _aws: EmbeddedAws | None = None
     _stand_ins: StandIns | None = None
@@ -186,14 +210,14 @@ class _SamLocal:
         source = read_template(ROOT / "template.yaml", {"Architecture": self.architecture, "ResponseDays": "30"})
         routes = read_routes(self.settings.routes_file, self.settings.environment)
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        master_key = self.settings.master_key or stored_master_key(self._data_dir)
+        master_key = self.settings.master_key or (KEY if self.port is None else stored_master_key(self._data_dir))
         _write_events(master_key)
         secret = self.settings.secret(frozenset(routes.providers.values()), master_key)
         played = {name: named for name, named in routes.providers.items() if named not in secret}
         aws = await self._start_aws(source, secret | dict.fromkeys(played.values(), SECRET))
         tables = next(iter(source.functions.values())).environment
         await self._load_routes(tables["ROUTES_TABLE"], routes, aws)
-        location.write_location(self._data_dir, f"http://{_HOST}:{self.port}", aws.endpoint, tables)
+        location.write_location(self._data_dir, f"http://{_HOST}:{self.port or _SAM_PORT}", aws.endpoint, tables)
         stand_ins = self._stand_ins = StandIns(played, host=self.reach.listen)
         await stand_ins.start()
         if played:
@@ -205,13 +229,15 @@ class _SamLocal:
             "PROVIDER_BASE_URLS": json.dumps(base_urls),
         }
         declared = {name: {**function.environment, **added} for name, function in source.functions.items()}
-        template = self._write_template(declared)
-        sam = self._sam = await self._start_sam(template)
-        parts = {
-            asyncio.create_task(sam.wait()): "`sam local start-api`",
+        parts: dict[asyncio.Task[Any], str] = {
             asyncio.create_task(aws.wait()): "The embedded AWS",
             asyncio.create_task(stand_ins.wait()): "The stand-in providers",
         }
+        if self.port is None:
+            await self._last_for_sam(declared, parts)
+        template = self._write_template(declared)
+        sam = self._sam = await self._start_sam(template)
+        parts[asyncio.create_task(sam.wait())] = "`sam local start-api`"
         answering = asyncio.create_task(self._answers())
         try:
             done, _ = await asyncio.wait((answering, *parts), return_when=asyncio.FIRST_COMPLETED)
@@ -223,8 +249,28 @@ class _SamLocal:
             for task in (answering, *parts):
                 task.cancel()
             await asyncio.gather(answering, *parts, return_exceptions=True)
-        ended = next(part for task, part in parts.items() if task in done)
-        raise SamLocalError(f"{ended} ended unexpectedly; the lines above may say why.")
+        raise _ended(parts, done)
+
+    async def _last_for_sam(
+        self, variables: Mapping[str, Mapping[str, str]], parts: Mapping["asyncio.Task[Any]", str]
+    ) -> NoReturn:
+        """Serve `sam local` commands of other terminals, until a part ends."""
+        source = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+        moved = built_template(source, Path("build"))  # relative to .aws-sam
+        text = json.dumps(with_local_environment(moved, self.architecture, variables))
+        SERVED_TEMPLATE.parent.mkdir(exist_ok=True)
+        write_atomically(SERVED_TEMPLATE, text.encode())
+        self.console.note("In another terminal, after `sam build` (events/ has more):")
+        self.console.note(f"  sam local start-api               http://{_HOST}:{_SAM_PORT}/v1")
+        self.console.note("  sam local invoke -e events/chat-completions.json")
+        self.console.note("  sam local invoke AdminFunction -e events/key-generate.json")
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in parts:
+                task.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+        raise _ended(parts, done)
 
     async def stop(self) -> None:
         """End everything, as far as it has been started; the embedded AWS last, as functions write to it to the end."""
@@ -238,6 +284,8 @@ class _SamLocal:
                     os.killpg(self._sam.pid, signal.SIGKILL)
                 await self._sam.wait()
                 self.console.note("SAM was ended by force: `docker ps` may show a container of it.")
+        if self.port is None:
+            SERVED_TEMPLATE.unlink(missing_ok=True)
         if self._stand_ins is not None:
             await self._stand_ins.stop()
         if self._aws is not None:
@@ -246,8 +294,11 @@ class _SamLocal:
 
     async def _start_aws(self, template: Template, secret: Mapping[str, str]) -> EmbeddedAws:
         try:
-            aws = self._aws = EmbeddedAws(template, self._data_dir, host=self.reach.listen)
+            port = SERVICES_PORT if self.port is None else 0
+            aws = self._aws = EmbeddedAws(template, self._data_dir, host=self.reach.listen, port=port)
         except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise SamLocalError(f"Port {SERVICES_PORT} is in use; another `make sam-services` may run.") from None
             raise SamLocalError(
                 f"Containers reach this machine at {self.reach.listen}, and nothing can listen there "
                 f"({error.strerror}). A rootless Docker, or one on another machine, does not do."
@@ -324,6 +375,11 @@ class _SamLocal:
         )
 
 
+def _ended(parts: Mapping["asyncio.Task[Any]", str], done: "set[asyncio.Task[Any]]") -> SamLocalError:
+    ended = next(part for task, part in parts.items() if task in done)
+    return SamLocalError(f"{ended} ended unexpectedly; the lines above may say why.")
+
+
 def _write_events(master_key: str) -> None:
     """Write the events with the stack's own master key, for `sam local invoke`."""
     _EVENTS.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -356,20 +412,26 @@ def main() -> None:
         epilog='For example: make sam-local ARGS="--port 3001 --skip-pull-image"',
         allow_abbrev=False,
     )
-    parser.add_argument("--port", type=int, default=3000, help="where to listen on 127.0.0.1 (default: 3000)")
+    parser.add_argument("--port", type=int, default=_SAM_PORT, help="where to listen on 127.0.0.1 (default: 3000)")
+    parser.add_argument(
+        "--services", action="store_true", help="start all except SAM, for `sam local` commands in another terminal"
+    )
     arguments, more = parser.parse_known_args()
     architecture = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
     console = Console()
     try:
         settings = read_settings(ROOT)
-        _check_port(arguments.port)
+        if not arguments.services:
+            _check_port(arguments.port)
         if not SAM.exists():
             raise SamLocalError(f"There is no SAM CLI at {SAM}. `make clean`, then `make sam-local`, installs it.")
         reach = containers_reach()
         _lock()
-        sam_build(BUILT)
-        console.step("built")
-        local = _SamLocal(settings, console, reach, architecture, arguments.port, more)
+        port = None if arguments.services else arguments.port
+        if port is not None:
+            sam_build(BUILT)
+            console.step("built")
+        local = _SamLocal(settings, console, reach, architecture, port, more)
         asyncio.run(run_until_signal(local.run(), local.stop))
     except (
         EmbeddedAwsError,

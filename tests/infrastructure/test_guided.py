@@ -4,8 +4,8 @@ import click
 import pytest
 from click.testing import CliRunner
 from moto import mock_aws
-from samcli.commands.deploy import guided_context
-from samcli.commands.deploy.guided_context import GuidedContext
+from samcli.commands.deploy import guided_context  # type: ignore[import-untyped]
+from samcli.commands.deploy.guided_context import GuidedContext  # type: ignore[import-untyped]
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.infrastructure.expanded import TEMPLATE

@@ -4,15 +4,20 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
+from scripts.build import SAM
 from scripts.sam_local import (
+    SERVED_TEMPLATE,
     Reach,
     SamLocalError,
+    built_template,
     containers_reach,
     offline,
     overridden_base_urls,
@@ -169,3 +174,33 @@ def test_a_port_in_use_is_told_before_anything_is_built(monkeypatch: pytest.Monk
     assert done.stderr.splitlines() == [
         f'make sam-local: Port {port} is in use. Choose another: make sam-local ARGS="--port 3001"'
     ]
+
+
+def test_sam_commands_take_the_template_that_the_services_write() -> None:
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))["default"]
+    for command in ("local_start_api", "local_invoke"):
+        assert ROOT / settings[command]["parameters"]["template_file"] == SERVED_TEMPLATE
+    assert "make-sam-services" in SERVED_TEMPLATE.name, "SAM's error about a missing template quotes the name"
+
+
+def test_sam_invoke_without_the_services_says_what_to_start(tmp_path: Path) -> None:
+    (tmp_path / "samconfig.toml").write_bytes((ROOT / "samconfig.toml").read_bytes())
+    event = ROOT / "events/models.json"
+    done = subprocess.run(
+        [SAM, "local", "invoke", "-e", event],
+        cwd=tmp_path,
+        env=offline(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "run-make-sam-services-first" in done.stderr
+
+
+def test_served_template_has_the_code_where_sam_build_puts_it() -> None:
+    template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    resources = built_template(template, Path("build"))["Resources"]
+    assert resources["GatewayFunction"]["Properties"]["CodeUri"] == "build/GatewayFunction"
+    assert resources["RouterLayer"]["Properties"]["ContentUri"] == "build/RouterLayer"
+    assert resources["UsageTable"] == template["Resources"]["UsageTable"]

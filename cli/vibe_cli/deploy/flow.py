@@ -70,7 +70,7 @@ def deploy(target: Target, services: Services, environ: Mapping[str, str]) -> Re
     _check_quotas(quotas, target, current)
 
     _step("Building")
-    _run(services, services.programs.build, hidden, "The build failed")
+    _run(services, (*services.programs.build,), hidden, "The build failed")
 
     adopted: tuple[str, ...] = ()
     if current and current.failed_to_create:
