@@ -73,6 +73,7 @@ MEANINGS = {
     "DefaultsSpec.max_last_wait": "The same if no other deployment is left.",
     "DefaultsSpec.cooldown": "Length of cooldowns.",
     "DefaultsSpec.reserve_tokens": "Tokens of an answer to reserve from a budget; less if the caller allows less.",
+    "DefaultsSpec.continuation": "Whether another deployment continues a streamed text that breaks off here.",
     "TimeoutOverrides.connect": "Until the connection is open.",
     "TimeoutOverrides.first_byte": "Until the first byte of a stream.",
     "TimeoutOverrides.first_token": "Until the first token of a stream.",

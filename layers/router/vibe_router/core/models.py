@@ -45,6 +45,7 @@ class Policy:
     max_last_wait: float = 5
     cooldown: CooldownPolicy = field(default_factory=CooldownPolicy)
     reserve_tokens: int = 4096  # of an answer, reserved from a budget; the caller's limit if that is lower
+    continuation: bool = False  # whether another deployment continues an answer that breaks here
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,11 @@ class VirtualModel:
     def chain(self) -> Iterator[Deployment]:
         """Every deployment, step by step."""
         return (deployment for step in self.steps for deployment in step)
+
+    @property
+    def most_calls(self) -> int:
+        """The most deployments that one request may be billed by."""
+        return 1 + any(each.policy.continuation for each in self.chain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ Anthropic counts cached tokens beside its `input_tokens`; its reader adds them u
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 __all__ = ["MOST_TOKENS", "Usage", "count", "read_chat"]
@@ -39,6 +39,14 @@ class Usage:
     def total_tokens(self) -> int:
         """All tokens that were counted."""
         return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Return the sum of both; what neither counted stays unknown."""
+        sums = {}
+        for each in fields(self):
+            one, two = getattr(self, each.name), getattr(other, each.name)
+            sums[each.name] = None if one is None and two is None else (one or 0) + (two or 0)
+        return Usage(**sums)
 
 
 def count(counts: object, *names: str) -> int | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from vibe_router.core.errors import ApiError
+from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.core.usage import Usage
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.seal import Seal
@@ -130,6 +130,9 @@ class ClientRequest(Protocol):
     def neutral(self) -> "NeutralRequest":
         """Return the request in the neutral form; it is built on the first call. Raises ApiError (400)."""
 
+    def continued(self, text: str) -> "ClientRequest":
+        """Return the request for the rest of an answer that begins with `text`. Raises ApiError (400)."""
+
 
 class RequestDefaults:
     """Defaults of a `ClientRequest`: one answer, no forwarded headers, no echoed fields."""
@@ -154,6 +157,10 @@ class RequestDefaults:
     def answers(self) -> int:
         """Return 1."""
         return 1
+
+    def continued(self, text: str) -> "ClientRequest":  # noqa: ARG002 - no text
+        """Raise ApiError (400): the answer is no text."""
+        raise bad_request("This answer cannot be continued.", None, "unsupported_format")
 
 
 class StreamReader(Protocol):

@@ -18,7 +18,7 @@ from vibe_router.core.models import Catalogue, Deployment, VirtualModel
 from vibe_router.core.price import as_dollars
 from vibe_router.core.usage import Usage
 from vibe_router.formats.interfaces import ClientRequest
-from vibe_router.pipeline.estimate import MAX_TOKENS, estimate_cost, plausible_answer_tokens
+from vibe_router.pipeline.estimate import MAX_COST, MAX_TOKENS, estimate_cost, plausible_answer_tokens
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LimitReachedError, Reservation, ReservationRejectedError
 from vibe_router.store.usage import Settlement
@@ -113,7 +113,9 @@ class Admission:
             prompt = min(wanted.prompt_tokens_estimate(), MAX_TOKENS)
             answer = plausible_answer_tokens(model.chain, wanted.max_output_tokens, wanted.answers)
             until = round(self._clock.now() + seconds + _SETTLING_SECONDS, 3)
-            estimate = ReservationRequest(estimate_cost(model.chain, prompt, answer), prompt + answer, until)
+            calls = model.most_calls
+            cost = min(calls * estimate_cost(model.chain, prompt, answer), MAX_COST)
+            estimate = ReservationRequest(cost, calls * (prompt + answer), until)
         try:
             return self._ledgers.reserve(ledgers, estimate)
         except LimitReachedError as error:

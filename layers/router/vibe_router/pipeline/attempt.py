@@ -28,6 +28,10 @@ from vibe_router.upstream.exchange import Exchange
 
 __all__ = ["AttemptServices", "DeploymentAttempt", "RefusedError", "SecretSource"]
 
+# The statuses by which a provider rejects a request that it could answer in another form.
+_REJECTED = frozenset({400, 404, 422})
+_REFUSED = frozenset({Verdict.CLIENT, Verdict.UNSUPPORTED})
+
 
 class SecretSource(Protocol):
     """The providers' keys (store.secrets.Secrets)."""
@@ -148,6 +152,10 @@ class DeploymentAttempt:
                     secret = fresh
                     self._record(classification, failure.status, started)
                     continue
+            if self._exchange.alternative and (failure.status in _REJECTED or classification.verdict in _REFUSED):
+                self._exchange = self._exchange.alternative()
+                self._record(classification, failure.status, started)
+                continue
             until = self._cool(failure, classification)
             self._record(classification, failure.status, started, until)
             if self._adapt(classification):

@@ -14,7 +14,7 @@ from vibe_router.core.record import Record
 from vibe_router.core.tags import bounded_tags, bounded_text
 from vibe_router.core.telemetry import DECISION, NAMESPACE, logger, metrics
 from vibe_router.core.usage import Usage
-from vibe_router.pipeline.trace import AttemptTrace
+from vibe_router.pipeline.trace import AttemptTrace, BilledPart
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store.ledger import Reservation
@@ -118,6 +118,7 @@ class RoutingDecision:
     def record(self, answered: float) -> Record:
         """Return everything that is stored of the request, whose answer ended at `answered` (monotonic seconds)."""
         trace, caller = self.trace, self._caller
+        usage, total_cost, parts = self._account()
         key, served = caller.key if caller else None, trace.served_by
         return Record(
             request_id=self.request_id,
@@ -145,12 +146,38 @@ class RoutingDecision:
             ),
             fallbacks=trace.fallbacks,
             reasoning_left_out=trace.reasoning_left_out,
-            usage=self._usage,
+            usage=usage,
             usage_flag=self._usage_flag,
-            cost=cost(served.price, self._usage) if served else 0,
+            parts=parts,
+            cost=total_cost,
             ttft_ms=_ms(self._committed_at - self.started) if self._committed_at is not None else None,
             total_ms=_ms(answered - self.started),
         )
+
+    def _account(self) -> tuple[Usage, int | None, tuple[dict[str, Any], ...]]:
+        """Return the usage and the cost (nano-dollars) of all parts of the answer, and the parts, if there are several.
+
+        Each part is charged at the price of the deployment that wrote it.
+        """
+        trace = self.trace
+        last = trace.ended_by or trace.served_by
+        if not trace.parts or last is None:
+            return self._usage, cost(last.price, self._usage) if last else 0, ()
+        billed = [*trace.parts, BilledPart(last, self._usage)]
+        costs = [cost(each.deployment.price, each.usage) for each in billed]
+        written = {each["deployment"]: each["characters"] for each in trace.written}
+        parts = tuple(
+            {
+                "deployment": each.deployment.id,
+                "characters": written.get(each.deployment.id, 0),
+                "prompt_tokens": each.usage.prompt_tokens,
+                "completion_tokens": each.usage.completion_tokens,
+                "cost": as_dollars(part_cost),
+            }
+            for each, part_cost in zip(billed, costs, strict=True)
+        )
+        total = None if None in costs else sum(each or 0 for each in costs)
+        return sum((each.usage for each in billed), Usage()), total, parts
 
     def log(self, record: Record) -> None:
         """Write the ROUTING DECISION line, and a warning where chunks were skipped."""

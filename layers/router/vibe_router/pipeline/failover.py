@@ -5,7 +5,7 @@
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -42,6 +42,10 @@ class CommittedAnswer:
     answer: OpenStream | WholeAnswer
 
 
+# Returns a request in a format of the candidate's provider; None if none can carry it, which the trace then records.
+OpenExchange = Callable[[Candidate, ClientRequest, AttemptTrace], Exchange | None]
+
+
 class NoAnswerError(ApiError):
     """No deployment of the chain answered."""
 
@@ -70,15 +74,51 @@ class FailoverExecutor:
         shared_steps = any(len(step) > 1 for step in model.steps)
         route = plan(model, states, self._clock.now(), request.affinity() if shared_steps else b"", trace.origin)
         trace.skipped.extend(route.skipped)
+        if committed := self._try_in_order(route.candidates, request, deadline, trace, self._open):
+            return committed
+        if not trace.attempts and (committed := self._last_resort(states, request, deadline, trace)):
+            return committed
+        if trace.unfit and not trace.attempts and not trace.skipped:
+            raise trace.unfit[0].error
+        raise _no_answer(model, trace, self._clock.now())
+
+    def resume(
+        self,
+        deployments: Sequence[Deployment],
+        request: ClientRequest,
+        deadline: Deadline,
+        trace: AttemptTrace,
+        open_: OpenExchange,
+    ) -> CommittedAnswer | None:
+        """Return the first of `deployments` to commit to the rest of an answer that broke off; None if none does.
+
+        Those that are cooling or due for a probe are left out.
+        """
+        states = self._states.read(tuple(dict.fromkeys(each for one in deployments for each in one.state_ids)))
+        route = plan(
+            VirtualModel("", "", tuple((each,) for each in deployments)), states, self._clock.now(), b"", trace.origin
+        )
+        healthy_ones = [each for each in route.candidates if each.mode is Mode.NORMAL]
+        return self._try_in_order(healthy_ones, request, deadline, trace, open_)
+
+    def _try_in_order(
+        self,
+        candidates: Sequence[Candidate],
+        request: ClientRequest,
+        deadline: Deadline,
+        trace: AttemptTrace,
+        open_: OpenExchange,
+    ) -> CommittedAnswer | None:
+        """Return the first answer that commits, None if none does. Raises RefusedError."""
         changed: dict[str, State] = {}
-        for remaining, candidate in zip(range(len(route.candidates) - 1, -1, -1), route.candidates, strict=True):
+        for remaining, candidate in zip(range(len(candidates) - 1, -1, -1), candidates, strict=True):
             credential, now = changed.get(candidate.deployment.provider.state_id), self._clock.now()
             if credential:  # an earlier attempt used the same key
                 if credential.phase(now) in (Phase.COOLING, Phase.PROBING):
                     trace.skipped.append(skip(candidate.deployment, candidate.state, credential, now))
                     continue
                 candidate = replace(candidate, credential=credential)  # noqa: PLW2901 - the same, up to date
-            if (exchange := self._exchange(candidate, request, trace)) is None:
+            if (exchange := open_(candidate, request, trace)) is None:
                 continue
             attempt = DeploymentAttempt(
                 self._services, candidate, exchange, deadline, trace, stream=request.stream, remaining=remaining
@@ -88,11 +128,11 @@ class FailoverExecutor:
             changed |= attempt.states
             if self._clock.monotonic() >= deadline.commit:
                 break
-        if not trace.attempts and (committed := self._last_resort(states, request, deadline, trace)):
-            return committed
-        if trace.unfit and not trace.attempts and not trace.skipped:
-            raise trace.unfit[0].error
-        raise _no_answer(model, trace, self._clock.now())
+        return None
+
+    def open_exchange(self, deployment: Deployment, request: ClientRequest, *, stream: bool = True) -> Exchange:
+        """Return `request` in a format of `deployment`. Raises ApiError (400) if none can carry it."""
+        return open_exchange(request, deployment, self._clock.now(), stream=stream, issuer_of=self._issuers.of)
 
     def remember_proofs(self, deployment: Deployment, proofs: Iterable[str]) -> None:
         """Remember that `deployment` issued these proofs of reasoning, so that no other provider is sent them."""
@@ -128,7 +168,7 @@ class FailoverExecutor:
         if now - state.last_resort_at < _LAST_RESORT_SECONDS or self._states.replace(state, claim) is not claim:
             return None
         candidate = Candidate(deployment, Mode.LAST_RESORT, claim, credential)
-        if (exchange := self._exchange(candidate, request, trace)) is None:
+        if (exchange := self._open(candidate, request, trace)) is None:
             return None
         attempt = DeploymentAttempt(
             self._services, candidate, exchange, deadline, trace, stream=request.stream, remaining=0
@@ -136,15 +176,20 @@ class FailoverExecutor:
         answer = attempt.run()
         return None if answer is None else CommittedAnswer(deployment, answer)
 
-    def _exchange(self, candidate: Candidate, request: ClientRequest, trace: AttemptTrace) -> Exchange | None:
+    def _open(self, candidate: Candidate, request: ClientRequest, trace: AttemptTrace) -> Exchange | None:
         """Return `request` in a format of the candidate's provider; None if none can carry it, as `trace` then says."""
         deployment = candidate.deployment
         stream = request.stream or candidate.mode is Mode.PROBE
         try:
-            return open_exchange(request, deployment, self._clock.now(), stream=stream, issuer_of=self._issuers.of)
+            exchange = self.open_exchange(deployment, request, stream=stream)
         except ApiError as error:
             trace.unfit.append(Unfit(deployment, error))
             return None
+        if deployment.policy.continuation and request.stream:
+            from vibe_router.upstream.tracking import track
+
+            track(exchange, request, deployment)
+        return exchange
 
 
 def _origin(caller: str, request: ClientRequest) -> str:

@@ -1,6 +1,6 @@
 """Relay a committed stream to its caller, so that a broken stream never looks complete."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
@@ -11,9 +11,14 @@ from vibe_router.routing.verdict import Classification, Failure, FailureKind, Ve
 from vibe_router.upstream.call import OpenStream
 from vibe_router.upstream.client import AttemptFailedError
 
-__all__ = ["Relay"]
+__all__ = ["Relay", "Resume"]
 
 _CODES = {FailureKind.TIMEOUT: "stream_stalled", FailureKind.IN_BODY: "stream_error"}
+
+
+# Returns the stream that continues the one of a relay, and its deployment; None if nothing does. The relay's `failure`
+# says what broke it.
+Resume = Callable[["Relay"], tuple[Deployment, OpenStream] | None]
 
 
 class Relay:
@@ -21,7 +26,8 @@ class Relay:
 
     Iterate once. Afterwards `failure` is what broke the stream, None when it is complete. `blameless` is true if the
     deployment did not cause the failure: the request ran out of time, or the router failed. The provider's connection
-    stays open: drain or close `stream.reply` once the caller has its answer.
+    stays open: drain or close `stream.reply` once the caller has its answer. `stream` and `deployment` are those that
+    wrote last; `events` and `sent_bytes` count what they wrote.
     """
 
     def __init__(
@@ -31,10 +37,12 @@ class Relay:
         until: float,
         clock: Clock,
         before_end: Callable[[bytes], bytes] | None = None,
+        resume: "Resume | None" = None,
     ) -> None:
         """Relay `stream` until the deadline `until` (monotonic seconds).
 
-        `before_end` receives the last bytes of a complete stream and returns the bytes to send instead.
+        `before_end` receives the last bytes of a complete stream and returns the bytes to send instead. `resume` finds
+        the stream that continues a broken one.
         """
         self.stream = stream
         self.failure: Failure | None = None
@@ -46,8 +54,28 @@ class Relay:
         self._until = until
         self._clock = clock
         self._before_end = before_end
+        self._resume = resume
 
     def __iter__(self) -> Iterator[bytes]:
+        ending = yield from self._relayed()
+        while self.failure is not None and self._resume and (resumed := self._resume(self)):
+            if ending:
+                yield ending
+            self._switch(*resumed)
+            ending = yield from self._relayed()
+        if self.failure is not None:
+            ending += self.stream.reader.fail(self._to_api_error(self.failure))
+        if ending:
+            yield ending
+
+    def _switch(self, deployment: Deployment, stream: OpenStream) -> None:
+        """Go on with the stream of another deployment."""
+        self.stream, self.deployment = stream, deployment
+        self.failure, self.code, self.blameless = None, "", False
+        self.events = self.sent_bytes = 0
+
+    def _relayed(self) -> Generator[bytes, None, bytes]:
+        """Yield the bytes of the current stream; return the last bytes, which are sent after all."""
         reader = self.stream.reader
         ending = b""
         try:
@@ -69,12 +97,12 @@ class Relay:
             log_fault("relay", error)
             self._end(Failure(FailureKind.NOT_A_COMPLETION, 200, detail="the router failed"), "internal_error")
         else:
-            if not reader.complete:
+            if getattr(reader, "diverged", False):  # of a continuation
+                detail = "it does not continue the text so far"
+                self._end(Failure(FailureKind.NOT_A_COMPLETION, 200, detail=detail), "stream_truncated")
+            elif not reader.complete:
                 self._end(Failure(FailureKind.NOT_A_COMPLETION, 200, detail="the stream was truncated"))
-        if self.failure is not None:
-            ending += reader.fail(self._to_api_error(self.failure))
-        if ending:
-            yield ending
+        return ending
 
     def _end(self, failure: Failure, blameless: str = "") -> None:
         """Record what broke the stream; `blameless` is the error's code if the deployment did not cause it."""

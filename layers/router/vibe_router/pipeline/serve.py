@@ -22,6 +22,7 @@ from vibe_router.store.usage import UsageRecorder
 
 if TYPE_CHECKING:
     from vibe_router.formats.responses.request import ResponsesRequest
+    from vibe_router.pipeline.continuation import StreamContinuer
     from vibe_router.pipeline.stored_responses import ResponseStorage
 
 __all__ = ["RequestPipeline", "Services"]
@@ -66,6 +67,7 @@ class RequestPipeline:
         self._services = services
         self._relay: Relay | None = None
         self._request: ClientRequest | None = None
+        self._continuer: StreamContinuer | None = None
 
     def serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Relay:
         """Return the answer, whole or as a stream, within `seconds_left` of the invocation. Raises ApiError."""
@@ -110,7 +112,15 @@ class RequestPipeline:
             services.failover.remember_proofs(committed.deployment, answer.seals)
             return replace(answer, body=recorder.record_whole(answer.body)) if recorder else answer
         before_end = recorder.record_stream(committed.answer.reader) if recorder else None
-        self._relay = Relay(committed.answer, committed.deployment, deadline.end, services.clock, before_end)
+        resume = None
+        if committed.answer.exchange.tracker:
+            from vibe_router.pipeline.continuation import StreamContinuer
+
+            self._continuer = StreamContinuer(
+                services.failover, model, request, decision.trace, services.clock, deadline.end
+            )
+            resume = self._continuer.resume
+        self._relay = Relay(committed.answer, committed.deployment, deadline.end, services.clock, before_end, resume)
         return self._relay
 
     def settle(self) -> None:
@@ -129,6 +139,8 @@ class RequestPipeline:
         """Record how the stream ended, and keep the provider's connection for the next call if it ended well."""
         reader, failover = relay.stream.reader, self._services.failover
         self._count(reader.usage, reader.malformed, cut=relay if relay.failure or not reader.complete else None)
+        if self._continuer:
+            self._continuer.describe_parts()
         failover.remember_proofs(relay.deployment, reader.seals)
         if relay.failure:
             self.decision.break_off(relay.code)

@@ -1,14 +1,16 @@
 """What happened to one request on its way through a chain: for headers, errors and the log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment
+from vibe_router.core.usage import Usage
 from vibe_router.routing.chain import Skipped
 from vibe_router.routing.outcome import Attempt
 
-__all__ = ["AttemptTrace", "Unfit"]
+__all__ = ["AttemptTrace", "BilledPart", "Unfit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,14 @@ class Unfit:
 
     deployment: Deployment
     error: ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class BilledPart:
+    """The part of a continued answer that one deployment wrote before it broke off, and what that used."""
+
+    deployment: Deployment
+    usage: Usage
 
 
 @dataclass(slots=True)
@@ -29,6 +39,9 @@ class AttemptTrace:
     served_by: Deployment | None = None
     provider_format: str | None = None  # the format in which the provider was called
     reasoning_left_out: int = 0  # proofs of earlier reasoning that were not sent
+    parts: list[BilledPart] = field(default_factory=list)  # of a continued answer, except for the last
+    written: Sequence[Mapping[str, Any]] = ()  # by which deployment: as in the record's `parts`, without usage
+    ended_by: Deployment | None = None  # the deployment that wrote the last part
     origin: Callable[[], str] = str  # returns the caller and the conversation, as in `State.origin`
 
     @property

@@ -232,6 +232,7 @@ class Overrides(_Spec):
     max_last_wait: _Wait | None = None
     cooldown: CooldownOverrides | None = None
     reserve_tokens: Annotated[int, Field(ge=0, le=_MOST_RESERVED)] | None = None
+    continuation: bool | None = None
 
 
 class DefaultsSpec(Overrides):
@@ -519,7 +520,7 @@ def _merged(*overrides: Overrides) -> Policy:
     return Policy(
         timeouts=Timeouts(**given((each.timeouts for each in overrides), TimeoutOverrides.model_fields)),
         cooldown=CooldownPolicy(**given((each.cooldown for each in overrides), CooldownOverrides.model_fields)),
-        **given(overrides, ("retries", "max_inline_wait", "max_last_wait", "reserve_tokens")),
+        **given(overrides, ("retries", "max_inline_wait", "max_last_wait", "reserve_tokens", "continuation")),
     )
 
 

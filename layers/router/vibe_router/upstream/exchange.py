@@ -2,16 +2,27 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment
 from vibe_router.formats import registry
 from vibe_router.formats.common import json_body, sse
 from vibe_router.formats.common.seal import Kind, Seal, unwrap
-from vibe_router.formats.interfaces import Assembler, ClientRequest, ProviderFormat, StreamReader, WholeAnswer
+from vibe_router.formats.interfaces import (
+    AnswerDecoder,
+    Assembler,
+    ClientRequest,
+    ProviderFormat,
+    StreamReader,
+    StreamWriter,
+    WholeAnswer,
+)
 from vibe_router.formats.responses.echo import EchoingStreamReader
 from vibe_router.upstream.fit import formats_for, no_common_format
+
+if TYPE_CHECKING:
+    from vibe_router.formats.continuation import TrackingWriter
 
 __all__ = ["Exchange", "IssuerOf", "open_exchange"]
 
@@ -62,11 +73,14 @@ class Exchange:
         self.streams = provider.streams
         self.media_types = provider.media_types
         self.left_out = 0
+        self.issuer = deployment.provider.name
+        self.model = deployment.model
+        self.open_reader: Callable[[Exchange], StreamReader] | None = None  # replaces the reader that only observes
+        self.alternative: Callable[[], Exchange] | None = None  # opens what to send if the provider rejects this
+        self.tracker: TrackingWriter | None = None  # of the caller's stream, if its answer can be continued
         self._request = request
         self._provider = provider
-        self._model = deployment.model
         self._base_model = deployment.base_model
-        self._issuer = deployment.provider.name
         self._issuer_of = issuer_of
         self._created = created
         self._bodies: dict[bool, bytes] = {}
@@ -107,14 +121,14 @@ class Exchange:
         return True
 
     def _build_body(self, *, stream: bool) -> bytes:
-        return self._request.for_provider(self._model, stream=stream, keep=self._filter_proof)
+        return self._request.for_provider(self.model, stream=stream, keep=self._filter_proof)
 
     def _filter_proof(self, proof: str) -> Seal | None:
         """Return a proof if this provider issued it, or no other is known to have; else None."""
         seal: Seal | None = None
         if not self._drops_proofs:
-            seal = unwrap(proof) or Seal(_NATIVE[self.format][0], self._issuer_of(proof) or self._issuer, proof)
-            if seal.issuer != self._issuer or seal.kind not in _NATIVE[self.format]:
+            seal = unwrap(proof) or Seal(_NATIVE[self.format][0], self._issuer_of(proof) or self.issuer, proof)
+            if seal.issuer != self.issuer or seal.kind not in _NATIVE[self.format]:
                 seal = None
         self._sent += seal is not None
         self.left_out += seal is None
@@ -122,6 +136,23 @@ class Exchange:
 
     def reader(self) -> StreamReader:
         """Return a reader of the provider's stream that converts it to the caller's format."""
+        return self.open_reader(self) if self.open_reader else self._reader()
+
+    @property
+    def is_conversation(self) -> bool:
+        """Whether the answer can be decoded into neutral events, and written as a stream of the caller."""
+        return self.format in registry.TRANSLATED and self._request.format in registry.TRANSLATABLE
+
+    def decoded(self) -> tuple[StreamReader, AnswerDecoder]:
+        """Return a reader of the provider's stream, and the decoder of its chunks; for a conversation."""
+        provider = registry.conversation(self.format)
+        return provider.reader(wants_usage=True), provider.decoder(self._request.neutral())
+
+    def writer(self) -> StreamWriter:
+        """Return the writer of the caller's stream; for a conversation."""
+        return registry.client_conversation(self._request.format).writer(self._request, self._created)
+
+    def _reader(self) -> StreamReader:
         reader = registry.streamed(self.format).reader(wants_usage=self._request.wants_usage)
         return EchoingStreamReader(reader, self._request.echo) if self._request.echoes else reader
 
@@ -163,19 +194,15 @@ class _Translated(Exchange):
         from vibe_router.formats.neutral.model import with_own_proofs, without_optional_tools
 
         request = without_optional_tools(self._request.neutral())
-        own, self._sent, self.left_out = with_own_proofs(request, None if self._drops_proofs else self._issuer)
+        own, self._sent, self.left_out = with_own_proofs(request, None if self._drops_proofs else self.issuer)
         if self._base_model:
             own = replace(own, base_model=self._base_model)
-        return registry.conversation(self.format).body(own, self._model, stream=stream)
+        return registry.conversation(self.format).body(own, self.model, stream=stream)
 
-    def reader(self) -> StreamReader:
-        """Return a reader of the provider's stream that converts it to the caller's format."""
+    def _reader(self) -> StreamReader:
         from vibe_router.formats.translation import Translation
 
-        provider = registry.conversation(self.format)
-        writer = registry.client_conversation(self._request.format).writer(self._request, self._created)
-        decoder = provider.decoder(self._request.neutral())
-        return Translation(provider.reader(wants_usage=True), decoder, writer, self._issuer, self._model)
+        return Translation(*self.decoded(), self.writer(), self.issuer, self.model)
 
     def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:  # noqa: ARG002 - rewritten
         """Return the provider's whole `answer` as the caller gets it."""
@@ -183,7 +210,7 @@ class _Translated(Exchange):
 
         provider, client = registry.conversation(self.format), registry.client_conversation(self._request.format)
         decoder = provider.decoder(self._request.neutral())
-        events = translated(provider, decoder, answer, self._issuer, self._model)
+        events = translated(provider, decoder, answer, self.issuer, self.model)
         return WholeAnswer(client.whole(self._request, events, self._created), provider.usage_of(answer))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.fields import Types, check_conversation
 from vibe_router.formats.common.json_body import dump, parse_object
+from vibe_router.formats.common.prefill import continued_turns
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
@@ -77,6 +78,12 @@ class ChatRequest(RequestDefaults):
 
             self._neutral.append(neutral_request.read(self.body))
         return self._neutral[0]
+
+    def continued(self, text: str) -> "ChatRequest":
+        """Return the request for the rest of an answer that begins with `text`."""
+        messages = continued_turns(self.body["messages"], {"role": "assistant", "content": text})
+        body = {**self.body, "messages": messages}
+        return ChatRequest(self.model, self.stream, self.include_usage, body, self.tags)
 
     def prompt_tokens_estimate(self) -> int:
         """Return an estimate of the prompt's tokens."""

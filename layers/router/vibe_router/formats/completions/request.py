@@ -5,7 +5,7 @@ Shapes: OpenAI's API reference, "Completions".
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from vibe_router.core.errors import bad_request
@@ -53,6 +53,10 @@ class CompletionsRequest(RequestDefaults):
         texts = max(self.body.get("n") or 1, self.body.get("best_of") or 1, 1)
         return texts * (len(prompt) if several else 1)
 
+    def continued(self, text: str) -> "ContinuedCompletion":
+        """Return the request for the rest of a text that begins with `text`."""
+        return ContinuedCompletion(self.model, self.stream, self.wants_usage, self.body, self.tags, beginning=text)
+
     def prompt_tokens_estimate(self) -> int:
         """Return an estimate of the prompt's tokens."""
         return estimate(text=[self.body["prompt"], self.body.get("suffix") or ""])
@@ -77,6 +81,20 @@ class CompletionsRequest(RequestDefaults):
 
             self._neutral.append(completions_neutral.read(self.body))
         return self._neutral[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuedCompletion(CompletionsRequest):
+    """A request for the rest of a text; in the neutral form, its `beginning` is the model's turn."""
+
+    beginning: str = ""
+
+    def neutral(self) -> "NeutralRequest":
+        """Return the request in the neutral form. Raises ApiError (400) for other prompts than a text."""
+        from vibe_router.formats.neutral.model import Message, Text
+
+        request = CompletionsRequest.neutral(self)
+        return replace(request, messages=[*request.messages, Message("assistant", [Text(self.beginning)])])
 
 
 def parse(raw: bytes) -> CompletionsRequest:

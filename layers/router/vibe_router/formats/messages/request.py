@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.fields import Types, check_conversation
 from vibe_router.formats.common.json_body import dump, parse_object
+from vibe_router.formats.common.prefill import continued_turns
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
@@ -79,6 +80,12 @@ class MessagesRequest(RequestDefaults):
     def shows_thinking(self) -> bool:
         """Whether the caller wants the text of the thinking, and not only its signature."""
         return self.thinks and self.body["thinking"].get("display") != "omitted"
+
+    def continued(self, text: str) -> "MessagesRequest":
+        """Return the request for the rest of an answer that begins with `text`."""
+        messages = continued_turns(self.body["messages"], {"role": "assistant", "content": text})
+        body = {**self.body, "messages": messages}
+        return MessagesRequest(self.model, self.stream, body, self.forwarded_headers, self.tags)
 
     def prompt_tokens_estimate(self) -> int:
         """Estimate the number of tokens in the prompt."""

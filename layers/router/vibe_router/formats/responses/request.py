@@ -79,6 +79,12 @@ class ResponsesRequest(RequestDefaults):
         previous_id = None if history is None else self.body.get("previous_response_id")
         return ResponsesRequest(self.model, self.stream, {**body, "input": sent}, previous_id, stored, self.tags)
 
+    def continued(self, text: str) -> "ResponsesRequest":
+        """Return the request for the rest of an answer that begins with `text`."""
+        turn = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+        body = {**self.body, "input": [*input_items(self.body.get("input")), turn]}
+        return ResponsesRequest(self.model, self.stream, body, self.previous_id, self.stored_input, self.tags)
+
     def prompt_tokens_estimate(self) -> int:
         """Return an estimate of the prompt's tokens."""
         text = [value for name in ("instructions", "tools", "prompt") if (value := self.body.get(name))]
