@@ -74,6 +74,8 @@ MEANINGS = {
     "DefaultsSpec.cooldown": "Length of cooldowns.",
     "DefaultsSpec.reserve_tokens": "Tokens of an answer to reserve from a budget; less if the caller allows less.",
     "DefaultsSpec.continuation": "Whether another deployment continues a streamed text that breaks off here.",
+    "DefaultsSpec.hedge_after": "Seconds without a first token, or p95 of its own, until the next one is started too.",
+    "DefaultsSpec.hedge_share": "The share of requests that may be hedged.",
     "TimeoutOverrides.connect": "Until the connection is open.",
     "TimeoutOverrides.first_byte": "Until the first byte of a stream.",
     "TimeoutOverrides.first_token": "Until the first token of a stream.",

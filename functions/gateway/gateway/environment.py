@@ -143,3 +143,4 @@ class Environment:
         self.upstream.close()
         self._dynamodb.close()
         self.secrets.client.close()
+        self.failover.close()

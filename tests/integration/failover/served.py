@@ -167,4 +167,5 @@ class Server:
 
     def close(self) -> None:
         """Close every connection."""
+        self.environment.failover.close()
         self.environment.real.close()

@@ -139,3 +139,34 @@ def test_every_request_is_accounted_for(server: Server, format_: str, fault: str
     assert settled
     assert settled == cost(price, served.record.usage)
     assert served.record.usage_flag == ("estimated" if fault == "cut" else None)
+
+
+CONFIGURED = {"continuation": True, "hedge_after": 0.2, "hedge_share": 0.5}
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("scenario", CATALOGUE, ids=lambda scenario: scenario.name)
+def test_with_everything_configured_every_streamed_request_is_answered(
+    server: Server, scenario: Scenario, format_: str
+) -> None:
+    server.policy = CONFIGURED
+    _arrange(server, scenario)
+    served = server.ask(format_)
+    if scenario.error:
+        _checked(served, None, scenario.attempts, scenario.error)
+        return
+    assert served.whole
+    assert served.text.strip()
+    assert served.record.error is None
+    assert served.record.cost
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_with_continuation_a_cut_survives_a_fallback_that_rejects_prefill(server: Server, format_: str) -> None:
+    server.policy = CONFIGURED
+    server.standin.fault(FIRST, "cut")
+    server.standin.fault(SECOND, "400")
+    served = server.ask(format_)
+    assert served.whole
+    assert [each["deployment"] for each in served.record.parts] == [L1, "ark/glm-4.7"]
+    assert len(server.standin.requests(SECOND)) == 2, "with the beginning, and again without it"

@@ -38,7 +38,7 @@ export function drawRequest(row) {
       fact("Tokens out", row.completion_tokens !== null ? count(row.completion_tokens) : null),
       fact("Reasoning tokens", row.reasoning_tokens ? count(row.reasoning_tokens) : null),
       fact("Cost", row.deployment ? (row.cost === null || row.cost === undefined ? "unknown: the deployment has no price" : money(row.cost)) : null),
-      fact("Written by", row.parts?.length ? row.parts.map((part) => `${part.deployment}: ${plural(part.characters, "character")}${part.cost === null || part.cost === undefined ? "" : `, ${money(part.cost)}`}`).join("; ") : null),
+      fact("Written by", row.parts?.length ? row.parts.filter((part) => part.characters !== 0 || part.cost).map((part) => `${part.deployment}${part.characters ? `: ${plural(part.characters, "character")}` : ""}${part.cost === null || part.cost === undefined ? "" : `, ${money(part.cost)}`}`).join("; ") : null),
       fact("First token", row.ttft_ms ? ms(row.ttft_ms) : null),
       fact("Duration", ms(row.total_ms)),
       fact("Request id", row.request_id),
@@ -53,7 +53,7 @@ function summary(row) {
   if (row.status >= 400 && !attempts) return `The router rejected the request with ${row.status} before calling any deployment.`;
   if (row.status >= 400) return `${attempts === 1 ? "The only attempt" : `All ${attempts} attempts`} failed. The caller received ${row.status}.`;
   if (row.error) return `${row.deployment} was interrupted while streaming. The caller received an error event.`;
-  if (row.parts?.length) return `${row.parts[0].deployment} broke off; ${row.parts.at(-1).deployment} continued its answer. The caller saw no error.`;
+  if (row.parts?.length && row.attempts?.[0]?.verdict !== "cancelled" && row.parts[0].characters) return `${row.parts[0].deployment} broke off; ${row.parts.at(-1).deployment} continued its answer. The caller saw no error.`;
   if (row.failover) return `${row.deployment} served the request${failover(row)}. The caller saw no error.`;
   return `${row.deployment} served the request on the first attempt.`;
 }
@@ -73,6 +73,7 @@ function attemptSentences(attempt, following, row) {
     if (row.completion_tokens) sentences.push(`${plural(row.completion_tokens, "token")}${row.total_ms ? ` in ${ms(row.total_ms)}` : ""}.`);
     return sentences;
   }
+  if (attempt.verdict === "cancelled") return [`Cancelled after ${took}: another deployment answered first.`];
   const failed = attempt.status ? `Failed with ${attempt.status} after ${took}` : `No response within ${took}`;
   const sentences = [`${failed}: ${verdict(attempt.verdict)}.`];
   if (attempt.cooldown_until) sentences.push(`Cooling down until ${timeOf(attempt.cooldown_until)}.`);

@@ -46,6 +46,13 @@ class Policy:
     cooldown: CooldownPolicy = field(default_factory=CooldownPolicy)
     reserve_tokens: int = 4096  # of an answer, reserved from a budget; the caller's limit if that is lower
     continuation: bool = False  # whether another deployment continues an answer that breaks here
+    hedge_after: float | str | None = None  # seconds of silence, or p95, after which the next deployment is started
+    hedge_share: float = 0.05  # of requests that may be hedged
+
+    @property
+    def measures_first_token(self) -> bool:
+        """Whether a decision depends on the recent times to first token."""
+        return isinstance(self.hedge_after, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,8 @@ class VirtualModel:
     @property
     def most_calls(self) -> int:
         """The most deployments that one request may be billed by."""
-        return 1 + any(each.policy.continuation for each in self.chain)
+        policies = [each.policy for each in self.chain]
+        return 1 + any(each.continuation for each in policies) + any(each.hedge_after is not None for each in policies)
 
 
 @dataclass(frozen=True, slots=True)

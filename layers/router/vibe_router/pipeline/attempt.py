@@ -7,6 +7,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.telemetry import log_fault, traced
 from vibe_router.formats.interfaces import WholeAnswer
+from vibe_router.pipeline.first_tokens import FirstTokenTimes
 from vibe_router.pipeline.health import DeploymentHealth, StateTable
 from vibe_router.pipeline.trace import AttemptTrace
 from vibe_router.routing.chain import Candidate, Mode, skip
@@ -55,6 +56,7 @@ class AttemptServices:
     secrets: SecretSource
     upstream: Upstream
     clock: Clock
+    first_tokens: FirstTokenTimes = field(default_factory=FirstTokenTimes)  # where a policy measures them
     streaming_only: set[str] = field(default_factory=set)  # deployments that have refused a request without a stream
     reasoning_required: set[str] = field(default_factory=set)  # and those that have refused turns without reasoning
 
@@ -83,6 +85,8 @@ class DeploymentAttempt:
         self._deployment = candidate.deployment
         self._candidate = candidate
         self._exchange = exchange
+        self._is_cancelled = False
+        self.started = services.clock.monotonic()
         self._stream = stream
         if candidate.deployment.id in services.reasoning_required:
             exchange.fill_reasoning()
@@ -104,6 +108,15 @@ class DeploymentAttempt:
     def states(self) -> dict[str, State]:
         """The states of deployment and credential after this attempt, by id."""
         return self._health.states
+
+    def is_cancelled(self) -> bool:
+        """Return whether another deployment has answered first."""
+        return self._is_cancelled
+
+    def cancel(self) -> None:
+        """End the attempt from another thread: another deployment has answered. It fails without a cooldown."""
+        self._is_cancelled = True
+        self._upstream.abort()
 
     def run(self) -> OpenStream | WholeAnswer | None:
         """Return the answer, or None to go on with the next deployment. Raises RefusedError."""
@@ -132,7 +145,7 @@ class DeploymentAttempt:
         if keyed and not secret:
             self._skip_without_secret()
             return None
-        while True:
+        while not self.is_cancelled():
             started = self._clock.monotonic()
             try:
                 with traced(self._deployment.id, mode=mode.value):
@@ -145,6 +158,8 @@ class DeploymentAttempt:
             else:
                 self._record(None, 200, started)
                 return answer
+            if self.is_cancelled():
+                return None
             classification = classify_failure(failure, self._clock.now(), self._deployment.provider.relay)
             if classification.verdict is Verdict.AUTH and classification.scope is Scope.CREDENTIAL and not renewed:
                 renewed = True
@@ -178,6 +193,7 @@ class DeploymentAttempt:
             else:
                 retries += 1
             self._clock.sleep(delay)
+        return None
 
     def _call(self, secret: str, started: float) -> OpenStream | WholeAnswer:
         """Make one call up to its commit. A probe is streamed where possible: a silent provider shows sooner."""
@@ -191,6 +207,8 @@ class DeploymentAttempt:
             return whole
         opened = call_streamed(self._upstream, self._deployment, secret, self._exchange, bounds, probe=probe)
         self._health.clear()
+        if self._deployment.policy.measures_first_token:
+            self._services.first_tokens.note(self._deployment.id, self._clock.monotonic() - started)
         if self._stream:
             return opened
         end = started + min(timeouts.response, self._deadline.share(started, self._remaining))

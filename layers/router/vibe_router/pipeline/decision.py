@@ -161,23 +161,24 @@ class RoutingDecision:
         """
         trace = self.trace
         last = trace.ended_by or trace.served_by
-        if not trace.parts or last is None:
+        if last is None or not (trace.parts or trace.losers):
             return self._usage, cost(last.price, self._usage) if last else 0, ()
-        billed = [*trace.parts, BilledPart(last, self._usage)]
+        wrote = [*trace.parts, BilledPart(last, self._usage)]
+        billed = [*trace.losers, *wrote]
         costs = [cost(each.deployment.price, each.usage) for each in billed]
         written = {each["deployment"]: each["characters"] for each in trace.written}
         parts = tuple(
             {
                 "deployment": each.deployment.id,
-                "characters": written.get(each.deployment.id, 0),
+                "characters": written.get(each.deployment.id, None if each is wrote[-1] else 0),
                 "prompt_tokens": each.usage.prompt_tokens,
                 "completion_tokens": each.usage.completion_tokens,
                 "cost": as_dollars(part_cost),
             }
             for each, part_cost in zip(billed, costs, strict=True)
         )
-        total = None if None in costs else sum(each or 0 for each in costs)
-        return sum((each.usage for each in billed), Usage()), total, parts
+        total = None if costs[-1] is None else sum(each or 0 for each in costs)
+        return sum((each.usage for each in wrote), Usage()), total, parts
 
     def log(self, record: Record) -> None:
         """Write the ROUTING DECISION line, and a warning where chunks were skipped."""

@@ -5,15 +5,18 @@
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.formats.interfaces import ClientRequest, WholeAnswer
 from vibe_router.pipeline.attempt import AttemptServices, DeploymentAttempt, RefusedError, SecretSource
+from vibe_router.pipeline.first_tokens import FirstTokenTimes
 from vibe_router.pipeline.health import DeploymentHealth, StateTable
 from vibe_router.pipeline.signature_issuers import SignatureIssuers
 from vibe_router.pipeline.trace import AttemptTrace, Unfit
@@ -28,6 +31,9 @@ from vibe_router.upstream.call import OpenStream
 from vibe_router.upstream.client import Upstream
 from vibe_router.upstream.exchange import Exchange, open_exchange
 from vibe_router.upstream.fit import unfit_reason
+
+if TYPE_CHECKING:
+    from vibe_router.pipeline.hedging import HedgeBudget
 
 __all__ = ["CommittedAnswer", "FailoverExecutor", "NoAnswerError", "RefusedError"]
 
@@ -56,7 +62,8 @@ class FailoverExecutor:
     def __init__(self, states: StateTable, secrets: SecretSource, upstream: Upstream, clock: Clock) -> None:
         self._states = states
         self._clock = clock
-        self._services = AttemptServices(states, secrets, upstream, clock)
+        self._services = AttemptServices(states, secrets, upstream, clock, FirstTokenTimes())
+        self._hedges: HedgeBudget | None = None
         self._issuers = SignatureIssuers()
 
     def execute(
@@ -74,7 +81,7 @@ class FailoverExecutor:
         shared_steps = any(len(step) > 1 for step in model.steps)
         route = plan(model, states, self._clock.now(), request.affinity() if shared_steps else b"", trace.origin)
         trace.skipped.extend(route.skipped)
-        if committed := self._try_in_order(route.candidates, request, deadline, trace, self._open):
+        if committed := self._try_in_order(route.candidates, request, deadline, trace, self._open, model):
             return committed
         if not trace.attempts and (committed := self._last_resort(states, request, deadline, trace)):
             return committed
@@ -108,27 +115,64 @@ class FailoverExecutor:
         deadline: Deadline,
         trace: AttemptTrace,
         open_: OpenExchange,
+        model: VirtualModel | None = None,
     ) -> CommittedAnswer | None:
-        """Return the first answer that commits, None if none does. Raises RefusedError."""
+        """Return the first answer that commits, None if none does. Raises RefusedError.
+
+        The first attempt may be hedged if the `model` is given.
+        """
         changed: dict[str, State] = {}
-        for remaining, candidate in zip(range(len(candidates) - 1, -1, -1), candidates, strict=True):
+        waiting = deque(candidates)
+        while waiting:
+            candidate = waiting.popleft()
             credential, now = changed.get(candidate.deployment.provider.state_id), self._clock.now()
             if credential:  # an earlier attempt used the same key
                 if credential.phase(now) in (Phase.COOLING, Phase.PROBING):
                     trace.skipped.append(skip(candidate.deployment, candidate.state, credential, now))
                     continue
-                candidate = replace(candidate, credential=credential)  # noqa: PLW2901 - the same, up to date
+                candidate = replace(candidate, credential=credential)
             if (exchange := open_(candidate, request, trace)) is None:
                 continue
             attempt = DeploymentAttempt(
-                self._services, candidate, exchange, deadline, trace, stream=request.stream, remaining=remaining
+                self._services, candidate, exchange, deadline, trace, stream=request.stream, remaining=len(waiting)
             )
-            if (answer := attempt.run()) is not None:
-                return CommittedAnswer(candidate.deployment, answer)
+            hedged = model and candidate.deployment.policy.hedge_after is not None and request.stream
+            if hedged and model and candidate.mode is Mode.NORMAL:
+                committed = self._run_hedged(model, attempt, candidate, waiting, request, deadline, trace)
+                model = None
+            else:
+                answer = attempt.run()
+                committed = None if answer is None else CommittedAnswer(candidate.deployment, answer)
+            if committed:
+                return committed
             changed |= attempt.states
             if self._clock.monotonic() >= deadline.commit:
                 break
         return None
+
+    def _run_hedged(
+        self,
+        model: VirtualModel,
+        attempt: DeploymentAttempt,
+        candidate: Candidate,
+        waiting: deque[Candidate],
+        request: ClientRequest,
+        deadline: Deadline,
+        trace: AttemptTrace,
+    ) -> CommittedAnswer | None:
+        """Run `attempt`, and beside it the next one in `waiting` if it stays silent for too long."""
+        from vibe_router.pipeline.hedging import HedgeBudget, Hedger
+
+        if self._hedges is None:
+            self._hedges = HedgeBudget(self._services.upstream)
+        hedger = Hedger(self._hedges, self._services, self._open)
+        found = hedger.run(model, attempt, candidate, waiting, request, deadline, trace)
+        return CommittedAnswer(*found) if found else None
+
+    def close(self) -> None:
+        """Close every connection of backups."""
+        if self._hedges:
+            self._hedges.close()
 
     def open_exchange(self, deployment: Deployment, request: ClientRequest, *, stream: bool = True) -> Exchange:
         """Return `request` in a format of `deployment`. Raises ApiError (400) if none can carry it."""
@@ -153,7 +197,8 @@ class FailoverExecutor:
             trace.origin,
         )
         until = health.cool(failure, classification, only_healthy=True)
-        trace.attempts[-1] = replace(trace.attempts[-1], classification=classification, cooldown_until=until)
+        served = next(index for index in reversed(range(len(trace.attempts))) if trace.attempts[index].verdict == "ok")
+        trace.attempts[served] = replace(trace.attempts[served], classification=classification, cooldown_until=until)
 
     def _last_resort(
         self, states: dict[str, State], request: ClientRequest, deadline: Deadline, trace: AttemptTrace

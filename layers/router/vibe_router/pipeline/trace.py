@@ -40,6 +40,7 @@ class AttemptTrace:
     provider_format: str | None = None  # the format in which the provider was called
     reasoning_left_out: int = 0  # proofs of earlier reasoning that were not sent
     parts: list[BilledPart] = field(default_factory=list)  # of a continued answer, except for the last
+    losers: list[BilledPart] = field(default_factory=list)  # cancelled, since another deployment answered first
     written: Sequence[Mapping[str, Any]] = ()  # by which deployment: as in the record's `parts`, without usage
     ended_by: Deployment | None = None  # the deployment that wrote the last part
     origin: Callable[[], str] = str  # returns the caller and the conversation, as in `State.origin`
@@ -47,6 +48,9 @@ class AttemptTrace:
     @property
     def fallbacks(self) -> int:
         """The number of deployments passed over, tried or not, before the one that served."""
-        others = {attempt.deployment for attempt in self.attempts}
+        first = self.attempts[0].deployment if self.attempts else None
+        is_first = self.served_by is not None and self.served_by.id == first
+        # A backup that lost was not passed over.
+        others = {each.deployment for each in self.attempts if not (each.is_cancelled and is_first)}
         others |= {each.deployment.id for each in self.skipped} | {each.deployment.id for each in self.unfit}
         return len(others - ({self.served_by.id} if self.served_by else set()))

@@ -22,10 +22,13 @@ class Attempt:
     status: int | None
     ms: float
     cooldown_until: float | None = None  # epoch seconds
+    is_cancelled: bool = False  # another deployment answered first
 
     @property
     def verdict(self) -> str:
-        """The name of the verdict; `ok` for the attempt that served."""
+        """The name of the verdict; `ok` for the attempt that served, `cancelled` for one that lost to it."""
+        if self.is_cancelled:
+            return "cancelled"
         return self.classification.verdict.value if self.classification else "ok"
 
 

@@ -73,6 +73,8 @@ _LONGEST_REST = 31 * 86_400
 _DEAREST = 10_000
 # No model's answer is longer.
 _MOST_RESERVED = 10_000_000
+# Of all requests: hedging is for the slowest few.
+_MOST_HEDGED = 0.5
 # No model takes more.
 _MOST_TOKENS = 1_000_000_000
 # Every request for a name that is no model's is compared with all patterns.
@@ -179,8 +181,16 @@ def _formats(value: object) -> object:
     return tuple(value)
 
 
+def _hedge_delay(value: object) -> object:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value != "p95" and not (is_number and 0 < cast("float", value) <= _LONGEST_WAIT):
+        raise ValueError(f"must be seconds, at most {_LONGEST_WAIT}, or p95")
+    return value
+
+
 _Bound = Annotated[float, Field(gt=0, le=_LONGEST)]
 _Wait = Annotated[float, Field(ge=0, le=_LONGEST_WAIT)]
+_HedgeDelay = Annotated[float | Literal["p95"], BeforeValidator(_hedge_delay)]
 _Rest = Annotated[float, Field(gt=0, le=_LONGEST_REST)]
 _Dollars = Annotated[float, Field(ge=0, le=_DEAREST)]
 # A slash separates provider and model in a deployment's id, and `#` the kind of a state from its name.
@@ -233,6 +243,8 @@ class Overrides(_Spec):
     cooldown: CooldownOverrides | None = None
     reserve_tokens: Annotated[int, Field(ge=0, le=_MOST_RESERVED)] | None = None
     continuation: bool | None = None
+    hedge_after: _HedgeDelay | None = None
+    hedge_share: Annotated[float, Field(ge=0, le=_MOST_HEDGED)] | None = None
 
 
 class DefaultsSpec(Overrides):
@@ -520,7 +532,18 @@ def _merged(*overrides: Overrides) -> Policy:
     return Policy(
         timeouts=Timeouts(**given((each.timeouts for each in overrides), TimeoutOverrides.model_fields)),
         cooldown=CooldownPolicy(**given((each.cooldown for each in overrides), CooldownOverrides.model_fields)),
-        **given(overrides, ("retries", "max_inline_wait", "max_last_wait", "reserve_tokens", "continuation")),
+        **given(
+            overrides,
+            (
+                "retries",
+                "max_inline_wait",
+                "max_last_wait",
+                "reserve_tokens",
+                "continuation",
+                "hedge_after",
+                "hedge_share",
+            ),
+        ),
     )
 
 

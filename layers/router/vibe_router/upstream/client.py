@@ -10,11 +10,13 @@ authentication, and httpx takes 0.4 of 0.7 ms of a call and 80 ms of a cold star
 - `AttemptFailedError`: holds a `routing.verdict.Failure`, the reason as a value
 """
 
+import socket
 import ssl
 import time
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Protocol
@@ -54,9 +56,11 @@ class AttemptFailedError(Exception):
 class _Limit:
     """The deadline of all sockets of a client (monotonic seconds), and the progress of the current call."""
 
-    __slots__ = ("deadline", "fresh", "received", "rested")
+    __slots__ = ("aborted", "deadline", "fresh", "received", "rested", "stream")
 
     def __init__(self) -> None:
+        self.aborted = False
+        self.stream: httpcore.NetworkStream | None = None  # in use
         self.deadline = 0.0
         self.fresh = False
         self.received = False
@@ -73,8 +77,9 @@ class _BoundedStream(httpcore.NetworkStream):
         self._used_at = time.monotonic()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the deadline replaces it
+        self._limit.stream = self._stream
         left = self._limit.left()
-        if left <= 0:
+        if left <= 0 or self._limit.aborted:
             raise httpcore.ReadTimeout
         data = self._stream.read(max_bytes, left)
         self._limit.received |= bool(data)  # the end of a connection is no answer
@@ -82,8 +87,9 @@ class _BoundedStream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - the deadline replaces it
+        self._limit.stream = self._stream
         left = self._limit.left()
-        if left <= 0:
+        if left <= 0 or self._limit.aborted:
             raise httpcore.WriteTimeout
         self._limit.rested = max(self._limit.rested, time.monotonic() - self._used_at)
         self._stream.write(buffer, left)
@@ -115,6 +121,8 @@ class _BoundedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         self._limit.fresh = True
+        if self._limit.aborted:
+            raise httpcore.ConnectError("the call was cancelled")
         stream = self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
         # By its address, as a name may lead anywhere: no key goes to a cloud's metadata service.
         if is_metadata((stream.get_extra_info("server_addr") or [""])[0]):
@@ -228,6 +236,23 @@ class Upstream:
     def open_connections(self) -> int:
         """The number of connections, in use or idle."""
         return sum(len(pool.connections) for pool in self._pools.values())
+
+    def sibling(self) -> "Upstream":
+        """Return a client with connections of its own, for a call beside one of this client."""
+        return Upstream(self._tls)
+
+    def abort(self) -> None:
+        """End the current call from another thread, and refuse further ones until `rearm`."""
+        self._limit.aborted = True
+        stream = self._limit.stream
+        connected = stream.get_extra_info("socket") if stream else None
+        if connected is not None:
+            with suppress(OSError):  # it is closed already
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)  # not TLS's, which another thread is reading
+
+    def rearm(self) -> None:
+        """Accept calls again after `abort`."""
+        self._limit.aborted = False
 
     def close(self) -> None:
         """Close every connection."""
