@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help start routes prices keys teams requests spend cooldowns import-litellm status logs smoke test test-unit test-dynamodb coverage lint fix docs bench build sam-local sam-services screenshots audit lock clean
+.PHONY: help start routes prices keys teams requests spend cooldowns complexity import-litellm status logs smoke test test-unit test-dynamodb coverage lint fix docs bench build sam-local sam-services screenshots audit lock clean
 
 # Variables given as NAME=... reach programs through their environment, where lists of processes do not show a key.
 export PYTHON URL KEY STACK
@@ -37,6 +37,9 @@ spend: ## show spend by model, deployment, key, team and day
 
 cooldowns: ## list deployments on cooldown, or end cooldowns (ARGS=list, ARGS="clear --all")
 	@$(VIBE) cooldowns $(ARGS)
+
+complexity: ## route requests by complexity: score, train, evaluate (ARGS="score --input FILE")
+	@$(VIBE) complexity $(ARGS)
 
 import-litellm: ## convert a LiteLLM config to a routes.yaml (ARGS="config.yaml -o routes-new.yaml")
 	@$(VIBE) import-litellm $(ARGS)

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from vibe_cli.commands import (
     agents,
+    complexity,
     cooldowns,
     deploy,
     health,
@@ -43,6 +44,7 @@ def build_command() -> TyperGroup:
     """Return the command line with all its commands."""
     app = command_group("Operate a Vibe Router: the local one, or one deployed to AWS.")
     app.add_typer(agents.app, name="agents")
+    app.add_typer(complexity.app, name="complexity")
     app.add_typer(cooldowns.app, name="cooldowns")
     app.add_typer(keys.app, name="keys")
     app.add_typer(requests.app, name="requests")

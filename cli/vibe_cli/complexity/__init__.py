@@ -1,0 +1,1 @@
+"""Training and evaluation of complexity models, in plain Python: off the path of requests, without a library."""
