@@ -26,6 +26,8 @@ from vibe_router.store.usage import UsageRecorder, UsageWriter
 from vibe_router.upstream.client import Upstream
 
 if TYPE_CHECKING:
+    from vibe_router.pipeline.observers import RequestObserver
+    from vibe_router.pipeline.span_exporter import SpanExporter
     from vibe_router.pipeline.stored_responses import ResponseStorage
     from vibe_router.pipeline.token_counter import TokenCounter
 
@@ -97,6 +99,7 @@ class Environment:
         self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
         self.upstream = Upstream()
         self.failover = FailoverExecutor(self.states, self.secrets, self.upstream, self.clock)
+        self._span_exporter: SpanExporter | None = None
 
     @cached_property
     def token_counter(self) -> "TokenCounter":
@@ -115,6 +118,18 @@ class Environment:
         return ResponseStorage(
             ResponseStore(self._dynamodb, settings.responses_table, self.clock, days=settings.response_days)
         )
+
+    @property
+    def observers(self) -> "tuple[RequestObserver, ...]":
+        """What completed requests are reported to, as far as the secret configures it; imported only then."""
+        endpoint = self.secrets.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        if endpoint is None:
+            return ()
+        if self._span_exporter is None:
+            from vibe_router.pipeline.span_exporter import SpanExporter
+
+            self._span_exporter = SpanExporter(self.secrets.get, Upstream(), self.clock)
+        return (self._span_exporter,)
 
     def routes(self) -> Catalogue:
         """Return the routing table. Raises ApiError (503)."""

@@ -17,6 +17,7 @@ from vibe_router.core.models import Catalogue, Deployment, Policy, Provider, Vir
 from vibe_router.core.record import Record
 from vibe_router.pipeline.admission import Admission
 from vibe_router.pipeline.failover import FailoverExecutor
+from vibe_router.pipeline.observers import CompletedRequest, RequestObserver
 from vibe_router.pipeline.stored_responses import ResponseStorage
 from vibe_router.routing.cooldown import State, healthy
 from vibe_router.routing.verdict import Failure, FailureKind
@@ -125,7 +126,7 @@ class FakeSecrets:
     is_broken = False
 
     def get(self, name: str) -> str | None:
-        return "sk-provider"
+        return None if name.startswith("OTEL_") else "sk-provider"
 
     def invalidate(self) -> None:
         """Nothing else is known."""
@@ -267,6 +268,14 @@ class FakeEnvironment(Environment):
         self.upstream = ScriptedUpstream()
         self.secrets = cast("Secrets", FakeSecrets())
         self.failover = FailoverExecutor(self.table, self.secrets, self.upstream, self.clock)
+        self.reported: list[CompletedRequest] = []
+
+    @property
+    def observers(self) -> tuple[RequestObserver, ...]:
+        return (self,)
+
+    def observe(self, request: CompletedRequest) -> None:
+        self.reported.append(request)
 
     def routes(self) -> Catalogue:
         if self.outage:

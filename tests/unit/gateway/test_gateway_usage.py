@@ -229,3 +229,14 @@ def test_a_failed_booking_still_logs_the_line_and_metrics(
     assert ask() == 200
     assert len(decisions()) == 1
     assert '"Cost":[3.7e-05]' in capsys.readouterr().out
+
+
+def test_a_completed_request_is_reported_with_its_attempts_and_its_trace(environment: FakeEnvironment) -> None:
+    environment.upstream.script["one"] = [UNAVAILABLE]
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    assert ask({"traceparent": trace}) == 200
+    [request] = environment.reported
+    assert request.record == booked(environment)
+    assert [each.deployment for each in request.attempts] == ["one/gpt-5", "two/glm-4.7"]
+    assert all(each.started >= request.started for each in request.attempts)
+    assert request.traceparent == trace

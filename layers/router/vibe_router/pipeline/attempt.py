@@ -249,7 +249,7 @@ class DeploymentAttempt:
         self, classification: Classification | None, status: int | None, started: float, until: float | None = None
     ) -> None:
         ms = round((self._clock.monotonic() - started) * 1000, 3)
-        self._trace.attempts.append(Attempt(self._deployment.id, classification, status, ms, until))
+        self._trace.attempts.append(Attempt(self._deployment.id, classification, status, ms, until, started=started))
 
 
 def _refused(classification: Classification) -> RefusedError:

@@ -155,7 +155,7 @@ class HedgedAttempt:
                 _close(answer)
                 trace.attempts.pop()
             self.loser = deployment
-            trace.attempts.append(_cancelled(deployment, self._clock.monotonic() - began))
+            trace.attempts.append(_cancelled(deployment, began, self._clock.monotonic()))
         trace.attempts += backup.trace.attempts
         trace.skipped += backup.trace.skipped
         if self._answer is None:
@@ -220,7 +220,7 @@ class HedgedAttempt:
         if not self._ended.is_set():
             backup.attempt.cancel()
             self.loser = backup.deployment
-            failed.append(_cancelled(backup.deployment, self._clock.monotonic() - backup.attempt.started))
+            failed.append(_cancelled(backup.deployment, backup.attempt.started, self._clock.monotonic()))
         trace.attempts += failed
 
 
@@ -274,10 +274,6 @@ class Hedger:
                 trace.losers.append(BilledPart(race.loser, Usage(prompt, 0)))
 
 
-def _cancelled(deployment: Deployment, seconds: float) -> Attempt:
-    return Attempt(deployment.id, None, None, round(seconds * 1000, 3), is_cancelled=True)
-
-
-def _close(answer: Answer) -> None:
-    if isinstance(answer, OpenStream):
-        answer.reply.close()
+def _cancelled(deployment: Deployment, started: float, ended: float) -> Attempt:
+    ms = round((ended - started) * 1000, 3)
+    return Attempt(deployment.id, None, None, ms, is_cancelled=True, started=started)

@@ -1,7 +1,8 @@
 """The path of a request for a model: read, admit, resolve, reserve, fail over, relay; then settle after the answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 from vibe_router.core.clock import Clock
@@ -23,6 +24,7 @@ from vibe_router.store.usage import UsageRecorder
 if TYPE_CHECKING:
     from vibe_router.formats.responses.request import ResponsesRequest
     from vibe_router.pipeline.continuation import StreamContinuer
+    from vibe_router.pipeline.observers import RequestObserver
     from vibe_router.pipeline.stored_responses import ResponseStorage
 
 __all__ = ["RequestPipeline", "Services"]
@@ -54,6 +56,10 @@ class Services(Protocol):
     def usage_recorder(self) -> UsageRecorder:
         """Writes the usage table."""
 
+    @property
+    def observers(self) -> "Sequence[RequestObserver]":
+        """Receive every completed request; mostly none."""
+
     def routes(self) -> Catalogue:
         """Return the routing table. Raises ApiError (503)."""
 
@@ -68,6 +74,7 @@ class RequestPipeline:
         self._relay: Relay | None = None
         self._request: ClientRequest | None = None
         self._continuer: StreamContinuer | None = None
+        self._traceparent: str | None = None
 
     def serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Relay:
         """Return the answer, whole or as a stream, within `seconds_left` of the invocation. Raises ApiError."""
@@ -82,6 +89,7 @@ class RequestPipeline:
 
     def _serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Relay:
         services, decision = self._services, self.decision
+        self._traceparent = headers.get("traceparent")
         caller = services.admission.caller(headers)
         decision.admit(caller, header_tags(headers))
 
@@ -133,6 +141,7 @@ class RequestPipeline:
         if self.decision.is_bookable:
             _guarded(lambda: self._book(record))
         self.decision.measure(record)
+        _guarded(lambda: self._report(record))
         start_tracing()
 
     def _end_stream(self, relay: Relay) -> None:
@@ -161,6 +170,18 @@ class RequestPipeline:
             if bounded is not counted:
                 counted, flag = bounded, BOUNDED
         self.decision.count(counted, malformed_chunks, flag)
+
+    def _report(self, record: Record) -> None:
+        """Report the completed request to every observer."""
+        observers = self._services.observers
+        if not observers:
+            return
+        from vibe_router.pipeline.observers import CompletedRequest
+
+        decision = self.decision
+        completed = CompletedRequest(record, tuple(decision.trace.attempts), decision.started, self._traceparent)
+        for observer in observers:
+            _guarded(partial(observer.observe, completed))
 
     def _book(self, record: Record) -> None:
         """Write the request's row, and settle what it reserved."""

@@ -23,6 +23,7 @@ class Attempt:
     ms: float
     cooldown_until: float | None = None  # epoch seconds
     is_cancelled: bool = False  # another deployment answered first
+    started: float = 0.0  # monotonic seconds
 
     @property
     def verdict(self) -> str:
