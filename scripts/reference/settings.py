@@ -44,6 +44,7 @@ COMMANDS = {
 """Settings of commands."""
 
 FUNCTIONS = {
+    "AUDIT_TABLE": "Table of the audit log.",
     "AWS_LAMBDA_EXEC_WRAPPER": "Starts the streaming runtime.",
     "CORS_ORIGINS": "Origins whose pages may call /v1.",
     "HISTORY_TABLE": "Table of earlier versions of the routes.",

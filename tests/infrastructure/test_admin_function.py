@@ -117,6 +117,7 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: tuple[Admin, set[
 
     cool(admin, "deployment#ark/glm-4.7")
     admin.made("/cooldowns/clear", all=True)
+    admin.told("/audit")
     admin.told("/usage/overview")
     admin.told("/usage/requests")
     admin.told("/spend/logs")

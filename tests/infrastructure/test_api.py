@@ -39,6 +39,7 @@ ADMIN_ROUTES = [
     "/routes/{proxy+}",
     "/cooldowns",
     "/cooldowns/{proxy+}",
+    "/audit",
     "/ui",
     "/ui/{proxy+}",
 ]

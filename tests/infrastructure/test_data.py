@@ -17,6 +17,7 @@ KEYS = {
     "UsageTable": [("id", "HASH"), ("at", "RANGE")],
     "ResponsesTable": [("id", "HASH"), ("part", "RANGE")],
     "HistoryTable": [("id", "HASH"), ("version", "RANGE")],
+    "AuditTable": [("day", "HASH"), ("position", "RANGE")],
 }
 INDEXES = {"UsageTable": {"by-day": "day", "by-key": "key"}}  # each by time
 KEPT_FOR_EVER = {"HistoryTable"}

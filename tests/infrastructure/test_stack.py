@@ -110,6 +110,7 @@ def test_the_tables_are_made_under_the_names_that_the_outputs_tell() -> None:
     routes = keys.pop(f"{NAME}-routes")
     assert routes == ["kind", "name"]
     assert keys.pop(f"{NAME}-history") == ["id", "version"]
+    assert keys.pop(f"{NAME}-audit") == ["day", "position"]
     assert keys.pop(f"{NAME}-responses") == ["id", "part"]
     assert keys.pop(f"{NAME}-usage") == ["id", "at"]
     assert keys == {f"{NAME}-{name}": ["id"] for name in ("state", "keys", "ledger")}

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
-from admin import cooldowns, keys, models, page, routes, session, spend, teams, usage
+from admin import audit, cooldowns, keys, models, page, routes, session, spend, teams, usage
 from admin.auth import authenticate
 from admin.call import Call, Request, checked, read
 from admin.environment import Environment, Settings
@@ -38,7 +38,7 @@ def openapi_document(prefix: str) -> str:
 
 
 _REGISTERED: list[RegisteredRoute] = []
-for module in (keys, teams, models, spend, usage, routes, cooldowns, session, page):
+for module in (keys, teams, models, spend, usage, routes, cooldowns, audit, session, page):
     app.include_router(module.router)
     _REGISTERED += module.router.registered
 
@@ -56,8 +56,10 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         if not request.path.startswith("/ui"):
             check_query(request.path, request.method, event.get("queryStringParameters") or (), _REGISTERED)
         app.append_context(call=call)
-        answer = app.resolve(checked(request), context)  # type: ignore[arg-type] # it only passes the context on
+        sent = checked(request)
+        answer = app.resolve(sent, context)  # type: ignore[arg-type] # it only passes the context on
         _renew(call, answer)
+        audit.record(call, sent["body"], answer)
     except Exception as error:  # noqa: BLE001 - the last resort: every error becomes an answer
         answer = error_answer(to_api_error(error))
     answer["multiValueHeaders"]["x-vibe-request-id"] = [request_id]

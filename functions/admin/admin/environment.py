@@ -9,6 +9,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
 from vibe_router.core.secret_names import MASTER_KEY, SECRETS_SET, names_set
 from vibe_router.core.tls import trusted_ssl_context
+from vibe_router.store.audit import AuditStore
 from vibe_router.store.aws import is_local
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.history import HistoryStore
@@ -35,6 +36,7 @@ class Settings:
     history_table: str
     state_table: str
     usage_table: str
+    audit_table: str
     is_local: bool = False
 
     @classmethod
@@ -48,6 +50,7 @@ class Settings:
             history_table=environ["HISTORY_TABLE"],
             state_table=environ["STATE_TABLE"],
             usage_table=environ["USAGE_TABLE"],
+            audit_table=environ["AUDIT_TABLE"],
             is_local=is_local(environ),
         )
 
@@ -65,6 +68,7 @@ class Environment:
         self.sessions = SessionStore(dynamodb, settings.ledger_table, self.clock)
         self.routes = RoutesStore(dynamodb, settings.routes_table)
         self.history = HistoryStore(dynamodb, settings.history_table)
+        self.audit = AuditStore(dynamodb, settings.audit_table)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)
         self.usage = UsageReader(dynamodb, settings.usage_table)
         self.secrets = Secrets(secrets_client(self.clock, trusted_ssl_context), settings.secret_id, self.clock)

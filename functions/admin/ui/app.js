@@ -17,6 +17,7 @@ const VIEWS = {
   keys: { title: "Keys", load: () => import("./views/keys.js") },
   requests: { title: "Requests", load: () => import("./views/requests.js") },
   playground: { title: "Playground", load: () => import("./views/playground.js") },
+  audit: { title: "Audit", load: () => import("./views/audit.js") },
   api: { title: "API", load: () => import("./views/api.js") },
 };
 

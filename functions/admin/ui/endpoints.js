@@ -62,6 +62,10 @@ export const requests = {
   readAllKeys,
 };
 
+export const audit = {
+  readEntries: (query) => get("audit", query),
+};
+
 export const playground = {
   readRoutes,
   createKey: (body) => post("key/generate", body),

@@ -277,3 +277,8 @@ class Hedger:
 def _cancelled(deployment: Deployment, started: float, ended: float) -> Attempt:
     ms = round((ended - started) * 1000, 3)
     return Attempt(deployment.id, None, None, ms, is_cancelled=True, started=started)
+
+
+def _close(answer: Answer) -> None:
+    if isinstance(answer, OpenStream):
+        answer.reply.close()

@@ -1,0 +1,84 @@
+"""/audit: the audit log. Every call that changes something is recorded, and so is every sign-in."""
+
+import json
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from admin.call import SIGN_IN, Call, Request, call_of
+from admin.openapi import answers
+from admin.router import Router
+from vibe_router.access.audit import AuditEntry, new_position, recorded_changes
+from vibe_router.core.telemetry import log_fault, logger
+
+__all__ = ["record", "router"]
+
+router = Router()
+
+_READ_ONLY = frozenset({"/routes/validate", "/routes/dry-run", "/routes/explain"})  # POST, yet nothing changes
+_TARGETS = ("key_id", "team_id", "version")  # of a response
+
+
+@router.get("/audit", tags=["Audit"], responses=answers("`entries`, newest first, and `next` to read on from."))
+def entries(
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    days: Annotated[int, Query(ge=1, le=400)] = 90,
+    before: Annotated[str | None, Query(max_length=300, description="`next` of the previous page")] = None,
+) -> dict[str, Any]:
+    """List changes and sign-ins: who, when, from which address, and what."""
+    call = call_of(router)
+    found = call.environment.audit.read(call.now, days, limit, before)
+    more = found[-1].position if len(found) == limit else None
+    return {"entries": [entry.as_json() for entry in found], "next": more}
+
+
+def record(call: Call, body: str, answer: dict[str, Any]) -> None:
+    """Add the call with this JSON `body` to the audit log if it changed something or tried to sign in."""
+    request, status = call.request, answer["statusCode"]
+    if not _is_recorded(request, status):
+        return
+    signs_in = request.path == SIGN_IN
+    response = _parsed(answer.get("body"))
+    by = call.by
+    if signs_in:  # a failed one has no name: people type passwords there
+        by = str(response.get("username") or "")
+    entry = AuditEntry(
+        position=new_position(call.now),
+        at=call.now,
+        request_id=request.id,
+        by=by,
+        address=request.address,
+        action=request.path.strip("/"),
+        target=None if signs_in else _target(response),
+        status=status,
+        changes={} if signs_in else recorded_changes(_parsed(body)),
+    )
+    try:
+        call.environment.audit.add(entry)
+    except Exception as error:  # noqa: BLE001 - the change has been made: its entry is in the log, if not in the table
+        log_fault("audit", error)
+        logger.error("AUDIT ENTRY NOT STORED", extra={"entry": entry.as_json()})
+
+
+def _is_recorded(request: Request, status: int) -> bool:
+    if request.path == SIGN_IN:
+        return request.method == "POST"
+    changes = request.method not in ("GET", "HEAD", "OPTIONS") and request.path not in _READ_ONLY
+    return changes and status < 400
+
+
+def _target(response: dict[str, Any]) -> str | None:
+    """Return what the call changed, as its response names it. Keys are named by their ids."""
+    for name in _TARGETS:
+        value = response.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            return f"{name.removesuffix('_id')} {value}"
+    return None
+
+
+def _parsed(text: object) -> dict[str, Any]:
+    try:
+        value = json.loads(text) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
