@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vibe_cli.settings import LOCAL_PORT, read_environment_of
+from vibe_router.core.secret_names import TRACING
 
 __all__ = ["Settings", "SettingsError", "parse_list", "read_environment", "read_settings"]
 
@@ -37,8 +38,8 @@ class Settings:
     environment: Mapping[str, str]
 
     def secret(self, names: frozenset[str], master_key: str) -> dict[str, str]:
-        """Return the router's secret: the master key, the page's credentials, and those of `names` that are set."""
-        found = {name: self.environment[name] for name in sorted(names) if self.environment.get(name)}
+        """Return the router's secret: the router's own entries, and those of `names` that are set."""
+        found = {name: self.environment[name] for name in sorted({*names, *TRACING}) if self.environment.get(name)}
         return found | {
             "MASTER_KEY": master_key,
             "UI_USERNAME": self.ui_username,

@@ -7,7 +7,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from scripts.artefacts import ROOT
 
-__all__ = ["COMMANDS", "FUNCTIONS", "LOCAL", "function_variables", "local_variables", "page"]
+__all__ = ["COMMANDS", "FUNCTIONS", "LOCAL", "SECRET", "function_variables", "local_variables", "page"]
 
 _HEAD = """\
 # Settings
@@ -30,6 +30,13 @@ LOCAL = {
     "UI_USERNAME": "User name of the admin page (default: admin).",
 }
 """Settings of `make start`."""
+
+SECRET = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "A collector of traces (OTLP/HTTP), without /v1/traces. Unset: no traces.",
+    "OTEL_EXPORTER_OTLP_HEADERS": "Headers for the collector: name=value,name=value, URL-encoded.",
+    "OTEL_RESOURCE_ATTRIBUTES": "Attributes of the service: service.name=router,deployment.environment.name=prod.",
+}
+"""Optional entries of the router's secret, beside the keys; `make start` reads them from the environment."""
 
 COMMANDS = {
     "KEY": "A key for `vibe smoke`, if VIBE_ROUTER_KEY is not set.",
@@ -92,6 +99,9 @@ def page() -> str:
             "## make start\n",
             "Every `secret` in routes.yaml is read too; a provider without one is played by a stand-in.\n",
             *_table({name: LOCAL.get(name, "") for name in sorted(local_variables())}),
+            "## Other entries of the router's secret\n",
+            "Optional. `make start` and `deploy.sh` read them from the environment and `.env`.\n",
+            *_table(SECRET),
             "## Commands\n",
             *_table(COMMANDS),
             "## Parameters of the stack\n\nSet them in samconfig.toml under `parameter_overrides`.\n",

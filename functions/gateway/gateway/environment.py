@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
 from vibe_router.core.models import Catalogue
+from vibe_router.core.secret_names import OTLP_ENDPOINT
 from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.pipeline.admission import Admission
 from vibe_router.pipeline.failover import FailoverExecutor
@@ -122,7 +123,7 @@ class Environment:
     @property
     def observers(self) -> "tuple[RequestObserver, ...]":
         """What completed requests are reported to, as far as the secret configures it; imported only then."""
-        endpoint = self.secrets.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        endpoint = self.secrets.get(OTLP_ENDPOINT)
         if endpoint is None:
             return ()
         if self._span_exporter is None:

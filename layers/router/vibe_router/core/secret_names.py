@@ -7,14 +7,29 @@ copy of the entries it needs, and the names, without values, of the others.
 import json
 from collections.abc import Mapping
 
-__all__ = ["MASTER_KEY", "PAGE", "RESERVED", "SECRETS_SET", "names_set", "select_for_admin"]
+__all__ = [
+    "MASTER_KEY",
+    "OTEL_RESOURCE",
+    "OTLP_ENDPOINT",
+    "OTLP_HEADERS",
+    "PAGE",
+    "RESERVED",
+    "SECRETS_SET",
+    "TRACING",
+    "names_set",
+    "select_for_admin",
+]
 
 MASTER_KEY = "MASTER_KEY"
 PAGE = ("UI_USERNAME", "UI_PASSWORD")
 """The sign-in of the admin page; by default `admin` and the master key."""
 SECRETS_SET = "SECRETS_SET"
 """The entry of the admin function's secret that lists the names of the providers' secrets."""
-RESERVED = frozenset({MASTER_KEY, "LITELLM_MASTER_KEY", *PAGE, SECRETS_SET})
+OTLP_ENDPOINT, OTLP_HEADERS = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"
+OTEL_RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
+TRACING = (OTLP_ENDPOINT, OTLP_HEADERS, OTEL_RESOURCE)
+"""The collector of traces, by OpenTelemetry's names; without an endpoint no trace is sent."""
+RESERVED = frozenset({MASTER_KEY, "LITELLM_MASTER_KEY", *PAGE, SECRETS_SET, *TRACING})
 """Entries that must not be sent to a provider."""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from vibe_router.core.clock import Clock
+from vibe_router.core.secret_names import OTEL_RESOURCE, OTLP_ENDPOINT, OTLP_HEADERS
 from vibe_router.core.trace_context import trace_context
 from vibe_router.pipeline.observers import CompletedRequest
 from vibe_router.pipeline.spans import export_request
@@ -34,11 +35,11 @@ class SpanExporter:
 
     def observe(self, request: CompletedRequest) -> None:
         """Export the spans of `request`, unless its trace is not sampled or the collector has just failed."""
-        endpoint = self._setting("OTEL_EXPORTER_OTLP_ENDPOINT")
+        endpoint = self._setting(OTLP_ENDPOINT)
         context = trace_context(request.traceparent, request.record.request_id)
         if not endpoint or not context.sampled or self._clock.monotonic() < self._paused_until:
             return
-        resource = {"service.name": "vibe-router", **headers_of(self._setting("OTEL_RESOURCE_ATTRIBUTES"))}
+        resource = {"service.name": "vibe-router", **headers_of(self._setting(OTEL_RESOURCE))}
         body = json.dumps(export_request(request, context, resource)).encode()
         if failure := self._send(endpoint.rstrip("/") + "/v1/traces", body):
             self._paused_until = self._clock.monotonic() + _PAUSE_SECONDS
@@ -46,7 +47,7 @@ class SpanExporter:
 
     def _send(self, url: str, body: bytes) -> str | None:
         """Send `body`, and return why that failed."""
-        headers = {"content-type": "application/json", **headers_of(self._setting("OTEL_EXPORTER_OTLP_HEADERS"))}
+        headers = {"content-type": "application/json", **headers_of(self._setting(OTLP_HEADERS))}
         until = self._clock.monotonic() + _SECONDS
         try:
             with self._upstream.post(url, headers, body, connect=_CONNECT_SECONDS, until=until) as reply:
