@@ -56,6 +56,10 @@ class SecretHost(Body):
     host: Annotated[str, Field(max_length=300)]
 
 
+ConfirmedHosts = Annotated[list[SecretHost], Field(max_length=1000)]
+_CONFIRMED: Any = Field(default_factory=list, description="Hosts that secrets may be sent to from now on")
+
+
 class WriteRoutes(RoutesBody):
     """New routes, and the version they are based on. With its digest, rows edited by hand are detected too."""
 
@@ -64,9 +68,7 @@ class WriteRoutes(RoutesBody):
     version: Version = Field(description="The version this is based on; 409 if it is outdated")
     digest: Digest | None = optional("The digest of that version")
     note: Note = Field(default="", description="A note for the history")
-    confirmed_hosts: list[SecretHost] = Field(
-        default_factory=list, max_length=1000, description="Hosts that secrets may be sent to from now on"
-    )
+    confirmed_hosts: ConfirmedHosts = _CONFIRMED
 
 
 class RollBack(Body):
@@ -78,6 +80,7 @@ class RollBack(Body):
     digest: Digest | None = optional("The digest of that version")
     to: Version = Field(description="The version to restore")
     note: Note = Field(default="", description="A note for the history")
+    confirmed_hosts: ConfirmedHosts = _CONFIRMED
 
 
 class Explain(Body):
@@ -112,9 +115,8 @@ def dry_run(body: RoutesBody) -> dict[str, Any]:
 def write(body: WriteRoutes) -> Response[Any]:
     """Write routes over the version they are based on; 409 with the differences if it is outdated."""
     document = body.model_dump(exclude={"version", "digest", "note", "confirmed_hosts"})
-    confirmed = {(each.secret, each.host) for each in body.confirmed_hosts}
     seen = routes_logic.BaseVersion(body.version, body.digest)
-    return _answered(routes_logic.write(call_of(router), document, seen, body.note, confirmed))
+    return _answered(routes_logic.write(call_of(router), document, seen, body.note, _pairs(body.confirmed_hosts)))
 
 
 @router.get("/routes/history", tags=["Routes"], responses=answers("`versions`, newest first."))
@@ -127,7 +129,8 @@ def history(limit: Annotated[int, Query(ge=1, le=HISTORY_LENGTH)] = 50) -> dict[
 def roll_back(body: RollBack) -> Response[Any]:
     """Restore a version of the history."""
     seen = routes_logic.BaseVersion(body.version, body.digest)
-    return _answered(routes_logic.roll_back(call_of(router), seen, body.to, body.note))
+    confirmed = _pairs(body.confirmed_hosts)
+    return _answered(routes_logic.roll_back(call_of(router), seen, body.to, body.note, confirmed))
 
 
 @router.post(
@@ -139,6 +142,10 @@ def explain(body: Explain) -> dict[str, Any]:
     """Return the deployments that a request would be tried on now, in order, and why. None is called."""
     sent = body.model_dump(exclude={"key", "format"}, exclude_unset=True)
     return routes_logic.explain_request(call_of(router), json.dumps(sent).encode(), body.model, body.format, body.key)
+
+
+def _pairs(confirmed: list[SecretHost]) -> set[tuple[str, str]]:
+    return {(each.secret, each.host) for each in confirmed}
 
 
 def _answered(outcome: tuple[int, dict[str, Any]]) -> Response[Any]:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from admin.call import Call
 from vibe_router.access.authentication import hash_key
@@ -124,21 +125,12 @@ def write(
     spec, problems = validate(_with_aliases(document, current))
     if spec is None:
         raise _invalid(problems)
-    rows = rows_of(spec)
-    new = _new_hosts(current, rows)
-    if unconfirmed := [each for each in new if (each["secret"], each["host"]) not in confirmed]:
-        first = unconfirmed[0]
-        raise ApiError(
-            400,
-            f"The secret {first['secret']} would go to a new host, {first['host']}. Confirm it in confirmed_hosts.",
-            code="secret_host_unconfirmed",
-            param="confirmed_hosts",
-            details={"new_hosts": new},
-        )
-    return _write(call, rows, seen, note)
+    return _write(call, rows_of(spec), seen, note, confirmed)
 
 
-def roll_back(call: Call, seen: BaseVersion, to: int, note: str) -> tuple[int, dict[str, Any]]:
+def roll_back(
+    call: Call, seen: BaseVersion, to: int, note: str, confirmed: Collection[tuple[str, str]] = ()
+) -> tuple[int, dict[str, Any]]:
     """Write version `to` over the version `seen`; return the answer's status and body. Raises ApiError (400, 404)."""
     rows = call.environment.history.rows(to)
     if rows is None:
@@ -146,7 +138,7 @@ def roll_back(call: Call, seen: BaseVersion, to: int, note: str) -> tuple[int, d
     spec, problems = validate(document_of(rows))
     if spec is None:  # written under older rules
         raise _invalid(problems)
-    return _write(call, rows_of(spec), seen, note or f"rollback to version {to}")
+    return _write(call, rows_of(spec), seen, note or f"rollback to version {to}", confirmed)
 
 
 def history(call: Call, limit: int) -> list[dict[str, Any]]:
@@ -197,30 +189,57 @@ def _refused_hosts(spec: RoutesSpec) -> list[dict[str, str]]:
 
 
 def _new_hosts(current: Rows, rows: Rows) -> list[dict[str, str]]:
-    """Return the hosts that secrets in use would be sent to from now on; a secret's first host binds it."""
+    """Return the hosts that secrets would be sent to from now on.
+
+    A secret's first host is new too: otherwise deleting its provider and adding it again would send it anywhere. A host
+    that got the secret encrypted is new again as `http://HOST`.
+    """
     before, after = _hosts_of_secrets(current), _hosts_of_secrets(rows)
-    return [
-        {"secret": secret, "host": host}
-        for secret, hosts in after.items()
-        if secret in before
-        for host in sorted(hosts - before[secret])
-    ]
+    found = []
+    for secret, hosts in after.items():
+        known = before.get(secret, {})
+        for host, is_plain in sorted(hosts.items()):
+            if host not in known:
+                found.append({"secret": secret, "host": host})
+            elif is_plain and not known[host]:
+                found.append({"secret": secret, "host": f"http://{host}"})
+    return found
 
 
-def _hosts_of_secrets(rows: Rows) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+def _hosts_of_secrets(rows: Rows) -> dict[str, dict[str, bool]]:
+    """Return each secret's hosts, and whether it is sent to them without encryption."""
+    found: dict[str, dict[str, bool]] = {}
     for (kind, _), row in rows.items():
         match row if kind == "provider" else None:
             case {"secret": str(secret), "base_url": str(base_url)}:
                 with suppress(ValueError):  # a row edited by hand; it cannot be called
-                    found.setdefault(secret, set()).add(host_header(checked_base_url(base_url)))
+                    url = checked_base_url(base_url)
+                    hosts, host = found.setdefault(secret, {}), host_header(url)
+                    hosts[host] = hosts.get(host, False) or urlsplit(url).scheme == "http"
     return found
 
 
-def _write(call: Call, rows: Rows, seen: BaseVersion, note: str) -> tuple[int, dict[str, Any]]:
+def _check_hosts(current: Rows, rows: Rows, confirmed: Collection[tuple[str, str]]) -> None:
+    """Raise ApiError (400) if a secret would be sent to a new host that is not `confirmed`."""
+    new = _new_hosts(current, rows)
+    if unconfirmed := [each for each in new if (each["secret"], each["host"]) not in confirmed]:
+        first = unconfirmed[0]
+        raise ApiError(
+            400,
+            f"The secret {first['secret']} would go to a new host, {first['host']}. Confirm it in confirmed_hosts.",
+            code="secret_host_unconfirmed",
+            param="confirmed_hosts",
+            details={"new_hosts": new},
+        )
+
+
+def _write(
+    call: Call, rows: Rows, seen: BaseVersion, note: str, confirmed: Collection[tuple[str, str]]
+) -> tuple[int, dict[str, Any]]:
     environment = call.environment
     current = environment.routes.snapshot()
     if seen.is_current(current):
+        _check_hosts(as_written(current.rows), rows, confirmed)
         found = _change_fields(changes(as_written(current.rows), rows))
         if not found:
             return 200, {"version": seen.version, "digest": digest_of(rows), "changes": []}

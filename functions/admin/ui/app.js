@@ -1,7 +1,7 @@
 // The page's frame: sign-in, navigation, and the light or dark theme.
 
 import { busy, button, failure, field, skeleton } from "./controls.js";
-import { openDialog } from "./dialogs.js";
+import { confirm, openDialog, toast } from "./dialogs.js";
 import { h, s, swap } from "./dom.js";
 import { unsaved } from "./draft.js";
 import { icon } from "./icons.js";
@@ -124,7 +124,7 @@ function showFrame() {
           { "aria-label": "Views" },
           Object.entries(VIEWS).map(([name, { title }]) => h("a", { href: `#/${name}`, "data-view": name }, icon(name), h("span", {}, title))),
         ),
-        h("div", { class: "side-foot" }, themeButton(), h("span", { class: "user-name", title: "Signed in" }, username), button("Sign out", confirmSignOut, { kind: "quiet", icon: "out", only: true })),
+        h("div", { class: "side-foot" }, themeButton(), button(username, showAccount, { kind: "quiet user-name", title: "Your sessions" }), button("Sign out", () => confirmSignOut(), { kind: "quiet", icon: "out", only: true })),
       ),
       main,
     ),
@@ -132,9 +132,19 @@ function showFrame() {
   show();
 }
 
-async function confirmSignOut() {
+async function showAccount() {
+  const text = "All sessions of this user end, on every device and in every browser, this one included.";
+  if (await confirm(`Signed in as ${currentSession().username}`, text, "Sign out everywhere")) await confirmSignOut({ all: true });
+}
+
+async function confirmSignOut({ all = false } = {}) {
   if (unsaved() && !window.confirm("Your changes to the models are not saved. Sign out anyway?")) return;
-  await signOut();
+  try {
+    await signOut({ all });
+  } catch (error) {
+    toast(error.message, { kind: "bad" });
+    return;
+  }
   setSession(null);
   showSignIn();
 }

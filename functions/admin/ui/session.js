@@ -6,6 +6,7 @@ import { released } from "./live.js";
 const ROOT = new URL("../", import.meta.url);
 
 let session = null; // {username, csrf, expires}
+let leaving = false; // while signing out
 let signIn = null; // asks for the password, resolves once a session exists; set by app.js
 let signingIn = null; // the promise of the sign-in in progress, shared by all calls that were rejected
 
@@ -76,7 +77,7 @@ export async function call(method, path, { query, body, signal, again = true, tr
   if (answer.ok) return parsed;
   if (answer.status === 401 && again && signIn) {
     const renewed = session !== null && session !== sent; // signed in again meanwhile
-    const left = sent !== null && session === null && !signingIn; // signed out meanwhile
+    const left = leaving || (sent !== null && session === null && !signingIn); // signed out meanwhile
     if (left) throw toError(answer.status, parsed);
     if (!renewed) await signInAgain();
     return call(method, path, { query, body, signal, again: renewed });
@@ -152,8 +153,16 @@ export async function signInWith(username, password) {
   return session;
 }
 
-export async function signOut() {
-  await call("POST", "ui/sign-out", { body: {}, again: false }).catch(() => null);
+/** End this session, or with `all` every session of the user; only then a failure is reported. */
+export async function signOut({ all = false } = {}) {
+  leaving = true;
+  try {
+    await call("POST", "ui/sign-out", { body: { all }, again: false });
+  } catch (error) {
+    if (all && error.status !== 401) throw error;
+  } finally {
+    leaving = false;
+  }
   session = null;
   remember(false);
 }

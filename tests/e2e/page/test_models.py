@@ -297,3 +297,11 @@ def test_review_asks_before_a_secret_goes_to_a_new_host(visit: Callable[..., Vis
         expect(page.get_by_role("status").filter(has_text="Saved as version").last).to_be_visible()
         expect(page.get_by_role("region", name="Unsaved changes")).to_be_hidden()
     assert routes(used_stack)["providers"]["ark"]["base_url"] == address
+    visitor.button("History").click()
+    visitor.button(re.compile("^Roll back to version"), visitor.dialog).nth(1).click()
+    visitor.button("Roll back", visitor.dialog).click()
+    expect(visitor.dialog.last).to_contain_text("ARK_API_KEY →")
+    visitor.button("Roll back", visitor.dialog.last).click()
+    expect(page.get_by_role("status").filter(has_text="Rolled back to version")).to_be_visible()
+    visitor.console_errors.clear()  # the 400 that asks for the confirmation
+    assert "proxy.example.com" not in routes(used_stack)["providers"]["ark"]["base_url"]

@@ -38,6 +38,23 @@ def test_reload_keeps_the_session_and_sign_out_ends_it(visit: Callable[..., Visi
     assert visitor.context.cookies() == []
 
 
+def test_sign_out_everywhere_asks_first(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(signed_out=True)
+    page = visitor.open("keys").page
+    sent = []
+
+    def end(route: Route) -> None:  # played: it would end the sessions of other tests too
+        sent.append(route.request.post_data_json)
+        route.fulfill(json={"signed_out": True})
+
+    page.route("**/ui/sign-out", end)
+    visitor.button("admin").click()
+    expect(visitor.dialog).to_contain_text("every device")
+    visitor.button("Sign out everywhere", visitor.dialog).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    assert sent == [{"all": True}]
+
+
 def test_expired_session_keeps_the_edit(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.open("models").page

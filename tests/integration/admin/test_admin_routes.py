@@ -334,8 +334,11 @@ def test_a_secret_goes_to_a_new_host_only_if_that_is_confirmed(admin: Admin) -> 
     written = admin.ask("PUT", "/routes", {**body, "confirmed_hosts": [pair]})
     assert written.status == 200
     assert admin.made("/routes/dry-run", **document)["new_hosts"] == []
-    back = admin.ask("POST", "/routes/rollback", {"version": written.body["version"], "to": told["version"]})
-    assert back.status == 200, "the hosts of an earlier version were confirmed when it was written"
+    back = {"version": written.body["version"], "to": told["version"]}
+    refused = admin.ask("POST", "/routes/rollback", back)
+    assert (refused.status, refused.error["code"]) == (400, "secret_host_unconfirmed")
+    confirmed = {**back, "confirmed_hosts": refused.error["new_hosts"]}
+    assert admin.ask("POST", "/routes/rollback", confirmed).status == 200
 
 
 def test_names_of_secrets_that_are_set_are_told_without_values(admin: Admin) -> None:
@@ -346,11 +349,34 @@ def test_names_of_secrets_that_are_set_are_told_without_values(admin: Admin) -> 
     assert admin.told("/routes")["secrets_set"] == ["ARK_API_KEY"]
 
 
-def test_the_first_host_of_a_secret_needs_no_confirmation(admin: Admin) -> None:
-    told = admin.told("/routes")
-    document = {part: told[part] for part in ("providers", "defaults", "models")}
-    document["providers"]["more"] = {"base_url": "https://more.example/v1", "secret": "MORE_KEY"}
-    assert admin.ask("PUT", "/routes", {**document, "version": told["version"]}).status == 200
+def test_the_first_host_of_a_secret_needs_confirmation_too(admin: Admin, routes: dict[str, Any]) -> None:
+    changed = document(routes)
+    changed["providers"]["more"] = {"base_url": "https://more.example/v1", "secret": "MORE_KEY"}
+    body = {**changed, "version": routes["version"]}
+    refused = admin.ask("PUT", "/routes", body)
+    assert refused.error["code"] == "secret_host_unconfirmed"
+    pair = {"secret": "MORE_KEY", "host": "more.example"}
+    assert refused.error["new_hosts"] == admin.made("/routes/dry-run", **changed)["new_hosts"] == [pair]
+    written = admin.ask("PUT", "/routes", {**body, "confirmed_hosts": [pair]})
+    assert written.status == 200
+    # A secret whose provider was deleted is bound to no host any more.
+    without = admin.ask("PUT", "/routes", {**document(routes), "version": written.body["version"]})
+    elsewhere = copy.deepcopy(changed)
+    elsewhere["providers"]["more"]["base_url"] = "https://elsewhere.example/v1"
+    again = admin.ask("PUT", "/routes", {**elsewhere, "version": without.body["version"]})
+    assert again.error["code"] == "secret_host_unconfirmed"
+
+
+def test_secret_goes_to_a_known_host_unencrypted_only_if_that_is_confirmed(
+    admin: Admin, routes: dict[str, Any]
+) -> None:
+    changed = document(routes)
+    changed["providers"]["ark"]["base_url"] = "HTTP://ark.cn-beijing.volces.com:80/api/coding/v3"
+    found = admin.made("/routes/dry-run", **changed)["new_hosts"]
+    assert found == [{"secret": "ARK_API_KEY", "host": "http://ark.cn-beijing.volces.com"}]
+    confirmed = {**changed, "version": routes["version"], "confirmed_hosts": found}
+    assert admin.ask("PUT", "/routes", confirmed).status == 200
+    assert admin.made("/routes/dry-run", **document(routes))["new_hosts"] == [], "encrypted again"
 
 
 @pytest.mark.parametrize(

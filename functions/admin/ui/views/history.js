@@ -8,14 +8,20 @@ import { models as api } from "../endpoints.js";
 import { fromNow, fullTime, plural } from "../format.js";
 import { differences } from "./differences.js";
 
-/** Save version `to` again as the newest, unless the routes have changed since `version`. */
-export async function rollBack({ version, digest }, to, note, reload) {
+/** Save version `to` again as the newest, unless the routes have changed since `version`. Asks before a secret goes to a new host. */
+export async function rollBack({ version, digest }, to, note, reload, confirmed_hosts) {
   try {
-    const answer = await api.rollBack({ version, digest, to, note });
+    const answer = await api.rollBack({ version, digest, to, note, confirmed_hosts });
     toast(`Rolled back to version ${to}, saved as version ${answer.version}.`);
     await reload();
     return true;
   } catch (error) {
+    if (error.code === "secret_host_unconfirmed" && !confirmed_hosts) {
+      const hosts = error.body.error.new_hosts;
+      const named = hosts.map(({ secret, host }) => `${secret} → ${host}`).join(", ");
+      const trusted = await confirm("Send a secret to a new host?", `Version ${to} sends ${named}. Continue only if you trust this host with the secret.`, "Roll back");
+      return trusted && rollBack({ version, digest }, to, note, reload, hosts);
+    }
     toast(error.status === 409 ? "Someone else has saved since. Check the history and try again." : error.message, { kind: "bad" });
     return false;
   }
