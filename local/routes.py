@@ -44,10 +44,11 @@ class Routes:
         Blocks.
         """
         from vibe_router.core.clock import Clock
+        from vibe_router.routing.changes import rows_of
         from vibe_router.store.aws_client import AwsClient, Bounds
         from vibe_router.store.credentials import EnvironmentCredentials
         from vibe_router.store.dynamodb import DYNAMODB, DynamoDB
-        from vibe_router.store.routes import RoutesStore, rows_of
+        from vibe_router.store.routes import RoutesStore
 
         clock = Clock()
         credentials = EnvironmentCredentials(clock, CREDENTIALS)  # this machine's are ignored

@@ -15,8 +15,9 @@ from streaming_runtime import Context, StreamingResponse
 from tests.infrastructure.expanded import ROOT, TEMPLATE
 from vibe_cli.boto import BotoApi
 from vibe_cli.routes_file import load_file
+from vibe_router.routing.changes import rows_of
 from vibe_router.store.dynamodb import DynamoDB
-from vibe_router.store.routes import RoutesStore, rows_of
+from vibe_router.store.routes import RoutesStore
 
 EVENTS = dict(events())
 FUNCTIONS = {route.path: route.function for route in read_template(TEMPLATE).api.routes}

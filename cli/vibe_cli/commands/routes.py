@@ -47,9 +47,9 @@ def write_routes(
     """
     from vibe_cli import output
     from vibe_cli.routes_file import RoutesFileError, load_file
-    from vibe_router.routing.changes import as_written
+    from vibe_router.routing.changes import as_written, rows_of
     from vibe_router.routing.changes import changes as changes_of
-    from vibe_router.store.routes import RoutesChangedError, RoutesStore, rows_of
+    from vibe_router.store.routes import RoutesChangedError, RoutesStore
 
     if local and aws:
         raise CommandError("--local and --aws exclude each other.")

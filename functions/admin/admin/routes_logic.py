@@ -28,7 +28,8 @@ from vibe_router.routing.changes import (
     rows_of,
 )
 from vibe_router.routing.cooldown import State
-from vibe_router.routing.spec import ModelSpec, Problem, RoutesSpec, checked_base_url, parse, provider_formats, resolve
+from vibe_router.routing.settings import Problem, checked_base_url, provider_formats
+from vibe_router.routing.spec import ModelSpec, RoutesSpec, parse, resolve
 from vibe_router.store.history import Version
 from vibe_router.store.routes import RoutesChangedError, RoutesSnapshot
 
@@ -293,7 +294,7 @@ def _chain(spec: RoutesSpec, model: ModelSpec, states: Mapping[str, State], now:
             "weight": member.weight,
             "enabled": member.enabled,
             "price": member.price.model_dump(exclude_none=True) if member.price else None,
-            "formats": list(member.formats or (provider_formats(provider) if provider else ())),
+            "formats": list(member.formats or (provider_formats(provider.type, provider.formats) if provider else ())),
         }
 
     return [[entry(member) for member in step] for step in model.chain]

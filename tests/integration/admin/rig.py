@@ -18,9 +18,9 @@ from tests.unit.store.hooks import create_table
 from vibe_cli import boto
 from vibe_cli.boto import BotoApi
 from vibe_cli.routes_file import load_file
-from vibe_router.routing.changes import Rows
+from vibe_router.routing.changes import Rows, rows_of
 from vibe_router.store.dynamodb import DynamoDB
-from vibe_router.store.routes import RoutesStore, rows_of
+from vibe_router.store.routes import RoutesStore
 from vibe_router.store.secrets import SecretsManager
 
 __all__ = ["MASTER", "Admin", "Answer"]

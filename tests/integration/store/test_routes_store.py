@@ -7,10 +7,11 @@ import pytest
 from tests.unit.store.held import Time, Wire
 from tests.unit.store.hooks import hooked
 from vibe_cli.routes_file import load_file
+from vibe_router.routing.changes import rows_of
 from vibe_router.routing.spec import resolve
 from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.dynamodb import DynamoDB, to_item
-from vibe_router.store.routes import CatalogueCache, RoutesChangedError, RoutesSnapshot, RoutesStore, RowKey, rows_of
+from vibe_router.store.routes import CatalogueCache, RoutesChangedError, RoutesSnapshot, RoutesStore, RowKey
 
 ROUTES = Path(__file__).parents[3] / "routes.yaml"
 ARK = {"base_url": "https://ark.example/v3", "secret": "ARK_API_KEY"}

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vibe_router.routing.spec import PARTS, Kind, Problem, RoutesSpec, as_row, parse_row
+from vibe_router.routing.settings import DEFAULTS, KINDS, PARTS, Problem, Row, RowKey, Rows
+from vibe_router.routing.spec import RoutesSpec, as_row, parse_row
 
 __all__ = [
     "DEFAULTS",
@@ -25,13 +26,6 @@ __all__ = [
     "read_rows",
     "rows_of",
 ]
-
-RowKey = tuple[str, str]  # kind, name
-Row = Mapping[str, Any]  # plain values, without the key
-Rows = Mapping[RowKey, Row]
-
-KINDS: tuple[Kind, ...] = ("provider", "model", "alias", "defaults")
-DEFAULTS: RowKey = ("defaults", "defaults")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,13 @@
-"""The schema of routes.yaml and of the RoutesTable's rows, and their resolution into a catalogue.
+"""The schema of routes.yaml and of the RoutesTable's rows, for those who write them.
 
-`parse` reads a whole file, `parse_row` one row of the table, `resolve` merges either into the catalogue that requests
-are routed by. No mistake in the routes raises: each is returned as a `Problem` with its place, so that all can be
-reported at once, and a bad row affects only itself.
-
-Any setting of `Overrides` can be given in `defaults`, for a provider, a model or a deployment; the nearest wins:
-
-    contract's defaults < defaults < provider < model < deployment
+`parse` reads a whole file, `parse_row` one row of the table. No mistake in the routes raises: each is returned as a
+`Problem` with its place, so that all can be reported at once, and a bad row affects only itself. The gateway reads
+valid rows with `routing.settings` instead, because pydantic adds 76 ms to a cold start; a new field goes into both
+(docs/architecture.md).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -26,19 +21,36 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from vibe_router.core.models import (
-    Catalogue,
-    CooldownPolicy,
-    Deployment,
-    Policy,
-    Provider,
-    RelayMarks,
-    Timeouts,
-    VirtualModel,
-)
+from vibe_router.core.models import Catalogue
 from vibe_router.core.price import Price
-from vibe_router.core.secret_names import RESERVED
 from vibe_router.core.wire_formats import DECLARABLE
+from vibe_router.routing import resolution
+from vibe_router.routing.resolution import MAX_ALIASES, ONLY_CONVERSE, alias_problems, chain_problems, nearest
+from vibe_router.routing.settings import (
+    DEAREST,
+    LONGEST,
+    LONGEST_REST,
+    LONGEST_WAIT,
+    MOST_HEDGED,
+    MOST_RESERVED,
+    MOST_RETRIES,
+    MOST_TOKENS,
+    MOST_WEIGHT,
+    PARTS,
+    AliasSettings,
+    DefaultSettings,
+    DeploymentSettings,
+    Kind,
+    ModelSettings,
+    Place,
+    Problem,
+    ProviderSettings,
+    RelaySettings,
+    RouteSettings,
+    RowSettings,
+    checked_base_url,
+    checked_secret_name,
+)
 
 __all__ = [
     "MAX_ALIASES",
@@ -49,6 +61,7 @@ __all__ = [
     "Kind",
     "ModelSpec",
     "Overrides",
+    "Place",
     "PriceSpec",
     "Problem",
     "ProviderSpec",
@@ -59,86 +72,15 @@ __all__ = [
     "checked_base_url",
     "parse",
     "parse_row",
-    "provider_formats",
     "resolve",
+    "route_settings_of",
+    "settings_of",
 ]
 
-# Lambda ends an invocation after 900 s; the rest is for settling.
-_LONGEST = 880
-# API Gateway drops a connection that has carried no byte for 300 s, and every wait comes before the first one.
-_LONGEST_WAIT = 280
-# A deployment that cools for longer than a month should leave the chain.
-_LONGEST_REST = 31 * 86_400
-# Dollars per million tokens, a cent per token: a higher number is a price in another unit.
-_DEAREST = 10_000
-# No model's answer is longer.
-_MOST_RESERVED = 10_000_000
-# Of all requests: hedging is for the slowest few.
-_MOST_HEDGED = 0.5
-# No model takes more.
-_MOST_TOKENS = 1_000_000_000
-# Every request for a name that is no model's is compared with all patterns.
-MAX_ALIASES = 200
-
-Kind = Literal["provider", "model", "alias", "defaults"]
 if TYPE_CHECKING:
     Format = str
 else:  # a Literal for pydantic, whose names no type checker can read from a table
     Format = Literal[DECLARABLE]
-Place = tuple[str | int, ...]
-PARTS: Mapping[Kind, str] = {"provider": "providers", "model": "models", "alias": "aliases", "defaults": "defaults"}
-"""The part of the file that holds the rows of each kind."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake in the routes: its place, and the reason in words for its author."""
-
-    place: Place
-    reason: str
-
-    @property
-    def path(self) -> str:
-        """The place as in `models.auto-chat.chain[1].provider`."""
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.place)
-        return path.removeprefix(".")
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}" if self.place else self.reason
-
-
-def checked_base_url(value: str) -> str:
-    """Return an API's base URL without its last slash. Raises ValueError with the reason.
-
-    The text of the error never repeats the value: a URL with a key in it is one of the mistakes.
-    """
-    if not value or any(character <= " " or character == "\x7f" for character in value):
-        raise ValueError("must be a URL without blanks, such as https://api.example.com/v1")
-    try:
-        url = urlsplit(value)
-        port = url.port
-        (url.hostname or "").encode("idna")  # labels that are empty or too long have no address
-    except ValueError:
-        raise ValueError("must be a URL, such as https://api.example.com/v1") from None
-    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
-        raise ValueError("must be an http:// or https:// URL with a host, such as https://api.example.com/v1")
-    if url.username is not None or url.password is not None:
-        raise ValueError("must not hold credentials; name them with `secret` instead")
-    if "?" in value or "#" in value:
-        raise ValueError("must not have a query or a fragment; keys are named with `secret`")
-    base_url = value.rstrip("/")
-    if base_url.endswith("/chat/completions"):
-        raise ValueError("must end where /chat/completions begins; leave that part out")
-    return base_url
-
-
-def _secret_name(value: str) -> str:
-    # The value is not repeated either: a key pasted where its name belongs must not end up in a terminal's history.
-    if not (value.isascii() and value.isidentifier() and len(value) <= 128):
-        raise ValueError("must be the name of a secret (letters, digits, underscores), not the secret itself")
-    if value in RESERVED:
-        raise ValueError(f"{value} opens the router itself and must not be sent to a provider")
-    return value
 
 
 def _token(characters: str, most: int) -> Callable[[str], str]:
@@ -183,16 +125,16 @@ def _formats(value: object) -> object:
 
 def _hedge_delay(value: object) -> object:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value != "p95" and not (is_number and 0 < cast("float", value) <= _LONGEST_WAIT):
-        raise ValueError(f"must be seconds, at most {_LONGEST_WAIT}, or p95")
+    if value != "p95" and not (is_number and 0 < cast("float", value) <= LONGEST_WAIT):
+        raise ValueError(f"must be seconds, at most {LONGEST_WAIT}, or p95")
     return value
 
 
-_Bound = Annotated[float, Field(gt=0, le=_LONGEST)]
-_Wait = Annotated[float, Field(ge=0, le=_LONGEST_WAIT)]
+_Bound = Annotated[float, Field(gt=0, le=LONGEST)]
+_Wait = Annotated[float, Field(ge=0, le=LONGEST_WAIT)]
 _HedgeDelay = Annotated[float | Literal["p95"], BeforeValidator(_hedge_delay)]
-_Rest = Annotated[float, Field(gt=0, le=_LONGEST_REST)]
-_Dollars = Annotated[float, Field(ge=0, le=_DEAREST)]
+_Rest = Annotated[float, Field(gt=0, le=LONGEST_REST)]
+_Dollars = Annotated[float, Field(ge=0, le=DEAREST)]
 # A slash separates provider and model in a deployment's id, and `#` the kind of a state from its name.
 _CHECKED_NAMES = {
     "provider": _token("-_.", 64),
@@ -237,21 +179,18 @@ class Overrides(_Spec):
     """Settings that apply to everything below them unless a nearer one overrides them."""
 
     timeouts: TimeoutOverrides | None = None
-    retries: Annotated[int, Field(ge=0, le=10)] | None = None
+    retries: Annotated[int, Field(ge=0, le=MOST_RETRIES)] | None = None
     max_inline_wait: _Wait | None = None
     max_last_wait: _Wait | None = None
     cooldown: CooldownOverrides | None = None
-    reserve_tokens: Annotated[int, Field(ge=0, le=_MOST_RESERVED)] | None = None
+    reserve_tokens: Annotated[int, Field(ge=0, le=MOST_RESERVED)] | None = None
     continuation: bool | None = None
     hedge_after: _HedgeDelay | None = None
-    hedge_share: Annotated[float, Field(ge=0, le=_MOST_HEDGED)] | None = None
+    hedge_share: Annotated[float, Field(ge=0, le=MOST_HEDGED)] | None = None
 
 
 class DefaultsSpec(Overrides):
     """The settings of every deployment."""
-
-
-_ONLY_CONVERSE = "does not apply to a provider of type bedrock, which only speaks Converse"
 
 
 class RelaySpec(_Spec):
@@ -288,7 +227,7 @@ class ProviderSpec(Overrides):
             if bedrock:
                 return value
             raise ValueError("is missing")
-        return _secret_name(value) if secret else checked_base_url(value)
+        return checked_secret_name(value) if secret else checked_base_url(value)
 
     @field_validator("region", "formats")
     @classmethod
@@ -297,7 +236,7 @@ class ProviderSpec(Overrides):
         if info.field_name == "region" and value is not None and not bedrock:
             raise ValueError("applies only to a provider of type bedrock")
         if info.field_name == "formats" and bedrock:
-            raise ValueError(_ONLY_CONVERSE)
+            raise ValueError(ONLY_CONVERSE)
         return value
 
 
@@ -324,11 +263,11 @@ class DeploymentSpec(Overrides):
 
     provider: _ProviderName
     model: _ModelName
-    weight: Annotated[float, Field(gt=0, le=1_000_000)] = 1
+    weight: Annotated[float, Field(gt=0, le=MOST_WEIGHT)] = 1
     formats: _Formats | None = None
     price: PriceSpec | None = None
     enabled: bool = True
-    context_window: Annotated[int, Field(ge=1, le=_MOST_TOKENS)] | None = None
+    context_window: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
     vision: bool = True
     tools: bool = True
     base_model: _ModelName | None = None
@@ -389,12 +328,13 @@ def parse(data: object) -> tuple[RoutesSpec | None, list[Problem]]:
     problems += (Problem((part,), "is missing; name at least one") for part in missing)
     written = data.get("providers")
     names = list(written) if isinstance(written, Mapping) else []
-    for name, model in spec.models.items():
-        for problem, member in _chain_problems(spec, name, model, names):
+    settings = route_settings_of(spec)
+    for name, model in settings.models.items():
+        for problem, member in chain_problems(settings, name, model, names):
             if member or ("models", name) not in broken:
                 problems.append(problem)
     written = data.get("models")
-    problems += _alias_problems(spec, list(written) if isinstance(written, Mapping) else [])
+    problems += alias_problems(settings, list(written) if isinstance(written, Mapping) else [])
     return (None if problems else spec), problems
 
 
@@ -449,149 +389,58 @@ def as_row(spec: RowSpec) -> dict[str, object]:
     return row
 
 
-def provider_formats(provider: ProviderSpec) -> tuple[str, ...]:
-    """Return the formats of a provider's models, unless they give their own."""
-    return provider.formats if provider.type == "openai" else ("converse",)
+def settings_of(spec: RowSpec) -> RowSettings:
+    """Return a row as `settings.read_row` reads it."""
+    match spec:
+        case ProviderSpec():
+            return ProviderSettings(**_plain_fields(spec))
+        case ModelSpec():
+            return ModelSettings(**_plain_fields(spec))
+        case AliasSpec():
+            return AliasSettings(**_plain_fields(spec))
+        case DefaultsSpec():
+            return DefaultSettings(**_plain_fields(spec))
+
+
+def route_settings_of(spec: RoutesSpec) -> RouteSettings:
+    """Return the content of a routes file in plain values."""
+    return RouteSettings(
+        providers={name: ProviderSettings(**_plain_fields(each)) for name, each in spec.providers.items()},
+        defaults=DefaultSettings(**_plain_fields(spec.defaults)),
+        models={name: ModelSettings(**_plain_fields(each)) for name, each in spec.models.items()},
+        aliases={name: AliasSettings(**_plain_fields(each)) for name, each in spec.aliases.items()},
+    )
 
 
 def resolve(
     spec: RoutesSpec, base_urls: Mapping[str, str] | None = None, invalid: Collection[str] = ()
 ) -> tuple[Catalogue, list[Problem]]:
-    """Merge the settings into every deployment, and check the parts against each other.
-
-    A member of a chain that cannot be used or is switched off is left out of the catalogue, and so is a model without
-    members. `base_urls` (provider → URL) overrides the spec. `invalid` are models that are missing from the spec
-    because their rows are wrong: an alias of one has no further problem.
-    """
-    problems: list[Problem] = []
-    providers = {
-        name: Provider(
-            name=name,
-            base_url=(base_urls or {}).get(name, provider.base_url),
-            secret=provider.secret,
-            formats=provider_formats(provider),
-            type=provider.type,
-            region=provider.region,
-            relay=RelayMarks(**_given(provider.relay)),
-        )
-        for name, provider in spec.providers.items()
-    }
-    models: dict[str, VirtualModel] = {}
-    switched_off: set[str] = set()
-    for name, model in spec.models.items():
-        found = list(_chain_problems(spec, name, model, providers))
-        problems += (problem for problem, _ in found)
-        unusable = {position for _, position in found if position}
-        steps = [
-            tuple(
-                Deployment(
-                    provider=providers[member.provider],
-                    model=member.model,
-                    policy=_merged(spec.defaults, spec.providers[member.provider], model, member),
-                    weight=member.weight,
-                    formats=(member.formats if providers[member.provider].keyed else None)
-                    or providers[member.provider].formats,
-                    context_window=member.context_window,
-                    vision=member.vision,
-                    tools=member.tools,
-                    base_model=member.base_model,
-                    streams_only=member.stream == "always",
-                    price=Price(**member.price.model_dump()) if member.price else None,
-                )
-                for index, member in enumerate(step)
-                if member.enabled and (position, index) not in unusable
-            )
-            for position, step in enumerate(model.chain)
-        ]
-        if any(steps):
-            models[name] = VirtualModel(name=name, description=model.description, steps=tuple(filter(None, steps)))
-        elif not all(member.enabled for step in model.chain for member in step):
-            switched_off.add(name)
-    problems += _alias_problems(spec, {*spec.models, *invalid})
-    aliases = {name: alias.model for name, alias in spec.aliases.items()}
-    return Catalogue(models, switched_off=frozenset(switched_off), aliases=aliases), problems
+    """Merge a routes file into its catalogue, as `resolution.resolve` does."""
+    return resolution.resolve(route_settings_of(spec), base_urls, invalid)
 
 
-def _given(relay: RelaySpec | None) -> dict[str, str]:
-    given = relay.model_dump(exclude_none=True) if relay else {}
-    return {name: value.lower() if name == "passed_on_header" else value for name, value in given.items()}
+def _plain_fields(spec: _Spec) -> dict[str, Any]:
+    fields = {name: _plain_value(getattr(spec, name)) for name in type(spec).model_fields}
+    for group in ("timeouts", "cooldown"):
+        if group in fields and fields[group] is None:
+            fields[group] = {}
+    return fields
 
 
-def _merged(*overrides: Overrides) -> Policy:
-    """Merge settings, the farthest first; a setting that is not given has its default."""
-
-    def given(parts: Iterable[_Spec | None], names: Collection[str]) -> dict[str, Any]:
-        return {
-            name: value
-            for part in parts
-            if part is not None
-            for name in names
-            if (value := getattr(part, name)) is not None
-        }
-
-    return Policy(
-        timeouts=Timeouts(**given((each.timeouts for each in overrides), TimeoutOverrides.model_fields)),
-        cooldown=CooldownPolicy(**given((each.cooldown for each in overrides), CooldownOverrides.model_fields)),
-        **given(
-            overrides,
-            (
-                "retries",
-                "max_inline_wait",
-                "max_last_wait",
-                "reserve_tokens",
-                "continuation",
-                "hedge_after",
-                "hedge_share",
-            ),
-        ),
-    )
-
-
-def _chain_problems(
-    spec: RoutesSpec, name: str, model: ModelSpec, names: Collection[str]
-) -> Iterator[tuple[Problem, tuple[int, int] | None]]:
-    """Yield the problems of a chain, each with the step and index of the member that cannot be used because of it.
-
-    A provider in `names` that is missing from `spec` has a problem of its own.
-    """
-    seen: dict[tuple[str, str], str] = {}
-    for position, step in enumerate(model.chain):
-        for index, member in enumerate(step):
-            place: Place = ("models", name, "chain", position, index)[: 5 if len(step) > 1 else 4]
-            deployment = (member.provider, member.model)
-            if deployment in seen:
-                reason = f"repeats {'/'.join(deployment)}, which is already at {seen[deployment]}"
-                yield Problem(place, reason), (position, index)
-                continue
-            seen[deployment] = Problem(place[2:], "").path
-            if member.provider not in names:
-                hint = _nearest(member.provider, names) or f"there are {', '.join(map(repr, names)) or 'none'}"
-                reason = f"unknown provider {member.provider!r}; {hint}"
-                yield Problem((*place, "provider"), reason), (position, index)
-            elif member.provider in spec.providers:
-                cooldown = _merged(spec.defaults, spec.providers[member.provider], model, member).cooldown
-                if cooldown.base > cooldown.max:
-                    sizes = f"cooldown.base ({cooldown.base:g} s) exceeds cooldown.max ({cooldown.max:g} s)"
-                    yield Problem(place, f"{sizes}, with all settings that apply here"), None
-                if member.formats and spec.providers[member.provider].type == "bedrock":
-                    yield Problem((*place, "formats"), _ONLY_CONVERSE), None
-
-
-def _alias_problems(spec: RoutesSpec, names: Collection[str]) -> Iterator[Problem]:
-    """Yield the problems of the aliases; `names` are those of all models, invalid ones included."""
-    if len(spec.aliases) > MAX_ALIASES:
-        yield Problem(("aliases",), f"must have at most {MAX_ALIASES} entries; a pattern may replace several")
-    for alias, target in spec.aliases.items():
-        place: Place = ("aliases", alias)
-        if alias in names:
-            yield Problem(place, "is the name of a model, which wins over the alias; remove one of them")
-        elif target.model in names:
-            continue
-        elif target.model in spec.aliases:
-            yield Problem(place, f"leads to the alias {target.model!r}; an alias must name a model")
-        else:
-            hint = _nearest(target.model, names) or f"there are {', '.join(map(repr, names)) or 'none'}"
-            yield Problem(place, f"unknown model {target.model!r}; {hint}")
+def _plain_value(value: object) -> object:
+    """Convert the specs in `value` to their counterparts in `settings`; groups become what is given of them."""
+    match value:
+        case TimeoutOverrides() | CooldownOverrides():
+            return {name: given for name, given in _plain_fields(value).items() if given is not None}
+        case DeploymentSpec():
+            return DeploymentSettings(**_plain_fields(value))
+        case PriceSpec():
+            return Price(**_plain_fields(value))
+        case RelaySpec():
+            return RelaySettings(**_plain_fields(value))
+        case tuple():
+            return tuple(_plain_value(each) for each in value)
+    return value
 
 
 def _problems(error: ValidationError, data: object) -> Iterator[Problem]:
@@ -659,15 +508,8 @@ def _belongs(name: str) -> str:
         if name in shape.model_fields:
             return f"; {name!r} belongs under `{group}`"
     shapes = (RoutesSpec, ProviderSpec, ModelSpec, DeploymentSpec, TimeoutOverrides, CooldownOverrides, PriceSpec)
-    hint = _nearest(name, {field for shape in shapes for field in shape.model_fields} - {name})
+    hint = nearest(name, {field for shape in shapes for field in shape.model_fields} - {name})
     return f"; {hint}" if hint else ""
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    from difflib import get_close_matches  # needed only for typing mistakes
-
-    close = get_close_matches(name, list(names), n=1)
-    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def _plain(value: object) -> object:

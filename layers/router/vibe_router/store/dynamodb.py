@@ -5,8 +5,8 @@ Numbers are int or float and never Decimal: nothing here needs more than the 15 
 
 import base64
 import math
+import secrets
 import ssl
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -61,7 +61,7 @@ class DynamoDB:
     def transact_write_items(self, **parameters: Any) -> dict[str, Any]:
         """Write all of several items, or none: TransactWriteItems."""
         # DynamoDB executes a transaction once per token, even if its answer is lost and it is sent again.
-        return self.api.call("TransactWriteItems", {"ClientRequestToken": str(uuid.uuid4()), **parameters})
+        return self.api.call("TransactWriteItems", {"ClientRequestToken": secrets.token_hex(16), **parameters})
 
     def query(self, **parameters: Any) -> dict[str, Any]:
         """Read one page of a partition: Query."""

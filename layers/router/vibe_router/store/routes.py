@@ -22,19 +22,23 @@ from typing import TYPE_CHECKING, cast
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.models import Catalogue
-from vibe_router.routing.changes import DEFAULTS, KINDS, Row, RowKey, Rows, rows_of
-from vibe_router.routing.spec import (
-    AliasSpec,
-    DefaultsSpec,
+from vibe_router.routing.resolution import resolve
+from vibe_router.routing.settings import (
+    DEFAULTS,
+    KINDS,
+    AliasSettings,
+    DefaultSettings,
     Kind,
-    ModelSpec,
+    ModelSettings,
     Problem,
-    ProviderSpec,
-    RoutesSpec,
-    RowSpec,
+    ProviderSettings,
+    RouteSettings,
+    Row,
+    RowKey,
+    Rows,
+    RowSettings,
     checked_base_url,
-    parse_row,
-    resolve,
+    read_row,
 )
 from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
@@ -53,7 +57,6 @@ __all__ = [
     "Row",
     "RowKey",
     "Rows",
-    "rows_of",
 ]
 
 _FRESH = 10.0  # seconds; a row edited in the table is live within this
@@ -196,7 +199,7 @@ class CatalogueCache:
         self._catalogue: Catalogue | None = None
         self._asked_at = 0.0  # when the last read was sent; later changes are not in it
         self._rows: Rows = {}
-        self._specs: dict[RowKey, RowSpec] = {}  # the last good version of every row
+        self._settings: dict[RowKey, RowSettings] = {}  # the last good version of every row
         self._logged: frozenset[Problem] = frozenset()
 
     def get(self) -> Catalogue:
@@ -235,44 +238,49 @@ class CatalogueCache:
 
     def _resolved(self, rows: Rows) -> Catalogue:
         problems: list[Problem] = []
-        specs: dict[RowKey, RowSpec] = {}
+        settings: dict[RowKey, RowSettings] = {}
         for key, row in rows.items():
-            spec, found = _checked(key, row)
+            read, found = _checked(key, row)
             problems += found
-            if spec := spec or self._specs.get(key):
-                specs[key] = spec
+            if read := read or self._settings.get(key):
+                settings[key] = read
         models = {name for kind, name in rows if kind == "model"}
-        catalogue, found = resolve(_spec_of(specs), self._base_urls, models)
+        catalogue, found = resolve(_route_settings(settings), self._base_urls, models)
         problems += found
         edited = {("model", str(problem.place[1])) for problem in found if problem.place[0] == "models"}
-        better = {key: good for key in edited if (good := self._specs.get(key)) and good != specs[key]}
+        better = {key: good for key in edited if (good := self._settings.get(key)) and good != settings[key]}
         if better:
-            specs |= better
-            catalogue, _ = resolve(_spec_of(specs), self._base_urls)
+            settings |= better
+            catalogue, _ = resolve(_route_settings(settings), self._base_urls)
         for problem in problems:
             if problem not in self._logged:
                 _log.warning(
                     "a row of the routes table is invalid, so its last good version is used, if any: %s", problem
                 )
         self._logged = frozenset(problems)
-        self._specs = specs
+        self._settings = settings
         return replace(catalogue, broken=frozenset(models - catalogue.models.keys() - catalogue.switched_off))
 
 
-def _checked(key: RowKey, row: Row) -> tuple[RowSpec | None, list[Problem]]:
+def _checked(key: RowKey, row: Row) -> tuple[RowSettings | None, list[Problem]]:
     kind, name = key
     if kind not in KINDS or (kind == "defaults" and key != DEFAULTS):
         return None, [Problem(key, f"is of an unknown kind; `kind` is one of {', '.join(KINDS)}")]
-    return parse_row(kind, name, row)
+    if settings := read_row(kind, name, row):
+        return settings, []
+    from vibe_router.routing import spec  # pydantic takes 76 ms to import; it says what is wrong
+
+    parsed, problems = spec.parse_row(kind, name, row)
+    return spec.settings_of(parsed) if parsed else None, problems
 
 
-def _spec_of(specs: Mapping[RowKey, RowSpec]) -> RoutesSpec:
-    defaults = specs.get(DEFAULTS)
-    return RoutesSpec(
-        providers={name: spec for (_, name), spec in specs.items() if isinstance(spec, ProviderSpec)},
-        defaults=defaults if isinstance(defaults, DefaultsSpec) else DefaultsSpec(),
-        models={name: spec for (_, name), spec in specs.items() if isinstance(spec, ModelSpec)},
-        aliases={name: spec for (_, name), spec in specs.items() if isinstance(spec, AliasSpec)},
+def _route_settings(rows: Mapping[RowKey, RowSettings]) -> RouteSettings:
+    defaults = rows.get(DEFAULTS)
+    return RouteSettings(
+        providers={name: row for (_, name), row in rows.items() if isinstance(row, ProviderSettings)},
+        defaults=defaults if isinstance(defaults, DefaultSettings) else DefaultSettings(),
+        models={name: row for (_, name), row in rows.items() if isinstance(row, ModelSettings)},
+        aliases={name: row for (_, name), row in rows.items() if isinstance(row, AliasSettings)},
     )
 
 

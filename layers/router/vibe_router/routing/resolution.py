@@ -1,0 +1,176 @@
+"""Merge the settings of the routes into the catalogue that requests are routed by.
+
+Any setting of `Settings` can be given in `defaults`, for a provider, a model or a deployment; the nearest wins:
+
+    contract's defaults < defaults < provider < model < deployment
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from vibe_router.core.models import (
+    Catalogue,
+    CooldownPolicy,
+    Deployment,
+    Policy,
+    Provider,
+    RelayMarks,
+    Timeouts,
+    VirtualModel,
+)
+from vibe_router.routing.settings import (
+    ModelSettings,
+    Place,
+    Problem,
+    RelaySettings,
+    RouteSettings,
+    Settings,
+    provider_formats,
+)
+
+__all__ = ["MAX_ALIASES", "ONLY_CONVERSE", "alias_problems", "chain_problems", "nearest", "resolve"]
+
+# Every request for a name that is no model's is compared with all patterns.
+MAX_ALIASES = 200
+_POLICY = (
+    *("retries", "max_inline_wait", "max_last_wait", "reserve_tokens"),
+    *("continuation", "hedge_after", "hedge_share"),
+)
+ONLY_CONVERSE = "does not apply to a provider of type bedrock, which only speaks Converse"
+
+
+def resolve(
+    routes: RouteSettings, base_urls: Mapping[str, str] | None = None, invalid: Collection[str] = ()
+) -> tuple[Catalogue, list[Problem]]:
+    """Merge the settings into every deployment, and check the parts against each other.
+
+    A member of a chain that cannot be used or is switched off is left out of the catalogue, and so is a model without
+    members. `base_urls` (provider → URL) overrides the settings. `invalid` are models that are missing from the routes
+    because their rows are wrong: an alias of one has no further problem.
+    """
+    problems: list[Problem] = []
+    providers = {
+        name: Provider(
+            name=name,
+            base_url=(base_urls or {}).get(name, provider.base_url),
+            secret=provider.secret,
+            formats=provider_formats(provider.type, provider.formats),
+            type=provider.type,
+            region=provider.region,
+            relay=_marks(provider.relay),
+        )
+        for name, provider in routes.providers.items()
+    }
+    models: dict[str, VirtualModel] = {}
+    switched_off: set[str] = set()
+    for name, model in routes.models.items():
+        found = list(chain_problems(routes, name, model, providers))
+        problems += (problem for problem, _ in found)
+        unusable = {position for _, position in found if position}
+        steps = [
+            tuple(
+                Deployment(
+                    provider=providers[member.provider],
+                    model=member.model,
+                    policy=_merged(routes.defaults, routes.providers[member.provider], model, member),
+                    weight=member.weight,
+                    formats=(member.formats if providers[member.provider].keyed else None)
+                    or providers[member.provider].formats,
+                    context_window=member.context_window,
+                    vision=member.vision,
+                    tools=member.tools,
+                    base_model=member.base_model,
+                    streams_only=member.stream == "always",
+                    price=member.price,
+                )
+                for index, member in enumerate(step)
+                if member.enabled and (position, index) not in unusable
+            )
+            for position, step in enumerate(model.chain)
+        ]
+        if any(steps):
+            models[name] = VirtualModel(name=name, description=model.description, steps=tuple(filter(None, steps)))
+        elif not all(member.enabled for step in model.chain for member in step):
+            switched_off.add(name)
+    problems += alias_problems(routes, {*routes.models, *invalid})
+    aliases = {name: alias.model for name, alias in routes.aliases.items()}
+    return Catalogue(models, switched_off=frozenset(switched_off), aliases=aliases), problems
+
+
+def chain_problems(
+    routes: RouteSettings, name: str, model: ModelSettings, names: Collection[str]
+) -> Iterator[tuple[Problem, tuple[int, int] | None]]:
+    """Yield the problems of a chain, each with the step and index of the member that cannot be used because of it.
+
+    A provider in `names` that is missing from `routes` has a problem of its own.
+    """
+    seen: dict[tuple[str, str], str] = {}
+    for position, step in enumerate(model.chain):
+        for index, member in enumerate(step):
+            place: Place = ("models", name, "chain", position, index)[: 5 if len(step) > 1 else 4]
+            deployment = (member.provider, member.model)
+            if deployment in seen:
+                reason = f"repeats {'/'.join(deployment)}, which is already at {seen[deployment]}"
+                yield Problem(place, reason), (position, index)
+                continue
+            seen[deployment] = Problem(place[2:], "").path
+            if member.provider not in names:
+                hint = nearest(member.provider, names) or f"there are {', '.join(map(repr, names)) or 'none'}"
+                reason = f"unknown provider {member.provider!r}; {hint}"
+                yield Problem((*place, "provider"), reason), (position, index)
+            elif member.provider in routes.providers:
+                cooldown = _merged(routes.defaults, routes.providers[member.provider], model, member).cooldown
+                if cooldown.base > cooldown.max:
+                    sizes = f"cooldown.base ({cooldown.base:g} s) exceeds cooldown.max ({cooldown.max:g} s)"
+                    yield Problem(place, f"{sizes}, with all settings that apply here"), None
+                if member.formats and routes.providers[member.provider].type == "bedrock":
+                    yield Problem((*place, "formats"), ONLY_CONVERSE), None
+
+
+def alias_problems(routes: RouteSettings, names: Collection[str]) -> Iterator[Problem]:
+    """Yield the problems of the aliases; `names` are those of all models, invalid ones included."""
+    if len(routes.aliases) > MAX_ALIASES:
+        yield Problem(("aliases",), f"must have at most {MAX_ALIASES} entries; a pattern may replace several")
+    for alias, target in routes.aliases.items():
+        place: Place = ("aliases", alias)
+        if alias in names:
+            yield Problem(place, "is the name of a model, which wins over the alias; remove one of them")
+        elif target.model in names:
+            continue
+        elif target.model in routes.aliases:
+            yield Problem(place, f"leads to the alias {target.model!r}; an alias must name a model")
+        else:
+            hint = nearest(target.model, names) or f"there are {', '.join(map(repr, names)) or 'none'}"
+            yield Problem(place, f"unknown model {target.model!r}; {hint}")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return a hint at the name that may be meant, "" if none is close."""
+    from difflib import get_close_matches  # needed only for typing mistakes
+
+    close = get_close_matches(name, list(names), n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def _marks(relay: RelaySettings | None) -> RelayMarks:
+    default = RelayMarks()
+    if relay is None:
+        return default
+    return RelayMarks(
+        passed_on_header=default.passed_on_header if relay.passed_on_header is None else relay.passed_on_header.lower(),
+        own_error_type=default.own_error_type if relay.own_error_type is None else relay.own_error_type,
+    )
+
+
+def _merged(*settings: Settings) -> Policy:
+    """Merge settings, the farthest first; a setting that is not given has its default."""
+    timeouts: dict[str, float] = {}
+    cooldown: dict[str, float] = {}
+    others: dict[str, Any] = {}
+    for each in settings:
+        timeouts |= each.timeouts
+        cooldown |= each.cooldown
+        for name in _POLICY:
+            if (value := getattr(each, name)) is not None:
+                others[name] = value
+    return Policy(timeouts=Timeouts(**timeouts), cooldown=CooldownPolicy(**cooldown), **others)

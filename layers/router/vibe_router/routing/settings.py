@@ -1,0 +1,492 @@
+"""Rows of the RoutesTable as plain values, read without pydantic: what the gateway needs of them.
+
+`vibe routes` and the page validate routes with `routing.spec` before they write them, so the gateway reads rows by
+plain code. `read_row` returns None for a row that it does not know to be valid, for example one that was edited by
+hand: then `routing.spec` decides, and says what is wrong. A test holds both equal.
+
+    a row of the table ── read_row ──────────────────────────────┬─> settings ── routing.resolution ─> Catalogue
+                           └─ None ── spec.parse_row ── settings_of ┘
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, cast
+from urllib.parse import urlsplit
+
+from vibe_router.core.price import Price
+from vibe_router.core.secret_names import RESERVED
+from vibe_router.core.wire_formats import DECLARABLE
+
+__all__ = [
+    "DEAREST",
+    "DEFAULTS",
+    "KINDS",
+    "LONGEST",
+    "LONGEST_REST",
+    "LONGEST_WAIT",
+    "MOST_HEDGED",
+    "MOST_RESERVED",
+    "MOST_RETRIES",
+    "MOST_TOKENS",
+    "MOST_WEIGHT",
+    "PARTS",
+    "AliasSettings",
+    "DefaultSettings",
+    "DeploymentSettings",
+    "Kind",
+    "ModelSettings",
+    "Place",
+    "Problem",
+    "ProviderSettings",
+    "RelaySettings",
+    "RouteSettings",
+    "Row",
+    "RowKey",
+    "RowSettings",
+    "Rows",
+    "Settings",
+    "checked_base_url",
+    "checked_secret_name",
+    "provider_formats",
+    "read_row",
+]
+
+# Lambda ends an invocation after 900 s; the rest is for settling.
+LONGEST = 880
+# API Gateway drops a connection that has carried no byte for 300 s, and every wait comes before the first one.
+LONGEST_WAIT = 280
+# A deployment that cools for longer than a month should leave the chain.
+LONGEST_REST = 31 * 86_400
+# Dollars per million tokens, a cent per token: a higher number is a price in another unit.
+DEAREST = 10_000
+# No model's answer is longer.
+MOST_RESERVED = 10_000_000
+# Of all requests: hedging is for the slowest few.
+MOST_HEDGED = 0.5
+# No model takes more.
+MOST_TOKENS = 1_000_000_000
+MOST_RETRIES = 10
+MOST_WEIGHT = 1_000_000
+
+Kind = Literal["provider", "model", "alias", "defaults"]
+Place = tuple[str | int, ...]
+KINDS: tuple[Kind, ...] = ("provider", "model", "alias", "defaults")
+RowKey = tuple[str, str]  # kind, name
+Row = Mapping[str, Any]  # plain values, without the key
+Rows = Mapping[RowKey, Row]
+DEFAULTS: RowKey = ("defaults", "defaults")
+PARTS: Mapping[Kind, str] = {"provider": "providers", "model": "models", "alias": "aliases", "defaults": "defaults"}
+"""The part of the file that holds the rows of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the routes: its place, and the reason in words for its author."""
+
+    place: Place
+    reason: str
+
+    @property
+    def path(self) -> str:
+        """The place as in `models.auto-chat.chain[1].provider`."""
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.place)
+        return path.removeprefix(".")
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" if self.place else self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings that apply to everything below them unless a nearer one overrides them; None is not given.
+
+    `timeouts` and `cooldown` hold those fields of `Timeouts` and `CooldownPolicy` that are given.
+    """
+
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    retries: int | None = None
+    max_inline_wait: float | None = None
+    max_last_wait: float | None = None
+    cooldown: Mapping[str, float] = field(default_factory=dict)
+    reserve_tokens: int | None = None
+    continuation: bool | None = None
+    hedge_after: float | str | None = None
+    hedge_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultSettings(Settings):
+    """The settings of every deployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """How a relay marks errors of its accounts, as `spec.RelaySpec` describes it."""
+
+    passed_on_header: str | None = None
+    own_error_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings(Settings):
+    """A row of a provider, as `spec.ProviderSpec` describes it."""
+
+    type: str = "openai"
+    base_url: str = ""
+    secret: str = ""
+    region: str | None = None
+    formats: tuple[str, ...] = ("chat",)
+    relay: RelaySettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentSettings(Settings):
+    """A member of a chain, as `spec.DeploymentSpec` describes it."""
+
+    provider: str = ""
+    model: str = ""
+    weight: float = 1
+    formats: tuple[str, ...] | None = None
+    price: Price | None = None
+    enabled: bool = True
+    context_window: int | None = None
+    vision: bool = True
+    tools: bool = True
+    base_model: str | None = None
+    stream: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings(Settings):
+    """A row of a virtual model, as `spec.ModelSpec` describes it."""
+
+    description: str = ""
+    chain: tuple[tuple[DeploymentSettings, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AliasSettings:
+    """A row of an alias, as `spec.AliasSpec` describes it."""
+
+    model: str = ""
+
+
+RowSettings = ProviderSettings | ModelSettings | AliasSettings | DefaultSettings
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSettings:
+    """All rows of the table that are valid."""
+
+    providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
+    defaults: DefaultSettings = field(default_factory=DefaultSettings)
+    models: Mapping[str, ModelSettings] = field(default_factory=dict)
+    aliases: Mapping[str, AliasSettings] = field(default_factory=dict)
+
+
+def provider_formats(kind: str, formats: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the formats of the models of a provider with such a `type` and `formats`, unless they give their own."""
+    return formats if kind == "openai" else ("converse",)
+
+
+def checked_base_url(value: str) -> str:
+    """Return an API's base URL without its last slash. Raises ValueError with the reason.
+
+    The text of the error never repeats the value: a URL with a key in it is one of the mistakes.
+    """
+    if not value or any(character <= " " or character == "\x7f" for character in value):
+        raise ValueError("must be a URL without blanks, such as https://api.example.com/v1")
+    try:
+        url = urlsplit(value)
+        port = url.port
+        (url.hostname or "").encode("idna")  # labels that are empty or too long have no address
+    except ValueError:
+        raise ValueError("must be a URL, such as https://api.example.com/v1") from None
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
+        raise ValueError("must be an http:// or https:// URL with a host, such as https://api.example.com/v1")
+    if url.username is not None or url.password is not None:
+        raise ValueError("must not hold credentials; name them with `secret` instead")
+    if "?" in value or "#" in value:
+        raise ValueError("must not have a query or a fragment; keys are named with `secret`")
+    base_url = value.rstrip("/")
+    if base_url.endswith("/chat/completions"):
+        raise ValueError("must end where /chat/completions begins; leave that part out")
+    return base_url
+
+
+def checked_secret_name(value: str) -> str:
+    """Return the name of a secret. Raises ValueError with the reason."""
+    # The value is not repeated either: a key pasted where its name belongs must not end up in a terminal's history.
+    if not (value.isascii() and value.isidentifier() and len(value) <= 128):
+        raise ValueError("must be the name of a secret (letters, digits, underscores), not the secret itself")
+    if value in RESERVED:
+        raise ValueError(f"{value} opens the router itself and must not be sent to a provider")
+    return value
+
+
+def read_row(kind: str, name: str, row: Mapping[str, object]) -> RowSettings | None:
+    """Read a row that is valid beyond doubt; None for any other, which `spec.parse_row` decides on."""
+    read, pattern = _READERS.get(kind, (None, None))
+    if read is None or (pattern is not None and not pattern.fullmatch(name)):
+        return None
+    try:
+        return read(row)
+    except (_DoubtError, TypeError, ValueError, RecursionError):
+        return None
+
+
+class _DoubtError(Exception):
+    """The row may be invalid."""
+
+
+Read = TypeVar("Read")
+_PROVIDER_NAME = re.compile(r"[A-Za-z0-9\-_.]{1,64}")
+_VIRTUAL_NAME = re.compile(r"[A-Za-z0-9\-_.:/@]{1,128}")
+_ALIAS_NAME = re.compile(r"[A-Za-z0-9\-_.:/@*\[\]()+]{1,128}")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9\-_.:/@()\[\]+,=~!*'%&]{1,256}")
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
+_FORMATS = frozenset(DECLARABLE)
+_TIMEOUTS = ("connect", "first_byte", "first_token", "idle", "response", "probe", "total")
+_PRICES = ("input", "output", "cache_read", "cache_write", "audio_input", "audio_output")
+
+
+class _Fields:
+    """The fields of a mapping; each may be taken once, and none may be left."""
+
+    def __init__(self, values: object) -> None:
+        if not isinstance(values, dict):
+            raise _DoubtError
+        self._left = dict(values)
+
+    def has(self, name: str) -> bool:
+        return name in self._left
+
+    def is_text(self, name: str, text: str) -> bool:
+        """Take the field if it is `text`, and return whether it is."""
+        if self._left.get(name) != text:
+            return False
+        del self._left[name]
+        return True
+
+    def take(self, name: str) -> object:
+        return self._left.pop(name, None)
+
+    def end(self) -> None:
+        if self._left:
+            raise _DoubtError
+
+    def number(self, name: str, *, most: float, over: float | None = None, least: float | None = None) -> float | None:
+        value = self.take(name)
+        if value is None:
+            return None
+        if type(value) not in (int, float):
+            raise _DoubtError
+        number = cast("float", value)
+        if not number <= most or (over is not None and not number > over) or (least is not None and number < least):
+            raise _DoubtError
+        return float(number)
+
+    def whole(self, name: str, *, least: int, most: int) -> int | None:
+        value = self.take(name)
+        if value is None:
+            return None
+        if type(value) is not int or not least <= value <= most:
+            raise _DoubtError
+        return value
+
+    def text(self, name: str, *, most: int, least: int = 0) -> str | None:
+        value = self.take(name)
+        if value is None:
+            return None
+        if type(value) is not str or not least <= len(value) <= most:
+            raise _DoubtError
+        value.encode()  # raises ValueError for a lone surrogate
+        return value
+
+    def matching(self, name: str, pattern: re.Pattern[str]) -> str | None:
+        value = self.take(name)
+        if value is None:
+            return None
+        if type(value) is not str or not pattern.fullmatch(value):
+            raise _DoubtError
+        return value
+
+    def flag(self, name: str) -> bool:
+        value = self._left.pop(name, True)
+        if type(value) is not bool:
+            raise _DoubtError
+        return value
+
+    def formats(self, name: str) -> tuple[str, ...] | None:
+        value = self.take(name)
+        if value is None:
+            return None
+        if not isinstance(value, list | tuple) or not value or len(set(value)) != len(value):
+            raise _DoubtError
+        if not _FORMATS.issuperset(value):
+            raise _DoubtError
+        return tuple(value)
+
+
+def _given(fields: _Fields) -> dict[str, Any]:
+    """Take the fields of `Settings`."""
+    return {
+        "timeouts": _group(fields, "timeouts", _TIMEOUTS, LONGEST),
+        "retries": fields.whole("retries", least=0, most=MOST_RETRIES),
+        "max_inline_wait": fields.number("max_inline_wait", least=0, most=LONGEST_WAIT),
+        "max_last_wait": fields.number("max_last_wait", least=0, most=LONGEST_WAIT),
+        "cooldown": _group(fields, "cooldown", ("base", "max"), LONGEST_REST),
+        "reserve_tokens": fields.whole("reserve_tokens", least=0, most=MOST_RESERVED),
+        "continuation": fields.flag("continuation") if fields.has("continuation") else None,
+        "hedge_after": _hedge_delay(fields),
+        "hedge_share": fields.number("hedge_share", least=0, most=MOST_HEDGED),
+    }
+
+
+def _hedge_delay(fields: _Fields) -> float | str | None:
+    if fields.is_text("hedge_after", "p95"):
+        return "p95"
+    return fields.number("hedge_after", over=0, most=LONGEST_WAIT)
+
+
+def _group(fields: _Fields, name: str, names: tuple[str, ...], most: float) -> dict[str, float]:
+    value = fields.take(name)
+    if value is None:
+        return {}
+    group = _Fields(value)
+    given = {each: number for each in names if (number := group.number(each, over=0, most=most)) is not None}
+    group.end()
+    return given
+
+
+def _certain(value: Read | None) -> Read:
+    if value is None:
+        raise _DoubtError
+    return value
+
+
+def _read_defaults(row: object) -> DefaultSettings:
+    fields = _Fields(row)
+    settings = DefaultSettings(**_given(fields))
+    fields.end()
+    return settings
+
+
+def _read_provider(row: object) -> ProviderSettings:
+    fields = _Fields(row)
+    given = _given(fields)
+    kind = _certain(fields.text("type", most=10)) if fields.has("type") else "openai"
+    relay = _read_relay(fields.take("relay"))
+    if kind == "bedrock":
+        if fields.has("secret") or fields.has("formats"):
+            raise _DoubtError
+        base_url = fields.take("base_url") if fields.has("base_url") else ""
+        if type(base_url) is not str:
+            raise _DoubtError
+        settings = ProviderSettings(
+            **given,
+            type=kind,
+            base_url=checked_base_url(base_url) if base_url else "",
+            region=fields.matching("region", _REGION),
+            relay=relay,
+        )
+    elif kind == "openai":
+        if fields.take("region") is not None:
+            raise _DoubtError
+        base_url, secret = fields.take("base_url"), fields.take("secret")
+        if type(base_url) is not str or type(secret) is not str:
+            raise _DoubtError
+        formats = _certain(fields.formats("formats")) if fields.has("formats") else ("chat",)
+        settings = ProviderSettings(
+            **given,
+            base_url=checked_base_url(base_url),
+            secret=checked_secret_name(secret),
+            formats=formats,
+            relay=relay,
+        )
+    else:
+        raise _DoubtError
+    fields.end()
+    return settings
+
+
+def _read_relay(value: object) -> RelaySettings | None:
+    if value is None:
+        return None
+    fields = _Fields(value)
+    relay = RelaySettings(fields.matching("passed_on_header", _HEADER), fields.text("own_error_type", least=1, most=64))
+    fields.end()
+    return relay
+
+
+def _read_model(row: object) -> ModelSettings:
+    fields = _Fields(row)
+    given = _given(fields)
+    description = _certain(fields.text("description", most=1000)) if fields.has("description") else ""
+    chain = fields.take("chain")
+    if not isinstance(chain, list | tuple) or not chain:
+        raise _DoubtError
+    fields.end()
+    return ModelSettings(**given, description=description, chain=tuple(_read_step(step) for step in chain))
+
+
+def _read_alias(row: object) -> AliasSettings:
+    fields = _Fields(row)
+    alias = AliasSettings(_certain(fields.matching("model", _VIRTUAL_NAME)))
+    fields.end()
+    return alias
+
+
+def _read_step(step: object) -> tuple[DeploymentSettings, ...]:
+    if not isinstance(step, list | tuple):
+        return (_read_deployment(step),)
+    if not step:
+        raise _DoubtError
+    return tuple(_read_deployment(member) for member in step)
+
+
+def _read_deployment(value: object) -> DeploymentSettings:
+    fields = _Fields(value)
+    deployment = DeploymentSettings(
+        **_given(fields),
+        provider=_certain(fields.matching("provider", _PROVIDER_NAME)),
+        model=_certain(fields.matching("model", _MODEL_NAME)),
+        weight=_certain(fields.number("weight", over=0, most=MOST_WEIGHT)) if fields.has("weight") else 1,
+        formats=fields.formats("formats"),
+        price=_read_price(fields.take("price")),
+        enabled=fields.flag("enabled"),
+        context_window=fields.whole("context_window", least=1, most=MOST_TOKENS),
+        vision=fields.flag("vision"),
+        tools=fields.flag("tools"),
+        base_model=fields.matching("base_model", _MODEL_NAME),
+        stream=_read_stream(fields.take("stream")),
+    )
+    fields.end()
+    return deployment
+
+
+def _read_stream(value: object) -> str | None:
+    if value not in (None, "always"):
+        raise _DoubtError
+    return "always" if value else None
+
+
+def _read_price(value: object) -> Price | None:
+    if value is None:
+        return None
+    fields = _Fields(value)
+    dollars = {name: fields.number(name, least=0, most=DEAREST) for name in _PRICES}
+    _certain(dollars["input"]), _certain(dollars["output"])
+    price = Price(**dollars, source=fields.text("source", most=100))  # type: ignore[arg-type]  # two are certain
+    fields.end()
+    return price
+
+
+_READERS: Mapping[str, tuple[Callable[[object], RowSettings], re.Pattern[str] | None]] = {
+    "defaults": (_read_defaults, None),
+    "provider": (_read_provider, _PROVIDER_NAME),
+    "model": (_read_model, _VIRTUAL_NAME),
+    "alias": (_read_alias, _ALIAS_NAME),
+}

@@ -1,0 +1,34 @@
+"""What the gateway loads when it starts: every import is a part of the cold start and of the memory."""
+
+import subprocess
+import sys
+
+from local.launch import CREDENTIALS
+from local.template import read_template
+from tests.infrastructure.expanded import ROOT, TEMPLATE
+
+ABSENT = ("boto3", "botocore.session", "pydantic", "pydantic_core", "aws_xray_sdk", "urllib3", "httpx", "asyncio")
+PATH = ("functions/gateway", "layers/router", "layers/streaming_runtime")
+PROGRAM = "import sys, json, gateway.app; print('\\n'.join(sys.modules))"
+
+
+def test_the_gateways_start_loads_neither_boto3_nor_pydantic_nor_the_xray_sdk() -> None:
+    environment = read_template(TEMPLATE).functions["GatewayFunction"].environment
+    loaded = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={
+            **CREDENTIALS,
+            **environment,
+            "PYTHONPATH": ":".join(
+                str(ROOT / each) for each in ("functions/gateway", "layers/router", "layers/streaming_runtime")
+            ),
+            "AWS_REGION": "us-east-1",
+            "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1",  # as in Lambda, the clients are created, too
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "gateway.environment" in loaded
+    # Powertools imports botocore's empty package, to see whether it is there.
+    assert [each for each in loaded if each in ABSENT or each.startswith("botocore.")] == []
