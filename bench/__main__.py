@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .figures import Report
 from .machine import facts
-from .options import SECTIONS, Options, peer
+from .options import SECTIONS, Options, peers_of
 from .rig import MODEL, Rig
 from .sections import measured
 from .show import as_json, as_text
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
-        peers = tuple(peer(text, MODEL) for text in given.peer)
+        peers = peers_of(given.peer, given.peer_command, given.peer_header, MODEL)
     except ValueError as error:
         parser.error(str(error))
     options = _QUICK if given.quick else Options()
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         sections=tuple(name for name in SECTIONS if not given.only or name in given.only),
         peers=peers,
         provider_port=given.provider_port,
+        against=given.against,
     )
     try:
         report = run(options)
@@ -96,6 +97,25 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=URL[,KEY[,MODEL]]",
         help="measure another OpenAI-compatible gateway too, whose provider is the one here: see --provider-port",
+    )
+    parser.add_argument(
+        "--peer-command",
+        action="append",
+        default=[],
+        metavar="NAME=COMMAND",
+        help="start that peer; {provider} stands for the provider's base URL, here and in headers",
+    )
+    parser.add_argument(
+        "--peer-header",
+        action="append",
+        default=[],
+        metavar="NAME=HEADER: VALUE",
+        help="send that peer a header with each call",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="REVISION",
+        help="measure an earlier revision of this repository too, in turn with this code",
     )
     parser.add_argument(
         "--provider-port",

@@ -9,61 +9,49 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
 
 from local.launch import launch_of
-from local.template import Function, read_template
 
+from .checkout import Checkout
 from .figures import Memory
 from .targets import Answer, BrokenError
 from .wire import PATIENCE, Message, WireError, read_message
 
-__all__ = ["FunctionTarget", "gateway", "variables"]
+__all__ = ["FunctionTarget"]
 
-_CHECKOUT = Path(__file__).parent.parent
 _START_PATIENCE = 30.0
 _ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 _TRACE = "Root=1-68a0b1c2-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=0"
 
 
-def gateway() -> Function:
-    """Return the gateway function as template.yaml declares it."""
-    return read_template(_CHECKOUT / "template.yaml").functions["GatewayFunction"]
-
-
-def variables(aws_endpoint: str) -> dict[str, str]:
-    """Return the function's environment variables: the local stack's, with tracing as deployed."""
-    given = dict(launch_of(gateway(), aws_endpoint, {}).variables)
-    del given["POWERTOOLS_TRACE_DISABLED"]
-    return {**given, "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000", "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR"}
-
-
 class FunctionTarget:
-    """One environment of the function under `python`, to be used in a `with`; inside, it waits for its first event.
+    """One environment of a checkout's function under `python`, to be used in a `with`; inside, it waits for an event.
 
-    `ready_after`: seconds from the process's start to its first `next`. `log` is the file that it logs to.
+    `aws` is the endpoint and the process id of its AWS. `ready_after`: seconds from the process's start to its first
+    `next`. `log` is the file that it logs to.
     """
 
-    name = "function"
-
-    def __init__(self, python: Path, aws_endpoint: str, key: str, log: Path) -> None:
+    def __init__(self, checkout: Checkout, python: Path, aws: tuple[str, int], key: str, log: Path) -> None:
+        self.name = checkout.name("function")
+        self._checkout = checkout
         self._python = python
-        self._aws_endpoint = aws_endpoint
+        self._aws_endpoint, self._aws_pid = aws
         self._key = key
         self.log = log
         self._connection: socket.socket | None = None
 
     def __enter__(self) -> Self:
-        launch = launch_of(gateway(), self._aws_endpoint, {})
+        launch = launch_of(self._checkout.gateway, self._aws_endpoint, {})
         wrapper, _, bootstrap = launch.command
         self._arn = launch.function_arn
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.1)
-        given = variables(self._aws_endpoint)
+        given = self._checkout.variables(self._aws_endpoint)
         given["AWS_LAMBDA_RUNTIME_API"] = f"127.0.0.1:{self._listener.getsockname()[1]}"
         with self.log.open("ab") as log:
             self.started_at = time.perf_counter()
@@ -129,10 +117,9 @@ class FunctionTarget:
         first = message.first_token_at - began if message.first_token_at is not None else None
         return Answer(json.loads(prelude)["statusCode"], body, first, message.ended_at - began, settled)
 
-    def cpu_seconds(self) -> float:
-        """Return the processor time that the process has used."""
-        used = self._psutil.cpu_times()
-        return used.user + used.system
+    def processes(self) -> Mapping[str, Sequence[int]]:
+        """Return the ids of the function's process and its AWS's."""
+        return {"function": [self._process.pid], "aws": [self._aws_pid]}
 
     def memory(self) -> Memory:
         """Return the memory of the process."""

@@ -6,19 +6,22 @@ botocore awscrt, urllib3 pyOpenSSL, httpcore anyio. A fifth of a cold start woul
 
 import venv
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 __all__ = ["interpreter"]
 
 
-def interpreter(folder: Path, distributions: Iterable[str]) -> Path:
-    """Create an environment in `folder` with the `distributions` that are installed here; return its Python."""
+def interpreter(folder: Path, distributions: Iterable[str], libraries: Path | None = None) -> Path:
+    """Create an environment in `folder` with the `distributions` that are installed here; return its Python.
+
+    With `libraries`, they are taken from that folder.
+    """
     venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
     (library,) = folder.glob("lib/python3.*/site-packages")
     for name in distributions:
         try:
-            found = distribution(name)
+            found = _in_folder(name, libraries) if libraries else distribution(name)
         except PackageNotFoundError:  # for another system or Python
             continue
         for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
@@ -26,3 +29,10 @@ def interpreter(folder: Path, distributions: Iterable[str]) -> Path:
             if not link.exists():  # no namespace package is shared by several
                 link.symlink_to(Path(str(found.locate_file(top))))
     return folder / "bin" / "python"
+
+
+def _in_folder(name: str, folder: Path) -> Distribution:
+    found = next(iter(Distribution.discover(name=name, path=[str(folder)])), None)
+    if found is None:
+        raise PackageNotFoundError(name)
+    return found

@@ -4,31 +4,35 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from .checkout import OWN, Checkout
 from .targets import BrokenError
 
 __all__ = ["Program"]
 
-_CHECKOUT = Path(__file__).parent.parent
-
 
 class Program:
-    """`python -m MODULE ARGUMENTS`, to be used in a `with`. `first_line` is its first line of output.
+    """`python -m MODULE ARGUMENTS` of a checkout, to be used in a `with`. `first_line` is its first line of output.
 
     `orders` is a line for its standard input, which stays open: the program ends when it closes.
     """
 
-    def __init__(self, module: str, arguments: Sequence[str] = (), orders: str = "") -> None:
+    def __init__(self, module: str, arguments: Sequence[str] = (), orders: str = "", checkout: Checkout = OWN) -> None:
+        self._checkout = checkout
         self._module = module
         self._command = (sys.executable, "-m", module, *arguments)
         self._orders = orders
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            self._command, cwd=_CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self._command,
+            cwd=self._checkout.root,
+            env=self._checkout.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -41,6 +45,11 @@ class Program:
             self._end()
             raise BrokenError(f"{self._module} ended with status {self._process.returncode} before it was ready")
         return self
+
+    @property
+    def pid(self) -> int:
+        """Its process's id."""
+        return self._process.pid
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._end()

@@ -2,36 +2,33 @@
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.request import urlopen
 
-from local.template import read_template
-
 from . import keys
-from .function import FunctionTarget, gateway, variables
+from .checkout import OWN, Checkout, of_revision
+from .function import FunctionTarget
 from .layer import interpreter
 from .options import Options
+from .peers import PeerProgram
 from .programs import Program
 from .size import requirements
 from .stack import Stack
 from .targets import BrokenError, Target, UrlTarget
 
-__all__ = ["MODEL", "AwsCounts", "Rig"]
+__all__ = ["MODEL", "AwsCounts", "Installation", "Rig"]
 
 MODEL = "auto-chat"
 """The requested virtual model; the first of its three steps is healthy."""
 
 _PROVIDER_MODEL = "claude-sonnet-4-6"
 _SECRETS = {"MASTER_KEY": "sk-bench-0123456789abcdef", "BENCH_PROVIDER_KEY": "sk-provider-0123456789abcdef"}
-_CHECKOUT = Path(__file__).parent.parent
-
 T = TypeVar("T")
 
 
@@ -87,87 +84,96 @@ class Rig:
         self.options = options
         self.progress = progress
         self.failed = failed
-        self._entered = ExitStack()
-        self._logs = 0
+        self.entered = ExitStack()
 
     def __enter__(self) -> Self:
-        self.folder = Path(self._entered.enter_context(tempfile.TemporaryDirectory(prefix="vibe-router-bench-")))
+        self.folder = Path(self.entered.enter_context(tempfile.TemporaryDirectory(prefix="vibe-router-bench-")))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._entered.close()
+        self.entered.close()
 
     @cached_property
     def provider_url(self) -> str:
         """The fast provider's base URL."""
         port = self.options.provider_port
-        return self._entered.enter_context(Program("bench.provider", [str(port)])).first_line
-
-    @cached_property
-    def aws_endpoint(self) -> str:
-        """The counting AWS, with the template's tables, the routes and the secret."""
-        template = read_template(_CHECKOUT / "template.yaml")
-        orders = {
-            "tables": [dict(table.create) for table in template.tables],
-            "secrets": dict.fromkeys(template.secrets, _SECRETS),
-        }
-        endpoint = self._entered.enter_context(Program("bench.aws", orders=json.dumps(orders))).first_line
-        self._load_routes(endpoint)
-        keys.make(endpoint, gateway().environment["KEYS_TABLE"])
-        return endpoint
-
-    @cached_property
-    def python(self) -> Path:
-        """The function's interpreter, with the libraries of its layer."""
-        return interpreter(self.folder / "python", requirements(_CHECKOUT / "requirements" / "runtime.txt"))
+        return self.entered.enter_context(Program("bench.provider", [str(port)])).first_line
 
     def counts(self) -> AwsCounts:
         """Return the counter of calls to the function's AWS."""
         return AwsCounts(self.aws_endpoint)
 
+    @cached_property
+    def own(self) -> "Installation":
+        """The installation of this code."""
+        return Installation(self, OWN)
+
+    @cached_property
+    def previous(self) -> "Installation | None":
+        """The revision to compare with, if one is asked for."""
+        revision = self.options.against
+        if revision is None:
+            return None
+        self.progress(f"unpacking {revision}")
+        checkout = self.tried(lambda: of_revision(revision, self.folder))
+        return Installation(self, checkout) if checkout else None
+
+    @property
+    def installations(self) -> list["Installation"]:
+        """The installations of this code and of the revision to compare with."""
+        return [self.own, self.previous] if self.previous else [self.own]
+
+    @property
+    def aws_endpoint(self) -> str:
+        """The AWS of this code's function."""
+        return self.own.aws[0]
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of this code's function."""
+        return self.own.python
+
     def start_function(self) -> FunctionTarget:
-        """Return a new environment of the function, not yet started."""
-        self._logs += 1
-        log = self.folder / f"function-{self._logs}.log"
-        return FunctionTarget(self.python, self.aws_endpoint, _SECRETS["MASTER_KEY"], log)
+        """Return a new environment of this code's function, not yet started."""
+        return self.own.start_function()
 
     @cached_property
     def direct(self) -> UrlTarget:
         """The provider itself."""
         target = UrlTarget("direct", self.provider_url, _SECRETS["BENCH_PROVIDER_KEY"], _PROVIDER_MODEL)
-        return self._entered.enter_context(closing(target))
+        return self.entered.enter_context(closing(target))
 
-    @cached_property
+    @property
     def function(self) -> FunctionTarget | None:
-        """The environment of the function that calls and streams go through."""
-        self.progress("starting the function")
-        return self._tried(lambda: self._entered.enter_context(self.start_function()))
+        """The environment of this code's function that calls and streams go through."""
+        return self.own.function
 
-    @cached_property
+    @property
     def stack(self) -> Stack | None:
-        """The whole local stack."""
-        self.progress("starting the local stack")
-        return self._tried(lambda: self._entered.enter_context(Stack(self.folder, self._routes_file, _SECRETS)))
+        """The local stack of this code."""
+        return self.own.stack
 
     @cached_property
     def peers(self) -> list[UrlTarget]:
         """The other gateways."""
         if self.options.peers:
             self.progress(f"the peers' provider is {self.provider_url}")
-        targets = (UrlTarget(each.name, each.base_url, each.key, each.model) for each in self.options.peers)
-        return [self._entered.enter_context(closing(target)) for target in targets]
+        programs = (PeerProgram(each, self.provider_url, self.folder) for each in self.options.peers)
+        started = (self.tried(partial(self.entered.enter_context, each)) for each in programs)
+        return [each.target for each in started if each]
 
     def targets(self) -> list[Target]:
         """Return all targets, the direct one first."""
         found: list[Target] = [self.direct]
-        if self.function is not None:
-            found.append(self.function)
-        if self.stack is not None:
-            found.append(self.stack.target)
-        return [*found, *self.peers]
+        found += [each.function for each in self.installations if each.function is not None]
+        return [*found, *self.servers()]
+
+    def servers(self) -> list[UrlTarget]:
+        """Return the targets that serve several callers at once."""
+        return [*(each.stack.target for each in self.installations if each.stack is not None), *self.peers]
 
     @cached_property
-    def _routes_file(self) -> Path:
+    def routes_file(self) -> Path:
         """A routes file whose three steps all call the fast provider. JSON is YAML."""
         layers = {"first": _PROVIDER_MODEL, "second": "gpt-5", "third": "glm-4.7"}
         provider = {"base_url": self.provider_url, "secret": "BENCH_PROVIDER_KEY"}
@@ -177,12 +183,69 @@ class Rig:
         file.write_text(json.dumps({"providers": dict.fromkeys(layers, provider), "models": {MODEL: {"chain": chain}}}))
         return file
 
+    def tried(self, start: Callable[[], T]) -> T | None:
+        """Return what `start` returns, or report that it failed."""
+        try:
+            return start()
+        except BrokenError as error:
+            self.failed(str(error))
+            return None
+
+
+class Installation:
+    """A checkout with what serves it: its AWS, environments of its function, its local stack. Started on first use."""
+
+    def __init__(self, rig: Rig, checkout: Checkout) -> None:
+        self.checkout = checkout
+        self._rig = rig
+        self._logs = 0
+
+    @cached_property
+    def aws(self) -> tuple[str, int]:
+        """The endpoint and the process id of the counting AWS, with tables, routes and the secret."""
+        template = self.checkout.template
+        orders = {
+            "tables": [dict(table.create) for table in template.tables],
+            "secrets": dict.fromkeys(template.secrets, _SECRETS),
+        }
+        program = Program("bench.aws", orders=json.dumps(orders), checkout=self.checkout)
+        endpoint = self._rig.entered.enter_context(program).first_line
+        self._load_routes(endpoint)
+        keys.make(endpoint, self.checkout.gateway.environment["KEYS_TABLE"])
+        return endpoint, program.pid
+
+    @cached_property
+    def python(self) -> Path:
+        """The function's interpreter, with the libraries of its layer."""
+        folder = self._rig.folder / self.checkout.name("python")
+        names = requirements(self.checkout.root / "requirements" / "runtime.txt")
+        return interpreter(folder, names, self.checkout.libraries)
+
+    def start_function(self) -> FunctionTarget:
+        """Return a new environment of the function, not yet started."""
+        self._logs += 1
+        log = self._rig.folder / f"{self.checkout.name('function')}-{self._logs}.log"
+        return FunctionTarget(self.checkout, self.python, self.aws, _SECRETS["MASTER_KEY"], log)
+
+    @cached_property
+    def function(self) -> FunctionTarget | None:
+        """The environment of the function that calls and streams go through."""
+        self._rig.progress(f"starting the {self.checkout.name('function')}")
+        return self._rig.tried(lambda: self._rig.entered.enter_context(self.start_function()))
+
+    @cached_property
+    def stack(self) -> Stack | None:
+        """The whole local stack."""
+        self._rig.progress(f"starting the local {self.checkout.name('stack')}")
+        stack = Stack(self.checkout, self._rig.folder, self._rig.routes_file, _SECRETS)
+        return self._rig.tried(lambda: self._rig.entered.enter_context(stack))
+
     def _load_routes(self, endpoint: str) -> None:
         """Write the routes with the command."""
         done = subprocess.run(
-            [sys.executable, "-m", "vibe_cli", "routes", "--file", str(self._routes_file), "--aws", "--yes"],
-            env=variables(endpoint),
-            cwd=self.folder,
+            [*self.checkout.routes_command, "--file", str(self._rig.routes_file), "--aws", "--yes"],
+            env={**self.checkout.environment, **self.checkout.variables(endpoint), **self.checkout.path},
+            cwd=self._rig.folder,
             capture_output=True,
             text=True,
             timeout=60,
@@ -190,10 +253,3 @@ class Rig:
         )
         if done.returncode:
             raise BrokenError(f"the routes could not be written: {(done.stderr or done.stdout).strip()}")
-
-    def _tried(self, start: Callable[[], T]) -> T | None:
-        try:
-            return start()
-        except BrokenError as error:
-            self.failed(str(error))
-            return None

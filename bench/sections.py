@@ -5,17 +5,22 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+import psutil
+
 from . import size
+from .checkout import OWN
 from .figures import MEGABYTE, Aim, Cell, Memory, Table, median, milliseconds, percentile, spread
-from .function import FunctionTarget, gateway
+from .function import FunctionTarget
 from .keys import CALLERS, ready_made_write
 from .payload import CALL_WORDS, request
-from .rig import MODEL, AwsCounts, Rig
-from .rounds import measure
+from .processor import cpu_seconds
+from .rig import MODEL, AwsCounts, Installation, Rig
+from .rounds import Round, added, answers_of, cpu_of, measure, typical
 from .targets import Answer, BrokenError, Target, UrlTarget, checked
 
 __all__ = ["log_bytes", "measured", "parted"]
@@ -38,6 +43,8 @@ _STREAMS = ((100, False), (2000, False), (100, True))  # chunks, and whether pac
 _MEGABYTES_OF_A_CORE = 1769
 _WARM_UP, _IN_A_ROW = 20, 20  # calls
 _DIRECT = "a write that is ready made"
+_CALLERS = 16
+_THROUGHPUT_ROUNDS = 5
 _WITHIN_A_SECOND = 20  # calls, which together take far less than a second
 
 
@@ -46,53 +53,79 @@ def measured(section: str, rig: Rig) -> Table:
     return _SECTIONS[section](rig)
 
 
+def _total(answer: Answer) -> float:
+    return answer.total
+
+
+def _first(answer: Answer) -> float:
+    return answer.first_token or 0.0
+
+
 def _calls(rig: Rig) -> Table:
     targets = rig.targets()
-    cpu_before = rig.function.cpu_seconds() if rig.function else 0.0
-    answers = measure(
-        targets,
-        _CALL,
-        rig.options.calls,
-        at_once=50,
-        progress=rig.progress,
-        failed=rig.failed,
-    )
-    direct = _p50(answers["direct"])
+    rounds = measure(targets, _CALL, rig.options.calls, at_once=50, progress=rig.progress, failed=rig.failed)
+    direct = rounds["direct"]
     rows: list[dict[str, Cell]] = []
-    for name, got in answers.items():
-        row: dict[str, Cell] = {"target": name, "calls": len(got), **spread("", [each.total for each in got])}
+    for name, got in rounds.items():
+        answers = answers_of(got)
+        row: dict[str, Cell] = {"target": name, "calls": len(answers), "p50_ms": milliseconds(typical(got, _total))}
+        row |= spread("", [each.total for each in answers], (95, 99))
         if name != "direct":
-            row["added_p50_ms"] = milliseconds(_p50(got) - direct)
-        if settled := [each.settled for each in got if each.settled is not None]:
-            row["after_p50_ms"] = milliseconds(percentile(settled, 50))
-        if name == "function" and rig.function:
-            used = rig.function.cpu_seconds() - cpu_before
-            row["cpu_per_call_ms"] = milliseconds(used / (len(got) + min(20, len(got))))
-        rows.append(row)
+            row["added_p50_ms"] = milliseconds(added(got, direct, _total))
+        if all(each.settled is not None for each in answers):
+            row["after_p50_ms"] = milliseconds(typical(got, lambda answer: answer.settled or 0.0))
+        rows.append(row | _cpu(got))
     notes = [
-        f"Whole answers of {CALL_WORDS} words. One client, one connection, one call after the other.",
+        f"Whole answers of {CALL_WORDS} words. One client, one connection, one call after the other, 50 to each target "
+        "in turn. A figure is the median over these rounds of each round's median; added is to the direct calls of the "
+        "same round.",
         "after: the function's work between the end of the answer and its request for the next event. The stack's "
         "figure holds what of it the next call waits for.",
+        _CPU_NOTE,
     ]
     limits = {"function": _FUNCTION_CALL_MS, "stack": _STACK_CALL_MS}
     aims = [
-        Aim(f"{name} adds to a call, p50", milliseconds(_p50(answers[name]) - direct), limit, "ms")
+        Aim(f"{name} adds to a call, p50", milliseconds(added(rounds[name], direct, _total)), limit, "ms")
         for name, limit in limits.items()
-        if name in answers
+        if name in rounds
     ]
-    return Table("Calls", rows, notes, aims)
+    return Table("Calls", _with_ratios(rows, "added_p50_ms"), notes, aims)
 
 
-def _p50(answers: list[Answer]) -> float:
-    return percentile([each.total for each in answers], 50)
+_CPU_NOTE = (
+    "cpu: processor time per call, of the function or of all processes of a peer; of the local gateway and of the "
+    "embedded AWS beside it. Ratios: this code's function (for another stack: this code's stack) divided by the row's."
+)
+
+
+def _cpu(rounds: Sequence[Round]) -> dict[str, Cell]:
+    """Return the processor time per call, by process."""
+    columns = {"function": "cpu_ms", "peer": "cpu_ms", "gateway": "gateway_cpu_ms", "aws": "aws_cpu_ms"}
+    used = {column: cpu_of(rounds, role) for role, column in columns.items() if cpu_of(rounds, role) is not None}
+    return {column: milliseconds(seconds or 0.0) for column, seconds in used.items()}
+
+
+def _with_ratios(rows: Sequence[dict[str, Cell]], added_column: str) -> Sequence[Mapping[str, Cell]]:
+    """Return the rows with what this code's row of the same kind is, divided by theirs."""
+    own = {str(row["target"]): row for row in rows}
+    for row in rows:
+        name = str(row["target"])
+        reference = own.get("stack" if name.startswith("stack at ") else "function")
+        if reference is None or name in ("direct", "function", "stack"):
+            continue
+        for column, ratio in ((added_column, "added_ratio"), ("cpu_ms", "cpu_ratio")):
+            ours, theirs = reference.get(column), row.get(column)
+            if isinstance(ours, float) and isinstance(theirs, float) and theirs > 0:
+                row[ratio] = round(ours / theirs, 2)
+    return rows
 
 
 def _streams(rig: Rig) -> Table:
-    rows: list[dict[str, Cell]] = []
+    rows: list[Mapping[str, Cell]] = []
     aims = []
     for chunks, paced in _STREAMS:
         name = f"{chunks} chunks" + (", paced" if paced else "")
-        answers = measure(
+        rounds = measure(
             rig.targets(),
             request(MODEL, chunks, stream=True, paced=paced),
             rig.options.streams(chunks * 20 if paced else chunks),
@@ -100,21 +133,27 @@ def _streams(rig: Rig) -> Table:
             progress=partial(_told, rig, name),
             failed=rig.failed,
         )
-        direct_first, direct_total = _first_p50(answers["direct"]), _p50(answers["direct"])
-        for target, got in answers.items():
-            row: dict[str, Cell] = {"stream": name, "target": target, "streams": len(got)}
-            row |= spread("first", [each.first_token or 0.0 for each in got], (50, 95))
-            row |= spread("total", [each.total for each in got], (50, 95))
+        direct = rounds["direct"]
+        of_these: list[dict[str, Cell]] = []
+        for target, got in rounds.items():
+            answers = answers_of(got)
+            row: dict[str, Cell] = {"stream": name, "target": target, "streams": len(answers)}
+            row["first_p50_ms"] = milliseconds(typical(got, _first))
+            row |= spread("first", [_first(each) for each in answers], (95,))
+            row["total_p50_ms"] = milliseconds(typical(got, _total))
+            row |= spread("total", [each.total for each in answers], (95,))
             if target != "direct":
-                row["added_first_ms"] = milliseconds(_first_p50(got) - direct_first)
-                row["added_total_ms"] = milliseconds(_p50(got) - direct_total)
-            rows.append(row)
-        if chunks == 100 and not paced and "function" in answers:
-            added = milliseconds(_p50(answers["function"]) - direct_total)
-            aims.append(Aim("function adds to a stream of 100 chunks, p50", added, _FUNCTION_STREAM_MS, "ms"))
+                row["added_first_ms"] = milliseconds(added(got, direct, _first))
+                row["added_total_ms"] = milliseconds(added(got, direct, _total))
+            of_these.append(row | _cpu(got))
+        rows += _with_ratios(of_these, "added_total_ms")
+        if chunks == 100 and not paced and "function" in rounds:
+            more = milliseconds(added(rounds["function"], direct, _total))
+            aims.append(Aim("function adds to a stream of 100 chunks, p50", more, _FUNCTION_STREAM_MS, "ms"))
     notes = [
         "first: until the first token has come. A chunk is a write of the provider; paced, one goes out every 1 ms, "
         "else one after the other without a pause.",
+        _CPU_NOTE,
     ]
     return Table("Streams", rows, notes, aims)
 
@@ -123,8 +162,49 @@ def _told(rig: Rig, name: str, done: str) -> None:
     rig.progress(f"{name}, {done}")
 
 
-def _first_p50(answers: list[Answer]) -> float:
-    return percentile([each.first_token or 0.0 for each in answers], 50)
+def _throughput(rig: Rig) -> Table:
+    """Call the servers from many connections at once."""
+    calls = max(rig.options.calls // 4, _CALLERS)
+    targets = [rig.direct, *rig.servers()]
+    rates: dict[str, list[float]] = {target.name: [] for target in targets}
+    for number in range(_THROUGHPUT_ROUNDS + 1):
+        rig.progress(f"round {number} of {_THROUGHPUT_ROUNDS}")
+        for target in targets:
+            if target.name not in rates:
+                continue
+            try:
+                seconds = _served_at_once(target, calls if number else _CALLERS)
+            except BrokenError as error:
+                rig.failed(str(error))
+                del rates[target.name]
+                continue
+            if number:  # the first only opens connections and environments
+                rates[target.name].append(calls / seconds)
+    rows: list[dict[str, Cell]] = [
+        {"target": name, "calls_per_s": round(median(each), 1), "min": round(min(each), 1), "max": round(max(each), 1)}
+        for name, each in rates.items()
+    ]
+    notes = [
+        f"{_CALLERS} callers at once, each with its connection and one call after the other; rounds of {calls} calls. "
+        "The callers and the provider share the machine's processor with what they call."
+    ]
+    return Table("Throughput", rows, notes)
+
+
+def _served_at_once(target: UrlTarget, calls: int) -> float:
+    """Return the seconds in which `target` answers `calls` calls of many callers."""
+    prepared, left = target.prepare(_CALL), iter(range(calls))
+
+    def call() -> None:
+        with closing(target.another()) as own:
+            while next(left, None) is not None:
+                checked(own, own.exchange(prepared), CALL_WORDS, stream=False)
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(_CALLERS) as pool:
+        for done in [pool.submit(call) for _ in range(_CALLERS)]:
+            done.result()
+    return time.perf_counter() - began
 
 
 def _formats(rig: Rig) -> Table:
@@ -160,24 +240,16 @@ def _formats(rig: Rig) -> Table:
 
 
 def _cold_start(rig: Rig) -> Table:
-    megabytes = gateway().memory
-    python, ready, answered, aws_seconds, aws_calls = [], [], [], [], []
-    counts = rig.counts()
+    megabytes = OWN.gateway.memory
+    starts = {each.checkout.name("function"): _Starts(each) for each in rig.installations}
+    python = []
     # The first start, which compiles modules, is not counted.
     for number in range(rig.options.starts + 1):
         rig.progress(f"start {number} of {rig.options.starts}")
         own = _python_start(rig.python)
-        with counts.counting(), rig.start_function() as function:
-            began = time.perf_counter()
-            answer = _ask(function, _STREAM)
-            first_token_at = began - function.started_at + (answer.first_token or 0.0)
-        if not number:
-            continue
-        python.append(own)
-        ready.append(function.ready_after)
-        answered.append(first_token_at)
-        aws_seconds.append(counts.seconds)
-        aws_calls.append(sum(counts.operations.values()))
+        for each in starts.values():
+            each.start(counted=bool(number))
+        python += [own] if number else []
 
     def row(name: str, seconds: list[float]) -> dict[str, Cell]:
         return {
@@ -188,24 +260,57 @@ def _cold_start(rig: Rig) -> Table:
             "max_ms": milliseconds(max(seconds)),
         }
 
-    rows = [
-        row("Python's own start", python),
-        row("to the first `next`", ready),
-        row("to the first answered byte", answered),
-    ]
+    rows = [row("Python's own start", python)]
+    for name, each in starts.items():
+        of = "" if name == "function" else f", {name}"
+        rows.append(row(f"to the first `next`{of}", each.ready) | {"cpu_ms": milliseconds(median(each.cpu))})
+        rows.append(row(f"to the first answered byte{of}", each.answered))
+    for column in (0, 1):  # against the revision before
+        if len(starts) > 1:
+            own_row, other = rows[1 + column], rows[3 + column]
+            other["ratio"] = round(float(own_row["median_ms"] or 0) / float(other["median_ms"] or 1), 2)
     if stack := rig.stack:
         rows.append(row("local stack, to readiness, on an empty DATA_DIR", [stack.ready_after]))
+    own_starts = starts["function"]
     notes = [
-        f"The first answer waits for {median(aws_calls):g} calls to the embedded AWS, on which it works "
-        f"{milliseconds(median(aws_seconds))} ms.",
-        "Every file is in the system's cache and compiled, and the process has a whole core; Lambda gives "
-        f"{megabytes} MB {megabytes / _MEGABYTES_OF_A_CORE:.2f} of one.",
+        f"The first answer waits for {median(own_starts.aws_calls):g} calls to the embedded AWS, on which it works "
+        f"{milliseconds(median(own_starts.aws_seconds))} ms.",
+        "Every file is in the system's cache and compiled. The process has a whole core, as in Lambda's init phase; "
+        f"the first answer has {megabytes} MB's share there, {megabytes / _MEGABYTES_OF_A_CORE:.2f} of one.",
     ]
+    ready, answered = own_starts.ready, own_starts.answered
     aims = [
         Aim("cold start, to the first `next`", milliseconds(median(ready)), _COLD_START_MS, "ms"),
         Aim("cold start, to the first answered byte", milliseconds(median(answered)), _COLD_START_MS, "ms"),
     ]
     return Table("Cold start", rows, notes, aims)
+
+
+class _Starts:
+    """Starts of one installation's function: seconds to its first `next`, also of processor time, and to its answer."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._counts = AwsCounts(installation.aws[0])
+        self.ready: list[float] = []
+        self.cpu: list[float] = []
+        self.answered: list[float] = []
+        self.aws_seconds: list[float] = []
+        self.aws_calls: list[int] = []
+
+    def start(self, *, counted: bool) -> None:
+        """Start it, call it once and end it."""
+        with self._counts.counting(), self._installation.start_function() as function:
+            cpu = cpu_seconds(function.processes()["function"])
+            began = time.perf_counter()
+            answer = _ask(function, _STREAM)
+            first_token_at = began - function.started_at + (answer.first_token or 0.0)
+        if counted:
+            self.ready.append(function.ready_after)
+            self.cpu.append(cpu)
+            self.answered.append(first_token_at)
+            self.aws_seconds.append(self._counts.seconds)
+            self.aws_calls.append(sum(self._counts.operations.values()))
 
 
 def _python_start(python: Path) -> float:
@@ -219,21 +324,33 @@ def _python_start(python: Path) -> float:
 
 def _memory(rig: Rig) -> Table:
     requests = rig.options.requests
-    with rig.start_function() as function:
-        started = function.memory()
-        _serve(rig, function, requests)
-        after = function.memory()
-    rows: list[dict[str, Cell]] = [
-        {"process": "function, waiting for its first event", "resident_mb": started.resident, "peak_mb": started.peak},
-        {"process": f"function, after {requests} requests", "resident_mb": after.resident, "peak_mb": after.peak},
-    ]
+    rows: list[dict[str, Cell]] = []
+    aims = []
+    for each in rig.installations:
+        name = each.checkout.name("function")
+        with each.start_function() as function:
+            started = function.memory()
+            _serve(rig, function, requests)
+            after = function.memory()
+        rows.append(_held(f"{name}, waiting for its first event", started))
+        rows.append(_held(f"{name}, after {requests} requests", after))
+        if each is rig.own:
+            aims.append(Aim(f"function's memory after {requests} requests", after.resident, _MEMORY_MB, "MB"))
     if stack := rig.stack:
         _serve(rig, stack.target, requests)
         held = stack.memory()
         rows += [_held(name, memory) for name, memory in held]
         rows.append(_held("stack: together", Memory(round(sum(each.resident for _, each in held), 1), None)))
+    for peer in rig.peers:
+        try:
+            _serve(rig, peer, requests)
+        except BrokenError as error:
+            rig.failed(str(error))
+            continue
+        processes = [psutil.Process(pid) for pid in peer.processes()["peer"] if psutil.pid_exists(pid)]
+        resident = sum(Memory.of(process).resident for process in processes)
+        rows.append(_held(f"{peer.name}, {len(processes)} processes", Memory(round(resident, 1), None)))
     notes = ["Every tenth request a stream of 100 chunks. MB of 2**20 bytes; pages shared by processes count in each."]
-    aims = [Aim(f"function's memory after {requests} requests", after.resident, _MEMORY_MB, "MB")]
     return Table("Memory", rows, notes, aims)
 
 
@@ -253,7 +370,7 @@ def _serve(rig: Rig, target: Target, requests: int) -> None:
 
 
 def _size(_rig: Rig) -> Table:
-    function = gateway()
+    function = OWN.gateway
     rows: list[dict[str, Cell]] = []
     code = sum(size.of_folder(folder) for folder in (function.code, *function.layers))
     rows.append(_weighs("function: our code", code))
@@ -326,7 +443,7 @@ def _keys(rig: Rig) -> Table:
         events = {caller: function.prepare(_CALL, key) for caller, key in CALLERS.items()}
         asking: dict[str, Callable[[], float]] = {
             _DIRECT: partial(
-                _written, direct, ready_made_write(rig.aws_endpoint, gateway().environment["LEDGER_TABLE"])
+                _written, direct, ready_made_write(rig.aws_endpoint, OWN.gateway.environment["LEDGER_TABLE"])
             ),
             **{caller: partial(_exchanged, function, event) for caller, event in events.items()},
         }
@@ -471,6 +588,7 @@ def _ask(function: FunctionTarget, body: Mapping[str, object]) -> Answer:
 _SECTIONS: Mapping[str, Callable[[Rig], Table]] = {
     "calls": _calls,
     "streams": _streams,
+    "throughput": _throughput,
     "formats": _formats,
     "cold-start": _cold_start,
     "memory": _memory,

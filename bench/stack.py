@@ -1,12 +1,12 @@
 """The whole local stack, `python -m local`, on a free port and with its own data folder."""
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 from urllib.error import URLError
@@ -14,24 +14,28 @@ from urllib.request import urlopen
 
 import psutil
 
+from .checkout import Checkout
 from .figures import Memory
 from .targets import BrokenError, UrlTarget
 
 __all__ = ["Stack"]
 
-_CHECKOUT = Path(__file__).parent.parent
 _START_PATIENCE = 120.0
 _STOP_PATIENCE = 20.0
+
+
+_KINDS = {"stack: function": "function", "stack: embedded AWS": "aws"}
 
 
 class Stack:
     """The stack as a context manager, ready within the block. `ready_after`: seconds from start to readiness."""
 
-    def __init__(self, folder: Path, routes: Path, secrets: Mapping[str, str]) -> None:
+    def __init__(self, checkout: Checkout, folder: Path, routes: Path, secrets: Mapping[str, str]) -> None:
         """`folder` is for its state and log; `secrets` are the master key and the providers' keys, by name."""
-        self._folder = folder
-        self._log = folder / "stack.log"
-        self._environment = {**os.environ, **secrets, "ROUTES_FILE": str(routes), "DATA_DIR": str(folder / "data")}
+        self._checkout = checkout
+        self._log = folder / f"{checkout.name('stack')}.log"
+        data = folder / f"{checkout.name('data')}"
+        self._environment = {**checkout.environment, **secrets, "ROUTES_FILE": str(routes), "DATA_DIR": str(data)}
         self._key = secrets["MASTER_KEY"]
 
     def __enter__(self) -> Self:
@@ -40,7 +44,7 @@ class Stack:
             began = time.perf_counter()
             self._process = subprocess.Popen(
                 (sys.executable, "-m", "local"),
-                cwd=_CHECKOUT,
+                cwd=self._checkout.root,
                 env={**self._environment, "PORT": str(port)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -53,7 +57,8 @@ class Stack:
             self.__exit__()
             raise
         self.ready_after = time.perf_counter() - began
-        self.target = UrlTarget("stack", f"http://127.0.0.1:{port}/v1", self._key)
+        name, url = self._checkout.name("stack"), f"http://127.0.0.1:{port}/v1"
+        self.target = UrlTarget(name, url, self._key, processes=self._processes)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,6 +79,14 @@ class Stack:
         """Return the memory of each of its processes, by role."""
         whole = psutil.Process(self._process.pid)
         return [(_role(process), Memory.of(process)) for process in (whole, *whole.children(recursive=True))]
+
+    def _processes(self) -> dict[str, list[int]]:
+        whole = psutil.Process(self._process.pid)
+        found: dict[str, list[int]] = {}
+        for process in (whole, *whole.children(recursive=True)):
+            with suppress(psutil.Error):
+                found.setdefault(_KINDS.get(_role(process), "gateway"), []).append(process.pid)
+        return found
 
     def _await_readiness(self, url: str) -> None:
         patient_until = time.monotonic() + _START_PATIENCE

@@ -4,7 +4,8 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -41,12 +42,29 @@ class Target(Protocol):
     def exchange(self, prepared: bytes) -> Answer:
         """Send a request and wait for the whole answer. Raises BrokenError."""
 
+    def processes(self) -> Mapping[str, Sequence[int]]:
+        """Return the ids of its processes on this machine, by role: "function", "gateway", "aws"; "peer" for others."""
+
 
 class UrlTarget:
-    """An OpenAI-compatible API at `base_url`, over one persistent connection. `model` replaces the request's."""
+    """An OpenAI-compatible API at `base_url`, over one persistent connection. `model` replaces the request's.
 
-    def __init__(self, name: str, base_url: str, key: str, model: str | None = None) -> None:
+    `headers` are sent in addition. `processes` finds the ids of its processes; without it, it has none to measure.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        key: str,
+        model: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        processes: Callable[[], Mapping[str, Sequence[int]]] = dict,
+    ) -> None:
         self.name = name
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        self._processes = processes
         self._url = urlsplit(base_url.rstrip("/") + "/chat/completions")
         if self._url.scheme not in ("http", "https") or not self._url.hostname:
             raise BrokenError(f"{name}: {base_url!r} is no URL such as http://127.0.0.1:4000/v1")
@@ -60,13 +78,23 @@ class UrlTarget:
             self._socket.close()
             self._socket = None
 
+    def another(self) -> "UrlTarget":
+        """Return the same target with a connection of its own."""
+        other = copy(self)
+        other._socket = None  # noqa: SLF001 - of its own class
+        return other
+
+    def processes(self) -> Mapping[str, Sequence[int]]:
+        """Return the ids of its processes, by role."""
+        return self._processes()
+
     def prepare(self, body: Mapping[str, Any]) -> bytes:
         """Return the bytes of the request."""
         content = json.dumps({**body, "model": self._model or body["model"]}).encode()
         head = (
             f"POST {self._url.path} HTTP/1.1\r\nHost: {self._url.netloc}\r\nAuthorization: Bearer {self._key}\r\n"
             "Content-Type: application/json\r\nAccept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: bench\r\n"
-            f"Content-Length: {len(content)}\r\n\r\n"
+            f"{self._headers}Content-Length: {len(content)}\r\n\r\n"
         )
         return head.encode() + content
 

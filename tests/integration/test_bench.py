@@ -33,6 +33,18 @@ def test_calls_are_timed_on_every_way(report: Report) -> None:
     assert all(isinstance(row["p50_ms"], float) and row["p50_ms"] > 0 for row in calls)
 
 
+def test_processor_time_is_told_apart_by_process(report: Report) -> None:
+    _, function, stack = rows(report, "calls")
+    assert {column for column in function if "cpu" in column} == {"cpu_ms", "aws_cpu_ms"}
+    assert {column for column in stack if "cpu" in column} == {"cpu_ms", "gateway_cpu_ms", "aws_cpu_ms"}
+
+
+def test_servers_are_called_by_many_callers_at_once(report: Report) -> None:
+    rates = {str(row["target"]): row["calls_per_s"] for row in rows(report, "throughput")}
+    assert set(rates) == {"direct", "stack"}
+    assert all(isinstance(rate, float) and rate > 1 for rate in rates.values())
+
+
 def test_streams_are_timed_on_every_way(report: Report) -> None:
     streams = rows(report, "streams")
     assert len(streams) == 9

@@ -1,10 +1,11 @@
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from bench.payload import WORD, request
-from bench.rounds import measure
+from bench.rounds import Round, added, answers_of, cpu_of, measure, typical
 from bench.targets import Answer, BrokenError, checked
 
 BODY = request("auto-chat", 2, stream=False)
@@ -29,13 +30,31 @@ class FakeTarget:
         self._asked.append(self.name)
         return GOOD
 
+    def processes(self) -> Mapping[str, Sequence[int]]:
+        return {"peer": [os.getpid()]}
+
 
 def ask(targets: list[FakeTarget], times: int, at_once: int = 2) -> tuple[dict[str, list[Answer]], list[str]]:
     failures: list[str] = []
     progress: list[str] = []
-    answers = measure(targets, BODY, times, at_once=at_once, progress=progress.append, failed=failures.append)
+    rounds = measure(targets, BODY, times, at_once=at_once, progress=progress.append, failed=failures.append)
     assert progress
-    return answers, failures
+    assert all(0 <= each.cpu["peer"] < 60 for got in rounds.values() for each in got)
+    return {name: answers_of(got) for name, got in rounds.items()}, failures
+
+
+def _round(*totals: float, cpu: float | None = None) -> Round:
+    return Round([Answer(200, b"", None, total) for total in totals], {} if cpu is None else {"function": cpu})
+
+
+def test_figures_are_medians_over_the_rounds() -> None:
+    """One slow round, which slows every target alike, changes neither."""
+    target = [_round(3, 4, 5, cpu=1), _round(103, 104, 900, cpu=9), _round(2, 3, 4, cpu=2)]
+    direct = [_round(1, 2, 3), _round(101, 102, 103), _round(1, 2, 3)]
+    assert typical(target, lambda answer: answer.total) == 4
+    assert added(target, direct, lambda answer: answer.total) == 2
+    assert cpu_of(target, "function") == 2
+    assert cpu_of(direct, "function") is None
 
 
 def test_every_target_gets_its_share_of_every_round_and_each_goes_first_in_turn() -> None:
