@@ -36,6 +36,7 @@ _SECTIONS = {
     "DefaultsSpec": ("Overrides", ""),
     "TimeoutOverrides": ("timeouts", "In seconds."),
     "CooldownOverrides": ("cooldown", "In seconds."),
+    "QuotaOverrides": ("quota", "Applies to deployments whose `order` is `quota`."),
     "PriceSpec": ("price", "In dollars per million tokens."),
     "RelaySpec": ("relay", "How a relay marks errors of its accounts, which concern one deployment only."),
 }
@@ -76,6 +77,11 @@ MEANINGS = {
     "DefaultsSpec.continuation": "Whether another deployment continues a streamed text that breaks off here.",
     "DefaultsSpec.hedge_after": "Seconds without a first token, or p95 of its own, until the next one is started too.",
     "DefaultsSpec.hedge_share": "The share of requests that may be hedged.",
+    "DefaultsSpec.order": "Which deployment of a step is first: by weights, price, speed, or unused quota.",
+    "DefaultsSpec.stay": "Minutes for which a conversation stays on the deployment that served it; 0 for none.",
+    "DefaultsSpec.quota": "With `order: quota`, who may use the rest of a quota.",
+    "QuotaOverrides.threshold": "Percent that new conversations may use.",
+    "QuotaOverrides.keys": "The aliases of the virtual keys that may use the rest.",
     "TimeoutOverrides.connect": "Until the connection is open.",
     "TimeoutOverrides.first_byte": "Until the first byte of a stream.",
     "TimeoutOverrides.first_token": "Until the first token of a stream.",
@@ -155,20 +161,23 @@ def _default(spec: str, name: str, schema: Mapping[str, Any]) -> str:
     if schema["required"]:
         return "required"
     if (default := _policy_default(spec, name)) is not None:
-        return f"`{default:g}`"
+        return default
     default = schema.get("default")
     if default in (None, "") or isinstance(default, dict):
         return "–"
     return f"`{', '.join(map(str, default)) if isinstance(default, list) else str(default).lower()}`"
 
 
-def _policy_default(spec: str, name: str) -> float | None:
+def _policy_default(spec: str, name: str) -> str | None:
     """Return the default of a setting, which core.models has."""
     policy = Policy()
     holder: Any = {
         "TimeoutOverrides": policy.timeouts,
         "CooldownOverrides": policy.cooldown,
+        "QuotaOverrides": policy.quota,
         "DefaultsSpec": policy,
     }.get(spec)
     value = getattr(holder, name, None)
-    return None if value is None or dataclasses.is_dataclass(value) else float(value)
+    if value in (None, ()) or dataclasses.is_dataclass(value):
+        return None
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`".lower()

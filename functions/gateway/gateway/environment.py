@@ -15,6 +15,7 @@ from vibe_router.core.secret_names import OTLP_ENDPOINT
 from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.pipeline.admission import Admission
 from vibe_router.pipeline.failover import FailoverExecutor
+from vibe_router.pipeline.first_tokens import FirstTokenTimes
 from vibe_router.store.aws import is_local
 from vibe_router.store.circuit_breaker import CircuitBreaker
 from vibe_router.store.dynamodb import dynamodb_client
@@ -27,10 +28,12 @@ from vibe_router.store.usage import UsageRecorder, UsageWriter
 from vibe_router.upstream.client import Upstream
 
 if TYPE_CHECKING:
+    from vibe_router.pipeline.chain_memory import ChainMemory
     from vibe_router.pipeline.observers import RequestObserver
     from vibe_router.pipeline.span_exporter import SpanExporter
     from vibe_router.pipeline.stored_responses import ResponseStorage
     from vibe_router.pipeline.token_counter import TokenCounter
+    from vibe_router.store.observations import ObservationStore
 
 __all__ = ["Environment", "Settings"]
 
@@ -99,8 +102,23 @@ class Environment:
         )
         self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
         self.upstream = Upstream()
-        self.failover = FailoverExecutor(self.states, self.secrets, self.upstream, self.clock)
+        self.failover = FailoverExecutor(self.states, self.secrets, self.upstream, self.clock, self._open_memory)
         self._span_exporter: SpanExporter | None = None
+
+    def _open_memory(self, times: FirstTokenTimes) -> "ChainMemory":
+        """Return what the fleet remembers of chains; imported on first use, since most requests need none of it."""
+        from vibe_router.pipeline.chain_memory import ChainMemory
+        from vibe_router.store.conversations import ConversationStore
+
+        conversations = ConversationStore(self._dynamodb, self._settings.state_table, self.clock, service=self._breaker)
+        return ChainMemory(conversations, self.observations, times, self.clock)
+
+    @cached_property
+    def observations(self) -> "ObservationStore":
+        """What the fleet observes of deployments; imported on first use."""
+        from vibe_router.store.observations import ObservationStore
+
+        return ObservationStore(self._dynamodb, self._settings.state_table, self.clock, service=self._breaker)
 
     @cached_property
     def token_counter(self) -> "TokenCounter":

@@ -57,6 +57,18 @@ OVERRIDES: dict[str, st.SearchStrategy[Any]] = {
     "continuation": sometimes(st.booleans()),
     "hedge_after": sometimes(st.integers(1, 280) | st.floats(0.5, 280) | st.just("p95"), 281, "p99"),
     "hedge_share": sometimes(st.floats(0, 0.5)),
+    "order": sometimes(st.sampled_from(["weights", "cheapest", "fastest", "quota"]), "random", 1),
+    "stay": sometimes(st.integers(0, 1440), 1441),
+    "quota": sometimes(
+        st.fixed_dictionaries(
+            {},
+            optional={"threshold": st.integers(0, 100), "keys": st.lists(st.text(min_size=1, max_size=9), max_size=3)},
+        ),
+        {"threshold": 101},
+        {"keys": [""]},
+        {"other": 1},
+        [],
+    ),
 }
 NAMES = st.sampled_from(["ark", "new-api", "a.b_c"])
 MODELS = st.sampled_from(["glm-4.7", "a/b:c@d", "x[1m]"])

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from vibe_router.core.patterns import MAX_NAME, by_precedence, matches
 from vibe_router.core.price import Price
 
-__all__ = ["Catalogue", "CooldownPolicy", "Deployment", "Policy", "Provider", "RelayMarks", "Timeouts", "VirtualModel"]
+__all__ = [
+    "Catalogue",
+    "CooldownPolicy",
+    "Deployment",
+    "Policy",
+    "Provider",
+    "QuotaPolicy",
+    "RelayMarks",
+    "Timeouts",
+    "VirtualModel",
+]
 
 _NO_ALIASES: Mapping[str, str] = {}
 
@@ -36,6 +46,14 @@ class CooldownPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaPolicy:
+    """What happens when a deployment has used `threshold` percent of its quota: the rest is for `keys`, by alias."""
+
+    threshold: float = 90
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Every setting that routes.yaml may give to a deployment, merged: the nearest one wins."""
 
@@ -48,11 +66,14 @@ class Policy:
     continuation: bool = False  # whether another deployment continues an answer that breaks here
     hedge_after: float | str | None = None  # seconds of silence, or p95, after which the next deployment is started
     hedge_share: float = 0.05  # of requests that may be hedged
+    order: str = "weights"  # of the deployments of a step: routing.order
+    stay: float = 5  # minutes for which a conversation stays on the deployment that served it
+    quota: QuotaPolicy = field(default_factory=QuotaPolicy)
 
     @property
     def measures_first_token(self) -> bool:
         """Whether a decision depends on the recent times to first token."""
-        return isinstance(self.hedge_after, str)
+        return isinstance(self.hedge_after, str) or self.order == "fastest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +159,16 @@ class VirtualModel:
     def chain(self) -> Iterator[Deployment]:
         """Every deployment, step by step."""
         return (deployment for step in self.steps for deployment in step)
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the order of deployments changes with what the fleet observes."""
+        return any(each.policy.order != "weights" for each in self.chain)
+
+    @property
+    def measures_first_token(self) -> bool:
+        """Whether a decision depends on recent times to first token."""
+        return any(each.policy.measures_first_token for each in self.chain)
 
     @property
     def most_calls(self) -> int:

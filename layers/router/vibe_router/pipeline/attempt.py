@@ -1,5 +1,6 @@
 """The attempt of one request at one deployment: the probe's lease, the calls and retries, and the cooldowns."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.cooldown import State
 from vibe_router.routing.deadline import Deadline
 from vibe_router.routing.outcome import Attempt, refusal
+from vibe_router.routing.quota import has_quota
 from vibe_router.routing.retry import (
     STOPPING,
     rejects_reasoning_proof,
@@ -157,6 +159,7 @@ class DeploymentAttempt:
                 failure = Failure(FailureKind.NOT_A_COMPLETION, detail="the router could not read the answer")
             else:
                 self._record(None, 200, started)
+                self._report(self._exchange.reply_headers)
                 return answer
             if self.is_cancelled():
                 return None
@@ -173,6 +176,7 @@ class DeploymentAttempt:
                 continue
             until = self._cool(failure, classification)
             self._record(classification, failure.status, started, until)
+            self._report(failure.headers)
             if self._adapt(classification):
                 continue
             if classification.verdict in STOPPING:
@@ -208,7 +212,7 @@ class DeploymentAttempt:
         opened = call_streamed(self._upstream, self._deployment, secret, self._exchange, bounds, probe=probe)
         self._health.clear()
         if self._deployment.policy.measures_first_token:
-            self._services.first_tokens.note(self._deployment.id, self._clock.monotonic() - started)
+            self._services.first_tokens.note(self._deployment.id, self._clock.monotonic() - started, self._clock.now())
         if self._stream:
             return opened
         end = started + min(timeouts.response, self._deadline.share(started, self._remaining))
@@ -226,6 +230,11 @@ class DeploymentAttempt:
             self._streamed = True
             return True
         return False
+
+    def _report(self, headers: Mapping[str, str]) -> None:
+        """Add to the trace what an answer reports of the deployment's quota."""
+        if has_quota(headers):
+            self._trace.reported[self._deployment.id] = headers
 
     def _cool(self, failure: Failure, classification: Classification) -> float | None:
         # A last resort was cooling already: no strike for a call in spite of that.

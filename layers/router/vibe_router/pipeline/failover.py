@@ -6,7 +6,7 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ from vibe_router.upstream.exchange import Exchange, open_exchange
 from vibe_router.upstream.fit import unfit_reason
 
 if TYPE_CHECKING:
+    from vibe_router.pipeline.chain_memory import ChainMemory
     from vibe_router.pipeline.hedging import HedgeBudget
 
 __all__ = ["CommittedAnswer", "FailoverExecutor", "NoAnswerError", "RefusedError"]
@@ -59,19 +60,35 @@ class NoAnswerError(ApiError):
 class FailoverExecutor:
     """Tries the deployments of a chain in order until one commits. One for an environment."""
 
-    def __init__(self, states: StateTable, secrets: SecretSource, upstream: Upstream, clock: Clock) -> None:
+    def __init__(
+        self,
+        states: StateTable,
+        secrets: SecretSource,
+        upstream: Upstream,
+        clock: Clock,
+        open_memory: "Callable[[FirstTokenTimes], ChainMemory] | None" = None,
+    ) -> None:
         self._states = states
         self._clock = clock
         self._services = AttemptServices(states, secrets, upstream, clock, FirstTokenTimes())
         self._hedges: HedgeBudget | None = None
+        self._open_memory = open_memory  # called when it is first needed
+        self._memory: ChainMemory | None = None
         self._issuers = SignatureIssuers()
 
     def execute(
-        self, model: VirtualModel, request: ClientRequest, deadline: Deadline, trace: AttemptTrace, caller: str = ""
+        self,
+        model: VirtualModel,
+        request: ClientRequest,
+        deadline: Deadline,
+        trace: AttemptTrace,
+        caller: str = "",
+        alias: str = "",
     ) -> CommittedAnswer:
         """Return the first answer that commits. Raises ApiError; `trace` is complete even then.
 
-        `caller` identifies who sent the request; without it every failure counts for all callers.
+        `caller` identifies who sent the request; without it every failure counts for all callers. `alias` is the name
+        of its key.
         """
         if caller:
             trace.origin = cache(lambda: _origin(caller, request))
@@ -79,7 +96,9 @@ class FailoverExecutor:
         ids = dict.fromkeys(state_id for deployment in model.chain for state_id in deployment.state_ids)
         states = self._states.read(tuple(ids))
         shared_steps = any(len(step) > 1 for step in model.steps)
-        route = plan(model, states, self._clock.now(), request.affinity() if shared_steps else b"", trace.origin)
+        order = self._order(model, request, states, trace, (caller, alias))
+        affinity = request.affinity() if shared_steps and order is None else b""
+        route = plan(model, states, self._clock.now(), affinity, trace.origin, order)
         trace.skipped.extend(route.skipped)
         if committed := self._try_in_order(route.candidates, request, deadline, trace, self._open, model):
             return committed
@@ -88,6 +107,37 @@ class FailoverExecutor:
         if trace.unfit and not trace.attempts and not trace.skipped:
             raise trace.unfit[0].error
         raise _no_answer(model, trace, self._clock.now())
+
+    def _order(
+        self,
+        model: VirtualModel,
+        request: ClientRequest,
+        states: Mapping[str, State],
+        trace: AttemptTrace,
+        caller: tuple[str, str],
+    ) -> list[Deployment] | None:
+        """Return the chain in the order for `request`, None for that of steps and weights."""
+        asks = self._memory or model.is_dynamic or model.measures_first_token
+        if not asks and not any(each.version for each in states.values()):
+            return None  # nothing has ever failed here
+        if (memory := self._opened_memory()) is None or not model.steps:
+            return None
+        order = memory.order(model, request, states, caller)
+        trace.stayed = not model.is_dynamic and order[0] not in model.steps[0]
+        return order
+
+    def _opened_memory(self) -> "ChainMemory | None":
+        if self._memory is None and self._open_memory:
+            self._memory = self._open_memory(self._services.first_tokens)
+        return self._memory
+
+    def remember(
+        self, model: VirtualModel, request: ClientRequest, trace: AttemptTrace, caller: str = "", alias: str = ""
+    ) -> None:
+        """Remember what an answered request shows of deployments and conversations; after its answer."""
+        shows = self._memory or trace.reported or trace.skipped or len(trace.attempts) > 1
+        if (shows or model.measures_first_token) and (memory := self._opened_memory()):
+            memory.remember(model, request, trace, (caller, alias))
 
     def resume(
         self,

@@ -1,11 +1,12 @@
-"""The recent times to first token of each deployment, as one environment has measured them."""
+"""The recent times to first token of each deployment, as this environment and the fleet have measured them."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 __all__ = ["FirstTokenTimes"]
 
 _KEPT = 100  # of each deployment
+_MOST_NEW = 50  # of each deployment, until they are taken
 
 
 class FirstTokenTimes:
@@ -13,11 +14,24 @@ class FirstTokenTimes:
 
     def __init__(self) -> None:
         self._times: dict[str, deque[float]] = {}
+        self._new: dict[str, deque[tuple[float, float]]] = {}
 
-    def note(self, deployment: str, seconds: float) -> None:
-        """Add a time."""
+    def note(self, deployment: str, seconds: float, now: float) -> None:
+        """Add a time that was measured at `now` (epoch seconds)."""
         self._times.setdefault(deployment, deque(maxlen=_KEPT)).append(seconds)
+        self._new.setdefault(deployment, deque(maxlen=_MOST_NEW)).append((round(now, 3), round(seconds, 3)))
+
+    def learn(self, deployment: str, measured: Iterable[tuple[float, float]]) -> None:
+        """Use the fleet's times (epoch seconds, seconds) until there are as many of this environment's own."""
+        fleet = [seconds for _, seconds in measured]
+        if len(fleet) > len(self._times.get(deployment, ())):
+            self._times[deployment] = deque(fleet, maxlen=_KEPT)
 
     def of(self, deployment: str) -> Sequence[float]:
         """Return the times of a deployment, the oldest first."""
-        return self._times.get(deployment, ())
+        return tuple(self._times.get(deployment, ()))
+
+    def take_new(self) -> dict[str, Sequence[tuple[float, float]]]:
+        """Return what was added since the last call."""
+        taken, self._new = self._new, {}
+        return {deployment: tuple(times) for deployment, times in taken.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError, fault
-from vibe_router.core.models import Catalogue
+from vibe_router.core.models import Catalogue, VirtualModel
 from vibe_router.core.record import Record
 from vibe_router.core.tags import header_tags
 from vibe_router.core.telemetry import log_fault, start_tracing, traced
@@ -73,6 +73,8 @@ class RequestPipeline:
         self._services = services
         self._relay: Relay | None = None
         self._request: ClientRequest | None = None
+        self._model: VirtualModel | None = None
+        self._names = "", ""  # of the caller's key: its id and alias
         self._continuer: StreamContinuer | None = None
         self._traceparent: str | None = None
 
@@ -104,14 +106,15 @@ class RequestPipeline:
             request = services.responses.with_history(caller, cast("ResponsesRequest", request))
             recorder = services.responses.recorder(caller, request)
 
-        self._request = request
+        self._request, self._model = request, model
         longest = max(deployment.policy.timeouts.total for deployment in model.chain)
         deadline = Deadline.of(decision.started, seconds_left, longest)
         with traced("reserve"):
             remaining = deadline.end - services.clock.monotonic()
             decision.reserve(services.admission.reserve(caller, model, request, remaining))
 
-        committed = services.failover.execute(model, request, deadline, decision.trace, caller.key_id)
+        self._names = caller.key_id, (caller.key.alias if caller.key else None) or ""
+        committed = services.failover.execute(model, request, deadline, decision.trace, *self._names)
         decision.commit()
 
         if isinstance(committed.answer, WholeAnswer):
@@ -142,7 +145,12 @@ class RequestPipeline:
             _guarded(lambda: self._book(record))
         self.decision.measure(record)
         _guarded(lambda: self._report(record))
+        _guarded(self._remember)
         start_tracing()
+
+    def _remember(self) -> None:
+        if self._model and self._request:
+            self._services.failover.remember(self._model, self._request, self.decision.trace, *self._names)
 
     def _end_stream(self, relay: Relay) -> None:
         """Record how the stream ended, and keep the provider's connection for the next call if it ended well."""

@@ -40,6 +40,8 @@ class AttemptTrace:
     provider_format: str | None = None  # the format in which the provider was called
     reasoning_left_out: int = 0  # proofs of earlier reasoning that were not sent
     parts: list[BilledPart] = field(default_factory=list)  # of a continued answer, except for the last
+    reported: dict[str, Mapping[str, str]] = field(default_factory=dict)  # headers with a quota, by deployment
+    stayed: bool = False  # whether the conversation was kept where it is although another deployment is first
     losers: list[BilledPart] = field(default_factory=list)  # cancelled, since another deployment answered first
     written: Sequence[Mapping[str, Any]] = ()  # by which deployment: as in the record's `parts`, without usage
     ended_by: Deployment | None = None  # the deployment that wrote the last part

@@ -61,16 +61,18 @@ def plan(
     now: float,
     affinity: bytes = b"",
     origin: Callable[[], str] = str,
+    order: Sequence[Deployment] | None = None,
 ) -> Plan:
     """Plan the chain of `model` at `now` (epoch seconds).
 
     `states` are by id; a missing one is healthy. `affinity` identifies the conversation: within a step it picks the
     deployment, so that a conversation stays at the provider that has cached its prompt. `origin`
-    returns the caller and the conversation, as in `State.origin`; it is called only if a state depends on it.
+    returns the caller and the conversation, as in `State.origin`; it is called only if a state depends on it. `order`
+    replaces the order of steps and weights.
     """
     candidates: list[Candidate] = []
     skipped: list[Skipped] = []
-    for deployment in in_order(model, affinity):
+    for deployment in in_order(model, affinity) if order is None else order:
         state, credential = (states.get(state_id) or healthy(state_id) for state_id in deployment.state_ids)
         seen = state.seen_by(origin(), now) if state.origin_until > now else state
         phases = {seen.phase(now), credential.phase(now)}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from vibe_router.routing.error_answer import ErrorAnswer
 
-__all__ = ["reset_after"]
+__all__ = ["reset_after", "seconds_until"]
 
 _YEAR = 365 * 86_400.0  # seconds; a "reset" beyond is a mistake, as is a number of seconds that is an epoch
 
@@ -67,6 +67,12 @@ def _hints(headers: Mapping[str, str], answer: ErrorAnswer, now: float, buckets:
     for text in answer.texts:
         yield from (_duration(each[1]) for each in re.finditer(_IN_WORDS, text, _FLAGS))
         yield from (_date(*each.groups(), now=now) for each in re.finditer(_AT_WORDS, text, _FLAGS))
+
+
+def seconds_until(value: str, now: float) -> float | None:
+    """Return the seconds from `now` until a reset given as seconds, a duration or an instant; None if malformed."""
+    seconds = _refill(value, now)
+    return seconds if seconds is not None and -_YEAR <= seconds <= _YEAR else None
 
 
 def _is_empty(reset: str, headers: Mapping[str, str]) -> bool:

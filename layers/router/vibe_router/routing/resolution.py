@@ -14,6 +14,7 @@ from vibe_router.core.models import (
     Deployment,
     Policy,
     Provider,
+    QuotaPolicy,
     RelayMarks,
     Timeouts,
     VirtualModel,
@@ -34,7 +35,7 @@ __all__ = ["MAX_ALIASES", "ONLY_CONVERSE", "alias_problems", "chain_problems", "
 MAX_ALIASES = 200
 _POLICY = (
     *("retries", "max_inline_wait", "max_last_wait", "reserve_tokens"),
-    *("continuation", "hedge_after", "hedge_share"),
+    *("continuation", "hedge_after", "hedge_share", "order", "stay"),
 )
 ONLY_CONVERSE = "does not apply to a provider of type bedrock, which only speaks Converse"
 
@@ -166,11 +167,15 @@ def _merged(*settings: Settings) -> Policy:
     """Merge settings, the farthest first; a setting that is not given has its default."""
     timeouts: dict[str, float] = {}
     cooldown: dict[str, float] = {}
+    quota: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for each in settings:
         timeouts |= each.timeouts
         cooldown |= each.cooldown
+        quota |= each.quota
         for name in _POLICY:
             if (value := getattr(each, name)) is not None:
                 others[name] = value
+    if quota:
+        others["quota"] = QuotaPolicy(**quota)
     return Policy(timeouts=Timeouts(**timeouts), cooldown=CooldownPolicy(**cooldown), **others)

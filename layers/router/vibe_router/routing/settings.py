@@ -9,7 +9,7 @@ hand: then `routing.spec` decides, and says what is wrong. A test holds both equ
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
@@ -24,12 +24,14 @@ __all__ = [
     "KINDS",
     "LONGEST",
     "LONGEST_REST",
+    "LONGEST_STAY",
     "LONGEST_WAIT",
     "MOST_HEDGED",
     "MOST_RESERVED",
     "MOST_RETRIES",
     "MOST_TOKENS",
     "MOST_WEIGHT",
+    "ORDERS",
     "PARTS",
     "AliasSettings",
     "DefaultSettings",
@@ -64,10 +66,13 @@ DEAREST = 10_000
 MOST_RESERVED = 10_000_000
 # Of all requests: hedging is for the slowest few.
 MOST_HEDGED = 0.5
+# Minutes, a day: no provider caches a prompt for longer.
+LONGEST_STAY = 1440
 # No model takes more.
 MOST_TOKENS = 1_000_000_000
 MOST_RETRIES = 10
 MOST_WEIGHT = 1_000_000
+ORDERS = ("weights", "cheapest", "fastest", "quota")
 
 Kind = Literal["provider", "model", "alias", "defaults"]
 Place = tuple[str | int, ...]
@@ -101,7 +106,7 @@ class Problem:
 class Settings:
     """Settings that apply to everything below them unless a nearer one overrides them; None is not given.
 
-    `timeouts` and `cooldown` hold those fields of `Timeouts` and `CooldownPolicy` that are given.
+    `timeouts`, `cooldown` and `quota` hold the given fields of `Timeouts`, `CooldownPolicy` and `QuotaPolicy`.
     """
 
     timeouts: Mapping[str, float] = field(default_factory=dict)
@@ -113,6 +118,9 @@ class Settings:
     continuation: bool | None = None
     hedge_after: float | str | None = None
     hedge_share: float | None = None
+    order: str | None = None
+    stay: float | None = None
+    quota: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +321,24 @@ class _Fields:
             raise _DoubtError
         return value
 
+    def one_of(self, name: str, values: Collection[str]) -> str | None:
+        value = self.take(name)
+        if value is not None and (type(value) is not str or value not in values):
+            raise _DoubtError
+        return value
+
+    def texts(self, name: str, *, most: int) -> tuple[str, ...] | None:
+        values = self.take(name)
+        if values is None:
+            return None
+        if not isinstance(values, list | tuple):
+            raise _DoubtError
+        for each in values:
+            if type(each) is not str or not 1 <= len(each) <= most:
+                raise _DoubtError
+            each.encode()  # raises ValueError for a lone surrogate
+        return tuple(values)
+
     def flag(self, name: str) -> bool:
         value = self._left.pop(name, True)
         if type(value) is not bool:
@@ -342,7 +368,19 @@ def _given(fields: _Fields) -> dict[str, Any]:
         "continuation": fields.flag("continuation") if fields.has("continuation") else None,
         "hedge_after": _hedge_delay(fields),
         "hedge_share": fields.number("hedge_share", least=0, most=MOST_HEDGED),
+        "order": fields.one_of("order", ORDERS),
+        "stay": fields.number("stay", least=0, most=LONGEST_STAY),
+        "quota": _quota(fields.take("quota")),
     }
+
+
+def _quota(value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    fields = _Fields(value)
+    given = {"threshold": fields.number("threshold", least=0, most=100), "keys": fields.texts("keys", most=200)}
+    fields.end()
+    return {name: each for name, each in given.items() if each is not None}
 
 
 def _hedge_delay(fields: _Fields) -> float | str | None:

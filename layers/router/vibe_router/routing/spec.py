@@ -30,6 +30,7 @@ from vibe_router.routing.settings import (
     DEAREST,
     LONGEST,
     LONGEST_REST,
+    LONGEST_STAY,
     LONGEST_WAIT,
     MOST_HEDGED,
     MOST_RESERVED,
@@ -145,6 +146,7 @@ _ProviderName = Annotated[str, AfterValidator(_CHECKED_NAMES["provider"])]
 _VirtualName = Annotated[str, AfterValidator(_CHECKED_NAMES["model"])]
 _AliasName = Annotated[str, AfterValidator(_CHECKED_NAMES["alias"])]
 _ModelName = Annotated[str, AfterValidator(_token("-_.:/@()[]+,=~!*'%&", 256))]
+_KeyAlias = Annotated[str, Field(min_length=1, max_length=200)]
 _Formats = Annotated[tuple[Format, ...], Field(strict=False), BeforeValidator(_formats)]
 
 
@@ -175,6 +177,13 @@ class CooldownOverrides(_Spec):
     max: _Rest | None = None
 
 
+class QuotaOverrides(_Spec):
+    """Some of `QuotaPolicy`. `threshold` is in percent; `keys` are the aliases of virtual keys."""
+
+    threshold: Annotated[float, Field(ge=0, le=100)] | None = None
+    keys: Annotated[tuple[_KeyAlias, ...], Field(strict=False)] | None = None
+
+
 class Overrides(_Spec):
     """Settings that apply to everything below them unless a nearer one overrides them."""
 
@@ -187,6 +196,9 @@ class Overrides(_Spec):
     continuation: bool | None = None
     hedge_after: _HedgeDelay | None = None
     hedge_share: Annotated[float, Field(ge=0, le=MOST_HEDGED)] | None = None
+    order: Literal["weights", "cheapest", "fastest", "quota"] | None = None
+    stay: Annotated[float, Field(ge=0, le=LONGEST_STAY)] | None = None
+    quota: QuotaOverrides | None = None
 
 
 class DefaultsSpec(Overrides):
@@ -421,7 +433,7 @@ def resolve(
 
 def _plain_fields(spec: _Spec) -> dict[str, Any]:
     fields = {name: _plain_value(getattr(spec, name)) for name in type(spec).model_fields}
-    for group in ("timeouts", "cooldown"):
+    for group in ("timeouts", "cooldown", "quota"):
         if group in fields and fields[group] is None:
             fields[group] = {}
     return fields
@@ -430,7 +442,7 @@ def _plain_fields(spec: _Spec) -> dict[str, Any]:
 def _plain_value(value: object) -> object:
     """Convert the specs in `value` to their counterparts in `settings`; groups become what is given of them."""
     match value:
-        case TimeoutOverrides() | CooldownOverrides():
+        case TimeoutOverrides() | CooldownOverrides() | QuotaOverrides():
             return {name: given for name, given in _plain_fields(value).items() if given is not None}
         case DeploymentSpec():
             return DeploymentSettings(**_plain_fields(value))
@@ -503,7 +515,12 @@ def _faithful(loc: Place, data: object) -> Place:
 
 def _belongs(name: str) -> str:
     """Return a hint about the right place or name of an unknown setting."""
-    groups = (("timeouts", TimeoutOverrides), ("cooldown", CooldownOverrides), ("price", PriceSpec))
+    groups = (
+        ("timeouts", TimeoutOverrides),
+        ("cooldown", CooldownOverrides),
+        ("quota", QuotaOverrides),
+        ("price", PriceSpec),
+    )
     for group, shape in groups:
         if name in shape.model_fields:
             return f"; {name!r} belongs under `{group}`"

@@ -158,6 +158,7 @@ def _post(
         connect=bounds.connect,
         until=bounds.first_byte,
     )
+    exchange.reply_headers = reply.headers
     if reply.status == 200:
         return reply
     with reply:

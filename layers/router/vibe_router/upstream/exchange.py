@@ -77,6 +77,7 @@ class Exchange:
         self.model = deployment.model
         self.open_reader: Callable[[Exchange], StreamReader] | None = None  # replaces the reader that only observes
         self.alternative: Callable[[], Exchange] | None = None  # opens what to send if the provider rejects this
+        self.reply_headers: Mapping[str, str] = {}  # of the answer, once they have arrived
         self.tracker: TrackingWriter | None = None  # of the caller's stream, if its answer can be continued
         self._request = request
         self._provider = provider

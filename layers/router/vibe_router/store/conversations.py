@@ -1,0 +1,79 @@
+"""Where conversations stay: items of the StateTable, which the fleet shares.
+
+    id                    attributes
+    conversation#<hash>   deployment, until, expires_at
+
+An item is written when a conversation is served by another deployment than the first of its chain, and read only after
+a deployment has recovered, or where the order of deployments changes. The hash reveals neither caller nor prompt.
+"""
+
+from vibe_router.core.clock import Clock
+from vibe_router.core.rows import read_text, read_time
+from vibe_router.routing.stay import Stay
+from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker
+from vibe_router.store.dynamodb import DynamoDB, Value, from_item, to_item
+
+__all__ = ["ConversationStore"]
+
+_PREFIX = "conversation#"
+_CACHED = 4096  # conversations in memory
+
+
+class ConversationStore:
+    """Reads and writes stays. Never raises: without the table, a conversation stays as far as this environment knows.
+
+    `service` is the breaker of DynamoDB as a whole.
+    """
+
+    def __init__(self, client: DynamoDB, table: str, clock: Clock, *, service: CircuitBreaker | None = None) -> None:
+        self._client = client
+        self._table = table
+        self._clock = clock
+        self._breaker = CircuitBreaker("the table of conversations", clock, service=service)
+        self._cache: dict[str, Stay] = {}
+
+    def cached(self, conversation: str) -> Stay | None:
+        """Return the stay that is in memory."""
+        return self._cache.get(conversation)
+
+    def read(self, conversation: str) -> Stay | None:
+        """Return the stay of a conversation, which another environment may have written; None if there is none."""
+        if self._breaker.next_call() is CallMode.SKIP:
+            return self.cached(conversation)
+        key = to_item({"id": _PREFIX + conversation})
+        try:
+            answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": [key]}})
+        except AWS_ERRORS as error:
+            self._breaker.record_failure(error)
+            return self.cached(conversation)
+        self._breaker.record_success()
+        for item in answer.get("Responses", {}).get(self._table, ()):
+            try:
+                row = from_item(item)
+                stay = Stay(read_text(row, "deployment") or "", read_time(row, "until") or 0.0)
+            except (ValueError, TypeError):  # edited by hand: nothing to stay with
+                continue
+            self._remember(conversation, stay)
+            return stay
+        return self.cached(conversation)
+
+    def write(self, conversation: str, stay: Stay) -> None:
+        """Store where a conversation stays."""
+        self._remember(conversation, stay)
+        if self._breaker.is_open:
+            return
+        values: dict[str, Value] = {
+            "deployment": stay.deployment,
+            "until": stay.until,
+            "expires_at": int(stay.until) + 60,
+        }
+        try:
+            self._client.put_item(TableName=self._table, Item=to_item({"id": _PREFIX + conversation, **values}))
+        except AWS_ERRORS as error:
+            self._breaker.record_failure(error)
+
+    def _remember(self, conversation: str, stay: Stay) -> None:
+        self._cache.pop(conversation, None)  # the latest is last
+        self._cache[conversation] = stay
+        if len(self._cache) > _CACHED:
+            del self._cache[next(iter(self._cache))]
