@@ -50,6 +50,20 @@ _SAMPLING = {
 }
 _HELLO = [{"role": "user", "content": "Say hello."}]
 
+_GEMINI: Schema = {
+    "type": "object",
+    "required": ["contents"],
+    "properties": {
+        "contents": _list("The conversation: each with `role` and `parts`."),
+        "systemInstruction": {"type": "object", "description": "The system prompt, in `parts`."},
+        "tools": _list("Functions in `functionDeclarations`."),
+        "toolConfig": {"type": "object", "description": "Which function to call."},
+        "generationConfig": {"type": "object", "description": "Limits, sampling, JSON schema, thinking."},
+    },
+    "additionalProperties": True,
+    "examples": [{"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}],
+}
+
 # Format: tag, summary, description of the answer, and the body.
 _FORMATS: dict[str, tuple[str, str, str, Schema]] = {
     "chat": (
@@ -211,7 +225,7 @@ def document() -> Schema:
         "info": {
             "title": "Vibe Router: model API",
             "version": "1",
-            "description": "Calls models in the formats of OpenAI and Anthropic. Every path also works without /v1.",
+            "description": "Calls models in the formats of OpenAI, Anthropic and Google. `/v1` may be left out.",
         },
         "servers": [{"url": "."}],
         "security": [{"bearer": []}, {"x-api-key": []}],
@@ -264,7 +278,21 @@ def _other_paths() -> dict[str, Schema]:
         return {**_operation("Health", summary, answer), "security": [], "responses": {"200": {"description": answer}}}
 
     count = "Token counts"
+    gemini = json_body(_GEMINI)
+
+    def google(tag: str, summary: str, answer: str, *, routed: bool = False) -> Schema:
+        return {"post": _operation(tag, summary, answer, content=gemini, parameters=model, routed=routed)}
+
     return {
+        "/v1beta/models/{model}:generateContent": google(
+            "Conversations", "Generate content (Gemini)", "A response with `candidates`.", routed=True
+        ),
+        "/v1beta/models/{model}:streamGenerateContent": google(
+            "Conversations", "Stream content (Gemini)", "Responses: events with `?alt=sse`, else an array.", routed=True
+        ),
+        "/v1beta/models/{model}:countTokens": google(count, "Count the tokens of contents (Gemini)", "`totalTokens`."),
+        "/v1beta/models": {"get": _operation("Models", "List the models (Gemini)", "`models`, by pages.")},
+        "/v1beta/models/{model}": {"get": _operation("Models", "Get a model (Gemini)", "The model.", parameters=model)},
         "/v1/responses/{response_id}": {
             "get": stored_operation("Get a stored response", "The response."),
             "delete": stored_operation("Delete a stored response", "`deleted`: true."),

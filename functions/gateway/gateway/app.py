@@ -42,6 +42,8 @@ _ROUTES: Mapping[str, Mapping[str, Route]] = {
     "/health/readiness": {"GET": health.readiness},
 }
 
+_GEMINI = (":generateContent", ":streamGenerateContent", ":countTokens")
+
 environment: Environment | None = None
 """The environment of this process. Tests set their own."""
 _log = logging.getLogger(__name__)
@@ -80,9 +82,18 @@ def _answer(event: Mapping[str, Any], context: Context) -> StreamingResponse:
 
 def _error_format(path: str, request: Request | None) -> ClientFormat:
     """Return the format of an error. Both OpenAI's and Anthropic's clients list models."""
+    if request and _is_gemini(path):
+        from gateway import gemini
+
+        return gemini.error_format(request, path)
     if request and path.startswith("/models") and listing.is_anthropic(request):
         return registry.client("messages")
     return model_routes.format_of(path)
+
+
+def _is_gemini(path: str) -> bool:
+    """Return whether `path` (without /v1) may be one of Google's API, whose methods follow a colon."""
+    return path.startswith(("/v1beta/", "/v1alpha/")) or (path.startswith("/models/") and path.endswith(_GEMINI))
 
 
 def _exit() -> None:
@@ -104,6 +115,10 @@ def _route_of(request: Request, path: str) -> Route:
     if path == "/" and (route := root.route_of(request)):
         return route
     methods = _ROUTES.get(path)
+    if methods is None and _is_gemini(path):
+        from gateway import gemini  # imported by the first request of its clients
+
+        methods = gemini.routes(path)
     if methods is None and path.startswith("/models/"):
         methods = {"GET": listing.model}
     if methods is None and path.startswith("/responses/"):

@@ -16,7 +16,7 @@ IMAGE = "iVBORw0KGgo="
 MARK = {"type": "ephemeral"}
 PAIRS = [
     (caller, target)
-    for caller in ("chat", "messages", "responses")
+    for caller in ("chat", "gemini", "messages", "responses")
     for target in sorted(registry.TRANSLATED)
     if caller != target
 ]
@@ -63,6 +63,20 @@ def responses_turn(kind: str, at: int) -> list[dict[str, Any]]:
     return [*answer, *({"type": "function_call_output", "call_id": id_, "output": output} for id_ in ids)]
 
 
+def gemini_turn(kind: str, at: int) -> list[dict[str, Any]]:
+    calls: list[dict[str, Any]] = [{"functionCall": {"name": "look", "args": {"at": at}}}] * {
+        "words": 0,
+        "two calls": 2,
+    }.get(kind, 1)
+    thought: list[dict[str, Any]] = [{"text": f"Thought {at}.", "thought": True}] if kind == "thought" else []
+    answer: dict[str, Any] = {"role": "model", "parts": [*thought, *(calls or [{"text": f"Answer {at}."}])]}
+    response: dict[str, Any] = {"name": "look", "response": {"output": f"Result {at}."}}
+    if kind == "image":
+        response["parts"] = [{"inlineData": {"mimeType": "image/png", "data": IMAGE}}]
+    results = [{"functionResponse": response} for _ in calls]
+    return [answer, *([{"role": "user", "parts": results}] if results else [])]
+
+
 def body(caller: str, kinds: Sequence[str]) -> dict[str, Any]:
     """Return the request after turns of these `kinds`, as Claude Code, Codex and OpenAI's clients write it."""
     schema = {"type": "object", "properties": {}}
@@ -78,6 +92,18 @@ def body(caller: str, kinds: Sequence[str]) -> dict[str, Any]:
         system = [{"type": "text", "text": header}, {"type": "text", "text": "Be brief.", "cache_control": MARK}]
         tools: list[dict[str, Any]] = [{"name": "look", "input_schema": schema}]
         return {"model": "m", "max_tokens": 99, "system": system, "messages": asked, "tools": tools}
+    if caller == "gemini":
+        asked = [{"role": "user", "parts": [{"text": "Hi"}]}]
+        for at, kind in enumerate(kinds):
+            asked += gemini_turn(kind, at)
+            asked.append({"role": "user", "parts": [{"text": f"And {at}?"}]})
+        functions = [{"name": "look", "parameters": {"type": "OBJECT", "properties": {}}}]
+        return {
+            "model": "m",
+            "systemInstruction": {"parts": [{"text": "Be brief."}]},
+            "contents": asked,
+            "tools": [{"functionDeclarations": functions}],
+        }
     for at, kind in enumerate(kinds):
         asked += chat_turn(kind, at) if caller == "chat" else responses_turn(kind, at)
         asked.append({"role": "user", "content": f"And {at}?"})

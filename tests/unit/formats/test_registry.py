@@ -7,12 +7,13 @@ from vibe_router.formats import registry
 from vibe_router.formats.chat.format import CHAT
 from vibe_router.formats.completions.format import COMPLETIONS
 from vibe_router.formats.converse.format import CONVERSE
+from vibe_router.formats.gemini.format import GEMINI
 from vibe_router.formats.interfaces import ClientConversation, ProviderConversation, StreamedFormat
 from vibe_router.formats.messages.format import MESSAGES
 from vibe_router.formats.responses.format import RESPONSES
 
 # The type checker proves here what the registry's casts promise.
-CLIENTS: tuple[ClientConversation, ...] = (CHAT, COMPLETIONS, MESSAGES, RESPONSES)
+CLIENTS: tuple[ClientConversation, ...] = (CHAT, COMPLETIONS, GEMINI, MESSAGES, RESPONSES)
 PROVIDERS: tuple[ProviderConversation, ...] = (CHAT, CONVERSE, MESSAGES, RESPONSES)
 STREAMED: tuple[StreamedFormat, ...] = (*PROVIDERS, COMPLETIONS)
 
@@ -32,7 +33,7 @@ def test_the_table_states_which_formats_translate_and_stream() -> None:
     assert {each.name for each in STREAMED} == {name for name, entry in WIRE_FORMATS.items() if entry.streams}
     assert [registry.client_conversation(each.name) for each in CLIENTS] == [*CLIENTS]
     assert [registry.conversation(each.name) for each in PROVIDERS] == [*PROVIDERS]
-    assert set(WIRE_FORMATS) - set(DECLARABLE) == {"converse"}
+    assert set(WIRE_FORMATS) - set(DECLARABLE) == {"converse", "gemini"}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ __all__ = ["CLIENT_PATHS", "DECLARABLE", "WIRE_FORMATS", "WireFormat"]
 class WireFormat(NamedTuple):
     """One wire format.
 
-    `client_path` (without /v1) is where callers post requests in it; None for a format that only providers speak.
+    `client_path` (without /v1) is where callers post requests in it; None for a format that only providers speak, and
+    for one `of_callers` whose paths name the model.
     `translates_from`: its requests have a neutral form. `translates_to`: the neutral form can be written in it.
     `streams`: its answers can be asked for as a stream. `declarable`: a provider in routes may name it.
     `module` is where its code is, below `vibe_router.formats`; there, the constant in capitals is the format.
@@ -27,6 +28,7 @@ class WireFormat(NamedTuple):
     translates_to: bool = False
     streams: bool = False
     declarable: bool = True
+    of_callers: bool = False
     litellm_mode: str = "chat"
 
 
@@ -43,6 +45,7 @@ _ENTRIES = (
     WireFormat("responses", "/responses", "responses.format", translates_from=True, translates_to=True, streams=True),
     WireFormat("messages", "/messages", "messages.format", translates_from=True, translates_to=True, streams=True),
     WireFormat("converse", None, "converse.format", translates_to=True, streams=True, declarable=False),
+    WireFormat("gemini", None, "gemini.format", translates_from=True, declarable=False, of_callers=True),
     WireFormat("embeddings", "/embeddings", "passthrough", litellm_mode="embedding"),
     WireFormat("moderations", "/moderations", "passthrough", litellm_mode="moderation"),
     WireFormat("images", "/images/generations", "passthrough", litellm_mode="image_generation"),

@@ -26,7 +26,8 @@ _loaded: dict[str, Any] = {}
 
 def client(name: str) -> ClientFormat:
     """Return a format that callers speak. Raises KeyError for another name."""
-    return cast("ClientFormat", _load(name, allowed=WIRE_FORMATS[name].client_path is not None))
+    entry = WIRE_FORMATS[name]
+    return cast("ClientFormat", _load(name, allowed=entry.client_path is not None or entry.of_callers))
 
 
 def client_conversation(name: str) -> ClientConversation:

@@ -62,7 +62,7 @@ def _offers_tools(body: Mapping[str, Any]) -> bool:
 
 def _has_image(body: Mapping[str, Any]) -> bool:
     """Return whether the prompt contains an image."""
-    rest: list[object] = [body.get("messages"), body.get("input"), body.get("system")]
+    rest: list[object] = [body.get("messages"), body.get("input"), body.get("system"), body.get("contents")]
     while rest:  # not recursive: callers may nest more deeply than Python's stack
         held = rest.pop()
         if isinstance(held, list):
@@ -70,6 +70,9 @@ def _has_image(body: Mapping[str, Any]) -> bool:
         elif isinstance(held, dict):
             kind = held.get("type")
             if isinstance(kind, str) and kind in _IMAGES:
+                return True
+            media_type = held.get("mimeType") or held.get("mime_type")  # Gemini's parts have no type
+            if isinstance(media_type, str) and media_type.startswith("image/"):
                 return True
             rest += [value for value in held.values() if isinstance(value, list | dict)]
     return False

@@ -1,0 +1,1 @@
+"""Gemini: the format of Google's Generative Language API, for callers."""
