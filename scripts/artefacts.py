@@ -21,7 +21,15 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-__all__ = ["BOTOCORE_SERVICES", "PYTHON_VERSION", "assemble_function", "assemble_layer", "for_target", "lambda_python"]
+__all__ = [
+    "BOTOCORE_SERVICES",
+    "PYTHON_VERSION",
+    "assemble_function",
+    "assemble_layer",
+    "for_target",
+    "install_libraries",
+    "lambda_python",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_VERSION = "3.13"
@@ -61,7 +69,7 @@ def assemble_layer(out: Path) -> None:
     """Write the router and its locked libraries to `out`, the root of a layer. Raises CalledProcessError (pip)."""
     site = out / "python"
     _empty(out)
-    _install(site)
+    install_libraries(site)
     _trim(site)
     _copy_sources(ROOT / "layers/router/vibe_router", site / "vibe_router")
     _finish(out, "/opt")
@@ -86,8 +94,11 @@ def lambda_python() -> str | None:
     return None
 
 
-def _install(site: Path) -> None:
-    """Install the lock for the first architecture, and for the others what is compiled: its names tell them apart."""
+def install_libraries(site: Path) -> None:
+    """Install the lock for the first architecture, and for the others what is compiled: its names tell them apart.
+
+    Raises CalledProcessError (pip).
+    """
     first, *others = PLATFORMS
     _pip_install(site, first)
     compiled = _compiled_distributions(site)

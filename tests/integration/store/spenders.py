@@ -1,8 +1,8 @@
 """A process full of environments that all spend from the same ledgers at the same moment.
 
-`python -m tests.integration.store.spenders` takes its orders as JSON on standard input, says `ready`, starts all
-environments at the next line, and prints what became of each of their calls. Ordered to `hang`, it reserves, says so,
-and never settles: it is there to be killed.
+`python -m tests.integration.store.spenders` reads orders as a line of JSON, prints `ready`, starts all environments at
+the next line, prints the outcome of each of their calls, and waits for more orders. Ordered to `hang`, it reserves,
+prints `holding`, and never settles: it is there to be killed.
 """
 
 import json
@@ -41,6 +41,7 @@ class Orders:
 
     ledger_table: str
     usage_table: str
+    endpoint: str
     ledgers: Mapping[str, Mapping[str, Any]]
     now: float
     environments: int
@@ -109,12 +110,17 @@ class _Environment:
 
 
 def main() -> None:
-    """Spend once."""
-    orders = Orders(**json.loads(sys.stdin.readline()))
+    """Spend once for every line of orders."""
+    for line in sys.stdin:
+        spend(Orders(**json.loads(line)))
+
+
+def spend(orders: Orders) -> None:
+    """Start all environments at the next line, and print the outcome of their calls."""
     # Patient, so that nothing rests on speed: who is not answered in time goes on without a reservation. DynamoDB Local
     # gives up on a lock that others hold for long.
     bounds = Bounds(connect=120, read=120, tries=20)
-    client = DynamoDB(AwsClient(DYNAMODB, Clock(), bounds=bounds))
+    client = DynamoDB(AwsClient(DYNAMODB, Clock(), endpoint=orders.endpoint, bounds=bounds))
     environments = [_Environment(orders, number, client) for number in range(orders.environments)]
     print("ready", flush=True)
     sys.stdin.readline()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import date
 from itertools import accumulate
@@ -33,11 +33,11 @@ ReadLedger = Callable[[str], Ledger]
 
 
 @pytest.fixture
-def orders(ledger_table: str, usage_table: str) -> Make:
+def orders(ledger_table: str, usage_table: str, endpoint: str) -> Make:
     """Write the orders for the environments of every process."""
 
     def make(ledgers: Mapping[str, Mapping[str, Any]], environments: int, calls: int, **more: Any) -> Orders:
-        return Orders(ledger_table, usage_table, ledgers, NOW, environments, calls, **more)
+        return Orders(ledger_table, usage_table, endpoint, ledgers, NOW, environments, calls, **more)
 
     return make
 
@@ -57,30 +57,36 @@ def read_ledger(dynamodb_client: DynamoDB, ledger_table: str, time: Time) -> Rea
     return lambda ledger_id: store.read([ledger_id])[ledger_id]
 
 
-@contextmanager
-def started(orders: Orders, processes: int) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start processes, and yield them once all are ready."""
+@pytest.fixture(scope="module", autouse=True)
+def spenders() -> Iterator[None]:
+    """End the processes that served several tests."""
+    yield
+    for spender in _spenders:
+        spender.communicate(timeout=30)
+    _spenders.clear()
+
+
+_spenders: list["subprocess.Popen[str]"] = []
+
+
+def new_spender() -> "subprocess.Popen[str]":
     paths = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "layers" / "router")])
-    with ExitStack() as stack:
-        spenders = []
-        for _ in range(processes):
-            spender = stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-m", "tests.integration.store.spenders"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    cwd=CHECKOUT,
-                    env=os.environ | {"PYTHONPATH": paths},
-                )
-            )
-            stack.callback(spender.kill)
-            spenders.append(spender)
-        for spender in spenders:
-            say(spender, json.dumps(asdict(orders)))
-        for spender in spenders:
-            assert hear(spender) == "ready"
-        yield spenders
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.store.spenders"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=CHECKOUT,
+        env=os.environ | {"PYTHONPATH": paths},
+    )
+
+
+def prepare(spenders: list["subprocess.Popen[str]"], orders: Orders) -> None:
+    """Hand out the orders, and wait until all processes are ready."""
+    for spender in spenders:
+        say(spender, json.dumps(asdict(orders)))
+    for spender in spenders:
+        assert hear(spender) == "ready"
 
 
 def say(spender: "subprocess.Popen[str]", line: str) -> None:
@@ -96,10 +102,12 @@ def hear(spender: "subprocess.Popen[str]") -> str:
 
 def spend(orders: Orders, processes: int = PROCESSES) -> list[Call]:
     """Release all processes at once; return the outcome of every call."""
-    with started(orders, processes) as spenders:
-        for spender in spenders:
-            say(spender, "go")
-        calls = [Call(**each) for spender in spenders for each in json.loads(hear(spender))]
+    _spenders.extend(new_spender() for _ in range(processes - len(_spenders)))
+    spenders = _spenders[:processes]
+    prepare(spenders, orders)
+    for spender in spenders:
+        say(spender, "go")
+    calls = [Call(**each) for spender in spenders for each in json.loads(hear(spender))]
     assert len(calls) == processes * orders.environments * orders.calls
     return calls
 
@@ -168,12 +176,16 @@ def test_parallel_requests_never_exceed_the_limit(orders: Make, read_ledger: Rea
 def test_reservations_of_killed_environments_expire_with_their_leases(orders: Make, read_ledger: ReadLedger) -> None:
     limits = {KEY: {"max_budget": DOLLAR, "parallel": 6}, TEAM: {"max_budget": 10 * DOLLAR}}
     order = orders(limits, 2, 1, estimate=DOLLAR // 8, cheapest=DOLLAR // 8, dearest=DOLLAR // 8, hang=True)
-    with started(order, 3) as spenders:
-        for spender in spenders:
+    with ExitStack() as processes:
+        doomed = [processes.enter_context(new_spender()) for _ in range(3)]
+        for spender in doomed:
+            processes.callback(spender.kill)
+        prepare(doomed, order)
+        for spender in doomed:
             say(spender, "go")
-        for spender in spenders:
+        for spender in doomed:
             assert [hear(spender), hear(spender)] == ["holding", "holding"]
-        for spender in spenders:
+        for spender in doomed:
             spender.send_signal(signal.SIGKILL)
             spender.wait(30)
     assert (len(read_ledger(KEY).holds), read_ledger(KEY).committed) == (6, 6 * DOLLAR // 8)
