@@ -28,6 +28,10 @@ _SECTIONS = {
     ),
     "ProviderSpec": ("Providers", "An upstream API, by name. Also accepts [Overrides](#overrides)."),
     "ModelSpec": ("Models", "A virtual model, by name. Also accepts [Overrides](#overrides)."),
+    "RoutingSpec": (
+        "routing",
+        "Routes the requests of a model by how hard they are: see [complexity routing](../complexity.md).",
+    ),
     "DeploymentSpec": (
         "Deployments",
         "A model at a provider: a step of a `chain`, or a member of a step that is a list. Also accepts "
@@ -57,6 +61,20 @@ MEANINGS = {
     "ProviderSpec.relay": "How it marks errors of its accounts, if it is a relay.",
     "ModelSpec.description": "A description for people.",
     "ModelSpec.chain": "Steps, tried in order: a deployment, or a list of deployments that share the step by weight.",
+    "ModelSpec.routing": "How its requests are routed by complexity; then the chain may be missing.",
+    "RoutingSpec.by": "What decides: how hard a request is.",
+    "RoutingSpec.mini": "The model for easy requests.",
+    "RoutingSpec.standard": "The model for all others (default: this one).",
+    "RoutingSpec.mode": "manual: nothing is scored. shadow: requests are scored, and nothing else changes. complexity: "
+    "`share` of the conversations are routed.",
+    "RoutingSpec.share": "The percentage of conversations that are routed.",
+    "RoutingSpec.quality": "The least quality in relation to standard's that the gates accept.",
+    "RoutingSpec.precision": "The least share of right decisions for mini that the gates accept.",
+    "RoutingSpec.strata": "The kinds of requests that may go to mini: en, zh, tools (defines tools), long.",
+    "RoutingSpec.evidence": "Whether features in buckets and signals are stored with the usage rows; never text.",
+    "RoutingSpec.dual": "The share of requests that both models answer, for the judge; up to 0.05.",
+    "RoutingSpec.judge": "The model that compares both answers, of a third family.",
+    "RoutingSpec.dual_budget": "The most dollars per day for dual runs and their judge.",
     "DeploymentSpec.provider": "The provider's name.",
     "DeploymentSpec.model": "The model's name at the provider.",
     "DeploymentSpec.weight": "Its share of the conversations in its step.",

@@ -29,6 +29,7 @@ from vibe_router.upstream.client import Upstream
 
 if TYPE_CHECKING:
     from vibe_router.pipeline.chain_memory import ChainMemory
+    from vibe_router.pipeline.complexity import ComplexityRouter
     from vibe_router.pipeline.observers import RequestObserver
     from vibe_router.pipeline.span_exporter import SpanExporter
     from vibe_router.pipeline.stored_responses import ResponseStorage
@@ -149,6 +150,13 @@ class Environment:
 
             self._span_exporter = SpanExporter(self.secrets.get, Upstream(), self.clock)
         return (self._span_exporter,)
+
+    @cached_property
+    def complexity(self) -> "ComplexityRouter":
+        """Routing by complexity; imported with the first request for a model that is routed."""
+        from vibe_router.pipeline.complexity import ComplexityRouter
+
+        return ComplexityRouter(lambda: self._routes.complexity)
 
     def routes(self) -> Catalogue:
         """Return the routing table. Raises ApiError (503)."""

@@ -20,6 +20,7 @@ PAIRS: dict[type[BaseModel], type[Any]] = {
     spec.ProviderSpec: settings.ProviderSettings,
     spec.DeploymentSpec: settings.DeploymentSettings,
     spec.ModelSpec: settings.ModelSettings,
+    spec.RoutingSpec: settings.RoutingSettings,
     spec.AliasSpec: settings.AliasSettings,
     spec.DefaultsSpec: settings.DefaultSettings,
     spec.RelaySpec: settings.RelaySettings,
@@ -95,6 +96,20 @@ MEMBER = st.fixed_dictionaries(
         "stream": sometimes(st.just("always"), "never"),
     },
 )
+ROUTING = st.fixed_dictionaries(
+    {"by": sometimes(st.just("complexity")), "mini": sometimes(NAMES)},
+    optional={
+        "standard": sometimes(NAMES),
+        "mode": sometimes(st.sampled_from(["manual", "shadow", "complexity"])),
+        "share": sometimes(st.integers(0, 100), 101),
+        "quality": sometimes(st.floats(0.5, 1), 1.1),
+        "strata": sometimes(st.lists(st.sampled_from(["en", "zh", "tools", "long"]), max_size=3), ["de"], [["en"]]),
+        "evidence": sometimes(st.booleans()),
+        "dual": sometimes(st.floats(0, 0.05)),
+        "judge": sometimes(NAMES),
+        "dual_budget": sometimes(st.integers(0, 9)),
+    },
+)
 ROWS = {
     "provider": st.fixed_dictionaries(
         {},
@@ -113,8 +128,14 @@ ROWS = {
         },
     ),
     "model": st.fixed_dictionaries(
-        {"chain": sometimes(st.lists(MEMBER | st.lists(MEMBER, max_size=2), max_size=3))},
-        optional={**OVERRIDES, "description": sometimes(st.text(max_size=9), "x" * 1001), "unknown": st.just(1)},
+        {},
+        optional={
+            **OVERRIDES,
+            "chain": sometimes(st.lists(MEMBER | st.lists(MEMBER, max_size=2), max_size=3)),
+            "routing": sometimes(ROUTING),
+            "description": sometimes(st.text(max_size=9), "x" * 1001),
+            "unknown": st.just(1),
+        },
     ),
     "alias": st.fixed_dictionaries({"model": sometimes(MODELS)}, optional={"unknown": st.just(1)}),
     "defaults": some(**OVERRIDES),

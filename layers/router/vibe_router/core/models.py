@@ -11,6 +11,7 @@ from vibe_router.core.price import Price
 
 __all__ = [
     "Catalogue",
+    "ComplexityRule",
     "CooldownPolicy",
     "Deployment",
     "Policy",
@@ -148,12 +149,36 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class ComplexityRule:
+    """How a virtual model is routed by complexity: to `mini` if a request is easy, else to `standard`.
+
+    `mode` is manual, shadow or complexity; `share` the percentage of conversations that are routed in mode complexity.
+    `strata` are the kinds of requests that may go to mini from the start. `quality` and `precision` are what the gates
+    require. `dual` is the share of requests that both models answer, judged by `judge`, for at most `dual_budget`
+    dollars a day.
+    """
+
+    mini: "VirtualModel"
+    standard: "VirtualModel"
+    mode: str = "shadow"
+    share: float = 0
+    quality: float = 0.98
+    precision: float = 0.9
+    strata: tuple[str, ...] = ("en",)
+    evidence: bool = False
+    dual: float = 0
+    judge: "VirtualModel | None" = None
+    dual_budget: float = 1
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualModel:
     """A model as callers name it. `steps` are tried in order; the deployments of a step share its load by weight."""
 
     name: str
     description: str
     steps: tuple[tuple[Deployment, ...], ...]
+    routing: ComplexityRule | None = None
 
     @property
     def chain(self) -> Iterator[Deployment]:

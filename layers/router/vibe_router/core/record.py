@@ -26,6 +26,7 @@ Kind = str
 """What a total adds up: `all`, `key`, `team`, `model` or `deployment`."""
 
 _ROW_PREFIX = "request#"
+_CHOSEN_BY_CALLER = "manual_selection"
 _SHARDS = 8  # of every total: transactions that touch the same item at once fail
 _MAX_ITEMS = 32  # of a list in a row, which is billed by the KiB, and three times: itself and two indexes
 
@@ -166,6 +167,24 @@ class Record:
     usage_flag: str | None = _field(_text, None)  # why the tokens are not those reported (pipeline.accounting)
     cost: int | None = _field(_integer, None, to_line=as_dollars, from_line=_nano_dollars, always_logged=True)
     ttft_ms: float | None = _field(_number, None, always_logged=True)
+    # Of a model that is routed by complexity (routing.complexity.decision); None for one that the caller chose.
+    routing_mode: str | None = _field(
+        _text,
+        None,
+        to_line=lambda mode: mode or _CHOSEN_BY_CALLER,
+        from_line=lambda mode: None if mode == _CHOSEN_BY_CALLER else _text(mode),
+        always_logged=True,
+    )
+    routing_score: float | None = _field(_number, None)
+    routing_would: str | None = _field(_text, None)  # the choice by score alone: mini or standard
+    routing_choice: str | None = _field(_text, None)
+    routing_arm: str | None = _field(_text, None)  # of a request that both choices were open for
+    routing_strata: tuple[str, ...] = _field(_texts, ())
+    routing_model: str | None = _field(_text, None)  # the version of the complexity model
+    routing_stage: str | None = _field(_text, None)  # the rollout's number and share
+    routing_features: str | None = _field(_text, None)  # buckets, one character each
+    feedback: int | None = _field(_integer, None)  # of the caller: 1 or -1; written later
+    judged: float | None = _field(_number, None)  # mini's score against standard's in a dual run; written later
     total_ms: float = _field(lambda it: _number(it) or 0.0, 0.0)
 
     @property
@@ -190,11 +209,10 @@ class Record:
 
     def as_line(self) -> dict[str, Any]:
         """Return the fields of the ROUTING DECISION line."""
-        line = {
+        return {
             each.line.name: each.line.write(value) if each.line.write else value
             for each, value in zip(_COLUMNS, _values_of(self), strict=True)
         }
-        return {**line, "routing_mode": "manual_selection"}
 
     def as_row(self, days: int) -> dict[str, Any]:
         """Return the row, which expires after `days`; values that are None, empty or false are left out."""

@@ -1,7 +1,7 @@
 """The routing decision of one request: collected while it is served, then sent as headers, a log line and metrics."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
@@ -18,6 +18,9 @@ from vibe_router.pipeline.trace import AttemptTrace, BilledPart
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store.ledger import Reservation
+
+if TYPE_CHECKING:
+    from vibe_router.routing.complexity.decision import Choice
 
 __all__ = ["RoutingDecision"]
 
@@ -45,6 +48,8 @@ class RoutingDecision:
         self._model: str | None = None
         self._requested: str | None = None  # the alias that was sent
         self._model_exists = False
+        self._choice: Choice | None = None  # of a model that is routed by complexity
+        self._stores_features = False
         self._stream = False
         self._usage = Usage()
         self._usage_flag: str | None = None
@@ -73,6 +78,10 @@ class RoutingDecision:
         """Record the virtual model that serves the request: it exists, and the caller may use it."""
         self._requested, self._model = (self._model, model) if model != self._model else (None, model)
         self._model_exists = True
+
+    def route(self, choice: "Choice", *, stores_features: bool) -> None:
+        """Record how the request is routed by complexity, and whether its features are stored."""
+        self._choice, self._stores_features = choice, stores_features
 
     def reserve(self, reservation: Reservation) -> None:
         """Record what was reserved of the caller's limits."""
@@ -109,6 +118,8 @@ class RoutingDecision:
         model = self._model or ""
         if model.isascii() and model.isprintable() and 0 < len(model) <= _MODEL_CHARACTERS:
             headers["x-vibe-model"] = model
+        if self._choice:
+            headers["x-vibe-routing"] = self._choice.header()
         if self.trace.served_by:
             headers["x-vibe-deployment"] = self.trace.served_by.id
         if self.reservation:
@@ -152,7 +163,26 @@ class RoutingDecision:
             cost=total_cost,
             ttft_ms=_ms(self._committed_at - self.started) if self._committed_at is not None else None,
             total_ms=_ms(answered - self.started),
+            **self._routing_fields(),
         )
+
+    def _routing_fields(self) -> dict[str, Any]:
+        """Return the fields of a request that is routed by complexity; none for any other."""
+        if (choice := self._choice) is None:
+            return {}
+        from vibe_router.routing.complexity.features import encode
+
+        return {
+            "routing_mode": choice.mode,
+            "routing_score": choice.score,
+            "routing_would": choice.would,
+            "routing_choice": choice.choice,
+            "routing_arm": choice.arm,
+            "routing_strata": choice.strata,
+            "routing_model": choice.model or None,
+            "routing_stage": choice.stage or None,
+            "routing_features": encode(choice.features) if self._stores_features and choice.features else None,
+        }
 
     def _account(self) -> tuple[Usage, int | None, tuple[dict[str, Any], ...]]:
         """Return the usage and the cost (nano-dollars) of all parts of the answer, and the parts, if there are several.

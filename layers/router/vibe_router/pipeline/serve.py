@@ -23,6 +23,7 @@ from vibe_router.store.usage import UsageRecorder
 
 if TYPE_CHECKING:
     from vibe_router.formats.responses.request import ResponsesRequest
+    from vibe_router.pipeline.complexity import ComplexityRouter
     from vibe_router.pipeline.continuation import StreamContinuer
     from vibe_router.pipeline.observers import RequestObserver
     from vibe_router.pipeline.stored_responses import ResponseStorage
@@ -59,6 +60,10 @@ class Services(Protocol):
     @property
     def observers(self) -> "Sequence[RequestObserver]":
         """Receive every completed request; mostly none."""
+
+    @property
+    def complexity(self) -> "ComplexityRouter":
+        """Routes requests by complexity; read for a model with such routing only."""
 
     def routes(self) -> Catalogue:
         """Return the routing table. Raises ApiError (503)."""
@@ -105,6 +110,11 @@ class RequestPipeline:
         if request.format == "responses":
             request = services.responses.with_history(caller, cast("ResponsesRequest", request))
             recorder = services.responses.recorder(caller, request)
+
+        if model.routing:
+            routed = services.complexity.route(model, request, caller, headers, len(body))
+            model = routed.model
+            decision.route(routed.choice, stores_features=routed.stores_features)
 
         self._request, self._model = request, model
         longest = max(deployment.policy.timeouts.total for deployment in model.chain)

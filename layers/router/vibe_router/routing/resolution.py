@@ -6,10 +6,12 @@ Any setting of `Settings` can be given in `defaults`, for a provider, a model or
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from vibe_router.core.models import (
     Catalogue,
+    ComplexityRule,
     CooldownPolicy,
     Deployment,
     Policy,
@@ -29,7 +31,7 @@ from vibe_router.routing.settings import (
     provider_formats,
 )
 
-__all__ = ["MAX_ALIASES", "ONLY_CONVERSE", "alias_problems", "chain_problems", "nearest", "resolve"]
+__all__ = ["MAX_ALIASES", "ONLY_CONVERSE", "alias_problems", "chain_problems", "nearest", "resolve", "routing_problems"]
 
 # Every request for a name that is no model's is compared with all patterns.
 MAX_ALIASES = 200
@@ -93,6 +95,7 @@ def resolve(
             models[name] = VirtualModel(name=name, description=model.description, steps=tuple(filter(None, steps)))
         elif not all(member.enabled for step in model.chain for member in step):
             switched_off.add(name)
+    problems += _route_by_complexity(routes, models, {*routes.models, *invalid})
     problems += alias_problems(routes, {*routes.models, *invalid})
     aliases = {name: alias.model for name, alias in routes.aliases.items()}
     return Catalogue(models, switched_off=frozenset(switched_off), aliases=aliases), problems
@@ -126,6 +129,59 @@ def chain_problems(
                     yield Problem(place, f"{sizes}, with all settings that apply here"), None
                 if member.formats and routes.providers[member.provider].type == "bedrock":
                     yield Problem((*place, "formats"), ONLY_CONVERSE), None
+
+
+def _route_by_complexity(
+    routes: RouteSettings, models: dict[str, VirtualModel], names: Collection[str]
+) -> list[Problem]:
+    """Give the models with `routing` their rule, and a chain to those without one: their standard model's."""
+    plain, problems = dict(models), list[Problem]()
+    for name, model in routes.models.items():
+        if (routing := model.routing) is None:
+            continue
+        found = list(routing_problems(routes, name, model, names))
+        mini, standard = plain.get(routing.mini), plain.get(routing.standard or name)
+        problems += found
+        if found or mini is None or standard is None:
+            continue
+        rule = ComplexityRule(
+            mini=mini,
+            standard=standard,
+            mode=routing.mode,
+            share=routing.share,
+            quality=routing.quality,
+            precision=routing.precision,
+            strata=routing.strata,
+            evidence=routing.evidence,
+            dual=routing.dual,
+            judge=plain.get(routing.judge or ""),
+            dual_budget=routing.dual_budget,
+        )
+        models[name] = replace(plain.get(name) or standard, name=name, description=model.description, routing=rule)
+    return problems
+
+
+def routing_problems(
+    routes: RouteSettings, name: str, model: ModelSettings, names: Collection[str]
+) -> Iterator[Problem]:
+    """Yield the problems of a model's routing; `names` are those of all models, invalid ones included."""
+    if (routing := model.routing) is None:
+        return
+    place: Place = ("models", name, "routing")
+    if routing.standard is None and not model.chain:
+        yield Problem((*place, "standard"), "is missing; without a chain of its own, the model needs one to route to")
+    if routing.dual and not routing.judge:
+        yield Problem((*place, "judge"), "is missing; `dual` needs a model that compares the answers")
+    if len(set(routing.strata)) != len(routing.strata):
+        yield Problem((*place, "strata"), "names one twice")
+    for field, target in (("mini", routing.mini), ("standard", routing.standard), ("judge", routing.judge)):
+        if target is None or (target == name and field == "standard" and model.chain):
+            continue
+        if target not in names:
+            hint = nearest(target, names) or f"there are {', '.join(map(repr, names)) or 'none'}"
+            yield Problem((*place, field), f"unknown model {target!r}; {hint}")
+        elif target == name or (target in routes.models and not routes.models[target].chain):
+            yield Problem((*place, field), f"must name another model with a chain of its own, unlike {target!r}")
 
 
 def alias_problems(routes: RouteSettings, names: Collection[str]) -> Iterator[Problem]:

@@ -33,6 +33,8 @@ __all__ = [
     "MOST_WEIGHT",
     "ORDERS",
     "PARTS",
+    "ROUTING_MODES",
+    "STRATA",
     "AliasSettings",
     "DefaultSettings",
     "DeploymentSettings",
@@ -43,6 +45,7 @@ __all__ = [
     "ProviderSettings",
     "RelaySettings",
     "RouteSettings",
+    "RoutingSettings",
     "Row",
     "RowKey",
     "RowSettings",
@@ -166,10 +169,29 @@ class DeploymentSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
+class RoutingSettings:
+    """Routing by complexity, as `spec.RoutingSpec` describes it."""
+
+    by: str = "complexity"
+    mini: str = ""
+    standard: str | None = None
+    mode: str = "shadow"
+    share: float = 0
+    quality: float = 0.98
+    precision: float = 0.9
+    strata: tuple[str, ...] = ("en",)
+    evidence: bool = False
+    dual: float = 0
+    judge: str | None = None
+    dual_budget: float = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSettings(Settings):
     """A row of a virtual model, as `spec.ModelSpec` describes it."""
 
     description: str = ""
+    routing: RoutingSettings | None = None
     chain: tuple[tuple[DeploymentSettings, ...], ...] = ()
 
 
@@ -257,6 +279,15 @@ _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _FORMATS = frozenset(DECLARABLE)
 _TIMEOUTS = ("connect", "first_byte", "first_token", "idle", "response", "probe", "total")
+ROUTING_MODES = ("manual", "shadow", "complexity")
+STRATA = frozenset(("en", "zh", "tools", "long"))
+_ROUTING_NUMBERS = {
+    "share": (0, 100),
+    "quality": (0.5, 1),
+    "precision": (0.5, 1),
+    "dual": (0, 0.05),
+    "dual_budget": (0, DEAREST),
+}
 _PRICES = ("input", "output", "cache_read", "cache_write", "audio_input", "audio_output")
 
 
@@ -463,11 +494,40 @@ def _read_model(row: object) -> ModelSettings:
     fields = _Fields(row)
     given = _given(fields)
     description = _certain(fields.text("description", most=1000)) if fields.has("description") else ""
-    chain = fields.take("chain")
-    if not isinstance(chain, list | tuple) or not chain:
+    routing = _read_routing(fields.take("routing"))
+    chain = fields.take("chain") if fields.has("chain") or routing is None else ()
+    if not isinstance(chain, list | tuple) or not (chain or routing):
         raise _DoubtError
     fields.end()
-    return ModelSettings(**given, description=description, chain=tuple(_read_step(step) for step in chain))
+    steps = tuple(_read_step(step) for step in chain)
+    return ModelSettings(**given, description=description, routing=routing, chain=steps)
+
+
+def _read_routing(value: object) -> RoutingSettings | None:
+    if value is None:
+        return None
+    fields = _Fields(value)
+    if not fields.is_text("by", "complexity"):
+        raise _DoubtError
+    given: dict[str, Any] = {"mini": _certain(fields.matching("mini", _VIRTUAL_NAME))}
+    for name in ("standard", "judge"):
+        given[name] = fields.matching(name, _VIRTUAL_NAME)
+    for name, (least, most) in _ROUTING_NUMBERS.items():
+        if fields.has(name):
+            given[name] = _certain(fields.number(name, least=least, most=most))
+    if fields.has("mode"):
+        given["mode"] = fields.take("mode")
+        if given["mode"] not in ROUTING_MODES:
+            raise _DoubtError
+    if fields.has("strata"):
+        strata = fields.take("strata")
+        if not isinstance(strata, list | tuple) or not STRATA.issuperset(strata):
+            raise _DoubtError
+        given["strata"] = tuple(strata)
+    if fields.has("evidence"):
+        given["evidence"] = fields.flag("evidence")
+    fields.end()
+    return RoutingSettings(**given)
 
 
 def _read_alias(row: object) -> AliasSettings:

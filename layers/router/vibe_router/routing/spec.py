@@ -25,7 +25,14 @@ from vibe_router.core.models import Catalogue
 from vibe_router.core.price import Price
 from vibe_router.core.wire_formats import DECLARABLE
 from vibe_router.routing import resolution
-from vibe_router.routing.resolution import MAX_ALIASES, ONLY_CONVERSE, alias_problems, chain_problems, nearest
+from vibe_router.routing.resolution import (
+    MAX_ALIASES,
+    ONLY_CONVERSE,
+    alias_problems,
+    chain_problems,
+    nearest,
+    routing_problems,
+)
 from vibe_router.routing.settings import (
     DEAREST,
     LONGEST,
@@ -48,6 +55,7 @@ from vibe_router.routing.settings import (
     ProviderSettings,
     RelaySettings,
     RouteSettings,
+    RoutingSettings,
     RowSettings,
     checked_base_url,
     checked_secret_name,
@@ -68,6 +76,7 @@ __all__ = [
     "ProviderSpec",
     "RelaySpec",
     "RoutesSpec",
+    "RoutingSpec",
     "RowSpec",
     "as_row",
     "checked_base_url",
@@ -105,6 +114,14 @@ def _steps(value: object) -> object:
     if not value:
         raise ValueError("is empty; name at least one deployment, such as {provider: NAME, model: NAME}")
     return tuple(value)
+
+
+def _chain(value: object, info: ValidationInfo) -> object:
+    if value == ():
+        if info.data.get("routing") is None:
+            raise ValueError("is missing")
+        return value
+    return _steps(value)
 
 
 def _step(value: object) -> object:
@@ -289,11 +306,34 @@ class DeploymentSpec(Overrides):
 _Step = Annotated[tuple[DeploymentSpec, ...], Field(strict=False), BeforeValidator(_step)]
 
 
+class RoutingSpec(_Spec):
+    """Routing by complexity: easy requests go to the model `mini`, all others to `standard`.
+
+    Without `standard` it is the model itself. In mode `shadow` nothing changes but the record; in mode `complexity`
+    `share` percent of the conversations are routed. Commands and the page change mode, share and strata without a
+    change of the file; from then on theirs apply.
+    """
+
+    by: Literal["complexity"]
+    mini: _VirtualName
+    standard: _VirtualName | None = None
+    mode: Literal["manual", "shadow", "complexity"] = "shadow"
+    share: Annotated[float, Field(ge=0, le=100)] = 0
+    quality: Annotated[float, Field(ge=0.5, le=1)] = 0.98
+    precision: Annotated[float, Field(ge=0.5, le=1)] = 0.9
+    strata: Annotated[tuple[Literal["en", "zh", "tools", "long"], ...], Field(strict=False)] = ("en",)
+    evidence: bool = False
+    dual: Annotated[float, Field(ge=0, le=0.05)] = 0
+    judge: _VirtualName | None = None
+    dual_budget: Annotated[float, Field(ge=0, le=DEAREST)] = 1
+
+
 class ModelSpec(Overrides):
-    """A virtual model: its description, and its chain of deployments."""
+    """A virtual model: its description, and its chain of deployments, which may be missing with `routing`."""
 
     description: Annotated[str, Field(max_length=1000)] = ""
-    chain: Annotated[tuple[_Step, ...], Field(strict=False), BeforeValidator(_steps)]
+    routing: RoutingSpec | None = None
+    chain: Annotated[tuple[_Step, ...], Field(strict=False, validate_default=True), BeforeValidator(_chain)] = ()
 
 
 def _alias(value: object) -> object:
@@ -346,7 +386,11 @@ def parse(data: object) -> tuple[RoutesSpec | None, list[Problem]]:
             if member or ("models", name) not in broken:
                 problems.append(problem)
     written = data.get("models")
-    problems += alias_problems(settings, list(written) if isinstance(written, Mapping) else [])
+    written_models = list(written) if isinstance(written, Mapping) else []
+    problems += alias_problems(settings, written_models)
+    for name, model in settings.models.items():
+        if ("models", name) not in broken:
+            problems += routing_problems(settings, name, model, written_models)
     return (None if problems else spec), problems
 
 
@@ -396,8 +440,9 @@ def as_row(spec: RowSpec) -> dict[str, object]:
     """Return a spec in plain values, as a person would write it; settings that were not given are left out."""
     row = cast("dict[str, object]", _plain(spec.model_dump(mode="json", exclude_unset=True, exclude_none=True)))
     if isinstance(spec, ModelSpec):
-        chain = cast("list[list[object]]", row["chain"])
-        row["chain"] = [step[0] if len(step) == 1 else step for step in chain]
+        chain = cast("list[list[object]]", row.get("chain") or [])
+        if chain:
+            row["chain"] = [step[0] if len(step) == 1 else step for step in chain]
     return row
 
 
@@ -448,6 +493,8 @@ def _plain_value(value: object) -> object:
             return DeploymentSettings(**_plain_fields(value))
         case PriceSpec():
             return Price(**_plain_fields(value))
+        case RoutingSpec():
+            return RoutingSettings(**_plain_fields(value))
         case RelaySpec():
             return RelaySettings(**_plain_fields(value))
         case tuple():

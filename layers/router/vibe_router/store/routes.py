@@ -5,6 +5,7 @@
     model     auto-chat   description, chain …
     alias     gpt-5*      model
     defaults  defaults    timeouts, retries …
+    complexity auto       mode, share, strata, trees …: see store.complexity
     version   version     number: counts the writes of the routes; written_at: the last one (epoch seconds)
 
 Rows may be edited by hand, so each is validated on every read. While a row is invalid, its last good version is served.
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 __all__ = [
+    "COMPLEXITY",
     "KINDS",
     "CatalogueCache",
     "RoutesChangedError",
@@ -62,6 +64,8 @@ __all__ = [
 _FRESH = 10.0  # seconds; a row edited in the table is live within this
 _TRANSACTION = 100  # items per TransactWriteItems
 _VERSION: RowKey = ("version", "version")
+COMPLEXITY = "complexity"
+"""The kind of rows that hold rollouts and trees of complexity routing, and are no routes."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +92,7 @@ class RoutesStore:
     def __init__(self, client: DynamoDB, table: str) -> None:
         self.client = client
         self._table = table
+        self.complexity: Mapping[str, Row] = {}  # by routed model, of the rows that were read last (store.complexity)
         self.written_at = 0  # epoch seconds, of the routes that were read last; 0 if unknown
 
     def read(self) -> Rows:
@@ -105,6 +110,7 @@ class RoutesStore:
                 values.pop("expires_at", None)  # used by the table's TTL
                 rows[values.pop("kind"), values.pop("name")] = values
         version = rows.pop(_VERSION, {})
+        self.complexity = {name: rows.pop((kind, name)) for kind, name in list(rows) if kind == COMPLEXITY}
         number, written_at = version.get("number", 0), version.get("written_at", 0)
         self.written_at = written_at if isinstance(written_at, int) else 0
         return RoutesSnapshot(rows, number if isinstance(number, int) else 0)
