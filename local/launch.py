@@ -69,8 +69,6 @@ def launch_of(
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
-        # There is no X-Ray daemon, and its SDK would leave a file in /tmp.
-        "POWERTOOLS_TRACE_DISABLED": "true",
         "PROVIDER_BASE_URLS": json.dumps(dict(provider_base_urls)),
     }
     return Launch(

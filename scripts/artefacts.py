@@ -9,7 +9,6 @@ sources and the lock: the same files, bytes and times in every build.
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -22,7 +21,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 __all__ = [
-    "BOTOCORE_SERVICES",
     "PYTHON_VERSION",
     "assemble_function",
     "assemble_layer",
@@ -41,10 +39,6 @@ PLATFORMS = {
 }
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
-# The services with clients, in the stores and in the X-Ray SDK. botocore's data of the 400 others is nine tenths of the
-# layer, and reading their endpoints and directories takes 30 ms of every cold start.
-BOTOCORE_SERVICES = ("dynamodb", "secretsmanager", "xray")
-
 # Below the layer's python/: unused by the functions, as a test that imports everything confirms.
 UNUSED = (
     "*.dist-info",  # unused, and pydantic starts faster without entry points to search
@@ -55,10 +49,6 @@ UNUSED = (
     "**/py.typed",
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.js",
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.css",
-    "boto3/data",  # for resources; clients use botocore's
-    "boto3/examples",
-    "botocore/cacert.pem",  # certifi's takes precedence
-    "botocore/data/*/*/examples-1.json",
 )
 
 # 1980-01-01: the first time that a zip file can represent.
@@ -155,21 +145,6 @@ def for_target(lock: str, target: dict[str, str]) -> Iterable[str]:
 
 
 def _trim(site: Path) -> None:
-    data = site / "botocore/data"
-    for service in data.iterdir():
-        if not service.is_dir():
-            continue
-        if service.name not in BOTOCORE_SERVICES:
-            shutil.rmtree(service)
-            continue
-        for outdated in sorted(service.iterdir())[:-1]:  # API versions are dates
-            shutil.rmtree(outdated)
-    endpoints = json.loads((data / "endpoints.json").read_text(encoding="utf-8"))
-    for partition in endpoints["partitions"]:
-        partition["services"] = {
-            name: value for name, value in partition["services"].items() if name in BOTOCORE_SERVICES
-        }
-    (data / "endpoints.json").write_text(json.dumps(endpoints, separators=(",", ":")), encoding="utf-8")
     for pattern in UNUSED:
         for path in list(site.glob(pattern)):
             if path.is_dir():

@@ -38,7 +38,6 @@ def restored(aws: Peer, credentials: Endpoint, *events: dict[str, Any]) -> tuple
             AWS_ENDPOINT_URL=aws.url,
             AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{credentials.url}/2018-06-01/credentials",
             AWS_CONTAINER_AUTHORIZATION_TOKEN="token-of-the-endpoint",
-            POWERTOOLS_TRACE_DISABLED="true",
         )
     return api, log
 

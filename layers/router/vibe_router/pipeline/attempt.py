@@ -6,7 +6,7 @@ from typing import Protocol
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
-from vibe_router.core.telemetry import log_fault, traced
+from vibe_router.core.telemetry import log_fault
 from vibe_router.formats.interfaces import WholeAnswer
 from vibe_router.pipeline.first_tokens import FirstTokenTimes
 from vibe_router.pipeline.health import DeploymentHealth, StateTable
@@ -150,8 +150,7 @@ class DeploymentAttempt:
         while not self.is_cancelled():
             started = self._clock.monotonic()
             try:
-                with traced(self._deployment.id, mode=mode.value):
-                    answer = self._call(secret, started)
+                answer = self._call(secret, started)
             except AttemptFailedError as error:
                 failure = error.failure
             except Exception as error:  # noqa: BLE001 - an answer that the router fails to read is a failed attempt

@@ -10,7 +10,7 @@ from vibe_router.core.errors import ApiError, fault
 from vibe_router.core.models import Catalogue, VirtualModel
 from vibe_router.core.record import Record
 from vibe_router.core.tags import header_tags
-from vibe_router.core.telemetry import log_fault, start_tracing, traced
+from vibe_router.core.telemetry import log_fault
 from vibe_router.core.usage import Usage
 from vibe_router.formats.interfaces import ClientFormat, ClientRequest, WholeAnswer
 from vibe_router.pipeline.accounting import BOUNDED, ESTIMATED, bounded_usage, cut_stream_usage
@@ -119,9 +119,8 @@ class RequestPipeline:
         self._request, self._model = request, model
         longest = max(deployment.policy.timeouts.total for deployment in model.chain)
         deadline = Deadline.of(decision.started, seconds_left, longest)
-        with traced("reserve"):
-            remaining = deadline.end - services.clock.monotonic()
-            decision.reserve(services.admission.reserve(caller, model, request, remaining))
+        remaining = deadline.end - services.clock.monotonic()
+        decision.reserve(services.admission.reserve(caller, model, request, remaining))
 
         self._names = caller.key_id, (caller.key.alias if caller.key else None) or ""
         committed = services.failover.execute(model, request, deadline, decision.trace, *self._names)
@@ -156,7 +155,6 @@ class RequestPipeline:
         self.decision.measure(record)
         _guarded(lambda: self._report(record))
         _guarded(self._remember)
-        start_tracing()
 
     def _remember(self) -> None:
         if self._model and self._request:
