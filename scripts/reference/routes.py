@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vibe_router.core.models import Policy
-from vibe_router.routing.spec import RoutesSpec
+from vibe_router.routing.spec import Overrides, RoutesSpec
 
 __all__ = ["MEANINGS", "fields", "page"]
 
@@ -41,10 +41,12 @@ _SECTIONS = {
     "TimeoutOverrides": ("timeouts", "In seconds."),
     "CooldownOverrides": ("cooldown", "In seconds."),
     "QuotaOverrides": ("quota", "Applies to deployments whose `order` is `quota`."),
+    "HeaderShapeSpec": ("headers", "Headers of a call. Keys, and those that frame a message, are not allowed."),
+    "BetaShapeSpec": ("betas", "Beta flags, which agents send to try new features."),
     "PriceSpec": ("price", "In dollars per million tokens."),
     "RelaySpec": ("relay", "How a relay marks errors of its accounts, which concern one deployment only."),
 }
-_SHARED = frozenset(Policy.__dataclass_fields__)
+_SHARED = frozenset(Overrides.model_fields)
 
 MEANINGS = {
     "RoutesSpec.providers": "The providers by name.",
@@ -98,6 +100,20 @@ MEANINGS = {
     "DefaultsSpec.order": "Which deployment of a step is first: by weights, price, speed, or unused quota.",
     "DefaultsSpec.stay": "Minutes for which a conversation stays on the deployment that served it; 0 for none.",
     "DefaultsSpec.quota": "With `order: quota`, who may use the rest of a quota.",
+    "DefaultsSpec.set": "Fields of the provider's body to set, by path: `{reasoning.effort: low}`.",
+    "DefaultsSpec.default": "Fields to set where the request lacks them, by path.",
+    "DefaultsSpec.drop": "Fields to leave out, by path; `*` is every item: `messages.*.cache_control`.",
+    "DefaultsSpec.headers": "Headers to set and to drop.",
+    "DefaultsSpec.betas": "Flags of `anthropic-beta` and `openai-beta`.",
+    "DefaultsSpec.drop_params": "Leave out parameters that the provider's format cannot express, and report them.",
+    "DefaultsSpec.forward_headers": "Headers of the client to pass on; never a key.",
+    "HeaderShapeSpec.set": "Headers to set.",
+    "HeaderShapeSpec.default": "Headers to set where they are missing.",
+    "HeaderShapeSpec.drop": "Headers to drop.",
+    "BetaShapeSpec.set": "Flags to add.",
+    "BetaShapeSpec.default": "Flags to send if the caller sends none.",
+    "BetaShapeSpec.drop": "Flags to drop.",
+    "BetaShapeSpec.drop_rejected": "Drop a flag that the provider rejects by its name, and send the request again.",
     "QuotaOverrides.threshold": "Percent that new conversations may use.",
     "QuotaOverrides.keys": "The aliases of the virtual keys that may use the rest.",
     "TimeoutOverrides.connect": "Until the connection is open.",
@@ -163,7 +179,8 @@ def _variant(schema: Mapping[str, Any]) -> str:
         return ", ".join(f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
     match schema.get("type"):
         case "object":
-            return f"by name: {_variant(schema['additionalProperties'])}"
+            values = schema["additionalProperties"]
+            return "values by path" if values is True else f"by name: {_variant(values)}"
         case "array":
             return "list"
         case "boolean":

@@ -44,6 +44,10 @@ def some(**values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({}, optional=values)
 
 
+PATHS = st.sampled_from(["temperature", "reasoning.effort", "tools.*.strict", "messages.0.name"])
+VALUES = st.dictionaries(PATHS, st.integers() | st.text(max_size=3) | st.none() | st.booleans(), max_size=2)
+HEADERS = st.dictionaries(st.sampled_from(["x-a", "X-B"]), st.sampled_from(["", "1", "a b"]), max_size=2)
+BETAS = st.lists(st.sampled_from(["context-1m-2025-08-07", "x"]), max_size=2)
 SECONDS = sometimes(st.integers(1, 280) | st.floats(0.5, 280), 281, 881)
 OVERRIDES: dict[str, st.SearchStrategy[Any]] = {
     "timeouts": sometimes(
@@ -60,6 +64,18 @@ OVERRIDES: dict[str, st.SearchStrategy[Any]] = {
     "hedge_share": sometimes(st.floats(0, 0.5)),
     "order": sometimes(st.sampled_from(["weights", "cheapest", "fastest", "quota"]), "random", 1),
     "stay": sometimes(st.integers(0, 1440), 1441),
+    "set": sometimes(VALUES, {"model": "x"}, {"a..b": 1}, {"a": float("nan")}),
+    "default": sometimes(VALUES),
+    "drop": sometimes(st.lists(PATHS, max_size=3), ["stream"], ["a b"], [1]),
+    "headers": sometimes(
+        some(set=HEADERS, default=HEADERS, drop=st.lists(st.sampled_from(["x-a", "X-B"]), max_size=2)),
+        {"set": {"authorization": "x"}},
+        {"set": {"x-a": "line\nbreak"}},
+        {"drop": "x-a"},
+    ),
+    "betas": sometimes(some(set=BETAS, default=BETAS, drop=BETAS, drop_rejected=st.booleans()), {"set": [" "]}),
+    "drop_params": sometimes(st.booleans()),
+    "forward_headers": sometimes(st.lists(st.sampled_from(["x-session-id", "openai-beta"]), max_size=2), ["cookie"]),
     "quota": sometimes(
         st.fixed_dictionaries(
             {},

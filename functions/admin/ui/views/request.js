@@ -39,6 +39,7 @@ export function drawRequest(row) {
       fact("Reasoning tokens", row.reasoning_tokens ? count(row.reasoning_tokens) : null),
       fact("Cost", row.deployment ? (row.cost === null || row.cost === undefined ? "unknown: the deployment has no price" : money(row.cost)) : null),
       fact("Written by", row.parts?.length ? row.parts.filter((part) => part.characters !== 0 || part.cost).map((part) => `${part.deployment}${part.characters ? `: ${plural(part.characters, "character")}` : ""}${part.cost === null || part.cost === undefined ? "" : `, ${money(part.cost)}`}`).join("; ") : null),
+      fact("Not sent", row.dropped_params?.length ? row.dropped_params.join(", ") : null),
       fact("First token", row.ttft_ms ? ms(row.ttft_ms) : null),
       fact("Duration", ms(row.total_ms)),
       fact("Request id", row.request_id),

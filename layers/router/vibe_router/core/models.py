@@ -5,19 +5,23 @@ All values are immutable and resolved: a `Deployment` holds its limits and its p
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from vibe_router.core.patterns import MAX_NAME, by_precedence, matches
 from vibe_router.core.price import Price
 
 __all__ = [
+    "BetaShape",
     "Catalogue",
     "ComplexityRule",
     "CooldownPolicy",
     "Deployment",
+    "HeaderShape",
     "Policy",
     "Provider",
     "QuotaPolicy",
     "RelayMarks",
+    "RequestShape",
     "Timeouts",
     "VirtualModel",
 ]
@@ -47,6 +51,50 @@ class CooldownPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderShape:
+    """Headers of a call, in lower case: those to `set`, to set where they are missing (`default`), and to `drop`."""
+
+    set: Mapping[str, str] = field(default_factory=dict)
+    default: Mapping[str, str] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BetaShape:
+    """Beta flags to add (`set`), to send if the caller sends none (`default`), and to `drop`.
+
+    With `drop_rejected`, a flag that a provider names in its refusal is left out and the request sent again.
+    """
+
+    set: tuple[str, ...] = ()
+    default: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    drop_rejected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestShape:
+    """How requests to a deployment differ from what callers send: fields by path, headers, beta flags.
+
+    `drop_params` leaves out parameters that the deployment's format cannot express. `forward_headers` are the client's
+    headers to pass on, in lower case.
+    """
+
+    set: Mapping[str, Any] = field(default_factory=dict)
+    default: Mapping[str, Any] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    headers: HeaderShape = field(default_factory=HeaderShape)
+    betas: BetaShape = field(default_factory=BetaShape)
+    drop_params: bool = False
+    forward_headers: tuple[str, ...] = ()
+
+    @property
+    def changes_body(self) -> bool:
+        """Whether a field of the body is set or dropped."""
+        return bool(self.set or self.default or self.drop)
+
+
+@dataclass(frozen=True, slots=True)
 class QuotaPolicy:
     """What happens when a deployment has used `threshold` percent of its quota: the rest is for `keys`, by alias."""
 
@@ -70,6 +118,7 @@ class Policy:
     order: str = "weights"  # of the deployments of a step: routing.order
     stay: float = 5  # minutes for which a conversation stays on the deployment that served it
     quota: QuotaPolicy = field(default_factory=QuotaPolicy)
+    shape: RequestShape | None = None  # None: requests are sent as callers send them
 
     @property
     def measures_first_token(self) -> bool:

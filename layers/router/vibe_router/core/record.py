@@ -162,6 +162,7 @@ class Record:
     format: str | None = _field(_text, None)
     provider_format: str | None = _field(_text, None)
     parts: tuple[Mapping[str, Any], ...] = _field(_mappings, ())  # of a continued answer: who wrote what
+    dropped_params: tuple[str, ...] = _field(_texts, ())  # parameters and beta flags that were not sent
     reasoning_left_out: int = _field(_count, 0, omits_zero=True)  # proofs of reasoning not sent to the deployment
     usage: Usage = field(default_factory=Usage)
     usage_flag: str | None = _field(_text, None)  # why the tokens are not those reported (pipeline.accounting)

@@ -135,6 +135,7 @@ class DeploymentAttempt:
             self._trace.served_by = self._deployment
             self._trace.provider_format = self._exchange.format
             self._trace.reasoning_left_out = self._exchange.left_out
+            self._trace.dropped_params = self._exchange.dropped
         return answer
 
     def _call_with_retries(self) -> OpenStream | WholeAnswer | None:
@@ -221,6 +222,8 @@ class DeploymentAttempt:
         """Change the request as the provider demands; return whether it is to be sent again at once."""
         if rejects_reasoning_proof(classification):
             return self._exchange.drop_proofs()
+        if classification.status == 400 and self._exchange.drop_betas(classification.message):
+            return True
         if requires_reasoning(classification) and self._exchange.fill_reasoning():
             self._services.reasoning_required.add(self._deployment.id)
             return True

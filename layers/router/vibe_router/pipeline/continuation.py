@@ -96,7 +96,7 @@ class StreamContinuer:
         known = tracker.text
         try:
             again = _continuing(
-                self._failover.open_exchange(deployment, request),
+                self._failover.open_exchange(deployment, request, client_headers=self._trace.client_headers),
                 tracker,
                 deployment,
                 lambda: RepetitionJoiner(known),
@@ -107,7 +107,9 @@ class StreamContinuer:
         if again is None or not (prefill := as_prefill(known)):
             return again
         try:
-            opened = self._failover.open_exchange(deployment, request.continued(prefill))
+            opened = self._failover.open_exchange(
+                deployment, request.continued(prefill), client_headers=self._trace.client_headers
+            )
         except ApiError:  # a format without a turn of the model at the end
             return again
         exchange = _continuing(opened, tracker, deployment, lambda: ContinuationJoiner(known), before)

@@ -122,6 +122,8 @@ class RoutingDecision:
             headers["x-vibe-routing"] = self._choice.header()
         if self.trace.served_by:
             headers["x-vibe-deployment"] = self.trace.served_by.id
+        if self.trace.dropped_params:
+            headers["x-vibe-dropped-params"] = ", ".join(self.trace.dropped_params)
         if self.reservation:
             headers |= rate_limit_headers(self.reservation.windows, self._clock.now())
         return headers
@@ -157,6 +159,7 @@ class RoutingDecision:
             ),
             fallbacks=trace.fallbacks,
             reasoning_left_out=trace.reasoning_left_out,
+            dropped_params=trace.dropped_params,
             usage=usage,
             usage_flag=self._usage_flag,
             parts=parts,

@@ -224,9 +224,23 @@ class FailoverExecutor:
         if self._hedges:
             self._hedges.close()
 
-    def open_exchange(self, deployment: Deployment, request: ClientRequest, *, stream: bool = True) -> Exchange:
+    def open_exchange(
+        self,
+        deployment: Deployment,
+        request: ClientRequest,
+        *,
+        stream: bool = True,
+        client_headers: Mapping[str, str] | None = None,
+    ) -> Exchange:
         """Return `request` in a format of `deployment`. Raises ApiError (400) if none can carry it."""
-        return open_exchange(request, deployment, self._clock.now(), stream=stream, issuer_of=self._issuers.of)
+        return open_exchange(
+            request,
+            deployment,
+            self._clock.now(),
+            stream=stream,
+            issuer_of=self._issuers.of,
+            client_headers=client_headers,
+        )
 
     def remember_proofs(self, deployment: Deployment, proofs: Iterable[str]) -> None:
         """Remember that `deployment` issued these proofs of reasoning, so that no other provider is sent them."""
@@ -276,7 +290,7 @@ class FailoverExecutor:
         deployment = candidate.deployment
         stream = request.stream or candidate.mode is Mode.PROBE
         try:
-            exchange = self.open_exchange(deployment, request, stream=stream)
+            exchange = self.open_exchange(deployment, request, stream=stream, client_headers=trace.client_headers)
         except ApiError as error:
             trace.unfit.append(Unfit(deployment, error))
             return None

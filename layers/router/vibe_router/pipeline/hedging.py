@@ -162,6 +162,7 @@ class HedgedAttempt:
             return None
         trace.served_by, trace.provider_format = backup.trace.served_by, backup.trace.provider_format
         trace.reasoning_left_out = backup.trace.reasoning_left_out
+        trace.dropped_params = backup.trace.dropped_params
         return backup.deployment, self._answer
 
     def _wait_and_run(self) -> None:
@@ -254,7 +255,7 @@ class Hedger:
             return None if answer is None else (deployment, answer)
 
         def open_backup(upstream: Upstream) -> Backup | None:
-            other, own = waiting[0], AttemptTrace(origin=trace.origin)
+            other, own = waiting[0], AttemptTrace(origin=trace.origin, client_headers=trace.client_headers)
             if (exchange := self._open(other, request, own)) is None:
                 return None
             services = replace(self._services, upstream=upstream)

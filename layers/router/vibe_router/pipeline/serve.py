@@ -122,6 +122,7 @@ class RequestPipeline:
         remaining = deadline.end - services.clock.monotonic()
         decision.reserve(services.admission.reserve(caller, model, request, remaining))
 
+        decision.trace.client_headers = headers
         self._names = caller.key_id, (caller.key.alias if caller.key else None) or ""
         committed = services.failover.execute(model, request, deadline, decision.trace, *self._names)
         decision.commit()

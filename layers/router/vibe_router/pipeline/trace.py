@@ -41,6 +41,8 @@ class AttemptTrace:
     reasoning_left_out: int = 0  # proofs of earlier reasoning that were not sent
     parts: list[BilledPart] = field(default_factory=list)  # of a continued answer, except for the last
     reported: dict[str, Mapping[str, str]] = field(default_factory=dict)  # headers with a quota, by deployment
+    client_headers: Mapping[str, str] = field(default_factory=dict)  # of the caller, in lower case
+    dropped_params: tuple[str, ...] = ()  # parameters and beta flags that were not sent to the deployment
     stayed: bool = False  # whether the conversation was kept where it is although another deployment is first
     losers: list[BilledPart] = field(default_factory=list)  # cancelled, since another deployment answered first
     written: Sequence[Mapping[str, Any]] = ()  # by which deployment: as in the record's `parts`, without usage

@@ -10,14 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 from vibe_router.core.models import (
+    BetaShape,
     Catalogue,
     ComplexityRule,
     CooldownPolicy,
     Deployment,
+    HeaderShape,
     Policy,
     Provider,
     QuotaPolicy,
     RelayMarks,
+    RequestShape,
     Timeouts,
     VirtualModel,
 )
@@ -224,14 +227,57 @@ def _merged(*settings: Settings) -> Policy:
     timeouts: dict[str, float] = {}
     cooldown: dict[str, float] = {}
     quota: dict[str, Any] = {}
+    shape: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for each in settings:
         timeouts |= each.timeouts
         cooldown |= each.cooldown
         quota |= each.quota
+        _add_shape(shape, each)
         for name in _POLICY:
             if (value := getattr(each, name)) is not None:
                 others[name] = value
+    if shape:
+        others["shape"] = _shape(shape)
     if quota:
         others["quota"] = QuotaPolicy(**quota)
     return Policy(timeouts=Timeouts(**timeouts), cooldown=CooldownPolicy(**cooldown), **others)
+
+
+def _add_shape(shape: dict[str, Any], settings: Settings) -> None:
+    """Add a nearer setting: values replace those of the same path or name, lists are joined."""
+    for name in ("set", "default"):
+        if values := getattr(settings, name):
+            shape[name] = {**shape.get(name, {}), **values}
+    for name in ("drop", "forward_headers"):
+        if values := getattr(settings, name):
+            shape[name] = tuple(dict.fromkeys((*shape.get(name, ()), *values)))
+    for name in ("headers", "betas"):
+        if parts := getattr(settings, name):
+            shape[name] = _joined(shape.get(name, {}), parts)
+    if settings.drop_params is not None:
+        shape["drop_params"] = settings.drop_params
+
+
+def _joined(parts: Mapping[str, Any], nearer: Mapping[str, Any]) -> dict[str, Any]:
+    joined = dict(parts)
+    for name, value in nearer.items():
+        before = joined.get(name)
+        if isinstance(value, Mapping):
+            joined[name] = {**(before or {}), **value}
+        elif isinstance(value, tuple):
+            joined[name] = tuple(dict.fromkeys((*(before or ()), *value)))
+        else:
+            joined[name] = value
+    return joined
+
+
+def _shape(given: Mapping[str, Any]) -> RequestShape | None:
+    shape = RequestShape(
+        **{
+            **given,
+            "headers": HeaderShape(**given.get("headers", {})),
+            "betas": BetaShape(**given.get("betas", {})),
+        }
+    )
+    return None if shape == RequestShape() else shape

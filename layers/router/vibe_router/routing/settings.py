@@ -8,6 +8,7 @@ hand: then `routing.spec` decides, and says what is wrong. A test holds both equ
                            └─ None ── spec.parse_row ── settings_of ┘
 """
 
+import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ __all__ = [
     "MOST_HEDGED",
     "MOST_RESERVED",
     "MOST_RETRIES",
+    "MOST_SHAPED",
     "MOST_TOKENS",
     "MOST_WEIGHT",
     "ORDERS",
@@ -52,7 +54,12 @@ __all__ = [
     "Rows",
     "Settings",
     "checked_base_url",
+    "checked_beta",
+    "checked_header",
+    "checked_header_value",
+    "checked_path",
     "checked_secret_name",
+    "checked_values",
     "provider_formats",
     "read_row",
 ]
@@ -75,6 +82,8 @@ LONGEST_STAY = 1440
 MOST_TOKENS = 1_000_000_000
 MOST_RETRIES = 10
 MOST_WEIGHT = 1_000_000
+MOST_SHAPED = 50  # fields, headers or flags in one list
+_MOST_SHAPE_BYTES = 8192
 ORDERS = ("weights", "cheapest", "fastest", "quota")
 
 Kind = Literal["provider", "model", "alias", "defaults"]
@@ -109,7 +118,8 @@ class Problem:
 class Settings:
     """Settings that apply to everything below them unless a nearer one overrides them; None is not given.
 
-    `timeouts`, `cooldown` and `quota` hold the given fields of `Timeouts`, `CooldownPolicy` and `QuotaPolicy`.
+    `timeouts`, `cooldown` and `quota` hold the given fields of `Timeouts`, `CooldownPolicy` and `QuotaPolicy`,
+    `headers` and `betas` those of `HeaderShape` and `BetaShape`; the fields from `set` on are those of `RequestShape`.
     """
 
     timeouts: Mapping[str, float] = field(default_factory=dict)
@@ -124,6 +134,13 @@ class Settings:
     order: str | None = None
     stay: float | None = None
     quota: Mapping[str, Any] = field(default_factory=dict)
+    set: Mapping[str, Any] = field(default_factory=dict)
+    default: Mapping[str, Any] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    betas: Mapping[str, Any] = field(default_factory=dict)
+    drop_params: bool | None = None
+    forward_headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +272,65 @@ def checked_secret_name(value: str) -> str:
     return value
 
 
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
+_PATH = re.compile(r"[A-Za-z0-9_$-]{1,64}(\.([A-Za-z0-9_$-]{1,64}|\*)){0,9}")
+# What the router itself decides on.
+_OWNED = frozenset({"model", "stream", "stream_options"})
+# Keys and the framing of a call; a provider's key is named with `secret`.
+_FORBIDDEN_HEADERS = frozenset(
+    {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "host", "connection"}
+    | {"content-length", "content-type", "content-encoding", "transfer-encoding", "te", "upgrade", "keep-alive"}
+    | {"accept", "accept-encoding", "expect", "trailer", "x-amz-security-token", "x-amz-date"}
+)
+_BETA = re.compile(r"[A-Za-z0-9._:=/-]{1,100}")
+
+
+def checked_path(value: object) -> str:
+    """Return a path of a field. Raises ValueError with the reason."""
+    if not isinstance(value, str) or not _PATH.fullmatch(value):
+        raise ValueError("must be a path such as reasoning.effort or tools.*.strict")
+    if value.partition(".")[0] in _OWNED:
+        raise ValueError(f"{value.partition('.')[0]!r} is set by the router")
+    return value
+
+
+def checked_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by path. Raises ValueError with the reason."""
+    if len(values) > MOST_SHAPED:
+        raise ValueError(f"must have at most {MOST_SHAPED} entries")
+    checked = {checked_path(path): value for path, value in values.items()}
+    try:
+        size = len(json.dumps(checked, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("must hold values that JSON can express") from None
+    if size > _MOST_SHAPE_BYTES:
+        raise ValueError(f"must be at most {_MOST_SHAPE_BYTES} bytes of JSON")
+    return checked
+
+
+def checked_header(value: object) -> str:
+    """Return the name of a header in lower case. Raises ValueError with the reason."""
+    if not isinstance(value, str) or not _HEADER.fullmatch(value):
+        raise ValueError("must be the name of a header")
+    if value.lower() in _FORBIDDEN_HEADERS:
+        raise ValueError(f"{value.lower()!r} is the router's own; a provider's key is named with `secret`")
+    return value.lower()
+
+
+def checked_header_value(value: object) -> str:
+    """Return the value of a header. Raises ValueError with the reason."""
+    if not isinstance(value, str) or not (value.isascii() and value.isprintable() and len(value) <= 1000):
+        raise ValueError("must be printable ASCII of at most 1000 characters")
+    return value
+
+
+def checked_beta(value: object) -> str:
+    """Return a beta flag. Raises ValueError with the reason."""
+    if not isinstance(value, str) or not _BETA.fullmatch(value):
+        raise ValueError("must be a beta flag such as context-1m-2025-08-07")
+    return value
+
+
 def read_row(kind: str, name: str, row: Mapping[str, object]) -> RowSettings | None:
     """Read a row that is valid beyond doubt; None for any other, which `spec.parse_row` decides on."""
     read, pattern = _READERS.get(kind, (None, None))
@@ -276,7 +352,6 @@ _VIRTUAL_NAME = re.compile(r"[A-Za-z0-9\-_.:/@]{1,128}")
 _ALIAS_NAME = re.compile(r"[A-Za-z0-9\-_.:/@*\[\]()+]{1,128}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9\-_.:/@()\[\]+,=~!*'%&]{1,256}")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
-_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _FORMATS = frozenset(DECLARABLE)
 _TIMEOUTS = ("connect", "first_byte", "first_token", "idle", "response", "probe", "total")
 ROUTING_MODES = ("manual", "shadow", "complexity")
@@ -352,6 +427,22 @@ class _Fields:
             raise _DoubtError
         return value
 
+    def values(self, name: str) -> dict[str, Any]:
+        value = self.take(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise _DoubtError
+        return checked_values(value)
+
+    def checked_texts(self, name: str, check: Callable[[str], str]) -> tuple[str, ...]:
+        values = self.take(name)
+        if values is None:
+            return ()
+        if not isinstance(values, list | tuple) or len(values) > MOST_SHAPED:
+            raise _DoubtError
+        return tuple(check(each) for each in values)
+
     def one_of(self, name: str, values: Collection[str]) -> str | None:
         value = self.take(name)
         if value is not None and (type(value) is not str or value not in values):
@@ -402,7 +493,58 @@ def _given(fields: _Fields) -> dict[str, Any]:
         "order": fields.one_of("order", ORDERS),
         "stay": fields.number("stay", least=0, most=LONGEST_STAY),
         "quota": _quota(fields.take("quota")),
+        **_shape(fields),
     }
+
+
+def _shape(fields: _Fields) -> dict[str, Any]:
+    """Take the fields of a `RequestShape`."""
+    return {
+        "set": fields.values("set"),
+        "default": fields.values("default"),
+        "drop": fields.checked_texts("drop", checked_path),
+        "headers": _header_shape(fields.take("headers")),
+        "betas": _beta_shape(fields.take("betas")),
+        "drop_params": fields.flag("drop_params") if fields.has("drop_params") else None,
+        "forward_headers": fields.checked_texts("forward_headers", checked_header),
+    }
+
+
+def _header_shape(value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    fields = _Fields(value)
+    given = {
+        "set": _headers(fields.take("set")),
+        "default": _headers(fields.take("default")),
+        "drop": fields.checked_texts("drop", checked_header),
+    }
+    fields.end()
+    return {name: each for name, each in given.items() if each}
+
+
+def _headers(value: object) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _DoubtError
+    headers = {checked_header(name): checked_header_value(each) for name, each in value.items()}
+    if len(headers) != len(value):
+        raise _DoubtError
+    return headers
+
+
+def _beta_shape(value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    fields = _Fields(value)
+    given: dict[str, Any] = {
+        name: fields.checked_texts(name, checked_beta) for name in ("set", "default", "drop") if fields.has(name)
+    }
+    if fields.has("drop_rejected"):
+        given["drop_rejected"] = fields.flag("drop_rejected")
+    fields.end()
+    return {name: each for name, each in given.items() if each}
 
 
 def _quota(value: object) -> dict[str, Any]:

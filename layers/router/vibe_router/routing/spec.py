@@ -42,6 +42,7 @@ from vibe_router.routing.settings import (
     MOST_HEDGED,
     MOST_RESERVED,
     MOST_RETRIES,
+    MOST_SHAPED,
     MOST_TOKENS,
     MOST_WEIGHT,
     PARTS,
@@ -58,7 +59,12 @@ from vibe_router.routing.settings import (
     RoutingSettings,
     RowSettings,
     checked_base_url,
+    checked_beta,
+    checked_header,
+    checked_header_value,
+    checked_path,
     checked_secret_name,
+    checked_values,
 )
 
 __all__ = [
@@ -141,6 +147,12 @@ def _formats(value: object) -> object:
     return tuple(value)
 
 
+def _texts(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list, such as [temperature]")
+    return tuple(value)
+
+
 def _hedge_delay(value: object) -> object:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if value != "p95" and not (is_number and 0 < cast("float", value) <= LONGEST_WAIT):
@@ -164,6 +176,15 @@ _VirtualName = Annotated[str, AfterValidator(_CHECKED_NAMES["model"])]
 _AliasName = Annotated[str, AfterValidator(_CHECKED_NAMES["alias"])]
 _ModelName = Annotated[str, AfterValidator(_token("-_.:/@()[]+,=~!*'%&", 256))]
 _KeyAlias = Annotated[str, Field(min_length=1, max_length=200)]
+_Values = Annotated[dict[str, Any], AfterValidator(checked_values)]
+_Path = Annotated[str, AfterValidator(checked_path)]
+_HeaderName = Annotated[str, AfterValidator(checked_header)]
+_HeaderValue = Annotated[str, AfterValidator(checked_header_value)]
+_Beta = Annotated[str, AfterValidator(checked_beta)]
+_Paths = Annotated[tuple[_Path, ...], Field(strict=False, max_length=MOST_SHAPED), BeforeValidator(_texts)]
+_HeaderNames = Annotated[tuple[_HeaderName, ...], Field(strict=False, max_length=MOST_SHAPED), BeforeValidator(_texts)]
+_Betas = Annotated[tuple[_Beta, ...], Field(strict=False, max_length=MOST_SHAPED), BeforeValidator(_texts)]
+_Headers = dict[_HeaderName, _HeaderValue]
 _Formats = Annotated[tuple[Format, ...], Field(strict=False), BeforeValidator(_formats)]
 
 
@@ -201,6 +222,23 @@ class QuotaOverrides(_Spec):
     keys: Annotated[tuple[_KeyAlias, ...], Field(strict=False)] | None = None
 
 
+class HeaderShapeSpec(_Spec):
+    """Headers of a call: to set, to set where they are missing, and to drop."""
+
+    set: _Headers | None = None
+    default: _Headers | None = None
+    drop: _HeaderNames | None = None
+
+
+class BetaShapeSpec(_Spec):
+    """Beta flags: to add, to send if the caller sends none, and to drop."""
+
+    set: _Betas | None = None
+    default: _Betas | None = None
+    drop: _Betas | None = None
+    drop_rejected: bool | None = None
+
+
 class Overrides(_Spec):
     """Settings that apply to everything below them unless a nearer one overrides them."""
 
@@ -216,6 +254,13 @@ class Overrides(_Spec):
     order: Literal["weights", "cheapest", "fastest", "quota"] | None = None
     stay: Annotated[float, Field(ge=0, le=LONGEST_STAY)] | None = None
     quota: QuotaOverrides | None = None
+    set: _Values | None = None
+    default: _Values | None = None
+    drop: _Paths | None = None
+    headers: HeaderShapeSpec | None = None
+    betas: BetaShapeSpec | None = None
+    drop_params: bool | None = None
+    forward_headers: _HeaderNames | None = None
 
 
 class DefaultsSpec(Overrides):
@@ -478,9 +523,12 @@ def resolve(
 
 def _plain_fields(spec: _Spec) -> dict[str, Any]:
     fields = {name: _plain_value(getattr(spec, name)) for name in type(spec).model_fields}
-    for group in ("timeouts", "cooldown", "quota"):
+    for group in ("timeouts", "cooldown", "quota", "set", "default", "headers", "betas"):
         if group in fields and fields[group] is None:
             fields[group] = {}
+    for group in ("drop", "forward_headers"):
+        if group in fields and fields[group] is None:
+            fields[group] = ()
     return fields
 
 
@@ -489,6 +537,8 @@ def _plain_value(value: object) -> object:
     match value:
         case TimeoutOverrides() | CooldownOverrides() | QuotaOverrides():
             return {name: given for name, given in _plain_fields(value).items() if given is not None}
+        case HeaderShapeSpec() | BetaShapeSpec():
+            return {name: given for name, given in _plain_fields(value).items() if given}
         case DeploymentSpec():
             return DeploymentSettings(**_plain_fields(value))
         case PriceSpec():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment
@@ -22,6 +22,7 @@ from vibe_router.formats.responses.echo import EchoingStreamReader
 from vibe_router.upstream.fit import formats_for, no_common_format
 
 if TYPE_CHECKING:
+    from vibe_router.core.models import RequestShape
     from vibe_router.formats.continuation import TrackingWriter
 
 __all__ = ["Exchange", "IssuerOf", "open_exchange"]
@@ -34,16 +35,24 @@ _NATIVE: Mapping[str, tuple[Kind, ...]] = {"responses": ("encrypted",), "message
 
 
 def open_exchange(
-    request: ClientRequest, deployment: Deployment, now: float, *, stream: bool, issuer_of: IssuerOf = lambda _: None
+    request: ClientRequest,
+    deployment: Deployment,
+    now: float,
+    *,
+    stream: bool,
+    issuer_of: IssuerOf = lambda _: None,
+    client_headers: Mapping[str, str] | None = None,
 ) -> "Exchange":
     """Return `request` as it is sent to `deployment` at `now` (epoch seconds).
+
+    `client_headers` are the caller's, in lower case, of which the routes may let some through.
 
     Raises ApiError (400) if none of its formats can carry the request, with the reason of the first.
     """
     refusal: ApiError | None = None
     for name in formats_for(request, deployment.formats):
         kind = Exchange if name == request.format else _Translated
-        exchange = kind(request, registry.provider(name), deployment, int(now), issuer_of)
+        exchange = kind(request, registry.provider(name), deployment, int(now), issuer_of, client_headers or {})
         try:
             exchange.body(stream=stream)
         except ApiError as error:
@@ -67,6 +76,7 @@ class Exchange:
         deployment: Deployment,
         created: int,
         issuer_of: IssuerOf,
+        client_headers: Mapping[str, str],
     ) -> None:
         self.format = provider.name
         self.path = provider.path
@@ -77,6 +87,10 @@ class Exchange:
         self.model = deployment.model
         self.open_reader: Callable[[Exchange], StreamReader] | None = None  # replaces the reader that only observes
         self.alternative: Callable[[], Exchange] | None = None  # opens what to send if the provider rejects this
+        self.dropped: tuple[str, ...] = ()  # parameters and beta flags that are not sent
+        self._shape = deployment.policy.shape
+        self._client_headers = client_headers
+        self._rejected_betas: tuple[str, ...] = ()
         self.reply_headers: Mapping[str, str] = {}  # of the answer, once they have arrived
         self.tracker: TrackingWriter | None = None  # of the caller's stream, if its answer can be continued
         self._request = request
@@ -91,7 +105,36 @@ class Exchange:
 
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, the key among them."""
-        return {**self._provider.headers(secret), **self._request.forwarded_headers}
+        own = self._provider.headers(secret)
+        return self._shaped_headers(own, self._request.forwarded_headers) if self._shape else self._headers(own)
+
+    def _headers(self, own: dict[str, str]) -> dict[str, str]:
+        return {**own, **self._request.forwarded_headers}
+
+    def _shaped_headers(self, own: dict[str, str], forwarded: Mapping[str, str]) -> dict[str, str]:
+        """Return the headers as the routes shape them; `own` are the provider's, with the key, which stay."""
+        from vibe_router.upstream.shaping import shaped_betas, shaped_headers
+
+        shape = cast("RequestShape", self._shape)
+        passed = forwarded if self.format == self._request.format else {}
+        headers = shaped_headers(passed, self._client_headers, shape)
+        name = "anthropic-beta" if self.format == "messages" else "openai-beta"
+        flags = [flag.strip() for flag in headers.pop(name, "").split(",") if flag.strip()]
+        if betas := shaped_betas(flags, shape.betas, self._rejected_betas):
+            headers[name] = ",".join(betas)
+        return {**headers, **{key: value for key, value in own.items() if key not in headers}}
+
+    def drop_betas(self, refusal: str) -> bool:
+        """Leave out the beta flags that a provider's `refusal` names; return whether there are any."""
+        shape = self._shape
+        if shape is None or not shape.betas.drop_rejected:
+            return False
+        headers = self._shaped_headers({}, self._request.forwarded_headers)
+        flags = (headers.get("anthropic-beta") or headers.get("openai-beta") or "").split(",")
+        rejected = tuple(flag for flag in flags if flag and flag in refusal)
+        self._rejected_betas += rejected
+        self.dropped += rejected
+        return bool(rejected)
 
     def body(self, *, stream: bool) -> bytes:
         """Return the body of the call. Raises ApiError (400) for a request that cannot be sent."""
@@ -99,6 +142,10 @@ class Exchange:
         if body is None:
             self.left_out = self._sent = 0
             body = self._build_body(stream=stream)
+            if self._shape and self._shape.changes_body and self._request.body:
+                from vibe_router.upstream.shaping import shaped_body
+
+                body = shaped_body(body, self._shape)
             self._bodies[stream] = body = _with_reasoning(body) if self._fills_reasoning else body
         return body
 
@@ -187,9 +234,8 @@ class Exchange:
 class _Translated(Exchange):
     """A request to a deployment that speaks another format; both formats are conversations."""
 
-    def headers(self, secret: str) -> dict[str, str]:
-        """Return the headers of the call, the key among them."""
-        return self._provider.headers(secret)
+    def _headers(self, own: dict[str, str]) -> dict[str, str]:
+        return own
 
     def _build_body(self, *, stream: bool) -> bytes:
         from vibe_router.formats.neutral.model import with_own_proofs, without_optional_tools
@@ -198,7 +244,23 @@ class _Translated(Exchange):
         own, self._sent, self.left_out = with_own_proofs(request, None if self._drops_proofs else self.issuer)
         if self._base_model:
             own = replace(own, base_model=self._base_model)
-        return registry.conversation(self.format).body(own, self.model, stream=stream)
+        provider = registry.conversation(self.format)
+        if not (self._shape and self._shape.drop_params):
+            return provider.body(own, self.model, stream=stream)
+        from vibe_router.formats.neutral.dropping import without_param
+
+        dropped: list[str] = []
+        while True:
+            try:
+                body = provider.body(own, self.model, stream=stream)
+            except ApiError as error:
+                if (reduced := without_param(own, error.param)) is None:
+                    raise
+                own = reduced
+                dropped.append(str(error.param))
+            else:
+                self.dropped = tuple(dropped)
+                return body
 
     def _reader(self) -> StreamReader:
         from vibe_router.formats.translation import Translation
