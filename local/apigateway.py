@@ -175,6 +175,7 @@ class _Connection(web.RequestHandler):
             loop=loop,
             access_log=None,  # type: ignore[arg-type]  # as aiohttp documents it
             auto_decompress=False,  # the function gets the body as sent
+            lingering_time=receive_seconds,
             max_line_size=_MAX_HEAD_LINE,
             max_field_size=_MAX_HEAD_LINE,
         )

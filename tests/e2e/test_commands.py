@@ -1,15 +1,19 @@
 """`vibe` against the running local stack, which it finds by itself."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
 from tests.e2e.stack import KEY, Stack, eventually
+from vibe_cli.app import main
 
 DEPLOYMENT = "cliproxyapi/claude-sonnet-4-6"
 
@@ -23,21 +27,11 @@ def run(stack: Stack, *arguments: str, status: int = 0) -> Any:
 def run_text(stack: Stack, *arguments: str, status: int = 0) -> str:
     """Run a command in a pipe; return its output, or its error with another `status`."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("VIBE_", "LITELLM_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "vibe_cli", *arguments],
-        env={
-            **environ,
-            "DATA_DIR": str(stack.data),
-            "MASTER_KEY": KEY,
-        },
-        cwd=stack.data,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == status, done.stderr
-    return done.stdout if status == 0 else done.stderr
+    environ |= {"DATA_DIR": str(stack.data), "MASTER_KEY": KEY}
+    out, err = io.StringIO(), io.StringIO()
+    with patch.dict(os.environ, environ, clear=True), chdir(stack.data), redirect_stdout(out), redirect_stderr(err):
+        assert main(arguments) == status, err.getvalue()
+    return out.getvalue() if status == 0 else err.getvalue()
 
 
 def test_key_life_cycle(stack: Stack) -> None:

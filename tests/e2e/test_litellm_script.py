@@ -73,12 +73,16 @@ def test_a_litellm_script_runs_unchanged(stack: Stack) -> None:
     updated = call("POST", "/key/update", json={"key": key, "max_budget": 20, "models": ["auto-chat", "auto-codex"]})
     assert updated["max_budget"] == 20
 
+    # All of this takes up to ten seconds to reach every environment, so it is waited for once.
+    blocked, deleted = (call("POST", "/key/generate", json={"key_alias": each})["key"] for each in ("old", "older"))
+    assert [chat(each).status_code for each in (blocked, deleted)] == [200, 200]
     call("POST", "/key/block", json={"key": key})
-    # One environment may have read it anew, and the next one not yet: each look is at one answer.
-    blocked = eventually(lambda: answer if (answer := chat(key)).status_code == 401 else None)
-    assert blocked.json()["error"]["code"] == "key_blocked"
     call("POST", "/key/unblock", json={"key": key})
-    eventually(lambda: chat(key, "auto-codex").status_code == 200)  # what was updated holds by now, too
+    call("POST", "/key/block", json={"key": blocked})
+    assert call("POST", "/key/delete", json={"keys": [deleted]})["deleted_keys"] == [deleted]
+    eventually(lambda: chat(key, "auto-codex").status_code == 200)  # one of the models that it was given
+    eventually(lambda: chat(blocked).json().get("error", {}).get("code") == "key_blocked")
+    eventually(lambda: chat(deleted).json().get("error", {}).get("code") == "key_deleted")
 
     today = datetime.now(UTC).date()
     dates = {"start_date": str(today - timedelta(days=1)), "end_date": str(today)}
@@ -107,8 +111,8 @@ def test_a_litellm_script_runs_unchanged(stack: Stack) -> None:
     assert regenerated["key"] != key
     assert chat(regenerated["key"]).status_code == 200
 
-    assert call("POST", "/key/delete", json={"keys": [regenerated["key"]]})["deleted_keys"] == [regenerated["key"]]
-    eventually(lambda: chat(regenerated["key"]).json().get("error", {}).get("code") == "key_deleted")
+    rest = [regenerated["key"], blocked]
+    assert call("POST", "/key/delete", json={"keys": rest})["deleted_keys"] == rest
     assert call("GET", "/key/list")["total_count"] == 0
     models = call("GET", "/model/info")["data"]
     assert {each["model_name"] for each in models} >= {"auto-chat", "auto-codex-mini"}

@@ -70,15 +70,17 @@ def test_a_key_may_use_only_its_models(stack: Stack, make: Make) -> None:
     assert told(httpx.get(f"{stack.root}/health", headers={"x-api-key": key}, timeout=60))[0] == 403
 
 
-def test_blocking_and_unblocking_a_key_take_effect_within_ten_seconds(stack: Stack, make: Make) -> None:
-    key = make()
-    assert ask(stack, key).status_code == 200
-    admin(stack, "/key/block", key=key)
-    eventually(lambda: told(ask(stack, key)) == (401, "key_blocked"))
-    admin(stack, "/key/unblock", key=key)
-    eventually(lambda: ask(stack, key).status_code == 200)
-    admin(stack, "/key/delete", keys=[key])
-    eventually(lambda: told(ask(stack, key)) == (401, "key_deleted"))
+def test_blocking_unblocking_and_deleting_a_key_take_effect_within_ten_seconds(stack: Stack, make: Make) -> None:
+    blocked, unblocked, deleted = make(), make(), make()
+    admin(stack, "/key/block", key=unblocked)
+    assert told(ask(stack, unblocked)) == (401, "key_blocked")
+    assert [ask(stack, key).status_code for key in (blocked, deleted)] == [200, 200]
+    admin(stack, "/key/block", key=blocked)
+    admin(stack, "/key/unblock", key=unblocked)
+    admin(stack, "/key/delete", keys=[deleted])
+    eventually(lambda: told(ask(stack, blocked)) == (401, "key_blocked"))
+    eventually(lambda: ask(stack, unblocked).status_code == 200)
+    eventually(lambda: told(ask(stack, deleted)) == (401, "key_deleted"))
 
 
 def test_concurrent_callers_do_not_overspend_a_budget(stack: Stack, make: Make) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from contextlib import closing
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.store.conftest import client_of
+from tests.unit.cli.pseudo_terminal import run_on_terminal
 from vibe_cli.app import main
 from vibe_router.store.dynamodb import DynamoDB, to_item
 from vibe_router.store.routes import RoutesSnapshot, RoutesStore
@@ -265,49 +265,25 @@ def test_wrong_usage_is_rejected(command: Command, arguments: list[str]) -> None
     assert command(*arguments).status == 2
 
 
-def on_a_terminal(arguments: list[str], answer: str, folder: Path) -> tuple[int, str]:
-    """Run the command with a terminal for its input and output; return its status and what it showed."""
-    controller, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vibe_cli", "routes", *arguments],
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{CHECKOUT}/layers/router:{CHECKOUT}/cli"},
-        close_fds=True,
-    )
-    os.close(terminal)
-    os.write(controller, answer.encode())
-    shown = b""
-    try:
-        while chunk := os.read(controller, 65536):
-            shown += chunk
-    except OSError:  # how Linux tells that the other side has been closed
-        pass
-    os.close(controller)
-    return process.wait(30), shown.decode()
-
-
 def test_terminal_shows_coloured_changes_and_asks(
     command: Command, folder: Path, store: RoutesStore, routes_table: str
 ) -> None:
-    status, shown = on_a_terminal(["--table", routes_table], "n\n", folder)
+    status, shown, error = run_on_terminal(["routes", "--table", routes_table], "n\n")
     assert status == 1
     assert "\x1b[32m+ models.auto\x1b[0m" in shown
     assert "chain[0]: ark/glm-4.7" in shown
     assert "2 added, 0 changed, 0 removed" in shown
     assert "Write these changes? [y/N]" in shown
-    assert "Nothing was written." in shown
+    assert "Nothing was written." in error
     assert store.read() == {}
-    status, shown = on_a_terminal(["--table", routes_table], "y\n", folder)
+    status, shown, _ = run_on_terminal(["routes", "--table", routes_table], "y\n")
     assert status == 0
     assert "Written; in effect within 10 seconds." in shown
     assert len(store.read()) == 2
     (folder / "routes.yaml").write_text(GOOD.replace("glm-4.7", "glm-5"))
-    status, shown = on_a_terminal(["--table", routes_table, "--yes"], "", folder)
+    status, shown, _ = run_on_terminal(["routes", "--table", routes_table, "--yes"], "")
     assert status == 0
     assert "chain[0]: ark/glm-4.7 → ark/glm-5" in shown
     assert "[y/N]" not in shown
-    status, shown = on_a_terminal(["--table", routes_table], "", folder)
+    status, shown, _ = run_on_terminal(["routes", "--table", routes_table], "")
     assert "already matches the file" in shown

@@ -1,10 +1,5 @@
-import io
 import json
-import os
-import pty
-import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cli.fake_router import KEY, FakeRouter, running
+from tests.unit.cli.pseudo_terminal import run_on_terminal
 from vibe_cli.app import main
 
 
@@ -61,42 +57,10 @@ def command(router: FakeRouter, capsys: pytest.CaptureFixture[str]) -> Callable[
 
 
 @pytest.fixture
-def terminal(router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+def terminal(router: FakeRouter) -> Callable[..., Done]:
     """Run `vibe` in this process on a pseudo-terminal, with `typed` as its input."""
-    monkeypatch.setenv("TERM", "xterm")
 
     def call(*arguments: str, typed: str = "", columns: int = 200) -> Done:
-        leader, follower = pty.openpty()
-        errors = io.StringIO()
-        os.write(leader, typed.encode())
-        with ThreadPoolExecutor(1) as pool:
-            shown = pool.submit(_read_to_end, leader)
-            with (
-                os.fdopen(os.dup(follower)) as read,
-                os.fdopen(follower, "w") as written,
-                monkeypatch.context() as patch,
-            ):
-                patch.setenv("COLUMNS", str(columns))
-                patch.setattr(sys, "stdin", read)
-                patch.setattr(sys, "stdout", written)
-                patch.setattr(sys, "stderr", errors)
-                try:
-                    status = main(arguments)
-                except SystemExit as end:
-                    status = int(end.code or 0)
-        os.close(leader)
-        return Done(status, shown.result().decode(), errors.getvalue())
+        return Done(*run_on_terminal(arguments, typed, columns))
 
     return call
-
-
-def _read_to_end(descriptor: int) -> bytes:
-    shown = b""
-    while True:
-        try:
-            read = os.read(descriptor, 65536)
-        except OSError:  # the other end is closed
-            return shown
-        if not read:
-            return shown
-        shown += read
