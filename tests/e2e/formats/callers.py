@@ -17,7 +17,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-__all__ = ["CALLERS", "Answer", "Ask", "Call", "Caller", "Tool", "image", "made"]
+__all__ = ["CALLERS", "Answer", "Ask", "Call", "Caller", "Image", "Reading", "Tool", "image", "made", "same"]
 
 _RESPONSE_EVENTS: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
 _MESSAGE_EVENTS: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
@@ -76,17 +76,19 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class _Image:
+class Image:
+    """An image by its data URL."""
+
     url: str
 
 
-Part: TypeAlias = str | _Image
+Part: TypeAlias = str | Image
 
 
-def image() -> _Image:
+def image() -> Image:
     """Return an image of one pixel."""
     data = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    return _Image(f"data:image/png;base64,{data}")
+    return Image(f"data:image/png;base64,{data}")
 
 
 def made(calls: Iterable[Call]) -> dict[str, str]:
@@ -133,16 +135,17 @@ class Caller(Protocol):
 _VARYING = frozenset(
     [
         *("id", "created", "created_at", "completed_at", "call_id", "item_id", "encrypted_content", "signature"),
+        "thought_signature",
         *("index", "parsed", "parsed_arguments", "parsed_output"),  # what the packages add while they accumulate
     ]
 )
 
 
-def _same(value: Any) -> Any:
+def same(value: Any) -> Any:
     """Return a value without what differs between two answers that say the same, and without what is not there."""
     if isinstance(value, Mapping):
-        return {name: _same(inner) for name, inner in value.items() if name not in _VARYING and inner is not None}
-    return [_same(inner) for inner in value] if isinstance(value, list) else value
+        return {name: same(inner) for name, inner in value.items() if name not in _VARYING and inner is not None}
+    return [same(inner) for inner in value] if isinstance(value, list) else value
 
 
 class _Openai:
@@ -174,7 +177,7 @@ class ChatCaller(_Openai):
     def pieces(self, model: str, ask: Ask) -> AbstractContextManager[Iterable[str]]:
         stream = self._client.chat.completions.create(model=model, stream=True, **self._fields(ask))
         texts = (choice.delta.content or "" for chunk in stream for choice in chunk.choices)
-        return _Reading(stream, texts)
+        return Reading(stream, texts)
 
     def _fields(self, ask: Ask, *, strict: bool = False) -> dict[str, Any]:
         messages: list[Any] = [{"role": "system", "content": ask.system}] if ask.system else []
@@ -189,7 +192,7 @@ class ChatCaller(_Openai):
                 case _:
                     parts = [
                         {"type": "image_url", "image_url": {"url": part.url}}
-                        if isinstance(part, _Image)
+                        if isinstance(part, Image)
                         else {"type": "text", "text": part}
                         for part in turn
                     ]
@@ -233,7 +236,7 @@ class ChatCaller(_Openai):
             prompt_tokens=completion.usage.prompt_tokens,
             completion_tokens=completion.usage.completion_tokens,
             turn={name: value for name, value in message.items() if name != "parsed"},
-            told=_same(dumped),
+            told=same(dumped),
         )
 
 
@@ -276,7 +279,7 @@ class ResponsesCaller(_Openai):
 
     def pieces(self, model: str, ask: Ask) -> AbstractContextManager[Iterable[str]]:
         stream = self._client.responses.create(model=model, stream=True, **self._fields(ask))
-        return _Reading(stream, _text_of_response(stream))
+        return Reading(stream, _text_of_response(stream))
 
     def _fields(self, ask: Ask) -> dict[str, Any]:
         items: list[Any] = []
@@ -293,7 +296,7 @@ class ResponsesCaller(_Openai):
                 case _:
                     parts = [
                         {"type": "input_image", "image_url": part.url, "detail": "auto"}
-                        if isinstance(part, _Image)
+                        if isinstance(part, Image)
                         else {"type": "input_text", "text": part}
                         for part in turn
                     ]
@@ -336,7 +339,7 @@ class ResponsesCaller(_Openai):
             prompt_tokens=response.usage.input_tokens,
             completion_tokens=response.usage.output_tokens,
             turn=dumped["output"],
-            told=_same(dumped),
+            told=same(dumped),
         )
 
 
@@ -379,7 +382,7 @@ class MessagesCaller:
             for event in stream
             if event.type == "content_block_delta" and event.delta.type == "text_delta"
         )
-        return _Reading(stream, texts)
+        return Reading(stream, texts)
 
     def _fields(self, ask: Ask) -> dict[str, Any]:
         messages: list[Any] = []
@@ -430,7 +433,7 @@ class MessagesCaller:
             prompt_tokens=usage.input_tokens + cached,
             completion_tokens=usage.output_tokens,
             turn=[_sent_back(block) for block in dumped["content"]],
-            told=_same(dumped),
+            told=same(dumped),
         )
 
 
@@ -453,7 +456,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value
 
 
-class _Reading:
+class Reading:
     """A stream being read; leaving it hangs up."""
 
     def __init__(self, stream: Any, texts: Iterable[str]) -> None:
@@ -467,5 +470,16 @@ class _Reading:
         self._stream.close()
 
 
-CALLERS: Mapping[str, Any] = {"chat": ChatCaller, "responses": ResponsesCaller, "messages": MessagesCaller}
+def _gemini(root: str, key: str) -> Caller:
+    from tests.e2e.formats.gemini_caller import GeminiCaller  # its package takes a second to import
+
+    return GeminiCaller(root, key)
+
+
+CALLERS: Mapping[str, Any] = {
+    "chat": ChatCaller,
+    "responses": ResponsesCaller,
+    "messages": MessagesCaller,
+    "gemini": _gemini,
+}
 """How a caller of each format is made: of the router's root and a key."""

@@ -1,5 +1,7 @@
 """Which formats callers and providers speak: the pairs that every scenario is run for, as data."""
 
+from importlib.util import find_spec
+
 from local.standin import Standin
 
 __all__ = [
@@ -42,7 +44,15 @@ def spare(spoken: str, number: int) -> str:
     return f"spare-claude-{spoken}-{number}"
 
 
-CALLERS = ("chat", "responses", "messages")
+def _has_gemini() -> bool:
+    """Return whether Google's package is installed, as `make test` does."""
+    try:
+        return find_spec("google.genai") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+CALLERS = ("chat", "responses", "messages", *(["gemini"] if _has_gemini() else []))
 SPOKEN = tuple(PROVIDERS)
 
 PAIRS = [(caller, spoken) for caller in CALLERS for spoken in SPOKEN]
@@ -53,7 +63,7 @@ CROSSINGS = [
     (user, first, second)
     for user in (*CALLERS, "codex", "claude")
     for first, second in [("responses", "messages"), ("messages", "responses"), ("chat", "messages")]
-] + [(caller, caller, "converse") for caller in CALLERS]
+] + [(caller, caller, "converse") for caller in CALLERS if caller in PROVIDERS]
 """Callers and agents, and the formats of the two deployments that serve them."""
 
 

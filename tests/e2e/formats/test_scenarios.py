@@ -19,7 +19,7 @@ SCHEMA: dict[str, Any] = {
     "required": ["name", "age"],
     "additionalProperties": False,
 }
-STOPS = {"chat", "messages", "converse"}
+STOPS = {"chat", "messages", "converse", "gemini"}
 """Formats that have stop sequences; a provider of another one cannot be told."""
 UNSEEN_THOUGHTS = {("chat", "responses")}
 """A caller of chat has no word for asking to see thoughts, and Responses shows them only to who asks."""
