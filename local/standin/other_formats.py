@@ -165,6 +165,26 @@ class ImagesFormat(PassthroughFormat):
         return PlainAnswer.json({"created": context.created, "data": data, "usage": usage})
 
 
+class ImageEditsFormat(PassthroughFormat):
+    """Images of one pixel, whatever was sent."""
+
+    name = "image_edits"
+    paths: Sequence[str] = ("images/edits",)
+
+    def answer(self, body: Mapping[str, Any], context: AnswerContext) -> PlainAnswer:
+        """Return an image. Raises `BadRequest`."""
+        _model(body)
+        images = [value for name, value in body.items() if name in ("image", "image[]", "images")]
+        if not images:
+            raise BadRequest("'image' must be a file of a form", "image")
+        prompt = body.get("prompt")
+        if not isinstance(prompt, str) or not prompt:
+            raise BadRequest("'prompt' must be a text", "prompt")
+        tokens = tokens_in(prompt)
+        usage = {"input_tokens": tokens, "output_tokens": 1, "total_tokens": tokens + 1}
+        return PlainAnswer.json({"created": context.created, "data": [{"b64_json": _PIXEL}], "usage": usage})
+
+
 class SpeechFormat(PassthroughFormat):
     """Silence, in proportion to the length of the text."""
 
@@ -260,6 +280,7 @@ OTHERS = (
     EMBEDDINGS,
     ModerationsFormat(),
     ImagesFormat(),
+    ImageEditsFormat(),
     SpeechFormat(),
     TranscriptionsFormat(),
     RerankFormat(),

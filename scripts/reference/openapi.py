@@ -157,6 +157,18 @@ _FORMATS: dict[str, tuple[str, str, str, Schema]] = {
             size=_text("Such as 1024x1024."),
         ),
     ),
+    "image_edits": (
+        "Other formats",
+        "Edit images",
+        "The images, as URLs or in base64.",
+        _body(
+            ("image", "prompt"),
+            image={"type": "string", "format": "binary", "description": "The image; several as `image[]`."},
+            prompt=_text("What to change."),
+            mask={"type": "string", "format": "binary", "description": "Where to change it."},
+            n={"type": "integer", "minimum": 1, "description": "How many images."},
+        ),
+    ),
     "speech": (
         "Other formats",
         "Create speech",
@@ -190,7 +202,7 @@ _FORMATS: dict[str, tuple[str, str, str, Schema]] = {
     ),
 }
 _FORM = "multipart/form-data"
-_CONTENT_TYPES = {"transcriptions": _FORM}
+_CONTENT_TYPES = {"image_edits": _FORM, "transcriptions": _FORM}
 _ERRORS = {
     "400": "The request is invalid, or no deployment accepts it.",
     "401": "The key is missing, unknown, expired or blocked.",

@@ -113,6 +113,7 @@ FORMATS_OF_MODES: Mapping[str, tuple[str, ...]] = {
     "embedding": ("embeddings",),
     "responses": ("responses",),
     "image_generation": ("images",),
+    "image_edit": ("image_edits",),
     "audio_speech": ("speech",),
     "audio_transcription": ("transcriptions",),
     "moderation": ("moderations",),

@@ -26,7 +26,7 @@ class GeminiError(Exception):
 class GeminiCaller:
     """Gemini, by the `google-genai` package, which gives `alt=sse` to every stream."""
 
-    failures = (GeminiError,)
+    failures: tuple[type[Exception], ...] = (GeminiError,)
 
     def __init__(self, root: str, key: str) -> None:
         options = types.HttpOptions(base_url=root, timeout=_MILLISECONDS)

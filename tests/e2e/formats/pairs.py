@@ -22,7 +22,7 @@ PROVIDERS = {"chat": "chats", "responses": "responds", "messages": "messages-on"
 
 OTHERS = {
     "completes": ("completions",),
-    "embeds": ("embeddings", "moderations", "images", "speech", "transcriptions", "rerank"),
+    "embeds": ("embeddings", "moderations", "images", "image_edits", "speech", "transcriptions", "rerank"),
 }
 """Who speaks what else: each provider stands behind a virtual model of its name."""
 

@@ -44,6 +44,7 @@ def test_embeddings_on_a_chat_chain_are_a_400(client: openai.OpenAI) -> None:
 def test_moderations_images_speech_and_transcriptions(client: openai.OpenAI) -> None:
     assert client.moderations.create(model="embeds", input="I will attack").results[0].flagged
     assert client.images.generate(model="embeds", prompt="a cat").data
+    assert client.images.edit(model="embeds", prompt="a dog", image=[("a.png", b"a"), ("b.png", b"b")]).data
     spoken = client.audio.speech.create(model="embeds", input="Hello", voice="alloy", response_format="wav")
     assert spoken.response.headers["content-type"] == "audio/wav"
     heard = client.audio.transcriptions.create(model="embeds", file=("a.wav", spoken.content, "audio/wav"))

@@ -44,7 +44,7 @@ def test_a_wrong_parameter_is_named(name: str, body: object, param: str) -> None
     assert (caught.value.status, caught.value.param) == (400, param)
 
 
-@pytest.mark.parametrize("name", [each for each in PASSTHROUGH if each != "transcriptions"])
+@pytest.mark.parametrize("name", [each for each in PASSTHROUGH if each not in ("image_edits", "transcriptions")])
 def test_only_the_model_is_replaced(name: str) -> None:
     read = {"images": "prompt", "rerank": "documents"}.get(name, "input")
     asked = PASSTHROUGH[name].parse(json.dumps({"model": "auto", read: ["x"], "an_extension": [1]}).encode(), {})
@@ -163,3 +163,14 @@ def test_an_answer_without_what_it_should_hold_is_none(raw: bytes) -> None:
 )
 def test_usage_in_each_of_their_words(usage: object, counted: Usage) -> None:
     assert PASSTHROUGH["embeddings"].usage_of({"usage": usage}) == counted
+
+
+@pytest.mark.parametrize(("value", "refused"), [(b"true", True), (b" True ", True), (b"1", True), (b"false", False)])
+def test_a_stream_asked_for_in_a_form_is_refused(value: bytes, refused: bool) -> None:
+    raw = form(('name="model"', b"m"), ('name="stream"', value), ('name="image[]"', b"a"), ('name="image[]"', b"b"))
+    if not refused:
+        assert PASSTHROUGH["image_edits"].parse(raw, {"content-type": FORM_TYPE}).model == "m"
+        return
+    with pytest.raises(ApiError) as caught:
+        PASSTHROUGH["image_edits"].parse(raw, {"content-type": FORM_TYPE})
+    assert caught.value.param == "stream"

@@ -54,12 +54,14 @@ def test_completions_over_a_provider_of_chat(
     assert (decision["format"], decision["completion_tokens"]) == ("completions", 3)
 
 
+FORMS = ("image_edits", "transcriptions")
 FORM_TYPE = "multipart/form-data; boundary=b"
 # Format → its path, what is asked, and an answer: its type and its bytes.
 OTHERS: dict[str, tuple[str, dict[str, Any], str, bytes]] = {
     "embeddings": ("/v1/embeddings", {"input": "a"}, "application/json", json.dumps(EMBEDDED).encode()),
     "moderations": ("/v1/moderations", {"input": "a"}, "application/json", b'{"results":[{"flagged":true}]}'),
     "images": ("/v1/images/generations", {"prompt": "a"}, "application/json", b'{"data":[{"b64_json":""}]}'),
+    "image_edits": ("/v1/images/edits", {}, "application/json", b'{"data":[{"b64_json":""}]}'),
     "speech": ("/v1/audio/speech", {"input": "a", "voice": "alloy"}, "audio/mpeg", b"\xff\xfbsound"),
     "transcriptions": ("/v1/audio/transcriptions", {}, "text/plain; charset=utf-8", b"I heard."),
     "rerank": ("/v1/rerank", {"query": "a", "documents": ["b"]}, "application/json", b'{"results":[{"index":0}]}'),
@@ -87,14 +89,14 @@ def test_a_passthrough_body_fails_over_unchanged(
     environment.upstream.script["one"] = [failed or ScriptedReply(200, "text/html", [b"<html>Sign in</html>"])]
     environment.upstream.script["two"] = [ScriptedReply(200, content_type, [answer])]
     made = event("POST", path, {"model": "auto-chat", **asked})
-    if spoken == "transcriptions":
+    if spoken in FORMS:
         made["headers"]["Content-Type"], made["body"] = FORM_TYPE, form("auto-chat")
     response = app.handler(made, context())
     assert (response.status, b"".join(response.body)) == (200, answer)
     assert response.headers["content-type"] == content_type
     assert response.headers["x-vibe-deployment"] == "two/b"
     sent = [call for _, call in environment.upstream.calls]
-    if spoken == "transcriptions":
+    if spoken in FORMS:
         assert [each["form"].decode() for each in sent] == [form("a"), form("b")]
         assert [headers["content-type"] for _, headers in environment.upstream.sent] == [FORM_TYPE] * 2
     else:
@@ -151,6 +153,8 @@ def test_speech_passes_in_bytes(environment: FakeEnvironment) -> None:
         ("speech", "image/svg+xml", None),
         ("speech", "audio/<script>", None),
         ("images", "image/svg+xml", None),
+        ("image_edits", "image/webp", "image/webp"),
+        ("image_edits", "text/html", None),
         ("images", "text/html", None),
         ("transcriptions", "text/javascript", None),
         ("transcriptions", "application/xhtml+xml", None),
@@ -166,7 +170,7 @@ def test_only_media_types_that_no_browser_runs_pass(
     environment.upstream.script["one"] = [page]
     path, asked, *_ = OTHERS[spoken]
     made = event("POST", path, {"model": "auto-chat", **asked})
-    if spoken == "transcriptions":
+    if spoken in FORMS:
         made["headers"]["Content-Type"], made["body"] = FORM_TYPE, form("auto-chat")
     response = app.handler(made, context())
     body, headers = b"".join(response.body), response.headers

@@ -4,7 +4,7 @@ import { button, field, segmented } from "../controls.js";
 import { openDialog } from "../dialogs.js";
 import { h } from "../dom.js";
 
-const FORMATS = ["chat", "responses", "messages", "completions", "embeddings", "moderations", "images", "speech", "transcriptions", "rerank"];
+const FORMATS = ["chat", "responses", "messages", "completions", "embeddings", "moderations", "images", "image_edits", "speech", "transcriptions", "rerank"];
 const isBedrock = (row) => row.type === "bedrock";
 
 export const baseUrlOf = (row) => (isBedrock(row) ? `Amazon Bedrock, ${row.region ?? "the function's region"}${row.base_url ? `, at ${row.base_url}` : ""}` : row.base_url);

@@ -49,6 +49,7 @@ _ENTRIES = (
     WireFormat("embeddings", "/embeddings", "passthrough", litellm_mode="embedding"),
     WireFormat("moderations", "/moderations", "passthrough", litellm_mode="moderation"),
     WireFormat("images", "/images/generations", "passthrough", litellm_mode="image_generation"),
+    WireFormat("image_edits", "/images/edits", "passthrough", litellm_mode="image_edit"),
     WireFormat("speech", "/audio/speech", "passthrough", litellm_mode="audio_speech"),
     WireFormat("transcriptions", "/audio/transcriptions", "passthrough", litellm_mode="audio_transcription"),
     WireFormat("rerank", "/rerank", "passthrough", litellm_mode="rerank"),

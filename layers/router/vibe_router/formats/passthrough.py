@@ -1,10 +1,10 @@
-"""Formats that pass unchanged: embeddings, moderations, images, speech, transcriptions, rerank.
+"""Formats that pass unchanged: embeddings, moderations, images and their edits, speech, transcriptions, rerank.
 
 None of these is a conversation, so none is translated: a deployment serves one if its `formats` include it, with the
 same failover as all others. Only `model` is replaced. Answers are not streamed. Shapes: OpenAI's API reference; Jina's
 and Cohere's for rerank.
 
-Speech is answered in bytes, and transcriptions may be text; transcriptions are requested in a multipart form.
+Speech is answered in bytes, and transcriptions may be text; transcriptions and edits are requested in a multipart form.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
 __all__ = [
     "EMBEDDINGS",
     "IMAGES",
+    "IMAGE_EDITS",
     "MODERATIONS",
     "RERANK",
     "SPEECH",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 _MAX_MODEL_BYTES = 1024
+_TRUE = (b"true", b"1")  # in a form
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,10 @@ class PassthroughFormat:
         return PassthroughRequest(self.name, model, body, self._read, tags=tags)
 
     def _parse_form(self, raw: bytes, content_type: str) -> PassthroughRequest:
-        found = next((each for each in form_fields(raw, content_type) if each.name == "model"), None)
+        fields = form_fields(raw, content_type)
+        if any(each.name == "stream" and raw[each.start : each.end].strip().lower() in _TRUE for each in fields):
+            raise bad_request(f"Streaming is not supported for {self.name}: leave 'stream' out.", "stream")
+        found = next((each for each in fields if each.name == "model"), None)
         if found is None or found.end - found.start > _MAX_MODEL_BYTES:
             raise bad_request("'model' is missing from the multipart form, or too long.", "model")
         model = raw[found.start : found.end].decode("utf-8", "replace").strip()
@@ -156,6 +161,7 @@ _TEXT = ("text/plain", "text/vtt", "text/srt", "application/x-subrip")
 EMBEDDINGS = PassthroughFormat("embeddings", "/embeddings", read="input", holds=("data",))
 MODERATIONS = PassthroughFormat("moderations", "/moderations", read="input", holds=("results",))
 IMAGES = PassthroughFormat("images", "/images/generations", read="prompt", holds=("data",), media_types=_IMAGE)
+IMAGE_EDITS = PassthroughFormat("image_edits", "/images/edits", read="prompt", holds=("data",), media_types=_IMAGE)
 SPEECH = PassthroughFormat("speech", "/audio/speech", read="input", holds=("audio",), media_types=_AUDIO)
 TRANSCRIPTIONS = PassthroughFormat(
     "transcriptions", "/audio/transcriptions", read="file", holds=("text",), media_types=_TEXT
