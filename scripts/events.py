@@ -61,6 +61,8 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
     ("usage-overview", "/usage/{proxy+}", "GET", "/usage/overview", None),
     ("routes", "/routes", "GET", "/routes", None),
     ("routes-explain", "/routes/{proxy+}", "POST", "/routes/explain", {"model": "auto-chat"}),
+    ("me", "/me", "GET", "/me", None),
+    ("me-keys", "/me/{proxy+}", "GET", "/me/keys", None),
     ("audit", "/audit", "GET", "/audit", None),
     ("cooldowns", "/cooldowns", "GET", "/cooldowns", None),
     ("cooldowns-clear", "/cooldowns/{proxy+}", "POST", "/cooldowns/clear", {"all": True}),

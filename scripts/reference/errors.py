@@ -38,6 +38,7 @@ IN_STREAMS = ("deadline_exceeded", "stream_error", "stream_stalled", "stream_tru
 """Codes of errors that end a stream, which pipeline/relay.py chooses."""
 
 CODES = {
+    "admin_required": "The role of the signed-in user allows only /me.",
     "all_deployments_failed": "Every deployment failed (see `attempts`); 429 has `Retry-After`, 504 means timeouts.",
     "already_exists": "The name or id is used already. Choose another one.",
     "budget_exceeded": "The budget of the key or team is spent. Wait for its reset, or raise it.",
@@ -57,12 +58,17 @@ CODES = {
     "key_expired": "The key has expired, or its replacement has. Create or rotate one.",
     "key_model_access_denied": "The key may not use this model. The message lists the allowed ones.",
     "key_not_found": "No such key.",
+    "lead_required": "Only the lead of a team may do this.",
     "master_key_required": "Only the master key may do this.",
     "method_not_allowed": "The path exists, but not with this method. See the `Allow` header.",
     "model_misconfigured": "The stored routes of the model are invalid. The log says where; write them again.",
     "model_not_found": "No such model. The message lists the existing ones.",
     "model_switched_off": "Every deployment of the model is disabled in the routes.",
+    "no_role": "The user has no role. Add them to OIDC_ROLES.",
     "not_found": "No such path.",
+    "oidc_denied": "The OpenID Connect provider did not sign the user in.",
+    "oidc_failed": "The provider failed, or its ID token was rejected. The log has the reason.",
+    "oidc_state": "The sign-in began in another browser, or more than five minutes ago. Sign in again.",
     "previous_response_not_found": "The stored response has expired, was never stored, or belongs to another key.",
     "rate_limit_exceeded": "A limit of the key or team is reached. Wait for `Retry-After`.",
     "request_not_found": "No such request; rows expire after UsageDays.",
@@ -71,16 +77,17 @@ CODES = {
     "secret_host_unconfirmed": "A secret would be sent to a new host. Confirm the host, and send the request again.",
     "session_expired": "Sign in again.",
     "sign_in_failed": "The user name or password is wrong.",
+    "stream_error": "The deployment ended the stream with an error.",
+    "stream_stalled": "The deployment stopped sending for `timeouts.idle`. The stream was cut.",
+    "stream_truncated": "The deployment's answer broke off. The stream was cut.",
     "team_not_found": "No such team.",
     "temporarily_unavailable": "The router cannot reach its tables or its secret. It retries by itself within seconds.",
     "too_many_invalid_keys": "The address sent many invalid keys. Wait for `Retry-After`.",
     "too_many_sign_ins": "Too many failed sign-ins. Wait for `Retry-After`.",
     "unsupported_content_encoding": "The body's compression is unknown. `Accept-Encoding` lists the known ones.",
-    "stream_error": "The deployment ended the stream with an error.",
-    "stream_stalled": "The deployment stopped sending for `timeouts.idle`. The stream was cut.",
-    "stream_truncated": "The deployment's answer broke off. The stream was cut.",
     "version_not_found": "No such version of the routes in the history.",
     "websocket_not_supported": "Use HTTP: the router has no WebSockets. Codex falls back by itself.",
+    "wrong_host": "The page was opened under another address than OIDC_URL.",
 }
 """What each code means; a test checks that none is missing."""
 

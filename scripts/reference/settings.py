@@ -32,6 +32,11 @@ LOCAL = {
 """Settings of `make start`."""
 
 SECRET = {
+    "OIDC_ISSUER": "An OpenID Connect provider to sign in to the page with. Unset: the password only.",
+    "OIDC_CLIENT_ID": "The router's client id at the provider.",
+    "OIDC_CLIENT_SECRET": "The client's secret, if it has one.",
+    "OIDC_URL": "The router's own address; register this with /ui/oidc/callback at the provider.",
+    "OIDC_ROLES": "Who is admin, lead of a team, or member, as JSON (monitoring.md).",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "A collector of traces (OTLP/HTTP), without /v1/traces. Unset: no traces.",
     "OTEL_EXPORTER_OTLP_HEADERS": "Headers for the collector: name=value,name=value, URL-encoded.",
     "OTEL_RESOURCE_ATTRIBUTES": "Attributes of the service: service.name=router,deployment.environment.name=prod.",

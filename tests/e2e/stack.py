@@ -133,7 +133,10 @@ def shipped_routes(_: Standin) -> str:
 
 @contextmanager
 def running(data: Path, routes_of: Callable[[Standin], str] = shipped_routes, **settings: str) -> Iterator[Stack]:
-    """Start the router with routes in front of a stand-in, and end it by its own process id."""
+    """Start the router with routes in front of a stand-in, and end it by its own process id.
+
+    `{port}` in a setting stands for the router's port.
+    """
     routes = data / "routes.yaml"
     with Standin() as standin, socket.socket() as free:
         routes.write_text(routes_of(standin))
@@ -148,7 +151,7 @@ def running(data: Path, routes_of: Callable[[Standin], str] = shipped_routes, **
         process = subprocess.Popen(
             [sys.executable, "-m", "local"],
             cwd=ROOT,
-            env=environ | settings,
+            env=environ | {name: value.replace("{port}", str(port)) for name, value in settings.items()},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -40,6 +40,8 @@ ADMIN_ROUTES = [
     "/cooldowns",
     "/cooldowns/{proxy+}",
     "/audit",
+    "/me",
+    "/me/{proxy+}",
     "/ui",
     "/ui/{proxy+}",
 ]

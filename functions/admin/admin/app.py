@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
-from admin import audit, cooldowns, keys, models, page, routes, session, spend, teams, usage
+from admin import audit, cooldowns, keys, me, models, oidc, page, routes, session, spend, teams, usage
 from admin.auth import authenticate
 from admin.call import Call, Request, checked, read
 from admin.environment import Environment, Settings
@@ -18,7 +18,7 @@ from streaming_runtime import Context
 from vibe_router.access.sessions import renew
 from vibe_router.core.errors import ApiError
 
-__all__ = ["environment", "handler", "open_environment", "openapi_document"]
+__all__ = ["environment", "handler", "open_environment", "openapi_document", "registered_routes"]
 
 app = APIGatewayRestResolver(enable_validation=True)
 
@@ -38,9 +38,15 @@ def openapi_document(prefix: str) -> str:
 
 
 _REGISTERED: list[RegisteredRoute] = []
-for module in (keys, teams, models, spend, usage, routes, cooldowns, audit, session, page):
+for module in (keys, teams, models, spend, usage, routes, cooldowns, audit, me, oidc, session, page):
     app.include_router(module.router)
     _REGISTERED += module.router.registered
+
+
+def registered_routes() -> list[RegisteredRoute]:
+    """Return every route of the function."""
+    return list(_REGISTERED)
+
 
 environment: Environment | None = None
 """The environment of this process. Tests set their own."""

@@ -1,6 +1,7 @@
 """/audit: the audit log. Every call that changes something is recorded, and so is every sign-in."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
@@ -11,7 +12,7 @@ from admin.router import Router
 from vibe_router.access.audit import AuditEntry, new_position, recorded_changes
 from vibe_router.core.telemetry import log_fault, logger
 
-__all__ = ["record", "router"]
+__all__ = ["record", "record_sign_in", "router"]
 
 router = Router()
 
@@ -35,23 +36,30 @@ def entries(
 def record(call: Call, body: str, answer: dict[str, Any]) -> None:
     """Add the call with this JSON `body` to the audit log if it changed something or tried to sign in."""
     request, status = call.request, answer["statusCode"]
-    if not _is_recorded(request, status):
-        return
-    signs_in = request.path == SIGN_IN
     response = _parsed(answer.get("body"))
-    by = call.by
-    if signs_in:  # a failed one has no name: people type passwords there
-        by = str(response.get("username") or "")
+    if request.path == SIGN_IN and request.method == "POST":
+        # A failed one has no name: people type passwords there.
+        record_sign_in(call, str(response.get("username") or ""), status)
+    elif _is_change(request, status):
+        _add(call, call.by, status, _target(response), recorded_changes(_parsed(body)))
+
+
+def record_sign_in(call: Call, by: str, status: int) -> None:
+    """Add an attempt to sign in to the audit log; `by` is the user's name if the router knows it."""
+    _add(call, by, status)
+
+
+def _add(call: Call, by: str, status: int, target: str | None = None, changes: Mapping[str, Any] | None = None) -> None:
     entry = AuditEntry(
         position=new_position(call.now),
         at=call.now,
-        request_id=request.id,
+        request_id=call.request.id,
         by=by,
-        address=request.address,
-        action=request.path.strip("/"),
-        target=None if signs_in else _target(response),
+        address=call.request.address,
+        action=call.request.path.strip("/"),
+        target=target,
         status=status,
-        changes={} if signs_in else recorded_changes(_parsed(body)),
+        changes=changes or {},
     )
     try:
         call.environment.audit.add(entry)
@@ -60,11 +68,9 @@ def record(call: Call, body: str, answer: dict[str, Any]) -> None:
         logger.error("AUDIT ENTRY NOT STORED", extra={"entry": entry.as_json()})
 
 
-def _is_recorded(request: Request, status: int) -> bool:
-    if request.path == SIGN_IN:
-        return request.method == "POST"
-    changes = request.method not in ("GET", "HEAD", "OPTIONS") and request.path not in _READ_ONLY
-    return changes and status < 400
+def _is_change(request: Request, status: int) -> bool:
+    changes = request.method not in ("GET", "HEAD", "OPTIONS") and request.path not in (*_READ_ONLY, SIGN_IN)
+    return changes and status < 400  # a failed call changed nothing
 
 
 def _target(response: dict[str, Any]) -> str | None:

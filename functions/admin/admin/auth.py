@@ -25,7 +25,15 @@ def authenticate(request: Request, environment: Environment) -> Call:
         if not environment.session_key().is_csrf(session, token):
             message = f"The call lacks the session's token in {CSRF_HEADER}."
             raise ApiError(403, message, type="auth_error", code="csrf_failed")
+    if not session.is_admin and not _is_for_everyone(request.path):
+        message = "This requires the role admin. Your own keys and usage are under /me."
+        raise ApiError(403, message, type="auth_error", code="admin_required")
     return Call(request, environment, by=session.username, session=session)
+
+
+def _is_for_everyone(path: str) -> bool:
+    """Whether users of every role may call `path`; everything else is for admins."""
+    return path in ("/ui/session", "/ui/sign-out", "/me") or path.startswith("/me/")
 
 
 def session_of(request: Request, environment: Environment) -> Session:

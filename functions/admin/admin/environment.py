@@ -3,11 +3,15 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
+from vibe_router.access.oidc import OidcError, OidcSettings, read_settings
+from vibe_router.access.roles import RolesError
 from vibe_router.access.sessions import SessionKey, equals_in_constant_time
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
-from vibe_router.core.secret_names import MASTER_KEY, SECRETS_SET, names_set
+from vibe_router.core.secret_names import MASTER_KEY, OIDC, SECRETS_SET, names_set
 from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.store.audit import AuditStore
 from vibe_router.store.aws import is_local
@@ -21,6 +25,9 @@ from vibe_router.store.sessions import SessionStore
 from vibe_router.store.sign_ins import SignInStore
 from vibe_router.store.state import StateStore
 from vibe_router.store.usage import UsageReader
+
+if TYPE_CHECKING:
+    from admin.oidc_client import OidcClient
 
 __all__ = ["Environment", "Settings"]
 
@@ -91,9 +98,26 @@ class Environment:
         """Return the page's username and password. Raises ApiError (503)."""
         return self._secret("UI_USERNAME") or "admin", self._secret("UI_PASSWORD") or self.master_key()
 
+    def oidc_settings(self) -> OidcSettings | None:
+        """Return the OpenID Connect provider of the page, None if there is none. Raises ApiError (503)."""
+        try:
+            return read_settings({name: self._secret(name) for name in OIDC})
+        except (OidcError, RolesError) as error:
+            raise unavailable(f"{error}. Correct it in the router's secret.") from None
+
+    @cached_property
+    def oidc(self) -> "OidcClient":
+        """The client of that provider; imported on first use."""
+        from admin.oidc_client import OidcClient
+
+        return OidcClient(self.clock)
+
     def session_key(self) -> SessionKey:
-        """Return the key that signs sessions. Raises ApiError (503)."""
-        return SessionKey(self.master_key(), self.sign_in()[1])
+        """Return the key that signs sessions. A change of the roles ends them, as one of the password does.
+
+        Raises ApiError (503).
+        """
+        return SessionKey(self.master_key(), self.sign_in()[1], self._secret("OIDC_ROLES") or "")
 
     def secrets_set(self) -> list[str] | None:
         """Return the names of the providers' secrets that have a value, or None if unknown. Raises ApiError (503)."""

@@ -33,6 +33,7 @@ _TAGS = {
     "Routes": "Providers, and each virtual model's chain of deployments.",
     "Cooldowns": "Deployments in cooldown, and ending a cooldown.",
     "Audit": "Who changed what, and who signed in.",
+    "Me": "The keys and the usage of the signed-in user.",
     "Page": "The admin page's own session, in a cookie.",
 }
 _ERRORS = {

@@ -102,6 +102,8 @@ def cookie_of(call: Call, session: Session | None) -> Cookie:
 def _session_fields(call: Call, session: Session) -> dict[str, Any]:
     return {
         "username": session.username,
+        "role": session.role,
+        "team": session.team,
         "csrf": call.environment.session_key().csrf(session),
         "expires": datetime.fromtimestamp(session.expires, UTC).isoformat(timespec="seconds"),
     }

@@ -5,7 +5,7 @@ import { confirm, openDialog, toast } from "./dialogs.js";
 import { h, s, swap } from "./dom.js";
 import { unsaved } from "./draft.js";
 import { icon } from "./icons.js";
-import { currentSession, onSignIn, resume, setSession, signInWith, signOut } from "./session.js";
+import { currentSession, onSignIn, providerSignIn, readSignInOptions, rememberReturn, resume, setSession, signInWith, signOut } from "./session.js";
 import * as overview from "./views/overview.js";
 
 const shell = document.getElementById("shell");
@@ -20,12 +20,16 @@ const VIEWS = {
   audit: { title: "Audit", load: () => import("./views/audit.js") },
   api: { title: "API", load: () => import("./views/api.js") },
 };
+// Leads and members see their own keys and usage, and nothing else.
+const OWN_VIEWS = { me: { title: "My keys", load: () => import("./views/me.js") } };
+const views = () => (currentSession()?.role === "admin" ? VIEWS : OWN_VIEWS);
 
 let main = null;
 let leaving = new AbortController(); // aborted when the view is left; ends its timers and reads
 
 async function start() {
   swap(shell, h("main", { class: "sign-in", id: "main" }, skeleton(2)));
+  rememberReturn();
   try {
     if (await resume()) showFrame();
     else showSignIn();
@@ -43,6 +47,13 @@ function showSignIn() {
   const form = signInForm(showFrame);
   swap(shell, h("main", { class: "sign-in", id: "main" }, h("div", { class: "sign-in-card" }, brand(), h("h1", {}, "Sign in"), form)));
   form.querySelector("input").focus();
+  offerProvider(form);
+}
+
+/** Offer the OpenID Connect provider, if there is one. The password stays: it works when the provider does not. */
+async function offerProvider(form) {
+  const { oidc } = await readSignInOptions().catch(() => ({ oidc: false }));
+  if (oidc && form.isConnected) form.before(h("a", { class: "button primary provider", href: providerSignIn }, "Sign in with your organisation"), h("p", { class: "hint" }, "or with the administrator's password:"));
 }
 
 function signInForm(done, username = "") {
@@ -122,7 +133,7 @@ function showFrame() {
         h(
           "nav",
           { "aria-label": "Views" },
-          Object.entries(VIEWS).map(([name, { title }]) => h("a", { href: `#/${name}`, "data-view": name }, icon(name), h("span", {}, title))),
+          Object.entries(views()).map(([name, { title }]) => h("a", { href: `#/${name}`, "data-view": name }, icon(name), h("span", {}, title))),
         ),
         h("div", { class: "side-foot" }, themeButton(), button(username, showAccount, { kind: "quiet user-name", title: "Your sessions" }), button("Sign out", () => confirmSignOut(), { kind: "quiet", icon: "out", only: true })),
       ),
@@ -176,7 +187,7 @@ function themeButton() {
 function readLocation() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...parts] = path.split("/").map(decode);
-  return { name: name in VIEWS ? name : "overview", parts: parts.filter(Boolean), query: new URLSearchParams(query) };
+  return { name: name in views() ? name : Object.keys(views())[0], parts: parts.filter(Boolean), query: new URLSearchParams(query) };
 }
 
 function decode(part) {
@@ -202,7 +213,7 @@ async function show({ moved = false } = {}) {
   const { signal } = leaving;
   const { name, parts, query } = readLocation();
   setAddress(location.hash);
-  const { title, load } = VIEWS[name];
+  const { title, load } = views()[name];
   document.title = `${title} · Vibe Router`;
   for (const link of shell.querySelectorAll("nav a")) {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");

@@ -62,6 +62,16 @@ export const requests = {
   readAllKeys,
 };
 
+export const me = {
+  readMe: () => get("me"),
+  readKeys: () => get("me/keys"),
+  readUsage: (days) => get("me/usage", { days }),
+  createKey: (body) => post("me/keys", body),
+  rotateKey: (id) => post(`me/keys/${encodeURIComponent(id)}/regenerate`),
+  blockKey: (id) => post(`me/keys/${encodeURIComponent(id)}/block`),
+  unblockKey: (id) => post(`me/keys/${encodeURIComponent(id)}/unblock`),
+};
+
 export const audit = {
   readEntries: (query) => get("audit", query),
 };

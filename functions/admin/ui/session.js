@@ -147,6 +147,19 @@ export async function resume() {
   return session;
 }
 
+/** Whether an OpenID Connect provider is configured; the router's answer to an older page is no. */
+export const readSignInOptions = () => call("GET", "ui/sign-in-options", { again: false });
+export const providerSignIn = url("ui/oidc/sign-in").href;
+
+/** The browser comes back from the provider with `?signed-in`: there is a session, whatever was remembered. */
+export function rememberReturn() {
+  const address = new URL(location.href);
+  if (!address.searchParams.has("signed-in")) return;
+  remember(true);
+  address.searchParams.delete("signed-in");
+  history.replaceState(null, "", address);
+}
+
 export async function signInWith(username, password) {
   session = await call("POST", "ui/sign-in", { body: { username, password }, again: false });
   remember(true);

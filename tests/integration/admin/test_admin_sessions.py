@@ -15,7 +15,7 @@ from vibe_router.access.sessions import LIFETIME, LONGEST, equals_in_constant_ti
 def test_a_session_reads_with_its_cookie_and_writes_with_its_csrf_token(admin: Admin) -> None:
     signed_in = admin.sign_in()
     assert signed_in.status == 200
-    assert set(signed_in.body) == {"username", "csrf", "expires"}
+    assert set(signed_in.body) == {"username", "role", "team", "csrf", "expires"}
     cookie = {"Cookie": signed_in.cookie}
     assert admin.ask("GET", "/key/list", key=None, headers=cookie).status == 200
     refused = admin.ask("POST", "/team/new", {"team_alias": "x"}, key=None, headers=cookie)

@@ -8,6 +8,7 @@ import { moment, NONE } from "../format.js";
 
 const ACTIONS = {
   "ui/sign-in": "Signed in",
+  "ui/oidc/callback": "Signed in with the provider",
   "ui/sign-out": "Signed out",
   "key/generate": "Created a key",
   "key/update": "Changed a key",
@@ -80,7 +81,7 @@ export async function show(view, { signal }) {
 }
 
 function action(entry) {
-  if (entry.status >= 400) return h("span", { class: "status bad" }, entry.action === "ui/sign-in" ? "Failed to sign in" : `Failed: ${entry.action}`);
+  if (entry.status >= 400) return h("span", { class: "status bad" }, entry.action.startsWith("ui/") ? "Failed to sign in" : `Failed: ${entry.action}`);
   const rotated = /^key\/.+\/regenerate$/.test(entry.action) ? "key/regenerate" : entry.action;
   return ACTIONS[rotated] ?? entry.action;
 }

@@ -1,8 +1,9 @@
 """The admin page's sessions: signed cookies.
 
 A session lives in its cookie alone, and is valid while the signature is right and it has not expired. The signing key
-is derived from the master key and the page's password, so a change of either ends every session. A call that changes
-something also needs the session's CSRF token in a header, which another site's page can neither read nor send.
+is derived from the master key, the page's password and the rules of roles, so a change of any of them ends every
+session. A call that changes something also needs the session's CSRF token in a header, which another site's page can
+neither read nor send.
 
     sign in ── cookie, token ── calls ── renewed while in use ── LONGEST after signing in: over
                                    └──── LIFETIME without a call: over
@@ -13,7 +14,9 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+
+from vibe_router.access.roles import ADMIN, Role
 
 __all__ = [
     "COOKIE",
@@ -35,12 +38,19 @@ LONGEST = 12 * 3600.0  # seconds, even in use
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The session of a signed-in user. Times are epoch seconds; `id` is random."""
+    """The session of a signed-in user. Times are epoch seconds; `id` is random. `team` is that of a lead."""
 
     username: str
     id: str
     began: float
     expires: float
+    role: Role = ADMIN
+    team: str | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the user may do everything."""
+        return self.role == ADMIN
 
     def is_over(self, now: float) -> bool:
         """Whether it has expired, or begins in the future by more than clocks differ."""
@@ -51,9 +61,9 @@ class Session:
         return now > self.expires - LIFETIME / 2 and self.expires < self.began + LONGEST
 
 
-def new_session(username: str, now: float) -> Session:
+def new_session(username: str, now: float, role: Role = ADMIN, team: str | None = None) -> Session:
     """Return a new session."""
-    return Session(username, secrets.token_urlsafe(16), now, now + LIFETIME)
+    return Session(username, secrets.token_urlsafe(16), now, now + LIFETIME, role, team)
 
 
 def renew(session: Session, now: float) -> Session:
@@ -66,27 +76,36 @@ class SessionKey:
 
     __slots__ = ("_key",)
 
-    def __init__(self, master_key: str, password: str) -> None:
-        secret = hashlib.sha256(password.encode("utf-8", "surrogatepass")).digest()
+    def __init__(self, master_key: str, password: str, roles: str = "") -> None:
+        secret = b"".join(
+            hashlib.sha256(each.encode("utf-8", "surrogatepass")).digest() for each in (password, roles) if each
+        )
         self._key = hmac.digest(
             master_key.encode("utf-8", "surrogatepass"), b"vibe-router session\0" + secret, "sha256"
         )
 
     def cookie(self, session: Session) -> str:
         """Return the cookie's value."""
-        values = [session.username, session.id, session.began, session.expires]
-        payload = base64.urlsafe_b64encode(json.dumps(values).encode()).rstrip(b"=")
-        return f"{payload.decode()}.{self._signature(b'cookie', payload)}"
+        return self.sign("cookie", json.dumps(list(astuple(session))))
 
     def session(self, cookie: str, now: float) -> Session | None:
         """Return the session in `cookie`; None if it is forged or expired."""
-        payload, _, signature = cookie.partition(".")
-        if not cookie.isascii() or not hmac.compare_digest(signature, self._signature(b"cookie", payload.encode())):
+        text = self.verify("cookie", cookie)
+        session = Session(*json.loads(text)) if text is not None else None
+        return None if session is None or session.is_over(now) else session
+
+    def sign(self, purpose: str, text: str) -> str:
+        """Return `text` with a signature for `purpose`, as the value of a cookie. It can be read, not changed."""
+        payload = base64.urlsafe_b64encode(text.encode()).rstrip(b"=")
+        return f"{payload.decode()}.{self._signature(purpose.encode(), payload)}"
+
+    def verify(self, purpose: str, signed: str) -> str | None:
+        """Return the text that was signed for `purpose`; None for a forged one."""
+        payload, _, signature = signed.partition(".")
+        expected = self._signature(purpose.encode(), payload.encode()) if signed.isascii() else ""
+        if not expected or not hmac.compare_digest(signature, expected):
             return None
-        padded = payload + "=" * (-len(payload) % 4)
-        username, session_id, began, expires = json.loads(base64.urlsafe_b64decode(padded))
-        session = Session(username, session_id, began, expires)
-        return None if session.is_over(now) else session
+        return base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode()
 
     def csrf(self, session: Session) -> str:
         """Return the CSRF token of a session."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 __all__ = [
     "MASTER_KEY",
+    "OIDC",
     "OTEL_RESOURCE",
     "OTLP_ENDPOINT",
     "OTLP_HEADERS",
@@ -29,13 +30,15 @@ OTLP_ENDPOINT, OTLP_HEADERS = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP
 OTEL_RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
 TRACING = (OTLP_ENDPOINT, OTLP_HEADERS, OTEL_RESOURCE)
 """The collector of traces, by OpenTelemetry's names; without an endpoint no trace is sent."""
-RESERVED = frozenset({MASTER_KEY, "LITELLM_MASTER_KEY", *PAGE, SECRETS_SET, *TRACING})
+OIDC = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_URL", "OIDC_ROLES")
+"""Sign-in to the page through an OpenID Connect provider (access.oidc); without an issuer there is none."""
+RESERVED = frozenset({MASTER_KEY, "LITELLM_MASTER_KEY", *PAGE, SECRETS_SET, *TRACING, *OIDC})
 """Entries that must not be sent to a provider."""
 
 
 def select_for_admin(values: Mapping[str, object]) -> dict[str, object]:
     """Return the admin function's secret, made from `values`, the router's: no provider's key is in it."""
-    own = {name: values[name] for name in (MASTER_KEY, *PAGE) if values.get(name)}
+    own = {name: values[name] for name in (MASTER_KEY, *PAGE, *OIDC) if values.get(name)}
     return {**own, SECRETS_SET: json.dumps(sorted(name for name in values if name not in RESERVED and values[name]))}
 
 

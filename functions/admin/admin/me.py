@@ -1,0 +1,135 @@
+"""/me/*: what a user of any role may see and do: their own keys and usage, or those of the team they lead."""
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+
+from admin import keys as key_routes
+from admin.call import Call, call_of
+from admin.fields import Alias, Body, Duration, Models, example, optional
+from admin.keys import GenerateKey, NamedKey, RegenerateKey, key_object
+from admin.openapi import answers
+from admin.records import ledger_id, no_such_key, spending
+from admin.router import Router
+from admin.usage_logic import summed, today
+from vibe_router.access.keys import Key
+from vibe_router.core.errors import ApiError
+
+__all__ = ["router"]
+
+router = Router()
+
+_KeyId = Annotated[str, Path(max_length=300)]
+
+
+class CreateKey(Body):
+    """A key to create in the team that the user leads."""
+
+    model_config = example(key_alias="bob's laptop", user_id="bob@example.com")
+
+    key_alias: Alias | None = optional("A unique name")
+    user_id: Alias | None = optional("The user it belongs to")
+    models: Models | None = optional("Allowed models; the team's still apply")
+    duration: Duration | None = optional("Time until it expires: 12h, 30d, 1mo")
+
+
+@router.get("/me", tags=["Me"], responses=answers("`name`, `role` and `team`."))
+def me() -> dict[str, Any]:
+    """Return who is signed in, with which role."""
+    call = call_of(router)
+    session = call.session
+    return {
+        "name": call.by,
+        "role": session.role if session else "admin",
+        "team": session.team if session else None,
+    }
+
+
+@router.get("/me/keys", tags=["Me"], responses=answers("`keys`, by alias."))
+def my_keys() -> dict[str, Any]:
+    """List the user's own keys; for a lead those of the team."""
+    call = call_of(router)
+    found = sorted(_keys_of(call), key=lambda key: (key.alias or "", key.hash))
+    ledgers = spending(call, found)
+    return {"keys": [key_object(key, ledgers.get(ledger_id(key))) for key in found]}
+
+
+@router.get("/me/usage", tags=["Me"], responses=answers("`totals`, and the same by `days` and by `keys`."))
+def my_usage(days: Annotated[int, Query(ge=1, le=90)] = 30) -> dict[str, Any]:
+    """Return the usage of these keys over the last days (UTC)."""
+    call = call_of(router)
+    last = today(call)
+    names = {key.key_id: key.alias or key.name for key in _keys_of(call)}
+    found = [
+        total
+        for total in call.environment.usage.totals("key", last - timedelta(days=days - 1), last)
+        if total.name in names
+    ]
+    by_day, by_key = defaultdict(list), defaultdict(list)
+    for total in found:
+        by_day[total.at[:10]].append(total)
+        by_key[total.name].append(total)
+    return {
+        "totals": summed(found),
+        "days": [{"at": day, **summed(each)} for day, each in sorted(by_day.items())],
+        "keys": [{"key_id": key_id, "key_alias": names[key_id], **summed(each)} for key_id, each in by_key.items()],
+    }
+
+
+@router.post("/me/keys", tags=["Me"], responses=answers("The key, and in `key` its secret.", 403, 409))
+def create_key(body: CreateKey) -> dict[str, Any]:
+    """Create a key in the team. Only a lead may; the team's budget and limits apply to it."""
+    call = call_of(router)
+    team = _led_team(call)
+    return key_routes.generate(GenerateKey(**body.model_dump(exclude_unset=True), team_id=team))
+
+
+@router.post(
+    "/me/keys/<key_id>/regenerate", tags=["Me"], responses=answers("The new key, and in `key` its secret.", 404, 409)
+)
+def regenerate_key(key_id: _KeyId) -> dict[str, Any]:
+    """Replace one of these keys with a new one. The old one stops working."""
+    key = _own(call_of(router), key_id)
+    return key_routes.regenerate(RegenerateKey(key=key.hash))
+
+
+@router.post("/me/keys/<key_id>/block", tags=["Me"], responses=answers("The key as it is now.", 404, 409))
+def block_key(key_id: _KeyId) -> dict[str, Any]:
+    """Block one of these keys, for example because it was lost."""
+    return key_routes.block(NamedKey(key=_own(call_of(router), key_id).hash))
+
+
+@router.post("/me/keys/<key_id>/unblock", tags=["Me"], responses=answers("The key as it is now.", 403, 404, 409))
+def unblock_key(key_id: _KeyId) -> dict[str, Any]:
+    """Unblock a key of the team. Only a lead may, as a lead may have blocked it."""
+    call = call_of(router)
+    _led_team(call)
+    return key_routes.unblock(NamedKey(key=_own(call, key_id).hash))
+
+
+def _keys_of(call: Call) -> list[Key]:
+    """Return the keys that the user may see. A regenerated key is represented by its successor."""
+    session = call.session
+    live = [key for key in call.environment.keys.list_keys() if key.replaced_by is None]
+    if session is None:  # the master key
+        return live
+    if session.role == "lead":
+        return [key for key in live if key.team_id is not None and key.team_id == session.team]
+    return [key for key in live if key.user_id is not None and key.user_id == session.username]
+
+
+def _own(call: Call, key_id: str) -> Key:
+    """Return one of the user's keys by its id. Raises ApiError (404), also for a key of somebody else."""
+    for key in _keys_of(call):
+        if key.key_id == key_id:
+            return key
+    raise no_such_key(key_id)
+
+
+def _led_team(call: Call) -> str:
+    """Return the team that the user leads. Raises ApiError (403)."""
+    if call.session and call.session.role == "lead" and call.session.team:
+        return call.session.team
+    raise ApiError(403, "Only the lead of a team may do this.", type="auth_error", code="lead_required")
