@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from tests.infrastructure.expanded import ROOT, Resource, expand, of_type, only
+from vibe_router.core.metrics import METRICS
 
 STACK = expand()
 ALARMS = of_type(STACK, "AWS::CloudWatch::Alarm")
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "layers/router").rglob("*.py"))
-
-# Zero until deployments have prices.
-COMES_LATER = {"Cost"}
 
 
 def _dashboard() -> dict[str, Any]:
@@ -105,24 +103,16 @@ def test_the_gateway_emits_what_an_alarm_watches(name: str) -> None:
             assert f'"{asked}"' in SOURCES
 
 
-def test_the_dashboard_shows_the_routers_metrics_and_no_others() -> None:
-    shown = _own_metrics_of_dashboard()
-    assert shown == {
-        "Requests",
-        "Errors",
-        "Failovers",
-        "AttemptFailures",
-        "AllDeploymentsFailed",
-        "AuthFailures",
-        "Cooldowns",
-        "TtftMs",
-        "TotalMs",
-        "PromptTokens",
-        "CompletionTokens",
-        "Cost",
-    }
-    for name in shown - COMES_LATER:
-        assert f'"{name}"' in SOURCES, f"nothing emits {name}"
+def test_the_dashboard_shows_every_metric_of_the_router_and_there_are_nine() -> None:
+    assert _own_metrics_of_dashboard() == set(METRICS)
+    assert len(METRICS) <= 9, "each costs $0.30 a month"
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_monitoring_is_a_choice(name: str) -> None:
+    assert ALARMS[name]["Condition"] == ("IsGradualRollout" if name == "NewVersionFailureAlarm" else "HasAlarms")
+    assert only(STACK, "AWS::CloudWatch::Dashboard")["Condition"] == "HasDashboard"
+    assert STACK["Parameters"]["Monitoring"]["AllowedValues"] == ["full", "alarms", "none"]
 
 
 def test_no_two_widgets_of_the_dashboard_overlap() -> None:
@@ -137,7 +127,7 @@ def test_no_two_widgets_of_the_dashboard_overlap() -> None:
 
 def test_the_dashboard_asks_the_gateways_log_for_fields_that_its_lines_have() -> None:
     queries = [widget["properties"]["query"] for widget in _dashboard()["widgets"] if widget["type"] == "log"]
-    assert len(queries) == 2
+    assert len(queries) == 4
     for query in queries:
         assert query.startswith("SOURCE '<GatewayLogGroup>' | ")
         assert "'ROUTING DECISION'" in query

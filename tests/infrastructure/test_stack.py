@@ -130,7 +130,7 @@ def test_the_functions_environment_names_the_stacks_tables() -> None:
     assert variables["RESPONSES_TABLE"] == outputs["ResponsesTableName"]
     assert str(variables["RESPONSE_DAYS"]) == "0"
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "VibeRouter"
-    assert (function["Timeout"], function["MemorySize"]) == (900, 512)
+    assert (function["Timeout"], function["MemorySize"]) == (900, 256)
 
 
 def test_the_functions_role_may_touch_this_stacks_tables_only(resources: dict[str, dict[str, Any]]) -> None:

@@ -228,7 +228,7 @@ def test_a_failed_booking_still_logs_the_line_and_metrics(
     environment.usage_recorder = cast("UsageRecorder", Broken())
     assert ask() == 200
     assert len(decisions()) == 1
-    assert '"Cost":[3.7e-05]' in capsys.readouterr().out
+    assert '"Cost":3.7e-05' in capsys.readouterr().out
 
 
 def test_a_completed_request_is_reported_with_its_attempts_and_its_trace(environment: FakeEnvironment) -> None:

@@ -40,7 +40,7 @@ def decision(watch: Watch) -> RoutingDecision:
 
 @pytest.fixture
 def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], tuple[dict[str, Any], dict[str, Any]]]]:
-    """The decision's line, and its metrics: all of them by name, those by dimension as `name:value`."""
+    """The decision's line, and its metrics by name."""
     handler = cast("logging.StreamHandler[io.StringIO]", logger.registered_handler)
     log = io.StringIO()
     before = handler.setStream(log)
@@ -49,9 +49,8 @@ def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], tuple[d
         counted: dict[str, Any] = {}
         for blob in map(json.loads, capsys.readouterr().out.splitlines()):
             [described] = blob["_aws"]["CloudWatchMetrics"]
-            extra = [blob[each] for each in described["Dimensions"][0] if each != "service"]
-            for metric in described["Metrics"]:
-                counted[":".join([metric["Name"], *extra])] = blob[metric["Name"]][0]
+            assert described["Dimensions"] == [["service"]]
+            counted |= {metric["Name"]: blob[metric["Name"]] for metric in described["Metrics"]}
         [line] = (each for each in map(json.loads, log.getvalue().splitlines()) if each["message"] == DECISION)
         return line, counted
 
@@ -122,10 +121,8 @@ def test_every_deployment_of_the_chain_is_logged(decision: RoutingDecision, writ
     assert [attempt["verdict"] for attempt in line["attempts"]] == ["auth", "context_length", "ok"]
     assert (line["cooling"], line["fallbacks"]) == (["ark/glm-4.7"], 2)
     assert (line["deployment"], line["prompt_tokens"], line["completion_tokens"]) == ("ark/glm-4.7", 7, 3)
-    wanted = {"Requests": 1, "Errors": 0, "Failovers": 1, "AllDeploymentsFailed": 0, "Cooldowns": 1}
-    wanted |= {"PromptTokens": 7, "CompletionTokens": 3}
-    wanted |= {"AttemptFailures:auth": 1, "AttemptFailures:context_length": 1, "AuthFailures:one": 1}
-    assert {name: counted.get(name) for name in wanted} == wanted
+    wanted = {"Requests": 1, "Failovers": 1, "Cooldowns": 1, "AuthFailures": 1}
+    assert {name: value for name, value in counted.items() if not name.endswith(("Ms", "Cost"))} == wanted
 
 
 @pytest.mark.parametrize(
@@ -143,8 +140,8 @@ def test_errors_are_counted(decision: RoutingDecision, written: Any, error: ApiE
         decision.fail(error)
     write(decision)
     _, counted = written()
-    assert counted["Errors"] == counts
-    assert counted["AllDeploymentsFailed"] == int(bool(error and error.code == "all_deployments_failed"))
+    assert counted.get("Errors", 0) == counts
+    assert counted.get("AllDeploymentsFailed", 0) == int(bool(error and error.code == "all_deployments_failed"))
 
 
 def test_a_broken_stream_counts_as_an_error_with_status_200(decision: RoutingDecision, written: Any) -> None:

@@ -1,6 +1,6 @@
-"""The logger and metrics of the whole router.
+"""The logger of the whole router, and the namespace of its metrics.
 
-Neither a log line nor a metric ever holds a prompt, an answer or a key.
+A log line never holds a prompt, an answer or a key.
 """
 
 import logging
@@ -8,13 +8,13 @@ import os
 import traceback
 from typing import cast
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.logging.types import LogRecord
 
 from vibe_router.core.record import ALWAYS_LOGGED, DECISION
 
-__all__ = ["DECISION", "NAMESPACE", "log_fault", "logger", "metrics"]
+__all__ = ["DECISION", "NAMESPACE", "log_fault", "logger"]
 
 NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "VibeRouter")  # one for each stack
 _SERVICE = "VIBE-ROUTER"
@@ -39,7 +39,6 @@ logger = Logger(
         log_record_order=["level", "message", "service", "timestamp"], use_rfc3339=True, utc=True
     ),
 )
-metrics = Metrics(namespace=NAMESPACE, service=_SERVICE)
 # Modules of the package log by name; their lines get this logger's format.
 _package = logging.getLogger(__name__.partition(".")[0])
 _package.addHandler(logger.registered_handler)

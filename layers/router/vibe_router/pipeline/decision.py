@@ -3,16 +3,15 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.metrics import MetricUnit, single_metric
-
 from vibe_router.access.keys import Caller
 from vibe_router.access.ledger import rate_limit_headers
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
+from vibe_router.core.metrics import metrics_line
 from vibe_router.core.price import as_dollars, cost
 from vibe_router.core.record import Record
 from vibe_router.core.tags import bounded_tags, bounded_text
-from vibe_router.core.telemetry import DECISION, NAMESPACE, logger, metrics
+from vibe_router.core.telemetry import DECISION, NAMESPACE, logger
 from vibe_router.core.usage import Usage
 from vibe_router.pipeline.trace import AttemptTrace, BilledPart
 from vibe_router.routing.outcome import Attempt
@@ -223,29 +222,17 @@ class RoutingDecision:
     def measure(self, record: Record) -> None:
         """Write the request's metrics."""
         attempts = self.trace.attempts
-        metrics.add_metric("Requests", MetricUnit.Count, 1)
-        failed = self._status >= 500 or self._status == 429 or self._broke_off
-        metrics.add_metric("Errors", MetricUnit.Count, int(failed))
-        metrics.add_metric("Failovers", MetricUnit.Count, int(bool(self.trace.served_by and self.trace.fallbacks)))
-        metrics.add_metric("AllDeploymentsFailed", MetricUnit.Count, int(self._error == "all_deployments_failed"))
-        metrics.add_metric(
-            "Cooldowns", MetricUnit.Count, len({each.deployment for each in attempts if each.cooldown_until})
-        )
-        metrics.add_metric("TotalMs", MetricUnit.Milliseconds, record.total_ms)
-        for name, unit, value in (
-            ("TtftMs", MetricUnit.Milliseconds, record.ttft_ms),
-            ("PromptTokens", MetricUnit.Count, self._usage.prompt_tokens),
-            ("CompletionTokens", MetricUnit.Count, self._usage.completion_tokens),
-            ("Cost", MetricUnit.NoUnit, as_dollars(record.cost)),
-        ):
-            if value is not None:
-                metrics.add_metric(name, unit, value)
-        metrics.flush_metrics()
-        for attempt in attempts:
-            if attempt.classification:
-                _count_by("AttemptFailures", "verdict", attempt.verdict)
-                if attempt.classification.verdict is Verdict.AUTH:
-                    _count_by("AuthFailures", "provider", attempt.deployment.partition("/")[0])
+        values = {
+            "Requests": 1,
+            "Errors": self._status >= 500 or self._status == 429 or self._broke_off,
+            "Failovers": bool(self.trace.served_by and self.trace.fallbacks),
+            "AllDeploymentsFailed": self._error == "all_deployments_failed",
+            "Cooldowns": len({each.deployment for each in attempts if each.cooldown_until}),
+            "AuthFailures": sum(each.verdict == Verdict.AUTH for each in attempts),
+        }
+        times = {"TtftMs": record.ttft_ms, "TotalMs": record.total_ms, "Cost": as_dollars(record.cost)}
+        counts = {name: int(value) for name, value in values.items()}
+        print(metrics_line({**counts, **times}, NAMESPACE, self._clock.now()), flush=True)  # noqa: T201 - CloudWatch reads it off the log
 
 
 def _cut(name: str | None) -> str | None:
@@ -262,12 +249,6 @@ def _attempt_fields(attempt: Attempt) -> dict[str, Any]:
         "ms": attempt.ms,
         "cooldown_until": datetime.fromtimestamp(until, UTC).isoformat(timespec="milliseconds") if until else None,
     }
-
-
-def _count_by(name: str, dimension: str, value: str) -> None:
-    with single_metric(name, MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
-        metric.add_dimension("service", "VIBE-ROUTER")
-        metric.add_dimension(dimension, value)
 
 
 def _ms(seconds: float) -> float:
