@@ -20,6 +20,7 @@ from vibe_cli.commands import (
     complexity,
     cooldowns,
     deploy,
+    explain,
     health,
     import_litellm,
     keys,
@@ -51,6 +52,7 @@ def build_command() -> TyperGroup:
     app.add_typer(teams.app, name="teams")
     app.add_typer(usage.app, name="usage")
     app.command("deploy")(deploy.deploy)
+    app.command("explain")(explain.explain)
     app.command("health")(health.show_health)
     app.command("import-litellm")(import_litellm.import_litellm)
     app.command("logs")(logs.show_logs)

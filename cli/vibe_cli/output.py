@@ -208,6 +208,16 @@ def time_until(time: object, now: object) -> str:
     return f"in {hours} h {minutes} min" if hours else f"in {minutes} min {seconds} s" if minutes else f"in {seconds} s"
 
 
+def quota_text(quota: object, now: object) -> str:
+    """Return what is used of a deployment's limits: 95% of 5h (resets in 12 min 0 s); – if it is unknown."""
+    windows = quota.get("windows") if isinstance(quota, dict) else None
+    tightest = max(windows or (), key=lambda each: each.get("used") or 0, default=None)
+    if tightest is None:
+        return "–"
+    resets = f" (resets {time_until(tightest['resets_at'], now)})" if tightest.get("resets_at") else ""
+    return f"{tightest.get('used') or 0:.0%} of {clean(tightest.get('name'))}{resets}"
+
+
 def _parse_time(time: object) -> datetime | None:
     if isinstance(time, int | float) and not isinstance(time, bool):
         return datetime.fromtimestamp(time, UTC)

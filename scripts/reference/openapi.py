@@ -219,6 +219,7 @@ _ROUTED_HEADERS = {
     "x-vibe-deployment": "The deployment that served, as provider/model.",
     "x-vibe-attempts": "Number of attempts.",
     "x-vibe-fallbacks": "Number of deployments that failed or were skipped before.",
+    "x-vibe-dropped-params": "Parameters and beta flags that were not sent, if the routes allow that.",
 }
 
 

@@ -30,10 +30,13 @@ def _render(console: "Console", answer: dict[str, Any]) -> None:
             output.state_text(each.get("state")),
             output.time_until(each.get("until"), None),
             output.clean(each.get("verdict") or ""),
+            output.quota_text(each.get("quota"), None),
         ]
         for each in answer.get("deployments") or ()
     ]
     console.print(
-        output.table(("deployment", "state", "until", "verdict"), rows) if rows else "There are no routes yet."
+        output.table(("deployment", "state", "until", "verdict", "quota used"), rows)
+        if rows
+        else "There are no routes yet."
     )
     console.print(f"State table: {output.clean(answer.get('state_table'))}")

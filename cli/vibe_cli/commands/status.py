@@ -28,7 +28,7 @@ class DeploymentStatus:
     """The status of one deployment; None is unknown or does not apply.
 
     `scope` is what is on cooldown: the deployment, or the credential of its provider. `requests` is the number it
-    served today, `share` their part of all that were served, from 0 to 1.
+    served today, `share` their part of all that were served, from 0 to 1. `quota` is what its provider reports as used.
     """
 
     deployment: str
@@ -39,6 +39,7 @@ class DeploymentStatus:
     verdict: str | None = None
     strikes: int | None = None
     evidence: str | None = None
+    quota: dict[str, Any] | None = None
     last_error: "Failure | None" = None
     requests: int | None = None
     share: float | None = None
@@ -80,7 +81,7 @@ def summarize(listed: list[dict[str, Any]], today: "Traffic | None") -> list[Dep
             str(each.get("deployment")),
             tuple(each.get("models") or ()),
             str(each.get("state") or _UNKNOWN),
-            **{name: each.get(name) for name in ("scope", "until", "verdict", "strikes", "evidence")},
+            **{name: each.get(name) for name in ("scope", "until", "verdict", "strikes", "evidence", "quota")},
             **_traffic(str(each.get("deployment")), today, served),
         )
         for each in listed
@@ -135,18 +136,19 @@ def _traffic_in(log: Path, now: datetime) -> "Traffic":
 def _render(console: "Console", found: list[DeploymentStatus], today: "Traffic | None", now: object) -> None:
     from vibe_cli import output
 
-    head = ("deployment", "state", "cooldown", "last error", "today")
+    head = ("deployment", "state", "cooldown", "quota used", "last error", "today")
     rows = [
         [
             output.clean(each.deployment),
             output.state_text(each.state),
             _cooldown(each, now),
+            output.quota_text(each.quota, now),
             _last_error(each, today),
             _share(each),
         ]
         for each in found
     ]
-    console.print(output.table(head, rows, numbers=("today",)) if rows else "There are no routes yet.")
+    console.print(output.table(head, rows, numbers=("quota used", "today")) if rows else "There are no routes yet.")
     if today is None:
         console.print(f"Requests today: {_UNKNOWN}")
     else:

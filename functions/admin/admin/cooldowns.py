@@ -42,8 +42,9 @@ def listed() -> dict[str, Any]:
     for name, model in spec.models.items():
         for member in dict.fromkeys((member.provider, member.model) for step in model.chain for member in step):
             models.setdefault(member, []).append(name)
+    observed = call.environment.observations.read(f"{provider}/{model}" for provider, model in models)
     deployments = [
-        {**deployment_status(f"{provider}/{model}", provider, states, call.now), "models": names}
+        {**deployment_status(f"{provider}/{model}", provider, states, call.now, observed), "models": names}
         for (provider, model), names in models.items()
     ]
     return {"deployments": deployments, "now": at_iso(call.now)}

@@ -15,10 +15,12 @@ from vibe_router.core.secret_names import MASTER_KEY, OIDC, SECRETS_SET, names_s
 from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.store.audit import AuditStore
 from vibe_router.store.aws import is_local
+from vibe_router.store.conversations import ConversationStore
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.history import HistoryStore
 from vibe_router.store.key_admin import KeyAdmin
 from vibe_router.store.ledger_admin import LedgerAdmin
+from vibe_router.store.observations import ObservationStore
 from vibe_router.store.routes import RoutesStore
 from vibe_router.store.secrets import MIN_MASTER_KEY, Secrets, SecretsUnavailableError, is_weak, secrets_client
 from vibe_router.store.sessions import SessionStore
@@ -77,6 +79,8 @@ class Environment:
         self.history = HistoryStore(dynamodb, settings.history_table)
         self.audit = AuditStore(dynamodb, settings.audit_table)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)
+        self.observations = ObservationStore(dynamodb, settings.state_table, self.clock)
+        self.conversations = ConversationStore(dynamodb, settings.state_table, self.clock)
         self.usage = UsageReader(dynamodb, settings.usage_table)
         self.secrets = Secrets(secrets_client(self.clock, trusted_ssl_context), settings.secret_id, self.clock)
 

@@ -28,6 +28,7 @@ from vibe_router.routing.changes import (
     rows_of,
 )
 from vibe_router.routing.cooldown import State
+from vibe_router.routing.order import Observed
 from vibe_router.routing.settings import Problem, checked_base_url, provider_formats
 from vibe_router.routing.spec import ModelSpec, RoutesSpec, parse, resolve
 from vibe_router.store.history import Version
@@ -81,7 +82,9 @@ def read_routes(call: Call) -> dict[str, Any]:
     spec, problems = read_rows(current.rows)
     problems += resolve(spec, invalid={name for kind, name in current.rows if kind == "model"})[1]
     states = states_of(call, spec)
-    chains = {name: _chain(spec, model, states, call.now) for name, model in spec.models.items()}
+    members = {f"{each.provider}/{each.model}" for model in spec.models.values() for s in model.chain for each in s}
+    observed = call.environment.observations.read(sorted(members))
+    chains = {name: _chain(spec, model, states, observed, call.now) for name, model in spec.models.items()}
     document = document_of(as_written(current.rows))
     known_as = {"version": current.version, "digest": digest_of(current.rows)}
     return {
@@ -166,7 +169,8 @@ def explain_request(call: Call, body: bytes, name: str, wire: str, key: str | No
         raise switched_off(resolved) if resolved in routes.switched_off else unknown_model(name, sorted(routes.models))
     request = _request(body, wire)
     states = call.environment.states.read(list(dict.fromkeys(s for each in model.chain for s in each.state_ids)))
-    found = explain.route(model, request, states, call.now)
+    remembered = explain.Remembered(call.environment.conversations, call.environment.observations)
+    found = explain.route(model, request, states, call.now, remembered, _names_of(caller))
     ledgers = call.environment.ledgers.read(caller.ledgers)
     return {"requested": name, **found, "admission": explain.admission(caller, model, request, ledgers, call.now)}
 
@@ -284,11 +288,13 @@ def _conflict(call: Call, current: RoutesSnapshot, rows: Rows, seen: BaseVersion
     return {"error": error, "version": current.version, "changes": yours if since is None else since, "yours": yours}
 
 
-def _chain(spec: RoutesSpec, model: ModelSpec, states: Mapping[str, State], now: float) -> list[list[dict[str, Any]]]:
+def _chain(
+    spec: RoutesSpec, model: ModelSpec, states: Mapping[str, State], observed: Mapping[str, Observed], now: float
+) -> list[list[dict[str, Any]]]:
     def entry(member: Any) -> dict[str, Any]:
         provider = spec.providers.get(member.provider)
         return {
-            **deployment_status(f"{member.provider}/{member.model}", member.provider, states, now),
+            **deployment_status(f"{member.provider}/{member.model}", member.provider, states, now, observed),
             "provider": member.provider,
             "model": member.model,
             "weight": member.weight,
@@ -320,6 +326,10 @@ def _caller(call: Call, named: str) -> Caller:
     if key is None:
         raise ApiError(404, "The key does not exist.", code="key_not_found", param="key")
     return Caller(key, keys.team(key.team_id) if key.team_id else None)
+
+
+def _names_of(caller: Caller) -> tuple[str, str]:
+    return caller.key_id, (caller.key.alias if caller.key else None) or ""
 
 
 def _invalid(problems: list[dict[str, str]]) -> ApiError:

@@ -27,7 +27,8 @@ def deployments(request: Request, _context: Context, environment: Environment) -
     known = catalogue.deployments
     states = environment.states.read(catalogue.state_ids)
     now = environment.clock.now()
-    listed = [deployment_status(each.id, each.provider.name, states, now) for each in known.values()]
+    observed = environment.observations.read(known)
+    listed = [deployment_status(each.id, each.provider.name, states, now, observed) for each in known.values()]
     counts = {phase.value: sum(1 for each in listed if each["state"] == phase) for phase in Phase}
     return json_answer({"deployments": listed, "counts": counts, "state_table": _reachable(environment)})
 

@@ -9,7 +9,10 @@ import pytest
 
 from tests.integration.admin.rig import MASTER, Admin
 from tests.unit.store.held import NOW
+from vibe_router.formats.chat import request as chat_request
 from vibe_router.routing.cooldown import State, healthy
+from vibe_router.routing.quota import QuotaWindow
+from vibe_router.routing.stay import Stay, conversation_id
 from vibe_router.routing.verdict import Verdict
 from vibe_router.store import history
 from vibe_router.store.dynamodb import to_item
@@ -210,6 +213,41 @@ def test_the_last_resort_is_the_deployment_that_is_free_soonest(admin: Admin) ->
     cool(admin, "deployment#new-api/gpt-5.2-codex")
     told = admin.made("/routes/explain", model="auto-codex")
     assert [each["mode"] for each in told["tried"]] == ["last_resort"]
+
+
+def test_hedging_staying_shaping_and_the_order_are_explained(admin: Admin, routes: dict[str, Any]) -> None:
+    edited = document(routes)
+    model = edited["models"]["auto-chat"]
+    first, second = model["chain"][0], model["chain"][1]
+    names = [f"{each['provider']}/{each['model']}" for each in (first, second)]
+    model |= {"hedge_after": 8, "continuation": True, "order": "quota", "quota": {"threshold": 80}}
+    first["drop"] = ["user"]
+    assert admin.ask("PUT", "/routes", {**edited, "version": 1}).status == 200
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hi."},
+        {"role": "user", "content": "?"},
+    ]
+    told = admin.made("/routes/explain", model="auto-chat", messages=turns, stream=True)
+    assert [each["deployment"] for each in told["tried"]][:2] == names
+    assert told["stays_at"] is None
+    one = told["tried"][0]
+    assert one["hedge_after"] == 8
+    assert f"{names[1]} is started too" in one["why"]
+    assert "is continued by the next" in one["why"]
+    assert (one["shaped"], one["dropped_params"]) == (True, [])
+    admin.environment.observations.note(names[0], (QuotaWindow("5h", 0.85),))
+    told = admin.made("/routes/explain", model="auto-chat", messages=turns)
+    assert told["tried"][-1]["deployment"] == names[0]
+    assert "running conversations and named keys" in told["tried"][-1]["why"]
+    listed = {each["deployment"]: each for each in admin.told("/cooldowns")["deployments"]}
+    assert listed[names[0]]["quota"]["used"] == 0.85
+    request = chat_request.parse(json.dumps({"model": "auto-chat", "messages": turns}).encode())
+    conversation = conversation_id("master", "auto-chat", request.affinity())
+    admin.environment.conversations.write(conversation, Stay(names[1], admin.time.now + 99))
+    told = admin.made("/routes/explain", model="auto-chat", messages=turns)
+    assert told["tried"][0]["deployment"] == names[1] == told["stays_at"]["deployment"]
+    assert "where the conversation stays" in told["tried"][0]["why"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.cli.conftest import Done
 from tests.unit.cli.fake_router import FakeRouter, RefusalError
+from vibe_cli.output import quota_text
 
 Command = Callable[..., Done]
 L1, L2 = "cliproxyapi/claude-sonnet-4-6", "new-api/gpt-5"
@@ -134,3 +135,69 @@ def _plain(text: str) -> str:
     import re
 
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_status_shows_what_is_used_of_a_quota(command: Command, stack: FakeRouter) -> None:
+    window = {"name": "5h", "used": 0.95, "resets_at": "2026-11-24T12:10:00.000+00:00"}
+    quota = {"used": 0.95, "windows": [{"name": "7d", "used": 0.2, "resets_at": None}, window]}
+    stack.answers["/cooldowns"]["deployments"][1]["quota"] = quota
+    deployments = command("status").answer["deployments"]
+    assert [each["quota"] for each in deployments[:2]] == [None, quota]
+
+
+@pytest.mark.parametrize(
+    ("quota", "text"),
+    [
+        (None, "–"),
+        ({"windows": []}, "–"),
+        ({"windows": [{"name": "requests", "used": 0.5, "resets_at": None}]}, "50% of requests"),
+        (
+            {
+                "windows": [
+                    {"name": "7d", "used": 0.2},
+                    {"name": "5h", "used": 0.95, "resets_at": "2026-11-24T12:10:00Z"},
+                ]
+            },
+            "95% of 5h (resets in 10 min 0 s)",
+        ),
+    ],
+)
+def test_a_quota_in_words(quota: object, text: str) -> None:
+    assert quota_text(quota, "2026-11-24T12:00:00Z") == text
+
+
+EXPLAINED = {
+    "model": "auto-chat",
+    "admission": {"admitted": True, "why": "Key, model, limits and budget allow it."},
+    "tried": [{"deployment": L1, "mode": "normal", "why": "Step 1.", "dropped_params": ["seed"]}],
+    "skipped": [{"deployment": L2, "why": "It is cooling after 'quota'."}],
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        (("auto-chat",), {"format": "chat", "stream": True}),
+        (("auto-chat", "Hi", "--whole", "--as", "sk-1"), {"format": "chat", "stream": False, "key": "sk-1"}),
+        (("auto-chat", "Hi", "--format", "responses"), {"format": "responses", "input": "Hi"}),
+        (("auto-chat", "Hi", "--format", "messages"), {"format": "messages", "max_tokens": 1024}),
+    ],
+)
+def test_explain_asks_where_a_request_would_go(
+    command: Command, router: FakeRouter, arguments: tuple[str, ...], sent: dict[str, Any]
+) -> None:
+    router.answers["/routes/explain"] = EXPLAINED
+    assert command("explain", *arguments).answer == EXPLAINED
+    asked = router.asked("/routes/explain")[-1]
+    assert sent.items() <= asked.items()
+    assert asked["model"] == "auto-chat"
+
+
+def test_explain_reads_a_request_from_a_file(command: Command, router: FakeRouter, tmp_path: Path) -> None:
+    router.answers["/routes/explain"] = EXPLAINED
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps({"messages": [], "seed": 7}), encoding="utf-8")
+    command("explain", "auto-chat", "--file", str(file))
+    assert router.asked("/routes/explain")[-1]["seed"] == 7
+    file.write_text("[1]", encoding="utf-8")
+    assert command("explain", "auto-chat", "--file", str(file)).status == 2

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from gateway.environment import Environment
@@ -20,9 +20,11 @@ from vibe_router.pipeline.failover import FailoverExecutor
 from vibe_router.pipeline.observers import CompletedRequest, RequestObserver
 from vibe_router.pipeline.stored_responses import ResponseStorage
 from vibe_router.routing.cooldown import State, healthy
+from vibe_router.routing.order import Observed
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LimitReachedError, Reservation
+from vibe_router.store.observations import ObservationStore
 from vibe_router.store.responses import Owner, ResponseStore, ResponsesUnavailableError, StoredRecord
 from vibe_router.store.secrets import Secrets
 from vibe_router.store.state import StateStore
@@ -118,6 +120,16 @@ class FakeStates:
             return standing
         self.items[seen.id] = successor
         return successor
+
+
+class FakeObservations:
+    """What was observed of deployments, as a dictionary."""
+
+    def __init__(self) -> None:
+        self.table: dict[str, Observed] = {}
+
+    def read(self, deployments: Iterable[str]) -> dict[str, Observed]:
+        return {each: self.table.get(each, Observed()) for each in deployments}
 
 
 class FakeSecrets:
@@ -258,6 +270,8 @@ class FakeEnvironment(Environment):
         self.outage: ApiError | None = None
         self.table = FakeStates()
         self.states = cast("StateStore", self.table)
+        self.observed = FakeObservations()
+        self.observations = cast("ObservationStore", self.observed)
         self.callers = FakeKeys()
         self.fake_ledgers = FakeLedgers(self.clock)
         self.admission = Admission(self.master_key, cast("KeyDirectory", self.callers), self.fake_ledgers, self.clock)

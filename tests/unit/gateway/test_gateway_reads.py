@@ -13,6 +13,8 @@ from tests.unit.gateway.fake_environment import FakeEnvironment, context, event,
 from vibe_router.core.models import VirtualModel
 from vibe_router.core.price import Price
 from vibe_router.routing.cooldown import State
+from vibe_router.routing.order import Observed
+from vibe_router.routing.quota import QuotaWindow
 from vibe_router.routing.verdict import Verdict
 
 ModelPage = SyncPage[ModelInfo]
@@ -161,6 +163,21 @@ def test_health_shows_the_worse_state_of_deployment_and_credential(environment: 
         environment.table.items[found.id] = found
     _, told = get("/health")
     assert [each["scope"] for each in told["deployments"] if each["state"] == "cooling"] == ["credential"]
+
+
+def test_health_shows_the_quota_that_a_provider_reports(environment: FakeEnvironment) -> None:
+    windows = (QuotaWindow("5h", 0.95, environment.now + 60), QuotaWindow("7d", 0.5, environment.now - 60))
+    environment.observed.table["one/gpt-5"] = Observed(windows, ((environment.now - 1, 0.25),))
+    one, two = sorted(get("/health")[1]["deployments"], key=lambda each: str(each["deployment"]))
+    assert one["quota"] == {
+        "used": 0.95,
+        "windows": [
+            {"name": "5h", "used": 0.95, "resets_at": "2027-01-15T08:01:00.000+00:00"},
+            {"name": "7d", "used": 0.0, "resets_at": None},
+        ],
+    }
+    assert one["ttft_ms"] == 250
+    assert "quota" not in two
 
 
 def test_health_reports_an_unreachable_table(environment: FakeEnvironment) -> None:

@@ -32,6 +32,13 @@ function stateOf(member, byName) {
   return byName.get(idOf(member)) ?? { deployment: idOf(member), state: "new" };
 }
 
+/** What is used of a deployment's limits: "Quota used: 95% of 5h, resets in 12 min". */
+function quotaText({ windows }) {
+  const tightest = windows.reduce((most, each) => (each.used > most.used ? each : most));
+  const used = `Quota used: ${Math.round(tightest.used * 100)}% of ${tightest.name}`;
+  return tightest.resets_at ? [used, ", ", countdown(tightest.resets_at, { before: "resets in ", after: "has reset" })] : used;
+}
+
 function deploymentCard(member, entry, share, reload) {
   const cooling = entry.state === "cooling";
   const settings = settingsText(member, ["provider", "model", "weight", "price", "enabled"]);
@@ -47,6 +54,7 @@ function deploymentCard(member, entry, share, reload) {
       share !== null && member.enabled !== false ? h("span", { class: "quiet" }, `${Math.round(share * 100)}% of this step`) : null,
     ),
     h("p", { class: "deployment-price quiet" }, priceOf(member.price)),
+    entry.quota && h("p", { class: "deployment-price quiet" }, quotaText(entry.quota)),
     settings && h("p", { class: "deployment-price quiet" }, settings),
     cooling && h("p", { class: "deployment-rest" }, reason(entry), " ", countdown(entry.until), "."),
     (cooling || entry.state === "due") && h("div", { class: "actions start" }, clearButton(entry, reload)),

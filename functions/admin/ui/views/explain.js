@@ -30,7 +30,7 @@ function form({ models, keys }) {
 
   async function ask() {
     try {
-      const body = { model: other.value.trim() || model.value, messages: [{ role: "user", content: prompt.value || "Hello" }] };
+      const body = { model: other.value.trim() || model.value, messages: [{ role: "user", content: prompt.value || "Hello" }], stream: true };
       if (key.value) body.key = key.value;
       swap(result, drawResult(await api.explain(body)));
     } catch (error) {
@@ -57,8 +57,9 @@ function drawResult(answer) {
   return [
     answer.requested && answer.requested !== answer.model ? h("p", { class: "spaced" }, h("span", { class: "mono" }, answer.requested), " is an alias of ", h("span", { class: "mono" }, answer.model), ".") : null,
     admission && h("p", { class: `notice ${admission.admitted ? "plain" : "bad"}` }, admission.admitted ? "The request would be admitted. " : "The request would be rejected. ", admission.why),
+    answer.stays_at && h("p", { class: "notice plain" }, "The conversation stays at ", h("span", { class: "mono" }, answer.stays_at.deployment), ", ", countdown(answer.stays_at.until, { before: "for another ", after: "until now" }), "."),
     h("h3", { class: "spaced" }, tried.length ? "Deployments in order" : "No deployment is available"),
-    h("ol", { class: "tried" }, tried.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), h("p", { class: "quiet" }, each.why)))),
+    h("ol", { class: "tried" }, tried.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), h("p", { class: "quiet" }, each.why, each.dropped_params?.length ? ` Not sent: ${each.dropped_params.join(", ")}.` : null)))),
     skipped.length ? h("h3", { class: "spaced" }, "Skipped") : null,
     h(
       "ul",

@@ -1,33 +1,65 @@
 """Explain where a request would go now, and why, in words. Nothing is called, leased or written."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vibe_router.access.keys import Caller, require_active
 from vibe_router.access.ledger import Denial, Ledger, Limit, ReservationRequest, plan_reservation
+from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.core.price import as_dollars
 from vibe_router.formats.interfaces import ClientRequest
+from vibe_router.pipeline.chain_memory import ChainMemory, Conversations, Observations, facts_of
 from vibe_router.pipeline.estimate import estimate_cost, plausible_answer_tokens
+from vibe_router.pipeline.first_tokens import FirstTokenTimes
 from vibe_router.pipeline.status import at_iso
-from vibe_router.routing.chain import Candidate, Mode, Skipped, last_resort, plan
+from vibe_router.routing.chain import Candidate, Mode, Skipped, in_order, last_resort, plan
 from vibe_router.routing.cooldown import Phase, State
+from vibe_router.routing.order import Facts, is_reserved
 from vibe_router.upstream.exchange import open_exchange
 from vibe_router.upstream.fit import unfit_reason
 
-__all__ = ["admission", "route"]
+__all__ = ["Remembered", "admission", "route"]
 
 
-def route(model: VirtualModel, request: ClientRequest, states: Mapping[str, State], now: float) -> dict[str, Any]:
-    """Return the deployments on which `request` would be `tried`, in order, and those `skipped`, with the reasons."""
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the fleet remembers: where conversations stay, and what was observed of deployments."""
+
+    conversations: Conversations
+    observations: Observations
+
+
+def route(
+    model: VirtualModel,
+    request: ClientRequest,
+    states: Mapping[str, State],
+    now: float,
+    remembered: Remembered | None = None,
+    caller: tuple[str, str] = ("", ""),
+) -> dict[str, Any]:
+    """Return the deployments on which `request` would be `tried`, in order, and those `skipped`, with the reasons.
+
+    `caller` are the id and the alias of the key. `stays_at` is the deployment at which the conversation stays.
+    """
     refusals = {each.id: error for each in model.chain if (error := _refusal(each, request, now))}
     steps = (tuple(each for each in step if each.id not in refusals) for step in model.steps)
     able = replace(model, steps=tuple(step for step in steps if step))
-    shared = any(len(step) > 1 for step in able.steps)
-    planned = plan(able, states, now, request.affinity() if shared else b"")
-    tried = [_tried(position, each, model) for position, each in enumerate(planned.candidates)]
+    memory = _memory(remembered, now)
+    stay = memory.stay(able, request, states, caller) if memory and able.steps else None
+    order = memory.order(able, request, states, caller) if memory and able.steps else in_order(able, _affinity(request))
+    planned = plan(able, states, now, order=order)
+    observed = remembered.observations.read(each.id for each in model.chain) if remembered else {}
+    facts = facts_of(model, request, observed, caller, stay, now)
+    tried = [
+        _tried(position, each, model, facts) | _sent(each.deployment, request, now)
+        for position, each in enumerate(planned.candidates)
+    ]
+    if hedge := _hedge(planned.candidates, request):
+        tried[0] |= {"hedge_after": hedge[0]}
+        tried[0]["why"] += hedge[1]
     skipped = [_skipped(each, states, now) for each in planned.skipped]
     if not tried and (deployment := last_resort(planned.skipped)):
         why = "All deployments are cooling, and this one is the next to come free: it would be tried once."
@@ -36,7 +68,8 @@ def route(model: VirtualModel, request: ClientRequest, states: Mapping[str, Stat
         {"deployment": each, "verdict": None, "free_at": None, "why": f"It cannot serve the request: {error.message}"}
         for each, error in refusals.items()
     )
-    return {"model": model.name, "tried": tried, "skipped": skipped}
+    stays_at = {"deployment": stay.deployment, "until": at_iso(stay.until)} if stay else None
+    return {"model": model.name, "tried": tried, "skipped": skipped, "stays_at": stays_at}
 
 
 def admission(
@@ -78,12 +111,59 @@ def _refusal(deployment: Deployment, request: ClientRequest, now: float) -> ApiE
     return None
 
 
-def _tried(position: int, candidate: Candidate, model: VirtualModel) -> dict[str, Any]:
+def _memory(remembered: Remembered | None, now: float) -> ChainMemory | None:
+    """Return the memory that requests are ordered by, at this moment."""
+    if remembered is None:
+        return None
+    return ChainMemory(remembered.conversations, remembered.observations, FirstTokenTimes(), Clock(now=lambda: now))
+
+
+def _affinity(request: ClientRequest) -> bytes:
+    try:
+        return request.affinity()
+    except ApiError:  # the request is refused anyway
+        return b""
+
+
+def _sent(deployment: Deployment, request: ClientRequest, now: float) -> dict[str, Any]:
+    """Return what of the request would not be sent as the caller sends it."""
+    if deployment.policy.shape is None:
+        return {}
+    exchange = open_exchange(request, deployment, now, stream=request.stream)
+    return {"shaped": deployment.policy.shape.changes_body, "dropped_params": list(exchange.dropped)}
+
+
+def _hedge(candidates: Sequence[Candidate], request: ClientRequest) -> tuple[float | str, str] | None:
+    """Return after how long the second candidate would be started beside the first, and that in words."""
+    if len(candidates) < 2 or not request.stream or any(each.mode is not Mode.NORMAL for each in candidates[:2]):
+        return None
+    after = candidates[0].deployment.policy.hedge_after
+    if after is None:
+        return None
+    waited = "its own p95 of the time to first token" if isinstance(after, str) else f"{after:g} s"
+    return after, f" If it is silent for {waited}, {candidates[1].deployment.id} is started too."
+
+
+_CHOSEN = {
+    "weights": "chosen by weight and the hash of the conversation",
+    "cheapest": "ordered by price",
+    "fastest": "ordered by the time to first token",
+    "quota": "ordered by what is left of the quota",
+}
+
+
+def _tried(position: int, candidate: Candidate, model: VirtualModel, facts: Facts) -> dict[str, Any]:
     deployment = candidate.deployment
     step_number = next(number for number, step in enumerate(model.steps, 1) if deployment in step)
-    shares = len(model.steps[step_number - 1]) > 1
-    why = f"Step {step_number}" + (", chosen by weight and the hash of the conversation" if shares else "")
+    step = model.steps[step_number - 1]
+    why = f"Step {step_number}" + (f", {_CHOSEN[step[0].policy.order]}" if len(step) > 1 else "")
+    if deployment.id == facts.stays_at:
+        why += ", where the conversation stays"
     why += "." if not position else "; only if the deployments before it fail."
+    if is_reserved(deployment, facts):
+        why += " The rest of its quota is for running conversations and named keys, so it is last."
+    if deployment.policy.continuation and model.most_calls > 1:
+        why += " A text that breaks off here is continued by the next one."
     if candidate.mode is Mode.PROBE:
         why += " Its cooldown is over, so this request would probe it, unless another request already does."
     return {"deployment": deployment.id, "mode": candidate.mode, "why": why}

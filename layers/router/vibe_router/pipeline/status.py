@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vibe_router.routing.cooldown import Phase, State, healthy
+from vibe_router.routing.order import Observed, median_first_token
+from vibe_router.routing.quota import used_share
 
 __all__ = ["at_iso", "deployment_status"]
 
@@ -12,8 +14,17 @@ __all__ = ["at_iso", "deployment_status"]
 _SEVERITY = (Phase.HEALTHY, Phase.DUE, Phase.PROBING, Phase.COOLING)
 
 
-def deployment_status(deployment_id: str, provider: str, states: Mapping[str, State], now: float) -> dict[str, Any]:
-    """Return the status of a deployment of `provider` at `now` (epoch seconds), given `states` by id."""
+def deployment_status(
+    deployment_id: str,
+    provider: str,
+    states: Mapping[str, State],
+    now: float,
+    observed: Mapping[str, Observed] | None = None,
+) -> dict[str, Any]:
+    """Return the status of a deployment of `provider` at `now` (epoch seconds), given `states` by id.
+
+    `observed` are the fleet's observations by deployment.
+    """
     ids = f"deployment#{deployment_id}", f"credential#{provider}"
     own, credential = (states.get(state_id) or healthy(state_id) for state_id in ids)
     state = max(own, credential, key=lambda each: _SEVERITY.index(each.phase(now)))
@@ -26,7 +37,27 @@ def deployment_status(deployment_id: str, provider: str, states: Mapping[str, St
             "strikes": state.strikes,
             "evidence": state.evidence,
         }
+    if observed and (seen := observed.get(deployment_id)):
+        entry |= _observations(seen, now)
     return entry
+
+
+def _observations(observed: Observed, now: float) -> dict[str, Any]:
+    """Return the quota of a deployment, as shares from 0 to 1, and its median time to first token."""
+    found: dict[str, Any] = {}
+    if (used := used_share(observed.windows, now)) is not None:
+        windows = [
+            {
+                "name": each.name,
+                "used": 0.0 if 0 < each.resets_at <= now else each.used,
+                "resets_at": at_iso(each.resets_at) if each.resets_at > now else None,
+            }
+            for each in observed.windows
+        ]
+        found["quota"] = {"used": used, "windows": windows}
+    if (seconds := median_first_token(observed, now)) is not None:
+        found["ttft_ms"] = round(seconds * 1000)
+    return found
 
 
 def at_iso(at: float) -> str:
