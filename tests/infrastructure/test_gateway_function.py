@@ -19,6 +19,7 @@ PERMISSIONS: dict[str, tuple[set[str], object]] = {
         {"dynamodb:BatchGetItem", "dynamodb:PutItem"},
         {"Fn::GetAtt": ["StateTable", "Arn"]},
     ),
+    "query-states": ({"dynamodb:Query"}, {"Fn::Sub": "${StateTable.Arn}/index/states"}),
     "read-keys": ({"dynamodb:BatchGetItem"}, {"Fn::GetAtt": ["KeysTable", "Arn"]}),
     "reserve-and-settle": (
         {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},

@@ -1,6 +1,7 @@
 """What the gateway asks of AWS is what its role allows: no more, which would fail there alone, and no less."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from tests.infrastructure.test_gateway_function import PERMISSIONS
+from tests.unit.store.held import Time
 from tests.unit.store.hooks import hooked
 from vibe_cli.boto import BotoApi
 from vibe_router.access.keys import Limits
@@ -101,10 +103,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
 def test_the_role_allows_what_is_asked_and_nothing_else(asked: Asked) -> None:
     client, clock = asked.dynamodb, Clock()
     RoutesStore(client, "routes").read()
-    states = StateStore(client, "state", clock)
+    time = Time()
+    states = StateStore(client, "state", time.clock)
     seen = states.read(["deployment#a/b"])["deployment#a/b"]
     assert seen == healthy("deployment#a/b")
-    assert states.replace(seen, cleared(seen, clock.now())).version == 1
+    assert states.replace(seen, cleared(seen, time.now)).version == 1
+    time.advance(1)
+    states.read(["deployment#a/b"])  # from the index
     assert Secrets(asked.secrets, "secret", clock).get("MASTER_KEY") == "x"
     _spend(client, clock)
     kept = ResponseStore(client, "responses", clock, days=1)
@@ -117,7 +122,9 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: Asked) -> None:
         for actions, resource in [PERMISSIONS[policy]]
         for action in actions
         if isinstance(resource, dict)
-        for name in [resource.get("Ref") or resource["Fn::GetAtt"][0]]
+        for name in [
+            resource.get("Ref") or re.findall(r"\w+", str(resource.get("Fn::GetAtt") or resource["Fn::Sub"]))[0]
+        ]
     }
     assert asked.operations == allowed
 

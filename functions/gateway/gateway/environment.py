@@ -158,6 +158,12 @@ class Environment:
 
         return ComplexityRouter(lambda: self._routes.complexity)
 
+    def prefetch(self) -> None:
+        """Start to read stale routes and states, so that after a rest all reads take one round trip together."""
+        if not self.catalogue.is_fresh:
+            self.states.prefetch()
+            self.catalogue.prefetch()
+
     def routes(self) -> Catalogue:
         """Return the routing table. Raises ApiError (503)."""
         try:

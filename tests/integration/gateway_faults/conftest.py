@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from gateway import app
+from gateway.environment import Environment
 from local.standin import Standin
 from tests.integration.gateway_faults.aws_front import AwsFront
 from tests.integration.gateway_faults.fleet import Fleet
@@ -47,6 +48,7 @@ def fleet(aws: AwsFront, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
             aside(self._work)
 
     monkeypatch.setattr(circuit_breaker, "Thread", HeldThread)
+    monkeypatch.setattr(Environment, "prefetch", lambda _: None)  # calls come in an order that tests know
     monkeypatch.setattr(app, "environment", None)
     with Standin() as standin:
         fleet = Fleet(aws, standin, log, aside=aside)

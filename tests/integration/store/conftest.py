@@ -26,7 +26,7 @@ from local.dynamodb.operations import DynamoDB as EmbeddedDynamoDB
 from local.secrets_manager import SecretsManager
 from tests import moto_pace
 from tests.integration.store.dynamodb_local import server as dynamodb_local_server
-from tests.integration.store.tables import table_of_usage
+from tests.integration.store.tables import table_of_states, table_of_usage
 from tests.unit.store.held import Aside, Time, Wire
 from tests.unit.store.hooks import create_table
 from vibe_router.core.clock import Clock
@@ -176,7 +176,7 @@ def table_by_id(client: DynamoDB, kind: str) -> str:
 
 @pytest.fixture
 def state_table(dynamodb_client: DynamoDB) -> str:
-    return table_by_id(dynamodb_client, "state")
+    return table_of_states(dynamodb_client)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from uuid import uuid4
 from tests.unit.store.hooks import create_table
 from vibe_router.store.dynamodb import DynamoDB
 
-__all__ = ["table_of_usage"]
+__all__ = ["table_of_states", "table_of_usage"]
 
 
 def table_of_usage(client: DynamoDB) -> str:
@@ -23,6 +23,26 @@ def table_of_usage(client: DynamoDB) -> str:
                 "Projection": {"ProjectionType": "ALL"},
             }
             for each in ("day", "key")
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
+def table_of_states(client: DynamoDB) -> str:
+    """Make a table as states are kept in."""
+    name = f"state-{uuid4()}"
+    create_table(
+        client,
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": each, "AttributeType": "S"} for each in ("id", "kind")],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "states",
+                "KeySchema": [{"AttributeName": "kind", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
         ],
         BillingMode="PAY_PER_REQUEST",
     )

@@ -1,7 +1,7 @@
 """Cooldowns and leases as the whole fleet sees them."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,9 @@ from tests.unit.store.hooks import hooked
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import Phase, State, cleared, cooled, healthy, leased, released
 from vibe_router.routing.verdict import Classification, Scope, Verdict
+from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
+from vibe_router.store.routes import CatalogueCache, RoutesStore
 from vibe_router.store.state import StateStore
 
 Environment = Callable[..., StateStore]
@@ -38,7 +40,7 @@ def test_an_absent_state_is_healthy_and_read_once_a_second(environment: Environm
         time.advance(0.25)
     assert wire.took() == ["BatchGetItem"]
     store.read([KEY, GLM])
-    assert wire.took() == ["BatchGetItem"]
+    assert wire.took() == ["Query"]
 
 
 def test_only_stale_states_are_read(environment: Environment, wire: Wire, time: Time) -> None:
@@ -50,7 +52,7 @@ def test_only_stale_states_are_read(environment: Environment, wire: Wire, time: 
     store.read([KEY])
     assert wire.took() == ["BatchGetItem"] * 2
     store.read([GLM, KEY])
-    assert wire.took() == ["BatchGetItem"]
+    assert wire.took() == ["Query"]
 
 
 def test_reading_no_ids_calls_nothing(environment: Environment, wire: Wire) -> None:
@@ -350,6 +352,116 @@ def test_an_item_that_was_deleted_is_healthy_and_can_cool_again(
     time.advance(1)
     assert store.read([GLM])[GLM] == healthy(GLM)
     assert cool(store, time.now).version == 1
+
+
+def test_one_query_of_half_a_read_unit_serves_a_request_of_any_chain(
+    environment: Environment, dynamodb_client: DynamoDB, wire: Wire, time: Time
+) -> None:
+    asked: list[Mapping[str, Any]] = []
+    hooked(dynamodb_client).before.append(lambda _, parameters: asked.append(parameters))
+    one, other = environment(), environment()
+    chain = [f"deployment#p/{number}" for number in range(20)]
+    one.read([GLM, *chain])
+    cool(other)
+    wire.took()
+    asked.clear()
+    time.advance(1)
+    assert one.read([GLM, *chain])[GLM].phase(NOW) is Phase.COOLING
+    assert wire.took() == ["Query"]
+    assert not asked[0].get("ConsistentRead")
+
+
+def test_a_late_index_does_not_undo_a_write(
+    environment: Environment, dynamodb_client: DynamoDB, wire: Wire, time: Time
+) -> None:
+    store = environment()
+    cooling = cool(store)
+    wire.took()
+
+    def late(operation: str, answer: dict[str, Any]) -> None:
+        if operation == "Query":
+            answer["Items"] = []
+
+    hooked(dynamodb_client).after.append(late)
+    time.advance(2)
+    assert store.read([GLM])[GLM] is cooling
+    assert wire.took() == ["Query", "BatchGetItem"]
+
+
+def test_items_that_the_index_lacks_are_read_themselves(
+    environment: Environment, dynamodb_client: DynamoDB, state_table: str, wire: Wire, time: Time
+) -> None:
+    by_hand: dict[str, Any] = {"id": GLM, "version": 1, "until": NOW + 3600, "verdict": "quota", "strikes": 1}
+    dynamodb_client.put_item(TableName=state_table, Item=to_item(by_hand))
+    store = environment()
+    store.read([GLM, KEY])
+    wire.took()
+    time.advance(1)
+    assert store.read([GLM, KEY])[GLM].phase(NOW) is Phase.COOLING
+    assert wire.took() == ["BatchGetItem"]
+
+
+@pytest.mark.parametrize("code", ["ValidationException", "AccessDeniedException"])
+def test_without_the_index_items_are_read(
+    code: str, environment: Environment, dynamodb_client: DynamoDB, wire: Wire, time: Time
+) -> None:
+    def refuse(operation: str, _: object) -> None:
+        if operation == "Query":
+            raise ClientError({"Error": {"Code": code}}, operation)
+
+    hooked(dynamodb_client).before.append(refuse)
+    store, other = environment(), environment()
+    store.read([GLM])
+    cool(other)
+    wire.took()
+    for expected in (["Query", "BatchGetItem"], ["BatchGetItem"]):
+        time.advance(1)
+        assert store.read([GLM])[GLM].phase(NOW) is Phase.COOLING
+        assert wire.took() == expected
+    assert not store.degraded
+
+
+def test_many_states_are_read_by_request(
+    environment: Environment, dynamodb_client: DynamoDB, wire: Wire, time: Time
+) -> None:
+    def grow(operation: str, answer: dict[str, Any]) -> None:
+        if operation == "Query":
+            answer["Items"] += [{"id": {"S": f"deployment#x/{number}"}, "version": {"N": "1"}} for number in range(101)]
+
+    hooked(dynamodb_client).after.append(grow)
+    store = environment()
+    store.read([GLM])
+    wire.took()
+    for expected in ("Query", "BatchGetItem", "BatchGetItem"):
+        time.advance(1)
+        store.read([GLM])
+        assert wire.took() == [expected]
+    time.advance(60)
+    store.read([GLM])
+    assert wire.took() == ["Query"]
+
+
+def test_states_and_routes_are_read_at_the_same_time(
+    dynamodb_client: DynamoDB, state_table: str, routes_table: str, time: Time
+) -> None:
+    states = StateStore(dynamodb_client, state_table, time.clock)
+    catalogue = CatalogueCache(RoutesStore(dynamodb_client, routes_table).read, time.clock)
+    catalogue.get()
+    states.read([GLM])
+    time.advance(11)
+    together = threading.Barrier(2, timeout=10)  # breaks unless one call waits for the other
+    calls: list[str] = []
+
+    def meet(operation: str, _: object) -> None:
+        calls.append(operation)
+        together.wait()
+
+    hooked(dynamodb_client).before.append(meet)
+    states.prefetch()
+    catalogue.prefetch()
+    catalogue.get()
+    states.read([GLM])
+    assert sorted(calls) == ["Query", "Scan"]
 
 
 SKEWS = [-299.0, -60.0, -1.0, 0.0, 1.0, 60.0, 299.0]

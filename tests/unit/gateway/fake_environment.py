@@ -291,6 +291,9 @@ class FakeEnvironment(Environment):
     def observe(self, request: CompletedRequest) -> None:
         self.reported.append(request)
 
+    def prefetch(self) -> None:
+        pass
+
     def routes(self) -> Catalogue:
         if self.outage:
             raise self.outage

@@ -65,6 +65,9 @@ class Services(Protocol):
     def complexity(self) -> "ComplexityRouter":
         """Routes requests by complexity; read for a model with such routing only."""
 
+    def prefetch(self) -> None:
+        """Start to read what is stale in the background."""
+
     def routes(self) -> Catalogue:
         """Return the routing table. Raises ApiError (503)."""
 
@@ -97,6 +100,7 @@ class RequestPipeline:
     def _serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Relay:
         services, decision = self._services, self.decision
         self._traceparent = headers.get("traceparent")
+        services.prefetch()
         caller = services.admission.caller(headers)
         decision.admit(caller, header_tags(headers))
 

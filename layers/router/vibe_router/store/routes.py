@@ -226,6 +226,21 @@ class CatalogueCache:
             raise RoutesUnavailableError("the routes table cannot be read, and was never read before")
         return self._catalogue
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether `get` returns at once."""
+        return self._is_fresh()
+
+    def prefetch(self) -> None:
+        """Start to read stale routes in the background: `get` waits for it."""
+        if not self._is_fresh() and not self._breaker.is_open:
+            self._spawn(self._refresh_stale)
+
+    def _refresh_stale(self) -> None:
+        with self._refreshing:
+            if not self._is_fresh() and not self._breaker.is_open:
+                self._refresh()
+
     def _is_fresh(self) -> bool:
         return self._catalogue is not None and 0 <= self._clock.now() - self._asked_at < self._ttl
 

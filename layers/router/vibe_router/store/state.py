@@ -1,7 +1,10 @@
 """The StateTable: cooldowns and leases, shared by the fleet.
 
-An environment reads a state at most once a second, in one batch with the other states of a request. It writes under one
-condition: the item has not changed since it was read. A lost write returns the current state in the same call.
+An environment reads a state at most once a second. The first time it reads the items of a request in one batch,
+consistently; from then on it reads all states from the index `states`, whose key is an attribute that only states have:
+one query, eventually consistent, of half a read unit for about ten states. It writes under one condition: the item has
+not changed since it was read. A lost write returns the current state in the same call, so an outdated read costs a call
+to a provider at most, and never makes two leases.
 
     env A   read v3 ── replace(v3 → v4) ✓ returns v4
     env B   read v3 ────── replace(v3 → v4') ✗ returns A's v4
@@ -34,7 +37,12 @@ from vibe_router.store.dynamodb import DynamoDB, Item, Value, from_item, to_item
 
 __all__ = ["StateStore"]
 
-_FRESH = 1.0  # seconds; a cooldown reaches the whole fleet within this time
+_FRESH = 1.0  # seconds; a cooldown reaches the whole fleet within this time, and the index's delay
+_LAG = 5.0  # seconds for which the index may lag behind a write; in doubt, the item itself is read
+_INDEX = "states"
+_KIND = "state"  # the attribute `kind` of every state, and of nothing else in the table
+_MOST_INDEXED = 100  # states: beyond them, or a page, it is cheaper to read those of the request
+_SPARED = 60.0  # seconds for which the index is not read then
 _BATCH = 100  # keys per BatchGetItem
 _BATCH_TRIES = 3  # DynamoDB leaves keys unprocessed when it throttles
 _WRITE_BACK_TRIES = 3  # other environments may write back in the same second
@@ -58,6 +66,12 @@ class _CachedState:
     item: Item | None
     read_at: float
     unsaved: bool = False  # the state was never written, because DynamoDB was unreachable
+    known_at: float = 0.0  # when the item was last written here or read consistently
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether the index has the item, if there is one; items of earlier versions are not in it."""
+        return self.item is None or self.item.get("kind") == {"S": _KIND}
 
 
 class StateStore:
@@ -79,6 +93,7 @@ class StateStore:
         self._breaker = CircuitBreaker("the state table", clock, service=service)
         self._cache: dict[str, _CachedState] = {}
         self._refreshing = Lock()
+        self._spare_index_until = 0.0
 
     @property
     def degraded(self) -> bool:
@@ -97,6 +112,16 @@ class StateStore:
                 case CallMode.PROBE:
                     self._spawn(lambda: self._refresh(self._stale(ids)))
         return {each: cached.state if (cached := self._cache.get(each)) else healthy(each) for each in ids}
+
+    def prefetch(self) -> None:
+        """Start to read the states of earlier requests in the background, if they are stale: `read` waits for it."""
+        if self._cache and not self._breaker.is_open and self._stale(list(self._cache)):
+            self._spawn(self._refresh_all)
+
+    def _refresh_all(self) -> None:
+        with self._refreshing:
+            if not self._breaker.is_open:
+                self._refresh(self._stale(list(self._cache)))
 
     def replace(self, seen: State, successor: State) -> State:
         """Write `successor` if `seen` is still current, and return the current state. Never raises.
@@ -132,15 +157,60 @@ class StateStore:
             return
         unsaved = [cached.state for cached in list(self._cache.values()) if cached.unsaved]
         try:
-            wanted = list(dict.fromkeys([*ids, *(state.id for state in unsaved)]))
-            for start in range(0, len(wanted), _BATCH):
-                self._read_batch(wanted[start : start + _BATCH])
+            if unsaved or not self._is_indexed(ids) or not self._read_index():
+                wanted = list(dict.fromkeys([*ids, *(state.id for state in unsaved)]))
+                for start in range(0, len(wanted), _BATCH):
+                    self._read_batch(wanted[start : start + _BATCH])
             for state in unsaved:
                 self._write_back(state)
         except AWS_ERRORS as error:
             self._breaker.record_failure(error)
         else:
             self._breaker.record_success()
+
+    def _is_indexed(self, ids: Sequence[str]) -> bool:
+        """Whether the index has the states of `ids`: they were read before, and their items are in it."""
+        if 0 <= self._spare_index_until - self._clock.now() <= _SPARED:
+            return False
+        return all((cached := self._cache.get(each)) is not None and cached.is_indexed for each in ids)
+
+    def _read_index(self) -> bool:
+        """Read every state from the index into the cache; return whether that was possible."""
+        try:
+            answer = self.client.query(
+                TableName=self._table,
+                IndexName=_INDEX,
+                KeyConditionExpression="kind = :kind",
+                ExpressionAttributeValues={":kind": {"S": _KIND}},
+            )
+        except ClientError as error:
+            if error_code(error) not in ("ValidationException", "AccessDeniedException", "ResourceNotFoundException"):
+                raise
+            _log.warning("the index of the state table cannot be read (%s): items are read instead", error_code(error))
+            self._spare_index_until = self._clock.now() + _SPARED
+            return False
+        if "Items" not in answer:  # another server's answer
+            raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Query")
+        found = {item["id"]["S"]: item for item in answer["Items"]}
+        if "LastEvaluatedKey" in answer or len(found) > _MOST_INDEXED:
+            self._spare_index_until = self._clock.now() + _SPARED
+            if "LastEvaluatedKey" in answer:
+                return False
+        doubtful: list[str] = []
+        for each in {*self._cache, *found}:
+            cached = self._cache.get(each)
+            if cached is None or (cached.is_indexed and not cached.unsaved):
+                if cached and self._may_be_late(cached, found.get(each)):
+                    doubtful.append(each)
+                else:
+                    self._remember(each, found.get(each))
+        if doubtful:
+            self._read_batch(doubtful[:_BATCH])
+        return True
+
+    def _may_be_late(self, cached: _CachedState, found: Item | None) -> bool:
+        """Whether the index may be behind a recent write: it has an older item than the one that was just written."""
+        return 0 <= self._clock.now() - cached.known_at < _LAG and _version_of(found) < _version_of(cached.item)
 
     def _read_batch(self, ids: Sequence[str]) -> None:
         """Read at most a hundred ids in one round trip and cache their items, or their absence."""
@@ -163,7 +233,7 @@ class StateStore:
                 # It stays current until it has been compared with the table's item.
                 self._cache[each] = replace(cached, item=found.get(each))
             else:
-                self._remember(each, found.get(each))
+                self._remember(each, found.get(each), known=True)
 
     def _write_back(self, unsaved: State) -> None:
         """Write a cooldown from memory to the table, if it is still running and the longer one."""
@@ -216,17 +286,19 @@ class StateStore:
             current = cast("Item | None", error.response.get("Item"))
             # A call is repeated if its answer was lost, so the current item may be this very write.
             if not current or current.get("write") != item["write"]:
-                return self._remember(successor.id, current)
-        self._cache[successor.id] = _CachedState(successor, item, self._clock.now())
+                return self._remember(successor.id, current, known=True)
+        now = self._clock.now()
+        self._cache[successor.id] = _CachedState(successor, item, now, known_at=now)
         return successor
 
-    def _remember(self, state_id: str, item: Item | None) -> State:
+    def _remember(self, state_id: str, item: Item | None, *, known: bool = False) -> State:
         before = self._cache.get(state_id)
         if before and before.unsaved:
             before = None
         # The same version keeps the times computed when it was first read.
         state = before.state if before and before.item == item else self._state_of(state_id, item, before)
-        self._cache[state_id] = _CachedState(state, item, self._clock.now())
+        now = self._clock.now()
+        self._cache[state_id] = _CachedState(state, item, now, known_at=now if known else 0.0)
         return state
 
     def _state_of(self, state_id: str, item: Item | None, before: _CachedState | None) -> State:
@@ -257,11 +329,16 @@ class StateStore:
             written_at = read_time(values, "written_at") or 0
         except (ValueError, TypeError) as error:
             _log.warning("the state of %s is corrupt (%s): treated as healthy", state_id, error)
-            version = item.get("version", {}).get("N", "")
-            return State(state_id, version=int(version) if version.isdigit() else 0)
+            return State(state_id, version=_version_of(item))
         if not written_at or (before and before.state.version >= state.version):
             return state  # edited by hand: used as it is
         return _on_this_clock(state, written_at, self._clock.now(), before.read_at if before else 0.0)
+
+
+def _version_of(item: Item | None) -> int:
+    """Return an item's version; 0 for none."""
+    version = item.get("version", {}).get("N", "") if item else ""
+    return int(version) if version.isdigit() else 0
 
 
 def _on_this_clock(state: State, written_at: float, now: float, last_seen_without: float) -> State:
@@ -287,6 +364,7 @@ def _on_this_clock(state: State, written_at: float, now: float, last_seen_withou
 def _item_of(state: State, now: float) -> Item:
     values: dict[str, Value] = {
         "id": state.id,
+        "kind": _KIND,
         "version": state.version,
         "until": state.until,
         "strikes": state.strikes,
