@@ -62,6 +62,9 @@ def _model(router: Router, wanted: str) -> str:
     return wanted if wanted in router.names else router.names[0]
 
 
+_CLAUDE_WINDOW = 200_000  # tokens, of a model that declares none
+
+
 def _home(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("HOME") or Path.home())
 
@@ -119,6 +122,9 @@ def _claude(router: Router, model: str | None, environ: Mapping[str, str]) -> li
             variables[variable] = _model(router, fallbacks[variable])
     if model:
         variables["ANTHROPIC_MODEL"] = model
+    if "ANTHROPIC_MODEL" in variables:  # it warns of a model whose window it does not know
+        chosen = next((each for each in router.models if each.get("id") == variables["ANTHROPIC_MODEL"]), {})
+        variables["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] = str(chosen.get("context_window") or _CLAUDE_WINDOW)
     return [Edit(folder / "settings.json", lambda before: set_json(before, {"env": variables}))]
 
 

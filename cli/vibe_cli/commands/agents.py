@@ -120,7 +120,9 @@ def _configure(
 def _edits(client: "Client", api: "Api", body: Mapping[str, object], model: str | None) -> "list[Edit]":
     """Return the edits of `client`'s files, with a placeholder for the key. Raises CommandError."""
     from vibe_cli.agents.clients import Router
+    from vibe_cli.api import quote_path
     from vibe_router.access.keys import matches_any
+    from vibe_router.core.patterns import by_precedence, matches
 
     allowed = body.get("models")
     patterns = [str(each) for each in allowed] if isinstance(allowed, list) else []
@@ -136,9 +138,14 @@ def _edits(client: "Client", api: "Api", body: Mapping[str, object], model: str 
             "The router has no model that this key could use. Check --models, and run: make routes", status=1
         )
 
+    held = body.get("aliases")
+    own: Mapping[str, str] = held if isinstance(held, dict) else {}
+
     def resolves(name: str) -> bool:
+        pattern = next((each for each in by_precedence(own) if matches(each, name)), None)
+        meant = own.get(name) or (own[pattern] if pattern else name)
         try:
-            return may_use(api.get(f"/v1/models/{name}"))
+            return may_use(api.get(f"/v1/models/{quote_path(meant)}"))
         except CommandError:
             return False
 

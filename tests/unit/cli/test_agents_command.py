@@ -156,6 +156,15 @@ def test_models_are_named_where_no_alias_helps(command: Command, router: FakeRou
     assert content(home, "gemini")["model"] == {"name": "auto-chat"}
 
 
+def test_aliases_of_the_new_key_count(command: Command, router: FakeRouter, home: Path) -> None:
+    for alias in ("claude-opus-5", "claude-haiku-5"):
+        router.answers[f"/v1/models/{alias}"] = RefusalError(404, "There is no such model.")
+    command("agents", "claude", "--aliases", "claude-*=auto-codex")
+    assert "ANTHROPIC_MODEL" not in content(home, "claude")["env"]
+    [created] = router.asked("/key/generate")
+    assert created["aliases"] == {"claude-*": "auto-codex"}
+
+
 def test_a_dry_run_and_a_print_write_nothing(command: Command, router: FakeRouter, home: Path) -> None:
     dry = command("agents", "claude", "--dry-run")
     assert "+" in dry.out

@@ -112,6 +112,19 @@ def test_results_find_their_calls() -> None:
     ]
 
 
+@pytest.mark.parametrize("named", [{"id": "x", "name": "f"}, {"name": "f"}], ids=["by id", "by name"])
+def test_a_second_result_of_a_call_is_left_out(named: dict[str, str]) -> None:
+    result = {"functionResponse": {**named, "response": {"output": "r"}}}
+    call = {"functionCall": {**named, "args": {}}}
+    contents = [
+        {"role": "model", "parts": [call]},
+        {"role": "user", "parts": [result]},
+        {"role": "user", "parts": [result]},
+    ]
+    request = neutral(contents=contents)
+    assert [len(message.parts) for message in request.messages] == [1, 1]
+
+
 def test_results_may_have_ids_errors_and_images() -> None:
     call = {"functionCall": {"id": "x", "name": "f"}}
     picture = {"inlineData": {"mimeType": "image/png", "data": PNG}}
@@ -156,7 +169,7 @@ def test_tools_and_their_schemas() -> None:
         "propertyOrdering": ["a", "b"],
         "required": ["a"],
     }
-    plain = {"type": "object", "properties": {"type": {"type": "string"}}}
+    plain = {"type": "object", "properties": {"type": {"type": "string"}, "any": True}, "additionalProperties": False}
     request = neutral(
         tools=[
             {"functionDeclarations": [{"name": "f", "description": "d", "parameters": schema}]},
@@ -213,7 +226,7 @@ def test_the_config_is_read() -> None:
             "responseLogprobs": True,
             "logprobs": 3,
             "responseMimeType": "application/json",
-            "responseJsonSchema": {"type": "object"},
+            "responseJsonSchema": {"type": "OBJECT"},
             "thinkingConfig": {"includeThoughts": True, "thinkingLevel": "HIGH"},
         },
         safetySettings=[{}],

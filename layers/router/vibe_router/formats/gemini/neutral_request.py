@@ -5,7 +5,7 @@ tier, and values that Gemini's clients send with every request because they are 
 temperature of 1, a top_p of 0.95, a top_k of 40 or 64): another model has its own. Converted:
 
 - calls without ids, as older models make them, get ids by their order; a result is matched to its call by the id, else
-  by the name
+  by the name. A second result of a call is left out: Gemini CLI repeats results when it resumes a session
 - thoughts are reasoning; a proof of another format's reasoning, which `neutral_answer` sealed in a signature, is
   unsealed. Gemini's own signatures are left out, as no provider is asked in this format
 - code that Gemini ran, and its output, become text
@@ -97,10 +97,11 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
         rest["generationConfig.responseModalities"] = modalities
     effort, budget, shows = _read_thinking(config.get("thinkingConfig"))
     calls = _Calls()
+    messages = [_read_content(each, f"contents[{i}]", calls) for i, each in enumerate(body["contents"])]
     place = "generationConfig."
     return NeutralRequest(
         _FORMAT,
-        [_read_content(each, f"contents[{i}]", calls) for i, each in enumerate(body["contents"])],
+        [message for message in messages if message.parts] or messages,
         system=_read_system(body.get("systemInstruction")),
         tools=_read_tools(body.get("tools") or []),
         tool_choice=_read_choice(body.get("toolConfig")),
@@ -165,11 +166,9 @@ def _read_thinking(value: object) -> tuple[str | None, int | None, bool]:
 def _read_format(config: Mapping[str, Any]) -> JsonFormat | None:
     place = "generationConfig."
     kind = text(config, "responseMimeType", place)
-    schema, json = mapping(config, "responseSchema", place), mapping(config, "responseJsonSchema", place)
-    if json is not None:
-        return JsonFormat(schema=json)
-    if schema is not None:
-        return JsonFormat(schema=json_schema(schema, f"{place}responseSchema"))
+    for name in ("responseJsonSchema", "responseSchema"):  # Gemini CLI writes Google's types into either
+        if (schema := mapping(config, name, place)) is not None:
+            return JsonFormat(schema=json_schema(schema, f"{place}{name}"))
     if kind == _JSON:
         return JsonFormat()
     if kind not in (None, "", "text/plain"):
@@ -200,9 +199,10 @@ def _read_function(value: Any, at: str) -> Tool:
     if not isinstance(value, dict) or not isinstance(value.get("name"), str) or not value["name"]:
         raise bad_request(f"'{at}' must be a function with a name.", at)
     function = camel(value)
-    parameters = mapping(function, "parametersJsonSchema", f"{at}.")
-    if parameters is None and (schema := mapping(function, "parameters", f"{at}.")) is not None:
-        parameters = json_schema(schema, f"{at}.parameters")
+    parameters = None
+    for name in ("parametersJsonSchema", "parameters"):
+        if parameters is None and (schema := mapping(function, name, f"{at}.")) is not None:
+            parameters = json_schema(schema, f"{at}.{name}")
     return Tool(value["name"], text(function, "description", f"{at}."), parameters, at=at)
 
 
@@ -237,6 +237,7 @@ class _Calls:
     def __init__(self) -> None:
         self._count = 0
         self._open: list[tuple[str, str]] = []  # id and name of every call without a result
+        self._answered: set[str] = set()  # their ids and names
 
     def add(self, id_: str | None, name: str) -> str:
         """Return the id of a new call."""
@@ -245,12 +246,18 @@ class _Calls:
         self._open.append((id_, name))
         return id_
 
-    def answer(self, id_: str | None, name: str) -> str:
-        """Return the id of the call that a result belongs to: the first open one of the name, unless it has an id."""
+    def answer(self, id_: str | None, name: str) -> str | None:
+        """Return the id of the call that a result belongs to: the first open one of the name, unless it has an id.
+
+        None for a second result.
+        """
         for index, (call_id, called) in enumerate(self._open):
             if id_ == call_id or (id_ is None and called == name):
                 del self._open[index]
+                self._answered |= {call_id, f"name {called}"}
                 return call_id
+        if (id_ or f"name {name}") in self._answered:
+            return None
         return id_ or f"call_{name}"
 
 
@@ -292,7 +299,8 @@ def _add_part(parts: list[Part], part: Mapping[str, Any], at: str, calls: _Calls
             id_ = calls.add(text(call, "id", f"{at}.functionCall."), name)
             parts.append(ToolCall(id_, name, dump(arguments or {}).decode(), at=at))
         case {"functionResponse": dict(value)}:
-            parts.append(_read_response(camel(value), f"{at}.functionResponse", calls))
+            if result := _read_response(camel(value), f"{at}.functionResponse", calls):
+                parts.append(result)
         case {"inlineData": dict(value)}:
             parts.append(_read_inline(camel(value), f"{at}.inlineData"))
         case {"fileData": dict(value)}:
@@ -341,9 +349,11 @@ def _add_proofs(parts: list[Part], signature: object, at: str) -> None:
     parts += found
 
 
-def _read_response(value: Mapping[str, Any], at: str, calls: _Calls) -> ToolResult:
+def _read_response(value: Mapping[str, Any], at: str, calls: _Calls) -> ToolResult | None:
     name = text(value, "name", f"{at}.") or ""
     id_ = calls.answer(text(value, "id", f"{at}."), name)
+    if id_ is None:
+        return None
     response = mapping(value, "response", f"{at}.") or {}
     parts: list[Part] = []
     if len(response) == 1 and (key := next(iter(response))) in _OUTPUTS and isinstance(response[key], str):

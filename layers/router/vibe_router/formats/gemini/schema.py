@@ -1,4 +1,4 @@
-"""Convert Gemini's schemas, which are OpenAPI's with types in capitals, to JSON Schema."""
+"""Convert Gemini's schemas, which are OpenAPI's with types in capitals, to JSON Schema. JSON Schema stays as it is."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +51,9 @@ def json_schema(schema: Mapping[str, Any], at: str, depth: int = 0) -> dict[str,
     return converted
 
 
-def _inner(value: Any, at: str, depth: int) -> dict[str, Any]:
+def _inner(value: Any, at: str, depth: int) -> dict[str, Any] | bool:
+    if isinstance(value, bool):  # JSON Schema's any or none
+        return value
     if not isinstance(value, dict):
         raise bad_request(f"'{at}' must be an object.", at)
     return json_schema(value, at, depth + 1)
