@@ -38,6 +38,24 @@ def _key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
+_make_client = boto3.Session.client
+_clients: dict[tuple[object, ...], Any] = {}
+
+
+def reused_client(session: boto3.Session, service: str, **options: Any) -> Any:
+    """Return the same client for the same settings: making one takes longer than most of what it is asked."""
+    settings = session.region_name, session.profile_name, session.get_credentials() is None
+    key = (
+        service,
+        *settings,
+        repr(options.get("region_name")),
+        repr(vars(options["config"]) if "config" in options else ""),
+    )
+    if key not in _clients:
+        _clients[key] = _make_client(session, service, **options)  # type: ignore[call-overload]  # any service's name
+    return _clients[key]
+
+
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "MASTER_KEY", "LITELLM_MASTER_KEY", *SECRETS):
@@ -48,6 +66,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     monkeypatch.setenv("PYTHONPATH", "layers/router:cli")
     monkeypatch.setenv("ARK_BASE_URL", "https://ark.example.com/v3")
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(boto3.Session, "client", reused_client)
     monkeypatch.setattr(Services, "answers", lambda *_: True)  # the URL is Amazon's
     told_as_json(monkeypatch)
     key = _key()

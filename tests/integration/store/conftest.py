@@ -90,6 +90,7 @@ def embedded_server() -> Iterator[str]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()
         listening.close()
 
 
