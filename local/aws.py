@@ -5,16 +5,17 @@ import json
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from vibe_router.core.secret_names import select_for_admin
 
-from .aws_protocol import ServerConfig
+from .aws_protocol import ServerConfig, StreamReader
 from .child import stop_process
-from .template import REGION, Template
+from .launch import CREDENTIALS
+from .template import ACCOUNT_ID, REGION, Template
 
 __all__ = ["EmbeddedAws", "EmbeddedAwsError"]
 
@@ -71,6 +72,7 @@ class EmbeddedAws:
             data_dir=str(self._data_dir),
             tables=[(dict(table.create), table.ttl_attribute) for table in self._template.tables],
             secrets={name: _values_for(name, secret) for name in self._template.secrets},
+            readers=[asdict(reader) for reader in self._readers()],
         )
         # Not in arguments or environment, which other users can read: it contains secrets.
         process.stdin.write(json.dumps(asdict(config)).encode() + b"\n")
@@ -83,6 +85,23 @@ class EmbeddedAws:
         report = json.loads(line)
         self.restored = frozenset(report["restored"])
         self.set_aside = tuple(report["set_aside"])
+
+    def _readers(self) -> Iterator[StreamReader]:
+        port = self._socket.getsockname()[1]
+        for function in self._template.functions.values():
+            for table in function.streams:
+                yield StreamReader(
+                    table=table,
+                    arn=f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{table}/stream/local",
+                    handler=function.handler,
+                    paths=[str(path) for path in (function.code, *function.layers)],
+                    environment={
+                        **function.environment,
+                        **CREDENTIALS,
+                        "AWS_DEFAULT_REGION": REGION,
+                        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}/{self._token}",
+                    },
+                )
 
     async def wait(self) -> int:
         """Wait until the process ends; returns its exit status."""

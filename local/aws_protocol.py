@@ -3,14 +3,25 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ServerConfig", "StartReport"]
+__all__ = ["ServerConfig", "StartReport", "StreamReader"]
+
+
+@dataclass(frozen=True)
+class StreamReader:
+    """A function that reads the stream of a table: its handler, the directories of its code, and its environment."""
+
+    table: str
+    arn: str
+    handler: str
+    paths: list[str]
+    environment: dict[str, str]
 
 
 @dataclass(frozen=True)
 class ServerConfig:
     """The configuration. `token`: the path of requests.
 
-    `tables`: CreateTable's parameters and the TTL attribute; `secrets`: name to value.
+    `tables`: CreateTable's parameters and the TTL attribute; `secrets`: name to value; `readers`: StreamReaders.
     """
 
     descriptor: int
@@ -19,6 +30,7 @@ class ServerConfig:
     data_dir: str
     tables: list[tuple[dict[str, Any], str | None]]
     secrets: dict[str, dict[str, str]]
+    readers: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

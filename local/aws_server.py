@@ -16,9 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from .aws_connection import AwsConnection
-from .aws_protocol import ServerConfig, StartReport
+from .aws_protocol import ServerConfig, StartReport, StreamReader
 from .dynamodb.operations import DynamoDB
 from .secrets_manager import SecretsManager
+from .streams import read_stream
 from .tables import open_database
 
 __all__ = ["main"]
@@ -32,6 +33,8 @@ async def _serve(config: ServerConfig) -> None:
     loop.add_reader(0, _end_with_input, stop)
     report = StartReport()
     database = open_database(Path(config.data_dir), [create for create, _ in config.tables], report)
+    for each in config.readers:
+        database.record_changes(each["table"])
     secrets = SecretsManager({name: json.dumps(values) for name, values in config.secrets.items()})
     dynamodb = DynamoDB(database)
     for create, attribute in config.tables:
@@ -42,7 +45,10 @@ async def _serve(config: ServerConfig) -> None:
     server = await loop.create_server(connection, sock=socket.socket(fileno=config.descriptor))
     print(json.dumps(asdict(report)), flush=True)
     dynamodb.delete_expired()
+    readers = [asyncio.create_task(read_stream(database, StreamReader(**each))) for each in config.readers]
     await stop.wait()
+    for reader in readers:
+        reader.cancel()
     server.close()
     database.close()
 

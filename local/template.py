@@ -35,7 +35,10 @@ DEFAULT_INTEGRATION_TIMEOUT = 29.0
 
 @dataclass(frozen=True)
 class Function:
-    """A Lambda function. `timeout` in seconds, `memory` in MB; `layers` are directories, in order."""
+    """A Lambda function. `timeout` in seconds, `memory` in MB; `layers` are directories, in order.
+
+    `streams`: the tables whose streams it reads.
+    """
 
     name: str
     handler: str
@@ -45,6 +48,7 @@ class Function:
     memory: int
     environment: Mapping[str, str]
     layers: tuple[Path, ...]
+    streams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,8 @@ class _Reader:
         return logical_id
 
     def _attribute(self, logical_id: str, attribute: str) -> str:
+        if attribute == "StreamArn":
+            return f"{self._attribute(logical_id, 'Arn')}/stream/local"
         if attribute != "Arn":
             raise TemplateError(f"{logical_id}.{attribute} has no value in a local stack")
         kind = self.resources.get(logical_id, {}).get("Type", "AWS::Unknown::Unknown")
@@ -195,6 +201,11 @@ class _Reader:
             memory=int(value("MemorySize", 128)),
             environment={key: _plain(item) for key, item in variables.items()},
             layers=tuple(self._layer(name, item) for item in merged.get("Layers", [])),
+            streams=tuple(
+                str(self._resolve(f"{name}.Events.{event}", declared["Properties"]["Stream"])).split("/")[1]
+                for event, declared in spec.get("Events", {}).items()
+                if declared.get("Type") == "DynamoDB"
+            ),
         )
 
     def _layer(self, function: str, reference: Any) -> Path:

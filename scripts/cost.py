@@ -32,9 +32,12 @@ _PLATFORM_LOG_BYTES = 400  # Lambda's own START, END and REPORT lines
 _SECRET_SECONDS = 300.0  # for which an environment caches the secret
 # Read units: the states of auto-chat's chain, the routes table, the key and its ledger, all cached for seconds.
 _READS = 6 + 1 + 2
-# Write units, doubled in a transaction: the row, its two indexes, four totals, reservation and settlement; a cooldown
-# (4 units) in one request of a hundred.
-_WRITES = 2 + 2 + 8 + 3 + 0.04
+# Write units: the row, its two indexes, reservation and settlement; a cooldown (4 units) in one request of a hundred.
+_WRITES = 1 + 2 + 1 + 1 + 0.04
+# The aggregator adds a batch of rows to five totals and moves its position, in one transaction, which doubles units. A
+# new on-demand table has four partitions, and its stream as many shards, each with a batch in every batching window.
+_BATCH_WRITES, _STREAM_SHARDS, _BATCH_SECONDS = 2 * (5 + 1), 4, 50.0
+_BATCH_GB_SECONDS = 0.1 * 0.25  # of Lambda
 _METRICS = 10 + 8 + 3  # by service, by verdict, by provider
 
 # The container for comparison: Fargate, Redis, PostgreSQL, a load balancer.
@@ -82,6 +85,7 @@ class CostModel:
     def variable(self, requests: float) -> dict[str, float]:
         """Return the costs of so many requests a month, in addition to the fixed ones."""
         price, millions = self.prices, requests / 1e6
+        batches = min(requests, _STREAM_SHARDS * _MONTH / _BATCH_SECONDS)
         traces = min(requests, _MONTH + 0.05 * max(requests - _MONTH, 0.0))  # one a second, 5 % of the others
         return {
             "Lambda, memory × seconds": requests
@@ -91,6 +95,13 @@ class CostModel:
             "Data to the internet": requests * _answer_bytes() / 1e9 * price["egress_gb"],
             "DynamoDB": millions
             * (_READS * price["dynamodb_million_reads"] + _WRITES * price["dynamodb_million_writes"]),
+            "Totals": batches
+            / 1e6
+            * (
+                _BATCH_WRITES * price["dynamodb_million_writes"]
+                + 1e6 * _BATCH_GB_SECONDS * price["lambda_gb_second"]
+                + price["lambda_million_requests"]
+            ),
             "CloudWatch metrics": _METRICS * price["custom_metric_month"] if requests else 0.0,
             "X-Ray": traces / 1e6 * price["xray_million_traces"],
             "API Gateway": millions * price["rest_api_million"],
@@ -153,7 +164,7 @@ def load_model() -> CostModel:
         return found
 
     call, stream = row("calls", "target", "function"), row("streams", "stream", "2000 chunks", target="function")
-    access_log = resources["RouterApi"]["Properties"]["AccessLogSetting"]["Format"]
+    access_log = resources["RouterApi"]["Properties"]["AccessLogSetting"]["Fn::If"][1]["Format"]
     return CostModel(
         prices={name: each["price"] for name, each in prices.items()},
         call_added_ms=call["added_p50_ms"],

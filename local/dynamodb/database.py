@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS entries (
     idx TEXT, ipartition BLOB, isort BLOB, partition BLOB, sort BLOB,
     PRIMARY KEY (idx, ipartition, isort, partition, sort)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS changes (sequence INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT, event TEXT, item TEXT);
 """
 
 
@@ -99,6 +100,7 @@ class Database:
     def __init__(self, path: Path | str) -> None:
         """Open the file. Raises sqlite3.DatabaseError for one that is not a database."""
         self.tables: dict[str, Table] = {}
+        self._recorded: set[str] = set()
         self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=200)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")  # a crash of the machine may lose the last writes
@@ -144,13 +146,38 @@ class Database:
         # Unpaired surrogates are not UTF-8: escaped, JSON preserves them.
         text = text if text.isascii() or _is_utf8(text) else json.dumps(item, separators=(",", ":"))
         self._connection.execute("INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", (table.name, *position, text))
+        if table.name in self._recorded:
+            self._record(table, "MODIFY" if before else "INSERT", text)
         self._reindex(table, position, before, item)
 
     def delete(self, table: Table, position: Position, before: Item) -> None:
         """Delete the item `before`."""
         statement = "DELETE FROM items WHERE tbl = ? AND partition = ? AND sort = ?"
         self._connection.execute(statement, (table.name, *position))
+        if table.name in self._recorded:
+            self._record(table, "REMOVE", json.dumps(table.key_of(before), separators=(",", ":")))
         self._reindex(table, position, before, None)
+
+    # --- the stream -----------------------------------------------------------------------------------------------
+
+    def record_changes(self, table: str) -> None:
+        """Record the changes of a table from now on, for a reader that forgets them once it has read them."""
+        self._recorded.add(table)
+
+    def changes(self, table: str, limit: int) -> list[tuple[int, str, Item]]:
+        """Return the oldest recorded changes: sequence number, event name, and the new item or the deleted key."""
+        statement = "SELECT sequence, event, item FROM changes WHERE tbl = ? ORDER BY sequence LIMIT ?"
+        return [
+            (sequence, event, json.loads(text))
+            for sequence, event, text in self._connection.execute(statement, (table, limit))
+        ]
+
+    def forget_changes(self, table: str, through: int) -> None:
+        """Forget the changes up to a sequence number, which is never used again."""
+        self._connection.execute("DELETE FROM changes WHERE tbl = ? AND sequence <= ?", (table, through))
+
+    def _record(self, table: Table, event: str, text: str) -> None:
+        self._connection.execute("INSERT INTO changes (tbl, event, item) VALUES (?, ?, ?)", (table.name, event, text))
 
     def _reindex(self, table: Table, position: Position, before: Item | None, item: Item | None) -> None:
         for index in table.indexes.values():

@@ -54,6 +54,12 @@ def test_an_index_holds_whole_rows(name: str) -> None:
         assert index["Projection"] == {"ProjectionType": "ALL"}
 
 
+def test_only_usage_has_a_stream_and_it_has_new_rows() -> None:
+    streams = {name: table["Properties"].get("StreamSpecification") for name, table in TABLES.items()}
+    assert {name for name, stream in streams.items() if stream} == {"UsageTable"}
+    assert streams["UsageTable"] == {"StreamViewType": "NEW_IMAGE"}
+
+
 @pytest.mark.parametrize("name", KEYS)
 def test_a_failed_first_creation_can_delete_a_table(name: str) -> None:
     assert TABLES[name]["DeletionPolicy"] == "RetainExceptOnCreate"
@@ -92,6 +98,6 @@ def test_the_admin_functions_secret_starts_with_the_master_key_alone() -> None:
 
 def test_every_log_group_forgets() -> None:
     groups = of_type(STACK, "AWS::Logs::LogGroup")
-    assert set(groups) == {"AccessLogGroup", "GatewayLogGroup", "AdminLogGroup"}
+    assert set(groups) == {"AccessLogGroup", "GatewayLogGroup", "AdminLogGroup", "AggregatorLogGroup"}
     for group in groups.values():
         assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}

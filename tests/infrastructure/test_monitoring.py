@@ -55,6 +55,7 @@ def test_there_is_an_alarm_for_what_somebody_must_act_on() -> None:
         "NewVersionFailureAlarm",
         "TableReadThrottleAlarm",
         "TableWriteThrottleAlarm",
+        "UsageBehindAlarm",
     }
 
 

@@ -126,7 +126,8 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: Asked) -> None:
             resource.get("Ref") or re.findall(r"\w+", str(resource.get("Fn::GetAtt") or resource["Fn::Sub"]))[0]
         ]
     }
-    assert asked.operations == allowed
+    # For environments of the release before, which wrote totals themselves.
+    assert asked.operations == allowed - {("dynamodb:UpdateItem", "usage")}
 
 
 def _spend(client: DynamoDB, clock: Clock) -> None:
@@ -140,5 +141,5 @@ def _spend(client: DynamoDB, clock: Clock) -> None:
     reservation = ledgers.reserve(limits, wish)
     with pytest.raises(LimitReachedError):
         ledgers.reserve(limits, wish)
-    book = UsageWriter(client, "usage", clock, days=1)
+    book = UsageWriter(client, "usage", days=1)
     assert book.write(Record("request-1", clock.now(), key="a"), ledgers.settlement(reservation, 5, 0))

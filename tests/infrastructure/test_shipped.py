@@ -4,8 +4,8 @@ import grimp
 
 from vibe_router.core.wire_formats import WIRE_FORMATS
 
-HANDLERS = ("gateway.app", "admin.app")
-PACKAGES = ("vibe_router", "gateway", "admin")
+HANDLERS = ("gateway.app", "admin.app", "aggregator.app")
+PACKAGES = ("vibe_router", "gateway", "admin", "aggregator")
 
 
 def test_every_shipped_module_is_imported_by_a_function() -> None:

@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.clock import parse_iso, to_iso
-from vibe_router.core.record import COUNTERS, Record
+from vibe_router.core.record import COUNTERS, DAY_SHARDS, Record, day_partitions, is_counted_later
 from vibe_router.core.tags import bounded_tags
 from vibe_router.core.usage import Usage
 from vibe_router.store.dynamodb import from_item, to_item
@@ -84,6 +85,8 @@ RECORDS = st.builds(
     reasoning_left_out=st.integers(0, 9),
     usage=st.builds(Usage, *[TOKENS] * 7),
     cost=st.none() | st.integers(0, 10**15),  # up to a million dollars
+    charged=st.none() | st.integers(0, 10**15),
+    charge_later=st.sampled_from([(), ("key",), ("key", "team")]),
     ttft_ms=st.none() | MILLISECONDS,
     total_ms=MILLISECONDS,
 )
@@ -114,9 +117,12 @@ def test_a_row_has_the_attributes_of_indexes_and_ttl() -> None:
     assert (row["id"], row["at"], row["day"], row["key"]) == (
         "request#request-1",
         "2026-11-24T13:05:00.250Z",
-        "2026-11-24",
+        f"2026-11-24#{crc32(b'request-1') % 8}",
         "hash",
     )
+    assert row["day"] in day_partitions("2026-11-24")
+    assert is_counted_later(row)
+    assert not is_counted_later({**row, "day": "2026-11-24"})
     assert row["expires_at"] == 1_795_525_500 + 90 * 86_400
     assert (row["failover"], row["cost"], row["reasoning_tokens"]) == (True, 1_234, 0)
     assert "error" not in row
@@ -135,13 +141,12 @@ def test_a_row_with_many_attempts_stays_small() -> None:
 
 def test_totals_are_hourly_for_all_and_daily_for_each_owner() -> None:
     shares = RECORD.shares()
-    shard = shares[0].at.rpartition("#")[2]
     assert [(share.kind, share.name, share.at) for share in shares] == [
-        ("all", None, f"2026-11-24T13#{shard}"),
-        ("key", "hash", f"2026-11-24#hash#{shard}"),
-        ("team", "red", f"2026-11-24#red#{shard}"),
-        ("model", "auto-chat", f"2026-11-24#auto-chat#{shard}"),
-        ("deployment", "ark/glm-4.7", f"2026-11-24#ark/glm-4.7#{shard}"),
+        ("all", None, "2026-11-24T13"),
+        ("key", "hash", "2026-11-24#hash"),
+        ("team", "red", "2026-11-24#red"),
+        ("model", "auto-chat", "2026-11-24#auto-chat"),
+        ("deployment", "ark/glm-4.7", "2026-11-24#ark/glm-4.7"),
     ]
     assert shares[0].counters == {
         "requests": 1,
@@ -165,8 +170,17 @@ def test_requests_of_unknown_cost_are_counted() -> None:
     assert "unpriced" not in replace(RECORD, cost=0).counters()
 
 
-def test_totals_have_more_than_one_shard() -> None:
-    assert len({replace(RECORD, request_id=f"r{n}").shares()[0].at for n in range(100)}) == 8
+def test_rows_of_a_day_are_in_all_partitions_of_its_index() -> None:
+    days = {replace(RECORD, request_id=f"r{n}").as_row(1)["day"] for n in range(100)}
+    assert {"2026-11-24", *days} == set(day_partitions("2026-11-24"))
+    assert len(days) == DAY_SHARDS
+
+
+def test_what_is_charged_is_internal() -> None:
+    owed = replace(RECORD, cost=None, charged=7, hold="hold-1", charge_later=("team",))
+    assert (owed.charge, RECORD.charge, replace(RECORD, cost=None).charge) == (7, 1_234, 0)
+    assert Record.from_row(owed.as_row(1)) == replace(owed, hold=None), "a row needs no hold: it is settled"
+    assert not {"charged", "hold", "charge_later"} & owed.as_json().keys()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
-"""`usage book`: book requests from the gateway's log that could not be stored when they were made."""
+"""`usage book`: book requests from the gateway's log that could not be stored when they were made.
+
+`usage migrate`: move the totals of earlier releases to where totals are now.
+"""
 
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -25,7 +28,7 @@ __all__ = ["app"]
 
 _DAYS = 90
 
-app = command_group("Book usage from the log, after an outage of DynamoDB.")
+app = command_group("Book usage from the log after an outage, and move the totals of earlier releases.")
 
 
 @dataclass(slots=True)
@@ -52,8 +55,8 @@ def book(
 ) -> int:
     """Book the requests in a log, each once.
 
-    Reads its ROUTING DECISION lines and books their rows, the totals, and the spend of their keys and teams. Requests
-    that are booked already stay unchanged, so a log can be booked again.
+    Reads its ROUTING DECISION lines, books their rows, and settles what their keys and teams had reserved; the totals
+    follow within a minute. Requests that are booked already stay unchanged, so a log can be booked again.
     """
     from vibe_cli import output
 
@@ -75,6 +78,31 @@ def book(
     }
     output.respond(as_json, answer, lambda console: _render(console, outcome, usage))
     return 1 if outcome.unreadable_lines or outcome.not_booked else 0
+
+
+@app.command("migrate")
+def migrate(
+    local: Annotated[bool, typer.Option("--local", help="Migrate the stack that `make start` runs.")] = False,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> int:
+    """Move the totals of earlier releases to their new place.
+
+    Totals are read from both places, so this is never urgent; it makes reading them faster. Run it when no earlier
+    release serves requests any more. It can be interrupted and repeated.
+    """
+    from vibe_cli import output
+    from vibe_cli.total_migration import move_totals
+
+    if local and stack:
+        raise CommandError("--local and --stack exclude each other.")
+    usage, _ = _tables(read_environment(), stack, local=local)
+    with usage.errors():
+        moved = move_totals(usage.client(), usage.table)
+    answer = {"table": usage.table, "moved": moved}
+    text = f"{usage.table} ({usage.where}): {output.plural(moved, 'total')} moved."
+    output.respond(as_json, answer, lambda console: console.print(text))
+    return 0
 
 
 def _tables(environ: Mapping[str, str], stack: str | None, *, local: bool) -> tuple[Target, str]:
@@ -105,6 +133,8 @@ def _records(file: str, outcome: _Outcome) -> "Iterator[Record]":
                 if not isinstance(fields, dict) or fields.get("message") != DECISION:
                     continue
                 record = Record.from_line(fields)
+                if record and "charge_later" not in fields:  # a line of an earlier release: nobody is charged yet
+                    record = replace(record, charge_later=tuple(_owners(record)))
             except (ValueError, RecursionError):
                 outcome.unreadable_lines.append(number)
                 continue
@@ -129,29 +159,34 @@ def _opened(file: str) -> Iterator[TextIO]:
 def _book(
     records: "list[Record]", usage: Target, ledger: str, days: int, outcome: _Outcome, advance: "Callable[[int], None]"
 ) -> None:
-    from vibe_router.access.keys import Limits
     from vibe_router.core.clock import Clock
-    from vibe_router.core.record import MASTER_ID
-    from vibe_router.store.ledger import LedgerStore, Reservation
+    from vibe_router.core.rows import CorruptRowError
+    from vibe_router.store.ledger import LedgerStore
     from vibe_router.store.usage import NotRecordedError, UsageWriter
 
-    client, clock = usage.client(), Clock()
-    book = UsageWriter(client, usage.table, clock, days=days)
-    ledgers = LedgerStore(client, ledger, clock)
+    client = usage.client()
+    book = UsageWriter(client, usage.table, days=days)
+    ledgers = LedgerStore(client, ledger, Clock())
     for record in records:
-        holders = {} if record.key == MASTER_ID else {f"key#{record.key}": Limits()}
-        if record.team:
-            holders[f"team#{record.team}"] = Limits()
-        # The reservation of the request expires by itself.
-        settlement = ledgers.settlement(Reservation("", holders), record.cost or 0, None)
+        held = [f"{owner}#{name}" for owner, name in _owners(record).items() if owner not in record.charge_later]
         try:
+            # Whether or not there is a row: the environment may have ended between settlement and row.
+            settlement = ledgers.late_settlement(record.hold, held, record.charge) if record.hold and held else None
             if book.write(record, settlement):
                 outcome.booked += 1
             else:
                 outcome.booked_before += 1
-        except NotRecordedError as error:
+        except (NotRecordedError, CorruptRowError) as error:
             outcome.not_booked[record.request_id] = str(error)
         advance(1)
+
+
+def _owners(record: "Record") -> dict[str, str]:
+    """Return the key and the team that are charged for a request, by what they are."""
+    from vibe_router.core.record import MASTER_ID
+
+    key = None if record.key == MASTER_ID else record.key
+    return {owner: name for owner, name in (("key", key), ("team", record.team)) if name}
 
 
 def _render(console: "Console", outcome: _Outcome, usage: Target) -> None:

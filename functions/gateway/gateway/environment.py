@@ -86,7 +86,7 @@ class Environment:
         breaker = self._breaker = CircuitBreaker("DynamoDB", self.clock)
         self.catalogue = CatalogueCache(routes.read, self.clock, base_urls=settings.provider_base_urls, service=breaker)
         self.states = StateStore(dynamodb, settings.state_table, self.clock, service=breaker)
-        book = UsageWriter(dynamodb, settings.usage_table, self.clock, days=settings.usage_days)
+        book = UsageWriter(dynamodb, settings.usage_table, days=settings.usage_days)
         self.usage_recorder = UsageRecorder(book, self.clock, service=breaker)
         self.secrets = Secrets(secrets_client(self.clock, trusted_ssl_context), settings.secret_id, self.clock)
         if not settings.is_local:

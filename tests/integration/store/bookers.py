@@ -15,16 +15,18 @@ from dataclasses import dataclass
 
 from tests.unit.store.hooks import hooked
 from vibe_router.access.keys import Limits
+from vibe_router.access.ledger import LedgerUpdate, ReservationRequest, plan_reservation
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
 from vibe_router.core.usage import Usage
 from vibe_router.store.aws_errors import EndpointConnectionError, ReadTimeoutError
 from vibe_router.store.circuit_breaker import AWS_ERRORS
-from vibe_router.store.dynamodb import dynamodb_client
-from vibe_router.store.ledger import LedgerStore, Reservation
+from vibe_router.store.dynamodb import DynamoDB, dynamodb_client
+from vibe_router.store.ledger import LedgerStore
+from vibe_router.store.ledger_table import LedgerTable
 from vibe_router.store.usage import NotRecordedError, UsageWriter
 
-__all__ = ["KEYS", "Orders", "record"]
+__all__ = ["KEYS", "Orders", "record", "reserve"]
 
 KEYS = ("laptop", "phone", "master")
 _BEGAN = 1_800_000_000.0
@@ -58,7 +60,23 @@ def record(number: int) -> Record:
         usage=Usage(number, number * 2),
         cost=None if number % 5 == 0 else number * 1_001,
         ttft_ms=float(number),
+        hold=f"hold-{number}" if KEYS[number % len(KEYS)] == "laptop" else None,
+        charge_later=("key",) if KEYS[number % len(KEYS)] == "phone" else (),
     )
+
+
+def reserve(client: DynamoDB, ledger_table: str, numbers: Sequence[int]) -> None:
+    """Reserve for those of the requests that have a hold, as their environments did before they were killed."""
+    table = LedgerTable(client, ledger_table)
+    for number in numbers:
+        request = record(number)
+        if request.hold:
+            ledger_id = f"key#{request.key}"
+            hold = ReservationRequest(1_000, 0, _BEGAN + 90)
+            update = plan_reservation(table.cached(ledger_id), Limits(max_budget=10**12), hold, request.hold, _BEGAN)
+            assert isinstance(update, LedgerUpdate)
+            table.write({ledger_id: update})
+            table.read([ledger_id])
 
 
 def main() -> None:
@@ -68,11 +86,11 @@ def main() -> None:
     chance = random.Random(orders.seed)  # noqa: S311 - a test that fails is to fail again
 
     def lose_request(operation: str, _: object) -> None:
-        if operation == "TransactWriteItems" and chance.random() < orders.lost:
+        if operation in ("PutItem", "UpdateItem") and chance.random() < orders.lost:
             raise EndpointConnectionError(_URL)
 
     def lose_answer(operation: str, _: object) -> None:
-        if operation == "TransactWriteItems" and chance.random() < orders.lost:
+        if operation in ("PutItem", "UpdateItem") and chance.random() < orders.lost:
             raise ReadTimeoutError(_URL)
 
     hooked(client).before.append(lose_request)
@@ -84,14 +102,14 @@ def main() -> None:
     def book_all(lane: int) -> None:
         clock = Clock()
         ledgers = LedgerStore(client, orders.ledger_table, clock)
-        book = UsageWriter(client, orders.usage_table, clock, days=90)
+        book = UsageWriter(client, orders.usage_table, days=90)
         for number in numbers[lane::_THREADS]:
             request = record(number)
-            owing = {} if request.key == "master" else {f"key#{request.key}": Limits()}
-            while True:
-                settlement = ledgers.settlement(Reservation("", owing), request.cost or 0, None)
+            while True:  # as `vibe usage book` does, from the log
                 try:
-                    book.write(request, settlement)
+                    held = [f"key#{request.key}"]
+                    late = ledgers.late_settlement(request.hold, held, request.charge) if request.hold else None
+                    book.write(request, late)
                     break
                 except (NotRecordedError, *AWS_ERRORS):
                     clock.sleep(clock.jitter() * 0.05)

@@ -74,7 +74,7 @@ class _Environment:
         self._random = random.Random(self._name)  # noqa: S311 - what calls cost is no secret
         self._ledgers = {each: Limits(**limits) for each, limits in orders.ledgers.items()}
         self._store = LedgerStore(client, orders.ledger_table, clock)
-        self._book = UsageWriter(client, orders.usage_table, clock, days=1)
+        self._book = UsageWriter(client, orders.usage_table, days=1)
 
     def run(self) -> list[Call]:
         return [self._call(number) for number in range(self._orders.calls)]

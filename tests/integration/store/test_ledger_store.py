@@ -1,7 +1,7 @@
 """Reservations and settlements against DynamoDB: the calls they take, and the ledgers they leave."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from vibe_router.access.ledger import (
     Limit,
     ReservationRequest,
     apply_update,
+    plan_charge,
 )
 from vibe_router.store.aws_errors import ClientError, ReadTimeoutError
 from vibe_router.store.dynamodb import DynamoDB, to_item
@@ -29,7 +30,7 @@ from vibe_router.store.ledger import (
     Reservation,
     ReservationRejectedError,
 )
-from vibe_router.store.ledger_table import CancellationReason, LedgerTable, parse_ledger
+from vibe_router.store.ledger_table import LedgerTable, parse_ledger
 
 KEY, TEAM = "key#a", "team#blue"
 ALL = Limits(max_budget=1_000, budget_duration="30d", rpm=10, tpm=1_000, parallel=3)
@@ -53,22 +54,15 @@ def read_ledger(dynamodb_client: DynamoDB, ledger_table: str) -> Callable[[str],
 
 
 @pytest.fixture
-def settle(dynamodb_client: DynamoDB) -> Callable[..., None]:
-    """Settle a reservation as booking does: in a transaction, which is retried when it is cancelled."""
+def settle(dynamodb_client: DynamoDB, ledger_table: str) -> Callable[..., None]:
+    """Settle a reservation as booking does, and charge the ledgers without a hold as the aggregator does."""
 
     def settle(store: LedgerStore, reservation: Reservation, cost: int, tokens: int | None = 0) -> None:
-        settlement = store.settlement(reservation, cost, tokens)
-        for _ in range(5):
-            if not (items := settlement.items()):
-                return
-            try:
-                dynamodb_client.transact_write_items(TransactItems=items)
-            except ClientError as error:
-                settlement.cancelled(cast("Sequence[CancellationReason]", error.response.get("CancellationReasons")))
-            else:
-                settlement.done()
-                return
-        raise AssertionError("it was cancelled again and again")
+        if settlement := store.settlement(reservation, cost, tokens):
+            settlement.settle()
+        if charges := dict.fromkeys(reservation.unheld, plan_charge(cost)):
+            items = LedgerTable(dynamodb_client, ledger_table).items(charges)
+            dynamodb_client.transact_write_items(TransactItems=items)
 
     return settle
 
@@ -106,7 +100,7 @@ def test_key_and_team_are_reserved_in_one_transaction(store: Store, wire: Wire, 
 
 
 @pytest.mark.parametrize(
-    "ledgers", [{}, {KEY: Limits()}, {KEY: Limits(budget_duration="1d"), TEAM: Limits()}], ids=["master", "key", "team"]
+    "ledgers", [{}, {KEY: Limits()}, {KEY: Limits(), TEAM: Limits()}], ids=["master", "key", "team"]
 )
 def test_a_reservation_without_limits_writes_nothing(ledgers: dict[str, Limits], store: Store, wire: Wire) -> None:
     assert store().reserve(ledgers, WISH).held == {}
@@ -118,7 +112,7 @@ def test_only_limited_ledgers_are_reserved(store: Store, wire: Wire, read_ledger
     reservation = one.reserve({KEY: Limits(), TEAM: ALL}, WISH)
     assert wire.took() == ["UpdateItem"]
     settle(one, reservation, 70, 40)
-    assert wire.took() == ["TransactWriteItems"]
+    assert wire.took() == ["UpdateItem", "TransactWriteItems"]
     assert (read_ledger(KEY).spent, read_ledger(KEY).committed, read_ledger(KEY).total) == (70, 70, 70)
     assert (read_ledger(TEAM).spent, read_ledger(TEAM).committed, read_ledger(TEAM).total) == (70, 70, 70)
     assert (read_ledger(TEAM).tokens_used, read_ledger(TEAM).holds) == (40, {})
@@ -242,6 +236,47 @@ def test_a_request_whose_hold_was_removed_is_still_charged(
     for each in (KEY, TEAM):
         assert (read_ledger(each).committed, read_ledger(each).spent, read_ledger(each).total) == (170, 70, 70)
         assert (len(read_ledger(each).holds), read_ledger(each).tokens_used) == (1, 50)
+
+
+@pytest.mark.parametrize("ids", [[KEY], [KEY, TEAM]], ids=["key", "key and team"])
+def test_a_settlement_whose_answers_were_lost_charges_once(
+    ids: list[str], store: Store, wire: Wire, time: Time, read_ledger: Any, dynamodb_client: DynamoDB
+) -> None:
+    def lost(*_: object) -> None:
+        raise ReadTimeoutError("http://127.0.0.1:9")
+
+    one, other = store(), store()
+    reservation = one.reserve(dict.fromkeys(ids, ALL), WISH)
+    settlement = one.settlement(reservation, 30, 20)
+    assert settlement
+    hooked(dynamodb_client).after.append(lost)
+    for _ in range(2):
+        with pytest.raises(ReadTimeoutError):
+            settlement.settle()
+    hooked(dynamodb_client).after.remove(lost)
+    time.now = WISH.until  # long enough for the hold to be swept, if there was one
+    other.reserve(dict.fromkeys(ids, ALL), replace(WISH, until=time.now + 900))
+    for _ in range(2):
+        settlement.settle()
+    for each in ids:
+        assert (read_ledger(each).spent, read_ledger(each).total, read_ledger(each).swept) == (30, 30, {})
+    wire.took()
+    settlement.settle()
+    assert wire.took() == [], "it remembers what is done"
+
+
+def test_a_settlement_from_the_log_charges_what_no_environment_has(store: Store, time: Time, read_ledger: Any) -> None:
+    dead = store()
+    first, second = (dead.reserve({KEY: ALL, TEAM: ALL}, WISH) for _ in range(2))
+    for _ in range(2):
+        store().late_settlement(first.hold_id, [KEY, TEAM], 40).settle()
+    assert (read_ledger(KEY).spent, read_ledger(TEAM).spent, len(read_ledger(KEY).holds)) == (40, 40, 1)
+    time.now = WISH.until
+    store().reserve({KEY: ALL, TEAM: ALL}, replace(WISH, until=time.now + 900))
+    assert read_ledger(KEY).swept == read_ledger(TEAM).swept == {second.hold_id: time.now}
+    for _ in range(2):
+        store().late_settlement(second.hold_id, [KEY, TEAM], 40).settle()
+    assert (read_ledger(KEY).spent, read_ledger(TEAM).spent, read_ledger(KEY).swept) == (80, 80, {})
 
 
 def test_a_settlement_charges_the_cost_once_and_corrects_the_tokens(
@@ -410,6 +445,7 @@ def test_a_write_whose_response_was_lost_counts_once(
             update(**given)
             return update(**given)
 
+        put_item = dynamodb_client.put_item
         transact_write_items = dynamodb_client.transact_write_items
 
     LedgerStore(dynamodb_client, ledger_table, time.clock).reserve({KEY: ALL}, WISH)
@@ -426,14 +462,17 @@ def test_a_write_whose_response_was_lost_counts_once(
 def test_dynamodb_applies_updates_as_apply_update_does(
     ledger: Ledger, change: LedgerUpdate, dynamodb_client: DynamoDB, ledger_table: str, read_ledger: Any
 ) -> None:
-    assume(change.take or change.drop or change.fill or change.new)  # as every change does
+    assume(change.take or change.drop or change.fill or change.new or change.claim)  # as every change does
     dynamodb_client.delete_item(TableName=ledger_table, Key={"id": {"S": KEY}})
     if ledger.exists:
         held = {each: [hold.cost, hold.tokens, hold.until] for each, hold in ledger.holds.items()}
         counters = {
-            name: getattr(ledger, name) for name in Ledger.__dataclass_fields__ if name not in ("exists", "holds")
+            name: getattr(ledger, name)
+            for name in Ledger.__dataclass_fields__
+            if name not in ("exists", "holds", "swept")
         }
-        put(dynamodb_client, ledger_table, KEY, **{**counters, "held": held})
+        swept = {f"swept#{each}": at for each, at in ledger.swept.items()}
+        put(dynamodb_client, ledger_table, KEY, **{**counters, **swept, "held": held})
     expected = apply_update(change, ledger)
     try:
         LedgerTable(dynamodb_client, ledger_table).write({KEY: change})

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.integration.store.spenders import LEASE_SECONDS, Call, Orders
+from tests.integration.store.streams import Stream
 from tests.unit.store.held import NOW, Time
 from vibe_router.access.ledger import Ledger, Limit
 from vibe_router.store.dynamodb import DynamoDB
@@ -125,6 +126,7 @@ def test_a_thousand_concurrent_calls_overspend_by_estimation_errors_only(
     read_ledger: ReadLedger,
     dynamodb_client: DynamoDB,
     usage_table: str,
+    ledger_table: str,
 ) -> None:
     # Of two ledgers the last one's dollar is the tighter limit. Some calls cost a quarter more than was estimated.
     limits = {each: {"max_budget": DOLLAR if each == ids[-1] else 2 * DOLLAR} for each in ids}
@@ -143,6 +145,7 @@ def test_a_thousand_concurrent_calls_overspend_by_estimation_errors_only(
     for each in ids:
         ledger = read_ledger(each)
         assert (ledger.spent, ledger.total, ledger.committed, ledger.holds) == (spent, spent, spent, {})
+    Stream(dynamodb_client, usage_table, ledger_table).deliver_all()
     reader = UsageReader(dynamodb_client, usage_table)
     day = date(2027, 1, 15)  # of NOW, in UTC
     totals = {kind: reader.totals(kind, day, day) for kind in ("all", "key", "team")}

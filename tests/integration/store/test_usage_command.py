@@ -5,15 +5,17 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.store.bookers import record
+from tests.integration.store.bookers import record, reserve
+from tests.integration.store.streams import Stream
 from vibe_cli.app import main
 from vibe_router.core.record import DECISION, Record
-from vibe_router.store.dynamodb import DynamoDB, from_item
+from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
 from vibe_router.store.usage import UsageReader
 
 Book = Callable[..., tuple[int, Any]]
@@ -64,15 +66,60 @@ def test_a_log_with_other_lines_is_booked_once(
     assert status == 0
     assert (told["table"], told["booked"], told["booked_before"], told["of_nobody_known"]) == (usage_table, 5, 1, 1)
     reader = UsageReader(dynamodb_client, usage_table)
-    assert [reader.request(each.request_id) for each in requests] == requests
+    assert [reader.request(each.request_id) for each in requests] == [replace(each, hold=None) for each in requests]
+    stream = Stream(dynamodb_client, usage_table, state_table)
+    stream.deliver_all()
     spent = sum(each.cost or 0 for each in requests if each.key == "phone")
     ledger = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": "key#phone"}}, ConsistentRead=True)
     assert from_item(ledger["Item"])["total"] == spent
     assert "Item" not in dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": "key#master"}})
     status, told = book(log)
     assert (status, told["booked"], told["booked_before"]) == (0, 0, 6)
+    stream.deliver_all()
     ledger = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": "key#phone"}}, ConsistentRead=True)
     assert from_item(ledger["Item"])["total"] == spent
+
+
+def test_a_hold_of_an_environment_that_died_is_settled_once(
+    book: Book, dynamodb_client: DynamoDB, usage_table: str, state_table: str
+) -> None:
+    requests = [record(number) for number in range(1, 7) if record(number).hold]
+    reserve(dynamodb_client, state_table, [number for number in range(1, 7) if record(number).hold])
+    for _ in range(2):
+        assert book("\n".join(map(line, requests)), "--local")[0] == 0
+        Stream(dynamodb_client, usage_table, state_table).deliver_all()
+        found = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": "key#laptop"}}, ConsistentRead=True)
+        ledger = from_item(found["Item"])
+        assert (ledger["total"], ledger["held"]) == (sum(each.charge for each in requests), {})
+
+
+def test_a_line_of_an_earlier_release_charges_key_and_team(
+    book: Book, dynamodb_client: DynamoDB, usage_table: str, state_table: str
+) -> None:
+    request = replace(record(4), key="laptop", team="red", hold=None, charge_later=())
+    fields = json.loads(line(request))
+    del fields["charge_later"]
+    assert book(json.dumps(fields), "--local")[0] == 0
+    Stream(dynamodb_client, usage_table, state_table).deliver_all()
+    for owner in ("key#laptop", "team#red"):
+        found = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": owner}}, ConsistentRead=True)
+        assert from_item(found["Item"])["total"] == request.cost
+
+
+def test_totals_of_earlier_releases_are_moved_once(
+    folder: Path, capsys: pytest.CaptureFixture[str], dynamodb_client: DynamoDB, usage_table: str
+) -> None:
+    for shard in range(8):
+        for kind, at in (("all", "2027-01-15T07"), ("model", "2027-01-15#auto#1")):
+            row = to_item({"id": f"totals#{kind}", "at": f"{at}#{shard}", "requests": 1, "cost": shard})
+            dynamodb_client.put_item(TableName=usage_table, Item=row)
+    reader, day = UsageReader(dynamodb_client, usage_table), date(2027, 1, 15)
+    before = [reader.totals(kind, day, day) for kind in ("all", "model")]
+    assert [total.name for total in before[1]] == ["auto#1"]
+    for moved in (16, 0):
+        assert main(["usage", "migrate", "--local"]) == 0
+        assert json.loads(capsys.readouterr().out)["moved"] == moved
+        assert [reader.totals(kind, day, day) for kind in ("all", "model")] == before
 
 
 def test_malformed_lines_are_reported_and_the_others_booked(book: Book) -> None:

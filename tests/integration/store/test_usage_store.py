@@ -1,26 +1,24 @@
 """Rows and totals of usage: written once, and read as the admin function reads them."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.store.conftest import client_of
+from tests.integration.store.conftest import client_of, table_by_id
+from tests.integration.store.streams import Stream
 from tests.integration.store.tables import table_of_usage
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
-from tests.unit.store.hooks import hooked
+from vibe_cli.total_migration import move_totals
 from vibe_router.core.record import COUNTERS, Record
+from vibe_router.core.rows import CorruptRowError
 from vibe_router.core.usage import Usage
 from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.dynamodb import DynamoDB, to_item
-from vibe_router.store.ledger_table import CancellationReason
+from vibe_router.store.ledger import LedgerBusyError
 from vibe_router.store.usage import Filter, NotRecordedError, UsageReader, UsageRecorder, UsageWriter
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 DAY = date(2027, 1, 15)  # of NOW, in UTC
 RECORD = Record(
@@ -36,14 +34,11 @@ RECORD = Record(
     ttft_ms=80.0,
     total_ms=900.0,
 )
-LEDGER = "key#laptop"
-
-Write = Callable[..., bool]
 
 
 @pytest.fixture
-def book(dynamodb_client: DynamoDB, usage_table: str, time: Time) -> UsageWriter:
-    return UsageWriter(dynamodb_client, usage_table, time.clock, days=90)
+def book(dynamodb_client: DynamoDB, usage_table: str) -> UsageWriter:
+    return UsageWriter(dynamodb_client, usage_table, days=90)
 
 
 @pytest.fixture
@@ -56,69 +51,22 @@ def keeper(book: UsageWriter, time: Time, aside: Aside) -> UsageRecorder:
     return UsageRecorder(book, time.clock, spawn=aside)
 
 
-@pytest.fixture
-def refusals(dynamodb_client: DynamoDB) -> list[list[str | None]]:
-    """Reasons for which the next transactions are cancelled, in order; each is the list that DynamoDB returns."""
-    waiting: list[list[str | None]] = []
-
-    def called(operation: str, _: object) -> None:
-        if operation == "TransactWriteItems" and waiting:
-            reasons = [{"Code": code or "None"} for code in waiting.pop(0)]
-            answer: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
-            raise ClientError(answer, operation)
-
-    hooked(dynamodb_client).before.append(called)
-    return waiting
-
-
 @dataclass
 class Debt:
-    """A settlement that is planned from the last copy of the ledger's spending."""
+    """A settlement whose ledger is in trouble, or not."""
 
-    table: str
-    seen: int
-    cost: int
-    refusals: int = 0
+    faults: list[Exception] = field(default_factory=list)
     settled: int = 0
 
-    def items(self) -> "Sequence[TransactWriteItemTypeDef]":
-        return [
-            {
-                "Update": {
-                    "TableName": self.table,
-                    "Key": {"id": {"S": LEDGER}},
-                    "UpdateExpression": "SET spent = :now",
-                    "ConditionExpression": "spent = :seen",
-                    "ExpressionAttributeValues": {
-                        ":seen": {"N": str(self.seen)},
-                        ":now": {"N": str(self.seen + self.cost)},
-                    },
-                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                }
-            }
-        ]
-
-    def cancelled(self, reasons: Sequence[CancellationReason]) -> None:
-        [reason] = reasons
-        item = reason.get("Item")
-        if item is None or "N" not in item["spent"]:
-            raise ValueError("spent is no number")
-        self.refusals += 1
-        self.seen = int(item["spent"]["N"])
-
-    def done(self) -> None:
+    def settle(self) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
         self.settled += 1
 
 
 @pytest.fixture
-def ledger(dynamodb_client: DynamoDB, state_table: str) -> Callable[[], int]:
-    dynamodb_client.put_item(TableName=state_table, Item={"id": {"S": LEDGER}, "spent": {"N": "700"}})
-
-    def spent() -> int:
-        found = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": LEDGER}}, ConsistentRead=True)
-        return int(found["Item"]["spent"]["N"])
-
-    return spent
+def stream(dynamodb_client: DynamoDB, usage_table: str, ledger_table: str) -> Stream:
+    return Stream(dynamodb_client, usage_table, ledger_table)
 
 
 def sums(reader: UsageReader, kind: str) -> dict[str, dict[str, int]]:
@@ -131,9 +79,13 @@ def sums(reader: UsageReader, kind: str) -> dict[str, dict[str, int]]:
     return found
 
 
-def test_a_request_is_a_row_and_its_share_of_every_total(book: UsageWriter, reader: UsageReader) -> None:
+def test_a_request_is_a_row_and_its_share_of_every_total(
+    book: UsageWriter, reader: UsageReader, stream: Stream, wire: Wire
+) -> None:
     assert book.write(RECORD)
+    assert wire.took() == ["PutItem"], "callers' environments write nothing else"
     assert reader.request("request-1") == RECORD
+    stream.deliver_all()
     expected = dict.fromkeys(COUNTERS, 0) | RECORD.counters()
     assert sums(reader, "all") == {"": expected}
     names = {"key": "laptop", "team": "red", "model": "auto-chat", "deployment": "ark/glm-4.7"}
@@ -144,87 +96,70 @@ def test_a_request_is_a_row_and_its_share_of_every_total(book: UsageWriter, read
     assert (day.at, day.name) == ("2027-01-15", "auto-chat")
 
 
-def test_a_request_is_booked_once(book: UsageWriter, reader: UsageReader) -> None:
+def test_a_request_is_booked_once(book: UsageWriter, reader: UsageReader, stream: Stream) -> None:
     assert [book.write(RECORD) for _ in range(3)] == [True, False, False]
+    stream.deliver_all()
     assert sums(reader, "all")[""]["requests"] == 1
 
 
-def test_a_settlement_is_written_with_the_row_or_not_at_all(
-    book: UsageWriter, state_table: str, ledger: Callable[[], int]
-) -> None:
-    first, second = Debt(state_table, seen=700, cost=50), Debt(state_table, seen=750, cost=50)
-    assert book.write(RECORD, first)
-    assert not book.write(RECORD, second)
-    assert ledger() == 750, "the row stood already: so did the settlement"
-    assert (first.settled, second.settled) == (1, 0)
-
-
-def test_a_settlement_is_planned_again_from_the_current_ledger(
-    book: UsageWriter, reader: UsageReader, state_table: str, ledger: Callable[[], int]
-) -> None:
-    debt = Debt(state_table, seen=3, cost=50)
+def test_a_row_is_written_once_its_ledgers_are_settled(book: UsageWriter, reader: UsageReader) -> None:
+    debt = Debt([ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem"), LedgerBusyError("busy")])
+    with pytest.raises(ClientError):
+        book.write(RECORD, debt)
+    with pytest.raises(NotRecordedError) as busy:
+        book.write(RECORD, debt)
+    assert not busy.value.hopeless
+    assert reader.request("request-1") is None
     assert book.write(RECORD, debt)
-    assert (ledger(), debt.refusals, debt.settled) == (750, 1, 1)
-    assert sums(reader, "key")["laptop"]["requests"] == 1
+    assert (debt.settled, reader.request("request-1")) == (1, RECORD)
 
 
-def test_a_row_is_booked_without_a_corrupt_ledger(
-    book: UsageWriter, reader: UsageReader, dynamodb_client: DynamoDB, state_table: str
-) -> None:
-    dynamodb_client.put_item(TableName=state_table, Item={"id": {"S": LEDGER}, "spent": {"S": "a lot"}})
-    assert book.write(RECORD, Debt(state_table, seen=3, cost=50))
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(CorruptRowError("spent is not text"), id="corrupt"),
+        pytest.param(ClientError({"Error": {"Code": "ValidationException"}}, "UpdateItem"), id="rejected"),
+    ],
+)
+def test_a_row_is_booked_without_a_corrupt_ledger(book: UsageWriter, reader: UsageReader, fault: Exception) -> None:
+    assert book.write(RECORD, Debt([fault]))
     assert reader.request("request-1") == RECORD
 
 
-@pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
-def test_a_conflicting_transaction_is_retried_with_backoff(
-    book: UsageWriter, reader: UsageReader, time: Time, refusals: list[list[str | None]], code: str
-) -> None:
-    refusals += [[None, code, None, None, None, None]] * 3
-    assert book.write(RECORD)
-    assert not refusals
-    assert NOW < time.now < NOW + 1
-    assert sums(reader, "all")[""]["requests"] == 1
-
-
-def test_retries_of_a_transaction_are_bounded(book: UsageWriter, time: Time, refusals: list[list[str | None]]) -> None:
-    refusals += [[None, "TransactionConflict"]] * 100
-    with pytest.raises(NotRecordedError) as told:
-        book.write(RECORD)
-    assert not told.value.hopeless
-    assert 100 - len(refusals) == 8
-    assert time.now - NOW < 2
-
-
-def test_a_record_that_dynamodb_rejects_is_hopeless(book: UsageWriter, refusals: list[list[str | None]]) -> None:
-    refusals.append([None, "ValidationError"])
-    with pytest.raises(NotRecordedError) as told:
-        book.write(RECORD)
-    assert told.value.hopeless
-    with pytest.raises(NotRecordedError) as told:
-        book.write(replace(RECORD, user="\ud800"))
-    assert told.value.hopeless
+def test_a_record_that_dynamodb_rejects_is_hopeless(book: UsageWriter, wire: Wire) -> None:
+    wire.faults = [ClientError({"Error": {"Code": "ValidationException"}}, "PutItem")]
+    for record in (RECORD, replace(RECORD, user="\ud800")):
+        with pytest.raises(NotRecordedError) as told:
+            book.write(record)
+        assert told.value.hopeless
 
 
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
 def test_a_failed_booking_waits_and_is_retried_with_later_requests(
-    keeper: UsageRecorder, reader: UsageReader, wire: Wire, time: Time, aside: Aside, outage: Exception
+    keeper: UsageRecorder,
+    reader: UsageReader,
+    stream: Stream,
+    wire: Wire,
+    time: Time,
+    aside: Aside,
+    outage: Exception,
 ) -> None:
     wire.fault = outage
     for number in range(5):
         keeper.book(replace(RECORD, request_id=f"lost-{number}"))
-    assert wire.took() == ["TransactWriteItems"], "nobody pays for the outage but the first"
+    assert wire.took() == ["PutItem"], "nobody pays for the outage but the first"
     assert keeper.waiting == 5
     time.advance(3)
     keeper.book(replace(RECORD, request_id="aside"))
     assert wire.took() == []
     aside.do()
-    assert (wire.took(), keeper.waiting) == (["TransactWriteItems"], 6)
+    assert (wire.took(), keeper.waiting) == (["PutItem"], 6)
     wire.fault = None
     time.advance(3)
     keeper.book(replace(RECORD, request_id="last"))
     aside.do()
     assert keeper.waiting == 0
+    stream.deliver_all()
     assert sums(reader, "all")[""]["requests"] == 7
 
 
@@ -237,7 +172,7 @@ def test_waiting_requests_are_booked_after_an_outage(
     keeper.book(replace(RECORD, request_id="later"))
     aside.do()
     assert keeper.waiting == 0
-    assert sums(reader, "all")[""]["requests"] == 2
+    assert len(all_pages(reader, Filter(key="laptop"), 9)) == 2
 
 
 def test_waiting_requests_are_bounded_and_dropped_ones_are_logged(
@@ -260,7 +195,7 @@ def test_a_hopeless_record_does_not_block_the_others(
     assert "poison" in caplog.text
     keeper.book(RECORD)
     assert keeper.waiting == 0
-    assert sums(reader, "all")[""]["requests"] == 1
+    assert len(all_pages(reader, Filter(key="laptop"), 9)) == 1
 
 
 def test_a_request_without_a_valid_key_has_no_row(keeper: UsageRecorder, wire: Wire) -> None:
@@ -271,8 +206,8 @@ def test_a_request_without_a_valid_key_has_no_row(keeper: UsageRecorder, wire: W
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def fill(book: UsageWriter) -> list[Record]:
-    """Book a dozen requests over three days, the newest last."""
+def fill(book: UsageWriter, stream: Stream) -> list[Record]:
+    """Book and count a dozen requests over three days, the newest last."""
     records = [
         replace(
             RECORD,
@@ -288,6 +223,7 @@ def fill(book: UsageWriter) -> list[Record]:
     ]
     for record in records:
         book.write(record)
+    stream.deliver_all()
     return records
 
 
@@ -296,7 +232,8 @@ def filled(endpoint: str) -> Iterator[tuple[UsageReader, list[Record]]]:
     """A table with a dozen requests and their records, for tests that write nothing."""
     client = client_of(endpoint)
     table = table_of_usage(client)
-    yield UsageReader(client, table), fill(UsageWriter(client, table, Time().clock, days=90))
+    ledgers = table_by_id(client, "ledger")
+    yield UsageReader(client, table), fill(UsageWriter(client, table, days=90), Stream(client, table, ledgers))
     client.close()
 
 
@@ -344,9 +281,10 @@ def test_pages_list_each_row_once_newest_first(
     assert all_pages(reader, wanted, limit) == [each.request_id for each in reversed(records) if belongs(each)]
 
 
-def test_days_without_requests_are_skipped(book: UsageWriter, reader: UsageReader) -> None:
+def test_days_without_requests_are_skipped(book: UsageWriter, reader: UsageReader, stream: Stream) -> None:
     for year in range(20):
         book.write(replace(RECORD, request_id=f"y{year}", started=NOW - year * 365 * 86_400))
+    stream.deliver_all()
     assert all_pages(reader, Filter(), 50) == [f"y{year}" for year in range(20)]
 
 
@@ -363,8 +301,8 @@ def test_an_invalid_page_position_is_rejected(reader: UsageReader, position: str
         reader.find(Filter(), before=position)
 
 
-def test_totals_cover_the_requested_days(book: UsageWriter, reader: UsageReader) -> None:
-    fill(book)
+def test_totals_cover_the_requested_days(book: UsageWriter, reader: UsageReader, stream: Stream) -> None:
+    fill(book, stream)
     assert {total.at for total in reader.totals("key", date(2027, 1, 16), date(2027, 1, 17))} == {
         "2027-01-16",
         "2027-01-17",
@@ -375,9 +313,44 @@ def test_totals_cover_the_requested_days(book: UsageWriter, reader: UsageReader)
 
 
 def test_a_corrupt_row_is_left_out(
-    book: UsageWriter, reader: UsageReader, dynamodb_client: DynamoDB, usage_table: str
+    book: UsageWriter, reader: UsageReader, stream: Stream, dynamodb_client: DynamoDB, usage_table: str
 ) -> None:
-    records = fill(book)
+    records = fill(book, stream)
     broken = to_item({"id": "request#broken", "at": records[5].at, "day": records[5].day, "status": "fine"})
     dynamodb_client.put_item(TableName=usage_table, Item=broken)
     assert len(all_pages(reader, Filter(), 4)) == 12
+
+
+def test_recent_requests_are_listed_before_they_are_counted(
+    book: UsageWriter, dynamodb_client: DynamoDB, usage_table: str, time: Time
+) -> None:
+    today = UsageReader(dynamodb_client, usage_table, time.clock)
+    book.write(replace(RECORD, request_id="now"))
+    book.write(replace(RECORD, request_id="last night", started=NOW - 12 * 3600))
+    assert all_pages(today, Filter(), 1) == ["now", "last night"]
+
+
+def test_rows_at_the_same_time_are_listed_once(book: UsageWriter, reader: UsageReader, stream: Stream) -> None:
+    names = [f"request-{number:02}" for number in range(40)]
+    for name in names:
+        book.write(replace(RECORD, request_id=name))
+    stream.deliver_all()
+    for limit in (3, 40):
+        assert all_pages(reader, Filter(), limit) == sorted(names, reverse=True)
+
+
+def test_what_earlier_releases_wrote_is_still_read(
+    book: UsageWriter, reader: UsageReader, stream: Stream, dynamodb_client: DynamoDB, usage_table: str
+) -> None:
+    old = replace(RECORD, request_id="old", started=NOW - 60)
+    dynamodb_client.put_item(TableName=usage_table, Item=to_item({**old.as_row(90), "day": old.day}))
+    for kind, at in (("all", "2027-01-15T07#3"), ("model", "2027-01-15#auto-chat#3")):
+        total = to_item({"id": f"totals#{kind}", "at": at, "requests": 1, "cost": 5_000})
+        dynamodb_client.put_item(TableName=usage_table, Item=total)
+    book.write(RECORD)
+    stream.deliver_all()
+    assert all_pages(reader, Filter(), 50) == ["request-1", "old"]
+    for expected in (True, False):
+        assert sums(reader, "model")["auto-chat"]["requests"] == 2, "the old row was counted when it was written"
+        assert [total.at for total in reader.totals("all", DAY, DAY)] == ["2027-01-15T07", "2027-01-15T08"]
+        assert move_totals(dynamodb_client, usage_table) == (2 if expected else 0)

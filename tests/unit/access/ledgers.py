@@ -14,6 +14,7 @@ holds = st.builds(Hold, amounts, amounts, instants)
 @st.composite
 def _ledgers(draw: st.DrawFn) -> Ledger:
     held = draw(st.dictionaries(ids, holds, max_size=3))
+    swept = draw(st.dictionaries(ids, st.integers(0, 40), max_size=2))
     spent = draw(amounts)
     return Ledger(
         committed=spent + sum(hold.cost for hold in held.values()),
@@ -24,6 +25,7 @@ def _ledgers(draw: st.DrawFn) -> Ledger:
         requests_used=draw(amounts),
         tokens_used=draw(amounts),
         holds=held,
+        swept={each: at for each, at in swept.items() if each not in held},
     )
 
 
@@ -47,12 +49,18 @@ def _changes(draw: st.DrawFn) -> LedgerUpdate:
     fill = draw(st.booleans())
     new = not fill and draw(st.booleans())
     take = None if fill else draw(st.none() | st.tuples(ids, holds))
+    claim = None if fill or new or take else draw(st.none() | ids)
+    sweep = draw(st.dictionaries(ids, instants, max_size=2)) if take else {}
+    forget = tuple(sorted(draw(st.sets(ids, max_size=2)) - {claim, *sweep})) if take or claim else ()
     drop = () if fill or new else tuple(sorted(draw(st.sets(ids, max_size=2)) - ({take[0]} if take else set())))
     return LedgerUpdate(
         add={} if new else {name: draw(st.integers(-5, 5)) for name in names[:added]},
         put={name: draw(amounts) for name in ([*COUNTERS, *TIMES] if new else names[added:put])},
         take=take,
         drop=drop,
+        sweep=sweep,
+        forget=forget,
+        claim=claim,
         unrenewed={each: draw(instants) for each in drop if draw(st.booleans())},
         fill=fill,
         new=new,

@@ -17,6 +17,7 @@ from vibe_router.access.ledger import (
     Limit,
     ReservationRequest,
     apply_update,
+    plan_charge,
     plan_reservation,
     plan_settlement,
     rate_limit_headers,
@@ -136,7 +137,7 @@ def test_a_request_removes_a_bounded_number_of_expired_holds() -> None:
     assert (len(after.holds), after.committed) == (76, 85)
 
 
-def settled(ledger: Ledger, hold_id: str | None, *, cost: int = 7, tokens: int | None = 5) -> Ledger | None:
+def settled(ledger: Ledger, hold_id: str, *, cost: int = 7, tokens: int | None = 5) -> Ledger | None:
     limits = Limits(max_budget=100, tpm=100)
     change = plan_settlement(ledger, limits, hold_id, cost=cost, tokens=tokens, window_ends=NOW + 40, now=NOW)
     return apply_update(change, ledger) if change else None
@@ -153,15 +154,32 @@ def test_a_settlement_replaces_the_hold_by_the_cost() -> None:
 def test_a_settlement_without_a_cost_only_releases_the_hold() -> None:
     before = replace(OPEN, committed=30, spent=20, total=50, tokens_used=60, holds={"a": HELD})
     assert settled(before, "a", cost=0, tokens=0) == replace(before, committed=20, tokens_used=40, holds={})
-    assert settled(before, None, cost=0) is None
-    assert settled(before, "swept", cost=0) is None
 
 
-def test_a_settlement_without_a_hold_adds_the_cost() -> None:
-    before = replace(OPEN, committed=30, spent=20, total=50, holds={"a": HELD})
-    after = replace(before, committed=37, spent=27, total=57)
-    assert settled(before, None) == settled(before, "swept") == after
-    assert settled(Ledger(exists=False), None) == Ledger(committed=7, spent=7, total=7)
+def test_a_hold_is_settled_once_whether_it_exists_or_was_swept() -> None:
+    before = replace(OPEN, committed=30, spent=20, total=50, holds={"a": HELD}, swept={"b": NOW - 9, "c": NOW})
+    after = replace(before, committed=37, spent=27, total=57, swept={"c": NOW})
+    assert settled(before, "b") == after
+    assert settled(after, "b") is None
+    assert settled(Ledger(exists=False), "b") is None
+
+
+def test_a_request_without_a_hold_is_charged() -> None:
+    charged = Ledger(committed=7, spent=7, total=7)
+    assert apply_update(plan_charge(7), Ledger(exists=False)) == charged
+    assert apply_update(plan_charge(3), charged) == Ledger(committed=10, spent=10, total=10)
+
+
+def test_swept_holds_are_remembered_for_a_day() -> None:
+    dead = {"a": Hold(10, 1, NOW - 1), "counted only": Hold(0, 0, 0)}
+    before = Ledger(committed=10, holds=dead, swept={"old": NOW - 86_400, "new": NOW - 86_399})
+    after = outcome(before, Limits(max_budget=100))
+    assert isinstance(after, Ledger)
+    assert after.swept == {"new": NOW - 86_399, "a": NOW}
+    many = {str(number): NOW - number for number in range(300)}
+    after = outcome(replace(before, swept=many), Limits(max_budget=100))
+    assert isinstance(after, Ledger)
+    assert set(after.swept) == {"a", *map(str, range(199))}
 
 
 @given(ledger=ledgers, limits=limits, cost=amounts, tokens=amounts, now=st.integers(0, 40))

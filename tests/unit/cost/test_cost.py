@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,10 +12,9 @@ from samtranslator.yaml_helper import yaml_parse
 from scripts.artefacts import ROOT
 from scripts.cost import MEMORIES, PAGE, VOLUMES, figures, load_model
 from vibe_cli.routes_file import load_file
-from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
 from vibe_router.routing.spec import resolve
-from vibe_router.store.usage import UsageWriter
+from vibe_router.store.dynamodb import to_item
 
 MODEL = load_model()
 PRICES = json.loads((ROOT / "docs/prices.json").read_text(encoding="utf-8"))
@@ -74,7 +72,7 @@ def test_router_is_cheaper_up_to_the_break_even() -> None:
 
 
 def test_assumed_dynamodb_units_match_the_store() -> None:
-    """6 states and one page of routes are read; a row under 1 KiB, 2 indexes and 4 totals are written."""
+    """6 states and one page of routes are read; a row under 1 KiB and 2 indexes are written, and 5 totals for many."""
     spec = load_file(ROOT / "routes.yaml", {})
     chains = [
         {state for deployment in model.chain for state in deployment.state_ids}
@@ -83,10 +81,9 @@ def test_assumed_dynamodb_units_match_the_store() -> None:
     assert max(map(len, chains)) == 6
     record = Record("6f1f9ab4-0c0e-4f0a-9b39-3d5a2f1f6a10", 1_795_525_500.25, key="9f" * 32, model="auto-chat")
     record = replace(record, resolved=True, deployment="cliproxyapi/claude-sonnet-4-6")
-    unused_client: Any = None
-    put, *updates = UsageWriter(unused_client, "usage", Clock(), days=90).items(record)
-    assert len(json.dumps(put)) < 1024
-    assert len(updates) == 4
+    record = replace(record, attempts=({"deployment": record.deployment, "verdict": "ok", "status": 200, "ms": 1.5},))
+    assert len(json.dumps(to_item(record.as_row(90)))) < 1024
+    assert len(replace(record, team="red").shares()) == 5
     template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
     assert len(template["Resources"]["UsageTable"]["Properties"]["GlobalSecondaryIndexes"]) == 2
 

@@ -163,14 +163,8 @@ class FakeKeys:
 class FakeSettlement:
     """Owes nothing."""
 
-    def items(self) -> "list[Any]":
-        return []
-
-    def cancelled(self, reasons: object, /) -> None:
-        """No transaction is cancelled."""
-
-    def done(self) -> None:
-        """Nothing was written."""
+    def settle(self) -> None:
+        """Write nothing."""
 
 
 class FakeLedgers:

@@ -201,7 +201,7 @@ def test_parameters_can_be_given(tmp_path: Path) -> None:
         pytest.param(TEMPLATE.replace("!Ref Level", "!ImportValue x"), "Fn::ImportValue", id="another stack's value"),
         pytest.param(TEMPLATE.replace("[IsNarrow, narrow", "[IsOdd, narrow"), "IsOdd", id="an unknown condition"),
         pytest.param(TEMPLATE.replace("[!Ref Own]", "[arn:aws:lambda:x]"), "Layers", id="a layer from elsewhere"),
-        pytest.param(TEMPLATE.replace("Table.Arn", "Table.StreamArn"), "Table.StreamArn", id="an unknown attribute"),
+        pytest.param(TEMPLATE.replace("Table.Arn", "Table.Label"), "Table.Label", id="an unknown attribute"),
     ],
 )
 def test_what_cannot_be_played_is_refused_with_its_name(tmp_path: Path, text: str, reason: str) -> None:

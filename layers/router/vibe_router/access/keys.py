@@ -52,6 +52,11 @@ class Limits:
         """Whether there is any limit."""
         return any(limit is not None for limit in (self.max_budget, self.rpm, self.tpm, self.parallel))
 
+    @property
+    def needs_reservation(self) -> bool:
+        """Whether requests are reserved: there is a limit, or spending is counted by budget period."""
+        return bool(self) or self.budget_duration is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Team:

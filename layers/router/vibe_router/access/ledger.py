@@ -10,8 +10,9 @@ invalidate them:
     env C   committed += 5 while committed <= 95 ✗    gets the current item: the budget is used up
 
 `committed` is the spending of this period plus all reservations: `committed - spent` is the sum of the holds. A hold
-ends with its request; the hold of an environment that died is removed by the next request after `until`. Money is in
-nano-dollars, times are in epoch seconds.
+ends with its settlement, which is written once: it requires the hold. The next request after `until` sweeps a hold
+whose environment seems to have died, and notes that in `swept`, so that a late settlement still charges the cost once.
+Money is in nano-dollars, times are in epoch seconds.
 """
 
 import math
@@ -31,6 +32,7 @@ __all__ = [
     "Limit",
     "ReservationRequest",
     "apply_update",
+    "plan_charge",
     "plan_reservation",
     "plan_settlement",
     "rate_limit_headers",
@@ -41,6 +43,8 @@ COUNTERS = ("committed", "spent", "total", "requests_used", "tokens_used")
 TIMES = ("period_ends", "window_ends")
 _WINDOW_SECONDS = 60
 _MAX_EXPIRED_HOLDS = 25  # removed by one request; later requests remove the rest
+_SWEPT_SECONDS = 86_400  # for which a settlement of a swept hold is awaited: from memory, or from the log
+_MAX_SWEPT = 200  # the newest; some 40 bytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ class Ledger:
     """The ledger of one key or team. `exists` is False until it is first written.
 
     `spent` counts the period that ends at `period_ends` (0: none has begun), `total` all time. A rate window begins
-    with its first request and ends at `window_ends`; `requests_used` and `tokens_used` count that window.
+    with its first request and ends at `window_ends`; `requests_used` and `tokens_used` count that window. `swept` has
+    the ids of expired holds, with the times at which they were removed.
     """
 
     committed: int = 0
@@ -68,12 +73,13 @@ class Ledger:
     requests_used: int = 0
     tokens_used: int = 0
     holds: Mapping[str, Hold] = field(default_factory=dict)
+    swept: Mapping[str, float] = field(default_factory=dict)
     exists: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ReservationRequest:
-    """The estimate of a request, in nano-dollars and tokens; its hold expires at `until`."""
+    """The estimate of a request, in nano-dollars and tokens; its hold expires at `until`. 0: it is not settled."""
 
     cost: int
     tokens: int
@@ -88,6 +94,9 @@ class LedgerUpdate:
     put: Mapping[str, float] = field(default_factory=dict)
     take: tuple[str, Hold] | None = None  # a hold to add, by its id; fails if there is one of this id
     drop: tuple[str, ...] = ()  # holds to remove; fails unless all of them exist
+    sweep: Mapping[str, float] = field(default_factory=dict)  # entries of `swept` to add
+    forget: tuple[str, ...] = ()  # entries of `swept` to remove, if they exist
+    claim: str | None = None  # an entry of `swept` to remove; fails unless it exists
     fill: bool = False  # add missing attributes, or the whole item
     new: bool = False  # only if the item does not exist
     unrenewed: Mapping[str, float] = field(default_factory=dict)  # only if these holds end at these times
@@ -137,6 +146,7 @@ def plan_reservation(
         most["requests_used"] = limits.rpm - 1
     if limits.tpm is not None:
         most["tokens_used"] = limits.tpm - tokens
+    sweep = {each: now for each in expired if ledger.holds[each].until}
     change = _change(
         ledger,
         base,
@@ -146,6 +156,8 @@ def plan_reservation(
         change,
         take=(hold_id, Hold(request.cost, tokens if rated else 0, request.until)),
         drop=expired,
+        sweep=sweep,
+        forget=_outdated(ledger.swept, len(sweep), now),
         unrenewed={each: ledger.holds[each].until for each in expired},
         # The hold's tokens count in this window only, and are corrected in it when the request ends.
         same={**change.same, **({"window_ends": ledger.window_ends} if rated and ledger.exists else {})},
@@ -157,33 +169,35 @@ def plan_reservation(
 def plan_settlement(
     ledger: Ledger,
     limits: Limits,
-    hold_id: str | None,
+    hold_id: str,
     *,
     cost: int,
     tokens: int | None,
     window_ends: float,
     now: float,
 ) -> LedgerUpdate | None:
-    """Return the write that charges a request and releases its hold; None if there is nothing to write.
+    """Return the write that charges a request and releases its hold; None if it is settled already.
 
-    The cost is charged even if the hold has expired and was removed. While the rate window of the reservation
-    (`window_ends`) lasts, `tokens` replace the tokens reserved; None is unknown, and the reserved tokens are charged.
+    The cost of a hold that was swept is charged too. While the rate window of the reservation (`window_ends`) lasts,
+    `tokens` replace the tokens reserved; None is unknown, and the reserved tokens are charged.
     """
-    hold = ledger.holds.get(hold_id) if hold_id else None
     add = {"committed": cost, "spent": cost, "total": cost}
+    hold = ledger.holds.get(hold_id)
     if hold is None:
-        if not cost:
+        if hold_id not in ledger.swept:
             return None
-        base = roll_period(ledger, limits, now)
-        if base.period_ends == ledger.period_ends:
-            return LedgerUpdate(add=add, fill=True)
-        return _change(ledger, base, add)
+        return replace(_change(ledger, roll_period(ledger, limits, now), add), claim=hold_id)
     add["committed"] -= hold.cost
     same: dict[str, float] = {}
     if tokens is not None and tokens != hold.tokens and _rated(limits) and ledger.window_ends == window_ends > now:
         add["tokens_used"] = tokens - hold.tokens
         same["window_ends"] = window_ends
-    return LedgerUpdate(add={name: by for name, by in add.items() if by}, drop=(str(hold_id),), same=same)
+    return LedgerUpdate(add={name: by for name, by in add.items() if by}, drop=(hold_id,), same=same)
+
+
+def plan_charge(cost: int) -> LedgerUpdate:
+    """Return the write that charges a request that has no hold. It is not idempotent by itself."""
+    return LedgerUpdate(add={"committed": cost, "spent": cost, "total": cost}, fill=True)
 
 
 def apply_update(change: LedgerUpdate, ledger: Ledger) -> Ledger | None:
@@ -194,6 +208,7 @@ def apply_update(change: LedgerUpdate, ledger: Ledger) -> Ledger | None:
         or any(values[name] != value for name, value in change.same.items())
         or any(values[name] > bound for name, bound in change.most.items())
         or any(each not in ledger.holds for each in change.drop)
+        or (change.claim is not None and change.claim not in ledger.swept)
         or any(each not in ledger.holds or ledger.holds[each].until != end for each, end in change.unrenewed.items())
         or (change.take and change.take[0] in ledger.holds)
         or (change.slots is not None and len(ledger.holds) > change.slots)
@@ -205,7 +220,9 @@ def apply_update(change: LedgerUpdate, ledger: Ledger) -> Ledger | None:
     holds = {each: hold for each, hold in ledger.holds.items() if each not in change.drop}
     if change.take:
         holds[change.take[0]] = change.take[1]
-    return Ledger(**{**values, **change.put}, holds=holds)
+    gone = {*change.forget, change.claim}
+    swept = {each: at for each, at in ledger.swept.items() if each not in gone} | dict(change.sweep)
+    return Ledger(**{**values, **change.put}, holds=holds, swept=swept)
 
 
 def rate_limit_headers(windows: Iterable[tuple[Ledger, Limits]], now: float) -> dict[str, str]:
@@ -237,6 +254,15 @@ def _denial(base: Ledger, limits: Limits, cost: int, tokens: int, holds: int, no
     if limits.parallel is not None and holds >= limits.parallel:
         return Denial(Limit.PARALLEL, limits.parallel, holds)
     return None
+
+
+def _outdated(swept: Mapping[str, float], added: int, now: float) -> tuple[str, ...]:
+    """Return the entries of `swept` that are too old, or too many."""
+    if not swept:
+        return ()
+    newest = sorted(swept, key=lambda each: swept[each], reverse=True)
+    kept = newest[: max(_MAX_SWEPT - added, 0)]
+    return tuple(each for each in newest if each not in kept or swept[each] <= now - _SWEPT_SECONDS)
 
 
 def _rated(limits: Limits) -> bool:

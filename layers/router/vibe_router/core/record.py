@@ -17,7 +17,19 @@ from vibe_router.core.price import NANO, as_dollars
 from vibe_router.core.rows import LARGEST, LATEST
 from vibe_router.core.usage import Usage
 
-__all__ = ["ALWAYS_LOGGED", "COUNTERS", "DECISION", "MASTER_ID", "Kind", "Record", "Share", "row_id"]
+__all__ = [
+    "ALWAYS_LOGGED",
+    "COUNTERS",
+    "DAY_SHARDS",
+    "DECISION",
+    "MASTER_ID",
+    "Kind",
+    "Record",
+    "Share",
+    "day_partitions",
+    "is_counted_later",
+    "row_id",
+]
 
 DECISION = "ROUTING DECISION"
 MASTER_ID = "master"  # the key id of requests with the master key
@@ -27,7 +39,7 @@ Kind = str
 
 _ROW_PREFIX = "request#"
 _CHOSEN_BY_CALLER = "manual_selection"
-_SHARDS = 8  # of every total: transactions that touch the same item at once fail
+DAY_SHARDS = 8  # of the index by day: a partition takes 1,000 write units a second, a row takes one or two
 _MAX_ITEMS = 32  # of a list in a row, which is billed by the KiB, and three times: itself and two indexes
 
 _Convert = Callable[[Any], Any]
@@ -38,8 +50,14 @@ def row_id(request_id: str) -> str:
     return _ROW_PREFIX + request_id
 
 
-def _id_of_row(value: str) -> str:
-    return value.removeprefix(_ROW_PREFIX)
+def day_partitions(day: str) -> list[str]:
+    """Return the partitions of the index by day that have rows of `day`: its shards, and that of earlier releases."""
+    return [day, *(f"{day}#{shard}" for shard in range(DAY_SHARDS))]
+
+
+def is_counted_later(row: Mapping[str, Any]) -> bool:
+    """Return whether the aggregator counts a row. Earlier releases counted their rows themselves, and had no shards."""
+    return "#" in str(row.get("day"))
 
 
 def _text(value: object) -> str | None:
@@ -99,7 +117,11 @@ class _Spelling:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A field outside `Record`. `always_logged`: the line holds it even without a value (Powertools drops null)."""
+    """A field outside `Record`.
+
+    `always_logged`: the line holds it even without a value (Powertools drops null). `line_only`: the row does not have
+    it. `is_internal`: people and programs do not see it.
+    """
 
     path: str  # in `Record`
     line: _Spelling
@@ -107,13 +129,15 @@ class _Column:
     required: bool = False
     always_logged: bool = False
     omits_zero: bool = False  # in the row
+    line_only: bool = False
+    is_internal: bool = False
 
 
 def _field(read: _Convert, default: Any = MISSING, **spelling: Any) -> Any:
     """Declare a field with what reads its value.
 
     `spelling` is what differs from the field's own name and value: `line` and `row` are names, `to_line`, `from_line`,
-    `to_row` and `from_row` converters. `required`, `always_logged` and `omits_zero` are as in `_Column`.
+    `to_row` and `from_row` converters. The others are options of `_Column`.
     """
     metadata = {"read": read, **spelling}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
@@ -125,7 +149,7 @@ class Share:
 
     kind: Kind
     name: str | None
-    at: str  # the total's hour or day, its name and its shard
+    at: str  # the total's hour, or its day and name
     counters: Mapping[str, int]
 
 
@@ -135,7 +159,9 @@ class Record:
 
     `key` is the id of the caller's key, None without a valid key; such a request has no row. `resolved`: whether
     `model` is one of the router's own and not an arbitrary text. `cost` is in nano-dollars, None if price or tokens are
-    unknown; a request that reached no provider costs 0.
+    unknown; a request that reached no provider costs 0. Key and team are charged `cost`, or `charged` where that
+    differs. `hold` is the id of what was reserved in their ledgers. The aggregator charges those of "key" and "team"
+    that are in `charge_later`, whose ledgers have no such hold.
     """
 
     request_id: str = _field(
@@ -167,6 +193,9 @@ class Record:
     usage: Usage = field(default_factory=Usage)
     usage_flag: str | None = _field(_text, None)  # why the tokens are not those reported (pipeline.accounting)
     cost: int | None = _field(_integer, None, to_line=as_dollars, from_line=_nano_dollars, always_logged=True)
+    charged: int | None = _field(_integer, None, to_line=as_dollars, from_line=_nano_dollars, is_internal=True)
+    hold: str | None = _field(_text, None, line_only=True, is_internal=True)
+    charge_later: tuple[str, ...] = _field(_texts, (), is_internal=True)
     ttft_ms: float | None = _field(_number, None, always_logged=True)
     # Of a model that is routed by complexity (routing.complexity.decision); None for one that the caller chose.
     routing_mode: str | None = _field(
@@ -208,6 +237,11 @@ class Record:
         """Whether another deployment than the first of the chain served."""
         return self.deployment is not None and self.fallbacks > 0
 
+    @property
+    def charge(self) -> int:
+        """What its key and team are charged, in nano-dollars."""
+        return (self.cost or 0) if self.charged is None else self.charged
+
     def as_line(self) -> dict[str, Any]:
         """Return the fields of the ROUTING DECISION line."""
         return {
@@ -217,18 +251,22 @@ class Record:
 
     def as_row(self, days: int) -> dict[str, Any]:
         """Return the row, which expires after `days`; values that are None, empty or false are left out."""
-        row: dict[str, Any] = {"day": self.day, "expires_at": int(self.started) + days * 86_400}
+        shard = zlib.crc32(self.request_id.encode(errors="replace")) % DAY_SHARDS
+        row: dict[str, Any] = {"day": f"{self.day}#{shard}", "expires_at": int(self.started) + days * 86_400}
         if self.failover:
             row["failover"] = True
         for each, value in zip(_COLUMNS, _values_of(self), strict=True):
-            if value or (value == 0 and value is not False and not each.omits_zero):
+            if not each.line_only and (value or (value == 0 and value is not False and not each.omits_zero)):
                 row[each.row.name] = each.row.write(value) if each.row.write else value
         return row
 
     def as_json(self) -> dict[str, Any]:
         """Return the request in plain values for people and programs, with the cost in dollars."""
         line = self.as_line()
-        own = {each.row.name: line[each.line.name] for each in _COLUMNS if each.path not in ("request_id", "resolved")}
+        hidden = ("request_id", "resolved")
+        own = {
+            each.row.name: line[each.line.name] for each in _COLUMNS if each.path not in hidden and not each.is_internal
+        }
         return {"request_id": self.request_id, **own, "day": self.day, "failover": self.failover}
 
     @classmethod
@@ -267,9 +305,8 @@ class Record:
 
     def shares(self) -> list[Share]:
         """Return the parts of the request in the totals: of all by the hour, of key, team and others by the day."""
-        hour, shard = self.at[:13], zlib.crc32(self.request_id.encode(errors="replace")) % _SHARDS
         counters = self.counters()
-        shares = [Share("all", None, f"{hour}#{shard}", counters)]
+        shares = [Share("all", None, self.at[:13], counters)]
         owners = {
             "key": self.key,
             "team": self.team,
@@ -278,7 +315,7 @@ class Record:
         }
         for kind, name in owners.items():
             if name:
-                shares.append(Share(kind, name, f"{self.day}#{name}#{shard}", counters))
+                shares.append(Share(kind, name, f"{self.day}#{name}", counters))
         return shares
 
     def counters(self) -> dict[str, int]:
@@ -302,6 +339,9 @@ _COUNTERS: Mapping[str, Callable[[Record], int | None]] = {
 COUNTERS = tuple(_COUNTERS)
 
 
+_OPTIONS = ("required", "always_logged", "omits_zero", "line_only", "is_internal")
+
+
 def _columns(owner: type, prefix: str = "") -> Iterator[_Column]:
     """Yield the columns of a dataclass, the tokens of `usage` one by one."""
     for each in fields(owner):
@@ -313,7 +353,7 @@ def _columns(owner: type, prefix: str = "") -> Iterator[_Column]:
         read = given["read"]
         line = _Spelling(given.get("line", name), given.get("to_line", as_list), given.get("from_line", read))
         row = _Spelling(given.get("row", name), given.get("to_row", bounded), given.get("from_row", read))
-        options = {option: given.get(option, False) for option in ("required", "always_logged", "omits_zero")}
+        options = {option: given.get(option, False) for option in _OPTIONS}
         yield _Column(prefix + name, line, row, **options)
 
 

@@ -1,4 +1,4 @@
-"""Decide which tokens a request is charged for: those that the provider reports, if they are plausible.
+"""Decide what a request is charged: the tokens that the provider reports, if they are plausible, and their price.
 
 A stream that was cut has no report: it is charged for what was streamed. A report far beyond what the request can use
 is a mistake or a fraud: it is replaced by what was requested. Both are flagged in the request's record.
@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
+from vibe_router.core.models import Deployment
 from vibe_router.core.usage import Usage
+from vibe_router.store.ledger import Reservation
 
-__all__ = ["BOUNDED", "ESTIMATED", "bounded_usage", "cut_stream_usage"]
+__all__ = ["BOUNDED", "ESTIMATED", "bounded_usage", "charged_cost", "cut_stream_usage"]
 
 ESTIMATED = "estimated"  # flags of a record: counted by the router, since the provider did not
 BOUNDED = "bounded"  # the provider reported more than the request can use
@@ -69,6 +71,19 @@ def bounded_usage(usage: Usage, request: Requested) -> Usage:
         _parts(completion, [each]) for each in (usage.reasoning_tokens, usage.audio_completion_tokens)
     )
     return Usage(prompt, completion, cached, written, reasoning, heard, spoken)
+
+
+def charged_cost(served: Deployment | None, cost: int | None, reservation: Reservation | None) -> int:
+    """Return what key and team are charged, in nano-dollars; `served` is None for an error, which costs nothing.
+
+    If the cost is unknown although there is a price, the reserved amount is charged: otherwise a provider that counts
+    no tokens would make a budget unlimited.
+    """
+    if served is None:
+        return 0
+    if cost is not None:
+        return cost
+    return reservation.cost if reservation and served.price else 0
 
 
 def _parts(whole: int | None, parts: Iterable[int | None]) -> list[int | None]:

@@ -14,9 +14,9 @@ from vibe_router.access.keys import Caller, Limits, model_denied
 from vibe_router.access.ledger import Limit, ReservationRequest, rate_limit_headers
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError, bad_request, misconfigured, switched_off, unavailable, unknown_model
-from vibe_router.core.models import Catalogue, Deployment, VirtualModel
+from vibe_router.core.models import Catalogue, VirtualModel
 from vibe_router.core.price import as_dollars
-from vibe_router.core.usage import Usage
+from vibe_router.core.record import Record
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.pipeline.estimate import MAX_COST, MAX_TOKENS, estimate_cost, plausible_answer_tokens
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
@@ -35,7 +35,7 @@ class Ledgers(Protocol):
     def reserve(self, ledgers: Mapping[str, Limits], request: ReservationRequest, /) -> Reservation:
         """Reserve `request` in `ledgers`."""
 
-    def settlement(self, reservation: Reservation, cost: int, tokens: int | None, /) -> Settlement:
+    def settlement(self, reservation: Reservation, cost: int, tokens: int | None, /) -> Settlement | None:
         """Return the settlement of a request."""
 
 
@@ -109,7 +109,7 @@ class Admission:
         """
         ledgers = caller.ledgers
         estimate = ReservationRequest(0, 0, 0)
-        if any(ledgers.values()):  # without limits, no estimate is needed
+        if any(limits.needs_reservation for limits in ledgers.values()):  # else no estimate is needed
             prompt = min(wanted.prompt_tokens_estimate(), MAX_TOKENS)
             answer = plausible_answer_tokens(model.chain, wanted.max_output_tokens, wanted.answers)
             until = round(self._clock.now() + seconds + _SETTLING_SECONDS, 3)
@@ -132,28 +132,20 @@ class Admission:
         ledgers = {id_: Limits(rpm=limits.rpm) for id_, limits in caller.ledgers.items() if limits.rpm is not None}
         if not ledgers:
             return
-        now = self._clock.now()
-        request = ReservationRequest(0, 0, round(now, 3))  # its hold expires at once: there is nothing to settle
+        request = ReservationRequest(0, 0, 0)  # its hold expires at once: there is nothing to settle
         try:
             self._ledgers.reserve(ledgers, request)
         except LimitReachedError as error:
-            raise _refused(error, request, now) from None
+            raise _refused(error, request, self._clock.now()) from None
         except (LedgerBusyError, ReservationRejectedError):
             raise unavailable("Too many requests with this API key are starting at once. Try again.") from None
 
-    def settlement(
-        self, reservation: Reservation, served: Deployment | None, usage: Usage, cost: int | None
-    ) -> Settlement:
-        """Return the settlement of a request; `served` is None if it got an error, which costs nothing.
-
-        If the tokens or `cost` (nano-dollars) are unknown although there is a price, the reserved amount is charged:
-        otherwise a provider that counts no tokens would make a budget unlimited.
-        """
-        if served is None:
-            return self._ledgers.settlement(reservation, 0, 0)
-        if cost is None:
-            cost = reservation.cost if served.price else 0
-        return self._ledgers.settlement(reservation, cost, usage.total_tokens if usage.known else None)
+    def settlement(self, reservation: Reservation, record: Record) -> Settlement | None:
+        """Return the settlement of a request, None if there is nothing to settle."""
+        tokens: int | None = 0  # an error uses none
+        if record.deployment is not None:
+            tokens = record.usage.total_tokens if record.usage.known else None
+        return self._ledgers.settlement(reservation, record.charge, tokens)
 
 
 def _refused(error: LimitReachedError, estimate: ReservationRequest, now: float) -> ApiError:

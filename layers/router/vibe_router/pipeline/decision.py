@@ -1,5 +1,6 @@
 """The routing decision of one request: collected while it is served, then sent as headers, a log line and metrics."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from vibe_router.core.record import Record
 from vibe_router.core.tags import bounded_tags, bounded_text
 from vibe_router.core.telemetry import DECISION, NAMESPACE, logger
 from vibe_router.core.usage import Usage
+from vibe_router.pipeline.accounting import charged_cost
 from vibe_router.pipeline.trace import AttemptTrace, BilledPart
 from vibe_router.routing.outcome import Attempt
 from vibe_router.routing.verdict import Verdict
@@ -132,6 +134,8 @@ class RoutingDecision:
         trace, caller = self.trace, self._caller
         usage, total_cost, parts = self._account()
         key, served = caller.key if caller else None, trace.served_by
+        price = cost(served.price, self._usage) if served else 0
+        charge = charged_cost(served, price, self.reservation)
         return Record(
             request_id=self.request_id,
             started=round(self._received_at, 3),
@@ -163,6 +167,9 @@ class RoutingDecision:
             usage_flag=self._usage_flag,
             parts=parts,
             cost=total_cost,
+            charged=None if charge == (total_cost or 0) else charge,
+            hold=self.reservation.hold_id if self.reservation and self.reservation.held else None,
+            charge_later=_owners(self.reservation.unheld) if self.reservation and charge else (),
             ttft_ms=_ms(self._committed_at - self.started) if self._committed_at is not None else None,
             total_ms=_ms(answered - self.started),
             **self._routing_fields(),
@@ -238,6 +245,11 @@ class RoutingDecision:
 def _cut(name: str | None) -> str | None:
     """Return a caller's text, shortened, and without the lone surrogates that UTF-8 cannot hold."""
     return name and bounded_text(name, _MODEL_CHARACTERS)
+
+
+def _owners(ledgers: Iterable[str]) -> tuple[str, ...]:
+    """Return the kinds of owners of ledgers: of `key#<id>`, "key"."""
+    return tuple(each.partition("#")[0] for each in ledgers)
 
 
 def _attempt_fields(attempt: Attempt) -> dict[str, Any]:

@@ -208,8 +208,7 @@ class RequestPipeline:
         """Write the request's row, and settle what it reserved."""
         settlement = None
         if reservation := self.decision.reservation:
-            served_by = self.decision.trace.served_by
-            settlement = self._services.admission.settlement(reservation, served_by, record.usage, record.cost)
+            settlement = self._services.admission.settlement(reservation, record)
         self._services.usage_recorder.book(record, settlement)
 
 

@@ -8,6 +8,9 @@ __all__ = ["Writes"]
 class Writes(Protocol):
     """The write methods of `store.dynamodb.DynamoDB`. They raise AwsError."""
 
+    def put_item(self, **parameters: Any) -> Any:
+        """Put an item."""
+
     def update_item(self, **parameters: Any) -> Any:
         """Update an item."""
 

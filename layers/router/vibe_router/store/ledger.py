@@ -9,7 +9,7 @@ reservation. A write that DynamoDB rejects as invalid is refused: no input may s
 
 import logging
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -40,15 +40,12 @@ from vibe_router.store.dynamodb import DynamoDB, Item
 from vibe_router.store.leases import LEASE_SECONDS, LeaseRenewer
 from vibe_router.store.ledger_table import (
     CONDITION_FAILED,
-    CancellationReason,
     LedgerTable,
     cancellation_reasons,
     parse_ledger,
 )
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
-
     from vibe_router.store.direct import Writes
 
 __all__ = [
@@ -63,6 +60,7 @@ __all__ = [
 _MAX_SECONDS = 2.0  # in all, against others that write to the same ledger
 _SLOT_WAITS = (0.02, 0.05, 0.08, 0.15)  # seconds; a slot that is about to be released comes within them
 _CONFLICT_WAIT = 0.05  # seconds at most the first time; doubled each time
+_SETTLE_TRIES = 8
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +88,8 @@ class Reservation:
     """What a request has reserved.
 
     Its cost is charged to all of `ledgers` (id → limits). `held` are those that have a hold of it, and `unconfirmed`
-    those that may have one: the write was sent, and its answer was lost. Both map to the ledger with the hold.
+    those that may have one: the write was sent, and its answer was lost. Both map to the ledger with the hold. The
+    settlement charges `held`; the aggregator charges the others.
     """
 
     hold_id: str
@@ -98,6 +97,11 @@ class Reservation:
     held: Mapping[str, Ledger] = field(default_factory=dict)
     cost: int = 0  # nano-dollars reserved in each
     unconfirmed: Mapping[str, Ledger] = field(default_factory=dict)
+
+    @property
+    def unheld(self) -> list[str]:
+        """The ids of the ledgers that the aggregator charges."""
+        return [each for each in self.ledgers if each not in self.held]
 
     @property
     def windows(self) -> list[tuple[Ledger, Limits]]:
@@ -151,7 +155,7 @@ class LedgerStore:
         ends = request.until
         if self._leases:
             request = replace(request, until=round(min(self._clock.now() + LEASE_SECONDS, ends), 3))
-        limited = {each: limits for each, limits in ledgers.items() if limits}
+        limited = {each: limits for each, limits in ledgers.items() if limits.needs_reservation}
         if not limited or not self._may_call(limited):
             return Reservation(hold_id, ledgers, cost=request.cost)
         attempt = _ReservationAttempt(self._table, self._clock, limited, request, hold_id)
@@ -175,11 +179,26 @@ class LedgerStore:
             return Reservation(hold_id, ledgers, held, request.cost)
         return Reservation(hold_id, ledgers, cost=request.cost)
 
-    def settlement(self, reservation: Reservation, cost: int, tokens: int | None) -> "Settlement":
-        """Return what ends a request that cost so many nano-dollars and used so many tokens (None: unknown)."""
+    def settlement(self, reservation: Reservation, cost: int, tokens: int | None) -> "Settlement | None":
+        """Return what ends a request that cost so many nano-dollars and used so many tokens (None: unknown).
+
+        None if there is nothing to settle.
+        """
         if self._leases:
             self._leases.remove(reservation.hold_id)
+        if not (reservation.held or reservation.unconfirmed):
+            return None
         return Settlement(self._table, self._clock, reservation, cost, tokens)
+
+    def late_settlement(self, hold_id: str, ledgers: Collection[str], cost: int) -> "Settlement":
+        """Return the settlement of a request of an environment that ended, whose hold may still be in `ledgers`.
+
+        Raises botocore's errors and CorruptRowError.
+        """
+        held = self._table.read(ledgers)
+        return Settlement(
+            self._table, self._clock, Reservation(hold_id, dict.fromkeys(held, Limits()), held), cost, None
+        )
 
     def read(self, ids: Collection[str]) -> dict[str, Ledger]:
         """Read ledgers consistently. Raises AwsError and CorruptRowError."""
@@ -293,62 +312,65 @@ class _ReservationAttempt:
 
 
 class Settlement:
-    """The end of a request, in its ledgers: items of a transaction that others may join.
+    """The end of a request, in the ledgers that have its hold. `settle` is idempotent: a hold is settled once.
 
-    If that is cancelled, `cancelled` reads the current ledgers, and `items` are planned from those.
+    A ledger without a hold of it is not written: the aggregator charges it from the request's row (store.totals).
     """
 
     def __init__(
-        self, table: LedgerTable, clock: Clock, reservation: Reservation, cost: int, tokens: int | None
+        self,
+        table: LedgerTable,
+        clock: Clock,
+        reservation: Reservation,
+        cost: int,
+        tokens: int | None,
     ) -> None:
         self._table = table
         self._clock = clock
         self._reservation = reservation
-        self._cost = cost
         self._tokens = tokens
-        self._updates: dict[str, LedgerUpdate] = {}
         # The hold is assumed to exist until a write finds that it does not: a cached ledger may be older than it.
-        self._reserved = {**reservation.unconfirmed, **reservation.held}
-        self._ledgers = {each: self._reserved.get(each) or table.cached(each) for each in reservation.ledgers}
+        self._unsettled = {**reservation.unconfirmed, **reservation.held}
+        # A hold that may not exist is only released: whether it does or not, the row charges that ledger.
+        self._costs = dict.fromkeys(reservation.unconfirmed, 0) | dict.fromkeys(reservation.held, cost)
 
-    def items(self) -> "list[TransactWriteItemTypeDef]":
-        """Return the writes; none if there is nothing to settle."""
-        self._updates = dict(self._plan())
-        return self._table.items(self._updates)
+    def settle(self) -> None:
+        """Charge the cost and release the holds, where that has not been done yet.
 
-    def cancelled(self, reasons: Sequence[CancellationReason]) -> None:
-        """Read the ledgers that cancelled a transaction, given the reasons of `items` in their order.
-
-        Raises AwsError and CorruptRowError.
+        Raises AwsError, CorruptRowError, and LedgerBusyError after too many conflicts.
         """
-        failed = {
-            each: reason.get("Item")
-            for each, reason in zip(self._updates, reasons, strict=False)
-            if reason.get("Code") == CONDITION_FAILED
-        }
-        if failed and all(failed.values()):
-            self._ledgers |= {each: self._table.accept(each, item) for each, item in failed.items()}
-        elif failed:
-            self._ledgers |= self._table.read(failed)
+        for each in list(self._unsettled):
+            self._settle(each)
+            del self._unsettled[each]
 
-    def done(self) -> None:
-        """Cache the ledgers with `items` written."""
-        for each, update in self._updates.items():
-            if after := apply_update(update, self._table.cached(each)):
-                self._table.remember(each, after)
-
-    def _plan(self) -> Iterator[tuple[str, LedgerUpdate]]:
-        now = self._clock.now()
-        for each, limits in self._reservation.ledgers.items():
-            held = self._reserved.get(each)
+    def _settle(self, ledger_id: str) -> None:
+        ledger, wait = self._unsettled[ledger_id], _CONFLICT_WAIT
+        window_ends = ledger.window_ends
+        for _ in range(_SETTLE_TRIES):
             update = plan_settlement(
-                self._ledgers[each],
-                limits,
-                self._reservation.hold_id if held else None,
-                cost=self._cost,
+                ledger,
+                self._reservation.ledgers[ledger_id],
+                self._reservation.hold_id,
+                cost=self._costs[ledger_id],
                 tokens=self._tokens,
-                window_ends=held.window_ends if held else 0,
-                now=now,
+                window_ends=window_ends,
+                now=self._clock.now(),
             )
-            if update:
-                yield each, update
+            if update is None:
+                return
+            try:
+                counters = self._table.write({ledger_id: update})
+            except ClientError as error:
+                [reason] = cancellation_reasons(error)
+                if reason.get("Code") != CONDITION_FAILED:
+                    self._clock.sleep(self._clock.jitter() * wait)
+                    wait *= 2
+                elif item := reason.get("Item"):
+                    ledger = self._table.accept(ledger_id, item)
+                else:
+                    ledger = self._table.read([ledger_id])[ledger_id]
+            else:
+                if after := apply_update(update, ledger):
+                    self._table.remember(ledger_id, replace(after, **counters))
+                return
+        raise LedgerBusyError("too many environments write to a ledger")

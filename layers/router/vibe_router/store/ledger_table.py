@@ -3,6 +3,7 @@
 id               attributes
 key#<key_id>     committed, spent, total (nano-dollars), period_ends, window_ends (epoch seconds), requests_used,
 team#<team_id>   tokens_used, and held: hold id → [nano-dollars, tokens, until]
+                 swept#<hold id>: when an expired hold was removed
 """
 
 from collections import OrderedDict
@@ -29,6 +30,7 @@ _READ_TRIES = 3  # for ledgers that DynamoDB leaves unprocessed
 _CONFLICT = "TransactionConflict"
 _CONFLICTS = frozenset({"TransactionConflictException", "TransactionInProgressException"})
 _ATTRIBUTES = frozenset({*COUNTERS, *TIMES, "held"})
+_SWEPT = "swept#"  # attributes of their own: items of earlier releases have no map to put them in
 
 
 class CancellationReason(TypedDict, total=False):
@@ -120,6 +122,8 @@ class LedgerTable:
             take   SET held.id = hold                     most   n <= x
             drop   REMOVE held.id                         slots  size(held) <= x
                                                      unrenewed   held.id[2] = x, of those dropped
+            sweep  SET swept#id = time                    claim  REMOVE swept#id, which must exist
+            forget REMOVE swept#id
             fill   SET n = if_not_exists(n, 0), for every attribute that no other clause names
         """
         names: dict[str, str] = {}
@@ -159,6 +163,16 @@ class LedgerTable:
                 conditions.append(f"{dropped[-1]}[2] = {value(f'end{number}', end)}")
             else:
                 conditions.append(f"attribute_exists({dropped[-1]})")
+        for number, (each, at) in enumerate(change.sweep.items()):
+            names[f"#sweep{number}"] = _SWEPT + each
+            sets.append(f"#sweep{number} = {value(f'sweep{number}', at)}")
+        for number, each in enumerate(change.forget):
+            names[f"#forget{number}"] = _SWEPT + each
+            dropped.append(f"#forget{number}")
+        if change.claim is not None:
+            names["#claim"] = _SWEPT + change.claim
+            dropped.append("#claim")
+            conditions.append("attribute_exists(#claim)")
         conditions += (f"{name(each)} = {value(f'same_{each}', seen)}" for each, seen in change.same.items())
         conditions += (f"{name(each)} <= {value(f'most_{each}', bound)}" for each, bound in change.most.items())
         if change.slots is not None:
@@ -193,6 +207,7 @@ def parse_ledger(item: Item | None) -> Ledger:
         requests_used=read_int(values, "requests_used", least=-LARGEST) or 0,
         tokens_used=read_int(values, "tokens_used", least=-LARGEST) or 0,
         holds={each: _parse_hold(hold) for each, hold in read_mapping(values, "held").items()},
+        swept={each.removeprefix(_SWEPT): read_time(values, each) or 0 for each in values if each.startswith(_SWEPT)},
     )
 
 

@@ -1,38 +1,50 @@
 """The UsageTable: a row for each request, and totals.
 
-    id                at                               what
-    request#<id>      2026-11-24T13:05:00.250Z         a row for each request, with an index by day and one by key
-    totals#all        2026-11-24T13#<shard>            what the requests of an hour add up to
-    totals#<kind>     2026-11-24#<name>#<shard>        the same of a day, by key, team, model or deployment
+    id                        at                          what
+    request#<id>              2026-11-24T13:05:00.250Z    a row for each request, with an index by day and one by key
+    totals#all#<shard>        2026-11-24T13               what the requests of an hour add up to
+    totals#<kind>#<shard>     2026-11-24#<name>           the same of a day, by key, team, model or deployment
+    position#<stream shard>   position                    how far the aggregator has counted (store.totals)
 
-A request is booked once, in one transaction: its row, on the condition that there is none, its share of every total,
-and the settlement of its key and team. So the totals are the sum of the rows, however often a booking is retried. Each
-total is split into shards, because concurrent transactions on one item conflict.
+A request is booked with one conditional write of its row, after its holds are settled (store.ledger). The aggregator
+reads the rows from the table's stream and adds them to the totals, each once. Totals and the index by day are split
+into shards, because a partition takes a limited number of writes a second; readers merge them. Earlier releases wrote
+no such shards: `totals#<kind>` with a shard at the end of `at`, and rows whose `day` is only the day.
 """
 
 import base64
 import binascii
+import heapq
 import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum, auto
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from vibe_router.core.clock import Clock
-from vibe_router.core.record import COUNTERS, Kind, Record, row_id
+from vibe_router.core.record import COUNTERS, Kind, Record, day_partitions, row_id
 from vibe_router.core.rows import LARGEST
 from vibe_router.store.aws_errors import ClientError
-from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
-from vibe_router.store.dynamodb import DynamoDB, Item, from_item, to_item
-from vibe_router.store.ledger_table import CancellationReason
+from vibe_router.store.circuit_breaker import (
+    AWS_ERRORS,
+    CallMode,
+    CircuitBreaker,
+    Spawn,
+    error_code,
+    is_rejection,
+    run_in_background,
+)
+from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
+from vibe_router.store.ledger import LedgerBusyError
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+    from vibe_router.store.direct import Writes
 
 __all__ = [
+    "TOTAL_SHARDS",
     "Filter",
     "NotRecordedError",
     "Page",
@@ -42,34 +54,32 @@ __all__ = [
     "UsageReader",
     "UsageRecorder",
     "UsageWriter",
+    "total_partitions",
 ]
 
-_TRIES = 8  # of a transaction that conflicts: waiting more than a second in all is not worth its price
-_FIRST_DELAY, _MAX_DELAY = 0.01, 0.3  # seconds before the second and before the last try, at most
+TOTAL_SHARDS = 4
+"""Partitions of the totals of a kind. Each shard of the stream adds to one of them, a few times a second at most."""
+
 _MAX_WAITING = 1_000  # records that wait in memory while DynamoDB is unreachable: about 2 MB
-_RETRYABLE = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
-_CONFLICTS = frozenset({"TransactionConflictException", "TransactionInProgressException"})
-_CHANGED = "ConditionalCheckFailed"
-_HOPELESS = frozenset({"ValidationException", "ValidationError", "ItemCollectionSizeLimitExceeded"})
+_HOPELESS = frozenset({"ValidationException", "ItemCollectionSizeLimitExceededException", "SerializationException"})
 
 _log = logging.getLogger(__name__)
+
+
+def total_partitions(kind: Kind) -> list[str]:
+    """Return the partitions that hold the totals of a kind: that of earlier releases, and the shards."""
+    return [f"totals#{kind}", *(f"totals#{kind}#{shard}" for shard in range(TOTAL_SHARDS))]
 
 
 class Settlement(Protocol):
     """The settlement of one request in the ledgers of its key and team (store.ledger)."""
 
-    def items(self) -> "Sequence[TransactWriteItemTypeDef]":
-        """Return the writes, planned from the last copy of the ledgers."""
-
-    def cancelled(self, reasons: Sequence[CancellationReason], /) -> None:
-        """Learn why the transaction was cancelled. Raises AwsError and ValueError."""
-
-    def done(self) -> None:
-        """Record that `items` were written."""
+    def settle(self) -> None:
+        """Settle, once. Raises AwsError, LedgerBusyError and ValueError for a corrupt ledger."""
 
 
 class NotRecordedError(Exception):
-    """A request was not booked: transactions conflicted for too long, or (`hopeless`) it never can be."""
+    """A request was not booked: its ledger is too busy, or (`hopeless`) it never can be."""
 
     def __init__(self, reason: str, *, hopeless: bool = False) -> None:
         super().__init__(reason)
@@ -79,78 +89,49 @@ class NotRecordedError(Exception):
 class UsageWriter:
     """Books each request once. Rows expire after `days`."""
 
-    def __init__(self, client: DynamoDB, table: str, clock: Clock, *, days: int) -> None:
-        self._client = client
+    def __init__(self, writes: "Writes", table: str, *, days: int) -> None:
+        self._writes = writes
         self._table = table
-        self._clock = clock
         self._days = days
 
     def write(self, record: Record, settlement: Settlement | None = None) -> bool:
-        """Book `record`; False if it was booked before. Raises NotRecordedError and AwsError."""
+        """Book `record`; False if it was booked before. Raises NotRecordedError and AwsError.
+
+        It is settled first. If the environment dies in between, the row can be booked from the log, and neither is done
+        twice.
+        """
+        if settlement:
+            _settle(record, settlement)
         try:
-            own = self.items(record)
+            self._writes.put_item(
+                TableName=self._table,
+                Item=to_item(record.as_row(self._days)),
+                ConditionExpression="attribute_not_exists(id)",
+            )
+        except ClientError as error:
+            code = error_code(error)
+            if code == "ConditionalCheckFailedException":
+                return False
+            if code in _HOPELESS:
+                raise NotRecordedError(code, hopeless=True) from error
+            raise
         except ValueError:
             raise NotRecordedError("DynamoDB cannot store its values", hopeless=True) from None
-        for tried in range(_TRIES):
-            if tried > 1:  # the second try uses the ledger that was just read
-                self._clock.sleep(self._clock.jitter() * min(_FIRST_DELAY * 2**tried, _MAX_DELAY))
-            owed = settlement.items() if settlement else ()
-            try:
-                self._client.transact_write_items(TransactItems=[*own, *owed])
-            except ClientError as error:
-                reasons = _reasons(error)
-                if reasons[0].get("Code") == _CHANGED:
-                    return False
-                try:
-                    if settlement and any(reason.get("Code") == _CHANGED for reason in reasons):
-                        settlement.cancelled(reasons[len(own) :])
-                except ValueError as corrupt:
-                    _log.warning("a ledger is corrupt (%s): a request is booked without it", corrupt)
-                    settlement = None
-            else:
-                if settlement:
-                    settlement.done()
-                return True
-        raise NotRecordedError("transactions kept conflicting")
-
-    def items(self, record: Record) -> "list[TransactWriteItemTypeDef]":
-        """Return the writes that book `record`, its row first. Raises ValueError for an unstorable value."""
-        put: TransactWriteItemTypeDef = {
-            "Put": {
-                "TableName": self._table,
-                "Item": to_item(record.as_row(self._days)),
-                "ConditionExpression": "attribute_not_exists(id)",
-            }
-        }
-        return [put, *(self._addition(f"totals#{share.kind}", share.at, share.counters) for share in record.shares())]
-
-    def _addition(self, total: str, at: str, counters: Mapping[str, int]) -> "TransactWriteItemTypeDef":
-        terms = ", ".join(f"#{index} :{index}" for index, _ in enumerate(counters))
-        return {
-            "Update": {
-                "TableName": self._table,
-                "Key": {"id": {"S": total}, "at": {"S": at}},
-                "UpdateExpression": f"ADD {terms}",
-                "ExpressionAttributeNames": {f"#{index}": name for index, name in enumerate(counters)},
-                "ExpressionAttributeValues": {f":{index}": {"N": str(n)} for index, n in enumerate(counters.values())},
-            }
-        }
+        return True
 
 
-def _reasons(error: ClientError) -> "Sequence[CancellationReason]":
-    """Return why a transaction was cancelled, for each item, if a retry may succeed. Raises every other error."""
-    code = error_code(error)
-    if code == "TransactionCanceledException":
-        reasons = cast("Sequence[CancellationReason]", error.response.get("CancellationReasons") or [{}])
-        codes = {str(reason.get("Code")) for reason in reasons} - {"None"}
-        if codes and codes <= _RETRYABLE | {_CHANGED}:
-            return reasons
-        code = ", ".join(sorted(codes))
-    elif code in _CONFLICTS:
-        return [{}]
-    if any(hopeless in code for hopeless in _HOPELESS):
-        raise NotRecordedError(code, hopeless=True) from error
-    raise error
+def _settle(record: Record, settlement: Settlement) -> None:
+    try:
+        settlement.settle()
+    except LedgerBusyError as error:
+        raise NotRecordedError(str(error)) from error
+    except ValueError as corrupt:
+        _log.warning("a ledger is corrupt (%s): request %s is booked without it", corrupt, record.request_id)
+    except ClientError as error:
+        if not is_rejection(error):
+            raise
+        reason = error_code(error)
+        _log.warning("a ledger rejects its settlement (%s): request %s is booked without it", reason, record.request_id)
 
 
 class _Outcome(Enum):
@@ -294,18 +275,20 @@ class Total:
         return self["ttft_ms_sum"] / self["ttft_count"] if self["ttft_count"] else None
 
 
-_MAX_QUERIES = 12  # for one page: each reads up to 1 MB, and a caller waits
-_ROWS_AT_ONCE = 500
+_MAX_QUERIES = 40  # for one page: each reads up to 1 MB, and a caller waits
+_ROWS_AT_ONCE = 500  # of a partition, with a filter
 _FOREVER = date(9999, 12, 30)
 _FIRST_DAY = date(2025, 1, 1)  # no request is older
+_LAST_ID = "\U0010ffff"  # after every request id
 
 
 class UsageReader:
     """Reads rows and totals, for the admin function."""
 
-    def __init__(self, client: DynamoDB, table: str) -> None:
+    def __init__(self, client: DynamoDB, table: str, clock: Clock | None = None) -> None:
         self._client = client
         self._table = table
+        self._clock = clock or Clock()
 
     def request(self, request_id: str) -> Record | None:
         """Return the row of one request. Raises AwsError, as every method does."""
@@ -325,88 +308,143 @@ class UsageReader:
         """
         position = _Position.parse(before) if before else None
         if wanted.key is not None:
-            return self._by_key(wanted, wanted.key, limit, position)
+            days = wanted.first or date.min, wanted.last or _FOREVER
+            return self._page("by-key", ("key", [wanted.key]), days, wanted, limit, position, _MAX_QUERIES)[0]
         return self._by_day(wanted, limit, position)
 
     def totals(self, kind: Kind, first: date, last: date) -> list[Total]:
         """Return the totals of the days from `first` to `last`, by time and name; by hour for the kind `all`."""
+        sums: dict[tuple[str, str], dict[str, int]] = {}
+        for partition in total_partitions(kind):
+            has_shard = partition != f"totals#{kind}"
+            for row in self._total_rows(partition, first, last):
+                at, _, name = str(row["at"]).partition("#")
+                if not has_shard:
+                    name = name.rpartition("#")[0]
+                into = sums.setdefault((at, name), {})
+                for counter in COUNTERS:
+                    if isinstance(value := row.get(counter), int) and 0 < value <= LARGEST:
+                        into[counter] = into.get(counter, 0) + value
+        return [Total(at, name, counters) for (at, name), counters in sorted(sums.items())]
+
+    def _total_rows(self, partition: str, first: date, last: date) -> Iterator[dict[str, Any]]:
         asked: dict[str, Any] = {
             "TableName": self._table,
             "KeyConditionExpression": "id = :id AND #at BETWEEN :first AND :end",
             "ExpressionAttributeNames": {"#at": "at"},
             "ExpressionAttributeValues": to_item(
-                {":id": f"totals#{kind}", ":first": first.isoformat(), ":end": _day_after(last)}
+                {":id": partition, ":first": first.isoformat(), ":end": _day_after(last)}
             ),
         }
-        sums: dict[tuple[str, str], dict[str, int]] = {}
         while True:
             found = self._client.query(**asked)
-            for row in map(from_item, found["Items"]):
-                at, _, rest = str(row["at"]).partition("#")
-                into = sums.setdefault((at, rest.rpartition("#")[0]), {})
-                for counter in COUNTERS:
-                    if isinstance(value := row.get(counter), int) and 0 < value <= LARGEST:
-                        into[counter] = into.get(counter, 0) + value
+            yield from map(from_item, found["Items"])
             if not found.get("LastEvaluatedKey"):
-                return [Total(at, name, counters) for (at, name), counters in sorted(sums.items())]
+                return
             asked["ExclusiveStartKey"] = found["LastEvaluatedKey"]
 
-    def _by_key(self, wanted: Filter, key: str, limit: int, position: "_Position | None") -> Page:
-        bounds = (wanted.first or date.min).isoformat(), _day_after(wanted.last or _FOREVER)
-        found, left = self._query("by-key", ("key", key), bounds, wanted, limit, position, _MAX_QUERIES)
-        return Page(found, left.to_text() if left else None)
-
     def _by_day(self, wanted: Filter, limit: int, position: "_Position | None") -> Page:
-        """Walk back day by day, to the days that have a total."""
+        """Walk back day by day: to today and yesterday, whose totals may be late, and to the days that have a total."""
         latest = wanted.last or _FOREVER
         day = self._day_with_requests(min(latest, position.day) if position else latest)
         records: list[Record] = []
-        for _ in range(_MAX_QUERIES):
-            if day is None or (wanted.first and day < wanted.first):
-                return Page(records)
-            if len(records) >= limit:
-                break
-            start = position if position and position.request_id and position.day == day else None
-            bounds = day.isoformat(), _day_after(day)
-            found, left = self._query("by-day", ("day", bounds[0]), bounds, wanted, limit - len(records), start, 4)
-            records += found
-            if left:
-                return Page(records, left.to_text())
+        queries = _MAX_QUERIES
+        while day is not None and not (wanted.first and day < wanted.first):
+            if len(records) >= limit or queries <= 0:
+                return Page(records, _Position(day.isoformat()).to_text())
+            start = position if position and position.day == day and not position.is_day else None
+            partitions = "day", day_partitions(day.isoformat())
+            page, used = self._page("by-day", partitions, (day, day), wanted, limit - len(records), start, queries)
+            records += page.records
+            if page.next:
+                return Page(records, page.next)
+            queries -= used
             day = self._day_with_requests(day - timedelta(days=1))
-        return Page(records, _Position(day.isoformat()).to_text() if day else None)
+        return Page(records)
 
     def _day_with_requests(self, latest: date) -> date | None:
-        """Return the newest day up to `latest` on which there was a request."""
+        """Return the newest day up to `latest` on which there was, or may have been, a request."""
+        today = datetime.fromtimestamp(self._clock.now(), UTC).date()
+        recent = [day for day in (today, today - timedelta(days=1)) if day <= latest]
+        counted = (self._day_with_total(partition, latest) for partition in total_partitions("all"))
+        return max([*recent, *filter(None, counted)], default=None)
+
+    def _day_with_total(self, partition: str, latest: date) -> date | None:
         found = self._client.query(
             TableName=self._table,
             KeyConditionExpression="id = :id AND #at < :end",
             ExpressionAttributeNames={"#at": "at"},
-            ExpressionAttributeValues={
-                ":id": {"S": "totals#all"},
-                ":end": {"S": _day_after(latest)},
-            },
+            ExpressionAttributeValues={":id": {"S": partition}, ":end": {"S": _day_after(latest)}},
             ScanIndexForward=False,
             Limit=1,
         )["Items"]
         try:
             return date.fromisoformat(found[0]["at"]["S"][:10]) if found else None
         except ValueError:  # a total that was edited by hand; the day before is found by its own totals
-            return self._day_with_requests(latest - timedelta(days=1)) if latest > _FIRST_DAY else None
+            return self._day_with_total(partition, latest - timedelta(days=1)) if latest > _FIRST_DAY else None
 
-    def _query(
+    def _page(
         self,
         index: str,
-        partition: tuple[str, str],
-        bounds: tuple[str, str],
+        partitions: tuple[str, Sequence[str]],
+        days: tuple[date, date],
         wanted: Filter,
         limit: int,
         position: "_Position | None",
         max_queries: int,
-    ) -> "tuple[list[Record], _Position | None]":
-        """Return up to `limit` rows of an index, and where to continue; None at the end of the partition."""
+    ) -> tuple[Page, int]:
+        """Return up to `limit` rows of partitions of an index, newest first, and the number of queries.
+
+        `partitions`: the name of the key attribute, and its values. `days`: the first and the last.
+        """
+        attribute, values = partitions
+        end = _day_after(days[1])
+        bounds = days[0].isoformat(), min(position.at, end) if position else end
+        size = _ROWS_AT_ONCE if _conditions(wanted)[0] else limit // len(values) + 8
+        ranges = [_Range(self._client, self._table, index, (attribute, each), bounds, wanted, size) for each in values]
+        unread, queries = ranges, 0
+        records: list[Record] = []
+        while True:
+            for each in unread:
+                each.read()
+            queries += len(unread)
+            # A row is next once no partition can have a newer one: those up to the newest unread time wait.
+            frontier = max(each.unread_from for each in ranges)
+            for record in heapq.merge(*(each.take(frontier) for each in ranges), key=_sort_key, reverse=True):
+                if position and _sort_key(record) >= (position.at, position.request_id):
+                    continue
+                if len(records) == limit:
+                    return Page(records, _Position(*_sort_key(records[-1])).to_text()), queries
+                records.append(record)
+            if not frontier:
+                return Page(records), queries
+            if len(records) == limit:
+                return Page(records, _Position(*_sort_key(records[-1])).to_text()), queries
+            if queries >= max_queries:
+                return Page(records, _Position(frontier, _LAST_ID).to_text()), queries
+            unread = [each for each in ranges if each.unread_from == frontier]
+
+
+class _Range:
+    """The rows of one partition of an index, read newest first, a part at a time. `rows` have been read.
+
+    `unread_from` is the time of the row that was read last, "" at the end: further rows may have the same time.
+    """
+
+    def __init__(
+        self,
+        client: DynamoDB,
+        table: str,
+        index: str,
+        partition: tuple[str, str],
+        bounds: tuple[str, str],
+        wanted: Filter,
+        size: int,
+    ) -> None:
         conditions, names, values = _conditions(wanted)
-        asked: dict[str, Any] = {
-            "TableName": self._table,
+        self._client = client
+        self._asked: dict[str, Any] = {
+            "TableName": table,
             "IndexName": index,
             "KeyConditionExpression": "#partition = :partition AND #at BETWEEN :first AND :end",
             "ExpressionAttributeNames": {"#partition": partition[0], "#at": "at", **names},
@@ -414,37 +452,41 @@ class UsageReader:
                 {":partition": partition[1], ":first": bounds[0], ":end": bounds[1], **values}
             ),
             "ScanIndexForward": False,
+            "Limit": size,
         }
         if conditions:
-            asked["FilterExpression"] = " AND ".join(conditions)
-        if position:
-            asked["ExclusiveStartKey"] = {**position.row(), partition[0]: {"S": partition[1]}}
-        records: list[Record] = []
-        for _ in range(max_queries):
-            asked["Limit"] = _ROWS_AT_ONCE if conditions else limit - len(records)
-            found = self._client.query(**asked)
-            records += _records(found["Items"])
-            position = _Position.of(found.get("LastEvaluatedKey"))
-            if len(records) > limit:
-                last = records[limit - 1]
-                return records[:limit], _Position(last.at, last.request_id)
-            if position is None or len(records) == limit:
-                break
-            asked["ExclusiveStartKey"] = found["LastEvaluatedKey"]
-        return records, position
+            self._asked["FilterExpression"] = " AND ".join(conditions)
+        self.rows: list[Record] = []
+        self.unread_from = ""
+
+    def read(self) -> None:
+        """Read the next part."""
+        found = self._client.query(**self._asked)
+        self.rows += _records(found["Items"])
+        following = found.get("LastEvaluatedKey")
+        self.unread_from = following["at"]["S"] if following else ""
+        self._asked["ExclusiveStartKey"] = following
+
+    def take(self, frontier: str) -> list[Record]:
+        """Remove and return the rows that are newer than `frontier`, newest first."""
+        taken = [row for row in self.rows if row.at > frontier]
+        self.rows = [row for row in self.rows if row.at <= frontier]
+        return sorted(taken, key=_sort_key, reverse=True)
+
+
+def _sort_key(record: Record) -> tuple[str, str]:
+    return record.at, record.request_id
 
 
 @dataclass(frozen=True, slots=True)
 class _Position:
-    """The end of a page: a row, or the start of the day `at`. Its text is opaque to callers."""
+    """The end of a page: the next one has the rows before `at`, or at that time with a lower id; or all up to a day.
+
+    Its text is opaque to callers.
+    """
 
     at: str
     request_id: str = ""
-
-    @classmethod
-    def of(cls, key: Mapping[str, Any] | None) -> "_Position | None":
-        """Parse DynamoDB's LastEvaluatedKey."""
-        return cls(key["at"]["S"], key["id"]["S"].removeprefix(row_id(""))) if key else None
 
     @classmethod
     def parse(cls, text: str) -> "_Position":
@@ -461,13 +503,14 @@ class _Position:
         return base64.urlsafe_b64encode(f"{self.at} {self.request_id}".encode()).decode()
 
     @property
+    def is_day(self) -> bool:
+        """Whether the next page begins with the last row of a day."""
+        return len(self.at) == len("2026-11-24")
+
+    @property
     def day(self) -> date:
         """Its day."""
         return date.fromisoformat(self.at[:10])
-
-    def row(self) -> Item:
-        """Return the key of the row."""
-        return {"id": {"S": row_id(self.request_id)}, "at": {"S": self.at}}
 
 
 def _conditions(wanted: Filter) -> tuple[list[str], dict[str, str], dict[str, str | int]]:

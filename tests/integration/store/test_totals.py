@@ -1,0 +1,219 @@
+"""Totals are the sum of the rows, each counted once, whatever happens to batches of the stream."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.integration.store.bookers import record
+from tests.integration.store.conftest import table_by_id
+from tests.integration.store.streams import LABEL, Stream, insertion
+from tests.integration.store.tables import table_of_usage
+from tests.integration.store.test_usage_chaos import summed, totals
+from tests.unit.store.held import Time
+from vibe_router.core.record import Record
+from vibe_router.store.aws_errors import ClientError, ReadTimeoutError
+from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
+from vibe_router.store.totals import MAX_ITEMS, TotalsAggregator, next_sums, read_changes
+from vibe_router.store.usage import UsageReader, UsageWriter
+
+KINDS = (("all", None), ("key", "key"), ("team", "team"), ("model", "model"), ("deployment", "deployment"))
+YEAR = date(2027, 1, 1), date(2027, 12, 31)
+TIMEOUT = ReadTimeoutError("http://127.0.0.1:9")
+
+
+class KilledError(BaseException):
+    """The environment ends in the middle of a batch."""
+
+
+@dataclass
+class Faulty:
+    """A client whose next calls fail: before they are sent, or after DynamoDB has carried them out."""
+
+    client: Any
+    faults: list[tuple[bool, BaseException]] = field(default_factory=list)
+    before_write: Callable[[], object] | None = None
+
+    def get_item(self, **parameters: Any) -> Any:
+        return self._call(self.client.get_item, parameters)
+
+    def transact_write_items(self, **parameters: Any) -> Any:
+        if self.before_write:
+            hook, self.before_write = self.before_write, None
+            hook()
+        return self._call(self.client.transact_write_items, parameters)
+
+    def _call(self, operation: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+        sent, fault = self.faults.pop(0) if self.faults else (True, None)
+        answer = operation(**parameters) if sent else None
+        if fault:
+            raise fault
+        return answer
+
+
+@pytest.fixture
+def stream(dynamodb_client: DynamoDB, usage_table: str, ledger_table: str) -> Stream:
+    return Stream(dynamodb_client, usage_table, ledger_table)
+
+
+def book(stream: Stream, client: Any, table: str, records: Sequence[Record]) -> None:
+    writer = UsageWriter(client, table, days=90)
+    for each in records:
+        writer.write(each)
+    stream.notice()
+
+
+def check(client: Any, table: str, records: Sequence[Record]) -> None:
+    reader = UsageReader(client, table)
+    for kind, attribute in KINDS:
+        assert totals(reader, kind) == summed(list(records), attribute)
+
+
+def spent(client: Any, table: str, ledger_id: str) -> int:
+    item = client.get_item(TableName=table, Key={"id": {"S": ledger_id}}, ConsistentRead=True).get("Item")
+    return int(from_item(item)["total"]) if item else 0
+
+
+deliveries = st.tuples(st.integers(0, 1), st.integers(0, 11), st.integers(1, 12))
+faults = st.lists(
+    st.tuples(st.booleans(), st.sampled_from([None, TIMEOUT, KilledError()])),
+    max_size=3,
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(st.tuples(deliveries, faults), max_size=6))
+def test_totals_and_ledgers_equal_the_rows_whatever_happens_to_batches(
+    batches: list[tuple[tuple[int, int, int], list[tuple[bool, BaseException | None]]]],
+    dynamodb_client: DynamoDB,
+) -> None:
+    """Batches come twice, in part, overlapping, out of order, after gaps that came first; writers die and time out."""
+    usage_table, ledger_table = table_of_usage(dynamodb_client), table_by_id(dynamodb_client, "ledger")
+    stream = Stream(dynamodb_client, usage_table, ledger_table)
+    records = [replace(record(number), charge_later=("key", "team")) for number in range(24)]
+    book(stream, dynamodb_client, usage_table, records)
+    reached = [0, 0]  # Lambda delivers no batch of a shard before the one in front of it has been counted
+    for (shard, begin, length), these in batches:
+        first = min(begin, reached[shard])
+        batch = stream.shards[shard][first : first + length]
+        client = Faulty(dynamodb_client, [(sent or not fault, fault) for sent, fault in these])  # type: ignore[misc]
+        try:
+            failed = stream.deliver(batch, shard, stream.aggregator(client, Time().clock))
+        except KilledError:
+            continue
+        counted = [each for each in batch if failed is None or each["dynamodb"]["SequenceNumber"] < failed]
+        reached[shard] = max(reached[shard], first + len(counted))
+    stream.deliver_all()
+    check(dynamodb_client, usage_table, records)
+    for key in ("laptop", "phone"):
+        cost = sum(each.charge for each in records if each.key == key)
+        assert spent(dynamodb_client, ledger_table, f"key#{key}") == cost
+    assert spent(dynamodb_client, ledger_table, "team#red") == sum(each.charge for each in records if each.team)
+
+
+def test_two_aggregators_count_a_batch_once(stream: Stream, dynamodb_client: DynamoDB, usage_table: str) -> None:
+    records = [record(number) for number in range(12)]
+    book(stream, dynamodb_client, usage_table, records)
+    other = stream.aggregator()
+    half = stream.shards[0][:3]
+    slow = Faulty(dynamodb_client, before_write=lambda: stream.deliver(half, 0, other))
+    assert stream.deliver(None, 0, stream.aggregator(slow)) is None
+    stream.deliver_all()
+    check(dynamodb_client, usage_table, records)
+
+
+def test_a_batch_that_cannot_be_written_is_sent_again_from_the_first_row_not_counted(
+    dynamodb_client: DynamoDB, usage_table: str, ledger_table: str, time: Time
+) -> None:
+    names = [f"model-{number}" for number in range(MAX_ITEMS)]
+    records = [replace(record(1), request_id=name, model=name) for name in names]
+    one = Stream(dynamodb_client, usage_table, ledger_table, shards=1)
+    book(one, dynamodb_client, usage_table, records)
+    conflict = ClientError(
+        {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": [{"Code": "TransactionConflict"}]},
+        "TransactWriteItems",
+    )
+    client = Faulty(dynamodb_client, [(True, None), (True, None), *([(False, conflict)] * 8)])  # type: ignore[list-item]
+    failed = one.deliver(None, 0, one.aggregator(client, time.clock))
+    assert failed is not None
+    counted = int(failed) - 100
+    assert 0 < counted < MAX_ITEMS, "the first transaction had no room for all models"
+    assert sum(total["requests"] for total in UsageReader(dynamodb_client, usage_table).totals("all", *YEAR)) == counted
+    one.deliver_all()
+    check(dynamodb_client, usage_table, records)
+
+
+def test_a_row_that_cannot_be_counted_does_not_stop_the_others(
+    stream: Stream,
+    dynamodb_client: DynamoDB,
+    usage_table: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good = [record(number) for number in range(3)]
+    long = replace(record(3), request_id="long", deployment="d" * 1_100, team=None)
+    rows = [to_item(each.as_row(90)) for each in (*good, long)]
+    broken = to_item({**record(4).as_row(90), "status": "fine"})
+    batch = [insertion(number, row) for number, row in enumerate([rows[0], broken, *rows[1:]], start=1)]
+    with caplog.at_level(logging.ERROR):
+        assert stream.deliver(batch) is None
+    assert len([each for each in caplog.records if each.levelno == logging.ERROR]) == 2
+    reader = UsageReader(dynamodb_client, usage_table)
+    assert totals(reader, "all")[""]["requests"] == 4
+    assert set(totals(reader, "deployment")) == {"ark/glm-4.7"}
+
+
+def test_a_total_edited_by_hand_is_left_out(
+    stream: Stream, dynamodb_client: DynamoDB, usage_table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    book(stream, dynamodb_client, usage_table, [record(1)])
+    for shard in range(4):
+        row = to_item({"id": f"totals#key#{shard}", "at": f"{record(1).day}#phone", "requests": "many"})
+        dynamodb_client.put_item(TableName=usage_table, Item=row)
+    with caplog.at_level(logging.WARNING):
+        stream.deliver_all()
+    if "moto" in os.environ.get("PYTEST_CURRENT_TEST", ""):  # it names no item, so the row is left out
+        assert "is rejected, and not counted" in caplog.text
+        return
+    assert "totals#key" in caplog.text
+    assert totals(UsageReader(dynamodb_client, usage_table), "all")[""]["requests"] == 1
+
+
+def test_only_inserted_rows_of_this_release_are_counted() -> None:
+    row = to_item(record(1).as_row(90))
+    old = to_item({**record(1).as_row(90), "day": record(1).day})
+    total = to_item({"id": "totals#all#1", "at": "2027-01-15T08", "requests": 1})
+    changes = [
+        insertion(1, row),
+        {**insertion(2, row), "eventName": "MODIFY"},
+        {**insertion(3, row), "eventName": "REMOVE"},
+        insertion(4, old),
+        insertion(5, total),
+    ]
+    assert [change.record is not None for change in read_changes(changes)] == [True, False, False, False, False]
+
+
+def test_a_batch_without_requests_writes_nothing() -> None:
+    client: Any = Faulty(None, [(False, KilledError())])
+    aggregator = TotalsAggregator(client, "usage", "ledger", Time().clock)
+    total = to_item({"id": "totals#all#1", "at": "2027-01-15T08", "requests": 1})
+    assert aggregator.count(LABEL, "shard", [insertion(1, total)]) is None
+
+
+@given(st.lists(st.integers(0, 60), max_size=200), st.integers(1, MAX_ITEMS))
+@settings(max_examples=30, deadline=None)
+def test_every_change_is_in_exactly_one_transaction(numbers: list[int], most: int) -> None:
+    rows = [to_item(replace(record(number), model=f"auto-{number}").as_row(90)) for number in numbers]
+    changes = read_changes(insertion(number, row) for number, row in enumerate(rows, start=1))
+    after, requests = 0, 0
+    while (sums := next_sums(changes, after, most)).last:
+        assert len(sums) <= max(most, 5) or int(sums.last) == after + 1
+        assert int(sums.last) > after
+        after = int(sums.last)
+        requests += sum(total["requests"] for (kind, _), total in sums.totals.items() if kind == "all")
+    assert (after, requests) == (len(numbers), len(numbers))
