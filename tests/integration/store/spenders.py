@@ -93,7 +93,8 @@ class _Environment:
         assert set(reservation.held) == set(self._ledgers)
         began = time.monotonic()
         if orders.hang:
-            print("holding", flush=True)
+            sys.stdout.write("holding\n")  # in one piece: other threads write too
+            sys.stdout.flush()
             threading.Event().wait()
         time.sleep(orders.seconds)
         cost = self._random.randint(orders.cheapest, orders.dearest)

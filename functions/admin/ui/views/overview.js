@@ -48,7 +48,7 @@ export async function show(view, { signal, head }) {
         swap(details, usage.totals.requests ? drawDetails(usage) : null);
         drawn = now;
       }
-      updated.textContent = `Updated ${timeOf(new Date())}`;
+      updated.textContent = `Updated ${timeOf(new Date())}. Totals are up to a minute behind.`;
     } catch (error) {
       if (signal.aborted || mine !== turn) return;
       swap(figures, failure(error, load));

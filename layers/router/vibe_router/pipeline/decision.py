@@ -134,8 +134,7 @@ class RoutingDecision:
         trace, caller = self.trace, self._caller
         usage, total_cost, parts = self._account()
         key, served = caller.key if caller else None, trace.served_by
-        price = cost(served.price, self._usage) if served else 0
-        charge = charged_cost(served, price, self.reservation)
+        charge = charged_cost(served, total_cost, self.reservation)
         return Record(
             request_id=self.request_id,
             started=round(self._received_at, 3),
