@@ -29,7 +29,7 @@ __all__ = ["ApiGateway", "Limits"]
 
 _MAX_HEAD_LINE: Final = 32 * 1024  # bytes of the request line, and of one header
 
-_QUOTED_BYTES = re.compile(r":?\s*\n|:? b['\"]")
+_QUOTED_BYTES = re.compile(r"\n|:? b['\"]")
 
 _SHUTDOWN_SECONDS: Final = 0.05  # for each of aiohttp's shutdown steps; 0 would mean no timeout
 
@@ -213,7 +213,8 @@ class _Connection(web.RequestHandler):
             return super().handle_error(request, status, exc, message)
         self.head_received()
         # Without the quoted bytes, which may have a key.
-        reason = _QUOTED_BYTES.split(message or str(exc or ""), maxsplit=1)[0].strip() or "invalid syntax"
+        reason = _QUOTED_BYTES.split(message or str(exc or ""), maxsplit=1)[0].strip().removesuffix(":")
+        reason = reason or "invalid syntax"
         self._report(f"malformed HTTP: {reason}")
         response = _plain(malformed_request(reason, status), str(uuid.uuid4()))
         response.force_close()

@@ -16,7 +16,7 @@ __all__ = ["NO_VALUE", "Resolver", "TemplateError", "read_yaml"]
 NO_VALUE = object()
 """The value of `AWS::NoValue`: the property is removed."""
 
-_VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
+_VARIABLE = re.compile(r"\$\{(!?)([^}$]*)\}")
 
 
 class TemplateError(Exception):

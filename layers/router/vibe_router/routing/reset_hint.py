@@ -129,7 +129,7 @@ def _guarded(seconds: Callable[[], float]) -> float | None:
 def _duration(value: object) -> float | None:
     if not isinstance(value, str) or not re.fullmatch(_DURATION, value.strip(), _FLAGS):
         return None
-    parts = re.findall(r"([\d.]+)\s?(ms|mil|[smhd])", value.lower(), re.ASCII)
+    parts = re.findall(r"(\d{1,12}(?:\.\d{1,12})?)\s?(ms|mil|[smhd])", value.lower(), re.ASCII)
     return sum(float(amount) * _UNITS[unit] for amount, unit in parts)
 
 

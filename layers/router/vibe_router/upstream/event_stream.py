@@ -28,16 +28,29 @@ class Decoder:
     """Splits a stream into messages."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> list[tuple[Mapping[str, str], bytes]]:
         """Return the string headers and the payload of each message that `chunk` completes.
 
         Raises BrokenStreamError.
         """
-        buffer = self._buffer + chunk if self._buffer else chunk
-        view, at = memoryview(buffer), 0
-        messages = []
+        buffer: bytes | bytearray = chunk
+        if self._buffer:  # a message in many small chunks is not copied for each of them
+            self._buffer += chunk
+            buffer = self._buffer
+        messages, at = _messages(buffer)
+        if buffer is not self._buffer:
+            self._buffer = bytearray(buffer[at:])
+        elif at:
+            del buffer[:at]
+        return messages
+
+
+def _messages(buffer: bytes | bytearray) -> tuple[list[tuple[Mapping[str, str], bytes]], int]:
+    """Return the whole messages in `buffer`, and where they end. Raises BrokenStreamError."""
+    messages, at = [], 0
+    with memoryview(buffer) as view:
         while len(buffer) - at >= _PRELUDE.size:
             length, headers, checksum = _PRELUDE.unpack_from(buffer, at)
             if crc32(view[at : at + 8]) != checksum or not _OVERHEAD + headers <= length <= _MAX_MESSAGE:
@@ -48,10 +61,9 @@ class Decoder:
             if crc32(view[at:end]) != _CHECKSUM.unpack_from(buffer, end)[0]:
                 raise BrokenStreamError
             payload = at + _PRELUDE.size + headers
-            messages.append((_headers(buffer[at + _PRELUDE.size : payload]), buffer[payload:end]))
+            messages.append((_headers(bytes(view[at + _PRELUDE.size : payload])), bytes(view[payload:end])))
             at += length
-        self._buffer = buffer[at:]
-        return messages
+    return messages, at
 
 
 @lru_cache(64)  # nearly all messages of a stream have the same ones

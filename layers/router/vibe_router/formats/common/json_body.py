@@ -122,8 +122,9 @@ def _null(_constant: str) -> None:
     return None
 
 
-_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)  # linear: an open string matches up to the end
-_QUOTED = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+# Linear, because an open string matches up to the end: a search that failed would begin again at every quote.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
+_QUOTED = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _decoder = json.JSONDecoder(
     parse_int=_bounded_integer, parse_float=_bounded_float, parse_constant=_refuse, object_pairs_hook=_unique
 )

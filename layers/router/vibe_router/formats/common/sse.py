@@ -41,15 +41,18 @@ class EventDecoder:
     __slots__ = ("_buffer", "_started")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
         self._started = False  # whether the place of a byte order mark has been passed
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events completed by `chunk`. Raises EventTooLargeError."""
-        buffer = self._buffer + chunk if self._buffer else chunk
+        buffer: bytes | bytearray = chunk
+        if self._buffer:  # an event in many small chunks is not copied for each of them
+            self._buffer += chunk
+            buffer = self._buffer
         if not self._started:
             if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
-                self._buffer = buffer
+                self._buffer = bytearray(buffer)
                 return []
             self._started = True
             buffer = buffer.removeprefix(_BOM)
@@ -58,16 +61,19 @@ class EventDecoder:
         start = 0
         for boundary in _BOUNDARY.finditer(buffer, unseen):
             end = boundary.end()
-            events.append(_event(buffer[start:end]))
+            events.append(_event(bytes(buffer[start:end])))
             start = end
-        self._buffer = buffer[start:]
+        if buffer is not self._buffer:
+            self._buffer = bytearray(buffer[start:])
+        elif start:
+            del buffer[:start]
         if len(self._buffer) > _MAX_EVENT_BYTES:
             raise EventTooLargeError
         return events
 
     def flush(self) -> list[Event]:
         """Return the last event if the stream ended without an empty line."""
-        rest, self._buffer = self._buffer, b""
+        rest, self._buffer = bytes(self._buffer), bytearray()
         return [_event(rest.rstrip(b"\r\n") + b"\n\n")] if rest.strip() else []
 
 

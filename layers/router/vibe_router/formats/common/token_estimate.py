@@ -19,7 +19,7 @@ _CHARACTERS = 4  # of ASCII text in a token
 _IMAGE = 1_600  # tokens of a large image, with the providers that count the most
 _BASE64_CHARACTERS = 100  # of an encoded document or sound in a token
 _BASE64_TEXT_CHARACTERS = 5  # of encoded text in a token
-_BASE64 = re.compile(r"[A-Za-z0-9+/_\r\n-]*={0,2}[\r\n]*", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\r\n-]*+={0,2}+[\r\n]*+", re.ASCII)
 _TEXTUAL = ("text/", "application/json", "application/xml", "application/yaml")
 _MAX_HEAD = 100  # characters before the data of a data URL
 

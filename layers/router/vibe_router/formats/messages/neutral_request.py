@@ -85,7 +85,7 @@ _MIN_BUDGET = 1024  # tokens of thinking
 _MIN_TOP_P = 0.95  # while thinking
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium"}  # all above become high, which every such model has
 # Claude models that take a thinking budget, as other vendors' models do; newer ones take only adaptive thinking.
-_TAKES_BUDGET = re.compile(r"claude.*(3[-.]7|(opus|sonnet|haiku)-4(?![-.][6-9])|4[-.][0-5]-(opus|sonnet|haiku))")
+_TAKES_BUDGET = re.compile(r"(3[-.]7|(opus|sonnet|haiku)-4(?![-.][6-9])|4[-.][0-5]-(opus|sonnet|haiku))")
 NO_THINKING = re.compile(r"claude-(instant|v?[12](?!\d)|3(?![-.]7))")  # Claude's models before 3.7
 _ALWAYS_THINKS = re.compile(r"claude-mythos")  # refuses `disabled`
 _MAX_DEPTH = 3  # a tool result may contain a document, and that its own blocks
@@ -427,7 +427,7 @@ def _thinking(request: NeutralRequest, model: str, out: Mapping[str, Any]) -> tu
     budget = thinking_budget(request)
     if budget is None or NO_THINKING.search(model):
         return None, None
-    takes_budget = "claude" not in model or _TAKES_BUDGET.search(model)
+    takes_budget = "claude" not in model or _TAKES_BUDGET.search(model.partition("claude")[2])
     if not budget:
         return (None if _ALWAYS_THINKS.search(model) else {"type": "disabled"}), None
     forbidden = (
