@@ -86,8 +86,9 @@ docs: ## write the pages and events that are generated from the code
 	@$(PY) -m scripts.reference
 	@$(PY) -m scripts.events
 
-audit: ## check template.yaml against AWS security practice (checkov)
+audit: ## check template.yaml against AWS security practice (checkov), and locked versions against advisories
 	@scripts/venv.sh checkov
+	@.venv-checkov/bin/python -m scripts.advisories
 	@.venv-checkov/bin/checkov --file template.yaml --framework cloudformation --compact --quiet --skip-download
 
 bench: ## measure the router's cost: latency, cold start, memory (ARGS="--help")
