@@ -46,6 +46,7 @@ MODELS: Mapping[str, Sequence[str]] = {
 }
 
 _MAX_WAITING = 256 * 1024  # bytes of further requests read while one is being answered
+_RECEIVE_SECONDS = 10.0  # without a byte of a request that has not arrived whole
 _POLL = 0.002  # seconds between two checks of a test's event, which another thread sets
 
 
@@ -231,8 +232,10 @@ def _models(provider: str, method: str, path: str, facts: Facts) -> Rendered:
 class Connection(asyncio.Protocol):
     """One connection: it reads requests one after the other and plays the steps of their answers."""
 
-    def __init__(self, service: Service, open_connections: "set[Connection]") -> None:
+    def __init__(self, service: Service, open_connections: "set[Connection]", receive_seconds: float) -> None:
         self._service = service
+        self._receive_seconds = receive_seconds
+        self._timer: asyncio.TimerHandle | None = None  # while a request is awaited
         self._open = open_connections
         self._reader = RequestReader()
         self._head: Head | None = None  # of the request being read, after `early` returned None
@@ -251,15 +254,18 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=0)  # so that `_writable` means that all bytes have left
         self._open.add(self)
+        self._expect_bytes()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._open.discard(self)
+        self._stop_timer()
         if self._task is not None:
             self._task.cancel()
         self._record_outcome("left")
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:
+        self._stop_timer()
         self._reader.feed(data)
         if not self._busy:
             self._next_request()
@@ -285,12 +291,23 @@ class Connection(asyncio.Protocol):
         while not self._busy and not self._transport.is_closing():
             try:
                 if not self._read_request():
+                    if self._head or self._reader.buffered:  # otherwise it is kept alive for the next request
+                        self._expect_bytes()
                     return
             except BadHttp as bad:
                 body = json.dumps({"error": {"message": str(bad), "type": "invalid_request_error"}}).encode()
                 headers = {"content-type": JSON, "connection": "close"}
                 self._transport.write(wire.plain(bad.status, headers, body))
                 self._transport.close()
+
+    def _expect_bytes(self) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(self._receive_seconds, self._transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _read_request(self) -> bool:
         """Answer the first request in the buffer if it is complete."""
@@ -371,10 +388,14 @@ def _reset(transport: asyncio.Transport) -> None:
 
 
 class Server:
-    """A listening socket and its connections, in the running loop."""
+    """A listening socket and its connections, in the running loop.
 
-    def __init__(self, service: Service) -> None:
+    A request that stops arriving for `receive_seconds` ends its connection.
+    """
+
+    def __init__(self, service: Service, receive_seconds: float = _RECEIVE_SECONDS) -> None:
         self.service = service
+        self._receive_seconds = receive_seconds
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
 
@@ -382,7 +403,7 @@ class Server:
         """Listen, and return the port."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self.service, self._connections), host, port, backlog=1024
+            lambda: Connection(self.service, self._connections, self._receive_seconds), host, port, backlog=1024
         )
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound

@@ -297,6 +297,14 @@ def test_a_corrupt_record_affects_only_itself(admin: Admin) -> None:
     assert (answer.status, answer.error["code"]) == (409, "corrupt_record")
 
 
+def test_spending_of_a_corrupt_ledger_cannot_be_set(admin: Admin) -> None:
+    made = admin.made("/key/generate")
+    corrupt = to_item({"id": f"key#{made['token']}", "spent": "by hand"})
+    admin.dynamodb.put_item(TableName=admin.variables["LEDGER_TABLE"], Item=corrupt)
+    answer = admin.ask("POST", "/key/update", {"key": made["key"], "spend": 1})
+    assert (answer.status, answer.error["code"]) == (409, "corrupt_record")
+
+
 def test_a_team_is_created_changed_read_and_deleted_with_its_keys(admin: Admin) -> None:
     team = admin.made("/team/new", team_alias="<i>Apps</i>", models=["auto-*"], max_budget=3, tags=["x"])
     assert len(team["team_id"]) == 36

@@ -16,7 +16,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel
 
 from local.standin import Standin
-from local.standin.server import MODELS
+from local.standin.server import MODELS, Server, Service
 
 TLS = ssl.create_default_context()
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello there"}]
@@ -308,3 +308,41 @@ def test_a_reader_that_is_slow_gets_everything(standin: Standin) -> None:
         got = first + b"".join(parts)
     assert got.count(b'"content": ') == 50_001
     assert got.endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /ark/v1/models HT", b"POST /ark/v1/x HTTP/1.1\r\ncontent-length: 9\r\n\r\n{"]
+)
+def test_half_open_connection_is_closed(sent: bytes) -> None:
+    async def run() -> bytes:
+        server = Server(Service(), receive_seconds=0.05)
+        port = await server.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        try:
+            return await asyncio.wait_for(reader.read(), 10)
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+            await server.close()
+
+    assert asyncio.run(run()) == b""
+
+
+def test_idle_connection_is_kept_for_the_next_request() -> None:
+    async def run() -> bytes:
+        server = Server(Service(), receive_seconds=0.05)
+        reader, writer = await asyncio.open_connection("127.0.0.1", await server.start())
+        statuses = b""
+        for _ in range(2):
+            writer.write(b"GET /ark/v1/nothing HTTP/1.1\r\nauthorization: Bearer x\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            statuses += head[9:12]
+            await asyncio.sleep(0.1)
+        writer.close()
+        await server.close()
+        return statuses
+
+    assert asyncio.run(run()) == b"404404"

@@ -6,6 +6,7 @@ from vibe_router.access.ledger import COUNTERS, TIMES, Ledger
 from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.dynamodb import DynamoDB, Item, Value, to_item
+from vibe_router.store.key_admin import CorruptRecordError
 from vibe_router.store.ledger_table import parse_ledger
 
 __all__ = ["LedgerAdmin"]
@@ -34,9 +35,16 @@ class LedgerAdmin:
         return found
 
     def set_spent(self, ledger_id: str, spent: int) -> None:
-        """Set the spending of the current period, in nano-dollars; reservations and the total stay."""
+        """Set the spending of the current period, in nano-dollars; reservations and the total stay.
+
+        Raises CorruptRecordError for a ledger that was edited by hand.
+        """
         for _ in range(_TRIES):
-            ledger = self.read([ledger_id]).get(ledger_id)
+            items = self._batch([ledger_id])
+            try:
+                ledger = parse_ledger(items[0]) if items else None
+            except ValueError:
+                raise CorruptRecordError from None
             try:
                 if ledger is not None:
                     return self._move(ledger_id, ledger, spent)
