@@ -28,6 +28,7 @@ from vibe_router.store.usage import UsageRecorder, UsageWriter
 from vibe_router.upstream.client import Upstream
 
 if TYPE_CHECKING:
+    from vibe_router.hooks.runner import HookRunner
     from vibe_router.pipeline.chain_memory import ChainMemory
     from vibe_router.pipeline.complexity import ComplexityRouter
     from vibe_router.pipeline.observers import RequestObserver
@@ -56,6 +57,7 @@ class Settings:
     secret_id: str
     provider_base_urls: Mapping[str, str]
     is_local: bool = False
+    hooks_module: str = ""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -72,6 +74,7 @@ class Settings:
             secret_id=environ["SECRET_ID"],
             provider_base_urls=json.loads(environ.get("PROVIDER_BASE_URLS") or "{}"),
             is_local=is_local(environ),
+            hooks_module=environ.get("HOOKS_MODULE", ""),
         )
 
 
@@ -103,8 +106,19 @@ class Environment:
         )
         self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
         self.upstream = Upstream()
-        self.failover = FailoverExecutor(self.states, self.secrets, self.upstream, self.clock, self._open_memory)
+        self.hooks = self._open_hooks(settings.hooks_module)
+        self.failover = FailoverExecutor(
+            self.states, self.secrets, self.upstream, self.clock, self._open_memory, self.hooks
+        )
         self._span_exporter: SpanExporter | None = None
+
+    def _open_hooks(self, module: str) -> "HookRunner | None":
+        """Return the runner of the operator's hooks, if there are any."""
+        if not module:
+            return None
+        from vibe_router.hooks.runner import HookRunner
+
+        return HookRunner.of_module(module)
 
     def _open_memory(self, times: FirstTokenTimes) -> "ChainMemory":
         """Return what the fleet remembers of chains; imported on first use, since most requests need none of it."""
@@ -142,14 +156,18 @@ class Environment:
     @property
     def observers(self) -> "tuple[RequestObserver, ...]":
         """What completed requests are reported to, as far as the secret configures it; imported only then."""
-        endpoint = self.secrets.get(OTLP_ENDPOINT)
-        if endpoint is None:
-            return ()
-        if self._span_exporter is None:
-            from vibe_router.pipeline.span_exporter import SpanExporter
+        observers: list[RequestObserver] = []
+        if self.secrets.get(OTLP_ENDPOINT) is not None:
+            if self._span_exporter is None:
+                from vibe_router.pipeline.span_exporter import SpanExporter
 
-            self._span_exporter = SpanExporter(self.secrets.get, Upstream(), self.clock)
-        return (self._span_exporter,)
+                self._span_exporter = SpanExporter(self.secrets.get, Upstream(), self.clock)
+            observers.append(self._span_exporter)
+        if self.hooks and self.hooks.has("after_answer"):
+            from vibe_router.pipeline.hooking import HookObserver
+
+            observers.append(HookObserver(self.hooks))
+        return tuple(observers)
 
     @cached_property
     def complexity(self) -> "ComplexityRouter":

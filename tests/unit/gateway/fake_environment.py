@@ -15,6 +15,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Catalogue, Deployment, Policy, Provider, VirtualModel
 from vibe_router.core.record import Record
+from vibe_router.hooks.runner import HookRunner, hooks_of
 from vibe_router.pipeline.admission import Admission
 from vibe_router.pipeline.failover import FailoverExecutor
 from vibe_router.pipeline.observers import CompletedRequest, RequestObserver
@@ -275,8 +276,13 @@ class FakeEnvironment(Environment):
         self.responses = ResponseStorage(self.response_store)
         self.upstream = ScriptedUpstream()
         self.secrets = cast("Secrets", FakeSecrets())
-        self.failover = FailoverExecutor(self.table, self.secrets, self.upstream, self.clock)
+        self.use_hooks(None)
         self.reported: list[CompletedRequest] = []
+
+    def use_hooks(self, module: object) -> None:
+        """Have the hooks that `module` defines; None for none."""
+        self.hooks = HookRunner(lambda: hooks_of(module)) if module else None
+        self.failover = FailoverExecutor(self.table, self.secrets, self.upstream, self.clock, hooks=self.hooks)
 
     @property
     def observers(self) -> tuple[RequestObserver, ...]:

@@ -8,11 +8,11 @@ from typing import Protocol
 from vibe_router.access.keys import MASTER, Caller, require_active
 from vibe_router.core.errors import ApiError, invalid_key
 
-__all__ = ["KeyLookup", "authenticate", "authenticate_master", "find_keys", "hash_key"]
+__all__ = ["KEY_HEADERS", "KeyLookup", "authenticate", "authenticate_master", "find_keys", "hash_key"]
 
 # In the order in which they are tried: the router's own (LiteLLM's), then Anthropic's, Azure's and Gemini's. The
 # Authorization header comes last: an agent may send the OAuth token of its own subscription there.
-_HEADERS = ("x-litellm-api-key", "x-api-key", "api-key", "x-goog-api-key", "authorization")
+KEY_HEADERS = ("x-litellm-api-key", "x-api-key", "api-key", "x-goog-api-key", "authorization")
 
 
 class KeyLookup(Protocol):
@@ -25,7 +25,7 @@ class KeyLookup(Protocol):
 def find_keys(headers: Mapping[str, str]) -> list[str]:
     """Return every key in `headers` (lower-case names), each once, in the order in which they are to be tried."""
     found: dict[str, None] = {}
-    for name in _HEADERS:
+    for name in KEY_HEADERS:
         scheme, _, token = headers.get(name, "").strip().partition(" ")
         if scheme.lower() == "bearer":
             scheme = token.strip()

@@ -10,8 +10,8 @@ Everything here is pure: no clock, no socket, no table.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.core.usage import Usage
@@ -130,6 +130,9 @@ class ClientRequest(Protocol):
     def neutral(self) -> "NeutralRequest":
         """Return the request in the neutral form; it is built on the first call. Raises ApiError (400)."""
 
+    def with_model(self, model: str) -> Self:
+        """Return the same request for another virtual model."""
+
     def continued(self, text: str) -> "ClientRequest":
         """Return the request for the rest of an answer that begins with `text`. Raises ApiError (400)."""
 
@@ -138,6 +141,10 @@ class RequestDefaults:
     """Defaults of a `ClientRequest`: one answer, no forwarded headers, no echoed fields."""
 
     __slots__ = ()
+
+    def with_model(self, model: str) -> Self:
+        """Return the same request for another virtual model."""
+        return replace(self, model=model)  # type: ignore[type-var] # every request is a dataclass
 
     @property
     def forwarded_headers(self) -> Mapping[str, str]:

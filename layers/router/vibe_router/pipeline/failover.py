@@ -33,6 +33,7 @@ from vibe_router.upstream.exchange import Exchange, open_exchange
 from vibe_router.upstream.fit import unfit_reason
 
 if TYPE_CHECKING:
+    from vibe_router.hooks.runner import HookRunner
     from vibe_router.pipeline.chain_memory import ChainMemory
     from vibe_router.pipeline.hedging import HedgeBudget
 
@@ -67,6 +68,7 @@ class FailoverExecutor:
         upstream: Upstream,
         clock: Clock,
         open_memory: "Callable[[FirstTokenTimes], ChainMemory] | None" = None,
+        hooks: "HookRunner | None" = None,
     ) -> None:
         self._states = states
         self._clock = clock
@@ -75,6 +77,7 @@ class FailoverExecutor:
         self._open_memory = open_memory  # called when it is first needed
         self._memory: ChainMemory | None = None
         self._issuers = SignatureIssuers()
+        self._hooks = hooks
 
     def execute(
         self,
@@ -233,7 +236,7 @@ class FailoverExecutor:
         client_headers: Mapping[str, str] | None = None,
     ) -> Exchange:
         """Return `request` in a format of `deployment`. Raises ApiError (400) if none can carry it."""
-        return open_exchange(
+        exchange = open_exchange(
             request,
             deployment,
             self._clock.now(),
@@ -241,6 +244,11 @@ class FailoverExecutor:
             issuer_of=self._issuers.of,
             client_headers=client_headers,
         )
+        if self._hooks and self._hooks.has("before_attempt"):
+            from vibe_router.pipeline.hooking import apply_attempt_hook
+
+            apply_attempt_hook(self._hooks, exchange, deployment, exchange.body(stream=stream))
+        return exchange
 
     def remember_proofs(self, deployment: Deployment, proofs: Iterable[str]) -> None:
         """Remember that `deployment` issued these proofs of reasoning, so that no other provider is sent them."""

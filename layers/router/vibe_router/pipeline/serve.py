@@ -23,6 +23,7 @@ from vibe_router.store.usage import UsageRecorder
 
 if TYPE_CHECKING:
     from vibe_router.formats.responses.request import ResponsesRequest
+    from vibe_router.hooks.runner import HookRunner
     from vibe_router.pipeline.complexity import ComplexityRouter
     from vibe_router.pipeline.continuation import StreamContinuer
     from vibe_router.pipeline.observers import RequestObserver
@@ -56,6 +57,10 @@ class Services(Protocol):
     @property
     def usage_recorder(self) -> UsageRecorder:
         """Writes the usage table."""
+
+    @property
+    def hooks(self) -> "HookRunner | None":
+        """The operator's hooks; mostly none."""
 
     @property
     def observers(self) -> "Sequence[RequestObserver]":
@@ -106,6 +111,11 @@ class RequestPipeline:
 
         request = self._client.parse(body, headers)
         decision.read(request.model, stream=request.stream, tags=request.tags)
+        if services.hooks:
+            from vibe_router.pipeline.hooking import apply_request_hook
+
+            request = apply_request_hook(services.hooks, self._client, request, caller, headers, decision.request_id)
+            decision.read(request.model, stream=request.stream)
 
         model = services.admission.model(caller, request.model, services.routes())
         decision.resolve(model.name)

@@ -93,6 +93,8 @@ class Exchange:
         self._rejected_betas: tuple[str, ...] = ()
         self.reply_headers: Mapping[str, str] = {}  # of the answer, once they have arrived
         self.tracker: TrackingWriter | None = None  # of the caller's stream, if its answer can be continued
+        self.edit: Callable[[bytes], bytes] | None = None  # a hook's change of every body
+        self.extra_headers: Mapping[str, str] = {}  # of a hook
         self._request = request
         self._provider = provider
         self._base_model = deployment.base_model
@@ -106,7 +108,8 @@ class Exchange:
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, the key among them."""
         own = self._provider.headers(secret)
-        return self._shaped_headers(own, self._request.forwarded_headers) if self._shape else self._headers(own)
+        headers = self._shaped_headers(own, self._request.forwarded_headers) if self._shape else self._headers(own)
+        return {**headers, **self.extra_headers, **own} if self.extra_headers else headers
 
     def _headers(self, own: dict[str, str]) -> dict[str, str]:
         return {**own, **self._request.forwarded_headers}
@@ -147,7 +150,7 @@ class Exchange:
 
                 body = shaped_body(body, self._shape)
             self._bodies[stream] = body = _with_reasoning(body) if self._fills_reasoning else body
-        return body
+        return self.edit(body) if self.edit else body
 
     def drop_proofs(self) -> bool:
         """Leave out every proof of earlier reasoning from now on; return whether that changes the body."""
