@@ -35,6 +35,7 @@ class Settings:
     json_log: bool | None
     cors_origins: str
     allowed_hosts: frozenset[str]
+    hooks_module: str
     environment: Mapping[str, str]
 
     def secret(self, names: frozenset[str], master_key: str) -> dict[str, str]:
@@ -72,6 +73,7 @@ def read_settings(checkout: Path, environ: Mapping[str, str] = os.environ) -> Se
         json_log=_log_format(environment),
         cors_origins=environment.get("CORS_ORIGINS", ""),
         allowed_hosts=parse_list(environment.get("ALLOWED_HOSTS", "")),
+        hooks_module=environment.get("HOOKS_MODULE", ""),
         environment=environment,
     )
 

@@ -65,7 +65,12 @@ class Stack:
         self._lock = lock_data_dir(self.settings.data_dir)
         master_key = self._master_key()
         template = read_template(
-            self.checkout / "template.yaml", {"CorsOrigins": self.settings.cors_origins, "ResponseDays": "30"}
+            self.checkout / "template.yaml",
+            {
+                "CorsOrigins": self.settings.cors_origins,
+                "HooksModule": self.settings.hooks_module,
+                "ResponseDays": "30",
+            },
         )
         aws = self._aws = EmbeddedAws(template, self.settings.data_dir)
         await aws.start()

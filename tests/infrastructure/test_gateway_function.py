@@ -96,7 +96,11 @@ def test_it_is_started_by_the_streaming_runtime_on_python_3_13() -> None:
     assert FUNCTION["MemorySize"] == {"Ref": "MemorySize"}
     assert FUNCTION["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/streaming-runtime"
     layers = [layer["Ref"] for layer in FUNCTION["Layers"]]
-    assert [name.rstrip("0123456789abcdef") for name in layers] == ["StreamingRuntimeLayer", "RouterLayer"]
+    assert [name.rstrip("0123456789abcdef") for name in layers] == [
+        "StreamingRuntimeLayer",
+        "RouterLayer",
+        "HooksLayer",
+    ]
     assert set(layers) == set(of_type(STACK, "AWS::Lambda::LayerVersion"))
 
 
@@ -109,6 +113,7 @@ def test_its_environment_holds_names_and_no_secret() -> None:
         "LEDGER_TABLE": {"Ref": "LedgerTable"},
         "USAGE_TABLE": {"Ref": "UsageTable"},
         "USAGE_DAYS": {"Ref": "UsageDays"},
+        "HOOKS_MODULE": {"Ref": "HooksModule"},
         "RESPONSES_TABLE": {"Ref": "ResponsesTable"},
         "RESPONSE_DAYS": {"Ref": "ResponseDays"},
         "SECRET_ID": {"Ref": "Secret"},
@@ -138,7 +143,7 @@ def test_layers_are_named_after_their_stack() -> None:
     names = {
         layer["Properties"]["LayerName"]["Fn::Sub"] for layer in of_type(STACK, "AWS::Lambda::LayerVersion").values()
     }
-    assert names == {"${AWS::StackName}-router", "${AWS::StackName}-streaming-runtime"}
+    assert names == {f"${{AWS::StackName}}-{name}" for name in ("router", "streaming-runtime", "hooks")}
 
 
 def test_snap_start_and_reserved_concurrency_are_off_unless_asked_for() -> None:

@@ -57,7 +57,7 @@ class Account:
             archive.writestr("app.py", "def handler(event, context): ...")
         bucket = _client("s3")
         bucket.create_bucket(Bucket="artefacts")
-        for name in ("GatewayFunction", "AdminFunction", "RouterLayer", "StreamingRuntimeLayer"):
+        for name in ("GatewayFunction", "AdminFunction", "RouterLayer", "StreamingRuntimeLayer", "HooksLayer"):
             bucket.put_object(Bucket="artefacts", Key=f"{name}.zip", Body=packed.getvalue())
 
     def run(

@@ -30,10 +30,14 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "responses": ("/v1/responses", {"model": "auto-chat", "instructions": SAID, "input": SAID, "store": False}),
     "responses, items": (
         "/v1/responses",
-        {"model": "auto-chat", "store": False, "input": [{"role": "user", "content": [{"type": "input_text", "text": SAID}]}]},
+        {
+            "model": "auto-chat",
+            "store": False,
+            "input": [{"role": "user", "content": [{"type": "input_text", "text": SAID}]}],
+        },
     ),
     "gemini": ("/v1beta/models/auto-chat:generateContent", {"contents": [{"role": "user", "parts": [{"text": SAID}]}]}),
-}  # fmt: skip
+}
 
 
 def module(**hooks: Any) -> SimpleNamespace:
