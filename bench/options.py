@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 __all__ = ["SECTIONS", "Options", "Peer", "peer", "peers_of"]
 
-SECTIONS = ("calls", "streams", "throughput", "formats", "cold-start", "memory", "size", "aws", "keys", "log")
+SECTIONS = ("calls", "streams", "throughput", "formats", "chains", "cold-start", "memory", "size", "aws", "keys", "log")
 
 
 @dataclass(frozen=True, slots=True)

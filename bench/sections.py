@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -32,6 +33,7 @@ _FUNCTION_CALL_MS = 1.5
 _FUNCTION_STREAM_MS = 5.0
 _STACK_CALL_MS = 3.0
 _TRANSLATED_REQUEST_MS = 1.0
+_CHAIN_SETTING_US = 300.0
 _TRANSLATED_CHUNK_US = 20.0
 _COLD_START_MS = 500.0
 _MEMORY_MB = 110.0
@@ -207,14 +209,28 @@ def _served_at_once(target: UrlTarget, calls: int) -> float:
     return time.perf_counter() - began
 
 
-def _formats(rig: Rig) -> Table:
-    """Run `bench.translation` on the function's own libraries."""
+def _rows_of(rig: Rig, module: str) -> list[dict[str, Any]]:
+    """Run a module that measures the layer's code, on the function's own libraries; return the rows it prints."""
     environ = {**os.environ, "PYTHONPATH": f"{_CHECKOUT}:{_CHECKOUT / 'layers' / 'router'}"}
-    command = [str(rig.python), "-m", "bench.translation"]
+    command = [str(rig.python), "-m", module]
     ran = subprocess.run(command, env=environ, cwd=_CHECKOUT, capture_output=True, check=False)
     if ran.returncode:
-        raise BrokenError(f"bench.translation failed: {ran.stderr.decode(errors='replace').strip()[-500:]}")
-    pairs = {(each["caller"], each["provider"]): each for each in json.loads(ran.stdout)}
+        raise BrokenError(f"{module} failed: {ran.stderr.decode(errors='replace').strip()[-500:]}")
+    found: list[dict[str, Any]] = json.loads(ran.stdout)
+    return found
+
+
+def _chains(rig: Rig) -> Table:
+    """Run `bench.chains`."""
+    rows = _rows_of(rig, "bench.chains")
+    most = max(row["added_us"] for row in rows)
+    notes = ["A streamed request of 11 messages of 200 words, without sockets and tables. Processor time."]
+    return Table("Chains", rows, notes, [Aim("a setting of a chain adds to a request", most, _CHAIN_SETTING_US, "us")])
+
+
+def _formats(rig: Rig) -> Table:
+    """Run `bench.translation`."""
+    pairs = {(each["caller"], each["provider"]): each for each in _rows_of(rig, "bench.translation")}
     rows: list[dict[str, Cell]] = []
     for (caller, provider), each in pairs.items():
         row: dict[str, Cell] = {"caller": caller, "provider": provider}
@@ -590,6 +606,7 @@ _SECTIONS: Mapping[str, Callable[[Rig], Table]] = {
     "streams": _streams,
     "throughput": _throughput,
     "formats": _formats,
+    "chains": _chains,
     "cold-start": _cold_start,
     "memory": _memory,
     "size": _size,

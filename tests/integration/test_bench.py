@@ -3,6 +3,7 @@
 import pytest
 
 from bench.__main__ import run
+from bench.chains import SETTINGS
 from bench.figures import Report
 from bench.options import Options, Peer
 from bench.show import as_text
@@ -64,6 +65,13 @@ def test_every_pair_of_formats_has_a_row(report: Report) -> None:
         assert ("added_chunk_us" in row) is (row["caller"] != row["provider"])
         assert isinstance(row["chunk_us"], float)
         assert row["chunk_us"] > 0
+
+
+def test_every_setting_of_a_chain_has_a_row(report: Report) -> None:
+    settings = {row["setting"]: row for row in rows(report, "chains")}
+    assert set(settings) == set(SETTINGS)
+    assert settings["off"]["added_us"] == 0
+    assert all(isinstance(row["request_us"], float) and row["request_us"] > 0 for row in settings.values())
 
 
 def test_a_start_is_timed_from_python_to_the_first_answer(report: Report) -> None:
