@@ -64,6 +64,8 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
     ("me", "/me", "GET", "/me", None),
     ("me-keys", "/me/{proxy+}", "GET", "/me/keys", None),
     ("audit", "/audit", "GET", "/audit", None),
+    ("complexity", "/complexity", "GET", "/complexity", None),
+    ("complexity-rollback", "/complexity/{proxy+}", "POST", "/complexity/rollback", {"model": "auto"}),
     ("cooldowns", "/cooldowns", "GET", "/cooldowns", None),
     ("cooldowns-clear", "/cooldowns/{proxy+}", "POST", "/cooldowns/clear", {"all": True}),
     ("ui", "/ui", "GET", "/ui", None),

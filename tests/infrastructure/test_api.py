@@ -37,6 +37,8 @@ ADMIN_ROUTES = [
     "/usage/{proxy+}",
     "/routes",
     "/routes/{proxy+}",
+    "/complexity",
+    "/complexity/{proxy+}",
     "/cooldowns",
     "/cooldowns/{proxy+}",
     "/audit",

@@ -25,6 +25,7 @@ Ask = Callable[[str], tuple[int, bytes]]
 
 STATUS = {
     "chat-completions-wrong-method.json": 405,
+    "complexity-rollback.json": 404,  # no shipped model is routed by complexity
     "root.json": 404,
     "unknown.json": 404,
     "ui.json": 307,

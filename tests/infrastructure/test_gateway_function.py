@@ -25,7 +25,11 @@ PERMISSIONS: dict[str, tuple[set[str], object]] = {
         {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
         {"Fn::GetAtt": ["LedgerTable", "Arn"]},
     ),
-    "book-usage": ({"dynamodb:PutItem", "dynamodb:UpdateItem"}, {"Fn::GetAtt": ["UsageTable", "Arn"]}),
+    "roll-back-complexity-routing": ({"dynamodb:PutItem"}, {"Fn::GetAtt": ["RoutesTable", "Arn"]}),
+    "book-usage": (
+        {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"},
+        {"Fn::GetAtt": ["UsageTable", "Arn"]},
+    ),
     "keep-responses": (
         {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"},
         {"Fn::GetAtt": ["ResponsesTable", "Arn"]},
@@ -33,6 +37,10 @@ PERMISSIONS: dict[str, tuple[set[str], object]] = {
     "read-secret": ({"secretsmanager:GetSecretValue"}, {"Ref": "Secret"}),
     "write-log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, {"Fn::GetAtt": ["GatewayLogGroup", "Arn"]}),
     "write-traces": ({"xray:PutTelemetryRecords", "xray:PutTraceSegments"}, "*"),
+}
+
+CONDITIONS = {
+    "roll-back-complexity-routing": {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["complexity"]}},
 }
 
 
@@ -51,7 +59,8 @@ def test_a_policy_allows_exactly_this(name: str) -> None:
     (policy,) = (policy for policy in ROLE["Policies"] if policy["PolicyName"] == name)
     (statement,) = policy["PolicyDocument"]["Statement"]
     actions, resource = PERMISSIONS[name]
-    assert statement == {"Effect": "Allow", "Action": statement["Action"], "Resource": resource}
+    condition = {"Condition": CONDITIONS[name]} if name in CONDITIONS else {}
+    assert statement == {"Effect": "Allow", "Action": statement["Action"], "Resource": resource, **condition}
     assert set(_as_list(statement["Action"])) == actions
 
 

@@ -51,6 +51,7 @@ RUNS: dict[str, tuple[tuple[str, ...], int, str]] = {
     "teams": (("list", *UNREACHABLE), 2, "cannot be reached"),
     "requests": (("list", *UNREACHABLE), 2, "cannot be reached"),
     "spend": (UNREACHABLE, 2, "cannot be reached"),
+    "complexity": (("report", *UNREACHABLE), 2, "cannot be reached"),
     "cooldowns": (("list", *UNREACHABLE), 2, "cannot be reached"),
     "import-litellm": (("config.yaml",), 0, '"routes"'),
     "status": (UNREACHABLE, 2, "cannot be reached"),

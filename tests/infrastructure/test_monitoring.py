@@ -50,6 +50,7 @@ def test_there_is_an_alarm_for_what_somebody_must_act_on() -> None:
         "ProviderAuthAlarm",
         "FailoverRateAlarm",
         "ErrorRateAlarm",
+        "ComplexityRollbackAlarm",
         "GatewayFailureAlarm",
         "GatewayThrottleAlarm",
         "NewVersionFailureAlarm",

@@ -15,6 +15,7 @@ from vibe_router.core.secret_names import MASTER_KEY, OIDC, SECRETS_SET, names_s
 from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.store.audit import AuditStore
 from vibe_router.store.aws import is_local
+from vibe_router.store.complexity import ComplexityStore
 from vibe_router.store.conversations import ConversationStore
 from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.history import HistoryStore
@@ -78,6 +79,7 @@ class Environment:
         self.routes = RoutesStore(dynamodb, settings.routes_table)
         self.history = HistoryStore(dynamodb, settings.history_table)
         self.audit = AuditStore(dynamodb, settings.audit_table)
+        self.complexity = ComplexityStore(dynamodb, settings.routes_table, settings.usage_table, self.clock)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)
         self.observations = ObservationStore(dynamodb, settings.state_table, self.clock)
         self.conversations = ConversationStore(dynamodb, settings.state_table, self.clock)

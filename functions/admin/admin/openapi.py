@@ -20,10 +20,10 @@ from vibe_router.routing.spec import RoutesSpec
 __all__ = ["answers", "description"]
 
 _REF = "#/components/schemas/{model}"
-_ABOUT = """Keys, teams, routes, usage, cooldowns and audit log of a router. Every call sends the master key as
-`Authorization: Bearer`. Values in examples that begin with a dollar sign are placeholders. Models are called under
-/v1, in OpenAI's and Anthropic's formats and with a virtual key: /v1/chat/completions, /v1/responses, /v1/messages and
-others."""
+_ABOUT = """Keys, teams, routes, usage, cooldowns, routing by complexity and audit log of a router. Every call sends the
+master key as `Authorization: Bearer`. Values in examples that begin with a dollar sign are placeholders.
+Models are called under /v1, in OpenAI's and Anthropic's formats and with a virtual key:
+/v1/chat/completions, /v1/responses, /v1/messages and others."""
 _TAGS = {
     "Keys": "Virtual keys: allowed models, budgets, limits and expiry.",
     "Teams": "Models, a budget and limits that keys share.",
@@ -32,6 +32,7 @@ _TAGS = {
     "Usage": "Usage, performance, and how each request was routed.",
     "Routes": "Providers, and each virtual model's chain of deployments.",
     "Cooldowns": "Deployments in cooldown, and ending a cooldown.",
+    "Complexity": "Routing by complexity: rollouts, gates and evidence.",
     "Audit": "Who changed what, and who signed in.",
     "Me": "The keys and the usage of the signed-in user.",
     "Page": "The admin page's own session, in a cookie.",

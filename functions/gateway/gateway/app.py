@@ -27,6 +27,12 @@ def _model_route(name: str) -> Route:
     )
 
 
+def _feedback(request: Request, context: Context, environment: Environment) -> StreamingResponse:
+    from gateway import feedback  # few callers send any
+
+    return feedback.answer(request, context, environment)
+
+
 # By path (without /v1) and method. Powertools' resolver adds a quarter to a cold start, and answers 404 to a wrong
 # method.
 _ROUTES: Mapping[str, Mapping[str, Route]] = {
@@ -34,6 +40,7 @@ _ROUTES: Mapping[str, Mapping[str, Route]] = {
     "/messages/count_tokens": {"POST": model_routes.count_tokens},
     "/responses/compact": {"POST": model_routes.compact},
     "/responses/input_tokens": {"POST": model_routes.input_tokens},
+    "/feedback": {"POST": _feedback},
     "/models": {"GET": listing.models},
     "/openapi.json": {"GET": description.answer},
     "/health": {"GET": health.deployments},

@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from vibe_router.hooks.runner import HookRunner
     from vibe_router.pipeline.chain_memory import ChainMemory
     from vibe_router.pipeline.complexity import ComplexityRouter
+    from vibe_router.pipeline.dual_runs import DualRunner
+    from vibe_router.pipeline.evidence import EvidenceRecorder
     from vibe_router.pipeline.observers import RequestObserver
     from vibe_router.pipeline.span_exporter import SpanExporter
     from vibe_router.pipeline.stored_responses import ResponseStorage
     from vibe_router.pipeline.token_counter import TokenCounter
+    from vibe_router.store.complexity import ComplexityStore
     from vibe_router.store.observations import ObservationStore
 
 __all__ = ["Environment", "Settings"]
@@ -181,6 +184,30 @@ class Environment:
         if not self.catalogue.is_fresh:
             self.states.prefetch()
             self.catalogue.prefetch()
+
+    @cached_property
+    def evidence(self) -> "EvidenceRecorder":
+        """Evidence on complexity routing; imported with the first routed answer or feedback."""
+        from vibe_router.pipeline.evidence import EvidenceRecorder
+
+        return EvidenceRecorder(self._complexity_store, lambda: self._routes.complexity, self.clock)
+
+    @cached_property
+    def dual_runs(self) -> "DualRunner":
+        """Dual runs of routed requests; imported with the first answer of a model that has them."""
+        import random
+
+        from vibe_router.pipeline.dual_runs import DualRunner
+
+        chance = random.SystemRandom()
+        return DualRunner(self._complexity_store, self.failover, self.usage_recorder, self.clock, chance)
+
+    @cached_property
+    def _complexity_store(self) -> "ComplexityStore":
+        from vibe_router.store.complexity import ComplexityStore
+
+        settings = self._settings
+        return ComplexityStore(self._dynamodb, settings.routes_table, settings.usage_table, self.clock)
 
     def routes(self) -> Catalogue:
         """Return the routing table. Raises ApiError (503)."""

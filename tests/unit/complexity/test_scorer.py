@@ -154,6 +154,11 @@ BODIES: list[tuple[dict[str, Any], tuple[str, ...], bool]] = [
         ("a", "b"),
         False,
     ),
+    (
+        {"contents": [{"role": "user", "parts": [{"text": "a"}, {"inlineData": {}}, {"functionResponse": {}}]}]},
+        ("a",),
+        True,
+    ),
     ({"input": "a"}, ("a",), False),
     ({"prompt": "a"}, ("a",), False),
     ({"prompt": ["a", "b"]}, ("a", "b"), False),

@@ -40,6 +40,7 @@ class Routed:
     model: VirtualModel
     choice: Choice
     stores_features: bool = False
+    asked: str | None = None  # the choice that the caller asked for
 
 
 class ComplexityRouter:
@@ -72,8 +73,8 @@ class ComplexityRouter:
             log_fault("complexity", error)
             choice = Choice("complexity", "standard" if may_use_standard else "mini", reasons=("the scorer failed",))
         if choice.choice == "standard" or (choice.mode == "shadow" and may_use_standard):
-            return Routed(model if may_use_standard else rule.mini, choice, rule.evidence)
-        return Routed(_mini_first(model, rule, may_use_standard), choice, rule.evidence)
+            return Routed(model if may_use_standard else rule.mini, choice, rule.evidence, wish)
+        return Routed(_mini_first(model, rule, may_use_standard), choice, rule.evidence, wish)
 
     def _decide(
         self,

@@ -22,10 +22,13 @@ from vibe_router.routing.deadline import Deadline
 from vibe_router.store.usage import UsageRecorder
 
 if TYPE_CHECKING:
+    from vibe_router.core.models import ComplexityRule
     from vibe_router.formats.responses.request import ResponsesRequest
     from vibe_router.hooks.runner import HookRunner
     from vibe_router.pipeline.complexity import ComplexityRouter
     from vibe_router.pipeline.continuation import StreamContinuer
+    from vibe_router.pipeline.dual_runs import DualRunner
+    from vibe_router.pipeline.evidence import EvidenceRecorder
     from vibe_router.pipeline.observers import RequestObserver
     from vibe_router.pipeline.stored_responses import ResponseStorage
 
@@ -73,6 +76,14 @@ class Services(Protocol):
     def prefetch(self) -> None:
         """Start to read what is stale in the background."""
 
+    @property
+    def evidence(self) -> "EvidenceRecorder":
+        """Collects evidence on complexity routing; read for a routed request only."""
+
+    @property
+    def dual_runs(self) -> "DualRunner":
+        """Has both models answer some requests; read for a model with dual runs only."""
+
     def routes(self) -> Catalogue:
         """Return the routing table. Raises ApiError (503)."""
 
@@ -89,6 +100,10 @@ class RequestPipeline:
         self._model: VirtualModel | None = None
         self._names = "", ""  # of the caller's key: its id and alias
         self._continuer: StreamContinuer | None = None
+        self._rule: ComplexityRule | None = None  # of a model that is routed by complexity
+        self._asked: str | None = None  # the choice that its caller asked for
+        self._answer: bytes | None = None  # a whole answer, for a dual run
+        self._until = 0.0  # of the invocation, in monotonic seconds
         self._traceparent: str | None = None
 
     def serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Relay:
@@ -127,12 +142,14 @@ class RequestPipeline:
 
         if model.routing:
             routed = services.complexity.route(model, request, caller, headers, len(body))
+            self._rule, self._asked = model.routing, routed.asked
             model = routed.model
             decision.route(routed.choice, stores_features=routed.stores_features)
 
         self._request, self._model = request, model
         longest = max(deployment.policy.timeouts.total for deployment in model.chain)
         deadline = Deadline.of(decision.started, seconds_left, longest)
+        self._until = deadline.end
         remaining = deadline.end - services.clock.monotonic()
         decision.reserve(services.admission.reserve(caller, model, request, remaining))
 
@@ -143,6 +160,8 @@ class RequestPipeline:
 
         if isinstance(committed.answer, WholeAnswer):
             answer = committed.answer
+            if self._rule and self._rule.dual:
+                self._answer = answer.body
             self._count(answer.usage)
             services.failover.remember_proofs(committed.deployment, answer.seals)
             return replace(answer, body=recorder.record_whole(answer.body)) if recorder else answer
@@ -168,6 +187,8 @@ class RequestPipeline:
         if self.decision.is_bookable:
             _guarded(lambda: self._book(record))
         self.decision.measure(record)
+        if (rule := self._rule) and record.routing_choice:
+            _guarded(lambda: self._learn(rule, record))
         _guarded(lambda: self._report(record))
         _guarded(self._remember)
 
@@ -213,6 +234,15 @@ class RequestPipeline:
         completed = CompletedRequest(record, tuple(decision.trace.attempts), decision.started, self._traceparent)
         for observer in observers:
             _guarded(partial(observer.observe, completed))
+
+    def _learn(self, rule: "ComplexityRule", record: Record) -> None:
+        """Collect the evidence of a request that is routed by complexity."""
+        if (request := self._request) is None or record.key is None:
+            return
+        if rule.evidence or record.routing_arm:
+            self._services.evidence.observe(rule, request, record, asked=self._asked)
+        if rule.dual and (dual := self._services.dual_runs).is_sampled(rule, request, record):
+            dual.run(rule, request, record, self._answer, self._until)
 
     def _book(self, record: Record) -> None:
         """Write the request's row, and settle what it reserved."""

@@ -2,17 +2,23 @@
 
     RoutesTable  kind=complexity   name=MODEL    number, mode, share, strata, since, trees, reason, previous
     UsageTable   id=complexity#MODEL#NUMBER  at=events    mini, standard: bad events of each arm
+                 id=complexity#MODEL#judge   at=noise     pairs, differing: of two answers of the same model
+                 id=complexity#MODEL#budget  at=DAY       spent: by dual runs, in nano-dollars
+                 id=turn#HASH                at=turn      what answered a turn; the hash is keyed with the next
+                 id=turn-secret#DAY          at=secret    value
 
 `number` rises with each change, and every writer names the one it has read, so of two writers one wins. `previous` is
 the item before the last change, as JSON, which undo restores. The gateway reads the items with the routes.
 """
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vibe_router.core.clock import Clock
+from vibe_router.core.record import Record, row_id
 from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
@@ -80,29 +86,141 @@ class ComplexityStore:
 
     def count_bad_event(self, model: str, number: int, arm: str) -> Counted:
         """Count a bad event of an arm in the rollout `number`; return all of its events."""
-        updated = self._client.update_item(
-            TableName=self._usage_table,
-            Key=to_item({"id": f"{KIND}#{model}#{number}", "at": "events"}),
-            UpdateExpression="ADD #arm :one SET expires_at = :expires",
-            ExpressionAttributeNames={"#arm": arm},
-            ExpressionAttributeValues=to_item({":one": 1, ":expires": int(self._clock.now()) + _KEPT_SECONDS}),
-            ReturnValues="ALL_NEW",
-        )
-        return _counted(from_item(updated.get("Attributes") or {}))
+        return _counted(self._add(f"{KIND}#{model}#{number}", "events", {arm: 1}))
 
     def bad_events(self, model: str, number: int) -> Counted:
         """Return the bad events of the rollout `number`."""
+        return _counted(self._first(f"{KIND}#{model}#{number}") or {})
+
+    def count_judge_noise(self, model: str, *, differs: bool) -> None:
+        """Count a comparison of two answers of the same model, which a judge without noise finds equal."""
+        self._add(f"{KIND}#{model}#judge", "noise", {"pairs": 1, "differing": int(differs)})
+
+    def judge_noise(self, model: str) -> tuple[int, int]:
+        """Return how many such comparisons there were, and in how many the judge preferred one."""
+        found = self._first(f"{KIND}#{model}#judge") or {}
+        return _number(found, "pairs"), _number(found, "differing")
+
+    def spend(self, model: str, day: str, amount: int, most: int | None = None) -> bool:
+        """Add to what dual runs of a day have cost (nano-dollars); return False if it would exceed `most`.
+
+        Called with the estimate before a dual run, and without `most` for the difference after it.
+        """
+        key = f"{KIND}#{model}#budget"
+        if most is None:
+            self._add(key, day, {"spent": amount})
+            return True
+        if amount > most:
+            return False
+        try:
+            self._client.update_item(
+                TableName=self._usage_table,
+                Key=to_item({"id": key, "at": day}),
+                UpdateExpression="ADD spent :amount SET expires_at = :expires",
+                ConditionExpression="attribute_not_exists(spent) OR spent <= :left",
+                ExpressionAttributeValues=to_item(
+                    {":amount": amount, ":left": most - amount, ":expires": self._expires(_KEPT_SECONDS)}
+                ),
+            )
+        except ClientError as error:
+            if error_code(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+    def find_request(self, request_id: str) -> Record | None:
+        """Return the row of a request, None if it is not booked (yet)."""
+        found = self._first(row_id(request_id))
+        try:
+            return Record.from_row(found) if found else None
+        except ValueError:
+            return None
+
+    def set_feedback(self, record: Record, value: int) -> bool:
+        """Store the caller's feedback with the row; return whether a request is complained about for the first time."""
+        complains = value < 0
+        updated = self._client.update_item(
+            TableName=self._usage_table,
+            Key=to_item({"id": row_id(record.request_id), "at": record.at}),
+            UpdateExpression="SET feedback = :value" + (", complained = :true" if complains else ""),
+            ConditionExpression="attribute_exists(id)",
+            ExpressionAttributeValues=to_item({":value": value, **({":true": True} if complains else {})}),
+            ReturnValues="ALL_OLD",
+        )
+        return complains and not from_item(updated.get("Attributes") or {}).get("complained")
+
+    def set_judged(self, record: Record, judged: float) -> None:
+        """Store the result of a dual run with the row of its request, if that is booked."""
+        try:
+            self._client.update_item(
+                TableName=self._usage_table,
+                Key=to_item({"id": row_id(record.request_id), "at": record.at}),
+                UpdateExpression="SET judged = :judged",
+                ConditionExpression="attribute_exists(id)",
+                ExpressionAttributeValues=to_item({":judged": judged}),
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+
+    def exchange_turn(self, turn: str, values: Mapping[str, Any], seconds: int) -> dict[str, Any] | None:
+        """Store what answered a turn, known by a keyed hash; return what answered the same turn before, if recently."""
+        item: dict[str, Any] = {**values, "id": f"turn#{turn}", "at": "turn", "expires_at": self._expires(seconds)}
+        before = self._client.put_item(TableName=self._usage_table, Item=to_item(item), ReturnValues="ALL_OLD")
+        found = from_item(before.get("Attributes") or {})
+        return found if _number(found, "expires_at") > self._clock.now() else None  # TTL deletes late
+
+    def secret_of_day(self, day: str) -> bytes:
+        """Return the secret that turns of a day are hashed with: the fleet's, made by the first that asks."""
+        made = secrets.token_hex(32)
+        item: dict[str, Any] = {
+            "id": f"turn-secret#{day}",
+            "at": "secret",
+            "value": made,
+            "expires_at": self._expires(2 * 86_400),
+        }
+        try:
+            self._client.put_item(
+                TableName=self._usage_table, Item=to_item(item), ConditionExpression="attribute_not_exists(id)"
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+            made = str((self._first(f"turn-secret#{day}") or {}).get("value") or "")
+        return bytes.fromhex(made)
+
+    def _add(self, key: str, at: str, amounts: Mapping[str, int]) -> dict[str, Any]:
+        names: dict[str, str] = {f"#n{index}": name for index, name in enumerate(amounts)}
+        values = {f":v{index}": amount for index, amount in enumerate(amounts.values())}
+        added = ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
+        updated = self._client.update_item(
+            TableName=self._usage_table,
+            Key=to_item({"id": key, "at": at}),
+            UpdateExpression=f"ADD {added} SET expires_at = :expires",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=to_item({**values, ":expires": self._expires(_KEPT_SECONDS)}),
+            ReturnValues="ALL_NEW",
+        )
+        return from_item(updated.get("Attributes") or {})
+
+    def _first(self, key: str) -> dict[str, Any] | None:
         found = self._client.query(
             TableName=self._usage_table,
             KeyConditionExpression="id = :id",
-            ExpressionAttributeValues=to_item({":id": f"{KIND}#{model}#{number}"}),
+            ExpressionAttributeValues=to_item({":id": key}),
+            ConsistentRead=True,
+            Limit=1,
         ).get("Items")
-        return _counted(from_item(found[0])) if found else Counted(0, 0)
+        return from_item(found[0]) if found else None
+
+    def _expires(self, seconds: int) -> int:
+        return int(self._clock.now()) + seconds
+
+
+def _number(item: Mapping[str, Any], name: str) -> int:
+    value = item.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def _counted(item: Mapping[str, Any]) -> Counted:
-    def count(name: str) -> int:
-        value = item.get(name)
-        return value if isinstance(value, int) else 0
-
-    return Counted(count("mini"), count("standard"))
+    return Counted(_number(item, "mini"), _number(item, "standard"))

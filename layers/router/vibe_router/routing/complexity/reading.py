@@ -34,12 +34,12 @@ class Conversation:
 
 
 def read_conversation(body: Mapping[str, Any]) -> Conversation:
-    """Return the user's turns of a request's body: `messages`, `input` or `prompt`."""
+    """Return the user's turns of a request's body: `messages`, `input`, `prompt` or `contents`."""
     messages = body.get("messages")
     if messages is None:
         messages = body.get("input")
     if messages is None:
-        messages = body.get("prompt")
+        messages = body.get("prompt") if "prompt" in body else body.get("contents")
     return user_turns(messages)
 
 
@@ -55,7 +55,7 @@ def user_turns(messages: object) -> Conversation:
         if isinstance(message, str):
             turns.append(message)
         elif isinstance(message, Mapping) and message.get("role") == "user" and not message.get("tool_call_id"):
-            text, attached = _content(message.get("content"))
+            text, attached = _content(message.get("parts") if "parts" in message else message.get("content"))
             has_attachment = has_attachment or attached
             if text.strip():
                 turns.append(text)
@@ -83,6 +83,6 @@ def _content(content: object) -> tuple[str, bool]:
                 continue
             if kind in _TEXT_TYPES and isinstance(text, str):
                 texts.append(text)
-            elif kind in _ATTACHMENTS:
+            elif kind in _ATTACHMENTS or "inlineData" in part or "fileData" in part:
                 attached = True
     return "\n".join(texts), attached

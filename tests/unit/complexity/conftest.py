@@ -1,0 +1,3 @@
+from tests.unit.gateway.conftest import environment
+
+__all__ = ["environment"]
