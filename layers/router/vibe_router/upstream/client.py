@@ -27,6 +27,7 @@ import httpcore
 from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.core.urls import host_header, host_of, is_metadata
 from vibe_router.routing.verdict import Failure, FailureKind
+from vibe_router.upstream.chunk_merger import ChunkMerger
 from vibe_router.upstream.redaction import KeyRedactor, redactor_for
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
 TRUSTED_IDLE_SECONDS = 1.0
 _POOL_SIZE = 20  # one call at a time, and an idle connection for each provider
 _KEEPALIVE_SECONDS = 60.0
+_HELD_BYTES = 64 * 1024  # of a request, before it is sent
 _ENCODED = "/%:@!$&'()*+,;=-._~?"  # characters of a path or query that are not encoded, or are already
 
 
@@ -75,24 +77,50 @@ class _BoundedStream(httpcore.NetworkStream):
         self._stream = stream
         self._limit = limit
         self._used_at = time.monotonic()
+        self._unsent = b""
+        self._chunks = ChunkMerger()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the deadline replaces it
         self._limit.stream = self._stream
-        left = self._limit.left()
-        if left <= 0 or self._limit.aborted:
-            raise httpcore.ReadTimeout
-        data = self._stream.read(max_bytes, left)
-        self._limit.received |= bool(data)  # the end of a connection is no answer
-        self._used_at = time.monotonic()
-        return data
+        if self._unsent:
+            self._send()
+        while True:
+            left = self._limit.left()
+            if left <= 0 or self._limit.aborted:
+                raise httpcore.ReadTimeout
+            data = self._stream.read(max_bytes, left)
+            self._limit.received |= bool(data)  # the end of a connection is no answer
+            self._used_at = time.monotonic()
+            if not data:
+                return self._chunks.flush()
+            if passed := self._chunks.feed(data):
+                return passed
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - the deadline replaces it
+        """Send `buffer`, or hold a small one until the next read: head and body of a request are one packet then."""
         self._limit.stream = self._stream
+        if self._limit.left() <= 0 or self._limit.aborted:
+            raise httpcore.WriteTimeout
+        self._limit.rested = max(self._limit.rested, time.monotonic() - self._used_at)
+        self._used_at = time.monotonic()
+        self._unsent = self._unsent + buffer if self._unsent else buffer
+        if len(self._unsent) > _HELD_BYTES:
+            self._write_held()
+
+    def _send(self) -> None:
+        """Send what is held. As in httpcore, a provider that stops reading may have answered already."""
+        try:
+            self._write_held()
+        except httpcore.WriteError:
+            return
+
+    def _write_held(self) -> None:
+        self._chunks.begin()
         left = self._limit.left()
         if left <= 0 or self._limit.aborted:
             raise httpcore.WriteTimeout
-        self._limit.rested = max(self._limit.rested, time.monotonic() - self._used_at)
-        self._stream.write(buffer, left)
+        held, self._unsent = self._unsent, b""
+        self._stream.write(held, left)
         self._used_at = time.monotonic()
 
     def close(self) -> None:
