@@ -42,7 +42,7 @@ from vibe_router.access.keys import Key, duration_seconds
 from vibe_router.access.ledger import Ledger
 from vibe_router.core.errors import bad_request
 
-__all__ = ["key_object", "router"]
+__all__ = ["key_hash_of", "key_object", "router"]
 
 router = Router()
 
@@ -134,7 +134,7 @@ def update(body: UpdateKey) -> dict[str, Any]:
     """Change a key. The change is effective everywhere within 10 seconds."""
     call = call_of(router)
     with refusals():
-        key = call.environment.keys.change_key(_hash(body.key), lambda seen: _with(seen, body, call.now))
+        key = call.environment.keys.change_key(key_hash_of(body.key), lambda seen: _with(seen, body, call.now))
     if key is None:
         raise no_such_key(body.key)
     if body.spend is not None:
@@ -146,7 +146,7 @@ def update(body: UpdateKey) -> dict[str, Any]:
 def delete(body: DeleteKeys) -> dict[str, Any]:
     """Delete keys, effective within 10 seconds. Their callers then get an error that says so."""
     call = call_of(router)
-    named = {each: _hash(each) for each in body.keys or ()}
+    named = {each: key_hash_of(each) for each in body.keys or ()}
     for alias in body.key_aliases or ():
         named[alias] = call.environment.keys.holder_of(alias) or ""
     if not named:
@@ -193,11 +193,11 @@ def info(key: Annotated[str | None, Query(min_length=1, max_length=300, examples
     """Return a key, named by itself or its hash. A virtual key reads itself, and need not name itself."""
     call = call_of(router)
     if call.key:
-        require_own(call, _hash(key) if key else call.key.hash, "key")
+        require_own(call, key_hash_of(key) if key else call.key.hash, "key")
         key = key or call.key.hash
     if key is None:
         raise bad_request("key: is missing.", param="key")
-    found = call.environment.keys.key(_hash(key))
+    found = call.environment.keys.key(key_hash_of(key))
     if found is None or found.deleted:
         raise no_such_key(key)
     return {"key": key, "info": _one(call, found)}
@@ -270,7 +270,7 @@ def _with(key: Key, body: KeyFields, now: float) -> Key:
 
 
 def _blocked(call: Call, named: str, *, blocked: bool) -> dict[str, Any]:
-    key = call.environment.keys.key(_hash(named))
+    key = call.environment.keys.key(key_hash_of(named))
     if key is None or key.deleted:
         raise no_such_key(named)
     # A predecessor in its grace period is blocked as well.
@@ -301,13 +301,13 @@ def _regenerated(call: Call, named: str, body: RegenerateKey) -> dict[str, Any]:
         return retire(seen, successor, round(call.now, 3), grace), successor
 
     with refusals("new_key"):
-        key = call.environment.keys.replace_key(_hash(named), change)
+        key = call.environment.keys.replace_key(key_hash_of(named), change)
     if key is None:
         raise no_such_key(named)
     return {**_one(call, key), "key": secret, "token_id": key.hash}
 
 
-def _hash(named: str) -> str:
+def key_hash_of(named: str) -> str:
     """Return the hash of a key that was sent as key or as hash."""
     is_hash = len(named) == 64 and all(character in "0123456789abcdef" for character in named)
     return named if is_hash else hash_key(named)

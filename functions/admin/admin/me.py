@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from admin import keys as key_routes
 from admin.call import Call, call_of
 from admin.fields import Alias, Body, Duration, Models, example, optional
-from admin.keys import GenerateKey, NamedKey, RegenerateKey, key_object
+from admin.keys import GenerateKey, NamedKey, RegenerateKey, key_hash_of, key_object
 from admin.openapi import answers
 from admin.records import ledger_id, no_such_key, spending
 from admin.router import Router
@@ -21,7 +21,7 @@ __all__ = ["router"]
 
 router = Router()
 
-_KeyId = Annotated[str, Path(max_length=300)]
+_KeyName = Annotated[str, Path(max_length=300, description="A key, its hash or its id")]
 
 
 class CreateKey(Body):
@@ -80,56 +80,58 @@ def my_usage(days: Annotated[int, Query(ge=1, le=90)] = 30) -> dict[str, Any]:
 
 @router.post("/me/keys", tags=["Me"], responses=answers("The key, and in `key` its secret.", 403, 409))
 def create_key(body: CreateKey) -> dict[str, Any]:
-    """Create a key in the team. Only a lead may; the team's budget and limits apply to it."""
+    """Create a key in the team that the user leads, whose budget and limits apply to it."""
     call = call_of(router)
-    team = _led_team(call)
-    return key_routes.generate(GenerateKey(**body.model_dump(exclude_unset=True), team_id=team))
+    fields: dict[str, Any] = {**body.model_dump(exclude_unset=True), "team_id": _led_team(call)}
+    return key_routes.generate(GenerateKey(**fields))
 
 
 @router.post(
-    "/me/keys/<key_id>/regenerate", tags=["Me"], responses=answers("The new key, and in `key` its secret.", 404, 409)
+    "/me/keys/<key>/regenerate", tags=["Me"], responses=answers("The new key, and in `key` its secret.", 404, 409)
 )
-def regenerate_key(key_id: _KeyId) -> dict[str, Any]:
+def regenerate_key(key: _KeyName) -> dict[str, Any]:
     """Replace one of these keys with a new one. The old one stops working."""
-    key = _own(call_of(router), key_id)
-    return key_routes.regenerate(RegenerateKey(key=key.hash))
+    return key_routes.regenerate(RegenerateKey(key=_own(call_of(router), key).hash))
 
 
-@router.post("/me/keys/<key_id>/block", tags=["Me"], responses=answers("The key as it is now.", 404, 409))
-def block_key(key_id: _KeyId) -> dict[str, Any]:
+@router.post("/me/keys/<key>/block", tags=["Me"], responses=answers("The key as it is now.", 404, 409))
+def block_key(key: _KeyName) -> dict[str, Any]:
     """Block one of these keys, for example because it was lost."""
-    return key_routes.block(NamedKey(key=_own(call_of(router), key_id).hash))
+    return key_routes.block(NamedKey(key=_own(call_of(router), key).hash))
 
 
-@router.post("/me/keys/<key_id>/unblock", tags=["Me"], responses=answers("The key as it is now.", 403, 404, 409))
-def unblock_key(key_id: _KeyId) -> dict[str, Any]:
-    """Unblock a key of the team. Only a lead may, as a lead may have blocked it."""
+@router.post("/me/keys/<key>/unblock", tags=["Me"], responses=answers("The key as it is now.", 403, 404, 409))
+def unblock_key(key: _KeyName) -> dict[str, Any]:
+    """Unblock a key of the team. Members may not, as their lead may have blocked it."""
     call = call_of(router)
     _led_team(call)
-    return key_routes.unblock(NamedKey(key=_own(call, key_id).hash))
+    return key_routes.unblock(NamedKey(key=_own(call, key).hash))
 
 
 def _keys_of(call: Call) -> list[Key]:
     """Return the keys that the user may see. A regenerated key is represented by its successor."""
     session = call.session
     live = [key for key in call.environment.keys.list_keys() if key.replaced_by is None]
-    if session is None:  # the master key
+    if session is None or session.is_admin:
         return live
     if session.role == "lead":
         return [key for key in live if key.team_id is not None and key.team_id == session.team]
     return [key for key in live if key.user_id is not None and key.user_id == session.username]
 
 
-def _own(call: Call, key_id: str) -> Key:
-    """Return one of the user's keys by its id. Raises ApiError (404), also for a key of somebody else."""
+def _own(call: Call, named: str) -> Key:
+    """Return one of the user's keys. Raises ApiError (404), also for a key of somebody else."""
     for key in _keys_of(call):
-        if key.key_id == key_id:
+        if named == key.key_id or key_hash_of(named) == key.hash:
             return key
-    raise no_such_key(key_id)
+    raise no_such_key(named)
 
 
-def _led_team(call: Call) -> str:
-    """Return the team that the user leads. Raises ApiError (403)."""
-    if call.session and call.session.role == "lead" and call.session.team:
-        return call.session.team
+def _led_team(call: Call) -> str | None:
+    """Return the team that the user leads; an admin leads all. Raises ApiError (403)."""
+    session = call.session
+    if session is None or session.is_admin:
+        return None
+    if session.role == "lead" and session.team:
+        return session.team
     raise ApiError(403, "Only the lead of a team may do this.", type="auth_error", code="lead_required")

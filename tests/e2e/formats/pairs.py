@@ -80,7 +80,8 @@ def routes(standin: Standin) -> str:
         if formats == ("converse",):
             what = "type: bedrock, region: eu-west-1"
         lines.append(f"  {provider}: {{base_url: {standin.base_url(provider)}, {what}}}")
-    lines += ["defaults: {cooldown: {base: 1, max: 5}, retries: 0}", "models:"]
+    # Without stays, a conversation returns to the first deployment at once: the tests change formats at will.
+    lines += ["defaults: {cooldown: {base: 1, max: 5}, retries: 0, stay: 0}", "models:"]
     for spoken, provider in PROVIDERS.items():
         spares = [spare(spoken, number) for number in range(SPARES)]
         for model, behind in [(MODELS[spoken], PROVIDER_MODEL), *((name, name) for name in spares)]:

@@ -16,7 +16,7 @@ def test_create_the_first_key_and_use_it(visit: Callable[..., Visitor], used_sta
     expect(page.locator(".copyable code")).to_have_text(used_stack.url)
 
     page.get_by_role("link", name="Create key").click()
-    visitor.dialog.get_by_label("Alias").fill("my first key")
+    visitor.dialog.get_by_label("Alias", exact=True).fill("my first key")
     visitor.button("Create key", visitor.dialog).click()
     expect(visitor.dialog).to_contain_text("not shown again")
     key = visitor.dialog.locator("code").first.inner_text()

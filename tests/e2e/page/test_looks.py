@@ -154,7 +154,7 @@ def test_keyboard_reaches_navigation_and_dialogs(visit: Callable[..., Visitor]) 
     opener = visitor.button("Create key")
     opener.focus()
     page.keyboard.press("Enter")
-    expect(visitor.dialog.get_by_label("Alias")).to_be_focused()
+    expect(visitor.dialog.get_by_label("Alias", exact=True)).to_be_focused()
     page.keyboard.press("Escape")
     expect(opener).to_be_focused()
 

@@ -68,7 +68,7 @@ def test_a_member_sees_and_rotates_their_own_keys(browser: Browser, stack: Stack
 def test_a_lead_creates_and_blocks_keys_of_the_team(browser: Browser, stack: Stack, provider: LocalProvider) -> None:
     page = sign_in(browser, stack, provider, "bob@example.com")
     page.get_by_role("button", name="Create key").click()
-    page.get_by_label("Alias").fill("zoe's laptop")
+    page.get_by_label("Alias", exact=True).fill("zoe's laptop")
     page.get_by_label("Owner").fill("zoe@example.com")
     page.get_by_role("dialog").get_by_role("button", name="Create key").click()
     expect(page.locator("[data-created-key]")).to_contain_text("sk-")
