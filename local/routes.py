@@ -77,7 +77,7 @@ def _model_formats(spec: "RoutesSpec") -> dict[tuple[str, str], list[str]]:
     for member in members:
         if (member.provider, member.model) in narrowed:
             model_formats[member.provider, member.model] |= set(
-                member.formats or spec.providers[member.provider].formats
+                member.formats or spec.providers[member.provider].formats or ("chat",)
             )
     return {each: sorted(formats) for each, formats in model_formats.items()}
 

@@ -59,7 +59,9 @@ MEANINGS = {
     "ProviderSpec.base_url": "Where its API begins, up to before /chat/completions. Optional for bedrock.",
     "ProviderSpec.secret": "The name of its key in the router's secret, or locally in the environment.",
     "ProviderSpec.region": "The AWS region, for bedrock only (default: the function's).",
-    "ProviderSpec.formats": "The wire formats that its deployments speak.",
+    "ProviderSpec.endpoint": "For bedrock only: where chat and Responses are called (default: runtime).",
+    "ProviderSpec.formats": "The wire formats that its deployments speak (default: chat). For bedrock chat, responses "
+    "and messages; without them Converse is called.",
     "ProviderSpec.relay": "How it marks errors of its accounts, if it is a relay.",
     "ModelSpec.description": "A description for people.",
     "ModelSpec.chain": "Steps, tried in order: a deployment, or a list of deployments that share the step by weight.",

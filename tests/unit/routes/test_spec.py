@@ -119,9 +119,9 @@ PROBLEMS: list[tuple[str, str, object, str, str]] = [
     (
         "formats for Bedrock",
         "providers ark",
-        {"type": "bedrock", "formats": ["chat"]},
+        {"type": "bedrock", "formats": ["embeddings"]},
         "providers.ark.formats",
-        "only speaks Converse",
+        "which Bedrock speaks itself",
     ),
     (
         "a header that is none",
@@ -276,9 +276,27 @@ def test_bedrock_needs_neither_a_url_nor_a_secret(settings: dict[str, str], base
     assert not last.provider.keyed
 
 
-def test_a_deployment_of_bedrock_has_no_formats_of_its_own() -> None:
+@pytest.mark.parametrize(
+    ("provider", "formats", "called"),
+    [
+        (None, None, ("converse",)),
+        (None, ["messages"], ("messages",)),
+        (["chat", "responses"], None, ("chat", "responses")),
+    ],
+)
+def test_bedrock_is_called_through_converse_or_in_its_native_formats(
+    provider: list[str] | None, formats: list[str] | None, called: tuple[str, ...]
+) -> None:
+    data = with_setting("providers bedrock", {"type": "bedrock", **({"formats": provider} if provider else {})})
+    member = {"provider": "bedrock", "model": "nova", **({"formats": formats} if formats else {})}
+    data["models"]["auto"]["chain"] = [member]
+    [deployment] = resolve(spec_of(data))[0].models["auto"].chain
+    assert deployment.formats == called
+
+
+def test_a_deployment_of_bedrock_has_native_formats_only() -> None:
     data = with_setting("providers bedrock", {"type": "bedrock"})
-    data["models"]["auto"]["chain"] = [{"provider": "bedrock", "model": "nova", "formats": ["messages"]}]
+    data["models"]["auto"]["chain"] = [{"provider": "bedrock", "model": "nova", "formats": ["embeddings"]}]
     spec, problems = parse(data)
     assert spec is None
     assert [problem.path for problem in problems] == ["models.auto.chain[0].formats"]

@@ -3,11 +3,16 @@
 import itertools
 import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import httpcore
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,6 +101,55 @@ def test_without_credentials_there_is_no_call(monkeypatch: pytest.MonkeyPatch) -
         )
     assert classify_failure(caught.value.failure, 0).verdict is Verdict.AUTH
     assert not line.url
+
+
+NATIVE = [
+    ({}, "/responses", "bedrock", "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1/responses"),
+    ({}, "/chat/completions", "bedrock", "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1/chat/completions"),
+    ({}, "/messages", "bedrock-mantle", "https://bedrock-mantle.eu-west-1.api.aws/anthropic/v1/messages"),
+    (
+        {"endpoint": "mantle"},
+        "/responses",
+        "bedrock-mantle",
+        "https://bedrock-mantle.eu-west-1.api.aws/openai/v1/responses",
+    ),
+    (
+        {"base_url": "https://bedrock-mantle.eu-west-1.api.aws/v1"},
+        "/chat/completions",
+        "bedrock-mantle",
+        "https://bedrock-mantle.eu-west-1.api.aws/v1/chat/completions",
+    ),
+    ({"base_url": "https://vpce.example"}, "/responses", "bedrock", "https://vpce.example/openai/v1/responses"),
+    ({"base_url": "http://127.0.0.1:9/x/v1"}, "/messages", "bedrock-mantle", "http://127.0.0.1:9/x/v1/messages"),
+]
+
+
+@pytest.mark.parametrize(("settings", "path", "service", "url"), NATIVE)
+def test_a_native_format_is_called_where_it_is_and_signed_as_botocore_signs_it(
+    settings: dict[str, str], path: str, service: str, url: str
+) -> None:
+    base_url, endpoint = settings.get("base_url", ""), settings.get("endpoint")
+    provider = Provider("bedrock", base_url, "", type="bedrock", region="eu-west-1", endpoint=endpoint)
+    line, body = Line(), b'{"model":"openai.gpt-5.5"}'
+    headers = {"authorization": "Bearer ", "x-api-key": "", "anthropic-version": "2023-06-01", "anthropic-beta": "x"}
+    with pytest.raises(AttemptFailedError):
+        bedrock.post(line, Deployment(provider, "m"), body, stream=True, connect=1, until=1, path=path, headers=headers)
+    assert line.url == url
+    request = AWSRequest("POST", url, {"content-type": "application/json"}, body)
+    at = datetime.strptime(line.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    with patch("botocore.auth.get_current_datetime", lambda: at):
+        SigV4Auth(Credentials("AKIATEST", "its-key"), service, "eu-west-1").add_auth(request)
+    assert line.headers["Authorization"] == request.headers["Authorization"]
+    sent = {name.lower(): value for name, value in line.headers.items()}
+    assert (sent["anthropic-version"], sent["anthropic-beta"]) == ("2023-06-01", "x")
+    assert sent["accept"] == "text/event-stream"
+    assert "x-api-key" not in sent
+    assert "Bearer" not in str(line.headers)
+
+
+def test_an_error_of_a_native_format_stays_as_it_is() -> None:
+    error = b'{"error":{"message":"no","type":"invalid_request_error","code":"model_not_found"}}'
+    assert bedrock.normalize_error({"x-amzn-errortype": "ValidationException"}, error) == error
 
 
 # --- The event stream -------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ const isBedrock = (row) => row.type === "bedrock";
 
 export const baseUrlOf = (row) => (isBedrock(row) ? `Amazon Bedrock, ${row.region ?? "the function's region"}${row.base_url ? `, at ${row.base_url}` : ""}` : row.base_url);
 export const secretOf = (row) => row.secret || "the function's role";
-export const formatsOf = (row) => (isBedrock(row) ? ["converse"] : (row.formats ?? ["chat"]));
+export const formatsOf = (row) => row.formats ?? (isBedrock(row) ? ["converse"] : ["chat"]);
 
 /** Edit provider `name` of `rows`, or add one. Resolves with {name, row}, without `row` to delete it; undefined if cancelled. */
 export function providerDialog(name, rows) {
@@ -40,7 +40,7 @@ export function providerDialog(name, rows) {
 
   function edited() {
     if (bedrock) {
-      const { secret: _, formats: __, ...rest } = before;
+      const { secret: _, ...rest } = before; // native formats stay
       return without({ ...rest, type: "bedrock", region: region.value.trim(), base_url: endpoint.value.trim() });
     }
     const { type: _, region: __, ...rest } = before;

@@ -152,6 +152,7 @@ class Provider:
     formats: tuple[str, ...] = ("chat",)
     type: str = "openai"
     region: str | None = None
+    endpoint: str | None = None  # of Bedrock, for chat and Responses: runtime (also None) or mantle
     relay: RelayMarks = field(default_factory=RelayMarks)
 
     @property

@@ -53,7 +53,7 @@ class TokenCounter:
 
     def _find_counter(self, model: VirtualModel, request: MessagesRequest) -> Deployment | None:
         now = self._clock.monotonic()
-        candidates = [each for each in model.chain if "messages" in each.formats]
+        candidates = [each for each in model.chain if "messages" in each.formats and each.provider.keyed]
         if not any(self._skipped_until.get(each.id, 0) <= now for each in candidates):
             return None
         states = self._states.read(tuple({state_id: None for each in candidates for state_id in each.state_ids}))

@@ -25,6 +25,7 @@ from vibe_router.core.models import (
     VirtualModel,
 )
 from vibe_router.routing.settings import (
+    NATIVE_FORMATS,
     ModelSettings,
     Place,
     Problem,
@@ -34,7 +35,7 @@ from vibe_router.routing.settings import (
     provider_formats,
 )
 
-__all__ = ["MAX_ALIASES", "ONLY_CONVERSE", "alias_problems", "chain_problems", "nearest", "resolve", "routing_problems"]
+__all__ = ["MAX_ALIASES", "ONLY_NATIVE", "alias_problems", "chain_problems", "nearest", "resolve", "routing_problems"]
 
 # Every request for a name that is no model's is compared with all patterns.
 MAX_ALIASES = 200
@@ -42,7 +43,7 @@ _POLICY = (
     *("retries", "max_inline_wait", "max_last_wait", "reserve_tokens"),
     *("continuation", "hedge_after", "hedge_share", "order", "stay"),
 )
-ONLY_CONVERSE = "does not apply to a provider of type bedrock, which only speaks Converse"
+ONLY_NATIVE = "may be chat, responses and messages, which Bedrock speaks itself; without formats Converse is called"
 
 
 def resolve(
@@ -63,6 +64,7 @@ def resolve(
             formats=provider_formats(provider.type, provider.formats),
             type=provider.type,
             region=provider.region,
+            endpoint=provider.endpoint,
             relay=_marks(provider.relay),
         )
         for name, provider in routes.providers.items()
@@ -80,8 +82,7 @@ def resolve(
                     model=member.model,
                     policy=_merged(routes.defaults, routes.providers[member.provider], model, member),
                     weight=member.weight,
-                    formats=(member.formats if providers[member.provider].keyed else None)
-                    or providers[member.provider].formats,
+                    formats=member.formats or providers[member.provider].formats,
                     context_window=member.context_window,
                     vision=member.vision,
                     tools=member.tools,
@@ -130,8 +131,9 @@ def chain_problems(
                 if cooldown.base > cooldown.max:
                     sizes = f"cooldown.base ({cooldown.base:g} s) exceeds cooldown.max ({cooldown.max:g} s)"
                     yield Problem(place, f"{sizes}, with all settings that apply here"), None
-                if member.formats and routes.providers[member.provider].type == "bedrock":
-                    yield Problem((*place, "formats"), ONLY_CONVERSE), None
+                is_bedrock = routes.providers[member.provider].type == "bedrock"
+                if is_bedrock and member.formats and not set(member.formats) <= NATIVE_FORMATS:
+                    yield Problem((*place, "formats"), ONLY_NATIVE), (position, index)
 
 
 def _route_by_complexity(

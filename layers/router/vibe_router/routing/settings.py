@@ -21,6 +21,7 @@ from vibe_router.core.secret_names import RESERVED
 from vibe_router.core.wire_formats import DECLARABLE
 
 __all__ = [
+    "BEDROCK_ENDPOINTS",
     "DEAREST",
     "DEFAULTS",
     "KINDS",
@@ -34,6 +35,7 @@ __all__ = [
     "MOST_SHAPED",
     "MOST_TOKENS",
     "MOST_WEIGHT",
+    "NATIVE_FORMATS",
     "ORDERS",
     "PARTS",
     "ROUTING_MODES",
@@ -96,6 +98,11 @@ Rows = Mapping[RowKey, Row]
 DEFAULTS: RowKey = ("defaults", "defaults")
 PARTS: Mapping[Kind, str] = {"provider": "providers", "model": "models", "alias": "aliases", "defaults": "defaults"}
 """The part of the file that holds the rows of each kind."""
+
+
+# What Bedrock speaks itself; everything else is asked through Converse.
+NATIVE_FORMATS = frozenset({"chat", "responses", "messages"})
+BEDROCK_ENDPOINTS = ("runtime", "mantle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +198,8 @@ class ProviderSettings(Settings):
     base_url: str = ""
     secret: str = ""
     region: str | None = None
-    formats: tuple[str, ...] = ("chat",)
+    endpoint: str | None = None
+    formats: tuple[str, ...] | None = None
     relay: RelaySettings | None = None
 
 
@@ -254,9 +262,9 @@ class RouteSettings(_Value):
     aliases: Mapping[str, AliasSettings] = _EMPTY
 
 
-def provider_formats(kind: str, formats: tuple[str, ...]) -> tuple[str, ...]:
+def provider_formats(kind: str, formats: tuple[str, ...] | None) -> tuple[str, ...]:
     """Return the formats of the models of a provider with such a `type` and `formats`, unless they give their own."""
-    return formats if kind == "openai" else ("converse",)
+    return formats or (("converse",) if kind == "bedrock" else ("chat",))
 
 
 def checked_base_url(value: str) -> str:
@@ -613,7 +621,10 @@ def _read_provider(row: object) -> ProviderSettings:
     kind = _certain(fields.text("type", most=10)) if fields.has("type") else "openai"
     relay = _read_relay(fields.take("relay"))
     if kind == "bedrock":
-        if fields.has("secret") or fields.has("formats"):
+        if fields.has("secret"):
+            raise _DoubtError
+        formats = _certain(fields.formats("formats")) if fields.has("formats") else None
+        if formats and not set(formats) <= NATIVE_FORMATS:
             raise _DoubtError
         base_url = fields.take("base_url") if fields.has("base_url") else ""
         if type(base_url) is not str:
@@ -623,15 +634,17 @@ def _read_provider(row: object) -> ProviderSettings:
             type=kind,
             base_url=checked_base_url(base_url) if base_url else "",
             region=fields.matching("region", _REGION),
+            endpoint=fields.one_of("endpoint", BEDROCK_ENDPOINTS),
+            formats=formats,
             relay=relay,
         )
     elif kind == "openai":
-        if fields.take("region") is not None:
+        if fields.take("region") is not None or fields.take("endpoint") is not None:
             raise _DoubtError
         base_url, secret = fields.take("base_url"), fields.take("secret")
         if type(base_url) is not str or type(secret) is not str:
             raise _DoubtError
-        formats = _certain(fields.formats("formats")) if fields.has("formats") else ("chat",)
+        formats = _certain(fields.formats("formats")) if fields.has("formats") else None
         settings = ProviderSettings(
             **given,
             base_url=checked_base_url(base_url),

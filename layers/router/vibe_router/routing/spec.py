@@ -27,7 +27,7 @@ from vibe_router.core.wire_formats import DECLARABLE
 from vibe_router.routing import resolution
 from vibe_router.routing.resolution import (
     MAX_ALIASES,
-    ONLY_CONVERSE,
+    ONLY_NATIVE,
     alias_problems,
     chain_problems,
     nearest,
@@ -45,6 +45,7 @@ from vibe_router.routing.settings import (
     MOST_SHAPED,
     MOST_TOKENS,
     MOST_WEIGHT,
+    NATIVE_FORMATS,
     PARTS,
     AliasSettings,
     DefaultSettings,
@@ -281,14 +282,15 @@ class ProviderSpec(Overrides):
     """An upstream API. A provider without `formats` speaks chat completions only.
 
     A provider of `type` bedrock is called with the function's role in its `region` (the function's by default), at the
-    region's endpoint unless `base_url` names another.
+    region's endpoint unless `base_url` names another: through Converse, or in the native `formats` that it names.
     """
 
     type: Literal["openai", "bedrock"] = "openai"
     base_url: Annotated[str, Field(validate_default=True)] = ""
     secret: Annotated[str, Field(validate_default=True)] = ""
     region: Annotated[str, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$")] | None = None
-    formats: _Formats = ("chat",)
+    endpoint: Literal["runtime", "mantle"] | None = None
+    formats: _Formats | None = None
     relay: RelaySpec | None = None
 
     @field_validator("base_url", "secret")
@@ -303,14 +305,14 @@ class ProviderSpec(Overrides):
             raise ValueError("is missing")
         return checked_secret_name(value) if secret else checked_base_url(value)
 
-    @field_validator("region", "formats")
+    @field_validator("region", "endpoint", "formats")
     @classmethod
     def _of_its_type(cls, value: Any, info: ValidationInfo) -> Any:
         bedrock = info.data.get("type") == "bedrock"
-        if info.field_name == "region" and value is not None and not bedrock:
+        if info.field_name != "formats" and value is not None and not bedrock:
             raise ValueError("applies only to a provider of type bedrock")
-        if info.field_name == "formats" and bedrock:
-            raise ValueError(ONLY_CONVERSE)
+        if info.field_name == "formats" and bedrock and value and not set(value) <= NATIVE_FORMATS:
+            raise ValueError(ONLY_NATIVE)
         return value
 
 

@@ -1,5 +1,8 @@
 """Call Amazon Bedrock: sign requests with the function's role and unpack event streams.
 
+Converse is called at `bedrock-runtime`. OpenAI's chat completions and Responses are there too, and at `bedrock-mantle`,
+where Anthropic's Messages are; these are called in the provider's own format, whose bytes pass unchanged.
+
 Calls use `upstream.client`, where every wait has a deadline, which botocore's HTTP client does not offer. Imported by
 the first such call.
 """
@@ -9,9 +12,9 @@ import os
 import time
 from collections.abc import Mapping
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from vibe_router.core.models import Deployment
+from vibe_router.core.models import Deployment, Provider
 from vibe_router.formats.common import sse
 from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.store.aws_client import suffix_of
@@ -24,32 +27,75 @@ from vibe_router.upstream.client import AttemptFailedError, Reply, Upstream
 __all__ = ["EventStreamConverter", "normalize_error", "post"]
 
 _REGION = "us-east-1"  # unless the routes or the environment set one
+_MESSAGES = "/messages"
+_KEYS = frozenset({"authorization", "x-api-key"})  # calls are signed instead
+_NO_HEADERS: Mapping[str, str] = {}
 
 
 def post(
-    upstream: Upstream, deployment: Deployment, body: bytes, *, stream: bool, connect: float, until: float
+    upstream: Upstream,
+    deployment: Deployment,
+    body: bytes,
+    *,
+    stream: bool,
+    connect: float,
+    until: float,
+    path: str = "",
+    headers: Mapping[str, str] = _NO_HEADERS,
 ) -> Reply:
     """Call `deployment` and return the reply once its headers have arrived; a stream is read as server-sent events.
 
-    Timeouts as in `Upstream.post`. Raises AttemptFailedError.
+    `path` is that of a native format, "" for Converse; `headers` are the format's, whose keys are left out. Timeouts as
+    in `Upstream.post`. Raises AttemptFailedError.
     """
     region = deployment.provider.region or os.environ.get("AWS_REGION") or _REGION
-    base_url = deployment.provider.base_url or f"https://bedrock-runtime.{region}.{suffix_of(region)}"
-    url = f"{base_url}/model/{quote(deployment.model, safe='')}/converse{'-stream' if stream else ''}"
+    service, url = _native(deployment.provider, region, path) if path else _converse(deployment, region, stream=stream)
+    passed = {name: value for name, value in headers.items() if name not in _KEYS}
     try:
         given = {"content-type": "application/json"}
-        headers = signed_headers(shared_credentials().get(), "bedrock", region, url, given, body, time.time())
+        signed = signed_headers(shared_credentials().get(), service, region, url, given, body, time.time())
     except NoCredentialsError:
         raise AttemptFailedError(
             _credentials_failure("UnrecognizedClientException", "There are no AWS credentials.")
         ) from None
     except AwsError as error:
         raise AttemptFailedError(_credentials_failure("UnrecognizedClientException", type(error).__name__)) from None
-    headers |= {"accept-encoding": "identity", "user-agent": "vibe-router"}
-    reply = upstream.post(url, headers, body, connect=connect, until=until)
+    accepted = {"accept": "text/event-stream" if stream else "application/json"} if path else {}
+    own = {"accept-encoding": "identity", "user-agent": "vibe-router"}
+    reply = upstream.post(url, {**accepted, **passed, **own, **signed}, body, connect=connect, until=until)
     if reply.headers.get("content-type", "").startswith("application/vnd.amazon.eventstream"):
         return _EventStreamReply(reply)
     return reply
+
+
+def _converse(deployment: Deployment, region: str, *, stream: bool) -> tuple[str, str]:
+    base_url = deployment.provider.base_url or _endpoint("runtime", region)
+    return "bedrock", f"{base_url}/model/{quote(deployment.model, safe='')}/converse{'-stream' if stream else ''}"
+
+
+def _native(provider: Provider, region: str, path: str) -> tuple[str, str]:
+    """Return the service to sign for, and the URL of a format's `path`.
+
+    OpenAI's formats are at both endpoints, and Anthropic's is at mantle only. A base URL with a path of its own ends
+    where `path` begins.
+    """
+    host = urlsplit(provider.base_url).hostname or ""
+    endpoint = "mantle" if path == _MESSAGES else provider.endpoint or "runtime"
+    if host.startswith("bedrock-mantle."):
+        endpoint = "mantle"
+    service = "bedrock-mantle" if endpoint == "mantle" else "bedrock"
+    if urlsplit(provider.base_url).path:
+        return service, f"{provider.base_url}{path}"
+    prefix = "/anthropic/v1" if path == _MESSAGES else "/openai/v1"
+    return service, f"{provider.base_url or _endpoint(endpoint, region)}{prefix}{path}"
+
+
+def _endpoint(name: str, region: str) -> str:
+    return (
+        f"https://bedrock-mantle.{region}.api.aws"
+        if name == "mantle"
+        else (f"https://bedrock-runtime.{region}.{suffix_of(region)}")
+    )
 
 
 def normalize_error(headers: Mapping[str, str], body: bytes) -> bytes:
@@ -60,6 +106,8 @@ def normalize_error(headers: Mapping[str, str], body: bytes) -> bytes:
         answer = None
     if not isinstance(answer, dict):
         answer = {}
+    if isinstance(answer.get("error"), dict):  # a native format's own
+        return body
     name = headers.get("x-amzn-errortype") or str(answer.get("__type") or "")
     kind = name.partition(":")[0].rpartition("#")[2]
     message = answer.get("message") or answer.get("Message") or ""

@@ -173,7 +173,17 @@ def _post_signed(
     from vibe_router.upstream import bedrock  # brings botocore's signing, which other calls do without
 
     body = exchange.body(stream=stream)
-    reply = bedrock.post(upstream, deployment, body, stream=stream, connect=bounds.connect, until=bounds.first_byte)
+    reply = bedrock.post(
+        upstream,
+        deployment,
+        body,
+        stream=stream,
+        connect=bounds.connect,
+        until=bounds.first_byte,
+        path=exchange.path,
+        headers=exchange.headers(""),
+    )
+    exchange.reply_headers = reply.headers
     if reply.status == 200:
         return reply
     with reply:
