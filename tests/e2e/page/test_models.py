@@ -305,3 +305,30 @@ def test_review_asks_before_a_secret_goes_to_a_new_host(visit: Callable[..., Vis
     expect(page.get_by_role("status").filter(has_text="Rolled back to version")).to_be_visible()
     visitor.console_errors.clear()  # the 400 that asks for the confirmation
     assert "proxy.example.com" not in routes(used_stack)["providers"]["ark"]["base_url"]
+
+
+def test_the_behavior_of_a_chain_is_edited(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit()
+    visitor.open("models")
+    region = editor(visitor)
+    details = region.locator("details.behavior")
+    model = details.last
+    model.locator("summary").click()
+    model.get_by_label("Order within a step").select_option("quota")
+    model.get_by_label("Conversations stay").fill("30")
+    model.get_by_label("Continue broken answers").select_option("on")
+    model.get_by_label("Hedge after").fill("p95")
+    model.get_by_label("Quota for new conversations").fill("80")
+    model.get_by_label("Keys for the rest of the quota").fill("boss, nightly")
+    member = details.first
+    member.locator("summary").click()
+    shaping = member.get_by_label("Request shaping")
+    shaping.fill('{"set": {"seed": 7}')
+    expect(member).to_contain_text("This is not JSON yet.")
+    shaping.fill('{"set": {"seed": 7}, "drop": ["user"]}')
+    review(visitor).get_by_role("button", name="Save", exact=True).click()
+    expect(visitor.page.get_by_role("status").filter(has_text="Saved as version")).to_be_visible()
+    row = routes(used_stack)["models"][MODEL]
+    assert (row["order"], row["stay"], row["continuation"], row["hedge_after"]) == ("quota", 30, True, "p95")
+    assert row["quota"] == {"threshold": 80, "keys": ["boss", "nightly"]}
+    assert (row["chain"][0]["set"], row["chain"][0]["drop"]) == ({"seed": 7}, ["user"])

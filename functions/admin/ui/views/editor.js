@@ -3,6 +3,7 @@
 import { button, field, select, toggle } from "../controls.js";
 import { h, swap } from "../dom.js";
 import { icon } from "../icons.js";
+import { behaviorEditor } from "./behavior.js";
 import { chainOf, idOf, stepsOf, priceOf, weightOf } from "./rows.js";
 
 /** Move a deployment up (-1) or down (1): its whole step if it is alone there, else into a new step of its own. */
@@ -37,6 +38,7 @@ const numberOf = (member) => numbers.get(member) ?? (numbers.set(member, ++last)
 /** Edit `row` in place. `changed(announcement)` is called after every change; a move has an announcement. */
 export function editor(name, row, providers, changed) {
   const element = h("div", { class: "editor" });
+  const behavior = behaviorEditor(name, row, () => changed());
   let dragged = null; // [step, index]
 
   function set(steps, words, focus) {
@@ -79,6 +81,7 @@ export function editor(name, row, providers, changed) {
         gap(steps.length - 0.5),
       ),
       h("div", { class: "actions start" }, button("Add step", () => append(steps), { icon: "plus", "data-focus": "add-step" })),
+      behavior,
     );
   }
 
@@ -142,6 +145,7 @@ export function editor(name, row, providers, changed) {
         { class: "member-more" },
         step > 0 && alone ? button(`Load-balance with step ${step}`, () => set(placed(steps, step, index, step - 1), `${label} moved into step ${step}.`, `weight ${number}`), { kind: "quiet", "aria-label": `Load-balance ${label} with step ${step}` }) : null,
         priceEditor(member, label, changed),
+        behaviorEditor(label, member, () => changed()),
       ),
     );
   }

@@ -3,6 +3,7 @@
 import { button, field, segmented } from "../controls.js";
 import { openDialog } from "../dialogs.js";
 import { h } from "../dom.js";
+import { behaviorEditor } from "./behavior.js";
 
 const FORMATS = ["chat", "responses", "messages", "completions", "embeddings", "moderations", "images", "image_edits", "speech", "transcriptions", "rerank"];
 const isBedrock = (row) => row.type === "bedrock";
@@ -13,7 +14,7 @@ export const formatsOf = (row) => row.formats ?? (isBedrock(row) ? ["converse"] 
 
 /** Edit provider `name` of `rows`, or add one. Resolves with {name, row}, without `row` to delete it; undefined if cancelled. */
 export function providerDialog(name, rows) {
-  const before = rows[name] ?? {};
+  const before = structuredClone(rows[name] ?? {});
   let bedrock = isBedrock(before);
   const nameInput = h("input", { value: name ?? "", required: true, disabled: Boolean(name), spellcheck: "false", autocapitalize: "none", autofocus: true });
   const baseUrl = h("input", { value: bedrock ? "" : (before.base_url ?? ""), type: "url", placeholder: "https://api.example.com/v1" });
@@ -67,6 +68,7 @@ export function providerDialog(name, rows) {
       regionField,
       endpointField,
       formatBoxes,
+      behaviorEditor(name ?? "the new provider", before, () => {}),
       h("div", { class: "actions" }, name && button("Delete", () => close({ name }), { kind: "quiet danger" }), button("Cancel", () => close()), button(name ? "Apply" : "Add", null, { kind: "primary", type: "submit" })),
     );
   });
