@@ -419,7 +419,7 @@ def _aws(rig: Rig) -> Table:
     def count(function: FunctionTarget, when: str, calls: int, limit: int) -> None:
         with counts.counting():
             seconds = [_ask(function, _CALL).total for _ in range(calls)]
-        booked = counts.of("DynamoDB_20120810.TransactWriteItems")  # after the answer
+        booked = counts.of("DynamoDB_20120810.PutItem")  # after the answer
         dynamodb, secrets = counts.of("DynamoDB") - booked, counts.of("secretsmanager")
         rows.append(
             {
@@ -445,7 +445,7 @@ def _aws(rig: Rig) -> Table:
             count(function, f"after a rest of {rest:g} s", 1, 1)
         count(function, "within a second of a read", _WITHIN_A_SECOND, 0)
     notes = [
-        "A call is booked after its answer, by one transaction more.",
+        "A call is booked after its answer, by one write more.",
         "States are read again after 1 s, routes after 10 s, secrets after 5 minutes.",
         "After 10 s both are read, one after the other on one connection. Side by side was slower: two connections.",
     ]

@@ -15,7 +15,7 @@ and teams that had no hold of the request (store.ledger), so they are charged on
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -157,12 +157,12 @@ class TotalsAggregator:
         position = f"position#{stream}#{shard}"
         total_shard = zlib.crc32(shard.encode()) % TOTAL_SHARDS
         after: str | None = None
-        most = MAX_ITEMS
+        most, left_out = MAX_ITEMS, set[object]()
         try:
             after = self._read(position)
             while (sums := next_sums(changes, int(after or 0), most)).last:
                 try:
-                    self._write(position, after, sums, total_shard)
+                    self._write(position, after, sums, total_shard, left_out)
                     after = sums.last
                 except _MovedError:
                     after = self._read(position)
@@ -170,9 +170,8 @@ class TotalsAggregator:
                     if most:  # find the row that DynamoDB rejects: one at a time
                         most = 0
                         continue
-                    _log.error("the row at %s of shard %s is rejected, and not counted", sums.last, shard)
-                    self._write(position, after, Sums(sums.last), total_shard)
-                    after = sums.last
+                    self._write_valid(position, after, sums, total_shard, left_out)
+                    most, after = MAX_ITEMS, sums.last
         except (_BusyError, _MovedError):
             _log.warning("transactions kept conflicting: the rest of the batch is counted later")
         except AWS_ERRORS as error:
@@ -187,9 +186,26 @@ class TotalsAggregator:
         item = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
         return str(from_item(item)["sequence"]) if item else None
 
-    def _write(self, position: str, after: str | None, sums: Sums, total_shard: int) -> None:
+    def _write_valid(
+        self, position: str, after: str | None, sums: Sums, total_shard: int, left_out: set[object]
+    ) -> None:
+        """Write the sums of a row without the total or ledger that rejects it, which joins `left_out`."""
+        for place in (*sums.totals, *sums.charges):
+            try:
+                self._write(position, after, sums, total_shard, left_out | {place})
+            except _InvalidError:
+                continue
+            left_out.add(place)
+            _log.error("%s cannot be added to, and is left out", place)
+            return
+        _log.error("the row at %s is rejected, and not counted", sums.last)
+        self._write(position, after, Sums(sums.last), total_shard, left_out)
+
+    def _write(
+        self, position: str, after: str | None, sums: Sums, total_shard: int, left_out: Collection[object]
+    ) -> None:
         """Add `sums` and move the position. Raises _MovedError, _BusyError, _InvalidError and AwsError."""
-        items = [*self._additions(sums, total_shard)]
+        items = [*self._additions(sums, total_shard, left_out)]
         moved = self._move(position, after, sums.last)
         for tried in range(_TRIES):
             if tried:
@@ -226,8 +242,10 @@ class TotalsAggregator:
             }
         }
 
-    def _additions(self, sums: Sums, shard: int) -> "Iterator[TransactWriteItemTypeDef]":
+    def _additions(self, sums: Sums, shard: int, left_out: Collection[object]) -> "Iterator[TransactWriteItemTypeDef]":
         for (kind, at), counters in sums.totals.items():
+            if (kind, at) in left_out:
+                continue
             terms = ", ".join(f"#{index} :{index}" for index, _ in enumerate(counters))
             yield {
                 "Update": {
@@ -238,7 +256,9 @@ class TotalsAggregator:
                     "ExpressionAttributeValues": to_item({f":{index}": n for index, n in enumerate(counters.values())}),
                 }
             }
-        yield from self._ledgers.items({each: plan_charge(amount) for each, amount in sums.charges.items()})
+        yield from self._ledgers.items(
+            {each: plan_charge(amount) for each, amount in sums.charges.items() if each not in left_out}
+        )
 
 
 def _reasons(error: ClientError) -> Sequence[CancellationReason]:
