@@ -159,7 +159,8 @@ def measure(outcomes: Sequence[Outcome], scores: Sequence[float], threshold: flo
     labelled = [(score, each.is_hard) for each, score in rows if not each.both_failed]
     measured = [(each, score) for each, score in rows if not each.is_everyday]
     everyday = [score for each, score in rows if each.is_everyday]
-    half = sorted(labelled)[: len(labelled) // 2]
+    shuffled = random.Random(0).sample(labelled, len(labelled))  # noqa: S311 - equal scores are chosen from at random
+    half = sorted(shuffled, key=lambda row: row[0])[: len(labelled) // 2]
     standard = sum(each.standard for each, _ in measured)
     served = sum(each.mini if score < threshold else each.standard for each, score in measured)
     return Measures(
@@ -228,7 +229,8 @@ def table(
             pairs = zip(samples[name], samples[first], strict=True)
             gaps = sorted(getattr(own, key) - getattr(other, key) for own, other in pairs)
             low, high = _middle(gaps)
-            found[name][key] = Estimate(getattr(point[name], key), *_middle(drawn), differs=low > 0 or high < 0)
+            differs = name == first or low > 0 or high < 0
+            found[name][key] = Estimate(getattr(point[name], key), *_middle(drawn), differs=differs)
     return found
 
 

@@ -16,6 +16,7 @@ const VIEWS = {
   models: { title: "Models", load: () => import("./views/models.js") },
   keys: { title: "Keys", load: () => import("./views/keys.js") },
   requests: { title: "Requests", load: () => import("./views/requests.js") },
+  complexity: { title: "Complexity", load: () => import("./views/complexity.js") },
   playground: { title: "Playground", load: () => import("./views/playground.js") },
   audit: { title: "Audit", load: () => import("./views/audit.js") },
   api: { title: "API", load: () => import("./views/api.js") },

@@ -76,6 +76,14 @@ export const audit = {
   readEntries: (query) => get("audit", query),
 };
 
+export const complexity = {
+  readRollouts: () => get("complexity"),
+  readReport: (model) => get("complexity/report", { model }),
+  advance: (body) => post("complexity/rollout", body),
+  rollBack: (body) => post("complexity/rollback", body),
+  undo: (body) => post("complexity/undo", body),
+};
+
 export const playground = {
   readRoutes,
   createKey: (body) => post("key/generate", body),
@@ -87,6 +95,14 @@ export const playground = {
       body: JSON.stringify(body),
       credentials: "omit",
       signal,
+    }),
+  /** Say whether an answer was good (1) or not (-1), with the key that asked for it. Resolves with the `Response`. */
+  giveFeedback: (key, body) =>
+    fetch(url("v1/feedback"), {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+      credentials: "omit",
     }),
 };
 

@@ -17,6 +17,8 @@ export async function readAnswer(key, messages, answer, signal, redraw) {
   facts.attempts = response.headers.get("x-vibe-attempts");
   facts.fallbacks = response.headers.get("x-vibe-fallbacks");
   facts.request = response.headers.get("x-vibe-request-id");
+  facts.routing = response.headers.get("x-vibe-routing")?.split(";")[0];
+  facts.key = key;
   if (!response.ok || !response.body) {
     const reported = await response.json().catch(() => null);
     answer.error = { message: reported?.error?.message ?? `The router answered with ${response.status}.`, attempts: reported?.error?.attempts, retryAfter: response.headers.get("retry-after") };

@@ -1,6 +1,6 @@
 // Playground: a chat through the public endpoint, with the routing headers of each answer.
 
-import { button, failure, field, select } from "../controls.js";
+import { busy, button, failure, field, select } from "../controls.js";
 import { toast } from "../dialogs.js";
 import { h, swap } from "../dom.js";
 import { createdKey, setCreatedKey } from "../draft.js";
@@ -192,14 +192,32 @@ function drawTurn(turn) {
       "dl",
       { class: "served" },
       part("Served by", facts.deployment && h("span", { class: "mono" }, facts.deployment)),
+      part("Routed to", facts.routing),
       part("Attempts", facts.attempts),
       part("Fallbacks", facts.fallbacks),
       part("First token", facts.ttft === undefined ? null : ms(facts.ttft)),
       part("Total", facts.total === undefined ? null : ms(facts.total)),
       part("Tokens", facts.usage && `${count(facts.usage.prompt_tokens)} in, ${count(facts.usage.completion_tokens)} out`),
+      facts.request && !turn.open && !turn.error ? votes(turn) : null,
       facts.request && !turn.open ? h("div", {}, h("dt", { class: "sr" }, "Details"), h("dd", {}, h("a", { href: `#/requests/${encodeURIComponent(facts.request)}` }, "Request details"))) : null,
     ),
   );
+}
+
+/** Buttons to say whether an answer was good; the vote is evidence for complexity routing. */
+function votes(turn) {
+  const vote = async (value, control) => {
+    const response = await busy(control, () => api.giveFeedback(turn.facts.key, { request_id: turn.facts.request, value })).catch(() => null);
+    if (!response?.ok) return toast("The feedback could not be stored. Try again in a few seconds.", { kind: "bad" });
+    turn.vote = value;
+    return element.replaceWith(votes(turn));
+  };
+  const choice = (value, label, drawing) => {
+    const control = button(label, () => vote(value, control), { kind: "quiet", icon: drawing, only: true, "aria-pressed": String(turn.vote === value) });
+    return control;
+  };
+  const element = h("div", {}, h("dt", { class: "sr" }, "Feedback"), h("dd", { class: "actions" }, choice(1, "Good answer", "good"), choice(-1, "Bad answer", "bad")));
+  return element;
 }
 
 const part = (name, value) => (value === null || value === undefined || value === "" ? null : h("div", {}, h("dt", {}, name), h("dd", {}, value)));

@@ -124,10 +124,11 @@ def _steps(value: object) -> object:
 
 
 def _chain(value: object, info: ValidationInfo) -> object:
-    if value == ():
-        if info.data.get("routing") is None:
+    if not value and isinstance(value, list | tuple):
+        if info.data.get("routing") is not None:
+            return ()
+        if value == ():
             raise ValueError("is missing")
-        return value
     return _steps(value)
 
 
