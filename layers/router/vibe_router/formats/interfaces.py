@@ -27,6 +27,7 @@ __all__ = [
     "ClientConversation",
     "ClientFormat",
     "ClientRequest",
+    "DecodedFormat",
     "Piece",
     "ProofFilter",
     "ProviderConversation",
@@ -306,11 +307,15 @@ class StreamedFormat(ProviderFormat, Protocol):
         """Return an assembler for one stream."""
 
 
-class ProviderConversation(StreamedFormat, Protocol):
+class DecodedFormat(StreamedFormat, Protocol):
+    """A format of providers whose streams can be decoded into neutral events."""
+
+    def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
+        """Return the decoder of the stream (or unfolded whole answer) that answers `request`."""
+
+
+class ProviderConversation(DecodedFormat, Protocol):
     """A format of providers that the neutral form can be written in."""
 
     def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:
         """Return the body of `request` to `model`. Raises ApiError (400) naming what the format cannot carry."""
-
-    def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
-        """Return the decoder of the stream (or unfolded whole answer) that answers `request`."""

@@ -10,15 +10,27 @@ from vibe_router.core.wire_formats import WIRE_FORMATS
 from vibe_router.formats.interfaces import (
     ClientConversation,
     ClientFormat,
+    DecodedFormat,
     ProviderConversation,
     ProviderFormat,
     StreamedFormat,
 )
 
-__all__ = ["TRANSLATABLE", "TRANSLATED", "client", "client_conversation", "conversation", "provider", "streamed"]
+__all__ = [
+    "DECODABLE",
+    "TRANSLATABLE",
+    "TRANSLATED",
+    "client",
+    "client_conversation",
+    "conversation",
+    "decodable",
+    "provider",
+    "streamed",
+]
 
 # Callers' formats that have a neutral form, and providers' formats that it can be written in.
 TRANSLATABLE = frozenset(name for name, entry in WIRE_FORMATS.items() if entry.translates_from)
+DECODABLE = frozenset(name for name, entry in WIRE_FORMATS.items() if entry.translates_to or name == "completions")
 TRANSLATED = frozenset(name for name, entry in WIRE_FORMATS.items() if entry.translates_to)
 
 _loaded: dict[str, Any] = {}
@@ -43,6 +55,14 @@ def provider(name: str) -> ProviderFormat:
 def streamed(name: str) -> StreamedFormat:
     """Return a format of providers whose answers stream. Raises KeyError for another name."""
     return cast("StreamedFormat", _load(name, allowed=WIRE_FORMATS[name].streams))
+
+
+def decodable(name: str) -> "DecodedFormat":
+    """Return a format of providers whose answers can be decoded: those of TRANSLATED, and legacy completions.
+
+    Raises KeyError for another name.
+    """
+    return cast("DecodedFormat", _load(name, allowed=name in DECODABLE))
 
 
 def conversation(name: str) -> ProviderConversation:

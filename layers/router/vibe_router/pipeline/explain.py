@@ -53,8 +53,9 @@ def route(
     planned = plan(able, states, now, order=order)
     observed = remembered.observations.read(each.id for each in model.chain) if remembered else {}
     facts = facts_of(model, request, observed, caller, stay, now)
+    last = len(planned.candidates) - 1
     tried = [
-        _tried(position, each, model, facts) | _sent(each.deployment, request, now)
+        _tried(position, each, model, facts, is_last=position == last) | _sent(each.deployment, request, now)
         for position, each in enumerate(planned.candidates)
     ]
     if hedge := _hedge(planned.candidates, request):
@@ -152,7 +153,7 @@ _CHOSEN = {
 }
 
 
-def _tried(position: int, candidate: Candidate, model: VirtualModel, facts: Facts) -> dict[str, Any]:
+def _tried(position: int, candidate: Candidate, model: VirtualModel, facts: Facts, *, is_last: bool) -> dict[str, Any]:
     deployment = candidate.deployment
     step_number = next(number for number, step in enumerate(model.steps, 1) if deployment in step)
     step = model.steps[step_number - 1]
@@ -162,7 +163,7 @@ def _tried(position: int, candidate: Candidate, model: VirtualModel, facts: Fact
     why += "." if not position else "; only if the deployments before it fail."
     if is_reserved(deployment, facts):
         why += " The rest of its quota is for running conversations and named keys, so it is last."
-    if deployment.policy.continuation and model.most_calls > 1:
+    if deployment.policy.continuation and not is_last:
         why += " A text that breaks off here is continued by the next one."
     if candidate.mode is Mode.PROBE:
         why += " Its cooldown is over, so this request would probe it, unless another request already does."

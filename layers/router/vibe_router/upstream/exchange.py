@@ -192,11 +192,11 @@ class Exchange:
     @property
     def is_conversation(self) -> bool:
         """Whether the answer can be decoded into neutral events, and written as a stream of the caller."""
-        return self.format in registry.TRANSLATED and self._request.format in registry.TRANSLATABLE
+        return self.format in registry.DECODABLE and self._request.format in registry.TRANSLATABLE
 
     def decoded(self) -> tuple[StreamReader, AnswerDecoder]:
         """Return a reader of the provider's stream, and the decoder of its chunks; for a conversation."""
-        provider = registry.conversation(self.format)
+        provider = registry.decodable(self.format)
         return provider.reader(wants_usage=True), provider.decoder(self._request.neutral())
 
     def writer(self) -> StreamWriter:

@@ -26,6 +26,8 @@ def _is_plain(request: NeutralRequest, *, same_format: bool) -> bool:
     """Return whether the neutral form holds everything that the answer may consist of."""
     if request.logprobs or request.rest.get("modalities") or request.more.get("modalities"):
         return False
+    if request.format == "completions" and request.rest:  # the prompt echoed, log probabilities, the best of several
+        return False
     return not (same_format and any(isinstance(tool, Raw) for tool in request.tools))
 
 

@@ -12,10 +12,10 @@ from vibe_router.formats.common import sse
 from vibe_router.formats.completions.assembly import CompletionsAssembler
 from vibe_router.formats.completions.request import CompletionsRequest, parse
 from vibe_router.formats.completions.stream import CompletionsStreamReader, read_whole, unfold
-from vibe_router.formats.interfaces import ClientRequest, StreamWriter
+from vibe_router.formats.interfaces import AnswerDecoder, ClientRequest, StreamWriter
 
 if TYPE_CHECKING:
-    from vibe_router.formats.neutral.model import Event
+    from vibe_router.formats.neutral.model import Event, NeutralRequest
 
 __all__ = ["COMPLETIONS"]
 
@@ -42,6 +42,11 @@ class _Completions:
 
     def reader(self, *, wants_usage: bool) -> CompletionsStreamReader:
         return CompletionsStreamReader(wants_usage)
+
+    def decoder(self, _request: "NeutralRequest") -> AnswerDecoder:
+        from vibe_router.formats.completions import neutral as completions_neutral
+
+        return completions_neutral.CompletionsDecoder()
 
     def writer(self, request: ClientRequest, created: int) -> StreamWriter:
         from vibe_router.formats.completions import neutral as completions_neutral

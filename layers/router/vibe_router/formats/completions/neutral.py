@@ -10,11 +10,23 @@ from typing import Any
 
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.chat.chunk_writer import ChunkWriter
+from vibe_router.formats.chat.stream import usage_of
+from vibe_router.formats.common.finish_reasons import finish_reason, is_absent
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.completions.assembly import CompletionsAssembler
-from vibe_router.formats.neutral.model import Event, Finish, Message, NeutralRequest, RefusalDelta, Text, TextDelta
+from vibe_router.formats.neutral.model import (
+    Event,
+    Finish,
+    Message,
+    NeutralRequest,
+    RefusalDelta,
+    Started,
+    Text,
+    TextDelta,
+    UsageReport,
+)
 
-__all__ = ["CompletionsWriter", "read", "whole"]
+__all__ = ["CompletionsDecoder", "CompletionsWriter", "read", "whole"]
 
 _READ = frozenset(
     {"model", "stream", "stream_options", "prompt", "max_tokens", "temperature", "top_p", "n", "stop", "seed", "user"}
@@ -62,6 +74,38 @@ def _prompt(prompt: Any) -> str:
     raise bad_request(
         f"A provider without completions cannot be sent {what} ('prompt').", "prompt", "unsupported_parameter"
     )
+
+
+class CompletionsDecoder:
+    """Decodes the chunks of a completion of one text into neutral events; another deployment may then continue it."""
+
+    def __init__(self) -> None:
+        self._started = False
+
+    def decode(self, chunk: Mapping[str, Any]) -> Iterable[Event]:
+        """Return the events in `chunk`."""
+        if not self._started:
+            self._started = True
+            id_, model, created = chunk.get("id"), chunk.get("model"), chunk.get("created")
+            yield Started(
+                id_ if isinstance(id_, str) else None,
+                model if isinstance(model, str) else None,
+                created if isinstance(created, int) else None,
+            )
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict):
+                continue
+            if (text := choice.get("text")) and isinstance(text, str):
+                yield TextDelta(text)
+            if not is_absent(reason := choice.get("finish_reason")):
+                yield Finish(finish_reason(reason))
+        if (usage := usage_of(chunk)).known:
+            yield UsageReport(usage)
+
+    def end(self) -> Iterable[Event]:
+        """Return nothing: no event is held back."""
+        return ()
 
 
 class CompletionsWriter(ChunkWriter):

@@ -89,6 +89,13 @@ class ContinuedCompletion(CompletionsRequest):
 
     beginning: str = ""
 
+    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:
+        """Return the body for a provider of this format: the text goes on where it is. Raises ApiError (400)."""
+        prompt = self.body["prompt"]
+        text = prompt if isinstance(prompt, str) else prompt[0]
+        extended = replace(self, body={**self.body, "prompt": text + self.beginning}, beginning="")
+        return CompletionsRequest.for_provider(extended, model, stream=stream, keep=keep)
+
     def neutral(self) -> "NeutralRequest":
         """Return the request in the neutral form. Raises ApiError (400) for other prompts than a text."""
         from vibe_router.formats.neutral.model import Message, Text
