@@ -57,8 +57,8 @@ class Stack:
             self.__exit__()
             raise
         self.ready_after = time.perf_counter() - began
-        name, url = self._checkout.name("stack"), f"http://127.0.0.1:{port}/v1"
-        self.target = UrlTarget(name, url, self._key, processes=self._processes)
+        self.base_url = f"http://127.0.0.1:{port}/v1"
+        self.target = UrlTarget(self._checkout.name("stack"), self.base_url, self._key, processes=self._processes)
         return self
 
     def __exit__(self, *_: object) -> None:
