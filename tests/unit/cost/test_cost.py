@@ -31,18 +31,42 @@ def test_page_states_every_figure_and_no_other_amount() -> None:
 @pytest.mark.parametrize("volume", VOLUMES)
 def test_totals_are_in_their_row(volume: int) -> None:
     found = figures(MODEL)
-    row = [f"{kind}, {volume:,} requests a month" for kind in ("router", "container")]
-    assert f"| {volume:,} | {found[row[0]]} | {found[row[1]]} |" in PAGE.read_text(encoding="utf-8")
+    row = [found[f"{kind}, {volume:,} requests a month"] for kind in ("router", "free tier", "container")]
+    assert f"| {volume:,} | {' | '.join(row)} |" in PAGE.read_text(encoding="utf-8")
+
+
+def test_every_alarm_and_parameter_that_the_page_names_exists() -> None:
+    template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    page = PAGE.read_text(encoding="utf-8")
+    alarms = set(re.findall(r"\b\w+Alarm\b", page))
+    assert alarms
+    assert alarms <= {name for name, each in template["Resources"].items() if each["Type"] == "AWS::CloudWatch::Alarm"}
+    named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+|Monitoring)[`=]", page))
+    assert named - set(template["Parameters"]) == {"WarmThroughput"}, "a property of a table"
+
+
+def test_targets_are_met() -> None:
+    assert MODEL.million() <= 95
+    assert MODEL.break_even() >= 800_000
 
 
 def test_stream_of_20_s_at_512_mb_costs_ten_gb_seconds() -> None:
-    model = replace(MODEL, call_added_ms=0, chunk_added_ms=0, after_ms=0, memory_mb=512)
-    assert model.variable(1e6)["Lambda, memory × seconds"] == pytest.approx(133.334)
+    model = replace(MODEL, call_cpu_ms=0, memory_mb=512)
+    line = model.variable(1e6)["Lambda, memory × seconds"]
+    assert line.quantity == pytest.approx(10.01e6)
+    assert line.beyond_free == pytest.approx((10.01e6 - 400_000) * 0.0000133334)
 
 
-def test_unused_stack_costs_its_secrets_and_monitoring() -> None:
-    assert sum(MODEL.variable(0).values()) == 0
-    assert MODEL.total(0) == pytest.approx(2 * 0.4 + 3 + 0.1 * MODEL.alarm_metrics)
+def test_only_the_first_answer_depends_on_the_memory() -> None:
+    small, large = replace(MODEL, memory_mb=128), replace(MODEL, memory_mb=1769)
+    scaled = small.cold_start_seconds - large.cold_start_seconds
+    assert scaled == pytest.approx((1769 / 128 - 1) * MODEL.first_answer_ms / 1000)
+
+
+@pytest.mark.parametrize(("monitoring", "amount"), [("full", 3 + 0.1 * MODEL.alarm_metrics), ("none", 0)])
+def test_unused_stack_costs_its_secrets_and_monitoring(monitoring: str, amount: float) -> None:
+    assert sum(line.amount for line in MODEL.variable(0).values()) == 0
+    assert replace(MODEL, monitoring=monitoring).total(0) == pytest.approx(0.4 * MODEL.secrets + amount)
 
 
 def test_container_without_requests_adds_up_by_hand() -> None:
@@ -66,9 +90,9 @@ def test_twice_the_memory_costs_more_but_less_than_twice(requests: int) -> None:
 
 
 def test_router_is_cheaper_up_to_the_break_even() -> None:
-    requests = MODEL.break_even()
-    assert MODEL.total(requests) <= MODEL.container_total(requests)
-    assert MODEL.total(requests + 2000) > MODEL.container_total(requests + 2000)
+    bare, requests = replace(MODEL, monitoring="none"), MODEL.break_even()
+    assert bare.total(requests) <= bare.container_total(requests)
+    assert bare.total(requests + 2000) > bare.container_total(requests + 2000)
 
 
 def test_assumed_dynamodb_units_match_the_store() -> None:
@@ -89,6 +113,6 @@ def test_assumed_dynamodb_units_match_the_store() -> None:
 
 
 def test_every_price_has_a_unit_and_a_source() -> None:
-    for each in (*PRICES["prices"].values(), *PRICES["quotas"].values()):
+    for each in (*PRICES["prices"].values(), *PRICES["free"].values(), *PRICES["quotas"].values()):
         assert each["source"].startswith("https://")
         assert each.get("per") or each.get("of")
