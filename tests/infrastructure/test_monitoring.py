@@ -56,28 +56,26 @@ def test_there_is_an_alarm_for_what_somebody_must_act_on() -> None:
         "NewVersionFailureAlarm",
         "TableReadThrottleAlarm",
         "TableWriteThrottleAlarm",
+        "IndexThrottleAlarm",
         "UsageBehindAlarm",
     }
 
 
-@pytest.mark.parametrize("kind", ["Read", "Write"])
-def test_throttles_of_every_table_and_index_are_watched(kind: str) -> None:
-    watched = {
-        tuple(
-            dimension["Value"] if isinstance(dimension["Value"], str) else dimension["Value"]["Ref"]
-            for dimension in metric["Dimensions"]
-        )
-        for metric in _stats(ALARMS[f"Table{kind}ThrottleAlarm"])
-        if metric["MetricName"] == f"{kind}ThrottleEvents"
-    }
+def test_throttles_of_every_table_and_index_are_watched() -> None:
+    watched = set()
+    for name in ("TableReadThrottleAlarm", "TableWriteThrottleAlarm", "IndexThrottleAlarm"):
+        metrics = _stats(ALARMS[name])
+        assert len(metrics) <= 10, "CloudWatch's limit of metrics in one alarm"
+        for metric in metrics:
+            table, *index = (each["Value"] for each in metric["Dimensions"])
+            watched.add((metric["MetricName"], table["Ref"], *index))
     tables = of_type(STACK, "AWS::DynamoDB::Table")
-    indexes = {
+    places = {(name,) for name in tables} | {
         (name, index["IndexName"])
         for name, table in tables.items()
         for index in table["Properties"].get("GlobalSecondaryIndexes", [])
     }
-    assert watched == {(name,) for name in tables} | indexes
-    assert len(watched) <= 10, "CloudWatch's limit of metrics in one alarm"
+    assert watched == {(f"{kind}ThrottleEvents", *place) for kind in ("Read", "Write") for place in places}
 
 
 @pytest.mark.parametrize("name", ALARMS)
