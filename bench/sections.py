@@ -447,7 +447,7 @@ def _aws(rig: Rig) -> Table:
     notes = [
         "A call is booked after its answer, by one write more.",
         "States are read again after 1 s, routes after 10 s, secrets after 5 minutes.",
-        "After 10 s both are read, one after the other on one connection. Side by side was slower: two connections.",
+        "After 10 s both are read at the same time.",
     ]
     return Table("Calls to AWS per warm request", rows, notes, aims)
 
