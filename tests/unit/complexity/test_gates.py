@@ -1,10 +1,10 @@
 import random
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.simulate_rollouts import is_gate_open, requests_until_rollback
 from vibe_router.routing.complexity.gates import (
     STAGES,
     Observation,
@@ -14,19 +14,7 @@ from vibe_router.routing.complexity.gates import (
     report_on,
     wilson_bounds,
 )
-from vibe_router.routing.complexity.sequential import LIMIT, evidence_against_mini, is_mini_worse
-
-
-def observed(
-    chance: random.Random, number: int, right: float, worse: float = 0.0, right_hard: float = 0.6
-) -> Iterator[Observation]:
-    """Requests of which half are easy. `right`: mini is no worse; of the rest, standard is better."""
-    for _ in range(number):
-        is_easy = chance.random() < 0.5
-        is_right = chance.random() < (right if is_easy else right_hard)
-        better = is_right and chance.random() < worse
-        judged = 0.0 if not is_right else 1.0 if better else 0.5
-        yield Observation("mini" if is_easy else "standard", ("en",), judged=judged)
+from vibe_router.routing.complexity.sequential import LIMIT, evidence_against_mini
 
 
 def english(observations: list[Observation]) -> StratumReport:
@@ -37,14 +25,9 @@ def english(observations: list[Observation]) -> StratumReport:
 def test_gates_open_and_close_correctly_in_simulated_runs() -> None:
     chance = random.Random(11)  # noqa: S311
     runs = 60
-    # mini is wrong in 1.5 % of its requests, and as often better; then in 15 %; then the router is no better than
-    # chance.
-    good = sum(english(list(observed(chance, 2400, 0.985, 0.015))).is_open for _ in range(runs))
-    bad = sum(english(list(observed(chance, 2400, 0.85, 0.05))).is_open for _ in range(runs))
-    blind = sum(english(list(observed(chance, 2400, 0.95, 0.05, right_hard=0.95))).is_open for _ in range(runs))
-    assert good >= 0.95 * runs
-    assert bad <= 0.05 * runs
-    assert blind <= 0.1 * runs
+    assert sum(is_gate_open(chance, 2_400, 0.985, 0.015) for _ in range(runs)) >= 0.95 * runs
+    assert sum(is_gate_open(chance, 2_400, 0.85, 0.05) for _ in range(runs)) <= 0.05 * runs
+    assert sum(is_gate_open(chance, 2_400, 0.95, 0.05, right_hard=0.95) for _ in range(runs)) <= 0.1 * runs
 
 
 def test_a_report_without_evidence_says_what_is_missing() -> None:
@@ -57,8 +40,9 @@ def test_a_report_without_evidence_says_what_is_missing() -> None:
 
 
 def test_mini_alone_may_be_good_enough() -> None:
-    chance = random.Random(5)  # noqa: S311
-    found = english(list(observed(chance, 3000, 0.99, 0.01, right_hard=0.99)))
+    good = [Observation(would, ("en",), judged=0.5) for would in ("mini", "standard")]
+    wrong = [Observation(would, ("en",), judged=0.0) for would in ("mini", "standard")]
+    found = english(good * 1_500 + wrong * 8)
     assert found.needs_no_router
 
 
@@ -98,18 +82,6 @@ def test_stages_follow_each_other() -> None:
         stage = next_stage(*stage)
     assert seen == list(STAGES)
     assert next_stage("complexity", 25) == ("complexity", 50)
-
-
-def requests_until_rollback(chance: random.Random, rate: float, ratio: float, most: int = 3000) -> int | None:
-    """Return after how many requests at stage 50 a rollout is rolled back, None if it is not."""
-    mini = standard = 0
-    for number in range(1, most + 1):
-        is_mini = chance.random() < 0.5
-        if chance.random() < (rate * ratio if is_mini else rate):
-            mini, standard = mini + is_mini, standard + (not is_mini)
-            if is_mini_worse(mini, standard, 0.5):
-                return number
-    return None
 
 
 def test_false_rollbacks_are_rare_and_a_doubling_is_found() -> None:

@@ -38,6 +38,7 @@ LEAST_SCORED = 1_000
 _SATISFACTION_POINTS = 0.05
 _LEAST_FEEDBACK = 30  # of each arm, from which satisfaction is compared
 _Z = 1.6448536269514722  # one-sided 95 %
+_Z_TWO_SIDED = 1.959963984540054  # of a comparison, which may go either way
 _MOST_LABELS = 100_000
 
 
@@ -247,10 +248,10 @@ def _better_than_chance(judged: Sequence[Observation]) -> Gate:
         (right * len(rows) + 1) / (len(rows) + 2) for right, rows in ((right_easy, easy), (right_hard, hard))
     )
     error = part * math.sqrt(smooth_easy * (1 - smooth_easy) / len(easy) + smooth_hard * (1 - smooth_hard) / len(hard))
-    low, high = gap - _Z * error, gap + _Z * error
+    low, high = gap - _Z_TWO_SIDED * error, gap + _Z_TWO_SIDED * error
     missing: int | None = 0
     if low <= 0:
-        missing = math.ceil(len(judged) * ((_Z * error / gap) ** 2 - 1)) + 1 if gap > 0 else None
+        missing = math.ceil(len(judged) * ((_Z_TWO_SIDED * error / gap) ** 2 - 1)) + 1 if gap > 0 else None
     return Gate("better than chance", low > 0, gap, low, high, required, missing)
 
 

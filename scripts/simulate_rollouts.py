@@ -1,0 +1,71 @@
+"""Simulate rollouts of complexity routing with known truth: python -m scripts.simulate_rollouts [--runs 1000].
+
+Reports how often gates open and close correctly, how often a harmless rollout is rolled back, and after how many
+requests a doubling of bad events is noticed at stage 50. Takes a few minutes; the tests run a small part of it.
+"""
+
+import argparse
+import random
+import statistics
+
+from vibe_router.routing.complexity.gates import Observation, report_on
+from vibe_router.routing.complexity.sequential import is_mini_worse
+
+__all__ = ["is_gate_open", "requests_until_rollback"]
+
+_MOST_REQUESTS = 3_000
+
+
+def is_gate_open(
+    chance: random.Random, requests: int, right: float, better: float = 0.0, right_hard: float = 0.6
+) -> bool:
+    """Return whether the English gates open after `requests` dual runs, of which half are of easy requests.
+
+    `right` is how often mini is no worse for easy requests, and `right_hard` for the others; `better` how often it is
+    better where it is no worse.
+    """
+    observations = []
+    for _ in range(requests):
+        is_easy = chance.random() < 0.5
+        is_right = chance.random() < (right if is_easy else right_hard)
+        judged = 0.0 if not is_right else 1.0 if chance.random() < better else 0.5
+        observations.append(Observation("mini" if is_easy else "standard", ("en",), judged=judged))
+    strata = report_on(observations, quality=0.98, precision=0.9).strata
+    return next(each for each in strata if each.stratum == "en").is_open
+
+
+def requests_until_rollback(chance: random.Random, rate: float, ratio: float) -> int | None:
+    """Return after how many requests at stage 50 a rollout is rolled back, None if it is not.
+
+    `rate` is the share of bad events of standard; mini has `ratio` times as many.
+    """
+    mini = standard = 0
+    for number in range(1, _MOST_REQUESTS + 1):
+        is_mini = chance.random() < 0.5
+        if chance.random() < (rate * ratio if is_mini else rate):
+            mini, standard = mini + is_mini, standard + (not is_mini)
+            if is_mini_worse(mini, standard, 0.5):
+                return number
+    return None
+
+
+def main() -> None:
+    """Read the command line, simulate, and report."""
+    parser = argparse.ArgumentParser(description="Simulate rollouts of complexity routing.")
+    parser.add_argument("--runs", type=int, default=1_000)
+    runs, chance = parser.parse_args().runs, random.Random(1)  # noqa: S311 - not for secrets
+    good = sum(is_gate_open(chance, 2_400, 0.985, 0.015) for _ in range(runs)) / runs
+    wrong = sum(is_gate_open(chance, 2_400, 0.85, 0.05) for _ in range(runs)) / runs
+    blind = sum(is_gate_open(chance, 2_400, 0.95, 0.05, right_hard=0.95) for _ in range(runs)) / runs
+    print(f"gates open: {good:.1%} of good minis, {wrong:.1%} of bad ones, {blind:.1%} of routers by chance")
+    for rate in (0.05, 0.1):
+        harmless = sum(requests_until_rollback(chance, rate, 1) is not None for _ in range(runs)) / runs
+        found = [requests_until_rollback(chance, rate, 2) or _MOST_REQUESTS for _ in range(runs)]
+        print(
+            f"bad events of {rate:.0%}: {harmless:.1%} false rollbacks; a doubling is noticed after "
+            f"{statistics.median(found):.0f} requests (median)"
+        )
+
+
+if __name__ == "__main__":
+    main()
