@@ -30,7 +30,7 @@ def routes(stack: Stack) -> Any:
 
 
 def rows(routes: Any) -> dict[str, Any]:
-    return {name: routes[name] for name in ("providers", "defaults", "models")}
+    return {name: routes[name] for name in ("providers", "defaults", "models", "aliases")}
 
 
 def chain(stack: Stack, model: str = MODEL) -> list[Any]:
@@ -332,3 +332,26 @@ def test_the_behavior_of_a_chain_is_edited(visit: Callable[..., Visitor], used_s
     assert (row["order"], row["stay"], row["continuation"], row["hedge_after"]) == ("quota", 30, True, "p95")
     assert row["quota"] == {"threshold": 80, "keys": ["boss", "nightly"]}
     assert (row["chain"][0]["set"], row["chain"][0]["drop"]) == ({"seed": 7}, ["user"])
+
+
+def test_aliases_are_added_edited_and_explained(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit().open("models")
+    visitor.button("Add alias").click()
+    visitor.dialog.get_by_label("Name or pattern").fill("my-*")
+    visitor.dialog.get_by_label("Model", exact=True).select_option(MODEL)
+    visitor.button("Add", visitor.dialog).click()
+    dialog = review(visitor)
+    expect(dialog).to_contain_text("my-*")
+    visitor.button("Save", dialog).click()
+    expect(visitor.dialog).to_have_count(0)
+    assert routes(used_stack)["aliases"]["my-*"] == MODEL
+    visitor.button("Explain a request").click()
+    visitor.dialog.get_by_label("Other name").fill("my-model")
+    visitor.button("Explain", visitor.dialog).click()
+    expect(visitor.dialog).to_contain_text(f"my-model is an alias of {MODEL}")
+    visitor.page.keyboard.press("Escape")
+    visitor.button("Edit my-*").click()
+    visitor.button("Delete", visitor.dialog).click()
+    visitor.button("Save", review(visitor)).click()
+    expect(visitor.dialog).to_have_count(0)
+    assert "my-*" not in routes(used_stack)["aliases"]
