@@ -26,7 +26,8 @@ A provider's own refusal keeps the provider's code and message.
 ## Verdicts
 
 Every failed attempt gets a verdict, which decides about retries, cooldowns and the next deployment. It is in the
-`attempts` of errors, log lines and requests. `ok` is the attempt that served.
+`attempts` of errors, log lines and requests. `ok` is the attempt that served, and
+`cancelled` one that another deployment answered before (`hedge_after`); neither is a failure.
 
 | verdict | meaning | what the router does |
 |---|---|---|

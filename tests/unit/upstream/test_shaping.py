@@ -74,6 +74,12 @@ def test_any_path_fits_any_body(body: dict[str, Any], path: str) -> None:
     assert isinstance(json.loads(shaped_body(json.dumps(body).encode(), shape)), dict)
 
 
+def test_a_deployment_with_a_shape_can_be_in_a_set() -> None:
+    shape = RequestShape({"a": [1]}, {"b": {}}, headers=HeaderShape({"x-a": "1"}))
+    one, two = (Deployment(Provider("p", "http://x", "KEY"), "m", Policy(shape=shape)) for _ in range(2))
+    assert len({one, two}) == 1
+
+
 def test_headers() -> None:
     shape = RequestShape(
         headers=HeaderShape({"x-a": "1"}, {"x-b": "2", "x-c": "3"}, ("x-d",)),

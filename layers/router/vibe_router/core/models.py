@@ -54,8 +54,8 @@ class CooldownPolicy:
 class HeaderShape:
     """Headers of a call, in lower case: those to `set`, to set where they are missing (`default`), and to `drop`."""
 
-    set: Mapping[str, str] = field(default_factory=dict)
-    default: Mapping[str, str] = field(default_factory=dict)
+    set: Mapping[str, str] = field(default_factory=dict, hash=False)
+    default: Mapping[str, str] = field(default_factory=dict, hash=False)
     drop: tuple[str, ...] = ()
 
 
@@ -80,8 +80,8 @@ class RequestShape:
     headers to pass on, in lower case.
     """
 
-    set: Mapping[str, Any] = field(default_factory=dict)
-    default: Mapping[str, Any] = field(default_factory=dict)
+    set: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    default: Mapping[str, Any] = field(default_factory=dict, hash=False)
     drop: tuple[str, ...] = ()
     headers: HeaderShape = field(default_factory=HeaderShape)
     betas: BetaShape = field(default_factory=BetaShape)
