@@ -12,7 +12,7 @@ from vibe_router.core.metrics import metrics_line
 from vibe_router.core.price import as_dollars, cost
 from vibe_router.core.record import Record
 from vibe_router.core.tags import bounded_tags, bounded_text
-from vibe_router.core.telemetry import DECISION, NAMESPACE, logger
+from vibe_router.core.telemetry import NAMESPACE, log_decision, logger
 from vibe_router.core.usage import Usage
 from vibe_router.pipeline.accounting import charged_cost
 from vibe_router.pipeline.trace import AttemptTrace, BilledPart
@@ -223,7 +223,7 @@ class RoutingDecision:
         if self._malformed_chunks:
             counted = {"request_id": self.request_id, "chunks": self._malformed_chunks}
             logger.warning("MALFORMED CHUNKS SKIPPED", extra=counted)
-        logger.info(DECISION, extra=record.as_line())
+        log_decision(record.as_line())
 
     def measure(self, record: Record) -> None:
         """Write the request's metrics."""
