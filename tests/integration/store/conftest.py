@@ -32,8 +32,7 @@ from tests.unit.store.hooks import create_table
 from vibe_router.core.clock import Clock
 from vibe_router.store.aws_client import AwsClient, Bounds
 from vibe_router.store.credentials import EnvironmentCredentials
-from vibe_router.store.dynamodb import DYNAMODB, DynamoDB
-from vibe_router.store.dynamodb import dynamodb_client as make_client
+from vibe_router.store.dynamodb import DYNAMODB, RETRY_PAUSE, DynamoDB
 from vibe_router.store.state import StateStore
 
 if TYPE_CHECKING:
@@ -152,7 +151,8 @@ def aws(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def dynamodb_client(aws: None) -> Iterator[DynamoDB]:
-    client = make_client()
+    # Patient, unlike the functions' own: a test must not depend on a busy machine.
+    client = DynamoDB(AwsClient(DYNAMODB, Clock(), bounds=Bounds(connect=30, read=30, pause=RETRY_PAUSE)))
     yield client
     client.close()
 
