@@ -7,7 +7,7 @@ And it walks through an update's syntax tree a dozen times, for each of its clau
 updates say no more than ADD. Such an update is carried out here; every other is moto's, which parses a text once.
 
 It looks for each of the ten kinds of an attribute's value, under several names, before it says the one that is there:
-three quarters of what reading an item costs. Here the one that is there is said.
+three quarters of what reading an item costs. Here the type that is present is used.
 
 What it looks up for every request and never changes, its own directory and its classes' methods, is looked up once: a
 third of what a small request costs.
@@ -114,12 +114,12 @@ def _saying_what_is_there(original: Any) -> Any:
         if shape.name != "AttributeValue" or type(value) is not dict or len(value) != 1:
             original(self, serialized, value, shape, key)
             return
-        ((kind, said),) = value.items()
-        if kind not in shape.members or said is None:
+        ((kind, member),) = value.items()
+        if kind not in shape.members or member is None:
             original(self, serialized, value, shape, key)
             return
         wrapper: dict[str, Any] = {}
-        self._serialize(wrapper, said, shape.members[kind], kind)
+        self._serialize(wrapper, member, shape.members[kind], kind)
         self._default_serialize(serialized, wrapper, shape, key)
 
     return _serialize_type_structure

@@ -2,7 +2,7 @@
 
 VIBE_ROUTER_URL        its base URL, local or remote, with a stage or without
 VIBE_ROUTER_KEY        its key
-VIBE_ROUTER_STANDINS   where its stand-ins can be told to misbehave, if it has some (`make start` prints it)
+VIBE_ROUTER_STANDINS   the control API of its stand-ins, if it has some (`make start` prints it)
 """
 
 import os

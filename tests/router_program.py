@@ -20,7 +20,7 @@ def run(summary: str, *files: str) -> int:
     parser = argparse.ArgumentParser(description=summary)
     parser.add_argument("--url", help="its base URL (default: VIBE_ROUTER_URL, URL, or the local stack's)")
     parser.add_argument("--key-env", metavar="NAME", help="the variable with the key")
-    parser.add_argument("--control", help=f"where its stand-ins are told to misbehave ({STANDINS})")
+    parser.add_argument("--control", help=f"the control API of its stand-ins ({STANDINS})")
     parser.add_argument("-k", metavar="NAME", help="only tests whose name has this")
     args = parser.parse_args()
     try:

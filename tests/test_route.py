@@ -192,13 +192,13 @@ def test_a_failed_deployment_is_skipped_until_it_recovers(router: ChatClient, br
     assert answer.deployment != broken
     assert int(answer.headers["x-vibe-fallbacks"]) >= 1
     end = time.monotonic() + 60  # others than the environment that failed read the states once in a second
-    while (told := _told_of(router, broken))["state"] == "healthy":
-        assert time.monotonic() < end, f"{broken} is not told to be cooling"
+    while (reported := _state_of(router, broken))["state"] == "healthy":
+        assert time.monotonic() < end, f"{broken} is not reported as cooling"
         time.sleep(0.2)
-    assert told["verdict"] == "transient"
+    assert reported["verdict"] == "transient"
 
 
-def _told_of(router: ChatClient, deployment: str) -> dict[str, Any]:
+def _state_of(router: ChatClient, deployment: str) -> dict[str, Any]:
     states = router.client.get(f"{router.root}/health").json()["deployments"]
     return next(each for each in states if each["deployment"] == deployment)
 

@@ -56,9 +56,9 @@ def test_tokens_are_counted(client: anthropic.Anthropic, stack: Stack) -> None:
 
 
 def test_errors_have_the_packages_classes(client: anthropic.Anthropic) -> None:
-    with pytest.raises(anthropic.AuthenticationError) as refused:
+    with pytest.raises(anthropic.AuthenticationError) as rejected:
         client.with_options(api_key="sk-wrong").messages.create(model="auto-claude", max_tokens=5, messages=HELLO)
-    assert refused.value.request_id
+    assert rejected.value.request_id
     with pytest.raises(anthropic.NotFoundError):
         client.messages.create(model="claude-0", max_tokens=5, messages=HELLO)
     with pytest.raises(anthropic.BadRequestError, match="max_tokens"):

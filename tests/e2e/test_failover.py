@@ -34,9 +34,9 @@ def test_a_failed_first_step_is_skipped_until_it_recovers(
     assert answer.headers["x-vibe-deployment"] == L2
     assert answer.headers["x-vibe-fallbacks"] == "1"
     assert answer.text.endswith("data: [DONE]\n\n")
-    told = stack.decision(answer.headers["x-vibe-request-id"])
-    assert told["deployment"] == L2
-    first, last = told["attempts"][0], told["attempts"][-1]
+    record = stack.decision(answer.headers["x-vibe-request-id"])
+    assert record["deployment"] == L2
+    first, last = record["attempts"][0], record["attempts"][-1]
     assert (first["deployment"], first["verdict"]) == (L1, verdict)
     assert (last["deployment"], last["verdict"]) == (L2, "ok")
     assert stack.health()[L1]["verdict"] == verdict

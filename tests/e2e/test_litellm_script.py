@@ -57,8 +57,8 @@ def test_a_litellm_script_runs_unchanged(stack: Stack) -> None:
     answer = chat(key)
     assert answer.status_code == 200
     assert answer.headers["x-ratelimit-limit-requests"] == "100"
-    refused = chat(key, "auto-codex")
-    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "key_model_access_denied")
+    rejected = chat(key, "auto-codex")
+    assert (rejected.status_code, rejected.json()["error"]["code"]) == (403, "key_model_access_denied")
     assert httpx.get(f"{stack.root}/key/list", headers={"Authorization": f"Bearer {key}"}).status_code == 403
 
     info = call("GET", "/key/info", params={"key": key})

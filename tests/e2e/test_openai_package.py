@@ -132,9 +132,9 @@ def test_other_fields_reach_the_provider_as_sent(client: openai.OpenAI, stack: S
 
 
 def test_errors_are_the_packages_own_types(client: openai.OpenAI, stack: Stack) -> None:
-    with pytest.raises(openai.AuthenticationError) as refused:
+    with pytest.raises(openai.AuthenticationError) as rejected:
         client.with_options(api_key="sk-wrong").chat.completions.create(model="auto-chat", messages=HELLO)
-    assert refused.value.code == "invalid_api_key"
+    assert rejected.value.code == "invalid_api_key"
     with pytest.raises(openai.NotFoundError) as unknown:
         client.chat.completions.create(model="gpt-4o", messages=HELLO)
     assert unknown.value.code == "model_not_found"

@@ -61,8 +61,8 @@ def test_every_request_is_one_row_and_its_share_of_the_totals(stack: Stack, tmp_
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(one, range(12)))
     assert [answer.status_code for answer in answers] == [404, *[200] * 11]
-    refused, *served = rows = booked(stack, answers)
-    assert (refused.error, refused.key, refused.cost) == ("model_not_found", key_id, 0)
+    rejected, *served = rows = booked(stack, answers)
+    assert (rejected.error, rejected.key, rejected.cost) == ("model_not_found", key_id, 0)
     for row in served:
         assert (row.key, row.key_alias, row.tags) == (key_id, "metered", ("nightly",))
         assert (row.model, row.deployment, row.provider_model) == (

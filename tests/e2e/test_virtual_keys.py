@@ -47,7 +47,7 @@ def ask(stack: Stack, key: str, model: str = "auto-priced", **more: Any) -> http
     return httpx.post(f"{stack.url}/chat/completions", json=body, headers={"x-api-key": key}, timeout=60)
 
 
-def told(answer: httpx.Response) -> tuple[int, str]:
+def error_of(answer: httpx.Response) -> tuple[int, str]:
     """Return an error's status and code; no code when it is none."""
     return answer.status_code, "" if answer.status_code == 200 else answer.json()["error"]["code"]
 
@@ -63,24 +63,24 @@ def test_a_key_may_use_only_its_models(stack: Stack, make: Make) -> None:
     key = make(models=["auto-chat*"])
     assert ask(stack, key, "auto-chat-mini").status_code == 200
     denied = ask(stack, key, "auto-priced")
-    assert told(denied) == (403, "key_model_access_denied")
+    assert error_of(denied) == (403, "key_model_access_denied")
     assert "auto-chat, auto-chat-mini" in denied.json()["error"]["message"]
     listed = httpx.get(f"{stack.url}/models", headers={"authorization": f"Bearer {key}"}, timeout=60).json()["data"]
     assert [each["id"] for each in listed] == ["auto-chat", "auto-chat-mini"]
-    assert told(httpx.get(f"{stack.root}/health", headers={"x-api-key": key}, timeout=60))[0] == 403
+    assert error_of(httpx.get(f"{stack.root}/health", headers={"x-api-key": key}, timeout=60))[0] == 403
 
 
 def test_blocking_unblocking_and_deleting_a_key_take_effect_within_ten_seconds(stack: Stack, make: Make) -> None:
     blocked, unblocked, deleted = make(), make(), make()
     admin(stack, "/key/block", key=unblocked)
-    assert told(ask(stack, unblocked)) == (401, "key_blocked")
+    assert error_of(ask(stack, unblocked)) == (401, "key_blocked")
     assert [ask(stack, key).status_code for key in (blocked, deleted)] == [200, 200]
     admin(stack, "/key/block", key=blocked)
     admin(stack, "/key/unblock", key=unblocked)
     admin(stack, "/key/delete", keys=[deleted])
-    eventually(lambda: told(ask(stack, blocked)) == (401, "key_blocked"))
+    eventually(lambda: error_of(ask(stack, blocked)) == (401, "key_blocked"))
     eventually(lambda: ask(stack, unblocked).status_code == 200)
-    eventually(lambda: told(ask(stack, deleted)) == (401, "key_deleted"))
+    eventually(lambda: error_of(ask(stack, deleted)) == (401, "key_deleted"))
 
 
 def test_concurrent_callers_do_not_overspend_a_budget(stack: Stack, make: Make) -> None:
@@ -88,8 +88,8 @@ def test_concurrent_callers_do_not_overspend_a_budget(stack: Stack, make: Make) 
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: ask(stack, key), range(12)))
     served = [each for each in answers if each.status_code == 200]
-    refused = [each for each in answers if each.status_code != 200]
-    assert {told(each) for each in refused} <= {(402, "budget_exceeded")}
+    rejected = [each for each in answers if each.status_code != 200]
+    assert {error_of(each) for each in rejected} <= {(402, "budget_exceeded")}
     assert served
     cost = sum(stack.decision(each.headers["x-vibe-request-id"])["cost"] for each in served)
     assert 0 < cost < 0.015
@@ -100,9 +100,9 @@ def test_a_request_over_the_remaining_budget_is_a_402(stack: Stack, make: Make) 
     key = make(max_budget=0.0105)  # one answer of a thousand tokens, and a bit
     assert ask(stack, key).status_code == 200
     eventually(lambda: spend_of(stack, key) or None)
-    refused = ask(stack, key)
-    assert told(refused) == (402, "budget_exceeded")
-    assert "The budget of this API key is $0.0105" in refused.json()["error"]["message"]
+    rejected = ask(stack, key)
+    assert error_of(rejected) == (402, "budget_exceeded")
+    assert "The budget of this API key is $0.0105" in rejected.json()["error"]["message"]
     assert ask(stack, key, max_tokens=100).status_code == 200, "a smaller one fits"
 
 
@@ -125,7 +125,7 @@ def test_a_request_over_the_rate_is_a_429_with_retry_after(stack: Stack, make: M
     assert sorted(each.headers["x-ratelimit-remaining-requests"] for each in served) == ["0", "1", "2"]
     for each in answers:
         if each.status_code != 200:
-            assert told(each) == (429, "rate_limit_exceeded")
+            assert error_of(each) == (429, "rate_limit_exceeded")
             assert 0 < int(each.headers["retry-after"]) <= 60
 
 

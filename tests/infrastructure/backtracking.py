@@ -40,7 +40,7 @@ class _Automaton:
         self.blocked: dict[int, frozenset[int]] = defaultdict(frozenset)  # by state: what a possessive loop eats first
         self.doubled: set[tuple[int, int]] = set()  # steps that two repetitions allow for the same character
         self.only_at_start: set[int] = set()
-        self.refused: list[str] = []
+        self.rejected: list[str] = []
 
     def state(self, characters: Iterable[int]) -> _Part:
         self.characters.append(frozenset(characters))
@@ -96,7 +96,7 @@ class _Automaton:
                 return self.repeat(*value, possessive=code is op.POSSESSIVE_REPEAT)
             case op.ASSERT | op.ASSERT_NOT:
                 return self.sequence(value[1])  # lookbehinds too, whose length Python bounds
-        self.refused.append(f"{code} is not modelled")
+        self.rejected.append(f"{code} is not modelled")
         return _Part()
 
     def repeat(self, least: int, most: int, items: Any, *, possessive: bool) -> _Part:
@@ -176,7 +176,7 @@ def reasons(pattern: str | bytes, flags: int, *, searches: bool, whole_text: boo
         tries = right.first | wrong.first
         automaton.connect(tries, tries)
         automaton.connect(right.first, whole.first - automaton.only_at_start)
-    found = list(automaton.refused)
+    found = list(automaton.rejected)
     if any(_reaches(automaton, other, one) for one, other in automaton.doubled):
         found.append("exponential: a repetition within a repetition matches the same text in two ways")
     # Where a match can end it does, and nothing is tried again.

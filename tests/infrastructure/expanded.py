@@ -45,7 +45,7 @@ def expand(parameters: Mapping[str, str] | None = None, contents: Mapping[str, s
     return expanded
 
 
-def told_as_json(patch: pytest.MonkeyPatch) -> None:
+def read_as_json(patch: pytest.MonkeyPatch) -> None:
     """Let moto read templates as the JSON that they are here: read as YAML, each takes it half a second."""
     reader = SimpleNamespace(
         add_multi_constructor=lambda *_: None, load=lambda text, **_: json.loads(text), Loader=None

@@ -102,24 +102,24 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: tuple[Admin, set[
     admin.made("/key/update", key=key, spend=0)
     key = admin.made("/key/regenerate", key=key, grace_period="1h")["key"]
     admin.ask("GET", "/key/list", key=key)
-    admin.told("/key/info", key=key)
-    admin.told("/key/list", return_full_object="true")
+    admin.read("/key/info", key=key)
+    admin.read("/key/list", return_full_object="true")
     admin.made("/key/delete", keys=[key])
     admin.made("/team/delete", team_ids=["t"])
-    routes = admin.told("/routes")
+    routes = admin.read("/routes")
     document = {name: routes[name] for name in ("providers", "defaults", "models")}
     del document["models"]["auto-codex"]
     document["models"]["auto-chat"]["description"] = "other"
     assert admin.ask("PUT", "/routes", {**document, "version": 1}).status == 200
     assert admin.ask("POST", "/routes/rollback", {"version": 2, "to": 1}).status == 200
-    admin.told("/routes/history")
+    admin.read("/routes/history")
     admin.made("/routes/explain", model="auto-chat")
     from tests.integration.admin.test_admin_routes import cool
 
     cool(admin, "deployment#ark/glm-4.7")
     admin.made("/cooldowns/clear", all=True)
-    admin.told("/audit")
-    admin.told("/usage/overview")
-    admin.told("/usage/requests")
-    admin.told("/spend/logs")
+    admin.read("/audit")
+    admin.read("/usage/overview")
+    admin.read("/usage/requests")
+    admin.read("/spend/logs")
     assert operations == _allowed()

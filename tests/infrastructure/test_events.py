@@ -136,7 +136,7 @@ def test_the_handler_answers_each_event(name: str, ask: Ask) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in EVENTS if name.startswith(("chat-completions.", "models.", "health."))]
 )
-def test_an_event_with_a_wrong_key_is_refused(name: str, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_with_a_wrong_key_is_rejected(name: str, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     event = json.loads(json.dumps(EVENTS[name]))
     event["headers"]["Authorization"] = "Bearer sk-wrong"
     monkeypatch.setitem(EVENTS, name, event)

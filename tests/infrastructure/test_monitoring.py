@@ -79,7 +79,7 @@ def test_throttles_of_every_table_and_index_are_watched() -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_says_what_happened_and_tells_the_topic_and_rests_when_idle(name: str) -> None:
+def test_an_alarm_describes_itself_notifies_the_topic_and_is_ok_when_idle(name: str) -> None:
     properties = ALARMS[name]["Properties"]
     assert properties["AlarmDescription"].endswith(".")
     assert properties["AlarmActions"] == properties["OKActions"] == [{"Ref": "AlarmTopic"}]

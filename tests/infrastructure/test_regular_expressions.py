@@ -128,7 +128,7 @@ def test_expressions_that_are_built_at_run_time_are_known() -> None:
         (r"(?m)^\s*x", "search"),
     ],
 )
-def test_what_would_backtrack_is_found(pattern: str, method: str) -> None:
+def test_backtracking_expressions_are_found(pattern: str, method: str) -> None:
     assert reasons(pattern, 0, **METHODS[method])
 
 
@@ -147,5 +147,5 @@ def test_what_would_backtrack_is_found(pattern: str, method: str) -> None:
         (r'"(?:[^"\\]++|\\.)*+"?', "finditer"),
     ],
 )
-def test_what_takes_linear_time_is_not_reported(pattern: str, method: str) -> None:
+def test_linear_expressions_are_not_reported(pattern: str, method: str) -> None:
     assert reasons(pattern, 0, **METHODS[method]) == []

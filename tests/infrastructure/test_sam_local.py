@@ -1,4 +1,4 @@
-"""`make sam-local`, as far as it goes without Docker: what the functions are told of this machine, and what not."""
+"""`make sam-local`, as far as it goes without Docker: which variables of this machine the functions get."""
 
 import os
 import socket
@@ -27,13 +27,13 @@ from tests.infrastructure.expanded import ROOT
 
 
 def test_the_machines_aws_account_stays_outside() -> None:
-    told = offline(
+    variables = offline(
         {"PATH": "/bin", "AWS_PROFILE": "work", "AWS_SECRET_ACCESS_KEY": "hidden", "DOCKER_HOST": "unix:///x"}
     )
-    assert "hidden" not in told.values()
-    assert "AWS_PROFILE" not in told
-    assert told["AWS_SHARED_CREDENTIALS_FILE"] == told["AWS_CONFIG_FILE"] == os.devnull
-    assert (told["PATH"], told["DOCKER_HOST"]) == ("/bin", "unix:///x")
+    assert "hidden" not in variables.values()
+    assert "AWS_PROFILE" not in variables
+    assert variables["AWS_SHARED_CREDENTIALS_FILE"] == variables["AWS_CONFIG_FILE"] == os.devnull
+    assert (variables["PATH"], variables["DOCKER_HOST"]) == ("/bin", "unix:///x")
 
 
 def test_a_functions_environment_is_replaced_and_the_template_left_as_it_was() -> None:
@@ -53,7 +53,7 @@ def test_a_functions_environment_is_replaced_and_the_template_left_as_it_was() -
     assert template["Parameters"]["Architecture"]["Default"] == "arm64"
 
 
-def test_without_docker_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_docker_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SamLocalError, match="Docker is needed"):
         containers_reach()
@@ -116,19 +116,19 @@ def test_the_embedded_aws_listens_where_containers_reach_it_and_others_do_not(
 
 
 @pytest.mark.parametrize(
-    ("system", "pools", "status", "told"),
+    ("system", "pools", "status", "variables"),
     [
         pytest.param("Debian 12", "[]", 1, r"does not answer \(no daemon\)\. Start it", id="no daemon"),
         pytest.param("", "[]", 0, "does not answer", id="no daemon, of which docker makes no error"),
         pytest.param("Debian 12", f"[{IPV6_POOL}]", 0, "no IPv4 address", id="a bridge without IPv4"),
     ],
 )
-def test_a_docker_that_does_not_do_is_told(
-    system: str, pools: str, status: int, told: str, docker: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+def test_an_unsuitable_docker_is_reported(
+    system: str, pools: str, status: int, variables: str, docker: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     docker(system, pools, status)
     monkeypatch.setattr(sys, "platform", "linux")
-    with pytest.raises(SamLocalError, match=told):
+    with pytest.raises(SamLocalError, match=variables):
         containers_reach()
 
 
@@ -159,7 +159,7 @@ def test_only_providers_on_this_machine_are_called_elsewhere_than_routes_say() -
     }
 
 
-def test_a_port_in_use_is_told_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_reported_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -183,7 +183,7 @@ def test_sam_commands_take_the_template_that_the_services_write() -> None:
     assert "make-sam-services" in SERVED_TEMPLATE.name, "SAM's error about a missing template quotes the name"
 
 
-def test_sam_invoke_without_the_services_says_what_to_start(tmp_path: Path) -> None:
+def test_sam_invoke_without_the_services_names_the_command_to_start(tmp_path: Path) -> None:
     (tmp_path / "samconfig.toml").write_bytes((ROOT / "samconfig.toml").read_bytes())
     event = ROOT / "events/models.json"
     done = subprocess.run(

@@ -94,7 +94,7 @@ def resources() -> Iterator[dict[str, dict[str, Any]]]:
 
 
 @pytest.mark.usefixtures("resources")
-def test_the_tables_are_made_under_the_names_that_the_outputs_tell() -> None:
+def test_tables_are_created_under_the_names_in_the_outputs() -> None:
     dynamodb = boto3.client("dynamodb")
     outputs = _outputs()
     assert outputs["RoutesTableName"] == f"{NAME}-routes"
@@ -164,7 +164,7 @@ def test_the_outputs_give_a_base_url_with_the_stage_and_a_curl_line_for_it() -> 
 
 
 @pytest.mark.usefixtures("resources")
-def test_logs_are_kept_for_thirty_days() -> None:
+def test_logs_are_retained_for_thirty_days() -> None:
     groups = boto3.client("logs").describe_log_groups()["logGroups"]
     kept = {group["logGroupName"]: group.get("retentionInDays") for group in groups}
     assert kept[f"/aws/lambda/{NAME}-gateway"] == 30

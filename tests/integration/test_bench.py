@@ -34,7 +34,7 @@ def test_calls_are_timed_on_every_way(report: Report) -> None:
     assert all(isinstance(row["p50_ms"], float) and row["p50_ms"] > 0 for row in calls)
 
 
-def test_processor_time_is_told_apart_by_process(report: Report) -> None:
+def test_processor_time_is_listed_by_process(report: Report) -> None:
     _, function, stack = rows(report, "calls")
     assert {column for column in function if "cpu" in column} == {"cpu_ms", "aws_cpu_ms"}
     assert {column for column in stack if "cpu" in column} == {"cpu_ms", "gateway_cpu_ms", "aws_cpu_ms"}
@@ -83,7 +83,7 @@ def test_a_start_is_timed_from_python_to_the_first_answer(report: Report) -> Non
     assert stack
 
 
-def test_memory_is_told_for_the_function_and_every_process_of_the_stack(report: Report) -> None:
+def test_memory_is_listed_for_the_function_and_every_process_of_the_stack(report: Report) -> None:
     memory = {str(row["process"]): row["resident_mb"] for row in rows(report, "memory")}
     assert {"function, after 10 requests", "stack: function", "stack: embedded AWS", "stack: together"} <= set(memory)
     assert all(isinstance(held, float) and held > 1 for held in memory.values())
@@ -98,7 +98,7 @@ def test_calls_to_aws_are_counted(report: Report) -> None:
     assert rested["secretsmanager_per_call"] == within["secretsmanager_per_call"] == 0
 
 
-def test_a_budget_costs_one_write_before_the_answer_and_what_comes_after_it_is_waited_for_by_nobody(
+def test_a_budget_costs_one_write_before_the_answer_and_no_wait_after_it(
     report: Report,
 ) -> None:
     keys = {row["caller"]: row for row in rows(report, "keys")}
@@ -126,7 +126,7 @@ def test_every_request_logs_its_decision_and_its_metrics(report: Report) -> None
         assert row["other_bytes"] == 0
 
 
-def test_the_aims_stand_beside_the_figures(report: Report) -> None:
-    told = as_text(report)
+def test_targets_are_shown_beside_the_figures(report: Report) -> None:
+    reported = as_text(report)
     for aim in ("function adds to a call", "stack adds to a call", "cold start", "memory", "DynamoDB calls"):
-        assert aim in told
+        assert aim in reported

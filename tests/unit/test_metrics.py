@@ -5,7 +5,7 @@ import json
 from vibe_router.core.metrics import METRICS, metrics_line
 
 
-def test_a_line_describes_what_it_holds_and_leaves_out_zero_and_none() -> None:
+def test_a_line_describes_its_values_without_zero_and_none() -> None:
     values = {"Requests": 1, "Errors": 0, "TtftMs": None, "TotalMs": 12.5, "Cost": 3.7e-05}
     assert json.loads(metrics_line(values, "VibeRouter", 1_800_000_000.25)) == {
         "_aws": {

@@ -176,7 +176,7 @@ def test_rows_of_a_day_are_in_all_partitions_of_its_index() -> None:
     assert len(days) == DAY_SHARDS
 
 
-def test_what_is_charged_is_internal() -> None:
+def test_charges_are_internal() -> None:
     owed = replace(RECORD, cost=None, charged=7, hold="hold-1", charge_later=("team",))
     assert (owed.charge, RECORD.charge, replace(RECORD, cost=None).charge) == (7, 1_234, 0)
     assert Record.from_row(owed.as_row(1)) == replace(owed, hold=None), "a row needs no hold: it is settled"

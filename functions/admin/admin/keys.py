@@ -258,11 +258,11 @@ def _one(call: Call, key: Key) -> dict[str, Any]:
 def _with(key: Key, body: KeyFields, now: float) -> Key:
     """Return `key` with the changes of `body`."""
     fields = body.changed_fields(key.limits)
-    said = body.model_fields_set
+    given = body.model_fields_set
     for name, field in {"key_alias": "alias", "user_id": "user_id", "team_id": "team_id"}.items():
-        if name in said:
+        if name in given:
             fields[field] = getattr(body, name)
-    if "aliases" in said:
+    if "aliases" in given:
         fields["aliases"] = body.aliases or {}
     if body.duration is not None:
         fields["expires"] = None if body.duration == NEVER else round(now + int(body.duration), 3)

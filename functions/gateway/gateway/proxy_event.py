@@ -39,7 +39,7 @@ class Request:
 
 
 def read(event: Mapping[str, Any], fallback_id: str) -> Request:
-    """Read a v1 proxy event. Raises ApiError (400) for a body that is not the base64 it is said to be."""
+    """Read a v1 proxy event. Raises ApiError (400) for a body that is marked as base64 and is not."""
     context = event.get("requestContext") or {}
     stage = context.get("stage")
     return Request(

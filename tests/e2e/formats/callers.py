@@ -60,9 +60,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. `turn` is the answer as this caller sends it back; `told` is everything, without what differs
-    between two answers that say the same (ids, times).
-    """
+    """An answer. `turn` is what this caller sends back; `everything` has no ids and times, as those differ."""
 
     text: str
     calls: Sequence[Call]
@@ -72,7 +70,7 @@ class Answer:
     prompt_tokens: int
     completion_tokens: int
     turn: Any = field(compare=False, repr=False)
-    told: Any = field(repr=False)
+    everything: Any = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -236,7 +234,7 @@ class ChatCaller(_Openai):
             prompt_tokens=completion.usage.prompt_tokens,
             completion_tokens=completion.usage.completion_tokens,
             turn={name: value for name, value in message.items() if name != "parsed"},
-            told=same(dumped),
+            everything=same(dumped),
         )
 
 
@@ -271,8 +269,8 @@ class ResponsesCaller(_Openai):
                 case {"type": str(kind), "output_index": int(at), **fields} if (
                     kind.endswith(".done") and (at, kind.removesuffix(".done")) in texts
                 ):
-                    told = fields.get("text", fields.get("arguments", fields.get("refusal")))
-                    assert texts[at, kind.removesuffix(".done")] == told
+                    everything = fields.get("text", fields.get("arguments", fields.get("refusal")))
+                    assert texts[at, kind.removesuffix(".done")] == everything
         done = [event.item for event in events if event.type == "response.output_item.done"]
         assert [item.to_dict() for item in done] == [item.to_dict() for item in last.response.output]
         return last.response
@@ -339,7 +337,7 @@ class ResponsesCaller(_Openai):
             prompt_tokens=response.usage.input_tokens,
             completion_tokens=response.usage.output_tokens,
             turn=dumped["output"],
-            told=same(dumped),
+            everything=same(dumped),
         )
 
 
@@ -433,7 +431,7 @@ class MessagesCaller:
             prompt_tokens=usage.input_tokens + cached,
             completion_tokens=usage.output_tokens,
             turn=[_sent_back(block) for block in dumped["content"]],
-            told=same(dumped),
+            everything=same(dumped),
         )
 
 

@@ -151,7 +151,9 @@ def _answer(chunks: Sequence[types.GenerateContentResponse]) -> Answer:
         prompt_tokens=usage.prompt_token_count or 0,
         completion_tokens=(usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0),
         turn=content,
-        told=same([json.loads(content.model_dump_json(exclude={"thought_signature"})), usage.model_dump(mode="json")]),
+        everything=same(
+            [json.loads(content.model_dump_json(exclude={"thought_signature"})), usage.model_dump(mode="json")]
+        ),
     )
 
 

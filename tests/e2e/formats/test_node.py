@@ -30,9 +30,9 @@ def test_every_scenario_by_the_package_for_node(stack: Stack, spares: dict[str, 
     broken = {f"{caller} {spoken}": next(spares[spoken]) for caller in CALLERS for spoken in MODELS}
     for pair, model in broken.items():
         stack.standin.fault(PROVIDERS[pair.split()[1]], "stream_error_late", model=model, after=5)
-    told = json.dumps({"root": stack.root, "key": KEY, "models": MODELS, "broken": broken})
+    settings = json.dumps({"root": stack.root, "key": KEY, "models": MODELS, "broken": broken})
     ran = subprocess.run(
-        [NODE, str(HERE / "scenarios.mjs"), told], capture_output=True, text=True, timeout=SECONDS, check=False
+        [NODE, str(HERE / "scenarios.mjs"), settings], capture_output=True, text=True, timeout=SECONDS, check=False
     )
     assert ran.returncode == 0, ran.stderr
     outcomes = [json.loads(line) for line in ran.stdout.splitlines()]

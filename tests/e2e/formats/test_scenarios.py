@@ -20,7 +20,7 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 STOPS = {"chat", "messages", "converse", "gemini"}
-"""Formats that have stop sequences; a provider of another one cannot be told."""
+"""Formats that have stop sequences; a provider of another format gets none."""
 UNSEEN_THOUGHTS = {("chat", "responses")}
 """A caller of chat has no word for asking to see thoughts, and Responses shows them only to who asks."""
 
@@ -64,7 +64,7 @@ def broken(pair: tuple[str, str], spares: dict[str, Iterator[str]]) -> str:
 def both(caller: Caller, model: str, ask: Ask) -> Answer:
     """Ask for a whole answer and for a stream, which must say the same; return the streamed one."""
     whole, streamed = caller.ask(model, ask), caller.stream(model, ask)
-    assert streamed.told == whole.told
+    assert streamed.everything == whole.everything
     assert streamed == whole
     return streamed
 
@@ -194,10 +194,10 @@ def test_an_unknown_model_and_a_wrong_key(caller: Caller, stack: Stack, pair: tu
         caller.ask("no-such-model", Ask([HELLO]))
     assert unknown.value.status_code == 404  # type: ignore[attr-defined] # both packages' errors have it
     stranger = CALLERS[pair[0]](stack.root, "sk-wrong")
-    with pytest.raises(caller.failures) as refused:
+    with pytest.raises(caller.failures) as rejected:
         stranger.ask(MODELS[pair[1]], Ask([HELLO]))
     stranger.close()
-    assert refused.value.status_code == 401  # type: ignore[attr-defined] # both packages' errors have it
+    assert rejected.value.status_code == 401  # type: ignore[attr-defined] # both packages' errors have it
 
 
 @pytest.mark.parametrize("fault", ["stream_error_late", "cut", "truncated"])

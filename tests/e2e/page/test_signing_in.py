@@ -99,9 +99,9 @@ def test_late_401_after_a_new_sign_in_is_ignored(visit: Callable[..., Visitor]) 
     visitor.dialog.get_by_label("Password").fill(KEY)
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    ((route, refused),) = held
-    assert refused.status == 401
-    route.fulfill(response=refused)
+    ((route, rejected),) = held
+    assert rejected.status == 401
+    route.fulfill(response=rejected)
     expect(page.get_by_role("cell", name=re.compile("Active")).first).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert all("401" in complaint for complaint in visitor.console_errors)

@@ -124,12 +124,12 @@ class Admin:
         return Answer(result["statusCode"], named, json.loads(text) if is_json else text)
 
     def made(self, path: str, **body: Any) -> Any:
-        """Ask for something that must be done, and return what was told."""
+        """Send a request that must succeed, and return the body of its response."""
         answer = self.ask("POST", path, body)
         assert answer.status == 200, answer.body
         return answer.body
 
-    def told(self, path: str, **query: Any) -> Any:
+    def read(self, path: str, **query: Any) -> Any:
         """Ask for something that must be there."""
         answer = self.ask("GET", path, query=query)
         assert answer.status == 200, answer.body

@@ -65,8 +65,8 @@ def test_the_log_is_read_page_by_page_over_days(admin: Admin) -> None:
     for number in range(5):
         admin.made("/team/new", team_alias=f"team {number}")
         admin.time.advance(30_000)
-    first = admin.told("/audit", limit=2)
-    rest = admin.told("/audit", limit=10, before=first["next"])
+    first = admin.read("/audit", limit=2)
+    rest = admin.read("/audit", limit=10, before=first["next"])
     names = [entry["changes"]["team_alias"] for entry in first["entries"] + rest["entries"]]
     assert names == ["team 4", "team 3", "team 2", "team 1", "team 0"]
     assert rest["next"] is None

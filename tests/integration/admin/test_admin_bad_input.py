@@ -116,9 +116,9 @@ def test_sparse_events_are_answered(admin: Admin) -> None:
 def test_the_whole_api_is_described(admin: Admin) -> None:
     described = {path for _, path, _ in OPERATIONS}
     assert described >= {"/key/generate", "/key/{key}/regenerate", "/team/new", "/spend/logs", "/routes", "/cooldowns"}
-    told = admin.ask("GET", "/ui/openapi.json", key=None)
-    assert set(told.body["paths"]) == described
-    assert MASTER not in json.dumps(told.body)
+    page = admin.ask("GET", "/ui/openapi.json", key=None)
+    assert set(page.body["paths"]) == described
+    assert MASTER not in json.dumps(page.body)
 
 
 def test_searching_all_requests_is_bounded(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:

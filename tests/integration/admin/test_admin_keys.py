@@ -28,12 +28,12 @@ def test_a_key_is_shown_once_and_stored_as_its_hash(admin: Admin) -> None:
     assert made["token"] == made["token_id"] == hashlib.sha256(key.encode()).hexdigest()
     assert made["key_name"] == f"sk-...{key[-4:]}"
     assert key not in items(admin)
-    assert key not in str(admin.told("/key/list", return_full_object="true"))
+    assert key not in str(admin.read("/key/list", return_full_object="true"))
 
 
 def test_every_field_of_a_key_is_returned(admin: Admin) -> None:
     admin.made("/team/new", team_id="t1")
-    said: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "key_alias": "<b>x</b>",
         "models": ["auto-chat", "auto-*"],
         "max_budget": 12.34,
@@ -47,13 +47,13 @@ def test_every_field_of_a_key_is_returned(admin: Admin) -> None:
         "team_id": "t1",
         "blocked": True,
     }
-    made = admin.made("/key/generate", duration="1h", **said)
-    told = admin.told("/key/info", key=made["key"])
-    assert told["key"] == made["key"]
-    assert {name: told["info"][name] for name in said} == said
-    assert told["info"]["expires"] == "2027-01-15T09:00:00.000+00:00"
-    assert told["info"]["spend"] == 0
-    assert admin.told("/key/info", key=made["token"])["info"] == told["info"]
+    made = admin.made("/key/generate", duration="1h", **settings)
+    shown = admin.read("/key/info", key=made["key"])
+    assert shown["key"] == made["key"]
+    assert {name: shown["info"][name] for name in settings} == settings
+    assert shown["info"]["expires"] == "2027-01-15T09:00:00.000+00:00"
+    assert shown["info"]["spend"] == 0
+    assert admin.read("/key/info", key=made["token"])["info"] == shown["info"]
 
 
 @pytest.mark.parametrize("value", [None, "", [], {}, False, 0])
@@ -113,7 +113,7 @@ def test_an_invalid_field_is_a_400_that_names_it(admin: Admin, field: str, value
         assert str(value) not in answer.error["message"]
 
 
-def test_metadata_that_is_nested_too_deeply_is_refused(admin: Admin) -> None:
+def test_metadata_that_is_nested_too_deeply_is_rejected(admin: Admin) -> None:
     deep: dict[str, Any] = {}
     for _ in range(13):
         deep = {"a": deep}
@@ -156,7 +156,7 @@ def test_an_update_changes_only_the_given_fields(admin: Admin) -> None:
 def test_a_key_is_blocked_and_unblocked(admin: Admin) -> None:
     key = admin.made("/key/generate")["key"]
     assert admin.made("/key/block", key=key)["blocked"] is True
-    assert admin.told("/key/info", key=key)["info"]["blocked"] is True
+    assert admin.read("/key/info", key=key)["info"]["blocked"] is True
     assert admin.made("/key/unblock", key=key)["blocked"] is False
 
 
@@ -164,7 +164,7 @@ def test_a_deleted_key_leaves_a_tombstone(admin: Admin) -> None:
     made = admin.made("/key/generate", key_alias="a", metadata={"secret": "plans"})
     assert admin.made("/key/delete", keys=[made["key"]]) == {"deleted_keys": [made["key"]]}
     assert admin.ask("GET", "/key/info", query={"key": made["key"]}).status == 404
-    assert admin.told("/key/list")["keys"] == []
+    assert admin.read("/key/list")["keys"] == []
     left = admin.environment.keys.key(made["token"])
     assert left
     assert left.deleted
@@ -176,7 +176,7 @@ def test_a_deleted_key_leaves_a_tombstone(admin: Admin) -> None:
 def test_deleting_several_keys_fails_if_one_is_missing(admin: Admin) -> None:
     key = admin.made("/key/generate")["key"]
     assert admin.ask("POST", "/key/delete", {"keys": [key, "sk-nobody"]}).status == 404
-    assert admin.told("/key/list")["total_count"] == 1
+    assert admin.read("/key/list")["total_count"] == 1
     assert admin.ask("POST", "/key/delete", {}).error["param"] == "keys"
 
 
@@ -186,7 +186,7 @@ def test_a_regenerated_key_preserves_its_id_and_the_old_one_has_a_grace_period(a
     assert new["key"] != old["key"]
     assert (new["key_id"], new["key_alias"], new["max_budget"]) == (old["key_id"], "a", 5)
     assert new["rpm_limit"] == 7
-    left = admin.told("/key/info", key=old["key"])["info"]
+    left = admin.read("/key/info", key=old["key"])["info"]
     assert left["expires"] == "2027-01-15T09:00:00.000+00:00"
     assert left["replaced_by"] == new["token"]
     assert admin.ask("POST", "/key/regenerate", {"key": old["key"]}).status == 400
@@ -199,7 +199,7 @@ def test_blocking_and_deleting_a_key_affect_its_predecessor(admin: Admin) -> Non
     old = admin.made("/key/generate")
     new = admin.made("/key/regenerate", key=old["key"], grace_period="1d")
     admin.made("/key/block", key=new["key"])
-    assert admin.told("/key/info", key=old["key"])["info"]["blocked"] is True
+    assert admin.read("/key/info", key=old["key"])["info"]["blocked"] is True
     admin.made("/key/delete", keys=[new["token"]])
     assert admin.ask("GET", "/key/info", query={"key": old["key"]}).status == 404
 
@@ -211,16 +211,16 @@ def test_keys_are_listed_in_pages_sorted_and_filtered(admin: Admin) -> None:
         made.append(
             admin.made("/key/generate", user_id=f"u{number % 2}", key_alias=f"k{number}", max_budget=7 - number)
         )
-    first = admin.told("/key/list", size=3)
+    first = admin.read("/key/list", size=3)
     assert first["keys"] == [each["token"] for each in reversed(made)][:3]
     assert (first["total_count"], first["current_page"], first["total_pages"]) == (7, 1, 3)
-    assert admin.told("/key/list", size=3, page=3)["keys"] == [made[0]["token"]]
-    assert admin.told("/key/list", size=3, page=9)["keys"] == []
-    assert admin.told("/key/list", user_id="u1")["total_count"] == 3
-    assert admin.told("/key/list", key_alias="k4")["keys"] == [made[4]["token"]]
-    dearest = admin.told("/key/list", sort_by="max_budget", sort_order="asc", size=1, return_full_object="true")
+    assert admin.read("/key/list", size=3, page=3)["keys"] == [made[0]["token"]]
+    assert admin.read("/key/list", size=3, page=9)["keys"] == []
+    assert admin.read("/key/list", user_id="u1")["total_count"] == 3
+    assert admin.read("/key/list", key_alias="k4")["keys"] == [made[4]["token"]]
+    dearest = admin.read("/key/list", sort_by="max_budget", sort_order="asc", size=1, return_full_object="true")
     assert dearest["keys"][0]["key_alias"] == "k6"
-    assert admin.told("/key/list", sort_by="spend")["total_count"] == 7
+    assert admin.read("/key/list", sort_by="spend")["total_count"] == 7
 
 
 @pytest.mark.parametrize(
@@ -245,11 +245,11 @@ def spent(admin: Admin, ledger_id: str, ledger: Ledger) -> None:
 def test_spending_is_in_dollars_and_resets_with_the_period(admin: Admin) -> None:
     made = admin.made("/key/generate", max_budget=5, budget_duration="1d")
     spent(admin, f"key#{made['key_id']}", Ledger(1_500_000_000, 1_250_000_000, 9_000_000_000, NOW + 60))
-    info = admin.told("/key/info", key=made["key"])["info"]
+    info = admin.read("/key/info", key=made["key"])["info"]
     assert (info["spend"], info["reserved"], info["total_spend"]) == (1.25, 0.25, 9)
     assert info["budget_reset_at"] == "2027-01-15T08:01:00.000+00:00"
     admin.time.advance(61)
-    info = admin.told("/key/info", key=made["key"])["info"]
+    info = admin.read("/key/info", key=made["key"])["info"]
     assert (info["spend"], info["reserved"], info["total_spend"]) == (0, 0.25, 9)
     assert info["budget_reset_at"] == "2027-01-16T08:01:00.000+00:00"
 
@@ -285,14 +285,14 @@ def test_a_record_written_by_hand_can_be_read_and_changed(admin: Admin) -> None:
         TableName=admin.variables["KEYS_TABLE"], Item=to_item({"id": f"key#{key_hash}", "name": "by hand"})
     )
     assert admin.made("/key/update", key=STRONG, rpm_limit=1)["key_name"] == "by hand"
-    assert admin.told("/key/list")["total_count"] == 1
+    assert admin.read("/key/list")["total_count"] == 1
 
 
 def test_a_corrupt_record_affects_only_itself(admin: Admin) -> None:
     admin.made("/key/generate")
     corrupt = to_item({"id": "key#" + "a" * 64, "models": 5})
     admin.dynamodb.put_item(TableName=admin.variables["KEYS_TABLE"], Item=corrupt)
-    assert admin.told("/key/list")["total_count"] == 1
+    assert admin.read("/key/list")["total_count"] == 1
     answer = admin.ask("GET", "/key/info", query={"key": "a" * 64})
     assert (answer.status, answer.error["code"]) == (409, "corrupt_record")
 
@@ -314,19 +314,19 @@ def test_a_team_is_created_changed_read_and_deleted_with_its_keys(admin: Admin) 
     assert admin.made("/team/update", rpm_limit=9, **named)["data"]["rpm_limit"] == 9
     assert admin.made("/team/block", **named)["blocked"] is True
     assert admin.made("/team/unblock", **named)["blocked"] is False
-    told = admin.told("/team/info", **named)
-    assert told["team_info"]["team_alias"] == "<i>Apps</i>"
-    assert [each["token"] for each in told["keys"]] == [key["token"]]
-    assert [each["team_id"] for each in admin.told("/team/list")] == [team["team_id"]]
-    assert admin.told("/key/list", **named)["total_count"] == 1
+    shown = admin.read("/team/info", **named)
+    assert shown["team_info"]["team_alias"] == "<i>Apps</i>"
+    assert [each["token"] for each in shown["keys"]] == [key["token"]]
+    assert [each["team_id"] for each in admin.read("/team/list")] == [team["team_id"]]
+    assert admin.read("/key/list", **named)["total_count"] == 1
     assert admin.made("/team/update", spend=1, **named)["spend"] == 1
     gone = admin.made("/team/delete", team_ids=[team["team_id"]])
     assert gone == {"deleted_teams": [team["team_id"]], "deleted_keys": [key["token"]]}
-    assert admin.told("/team/list") == []
-    assert admin.told("/key/list")["total_count"] == 1
+    assert admin.read("/team/list") == []
+    assert admin.read("/key/list")["total_count"] == 1
     # Whoever gets the id later owes nothing.
     assert admin.made("/team/new", **named)["spend"] == 0
-    assert admin.told("/team/info", **named)["team_info"]["spend"] == 0
+    assert admin.read("/team/info", **named)["team_info"]["spend"] == 0
 
 
 def test_a_missing_team_is_a_404(admin: Admin) -> None:
@@ -395,10 +395,10 @@ def test_a_virtual_key_reads_only_its_own_data(admin: Admin) -> None:
         ("/global/spend", {}),
         ("/team/list", {}),
     ):
-        refused = ask(path, **query)
-        assert (refused.status, refused.error["code"]) == (403, "master_key_required"), path
-    refused = admin.ask("POST", "/key/info", {}, key=own["key"])
-    assert refused.status == 403
+        rejected = ask(path, **query)
+        assert (rejected.status, rejected.error["code"]) == (403, "master_key_required"), path
+    rejected = admin.ask("POST", "/key/info", {}, key=own["key"])
+    assert rejected.status == 403
     admin.made("/key/block", key=own["token"])
     assert ask("/key/info").error["code"] == "key_blocked"
 
@@ -410,7 +410,7 @@ def test_a_providers_token_beside_the_master_key_is_ignored(admin: Admin) -> Non
 
 def test_a_key_has_aliases(admin: Admin) -> None:
     made = admin.made("/key/generate", aliases={"claude-*": "auto-claude"})
-    assert admin.told("/key/info", key=made["key"])["info"]["aliases"] == {"claude-*": "auto-claude"}
+    assert admin.read("/key/info", key=made["key"])["info"]["aliases"] == {"claude-*": "auto-claude"}
     assert admin.made("/key/update", key=made["key"], aliases=None)["aliases"] == {}
     for wrong in (
         {"": "auto-chat"},

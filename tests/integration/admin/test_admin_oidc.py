@@ -70,7 +70,7 @@ def test_a_user_signs_in_and_has_a_session(admin: Admin, provider: LocalProvider
     assert provider.calls == ["/.well-known/openid-configuration", "/token", "/keys"]
     finish(admin, provider)
     assert provider.calls[3:] == ["/token"], "endpoints and keys are read once"
-    (newest, *_) = admin.told("/audit")["entries"]
+    (newest, *_) = admin.read("/audit")["entries"]
     assert (newest["action"], newest["by"], newest["status"]) == ("ui/oidc/callback", "ann@example.com", 200)
 
 
@@ -137,7 +137,7 @@ def test_a_forged_token_is_rejected(
     answer = finish(admin, provider)
     assert (answer.status, answer.error["code"]) == (502, "oidc_failed")
     assert "set-cookie" not in answer.headers
-    assert admin.told("/audit")["entries"][0]["status"] == 502
+    assert admin.read("/audit")["entries"][0]["status"] == 502
 
 
 def test_a_state_of_another_browser_is_rejected(admin: Admin, provider: LocalProvider) -> None:

@@ -78,6 +78,6 @@ def test_every_body_has_a_valid_example(admin: Admin, method: str, path: str, op
 
 @pytest.mark.parametrize("prefix", ["", "/prod"])
 def test_the_document_has_the_servers_address(admin: Admin, prefix: str) -> None:
-    told = admin.ask("GET", "/ui/openapi.json", key=None, prefix=prefix)
-    assert told.body["servers"] == [{"url": prefix or "/"}]
-    assert told.headers["content-security-policy"]
+    page = admin.ask("GET", "/ui/openapi.json", key=None, prefix=prefix)
+    assert page.body["servers"] == [{"url": prefix or "/"}]
+    assert page.headers["content-security-policy"]

@@ -20,8 +20,8 @@ from vibe_router.store.dynamodb import to_item
 
 @pytest.fixture
 def routes(admin: Admin) -> dict[str, Any]:
-    told: dict[str, Any] = admin.told("/routes")
-    return told
+    shown: dict[str, Any] = admin.read("/routes")
+    return shown
 
 
 def document(routes: dict[str, Any]) -> dict[str, Any]:
@@ -65,11 +65,11 @@ def test_a_change_raises_the_version_and_enters_the_history(admin: Admin, routes
     expected = admin.made("/routes/dry-run", **changed)["changes"]
     assert [each["row"] for each in expected] == ["models.auto-chat"]
     written = admin.ask("PUT", "/routes", {**changed, "version": 1, "note": "why"})
-    after = admin.told("/routes")
+    after = admin.read("/routes")
     assert (written.status, written.body) == (200, {"version": 2, "digest": after["digest"], "changes": expected})
     assert after["models"]["auto-chat"]["description"] == "<b>other</b>"
     assert after["chains"]["auto-chat"][0][0]["enabled"] is False
-    newest, first = admin.told("/routes/history")["versions"]
+    newest, first = admin.read("/routes/history")["versions"]
     assert (newest["version"], newest["by"], newest["note"], newest["changes"]) == (2, "master key", "why", expected)
     assert (first["version"], first["note"]) == (1, "as it was")
 
@@ -83,10 +83,10 @@ def test_one_of_two_editors_wins_and_the_other_gets_the_differences(admin: Admin
     assert [each["row"] for each in lost.body["changes"]] == ["models.auto-chat"]
     assert lost.body["changes"][0]["fields"]["description"]["to"] == "theirs"
     assert {each["row"] for each in lost.body["yours"]} == {"models.auto-chat", "models.auto-codex"}
-    assert admin.told("/routes")["models"]["auto-codex"] == routes["models"]["auto-codex"]
-    merged = described(admin.told("/routes"), "auto-codex", "mine")
+    assert admin.read("/routes")["models"]["auto-codex"] == routes["models"]["auto-codex"]
+    merged = described(admin.read("/routes"), "auto-codex", "mine")
     assert admin.ask("PUT", "/routes", {**merged, "version": 2}).status == 200
-    assert admin.told("/routes")["models"]["auto-chat"]["description"] == "theirs"
+    assert admin.read("/routes")["models"]["auto-chat"]["description"] == "theirs"
 
 
 def test_a_row_edited_by_hand_meanwhile_is_not_overwritten(admin: Admin, routes: dict[str, Any]) -> None:
@@ -100,16 +100,16 @@ def test_a_row_edited_by_hand_meanwhile_is_not_overwritten(admin: Admin, routes:
     assert "edited by hand" in lost.error["message"]
     assert admin.ask("POST", "/routes/rollback", {"version": 2, "digest": digest, "to": 1}).status == 409
 
-    seen = admin.told("/routes")
+    seen = admin.read("/routes")
     merged = {**described(seen, "auto-codex", "mine"), "version": 2, "digest": seen["digest"]}
     assert admin.ask("PUT", "/routes", merged).body["version"] == 4
-    assert admin.told("/routes")["models"]["auto-chat"]["description"] == "by hand"
+    assert admin.read("/routes")["models"]["auto-chat"]["description"] == "by hand"
     versions = {
-        each["version"]: [row["row"] for row in each["changes"]] for each in admin.told("/routes/history")["versions"]
+        each["version"]: [row["row"] for row in each["changes"]] for each in admin.read("/routes/history")["versions"]
     }
     assert versions == {4: ["models.auto-codex"], 3: ["models.auto-chat"], 2: ["models.auto-claude"], 1: []}
     assert admin.ask("POST", "/routes/rollback", {"version": 4, "to": 3}).status == 200
-    assert document(admin.told("/routes")) == document(seen), "what was edited by hand outlives a save that is undone"
+    assert document(admin.read("/routes")) == document(seen), "what was edited by hand outlives a save that is undone"
     assert admin.ask("PUT", "/routes", {**document(routes), "version": 5}).status == 200, "who sends none is not asked"
 
 
@@ -136,8 +136,8 @@ def test_a_version_can_be_restored(admin: Admin, routes: dict[str, Any]) -> None
         assert admin.ask("PUT", "/routes", {**sent, "version": number}).status == 200
     back = admin.ask("POST", "/routes/rollback", {"version": 3, "to": 1})
     assert (back.status, back.body["version"]) == (200, 4)
-    assert admin.told("/routes")["models"] == routes["models"]
-    assert admin.told("/routes/history", limit=1)["versions"][0]["note"] == "rollback to version 1"
+    assert admin.read("/routes")["models"] == routes["models"]
+    assert admin.read("/routes/history", limit=1)["versions"][0]["note"] == "rollback to version 1"
     assert admin.ask("POST", "/routes/rollback", {"version": 2, "to": 1}).status == 409
     assert admin.ask("POST", "/routes/rollback", {"version": 4, "to": 77}).status == 404
 
@@ -147,7 +147,7 @@ def test_the_history_is_bounded(admin: Admin, routes: dict[str, Any], monkeypatc
     for number in (1, 2, 3):
         sent = described(routes, "auto-chat", f"number {number}")
         assert admin.ask("PUT", "/routes", {**sent, "version": number}).status == 200
-    assert [each["version"] for each in admin.told("/routes/history")["versions"]] == [4, 3]
+    assert [each["version"] for each in admin.read("/routes/history")["versions"]] == [4, 3]
 
 
 @pytest.mark.parametrize(
@@ -181,28 +181,28 @@ def test_invalid_routes_are_not_written_and_every_mistake_has_its_place(
 def test_a_corrupt_row_is_listed_as_a_problem(admin: Admin) -> None:
     row = to_item({"kind": "model", "name": "auto-chat", "chain": 5})
     admin.dynamodb.put_item(TableName=admin.variables["ROUTES_TABLE"], Item=row)
-    told = admin.told("/routes")
-    assert [problem["path"] for problem in told["problems"]] == ["models.auto-chat.chain"]
-    assert "auto-chat" not in told["chains"]
-    assert admin.told("/cooldowns")["deployments"]
+    shown = admin.read("/routes")
+    assert [problem["path"] for problem in shown["problems"]] == ["models.auto-chat.chain"]
+    assert "auto-chat" not in shown["chains"]
+    assert admin.read("/cooldowns")["deployments"]
 
 
 def test_a_request_is_explained_in_the_order_of_its_chain(admin: Admin) -> None:
-    told = admin.made("/routes/explain", model="auto-chat", messages=[{"role": "user", "content": "Hi"}])
-    names = [each["deployment"] for each in told["tried"]]
+    shown = admin.made("/routes/explain", model="auto-chat", messages=[{"role": "user", "content": "Hi"}])
+    names = [each["deployment"] for each in shown["tried"]]
     assert names == ["cliproxyapi/claude-sonnet-4-6", "new-api/gpt-5", "ark/glm-4.7"]
-    assert told["skipped"] == []
-    assert told["admission"]["admitted"] is True
-    assert all(each["why"].endswith(".") for each in told["tried"])
+    assert shown["skipped"] == []
+    assert shown["admission"]["admitted"] is True
+    assert all(each["why"].endswith(".") for each in shown["tried"])
 
 
 def test_cooling_deployments_are_skipped_and_due_ones_probed(admin: Admin) -> None:
     cool(admin, "deployment#cliproxyapi/claude-sonnet-4-6")
     cool(admin, "deployment#new-api/gpt-5", seconds=-1)
     cool(admin, "credential#ark", Verdict.AUTH)
-    told = admin.made("/routes/explain", model="auto-chat")
-    assert [(each["deployment"], each["mode"]) for each in told["tried"]] == [("new-api/gpt-5", "probe")]
-    first, last = told["skipped"]
+    shown = admin.made("/routes/explain", model="auto-chat")
+    assert [(each["deployment"], each["mode"]) for each in shown["tried"]] == [("new-api/gpt-5", "probe")]
+    first, last = shown["skipped"]
     assert (first["verdict"], first["free_at"]) == ("rate_limited", "2027-01-15T08:01:00.000+00:00")
     assert "key is cooling" in last["why"]
     cool(admin, "deployment#new-api/gpt-5x")
@@ -211,8 +211,8 @@ def test_cooling_deployments_are_skipped_and_due_ones_probed(admin: Admin) -> No
 
 def test_the_last_resort_is_the_deployment_that_is_free_soonest(admin: Admin) -> None:
     cool(admin, "deployment#new-api/gpt-5.2-codex")
-    told = admin.made("/routes/explain", model="auto-codex")
-    assert [each["mode"] for each in told["tried"]] == ["last_resort"]
+    shown = admin.made("/routes/explain", model="auto-codex")
+    assert [each["mode"] for each in shown["tried"]] == ["last_resort"]
 
 
 def test_hedging_staying_shaping_and_the_order_are_explained(admin: Admin, routes: dict[str, Any]) -> None:
@@ -228,26 +228,26 @@ def test_hedging_staying_shaping_and_the_order_are_explained(admin: Admin, route
         {"role": "assistant", "content": "Hi."},
         {"role": "user", "content": "?"},
     ]
-    told = admin.made("/routes/explain", model="auto-chat", messages=turns, stream=True)
-    assert [each["deployment"] for each in told["tried"]][:2] == names
-    assert told["stays_at"] is None
-    one = told["tried"][0]
+    shown = admin.made("/routes/explain", model="auto-chat", messages=turns, stream=True)
+    assert [each["deployment"] for each in shown["tried"]][:2] == names
+    assert shown["stays_at"] is None
+    one = shown["tried"][0]
     assert one["hedge_after"] == 8
     assert f"{names[1]} is started too" in one["why"]
     assert "is continued by the next" in one["why"]
     assert (one["shaped"], one["dropped_params"]) == (True, [])
     admin.environment.observations.note(names[0], (QuotaWindow("5h", 0.85),))
-    told = admin.made("/routes/explain", model="auto-chat", messages=turns)
-    assert told["tried"][-1]["deployment"] == names[0]
-    assert "running conversations and named keys" in told["tried"][-1]["why"]
-    listed = {each["deployment"]: each for each in admin.told("/cooldowns")["deployments"]}
+    shown = admin.made("/routes/explain", model="auto-chat", messages=turns)
+    assert shown["tried"][-1]["deployment"] == names[0]
+    assert "running conversations and named keys" in shown["tried"][-1]["why"]
+    listed = {each["deployment"]: each for each in admin.read("/cooldowns")["deployments"]}
     assert listed[names[0]]["quota"]["used"] == 0.85
     request = chat_request.parse(json.dumps({"model": "auto-chat", "messages": turns}).encode())
     conversation = conversation_id("master", "auto-chat", request.affinity())
     admin.environment.conversations.write(conversation, Stay(names[1], admin.time.now + 99))
-    told = admin.made("/routes/explain", model="auto-chat", messages=turns)
-    assert told["tried"][0]["deployment"] == names[1] == told["stays_at"]["deployment"]
-    assert "where the conversation stays" in told["tried"][0]["why"]
+    shown = admin.made("/routes/explain", model="auto-chat", messages=turns)
+    assert shown["tried"][0]["deployment"] == names[1] == shown["stays_at"]["deployment"]
+    assert "where the conversation stays" in shown["tried"][0]["why"]
 
 
 @pytest.mark.parametrize(
@@ -309,21 +309,21 @@ def test_a_request_of_the_master_key_can_be_explained(admin: Admin) -> None:
 def test_cooldowns_are_listed_with_their_models_and_cleared(admin: Admin) -> None:
     cool(admin, "deployment#cliproxyapi/claude-sonnet-4-6")
     cool(admin, "credential#ark", Verdict.AUTH)
-    told = {each["deployment"]: each for each in admin.told("/cooldowns")["deployments"]}
-    assert told["cliproxyapi/claude-sonnet-4-6"]["evidence"] == "429: <script>"
-    assert (told["ark/glm-4.7"]["scope"], told["ark/glm-4.7"]["state"]) == ("credential", "cooling")
-    assert set(told["ark/glm-4.7"]["models"]) == {"auto-chat", "auto-claude", "auto-claude-mini"}
-    assert told["new-api/gpt-5"] == {"deployment": "new-api/gpt-5", "state": "healthy", "models": ["auto-chat"]}
+    shown = {each["deployment"]: each for each in admin.read("/cooldowns")["deployments"]}
+    assert shown["cliproxyapi/claude-sonnet-4-6"]["evidence"] == "429: <script>"
+    assert (shown["ark/glm-4.7"]["scope"], shown["ark/glm-4.7"]["state"]) == ("credential", "cooling")
+    assert set(shown["ark/glm-4.7"]["models"]) == {"auto-chat", "auto-claude", "auto-claude-mini"}
+    assert shown["new-api/gpt-5"] == {"deployment": "new-api/gpt-5", "state": "healthy", "models": ["auto-chat"]}
     cleared = admin.made("/cooldowns/clear", deployment="cliproxyapi/claude-sonnet-4-6")
     assert cleared == {"cleared": ["deployment#cliproxyapi/claude-sonnet-4-6"]}
     assert admin.made("/cooldowns/clear", provider="ark") == {"cleared": ["credential#ark"]}
     assert admin.made("/cooldowns/clear", all=True) == {"cleared": []}
-    assert {each["state"] for each in admin.told("/cooldowns")["deployments"]} == {"healthy"}
+    assert {each["state"] for each in admin.read("/cooldowns")["deployments"]} == {"healthy"}
 
 
 def test_clearing_a_cooldown_wins_against_concurrent_failures(admin: Admin) -> None:
     cool(admin, "deployment#new-api/gpt-5")
-    admin.told("/cooldowns")
+    admin.read("/cooldowns")
     seen = admin.environment.states.read(["deployment#new-api/gpt-5"])["deployment#new-api/gpt-5"]
     other = type(admin.environment.states)(admin.dynamodb, admin.variables["STATE_TABLE"], admin.time.clock)
     other.read([seen.id])
@@ -342,8 +342,8 @@ def test_clearing_requires_exactly_one_existing_target(admin: Admin, body: dict[
 
 
 def test_models_are_listed_in_litellms_shape(admin: Admin) -> None:
-    entries = admin.told("/model/info")["data"]
-    assert entries == admin.told("/v1/model/info")["data"]
+    entries = admin.read("/model/info")["data"]
+    assert entries == admin.read("/v1/model/info")["data"]
     assert entries[0]["model_name"] == "auto-chat"
     assert entries[0]["litellm_params"]["model"] == "cliproxyapi/claude-sonnet-4-6"
     assert entries[0]["model_info"]["mode"] == "chat"
@@ -353,48 +353,48 @@ def test_an_embedding_model_has_its_mode(admin: Admin, routes: dict[str, Any]) -
     chain = [{"provider": "new-api", "model": "embed", "formats": ["embeddings"]}]
     more = document(routes) | {"models": {"vectors": {"chain": chain}}, "version": 1}
     assert admin.ask("PUT", "/routes", more).status == 200
-    assert [each["model_info"]["mode"] for each in admin.told("/model/info")["data"]] == ["embedding"]
+    assert [each["model_info"]["mode"] for each in admin.read("/model/info")["data"]] == ["embedding"]
 
 
 def test_a_secret_goes_to_a_new_host_only_if_that_is_confirmed(admin: Admin) -> None:
-    told = admin.told("/routes")
-    document = {part: told[part] for part in ("providers", "defaults", "models")}
+    shown = admin.read("/routes")
+    document = {part: shown[part] for part in ("providers", "defaults", "models")}
     document["providers"]["ark"]["base_url"] = "https://Elsewhere.example:8443/v1"
     pair = {"secret": "ARK_API_KEY", "host": "elsewhere.example:8443"}
     assert admin.made("/routes/dry-run", **document)["new_hosts"] == [pair]
-    body = {**document, "version": told["version"]}
-    refused = admin.ask("PUT", "/routes", body)
-    assert (refused.status, refused.error["code"]) == (400, "secret_host_unconfirmed")
-    assert refused.error["new_hosts"] == [pair]
+    body = {**document, "version": shown["version"]}
+    rejected = admin.ask("PUT", "/routes", body)
+    assert (rejected.status, rejected.error["code"]) == (400, "secret_host_unconfirmed")
+    assert rejected.error["new_hosts"] == [pair]
     other = {**pair, "secret": "NEW_API_KEY"}
     assert admin.ask("PUT", "/routes", {**body, "confirmed_hosts": [other]}).status == 400
-    assert admin.told("/routes")["version"] == told["version"]
+    assert admin.read("/routes")["version"] == shown["version"]
     written = admin.ask("PUT", "/routes", {**body, "confirmed_hosts": [pair]})
     assert written.status == 200
     assert admin.made("/routes/dry-run", **document)["new_hosts"] == []
-    back = {"version": written.body["version"], "to": told["version"]}
-    refused = admin.ask("POST", "/routes/rollback", back)
-    assert (refused.status, refused.error["code"]) == (400, "secret_host_unconfirmed")
-    confirmed = {**back, "confirmed_hosts": refused.error["new_hosts"]}
+    back = {"version": written.body["version"], "to": shown["version"]}
+    rejected = admin.ask("POST", "/routes/rollback", back)
+    assert (rejected.status, rejected.error["code"]) == (400, "secret_host_unconfirmed")
+    confirmed = {**back, "confirmed_hosts": rejected.error["new_hosts"]}
     assert admin.ask("POST", "/routes/rollback", confirmed).status == 200
 
 
-def test_names_of_secrets_that_are_set_are_told_without_values(admin: Admin) -> None:
-    assert admin.told("/routes")["secrets_set"] is None, "a secret from before the list"
+def test_names_of_set_secrets_are_listed_without_values(admin: Admin) -> None:
+    assert admin.read("/routes")["secrets_set"] is None, "a secret from before the list"
     put = {"MASTER_KEY": MASTER, "SECRETS_SET": '["ARK_API_KEY"]'}
     boto3.client("secretsmanager").put_secret_value(SecretId=admin.variables["SECRET_ID"], SecretString=json.dumps(put))
     admin.time.advance(301)  # the secret is read again after five minutes
-    assert admin.told("/routes")["secrets_set"] == ["ARK_API_KEY"]
+    assert admin.read("/routes")["secrets_set"] == ["ARK_API_KEY"]
 
 
 def test_the_first_host_of_a_secret_needs_confirmation_too(admin: Admin, routes: dict[str, Any]) -> None:
     changed = document(routes)
     changed["providers"]["more"] = {"base_url": "https://more.example/v1", "secret": "MORE_KEY"}
     body = {**changed, "version": routes["version"]}
-    refused = admin.ask("PUT", "/routes", body)
-    assert refused.error["code"] == "secret_host_unconfirmed"
+    rejected = admin.ask("PUT", "/routes", body)
+    assert rejected.error["code"] == "secret_host_unconfirmed"
     pair = {"secret": "MORE_KEY", "host": "more.example"}
-    assert refused.error["new_hosts"] == admin.made("/routes/dry-run", **changed)["new_hosts"] == [pair]
+    assert rejected.error["new_hosts"] == admin.made("/routes/dry-run", **changed)["new_hosts"] == [pair]
     written = admin.ask("PUT", "/routes", {**body, "confirmed_hosts": [pair]})
     assert written.status == 200
     # A secret whose provider was deleted is bound to no host any more.
@@ -418,7 +418,7 @@ def test_secret_goes_to_a_known_host_unencrypted_only_if_that_is_confirmed(
 
 
 @pytest.mark.parametrize(
-    ("host", "refused"),
+    ("host", "rejected"),
     [
         ("169.254.169.254", True),
         ("[fe80::1]", True),
@@ -434,17 +434,17 @@ def test_secret_goes_to_a_known_host_unencrypted_only_if_that_is_confirmed(
         ("169.example.com", False),
     ],
 )
-def test_no_key_is_sent_to_a_metadata_service(admin: Admin, host: str, refused: bool) -> None:
+def test_no_key_is_sent_to_a_metadata_service(admin: Admin, host: str, rejected: bool) -> None:
     routes = {
         "providers": {"x": {"base_url": f"http://{host}/v1", "secret": "X"}},
         "models": {"m": {"chain": [{"provider": "x", "model": "m"}]}},
     }
     problems = admin.made("/routes/validate", **routes)["problems"]
-    assert [each["path"] for each in problems] == ["providers.x.base_url"] * refused
+    assert [each["path"] for each in problems] == ["providers.x.base_url"] * rejected
 
 
 def test_aliases_are_edited_like_models(admin: Admin) -> None:
-    routes = admin.told("/routes")
+    routes = admin.read("/routes")
     assert routes["aliases"]["claude-opus-*"] == "auto-claude"
     edited = document(routes) | {"aliases": {"gpt-9*": "auto-chat"}, "version": 1}
     changed = admin.ask("PUT", "/routes", edited).body["changes"]
@@ -453,7 +453,7 @@ def test_aliases_are_edited_like_models(admin: Admin) -> None:
         "change": "added",
         "fields": {"model": {"from": None, "to": "auto-chat"}},
     } in changed
-    assert admin.told("/routes")["aliases"] == {"gpt-9*": "auto-chat"}
+    assert admin.read("/routes")["aliases"] == {"gpt-9*": "auto-chat"}
     explained = admin.made("/routes/explain", model="gpt-9.1")
     assert (explained["requested"], explained["model"]) == ("gpt-9.1", "auto-chat")
     wrong = admin.made("/routes/validate", **document(routes), aliases={"x": "nowhere"})["problems"]
@@ -461,10 +461,10 @@ def test_aliases_are_edited_like_models(admin: Admin) -> None:
 
 
 def test_without_aliases_those_of_the_remaining_models_stay(admin: Admin) -> None:
-    routes = admin.told("/routes")
+    routes = admin.read("/routes")
     fewer = document(routes) | {"version": 1}
     del fewer["models"]["auto-claude"]
     assert admin.ask("PUT", "/routes", fewer).status == 200
-    aliases = admin.told("/routes")["aliases"]
+    aliases = admin.read("/routes")["aliases"]
     assert aliases["gpt-5*"] == "auto-chat"
     assert "auto-claude" not in aliases.values()

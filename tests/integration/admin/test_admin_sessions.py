@@ -18,8 +18,8 @@ def test_a_session_reads_with_its_cookie_and_writes_with_its_csrf_token(admin: A
     assert set(signed_in.body) == {"username", "role", "team", "csrf", "expires"}
     cookie = {"Cookie": signed_in.cookie}
     assert admin.ask("GET", "/key/list", key=None, headers=cookie).status == 200
-    refused = admin.ask("POST", "/team/new", {"team_alias": "x"}, key=None, headers=cookie)
-    assert (refused.status, refused.error["code"]) == (403, "csrf_failed")
+    rejected = admin.ask("POST", "/team/new", {"team_alias": "x"}, key=None, headers=cookie)
+    assert (rejected.status, rejected.error["code"]) == (403, "csrf_failed")
     with_token = {**cookie, "x-vibe-csrf": signed_in.body["csrf"]}
     assert admin.ask("POST", "/team/new", {"team_alias": "x"}, key=None, headers=with_token).status == 200
 
@@ -177,8 +177,8 @@ def test_a_signed_out_session_is_rejected(admin: Admin) -> None:
     for cookie in (signed_in.cookie, renewed):
         after = {**headers, "Cookie": cookie}
         for method, path in (("GET", "/key/list"), ("POST", "/key/generate"), ("GET", "/ui/session")):
-            refused = admin.ask(method, path, None if method == "GET" else {}, key=None, headers=after)
-            assert (refused.status, refused.error["code"]) == (401, "session_expired"), path
+            rejected = admin.ask(method, path, None if method == "GET" else {}, key=None, headers=after)
+            assert (rejected.status, rejected.error["code"]) == (401, "session_expired"), path
     assert admin.ask("GET", "/key/list", key=None, headers={"Cookie": other.cookie}).status == 200
 
 
@@ -197,8 +197,8 @@ def test_signing_out_everywhere_ends_all_sessions_of_the_user(admin: Admin) -> N
 def test_a_sign_in_is_limited_to_four_kilobytes(admin: Admin, encoded: bool) -> None:
     raw = json.dumps({"username": "admin", "password": "x" * 5_000})
     body = base64.b64encode(raw.encode()).decode() if encoded else raw
-    refused = admin.ask("POST", "/ui/sign-in", raw=body, key=None, encoded=encoded)
-    assert (refused.status, refused.error["code"]) == (413, "request_too_large")
+    rejected = admin.ask("POST", "/ui/sign-in", raw=body, key=None, encoded=encoded)
+    assert (rejected.status, rejected.error["code"]) == (413, "request_too_large")
 
 
 def test_the_master_key_is_accepted_in_every_header(admin: Admin) -> None:

@@ -43,7 +43,7 @@ FREE: Any = (True, {})
 Case = tuple[Mapping[str, Any], Mapping[str, Any], str, Mapping[str, Any], Any, Any]
 KEY, TEAM = {"key": OWN}, {"team_id": "blue"}
 CASES: dict[str, Case] = {
-    # what the team and the key are made with, what is asked then, and what the key is told before and after
+    # the settings of the team and the key, the change, and the key's responses before and after it
     "a key is blocked": ({}, {}, "key/block", KEY, FREE, "key_blocked"),
     "a key is unblocked": ({}, {"blocked": True}, "key/unblock", KEY, "key_blocked", FREE),
     "a key is deleted": ({}, {}, "key/delete", {"keys": [OWN]}, FREE, "key_deleted"),

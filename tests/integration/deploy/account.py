@@ -152,8 +152,8 @@ def _for_moto(template: dict[str, Any]) -> str:
     """Keep what deploying asks for, as moto knows neither an API's stage nor an alias nor a secret in a template."""
     kept = ("AWS::DynamoDB::Table", "AWS::IAM::Role", "AWS::Lambda::Function", "AWS::Lambda::LayerVersion")
     resources = {name: each for name, each in template["Resources"].items() if each["Type"] in kept}
-    told = ("RoutesTableName", "StateTableName", "GatewayFunctionName", "AdminFunctionName")
-    outputs = {name: template["Outputs"][name] for name in told}
+    names = ("RoutesTableName", "StateTableName", "GatewayFunctionName", "AdminFunctionName")
+    outputs = {name: template["Outputs"][name] for name in names}
     outputs |= {"BaseUrl": {"Value": URL}, "UiUrl": {"Value": f"{URL}/ui/"}}
     outputs |= {"SecretArn": {"Value": _SECRET}, "AdminSecretArn": {"Value": _ADMIN_SECRET}}
     for role in ("ApiGatewayLogRole", "CodeDeployServiceRole"):

@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from moto import mock_aws
 
-from tests.infrastructure.expanded import ROOT, told_as_json
+from tests.infrastructure.expanded import ROOT, read_as_json
 from tests.integration.deploy.account import STACK, URL, Account
 from vibe_cli.app import main
 from vibe_cli.deploy import stack
@@ -68,7 +68,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     monkeypatch.setattr(boto3.Session, "client", reused_client)
     monkeypatch.setattr(Services, "answers", lambda *_: True)  # the URL is Amazon's
-    told_as_json(monkeypatch)
+    read_as_json(monkeypatch)
     key = _key()
     monkeypatch.setattr("moto.kms.utils.rsa.generate_private_key", lambda **_: key)
     with mock_aws():
@@ -212,7 +212,7 @@ def test_invalid_secret_is_neither_overwritten_nor_quoted(
     assert "sk-written-by-hand" not in capfd.readouterr().err
 
 
-def test_live_and_previous_version_are_kept(account: Account, deploy: Deploy) -> None:
+def test_live_and_previous_version_are_retained(account: Account, deploy: Deploy) -> None:
     for _ in range(3):
         account.change()
         assert deploy() == 0
@@ -313,7 +313,7 @@ def test_account_that_serves_few_calls_at_once_is_warned_of(
     ],
     ids=["burst", "rate"],
 )
-def test_throttle_above_the_accounts_quota_is_refused(
+def test_throttle_above_the_accounts_quota_is_rejected(
     account: Account,
     deploy: Deploy,
     monkeypatch: pytest.MonkeyPatch,
@@ -384,7 +384,7 @@ def test_deleted_stack_leaves_its_tables(
     assert deploy("--delete") == 0
     report, progress = _report(capfd)
     assert sorted(report["kept"]) == sorted(TABLES.values())
-    assert "Lambda::Function" in progress, "what goes is told before it goes"
+    assert "Lambda::Function" in progress, "deletions are announced"
     assert account.rows() == rows
     assert boto3.client("lambda").list_functions()["Functions"] == []
     assert deploy("--delete") == 1, "there is nothing left to take away"
@@ -464,7 +464,7 @@ def test_rollback_during_a_deployment_cancels_it(
     monkeypatch.setattr(
         Services,
         "cloudformation",
-        SimpleNamespace(cancel_update_stack=lambda **said: cancelled.append(said["StackName"])),
+        SimpleNamespace(cancel_update_stack=lambda **options: cancelled.append(options["StackName"])),
     )
     monkeypatch.setattr("vibe_cli.deploy.stack.describe", lambda *_: stack.Stack(STACK, "UPDATE_IN_PROGRESS"))
     assert deploy("--rollback") == 0

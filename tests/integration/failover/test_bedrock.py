@@ -81,9 +81,9 @@ def test_a_whole_answer_is_in_the_callers_format_with_its_usage(standin: Standin
 
 def test_a_stream_equals_the_whole_answer(standin: Standin, upstream: Upstream) -> None:
     chunks = streamed(standin, upstream)
-    told = "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"])
+    reported = "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"])
     answer = whole(standin, upstream)
-    assert told == answer["choices"][0]["message"]["content"]
+    assert reported == answer["choices"][0]["message"]["content"]
     assert chunks[-1]["usage"]["completion_tokens"] == answer["usage"]["completion_tokens"]
 
 

@@ -120,7 +120,7 @@ def test_a_reset_time_is_honoured_up_to_the_cap(rig: Rig) -> None:
     assert rig.cooldown().until == pytest.approx(rig.now + 1800)
 
 
-def test_a_refused_credential_cools_all_its_deployments_and_never_reaches_the_caller(rig: Rig) -> None:
+def test_a_rejected_credential_cools_all_its_deployments_and_never_reaches_the_caller(rig: Rig) -> None:
     rig.standin.fault("new-api", "bad_key")
     rig.standin.fault("cliproxyapi", "503")
     outcome = rig.ask()
@@ -229,7 +229,7 @@ def test_a_content_policy_stops_the_chain_with_the_providers_reason(rig: Rig) ->
     assert rig.states.writes == []
 
 
-def test_a_relays_refused_account_cools_its_deployment_alone(rig: Rig) -> None:
+def test_a_relays_rejected_account_cools_its_deployment_alone(rig: Rig) -> None:
     rig.standin.fault("cliproxyapi", "401", headers={"x-cpa-trace-id": "t1"})
     assert rig.ask().verdicts == [(L1, "auth"), (L2, "ok")]
     assert rig.cooldown().phase(rig.now) is Phase.COOLING
@@ -459,12 +459,12 @@ def test_comments_do_not_lengthen_a_probe(rig: Rig) -> None:
     assert outcome.trace.attempts[0].ms < 30_000
 
 
-def test_a_refused_credential_is_no_last_resort(rig: Rig) -> None:
+def test_a_rejected_credential_is_no_last_resort(rig: Rig) -> None:
     _cool_all(rig, dict.fromkeys(("cliproxyapi", "new-api", "ark"), (Verdict.TRANSIENT, 900)))
-    refused = Classification(Verdict.AUTH, Scope.CREDENTIAL, reset_after=60)
+    rejected = Classification(Verdict.AUTH, Scope.CREDENTIAL, reset_after=60)
     for provider in ("cliproxyapi", "new-api", "ark"):
         state = rig.credential(provider)
-        rig.states.replace(state, cooled(state, refused, rig.policy.cooldown, rig.now, evidence="test"))
+        rig.states.replace(state, cooled(state, rejected, rig.policy.cooldown, rig.now, evidence="test"))
     outcome = rig.ask()
     assert outcome.error is not None
     assert rig.standin.requests() == []

@@ -83,8 +83,8 @@ def test_usage_is_always_requested_and_passed_on_only_on_request(rig: Rig, wante
     outcome = rig.ask() if wanted is None else rig.ask(stream_options={"include_usage": wanted})
     sent = rig.standin.requests("cliproxyapi")[-1].body
     assert sent["stream_options"]["include_usage"] is True
-    told = [chunk for chunk in outcome.chunks if chunk.get("usage") and not chunk["choices"]]
-    assert bool(told) is bool(wanted)
+    reported = [chunk for chunk in outcome.chunks if chunk.get("usage") and not chunk["choices"]]
+    assert bool(reported) is bool(wanted)
     assert outcome.relay is not None
     assert outcome.relay.stream.reader.usage.completion_tokens
 

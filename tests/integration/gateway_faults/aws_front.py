@@ -1,4 +1,4 @@
-"""The embedded AWS behind a front that can be told to fail as AWS, or the network before it, does."""
+"""The embedded AWS behind a proxy that can fail as AWS, or the network before it, does."""
 
 import json
 import socket

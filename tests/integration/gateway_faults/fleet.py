@@ -209,7 +209,7 @@ class Fleet:
         return [line for line in self.lines() if line.get("message") == "ROUTING DECISION"]
 
     @property
-    def told(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What the log says of trouble, in order; but for trouble with what is booked, which no caller notices."""
         found = [str(line["message"]) for line in self.lines() if line.get("level") in ("WARNING", "ERROR")]
         return [message for message in found if "the usage table" not in message]

@@ -34,7 +34,7 @@ def test_every_clock_respects_a_cooldown(fleet: Fleet, skew: float) -> None:
     fleet.standin.heal()
     fleet.time.advance(3)
     assert [each.ask().deployment for each in (there, here)] == [L1, L1]
-    assert fleet.told == []
+    assert fleet.warnings == []
 
 
 @pytest.mark.parametrize("skew", SKEWS, ids=IDS)

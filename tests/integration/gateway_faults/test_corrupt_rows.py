@@ -43,16 +43,16 @@ def test_a_model_with_a_corrupt_row_is_served_from_the_last_good_version(fleet: 
         fleet.time.advance(10)
         assert gateway.ask().deployment == L1
         assert gateway.ask("auto-spare").deployment == L3
-    (told,) = fleet.told  # once, however often the row is read
-    assert "auto-chat" in told
+    (reported,) = fleet.warnings  # once, however often the row is read
+    assert "auto-chat" in reported
     started = fleet.gateway()  # and this one never saw the good row
-    refused = started.ask()
-    assert (refused.status, refused.json["error"]["code"]) == (503, "model_misconfigured")
+    rejected = started.ask()
+    assert (rejected.status, rejected.json["error"]["code"]) == (503, "model_misconfigured")
     assert started.ask("auto-spare").deployment == L3
     fleet.put_route("model", "auto-chat", **good | {"chain": good["chain"][1:]})
     fleet.time.advance(10)
     assert [each.ask().deployment for each in (gateway, started)] == [L2, L2]
-    assert len(fleet.told) == 2
+    assert len(fleet.warnings) == 2
 
 
 @pytest.mark.parametrize("row", SPOILT_PROVIDERS.values(), ids=SPOILT_PROVIDERS)
@@ -62,7 +62,7 @@ def test_a_provider_with_a_corrupt_row_is_called_by_the_last_good_version(fleet:
     fleet.put_route("provider", "cliproxyapi", **row)
     fleet.time.advance(10)
     assert gateway.ask().deployment == L1
-    assert any("cliproxyapi" in told for told in fleet.told)
+    assert any("cliproxyapi" in reported for reported in fleet.warnings)
     started = fleet.gateway()
     assert started.ask("auto-spare").deployment == L3
     assert started.ask().status in (200, 503)
@@ -72,8 +72,8 @@ def test_a_row_of_an_unknown_kind_is_logged_and_ignored(fleet: Fleet) -> None:
     fleet.put_route("modle", "auto-chat", chain=[])
     gateway = fleet.gateway()
     assert gateway.ask().deployment == L1
-    (told,) = fleet.told
-    assert "modle" in told
+    (reported,) = fleet.warnings
+    assert "modle" in reported
 
 
 @pytest.mark.parametrize("item", SPOILT_STATES.values(), ids=SPOILT_STATES)
@@ -88,7 +88,10 @@ def test_a_corrupt_state_is_healthy_and_replaced_by_the_next_failure(fleet: Flee
     assert [gateway.ask().deployment for gateway in (one, two, fleet.gateway())] == [L2] * 3
     assert fleet.calls(L1) == 3
     if item:
-        assert [f"deployment#{L1} is corrupt" in told for told in fleet.told] == [True, True]  # by each environment
+        assert [f"deployment#{L1} is corrupt" in reported for reported in fleet.warnings] == [
+            True,
+            True,
+        ]  # by each environment
 
 
 def test_a_cooldown_deleted_by_hand_ends_within_a_second(fleet: Fleet) -> None:

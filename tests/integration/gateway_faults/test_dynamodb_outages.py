@@ -60,9 +60,9 @@ def test_callers_do_not_notice_that_dynamodb_is(fleet: Fleet, outage: Fault, sec
     assert fleet.calls(L1) == 2 + seconds
     heal_aws(fleet, gateway)
     tables = ["DynamoDB"] if alike else ["the routes table", "the state table"]
-    told = [line.partition(" (")[0] for line in fleet.told]
-    assert told[: len(tables)] == [f"{each} cannot be reached" for each in tables]
-    assert sorted(told[len(tables) :]) == [f"{each} answers again after {seconds + 2} s" for each in tables]
+    reported = [line.partition(" (")[0] for line in fleet.warnings]
+    assert reported[: len(tables)] == [f"{each} cannot be reached" for each in tables]
+    assert sorted(reported[len(tables) :]) == [f"{each} answers again after {seconds + 2} s" for each in tables]
     assert [line["status"] for line in fleet.decisions] == [200] * (3 + seconds)
 
 
@@ -76,7 +76,7 @@ def test_a_hanging_table_delays_one_request(fleet: Fleet) -> None:
     assert gateway.ask().deployment == L1
     assert gateway.wire.took() == ["Query"]
     assert fleet.aws.calls.count("Query") == 1  # no call is tried again after a timeout
-    assert fleet.told == ["DynamoDB cannot be reached (ReadTimeoutError): going on from memory"]
+    assert fleet.warnings == ["DynamoDB cannot be reached (ReadTimeoutError): going on from memory"]
     heal_aws(fleet, gateway)
 
 
@@ -87,7 +87,7 @@ def test_a_slow_table_is_no_outage(fleet: Fleet) -> None:
     for _ in range(20):
         assert gateway.ask().deployment == L1
     assert gateway.wire.took() == ["Scan", "Query"]
-    assert fleet.told == []
+    assert fleet.warnings == []
 
 
 @pytest.mark.parametrize("outage", [THROTTLED, Refused()], ids=["throttled", "refused"])
@@ -119,9 +119,9 @@ def test_a_cooldown_from_the_outage_is_shared_after_it(fleet: Fleet) -> None:
     fleet.standin.fault("cliproxyapi", "model_cooldown", times=1, reset_in=600)
     fleet.time.advance(2)
     assert gateway.ask().deployment == L2
-    told = fleet.decisions[-1]["attempts"][0]
-    assert (told["deployment"], told["verdict"]) == (L1, "quota")
-    until = datetime.fromisoformat(told["cooldown_until"]).timestamp()
+    reported = fleet.decisions[-1]["attempts"][0]
+    assert (reported["deployment"], reported["verdict"]) == (L1, "quota")
+    until = datetime.fromisoformat(reported["cooldown_until"]).timestamp()
     assert until == NOW + 2 + 600
     assert fleet.state(L1) == {}
     fleet.time.advance(60)
@@ -161,7 +161,7 @@ def test_a_cooldown_is_retained_while_only_writes_are_throttled(fleet: Fleet) ->
     assert fleet.calls(L1) == 2
     heal_aws(fleet, gateway)
     assert fleet.state(L1)["until"] == NOW + 2 + 600
-    assert len([line for line in fleet.told if "cannot be reached" in line]) == 1
+    assert len([line for line in fleet.warnings if "cannot be reached" in line]) == 1
 
 
 def test_an_edited_route_is_live_after_the_outage(fleet: Fleet) -> None:
@@ -190,7 +190,7 @@ def test_an_environment_that_starts_during_the_outage_serves_after_it(fleet: Fle
     fleet.aws.heal()
     fleet.time.advance(2)
     assert gateway.ask().deployment == L1
-    assert fleet.told == [
+    assert fleet.warnings == [
         "the routes table cannot be reached (ProvisionedThroughputExceededException): going on from memory",
         "the routes table answers again after 2 s",
     ]

@@ -28,7 +28,7 @@ def test_a_slow_secret_delays_one_request(fleet: Fleet) -> None:
         assert gateway.ask().deployment == L1
         fleet.time.advance(1)
     assert gateway.secrets_wire.took() == READ
-    assert fleet.told == []
+    assert fleet.warnings == []
 
 
 def test_cached_keys_stay_in_use_and_are_read_again_every_half_minute(fleet: Fleet) -> None:
@@ -41,13 +41,13 @@ def test_cached_keys_stay_in_use_and_are_read_again_every_half_minute(fleet: Fle
         assert gateway.ask().deployment == L1
         fleet.time.advance(1)
     assert gateway.secrets_wire.took() == READ
-    assert fleet.told == ["the secret cannot be read (ReadTimeoutError): the last values stay in use"]
+    assert fleet.warnings == ["the secret cannot be read (ReadTimeoutError): the last values stay in use"]
     fleet.aws.heal()
     rotate(fleet, "CHAT_AUTO_API_KEY", "sk-rotated")
     fleet.time.advance(1)
     assert gateway.ask().deployment == L1
     assert gateway.environment.secrets.get("CHAT_AUTO_API_KEY") == "sk-rotated"
-    assert fleet.told[1:] == ["the secret can be read again"]
+    assert fleet.warnings[1:] == ["the secret can be read again"]
 
 
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
@@ -63,7 +63,7 @@ def test_an_environment_that_starts_without_keys_serves_once_they_are_read(fleet
     fleet.aws.heal()
     fleet.time.advance(2)
     assert gateway.ask().deployment == L1
-    assert [line.partition(" (")[0] for line in fleet.told] == [
+    assert [line.partition(" (")[0] for line in fleet.warnings] == [
         "the secret cannot be read",
         "the secret can be read again",
     ]

@@ -248,7 +248,7 @@ def test_a_write_survives_a_kill(template: Template, tmp_path: Path) -> None:
     serving(template, tmp_path / "data", lambda aws: _equal(items(aws), [key(1)]))
 
 
-def test_secrets_stand_in_no_argument_and_no_variable_of_the_process(template: Template, tmp_path: Path) -> None:
+def test_secrets_are_in_no_argument_and_no_variable_of_the_process(template: Template, tmp_path: Path) -> None:
     def use(aws: EmbeddedAws) -> None:
         for name in ("cmdline", "environ"):
             path = Path(f"/proc/{aws.pid}/{name}")

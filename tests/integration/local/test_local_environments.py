@@ -111,7 +111,7 @@ async def test_a_call_during_that_work_gets_a_new_environment_when_the_work_is_l
 
 
 @in_loop
-async def test_a_warm_environment_that_nobody_needs_ends(tmp_path: Path) -> None:
+async def test_an_idle_environment_ends(tmp_path: Path) -> None:
     async with running(tmp_path, idle_seconds=0.1) as rig:
         await rig.service.warm()
         (environment,) = rig.service.environments

@@ -154,7 +154,7 @@ def test_the_banner_shows_the_first_steps_and_the_stand_ins(shared: tuple[Starte
     assert "/_control/cliproxyapi/503" in text
 
 
-def test_nobody_else_can_read_the_state(shared: tuple[Started, Path]) -> None:
+def test_the_state_is_unreadable_for_other_users(shared: tuple[Started, Path]) -> None:
     data = shared[1] / "data"
     found = [data, *data.rglob("*")]
     assert [path for path in found if path.stat().st_mode & 0o077] == []
@@ -168,7 +168,7 @@ def test_one_data_dir_is_for_one_stack(shared: tuple[Started, Path]) -> None:
     assert first.get("/health/liveliness")
 
 
-def test_ctrl_c_ends_everything_and_tables_and_routes_stand_as_they_were(tmp_path: Path) -> None:
+def test_ctrl_c_ends_everything_and_preserves_tables_and_routes(tmp_path: Path) -> None:
     with started(tmp_path) as stack:
         assert "routes loaded from routes.yaml" in "".join(stack.lines)
         control = re.search(r"(http://\S+/_control)/cliproxyapi", "".join(stack.lines))
@@ -192,12 +192,12 @@ def test_ctrl_c_ends_everything_and_tables_and_routes_stand_as_they_were(tmp_pat
 def test_a_provider_with_a_secret_is_real_and_its_secret_is_not_shown(tmp_path: Path) -> None:
     environ = {"FIRST_KEY": "sk-very-secret", "CLIPROXYAPI_BASE_URL": "http://127.0.0.1:9/v1", "MASTER_KEY": "sk-own"}
     with started(tmp_path, environ) as stack:
-        told = "".join(stack.lines)
-        assert "cliproxyapi  real: http://127.0.0.1:9/v1, with FIRST_KEY" in told
-        assert "ark          STAND-IN" in told
-        assert "sk-very-secret" not in told
-        assert "sk-own" not in told
-        assert "Bearer $MASTER_KEY" in told
+        reported = "".join(stack.lines)
+        assert "cliproxyapi  real: http://127.0.0.1:9/v1, with FIRST_KEY" in reported
+        assert "ark          STAND-IN" in reported
+        assert "sk-very-secret" not in reported
+        assert "sk-own" not in reported
+        assert "Bearer $MASTER_KEY" in reported
         for process in stack.family():
             assert "sk-very-secret" not in " ".join(process.cmdline())
 
@@ -242,7 +242,7 @@ def test_ctrl_c_while_starting_leaves_nothing(tmp_path: Path) -> None:
         assert have_gone(family)
 
 
-def test_a_part_that_dies_ends_the_stack_with_a_word(tmp_path: Path) -> None:
+def test_a_part_that_dies_ends_the_stack_with_a_reason(tmp_path: Path) -> None:
     with started(tmp_path) as stack:
         next(process for process in stack.family() if "local.aws_server" in process.cmdline()).kill()
         stack.read_until("The embedded AWS ended unexpectedly")

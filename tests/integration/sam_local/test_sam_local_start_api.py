@@ -34,7 +34,7 @@ HELLO = {"model": "auto-chat", "messages": [{"role": "user", "content": "Say hel
 
 @dataclass
 class Started:
-    """The running program, and what it told on standard error so far."""
+    """The running program, and its standard error so far."""
 
     process: subprocess.Popen[str]
     data_dir: Path
@@ -48,13 +48,13 @@ class Started:
 
     def _collect(self) -> None:
         assert self.process.stderr is not None
-        with self.process.stderr as told:
-            for line in told:
+        with self.process.stderr as reported:
+            for line in reported:
                 self._told.put(line)
         self._told.put(None)
 
     def end(self) -> None:
-        """End the program if it has not ended, and take all that it told."""
+        """End the program if it has not ended, and read all of its output."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         self.process.wait(timeout=60)
@@ -76,14 +76,14 @@ class Started:
         return False
 
     def found(self, pattern: str) -> str:
-        """Return the first group of a pattern in what was told."""
+        """Return the first group of a pattern in the output."""
         match = re.search(pattern, "".join(self.lines))
         assert match, "".join(self.lines)
         return match[1]
 
     @property
     def control(self) -> str:
-        """Where the stand-ins are told to misbehave."""
+        """The control API of the stand-ins."""
         return self.found(r"(http://\S+/_control)/")
 
     def cooldowns(self) -> dict[str, dict[str, Any]]:
@@ -144,10 +144,10 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     running = Started(process, data_dir, f"http://127.0.0.1:{port}")
     try:
         if not running.read_until("local: One event"):
-            told = "".join(running.lines)
-            if "Another `make sam-local` runs" in told:
+            reported = "".join(running.lines)
+            if "Another `make sam-local` runs" in reported:
                 pytest.skip("`make sam-local` runs in this checkout already")
-            pytest.fail(f"it did not get ready:\n{told}")
+            pytest.fail(f"it did not get ready:\n{reported}")
         yield running
     finally:
         running.end()
@@ -162,7 +162,7 @@ def client(started: Started) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_banner_tells_how_to_call_it(started: Started) -> None:
+def test_the_banner_shows_how_to_call_it(started: Started) -> None:
     assert started.found(r"Base URL +(\S+)") == f"{started.base_url}/v1"
     assert started.found(r"curl -N (\S+)") == f"{started.base_url}/v1/chat/completions"
 

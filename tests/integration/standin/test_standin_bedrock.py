@@ -48,7 +48,7 @@ def ask(text: str = "Hello there", **fields: Any) -> dict[str, Any]:
 def joined(client: "BedrockRuntimeClient", request: dict[str, Any]) -> dict[str, Any]:
     """Put a stream together, as a client does."""
     blocks: dict[int, dict[str, Any]] = {}
-    told: dict[str, Any] = {}
+    reported: dict[str, Any] = {}
     with closing(client.converse_stream(**request)["stream"]) as stream:
         for event in stream:
             match event:
@@ -59,10 +59,10 @@ def joined(client: "BedrockRuntimeClient", request: dict[str, Any]) -> dict[str,
                 case {"contentBlockDelta": {"contentBlockIndex": index, "delta": {"toolUse": {"input": text}}}}:
                     blocks[index]["toolUse"]["input"] += text
                 case {"messageStop": {"stopReason": reason}}:
-                    told["stopReason"] = reason
+                    reported["stopReason"] = reason
                 case {"metadata": {"usage": usage}}:
-                    told["usage"] = usage
-    return {**told, "blocks": [blocks[index] for index in sorted(blocks)]}
+                    reported["usage"] = usage
+    return {**reported, "blocks": [blocks[index] for index in sorted(blocks)]}
 
 
 def test_a_stream_has_the_content_of_the_whole_answer(client: "BedrockRuntimeClient", standin: Standin) -> None:
@@ -110,9 +110,9 @@ def test_thoughts_have_signatures_that_another_key_cannot_send_back(client: "Bed
 def test_the_matched_stop_sequence_is_returned_on_request(client: "BedrockRuntimeClient") -> None:
     request = ask(inferenceConfig={"stopSequences": ["stand-in"]})
     assert "additionalModelResponseFields" not in client.converse(**request)
-    told = client.converse(**request, additionalModelResponseFieldPaths=["/stop_sequence"])
-    assert told["stopReason"] == "stop_sequence"
-    assert told["additionalModelResponseFields"] == {"stop_sequence": "stand-in"}
+    reported = client.converse(**request, additionalModelResponseFieldPaths=["/stop_sequence"])
+    assert reported["stopReason"] == "stop_sequence"
+    assert reported["additionalModelResponseFields"] == {"stop_sequence": "stand-in"}
 
 
 def test_claude_takes_anthropics_own_tool_choice_and_no_second_one(client: "BedrockRuntimeClient") -> None:
@@ -159,6 +159,6 @@ def test_errors_inside_streams_are_exceptions_of_the_event_stream(
         ),
     ],
 )
-def test_what_bedrock_refuses_is_refused(client: "BedrockRuntimeClient", messages: list[Any]) -> None:
+def test_requests_that_bedrock_rejects_are_rejected(client: "BedrockRuntimeClient", messages: list[Any]) -> None:
     with pytest.raises(client.exceptions.ValidationException):
         client.converse(**{**ask(toolConfig=TOOLS), "messages": messages})

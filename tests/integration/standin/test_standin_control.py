@@ -45,9 +45,9 @@ def test_a_line_of_curl_sets_a_fault_and_another_heals_it(client: httpx.Client) 
     assert status(client) == 200
 
 
-def test_options_can_stand_in_the_query(client: httpx.Client) -> None:
-    told = client.post("/_control/new-api/cut?after=2&by=rst&times=1&model=gpt-5").json()
-    assert told == {
+def test_options_can_be_in_the_query(client: httpx.Client) -> None:
+    reported = client.post("/_control/new-api/cut?after=2&by=rst&times=1&model=gpt-5").json()
+    assert reported == {
         "provider": "new-api",
         "model": "gpt-5",
         "fault": "cut",
@@ -60,8 +60,8 @@ def test_options_can_stand_in_the_query(client: httpx.Client) -> None:
 
 
 def test_a_fault_can_be_set_by_json(client: httpx.Client) -> None:
-    told = {"provider": "new-api", "model": None, "fault": 503, "times": 2, "headers": {"retry-after": "1"}}
-    assert client.post("/_control", json=told).status_code == 200
+    reported = {"provider": "new-api", "model": None, "fault": 503, "times": 2, "headers": {"retry-after": "1"}}
+    assert client.post("/_control", json=reported).status_code == 200
     answer = client.post("/new-api/v1/chat/completions", json=REQUEST)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert client.get("/_control").json()["faults"][0]["times"] == 1

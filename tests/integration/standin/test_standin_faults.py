@@ -389,9 +389,9 @@ def test_a_200_can_be_empty(standin: Standin) -> None:
 def test_a_200_can_have_no_choices(standin: Standin) -> None:
     standin.fault("ark", "no_choices")
     assert "choices" not in post(standin, stream=False).json()
-    told = events(post(standin, stream=True).content)
-    assert json.loads(told[0])["choices"] == []
-    assert told[1:] == ["[DONE]"]
+    reported = events(post(standin, stream=True).content)
+    assert json.loads(reported[0])["choices"] == []
+    assert reported[1:] == ["[DONE]"]
 
 
 def test_the_form_can_be_the_other_one(standin: Standin) -> None:
@@ -423,9 +423,9 @@ def test_an_error_can_come_in_the_stream(
     standin.fault("ark", fault, **options)
     answer = post(standin, stream=True)
     assert answer.status_code == 200
-    told = events(answer.content)
-    assert json.loads(told[-1])["error"]["code"] == code
-    assert "[DONE]" not in told
+    reported = events(answer.content)
+    assert json.loads(reported[-1])["error"]["code"] == code
+    assert "[DONE]" not in reported
     assert (b'"role"' in answer.content) == options.get("opening", True)
     assert (b"event: error\ndata: " in answer.content) == (options.get("shape") == "event")
     assert text_of(answer.content) == content
@@ -434,11 +434,11 @@ def test_an_error_can_come_in_the_stream(
 @pytest.mark.parametrize(("shape", "kind"), [("string", str), ("bare", None)])
 def test_an_error_event_can_have_other_shapes(standin: Standin, shape: str, kind: type | None) -> None:
     standin.fault("ark", "stream_error", shape=shape)
-    told = json.loads(events(post(standin, stream=True).content)[-1])
+    reported = json.loads(events(post(standin, stream=True).content)[-1])
     if kind is None:
-        assert told["code"] == "InternalServiceError"
+        assert reported["code"] == "InternalServiceError"
     else:
-        assert isinstance(told["error"], kind)
+        assert isinstance(reported["error"], kind)
 
 
 def test_an_error_of_the_stream_has_its_own_status_when_nothing_is_streamed(standin: Standin) -> None:
@@ -662,7 +662,7 @@ def _ignore_failure(standin: Standin, provider: str) -> None:
         post(standin, stream=True, provider=provider)
 
 
-def test_refused_means_refused() -> None:
+def test_rejected_means_rejected() -> None:
     with refused_url() as url, pytest.raises(httpx.ConnectError):
         httpx.get(url)
 

@@ -88,7 +88,7 @@ def test_embeddings_are_the_same_as_floats_and_in_base64(client: openai.OpenAI) 
     assert floats.usage.prompt_tokens == 2
 
 
-def test_what_is_beside_conversations_is_served(client: openai.OpenAI, standin: Standin) -> None:
+def test_other_endpoints_than_conversations_are_served(client: openai.OpenAI, standin: Standin) -> None:
     judged = client.moderations.create(model="m", input=["a flower", "kill it"])
     assert [result.flagged for result in judged.results] == [False, True]
     assert judged.results[1].categories.violence
@@ -137,9 +137,9 @@ def test_errors_come_in_the_formats_own_envelope(
         claude.messages.create(model="m", max_tokens=5, messages=[{"role": "user", "content": HELLO}])
     assert isinstance(limited.value.body, dict)
     assert limited.value.body["type"] == "error"
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.BadRequestError) as rejected:
         client.responses.create(model="m", input=HELLO, previous_response_id="resp_1")
-    assert refused.value.code == "previous_response_not_found"
+    assert rejected.value.code == "previous_response_not_found"
     bare = httpx.post(f"{standin.base_url('ark')}/messages", headers={"x-api-key": "k"}, json={"model": "m"})
     assert bare.status_code == 400
     assert "anthropic-version" in bare.json()["error"]["message"]

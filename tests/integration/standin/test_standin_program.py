@@ -35,27 +35,27 @@ def program(*arguments: str, stdin: int | None = subprocess.PIPE) -> Iterator[tu
 
 
 def test_it_prints_the_base_urls_and_serves_them() -> None:
-    with program("--providers", "cliproxyapi,my-own", "--pace", "0", "--key", "k") as (process, told):
-        root = f"http://127.0.0.1:{told['port']}"
-        assert told == {
-            "port": told["port"],
+    with program("--providers", "cliproxyapi,my-own", "--pace", "0", "--key", "k") as (process, reported):
+        root = f"http://127.0.0.1:{reported['port']}"
+        assert reported == {
+            "port": reported["port"],
             "providers": {"cliproxyapi": f"{root}/cliproxyapi/v1", "my-own": f"{root}/my-own/v1"},
             "control": f"{root}/_control",
         }
         answer = httpx.post(
-            f"{told['providers']['my-own']}/chat/completions",
+            f"{reported['providers']['my-own']}/chat/completions",
             json={"model": "m", "messages": [{"role": "user", "content": "Hello"}]},
             headers={"authorization": "Bearer k"},
         )
         assert answer.json()["object"] == "chat.completion"
-        assert httpx.get(f"{told['providers']['my-own']}/models").status_code == 401
-        assert httpx.get(f"{told['control']}/faults").status_code == 200
+        assert httpx.get(f"{reported['providers']['my-own']}/models").status_code == 401
+        assert httpx.get(f"{reported['control']}/faults").status_code == 200
         assert process.poll() is None
 
 
 def test_it_serves_only_the_given_formats() -> None:
     spoken = ("--formats", "new-api/gpt-5.2-codex=responses", "--formats", "ark=chat,embeddings")
-    with program("--pace", "0", *spoken) as (_, told):
+    with program("--pace", "0", *spoken) as (_, reported):
         for provider, path, model, status in [
             ("new-api", "responses", "gpt-5.2-codex", 400),
             ("new-api", "responses", "gpt-5", 200),
@@ -64,7 +64,7 @@ def test_it_serves_only_the_given_formats() -> None:
             ("ark", "responses", "m", 404),
         ]:
             answer = httpx.post(
-                f"{told['providers'][provider]}/{path}",
+                f"{reported['providers'][provider]}/{path}",
                 json={"model": model, "input": "Hello"},
                 headers={"authorization": "Bearer k"},
             )
@@ -100,10 +100,10 @@ def test_it_ends_when_its_standard_input_closes() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_by_a_signal_even_while_it_is_silent_to_someone(number: signal.Signals) -> None:
-    with program("--pace", "0", stdin=subprocess.DEVNULL) as (process, told):
-        httpx.post(f"{told['control']}/ark/silence")
+    with program("--pace", "0", stdin=subprocess.DEVNULL) as (process, reported):
+        httpx.post(f"{reported['control']}/ark/silence")
         body = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
-        with socket.create_connection(("127.0.0.1", told["port"]), timeout=5) as sock:
+        with socket.create_connection(("127.0.0.1", reported["port"]), timeout=5) as sock:
             sock.sendall(
                 b"POST /ark/v1/chat/completions HTTP/1.1\r\nauthorization: Bearer k\r\n"
                 b"content-length: %d\r\n\r\n%s" % (len(body), body)

@@ -58,7 +58,7 @@ def test_the_sdk_lists_models(standin: Standin) -> None:
             client.models.retrieve("gpt-5")
 
 
-def test_new_api_tells_of_an_unknown_model_with_200(standin: Standin) -> None:
+def test_new_api_reports_an_unknown_model_with_200(standin: Standin) -> None:
     answer = httpx.get(f"{standin.base_url('new-api')}/models/nobody", headers={"x-api-key": "k"}, verify=TLS)
     assert (answer.status_code, answer.json()["error"]["code"]) == (200, "model_not_found")
 
@@ -163,14 +163,14 @@ def test_a_pace_makes_an_answer_last_streamed_or_not() -> None:
         ("somebody-else", {"authorization": "Bearer wrong"}, {"code": "invalid_api_key"}),
     ],
 )
-def test_a_bad_key_is_refused_in_the_providers_words(provider: str, headers: dict[str, str], error: object) -> None:
+def test_a_bad_key_is_rejected_in_the_providers_words(provider: str, headers: dict[str, str], error: object) -> None:
     with Standin(key="right") as locked:
         url = f"{locked.base_url(provider)}/models"
         answer = httpx.get(url, headers=headers, verify=TLS)
         assert httpx.get(url, headers={"authorization": "Bearer right"}, verify=TLS).status_code == 200
     assert answer.status_code == 401
-    told = answer.json()["error"]
-    assert told == error if isinstance(error, str) else error.items() <= told.items()  # type: ignore[attr-defined] # a dict
+    reported = answer.json()["error"]
+    assert reported == error if isinstance(error, str) else error.items() <= reported.items()  # type: ignore[attr-defined] # a dict
 
 
 @pytest.mark.parametrize("provider", [*MODELS, "somebody-else"])
@@ -210,7 +210,7 @@ def test_a_path_without_a_provider_gets_a_hint(standin: Standin) -> None:
     ],
     ids=lambda content: repr(content[:30]),
 )
-def test_bodies_that_are_no_request_are_refused(standin: Standin, content: bytes) -> None:
+def test_bodies_that_are_no_request_are_rejected(standin: Standin, content: bytes) -> None:
     url = f"{standin.base_url('ark')}/chat/completions"
     answer = httpx.post(url, content=content, headers={"authorization": "Bearer k"}, verify=TLS)
     assert answer.status_code == 400
@@ -289,7 +289,7 @@ def test_expect_100_continue_is_answered(standin: Standin) -> None:
     assert got.startswith(b"HTTP/1.1 200 OK")
 
 
-def test_what_is_no_http_is_refused_and_closed(standin: Standin) -> None:
+def test_malformed_http_is_rejected_and_closed(standin: Standin) -> None:
     with _connect(standin) as sock:
         sock.sendall(b"hello\r\n\r\n")
         got = b""
@@ -330,7 +330,7 @@ def test_half_open_connection_is_closed(sent: bytes) -> None:
     assert asyncio.run(run()) == b""
 
 
-def test_idle_connection_is_kept_for_the_next_request() -> None:
+def test_an_idle_connection_is_reused_for_the_next_request() -> None:
     async def run() -> bytes:
         server = Server(Service(), receive_seconds=0.05)
         reader, writer = await asyncio.open_connection("127.0.0.1", await server.start())

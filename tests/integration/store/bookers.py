@@ -97,7 +97,7 @@ def main() -> None:
     hooked(client).after.append(lose_answer)
     numbers = list(orders.numbers)
     chance.shuffle(numbers)
-    told = threading.Lock()
+    reported = threading.Lock()
 
     def book_all(lane: int) -> None:
         clock = Clock()
@@ -113,7 +113,7 @@ def main() -> None:
                     break
                 except (NotRecordedError, *AWS_ERRORS):
                     clock.sleep(clock.jitter() * 0.05)
-            with told:
+            with reported:
                 print(number, flush=True)
 
     with ThreadPoolExecutor(_THREADS) as pool:

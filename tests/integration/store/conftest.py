@@ -43,7 +43,7 @@ class _Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"  # keeps connections, as DynamoDB does
 
     def log(self, *_: object) -> None:
-        """Say nothing: requests are told by the tests that fail."""
+        """Log nothing: failing tests show their requests."""
 
 
 @contextmanager

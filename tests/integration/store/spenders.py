@@ -88,7 +88,7 @@ class _Environment:
             except LimitReachedError as error:
                 return Call(error.denial.limit, error.denial.used)
             except LedgerBusyError:
-                continue  # as a client that is told to come back
+                continue  # as a client that is asked to retry
             break
         assert set(reservation.held) == set(self._ledgers)
         began = time.monotonic()

@@ -28,7 +28,7 @@ def test_a_stay_reaches_the_fleet(dynamodb_client: DynamoDB, state_table: str, t
 
 
 @pytest.mark.parametrize("attributes", [{"deployment": 7}, {"until": "soon"}, {}, {"deployment": None, "until": -1}])
-def test_a_stay_that_was_edited_by_hand_is_none(
+def test_a_stay_that_was_edited_by_hand_is_ignored(
     dynamodb_client: DynamoDB, state_table: str, time: Time, attributes: dict[str, object]
 ) -> None:
     item = to_item({"id": "conversation#c1", **attributes})  # type: ignore[dict-item]

@@ -242,7 +242,7 @@ def closed_port() -> int:
         return port
 
 
-def test_a_refused_connection_is_an_outage_found_at_once(
+def test_a_rejected_connection_is_an_outage_found_at_once(
     aws: None, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port}")

@@ -117,7 +117,7 @@ def test_a_changed_team_takes_effect_within_ten_seconds(directory: KeyDirectory,
     assert directory.find("a1") == Caller(MEMBER, replace(BLUE, blocked=True))
 
 
-def test_a_team_that_does_not_exist_is_none(directory: KeyDirectory, put: Any) -> None:
+def test_a_missing_team_is_read_as_none(directory: KeyDirectory, put: Any) -> None:
     put(MEMBER)
     assert directory.find("a1") == Caller(MEMBER)
 

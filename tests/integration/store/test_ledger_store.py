@@ -151,7 +151,7 @@ def test_a_failed_write_without_the_current_ledger_is_followed_by_a_read(
     ],
 )
 @pytest.mark.parametrize("ids", [[KEY], [KEY, TEAM]], ids=["key", "key and team"])
-def test_a_request_over_a_limit_is_refused_and_writes_nothing(
+def test_a_request_over_a_limit_is_rejected_and_writes_nothing(
     limits: Limits, limit: Limit, ids: list[str], store: Store, read_ledger: Any
 ) -> None:
     asked = {each: limits if each == ids[-1] else ALL for each in ids}
@@ -160,27 +160,27 @@ def test_a_request_over_a_limit_is_refused_and_writes_nothing(
     one.reserve(asked, WISH)
     before = [read_ledger(each) for each in ids]
     for each in (one, other):
-        with pytest.raises(LimitReachedError) as refused:
+        with pytest.raises(LimitReachedError) as rejected:
             each.reserve(asked, WISH)
-        assert (refused.value.ledger_id, refused.value.denial.limit) == (ids[-1], limit)
+        assert (rejected.value.ledger_id, rejected.value.denial.limit) == (ids[-1], limit)
     assert [read_ledger(each) for each in ids] == before
 
 
-def test_an_exhausted_rate_window_is_refused_from_memory(store: Store, wire: Wire, time: Time) -> None:
+def test_an_exhausted_rate_window_is_rejected_from_memory(store: Store, wire: Wire, time: Time) -> None:
     one = store()
     limits = {KEY: Limits(rpm=1)}
     one.reserve(limits, WISH)
     wire.took()
-    with pytest.raises(LimitReachedError) as refused:
+    with pytest.raises(LimitReachedError) as rejected:
         one.reserve(limits, WISH)
-    assert refused.value.denial.retry_after == 60
+    assert rejected.value.denial.retry_after == 60
     assert wire.took() == []
     time.advance(60)
     assert one.reserve(limits, WISH).held[KEY].requests_used == 1
     assert wire.took() == ["UpdateItem"]
 
 
-def test_a_budget_is_refused_only_after_a_fresh_read(store: Store, wire: Wire, settle: Any) -> None:
+def test_a_budget_is_rejected_only_after_a_fresh_read(store: Store, wire: Wire, settle: Any) -> None:
     one, other = store(), store()
     limits = {KEY: Limits(max_budget=150)}
     reservation = one.reserve(limits, WISH)
@@ -307,9 +307,9 @@ def test_a_new_budget_period_carries_over_reservations(store: Store, time: Time,
     one = store()
     limits = {KEY: Limits(max_budget=200, budget_duration="1h")}
     settle(one, one.reserve(limits, WISH), 150)
-    with pytest.raises(LimitReachedError) as refused:
+    with pytest.raises(LimitReachedError) as rejected:
         one.reserve(limits, WISH)
-    assert refused.value.denial.retry_after == 3_600
+    assert rejected.value.denial.retry_after == 3_600
     time.advance(3_599)
     under_way = one.reserve(limits, ReservationRequest(50, 0, time.now + 900))
     time.advance(2 * 3_600 + 1)

@@ -44,11 +44,11 @@ def test_records_are_compressed(store: ResponseStore, dynamodb_client: DynamoDB,
     assert len(item["data"]["B"]) < 10_000
 
 
-def test_a_missing_record_is_none(store: ResponseStore) -> None:
+def test_a_missing_record_is_read_as_none(store: ResponseStore) -> None:
     assert store.read("resp_1") is None
 
 
-def test_an_expired_record_is_none_before_dynamodb_deletes_it(store: ResponseStore, time: Time) -> None:
+def test_an_expired_record_is_absent_before_dynamodb_deletes_it(store: ResponseStore, time: Time) -> None:
     store.write("resp_1", MINE, SMALL)
     time.now += 30 * 86_400 + 1
     assert store.read("resp_1") is None
@@ -66,7 +66,7 @@ def test_another_owners_record_is_not_overwritten(store: ResponseStore) -> None:
     assert store.read("resp_1") == StoredRecord(MINE, SMALL)
 
 
-def test_a_record_with_a_missing_part_is_none(
+def test_a_record_with_a_missing_part_is_absent(
     store: ResponseStore, dynamodb_client: DynamoDB, responses_table: str
 ) -> None:
     store.write("resp_1", MINE, LARGE)
@@ -129,6 +129,6 @@ def test_a_bomb_is_decompressed_up_to_the_limit_only(
 
 
 def test_a_long_conversation_in_prose_is_stored(store: ResponseStore) -> None:
-    prose = b"The quick brown fox, it is said, jumps over the lazy dog; {so} they [say]. " * 120_000
+    prose = b"The quick brown fox, we read, jumps over the lazy dog; {so} they [say]. " * 120_000
     assert len(prose) > 8_000_000
     assert store.write("resp_1", MINE, prose)

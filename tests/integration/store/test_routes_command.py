@@ -37,7 +37,7 @@ class Done:
     err: str
 
     @property
-    def told(self) -> Any:
+    def report(self) -> Any:
         return json.loads(self.out)
 
 
@@ -79,15 +79,15 @@ def test_changes_are_listed_by_field_and_written(
 ) -> None:
     first = command("--table", routes_table)
     assert first.status == 0
-    assert first.told["written"] is True
-    assert [(change["row"], change["change"]) for change in first.told["changes"]] == [
+    assert first.report["written"] is True
+    assert [(change["row"], change["change"]) for change in first.report["changes"]] == [
         ("providers.ark", "added"),
         ("models.auto", "added"),
     ]
     text = GOOD.replace("All there is", "More") + "      - {provider: ark, model: glm-5, weight: 2}\n    retries: 3\n"
     (folder / "routes.yaml").write_text(text)
     second = command("--table", routes_table)
-    assert second.told["changes"] == [
+    assert second.report["changes"] == [
         {
             "row": "models.auto",
             "change": "changed",
@@ -99,7 +99,7 @@ def test_changes_are_listed_by_field_and_written(
         }
     ]
     assert store.read()["model", "auto"]["retries"] == 3
-    assert command("--table", routes_table).told == {"table": routes_table, "changes": [], "written": False}
+    assert command("--table", routes_table).report == {"table": routes_table, "changes": [], "written": False}
 
 
 def test_concurrent_change_is_not_overwritten(
@@ -115,8 +115,8 @@ def test_concurrent_change_is_not_overwritten(
 def test_a_dry_run_writes_nothing(command: Command, store: RoutesStore, routes_table: str) -> None:
     done = command("--table", routes_table, "--dry-run")
     assert done.status == 0
-    assert len(done.told["changes"]) == 2
-    assert done.told["written"] is False
+    assert len(done.report["changes"]) == 2
+    assert done.report["written"] is False
     assert store.read() == {}
 
 
@@ -129,7 +129,7 @@ def test_rows_missing_from_the_file_are_removed(
     command("--table", routes_table)
     (folder / "routes.yaml").write_text(GOOD)
     done = command("--table", routes_table)
-    assert [(change["row"], change["change"]) for change in done.told["changes"]] == [
+    assert [(change["row"], change["change"]) for change in done.report["changes"]] == [
         ("models.old", "removed"),
         ("defaults", "removed"),
     ]
@@ -142,11 +142,11 @@ def test_an_equivalent_row_is_no_change_and_a_corrupt_one_is(
     command("--table", routes_table)
     same = {**store.read()["model", "auto"], "chain": [[{"provider": "ark", "model": "glm-4.7"}]]}
     dynamodb_client.put_item(TableName=routes_table, Item=to_item({"kind": "model", "name": "auto", **same}))
-    assert command("--table", routes_table).told["changes"] == []
+    assert command("--table", routes_table).report["changes"] == []
     corrupt: dict[str, Any] = {"kind": "provider", "name": "ark", "secret": 5}
     dynamodb_client.put_item(TableName=routes_table, Item=to_item(corrupt))
     done = command("--table", routes_table)
-    assert [(change["row"], change["change"]) for change in done.told["changes"]] == [("providers.ark", "changed")]
+    assert [(change["row"], change["change"]) for change in done.report["changes"]] == [("providers.ark", "changed")]
     assert store.read()["provider", "ark"]["secret"] == "ARK_API_KEY"
 
 
@@ -193,7 +193,7 @@ def test_the_running_local_stack_is_the_default(
     for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    assert command().told["table"] == routes_table
+    assert command().report["table"] == routes_table
     with closing(client_of(endpoint)) as client:
         assert len(RoutesStore(client, routes_table).read()) == 2
 
@@ -204,7 +204,7 @@ def ended_process() -> int:
     return process.pid
 
 
-@pytest.mark.parametrize("arguments", [[], ["--aws"]], ids=["nothing said", "--aws"])
+@pytest.mark.parametrize("arguments", [[], ["--aws"]], ids=["no option", "--aws"])
 def test_a_missing_table_name_is_reported(command: Command, folder: Path, endpoint: str, arguments: list[str]) -> None:
     write_local(folder, endpoint, "routes", ended_process())
     done = command(*arguments)

@@ -135,13 +135,13 @@ def test_a_thousand_concurrent_calls_overspend_by_estimation_errors_only(
     spending = {"estimate": estimate, "cheapest": cheapest, "dearest": dearest}
     calls = spend(orders(limits, environments, each_calls, **spending))
     served = [call for call in calls if call.limit is None]
-    refused = [call for call in calls if call.limit is not None]
+    rejected = [call for call in calls if call.limit is not None]
     spent = sum(call.cost for call in served)
     assert spent <= DOLLAR + sum(max(call.cost - estimate, 0) for call in served)
     under_way = PROCESSES * environments
     assert spent > DOLLAR - estimate - under_way * (estimate - cheapest), "nobody was refused what there was"
-    assert {call.limit for call in refused} == {Limit.BUDGET}
-    assert all(call.used + estimate > DOLLAR for call in refused)
+    assert {call.limit for call in rejected} == {Limit.BUDGET}
+    assert all(call.used + estimate > DOLLAR for call in rejected)
     for each in ids:
         ledger = read_ledger(each)
         assert (ledger.spent, ledger.total, ledger.committed, ledger.holds) == (spent, spent, spent, {})

@@ -307,9 +307,9 @@ def test_a_corrupt_item_is_healthy_logged_once_and_overwritable(
     assert [state.phase(NOW) for state in seen] == [Phase.HEALTHY] * 2
     time.advance(1)
     assert one.read([GLM])[GLM] == seen[0]
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 2  # one for each environment
-    assert all(GLM in line for line in told)
+    reported = [record.getMessage() for record in caplog.records]
+    assert len(reported) == 2  # one for each environment
+    assert all(GLM in line for line in reported)
     won = one.replace(seen[0], failed(seen[0], time.now))
     assert won.phase(time.now) is Phase.COOLING
     assert two.replace(seen[1], failed(seen[1], time.now, "late")) == won

@@ -62,9 +62,14 @@ def test_a_log_with_other_lines_is_booked_once(
             "REPORT RequestId: 1 Duration: 20 ms",
         ]
     )
-    status, told = book(log, "--local")
+    status, report = book(log, "--local")
     assert status == 0
-    assert (told["table"], told["booked"], told["booked_before"], told["of_nobody_known"]) == (usage_table, 5, 1, 1)
+    assert (report["table"], report["booked"], report["booked_before"], report["of_nobody_known"]) == (
+        usage_table,
+        5,
+        1,
+        1,
+    )
     reader = UsageReader(dynamodb_client, usage_table)
     assert [reader.request(each.request_id) for each in requests] == [replace(each, hold=None) for each in requests]
     stream = Stream(dynamodb_client, usage_table, state_table)
@@ -73,8 +78,8 @@ def test_a_log_with_other_lines_is_booked_once(
     ledger = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": "key#phone"}}, ConsistentRead=True)
     assert from_item(ledger["Item"])["total"] == spent
     assert "Item" not in dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": "key#master"}})
-    status, told = book(log)
-    assert (status, told["booked"], told["booked_before"]) == (0, 0, 6)
+    status, report = book(log)
+    assert (status, report["booked"], report["booked_before"]) == (0, 0, 6)
     stream.deliver_all()
     ledger = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": "key#phone"}}, ConsistentRead=True)
     assert from_item(ledger["Item"])["total"] == spent
@@ -124,13 +129,13 @@ def test_totals_of_earlier_releases_are_moved_once(
 
 def test_malformed_lines_are_reported_and_the_others_booked(book: Book) -> None:
     cut = line(record(1))[:-20]
-    status, told = book("\n".join([cut, line(record(2)), line(record(3), started="yesterday")]))
-    assert (status, told["booked"], told["unreadable_lines"]) == (1, 1, [1, 3])
+    status, report = book("\n".join([cut, line(record(2)), line(record(3), started="yesterday")]))
+    assert (status, report["booked"], report["unreadable_lines"]) == (1, 1, [1, 3])
 
 
 def test_unbookable_requests_are_reported(book: Book) -> None:
-    status, told = book("\n".join([line(replace(record(1), user="\ud800")), line(record(2))]))
-    assert (status, told["booked"], list(told["not_booked"])) == (1, 1, ["request-1"])
+    status, report = book("\n".join([line(replace(record(1), user="\ud800")), line(record(2))]))
+    assert (status, report["booked"], list(report["not_booked"])) == (1, 1, ["request-1"])
 
 
 def test_a_log_is_read_from_a_pipe(

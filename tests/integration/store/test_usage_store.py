@@ -129,9 +129,9 @@ def test_a_row_is_booked_without_a_corrupt_ledger(book: UsageWriter, reader: Usa
 def test_a_record_that_dynamodb_rejects_is_hopeless(book: UsageWriter, wire: Wire) -> None:
     wire.faults = [ClientError({"Error": {"Code": "ValidationException"}}, "PutItem")]
     for record in (RECORD, replace(RECORD, user="\ud800")):
-        with pytest.raises(NotRecordedError) as told:
+        with pytest.raises(NotRecordedError) as reported:
             book.write(record)
-        assert told.value.hopeless
+        assert reported.value.hopeless
 
 
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
@@ -183,8 +183,8 @@ def test_waiting_requests_are_bounded_and_dropped_ones_are_logged(
         for number in range(1_002):
             keeper.book(replace(RECORD, request_id=f"r{number}"))
     assert keeper.waiting == 1_000
-    told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert [message.split()[4] for message in told] == ["r0", "r1"]
+    reported = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert [message.split()[4] for message in reported] == ["r0", "r1"]
 
 
 def test_a_hopeless_record_does_not_block_the_others(
@@ -339,7 +339,7 @@ def test_rows_at_the_same_time_are_listed_once(book: UsageWriter, reader: UsageR
         assert all_pages(reader, Filter(), limit) == sorted(names, reverse=True)
 
 
-def test_what_earlier_releases_wrote_is_still_read(
+def test_rows_of_earlier_releases_are_read(
     book: UsageWriter, reader: UsageReader, stream: Stream, dynamodb_client: DynamoDB, usage_table: str
 ) -> None:
     old = replace(RECORD, request_id="old", started=NOW - 60)

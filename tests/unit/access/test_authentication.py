@@ -83,9 +83,9 @@ def test_a_blocked_key_is_ignored_beside_a_valid_one_and_alone_rejected() -> Non
     caller = Caller(Key("h", "h"))
     keys = Keys(virtual=caller, blocked=Caller(Key("b", "b", blocked=True)))
     assert authenticate({"x-api-key": "sk-blocked", "authorization": f"Bearer {VIRTUAL}"}, KEY, keys, NOW) is caller
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         authenticate({"x-api-key": "sk-blocked", "authorization": "Bearer sk-ant-oat01-abc"}, KEY, keys, NOW)
-    assert refused.value.code == "key_blocked"
+    assert rejected.value.code == "key_blocked"
 
 
 def test_a_lookup_that_fails_is_raised_unless_another_key_is_valid() -> None:
@@ -117,9 +117,9 @@ def test_a_lookup_that_fails_is_raised_unless_another_key_is_valid() -> None:
     ],
 )
 def test_a_missing_or_invalid_key_is_rejected(headers: dict[str, str], master_key: str | None, hint: str) -> None:
-    with pytest.raises(ApiError, match=hint) as refused:
+    with pytest.raises(ApiError, match=hint) as rejected:
         authenticate(headers, master_key, Keys(), NOW)
-    assert (refused.value.status, refused.value.code) == (401, "invalid_api_key")
+    assert (rejected.value.status, rejected.value.code) == (401, "invalid_api_key")
 
 
 @given(headers=st.dictionaries(names, texts), master_key=texts)
@@ -127,10 +127,10 @@ def test_only_the_complete_key_is_accepted_and_no_error_contains_one(headers: di
     shown = find_keys(headers)
     try:
         authenticate(headers, master_key, Keys(), NOW)
-    except ApiError as refused:
+    except ApiError as rejected:
         assert master_key not in shown or not master_key
-        assert refused.status == 401  # noqa: PT017 - some are let in
-        assert refused.message in refusals()  # noqa: PT017
+        assert rejected.status == 401  # noqa: PT017 - some are let in
+        assert rejected.message in refusals()  # noqa: PT017
     else:
         assert master_key in shown
 
@@ -139,9 +139,9 @@ def refusals() -> set[str]:
     """Everything that a refusal may say: nothing of it comes from the caller."""
     texts = set()
     for headers in ({}, {"x-api-key": "x"}):
-        with pytest.raises(ApiError) as refused:
+        with pytest.raises(ApiError) as rejected:
             authenticate(headers, KEY, Keys(), NOW)
-        texts.add(refused.value.message)
+        texts.add(rejected.value.message)
     return texts
 
 
@@ -178,17 +178,17 @@ def test_a_virtual_key_is_found_by_its_hash() -> None:
 
 
 def test_a_blocked_virtual_key_is_rejected() -> None:
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         authenticate({"x-api-key": VIRTUAL}, KEY, Keys(virtual=Caller(Key("h", "h", blocked=True))), NOW)
-    assert refused.value.code == "key_blocked"
+    assert rejected.value.code == "key_blocked"
 
 
 def test_a_virtual_key_is_not_accepted_as_the_master_key() -> None:
     keys = Keys(virtual=Caller(Key("h", "h")))
     authenticate_master({"x-api-key": KEY}, KEY, keys, NOW)
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         authenticate_master({"x-api-key": VIRTUAL}, KEY, keys, NOW)
-    assert (refused.value.status, refused.value.code) == (403, "master_key_required")
-    with pytest.raises(ApiError) as refused:
+    assert (rejected.value.status, rejected.value.code) == (403, "master_key_required")
+    with pytest.raises(ApiError) as rejected:
         authenticate_master({"x-api-key": "sk-other"}, KEY, keys, NOW)
-    assert refused.value.status == 401
+    assert rejected.value.status == 401

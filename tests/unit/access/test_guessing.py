@@ -17,10 +17,10 @@ def test_only_an_address_that_guesses_keys_is_throttled() -> None:
     time = Time()
     throttle = GuessThrottle(time.clock)
     guess(throttle, 30)
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         throttle.check(ADDRESS)
-    assert (refused.value.status, refused.value.code) == (429, "too_many_invalid_keys")
-    assert 0 < int(refused.value.headers["retry-after"]) <= 61
+    assert (rejected.value.status, rejected.value.code) == (429, "too_many_invalid_keys")
+    assert 0 < int(rejected.value.headers["retry-after"]) <= 61
     throttle.check("192.0.2.2")
     time.advance(60)
     guess(throttle, 30)

@@ -49,9 +49,9 @@ def test_a_key_is_identified_by_its_hash_and_masked() -> None:
     "weak", ["", "sk-", "abc", "sk-1234", "sk-" + "a" * 30, "pk-abcdefghijklmnopqrstuvwxyz", "sk-" + "é" * 30]
 )
 def test_a_weak_key_is_rejected_without_being_repeated(weak: str) -> None:
-    with pytest.raises(ValueError, match="must") as refused:
+    with pytest.raises(ValueError, match="must") as rejected:
         validate_custom_key(weak)
-    assert not weak.removeprefix("sk-") or weak not in str(refused.value)
+    assert not weak.removeprefix("sk-") or weak not in str(rejected.value)
 
 
 @given(st.text())

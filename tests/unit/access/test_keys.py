@@ -104,9 +104,9 @@ def test_tags_of_key_and_team_are_merged() -> None:
     ],
 )
 def test_a_rejected_caller_gets_the_reason(caller: Caller, code: str) -> None:
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         require_active(caller, NOW)
-    assert (refused.value.status, refused.value.type, refused.value.code) == (401, "auth_error", code)
+    assert (rejected.value.status, rejected.value.type, rejected.value.code) == (401, "auth_error", code)
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ class Fleet(RuleBasedStateMachine):
                 if self.views[environment] != self.table:  # only what stands refuses
                     self.views[environment] = self.table
                     continue
-                self.refused(decided, cost)
+                self.rejected(decided, cost)
                 return None
             if self.write(environment, decided):
                 self.let_in(str(self.count), wish)
@@ -275,7 +275,7 @@ class Fleet(RuleBasedStateMachine):
         if self.limits.parallel is not None:
             assert len(self.reserved) <= self.limits.parallel
 
-    def refused(self, refusal: Denial, cost: int) -> None:
+    def rejected(self, refusal: Denial, cost: int) -> None:
         if refusal.limit is Limit.BUDGET:
             assert self.limits.max_budget is not None
             seconds = self.limits.budget_seconds
@@ -352,16 +352,16 @@ def test_headers_show_the_remaining_limits_as_openai_does() -> None:
 
 def test_headers_show_the_window_with_the_least_left() -> None:
     key, team = replace(OPEN, requests_used=3), replace(OPEN, requests_used=98, window_ends=NOW + 20)
-    told = rate_limit_headers([(key, Limits(rpm=10)), (team, Limits(rpm=100))], NOW)
-    assert [told[f"x-ratelimit-{each}-requests"] for each in ("limit", "remaining", "reset")] == ["100", "2", "20s"]
+    reported = rate_limit_headers([(key, Limits(rpm=10)), (team, Limits(rpm=100))], NOW)
+    assert [reported[f"x-ratelimit-{each}-requests"] for each in ("limit", "remaining", "reset")] == ["100", "2", "20s"]
 
 
 @pytest.mark.parametrize(
-    ("left", "told"), [(0, "0s"), (0.1201, "121ms"), (1, "1s"), (59.2, "1m0s"), (60, "1m0s"), (359.5, "6m0s")]
+    ("left", "reported"), [(0, "0s"), (0.1201, "121ms"), (1, "1s"), (59.2, "1m0s"), (60, "1m0s"), (359.5, "6m0s")]
 )
-def test_a_reset_is_formatted_as_openai_does(left: float, told: str) -> None:
+def test_a_reset_is_formatted_as_openai_does(left: float, reported: str) -> None:
     ledger = Ledger(window_ends=NOW + left)
-    assert rate_limit_headers([(ledger, Limits(rpm=1))], NOW)["x-ratelimit-reset-requests"] == told
+    assert rate_limit_headers([(ledger, Limits(rpm=1))], NOW)["x-ratelimit-reset-requests"] == reported
 
 
 def test_usage_beyond_a_limit_leaves_zero_remaining() -> None:

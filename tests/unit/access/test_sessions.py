@@ -38,8 +38,8 @@ def test_another_master_key_or_password_invalidates_a_session(other: SessionKey)
 
 def test_a_cookie_is_no_token_and_a_token_no_cookie() -> None:
     session = new_session("a", NOW)
-    said = KEY.cookie(session).partition(".")[0]
-    assert KEY.session(f"{said}.{KEY.csrf(session)}", NOW) is None
+    claims = KEY.cookie(session).partition(".")[0]
+    assert KEY.session(f"{claims}.{KEY.csrf(session)}", NOW) is None
 
 
 @given(at=st.integers(0, 200), to=st.characters(codec="ascii"))
@@ -56,8 +56,8 @@ def test_a_forged_cookie_is_invalid(text: str) -> None:
 
 
 def test_a_cookie_with_a_changed_expiry_is_invalid() -> None:
-    said, _, signature = KEY.cookie(new_session("a", NOW)).partition(".")
-    values = json.loads(base64.urlsafe_b64decode(said + "=="))
+    claims, _, signature = KEY.cookie(new_session("a", NOW)).partition(".")
+    values = json.loads(base64.urlsafe_b64decode(claims + "=="))
     values[3] += 1e9
     forged = base64.urlsafe_b64encode(json.dumps(values).encode()).rstrip(b"=").decode()
     assert KEY.session(f"{forged}.{signature}", NOW) is None

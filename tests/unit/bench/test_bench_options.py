@@ -27,6 +27,6 @@ def test_peer_has_a_url_a_command_and_headers() -> None:
     [(["c=run"], []), (["a"], []), ([], ["c=x: y"]), ([], ["a=no colon"])],
     ids=["command of nobody", "no command", "header of nobody", "no header"],
 )
-def test_wrong_peer_is_refused(commands: list[str], headers: list[str]) -> None:
+def test_wrong_peer_is_rejected(commands: list[str], headers: list[str]) -> None:
     with pytest.raises(ValueError, match="is not NAME="):
         peers_of(["a=http://127.0.0.1:1/v1"], commands, headers, "any")

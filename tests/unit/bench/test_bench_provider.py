@@ -36,7 +36,7 @@ def test_one_connection_serves_many_requests(provider: UrlTarget) -> None:
     assert {provider.exchange(prepared).body for _ in range(5)} == {completion("a-model", 3)}
 
 
-def test_a_connection_that_was_closed_meanwhile_is_made_anew(provider: UrlTarget) -> None:
+def test_a_closed_connection_is_opened_again(provider: UrlTarget) -> None:
     prepared = provider.prepare(request("auto-chat", 3, stream=False))
     provider.exchange(prepared)
     provider.close()

@@ -25,7 +25,7 @@ REPORT = Report(
 )
 
 
-def test_on_a_terminal_columns_stand_under_their_names() -> None:
+def test_on_a_terminal_columns_are_aligned_with_their_names() -> None:
     assert as_text(REPORT).splitlines() == [
         "Machine: processor A processor, cores 2",
         "",
@@ -45,13 +45,13 @@ def test_on_a_terminal_columns_stand_under_their_names() -> None:
 
 
 def test_in_a_pipe_the_same_figures_are_json() -> None:
-    told = json.loads(json.dumps(as_json(REPORT)))
-    assert told["machine"]["cores"] == 2
-    assert told["sections"]["calls"]["rows"][1] == {"target": "function", "p50_ms": 1.75, "added_p50_ms": 1.7}
-    assert told["aims"] == [
+    reported = json.loads(json.dumps(as_json(REPORT)))
+    assert reported["machine"]["cores"] == 2
+    assert reported["sections"]["calls"]["rows"][1] == {"target": "function", "p50_ms": 1.75, "added_p50_ms": 1.7}
+    assert reported["aims"] == [
         {"name": "function adds to a call, p50", "value": 1.7, "limit": 1.5, "unit": "ms", "reached": False}
     ]
-    assert told["failures"] == ["other at 127.0.0.1:1: refused"]
+    assert reported["failures"] == ["other at 127.0.0.1:1: refused"]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_peer_is_a_name_and_a_url_and_perhaps_a_key_and_a_model(text: str, exp
 
 
 @pytest.mark.parametrize("text", ["", "a", "=http://h", "a=h:1", "a=http://h,k,m,more"])
-def test_what_is_no_peer_is_refused_with_an_example(text: str) -> None:
+def test_an_invalid_peer_is_rejected_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="such as other=http"):
         peer(text, "auto-chat")
 
@@ -117,7 +117,7 @@ def test_the_command_prints_json_into_a_pipe_and_writes_it_to_a_file(
 
 
 @pytest.mark.parametrize("arguments", [["--calls", "0"], ["--calls", "x"], ["--only", "no"], ["--peer", "no"]])
-def test_a_wrong_argument_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_argument_is_rejected(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2

@@ -75,7 +75,7 @@ def test_a_target_that_fails_is_reported_once_and_left_out() -> None:
     assert len(answers["a"]) == 5
 
 
-def test_without_what_all_are_compared_with_nothing_is_measured() -> None:
+def test_nothing_is_measured_without_the_baseline() -> None:
     asked: list[str] = []
     with pytest.raises(BrokenError, match="a broke"):
         ask([FakeTarget("a", asked, breaks_after=6), FakeTarget("b", asked)], times=5)

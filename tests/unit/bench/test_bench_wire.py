@@ -77,7 +77,7 @@ def test_a_message_that_breaks_off_is_an_error(length: int) -> None:
 
 
 @pytest.mark.parametrize(("header", "closes"), [(b"Connection: close", True), (b"Connection: keep-alive", False)])
-def test_a_message_tells_whether_the_connection_ends(header: bytes, closes: bool) -> None:
+def test_a_message_indicates_whether_the_connection_ends(header: bytes, closes: bool) -> None:
     message = sent(WHOLE.replace(b"content-length", header + b"\r\ncontent-length"))
     assert message is not None
     assert message.closes is closes

@@ -55,12 +55,12 @@ class FakeRouter:
     def answer(self, method: str, path: str, sent: dict[str, Any]) -> Any:
         with self._lock:
             self.calls.append((method, path, sent))
-            told = self.answers.get(path)
-            if isinstance(told, Exception):
-                raise told
-            if told is None:
+            scripted = self.answers.get(path)
+            if isinstance(scripted, Exception):
+                raise scripted
+            if scripted is None:
                 return self._keys(path, sent) if path.startswith("/key/") else self._teams(path, sent)
-        return told(sent) if callable(told) else told
+        return scripted(sent) if callable(scripted) else scripted
 
     def _keys(self, path: str, sent: dict[str, Any]) -> Any:
         if path == "/key/list":

@@ -89,7 +89,7 @@ def test_an_agent_is_configured_and_restored(
     assert command("agents", name, "--undo").status == 1
 
 
-def test_what_codex_gets(command: Command, router: FakeRouter, home: Path) -> None:
+def test_settings_for_codex(command: Command, router: FakeRouter, home: Path) -> None:
     prepare(home, "codex")
     command("agents", "codex")
     assert content(home, "codex") == {
@@ -121,7 +121,7 @@ def test_codex_gets_the_instructions_of_an_installed_codex(command: Command, hom
     assert content(home, "codex")["model"] == "auto-chat"
 
 
-def test_what_the_others_get(command: Command, router: FakeRouter, home: Path) -> None:
+def test_settings_for_other_agents(command: Command, router: FakeRouter, home: Path) -> None:
     for name in ("claude", "opencode", "gemini"):
         prepare(home, name)
         assert command("agents", name).status == 0
@@ -222,7 +222,7 @@ def test_undoing_keeps_what_was_edited_since(command: Command, home: Path) -> No
     assert path.read_text() == BEFORE[".claude/settings.json"]
 
 
-def test_an_unknown_model_is_refused(command: Command, router: FakeRouter, home: Path) -> None:
+def test_an_unknown_model_is_rejected(command: Command, router: FakeRouter, home: Path) -> None:
     router.answers["/v1/models/nope"] = RefusalError(404, "There is no such model.")
     done = command("agents", "codex", "--model", "nope")
     assert (done.status, router.keys) == (1, {})

@@ -96,7 +96,7 @@ def test_url_with_and_without_v1(command: Command, router: FakeRouter, url: str)
 
 
 @pytest.mark.parametrize("url", ["router.example", "ftp://x", "https://", "http://router.example/v1"])
-def test_unsafe_url_is_refused(command: Command, router: FakeRouter, url: str) -> None:
+def test_unsafe_url_is_rejected(command: Command, router: FakeRouter, url: str) -> None:
     done = command("keys", "list", "--url", url)
     assert done.status == 2
     assert "URL" in done.err or "encrypted" in done.err
@@ -131,14 +131,14 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "status", "told"), ERRORS, ids=[str(each[0]) for each in ERRORS])
+@pytest.mark.parametrize(("answer", "status", "reported"), ERRORS, ids=[str(each[0]) for each in ERRORS])
 def test_error_becomes_a_plain_sentence(
-    command: Command, router: FakeRouter, answer: object, status: int, told: str
+    command: Command, router: FakeRouter, answer: object, status: int, reported: str
 ) -> None:
     router.answers["/key/list"] = answer
     done = command("keys", "list")
     assert (done.status, done.out) == (status, "")
-    assert told in done.err
+    assert reported in done.err
     assert "Traceback" not in done.err
 
 
@@ -233,9 +233,9 @@ def test_key_is_read_from_the_secret_without_providers_keys(command: Command, aw
 
 def test_key_of_a_stack_from_the_environment(command: Command, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     aws.secret = None
-    refused = command("keys", "list", "--stack", "mine")
-    assert refused.status == 2
-    assert "Set MASTER_KEY in the environment" in refused.err
+    rejected = command("keys", "list", "--stack", "mine")
+    assert rejected.status == 2
+    assert "Set MASTER_KEY in the environment" in rejected.err
     monkeypatch.setenv("MASTER_KEY", KEY)
     assert command("keys", "list", "--stack", "mine").status == 0
     aws.asked.clear()

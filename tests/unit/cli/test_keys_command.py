@@ -48,7 +48,7 @@ def test_create_sends_the_options_and_prints_only_the_key(command: Command, rout
 
 
 @pytest.mark.parametrize("option", ["--models", "--tags"])
-def test_empty_list_option_is_refused(command: Command, router: FakeRouter, option: str) -> None:
+def test_empty_list_option_is_rejected(command: Command, router: FakeRouter, option: str) -> None:
     assert command("keys", "create", option, "").status == 2
     assert command("keys", "update", "ci", option, " , ").status == 2
     assert router.calls == []
@@ -60,7 +60,7 @@ def test_create_without_options(command: Command, router: FakeRouter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "reported"),
     [
         ("--budget", "much", "must be an amount of dollars"),
         ("--budget", "-1", "must be an amount of dollars"),
@@ -70,12 +70,12 @@ def test_create_without_options(command: Command, router: FakeRouter) -> None:
         ("--alias", " ", "must not be empty"),
     ],
 )
-def test_invalid_option_is_refused_before_any_call(
-    command: Command, router: FakeRouter, option: str, value: str, told: str
+def test_invalid_option_is_rejected_before_any_call(
+    command: Command, router: FakeRouter, option: str, value: str, reported: str
 ) -> None:
     done = command("keys", "create", f"{option}={value}")
     assert done.status == 2
-    assert told in done.err
+    assert reported in done.err
     assert router.calls == []
 
 
@@ -228,7 +228,7 @@ def test_unseen_keys_that_cannot_be_deleted_are_named(closed: Command, router: F
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "reported"),
     [
         ("f.csv", "key_alias,nope\na,b\n", "f.csv:2: 'nope' is not one of key_alias, duration"),
         ("f.csv", "key_alias,max_budget\na,1\nb,much\n", "f.csv:3: max_budget must be an amount"),
@@ -243,12 +243,12 @@ def test_unseen_keys_that_cannot_be_deleted_are_named(closed: Command, router: F
     ],
 )
 def test_mistake_in_a_file_is_reported_before_any_call(
-    command: Command, router: FakeRouter, tmp_path: Path, name: str, text: str, told: str
+    command: Command, router: FakeRouter, tmp_path: Path, name: str, text: str, reported: str
 ) -> None:
     (tmp_path / name).write_text(text)
     done = command("keys", "create", "--from", name)
     assert (done.status, done.out) == (1, "")
-    assert told in done.err
+    assert reported in done.err
     assert router.calls == []
 
 
@@ -286,17 +286,17 @@ def test_key_from_standard_input_is_sent_as_a_hash(
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         ("nobody", "'nobody' is not the alias or id of a key"),
         ("abcdef", "'abcdef' is not the alias or id of a key"),
         ("sk-secret", "can read keys on the command line"),
     ],
 )
-def test_unknown_key_is_reported(command: Command, router: FakeRouter, name: str, told: str) -> None:
+def test_unknown_key_is_reported(command: Command, router: FakeRouter, name: str, reported: str) -> None:
     done = command("keys", "block", name)
     assert (done.status, done.out) == (1, "")
-    assert told in done.err
+    assert reported in done.err
     assert router.asked("/key/block") == []
 
 
@@ -312,7 +312,7 @@ def test_update_changes_given_settings_and_none_removes(command: Command, router
     ]
 
 
-def test_update_without_settings_is_refused(command: Command, router: FakeRouter) -> None:
+def test_update_without_settings_is_rejected(command: Command, router: FakeRouter) -> None:
     assert command("keys", "update", "ci").status == 1
     assert router.calls == []
 
@@ -365,9 +365,9 @@ def test_terminal_shows_tables_and_the_secret_once(terminal: Command, router: Fa
 
 def test_delete_asks_for_confirmation_on_a_terminal(terminal: Command, router: FakeRouter) -> None:
     router.add(key_alias="a")
-    refused = terminal("keys", "delete", "a", typed="n\n")
-    assert (refused.status, len(router.keys)) == (1, 1)
-    assert "Delete 1 key permanently?" in refused.out + refused.err
+    rejected = terminal("keys", "delete", "a", typed="n\n")
+    assert (rejected.status, len(router.keys)) == (1, 1)
+    assert "Delete 1 key permanently?" in rejected.out + rejected.err
     agreed = terminal("keys", "delete", "a", typed="y\n")
     assert (agreed.status, len(router.keys)) == (0, 0)
 

@@ -28,15 +28,15 @@ def test_team_life_cycle(command: Command, router: FakeRouter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [("nobody", "'nobody' is not the id or alias of a team"), ("twice", "'twice' is the alias of several teams")],
 )
-def test_unknown_team_is_reported(command: Command, router: FakeRouter, name: str, told: str) -> None:
+def test_unknown_team_is_reported(command: Command, router: FakeRouter, name: str, reported: str) -> None:
     for number in (1, 2):
         router.teams[f"t{number}"] = {"team_id": f"t{number}", "team_alias": "twice"}
     done = command("teams", "block", name)
     assert (done.status, done.out) == (1, "")
-    assert told in done.err
+    assert reported in done.err
 
 
 def test_terminal_shows_teams(terminal: Command, router: FakeRouter) -> None:
@@ -168,9 +168,9 @@ def test_terminal_shows_how_a_request_was_routed(terminal: Command, router: Fake
     shown = terminal("requests", "list").out
     for text in ("auto-chat", "new-api/gpt-5", "1,200 + 30", "$0.00042", "180 ms", "2.4 s"):
         assert text in shown
-    told = terminal("requests", "show", "r-1").out
+    reported = terminal("requests", "show", "r-1").out
     for text in ("overloaded", "503", "87 ms", "12:00:05", "ci"):
-        assert text in told
+        assert text in reported
 
 
 def test_requests_fit_the_terminal_and_ids_are_distinct(terminal: Command, router: FakeRouter) -> None:
@@ -240,6 +240,6 @@ def test_health_is_shown(command: Command, terminal: Command, router: FakeRouter
 @pytest.mark.parametrize(
     "arguments", [["spend", "--days", "0"], ["requests", "list", "--limit", "0"]], ids=["days", "limit"]
 )
-def test_number_below_one_is_refused(command: Command, router: FakeRouter, arguments: list[str]) -> None:
+def test_number_below_one_is_rejected(command: Command, router: FakeRouter, arguments: list[str]) -> None:
     assert command(*arguments).status == 1
     assert router.calls == []

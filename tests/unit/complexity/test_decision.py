@@ -124,7 +124,7 @@ def test_the_choice_is(rollout: Rollout, request_: Request, score: Score | None,
         (("你好", "ok"), "zh"),
     ],
 )
-def test_a_language_is_told_by_its_words(turns: tuple[str, ...], language: str) -> None:
+def test_a_language_is_detected_by_its_words(turns: tuple[str, ...], language: str) -> None:
     assert language_of(turns) == language
 
 
@@ -157,7 +157,7 @@ def test_the_stored_rollout_wins_unless_it_is_malformed(item: Any, expected: tup
     assert (found.mode, found.share, found.number) == expected
 
 
-def test_the_header_says_why() -> None:
+def test_the_header_gives_the_reason() -> None:
     assert chosen().header() == (
         'mini; score=0.0500; threshold=0.1000; mode=complexity; stage=3/50; arm=mini; reasons="length"'
     )

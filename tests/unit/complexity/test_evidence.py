@@ -187,7 +187,7 @@ def test_feedback_is_idempotent_and_of_the_own_key(environment: FakeEnvironment,
         {"request_id": "a", "value": 1, "text": "x"},
     ],
 )
-def test_other_feedback_is_refused(body: dict[str, Any]) -> None:
+def test_other_feedback_is_rejected(body: dict[str, Any]) -> None:
     response = app.handler(event("POST", "/v1/feedback", body), context())
     assert response.status == 400
     assert json.loads(b"".join(response.body))["error"]["param"]

@@ -30,7 +30,7 @@ def test_gates_open_and_close_correctly_in_simulated_runs() -> None:
     assert sum(is_gate_open(chance, 2_400, 0.95, 0.05, right_hard=0.95) for _ in range(runs)) <= 0.1 * runs
 
 
-def test_a_report_without_evidence_says_what_is_missing() -> None:
+def test_a_report_without_evidence_names_what_is_missing() -> None:
     found = english([Observation("mini", ("en",))] * 200)
     gates = {gate.name: gate for gate in found.gates}
     assert not found.is_open

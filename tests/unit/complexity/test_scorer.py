@@ -64,7 +64,7 @@ def test_both_languages_get_the_same_decision() -> None:
     assert sum(english == chinese for _, english, chinese in decided) >= 0.9 * len(decided)
 
 
-def test_the_shipped_model_says_how_well_it_does() -> None:
+def test_the_shipped_model_states_its_quality() -> None:
     assert MODEL.facts["auc"] >= 0.67
     assert MODEL.facts["curve"] >= 0.64
     assert MODEL.facts["precision"] >= 0.90
@@ -238,6 +238,6 @@ def test_the_guard_reads_words_in_their_place() -> None:
         ({"intercept": "0"}, "intercept"),
     ],
 )
-def test_a_malformed_model_is_refused(change: dict[str, Any], reason: str) -> None:
+def test_a_malformed_model_is_rejected(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         load(json.dumps({**json.loads(MODEL.as_json()), **change}))

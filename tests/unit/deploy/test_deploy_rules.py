@@ -230,7 +230,7 @@ def test_new_stack_imports_existing_tables() -> None:
         stubber.assert_no_pending_responses()
 
 
-def test_tables_of_another_stack_are_refused_with_the_reason() -> None:
+def test_tables_of_another_stack_are_rejected_with_the_reason() -> None:
     client = _cloudformation()
     with Stubber(client) as stubber:
         _expect_import(stubber, "FAILED", "router-state already exists in stack arn:aws:cloudformation:other")
@@ -266,8 +266,8 @@ def test_program_gets_no_secrets_and_writes_to_standard_error(
     outside = Services(Target("dev", "dev", "router", region="eu-central-1"))
     program = "import json, os; print(json.dumps(dict(os.environ))); raise SystemExit(4)"
     command = (sys.executable, "-c", program)
-    status, said = outside.run(command, without=["ARK_API_KEY"], also={"VIBE_ROUTER_KEY": "k"}, captured=True)
-    got = json.loads(said)
+    status, printed = outside.run(command, without=["ARK_API_KEY"], also={"VIBE_ROUTER_KEY": "k"}, captured=True)
+    got = json.loads(printed)
     assert status == 4
     assert "ARK_API_KEY" not in got
     assert (got["VIBE_ROUTER_KEY"], got["AWS_REGION"]) == ("k", "eu-central-1")

@@ -18,60 +18,60 @@ arguments = st.dictionaries(names, words, max_size=2).map(json.dumps)
 temperatures = st.floats(0, 2)
 
 
-def said(required: dict[str, Any], optional: dict[str, Any] | None = None) -> st.SearchStrategy[dict[str, Any]]:
+def objects(required: dict[str, Any], optional: dict[str, Any] | None = None) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(required, optional=optional or {})
 
 
 def typed(kind: str, required: dict[str, Any], optional: dict[str, Any] | None = None) -> Any:
-    return said({"type": st.just(kind), **required}, optional)
+    return objects({"type": st.just(kind), **required}, optional)
 
 
 # --- Chat -------------------------------------------------------------------------------------------------------------
 
 _chat_text = typed("text", {"text": words})
-_chat_image = typed("image_url", {"image_url": said({"url": urls}, {"detail": st.sampled_from(["low", "high"])})})
-_chat_audio = typed("input_audio", {"input_audio": said({"data": data, "format": st.just("wav")})})
+_chat_image = typed("image_url", {"image_url": objects({"url": urls}, {"detail": st.sampled_from(["low", "high"])})})
+_chat_audio = typed("input_audio", {"input_audio": objects({"data": data, "format": st.just("wav")})})
 _chat_file = typed(
     "file",
     {
-        "file": said(
+        "file": objects(
             {"file_data": data.map(lambda held: f"data:application/pdf;base64,{held}"), "filename": st.just("a.pdf")}
         )
     },
 )
 _chat_call = st.one_of(
-    typed("function", {"id": ids, "function": said({"name": names, "arguments": arguments})}),
-    typed("custom", {"id": ids, "custom": said({"name": names, "input": words})}),
+    typed("function", {"id": ids, "function": objects({"name": names, "arguments": arguments})}),
+    typed("custom", {"id": ids, "custom": objects({"name": names, "input": words})}),
 )
 _chat_message = st.one_of(
-    said({"role": st.sampled_from(["system", "developer"]), "content": words}),
-    said({"role": st.just("user"), "content": words}, {"name": names}),
-    said(
+    objects({"role": st.sampled_from(["system", "developer"]), "content": words}),
+    objects({"role": st.just("user"), "content": words}, {"name": names}),
+    objects(
         {
             "role": st.just("user"),
             "content": st.lists(_chat_text | _chat_image | _chat_audio | _chat_file, min_size=2, max_size=3),
         }
     ),
-    said({"role": st.just("assistant"), "content": words.filter(bool)}, {"refusal": words.filter(bool)}),
-    said(
+    objects({"role": st.just("assistant"), "content": words.filter(bool)}, {"refusal": words.filter(bool)}),
+    objects(
         {"role": st.just("assistant"), "tool_calls": st.lists(_chat_call, min_size=1, max_size=2)},
         {"content": words.filter(bool), "reasoning_content": words.filter(bool)},
     ),
-    said({"role": st.just("tool"), "tool_call_id": ids, "content": words}),
+    objects({"role": st.just("tool"), "tool_call_id": ids, "content": words}),
 )
 _chat_tool = st.one_of(
     typed(
         "function",
-        {"function": said({"name": names}, {"description": words, "parameters": schemas, "strict": st.booleans()})},
+        {"function": objects({"name": names}, {"description": words, "parameters": schemas, "strict": st.booleans()})},
     ),
     typed(
         "custom",
         {
-            "custom": said(
+            "custom": objects(
                 {"name": names},
                 {
                     "description": words,
-                    "format": typed("grammar", {"grammar": said({"syntax": st.just("lark"), "definition": words})}),
+                    "format": typed("grammar", {"grammar": objects({"syntax": st.just("lark"), "definition": words})}),
                 },
             )
         },
@@ -79,10 +79,10 @@ _chat_tool = st.one_of(
 )
 _chat_choice = st.one_of(
     st.sampled_from(["auto", "none", "required"]),
-    typed("function", {"function": said({"name": names})}),
-    typed("custom", {"custom": said({"name": names})}),
+    typed("function", {"function": objects({"name": names})}),
+    typed("custom", {"custom": objects({"name": names})}),
 )
-_chat_schema = said({"name": names, "schema": schemas}, {"strict": st.booleans(), "description": words})
+_chat_schema = objects({"name": names, "schema": schemas}, {"strict": st.booleans(), "description": words})
 _plain: dict[str, Any] = {
     "temperature": temperatures,
     "top_p": st.floats(0, 1),
@@ -95,7 +95,7 @@ _plain: dict[str, Any] = {
     "store": st.booleans(),
     "top_logprobs": st.integers(0, 5),
 }
-chat_requests = said(
+chat_requests = objects(
     {"model": st.just("auto-chat"), "messages": st.lists(_chat_message, min_size=1, max_size=4)},
     {
         **_plain,
@@ -181,7 +181,7 @@ _responses_choice = st.one_of(
         },
     ),
 )
-responses_requests = said(
+responses_requests = objects(
     {"model": st.just("auto-codex"), "input": st.lists(_responses_item, max_size=4)},
     {
         **_plain,
@@ -191,8 +191,8 @@ responses_requests = said(
         ),
         "tool_choice": _responses_choice,
         "max_output_tokens": st.integers(1, 9),
-        "reasoning": said({}, {"effort": st.sampled_from(["low", "high"]), "summary": st.just("auto")}),
-        "text": said(
+        "reasoning": objects({}, {"effort": st.sampled_from(["low", "high"]), "summary": st.just("auto")}),
+        "text": objects(
             {},
             {
                 "verbosity": st.sampled_from(["low", "high"]),

@@ -5,8 +5,8 @@ from vibe_router.core.errors import ApiError, bad_request, error_body, invalid_k
 
 def test_an_error_has_openais_four_members_and_its_details() -> None:
     error = ApiError(502, "No.", type="upstream_error", code="all_deployments_failed", details={"attempts": []})
-    told = json.loads(error_body(error))
-    assert told == {
+    reported = json.loads(error_body(error))
+    assert reported == {
         "error": {
             "message": "No.",
             "type": "upstream_error",
@@ -33,11 +33,11 @@ def test_the_kinds_of_errors() -> None:
     assert kinds[1].headers["www-authenticate"].startswith("Bearer")
 
 
-def test_an_unknown_model_is_told_which_there_are() -> None:
+def test_the_error_for_an_unknown_model_lists_the_models() -> None:
     assert "auto-chat, auto-codex" in unknown_model("gpt-9", ["auto-chat", "auto-codex"]).message
 
 
-def test_when_there_are_no_models_the_next_step_is_told() -> None:
+def test_the_error_without_any_models_names_the_next_step() -> None:
     assert "make routes" in unknown_model("gpt-9", []).message
 
 

@@ -1,4 +1,4 @@
-"""Calls of tools that a chat stream goes back and forth between, told one after another."""
+"""Interleaved tool calls of a chat stream, reported one after another."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -41,8 +41,8 @@ def decoded(deltas: Iterable[dict[str, Any]], *, finish: bool = True, tools: Seq
     return [*events, *decoder.end()]
 
 
-def told(events: Iterable[Event]) -> list[list[str]]:
-    """Return what is told, block by block: [call's id, arguments] or ["", words]."""
+def outline(events: Iterable[Event]) -> list[list[str]]:
+    """Return the content, block by block: [call's id, arguments] or ["", words]."""
     blocks: list[list[str]] = []
     for event in events:
         match event:
@@ -88,8 +88,10 @@ A, B = piece(0, "", "a", "look"), piece(1, "", "b", "look")
     ],
 )
 @pytest.mark.parametrize("finish", [False, True])
-def test_blocks_are_told_one_after_another(deltas: list[dict[str, Any]], blocks: list[list[str]], finish: bool) -> None:
-    assert told(decoded(deltas, finish=finish)) == blocks
+def test_blocks_are_reported_one_after_another(
+    deltas: list[dict[str, Any]], blocks: list[list[str]], finish: bool
+) -> None:
+    assert outline(decoded(deltas, finish=finish)) == blocks
     assembly = ChatAssembler()
     for delta in deltas:
         assembly.add({"choices": [{"index": 0, "delta": delta}]})
@@ -111,7 +113,7 @@ def test_calls_that_come_one_after_another_wait_for_nothing() -> None:
     ]
 
 
-def test_what_comes_for_a_call_that_is_over_breaks_the_stream() -> None:
+def test_a_delta_of_a_finished_call_breaks_the_stream() -> None:
     with pytest.raises(ValueError, match="ended"):
         decoded([A, piece(0, '{"x":1}'), B, piece(0, "{}")])
 
@@ -130,7 +132,7 @@ def test_calls_come_whole_however_they_are_mixed(calls: list[tuple[dict[str, Any
         begun += [] if at in begun else [at]
         deltas.append(piece(at, left[at].pop(0), **names))
     expected = [[f"call-{at}", json.dumps(calls[at][0]) if calls[at][1] else written[at]] for at in begun]
-    assert told(decoded(deltas, tools=tools)) == expected
+    assert outline(decoded(deltas, tools=tools)) == expected
 
 
 TOOLS = [Tool("look"), Tool("look_up"), Tool("read"), Tool("patch", custom=True)]

@@ -39,8 +39,8 @@ def sent(request: chat.ChatRequest, *, stream: bool) -> Any:
 def test_no_body_is_worse_than_a_400(raw: bytes) -> None:
     try:
         chat.parse(raw).for_provider("gpt-5", stream=True)
-    except ApiError as refused:
-        assert refused.status == 400  # noqa: PT017 - most bodies are refused, but not all
+    except ApiError as rejected:
+        assert rejected.status == 400  # noqa: PT017 - most bodies are refused, but not all
 
 
 @given(fields=st.dictionaries(st.sampled_from(sorted(CHECKED)) | texts, values, max_size=4), stream=st.booleans())
@@ -50,8 +50,8 @@ def test_no_field_is_worse_than_a_400(fields: dict[str, object], stream: bool) -
         request = chat.parse(raw)
         request.affinity()
         again = request.for_provider("gpt-5", stream=stream)
-    except ApiError as refused:
-        assert (refused.status, refused.type) == (400, "invalid_request_error")  # noqa: PT017 - some are refused
+    except ApiError as rejected:
+        assert (rejected.status, rejected.type) == (400, "invalid_request_error")  # noqa: PT017 - some are refused
     else:
         assert chat.parse(again).model == "gpt-5"
 
@@ -120,14 +120,14 @@ def test_stream_options(more: dict[str, object], stream: bool, options: object) 
 @pytest.mark.parametrize(
     ("more", "stream", "include_usage"),
     [
-        pytest.param({}, False, False, id="nothing said"),
+        pytest.param({}, False, False, id="no options"),
         pytest.param({"stream": None, "stream_options": None}, False, False, id="nulls"),
         pytest.param({"stream": True}, True, False, id="a stream"),
         pytest.param({"stream": True, "stream_options": {"include_usage": None}}, True, False, id="usage null"),
         pytest.param({"stream": True, "stream_options": {"include_usage": True}}, True, True, id="usage wanted"),
     ],
 )
-def test_what_the_caller_wants(more: dict[str, object], stream: bool, include_usage: bool) -> None:
+def test_choices_of_the_caller(more: dict[str, object], stream: bool, include_usage: bool) -> None:
     request = parsed(**more)
     assert (request.model, request.stream, request.include_usage) == ("auto-chat", stream, include_usage)
 
@@ -163,11 +163,11 @@ def test_what_the_caller_wants(more: dict[str, object], stream: bool, include_us
         pytest.param(body(response_format="json"), "response_format", id="response_format as text"),
     ],
 )
-def test_a_wrong_type_is_refused_with_its_param(fields: dict[str, object], param: str) -> None:
-    with pytest.raises(ApiError) as refused:
+def test_a_wrong_type_is_rejected_with_its_param(fields: dict[str, object], param: str) -> None:
+    with pytest.raises(ApiError) as rejected:
         chat.parse(json.dumps(fields).encode())
-    assert (refused.value.status, refused.value.param) == (400, param)
-    assert f"'{param}'" in refused.value.message
+    assert (rejected.value.status, rejected.value.param) == (400, param)
+    assert f"'{param}'" in rejected.value.message
 
 
 @pytest.mark.parametrize("name", sorted(CHECKED - {"model", "messages"}))
@@ -188,9 +188,9 @@ def test_null_is_as_good_as_nothing_and_sent_on(name: str) -> None:
     ],
 )
 def test_a_number_that_no_provider_takes_is_a_400(name: str, value: int) -> None:
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         parsed(**{name: value})
-    assert (refused.value.status, refused.value.param) == (400, name)
+    assert (rejected.value.status, rejected.value.param) == (400, name)
 
 
 # --- Which conversation it is -----------------------------------------------------------------------------------------
@@ -225,6 +225,6 @@ def test_a_message_that_could_be_read_but_not_written_is_a_400() -> None:
     for _ in range(100_000):
         content = [content]
     request = chat.ChatRequest("auto-chat", False, False, body(messages=[{"role": "user", "content": content}]))
-    with pytest.raises(ApiError, match="nested too deeply") as refused:
+    with pytest.raises(ApiError, match="nested too deeply") as rejected:
         request.affinity()
-    assert refused.value.status == 400
+    assert rejected.value.status == 400

@@ -31,8 +31,8 @@ def as_chat(format_: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def of_messages(*messages: tuple[str, object], **more: object) -> dict[str, Any]:
-    said = [{"role": role, "content": content} for role, content in messages]
-    return as_chat("messages", {"max_tokens": 9, "messages": said, **more})
+    history = [{"role": role, "content": content} for role, content in messages]
+    return as_chat("messages", {"max_tokens": 9, "messages": history, **more})
 
 
 def use(id_: str, name: str = "look") -> dict[str, Any]:

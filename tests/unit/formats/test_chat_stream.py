@@ -65,7 +65,7 @@ def read(*events: object, wants_usage: bool = False) -> tuple[ChatStreamReader, 
         pytest.param({"choices": [{}, {"delta": {"content": "Hi"}}]}, True, id="content of the second choice"),
     ],
 )
-def test_what_commits(event: object, commits: bool) -> None:
+def test_events_that_commit(event: object, commits: bool) -> None:
     _, [piece] = read(event)
     assert piece.commits is commits
 
@@ -173,7 +173,7 @@ def test_a_malformed_chunk_is_skipped_and_counted(data: bytes) -> None:
         ),
     ],
 )
-def test_an_error_in_the_stream_is_kept_from_the_caller_and_told(event: bytes, error: object) -> None:
+def test_an_error_in_the_stream_is_reported_and_not_forwarded(event: bytes, error: object) -> None:
     reader, [piece] = read(event)
     assert piece.raw == b""
     assert piece.error is not None
@@ -182,7 +182,7 @@ def test_an_error_in_the_stream_is_kept_from_the_caller_and_told(event: bytes, e
     assert not reader.complete
 
 
-def test_a_null_error_is_none() -> None:
+def test_a_null_error_is_no_error() -> None:
     _, [piece] = read(chunk({"content": "Hi"}, error=None))
     assert piece.error is None
     assert piece.commits
@@ -233,7 +233,7 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
         pytest.param([7, 3], Usage(), id="an array"),
     ],
 )
-def test_usage_is_what_the_provider_said(usage: object, counted: Usage) -> None:
+def test_usage_is_read_as_the_provider_reported_it(usage: object, counted: Usage) -> None:
     assert chat.usage_of({"usage": usage}) == counted
 
 
@@ -313,13 +313,13 @@ def test_an_error_in_a_choice_breaks_the_stream() -> None:
 
 
 @pytest.mark.parametrize("word", ["null", "NONE"])
-def test_a_finish_reason_that_spells_null_is_none(word: str) -> None:
+def test_a_finish_reason_that_spells_null_is_ignored(word: str) -> None:
     reader, [piece] = read(chunk({"role": "assistant"}, finish=word))
     assert not piece.commits
     assert not reader.complete
 
 
-def test_what_is_no_event_of_the_stream_is_not_passed_on() -> None:
+def test_invalid_events_are_not_forwarded() -> None:
     _, pieces = read(b"<html>no</html>\n\n", b'{"error":{"message":"Overloaded"}}\n\n', b": PING\n\n")
     assert [piece.raw for piece in pieces] == [b"", b"", b": PING\n\n"]
     assert pieces[1].error is not None

@@ -131,7 +131,7 @@ def reread(raws: list[bytes], *, wants_usage: bool = True) -> tuple[ChatStreamRe
 
 
 @given(case=streamed())
-def test_what_was_streamed_is_put_together_into_what_it_would_have_been(
+def test_a_stream_is_assembled_into_the_complete_answer(
     case: tuple[dict[str, Any], list[dict[str, Any]]],
 ) -> None:
     answer, chunks = case
@@ -201,14 +201,14 @@ choices = st.lists(
 
 
 @given(chunks=st.lists(st.builds(lambda each: {"choices": each}, choices | json_values), max_size=4))
-def test_whatever_chunks_a_provider_sends_something_is_put_together(chunks: list[dict[str, Any]]) -> None:
+def test_any_chunks_are_assembled_without_an_error(chunks: list[dict[str, Any]]) -> None:
     completion = assembled(*chunks)
     assert completion["object"] == "chat.completion"
     json.loads(dump(completion))
 
 
 @given(answer=json_values | st.builds(lambda each: {"choices": each}, choices), wants_usage=st.booleans())
-def test_whatever_is_read_as_a_completion_can_be_unfolded(answer: object, wants_usage: bool) -> None:
+def test_any_completion_can_be_streamed(answer: object, wants_usage: bool) -> None:
     whole = chat.read_whole(json.dumps(answer).encode())
     if whole is None:
         return
@@ -243,7 +243,7 @@ MESSAGE = {"role": "assistant", "content": "Hi"}
         pytest.param(b'{"choices":[{"message":{},"finish_reason":"network_error"}]}', id="a reason that is a failure"),
     ],
 )
-def test_what_is_no_completion(raw: bytes) -> None:
+def test_invalid_completions(raw: bytes) -> None:
     assert chat.read_whole(raw) is None
 
 
@@ -255,7 +255,7 @@ def test_what_is_no_completion(raw: bytes) -> None:
         pytest.param({"usage": USAGE, "unknown": [1]}, id="usage and unknown members"),
     ],
 )
-def test_what_is_a_completion(more: dict[str, object]) -> None:
+def test_valid_completions(more: dict[str, object]) -> None:
     answer = {"choices": [{"index": 0, "message": MESSAGE}], **more}
     assert chat.read_whole(json.dumps(answer).encode()) == answer
 

@@ -60,13 +60,13 @@ def test_a_wrong_parameter_is_named(body: object, param: str) -> None:
         ({"logprobs": 1}, "logprobs"),
     ],
 )
-def test_what_no_conversation_can_say_is_refused_by_its_name(more: dict[str, object], param: str) -> None:
+def test_fields_that_a_conversation_lacks_are_rejected_by_name(more: dict[str, object], param: str) -> None:
     with pytest.raises(ApiError) as caught:
         CHAT.body(request(**more).neutral(), "gpt-5", stream=False)
     assert (caught.value.status, caught.value.param) == (400, param)
 
 
-def test_the_prompt_is_said_as_a_users_message() -> None:
+def test_the_prompt_becomes_a_users_message() -> None:
     asked = request(max_tokens=9, stop="\n", temperature=0.5, n=2, echo=False, best_of=1, user="u")
     body = json.loads(CHAT.body(asked.neutral(), "gpt-5", stream=False))
     assert body["messages"] == [{"role": "user", "content": "Once"}]
@@ -121,12 +121,12 @@ def test_a_text_commits_and_a_missing_finish_is_no_whole_answer() -> None:
 @pytest.mark.parametrize(
     "raw", [b"", b"[]", b"{}", b'{"error":{}, "choices":[]}', b'{"choices":[{"message":{}}]}', b'{"error":{"m":1}}']
 )
-def test_what_is_no_completion_is_none(raw: bytes) -> None:
+def test_invalid_completions_are_ignored(raw: bytes) -> None:
     assert completions.read_whole(raw) is None
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=5), st.booleans())
-def test_what_is_written_is_what_the_official_package_reads(texts: list[str], wants_usage: bool) -> None:
+def test_written_answers_are_valid_for_the_official_package(texts: list[str], wants_usage: bool) -> None:
     events: list[Event] = [
         Started("x", "gpt-5", 7),
         ReasoningDelta("thinking"),
@@ -142,10 +142,10 @@ def test_what_is_written_is_what_the_official_package_reads(texts: list[str], wa
             chunks.append(json.loads(event.data or b""))
             assembly.add(chunks[-1])
     whole = json.loads(COMPLETIONS.whole(asked, events, 1))
-    told = Completion.model_validate(whole, strict=True)
-    assert told.choices[0].text == "".join(texts)
-    assert told.choices[0].finish_reason == "length"
-    assert told.usage
-    assert told.usage.total_tokens == 5
+    reported = Completion.model_validate(whole, strict=True)
+    assert reported.choices[0].text == "".join(texts)
+    assert reported.choices[0].finish_reason == "length"
+    assert reported.usage
+    assert reported.usage.total_tokens == 5
     assert assembly.completion()["choices"] == whole["choices"]
     assert any(chunk.get("usage") for chunk in chunks) == wants_usage

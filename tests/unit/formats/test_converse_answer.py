@@ -87,15 +87,15 @@ def stream(*chunks: Mapping[str, Any]) -> bytes:
 
 def decoded(*chunks: Mapping[str, Any]) -> list[Event]:
     decoder = ConverseDecoder(NeutralRequest("chat", []))
-    return [*(said for chunk in chunks for said in decoder.decode(chunk)), *decoder.end()]
+    return [*(event for chunk in chunks for event in decoder.decode(chunk)), *decoder.end()]
 
 
-def delta(index: int, **said: Any) -> dict[str, Any]:
-    return {"contentBlockDelta": {"contentBlockIndex": index, "delta": said}}
+def delta(index: int, **fields: Any) -> dict[str, Any]:
+    return {"contentBlockDelta": {"contentBlockIndex": index, "delta": fields}}
 
 
-def thought(index: int, **said: Any) -> dict[str, Any]:
-    return delta(index, reasoningContent=said)
+def thought(index: int, **fields: Any) -> dict[str, Any]:
+    return delta(index, reasoningContent=fields)
 
 
 def stop(index: int) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_a_block_without_an_end_event_ends_with_the_next() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("reported", "reason"),
     [
         ("end_turn", "stop"),
         ("stop_sequence", "stop"),
@@ -179,8 +179,8 @@ def test_a_block_without_an_end_event_ends_with_the_next() -> None:
         ("a reason of next year", "length"),
     ],
 )
-def test_stop_reasons_are_decoded(told: str, reason: Any) -> None:
-    assert decoded({"messageStop": {"stopReason": told}}) == [Finish(reason)]
+def test_stop_reasons_are_decoded(reported: str, reason: Any) -> None:
+    assert decoded({"messageStop": {"stopReason": reported}}) == [Finish(reason)]
 
 
 def test_the_stop_sequence_is_decoded() -> None:
@@ -320,13 +320,13 @@ def test_a_stream_equals_the_whole_answer(caller: str, name: str, monkeypatch: p
         assembly.add(chunk)
     streamed = assembly.completion()
     whole = put.whole(ANSWERS[name])
-    said = json.loads(whole.body)
+    complete = json.loads(whole.body)
     if caller == "chat":  # a stream begins with empty words
         for choice in streamed["choices"]:
             choice["message"]["content"] = choice["message"]["content"] or None
             choice["message"].setdefault("refusal", None)
-    assert without_ids(streamed) == without_ids(said)
-    assert said["model"] == MODEL
+    assert without_ids(streamed) == without_ids(complete)
+    assert complete["model"] == MODEL
     assert whole.usage == USAGE
 
 
@@ -381,12 +381,12 @@ WHOLE = b"".join(unfold(answer(THOUGHT, SEALED, {"text": "Héllo."}, *CALLS, sto
 
 @given(caller=st.sampled_from(sorted(HELLO)), sizes=st.lists(st.integers(1, 90), min_size=1))
 def test_a_stream_split_at_any_byte_is_read_alike(caller: str, sizes: list[int]) -> None:
-    said = []
+    events = []
     for cut in (None, itertools.cycle(sizes)):
         with pytest.MonkeyPatch.context() as patched:
             count_ids(patched)
-            said.append(read(exchange(caller).reader(), WHOLE, cut))
-    assert said[0] == said[1]
+            events.append(read(exchange(caller).reader(), WHOLE, cut))
+    assert events[0] == events[1]
 
 
 @given(caller=st.sampled_from(sorted(HELLO)), at=st.integers(0, len(WHOLE) - 1))

@@ -110,7 +110,7 @@ UNSAYABLE = frozenset(
 
 @pytest.mark.parametrize("model", [CLAUDE, NOVA])
 @given(draw=st.data())
-def test_every_request_is_translated_completely_or_refused_by_name(model: str, draw: st.DataObject) -> None:
+def test_every_request_is_translated_completely_or_rejected_by_name(model: str, draw: st.DataObject) -> None:
     body = draw.draw(chat_requests | responses_requests)
     if draw.draw(st.integers(0, 9)):  # else nearly every request has one of these
         body = {name: value for name, value in body.items() if name not in UNSAYABLE}
@@ -118,26 +118,26 @@ def test_every_request_is_translated_completely_or_refused_by_name(model: str, d
     request = without_optional_tools(registry.client(caller).parse(json.dumps(body).encode(), {}).neutral())
     try:
         made = checked(converse_neutral.body(request, model))
-    except ApiError as refused:
-        assert (refused.status, refused.code) == (400, "unsupported_parameter")  # noqa: PT017 - some are refused
-        assert refused.param  # noqa: PT017
-        assert refused.param.partition("[")[0].partition(".")[0] in body  # noqa: PT017
+    except ApiError as rejected:
+        assert (rejected.status, rejected.code) == (400, "unsupported_parameter")  # noqa: PT017 - some are refused
+        assert rejected.param  # noqa: PT017
+        assert rejected.param.partition("[")[0].partition(".")[0] in body  # noqa: PT017
     else:
-        assert sorted(told(made)) == sorted(meant(request))
+        assert sorted(content_of(made)) == sorted(meant(request))
 
 
 @given(body=messages_requests)
-def test_every_messages_request_is_translated_completely_or_refused_by_name(body: dict[str, Any]) -> None:
+def test_every_messages_request_is_translated_completely_or_rejected_by_name(body: dict[str, Any]) -> None:
     request = without_optional_tools(registry.client("messages").parse(json.dumps(body).encode(), {}).neutral())
     try:
         made = json.loads(converse_neutral.body(request, CLAUDE))
-    except ApiError as refused:
-        assert (refused.status, bool(refused.param)) == (400, True)  # noqa: PT017 - some are refused
+    except ApiError as rejected:
+        assert (rejected.status, bool(rejected.param)) == (400, True)  # noqa: PT017 - some are refused
     else:
-        assert sorted(told(made)) == sorted(meant(request))
+        assert sorted(content_of(made)) == sorted(meant(request))
 
 
-def told(body: Mapping[str, Any]) -> list[str]:
+def content_of(body: Mapping[str, Any]) -> list[str]:
     """Return the content of a request to Bedrock, a line for each part. White space at its end may be stripped."""
     lines: list[str] = []
     for block in [*body.get("system", []), *(block for turn in body["messages"] for block in turn["content"])]:
@@ -258,7 +258,7 @@ def test_a_conversation_with_tools_and_thinking() -> None:
 
 
 @pytest.mark.parametrize(
-    ("caller", "model", "fields", "said"),
+    ("caller", "model", "fields", "expected"),
     [
         pytest.param("chat", CLAUDE, {}, {}, id="no bound of the router's own"),
         pytest.param(
@@ -369,22 +369,22 @@ def test_a_conversation_with_tools_and_thinking() -> None:
         ),
     ],
 )
-def test_fields_are_translated(caller: str, model: str, fields: dict[str, Any], said: dict[str, Any]) -> None:
-    assert asked(caller, model, **fields) == {"messages": SAID_HELLO, **said}
+def test_fields_are_translated(caller: str, model: str, fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert asked(caller, model, **fields) == {"messages": SAID_HELLO, **expected}
 
 
 @pytest.mark.parametrize("model", [CLAUDE, NOVA])
 @pytest.mark.parametrize(
-    ("choice", "said"),
+    ("choice", "expected"),
     [
         ({"type": "auto"}, None),
         ({"type": "any"}, {"any": {}}),
         ({"type": "tool", "name": "look"}, {"tool": {"name": "look"}}),
     ],
 )
-def test_tool_choices(model: str, choice: dict[str, Any], said: object) -> None:
+def test_tool_choices(model: str, choice: dict[str, Any], expected: object) -> None:
     body = asked("messages", model, tools=[LOOK], tool_choice=choice)
-    assert body["toolConfig"] == {"tools": [{"toolSpec": SPEC}], **({"toolChoice": said} if said else {})}
+    assert body["toolConfig"] == {"tools": [{"toolSpec": SPEC}], **({"toolChoice": expected} if expected else {})}
     assert "additionalModelRequestFields" not in body
 
 
@@ -470,9 +470,9 @@ def test_images_are_sent_in_turns_and_in_results() -> None:
         "content": [{"type": "tool_result", "tool_use_id": each, "content": [image]} for each in "ab"],
     }
     first, _, last = asked("messages", messages=talk, tools=[LOOK])["messages"]
-    said = {"image": {"format": "jpeg", "source": {"bytes": PIXEL}}}
-    assert first["content"] == [said]
-    assert [block["toolResult"]["content"] for block in last["content"]] == [[said], [said]]
+    expected = {"image": {"format": "jpeg", "source": {"bytes": PIXEL}}}
+    assert first["content"] == [expected]
+    assert [block["toolResult"]["content"] for block in last["content"]] == [[expected], [expected]]
 
 
 def test_images_of_results_follow_the_results_for_other_models() -> None:
@@ -483,14 +483,14 @@ def test_images_of_results_follow_the_results_for_other_models() -> None:
     ]
     talk = [*CALLED[:2], {"role": "user", "content": [*results, {"type": "text", "text": "Go on."}]}]
     *_, last = asked("messages", "openai.gpt-oss-120b-1:0", messages=talk, tools=[LOOK])["messages"]
-    said = {"image": {"format": "png", "source": {"bytes": PIXEL}}}
+    expected = {"image": {"format": "png", "source": {"bytes": PIXEL}}}
     assert last["content"] == [
         {"toolResult": {"toolUseId": "a", "content": [{"text": "a chart"}]}},
         {"toolResult": {"toolUseId": "b", "content": [{"text": "The result is shown below."}]}},
         {"text": "Output of tool call a:"},
-        said,
+        expected,
         {"text": "Output of tool call b:"},
-        said,
+        expected,
         {"text": "Go on."},
     ]
 
@@ -608,10 +608,10 @@ def user(*parts: Any) -> Sequence[dict[str, Any]]:
         ),
     ],
 )
-def test_fields_that_converse_lacks_are_refused_by_name(
+def test_fields_that_converse_lacks_are_rejected_by_name(
     caller: str, model: str, fields: dict[str, Any], param: str
 ) -> None:
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         asked(caller, model, **fields)
-    assert (refused.value.status, refused.value.code, refused.value.param) == (400, "unsupported_parameter", param)
-    assert "speaks converse" in refused.value.message
+    assert (rejected.value.status, rejected.value.code, rejected.value.param) == (400, "unsupported_parameter", param)
+    assert "speaks converse" in rejected.value.message

@@ -40,7 +40,7 @@ def parts(*values: Any, role: str = "user") -> list[Any]:
     return list(neutral(contents=[{"role": role, "parts": list(values)}]).messages[0].parts)
 
 
-def refused(**body: Any) -> str:
+def rejected(**body: Any) -> str:
     with pytest.raises(ApiError) as caught:
         neutral(**body)
     assert caught.value.status == 400
@@ -88,7 +88,7 @@ def test_a_part_is_read(part: dict[str, Any], read: object) -> None:
         {"somethingNew": {"a": 1}},
     ],
 )
-def test_what_no_other_format_has_is_named(part: dict[str, Any]) -> None:
+def test_fields_that_no_other_format_has_are_named(part: dict[str, Any]) -> None:
     [read] = parts(part)
     assert isinstance(read, Raw)
     deployment = Deployment(Provider("p", "https://p.example/v1", "K"), "gpt-5")
@@ -269,14 +269,14 @@ def test_a_thinking_budget_is_read(budget: int, read: int | None) -> None:
     ],
 )
 def test_a_mistake_is_named(body: dict[str, Any], param: str) -> None:
-    assert refused(**body) == param
+    assert rejected(**body) == param
 
 
-def test_a_deep_schema_is_refused() -> None:
+def test_a_deep_schema_is_rejected() -> None:
     schema: dict[str, Any] = {}
     for _ in range(150):
         schema = {"type": "ARRAY", "items": schema}
-    assert "items" in refused(tools=[{"functionDeclarations": [{"name": "f", "parameters": schema}]}])
+    assert "items" in rejected(tools=[{"functionDeclarations": [{"name": "f", "parameters": schema}]}])
 
 
 def test_texts_alone_are_accepted() -> None:

@@ -63,11 +63,11 @@ def test_an_object_survives_being_read_and_written(body: dict[str, object], esca
         pytest.param(b'{"a":' + b"[" * DEEP + b"]" * DEEP + b"}", "nested too deeply", id="arrays nested too deeply"),
     ],
 )
-def test_what_is_no_json_object_is_refused_with_the_reason(raw: bytes, reason: str) -> None:
-    with pytest.raises(ApiError) as refused:
+def test_invalid_json_objects_are_rejected_with_the_reason(raw: bytes, reason: str) -> None:
+    with pytest.raises(ApiError) as rejected:
         parse_object(raw)
-    assert (refused.value.status, refused.value.type) == (400, "invalid_request_error")
-    assert reason in refused.value.message
+    assert (rejected.value.status, rejected.value.type) == (400, "invalid_request_error")
+    assert reason in rejected.value.message
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_is_no_json_object_is_refused_with_the_reason(raw: bytes, reason: s
         pytest.param(b' \r\n\t{"a": []} ', {"a": []}, id="white space around"),
     ],
 )
-def test_what_json_allows_is_read(raw: bytes, value: object) -> None:
+def test_valid_json_is_read(raw: bytes, value: object) -> None:
     assert parse_object(raw) == value
 
 
@@ -92,7 +92,7 @@ def test_what_json_allows_is_read(raw: bytes, value: object) -> None:
         pytest.param("\0\n", b'"\\u0000\\n"', id="control characters as escapes"),
     ],
 )
-def test_what_is_written(value: object, written: bytes) -> None:
+def test_values_are_written(value: object, written: bytes) -> None:
     assert dump(value) == written
 
 
@@ -105,12 +105,12 @@ def test_what_is_written(value: object, written: bytes) -> None:
     ],
 )
 def test_a_number_that_json_cannot_carry_is_never_written(value: object) -> None:
-    with pytest.raises(ApiError, match="too large") as refused:
+    with pytest.raises(ApiError, match="too large") as rejected:
         dump(value)
-    assert refused.value.status == 400
+    assert rejected.value.status == 400
 
 
-def test_what_was_read_at_the_limit_of_nesting_is_written_or_refused() -> None:
+def test_values_at_the_limit_of_nesting_are_written_or_rejected() -> None:
     value: object = 1
     for _ in range(DEEP):
         value = [value]
@@ -142,7 +142,7 @@ def test_a_providers_json_is_read_leniently(raw: bytes, value: object) -> None:
         pytest.param(b"9" * 5_000, id="an integer of 5,000 digits"),
     ],
 )
-def test_what_a_provider_wrote_wrongly_is_one_kind_of_error(raw: bytes) -> None:
+def test_malformed_json_of_a_provider_is_one_kind_of_error(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         load(raw)
 
@@ -163,7 +163,7 @@ def test_what_a_provider_wrote_wrongly_is_one_kind_of_error(raw: bytes) -> None:
         ("Paris", False),
     ],
 )
-def test_truncated_json_is_told_from_malformed_json(text: str, truncated: bool) -> None:
+def test_truncated_json_is_distinguished_from_malformed_json(text: str, truncated: bool) -> None:
     assert is_truncated(text) is truncated
 
 

@@ -51,13 +51,13 @@ def written(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]
     """Return the events for a caller, validated by the types of Anthropic's package."""
     writer = MessagesWriter(asked(thinking=thinking))
     raw = b"".join([*(writer.write(event) for event in events), writer.end()])
-    told = []
+    emitted = []
     for event in sse.EventDecoder().feed(raw):
         chunk = json.loads(event.data or b"null")
         assert event.name.decode() == chunk["type"]
         EVENTS.validate_python(chunk)
-        told.append(chunk)
-    return told
+        emitted.append(chunk)
+    return emitted
 
 
 def content(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ def read(*chunks: Mapping[str, Any], tools: Sequence[Tool] = ()) -> list[Event]:
 
 
 def test_events_are_written_in_anthropics_order() -> None:
-    told = written(
+    emitted = written(
         Started("msg_7", "glm-4.7"),
         ReasoningDelta("Hm"),
         ReasoningProof(),
@@ -93,7 +93,7 @@ def test_events_are_written_in_anthropics_order() -> None:
         Finish("tool_calls"),
         UsageReport(Usage(10, 5, 4)),
     )
-    assert [(each["type"], each.get("index")) for each in told] == [
+    assert [(each["type"], each.get("index")) for each in emitted] == [
         ("message_start", None),
         ("content_block_start", 0),
         ("content_block_delta", 0),
@@ -109,8 +109,8 @@ def test_events_are_written_in_anthropics_order() -> None:
         ("message_delta", None),
         ("message_stop", None),
     ]
-    assert (told[0]["message"]["id"], told[0]["message"]["model"]) == ("msg_7", "glm-4.7")
-    assert told[-2] == {
+    assert (emitted[0]["message"]["id"], emitted[0]["message"]["model"]) == ("msg_7", "glm-4.7")
+    assert emitted[-2] == {
         "type": "message_delta",
         "delta": {"stop_reason": "tool_use", "stop_sequence": None},
         "usage": {
@@ -357,10 +357,10 @@ runs = st.one_of(
 
 
 @given(st.lists(runs, max_size=4), st.sampled_from(["stop", "length", "refusal"]))
-def test_events_survive_being_written_and_read(told: list[list[Event]], reason: Reason) -> None:
+def test_events_survive_being_written_and_read(emitted: list[list[Event]], reason: Reason) -> None:
     events = [
         Started("msg_1", "m"),
-        *(event for run in told for event in run),
+        *(event for run in emitted for event in run),
         Finish(reason),
         UsageReport(Usage(3, 2, 0, 0)),
     ]
@@ -391,10 +391,10 @@ def _joined(events: Iterable[Event]) -> list[Event]:
 
 
 @given(st.lists(runs, max_size=4))
-def test_a_chat_caller_gets_the_same_whole_as_streamed(told: list[list[Event]]) -> None:
+def test_a_chat_caller_gets_the_same_whole_as_streamed(emitted: list[list[Event]]) -> None:
     events = [
         Started("msg_1", "m"),
-        *(event for run in told for event in run),
+        *(event for run in emitted for event in run),
         Finish("stop"),
         UsageReport(Usage(3, 2)),
     ]
@@ -453,8 +453,8 @@ def test_a_citation_covers_its_whole_block() -> None:
 def test_a_citation_before_the_text_covers_the_same_block() -> None:
     def block(*deltas: Mapping[str, Any]) -> list[Event]:
         start = {"type": "content_block_start", "content_block": {"type": "text", "text": "", "citations": []}}
-        told = ({"type": "content_block_delta", "delta": delta} for delta in deltas)
-        return read(start, *told, {"type": "content_block_stop"})
+        emitted = ({"type": "content_block_delta", "delta": delta} for delta in deltas)
+        return read(start, *emitted, {"type": "content_block_stop"})
 
     words: dict[str, Any] = {"type": "text_delta", "text": "It rains"}
     citation: dict[str, Any] = {"type": "citations_delta", "citation": {**FOUND, "title": None}}

@@ -45,13 +45,13 @@ def with_content(*blocks: object, role: str = "user") -> dict[str, Any]:
 
 def as_chat(body: Mapping[str, Any], model: str = "gpt-5") -> dict[str, Any]:
     """Return a Messages body translated into chat."""
-    said: dict[str, Any] = json.loads(chat_request.body(messages_request.read(body), model, stream=False))
-    return said
+    translated: dict[str, Any] = json.loads(chat_request.body(messages_request.read(body), model, stream=False))
+    return translated
 
 
-def from_chat(model: str = "claude-sonnet-4-5", /, **said: Any) -> dict[str, Any]:
+def from_chat(model: str = "claude-sonnet-4-5", /, **fields: Any) -> dict[str, Any]:
     """Return a chat body translated into Messages, validated by the types of Anthropic's package."""
-    body = {"model": "auto-chat", "messages": [USER], **said}
+    body = {"model": "auto-chat", "messages": [USER], **fields}
     asked: dict[str, Any] = json.loads(messages_request.body(chat_request.read(body), model, stream=False))
     PARAMS.validate_python(asked)
     plain: dict[str, Any] = without_breakpoints(asked)
@@ -97,9 +97,9 @@ def without_breakpoints(value: Any) -> Any:
     ],
 )
 def test_an_error_names_the_invalid_parameter(change: Mapping[str, object], param: str) -> None:
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         parse({**HELLO, **change})
-    assert (refused.value.status, refused.value.param) == (400, param)
+    assert (rejected.value.status, rejected.value.param) == (400, param)
 
 
 def test_counting_needs_no_max_tokens() -> None:
@@ -156,9 +156,9 @@ def asked_of_ark(*blocks: object, **more: object) -> dict[str, Any]:
         seal = unwrap(word) or KNOWN.get(word)
         return seal if seal and seal.issuer == "ark" and seal.kind != "encrypted" else None
 
-    said = [USER, {"role": "assistant", "content": list(blocks)}, {"role": "user", "content": [RESULT]}]
+    turns = [USER, {"role": "assistant", "content": list(blocks)}, {"role": "user", "content": [RESULT]}]
     asked: dict[str, Any] = json.loads(
-        parse({**HELLO, "messages": said, **more}).for_provider("m", stream=True, keep=keep)
+        parse({**HELLO, "messages": turns, **more}).for_provider("m", stream=True, keep=keep)
     )
     return asked
 
@@ -285,7 +285,7 @@ def test_a_request_of_claude_code_is_translated_into_chat() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "said", "parallel"),
+    ("choice", "expected", "parallel"),
     [
         ({"type": "auto"}, "auto", None),
         ({"type": "any"}, "required", None),
@@ -295,9 +295,9 @@ def test_a_request_of_claude_code_is_translated_into_chat() -> None:
         ({"type": "any", "disable_parallel_tool_use": False}, "required", None),
     ],
 )
-def test_tool_choices_are_translated_into_chat(choice: object, said: object, parallel: object) -> None:
+def test_tool_choices_are_translated_into_chat(choice: object, expected: object, parallel: object) -> None:
     asked = as_chat({**HELLO, "tools": [WEATHER], "tool_choice": choice})
-    assert (asked["tool_choice"], asked.get("parallel_tool_calls")) == (said, parallel)
+    assert (asked["tool_choice"], asked.get("parallel_tool_calls")) == (expected, parallel)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_a_budget_becomes_an_effort(thinking: object, effort: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "said"),
+    ("block", "expected"),
     [
         ({"type": "text", "text": "Hi", "cache_control": CACHE}, {"type": "text", "text": "Hi"}),
         (
@@ -352,9 +352,9 @@ def test_a_budget_becomes_an_effort(thinking: object, effort: object) -> None:
         ),
     ],
 )
-def test_blocks_are_translated_into_chat(block: object, said: object) -> None:
+def test_blocks_are_translated_into_chat(block: object, expected: object) -> None:
     content = as_chat(with_content(block, {"type": "image", "source": PIXEL}))["messages"][0]["content"]
-    assert content[0] == said
+    assert content[0] == expected
 
 
 @pytest.mark.parametrize(
@@ -384,10 +384,10 @@ def test_blocks_are_translated_into_chat(block: object, said: object) -> None:
         (with_content({**SEARCH_RESULT, "citations": {"enabled": True}}), "messages[0].content[0].citations"),
     ],
 )
-def test_fields_that_chat_lacks_are_refused_by_name(change: Mapping[str, object], param: str) -> None:
-    with pytest.raises(ApiError) as refused:
+def test_fields_that_chat_lacks_are_rejected_by_name(change: Mapping[str, object], param: str) -> None:
+    with pytest.raises(ApiError) as rejected:
         as_chat({**HELLO, **change})
-    assert (refused.value.status, refused.value.param) == (400, param)
+    assert (rejected.value.status, rejected.value.param) == (400, param)
 
 
 def test_documents_without_citations_are_translated() -> None:
@@ -443,9 +443,9 @@ def test_fields_that_change_nothing_are_left_out(change: Mapping[str, object]) -
     ],
 )
 def test_malformed_parts_are_named(change: Mapping[str, object], param: str) -> None:
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         messages_request.read({**HELLO, **change})
-    assert (refused.value.status, refused.value.param) == (400, param)
+    assert (rejected.value.status, rejected.value.param) == (400, param)
 
 
 # --- Out of chat ------------------------------------------------------------------------------------------------------
@@ -520,7 +520,7 @@ FUNCTION = {"type": "function", "function": {"name": "weather", "parameters": SC
 
 
 @pytest.mark.parametrize(
-    ("said", "choice"),
+    ("fields", "choice"),
     [
         ({}, None),
         ({"tool_choice": "auto"}, {"type": "auto"}),
@@ -540,8 +540,8 @@ FUNCTION = {"type": "function", "function": {"name": "weather", "parameters": SC
         ),
     ],
 )
-def test_tool_choices_are_translated_from_chat(said: Mapping[str, Any], choice: object) -> None:
-    assert from_chat(tools=[FUNCTION], **said).get("tool_choice") == choice
+def test_tool_choices_are_translated_from_chat(fields: Mapping[str, Any], choice: object) -> None:
+    assert from_chat(tools=[FUNCTION], **fields).get("tool_choice") == choice
 
 
 def test_a_choice_without_tools_is_left_out() -> None:
@@ -579,7 +579,7 @@ def test_arguments_that_are_not_an_object_are_wrapped(arguments: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "said", "thinking", "effort"),
+    ("model", "fields", "thinking", "effort"),
     [
         ("claude-sonnet-4-5", {}, {"type": "enabled", "budget_tokens": 8192}, None),
         ("claude-3-7-sonnet-latest", {}, {"type": "enabled", "budget_tokens": 8192}, None),
@@ -607,9 +607,9 @@ def test_arguments_that_are_not_an_object_are_wrapped(arguments: str) -> None:
     ],
 )
 def test_an_effort_becomes_thinking_where_messages_allows_it(
-    model: str, said: Mapping[str, Any], thinking: object, effort: object
+    model: str, fields: Mapping[str, Any], thinking: object, effort: object
 ) -> None:
-    asked = from_chat(model, **{"reasoning_effort": "medium", **said})
+    asked = from_chat(model, **{"reasoning_effort": "medium", **fields})
     assert asked.get("thinking") == thinking
     assert asked.get("output_config", {}).get("effort") == effort
 
@@ -656,7 +656,7 @@ def test_parts_are_translated_from_chat(part: object, block: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "param"),
+    ("fields", "param"),
     [
         ({"messages": [{"role": "user", "content": ""}]}, "messages"),
         ({"n": 2}, "n"),
@@ -679,14 +679,14 @@ def test_parts_are_translated_from_chat(part: object, block: object) -> None:
         ),
     ],
 )
-def test_fields_that_messages_lacks_are_refused_by_name(said: Mapping[str, Any], param: str) -> None:
-    with pytest.raises(ApiError) as refused:
-        from_chat(**said)
-    assert (refused.value.status, refused.value.param) == (400, param)
+def test_fields_that_messages_lacks_are_rejected_by_name(fields: Mapping[str, Any], param: str) -> None:
+    with pytest.raises(ApiError) as rejected:
+        from_chat(**fields)
+    assert (rejected.value.status, rejected.value.param) == (400, param)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "fields",
     [
         {"n": 1},
         {"logprobs": False},
@@ -700,8 +700,8 @@ def test_fields_that_messages_lacks_are_refused_by_name(said: Mapping[str, Any],
         {"verbosity": "low"},
     ],
 )
-def test_default_values_are_left_out(said: Mapping[str, Any]) -> None:
-    assert from_chat(**said) == from_chat()
+def test_default_values_are_left_out(fields: Mapping[str, Any]) -> None:
+    assert from_chat(**fields) == from_chat()
 
 
 # --- Fidelity ---------------------------------------------------------------------------------------------------------
@@ -712,7 +712,7 @@ caches = st.fixed_dictionaries({}, optional={"cache_control": st.just(CACHE)})
 
 def block(required: dict[str, st.SearchStrategy[Any]], **optional: st.SearchStrategy[Any]) -> Any:
     fixed = st.fixed_dictionaries(required, optional=optional)
-    return st.builds(lambda said, cache: {**said, **cache}, fixed, caches)
+    return st.builds(lambda fields, cache: {**fields, **cache}, fixed, caches)
 
 
 texts = block({"type": st.just("text"), "text": words})
@@ -823,7 +823,7 @@ def test_a_request_survives_the_neutral_form(body: dict[str, Any]) -> None:
 
 
 @given(bodies)
-def test_any_request_is_translated_or_refused_by_name(body: dict[str, Any]) -> None:
+def test_any_request_is_translated_or_rejected_by_name(body: dict[str, Any]) -> None:
     neutral = messages_request.read(body)
     for name in sorted(registry.TRANSLATED):
         try:
@@ -868,9 +868,9 @@ def test_deep_nesting_is_a_400() -> None:
     block: dict[str, Any] = {"type": "text", "text": "deep"}
     for _ in range(300):
         block = {"type": "tool_result", "tool_use_id": "t", "content": [block]}
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         messages_request.read(with_content(block))
-    assert refused.value.status == 400
+    assert rejected.value.status == 400
 
 
 def test_the_packages_types_reject_invalid_requests() -> None:
@@ -883,19 +883,19 @@ def test_the_packages_types_reject_invalid_requests() -> None:
 
 def test_a_conversation_that_the_assistant_begins_gets_a_user_message_first() -> None:
     welcome = {"role": "assistant", "content": "Welcome!"}
-    said = from_chat(messages=[{"role": "system", "content": "Be."}, welcome, USER])
-    assert [(turn["role"], turn["content"][0]["text"]) for turn in said["messages"]] == [
+    translated = from_chat(messages=[{"role": "system", "content": "Be."}, welcome, USER])
+    assert [(turn["role"], turn["content"][0]["text"]) for turn in translated["messages"]] == [
         ("user", "(The assistant speaks first.)"),
         ("assistant", "Welcome!"),
         ("user", "Hi"),
     ]
 
 
-def test_an_image_in_a_system_message_is_refused_only_at_the_start() -> None:
+def test_an_image_in_a_system_message_is_rejected_only_at_the_start() -> None:
     shown = {"role": "system", "content": [{"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}]}
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         from_chat(messages=[shown, USER])
-    assert (refused.value.param, refused.value.code) == ("messages[0].content[0]", "unsupported_parameter")
+    assert (rejected.value.param, rejected.value.code) == ("messages[0].content[0]", "unsupported_parameter")
     assert from_chat(messages=[USER, shown])["messages"][0]["content"][1]["type"] == "image"
 
 

@@ -282,16 +282,16 @@ def test_other_bodies_are_not_messages(raw: bytes) -> None:
     ],
 )
 def test_errors_have_anthropics_types(status: int, type_: str) -> None:
-    told = json.loads(error_body(ApiError(status, "No.", type="auth_error")))
-    assert told == {"type": "error", "error": {"type": type_, "message": "No."}}
+    reported = json.loads(error_body(ApiError(status, "No.", type="auth_error")))
+    assert reported == {"type": "error", "error": {"type": type_, "message": "No."}}
 
 
 def test_an_error_has_the_routers_details() -> None:
     error = ApiError(429, "No.", code="all_deployments_failed", param="model", details={"attempts": [1]})
-    told = json.loads(error_body(error))["error"]
-    assert told["code"] == "all_deployments_failed"
-    assert told["param"] == "model"
-    assert told["attempts"] == [1]
+    reported = json.loads(error_body(error))["error"]
+    assert reported["code"] == "all_deployments_failed"
+    assert reported["param"] == "model"
+    assert reported["attempts"] == [1]
 
 
 def test_an_error_names_the_request() -> None:
@@ -302,9 +302,9 @@ def test_an_error_names_the_request() -> None:
 
 @pytest.mark.parametrize("message", ["maximum context length is 10", "Prompt is too long: 10 > 9"])
 def test_a_context_length_error_has_anthropics_message(message: str) -> None:
-    told = json.loads(error_body(ApiError(400, message, code="context_length_exceeded")))
-    assert told["error"]["message"].lower().count("prompt is too long") == 1
-    assert told["error"]["message"].endswith(message)
+    reported = json.loads(error_body(ApiError(400, message, code="context_length_exceeded")))
+    assert reported["error"]["message"].lower().count("prompt is too long") == 1
+    assert reported["error"]["message"].endswith(message)
 
 
 def test_an_error_in_the_stream_has_its_event() -> None:
@@ -358,13 +358,13 @@ def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
 @given(answers, st.lists(st.integers(1, 40), max_size=60))
 def test_a_stream_split_anywhere_is_read_alike(answer: dict[str, Any], cuts: Sequence[int]) -> None:
     raw = b"".join(messages.unfold(answer))
-    decoder, reader, told = sse.EventDecoder(), MessagesStreamReader(), b""
+    decoder, reader, reported = sse.EventDecoder(), MessagesStreamReader(), b""
     start = 0
     for cut in (*cuts, len(raw)):
         for event in decoder.feed(raw[start : start + cut]):
-            told += reader.read(event).raw
+            reported += reader.read(event).raw
         start += cut
-    assert told == raw
+    assert reported == raw
     assert reader.complete
 
 

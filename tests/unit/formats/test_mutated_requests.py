@@ -308,9 +308,9 @@ def test_a_mutated_request_is_carried_or_a_400(caller: str, draw: st.DataObject)
     def attempt(what: Any, *values: Any) -> Any:
         try:
             return what(*values)
-        except ApiError as refused:
-            assert refused.status == 400  # noqa: PT017 - most are refused
-            json.loads(client.error_body(refused))
+        except ApiError as rejected:
+            assert rejected.status == 400  # noqa: PT017 - most are refused
+            json.loads(client.error_body(rejected))
             return None
 
     request = attempt(client.parse, json.dumps(body).encode(), {})

@@ -66,7 +66,7 @@ def test_a_chat_request_survives_the_neutral_form(body: dict[str, Any]) -> None:
 
 
 @given(body=chat_requests)
-def test_what_chat_says_reaches_responses_or_is_refused_by_name(body: dict[str, Any]) -> None:
+def test_chat_requests_reach_responses_completely_or_are_rejected_by_name(body: dict[str, Any]) -> None:
     request = read("chat", body)
     if (again := translated(request, "responses", body)) is not None:
         assert texts(again) == texts(request)
@@ -74,7 +74,7 @@ def test_what_chat_says_reaches_responses_or_is_refused_by_name(body: dict[str, 
 
 
 @given(body=responses_requests)
-def test_what_responses_says_reaches_chat_or_is_refused_by_name(body: dict[str, Any]) -> None:
+def test_responses_requests_reach_chat_completely_or_are_rejected_by_name(body: dict[str, Any]) -> None:
     request = read("responses", body)
     if (again := translated(request, "chat", body)) is not None:
         assert sorted(calls(again)) == sorted(calls(request))
@@ -87,17 +87,17 @@ def translated(request: NeutralRequest, target: str, body: dict[str, Any]) -> Ne
     try:
         made = written(request, target)
     except ApiError as error:
-        refused = error
+        rejected = error
     else:
         return read(target, made)
-    assert (refused.status, refused.code) == (400, "unsupported_parameter")
-    assert refused.param
-    assert refused.param.partition("[")[0].partition(".")[0] in body
+    assert (rejected.status, rejected.code) == (400, "unsupported_parameter")
+    assert rejected.param
+    assert rejected.param.partition("[")[0].partition(".")[0] in body
     return None
 
 
 def texts(request: NeutralRequest) -> str:
-    """Return all that is said in a request, in order, but for the lines between."""
+    """Return the content of a request, in order, without separators."""
     parts = [*request.system, *(part for message in request.messages for part in message.parts)]
     flat = [each for part in parts for each in (part.parts if isinstance(part, ToolResult) else [part])]
     words = (each.text for each in flat if isinstance(each, Text | Refusal))
@@ -136,8 +136,8 @@ def test_no_field_is_worse_than_a_400(caller: str, target: str, draw: st.DataObj
         request.prompt_tokens_estimate()
         registry.conversation(target).body(request.neutral(), "m", stream=True)
         request.for_provider("m", stream=True, keep=unwrap)
-    except ApiError as refused:
-        assert refused.status == 400  # noqa: PT017 - some are refused
+    except ApiError as rejected:
+        assert rejected.status == 400  # noqa: PT017 - some are refused
 
 
 _ITEMS = st.fixed_dictionaries(
@@ -168,8 +168,8 @@ def test_no_message_is_worse_than_a_400(items: list[dict[str, Any]], caller: str
         request = registry.client(caller).parse(json.dumps(body).encode(), {})
         for target in ("chat", "responses"):
             registry.conversation(target).body(request.neutral(), "m", stream=True)
-    except ApiError as refused:
-        assert refused.status == 400  # noqa: PT017 - most are refused
+    except ApiError as rejected:
+        assert rejected.status == 400  # noqa: PT017 - most are refused
 
 
 # --- What a format can't carry ----------------------------------------------------------------------------------------
@@ -217,21 +217,21 @@ IMAGE = {"type": "input_image", "file_id": "file-1"}
         ),
     ],
 )
-def test_what_cannot_be_carried_is_refused_by_its_name(
+def test_untranslatable_fields_are_rejected_by_name(
     caller: str, field: dict[str, Any], target: str, param: str | None
 ) -> None:
     request = read(caller, {**HELLO[caller], **field})
     if param is None:  # harmless without tools
         assert "tool_choice" not in written(request, target)
         return
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         written(request, target)
-    assert (refused.value.status, refused.value.param) == (400, param)
-    assert target in refused.value.message
+    assert (rejected.value.status, rejected.value.param) == (400, param)
+    assert target in rejected.value.message
 
 
 @pytest.mark.parametrize(
-    ("caller", "field", "target", "said"),
+    ("caller", "field", "target", "expected"),
     [
         pytest.param("chat", {"max_completion_tokens": 9}, "responses", {"max_output_tokens": 9}, id="the bound"),
         pytest.param("responses", {"max_output_tokens": 9}, "chat", {"max_tokens": 9}, id="the bound, back"),
@@ -346,9 +346,11 @@ def test_what_cannot_be_carried_is_refused_by_its_name(
         ),
     ],
 )
-def test_what_is_said_in_other_words(caller: str, field: dict[str, Any], target: str, said: dict[str, Any]) -> None:
+def test_equivalent_fields_are_translated(
+    caller: str, field: dict[str, Any], target: str, expected: dict[str, Any]
+) -> None:
     body = written(read(caller, {**HELLO[caller], **field}), target)
-    assert {name: body.get(name) for name in said} == said
+    assert {name: body.get(name) for name in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -364,7 +366,7 @@ def test_what_is_said_in_other_words(caller: str, field: dict[str, Any], target:
     ],
 )
 @pytest.mark.parametrize("target", ["chat", "responses", "messages", "converse"])
-def test_what_changes_nothing_is_left_out(caller: str, field: dict[str, Any], target: str) -> None:
+def test_default_values_are_omitted(caller: str, field: dict[str, Any], target: str) -> None:
     if caller != target:
         assert written(read(caller, {**HELLO[caller], **field}), target) == written(read(caller, HELLO[caller]), target)
 

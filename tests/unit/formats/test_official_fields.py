@@ -81,12 +81,12 @@ REQUESTS: Mapping[str, tuple[Any, Any, set[str]]] = {
 
 
 @pytest.mark.parametrize("caller", REQUESTS)
-def test_every_field_of_a_request_is_read_left_out_or_refused(caller: str) -> None:
-    params, module, refused = REQUESTS[caller]
+def test_every_field_of_a_request_is_read_left_out_or_rejected(caller: str) -> None:
+    params, module, rejected = REQUESTS[caller]
     known = {*module.READ_APART, *module.PASSTHROUGH, *module.HARMLESS} | {"stream"}
-    assert fields(params) | {"stream"} <= known | refused
-    assert refused <= fields(params), "refused is what the package still knows"
-    assert not refused & known
+    assert fields(params) | {"stream"} <= known | rejected
+    assert rejected <= fields(params), "refused is what the package still knows"
+    assert not rejected & known
 
 
 PARTS: list[tuple[Any, set[str], set[str]]] = [
@@ -149,7 +149,7 @@ PARTS: list[tuple[Any, set[str], set[str]]] = [
         {"type", "name", "description", "format"},
         {"allowed_callers", "async", "defer_loading"},
     ),
-    # --- Messages: how a tool is loaded and told of, and what is known of an earlier answer's words ---
+    # --- Messages: fields of tools, and of an earlier answer's text ---
     (claude.TextBlockParam, {"type", "text", "cache_control"}, {"citations"}),
     (claude.ImageBlockParam, {"type", "source", "cache_control", "transformations"}, set()),
     (claude.DocumentBlockParam, {"type", "source", "cache_control", "title", "context", "citations"}, set()),
@@ -208,9 +208,9 @@ HOSTED = tuple(
 )
 
 
-def test_every_event_of_a_response_is_known_or_of_what_is_refused_elsewhere() -> None:
-    told = {kind for kind in kinds(openai.ResponseStreamEvent) if not kind.startswith(HOSTED)}
-    assert told == {
+def test_every_event_of_a_response_is_known_or_of_what_is_rejected_elsewhere() -> None:
+    reported = {kind for kind in kinds(openai.ResponseStreamEvent) if not kind.startswith(HOSTED)}
+    assert reported == {
         *responses.FINAL_EVENTS,
         *responses.OPENING_EVENTS,
         *(responses.FAILURE_EVENTS - {"response.cancelled"}),

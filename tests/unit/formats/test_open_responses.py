@@ -167,11 +167,11 @@ def test_fields_of_a_complete_response_are_not_touched() -> None:
 
 @pytest.mark.parametrize("format_", sorted(SAID.keys() - {"responses"}))
 @pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
-def test_a_penalty_reaches_the_provider_or_is_refused_by_name(format_: str, name: str) -> None:
+def test_a_penalty_reaches_the_provider_or_is_rejected_by_name(format_: str, name: str) -> None:
     try:
         body = json.loads(exchange(format_, **{name: 0.5}).body(stream=False))
-    except ApiError as refused:
-        assert refused.param == name  # noqa: PT017 - some formats have none
+    except ApiError as rejected:
+        assert rejected.param == name  # noqa: PT017 - some formats have none
     else:
         assert body[name] == 0.5
 

@@ -19,11 +19,11 @@ FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def form(*parts: tuple[str, bytes]) -> bytes:
-    said = b"".join(
+    form = b"".join(
         b"--%s\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (BOUNDARY.encode(), name.encode(), content)
         for name, content in parts
     )
-    return said + f"--{BOUNDARY}--\r\n".encode()
+    return form + f"--{BOUNDARY}--\r\n".encode()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_form_keeps_every_byte_but_its_models(data: bytes, first: bool) -> Non
         (form(('name="model"', b"m" * 2_000)), FORM_TYPE),
     ],
 )
-def test_a_form_without_a_model_is_refused(raw: bytes, content_type: str) -> None:
+def test_a_form_without_a_model_is_rejected(raw: bytes, content_type: str) -> None:
     with pytest.raises(ApiError) as caught:
         PASSTHROUGH["transcriptions"].parse(raw, {"content-type": content_type})
     assert caught.value.status == 400
@@ -101,7 +101,7 @@ SECOND = form(('name="model"', b"other"))
         pytest.param(MODEL + b"--b0undary x" + SECOND, "own", id="a boundary with words after it"),
     ],
 )
-def test_a_form_that_parsers_read_differently_is_refused(raw: bytes, reason: str) -> None:
+def test_a_form_that_parsers_read_differently_is_rejected(raw: bytes, reason: str) -> None:
     with pytest.raises(ApiError, match=reason) as caught:
         PASSTHROUGH["transcriptions"].parse(raw, {"content-type": FORM_TYPE})
     assert caught.value.status == 400
@@ -143,7 +143,7 @@ def test_no_body_is_worse_than_a_400(name: str, raw: bytes, content_type: str) -
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"error":"x"}', b'{"other":1}'])
-def test_an_answer_without_what_it_should_hold_is_none(raw: bytes) -> None:
+def test_an_incomplete_answer_is_invalid(raw: bytes) -> None:
     assert PASSTHROUGH["embeddings"].read_whole(raw) is None
 
 
@@ -165,10 +165,10 @@ def test_usage_in_each_of_their_words(usage: object, counted: Usage) -> None:
     assert PASSTHROUGH["embeddings"].usage_of({"usage": usage}) == counted
 
 
-@pytest.mark.parametrize(("value", "refused"), [(b"true", True), (b" True ", True), (b"1", True), (b"false", False)])
-def test_a_stream_asked_for_in_a_form_is_refused(value: bytes, refused: bool) -> None:
+@pytest.mark.parametrize(("value", "rejected"), [(b"true", True), (b" True ", True), (b"1", True), (b"false", False)])
+def test_a_stream_asked_for_in_a_form_is_rejected(value: bytes, rejected: bool) -> None:
     raw = form(('name="model"', b"m"), ('name="stream"', value), ('name="image[]"', b"a"), ('name="image[]"', b"b"))
-    if not refused:
+    if not rejected:
         assert PASSTHROUGH["image_edits"].parse(raw, {"content-type": FORM_TYPE}).model == "m"
         return
     with pytest.raises(ApiError) as caught:

@@ -66,7 +66,7 @@ def breakpoints(body: dict[str, Any]) -> list[str]:
         ),
     ],
 )
-def test_breakpoints_stand_on_tools_system_and_the_last_two_user_turns(caller: str, body: dict[str, Any]) -> None:
+def test_breakpoints_are_set_on_tools_system_and_the_last_two_user_turns(caller: str, body: dict[str, Any]) -> None:
     made = asked(caller, body, "messages")
     assert breakpoints(made) == ["tools[0]", "system[0]", "messages[2][0]", "messages[4][0]"]
     bedrock = asked(caller, body, "converse")
@@ -141,9 +141,11 @@ def rounds(messages: bool) -> st.SearchStrategy[list[dict[str, Any]]]:
     )
 
 
-def _round(index: int, said: str, answer: str, calls: int, result: str, *, messages: bool) -> Iterator[dict[str, Any]]:
+def _round(
+    index: int, question: str, answer: str, calls: int, result: str, *, messages: bool
+) -> Iterator[dict[str, Any]]:
     ids = [f"call_{index}_{i}" for i in range(calls)]
-    yield {"role": "user", "content": said}
+    yield {"role": "user", "content": question}
     if messages:
         uses = [{"type": "tool_use", "id": id_, "name": "look", "input": {"at": 1}} for id_ in ids]
         yield {"role": "assistant", "content": [{"type": "text", "text": answer}, *uses]}
@@ -178,7 +180,7 @@ def turns_of(body: dict[str, Any]) -> list[Any]:
 def test_two_turns_of_a_conversation_differ_by_the_new_turn_alone(
     caller: str, spoken: str, data: st.DataObject
 ) -> None:
-    told = data.draw(rounds(caller == "messages"))
+    reported = data.draw(rounds(caller == "messages"))
     more = {"max_tokens": 9} if caller == "messages" else {}
     first, answer = {"role": "user", "content": "And now?"}, {"role": "assistant", "content": "Done."}
     systems = [[{"type": "text", "text": f"{HEADER}{turn}"}, {"type": "text", "text": "Be."}] for turn in (1, 2)]
@@ -186,7 +188,9 @@ def test_two_turns_of_a_conversation_differ_by_the_new_turn_alone(
     if caller == "messages":
         tools = {"tools": [{"name": "look", "input_schema": {"type": "object", "properties": {}}}]}
     bodies = []
-    for system, conversation in zip(systems, ([*told, first], [*told, first, answer, *told, first]), strict=True):
+    for system, conversation in zip(
+        systems, ([*reported, first], [*reported, first, answer, *reported, first]), strict=True
+    ):
         fields = {"system": system} if caller == "messages" else {}
         bodies.append(asked(caller, {**fields, **tools, **more, "messages": conversation}, spoken))
     earlier, later = (turns_of(body) for body in bodies)

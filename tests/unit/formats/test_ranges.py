@@ -37,7 +37,7 @@ def parse(request: pytest.FixtureRequest) -> Callable[..., object]:
         ("top_logprobs", -1),
     ],
 )
-def test_a_number_that_no_provider_accepts_is_refused(parse: Callable[..., object], name: str, value: float) -> None:
+def test_a_number_that_no_provider_accepts_is_rejected(parse: Callable[..., object], name: str, value: float) -> None:
     with pytest.raises(ApiError, match=f"^'{name}' must be ") as caught:
         parse(**{name: value})
     assert (caught.value.status, caught.value.param) == (400, name)

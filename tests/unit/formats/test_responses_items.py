@@ -50,8 +50,8 @@ RECORDS = [
 @pytest.mark.parametrize("format_", OTHERS)
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: str(record["type"]))
 def test_a_record_of_the_past_is_left_out(record: dict[str, Any], format_: str) -> None:
-    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Found."}]}
-    assert sent([HELLO, record, said, HELLO], format_) == sent([HELLO, said, HELLO], format_)
+    answer = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Found."}]}
+    assert sent([HELLO, record, answer, HELLO], format_) == sent([HELLO, answer, HELLO], format_)
 
 
 @given(
@@ -78,10 +78,10 @@ def test_an_unknown_item_is_carried_or_a_400(kind: str, fields: dict[str, Any]) 
     ],
 )
 @pytest.mark.parametrize("format_", OTHERS)
-def test_an_item_that_asks_for_something_is_refused_by_name(item: dict[str, Any], format_: str) -> None:
-    with pytest.raises(ApiError) as refused:
+def test_an_item_that_asks_for_something_is_rejected_by_name(item: dict[str, Any], format_: str) -> None:
+    with pytest.raises(ApiError) as rejected:
         sent([HELLO, item], format_)
-    assert (refused.value.status, refused.value.param) == (400, "input[1]")
+    assert (rejected.value.status, rejected.value.param) == (400, "input[1]")
 
 
 SHELL = {"type": "local_shell_call", "id": "i", "call_id": "ls_1", "action": {"type": "exec", "command": ["ls"]}}
@@ -135,10 +135,10 @@ def test_a_call_with_its_output_becomes_a_function_call(
 def test_an_agents_message_is_carried(format_: str) -> None:
     parts = [{"type": "input_text", "text": "It is 4."}, {"type": "encrypted_content", "encrypted_content": "x"}]
     message = {"type": "agent_message", "author": "/root/worker", "recipient": "/root", "content": parts}
-    said = json.dumps(sent([HELLO, message], format_)["messages"])
-    assert "It is 4." in said
-    assert "/root/worker" in said
-    assert "encrypted" not in said
+    answer = json.dumps(sent([HELLO, message], format_)["messages"])
+    assert "It is 4." in answer
+    assert "/root/worker" in answer
+    assert "encrypted" not in answer
 
 
 ADDED = {"role": "developer", "tools": [{"type": "namespace", "name": "many", "tools": [EXEC, WAIT]}, WAIT]}

@@ -20,8 +20,8 @@ def writer(body: Any = BODY) -> ResponsesWriter:
     return ResponsesWriter(parse(json.dumps(body).encode()), 1)
 
 
-def events_of(writer: ResponsesWriter, said: Iterable[Event], last: bytes | None = None) -> list[dict[str, Any]]:
-    raw = b"".join(writer.write(each) for each in said) + (writer.end() if last is None else last)
+def events_of(writer: ResponsesWriter, events: Iterable[Event], last: bytes | None = None) -> list[dict[str, Any]]:
+    raw = b"".join(writer.write(each) for each in events) + (writer.end() if last is None else last)
     return [json.loads(each.data) for each in sse.EventDecoder().feed(raw) if each.data]
 
 

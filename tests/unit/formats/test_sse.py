@@ -27,11 +27,11 @@ def decoded(pieces: Iterable[bytes]) -> list[Event]:
     return [event for piece in pieces for event in decoder.feed(piece)] + decoder.flush()
 
 
-def told(events: Iterable[Event]) -> list[tuple[bytes, bytes]]:
+def contents(events: Iterable[Event]) -> list[tuple[bytes, bytes]]:
     return [(event.name, event.data) for event in events if event.data is not None]
 
 
-def as_the_standard_says(stream: bytes) -> list[tuple[bytes, bytes]]:
+def as_in_the_standard(stream: bytes) -> list[tuple[bytes, bytes]]:
     """Read `stream` line by line.
 
     Unlike in a browser, an event without its empty line counts, one without text, and a JSON object without a field.
@@ -65,8 +65,8 @@ def test_however_a_stream_is_cut_it_gives_the_same_events(split: tuple[bytes, li
 
 
 @given(stream=wild)
-def test_events_are_what_the_standard_says(stream: bytes) -> None:
-    assert told(decoded([stream])) == as_the_standard_says(stream)
+def test_events_are_parsed_as_in_the_standard(stream: bytes) -> None:
+    assert contents(decoded([stream])) == as_in_the_standard(stream)
 
 
 @pytest.mark.parametrize("stream", [b'{"error":{"message":"m"}}', b'data: {"a":1}\n{"error":\n{"message":"m"}}\n\n'])
@@ -141,7 +141,7 @@ def test_the_last_event_counts_without_its_empty_line(rest: bytes, data: list[by
     assert decoder.flush() == []
 
 
-def test_an_event_without_an_end_is_refused_before_it_fills_memory() -> None:
+def test_an_event_without_an_end_is_rejected_before_it_fills_memory() -> None:
     decoder = EventDecoder()
     mebibyte = b"x" * 1024 * 1024
     for _ in range(16):
@@ -151,5 +151,5 @@ def test_an_event_without_an_end_is_refused_before_it_fills_memory() -> None:
 
 
 @given(data=st.binary(max_size=40).filter(lambda data: not {10, 13} & set(data)), name=st.sampled_from([b"", b"error"]))
-def test_what_is_encoded_is_decoded(data: bytes, name: bytes) -> None:
-    assert told(decoded([COMMENT, encode(data, name), COMMENT])) == [(name, data)]
+def test_encoded_values_are_decoded(data: bytes, name: bytes) -> None:
+    assert contents(decoded([COMMENT, encode(data, name), COMMENT])) == [(name, data)]

@@ -20,7 +20,7 @@ TAGS = ["job:1", "nightly"]
 
 
 @pytest.mark.parametrize(
-    ("said", "tags", "left"),
+    ("fields", "tags", "left"),
     [
         ({}, (), {}),
         ({"metadata": {"tags": TAGS}}, ("job:1", "nightly"), {}),
@@ -39,14 +39,14 @@ TAGS = ["job:1", "nightly"]
         ({"tags": ["a"], "metadata": {"tags": ["b"]}, "litellm_metadata": {"tags": ["c"]}}, ("a", "b", "c"), {}),
     ],
 )  # fmt: skip
-def test_lists_of_tags_are_taken_and_all_else_is_left(said: dict[str, Any], tags: Any, left: Any) -> None:
-    body = {"model": "m", **said}
+def test_lists_of_tags_are_taken_and_all_else_is_left(fields: dict[str, Any], tags: Any, left: Any) -> None:
+    body = {"model": "m", **fields}
     assert take_tags(body) == tags
     assert body == {"model": "m", **left}
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_a_provider_is_told_of_metadata_but_not_of_tags(name: str) -> None:
+def test_a_provider_gets_metadata_but_no_tags(name: str) -> None:
     body = {
         "model": "m",
         **ASKED[name],

@@ -55,12 +55,12 @@ def test_calls_are_returned_in_their_namespace() -> None:
     assert ("namespace" in plain, plain["name"]) == (False, "wait")
 
 
-def test_hosted_tools_in_a_namespace_are_dropped_or_refused() -> None:
+def test_hosted_tools_in_a_namespace_are_dropped_or_rejected() -> None:
     mixed = {**MANY, "tools": [SPAWN, SEARCH]}
     assert [tool["name"] for tool in for_messages({**BODY, "tools": [mixed]})["tools"]] == ["many__spawn"]
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         for_messages({**BODY, "tools": [{**MANY, "tools": [{"type": "mcp"}]}]})
-    assert refused.value.param == "tools[0].tools[0]"
+    assert rejected.value.param == "tools[0].tools[0]"
 
 
 def test_a_required_web_search_is_not_dropped() -> None:
@@ -70,7 +70,7 @@ def test_a_required_web_search_is_not_dropped() -> None:
         for_messages({**BODY, "tool_choice": "required"})
 
 
-def test_other_hosted_tools_are_refused() -> None:
+def test_other_hosted_tools_are_rejected() -> None:
     with pytest.raises(ApiError, match="code_interpreter"):
         for_messages({**BODY, "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]})
 

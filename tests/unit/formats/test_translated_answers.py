@@ -202,13 +202,13 @@ RESPONSE_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 def checked_responses(raw: bytes) -> list[dict[str, Any]]:
     """Return a Responses stream's events, in order, each as the official package knows it."""
-    told = events(raw)
-    assert [each["sequence_number"] for each in told] == list(range(len(told)))
+    seen = events(raw)
+    assert [each["sequence_number"] for each in seen] == list(range(len(seen)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for each in told:
+        for each in seen:
             RESPONSE_EVENT.validate_python(each).model_dump()
-    return told
+    return seen
 
 
 # --- Chat behind a caller who speaks Responses ------------------------------------------------------------------------
@@ -217,28 +217,28 @@ def checked_responses(raw: bytes) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("answer", CHAT_ANSWERS)
 def test_a_responses_stream_is_in_order_and_adds_up_to_its_last_event(answer: str) -> None:
     reader = exchange("responses", "chat", **PATCH).reader()
-    told = checked_responses(read(reader, chat_stream(CHAT_ANSWERS[answer])))
-    assert [each["type"] for each in told[:2]] == ["response.created", "response.in_progress"]
-    final = told[-1]["response"]
-    assert added_up(told) == final["output"]
-    assert [each["item"]["id"] for each in told if each["type"] == "response.output_item.added"] == [
+    seen = checked_responses(read(reader, chat_stream(CHAT_ANSWERS[answer])))
+    assert [each["type"] for each in seen[:2]] == ["response.created", "response.in_progress"]
+    final = seen[-1]["response"]
+    assert added_up(seen) == final["output"]
+    assert [each["item"]["id"] for each in seen if each["type"] == "response.output_item.added"] == [
         each["id"] for each in final["output"]
     ]
-    assert told[-1]["type"] == ("response.incomplete" if answer == "cut short" else "response.completed")
+    assert seen[-1]["type"] == ("response.incomplete" if answer == "cut short" else "response.completed")
 
 
-def added_up(told: Sequence[dict[str, Any]]) -> list[Any]:
+def added_up(seen: Sequence[dict[str, Any]]) -> list[Any]:
     """Put deltas together, and check each `done` against them."""
     output: dict[int, Any] = {}
     words: dict[tuple[Any, ...], str] = {}
-    for each in told:
+    for each in seen:
         kind, place = each["type"], each.get("output_index")
         key = (place, kind.rpartition(".")[0], each.get("content_index"), each.get("summary_index"))
         if kind.endswith(".delta"):
             words[key] = words.get(key, "") + each["delta"]
         elif kind.endswith(".done") and key in words:
-            said = next(each[name] for name in ("text", "refusal", "arguments", "input") if name in each)
-            assert said == words[key]
+            value = next(each[name] for name in ("text", "refusal", "arguments", "input") if name in each)
+            assert value == words[key]
         if kind == "response.output_item.done":
             output[each["output_index"]] = each["item"]
     return [output[place] for place in sorted(output)]
@@ -263,7 +263,7 @@ def without_ids(value: Any) -> Any:
     return [without_ids(each) for each in value] if isinstance(value, list) else value
 
 
-def test_usage_and_reasoning_are_told_in_the_callers_terms() -> None:
+def test_usage_and_reasoning_are_reported_in_the_callers_format() -> None:
     final = events(read(exchange("responses", "chat").reader(), chat_stream(TALK)))[-1]["response"]
     assert final["usage"] == COUNTED
     assert [each["type"] for each in final["output"]] == ["reasoning", "message"]
@@ -277,7 +277,7 @@ def test_a_function_that_stood_for_free_text_comes_back_as_that_tool() -> None:
     assert (call["type"], call["call_id"], call["name"], call["input"]) == ("custom_tool_call", "a", "patch", "*** \n")
 
 
-def test_citations_and_log_probabilities_are_told_in_the_callers_words() -> None:
+def test_citations_and_log_probabilities_are_reported_in_the_callers_format() -> None:
     final = events(read(exchange("responses", "chat").reader(), chat_stream(CITED)))[-1]["response"]
     [part] = final["output"][0]["content"]
     assert part["annotations"] == [{"type": "url_citation", **CITATION}]
@@ -288,8 +288,8 @@ def test_citations_and_log_probabilities_are_told_in_the_callers_words() -> None
     assert choice["logprobs"]["content"] == LIKELY
 
 
-def test_a_page_is_cited_where_the_words_stand_in_their_part_of_the_response() -> None:
-    """Chat counts from the beginning of all that is said, Responses from that of a part."""
+def test_a_page_is_cited_at_its_words_in_their_part_of_the_response() -> None:
+    """Chat counts from the beginning of the answer, Responses from that of a part."""
     later = {**CITATION, "start_index": 7 + 0, "end_index": 7 + 4}
     chunks = [
         *CALLS[:-2],
@@ -304,11 +304,11 @@ def test_a_page_is_cited_where_the_words_stand_in_their_part_of_the_response() -
     assert (note["start_index"], note["end_index"]) == (0, 4)
 
 
-def test_what_a_request_says_is_repeated_in_its_response() -> None:
-    said = {"instructions": "Be brief.", "temperature": 0.5, "metadata": {"a": "b"}, "text": {"verbosity": "low"}}
-    final = events(read(exchange("responses", "chat", **said).reader(), chat_stream(TALK)))[-1]["response"]
+def test_fields_of_a_request_are_repeated_in_its_response() -> None:
+    repeated = {"instructions": "Be brief.", "temperature": 0.5, "metadata": {"a": "b"}, "text": {"verbosity": "low"}}
+    final = events(read(exchange("responses", "chat", **repeated).reader(), chat_stream(TALK)))[-1]["response"]
     assert {name: final[name] for name in ("instructions", "temperature", "metadata")} == {
-        name: said[name] for name in ("instructions", "temperature", "metadata")
+        name: repeated[name] for name in ("instructions", "temperature", "metadata")
     }
     assert final["text"] == {"format": {"type": "text"}, "verbosity": "low"}
 
@@ -362,19 +362,19 @@ def test_why_it_ended(more: dict[str, Any], output: list[Any], reason: str) -> N
     assert [c["finish_reason"] for each in events(raw) for c in each["choices"] if c["finish_reason"]] == [reason]
 
 
-def test_items_told_at_the_same_time_come_one_after_another() -> None:
-    def told(kind: str, place: int, **more: Any) -> bytes:
+def test_interleaved_items_are_sent_one_after_another() -> None:
+    def seen(kind: str, place: int, **more: Any) -> bytes:
         return sse.encode(json.dumps({"type": kind, "output_index": place, **more}).encode())
 
     raw = b"".join(responses.unfold(response()))[:-1].partition(b"event: response.completed")[0]
-    raw += told("response.output_item.added", 0, item=CALLED | {"arguments": ""})
-    raw += told("response.output_item.added", 1, item=CALLED_TOO | {"arguments": ""})
-    raw += told("response.function_call_arguments.delta", 1, delta="{")
-    raw += told("response.function_call_arguments.delta", 0, delta='{"at":1}')
-    raw += told("response.function_call_arguments.delta", 1, delta="}")
-    raw += told("response.output_item.done", 1, item=CALLED_TOO)
-    raw += told("response.output_item.done", 0, item=CALLED)
-    raw += told("response.completed", 0, response=response(CALLED, CALLED_TOO))
+    raw += seen("response.output_item.added", 0, item=CALLED | {"arguments": ""})
+    raw += seen("response.output_item.added", 1, item=CALLED_TOO | {"arguments": ""})
+    raw += seen("response.function_call_arguments.delta", 1, delta="{")
+    raw += seen("response.function_call_arguments.delta", 0, delta='{"at":1}')
+    raw += seen("response.function_call_arguments.delta", 1, delta="}")
+    raw += seen("response.output_item.done", 1, item=CALLED_TOO)
+    raw += seen("response.output_item.done", 0, item=CALLED)
+    raw += seen("response.completed", 0, response=response(CALLED, CALLED_TOO))
     assembly = ChatAssembler()
     for each in events(read(exchange("chat", "responses").reader(), raw)):
         assembly.add(each)
@@ -382,7 +382,7 @@ def test_items_told_at_the_same_time_come_one_after_another() -> None:
     assert [(call["id"], call["function"]["arguments"]) for call in calls] == [("a", '{"at":1}'), ("b", "{}")]
 
 
-def test_an_answer_of_which_only_the_last_event_tells_is_told_all_the_same() -> None:
+def test_an_answer_that_only_the_last_event_contains_is_sent() -> None:
     last = {"type": "response.completed", "response": response(THOUGHT, SAID, CALLED)}
     raw = read(exchange("chat", "responses").reader(), sse.encode(json.dumps(last).encode()))
     assembly = ChatAssembler()
@@ -403,7 +403,7 @@ STREAMS = {
 
 
 @given(pair=st.sampled_from(sorted(STREAMS)), sizes=st.lists(st.integers(1, 90), min_size=1))
-def test_a_stream_cut_at_any_byte_says_the_same(pair: tuple[str, str], sizes: list[int]) -> None:
+def test_a_stream_cut_at_any_byte_has_the_same_content(pair: tuple[str, str], sizes: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patched:
         count_ids(patched)
         whole = read(exchange(*pair).reader(), STREAMS[pair])
@@ -471,8 +471,8 @@ def test_a_response_that_breaks_off_fails_by_name(provider: str) -> None:
 
 
 def test_a_response_that_never_began_fails_in_an_error_event() -> None:
-    [told] = checked_responses(exchange("responses", "responses").reader().fail(TRUNCATED))
-    assert (told["type"], told["code"], told["message"]) == ("error", "stream_truncated", "The answer is incomplete.")
+    [seen] = checked_responses(exchange("responses", "responses").reader().fail(TRUNCATED))
+    assert (seen["type"], seen["code"], seen["message"]) == ("error", "stream_truncated", "The answer is incomplete.")
 
 
 @pytest.mark.parametrize(
@@ -551,7 +551,7 @@ def test_a_foreign_proof_travels_in_a_seal_and_comes_back_to_its_issuer() -> Non
 def test_chat_decodes_a_call_without_an_id() -> None:
     request = neutral_request.read({"messages": [{"role": "user", "content": "Hi"}]})
     decoder = neutral_answer.ChatDecoder(request)
-    said = list(decoder.decode(chunk({"tool_calls": [{"function": {"name": "look", "arguments": {"at": 1}}}]})))
-    start, delta = said[1:]
+    events = list(decoder.decode(chunk({"tool_calls": [{"function": {"name": "look", "arguments": {"at": 1}}}]})))
+    start, delta = events[1:]
     assert start.id.startswith("call_")  # type: ignore[union-attr]  # it is a start
     assert delta.arguments == '{"at":1}'  # type: ignore[union-attr]  # and its arguments

@@ -55,7 +55,7 @@ NAMES = st.sampled_from(["prompt_tokens", "completion_tokens", "prompt_tokens_de
 
 
 @given(st.dictionaries(NAMES, JSON))
-def test_whatever_a_provider_writes_is_read(usage: dict[str, Any]) -> None:
+def test_any_usage_of_a_provider_is_read(usage: dict[str, Any]) -> None:
     read = read_chat(usage)
     assert read.total_tokens >= 0
     assert read.known == (read.prompt_tokens is not None or read.completion_tokens is not None)

@@ -1,4 +1,4 @@
-"""Routing by complexity through the handler: which chain serves, what is told of it, and what is stored."""
+"""Routing by complexity through the handler: the serving chain, its headers and log line, and the stored row."""
 
 import json
 from collections.abc import Callable
@@ -104,8 +104,8 @@ def test_callers_may_choose(environment: FakeEnvironment) -> None:
         send(HARD, **{"x-vibe-routing": wish})
     assert environment.upstream.called == ["one", "two", "two", "two"]
     assert environment.books.booked[0].routing_mode == "manual_selection"
-    refused = send(EASY, **{"x-vibe-routing": "best"})
-    assert refused.status == 400
+    rejected = send(EASY, **{"x-vibe-routing": "best"})
+    assert rejected.status == 400
 
 
 @pytest.mark.usefixtures("items")

@@ -307,13 +307,13 @@ def test_parts_show_which_deployment_wrote_what() -> None:
     run = Continuing("chat", "chat", "chat")
     run.upstream.cut = length_of("chat", answer_of(TEXT)[:9])
     raw = run.ask(stream_options={"include_usage": True})
-    told = next(value["vibe"]["parts"] for value in values_of(raw) if "vibe" in value)
-    assert [each["deployment"] for each in told] == ["one/m", "two/m"]
+    entries = next(value["vibe"]["parts"] for value in values_of(raw) if "vibe" in value)
+    assert [each["deployment"] for each in entries] == ["one/m", "two/m"]
     record = run.record
     assert [(each["deployment"], each["characters"]) for each in record.parts] == [
-        (each["deployment"], each["characters"]) for each in told
+        (each["deployment"], each["characters"]) for each in entries
     ]
-    assert sum(each["characters"] for each in told) == len(TEXT)
+    assert sum(each["characters"] for each in entries) == len(TEXT)
     assert record.cost == sum(
         cost(run.prices[name], Usage(each["prompt_tokens"], each["completion_tokens"])) or 0
         for name, each in zip(("one", "two"), record.parts, strict=True)

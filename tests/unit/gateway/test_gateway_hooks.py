@@ -224,7 +224,7 @@ def test_a_module_that_cannot_be_loaded_is_reported(environment: FakeEnvironment
     "settings",
     [{"on_error": {"before_request": "ignore"}}, {"on_error": {"before": "skip"}}, {"seconds": {"after_answer": 0}}],
 )
-def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:
+def test_wrong_settings_are_rejected(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must map a hook"):
         hooks_of(module(**settings))
 

@@ -225,8 +225,8 @@ def test_anthropics_errors_are_classified_before_and_in_a_stream(
 
 def test_an_invalid_request_gets_the_providers_message(environment: FakeEnvironment) -> None:
     chained(environment, member("one/claude-haiku-4-5", "messages"))
-    said = {"type": "invalid_request_error", "message": "max_tokens: 99999 > 64000"}
-    environment.upstream.script["one"] = [refusal(400, {"type": "error", "error": said})]
+    details = {"type": "invalid_request_error", "message": "max_tokens: 99999 > 64000"}
+    environment.upstream.script["one"] = [refusal(400, {"type": "error", "error": details})]
     response, body = ask()
     assert (response.status, json.loads(body)["error"]["type"]) == (400, "invalid_request_error")
     assert "99999" in json.loads(body)["error"]["message"]
@@ -268,8 +268,11 @@ def test_a_signature_is_sent_only_to_its_issuer(environment: FakeEnvironment) ->
 
 def test_a_rejected_signature_is_left_out_in_a_retry(environment: FakeEnvironment) -> None:
     chained(environment, member("one/claude-haiku-4-5", "messages"))
-    said = {"type": "invalid_request_error", "message": "messages.1.content.0: Invalid `signature` in `thinking` block"}
-    environment.upstream.script["one"] = [refusal(400, {"type": "error", "error": said}), whole(MESSAGE)]
+    details = {
+        "type": "invalid_request_error",
+        "message": "messages.1.content.0: Invalid `signature` in `thinking` block",
+    }
+    environment.upstream.script["one"] = [refusal(400, {"type": "error", "error": details}), whole(MESSAGE)]
     response, _ = ask(messages=thought_before("of-yesterday"))
     assert response.status == 200
     [(_, first), (_, second)] = environment.upstream.calls

@@ -29,10 +29,10 @@ def get(path: str, *, anthropic: bool = False, **query: str) -> tuple[int, Any]:
 
 
 def test_the_models_are_listed_by_name_as_openai_does(environment: FakeEnvironment) -> None:
-    status, told = get("/v1/models")
-    assert (status, told["object"]) == (200, "list")
-    assert [each["id"] for each in told["data"]] == ["auto codex/ü", "auto-chat"]
-    assert told["data"][1] == {
+    status, listing = get("/v1/models")
+    assert (status, listing["object"]) == (200, "list")
+    assert [each["id"] for each in listing["data"]] == ["auto codex/ü", "auto-chat"]
+    assert listing["data"][1] == {
         "id": "auto-chat",
         "object": "model",
         "created": 1_790_000_000,
@@ -53,20 +53,20 @@ def test_a_model_has_the_largest_window_of_its_chain_and_the_price_of_the_first(
     first = replace(first, context_window=200_000, price=Price(0.6, 2.2, cache_read=0.11))
     second = replace(second, context_window=1_000_000)
     environment.models["auto-chat"] = VirtualModel("auto-chat", "", ((first,), (second,)))
-    _, told = get("/v1/models/auto-chat", anthropic=anthropic)
-    assert (told["context_window"], told["context_length"]) == (1_000_000, 1_000_000)
-    assert told["price"] == {"input": 0.6, "output": 2.2, "cache_read": 0.11}
-    assert told["pricing"] == {"prompt": "0.000000600000", "completion": "0.000002200000"}
+    _, listing = get("/v1/models/auto-chat", anthropic=anthropic)
+    assert (listing["context_window"], listing["context_length"]) == (1_000_000, 1_000_000)
+    assert listing["price"] == {"input": 0.6, "output": 2.2, "cache_read": 0.11}
+    assert listing["pricing"] == {"prompt": "0.000000600000", "completion": "0.000002200000"}
 
 
 def test_anthropics_clients_get_anthropics_list(environment: FakeEnvironment) -> None:
-    status, told = get("/v1/models", anthropic=True)
-    page = ModelPage.model_validate(told)
+    status, listing = get("/v1/models", anthropic=True)
+    page = ModelPage.model_validate(listing)
     assert (status, [info.id for info in page.data]) == (200, ["auto codex/ü", "auto-chat"])
-    assert told["data"][1]["created_at"] == "2026-09-21T14:13:20Z"
-    assert (told["data"][1]["type"], told["data"][1]["display_name"]) == ("model", "auto-chat")
-    assert (told["has_more"], told["first_id"], told["last_id"]) == (False, "auto codex/ü", "auto-chat")
-    assert get("/v1/models/auto-chat", anthropic=True)[1] == told["data"][1]
+    assert listing["data"][1]["created_at"] == "2026-09-21T14:13:20Z"
+    assert (listing["data"][1]["type"], listing["data"][1]["display_name"]) == ("model", "auto-chat")
+    assert (listing["has_more"], listing["first_id"], listing["last_id"]) == (False, "auto codex/ü", "auto-chat")
+    assert get("/v1/models/auto-chat", anthropic=True)[1] == listing["data"][1]
     assert get("/v1/models/no-such", anthropic=True)[1]["error"]["type"] == "not_found_error"
 
 
@@ -83,14 +83,14 @@ def test_anthropics_clients_get_anthropics_list(environment: FakeEnvironment) ->
 def test_anthropics_clients_page_through_the_list(
     environment: FakeEnvironment, query: dict[str, str], ids: list[str], has_more: bool
 ) -> None:
-    _, told = get("/v1/models", anthropic=True, **query)
-    assert ([each["id"] for each in told["data"]], told["has_more"]) == (ids, has_more)
+    _, listing = get("/v1/models", anthropic=True, **query)
+    assert ([each["id"] for each in listing["data"]], listing["has_more"]) == (ids, has_more)
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "many", "9" * 5000])
 def test_a_page_of_an_invalid_size_is_a_400(environment: FakeEnvironment, limit: str) -> None:
-    status, told = get("/v1/models", anthropic=True, limit=limit)
-    assert (status, told["error"]["type"]) == (400, "invalid_request_error")
+    status, listing = get("/v1/models", anthropic=True, limit=limit)
+    assert (status, listing["error"]["type"]) == (400, "invalid_request_error")
 
 
 @pytest.mark.parametrize(
@@ -99,15 +99,15 @@ def test_a_page_of_an_invalid_size_is_a_400(environment: FakeEnvironment, limit:
     ids=["as it is", "encoded", "its slash encoded too"],
 )
 def test_a_model_is_found_by_any_spelling_of_its_path(environment: FakeEnvironment, path: str) -> None:
-    status, told = get(path)
-    assert (status, told["id"]) == (200, "auto codex/ü")
+    status, listing = get(path)
+    assert (status, listing["id"]) == (200, "auto codex/ü")
 
 
 @pytest.mark.parametrize("name", ["gpt-9", "auto-chat/x", "%", "%ff", "\ud800"])
 def test_a_model_that_does_not_exist_is_a_404(environment: FakeEnvironment, name: str) -> None:
-    status, told = get(f"/v1/models/{name}")
-    assert (status, told["error"]["code"]) == (404, "model_not_found")
-    assert "auto-chat" in told["error"]["message"]
+    status, listing = get(f"/v1/models/{name}")
+    assert (status, listing["error"]["code"]) == (404, "model_not_found")
+    assert "auto-chat" in listing["error"]["message"]
 
 
 def test_readiness_requires_a_model(environment: FakeEnvironment) -> None:
@@ -142,9 +142,9 @@ def test_health_shows_the_end_reason_and_strikes_of_a_cooldown(
 ) -> None:
     found = rest("deployment#one/gpt-5" if scope == "deployment" else "credential#one", *times)
     environment.table.items[found.id] = found
-    status, told = get("/health")
+    status, listing = get("/health")
     assert status == 200
-    one, two = sorted(told["deployments"], key=lambda each: str(each["deployment"]))
+    one, two = sorted(listing["deployments"], key=lambda each: str(each["deployment"]))
     assert one == {
         "deployment": "one/gpt-5",
         "state": state,
@@ -155,14 +155,14 @@ def test_health_shows_the_end_reason_and_strikes_of_a_cooldown(
         "evidence": "429 used_up",
     }
     assert two == {"deployment": "two/glm-4.7", "state": "healthy"}
-    assert told["counts"] == {"healthy": 1, "cooling": 0, "due": 0, "probing": 0, state: 1}
+    assert listing["counts"] == {"healthy": 1, "cooling": 0, "due": 0, "probing": 0, state: 1}
 
 
 def test_health_shows_the_worse_state_of_deployment_and_credential(environment: FakeEnvironment) -> None:
     for found in (rest("deployment#one/gpt-5", until=1_799_999_999), rest("credential#one", until=1_800_000_060)):
         environment.table.items[found.id] = found
-    _, told = get("/health")
-    assert [each["scope"] for each in told["deployments"] if each["state"] == "cooling"] == ["credential"]
+    _, listing = get("/health")
+    assert [each["scope"] for each in listing["deployments"] if each["state"] == "cooling"] == ["credential"]
 
 
 def test_health_shows_the_quota_that_a_provider_reports(environment: FakeEnvironment) -> None:

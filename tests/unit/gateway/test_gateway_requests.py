@@ -90,9 +90,9 @@ def test_a_body_that_does_not_match_its_coding_is_a_400(environment: FakeEnviron
 def test_a_body_that_is_too_large_when_decoded_is_a_413(compress: Callable[[bytes], bytes]) -> None:
     coding = "gzip" if compress is gzip.compress else "deflate"
     assert len(decode(compress(b" " * MAX_BODY), coding)) == MAX_BODY
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as rejected:
         decode(compress(b" " * (MAX_BODY + 1)), coding)
-    assert refused.value.status == 413
+    assert rejected.value.status == 413
 
 
 # --- Paths ------------------------------------------------------------------------------------------------------------

@@ -26,10 +26,10 @@ def payload(response: StreamingResponse) -> bytes:
 
 
 def error(response: StreamingResponse) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(payload(response))["error"]
-    assert {"message", "type", "param", "code"} <= told.keys()
+    reported: dict[str, Any] = json.loads(payload(response))["error"]
+    assert {"message", "type", "param", "code"} <= reported.keys()
     assert response.headers["content-type"] == "application/json"
-    return told
+    return reported
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""Shaped requests: what the provider gets, and what the caller and the log are told."""
+"""Shaped requests: the provider's body, the caller's headers, and the log line."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -58,7 +58,7 @@ def test_a_rejected_beta_flag_is_dropped_by_rule(environment: FakeEnvironment) -
     assert flags == ["old-1,new-9", "old-1"]
 
 
-def test_each_attempt_is_shaped_anew(environment: FakeEnvironment) -> None:
+def test_each_attempt_is_shaped_separately(environment: FakeEnvironment) -> None:
     _chain(environment, RequestShape(set={"temperature": 0.1}, forward_headers=("x-session-id",)))
     environment.upstream.script["one"] = [refusal(503, {})]
     sent = chat_event(temperature=0.9)

@@ -431,7 +431,7 @@ def test_an_incomplete_summary_is_an_error(over_chat: FakeEnvironment, message: 
         pytest.param({"model": "nobody", "input": "Hello"}, 404, id="an unknown model"),
     ],
 )
-def test_an_invalid_compaction_is_refused(over_chat: FakeEnvironment, body: dict[str, Any], status: int) -> None:
+def test_an_invalid_compaction_is_rejected(over_chat: FakeEnvironment, body: dict[str, Any], status: int) -> None:
     assert call("POST", "/compact", body)[0] == status
     assert not over_chat.upstream.calls
 

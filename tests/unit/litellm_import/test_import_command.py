@@ -34,14 +34,14 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_pipe_gets_json_and_nothing_is_written(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import-litellm", str(file)]) == 0
     out, err = capsys.readouterr()
-    told = json.loads(out)
+    report = json.loads(out)
     assert err == ""
-    assert (told["written"], told["models"], told["secrets"]) == (None, ["m"], ["OPENAI_API_KEY"])
-    assert [(note["line"], note["setting"], note["meaning"]) for note in told["notes"]] == [
+    assert (report["written"], report["models"], report["secrets"]) == (None, ["m"], ["OPENAI_API_KEY"])
+    assert [(note["line"], note["setting"], note["meaning"]) for note in report["notes"]] == [
         (5, "model_list[0].litellm_params.api_key", "to do"),
         (6, "model_list[0].litellm_params.rpm", "left out"),
     ]
-    assert told["routes"].startswith("# Generated from config.yaml")
+    assert report["routes"].startswith("# Generated from config.yaml")
     assert "sk-plain-secret" not in out
     assert list(file.parent.iterdir()) == [file]
 
@@ -69,7 +69,7 @@ def test_routes_on_standard_output_and_report_on_standard_error(file: Path, caps
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "report"),
     [
         (b"a: [", "config.yaml:1: is not YAML"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
@@ -77,15 +77,15 @@ def test_routes_on_standard_output_and_report_on_standard_error(file: Path, caps
     ],
     ids=["no YAML", "no text", "missing file"],
 )
-def test_invalid_config_is_refused(
-    file: Path, text: bytes | None, told: str, capsys: pytest.CaptureFixture[str]
+def test_invalid_config_is_rejected(
+    file: Path, text: bytes | None, report: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if text is None:
         file.unlink()
     else:
         file.write_bytes(text)
     assert main(["import-litellm", str(file)]) == 1
-    assert told in capsys.readouterr().err
+    assert report in capsys.readouterr().err
 
 
 def test_config_without_usable_models_writes_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def chain(done: Imported, model: str) -> list[list[str]]:
     return [[each["model"] for each in (step if isinstance(step, list) else [step])] for step in steps]
 
 
-def said(done: Imported) -> list[str]:
+def outline(done: Imported) -> list[str]:
     return [f"{note.line} {note.meaning} {note.path}" for note in done.notes]
 
 
@@ -119,7 +119,7 @@ def test_every_provider_converts_to_valid_routes(prefix: str, tmp_path: Path) ->
     done = config(model("m", f"{prefix}/x", "api_base: 'https://gate.example'"))
     if not done.routes:  # what it speaks is not spoken here
         assert PROVIDERS[prefix].formats == ("completions",)
-        assert said(done) == ["2 left out model_list[0].litellm_params.model"]
+        assert outline(done) == ["2 left out model_list[0].litellm_params.model"]
         return
     loaded(done, tmp_path)
     own = PROVIDERS[prefix].base_url
@@ -174,8 +174,8 @@ def test_bedrock_uses_the_role_of_the_function(
     assert yaml.safe_load(done.routes)["providers"] == {"bedrock": {"type": "bedrock", **provider}}
     assert row(done) == {"provider": "bedrock", "model": model_there}
     assert done.secrets == ()
-    assert "2 to do model_list[0].litellm_params.model" in said(done)
-    assert "2 left out model_list[0].litellm_params.aws_secret_access_key" in said(done)
+    assert "2 to do model_list[0].litellm_params.model" in outline(done)
+    assert "2 left out model_list[0].litellm_params.aws_secret_access_key" in outline(done)
     assert "secret-of-mine" not in repr(done)
     loaded(done, tmp_path)
 
@@ -192,7 +192,7 @@ def test_variable_set_by_the_config_is_the_default(tmp_path: Path) -> None:
 def test_variable_without_a_default_is_reported(tmp_path: Path) -> None:
     done = config(model("m", "openai/x", "api_base: os.environ/GATE_URL"))
     assert done.variables == ("GATE_URL",)
-    assert said(done) == ["2 to do model_list[0].litellm_params.api_base"]
+    assert outline(done) == ["2 to do model_list[0].litellm_params.api_base"]
     loaded(done, tmp_path)
 
 
@@ -208,7 +208,7 @@ def test_plain_key_is_never_repeated_and_gets_a_name() -> None:
     secrets = {name: each["secret"] for name, each in yaml.safe_load(done.routes)["providers"].items()}
     assert secrets == {"openai": "OPENAI_API_KEY_2", "openai-2": "OPENAI_API_KEY_3", "openai-3": "OPENAI_API_KEY"}
     assert row(done, "a")["provider"] == row(done, "c")["provider"] == "openai"
-    assert said(done) == [
+    assert outline(done) == [
         "2 to do model_list[0].litellm_params.api_key",
         "3 to do model_list[1].litellm_params.api_key",
         "4 to do model_list[2].litellm_params.api_key",
@@ -220,7 +220,7 @@ def test_plain_key_is_never_repeated_and_gets_a_name() -> None:
 def test_reserved_variable_gets_another_name() -> None:
     done = config(model("m", "openai/x", "api_key: os.environ/LITELLM_MASTER_KEY"))
     assert done.secrets == ("OPENAI_API_KEY",)
-    assert said(done) == ["2 changed model_list[0].litellm_params.api_key"]
+    assert outline(done) == ["2 changed model_list[0].litellm_params.api_key"]
 
 
 def test_named_credential_is_resolved() -> None:
@@ -239,7 +239,7 @@ def test_unused_credential_is_reported() -> None:
     values = "\n    credential_values: {api_key: os.environ/A_KEY}\n"
     more = "credential_list:\n" + "".join(f"  - credential_name: {name}{values}" for name in ("mine", "[odd]", "other"))
     done = config(model("m", "openai/x", "litellm_credential_name: mine"), more=more)
-    assert said(done) == ["6 left out credential_list[1]", "8 left out credential_list[2]"]
+    assert outline(done) == ["6 left out credential_list[1]", "8 left out credential_list[2]"]
     assert "A_KEY" in done.secrets
 
 
@@ -253,7 +253,7 @@ def test_order_makes_steps_and_weight_balances_them(tmp_path: Path) -> None:
     assert chain(done, "m") == [["first-a", "first-b"], ["second"], ["last"]]
     assert row(done, member=0)["weight"] == 3
     assert "weight" not in row(done, member=1)
-    assert said(done) == ["5 changed model_list[3]"]
+    assert outline(done) == ["5 changed model_list[3]"]
     assert loaded(done, tmp_path).models["m"].chain[0][0].weight == 3
 
 
@@ -274,7 +274,7 @@ def test_fallback_order_is_an_order() -> None:
         (("weight: 3000000", "weight: 1"), [1_000_000, 1 / 3], []),
         (("", ""), [1, 1], []),
     ],
-    ids=["rpm", "tpm", "weight before rpm", "above what routes take", "nothing said"],
+    ids=["rpm", "tpm", "weight before rpm", "above what routes take", "no limits"],
 )
 def test_shares_become_weights(
     shares: tuple[str, str], weights: list[float], meanings: list[str], tmp_path: Path
@@ -287,7 +287,7 @@ def test_shares_become_weights(
 def test_deployment_without_a_share_follows_its_step() -> None:
     done = config(model("m", "openai/a", "weight: 1"), model("m", "openai/b", "weight: 0"), model("m", "openai/c"))
     assert chain(done, "m") == [["a"], ["b", "c"]]
-    assert said(done) == ["3 changed model_list[1]", "4 changed model_list[2]"]
+    assert outline(done) == ["3 changed model_list[1]", "4 changed model_list[2]"]
 
 
 def test_duplicate_deployment_gets_both_shares() -> None:
@@ -296,7 +296,7 @@ def test_duplicate_deployment_gets_both_shares() -> None:
     )
     assert chain(done, "m") == [["a", "b"]]
     assert row(done)["weight"] == 3
-    assert said(done) == ["3 changed model_list[1]"]
+    assert outline(done) == ["3 changed model_list[1]"]
 
 
 FALLBACKS = [
@@ -316,7 +316,7 @@ FALLBACKS = [
     ("from nothing known", "router_settings: {fallbacks: [{nope: [a]}]}", [["x"]], ["left out"]),
     ("that are no list", "router_settings: {fallbacks: [5]}", [["x"]], ["left out"]),
     (
-        "said twice",
+        "listed twice",
         "router_settings: {fallbacks: [{a: [b]}]}\nlitellm_settings: {fallbacks: [{a: [c]}]}",
         [["x"], ["y"]],
         ["left out"],
@@ -352,7 +352,7 @@ router_settings:
     done = config(model("m", "openai/x"), more=more)
     assert done.models == ("m", "gpt-4", "typo")
     assert chain(done, "gpt-4") == [["x"]]
-    assert said(done) == [
+    assert outline(done) == [
         "6 changed router_settings.model_group_alias.typo",
         "7 left out router_settings.model_group_alias.m",
         "8 left out router_settings.model_group_alias.other",
@@ -419,7 +419,7 @@ DEFAULTS = [
 def test_settings_of_all_models(more: str, defaults: dict[str, Any] | None, notes: list[str], tmp_path: Path) -> None:
     done = import_config(f"{MODEL}\n{more}\n")
     assert yaml.safe_load(done.routes).get("defaults") == defaults
-    assert said(done) == notes
+    assert outline(done) == notes
     loaded(done, tmp_path)
 
 
@@ -445,12 +445,12 @@ PARAMS = [
 ]
 
 
-@pytest.mark.parametrize(("params", "expected", "told"), PARAMS, ids=[each[0] for each in PARAMS])
-def test_settings_of_a_deployment(params: str, expected: dict[str, Any], told: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("params", "expected", "reported"), PARAMS, ids=[each[0] for each in PARAMS])
+def test_settings_of_a_deployment(params: str, expected: dict[str, Any], reported: list[str], tmp_path: Path) -> None:
     done = config(model("m", "openai/x", params))
     found = row(done)
     assert {name: found[name] for name in found if name not in ("provider", "model")} == expected
-    assert [note.path for note in done.notes] == [f"model_list[0].litellm_params.{name}" for name in told]
+    assert [note.path for note in done.notes] == [f"model_list[0].litellm_params.{name}" for name in reported]
     loaded(done, tmp_path)
 
 
@@ -493,7 +493,7 @@ def test_mode_becomes_a_format_or_the_model_is_omitted(mode: str, tmp_path: Path
         assert row(done).get("formats", []) == list(FORMATS_OF_MODES[mode])
         loaded(done, tmp_path)
     else:
-        assert said(done) == ["2 left out model_list[0].model_info.mode"]
+        assert outline(done) == ["2 left out model_list[0].model_info.mode"]
 
 
 @pytest.mark.parametrize(
@@ -511,7 +511,7 @@ def test_mode_becomes_a_format_or_the_model_is_omitted(mode: str, tmp_path: Path
 def test_mode_is_inferred_from_the_name(at: str, formats: list[str] | None, tmp_path: Path) -> None:
     done = config(model("m", at))
     assert row(done).get("formats") == formats
-    assert said(done) == (["2 changed model_list[0].litellm_params.model"] if formats else [])
+    assert outline(done) == (["2 changed model_list[0].litellm_params.model"] if formats else [])
     loaded(done, tmp_path)
 
 
@@ -524,7 +524,7 @@ def test_responses_prefix_is_a_format() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("", "config.yaml: has no model_list"),
         ("model_list: []", "config.yaml: has no model_list"),
@@ -534,8 +534,8 @@ def test_responses_prefix_is_a_format() -> None:
         ("[" * 3000, "config.yaml: is nested too deeply"),
     ],
 )
-def test_invalid_text_is_refused(text: str, told: str) -> None:
-    with pytest.raises(LitellmConfigError, match="^" + told.replace(".", r"\.")):
+def test_invalid_text_is_rejected(text: str, reported: str) -> None:
+    with pytest.raises(LitellmConfigError, match="^" + reported.replace(".", r"\.")):
         import_config(text)
 
 

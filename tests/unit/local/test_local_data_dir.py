@@ -31,7 +31,7 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch: 
     assert path.read_bytes() == b"old"
 
 
-def test_what_is_set_aside_stays_to_be_looked_at(tmp_path: Path) -> None:
+def test_set_aside_changes_remain_readable(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b"broken")
     kept = set_aside(path, now=0)
@@ -69,7 +69,7 @@ def test_a_data_dir_that_is_a_file_is_an_error_with_a_remedy(tmp_path: Path) -> 
             lock_data_dir(path)
 
 
-def test_a_directory_shared_by_all_users_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_directory_shared_by_all_users_is_rejected_and_left_alone(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     with pytest.raises(DataDirError, match="shared with other users"):
         lock_data_dir(tmp_path)

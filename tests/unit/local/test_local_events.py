@@ -52,7 +52,7 @@ def test_the_event_has_exactly_the_fields_of_a_v1_proxy_event() -> None:
     }
 
 
-def test_what_is_absent_is_null() -> None:
+def test_absent_values_are_null() -> None:
     event = event_of()
     assert event["queryStringParameters"] is None
     assert event["multiValueQueryStringParameters"] is None

@@ -34,7 +34,7 @@ def test_data_before_a_failure_is_read_first() -> None:
     asyncio.run(scenario())
 
 
-def test_a_failure_after_the_end_is_nobodys_concern() -> None:
+def test_a_failure_after_the_end_is_ignored() -> None:
     async def scenario() -> bytes:
         payload = Payload()
         payload.end()
@@ -58,7 +58,7 @@ def test_a_slow_reader_makes_the_function_wait_and_then_go_on() -> None:
     assert asyncio.run(scenario()) == [False, True]
 
 
-def test_what_nobody_reads_is_neither_held_nor_held_up() -> None:
+def test_unread_output_is_neither_buffered_nor_blocked() -> None:
     async def scenario() -> list[bool]:
         flow: list[bool] = []
         payload = Payload()

@@ -78,7 +78,7 @@ def test_nothing_of_this_machine_gets_in_but_the_way_to_providers(function: Func
 
 
 @pytest.mark.parametrize("wrapper", ["", "/opt/missing", "wrap"])
-def test_a_function_without_a_wrapper_is_refused(function: Function, wrapper: str) -> None:
+def test_a_function_without_a_wrapper_is_rejected(function: Function, wrapper: str) -> None:
     function.environment["AWS_LAMBDA_EXEC_WRAPPER"] = wrapper  # type: ignore[index] # the fixture's is a plain dict
     with pytest.raises(TemplateError, match="AWS_LAMBDA_EXEC_WRAPPER"):
         variables(function)

@@ -23,7 +23,7 @@ def banner(*, key: str | None = "sk-vibe-x", providers: list[Provider] = PROVIDE
     return "\n".join(shown.lines())
 
 
-def test_the_banner_tells_real_providers_from_stand_ins() -> None:
+def test_the_banner_distinguishes_real_providers_from_stand_ins() -> None:
     text = banner()
     assert "ark      real: https://ark.example/v3, with ARK_API_KEY" in text
     assert "new-api  STAND-IN: NEW_API_KEY is not set" in text
@@ -51,7 +51,7 @@ def test_only_stand_ins_have_a_control_api() -> None:
     assert "_control" not in banner(providers=PROVIDERS[:1])
 
 
-def test_piped_output_is_plain_and_tells_the_time() -> None:
+def test_piped_output_is_plain_and_has_the_time() -> None:
     stream = io.StringIO()
     times = iter([10.0, 11.26])
     Console(stream, clock=lambda: next(times), environ={}).step("done")
@@ -118,7 +118,7 @@ class Terminal(io.StringIO):
 )
 def test_colour(environ: dict[str, str], coloured: bool) -> None:
     stream = Terminal()
-    Console(stream, environ=environ).note("said")
+    Console(stream, environ=environ).note("written")
     assert ("\x1b[" in stream.getvalue()) is coloured
 
 
@@ -132,7 +132,7 @@ def test_lines_come_out_whole_and_in_order(tmp_path: Path) -> None:
     assert path.read_bytes() == b"".join(b"line %d\n" % number for number in range(1000))
 
 
-def test_a_reader_that_has_gone_or_does_not_read_holds_nobody_up() -> None:
+def test_a_reader_that_left_or_does_not_read_blocks_no_one() -> None:
     reading, writing = os.pipe()
     slow = LineWriter(writing)
     slow.write(b"x" * 1_000_000)  # more than a pipe holds

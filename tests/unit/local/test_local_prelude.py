@@ -34,7 +34,7 @@ def test_headers_that_the_gateway_sets_itself_are_renamed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Transfer-Encoding", "keep-alive", "Upgrade"])
-def test_what_would_break_the_connection_is_dropped(name: str) -> None:
+def test_invalid_headers_are_dropped(name: str) -> None:
     assert head(headers={name: "chunked"}).headers == ()
 
 
@@ -55,7 +55,7 @@ def test_what_would_break_the_connection_is_dropped(name: str) -> None:
         pytest.param(b'{"cookies": "a=1"}', id="cookies of another type"),
     ],
 )
-def test_a_prelude_that_is_not_one_is_refused(prelude: bytes) -> None:
+def test_a_prelude_that_is_not_one_is_rejected(prelude: bytes) -> None:
     with pytest.raises(MalformedResponseError):
         head_of_prelude(prelude)
 
@@ -74,6 +74,6 @@ def test_a_proxy_result_has_its_body_as_text_or_base64() -> None:
         pytest.param(b'{"statusCode": 200, "body": "%", "isBase64Encoded": true}', id="a body that is no base64"),
     ],
 )
-def test_a_proxy_result_that_is_not_one_is_refused(payload: bytes) -> None:
+def test_a_proxy_result_that_is_not_one_is_rejected(payload: bytes) -> None:
     with pytest.raises(MalformedResponseError):
         result_of(payload)

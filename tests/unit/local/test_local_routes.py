@@ -32,13 +32,13 @@ def test_providers_come_with_the_names_of_their_secrets(tmp_path: Path) -> None:
 
 def test_the_content_has_changed_when_what_it_comes_to_has(tmp_path: Path) -> None:
     plain = digest(tmp_path, ROUTES)
-    assert plain == digest(tmp_path, f"# said beside it\n{ROUTES}")
+    assert plain == digest(tmp_path, f"# a comment\n{ROUTES}")
     assert plain != digest(tmp_path, ROUTES, ARK_BASE_URL="http://127.0.0.1:9/v1")
     assert plain != digest(tmp_path, ROUTES.replace("glm-4.7", "glm-5"))
 
 
 @pytest.mark.parametrize("noted", [None, b"", b"[]", b'{"sha256": "other"}'])
-def test_what_was_not_loaded_is_to_be_loaded(tmp_path: Path, noted: bytes | None) -> None:
+def test_missing_artefacts_are_to_be_loaded(tmp_path: Path, noted: bytes | None) -> None:
     loaded = tmp_path / "routes-loaded.json"
     if noted is not None:
         loaded.write_bytes(noted)
@@ -48,7 +48,7 @@ def test_what_was_not_loaded_is_to_be_loaded(tmp_path: Path, noted: bytes | None
     assert routes.is_loaded(loaded)
 
 
-def test_a_file_that_is_wrong_is_refused_with_the_line(tmp_path: Path) -> None:
+def test_a_file_that_is_wrong_is_rejected_with_the_line(tmp_path: Path) -> None:
     with pytest.raises(RoutesError, match=r"routes\.yaml:5: "):
         read_routes(write(tmp_path, ROUTES.replace("provider: ark", "provider: arc")), {})
 

@@ -41,7 +41,7 @@ def test_an_empty_variable_unsets_the_value_of_the_file(tmp_path: Path) -> None:
         pytest.param("export KEY=plain", "plain", id="as a shell would read it"),
         pytest.param("KEY='single # $HOME'", "single # $HOME", id="single quotes"),
         pytest.param('KEY="double ${HOME} $x"', "double ${HOME} $x", id="a dollar stays a dollar"),
-        pytest.param("KEY=value # said beside it", "value", id="a comment"),
+        pytest.param("KEY=value # a comment", "value", id="a comment"),
         pytest.param("# KEY=off\nKEY = spaced", "spaced", id="spaces"),
         pytest.param("KEY=a=b==", "a=b==", id="equals signs in the value"),
     ],
@@ -76,7 +76,7 @@ def test_absolute_paths_are_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["abc", "-1", "70000", "4000.5"])
-def test_a_port_that_is_none_is_refused_by_name(tmp_path: Path, text: str) -> None:
+def test_an_invalid_port_is_rejected_by_name(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match=r"PORT .*0 to 65535"):
         read_settings(tmp_path, {"PORT": text})
 
@@ -86,11 +86,11 @@ def test_the_log_format_can_be_chosen(tmp_path: Path, text: str, json_log: bool 
     assert read_settings(tmp_path, {"LOG_FORMAT": text}).json_log is json_log
 
 
-def test_an_unknown_log_format_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_log_format_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="LOG_FORMAT is 'xml'; it must be json or text"):
         read_settings(tmp_path, {"LOG_FORMAT": "xml"})
 
 
-def test_no_concurrency_at_all_is_refused(tmp_path: Path) -> None:
+def test_no_concurrency_at_all_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="LOCAL_CONCURRENCY"):
         read_settings(tmp_path, {"LOCAL_CONCURRENCY": "0"})

@@ -204,7 +204,7 @@ def test_parameters_can_be_given(tmp_path: Path) -> None:
         pytest.param(TEMPLATE.replace("Table.Arn", "Table.Label"), "Table.Label", id="an unknown attribute"),
     ],
 )
-def test_what_cannot_be_played_is_refused_with_its_name(tmp_path: Path, text: str, reason: str) -> None:
+def test_unknown_faults_are_rejected_by_name(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(TemplateError, match=reason):
         read(tmp_path, text)
 

@@ -134,8 +134,8 @@ def test_the_command_writes_the_file_and_reports_the_changes(
     text = f"{HEAD}  auto-chat: {{chain: [{{provider: relay, model: gpt-5}}, {{provider: relay, model: x}}]}}\n"
     file.write_text(text, encoding="utf-8")
     assert cli.main(["prices", "--file", str(file), "--dry-run"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["written"], told["unknown"], len(told["changes"])) == (False, ["relay/x"], 1)
+    reported = json.loads(capsys.readouterr().out)
+    assert (reported["written"], reported["unknown"], len(reported["changes"])) == (False, ["relay/x"], 1)
     assert file.read_text(encoding="utf-8") == text
     assert cli.main(["prices", "--file", str(file)]) == 0
     assert json.loads(capsys.readouterr().out)["written"] is True

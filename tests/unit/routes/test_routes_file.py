@@ -29,10 +29,10 @@ def write(folder: Path, text: str) -> Path:
 
 
 def mistakes(file: Path, environ: dict[str, str] | None = None) -> list[str]:
-    """Return what is told of a file that must be refused, a line for each, without the folder."""
-    with pytest.raises(RoutesFileError) as refused:
+    """Return the problems of an invalid file, a line for each, without the folder."""
+    with pytest.raises(RoutesFileError) as rejected:
         load_file(file, environ or {})
-    return str(refused.value).replace(f"{file.parent}/", "").splitlines()
+    return str(rejected.value).replace(f"{file.parent}/", "").splitlines()
 
 
 def test_the_six_virtual_models_are_the_contract_s() -> None:
@@ -70,7 +70,7 @@ def test_the_six_virtual_models_are_the_contract_s() -> None:
     ],
     ids=["unset", "set to nothing", "set"],
 )
-def test_a_variable_s_default_stands_in_as_in_a_shell(tmp_path: Path, environ: dict[str, str], url: str) -> None:
+def test_a_variables_default_is_used_as_in_a_shell(tmp_path: Path, environ: dict[str, str], url: str) -> None:
     assert load_file(write(tmp_path, GOOD), environ).providers["ark"].base_url == url
 
 
@@ -241,9 +241,9 @@ FILES: list[tuple[str, str, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("text", "told"), [row[1:] for row in FILES], ids=[row[0] for row in FILES])
-def test_a_mistake_in_the_file_is_reported_with_its_line(tmp_path: Path, text: str, told: list[str]) -> None:
-    assert mistakes(write(tmp_path, text)) == told
+@pytest.mark.parametrize(("text", "reported"), [row[1:] for row in FILES], ids=[row[0] for row in FILES])
+def test_a_mistake_in_the_file_is_reported_with_its_line(tmp_path: Path, text: str, reported: list[str]) -> None:
+    assert mistakes(write(tmp_path, text)) == reported
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:

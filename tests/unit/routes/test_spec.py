@@ -309,7 +309,7 @@ def test_a_file_without_routes_is_rejected(data: object) -> None:
 
 
 @pytest.mark.parametrize("part", ["providers", "models"])
-def test_routes_without_a_part_are_refused(part: str) -> None:
+def test_routes_without_a_part_are_rejected(part: str) -> None:
     spec, problems = parse({**GOOD, part: {}})
     assert spec is None
     assert problems[0].path == part
@@ -337,11 +337,11 @@ def test_routes_without_a_part_are_refused(part: str) -> None:
         ("https://ark.example/v1/chat/completions", "/chat/completions begins"),
     ],
 )
-def test_a_base_url_that_can_not_be_one_is_refused_without_being_repeated(url: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason) as refused:
+def test_a_base_url_that_can_not_be_one_is_rejected_without_being_repeated(url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as rejected:
         checked_base_url(url)
-    assert "sk-secret" not in str(refused.value)
-    assert "key:pass" not in str(refused.value)
+    assert "sk-secret" not in str(rejected.value)
+    assert "key:pass" not in str(rejected.value)
 
 
 @pytest.mark.parametrize(
@@ -382,12 +382,12 @@ def test_of_several_settings_the_nearest_wins(
     }
     catalogue, _ = resolve(spec_of(data))
     policy = next(catalogue.models["m"].chain).policy
-    said = {**defaults, **provider, **model, **deployment}
+    merged = {**defaults, **provider, **model, **deployment}
     for name in SETTINGS:
         group, _, setting = name.rpartition(".")
         place = {"timeouts": policy.timeouts, "cooldown": policy.cooldown}.get(group, policy)
         contract = {"timeouts": Timeouts(), "cooldown": CooldownPolicy()}.get(group, Policy())
-        assert getattr(place, setting) == said.get(name, getattr(contract, setting))
+        assert getattr(place, setting) == merged.get(name, getattr(contract, setting))
 
 
 @given(layer=layers, single=st.booleans())
@@ -405,7 +405,7 @@ def test_a_row_reads_back_as_in_the_file(layer: dict[str, int], single: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "row", "told"),
+    ("kind", "name", "row", "reported"),
     [
         ("provider", "ark", {"base_url": "x", "secret": "ARK"}, "providers.ark.base_url: must be an http"),
         ("provider", "a#b", GOOD["providers"]["ark"], "providers.a#b: must not contain '#'"),
@@ -413,10 +413,10 @@ def test_a_row_reads_back_as_in_the_file(layer: dict[str, int], single: bool) ->
         ("defaults", "defaults", {"retries": -1}, "defaults.retries: must be at least 0"),
     ],
 )
-def test_a_row_is_checked_as_the_file_is(kind: Kind, name: str, row: dict[str, Any], told: str) -> None:
+def test_a_row_is_checked_as_the_file_is(kind: Kind, name: str, row: dict[str, Any], reported: str) -> None:
     spec, problems = parse_row(kind, name, row)
     assert spec is None
-    assert str(problems[0]).startswith(told)
+    assert str(problems[0]).startswith(reported)
 
 
 def test_the_valid_part_of_a_chain_with_mistakes_is_served() -> None:

@@ -78,7 +78,7 @@ def test_the_rest_of_a_quota_is_for_named_keys_and_running_conversations(
     assert _ids(choose_order(model, b"", facts))[0] == first
 
 
-def test_the_order_of_steps_is_kept() -> None:
+def test_the_order_of_steps_is_preserved() -> None:
     steps = (tuple(_deployment(name, order="cheapest") for name in "ab"), (_deployment("c", Price(0, 0)),))
     assert _ids(choose_order(_model(*steps), b"x", Facts(NOW)))[-1] == "c"
 
@@ -116,7 +116,7 @@ def test_only_a_conversation_with_an_earlier_turn_stays(body: dict[str, Any], ha
     assert has_earlier_turn(body) is has_turn
 
 
-def test_conversations_are_told_apart_by_caller_and_model() -> None:
+def test_conversations_differ_by_caller_and_model() -> None:
     ids = {conversation_id(*each) for each in (("k", "m", b"a"), ("k", "m", b"b"), ("l", "m", b"a"), ("k", "n", b"a"))}
     assert len(ids) == 4
 

@@ -60,7 +60,7 @@ CASES: list[tuple[str, dict[str, str], list[QuotaWindow]]] = [
 
 
 @pytest.mark.parametrize(("headers", "windows"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_what_providers_report(headers: dict[str, str], windows: list[QuotaWindow]) -> None:
+def test_reports_of_providers(headers: dict[str, str], windows: list[QuotaWindow]) -> None:
     found = read_quota(headers, NOW)
     assert [(each.name, each.used) for each in found] == [(each.name, each.used) for each in windows]
     assert [each.resets_at for each in found] == pytest.approx([each.resets_at for each in windows], abs=1)

@@ -133,7 +133,7 @@ def test_a_demand_for_reasoning_is_recognised(verdict: Verdict, message: str, re
 
 
 @pytest.mark.parametrize(
-    ("verdict", "message", "refused"),
+    ("verdict", "message", "rejected"),
     [
         (Verdict.CLIENT, "messages.1.content.0: Invalid `signature` in `thinking` block", True),
         (Verdict.UNSUPPORTED, "This model doesn't support the reasoningContent.reasoningText.signature field.", True),
@@ -141,5 +141,5 @@ def test_a_demand_for_reasoning_is_recognised(verdict: Verdict, message: str, re
         (Verdict.TRANSIENT, "Invalid `signature` in `thinking` block", False),
     ],
 )
-def test_a_rejected_proof_of_reasoning_is_recognised(verdict: Verdict, message: str, refused: bool) -> None:
-    assert rejects_reasoning_proof(Classification(verdict, Scope.DEPLOYMENT, status=400, message=message)) is refused
+def test_a_rejected_proof_of_reasoning_is_recognised(verdict: Verdict, message: str, rejected: bool) -> None:
+    assert rejects_reasoning_proof(Classification(verdict, Scope.DEPLOYMENT, status=400, message=message)) is rejected

@@ -658,7 +658,7 @@ def test_bytes_around_the_json_change_no_verdict(case: Case, raw: Any) -> None:
 
 
 @named(OBJECTS)
-def test_an_error_inside_a_200_means_the_same_unless_only_its_status_told(case: Case) -> None:
+def test_an_error_inside_a_200_has_the_same_verdict_unless_only_its_status_decided(case: Case) -> None:
     classification = classify_failure(Failure(FailureKind.IN_BODY, 200, case.headers, case.raw), NOW)
     means = TRANSIENT if case.name in KNOWN_BY_THE_STATUS_ALONE else case.means
     assert (classification.verdict, classification.scope) == means

@@ -67,12 +67,12 @@ def joined(streamed: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
 def assert_stream_matches(body: dict[str, Any]) -> None:
     reply = whole(body)
     streamed = chunks({**body, "stream": True, "stream_options": {"include_usage": True}})
-    *told, last = streamed
+    *reported, last = streamed
     assert last["choices"] == []
     assert last["usage"] == reply["usage"]
-    assert all(one["usage"] is None for one in told)
+    assert all(one["usage"] is None for one in reported)
     assert {one["id"] for one in streamed} == {reply["id"]}
-    choices = joined(told)
+    choices = joined(reported)
     for choice in reply["choices"]:
         message, other = choice["message"], choices[choice["index"]]
         assert other["role"] == "assistant"
@@ -90,12 +90,12 @@ def assert_stream_matches(body: dict[str, Any]) -> None:
 @contextmanager
 def answered_or_refused(*params: str) -> Iterator[None]:
     """Let a request be refused for one of these parameters, and fail in no other way."""
-    refused: str | None = None
+    rejected: str | None = None
     try:
         yield
     except BadRequest as bad:
-        refused = bad.param
-    assert refused is None or refused in params
+        rejected = bad.param
+    assert rejected is None or rejected in params
 
 
 @given(
@@ -153,7 +153,7 @@ def test_a_limit_ends_the_answer_with_length(name: str) -> None:
     assert reply["choices"][0]["message"]["content"] == "This is the ark"
 
 
-@pytest.mark.parametrize("stop", [" stand-in", ["never said", " stand-in"]])
+@pytest.mark.parametrize("stop", [" stand-in", ["never written", " stand-in"]])
 def test_the_text_ends_before_a_stop_sequence(stop: object) -> None:
     reply = whole(ask(stop=stop))["choices"][0]
     assert reply["message"]["content"] == "This is the ark"
@@ -169,7 +169,7 @@ def test_several_choices_differ() -> None:
 @pytest.mark.parametrize(
     ("prompt", "fields", "called"),
     [
-        pytest.param("Hello", {"tool_choice": "required"}, ["get_weather"], id="told to call one"),
+        pytest.param("Hello", {"tool_choice": "required"}, ["get_weather"], id="must call one"),
         pytest.param("Please use the tool", {}, ["get_weather"], id="asked in words"),
         pytest.param("What does get_time say?", {}, ["get_time"], id="asked by its name"),
         pytest.param("Use both tools", {}, ["get_weather", "get_time"], id="asked for several"),
@@ -180,10 +180,10 @@ def test_several_choices_differ() -> None:
             "Hello",
             {"tool_choice": {"type": "function", "function": {"name": "get_time"}}},
             ["get_time"],
-            id="told which",
+            id="must call that one",
         ),
         pytest.param("Hello", {}, [], id="not asked"),
-        pytest.param("Please use the tool", {"tool_choice": "none"}, [], id="told to call none"),
+        pytest.param("Please use the tool", {"tool_choice": "none"}, [], id="must call none"),
     ],
 )
 def test_tools_are_called_when_a_model_would(prompt: str, fields: dict[str, Any], called: list[str]) -> None:
@@ -275,7 +275,7 @@ schema_keys = st.sampled_from(["type", "properties", "items", "anyOf", "allOf", 
 
 
 @given(st.dictionaries(schema_keys, json_values, max_size=4))
-def test_a_schema_that_is_none_is_the_callers_fault(schema: dict[str, Any]) -> None:
+def test_an_invalid_schema_is_the_callers_fault(schema: dict[str, Any]) -> None:
     body = ask(response_format={"type": "json_schema", "json_schema": {"name": "it", "schema": schema}})
     with answered_or_refused("response_format"):
         json.loads(whole(body)["choices"][0]["message"]["content"])
@@ -302,7 +302,7 @@ def test_a_schema_without_a_type_gives_a_text() -> None:
         ({"response_format": {"type": "json_schema"}}, "response_format"),
     ],
 )
-def test_a_request_that_is_none_names_the_parameter(fields: dict[str, Any], param: str) -> None:
+def test_an_invalid_request_names_the_parameter(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(BadRequest) as caught:
         CHAT.answer(ask(**fields), SPEAKER)
     assert caught.value.param == param

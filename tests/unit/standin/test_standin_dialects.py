@@ -80,7 +80,7 @@ def test_durations_are_written_as_go_writes_them(seconds: int, written: str) -> 
     assert _body("cliproxyapi", "model_cooldown", Facts(reset_in=seconds))["error"]["reset_time"] == written
 
 
-def test_codex_tells_its_reset_twice() -> None:
+def test_codex_reports_its_reset_twice() -> None:
     error = _body("cliproxyapi", "usage_limit", Facts(now=1_000_000.0, reset_in=600))["error"]
     assert error["type"] == "usage_limit_reached"
     assert (error["resets_at"], error["resets_in_seconds"]) == (1_000_600, 600)
@@ -105,7 +105,7 @@ def test_relays_that_send_no_retry_after_send_none(provider: str) -> None:
         assert "retry-after" not in case.render(Facts(reset_in=30)).headers
 
 
-def test_openai_tells_the_wait_in_four_headers() -> None:
+def test_openai_reports_the_wait_in_four_headers() -> None:
     headers = CASES["common"]["rate_limit"].render(Facts(reset_in=360)).headers
     assert headers["retry-after"] == "360"
     assert headers["retry-after-ms"] == "360000"
@@ -113,7 +113,7 @@ def test_openai_tells_the_wait_in_four_headers() -> None:
     assert headers["x-ratelimit-reset-tokens"] == "120ms"
 
 
-def test_anthropic_tells_the_reset_as_a_date() -> None:
+def test_anthropic_reports_the_reset_as_a_date() -> None:
     now = datetime.fromisoformat("2026-08-01T16:00:00+00:00").timestamp()
     headers = CASES["anthropic"]["rate_limit"].render(Facts(now=now, reset_in=30)).headers
     assert headers["anthropic-ratelimit-requests-reset"] == "2026-08-01T16:00:30Z"
@@ -128,7 +128,7 @@ def test_a_case_of_another_dialect_has_a_name_with_a_colon() -> None:
 @pytest.mark.parametrize("provider", ["cliproxyapi", "new-api", "ark", "anthropic", "somebody-else"])
 @pytest.mark.parametrize("status", [400, 503])
 def test_any_status_has_an_error_in_the_providers_shape(provider: str, status: int) -> None:
-    told = plain_error(provider, status, "something is wrong", Facts(request_id="abc123"))
-    assert isinstance(told, dict)
-    assert told["error"]["message"].startswith("something is wrong")
-    assert ("abc123" in told["error"]["message"]) == (provider in ("new-api", "ark"))
+    reported = plain_error(provider, status, "something is wrong", Facts(request_id="abc123"))
+    assert isinstance(reported, dict)
+    assert reported["error"]["message"].startswith("something is wrong")
+    assert ("abc123" in reported["error"]["message"]) == (provider in ("new-api", "ark"))

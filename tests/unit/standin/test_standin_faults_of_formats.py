@@ -78,9 +78,9 @@ def test_usage_can_be_left_out(spoken: Format, stream: bool) -> None:
 @STREAMED
 def test_an_answer_can_be_hollow(spoken: Format) -> None:
     for stream in (False, True):
-        told = sent(spoken, "no_choices", stream=stream)
-        assert b"200 OK" in told
-        assert FIRST_WORDS not in told
+        reported = sent(spoken, "no_choices", stream=stream)
+        assert b"200 OK" in reported
+        assert FIRST_WORDS not in reported
 
 
 REASONS = {

@@ -73,8 +73,8 @@ def responses_agree(body: Mapping[str, Any]) -> dict[str, Any]:
         if last == "delta":
             texts[one["output_index"], kind] = texts.get((one["output_index"], kind), "") + one["delta"]
         elif last == "done" and (one.get("output_index"), kind) in texts:
-            told = one.get("text", one.get("arguments", one.get("input")))
-            assert texts[one["output_index"], kind] == told
+            reported = one.get("text", one.get("arguments", one.get("input")))
+            assert texts[one["output_index"], kind] == reported
     assert [one["item"] for one in streamed if one["type"] == "response.output_item.done"] == reply["output"]
     return reply
 
@@ -226,9 +226,9 @@ def test_a_seal_is_taken_back_by_its_maker_alone() -> None:
     item = responses_agree(body)["output"][0]
     again = respond([item, {"role": "user", "content": "Go on"}])
     responses_agree(again)
-    with pytest.raises(BadRequest) as refused:
+    with pytest.raises(BadRequest) as rejected:
         RESPONSES.answer(again, AnswerContext("new-api", 1, "d", "sk-1"))
-    assert refused.value.code == "invalid_encrypted_content"
+    assert rejected.value.code == "invalid_encrypted_content"
 
 
 def test_images_and_files_are_acknowledged_in_every_format() -> None:
@@ -257,7 +257,7 @@ def test_an_end_has_its_reason() -> None:
     assert (short["status"], short["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
 
 
-def test_what_may_be_cached_is_counted() -> None:
+def test_cacheable_tokens_are_counted() -> None:
     system = [{"type": "text", "text": "word " * 100, "cache_control": {"type": "ephemeral"}}]
     plain = messages_agree(ask("Hello", system=[{"type": "text", "text": "word " * 100}]))["usage"]
     usage = messages_agree(ask("Hello", system=system))["usage"]
@@ -320,7 +320,7 @@ def talk(*contents: object) -> dict[str, Any]:
         pytest.param(RESPONSES, respond("x", text={"format": {"type": "json_schema"}}), "name", id="a nameless form"),
     ],
 )
-def test_what_the_real_ones_refuse_is_refused(spoken: Format, body: dict[str, Any], match: str) -> None:
+def test_requests_that_real_providers_reject_are_rejected(spoken: Format, body: dict[str, Any], match: str) -> None:
     with pytest.raises(BadRequest, match=match):
         spoken.answer(body, SPEAKER)
 

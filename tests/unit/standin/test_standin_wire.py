@@ -67,7 +67,7 @@ def test_no_bytes_make_the_reader_fail_in_any_other_way_than_its_own(data: bytes
         pytest.param(b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000, 431, id="a head that does not end"),
     ],
 )
-def test_what_is_no_request_is_refused(data: bytes, status: int) -> None:
+def test_invalid_requests_are_rejected(data: bytes, status: int) -> None:
     with pytest.raises(BadHttp) as caught:
         _read(data, [])
     assert caught.value.status == status

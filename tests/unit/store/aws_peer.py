@@ -58,11 +58,11 @@ class Peer:
                     name, _, value = line.partition(": ")
                     headers[name.lower()] = value
                 self.requests.append((number, headers, incoming.read(int(headers["content-length"]))))
-                said = self.script.pop(0)
-                if said is SILENCE:
+                reply = self.script.pop(0)
+                if reply is SILENCE:
                     return
-                connection.sendall(said)
-                if said in (CUT, NOTHING) or self.close_after:
+                connection.sendall(reply)
+                if reply in (CUT, NOTHING) or self.close_after:
                     connection.shutdown(socket.SHUT_RDWR)
                     connection.close()
                     self.closed.set()

@@ -274,7 +274,7 @@ def test_a_silent_server_is_a_read_timeout_without_a_retry(peer: Peer) -> None:
     assert len(peer.requests) == 1
 
 
-def test_a_refused_connection_is_an_endpoint_error(peer: Peer) -> None:
+def test_a_rejected_connection_is_an_endpoint_error(peer: Peer) -> None:
     peer.close()
     with closing(client(peer)) as ours, pytest.raises(EndpointConnectionError):
         ours.update_item(**UPDATE)

@@ -112,7 +112,7 @@ CORRUPT: list[tuple[str, str, str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "attributes", "told"), [row[1:] for row in CORRUPT], ids=[row[0] for row in CORRUPT]
+    ("kind", "name", "attributes", "reported"), [row[1:] for row in CORRUPT], ids=[row[0] for row in CORRUPT]
 )
 def test_a_corrupt_row_is_served_in_its_last_good_version(
     cache: CatalogueCache,
@@ -122,7 +122,7 @@ def test_a_corrupt_row_is_served_in_its_last_good_version(
     kind: str,
     name: str,
     attributes: dict[str, Any],
-    told: str,
+    reported: str,
 ) -> None:
     before = cache.get()
     good = table.rows[kind, name]
@@ -132,11 +132,11 @@ def test_a_corrupt_row_is_served_in_its_last_good_version(
     assert cache.get().models["auto"] == before.models["auto"]
     assert cache.get().models["other"].description == "edited beside it"
     assert len(warnings(caplog)) == 1
-    assert told in warnings(caplog)[0]
+    assert reported in warnings(caplog)[0]
     table.rows["model", "more"] = AUTO
     time.advance(10)
     assert cache.get().models["auto"] == before.models["auto"]
-    assert len(warnings(caplog)) == 1  # told once, though the table was read again
+    assert len(warnings(caplog)) == 1  # reported once, although the table was read again
     table.rows[kind, name] = {**good, "retries": 3}
     time.advance(10)
     assert next(cache.get().models["auto"].chain).policy.retries == 3
@@ -151,10 +151,10 @@ def test_a_new_environment_serves_all_but_corrupt_rows(
     assert list(cache.get().models) == ["other"]
     assert deployments(cache, "other") == ["ark/glm"]
     assert next(cache.get().models["other"].chain).policy.retries == 1
-    told = "\n".join(warnings(caplog))
-    assert "models.auto.chain[0].model: is missing" in told
-    assert "models.other.chain[0].provider: unknown provider 'gone'" in told
-    assert "defaults.retries: must be a whole number" in told
+    reported = "\n".join(warnings(caplog))
+    assert "models.auto.chain[0].model: is missing" in reported
+    assert "models.other.chain[0].provider: unknown provider 'gone'" in reported
+    assert "defaults.retries: must be a whole number" in reported
 
 
 def test_rows_of_unknown_kinds_change_nothing(

@@ -74,7 +74,7 @@ def test_one_read_serves_every_name(secrets: Secrets, wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("key", ["NOBODY", "EMPTY", "PORT"], ids=["missing", "empty", "not text"])
-def test_an_empty_or_missing_secret_is_none(secrets: Secrets, key: str) -> None:
+def test_an_empty_or_missing_secret_has_no_value(secrets: Secrets, key: str) -> None:
     assert secrets.get(key) is None
 
 
@@ -125,10 +125,10 @@ def test_the_last_good_values_stay_in_use_during_an_outage(
     wire.fault = None
     time.advance(30)
     assert secrets.get("ARK_API_KEY") == "sk-ark-111"
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 2
-    assert "cannot be read" in told[0]
-    assert "can be read again" in told[1]
+    reported = [record.getMessage() for record in caplog.records]
+    assert len(reported) == 2
+    assert "cannot be read" in reported[0]
+    assert "can be read again" in reported[1]
 
 
 def test_a_failed_first_read_is_retried(secrets: Secrets, wire: Wire) -> None:

@@ -154,7 +154,7 @@ class FakeRuntimeApi:
                     while steps and connection.recv(1, socket.MSG_PEEK):
                         if not self._perform(connection, steps.pop(0)):
                             break
-        except Exception as error:  # noqa: BLE001 - told to the test at the end
+        except Exception as error:  # noqa: BLE001 - reported to the test at the end
             self._fault = error
         finally:
             self._listener.close()

@@ -300,16 +300,16 @@ def test_a_failing_close_does_not_break_the_answer(caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.parametrize("outcome", ["response", "error"])
-@pytest.mark.parametrize(("status", "said"), [(410, "timed out"), (413, "rejected")])
+@pytest.mark.parametrize(("status", "logged"), [(410, "timed out"), (413, "rejected")])
 def test_a_rejected_answer_is_logged_and_the_loop_continues(
-    outcome: str, status: int, said: str, caplog: pytest.LogCaptureFixture
+    outcome: str, status: int, logged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     refusal = reply(status, b'{"errorType":"Gone","errorMessage":"too late"}')
     with FakeRuntimeApi([event(), refusal, event(), ACCEPTED]) as api:
         loop = loop_on(api, fails if outcome == "error" else lambda event, context: {"statusCode": 200})
         loop.serve_next()
         loop.serve_next()
-    assert said in caplog.text
+    assert logged in caplog.text
     assert len(api.requests) == 4
 
 

@@ -205,8 +205,8 @@ def test_a_stream_cut_at_any_byte_has_the_same_events(sizes: list[int]) -> None:
 
 @given(at=st.integers(0, len(STREAM) - 1))
 def test_a_broken_stream_yields_its_complete_events(at: int) -> None:
-    said = unpacked(STREAM[:at]) if at else []
-    assert said == SAID[: len(said)]
+    events = unpacked(STREAM[:at]) if at else []
+    assert events == SAID[: len(events)]
 
 
 @given(at=st.integers(0, len(STREAM) - 1), bit=st.integers(0, 7))
@@ -230,8 +230,8 @@ def test_a_flipped_bit_never_changes_the_events(at: int, bit: int) -> None:
     ],
 )
 def test_an_exception_in_the_stream_is_an_error_with_its_name(name: str, verdict: Verdict) -> None:
-    *said, error = unpacked(STREAM + framed(name, {"message": "Sorry.", "originalStatusCode": 500}, "exception"))
-    assert said == SAID
+    *events, error = unpacked(STREAM + framed(name, {"message": "Sorry.", "originalStatusCode": 500}, "exception"))
+    assert events == SAID
     assert error == {"error": {"type": name, "message": "Sorry."}}
     failure = Failure(FailureKind.IN_BODY, 200, body=json.dumps(error).encode())
     assert classify_failure(failure, 0).verdict is verdict
@@ -246,7 +246,7 @@ def test_a_framing_error_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "body", "said"),
+    ("headers", "body", "expected"),
     [
         (
             {"x-amzn-errortype": "ThrottlingException"},
@@ -260,10 +260,10 @@ def test_a_framing_error_is_an_error() -> None:
     ],
 )
 def test_the_type_of_an_error_is_read_from_header_or_body(
-    headers: dict[str, str], body: bytes, said: tuple[str, str]
+    headers: dict[str, str], body: bytes, expected: tuple[str, str]
 ) -> None:
     error = json.loads(bedrock.normalize_error(headers, body))["error"]
-    assert (error["type"], error["message"]) == said
+    assert (error["type"], error["message"]) == expected
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>gone</html>", b"[1]", b"{}"])

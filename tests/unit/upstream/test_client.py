@@ -78,8 +78,8 @@ def reply(pieces: Iterable[bytes], *headers: tuple[bytes, bytes]) -> Reply:
 
 
 def test_headers_of_one_name_are_joined() -> None:
-    told = reply([], (b"Via", b"a"), (b"RETRY-AFTER", b"7"), (b"via", b"b"))
-    assert told.headers == {"via": "a, b", "retry-after": "7"}
+    reported = reply([], (b"Via", b"a"), (b"RETRY-AFTER", b"7"), (b"via", b"b"))
+    assert reported.headers == {"via": "a, b", "retry-after": "7"}
 
 
 @pytest.mark.parametrize(("encoding", "wbits"), [(b"gzip", 31), (b"X-GZIP", 31), (b"deflate", 15)])

@@ -31,15 +31,15 @@ messages = st.lists(
 )
 
 
-@given(said=messages, sizes=st.lists(st.integers(1, 50), min_size=1))
-def test_events_are_read_as_botocore_reads_them(said: list[tuple[dict[str, str], bytes]], sizes: list[int]) -> None:
-    raw = b"".join(message(headers, payload) for headers, payload in said)
+@given(events=messages, sizes=st.lists(st.integers(1, 50), min_size=1))
+def test_events_are_read_as_botocore_reads_them(events: list[tuple[dict[str, str], bytes]], sizes: list[int]) -> None:
+    raw = b"".join(message(headers, payload) for headers, payload in events)
     decoder, read, at = Decoder(), [], 0
     while at < len(raw):
         size = sizes[at % len(sizes)]
         read += decoder.feed(raw[at : at + size])
         at += size
-    assert read == said
+    assert read == events
     buffer = EventStreamBuffer()
     buffer.add_data(raw)
     again: Any = [(each.headers, each.payload) for each in buffer]  # stubs take headers for numbers

@@ -171,7 +171,7 @@ def test_parameters_that_a_format_lacks_are_dropped_on_request(
     assert not set(dropped) & sent.keys()
 
 
-def test_what_is_no_parameter_is_never_dropped() -> None:
+def test_unknown_fields_are_never_dropped() -> None:
     audio = {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]}
     with pytest.raises(ApiError):
         _exchange("chat", {**CHAT, "messages": [audio]}, RequestShape(drop_params=True), "messages")

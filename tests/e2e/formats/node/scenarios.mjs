@@ -27,7 +27,7 @@ function same(value) {
 }
 
 // Each caller turns a question {talk, system, force, tools, schema, limit} into its format's request, and an answer into
-// {text, calls, finish, prompt, completion, turn, told}. Turns of a talk: a text, parts, an answer, or {results}.
+// {text, calls, finish, prompt, completion, turn, everything}. Turns of a talk: a text, parts, an answer, or {results}.
 const callers = {
   chat: {
     request(model, { talk, system, tools, force, schema, limit, stop }) {
@@ -73,7 +73,7 @@ const callers = {
       }));
       const { prompt_tokens: prompt, completion_tokens: completion_ } = completion.usage;
       const { parsed: _, ...turn } = message;
-      return { text: message.content ?? "", calls, finish: finish_reason, prompt, completion: completion_, turn, told: same(completion) };
+      return { text: message.content ?? "", calls, finish: finish_reason, prompt, completion: completion_, turn, everything: same(completion) };
     },
     short: "length",
     called: "tool_calls",
@@ -132,7 +132,7 @@ const callers = {
       const finish = response.status === "incomplete" ? "incomplete" : calls.length ? "calls" : "stop";
       const { input_tokens: prompt, output_tokens: completion } = response.usage;
       const turn = response.output.map(({ parsed_arguments: _, ...item }) => item);
-      return { text, calls, finish, prompt, completion, turn, told: same(response) };
+      return { text, calls, finish, prompt, completion, turn, everything: same(response) };
     },
     short: "incomplete",
     called: "calls",
@@ -147,7 +147,7 @@ async function both({ caller, model }, question) {
   const request = callers[caller].request(model, question);
   const whole = await callers[caller].whole(request);
   const streamed = await callers[caller].stream(request);
-  assert.deepEqual(streamed.told, whole.told);
+  assert.deepEqual(streamed.everything, whole.everything);
   return streamed;
 }
 

@@ -1,4 +1,4 @@
-"""A function that does as it is told: by its path, or over a socket to the test that invoked it."""
+"""A function that a test controls: by its path, or over a socket."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: Context) -> object:
         case "status":
             return {"statusCode": int(query["status"]), "headers": {"WWW-Authenticate": "Bearer"}, "body": "b"}
         case "raise":
-            raise ValueError("as told")
+            raise ValueError("as ordered")
         case "exit":
             os._exit(3)
         case "not-a-result":
@@ -65,7 +65,7 @@ class _Strings:
         while (order := self._next()) != "end":
             match order.split(" "):
                 case ["raise"]:
-                    raise ValueError("as told")
+                    raise ValueError("as ordered")
                 case ["exit"]:
                     os._exit(3)
                 case ["bulk", size]:

@@ -213,8 +213,8 @@ class ChatWriter(ChunkWriter):
                 call = {"index": self._calls.get(event.choice, 0), kind: {word: event.arguments}}
                 return self._chunk(event.choice, {"tool_calls": [call]})
             case AnnotationAdded(annotation={"type": "url_citation"}):
-                said = {key: value for key, value in event.annotation.items() if key != "type"}
-                note = {"type": "url_citation", "url_citation": said}
+                cited = {key: value for key, value in event.annotation.items() if key != "type"}
+                note = {"type": "url_citation", "url_citation": cited}
                 return self._chunk(event.choice, {"annotations": [note]})
             case Finish():
                 return self._chunk(event.choice, {}, finish_reason=_FINISH.get(event.reason, event.reason))

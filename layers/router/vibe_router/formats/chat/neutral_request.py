@@ -155,20 +155,20 @@ def _read_format(value: Any) -> JsonFormat | None:
 
 def _read_tool(value: Any, at: str) -> Tool | Raw:
     match value:
-        case {"type": "function", "function": {"name": str(name), **said}}:
+        case {"type": "function", "function": {"name": str(name), **fields}}:
             place = f"{at}.function."
             return Tool(
                 name,
-                text(said, "description", place),
-                mapping(said, "parameters", place),
-                truth(said, "strict", place),
+                text(fields, "description", place),
+                mapping(fields, "parameters", place),
+                truth(fields, "strict", place),
                 cache=mapping(value, "cache_control", f"{at}."),
                 at=at,
             )
-        case {"type": "custom", "custom": {"name": str(name), **said}}:
+        case {"type": "custom", "custom": {"name": str(name), **fields}}:
             place = f"{at}.custom."
-            grammar = _flat(mapping(said, "format", place))
-            return Tool(name, text(said, "description", place), custom=True, grammar=grammar, at=at)
+            grammar = _flat(mapping(fields, "format", place))
+            return Tool(name, text(fields, "description", place), custom=True, grammar=grammar, at=at)
         case {"type": str(kind)} if kind not in ("function", "custom"):
             return Raw(_FORMAT, value, f"a tool of type {kind[:50]}", at=at)
     raise bad_request(f"'{at}' must be a function with a name.", at)
@@ -258,17 +258,17 @@ def _read_part(part: Any, at: str) -> Part:
     match part:
         case {"type": "text", "text": str(words)}:
             return Text(words, cache, at=at)
-        case {"type": "image_url", "image_url": {"url": str(url), **said}}:
-            detail = text(said, "detail", f"{at}.image_url.")
+        case {"type": "image_url", "image_url": {"url": str(url), **fields}}:
+            detail = text(fields, "detail", f"{at}.image_url.")
             media_type, data = read_data_url(url)
             if data is not None:
                 return Image(None, data, media_type, detail, cache, at=at)
             return Image(url, detail=detail, cache=cache, at=at)
         case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(kind)}}:
             return Audio(data, kind, at=at)
-        case {"type": "file", "file": {"file_data": str(written), **said}}:
+        case {"type": "file", "file": {"file_data": str(written), **fields}}:
             media_type, data = read_data_url(written)
-            name = text(said, "filename", f"{at}.file.")
+            name = text(fields, "filename", f"{at}.file.")
             return File(name, data if data is not None else written, media_type, cache=cache, at=at)
         case {"type": "file", "file": {"file_id": str()}}:
             return Raw(_FORMAT, part, "a file by its id", at=at)
@@ -352,8 +352,8 @@ def _tool(tool: Tool | Raw, request: NeutralRequest) -> dict[str, Any]:
             raise unsupported(_FORMAT, tool.at, tool.what)
         return dict(tool.value)
     if tool.custom and own:
-        said = {"name": tool.name, "description": tool.description, "format": _nested(tool.grammar)}
-        return {"type": "custom", "custom": without_none(said)}
+        fields = {"name": tool.name, "description": tool.description, "format": _nested(tool.grammar)}
+        return {"type": "custom", "custom": without_none(fields)}
     if tool.custom:
         tool = custom_tool_as_function(tool)
     function: dict[str, Any] = {
@@ -387,13 +387,13 @@ def _choice(request: NeutralRequest) -> object:
 def _response_format(wanted: JsonFormat) -> dict[str, Any]:
     if wanted.schema is None:
         return {"type": "json_object"}
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": wanted.name or "answer",
         "schema": wanted.schema,
         "strict": wanted.strict,
         "description": wanted.description,
     }
-    return {"type": "json_schema", "json_schema": without_none(said)}
+    return {"type": "json_schema", "json_schema": without_none(fields)}
 
 
 def _messages(request: NeutralRequest, *, signs: bool) -> Iterator[dict[str, Any]]:
