@@ -64,6 +64,10 @@ class FakeStore(ComplexityStore):
         self.turns[turn] = now + seconds, dict(values)
         return before[1] if before and before[0] > now else None
 
+    def find_turn(self, turn: str) -> dict[str, Any] | None:
+        before = self.turns.get(turn)
+        return before[1] if before and before[0] > self.environment.now else None
+
     def secret_of_day(self, day: str) -> bytes:
         return day.encode()
 
@@ -202,6 +206,15 @@ def test_a_turn_asked_again_counts_against_its_arm(environment: FakeEnvironment,
     send(EASY, number)
     assert store.events["auto", 0]["mini"] == 1
     assert CANARY not in str(store.turns)
+
+
+def test_a_turn_asked_again_of_the_standard_model_counts_once(environment: FakeEnvironment, store: FakeStore) -> None:
+    environment.models["standard"] = replace(environment.models["standard"], standard_of=("auto",))
+    number = next(conversations("mini", environment))
+    for _ in range(2):
+        send(EASY, number, model="standard")
+    assert store.events["auto", 0] == {"mini": 1, "standard": 0}
+    assert environment.books.booked[-1].routing_mode is None
 
 
 def test_errors_count_against_their_arm(environment: FakeEnvironment, store: FakeStore) -> None:

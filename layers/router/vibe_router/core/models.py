@@ -229,6 +229,7 @@ class VirtualModel:
     description: str
     steps: tuple[tuple[Deployment, ...], ...]
     routing: ComplexityRule | None = None
+    standard_of: tuple[str, ...] = ()  # models that are routed to this one, with evidence
 
     @property
     def chain(self) -> Iterator[Deployment]:

@@ -7,7 +7,7 @@ an alarm is raised. Nothing runs while nobody calls.
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -83,20 +83,39 @@ class EvidenceRecorder:
         with single_metric("ComplexityRollbacks", MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
             metric.add_dimension("service", "VIBE-ROUTER")
 
+    def observe_standard(
+        self, watched: Sequence[str], request: ClientRequest, record: Record, catalogue: Catalogue
+    ) -> None:
+        """Take note of a request for a standard model by its own name: it may repeat a turn that mini has answered."""
+        for name in watched:
+            turn, model = self._turn(request, record.key or "", name), catalogue.models.get(name)
+            before = self._store.find_turn(turn) if turn and model and model.routing else None
+            if turn and before and before.get("arm") and model and model.routing:
+                self._store.exchange_turn(turn, {"arm": None}, _ASKED_AGAIN_SECONDS)  # counted once
+                kind = "a turn asked again of standard"
+                self.count_bad_event(model.routing, name, str(before["arm"]), str(before.get("stage")), kind)
+
     def _exchange_turn(self, rule: ComplexityRule, request: ClientRequest, record: Record, asked: str | None) -> None:
         """Store which arm answered this turn; count a bad event if the same turn was answered a short while ago."""
-        conversation = read_conversation(request.body)
-        if not conversation.turns:
+        model = record.model or ""
+        if (turn := self._turn(request, record.key or "", model)) is None:
             return
-        messages = request.body.get("messages") or request.body.get("input") or ""
-        length = len(messages) if isinstance(messages, list) else 1  # the steps of a tool loop are not repetitions
-        parts = (record.key or "", record.model or "", request.affinity().hex(), str(length), conversation.turns[-1])
-        turn = hmac.new(self._secret_of_today(), "\0".join(parts).encode(errors="replace"), hashlib.sha256)
-        values = {"arm": record.routing_arm, "stage": record.routing_stage, "model": record.model}
-        before = self._store.exchange_turn(turn.hexdigest()[:32], values, _ASKED_AGAIN_SECONDS)
-        if before and before.get("arm") and before.get("model") == record.model:
+        values = {"arm": record.routing_arm, "stage": record.routing_stage}
+        before = self._store.exchange_turn(turn, values, _ASKED_AGAIN_SECONDS)
+        if before and before.get("arm"):
             kind = "a turn asked again of standard" if asked == "standard" else "a turn asked again"
-            self.count_bad_event(rule, record.model or "", str(before["arm"]), str(before.get("stage")), kind)
+            self.count_bad_event(rule, model, str(before["arm"]), str(before.get("stage")), kind)
+
+    def _turn(self, request: ClientRequest, key: str, model: str) -> str | None:
+        """Return the keyed hash of the last turn of a conversation, None without one."""
+        turns = read_conversation(request.body).turns
+        if not turns:
+            return None
+        messages = request.body.get("messages") or request.body.get("input") or request.body.get("contents") or ""
+        length = len(messages) if isinstance(messages, list) else 1  # the steps of a tool loop are not repetitions
+        parts = (key, model, request.affinity().hex(), str(length), turns[-1])
+        hashed = hmac.new(self._secret_of_today(), "\0".join(parts).encode(errors="replace"), hashlib.sha256)
+        return hashed.hexdigest()[:32]
 
     def _secret_of_today(self) -> bytes:
         day = datetime.fromtimestamp(self._clock.now(), UTC).date().isoformat()

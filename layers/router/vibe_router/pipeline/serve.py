@@ -189,6 +189,11 @@ class RequestPipeline:
         self.decision.measure(record)
         if (rule := self._rule) and record.routing_choice:
             _guarded(lambda: self._learn(rule, record))
+        elif self._model and self._request and self._model.standard_of and record.key is not None:
+            watched, request = self._model.standard_of, self._request
+            _guarded(
+                lambda: self._services.evidence.observe_standard(watched, request, record, self._services.routes())
+            )
         _guarded(lambda: self._report(record))
         _guarded(self._remember)
 

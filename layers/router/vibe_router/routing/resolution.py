@@ -163,6 +163,9 @@ def _route_by_complexity(
             dual_budget=routing.dual_budget,
         )
         models[name] = replace(plain.get(name) or standard, name=name, description=model.description, routing=rule)
+        if rule.evidence and standard.name != name:
+            watched = models[standard.name]
+            models[standard.name] = replace(watched, standard_of=(*watched.standard_of, name))
     return problems
 
 

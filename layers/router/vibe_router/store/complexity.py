@@ -170,6 +170,11 @@ class ComplexityStore:
         found = from_item(before.get("Attributes") or {})
         return found if _number(found, "expires_at") > self._clock.now() else None  # TTL deletes late
 
+    def find_turn(self, turn: str) -> dict[str, Any] | None:
+        """Return what answered a turn, if recently."""
+        found = self._first(f"turn#{turn}") or {}
+        return found if _number(found, "expires_at") > self._clock.now() else None
+
     def secret_of_day(self, day: str) -> bytes:
         """Return the secret that turns of a day are hashed with: the fleet's, made by the first that asks."""
         made = secrets.token_hex(32)
