@@ -16,6 +16,7 @@ from vibe_router.core.record import Record
 from vibe_router.core.usage import Usage
 from vibe_router.formats import registry
 from vibe_router.formats.common import sse
+from vibe_router.formats.gemini.format import GeminiCall
 from vibe_router.formats.interfaces import WholeAnswer
 from vibe_router.formats.neutral.model import (
     Event,
@@ -34,7 +35,7 @@ from vibe_router.routing.verdict import Failure, FailureKind
 from vibe_router.upstream.client import AttemptFailedError, Reply
 
 TEXT = 'The quick brown fox — é😀 — jumps over the lazy dog.\n\n  Then it rests, and says "data: {}" twice.\n'
-CALLERS = ("chat", "completions", "responses", "messages")
+CALLERS = ("chat", "completions", "responses", "messages", "gemini")
 PROVIDERS = ("chat", "responses", "messages")
 
 
@@ -156,9 +157,13 @@ class Continuing:
             body["prompt"] = "Tell me."
         elif self.caller == "responses":
             body["input"] = "Tell me."
+        elif self.caller == "gemini":
+            body = {"contents": [{"role": "user", "parts": [{"text": "Tell me."}]}]}
         else:
             body |= {"messages": [{"role": "user", "content": "Tell me."}], "max_tokens": 999}
-        pipeline = RequestPipeline(registry.client(self.caller), "r-1", self.environment)
+        gemini = GeminiCall("auto-chat", stream=True, events=True)
+        client = gemini if self.caller == "gemini" else registry.client(self.caller)
+        pipeline = RequestPipeline(client, "r-1", self.environment)
         sent = json.dumps(body).encode()
         answer = pipeline.serve({"authorization": f"Bearer {MASTER_KEY}"}, sent, 900)
         assert not isinstance(answer, WholeAnswer)
@@ -182,6 +187,9 @@ def text_of(caller: str, raw: bytes) -> str:
     for value in values_of(raw):
         if caller == "messages":
             texts.append(value.get("delta", {}).get("text", "") if value["type"] == "content_block_delta" else "")
+        elif caller == "gemini":
+            parts = [part for each in value.get("candidates", ()) for part in each.get("content", {}).get("parts", ())]
+            texts.append("".join(part.get("text", "") for part in parts))
         elif caller == "responses":
             texts.append(value["delta"] if value["type"] == "response.output_text.delta" else "")
         else:
@@ -202,6 +210,12 @@ def check_stream(caller: str, raw: bytes) -> None:
             assert finishes == ["stop"]
             roles = [c["delta"]["role"] for v in values for c in v["choices"] if "role" in c.get("delta", {})]
             assert len(roles) <= 1
+        case "gemini":
+            finishes = [
+                each["finishReason"] for value in values for each in value["candidates"] if "finishReason" in each
+            ]
+            assert finishes == ["STOP"]
+            assert len({value["responseId"] for value in values}) == 1
         case "messages":
             assert [kinds.count(each) for each in ("message_start", "message_delta", "message_stop")] == [1, 1, 1]
             assert kinds.count("content_block_start") == kinds.count("content_block_stop") == 1

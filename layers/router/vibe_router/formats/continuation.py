@@ -104,9 +104,12 @@ class TrackingWriter:
         before, separator, last = (b"\n" + ending).rpartition(b"\ndata: {")
         if not separator:
             return ending
-        self._shows_parts = True
         line, newline, rest = (b"{" + last).partition(b"\n")
-        value = {**load(line), "vibe": {"parts": self.parts}}
+        value = load(line)
+        if "candidates" in value:  # Google's SDK rejects fields that it does not know
+            return ending
+        self._shows_parts = True
+        value["vibe"] = {"parts": self.parts}
         return (before + b"\ndata: ")[1:] + dump(value) + newline + rest
 
 

@@ -71,6 +71,11 @@ class GeminiRequest(RequestDefaults):
         thinking = self.config.get("thinkingConfig")
         return isinstance(thinking, dict) and camel(thinking).get("includeThoughts") is True
 
+    def continued(self, text: str) -> "GeminiRequest":
+        """Return the request for the rest of an answer that begins with `text`."""
+        contents = [*self.body["contents"], {"role": "model", "parts": [{"text": text}]}]
+        return GeminiRequest(self.model, self.stream, {**self.body, "contents": contents}, self.events, self.tags)
+
     def prompt_tokens_estimate(self) -> int:
         """Estimate the number of tokens in the prompt."""
         contents = [_for_estimate(part) for content in self.body["contents"] for part in content.get("parts") or ()]
