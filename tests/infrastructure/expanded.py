@@ -14,6 +14,15 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
+ARTEFACTS = (
+    "GatewayFunction",
+    "AdminFunction",
+    "AggregatorFunction",
+    "RouterLayer",
+    "StreamingRuntimeLayer",
+    "HooksLayer",
+)
+"""What `sam deploy` uploads."""
 
 Resource = dict[str, Any]
 

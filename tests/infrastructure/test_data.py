@@ -63,7 +63,6 @@ def test_only_usage_has_a_stream_and_it_has_new_rows() -> None:
 @pytest.mark.parametrize("name", KEYS)
 def test_a_failed_first_creation_can_delete_a_table(name: str) -> None:
     assert TABLES[name]["DeletionPolicy"] == "RetainExceptOnCreate"
-    assert "DeletionProtectionEnabled" not in TABLES[name]["Properties"]  # `vibe deploy` switches it on afterwards
 
 
 @pytest.mark.parametrize("name", KEYS)
@@ -101,3 +100,10 @@ def test_every_log_group_forgets() -> None:
     assert set(groups) == {"AccessLogGroup", "GatewayLogGroup", "AdminLogGroup", "AggregatorLogGroup"}
     for group in groups.values():
         assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_table_is_protected_from_deletion_by_default(name: str) -> None:
+    protected = TABLES[name]["Properties"]["DeletionProtectionEnabled"]
+    assert protected == {"Fn::If": ["HasProtectedTables", True, False]}
+    assert STACK["Parameters"]["ProtectTables"]["Default"] == "true"

@@ -65,7 +65,14 @@ def _create(parameters: Mapping[str, str], stack_name: str = NAME) -> dict[str, 
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("app.py", "def handler(event, context): ...")
-    for name in ("GatewayFunction", "AdminFunction", "RouterLayer", "StreamingRuntimeLayer", "HooksLayer"):
+    for name in (
+        "GatewayFunction",
+        "AdminFunction",
+        "AggregatorFunction",
+        "RouterLayer",
+        "StreamingRuntimeLayer",
+        "HooksLayer",
+    ):
         bucket.put_object(Bucket="artefacts", Key=f"{name}.zip", Body=packed.getvalue())
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(

@@ -82,7 +82,8 @@ def import_template(template: Mapping[str, Any], tables: Mapping[str, str]) -> d
         declared = template["Resources"][logical_id]
         # Retain, whatever the template says: to CloudFormation an import creates the stack, and what it adds must stay.
         resources[logical_id] = {"DeletionPolicy": "Retain"} | {k: declared[k] for k in _IMPORTED if k in declared}
-        resources[logical_id]["Properties"] = {**declared["Properties"], "TableName": name}
+        literal = {"TableName": name, "DeletionProtectionEnabled": True}
+        resources[logical_id]["Properties"] = {**declared["Properties"], **literal}
     parameters = {name: template["Parameters"][name] for name in ("StageName",) if name in template["Parameters"]}
     return {"AWSTemplateFormatVersion": "2010-09-09", "Parameters": parameters, "Resources": resources}
 

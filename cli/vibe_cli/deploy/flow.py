@@ -290,22 +290,30 @@ def _adopt_tables(target: Target, services: Services) -> tuple[str, ...]:
 
 
 def _overrides(target: Target, quotas: Quotas, current: stack.Stack | None) -> tuple[str, ...]:
+    """Return the parameters that are not in samconfig.toml, and follow from the account and the stack."""
+    added = _access_log(target, quotas, current)
+    if not current:  # a creation that fails must be able to delete its tables; they are protected afterwards
+        added["ProtectTables"] = "false"
+    added = {name: value for name, value in added.items() if name not in target.parameters}
+    if not added:
+        return ()
+    parameters = {**target.parameters, **added}
+    return ("--parameter-overrides", *(f'{name}="{value}"' for name, value in parameters.items()))
+
+
+def _access_log(target: Target, quotas: Quotas, current: stack.Stack | None) -> dict[str, str]:
     """Return parameters for the access log of a stack without a setting for it: it needs the account's log role.
 
     A new stack creates that role only if the account has none. An existing stack keeps its parameters.
     """
     if "AccessLog" in {**target.parameters, **(current.parameters if current else {})}:
-        return ()
-    added = {}
+        return {}
     if quotas.log_role:
         _say("API Gateway already has a log role in this account, which stays.")
-        added["AccessLog"] = "on"
-    elif not current:
-        added["CreateApiGatewayLogRole"] = "true"
-    if not added or "CreateApiGatewayLogRole" in target.parameters:
-        return ()
-    parameters = {**target.parameters, **added}
-    return ("--parameter-overrides", *(f'{name}="{value}"' for name, value in parameters.items()))
+        added = {"AccessLog": "on"}
+    else:
+        added = {} if current else {"CreateApiGatewayLogRole": "true"}
+    return {} if "CreateApiGatewayLogRole" in target.parameters else added
 
 
 def _check_quotas(quotas: Quotas, target: Target, current: stack.Stack | None) -> None:

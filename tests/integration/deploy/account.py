@@ -57,7 +57,14 @@ class Account:
             archive.writestr("app.py", "def handler(event, context): ...")
         bucket = _client("s3")
         bucket.create_bucket(Bucket="artefacts")
-        for name in ("GatewayFunction", "AdminFunction", "RouterLayer", "StreamingRuntimeLayer", "HooksLayer"):
+        for name in (
+            "GatewayFunction",
+            "AdminFunction",
+            "AggregatorFunction",
+            "RouterLayer",
+            "StreamingRuntimeLayer",
+            "HooksLayer",
+        ):
             bucket.put_object(Bucket="artefacts", Key=f"{name}.zip", Body=packed.getvalue())
 
     def run(
@@ -93,8 +100,12 @@ class Account:
             return "SAM CLI, version 1.0\n"
         cloudformation, functions = _client("cloudformation"), _client("lambda")
         if not any(each["StackName"] == STACK for each in cloudformation.describe_stacks()["Stacks"]):
+            protected = "false" if 'ProtectTables="false"' in arguments else "true"
             cloudformation.create_stack(
-                StackName=STACK, TemplateBody=_for_moto(expand()), Capabilities=["CAPABILITY_IAM"]
+                StackName=STACK,
+                TemplateBody=_for_moto(expand()),
+                Parameters=[{"ParameterKey": "ProtectTables", "ParameterValue": protected}],
+                Capabilities=["CAPABILITY_IAM"],
             )
             made_up = json.dumps({"MASTER_KEY": "generated-by-cloudformation"})
             for name in (_SECRET, _ADMIN_SECRET):
@@ -158,12 +169,12 @@ def _for_moto(template: dict[str, Any]) -> str:
     outputs |= {"SecretArn": {"Value": _SECRET}, "AdminSecretArn": {"Value": _ADMIN_SECRET}}
     for role in ("ApiGatewayLogRole", "CodeDeployServiceRole"):
         resources.pop(role, None)
-    for role in ("GatewayRole", "AdminRole"):
+    for role in ("GatewayRole", "AdminRole", "AggregatorRole"):
         resources[role]["Properties"].pop("Policies")
     text = json.dumps({**template, "Resources": resources, "Outputs": outputs})
     for name, value in {"Secret": _SECRET, "AdminSecret": _ADMIN_SECRET}.items():
         text = text.replace(f'{{"Ref": "{name}"}}', f'"{value}"')
     text = text.replace('"RetainExceptOnCreate"', '"Retain"')  # the only policy by which moto keeps a table
-    for group in ("GatewayLogGroup", "AdminLogGroup"):
+    for group in ("GatewayLogGroup", "AdminLogGroup", "AggregatorLogGroup"):
         text = text.replace(f'{{"Ref": "{group}"}}', '"log"')
     return text

@@ -19,7 +19,7 @@ from vibe_cli.deploy.services import Services
 from vibe_cli.deploy.stack import Stack
 from vibe_cli.deploy.target import Target, read_target
 from vibe_cli.deploy.versions import Published, before, of_last_deployment, superseded
-from vibe_router.core.secret_names import RESERVED, SECRETS_SET, names_set, select_for_admin
+from vibe_router.core.secret_names import OIDC, RESERVED, SECRETS_SET, names_set, select_for_admin
 
 TEMPLATE: Mapping[str, Any] = yaml_parse((CHECKOUT / "template.yaml").read_text(encoding="utf-8"))
 TABLES = {
@@ -75,7 +75,7 @@ _entries = st.dictionaries(st.text(min_size=1, max_size=8), st.text(min_size=1, 
 @hypothesis_given(st.dictionaries(st.text(max_size=8) | st.sampled_from(sorted(RESERVED)), st.text(max_size=8)))
 def test_admin_functions_secret_has_only_what_opens_the_router_and_names(values: dict[str, str]) -> None:
     chosen = select_for_admin(values)
-    assert chosen.keys() <= {"MASTER_KEY", "UI_USERNAME", "UI_PASSWORD", SECRETS_SET}
+    assert chosen.keys() <= {"MASTER_KEY", "UI_USERNAME", "UI_PASSWORD", *OIDC, SECRETS_SET}
     assert all(chosen[name] == values[name] for name in chosen if name != SECRETS_SET)
     listed = names_set(str(chosen[SECRETS_SET]))
     assert listed == sorted(name for name in values if values[name] and name not in RESERVED)
@@ -173,7 +173,8 @@ def test_import_template_has_only_the_tables() -> None:
     assert not [text for text in _strings(template["Resources"]) if "${" in text or text.startswith(("Fn::", "Ref"))]
     for name, each in template["Resources"].items():
         declared = TEMPLATE["Resources"][name]["Properties"]
-        assert each["Properties"] == {**declared, "TableName": TABLES[name]}, "so that the update changes nothing"
+        literal = {"TableName": TABLES[name], "DeletionProtectionEnabled": True}
+        assert each["Properties"] == {**declared, **literal}, "so that the update changes nothing"
     assert set(template["Parameters"]) <= set(TEMPLATE["Parameters"])
 
 
