@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -128,7 +128,8 @@ def dynamodb_local() -> Iterator[str]:
             url = stack.enter_context(dynamodb_local_server.running())
         except dynamodb_local_server.NotToBeHadError as error:
             pytest.skip(str(error))
-        table_by_id(client_of(url, Bounds(connect=60, read=60)), "warm")  # its first answer takes seconds
+        with closing(client_of(url, Bounds(connect=60, read=60))) as client:  # its first answer takes seconds
+            table_by_id(client, "warm")
         yield url
 
 

@@ -384,7 +384,7 @@ def test_a_late_index_does_not_undo_a_write(
 
     hooked(dynamodb_client).after.append(late)
     time.advance(2)
-    assert store.read([GLM])[GLM] is cooling
+    assert store.read([GLM])[GLM] == cooling
     assert wire.took() == ["Query", "BatchGetItem"]
 
 
