@@ -236,8 +236,9 @@ def _formats(rig: Rig) -> Table:
         row: dict[str, Cell] = {"caller": caller, "provider": provider}
         row |= {"request_p50_ms": milliseconds(each["request"]), "chunk_us": round(each["chunk"] * 1e6, 1)}
         if caller != provider:  # against who passes the same provider's stream on, and the same caller's request
-            passed = pairs.get((provider, provider), pairs[caller, caller])  # Bedrock's format has no callers
-            row["added_request_ms"] = milliseconds(each["request"] - pairs[caller, caller]["request"])
+            own = pairs.get((caller, caller), pairs["chat", "chat"])  # Gemini's format has no providers
+            passed = pairs.get((provider, provider), own)  # Bedrock's format has no callers
+            row["added_request_ms"] = milliseconds(each["request"] - own["request"])
             row["added_chunk_us"] = round((each["chunk"] - passed["chunk"]) * 1e6, 1)
         rows.append(row)
     notes = [

@@ -15,6 +15,7 @@ from vibe_router.core.models import Deployment, Provider
 from vibe_router.core.usage import Usage
 from vibe_router.formats import registry
 from vibe_router.formats.common import sse
+from vibe_router.formats.gemini.format import GeminiCall
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.formats.neutral.model import Event, Finish, Started, TextDelta, UsageReport
 from vibe_router.upstream.bedrock import EventStreamConverter
@@ -22,8 +23,8 @@ from vibe_router.upstream.exchange import Exchange, open_exchange
 
 __all__ = ["CALLERS", "PROVIDERS", "main"]
 
-CALLERS = ("chat", "responses", "messages")
-PROVIDERS = (*CALLERS, "converse")
+CALLERS = ("chat", "responses", "messages", "gemini")
+PROVIDERS = ("chat", "responses", "messages", "converse")
 _TURNS = 10  # of a conversation, each of 200 words
 _TOOLS = 15
 _CHUNKS = 1000
@@ -71,6 +72,8 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _parsed(caller: str, raw: bytes) -> ClientRequest:
+    if caller == "gemini":
+        return GeminiCall("auto", stream=True, events=True).parse(raw, {})
     return registry.client(caller).parse(raw, {})
 
 
@@ -89,6 +92,12 @@ def _body(caller: str) -> Mapping[str, Any]:
         case "responses":
             functions = [{"type": "function", **tool, "parameters": _SCHEMA} for tool in tools]
             return body | {"instructions": _WORDS, "input": turns, "tools": functions}
+        case "gemini":
+            roles = ["user", "model"] * _TURNS + ["user"]
+            contents = [{"role": role, "parts": [{"text": _WORDS}]} for role in roles]
+            functions = [{**tool, "parameters": _SCHEMA} for tool in tools]
+            system = {"parts": [{"text": _WORDS}]}
+            return {"systemInstruction": system, "contents": contents, "tools": [{"functionDeclarations": functions}]}
         case _:
             tools = [{**tool, "input_schema": _SCHEMA} for tool in tools]
             return body | {"system": _WORDS, "messages": turns, "tools": tools, "max_tokens": 1000}

@@ -61,6 +61,11 @@ class _Candidate:
         self.pages: list[dict[str, Any]] = []
         self.tokens: list[Mapping[str, Any]] = []  # log probabilities
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a text needs nothing before it."""
+        return self.call is None and not self.held and not self.seals
+
     def signed(self, part: dict[str, Any]) -> dict[str, Any]:
         """Return `part` with the proofs of the reasoning before it, in base64 as Google's clients expect."""
         if self.seals:
@@ -97,10 +102,25 @@ class GeminiWriter:
         self._usage = Usage()
         self._candidates: dict[int, _Candidate] = {}
         self._written = False
+        self._text_frames: dict[int, tuple[bytes, bytes]] = {}
 
     def write(self, event: Event) -> bytes:
         """Return the bytes for `event`."""
+        if type(event) is TextDelta and self._written and not event.logprobs and event.text:
+            candidate = self._candidates.get(event.choice)
+            if candidate is not None and candidate.is_plain:  # nearly all of them
+                before, after = self._text_frame(event.choice)
+                return before + dump(event.text) + after
         return b"".join([self._framed(dump(chunk)) for chunk in self.chunks(event)])
+
+    def _text_frame(self, index: int) -> tuple[bytes, bytes]:
+        """Return what is written before and after a text of the candidate `index`."""
+        frame = self._text_frames.get(index)
+        if frame is None:
+            [sample] = self._responses(index, [{"text": "\0"}])
+            before, _, after = self._framed(dump(sample)).partition(rb'"\u0000"')
+            frame = self._text_frames[index] = (before, after)
+        return frame
 
     def chunks(self, event: Event) -> list[dict[str, Any]]:
         """Return the same as JSON."""
@@ -185,9 +205,9 @@ class GeminiWriter:
 
     def _framed(self, response: bytes) -> bytes:
         """Return one response as an event, or as an element of the array."""
+        first, self._written = not self._written, True
         if self._events:
             return sse.encode(response)
-        first, self._written = not self._written, True
         return (b"[" if first else b",\n") + response
 
 
