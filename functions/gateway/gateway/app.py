@@ -89,7 +89,7 @@ def _answer(event: Mapping[str, Any], context: Context) -> StreamingResponse:
 
 def _error_format(path: str, request: Request | None) -> ClientFormat:
     """Return the format of an error. Both OpenAI's and Anthropic's clients list models."""
-    if request and _is_gemini(path):
+    if request and _is_gemini(request, path):
         from gateway import gemini
 
         return gemini.error_format(request, path)
@@ -98,9 +98,18 @@ def _error_format(path: str, request: Request | None) -> ClientFormat:
     return model_routes.format_of(path)
 
 
-def _is_gemini(path: str) -> bool:
-    """Return whether `path` (without /v1) may be one of Google's API, whose methods follow a colon."""
-    return path.startswith(("/v1beta/", "/v1alpha/")) or (path.startswith("/models/") and path.endswith(_GEMINI))
+def _is_gemini(request: Request, path: str) -> bool:
+    """Return whether `path` (without /v1) is one of Google's API, whose methods follow a colon.
+
+    Google's and OpenAI's clients list the models of /v1 alike; Google's say who they are.
+    """
+    if path.startswith(("/v1beta/", "/v1alpha/")):
+        return True
+    if not path.startswith("/models"):
+        return False
+    return path.endswith(_GEMINI) or (
+        request.method == "GET" and ("x-goog-api-client" in request.headers or "key" in request.query)
+    )
 
 
 def _exit() -> None:
@@ -121,11 +130,12 @@ def _route_of(request: Request, path: str) -> Route:
     """Return the route of `path` (without /v1) and the request's method. Raises ApiError (404, 405)."""
     if path == "/" and (route := root.route_of(request)):
         return route
-    methods = _ROUTES.get(path)
-    if methods is None and _is_gemini(path):
+    if _is_gemini(request, path):
         from gateway import gemini  # imported by the first request of its clients
 
         methods = gemini.routes(path)
+    else:
+        methods = _ROUTES.get(path)
     if methods is None and path.startswith("/models/"):
         methods = {"GET": listing.model}
     if methods is None and path.startswith("/responses/"):

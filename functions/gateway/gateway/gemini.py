@@ -3,7 +3,7 @@
     POST /v1beta/models/{model}:generateContent
     POST /v1beta/models/{model}:streamGenerateContent    events with ?alt=sse, else one JSON array
     POST /v1beta/models/{model}:countTokens
-    GET  /v1beta/models, /v1beta/models/{model}
+    GET  /v1beta/models, /v1beta/models/{model}          under /v1 for clients that send `x-goog-api-client`
 
 The key is in `x-goog-api-key`, as Google's clients send it, or in `?key=`.
 """

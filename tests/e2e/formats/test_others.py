@@ -59,3 +59,23 @@ def test_rerank(stack: Stack) -> None:
     )
     assert answer.status_code == 200
     assert answer.json()["results"][0]["index"] == 1
+
+
+def test_googles_package_lists_counts_and_chats(stack: Stack) -> None:
+    genai = pytest.importorskip("google.genai")
+    options = genai.types.HttpOptions(base_url=stack.root)
+    with genai.Client(api_key=KEY, http_options=options, vertexai=False) as client:
+        names = [model.name for model in client.models.list(config={"page_size": 50})]
+        assert f"models/{MODELS['chat']}" in names
+        assert len(names) == len(set(names)) > 50, "of several pages"
+        assert client.models.get(model=MODELS["chat"]).display_name == MODELS["chat"]
+        assert client.models.count_tokens(model=MODELS["chat"], contents="Hello").total_tokens > 0
+        chat = client.chats.create(model=MODELS["responses"])
+        chat.send_message("My name is Ada")
+        for _ in chat.send_message_stream("And yours?"):
+            pass
+        roles = [content.role for content in chat.get_history(curated=True)]
+        assert roles[:4] == ["user", "model", "user", "model"], "a turn that failed would be left out"
+        assert chat.send_message("And now?").text
+    [*_, body] = [each.body for each in stack.standin.requests("responds")]
+    assert [item["role"] for item in body["input"]] == ["user", "assistant"] * 2 + ["user"]

@@ -291,3 +291,13 @@ def test_an_image_counts_as_one() -> None:
     body = {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": data}}]}]}
     request = GeminiCall("m").parse(json.dumps(body).encode(), {})
     assert request.prompt_tokens_estimate() < 2000
+
+
+def test_chunks_of_a_turn_are_one_turn() -> None:
+    chunks = [{"role": "model", "parts": [part]} for part in ({"text": "Hel"}, {"text": "lo"}, {"text": ""})]
+    call = {"role": "model", "parts": [{"functionCall": {"name": "f"}}, {"text": "!"}]}
+    asked = {"role": "user", "parts": [{"text": "Hi"}, {"text": "you"}]}
+    request = neutral(contents=[asked, *chunks, call, asked, asked])
+    assert [message.role for message in request.messages] == ["user", "assistant", "user", "user"]
+    assert request.messages[1].parts == [Text("Hello"), ToolCall("call_1", "f", "{}"), Text("!")]
+    assert request.messages[0].parts == [Text("Hi"), Text("you")]

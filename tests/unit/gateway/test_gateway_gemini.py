@@ -99,3 +99,14 @@ def test_models_are_listed_by_pages(environment: FakeEnvironment) -> None:
     assert json.loads(raw)["supportedGenerationMethods"][0] == "generateContent"
     for query in ({"pageSize": "x"}, {"pageSize": "0"}, {"pageToken": "99"}):
         assert send("GET", "/v1beta/models", **query)[0].status == 400
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/auto-chat"])
+def test_googles_clients_list_the_models_of_v1_too(environment: FakeEnvironment, path: str) -> None:
+    sent = event("GET", path)
+    assert "object" in json.loads(b"".join(app.handler(sent, context()).body))
+    sent["headers"] = {"x-goog-api-key": MASTER_KEY, "X-Goog-Api-Client": "google-genai-sdk/3.6.1"}
+    listed = json.loads(b"".join(app.handler(sent, context()).body))
+    assert "models/auto-chat" in [each["name"] for each in listed.get("models", [listed])]
+    sent["headers"] = {"X-Goog-Api-Client": "google-genai-sdk/3.6.1"}
+    assert json.loads(b"".join(app.handler(sent, context()).body))["error"]["status"] == "UNAUTHENTICATED"

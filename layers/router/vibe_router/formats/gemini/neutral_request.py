@@ -14,7 +14,8 @@ temperature of 1, a top_p of 0.95, a top_k of 40 or 64): another model has its o
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from vibe_router.core.errors import bad_request
@@ -101,7 +102,7 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
     place = "generationConfig."
     return NeutralRequest(
         _FORMAT,
-        [message for message in messages if message.parts] or messages,
+        list(_turns(messages)) or messages,
         system=_read_system(body.get("systemInstruction")),
         tools=_read_tools(body.get("tools") or []),
         tool_choice=_read_choice(body.get("toolConfig")),
@@ -174,6 +175,36 @@ def _read_format(config: Mapping[str, Any]) -> JsonFormat | None:
     if kind not in (None, "", "text/plain"):
         raise bad_request(f"'{place}responseMimeType' must be text/plain or {_JSON}.", f"{place}responseMimeType")
     return None
+
+
+def _turns(messages: Iterable[Message]) -> Iterator[Message]:
+    """Yield the messages that hold something. Those of the model are merged: SDKs keep every chunk as a content."""
+    turn: Message | None = None
+    for message in messages:
+        if not message.parts:
+            continue
+        if turn is not None and turn.role == message.role == "assistant":
+            turn.parts = [*turn.parts, *message.parts]
+            continue
+        if turn is not None:
+            yield _with_whole_texts(turn)
+        turn = message
+    if turn is not None:
+        yield _with_whole_texts(turn)
+
+
+def _with_whole_texts(message: Message) -> Message:
+    """Join the texts of a model's turn that follow one another."""
+    if message.role != "assistant":
+        return message
+    parts: list[Part] = []
+    for is_text, group in groupby(message.parts, lambda part: isinstance(part, Text)):
+        held = list(group)
+        if is_text and len(held) > 1:
+            held = [Text("".join([part.text for part in held if isinstance(part, Text)]), at=held[0].at)]
+        parts += held
+    message.parts = parts
+    return message
 
 
 # --- Tools ------------------------------------------------------------------------------------------------------------
