@@ -64,6 +64,17 @@ _GEMINI: Schema = {
     "examples": [{"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}],
 }
 
+_FEEDBACK: Schema = {
+    "type": "object",
+    "required": ["request_id", "value"],
+    "properties": {
+        "request_id": _text("The `x-vibe-request-id` of an answer to the same key."),
+        "value": {"type": "integer", "enum": [1, -1], "description": "1 for a good answer, -1 for a bad one."},
+    },
+    "additionalProperties": False,
+    "examples": [{"request_id": "6f1c7d0e", "value": 1}],
+}
+
 # Format: tag, summary, description of the answer, and the body.
 _FORMATS: dict[str, tuple[str, str, str, Schema]] = {
     "chat": (
@@ -219,6 +230,7 @@ _ROUTED_HEADERS = {
     "x-vibe-deployment": "The deployment that served, as provider/model.",
     "x-vibe-attempts": "Number of attempts.",
     "x-vibe-fallbacks": "Number of deployments that failed or were skipped before.",
+    "x-vibe-routing": "The choice of a model that is routed by complexity, with score, stage, arm and reasons.",
     "x-vibe-dropped-params": "Parameters and beta flags that were not sent, if the routes allow that.",
 }
 
@@ -251,6 +263,7 @@ def document() -> Schema:
             {"name": "Token counts", "description": "Counting is free."},
             {"name": "Other formats", "description": "Passed on to a deployment that declares the format."},
             {"name": "Models", "description": "The virtual models."},
+            {"name": "Feedback", "description": "Evidence for routing by complexity."},
             {"name": "Health", "description": "Whether the router is up."},
         ],
         "paths": paths,
@@ -323,6 +336,11 @@ def _other_paths() -> dict[str, Schema]:
         },
         "/v1/responses/input_tokens": {
             "post": _operation(count, "Count the tokens of a response", "`input_tokens`.", content=json_body(responses))
+        },
+        "/v1/feedback": {
+            "post": _operation(
+                "Feedback", "Say whether an answer was good", "It is stored.", content=json_body(_FEEDBACK)
+            )
         },
         "/v1/models": {"get": _operation("Models", "List the models that the key may use", "The models.")},
         "/v1/models/{model}": {"get": _operation("Models", "Get a model", "The model.", parameters=model)},
