@@ -253,7 +253,8 @@ def test_no_character_is_lost_or_duplicated_wherever_it_breaks(caller: str, mann
     run.upstream.cut = data.draw(st.integers(0, size))
     run.upstream.failure = data.draw(st.sampled_from([CUT, STALL, None]))
     run.upstream.manner = manner
-    if manner == "ignore" and 0 < len(prefix_of(first, run.upstream.cut)) < 20:
+    # A clean end completes an event that lacks only its blank line.
+    if manner == "ignore" and 0 < len(prefix_of(first, run.upstream.cut + 2)) < 20:
         return  # too short to tell
     raw = run.ask()
     assert text_of(caller, raw) == TEXT
