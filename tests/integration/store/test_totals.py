@@ -1,21 +1,25 @@
 """Totals are the sum of the rows, each counted once, whatever happens to batches of the stream."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.integration.store.bookers import record
-from tests.integration.store.conftest import table_by_id
+from tests.integration.store.conftest import client_of, table_by_id
 from tests.integration.store.streams import LABEL, Stream, insertion
 from tests.integration.store.tables import table_of_usage
 from tests.integration.store.test_usage_chaos import summed, totals
 from tests.unit.store.held import Time
+from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
 from vibe_router.store.aws_errors import ClientError, ReadTimeoutError
 from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
@@ -216,3 +220,36 @@ def test_every_change_is_in_exactly_one_transaction(numbers: list[int], most: in
         after = int(sums.last)
         requests += sum(total["requests"] for (kind, _), total in sums.totals.items() if kind == "all")
     assert (after, requests) == (len(numbers), len(numbers))
+
+
+@pytest.mark.dynamodb
+@pytest.mark.skipif(os.environ.get("VIBE_ROUTER_DYNAMODB_LOCAL") != "1", reason="needs DynamoDB Local")
+def test_the_records_of_dynamodbs_own_stream_are_counted(request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue("dynamodb_local")
+    given_to: dict[str, Any] = {
+        "region_name": "us-east-1",
+        "aws_access_key_id": "local",
+        "aws_secret_access_key": "local",
+    }
+    with (
+        closing(client_of(url)) as client,
+        closing(boto3.client("dynamodbstreams", endpoint_url=url, **given_to)) as api,
+    ):
+        usage_table, ledger_table = table_of_usage(client), table_by_id(client, "ledger")
+        specification = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+        client.api.call("UpdateTable", {"TableName": usage_table, "StreamSpecification": specification})
+        records = [replace(record(number), charge_later=("key",)) for number in range(12)]
+        writer = UsageWriter(client, usage_table, days=90)
+        for each in records:
+            writer.write(each)
+        [described] = api.list_streams(TableName=usage_table)["Streams"]
+        stream = api.describe_stream(StreamArn=described["StreamArn"])["StreamDescription"]
+        aggregator = TotalsAggregator(client, usage_table, ledger_table, Clock())
+        for _ in range(2):
+            for shard in stream["Shards"]:
+                where = {"StreamArn": stream["StreamArn"], "ShardId": shard["ShardId"]}
+                start = api.get_shard_iterator(**where, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+                found = api.get_records(ShardIterator=start)["Records"]
+                assert aggregator.count(stream["StreamLabel"], shard["ShardId"], found) is None
+        check(client, usage_table, records)
+        assert spent(client, ledger_table, "key#phone") == sum(each.charge for each in records if each.key == "phone")
