@@ -1,4 +1,4 @@
-"""What gateways make of a failing provider: python -m bench.failures [--peer …], with the peers of `python -m bench`.
+"""How gateways handle a failing provider: python -m bench.failures [--peer …], with the peers of `python -m bench`.
 
 A gateway has two deployments for each model: the first, whose model at the provider is the name of a failure, fails in
 that way; the second, `good`, answers. Every failure meets a call and a stream, here as `FAILURE-stream`, so that no
@@ -49,7 +49,7 @@ _WORDS = ("quartz ", "basalt ", "granite ", "marble")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a caller got. `ended` is whether the stream ended as streams do: with [DONE], or a finish reason."""
+    """The answer to a caller. `ended` is whether the stream ended as streams do: with [DONE], or a finish reason."""
 
     gateway: str
     failure: str

@@ -1,4 +1,4 @@
-"""What commands print: tables and colour for people on a terminal, JSON for programs in a pipe.
+"""Output of commands: tables and colour for people on a terminal, JSON for programs in a pipe.
 
 rich draws the tables; it is imported when something is drawn, so that `--help` is instant.
 """

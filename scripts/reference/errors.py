@@ -94,7 +94,7 @@ CODES = {
     "websocket_not_supported": "Use HTTP: the router has no WebSockets. Codex falls back by itself.",
     "wrong_host": "The page was opened under another address than OIDC_URL.",
 }
-"""What each code means; a test checks that none is missing."""
+"""The meaning of each code; a test checks that all are listed."""
 
 VERDICTS = {
     Verdict.TRANSIENT: (

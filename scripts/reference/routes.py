@@ -137,7 +137,7 @@ MEANINGS = {
     "RelaySpec.passed_on_header": "A header that only passed-on errors have.",
     "RelaySpec.own_error_type": "The `type` of the relay's own errors.",
 }
-"""What each field means; a test checks that none is missing."""
+"""The meaning of each field; a test checks that all are listed."""
 
 
 def fields() -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -1,4 +1,4 @@
-"""What people have lying about for a LiteLLM proxy: nothing in here knows that another router answers.
+"""A script as people have for a LiteLLM proxy: nothing in it depends on this router.
 
 LITELLM_PROXY_URL and LITELLM_MASTER_KEY say where it is. Any surprise ends it.
 """

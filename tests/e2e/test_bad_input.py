@@ -1,4 +1,4 @@
-"""What callers get wrong: a clear error in OpenAI's shape, never a 500."""
+"""Invalid requests get a clear error in OpenAI's shape, never a 500."""
 
 import httpx
 import pytest

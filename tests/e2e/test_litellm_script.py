@@ -1,4 +1,4 @@
-"""What a script that was written for LiteLLM's proxy does, against the whole router."""
+"""The calls of a script for LiteLLM's proxy, against the whole router."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

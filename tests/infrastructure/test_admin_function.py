@@ -55,7 +55,7 @@ def test_only_lambda_may_take_the_role_and_it_has_none_of_awss_policies() -> Non
 
 
 def _allowed() -> set[tuple[str, str]]:
-    """What the role allows on tables, by the table's logical id."""
+    """The actions that the role allows on tables, by the table's logical id."""
     allowed = set()
     for policy in ROLE["Policies"]:
         (statement,) = policy["PolicyDocument"]["Statement"]

@@ -1,4 +1,4 @@
-"""What is kept: tables, the secret, logs."""
+"""Retained data: tables, the secret, logs."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the gateway asks of AWS is what its role allows: no more, which would fail there alone, and no less."""
+"""The gateway calls exactly the AWS operations that its role allows: others would fail only on AWS."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What each coding agent's files must contain to use a router."""
+"""The contents of each coding agent's files for using a router."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ class Router:
 class Edit:
     """One file of an agent, and the function that makes its new text from its old one.
 
-    `summary` replaces the difference of a file that nobody wants to read.
+    `summary` replaces the difference of a file that is too long to read.
     """
 
     path: Path

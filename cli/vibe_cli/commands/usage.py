@@ -72,7 +72,8 @@ def book(
         "table": usage.table,
         "booked": outcome.booked,
         "booked_before": outcome.booked_before,
-        "of_nobody_known": outcome.without_key,
+        "without_key": outcome.without_key,
+        "of_nobody_known": outcome.without_key,  # the name in earlier releases
         "unreadable_lines": outcome.unreadable_lines,
         "not_booked": outcome.not_booked,
     }
@@ -133,7 +134,7 @@ def _records(file: str, outcome: _Outcome) -> "Iterator[Record]":
                 if not isinstance(fields, dict) or fields.get("message") != DECISION:
                     continue
                 record = Record.from_line(fields)
-                if record and "charge_later" not in fields:  # a line of an earlier release: nobody is charged yet
+                if record and "charge_later" not in fields:  # a line of an earlier release, which has no charge yet
                     record = replace(record, charge_later=tuple(_owners(record)))
             except (ValueError, RecursionError):
                 outcome.unreadable_lines.append(number)

@@ -1,7 +1,7 @@
 """GET /models: the virtual models and their aliases, as the caller's client expects them.
 
 Anthropic's clients send `anthropic-version`, Codex sends `client_version`; all others get OpenAI's shape. Patterns
-stand for names that nobody knows, so only aliases without a `*` are listed.
+match an open set of names, so only aliases without a `*` are listed.
 """
 
 from collections.abc import Mapping, Sequence

@@ -18,16 +18,16 @@ __all__ = [
 ]
 
 PROVIDERS = {"chat": "chats", "responses": "responds", "messages": "messages-on", "converse": "bedrock"}
-"""Who speaks a format: a provider of the routes, played by the stand-in, that has no other format."""
+"""The provider for each format: played by the stand-in, with no other format."""
 
 OTHERS = {
     "completes": ("completions",),
     "embeds": ("embeddings", "moderations", "images", "image_edits", "speech", "transcriptions", "rerank"),
 }
-"""Who speaks what else: each provider stands behind a virtual model of its name."""
+"""The formats of other providers: each serves a virtual model of its name."""
 
 PROVIDER_MODEL = "claude-haiku-4-5"
-"""What each provider calls its one model. Bedrock's are asked to think when they are Claude's, by a budget in tokens
+"""The name of each provider's one model. Bedrock's are asked to think when they are Claude's, by a budget in tokens
 when they are old, so others are called Claude too.
 """
 

@@ -30,7 +30,7 @@ MASTER = "sk-the-master-key-of-the-tests"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the handler gave: `body` is parsed where it is JSON; header names are lower-case."""
+    """The handler's response: `body` is parsed where it is JSON; header names are lower-case."""
 
     status: int
     headers: Mapping[str, list[str]]

@@ -1,4 +1,4 @@
-"""Whatever a caller sends, the answer is never a 500, and an error always has OpenAI's shape."""
+"""No request gets a 500, and every error has OpenAI's shape."""
 
 import base64
 import json

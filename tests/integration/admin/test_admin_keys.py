@@ -125,7 +125,7 @@ def test_a_custom_key_is_accepted_once(admin: Admin) -> None:
     again = admin.ask("POST", "/key/generate", {"key": STRONG})
     assert (again.status, again.error["code"], again.error["param"]) == (400, "already_exists", "key")
     admin.made("/key/delete", keys=[STRONG])
-    # What was deleted does not come back to life under its old value.
+    # A deleted key cannot be created again with its old value.
     assert admin.ask("POST", "/key/generate", {"key": STRONG}).status == 400
 
 
@@ -324,7 +324,7 @@ def test_a_team_is_created_changed_read_and_deleted_with_its_keys(admin: Admin) 
     assert gone == {"deleted_teams": [team["team_id"]], "deleted_keys": [key["token"]]}
     assert admin.read("/team/list") == []
     assert admin.read("/key/list")["total_count"] == 1
-    # Whoever gets the id later owes nothing.
+    # A later team with the same id owes nothing.
     assert admin.made("/team/new", **named)["spend"] == 0
     assert admin.read("/team/info", **named)["team_info"]["spend"] == 0
 

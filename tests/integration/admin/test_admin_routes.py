@@ -25,7 +25,7 @@ def routes(admin: Admin) -> dict[str, Any]:
 
 
 def document(routes: dict[str, Any]) -> dict[str, Any]:
-    """What an editor sends back of what they have read."""
+    """Return the part of the routes that an editor sends back."""
     return copy.deepcopy({name: routes[name] for name in ("providers", "defaults", "models")})
 
 

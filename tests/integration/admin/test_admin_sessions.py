@@ -1,4 +1,4 @@
-"""Who may call: the master key, a session with its token, and nobody else."""
+"""Only the master key and a session with its token may call."""
 
 import base64
 import json

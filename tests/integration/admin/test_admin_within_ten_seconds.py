@@ -116,7 +116,7 @@ def test_a_change_takes_effect_within_ten_seconds(
     assert gateway.tells(OWN) == before
     slow(0)
     admin.made(f"/{path}", **body)
-    assert Gateway(admin).tells(OWN) == after, "whoever has not read it before sees it at once"
+    assert Gateway(admin).tells(OWN) == after, "an environment that has not cached it uses it at once"
     time.now = began + 10 - JUST_BEFORE
     assert gateway.tells(OWN) == before, "nothing is read before it is time"
     time.now = began + 10

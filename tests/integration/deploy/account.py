@@ -132,7 +132,7 @@ class Account:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """What the stack tells."""
+        """The stack's outputs."""
         (stack,) = _client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
         return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
 

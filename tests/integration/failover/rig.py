@@ -66,7 +66,7 @@ class KnownSecrets:
 
 @dataclass
 class Outcome:
-    """What a caller and the log saw of one request."""
+    """The caller's answer and the log lines of one request."""
 
     trace: AttemptTrace
     deployment: str | None = None
@@ -120,7 +120,7 @@ class Rig:
 
     def deployment(self, provider: str) -> Deployment:
         base_url = self.base_urls.get(provider) or self.standin.base_url(provider)
-        # Who is well is waited for: on a busy machine the right answer may come late.
+        # Healthy providers get long timeouts: on a busy machine their answers may come late.
         well = self.policy.timeouts == TIMEOUTS and not self.standin.fails(provider)
         policy = replace(self.policy, timeouts=PATIENT) if well else self.policy
         return Deployment(Provider(provider, base_url, "KEY"), LAYERS[provider], policy, streams_only=self.streams_only)

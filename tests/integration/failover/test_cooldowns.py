@@ -99,12 +99,12 @@ def test_the_cooldown_is_written_before_the_next_attempt(rig: Rig) -> None:
     rig.standin.fault("cliproxyapi", "model_cooldown")
     post = rig.upstream.post
 
-    def watching(url: str, *args: object, **options: object) -> object:
+    def spy(url: str, *args: object, **options: object) -> object:
         if "new-api" in url:
             seen_by_l2.append(rig.cooldown().phase(rig.now))
         return post(url, *args, **options)  # type: ignore[arg-type]  # passed on as it came
 
-    rig.upstream.post = watching  # type: ignore[method-assign,assignment]  # looks on, and calls the real one
+    rig.upstream.post = spy  # type: ignore[method-assign,assignment]  # looks on, and calls the real one
     rig.ask()
     assert seen_by_l2 == [Phase.COOLING]
 

@@ -31,7 +31,7 @@ PROVIDERS = {"cliproxyapi": "CHAT_AUTO_API_KEY", "new-api": "NEW_API_KEY", "ark"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a caller got."""
+    """The answer that a caller got."""
 
     status: int
     headers: dict[str, str]
@@ -210,7 +210,7 @@ class Fleet:
 
     @property
     def warnings(self) -> list[str]:
-        """What the log says of trouble, in order; but for trouble with what is booked, which no caller notices."""
+        """The warnings and errors in the log, in order, except those about usage, which callers do not notice."""
         found = [str(line["message"]) for line in self.lines() if line.get("level") in ("WARNING", "ERROR")]
         return [message for message in found if "the usage table" not in message]
 

@@ -140,7 +140,7 @@ async def test_a_stream_of_a_killed_environment_ends_incomplete_and_the_next_one
         assert b"[DONE]" not in seen
         assert "SIGKILL" in stack.reports[0]
 
-        # What it had learnt before it answered is the fleet's.
+        # The fleet has the state that it wrote before it answered.
         assert (fleet.state(L1)["verdict"], fleet.state(L1)["strikes"]) == ("quota", 1)
         again = await stack.ask()
         assert (again.status, again.headers["x-vibe-deployment"]) == (200, L2)

@@ -1,6 +1,6 @@
 """What the official packages know of requests and answers, held against what is read, left out or refused by name.
 
-Whoever updates a package and finds a test of these failing has a new field before them: it is to be carried into other
+When one of these tests fails after an update of a package, the package has a new field: it is to be carried into other
 formats, or to be refused there by its name, or it may be left out without harm. The tables say which it is.
 """
 

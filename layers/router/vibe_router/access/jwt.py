@@ -109,7 +109,7 @@ def _check_claims(claims: Mapping[str, Any], issuer: str, audience: str, now: fl
     if begins is not None and now < begins - _SKEW:
         raise InvalidTokenError("it is not valid yet")
     if not isinstance(claims.get("sub"), str) or not claims["sub"]:
-        raise InvalidTokenError("it names nobody")
+        raise InvalidTokenError("it has no subject")
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:

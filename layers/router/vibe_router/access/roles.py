@@ -63,7 +63,7 @@ def read_role_rules(text: str | None) -> RoleRules:
 
 
 def user_of(claims: Mapping[str, Any], rules: RoleRules) -> User | None:
-    """Return the user whom `claims` identify, None if nobody of `rules`.
+    """Return the user whom `claims` identify, None if no rule matches.
 
     An e-mail address counts only if the provider has verified it: at some, users can write any address.
     """

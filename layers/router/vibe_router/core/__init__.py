@@ -1,1 +1,1 @@
-"""What every part of the router shares: errors, models, prices, records, clock."""
+"""Definitions that every part of the router shares: errors, models, prices, records, clock."""

@@ -8,7 +8,7 @@ MAX_NAME = 300  # characters of a model's name; no model has a longer one
 
 
 def is_pattern(name: str) -> bool:
-    """Return whether `name` stands for several names."""
+    """Return whether `name` is a pattern of several names."""
     return "*" in name
 
 

@@ -174,7 +174,7 @@ class Record:
     user: str | None = _field(_text, None, always_logged=True)
     tags: tuple[str, ...] = _field(_texts, ())
     model: str | None = _field(_text, None, line="selected_model", always_logged=True)
-    requested_model: str | None = _field(_text, None)  # the alias that was sent, if `model` is what it stands for
+    requested_model: str | None = _field(_text, None)  # the alias that was sent, if `model` was resolved from one
     resolved: bool = _field(bool, False)
     attempts: tuple[Mapping[str, Any], ...] = _field(_mappings, ())
     cooling: tuple[str, ...] = _field(_texts, ())

@@ -2,7 +2,7 @@
 
 A bad event is a complaint, an error, or a turn that was asked again within ten minutes. Each is counted for its arm,
 and then the sequential test decides: if mini is worse, one conditional write returns the model to manual routing, and
-an alarm is raised. Nothing runs while nobody calls.
+an alarm is raised. Nothing runs without requests.
 """
 
 import hashlib

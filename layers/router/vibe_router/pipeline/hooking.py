@@ -62,7 +62,7 @@ def apply_request_hook(
 def apply_attempt_hook(runner: HookRunner, exchange: Exchange, deployment: Deployment, body: bytes) -> None:
     """Change what `exchange` sends as before_attempt demands; `body` is its JSON. Raises ApiError to skip it.
 
-    A change is recorded by the body's fields, so that it lasts when the router builds the body anew for a retry.
+    A change is recorded by the body's fields, so that it lasts when the router rebuilds the body for a retry.
     """
     fields = _fields(body)
     provider = deployment.provider.name

@@ -1,4 +1,4 @@
-"""What happened to one request on its way through a chain: for headers, errors and the log."""
+"""The trace of one request through a chain, for headers, errors and the log."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

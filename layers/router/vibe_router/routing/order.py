@@ -63,7 +63,7 @@ def choose_order(model: VirtualModel, affinity: bytes, facts: Facts) -> list[Dep
 
 
 def is_reserved(deployment: Deployment, facts: Facts) -> bool:
-    """Return whether the rest of its quota is kept from this request: for named keys, and for running conversations."""
+    """Return whether the rest of its quota is reserved for others: for named keys, and for running conversations."""
     policy = deployment.policy
     if policy.order != "quota" or facts.stays_at == deployment.id or facts.caller & set(policy.quota.keys):
         return False

@@ -39,7 +39,7 @@ _BUCKETS = (
 
 @dataclass(frozen=True, slots=True)
 class QuotaWindow:
-    """One limit: the share that is used, 0 to 1, and when it starts anew (epoch seconds, 0 if unknown)."""
+    """One limit: the share that is used, 0 to 1, and when it resets (epoch seconds, 0 if unknown)."""
 
     name: str
     used: float

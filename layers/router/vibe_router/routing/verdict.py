@@ -11,7 +11,7 @@ __all__ = ["Classification", "Failure", "FailureKind", "Scope", "Verdict"]
 
 
 class Verdict(StrEnum):
-    """What a failure means for the chain."""
+    """The meaning of a failure for the chain."""
 
     TRANSIENT = "transient"  # heals by itself, often at once
     RATE_LIMITED = "rate_limited"  # heals in seconds to minutes

@@ -1,7 +1,7 @@
 """The errors of calls to AWS, named and shaped as botocore's.
 
 AwsError                         a call to AWS failed
-├─ ClientError                   AWS answered with an error, whoever is at fault
+├─ ClientError                   AWS answered with an error
 └─ NoResponseError               there was no answer
    ├─ NoCredentialsError         there are no credentials to sign with
    ├─ CredentialRetrievalError   the credentials' endpoint did not answer with credentials

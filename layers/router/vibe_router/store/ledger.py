@@ -85,7 +85,7 @@ class LimitReachedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a request has reserved.
+    """The amounts that a request has reserved.
 
     Its cost is charged to all of `ledgers` (id → limits). `held` are those that have a hold of it, and `unconfirmed`
     those that may have one: the write was sent, and its answer was lost. Both map to the ledger with the hold. The

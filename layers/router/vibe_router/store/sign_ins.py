@@ -18,7 +18,7 @@ __all__ = ["SignInStore"]
 
 
 class SignInStore:
-    """Counts attempts. Raises AwsError: without the counts nobody can sign in."""
+    """Counts attempts. Raises AwsError: without the counts all sign-ins fail."""
 
     def __init__(self, client: DynamoDB, table: str, clock: Clock) -> None:
         self._client = client

@@ -2,7 +2,7 @@
 
 A batch of the stream comes from one of its shards, in order, and may come again: whole, in part, or beginning with
 rows that were counted before. So the sequence number of the last row that is counted is stored per shard, in the same
-transaction as what its rows add, on the condition that nobody else has moved it:
+transaction as what its rows add, on the condition that no other process has moved it:
 
     position 5   batch 4 5 6 7  →  [totals += 6 7, position 5 → 7]
     position 7   batch 6 7      →  nothing

@@ -1,7 +1,7 @@
 """Merge the chunks of HTTP answers that have arrived together.
 
 A provider sends each event of a stream as a chunk of its own, and h11 takes 20 µs for each chunk, however small. Here
-the bytes of an answer are framed anew before h11 gets them: all chunks of one packet become one. What is not plainly
+the bytes of an answer are reframed before h11 gets them: all chunks of one packet become one. What is not plainly
 chunked is passed on as it is, so that h11 judges it.
 https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding
 """
@@ -27,7 +27,7 @@ class _State(Enum):
 
 
 class ChunkMerger:
-    """Frames the bytes of a connection anew. Call `begin` for each request."""
+    """Reframes the bytes of a connection. Call `begin` for each request."""
 
     def __init__(self) -> None:
         self._state = _State.HEAD

@@ -53,7 +53,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is known of a request besides its score."""
+    """The properties of a request besides its score."""
 
     conversation: Conversation
     size: int  # bytes
