@@ -60,7 +60,7 @@ def test_errors_have_the_packages_classes(client: anthropic.Anthropic) -> None:
         client.with_options(api_key="sk-wrong").messages.create(model="auto-claude", max_tokens=5, messages=HELLO)
     assert rejected.value.request_id
     with pytest.raises(anthropic.NotFoundError):
-        client.messages.create(model="claude-0", max_tokens=5, messages=HELLO)
+        client.messages.create(model="no-such-model", max_tokens=5, messages=HELLO)
     with pytest.raises(anthropic.BadRequestError, match="max_tokens"):
         client.messages.create(model="auto-claude", max_tokens=-1, messages=HELLO)
 

@@ -75,7 +75,7 @@ def test_every_request_is_one_row_and_its_share_of_the_totals(stack: Stack, tmp_
     expected: Counter[str] = Counter()
     for row in rows:
         expected.update(row.counters())
-    assert totals(stack, "key", key_id) == expected
+    assert eventually(lambda: totals(stack, "key", key_id) == expected), "totals follow within a moment"
     found = reader(stack).find(Filter(key=key_id), limit=50).records
     assert Counter(row.request_id for row in found) == Counter(row.request_id for row in rows), "each once"
     client, table = stack.table("ledger_table")

@@ -223,7 +223,8 @@ def test_create_block_and_delete_a_team(visit: Callable[..., Visitor], used_stac
     visitor.button("Block Research").click()
     visitor.button("Block", visitor.dialog).click()
     expect(row(visitor, "Research")).to_contain_text("Blocked")
-    assert admin(used_stack, "team/list", "GET")[-1]["tags"] == ["lab"]
+    teams = {team["team_alias"]: team for team in admin(used_stack, "team/list", "GET")}
+    assert teams["Research"]["tags"] == ["lab"]
     visitor.button("Delete Research").click()
     visitor.button("Delete", visitor.dialog).click()
     expect(row(visitor, "Research")).to_have_count(0)

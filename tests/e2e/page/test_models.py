@@ -110,7 +110,7 @@ def test_drag_weight_price_add_and_delete_deployments(visit: Callable[..., Visit
     visitor.button("Add step", region).click()
     members.nth(3).get_by_label("Provider").select_option("new-api")
     members.nth(3).get_by_label("Model").fill("gpt-5-nano")
-    members.nth(3).locator("summary").click()
+    members.nth(3).locator("summary").first.click()
     members.nth(3).get_by_label("Input", exact=True).fill("0.05")
     members.nth(3).get_by_label("Output").fill("0.4")
     visitor.button("Delete cliproxyapi/gemini-2.5-flash", region).click()
