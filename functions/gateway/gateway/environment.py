@@ -160,11 +160,11 @@ class Environment:
     def observers(self) -> "tuple[RequestObserver, ...]":
         """What completed requests are reported to, as far as the secret configures it; imported only then."""
         observers: list[RequestObserver] = []
-        if self.secrets.get(OTLP_ENDPOINT) is not None:
+        if self.secrets.cached(OTLP_ENDPOINT) is not None:
             if self._span_exporter is None:
                 from vibe_router.pipeline.span_exporter import SpanExporter
 
-                self._span_exporter = SpanExporter(self.secrets.get, Upstream(), self.clock)
+                self._span_exporter = SpanExporter(self.secrets.cached, Upstream(), self.clock)
             observers.append(self._span_exporter)
         if self.hooks and self.hooks.has("after_answer"):
             from vibe_router.pipeline.hooking import HookObserver

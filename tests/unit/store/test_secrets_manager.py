@@ -147,6 +147,18 @@ def test_a_request_without_values_retries_for_a_bounded_time(secrets: Secrets, w
         assert 5 < len(wire.took()) < 10
 
 
+def test_a_cached_value_is_returned_without_a_call_or_a_wait(secrets: Secrets, wire: Wire, time: Time) -> None:
+    began = time.now
+    assert secrets.cached("ARK_API_KEY") is None
+    assert (wire.took(), time.now) == ([], began)
+    value = secrets.get("ARK_API_KEY")
+    wire.took()
+    time.advance(3600)
+    secrets.invalidate()
+    assert secrets.cached("ARK_API_KEY") == value is not None
+    assert wire.took() == []
+
+
 def test_a_waiting_request_is_served_once_the_values_are_read(secrets: Secrets, wire: Wire, time: Time) -> None:
     wire.faults = [OUTAGES["throttled"]] * 4
     assert secrets.get("MASTER_KEY") == "sk-master-000"
