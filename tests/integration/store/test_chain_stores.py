@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.store.held import Time
+from tests.unit.store.held import OUTAGES, Aside, Time, Wire
 from vibe_router.routing.order import Observed
 from vibe_router.routing.quota import QuotaWindow
 from vibe_router.routing.stay import Stay
@@ -91,3 +91,29 @@ def test_without_the_table_there_is_what_the_environment_knows(dynamodb_client: 
     observations = ObservationStore(dynamodb_client, "no-such-table", time.clock)
     observations.note("a/m", HALF)
     assert observations.read(["a/m"])["a/m"].windows == HALF
+
+
+def test_writes_continue_after_an_outage_without_reads(dynamodb_client: DynamoDB, state_table: str, time: Time) -> None:
+    aside, wire = Aside(), Wire(dynamodb_client)
+    conversations = ConversationStore(dynamodb_client, state_table, time.clock, spawn=aside)
+    observations = ObservationStore(dynamodb_client, state_table, time.clock, spawn=aside)
+    stay = Stay("a/m", time.now + 300)
+    wire.fault = OUTAGES["throttled"]
+    conversations.write("c1", stay)
+    observations.note("a/m", HALF)
+    assert wire.took() == ["PutItem"] * 2
+    time.advance(1)
+    conversations.write("c1", stay)
+    observations.note("a/m", HALF)
+    assert (wire.took(), aside.waiting) == ([], []), "an outage that is known costs no call"
+    wire.fault = None
+    time.advance(10)
+    conversations.write("c1", stay)
+    observations.note("a/m", HALF)
+    assert wire.took() == [], "a probe delays nobody"
+    aside.do()
+    conversations.write("c2", stay)
+    assert wire.took() == ["PutItem"] * 3
+    other = ConversationStore(dynamodb_client, state_table, time.clock)
+    assert [other.read(each) for each in ("c1", "c2")] == [stay, stay]
+    assert ObservationStore(dynamodb_client, state_table, time.clock).read(["a/m"])["a/m"].windows == HALF

@@ -10,7 +10,7 @@ a deployment has recovered, or where the order of deployments changes. The hash 
 from vibe_router.core.clock import Clock
 from vibe_router.core.rows import read_text, read_time
 from vibe_router.routing.stay import Stay
-from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker
+from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, run_in_background
 from vibe_router.store.dynamodb import DynamoDB, Value, from_item, to_item
 
 __all__ = ["ConversationStore"]
@@ -22,13 +22,22 @@ _CACHED = 4096  # conversations in memory
 class ConversationStore:
     """Reads and writes stays. Never raises: without the table, a conversation stays as far as this environment knows.
 
-    `service` is the breaker of DynamoDB as a whole.
+    `spawn` runs work in the background. `service` is the breaker of DynamoDB as a whole.
     """
 
-    def __init__(self, client: DynamoDB, table: str, clock: Clock, *, service: CircuitBreaker | None = None) -> None:
+    def __init__(
+        self,
+        client: DynamoDB,
+        table: str,
+        clock: Clock,
+        *,
+        spawn: Spawn = run_in_background,
+        service: CircuitBreaker | None = None,
+    ) -> None:
         self._client = client
         self._table = table
         self._clock = clock
+        self._spawn = spawn
         self._breaker = CircuitBreaker("the table of conversations", clock, service=service)
         self._cache: dict[str, Stay] = {}
 
@@ -60,8 +69,13 @@ class ConversationStore:
     def write(self, conversation: str, stay: Stay) -> None:
         """Store where a conversation stays."""
         self._remember(conversation, stay)
-        if self._breaker.is_open:
-            return
+        match self._breaker.next_call():
+            case CallMode.CALL:
+                self._put(conversation, stay)
+            case CallMode.PROBE:
+                self._spawn(lambda: self._put(conversation, stay))
+
+    def _put(self, conversation: str, stay: Stay) -> None:
         values: dict[str, Value] = {
             "deployment": stay.deployment,
             "until": stay.until,
@@ -71,6 +85,8 @@ class ConversationStore:
             self._client.put_item(TableName=self._table, Item=to_item({"id": _PREFIX + conversation, **values}))
         except AWS_ERRORS as error:
             self._breaker.record_failure(error)
+        else:
+            self._breaker.record_success()
 
     def _remember(self, conversation: str, stay: Stay) -> None:
         self._cache.pop(conversation, None)  # the latest is last

@@ -14,7 +14,14 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.rows import read_number, read_text, read_time
 from vibe_router.routing.order import NOTHING, Observed
 from vibe_router.routing.quota import QuotaWindow
-from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, error_code
+from vibe_router.store.circuit_breaker import (
+    AWS_ERRORS,
+    CallMode,
+    CircuitBreaker,
+    Spawn,
+    error_code,
+    run_in_background,
+)
 from vibe_router.store.dynamodb import DynamoDB, Value, from_item, to_item
 
 __all__ = ["ObservationStore"]
@@ -27,12 +34,24 @@ _KEEP_SECONDS = 8 * 86_400  # longer than the longest window
 
 
 class ObservationStore:
-    """Reads and writes observations. Never raises: without the table there is what this environment has observed."""
+    """Reads and writes observations. Never raises: without the table there is what this environment has observed.
 
-    def __init__(self, client: DynamoDB, table: str, clock: Clock, *, service: CircuitBreaker | None = None) -> None:
+    `spawn` runs work in the background. `service` is the breaker of DynamoDB as a whole.
+    """
+
+    def __init__(
+        self,
+        client: DynamoDB,
+        table: str,
+        clock: Clock,
+        *,
+        spawn: Spawn = run_in_background,
+        service: CircuitBreaker | None = None,
+    ) -> None:
         self._client = client
         self._table = table
         self._clock = clock
+        self._spawn = spawn
         self._breaker = CircuitBreaker("the table of observations", clock, service=service)
         self._cache: dict[str, Observed] = {}
         self._read_at: dict[str, float] = {}
@@ -63,12 +82,16 @@ class ObservationStore:
         """Add what was observed of a deployment, and write it if the last write is ten seconds ago."""
         now = self._clock.now()
         seen = Observed(tuple(windows), tuple(first_tokens))
-        self._new[deployment] = _merged(self._new.get(deployment, NOTHING), seen)
+        new = self._new[deployment] = _merged(self._new.get(deployment, NOTHING), seen)
         written_at = max(self._cache.get(deployment, NOTHING).written_at, self._tried_at.get(deployment, 0.0))
-        if 0 <= now - written_at < _INTERVAL or self._breaker.is_open:
+        if 0 <= now - written_at < _INTERVAL or (mode := self._breaker.next_call()) is CallMode.SKIP:
             return
         self._tried_at[deployment] = now
-        self._write(deployment, _merged(self._cache.get(deployment, NOTHING), self._new[deployment]), now)
+        observed = _merged(self._cache.get(deployment, NOTHING), new)
+        if mode is CallMode.PROBE:
+            self._spawn(lambda: self._write(deployment, observed, now))
+        else:
+            self._write(deployment, observed, now)
 
     def _write(self, deployment: str, observed: Observed, now: float) -> None:
         windows: list[Value] = [
@@ -91,9 +114,12 @@ class ObservationStore:
                 ExpressionAttributeValues=to_item({":before": now - _INTERVAL}),
             )
         except AWS_ERRORS as error:
-            if error_code(error) != "ConditionalCheckFailedException":  # else another environment has just written
+            if error_code(error) == "ConditionalCheckFailedException":  # another environment has just written
+                self._breaker.record_success()
+            else:
                 self._breaker.record_failure(error)
             return
+        self._breaker.record_success()
         self._new.pop(deployment, None)
         self._cache[deployment] = Observed(observed.windows, observed.first_tokens, now)
         self._read_at[deployment] = now
