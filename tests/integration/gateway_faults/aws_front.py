@@ -58,7 +58,10 @@ _SERVICES = {"DynamoDB_20120810": "dynamodb", "secretsmanager": "secretsmanager"
 
 
 class AwsFront:
-    """Listens on loopback. `calls` holds the operations that came, tries made again included."""
+    """Listens on loopback. `calls` holds the operations that came, tries made again included.
+
+    An operation on one table is also called "PutItem usage-1": operation and table.
+    """
 
     def __init__(self) -> None:
         self.moto = Moto(REGION)
@@ -76,7 +79,7 @@ class AwsFront:
         return f"http://127.0.0.1:{self._port}"
 
     def fail(self, fault: Fault, *what: str) -> None:
-        """Let services (`dynamodb`, `secretsmanager`) or operations (`PutItem`) fail until all are healed."""
+        """Let services (`dynamodb`), operations (`PutItem`), or those on one table, fail until all are healed."""
         self._healed.clear()
         self._faults |= dict.fromkeys(what, fault)
         if isinstance(fault, Refused):
@@ -106,10 +109,11 @@ class AwsFront:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def fault_of(self, target: str) -> Fault | None:
+    def fault_of(self, target: str, table: str) -> Fault | None:
         prefix, _, operation = target.rpartition(".")
-        self.calls.append(operation)
-        return self._faults.get(operation) or self._faults.get(_SERVICES[prefix])
+        names = [operation, f"{operation} {table}"]
+        self.calls += names
+        return next((self._faults[each] for each in (*names, _SERVICES[prefix]) if each in self._faults), None)
 
     def wait_until_healed(self) -> None:
         self._healed.wait(30)
@@ -163,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         front = self.server.front
         body = self.rfile.read(int(self.headers["content-length"]))
-        match front.fault_of(self.headers["x-amz-target"]):
+        match front.fault_of(self.headers["x-amz-target"], json.loads(body).get("TableName", "")):
             case None:
                 self._answer(body)
             case Slow(seconds):

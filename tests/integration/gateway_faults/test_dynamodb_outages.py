@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from tests.integration.gateway_faults.aws_front import Abort, Fault, Garbage, Hang, Refused, Reset, Slow
-from tests.integration.gateway_faults.fleet import BOOKING, L1, L2, L3, Fleet, Gateway
+from tests.integration.gateway_faults.fleet import L1, L2, L3, Fleet, Gateway
 from tests.unit.store.held import NOW
 
 THROTTLED = Abort(400, "ProvisionedThroughputExceededException")
@@ -161,7 +161,8 @@ def test_a_cooldown_is_retained_while_only_writes_are_throttled(fleet: Fleet) ->
     assert fleet.calls(L1) == 2
     heal_aws(fleet, gateway)
     assert fleet.state(L1)["until"] == NOW + 2 + 600
-    assert len([line for line in fleet.warnings if "cannot be reached" in line]) == 1
+    reported = [line.partition(" (")[0] for line in fleet.warnings if "cannot be reached" in line]
+    assert reported == ["the state table cannot be reached", "the table of conversations cannot be reached"]
 
 
 def test_an_edited_route_is_live_after_the_outage(fleet: Fleet) -> None:
@@ -233,10 +234,10 @@ def test_usage_during_the_outage_is_booked_after_it(fleet: Fleet) -> None:
 
 def test_usage_during_an_outage_of_the_usage_table_is_booked_after_it(fleet: Fleet) -> None:
     gateway = warm(fleet)
-    fleet.aws.fail(THROTTLED, BOOKING)
+    fleet.aws.fail(THROTTLED, fleet.booking)
     for _ in range(20):
         assert gateway.ask().deployment == L1
     assert len(fleet.booked) == 1
-    assert fleet.aws.calls.count(BOOKING) <= 1 + 2, "nobody pays for the outage but the first"
+    assert fleet.aws.calls.count(fleet.booking) <= 1 + 2, "nobody pays for the outage but the first"
     heal_aws(fleet, gateway)
     assert fleet.booked == {line["request_id"] for line in fleet.decisions}

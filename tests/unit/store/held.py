@@ -57,8 +57,13 @@ class Wire:
         self.fault: Exception | None = None
         hooked(client).before.insert(0, self._called)
 
-    def _called(self, operation: str, _parameters: object) -> None:
-        self.calls.append(operation)
+    def counts(self, operation: str, parameters: Any) -> bool:
+        """Whether a call is one of those that are counted."""
+        return True
+
+    def _called(self, operation: str, parameters: Any) -> None:
+        if self.counts(operation, parameters):
+            self.calls.append(operation)
         if fault := self.faults.pop(0) if self.faults else self.fault:
             raise fault
 
