@@ -3,8 +3,8 @@ from collections.abc import Callable
 from playwright.sync_api import expect
 
 from tests.e2e.page.browser import Visitor
-from tests.e2e.page.traffic import ask
-from tests.e2e.stack import Stack
+from tests.e2e.page.traffic import admin, ask
+from tests.e2e.stack import Stack, eventually
 
 
 def test_create_the_first_key_and_use_it(visit: Callable[..., Visitor], used_stack: Stack) -> None:
@@ -36,5 +36,7 @@ def test_create_the_first_key_and_use_it(visit: Callable[..., Visitor], used_sta
 
     assert ask(used_stack, key).status_code == 200, "the new key works outside the page"
     page.unroute("**/usage/overview?*")
+    days = "usage/overview?days=7"  # totals follow their rows within a moment, and the page reads them every 30 seconds
+    eventually(lambda: any(each["key_alias"] == "my first key" for each in admin(used_stack, days, "GET")["keys"]))
     page.get_by_role("link", name="Overview").click()
     expect(page.get_by_role("table", name="Keys by requests")).to_contain_text("my first key")

@@ -212,6 +212,7 @@ def test_create_block_and_delete_a_team(visit: Callable[..., Visitor], used_stac
     visitor = visit()
     page = visitor.open("keys").page
     visitor.choose("Teams")
+    expect(visitor.button("Create team")).to_be_visible()
     expect(row(visitor, "Apps")).to_contain_text("of $200.00")
     visitor.button("Create team").click()
     visitor.dialog.get_by_label("Name", exact=True).fill("Research")

@@ -11,6 +11,7 @@ const ACTIONS = {
   "ui/oidc/callback": "Signed in with the provider",
   "ui/sign-out": "Signed out",
   "key/generate": "Created a key",
+  "me/keys": "Created a key",
   "key/update": "Changed a key",
   "key/regenerate": "Rotated a key",
   "key/block": "Blocked a key",
@@ -65,7 +66,7 @@ export async function show(view, { signal }) {
           "Changes and sign-ins, newest first",
           [
             { label: "Time", head: true, cell: (entry) => moment(entry.at) },
-            { label: "By", cell: (entry) => [h("span", {}, entry.by || NONE), h("span", { class: "quiet small" }, entry.address)] },
+            { label: "By", cell: (entry) => [h("span", { class: "name" }, entry.by || NONE), h("span", { class: "quiet small name" }, entry.address)] },
             { label: "Action", cell: action },
             { label: "Target", cell: (entry) => h("span", { class: "mono name" }, shortened(entry.target)) },
             { label: "Changes", cell: changes },
@@ -82,8 +83,9 @@ export async function show(view, { signal }) {
 
 function action(entry) {
   if (entry.status >= 400) return h("span", { class: "status bad" }, entry.action.startsWith("ui/") ? "Failed to sign in" : `Failed: ${entry.action}`);
-  const rotated = /^key\/.+\/regenerate$/.test(entry.action) ? "key/regenerate" : entry.action;
-  return ACTIONS[rotated] ?? entry.action;
+  // The path may name the key: key/KEY/regenerate, me/keys/KEY/block.
+  const path = entry.action.replace(/^(?:key|me\/keys)\/[^/]+\/(regenerate|block|unblock)$/, "key/$1");
+  return h("span", { class: "name" }, ACTIONS[path] ?? path);
 }
 
 /** A target; of a key's id, which is 64 characters long, the first ten. */
@@ -92,5 +94,5 @@ const shortened = (target) => (target ? target.replace(/^(key [0-9a-f]{10})[0-9a
 function changes(entry) {
   const fields = Object.entries(entry.changes);
   if (!fields.length) return NONE;
-  return h("span", { class: "quiet small" }, fields.map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join(", ") : value}`).join(" · "));
+  return h("span", { class: "quiet small name" }, fields.map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join(", ") : value}`).join(" · "));
 }
