@@ -70,7 +70,7 @@ AGENTS = {
         environ={"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"},
     ),
     "opencode": Agent(
-        (str(MODULES / ".bin/opencode"),),
+        (str(MODULES / "opencode-linux-x64/bin/opencode"),),
         ("run",),
         ("run", "--continue"),
         lambda made: ("write", {"filePath": str(made), "content": "vibe"}),
