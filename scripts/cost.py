@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
@@ -201,6 +202,7 @@ class CostModel:
         )
 
 
+@cache
 def _answer_bytes() -> float:
     return float(sum(map(len, chunks("auto-chat", _CHUNKS))))
 
