@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import (
@@ -44,9 +43,6 @@ from vibe_router.store.ledger_table import (
     cancellation_reasons,
     parse_ledger,
 )
-
-if TYPE_CHECKING:
-    from vibe_router.store.direct import Writes
 
 __all__ = [
     "LedgerBusyError",
@@ -112,8 +108,7 @@ class Reservation:
 class LedgerStore:
     """Creates reservations, and the settlements that end them.
 
-    `writes` carries out reservations (by default `client`); `spawn` runs work in the background. `renews`: holds are
-    leases, which are renewed while their requests last.
+    `spawn` runs work in the background. `renews`: holds are leases, which are renewed while their requests last.
     """
 
     def __init__(
@@ -123,11 +118,10 @@ class LedgerStore:
         clock: Clock,
         *,
         spawn: Spawn = run_in_background,
-        writes: "Writes | None" = None,
         service: CircuitBreaker | None = None,
         renews: bool = False,
     ) -> None:
-        self._table = LedgerTable(client, table, writes)
+        self._table = LedgerTable(client, table)
         self._leases = LeaseRenewer(self._renew, clock) if renews else None
         self._clock = clock
         self._spawn = spawn

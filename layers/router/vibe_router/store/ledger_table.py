@@ -19,7 +19,6 @@ from vibe_router.store.dynamodb import DynamoDB, Item, Value, from_item, to_item
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, UpdateTypeDef
 
-    from vibe_router.store.direct import Writes
 
 __all__ = ["CONDITION_FAILED", "CancellationReason", "LedgerTable", "cancellation_reasons", "parse_ledger"]
 
@@ -42,15 +41,11 @@ class CancellationReason(TypedDict, total=False):
 
 
 class LedgerTable:
-    """Reads and writes ledgers. Methods raise AwsError, and CorruptRowError for a ledger edited by hand.
+    """Reads and writes ledgers. Methods raise AwsError, and CorruptRowError for a ledger edited by hand."""
 
-    `writes` carries out updates (by default `client`, which does everything else).
-    """
-
-    def __init__(self, client: DynamoDB, name: str, writes: "Writes | None" = None) -> None:
+    def __init__(self, client: DynamoDB, name: str) -> None:
         self._client = client
         self._name = name
-        self._writes = writes or client
         self._ledgers: OrderedDict[str, Ledger] = OrderedDict()
 
     def cached(self, ledger_id: str) -> Ledger:
@@ -91,10 +86,10 @@ class LedgerTable:
     def write(self, updates: Mapping[str, LedgerUpdate]) -> dict[str, Any]:
         """Write all of `updates` or none; return the counters that a single update reports."""
         if len(updates) > 1:
-            self._writes.transact_write_items(TransactItems=self.items(updates))
+            self._client.transact_write_items(TransactItems=self.items(updates))
             return {}
         [(ledger_id, update)] = updates.items()
-        answer = self._writes.update_item(**self._update(ledger_id, update), ReturnValues="UPDATED_NEW")
+        answer = self._client.update_item(**self._update(ledger_id, update), ReturnValues="UPDATED_NEW")
         return _counters(answer.get("Attributes", {}))
 
     def renew(self, ledger_id: str, hold_id: str, until: float) -> None:

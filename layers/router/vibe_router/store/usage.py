@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum, auto
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import COUNTERS, Kind, Record, day_partitions, row_id
@@ -39,9 +39,6 @@ from vibe_router.store.circuit_breaker import (
 )
 from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
 from vibe_router.store.ledger import LedgerBusyError
-
-if TYPE_CHECKING:
-    from vibe_router.store.direct import Writes
 
 __all__ = [
     "TOTAL_SHARDS",
@@ -89,8 +86,8 @@ class NotRecordedError(Exception):
 class UsageWriter:
     """Books each request once. Rows expire after `days`."""
 
-    def __init__(self, writes: "Writes", table: str, *, days: int) -> None:
-        self._writes = writes
+    def __init__(self, client: DynamoDB, table: str, *, days: int) -> None:
+        self._client = client
         self._table = table
         self._days = days
 
@@ -103,7 +100,7 @@ class UsageWriter:
         if settlement:
             _settle(record, settlement)
         try:
-            self._writes.put_item(
+            self._client.put_item(
                 TableName=self._table,
                 Item=to_item(record.as_row(self._days)),
                 ConditionExpression="attribute_not_exists(id)",
