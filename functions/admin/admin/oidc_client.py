@@ -1,7 +1,7 @@
 """Calls to the OpenID Connect provider: its discovery document, its keys, and the exchange of a code for a token."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import httpcore
@@ -28,6 +28,7 @@ class OidcClient:
         self._read_at = float("-inf")
         self._provider: Provider | None = None
         self._keys: list[RsaKey] = []
+        self._keys_read_at = float("-inf")
 
     def provider(self, settings: OidcSettings) -> Provider:
         """Return the provider's endpoints. Raises OidcError."""
@@ -46,39 +47,33 @@ class OidcClient:
         token = answer.get("id_token")
         if not isinstance(token, str):
             raise OidcError("the provider sent no ID token")
-        return self._verified(token, settings, attempt.nonce)
+        for keys in self._key_sets(settings):
+            try:
+                return verified_claims(
+                    token,
+                    keys,
+                    issuer=settings.issuer,
+                    audience=settings.client_id,
+                    now=self._clock.now(),
+                    nonce=attempt.nonce,
+                )
+            except InvalidTokenError as error:
+                reason = error
+        raise OidcError(f"the ID token was rejected: {reason}")
 
-    def _verified(self, token: str, settings: OidcSettings, nonce: str) -> dict[str, Any]:
-        def verify() -> dict[str, Any]:
-            now, audience = self._clock.now(), settings.client_id
-            return verified_claims(token, self._keys, issuer=settings.issuer, audience=audience, now=now, nonce=nonce)
+    def _key_sets(self, settings: OidcSettings) -> Iterator[list[RsaKey]]:
+        """Yield the provider's keys, and then the newest ones if those are a minute old: it may have changed them."""
+        url = self.provider(settings).jwks_uri
+        if not self._keys:
+            self._read_keys(url)
+        yield self._keys
+        if self._clock.monotonic() - self._keys_read_at >= _RENEWED:
+            self._read_keys(url)
+            yield self._keys
 
-        read = self._read_keys_once(settings)
-        try:
-            return verify()
-        except InvalidTokenError as error:
-            if not read():
-                raise OidcError(f"the ID token was rejected: {error}") from None
-        try:
-            return verify()
-        except InvalidTokenError as error:
-            raise OidcError(f"the ID token was rejected: {error}") from None
-
-    def _read_keys_once(self, settings: OidcSettings) -> Callable[[], bool]:
-        """Read the keys if there are none; return what reads them again, if the last read is a minute old."""
-        provider = self.provider(settings)
-        fresh = not self._keys
-        if fresh:
-            self._keys = read_keys(_fetch("GET", provider.jwks_uri))
-
-        def again() -> bool:
-            if fresh or self._clock.monotonic() - self._read_at < _RENEWED:
-                return False
-            self._keys = read_keys(_fetch("GET", provider.jwks_uri))
-            self._read_at = self._clock.monotonic()
-            return True
-
-        return again
+    def _read_keys(self, url: str) -> None:
+        self._keys = read_keys(_fetch("GET", url))
+        self._keys_read_at = self._clock.monotonic()
 
 
 def _fetch(method: str, url: str, form: bytes | None = None) -> dict[str, Any]:

@@ -140,6 +140,17 @@ def test_a_forged_token_is_rejected(
     assert admin.read("/audit")["entries"][0]["status"] == 502
 
 
+def test_new_keys_of_the_provider_are_read_once_the_old_ones_are_a_minute_old(
+    admin: Admin, provider: LocalProvider
+) -> None:
+    assert finish(admin, provider).status == 303
+    provider.keys, provider.forge = ["second"], lambda claims: signed(claims, "second")
+    assert finish(admin, provider).status == 502
+    admin.time.advance(61)
+    assert finish(admin, provider).status == 303
+    assert provider.calls.count("/keys") == 2
+
+
 def test_a_state_of_another_browser_is_rejected(admin: Admin, provider: LocalProvider) -> None:
     location, cookie = begin(admin)
     back = provider.authorize(location)
