@@ -20,7 +20,12 @@ __all__ = ["export_request"]
 _SERVER, _CLIENT = 2, 3  # SpanKind
 _ERROR = 2  # StatusCode
 _SCOPE = {"name": "vibe-router"}
-_OPERATIONS = {"completions": "text_completion", "embeddings": "embeddings", "gemini": "generate_content"}
+_OPERATIONS = {
+    **dict.fromkeys(("chat", "messages", "responses"), "chat"),
+    "completions": "text_completion",
+    "gemini": "generate_content",
+}
+"""`gen_ai.operation.name` by the caller's format; of another format it is the format's name."""
 
 _Value = str | bool | int | float | Sequence[str] | None
 
@@ -37,7 +42,7 @@ def export_request(request: CompletedRequest, context: TraceContext, resource: M
 def _spans(request: CompletedRequest, context: TraceContext) -> Iterator[dict[str, Any]]:
     record = request.record
     ended = record.started + record.total_ms / 1000
-    operation = _OPERATIONS.get(record.format or "", "chat" if record.format in _CONVERSATIONS else record.format or "")
+    operation = _OPERATIONS.get(record.format or "", record.format or "")
     yield {
         **_identity(context, "request", parent=context.parent_id),
         "name": f"{operation} {record.model or ''}".strip() or "request",
@@ -65,9 +70,6 @@ def _spans(request: CompletedRequest, context: TraceContext) -> Iterator[dict[st
             "attributes": _attributes(own),
             **_status(attempt.verdict if attempt.classification else None),
         }
-
-
-_CONVERSATIONS = frozenset({"chat", "messages", "responses"})
 
 
 def _request_attributes(record: Record) -> dict[str, _Value]:
