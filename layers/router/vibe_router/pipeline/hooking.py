@@ -70,13 +70,14 @@ def apply_attempt_hook(runner: HookRunner, exchange: Exchange, deployment: Deplo
     changed = runner.before_attempt(given)
     if changed is given:
         return
-    exchange.extra_headers = {name.lower(): str(value) for name, value in changed.headers.items()}
+    headers = {name.lower(): str(value) for name, value in changed.headers.items()}
     removed = fields.keys() - changed.body.keys()
     written = {name: value for name, value in changed.body.items() if name not in fields or fields[name] != value}
-    if removed or written:
-        exchange.edit = lambda raw: dump(
-            {name: value for name, value in {**_fields(raw), **written}.items() if name not in removed}
-        )
+
+    def edit(raw: bytes) -> bytes:
+        return dump({name: value for name, value in {**_fields(raw), **written}.items() if name not in removed})
+
+    exchange.change(headers, edit if removed or written else None)
 
 
 class HookObserver:

@@ -93,8 +93,8 @@ class Exchange:
         self._rejected_betas: tuple[str, ...] = ()
         self.reply_headers: Mapping[str, str] = {}  # of the answer, once they have arrived
         self.tracker: TrackingWriter | None = None  # of the caller's stream, if its answer can be continued
-        self.edit: Callable[[bytes], bytes] | None = None  # a hook's change of every body
-        self.extra_headers: Mapping[str, str] = {}  # of a hook
+        self._edit: Callable[[bytes], bytes] | None = None
+        self._added_headers: Mapping[str, str] = {}
         self._request = request
         self._provider = provider
         self._base_model = deployment.base_model
@@ -109,7 +109,7 @@ class Exchange:
         """Return the headers of the call, the key among them."""
         own = self._provider.headers(secret)
         headers = self._shaped_headers(own, self._request.forwarded_headers) if self._shape else self._headers(own)
-        return {**headers, **self.extra_headers, **own} if self.extra_headers else headers
+        return {**headers, **self._added_headers, **own} if self._added_headers else headers
 
     def _headers(self, own: dict[str, str]) -> dict[str, str]:
         return {**own, **self._request.forwarded_headers}
@@ -149,8 +149,15 @@ class Exchange:
                 from vibe_router.upstream.shaping import shaped_body
 
                 body = shaped_body(body, self._shape)
-            self._bodies[stream] = body = _with_reasoning(body) if self._fills_reasoning else body
-        return self.edit(body) if self.edit else body
+            body = _with_reasoning(body) if self._fills_reasoning else body
+            self._bodies[stream] = body = self._edit(body) if self._edit else body
+        return body
+
+    def change(self, headers: Mapping[str, str], edit: Callable[[bytes], bytes] | None) -> None:
+        """Add `headers` to the call, and have `edit` change every body from now on."""
+        self._added_headers, self._edit = headers, edit
+        if edit:
+            self._bodies.clear()
 
     def drop_proofs(self) -> bool:
         """Leave out every proof of earlier reasoning from now on; return whether that changes the body."""
