@@ -1,6 +1,8 @@
 """template.yaml as CloudFormation would get it: what the SAM translator makes of it, without AWS."""
 
+import io
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -14,16 +16,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
-ARTEFACTS = (
-    "GatewayFunction",
-    "AdminFunction",
-    "AggregatorFunction",
-    "RouterLayer",
-    "StreamingRuntimeLayer",
-    "HooksLayer",
-)
-"""What `sam deploy` uploads."""
-
+_BUCKET = "artefacts"
 Resource = dict[str, Any]
 
 
@@ -34,15 +27,32 @@ class _NoManagedPolicies:
         return {}
 
 
+def _artefacts(template: Resource) -> list[tuple[str, str]]:
+    """Return what `sam deploy` uploads: logical ids, each with the property that holds its address."""
+    return [
+        (name, key)
+        for name, resource in template["Resources"].items()
+        for key in ("CodeUri", "ContentUri")
+        if resource["Type"].startswith("AWS::Serverless::") and key in resource["Properties"]
+    ]
+
+
+def upload_artefacts(s3: Any) -> None:
+    """Put an archive where the expanded template looks for each function and layer."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context): ...")
+    s3.create_bucket(Bucket=_BUCKET)
+    for name, _ in _artefacts(yaml_parse(TEMPLATE.read_text(encoding="utf-8"))):
+        s3.put_object(Bucket=_BUCKET, Key=f"{name}.zip", Body=packed.getvalue())
+
+
 @cache
 def _expanded(parameters: frozenset[tuple[str, str]], contents: frozenset[tuple[str, str]]) -> str:
     template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
     uris = dict(contents)
-    for name, resource in template["Resources"].items():
-        # What `sam deploy` does after its upload.
-        for key in ("CodeUri", "ContentUri"):
-            if resource["Type"].startswith("AWS::Serverless::") and key in resource["Properties"]:
-                resource["Properties"][key] = uris.get(name, f"s3://artefacts/{name}.zip")
+    for name, key in _artefacts(template):  # what `sam deploy` does after its upload
+        template["Resources"][name]["Properties"][key] = uris.get(name, f"s3://{_BUCKET}/{name}.zip")
     with patch.dict("os.environ", AWS_DEFAULT_REGION="us-east-1"):
         return json.dumps(transform(template, dict(parameters), _NoManagedPolicies()))
 

@@ -4,11 +4,9 @@ moto makes tables, roles, log groups, layers, the function, the topic and the da
 properties. What it skips, and each property, is asserted on in the other files.
 """
 
-import io
 import json
 import re
 import shlex
-import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tests.infrastructure.expanded import expand
+from tests.infrastructure.expanded import expand, upload_artefacts
 
 # moto knows neither stages nor aliases nor domains; it says so and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse .* not supported by moto")
@@ -60,20 +58,7 @@ def _for_moto(template: dict[str, Any]) -> str:
 
 def _create(parameters: Mapping[str, str], stack_name: str = NAME) -> dict[str, dict[str, Any]]:
     """Create the stack; return its resources by logical id."""
-    bucket = boto3.client("s3")
-    bucket.create_bucket(Bucket="artefacts")
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("app.py", "def handler(event, context): ...")
-    for name in (
-        "GatewayFunction",
-        "AdminFunction",
-        "AggregatorFunction",
-        "RouterLayer",
-        "StreamingRuntimeLayer",
-        "HooksLayer",
-    ):
-        bucket.put_object(Bucket="artefacts", Key=f"{name}.zip", Body=packed.getvalue())
+    upload_artefacts(boto3.client("s3"))
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(
         StackName=stack_name,

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +17,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.infrastructure.expanded import expand
+from tests.infrastructure.expanded import expand, upload_artefacts
 from vibe_cli.app import main as vibe_router
 
 STACK = "vibe-router-dev"
@@ -52,20 +51,7 @@ class Account:
         self.ran: list[Ran] = []
         self._failing: set[str] = set()
         self._changed = True
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            archive.writestr("app.py", "def handler(event, context): ...")
-        bucket = _client("s3")
-        bucket.create_bucket(Bucket="artefacts")
-        for name in (
-            "GatewayFunction",
-            "AdminFunction",
-            "AggregatorFunction",
-            "RouterLayer",
-            "StreamingRuntimeLayer",
-            "HooksLayer",
-        ):
-            bucket.put_object(Bucket="artefacts", Key=f"{name}.zip", Body=packed.getvalue())
+        upload_artefacts(_client("s3"))
 
     def run(
         self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: int, text: bool, check: bool
