@@ -7,6 +7,7 @@ import { setCreatedKey } from "../draft.js";
 import { keys as api } from "../endpoints.js";
 import { fullTime, keyName } from "../format.js";
 import { changedValues, holderFields, showError } from "./holders.js";
+import { showNewKey } from "./new-key.js";
 import { allowedNames, snippetsFor } from "./snippets.js";
 
 const EXPIRY = [
@@ -178,7 +179,6 @@ export async function rotate(key, { choices, done }) {
 /** Show a new key's text, which is possible only now, with snippets that use it. */
 export async function showOnce(created, title, choices) {
   setCreatedKey({ key: created.key, name: keyName(created) });
-  const copied = button("Copy", () => copy(copied, created.key), { kind: "primary", icon: "copy", autofocus: true });
   const usage = h("section", { class: "spaced", "aria-labelledby": "usage-title" });
   choices().then(
     ({ models, teams }) => {
@@ -187,16 +187,8 @@ export async function showOnce(created, title, choices) {
     },
     () => null, // the key is shown without snippets
   );
-  await openDialog(
-    title,
-    (close) => [
-      h("div", { class: "copyable once" }, h("code", { "data-created-key": "" }, created.key), copied),
-      h("p", { class: "hint spaced" }, "The router stores only a hash. If you lose the key, rotate it."),
-      usage,
-      h("div", { class: "actions spaced" }, button("Done", () => close()), h("a", { class: "button", href: "#/playground" }, "Try it in the playground")),
-    ],
-    { wide: true, describe: "Copy it now. It is not shown again." },
-  );
+  const action = h("a", { class: "button", href: "#/playground" }, "Try it in the playground");
+  await showNewKey(created, title, { details: usage, action, wide: true });
 }
 
 function drawUsage(snippets) {

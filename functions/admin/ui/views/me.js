@@ -1,14 +1,17 @@
 // The keys and the usage of a member, or of the team that a lead leads.
 
-import { busy, button, copy, empty, failure, field, skeleton, table } from "../controls.js";
+import { busy, button, empty, failure, field, skeleton, table } from "../controls.js";
 import { confirm, openDialog, toast } from "../dialogs.js";
 import { h, swap } from "../dom.js";
 import { me as api } from "../endpoints.js";
 import { keyName, money, NONE, plural, short } from "../format.js";
 import { currentSession } from "../session.js";
 import { budget, keyState } from "./holders.js";
+import { showNewKey } from "./new-key.js";
 
 const DAYS = 30;
+
+const showKey = (created) => showNewKey(created, `New key ${keyName(created)}`);
 
 export async function show(view, { signal, head }) {
   const { role, team } = currentSession();
@@ -64,7 +67,7 @@ export async function show(view, { signal, head }) {
 
   async function rotateKey(key) {
     if (!(await confirm(`Rotate ${keyName(key)}?`, "The present key stops working within ten seconds. Its budget and its history stay.", "Rotate"))) return;
-    await act(async () => showOnce(await api.rotateKey(key.key_id)));
+    await act(async () => showKey(await api.rotateKey(key.key_id)));
   }
 
   async function blockKey(key) {
@@ -77,7 +80,7 @@ export async function show(view, { signal, head }) {
     const created = await openDialog("Create key", createForm, { describe: `The key belongs to the team ${team}, whose budget and limits apply.` });
     if (!created) return;
     load();
-    await showOnce(created);
+    await showKey(created);
   }
 
   await load();
@@ -103,19 +106,5 @@ function createForm(close) {
     field("Owner", owner, { hint: "The name the owner signs in with. They see and rotate the key themselves." }),
     failed,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
-  );
-}
-
-/** Show a new key's text, which is possible only now. */
-function showOnce(created) {
-  const copied = button("Copy", () => copy(copied, created.key), { kind: "primary", icon: "copy", autofocus: true });
-  return openDialog(
-    `New key ${keyName(created)}`,
-    (close) => [
-      h("div", { class: "copyable once" }, h("code", { "data-created-key": "" }, created.key), copied),
-      h("p", { class: "hint spaced" }, "The router stores only a hash. If you lose the key, rotate it."),
-      h("div", { class: "actions spaced" }, button("Done", () => close())),
-    ],
-    { describe: "Copy it now. It is not shown again." },
   );
 }
