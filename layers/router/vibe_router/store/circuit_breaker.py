@@ -87,6 +87,14 @@ class CircuitBreaker:
             self._tried_at = self._clock.now()
             return CallMode.PROBE if 0 <= pause < _WAIT_AFTER else CallMode.CALL
 
+    def run(self, call: Callable[[], None], spawn: Spawn) -> None:
+        """Make `call` now, by `spawn` in the background, or not at all. It records its own outcome."""
+        match self.next_call():
+            case CallMode.CALL:
+                call()
+            case CallMode.PROBE:
+                spawn(call)
+
     def record_failure(self, error: Exception) -> None:
         """Record a failed call; the first one opens the breaker and is logged. A rejected request is no failure."""
         if is_rejection(error):

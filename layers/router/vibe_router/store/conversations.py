@@ -69,11 +69,7 @@ class ConversationStore:
     def write(self, conversation: str, stay: Stay) -> None:
         """Store where a conversation stays."""
         self._remember(conversation, stay)
-        match self._breaker.next_call():
-            case CallMode.CALL:
-                self._put(conversation, stay)
-            case CallMode.PROBE:
-                self._spawn(lambda: self._put(conversation, stay))
+        self._breaker.run(lambda: self._put(conversation, stay), self._spawn)
 
     def _put(self, conversation: str, stay: Stay) -> None:
         values: dict[str, Value] = {

@@ -84,16 +84,12 @@ class ObservationStore:
         seen = Observed(tuple(windows), tuple(first_tokens))
         new = self._new[deployment] = _merged(self._new.get(deployment, NOTHING), seen)
         written_at = max(self._cache.get(deployment, NOTHING).written_at, self._tried_at.get(deployment, 0.0))
-        if 0 <= now - written_at < _INTERVAL or (mode := self._breaker.next_call()) is CallMode.SKIP:
-            return
-        self._tried_at[deployment] = now
-        observed = _merged(self._cache.get(deployment, NOTHING), new)
-        if mode is CallMode.PROBE:
-            self._spawn(lambda: self._write(deployment, observed, now))
-        else:
-            self._write(deployment, observed, now)
+        if not 0 <= now - written_at < _INTERVAL:
+            observed = _merged(self._cache.get(deployment, NOTHING), new)
+            self._breaker.run(lambda: self._write(deployment, observed, now), self._spawn)
 
     def _write(self, deployment: str, observed: Observed, now: float) -> None:
+        self._tried_at[deployment] = now
         windows: list[Value] = [
             {"name": each.name, "used": each.used, "resets_at": each.resets_at} for each in observed.windows
         ]
