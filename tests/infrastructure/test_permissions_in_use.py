@@ -139,10 +139,10 @@ def _spend(client: DynamoDB, clock: Clock) -> None:
     keys = KeyDirectory(client, "keys", "ledger", clock, on_ledger_read=ledgers.accept)
     assert keys.find("nobody") is None
     limits = {"key#a": Limits(max_budget=5), "team#blue": Limits(max_budget=5)}
-    wish = ReservationRequest(5, 0, clock.now() + 900)
-    ledgers.reserve({"key#b": Limits(max_budget=5)}, wish)
-    reservation = ledgers.reserve(limits, wish)
+    wanted = ReservationRequest(5, 0, clock.now() + 900)
+    ledgers.reserve({"key#b": Limits(max_budget=5)}, wanted)
+    reservation = ledgers.reserve(limits, wanted)
     with pytest.raises(LimitReachedError):
-        ledgers.reserve(limits, wish)
+        ledgers.reserve(limits, wanted)
     book = UsageWriter(client, "usage", days=1)
     assert book.write(Record("request-1", clock.now(), key="a"), ledgers.settlement(reservation, 5, 0))

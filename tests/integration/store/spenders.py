@@ -81,10 +81,10 @@ class _Environment:
 
     def _call(self, number: int) -> Call:
         orders = self._orders
-        wish = ReservationRequest(orders.estimate, orders.tokens, orders.now + LEASE_SECONDS)
+        wanted = ReservationRequest(orders.estimate, orders.tokens, orders.now + LEASE_SECONDS)
         while True:
             try:
-                reservation = self._store.reserve(self._ledgers, wish)
+                reservation = self._store.reserve(self._ledgers, wanted)
             except LimitReachedError as error:
                 return Call(error.denial.limit, error.denial.used)
             except LedgerBusyError:

@@ -35,7 +35,7 @@ from vibe_router.store.ledger_table import LedgerTable, parse_ledger
 
 KEY, TEAM = "key#a", "team#blue"
 ALL = Limits(max_budget=1_000, budget_duration="30d", rpm=10, tpm=1_000, parallel=3)
-WISH = ReservationRequest(cost=100, tokens=50, until=NOW + 900)
+WANTED = ReservationRequest(cost=100, tokens=50, until=NOW + 900)
 
 Store = Callable[[], LedgerStore]
 
@@ -74,10 +74,10 @@ def put(client: DynamoDB, table: str, ledger_id: str, **values: Any) -> None:
 
 def test_each_reservation_is_one_write(store: Store, wire: Wire, read_ledger: Any, time: Time) -> None:
     one = store()
-    first = one.reserve({KEY: ALL}, WISH)
+    first = one.reserve({KEY: ALL}, WANTED)
     assert wire.took() == ["UpdateItem"]
     time.advance(1)
-    second = one.reserve({KEY: ALL}, WISH)
+    second = one.reserve({KEY: ALL}, WANTED)
     assert wire.took() == ["UpdateItem"]
     ledger = read_ledger(KEY)
     assert ledger == Ledger(
@@ -94,7 +94,7 @@ def test_each_reservation_is_one_write(store: Store, wire: Wire, read_ledger: An
 def test_key_and_team_are_reserved_in_one_transaction(store: Store, wire: Wire, read_ledger: Any) -> None:
     one = store()
     for _ in range(2):
-        reservation = one.reserve({KEY: ALL, TEAM: ALL}, WISH)
+        reservation = one.reserve({KEY: ALL, TEAM: ALL}, WANTED)
         assert wire.took() == ["TransactWriteItems"]
     assert read_ledger(KEY) == read_ledger(TEAM) == reservation.held[KEY]
     assert read_ledger(KEY).requests_used == 2
@@ -104,13 +104,13 @@ def test_key_and_team_are_reserved_in_one_transaction(store: Store, wire: Wire, 
     "ledgers", [{}, {KEY: Limits()}, {KEY: Limits(), TEAM: Limits()}], ids=["master", "key", "team"]
 )
 def test_a_reservation_without_limits_writes_nothing(ledgers: dict[str, Limits], store: Store, wire: Wire) -> None:
-    assert store().reserve(ledgers, WISH).held == {}
+    assert store().reserve(ledgers, WANTED).held == {}
     assert wire.took() == []
 
 
 def test_only_limited_ledgers_are_reserved(store: Store, wire: Wire, read_ledger: Any, settle: Any) -> None:
     one = store()
-    reservation = one.reserve({KEY: Limits(), TEAM: ALL}, WISH)
+    reservation = one.reserve({KEY: Limits(), TEAM: ALL}, WANTED)
     assert wire.took() == ["UpdateItem"]
     settle(one, reservation, 70, 40)
     assert wire.took() == ["UpdateItem", "TransactWriteItems"]
@@ -121,9 +121,9 @@ def test_only_limited_ledgers_are_reserved(store: Store, wire: Wire, read_ledger
 
 def test_a_failed_write_returns_the_current_ledger(store: Store, wire: Wire) -> None:
     one, other = store(), store()
-    one.reserve({KEY: ALL}, WISH)
+    one.reserve({KEY: ALL}, WANTED)
     wire.took()
-    assert other.reserve({KEY: ALL}, WISH).held[KEY].requests_used == 2
+    assert other.reserve({KEY: ALL}, WANTED).held[KEY].requests_used == 2
     assert wire.took() == ["UpdateItem", "UpdateItem"]
 
 
@@ -134,10 +134,10 @@ def test_a_failed_write_without_the_current_ledger_is_followed_by_a_read(
         cast("dict[str, Any]", error.response).pop("Item", None)
 
     one, other = store(), store()
-    one.reserve({KEY: ALL}, WISH)
+    one.reserve({KEY: ALL}, WANTED)
     wire.took()
     hooked(dynamodb_client).errors.append(silent)
-    assert other.reserve({KEY: ALL}, WISH).held[KEY].requests_used == 2
+    assert other.reserve({KEY: ALL}, WANTED).held[KEY].requests_used == 2
     assert wire.took() == ["UpdateItem", "BatchGetItem", "UpdateItem"]
 
 
@@ -156,12 +156,12 @@ def test_a_request_over_a_limit_is_rejected_and_writes_nothing(
 ) -> None:
     asked = {each: limits if each == ids[-1] else ALL for each in ids}
     one, other = store(), store()
-    one.reserve(asked, WISH)
-    one.reserve(asked, WISH)
+    one.reserve(asked, WANTED)
+    one.reserve(asked, WANTED)
     before = [read_ledger(each) for each in ids]
     for each in (one, other):
         with pytest.raises(LimitReachedError) as rejected:
-            each.reserve(asked, WISH)
+            each.reserve(asked, WANTED)
         assert (rejected.value.ledger_id, rejected.value.denial.limit) == (ids[-1], limit)
     assert [read_ledger(each) for each in ids] == before
 
@@ -169,33 +169,33 @@ def test_a_request_over_a_limit_is_rejected_and_writes_nothing(
 def test_an_exhausted_rate_window_is_rejected_from_memory(store: Store, wire: Wire, time: Time) -> None:
     one = store()
     limits = {KEY: Limits(rpm=1)}
-    one.reserve(limits, WISH)
+    one.reserve(limits, WANTED)
     wire.took()
     with pytest.raises(LimitReachedError) as rejected:
-        one.reserve(limits, WISH)
+        one.reserve(limits, WANTED)
     assert rejected.value.denial.retry_after == 60
     assert wire.took() == []
     time.advance(60)
-    assert one.reserve(limits, WISH).held[KEY].requests_used == 1
+    assert one.reserve(limits, WANTED).held[KEY].requests_used == 1
     assert wire.took() == ["UpdateItem"]
 
 
 def test_a_budget_is_rejected_only_after_a_fresh_read(store: Store, wire: Wire, settle: Any) -> None:
     one, other = store(), store()
     limits = {KEY: Limits(max_budget=150)}
-    reservation = one.reserve(limits, WISH)
+    reservation = one.reserve(limits, WANTED)
     with pytest.raises(LimitReachedError):
-        other.reserve(limits, WISH)
+        other.reserve(limits, WANTED)
     settle(one, reservation, 10)
     wire.took()
-    assert other.reserve(limits, WISH).held[KEY].committed == 110
+    assert other.reserve(limits, WANTED).held[KEY].committed == 110
     assert wire.took() == ["BatchGetItem", "UpdateItem"]
 
 
 def test_a_slot_that_is_about_to_be_released_is_awaited(store: Store, time: Time, settle: Any) -> None:
     one, other = store(), store()
     limits = {KEY: Limits(parallel=1)}
-    reservation = one.reserve(limits, WISH)
+    reservation = one.reserve(limits, WANTED)
     sleeps: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -205,20 +205,20 @@ def test_a_slot_that_is_about_to_be_released_is_awaited(store: Store, time: Time
             settle(one, reservation, 10)
 
     object.__setattr__(time.clock, "sleep", sleep)
-    assert len(other.reserve(limits, WISH).held[KEY].holds) == 1
+    assert len(other.reserve(limits, WANTED).held[KEY].holds) == 1
     assert len(sleeps) == 2
     with pytest.raises(LimitReachedError):
-        one.reserve(limits, WISH)
+        one.reserve(limits, WANTED)
     assert sum(sleeps[2:]) == pytest.approx(0.3)
 
 
 def test_expired_holds_are_removed_by_the_next_request(store: Store, wire: Wire, time: Time) -> None:
     dead, other = store(), store()
     limits = {KEY: Limits(max_budget=150, parallel=1)}
-    dead.reserve(limits, WISH)
+    dead.reserve(limits, WANTED)
     with pytest.raises(LimitReachedError):
-        other.reserve(limits, WISH)
-    time.now = WISH.until
+        other.reserve(limits, WANTED)
+    time.now = WANTED.until
     wire.took()
     ledger = other.reserve(limits, ReservationRequest(100, 50, time.now + 900)).held[KEY]
     assert (ledger.committed, len(ledger.holds)) == (100, 1)
@@ -230,8 +230,8 @@ def test_a_request_whose_hold_was_removed_is_still_charged(
 ) -> None:
     late, other = store(), store()
     limits = {KEY: ALL, TEAM: ALL}
-    reservation = late.reserve(limits, WISH)
-    time.now = WISH.until
+    reservation = late.reserve(limits, WANTED)
+    time.now = WANTED.until
     other.reserve(limits, ReservationRequest(100, 50, time.now + 900))
     settle(late, reservation, 70, 10)
     for each in (KEY, TEAM):
@@ -247,7 +247,7 @@ def test_a_settlement_whose_answers_were_lost_charges_once(
         raise ReadTimeoutError("http://127.0.0.1:9")
 
     one, other = store(), store()
-    reservation = one.reserve(dict.fromkeys(ids, ALL), WISH)
+    reservation = one.reserve(dict.fromkeys(ids, ALL), WANTED)
     settlement = one.settlement(reservation, 30, 20)
     assert settlement
     hooked(dynamodb_client).after.append(lost)
@@ -256,8 +256,8 @@ def test_a_settlement_whose_answers_were_lost_charges_once(
     with suppress(ReadTimeoutError):  # of the team, where there is one
         settlement.settle()
     hooked(dynamodb_client).after.remove(lost)
-    time.now = WISH.until  # long enough for the hold to be swept, if there was one
-    other.reserve(dict.fromkeys(ids, ALL), replace(WISH, until=time.now + 900))
+    time.now = WANTED.until  # long enough for the hold to be swept, if there was one
+    other.reserve(dict.fromkeys(ids, ALL), replace(WANTED, until=time.now + 900))
     for _ in range(2):
         settlement.settle()
     for each in ids:
@@ -269,12 +269,12 @@ def test_a_settlement_whose_answers_were_lost_charges_once(
 
 def test_a_settlement_from_the_log_charges_what_no_environment_has(store: Store, time: Time, read_ledger: Any) -> None:
     dead = store()
-    first, second = (dead.reserve({KEY: ALL, TEAM: ALL}, WISH) for _ in range(2))
+    first, second = (dead.reserve({KEY: ALL, TEAM: ALL}, WANTED) for _ in range(2))
     for _ in range(2):
         store().late_settlement(first.hold_id, [KEY, TEAM], 40).settle()
     assert (read_ledger(KEY).spent, read_ledger(TEAM).spent, len(read_ledger(KEY).holds)) == (40, 40, 1)
-    time.now = WISH.until
-    store().reserve({KEY: ALL, TEAM: ALL}, replace(WISH, until=time.now + 900))
+    time.now = WANTED.until
+    store().reserve({KEY: ALL, TEAM: ALL}, replace(WANTED, until=time.now + 900))
     assert read_ledger(KEY).swept == read_ledger(TEAM).swept == {second.hold_id: time.now}
     for _ in range(2):
         store().late_settlement(second.hold_id, [KEY, TEAM], 40).settle()
@@ -285,7 +285,7 @@ def test_a_settlement_charges_the_cost_once_and_corrects_the_tokens(
     store: Store, read_ledger: Any, settle: Any
 ) -> None:
     one = store()
-    reservation = one.reserve({KEY: ALL}, WISH)
+    reservation = one.reserve({KEY: ALL}, WANTED)
     settle(one, reservation, 30, 20)
     ledger = read_ledger(KEY)
     assert (ledger.committed, ledger.spent, ledger.total) == (30, 30, 30)
@@ -296,9 +296,9 @@ def test_tokens_are_not_corrected_after_their_window_ended(
     store: Store, time: Time, read_ledger: Any, settle: Any
 ) -> None:
     one, other = store(), store()
-    reservation = one.reserve({KEY: ALL}, WISH)
+    reservation = one.reserve({KEY: ALL}, WANTED)
     time.advance(61)
-    other.reserve({KEY: ALL}, WISH)
+    other.reserve({KEY: ALL}, WANTED)
     settle(one, reservation, 30, 20)
     assert (read_ledger(KEY).tokens_used, read_ledger(KEY).committed) == (50, 130)
 
@@ -306,9 +306,9 @@ def test_tokens_are_not_corrected_after_their_window_ended(
 def test_a_new_budget_period_carries_over_reservations(store: Store, time: Time, read_ledger: Any, settle: Any) -> None:
     one = store()
     limits = {KEY: Limits(max_budget=200, budget_duration="1h")}
-    settle(one, one.reserve(limits, WISH), 150)
+    settle(one, one.reserve(limits, WANTED), 150)
     with pytest.raises(LimitReachedError) as rejected:
-        one.reserve(limits, WISH)
+        one.reserve(limits, WANTED)
     assert rejected.value.denial.retry_after == 3_600
     time.advance(3_599)
     under_way = one.reserve(limits, ReservationRequest(50, 0, time.now + 900))
@@ -326,26 +326,26 @@ def test_a_key_without_limits_counts_spending_by_period(
     limits = {KEY: Limits(budget_duration="1h")}
     one, other = store(), store()
     for each in (one, other, one):
-        settle(each, each.reserve(limits, WISH), 10)
+        settle(each, each.reserve(limits, WANTED), 10)
     assert (read_ledger(KEY).spent, read_ledger(KEY).total, read_ledger(KEY).period_ends) == (30, 30, NOW + 3_600)
     time.advance(3_600)
     for each in (one, other):
-        settle(each, each.reserve(limits, WISH), 10)
+        settle(each, each.reserve(limits, WANTED), 10)
     assert (read_ledger(KEY).spent, read_ledger(KEY).total, read_ledger(KEY).period_ends) == (20, 50, NOW + 7_200)
 
 
 def test_a_ledger_created_by_spending_can_be_limited_later(store: Store, read_ledger: Any, settle: Any) -> None:
     one = store()
-    settle(one, one.reserve({KEY: Limits()}, WISH), 10)
-    settle(one, one.reserve({KEY: Limits()}, WISH), 10)
-    assert store().reserve({KEY: ALL}, WISH).held[KEY].committed == 120
+    settle(one, one.reserve({KEY: Limits()}, WANTED), 10)
+    settle(one, one.reserve({KEY: Limits()}, WANTED), 10)
+    assert store().reserve({KEY: ALL}, WANTED).held[KEY].committed == 120
 
 
 def test_a_ledger_that_lacks_attributes_is_filled_in(
     store: Store, dynamodb_client: DynamoDB, ledger_table: str, read_ledger: Any
 ) -> None:
     put(dynamodb_client, ledger_table, KEY, spent=5, committed=5)
-    assert store().reserve({KEY: ALL}, WISH).held[KEY].committed == 105
+    assert store().reserve({KEY: ALL}, WANTED).held[KEY].committed == 105
     assert read_ledger(KEY).requests_used == 1
 
 
@@ -358,7 +358,7 @@ def test_a_corrupt_ledger_refuses_no_request(
     values: dict[str, Any], store: Store, dynamodb_client: DynamoDB, ledger_table: str
 ) -> None:
     put(dynamodb_client, ledger_table, KEY, **values)
-    assert store().reserve({KEY: ALL}, WISH).held == {}
+    assert store().reserve({KEY: ALL}, WANTED).held == {}
 
 
 @pytest.mark.parametrize("fault", OUTAGES.values(), ids=OUTAGES)
@@ -366,25 +366,25 @@ def test_requests_proceed_during_an_outage_after_one_wait(
     fault: Exception, store: Store, wire: Wire, time: Time, aside: Aside
 ) -> None:
     one = store()
-    one.reserve({KEY: ALL}, WISH)
+    one.reserve({KEY: ALL}, WANTED)
     wire.took()
     wire.fault = fault
     for _ in range(3):
-        assert one.reserve({KEY: ALL}, WISH).held == {}
+        assert one.reserve({KEY: ALL}, WANTED).held == {}
     assert wire.took() == ["UpdateItem"]
     time.advance(3)
-    assert one.reserve({KEY: ALL}, WISH).held == {}
+    assert one.reserve({KEY: ALL}, WANTED).held == {}
     wire.fault = None
     assert one.degraded
     aside.do()
     assert wire.took() == ["BatchGetItem"]
-    assert one.reserve({KEY: ALL}, WISH).held[KEY].requests_used == 2
+    assert one.reserve({KEY: ALL}, WANTED).held[KEY].requests_used == 2
 
 
 def test_spending_without_a_reservation_is_charged(store: Store, wire: Wire, read_ledger: Any, settle: Any) -> None:
     one = store()
     wire.fault = OUTAGES["refused"]
-    reservation = one.reserve({KEY: ALL, TEAM: ALL}, WISH)
+    reservation = one.reserve({KEY: ALL, TEAM: ALL}, WANTED)
     wire.fault = None
     settle(one, reservation, 30, 20)
     for each in (KEY, TEAM):
@@ -400,7 +400,7 @@ def test_an_unconfirmed_reservation_is_released(
 
     one = store()
     hooked(dynamodb_client).after.append(lost)
-    reservation = one.reserve(dict.fromkeys(ids, ALL), WISH)
+    reservation = one.reserve(dict.fromkeys(ids, ALL), WANTED)
     hooked(dynamodb_client).after.remove(lost)
     assert reservation.held == {}
     assert [len(read_ledger(each).holds) for each in ids] == [1] * len(ids)
@@ -421,7 +421,7 @@ def conflict(operation: str) -> ClientError:
 )
 def test_a_transaction_conflict_is_retried(ids: list[str], operation: str, store: Store, wire: Wire) -> None:
     wire.faults = [conflict(operation)] * 3
-    reservation = store().reserve(dict.fromkeys(ids, ALL), WISH)
+    reservation = store().reserve(dict.fromkeys(ids, ALL), WANTED)
     assert set(reservation.held) == set(ids)
     assert wire.took() == [operation] * 4
 
@@ -430,7 +430,7 @@ def test_retries_of_conflicts_are_bounded(store: Store, wire: Wire, time: Time) 
     one = store()
     wire.fault = conflict("UpdateItem")
     with pytest.raises(LedgerBusyError):
-        one.reserve({KEY: ALL}, WISH)
+        one.reserve({KEY: ALL}, WANTED)
     assert time.now - NOW < 3
     assert not one.degraded
 
@@ -450,9 +450,9 @@ def test_a_write_whose_response_was_lost_counts_once(
             update(**given)
             return update(**given)
 
-    LedgerStore(dynamodb_client, ledger_table, time.clock).reserve({KEY: ALL}, WISH)
+    LedgerStore(dynamodb_client, ledger_table, time.clock).reserve({KEY: ALL}, WANTED)
     one = LedgerStore(cast("DynamoDB", Lossy()), ledger_table, time.clock)
-    reservation = one.reserve({KEY: ALL}, WISH)
+    reservation = one.reserve({KEY: ALL}, WANTED)
     assert read_ledger(KEY).requests_used == 2
     assert reservation.held[KEY] == read_ledger(KEY)
 
@@ -500,9 +500,9 @@ def test_a_write_that_dynamodb_rejects_refuses_the_request(
     with pytest.raises(ReservationRejectedError):
         one.reserve(unlimited, ReservationRequest(cost=int("9" * 45), tokens=int("9" * 45), until=NOW + 900))
     assert not one.degraded
-    one.reserve(dict.fromkeys(ids, replace(ALL, rpm=1)), WISH)
+    one.reserve(dict.fromkeys(ids, replace(ALL, rpm=1)), WANTED)
     with pytest.raises(LimitReachedError):
-        one.reserve(dict.fromkeys(ids, replace(ALL, rpm=1)), WISH)
+        one.reserve(dict.fromkeys(ids, replace(ALL, rpm=1)), WANTED)
 
 
 def test_a_hold_is_renewed_while_its_request_lasts(
@@ -510,7 +510,7 @@ def test_a_hold_is_renewed_while_its_request_lasts(
 ) -> None:
     one = LedgerStore(dynamodb_client, ledger_table, time.clock, renews=True)
     limits = {KEY: Limits(parallel=1), TEAM: Limits(max_budget=1_000)}
-    reservation = one.reserve(limits, WISH)
+    reservation = one.reserve(limits, WANTED)
     ends = {each: read_ledger(each).holds[reservation.hold_id].until for each in limits}
     assert ends == {KEY: NOW + 90, TEAM: NOW + 90}
     for _ in range(4):
@@ -518,7 +518,7 @@ def test_a_hold_is_renewed_while_its_request_lasts(
         one.renew_leases()
     assert read_ledger(KEY).holds[reservation.hold_id] == Hold(100, 0, NOW + 210)
     with pytest.raises(LimitReachedError):
-        one.reserve(limits, WISH)
+        one.reserve(limits, WANTED)
     settle(one, reservation, 70)
     assert (read_ledger(KEY).holds, read_ledger(TEAM).spent) == ({}, 70)
     time.advance(60)
@@ -531,11 +531,11 @@ def test_the_slot_of_a_dead_environment_is_free_after_its_lease(
 ) -> None:
     dead, other = (LedgerStore(dynamodb_client, ledger_table, time.clock, renews=True) for _ in range(2))
     limits = {KEY: Limits(parallel=1, max_budget=150)}
-    dead.reserve(limits, WISH)
+    dead.reserve(limits, WANTED)
     time.advance(89)
     with pytest.raises(LimitReachedError):
-        other.reserve(limits, WISH)
+        other.reserve(limits, WANTED)
     time.advance(1)
-    reservation = other.reserve(limits, WISH)
+    reservation = other.reserve(limits, WANTED)
     assert list(read_ledger(KEY).holds) == [reservation.hold_id]
     assert read_ledger(KEY).committed == 100

@@ -24,13 +24,13 @@ from vibe_router.access.ledger import (
 )
 
 NOW = 1_800_000_000.0
-WISH = ReservationRequest(cost=10, tokens=20, until=NOW + 900)
+WANTED = ReservationRequest(cost=10, tokens=20, until=NOW + 900)
 HELD = Hold(10, 20, NOW + 900)
 OPEN = Ledger(window_ends=NOW + 40, period_ends=NOW + 3_600)
 
 
-def outcome(ledger: Ledger, limits: Limits, wish: ReservationRequest = WISH) -> Ledger | Denial:
-    decided = plan_reservation(ledger, limits, wish, "new", NOW)
+def outcome(ledger: Ledger, limits: Limits, wanted: ReservationRequest = WANTED) -> Ledger | Denial:
+    decided = plan_reservation(ledger, limits, wanted, "new", NOW)
     if isinstance(decided, Denial):
         return decided
     after = apply_update(decided, ledger)
@@ -101,7 +101,7 @@ def test_a_reservation_fits_or_is_denied(ledger: Ledger, limits: Limits, refusal
 
 def test_a_reservation_is_relative_to_the_current_ledger() -> None:
     limits = Limits(max_budget=100, budget_duration="1d", rpm=5, tpm=50, parallel=3)
-    assert plan_reservation(OPEN, limits, WISH, "new", NOW) == LedgerUpdate(
+    assert plan_reservation(OPEN, limits, WANTED, "new", NOW) == LedgerUpdate(
         add={"committed": 10, "requests_used": 1, "tokens_used": 20},
         take=("new", HELD),
         same={"window_ends": NOW + 40},
@@ -249,9 +249,9 @@ class Fleet(RuleBasedStateMachine):
     @rule(target=under_way, environment=st.integers(0, 2), cost=amounts, tokens=amounts, lease=st.integers(1, 200))
     def request(self, environment: int, cost: int, tokens: int, lease: int) -> tuple[str, int, float] | None:
         self.count += 1
-        wish = ReservationRequest(cost, tokens, self.now + lease)
+        wanted = ReservationRequest(cost, tokens, self.now + lease)
         for _ in range(3):
-            decided = plan_reservation(self.views[environment], self.limits, wish, str(self.count), self.now)
+            decided = plan_reservation(self.views[environment], self.limits, wanted, str(self.count), self.now)
             if isinstance(decided, Denial):
                 if self.views[environment] != self.table:  # only what stands refuses
                     self.views[environment] = self.table
@@ -259,16 +259,16 @@ class Fleet(RuleBasedStateMachine):
                 self.rejected(decided, cost)
                 return None
             if self.write(environment, decided):
-                self.let_in(str(self.count), wish)
+                self.let_in(str(self.count), wanted)
                 return str(self.count), environment, self.table.window_ends
         raise AssertionError("not decided, though nobody wrote in between")
 
     def alive(self) -> dict[str, Hold]:
         return {each: hold for each, hold in self.reserved.items() if hold.until > self.now}
 
-    def let_in(self, hold_id: str, wish: ReservationRequest) -> None:
+    def let_in(self, hold_id: str, wanted: ReservationRequest) -> None:
         self.roll()
-        self.reserved = {**self.alive(), hold_id: Hold(wish.cost, wish.tokens, wish.until)}
+        self.reserved = {**self.alive(), hold_id: Hold(wanted.cost, wanted.tokens, wanted.until)}
         self.starts.append(self.now)
         if self.limits.max_budget is not None:
             assert self.spent + sum(hold.cost for hold in self.reserved.values()) <= self.limits.max_budget

@@ -90,13 +90,21 @@ CASES: list[Any] = [
     pytest.param(
         OPEN, replace(HELLO, may_use_standard=False), HARD, ("mini", "standard", None), id="a denied standard"
     ),
-    pytest.param(OPEN, replace(HELLO, wish="mini"), None, ("mini", None, None), id="mini on demand"),
+    pytest.param(OPEN, replace(HELLO, preference="mini"), None, ("mini", None, None), id="mini on demand"),
     pytest.param(
-        OPEN, replace(HELLO, wish="mini", may_use_mini=False), None, ("standard", None, None), id="but not a denied one"
+        OPEN,
+        replace(HELLO, preference="mini", may_use_mini=False),
+        None,
+        ("standard", None, None),
+        id="but not a denied one",
     ),
-    pytest.param(OPEN, replace(HELLO, wish="standard"), None, ("standard", None, None), id="standard on demand"),
+    pytest.param(OPEN, replace(HELLO, preference="standard"), None, ("standard", None, None), id="standard on demand"),
     pytest.param(
-        OPEN, replace(HELLO, wish="complexity", bucket=0.99), EASY, ("mini", "mini", None), id="complexity on demand"
+        OPEN,
+        replace(HELLO, preference="complexity", bucket=0.99),
+        EASY,
+        ("mini", "mini", None),
+        id="complexity on demand",
     ),
     pytest.param(replace(OPEN, mode="shadow"), HELLO, EASY, ("standard", "mini", None), id="shadow"),
     pytest.param(replace(OPEN, mode="manual"), HELLO, None, ("standard", None, None), id="manual"),
@@ -161,4 +169,4 @@ def test_the_header_gives_the_reason() -> None:
     assert chosen().header() == (
         'mini; score=0.0500; threshold=0.1000; mode=complexity; stage=3/50; arm=mini; reasons="length"'
     )
-    assert chosen(request=replace(HELLO, wish="mini")).header().startswith("mini; mode=manual_selection;")
+    assert chosen(request=replace(HELLO, preference="mini")).header().startswith("mini; mode=manual_selection;")

@@ -174,27 +174,27 @@ class FakeLedgers:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.table: dict[str, Ledger] = {}
-        self.wishes: list[ReservationRequest] = []
+        self.wanted: list[ReservationRequest] = []
         self.settled: list[tuple[int, int | None]] = []  # cost and tokens of each
         self.busy = False
 
-    def reserve(self, ledgers: Mapping[str, Limits], wish: ReservationRequest) -> Reservation:
+    def reserve(self, ledgers: Mapping[str, Limits], request: ReservationRequest) -> Reservation:
         if self.busy:
             raise LedgerBusyError("not now")
-        self.wishes.append(wish)
-        hold_id = str(len(self.wishes))
+        self.wanted.append(request)
+        hold_id = str(len(self.wanted))
         held: dict[str, Ledger] = {}
         limited = {each: limits for each, limits in ledgers.items() if limits}
         windows = [(self.stands(each), limits) for each, limits in limited.items()]
         for each, limits in limited.items():
-            change = plan_reservation(self.stands(each), limits, wish, hold_id, self.clock.now())
+            change = plan_reservation(self.stands(each), limits, request, hold_id, self.clock.now())
             if isinstance(change, Denial):
                 raise LimitReachedError(each, change, windows)
             after = apply_update(change, self.stands(each))
             assert after
             held[each] = after
         self.table |= held
-        return Reservation(hold_id, ledgers, held, wish.cost)
+        return Reservation(hold_id, ledgers, held, request.cost)
 
     def settlement(self, reservation: Reservation, cost: int, tokens: int | None) -> FakeSettlement:
         self.settled.append((cost, tokens))

@@ -189,24 +189,24 @@ def test_a_plausible_answer_is_reserved_at_the_highest_price_of_the_chain(
     environment.models["auto-chat"] = replace(model, steps=((steps[0],), (steps[1],)))
     environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(max_budget=10**12)))
     ask(**more)
-    (wish,) = environment.fake_ledgers.wishes
-    prompt = wish.tokens - answer
+    (wanted,) = environment.fake_ledgers.wanted
+    prompt = wanted.tokens - answer
     assert 0 < prompt < 30
-    assert wish.cost == prompt * 2_000 + answer * 20_000
-    assert environment.now + 840 < wish.until <= environment.now + 901
+    assert wanted.cost == prompt * 2_000 + answer * 20_000
+    assert environment.now + 840 < wanted.until <= environment.now + 901
 
 
 def test_an_unpriced_chain_reserves_no_money(environment: FakeEnvironment) -> None:
     environment.callers.callers[SHOWN] = Caller(replace(KEY, limits=Limits(max_budget=0)))
     assert ask()[0].status == 200
-    assert environment.fake_ledgers.wishes[0].cost == 0
+    assert environment.fake_ledgers.wanted[0].cost == 0
 
 
 def test_an_invalid_request_reserves_nothing(environment: FakeEnvironment) -> None:
     environment.callers.callers[SHOWN] = Caller(replace(KEY, models=("auto-chat",), limits=Limits(rpm=5)))
     for each in (chat_event(messages=[]), chat_event(model="other"), event("POST", "/v1/chat/completions", "no JSON")):
         assert send(each)[0].status in (400, 403)
-    assert environment.fake_ledgers.wishes == []
+    assert environment.fake_ledgers.wanted == []
 
 
 def test_contention_for_a_ledger_is_a_503_with_retry_after(environment: FakeEnvironment) -> None:
@@ -241,7 +241,7 @@ def test_a_reservation_is_settled_after_the_answer(
     _, _, settle = ask()
     assert environment.fake_ledgers.settled == [], "nobody waits for it"
     settle()
-    cost = environment.fake_ledgers.wishes[0].cost if settled[0] == "reserved" else settled[0]
+    cost = environment.fake_ledgers.wanted[0].cost if settled[0] == "reserved" else settled[0]
     assert environment.fake_ledgers.settled == [(cost, settled[1])]
     assert environment.books.booked[0].key == "h"
 

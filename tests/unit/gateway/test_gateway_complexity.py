@@ -100,8 +100,8 @@ def test_shadow_changes_no_byte_for_the_provider(
 
 @pytest.mark.usefixtures("items")
 def test_callers_may_choose(environment: FakeEnvironment) -> None:
-    for wish in ("mini", "standard", "manual", "complexity"):
-        send(HARD, **{"x-vibe-routing": wish})
+    for preference in ("mini", "standard", "manual", "complexity"):
+        send(HARD, **{"x-vibe-routing": preference})
     assert environment.upstream.called == ["one", "two", "two", "two"]
     assert environment.books.booked[0].routing_mode == "manual_selection"
     rejected = send(EASY, **{"x-vibe-routing": "best"})
@@ -122,9 +122,9 @@ def test_a_key_is_never_served_by_a_model_that_it_may_not_use(
     environment: FakeEnvironment, models: tuple[str, ...], status: int, called: list[str]
 ) -> None:
     environment.callers.callers[SHOWN] = Caller(Key("h", "h", models=models))
-    for wish in ({}, {"x-vibe-routing": "mini"}):
+    for preference in ({}, {"x-vibe-routing": "mini"}):
         environment.upstream.calls.clear()
-        assert send(EASY, Authorization=f"Bearer {SHOWN}", **wish).status == status
+        assert send(EASY, Authorization=f"Bearer {SHOWN}", **preference).status == status
         assert environment.upstream.called == called
 
 

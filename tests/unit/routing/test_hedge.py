@@ -29,14 +29,14 @@ def test_a_percentile_is_one_of_the_values(values: list[float], share: float) ->
     assert sum(value <= found for value in values) >= share * len(values) - 1e-9
 
 
-@given(wishes=st.lists(st.booleans(), max_size=400), share=st.sampled_from([0.0, 0.05, 0.2]))
-def test_no_more_than_the_share_is_hedged_after_the_first(wishes: list[bool], share: float) -> None:
+@given(silent=st.lists(st.booleans(), max_size=400), share=st.sampled_from([0.0, 0.05, 0.2]))
+def test_no_more_than_the_share_is_hedged_after_the_first(silent: list[bool], share: float) -> None:
     allowance, hedged = HedgeAllowance(1.0 - share), 0
-    for wish in wishes:
+    for is_silent in silent:
         allowance = allowance.earned(share)
-        if wish and allowance.permits:
+        if is_silent and allowance.permits:
             allowance, hedged = allowance.spent(), hedged + 1
-    assert hedged <= 1 + share * len(wishes)
+    assert hedged <= 1 + share * len(silent)
 
 
 def test_one_slow_request_in_twenty_is_always_hedged() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 from vibe_router.access.keys import Caller, model_denied
 from vibe_router.core.errors import ApiError, bad_request
-from vibe_router.core.models import ComplexityRule, Deployment, VirtualModel
+from vibe_router.core.models import ComplexityRule, VirtualModel
 from vibe_router.core.telemetry import log_fault
 from vibe_router.formats.interfaces import ClientRequest
 from vibe_router.routing.complexity.decision import (
     HEADER,
-    WISHES,
+    PREFERENCES,
     Choice,
     Request,
     Rollout,
@@ -53,28 +53,30 @@ class ComplexityRouter:
     def route(
         self, model: VirtualModel, request: ClientRequest, caller: Caller, headers: Mapping[str, str], size: int
     ) -> Routed:
-        """Return the chain for a request of `size` bytes. Raises ApiError: 400 for an unknown wish, 403."""
+        """Return the chain for a request of `size` bytes. Raises ApiError: 400 for an unknown preference, 403."""
         rule = model.routing
         if rule is None:
             raise ValueError("a model without routing")
-        wish = headers.get(HEADER)
-        if wish is not None and wish not in WISHES:
-            raise bad_request(f"'{HEADER}' must be one of {', '.join(WISHES)}.", HEADER)
+        preference = headers.get(HEADER)
+        if preference is not None and preference not in PREFERENCES:
+            raise bad_request(f"'{HEADER}' must be one of {', '.join(PREFERENCES)}.", HEADER)
         may_use_mini = caller.may_use(rule.mini.name)
         may_use_standard = rule.standard.name == model.name or caller.may_use(rule.standard.name)
         if not may_use_mini and not may_use_standard:
             raise model_denied(model.name, [])
         rollout = rollout_of(rule, self._items().get(model.name))
         try:
-            choice = self._decide(model, rule, rollout, request, caller, wish, size, (may_use_mini, may_use_standard))
+            choice = self._decide(
+                model, rule, rollout, request, caller, preference, size, (may_use_mini, may_use_standard)
+            )
         except ApiError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of the scorer must not cost a caller the answer
             log_fault("complexity", error)
             choice = Choice("complexity", "standard" if may_use_standard else "mini", reasons=("the scorer failed",))
         if choice.choice == "standard" or (choice.mode == "shadow" and may_use_standard):
-            return Routed(model if may_use_standard else rule.mini, choice, rule.evidence, wish)
-        return Routed(_mini_first(model, rule, may_use_standard), choice, rule.evidence, wish)
+            return Routed(model if may_use_standard else rule.mini, choice, rule.evidence, preference)
+        return Routed(_mini_first(model, rule, may_use_standard), choice, rule.evidence, preference)
 
     def _decide(
         self,
@@ -83,19 +85,19 @@ class ComplexityRouter:
         rollout: Rollout,
         request: ClientRequest,
         caller: Caller,
-        wish: str | None,
+        preference: str | None,
         size: int,
         permitted: tuple[bool, bool],
     ) -> Choice:
         scorer = self._scorer(model.name)
         conversation = read_conversation(request.body)
-        is_scored = wish == "complexity" or (wish is None and rollout.mode != "manual")
+        is_scored = preference == "complexity" or (preference is None and rollout.mode != "manual")
         asked = Request(
             conversation,
             size,
             has_tools=bool(request.body.get("tools") or request.body.get("functions")),
             bucket=bucket_of(caller.key_id, request.affinity()) if is_scored else 0,
-            wish=wish,
+            preference=preference,
             may_use_mini=permitted[0],
             may_use_standard=permitted[1],
         )
@@ -122,8 +124,7 @@ def _mini_first(model: VirtualModel, rule: ComplexityRule, may_use_standard: boo
     """Return mini's chain, followed by the standard one, which serves if mini fails before the commit."""
     steps = rule.mini.steps
     if may_use_standard:
-        tried: set[Deployment] = set(rule.mini.chain)
-        ids = {each.id for each in tried}
-        rest = (tuple(each for each in step if each.id not in ids) for step in rule.standard.steps)
+        tried = {each.id for each in rule.mini.chain}
+        rest = (tuple(each for each in step if each.id not in tried) for step in rule.standard.steps)
         steps = (*steps, *(step for step in rest if step))
     return replace(rule.mini, name=model.name, steps=steps)

@@ -91,9 +91,9 @@ def admission(
     if not caller.may_use(model.name):
         why = f"The key may not use {model.name}."
         return {"admitted": False, "code": "key_model_access_denied", "why": why, **estimated}
-    wish = ReservationRequest(cost, prompt + answers, now + 1)
+    wanted = ReservationRequest(cost, prompt + answers, now + 1)
     for ledger_id, limits in caller.ledgers.items():
-        decided = plan_reservation(ledgers.get(ledger_id) or Ledger(exists=False), limits, wish, "explained", now)
+        decided = plan_reservation(ledgers.get(ledger_id) or Ledger(exists=False), limits, wanted, "explained", now)
         if isinstance(decided, Denial):
             whose = ledger_id.partition("#")[0]
             code = "budget_exceeded" if decided.limit is Limit.BUDGET else "rate_limit_exceeded"

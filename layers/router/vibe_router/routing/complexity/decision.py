@@ -20,10 +20,10 @@ from vibe_router.routing.complexity.reading import Conversation
 from vibe_router.routing.complexity.scorer import Score
 from vibe_router.routing.complexity.words import COMMON, TERMS
 
-__all__ = ["HEADER", "WISHES", "Choice", "Request", "Rollout", "bucket_of", "decide", "language_of", "rollout_of"]
+__all__ = ["HEADER", "PREFERENCES", "Choice", "Request", "Rollout", "bucket_of", "decide", "language_of", "rollout_of"]
 
 HEADER = "x-vibe-routing"
-WISHES = ("manual", "mini", "standard", "complexity")
+PREFERENCES = ("manual", "mini", "standard", "complexity")
 """What a caller may ask for in the header; without it the rollout decides."""
 
 _BUCKETS = 10_000
@@ -59,7 +59,7 @@ class Request:
     size: int  # bytes
     has_tools: bool = False
     bucket: float = 0.0  # from 0 to 1, by conversation
-    wish: str | None = None
+    preference: str | None = None  # of the caller, in the header
     may_use_mini: bool = True
     may_use_standard: bool = True
 
@@ -140,16 +140,16 @@ def decide(
     rule: ComplexityRule, rollout: Rollout, request: Request, score: Score | None, threshold: float, version: str
 ) -> Choice:
     """Return the choice for one request; `score` is None if nothing could be scored, and then never mini."""
-    wish, mode = request.wish, rollout.mode
-    if wish in ("manual", "mini", "standard") or (mode == "manual" and wish != "complexity"):
-        choice = _permitted("mini" if wish == "mini" else "standard", request)
-        why = f"asked for {wish}" if wish else "routing is manual"
+    preference, mode = request.preference, rollout.mode
+    if preference in ("manual", "mini", "standard") or (mode == "manual" and preference != "complexity"):
+        choice = _permitted("mini" if preference == "mini" else "standard", request)
+        why = f"asked for {preference}" if preference else "routing is manual"
         return Choice("manual_selection", choice, stage=rollout.stage, reasons=(why,))
     strata = _strata(request)
     would = "mini" if score is not None and score.value < threshold else "standard"
     reasons = tuple(name for name, _ in score.reasons) if score else ("no text of a user",)
     found = Choice(
-        mode="complexity" if mode == "complexity" or wish == "complexity" else "shadow",
+        mode="complexity" if mode == "complexity" or preference == "complexity" else "shadow",
         choice="standard",
         would=would,
         score=score.value if score else None,
@@ -168,9 +168,9 @@ def decide(
         return found
     if barrier := _barrier(rule, rollout, request, strata):
         return _with(found, "standard", None, barrier)
-    share = 100 if wish == "complexity" else rollout.share
+    share = 100 if preference == "complexity" else rollout.share
     arm = "mini" if request.bucket * 100 < share else "standard"
-    return _with(found, arm, arm if wish is None else None, "")
+    return _with(found, arm, arm if preference is None else None, "")
 
 
 def _permitted(choice: str, request: Request) -> str:
