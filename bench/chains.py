@@ -71,7 +71,7 @@ class _Answer(Reply):
 
 
 class _Table:
-    """The states, and what else the fleet remembers."""
+    """The states, and the memory of chains."""
 
     def __init__(self, states: Mapping[str, State]) -> None:
         self._states = states

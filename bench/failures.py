@@ -1,4 +1,4 @@
-"""How gateways handle a failing provider: python -m bench.failures [--peer …], with the peers of `python -m bench`.
+"""Compare gateways with a failing provider: python -m bench.failures [--peer …], with the peers of `python -m bench`.
 
 A gateway has two deployments for each model: the first, whose model at the provider is the name of a failure, fails in
 that way; the second, `good`, answers. Every failure meets a call and a stream, here as `FAILURE-stream`, so that no

@@ -70,7 +70,7 @@ class Aim:
 
     @property
     def reached(self) -> bool:
-        """Whether the figure is within its limit."""
+        """Return whether the figure is within its limit."""
         return self.value <= self.limit
 
 

@@ -42,7 +42,7 @@ class Message:
 
     @property
     def closes(self) -> bool:
-        """Whether the connection ends with this message."""
+        """Return whether the connection ends with this message."""
         return b"\r\nconnection: close" in self.head.lower()
 
     def body(self) -> bytes:

@@ -27,7 +27,7 @@ _START_SECONDS = 30.0  # AWS ends a start after 10 s; a laptop may be slower
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start a function's environments. `timeout`: seconds from an event to the request for the next one."""
+    """The start of a function's environments. `timeout`: seconds from an event to the request for the next one."""
 
     function_arn: str
     command: Sequence[str]
@@ -86,7 +86,7 @@ class Environment(asyncio.SubprocessProtocol):
 
     @property
     def was_ready(self) -> bool:
-        """Whether it has ever asked for an event."""
+        """Return whether it has ever asked for an event."""
         return self._was_ready
 
     @property

@@ -14,7 +14,7 @@ import h11
 __all__ = ["RECEIVE_SECONDS", "Connection", "Headers"]
 
 RECEIVE_SECONDS = 10.0
-"""How long a request that has begun may be silent before its connection is closed."""
+"""Seconds that a request that has begun may be silent before its connection is closed."""
 
 Headers = list[tuple[bytes, bytes]]
 """Names in lower case."""

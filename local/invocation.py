@@ -35,7 +35,7 @@ class Payload:
 
     @property
     def ended(self) -> bool:
-        """Whether it is complete or has failed."""
+        """Return whether it is complete or has failed."""
         return self._ended
 
     def on_flow(self, flow: Callable[[bool], None]) -> None:

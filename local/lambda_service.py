@@ -12,14 +12,14 @@ from .invocation import FunctionFailedError, Invocation, Payload
 __all__ = ["LambdaService"]
 
 IDLE_SECONDS = 300.0
-"""How long an idle environment stays warm; minutes on AWS too."""
+"""Seconds that an idle environment stays warm; minutes on AWS too."""
 
 SETTLE_SECONDS = 0.05
-"""How long a waiting event waits for an environment that is settling, before another one is started: settling takes
+"""Seconds that an event waits for an environment that is settling, before another one is started: settling takes
 milliseconds, a start half a second of processor time."""
 
 _GRACE_SECONDS = 1.0
-"""How long environments may settle when the stack ends: they write usage."""
+"""Seconds that environments may settle when the stack ends: they write usage."""
 
 
 class LambdaService:

@@ -70,7 +70,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """What a month of the router costs with a memory setting and the parameter `monitoring`, in dollars."""
+    """The cost of a month of the router with a memory setting and the parameter `monitoring`, in dollars."""
 
     prices: Mapping[str, float]
     free: Mapping[str, float]
@@ -87,7 +87,7 @@ class CostModel:
 
     @property
     def slowdown(self) -> float:
-        """How many times longer work on the processor takes than on a full core."""
+        """The factor by which work takes longer than on a full core."""
         return max(1.0, _FULL_CORE_MB / self.memory_mb)
 
     @property

@@ -65,7 +65,7 @@ SERVED_TEMPLATE = ROOT / ".aws-sam/run-make-sam-services-first.json"
 """Named by samconfig.toml, and there while the services run. SAM's error about a missing one quotes this name."""
 
 SERVICES_PORT = 4100
-"""Where `make sam-services` serves the embedded AWS."""
+"""The port on which `make sam-services` serves the embedded AWS."""
 
 _EVENTS = BUILT.parent / "events"
 _HOST = "127.0.0.1"
@@ -79,7 +79,7 @@ class SamLocalError(Exception):
 
 
 class Reach(NamedTuple):
-    """How containers come to this machine: the address to `listen` on, and the host that containers call."""
+    """The way from containers to this machine: the address to `listen` on, and the host that containers call."""
 
     listen: str
     host: str

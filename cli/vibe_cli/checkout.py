@@ -1,4 +1,4 @@
-"""Where the checkout is that this command was installed from."""
+"""The path of the checkout that this command was installed from."""
 
 from pathlib import Path
 

@@ -47,7 +47,7 @@ class DecisionFilter:
     fallbacks: bool = False
 
     def __call__(self, decision: Decision) -> bool:
-        """Whether `decision` matches."""
+        """Return whether `decision` matches."""
         return (
             (self.model is None or decision.get("selected_model") == self.model)
             and (not self.failed or has_failed(decision))
@@ -56,7 +56,7 @@ class DecisionFilter:
 
 
 def has_failed(decision: Decision) -> bool:
-    """Whether the caller got an error or a truncated answer."""
+    """Return whether the caller got an error or a truncated answer."""
     return bool(decision.get("error")) or _whole(decision.get("status")) >= 400
 
 

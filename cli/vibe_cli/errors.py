@@ -1,4 +1,4 @@
-"""How a command fails, and how it ends when its output is closed."""
+"""The error of a failed command, and its end when the reader closes its output."""
 
 import os
 import select
@@ -36,7 +36,7 @@ def exit_on_closed_pipe(work: Callable[[], int]) -> int:
 
 
 def is_output_open() -> bool:
-    """Whether standard output still has a reader, as far as the system knows before a write."""
+    """Return whether standard output still has a reader, as far as the system knows before a write."""
     try:
         poll = select.poll()  # absent on Windows
         poll.register(sys.stdout.fileno(), 0)

@@ -47,7 +47,7 @@ _STATE_COLOURS = {"cooling": "red", "probing": "yellow", "due": "yellow", "healt
 
 
 def for_terminal(as_json: bool) -> bool:
-    """Whether to print for people: standard output is a terminal, and JSON was not requested."""
+    """Return whether to print for people: standard output is a terminal, and JSON was not requested."""
     return not as_json and sys.stdout.isatty()
 
 

@@ -23,7 +23,7 @@ KEY_NAMES = ("MASTER_KEY", "LITELLM_MASTER_KEY")
 """The variables that may hold the master key, the first one set wins."""
 
 LOCAL_PORT = 4000
-"""Where `make start` listens when PORT is not set."""
+"""The port on which `make start` listens when PORT is not set."""
 
 
 def read_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

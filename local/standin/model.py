@@ -104,7 +104,7 @@ class Turn:
 
     @property
     def asks(self) -> bool:
-        """Whether this is a user message that is more than tool results."""
+        """Return whether this is a user message that is more than tool results."""
         return self.role == "user" and not self.results
 
     @property

@@ -236,7 +236,7 @@ def _steps(automaton: _Automaton, states: tuple[int, ...]) -> Iterator[tuple[int
 
 
 def _has_two_ways_round(automaton: _Automaton, state: int) -> bool:
-    """Whether two different paths lead from `state` to itself with the same text."""
+    """Return whether two different paths lead from `state` to itself with the same text."""
     seen: set[tuple[tuple[int, ...], bool]] = set()
     rest: list[tuple[tuple[int, ...], bool]] = [((state, state), False)]
     while rest:
@@ -252,7 +252,7 @@ def _has_two_ways_round(automaton: _Automaton, state: int) -> bool:
 
 
 def _shares(automaton: _Automaton, one: int, other: int) -> bool:
-    """Whether some text leads from `one` to itself, from `one` to `other`, and from `other` to itself."""
+    """Return whether some text leads from `one` to itself, from `one` to `other`, and from `other` to itself."""
     if not _reaches(automaton, one, other):
         return False
     seen: set[tuple[int, ...]] = set()

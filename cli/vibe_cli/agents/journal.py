@@ -32,7 +32,7 @@ class WrittenFile:
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether the file is still as it was written."""
+        """Return whether the file is still as it was written."""
         try:
             return _digest(self.path.read_bytes()) == self.sha256
         except OSError:

@@ -39,7 +39,7 @@ and above about half the quality falls below 97.5 % of the standard model's."""
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """How well scores separate: shares from 0 to 1.
+    """The quality of scores: shares from 0 to 1.
 
     `auc` over rows that one of the models got right; `curve` the area under quality over the share of standard, 0.5 for
     a random choice; `precision` how many of the easier half mini gets right; `everyday` the everyday prompts below the

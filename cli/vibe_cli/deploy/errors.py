@@ -1,4 +1,4 @@
-"""How deploying fails."""
+"""The error of a failed deployment."""
 
 from vibe_cli.errors import CommandError
 

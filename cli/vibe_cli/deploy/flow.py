@@ -32,7 +32,7 @@ _KEY_VARIABLE = "VIBE_ROUTER_KEY"
 _FEW_CALLS = 10
 """The quota of concurrent executions of many new accounts."""
 _NEW_API_SECONDS = 60.0
-"""How long a new API may take until it answers: DNS and the stage need time to propagate."""
+"""Seconds that a new API may take until it answers: DNS and the stage need time to propagate."""
 _NEW_KEY_SECONDS = 330.0
 """Running environments reload the secret after five minutes."""
 

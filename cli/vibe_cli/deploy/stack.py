@@ -32,12 +32,12 @@ class Stack:
 
     @property
     def is_busy(self) -> bool:
-        """Whether CloudFormation is changing it."""
+        """Return whether CloudFormation is changing it."""
         return self.status.endswith("_IN_PROGRESS")
 
     @property
     def failed_to_create(self) -> bool:
-        """Whether its first deployment failed: CloudFormation can only delete such a stack."""
+        """Return whether its first deployment failed: CloudFormation can only delete such a stack."""
         return self.status in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 
     def output(self, name: str) -> str:

@@ -150,7 +150,7 @@ def value_of(holder: Mapping[Any, Any], name: str, place: Place) -> ConfigValue 
 
 
 def is_supported(formats: Collection[str]) -> bool:
-    """Whether the router can speak all of these formats with a provider."""
+    """Return whether the router can speak all of these formats with a provider."""
     for name in formats:
         try:
             provider(name)

@@ -32,7 +32,7 @@ def authenticate(request: Request, environment: Environment) -> Call:
 
 
 def _is_for_everyone(path: str) -> bool:
-    """Whether users of every role may call `path`; everything else is for admins."""
+    """Return whether users of every role may call `path`; everything else is for admins."""
     return path in ("/ui/session", "/ui/sign-out", "/me") or path.startswith("/me/")
 
 

@@ -201,7 +201,7 @@ def _stage(rollout: Rollout, stage: str | None) -> tuple[str, float]:
 
 
 def _is_wider(rollout: Rollout, wanted: tuple[str, float], strata: frozenset[str]) -> bool:
-    """Whether more requests may go to mini than before: only that needs open gates."""
+    """Return whether more requests may go to mini than before: only that needs open gates."""
     if wanted[0] != "complexity":
         return False
     return rollout.mode != "complexity" or wanted[1] > rollout.share or not strata <= rollout.strata

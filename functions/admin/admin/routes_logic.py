@@ -58,7 +58,7 @@ class BaseVersion:
     digest: str | None = None
 
     def is_current(self, current: RoutesSnapshot) -> bool:
-        """Whether the edit is still based on the current routes."""
+        """Return whether the edit is still based on the current routes."""
         return self.version == current.version and self.digest in (None, digest_of(current.rows))
 
 

@@ -124,7 +124,7 @@ class Environment:
         return HookRunner.of_module(module)
 
     def _open_memory(self, times: FirstTokenTimes) -> "ChainMemory":
-        """Return what the fleet remembers of chains; imported on first use, since most requests need none of it."""
+        """Return the memory of chains that all environments share; imported on first use, as few requests need it."""
         from vibe_router.pipeline.chain_memory import ChainMemory
         from vibe_router.store.conversations import ConversationStore
 
@@ -133,7 +133,7 @@ class Environment:
 
     @cached_property
     def observations(self) -> "ObservationStore":
-        """What the fleet observes of deployments; imported on first use."""
+        """The observations of deployments that all environments share; imported on first use."""
         from vibe_router.store.observations import ObservationStore
 
         return ObservationStore(self._dynamodb, self._settings.state_table, self.clock, service=self._breaker)
@@ -158,7 +158,7 @@ class Environment:
 
     @property
     def observers(self) -> "tuple[RequestObserver, ...]":
-        """What completed requests are reported to, as far as the secret configures it; imported only then."""
+        """The observers that the secret configures, each imported only if it does."""
         observers: list[RequestObserver] = []
         if self.secrets.cached(OTLP_ENDPOINT) is not None:
             if self._span_exporter is None:

@@ -62,7 +62,7 @@ def model(request: Request, _context: Context, environment: Environment) -> Stre
 
 
 def is_anthropic(request: Request) -> bool:
-    """Whether the caller is a client of Anthropic's API."""
+    """Return whether the caller is a client of Anthropic's API."""
     return "anthropic-version" in request.headers
 
 

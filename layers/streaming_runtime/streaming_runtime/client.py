@@ -205,7 +205,7 @@ class ResponseStream:
 
     @property
     def started(self) -> bool:
-        """Whether the head has been sent, so that an error can no longer replace the answer."""
+        """Return whether the head has been sent, so that an error can no longer replace the answer."""
         return not self._head
 
     def send(self, chunk: bytes) -> None:

@@ -46,7 +46,7 @@ class Agent:
 
     @property
     def installed(self) -> bool:
-        """Whether `npm ci` has installed it."""
+        """Return whether `npm ci` has installed it."""
         return shutil.which("node") is not None and Path(self.program[-1]).exists()
 
 

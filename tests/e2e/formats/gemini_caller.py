@@ -158,6 +158,6 @@ def _answer(chunks: Sequence[types.GenerateContentResponse]) -> Answer:
 
 
 def _continues(before: types.Part, part: types.Part) -> bool:
-    """Whether a part of a stream goes on with the text before it."""
+    """Return whether a part of a stream goes on with the text before it."""
     is_text = part.text is not None and before.text is not None and not part.thought_signature
     return is_text and bool(part.thought) == bool(before.thought)

@@ -85,7 +85,7 @@ class Outcome:
 
     @property
     def whole(self) -> bool:
-        """Whether a client would take the stream for complete."""
+        """Return whether a client would take the stream for complete."""
         return self.events[-1:] == [b"[DONE]"]
 
     @property

@@ -61,7 +61,7 @@ class Served:
 
     @property
     def whole(self) -> bool:
-        """Whether a client takes the answer for complete."""
+        """Return whether a client takes the answer for complete."""
         if self.error:
             return False
         if not self.stream:
@@ -72,7 +72,7 @@ class Served:
 
     @property
     def honest(self) -> bool:
-        """Whether a client sees that the answer is not complete."""
+        """Return whether a client sees that the answer is not complete."""
         if self.error:
             return 400 <= self.error.status < 600
         return not self.whole and b'"error"' in self.body

@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def whole(self) -> bool:
-        """Whether a client takes it for a complete answer."""
+        """Return whether a client takes it for a complete answer."""
         if self.headers["content-type"].startswith("text/event-stream"):
             return self.body.endswith(b"data: [DONE]\n\n")
         return bool(json.loads(self.body)["choices"][0]["finish_reason"])

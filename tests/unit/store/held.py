@@ -58,7 +58,7 @@ class Wire:
         hooked(client).before.insert(0, self._called)
 
     def counts(self, operation: str, parameters: Any) -> bool:
-        """Whether a call is one of those that are counted."""
+        """Return whether a call is one of those that are counted."""
         return True
 
     def _called(self, operation: str, parameters: Any) -> None:

@@ -2,7 +2,7 @@
 
 An address that sends many different invalid keys within a minute is answered with 429 for the rest of it, without a
 lookup. Keys that the environment has read before stay valid, so that callers behind the same address go on. The counts
-are one environment's: across the fleet, a WAF bounds the requests of an address.
+are one environment's: across all environments, a WAF bounds the requests of an address.
 """
 
 from collections import OrderedDict

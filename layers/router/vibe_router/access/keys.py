@@ -49,12 +49,12 @@ class Limits:
         return None if self.budget_duration is None else duration_seconds(self.budget_duration)
 
     def __bool__(self) -> bool:
-        """Whether there is any limit."""
+        """Return whether there is any limit."""
         return any(limit is not None for limit in (self.max_budget, self.rpm, self.tpm, self.parallel))
 
     @property
     def needs_reservation(self) -> bool:
-        """Whether requests are reserved: there is a limit, or spending is counted by budget period."""
+        """Return whether requests are reserved: there is a limit, or spending is counted by budget period."""
         return bool(self) or self.budget_duration is not None
 
 
@@ -103,7 +103,7 @@ class Key:
 
     @property
     def deleted(self) -> bool:
-        """Whether this is the tombstone of a deleted key."""
+        """Return whether this is the tombstone of a deleted key."""
         return self.deleted_at is not None
 
 
@@ -116,7 +116,7 @@ class Caller:
 
     @property
     def is_master(self) -> bool:
-        """Whether this is the master key, which may do everything."""
+        """Return whether this is the master key, which may do everything."""
         return self.key is None
 
     @property
@@ -146,7 +146,7 @@ class Caller:
         return self.key.aliases if self.key else {}
 
     def may_use(self, model: str) -> bool:
-        """Whether key and team both allow the virtual `model`."""
+        """Return whether key and team both allow the virtual `model`."""
         return all(matches_any(each.models, model) for each in (self.key, self.team) if each)
 
     def usable(self, models: Iterable[str]) -> list[str]:

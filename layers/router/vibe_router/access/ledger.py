@@ -106,7 +106,7 @@ class LedgerUpdate:
 
 
 class Limit(StrEnum):
-    """Which limit was reached."""
+    """The limit that was reached."""
 
     BUDGET = "budget"
     REQUESTS = "requests"

@@ -41,7 +41,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class RoleRules:
-    """Who has which role: `admins`, `leads` by team, `members`."""
+    """The users of each role: `admins`, `leads` by team, `members`."""
 
     admins: Sequence[str]
     leads: Mapping[str, Sequence[str]]

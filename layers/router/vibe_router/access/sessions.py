@@ -49,15 +49,15 @@ class Session:
 
     @property
     def is_admin(self) -> bool:
-        """Whether the user may do everything."""
+        """Return whether the user may do everything."""
         return self.role == ADMIN
 
     def is_over(self, now: float) -> bool:
-        """Whether it has expired, or begins in the future by more than clocks differ."""
+        """Return whether it has expired, or begins in the future by more than clocks differ."""
         return not self.began - 300 <= now < self.expires
 
     def is_due(self, now: float) -> bool:
-        """Whether it is due for renewal: half its lifetime has passed, and more is allowed."""
+        """Return whether it is due for renewal: half its lifetime has passed, and more is allowed."""
         return now > self.expires - LIFETIME / 2 and self.expires < self.began + LONGEST
 
 

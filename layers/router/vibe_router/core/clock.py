@@ -13,7 +13,7 @@ __all__ = ["Clock", "parse_iso", "to_iso"]
 class Clock:
     """The sources of time and chance.
 
-    `now` returns epoch seconds, which the whole fleet shares; `monotonic` returns seconds for durations; `jitter`
+    `now` returns epoch seconds, which all environments share; `monotonic` returns seconds for durations; `jitter`
     returns a number in [0, 1).
     """
 

@@ -74,7 +74,7 @@ class BetaShape:
 
 @dataclass(frozen=True, slots=True)
 class RequestShape:
-    """How requests to a deployment differ from what callers send: fields by path, headers, beta flags.
+    """The changes to requests before a deployment gets them: fields by path, headers, beta flags.
 
     `drop_params` leaves out parameters that the deployment's format cannot express. `forward_headers` are the client's
     headers to pass on, in lower case.
@@ -90,13 +90,13 @@ class RequestShape:
 
     @property
     def changes_body(self) -> bool:
-        """Whether a field of the body is set or dropped."""
+        """Return whether a field of the body is set or dropped."""
         return bool(self.set or self.default or self.drop)
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaPolicy:
-    """What happens when a deployment has used `threshold` percent of its quota: the rest is for `keys`, by alias."""
+    """The reserve of a quota: beyond `threshold` percent, the rest is for `keys`, by alias."""
 
     threshold: float = 90
     keys: tuple[str, ...] = ()
@@ -122,13 +122,13 @@ class Policy:
 
     @property
     def measures_first_token(self) -> bool:
-        """Whether a decision depends on the recent times to first token."""
+        """Return whether a decision depends on the recent times to first token."""
         return isinstance(self.hedge_after, str) or self.order == "fastest"
 
 
 @dataclass(frozen=True, slots=True)
 class RelayMarks:
-    """How a relay marks an error that it passes on from one of its accounts, as opposed to an error of its own.
+    """The marks of an error that a relay passes on from one of its accounts, as opposed to an error of its own.
 
     `passed_on_header`: a header, in lower case, that only passed-on errors have. `own_error_type`: the `type` of the
     relay's own errors; every other is passed on.
@@ -157,7 +157,7 @@ class Provider:
 
     @property
     def keyed(self) -> bool:
-        """Whether calls carry a key."""
+        """Return whether calls carry a key."""
         return self.type != "bedrock"
 
     @property
@@ -200,7 +200,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class ComplexityRule:
-    """How a virtual model is routed by complexity: to `mini` if a request is easy, else to `standard`.
+    """The rule by which a virtual model is routed by complexity: to `mini` if a request is easy, else to `standard`.
 
     `mode` is manual, shadow or complexity; `share` the percentage of conversations that are routed in mode complexity.
     `strata` are the kinds of requests that may go to mini from the start. `quality` and `precision` are what the gates
@@ -238,12 +238,12 @@ class VirtualModel:
 
     @property
     def is_dynamic(self) -> bool:
-        """Whether the order of deployments changes with what the fleet observes."""
+        """Return whether the order of deployments changes with what is observed of them."""
         return any(each.policy.order != "weights" for each in self.chain)
 
     @property
     def measures_first_token(self) -> bool:
-        """Whether a decision depends on recent times to first token."""
+        """Return whether a decision depends on recent times to first token."""
         return any(each.policy.measures_first_token for each in self.chain)
 
     @property

@@ -35,7 +35,7 @@ DECISION = "ROUTING DECISION"
 MASTER_ID = "master"  # the key id of requests with the master key
 
 Kind = str
-"""What a total adds up: `all`, `key`, `team`, `model` or `deployment`."""
+"""The kinds of totals: `all`, `key`, `team`, `model` or `deployment`."""
 
 _ROW_PREFIX = "request#"
 _CHOSEN_BY_CALLER = "manual_selection"
@@ -229,17 +229,17 @@ class Record:
 
     @property
     def failed(self) -> bool:
-        """Whether the caller got an error, or an answer that broke off."""
+        """Return whether the caller got an error, or an answer that broke off."""
         return self.status >= 400 or self.error is not None
 
     @property
     def failover(self) -> bool:
-        """Whether another deployment than the first of the chain served."""
+        """Return whether another deployment than the first of the chain served."""
         return self.deployment is not None and self.fallbacks > 0
 
     @property
     def charge(self) -> int:
-        """What its key and team are charged, in nano-dollars."""
+        """The amount that its key and team are charged, in nano-dollars."""
         return (self.cost or 0) if self.charged is None else self.charged
 
     def as_line(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Usage:
 
     @property
     def known(self) -> bool:
-        """Whether the provider counted the prompt or the completion."""
+        """Return whether the provider counted the prompt or the completion."""
         return self.prompt_tokens is not None or self.completion_tokens is not None
 
     @property
@@ -114,7 +114,7 @@ def _first(usage: Mapping[str, Any], *names: str) -> object:
 
 
 def _is_anthropic(usage: Mapping[str, Any]) -> bool:
-    """Whether `usage` has Anthropic's fields, whose `input_tokens` exclude cached tokens."""
+    """Return whether `usage` has Anthropic's fields, whose `input_tokens` exclude cached tokens."""
     return "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage
 
 

@@ -62,7 +62,7 @@ class TrackingWriter:
 
     @property
     def can_continue(self) -> bool:
-        """Whether the answer broke inside its text: no tool call, no refusal, no thinking after the text."""
+        """Return whether the answer broke inside its text: no tool call, no refusal, no thinking after the text."""
         return self._is_text_only and not self._is_finished and self._last is TextDelta and bool(self._texts)
 
     @property
@@ -144,12 +144,12 @@ class ContinuationReader(ReaderProxy):
 
     @property
     def done(self) -> bool:
-        """Whether the stream has ended."""
+        """Return whether the stream has ended."""
         return self.diverged or self._reader.done
 
     @property
     def complete(self) -> bool:
-        """Whether the answer is complete if the stream ends now."""
+        """Return whether the answer is complete if the stream ends now."""
         return not self.diverged and self._reader.complete
 
     @property

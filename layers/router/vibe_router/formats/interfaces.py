@@ -82,7 +82,7 @@ class ClientRequest(Protocol):
 
     @property
     def stream(self) -> bool:
-        """Whether the caller wants the answer as a stream."""
+        """Return whether the caller wants the answer as a stream."""
 
     @property
     def body(self) -> Mapping[str, Any]:
@@ -90,7 +90,7 @@ class ClientRequest(Protocol):
 
     @property
     def wants_usage(self) -> bool:
-        """Whether the caller's stream includes usage (in chat only on request)."""
+        """Return whether the caller's stream includes usage (in chat only on request)."""
 
     @property
     def max_output_tokens(self) -> int | None:
@@ -106,7 +106,7 @@ class ClientRequest(Protocol):
 
     @property
     def echoes(self) -> bool:
-        """Whether answers echo fields of the request, so that `echo` must complete them."""
+        """Return whether answers echo fields of the request, so that `echo` must complete them."""
 
     def echo(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return `answer` with the fields that echo the request; the same object if none is missing."""
@@ -184,11 +184,11 @@ class StreamReader(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether the provider has ended the stream explicitly."""
+        """Return whether the provider has ended the stream explicitly."""
 
     @property
     def complete(self) -> bool:
-        """Whether the answer is complete if the stream ends now."""
+        """Return whether the answer is complete if the stream ends now."""
 
     @property
     def seals(self) -> Sequence[str]:
@@ -278,7 +278,7 @@ class ProviderFormat(Protocol):
 
     @property
     def streams(self) -> bool:
-        """Whether answers can be streamed: whether this is a `StreamedFormat`."""
+        """Return whether answers can be streamed: whether this is a `StreamedFormat`."""
 
     @property
     def media_types(self) -> tuple[str, ...]:

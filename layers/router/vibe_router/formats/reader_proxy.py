@@ -24,10 +24,10 @@ class ReaderProxy:
 
     @property
     def done(self) -> bool:
-        """Whether the provider has ended the stream explicitly."""
+        """Return whether the provider has ended the stream explicitly."""
         return self._reader.done
 
     @property
     def complete(self) -> bool:
-        """Whether the answer is complete if the stream ends now."""
+        """Return whether the answer is complete if the stream ends now."""
         return self._reader.complete

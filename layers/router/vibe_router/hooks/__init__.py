@@ -1,4 +1,4 @@
-"""What a module of hooks works with: the requests and attempts that its functions receive.
+"""The interface of hooks: the requests and attempts that the functions of a hook module receive.
 
 A module defines any of these functions; the router calls them for requests in every format.
 

@@ -34,7 +34,7 @@ class Requested(Protocol):
 
     @property
     def answers(self) -> int:
-        """How many answers are requested."""
+        """The number of answers requested."""
 
     def prompt_tokens_estimate(self) -> int:
         """Return the estimated tokens of the prompt."""

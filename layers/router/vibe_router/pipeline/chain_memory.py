@@ -1,4 +1,4 @@
-"""What the fleet remembers of chains: where conversations stay, and what was observed of deployments.
+"""The memory of chains that all environments share: the deployments of conversations, and observations of deployments.
 
 Imported when it is first needed: while all deployments are healthy and every order is by weights, nothing is.
 """
@@ -23,20 +23,20 @@ __all__ = ["ChainMemory", "Conversations", "Observations", "facts_of"]
 
 
 class Conversations(Protocol):
-    """Where conversations stay (store.conversations.ConversationStore)."""
+    """The deployments that conversations stay on (store.conversations.ConversationStore)."""
 
     def cached(self, conversation: str, /) -> Stay | None:
         """Return the stay that this environment knows."""
 
     def read(self, conversation: str, /) -> Stay | None:
-        """Return the stay that the fleet knows."""
+        """Return the stay that the table has."""
 
     def write(self, conversation: str, stay: Stay, /) -> None:
         """Store a stay."""
 
 
 class Observations(Protocol):
-    """What the fleet observes of deployments (store.observations.ObservationStore)."""
+    """The observations of deployments by all environments (store.observations.ObservationStore)."""
 
     def read(self, deployments: Iterable[str], /) -> dict[str, Observed]:
         """Return the observations by deployment."""
@@ -52,7 +52,7 @@ class Observations(Protocol):
 
 
 class ChainMemory:
-    """Orders chains by what the fleet remembers, and remembers what a request shows.
+    """Orders chains by what all environments remember, and remembers what a request shows.
 
     `caller` is the id of the key that a request has, and its alias.
     """

@@ -62,7 +62,7 @@ class RoutingDecision:
 
     @property
     def is_bookable(self) -> bool:
-        """Whether the caller is known: a request without a valid key is logged but not stored."""
+        """Return whether the caller is known: a request without a valid key is logged but not stored."""
         return self._caller is not None
 
     def admit(self, caller: Caller, tags: tuple[str, ...]) -> None:

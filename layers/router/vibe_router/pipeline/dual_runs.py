@@ -2,7 +2,7 @@
 
 It happens after the answer, in the same invocation, so prompts and answers stay in memory. The order of the answers is
 random, and both orders are judged for a quarter; now and then the judge compares two answers of the same model, which
-measures its noise. A daily budget holds for the whole fleet, and all of it is booked to the router, never to a caller.
+measures its noise. All environments share one daily budget. The cost is booked to the router, never to a caller.
 """
 
 import json
@@ -80,7 +80,7 @@ class DualRunner:
         self._chance = chance
 
     def is_sampled(self, rule: ComplexityRule, request: ClientRequest, record: Record) -> bool:
-        """Whether this request is one for a dual run: scored, answered, without tools, and drawn."""
+        """Return whether this request is one for a dual run: scored, answered, without tools, and drawn."""
         return (
             rule.judge is not None
             and record.routing_would is not None

@@ -26,7 +26,7 @@ __all__ = ["Remembered", "admission", "route"]
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What the fleet remembers: where conversations stay, and what was observed of deployments."""
+    """The memory that all environments share: the deployments of conversations, and observations of deployments."""
 
     conversations: Conversations
     observations: Observations

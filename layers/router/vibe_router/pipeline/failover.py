@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CommittedAnswer", "FailoverExecutor", "NoAnswerError", "RefusedError"]
 
-_LAST_RESORT_SECONDS = 1.0  # between two calls of a cooling deployment, in the whole fleet
+_LAST_RESORT_SECONDS = 1.0  # between two calls of a cooling deployment, by all environments together
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ class FailoverExecutor:
     def _last_resort(
         self, states: dict[str, State], request: ClientRequest, deadline: Deadline, trace: AttemptTrace
     ) -> CommittedAnswer | None:
-        """Call the deployment that comes free soonest although it is cooling: once a second in the whole fleet."""
+        """Call the deployment that comes free soonest although it is cooling, at most once a second."""
         deployment = last_resort(trace.skipped)
         if deployment is None:
             return None

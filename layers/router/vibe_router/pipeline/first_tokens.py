@@ -1,4 +1,4 @@
-"""The recent times to first token of each deployment, as this environment and the fleet have measured them."""
+"""The recent times to first token of each deployment, as measured by this environment and by all."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -22,10 +22,10 @@ class FirstTokenTimes:
         self._new.setdefault(deployment, deque(maxlen=_MOST_NEW)).append((round(now, 3), round(seconds, 3)))
 
     def learn(self, deployment: str, measured: Iterable[tuple[float, float]]) -> None:
-        """Use the fleet's times (epoch seconds, seconds) until there are as many of this environment's own."""
-        fleet = [seconds for _, seconds in measured]
-        if len(fleet) > len(self._times.get(deployment, ())):
-            self._times[deployment] = deque(fleet, maxlen=_KEPT)
+        """Use the times of all environments (epoch seconds, seconds) until there are as many of this one's own."""
+        shared = [seconds for _, seconds in measured]
+        if len(shared) > len(self._times.get(deployment, ())):
+            self._times[deployment] = deque(shared, maxlen=_KEPT)
 
     def of(self, deployment: str) -> Sequence[float]:
         """Return the times of a deployment, the oldest first."""

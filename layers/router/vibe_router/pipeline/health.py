@@ -15,7 +15,7 @@ __all__ = ["DeploymentHealth", "StateTable", "evidence"]
 
 
 class StateTable(Protocol):
-    """The states of deployments and credentials, shared by the fleet (store.state.StateStore)."""
+    """The states of deployments and credentials, shared by all environments (store.state.StateStore)."""
 
     def read(self, ids: Sequence[str], /) -> dict[str, State]:
         """Return the state of each id."""
@@ -85,7 +85,7 @@ class DeploymentHealth:
         if only_healthy and self.states[state_id].until:
             return self.states[state_id].until
         if state_id in self._cooled and classification.reset_after is None:
-            return self.states[state_id].until  # the retry failed alike: the fleet knows already
+            return self.states[state_id].until  # the retry failed alike, and the cooldown is written already
         self._leased.discard(state_id)
         # No request can make a provider unreachable: such a failure counts for every caller.
         origin = "" if failure.kind is FailureKind.UNREACHABLE else self._origin()

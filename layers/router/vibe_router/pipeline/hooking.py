@@ -1,4 +1,4 @@
-"""Where hooks meet the pipeline: a caller's request and an exchange as hooks see them, and back."""
+"""Call hooks from the pipeline: show them a caller's request or an exchange, and apply their changes."""
 
 from collections.abc import Mapping
 from copy import deepcopy

@@ -23,7 +23,7 @@ def deployment_status(
 ) -> dict[str, Any]:
     """Return the status of a deployment of `provider` at `now` (epoch seconds), given `states` by id.
 
-    `observed` are the fleet's observations by deployment.
+    `observed` are the observations by deployment, of all environments.
     """
     ids = f"deployment#{deployment_id}", f"credential#{provider}"
     own, credential = (states.get(state_id) or healthy(state_id) for state_id in ids)

@@ -1,4 +1,4 @@
-"""The state of a deployment or credential that the fleet shares, and its changes.
+"""The state of a deployment or credential, shared by all environments, and its changes.
 
 A `State` is one StateTable item. Every change is a pure function from the state that was read to its successor, which
 has the next `version`; the store writes a successor only if the version that was read is still current. So one of many

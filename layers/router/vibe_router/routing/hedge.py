@@ -32,7 +32,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class HedgeAllowance:
-    """How many requests may be hedged now: each request earns a share of one, the first request of all a whole one."""
+    """The number of requests that may be hedged now: each request adds a share of one, the very first a whole one."""
 
     credit: float = 1.0
 
@@ -42,7 +42,7 @@ class HedgeAllowance:
 
     @property
     def permits(self) -> bool:
-        """Whether a request may be hedged."""
+        """Return whether a request may be hedged."""
         return self.credit >= 1 - 1e-9
 
     def spent(self) -> "HedgeAllowance":

@@ -2,7 +2,7 @@
 
     weights    the conversation's hash, in proportion to the weights: a conversation stays where its prompt is cached
     cheapest   the price of the prompt and of a plausible answer; without a price last
-    fastest    the fleet's recent times to first token; a deployment without any first, so that it gets some
+    fastest    the recent times to first token; a deployment without any first, so that it gets some
     quota      the share of its limits that is left; unknown limits count as unused
 
 Deployments that are equal in this are in the order of the weights. Pure.
@@ -24,7 +24,7 @@ _RECENT = 600.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the fleet has observed of a deployment: its quota, and times to first token (epoch seconds, seconds)."""
+    """The observations of a deployment: its quota, and times to first token (epoch seconds, seconds)."""
 
     windows: tuple[QuotaWindow, ...] = ()
     first_tokens: tuple[tuple[float, float], ...] = ()
@@ -36,7 +36,7 @@ NOTHING = Observed()
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an order depends on: the observations by deployment, the request's size, and its caller's names.
+    """The facts that an order depends on: the observations by deployment, the request's size, and its caller's names.
 
     `stays_at` is the id of the deployment that serves the conversation already.
     """

@@ -20,7 +20,7 @@ _PROOF = ("signature", "encrypted content", "encrypted_content", "thinking block
 
 
 def rejects_reasoning_proof(classification: Classification) -> bool:
-    """Whether the provider refused the request for a signature or encrypted reasoning that it did not issue."""
+    """Return whether the provider refused the request for a signature or encrypted reasoning that it did not issue."""
     text = f"{classification.code or ''} {classification.message}".lower()
     is_refusal = classification.verdict in (Verdict.CLIENT, Verdict.UNSUPPORTED)
     return is_refusal and classification.status == 400 and any(word in text for word in _PROOF)
@@ -37,7 +37,7 @@ _REASONING_REQUIRED = (
 
 
 def requires_reasoning(classification: Classification) -> bool:
-    """Whether the provider refused the request only because an earlier turn lacks its `reasoning_content`."""
+    """Return whether the provider refused the request only because an earlier turn lacks its `reasoning_content`."""
     message = classification.message.lower()
     return classification.verdict in REFUSALS and any(contains(message, phrase) for phrase in _REASONING_REQUIRED)
 
@@ -59,7 +59,7 @@ _STREAM_REQUIRED = (
 
 
 def requires_stream(classification: Classification) -> bool:
-    """Whether the provider refused the request only because it did not ask for a stream."""
+    """Return whether the provider refused the request only because it did not ask for a stream."""
     message = classification.message.lower()
     return classification.verdict in REFUSALS and any(phrase in message for phrase in _STREAM_REQUIRED)
 

@@ -185,7 +185,7 @@ class DefaultSettings(Settings):
 
 
 class RelaySettings(_Value):
-    """How a relay marks errors of its accounts, as `spec.RelaySpec` describes it."""
+    """The marks of errors of a relay's accounts, as `spec.RelaySpec` describes it."""
 
     passed_on_header: str | None = None
     own_error_type: str | None = None

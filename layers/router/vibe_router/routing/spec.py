@@ -270,7 +270,7 @@ class DefaultsSpec(Overrides):
 
 
 class RelaySpec(_Spec):
-    """How a relay marks errors of its accounts, which concern one deployment, as opposed to errors of its own.
+    """The marks of errors of a relay's accounts, which concern one deployment, as opposed to errors of its own.
 
     Passed-on errors have `passed_on_header`; the relay's own errors have `own_error_type`.
     """

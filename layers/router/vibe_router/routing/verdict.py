@@ -32,7 +32,7 @@ class Scope(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """How an attempt failed, before it is classified."""
+    """The way in which an attempt failed, before it is classified."""
 
     STATUS = "status"  # an HTTP status other than 200
     UNREACHABLE = "unreachable"  # refused, DNS, TLS

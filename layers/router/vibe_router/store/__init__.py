@@ -1,7 +1,7 @@
 """The state that outlives a request, in DynamoDB and Secrets Manager.
 
     routes, history         the catalogue of virtual models, and its previous versions
-    state                   cooldowns and leases, shared by the whole fleet
+    state                   cooldowns and leases, shared by all environments
     keys, key_admin         virtual keys and teams
     ledger, ledger_admin    budgets and rate limits
     usage                   a row for each request, and totals

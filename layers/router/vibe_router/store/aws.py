@@ -1,4 +1,4 @@
-"""Whether AWS is emulated on this machine."""
+"""Detect an AWS that is emulated on this machine."""
 
 from collections.abc import Mapping
 

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class CallMode(Enum):
-    """How to make the next call."""
+    """The way to make the next call."""
 
     CALL = auto()  # and wait for the answer
     PROBE = auto()  # in the background
@@ -66,7 +66,7 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the last call failed."""
+        """Return whether the last call failed."""
         return self._opened_at is not None or bool(self._service and self._service.is_open)
 
     def on_close(self, callback: Callable[[], None]) -> None:

@@ -176,7 +176,7 @@ class ComplexityStore:
         return found if _number(found, "expires_at") > self._clock.now() else None
 
     def secret_of_day(self, day: str) -> bytes:
-        """Return the secret that turns of a day are hashed with: the fleet's, made by the first that asks."""
+        """Return the secret that turns of a day are hashed with; the first environment to ask creates it for all."""
         made = secrets.token_hex(32)
         item: dict[str, Any] = {
             "id": f"turn-secret#{day}",

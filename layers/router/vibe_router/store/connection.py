@@ -66,7 +66,7 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether the server has left the idle connection open."""
+        """Return whether the server has left the idle connection open."""
         # A server sends nothing between two requests, so a readable socket has been closed.
         readable, _, _ = select.select([self._socket], [], [], 0)
         return not readable

@@ -1,4 +1,4 @@
-"""Where conversations stay: items of the StateTable, which the fleet shares.
+"""The deployments that conversations stay on: items of the StateTable, shared by all environments.
 
     id                    attributes
     conversation#<hash>   deployment, until, expires_at

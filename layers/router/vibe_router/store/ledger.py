@@ -129,7 +129,7 @@ class LedgerStore:
 
     @property
     def degraded(self) -> bool:
-        """Whether nothing can be reserved, because DynamoDB is unreachable."""
+        """Return whether nothing can be reserved, because DynamoDB is unreachable."""
         return self._breaker.is_open
 
     def accept(self, ledger_id: str, item: Item | None) -> None:

@@ -1,9 +1,9 @@
-"""What the fleet observes of deployments: their quota and their times to first token. Items of the StateTable.
+"""The observations of deployments by all environments: quota and times to first token. Items of the StateTable.
 
     id                       attributes
     observed#<deployment>    windows, first_tokens, written_at, expires_at
 
-An environment reads an item at most every ten seconds. The fleet writes one at most every ten seconds: a write is
+An environment reads an item at most every ten seconds. All together write one at most every ten seconds: a write is
 conditional on the age of the last one, and an environment that loses adds what it has seen to its next write.
 """
 

@@ -228,7 +228,7 @@ class CatalogueCache:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether `get` returns at once."""
+        """Return whether `get` returns at once."""
         return self._is_fresh()
 
     def prefetch(self) -> None:

@@ -2,7 +2,7 @@
 
 It is read on first use, after five minutes, and after an authentication failure; never per request. The read after five
 minutes is waited for (milliseconds, 2 s at most): an environment that was frozen for an hour would otherwise send an
-old key, and cool a provider for the whole fleet. If it fails, the last values stay in use.
+old key, and cool a provider for all environments. If it fails, the last values stay in use.
 
 Without any values every request waits for its own tries, and none is answered with an error at once: an environment
 that fails faster than others work would be idle and attract all their traffic.
@@ -103,7 +103,7 @@ class Secrets:
 
     @property
     def is_broken(self) -> bool:
-        """Whether there have been no values for so long that a new environment is the better try."""
+        """Return whether there have been no values for so long that a new environment is the better try."""
         since = self._failing_since
         return self._values is None and since is not None and self._clock.now() - since >= _BROKEN_AFTER
 

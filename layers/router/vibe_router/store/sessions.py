@@ -1,4 +1,4 @@
-"""Sessions that were signed out before they expired, shared by the whole fleet: items of the LedgerTable.
+"""Sessions that were signed out before they expired, shared by all environments: items of the LedgerTable.
 
     id                   attributes
     session#<id>         ended_at, expires_at: this session was signed out

@@ -1,4 +1,4 @@
-"""Failed attempts to sign in, counted for the whole fleet: items of the LedgerTable.
+"""Failed attempts to sign in, counted by all environments together: items of the LedgerTable.
 
     id                  attributes
     sign-in#<address>   count, last, expires_at (when they are forgotten)

@@ -1,4 +1,4 @@
-"""The StateTable: cooldowns and leases, shared by the fleet.
+"""The StateTable: cooldowns and leases, shared by all environments.
 
 An environment reads a state at most once a second. The first time it reads the items of a request in one batch,
 consistently; from then on it reads all states from the index `states`, whose key is an attribute that only states have:
@@ -37,7 +37,7 @@ from vibe_router.store.dynamodb import DynamoDB, Item, Value, from_item, to_item
 
 __all__ = ["StateStore"]
 
-_FRESH = 1.0  # seconds; a cooldown reaches the whole fleet within this time, and the index's delay
+_FRESH = 1.0  # seconds; a cooldown reaches all environments within this time, and the index's delay
 _LAG = 5.0  # seconds for which the index may lag behind a write; in doubt, the item itself is read
 _INDEX = "states"
 _KIND = "state"  # the attribute `kind` of every state, and of nothing else in the table
@@ -70,7 +70,7 @@ class _CachedState:
 
     @property
     def is_indexed(self) -> bool:
-        """Whether the index has the item, if there is one; items of earlier versions are not in it."""
+        """Return whether the index has the item, if there is one; items of earlier versions are not in it."""
         return self.item is None or self.item.get("kind") == {"S": _KIND}
 
 
@@ -97,7 +97,7 @@ class StateStore:
 
     @property
     def degraded(self) -> bool:
-        """Whether states come only from memory, because DynamoDB is unreachable."""
+        """Return whether states come only from memory, because DynamoDB is unreachable."""
         return self._breaker.is_open
 
     def read(self, ids: Sequence[str]) -> dict[str, State]:
@@ -169,7 +169,7 @@ class StateStore:
             self._breaker.record_success()
 
     def _is_indexed(self, ids: Sequence[str]) -> bool:
-        """Whether the index has the states of `ids`: they were read before, and their items are in it."""
+        """Return whether the index has the states of `ids`: they were read before, and their items are in it."""
         if 0 <= self._spare_index_until - self._clock.now() <= _SPARED:
             return False
         return all((cached := self._cache.get(each)) is not None and cached.is_indexed for each in ids)
@@ -209,7 +209,7 @@ class StateStore:
         return True
 
     def _may_be_late(self, cached: _CachedState, found: Item | None) -> bool:
-        """Whether the index may be behind a recent write: it has an older item than the one that was just written."""
+        """Return whether the index may lag behind a recent write: it has an older item than was just written."""
         return 0 <= self._clock.now() - cached.known_at < _LAG and _version_of(found) < _version_of(cached.item)
 
     def _read_batch(self, ids: Sequence[str]) -> None:

@@ -62,7 +62,7 @@ class Change:
 
 @dataclass(slots=True)
 class Sums:
-    """What the changes up to `last` add: to totals by kind and place, and to ledgers in nano-dollars."""
+    """The sums of the changes up to `last`: for totals by kind and place, and for ledgers in nano-dollars."""
 
     last: str = ""
     totals: dict[tuple[Kind, str], Counter[str]] = field(default_factory=dict)

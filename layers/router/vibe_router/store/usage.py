@@ -501,7 +501,7 @@ class _Position:
 
     @property
     def is_day(self) -> bool:
-        """Whether the next page begins with the last row of a day."""
+        """Return whether the next page begins with the last row of a day."""
         return len(self.at) == len("2026-11-24")
 
     @property

@@ -99,5 +99,5 @@ class ChunkMerger:
 
 
 def _may_be_size(start: bytes) -> bool:
-    """Whether more bytes may make this the line of a size."""
+    """Return whether more bytes may make this the line of a size."""
     return re.fullmatch(rb"[0-9A-Fa-f]{1,7}\r?", start) is not None

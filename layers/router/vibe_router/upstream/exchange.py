@@ -198,7 +198,7 @@ class Exchange:
 
     @property
     def is_conversation(self) -> bool:
-        """Whether the answer can be decoded into neutral events, and written as a stream of the caller."""
+        """Return whether the answer can be decoded into neutral events, and written as a stream of the caller."""
         return self.format in registry.DECODABLE and self._request.format in registry.TRANSLATABLE
 
     def decoded(self) -> tuple[StreamReader, AnswerDecoder]:
@@ -296,5 +296,5 @@ def _with_reasoning(body: bytes) -> bytes:
 
 
 def _may_hold_proofs(body: bytes) -> bool:
-    """Whether an answer may contain a proof of reasoning; most do not, and need not be read."""
+    """Return whether an answer may contain a proof of reasoning; most do not, and need not be read."""
     return b'"encrypted_content"' in body or b'"signature"' in body or b'"redacted_thinking"' in body

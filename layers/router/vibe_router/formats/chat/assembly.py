@@ -134,7 +134,7 @@ def _place(calls: list[Any], call: Mapping[str, Any]) -> int | None:
 
 
 def _is_another(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether `new` begins another call at the index of `old`."""
+    """Return whether `new` begins another call at the index of `old`."""
     function, begun = new.get("function"), old.get("function")
     if not (isinstance(function, dict) and isinstance(begun, dict) and function.get("name")):
         return False

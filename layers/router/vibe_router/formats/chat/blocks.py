@@ -84,7 +84,7 @@ class BlockSequencer:
 
     @property
     def in_call(self) -> bool:
-        """Whether a tool call is open."""
+        """Return whether a tool call is open."""
         return self._open is not None
 
     def add_event(self, event: Event) -> list[Event]:

@@ -129,7 +129,7 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
 
 
 def _is_harmless(name: str, value: object) -> bool:
-    """Whether other formats may leave out a field. Legacy `functions` must not be lost."""
+    """Return whether other formats may leave out a field. Legacy `functions` must not be lost."""
     return name in HARMLESS and not (name in ("functions", "function_call") and value)
 
 

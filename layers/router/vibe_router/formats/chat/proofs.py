@@ -1,4 +1,4 @@
-"""What chat providers want back with the next turn: Gemini's thought signatures, OpenRouter's reasoning details.
+"""Proofs of reasoning that chat providers want back: Gemini's thought signatures, OpenRouter's reasoning details.
 
 On its way through another format it is the proof of a reasoning block: JSON of `reasoning_details` and `extra_content`
 of the message, and of `calls`, the `extra_content` of tool calls by their ids.
@@ -18,7 +18,7 @@ _NO_SIGNATURE = "skip_thought_signature_validator"
 
 
 def has_thought_signature(extra: object) -> bool:
-    """Whether a call's `extra_content` has a thought signature."""
+    """Return whether a call's `extra_content` has a thought signature."""
     google = extra.get("google") if isinstance(extra, dict) else None
     return isinstance(google, dict) and bool(google.get("thought_signature"))
 
@@ -42,7 +42,7 @@ class ProofCollector:
 
     @property
     def pending(self) -> bool:
-        """Whether a proof has been collected and not taken."""
+        """Return whether a proof has been collected and not taken."""
         return bool(self._fields)
 
     def add(self, delta: Mapping[str, Any]) -> None:

@@ -57,7 +57,7 @@ class ChatRequest(RequestDefaults):
 
     @property
     def wants_usage(self) -> bool:
-        """Whether the caller requested a usage chunk."""
+        """Return whether the caller requested a usage chunk."""
         return self.include_usage
 
     @property

@@ -41,7 +41,7 @@ class ChatStreamReader:
 
     @property
     def complete(self) -> bool:
-        """Whether the answer is complete if the stream ends now: every choice has its finish reason.
+        """Return whether the answer is complete if the stream ends now: every choice has its finish reason.
 
         `[DONE]` alone does not make it so: New API sends it after a stream that its own upstream cut.
         """
@@ -110,7 +110,7 @@ class ChatStreamReader:
         return commits
 
     def _has_content(self, choice: Mapping[str, Any]) -> bool:
-        """Whether `choice` holds real content."""
+        """Return whether `choice` holds real content."""
         delta = choice.get("delta")
         return isinstance(delta, dict) and any(value for key, value in delta.items() if key not in _NO_CONTENT)
 

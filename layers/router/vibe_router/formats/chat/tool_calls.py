@@ -1,4 +1,4 @@
-"""How the pieces of streamed tool calls belong together, whatever a provider does with indices, ids and names.
+"""Assign the pieces of streamed tool calls to their calls, whatever a provider does with indices, ids and names.
 
 Providers and relays give all calls one index, or none; leave out ids, or give every piece another; repeat a name in
 every piece, or split it; and begin with a placeholder `{}` before the real arguments.
@@ -22,7 +22,7 @@ class CallState(NamedTuple):
 
 
 def begins_another_call(before: CallState, name: object, id_: object, *, more: bool, tools: Collection[str]) -> bool:
-    """Whether a piece at the place of the call `before` begins another one.
+    """Return whether a piece at the place of the call `before` begins another one.
 
     `more`: the piece has arguments. `tools` are the names of the tools offered, empty if they are unknown.
     """

@@ -40,10 +40,10 @@ def finish_reason(word: object) -> FinishReason:
 
 
 def is_failure(word: object) -> bool:
-    """Whether a provider's `word` means that the provider failed."""
+    """Return whether a provider's `word` means that the provider failed."""
     return isinstance(word, str) and word.lower() in FAILURES
 
 
 def is_absent(word: object) -> bool:
-    """Whether a provider's `word` means that the answer goes on: some write null as a string."""
+    """Return whether a provider's `word` means that the answer goes on: some write null as a string."""
     return not word or (isinstance(word, str) and word.lower() in ("null", "none"))

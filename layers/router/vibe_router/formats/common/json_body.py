@@ -61,7 +61,7 @@ def dump(value: object) -> bytes:
 
 
 def is_truncated(text: str) -> bool:
-    """Whether `text` is JSON that ends too early, in a string or before a closing bracket; False if it is malformed."""
+    """Return whether `text` is JSON that ends too early: in a string, or before a closing bracket."""
     try:
         json.loads(text)
     except RecursionError:

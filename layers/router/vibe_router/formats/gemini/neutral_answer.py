@@ -63,7 +63,7 @@ class _Candidate:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a text needs nothing before it."""
+        """Return whether a text needs nothing before it."""
         return self.call is None and not self.held and not self.seals
 
     def signed(self, part: dict[str, Any]) -> dict[str, Any]:

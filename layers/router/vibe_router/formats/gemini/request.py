@@ -67,7 +67,7 @@ class GeminiRequest(RequestDefaults):
 
     @property
     def shows_thoughts(self) -> bool:
-        """Whether the caller wants thoughts in the answer."""
+        """Return whether the caller wants thoughts in the answer."""
         thinking = self.config.get("thinkingConfig")
         return isinstance(thinking, dict) and camel(thinking).get("includeThoughts") is True
 

@@ -284,7 +284,7 @@ def _read_block(block: Any, at: str, depth: int) -> Part:
 
 
 def _is_plain_call(block: Mapping[str, Any]) -> bool:
-    """Whether the model itself called a tool with a schema, which every format can express."""
+    """Return whether the model itself called a tool with a schema, which every format can express."""
     caller = block.get("caller") or {"type": "direct"}
     return isinstance(caller, dict) and caller.get("type") == "direct" and not block.get("toolset_name")
 

@@ -73,12 +73,12 @@ class MessagesRequest(RequestDefaults):
 
     @property
     def thinks(self) -> bool:
-        """Whether the caller asked for thinking."""
+        """Return whether the caller asked for thinking."""
         return (self.body.get("thinking") or {}).get("type") not in (None, "disabled")
 
     @property
     def shows_thinking(self) -> bool:
-        """Whether the caller wants the text of the thinking, and not only its signature."""
+        """Return whether the caller wants the text of the thinking, and not only its signature."""
         return self.thinks and self.body["thinking"].get("display") != "omitted"
 
     def continued(self, text: str) -> "MessagesRequest":

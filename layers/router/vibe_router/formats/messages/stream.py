@@ -39,7 +39,7 @@ class MessagesStreamReader:
 
     @property
     def usage(self) -> Usage:
-        """What the provider has counted so far."""
+        """The usage that the provider has reported so far."""
         return read_usage(self._counts)
 
     def read(self, event: sse.Event) -> Piece:
@@ -130,7 +130,7 @@ def _has_content(part: object) -> bool:
 
 
 def _is_answer_without_content(reason: object, usage: Usage) -> bool:
-    """Whether a message without content is an answer: a model may have nothing to add, but it has counted its prompt.
+    """Return whether a message without content is an answer, which it is if it reports the tokens of its prompt.
 
     Relays send an empty message without usage for an error or a web page that they could not read.
     """

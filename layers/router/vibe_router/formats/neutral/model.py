@@ -177,7 +177,7 @@ class Reasoning:
 
     @property
     def sealed(self) -> bool:
-        """Whether it has a proof."""
+        """Return whether it has a proof."""
         return bool(self.signature or self.redacted or self.encrypted or self.chat)
 
 

@@ -1,4 +1,4 @@
-"""How to switch off thinking for each model: most think by default."""
+"""The ways to switch off thinking, by model: most think by default."""
 
 import re
 from collections.abc import Mapping

@@ -24,7 +24,7 @@ __all__ = ["HEADER", "PREFERENCES", "Choice", "Request", "Rollout", "bucket_of",
 
 HEADER = "x-vibe-routing"
 PREFERENCES = ("manual", "mini", "standard", "complexity")
-"""What a caller may ask for in the header; without it the rollout decides."""
+"""The values that a caller may send in the header; without it the rollout decides."""
 
 _BUCKETS = 10_000
 _LONG_BYTES = 32_000  # of a request: about 8,000 tokens
@@ -38,7 +38,7 @@ _LANGUAGE_SAMPLE = 600  # characters
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """How far the routing of a model has got. `number` counts its changes; 0 is what routes.yaml says."""
+    """The state of a model's routing. `number` counts its changes; 0 is what routes.yaml says."""
 
     mode: str
     share: float

@@ -1,4 +1,4 @@
-"""What a rollout has to prove, for each stratum of requests, before it may advance. Pure.
+"""The gates that a rollout has to pass, for each stratum of requests, before it may advance. Pure.
 
 A label says whether mini's answer was good enough for a request that it would serve: from a dual run (the judge found
 it no worse) or from the caller's feedback. Bounds are 95 %, one-sided where only one side matters.
@@ -55,7 +55,7 @@ class Observation:
 
     @property
     def is_right(self) -> bool | None:
-        """Whether mini was, or would have been, good enough; None if nothing says so."""
+        """Return whether mini was, or would have been, good enough; None if nothing says so."""
         if self.judged is not None:
             return self.judged >= 0.5
         if self.arm == "mini" and self.feedback:
@@ -92,7 +92,7 @@ class StratumReport:
 
     @property
     def is_open(self) -> bool:
-        """Whether all gates are open."""
+        """Return whether all gates are open."""
         return all(gate.is_open for gate in self.gates)
 
 

@@ -28,5 +28,5 @@ def evidence_against_mini(mini: int, standard: int, share: float) -> float:
 
 
 def is_mini_worse(mini: int, standard: int, share: float) -> bool:
-    """Whether the bad events so far call for a rollback."""
+    """Return whether the bad events so far call for a rollback."""
     return evidence_against_mini(mini, standard, share) >= LIMIT
