@@ -39,8 +39,9 @@ _READS = 0.5 + 1 + 2
 # repeated; a cooldown (4 units) in one request of a hundred.
 _WRITES = 1 + 2 + 1 + 1 + 0.02 + 0.04
 _ROW_GB, _INDEXES = 1e3 / 1e9, 2
-# The aggregator adds a batch of rows to five totals and moves its position, in one transaction, which doubles units. A
-# new on-demand table has four partitions, and its stream as many shards, each with a batch in every batching window.
+# The aggregator adds a batch of rows to five totals (of a key without owner and tags) and moves its position, in one
+# transaction, which doubles units. A new on-demand table has four partitions, and its stream as many shards, each with
+# a batch in every batching window.
 _BATCH_WRITES, _STREAM_SHARDS, _BATCH_SECONDS = 2 * (5 + 1), 4, 50.0
 _BATCH_GB_SECONDS = 0.1 * 0.25  # of Lambda
 

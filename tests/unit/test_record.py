@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vibe_router.core.clock import parse_iso, to_iso
-from vibe_router.core.record import COUNTERS, DAY_SHARDS, Record, day_partitions, is_counted_later
+from vibe_router.core.histogram import FIRST_TOKEN, TOTAL_TIME
+from vibe_router.core.record import COUNTERS, DAY_SHARDS, HISTOGRAM_COUNTERS, Record, day_partitions, is_counted_later
 from vibe_router.core.tags import bounded_tags
 from vibe_router.core.usage import Usage
 from vibe_router.store.dynamodb import from_item, to_item
@@ -108,7 +109,7 @@ def test_every_total_gets_the_same_positive_integers(record: Record) -> None:
     assert {share.kind for share in shares} >= {"all", "key"}
     for share in shares:
         assert share.counters == record.counters()
-    assert set(record.counters()) <= set(COUNTERS)
+    assert set(record.counters()) <= {*COUNTERS, *HISTOGRAM_COUNTERS}
     assert all(isinstance(value, int) and value > 0 for value in record.counters().values())
 
 
@@ -147,6 +148,8 @@ def test_totals_are_hourly_for_all_and_daily_for_each_owner() -> None:
         ("team", "red", "2026-11-24#red"),
         ("model", "auto-chat", "2026-11-24#auto-chat"),
         ("deployment", "ark/glm-4.7", "2026-11-24#ark/glm-4.7"),
+        ("user", "ann", "2026-11-24#ann"),
+        ("tag", "blue", "2026-11-24#blue"),
     ]
     assert shares[0].counters == {
         "requests": 1,
@@ -157,7 +160,17 @@ def test_totals_are_hourly_for_all_and_daily_for_each_owner() -> None:
         "cost": 1_234,
         "ttft_ms_sum": 80,
         "ttft_count": 1,
+        "f0": 1,
+        "f_sum": 80,
+        "t6": 1,
+        "t_sum": 900,
     }
+
+
+def test_only_answered_requests_have_a_total_time() -> None:
+    for failed in (replace(RECORD, error="stream_interrupted"), replace(RECORD, deployment=None), REFUSED):
+        assert not failed.counters().keys() & set(TOTAL_TIME.names)
+    assert FIRST_TOKEN.buckets[0] in replace(RECORD, error="stream_interrupted").counters()
 
 
 def test_a_model_that_does_not_exist_has_no_total() -> None:

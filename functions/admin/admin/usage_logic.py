@@ -1,5 +1,6 @@
 """The logic of the handlers of usage and spending: totals and rows, in dollars and with display names."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from admin.fields import dollars
 from vibe_router.access.authentication import hash_key
 from vibe_router.core.clock import to_iso
 from vibe_router.core.errors import ApiError, bad_request
+from vibe_router.core.histogram import FIRST_TOKEN, TOTAL_TIME, percentile
 from vibe_router.core.record import COUNTERS, MASTER_ID
 from vibe_router.store.usage import Filter, Total
 
@@ -73,13 +75,27 @@ def request(call: Call, request_id: str) -> dict[str, Any]:
 
 
 def summed(totals: Iterable[Total]) -> dict[str, Any]:
-    """Sum totals: counters, dollars, and the mean time to first token (None without one)."""
-    sums = dict.fromkeys(COUNTERS, 0)
+    """Sum totals: counters, dollars, the mean time to first token, percentiles, and the share of cached tokens.
+
+    Percentiles come from the histograms of core.histogram. What cannot be computed is None.
+    """
+    sums = Counter(dict.fromkeys(COUNTERS, 0))
     for total in totals:
-        for name in COUNTERS:
-            sums[name] += total[name]
-    milliseconds, count = sums.pop("ttft_ms_sum"), sums.pop("ttft_count")
-    return {**sums, "cost": dollars(sums["cost"]), "ttft_ms": round(milliseconds / count, 1) if count else None}
+        sums.update(total.counters)
+    milliseconds, count = sums["ttft_ms_sum"], sums["ttft_count"]
+    return {
+        **{name: sums[name] for name in COUNTERS if name not in ("ttft_ms_sum", "ttft_count")},
+        "cost": dollars(sums["cost"]),
+        "ttft_ms": round(milliseconds / count, 1) if count else None,
+        **_percentiles("ttft", FIRST_TOKEN.counts(sums)),
+        **_percentiles("total", TOTAL_TIME.counts(sums)),
+        "cache_share": round(sums["cached_tokens"] / sums["prompt_tokens"], 4) if sums["prompt_tokens"] else None,
+    }
+
+
+def _percentiles(name: str, counts: Sequence[int]) -> dict[str, float | None]:
+    found = {f"{name}_p{share}_ms": percentile(counts, share / 100) for share in (50, 95)}
+    return {field: None if ms is None else round(ms, 1) for field, ms in found.items()}
 
 
 def key_names(call: Call) -> dict[str, dict[str, Any]]:

@@ -52,6 +52,7 @@ def record(number: int) -> Record:
         started=_BEGAN + number * 97,
         key=KEYS[number % len(KEYS)],
         team="red" if number % 2 else None,
+        user="ann" if number % 4 else None,
         model=f"auto-{number % 3}",
         resolved=True,
         deployment=None if number % 7 == 0 else "ark/glm-4.7",
@@ -60,6 +61,7 @@ def record(number: int) -> Record:
         usage=Usage(number, number * 2),
         cost=None if number % 5 == 0 else number * 1_001,
         ttft_ms=float(number),
+        total_ms=number * 1_000.0,
         hold=f"hold-{number}" if KEYS[number % len(KEYS)] == "laptop" else None,
         charge_later=("key",) if KEYS[number % len(KEYS)] == "phone" else (),
     )

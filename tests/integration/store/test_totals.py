@@ -20,13 +20,28 @@ from tests.integration.store.tables import table_of_usage
 from tests.integration.store.test_usage_chaos import summed, totals
 from tests.unit.store.held import Time
 from vibe_router.core.clock import Clock
-from vibe_router.core.record import Record
+from vibe_router.core.record import COUNTERS, HISTOGRAM_COUNTERS, Record
 from vibe_router.store.aws_errors import ClientError, ReadTimeoutError
 from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
-from vibe_router.store.totals import MAX_ITEMS, TotalsAggregator, next_sums, read_changes
+from vibe_router.store.totals import (
+    MAX_ITEMS,
+    MAX_TAGS,
+    OTHER_TAGS,
+    TAG_DAYS,
+    TotalsAggregator,
+    next_sums,
+    read_changes,
+)
 from vibe_router.store.usage import UsageReader, UsageWriter
 
-KINDS = (("all", None), ("key", "key"), ("team", "team"), ("model", "model"), ("deployment", "deployment"))
+KINDS = (
+    ("all", None),
+    ("key", "key"),
+    ("team", "team"),
+    ("model", "model"),
+    ("deployment", "deployment"),
+    ("user", "user"),
+)
 YEAR = date(2027, 1, 1), date(2027, 12, 31)
 TIMEOUT = ReadTimeoutError("http://127.0.0.1:9")
 
@@ -208,14 +223,43 @@ def test_a_batch_without_requests_writes_nothing() -> None:
     assert aggregator.count(LABEL, "shard", [insertion(1, total)]) is None
 
 
+def test_a_transaction_has_its_most_frequent_tags_and_the_sum_of_the_others() -> None:
+    """Tags are the caller's own: a run's number in each request must not make the totals as many as the rows."""
+    records = [replace(record(1), request_id=f"r{n}", tags=("prod", f"run-{n}", f"run-{n}")) for n in range(200)]
+    rows = [to_item(each.as_row(90)) for each in records]
+    sums = next_sums(read_changes(insertion(number, row) for number, row in enumerate(rows, start=1)), 0)
+    tags = {at.partition("#")[2]: counters["requests"] for (kind, at), counters in sums.totals.items() if kind == "tag"}
+    assert (len(tags), tags["prod"], tags[OTHER_TAGS]) == (MAX_TAGS + 1, 200, 200 - (MAX_TAGS - 1))
+    assert sums.last.endswith("200"), "they leave room for one another"
+
+
+def test_totals_of_tags_expire(stream: Stream, dynamodb_client: DynamoDB, usage_table: str) -> None:
+    book(stream, dynamodb_client, usage_table, [replace(record(1), tags=("nightly",))])
+    stream.deliver_all()
+    items = [each for page in dynamodb_client.pages("Scan", TableName=usage_table) for each in page["Items"]]
+    expiry = {
+        item["id"]["S"].split("#")[1]: from_item(item).get("expires_at") for item in items if "#" in item["id"]["S"]
+    }
+    assert expiry["tag"] == 1_799_971_200 + TAG_DAYS * 86_400
+    assert expiry["key"] is None
+
+
+def test_the_totals_of_a_busy_day_take_one_write_unit() -> None:
+    """An item of up to 1 KB takes one unit (two in a transaction), so the histograms cost nothing."""
+    counters = dict.fromkeys((*COUNTERS, *HISTOGRAM_COUNTERS), 10**7) | {"cost": 10**13}
+    item = {"id": "totals#deployment#3", "at": "2027-01-15#cliproxyapi/claude-sonnet-4-6", **counters}
+    assert sum(len(name) + (len(value) if isinstance(value, str) else 6) for name, value in item.items()) < 1024
+
+
 @given(st.lists(st.integers(0, 60), max_size=200), st.integers(1, MAX_ITEMS))
 @settings(max_examples=30, deadline=None)
 def test_every_change_is_in_exactly_one_transaction(numbers: list[int], most: int) -> None:
-    rows = [to_item(replace(record(number), model=f"auto-{number}").as_row(90)) for number in numbers]
+    records = [replace(record(number), model=f"auto-{number}", tags=(f"run-{number}",)) for number in numbers]
+    rows = [to_item(each.as_row(90)) for each in records]
     changes = read_changes(insertion(number, row) for number, row in enumerate(rows, start=1))
     after, requests = 0, 0
     while (sums := next_sums(changes, after, most)).last:
-        assert len(sums) <= max(most, 5) or int(sums.last) == after + 1
+        assert len(sums) <= max(most, 6) or int(sums.last) == after + 1
         assert int(sums.last) > after
         after = int(sums.last)
         requests += sum(total["requests"] for (kind, _), total in sums.totals.items() if kind == "all")

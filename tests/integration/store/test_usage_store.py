@@ -12,7 +12,7 @@ from tests.integration.store.streams import Stream
 from tests.integration.store.tables import table_of_usage
 from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
 from vibe_cli.total_migration import move_totals
-from vibe_router.core.record import COUNTERS, Record
+from vibe_router.core.record import COUNTERS, HISTOGRAM_COUNTERS, Record
 from vibe_router.core.rows import CorruptRowError
 from vibe_router.core.usage import Usage
 from vibe_router.store.aws_errors import ClientError
@@ -26,6 +26,8 @@ RECORD = Record(
     NOW,
     key="laptop",
     team="red",
+    user="ann",
+    tags=("nightly",),
     model="auto-chat",
     resolved=True,
     deployment="ark/glm-4.7",
@@ -74,7 +76,7 @@ def sums(reader: UsageReader, kind: str) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for total in reader.totals(kind, date(2027, 1, 1), date(2027, 1, 31)):
         into = found.setdefault(total.name, {})
-        for counter in COUNTERS:
+        for counter in (*COUNTERS, *HISTOGRAM_COUNTERS):
             into[counter] = into.get(counter, 0) + total[counter]
     return found
 
@@ -86,9 +88,10 @@ def test_a_request_is_a_row_and_its_share_of_every_total(
     assert wire.took() == ["PutItem"], "callers' environments write nothing else"
     assert reader.request("request-1") == RECORD
     stream.deliver_all()
-    expected = dict.fromkeys(COUNTERS, 0) | RECORD.counters()
+    expected = dict.fromkeys((*COUNTERS, *HISTOGRAM_COUNTERS), 0) | RECORD.counters()
     assert sums(reader, "all") == {"": expected}
-    names = {"key": "laptop", "team": "red", "model": "auto-chat", "deployment": "ark/glm-4.7"}
+    names = {"key": "laptop", "team": "red", "model": "auto-chat", "deployment": "ark/glm-4.7", "user": "ann"}
+    names["tag"] = "nightly"
     assert {kind: sums(reader, kind) for kind in names} == {kind: {name: expected} for kind, name in names.items()}
     [hour] = reader.totals("all", DAY, DAY)
     assert (hour.at, hour.ttft_ms) == ("2027-01-15T08", 80.0)

@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 from vibe_router.core.clock import parse_iso, to_iso
+from vibe_router.core.histogram import FIRST_TOKEN, TOTAL_TIME
 from vibe_router.core.price import NANO, as_dollars
 from vibe_router.core.rows import LARGEST, LATEST
 from vibe_router.core.usage import Usage
@@ -22,6 +23,8 @@ __all__ = [
     "COUNTERS",
     "DAY_SHARDS",
     "DECISION",
+    "HISTOGRAM_COUNTERS",
+    "KINDS",
     "MASTER_ID",
     "Kind",
     "Record",
@@ -35,7 +38,8 @@ DECISION = "ROUTING DECISION"
 MASTER_ID = "master"  # the key id of requests with the master key
 
 Kind = str
-"""The kinds of totals: `all`, `key`, `team`, `model` or `deployment`."""
+"""A kind of totals: one of KINDS."""
+KINDS = ("all", "key", "team", "model", "deployment", "user", "tag")
 
 _ROW_PREFIX = "request#"
 _CHOSEN_BY_CALLER = "manual_selection"
@@ -304,7 +308,10 @@ class Record:
         return cls(**own, usage=Usage(**usage))
 
     def shares(self) -> list[Share]:
-        """Return the parts of the request in the totals: of all by the hour, of key, team and others by the day."""
+        """Return the parts of the request in the totals: of all by the hour, of key, team and others by the day.
+
+        A request with several tags is in the total of each.
+        """
         counters = self.counters()
         shares = [Share("all", None, self.at[:13], counters)]
         owners = {
@@ -312,15 +319,23 @@ class Record:
             "team": self.team,
             "model": self.model if self.resolved else None,
             "deployment": self.deployment,
+            "user": self.user,
         }
-        for kind, name in owners.items():
-            if name:
-                shares.append(Share(kind, name, f"{self.day}#{name}", counters))
+        named = [*owners.items(), *(("tag", tag) for tag in dict.fromkeys(self.tags))]
+        shares += (Share(kind, name, f"{self.day}#{name}", counters) for kind, name in named if name)
         return shares
 
     def counters(self) -> dict[str, int]:
-        """Return the nonzero amounts that the request adds to each of its totals."""
-        return {name: value for name, count in _COUNTERS.items() if (value := int(count(self) or 0))}
+        """Return the nonzero amounts that the request adds to each of its totals.
+
+        Its times are in their histograms: the total time only if it was answered, because a rejection takes no time.
+        """
+        counters = {name: value for name, count in _COUNTERS.items() if (value := int(count(self) or 0))}
+        if self.ttft_ms is not None:
+            counters |= FIRST_TOKEN.counters_of(self.ttft_ms)
+        if self.deployment and not self.failed:
+            counters |= TOTAL_TIME.counters_of(self.total_ms)
+        return {name: value for name, value in counters.items() if value}
 
 
 _COUNTERS: Mapping[str, Callable[[Record], int | None]] = {
@@ -337,6 +352,8 @@ _COUNTERS: Mapping[str, Callable[[Record], int | None]] = {
     "ttft_count": lambda record: record.ttft_ms is not None,
 }
 COUNTERS = tuple(_COUNTERS)
+HISTOGRAM_COUNTERS = (*FIRST_TOKEN.names, *TOTAL_TIME.names)
+"""The counters of the histograms, which totals of earlier releases do not have."""
 
 
 _OPTIONS = ("required", "always_logged", "omits_zero", "line_only", "is_internal")

@@ -8,6 +8,9 @@ transaction as what its rows add, on the condition that no other process has mov
     position 7   batch 6 7      →  nothing
     position 7   batch 8 9      →  cancelled, as another writer moved it: read again, and count what is left
 
+Tags are the caller's own words, so nothing bounds their number: a transaction has the totals of its most frequent ones,
+and adds up the others under one name. Totals of tags expire.
+
 Shards need no order among each other, since sums do not depend on it. The same transaction charges the ledgers of keys
 and teams that had no hold of the request (store.ledger), so they are charged once too.
 """
@@ -17,6 +20,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from vibe_router.access.ledger import plan_charge
@@ -31,10 +35,26 @@ from vibe_router.store.usage import TOTAL_SHARDS
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-__all__ = ["MAX_ITEMS", "Change", "Sums", "TotalsAggregator", "next_sums", "read_changes"]
+__all__ = [
+    "MAX_ITEMS",
+    "MAX_TAGS",
+    "OTHER_TAGS",
+    "TAG_DAYS",
+    "Change",
+    "Sums",
+    "TotalsAggregator",
+    "next_sums",
+    "read_changes",
+]
 
 MAX_ITEMS = 90
 """Totals and ledgers in one transaction. DynamoDB allows 100 items, of which one is the position."""
+
+MAX_TAGS = 40
+"""Tags in one transaction, each with a total of its own. A request has 20 at most."""
+OTHER_TAGS = "(other tags)"
+TAG_DAYS = 400
+"""The totals of tags expire after so many days."""
 
 _TRIES = 8  # of a transaction that conflicts
 _FIRST_DELAY, _MAX_DELAY = 0.02, 1.0  # seconds before the second and before the last try, at most
@@ -71,6 +91,11 @@ class Sums:
     def __len__(self) -> int:
         return len(self.totals) + len(self.charges)
 
+    def add(self, totals: Mapping[tuple[Kind, str], Mapping[str, int]]) -> None:
+        """Add to totals."""
+        for place, counters in totals.items():
+            self.totals.setdefault(place, Counter()).update(counters)
+
 
 def read_changes(records: Iterable[Mapping[str, Any]]) -> list[Change]:
     """Read the records of a stream event, in order. A row that cannot be parsed is logged and not counted."""
@@ -80,21 +105,43 @@ def read_changes(records: Iterable[Mapping[str, Any]]) -> list[Change]:
 
 def next_sums(changes: Iterable[Change], after: int, most: int = MAX_ITEMS) -> Sums:
     """Sum up the changes after the position `after`, in order, as many as fit into one transaction."""
-    sums = Sums()
+    sums, tags = Sums(), Sums()
     for change in changes:
         if change.number <= after:
             continue
         if change.record is not None:
-            totals = {(share.kind, share.at): share.counters for share in _storable_shares(change.record)}
+            shares = {(share.kind, share.at): share.counters for share in _storable_shares(change.record)}
+            of_tags = {place: counters for place, counters in shares.items() if place[0] == "tag"}
+            totals = {place: counters for place, counters in shares.items() if place[0] != "tag"}
             charges = _charges(change.record)
             added = len(totals.keys() - sums.totals.keys()) + len(charges.keys() - sums.charges.keys())
-            if sums.last and len(sums) + added > most:
+            if sums.last and len(sums) + added + _most_items(tags.totals.keys() | of_tags.keys()) > most:
                 break
-            for place, counters in totals.items():
-                sums.totals.setdefault(place, Counter()).update(counters)
+            sums.add(totals)
             sums.charges.update(charges)
+            tags.add(of_tags)
         sums.last = change.sequence
+    sums.add(_most_frequent(tags.totals))
     return sums
+
+
+def _most_items(tags: Collection[tuple[Kind, str]]) -> int:
+    """Return how many totals `_most_frequent` returns of `tags`, at most."""
+    if len(tags) <= MAX_TAGS:
+        return len(tags)
+    return MAX_TAGS + len({at.partition("#")[0] for _, at in tags})
+
+
+def _most_frequent(tags: Mapping[tuple[Kind, str], Counter[str]]) -> Mapping[tuple[Kind, str], Counter[str]]:
+    """Return the totals of the most frequent tags, and the sum of the others, by day."""
+    if len(tags) <= MAX_TAGS:
+        return tags
+    by_frequency = sorted(tags.items(), key=lambda each: (-each[1]["requests"], each[0]))
+    merged = Sums()
+    merged.add(dict(by_frequency[:MAX_TAGS]))
+    for (kind, at), counters in by_frequency[MAX_TAGS:]:
+        merged.add({(kind, f"{at.partition('#')[0]}#{OTHER_TAGS}"): counters})
+    return merged.totals
 
 
 def _record(change: Mapping[str, Any]) -> Record | None:
@@ -247,18 +294,27 @@ class TotalsAggregator:
             if (kind, at) in left_out:
                 continue
             terms = ", ".join(f"#{index} :{index}" for index, _ in enumerate(counters))
+            values: dict[str, Value] = {f":{index}": n for index, n in enumerate(counters.values())}
+            expiry = ""
+            if kind == "tag":
+                expiry, values[":ends"] = "SET expires_at = :ends ", _expiry(at)
             yield {
                 "Update": {
                     "TableName": self._table,
                     "Key": to_item({"id": f"totals#{kind}#{shard}", "at": at}),
-                    "UpdateExpression": f"ADD {terms}",
+                    "UpdateExpression": f"{expiry}ADD {terms}",
                     "ExpressionAttributeNames": {f"#{index}": name for index, name in enumerate(counters)},
-                    "ExpressionAttributeValues": to_item({f":{index}": n for index, n in enumerate(counters.values())}),
+                    "ExpressionAttributeValues": to_item(values),
                 }
             }
         yield from self._ledgers.items(
             {each: plan_charge(amount) for each, amount in sums.charges.items() if each not in left_out}
         )
+
+
+def _expiry(at: str) -> int:
+    """Return when the total of a tag expires, in epoch seconds."""
+    return int(datetime.fromisoformat(at[:10]).replace(tzinfo=UTC).timestamp()) + TAG_DAYS * 86_400
 
 
 def _reasons(error: ClientError) -> Sequence[CancellationReason]:

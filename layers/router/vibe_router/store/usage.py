@@ -3,7 +3,7 @@
     id                        at                          what
     request#<id>              2026-11-24T13:05:00.250Z    a row for each request, with an index by day and one by key
     totals#all#<shard>        2026-11-24T13               what the requests of an hour add up to
-    totals#<kind>#<shard>     2026-11-24#<name>           the same of a day, by key, team, model or deployment
+    totals#<kind>#<shard>     2026-11-24#<name>           the same of a day, by key, team, model, deployment, user, tag
     position#<stream shard>   position                    how far the aggregator has counted (store.totals)
 
 A request is booked with one conditional write of its row, after its holds are settled (store.ledger). The aggregator
@@ -25,7 +25,7 @@ from threading import Lock
 from typing import Any, Literal, Protocol
 
 from vibe_router.core.clock import Clock
-from vibe_router.core.record import COUNTERS, Kind, Record, day_partitions, row_id
+from vibe_router.core.record import COUNTERS, HISTOGRAM_COUNTERS, Kind, Record, day_partitions, row_id
 from vibe_router.core.rows import LARGEST
 from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import (
@@ -63,9 +63,14 @@ _HOPELESS = frozenset({"ValidationException", "ItemCollectionSizeLimitExceededEx
 _log = logging.getLogger(__name__)
 
 
+_NOT_IN_EARLIER_RELEASES = frozenset({"user", "tag"})
+_TOTAL_COUNTERS = frozenset({*COUNTERS, *HISTOGRAM_COUNTERS})
+
+
 def total_partitions(kind: Kind) -> list[str]:
-    """Return the partitions that hold the totals of a kind: that of earlier releases, and the shards."""
-    return [f"totals#{kind}", *(f"totals#{kind}#{shard}" for shard in range(TOTAL_SHARDS))]
+    """Return the partitions that hold the totals of a kind: that of earlier releases, if any, and the shards."""
+    earlier = [] if kind in _NOT_IN_EARLIER_RELEASES else [f"totals#{kind}"]
+    return [*earlier, *(f"totals#{kind}#{shard}" for shard in range(TOTAL_SHARDS))]
 
 
 class Settlement(Protocol):
@@ -263,7 +268,7 @@ class Total:
     counters: Mapping[str, int] = field(default_factory=dict)
 
     def __getitem__(self, counter: str) -> int:
-        """Return one of COUNTERS."""
+        """Return one of COUNTERS and HISTOGRAM_COUNTERS."""
         return self.counters.get(counter, 0)
 
     @property
@@ -319,8 +324,8 @@ class UsageReader:
                 if not has_shard:
                     name = name.rpartition("#")[0]
                 into = sums.setdefault((at, name), {})
-                for counter in COUNTERS:
-                    if isinstance(value := row.get(counter), int) and 0 < value <= LARGEST:
+                for counter in _TOTAL_COUNTERS & row.keys():
+                    if isinstance(value := row[counter], int) and 0 < value <= LARGEST:
                         into[counter] = into.get(counter, 0) + value
         return [Total(at, name, counters) for (at, name), counters in sorted(sums.items())]
 
