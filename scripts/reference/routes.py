@@ -28,6 +28,10 @@ _SECTIONS = {
     ),
     "ProviderSpec": ("Providers", "An upstream API, by name. Also accepts [Overrides](#overrides)."),
     "ModelSpec": ("Models", "A virtual model, by name. Also accepts [Overrides](#overrides)."),
+    "CacheSpec": (
+        "cache",
+        "Stores answers to requests that can be repeated: embeddings, and those with temperature 0.",
+    ),
     "RoutingSpec": (
         "routing",
         "Routes the requests of a model by how hard they are: see [complexity routing](../complexity.md).",
@@ -65,6 +69,8 @@ MEANINGS = {
     "ProviderSpec.relay": "How it marks errors of its accounts, if it is a relay.",
     "ModelSpec.description": "A description for people.",
     "ModelSpec.chain": "Steps, tried in order: a deployment, or a list of deployments that share the step by weight.",
+    "ModelSpec.cache": "For how long answers to repeatable requests are stored and replayed (default: not at all).",
+    "CacheSpec.seconds": "How long, up to 30 days.",
     "ModelSpec.routing": "How its requests are routed by complexity; then the chain may be missing.",
     "RoutingSpec.by": "What decides: how hard a request is.",
     "RoutingSpec.mini": "The model for easy requests.",

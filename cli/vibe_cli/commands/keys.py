@@ -169,6 +169,7 @@ def _facts(key: dict[str, Any]) -> dict[str, Any]:
         "budget": output.budget_text(key),
         "budget resets": output.time_text(key.get("budget_reset_at")),
         "limits": output.limits_text(key),
+        "cached for": f"{key['cache_seconds']} s" if key.get("cache_seconds") is not None else None,
         "tags": ", ".join(map(str, key.get("tags") or ())),
         "metadata": json.dumps(key["metadata"], ensure_ascii=False) if key.get("metadata") else None,
         "expires": output.time_text(key.get("expires")),

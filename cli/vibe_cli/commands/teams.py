@@ -174,6 +174,7 @@ def _facts(team: dict[str, Any]) -> dict[str, Any]:
         "budget": output.budget_text(team),
         "budget resets": output.time_text(team.get("budget_reset_at")),
         "limits": output.limits_text(team),
+        "cached for": f"{team['cache_seconds']} s" if team.get("cache_seconds") is not None else None,
         "tags": ", ".join(map(str, team.get("tags") or ())),
         "created": output.time_text(team.get("created_at")),
         "blocked": "yes" if team.get("blocked") else None,

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from vibe_router.access.keys import Key, Limits, Team, duration_seconds
 from vibe_router.access.ledger import Ledger
 from vibe_router.core.price import NANO
+from vibe_router.routing.settings import LONGEST_CACHED
 
 __all__ = [
     "Alias",
@@ -103,6 +104,7 @@ Aliases = Annotated[
     dict[_Name, _Name], Field(max_length=50), BeforeValidator(lambda value: value if value not in _DEFAULTS else {})
 ]
 Tags = Annotated[list[Text], Field(max_length=50)]
+CacheSeconds = Annotated[int, Field(ge=0, le=LONGEST_CACHED)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 NotHonoured = Annotated[
     Any,
@@ -132,6 +134,9 @@ class HolderFields(Body):
     rpm_limit: Count | None = optional("Requests per minute")
     tpm_limit: Count | None = optional("Tokens per minute")
     max_parallel_requests: Count | None = optional("Concurrent requests")
+    cache_seconds: CacheSeconds | None = optional(
+        "Seconds for which its repeatable answers are stored; 0 for never. If null, team or model decide"
+    )
     metadata: Metadata | None = optional("Any other data, up to 8 KB")
     tags: Tags | None = optional("Tags of its usage")
     blocked: bool | None = optional("Whether it is blocked")
@@ -145,6 +150,8 @@ class HolderFields(Body):
                 fields[name] = tuple(dict.fromkeys(sent[name] or ()))
         if "metadata" in sent:
             fields["metadata"] = sent["metadata"] or {}
+        if "cache_seconds" in sent:
+            fields["cache_seconds"] = sent["cache_seconds"]
         if sent.get("blocked") is not None:
             fields["blocked"] = sent["blocked"]
         return fields
@@ -211,6 +218,7 @@ def holder_fields(holder: Key | Team, ledger: Ledger | None) -> dict[str, Any]:
         "rpm_limit": limits.rpm,
         "tpm_limit": limits.tpm,
         "max_parallel_requests": limits.parallel,
+        "cache_seconds": holder.cache_seconds,
         "models": list(holder.models),
         "blocked": holder.blocked,
         "tags": list(holder.tags),

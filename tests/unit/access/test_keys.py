@@ -1,5 +1,6 @@
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -158,3 +159,21 @@ def test_matching_takes_linear_time_and_names_are_bounded() -> None:
         assert not matches_any(patterns, "a" * length)
     assert time.perf_counter() - began < 1
     assert not matches_any(["*"], "a" * 301)
+
+
+@pytest.mark.parametrize(
+    ("of_key", "of_team", "seconds"),
+    [
+        pytest.param(None, None, 60, id="nobody says: as the model does"),
+        pytest.param(None, 30, 30, id="the team wins over the model"),
+        pytest.param(10, 30, 10, id="the key wins over the team"),
+        pytest.param(0, 30, 0, id="a key may store nothing"),
+        pytest.param(None, 0, 0, id="and so may a team"),
+    ],
+)
+def test_the_nearest_holder_says_how_long_answers_are_stored(
+    of_key: int | None, of_team: int | None, seconds: int
+) -> None:
+    caller = Caller(replace(KEY, cache_seconds=of_key), replace(TEAM, cache_seconds=of_team))
+    assert caller.cache_seconds(60) == seconds
+    assert MASTER.cache_seconds(60) == 60

@@ -477,3 +477,29 @@ def test_a_model_without_enabled_deployments_is_switched_off() -> None:
     assert problems == []
     assert not catalogue.models
     assert catalogue.switched_off == {"auto"}
+
+
+def test_a_model_caches_as_its_own_row_says_even_if_another_model_answers() -> None:
+    chain = [{"provider": "a", "model": "m"}]
+    parsed, problems = parse(
+        {
+            "providers": {"a": {"base_url": "https://a.example/v1", "secret": "A"}},
+            "models": {
+                "plain": {"chain": chain},
+                "stored": {"chain": chain, "cache": {"seconds": 3600}},
+                "routed": {"routing": {"by": "complexity", "mini": "plain", "standard": "stored"}},
+                "both": {
+                    "cache": {"seconds": 60},
+                    "routing": {"by": "complexity", "mini": "plain", "standard": "stored"},
+                },
+            },
+        }
+    )
+    assert parsed is not None, problems
+    catalogue, _ = resolve(parsed)
+    assert {name: model.cache_seconds for name, model in catalogue.models.items()} == {
+        "plain": 0,
+        "stored": 3600,
+        "routed": 0,
+        "both": 60,
+    }

@@ -29,6 +29,7 @@ common = {
     "tags": lists,
     "metadata": metadata,
     "limits": limits,
+    "cache_seconds": st.none() | counts,
     "created_at": times,
     "updated_at": times,
     "version": counts,

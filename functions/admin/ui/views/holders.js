@@ -66,6 +66,7 @@ export function holderFields(before, models) {
     rpm_limit: number(before.rpm_limit),
     tpm_limit: number(before.tpm_limit),
     max_parallel_requests: number(before.max_parallel_requests),
+    cache_seconds: number(before.cache_seconds),
   };
   const tags = h("input", { value: (before.tags ?? []).join(", "), autocomplete: "off" });
   const metadata = h("textarea", { rows: "3", class: "mono", spellcheck: "false", value: isEmpty(before.metadata) ? "" : JSON.stringify(before.metadata, null, 2), placeholder: '{"project": "x"}' });
@@ -85,6 +86,7 @@ export function holderFields(before, models) {
     rpm_limit: field("Request limit", inputs.rpm_limit, { unit: "requests/min" }),
     tpm_limit: field("Token limit", inputs.tpm_limit, { unit: "tokens/min" }),
     max_parallel_requests: field("Concurrency limit", inputs.max_parallel_requests, { unit: "concurrent" }),
+    cache_seconds: field("Cache", inputs.cache_seconds, { unit: "seconds", hint: "How long repeatable answers are stored and replayed. 0 for never; empty to follow the model." }),
     tags: field("Tags", tags, { hint: "Comma-separated." }),
     metadata: field("Metadata", metadata, { hint: "A JSON object of your own.", wide: true }),
   };

@@ -69,6 +69,7 @@ class Team:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = Limits()
+    cache_seconds: int | None = None  # as of a key
     created_at: float = 0
     updated_at: float = 0
     version: int = 0
@@ -97,6 +98,7 @@ class Key:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = Limits()
+    cache_seconds: int | None = None  # for which its answers are stored; 0 for none, None for what the model says
     created_at: float = 0
     updated_at: float = 0
     version: int = 0
@@ -144,6 +146,13 @@ class Caller:
     def aliases(self) -> Mapping[str, str]:
         """The key's own aliases of virtual models."""
         return self.key.aliases if self.key else {}
+
+    def cache_seconds(self, of_model: int) -> int:
+        """Return for how long repeatable answers are stored: as key, team or model says, the nearest one."""
+        for holder in (self.key, self.team):
+            if holder and holder.cache_seconds is not None:
+                return holder.cache_seconds
+        return of_model
 
     def may_use(self, model: str) -> bool:
         """Return whether key and team both allow the virtual `model`."""

@@ -230,6 +230,7 @@ class VirtualModel:
     steps: tuple[tuple[Deployment, ...], ...]
     routing: ComplexityRule | None = None
     standard_of: tuple[str, ...] = ()  # models that are routed to this one, with evidence
+    cache_seconds: int = 0  # for which repeatable answers are stored; 0 for none
 
     @property
     def chain(self) -> Iterator[Deployment]:

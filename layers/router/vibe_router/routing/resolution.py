@@ -96,7 +96,12 @@ def resolve(
             for position, step in enumerate(model.chain)
         ]
         if any(steps):
-            models[name] = VirtualModel(name=name, description=model.description, steps=tuple(filter(None, steps)))
+            models[name] = VirtualModel(
+                name=name,
+                description=model.description,
+                steps=tuple(filter(None, steps)),
+                cache_seconds=_cache_seconds(model),
+            )
         elif not all(member.enabled for step in model.chain for member in step):
             switched_off.add(name)
     problems += _route_by_complexity(routes, models, {*routes.models, *invalid})
@@ -162,11 +167,21 @@ def _route_by_complexity(
             judge=plain.get(routing.judge or ""),
             dual_budget=routing.dual_budget,
         )
-        models[name] = replace(plain.get(name) or standard, name=name, description=model.description, routing=rule)
+        models[name] = replace(
+            plain.get(name) or standard,
+            name=name,
+            description=model.description,
+            routing=rule,
+            cache_seconds=_cache_seconds(model),
+        )
         if rule.evidence and standard.name != name:
             watched = models[standard.name]
             models[standard.name] = replace(watched, standard_of=(*watched.standard_of, name))
     return problems
+
+
+def _cache_seconds(model: ModelSettings) -> int:
+    return model.cache.seconds if model.cache else 0
 
 
 def routing_problems(

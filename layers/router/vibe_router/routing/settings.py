@@ -26,6 +26,7 @@ __all__ = [
     "DEFAULTS",
     "KINDS",
     "LONGEST",
+    "LONGEST_CACHED",
     "LONGEST_REST",
     "LONGEST_STAY",
     "LONGEST_WAIT",
@@ -41,6 +42,7 @@ __all__ = [
     "ROUTING_MODES",
     "STRATA",
     "AliasSettings",
+    "CacheSettings",
     "DefaultSettings",
     "DeploymentSettings",
     "Kind",
@@ -79,6 +81,8 @@ DEAREST = 10_000
 MOST_RESERVED = 10_000_000
 # Of all requests: hedging is for the slowest few.
 MOST_HEDGED = 0.5
+# Seconds, 30 days: prompts and models change sooner.
+LONGEST_CACHED = 30 * 86_400
 # Minutes, a day: no provider caches a prompt for longer.
 LONGEST_STAY = 1440
 # No model takes more.
@@ -236,10 +240,17 @@ class RoutingSettings(_Value):
     dual_budget: float = 1
 
 
+class CacheSettings(_Value):
+    """Storage of repeatable answers, as `spec.CacheSpec` describes it."""
+
+    seconds: int = 0
+
+
 class ModelSettings(Settings):
     """A row of a virtual model, as `spec.ModelSpec` describes it."""
 
     description: str = ""
+    cache: CacheSettings | None = None
     routing: RoutingSettings | None = None
     chain: tuple[tuple[DeploymentSettings, ...], ...] = ()
 
@@ -674,13 +685,23 @@ def _read_model(row: object) -> ModelSettings:
     fields = _Fields(row)
     given = _given(fields)
     description = _certain(fields.text("description", most=1000)) if fields.has("description") else ""
+    cache = _read_cache(fields.take("cache"))
     routing = _read_routing(fields.take("routing"))
     chain = fields.take("chain") if fields.has("chain") or routing is None else ()
     if not isinstance(chain, list | tuple) or not (chain or routing):
         raise _DoubtError
     fields.end()
     steps = tuple(_read_step(step) for step in chain)
-    return ModelSettings(**given, description=description, routing=routing, chain=steps)
+    return ModelSettings(**given, description=description, cache=cache, routing=routing, chain=steps)
+
+
+def _read_cache(value: object) -> CacheSettings | None:
+    if value is None:
+        return None
+    fields = _Fields(value)
+    cache = CacheSettings(seconds=_certain(fields.whole("seconds", least=1, most=LONGEST_CACHED)))
+    fields.end()
+    return cache
 
 
 def _read_routing(value: object) -> RoutingSettings | None:

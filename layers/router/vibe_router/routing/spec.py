@@ -36,6 +36,7 @@ from vibe_router.routing.resolution import (
 from vibe_router.routing.settings import (
     DEAREST,
     LONGEST,
+    LONGEST_CACHED,
     LONGEST_REST,
     LONGEST_STAY,
     LONGEST_WAIT,
@@ -48,6 +49,7 @@ from vibe_router.routing.settings import (
     NATIVE_FORMATS,
     PARTS,
     AliasSettings,
+    CacheSettings,
     DefaultSettings,
     DeploymentSettings,
     Kind,
@@ -376,10 +378,17 @@ class RoutingSpec(_Spec):
     dual_budget: Annotated[float, Field(ge=0, le=DEAREST)] = 1
 
 
+class CacheSpec(_Spec):
+    """Stores repeatable answers (embeddings, and those to requests with temperature 0) for some seconds."""
+
+    seconds: Annotated[int, Field(ge=1, le=LONGEST_CACHED)]
+
+
 class ModelSpec(Overrides):
     """A virtual model: its description, and its chain of deployments, which may be missing with `routing`."""
 
     description: Annotated[str, Field(max_length=1000)] = ""
+    cache: CacheSpec | None = None
     routing: RoutingSpec | None = None
     chain: Annotated[tuple[_Step, ...], Field(strict=False, validate_default=True), BeforeValidator(_chain)] = ()
 
@@ -548,6 +557,8 @@ def _plain_value(value: object) -> object:
             return Price(**_plain_fields(value))
         case RoutingSpec():
             return RoutingSettings(**_plain_fields(value))
+        case CacheSpec():
+            return CacheSettings(**_plain_fields(value))
         case RelaySpec():
             return RelaySettings(**_plain_fields(value))
         case tuple():
@@ -620,6 +631,7 @@ def _belongs(name: str) -> str:
         ("cooldown", CooldownOverrides),
         ("quota", QuotaOverrides),
         ("price", PriceSpec),
+        ("cache", CacheSpec),
     )
     for group, shape in groups:
         if name in shape.model_fields:

@@ -72,6 +72,7 @@ def key_record(key: Key) -> dict[str, Value]:
         "created_at": key.created_at,
         "updated_at": key.updated_at,
         "version": key.version,
+        "cache_seconds": key.cache_seconds,
         **_limits_record(key.limits),
     }
     if key.deleted_at is not None:
@@ -91,6 +92,7 @@ def team_record(team: Team) -> dict[str, Value]:
         "created_at": team.created_at,
         "updated_at": team.updated_at,
         "version": team.version,
+        "cache_seconds": team.cache_seconds,
         **_limits_record(team.limits),
     }
     return {name: value for name, value in values.items() if value is not None}
@@ -115,6 +117,7 @@ def parse_key(values: Mapping[str, Any]) -> Key:
         tags=read_texts(values, "tags"),
         metadata=read_mapping(values, "metadata"),
         limits=_limits(values),
+        cache_seconds=read_int(values, "cache_seconds"),
         created_at=read_time(values, "created_at") or 0,
         updated_at=read_time(values, "updated_at") or 0,
         version=read_int(values, "version") or 0,
@@ -131,6 +134,7 @@ def parse_team(values: Mapping[str, Any]) -> Team:
         tags=read_texts(values, "tags"),
         metadata=read_mapping(values, "metadata"),
         limits=_limits(values),
+        cache_seconds=read_int(values, "cache_seconds"),
         created_at=read_time(values, "created_at") or 0,
         updated_at=read_time(values, "updated_at") or 0,
         version=read_int(values, "version") or 0,
