@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.store.connection import Answer, NoAnswerError, read_answer
+from vibe_router.store.connection import HttpResponse, InvalidResponseError, read_response
 
 
 class Incoming:
@@ -22,8 +22,8 @@ class Incoming:
         return next(self._pieces, b"")
 
 
-def read(*pieces: bytes) -> Answer:
-    return read_answer(Incoming(iter(pieces)))
+def read(*pieces: bytes) -> HttpResponse:
+    return read_response(Incoming(iter(pieces)))
 
 
 WHOLE = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 8\r\nX-Amzn-RequestId:  ABC\r\nEmpty:\r\n\r\n{"a": 1}'
@@ -32,12 +32,14 @@ WHOLE = b'HTTP/1.1 400 Bad Request\r\nContent-Length: 8\r\nX-Amzn-RequestId:  AB
 @given(st.lists(st.integers(1, len(WHOLE) - 1), unique=True).map(sorted))
 def test_an_answer_is_read_in_any_pieces(cuts: list[int]) -> None:
     pieces = [WHOLE[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(WHOLE)], strict=True)]
-    assert read(*pieces) == Answer(400, {"content-length": "8", "x-amzn-requestid": "ABC", "empty": ""}, b'{"a": 1}')
+    assert read(*pieces) == HttpResponse(
+        400, {"content-length": "8", "x-amzn-requestid": "ABC", "empty": ""}, b'{"a": 1}'
+    )
 
 
 @pytest.mark.parametrize("end", range(len(WHOLE)))
 def test_a_truncated_answer_is_an_error(end: int) -> None:
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(InvalidResponseError):
         read(WHOLE[:end] or b"")
 
 
@@ -52,7 +54,7 @@ def test_chunks_are_read_in_any_pieces(cuts: list[int]) -> None:
 
 @pytest.mark.parametrize("end", range(len(CHUNKS)))
 def test_truncated_chunks_are_an_error(end: int) -> None:
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(InvalidResponseError):
         read(CHUNKS[:end])
 
 
@@ -78,7 +80,7 @@ NO_ANSWERS = {
 
 @pytest.mark.parametrize("came", NO_ANSWERS)
 def test_an_invalid_answer_is_an_error(came: str) -> None:
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(InvalidResponseError):
         read(NO_ANSWERS[came])
 
 
@@ -86,6 +88,6 @@ def test_an_invalid_answer_is_an_error(came: str) -> None:
 def test_any_bytes_are_an_answer_or_an_error(head: bytes, came: bytes) -> None:
     try:
         answer = read(head + came)
-    except NoAnswerError:
+    except InvalidResponseError:
         return
     assert answer.status == 200

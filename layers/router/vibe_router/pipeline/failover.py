@@ -1,6 +1,6 @@
 """Failover: try the deployments of a chain in order until one commits.
 
-- `NoAnswerError`: every deployment failed or was skipped; holds the error for the caller
+- `ChainExhaustedError`: every deployment failed or was skipped; holds the error for the caller
 - `RefusedError`: the provider refused the request for a reason that lies in the request
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from vibe_router.pipeline.chain_memory import ChainMemory
     from vibe_router.pipeline.hedging import HedgeBudget
 
-__all__ = ["CommittedAnswer", "FailoverExecutor", "NoAnswerError", "RefusedError"]
+__all__ = ["ChainExhaustedError", "CommittedAnswer", "FailoverExecutor", "RefusedError"]
 
 _LAST_RESORT_SECONDS = 1.0  # between two calls of a cooling deployment, by all environments together
 
@@ -54,7 +54,7 @@ class CommittedAnswer:
 OpenExchange = Callable[[Candidate, ClientRequest, AttemptTrace], Exchange | None]
 
 
-class NoAnswerError(ApiError):
+class ChainExhaustedError(ApiError):
     """No deployment of the chain answered."""
 
 
@@ -109,7 +109,7 @@ class FailoverExecutor:
             return committed
         if trace.unfit and not trace.attempts and not trace.skipped:
             raise trace.unfit[0].error
-        raise _no_answer(model, trace, self._clock.now())
+        raise _chain_exhausted(model, trace, self._clock.now())
 
     def _order(
         self,
@@ -329,12 +329,12 @@ def _without_unfit(model: VirtualModel, request: ClientRequest, trace: AttemptTr
     return replace(model, steps=tuple(step for step in steps if step))
 
 
-def _no_answer(model: VirtualModel, trace: AttemptTrace, now: float) -> NoAnswerError:
+def _chain_exhausted(model: VirtualModel, trace: AttemptTrace, now: float) -> ChainExhaustedError:
     end = exhausted(trace.attempts, trace.skipped, model.name, now)
     tried = [{"deployment": each.deployment, "verdict": each.verdict, "status": each.status} for each in trace.attempts]
     cooling = [{"deployment": each.deployment.id, "verdict": each.verdict, "status": None} for each in trace.skipped]
     unfit = [{"deployment": each.deployment.id, "reason": each.error.message} for each in trace.unfit]
-    return NoAnswerError(
+    return ChainExhaustedError(
         end.status,
         end.message,
         type=end.type,

@@ -1,7 +1,7 @@
-"""A client of AWS's JSON APIs: endpoint, signature, retries, answer.
+"""A client of AWS's JSON APIs: endpoint, signature, retries, response.
 
 botocore takes 110 ms of a cold start, 20 MB, and 0.8 ms of processor time per call; this client takes a tenth of that
-per call. Its signatures, endpoints, answers and errors are compared with botocore's by tests.
+per call. Its signatures, endpoints, responses and errors are compared with botocore's by tests.
 """
 
 import base64
@@ -24,7 +24,7 @@ from vibe_router.store.aws_errors import (
     NoRegionError,
     ReadTimeoutError,
 )
-from vibe_router.store.connection import Answer, Connection, NoAnswerError
+from vibe_router.store.connection import Connection, HttpResponse, InvalidResponseError
 from vibe_router.store.credentials import CredentialSource, shared_credentials
 from vibe_router.store.signature import signed_headers
 
@@ -174,24 +174,24 @@ class AwsClient:
         headers["User-Agent"] = "vibe-router"
         connection = self._connected()
         try:
-            answer = connection.post(headers, body)
-            parsed = _parse_body(answer)
+            response = connection.post(headers, body)
+            parsed = _parse_body(response)
         except TimeoutError:
             connection.close()
             raise ReadTimeoutError(f"{self.endpoint} fell silent") from None
-        except (OSError, NoAnswerError) as error:
+        except (OSError, InvalidResponseError) as error:
             connection.close()
             raise ConnectionClosedError(f"the connection to {self.endpoint} broke ({_reason(error)})") from None
         except BaseException:
             connection.close()
             raise
-        if answer.headers.get("connection", "").lower() == "close" or len(self._idle) >= _MAX_IDLE:
+        if response.headers.get("connection", "").lower() == "close" or len(self._idle) >= _MAX_IDLE:
             connection.close()
         else:
             self._idle.append(connection)
-        if answer.status == 200:
+        if response.status == 200:
             return parsed
-        raise _client_error(operation, answer.status, parsed)
+        raise _client_error(operation, response.status, parsed)
 
     def _connected(self) -> Connection:
         """Return a connection that the server has not closed while it was idle. Raises NoResponseError."""
@@ -223,28 +223,28 @@ def _is_worth_a_retry(error: AwsError) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, NoAnswerError) else type(error).__name__
+    return str(error) if isinstance(error, InvalidResponseError) else type(error).__name__
 
 
-def _parse_body(answer: Answer) -> dict[str, Any]:
-    """Parse the JSON object in an answer, and check its CRC-32. Raises NoAnswerError."""
+def _parse_body(response: HttpResponse) -> dict[str, Any]:
+    """Parse the JSON object in a response, and check its CRC-32. Raises InvalidResponseError."""
     try:
-        parsed = json.loads(answer.body or b"{}")
-        damaged = int(answer.headers.get("x-amz-crc32", "-1")) not in (-1, zlib.crc32(answer.body))
+        parsed = json.loads(response.body or b"{}")
+        damaged = int(response.headers.get("x-amz-crc32", "-1")) not in (-1, zlib.crc32(response.body))
     except (ValueError, RecursionError):
-        if answer.status >= 400:  # a proxy's page, whose status says enough
+        if response.status >= 400:  # a proxy's page, whose status says enough
             return {}
-        raise NoAnswerError("the answer is not JSON") from None
+        raise InvalidResponseError("the response is not JSON") from None
     if damaged or not isinstance(parsed, dict):
-        raise NoAnswerError("the answer is corrupt or not a JSON object")
+        raise InvalidResponseError("the response is corrupt or not a JSON object")
     return parsed
 
 
-def _client_error(operation: str, status: int, answer: Mapping[str, Any]) -> ClientError:
-    """Return an error answer as an exception: code and message, and the answer's other members."""
-    name = str(answer.get("__type") or answer.get("code") or status).rpartition("#")[2].partition(":")[0]
-    message = str(answer.get("message") or answer.get("Message") or "")
-    more = {key: value for key, value in answer.items() if key not in ("__type", "message", "Message")}
+def _client_error(operation: str, status: int, response: Mapping[str, Any]) -> ClientError:
+    """Return an error response as an exception: code and message, and the response's other members."""
+    name = str(response.get("__type") or response.get("code") or status).rpartition("#")[2].partition(":")[0]
+    message = str(response.get("message") or response.get("Message") or "")
+    more = {key: value for key, value in response.items() if key not in ("__type", "message", "Message")}
     response = {"Error": {"Code": name, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
     return ClientError(response, operation)
 

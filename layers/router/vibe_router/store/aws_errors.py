@@ -2,14 +2,14 @@
 
 AwsError                         a call to AWS failed
 ├─ ClientError                   AWS answered with an error
-└─ NoResponseError               there was no answer
+└─ NoResponseError               there was no response
    ├─ NoCredentialsError         there are no credentials to sign with
    ├─ CredentialRetrievalError   the credentials' endpoint did not answer with credentials
    ├─ NoRegionError              no region is set
    ├─ EndpointConnectionError    no connection was made
    ├─ ConnectTimeoutError        no connection was made in time
    ├─ ReadTimeoutError           the server fell silent
-   └─ ConnectionClosedError      the connection broke, or what it carried was no answer of AWS's
+   └─ ConnectionClosedError      the connection broke, or what it carried was no response of AWS's
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class ClientError(AwsError):
     """AWS answered with an error.
 
     `response` holds `Error` (its `Code` and `Message`), `ResponseMetadata` (`HTTPStatusCode`) and the other members of
-    the answer, such as `Item` and `CancellationReasons`.
+    the response, such as `Item` and `CancellationReasons`.
     """
 
     def __init__(self, response: Mapping[str, Any], operation_name: str) -> None:
@@ -50,7 +50,7 @@ class ClientError(AwsError):
 
 
 class NoResponseError(AwsError):
-    """There was no answer."""
+    """There was no response."""
 
 
 class NoCredentialsError(NoResponseError):
@@ -78,7 +78,7 @@ class ReadTimeoutError(NoResponseError):
 
 
 class ConnectionClosedError(NoResponseError):
-    """The connection broke, or what it carried was no answer of AWS's."""
+    """The connection broke, or what it carried was no response of AWS's."""
 
 
 def error_code(error: Exception) -> str:

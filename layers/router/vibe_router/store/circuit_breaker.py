@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 class CallMode(Enum):
     """The way to make the next call."""
 
-    CALL = auto()  # and wait for the answer
+    CALL = auto()  # and wait for the response
     PROBE = auto()  # in the background
     SKIP = auto()  # not now
 
@@ -111,7 +111,7 @@ class CircuitBreaker:
         _log.warning("%s cannot be reached (%s): %s", self._name, error_code(error), self._fallback)
 
     def record_success(self) -> None:
-        """Record an answer; it closes the breaker, which is logged."""
+        """Record a response; it closes the breaker, which is logged."""
         if self._service:
             self._service.record_success()
         with self._lock:

@@ -51,12 +51,12 @@ class ConversationStore:
             return self.cached(conversation)
         key = to_item({"id": _PREFIX + conversation})
         try:
-            answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": [key]}})
+            response = self._client.batch_get_item(RequestItems={self._table: {"Keys": [key]}})
         except AWS_ERRORS as error:
             self._breaker.record_failure(error)
             return self.cached(conversation)
         self._breaker.record_success()
-        for item in answer.get("Responses", {}).get(self._table, ()):
+        for item in response.get("Responses", {}).get(self._table, ()):
             try:
                 row = from_item(item)
                 stay = Stay(read_text(row, "deployment") or "", read_time(row, "until") or 0.0)

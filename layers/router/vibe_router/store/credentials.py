@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from vibe_router.core.clock import Clock, parse_iso
 from vibe_router.core.urls import host_header
 from vibe_router.store.aws_errors import CredentialRetrievalError, NoCredentialsError
-from vibe_router.store.connection import Connection, NoAnswerError
+from vibe_router.store.connection import Connection, InvalidResponseError
 
 __all__ = ["CredentialSource", "Credentials", "EnvironmentCredentials", "shared_credentials"]
 
@@ -110,13 +110,13 @@ class EnvironmentCredentials:
             try:
                 connection = Connection(url, connect_seconds=_TIMEOUT, read_seconds=_TIMEOUT)
                 try:
-                    answer = connection.get(headers)
+                    response = connection.get(headers)
                 finally:
                     connection.close()
-                if answer.status == 200:
-                    return _parse(answer.body)
-                problem = f"status {answer.status}"
-            except (OSError, NoAnswerError, ValueError) as error:  # the text may quote what came
+                if response.status == 200:
+                    return _parse(response.body)
+                problem = f"status {response.status}"
+            except (OSError, InvalidResponseError, ValueError) as error:  # the text may quote what came
                 problem = type(error).__name__
             if left:
                 self._clock.sleep(_PAUSE)
@@ -143,7 +143,7 @@ def shared_credentials() -> EnvironmentCredentials:
 
 
 def _parse(body: bytes) -> _Temporary:
-    """Parse the endpoint's answer. Raises ValueError."""
+    """Parse the endpoint's response. Raises ValueError."""
     match json.loads(body):
         case {"AccessKeyId": str(access_key), "SecretAccessKey": str(secret_key), **rest}:
             token, expires = rest.get("Token"), rest.get("Expiration")

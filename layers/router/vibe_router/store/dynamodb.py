@@ -60,7 +60,7 @@ class DynamoDB:
 
     def transact_write_items(self, **parameters: Any) -> dict[str, Any]:
         """Write all of several items, or none: TransactWriteItems."""
-        # DynamoDB executes a transaction once per token, even if its answer is lost and it is sent again.
+        # DynamoDB executes a transaction once per token, even if its response is lost and it is sent again.
         return self.api.call("TransactWriteItems", {"ClientRequestToken": secrets.token_hex(16), **parameters})
 
     def query(self, **parameters: Any) -> dict[str, Any]:

@@ -253,8 +253,8 @@ class KeyAdmin:
             raise CorruptRecordError from None
 
     def _get(self, record_id: str) -> dict[str, Any] | None:
-        answer = self._client.get_item(TableName=self._table, Key=to_item({"id": record_id}), ConsistentRead=True)
-        return from_item(answer["Item"]) if "Item" in answer else None
+        response = self._client.get_item(TableName=self._table, Key=to_item({"id": record_id}), ConsistentRead=True)
+        return from_item(response["Item"]) if "Item" in response else None
 
     def _scan(self, kind: str) -> Iterator[dict[str, Any]]:
         pages = self._client.pages(

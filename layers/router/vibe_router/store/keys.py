@@ -149,12 +149,12 @@ class KeyDirectory:
         }
         found: dict[str, list[Item]] = {table: [] for table in wanted}
         for _ in range(_READ_TRIES):
-            answer = self._client.batch_get_item(RequestItems=wanted)
-            if "Responses" not in answer:  # another server's answer
+            response = self._client.batch_get_item(RequestItems=wanted)
+            if "Responses" not in response:  # another server's response
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "BatchGetItem")
-            for table, items in answer["Responses"].items():
+            for table, items in response["Responses"].items():
                 found[table] += items
-            if not (unprocessed := answer.get("UnprocessedKeys")):
+            if not (unprocessed := response.get("UnprocessedKeys")):
                 break
             wanted = cast("dict[str, KeysAndAttributesTypeDef]", unprocessed)
         else:

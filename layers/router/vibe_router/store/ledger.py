@@ -84,7 +84,7 @@ class Reservation:
     """The amounts that a request has reserved.
 
     Its cost is charged to all of `ledgers` (id → limits). `held` are those that have a hold of it, and `unconfirmed`
-    those that may have one: the write was sent, and its answer was lost. Both map to the ledger with the hold. The
+    those that may have one: the write was sent, and its response was lost. Both map to the ledger with the hold. The
     settlement charges `held`; the aggregator charges the others.
     """
 
@@ -301,7 +301,7 @@ class _ReservationAttempt:
                 else:
                     self._table.read([each])
                 self._fresh.add(each)
-        # A write is sent again when its answer was lost: the item in the way may be its own.
+        # A write is sent again when its response was lost: the item in the way may be its own.
         return bool(self._fresh) and all(self._hold_id in self._table.cached(each).holds for each in updates)
 
 

@@ -87,9 +87,9 @@ class LedgerAdmin:
         keys = [to_item({"id": each}) for each in ids]
         found: list[Item] = []
         for _ in range(_TRIES):
-            answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
-            found += answer["Responses"].get(self._table, [])
-            unprocessed = answer.get("UnprocessedKeys", {}).get(self._table)
+            response = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
+            found += response["Responses"].get(self._table, [])
+            unprocessed = response.get("UnprocessedKeys", {}).get(self._table)
             if not unprocessed:
                 return found
             keys = [dict(key) for key in unprocessed["Keys"]]

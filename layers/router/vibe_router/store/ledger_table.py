@@ -72,11 +72,11 @@ class LedgerTable:
         keys: list[Item] = [{"id": {"S": each}} for each in ids]
         found: dict[str, Item] = {}
         for _ in range(_READ_TRIES):
-            answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": keys, "ConsistentRead": True}})
-            if "Responses" not in answer:  # another server's answer
+            response = self._client.batch_get_item(RequestItems={self._name: {"Keys": keys, "ConsistentRead": True}})
+            if "Responses" not in response:  # another server's response
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "BatchGetItem")
-            found |= {item["id"]["S"]: item for item in answer["Responses"].get(self._name, [])}
-            if not (unprocessed := answer.get("UnprocessedKeys", {}).get(self._name)):
+            found |= {item["id"]["S"]: item for item in response["Responses"].get(self._name, [])}
+            if not (unprocessed := response.get("UnprocessedKeys", {}).get(self._name)):
                 break
             keys = [dict(key) for key in unprocessed["Keys"]]
         else:
@@ -89,8 +89,8 @@ class LedgerTable:
             self._client.transact_write_items(TransactItems=self.items(updates))
             return {}
         [(ledger_id, update)] = updates.items()
-        answer = self._client.update_item(**self._update(ledger_id, update), ReturnValues="UPDATED_NEW")
-        return _counters(answer.get("Attributes", {}))
+        response = self._client.update_item(**self._update(ledger_id, update), ReturnValues="UPDATED_NEW")
+        return _counters(response.get("Attributes", {}))
 
     def renew(self, ledger_id: str, hold_id: str, until: float) -> None:
         """Move the end of a hold to `until`. Fails if there is no such hold any more."""

@@ -122,8 +122,8 @@ class ObservationStore:
 
     def _refresh(self, deployments: Sequence[str]) -> None:
         keys = [to_item({"id": _PREFIX + each}) for each in deployments]
-        answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys}})
-        found = {item["id"]["S"]: item for item in answer.get("Responses", {}).get(self._table, ())}
+        response = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys}})
+        found = {item["id"]["S"]: item for item in response.get("Responses", {}).get(self._table, ())}
         for each in deployments:
             item = found.get(_PREFIX + each)
             self._cache[each] = _read(from_item(item)) if item else NOTHING

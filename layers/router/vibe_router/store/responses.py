@@ -170,11 +170,11 @@ class ResponseStore:
             query["ProjectionExpression"] = attributes
         items: list[dict[str, Any]] = []
         while True:
-            answer = self._client.query(**query)
-            if "Items" not in answer:  # another server's answer
+            response = self._client.query(**query)
+            if "Items" not in response:  # another server's response
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Query")
-            items += (from_item(item, binary=True) for item in answer["Items"])
-            if not (last := answer.get("LastEvaluatedKey")):
+            items += (from_item(item, binary=True) for item in response["Items"])
+            if not (last := response.get("LastEvaluatedKey")):
                 return items
             query["ExclusiveStartKey"] = last
 

@@ -103,7 +103,7 @@ class RoutesStore:
         """Read the whole table, consistently, and its version."""
         rows: dict[RowKey, Row] = {}
         for page in self.client.pages("Scan", TableName=self._table, ConsistentRead=True):
-            if "Items" not in page:  # another server's answer
+            if "Items" not in page:  # another server's response
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Scan")
             for item in page["Items"]:
                 values = from_item(item)

@@ -161,11 +161,11 @@ class Secrets:
     def _read(self) -> tuple[dict[str, str] | None, str]:
         """Read the secret: its values, or None and the reason. A parser's error quotes its input, so none is raised."""
         try:
-            answer = self.client.get_secret_value(SecretId=self._secret_id)
+            response = self.client.get_secret_value(SecretId=self._secret_id)
         except AWS_ERRORS as error:
             return None, error_code(error)
         try:
-            values = json.loads(answer.get("SecretString", ""))
+            values = json.loads(response.get("SecretString", ""))
         except ValueError:
             return None, "it is not JSON"
         if not isinstance(values, dict):

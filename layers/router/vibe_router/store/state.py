@@ -177,7 +177,7 @@ class StateStore:
     def _read_index(self) -> bool:
         """Read every state from the index into the cache; return whether that was possible."""
         try:
-            answer = self.client.query(
+            response = self.client.query(
                 TableName=self._table,
                 IndexName=_INDEX,
                 KeyConditionExpression="kind = :kind",
@@ -189,12 +189,12 @@ class StateStore:
             _log.warning("the index of the state table cannot be read (%s): items are read instead", error_code(error))
             self._spare_index_until = self._clock.now() + _SPARED
             return False
-        if "Items" not in answer:  # another server's answer
+        if "Items" not in response:  # another server's response
             raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "Query")
-        found = {item["id"]["S"]: item for item in answer["Items"]}
-        if "LastEvaluatedKey" in answer or len(found) > _MOST_INDEXED:
+        found = {item["id"]["S"]: item for item in response["Items"]}
+        if "LastEvaluatedKey" in response or len(found) > _MOST_INDEXED:
             self._spare_index_until = self._clock.now() + _SPARED
-            if "LastEvaluatedKey" in answer:
+            if "LastEvaluatedKey" in response:
                 return False
         doubtful: list[str] = []
         for each in {*self._cache, *found}:
@@ -217,11 +217,11 @@ class StateStore:
         keys: list[Item] = [{"id": {"S": each}} for each in ids]
         found: dict[str, Item] = {}
         for _ in range(_BATCH_TRIES):
-            answer = self.client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
-            if "Responses" not in answer:  # another server's answer
+            response = self.client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
+            if "Responses" not in response:  # another server's response
                 raise ClientError({"Error": {"Code": "MalformedAnswer"}}, "BatchGetItem")
-            found |= {item["id"]["S"]: item for item in answer["Responses"].get(self._table, [])}
-            unprocessed = answer.get("UnprocessedKeys", {}).get(self._table)
+            found |= {item["id"]["S"]: item for item in response["Responses"].get(self._table, [])}
+            unprocessed = response.get("UnprocessedKeys", {}).get(self._table)
             if not unprocessed:
                 break
             keys = [dict(key) for key in unprocessed["Keys"]]
@@ -284,7 +284,7 @@ class StateStore:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
             current = cast("Item | None", error.response.get("Item"))
-            # A call is repeated if its answer was lost, so the current item may be this very write.
+            # A call is repeated if its response was lost, so the current item may be this very write.
             if not current or current.get("write") != item["write"]:
                 return self._remember(successor.id, current, known=True)
         now = self._clock.now()
