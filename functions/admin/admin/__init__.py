@@ -6,5 +6,5 @@
     page         the files under /ui/
     session      signing in and out
 
-Each module of routes has its own router. A handler reads its input, makes one call, and returns the answer.
+Each module of routes has its own router. A handler reads its input, makes one call, and returns the response.
 """

@@ -11,7 +11,7 @@ from admin import audit, complexity, cooldowns, keys, me, models, oidc, page, ro
 from admin.auth import authenticate
 from admin.call import Call, Request, checked, read
 from admin.environment import Environment, Settings
-from admin.errors import check_query, error_answer, no_such_route, to_api_error
+from admin.errors import check_query, error_result, no_such_route, to_api_error
 from admin.openapi import description
 from admin.router import RegisteredRoute
 from streaming_runtime import Context
@@ -63,14 +63,14 @@ def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
             check_query(request.path, request.method, event.get("queryStringParameters") or (), _REGISTERED)
         app.append_context(call=call)
         sent = checked(request)
-        answer = app.resolve(sent, context)  # type: ignore[arg-type] # it only passes the context on
-        _renew(call, answer)
-        audit.record(call, sent["body"], answer)
-    except Exception as error:  # noqa: BLE001 - the last resort: every error becomes an answer
-        answer = error_answer(to_api_error(error))
-    answer["multiValueHeaders"]["x-vibe-request-id"] = [request_id]
-    answer["multiValueHeaders"].setdefault("cache-control", ["no-store"])
-    return answer
+        result = app.resolve(sent, context)  # type: ignore[arg-type] # it only passes the context on
+        _renew(call, result)
+        audit.record(call, sent["body"], result)
+    except Exception as error:  # noqa: BLE001 - the last resort: every error becomes a response
+        result = error_result(to_api_error(error))
+    result["multiValueHeaders"]["x-vibe-request-id"] = [request_id]
+    result["multiValueHeaders"].setdefault("cache-control", ["no-store"])
+    return result
 
 
 def open_environment() -> Environment:
@@ -87,11 +87,11 @@ def _call_of(request: Request, environment: Environment) -> Call:
     return Call(request, environment) if is_open else authenticate(request, environment)
 
 
-def _renew(call: Call, answer: dict[str, Any]) -> None:
+def _renew(call: Call, result: dict[str, Any]) -> None:
     """Extend the session of an active user."""
-    if call.session and call.session.is_due(call.now) and "Set-Cookie" not in answer["multiValueHeaders"]:
+    if call.session and call.session.is_due(call.now) and "Set-Cookie" not in result["multiValueHeaders"]:
         cookie = session.cookie_of(call, renew(call.session, call.now))
-        answer["multiValueHeaders"]["Set-Cookie"] = [str(cookie)]
+        result["multiValueHeaders"]["Set-Cookie"] = [str(cookie)]
 
 
 @app.exception_handler(NotFoundError)
@@ -106,6 +106,6 @@ def _failed(error: Exception) -> Response[Any]:
 
 
 def _error_response(error: ApiError) -> Response[Any]:
-    answer = error_answer(error)
-    headers = {name: values[0] for name, values in answer["multiValueHeaders"].items()}
-    return Response(answer["statusCode"], headers.pop("content-type"), answer["body"], headers=headers)
+    result = error_result(error)
+    headers = {name: values[0] for name, values in result["multiValueHeaders"].items()}
+    return Response(result["statusCode"], headers.pop("content-type"), result["body"], headers=headers)

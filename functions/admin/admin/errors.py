@@ -1,4 +1,4 @@
-"""Turn every error into an answer in OpenAI's envelope."""
+"""Turn every error into a response in OpenAI's envelope."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from vibe_router.core.telemetry import log_fault, logger
 from vibe_router.store.aws_errors import AwsError, error_code
 from vibe_router.store.key_admin import CorruptRecordError
 
-__all__ = ["check_query", "error_answer", "no_such_route", "to_api_error"]
+__all__ = ["check_query", "error_result", "no_such_route", "to_api_error"]
 
 _LONGEST = 200  # characters of a field's name that an error repeats
-# LiteLLM's parameters that only extend an answer. Answers here are always complete.
+# LiteLLM's parameters that only extend a response. Responses here are always complete.
 _HARMLESS = frozenset({"include_created_by_keys", "include_team_keys", "summarize"})
 
 
-def error_answer(error: ApiError) -> dict[str, Any]:
+def error_result(error: ApiError) -> dict[str, Any]:
     """Return the proxy result for `error`."""
     headers = {"content-type": "application/json", "x-content-type-options": "nosniff", **error.headers}
     return {
@@ -30,7 +30,7 @@ def error_answer(error: ApiError) -> dict[str, Any]:
 
 
 def to_api_error(error: Exception) -> ApiError:
-    """Return the answer to `error`. A fault of the router is logged."""
+    """Return `error` as an error for the caller. A fault of the router is logged."""
     match error:
         case ApiError():
             return error

@@ -1,4 +1,4 @@
-"""The gateway function: it reads an event, finds the route of its path, and returns the answer."""
+"""The gateway function: it reads an event, finds the route of its path, and returns the response."""
 
 import logging
 import os
@@ -78,10 +78,10 @@ def _answer(event: Mapping[str, Any], context: Context) -> StreamingResponse:
             request = azure.with_model(request, model)
         return _route_of(request, path)(request, context, open_environment())
     except ApiError as error:
-        return proxy_event.error_answer(error, headers, _error_format(path, request))
+        return proxy_event.error_response(error, headers, _error_format(path, request))
     except Exception as error:  # noqa: BLE001 - the last resort: logged, and answered in the caller's format
         log_fault("handler", error)
-        return proxy_event.error_answer(fault(), headers, _error_format(path, request))
+        return proxy_event.error_response(fault(), headers, _error_format(path, request))
     finally:
         if environment and environment.secrets.is_broken:
             context.after_response(_exit)
@@ -152,7 +152,7 @@ def _route_of(request: Request, path: str) -> Route:
         raise ApiError(426, message, code="websocket_not_supported")
     allowed = ", ".join([*methods, "OPTIONS"])
     if request.method == "OPTIONS":
-        return lambda *_: proxy_event.preflight_answer(allowed)
+        return lambda *_: proxy_event.preflight_response(allowed)
     raise ApiError(
         405, f"{request.method[:20]} is not allowed here.", code="method_not_allowed", headers={"allow": allowed}
     )

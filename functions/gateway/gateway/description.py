@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from gateway.environment import Environment
-from gateway.proxy_event import Request, whole_answer
+from gateway.proxy_event import Request, whole_response
 from streaming_runtime import Context, StreamingResponse
 
 __all__ = ["answer"]
@@ -12,7 +12,7 @@ __all__ = ["answer"]
 
 def answer(_request: Request, _context: Context, _environment: Environment) -> StreamingResponse:
     """Answer with the document; it is public, as what it describes is not secret."""
-    return whole_answer(_document(), headers={"cache-control": "max-age=300"})
+    return whole_response(_document(), headers={"cache-control": "max-age=300"})
 
 
 @cache

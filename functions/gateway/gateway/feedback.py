@@ -31,4 +31,4 @@ def answer(request: Request, _context: Context, environment: Environment) -> Str
         environment.evidence.give_feedback(caller, request_id, _VALUES[known], environment.routes())
     except AWS_ERRORS:
         raise unavailable("Feedback cannot be stored right now.") from None
-    return proxy_event.json_answer({"object": "feedback", "request_id": request_id, "value": _VALUES[known]})
+    return proxy_event.json_response({"object": "feedback", "request_id": request_id, "value": _VALUES[known]})

@@ -99,7 +99,7 @@ def _count(name: str) -> Route:
         counted = parse_count(request.body, name)
         environment.admission.model(caller, counted.model, environment.routes())
         headers = {"x-vibe-request-id": request.id}
-        return proxy_event.json_answer({"totalTokens": counted.prompt_tokens_estimate()}, headers=headers)
+        return proxy_event.json_response({"totalTokens": counted.prompt_tokens_estimate()}, headers=headers)
 
     return count
 
@@ -118,13 +118,13 @@ def _list_models(request: Request, _context: Context, environment: Environment) 
     end = start + min(size, _MAX_PAGE)
     following = {"nextPageToken": str(end)} if end < len(names) else {}
     entries = [_entry(name, usable[name]) for name in names[start:end]]
-    return proxy_event.json_answer({"models": entries, **following})
+    return proxy_event.json_response({"models": entries, **following})
 
 
 def _describe(name: str) -> Route:
     def describe(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
         caller = environment.admission.caller(request.headers)
-        return proxy_event.json_answer(_entry(name, environment.admission.model(caller, name, environment.routes())))
+        return proxy_event.json_response(_entry(name, environment.admission.model(caller, name, environment.routes())))
 
     return describe
 

@@ -1,7 +1,7 @@
 """GET /health and its kin: whether the router is up, and how every deployment is."""
 
 from gateway.environment import Environment
-from gateway.proxy_event import Request, json_answer
+from gateway.proxy_event import Request, json_response
 from streaming_runtime import Context, StreamingResponse
 from vibe_router.pipeline.status import deployment_status
 from vibe_router.routing.cooldown import Phase
@@ -11,13 +11,13 @@ __all__ = ["deployments", "liveness", "readiness"]
 
 def liveness(_request: Request, _context: Context, _environment: Environment) -> StreamingResponse:
     """Answer that the function runs."""
-    return json_answer({"status": "alive"})
+    return json_response({"status": "alive"})
 
 
 def readiness(_request: Request, _context: Context, environment: Environment) -> StreamingResponse:
     """Answer 200 once there is something to route to, else 503."""
     models = len(environment.routes().models)
-    return json_answer({"status": "ready" if models else "no models", "models": models}, 200 if models else 503)
+    return json_response({"status": "ready" if models else "no models", "models": models}, 200 if models else 503)
 
 
 def deployments(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
@@ -30,7 +30,7 @@ def deployments(request: Request, _context: Context, environment: Environment) -
     observed = environment.observations.read(known)
     listed = [deployment_status(each.id, each.provider.name, states, now, observed) for each in known.values()]
     counts = {phase.value: sum(1 for each in listed if each["state"] == phase) for phase in Phase}
-    return json_answer({"deployments": listed, "counts": counts, "state_table": _reachable(environment)})
+    return json_response({"deployments": listed, "counts": counts, "state_table": _reachable(environment)})
 
 
 def _reachable(environment: Environment) -> str:

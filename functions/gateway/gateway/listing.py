@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from gateway.environment import Environment
-from gateway.proxy_event import Request, json_answer
+from gateway.proxy_event import Request, json_response
 from streaming_runtime import Context, StreamingResponse
 from vibe_router.core.errors import bad_request
 from vibe_router.core.models import VirtualModel
@@ -30,13 +30,13 @@ def models(request: Request, _context: Context, environment: Environment) -> Str
         names, has_more = _page(list(usable), request.query)
         data = [_anthropic_entry(name, usable[name], created) for name in names]
         ids = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
-        return json_answer({"data": data, "has_more": has_more, **ids})
+        return json_response({"data": data, "has_more": has_more, **ids})
     listed = {"object": "list", "data": [_openai_entry(name, model, created) for name, model in usable.items()]}
     if "client_version" in request.query:
         from vibe_router.formats.responses.codex_catalogue import catalogue_of
 
         listed |= catalogue_of(usable)
-    return json_answer(listed)
+    return json_response(listed)
 
 
 def usable_models(request: Request, environment: Environment) -> dict[str, VirtualModel]:
@@ -58,7 +58,7 @@ def model(request: Request, _context: Context, environment: Environment) -> Stre
     name = unquote(request.path.partition("/models/")[2])
     entry = _anthropic_entry if is_anthropic(request) else _openai_entry
     found = environment.admission.model(caller, name, environment.routes())
-    return json_answer(entry(name, found, environment.routes_written_at()))
+    return json_response(entry(name, found, environment.routes_written_at()))
 
 
 def is_anthropic(request: Request) -> bool:

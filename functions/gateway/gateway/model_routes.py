@@ -40,7 +40,7 @@ def count_tokens(request: Request, _context: Context, environment: Environment) 
     model = environment.admission.model(caller, counted.model, environment.routes())
     tokens, deployment = environment.token_counter.count(model, counted)
     headers = {"x-vibe-request-id": request.id, **({"x-vibe-deployment": deployment.id} if deployment else {})}
-    return proxy_event.json_answer({"input_tokens": tokens}, headers=headers)
+    return proxy_event.json_response({"input_tokens": tokens}, headers=headers)
 
 
 def input_tokens(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
@@ -53,7 +53,7 @@ def input_tokens(request: Request, _context: Context, environment: Environment) 
     environment.admission.model(caller, counted.model, environment.routes())
     tokens = environment.responses.with_history(caller, counted).prompt_tokens_estimate()
     headers = {"x-vibe-request-id": request.id}
-    return proxy_event.json_answer({"object": "response.input_tokens", "input_tokens": tokens}, headers=headers)
+    return proxy_event.json_response({"object": "response.input_tokens", "input_tokens": tokens}, headers=headers)
 
 
 def compact(request: Request, context: Context, environment: Environment) -> StreamingResponse:
@@ -68,8 +68,8 @@ def compact(request: Request, context: Context, environment: Environment) -> Str
             raise TypeError("a compaction is never streamed")
         body = compaction.compaction_of(answered.body)
     except ApiError as error:
-        return proxy_event.error_answer(error, pipeline.decision.headers(), compaction.COMPACTION)
-    return proxy_event.whole_answer(body, headers=pipeline.decision.headers())
+        return proxy_event.error_response(error, pipeline.decision.headers(), compaction.COMPACTION)
+    return proxy_event.whole_response(body, headers=pipeline.decision.headers())
 
 
 def answer(client: ClientFormat, request: Request, context: Context, environment: Environment) -> StreamingResponse:
@@ -79,8 +79,8 @@ def answer(client: ClientFormat, request: Request, context: Context, environment
     try:
         answered = pipeline.serve(request.headers, request.body, context.get_remaining_time_in_millis() / 1000)
     except ApiError as error:
-        return proxy_event.error_answer(error, pipeline.decision.headers(), client)
+        return proxy_event.error_response(error, pipeline.decision.headers(), client)
     headers = pipeline.decision.headers()
     if isinstance(answered, WholeAnswer):
-        return proxy_event.whole_answer(answered.body, headers={**headers, "content-type": answered.content_type})
-    return proxy_event.stream_answer(answered, headers, Heartbeat(_HEARTBEAT_SECONDS, client.heartbeat))
+        return proxy_event.whole_response(answered.body, headers={**headers, "content-type": answered.content_type})
+    return proxy_event.stream_response(answered, headers, Heartbeat(_HEARTBEAT_SECONDS, client.heartbeat))

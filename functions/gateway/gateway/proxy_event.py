@@ -1,4 +1,4 @@
-"""API Gateway's v1 proxy event, read into what the routes need; and the answers they give."""
+"""Read API Gateway's v1 proxy event into a request, and build the responses to it."""
 
 import base64
 import json
@@ -12,7 +12,15 @@ from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.formats.chat.format import CHAT
 from vibe_router.formats.interfaces import ClientFormat
 
-__all__ = ["Request", "error_answer", "json_answer", "preflight_answer", "read", "stream_answer", "whole_answer"]
+__all__ = [
+    "Request",
+    "error_response",
+    "json_response",
+    "preflight_response",
+    "read",
+    "stream_response",
+    "whole_response",
+]
 
 # Anthropic's and OpenAI's clients go by `x-should-retry`. Claude Code would try a refused key for minutes.
 _WORTH_A_RETRY = frozenset({408, 409, 429})
@@ -57,34 +65,34 @@ def read(event: Mapping[str, Any], fallback_id: str) -> Request:
     )
 
 
-def json_answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> StreamingResponse:
-    """Answer with `value` as JSON."""
-    return whole_answer(json.dumps(value).encode(), status, headers)
+def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> StreamingResponse:
+    """Return the response with `value` as JSON."""
+    return whole_response(json.dumps(value).encode(), status, headers)
 
 
-def whole_answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> StreamingResponse:
-    """Answer with a JSON `body`."""
+def whole_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> StreamingResponse:
+    """Return the response with a JSON `body`."""
     return StreamingResponse(status, {**_JSON, **(headers or {})}, (body,))
 
 
-def stream_answer(body: Iterable[bytes], headers: Mapping[str, str], heartbeat: Heartbeat) -> StreamingResponse:
-    """Answer with server-sent events."""
+def stream_response(body: Iterable[bytes], headers: Mapping[str, str], heartbeat: Heartbeat) -> StreamingResponse:
+    """Return the response with server-sent events."""
     stream = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
     return StreamingResponse(200, {**stream, **headers}, body, heartbeat)
 
 
-def preflight_answer(allowed: str) -> StreamingResponse:
-    """Answer OPTIONS with the allowed methods."""
+def preflight_response(allowed: str) -> StreamingResponse:
+    """Return the response to OPTIONS, with the allowed methods."""
     return StreamingResponse(204, {"allow": allowed}, ())
 
 
-def error_answer(
+def error_response(
     error: ApiError, headers: Mapping[str, str] | None = None, client: ClientFormat = CHAT
 ) -> StreamingResponse:
-    """Answer with `error` in the caller's format; OpenAI's shape where the path has none."""
+    """Return the response with `error` in the caller's format; in OpenAI's where the path has none."""
     error.request_id = (headers or {}).get("x-vibe-request-id")
     final = {"x-should-retry": "false"} if 400 <= error.status < 500 and error.status not in _WORTH_A_RETRY else {}
-    return whole_answer(client.error_body(error), error.status, {**final, **(headers or {}), **error.headers})
+    return whole_response(client.error_body(error), error.status, {**final, **(headers or {}), **error.headers})
 
 
 def _body(body: str, *, encoded: bool) -> bytes:

@@ -48,12 +48,12 @@ def _caller(request: Request, environment: Environment) -> Caller:
 def _retrieve(found: StoredResponse, request: Request) -> StreamingResponse:
     if request.query.get("stream") == "true":
         events = stored.replay_events(found, request.query.get("starting_after"))
-        return proxy_event.stream_answer(events, {}, Heartbeat(_HEARTBEAT_SECONDS, sse.COMMENT))
-    return proxy_event.json_answer(found.response)
+        return proxy_event.stream_response(events, {}, Heartbeat(_HEARTBEAT_SECONDS, sse.COMMENT))
+    return proxy_event.json_response(found.response)
 
 
 def _list_input_items(found: StoredResponse, request: Request) -> StreamingResponse:
-    return proxy_event.json_answer(stored.list_input(found, request.query))
+    return proxy_event.json_response(stored.list_input(found, request.query))
 
 
 def _cancel(_found: StoredResponse, _request: Request) -> StreamingResponse:
@@ -63,6 +63,6 @@ def _cancel(_found: StoredResponse, _request: Request) -> StreamingResponse:
 def _delete(id_: str) -> Route:
     def route(request: Request, _context: Context, environment: Environment) -> StreamingResponse:
         environment.responses.delete(_caller(request, environment), id_)
-        return proxy_event.json_answer({"id": id_, "object": "response.deleted", "deleted": True})
+        return proxy_event.json_response({"id": id_, "object": "response.deleted", "deleted": True})
 
     return route

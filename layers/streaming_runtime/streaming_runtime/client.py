@@ -40,7 +40,7 @@ class Invocation(NamedTuple):
     tenant_id: str | None
 
 
-class _Answer(NamedTuple):
+class _Response(NamedTuple):
     status: int
     headers: dict[bytes, bytes]
     body: bytes
@@ -68,27 +68,27 @@ class RuntimeApi:
 
     def next(self) -> Invocation:
         """Wait for the next event."""
-        answer = self._exchange(self._next)
-        if answer.status != 200:
-            raise _api_error("/invocation/next", answer)
+        response = self._exchange(self._next)
+        if response.status != 200:
+            raise _api_error("/invocation/next", response)
         return Invocation(
-            answer.body,
-            answer.text(b"lambda-runtime-aws-request-id") or "",
-            int(answer.headers.get(b"lambda-runtime-deadline-ms", 0)),
-            answer.text(b"lambda-runtime-invoked-function-arn"),
-            answer.text(b"lambda-runtime-trace-id"),
-            answer.text(b"lambda-runtime-invocation-id"),
-            answer.text(b"lambda-runtime-client-context"),
-            answer.text(b"lambda-runtime-cognito-identity"),
-            answer.text(b"lambda-runtime-aws-tenant-id"),
+            response.body,
+            response.text(b"lambda-runtime-aws-request-id") or "",
+            int(response.headers.get(b"lambda-runtime-deadline-ms", 0)),
+            response.text(b"lambda-runtime-invoked-function-arn"),
+            response.text(b"lambda-runtime-trace-id"),
+            response.text(b"lambda-runtime-invocation-id"),
+            response.text(b"lambda-runtime-client-context"),
+            response.text(b"lambda-runtime-cognito-identity"),
+            response.text(b"lambda-runtime-aws-tenant-id"),
         )
 
     def respond(self, invocation: Invocation, body: bytes) -> None:
-        """Send a whole answer as plain JSON."""
+        """Send a whole response as plain JSON."""
         self._post_outcome(invocation, "response", f"Content-Type: application/json\r\n{_echo(invocation)}", body)
 
     def stream(self, invocation: Invocation, prelude: bytes) -> "ResponseStream":
-        """Start a streamed answer. Nothing is sent before its first chunk, its end or its error."""
+        """Start a streamed response. Nothing is sent before its first chunk, its end or its error."""
         head = (
             f"POST {_VERSION}/invocation/{invocation.request_id}/response HTTP/1.1\r\n{self._common}"
             f"Content-Type: {STREAM_CONTENT_TYPE}\r\n"
@@ -99,7 +99,7 @@ class RuntimeApi:
         return ResponseStream(self, invocation.request_id, b"%b%x\r\n%b\r\n" % (head.encode(), len(prelude), prelude))
 
     def fail(self, invocation: Invocation, report: ErrorReport) -> None:
-        """Send an error instead of an answer that has not been started."""
+        """Send an error instead of a response that has not been started."""
         headers = f"{_error_headers(report)}Lambda-Runtime-Function-XRay-Error-Cause: {report.xray_cause()}\r\n"
         self._post_outcome(invocation, "error", headers + _echo(invocation), report.to_json())
 
@@ -109,11 +109,11 @@ class RuntimeApi:
 
     def restore_next(self) -> None:
         """Report that the snapshot can be taken. Returns in each environment restored from it."""
-        answer = self._exchange(f"GET {_VERSION}/restore/next HTTP/1.1\r\n{self._common}\r\n".encode())
+        response = self._exchange(f"GET {_VERSION}/restore/next HTTP/1.1\r\n{self._common}\r\n".encode())
         # The socket in the snapshot belongs to another machine.
         self.close()
-        if answer.status != 200:
-            raise _api_error("/restore/next", answer)
+        if response.status != 200:
+            raise _api_error("/restore/next", response)
 
     def fail_restore(self, report: ErrorReport) -> None:
         """Report that the hooks after the restore failed."""
@@ -142,59 +142,59 @@ class RuntimeApi:
         return self._socket
 
     def read_outcome(self, kind: str, request_id: str) -> None:
-        """Read and check the API's reply to an answer or error."""
-        self._check_outcome(kind, request_id, self._read_answer())
+        """Read and check the API's reply to a response or error."""
+        self._check_outcome(kind, request_id, self._read_response())
 
     def _post_outcome(self, invocation: Invocation, kind: str, headers: str, body: bytes) -> None:
-        answer = self._post(f"/invocation/{invocation.request_id}/{kind}", headers, body)
-        self._check_outcome(kind, invocation.request_id, answer)
+        response = self._post(f"/invocation/{invocation.request_id}/{kind}", headers, body)
+        self._check_outcome(kind, invocation.request_id, response)
 
-    def _check_outcome(self, kind: str, request_id: str, answer: _Answer) -> None:
-        if answer.status == 410:
+    def _check_outcome(self, kind: str, request_id: str, response: _Response) -> None:
+        if response.status == 410:
             _logger.warning("The %s of %s came too late: the invocation had timed out", kind, request_id)
-        elif 400 <= answer.status < 500:
+        elif 400 <= response.status < 500:
             # Too large or already answered. Only this invocation is lost.
-            _logger.error("Lambda rejected the %s of %s: %s", kind, request_id, _describe(answer))
-        elif answer.status >= 300:
-            raise _api_error(kind, answer)
+            _logger.error("Lambda rejected the %s of %s: %s", kind, request_id, _describe(response))
+        elif response.status >= 300:
+            raise _api_error(kind, response)
 
-    def _post(self, path: str, headers: str, body: bytes) -> _Answer:
+    def _post(self, path: str, headers: str, body: bytes) -> _Response:
         head = f"POST {_VERSION}{path} HTTP/1.1\r\n{self._common}{headers}Content-Length: {len(body)}\r\n\r\n"
         return self._exchange(head.encode() + body)
 
-    def _exchange(self, request: bytes) -> _Answer:
-        """Send a request and read its answer. Retries once on a broken connection: every request is idempotent."""
+    def _exchange(self, request: bytes) -> _Response:
+        """Send a request and read its response. Retries once on a broken connection: every request is idempotent."""
         try:
             self.connection().sendall(request)
-            return self._read_answer()
+            return self._read_response()
         except (OSError, RuntimeApiLostError) as error:
             _logger.debug("Reconnecting to the Runtime API: %s", error)
             self.close()
         try:
             self.connection().sendall(request)
-            return self._read_answer()
+            return self._read_response()
         except OSError as error:
             self.close()
             raise RuntimeApiLostError(f"the Runtime API at {self._address} stopped listening: {error}") from error
 
-    def _read_answer(self) -> _Answer:
+    def _read_response(self) -> _Response:
         try:
-            answer = _read_answer(self._reader) if self._reader is not None else None
+            response = _read_response(self._reader) if self._reader is not None else None
         except OSError as error:
             self.close()
-            raise RuntimeApiLostError(f"no answer from the Runtime API: {error}") from error
-        if answer is None:
+            raise RuntimeApiLostError(f"no response from the Runtime API: {error}") from error
+        if response is None:
             self.close()
-            raise RuntimeApiLostError("the Runtime API closed the connection without an answer")
-        if answer.headers.get(b"connection", b"").lower() == b"close":
+            raise RuntimeApiLostError("the Runtime API closed the connection without a response")
+        if response.headers.get(b"connection", b"").lower() == b"close":
             self.close()
-        return answer
+        return response
 
 
 class ResponseStream:
-    """One streamed answer. Not thread-safe.
+    """One streamed response. Not thread-safe.
 
-    Its methods raise `RuntimeApiLostError` if the connection breaks. The answer is lost then.
+    Its methods raise `RuntimeApiLostError` if the connection breaks. The response is lost then.
     """
 
     def __init__(self, api: RuntimeApi, request_id: str, head: bytes) -> None:
@@ -205,7 +205,7 @@ class ResponseStream:
 
     @property
     def started(self) -> bool:
-        """Return whether the head has been sent, so that an error can no longer replace the answer."""
+        """Return whether the head has been sent, so that an error can no longer replace the response."""
         return not self._head
 
     def send(self, chunk: bytes) -> None:
@@ -273,8 +273,8 @@ def _is_idle(connection: socket.socket) -> bool:
     return False
 
 
-def _read_answer(reader: io.BufferedReader) -> _Answer | None:
-    """Read one HTTP answer. Returns None if the connection ends before the answer does."""
+def _read_response(reader: io.BufferedReader) -> _Response | None:
+    """Read one HTTP response. Returns None if the connection ends before the response does."""
     status_line = reader.readline()
     headers: dict[bytes, bytes] = {}
     while (line := reader.readline()) not in (b"\r\n", b"\n"):
@@ -295,7 +295,7 @@ def _read_answer(reader: io.BufferedReader) -> _Answer | None:
     else:
         body = reader.read()
         headers[b"connection"] = b"close"
-    return _Answer(int(status_line.split(None, 2)[1]), headers, body)
+    return _Response(int(status_line.split(None, 2)[1]), headers, body)
 
 
 def _read_chunks(reader: io.BufferedReader) -> bytes | None:
@@ -328,13 +328,13 @@ def _line_safe(error_type: str) -> str:
     return error_type.encode("ascii", "replace").decode()[:100] or "Error"
 
 
-def _describe(answer: _Answer) -> str:
+def _describe(response: _Response) -> str:
     try:
-        error = json.loads(answer.body)
-        return f"{answer.status} {error['errorType']}: {error['errorMessage']}"
+        error = json.loads(response.body)
+        return f"{response.status} {error['errorType']}: {error['errorMessage']}"
     except (ValueError, KeyError, TypeError):
-        return str(answer.status)
+        return str(response.status)
 
 
-def _api_error(endpoint: str, answer: _Answer) -> RuntimeApiError:
-    return RuntimeApiError(f"the Runtime API answered {endpoint} with {_describe(answer)}")
+def _api_error(endpoint: str, response: _Response) -> RuntimeApiError:
+    return RuntimeApiError(f"the Runtime API answered {endpoint} with {_describe(response)}")

@@ -106,9 +106,9 @@ class Context:
         self._work: list[Callable[[], None]] = []
 
     def after_response(self, work: Callable[[], None]) -> None:
-        """Run `work` after the client has the whole answer and before the next invocation is requested.
+        """Run `work` after the client has the whole response and before the next invocation is requested.
 
-        Callbacks run in order, after failed answers too. They are billed and limited by the function's timeout. An
+        Callbacks run in order, after failed responses too. They are billed and limited by the function's timeout. An
         exception is logged and does not stop the other callbacks.
         """
         self._work.append(work)

@@ -1,4 +1,4 @@
-"""The runtime loop: takes events from the Runtime API, calls the handler, and sends its answers."""
+"""The runtime loop: takes events from the Runtime API, calls the handler, and sends its responses."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ Handler = Callable[[Any, Context], object]
 class Loop:
     """Runs `handler` for every event of `api`.
 
-    With `buffered`, every answer is sent whole as a proxy result, for hosts without streaming (SAM CLI).
+    With `buffered`, every response is sent whole as a proxy result, for hosts without streaming (SAM CLI).
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Loop:
         try:
             self._answer(invocation, context)
         except RuntimeApiLostError as error:
-            _logger.warning("The answer was cut: %s", error)
+            _logger.warning("The response was cut: %s", error)
         context.run_work()
         # The environment may be frozen now: no line may stay half written.
         sys.stdout.flush()
@@ -86,7 +86,7 @@ class Loop:
                 self._api.respond(invocation, _json(result))
         except (RuntimeApiError, RuntimeApiLostError):
             raise
-        except Exception as error:  # noqa: BLE001 - any exception of a handler is reported as its answer
+        except Exception as error:  # noqa: BLE001 - any exception of a handler is reported as its response
             self._fail(invocation, error)
 
     def _send_whole(self, invocation: Invocation, head: Head, payload: bytes) -> None:
@@ -96,7 +96,7 @@ class Loop:
             self._api.stream(invocation, head.prelude()).end(payload)
 
     def _relay(self, invocation: Invocation, response: StreamingResponse) -> None:
-        """Send a streamed answer. An exception of the body is raised before the first byte, and reported after it."""
+        """Send a streamed response. An exception of the body is raised before the first byte, and reported after it."""
         body = response.body
         try:
             head = Head.of(response.status, response.headers)

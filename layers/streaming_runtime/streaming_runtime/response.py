@@ -44,7 +44,7 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class StreamingResponse:
-    """An answer whose body is sent while it is produced.
+    """A response whose body is sent while it is produced.
 
     Each item of `body` is one chunk and is sent at once. Status and headers are sent with the first item, so an error
     before it is still a clean error. An empty first item sends them early. If `body` has `close()`, it is called when
@@ -73,7 +73,7 @@ class Head(NamedTuple):
         multi_value_headers: Mapping[str, Iterable[object]] | None = None,
         cookies: Iterable[object] = (),
     ) -> "Head":
-        """Validate the parts of an answer. Cookies are collected from all three parameters."""
+        """Validate the parts of a response. Cookies are collected from all three parameters."""
         head = cls(_status(status), {}, {}, _values("cookies", cookies))
         for name, value in (headers or {}).items():
             lowered = _lowered(name)
@@ -117,7 +117,7 @@ class Head(NamedTuple):
         return prelude
 
     def proxy_result(self, payload: bytes) -> bytes:
-        """Return the answer as buffered proxy JSON. A payload that is not UTF-8 is encoded in base64."""
+        """Return the response as buffered proxy JSON. A payload that is not UTF-8 is encoded in base64."""
         multi = self.multi_value_headers
         if self.cookies:
             multi = {**multi, "Set-Cookie": self.cookies}
@@ -145,7 +145,7 @@ def payload_of(result: Mapping[str, Any]) -> bytes:
     if not isinstance(body, str):
         raise ResponseError(f"body of the result is {type(body).__name__}: give a string")
     if not result.get("isBase64Encoded"):
-        # A lone surrogate has no UTF-8 encoding; a question mark is better than no answer.
+        # A lone surrogate has no UTF-8 encoding; a question mark is better than no response.
         return body.encode(errors="replace")
     from base64 import b64decode
 

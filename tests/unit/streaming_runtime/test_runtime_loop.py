@@ -383,7 +383,7 @@ def test_a_connection_broken_in_mid_stream_ends_only_that_answer(caplog: pytest.
         loop = loop_on(api, handler)
         loop.serve_next()
         assert done == ["closed", "work"]
-        assert "The answer was cut" in caplog.text
+        assert "The response was cut" in caplog.text
         loop.serve_next()
     assert api.connections == 2
     assert api.requests[-1].line.endswith("/response HTTP/1.1")
