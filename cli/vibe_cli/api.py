@@ -21,7 +21,7 @@ _PAGE = 100
 class Api:
     """Call the router at `url`, with or without a stage and /v1, with the master `key`.
 
-    A context manager, safe to use from several threads. Calls raise CommandError: with status 1 if the router refused
+    A context manager, safe to use from several threads. Calls raise CommandError: with status 1 if the router rejected
     the request, with 2 if it could not be reached or failed.
     """
 

@@ -3,7 +3,7 @@
 Exit statuses:
 
     0    done, or nothing to do
-    1    refused: the input is wrong, or the confirmation was declined
+    1    rejected: the input is wrong, or the confirmation was declined
     2    could not: wrong usage, missing credentials, a table or service that cannot be reached
     130  interrupted
 """

@@ -11,7 +11,7 @@ __all__ = ["CommandError", "discard_output", "exit_on_closed_pipe", "is_output_o
 class CommandError(Exception):
     """The command cannot continue; the message says why and what to do.
 
-    `status` is the exit status: 1 if the request was refused, 2 if it could not be carried out.
+    `status` is the exit status: 1 if the request was rejected, 2 if it could not be carried out.
     """
 
     def __init__(self, message: str, status: int = 2) -> None:

@@ -21,7 +21,7 @@ Inside a stream, an error is an event of the caller's format. This page is gener
 |---|---|---|
 """
 _VERDICTS_HEAD = """
-A provider's own refusal keeps the provider's code and message.
+A provider's own rejection keeps the provider's code and message.
 
 ## Verdicts
 
@@ -107,7 +107,7 @@ VERDICTS = {
     Verdict.MISCONFIGURED: ("The deployment cannot work as configured.", "Cool down; next."),
     Verdict.CONTEXT_LENGTH: ("Too long for this deployment.", "Next, without a cooldown."),
     Verdict.UNSUPPORTED: ("This deployment lacks a feature.", "Next, without a cooldown."),
-    Verdict.CONTENT_POLICY: ("The provider's content policy refuses it.", "Stop; the caller gets the reason."),
+    Verdict.CONTENT_POLICY: ("The provider's content policy rejects it.", "Stop; the caller gets the reason."),
     Verdict.CLIENT: ("This deployment rejects the request.", "Next, without a cooldown."),
 }
 

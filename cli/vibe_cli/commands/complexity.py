@@ -249,7 +249,7 @@ def rollout(
     auto: Annotated[bool, typer.Option("--auto", help="Advance only if all gates are open; else do nothing.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Undo the last change of rollout or trees.")] = False,
 ) -> int:
-    """Advance a rollout by one stage. Refused while a gate is closed.
+    """Advance a rollout by one stage. Rejected while a gate is closed.
 
     The stages are manual, shadow, and 1, 10, 50 and 100 % of the conversations; a conversation that is in one stage is
     in all later ones. --auto is for a schedule: it exits with 0 if it is not time yet.

@@ -118,17 +118,17 @@ def adopt(
             )
         except WaiterError as error:
             reason = error.last_response.get("StatusReason", str(error))
-            raise _refused(tables.values(), reason) from error
+            raise _rejected(tables.values(), reason) from error
         client.execute_change_set(StackName=stack, ChangeSetName=change_set)
         try:
             client.get_waiter("stack_import_complete").wait(StackName=stack, WaiterConfig=wait)  # type: ignore[arg-type] # Delay and MaxAttempts
         except WaiterError as error:
             events = client.describe_stack_events(StackName=stack)["StackEvents"]
             reasons = [each.get("ResourceStatusReason", "") for each in events if "FAILED" in each["ResourceStatus"]]
-            raise _refused(tables.values(), "; ".join(filter(None, reasons)) or str(error)) from error
+            raise _rejected(tables.values(), "; ".join(filter(None, reasons)) or str(error)) from error
 
 
-def _refused(names: Iterable[str], reason: str) -> DeployError:
+def _rejected(names: Iterable[str], reason: str) -> DeployError:
     return DeployError(
         f"The tables {', '.join(names)} exist, and the new stack could not import them:\n{reason}\n"
         "If they belong to another stack, choose another stack_name in samconfig.toml."

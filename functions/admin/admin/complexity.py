@@ -29,7 +29,7 @@ class Advance(Body):
     model: _Name
     stage: Literal["manual", "shadow", "1", "10", "50", "100"] | None = optional("The stage; the next one by default")
     strata: list[Stratum] | None = optional("The strata that may go to mini; unchanged by default")
-    number: int | None = optional("The number of the rollout that was read: refused if it has changed")
+    number: int | None = optional("The number of the rollout that was read: rejected if it has changed")
 
 
 class RollBack(Body):
@@ -80,7 +80,7 @@ def rows(
 
 @router.post("/complexity/rollout", tags=["Complexity"], responses=answers("The new rollout.", 404, 409))
 def advance(body: Advance) -> dict[str, Any]:
-    """Advance a rollout. Refused (409) while a gate of its strata is closed. Live within ten seconds."""
+    """Advance a rollout. Rejected (409) while a gate of its strata is closed. Live within ten seconds."""
     return logic.advance(call_of(router), body.model, body.stage, body.strata, body.number)
 
 

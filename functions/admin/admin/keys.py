@@ -27,7 +27,7 @@ from admin.fields import (
     optional,
 )
 from admin.openapi import answers
-from admin.records import ledger_id, no_such_key, refusals, require_own, spending
+from admin.records import ledger_id, no_such_key, rejections, require_own, spending
 from admin.router import Router
 from vibe_router.access.authentication import hash_key
 from vibe_router.access.issuing import (
@@ -124,7 +124,7 @@ def generate(body: GenerateKey) -> dict[str, Any]:
     key_hash = hash_key(secret)
     bare = Key(key_hash, key_hash, mask_key(secret), created_at=round(call.now, 3), version=1)
     key = _with(bare, body, call.now)
-    with refusals():
+    with rejections():
         call.environment.keys.add_key(key)
     return {**key_object(key), "key": secret, "token_id": key.hash}
 
@@ -133,7 +133,7 @@ def generate(body: GenerateKey) -> dict[str, Any]:
 def update(body: UpdateKey) -> dict[str, Any]:
     """Change a key. The change is effective everywhere within 10 seconds."""
     call = call_of(router)
-    with refusals():
+    with rejections():
         key = call.environment.keys.change_key(key_hash_of(body.key), lambda seen: _with(seen, body, call.now))
     if key is None:
         raise no_such_key(body.key)
@@ -281,7 +281,7 @@ def _blocked(call: Call, named: str, *, blocked: bool) -> dict[str, Any]:
 
 def _change_all(call: Call, keys: Iterable[Key], change: Callable[[Key], Key]) -> dict[str, Key]:
     changed = {}
-    with refusals():
+    with rejections():
         for key in keys:
             if after := call.environment.keys.change_key(key.hash, change):
                 changed[key.hash] = after
@@ -300,7 +300,7 @@ def _regenerated(call: Call, named: str, body: RegenerateKey) -> dict[str, Any]:
         successor = make_successor(_with(seen, body, call.now), secret, round(call.now, 3))
         return retire(seen, successor, round(call.now, 3), grace), successor
 
-    with refusals("new_key"):
+    with rejections("new_key"):
         key = call.environment.keys.replace_key(key_hash_of(named), change)
     if key is None:
         raise no_such_key(named)

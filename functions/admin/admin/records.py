@@ -9,11 +9,11 @@ from vibe_router.access.ledger import Ledger, roll_period
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.store.key_admin import AliasTakenError, BusyError, NoSuchTeamError, TakenError
 
-__all__ = ["ledger_id", "no_such_key", "no_such_team", "refusals", "require_own", "spending"]
+__all__ = ["ledger_id", "no_such_key", "no_such_team", "rejections", "require_own", "spending"]
 
 
 @contextmanager
-def refusals(record: str = "key") -> Iterator[None]:
+def rejections(record: str = "key") -> Iterator[None]:
     """Turn the store's rejections into API errors. `record` is the field that identifies the record."""
     try:
         yield

@@ -99,8 +99,8 @@ def read_routes(call: Call) -> dict[str, Any]:
 def validate(document: Mapping[str, Any]) -> tuple[RoutesSpec | None, list[dict[str, str]]]:
     """Return the spec of `document`, or None and its problems."""
     spec, problems = parse({part: rows for part, rows in document.items() if rows is not None})
-    if spec and (refused := _refused_hosts(spec)):
-        return None, refused
+    if spec and (rejected := _rejected_hosts(spec)):
+        return None, rejected
     return spec, _problem_fields(problems)
 
 
@@ -184,7 +184,7 @@ def _with_aliases(document: Mapping[str, Any], current: Rows) -> Mapping[str, An
     return {**document, "aliases": {name: model for name, model in kept.items() if model in models}}
 
 
-def _refused_hosts(spec: RoutesSpec) -> list[dict[str, str]]:
+def _rejected_hosts(spec: RoutesSpec) -> list[dict[str, str]]:
     """Return a problem for each provider whose host is link-local or a cloud's metadata service."""
     return [
         {"path": f"providers.{name}.base_url", "reason": "leads to a link-local address or a metadata service"}

@@ -24,7 +24,7 @@ from admin.fields import (
 )
 from admin.keys import key_object
 from admin.openapi import answers
-from admin.records import ledger_id, no_such_team, refusals, spending
+from admin.records import ledger_id, no_such_team, rejections, spending
 from admin.router import Router
 from vibe_router.access.issuing import make_tombstone
 from vibe_router.access.keys import Key, Team
@@ -89,7 +89,7 @@ def new(body: NewTeam) -> dict[str, Any]:
     call = call_of(router)
     now = round(call.now, 3)
     team = _with(Team(body.team_id or str(uuid.uuid4()), created_at=now, version=1), body, now)
-    with refusals("team_id"):
+    with rejections("team_id"):
         call.environment.keys.add_team(team)
     return _team_object(team)
 
@@ -120,7 +120,7 @@ def delete(body: DeleteTeams) -> dict[str, Any]:
     for team_id in body.team_ids:  # first, so that no key can join it
         call.environment.keys.delete_team(team_id)
         call.environment.ledgers.forget(f"team#{team_id}")
-    with refusals():
+    with rejections():
         for key in gone:
             call.environment.keys.change_key(key.hash, lambda seen: make_tombstone(seen, round(call.now, 3)))
     return {"deleted_teams": body.team_ids, "deleted_keys": [key.hash for key in gone]}
@@ -191,7 +191,7 @@ def _blocked(call: Call, team_id: str, *, blocked: bool) -> dict[str, Any]:
 
 
 def _changed(call: Call, team_id: str, change: Callable[[Team], Team]) -> Team:
-    with refusals("team_id"):
+    with rejections("team_id"):
         team = call.environment.keys.change_team(team_id, change)
     if team is None:
         raise no_such_team(team_id)

@@ -227,7 +227,7 @@ class Environment:
         except SecretsUnavailableError:
             raise unavailable("The keys cannot be read right now.") from None
         if key and is_weak(key) and not self._settings.is_local:
-            _log.error("the master key is shorter than %d characters, so it is refused", MIN_MASTER_KEY)
+            _log.error("the master key is shorter than %d characters, so it is rejected", MIN_MASTER_KEY)
             return None
         return key
 

@@ -22,7 +22,7 @@ __all__ = [
     "whole_response",
 ]
 
-# Anthropic's and OpenAI's clients go by `x-should-retry`. Claude Code would try a refused key for minutes.
+# Anthropic's and OpenAI's clients go by `x-should-retry`. Claude Code would try a rejected key for minutes.
 _WORTH_A_RETRY = frozenset({408, 409, 429})
 _NO_SNIFFING = {"x-content-type-options": "nosniff"}  # a provider's bytes are never taken for a page
 _JSON = {"content-type": "application/json", **_NO_SNIFFING}

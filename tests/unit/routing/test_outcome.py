@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vibe_router.core.models import Deployment, Provider
 from vibe_router.routing.chain import Skipped
-from vibe_router.routing.outcome import Attempt, Exhausted, exhausted
+from vibe_router.routing.outcome import Attempt, ChainError, chain_error
 from vibe_router.routing.verdict import Classification, Scope, Verdict
 
 NOW = 1_800_000_000.0
@@ -24,8 +24,8 @@ def cooling(verdict: Verdict, free_in: float) -> Skipped:
     return Skipped(Deployment(PROVIDER, "glm-4.7"), verdict, NOW + free_in)
 
 
-def end_of(attempts: Sequence[Attempt], skipped: Sequence[Skipped] = ()) -> Exhausted:
-    return exhausted(attempts, skipped, "auto-chat", NOW)
+def end_of(attempts: Sequence[Attempt], skipped: Sequence[Skipped] = ()) -> ChainError:
+    return chain_error(attempts, skipped, "auto-chat", NOW)
 
 
 TRANSIENT = failed(Verdict.TRANSIENT)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from vibe_router.core.models import Policy
 from vibe_router.routing.retry import (
-    REFUSALS,
+    REJECTIONS,
     STOPPING,
     rejects_reasoning_proof,
     requires_reasoning,
@@ -101,7 +101,7 @@ def test_a_wait_always_fits_its_bounds(
 
 def test_only_content_policy_stops_a_chain_and_no_refusal_of_a_request_cools() -> None:
     assert {Verdict.CONTENT_POLICY} == STOPPING
-    assert {*STOPPING, Verdict.CLIENT, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED} == REFUSALS
+    assert {*STOPPING, Verdict.CLIENT, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED} == REJECTIONS
 
 
 @pytest.mark.parametrize(

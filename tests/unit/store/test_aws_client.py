@@ -286,7 +286,7 @@ def test_a_host_without_an_address_is_an_endpoint_error() -> None:
         ours.call("GetItem", {})
 
 
-REFUSALS = {
+REJECTIONS = {
     "a condition": {
         "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
         "message": "The conditional request failed",
@@ -303,13 +303,13 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("refusal", REJECTIONS)
 def test_an_error_is_botocores(refusal: str, peer: Peer) -> None:
     def shown(error: Any) -> dict[str, Any]:
         ignored = ("ResponseMetadata", "message", "Message")
         return {key: value for key, value in error.response.items() if key not in ignored}
 
-    peer.script = [answer(400, REFUSALS[refusal])] * 2
+    peer.script = [answer(400, REJECTIONS[refusal])] * 2
     call = "transact_write_items" if refusal == "a transaction" else "update_item"
     parameters = {"TransactItems": [{"Update": UPDATE}]} if refusal == "a transaction" else UPDATE
     with closing(client(peer)) as ours, pytest.raises(ClientError) as our:

@@ -63,7 +63,7 @@ class HeaderShape:
 class BetaShape:
     """Beta flags to add (`set`), to send if the caller sends none (`default`), and to `drop`.
 
-    With `drop_rejected`, a flag that a provider names in its refusal is left out and the request sent again.
+    With `drop_rejected`, a flag that a provider names in its rejection is left out and the request sent again.
     """
 
     set: tuple[str, ...] = ()
@@ -180,7 +180,7 @@ class Deployment:
     vision: bool = True  # whether it accepts images
     tools: bool = True  # whether it calls tools
     base_model: str | None = None  # the model behind an opaque name
-    streams_only: bool = False  # whether it refuses requests for a whole answer
+    streams_only: bool = False  # whether it rejects requests for a whole answer
 
     @property
     def id(self) -> str:

@@ -119,7 +119,7 @@ class Admission:
         try:
             return self._ledgers.reserve(ledgers, estimate)
         except LimitReachedError as error:
-            raise _refused(error, estimate, self._clock.now()) from None
+            raise _limit_error(error, estimate, self._clock.now()) from None
         except LedgerBusyError:
             raise unavailable("Too many requests with this API key are starting at once. Try again.") from None
         except ReservationRejectedError:
@@ -136,7 +136,7 @@ class Admission:
         try:
             self._ledgers.reserve(ledgers, request)
         except LimitReachedError as error:
-            raise _refused(error, request, self._clock.now()) from None
+            raise _limit_error(error, request, self._clock.now()) from None
         except (LedgerBusyError, ReservationRejectedError):
             raise unavailable("Too many requests with this API key are starting at once. Try again.") from None
 
@@ -148,7 +148,7 @@ class Admission:
         return self._ledgers.settlement(reservation, record.charge, tokens)
 
 
-def _refused(error: LimitReachedError, estimate: ReservationRequest, now: float) -> ApiError:
+def _limit_error(error: LimitReachedError, estimate: ReservationRequest, now: float) -> ApiError:
     denial = error.denial
     of_team = error.ledger_id.startswith("team#")
     whose = "the team that this API key belongs to" if of_team else "this API key"

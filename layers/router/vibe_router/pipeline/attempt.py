@@ -15,7 +15,7 @@ from vibe_router.routing.chain import Candidate, Mode, skip
 from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.cooldown import State
 from vibe_router.routing.deadline import Deadline
-from vibe_router.routing.outcome import Attempt, refusal
+from vibe_router.routing.outcome import Attempt, rejection_error
 from vibe_router.routing.quota import has_quota
 from vibe_router.routing.retry import (
     STOPPING,
@@ -29,11 +29,11 @@ from vibe_router.upstream.call import OpenStream, assemble, call_streamed, call_
 from vibe_router.upstream.client import AttemptFailedError, Upstream
 from vibe_router.upstream.exchange import Exchange
 
-__all__ = ["AttemptServices", "DeploymentAttempt", "RefusedError", "SecretSource"]
+__all__ = ["AttemptServices", "DeploymentAttempt", "RequestRejectedError", "SecretSource"]
 
 # The statuses by which a provider rejects a request that it could answer in another form.
-_REJECTED = frozenset({400, 404, 422})
-_REFUSED = frozenset({Verdict.CLIENT, Verdict.UNSUPPORTED})
+_REJECTING_STATUSES = frozenset({400, 404, 422})
+_REJECTING_VERDICTS = frozenset({Verdict.CLIENT, Verdict.UNSUPPORTED})
 
 
 class SecretSource(Protocol):
@@ -46,7 +46,7 @@ class SecretSource(Protocol):
         """Expire the cached secrets: a provider rejected one."""
 
 
-class RefusedError(ApiError):
+class RequestRejectedError(ApiError):
     """A provider rejected the request itself, so no other deployment is tried."""
 
 
@@ -59,8 +59,8 @@ class AttemptServices:
     upstream: Upstream
     clock: Clock
     first_tokens: FirstTokenTimes = field(default_factory=FirstTokenTimes)  # where a policy measures them
-    streaming_only: set[str] = field(default_factory=set)  # deployments that have refused a request without a stream
-    reasoning_required: set[str] = field(default_factory=set)  # and those that have refused turns without reasoning
+    streaming_only: set[str] = field(default_factory=set)  # deployments that have rejected a request without a stream
+    reasoning_required: set[str] = field(default_factory=set)  # and those that have rejected turns without reasoning
 
 
 class DeploymentAttempt:
@@ -121,7 +121,7 @@ class DeploymentAttempt:
         self._upstream.abort()
 
     def run(self) -> OpenStream | WholeAnswer | None:
-        """Return the answer, or None to go on with the next deployment. Raises RefusedError."""
+        """Return the answer, or None to go on with the next deployment. Raises RequestRejectedError."""
         now = self._clock.now()
         if not self._health.take_leases(self._candidate.due(now)):
             state, credential = (self.states[state_id] for state_id in self._deployment.state_ids)
@@ -170,7 +170,9 @@ class DeploymentAttempt:
                     secret = fresh
                     self._record(classification, failure.status, started)
                     continue
-            if self._exchange.alternative and (failure.status in _REJECTED or classification.verdict in _REFUSED):
+            if self._exchange.alternative and (
+                failure.status in _REJECTING_STATUSES or classification.verdict in _REJECTING_VERDICTS
+            ):
                 self._exchange = self._exchange.alternative()
                 self._record(classification, failure.status, started)
                 continue
@@ -180,7 +182,7 @@ class DeploymentAttempt:
             if self._adapt(classification):
                 continue
             if classification.verdict in STOPPING:
-                raise _refused(classification)
+                raise _rejected(classification)
             delay = retry_delay(
                 classification,
                 policy,
@@ -242,13 +244,13 @@ class DeploymentAttempt:
         # A last resort was cooling already: no strike for a call in spite of that.
         return self._health.cool(failure, classification, only_healthy=self._candidate.mode is Mode.LAST_RESORT)
 
-    def _renewed_secret(self, refused: str) -> str | None:
-        """Return the current secret if it has changed since the provider refused it."""
+    def _renewed_secret(self, rejected: str) -> str | None:
+        """Return the current secret if it has changed since the provider rejected it."""
         if not self._deployment.provider.keyed:
             return None
         self._secrets.invalidate()
         fresh = self._secrets.get(self._deployment.provider.secret)
-        return fresh if fresh != refused else None
+        return fresh if fresh != rejected else None
 
     def _skip_without_secret(self) -> None:
         name = self._deployment.provider.secret
@@ -263,6 +265,6 @@ class DeploymentAttempt:
         self._trace.attempts.append(Attempt(self._deployment.id, classification, status, ms, until, started=started))
 
 
-def _refused(classification: Classification) -> RefusedError:
-    end = refusal(classification)
-    return RefusedError(end.status, end.message, type=end.type, code=end.code, param=end.param)
+def _rejected(classification: Classification) -> RequestRejectedError:
+    end = rejection_error(classification)
+    return RequestRejectedError(end.status, end.message, type=end.type, code=end.code, param=end.param)

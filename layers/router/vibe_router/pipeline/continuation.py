@@ -72,7 +72,7 @@ class StreamContinuer:
                 trace,
                 lambda candidate, *_: self._open(candidate, tracker, before),
             )
-        except ApiError:  # the provider refused the request itself; the caller has its beginning
+        except ApiError:  # the provider rejected the request itself; the caller has its beginning
             committed = None
         trace.served_by = first
         if committed is None or not isinstance(committed.answer, OpenStream):

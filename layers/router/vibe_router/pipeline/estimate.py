@@ -25,7 +25,7 @@ def plausible_answer_tokens(chain: Iterable[Deployment], limit: int | None, answ
     """Return the tokens that `answers` plausibly take: the routes' `reserve_tokens` each, or `limit` if it is lower.
 
     Agents send the highest limit that a model has (Claude Code 64,000) and use a few thousand tokens of it. Were the
-    limit reserved, a small budget would refuse requests that it can pay for.
+    limit reserved, a small budget would reject requests that it can pay for.
     """
     reserve = max(each.policy.reserve_tokens for each in chain)
     each_answer = reserve if limit is None else max(min(limit, reserve), 0)

@@ -44,8 +44,8 @@ def route(
 
     `caller` are the id and the alias of the key. `stays_at` is the deployment at which the conversation stays.
     """
-    refusals = {each.id: error for each in model.chain if (error := _refusal(each, request, now))}
-    steps = (tuple(each for each in step if each.id not in refusals) for step in model.steps)
+    rejections = {each.id: error for each in model.chain if (error := _rejection(each, request, now))}
+    steps = (tuple(each for each in step if each.id not in rejections) for step in model.steps)
     able = replace(model, steps=tuple(step for step in steps if step))
     memory = _memory(remembered, now)
     stay = memory.stay(able, request, states, caller) if memory and able.steps else None
@@ -67,7 +67,7 @@ def route(
         tried = [{"deployment": deployment.id, "mode": Mode.LAST_RESORT, "why": why}]
     skipped += (
         {"deployment": each, "verdict": None, "free_at": None, "why": f"It cannot serve the request: {error.message}"}
-        for each, error in refusals.items()
+        for each, error in rejections.items()
     )
     stays_at = {"deployment": stay.deployment, "until": at_iso(stay.until)} if stay else None
     return {"model": model.name, "tried": tried, "skipped": skipped, "stays_at": stays_at}
@@ -101,7 +101,7 @@ def admission(
     return {"admitted": True, "code": None, "why": "Key, model, limits and budget allow it.", **estimated}
 
 
-def _refusal(deployment: Deployment, request: ClientRequest, now: float) -> ApiError | None:
+def _rejection(deployment: Deployment, request: ClientRequest, now: float) -> ApiError | None:
     """Return the error for which `deployment` cannot be sent this request; None if it can."""
     if error := unfit_reason(request, deployment):
         return error
@@ -122,7 +122,7 @@ def _memory(remembered: Remembered | None, now: float) -> ChainMemory | None:
 def _affinity(request: ClientRequest) -> bytes:
     try:
         return request.affinity()
-    except ApiError:  # the request is refused anyway
+    except ApiError:  # the request is rejected anyway
         return b""
 
 
@@ -186,13 +186,13 @@ def _skipped(skipped: Skipped, states: Mapping[str, State], now: float) -> dict[
     }
 
 
-def _limited(whose: str, refusal: Denial) -> str:
-    match refusal.limit:
+def _limited(whose: str, denial: Denial) -> str:
+    match denial.limit:
         case Limit.BUDGET:
-            used, most = as_dollars(refusal.used), as_dollars(refusal.most)
+            used, most = as_dollars(denial.used), as_dollars(denial.most)
             return f"The {whose}'s budget of ${most:g} has ${used:g} spent or reserved: the estimate does not fit."
         case Limit.REQUESTS:
-            return f"Requests per minute are limited to {refusal.most} for this {whose}, and all are used."
+            return f"Requests per minute are limited to {denial.most} for this {whose}, and all are used."
         case Limit.TOKENS:
-            return f"Tokens per minute are limited to {refusal.most} for this {whose}: the estimate does not fit."
-    return f"Concurrent requests are limited to {refusal.most} for this {whose}, and all are in use."
+            return f"Tokens per minute are limited to {denial.most} for this {whose}: the estimate does not fit."
+    return f"Concurrent requests are limited to {denial.most} for this {whose}, and all are in use."

@@ -1,7 +1,7 @@
 """Failover: try the deployments of a chain in order until one commits.
 
 - `ChainExhaustedError`: every deployment failed or was skipped; holds the error for the caller
-- `RefusedError`: the provider refused the request for a reason that lies in the request
+- `RequestRejectedError`: the provider rejected the request for a reason that lies in the request
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Deployment, VirtualModel
 from vibe_router.formats.interfaces import ClientRequest, WholeAnswer
-from vibe_router.pipeline.attempt import AttemptServices, DeploymentAttempt, RefusedError, SecretSource
+from vibe_router.pipeline.attempt import AttemptServices, DeploymentAttempt, RequestRejectedError, SecretSource
 from vibe_router.pipeline.first_tokens import FirstTokenTimes
 from vibe_router.pipeline.health import DeploymentHealth, StateTable
 from vibe_router.pipeline.signature_issuers import SignatureIssuers
@@ -25,7 +25,7 @@ from vibe_router.routing.chain import Candidate, Mode, last_resort, plan, skip
 from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.cooldown import Phase, State, healthy
 from vibe_router.routing.deadline import Deadline
-from vibe_router.routing.outcome import exhausted
+from vibe_router.routing.outcome import chain_error
 from vibe_router.routing.verdict import Failure
 from vibe_router.upstream.call import OpenStream
 from vibe_router.upstream.client import Upstream
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from vibe_router.pipeline.chain_memory import ChainMemory
     from vibe_router.pipeline.hedging import HedgeBudget
 
-__all__ = ["ChainExhaustedError", "CommittedAnswer", "FailoverExecutor", "RefusedError"]
+__all__ = ["ChainExhaustedError", "CommittedAnswer", "FailoverExecutor", "RequestRejectedError"]
 
 _LAST_RESORT_SECONDS = 1.0  # between two calls of a cooling deployment, by all environments together
 
@@ -170,7 +170,7 @@ class FailoverExecutor:
         open_: OpenExchange,
         model: VirtualModel | None = None,
     ) -> CommittedAnswer | None:
-        """Return the first answer that commits, None if none does. Raises RefusedError.
+        """Return the first answer that commits, None if none does. Raises RequestRejectedError.
 
         The first attempt may be hedged if the `model` is given.
         """
@@ -330,7 +330,7 @@ def _without_unfit(model: VirtualModel, request: ClientRequest, trace: AttemptTr
 
 
 def _chain_exhausted(model: VirtualModel, trace: AttemptTrace, now: float) -> ChainExhaustedError:
-    end = exhausted(trace.attempts, trace.skipped, model.name, now)
+    end = chain_error(trace.attempts, trace.skipped, model.name, now)
     tried = [{"deployment": each.deployment, "verdict": each.verdict, "status": each.status} for each in trace.attempts]
     cooling = [{"deployment": each.deployment.id, "verdict": each.verdict, "status": None} for each in trace.skipped]
     unfit = [{"deployment": each.deployment.id, "reason": each.error.message} for each in trace.unfit]

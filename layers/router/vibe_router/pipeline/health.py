@@ -8,7 +8,7 @@ from vibe_router.core.models import Deployment
 from vibe_router.routing import cooldown
 from vibe_router.routing.cooldown import Phase, State
 from vibe_router.routing.deadline import lease_seconds
-from vibe_router.routing.retry import REFUSALS
+from vibe_router.routing.retry import REJECTIONS
 from vibe_router.routing.verdict import Classification, Failure, FailureKind, Scope
 
 __all__ = ["DeploymentHealth", "StateTable", "evidence"]
@@ -77,7 +77,7 @@ class DeploymentHealth:
 
         With `only_healthy`, a cooldown that exists already gets no further strike.
         """
-        if classification.verdict in REFUSALS:
+        if classification.verdict in REJECTIONS:
             return None
         state_id = self._deployment.provider.state_id
         if classification.scope is Scope.DEPLOYMENT:

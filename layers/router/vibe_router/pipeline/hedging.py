@@ -132,7 +132,10 @@ class HedgedAttempt:
     def run(
         self, attempt: DeploymentAttempt, deployment: Deployment, trace: AttemptTrace
     ) -> tuple[Deployment, Answer] | None:
-        """Return the deployment that committed first, and its answer; None if neither did. Raises RefusedError."""
+        """Return the deployment that committed first, and its answer; None if neither did.
+
+        Raises RequestRejectedError.
+        """
         self._first = attempt
         began = self._clock.monotonic()
         self._budget.run(self._wait_and_run)
@@ -188,7 +191,7 @@ class HedgedAttempt:
             self._budget.spend(self._model)
         try:
             answer = backup.attempt.run()
-        except ApiError:  # the provider refused the request itself; the first attempt may still answer
+        except ApiError:  # the provider rejected the request itself; the first attempt may still answer
             return
         with self._lock:
             is_late = self._has_first_won
@@ -213,7 +216,7 @@ class HedgedAttempt:
         backup = self.backup
         if backup is None:
             return
-        if self._answer is not None:  # the first attempt was refused a moment after the backup had committed
+        if self._answer is not None:  # the request was rejected there a moment after the backup had committed
             self._ended.wait()
             self._budget.rearm()
             _close(self._answer)
@@ -245,7 +248,7 @@ class Hedger:
     ) -> tuple[Deployment, Answer] | None:
         """Run `attempt`, and beside it the first of `waiting` if it stays silent, which is then removed from these.
 
-        Returns the deployment that committed first and its answer, None if neither did. Raises RefusedError.
+        Returns the deployment that committed first and its answer, None if neither did. Raises RequestRejectedError.
         """
         deployment, policy = candidate.deployment, candidate.deployment.policy
         delay = hedge_delay(policy.hedge_after, self._services.first_tokens.of(deployment.id))

@@ -12,15 +12,15 @@ __all__ = ["classify_failure"]
 def classify_failure(failure: Failure, now: float, relay: RelayMarks = RelayMarks()) -> Classification:  # noqa: B008 - immutable
     """Classify `failure` at `now` (epoch seconds). Never raises, whatever the provider sent.
 
-    `relay`: how the provider, if it is a relay, marks the refusals that it passes on from one of its accounts. These
-    concern one deployment; only a refusal of the router's own key concerns the credential.
+    `relay`: how the provider, if it is a relay, marks the rejections that it passes on from one of its accounts. These
+    concern one deployment; only a rejection of the router's own key concerns the credential.
     """
     if failure.kind not in (FailureKind.STATUS, FailureKind.IN_BODY):
         timeout = failure.kind is FailureKind.TIMEOUT
         return Classification(
             Verdict.TRANSIENT,
             Scope.DEPLOYMENT,
-            # A retry at once helps only after a broken connection, not after a refused one or a timeout.
+            # A retry at once helps only after a broken connection, not after one that was refused or a timeout.
             fast_retry=failure.kind is FailureKind.RESET,
             timeout=timeout,
             silent=timeout,
@@ -54,7 +54,7 @@ def classify_failure(failure: Failure, now: float, relay: RelayMarks = RelayMark
 
 
 def _is_passed_on(failure: Failure, answer: ErrorAnswer, relay: RelayMarks) -> bool:
-    """Return whether a relay passes on a refusal of one of its accounts."""
+    """Return whether a relay passes on a rejection of one of its accounts."""
     if answer.is_quoted or (relay.passed_on_header and relay.passed_on_header in failure.headers):
         return True
     if relay.own_error_type:

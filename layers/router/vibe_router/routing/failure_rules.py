@@ -157,7 +157,7 @@ FAILURE_RULES = (
     ),
     # OpenAI: one text is too long. A tool's name, for one, is no context.
     FailureRule(Verdict.CONTEXT_LENGTH, names=("string_above_max_length",), about_prompt=True),
-    # --- The content is refused. ---
+    # --- The content is rejected. ---
     FailureRule(
         Verdict.CONTENT_POLICY,
         names=(
@@ -307,7 +307,7 @@ FAILURE_RULES = (
             "slow_down",  # OpenAI, as a 503
         ),
     ),
-    # --- The credential is refused. ---
+    # --- The credential is rejected. ---
     FailureRule(
         Verdict.AUTH,
         Scope.CREDENTIAL,

@@ -4,12 +4,12 @@ from vibe_router.core.models import Policy
 from vibe_router.routing.failure_rules import contains
 from vibe_router.routing.verdict import Classification, Verdict
 
-__all__ = ["REFUSALS", "STOPPING", "rejects_reasoning_proof", "requires_reasoning", "requires_stream", "retry_delay"]
+__all__ = ["REJECTIONS", "STOPPING", "rejects_reasoning_proof", "requires_reasoning", "requires_stream", "retry_delay"]
 
 # End the failover: what one provider finds objectionable is not offered to the others.
 STOPPING = frozenset({Verdict.CONTENT_POLICY})
 # Concern the request, not the health of the deployment: no cooldown.
-REFUSALS = STOPPING | {Verdict.CLIENT, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED}
+REJECTIONS = STOPPING | {Verdict.CLIENT, Verdict.CONTEXT_LENGTH, Verdict.UNSUPPORTED}
 
 # Seconds. Full jitter over this window keeps retries of one incident apart; a blip of a relay is over within it.
 _JITTER = 0.25
@@ -20,10 +20,10 @@ _PROOF = ("signature", "encrypted content", "encrypted_content", "thinking block
 
 
 def rejects_reasoning_proof(classification: Classification) -> bool:
-    """Return whether the provider refused the request for a signature or encrypted reasoning that it did not issue."""
+    """Return whether the provider rejected the request for a signature or encrypted reasoning that it did not issue."""
     text = f"{classification.code or ''} {classification.message}".lower()
-    is_refusal = classification.verdict in (Verdict.CLIENT, Verdict.UNSUPPORTED)
-    return is_refusal and classification.status == 400 and any(word in text for word in _PROOF)
+    is_rejection = classification.verdict in (Verdict.CLIENT, Verdict.UNSUPPORTED)
+    return is_rejection and classification.status == 400 and any(word in text for word in _PROOF)
 
 
 # How providers demand the reasoning of earlier turns, in lower case.
@@ -37,9 +37,9 @@ _REASONING_REQUIRED = (
 
 
 def requires_reasoning(classification: Classification) -> bool:
-    """Return whether the provider refused the request only because an earlier turn lacks its `reasoning_content`."""
+    """Return whether the provider rejected the request only because an earlier turn lacks its `reasoning_content`."""
     message = classification.message.lower()
-    return classification.verdict in REFUSALS and any(contains(message, phrase) for phrase in _REASONING_REQUIRED)
+    return classification.verdict in REJECTIONS and any(contains(message, phrase) for phrase in _REASONING_REQUIRED)
 
 
 # How providers demand a streamed request, in lower case.
@@ -59,9 +59,9 @@ _STREAM_REQUIRED = (
 
 
 def requires_stream(classification: Classification) -> bool:
-    """Return whether the provider refused the request only because it did not ask for a stream."""
+    """Return whether the provider rejected the request only because it did not ask for a stream."""
     message = classification.message.lower()
-    return classification.verdict in REFUSALS and any(phrase in message for phrase in _STREAM_REQUIRED)
+    return classification.verdict in REJECTIONS and any(phrase in message for phrase in _STREAM_REQUIRED)
 
 
 def retry_delay(

@@ -16,7 +16,7 @@ class Verdict(StrEnum):
     TRANSIENT = "transient"  # heals by itself, often at once
     RATE_LIMITED = "rate_limited"  # heals in seconds to minutes
     QUOTA = "quota"  # heals at a reset time, or when an operator acts
-    AUTH = "auth"  # the credential is refused
+    AUTH = "auth"  # the credential is rejected
     MISCONFIGURED = "misconfigured"  # this deployment will not work as configured
     CONTEXT_LENGTH = "context_length"  # too long for this deployment
     UNSUPPORTED = "unsupported"  # another model may support it

@@ -136,7 +136,7 @@ class KeyDirectory:
                 found = self._get([wanted], [wanted])
             return Caller(key, parse_team(found[wanted]) if wanted in found else None)
         except CorruptRowError as error:
-            _log.warning("a record of the keys table is corrupt (%s): its key is refused", error)
+            _log.warning("a record of the keys table is corrupt (%s): its key is rejected", error)
             return None
 
     def _get(self, records: Iterable[str], ledgers: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,9 @@
 
 A reservation is one conditional write: of the key's ledger or, if its team is limited too, of both in one transaction.
 It is planned from this environment's last copy of the ledger. If that copy is outdated, the write fails and returns the
-current item, and the reservation is planned again. A request is refused only by a ledger that was just read, except for
+current item, and the reservation is planned again. Only a ledger that was just read rejects a request, except for
 requests per minute, which only grow within a window. While DynamoDB is unreachable, requests proceed without a
-reservation. A write that DynamoDB rejects as invalid is refused: no input may switch limits off.
+reservation. A write that DynamoDB rejects as invalid rejects the request: no input may switch limits off.
 """
 
 import logging

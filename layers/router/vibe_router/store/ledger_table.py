@@ -207,7 +207,7 @@ def parse_ledger(item: Item | None) -> Ledger:
 
 
 def cancellation_reasons(error: ClientError) -> Sequence[CancellationReason]:
-    """Return why a write was refused, for each of its items in order. Raises every other error again."""
+    """Return why a write was rejected, for each of its items in order. Raises every other error again."""
     code = error_code(error)
     if code == "ConditionalCheckFailedException":
         return [{"Code": CONDITION_FAILED, "Item": cast("Item | None", error.response.get("Item"))}]

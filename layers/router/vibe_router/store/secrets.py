@@ -34,7 +34,7 @@ SECRETS_MANAGER = Service("secretsmanager", "secretsmanager", "1.1", "SECRETS_MA
 MIN_MASTER_KEY = 16  # characters
 
 _FRESH = 300.0  # seconds
-_TRUSTED = 30.0  # seconds that a value is used even if a provider refuses it: a wrong key fails with every request
+_TRUSTED = 30.0  # seconds that a value is used even if a provider rejects it: a wrong key fails with every request
 _RETRY_AFTER = 30.0  # seconds between tries while there are values; each may cost a request 2 s
 _MAX_WAIT = 5.0  # seconds that a request waits while there are no values
 _FIRST_PAUSE, _MAX_PAUSE = 0.1, 1.0  # seconds between its tries, doubled each time

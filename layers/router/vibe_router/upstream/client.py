@@ -155,7 +155,7 @@ class _BoundedBackend(httpcore.NetworkBackend):
         # By its address, as a name may lead anywhere: no key goes to a cloud's metadata service.
         if is_metadata((stream.get_extra_info("server_addr") or [""])[0]):
             stream.close()
-            raise httpcore.ConnectError("a link-local or metadata address is refused")
+            raise httpcore.ConnectError("a link-local or metadata address is rejected")
         return _BoundedStream(stream, self._limit)
 
     def sleep(self, seconds: float) -> None:
@@ -270,7 +270,7 @@ class Upstream:
         return Upstream(self._tls)
 
     def abort(self) -> None:
-        """End the current call from another thread, and refuse further ones until `rearm`."""
+        """End the current call from another thread, and reject further ones until `rearm`."""
         self._limit.aborted = True
         stream = self._limit.stream
         connected = stream.get_extra_info("socket") if stream else None

@@ -49,17 +49,17 @@ def open_exchange(
 
     Raises ApiError (400) if none of its formats can carry the request, with the reason of the first.
     """
-    refusal: ApiError | None = None
+    rejection: ApiError | None = None
     for name in formats_for(request, deployment.formats):
         kind = Exchange if name == request.format else _Translated
         exchange = kind(request, registry.provider(name), deployment, int(now), issuer_of, client_headers or {})
         try:
             exchange.body(stream=stream)
         except ApiError as error:
-            refusal = refusal or error
+            rejection = rejection or error
         else:
             return exchange
-    raise refusal or no_common_format(request, deployment.formats)
+    raise rejection or no_common_format(request, deployment.formats)
 
 
 class Exchange:
@@ -127,14 +127,14 @@ class Exchange:
             headers[name] = ",".join(betas)
         return {**headers, **{key: value for key, value in own.items() if key not in headers}}
 
-    def drop_betas(self, refusal: str) -> bool:
-        """Leave out the beta flags that a provider's `refusal` names; return whether there are any."""
+    def drop_betas(self, rejection: str) -> bool:
+        """Leave out the beta flags that a provider's `rejection` names; return whether there are any."""
         shape = self._shape
         if shape is None or not shape.betas.drop_rejected:
             return False
         headers = self._shaped_headers({}, self._request.forwarded_headers)
         flags = (headers.get("anthropic-beta") or headers.get("openai-beta") or "").split(",")
-        rejected = tuple(flag for flag in flags if flag and flag in refusal)
+        rejected = tuple(flag for flag in flags if flag and flag in rejection)
         self._rejected_betas += rejected
         self.dropped += rejected
         return bool(rejected)

@@ -10,7 +10,7 @@ from vibe_router.formats.interfaces import ClientRequest
 
 __all__ = ["formats_for", "no_common_format", "unfit_reason"]
 
-# An estimate may be this much too high: only a request that is certainly too long is refused.
+# An estimate may be this much too high: only a request that is certainly too long is rejected.
 _TOLERANCE = 1.25
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 

@@ -48,7 +48,7 @@ def shaped_headers(
 
 
 def shaped_betas(flags: Sequence[str], shape: BetaShape, rejected: Sequence[str] = ()) -> list[str]:
-    """Return the beta flags to send, each once; `rejected` are those that the provider has refused."""
+    """Return the beta flags to send, each once; without those that the provider has `rejected`."""
     kept = list(flags) or list(shape.default)
     wanted = dict.fromkeys([*kept, *shape.set])
     return [flag for flag in wanted if flag not in rejected and (flag in shape.set or flag not in shape.drop)]

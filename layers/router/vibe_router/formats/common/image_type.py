@@ -1,4 +1,4 @@
-"""The media type of an image: by its first bytes, since providers refuse an image that is not what it claims to be."""
+"""The media type of an image: by its first bytes, since providers reject an image that is not what it claims to be."""
 
 __all__ = ["image_type"]
 

@@ -109,7 +109,7 @@ def _bounded_float(number: str) -> float:
     return value
 
 
-def _refuse(constant: str) -> NoReturn:
+def _reject(constant: str) -> NoReturn:
     raise bad_request(f"The body is not valid JSON: there is no {constant} in JSON.")
 
 
@@ -126,7 +126,7 @@ def _null(_constant: str) -> None:
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 _QUOTED = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _decoder = json.JSONDecoder(
-    parse_int=_bounded_integer, parse_float=_bounded_float, parse_constant=_refuse, object_pairs_hook=_unique
+    parse_int=_bounded_integer, parse_float=_bounded_float, parse_constant=_reject, object_pairs_hook=_unique
 )
 _lenient_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_null)
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

@@ -3,9 +3,9 @@
 Whatever `messages.neutral_request` omits or converts is omitted or converted here too. In addition:
 
 - only Claude models get thinking, cache points, `top_k`, and the tool choices that Converse lacks (no parallel calls,
-  none). For other models thinking and cache points are left out, and the rest is refused
+  none). For other models thinking and cache points are left out, and the rest is rejected
 - no `maxTokens` is sent unless the caller sets a bound or the model is asked to think
-- refused: images and documents by URL
+- rejected: images and documents by URL
 - a document gets a unique name made from its title; a turn that has only documents gets that name as text, since
   Converse requires text beside documents
 - images and documents in tool results follow the results, for models other than Claude and Nova
@@ -300,7 +300,7 @@ class _Blocks:
     def _document(self, format_: str, data: str, block: Mapping[str, Any]) -> dict[str, Any]:
         self._documents += 1
         title = _NOT_IN_A_NAME.sub("-", str(block.get("title") or "")).strip("-")[:150] or "document"
-        name = f"{title}-{self._documents}"  # Converse refuses two of the same name
+        name = f"{title}-{self._documents}"  # Converse rejects two of the same name
         context = {"context": block["context"]} if block.get("context") else {}
         return {"document": {"format": format_, "name": name, "source": {"bytes": data}, **context}}
 

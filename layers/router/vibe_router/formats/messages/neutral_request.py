@@ -11,7 +11,7 @@ of authors, and reasoning without a signature of a Messages provider. Converted:
   of a call become underscores
 - the media type of an image is that of its bytes
 - a request without a bound gets `max_tokens` 32,000, since Messages requires one
-- an effort becomes a thinking budget or, for newer models, adaptive thinking. It is omitted where Messages refuses to
+- an effort becomes a thinking budget or, for newer models, adaptive thinking. It is omitted where Messages does not
   think: with a forced tool, a temperature, a turn of tool calls whose thinking came from elsewhere, and on old models
 - arguments of a call that are not a JSON object are wrapped in one, under `INVALID_JSON`
 
@@ -87,7 +87,7 @@ _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium"}  # all above bec
 # Claude models that take a thinking budget, as other vendors' models do; newer ones take only adaptive thinking.
 _TAKES_BUDGET = re.compile(r"(3[-.]7|(opus|sonnet|haiku)-4(?![-.][6-9])|4[-.][0-5]-(opus|sonnet|haiku))")
 NO_THINKING = re.compile(r"claude-(instant|v?[12](?!\d)|3(?![-.]7))")  # Claude's models before 3.7
-_ALWAYS_THINKS = re.compile(r"claude-mythos")  # refuses `disabled`
+_ALWAYS_THINKS = re.compile(r"claude-mythos")  # rejects `disabled`
 _MAX_DEPTH = 3  # a tool result may contain a document, and that its own blocks
 _ORIGINAL = "block"  # in `more`: the block as sent, where the neutral form has less detail
 _BILLING_HEADER = "x-anthropic-billing-header:"
@@ -110,7 +110,7 @@ def read(body: Mapping[str, Any]) -> NeutralRequest:
     metadata = without_none(body.get("metadata") or {})
     tier = text(body, "service_tier")
     effort, budget = text(config, "effort", "output_config."), _read_budget(thinking)
-    # Models that do not reason refuse both, so a summary is asked for only along with an effort or a budget.
+    # Models that do not reason reject both, so a summary is asked for only along with an effort or a budget.
     shows_thinking = (
         thinking and thinking.get("type") not in (None, "disabled") and thinking.get("display") != "omitted"
     )
@@ -344,7 +344,7 @@ def fields(request: NeutralRequest, model: str, *, stream: bool) -> dict[str, An
     """Return the fields of that body. Raises ApiError (400)."""
     own = request.format == _FORMAT
     if not own:
-        _refuse_unsupported(request)
+        _reject_unsupported(request)
     system, messages = _conversation(request)
     if not messages:
         raise unsupported(_FORMAT, request.caller_name("messages"), "a conversation without messages")
@@ -399,7 +399,7 @@ def _restore(out: dict[str, Any], request: NeutralRequest) -> None:
             out[name] = value
 
 
-def _refuse_unsupported(request: NeutralRequest) -> None:
+def _reject_unsupported(request: NeutralRequest) -> None:
     for name in request.rest:
         raise unsupported(_FORMAT, name)
     for name, default in _UNSUPPORTED.items():
@@ -450,7 +450,7 @@ def _tools(request: NeutralRequest, messages: Sequence[Mapping[str, Any]]) -> li
     tools: Sequence[Tool | Raw] = request.tools
     if isinstance(request.tool_choice, AllowedTools):
         tools = [each for each in tools if isinstance(each, Tool) and each.name in request.tool_choice.names]
-    if not tools and not own:  # Anthropic refuses a history of calls without their tools
+    if not tools and not own:  # Anthropic rejects a history of calls without their tools
         called = {block["name"]: None for each in messages for block in each["content"] if block["type"] == "tool_use"}
         return [{"name": name, "input_schema": {"type": "object"}} for name in called]
     return [_tool(each, own=own) for each in tools]
@@ -542,7 +542,7 @@ def _blocks(parts: Sequence[Part], *, own: bool) -> Iterator[dict[str, Any]]:
         if block is None:
             continue
         if not own and block["type"] == "text" and not block["text"].strip():
-            continue  # Anthropic refuses text of only whitespace
+            continue  # Anthropic rejects text of only whitespace
         more: Mapping[str, Any] = getattr(part, "more", {})
         if own:
             block = dict(more[_ORIGINAL]) if _ORIGINAL in more else {**more, **block}

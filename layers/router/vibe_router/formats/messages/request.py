@@ -39,7 +39,7 @@ _TYPES: Types = {
     "metadata": ((dict,), "an object"),
 }
 
-_NOT_COUNTED = frozenset({"stream", "max_tokens"})  # refused where tokens are counted
+_NOT_COUNTED = frozenset({"stream", "max_tokens"})  # rejected where tokens are counted
 
 _ROLES = frozenset({"user", "assistant", "system"})
 
@@ -109,7 +109,7 @@ class MessagesRequest(RequestDefaults):
         """Return the body for a provider's `model`, with the thinking that `keep` accepts. Raises ApiError (400).
 
         Unsigned thinking is removed too. A turn of tool calls may lose its thinking that way, or come from a provider
-        that did not think. Anthropic refuses a thinking budget there, so none is asked for.
+        that did not think. Anthropic rejects a thinking budget there, so none is asked for.
         """
         body = {**self.body, "model": model, "stream": stream}
         if keep:

@@ -16,7 +16,7 @@ def alternate_turns(messages: Iterable[tuple[str, Sequence[Block]]]) -> list[dic
 
     Consecutive messages of one role become one turn. Tool results move to the start of the turn after their calls,
     wherever the caller put them. A conversation that the assistant begins gets a user's turn before it. Trailing
-    whitespace of a last assistant turn is removed, since Anthropic refuses it.
+    whitespace of a last assistant turn is removed, since Anthropic rejects it.
     """
     conversation = [(role, list(blocks)) for role, blocks in messages]
     results = _results_by_call(conversation)

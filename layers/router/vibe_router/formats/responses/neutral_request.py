@@ -73,7 +73,7 @@ READ_APART = frozenset(
     {"model", "stream", "input", "instructions", "tools", "tool_choice", "max_output_tokens", "reasoning", "text"}
 )
 # Fields that other formats can go without: hints, what the answer includes, storage, and a limit on hosted tool calls
-# (hosted tools themselves are refused).
+# (hosted tools themselves are rejected).
 HARMLESS = frozenset(
     {"include", "stream_options", "prompt_cache_retention", "prompt_cache_options", "client_metadata", "background",
      "max_tool_calls"}
@@ -365,7 +365,7 @@ def _read_part(part: Any, at: str) -> Part:
 
 def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     """Return the body for a provider's `model`. Raises ApiError (400) for a request that Responses cannot carry."""
-    _refuse_unsupported(request)
+    _reject_unsupported(request)
     request = with_short_tool_names(request)
     system, messages = _hoist_system(request)
     out: dict[str, Any] = {"model": model, "stream": stream}
@@ -396,7 +396,7 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     return dump(out)
 
 
-def _refuse_unsupported(request: NeutralRequest) -> None:
+def _reject_unsupported(request: NeutralRequest) -> None:
     for name in request.rest:
         raise unsupported(_FORMAT, name)
     for name in ("top_k", "stop", "seed", "logit_bias", "frequency_penalty", "presence_penalty"):

@@ -126,7 +126,7 @@ class ResponsesRequest(RequestDefaults):
         if keep and isinstance(items, list):
             body["input"] = [kept for item in items if (kept := _filter_proof(item, keep)) is not None]
         if not stream:
-            body.pop("stream_options", None)  # OpenAI refuses it without a stream
+            body.pop("stream_options", None)  # OpenAI rejects it without a stream
         return dump(body)
 
     def neutral(self) -> "NeutralRequest":
