@@ -12,6 +12,8 @@ from tests.integration.admin.rig import Admin
 from tests.unit.store.held import Time
 from tests.unit.store.hooks import hooked
 from vibe_cli import boto
+from vibe_cli.boto import BotoApi
+from vibe_router.store.dynamodb import DynamoDB
 
 STACK = expand()
 FUNCTION: Resource = STACK["Resources"]["AdminFunction"]["Properties"]
@@ -85,7 +87,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Admin, set[tuple[st
             asked.update((operation, TABLES[table]) for table in tables)
 
     with mock_aws():
-        admin = Admin(Time())
+        admin = Admin(Time(), DynamoDB(BotoApi(boto.session().client("dynamodb"))))
         hooked(admin.environment.dynamodb).before.append(note)
         monkeypatch.setattr(app, "environment", admin.environment)
         yield admin, asked

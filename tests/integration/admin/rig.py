@@ -12,16 +12,14 @@ from admin import app
 from admin.environment import Environment, Settings
 from local.template import Template, read_template
 from streaming_runtime import Context
+from tests.embedded_aws import embedded_dynamodb, embedded_secrets
 from tests.infrastructure.expanded import ROOT, TEMPLATE
 from tests.unit.store.held import Time
 from tests.unit.store.hooks import create_table
-from vibe_cli import boto
-from vibe_cli.boto import BotoApi
 from vibe_cli.routes_file import load_file
 from vibe_router.routing.changes import Rows, rows_of
 from vibe_router.store.dynamodb import DynamoDB
 from vibe_router.store.routes import RoutesStore
-from vibe_router.store.secrets import SecretsManager
 
 __all__ = ["MASTER", "Admin", "Answer"]
 
@@ -61,24 +59,32 @@ def _rows() -> Rows:
 
 
 class Admin:
-    """One environment of the function. `time` is its clock; `secret` is what the router's secret holds."""
+    """One environment of the function. `time` is its clock; its tables are made in `dynamodb`, which is embedded."""
 
-    def __init__(self, time: Time) -> None:
+    def __init__(self, time: Time, dynamodb: DynamoDB | None = None) -> None:
         template = _template()
         self.time = time
-        # moto plays AWS for boto3 only, so the stores' clients call it through boto3 here.
-        self.dynamodb = DynamoDB(BotoApi(boto.session().client("dynamodb")))
-        secrets = SecretsManager(BotoApi(boto.session().client("secretsmanager")))
+        self.dynamodb = dynamodb or embedded_dynamodb()
+        self.variables = template.functions["AdminFunction"].environment
+        self.secrets = secrets = embedded_secrets({self.variables["SECRET_ID"]: json.dumps({"MASTER_KEY": MASTER})})
         for table in template.tables:
             create_table(self.dynamodb, **table.create)
-        self.variables = template.functions["AdminFunction"].environment
-        secret = {"Name": self.variables["SECRET_ID"], "SecretString": json.dumps({"MASTER_KEY": MASTER})}
-        secrets.api.call("CreateSecret", secret)
         RoutesStore(self.dynamodb, self.variables["ROUTES_TABLE"]).write(_rows(), {})
         with patch.multiple(
             "admin.environment", dynamodb_client=lambda *_: self.dynamodb, secrets_client=lambda *_: secrets
         ):
             self.environment = Environment(Settings.read(self.variables), time.clock)
+
+    def secret(self) -> dict[str, str]:
+        """Return the entries of the function's secret."""
+        held = self.secrets.get_secret_value(SecretId=self.variables["SECRET_ID"])["SecretString"]
+        entries: dict[str, str] = json.loads(held)
+        return entries
+
+    def put_secret(self, entries: Mapping[str, str]) -> None:
+        """Replace the function's secret."""
+        parameters = {"SecretId": self.variables["SECRET_ID"], "SecretString": json.dumps(entries)}
+        self.secrets.api.call("PutSecretValue", parameters)
 
     def ask(
         self,

@@ -11,11 +11,11 @@ from vibe_router.core.usage import Usage
 from vibe_router.store.dynamodb import to_item
 
 ODD: Mapping[str, Any] = {
-    "binary": {"B": b"\xff\x00"},
+    "binary": {"B": "/wA="},
     "a huge number": {"N": "1E+125"},
     "a time in milliseconds": {"N": "1800000000000"},
     "a tiny number": {"N": "1E-130"},
-    "binary inside": {"M": {"x": {"L": [{"B": b"\xff"}]}}},
+    "binary inside": {"M": {"x": {"L": [{"B": "/w=="}]}}},
     "text": {"S": "2026-13-45T99:99:99Z"},
 }
 PATHS = (

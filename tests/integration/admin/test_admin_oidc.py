@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
 
 from admin import app
@@ -31,9 +30,7 @@ def provider(admin: Admin) -> Iterator[LocalProvider]:
             "OIDC_URL": "https://router.example/prod",
             "OIDC_ROLES": json.dumps(ROLES),
         }
-        boto3.client("secretsmanager").put_secret_value(
-            SecretId=admin.variables["SECRET_ID"], SecretString=json.dumps(secret)
-        )
+        admin.put_secret(secret)
         yield provider
 
 
@@ -267,11 +264,7 @@ def test_a_lead_manages_the_keys_of_the_team_only(admin: Admin, provider: LocalP
 
 def test_a_change_of_the_roles_ends_every_session(admin: Admin, provider: LocalProvider) -> None:
     headers = sign_in(admin, provider, "eve@example.com")
-    client = boto3.client("secretsmanager")
-    secret = json.loads(client.get_secret_value(SecretId=admin.variables["SECRET_ID"])["SecretString"])
-    client.put_secret_value(
-        SecretId=admin.variables["SECRET_ID"], SecretString=json.dumps({**secret, "OIDC_ROLES": "{}"})
-    )
+    admin.put_secret({**admin.secret(), "OIDC_ROLES": "{}"})
     admin.time.advance(301)
     assert admin.ask("GET", "/me", key=None, headers=headers).status == 401
 
@@ -288,9 +281,7 @@ def test_a_change_of_the_roles_ends_every_session(admin: Admin, provider: LocalP
 def test_wrong_settings_are_reported_without_secrets(
     admin: Admin, provider: LocalProvider, changed: dict[str, str]
 ) -> None:
-    client = boto3.client("secretsmanager")
-    secret = json.loads(client.get_secret_value(SecretId=admin.variables["SECRET_ID"])["SecretString"])
-    client.put_secret_value(SecretId=admin.variables["SECRET_ID"], SecretString=json.dumps({**secret, **changed}))
+    admin.put_secret({**admin.secret(), **changed})
     answer = admin.ask("GET", "/ui/oidc/sign-in", key=None, headers=HOST)
     assert answer.status == 503
     assert "OIDC_" in answer.error["message"]

@@ -4,7 +4,6 @@ import copy
 import json
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.integration.admin.rig import MASTER, Admin
@@ -382,7 +381,7 @@ def test_a_secret_goes_to_a_new_host_only_if_that_is_confirmed(admin: Admin) -> 
 def test_names_of_set_secrets_are_listed_without_values(admin: Admin) -> None:
     assert admin.read("/routes")["secrets_set"] is None, "a secret from before the list"
     put = {"MASTER_KEY": MASTER, "SECRETS_SET": '["ARK_API_KEY"]'}
-    boto3.client("secretsmanager").put_secret_value(SecretId=admin.variables["SECRET_ID"], SecretString=json.dumps(put))
+    admin.put_secret(put)
     admin.time.advance(301)  # the secret is read again after five minutes
     assert admin.read("/routes")["secrets_set"] == ["ARK_API_KEY"]
 

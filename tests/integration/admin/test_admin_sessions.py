@@ -4,7 +4,6 @@ import base64
 import json
 from http.cookies import SimpleCookie
 
-import boto3
 import pytest
 
 from tests.integration.admin.rig import MASTER, Admin
@@ -84,9 +83,7 @@ def test_a_forged_cookie_is_rejected(admin: Admin, cookie: str) -> None:
 def test_a_changed_password_ends_every_session(admin: Admin) -> None:
     headers = {"Cookie": admin.sign_in().cookie}
     secret = {"MASTER_KEY": MASTER, "UI_USERNAME": "ada", "UI_PASSWORD": "another one"}
-    boto3.client("secretsmanager").put_secret_value(
-        SecretId=admin.variables["SECRET_ID"], SecretString=json.dumps(secret)
-    )
+    admin.put_secret(secret)
     admin.time.advance(301)  # the secret is read again after five minutes
     assert admin.ask("GET", "/key/list", key=None, headers=headers).status == 401
     assert admin.sign_in().status == 401
