@@ -11,6 +11,9 @@ from vibe_router.core.patterns import MAX_NAME, by_precedence, matches
 from vibe_router.core.price import Price
 
 __all__ = [
+    "ALERT_EVENTS",
+    "RECEIVER_TYPES",
+    "AlertPolicy",
     "BetaShape",
     "Catalogue",
     "ComplexityRule",
@@ -20,6 +23,7 @@ __all__ = [
     "Policy",
     "Provider",
     "QuotaPolicy",
+    "Receiver",
     "RelayMarks",
     "RequestShape",
     "Timeouts",
@@ -254,6 +258,41 @@ class VirtualModel:
         return 1 + any(each.continuation for each in policies) + any(each.hedge_after is not None for each in policies)
 
 
+ALERT_EVENTS = ("budget", "soft_budget", "quota", "cooldown", "credential", "no_deployment", "rollback")
+RECEIVER_TYPES = ("slack", "feishu", "dingtalk", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Where alerts are sent. `url` and `secret` name entries of the router's secret; `host` bounds where `url` leads.
+
+    Without `events` it receives all of them.
+    """
+
+    type: str
+    url: str
+    secret: str | None = None
+    host: str | None = None
+    events: tuple[str, ...] = ()
+
+    def wants(self, event: str) -> bool:
+        """Whether alerts of `event` are sent here."""
+        return not self.events or event in self.events
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPolicy:
+    """The receivers of alerts by name, and when alerts are raised: shares of a budget, minutes of a cooldown."""
+
+    receivers: Mapping[str, Receiver]
+    budget: tuple[float, ...] = (0.5, 0.8, 0.95)
+    cooled_minutes: float = 15
+
+    def wants(self, event: str) -> bool:
+        """Whether any receiver gets alerts of `event`."""
+        return any(each.wants(event) for each in self.receivers.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """All models at a moment: the RoutesTable, read and resolved."""
@@ -262,6 +301,7 @@ class Catalogue:
     broken: frozenset[str] = frozenset()  # models whose rows are wrong, and were never right
     switched_off: frozenset[str] = frozenset()  # models without a deployment that is switched on
     aliases: Mapping[str, str] = field(default_factory=dict)  # names and patterns, and the virtual model of each
+    alerts: AlertPolicy | None = None  # without receivers there are none
 
     def resolve(self, name: str, own: Mapping[str, str] = _NO_ALIASES) -> str:
         """Return the virtual model that `name` means to a key with aliases of its `own`; `name` itself if none does.
