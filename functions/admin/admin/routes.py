@@ -38,7 +38,7 @@ _ROUTES = {
 class RoutesBody(Body):
     """The complete content of routes.yaml: rows that are missing are deleted.
 
-    Without `aliases`, those of models that remain stay as they are.
+    Without `aliases`, those of models that remain stay as they are; without `alerts`, these do.
     """
 
     model_config = example(**_ROUTES)
@@ -47,6 +47,7 @@ class RoutesBody(Body):
     defaults: Rows = Field(default_factory=dict)
     models: Rows = Field(default_factory=dict)
     aliases: Rows | None = None
+    alerts: Rows | None = None
 
 
 class SecretHost(Body):

@@ -107,7 +107,7 @@ def validate(document: Mapping[str, Any]) -> tuple[RoutesSpec | None, list[dict[
 def compare(call: Call, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the problems of `document`, or the changes that writing it would make."""
     current = as_written(call.environment.routes.read())
-    spec, problems = validate(_with_aliases(document, current))
+    spec, problems = validate(_complete(document, current))
     if spec is None:
         return {"problems": problems, "changes": [], "new_hosts": []}
     rows = rows_of(spec)
@@ -126,7 +126,7 @@ def write(
     `confirmed` are hosts that a secret may be sent to from now on.
     """
     current = as_written(call.environment.routes.read())
-    spec, problems = validate(_with_aliases(document, current))
+    spec, problems = validate(_complete(document, current))
     if spec is None:
         raise _invalid(problems)
     return _write(call, rows_of(spec), seen, note, confirmed)
@@ -175,8 +175,10 @@ def explain_request(call: Call, body: bytes, name: str, wire: str, key: str | No
     return {"requested": name, **found, "admission": explain.admission(caller, model, request, ledgers, call.now)}
 
 
-def _with_aliases(document: Mapping[str, Any], current: Rows) -> Mapping[str, Any]:
-    """Return `document`, with the current aliases of its models if it has no `aliases`, as programs of old send it."""
+def _complete(document: Mapping[str, Any], current: Rows) -> Mapping[str, Any]:
+    """Return `document` with what programs of old do not send: the current aliases of its models, and the alerts."""
+    if document.get("alerts") is None:
+        document = {**document, "alerts": document_of(current)["alerts"]}
     if document.get("aliases") is not None:
         return document
     models = document.get("models") or {}

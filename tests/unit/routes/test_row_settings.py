@@ -131,6 +131,18 @@ ROUTING = st.fixed_dictionaries(
         "dual_budget": sometimes(st.integers(0, 9)),
     },
 )
+RECEIVER = st.fixed_dictionaries(
+    {
+        "type": sometimes(st.sampled_from(["slack", "feishu", "dingtalk", "json"]), "email"),
+        "url": sometimes(st.just("OPS_URL"), "https://hooks.slack.com/x", "MASTER_KEY", 3),
+    },
+    optional={
+        "secret": sometimes(st.just("OPS_SECRET"), "a-b"),
+        "host": sometimes(st.sampled_from(["a.example", "A"]), "https://a", "a..b", ""),
+        "events": sometimes(st.lists(st.sampled_from(["budget", "quota"]), max_size=2), ["other"], [3], "budget"),
+        "unknown": st.just(1),
+    },
+)
 ROWS = {
     "provider": st.fixed_dictionaries(
         {},
@@ -161,6 +173,13 @@ ROWS = {
     ),
     "alias": st.fixed_dictionaries({"model": sometimes(MODELS)}, optional={"unknown": st.just(1)}),
     "defaults": some(**OVERRIDES),
+    "alerts": some(
+        receivers=sometimes(
+            st.dictionaries(sometimes(NAMES, "a b", ""), RECEIVER, max_size=2), [], dict.fromkeys(map(str, range(21)))
+        ),
+        budget=sometimes(st.lists(st.sampled_from([0.01, 0.5, 1]), max_size=3), 0.5, [0], [1.1], ["a"], [True]),
+        cooled_minutes=sometimes(st.integers(1, 99), 0, 10**9),
+    ),
 }
 ROW_NAMES = NAMES | st.sampled_from(["gpt-5*", "x[1m]", "a b", "a" * 129, "a\n", ""])
 GOOD_PROVIDER = {"base_url": "https://a.example/v1", "secret": "A"}

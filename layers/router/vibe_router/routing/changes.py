@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vibe_router.routing.settings import DEFAULTS, KINDS, PARTS, Problem, Row, RowKey, Rows
+from vibe_router.routing.settings import ALERTS, DEFAULTS, KINDS, PARTS, SINGLE, Problem, Row, RowKey, Rows
 from vibe_router.routing.spec import RoutesSpec, as_row, parse_row
 
 __all__ = [
@@ -53,7 +53,7 @@ def changes(current: Rows, rows: Rows) -> Iterator[Change]:
         old, new = dict(_fields(before or {})), dict(_fields(after or {}))
         differing = [field for field in {**old, **new} if old.get(field) != new.get(field)]
         yield Change(
-            row=name if kind == "defaults" else f"{part}.{name}",
+            row=name if kind in SINGLE else f"{part}.{name}",
             change="added" if before is None else "removed" if after is None else "changed",
             fields={field: (old.get(field), new.get(field)) for field in differing},
         )
@@ -82,11 +82,13 @@ def rows_of(spec: RoutesSpec) -> Rows:
     rows |= {("alias", name): as_row(alias) for name, alias in spec.aliases.items()}
     if defaults := as_row(spec.defaults):
         rows[DEFAULTS] = defaults
+    if alerts := as_row(spec.alerts):
+        rows[ALERTS] = alerts
     return rows
 
 
 def document_of(rows: Rows) -> dict[str, Any]:
-    """Return the content of routes.yaml: providers, defaults, models and aliases by name."""
+    """Return the content of routes.yaml: providers, defaults, models, aliases and alerts."""
     by_kind: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
     for (kind, name), row in sorted(rows.items()):
         if kind in by_kind:
@@ -96,6 +98,7 @@ def document_of(rows: Rows) -> dict[str, Any]:
         "defaults": by_kind["defaults"].get("defaults", {}),
         "models": by_kind["model"],
         "aliases": {name: row.get("model", row) for name, row in by_kind["alias"].items()},
+        "alerts": by_kind["alerts"].get("alerts", {}),
     }
 
 
@@ -105,7 +108,7 @@ def read_rows(rows: Rows) -> tuple[RoutesSpec, list[Problem]]:
     parts: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     for key, row in rows.items():
         kind, name = key
-        if kind not in KINDS or (kind == "defaults" and key != DEFAULTS):
+        if kind not in KINDS or key != SINGLE.get(kind, key):
             problems.append(Problem(key, f"is not a row of the routes; `kind` is one of {', '.join(KINDS)}"))
             continue
         spec, found = parse_row(kind, name, row)
@@ -117,8 +120,7 @@ def read_rows(rows: Rows) -> tuple[RoutesSpec, list[Problem]]:
         "models": parts["model"],
         "aliases": parts["alias"],
     }
-    if "defaults" in parts["defaults"]:
-        spec_of["defaults"] = parts["defaults"]["defaults"]
+    spec_of |= {kind: parts[kind][kind] for kind in SINGLE if kind in parts[kind]}
     return RoutesSpec(**spec_of), problems
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from vibe_router.core.models import (
+    AlertPolicy,
     BetaShape,
     Catalogue,
     ComplexityRule,
@@ -19,6 +20,7 @@ from vibe_router.core.models import (
     Policy,
     Provider,
     QuotaPolicy,
+    Receiver,
     RelayMarks,
     RequestShape,
     Timeouts,
@@ -26,6 +28,7 @@ from vibe_router.core.models import (
 )
 from vibe_router.routing.settings import (
     NATIVE_FORMATS,
+    AlertSettings,
     ModelSettings,
     Place,
     Problem,
@@ -107,7 +110,18 @@ def resolve(
     problems += _route_by_complexity(routes, models, {*routes.models, *invalid})
     problems += alias_problems(routes, {*routes.models, *invalid})
     aliases = {name: alias.model for name, alias in routes.aliases.items()}
-    return Catalogue(models, switched_off=frozenset(switched_off), aliases=aliases), problems
+    alerts = _alert_policy(routes.alerts)
+    return Catalogue(models, switched_off=frozenset(switched_off), aliases=aliases, alerts=alerts), problems
+
+
+def _alert_policy(settings: AlertSettings) -> AlertPolicy | None:
+    if not settings.receivers:
+        return None
+    receivers = {
+        name: Receiver(each.type, each.url, each.secret, each.host, each.events)
+        for name, each in settings.receivers.items()
+    }
+    return AlertPolicy(receivers, settings.budget, settings.cooled_minutes)
 
 
 def chain_problems(

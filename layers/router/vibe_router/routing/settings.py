@@ -16,31 +16,39 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast, dataclass_transform
 from urllib.parse import urlsplit
 
+from vibe_router.core.models import ALERT_EVENTS, RECEIVER_TYPES
 from vibe_router.core.price import Price
 from vibe_router.core.secret_names import RESERVED
 from vibe_router.core.wire_formats import DECLARABLE
 
 __all__ = [
+    "ALERTS",
     "BEDROCK_ENDPOINTS",
     "DEAREST",
     "DEFAULTS",
     "KINDS",
     "LONGEST",
     "LONGEST_CACHED",
+    "LONGEST_COOLED",
     "LONGEST_REST",
     "LONGEST_STAY",
     "LONGEST_WAIT",
+    "LOWEST_SHARE",
     "MOST_HEDGED",
+    "MOST_RECEIVERS",
     "MOST_RESERVED",
     "MOST_RETRIES",
     "MOST_SHAPED",
+    "MOST_SHARES",
     "MOST_TOKENS",
     "MOST_WEIGHT",
     "NATIVE_FORMATS",
     "ORDERS",
     "PARTS",
     "ROUTING_MODES",
+    "SINGLE",
     "STRATA",
+    "AlertSettings",
     "AliasSettings",
     "CacheSettings",
     "DefaultSettings",
@@ -50,6 +58,7 @@ __all__ = [
     "Place",
     "Problem",
     "ProviderSettings",
+    "ReceiverSettings",
     "RelaySettings",
     "RouteSettings",
     "RoutingSettings",
@@ -62,6 +71,7 @@ __all__ = [
     "checked_beta",
     "checked_header",
     "checked_header_value",
+    "checked_host",
     "checked_path",
     "checked_secret_name",
     "checked_values",
@@ -91,16 +101,29 @@ MOST_RETRIES = 10
 MOST_WEIGHT = 1_000_000
 MOST_SHAPED = 50  # fields, headers or flags in one list
 _MOST_SHAPE_BYTES = 8192
+MOST_RECEIVERS = 20
+MOST_SHARES = 10  # of a budget
+LOWEST_SHARE = 0.01
+LONGEST_COOLED = 31 * 1440  # minutes
 ORDERS = ("weights", "cheapest", "fastest", "quota")
 
-Kind = Literal["provider", "model", "alias", "defaults"]
+Kind = Literal["provider", "model", "alias", "defaults", "alerts"]
 Place = tuple[str | int, ...]
-KINDS: tuple[Kind, ...] = ("provider", "model", "alias", "defaults")
+KINDS: tuple[Kind, ...] = ("provider", "model", "alias", "defaults", "alerts")
 RowKey = tuple[str, str]  # kind, name
 Row = Mapping[str, Any]  # plain values, without the key
 Rows = Mapping[RowKey, Row]
 DEFAULTS: RowKey = ("defaults", "defaults")
-PARTS: Mapping[Kind, str] = {"provider": "providers", "model": "models", "alias": "aliases", "defaults": "defaults"}
+ALERTS: RowKey = ("alerts", "alerts")
+SINGLE: Mapping[str, RowKey] = {"defaults": DEFAULTS, "alerts": ALERTS}
+"""The kinds of which there is one row at most, and its key."""
+PARTS: Mapping[Kind, str] = {
+    "provider": "providers",
+    "model": "models",
+    "alias": "aliases",
+    "defaults": "defaults",
+    "alerts": "alerts",
+}
 """The part of the file that holds the rows of each kind."""
 
 
@@ -261,7 +284,25 @@ class AliasSettings(_Value):
     model: str = ""
 
 
-RowSettings = ProviderSettings | ModelSettings | AliasSettings | DefaultSettings
+class ReceiverSettings(_Value):
+    """A receiver of alerts, as `spec.ReceiverSpec` describes it."""
+
+    type: str = "json"
+    url: str = ""
+    secret: str | None = None
+    host: str | None = None
+    events: tuple[str, ...] = ()
+
+
+class AlertSettings(_Value):
+    """The row of the alerts, as `spec.AlertsSpec` describes it."""
+
+    receivers: Mapping[str, ReceiverSettings] = _EMPTY
+    budget: tuple[float, ...] = (0.5, 0.8, 0.95)
+    cooled_minutes: float = 15
+
+
+RowSettings = ProviderSettings | ModelSettings | AliasSettings | DefaultSettings | AlertSettings
 
 
 class RouteSettings(_Value):
@@ -271,6 +312,7 @@ class RouteSettings(_Value):
     defaults: DefaultSettings = DefaultSettings()
     models: Mapping[str, ModelSettings] = _EMPTY
     aliases: Mapping[str, AliasSettings] = _EMPTY
+    alerts: AlertSettings = AlertSettings()
 
 
 def provider_formats(kind: str, formats: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -323,6 +365,7 @@ _FORBIDDEN_HEADERS = frozenset(
     | {"content-length", "content-type", "content-encoding", "transfer-encoding", "te", "upgrade", "keep-alive"}
     | {"accept", "accept-encoding", "expect", "trailer", "x-amz-security-token", "x-amz-date"}
 )
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 _BETA = re.compile(r"[A-Za-z0-9._:=/-]{1,100}")
 
 
@@ -372,6 +415,13 @@ def checked_beta(value: object) -> str:
     return value
 
 
+def checked_host(value: object) -> str:
+    """Return the host that a receiver's URL must lead to. Raises ValueError with the reason."""
+    if not isinstance(value, str) or not _HOST.fullmatch(value):
+        raise ValueError("must be a host such as hooks.example.com, without https:// and path")
+    return value.lower()
+
+
 def read_row(kind: str, name: str, row: Mapping[str, object]) -> RowSettings | None:
     """Read a row that is valid beyond doubt; None for any other, which `spec.parse_row` decides on."""
     read, pattern = _READERS.get(kind, (None, None))
@@ -394,6 +444,7 @@ _ALIAS_NAME = re.compile(r"[A-Za-z0-9\-_.:/@*\[\]()+]{1,128}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9\-_.:/@()\[\]+,=~!*'%&]{1,256}")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _FORMATS = frozenset(DECLARABLE)
+_ALERT_EVENTS = frozenset(ALERT_EVENTS)
 _TIMEOUTS = ("connect", "first_byte", "first_token", "idle", "response", "probe", "total")
 ROUTING_MODES = ("manual", "shadow", "complexity")
 STRATA = frozenset(("en", "zh", "tools", "long"))
@@ -738,6 +789,48 @@ def _read_alias(row: object) -> AliasSettings:
     return alias
 
 
+def _read_alerts(row: object) -> AlertSettings:
+    fields = _Fields(row)
+    receivers = fields.take("receivers") if fields.has("receivers") else {}
+    if not isinstance(receivers, dict) or len(receivers) > MOST_RECEIVERS:
+        raise _DoubtError
+    given: dict[str, Any] = {"receivers": {name: _read_receiver(name, each) for name, each in receivers.items()}}
+    if fields.has("budget"):
+        given["budget"] = _read_shares(fields.take("budget"))
+    if fields.has("cooled_minutes"):
+        given["cooled_minutes"] = _certain(fields.number("cooled_minutes", least=1, most=LONGEST_COOLED))
+    fields.end()
+    return AlertSettings(**given)
+
+
+def _read_receiver(name: object, value: object) -> ReceiverSettings:
+    if not isinstance(name, str) or not _PROVIDER_NAME.fullmatch(name):
+        raise _DoubtError
+    fields = _Fields(value)
+    url, secret, host = fields.take("url"), fields.take("secret"), fields.take("host")
+    if type(url) is not str or (secret is not None and type(secret) is not str):
+        raise _DoubtError
+    events = fields.texts("events", most=20) if fields.has("events") else ()
+    if events is None or not _ALERT_EVENTS.issuperset(events):
+        raise _DoubtError
+    receiver = ReceiverSettings(
+        type=_certain(fields.one_of("type", RECEIVER_TYPES)),
+        url=checked_secret_name(url),
+        secret=None if secret is None else checked_secret_name(secret),
+        host=None if host is None else checked_host(host),
+        events=events,
+    )
+    fields.end()
+    return receiver
+
+
+def _read_shares(value: object) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or len(value) > MOST_SHARES:
+        raise _DoubtError
+    shares = [_Fields({"share": each}).number("share", least=LOWEST_SHARE, most=1) for each in value]
+    return tuple(_certain(share) for share in shares)
+
+
 def _read_step(step: object) -> tuple[DeploymentSettings, ...]:
     if not isinstance(step, list | tuple):
         return (_read_deployment(step),)
@@ -788,4 +881,5 @@ _READERS: Mapping[str, tuple[Callable[[object], RowSettings], re.Pattern[str] | 
     "provider": (_read_provider, _PROVIDER_NAME),
     "model": (_read_model, _VIRTUAL_NAME),
     "alias": (_read_alias, _ALIAS_NAME),
+    "alerts": (_read_alerts, None),
 }

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from vibe_router.core.models import Catalogue
+from vibe_router.core.models import ALERT_EVENTS, RECEIVER_TYPES, Catalogue
 from vibe_router.core.price import Price
 from vibe_router.core.wire_formats import DECLARABLE
 from vibe_router.routing import resolution
@@ -37,17 +37,23 @@ from vibe_router.routing.settings import (
     DEAREST,
     LONGEST,
     LONGEST_CACHED,
+    LONGEST_COOLED,
     LONGEST_REST,
     LONGEST_STAY,
     LONGEST_WAIT,
+    LOWEST_SHARE,
     MOST_HEDGED,
+    MOST_RECEIVERS,
     MOST_RESERVED,
     MOST_RETRIES,
     MOST_SHAPED,
+    MOST_SHARES,
     MOST_TOKENS,
     MOST_WEIGHT,
     NATIVE_FORMATS,
     PARTS,
+    SINGLE,
+    AlertSettings,
     AliasSettings,
     CacheSettings,
     DefaultSettings,
@@ -57,6 +63,7 @@ from vibe_router.routing.settings import (
     Place,
     Problem,
     ProviderSettings,
+    ReceiverSettings,
     RelaySettings,
     RouteSettings,
     RoutingSettings,
@@ -65,6 +72,7 @@ from vibe_router.routing.settings import (
     checked_beta,
     checked_header,
     checked_header_value,
+    checked_host,
     checked_path,
     checked_secret_name,
     checked_values,
@@ -73,6 +81,7 @@ from vibe_router.routing.settings import (
 __all__ = [
     "MAX_ALIASES",
     "PARTS",
+    "AlertsSpec",
     "AliasSpec",
     "DefaultsSpec",
     "DeploymentSpec",
@@ -83,6 +92,7 @@ __all__ = [
     "PriceSpec",
     "Problem",
     "ProviderSpec",
+    "ReceiverSpec",
     "RelaySpec",
     "RoutesSpec",
     "RoutingSpec",
@@ -98,8 +108,12 @@ __all__ = [
 
 if TYPE_CHECKING:
     Format = str
-else:  # a Literal for pydantic, whose names no type checker can read from a table
+    AlertEvent = str
+    ReceiverType = str
+else:  # Literals for pydantic, whose names no type checker can read from a table
     Format = Literal[DECLARABLE]
+    AlertEvent = Literal[ALERT_EVENTS]
+    ReceiverType = Literal[RECEIVER_TYPES]
 
 
 def _token(characters: str, most: int) -> Callable[[str], str]:
@@ -179,6 +193,8 @@ _ProviderName = Annotated[str, AfterValidator(_CHECKED_NAMES["provider"])]
 _VirtualName = Annotated[str, AfterValidator(_CHECKED_NAMES["model"])]
 _AliasName = Annotated[str, AfterValidator(_CHECKED_NAMES["alias"])]
 _ModelName = Annotated[str, AfterValidator(_token("-_.:/@()[]+,=~!*'%&", 256))]
+_SecretName = Annotated[str, AfterValidator(checked_secret_name)]
+_Host = Annotated[str, AfterValidator(checked_host)]
 _KeyAlias = Annotated[str, Field(min_length=1, max_length=200)]
 _Values = Annotated[dict[str, Any], AfterValidator(checked_values)]
 _Path = Annotated[str, AfterValidator(checked_path)]
@@ -403,6 +419,37 @@ class AliasSpec(_Spec):
     model: _VirtualName
 
 
+def _shares(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list of shares, such as [0.5, 0.8, 0.95]")
+    return tuple(value)
+
+
+class ReceiverSpec(_Spec):
+    """A receiver of alerts. `url` and `secret` name entries of the router's secret, as a URL holds a token.
+
+    The URL may only lead to `host`: by default the type's own, and for json any. Without `events` it gets all alerts.
+    """
+
+    type: ReceiverType
+    url: _SecretName
+    secret: _SecretName | None = None
+    host: _Host | None = None
+    events: Annotated[tuple[AlertEvent, ...], Field(strict=False)] = ()
+
+
+class AlertsSpec(_Spec):
+    """The receivers of alerts by name, and when alerts are raised."""
+
+    receivers: Annotated[dict[_ProviderName, ReceiverSpec], Field(max_length=MOST_RECEIVERS)] = {}
+    budget: Annotated[
+        tuple[Annotated[float, Field(ge=LOWEST_SHARE, le=1)], ...],
+        Field(strict=False, max_length=MOST_SHARES),
+        BeforeValidator(_shares),
+    ] = (0.5, 0.8, 0.95)
+    cooled_minutes: Annotated[float, Field(ge=1, le=LONGEST_COOLED)] = 15
+
+
 class RoutesSpec(_Spec):
     """The content of routes.yaml. A name in `aliases` may be a pattern, in which `*` is any text."""
 
@@ -410,14 +457,16 @@ class RoutesSpec(_Spec):
     defaults: DefaultsSpec = DefaultsSpec()
     models: dict[_VirtualName, ModelSpec] = {}
     aliases: dict[_AliasName, Annotated[AliasSpec, BeforeValidator(_alias)]] = {}
+    alerts: AlertsSpec = AlertsSpec()
 
 
-RowSpec = ProviderSpec | ModelSpec | AliasSpec | DefaultsSpec
-_SHAPES: dict[Kind, type[ProviderSpec | ModelSpec | AliasSpec | DefaultsSpec]] = {
+RowSpec = ProviderSpec | ModelSpec | AliasSpec | DefaultsSpec | AlertsSpec
+_SHAPES: dict[Kind, type[ProviderSpec | ModelSpec | AliasSpec | DefaultsSpec | AlertsSpec]] = {
     "provider": ProviderSpec,
     "model": ModelSpec,
     "alias": AliasSpec,
     "defaults": DefaultsSpec,
+    "alerts": AlertsSpec,
 }
 
 
@@ -478,7 +527,7 @@ def _bare(chain: object) -> object:
 
 def parse_row(kind: Kind, name: str, attributes: Mapping[str, object]) -> tuple[RowSpec | None, list[Problem]]:
     """Read one row of the table: the spec, or None and all its problems."""
-    place: Place = ("defaults",) if kind == "defaults" else (PARTS[kind], name)
+    place: Place = (kind,) if kind in SINGLE else (PARTS[kind], name)
     problems: list[Problem] = []
     if kind in _CHECKED_NAMES:
         try:
@@ -514,6 +563,8 @@ def settings_of(spec: RowSpec) -> RowSettings:
             return AliasSettings(**_plain_fields(spec))
         case DefaultsSpec():
             return DefaultSettings(**_plain_fields(spec))
+        case AlertsSpec():
+            return AlertSettings(**_plain_fields(spec))
 
 
 def route_settings_of(spec: RoutesSpec) -> RouteSettings:
@@ -523,6 +574,7 @@ def route_settings_of(spec: RoutesSpec) -> RouteSettings:
         defaults=DefaultSettings(**_plain_fields(spec.defaults)),
         models={name: ModelSettings(**_plain_fields(each)) for name, each in spec.models.items()},
         aliases={name: AliasSettings(**_plain_fields(each)) for name, each in spec.aliases.items()},
+        alerts=AlertSettings(**_plain_fields(spec.alerts)),
     )
 
 
@@ -561,6 +613,10 @@ def _plain_value(value: object) -> object:
             return CacheSettings(**_plain_fields(value))
         case RelaySpec():
             return RelaySettings(**_plain_fields(value))
+        case ReceiverSpec():
+            return ReceiverSettings(**_plain_fields(value))
+        case dict():
+            return {name: _plain_value(each) for name, each in value.items()}
         case tuple():
             return tuple(_plain_value(each) for each in value)
     return value

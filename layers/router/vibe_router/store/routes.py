@@ -5,6 +5,7 @@
     model     auto-chat   description, chain …
     alias     gpt-5*      model
     defaults  defaults    timeouts, retries …
+    alerts    alerts      receivers, budget …
     complexity auto       mode, share, strata, trees …: see store.complexity
     version   version     number: counts the writes of the routes; written_at: the last one (epoch seconds)
 
@@ -25,8 +26,11 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.models import Catalogue
 from vibe_router.routing.resolution import resolve
 from vibe_router.routing.settings import (
+    ALERTS,
     DEFAULTS,
     KINDS,
+    SINGLE,
+    AlertSettings,
     AliasSettings,
     DefaultSettings,
     Kind,
@@ -285,7 +289,7 @@ class CatalogueCache:
 
 def _checked(key: RowKey, row: Row) -> tuple[RowSettings | None, list[Problem]]:
     kind, name = key
-    if kind not in KINDS or (kind == "defaults" and key != DEFAULTS):
+    if kind not in KINDS or key != SINGLE.get(kind, key):
         return None, [Problem(key, f"is of an unknown kind; `kind` is one of {', '.join(KINDS)}")]
     if settings := read_row(kind, name, row):
         return settings, []
@@ -296,12 +300,13 @@ def _checked(key: RowKey, row: Row) -> tuple[RowSettings | None, list[Problem]]:
 
 
 def _route_settings(rows: Mapping[RowKey, RowSettings]) -> RouteSettings:
-    defaults = rows.get(DEFAULTS)
+    defaults, alerts = rows.get(DEFAULTS), rows.get(ALERTS)
     return RouteSettings(
         providers={name: row for (_, name), row in rows.items() if isinstance(row, ProviderSettings)},
         defaults=defaults if isinstance(defaults, DefaultSettings) else DefaultSettings(),
         models={name: row for (_, name), row in rows.items() if isinstance(row, ModelSettings)},
         aliases={name: row for (_, name), row in rows.items() if isinstance(row, AliasSettings)},
+        alerts=alerts if isinstance(alerts, AlertSettings) else AlertSettings(),
     )
 
 
