@@ -66,20 +66,18 @@ def _request(file: typer.FileText) -> dict[str, Any]:
 
 
 def _render(console: "Console", answer: dict[str, Any]) -> None:
+    from rich.padding import Padding
+
     from vibe_cli import output
 
     admission = answer.get("admission") or {}
     verdict = "The request would be admitted." if admission.get("admitted") else "The request would be rejected."
     console.print(f"{verdict} {output.clean(admission.get('why') or '')}")
-    rows = [
-        [str(number), output.clean(each.get("deployment")), output.clean(each.get("why") or "")]
-        for number, each in enumerate(answer.get("tried") or (), 1)
-    ]
-    rows += [
-        ["–", output.clean(each.get("deployment")), output.clean(each.get("why") or "")]
-        for each in answer.get("skipped") or ()
-    ]
-    console.print(output.table(("", "deployment", "why"), rows) if rows else "No deployment is available.")
-    for each in answer.get("tried") or ():
+    tried, skipped = answer.get("tried") or (), answer.get("skipped") or ()
+    if not tried and not skipped:
+        console.print("No deployment is available.")
+    for mark, each in [*enumerate(tried, 1), *(("–", each) for each in skipped)]:
+        console.print(f"\n{mark}  {output.clean(each.get('deployment'))}")
+        console.print(Padding(output.clean(each.get("why") or ""), (0, 0, 0, 3)))
         if dropped := each.get("dropped_params"):
-            console.print(f"Not sent to {output.clean(each.get('deployment'))}: {output.clean(', '.join(dropped))}")
+            console.print(Padding(f"Not sent there: {output.clean(', '.join(dropped))}", (0, 0, 0, 3)))
