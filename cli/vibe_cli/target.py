@@ -56,7 +56,7 @@ def choose_routes_table(environ: Mapping[str, str], table: str | None, *, local:
         stack = find_local_stack(environ)
         if stack and "endpoint" in stack and "routes_table" in stack:
             endpoint = stack["endpoint"]
-            return Target(table or stack["routes_table"], endpoint, f"the local stack at {endpoint}")
+            return Target(table or stack["routes_table"], endpoint, "the local stack")
         if local:
             raise CommandError("The local stack is not running. Start it with: make start")
     if not named:

@@ -72,14 +72,18 @@ def _decisions(
         from vibe_cli.cloudwatch import follow_log, logs_client
 
         group = f"/aws/lambda/{stack}-gateway"
-        note(f"{group}, from {since:g} minutes ago; stop with Ctrl-C")
+        note(_heading(group, since, once=once))
         missing = f"There is no log group {group}. Check the stack's name and the region."
         with aws_errors("CloudWatch Logs", not_found=missing):
             yield _parse(follow_log(logs_client(), group, int(began * 1000), once=once))
     else:
         with connect(connection) as api:
-            note(f"{api.url}, from {since:g} minutes ago; stop with Ctrl-C")
+            note(_heading(api.url, since, once=once))
             yield follow_requests(api, began, once=once)
+
+
+def _heading(source: str, since: float, *, once: bool) -> str:
+    return f"{source}, from {since:g} minutes ago" + ("" if once else "; stop with Ctrl-C")
 
 
 def _parse(lines: Iterable[str]) -> Iterator["Decision"]:
