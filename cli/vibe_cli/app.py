@@ -8,8 +8,13 @@ Exit statuses:
     130  interrupted
 """
 
+import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
 
 import typer
 import typer.main
@@ -36,14 +41,14 @@ from vibe_cli.commands import (
     usage,
 )
 from vibe_cli.errors import CommandError, exit_on_closed_pipe
-from vibe_cli.options import command_group
 
 __all__ = ["build_command", "main", "run"]
 
 
 def build_command() -> TyperGroup:
     """Return the command line with all its commands."""
-    app = command_group("Operate a Vibe Router: the local one, or one deployed to AWS.")
+    app = typer.Typer(help="Operate a Vibe Router: the local one, or one deployed to AWS.", rich_markup_mode=None)
+    app.callback(invoke_without_command=True)(_print_version_or_help)
     app.add_typer(agents.app, name="agents")
     app.add_typer(complexity.app, name="complexity")
     app.add_typer(cooldowns.app, name="cooldowns")
@@ -65,15 +70,42 @@ def build_command() -> TyperGroup:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)  # noqa: S101 - for the type checker
     group.commands = dict(sorted(group.commands.items()))
-    for command in group.commands.values():
-        command.short_help = (command.help or "").partition("\n")[0].rstrip(".")  # Typer's own is cut at 45 characters
+    _complete_short_help(group)
     return group
+
+
+def _print_version_or_help(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        typer.echo(metadata.version("vibe-router"))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def _complete_short_help(group: TyperGroup) -> None:
+    """List commands with the whole first line of their help, which Typer cuts at 45 characters."""
+    for command in group.commands.values():
+        command.short_help = (command.help or "").partition("\n")[0].rstrip(".")
+        if isinstance(command, TyperGroup):
+            _complete_short_help(command)
+
+
+def _program() -> str:
+    """Return the name by which `vibe` can be called: its path, unless the shell finds it by its name."""
+    called, found = Path(sys.argv[0]), shutil.which("vibe")
+    if called.name != "vibe" or (found and Path(found).samefile(called)):
+        return "vibe"
+    with suppress(ValueError):
+        return str(called.absolute().relative_to(Path.cwd()))
+    return str(called)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names (this process's arguments if None); return its exit status."""
     try:
-        return int(build_command().main(argv, prog_name="vibe", standalone_mode=False) or 0)
+        return int(build_command().main(argv, prog_name=_program(), standalone_mode=False) or 0)
     except CommandError as error:
         print(error, file=sys.stderr)
         return error.status

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,36 @@ def test_group_alone_prints_its_help(command: Command, group: str) -> None:
     done = command(group)
     assert done.status == 0
     assert f"Usage: vibe {group} [OPTIONS] COMMAND" in done.out
+
+
+def test_version_is_that_of_the_package(command: Command) -> None:
+    assert command("--version").out == "0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("called", "on_path", "name"),
+    [
+        ("bin/vibe", False, "bin/vibe"),
+        ("bin/vibe", True, "vibe"),
+        ("/usr/bin/pytest", False, "vibe"),
+    ],
+    ids=["by its path", "by its name", "from another program"],
+)
+def test_usage_names_the_program_as_it_can_be_called(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, called: str, on_path: bool, name: str
+) -> None:
+    program = tmp_path / "bin/vibe"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [called])
+    monkeypatch.setenv("PATH", str(program.parent) if on_path else "/nonexistent")
+    assert command("keys").out.startswith(f"Usage: {name} keys [OPTIONS] COMMAND")
+    assert command("kyes").err.endswith(f"Help: {name} --help\n")
+
+
+def test_lists_of_commands_show_whole_lines(command: Command) -> None:
+    assert "..." not in command("complexity").out.partition("Commands:")[2]
 
 
 def test_every_command_has_help(command: Command) -> None:
