@@ -21,6 +21,7 @@ from vibe_cli.errors import CommandError
 __all__ = ["KeySettings", "Settings", "TeamSettings", "read_keys"]
 
 _NONE = "none"
+_LADDER_FORM = "must be MODEL=CHEAPER@SHARE, separated by commas, such as auto-chat=auto-chat-mini@80%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,44 @@ def _aliases(text: str) -> object:
     return aliases
 
 
+def _model_budgets(text: str) -> object:
+    budgets: dict[str, dict[str, object]] = {}
+    for part in filter(None, map(str.strip, text.replace(";", ",").split(","))):
+        model, equals, budget = (each.strip() for each in part.partition("="))
+        amount, _, period = (each.strip() for each in budget.partition("/"))
+        if not (model and equals):
+            raise ValueError("must be MODEL=DOLLARS/TIME, separated by commas, such as auto-codex=5/1d")
+        budgets[model] = {"budget_limit": _dollars(amount), **({"time_period": period} if period else {})}
+    if not budgets:
+        raise ValueError("must not be empty")
+    return budgets
+
+
+def _ladders(text: str) -> object:
+    ladders: dict[str, list[dict[str, object]]] = {}
+    for part in filter(None, map(str.strip, text.replace(";", ",").split(","))):
+        model, equals, step = (each.strip() for each in part.partition("="))
+        target, _, share = (each.strip() for each in step.rpartition("@"))
+        if not (model and equals):
+            raise ValueError(_LADDER_FORM)
+        ladder = ladders.setdefault(model, [])
+        if step != _NONE:  # an empty ladder switches that of the routes off
+            ladder.append({"from": _share(share), "model": target})
+    if not ladders:
+        raise ValueError("must not be empty")
+    return ladders
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = math.nan
+    if not 0 < share <= 1:
+        raise ValueError(_LADDER_FORM)
+    return share
+
+
 def _object(text: str) -> object:
     try:
         value = json.loads(text)
@@ -98,6 +137,21 @@ _LIMITS = (
     _Field("models", "--models", _names, "NAMES", "Allowed models, separated by commas; * matches anything."),
     _Field("max_budget", "--budget", _dollars, "DOLLARS", "Maximum spend in dollars, per --budget-duration if given."),
     _Field("budget_duration", "--budget-duration", _text, "TIME", "How often the budget resets: 1h, 1d, 30d, 1mo."),
+    _Field("soft_budget", "--soft-budget", _dollars, "DOLLARS", "Spend from which responses and records warn."),
+    _Field(
+        "model_max_budget",
+        "--model-budgets",
+        _model_budgets,
+        "MODEL=DOLLARS/TIME",
+        "Budgets for single models, such as auto-codex=5/1d; comma-separated.",
+    ),
+    _Field(
+        "budget_ladder",
+        "--ladder",
+        _ladders,
+        "MODEL=CHEAPER@SHARE",
+        "What serves instead of a model from a share of the budget on; comma-separated.",
+    ),
     _Field("rpm_limit", "--rpm", _count, "N", "Requests per minute."),
     _Field("tpm_limit", "--tpm", _count, "N", "Tokens per minute."),
     _Field("max_parallel_requests", "--parallel", _count, "N", "Requests in parallel."),

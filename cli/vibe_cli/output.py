@@ -182,6 +182,27 @@ def budget_text(holder: Mapping[str, Any]) -> str:
     return dollars(holder["max_budget"]) + (f" / {clean(period)}" if period else "")
 
 
+def model_budgets_text(holder: Mapping[str, Any]) -> str:
+    """Return the budgets of single models: auto-codex $0.20 of $5.00 / 1d."""
+    spent = holder.get("model_spend") or {}
+    return ", ".join(
+        f"{clean(model)} {dollars(spent.get(model) or 0)} of {dollars(budget.get('budget_limit'))}"
+        + (f" / {clean(budget['time_period'])}" if budget.get("time_period") else "")
+        for model, budget in (holder.get("model_max_budget") or {}).items()
+    )
+
+
+def ladder_text(ladder: Sequence[Mapping[str, Any]]) -> str:
+    """Return a budget ladder: auto-chat-mini from 80%."""
+    return ", ".join(f"{clean(step.get('model'))} from {step.get('from', 0):.0%}" for step in ladder) or "none"
+
+
+def ladders_text(holder: Mapping[str, Any]) -> str:
+    """Return the budget ladders of a key or team: auto-chat: auto-chat-mini from 80%."""
+    ladders = (holder.get("budget_ladder") or {}).items()
+    return "; ".join(f"{clean(model)}: {ladder_text(ladder)}" for model, ladder in ladders)
+
+
 def limits_text(holder: Mapping[str, Any]) -> str:
     """Return the rate limits of a key or team: 60 rpm, 10,000 tpm, 4 parallel."""
     units = (("rpm_limit", "rpm"), ("tpm_limit", "tpm"), ("max_parallel_requests", "parallel"))

@@ -231,6 +231,9 @@ _ROUTED_HEADERS = {
     "x-vibe-attempts": "Number of attempts.",
     "x-vibe-fallbacks": "Number of deployments that failed or were skipped before.",
     "x-vibe-routing": "The choice of a model that is routed by complexity, with score, stage, arm and reasons.",
+    "x-vibe-budget-ladder": "The model that was asked for, if a budget ladder has another one serve, with the step's "
+    "share, whose budget it is, and the share used.",
+    "x-vibe-soft-budget": "Soft budgets that are spent: key or team, with the amounts in dollars.",
     "x-vibe-dropped-params": "Parameters and beta flags that were not sent, if the routes allow that.",
 }
 

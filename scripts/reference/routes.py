@@ -36,6 +36,10 @@ _SECTIONS = {
         "routing",
         "Routes the requests of a model by how hard they are: see [complexity routing](../complexity.md).",
     ),
+    "LadderStepSpec": (
+        "budget_ladder",
+        "For keys and teams with a budget: see [budget ladders](../keys.md#budget-ladders). Shares rise step by step.",
+    ),
     "DeploymentSpec": (
         "Deployments",
         "A model at a provider: a step of a `chain`, or a member of a step that is a list. Also accepts "
@@ -86,6 +90,9 @@ MEANINGS = {
     "ModelSpec.chain": "Steps, tried in order: a deployment, or a list of deployments that share the step by weight.",
     "ModelSpec.cache": "For how long answers to repeatable requests are stored and replayed (default: not at all).",
     "CacheSpec.seconds": "How long, up to 30 days.",
+    "ModelSpec.budget_ladder": "The models that serve instead, from shares of the caller's budget on.",
+    "LadderStepSpec.from": "The share of the budget, over 0 and at most 1, from which on the step applies.",
+    "LadderStepSpec.model": "The virtual model that serves then. Keys that may not use it skip the step.",
     "ModelSpec.routing": "How its requests are routed by complexity; then the chain may be missing.",
     "RoutingSpec.by": "What decides: how hard a request is.",
     "RoutingSpec.mini": "The model for easy requests.",

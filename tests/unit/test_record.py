@@ -87,7 +87,11 @@ RECORDS = st.builds(
     usage=st.builds(Usage, *[TOKENS] * 7),
     cost=st.none() | st.integers(0, 10**15),  # up to a million dollars
     charged=st.none() | st.integers(0, 10**15),
-    charge_later=st.sampled_from([(), ("key",), ("key", "team")]),
+    charge_later=st.sampled_from([(), ("key",), ("key", "team", "key#auto-codex")]),
+    ladder_model=st.none() | TEXT,
+    ladder_from=st.none() | st.sampled_from([0.8, 1]),
+    ladder_budget=st.sampled_from([None, "key", "team"]),
+    soft_budgets=st.sampled_from([(), ("key", "team")]),
     ttft_ms=st.none() | MILLISECONDS,
     total_ms=MILLISECONDS,
 )

@@ -73,6 +73,10 @@ def _render(console: "Console", answer: dict[str, Any]) -> None:
     admission = answer.get("admission") or {}
     verdict = "The request would be admitted." if admission.get("admitted") else "The request would be rejected."
     console.print(f"{verdict} {output.clean(admission.get('why') or '')}")
+    if ladder := answer.get("budget_ladder"):
+        console.print(output.clean(ladder.get("why") or ""))
+    for each in answer.get("soft_budgets") or ():
+        console.print(output.clean(each.get("why") or ""))
     tried, skipped = answer.get("tried") or (), answer.get("skipped") or ()
     if not tried and not skipped:
         console.print("No deployment is available.")

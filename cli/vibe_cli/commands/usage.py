@@ -169,7 +169,10 @@ def _book(
     book = UsageWriter(client, usage.table, days=days)
     ledgers = LedgerStore(client, ledger, Clock())
     for record in records:
-        held = [f"{owner}#{name}" for owner, name in _owners(record).items() if owner not in record.charge_later]
+        owners = _owners(record)
+        held = [f"{owner}#{name}" for owner, name in owners.items() if owner not in record.charge_later]
+        of_models = (each.split("#", 1) for each in record.model_holds)
+        held += [f"{owner}#{owners[owner]}#{model}" for owner, model in of_models if owner in owners]
         try:
             # Whether or not there is a row: the environment may have ended between settlement and row.
             settlement = ledgers.late_settlement(record.hold, held, record.charge) if record.hold and held else None

@@ -4,6 +4,7 @@ Dollars and durations exist only here. Inside the router, money is nano-dollars 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,10 +12,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from vibe_router.access.keys import Key, Limits, Team, duration_seconds
+from vibe_router.access.keys import Key, Ladders, Limits, ModelBudget, Team, duration_seconds, model_ledger_id
 from vibe_router.access.ledger import Ledger
+from vibe_router.core.models import LadderStep
 from vibe_router.core.price import NANO
-from vibe_router.routing.settings import LONGEST_CACHED
+from vibe_router.routing.resolution import step_problem
+from vibe_router.routing.settings import LONGEST_CACHED, LONGEST_LADDER
 
 __all__ = [
     "Alias",
@@ -37,6 +40,7 @@ __all__ = [
 
 _MOST_DOLLARS = 1e9
 _MOST = 10**12  # of requests or tokens per minute, or of concurrent requests
+_NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,12})?", re.ASCII)
 _DEFAULTS: tuple[object, ...] = (None, "", 0, False, [], {}, "default")
 _METADATA_BYTES = 8 * 1024
 _METADATA_LEVELS = 12  # DynamoDB takes 32
@@ -103,14 +107,75 @@ _Name = Annotated[str, Field(max_length=256), AfterValidator(_text)]
 Aliases = Annotated[
     dict[_Name, _Name], Field(max_length=50), BeforeValidator(lambda value: value if value not in _DEFAULTS else {})
 ]
-Tags = Annotated[list[Text], Field(max_length=50)]
-CacheSeconds = Annotated[int, Field(ge=0, le=LONGEST_CACHED)]
-Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
+
+
 NotHonoured = Annotated[
     Any,
     AfterValidator(_default),
     Field(description="Accepted only if null or LiteLLM's default", json_schema_extra={"deprecated": True}),
 ]
+
+
+class LadderStepBody(Body):
+    """A step of a budget ladder."""
+
+    share: Annotated[float, Field(gt=0, le=1, alias="from", description="The share of the budget from which on")]
+    model: Annotated[str, Field(description="The virtual model that serves then")]
+
+
+def _budget(value: object) -> object:
+    """Return a budget by LiteLLM's other names for its fields; it takes numbers in quotes, too."""
+    if not isinstance(value, dict):
+        return value
+    names = {"max_budget": "budget_limit", "budget_duration": "time_period"}
+    renamed = {names.get(name, name): each for name, each in value.items() if each is not None or name not in names}
+    limit = renamed.get("budget_limit")
+    if isinstance(limit, str) and _NUMBER.fullmatch(limit):
+        renamed["budget_limit"] = float(limit)
+    return renamed
+
+
+class ModelBudgetBody(Body):
+    """A budget for a virtual model."""
+
+    budget_limit: Annotated[Dollars, Field(description="The budget in USD; also called max_budget")]
+    time_period: Annotated[
+        Duration | None,
+        Field(description="The period after which it resets, as in budget_duration, which is another name for it"),
+    ] = None
+    rpm_limit: NotHonoured = None
+    tpm_limit: NotHonoured = None
+
+
+def _ladders(value: "dict[str, list[LadderStepBody]]") -> "dict[str, list[LadderStepBody]]":
+    steps = {model: [LadderStep(each.share, each.model) for each in ladder] for model, ladder in value.items()}
+    for model, ladder in steps.items():
+        for index, step in enumerate(ladder):
+            if reason := step_problem(ladder, index, model):
+                raise ValueError(f"step {index + 1} of {model!r} {reason}")
+            if any(below.model == model for below in steps.get(step.model, ())):
+                raise ValueError(f"makes a circle: {model!r} and {step.model!r} lead to each other")
+    return value
+
+
+def _if_given(value: object) -> object:
+    return value if value not in _DEFAULTS else {}
+
+
+ModelBudgets = Annotated[
+    dict[_Name, Annotated[ModelBudgetBody, BeforeValidator(_budget)]],
+    Field(max_length=20),
+    BeforeValidator(_if_given),
+]
+BudgetLadders = Annotated[
+    dict[_Name, Annotated[list[LadderStepBody], Field(max_length=LONGEST_LADDER)]],
+    Field(max_length=50),
+    BeforeValidator(_if_given),
+    AfterValidator(_ladders),
+]
+Tags = Annotated[list[Text], Field(max_length=50)]
+CacheSeconds = Annotated[int, Field(ge=0, le=LONGEST_CACHED)]
+Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 
 
 def optional(description: str) -> Any:
@@ -130,6 +195,14 @@ class HolderFields(Body):
     max_budget: Dollars | None = optional("The budget in USD")
     budget_duration: Duration | None = optional(
         "The period after which the budget resets: 1h, 1d, 30d, 1mo. Never if null"
+    )
+    soft_budget: Dollars | None = optional("Spending in USD beyond which responses and records warn")
+    model_max_budget: ModelBudgets | None = optional(
+        "Budgets for single virtual models (names or patterns), besides max_budget"
+    )
+    budget_ladder: BudgetLadders | None = optional(
+        "The models that serve instead of a virtual model (a name or pattern) from a share of the budget on. They "
+        "replace the ladder of the routes; an empty list switches it off"
     )
     rpm_limit: Count | None = optional("Requests per minute")
     tpm_limit: Count | None = optional("Tokens per minute")
@@ -152,6 +225,11 @@ class HolderFields(Body):
             fields["metadata"] = sent["metadata"] or {}
         if "cache_seconds" in sent:
             fields["cache_seconds"] = sent["cache_seconds"]
+        if "budget_ladder" in sent:
+            fields["budget_ladder"] = {
+                model: tuple(LadderStep(step.share, step.model) for step in ladder)
+                for model, ladder in (self.budget_ladder or {}).items()
+            }
         if sent.get("blocked") is not None:
             fields["blocked"] = sent["blocked"]
         return fields
@@ -174,7 +252,6 @@ class LiteLLMOnly(Body):
     enforced_params: NotHonoured = None
     guardrails: NotHonoured = None
     key_type: NotHonoured = None
-    model_max_budget: NotHonoured = None
     model_rpm_limit: NotHonoured = None
     model_tpm_limit: NotHonoured = None
     object_permission: NotHonoured = None
@@ -187,7 +264,6 @@ class LiteLLMOnly(Body):
     router_settings: NotHonoured = None
     rpm_limit_type: NotHonoured = None
     send_invite_email: NotHonoured = None
-    soft_budget: NotHonoured = None
     temp_budget_expiry: NotHonoured = None
     temp_budget_increase: NotHonoured = None
     tpm_limit_type: NotHonoured = None
@@ -195,19 +271,27 @@ class LiteLLMOnly(Body):
 
 def limits_of(sent: Mapping[str, Any], before: Limits = _NONE) -> Limits:
     """Return the limits in `sent` (LiteLLM's names); a limit that is missing stays as in `before`."""
-    budget = sent.get("max_budget")
+    budget, soft = sent.get("max_budget"), sent.get("soft_budget")
     return Limits(
         max_budget=(None if budget is None else nano(budget)) if "max_budget" in sent else before.max_budget,
         budget_duration=sent.get("budget_duration", before.budget_duration),
         rpm=sent.get("rpm_limit", before.rpm),
         tpm=sent.get("tpm_limit", before.tpm),
         parallel=sent.get("max_parallel_requests", before.parallel),
+        soft_budget=(None if soft is None else nano(soft)) if "soft_budget" in sent else before.soft_budget,
+        models=before.models
+        if "model_max_budget" not in sent
+        else tuple(
+            ModelBudget(model, nano(each["budget_limit"]), each.get("time_period"))
+            for model, each in (sent["model_max_budget"] or {}).items()
+        ),
     )
 
 
-def holder_fields(holder: Key | Team, ledger: Ledger | None) -> dict[str, Any]:
-    """Return the shared fields by LiteLLM's names; `ledger` is the one of the current period."""
-    limits = holder.limits
+def holder_fields(holder: Key | Team, ledgers: Mapping[str, Ledger]) -> dict[str, Any]:
+    """Return the shared fields by LiteLLM's names; `ledgers` are those of the current period, by id."""
+    limits, ledger = holder.limits, ledgers.get(holder.ledger_id)
+    of_models = {each.model: ledgers.get(model_ledger_id(holder, each.model)) for each in limits.models}
     return {
         "spend": dollars(ledger.spent) if ledger else 0.0,
         "reserved": dollars(ledger.committed - ledger.spent) if ledger else 0.0,
@@ -215,6 +299,13 @@ def holder_fields(holder: Key | Team, ledger: Ledger | None) -> dict[str, Any]:
         "max_budget": None if limits.max_budget is None else dollars(limits.max_budget),
         "budget_duration": limits.budget_duration,
         "budget_reset_at": iso(ledger.period_ends if ledger else None),
+        "soft_budget": None if limits.soft_budget is None else dollars(limits.soft_budget),
+        "model_max_budget": {
+            each.model: {"budget_limit": dollars(each.max_budget), "time_period": each.duration}
+            for each in limits.models
+        },
+        "model_spend": {model: dollars(spent.spent) if spent else 0.0 for model, spent in of_models.items()},
+        "budget_ladder": _ladder_fields(holder.budget_ladder),
         "rpm_limit": limits.rpm,
         "tpm_limit": limits.tpm,
         "max_parallel_requests": limits.parallel,
@@ -226,6 +317,10 @@ def holder_fields(holder: Key | Team, ledger: Ledger | None) -> dict[str, Any]:
         "created_at": iso(holder.created_at),
         "updated_at": iso(holder.updated_at),
     }
+
+
+def _ladder_fields(ladders: Ladders) -> dict[str, list[dict[str, Any]]]:
+    return {model: [{"from": step.share, "model": step.model} for step in ladder] for model, ladder in ladders.items()}
 
 
 def nano(amount: float) -> int:

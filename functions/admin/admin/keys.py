@@ -1,7 +1,7 @@
 """/key/*: virtual keys, by LiteLLM's paths and fields."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -27,7 +27,7 @@ from admin.fields import (
     optional,
 )
 from admin.openapi import answers
-from admin.records import ledger_id, no_such_key, rejections, require_own, spending
+from admin.records import no_such_key, rejections, require_models, require_own, spending
 from admin.router import Router
 from vibe_router.access.authentication import hash_key
 from vibe_router.access.issuing import (
@@ -47,6 +47,7 @@ __all__ = ["key_hash_of", "key_object", "router"]
 router = Router()
 
 _REGENERATED = answers("The new key, and in `key` its secret.", 404, 409)
+_NONE: Mapping[str, Ledger] = {}
 NEVER = "-1"  # LiteLLM's value for a key that does not expire
 
 Expiry = Annotated[str, AfterValidator(lambda value: value if value == NEVER else str(duration_seconds(value)))]
@@ -122,6 +123,7 @@ def generate(body: GenerateKey) -> dict[str, Any]:
     if call.environment.is_master_key(secret):
         raise bad_request("key: is the master key.", param="key")
     key_hash = hash_key(secret)
+    require_models(call, body)
     bare = Key(key_hash, key_hash, mask_key(secret), created_at=round(call.now, 3), version=1)
     key = _with(bare, body, call.now)
     with rejections():
@@ -133,12 +135,13 @@ def generate(body: GenerateKey) -> dict[str, Any]:
 def update(body: UpdateKey) -> dict[str, Any]:
     """Change a key. The change is effective everywhere within 10 seconds."""
     call = call_of(router)
+    require_models(call, body)
     with rejections():
         key = call.environment.keys.change_key(key_hash_of(body.key), lambda seen: _with(seen, body, call.now))
     if key is None:
         raise no_such_key(body.key)
     if body.spend is not None:
-        call.environment.ledgers.set_spent(ledger_id(key), nano(body.spend))
+        call.environment.ledgers.set_spent(key.ledger_id, nano(body.spend))
     return {**_one(call, key), "key": body.key}
 
 
@@ -228,15 +231,15 @@ def listed(
     shown = keys[(page - 1) * size : page * size]
     ledgers = ledgers or (spending(call, shown) if return_full_object else {})
     return {
-        "keys": [key_object(key, ledgers.get(ledger_id(key))) if return_full_object else key.hash for key in shown],
+        "keys": [key_object(key, ledgers) if return_full_object else key.hash for key in shown],
         "total_count": len(keys),
         "current_page": page,
         "total_pages": math.ceil(len(keys) / size),
     }
 
 
-def key_object(key: Key, ledger: Ledger | None = None) -> dict[str, Any]:
-    """Return a key's fields by LiteLLM's names; `ledger` is the one of the current period."""
+def key_object(key: Key, ledgers: Mapping[str, Ledger] = _NONE) -> dict[str, Any]:
+    """Return a key's fields by LiteLLM's names; `ledgers` are those of the current period, by id."""
     return {
         "token": key.hash,
         "key_id": key.key_id,
@@ -247,12 +250,12 @@ def key_object(key: Key, ledger: Ledger | None = None) -> dict[str, Any]:
         "aliases": dict(key.aliases),
         "expires": iso(key.expires),
         "replaced_by": key.replaced_by,
-        **holder_fields(key, ledger),
+        **holder_fields(key, ledgers),
     }
 
 
 def _one(call: Call, key: Key) -> dict[str, Any]:
-    return key_object(key, spending(call, [key]).get(ledger_id(key)))
+    return key_object(key, spending(call, [key]))
 
 
 def _with(key: Key, body: KeyFields, now: float) -> Key:
@@ -292,6 +295,7 @@ def _regenerated(call: Call, named: str, body: RegenerateKey) -> dict[str, Any]:
     secret = body.new_key or generate_key()
     if call.environment.is_master_key(secret):
         raise bad_request("new_key: is the master key.", param="new_key")
+    require_models(call, body)
     grace = duration_seconds(body.grace_period) if body.grace_period else 0
 
     def change(seen: Key) -> tuple[Key, Key]:
@@ -317,7 +321,7 @@ def _sorted_by(name: Sort, key: Key, ledgers: dict[str, Ledger]) -> tuple[bool, 
     """Return a key's sort value; keys without one come first or last, depending on the order."""
     match name:
         case "spend":
-            ledger = ledgers.get(ledger_id(key))
+            ledger = ledgers.get(key.ledger_id)
             return True, ledger.spent if ledger else 0
         case "key_alias":
             return key.alias is not None, key.alias or ""

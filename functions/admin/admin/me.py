@@ -11,7 +11,7 @@ from admin.call import Call, call_of
 from admin.fields import Alias, Body, Duration, Models, example, optional
 from admin.keys import GenerateKey, NamedKey, RegenerateKey, key_hash_of, key_object
 from admin.openapi import answers
-from admin.records import ledger_id, no_such_key, spending
+from admin.records import no_such_key, spending
 from admin.router import Router
 from admin.usage_logic import summed, today
 from vibe_router.access.keys import Key
@@ -53,7 +53,7 @@ def my_keys() -> dict[str, Any]:
     call = call_of(router)
     found = sorted(_keys_of(call), key=lambda key: (key.alias or "", key.hash))
     ledgers = spending(call, found)
-    return {"keys": [key_object(key, ledgers.get(ledger_id(key))) for key in found]}
+    return {"keys": [key_object(key, ledgers) for key in found]}
 
 
 @router.get("/me/usage", tags=["Me"], responses=answers("`totals`, and the same by `days` and by `keys`."))

@@ -4,12 +4,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from admin.call import Call
-from vibe_router.access.keys import Key, Team
+from admin.fields import HolderFields
+from admin.routes_logic import catalogue
+from vibe_router.access.keys import Key, Limits, Team, model_ledger_id
 from vibe_router.access.ledger import Ledger, roll_period
 from vibe_router.core.errors import ApiError, bad_request
+from vibe_router.core.patterns import is_pattern, matches
+from vibe_router.routing.resolution import nearest
 from vibe_router.store.key_admin import AliasTakenError, BusyError, NoSuchTeamError, TakenError
 
-__all__ = ["ledger_id", "no_such_key", "no_such_team", "rejections", "require_own", "spending"]
+__all__ = ["no_such_key", "no_such_team", "rejections", "require_models", "require_own", "spending"]
 
 
 @contextmanager
@@ -35,6 +39,30 @@ def require_own(call: Call, named: str, param: str) -> None:
         raise ApiError(403, message, type="auth_error", code="master_key_required", param=param)
 
 
+def require_models(call: Call, body: HolderFields) -> None:
+    """Require that the models of budgets and budget ladders exist: a misspelt one would limit nothing.
+
+    Raises ApiError (400).
+    """
+    named = [("model_max_budget", model) for model in body.model_max_budget or ()]
+    for model, ladder in (body.budget_ladder or {}).items():
+        named += [("budget_ladder", model), *(("budget_ladder", step.model) for step in ladder)]
+    if not named:
+        return
+    _, routes = catalogue(call)
+    names = {*routes.models, *routes.switched_off, *routes.broken}
+    for field, model in named:
+        if model in names or (is_pattern(model) and any(matches(model, each) for each in names)):
+            continue
+        if (target := routes.resolve(model)) in names:
+            hint = f"is an alias of {target!r}; name the model"
+        else:
+            hint = (
+                f"is no virtual model; {nearest(model, names) or 'there are ' + (', '.join(sorted(names)) or 'none')}"
+            )
+        raise bad_request(f"{field}: {model[:100]!r} {hint}.", param=field)
+
+
 def no_such_key(named: str) -> ApiError:
     """Return the 404 for a key that does not exist, without repeating the key."""
     shown = f"sk-...{named[-4:]}" if named.startswith("sk-") else named[:100]
@@ -46,14 +74,16 @@ def no_such_team(team_id: str) -> ApiError:
     return ApiError(404, f"There is no team {team_id[:128]}.", code="team_not_found", param="team_id")
 
 
-def ledger_id(holder: Key | Team) -> str:
-    """Return the ledger's id of a key or a team."""
-    return f"key#{holder.key_id}" if isinstance(holder, Key) else f"team#{holder.id}"
-
-
 def spending(call: Call, holders: Iterable[Key | Team]) -> dict[str, Ledger]:
-    """Return the ledgers of `holders` that exist, by `ledger_id`, rolled to the current budget period."""
-    limits = {ledger_id(holder): holder.limits for holder in holders}
+    """Return the ledgers of `holders` that exist, by id, rolled to the current budget period.
+
+    Those of budgets for single models are among them.
+    """
+    limits: dict[str, Limits] = {}
+    for holder in holders:
+        limits[holder.ledger_id] = holder.limits
+        for budget in holder.limits.models:
+            limits[model_ledger_id(holder, budget.model)] = Limits(budget.max_budget, budget.duration)
     found = call.environment.ledgers.read(limits)
     return {
         each: roll_period(ledger, limits[each], call.now) if ledger.period_ends else ledger

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from admin.call import Call
 from vibe_router.access.authentication import hash_key
+from vibe_router.access.budgets import ladder_of
 from vibe_router.access.keys import Caller
 from vibe_router.core.errors import ApiError, bad_request, switched_off, unknown_model
-from vibe_router.core.models import Catalogue
+from vibe_router.core.models import Catalogue, VirtualModel
 from vibe_router.core.urls import host_header, host_of, is_metadata
 from vibe_router.formats import registry
 from vibe_router.formats.interfaces import ClientRequest
@@ -168,11 +169,19 @@ def explain_request(call: Call, body: bytes, name: str, wire: str, key: str | No
     if model is None:
         raise switched_off(resolved) if resolved in routes.switched_off else unknown_model(name, sorted(routes.models))
     request = _request(body, wire)
+    ids = {id_ for each in _on_its_ladder(caller, model) for id_ in caller.ledgers_for(each)}
+    ledgers = call.environment.ledgers.read(ids)
+    model, budgets = explain.on_ladder(caller, model, request, routes, ledgers, call.now)
     states = call.environment.states.read(list(dict.fromkeys(s for each in model.chain for s in each.state_ids)))
     remembered = explain.Remembered(call.environment.conversations, call.environment.observations)
     found = explain.route(model, request, states, call.now, remembered, _names_of(caller))
-    ledgers = call.environment.ledgers.read(caller.ledgers)
-    return {"requested": name, **found, "admission": explain.admission(caller, model, request, ledgers, call.now)}
+    admitted = explain.admission(caller, model, request, ledgers, call.now)
+    return {"requested": name, **found, **budgets, "admission": admitted}
+
+
+def _on_its_ladder(caller: Caller, model: VirtualModel) -> list[str]:
+    """Return the names of `model` and of the models on its budget ladder."""
+    return [model.name, *(step.model for step in ladder_of(caller, model))]
 
 
 def _complete(document: Mapping[str, Any], current: Rows) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """/team/*: teams, by LiteLLM's paths and fields."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -24,10 +24,10 @@ from admin.fields import (
 )
 from admin.keys import key_object
 from admin.openapi import answers
-from admin.records import ledger_id, no_such_team, rejections, spending
+from admin.records import no_such_team, rejections, require_models, spending
 from admin.router import Router
 from vibe_router.access.issuing import make_tombstone
-from vibe_router.access.keys import Key, Team
+from vibe_router.access.keys import Key, Team, model_ledger_id
 from vibe_router.access.ledger import Ledger
 
 __all__ = ["router"]
@@ -88,19 +88,21 @@ def new(body: NewTeam) -> dict[str, Any]:
     """Create a team."""
     call = call_of(router)
     now = round(call.now, 3)
+    require_models(call, body)
     team = _with(Team(body.team_id or str(uuid.uuid4()), created_at=now, version=1), body, now)
     with rejections("team_id"):
         call.environment.keys.add_team(team)
-    return _team_object(team)
+    return _team_object(team, {})
 
 
 @router.post("/team/update", tags=["Teams"], responses=answers("The team as it is now.", 404, 409))
 def update(body: UpdateTeam) -> dict[str, Any]:
     """Change a team. The change is effective everywhere within 10 seconds."""
     call = call_of(router)
+    require_models(call, body)
     team = _changed(call, body.team_id, lambda seen: _with(seen, body, round(call.now, 3)))
     if body.spend is not None:
-        call.environment.ledgers.set_spent(ledger_id(team), nano(body.spend))
+        call.environment.ledgers.set_spent(team.ledger_id, nano(body.spend))
     fields = _one(call, team)
     return {**fields, "data": fields}
 
@@ -113,13 +115,17 @@ def update(body: UpdateTeam) -> dict[str, Any]:
 def delete(body: DeleteTeams) -> dict[str, Any]:
     """Delete teams and their keys."""
     call = call_of(router)
+    teams = []
     for team_id in body.team_ids:
-        if call.environment.keys.team(team_id) is None:
+        team = call.environment.keys.team(team_id)
+        if team is None:
             raise no_such_team(team_id)
+        teams.append(team)
     gone = [key for key in call.environment.keys.list_keys() if key.team_id in body.team_ids]
-    for team_id in body.team_ids:  # first, so that no key can join it
-        call.environment.keys.delete_team(team_id)
-        call.environment.ledgers.forget(f"team#{team_id}")
+    for team in teams:  # first, so that no key can join it
+        call.environment.keys.delete_team(team.id)
+        for ledger_id in (team.ledger_id, *(model_ledger_id(team, each.model) for each in team.limits.models)):
+            call.environment.ledgers.forget(ledger_id)
     with rejections():
         for key in gone:
             call.environment.keys.change_key(key.hash, lambda seen: make_tombstone(seen, round(call.now, 3)))
@@ -147,7 +153,7 @@ def info(team_id: Annotated[str, Query(min_length=1, max_length=128)]) -> dict[s
         raise no_such_team(team_id)
     keys = _keys_of(call, team)
     ledgers = spending(call, keys)
-    listed = [key_object(key, ledgers.get(ledger_id(key))) for key in keys]
+    listed = [key_object(key, ledgers) for key in keys]
     return {"team_id": team_id, "team_info": _one(call, team), "keys": listed, "team_memberships": []}
 
 
@@ -157,19 +163,19 @@ def listed() -> list[dict[str, Any]]:
     call = call_of(router)
     teams = sorted(call.environment.keys.list_teams(), key=lambda team: (team.alias or "", team.id))
     ledgers = spending(call, teams)
-    return [_team_object(team, ledgers.get(ledger_id(team))) for team in teams]
+    return [_team_object(team, ledgers) for team in teams]
 
 
-def _team_object(team: Team, ledger: Ledger | None = None) -> dict[str, Any]:
+def _team_object(team: Team, ledgers: Mapping[str, Ledger]) -> dict[str, Any]:
     return {
         "team_id": team.id,
         "team_alias": team.alias,
-        **holder_fields(team, ledger),
+        **holder_fields(team, ledgers),
     }
 
 
 def _one(call: Call, team: Team) -> dict[str, Any]:
-    return _team_object(team, spending(call, [team]).get(ledger_id(team)))
+    return _team_object(team, spending(call, [team]))
 
 
 def _keys_of(call: Call, team: Team) -> list[Key]:

@@ -59,14 +59,14 @@ def test_every_field_of_a_key_is_returned(admin: Admin) -> None:
 
 @pytest.mark.parametrize("value", [None, "", [], {}, False, 0])
 def test_an_unused_litellm_field_with_its_default_is_accepted(admin: Admin, value: object) -> None:
-    for field in ("aliases", "config", "permissions", "soft_budget", "guardrails", "organization_id", "spend"):
+    for field in ("aliases", "config", "permissions", "temp_budget_increase", "guardrails", "organization_id", "spend"):
         admin.made("/key/generate", **{field: value})
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("soft_budget", 3),
+        ("temp_budget_increase", 3),
         ("model_max_budget", {"gpt": 1}),
         ("guardrails", ["x"]),
         ("nonsense", None),
@@ -422,3 +422,84 @@ def test_a_key_has_aliases(admin: Admin) -> None:
         {f"a{at}": "auto-chat" for at in range(51)},
     ):
         assert admin.ask("POST", "/key/generate", {"aliases": wrong}).status == 400
+
+
+# --- Soft budgets, budgets of single models, and budget ladders ------------------------------------------------------
+
+LADDER = {"auto-chat": [{"from": 0.8, "model": "auto-chat-mini"}]}
+
+
+def test_budgets_of_models_are_written_and_read_by_litellms_names(admin: Admin) -> None:
+    budgets = {
+        "auto-codex": {"budget_limit": 5, "time_period": "1d"},
+        "auto-c*": {"max_budget": "0.0001", "budget_duration": "1mo"},
+    }
+    made = admin.made("/key/generate", soft_budget=2.5, model_max_budget=budgets, budget_ladder=LADDER)
+    expected = {
+        "soft_budget": 2.5,
+        "model_max_budget": {
+            "auto-codex": {"budget_limit": 5, "time_period": "1d"},
+            "auto-c*": {"budget_limit": 0.0001, "time_period": "1mo"},
+        },
+        "model_spend": {"auto-codex": 0, "auto-c*": 0},
+        "budget_ladder": LADDER,
+    }
+    assert {name: made[name] for name in expected} == expected
+    admin.made("/key/update", key=made["key"], max_budget=3)
+    info = admin.read("/key/info", key=made["key"])["info"]
+    assert {name: info[name] for name in expected} == expected
+    removed = admin.made("/key/update", key=made["key"], soft_budget=None, model_max_budget={}, budget_ladder=None)
+    assert [removed[name] for name in expected] == [None, {}, {}, {}]
+
+
+def test_spending_on_a_model_is_shown(admin: Admin) -> None:
+    made = admin.made("/team/new", team_id="red", model_max_budget={"auto-codex": {"budget_limit": 5}})
+    assert made["model_spend"] == {"auto-codex": 0}
+    admin.environment.ledgers.set_spent("team#red#auto-codex", 1_500_000_000)
+    assert admin.read("/team/list")[0]["model_spend"] == {"auto-codex": 1.5}
+    admin.made("/team/delete", team_ids=["red"])
+    assert not admin.environment.ledgers.read(["team#red#auto-codex"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("soft_budget", -1, "soft_budget"),
+        ("model_max_budget", {"auto-codx": {"budget_limit": 5}}, "did you mean 'auto-codex'?"),
+        ("model_max_budget", {"gpt-5": {"budget_limit": 5}}, "is an alias of 'auto-chat'"),
+        ("model_max_budget", {"auto-codex": 5}, "model_max_budget"),
+        ("model_max_budget", {"auto-codex": {"budget_limit": "much"}}, "model_max_budget"),
+        ("model_max_budget", {"auto-codex": {"budget_limit": 5, "time_period": "soon"}}, "model_max_budget"),
+        ("model_max_budget", {"auto-codex": {"budget_limit": 5, "rpm_limit": 5}}, "model_max_budget"),
+        ("budget_ladder", {"auto-chat": [{"from": 80, "model": "auto-chat-mini"}]}, "budget_ladder"),
+        ("budget_ladder", {"auto-chat": [{"from": 0.8, "model": "mini"}]}, "'mini' is no virtual model"),
+        ("budget_ladder", {"auto-chat": [{"from": 0.8, "model": "auto-chat"}]}, "names the model itself"),
+        ("budget_ladder", {**LADDER, "auto-chat-mini": [{"from": 0.9, "model": "auto-chat"}]}, "circle"),
+        ("budget_ladder", {"auto-chat": [*LADDER["auto-chat"], {"from": 0.8, "model": "auto-codex"}]}, "not after"),
+    ],
+)
+def test_a_mistake_in_budgets_is_named(admin: Admin, field: str, value: object, reason: str) -> None:
+    answer = admin.ask("POST", "/key/generate", {field: value})
+    assert answer.status == 400, answer.body
+    assert answer.error["param"].startswith(field)
+    assert reason in answer.error["message"]
+
+
+def test_explain_shows_the_ladder(admin: Admin) -> None:
+    made = admin.made("/key/generate", max_budget=100, soft_budget=50, budget_ladder=LADDER)
+    before = admin.made("/routes/explain", model="auto-chat", key=made["key"])
+    assert before["model"] == "auto-chat"
+    assert before["budget_ladder"]["why"].endswith("auto-chat-mini serves from 80% on.")
+    admin.made("/key/update", key=made["key"], spend=90)
+    explained = admin.made("/routes/explain", model="auto-chat", key=made["key"])
+    assert (explained["model"], explained["requested"]) == ("auto-chat-mini", "auto-chat")
+    assert explained["budget_ladder"] == {
+        "model": "auto-chat",
+        "serves": "auto-chat-mini",
+        "from": 0.8,
+        "budget": "key",
+        "used": 0.9,
+        "why": "The key has used 90.0% of its budget: from 80% on, auto-chat-mini serves instead of auto-chat.",
+    }
+    assert [each["owner"] for each in explained["soft_budgets"]] == ["key"]
+    assert explained["admission"]["admitted"]

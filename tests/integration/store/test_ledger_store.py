@@ -100,6 +100,31 @@ def test_key_and_team_are_reserved_in_one_transaction(store: Store, wire: Wire, 
     assert read_ledger(KEY).requests_used == 2
 
 
+def test_a_budget_of_a_model_holds_against_other_environments(store: Store, read_ledger: Any) -> None:
+    """Each has its own copy of the ledgers, so all but the first plan from an outdated one."""
+    ledgers = {KEY: Limits(rpm=100), f"{KEY}#auto-codex": Limits(max_budget=450, budget_duration="1d")}
+    environments = [store() for _ in range(6)]
+    refused = []
+    for one in environments:
+        try:
+            one.reserve(ledgers, WANTED)
+        except LimitReachedError as error:
+            refused.append((error.ledger_id, error.denial.limit))
+    assert refused == [(f"{KEY}#auto-codex", Limit.BUDGET)] * 2
+    assert read_ledger(f"{KEY}#auto-codex").committed == 400
+    assert read_ledger(KEY).requests_used == 4
+
+
+def test_a_ledger_that_was_never_seen_is_read_once(store: Store, wire: Wire) -> None:
+    one, other = store(), store()
+    other.reserve({KEY: ALL}, WANTED)
+    wire.took()
+    assert one.last_seen([KEY, TEAM])[KEY].committed == 100
+    assert wire.took() == ["BatchGetItem"]
+    assert not one.last_seen([KEY, TEAM])[TEAM].exists
+    assert wire.took() == []
+
+
 @pytest.mark.parametrize(
     "ledgers", [{}, {KEY: Limits()}, {KEY: Limits(), TEAM: Limits()}], ids=["master", "key", "team"]
 )

@@ -14,8 +14,12 @@ import pytest
 from tests.integration.store.bookers import record, reserve
 from tests.integration.store.streams import Stream
 from vibe_cli.app import main
+from vibe_router.access.keys import Limits
+from vibe_router.access.ledger import ReservationRequest
+from vibe_router.core.clock import Clock
 from vibe_router.core.record import DECISION, Record
 from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
+from vibe_router.store.ledger import LedgerStore
 from vibe_router.store.usage import UsageReader
 
 Book = Callable[..., tuple[int, Any]]
@@ -96,6 +100,26 @@ def test_a_hold_of_an_environment_that_died_is_settled_once(
         found = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": "key#laptop"}}, ConsistentRead=True)
         ledger = from_item(found["Item"])
         assert (ledger["total"], ledger["held"]) == (sum(each.charge for each in requests), {})
+
+
+def test_budgets_of_models_are_settled_and_charged_from_the_log(
+    book: Book, dynamodb_client: DynamoDB, usage_table: str, state_table: str
+) -> None:
+    """The first request holds a reservation in the ledger of a model's budget; the second has none to settle."""
+    began = record(4).started
+    store = LedgerStore(dynamodb_client, state_table, Clock(now=lambda: began))
+    held = store.reserve({"key#laptop#auto": Limits(max_budget=10**9)}, ReservationRequest(5, 0, began + 900))
+    first = replace(record(4), key="laptop", cost=7, charged=None, hold=held.hold_id, charge_later=("key",))
+    first = replace(first, model_holds=("key#auto",))
+    second = replace(
+        record(5), key="laptop", team=None, cost=9, charged=None, hold=None, charge_later=("key", "key#auto")
+    )
+    assert book("\n".join(map(line, (first, second))), "--local")[0] == 0
+    Stream(dynamodb_client, usage_table, state_table).deliver_all()
+    for owner in ("key#laptop", "key#laptop#auto"):
+        found = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": owner}}, ConsistentRead=True)
+        ledger = from_item(found["Item"])
+        assert (ledger["total"], ledger["held"]) == (16, {}), owner
 
 
 def test_a_line_of_an_earlier_release_charges_key_and_team(

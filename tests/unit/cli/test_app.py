@@ -73,7 +73,7 @@ def test_every_command_has_help(command: Command) -> None:
     ("arguments", "message"),
     [
         (("kyes",), "No such command 'kyes'. Did you mean 'keys'?\nHelp: vibe --help"),
-        (("keys", "create", "--bugdet", "1"), "(Possible options: --budget)\nHelp: vibe keys create --help"),
+        (("keys", "create", "--bugdet", "1"), "--model-budgets, --soft-budget)\nHelp: vibe keys create --help"),
         (("keys", "show"), "Missing argument 'KEY'."),
         (("requests", "list", "--limit", "many"), "--limit"),
     ],

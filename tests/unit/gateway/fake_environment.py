@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from gateway.environment import Environment
@@ -199,6 +199,9 @@ class FakeLedgers:
     def settlement(self, reservation: Reservation, cost: int, tokens: int | None) -> FakeSettlement:
         self.settled.append((cost, tokens))
         return FakeSettlement()
+
+    def last_seen(self, ids: Collection[str]) -> dict[str, Ledger]:
+        return {each: self.stands(each) for each in ids}
 
     def stands(self, ledger_id: str) -> Ledger:
         return self.table.get(ledger_id, Ledger(exists=False))

@@ -131,6 +131,10 @@ ROUTING = st.fixed_dictionaries(
         "dual_budget": sometimes(st.integers(0, 9)),
     },
 )
+LADDER_STEP = st.fixed_dictionaries(
+    {"from": sometimes(st.sampled_from([0.8, 1]), 0, 1.1), "model": sometimes(NAMES, "a b")},
+    optional={"unknown": st.just(1), "share": st.just(0.5)},
+)
 RECEIVER = st.fixed_dictionaries(
     {
         "type": sometimes(st.sampled_from(["slack", "feishu", "dingtalk", "json"]), "email"),
@@ -166,6 +170,7 @@ ROWS = {
             **OVERRIDES,
             "chain": sometimes(st.lists(MEMBER | st.lists(MEMBER, max_size=2), max_size=3)),
             "routing": sometimes(ROUTING),
+            "budget_ladder": sometimes(st.lists(LADDER_STEP, max_size=2), [{"from": 0.8, "model": "mini"}] * 11),
             "cache": sometimes(some(seconds=sometimes(st.integers(1, 2_592_000), 2_592_001, 1.0)), {"other": 1}, 60),
             "description": sometimes(st.text(max_size=9), "x" * 1001),
             "unknown": st.just(1),
@@ -175,7 +180,9 @@ ROWS = {
     "defaults": some(**OVERRIDES),
     "alerts": some(
         receivers=sometimes(
-            st.dictionaries(sometimes(NAMES, "a b", ""), RECEIVER, max_size=2), [], dict.fromkeys(map(str, range(21)))
+            st.dictionaries(NAMES | st.sampled_from(["a b", ""]), RECEIVER, max_size=2),
+            [],
+            dict.fromkeys(map(str, range(21))),
         ),
         budget=sometimes(st.lists(st.sampled_from([0.01, 0.5, 1]), max_size=3), 0.5, [0], [1.1], ["a"], [True]),
         cooled_minutes=sometimes(st.integers(1, 99), 0, 10**9),

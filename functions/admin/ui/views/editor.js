@@ -4,6 +4,7 @@ import { button, field, select, toggle } from "../controls.js";
 import { h, swap } from "../dom.js";
 import { icon } from "../icons.js";
 import { behaviorEditor } from "./behavior.js";
+import { ladderIn, ladderText } from "./budgets.js";
 import { chainOf, idOf, stepsOf, priceOf, weightOf } from "./rows.js";
 
 /** Move a deployment up (-1) or down (1): its whole step if it is alone there, else into a new step of its own. */
@@ -39,6 +40,7 @@ const numberOf = (member) => numbers.get(member) ?? (numbers.set(member, ++last)
 export function editor(name, row, providers, changed) {
   const element = h("div", { class: "editor" });
   const behavior = behaviorEditor(name, row, () => changed());
+  const ladder = ladderField(row, () => changed());
   let dragged = null; // [step, index]
 
   function set(steps, words, focus) {
@@ -80,6 +82,7 @@ export function editor(name, row, providers, changed) {
         ]),
         gap(steps.length - 0.5),
       ),
+      ladder,
       h("div", { class: "actions start" }, button("Add step", () => append(steps), { icon: "plus", "data-focus": "add-step" })),
       behavior,
     );
@@ -152,6 +155,20 @@ export function editor(name, row, providers, changed) {
 
   draw();
   return element;
+}
+
+function ladderField(row, changed) {
+  const input = h("input", { value: ladderText(row.budget_ladder), placeholder: "auto-chat-mini@80%", spellcheck: "false", autocapitalize: "none" });
+  const labelled = field("Budget ladder", input, { hint: "MODEL@SHARE, comma-separated: what serves instead from a share of a key's or team's budget on." });
+  input.addEventListener("input", () => {
+    // After the field's own listener, which clears problems.
+    const steps = ladderIn(input.value);
+    if (!steps) return labelled.problem("Write MODEL@SHARE, such as auto-chat-mini@80%.");
+    if (steps.length) row.budget_ladder = steps;
+    else delete row.budget_ladder;
+    return changed();
+  });
+  return h("div", { class: "form" }, labelled);
 }
 
 function priceEditor(member, label, changed) {

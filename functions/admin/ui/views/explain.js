@@ -57,6 +57,8 @@ function drawResult(answer) {
   return [
     answer.requested && answer.requested !== answer.model ? h("p", { class: "spaced" }, h("span", { class: "mono" }, answer.requested), " is an alias of ", h("span", { class: "mono" }, answer.model), ".") : null,
     admission && h("p", { class: `notice ${admission.admitted ? "plain" : "bad"}` }, admission.admitted ? "The request would be admitted. " : "The request would be rejected. ", admission.why),
+    answer.budget_ladder && h("p", { class: "notice plain" }, answer.budget_ladder.why),
+    (answer.soft_budgets ?? []).map((each) => h("p", { class: "notice" }, each.why)),
     answer.stays_at && h("p", { class: "notice plain" }, "The conversation stays at ", h("span", { class: "mono" }, answer.stays_at.deployment), ", ", countdown(answer.stays_at.until, { before: "for another ", after: "until now" }), "."),
     h("h3", { class: "spaced" }, tried.length ? "Deployments in order" : "No deployment is available"),
     h("ol", { class: "tried" }, tried.map((each) => h("li", {}, h("span", { class: "mono" }, each.deployment), h("p", { class: "quiet" }, each.why, each.dropped_params?.length ? ` Not sent: ${each.dropped_params.join(", ")}.` : null)))),

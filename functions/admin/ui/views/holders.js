@@ -6,6 +6,7 @@ import { h } from "../dom.js";
 import { count, fromNow, fullTime, money, period, PERIODS, when } from "../format.js";
 import { icon } from "../icons.js";
 import { routerNow } from "../live.js";
+import { laddersIn, laddersText, modelBudgetsIn, modelBudgetsText } from "./budgets.js";
 
 /** The models and patterns that a key may use; a key without its own has those of its team. */
 export function allowedModels(models, teamModels) {
@@ -27,11 +28,14 @@ export function requestsLink(name, filter) {
 
 export function budget(holder) {
   const spent = holder.spend ?? 0;
-  if (holder.max_budget === null || holder.max_budget === undefined) return h("span", {}, money(spent), h("span", { class: "quiet" }, " spent, no budget"));
+  const soft = holder.soft_budget ?? null;
+  const warning = soft !== null && spent >= soft ? h("span", { class: "quiet small" }, `beyond the soft budget of ${money(soft)}`) : null;
+  if (holder.max_budget === null || holder.max_budget === undefined) return [h("span", {}, money(spent), h("span", { class: "quiet" }, " spent, no budget")), warning];
   return [
     h("span", {}, money(spent), h("span", { class: "quiet" }, ` of ${money(holder.max_budget)}`)),
     meter(spent, holder.max_budget, { label: `Budget used: ${money(spent)} of ${money(holder.max_budget)}` }),
     h("span", { class: "quiet small" }, holder.budget_reset_at && when(holder.budget_reset_at) > routerNow() ? `resets ${fromNow(holder.budget_reset_at, routerNow())}` : holder.budget_duration ? `resets ${period(holder.budget_duration)}` : "never resets"),
+    warning,
   ];
 }
 
@@ -63,6 +67,7 @@ export function holderFields(before, models) {
   const number = (value, step = "1") => h("input", { type: "number", min: "0", step, inputmode: "decimal", value: value ?? "" });
   const inputs = {
     max_budget: number(before.max_budget, "any"),
+    soft_budget: number(before.soft_budget, "any"),
     rpm_limit: number(before.rpm_limit),
     tpm_limit: number(before.tpm_limit),
     max_parallel_requests: number(before.max_parallel_requests),
@@ -72,6 +77,9 @@ export function holderFields(before, models) {
   const metadata = h("textarea", { rows: "3", class: "mono", spellcheck: "false", value: isEmpty(before.metadata) ? "" : JSON.stringify(before.metadata, null, 2), placeholder: '{"project": "x"}' });
   const listed = PERIODS.some(([value]) => value === (before.budget_duration ?? ""));
   const duration = select(listed ? PERIODS : [...PERIODS, [before.budget_duration, period(before.budget_duration)]], before.budget_duration ?? "");
+  const text = (value, placeholder) => h("input", { value, placeholder, spellcheck: "false", autocapitalize: "none", autocomplete: "off" });
+  const modelBudgets = text(modelBudgetsText(before.model_max_budget), "auto-codex=5/1d");
+  const ladders = text(laddersText(before.budget_ladder), "auto-chat=auto-chat-mini@80%");
   const fields = {
     models: h(
       "fieldset",
@@ -83,6 +91,9 @@ export function holderFields(before, models) {
     patterns: field("Model patterns", patterns, { hint: "Allowed in addition to the models above. Comma-separated; * matches any text.", wide: true }),
     max_budget: field("Budget", inputs.max_budget, { unit: "USD", hint: "Leave empty for no budget." }),
     budget_duration: field("Resets", duration),
+    soft_budget: field("Soft budget", inputs.soft_budget, { unit: "USD", hint: "Spending beyond it is reported and goes on." }),
+    model_max_budget: field("Model budgets", modelBudgets, { hint: "MODEL=USD/PERIOD, comma-separated; without a period the budget never resets.", wide: true }),
+    budget_ladder: field("Budget ladder", ladders, { hint: "MODEL=CHEAPER@SHARE, comma-separated: what serves from a share of the budget on. MODEL=none switches the routes' own ladder off.", wide: true }),
     rpm_limit: field("Request limit", inputs.rpm_limit, { unit: "requests/min" }),
     tpm_limit: field("Token limit", inputs.tpm_limit, { unit: "tokens/min" }),
     max_parallel_requests: field("Concurrency limit", inputs.max_parallel_requests, { unit: "concurrent" }),
@@ -90,15 +101,23 @@ export function holderFields(before, models) {
     tags: field("Tags", tags, { hint: "Comma-separated." }),
     metadata: field("Metadata", metadata, { hint: "A JSON object of your own.", wide: true }),
   };
+  function reject(name, input, problem) {
+    fields[name].problem(problem);
+    fields[name].closest("details")?.setAttribute("open", "");
+    input.focus();
+    return null;
+  }
+
   function read() {
     const object = objectOf(metadata.value);
-    if (object === undefined) {
-      fields.metadata.problem("Not a JSON object.");
-      fields.metadata.closest("details")?.setAttribute("open", "");
-      metadata.focus();
-      return null;
-    }
+    if (object === undefined) return reject("metadata", metadata, "Not a JSON object.");
+    const budgets = modelBudgetsIn(modelBudgets.value);
+    if (!budgets) return reject("model_max_budget", modelBudgets, "Write MODEL=USD/PERIOD, such as auto-codex=5/1d.");
+    const ladder = laddersIn(ladders.value);
+    if (!ladder) return reject("budget_ladder", ladders, "Write MODEL=CHEAPER@SHARE, such as auto-chat=auto-chat-mini@80%.");
     const values = {
+      model_max_budget: budgets,
+      budget_ladder: ladder,
       tags: words(tags.value),
       metadata: object,
       models: [...boxes.filter((box) => box.checked).map((box) => box.value), ...words(patterns.value)],

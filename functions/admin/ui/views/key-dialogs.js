@@ -78,8 +78,8 @@ function keyForm(key, { models, teams }, done, close) {
     h(
       "details",
       { class: "wide more-fields", open: Boolean(key && (before.rpm_limit || before.tpm_limit || before.max_parallel_requests)) },
-      h("summary", {}, "Rate limits, cache, aliases, tags, owner, metadata"),
-      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.cache_seconds, fields.aliases, fields.tags, fields.user_id, fields.metadata),
+      h("summary", {}, "Rate limits, further budgets, cache, aliases, tags, owner, metadata"),
+      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.soft_budget, fields.model_max_budget, fields.budget_ladder, fields.cache_seconds, fields.aliases, fields.tags, fields.user_id, fields.metadata),
     ),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
@@ -134,7 +134,7 @@ function teamForm(team, models, done, close) {
     fields.rpm_limit,
     fields.tpm_limit,
     fields.max_parallel_requests,
-    h("details", { class: "wide more-fields" }, h("summary", {}, "Cache, tags, metadata"), h("div", { class: "form" }, fields.cache_seconds, fields.tags, fields.metadata)),
+    h("details", { class: "wide more-fields" }, h("summary", {}, "Further budgets, cache, tags, metadata"), h("div", { class: "form two" }, fields.soft_budget, fields.model_max_budget, fields.budget_ladder, fields.cache_seconds, fields.tags, fields.metadata)),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
   );

@@ -37,6 +37,8 @@ export function drawRequest(row) {
       fact("Cached tokens", row.cached_tokens ? count(row.cached_tokens) : null),
       fact("Tokens out", row.completion_tokens !== null ? count(row.completion_tokens) : null),
       fact("Reasoning tokens", row.reasoning_tokens ? count(row.reasoning_tokens) : null),
+      fact("Budget ladder", row.ladder_model ? `${row.model} served instead of ${row.ladder_model}, as the budget of the ${row.ladder_budget} was used beyond ${Math.round(row.ladder_from * 100)} %` : null),
+      fact("Soft budget", row.soft_budgets?.length ? `exceeded by ${row.soft_budgets.join(" and ")}` : null),
       fact("Cost", row.deployment ? (row.cost === null || row.cost === undefined ? "unknown: the deployment has no price" : money(row.cost)) : null),
       fact("Written by", row.parts?.length ? row.parts.filter((part) => part.characters !== 0 || part.cost).map((part) => `${part.deployment}${part.characters ? `: ${plural(part.characters, "character")}` : ""}${part.cost === null || part.cost === undefined ? "" : `, ${money(part.cost)}`}`).join("; ") : null),
       fact("Not sent", row.dropped_params?.length ? row.dropped_params.join(", ") : null),

@@ -7,6 +7,7 @@ names.
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from vibe_router.core.clock import to_iso
@@ -15,7 +16,8 @@ from vibe_router.core.tags import bounded_text
 __all__ = ["AuditEntry", "new_position", "recorded_changes"]
 
 _CHARACTERS = 200  # of a recorded text
-_ITEMS = 50  # of a recorded list
+_ITEMS = 50  # of a recorded list or mapping
+_LEVELS = 3  # of lists and mappings: a ladder is a list of mappings in a mapping
 _HIDDEN = "(not recorded)"
 # Fields of the admin API whose values are recorded. Keys, hashes of keys, passwords and free metadata are not.
 _SAFE = frozenset(
@@ -23,6 +25,7 @@ _SAFE = frozenset(
         "all",
         "blocked",
         "budget_duration",
+        "budget_ladder",
         "deployment",
         "duration",
         "grace_period",
@@ -30,10 +33,12 @@ _SAFE = frozenset(
         "key_aliases",
         "max_budget",
         "max_parallel_requests",
+        "model_max_budget",
         "models",
         "note",
         "provider",
         "rpm_limit",
+        "soft_budget",
         "spend",
         "tags",
         "team_alias",
@@ -90,12 +95,15 @@ def recorded_changes(body: Mapping[str, Any]) -> dict[str, Any]:
     return {bounded_text(name, 60): _recorded(value) if name in _SAFE else _HIDDEN for name, value in body.items()}
 
 
-def _recorded(value: object) -> Any:
+def _recorded(value: object, levels: int = _LEVELS) -> Any:
     match value:
         case None | bool() | int() | float():
             return value
         case str():
             return bounded_text(value, _CHARACTERS)
-        case Sequence():
-            return [_recorded(each) if isinstance(each, str | int | float) else _HIDDEN for each in value[:_ITEMS]]
+        case Sequence() if levels:
+            return [_recorded(each, levels - 1) for each in value[:_ITEMS]]
+        case Mapping() if levels:
+            items = islice(value.items(), _ITEMS)
+            return {bounded_text(str(name), _CHARACTERS): _recorded(each, levels - 1) for name, each in items}
     return _HIDDEN

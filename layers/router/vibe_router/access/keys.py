@@ -10,17 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vibe_router.core.errors import ApiError, bad_key
-from vibe_router.core.patterns import MAX_NAME, matches
+from vibe_router.core.models import LadderStep
+from vibe_router.core.patterns import MAX_NAME, by_precedence, matches
 
 __all__ = [
     "MASTER",
     "Caller",
     "Key",
+    "Ladders",
     "Limits",
+    "ModelBudget",
     "Team",
     "duration_seconds",
     "matches_any",
     "model_denied",
+    "model_ledger_id",
     "require_active",
 ]
 
@@ -29,12 +33,26 @@ _DURATION = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d|w|mo)", re.ASCII)
 _LONGEST = 100 * 366 * 86_400  # a century: anything longer is a mistake
 
 
+Ladders = Mapping[str, tuple[LadderStep, ...]]
+"""The budget ladders of a key or team, by virtual models (names or patterns). An empty one switches it off."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelBudget:
+    """What a key or team may spend on one virtual model, or on all that match a pattern, in each `duration`."""
+
+    model: str
+    max_budget: int
+    duration: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of a key or team; None is no limit.
 
     `max_budget` applies to each period of `budget_duration` ("30d"), or to all time without one. `rpm` and `tpm` are
-    requests and tokens per minute, `parallel` is concurrent requests.
+    requests and tokens per minute, `parallel` is concurrent requests. `models` are budgets of single models, which
+    have ledgers of their own. `soft_budget` limits nothing: spending beyond it is reported.
     """
 
     max_budget: int | None = None
@@ -42,6 +60,8 @@ class Limits:
     rpm: int | None = None
     tpm: int | None = None
     parallel: int | None = None
+    soft_budget: int | None = None
+    models: tuple[ModelBudget, ...] = ()
 
     @property
     def budget_seconds(self) -> int | None:
@@ -49,13 +69,24 @@ class Limits:
         return None if self.budget_duration is None else duration_seconds(self.budget_duration)
 
     def __bool__(self) -> bool:
-        """Return whether there is any limit."""
+        """Return whether requests have to be reserved to keep a limit of all models together."""
         return any(limit is not None for limit in (self.max_budget, self.rpm, self.tpm, self.parallel))
 
     @property
     def needs_reservation(self) -> bool:
         """Return whether requests are reserved: there is a limit, or spending is counted by budget period."""
         return bool(self) or self.budget_duration is not None
+
+    def of_model(self, model: str) -> ModelBudget | None:
+        """Return the budget that `model` is charged to as well: that of its name, else of the longest pattern."""
+        if not self.models:
+            return None
+        budgets = {budget.model: budget for budget in self.models}
+        if found := budgets.get(model):
+            return found
+        if len(model) > MAX_NAME:
+            return None
+        return next((budgets[each] for each in by_precedence(budgets) if matches(each, model)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +101,15 @@ class Team:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = Limits()
     cache_seconds: int | None = None  # as of a key
+    budget_ladder: Ladders = field(default_factory=dict)
     created_at: float = 0
     updated_at: float = 0
     version: int = 0
+
+    @property
+    def ledger_id(self) -> str:
+        """The id of its ledger."""
+        return f"team#{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +136,15 @@ class Key:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = Limits()
     cache_seconds: int | None = None  # for which its answers are stored; 0 for none, None for what the model says
+    budget_ladder: Ladders = field(default_factory=dict)
     created_at: float = 0
     updated_at: float = 0
     version: int = 0
+
+    @property
+    def ledger_id(self) -> str:
+        """The id of its ledger."""
+        return f"key#{self.key_id}"
 
     @property
     def deleted(self) -> bool:
@@ -127,14 +170,39 @@ class Caller:
         return "master" if self.key is None else self.key.key_id
 
     @property
+    def holders(self) -> "tuple[Key | Team, ...]":
+        """The key and its team, as far as there are any."""
+        return tuple(each for each in (self.key, self.team) if each)
+
+    @property
     def ledgers(self) -> dict[str, Limits]:
-        """The ids of the ledgers that this caller is charged in, with the limits of each; none for the master key."""
-        ledgers: dict[str, Limits] = {}
-        if self.key:
-            ledgers[f"key#{self.key.key_id}"] = self.key.limits
-        if self.team:
-            ledgers[f"team#{self.team.id}"] = self.team.limits
+        """The ids of the ledgers that this caller is charged in, with the limits of each; none for the master key.
+
+        Those of the budgets of single models are left out.
+        """
+        return {holder.ledger_id: holder.limits for holder in self.holders}
+
+    def ledgers_for(self, model: str) -> dict[str, Limits]:
+        """Return the ledgers that a request for the virtual `model` is charged in, with the limits of each."""
+        ledgers = self.ledgers
+        for holder in self.holders:
+            if budget := holder.limits.of_model(model):
+                limits = Limits(max_budget=budget.max_budget, budget_duration=budget.duration)
+                ledgers[model_ledger_id(holder, budget.model)] = limits
         return ledgers
+
+    @property
+    def ledger_ids(self) -> list[str]:
+        """The ids of all ledgers that any of its requests is charged in."""
+        of_models = (
+            model_ledger_id(holder, budget.model) for holder in self.holders for budget in holder.limits.models
+        )
+        return [*self.ledgers, *of_models]
+
+    @property
+    def has_budget_rules(self) -> bool:
+        """Return whether the key or its team has a budget ladder or a soft budget."""
+        return any(holder.budget_ladder or holder.limits.soft_budget is not None for holder in self.holders)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -156,7 +224,7 @@ class Caller:
 
     def may_use(self, model: str) -> bool:
         """Return whether key and team both allow the virtual `model`."""
-        return all(matches_any(each.models, model) for each in (self.key, self.team) if each)
+        return all(matches_any(each.models, model) for each in self.holders)
 
     def usable(self, models: Iterable[str]) -> list[str]:
         """Return the models that the caller may use, sorted."""
@@ -164,6 +232,11 @@ class Caller:
 
 
 MASTER = Caller()
+
+
+def model_ledger_id(holder: Key | Team, model: str) -> str:
+    """Return the id of the ledger of the holder's budget for `model`, a name or pattern of Limits.models."""
+    return f"{holder.ledger_id}#{model}"
 
 
 def duration_seconds(text: str) -> int:

@@ -20,6 +20,7 @@ __all__ = [
     "CooldownPolicy",
     "Deployment",
     "HeaderShape",
+    "LadderStep",
     "Policy",
     "Provider",
     "QuotaPolicy",
@@ -226,6 +227,14 @@ class ComplexityRule:
 
 
 @dataclass(frozen=True, slots=True)
+class LadderStep:
+    """A step of a budget ladder: from this `share` of a budget on (over 0, at most 1), `model` serves instead."""
+
+    share: float
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualModel:
     """A model as callers name it. `steps` are tried in order; the deployments of a step share its load by weight."""
 
@@ -235,6 +244,7 @@ class VirtualModel:
     routing: ComplexityRule | None = None
     standard_of: tuple[str, ...] = ()  # models that are routed to this one, with evidence
     cache_seconds: int = 0  # for which repeatable answers are stored; 0 for none
+    ladder: tuple[LadderStep, ...] = ()  # for keys and teams that have a budget, and no ladder of their own
 
     @property
     def chain(self) -> Iterator[Deployment]:

@@ -164,8 +164,9 @@ class Record:
     `key` is the id of the caller's key, None without a valid key; such a request has no row. `resolved`: whether
     `model` is one of the router's own and not an arbitrary text. `cost` is in nano-dollars, None if price or tokens are
     unknown; a request that reached no provider costs 0. Key and team are charged `cost`, or `charged` where that
-    differs. `hold` is the id of what was reserved in their ledgers. The aggregator charges those of "key" and "team"
-    that are in `charge_later`, whose ledgers have no such hold.
+    differs. `hold` is the id of what was reserved in their ledgers, and in those of budgets for models (`model_holds`:
+    owner and model). The aggregator charges those of "key", "team" and budgets for models that are in `charge_later`,
+    whose ledgers have no such hold.
     """
 
     request_id: str = _field(
@@ -180,6 +181,10 @@ class Record:
     model: str | None = _field(_text, None, line="selected_model", always_logged=True)
     requested_model: str | None = _field(_text, None)  # the alias that was sent, if `model` was resolved from one
     resolved: bool = _field(bool, False)
+    ladder_model: str | None = _field(_text, None)  # the model that a budget ladder has `model` serve for
+    ladder_from: float | None = _field(_number, None)  # the share of the budget from which on it does
+    ladder_budget: str | None = _field(_text, None)  # whose budget that is: key or team
+    soft_budgets: tuple[str, ...] = _field(_texts, ())  # soft budgets that were spent before: key, team
     attempts: tuple[Mapping[str, Any], ...] = _field(_mappings, ())
     cooling: tuple[str, ...] = _field(_texts, ())
     unfit: tuple[Mapping[str, Any], ...] = _field(_mappings, ())
@@ -199,6 +204,7 @@ class Record:
     cost: int | None = _field(_integer, None, to_line=as_dollars, from_line=_nano_dollars, always_logged=True)
     charged: int | None = _field(_integer, None, to_line=as_dollars, from_line=_nano_dollars, is_internal=True)
     hold: str | None = _field(_text, None, line_only=True, is_internal=True)
+    model_holds: tuple[str, ...] = _field(_texts, (), line_only=True, is_internal=True)  # "key#auto-codex"
     charge_later: tuple[str, ...] = _field(_texts, (), is_internal=True)
     ttft_ms: float | None = _field(_number, None, always_logged=True)
     # Of a model that is routed by complexity (routing.complexity.decision); None for one that the caller chose.

@@ -4,14 +4,14 @@ The reservation is made before the first provider is called, and settled after t
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vibe_router.access.authentication import authenticate, authenticate_master
 from vibe_router.access.guessing import SOURCE_ADDRESS, GuessThrottle
 from vibe_router.access.keys import Caller, Limits, model_denied
-from vibe_router.access.ledger import Limit, ReservationRequest, rate_limit_headers
+from vibe_router.access.ledger import Ledger, Limit, ReservationRequest, rate_limit_headers
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError, bad_request, misconfigured, switched_off, unavailable, unknown_model
 from vibe_router.core.models import Catalogue, VirtualModel
@@ -23,7 +23,13 @@ from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LimitReachedError, Reservation, ReservationRejectedError
 from vibe_router.store.usage import Settlement
 
-__all__ = ["Admission", "Ledgers"]
+if TYPE_CHECKING:
+    from vibe_router.pipeline.budgets import BudgetReport
+
+__all__ = ["BUDGET_EXCEEDED", "Admission", "Ledgers"]
+
+BUDGET_EXCEEDED = "budget_exceeded"
+"""The code of the 402 of a request that does not fit a budget."""
 
 # Time to settle after the latest end of a request; then its environment is presumed dead.
 _SETTLING_SECONDS = 60
@@ -37,6 +43,9 @@ class Ledgers(Protocol):
 
     def settlement(self, reservation: Reservation, cost: int, tokens: int | None, /) -> Settlement | None:
         """Return the settlement of a request."""
+
+    def last_seen(self, ids: Collection[str], /) -> Mapping[str, Ledger]:
+        """Return ledgers, which may be some seconds old."""
 
 
 class _ThrottledLookup:
@@ -102,12 +111,23 @@ class Admission:
             raise switched_off(resolved)
         raise unknown_model(name, caller.usable(catalogue.models))
 
+    def consult_budgets(
+        self, caller: Caller, model: VirtualModel, wanted: ClientRequest, catalogue: Catalogue
+    ) -> "BudgetReport | None":
+        """Return which model serves `wanted` by its budget ladder, and soft budgets that are spent; mostly None."""
+        if caller.is_master or not (model.ladder or caller.has_budget_rules):
+            return None
+        from vibe_router.pipeline.budgets import consult_budgets
+
+        ledgers = self._ledgers.last_seen(caller.ledgers_for(model.name))
+        return consult_budgets(caller, model, wanted, catalogue, ledgers, self._clock.now())
+
     def reserve(self, caller: Caller, model: VirtualModel, wanted: ClientRequest, seconds: float) -> Reservation:
         """Reserve the estimate of `wanted` from the caller's limits; the request ends within `seconds`.
 
         Raises ApiError: 402 over a budget, 429 over another limit, 503 if too many requests reserve concurrently.
         """
-        ledgers = caller.ledgers
+        ledgers = caller.ledgers_for(model.name)
         estimate = ReservationRequest(0, 0, 0)
         if any(limits.needs_reservation for limits in ledgers.values()):  # else no estimate is needed
             prompt = min(wanted.prompt_tokens_estimate(), MAX_TOKENS)
@@ -150,8 +170,10 @@ class Admission:
 
 def _limit_error(error: LimitReachedError, estimate: ReservationRequest, now: float) -> ApiError:
     denial = error.denial
-    of_team = error.ledger_id.startswith("team#")
-    whose = "the team that this API key belongs to" if of_team else "this API key"
+    owner, _, of_model = error.ledger_id.partition("#")
+    of_model = of_model.partition("#")[2]
+    whose = "the team that this API key belongs to" if owner == "team" else "this API key"
+    whose += f" for {of_model}" if of_model else ""
     if denial.limit is Limit.BUDGET:
         renewed = ""
         if denial.retry_after:

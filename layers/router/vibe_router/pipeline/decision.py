@@ -21,6 +21,7 @@ from vibe_router.routing.verdict import Verdict
 from vibe_router.store.ledger import Reservation
 
 if TYPE_CHECKING:
+    from vibe_router.access.budgets import BudgetLadder, SoftBudget
     from vibe_router.routing.complexity.decision import Choice
 
 __all__ = ["RoutingDecision"]
@@ -51,6 +52,8 @@ class RoutingDecision:
         self._model_exists = False
         self._choice: Choice | None = None  # of a model that is routed by complexity
         self._stores_features = False
+        self._ladder: BudgetLadder | None = None  # of a request that another model serves, because of a budget
+        self._soft: tuple[SoftBudget, ...] = ()  # budgets that are spent and only warn
         self._stream = False
         self._usage = Usage()
         self._usage_flag: str | None = None
@@ -80,7 +83,15 @@ class RoutingDecision:
         self._requested, self._model = (self._model, model) if model != self._model else (None, model)
         self._model_exists = True
 
-    def route(self, choice: "Choice", *, stores_features: bool) -> None:
+    def warn(self, soft: "tuple[SoftBudget, ...]") -> None:
+        """Record the soft budgets that are spent."""
+        self._soft = soft
+
+    def step_down(self, ladder: "BudgetLadder") -> None:
+        """Record that a budget ladder has another model serve than the one that the request names."""
+        self._ladder, self._model = ladder, ladder.serves
+
+    def route(self, choice: "Choice | None", *, stores_features: bool) -> None:
         """Record how the request is routed by complexity, and whether its features are stored."""
         self._choice, self._stores_features = choice, stores_features
 
@@ -121,6 +132,10 @@ class RoutingDecision:
             headers["x-vibe-model"] = model
         if self._choice:
             headers["x-vibe-routing"] = self._choice.header()
+        if self._ladder:
+            headers["x-vibe-budget-ladder"] = self._ladder.header()
+        if self._soft:
+            headers["x-vibe-soft-budget"] = ", ".join(each.header() for each in self._soft)
         if self.trace.served_by:
             headers["x-vibe-deployment"] = self.trace.served_by.id
         if self.trace.dropped_params:
@@ -168,11 +183,24 @@ class RoutingDecision:
             cost=total_cost,
             charged=None if charge == (total_cost or 0) else charge,
             hold=self.reservation.hold_id if self.reservation and self.reservation.held else None,
+            model_holds=_model_holds(self.reservation.held) if self.reservation else (),
             charge_later=_owners(self.reservation.unheld) if self.reservation and charge else (),
             ttft_ms=_ms(self._committed_at - self.started) if self._committed_at is not None else None,
             total_ms=_ms(answered - self.started),
+            **self._budget_fields(),
             **self._routing_fields(),
         )
+
+    def _budget_fields(self) -> dict[str, Any]:
+        """Return the fields of a request with a budget ladder or spent soft budgets; none for any other."""
+        fields: dict[str, Any] = {"soft_budgets": tuple(each.owner for each in self._soft)} if self._soft else {}
+        if (ladder := self._ladder) and ladder.step:
+            fields |= {
+                "ladder_model": ladder.asked,
+                "ladder_from": ladder.step.share,
+                "ladder_budget": ladder.owner,
+            }
+        return fields
 
     def _routing_fields(self) -> dict[str, Any]:
         """Return the fields of a request that is routed by complexity; none for any other."""
@@ -247,8 +275,14 @@ def _cut(name: str | None) -> str | None:
 
 
 def _owners(ledgers: Iterable[str]) -> tuple[str, ...]:
-    """Return the kinds of owners of ledgers: of `key#<id>`, "key"."""
-    return tuple(each.partition("#")[0] for each in ledgers)
+    """Return the owners of ledgers: of `key#<id>`, "key"; of its budget for a model, "key#<model>"."""
+    parts = (each.split("#", 2) for each in ledgers)
+    return tuple("#".join((owner, *model)) for owner, _, *model in parts)
+
+
+def _model_holds(held: Iterable[str]) -> tuple[str, ...]:
+    """Return the owners of ledgers of budgets for models, with their models."""
+    return tuple(owner for owner in _owners(held) if "#" in owner)
 
 
 def _attempt_fields(attempt: Attempt) -> dict[str, Any]:

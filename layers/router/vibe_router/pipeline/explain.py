@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from vibe_router.access.budgets import BudgetLadder, SoftBudget
 from vibe_router.access.keys import Caller, require_active
 from vibe_router.access.ledger import Denial, Ledger, Limit, ReservationRequest, plan_reservation
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
-from vibe_router.core.models import Deployment, VirtualModel
+from vibe_router.core.models import Catalogue, Deployment, VirtualModel
 from vibe_router.core.price import as_dollars
 from vibe_router.formats.interfaces import ClientRequest
+from vibe_router.pipeline.admission import BUDGET_EXCEEDED
+from vibe_router.pipeline.budgets import consult_budgets
 from vibe_router.pipeline.chain_memory import ChainMemory, Conversations, Observations, facts_of
 from vibe_router.pipeline.estimate import estimate_cost, plausible_answer_tokens
 from vibe_router.pipeline.first_tokens import FirstTokenTimes
@@ -21,7 +24,7 @@ from vibe_router.routing.order import Facts, is_reserved
 from vibe_router.upstream.exchange import open_exchange
 from vibe_router.upstream.fit import unfit_reason
 
-__all__ = ["Remembered", "admission", "route"]
+__all__ = ["Remembered", "admission", "on_ladder", "route"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,39 @@ def route(
     return {"model": model.name, "tried": tried, "skipped": skipped, "stays_at": stays_at}
 
 
+def on_ladder(
+    caller: Caller,
+    model: VirtualModel,
+    request: ClientRequest,
+    catalogue: Catalogue,
+    ledgers: Mapping[str, Ledger],
+    now: float,
+) -> tuple[VirtualModel, dict[str, Any]]:
+    """Return the model that serves `request` for `model`, and what budgets say about it, if anything.
+
+    `ledgers` are those of the caller by id, for `model` and for the models of its ladder; a missing one is unused.
+    """
+    report = consult_budgets(caller, model, request, catalogue, ledgers, now)
+    said: dict[str, Any] = {}
+    if report.soft:
+        said["soft_budgets"] = [_soft_budget(each) for each in report.soft]
+    if report.ladder is None:
+        return model, said
+
+    def has_room(place: BudgetLadder) -> bool:
+        admitted = admission(caller, catalogue.models[place.serves], request, ledgers, now)
+        return bool(admitted["code"] != BUDGET_EXCEEDED)
+
+    place = next(filter(has_room, report.ladder.places()), report.ladder)
+    return catalogue.models[place.serves], {**said, "budget_ladder": _ladder(place)}
+
+
 def admission(
     caller: Caller, model: VirtualModel, request: ClientRequest, ledgers: Mapping[str, Ledger], now: float
 ) -> dict[str, Any]:
     """Return whether `caller` would be admitted with `request`, and the error otherwise.
 
-    `ledgers` are those of the caller's key and team by id; a missing one is unused.
+    `ledgers` are those of the caller by id; a missing one is unused.
     """
     answers = plausible_answer_tokens(model.chain, request.max_output_tokens, request.answers)
     prompt = request.prompt_tokens_estimate()
@@ -92,13 +122,39 @@ def admission(
         why = f"The key may not use {model.name}."
         return {"admitted": False, "code": "key_model_access_denied", "why": why, **estimated}
     wanted = ReservationRequest(cost, prompt + answers, now + 1)
-    for ledger_id, limits in caller.ledgers.items():
+    for ledger_id, limits in caller.ledgers_for(model.name).items():
         decided = plan_reservation(ledgers.get(ledger_id) or Ledger(exists=False), limits, wanted, "explained", now)
         if isinstance(decided, Denial):
-            whose = ledger_id.partition("#")[0]
-            code = "budget_exceeded" if decided.limit is Limit.BUDGET else "rate_limit_exceeded"
+            whose, _, of_model = ledger_id.partition("#")
+            of_model = of_model.partition("#")[2]
+            whose += f" for {of_model}" if of_model else ""
+            code = BUDGET_EXCEEDED if decided.limit is Limit.BUDGET else "rate_limit_exceeded"
             return {"admitted": False, "code": code, "why": _limited(whose, decided), **estimated}
     return {"admitted": True, "code": None, "why": "Key, model, limits and budget allow it.", **estimated}
+
+
+def _soft_budget(soft: SoftBudget) -> dict[str, Any]:
+    spent, budget = as_dollars(soft.spent), as_dollars(soft.budget)
+    why = f"The {soft.owner} has spent ${spent:g}, beyond its soft budget of ${budget:g}. That only warns."
+    return {"owner": soft.owner, "spent": spent, "budget": budget, "why": why}
+
+
+def _ladder(place: BudgetLadder) -> dict[str, Any]:
+    used = f"The {place.owner} has used {place.share:.1%} of its budget"
+    if place.step is None:
+        why = f"{used}; {place.below[0].model} serves from {place.below[0].share:.0%} on."
+    elif place.step.share <= place.share:
+        why = f"{used}: from {place.step.share:.0%} on, {place.serves} serves instead of {place.asked}."
+    else:
+        why = f"{used}, which leaves too little for {place.asked}: {place.serves} serves."
+    return {
+        "model": place.asked,
+        "serves": place.serves,
+        "from": place.step.share if place.step else 0,
+        "budget": place.owner,
+        "used": round(place.share, 4),
+        "why": why,
+    }
 
 
 def _rejection(deployment: Deployment, request: ClientRequest, now: float) -> ApiError | None:

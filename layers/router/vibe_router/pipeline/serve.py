@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
+from vibe_router.access.keys import Caller
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError, fault
 from vibe_router.core.models import Catalogue, VirtualModel
@@ -14,7 +15,7 @@ from vibe_router.core.telemetry import log_fault
 from vibe_router.core.usage import Usage
 from vibe_router.formats.interfaces import ClientFormat, ClientRequest, WholeAnswer
 from vibe_router.pipeline.accounting import BOUNDED, ESTIMATED, bounded_usage, cut_stream_usage
-from vibe_router.pipeline.admission import Admission
+from vibe_router.pipeline.admission import BUDGET_EXCEEDED, Admission
 from vibe_router.pipeline.decision import RoutingDecision
 from vibe_router.pipeline.failover import FailoverExecutor
 from vibe_router.pipeline.relay import Relay
@@ -22,6 +23,7 @@ from vibe_router.routing.deadline import Deadline
 from vibe_router.store.usage import UsageRecorder
 
 if TYPE_CHECKING:
+    from vibe_router.access.budgets import BudgetLadder
     from vibe_router.core.models import ComplexityRule
     from vibe_router.formats.responses.request import ResponsesRequest
     from vibe_router.hooks.runner import HookRunner
@@ -140,18 +142,13 @@ class RequestPipeline:
             request = services.responses.with_history(caller, cast("ResponsesRequest", request))
             recorder = services.responses.recorder(caller, request)
 
-        if model.routing:
-            routed = services.complexity.route(model, request, caller, headers, len(body))
-            self._rule, self._asked = model.routing, routed.asked
-            model = routed.model
-            decision.route(routed.choice, stores_features=routed.stores_features)
-
-        self._request, self._model = request, model
-        longest = max(deployment.policy.timeouts.total for deployment in model.chain)
-        deadline = Deadline.of(decision.started, seconds_left, longest)
-        self._until = deadline.end
-        remaining = deadline.end - services.clock.monotonic()
-        decision.reserve(services.admission.reserve(caller, model, request, remaining))
+        self._request = request
+        report = services.admission.consult_budgets(caller, model, request, services.routes())
+        if report is None:
+            model, deadline = self._reserve(model, caller, headers, len(body), seconds_left)
+        else:
+            decision.warn(report.soft)
+            model, deadline = self._reserve_on_ladder(model, report.ladder, caller, headers, len(body), seconds_left)
 
         decision.trace.client_headers = headers
         self._names = caller.key_id, (caller.key.alias if caller.key else None) or ""
@@ -176,6 +173,58 @@ class RequestPipeline:
             resume = self._continuer.resume
         self._relay = Relay(committed.answer, committed.deployment, deadline.end, services.clock, before_end, resume)
         return self._relay
+
+    def _reserve(
+        self, model: VirtualModel, caller: Caller, headers: Mapping[str, str], size: int, seconds_left: float
+    ) -> tuple[VirtualModel, Deadline]:
+        """Route the request by complexity, if `model` is, and reserve its estimate. Return what serves, and until when.
+
+        `size` is the body's. Raises ApiError.
+        """
+        services, decision, request = self._services, self.decision, cast("ClientRequest", self._request)
+        if model.routing:
+            routed = services.complexity.route(model, request, caller, headers, size)
+            self._rule, self._asked = model.routing, routed.asked
+            model = routed.model
+            decision.route(routed.choice, stores_features=routed.stores_features)
+        self._model = model
+        longest = max(deployment.policy.timeouts.total for deployment in model.chain)
+        deadline = Deadline.of(decision.started, seconds_left, longest)
+        self._until = deadline.end
+        remaining = deadline.end - services.clock.monotonic()
+        decision.reserve(services.admission.reserve(caller, model, request, remaining))
+        return model, deadline
+
+    def _reserve_on_ladder(
+        self,
+        asked: VirtualModel,
+        ladder: "BudgetLadder | None",
+        caller: Caller,
+        headers: Mapping[str, str],
+        size: int,
+        seconds_left: float,
+    ) -> tuple[VirtualModel, Deadline]:
+        """Reserve for the model that `ladder` leads to, or a lower one if the budget has no room for that.
+
+        Raises ApiError.
+        """
+        if ladder is None:
+            return self._reserve(asked, caller, headers, size, seconds_left)
+        models, rejection = self._services.routes().models, None
+        for place in ladder.places():
+            try:
+                reserved = self._reserve(models[place.serves], caller, headers, size, seconds_left)
+            except ApiError as error:
+                if error.code != BUDGET_EXCEEDED:
+                    raise
+                rejection = rejection or error
+                self._rule, self._asked = None, None
+                self.decision.route(None, stores_features=False)
+            else:
+                if place.step:
+                    self.decision.step_down(place)
+                return reserved
+        raise rejection or fault()
 
     def settle(self) -> None:
         """Log, book and measure the request. Every step runs, even if another one fails."""

@@ -5,7 +5,7 @@ Any setting of `Settings` can be given in `defaults`, for a provider, a model or
     contract's defaults < defaults < provider < model < deployment
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from vibe_router.core.models import (
     CooldownPolicy,
     Deployment,
     HeaderShape,
+    LadderStep,
     Policy,
     Provider,
     QuotaPolicy,
@@ -38,7 +39,17 @@ from vibe_router.routing.settings import (
     provider_formats,
 )
 
-__all__ = ["MAX_ALIASES", "ONLY_NATIVE", "alias_problems", "chain_problems", "nearest", "resolve", "routing_problems"]
+__all__ = [
+    "MAX_ALIASES",
+    "ONLY_NATIVE",
+    "alias_problems",
+    "chain_problems",
+    "ladder_problems",
+    "nearest",
+    "resolve",
+    "routing_problems",
+    "step_problem",
+]
 
 # Every request for a name that is no model's is compared with all patterns.
 MAX_ALIASES = 200
@@ -108,6 +119,7 @@ def resolve(
         elif not all(member.enabled for step in model.chain for member in step):
             switched_off.add(name)
     problems += _route_by_complexity(routes, models, {*routes.models, *invalid})
+    problems += _add_ladders(routes, models, {*routes.models, *invalid})
     problems += alias_problems(routes, {*routes.models, *invalid})
     aliases = {name: alias.model for name, alias in routes.aliases.items()}
     alerts = _alert_policy(routes.alerts)
@@ -219,6 +231,58 @@ def routing_problems(
             yield Problem((*place, field), f"unknown model {target!r}; {hint}")
         elif target == name or (target in routes.models and not routes.models[target].chain):
             yield Problem((*place, field), f"must name another model with a chain of its own, unlike {target!r}")
+
+
+def _add_ladders(routes: RouteSettings, models: dict[str, VirtualModel], names: Collection[str]) -> list[Problem]:
+    """Give the models their budget ladders; one with a problem is left out."""
+    problems: list[Problem] = []
+    for name, model in routes.models.items():
+        found = list(ladder_problems(routes, name, model, names)) if model.budget_ladder else []
+        problems += found
+        if name in models and models[name].ladder != (ladder := () if found else model.budget_ladder):
+            models[name] = replace(models[name], ladder=ladder)
+    return problems
+
+
+def ladder_problems(
+    routes: RouteSettings, name: str, model: ModelSettings, names: Collection[str]
+) -> Iterator[Problem]:
+    """Yield the problems of a model's budget ladder; `names` are those of all models, invalid ones included."""
+    place: Place = ("models", name, "budget_ladder")
+    for index, step in enumerate(model.budget_ladder):
+        if reason := step_problem(model.budget_ladder, index, name):
+            yield Problem((*place, index), reason)
+        elif step.model not in names:
+            hint = nearest(step.model, names) or f"there are {', '.join(map(repr, names)) or 'none'}"
+            yield Problem((*place, index, "model"), f"unknown model {step.model!r}; {hint}")
+        elif name in _models_below(routes, step.model):
+            yield Problem(
+                (*place, index, "model"), f"makes a circle: the ladder of {step.model!r} leads back to {name!r}"
+            )
+
+
+def step_problem(ladder: Sequence[LadderStep], index: int, model: str) -> str | None:
+    """Return what is wrong with a step of the ladder of `model` by itself; None if nothing is."""
+    step = ladder[index]
+    if step.model == model:
+        return "names the model itself; name a cheaper one"
+    if index and step.share <= ladder[index - 1].share:
+        return f"begins at {step.share:g}, not after the step before it ({ladder[index - 1].share:g})"
+    if step.model in (each.model for each in ladder[:index]):
+        return f"repeats the model {step.model!r}"
+    return None
+
+
+def _models_below(routes: RouteSettings, name: str) -> set[str]:
+    """Return the models that the ladder of `name` leads to, and theirs."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        if model := routes.models.get(left.pop()):
+            new = {step.model for step in model.budget_ladder} - found
+            found |= new
+            left += new
+    return found
 
 
 def alias_problems(routes: RouteSettings, names: Collection[str]) -> Iterator[Problem]:

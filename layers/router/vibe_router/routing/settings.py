@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast, dataclass_transform
 from urllib.parse import urlsplit
 
-from vibe_router.core.models import ALERT_EVENTS, RECEIVER_TYPES
+from vibe_router.core.models import ALERT_EVENTS, RECEIVER_TYPES, LadderStep
 from vibe_router.core.price import Price
 from vibe_router.core.secret_names import RESERVED
 from vibe_router.core.wire_formats import DECLARABLE
@@ -30,6 +30,7 @@ __all__ = [
     "LONGEST",
     "LONGEST_CACHED",
     "LONGEST_COOLED",
+    "LONGEST_LADDER",
     "LONGEST_REST",
     "LONGEST_STAY",
     "LONGEST_WAIT",
@@ -98,6 +99,7 @@ LONGEST_STAY = 1440
 # No model takes more.
 MOST_TOKENS = 1_000_000_000
 MOST_RETRIES = 10
+LONGEST_LADDER = 10  # steps
 MOST_WEIGHT = 1_000_000
 MOST_SHAPED = 50  # fields, headers or flags in one list
 _MOST_SHAPE_BYTES = 8192
@@ -275,6 +277,7 @@ class ModelSettings(Settings):
     description: str = ""
     cache: CacheSettings | None = None
     routing: RoutingSettings | None = None
+    budget_ladder: tuple[LadderStep, ...] = ()
     chain: tuple[tuple[DeploymentSettings, ...], ...] = ()
 
 
@@ -738,12 +741,15 @@ def _read_model(row: object) -> ModelSettings:
     description = _certain(fields.text("description", most=1000)) if fields.has("description") else ""
     cache = _read_cache(fields.take("cache"))
     routing = _read_routing(fields.take("routing"))
+    ladder = _read_ladder(fields.take("budget_ladder")) if fields.has("budget_ladder") else ()
     chain = fields.take("chain") if fields.has("chain") or routing is None else ()
     if not isinstance(chain, list | tuple) or not (chain or routing):
         raise _DoubtError
     fields.end()
     steps = tuple(_read_step(step) for step in chain)
-    return ModelSettings(**given, description=description, cache=cache, routing=routing, chain=steps)
+    return ModelSettings(
+        **given, description=description, cache=cache, routing=routing, budget_ladder=ladder, chain=steps
+    )
 
 
 def _read_cache(value: object) -> CacheSettings | None:
@@ -753,6 +759,18 @@ def _read_cache(value: object) -> CacheSettings | None:
     cache = CacheSettings(seconds=_certain(fields.whole("seconds", least=1, most=LONGEST_CACHED)))
     fields.end()
     return cache
+
+
+def _read_ladder(value: object) -> tuple[LadderStep, ...]:
+    if not isinstance(value, list | tuple) or len(value) > LONGEST_LADDER:
+        raise _DoubtError
+    ladder: list[LadderStep] = []
+    for each in value:
+        fields = _Fields(each)
+        share, model = fields.number("from", over=0, most=1), fields.matching("model", _VIRTUAL_NAME)
+        ladder.append(LadderStep(_certain(share), _certain(model)))
+        fields.end()
+    return tuple(ladder)
 
 
 def _read_routing(value: object) -> RoutingSettings | None:

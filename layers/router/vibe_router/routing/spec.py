@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from vibe_router.core.models import ALERT_EVENTS, RECEIVER_TYPES, Catalogue
+from vibe_router.core.models import ALERT_EVENTS, RECEIVER_TYPES, Catalogue, LadderStep
 from vibe_router.core.price import Price
 from vibe_router.core.wire_formats import DECLARABLE
 from vibe_router.routing import resolution
@@ -30,6 +30,7 @@ from vibe_router.routing.resolution import (
     ONLY_NATIVE,
     alias_problems,
     chain_problems,
+    ladder_problems,
     nearest,
     routing_problems,
 )
@@ -38,6 +39,7 @@ from vibe_router.routing.settings import (
     LONGEST,
     LONGEST_CACHED,
     LONGEST_COOLED,
+    LONGEST_LADDER,
     LONGEST_REST,
     LONGEST_STAY,
     LONGEST_WAIT,
@@ -400,12 +402,23 @@ class CacheSpec(_Spec):
     seconds: Annotated[int, Field(ge=1, le=LONGEST_CACHED)]
 
 
+class LadderStepSpec(_Spec):
+    """A step of a budget ladder: from this share of the budget of a key or its team on, another model serves."""
+
+    share: Annotated[float, Field(gt=0, le=1, alias="from")]
+    model: _VirtualName
+
+
 class ModelSpec(Overrides):
-    """A virtual model: its description, and its chain of deployments, which may be missing with `routing`."""
+    """A virtual model: its description, and its chain of deployments, which may be missing with `routing`.
+
+    `budget_ladder` has the models that serve instead when a key or its team has used a share of its budget.
+    """
 
     description: Annotated[str, Field(max_length=1000)] = ""
     cache: CacheSpec | None = None
     routing: RoutingSpec | None = None
+    budget_ladder: Annotated[tuple[LadderStepSpec, ...], Field(strict=False, max_length=LONGEST_LADDER)] = ()
     chain: Annotated[tuple[_Step, ...], Field(strict=False, validate_default=True), BeforeValidator(_chain)] = ()
 
 
@@ -497,6 +510,7 @@ def parse(data: object) -> tuple[RoutesSpec | None, list[Problem]]:
     for name, model in settings.models.items():
         if ("models", name) not in broken:
             problems += routing_problems(settings, name, model, written_models)
+            problems += ladder_problems(settings, name, model, written_models)
     return (None if problems else spec), problems
 
 
@@ -544,7 +558,9 @@ def parse_row(kind: Kind, name: str, attributes: Mapping[str, object]) -> tuple[
 
 def as_row(spec: RowSpec) -> dict[str, object]:
     """Return a spec in plain values, as a person would write it; settings that were not given are left out."""
-    row = cast("dict[str, object]", _plain(spec.model_dump(mode="json", exclude_unset=True, exclude_none=True)))
+    row = cast(
+        "dict[str, object]", _plain(spec.model_dump(mode="json", exclude_unset=True, exclude_none=True, by_alias=True))
+    )
     if isinstance(spec, ModelSpec):
         chain = cast("list[list[object]]", row.get("chain") or [])
         if chain:
@@ -617,6 +633,8 @@ def _plain_value(value: object) -> object:
             return ReceiverSettings(**_plain_fields(value))
         case dict():
             return {name: _plain_value(each) for name, each in value.items()}
+        case LadderStepSpec():
+            return LadderStep(value.share, value.model)
         case tuple():
             return tuple(_plain_value(each) for each in value)
     return value

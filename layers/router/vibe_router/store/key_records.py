@@ -12,7 +12,8 @@ holder learns why the key stopped working.
 from collections.abc import Mapping
 from typing import Any
 
-from vibe_router.access.keys import Key, Limits, Team
+from vibe_router.access.keys import Key, Ladders, Limits, ModelBudget, Team, duration_seconds
+from vibe_router.core.models import LadderStep
 from vibe_router.core.rows import (
     CorruptRowError,
     read_flag,
@@ -33,6 +34,7 @@ _LIMITS = {
     "rpm_limit": "rpm",
     "tpm_limit": "tpm",
     "max_parallel_requests": "parallel",
+    "soft_budget": "soft_budget",
 }
 _TOMBSTONE_SECONDS = 90 * 86_400
 
@@ -73,6 +75,7 @@ def key_record(key: Key) -> dict[str, Value]:
         "updated_at": key.updated_at,
         "version": key.version,
         "cache_seconds": key.cache_seconds,
+        "budget_ladder": _ladders_record(key.budget_ladder),
         **_limits_record(key.limits),
     }
     if key.deleted_at is not None:
@@ -93,6 +96,7 @@ def team_record(team: Team) -> dict[str, Value]:
         "updated_at": team.updated_at,
         "version": team.version,
         "cache_seconds": team.cache_seconds,
+        "budget_ladder": _ladders_record(team.budget_ladder),
         **_limits_record(team.limits),
     }
     return {name: value for name, value in values.items() if value is not None}
@@ -118,6 +122,7 @@ def parse_key(values: Mapping[str, Any]) -> Key:
         metadata=read_mapping(values, "metadata"),
         limits=_limits(values),
         cache_seconds=read_int(values, "cache_seconds"),
+        budget_ladder=_ladders(values),
         created_at=read_time(values, "created_at") or 0,
         updated_at=read_time(values, "updated_at") or 0,
         version=read_int(values, "version") or 0,
@@ -135,6 +140,7 @@ def parse_team(values: Mapping[str, Any]) -> Team:
         metadata=read_mapping(values, "metadata"),
         limits=_limits(values),
         cache_seconds=read_int(values, "cache_seconds"),
+        budget_ladder=_ladders(values),
         created_at=read_time(values, "created_at") or 0,
         updated_at=read_time(values, "updated_at") or 0,
         version=read_int(values, "version") or 0,
@@ -142,7 +148,42 @@ def parse_team(values: Mapping[str, Any]) -> Team:
 
 
 def _limits_record(limits: Limits) -> dict[str, Value]:
-    return {name: getattr(limits, field) for name, field in _LIMITS.items()}
+    budgets: Value = {each.model: [each.max_budget, each.duration] for each in limits.models}
+    return {
+        **{name: getattr(limits, field) for name, field in _LIMITS.items()},
+        "model_max_budget": budgets or None,
+    }
+
+
+def _ladders_record(ladders: Ladders) -> Value:
+    return {model: [[step.share, step.model] for step in ladder] for model, ladder in ladders.items()} or None
+
+
+def _ladders(values: Mapping[str, Any]) -> Ladders:
+    if "budget_ladder" not in values:
+        return {}
+    return {model: _ladder(ladder) for model, ladder in read_mapping(values, "budget_ladder").items()}
+
+
+def _ladder(value: object) -> tuple[LadderStep, ...]:
+    if not isinstance(value, list):
+        raise CorruptRowError("budget_ladder is malformed")
+    return tuple(map(_ladder_step, value))
+
+
+def _ladder_step(value: object) -> LadderStep:
+    match value:
+        case [int() | float() as share, str(model)] if 0 < share <= 1:
+            return LadderStep(share, model)
+    raise CorruptRowError("a step of budget_ladder is malformed")
+
+
+def _model_budget(model: str, value: object) -> ModelBudget:
+    match value:
+        case [int(budget), str() | None as duration] if budget >= 0:
+            _check_duration(duration)
+            return ModelBudget(model, budget, duration)
+    raise CorruptRowError("a budget in model_max_budget is malformed")
 
 
 def _limits(values: Mapping[str, Any]) -> Limits:
@@ -152,12 +193,20 @@ def _limits(values: Mapping[str, Any]) -> Limits:
         rpm=read_int(values, "rpm_limit"),
         tpm=read_int(values, "tpm_limit"),
         parallel=read_int(values, "max_parallel_requests"),
+        soft_budget=read_int(values, "soft_budget"),
+        models=tuple(
+            _model_budget(model, budget) for model, budget in read_mapping(values, "model_max_budget").items()
+        ),
     )
-    try:
-        _ = limits.budget_seconds
-    except ValueError:
-        raise CorruptRowError("budget_duration is not a duration") from None
+    _check_duration(limits.budget_duration)
     return limits
+
+
+def _check_duration(duration: str | None) -> None:
+    try:
+        _ = None if duration is None else duration_seconds(duration)
+    except ValueError:
+        raise CorruptRowError("a budget's period is not a duration") from None
 
 
 def _own_id(values: Mapping[str, Any], kind: str) -> str:

@@ -122,9 +122,9 @@ class KeyDirectory:
     def _read(self, key_hash: str, before: Caller | None) -> Caller | None:
         """Read a key with the team and ledgers of its last copy `before`; only a new team takes a second read."""
         record_id = key_record_id(key_hash)
-        ledger_id = key_record_id(before.key_id if before else key_hash)
+        ledger_ids = before.ledger_ids if before else [key_record_id(key_hash)]
         team_ids = [team_record_id(before.team.id)] if before and before.team else []
-        found = self._get([record_id, *team_ids], [ledger_id, *team_ids])
+        found = self._get([record_id, *team_ids], ledger_ids)
         try:
             key = parse_key(found[record_id]) if record_id in found else None
             if key is None:

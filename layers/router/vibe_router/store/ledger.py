@@ -198,6 +198,20 @@ class LedgerStore:
         """Read ledgers consistently. Raises AwsError and CorruptRowError."""
         return self._table.read(ids)
 
+    def last_seen(self, ids: Collection[str]) -> dict[str, Ledger]:
+        """Return ledgers as this environment last saw them; those that it never saw are read, if DynamoDB answers."""
+        unseen = [each for each in ids if not self._table.has(each)]
+        if unseen and self._may_call(unseen):
+            try:
+                self._table.read(unseen)
+            except AWS_ERRORS as error:
+                self._breaker.record_failure(error)
+            except CorruptRowError:
+                self._breaker.record_success()  # it answers; the reservation logs the reason
+            else:
+                self._breaker.record_success()
+        return {each: self._table.cached(each) for each in ids}
+
     def renew_leases(self) -> None:
         """Renew the holds that are due, as the background thread does every few seconds."""
         if self._leases:

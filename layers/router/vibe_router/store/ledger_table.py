@@ -4,6 +4,8 @@ id               attributes
 key#<key_id>     committed, spent, total (nano-dollars), period_ends, window_ends (epoch seconds), requests_used,
 team#<team_id>   tokens_used, and held: hold id → [nano-dollars, tokens, until]
                  swept#<hold id>: when an expired hold was removed
+
+`key#<key_id>#<model>` and `team#<team_id>#<model>` are the ledgers of budgets for single models (Limits.models).
 """
 
 from collections import OrderedDict
@@ -51,6 +53,10 @@ class LedgerTable:
     def cached(self, ledger_id: str) -> Ledger:
         """Return the last copy of a ledger; an empty one if it was never read."""
         return self._ledgers.get(ledger_id) or Ledger(exists=False)
+
+    def has(self, ledger_id: str) -> bool:
+        """Return whether there is a copy of a ledger, even one of a ledger that does not exist yet."""
+        return ledger_id in self._ledgers
 
     def remember(self, ledger_id: str, ledger: Ledger) -> Ledger:
         """Replace the last copy of a ledger, and return it."""

@@ -168,7 +168,11 @@ def _storable_shares(record: Record) -> Iterator[Share]:
 
 def _charges(record: Record) -> dict[str, int]:
     owners = {"key": record.key, "team": record.team}
-    named = {f"{owner}#{owners[owner]}" for owner in record.charge_later if owners.get(owner)}
+    named: set[str] = set()
+    for each in record.charge_later:  # an owner, or an owner and a model
+        owner, *model = each.split("#", 1)
+        if name := owners.get(owner):
+            named.add("#".join((owner, name, *model)))
     return dict.fromkeys(sorted(named), record.charge) if record.charge > 0 else {}
 
 
