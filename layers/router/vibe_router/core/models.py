@@ -5,7 +5,7 @@ All values are immutable and resolved: a `Deployment` holds its limits and its p
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from vibe_router.core.patterns import MAX_NAME, by_precedence, matches
 from vibe_router.core.price import Price
@@ -19,6 +19,7 @@ __all__ = [
     "ComplexityRule",
     "CooldownPolicy",
     "Deployment",
+    "Guard",
     "HeaderShape",
     "LadderStep",
     "Policy",
@@ -301,6 +302,23 @@ class AlertPolicy:
     def wants(self, event: str) -> bool:
         """Whether any receiver gets alerts of `event`."""
         return any(each.wants(event) for each in self.receivers.values())
+
+
+class Guard(NamedTuple):  # a dataclass takes longer to create, which every cold start would pay for
+    """What is looked for in the texts of requests, and what becomes of it.
+
+    `kinds` are built in (guards.findings); `patterns` are regular expressions by the name of what they find. `places`
+    are those of the texts, `action` is block, mask or report. With `bedrock` (id, version and region of a guardrail)
+    Amazon Bedrock inspects the texts instead; `on_error` says what follows if it cannot: reject or continue.
+    """
+
+    name: str
+    kinds: tuple[str, ...] = ()
+    patterns: tuple[tuple[str, str], ...] = ()
+    places: tuple[Any, ...] = ("prompts", "tool_results", "tool_arguments")
+    action: str = "block"
+    on_error: str = "reject"
+    bedrock: tuple[str, str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ A pattern becomes an automaton whose states are its characters. Backtracking tak
 reached again from itself by two paths with the same text, and polynomial time if two loops, one behind the other, can
 share a text between them in several ways. Trying a search at every position counts as a loop before the pattern.
 
-Bounded repetitions cost a constant factor only; they are cut short. Back references are refused.
+Bounded repetitions cost a constant factor only; they are cut short. Back references are refused. Imported where a
+pattern is written, never where one is used.
 """
 
 from collections import defaultdict
@@ -14,13 +15,17 @@ from re import _constants as op  # type: ignore[attr-defined] # the standard lib
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
-__all__ = ["reasons"]
+__all__ = ["TooComplexError", "reasons", "ways"]
 
 _ALPHABET = frozenset([*range(256), 0x100, 0x0660, 0x2028, 0x4E2D, 0x1F600])
 """Characters of every class that patterns tell apart."""
 _COPIES = 2  # of a bounded repetition
 _UNBOUNDED = 1000  # repetitions that count as any number
 _BEGINNINGS = ((op.AT, op.AT_BEGINNING), (op.AT, op.AT_BEGINNING_STRING))
+
+
+class TooComplexError(ValueError):
+    """The pattern is too large to be checked."""
 
 
 @dataclass
@@ -33,14 +38,23 @@ class _Part:
 
 
 class _Automaton:
-    def __init__(self, flags: int) -> None:
+    def __init__(self, flags: int, unbounded: int, most_steps: int | None) -> None:
         self.flags = flags
+        self.unbounded = unbounded
+        self.steps_left = most_steps
         self.characters: list[frozenset[int]] = []
         self.edges: dict[int, dict[int, frozenset[int]]] = defaultdict(dict)
         self.blocked: dict[int, frozenset[int]] = defaultdict(frozenset)  # by state: what a possessive loop eats first
         self.doubled: set[tuple[int, int]] = set()  # steps that two repetitions allow for the same character
         self.only_at_start: set[int] = set()
         self.rejected: list[str] = []
+
+    def step(self) -> None:
+        """Count one step of the check. Raises TooComplexError."""
+        if self.steps_left is not None:
+            self.steps_left -= 1
+            if self.steps_left < 0:
+                raise TooComplexError("too complex")
 
     def state(self, characters: Iterable[int]) -> _Part:
         self.characters.append(frozenset(characters))
@@ -100,7 +114,8 @@ class _Automaton:
         return _Part()
 
     def repeat(self, least: int, most: int, items: Any, *, possessive: bool) -> _Part:
-        if most < _UNBOUNDED:
+        is_fixed = least == most and most < _UNBOUNDED and len(set(items.getwidth())) == 1
+        if most < self.unbounded or is_fixed:
             whole = _Part()
             for number in range(min(most, _COPIES)):
                 part = self.sequence(items)
@@ -160,13 +175,23 @@ def _category(category: Any, flags: int) -> frozenset[int]:
     return _ALPHABET - found if name.startswith("NOT_") else found
 
 
-def reasons(pattern: str | bytes, flags: int, *, searches: bool, whole_text: bool = False) -> list[str]:
+def reasons(
+    pattern: str | bytes,
+    flags: int,
+    *,
+    searches: bool,
+    whole_text: bool = False,
+    unbounded: int = _UNBOUNDED,
+    most_steps: int | None = None,
+) -> list[str]:
     """Return why `pattern` may take more than linear time.
 
     `searches` says whether it is tried at every position, `whole_text` whether it must reach the end of the text.
+    From `unbounded` repetitions on, a repetition of varying length counts as one of any number. Raises TooComplexError
+    if the check takes more than `most_steps`.
     """
     parsed: Any = _parser.parse(pattern, flags)
-    automaton = _Automaton(parsed.state.flags)
+    automaton = _Automaton(parsed.state.flags, unbounded, most_steps)
     items = list(parsed)
     whole = automaton.sequence(items)
     tries: set[int] = set()
@@ -204,9 +229,30 @@ def _before(automaton: _Automaton, items: list[Any], whole: _Part) -> frozenset[
     return _ALPHABET
 
 
+def ways(pattern: str, flags: int = 0) -> int:
+    """Return in how many ways the optional parts of `pattern`, short repetitions and alternatives can be combined."""
+    return _ways(_parser.parse(pattern, flags))
+
+
+def _ways(items: Iterable[Any]) -> int:
+    number = 1
+    for code, value in items:
+        match code:
+            case op.SUBPATTERN:
+                number *= _ways(value[3])
+            case op.BRANCH:
+                number *= sum(_ways(branch) for branch in value[1])
+            case op.MAX_REPEAT | op.MIN_REPEAT:
+                least, most, content = value
+                inner = _ways(content)
+                number *= inner ** min(most, 20) * (min(most, 20) - min(least, 20) + 1) if most < _UNBOUNDED else inner
+    return number
+
+
 def _reaches(automaton: _Automaton, one: int, other: int) -> bool:
     seen, rest = set(), list(automaton.edges[one])
     while rest:
+        automaton.step()
         state = rest.pop()
         if state == other:
             return True
@@ -240,6 +286,7 @@ def _has_two_ways_round(automaton: _Automaton, state: int) -> bool:
     seen: set[tuple[tuple[int, ...], bool]] = set()
     rest: list[tuple[tuple[int, ...], bool]] = [((state, state), False)]
     while rest:
+        automaton.step()
         pair, differed = rest.pop()
         for reached in _steps(automaton, pair):
             now = differed or reached[0] != reached[1]
@@ -258,6 +305,7 @@ def _shares(automaton: _Automaton, one: int, other: int) -> bool:
     seen: set[tuple[int, ...]] = set()
     rest: list[tuple[int, ...]] = [(one, one, other)]
     while rest:
+        automaton.step()
         for reached in _steps(automaton, rest.pop()):
             if reached == (one, other, other):
                 return True
