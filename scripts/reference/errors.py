@@ -34,7 +34,7 @@ Every failed attempt gets a verdict, which decides about retries, cooldowns and 
 """
 _SOURCES = ("layers/router/vibe_router", "functions")
 _STATUSES = {"bad_request": 400, "bad_key": 401}
-_EXPLICIT = ("Exhausted",)  # calls whose second argument is a code
+_EXPLICIT = ("ChainError",)  # calls whose second argument is a code
 IN_STREAMS = ("deadline_exceeded", "stream_error", "stream_stalled", "stream_truncated")
 """Codes of errors that end a stream, which pipeline/relay.py chooses."""
 
