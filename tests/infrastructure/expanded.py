@@ -27,6 +27,17 @@ class _NoManagedPolicies:
         return {}
 
 
+@cache
+def _as_json() -> str:
+    return json.dumps(yaml_parse(TEMPLATE.read_text(encoding="utf-8")))
+
+
+def written() -> dict[str, Any]:
+    """Return a copy of the template as it is written. Its YAML, which takes half a second, is parsed once."""
+    template: dict[str, Any] = json.loads(_as_json())
+    return template
+
+
 def _artefacts(template: Resource) -> list[tuple[str, str]]:
     """Return what `sam deploy` uploads: logical ids, each with the property that holds its address."""
     return [
@@ -43,13 +54,13 @@ def upload_artefacts(s3: Any) -> None:
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("app.py", "def handler(event, context): ...")
     s3.create_bucket(Bucket=_BUCKET)
-    for name, _ in _artefacts(yaml_parse(TEMPLATE.read_text(encoding="utf-8"))):
+    for name, _ in _artefacts(written()):
         s3.put_object(Bucket=_BUCKET, Key=f"{name}.zip", Body=packed.getvalue())
 
 
 @cache
 def _expanded(parameters: frozenset[tuple[str, str]], contents: frozenset[tuple[str, str]]) -> str:
-    template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
+    template = written()
     uris = dict(contents)
     for name, key in _artefacts(template):  # what `sam deploy` does after its upload
         template["Resources"][name]["Properties"][key] = uris.get(name, f"s3://{_BUCKET}/{name}.zip")

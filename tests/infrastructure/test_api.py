@@ -5,9 +5,8 @@ import re
 from typing import Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
-from tests.infrastructure.expanded import TEMPLATE, expand, of_type, only, strings
+from tests.infrastructure.expanded import expand, of_type, only, strings, written
 
 STACK = expand()
 BODY: dict[str, Any] = only(STACK, "AWS::ApiGateway::RestApi")["Properties"]["Body"]
@@ -193,7 +192,7 @@ def test_the_stages_own_url_takes_no_old_tls() -> None:
 
 
 def test_responses_are_not_stored_unless_asked_for() -> None:
-    template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
+    template = written()
     assert template["Parameters"]["ResponseDays"]["Default"] == 0
 
 

@@ -6,9 +6,8 @@ from click.testing import CliRunner
 from moto import mock_aws
 from samcli.commands.deploy import guided_context  # type: ignore[import-untyped]
 from samcli.commands.deploy.guided_context import GuidedContext  # type: ignore[import-untyped]
-from samtranslator.yaml_helper import yaml_parse
 
-from tests.infrastructure.expanded import TEMPLATE
+from tests.infrastructure.expanded import TEMPLATE, written
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the SAM CLI's own libraries
@@ -16,7 +15,7 @@ def test_enter_alone_answers_every_question(monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setattr(guided_context, "manage_stack", lambda **_: "bucket")
-    declared = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))["Parameters"]
+    declared = written()["Parameters"]
     guided = GuidedContext(
         template_file=str(TEMPLATE),
         stack_name="vibe-router",

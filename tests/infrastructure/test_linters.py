@@ -7,9 +7,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
-from tests.infrastructure.expanded import ROOT, TEMPLATE
+from tests.infrastructure.expanded import ROOT, TEMPLATE, written
 
 
 def lint(template: Path, *regions: str) -> list[str]:
@@ -59,7 +58,7 @@ def test_samconfig_has_the_required_settings(environment: str) -> None:
 
 
 def test_development_stack_overrides_existing_parameters() -> None:
-    parameters = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))["Parameters"]
+    parameters = written()["Parameters"]
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
     overrides = dict(pair.split("=") for pair in settings["dev"]["deploy"]["parameters"]["parameter_overrides"].split())
     assert set(overrides) <= set(parameters)
@@ -67,6 +66,6 @@ def test_development_stack_overrides_existing_parameters() -> None:
 
 
 def test_every_parameter_has_a_description_and_a_default() -> None:
-    for name, parameter in yaml_parse(TEMPLATE.read_text(encoding="utf-8"))["Parameters"].items():
+    for name, parameter in written()["Parameters"].items():
         assert parameter["Description"].endswith("."), name
         assert "Default" in parameter, name

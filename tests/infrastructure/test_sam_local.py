@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
 from scripts.build import SAM
 from scripts.sam_local import (
@@ -23,7 +22,7 @@ from scripts.sam_local import (
     overridden_base_urls,
     with_local_environment,
 )
-from tests.infrastructure.expanded import ROOT
+from tests.infrastructure.expanded import ROOT, written
 
 
 def test_the_machines_aws_account_stays_outside() -> None:
@@ -199,7 +198,7 @@ def test_sam_invoke_without_the_services_names_the_command_to_start(tmp_path: Pa
 
 
 def test_served_template_has_the_code_where_sam_build_puts_it() -> None:
-    template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    template = written()
     resources = built_template(template, Path("build"))["Resources"]
     assert resources["GatewayFunction"]["Properties"]["CodeUri"] == "build/GatewayFunction"
     assert resources["RouterLayer"]["Properties"]["ContentUri"] == "build/RouterLayer"
