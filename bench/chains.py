@@ -1,4 +1,4 @@
-"""`python -m bench.chains`: what each setting of a chain adds to a request, and to each chunk of a streamed answer.
+"""`python -m bench.chains [REQUESTS]`: what each setting of a chain adds to a request, and to a chunk of an answer.
 
 Prints JSON: a row for each setting, measured in this process, without sockets and tables. Measured in processor time,
 so other processes on the core do not count. `off` is a chain without any of them.
@@ -117,8 +117,8 @@ class _Secrets:
 
 
 def main() -> None:
-    """Measure every setting and print the rows."""
-    json.dump(rows(), sys.stdout)
+    """Measure every setting, with at most this many requests each, and print the rows."""
+    json.dump(rows(min([_REQUESTS, *map(int, sys.argv[1:])])), sys.stdout)
 
 
 def rows(requests: int = _REQUESTS, rounds: int = _ROUNDS) -> list[dict[str, Any]]:

@@ -212,7 +212,7 @@ def _served_at_once(target: UrlTarget, calls: int) -> float:
 def _rows_of(rig: Rig, module: str) -> list[dict[str, Any]]:
     """Run a module that measures the layer's code, on the function's own libraries; return the rows it prints."""
     environ = {**os.environ, "PYTHONPATH": f"{_CHECKOUT}:{_CHECKOUT / 'layers' / 'router'}"}
-    command = [str(rig.python), "-m", module]
+    command = [str(rig.python), "-m", module, str(rig.options.calls)]
     ran = subprocess.run(command, env=environ, cwd=_CHECKOUT, capture_output=True, check=False)
     if ran.returncode:
         raise BrokenError(f"{module} failed: {ran.stderr.decode(errors='replace').strip()[-500:]}")

@@ -1,4 +1,4 @@
-"""`python -m bench.translation`: the cost of translating a request, and each chunk of its answer, to another format.
+"""`python -m bench.translation [REQUESTS]`: what it costs to translate a request, and a chunk of its answer.
 
 Prints JSON: a row for each pair of caller's and provider's format, measured in this process, which is given the layer's
 code on its path and does nothing else. Measured in processor time, so other processes on the core do not count.
@@ -36,12 +36,13 @@ _WORDS = "word " * 200
 
 
 def main() -> None:
-    """Measure every pair and print the rows."""
-    rows = [_pair(caller, provider) for caller in CALLERS for provider in PROVIDERS]
+    """Measure every pair, with at most this many requests and streams each, and print the rows."""
+    most = min([_REQUESTS, *map(int, sys.argv[1:])])
+    rows = [_pair(caller, provider, most) for caller in CALLERS for provider in PROVIDERS]
     json.dump(rows, sys.stdout)
 
 
-def _pair(caller: str, provider: str) -> dict[str, Any]:
+def _pair(caller: str, provider: str, requests: int) -> dict[str, Any]:
     deployment = Deployment(Provider("bench", "http://127.0.0.1", "KEY"), "model", formats=(provider,))
     raw = json.dumps(_body(caller)).encode()
 
@@ -60,8 +61,8 @@ def _pair(caller: str, provider: str) -> dict[str, Any]:
             reader.read(event)
         reader.end()
 
-    asked = sorted(_seconds(ask) for _ in range(_REQUESTS))[_REQUESTS // 2]
-    relayed = min(_seconds(relay) for _ in range(_STREAMS))
+    asked = sorted(_seconds(ask) for _ in range(requests))[requests // 2]
+    relayed = min(_seconds(relay) for _ in range(min(_STREAMS, requests)))
     return {"caller": caller, "provider": provider, "request": asked, "chunk": relayed / len(events)}
 
 
