@@ -35,7 +35,7 @@ from vibe_router.formats.neutral.model import (
     UsageReport,
 )
 
-__all__ = ["GeminiWriter", "usage_fields", "whole"]
+__all__ = ["GeminiWriter", "join_parts", "usage_fields", "whole"]
 
 _REASONS: Mapping[Reason, str] = {
     "stop": "STOP",
@@ -218,17 +218,18 @@ def whole(request: ClientRequest, events: Iterable[Event]) -> bytes:
     for event in events:
         for chunk in writer.chunks(event):
             for candidate in chunk["candidates"]:
-                _join(contents.setdefault(candidate["index"], []), candidate["content"]["parts"])
+                join_parts(contents.setdefault(candidate["index"], []), candidate["content"]["parts"])
     answer = writer.ending()
     for candidate in answer["candidates"]:
         parts = contents.setdefault(candidate["index"], [])
         last = [part for part in candidate["content"]["parts"] if part != {"text": ""}]
-        _join(parts, last)
+        join_parts(parts, last)
         candidate["content"]["parts"] = parts or [{"text": ""}]
     return dump(answer)
 
 
-def _join(parts: list[dict[str, Any]], more: Iterable[dict[str, Any]]) -> None:
+def join_parts(parts: list[dict[str, Any]], more: Iterable[dict[str, Any]]) -> None:
+    """Append `more` to `parts`; neighbouring texts become one."""
     for part in more:
         before = parts[-1] if parts else {}
         is_text = "text" in part and "text" in before and "thoughtSignature" not in part
