@@ -234,6 +234,7 @@ _ROUTED_HEADERS = {
     "x-vibe-budget-ladder": "The model that was asked for, if a budget ladder has another one serve, with the step's "
     "share, whose budget it is, and the share used.",
     "x-vibe-soft-budget": "Soft budgets that are spent: key or team, with the amounts in dollars.",
+    "x-vibe-cache": "With a cache: hit (a stored answer), miss, or off for a request that is not cached.",
     "x-vibe-dropped-params": "Parameters and beta flags that were not sent, if the routes allow that.",
 }
 

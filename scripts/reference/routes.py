@@ -30,7 +30,7 @@ _SECTIONS = {
     "ModelSpec": ("Models", "A virtual model, by name. Also accepts [Overrides](#overrides)."),
     "CacheSpec": (
         "cache",
-        "Stores answers to requests that can be repeated: embeddings, and those with temperature 0.",
+        "Stores answers to repeatable requests: see [caching](../caching.md).",
     ),
     "RoutingSpec": (
         "routing",

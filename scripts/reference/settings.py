@@ -68,6 +68,7 @@ FUNCTIONS = {
     "POWERTOOLS_METRICS_NAMESPACE": "Namespace of the metrics.",
     "POWERTOOLS_SERVICE_NAME": "Service name in log lines and metrics.",
     "PROVIDER_BASE_URLS": "JSON object that replaces providers' base URLs, for tests.",
+    "CACHE_TABLE": "Table of answers to repeatable requests.",
     "RESPONSES_TABLE": "Table of stored responses.",
     "RESPONSE_DAYS": "Days that a response is stored.",
     "ROUTES_TABLE": "Table of routes.",

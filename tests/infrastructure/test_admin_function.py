@@ -36,7 +36,9 @@ def test_it_is_started_by_the_streaming_runtime_on_the_layers_of_the_gateway() -
 def test_its_environment_holds_names_and_no_secret() -> None:
     variables = FUNCTION["Environment"]["Variables"]
     tables = {name: value for name, value in variables.items() if name.endswith("_TABLE")}
-    assert sorted(value["Ref"] for value in tables.values()) == sorted({*TABLES.values()} - {"ResponsesTable"})
+    assert sorted(value["Ref"] for value in tables.values()) == sorted(
+        {*TABLES.values()} - {"ResponsesTable", "CacheTable"}
+    )
     assert variables["SECRET_ID"] == {"Ref": "AdminSecret"}
     assert all(isinstance(value, str | dict) for value in variables.values())
 

@@ -16,11 +16,13 @@ KEYS = {
     "LedgerTable": [("id", "HASH")],
     "UsageTable": [("id", "HASH"), ("at", "RANGE")],
     "ResponsesTable": [("id", "HASH"), ("part", "RANGE")],
+    "CacheTable": [("id", "HASH")],
     "HistoryTable": [("id", "HASH"), ("version", "RANGE")],
     "AuditTable": [("day", "HASH"), ("position", "RANGE")],
 }
 INDEXES = {"UsageTable": {"by-day": "day", "by-key": "key"}, "StateTable": {"states": "kind"}}
 BY_TIME = {"UsageTable"}
+WITH_CONTENT = {"ResponsesTable", "CacheTable"}
 KEPT_FOR_EVER = {"HistoryTable"}
 
 
@@ -38,10 +40,11 @@ def test_a_table_is_keyed_on_demand_encrypted_expiring_and_recoverable(name: str
     }
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     # The others are encrypted with a key that DynamoDB owns; prompts and answers with the account's managed key.
-    assert ("SSESpecification" in table) is (name == "ResponsesTable")
+    assert ("SSESpecification" in table) is (name in WITH_CONTENT)
     expiry = None if name in KEPT_FOR_EVER else {"AttributeName": "expires_at", "Enabled": True}
     assert table.get("TimeToLiveSpecification") == expiry
-    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    # What is cached is not worth a copy, which would outlive its expiry by 35 days.
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": name != "CacheTable"}
 
 
 @pytest.mark.parametrize("name", KEYS)

@@ -30,6 +30,7 @@ PERMISSIONS: dict[str, tuple[set[str], object]] = {
         {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"},
         {"Fn::GetAtt": ["UsageTable", "Arn"]},
     ),
+    "cache-answers": ({"dynamodb:GetItem", "dynamodb:PutItem"}, {"Fn::GetAtt": ["CacheTable", "Arn"]}),
     "keep-responses": (
         {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"},
         {"Fn::GetAtt": ["ResponsesTable", "Arn"]},
@@ -123,6 +124,7 @@ def test_its_environment_holds_names_and_no_secret() -> None:
         "USAGE_TABLE": {"Ref": "UsageTable"},
         "USAGE_DAYS": {"Ref": "UsageDays"},
         "HOOKS_MODULE": {"Ref": "HooksModule"},
+        "CACHE_TABLE": {"Ref": "CacheTable"},
         "RESPONSES_TABLE": {"Ref": "ResponsesTable"},
         "RESPONSE_DAYS": {"Ref": "ResponseDays"},
         "SECRET_ID": {"Ref": "Secret"},

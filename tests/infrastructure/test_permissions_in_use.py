@@ -18,6 +18,7 @@ from vibe_router.access.ledger import ReservationRequest
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
 from vibe_router.routing.cooldown import cleared, healthy
+from vibe_router.store.answers import AnswerStore
 from vibe_router.store.complexity import ComplexityStore
 from vibe_router.store.dynamodb import DynamoDB
 from vibe_router.store.keys import KeyDirectory
@@ -80,7 +81,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
             "routes",
             [{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "name", "KeyType": "RANGE"}],
         )
-        for table in ("state", "keys", "ledger"):
+        for table in ("state", "keys", "ledger", "cache"):
             _create(dynamodb, table, [{"AttributeName": "id", "KeyType": "HASH"}])
         _create(
             dynamodb, "usage", [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}]
@@ -119,7 +120,12 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: Asked) -> None:
     kept = ResponseStore(client, "responses", clock, days=1)
     assert kept.write("resp_1", Owner("a"), b"{}")
     kept.delete("resp_1")
-    tables = {f"{name.title()}Table": name for name in ("routes", "state", "keys", "ledger", "usage", "responses")}
+    answers = AnswerStore(client, "cache", clock)
+    assert answers.write("a", b"{}", 60)
+    assert answers.read("a")
+    tables = {
+        f"{name.title()}Table": name for name in ("routes", "state", "keys", "ledger", "usage", "responses", "cache")
+    }
     allowed = {
         (action, {**tables, "Secret": "Secret"}[name])
         for policy in PERMISSIONS.keys() - {"write-log", "write-traces"}

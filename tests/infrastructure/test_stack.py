@@ -105,7 +105,7 @@ def test_tables_are_created_under_the_names_in_the_outputs() -> None:
     assert keys.pop(f"{NAME}-audit") == ["day", "position"]
     assert keys.pop(f"{NAME}-responses") == ["id", "part"]
     assert keys.pop(f"{NAME}-usage") == ["id", "at"]
-    assert keys == {f"{NAME}-{name}": ["id"] for name in ("state", "keys", "ledger")}
+    assert keys == {f"{NAME}-{name}": ["id"] for name in ("state", "keys", "ledger", "cache")}
 
 
 @pytest.mark.usefixtures("resources")
@@ -119,6 +119,7 @@ def test_the_functions_environment_names_the_stacks_tables() -> None:
     assert variables["LEDGER_TABLE"] == outputs["LedgerTableName"]
     assert variables["USAGE_TABLE"] == outputs["UsageTableName"]
     assert str(variables["USAGE_DAYS"]) == "90"
+    assert variables["CACHE_TABLE"] == outputs["CacheTableName"]
     assert variables["RESPONSES_TABLE"] == outputs["ResponsesTableName"]
     assert str(variables["RESPONSE_DAYS"]) == "0"
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "VibeRouter"

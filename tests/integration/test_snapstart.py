@@ -31,6 +31,7 @@ def restored(aws: Peer, credentials: Endpoint, *events: dict[str, Any]) -> tuple
             KEYS_TABLE="keys",
             LEDGER_TABLE="ledger",
             USAGE_TABLE="usage",
+            CACHE_TABLE="cache",
             RESPONSES_TABLE="responses",
             SECRET_ID="secret",
             AWS_REGION="us-east-1",

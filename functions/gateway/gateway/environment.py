@@ -29,6 +29,7 @@ from vibe_router.upstream.client import Upstream
 
 if TYPE_CHECKING:
     from vibe_router.hooks.runner import HookRunner
+    from vibe_router.pipeline.answer_cache import AnswerCache
     from vibe_router.pipeline.chain_memory import ChainMemory
     from vibe_router.pipeline.complexity import ComplexityRouter
     from vibe_router.pipeline.dual_runs import DualRunner
@@ -54,6 +55,7 @@ class Settings:
     keys_table: str
     ledger_table: str
     usage_table: str
+    cache_table: str
     usage_days: int
     responses_table: str
     response_days: int
@@ -72,6 +74,7 @@ class Settings:
             ledger_table=environ["LEDGER_TABLE"],
             usage_table=environ["USAGE_TABLE"],
             usage_days=int(environ.get("USAGE_DAYS") or 90),
+            cache_table=environ["CACHE_TABLE"],
             responses_table=environ["RESPONSES_TABLE"],
             response_days=int(environ.get("RESPONSE_DAYS") or 0),
             secret_id=environ["SECRET_ID"],
@@ -155,6 +158,17 @@ class Environment:
         return ResponseStorage(
             ResponseStore(self._dynamodb, settings.responses_table, self.clock, days=settings.response_days)
         )
+
+    @cached_property
+    def answer_cache(self) -> "AnswerCache":
+        """The cache of answers; imported with the first request of a model or key that has one."""
+        from vibe_router.pipeline.answer_cache import AnswerCache
+        from vibe_router.store.answers import AnswerStore
+
+        store = AnswerStore(self._dynamodb, self._settings.cache_table, self.clock, service=self._breaker)
+        # A new version of the function may have other hooks, which change what providers are sent.
+        variant = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "") if self.hooks else ""
+        return AnswerCache(store, self.master_key, self.clock, variant)
 
     @property
     def observers(self) -> "tuple[RequestObserver, ...]":

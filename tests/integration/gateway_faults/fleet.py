@@ -130,6 +130,7 @@ class Fleet:
             ledger_table=f"ledger-{name}",
             usage_table=f"usage-{name}",
             usage_days=90,
+            cache_table=f"cache-{name}",
             responses_table=f"responses-{name}",
             response_days=30,
             secret_id=f"secret-{name}",

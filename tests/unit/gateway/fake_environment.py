@@ -17,12 +17,14 @@ from vibe_router.core.models import Catalogue, Deployment, Policy, Provider, Vir
 from vibe_router.core.record import Record
 from vibe_router.hooks.runner import HookRunner, hooks_of
 from vibe_router.pipeline.admission import Admission
+from vibe_router.pipeline.answer_cache import AnswerCache
 from vibe_router.pipeline.failover import FailoverExecutor
 from vibe_router.pipeline.observers import CompletedRequest, RequestObserver
 from vibe_router.pipeline.stored_responses import ResponseStorage
 from vibe_router.routing.cooldown import State, healthy
 from vibe_router.routing.order import Observed
 from vibe_router.routing.verdict import Failure, FailureKind
+from vibe_router.store.answers import AnswerStore, StoredAnswer
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 from vibe_router.store.ledger import LedgerBusyError, LimitReachedError, Reservation
 from vibe_router.store.observations import ObservationStore
@@ -240,6 +242,23 @@ class FakeResponses(ResponseStore):
         del self.table[id_]
 
 
+class FakeAnswers(AnswerStore):
+    """The CacheTable as a dictionary."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.table: dict[str, StoredAnswer] = {}
+        self.reads = 0
+
+    def read(self, id_: str) -> StoredAnswer | None:
+        self.reads += 1
+        return self.table.get(id_)
+
+    def write(self, id_: str, data: bytes, seconds: int) -> bool:
+        self.table[id_] = StoredAnswer(data, self.clock.now())
+        return True
+
+
 def deployment(name: str) -> Deployment:
     provider, _, model = name.partition("/")
     return Deployment(Provider(provider, f"https://{provider}.example/v1", f"{provider}_KEY"), model, Policy(retries=0))
@@ -277,6 +296,8 @@ class FakeEnvironment(Environment):
         self.usage_recorder = cast("UsageRecorder", self.books)
         self.response_store = FakeResponses()
         self.responses = ResponseStorage(self.response_store)
+        self.answers = FakeAnswers(self.clock)
+        self.answer_cache = AnswerCache(self.answers, self.master_key, self.clock)
         self.upstream = ScriptedUpstream()
         self.secrets = cast("Secrets", FakeSecrets())
         self.use_hooks(None)

@@ -194,6 +194,7 @@ class Record:
     status: int = _field(_count, 200, required=True)
     error: str | None = _field(_text, None, always_logged=True)
     stream: bool = _field(bool, False)
+    cache_hit: bool = _field(bool, False)  # a stored answer was replayed, whose tokens these are
     format: str | None = _field(_text, None)
     provider_format: str | None = _field(_text, None)
     parts: tuple[Mapping[str, Any], ...] = _field(_mappings, ())  # of a continued answer: who wrote what
@@ -350,6 +351,7 @@ _COUNTERS: Mapping[str, Callable[[Record], int | None]] = {
     "failovers": lambda record: record.failover,
     "prompt_tokens": lambda record: record.usage.prompt_tokens,
     "completion_tokens": lambda record: record.usage.completion_tokens,
+    "cache_hits": lambda record: record.cache_hit,
     "cached_tokens": lambda record: record.usage.cached_tokens,
     "reasoning_tokens": lambda record: record.usage.reasoning_tokens,
     "cost": lambda record: record.cost,

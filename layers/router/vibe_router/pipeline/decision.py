@@ -55,6 +55,7 @@ class RoutingDecision:
         self._ladder: BudgetLadder | None = None  # of a request that another model serves, because of a budget
         self._soft: tuple[SoftBudget, ...] = ()  # budgets that are spent and only warn
         self._stream = False
+        self._cache: str | None = None  # hit, miss or off; None without a cache
         self._usage = Usage()
         self._usage_flag: str | None = None
         self._malformed_chunks = 0
@@ -94,6 +95,14 @@ class RoutingDecision:
     def route(self, choice: "Choice | None", *, stores_features: bool) -> None:
         """Record how the request is routed by complexity, and whether its features are stored."""
         self._choice, self._stores_features = choice, stores_features
+
+    def cache(self, state: str) -> None:
+        """Record that the answer is not replayed: it is a `miss`, or the cache is `off` for this request."""
+        self._cache = state
+
+    def replay(self, usage: Usage) -> None:
+        """Record that a stored answer is replayed, and what it once used."""
+        self._cache, self._usage = "hit", usage
 
     def reserve(self, reservation: Reservation) -> None:
         """Record what was reserved of the caller's limits."""
@@ -136,6 +145,8 @@ class RoutingDecision:
             headers["x-vibe-budget-ladder"] = self._ladder.header()
         if self._soft:
             headers["x-vibe-soft-budget"] = ", ".join(each.header() for each in self._soft)
+        if self._cache:
+            headers["x-vibe-cache"] = self._cache
         if self.trace.served_by:
             headers["x-vibe-deployment"] = self.trace.served_by.id
         if self.trace.dropped_params:
@@ -177,6 +188,7 @@ class RoutingDecision:
             fallbacks=trace.fallbacks,
             reasoning_left_out=trace.reasoning_left_out,
             dropped_params=trace.dropped_params,
+            cache_hit=self._cache == "hit",
             usage=usage,
             usage_flag=self._usage_flag,
             parts=parts,
@@ -208,16 +220,19 @@ class RoutingDecision:
             return {}
         from vibe_router.routing.complexity.features import encode
 
+        is_evidence = self._cache != "hit"  # no model was asked, so a replay says nothing about either
         return {
             "routing_mode": choice.mode,
             "routing_score": choice.score,
             "routing_would": choice.would,
             "routing_choice": choice.choice,
-            "routing_arm": choice.arm,
+            "routing_arm": choice.arm if is_evidence else None,
             "routing_strata": choice.strata,
             "routing_model": choice.model or None,
             "routing_stage": choice.stage or None,
-            "routing_features": encode(choice.features) if self._stores_features and choice.features else None,
+            "routing_features": encode(choice.features)
+            if self._stores_features and choice.features and is_evidence
+            else None,
         }
 
     def _account(self) -> tuple[Usage, int | None, tuple[dict[str, Any], ...]]:

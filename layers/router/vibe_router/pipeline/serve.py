@@ -1,6 +1,6 @@
 """The path of a request for a model: read, admit, resolve, reserve, fail over, relay; then settle after the answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from vibe_router.core.models import ComplexityRule
     from vibe_router.formats.responses.request import ResponsesRequest
     from vibe_router.hooks.runner import HookRunner
+    from vibe_router.pipeline.answer_cache import AnswerCache, CachedAnswer, CacheSlot
     from vibe_router.pipeline.complexity import ComplexityRouter
     from vibe_router.pipeline.continuation import StreamContinuer
     from vibe_router.pipeline.dual_runs import DualRunner
     from vibe_router.pipeline.evidence import EvidenceRecorder
     from vibe_router.pipeline.observers import RequestObserver
-    from vibe_router.pipeline.stored_responses import ResponseStorage
+    from vibe_router.pipeline.stored_responses import ResponseRecorder, ResponseStorage
 
 __all__ = ["RequestPipeline", "Services"]
 
@@ -58,6 +59,10 @@ class Services(Protocol):
     @property
     def responses(self) -> "ResponseStorage":
         """Stores responses and continues from them."""
+
+    @property
+    def answer_cache(self) -> "AnswerCache":
+        """Stores and replays answers; read for a model or key with a cache only."""
 
     @property
     def usage_recorder(self) -> UsageRecorder:
@@ -107,8 +112,11 @@ class RequestPipeline:
         self._answer: bytes | None = None  # a whole answer, for a dual run
         self._until = 0.0  # of the invocation, in monotonic seconds
         self._traceparent: str | None = None
+        self._cache_seconds = 0  # for which answers are cached
+        self._slot: CacheSlot | None = None  # of a request whose answer may be cached
+        self._cached: CachedAnswer | None = None  # to be replayed
 
-    def serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Relay:
+    def serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Iterable[bytes]:
         """Return the answer, whole or as a stream, within `seconds_left` of the invocation. Raises ApiError."""
         try:
             return self._serve(headers, body, seconds_left)
@@ -119,7 +127,7 @@ class RequestPipeline:
             self.decision.fail(fault())
             raise
 
-    def _serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Relay:
+    def _serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Iterable[bytes]:
         services, decision = self._services, self.decision
         self._traceparent = headers.get("traceparent")
         services.prefetch()
@@ -136,6 +144,7 @@ class RequestPipeline:
 
         model = services.admission.model(caller, request.model, services.routes())
         decision.resolve(model.name)
+        self._cache_seconds = caller.cache_seconds(model.cache_seconds)
 
         recorder = None
         if request.format == "responses":
@@ -149,6 +158,8 @@ class RequestPipeline:
         else:
             decision.warn(report.soft)
             model, deadline = self._reserve_on_ladder(model, report.ladder, caller, headers, len(body), seconds_left)
+        if deadline is None:
+            return self._replay(caller, recorder)
 
         decision.trace.client_headers = headers
         self._names = caller.key_id, (caller.key.alias if caller.key else None) or ""
@@ -160,6 +171,8 @@ class RequestPipeline:
             if self._rule and self._rule.dual:
                 self._answer = answer.body
             self._count(answer.usage)
+            if self._slot:
+                self._slot.hold(answer)
             services.failover.remember_proofs(committed.deployment, answer.seals)
             return replace(answer, body=recorder.record_whole(answer.body)) if recorder else answer
         before_end = recorder.record_stream(committed.answer.reader) if recorder else None
@@ -172,14 +185,26 @@ class RequestPipeline:
             )
             resume = self._continuer.resume
         self._relay = Relay(committed.answer, committed.deployment, deadline.end, services.clock, before_end, resume)
-        return self._relay
+        return self._slot.watch(self._relay) if self._slot else self._relay
+
+    def _replay(self, caller: Caller, recorder: "ResponseRecorder | None") -> WholeAnswer | Iterable[bytes]:
+        """Answer with the stored answer: it counts as a request, and costs nothing. Raises ApiError (429)."""
+        cached = cast("CachedAnswer", self._cached)
+        self._rule = self._model = None  # no model answers: there is nothing to learn
+        self._services.admission.count_request(caller)
+        self.decision.replay(cached.usage)
+        if recorder:
+            cached = replace(cached, body=recorder.record_whole(cached.body))
+        self.decision.commit()
+        return cached.replay()
 
     def _reserve(
         self, model: VirtualModel, caller: Caller, headers: Mapping[str, str], size: int, seconds_left: float
-    ) -> tuple[VirtualModel, Deadline]:
+    ) -> tuple[VirtualModel, Deadline | None]:
         """Route the request by complexity, if `model` is, and reserve its estimate. Return what serves, and until when.
 
-        `size` is the body's. Raises ApiError.
+        `size` is the body's. Nothing is reserved, and the deadline is None, if a stored answer is replayed. Raises
+        ApiError.
         """
         services, decision, request = self._services, self.decision, cast("ClientRequest", self._request)
         if model.routing:
@@ -187,6 +212,12 @@ class RequestPipeline:
             self._rule, self._asked = model.routing, routed.asked
             model = routed.model
             decision.route(routed.choice, stores_features=routed.stores_features)
+        if self._cache_seconds:
+            self._slot = services.answer_cache.open(caller, model, request, headers, self._cache_seconds)
+            if cached := self._slot.find():
+                self._cached = cached
+                return model, None
+            decision.cache(self._slot.state)
         self._model = model
         longest = max(deployment.policy.timeouts.total for deployment in model.chain)
         deadline = Deadline.of(decision.started, seconds_left, longest)
@@ -203,7 +234,7 @@ class RequestPipeline:
         headers: Mapping[str, str],
         size: int,
         seconds_left: float,
-    ) -> tuple[VirtualModel, Deadline]:
+    ) -> tuple[VirtualModel, Deadline | None]:
         """Reserve for the model that `ladder` leads to, or a lower one if the budget has no room for that.
 
         Raises ApiError.
@@ -236,6 +267,8 @@ class RequestPipeline:
         if self.decision.is_bookable:
             _guarded(lambda: self._book(record))
         self.decision.measure(record)
+        if (slot := self._slot) and not record.failed:
+            _guarded(lambda: self._store_answer(slot))
         if (rule := self._rule) and record.routing_choice:
             _guarded(lambda: self._learn(rule, record))
         elif self._model and self._request and self._model.standard_of and record.key is not None:
@@ -249,6 +282,10 @@ class RequestPipeline:
     def _remember(self) -> None:
         if self._model and self._request:
             self._services.failover.remember(self._model, self._request, self.decision.trace, *self._names)
+
+    def _store_answer(self, slot: "CacheSlot") -> None:
+        reader = self._relay.stream.reader if self._relay else None
+        slot.store(self.decision.trace, reader.usage if reader else Usage(), reader.seals if reader else ())
 
     def _end_stream(self, relay: Relay) -> None:
         """Record how the stream ended, and keep the provider's connection for the next call if it ended well."""

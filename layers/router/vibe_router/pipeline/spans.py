@@ -87,6 +87,7 @@ def _request_attributes(record: Record) -> dict[str, _Value]:
         "vibe_router.team": record.team,
         "vibe_router.tags": record.tags,
         "vibe_router.stream": record.stream,
+        "vibe_router.cache_hit": record.cache_hit or None,
         "vibe_router.format": record.format,
         "vibe_router.deployment": record.deployment,
         "vibe_router.attempts": len(record.attempts),
