@@ -56,6 +56,8 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
     ("team-new", "/team/{proxy+}", "POST", "/team/new", {"team_alias": "example"}),
     ("model-info", "/v1/model/info", "GET", "/v1/model/info", None),
     ("model-info-unversioned", "/model/info", "GET", "/model/info", None),
+    ("group-info", "/model_group/info", "GET", "/model_group/info", None),
+    ("user-list", "/user/{proxy+}", "GET", "/user/list", None),
     ("spend-logs", "/spend/{proxy+}", "GET", "/spend/logs", None),
     ("global-spend", "/global/{proxy+}", "GET", "/global/spend", None),
     ("usage-overview", "/usage/{proxy+}", "GET", "/usage/overview", None),

@@ -90,6 +90,7 @@ CODES = {
     "too_many_invalid_keys": "The address sent many invalid keys. Wait for `Retry-After`.",
     "too_many_sign_ins": "Too many failed sign-ins. Wait for `Retry-After`.",
     "unsupported_content_encoding": "The body's compression is unknown. `Accept-Encoding` lists the known ones.",
+    "user_not_found": "No such user: nothing is stored of them, and they own no keys.",
     "version_not_found": "No such version of the routes in the history.",
     "websocket_not_supported": "Use HTTP: the router has no WebSockets. Codex falls back by itself.",
     "wrong_host": "The page was opened under another address than OIDC_URL.",

@@ -79,7 +79,8 @@ def main() -> None:
         config={},
         permissions={},
         spend=0,
-        model_max_budget={},
+        model_max_budget={"auto-chat": {"budget_limit": "5", "time_period": "1d"}},
+        soft_budget=8,
         guardrails=None,
     )
     key = made["key"]
@@ -114,6 +115,11 @@ def main() -> None:
     assert isinstance(get("/global/spend")["spend"], float)
     assert get("/global/spend/keys", limit=5)[0]["api_key"]
     assert get("/global/spend/models", limit=5)[0]["model"]
+    assert "nightly" in {each["individual_request_tag"] for each in get("/spend/tags")}
+    activity = get("/global/activity", start_date=served["startTime"][:10], end_date=served["endTime"][:10])
+    assert activity["sum_api_requests"] == sum(each["api_requests"] for each in activity["daily_data"]) > 0
+    assert "auto-chat" in {each["model_group"] for each in get("/model_group/info")["data"]}
+    assert info["model_max_budget"]["auto-chat"]["time_period"] == "1d"
 
     post("/key/update", key=key, models=["auto-chat", "auto-claude"], max_budget=20, metadata={"project": "book"})
     info = get("/key/info", key=key)["info"]
@@ -137,6 +143,14 @@ def main() -> None:
     assert get("/team/info", team_id=team_id)["team_info"]["team_alias"] == "research"
     assert team_id in {each["team_id"] for each in get("/team/list")}
     post("/team/delete", team_ids=[team_id])
+
+    user = post("/user/new", user_id="ann", user_email="ann@example.com", max_budget=5, models=["auto-chat"])
+    assert ask(user["key"])
+    assert get("/user/info", user_id="ann")["keys"][0]["max_budget"] == 5
+    assert "ann" in {each["user_id"] for each in get("/user/list")["users"]}
+    post("/user/update", user_id="ann", user_alias="Ann")
+    post("/user/delete", user_ids=["ann"])
+    until(lambda: status_of(user["key"]) == (401, "key_deleted"))
     print("all went well")
 
 

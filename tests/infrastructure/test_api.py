@@ -29,8 +29,10 @@ OTHER_ROUTES = ["/", "/{proxy+}", "/health", "/health/liveliness", "/health/live
 ADMIN_ROUTES = [
     "/key/{proxy+}",
     "/team/{proxy+}",
+    "/user/{proxy+}",
     "/v1/model/info",
     "/model/info",
+    "/model_group/info",
     "/spend/{proxy+}",
     "/global/{proxy+}",
     "/usage/{proxy+}",

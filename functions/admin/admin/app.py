@@ -7,7 +7,22 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
-from admin import audit, complexity, cooldowns, keys, me, models, oidc, page, routes, session, spend, teams, usage
+from admin import (
+    audit,
+    complexity,
+    cooldowns,
+    keys,
+    me,
+    models,
+    oidc,
+    page,
+    routes,
+    session,
+    spend,
+    teams,
+    usage,
+    users,
+)
 from admin.auth import authenticate
 from admin.call import Call, Request, checked, read
 from admin.environment import Environment, Settings
@@ -38,7 +53,7 @@ def openapi_document(prefix: str) -> str:
 
 
 _REGISTERED: list[RegisteredRoute] = []
-for module in (keys, teams, models, spend, usage, routes, cooldowns, complexity, audit, me, oidc, session, page):
+for module in (keys, teams, users, models, spend, usage, routes, cooldowns, complexity, audit, me, oidc, session, page):
     app.include_router(module.router)
     _REGISTERED += module.router.registered
 

@@ -27,6 +27,7 @@ Models are called under /v1, in OpenAI's and Anthropic's formats and with a virt
 _TAGS = {
     "Keys": "Virtual keys: allowed models, budgets, limits and expiry.",
     "Teams": "Models, a budget and limits that keys share.",
+    "Users": "The users who own keys, in LiteLLM's shape.",
     "Models": "The deployments of each virtual model, in LiteLLM's shape.",
     "Spend": "Usage and spending, in LiteLLM's shapes.",
     "Usage": "Usage, performance, and how each request was routed.",

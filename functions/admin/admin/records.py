@@ -13,7 +13,7 @@ from vibe_router.core.patterns import is_pattern, matches
 from vibe_router.routing.resolution import nearest
 from vibe_router.store.key_admin import AliasTakenError, BusyError, NoSuchTeamError, TakenError
 
-__all__ = ["no_such_key", "no_such_team", "rejections", "require_models", "require_own", "spending"]
+__all__ = ["no_such_key", "no_such_team", "no_such_user", "rejections", "require_models", "require_own", "spending"]
 
 
 @contextmanager
@@ -67,6 +67,11 @@ def no_such_key(named: str) -> ApiError:
     """Return the 404 for a key that does not exist, without repeating the key."""
     shown = f"sk-...{named[-4:]}" if named.startswith("sk-") else named[:100]
     return ApiError(404, f"There is no key {shown}.", code="key_not_found", param="key")
+
+
+def no_such_user(user_id: str) -> ApiError:
+    """Return the 404 for a user of whom nothing is stored and who owns no keys."""
+    return ApiError(404, f"There is no user {user_id[:256]}.", code="user_not_found", param="user_id")
 
 
 def no_such_team(team_id: str) -> ApiError:

@@ -1,6 +1,6 @@
 """/spend/logs and /global/spend*: usage in LiteLLM's shapes."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
@@ -21,6 +21,7 @@ __all__ = ["router"]
 router = Router()
 
 _DAYS = 30  # the range of LiteLLM's spending views
+_MOST_DAYS = 366  # a caller waits for them
 _PAGE = 500
 _LOOKS = 50  # pages to search: some seconds of the thirty that API Gateway waits
 
@@ -92,6 +93,59 @@ def by_model(limit: Limit = 10) -> list[dict[str, Any]]:
     """List the virtual models with the highest spending in the last 30 days."""
     dearest = _by_spending(_totals(call_of(router), "model"))
     return [{"model": name, "total_spend": _spent(totals)} for name, totals in dearest[:limit]]
+
+
+@router.get(
+    "/spend/tags",
+    tags=["Spend"],
+    responses=answers("`individual_request_tag`, `log_count` and `total_spend`.", many=True),
+)
+def by_tag(start_date: Moment = None, end_date: Moment = None) -> list[dict[str, Any]]:
+    """List the tags of requests by their spending, from `start_date` to `end_date` (default: the last 30 days).
+
+    A request with several tags counts for each of them.
+    """
+    return [
+        {"individual_request_tag": name, "log_count": _count(totals), "total_spend": _spent(totals)}
+        for name, totals in _by_spending(_totals(call_of(router), "tag", start_date, end_date))
+    ]
+
+
+@router.get("/global/spend/tags", tags=["Spend"], responses=answers("`spend_per_tag`."))
+def spend_per_tag(start_date: Moment = None, end_date: Moment = None, tags: Name = None) -> dict[str, Any]:
+    """Return the spending of each tag, or of some `tags` (separated by commas), in a range of days."""
+    wanted = set(tags.split(",")) if tags and tags != "all-tags" else None
+    found = _by_spending(_totals(call_of(router), "tag", start_date, end_date))
+    return {
+        "spend_per_tag": [
+            {"name": name, "spend": _spent(totals), "log_count": _count(totals)}
+            for name, totals in found
+            if wanted is None or name in wanted
+        ]
+    }
+
+
+@router.get(
+    "/global/activity",
+    tags=["Spend"],
+    responses=answers("`daily_data`, `sum_api_requests` and `sum_total_tokens`."),
+)
+def activity(start_date: Moment = None, end_date: Moment = None) -> dict[str, Any]:
+    """Return requests and tokens of each day, from `start_date` to `end_date` (default: the last 30 days)."""
+    return _activity(_totals(call_of(router), "all", start_date, end_date))
+
+
+@router.get(
+    "/global/activity/model", tags=["Spend"], responses=answers("The same for each virtual `model`.", many=True)
+)
+def activity_by_model(start_date: Moment = None, end_date: Moment = None) -> list[dict[str, Any]]:
+    """Return requests and tokens of each virtual model by day, the one with the most requests first."""
+    of: dict[str, list[Total]] = {}
+    for total in _totals(call_of(router), "model", start_date, end_date):
+        of.setdefault(total.name, []).append(total)
+    return [
+        {"model": name, **_activity(totals)} for name, totals in sorted(of.items(), key=lambda each: -_count(each[1]))
+    ]
 
 
 @router.get("/global/spend/teams", tags=["Spend"], responses=answers("`total_spend_per_team` and `daily_spend`."))
@@ -187,9 +241,41 @@ def _row(record: Record) -> dict[str, Any]:
     }
 
 
-def _totals(call: Call, kind: str) -> list[Total]:
-    last = today(call)
-    return call.environment.usage.totals(kind, last - timedelta(days=_DAYS - 1), last)
+def _totals(call: Call, kind: str, start: str | None = None, end: str | None = None) -> list[Total]:
+    """Return the totals from `start` to `end`; by default the last 30 days. Raises ApiError (400)."""
+    last = day_of("end_date", end) if end else today(call)
+    first = day_of("start_date", start) if start else last - timedelta(days=_DAYS - 1)
+    if (last - first).days >= _MOST_DAYS:
+        raise bad_request(f"start_date: must be less than {_MOST_DAYS} days before end_date.", param="start_date")
+    return call.environment.usage.totals(kind, first, last)
+
+
+def _activity(totals: list[Total]) -> dict[str, Any]:
+    """Return requests and tokens by day and in all, as LiteLLM's charts have them."""
+    days: dict[str, list[Total]] = {}
+    for total in totals:
+        days.setdefault(total.at[:10], []).append(total)
+    return {
+        "daily_data": [
+            {
+                "date": f"{date.fromisoformat(day):%b %d}",
+                "day": day,
+                "api_requests": _count(of_day),
+                "total_tokens": _tokens(of_day),
+            }
+            for day, of_day in sorted(days.items())
+        ],
+        "sum_api_requests": _count(totals),
+        "sum_total_tokens": _tokens(totals),
+    }
+
+
+def _count(totals: list[Total]) -> int:
+    return sum(total["requests"] for total in totals)
+
+
+def _tokens(totals: list[Total]) -> int:
+    return sum(total["prompt_tokens"] + total["completion_tokens"] for total in totals)
 
 
 def _spent(totals: list[Total]) -> float:

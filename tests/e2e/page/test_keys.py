@@ -40,6 +40,10 @@ def test_create_a_key_with_every_field(visit: Callable[..., Visitor], used_stack
     dialog.get_by_label("Expires").select_option("7d")
     dialog.get_by_label("Team").select_option(label="Apps")
     dialog.get_by_label("Model patterns").fill("auto-claude*")
+    dialog.get_by_text("Warnings, limits per model, cheaper models").click()
+    dialog.get_by_label("Warn beyond").fill("10")
+    dialog.get_by_label("Spending per model").fill("auto-codex")
+    dialog.get_by_label("Cheaper models").fill("auto-chat=auto-chat-mini@80%")
     dialog.get_by_text("Rate limits, aliases, tags, owner, metadata").click()
     dialog.get_by_label("Request limit").fill("60")
     dialog.get_by_label("Token limit").fill("100000")
@@ -52,10 +56,16 @@ def test_create_a_key_with_every_field(visit: Callable[..., Visitor], used_stack
     expect(dialog.get_by_label("Metadata")).to_be_focused()
     dialog.get_by_label("Metadata").fill('{"project": "x"}')
     visitor.button("Create key", visitor.dialog).click()
+    expect(dialog.get_by_label("Spending per model")).to_be_focused()
+    dialog.get_by_label("Spending per model").fill("auto-codex=5/1d, auto-claude*=2")
+    visitor.button("Create key", visitor.dialog).click()
     key = visitor.dialog.locator("[data-created-key]").inner_text()
     visitor.button("Done").click()
 
     info = admin(used_stack, f"key/info?key={key}", "GET")["info"]
+    assert info["soft_budget"] == 10
+    assert info["model_max_budget"]["auto-codex"] == {"budget_limit": 5, "time_period": "1d"}
+    assert info["budget_ladder"] == {"auto-chat": [{"from": 0.8, "model": "auto-chat-mini"}]}
     assert info["models"] == ["auto-chat", "auto-claude*"]
     assert (info["max_budget"], info["budget_duration"]) == (12.5, "30d")
     assert (info["rpm_limit"], info["tpm_limit"], info["max_parallel_requests"]) == (60, 100_000, 4)

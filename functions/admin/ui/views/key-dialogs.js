@@ -75,11 +75,12 @@ function keyForm(key, { models, teams }, done, close) {
     fields.budget_duration,
     fields.duration,
     fields.team_id,
+    budgetFields(fields, key),
     h(
       "details",
       { class: "wide more-fields", open: Boolean(key && (before.rpm_limit || before.tpm_limit || before.max_parallel_requests)) },
-      h("summary", {}, "Rate limits, further budgets, cache, aliases, tags, owner, metadata"),
-      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.soft_budget, fields.model_max_budget, fields.budget_ladder, fields.cache_seconds, fields.aliases, fields.tags, fields.user_id, fields.metadata),
+      h("summary", {}, "Rate limits, aliases, tags, owner, metadata"),
+      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.cache_seconds, fields.aliases, fields.tags, fields.user_id, fields.metadata),
     ),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
@@ -90,6 +91,12 @@ function keyForm(key, { models, teams }, done, close) {
 function aliasesIn(text) {
   const pairs = text.split(",").map((part) => part.split("=").map((each) => each.trim())).filter((pair) => pair.join(""));
   return pairs.every((pair) => pair.length === 2 && pair.every(Boolean)) ? Object.fromEntries(pairs) : null;
+}
+
+/** The fields of soft budgets, budgets of single models and budget ladders; open if `holder` has one. */
+function budgetFields(fields, holder) {
+  const used = holder && ((holder.soft_budget ?? null) !== null || Object.keys(holder.model_max_budget ?? {}).length || Object.keys(holder.budget_ladder ?? {}).length);
+  return h("details", { class: "wide more-fields", open: Boolean(used) }, h("summary", {}, "Warnings, limits per model, cheaper models"), h("div", { class: "form two" }, fields.soft_budget, fields.model_max_budget, fields.budget_ladder));
 }
 
 export function teamDialog(team, { choices, done }) {
@@ -134,7 +141,8 @@ function teamForm(team, models, done, close) {
     fields.rpm_limit,
     fields.tpm_limit,
     fields.max_parallel_requests,
-    h("details", { class: "wide more-fields" }, h("summary", {}, "Further budgets, cache, tags, metadata"), h("div", { class: "form two" }, fields.soft_budget, fields.model_max_budget, fields.budget_ladder, fields.cache_seconds, fields.tags, fields.metadata)),
+    budgetFields(fields, team),
+    h("details", { class: "wide more-fields" }, h("summary", {}, "Tags, metadata"), h("div", { class: "form" }, fields.cache_seconds, fields.tags, fields.metadata)),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
   );

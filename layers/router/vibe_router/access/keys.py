@@ -17,6 +17,7 @@ __all__ = [
     "MASTER",
     "Caller",
     "Key",
+    "KeyOwner",
     "Ladders",
     "Limits",
     "ModelBudget",
@@ -150,6 +151,19 @@ class Key:
     def deleted(self) -> bool:
         """Return whether this is the tombstone of a deleted key."""
         return self.deleted_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOwner:
+    """What is stored of a user who owns keys: those whose `user_id` is `id`. Limits are the keys' and their team's."""
+
+    id: str
+    alias: str | None = None
+    email: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    created_at: float = 0
+    updated_at: float = 0
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

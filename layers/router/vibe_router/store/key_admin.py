@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from vibe_router.access.keys import Key, Team
+from vibe_router.access.keys import Key, KeyOwner, Team
 from vibe_router.core.clock import Clock
 from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import error_code
@@ -24,8 +24,11 @@ from vibe_router.store.key_records import (
     key_record_id,
     parse_key,
     parse_team,
+    parse_user,
     team_record,
     team_record_id,
+    user_record,
+    user_record_id,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ __all__ = ["AliasTakenError", "BusyError", "CorruptRecordError", "KeyAdmin", "No
 _TRIES = 6  # other editors may write the same record
 _FIRST_WAIT = 0.02  # seconds; doubles with every try
 
-Record = TypeVar("Record", Key, Team)
+Record = TypeVar("Record", Key, Team, KeyOwner)
 _Role = Literal["record", "alias", "team"]
 
 
@@ -100,6 +103,14 @@ class KeyAdmin:
         """Return every team. Corrupt records are omitted."""
         return [team for values in self._scan("team#") if (team := _readable(parse_team, values))]
 
+    def user(self, user_id: str) -> KeyOwner | None:
+        """Return what is stored of a user. Raises CorruptRecordError."""
+        return self._record(parse_user, user_record_id(user_id))
+
+    def list_users(self) -> list[KeyOwner]:
+        """Return every stored user. Corrupt records are omitted."""
+        return [owner for values in self._scan("user#") if (owner := _readable(parse_user, values))]
+
     # --- Writing ---------------------------------------------------------------------------------------------------
 
     def add_key(self, key: Key) -> None:
@@ -128,6 +139,18 @@ class KeyAdmin:
         """Change a team atomically, as `change_key` does. Raises BusyError."""
         return self._retry(lambda: self._change_team(team_id, change))
 
+    def add_user(self, owner: KeyOwner) -> None:
+        """Write a new user. Raises TakenError."""
+        self._write([(self._put(user_record(owner), None), "record")])
+
+    def change_user(self, user_id: str, change: Callable[[KeyOwner], KeyOwner]) -> KeyOwner | None:
+        """Change a user atomically, as `change_key` does. Raises BusyError."""
+        return self._retry(lambda: self._change_user(user_id, change))
+
+    def delete_user(self, user_id: str) -> None:
+        """Delete what is stored of a user; keys stay."""
+        self._client.delete_item(TableName=self._table, Key=to_item({"id": user_record_id(user_id)}))
+
     def delete_team(self, team_id: str) -> None:
         """Delete a team. Keys that still belong to it are rejected."""
         self._client.delete_item(TableName=self._table, Key=to_item({"id": team_record_id(team_id)}))
@@ -155,6 +178,14 @@ class KeyAdmin:
             return None
         after = replace(change(seen), version=seen.version + 1)
         self._write([(self._put(team_record(after), seen.version), "record")])
+        return after
+
+    def _change_user(self, user_id: str, change: Callable[[KeyOwner], KeyOwner]) -> KeyOwner | None:
+        seen = self.user(user_id)
+        if seen is None:
+            return None
+        after = replace(change(seen), version=seen.version + 1)
+        self._write([(self._put(user_record(after), seen.version), "record")])
         return after
 
     def _retry(self, change: Callable[[], Record | None]) -> Record | None:

@@ -3,6 +3,7 @@
     id                    attributes
     key#<sha256 in hex>   those of `Key`: key_id, name, alias, models, expires, blocked, team_id …, and its limits
     team#<id>             those of `Team`
+    user#<user_id>        those of `KeyOwner`
     alias#<alias>         hash: the key that has the alias; it keeps aliases unique
 
 Absent attributes are None or empty. A deleted key leaves a tombstone until TTL removes it (`expires_at`), so that its
@@ -12,7 +13,7 @@ holder learns why the key stopped working.
 from collections.abc import Mapping
 from typing import Any
 
-from vibe_router.access.keys import Key, Ladders, Limits, ModelBudget, Team, duration_seconds
+from vibe_router.access.keys import Key, KeyOwner, Ladders, Limits, ModelBudget, Team, duration_seconds
 from vibe_router.core.models import LadderStep
 from vibe_router.core.rows import (
     CorruptRowError,
@@ -26,7 +27,18 @@ from vibe_router.core.rows import (
 )
 from vibe_router.store.dynamodb import Value
 
-__all__ = ["alias_record_id", "key_record", "key_record_id", "parse_key", "parse_team", "team_record", "team_record_id"]
+__all__ = [
+    "alias_record_id",
+    "key_record",
+    "key_record_id",
+    "parse_key",
+    "parse_team",
+    "parse_user",
+    "team_record",
+    "team_record_id",
+    "user_record",
+    "user_record_id",
+]
 
 _LIMITS = {
     "max_budget": "max_budget",  # attribute of the record: field of Limits
@@ -47,6 +59,11 @@ def key_record_id(key_hash: str) -> str:
 def team_record_id(team_id: str) -> str:
     """Return the id of the record of a team."""
     return f"team#{team_id}"
+
+
+def user_record_id(user_id: str) -> str:
+    """Return the id of the record of a user."""
+    return f"user#{user_id}"
 
 
 def alias_record_id(alias: str) -> str:
@@ -100,6 +117,33 @@ def team_record(team: Team) -> dict[str, Value]:
         **_limits_record(team.limits),
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def user_record(owner: KeyOwner) -> dict[str, Value]:
+    """Return the record of a user; `parse_user` is its inverse."""
+    values: dict[str, Value] = {
+        "id": user_record_id(owner.id),
+        "alias": owner.alias,
+        "email": owner.email,
+        "metadata": owner.metadata,
+        "created_at": owner.created_at,
+        "updated_at": owner.updated_at,
+        "version": owner.version,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def parse_user(values: Mapping[str, Any]) -> KeyOwner:
+    """Parse the record of a user. Raises CorruptRowError."""
+    return KeyOwner(
+        id=_own_id(values, "user#"),
+        alias=read_text(values, "alias"),
+        email=read_text(values, "email"),
+        metadata=read_mapping(values, "metadata"),
+        created_at=read_time(values, "created_at") or 0,
+        updated_at=read_time(values, "updated_at") or 0,
+        version=read_int(values, "version") or 0,
+    )
 
 
 def parse_key(values: Mapping[str, Any]) -> Key:
