@@ -109,7 +109,7 @@ def test_drag_weight_price_add_and_delete_deployments(visit: Callable[..., Visit
     region.get_by_label("Weight").first.fill("3")
     visitor.button("Add step", region).click()
     members.nth(3).get_by_label("Provider").select_option("new-api")
-    members.nth(3).get_by_label("Model").fill("gpt-5-nano")
+    members.nth(3).get_by_label("Model", exact=True).fill("gpt-5-nano")
     members.nth(3).locator("summary").first.click()
     members.nth(3).get_by_label("Input", exact=True).fill("0.05")
     members.nth(3).get_by_label("Output").fill("0.4")
@@ -126,7 +126,7 @@ def test_invalid_edit_is_reported_and_not_saved(visit: Callable[..., Visitor], u
     visitor.open("models")
     before = routes(used_stack)["version"]
     region = editor(visitor)
-    region.locator(".edit-member").first.get_by_label("Model").fill("")
+    region.locator(".edit-member").first.get_by_label("Model", exact=True).fill("")
     visitor.button("Review and save").click()
     expect(visitor.dialog).to_contain_text("These changes are not valid yet.")
     expect(visitor.dialog).to_contain_text(f"models.{MODEL}.chain[0].model")
@@ -253,7 +253,7 @@ def test_settings_are_shown_with_units(visit: Callable[..., Visitor], used_stack
     region = page.get_by_role("region", name=MODEL, exact=True)
     expect(region).to_contain_text("timeouts: first token 90 s; retries: 2")
     expect(region).to_contain_text("per 1M tokens")
-    expect(page.get_by_text(re.compile("^Defaults timeouts: connect 5 s, first byte 30 s"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^timeouts: connect 5 s, first byte 30 s"))).to_be_visible()
     visitor.button("History").click()
     visitor.dialog.get_by_text("1 row").first.click()
     expect(visitor.dialog.locator(".difference").first).to_contain_text("90 s")
@@ -320,6 +320,15 @@ def test_the_behavior_of_a_chain_is_edited(visit: Callable[..., Visitor], used_s
     model.get_by_label("Hedge after").fill("p95")
     model.get_by_label("Quota for new conversations").fill("80")
     model.get_by_label("Keys for the rest of the quota").fill("boss, nightly")
+    model.get_by_label("To the first token").fill("12.5")
+    model.get_by_label("Retries").fill("0")
+    model.get_by_label("Longest cooldown").fill("600")
+    capabilities = region.locator("details", has_text="Capabilities").first
+    capabilities.locator("summary").click()
+    capabilities.get_by_label("Context window").fill("32000")
+    capabilities.get_by_role("switch", name="Images").uncheck(force=True)
+    capabilities.get_by_role("switch", name="Only streams").check(force=True)
+    capabilities.get_by_label("messages", exact=True).check()
     member = details.first
     member.locator("summary").click()
     shaping = member.get_by_label("Request shaping")
@@ -331,7 +340,42 @@ def test_the_behavior_of_a_chain_is_edited(visit: Callable[..., Visitor], used_s
     row = routes(used_stack)["models"][MODEL]
     assert (row["order"], row["stay"], row["continuation"], row["hedge_after"]) == ("quota", 30, True, "p95")
     assert row["quota"] == {"threshold": 80, "keys": ["boss", "nightly"]}
-    assert (row["chain"][0]["set"], row["chain"][0]["drop"]) == ({"seed": 7}, ["user"])
+    assert (row["timeouts"], row["retries"], row["cooldown"]) == ({"first_token": 12.5}, 0, {"max": 600})
+    first = row["chain"][0]
+    assert (first["set"], first["drop"]) == ({"seed": 7}, ["user"])
+    assert (first["context_window"], first["vision"], first["stream"]) == (32_000, False, "always")
+    assert first["formats"] == ["messages"]
+
+
+def test_the_defaults_of_every_deployment_are_edited(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    before = routes(used_stack)["defaults"]
+    visitor = visit().open("models")
+    visitor.button("Edit defaults").click()
+    visitor.dialog.get_by_label("To connect").fill("3")
+    visitor.dialog.get_by_label("Reserve for an answer").fill("2048")
+    visitor.button("Apply", visitor.dialog).click()
+    dialog = review(visitor)
+    expect(dialog).to_contain_text("connect")
+    visitor.button("Save", dialog).click()
+    expect(visitor.page.get_by_role("status").filter(has_text="Saved as version")).to_be_visible()
+    after = routes(used_stack)["defaults"]
+    assert after["timeouts"] == before.get("timeouts", {}) | {"connect": 3}
+    assert after["reserve_tokens"] == 2048
+
+
+def test_a_provider_of_bedrock_gets_native_formats(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit().open("models")
+    visitor.button("Add provider").click()
+    visitor.dialog.get_by_label("Name", exact=True).fill("aws")
+    visitor.choose("Amazon Bedrock")
+    visitor.dialog.get_by_label("Region").fill("us-east-1")
+    visitor.dialog.get_by_label("Service").select_option("bedrock-mantle")
+    visitor.dialog.get_by_label("responses", exact=True).first.check()
+    visitor.button("Add", visitor.dialog).click()
+    visitor.button("Save", review(visitor)).click()
+    expect(visitor.page.get_by_role("status").filter(has_text="Saved as version")).to_be_visible()
+    row = routes(used_stack)["providers"]["aws"]
+    assert (row["type"], row["endpoint"], row["formats"]) == ("bedrock", "mantle", ["responses"])
 
 
 def test_aliases_are_added_edited_and_explained(visit: Callable[..., Visitor], used_stack: Stack) -> None:

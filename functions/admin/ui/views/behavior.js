@@ -1,17 +1,36 @@
-// The editor of what a chain does beyond its steps: order, stays, hedges, continuation, quota, and request shaping.
-// The same settings apply to providers, models and deployments; the nearest wins.
+// The editor of what a chain does beyond its steps: time limits, retries, order, stays, hedges, continuation, quota, and
+// request shaping. The same settings apply to all deployments, providers, models and single deployments; the nearest wins.
 
-import { field, select } from "../controls.js";
+import { button, field, select } from "../controls.js";
+import { openDialog } from "../dialogs.js";
 import { h } from "../dom.js";
 import { settingsText } from "./settings.js";
 
 const SHAPE = ["set", "default", "drop", "headers", "betas"];
-const NAMES = ["order", "stay", "continuation", "hedge_after", "hedge_share", "quota", "drop_params", "forward_headers", ...SHAPE];
+const WAITS = ["timeouts", "retries", "max_inline_wait", "max_last_wait", "cooldown", "reserve_tokens"];
+const NAMES = [...WAITS, "order", "stay", "continuation", "hedge_after", "hedge_share", "quota", "drop_params", "forward_headers", ...SHAPE];
 const SWITCH = [["", "inherited"], ["true", "on"], ["false", "off"]];
 const SHAPE_EXAMPLE = '{"set": {"reasoning.effort": "low"}, "drop": ["service_tier"]}';
 
+/** Edit the defaults of every deployment. Resolves with the new ones; undefined if cancelled. */
+export function defaultsDialog(defaults) {
+  const edited = structuredClone(defaults);
+  const apply = (close) => (event) => {
+    event.preventDefault();
+    close(edited);
+  };
+  const build = (close) =>
+    h(
+      "form",
+      { class: "form", on: { submit: apply(close) } },
+      behaviorEditor("every deployment", edited, () => {}, { open: true }),
+      h("div", { class: "actions" }, button("Cancel", () => close()), button("Apply", null, { kind: "primary", type: "submit" })),
+    );
+  return openDialog("Defaults", build, { wide: true, describe: "They apply to every deployment, unless a provider, a model or a deployment has a setting of its own." });
+}
+
 /** Edit the settings of `row` in place; `label` names it. `changed()` is called after every change. */
-export function behaviorEditor(label, row, changed) {
+export function behaviorEditor(label, row, changed, { open = false } = {}) {
   const summary = h("span", {});
 
   function draw() {
@@ -57,14 +76,35 @@ export function behaviorEditor(label, row, changed) {
     changed();
   }
 
+  const whole = (name) => number(name, { step: "1", inputmode: "numeric" });
+  const seconds = (label_, name, group, hint) => field(label_, number(name, { group }), { unit: "s", hint });
   draw();
   return h(
     "details",
-    { class: "price behavior" },
+    { class: "price behavior", open },
     h("summary", {}, h("span", { class: "sr" }, `Behavior of ${label}: `), "Behavior: ", summary),
     h(
-      "div",
+      "fieldset",
       { class: "form three" },
+      h("legend", { class: "label" }, "Time limits and retries"),
+      seconds("To connect", "connect", "timeouts"),
+      seconds("To the first byte", "first_byte", "timeouts"),
+      seconds("To the first token", "first_token", "timeouts"),
+      seconds("Between two chunks", "idle", "timeouts"),
+      seconds("For a whole answer", "response", "timeouts"),
+      seconds("For a probe", "probe", "timeouts", "Of a deployment that recovers."),
+      seconds("In total", "total", "timeouts", "For all attempts of a request."),
+      field("Retries", whole("retries"), { hint: "On the same deployment, after the first try." }),
+      seconds("Wait before a retry, at most", "max_inline_wait"),
+      seconds("Wait for the last deployment, at most", "max_last_wait"),
+      seconds("First cooldown", "base", "cooldown"),
+      seconds("Longest cooldown", "max", "cooldown"),
+      field("Reserve for an answer", whole("reserve_tokens"), { unit: "tokens" }),
+    ),
+    h(
+      "fieldset",
+      { class: "form three" },
+      h("legend", { class: "label" }, "Chain and requests"),
       field("Order within a step", pick("order", [["", "inherited"], "weights", "cheapest", "fastest", "quota"])),
       field("Conversations stay", number("stay", { max: "1440" }), { unit: "min" }),
       field("Continue broken answers", pick("continuation", SWITCH)),

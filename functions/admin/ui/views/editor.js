@@ -5,7 +5,10 @@ import { h, swap } from "../dom.js";
 import { icon } from "../icons.js";
 import { behaviorEditor } from "./behavior.js";
 import { ladderIn, ladderText } from "./budgets.js";
-import { chainOf, idOf, stepsOf, priceOf, weightOf } from "./rows.js";
+import { FORMATS, chainOf, idOf, stepsOf, priceOf, weightOf } from "./rows.js";
+import { settingsText } from "./settings.js";
+
+const CAPABILITIES = ["context_window", "base_model", "vision", "tools", "stream", "formats"];
 
 /** Move a deployment up (-1) or down (1): its whole step if it is alone there, else into a new step of its own. */
 export function moved(steps, step, index, by) {
@@ -148,6 +151,7 @@ export function editor(name, row, providers, changed) {
         { class: "member-more" },
         step > 0 && alone ? button(`Load-balance with step ${step}`, () => set(placed(steps, step, index, step - 1), `${label} moved into step ${step}.`, `weight ${number}`), { kind: "quiet", "aria-label": `Load-balance ${label} with step ${step}` }) : null,
         priceEditor(member, label, changed),
+        capabilityEditor(label, member, changed),
         behaviorEditor(label, member, () => changed()),
       ),
     );
@@ -155,6 +159,38 @@ export function editor(name, row, providers, changed) {
 
   draw();
   return element;
+}
+
+/** What a deployment can do, if its provider's formats and the model's name do not tell. */
+function capabilityEditor(label, member, changed) {
+  const summary = h("span", {});
+  const draw = () => {
+    const given = Object.fromEntries(CAPABILITIES.filter((name) => name in member).map((name) => [name, member[name]]));
+    summary.textContent = settingsText(given) || "the provider's formats, images and tools";
+  };
+  const update = (name, value) => {
+    if (value === undefined) delete member[name];
+    else member[name] = value;
+    draw();
+    changed();
+  };
+  const capability = (name) => (on) => update(name, on ? undefined : false);
+  const chosen = () => formats.filter((input) => input.checked).map((input) => input.value);
+  const formats = FORMATS.map((format) => h("input", { type: "checkbox", value: format, checked: member.formats?.includes(format) ?? false, on: { change: () => update("formats", chosen().length ? chosen() : undefined) } }));
+  draw();
+  return h(
+    "details",
+    { class: "price" },
+    h("summary", {}, h("span", { class: "sr" }, `Capabilities of ${label}: `), "Capabilities: ", summary),
+    h(
+      "div",
+      { class: "form three" },
+      field("Context window", h("input", { type: "number", min: "1", step: "1", inputmode: "numeric", placeholder: "unknown", value: member.context_window ?? "", on: { input: (event) => update("context_window", positive(event.target.value)) } }), { unit: "tokens" }),
+      field("Base model", h("input", { spellcheck: "false", autocapitalize: "none", value: member.base_model ?? "", on: { input: (event) => update("base_model", event.target.value.trim() || undefined) } }), { hint: "The model behind a name that does not tell it." }),
+      h("div", { class: "checks" }, toggle("Images", member.vision !== false, capability("vision")), toggle("Tools", member.tools !== false, capability("tools")), toggle("Only streams", member.stream === "always", (on) => update("stream", on ? "always" : undefined))),
+      h("fieldset", { class: "wide" }, h("legend", { class: "label" }, "Formats, if not the provider's"), h("div", { class: "checks" }, formats.map((input) => h("label", { class: "check" }, input, input.value)))),
+    ),
+  );
 }
 
 function ladderField(row, changed) {

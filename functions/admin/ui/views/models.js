@@ -8,6 +8,7 @@ import { models as api } from "../endpoints.js";
 import { NONE, plural } from "../format.js";
 import { repeat } from "../live.js";
 import { aliasDialog, aliasesSection } from "./aliases.js";
+import { defaultsDialog } from "./behavior.js";
 import { diagram } from "./chain.js";
 import { editor } from "./editor.js";
 import { explainDialog } from "./explain.js";
@@ -148,7 +149,8 @@ export async function show(view, { signal, head }) {
             Object.keys(rows).sort(),
           ),
         ),
-        h("p", { class: "quiet settings spaced" }, h("strong", {}, "Defaults "), settingsText(defaults) || "not set"),
+        h("div", { class: "section-head" }, h("h2", { id: "defaults-title" }, "Defaults"), button("Edit defaults", editDefaults, { icon: "edit", "data-focus": "defaults" })),
+        h("p", { class: "quiet settings" }, settingsText(defaults) || "The built-in ones apply."),
       ),
     );
   }
@@ -158,6 +160,13 @@ export async function show(view, { signal, head }) {
     if (!done) return;
     if (done.row) draft().providers[done.name] = done.row;
     else delete draft().providers[done.name];
+    draw();
+  }
+
+  async function editDefaults() {
+    const edited = await defaultsDialog(shown().defaults);
+    if (!edited) return;
+    draft().defaults = edited;
     draw();
   }
 
@@ -256,7 +265,7 @@ function providerSettings(row) {
   return text ? h("span", { class: "quiet small" }, text) : null;
 }
 
-/** A line with settings that the editor does not offer, such as timeouts. An edit preserves them. */
+/** A line with the settings of a model, besides its description and chain. */
 function settingsLine(row) {
   const text = settingsText(row, ["description", "chain"]);
   return text ? h("p", { class: "quiet settings" }, text) : null;

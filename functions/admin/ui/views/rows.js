@@ -2,6 +2,9 @@
 
 import { money } from "../format.js";
 
+/** The formats that a provider or deployment may declare. */
+export const FORMATS = ["chat", "responses", "messages", "completions", "embeddings", "moderations", "images", "image_edits", "speech", "transcriptions", "rerank"];
+
 export const rowsOf = ({ providers, defaults, models, aliases }) => ({ providers, defaults: defaults ?? {}, models, aliases: aliases ?? {} });
 
 /** The steps of a model's chain: a list of lists of deployments. */
