@@ -8,7 +8,7 @@ measures its noise. All environments share one daily budget. The cost is booked 
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -59,12 +59,6 @@ class Bookkeeper(Protocol):
 
     def book(self, record: Record, settlement: None = None, /) -> None:
         """Book a request."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Called:
-    text: str
-    cost: int  # nano-dollars
 
 
 class DualRunner:

@@ -81,10 +81,6 @@ class KeyAdmin:
         """Return the key with this hash, or its tombstone. Raises CorruptRecordError."""
         return self._record(parse_key, key_record_id(key_hash))
 
-    def is_key(self, key_hash: str) -> bool:
-        """Return whether a key with this hash has a record, even a corrupt one."""
-        return self._get(key_record_id(key_hash)) is not None
-
     def team(self, team_id: str) -> Team | None:
         """Return a team. Raises CorruptRecordError."""
         return self._record(parse_team, team_record_id(team_id))
