@@ -182,13 +182,6 @@ def _flat(grammar: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return grammar
 
 
-def _nested(grammar: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a custom tool's format with chat's extra level of nesting."""
-    if grammar and grammar.get("type") == "grammar":
-        return {"type": "grammar", "grammar": {key: value for key, value in grammar.items() if key != "type"}}
-    return grammar
-
-
 def _read_choice(value: Any) -> ToolChoice | None:
     match value:
         case None | "auto" | "none" | "required":
@@ -223,9 +216,6 @@ def _read_message(message: Mapping[str, Any], at: str) -> Message:
     raise bad_request(f"'{at}.role' must be system, developer, user, assistant or tool.", f"{at}.role")
 
 
-_ASSISTANT = frozenset({"role", "content", "name", "refusal", "tool_calls", "reasoning_content", "reasoning"})
-
-
 def _read_assistant(message: Mapping[str, Any], name: str | None, at: str) -> Message:
     parts: list[Part] = []
     thought = message.get("reasoning_content") or message.get("reasoning")
@@ -237,11 +227,10 @@ def _read_assistant(message: Mapping[str, Any], name: str | None, at: str) -> Me
         parts.append(Refusal(refusal, at=f"{at}.refusal"))
     for i, call in enumerate(entries(message, "tool_calls", f"{at}.")):
         parts.append(_read_call(call, f"{at}.tool_calls[{i}]"))
-    more = {key: value for key, value in message.items() if key not in _ASSISTANT and value is not None}
     for key, what in (("function_call", "a legacy function call"), ("audio", "an earlier answer's audio")):
-        if more.pop(key, None):
+        if message.get(key):
             parts.append(Raw(_FORMAT, {key: message[key]}, what, at=f"{at}.{key}"))
-    return Message("assistant", parts, name, more=more, at=at)
+    return Message("assistant", parts, name, at=at)
 
 
 def _read_call(call: Any, at: str) -> ToolCall:
@@ -284,12 +273,10 @@ def _read_part(part: Any, at: str) -> Part:
 
 def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     """Return the body for a chat provider's `model`. Raises ApiError (400) for what chat cannot carry."""
-    own = request.format == _FORMAT
-    if not own:
-        for name in request.rest:
-            raise unsupported(_FORMAT, name)
-        if request.top_k is not None:
-            raise unsupported(_FORMAT, request.caller_name("top_k"))
+    for name in request.rest:
+        raise unsupported(_FORMAT, name)
+    if request.top_k is not None:
+        raise unsupported(_FORMAT, request.caller_name("top_k"))
     out: dict[str, Any] = {
         "model": model,
         "messages": list(_messages(request, signs=bool(_SIGNED_CALLS.search(request.base_model or model)))),
@@ -300,30 +287,25 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
     if stream:
         out["stream_options"] = {"include_usage": True}
     out |= {name: value for name in PASSTHROUGH if (value := getattr(request, name)) is not None}
-    if not own:
-        _remove_unneeded(out)
-    if tools := [_tool(tool, request) for tool in _declared_tools(request)]:
+    _remove_unneeded(out)
+    if tools := [_tool(tool) for tool in _declared_tools(request)]:
         out["tools"] = tools
-    elif not own:
+    else:
         out.pop("parallel_tool_calls", None)  # OpenAI rejects it without tools
-    if request.tool_choice is not None and (tools or own):
-        out["tool_choice"] = _choice(request)
+    if request.tool_choice is not None and tools:
+        out["tool_choice"] = _choice(request.tool_choice)
     if request.max_tokens is not None:
-        word = request.caller_name("max_tokens") if own else "max_tokens"
-        if not own and _COMPLETION_TOKENS.search(request.base_model or model):
-            word = "max_completion_tokens"
-        out[word] = request.max_tokens
+        takes_new_name = _COMPLETION_TOKENS.search(request.base_model or model)
+        out["max_completion_tokens" if takes_new_name else "max_tokens"] = request.max_tokens
     if request.stop:
         out["stop"] = list(request.stop)
     if request.response_format:
         out["response_format"] = _response_format(request.response_format)
     effort = reasoning_effort(request)
-    if effort == "none" and not own:
+    if effort == "none":
         out |= thinking_off.chat_fields(request.base_model or model)
     elif effort:
         out["reasoning_effort"] = effort
-    if own:
-        out |= {key: value for key, value in {**request.rest, **request.more}.items() if key != "stream_options"}
     return dump(out)
 
 
@@ -340,44 +322,31 @@ def _remove_unneeded(out: dict[str, Any]) -> None:
 
 def _declared_tools(request: NeutralRequest) -> Iterable[Tool | Raw]:
     choice = request.tool_choice
-    if isinstance(choice, AllowedTools) and request.format != _FORMAT:
+    if isinstance(choice, AllowedTools):
         return [each for each in request.tools if isinstance(each, Tool) and each.name in choice.names]
     return request.tools
 
 
-def _tool(tool: Tool | Raw, request: NeutralRequest) -> dict[str, Any]:
-    own = request.format == _FORMAT
+def _tool(tool: Tool | Raw) -> dict[str, Any]:
     if isinstance(tool, Raw):
-        if tool.format != _FORMAT:
-            raise unsupported(_FORMAT, tool.at, tool.what)
-        return dict(tool.value)
-    if tool.custom and own:
-        fields = {"name": tool.name, "description": tool.description, "format": _nested(tool.grammar)}
-        return {"type": "custom", "custom": without_none(fields)}
+        raise unsupported(_FORMAT, tool.at, tool.what)
     if tool.custom:
         tool = custom_tool_as_function(tool)
     function: dict[str, Any] = {
-        "name": tool.name if own else short_tool_name(tool.name),
+        "name": short_tool_name(tool.name),
         "description": tool.description,
-        "parameters": tool.parameters if own else object_schema(tool.parameters),
+        "parameters": object_schema(tool.parameters),
         "strict": tool.strict,
     }
-    written = {"type": "function", "function": without_none(function)}
-    return {**written, "cache_control": tool.cache} if own and tool.cache else written
+    return {"type": "function", "function": without_none(function)}
 
 
-def _choice(request: NeutralRequest) -> object:
-    match request.tool_choice:
-        case NamedTool(name, custom):
-            if custom and request.format == _FORMAT:
-                return {"type": "custom", "custom": {"name": name}}
-            named = name if request.format == _FORMAT else short_tool_name(name)
-            return {"type": "function", "function": {"name": named}}
-        case AllowedTools(mode, names):
-            if request.format != _FORMAT:
-                return mode
-            tools = [{"type": "function", "function": {"name": name}} for name in names]
-            return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+def _choice(choice: ToolChoice) -> object:
+    match choice:
+        case NamedTool(name):
+            return {"type": "function", "function": {"name": short_tool_name(name)}}
+        case AllowedTools(mode):
+            return mode
         case Raw(what=what, at=at):
             raise unsupported(_FORMAT, at, what)
         case word:
@@ -402,9 +371,6 @@ def _messages(request: NeutralRequest, *, signs: bool) -> Iterator[dict[str, Any
     `signs`: the model requires a thought signature of its calls.
     """
     written = list(_in_order(request, signs=signs))
-    if request.format == _FORMAT:
-        yield from written
-        return
     latest_call: dict[str, int] = {}  # by call id: the position of the message with the call
     results: dict[int, list[dict[str, Any]]] = {}  # by that position: the results of its calls
     rest: list[tuple[int, dict[str, Any]]] = []
@@ -420,48 +386,43 @@ def _messages(request: NeutralRequest, *, signs: bool) -> Iterator[dict[str, Any
 
 
 def _in_order(request: NeutralRequest, *, signs: bool) -> Iterator[dict[str, Any]]:
-    own = request.format == _FORMAT
     if request.system:
-        yield {"role": "system", "content": _content(request.system, own=own)}
+        yield {"role": "system", "content": _content(request.system)}
     for message in merge_turns(request.messages):
         name = {"name": message.name} if message.name else {}
         match message.role:
-            case "system" | "developer" as role:
-                yield {"role": role if own else "system", "content": _content(message.parts, own=own), **name}
+            case "system" | "developer":
+                yield {"role": "system", "content": _content(message.parts), **name}
             case "user":
-                yield from _user(message, name, own=own)
+                yield from _user(message, name)
             case "assistant":
-                written = _assistant(message, own=own, signs=signs)
-                if own or written["content"] or "tool_calls" in written:  # providers reject an empty message
+                written = _assistant(message, signs=signs)
+                if written["content"] or "tool_calls" in written:  # providers reject an empty message
                     yield {"role": "assistant", **written, **name}
 
 
-def _user(message: Message, name: dict[str, str], *, own: bool) -> Iterator[dict[str, Any]]:
+def _user(message: Message, name: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Write a user's message. Tool results come first, as messages of their own, which can hold nothing but text."""
     rest: list[Part] = []
     for part in message.parts:
         if isinstance(part, ToolResult):
-            parts = [each for each in part.parts if own or _is_text(each)]
-            shown = [each for each in part.parts if not own and not _is_text(each)]
+            parts = [each for each in part.parts if _is_text(each)]
+            shown = [each for each in part.parts if not _is_text(each)]
             if shown:
                 rest += [Text(f"What the tool call {part.call_id} shows:"), *shown]
                 parts = parts or [Text("The result is shown below.")]
-            cache = {"cache_control": part.cache} if own and part.cache else {}
-            content = _content(parts, own=own)
-            yield {"role": "tool", "tool_call_id": part.call_id, "content": content, **cache, **name}
-        elif isinstance(part, Raw) and part.format == _FORMAT and part.value.get("role") == "function":
-            yield dict(part.value)
+            yield {"role": "tool", "tool_call_id": part.call_id, "content": _content(parts), **name}
         else:
             rest.append(part)
     if rest or not message.parts:
-        yield {"role": "user", "content": _content(rest, own=own), **name}
+        yield {"role": "user", "content": _content(rest), **name}
 
 
 def _is_text(part: Part) -> bool:
     return isinstance(part, Text | Refusal) or (isinstance(part, File) and part.text is not None)
 
 
-def _assistant(message: Message, *, own: bool, signs: bool) -> dict[str, Any]:
+def _assistant(message: Message, *, signs: bool) -> dict[str, Any]:
     out: dict[str, Any] = {"content": None}
     parts: list[Part] = []
     calls: list[dict[str, Any]] = []
@@ -471,15 +432,11 @@ def _assistant(message: Message, *, own: bool, signs: bool) -> dict[str, Any]:
             case Reasoning():
                 thoughts.append(part)
             case ToolCall():
-                calls.append(_call(part, own=own))
-            case Refusal() if own:
-                out["refusal"] = part.text
-            case Raw(format="chat", value={"function_call": _} | {"audio": _}):
-                out |= part.value
+                calls.append(_call(part))
             case _:
                 parts.append(part)
     if parts:
-        out["content"] = _content(parts, own=own) or (out["content"] if not own else "")
+        out["content"] = _content(parts) or None
     if calls:
         out["tool_calls"] = calls
     proofs, proofs_of_calls = message_fields(thoughts)
@@ -490,58 +447,41 @@ def _assistant(message: Message, *, own: bool, signs: bool) -> dict[str, Any]:
     if signs and calls and not any("extra_content" in call for call in calls):
         calls[0]["extra_content"] = unsigned_call()  # of parallel calls, Gemini signs the first one
     thought = "\n\n".join(filter(None, (each.text or "\n\n".join(each.summary) for each in thoughts)))
-    if thought and (own or calls) and "reasoning_details" not in proofs:
+    if thought and calls and "reasoning_details" not in proofs:
         out["reasoning_content"] = thought
-    return {**message.more, **out} if own else out
+    return out
 
 
-def _call(call: ToolCall, *, own: bool) -> dict[str, Any]:
-    if call.custom and own:
-        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+def _call(call: ToolCall) -> dict[str, Any]:
     arguments = custom_tool_arguments(call.arguments) if call.custom else call.arguments
-    if own:
-        return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
     function = {"name": short_tool_name(call.name), "arguments": arguments if arguments.strip() else "{}"}
     return {"id": call.id, "type": "function", "function": function}
 
 
-def _content(parts: Sequence[Part], *, own: bool) -> str | list[dict[str, Any]]:
+def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
     """Write content: text alone as a string, which every provider accepts in every message."""
-    if own and len(parts) == 1 and isinstance(only := parts[0], Text) and not only.cache:
-        return only.text
-    if not own and all(map(_is_text, parts)):
+    if all(map(_is_text, parts)):
         return "\n\n".join(filter(None, (part.text for part in parts if isinstance(part, Text | Refusal | File))))
-    return [_part(part, own=own) for part in parts] if parts else ""
+    return list(map(_part, parts))
 
 
-def _part(part: Part, *, own: bool) -> dict[str, Any]:
-    written: dict[str, Any]
+def _part(part: Part) -> dict[str, Any]:
     match part:
-        case Text():
-            written = {"type": "text", "text": part.text}
+        case Text(words) | Refusal(words) | File(text=str(words)):
+            return {"type": "text", "text": words}
         case Image():
             if part.url is None and part.data is None:
                 raise unsupported(_FORMAT, part.at, "an image without its data")
             shown: dict[str, Any] = {"url": part.url or data_url(part.media_type or "image/png", part.data or "")}
-            written = {"type": "image_url", "image_url": shown | ({"detail": part.detail} if part.detail else {})}
-        case File(text=str(words)):
-            written = {"type": "text", "text": words}
+            return {"type": "image_url", "image_url": shown | ({"detail": part.detail} if part.detail else {})}
         case File(data=str(data)):
             held = data_url(part.media_type, data) if part.media_type else data
-            filename = part.filename or (None if own else "document.pdf")  # OpenAI requires a name
-            written = {"type": "file", "file": without_none({"filename": filename, "file_data": held})}
+            filename = part.filename or "document.pdf"  # OpenAI requires a name
+            return {"type": "file", "file": {"filename": filename, "file_data": held}}
         case File():
             raise unsupported(_FORMAT, part.at, "a file by its URL")
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
-        case Refusal():
-            return {"type": "refusal", "refusal": part.text} if own else {"type": "text", "text": part.text}
         case Raw():
-            if part.format != _FORMAT:
-                raise unsupported(_FORMAT, part.at, part.what)
-            return dict(part.value)
-        case _:
-            raise unsupported(_FORMAT, part.at, "this part in this place")
-    if own and part.cache:
-        written["cache_control"] = part.cache
-    return written
+            raise unsupported(_FORMAT, part.at, part.what)
+    raise unsupported(_FORMAT, part.at, "this part in this place")

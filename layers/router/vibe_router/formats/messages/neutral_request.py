@@ -89,7 +89,6 @@ _TAKES_BUDGET = re.compile(r"(3[-.]7|(opus|sonnet|haiku)-4(?![-.][6-9])|4[-.][0-
 NO_THINKING = re.compile(r"claude-(instant|v?[12](?!\d)|3(?![-.]7))")  # Claude's models before 3.7
 _ALWAYS_THINKS = re.compile(r"claude-mythos")  # rejects `disabled`
 _MAX_DEPTH = 3  # a tool result may contain a document, and that its own blocks
-_ORIGINAL = "block"  # in `more`: the block as sent, where the neutral form has less detail
 _BILLING_HEADER = "x-anthropic-billing-header:"
 _NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -199,9 +198,6 @@ def _read_choice(value: Mapping[str, Any]) -> tuple[ToolChoice | None, bool | No
     raise bad_request("'tool_choice' must be of type auto, any, none, or tool with a name.", "tool_choice")
 
 
-_TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
-
-
 def _read_tool(value: Any, at: str) -> Tool | Raw:
     match value:
         case {"name": str(name)} if value.get("type") in (None, "custom"):
@@ -211,7 +207,6 @@ def _read_tool(value: Any, at: str) -> Tool | Raw:
                 mapping(value, "input_schema", f"{at}."),
                 truth(value, "strict", f"{at}."),
                 cache=mapping(value, "cache_control", f"{at}."),
-                more={key: field for key, field in value.items() if key not in _TOOL and field is not None},
                 at=at,
             )
         case {"type": str(kind)} if kind != "custom":
@@ -239,14 +234,14 @@ def _read_block(block: Any, at: str, depth: int) -> Part:
         return Raw(_FORMAT, block, "citations", at=f"{at}.citations")
     match block:
         case {"type": "text", "text": str(words)}:
-            return Text(words, cache, more=_unread(block, "text"), at=at)
+            return Text(words, cache, at=at)
         case {"type": "image", "transformations": {"oversized_image": "error"}}:
             return Raw(_FORMAT, block, "an image that must not be scaled", at=f"{at}.transformations")
         case {"type": "image", "source": {"type": "base64", "data": str(data), **rest}}:
             kind = text(rest, "media_type", f"{at}.source.")
-            return Image(data=data, media_type=kind, cache=cache, more=_unread(block, "source"), at=at)
+            return Image(data=data, media_type=kind, cache=cache, at=at)
         case {"type": "image", "source": {"type": "url", "url": str(url)}}:
-            return Image(url, cache=cache, more=_unread(block, "source"), at=at)
+            return Image(url, cache=cache, at=at)
         case {"type": "document", "source": dict(source)}:
             return _read_document(block, source, cache, at, depth)
         case {"type": "search_result", "content": list(content)}:
@@ -254,18 +249,15 @@ def _read_block(block: Any, at: str, depth: int) -> Part:
                 each.text for each in _read_content(content, f"{at}.content", depth + 1) if isinstance(each, Text)
             )
             lines = filter(None, (text(block, "source", f"{at}."), words))
-            more = {_ORIGINAL: block}
-            return File(text(block, "title", f"{at}."), text="\n\n".join(lines), cache=cache, more=more, at=at)
+            return File(text(block, "title", f"{at}."), text="\n\n".join(lines), cache=cache, at=at)
         case {"type": "tool_reference", "tool_name": str(name)}:  # the tool itself is declared in `tools`
-            return Text(f"Tool loaded: {name}", cache, more={_ORIGINAL: block}, at=at)
+            return Text(f"Tool loaded: {name}", cache, at=at)
         case {"type": "tool_use", "id": str(id_), "name": str(name), "input": dict(arguments)}:
             if _is_plain_call(block):
-                more = _unread(block, "id", "name", "input")
-                return ToolCall(id_, name, dump(arguments).decode(), cache=cache, more=more, at=at)
+                return ToolCall(id_, name, dump(arguments).decode(), cache=cache, at=at)
         case {"type": "tool_result", "tool_use_id": str(id_)}:
             parts = _read_content(block.get("content"), f"{at}.content", depth + 1)
-            more = _unread(block, "tool_use_id", "content", "is_error")
-            return ToolResult(id_, parts, truth(block, "is_error", f"{at}.") or False, cache=cache, more=more, at=at)
+            return ToolResult(id_, parts, truth(block, "is_error", f"{at}.") or False, cache=cache, at=at)
         case {"type": "thinking", "thinking": str(words)}:
             signature = text(block, "signature", f"{at}.")
             reasoning = unseal(signature, text=words, at=at) if signature else None
@@ -289,32 +281,23 @@ def _is_plain_call(block: Mapping[str, Any]) -> bool:
     return isinstance(caller, dict) and caller.get("type") == "direct" and not block.get("toolset_name")
 
 
-def _unread(block: Mapping[str, Any], *already_read: str) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in block.items()
-        if key not in ("type", "cache_control", *already_read) and value is not None
-    }
-
-
 def _read_document(block: Mapping[str, Any], source: Mapping[str, Any], cache: Any, at: str, depth: int) -> Part:
     title = text(block, "title", f"{at}.")
-    more = _unread(block, "source", "title")
-    if more.get("context"):
+    if block.get("context"):
         return Raw(_FORMAT, block, "a document's context", at=at)
     match source:
         case {"type": "base64", "data": str(data), **rest}:
             kind = text(rest, "media_type", f"{at}.source.")
-            return File(title, data, kind, cache=cache, more=more, at=at)
+            return File(title, data, kind, cache=cache, at=at)
         case {"type": "text", "data": str(words)}:
-            return File(title, text=words, media_type="text/plain", cache=cache, more=more, at=at)
+            return File(title, text=words, media_type="text/plain", cache=cache, at=at)
         case {"type": "url", "url": str(url)}:
-            return File(title, url=url, cache=cache, more=more, at=at)
+            return File(title, url=url, cache=cache, at=at)
         case {"type": "content", "content": content}:
             parts = _read_content(content, f"{at}.source.content", depth + 1)
             words = "\n".join(part.text for part in parts if isinstance(part, Text))
             if all(isinstance(part, Text) for part in parts):
-                return File(title, text=words, cache=cache, more={**more, _ORIGINAL: block}, at=at)
+                return File(title, text=words, cache=cache, at=at)
             return Raw(_FORMAT, block, "a document with images", at=at)
         case {"type": str(kind)}:
             return Raw(_FORMAT, block, f"a document from a source of type {kind[:50]}", at=at)
@@ -342,9 +325,7 @@ def body(request: NeutralRequest, model: str, *, stream: bool) -> bytes:
 
 def fields(request: NeutralRequest, model: str, *, stream: bool) -> dict[str, Any]:
     """Return the fields of that body. Raises ApiError (400)."""
-    own = request.format == _FORMAT
-    if not own:
-        _reject_unsupported(request)
+    _reject_unsupported(request)
     system, messages = _conversation(request)
     if not messages:
         raise unsupported(_FORMAT, request.caller_name("messages"), "a conversation without messages")
@@ -369,34 +350,18 @@ def fields(request: NeutralRequest, model: str, *, stream: bool) -> dict[str, An
     if tier := next((ours for ours, theirs in _TIERS.items() if theirs == request.service_tier), None):
         out["service_tier"] = tier
     config: dict[str, Any] = {}
-    if own:
-        if request.effort is not None:
-            config["effort"] = request.effort
-    else:
-        thinking, effort = _thinking(request, request.base_model or model, out)
-        if thinking:
-            out["thinking"] = thinking
-        if effort:
-            config["effort"] = effort
+    thinking, effort = _thinking(request, request.base_model or model, out)
+    if thinking:
+        out["thinking"] = thinking
+    if effort:
+        config["effort"] = effort
     if request.response_format:
         config["format"] = _output_format(request)
     if config:
         out["output_config"] = config
-    if own:
-        _restore(out, request)
-    elif request.format:
+    if request.format:
         set_cache_breakpoints(out)
     return out
-
-
-def _restore(out: dict[str, Any], request: NeutralRequest) -> None:
-    """Put back the fields that only this format has."""
-    for name, value in {**request.more, **request.rest}.items():
-        field, dot, inner = name.partition(".")
-        if dot:
-            out.setdefault(field, {})[inner] = value
-        else:
-            out[name] = value
 
 
 def _reject_unsupported(request: NeutralRequest) -> None:
@@ -410,7 +375,7 @@ def _reject_unsupported(request: NeutralRequest) -> None:
 
 
 def _stops(request: NeutralRequest) -> list[str]:
-    if request.format != _FORMAT and not all(stop.strip() for stop in request.stop):
+    if not all(stop.strip() for stop in request.stop):
         raise unsupported(_FORMAT, request.caller_name("stop"), "a stop sequence of only whitespace")
     return list(request.stop)
 
@@ -446,44 +411,37 @@ def _thinking(request: NeutralRequest, model: str, out: Mapping[str, Any]) -> tu
 
 
 def _tools(request: NeutralRequest, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    own = request.format == _FORMAT
     tools: Sequence[Tool | Raw] = request.tools
     if isinstance(request.tool_choice, AllowedTools):
         tools = [each for each in tools if isinstance(each, Tool) and each.name in request.tool_choice.names]
-    if not tools and not own:  # Anthropic rejects a history of calls without their tools
+    if not tools:  # Anthropic rejects a history of calls without their tools
         called = {block["name"]: None for each in messages for block in each["content"] if block["type"] == "tool_use"}
         return [{"name": name, "input_schema": {"type": "object"}} for name in called]
-    return [_tool(each, own=own) for each in tools]
+    return [_tool(each) for each in tools]
 
 
-def _tool(tool: Tool | Raw, *, own: bool) -> dict[str, Any]:
+def _tool(tool: Tool | Raw) -> dict[str, Any]:
     if isinstance(tool, Raw):
-        if tool.format != _FORMAT:
-            raise unsupported(_FORMAT, tool.at, tool.what)
-        return dict(tool.value)
+        raise unsupported(_FORMAT, tool.at, tool.what)
     if tool.custom:
         tool = custom_tool_as_function(tool)
     out: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         out["description"] = tool.description
-    if not own:
-        schema = dict(tool.parameters or {})
-        out["input_schema"] = {"type": "object", **schema} if schema.get("type") is None else schema
-        if tool.strict:
-            out["strict"] = True
-    else:
-        out |= {"input_schema": tool.parameters} if tool.parameters is not None else {}
-        out |= {"strict": tool.strict} if tool.strict is not None else {}
+    schema = dict(tool.parameters or {})
+    out["input_schema"] = {"type": "object", **schema} if schema.get("type") is None else schema
+    if tool.strict:
+        out["strict"] = True
     if tool.cache:
         out["cache_control"] = tool.cache
-    return {**tool.more, **out} if own else out
+    return out
 
 
 def _tool_choice(request: NeutralRequest, tools: Sequence[object]) -> dict[str, Any]:
-    choice, own = request.tool_choice, request.format == _FORMAT
-    if tools and not request.tools and not own:
+    choice = request.tool_choice
+    if tools and not request.tools:
         return {"type": "none"}
-    if not tools and not own:
+    if not tools:
         return {}
     match choice:
         case None if request.parallel_tool_calls is False:
@@ -510,17 +468,12 @@ def _tool_choice(request: NeutralRequest, tools: Sequence[object]) -> dict[str, 
 
 def _conversation(request: NeutralRequest) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return `system` and `messages`."""
-    if request.format == _FORMAT:
-        messages = [
-            {"role": message.role, "content": list(_blocks(message.parts, own=True))} for message in request.messages
-        ]
-        return list(_blocks(request.system, own=True)), messages
     system = _system(request.system)
     conversation: list[tuple[str, list[dict[str, Any]]]] = []
     for message in request.messages:
         if message.role in ("system", "developer") and not conversation:
             system += _system(message.parts)
-        elif blocks := list(_blocks(message.parts, own=False)):
+        elif blocks := list(_blocks(message.parts)):
             conversation.append(("assistant" if message.role == "assistant" else "user", blocks))
     turns = alternate_turns(conversation)
     if not turns and system:  # Messages requires a message
@@ -533,42 +486,38 @@ def _system(parts: Sequence[Part]) -> list[dict[str, Any]]:
     for part in parts:
         if not isinstance(part, Text):
             raise unsupported(_FORMAT, part.at, "a system message that is not text")
-    return list(_blocks(parts, own=False))
+    return list(_blocks(parts))
 
 
-def _blocks(parts: Sequence[Part], *, own: bool) -> Iterator[dict[str, Any]]:
+def _blocks(parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
     for part in parts:
-        block = _block(part, own=own)
+        block = _block(part)
         if block is None:
             continue
-        if not own and block["type"] == "text" and not block["text"].strip():
+        if block["type"] == "text" and not block["text"].strip():
             continue  # Anthropic rejects text of only whitespace
-        more: Mapping[str, Any] = getattr(part, "more", {})
-        if own:
-            block = dict(more[_ORIGINAL]) if _ORIGINAL in more else {**more, **block}
         if cache := getattr(part, "cache", None):
             block["cache_control"] = cache
         yield block
 
 
-def _block(part: Part, *, own: bool) -> dict[str, Any] | None:
+def _block(part: Part) -> dict[str, Any] | None:
     match part:
         case Text(words) | Refusal(words):
             return {"type": "text", "text": words}
         case ToolCall():
-            return _tool_use(part, own=own)
+            return _tool_use(part)
         case ToolResult():
-            return _tool_result(part, own=own)
+            return _tool_result(part)
         case Reasoning():
-            return _thinking_block(part, own=own)
+            return _thinking_block(part)
         case Image(url=str(url)):
             return {"type": "image", "source": {"type": "url", "url": url}}
         case Image(data=str(data)):
-            media_type = part.media_type if own else image_type(data, part.media_type) or "image/png"
-            named = {"media_type": media_type} if media_type else {}
-            return {"type": "image", "source": {"type": "base64", **named, "data": data}}
+            media_type = image_type(data, part.media_type) or "image/png"
+            return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
         case File():
-            return _document(part, own=own)
+            return _document(part)
         case Raw(format="messages", value=value):
             return dict(value)
         case Raw(what=what):
@@ -576,40 +525,39 @@ def _block(part: Part, *, own: bool) -> dict[str, Any] | None:
     raise unsupported(_FORMAT, part.at, "audio" if type(part).__name__ == "Audio" else "this part")
 
 
-def _tool_use(call: ToolCall, *, own: bool) -> dict[str, Any]:
+def _tool_use(call: ToolCall) -> dict[str, Any]:
     arguments = {"input": call.arguments} if call.custom else read_input(call.arguments)
-    return {"type": "tool_use", "id": _call_id(call.id, own=own), "name": call.name, "input": arguments}
+    return {"type": "tool_use", "id": _call_id(call.id), "name": call.name, "input": arguments}
 
 
-def _call_id(id_: str, *, own: bool) -> str:
-    return id_ if own else _NOT_IN_AN_ID.sub("_", id_)
+def _call_id(id_: str) -> str:
+    return _NOT_IN_AN_ID.sub("_", id_)
 
 
-def _tool_result(result: ToolResult, *, own: bool) -> dict[str, Any]:
-    out: dict[str, Any] = {"type": "tool_result", "tool_use_id": _call_id(result.call_id, own=own)}
-    if content := list(_blocks(result.parts, own=own)):
+def _tool_result(result: ToolResult) -> dict[str, Any]:
+    out: dict[str, Any] = {"type": "tool_result", "tool_use_id": _call_id(result.call_id)}
+    if content := list(_blocks(result.parts)):
         out["content"] = content
     if result.error:
         out["is_error"] = True
     return out
 
 
-def _thinking_block(reasoning: Reasoning, *, own: bool) -> dict[str, Any] | None:
+def _thinking_block(reasoning: Reasoning) -> dict[str, Any] | None:
     if reasoning.redacted is not None:
         return {"type": "redacted_thinking", "data": reasoning.redacted}
-    if own or reasoning.signature:
-        signature = {} if reasoning.signature is None else {"signature": reasoning.signature}
-        return {"type": "thinking", "thinking": reasoning.text, **signature}
+    if reasoning.signature:
+        return {"type": "thinking", "thinking": reasoning.text, "signature": reasoning.signature}
     return None
 
 
-def _document(file: File, *, own: bool) -> dict[str, Any]:
+def _document(file: File) -> dict[str, Any]:
     title = {"title": file.filename} if file.filename is not None else {}
     if file.text is not None:
         source = {"type": "text", "media_type": "text/plain", "data": file.text}
     elif file.url is not None:
         source = {"type": "url", "url": file.url}
-    elif file.data is not None and (own or file.media_type in (None, "application/pdf")):
+    elif file.data is not None and file.media_type in (None, "application/pdf"):
         source = {"type": "base64", "media_type": file.media_type or "application/pdf", "data": file.data}
     elif file.data is not None and (decoded := _decoded_text(file)) is not None:
         source = {"type": "text", "media_type": "text/plain", "data": decoded}

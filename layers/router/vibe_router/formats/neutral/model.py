@@ -1,9 +1,9 @@
 """The neutral form of requests and answers, independent of any wire format.
 
 A request is read from the caller's format once and written in the provider's. Everything that all formats must preserve
-is a field here. What only the caller's own format has is in `more` (that format decides whether others may leave it
-out) or is `Raw` (no other format has it: a hosted tool, a file by its id, an unknown item). A format that cannot carry
-something raises `unsupported`; it never leaves it out silently.
+is a field here. A part that no other format has is `Raw`: a hosted tool, a file by its id, an unknown item. A format
+that cannot carry something raises `unsupported`; it never leaves it out silently. A provider of the caller's own format
+gets the request as sent: the neutral form is never written in the format that it was read from.
 
 An answer is a sequence of events, streamed or not: `Started` once, then blocks (text, reasoning, a refusal, a tool
 call), each uninterrupted, a `Finish` for every choice, and a `UsageReport` whenever the provider reports usage.
@@ -67,10 +67,6 @@ def _at() -> Any:
     return field(default="", compare=False, kw_only=True)
 
 
-def _more() -> Any:
-    return field(default_factory=dict, kw_only=True)
-
-
 # --- A request's parts ------------------------------------------------------------------------------------------------
 
 
@@ -80,7 +76,6 @@ class Text:
 
     text: str
     cache: Mapping[str, Any] | None = None
-    more: Mapping[str, Any] = _more()
     at: str = _at()
 
 
@@ -93,7 +88,6 @@ class Image:
     media_type: str | None = None
     detail: str | None = None
     cache: Mapping[str, Any] | None = None
-    more: Mapping[str, Any] = _more()
     at: str = _at()
 
 
@@ -107,7 +101,6 @@ class File:
     url: str | None = None
     text: str | None = None
     cache: Mapping[str, Any] | None = None
-    more: Mapping[str, Any] = _more()
     at: str = _at()
 
 
@@ -137,7 +130,6 @@ class ToolCall:
     arguments: str
     custom: bool = False
     cache: Mapping[str, Any] | None = None
-    more: Mapping[str, Any] = _more()
     at: str = _at()
 
 
@@ -150,7 +142,6 @@ class ToolResult:
     error: bool = False
     custom: bool = False
     cache: Mapping[str, Any] | None = None
-    more: Mapping[str, Any] = _more()
     at: str = _at()
 
 
@@ -172,7 +163,6 @@ class Reasoning:
     chat: str | None = None
     id: str | None = None
     issuer: str | None = None
-    more: Mapping[str, Any] = _more()
     at: str = _at()
 
     @property
@@ -209,7 +199,6 @@ class Message:
     parts: Sequence[Part]
     name: str | None = None
     continues: bool = False
-    more: Mapping[str, Any] = _more()
     at: str = _at()
 
 
@@ -230,7 +219,6 @@ class Tool:
     custom: bool = False
     grammar: Mapping[str, Any] | None = None
     cache: Mapping[str, Any] | None = None
-    more: Mapping[str, Any] = _more()
     at: str = _at()
 
 
