@@ -51,7 +51,7 @@ def round_trip(
     body = opening(caller)
     exchange = open_exchange(registry.client(caller).parse(dump(body), {}), deployment("one", "m"), 0, stream=stream)
     whole = {"id": "c", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
-    raw = exchange.unfold(whole)
+    raw = exchange.to_events(whole)
     if stream:
         reader, splitter = exchange.reader(), sse.EventDecoder()
         sent = b"".join(reader.read(event).raw for event in splitter.feed(b"".join(raw))) + reader.end()

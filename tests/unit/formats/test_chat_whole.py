@@ -141,7 +141,7 @@ def test_a_stream_is_assembled_into_the_complete_answer(
 @given(answer=completions())
 def test_a_completion_unfolds_into_a_stream_that_adds_up_to_it(answer: dict[str, Any]) -> None:
     before = deepcopy(answer)
-    reader, again = reread(chat.unfold(answer, wants_usage=True))
+    reader, again = reread(chat.to_events(answer, wants_usage=True))
     assert again == answer == before
     assert reader.complete
     assert reader.done
@@ -152,7 +152,7 @@ def test_a_completion_unfolds_into_a_stream_that_adds_up_to_it(answer: dict[str,
 def test_the_stream_of_a_completion_commits_with_its_first_event_and_has_usage_only_when_wanted(
     answer: dict[str, Any],
 ) -> None:
-    raws = chat.unfold(answer, wants_usage=False)
+    raws = chat.to_events(answer, wants_usage=False)
     assert len(raws) == 2
     [event] = sse.EventDecoder().feed(raws[0])
     assert ChatStreamReader(wants_usage=False).read(event).commits
@@ -163,7 +163,7 @@ def test_the_stream_of_a_completion_commits_with_its_first_event_and_has_usage_o
 def test_parallel_calls_that_a_provider_numbers_alike_stay_apart() -> None:
     one, two = ({"index": 0, "id": name, "type": "function", "function": {"name": name}} for name in ("a", "b"))
     answer = {"choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": [one, two]}}]}
-    _, again = reread(chat.unfold(answer, wants_usage=True))
+    _, again = reread(chat.to_events(answer, wants_usage=True))
     assert [call["id"] for call in again["choices"][0]["message"]["tool_calls"]] == ["a", "b"]
 
 
@@ -212,7 +212,7 @@ def test_any_completion_can_be_streamed(answer: object, wants_usage: bool) -> No
     whole = chat.read_whole(json.dumps(answer).encode())
     if whole is None:
         return
-    reader, _ = reread(chat.unfold(whole, wants_usage=wants_usage), wants_usage=wants_usage)
+    reader, _ = reread(chat.to_events(whole, wants_usage=wants_usage), wants_usage=wants_usage)
     assert reader.done
 
 
@@ -264,6 +264,6 @@ def test_a_log_probability_of_minus_infinity_is_no_reason_to_fail() -> None:
     raw = b'{"choices":[{"message":{"content":"Hi"},"logprobs":{"content":[{"logprob":-Infinity}]}}]}'
     whole = chat.read_whole(raw)
     assert whole is not None
-    reader, again = reread(chat.unfold(whole, wants_usage=False))
+    reader, again = reread(chat.to_events(whole, wants_usage=False))
     assert reader.done
     assert again["choices"][0]["logprobs"] == {"content": [{"logprob": None}]}

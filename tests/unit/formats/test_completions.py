@@ -96,7 +96,7 @@ def test_a_provider_of_completions_is_sent_what_the_caller_sent() -> None:
 
 @pytest.mark.parametrize("cut", range(0, 60, 7))
 def test_a_stream_is_read_alike_wherever_it_is_cut(cut: int) -> None:
-    raw = b"".join(completions.unfold(WHOLE, wants_usage=True))
+    raw = b"".join(completions.to_events(WHOLE, wants_usage=True))
     reader, decoder, assembly = COMPLETIONS.reader(wants_usage=True), sse.EventDecoder(), CompletionsAssembler()
     committed = False
     for event in [*decoder.feed(raw[:cut]), *decoder.feed(raw[cut:])]:

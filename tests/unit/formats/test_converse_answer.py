@@ -19,7 +19,7 @@ from vibe_router.formats.common import sse
 from vibe_router.formats.converse.assembly import ConverseAssembler
 from vibe_router.formats.converse.format import CONVERSE
 from vibe_router.formats.converse.neutral import ConverseDecoder
-from vibe_router.formats.converse.stream import ConverseStreamReader, read_usage, read_whole, unfold
+from vibe_router.formats.converse.stream import ConverseStreamReader, read_usage, read_whole, to_events
 from vibe_router.formats.neutral.model import (
     Event,
     Finish,
@@ -221,7 +221,7 @@ def test_cited_text_is_decoded() -> None:
         "citationsContent": {"content": [{"text": "It "}, {"text": "rains"}, {}, 3], "citations": [{"title": "a"}]}
     }
     answer = {"output": {"message": {"content": [cited, {"text": "."}]}}, "stopReason": "end_turn"}
-    deltas = (json.loads(raw[6:]).get("contentBlockDelta", {}).get("delta", {}) for raw in unfold(answer))
+    deltas = (json.loads(raw[6:]).get("contentBlockDelta", {}).get("delta", {}) for raw in to_events(answer))
     assert "".join(delta.get("text", "") for delta in deltas) == "It rains."
 
 
@@ -302,7 +302,7 @@ blocks = st.one_of(
 def test_an_unfolded_answer_assembles_to_itself(content: list[dict[str, Any]]) -> None:
     whole = answer(*content, stop="stop_sequence", additionalModelResponseFields={"stop_sequence": "x"})
     assembly = ConverseAssembler()
-    for event in sse.EventDecoder().feed(b"".join(unfold(whole))):
+    for event in sse.EventDecoder().feed(b"".join(to_events(whole))):
         assembly.add(json.loads(event.data or b"{}"))
     del whole["metrics"]
     assert assembly.completion() == whole
@@ -314,7 +314,7 @@ def test_an_unfolded_answer_assembles_to_itself(content: list[dict[str, Any]]) -
 def test_a_stream_equals_the_whole_answer(caller: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     count_ids(monkeypatch)
     put = exchange(caller)
-    raw = read(put.reader(), b"".join(unfold(ANSWERS[name])))
+    raw = read(put.reader(), b"".join(to_events(ANSWERS[name])))
     assembly = registry.conversation(caller).assembly()
     for chunk in events(raw):
         assembly.add(chunk)
@@ -376,7 +376,7 @@ def test_other_bodies_are_not_answers(raw: bytes) -> None:
 
 # --- Broken streams ---------------------------------------------------------------------------------------------------
 
-WHOLE = b"".join(unfold(answer(THOUGHT, SEALED, {"text": "Héllo."}, *CALLS, stop="tool_use")))
+WHOLE = b"".join(to_events(answer(THOUGHT, SEALED, {"text": "Héllo."}, *CALLS, stop="tool_use")))
 
 
 @given(caller=st.sampled_from(sorted(HELLO)), sizes=st.lists(st.integers(1, 90), min_size=1))

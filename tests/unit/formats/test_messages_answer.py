@@ -267,7 +267,7 @@ def test_inconsistent_usage_is_never_negative() -> None:
 
 def stream(*blocks: Mapping[str, Any], **more: Any) -> Iterable[dict[str, Any]]:
     answer = {"id": "msg_1", "model": "claude", "content": list(blocks), "stop_reason": "end_turn", **more}
-    return [json.loads(raw.partition(b"data: ")[2]) for raw in messages.unfold(answer)]
+    return [json.loads(raw.partition(b"data: ")[2]) for raw in messages.to_events(answer)]
 
 
 def test_a_message_is_decoded() -> None:
@@ -399,7 +399,7 @@ def test_a_chat_caller_gets_the_same_whole_as_streamed(emitted: list[list[Event]
         UsageReport(Usage(3, 2)),
     ]
     answer = json.loads(whole(asked(thinking=THINKING), events))
-    unfolded = [json.loads(raw.partition(b"data: ")[2]) for raw in messages.unfold(answer)]
+    unfolded = [json.loads(raw.partition(b"data: ")[2]) for raw in messages.to_events(answer)]
     streamed = chat_answer.whole(read(*written(*events)), 0)
     again = chat_answer.whole(read(*unfolded), 0)
     assert {**json.loads(streamed), "id": ""} == {**json.loads(again), "id": ""}
@@ -435,7 +435,9 @@ def cited(*citations: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         {"type": "text", "text": "."},
     ]
     answer = {"id": "msg_1", "model": "c", "content": blocks, "stop_reason": "end_turn", "usage": {}}
-    return [json.loads(event.data or b"") for raw in messages.unfold(answer) for event in sse.EventDecoder().feed(raw)]
+    return [
+        json.loads(event.data or b"") for raw in messages.to_events(answer) for event in sse.EventDecoder().feed(raw)
+    ]
 
 
 FOUND = {**PAGE, "title": "Weather", "cited_text": "It rains.", "encrypted_index": "E"}

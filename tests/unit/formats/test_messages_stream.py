@@ -342,7 +342,7 @@ answers = st.builds(
 @given(answers)
 def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
     assembly, reader = MessagesAssembler(), MessagesStreamReader()
-    for raw in messages.unfold(answer):
+    for raw in messages.to_events(answer):
         [event] = sse.EventDecoder().feed(raw)
         piece = reader.read(event)
         assert piece.chunk is not None
@@ -357,7 +357,7 @@ def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
 
 @given(answers, st.lists(st.integers(1, 40), max_size=60))
 def test_a_stream_split_anywhere_is_read_alike(answer: dict[str, Any], cuts: Sequence[int]) -> None:
-    raw = b"".join(messages.unfold(answer))
+    raw = b"".join(messages.to_events(answer))
     decoder, reader, reported = sse.EventDecoder(), MessagesStreamReader(), b""
     start = 0
     for cut in (*cuts, len(raw)):

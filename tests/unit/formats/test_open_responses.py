@@ -94,7 +94,7 @@ def exchange(format_: str, **fields: Any) -> Exchange:
 
 def streamed(made: Exchange, answer: dict[str, Any], cut: int | None = None) -> list[dict[str, Any]]:
     reader, decoder = made.reader(), sse.EventDecoder()
-    sent = b"".join(reader.read(each).raw for raw in made.unfold(answer)[:cut] for each in decoder.feed(raw))
+    sent = b"".join(reader.read(each).raw for raw in made.to_events(answer)[:cut] for each in decoder.feed(raw))
     failure = ApiError(502, "It broke.", type="upstream_error", code="stream_truncated")
     sent += reader.end() if cut is None else reader.fail(failure)
     return [json.loads(each.data) for each in sse.EventDecoder().feed(sent) if each.data]
@@ -160,7 +160,7 @@ def test_fields_of_a_complete_response_are_not_touched() -> None:
     whole = json.loads(made.whole(SAID["responses"]).body)
     raw = json.dumps(whole).encode()
     assert made.whole(whole, raw).body == raw
-    events = made.unfold(whole)
+    events = made.to_events(whole)
     reader = made.reader()
     assert [reader.read(each).raw for raw in events for each in sse.EventDecoder().feed(raw)] == events
 

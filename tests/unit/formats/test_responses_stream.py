@@ -14,7 +14,7 @@ from vibe_router.core.models import Deployment, Provider
 from vibe_router.formats import registry
 from vibe_router.formats.common import sse
 from vibe_router.formats.interfaces import Piece
-from vibe_router.formats.responses.stream import ResponsesAssembler, ResponsesStreamReader, read_whole, unfold
+from vibe_router.formats.responses.stream import ResponsesAssembler, ResponsesStreamReader, read_whole, to_events
 from vibe_router.upstream.exchange import open_exchange
 
 USAGE = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
@@ -75,7 +75,7 @@ def test_an_unfinished_response_is_not_a_whole_answer(status: str) -> None:
 
 @pytest.mark.parametrize("announced", [True, False], ids=["with item events", "with deltas only"])
 def test_output_that_the_final_event_omits_is_filled_in(announced: bool) -> None:
-    *events, last = unfold(RESPONSE)
+    *events, last = to_events(RESPONSE)
     if not announced:
         events = [each for each in events if b"output_item" not in each]
     [end] = parsed(last)
@@ -106,7 +106,7 @@ def test_sequence_numbers_always_increase(numbers: list[object]) -> None:
 
 
 def test_events_in_order_are_sent_unchanged() -> None:
-    events = unfold({**RESPONSE, "output": [THOUGHT, MESSAGE, CALL]})
+    events = to_events({**RESPONSE, "output": [THOUGHT, MESSAGE, CALL]})
     assert [piece.raw for piece in read(ResponsesStreamReader(), events)] == events
 
 
@@ -167,7 +167,7 @@ def test_no_caller_sees_a_cut_response_as_complete(caller: str) -> None:
     request = registry.client(caller).parse(json.dumps(body).encode(), {})
     deployment = Deployment(Provider("one", "https://one.example", "KEY"), "m", formats=("responses",))
     reader = open_exchange(request, deployment, 1.0, stream=True).reader()
-    *events, last = unfold(RESPONSE)
+    *events, last = to_events(RESPONSE)
     [end] = parsed(last)
     events.append(event("response.completed", **{**end, "response": {**RESPONSE, "usage": None}}))
     sent = b"".join(reader.read(each).raw for raw in events for each in sse.EventDecoder().feed(raw))

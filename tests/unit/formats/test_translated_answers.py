@@ -320,7 +320,7 @@ def test_fields_of_a_request_are_repeated_in_its_response() -> None:
 def test_a_chat_stream_is_the_twin_of_the_whole_completion(answer: str) -> None:
     put = exchange("chat", "responses")
     held = response(*RESPONSES_ANSWERS[answer])
-    raw = read(put.reader(), b"".join(responses.unfold(held)))
+    raw = read(put.reader(), b"".join(responses.to_events(held)))
     assert raw.endswith(b"data: [DONE]\n\n")
     assembly = ChatAssembler()
     for each in events(raw):
@@ -358,7 +358,7 @@ def test_a_chat_stream_is_the_twin_of_the_whole_completion(answer: str) -> None:
 )
 def test_why_it_ended(more: dict[str, Any], output: list[Any], reason: str) -> None:
     put = exchange("chat", "responses")
-    raw = read(put.reader(), b"".join(responses.unfold(response(*output, **more))))
+    raw = read(put.reader(), b"".join(responses.to_events(response(*output, **more))))
     assert [c["finish_reason"] for each in events(raw) for c in each["choices"] if c["finish_reason"]] == [reason]
 
 
@@ -366,7 +366,7 @@ def test_interleaved_items_are_sent_one_after_another() -> None:
     def seen(kind: str, place: int, **more: Any) -> bytes:
         return sse.encode(json.dumps({"type": kind, "output_index": place, **more}).encode())
 
-    raw = b"".join(responses.unfold(response()))[:-1].partition(b"event: response.completed")[0]
+    raw = b"".join(responses.to_events(response()))[:-1].partition(b"event: response.completed")[0]
     raw += seen("response.output_item.added", 0, item=CALLED | {"arguments": ""})
     raw += seen("response.output_item.added", 1, item=CALLED_TOO | {"arguments": ""})
     raw += seen("response.function_call_arguments.delta", 1, delta="{")
@@ -397,8 +397,8 @@ def test_an_answer_that_only_the_last_event_contains_is_sent() -> None:
 
 STREAMS = {
     ("responses", "chat"): chat_stream([*TALK[:-2], *CALLS[1:]]),
-    ("chat", "responses"): b"".join(responses.unfold(response(THOUGHT, SAID, CALLED))),
-    ("responses", "responses"): b"".join(responses.unfold(response(THOUGHT, SAID, CALLED))),
+    ("chat", "responses"): b"".join(responses.to_events(response(THOUGHT, SAID, CALLED))),
+    ("responses", "responses"): b"".join(responses.to_events(response(THOUGHT, SAID, CALLED))),
 }
 
 
@@ -463,7 +463,7 @@ TRUNCATED = ApiError(502, "The answer is incomplete.", type="upstream_error", co
 @pytest.mark.parametrize("provider", ["chat", "responses"])
 def test_a_response_that_breaks_off_fails_by_name(provider: str) -> None:
     reader = exchange("responses", provider).reader()
-    raw = chat_stream(TALK[:4]) if provider == "chat" else b"".join(responses.unfold(response(SAID))[:5])
+    raw = chat_stream(TALK[:4]) if provider == "chat" else b"".join(responses.to_events(response(SAID))[:5])
     out = read(reader, raw.removesuffix(b"data: [DONE]\n\n")) + reader.fail(TRUNCATED)
     failed = checked_responses(out)[-1]
     assert (failed["type"], failed["response"]["status"]) == ("response.failed", "failed")
@@ -500,7 +500,7 @@ def test_a_providers_error_in_the_stream_is_seen(caller: str, error: dict[str, A
 
 def test_a_proof_that_passes_untouched_is_noted() -> None:
     reader = exchange("responses", "responses").reader()
-    raw = b"".join(responses.unfold(response(THOUGHT)))
+    raw = b"".join(responses.to_events(response(THOUGHT)))
     assert read(reader, raw) == raw
     assert list(reader.seals) == ["proof"]
     put = exchange("responses", "responses")

@@ -87,7 +87,7 @@ def test_a_response_from_a_provider_of_chat(environment: FakeEnvironment, path: 
 
 def test_the_callers_own_format_passes_unchanged(environment: FakeEnvironment) -> None:
     chained(environment, member("one/gpt-5", "chat", "responses"))
-    raw = [each.replace(b'":', b'" :') for each in responses.unfold(RESPONSE)]
+    raw = [each.replace(b'":', b'" :') for each in responses.to_events(RESPONSE)]
     environment.upstream.script["one"] = [streamed(*raw)]
     response, body, _ = ask(stream=True, an_extension=1)
     assert response.status == 200
@@ -102,7 +102,7 @@ def test_the_callers_own_format_passes_unchanged(environment: FakeEnvironment) -
 
 def test_a_failover_to_another_format_is_invisible(environment: FakeEnvironment, lines: Lines) -> None:
     chained(environment, member("one/gpt-5", "responses"), member("two/glm-4.7", "chat"))
-    begun = responses.unfold(RESPONSE)[:2]
+    begun = responses.to_events(RESPONSE)[:2]
     failed = sse.encode(b'{"type":"response.failed","response":{"error":{"code":"server_is_overloaded"}}}')
     environment.upstream.script["one"] = [streamed(*begun, failed)]
     response, body, settle = ask(stream=True)
@@ -118,14 +118,16 @@ def test_a_failover_to_another_format_is_invisible(environment: FakeEnvironment,
 
 def test_a_chat_request_fails_over_to_a_provider_of_responses(environment: FakeEnvironment) -> None:
     chained(environment, member("one/glm-4.7", "chat"), member("two/gpt-5", "responses"))
-    environment.upstream.script = {"one": [UNAVAILABLE], "two": [streamed(*responses.unfold(RESPONSE))]}
+    environment.upstream.script = {"one": [UNAVAILABLE], "two": [streamed(*responses.to_events(RESPONSE))]}
     _, body, _ = ask("/v1/chat/completions", stream=True)
     assert body.endswith(b"data: [DONE]\n\n")
     words = [choice["delta"].get("content") or "" for each in json_events(body) for choice in each["choices"]]
     assert "".join(words) == "Hello."
 
 
-@pytest.mark.parametrize("answer", [whole(RESPONSE), streamed(*responses.unfold(RESPONSE))], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    "answer", [whole(RESPONSE), streamed(*responses.to_events(RESPONSE))], ids=["whole", "streamed"]
+)
 def test_an_answer_is_accepted_whole_or_streamed(environment: FakeEnvironment, answer: Any) -> None:
     chained(environment, member("one/gpt-5", "responses"))
     environment.upstream.script["one"] = [answer]
@@ -251,7 +253,7 @@ def test_a_request_without_proofs_is_retried_once(environment: FakeEnvironment) 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_a_proof_is_sent_only_to_its_issuer(environment: FakeEnvironment, lines: Lines, stream: bool) -> None:
     chained(environment, member("one/gpt-5", "responses"), member("two/gpt-5", "responses"))
-    first = streamed(*responses.unfold(RESPONSE)) if stream else whole(RESPONSE)
+    first = streamed(*responses.to_events(RESPONSE)) if stream else whole(RESPONSE)
     environment.upstream.script = {"one": [first, UNAVAILABLE], "two": [whole(RESPONSE)]}
     _, _, settle = ask(stream=stream)
     settle()

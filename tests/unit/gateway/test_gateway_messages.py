@@ -77,7 +77,7 @@ def test_a_stream_of_a_provider_that_speaks_chat(environment: FakeEnvironment) -
 
 def test_a_provider_of_the_same_format_is_passed_through(environment: FakeEnvironment) -> None:
     chained(environment, member("one/claude-haiku-4-5", "messages"))
-    raw = b"".join(messages.unfold(MESSAGE))
+    raw = b"".join(messages.to_events(MESSAGE))
     environment.upstream.script["one"] = [streamed(raw)]
     _, body = ask(stream=True, headers={"anthropic-beta": "a,b", "X-Api-Key": "sk-master"}, context_management={})
     assert body == raw
@@ -112,7 +112,7 @@ def test_a_fallback_crosses_formats_before_the_commit(environment: FakeEnvironme
 # --- Errors -----------------------------------------------------------------------------------------------------------
 
 OPENINGS = {
-    "messages": b"".join(tuple(messages.unfold(MESSAGE))[:3]),
+    "messages": b"".join(tuple(messages.to_events(MESSAGE))[:3]),
     "chat": b"".join(STREAM[:2]),
     "responses": sse.encode(b'{"type":"response.created","response":{"id":"r","output":[]}}')
     + sse.encode(b'{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"Hi"}'),
@@ -237,7 +237,7 @@ def test_a_stream_that_breaks_after_the_commit_ends_in_an_error_event(
     environment: FakeEnvironment, spoken: str
 ) -> None:
     chained(environment, member("one/glm-4.7", spoken))
-    begun = STREAM[:2] if spoken == "chat" else tuple(messages.unfold(MESSAGE))[:3]
+    begun = STREAM[:2] if spoken == "chat" else tuple(messages.to_events(MESSAGE))[:3]
     environment.upstream.script["one"] = [streamed(*begun, Failure(FailureKind.TIMEOUT))]
     _, body = ask(stream=True)
     *_, last = sse.EventDecoder().feed(body)

@@ -63,14 +63,14 @@ def test_a_translated_response_is_stored_under_the_callers_id(over_chat: FakeEnv
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_native_response_is_stored_under_its_own_id(over_responses: FakeEnvironment, stream: bool) -> None:
     if stream:
-        over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE))]
+        over_responses.upstream.script["one"] = [streamed(*responses.to_events(RESPONSE))]
     create(stream=stream)
     status, found = call("GET", "/resp_up")
     assert (status, found["output"]) == (200, RESPONSE["output"])
 
 
 def test_output_that_the_final_event_omits_is_stored(over_responses: FakeEnvironment) -> None:
-    events = responses.unfold(RESPONSE)
+    events = responses.to_events(RESPONSE)
     last = json.loads(events[-1].partition(b"data: ")[2])
     last["response"]["output"] = []
     events[-1] = sse.encode(json.dumps(last).encode(), b"response.completed")
@@ -80,7 +80,7 @@ def test_output_that_the_final_event_omits_is_stored(over_responses: FakeEnviron
 
 
 def test_a_stream_is_stored_before_its_final_event_is_sent(over_responses: FakeEnvironment) -> None:
-    over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE))]
+    over_responses.upstream.script["one"] = [streamed(*responses.to_events(RESPONSE))]
     body = {"model": "auto-chat", "input": "Say hello.", "stream": True}
     sent = app.handler(event("POST", "/v1/responses", body), context()).body
     assert ["resp_up" in over_responses.response_store.table for raw in sent if b"response.completed" in raw] == [True]
@@ -93,7 +93,7 @@ def test_store_false_stores_nothing(over_chat: FakeEnvironment, stream: bool) ->
 
 
 def test_a_broken_stream_is_not_stored(over_responses: FakeEnvironment) -> None:
-    events = responses.unfold(RESPONSE)
+    events = responses.to_events(RESPONSE)
     broken = Failure(FailureKind.TIMEOUT, 200, detail="reset")
     over_responses.upstream.script["one"] = [streamed(*events[:-2], broken)]
     _, sent = create(stream=True)
@@ -107,7 +107,7 @@ def test_an_answer_that_cannot_be_stored_is_sent_with_store_false(
 ) -> None:
     over_responses.response_store.outage = True
     if stream:
-        over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE))]
+        over_responses.upstream.script["one"] = [streamed(*responses.to_events(RESPONSE))]
     status, answer = create(stream=stream)
     response = answer[-1]["response"] if stream else answer
     assert (status, response) == (200, {**RESPONSE, "store": False})
@@ -154,7 +154,7 @@ def test_a_native_answer_echoes_the_previous_response(
 ) -> None:
     create()
     second = {**RESPONSE, "id": "resp_2"}
-    over_responses.upstream.script["one"] = [streamed(*responses.unfold(second)) if stream else whole(second)]
+    over_responses.upstream.script["one"] = [streamed(*responses.to_events(second)) if stream else whole(second)]
     _, answer = create(input="And again.", previous_response_id="resp_up", stream=stream, store=store)
     sent = [each["response"] for each in answer if "response" in each] if stream else [answer]
     assert [each["previous_response_id"] for each in sent] == ["resp_up"] * (3 if stream else 1)
@@ -164,7 +164,7 @@ def test_a_native_answer_echoes_the_previous_response(
 def test_a_broken_stream_echoes_the_previous_response(over_responses: FakeEnvironment) -> None:
     create()
     broken = Failure(FailureKind.TIMEOUT, 200, detail="reset")
-    over_responses.upstream.script["one"] = [streamed(*responses.unfold(RESPONSE)[:-2], broken)]
+    over_responses.upstream.script["one"] = [streamed(*responses.to_events(RESPONSE)[:-2], broken)]
     _, sent = create(previous_response_id="resp_up", stream=True)
     assert sent[-1]["type"] == "response.failed"
     assert sent[-1]["response"]["previous_response_id"] == "resp_up"

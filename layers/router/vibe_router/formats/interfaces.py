@@ -300,10 +300,10 @@ class StreamedFormat(ProviderFormat, Protocol):
     def reader(self, *, wants_usage: bool) -> StreamReader:
         """Return the reader of a stream that passes unchanged; without `wants_usage` its usage is left out."""
 
-    def unfold(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
+    def to_events(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
         """Return a whole answer (from `read_whole`) as the events of a stream, including its end."""
 
-    def assembly(self) -> Assembler:
+    def assembler(self) -> Assembler:
         """Return an assembler for one stream."""
 
 

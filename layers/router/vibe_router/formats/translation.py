@@ -68,7 +68,7 @@ def translated(
 ) -> Iterator[Event]:
     """Yield the neutral events of a whole `answer`, which is read as a stream."""
     reader, cut = provider.reader(wants_usage=True), sse.EventDecoder()
-    for raw in provider.unfold(answer, wants_usage=True):
+    for raw in provider.to_events(answer, wants_usage=True):
         for event in cut.feed(raw):
             if (chunk := reader.read(event).chunk) is not None:
                 for neutral in decoder.decode(chunk):

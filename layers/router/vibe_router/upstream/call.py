@@ -93,7 +93,7 @@ def call_streamed(
     reply = _post(upstream, deployment, secret, exchange, bounds, stream=True)
     try:
         if reply.headers.get("content-type", "").startswith("application/json"):
-            return _unfolded(reply, exchange, bounds)
+            return _as_stream(reply, exchange, bounds)
         return _until_commit(reply, exchange, bounds, probe=probe)
     except BaseException:
         reply.close()
@@ -218,11 +218,11 @@ def _stream_error(reply: Reply, error: bytes, *, in_open_stream: bool) -> Failur
     return Failure(FailureKind.IN_BODY, reply.status, reply.headers, reply.redact(error), detail, in_open_stream)
 
 
-def _unfolded(reply: Reply, exchange: Exchange, bounds: Bounds) -> OpenStream:
+def _as_stream(reply: Reply, exchange: Exchange, bounds: Bounds) -> OpenStream:
     """Return a whole answer to a request for a stream as the stream it should have been."""
     answer = _completion(exchange, reply, _read_all(reply, bounds.commit))
     stream = OpenStream(reply, exchange, exchange.reader(), sse.EventDecoder(), [], ended=True)
-    for raw in exchange.unfold(answer):
+    for raw in exchange.to_events(answer):
         stream.pending.extend(stream.decoder.feed(raw))
     stream.held.append(stream.reader.read(stream.pending.popleft()))
     return stream

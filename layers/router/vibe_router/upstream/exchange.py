@@ -218,13 +218,13 @@ class Exchange:
         """Return the provider's whole answer in `raw`, None if it is no answer."""
         return self._provider.read_whole(raw)
 
-    def unfold(self, answer: Mapping[str, Any]) -> list[bytes]:
+    def to_events(self, answer: Mapping[str, Any]) -> list[bytes]:
         """Return the provider's whole answer as the stream it should have been, in its own format."""
-        return registry.streamed(self.format).unfold(answer, wants_usage=True)
+        return registry.streamed(self.format).to_events(answer, wants_usage=True)
 
     def assembler(self) -> Assembler:
         """Return an assembler of the provider's stream."""
-        return registry.streamed(self.format).assembly()
+        return registry.streamed(self.format).assembler()
 
     def whole(self, answer: Mapping[str, Any], raw: bytes | None = None) -> WholeAnswer:
         """Return the provider's whole `answer` as the caller gets it; `raw` are its bytes if it was sent whole."""
@@ -235,7 +235,7 @@ class Exchange:
 
     def _seals(self, answer: Mapping[str, Any]) -> Sequence[str]:
         reader, cut = registry.streamed(self.format).reader(wants_usage=True), sse.EventDecoder()
-        for raw in self.unfold(answer):
+        for raw in self.to_events(answer):
             for event in cut.feed(raw):
                 reader.read(event)
         return reader.seals

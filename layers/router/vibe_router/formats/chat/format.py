@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from vibe_router.core.errors import error_body
 from vibe_router.formats.chat.assembly import ChatAssembler
 from vibe_router.formats.chat.request import ChatRequest, parse
-from vibe_router.formats.chat.stream import ChatStreamReader, read_whole, unfold, usage_of
+from vibe_router.formats.chat.stream import ChatStreamReader, read_whole, to_events, usage_of
 from vibe_router.formats.common import sse
 from vibe_router.formats.interfaces import AnswerDecoder, ClientRequest, StreamWriter
 
@@ -27,8 +27,8 @@ class _Chat:
     error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)
     usage_of = staticmethod(usage_of)
-    unfold = staticmethod(unfold)
-    assembly = ChatAssembler
+    to_events = staticmethod(to_events)
+    assembler = ChatAssembler
 
     def parse(self, raw: bytes, _headers: Mapping[str, str]) -> ChatRequest:
         return parse(raw)

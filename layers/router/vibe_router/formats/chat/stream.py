@@ -14,7 +14,7 @@ from vibe_router.formats.common.finish_reasons import is_absent, is_failure
 from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.interfaces import Piece
 
-__all__ = ["DONE", "ChatStreamReader", "error_event", "read_choices", "read_whole", "unfold", "usage_of"]
+__all__ = ["DONE", "ChatStreamReader", "error_event", "read_choices", "read_whole", "to_events", "usage_of"]
 
 DONE = b"data: [DONE]\n\n"
 
@@ -160,7 +160,7 @@ def read_choices(raw: bytes, name: str, kind: type) -> dict[str, Any] | None:
     return answer
 
 
-def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
+def to_events(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
     """Return a whole completion (from `read_whole`) as the events of a stream.
 
     Used for providers that do not stream when asked to.

@@ -11,7 +11,7 @@ from vibe_router.formats.chat.stream import usage_of
 from vibe_router.formats.common import sse
 from vibe_router.formats.completions.assembly import CompletionsAssembler
 from vibe_router.formats.completions.request import CompletionsRequest, parse
-from vibe_router.formats.completions.stream import CompletionsStreamReader, read_whole, unfold
+from vibe_router.formats.completions.stream import CompletionsStreamReader, read_whole, to_events
 from vibe_router.formats.interfaces import AnswerDecoder, ClientRequest, StreamWriter
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class _Completions:
     error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)
     usage_of = staticmethod(usage_of)
-    unfold = staticmethod(unfold)
-    assembly = CompletionsAssembler
+    to_events = staticmethod(to_events)
+    assembler = CompletionsAssembler
 
     def parse(self, raw: bytes, _headers: Mapping[str, str]) -> CompletionsRequest:
         return parse(raw)

@@ -7,7 +7,7 @@ from vibe_router.formats.chat.stream import DONE, ChatStreamReader, read_choices
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.json_body import dump
 
-__all__ = ["CompletionsStreamReader", "read_whole", "unfold"]
+__all__ = ["CompletionsStreamReader", "read_whole", "to_events"]
 
 
 class CompletionsStreamReader(ChatStreamReader):
@@ -22,7 +22,7 @@ def read_whole(raw: bytes) -> dict[str, Any] | None:
     return read_choices(raw, "text", str)
 
 
-def unfold(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
+def to_events(answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:
     """Return a whole completion (from `read_whole`) as the events of a stream."""
     base = {key: value for key, value in answer.items() if key not in ("choices", "usage")}
     events = [sse.encode(dump({**base, "choices": answer["choices"]}))]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vibe_router.core.usage import Usage
 from vibe_router.formats.converse.assembly import ConverseAssembler
-from vibe_router.formats.converse.stream import ConverseStreamReader, read_usage, read_whole, unfold
+from vibe_router.formats.converse.stream import ConverseStreamReader, read_usage, read_whole, to_events
 from vibe_router.formats.interfaces import AnswerDecoder
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class _Converse:
     media_types = ()
     streams = True
     read_whole = staticmethod(read_whole)
-    assembly = ConverseAssembler
+    assembler = ConverseAssembler
 
     def headers(self, secret: str) -> dict[str, str]:  # noqa: ARG002 - calls are signed, not keyed
         return {}
@@ -36,8 +36,8 @@ class _Converse:
     def usage_of(self, answer: Mapping[str, Any]) -> Usage:
         return read_usage(answer.get("usage"))
 
-    def unfold(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:  # noqa: ARG002 - as above
-        return unfold(answer)
+    def to_events(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:  # noqa: ARG002 - as above
+        return to_events(answer)
 
     def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:  # noqa: ARG002 - the path says it
         from vibe_router.formats.converse import neutral as translation

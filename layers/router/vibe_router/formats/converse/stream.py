@@ -15,7 +15,7 @@ from vibe_router.formats.common.finish_reasons import finish_reason, is_failure
 from vibe_router.formats.common.json_body import dump, is_truncated, load
 from vibe_router.formats.interfaces import Piece
 
-__all__ = ["ConverseStreamReader", "read_usage", "read_whole", "unfold"]
+__all__ = ["ConverseStreamReader", "read_usage", "read_whole", "to_events"]
 
 _BLOCKED = frozenset({"content_filter", "refusal"})
 _EXTRA_FIELDS = "additionalModelResponseFields"
@@ -121,7 +121,7 @@ def read_whole(raw: bytes) -> dict[str, Any] | None:
     return None
 
 
-def unfold(answer: Mapping[str, Any]) -> list[bytes]:
+def to_events(answer: Mapping[str, Any]) -> list[bytes]:
     """Return a whole answer (as `read_whole` returns it) as the events of a stream."""
     chunks: list[dict[str, Any]] = [{"messageStart": {"role": "assistant"}}]
     for index, block in enumerate(answer["output"]["message"]["content"]):

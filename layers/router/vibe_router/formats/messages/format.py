@@ -10,7 +10,7 @@ from vibe_router.formats.interfaces import AnswerDecoder, ClientRequest, StreamW
 from vibe_router.formats.messages.assembly import MessagesAssembler
 from vibe_router.formats.messages.errors import error_body
 from vibe_router.formats.messages.request import parse
-from vibe_router.formats.messages.stream import MessagesStreamReader, event, read_whole, unfold, usage_of
+from vibe_router.formats.messages.stream import MessagesStreamReader, event, read_whole, to_events, usage_of
 
 if TYPE_CHECKING:
     from vibe_router.formats.neutral.model import Event, NeutralRequest
@@ -38,7 +38,7 @@ class _Messages:
     error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)
     usage_of = staticmethod(usage_of)
-    assembly = MessagesAssembler
+    assembler = MessagesAssembler
 
     def headers(self, secret: str) -> dict[str, str]:
         keys = {"x-api-key": secret}
@@ -49,8 +49,8 @@ class _Messages:
     def reader(self, *, wants_usage: bool) -> MessagesStreamReader:  # noqa: ARG002 - a message always reports its usage
         return MessagesStreamReader()
 
-    def unfold(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:  # noqa: ARG002 - as above
-        return unfold(answer)
+    def to_events(self, answer: Mapping[str, Any], *, wants_usage: bool) -> list[bytes]:  # noqa: ARG002 - as above
+        return to_events(answer)
 
     def body(self, request: "NeutralRequest", model: str, *, stream: bool) -> bytes:
         from vibe_router.formats.messages import neutral_request

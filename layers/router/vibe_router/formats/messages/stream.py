@@ -12,7 +12,7 @@ from vibe_router.formats.common.json_body import dump, is_truncated, load
 from vibe_router.formats.interfaces import Piece
 from vibe_router.formats.messages.errors import error_event
 
-__all__ = ["MessagesStreamReader", "event", "read_usage", "read_whole", "unfold", "usage_of"]
+__all__ = ["MessagesStreamReader", "event", "read_usage", "read_whole", "to_events", "usage_of"]
 
 _BLOCKED = frozenset({"content_filter", "refusal"})
 # By type of delta or block: the member that holds its content. Blocks of all other types count as content.
@@ -179,19 +179,19 @@ def read_whole(raw: bytes) -> dict[str, Any] | None:
     return answer if reason and _is_answer_without_content(reason, usage_of(answer)) else None
 
 
-def unfold(answer: Mapping[str, Any]) -> list[bytes]:
+def to_events(answer: Mapping[str, Any]) -> list[bytes]:
     """Return a whole message (as `read_whole` returns it) as the events of a stream."""
-    return [event(chunk) for chunk in _unfold(answer)]
+    return [event(chunk) for chunk in _to_events(answer)]
 
 
-def _unfold(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _to_events(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     ends = {key: answer[key] for key in ("stop_reason", "stop_sequence", "stop_details") if key in answer}
     ends.setdefault("stop_reason", "end_turn")
     start: dict[str, Any] = {"content": [], **dict.fromkeys(ends), "type": "message", "role": "assistant"}
     usage = answer["usage"] if isinstance(answer.get("usage"), dict) else {}
     yield {"type": "message_start", "message": {**answer, **start, "usage": {**usage, "output_tokens": 0}}}
     for index, block in enumerate(answer["content"]):
-        empty, deltas = _unfold_block(block)
+        empty, deltas = _block_events(block)
         yield {"type": "content_block_start", "index": index, "content_block": empty}
         for delta in deltas:
             yield {"type": "content_block_delta", "index": index, "delta": delta}
@@ -201,7 +201,7 @@ def _unfold(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"type": "message_stop"}
 
 
-def _unfold_block(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _block_events(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     match block:
         case {"type": "text", "text": str(text)}:
             return {**block, "text": ""}, [{"type": "text_delta", "text": text}]

@@ -7,7 +7,13 @@ from vibe_router.core.errors import error_body
 from vibe_router.formats.common import sse
 from vibe_router.formats.interfaces import AnswerDecoder, ClientRequest, StreamWriter
 from vibe_router.formats.responses.request import ResponsesRequest, parse
-from vibe_router.formats.responses.stream import ResponsesAssembler, ResponsesStreamReader, read_whole, unfold, usage_of
+from vibe_router.formats.responses.stream import (
+    ResponsesAssembler,
+    ResponsesStreamReader,
+    read_whole,
+    to_events,
+    usage_of,
+)
 
 if TYPE_CHECKING:
     from vibe_router.formats.neutral.model import Event, NeutralRequest
@@ -28,8 +34,8 @@ class _Responses:
     error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)
     usage_of = staticmethod(usage_of)
-    unfold = staticmethod(unfold)
-    assembly = ResponsesAssembler
+    to_events = staticmethod(to_events)
+    assembler = ResponsesAssembler
 
     def parse(self, raw: bytes, _headers: Mapping[str, str]) -> ResponsesRequest:
         return parse(raw)

@@ -15,7 +15,7 @@ from vibe_router.formats.common.json_body import dump, load
 from vibe_router.formats.responses.echo import override_event_fields, override_fields
 from vibe_router.formats.responses.ids import ITEM_PREFIXES
 from vibe_router.formats.responses.request import ResponsesRequest, input_items
-from vibe_router.formats.responses.stream import final_event, unfold
+from vibe_router.formats.responses.stream import final_event, to_events
 
 __all__ = [
     "StoredResponse",
@@ -118,7 +118,7 @@ def replay_events(stored: StoredResponse, starting_after: str | None) -> Iterato
         first = -1
     if first < 0:
         raise bad_request("'starting_after' must be the sequence number of an event.", "starting_after")
-    events = unfold(stored.response)
+    events = to_events(stored.response)
     return iter(events[first:] or [final_event(stored.response, first)])
 
 

@@ -23,7 +23,7 @@ __all__ = [
     "failed_event",
     "final_event",
     "read_whole",
-    "unfold",
+    "to_events",
     "usage_of",
 ]
 
@@ -292,7 +292,7 @@ class ResponsesAssembler:
         return {**self._response, "output": self._output.items()}
 
 
-def unfold(answer: Mapping[str, Any], *, wants_usage: bool = True) -> list[bytes]:  # noqa: ARG001 - always reported here
+def to_events(answer: Mapping[str, Any], *, wants_usage: bool = True) -> list[bytes]:  # noqa: ARG001 - always reported here
     """Return a whole response (as `read_whole` returns it) as the events of a stream.
 
     Used when a provider answers a streamed request with a whole response.
@@ -304,7 +304,7 @@ def unfold(answer: Mapping[str, Any], *, wants_usage: bool = True) -> list[bytes
         ("response.in_progress", {"response": started}),
     ]
     for index, item in enumerate(answer["output"]):
-        events.extend((kind, {"output_index": index, **more}) for kind, more in _unfold_item(item))
+        events.extend((kind, {"output_index": index, **more}) for kind, more in _item_events(item))
     numbered = (_encode_event(kind, number, **more) for number, (kind, more) in enumerate(events))
     return [*numbered, final_event(answer, len(events))]
 
@@ -319,7 +319,7 @@ def _encode_event(kind: str, sequence: int, **more: Any) -> bytes:
     return sse.encode(dump({"type": kind, **more, "sequence_number": sequence}), kind.encode())
 
 
-def _unfold_item(item: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _item_events(item: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the events of one output item: (type, fields)."""
     place = {"item_id": item.get("id")}
     kind, empty = item.get("type"), {"status": "in_progress"}
@@ -331,7 +331,7 @@ def _unfold_item(item: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
                 parts = item.get(key)
                 for index, part in enumerate(parts if isinstance(parts, list) else ()):
                     if isinstance(part, dict):
-                        yield from _unfold_part(part, {**place, index_name: index})
+                        yield from _part_events(part, {**place, index_name: index})
         case "function_call" | "custom_tool_call":
             field_name = "arguments" if kind == "function_call" else "input"
             event = "response.function_call_arguments" if kind == "function_call" else "response.custom_tool_call_input"
@@ -353,7 +353,7 @@ _PARTS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def _unfold_part(part: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _part_events(part: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     frame = "response.reasoning_summary_part" if "summary_index" in place else "response.content_part"
     kind = part.get("type")
     if not isinstance(kind, str) or kind not in _PARTS:
