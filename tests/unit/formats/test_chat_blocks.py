@@ -92,10 +92,10 @@ def test_blocks_are_reported_one_after_another(
     deltas: list[dict[str, Any]], blocks: list[list[str]], finish: bool
 ) -> None:
     assert outline(decoded(deltas, finish=finish)) == blocks
-    assembly = ChatAssembler()
+    assembler = ChatAssembler()
     for delta in deltas:
-        assembly.add({"choices": [{"index": 0, "delta": delta}]})
-    calls = assembly.completion()["choices"][0]["message"]["tool_calls"]
+        assembler.add({"choices": [{"index": 0, "delta": delta}]})
+    calls = assembler.answer()["choices"][0]["message"]["tool_calls"]
     put_together = [[call["id"], call["function"]["arguments"].strip()] for call in calls]
     assert put_together == [block for block in blocks if block[0]], "put together, they are the same calls"
 
@@ -153,7 +153,7 @@ def assembled(deltas: Iterable[dict[str, Any]]) -> list[list[str]]:
     assembler = ChatAssembler()
     for delta in deltas:
         assembler.add({"choices": [{"index": 0, "delta": delta}]})
-    calls = assembler.completion()["choices"][0]["message"]["tool_calls"]
+    calls = assembler.answer()["choices"][0]["message"]["tool_calls"]
     return [[call["function"]["name"], call["function"]["arguments"]] for call in calls]
 
 
@@ -252,7 +252,7 @@ def test_content_in_parts_is_never_lost(deltas: list[object], message: dict[str,
     assembler = ChatAssembler()
     for chunk in chunks:
         assembler.add({"choices": [{"index": 0, "delta": chunk}]})
-    assert assembler.completion()["choices"][0]["message"] == {"role": "assistant", **message}
+    assert assembler.answer()["choices"][0]["message"] == {"role": "assistant", **message}
     texts: dict[type, str] = {}
     for event in decoded(chunks, finish=False):
         if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta):
@@ -266,4 +266,4 @@ def test_an_image_in_an_answer_stays_a_part() -> None:
     assembler = ChatAssembler()
     for content in ("A", [image]):
         assembler.add({"choices": [{"index": 0, "delta": {"content": content}}]})
-    assert assembler.completion()["choices"][0]["message"]["content"] == [{"type": "text", "text": "A"}, image]
+    assert assembler.answer()["choices"][0]["message"]["content"] == [{"type": "text", "text": "A"}, image]

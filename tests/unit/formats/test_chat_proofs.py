@@ -69,11 +69,11 @@ def dump(body: Mapping[str, Any]) -> bytes:
 
 
 def assembled(caller: str, raw: bytes) -> dict[str, Any]:
-    assembler = registry.conversation(caller).assembly()
+    assembler = registry.conversation(caller).assembler()
     for event in sse.EventDecoder().feed(raw):
         if event.data and event.data != b"[DONE]":
             assembler.add(json.loads(event.data))
-    return assembler.completion()
+    return assembler.answer()
 
 
 callers = pytest.mark.parametrize("caller", ["messages", "responses"])

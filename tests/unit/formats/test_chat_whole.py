@@ -115,19 +115,19 @@ def streamed(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def assembled(*chunks: dict[str, Any]) -> dict[str, Any]:
-    assembly = ChatAssembler()
+    assembler = ChatAssembler()
     for chunk in chunks:
-        assembly.add(chunk)
-    return assembly.completion()
+        assembler.add(chunk)
+    return assembler.answer()
 
 
 def reread(raws: list[bytes], *, wants_usage: bool = True) -> tuple[ChatStreamReader, dict[str, Any]]:
     """Read events as a provider's stream and put them together."""
-    reader, assembly = ChatStreamReader(wants_usage), ChatAssembler()
+    reader, assembler = ChatStreamReader(wants_usage), ChatAssembler()
     for event in sse.EventDecoder().feed(b"".join(raws)):
         if (piece := reader.read(event)).chunk is not None:
-            assembly.add(piece.chunk)
-    return reader, assembly.completion()
+            assembler.add(piece.chunk)
+    return reader, assembler.answer()
 
 
 @given(case=streamed())
@@ -168,12 +168,12 @@ def test_parallel_calls_that_a_provider_numbers_alike_stay_apart() -> None:
 
 
 def test_putting_together_may_be_asked_twice_and_go_on() -> None:
-    assembly = ChatAssembler()
+    assembler = ChatAssembler()
     call = {"index": 0, "id": "t", "function": {"name": "look", "arguments": "{"}}
-    assembly.add({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})
-    assert assembly.completion() == assembly.completion()
-    assembly.add({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}}]})
-    [made] = assembly.completion()["choices"][0]["message"]["tool_calls"]
+    assembler.add({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})
+    assert assembler.answer() == assembler.answer()
+    assembler.add({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}}]})
+    [made] = assembler.answer()["choices"][0]["message"]["tool_calls"]
     assert made == {"id": "t", "function": {"name": "look", "arguments": "{}"}}
 
 

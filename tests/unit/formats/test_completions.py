@@ -97,17 +97,17 @@ def test_a_provider_of_completions_is_sent_what_the_caller_sent() -> None:
 @pytest.mark.parametrize("cut", range(0, 60, 7))
 def test_a_stream_is_read_alike_wherever_it_is_cut(cut: int) -> None:
     raw = b"".join(completions.to_events(WHOLE, wants_usage=True))
-    reader, decoder, assembly = COMPLETIONS.reader(wants_usage=True), sse.EventDecoder(), CompletionsAssembler()
+    reader, decoder, assembler = COMPLETIONS.reader(wants_usage=True), sse.EventDecoder(), CompletionsAssembler()
     committed = False
     for event in [*decoder.feed(raw[:cut]), *decoder.feed(raw[cut:])]:
         piece = reader.read(event)
         committed |= piece.commits
         if piece.chunk:
-            assembly.add(piece.chunk)
+            assembler.add(piece.chunk)
     assert committed
     assert reader.complete
     assert reader.usage == Usage(3, 2)
-    assert assembly.completion() == WHOLE
+    assert assembler.answer() == WHOLE
 
 
 def test_a_text_commits_and_a_missing_finish_is_no_whole_answer() -> None:
@@ -135,17 +135,17 @@ def test_written_answers_are_valid_for_the_official_package(texts: list[str], wa
         UsageReport(Usage(3, 2)),
     ]
     asked = request(stream=True, stream_options={"include_usage": wants_usage})
-    writer, assembly, decoder = COMPLETIONS.writer(asked, 1), CompletionsAssembler(), sse.EventDecoder()
+    writer, assembler, decoder = COMPLETIONS.writer(asked, 1), CompletionsAssembler(), sse.EventDecoder()
     chunks = []
     for event in decoder.feed(b"".join(writer.write(each) for each in events) + writer.end()):
         if event.data not in (None, b"[DONE]"):
             chunks.append(json.loads(event.data or b""))
-            assembly.add(chunks[-1])
+            assembler.add(chunks[-1])
     whole = json.loads(COMPLETIONS.whole(asked, events, 1))
     reported = Completion.model_validate(whole, strict=True)
     assert reported.choices[0].text == "".join(texts)
     assert reported.choices[0].finish_reason == "length"
     assert reported.usage
     assert reported.usage.total_tokens == 5
-    assert assembly.completion()["choices"] == whole["choices"]
+    assert assembler.answer()["choices"] == whole["choices"]
     assert any(chunk.get("usage") for chunk in chunks) == wants_usage

@@ -227,11 +227,11 @@ def test_cited_text_is_decoded() -> None:
 
 @pytest.mark.parametrize("index", [{}, [], None, "0"], ids=str)
 def test_a_block_without_an_index_is_ignored(index: object) -> None:
-    assembly = ConverseAssembler()
-    assembly.add({"contentBlockStart": {"start": {"toolUse": {"toolUseId": "t"}}, "contentBlockIndex": index}})
-    assembly.add({"contentBlockDelta": {"delta": {"text": "x"}, "contentBlockIndex": index}})
-    assembly.add({"contentBlockDelta": {"delta": {"text": "Hi"}, "contentBlockIndex": 1}})
-    assert assembly.completion()["output"]["message"]["content"] == [{"text": "Hi"}]
+    assembler = ConverseAssembler()
+    assembler.add({"contentBlockStart": {"start": {"toolUse": {"toolUseId": "t"}}, "contentBlockIndex": index}})
+    assembler.add({"contentBlockDelta": {"delta": {"text": "x"}, "contentBlockIndex": index}})
+    assembler.add({"contentBlockDelta": {"delta": {"text": "Hi"}, "contentBlockIndex": 1}})
+    assert assembler.answer()["output"]["message"]["content"] == [{"text": "Hi"}]
 
 
 @pytest.mark.parametrize(
@@ -301,11 +301,11 @@ blocks = st.one_of(
 @given(content=st.lists(blocks, min_size=1, max_size=4))
 def test_an_unfolded_answer_assembles_to_itself(content: list[dict[str, Any]]) -> None:
     whole = answer(*content, stop="stop_sequence", additionalModelResponseFields={"stop_sequence": "x"})
-    assembly = ConverseAssembler()
+    assembler = ConverseAssembler()
     for event in sse.EventDecoder().feed(b"".join(to_events(whole))):
-        assembly.add(json.loads(event.data or b"{}"))
+        assembler.add(json.loads(event.data or b"{}"))
     del whole["metrics"]
-    assert assembly.completion() == whole
+    assert assembler.answer() == whole
     assert read_whole(json.dumps(whole).encode()) == whole
 
 
@@ -315,10 +315,10 @@ def test_a_stream_equals_the_whole_answer(caller: str, name: str, monkeypatch: p
     count_ids(monkeypatch)
     put = exchange(caller)
     raw = read(put.reader(), b"".join(to_events(ANSWERS[name])))
-    assembly = registry.conversation(caller).assembly()
+    assembler = registry.conversation(caller).assembler()
     for chunk in events(raw):
-        assembly.add(chunk)
-    streamed = assembly.completion()
+        assembler.add(chunk)
+    streamed = assembler.answer()
     whole = put.whole(ANSWERS[name])
     complete = json.loads(whole.body)
     if caller == "chat":  # a stream begins with empty words
@@ -412,14 +412,14 @@ odd_values = st.recursive(
 @given(caller=st.sampled_from(sorted(HELLO)), odd=st.lists(odd_values, min_size=1, max_size=4))
 def test_any_event_is_read_without_an_error(caller: str, odd: list[Any]) -> None:
     put = exchange(caller)
-    reader, assembly = put.reader(), put.assembler()
+    reader, assembler = put.reader(), put.assembler()
     raw = b"".join(sse.encode(json.dumps(each).encode()) for each in odd)
     for event in sse.EventDecoder().feed(raw):
         piece = reader.read(event)
         if piece.chunk is not None:
-            assembly.add(piece.chunk)
+            assembler.add(piece.chunk)
     reader.end()
-    put.whole(assembly.completion())
+    put.whole(assembler.answer())
 
 
 @given(content=st.lists(odd_values, max_size=3), rest=st.dictionaries(st.sampled_from(NAMES), odd_values, max_size=3))

@@ -62,12 +62,12 @@ def written(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]
 
 def content(*events: Event, thinking: object = THINKING) -> list[dict[str, Any]]:
     """Return the assembled content, which equals that of the whole answer."""
-    assembly = MessagesAssembler()
+    assembler = MessagesAssembler()
     for chunk in written(*events, thinking=thinking):
-        assembly.add(chunk)
+        assembler.add(chunk)
     answer = json.loads(whole(asked(thinking=thinking), events))
     Message.model_validate(answer)
-    blocks: list[dict[str, Any]] = assembly.completion()["content"]
+    blocks: list[dict[str, Any]] = assembler.answer()["content"]
     assert answer["content"] == blocks
     return blocks
 
@@ -465,12 +465,12 @@ def test_a_citation_before_the_text_covers_the_same_block() -> None:
 
 
 def test_malformed_citations_are_ignored() -> None:
-    assembly = MessagesAssembler()
+    assembler = MessagesAssembler()
     start = {"type": "text", "text": "", "citations": 3}
-    assembly.add({"type": "content_block_start", "index": 0, "content_block": start})
+    assembler.add({"type": "content_block_start", "index": 0, "content_block": start})
     delta = {"type": "citations_delta", "citation": FOUND}
-    assembly.add({"type": "content_block_delta", "index": 0, "delta": delta})
-    assert assembly.completion()["content"][0]["citations"] == [FOUND]
+    assembler.add({"type": "content_block_delta", "index": 0, "delta": delta})
+    assert assembler.answer()["content"][0]["citations"] == [FOUND]
 
 
 @pytest.mark.parametrize("kind", ["char_location", "page_location", "content_block_location", "search_result_location"])

@@ -341,15 +341,15 @@ answers = st.builds(
 
 @given(answers)
 def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
-    assembly, reader = MessagesAssembler(), MessagesStreamReader()
+    assembler, reader = MessagesAssembler(), MessagesStreamReader()
     for raw in messages.to_events(answer):
         [event] = sse.EventDecoder().feed(raw)
         piece = reader.read(event)
         assert piece.chunk is not None
         EVENTS.validate_python(piece.chunk)
-        assembly.add(piece.chunk)
-    assert assembly.completion() == answer
-    Message.model_validate(assembly.completion())
+        assembler.add(piece.chunk)
+    assert assembler.answer() == answer
+    Message.model_validate(assembler.answer())
     assert (reader.complete, reader.done, reader.malformed) == (True, True, 0)
     assert reader.usage == messages.usage_of(answer)
     assert messages.read_whole(dump(answer)) == answer
@@ -369,15 +369,15 @@ def test_a_stream_split_anywhere_is_read_alike(answer: dict[str, Any], cuts: Seq
 
 
 def test_arguments_that_are_not_json_are_preserved() -> None:
-    assembly = MessagesAssembler()
+    assembler = MessagesAssembler()
     for event in (
         START,
         begin({"type": "tool_use", "id": "t", "name": "look", "input": {}}),
         delta({"type": "input_json_delta", "partial_json": '{"city": "Ro'}),
         finish("max_tokens"),
     ):
-        assembly.add(event)
-    assert assembly.completion()["content"][0]["input"] == {"INVALID_JSON": '{"city": "Ro'}
+        assembler.add(event)
+    assert assembler.answer()["content"][0]["input"] == {"INVALID_JSON": '{"city": "Ro'}
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | words, lambda inner: st.lists(inner) | st.dictionaries(

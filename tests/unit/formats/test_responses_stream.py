@@ -85,7 +85,7 @@ def test_output_that_the_final_event_omits_is_filled_in(announced: bool) -> None
         assembler.add(piece.chunk or {})
     [sent] = parsed(pieces[-1].raw)
     assert reader.complete
-    assert sent["response"] == reader.response == assembler.completion()
+    assert sent["response"] == reader.response == assembler.answer()
     texts = [(item["type"], item.get("content") or item["summary"]) for item in sent["response"]["output"]]
     assert texts == [("reasoning", THOUGHT["summary"]), ("message", MESSAGE["content"])]
 

@@ -246,12 +246,12 @@ def added_up(seen: Sequence[dict[str, Any]]) -> list[Any]:
 
 @pytest.mark.parametrize("answer", CHAT_ANSWERS)
 def test_a_whole_response_is_the_twin_of_its_stream(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assembly = ChatAssembler()
+    assembler = ChatAssembler()
     for each in CHAT_ANSWERS[answer]:
-        assembly.add(each)
+        assembler.add(each)
     put = exchange("responses", "chat", **PATCH)
     streamed = events(read(put.reader(), chat_stream(CHAT_ANSWERS[answer])))[-1]["response"]
-    whole = put.whole(assembly.completion())
+    whole = put.whole(assembler.answer())
     Response.model_validate_json(whole.body)
     assert without_ids(json.loads(whole.body)) == without_ids(streamed)
     assert whole.usage == (Usage(7, 5, 2, None, 3) if answer not in ("declined", "patches") else Usage())
@@ -322,14 +322,14 @@ def test_a_chat_stream_is_the_twin_of_the_whole_completion(answer: str) -> None:
     held = response(*RESPONSES_ANSWERS[answer])
     raw = read(put.reader(), b"".join(responses.to_events(held)))
     assert raw.endswith(b"data: [DONE]\n\n")
-    assembly = ChatAssembler()
+    assembler = ChatAssembler()
     for each in events(raw):
         if answer != "patches":  # the package knows tools with free text only in whole completions
             ChatCompletionChunk.model_validate(each)
-        assembly.add(each)
+        assembler.add(each)
     whole = json.loads(put.whole(held).body)
     ChatCompletion.model_validate(whole)
-    streamed = assembly.completion()
+    streamed = assembler.answer()
     for choice in streamed["choices"]:  # a stream begins with empty words
         choice["message"]["content"] = choice["message"]["content"] or None
         choice["message"].setdefault("refusal", None)
@@ -375,20 +375,20 @@ def test_interleaved_items_are_sent_one_after_another() -> None:
     raw += seen("response.output_item.done", 1, item=CALLED_TOO)
     raw += seen("response.output_item.done", 0, item=CALLED)
     raw += seen("response.completed", 0, response=response(CALLED, CALLED_TOO))
-    assembly = ChatAssembler()
+    assembler = ChatAssembler()
     for each in events(read(exchange("chat", "responses").reader(), raw)):
-        assembly.add(each)
-    calls = assembly.completion()["choices"][0]["message"]["tool_calls"]
+        assembler.add(each)
+    calls = assembler.answer()["choices"][0]["message"]["tool_calls"]
     assert [(call["id"], call["function"]["arguments"]) for call in calls] == [("a", '{"at":1}'), ("b", "{}")]
 
 
 def test_an_answer_that_only_the_last_event_contains_is_sent() -> None:
     last = {"type": "response.completed", "response": response(THOUGHT, SAID, CALLED)}
     raw = read(exchange("chat", "responses").reader(), sse.encode(json.dumps(last).encode()))
-    assembly = ChatAssembler()
+    assembler = ChatAssembler()
     for each in events(raw):
-        assembly.add(each)
-    message = assembly.completion()["choices"][0]["message"]
+        assembler.add(each)
+    message = assembler.answer()["choices"][0]["message"]
     assert (message["reasoning_content"], message["content"]) == ("Hm.So.", "Héllo.")
     assert message["tool_calls"][0]["function"]["arguments"] == '{"at":1}'
 

@@ -210,7 +210,7 @@ class Assembler(Protocol):
     def add(self, chunk: Mapping[str, Any]) -> None:
         """Add one chunk."""
 
-    def completion(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
         """Return the whole answer."""
 
 

@@ -135,7 +135,7 @@ def assemble(stream: OpenStream, until: float, idle: float) -> WholeAnswer:
                     assembler.add(piece.chunk)
     if not stream.reader.complete:
         raise _not_a_completion("the stream was truncated")
-    return stream.exchange.whole(assembler.completion())
+    return stream.exchange.whole(assembler.answer())
 
 
 def _post(

@@ -32,8 +32,8 @@ class ChatAssembler:
                 index = choice.get("index", 0)
                 self._add_choice(index if isinstance(index, int) else 0, choice)
 
-    def completion(self) -> dict[str, Any]:
-        """Return the completion."""
+    def answer(self) -> dict[str, Any]:
+        """Return the whole answer."""
         choices = []
         for index, parts in sorted(self._choices.items()):
             rest = {key: value for key, value in parts.items() if key != "delta"}

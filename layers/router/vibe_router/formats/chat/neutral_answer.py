@@ -227,12 +227,12 @@ class ChatWriter(ChunkWriter):
 
 def whole(events: Iterable[Event], created: int) -> bytes:
     """Return the whole completion that consists of `events`."""
-    writer, assembly = ChatWriter(wants_usage=True, created=created), ChatAssembler()
+    writer, assembler = ChatWriter(wants_usage=True, created=created), ChatAssembler()
     for event in events:
         if (chunk := writer.chunk(event)) is not None:
-            assembly.add(chunk)
-    assembly.add(writer.usage_chunk())
-    completion = assembly.completion()
+            assembler.add(chunk)
+    assembler.add(writer.usage_chunk())
+    completion = assembler.answer()
     for choice in completion["choices"]:
         message = choice["message"]
         message["content"] = message["content"] or None

@@ -12,7 +12,7 @@ class CompletionsAssembler:
     """Collects chunks as `ChatAssembler` does, with the text in place of a message."""
 
     def __init__(self) -> None:
-        self._assembly = ChatAssembler()
+        self._assembler = ChatAssembler()
 
     def add(self, chunk: Mapping[str, Any]) -> None:
         """Add one chunk."""
@@ -22,11 +22,11 @@ class CompletionsAssembler:
             for choice in (choices if isinstance(choices, list) else ())
             if isinstance(choice, dict)
         ]
-        self._assembly.add({**chunk, "choices": as_chat})
+        self._assembler.add({**chunk, "choices": as_chat})
 
-    def completion(self) -> dict[str, Any]:
-        """Return the completion."""
-        whole = self._assembly.completion()
+    def answer(self) -> dict[str, Any]:
+        """Return the whole answer."""
+        whole = self._assembler.answer()
         choices = [
             {
                 "text": choice["message"]["content"] or "",

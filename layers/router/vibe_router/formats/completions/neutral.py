@@ -129,9 +129,9 @@ class CompletionsWriter(ChunkWriter):
 
 def whole(events: Iterable[Event], created: int) -> bytes:
     """Return the whole completion that consists of `events`."""
-    writer, assembly = CompletionsWriter(wants_usage=True, created=created), CompletionsAssembler()
+    writer, assembler = CompletionsWriter(wants_usage=True, created=created), CompletionsAssembler()
     for event in events:
         if (chunk := writer.chunk(event)) is not None:
-            assembly.add(chunk)
-    assembly.add(writer.usage_chunk())
-    return dump(assembly.completion())
+            assembler.add(chunk)
+    assembler.add(writer.usage_chunk())
+    return dump(assembler.answer())

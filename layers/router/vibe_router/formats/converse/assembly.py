@@ -43,7 +43,7 @@ class ConverseAssembler:
                     if isinstance(part := delta_thinking.get(name), str):
                         thinking[name] = thinking.get(name, "") + part
 
-    def completion(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
         """Return the whole answer."""
         for block in self._blocks.values():
             if (call := block.get("toolUse")) and isinstance(call["input"], str):

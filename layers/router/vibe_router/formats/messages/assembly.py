@@ -37,7 +37,7 @@ class MessagesAssembler:
                     self._message.update(ending)
                 self._count(chunk.get("usage"))
 
-    def completion(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
         """Return the message."""
         content = [self._block(index) for index in sorted(self._blocks)]
         head = {"type": "message", "role": "assistant", **self._message}

@@ -321,13 +321,13 @@ class MessagesWriter:
 
 def whole(request: ClientRequest, events: Iterable[Event]) -> bytes:
     """Return the whole message that `events` make up."""
-    writer, assembly = MessagesWriter(request), MessagesAssembler()
+    writer, assembler = MessagesWriter(request), MessagesAssembler()
     for each in events:
         for chunk in writer.chunks(each):
-            assembly.add(chunk)
+            assembler.add(chunk)
     for chunk in writer.ending():
-        assembly.add(chunk)
-    return dump(assembly.completion())
+        assembler.add(chunk)
+    return dump(assembler.answer())
 
 
 def usage_fields(usage: Usage) -> dict[str, Any]:

@@ -285,7 +285,7 @@ class ResponsesAssembler:
         elif isinstance(kind, str):
             self._output.add(kind, chunk)
 
-    def completion(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
         """Return the response."""
         if self._response.get("output"):
             return self._response
