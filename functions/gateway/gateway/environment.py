@@ -181,7 +181,7 @@ class Environment:
                 self._span_exporter = SpanExporter(self.secrets.cached, Upstream(), self.clock)
             observers.append(self._span_exporter)
         if self.hooks and self.hooks.has("after_answer"):
-            from vibe_router.pipeline.hooking import HookObserver
+            from vibe_router.pipeline.hook_calls import HookObserver
 
             observers.append(HookObserver(self.hooks))
         return tuple(observers)

@@ -245,7 +245,7 @@ class FailoverExecutor:
             client_headers=client_headers,
         )
         if self._hooks and self._hooks.has("before_attempt"):
-            from vibe_router.pipeline.hooking import apply_attempt_hook
+            from vibe_router.pipeline.hook_calls import apply_attempt_hook
 
             apply_attempt_hook(self._hooks, exchange, deployment, exchange.body(stream=stream))
         return exchange

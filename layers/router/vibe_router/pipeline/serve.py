@@ -137,7 +137,7 @@ class RequestPipeline:
         request = self._client.parse(body, headers)
         decision.read(request.model, stream=request.stream, tags=request.tags)
         if services.hooks:
-            from vibe_router.pipeline.hooking import apply_request_hook
+            from vibe_router.pipeline.hook_calls import apply_request_hook
 
             request = apply_request_hook(services.hooks, self._client, request, caller, headers, decision.request_id)
             decision.read(request.model, stream=request.stream)
