@@ -173,8 +173,8 @@ def explain_request(call: Call, body: bytes, name: str, wire: str, key: str | No
     ledgers = call.environment.ledgers.read(ids)
     model, budgets = explain.on_ladder(caller, model, request, routes, ledgers, call.now)
     states = call.environment.states.read(list(dict.fromkeys(s for each in model.chain for s in each.state_ids)))
-    remembered = explain.Remembered(call.environment.conversations, call.environment.observations)
-    found = explain.route(model, request, states, call.now, remembered, _names_of(caller))
+    stores = explain.ChainStores(call.environment.conversations, call.environment.observations)
+    found = explain.route(model, request, states, call.now, stores, _names_of(caller))
     admitted = explain.admission(caller, model, request, ledgers, call.now)
     return {"requested": name, **found, **budgets, "admission": admitted}
 

@@ -17,7 +17,7 @@ from vibe_router.core.record import Record
 from vibe_router.pipeline.complexity import ComplexityRouter
 from vibe_router.pipeline.dual_runs import DualRunner, text_of_answer, verdict_of
 from vibe_router.pipeline.evidence import EvidenceRecorder
-from vibe_router.store.complexity import ComplexityStore, Counted, RolloutChangedError
+from vibe_router.store.complexity import BadEvents, ComplexityStore, RolloutChangedError
 
 CANARY = "canary-77c2"
 EASY = f"hello {CANARY}"
@@ -42,10 +42,10 @@ class FakeStore(ComplexityStore):
         self.items[model] = {**(current or {}), **changes, "number": (current or {}).get("number", 0) + 1}
         return self.items[model]
 
-    def count_bad_event(self, model: str, number: int, arm: str) -> Counted:
+    def count_bad_event(self, model: str, number: int, arm: str) -> BadEvents:
         counted = self.events.setdefault((model, number), {"mini": 0, "standard": 0})
         counted[arm] += 1
-        return Counted(**counted)
+        return BadEvents(**counted)
 
     def find_request(self, request_id: str) -> Record | None:
         return next((each for each in self.environment.books.booked if each.request_id == request_id), None)
@@ -58,7 +58,7 @@ class FakeStore(ComplexityStore):
     def set_judged(self, record: Record, judged: float) -> None:
         self.judged[record.request_id] = judged
 
-    def exchange_turn(self, turn: str, values: Any, seconds: int) -> dict[str, Any] | None:
+    def replace_turn(self, turn: str, values: Any, seconds: int) -> dict[str, Any] | None:
         now = self.environment.now
         before = self.turns.get(turn)
         self.turns[turn] = now + seconds, dict(values)

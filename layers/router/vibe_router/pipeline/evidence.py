@@ -48,7 +48,7 @@ class EvidenceRecorder:
         if record.routing_arm and failed:
             self.count_bad_event(rule, record.model or "", record.routing_arm, record.routing_stage, "an error")
         if rule.evidence and record.status < 400 and not record.error:
-            self._exchange_turn(rule, request, record, asked)
+            self._record_turn(rule, request, record, asked)
 
     def give_feedback(self, caller: Caller, request_id: str, value: int, catalogue: Catalogue) -> None:
         """Store the feedback of the caller that made the request. Raises ApiError (404)."""
@@ -91,17 +91,17 @@ class EvidenceRecorder:
             turn, model = self._turn(request, record.key or "", name), catalogue.models.get(name)
             before = self._store.find_turn(turn) if turn and model and model.routing else None
             if turn and before and before.get("arm") and model and model.routing:
-                self._store.exchange_turn(turn, {"arm": None}, _ASKED_AGAIN_SECONDS)  # counted once
+                self._store.replace_turn(turn, {"arm": None}, _ASKED_AGAIN_SECONDS)  # counted once
                 kind = "a turn asked again of standard"
                 self.count_bad_event(model.routing, name, str(before["arm"]), str(before.get("stage")), kind)
 
-    def _exchange_turn(self, rule: ComplexityRule, request: ClientRequest, record: Record, asked: str | None) -> None:
+    def _record_turn(self, rule: ComplexityRule, request: ClientRequest, record: Record, asked: str | None) -> None:
         """Store which arm answered this turn; count a bad event if the same turn was answered a short while ago."""
         model = record.model or ""
         if (turn := self._turn(request, record.key or "", model)) is None:
             return
         values = {"arm": record.routing_arm, "stage": record.routing_stage}
-        before = self._store.exchange_turn(turn, values, _ASKED_AGAIN_SECONDS)
+        before = self._store.replace_turn(turn, values, _ASKED_AGAIN_SECONDS)
         if before and before.get("arm"):
             kind = "a turn asked again of standard" if asked == "standard" else "a turn asked again"
             self.count_bad_event(rule, model, str(before["arm"]), str(before.get("stage")), kind)

@@ -24,12 +24,12 @@ from vibe_router.routing.order import Facts, is_reserved
 from vibe_router.upstream.exchange import open_exchange
 from vibe_router.upstream.fit import unfit_reason
 
-__all__ = ["Remembered", "admission", "on_ladder", "route"]
+__all__ = ["ChainStores", "admission", "on_ladder", "route"]
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
-    """The memory that all environments share: the deployments of conversations, and observations of deployments."""
+class ChainStores:
+    """The stores of the memory that all environments share: of conversations, and of observations."""
 
     conversations: Conversations
     observations: Observations
@@ -40,7 +40,7 @@ def route(
     request: ClientRequest,
     states: Mapping[str, State],
     now: float,
-    remembered: Remembered | None = None,
+    stores: ChainStores | None = None,
     caller: tuple[str, str] = ("", ""),
 ) -> dict[str, Any]:
     """Return the deployments on which `request` would be `tried`, in order, and those `skipped`, with the reasons.
@@ -50,11 +50,11 @@ def route(
     rejections = {each.id: error for each in model.chain if (error := _rejection(each, request, now))}
     steps = (tuple(each for each in step if each.id not in rejections) for step in model.steps)
     able = replace(model, steps=tuple(step for step in steps if step))
-    memory = _memory(remembered, now)
+    memory = _memory(stores, now)
     stay = memory.stay(able, request, states, caller) if memory and able.steps else None
     order = memory.order(able, request, states, caller) if memory and able.steps else in_order(able, _affinity(request))
     planned = plan(able, states, now, order=order)
-    observed = remembered.observations.read(each.id for each in model.chain) if remembered else {}
+    observed = stores.observations.read(each.id for each in model.chain) if stores else {}
     facts = facts_of(model, request, observed, caller, stay, now)
     last = len(planned.candidates) - 1
     tried = [
@@ -168,11 +168,11 @@ def _rejection(deployment: Deployment, request: ClientRequest, now: float) -> Ap
     return None
 
 
-def _memory(remembered: Remembered | None, now: float) -> ChainMemory | None:
+def _memory(stores: ChainStores | None, now: float) -> ChainMemory | None:
     """Return the memory that requests are ordered by, at this moment."""
-    if remembered is None:
+    if stores is None:
         return None
-    return ChainMemory(remembered.conversations, remembered.observations, FirstTokenTimes(), Clock(now=lambda: now))
+    return ChainMemory(stores.conversations, stores.observations, FirstTokenTimes(), Clock(now=lambda: now))
 
 
 def _affinity(request: ClientRequest) -> bytes:

@@ -24,7 +24,7 @@ from vibe_router.store.circuit_breaker import error_code
 from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
 from vibe_router.store.routes import COMPLEXITY as KIND
 
-__all__ = ["ComplexityStore", "Counted", "RolloutChangedError"]
+__all__ = ["BadEvents", "ComplexityStore", "RolloutChangedError"]
 
 _KEPT_SECONDS = 90 * 86_400
 _FIELDS = ("mode", "share", "strata", "trees", "reason")
@@ -35,7 +35,7 @@ class RolloutChangedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class BadEvents:
     """The bad events of one rollout so far, by arm."""
 
     mini: int
@@ -84,13 +84,13 @@ class ComplexityStore:
                 raise RolloutChangedError from None
             raise
 
-    def count_bad_event(self, model: str, number: int, arm: str) -> Counted:
+    def count_bad_event(self, model: str, number: int, arm: str) -> BadEvents:
         """Count a bad event of an arm in the rollout `number`; return all of its events."""
-        return _counted(self._add(f"{KIND}#{model}#{number}", "events", {arm: 1}))
+        return _bad_events(self._add(f"{KIND}#{model}#{number}", "events", {arm: 1}))
 
-    def bad_events(self, model: str, number: int) -> Counted:
+    def bad_events(self, model: str, number: int) -> BadEvents:
         """Return the bad events of the rollout `number`."""
-        return _counted(self._first(f"{KIND}#{model}#{number}") or {})
+        return _bad_events(self._first(f"{KIND}#{model}#{number}") or {})
 
     def count_judge_noise(self, model: str, *, differs: bool) -> None:
         """Count a comparison of two answers of the same model, which a judge without noise finds equal."""
@@ -163,7 +163,7 @@ class ComplexityStore:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
 
-    def exchange_turn(self, turn: str, values: Mapping[str, Any], seconds: int) -> dict[str, Any] | None:
+    def replace_turn(self, turn: str, values: Mapping[str, Any], seconds: int) -> dict[str, Any] | None:
         """Store what answered a turn, known by a keyed hash; return what answered the same turn before, if recently."""
         item: dict[str, Any] = {**values, "id": f"turn#{turn}", "at": "turn", "expires_at": self._expires(seconds)}
         before = self._client.put_item(TableName=self._usage_table, Item=to_item(item), ReturnValues="ALL_OLD")
@@ -227,5 +227,5 @@ def _number(item: Mapping[str, Any], name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _counted(item: Mapping[str, Any]) -> Counted:
-    return Counted(_number(item, "mini"), _number(item, "standard"))
+def _bad_events(item: Mapping[str, Any]) -> BadEvents:
+    return BadEvents(_number(item, "mini"), _number(item, "standard"))
