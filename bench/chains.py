@@ -98,7 +98,7 @@ class _Observations:
     def read(self, deployments: Iterable[str]) -> dict[str, Observed]:
         return {each: Observed((QuotaWindow("5h", 0.5),), ((_NOW - 1, 0.5),) * 50) for each in deployments}
 
-    def note(
+    def record(
         self,
         deployment: str,
         windows: Sequence[QuotaWindow] = (),

@@ -235,7 +235,7 @@ def test_hedging_staying_shaping_and_the_order_are_explained(admin: Admin, route
     assert f"{names[1]} is started too" in one["why"]
     assert "is continued by the next" in one["why"]
     assert (one["shaped"], one["dropped_params"]) == (True, [])
-    admin.environment.observations.note(names[0], (QuotaWindow("5h", 0.85),))
+    admin.environment.observations.record(names[0], (QuotaWindow("5h", 0.85),))
     shown = admin.made("/routes/explain", model="auto-chat", messages=turns)
     assert shown["tried"][-1]["deployment"] == names[0]
     assert "running conversations and named keys" in shown["tried"][-1]["why"]

@@ -48,7 +48,7 @@ class SharedObservations:
     def read(self, deployments: Iterable[str]) -> dict[str, Observed]:
         return {each: self.table.get(each, Observed()) for each in deployments}
 
-    def note(
+    def record(
         self,
         deployment: str,
         windows: Sequence[QuotaWindow] = (),

@@ -39,7 +39,7 @@ def test_a_stay_that_was_edited_by_hand_is_ignored(
 
 def test_observations_reach_the_fleet(fleet: list[ObservationStore], time: Time) -> None:
     one, two = fleet
-    one.note("a/m", HALF, ((time.now, 0.5),))
+    one.record("a/m", HALF, ((time.now, 0.5),))
     found = two.read(["a/m", "b/m"])
     assert found["a/m"] == Observed(HALF, ((time.now, 0.5),), time.now)
     assert found["b/m"] == Observed()
@@ -55,17 +55,17 @@ def test_the_fleet_writes_once_in_ten_seconds(
         return float(item["written_at"]["N"])
 
     start = time.now
-    one.note("a/m", HALF, ((start, 0.5),))
+    one.record("a/m", HALF, ((start, 0.5),))
     for _ in range(9):
         time.now += 1
-        one.note("a/m", (), ((time.now, 1.0),))
-        two.note("a/m", (), ((time.now, 2.0),))
+        one.record("a/m", (), ((time.now, 1.0),))
+        two.record("a/m", (), ((time.now, 2.0),))
         assert written_at() == start
     time.now += 2
     two.read(["a/m"])
-    two.note("a/m")
+    two.record("a/m")
     assert written_at() == time.now
-    one.note("a/m")
+    one.record("a/m")
     assert written_at() == time.now
     assert {seconds for _, seconds in two.read(["a/m"])["a/m"].first_tokens} == {0.5, 2.0}
     assert {seconds for _, seconds in one.read(["a/m"])["a/m"].first_tokens} >= {0.5, 1.0}
@@ -89,7 +89,7 @@ def test_without_the_table_there_is_what_the_environment_knows(dynamodb_client: 
     conversations.write("c1", Stay("a/m", time.now + 300))
     assert conversations.read("c1") == Stay("a/m", time.now + 300)
     observations = ObservationStore(dynamodb_client, "no-such-table", time.clock)
-    observations.note("a/m", HALF)
+    observations.record("a/m", HALF)
     assert observations.read(["a/m"])["a/m"].windows == HALF
 
 
@@ -100,16 +100,16 @@ def test_writes_continue_after_an_outage_without_reads(dynamodb_client: DynamoDB
     stay = Stay("a/m", time.now + 300)
     wire.fault = OUTAGES["throttled"]
     conversations.write("c1", stay)
-    observations.note("a/m", HALF)
+    observations.record("a/m", HALF)
     assert wire.took() == ["PutItem"] * 2
     time.advance(1)
     conversations.write("c1", stay)
-    observations.note("a/m", HALF)
+    observations.record("a/m", HALF)
     assert (wire.took(), aside.waiting) == ([], []), "an outage that is known costs no call"
     wire.fault = None
     time.advance(10)
     conversations.write("c1", stay)
-    observations.note("a/m", HALF)
+    observations.record("a/m", HALF)
     assert wire.took() == [], "a probe delays nobody"
     aside.do()
     conversations.write("c2", stay)

@@ -214,7 +214,9 @@ class DeploymentAttempt:
         opened = call_streamed(self._upstream, self._deployment, secret, self._exchange, bounds, probe=probe)
         self._health.clear()
         if self._deployment.policy.measures_first_token:
-            self._services.first_tokens.note(self._deployment.id, self._clock.monotonic() - started, self._clock.now())
+            self._services.first_tokens.record(
+                self._deployment.id, self._clock.monotonic() - started, self._clock.now()
+            )
         if self._stream:
             return opened
         end = started + min(timeouts.response, self._deadline.share(started, self._remaining))

@@ -41,7 +41,7 @@ class Observations(Protocol):
     def read(self, deployments: Iterable[str], /) -> dict[str, Observed]:
         """Return the observations by deployment."""
 
-    def note(
+    def record(
         self,
         deployment: str,
         windows: Sequence[QuotaWindow] = (),
@@ -76,7 +76,7 @@ class ChainMemory:
         if model.is_dynamic or model.measures_first_token:
             observed = self._observations.read(each.id for each in model.chain)
             for deployment, seen in observed.items():
-                self._times.learn(deployment, seen.first_tokens)
+                self._times.add_shared(deployment, seen.first_tokens)
             order = choose_order(model, affinity, facts_of(model, request, observed, caller, stay, now))
         else:
             order = in_order(model, affinity)
@@ -87,9 +87,9 @@ class ChainMemory:
     ) -> None:
         """Remember what an answered request shows; after its answer."""
         for deployment, headers in trace.reported.items():
-            self._observations.note(deployment, read_quota(headers, self._clock.now()))
+            self._observations.record(deployment, read_quota(headers, self._clock.now()))
         for deployment, times in self._times.take_new().items():
-            self._observations.note(deployment, (), times)
+            self._observations.record(deployment, (), times)
         served = trace.ended_by or trace.served_by
         if served is None or not served.policy.stay or not _is_conversation(request):
             return

@@ -252,7 +252,7 @@ class FailoverExecutor:
 
     def remember_proofs(self, deployment: Deployment, proofs: Iterable[str]) -> None:
         """Remember that `deployment` issued these proofs of reasoning, so that no other provider is sent them."""
-        self._issuers.note(deployment.provider.name, proofs)
+        self._issuers.record(deployment.provider.name, proofs)
 
     def report_broken_stream(self, trace: AttemptTrace, failure: Failure) -> None:
         """Cool the deployment that served `trace` for a failure after its commit, and correct the trace."""

@@ -16,12 +16,12 @@ class FirstTokenTimes:
         self._times: dict[str, deque[float]] = {}
         self._new: dict[str, deque[tuple[float, float]]] = {}
 
-    def note(self, deployment: str, seconds: float, now: float) -> None:
+    def record(self, deployment: str, seconds: float, now: float) -> None:
         """Add a time that was measured at `now` (epoch seconds)."""
         self._times.setdefault(deployment, deque(maxlen=_KEPT)).append(seconds)
         self._new.setdefault(deployment, deque(maxlen=_MOST_NEW)).append((round(now, 3), round(seconds, 3)))
 
-    def learn(self, deployment: str, measured: Iterable[tuple[float, float]]) -> None:
+    def add_shared(self, deployment: str, measured: Iterable[tuple[float, float]]) -> None:
         """Use the times of all environments (epoch seconds, seconds) until there are as many of this one's own."""
         shared = [seconds for _, seconds in measured]
         if len(shared) > len(self._times.get(deployment, ())):

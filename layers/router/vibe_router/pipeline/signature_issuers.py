@@ -15,7 +15,7 @@ class SignatureIssuers:
     def __init__(self) -> None:
         self._issuers: OrderedDict[bytes, str] = OrderedDict()
 
-    def note(self, issuer: str, proofs: Iterable[str]) -> None:
+    def record(self, issuer: str, proofs: Iterable[str]) -> None:
         """Remember that the provider `issuer` issued `proofs`."""
         for proof in proofs:
             self._issuers[_digest(proof)] = issuer

@@ -72,7 +72,7 @@ class ObservationStore:
                 self._breaker.record_failure(error)
         return {each: _merged(self._cache.get(each, NOTHING), self._new.get(each, NOTHING)) for each in ids}
 
-    def note(
+    def record(
         self,
         deployment: str,
         windows: Sequence[QuotaWindow] = (),

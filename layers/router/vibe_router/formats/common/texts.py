@@ -66,11 +66,11 @@ def messages_of(format_name: str, body: Mapping[str, Any]) -> Iterator[tuple[str
 def _texts(value: Any, name: str) -> list[str]:
     found: list[str] = []
 
-    def note(text: str) -> str:
+    def collect(text: str) -> str:
         found.append(text)
         return text
 
-    _mapped(value, name, note, whole=False)
+    _mapped(value, name, collect, whole=False)
     return found
 
 
