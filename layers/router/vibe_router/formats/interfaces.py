@@ -311,7 +311,7 @@ class DecodedFormat(StreamedFormat, Protocol):
     """A format of providers whose streams can be decoded into neutral events."""
 
     def decoder(self, request: "NeutralRequest") -> AnswerDecoder:
-        """Return the decoder of the stream (or unfolded whole answer) that answers `request`."""
+        """Return the decoder of the stream (or whole answer as events) that answers `request`."""
 
 
 class ProviderConversation(DecodedFormat, Protocol):

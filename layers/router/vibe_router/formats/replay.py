@@ -1,7 +1,7 @@
 """Stored answers in a caller's format: what may be stored, and how it is sent again, whole or as a stream. Pure.
 
-An answer is stored whole, as a caller of its format got it. A stream is assembled by what assembles providers' streams,
-and a whole answer is unfolded by what unfolds those of providers that do not stream.
+An answer is stored whole, as a caller of its format got it. The assemblers of providers' streams assemble a stream,
+and a whole answer is sent as a stream in the way of a provider that does not stream.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -65,8 +65,8 @@ def replay_stream(request: ClientRequest, body: bytes) -> list[bytes]:
     if request.format == "gemini":
         from vibe_router.formats.gemini import assembly
 
-        return assembly.unfold(cast("GeminiRequest", request), body)
-    return registry.streamed(request.format).unfold(load(body), wants_usage=request.wants_usage)
+        return assembly.to_events(cast("GeminiRequest", request), body)
+    return registry.streamed(request.format).to_events(load(body), wants_usage=request.wants_usage)
 
 
 def _assembled(request: ClientRequest, raw: bytes) -> dict[str, Any] | None:
@@ -75,14 +75,14 @@ def _assembled(request: ClientRequest, raw: bytes) -> dict[str, Any] | None:
 
         return assembly.assemble_stream(cast("GeminiRequest", request), raw)
     format_ = registry.streamed(request.format)
-    reader, assembler, decoder = format_.reader(wants_usage=True), format_.assembly(), sse.EventDecoder()
+    reader, assembler, decoder = format_.reader(wants_usage=True), format_.assembler(), sse.EventDecoder()
     for event in (*decoder.feed(raw), *decoder.flush()):
         piece = reader.read(event)
         if piece.error is not None or piece.malformed:
             return None
         if piece.chunk is not None:
             assembler.add(piece.chunk)
-    return assembler.completion() if reader.complete else None
+    return assembler.answer() if reader.complete else None
 
 
 def _is_final_chat(answer: Mapping[str, Any]) -> bool:

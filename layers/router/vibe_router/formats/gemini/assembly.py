@@ -8,7 +8,7 @@ from vibe_router.formats.common.json_body import load
 from vibe_router.formats.gemini.neutral_answer import join_parts
 from vibe_router.formats.gemini.request import GeminiRequest
 
-__all__ = ["assemble_stream", "unfold"]
+__all__ = ["assemble_stream", "to_events"]
 
 
 def assemble_stream(request: GeminiRequest, raw: bytes) -> dict[str, Any]:
@@ -37,6 +37,6 @@ def _add(into: dict[str, Any], candidate: Mapping[str, Any]) -> None:
     into |= {**candidate, "content": {**content, "parts": parts}}
 
 
-def unfold(request: GeminiRequest, answer: bytes) -> list[bytes]:
+def to_events(request: GeminiRequest, answer: bytes) -> list[bytes]:
     """Return a whole `answer` as the stream that `request` asks for: every chunk of one is an answer of its own."""
     return [sse.encode(answer)] if request.events else [b"[" + answer + b"]"]
