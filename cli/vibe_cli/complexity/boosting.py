@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vibe_router.routing.complexity.features import FEATURES, NEVER_DECREASING
-from vibe_router.routing.complexity.trees import SPLITS, Model
+from vibe_router.routing.complexity.forest import BUCKETS, SPLITS
+from vibe_router.routing.complexity.trees import Model
 
 __all__ = ["Example", "Settings", "fit"]
 
-_BUCKETS = 36
 _UNIT = 10_000  # of a stored node: 1/10,000 of log-odds
 _NODES = 2 * SPLITS + 1
-_NEVER = _BUCKETS - 1  # a split that sends everything left
+_NEVER = BUCKETS - 1  # a split that sends everything left
 _ASCENDING = tuple(name in NEVER_DECREASING for name in FEATURES)
 
 
@@ -86,7 +86,7 @@ def fit(examples: Sequence[Example], settings: Settings = Settings(), start: Mod
 
 
 def _log_odds(model: Model, features: Sequence[int]) -> float:
-    value = model.evaluate(features)[0]
+    value = model.value(features)
     value = min(max(value, 1e-6), 1 - 1e-6)
     return math.log(value / (1 - value))
 
@@ -150,7 +150,7 @@ def _best_split(
     all_g, all_h = sum(own_gradients), sum(own_curvatures)
     best, best_gain = None, all_g * all_g / (all_h + ridge) + 1e-9
     for feature in tried:
-        g, h, n = [0.0] * _BUCKETS, [0.0] * _BUCKETS, [0] * _BUCKETS
+        g, h, n = [0.0] * BUCKETS, [0.0] * BUCKETS, [0] * BUCKETS
         for bucket, gradient, curvature in zip(
             map(columns[feature].__getitem__, rows), own_gradients, own_curvatures, strict=True
         ):
@@ -159,7 +159,7 @@ def _best_split(
             n[bucket] += 1
         left_g = left_h = 0.0
         left_n = 0
-        for bucket in range(_BUCKETS - 1):
+        for bucket in range(BUCKETS - 1):
             if not n[bucket]:
                 continue
             left_g += g[bucket]

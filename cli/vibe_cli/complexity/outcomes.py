@@ -19,7 +19,7 @@ __all__ = ["Outcome", "examples", "read_folder"]
 
 _FILES = ("outcomes.jsonl.gz", "neither.jsonl.gz")
 _LEAST_STEM = 16  # characters
-_WITHOUT_OPTIONS = 0.25
+_WITHOUT_OPTIONS = 0.5
 """The weight of a multiple choice without its options.
 
 Nearly all prompts of such data are multiple choice, so their options would be what makes a request hard. Each is added

@@ -77,7 +77,7 @@ def train(rows: Sequence[Labelled], seed: Model, precision: float, version: str)
     threshold = _threshold(examples, scores[chosen], precision) or seed.threshold
     facts = {"rows": len(examples), "auc": round(aucs[chosen], 3), "trained_until": known[-1].at, "from": chosen}
     model = replace(model, version=version, threshold=threshold, facts=facts)
-    values = [model.evaluate(each.example.features)[0] for each in later]
+    values = [model.value(each.example.features) for each in later]
     easy = [each.example.is_hard for each, value in zip(later, values, strict=True) if value < threshold]
     return TrainedModel(
         model,
@@ -107,7 +107,7 @@ def _cross_validate(examples: Sequence[Example], seed: Model) -> dict[str, list[
         for name, values in scores.items():
             model = _fit(name, known, seed)
             for index in held:
-                values[index] = model.evaluate(examples[index].features)[0]
+                values[index] = model.value(examples[index].features)
     return scores
 
 

@@ -274,7 +274,7 @@ def _disagreements(records: Sequence[Record], trees: Model) -> Iterator[dict[str
             continue
         reasons: dict[str, float] = {}
         with suppress(ValueError):  # stored without features, or by another version
-            reasons = dict(trees.evaluate(decode(each.routing_features or ""))[1])
+            reasons = dict(trees.reasons(decode(each.routing_features or "")))
         yield {
             "request_id": each.request_id,
             "at": each.at,

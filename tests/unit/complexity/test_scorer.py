@@ -1,4 +1,5 @@
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -7,17 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vibe_router.routing.complexity.features import FEATURES, decode, encode, features_of, words_of
-from vibe_router.routing.complexity.guard import find_work
+from vibe_router.routing.complexity.features import FEATURES, decode, encode, features_of
+from vibe_router.routing.complexity.guard import asks_for_work
 from vibe_router.routing.complexity.reading import read_conversation
 from vibe_router.routing.complexity.scorer import MAX_TURNS, Scorer, seed
-from vibe_router.routing.complexity.trees import MAX_BYTES, load
+from vibe_router.routing.complexity.tokens import find_options, last_sentence, words_of
+from vibe_router.routing.complexity.trees import MAX_BYTES, Model, load
 from vibe_router.routing.complexity.turns import MAX_CHARACTERS, without_inserted_blocks, written_text
 
 MODEL = seed()
-PAIRS = [
-    json.loads(line) for line in Path(__file__).with_name("bilingual.jsonl").read_text(encoding="utf-8").splitlines()
-]
+
+
+def read_lines(name: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()]
+
+
+PAIRS = read_lines("bilingual.jsonl")
 
 EVERYDAY = """hi there|what's up|how do you spell necessary|what's 15% of 80|tell me a joke|commit it
 who is the president of France|is it going to rain tomorrow|what is a deadlock?|What is Docker?|ok
@@ -64,6 +70,19 @@ def test_both_languages_get_the_same_decision() -> None:
     assert sum(english == chinese for _, english, chinese in decided) >= 0.9 * len(decided)
 
 
+def test_no_decision_on_the_pairs_is_close() -> None:
+    scorer = Scorer(MODEL)
+    values = [scored.value for pair in PAIRS for name in ("en", "zh") if (scored := scorer.score([pair[name]]))]
+    assert min(abs(value - MODEL.threshold) for value in values) >= 0.005
+
+
+def test_other_prompts_are_decided_as_people_would() -> None:
+    """Prompts of many kinds, in English and Chinese: orders to agents, code, mixed languages, one word."""
+    wrong = [each for each in read_lines("prompts.jsonl") if is_hard(each["text"]) != (each["difficulty"] == "hard")]
+    assert sum(each["difficulty"] == "easy" for each in wrong) <= 1, wrong
+    assert sum(each["difficulty"] == "hard" for each in wrong) <= 16, wrong  # of 160
+
+
 def test_the_shipped_model_states_its_quality() -> None:
     assert MODEL.facts["auc"] >= 0.67
     assert MODEL.facts["curve"] >= 0.64
@@ -82,6 +101,17 @@ def test_a_conversation_never_becomes_easier() -> None:
         values.append(found.value)
     assert values == sorted(values)
     assert is_hard("Design a distributed cache with consistent hashing.", "yes, do it", "commit it")
+
+
+def test_what_is_scored_of_a_conversation_is_bounded() -> None:
+    scorer = Scorer(MODEL)
+    found = [scored for number in range(1, 12) if (scored := scorer.score(["word " * 1_000] * number))]
+    complete = [each.is_complete for each in found]
+    assert complete == sorted(complete, reverse=True)
+    assert {*complete} == {True, False}
+    late = scorer.score(["tell me about cats"] * 60 + ["Prove that pi is irrational."])
+    assert late
+    assert late.value >= MODEL.threshold
 
 
 def test_nothing_to_score_has_no_score() -> None:
@@ -215,16 +245,81 @@ def _seconds(scorer: Scorer, text: str) -> float:
     return time.process_time() - started
 
 
-def test_the_guard_reads_words_in_their_place() -> None:
-    def work(text: str) -> str | None:
-        lower = text.lower()
-        return find_work(text, lower, words_of(lower))
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The design is nice.", False),
+        ("Who designed the Eiffel Tower?", False),
+        ("Please design a bridge.", True),
+        ("在职证明怎么写", False),
+        ("设计师是谁", False),
+        ("帮我 debug 一下", True),
+        ("What port does PostgreSQL use by default?", False),
+        ("Our Redis and our Postgres disagree after a failover; which one is right, and why?", True),
+        ("Explain it.", False),
+        ("求推荐一部电影", False),
+        ("设随机变量服从正态分布，求它大于零的概率。", True),
+    ],
+)
+def test_the_guard_reads_words_in_their_place(text: str, expected: bool) -> None:
+    lower = text.lower()
+    assert asks_for_work(text, lower, words_of(lower)) is expected
 
-    assert work("The design is nice.") is None
-    assert work("Who designed the Eiffel Tower?") is None
-    assert work("Please design a bridge.") == "design"
-    assert work("在职证明怎么写") is None
-    assert work("设计师是谁") is None
+
+def test_a_multiple_choice_is_left_to_the_trees() -> None:
+    options = "Which is it? A. a kernel B. a compiler C. a scheduler D. none of these programs at all"
+    assert len(find_options(options)) == 4
+    assert not asks_for_work(options, options.lower(), words_of(options.lower()))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("it's 'quoted' and don’t", {"it's": 1, "quoted": 1, "and": 1, "don't": 1}),
+        ("x1y 中文 abc", {"x": 1, "y": 1, "abc": 1}),
+        ("''  ' a", {"a": 1}),
+        ("", {}),
+    ],
+)
+def test_words_are_letters_with_apostrophes_inside(text: str, words: dict[str, int]) -> None:
+    assert words_of(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("One. Two? Three!", "Three"),
+        ("only one", "only one"),
+        ("一句。两句？三句", "三句"),
+        ("v1.5 is out", "v1.5 is out"),
+        ("", ""),
+    ],
+)
+def test_the_last_sentence_is_found(text: str, last: str) -> None:
+    assert last_sentence(text) == last
+
+
+def walk(model: Model, features: list[int]) -> tuple[int, dict[int, int]]:
+    """Follow each tree from split to split: the sum of the leaves, and what each feature added."""
+    total, added = model.intercept, dict[int, int]()
+    for tree in model.trees:
+        node = 0
+        for _ in range(3):
+            child = 2 * node + (1 if features[tree[2 * node]] <= tree[2 * node + 1] else 2)
+            added[tree[2 * node]] = added.get(tree[2 * node], 0) + tree[14 + child] - tree[14 + node]
+            node = child
+        total += tree[14 + node]
+    return total, added
+
+
+@given(st.lists(st.integers(0, 35), min_size=len(FEATURES), max_size=len(FEATURES)))
+@settings(max_examples=40)
+def test_all_trees_at_once_give_what_each_gives(buckets: list[int]) -> None:
+    total, added = walk(MODEL, buckets)
+    assert MODEL.value(buckets) == pytest.approx(1 / (1 + math.exp(-total / 10_000)), abs=6e-5)
+    largest = sorted((abs(each) for each in added.values()), reverse=True)[:3]
+    shares = [abs(share) for _, share in MODEL.reasons(buckets)]
+    assert shares == pytest.approx([each / 10_000 for each in largest[: len(shares)]], abs=6e-4)
 
 
 @pytest.mark.parametrize(

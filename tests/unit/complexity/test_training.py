@@ -26,16 +26,16 @@ def examples(number: int = 400) -> list[Example]:
 def test_boosting_finds_what_makes_requests_hard() -> None:
     model = fit(examples(), SMALL)
     assert load(model.as_json()) == load(load(model.as_json()).as_json())
-    low, high = (model.evaluate((bucket, *[5] * (len(FEATURES) - 1)))[0] for bucket in (2, 17))
+    low, high = (model.value((bucket, *[5] * (len(FEATURES) - 1))) for bucket in (2, 17))
     assert low < 0.3 < 0.7 < high
-    assert model.evaluate((17, *[5] * (len(FEATURES) - 1)))[1][0][0] == FEATURES[0]
+    assert model.reasons((17, *[5] * (len(FEATURES) - 1)))[0][0] == FEATURES[0]
 
 
 def test_more_of_a_constrained_feature_never_makes_a_request_easier() -> None:
     inverse = [Example(each.features, not each.is_hard) for each in examples()]
     assert FEATURES[0] in NEVER_DECREASING
     model = fit(inverse, SMALL)
-    values = [model.evaluate((bucket, *[5] * (len(FEATURES) - 1)))[0] for bucket in range(36)]
+    values = [model.value((bucket, *[5] * (len(FEATURES) - 1))) for bucket in range(36)]
     assert values == sorted(values)
 
 

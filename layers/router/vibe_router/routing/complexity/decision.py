@@ -145,7 +145,7 @@ def decide(
         choice = _permitted("mini" if preference == "mini" else "standard", request)
         why = f"asked for {preference}" if preference else "routing is manual"
         return Choice("manual_selection", choice, stage=rollout.stage, reasons=(why,))
-    strata = _strata(request)
+    strata = _strata(request, score)
     would = "mini" if score is not None and score.value < threshold else "standard"
     reasons = tuple(name for name, _ in score.reasons) if score else ("no text of a user",)
     found = Choice(
@@ -179,12 +179,13 @@ def _permitted(choice: str, request: Request) -> str:
     return "standard" if request.may_use_standard else "mini"
 
 
-def _strata(request: Request) -> tuple[str, ...]:
+def _strata(request: Request, score: Score | None) -> tuple[str, ...]:
     """Return the kinds of a request, each of which has its own gate: its language, tools, long."""
     found = [language_of(request.conversation.turns)]
     if request.has_tools:
         found.append("tools")
-    if request.size > _LONG_BYTES or not request.conversation.is_complete:
+    is_complete = request.conversation.is_complete and (score is None or score.is_complete)
+    if request.size > _LONG_BYTES or not is_complete:
         found.append("long")
     return tuple(found)
 

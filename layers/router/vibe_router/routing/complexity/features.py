@@ -10,40 +10,46 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 
-from vibe_router.routing.complexity.words import CHINESE, COMMON, TERMS, Group
+from vibe_router.routing.complexity.tokens import (
+    Shape,
+    count_han,
+    find_options,
+    last_sentence,
+    numbers_in,
+    words_of,
+)
+from vibe_router.routing.complexity.words import CHINESE, COMMON, TERMS, Group, split_words
 
-__all__ = ["FEATURES", "NEVER_DECREASING", "decode", "encode", "features_of", "without_options", "words_of"]
+__all__ = ["FEATURES", "NEVER_DECREASING", "decode", "encode", "features_of", "without_options"]
 
 _COUNT_STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160, 200, 256)
+_MOST_COUNTED = _COUNT_STEPS[-1]
+_LAST_COUNT_BUCKET = len(_COUNT_STEPS)
+_COUNT_BUCKETS = bytes(bisect_right(_COUNT_STEPS, each) for each in range(_MOST_COUNTED))
 _LENGTH_STEPS = tuple(round(4 * 2 ** (step / 3)) for step in range(34))
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LETTERS_PER_CHARACTER = 3.2  # of English, for one Chinese character
 _WORDS_PER_CHARACTER = 0.62
 _LONG_WORD = 9  # letters
 
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
-_WORD = re.compile(r"[a-z]+(?:['’][a-z]+)?")
-_CAPITALISED = re.compile(r"[a-z,;] +[A-Z][a-z]")
-_ACRONYM = re.compile(r"\b[A-Z][A-Z0-9]+\b")
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_SENTENCE_END = re.compile(r"[.!?](?:\s|$)|[。！？；]")
-_OPTION = re.compile(r"(?:^|\s)\(?([A-J])[.)．、:：]\)?\s*(?=\S)")
 _UNIT = re.compile(
     r"\d ?(?:%|％|°|[kmcµ]?[gm]\b|k[gmwvj]\b|[mkg]?hz\b|[mµn]?[sf]\b|ml\b|mm\b|cm\b|mg\b|mcg\b|mol\b|[kmg]b\b|ohm|volt"
-    r"|watt|degree|minute|hour|day|week|month|year|mile|feet|foot|inch|pound|dollar|cent\b|meter|metre|liter|litre|gallon"
+    r"|watt|degree|minute|hour|day|week|month|year|mile|feet|foot|inch|pound|dollar|cent\b|meter|metre"
+    r"|liter|litre|gallon"
     r"|公斤|千克|克|米|厘米|公里|分钟|小时|秒|天|年|元|度|升|毫升)"
 )
-_MATHS = re.compile(r"[=<>≤≥≠≈±×÷√∑∫∏∞∈⊂∪∩→⇒∀∃^]|\d ?[-+*/] ?\d")
+_SIGNS = re.compile("[≤≥≠≈±×÷√∑∫∏∞∈⊂∪∩→⇒∀∃]")
 _LATEX = re.compile(r"\\[a-z]+|\$")
-_VARIABLE = re.compile(r"(?<![A-Za-z'’])[b-hj-zB-HJ-Z](?![A-Za-z'’.)])")
-_CODE = re.compile(
-    r"\b(?:def|return|import|class|function|const|var|lambda|elif|assert|print|public|static|void|select|from|where"
-    r"|while|async|await|null|none|true|false|int|str|list|dict)\b(?=[ (:.;=\[{])"
-)
-_CALL = re.compile(r"\w\(")
-_PUNCTUATION_OF_CODE = re.compile(r"[{}\[\];]|==|::|->|=>|\+=")
 _ITEM = re.compile(r"(?m)^[ \t]*(?:[-*•]|\d{1,2}[.)、])\s")
 _INDENTED = re.compile(r"(?m)^(?: {2,}|\t)\S")
+_VARIABLES = frozenset("bcdefghjklmnopqrstuvwxyz")  # "a" and "i" are words
+_CODE = split_words(
+    """
+    def return import class function const var lambda elif assert print public static void select from where
+    while async await null none true false int str list dict
+    """
+)
+_CODE_SIGNS = (b"{", b"}", b"[", b"]", b";", b"==", b"::", b"->", b"=>", b"+=")
 
 _SCALARS = (
     "length",
@@ -120,56 +126,31 @@ NEVER_DECREASING = frozenset(
 """Features of which more never makes a request easier (monotone constraints of training)."""
 
 
-def words_of(lower: str) -> Counter[str]:
-    """Return how often each English word occurs in a text of small letters."""
-    return Counter(_WORD.findall(lower))
-
-
 def features_of(text: str, words: Counter[str] | None = None) -> tuple[int, ...]:
     """Return the buckets of `text`, in the order of FEATURES. `words` is `words_of` its small letters."""
     lower = text.lower()
     words = words_of(lower) if words is None else words
-    han = 0 if text.isascii() else len(_HAN.findall(text))
+    is_ascii = text.isascii()
+    han = count_han(text)
     latin_words = words.total()
     word_count = latin_words + han * _WORDS_PER_CHARACTER
     length = len(text) + han * (_LETTERS_PER_CHARACTER - 1)
+    weight = length / max(len(text), 1)  # of a character
 
-    letters = long = rare = abstract = 0
-    groups = [0] * len(Group)
-    for word, times in words.items():
-        size = len(word)
-        letters += size * times
-        if size >= _LONG_WORD:
-            long += times
-            if word.endswith(_ABSTRACT):
-                abstract += times
-        elif word in COMMON:
-            continue
-        found = TERMS.get(word)
-        if found is None and size > 4 and word[-1] in "sdg":
-            found = TERMS.get(_stem(word))
-        if found is None:
-            rare += times
-        else:
-            for group in found:
-                groups[group] += times
+    shape = Shape(text)
+    digits = shape.digits
+    long, rare, abstract, groups = _count_words(words)
     if han:
-        for position, character in enumerate(text):
-            if character in CHINESE:
-                for term, group in CHINESE[character]:
-                    if text.startswith(term, position):
-                        groups[group] += 1
-                        break
-
-    sentences = max(len(_SENTENCE_END.findall(text)), 1)
-    lines = text.split("\n")
-    options = _options(text)
+        _count_chinese(text, groups)
+    options = find_options(text)
     stem = text[: options[0]] if options else text
-    stem_length = length * len(stem) / max(len(text), 1)
-    numbers = _NUMBER.findall(text)
-    stem_numbers = _NUMBER.findall(stem) if options else numbers
-    last = _SENTENCE_END.split(stem.rstrip(" .!?。！？；\n"))[-1]
-    distinct = len(words)
+    stem_length = weight * len(stem)
+    numbers = numbers_in(text) if digits else []
+    stem_numbers = numbers_in(stem) if options and digits else numbers
+    last = last_sentence(stem)
+    lines = text.split("\n")
+    sentences = max(shape.sentence_ends + (0 if is_ascii else sum(map(text.count, "。！？；"))), 1)
+    count = shape.bytes.count
 
     counts = (
         sentences,
@@ -181,54 +162,54 @@ def features_of(text: str, words: Counter[str] | None = None) -> tuple[int, ...]
         len(set(stem_numbers)),
         sum(1 for each in stem_numbers if len(each) > 3),
         sum(1 for each in stem_numbers if "." in each) + stem.count("/"),
-        sum(map(len, numbers)),
-        sum(map(text.count, "$€£¥%％")),
-        len(_UNIT.findall(lower)),
-        len(_MATHS.findall(text)),
+        digits,
+        count(b"$") + count(b"%") + (0 if is_ascii else sum(map(text.count, "€£¥％"))),
+        len(_UNIT.findall(lower)) if digits else 0,
+        sum(map(count, (b"=", b"<", b">", b"^"))) + shape.calculations + (0 if is_ascii else len(_SIGNS.findall(text))),
         len(_LATEX.findall(text)) if "\\" in text or "$" in text else 0,
-        len(_VARIABLE.findall(stem)),
-        len(_CODE.findall(lower)),
-        len(_CALL.findall(text)) if "(" in text else 0,
-        len(_PUNCTUATION_OF_CODE.findall(text)),
-        text.count("```") + lower.count("[python]"),
-        len(_INDENTED.findall(text)),
+        max(sum(words[each] for each in words.keys() & _VARIABLES) - len(options), 0),
+        sum(words[each] for each in words.keys() & _CODE),
+        shape.calls if "(" in text else 0,
+        sum(map(count, _CODE_SIGNS)),
+        count(b"```") + lower.count("[python]"),
+        len(_INDENTED.findall(text)) if len(lines) > 1 or text[:1].isspace() else 0,
         len(_ITEM.findall(text)),
         len(options),
         len(numbers) - len(stem_numbers),
-        text.count("__") + text.count(" _ "),
-        text.count("?") + text.count("？"),
-        text.count("!") + text.count("！"),
-        text.count(",") + text.count("，") + text.count("、"),
-        sum(map(text.count, ":;：；")),
-        text.count("(") + text.count("（"),
-        sum(map(text.count, '"“”「」《')),
-        len(_CAPITALISED.findall(text)),
-        len(_ACRONYM.findall(stem)),
+        count(b"__") + count(b" _ "),
+        count(b"?") + (0 if is_ascii else text.count("？")),
+        count(b"!") + (0 if is_ascii else text.count("！")),
+        count(b",") + (0 if is_ascii else text.count("，") + text.count("、")),
+        count(b":") + count(b";") + (0 if is_ascii else text.count("：") + text.count("；")),
+        count(b"(") + (0 if is_ascii else text.count("（")),
+        count(b'"') + (0 if is_ascii else sum(map(text.count, "“”「」《"))),
+        shape.names,
+        shape.acronyms,
     )
-    c = [bisect_right(_COUNT_STEPS, each) for each in counts]
+    c = [_COUNT_BUCKETS[each] if each < _MOST_COUNTED else _LAST_COUNT_BUCKET for each in counts]
     lengths = (
         length,
         word_count * 4,
         stem_length,
         word_count / sentences * 4,
-        max(map(len, lines)) * (length / max(len(text), 1)),
+        max(map(len, lines)) * weight,
         (length - stem_length) / len(options) if options else 0,
         stem_length - len(last) if len(last) < stem_length else 0,
-        len(last) * (length / max(len(text), 1)),
+        len(last) * weight,
     )
     m = [bisect_right(_LENGTH_STEPS, each) for each in lengths]
     return (
         *m[:3],
         c[0],
         m[3],
-        _share(letters, latin_words, 2.5),
+        _share(shape.letters, latin_words, 2.5),
         c[1],
         m[4],
         c[2],
         c[3],
         _share(long, latin_words, 40),
         _share(rare, latin_words, 30),
-        _share(distinct, latin_words, 30),
+        _share(len(words), latin_words, 30),
         c[4],
         _share(han, han + latin_words, 30),
         *c[5:22],
@@ -237,8 +218,38 @@ def features_of(text: str, words: Counter[str] | None = None) -> tuple[int, ...]
         m[6],
         m[7],
         _share(len(stem_numbers), word_count, 60),
-        *[bisect_right(_COUNT_STEPS, each) for each in groups],
+        *[_COUNT_BUCKETS[min(each, _MOST_COUNTED - 1)] for each in groups],
     )
+
+
+def _count_words(words: Counter[str]) -> tuple[int, int, int, list[int]]:
+    """Return how many words are long, rare and abstract nouns, and how many belong to each group."""
+    long = rare = abstract = 0
+    groups = [0] * len(Group)
+    for word in words.keys() - COMMON:
+        times, size = words[word], len(word)
+        if size >= _LONG_WORD:
+            long += times
+            if word.endswith(_ABSTRACT):
+                abstract += times
+        found = TERMS.get(word)
+        if found is None and size > 4 and word[-1] in "sdg":
+            found = TERMS.get(_stem(word))
+        if found is None:
+            rare += times
+        else:
+            for group in found:
+                groups[group] += times
+    return long, rare, abstract, groups
+
+
+def _count_chinese(text: str, groups: list[int]) -> None:
+    """Count the Chinese words of a text in their groups."""
+    characters = set(text)
+    for first in characters & CHINESE.keys():
+        for term, group in CHINESE[first]:
+            if characters.issuperset(term):
+                groups[group] += text.count(term)
 
 
 _ABSTRACT = ("tion", "tions", "sion", "ism", "ity", "ness", "ment", "ments", "ance", "ence", "ology", "ical")
@@ -260,21 +271,9 @@ def _stem(word: str) -> str:
     return word[:-2] if word.endswith("ed") else word
 
 
-def _options(text: str) -> list[int]:
-    """Return where the options A, B, C … of a multiple choice begin; empty for less than three in a row."""
-    expected, starts = "ABCDEFGHIJ", list[int]()
-    for match in _OPTION.finditer(text):
-        letter = match[1]
-        if letter == "A" and len(starts) < 3:
-            starts = [match.start()]
-        elif starts and len(starts) < len(expected) and letter == expected[len(starts)]:
-            starts.append(match.start())
-    return starts if len(starts) >= 3 else []
-
-
 def without_options(text: str) -> str | None:
     """Return a multiple choice without its options; None for a text that has none."""
-    options = _options(text)
+    options = find_options(text)
     return text[: options[0]].strip() if options else None
 
 

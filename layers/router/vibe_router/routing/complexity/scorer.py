@@ -1,16 +1,17 @@
 """Score how hard a request is, from 0 (easy) to 1 (hard), with the reasons.
 
 The value of a conversation is the highest of its turns: once a hard task has been set, "yes, do it" and the steps of a
-tool loop stay on the standard chain. Earlier turns are always scored the same way, so a value never falls as a
-conversation grows.
+tool loop stay on the standard chain. At most 3,000 characters are scored, and of each turn at most half of what earlier
+turns have left, so earlier turns are always scored the same way and a value never falls as a conversation grows.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vibe_router.routing.complexity.features import features_of, words_of
-from vibe_router.routing.complexity.guard import find_work
+from vibe_router.routing.complexity.features import features_of
+from vibe_router.routing.complexity.guard import asks_for_work
+from vibe_router.routing.complexity.tokens import words_of
 from vibe_router.routing.complexity.trees import Model, load
 from vibe_router.routing.complexity.turns import MAX_CHARACTERS, written_text
 
@@ -19,7 +20,8 @@ __all__ = ["MAX_TURNS", "Score", "Scorer", "guarded_value", "seed"]
 MAX_TURNS = 64
 """The most turns of a conversation that are scored; a longer one counts as a long context anyway."""
 
-_LATER_CHARACTERS = 400  # of a turn, once the first turns have used up MAX_CHARACTERS
+_ALL_CHARACTERS = 2 * MAX_CHARACTERS  # of a conversation
+_LEAST_CHARACTERS = 120  # that must be left for another turn
 _REMEMBERED = 512  # turns
 _WORK_FLOOR = 0.5  # the lowest value of a request for demanding work; every threshold is below
 
@@ -28,13 +30,15 @@ _WORK_FLOOR = 0.5  # the lowest value of a request for demanding work; every thr
 class Score:
     """The value of a conversation, and of its hardest turn: the reasons, with their share in it, and the features.
 
-    `reasons` begin with the strongest; a negative share made the request look easier.
+    `reasons` begin with the strongest; a negative share made the request look easier. `is_complete` is false if there
+    was more than can be scored; it is then false for every continuation of the conversation, too.
     """
 
     value: float
     reasons: tuple[tuple[str, float], ...] = ()
     features: tuple[int, ...] = ()
     turn: int = 0  # of the hardest turn, counted from 0
+    is_complete: bool = True
 
 
 def guarded_value(value: float) -> float:
@@ -47,39 +51,57 @@ def seed() -> Model:
     return load(Path(__file__).with_name("seed.json").read_bytes())
 
 
+@dataclass(frozen=True, slots=True)
+class _ScoredTurn:
+    """The score of one turn."""
+
+    value: float
+    features: tuple[int, ...]
+    is_work: bool
+
+
 class Scorer:
     """Scores conversations with one model, and remembers the scores (never the texts) of recent turns."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._remembered: dict[int, Score] = {}
+        self._remembered: dict[int, _ScoredTurn] = {}
 
     def score(self, turns: Sequence[str]) -> Score | None:
         """Return the score of a user's turns, the oldest first; None without any text."""
-        highest: Score | None = None
-        left = MAX_CHARACTERS
+        hardest: tuple[int, _ScoredTurn] | None = None
+        left = _ALL_CHARACTERS
+        is_complete = len(turns) <= MAX_TURNS
         for position, turn in enumerate(turns[:MAX_TURNS]):
-            text = written_text(turn, max(left, _LATER_CHARACTERS))
+            if left < _LEAST_CHARACTERS:
+                is_complete = False
+                break
+            text = written_text(turn, left // 2)
             if not text:
                 continue
             left -= len(text)
-            scored = self._score_text(text)
-            if highest is None or scored.value > highest.value:
-                highest = Score(scored.value, scored.reasons, scored.features, position)
-        return highest
+            scored = self._score_turn(text)
+            if hardest is None or scored.value > hardest[1].value:
+                hardest = position, scored
+        if hardest is None:
+            return None
+        position, scored = hardest
+        reasons = self.model.reasons(scored.features)
+        if scored.is_work:
+            reasons = (("asks for demanding work", 1.0), *reasons)
+        return Score(scored.value, reasons, scored.features, position, is_complete)
 
-    def _score_text(self, text: str) -> Score:
+    def _score_turn(self, text: str) -> _ScoredTurn:
         key = hash(text)
         if (known := self._remembered.get(key)) is not None:
             return known
         lower = text.lower()
         words = words_of(lower)
         features = features_of(text, words)
-        value, reasons = self.model.evaluate(features)
-        if find_work(text, lower, words):
+        value, is_work = self.model.value(features), asks_for_work(text, lower, words)
+        if is_work:
             value = guarded_value(value)
-            reasons = (("asks for demanding work", 1.0), *reasons)
         if len(self._remembered) >= _REMEMBERED:
             self._remembered.clear()
-        scored = self._remembered[key] = Score(value, reasons, features)
+        scored = self._remembered[key] = _ScoredTurn(value, features, is_work)
         return scored

