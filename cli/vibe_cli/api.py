@@ -53,6 +53,11 @@ class Api:
         """Return the response to GET; a `query` value of None is not sent."""
         return self._call("GET", path, params={name: value for name, value in query.items() if value is not None})
 
+    def text(self, path: str, **query: object) -> str:
+        """Return the response to GET as text; a `query` value of None is not sent."""
+        parameters = {name: value for name, value in query.items() if value is not None}
+        return str(self._call("GET", path, read=lambda answer: answer.text, params=parameters))
+
     def post(self, path: str, body: Mapping[str, object]) -> Any:
         """Return the response to a POST of a JSON object."""
         return self._call("POST", path, json=body)
@@ -68,7 +73,10 @@ class Api:
                 return
             page += 1
 
-    def _call(self, method: str, path: str, **options: Any) -> Any:
+    def _call(
+        self, method: str, path: str, read: "Callable[[httpx.Response], Any] | None" = None, **options: Any
+    ) -> Any:
+        """Call, and return the JSON of the response, or what `read` makes of a successful one."""
         import httpx
 
         for left in reversed(range(_TRIES)):
@@ -85,7 +93,7 @@ class Api:
                 raise CommandError(f"{self.url} did not complete {method} {path}: {why}.") from error
             wait = _retry_after(answer)
             if answer.status_code != 429 or not left or wait > _LONGEST_WAIT:
-                return self._read(answer, method, path)
+                return read(answer) if read and answer.is_success else self._read(answer, method, path)
             self._sleep(wait)
         raise AssertionError  # the last attempt returns or raises
 

@@ -1,4 +1,6 @@
-"""`usage book`: book requests from the gateway's log that could not be stored when they were made.
+"""`usage show`: usage over time, as a table, JSON or CSV.
+
+`usage book`: book requests from the gateway's log that could not be stored when they were made.
 
 `usage migrate`: move the totals of earlier releases to where totals are now.
 """
@@ -9,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, get_args
 
 import typer
 
-from vibe_cli.connect import Stack
+from vibe_cli.connect import Connection, Stack, connect
 from vibe_cli.errors import CommandError
-from vibe_cli.options import Json, command_group
+from vibe_cli.options import Json, command_group, with_options
 from vibe_cli.settings import find_local_stack, read_environment
 from vibe_cli.target import Target
 
@@ -27,8 +29,16 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 _DAYS = 90
+_MASTER = "master"  # the id of the master key in usage rows
+_COLUMNS = ("time", "name", "requests", "errors", "tokens in", "tokens out", "cached", "cost", "first token", "total")
 
-app = command_group("Book usage from the log after an outage, and move the totals of earlier releases.")
+By = Literal["all", "model", "deployment", "key", "team", "user", "tag"]
+Step = Literal["auto", "hour", "day", "week"]
+_MOST_NAMES = 1000
+
+app = command_group(
+    "Show usage over time; book usage from the log after an outage, and move the totals of earlier releases."
+)
 
 
 @dataclass(slots=True)
@@ -40,6 +50,46 @@ class _Outcome:
     without_key: int = 0
     unreadable_lines: list[int] = field(default_factory=list)
     not_booked: dict[str, str] = field(default_factory=dict)
+
+
+@app.command("show")
+@with_options(connection=Connection)
+def show(
+    connection: Connection,
+    by: Annotated[By, typer.Option("--by", metavar="|".join(get_args(By)), help="What to group by.")] = "all",
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="The first day, in UTC (default: six days ago).")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="The last day (default: today).")
+    ] = None,
+    step: Annotated[
+        Step, typer.Option("--step", metavar="|".join(get_args(Step)), help="The time of a line.")
+    ] = "auto",
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Only this model, key, team, …")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="KEY", help="Only what a key used, by alias or id.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", help="Names; those with fewer requests are added up.")
+    ] = _MOST_NAMES,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line for each time and name.")] = False,
+) -> int:
+    """Show requests, tokens, cost and times over time."""
+    from vibe_cli import output
+    from vibe_cli.commands.keys import find_key
+
+    if as_csv and connection.as_json:
+        raise CommandError("--csv and --json exclude each other.")
+    query: dict[str, object] = {"by": by, "start_date": start, "end_date": end, "step": step, "limit": limit}
+    with connect(connection) as api:
+        query["name"] = find_key(api, name) if name and by == "key" and name != _MASTER else name
+        query["key"] = find_key(api, key) if key and key != _MASTER else key
+        if as_csv:
+            sys.stdout.write(api.text("/usage/series", csv="true", **query))
+            return 0
+        answer = api.get("/usage/series", **query)
+    return output.respond(connection.as_json, answer, lambda console: _render_series(console, answer))
 
 
 @app.command("book")
@@ -104,6 +154,37 @@ def migrate(
     text = f"{usage.table} ({usage.where}): {output.plural(moved, 'total')} moved."
     output.respond(as_json, answer, lambda console: console.print(text))
     return 0
+
+
+def _render_series(console: "Console", answer: dict[str, Any]) -> None:
+    from vibe_cli import output
+
+    series = answer["series"] if answer["by"] != "all" else [{"name": "all", "points": answer["points"]}]
+    rows = [
+        (order, point["at"], _series_row(each, point)) for order, each in enumerate(series) for point in each["points"]
+    ]
+    head = [f"{each}, p50 / p95" if each in ("first token", "total") else each for each in _COLUMNS]
+    cells = [row for _, _, row in sorted(rows, key=lambda each: (each[1], each[0]))]
+    console.print(output.table(head, cells, numbers=head[2:]) if cells else "There were no requests in this range.")
+
+
+def _series_row(series: dict[str, Any], point: dict[str, Any]) -> list[str]:
+    from vibe_cli import output
+
+    label = series.get("key_alias") or series.get("team_alias") or series["name"] or f"({series['names']} others)"
+    share = point["cache_share"]
+    unpriced = point["unpriced"]
+    return [
+        point["at"],
+        output.clean(label),
+        *(f"{point[name]:,}" for name in ("requests", "errors", "prompt_tokens", "completion_tokens")),
+        "–" if share is None else f"{share:.0%}",
+        "–" if unpriced == point["requests"] else output.dollars(point["cost"]) + (" + ?" if unpriced else ""),
+        *(
+            " / ".join(output.milliseconds(point[f"{each}_{p}_ms"]) for p in ("p50", "p95"))
+            for each in ("ttft", "total")
+        ),
+    ]
 
 
 def _tables(environ: Mapping[str, str], stack: str | None, *, local: bool) -> tuple[Target, str]:

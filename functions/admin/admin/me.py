@@ -4,15 +4,18 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import Annotated, Any
 
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from admin import keys as key_routes
+from admin import series
 from admin.call import Call, call_of
 from admin.fields import Alias, Body, Duration, Models, example, optional
 from admin.keys import GenerateKey, NamedKey, RegenerateKey, key_hash_of, key_object
 from admin.openapi import answers
 from admin.records import no_such_key, spending
 from admin.router import Router
+from admin.series import Csv, Most, StepOrAuto
 from admin.usage_logic import summed, today
 from vibe_router.access.keys import Key
 from vibe_router.core.errors import ApiError
@@ -76,6 +79,29 @@ def my_usage(days: Annotated[int, Query(ge=1, le=90)] = 30) -> dict[str, Any]:
         "days": [{"at": day, **summed(each)} for day, each in sorted(by_day.items())],
         "keys": [{"key_id": key_id, "key_alias": names[key_id], **summed(each)} for key_id, each in by_key.items()],
     }
+
+
+@router.get("/me/usage/series", tags=["Me"], responses=answers(series.ABOUT))
+def my_usage_over_time(
+    by: series.By = "all",
+    start_date: series.Day = None,
+    end_date: series.Day = None,
+    step: StepOrAuto = "auto",
+    name: Annotated[str | None, Query(max_length=400)] = None,
+    limit: Most = 20,
+    csv: Csv = False,
+) -> Response[Any]:
+    """Return the usage of these keys over time, by hour, day or week (UTC).
+
+    `by` is what the series are of, and `name` one of them; users and teams are the keys' present ones. Usage by model,
+    deployment and tag, and by hour, is added up from requests, which are stored for some months.
+    """
+    call = call_of(router)
+    found = _keys_of(call)
+    keys = {key.key_id: {"user": key.user_id, "team": key.team_id} for key in found}
+    display = {key.key_id: {"key_alias": key.alias or key.name} for key in found} if by == "key" else {}
+    wanted = series.read_range(call, start_date, end_date, step, by, has_keys=True)
+    return series.respond(series.series_of(call, by, wanted, keys=keys, names=display, only=name, most=limit), csv=csv)
 
 
 @router.post("/me/keys", tags=["Me"], responses=answers("The key, and in `key` its secret.", 403, 409))

@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from admin import usage_logic
+from admin import series, usage_logic
 from admin.call import call_of
 from admin.openapi import answers
 from admin.router import Router
+from admin.series import Csv, Most, StepOrAuto
 
 __all__ = ["router"]
 
@@ -29,6 +31,34 @@ def overview(days: Annotated[int, Query(ge=1, le=90)] = 7) -> dict[str, Any]:
     are counted by day.
     """
     return usage_logic.overview(call_of(router), days)
+
+
+@router.get("/usage/series", tags=["Usage"], responses=answers(series.ABOUT))
+def over_time(
+    by: series.By = "all",
+    start_date: series.Day = None,
+    end_date: series.Day = None,
+    step: StepOrAuto = "auto",
+    name: Name = None,
+    key: Name = None,
+    limit: Most = 20,
+    csv: Csv = False,
+) -> Response[Any]:
+    """Return usage over time: requests, errors, tokens, cost, times and cache share, by hour, day or week (UTC).
+
+    `by` is what the series are of, and `name` one of them. `key` is a key whose requests alone are counted. Without
+    dates the range is the last seven days. Weeks begin on Monday. A request with several tags is in the series of each.
+    """
+    call = call_of(router)
+    only = usage_logic.key_id(call, name) if name and by == "key" else name
+    keys = None
+    if key:
+        found = call.environment.keys.key(usage_logic.key_id(call, key))
+        keys = {usage_logic.key_id(call, key): {"user": found.user_id, "team": found.team_id} if found else {}}
+    wanted = series.read_range(call, start_date, end_date, step, by, has_keys=key is not None)
+    names = {"key": usage_logic.key_names, "team": usage_logic.team_names}
+    display = names[by](call) if by in names else {}
+    return series.respond(series.series_of(call, by, wanted, keys=keys, names=display, only=only, most=limit), csv=csv)
 
 
 @router.get(

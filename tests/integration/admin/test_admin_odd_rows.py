@@ -26,6 +26,8 @@ PATHS = (
     "/team/info?team_id=blue",
     "/usage/overview",
     "/usage/overview?days=90",
+    "/usage/series?by=key&start_date=2026-12-01&step=week",
+    "/usage/series?by=key&start_date=2027-01-15&end_date=2027-01-15&step=hour",
     "/usage/requests",
     "/usage/requests?key=KEY",
     "/usage/requests/r1",

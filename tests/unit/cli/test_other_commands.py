@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cli.conftest import Done
-from tests.unit.cli.fake_router import FakeRouter
+from tests.unit.cli.fake_router import FakeRouter, RefusalError
 
 Command = Callable[..., Done]
 
@@ -207,6 +207,57 @@ OVERVIEW: dict[str, Any] = {
     "teams": [{**counted("", 1.0), "name": None, "team_id": "t-1", "team_alias": "builders"}],
     "days": [],
 }
+
+
+POINT: dict[str, Any] = {
+    "at": "2026-11-24",
+    "requests": 3,
+    "errors": 1,
+    "prompt_tokens": 1_200,
+    "completion_tokens": 30,
+    "cost": 0.25,
+    "unpriced": 1,
+    "cache_share": 0.5,
+    "ttft_p50_ms": 250.0,
+    "ttft_p95_ms": 1_200.0,
+    "total_p50_ms": None,
+    "total_p95_ms": None,
+}
+SERIES: dict[str, Any] = {
+    "by": "model",
+    "points": [POINT],
+    "series": [{"name": "auto-chat", "points": [POINT]}, {"name": None, "names": 4, "points": [POINT]}],
+}
+
+
+def test_usage_over_time(command: Command, terminal: Command, router: FakeRouter) -> None:
+    router.answers["/usage/series"] = lambda sent: b"at,name\r\n" if "csv" in sent else SERIES
+    assert command("usage", "show", "--by", "model", "--from", "2026-11-20", "--step", "day").answer == SERIES
+    asked = {"by": "model", "start_date": "2026-11-20", "step": "day", "limit": "1000"}
+    assert router.asked("/usage/series") == [asked]
+    done = command("usage", "show", "--csv", "--key", "master")
+    assert (done.status, done.out.splitlines()) == (0, ["at,name"])
+    assert router.asked("/usage/series")[-1] == {
+        "by": "all",
+        "step": "auto",
+        "limit": "1000",
+        "key": "master",
+        "csv": "true",
+    }
+    lines = terminal("usage", "show", "--by", "model").out.splitlines()
+    assert any("auto-chat" in line and "$0.25 + ?" in line and "250 ms / 1.2 s" in line for line in lines)
+    assert any("(4 others)" in line for line in lines)
+    assert "exclude each other" in command("usage", "show", "--csv", "--json").err
+    router.answers["/usage/series"] = {"by": "all", "points": [], "series": []}
+    assert "There were no requests in this range." in terminal("usage", "show").out
+
+
+def test_a_refused_range_is_reported(command: Command, router: FakeRouter) -> None:
+    router.answers["/usage/series"] = RefusalError(400, "start_date: is after end_date.")
+    for option in ("--csv", "--json"):
+        done = command("usage", "show", option)
+        assert (done.status, done.out) == (1, "")
+        assert "start_date: is after end_date." in done.err
 
 
 def test_spend_distinguishes_unknown_from_zero(command: Command, terminal: Command, router: FakeRouter) -> None:

@@ -17,7 +17,7 @@ import binascii
 import heapq
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum, auto
@@ -47,6 +47,7 @@ __all__ = [
     "Page",
     "Record",
     "Settlement",
+    "TooMuchError",
     "Total",
     "UsageReader",
     "UsageRecorder",
@@ -277,7 +278,19 @@ class Total:
         return self["ttft_ms_sum"] / self["ttft_count"] if self["ttft_count"] else None
 
 
+class TooMuchError(Exception):
+    """A range has more than one call may read."""
+
+
 _MAX_QUERIES = 40  # for one page: each reads up to 1 MB, and a caller waits
+_MAX_TOTALS = 40_000  # of a kind, in one call: about 20 MB, and ten seconds of the admin function
+_MAX_ROWS, _MAX_ROW_QUERIES = 25_000, 400  # to add up in one call: about ten seconds
+# What Record.shares needs of a row.
+_COUNTED = (
+    *("id", "at", "day", "key", "team", "user", "tags", "model", "resolved", "deployment", "fallbacks", "status"),
+    *("error", "cost", "ttft_ms", "total_ms", "prompt_tokens", "completion_tokens", "cached_tokens"),
+    "reasoning_tokens",
+)
 _ROWS_AT_ONCE = 500  # of a partition, with a filter
 _FOREVER = date(9999, 12, 30)
 _FIRST_DAY = date(2025, 1, 1)  # no request is older
@@ -315,11 +328,18 @@ class UsageReader:
         return self._by_day(wanted, limit, position)
 
     def totals(self, kind: Kind, first: date, last: date) -> list[Total]:
-        """Return the totals of the days from `first` to `last`, by time and name; by hour for the kind `all`."""
+        """Return the totals of the days from `first` to `last`, by time and name; by hour for the kind `all`.
+
+        Raises TooMuchError.
+        """
         sums: dict[tuple[str, str], dict[str, int]] = {}
+        left = _MAX_TOTALS
         for partition in total_partitions(kind):
             has_shard = partition != f"totals#{kind}"
             for row in self._total_rows(partition, first, last):
+                left -= 1
+                if not left:
+                    raise TooMuchError
                 at, _, name = str(row["at"]).partition("#")
                 if not has_shard:
                     name = name.rpartition("#")[0]
@@ -344,6 +364,42 @@ class UsageReader:
             if not found.get("LastEvaluatedKey"):
                 return
             asked["ExclusiveStartKey"] = found["LastEvaluatedKey"]
+
+    def records(self, first: date, last: date, keys: Collection[str] | None = None) -> Iterator[Record]:
+        """Yield the rows of the days from `first` to `last`, of `keys` or of all, with what their shares need.
+
+        In no order. Raises TooMuchError.
+        """
+        if keys is None:
+            days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+            partitions = [("by-day", "day", each) for day in days for each in day_partitions(day.isoformat())]
+        else:
+            partitions = [("by-key", "key", each) for each in keys]
+        rows, queries = _MAX_ROWS, _MAX_ROW_QUERIES
+        for index, attribute, value in partitions:
+            asked: dict[str, Any] = {
+                "TableName": self._table,
+                "IndexName": index,
+                "KeyConditionExpression": "#partition = :partition AND #at BETWEEN :first AND :end",
+                "ProjectionExpression": ", ".join(f"#{number}" for number, _ in enumerate(_COUNTED)),
+                "ExpressionAttributeNames": {
+                    "#partition": attribute,
+                    "#at": "at",
+                    **{f"#{number}": name for number, name in enumerate(_COUNTED)},
+                },
+                "ExpressionAttributeValues": to_item(
+                    {":partition": value, ":first": first.isoformat(), ":end": _day_after(last)}
+                ),
+            }
+            while True:
+                found = self._client.query(**asked)
+                rows, queries = rows - len(found["Items"]), queries - 1
+                if rows < 0 or queries < 0:
+                    raise TooMuchError
+                yield from _records(found["Items"])
+                if not found.get("LastEvaluatedKey"):
+                    break
+                asked["ExclusiveStartKey"] = found["LastEvaluatedKey"]
 
     def _by_day(self, wanted: Filter, limit: int, position: "_Position | None") -> Page:
         """Walk back day by day: to today and yesterday, whose totals may be late, and to the days that have a total."""
