@@ -1,5 +1,7 @@
 """/usage/*: usage, performance and cost."""
 
+import hashlib
+import json
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
@@ -75,10 +77,18 @@ def requests(
     deployment: Name = None,
     status: Annotated[Literal["ok", "error", "failover"] | None, Query()] = None,
     day: Day = None,
-) -> dict[str, Any]:
-    """List the newest requests. A short page with a `next` means that the search goes on there."""
+) -> Response[Any]:
+    """List the newest requests. A short page with a `next` means that the search goes on there.
+
+    The answer has an `ETag`: with it as `If-None-Match`, a page that has not changed is a 304 without a body.
+    """
+    call = call_of(router)
     wanted = {"key": key, "team": team, "model": model, "deployment": deployment, "status": status}
-    return usage_logic.requests(call_of(router), wanted, day, limit, before)
+    found = usage_logic.requests(call, wanted, day, limit, before)
+    etag = f'"{hashlib.sha256(json.dumps(found).encode()).hexdigest()[:32]}"'
+    if etag in call.request.headers.get("if-none-match", ""):
+        return Response(304, "application/json", "", headers={"etag": etag})
+    return Response(200, "application/json", found, headers={"etag": etag})
 
 
 @router.get("/usage/requests/<request_id>", tags=["Usage"], responses=answers("The request and its `attempts`.", 404))

@@ -13,6 +13,7 @@ const shell = document.getElementById("shell");
 // Every view but the first is loaded when it is first shown.
 const VIEWS = {
   overview: { title: "Overview", load: async () => overview },
+  usage: { title: "Usage", load: () => import("./views/usage.js") },
   models: { title: "Models", load: () => import("./views/models.js") },
   keys: { title: "Keys", load: () => import("./views/keys.js") },
   requests: { title: "Requests", load: () => import("./views/requests.js") },
@@ -22,7 +23,7 @@ const VIEWS = {
   api: { title: "API", load: () => import("./views/api.js") },
 };
 // Leads and members see their own keys and usage, and nothing else.
-const OWN_VIEWS = { me: { title: "My keys", load: () => import("./views/me.js") } };
+const OWN_VIEWS = { me: { title: "My keys", load: () => import("./views/me.js") }, usage: VIEWS.usage };
 const views = () => (currentSession()?.role === "admin" ? VIEWS : OWN_VIEWS);
 
 let main = null;
@@ -201,11 +202,16 @@ function decode(part) {
 
 let address = ""; // the hash of the view that is shown; a dialog on top of it may have another
 
-/** Change the address of the view that is shown. */
+let isAddressDue = false;
+
+/** Change the address of the view that is shown. Under a dialog, whose entry in the history is on top, it waits. */
 function setAddress(hash) {
   address = hash;
-  history.replaceState(history.state, "", hash || location.href);
+  isAddressDue = document.querySelector("dialog[open]") !== null;
+  if (!isAddressDue) history.replaceState(history.state, "", hash || location.href);
 }
+
+addEventListener("popstate", () => isAddressDue && setAddress(address));
 
 async function show({ moved = false } = {}) {
   if (!main) return;
@@ -217,8 +223,10 @@ async function show({ moved = false } = {}) {
   const { title, load } = views()[name];
   document.title = `${title} · Vibe Router`;
   for (const link of shell.querySelectorAll("nav a")) {
-    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.view === name) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a phone the navigation scrolls
+    } else link.removeAttribute("aria-current");
   }
   const view = h("div", { class: `view ${name}` }, h("div", { class: "view-head" }, h("h1", { tabindex: "-1" }, title)));
   const placeholder = skeleton(5);

@@ -8,12 +8,12 @@ const HEIGHT = 168;
 const EDGE = { top: 12, right: 4, bottom: 24, left: 46 };
 
 /**
- * A chart over time. `series` are {name, tone, value(point)}; bars are stacked, a line has one series and may have gaps.
+ * A chart over time. `series` are {name, tone, value(point)}; bars are stacked, lines may have gaps.
  * `points` have `label` (on the axis) and `title` (in full); `format` writes a value.
  */
 export function chart({ title, kind = "bars", series, points, format, summary, empty = "No data for this period." }) {
   const total = (point) => series.reduce((sum, each) => sum + (each.value(point) ?? 0), 0);
-  const values = kind === "bars" ? points.map(total) : points.map((point) => series[0].value(point) ?? 0);
+  const values = kind === "bars" ? points.map(total) : points.map((point) => Math.max(...series.map((each) => each.value(point) ?? 0)));
   const top = ceiling(Math.max(...values, 0));
   // Wide enough for the longest number, at a font size of 12 pixels.
   const edge = { ...EDGE, left: Math.max(EDGE.left, 14 + 7 * Math.max(...[0, 0.5, 1].map((part) => format(top * part).length))) };
@@ -48,7 +48,7 @@ export function chart({ title, kind = "bars", series, points, format, summary, e
           ? s("text", { class: "axis", x: x(index) + step / 2, y: HEIGHT - 6, "text-anchor": "middle" }, point.label)
           : null,
       ),
-      kind === "bars" ? bars({ x, y, step }) : line({ x, y, step }),
+      kind === "bars" ? bars({ x, y, step }) : series.map((each) => line(each, { x, y, step })),
     );
     drawing.addEventListener("pointermove", (event) => {
       const left = event.clientX - drawing.getBoundingClientRect().left;
@@ -85,8 +85,7 @@ export function chart({ title, kind = "bars", series, points, format, summary, e
     });
   }
 
-  function line({ x, y, step }) {
-    const [single] = series;
+  function line(single, { x, y, step }) {
     const at = points.map((point, index) => {
       const value = single.value(point);
       return value === null || value === undefined ? null : [x(index) + step / 2, y(value)];

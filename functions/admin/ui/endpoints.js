@@ -1,6 +1,6 @@
 // The API calls of the page, by the view that makes them. Only signing in and out is in session.js.
 
-import { get, post, put, url } from "./session.js";
+import { get, getIfChanged, getText, post, put, url } from "./session.js";
 
 const readRoutes = () => get("routes");
 const readCooldowns = () => get("cooldowns");
@@ -54,8 +54,17 @@ export const keys = {
   deleteTeam: (id) => post("team/delete", { team_ids: [id] }),
 };
 
+const seriesAt = (path) => ({
+  readSeries: (query) => get(path, query),
+  readCsv: (query) => getText(path, { ...query, csv: true, limit: 1000 }),
+});
+/** Usage over time: of everything for admins, of their own keys for others. */
+export const usage = seriesAt("usage/series");
+export const ownUsage = seriesAt("me/usage/series");
+
 export const requests = {
   readRequests: (query) => get("usage/requests", query),
+  followRequests: (query, etag) => getIfChanged("usage/requests", query, etag),
   readRequest: (id) => get(`usage/requests/${encodeURIComponent(id)}`),
   readRoutes,
   readTeams,

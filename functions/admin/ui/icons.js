@@ -4,6 +4,7 @@ import { s } from "./dom.js";
 
 const ICONS = {
   overview: "M3 13h4l2-7 4 13 3-9 1 3h4",
+  usage: "M4 20V11m5 9V5m5 15v-7m5 7V8",
   models: "M5 6h4c4 0 3 6 7 6h3M5 18h4c4 0 3-6 7-6M5 6h.01M5 18h.01",
   keys: "M14.5 9.5 20 4m-2 2 2 2m-4.5.5 1.5 1.5M15 13.5a5 5 0 1 1-4.5-4.5 5 5 0 0 1 4.5 4.5Z",
   requests: "M4 6h16M4 12h16M4 18h10",
@@ -20,6 +21,7 @@ const ICONS = {
   out: "M10 4H5v16h5m5-12 4 4-4 4m4-4H9",
   up: "m6 14 6-6 6 6",
   down: "m6 10 6 6 6-6",
+  download: "M12 4v11m-4-4 4 4 4-4M5 20h14",
   left: "m14 6-6 6 6 6",
   right: "m10 6 6 6-6 6",
   plus: "M12 5v14M5 12h14",

@@ -34,6 +34,14 @@ export async function get(path, query) {
   await released();
   return answer;
 }
+/** The same as text, for a download. */
+export const getText = (path, query) => call("GET", path, { query, text: true });
+/** Read again; null if nothing has changed since the answer with this `etag`. The answer has the next `etag`. */
+export async function getIfChanged(path, query, etag) {
+  const answer = await call("GET", path, { query, etag: etag ?? "" });
+  await released();
+  return answer;
+}
 export const post = (path, body = {}) => call("POST", path, { body });
 export const put = (path, body) => call("PUT", path, { body });
 
@@ -50,14 +58,19 @@ export function once(read) {
 const RETRIES = 2; // of a read that was answered with 503
 const RETRY_DELAY = 1500; // milliseconds
 
-/** Call the API and return its JSON. After an expired session, asks the user to sign in and repeats the call. */
-export async function call(method, path, { query, body, signal, again = true, tried = 0 } = {}) {
+/**
+ * Call the API and return its JSON, or with `text` its text. With an `etag`, "" for none yet, the answer has the next one,
+ * or is null if nothing has changed. After an expired session, asks the user to sign in and repeats the call.
+ */
+export async function call(method, path, options = {}) {
+  const { query, body, signal, etag, text = false, again = true, tried = 0 } = options;
   const target = url(path);
   for (const [name, value] of Object.entries(query ?? {}))
     if (value !== undefined && value !== null && value !== "") target.searchParams.set(name, value);
   const sent = session;
   const headers = { accept: "application/json" };
   if (session) headers["x-vibe-csrf"] = session.csrf;
+  if (etag) headers["if-none-match"] = etag;
   if (body !== undefined) headers["content-type"] = "application/json";
   let answer;
   try {
@@ -73,22 +86,24 @@ export async function call(method, path, { query, body, signal, again = true, tr
     if (error.name === "AbortError") throw error;
     throw new ApiError("The router can't be reached. Check the connection, then try again.");
   }
+  if (answer.status === 304) return null;
+  if (answer.ok && text) return answer.text();
   const parsed = await answer.json().catch(() => null);
-  if (answer.ok) return parsed;
+  if (answer.ok) return etag === undefined ? parsed : { ...parsed, etag: answer.headers.get("etag") };
   if (answer.status === 401 && again && signIn) {
     const renewed = session !== null && session !== sent; // signed in again meanwhile
     const left = leaving || (sent !== null && session === null && !signingIn); // signed out meanwhile
     if (left) throw toError(answer.status, parsed);
     if (!renewed) await signInAgain();
-    return call(method, path, { query, body, signal, again: renewed });
+    return call(method, path, { ...options, again: renewed });
   }
   if (answer.status === 503 && method === "GET" && tried < RETRIES) {
     await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY));
-    return call(method, path, { query, body, signal, again, tried: tried + 1 });
+    return call(method, path, { ...options, tried: tried + 1 });
   }
   if (answer.status === 403 && again && parsed?.error?.code === "csrf_failed") {
     await resume(); // another tab has signed in again
-    return call(method, path, { query, body, signal, again: false });
+    return call(method, path, { ...options, again: false });
   }
   throw toError(answer.status, parsed);
 }

@@ -96,7 +96,7 @@ class Visitor:
             if self._shares_session:
                 self._signed_in[self.root] = self.context.storage_state()
         expect(self.page.get_by_role("heading", level=1)).to_have_text(
-            re.compile(f"^{view.partition('/')[0]}$", re.IGNORECASE)
+            re.compile(f"^{re.split('[/?]', view)[0]}$", re.IGNORECASE)
         )
         return self.wait_until_loaded()
 

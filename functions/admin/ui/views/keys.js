@@ -1,5 +1,6 @@
 // Keys and teams: their lists, and the actions on each.
 
+import { addressOf } from "../address.js";
 import { button, empty, failure, segmented, select, skeleton, table } from "../controls.js";
 import { confirm, toast } from "../dialogs.js";
 import { h, swap } from "../dom.js";
@@ -29,14 +30,20 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
       : button("Create key", () => createKey(), { kind: "primary", icon: "plus" }),
   );
 
-  const search = h("input", { type: "search", placeholder: "Find by alias, owner or tag", "aria-label": "Find keys", maxlength: "200" });
+  const search = h("input", { type: "search", placeholder: "Find by alias, owner or tag", "aria-label": "Find keys", maxlength: "200", value: query.get("find") ?? "" });
+  let team = query.get("team") ?? "";
   const teamFilter = h("div", {});
   let pages = 1;
   let waiting = 0;
   search.addEventListener("input", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(() => ((pages = 1), loadKeys()), 250);
+    waiting = setTimeout(choose, 250);
   });
+  function choose() {
+    pages = 1;
+    setAddress(addressOf("keys", { find: search.value.trim(), team }));
+    loadKeys();
+  }
   if (tab === "keys") view.append(h("div", { class: "filters" }, search, teamFilter));
   view.append(list);
 
@@ -45,10 +52,9 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
   let turn = 0;
   async function loadKeys() {
     const mine = ++turn;
-    const team = teamFilter.querySelector("select")?.value;
     const words = search.value.trim().toLowerCase();
     try {
-      const [found, loaded] = await Promise.all([words ? every(team) : first(team), choices()]);
+      const [found, loaded] = await Promise.all([words ? every() : first(), choices()]);
       if (signal.aborted || mine !== turn) return;
       teams = loaded.teams;
       drawTeamFilter();
@@ -61,17 +67,17 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
 
   function drawTeamFilter() {
     if (!teams.length || teamFilter.firstChild) return;
-    teamFilter.append(select([["", "All teams"], ...teams.map((team) => [team.team_id, team.team_alias || team.team_id])], "", { "aria-label": "Team", on: { change: () => ((pages = 1), loadKeys()) } }));
+    teamFilter.append(select([["", "All teams"], ...teams.map((team) => [team.team_id, team.team_alias || team.team_id])], team, { "aria-label": "Team", on: { change: (event) => ((team = event.target.value), choose()) } }));
   }
 
-  const page = (number, team) => api.readKeyPage(number, PAGE, team);
+  const page = (number) => api.readKeyPage(number, PAGE, team);
 
   /** All keys: the API finds complete aliases only. */
-  const every = async (team) => ({ keys: await api.readAllKeys({ team }) });
+  const every = async () => ({ keys: await api.readAllKeys({ team }) });
 
   /** The pages that are shown. */
-  async function first(team) {
-    const answers = await Promise.all(Array.from({ length: pages }, (_, index) => page(index + 1, team)));
+  async function first() {
+    const answers = await Promise.all(Array.from({ length: pages }, (_, index) => page(index + 1)));
     return { keys: answers.flatMap((answer) => answer.keys), total: answers[0].total_count };
   }
 

@@ -1,5 +1,6 @@
 // Overview: traffic, errors, spend, and the state of every deployment.
 
+import { addressOf } from "../address.js";
 import { chart, meter } from "../charts.js";
 import { button, copy, empty, failure, segmented, skeleton, table } from "../controls.js";
 import { h, swap } from "../dom.js";
@@ -17,7 +18,9 @@ const RANGES = [
 const HOUR = 3_600_000;
 let days = "1"; // the range chosen last, across changes of view
 
-export async function show(view, { signal, head }) {
+export async function show(view, { signal, head, query, setAddress }) {
+  if (RANGES.some(([value]) => value === query.get("days"))) days = query.get("days");
+  else if (days !== RANGES[0][0]) setAddress(addressOf("overview", { days }));
   const updated = h("p", { class: "quiet updated" });
   const figures = h("div", {}, skeleton(2));
   const unhealthy = h("div", {});
@@ -26,6 +29,7 @@ export async function show(view, { signal, head }) {
   head.append(
     segmented("Time", RANGES, days, (value) => {
       days = value;
+      setAddress(addressOf("overview", { days }));
       load();
     }),
     updated,

@@ -1,48 +1,96 @@
-// Requests: the list, its filters, and the drawer with one request's details.
+// Requests: the list, which follows new requests, its filters, and the drawer with one request's details.
 
-import { busy, button, empty, failure, segmented, select, skeleton, table } from "../controls.js";
+import { addressOf, filtersIn } from "../address.js";
+import { busy, button, empty, failure, segmented, select, skeleton, table, toggle } from "../controls.js";
 import { openDialog, toast } from "../dialogs.js";
 import { h, swap } from "../dom.js";
 import { requests as api } from "../endpoints.js";
-import { cost, count, keyName, moment, ms, NONE } from "../format.js";
+import { cost, count, keyName, moment, ms, NONE, timeOf } from "../format.js";
 import { repeat } from "../live.js";
 import { once } from "../session.js";
 import { keyOf, names, drawRequest, succeeded, teams } from "./request.js";
 
 const PAGE = 50;
 const MOST_KEYS = 1000; // in the filter's menu
-const filters = { status: "", model: "", deployment: "", key: "", team: "", day: "" }; // across changes of view
+const MOST_FOLLOWED = 200; // rows; beyond that the list stays as it is
+const FOLLOW_SECONDS = 5;
+const FILTERS = { status: "", model: "", deployment: "", key: "", team: "", day: "" };
+let isLive = true; // across changes of view
 
 export async function show(view, { signal, head, parts, query, setAddress }) {
-  const filterNames = Object.keys(filters);
-  if (filterNames.some((name) => query.has(name))) for (const name of filterNames) filters[name] = query.get(name) ?? "";
+  const filters = filtersIn(query, FILTERS);
   const list = h("div", {}, skeleton(8));
   const choices = h("div", { class: "filters" });
+  const followed = h("p", { class: "quiet small" });
+  const here = () => addressOf("requests", filters);
+  const addressOfRow = (id) => addressOf(`requests/${encodeURIComponent(id)}`, filters);
   let rows = [];
   let next = null;
+  let etag = null; // of the rows that are shown
+  let arrived = new Set(); // ids of the rows that the last refresh brought
+  function change(changed) {
+    Object.assign(filters, changed);
+    setAddress(here());
+    load();
+  }
+  const live = toggle("Live", isLive, (on) => {
+    isLive = on;
+    if (on) follow();
+    drawFollowed();
+  }, { "aria-label": "Live: follow new requests" });
   head.append(
-    segmented("Outcome", [["", "All"], ["ok", "OK"], ["failover", "Failed over"], ["error", "Errors"]], filters.status, (value) => {
-      filters.status = value;
-      load();
-    }),
+    h("div", { class: "live" }, live, followed),
+    segmented("Outcome", [["", "All"], ["ok", "OK"], ["failover", "Failed over"], ["error", "Errors"]], filters.status, (status) => change({ status })),
   );
   view.append(choices, list);
 
   let turn = 0;
-  /** Read the newest requests; a quiet refresh reads as many as are shown. */
-  async function load({ quietly = false } = {}) {
+  /** Read the newest requests. */
+  async function load() {
     const mine = ++turn;
-    if (!quietly) swap(list, skeleton(8));
+    swap(list, skeleton(8));
     try {
-      const limit = quietly ? Math.max(PAGE, Math.min(rows.length, 200)) : PAGE;
-      const answer = await read(limit);
-      if (signal.aborted || mine !== turn || (quietly && rows.length > limit)) return;
-      rows = answer.requests;
-      next = answer.next;
-      draw();
+      const answer = await read(PAGE);
+      if (signal.aborted || mine !== turn) return;
+      arrived = new Set();
+      etag = null;
+      showPage(answer);
     } catch (error) {
-      if (!signal.aborted && mine === turn && !quietly) swap(list, failure(error, load));
+      if (!signal.aborted && mine === turn) swap(list, failure(error, load));
     }
+  }
+
+  /** Read as many of the newest as are shown, unless nothing has changed. A failure is left to the next time. */
+  async function follow() {
+    if (!isLive || rows.length > MOST_FOLLOWED || document.querySelector("dialog")) return drawFollowed();
+    const mine = turn;
+    const limit = Math.max(PAGE, rows.length);
+    try {
+      const answer = await api.followRequests({ ...filters, limit }, etag);
+      if (signal.aborted || mine !== turn || rows.length > limit || !isLive) return undefined;
+      drawFollowed(new Date());
+      if (answer === null) return undefined;
+      const known = new Set(rows.map((row) => row.request_id));
+      arrived = new Set(answer.requests.map((row) => row.request_id).filter((id) => !known.has(id)));
+      etag = answer.etag;
+      if (answer.requests.length || !answer.next) showPage(answer);
+    } catch {
+      drawFollowed();
+    }
+    return undefined;
+  }
+
+  function showPage(answer) {
+    rows = answer.requests;
+    next = answer.next;
+    draw();
+    drawFollowed(new Date());
+  }
+
+  function drawFollowed(at = null) {
+    if (!isLive) swap(followed, "Paused");
+    else if (rows.length > MOST_FOLLOWED) swap(followed, `Paused: more than ${MOST_FOLLOWED} rows are shown`);
+    else if (at) swap(followed, `Updated ${timeOf(at)}`);
   }
 
   /** Read a page. The API scans a bounded part of the table per call: an empty page may have a next one. */
@@ -57,9 +105,9 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
     try {
       const answer = await read(PAGE, next);
       if (signal.aborted || mine !== turn) return;
-      rows = [...rows, ...answer.requests];
-      next = answer.next;
-      draw();
+      arrived = new Set();
+      etag = null;
+      showPage({ requests: [...rows, ...answer.requests], next: answer.next });
     } catch (error) {
       if (!signal.aborted) toast(error.message, { kind: "bad" });
     }
@@ -93,7 +141,7 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
         table(
           "Requests, newest first",
           [
-            { label: "Time", head: true, cell: (row) => h("a", { href: `#/requests/${encodeURIComponent(row.request_id)}`, "data-focus": row.request_id, on: { click: (event) => (event.preventDefault(), open(row.request_id, row)) } }, moment(row.at)) },
+            { label: "Time", head: true, cell: (row) => h("a", { href: addressOfRow(row.request_id), "data-focus": row.request_id, on: { click: (event) => (event.preventDefault(), open(row.request_id, row)) } }, moment(row.at)) },
             { label: "Model", cell: (row) => h("span", { class: "mono" }, row.model ?? NONE) },
             { label: "Served by", cell: served },
             { label: "Status", cell: status },
@@ -103,7 +151,7 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
             { label: "Duration", number: true, cell: duration },
           ],
           rows,
-          { rowProps: (row) => ({ class: "clickable", on: { click: (event) => event.target.closest("a") || open(row.request_id, row) } }) },
+          { rowProps: (row) => ({ class: arrived.has(row.request_id) ? "clickable arrived" : "clickable", on: { click: (event) => event.target.closest("a") || open(row.request_id, row) } }) },
         ),
       ),
       next ? h("div", { class: "more" }, moreButton("Load more")) : h("p", { class: "quiet more" }, "End of list. Requests are stored for 90 days."),
@@ -111,11 +159,9 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
   }
 
   function clear() {
-    for (const name of Object.keys(filters)) filters[name] = "";
-    setAddress("#/requests");
     view.querySelector(".segmented input").checked = true;
+    change(FILTERS);
     drawChoices();
-    load();
   }
 
   async function open(id, listed) {
@@ -132,7 +178,7 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
       };
       if (!listed) read();
       return body;
-    }, { side: true, address: `#/requests/${encodeURIComponent(id)}` });
+    }, { side: true, address: addressOfRow(id) });
   }
 
   // The id is in the response's x-vibe-request-id and in the log. The beginning suffices for a request in the list.
@@ -147,7 +193,7 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
 
   let options = { models: [], deployments: [], keys: [], teams: [] };
   function drawChoices() {
-    const choice = (name, label, values) => select([["", label], ...values], filters[name], { "aria-label": label, on: { change: (event) => ((filters[name] = event.target.value), load()) } });
+    const choice = (name, label, values) => select([["", label], ...values], filters[name], { "aria-label": label, on: { change: (event) => change({ [name]: event.target.value }) } });
     const withChosen = (values, value) => (value && !values.some((each) => (Array.isArray(each) ? each[0] : each) === value) ? [value, ...values] : values);
     swap(
       choices,
@@ -155,7 +201,7 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
       choice("deployment", "All deployments", withChosen(options.deployments, filters.deployment)),
       choice("key", "All keys", withChosen(options.keys, filters.key)),
       options.teams.length || filters.team ? choice("team", "All teams", withChosen(options.teams, filters.team)) : null,
-      h("input", { type: "date", "aria-label": "Day (UTC)", value: filters.day, on: { change: (event) => ((filters.day = event.target.value), load()) } }),
+      h("input", { type: "date", "aria-label": "Day (UTC)", value: filters.day, on: { change: (event) => change({ day: event.target.value }) } }),
       idInput,
     );
   }
@@ -182,11 +228,12 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
   const first = load();
   loadOptions();
   if (parts[0]) {
-    setAddress("#/requests"); // where Back leads
+    setAddress(here()); // where Back leads
     open(parts[0]);
   }
   await first;
-  repeat(10, () => (document.querySelector("dialog") || rows.length > 200 ? null : (loadOptions(), load({ quietly: true }))), signal);
+  repeat(FOLLOW_SECONDS, follow, signal);
+  repeat(FOLLOW_SECONDS, loadOptions, signal); // until they are loaded
 }
 
 const twoLines = (first, second) => [first, h("span", { class: "quiet small" }, second)];
