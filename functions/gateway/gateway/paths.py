@@ -6,10 +6,10 @@ from urllib.parse import unquote
 
 __all__ = ["Target", "target_of"]
 
-_VERSION = "v1/"
 _AZURE = "openai/"
 _DEPLOYMENT = "deployments/"
 _SLASHES = re.compile(r"//+")
+_VERSIONS = re.compile(r"(?:v1/++)*+")  # one match, since cutting them off one by one copies the path each time
 
 
 class Target(NamedTuple):
@@ -30,8 +30,8 @@ def target_of(path: str) -> Target:
     is_azure = rest.startswith(_AZURE)
     if is_azure:
         rest = rest[len(_AZURE) :].lstrip("/")
-    while rest.startswith(_VERSION):
-        rest = rest[len(_VERSION) :].lstrip("/")
+    if versions := _VERSIONS.match(rest):
+        rest = rest[versions.end() :]
     if not rest.startswith("models/"):  # a model's name may have any characters
         rest = _SLASHES.sub("/", rest)
     if is_azure and rest.startswith(_DEPLOYMENT):

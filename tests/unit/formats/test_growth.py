@@ -102,7 +102,8 @@ PATHS: dict[str, Work] = {
     "event stream: a message in small chunks": _event_stream,
     "headers: tags": lambda size: lambda: header_tags({"x-vibe-tags": "a," * (size // 2)}),
     "headers: codings": lambda size: lambda: decode(b"", "gzip," * (size // 5)),
-    "paths: versions": lambda size: lambda: target_of("/" + "v1/" * (size // 60)),
+    "paths: versions": lambda size: lambda: target_of("/" + "v1/" * (size // 3)),
+    "paths: versions and slashes": lambda size: lambda: target_of("/openai//" + "v1//" * (size // 4)),
     "paths: slashes": lambda size: lambda: target_of("/v1" + "/" * size),
 }
 
