@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vibe_router.formats import registry
 from vibe_router.formats.chat import request as chat
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.token_estimate import estimate
-from vibe_router.formats.responses import request as responses
 
 json_values = st.recursive(
     st.none()
@@ -34,7 +34,9 @@ ENGLISH = "The quick brown fox jumps over the lazy dog, and then it does so once
         pytest.param("Быстрая лиса прыгает через ленивую собаку", 12, 30, id="Russian: between the two"),
         pytest.param("👋🏽" * 10, 20, 40, id="emoji"),
         pytest.param([{"role": "user", "content": "Hi"}], 3, 8, id="a message is a little more than its text"),
-        pytest.param([1, 2.5, True, None], 3, 4, id="numbers and the like"),
+        pytest.param([1, 2.5, True, None], 3, 6, id="numbers and the like"),
+        pytest.param([""] * 1_000, 500, 1_000, id="empty texts"),
+        pytest.param([[], {}] * 500, 500, 1_000, id="empty arrays and objects"),
         pytest.param("x" * 511 + " " + ENGLISH, 140, 160, id="a long word is still text"),
     ],
 )
@@ -124,7 +126,8 @@ def test_a_chat_request_is_its_messages_and_tools() -> None:
         pytest.param({}, None, 1, id="no bound"),
         pytest.param({"max_tokens": 10}, 10, 1, id="max_tokens"),
         pytest.param({"max_completion_tokens": 20}, 20, 1, id="max_completion_tokens"),
-        pytest.param({"max_tokens": 10, "max_completion_tokens": 20}, 20, 1, id="both: the newer one counts"),
+        pytest.param({"max_tokens": 10, "max_completion_tokens": 20}, 20, 1, id="both: the larger one counts"),
+        pytest.param({"max_tokens": 20, "max_completion_tokens": 1}, 20, 1, id="both: a provider may know one only"),
         pytest.param({"max_tokens": 10, "n": 3}, 10, 3, id="each of three answers"),
         pytest.param({"max_tokens": None, "n": None}, None, 1, id="null"),
     ],
@@ -135,5 +138,35 @@ def test_the_most_that_a_chat_request_wants_answered(body: dict[str, Any], most:
     assert (wanted.max_output_tokens, wanted.answers) == (most, answers)
 
 
-def test_a_bound_below_nothing_bounds_nothing() -> None:
-    assert responses.parse(dump({"model": "m", "input": "x", "max_output_tokens": -1})).max_output_tokens is None
+WORDS = ENGLISH * 400
+TEXTS: dict[str, dict[str, Any]] = {
+    "chat": {"messages": [{"role": "user", "content": "x"}]},
+    "completions": {"prompt": "x"},
+    "messages": {"messages": [{"role": "user", "content": "x"}], "max_tokens": 9},
+    "responses": {"input": "x"},
+    "gemini": {"contents": [{"parts": [{"text": "x"}]}]},
+    "embeddings": {"input": "x"},
+    "rerank": {"documents": ["x"]},
+    "images": {"prompt": "x"},
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize(
+    "moved", [WORDS, [WORDS], {"schema": {"description": WORDS}}, {WORDS: 1}], ids=["text", "array", "object", "name"]
+)
+@pytest.mark.parametrize("field", ["functions", "prediction", "query", "instructions", "an_extension"])
+def test_a_prompt_in_any_field_is_counted(name: str, field: str, moved: Any) -> None:
+    request = registry.client(name).parse(dump({"model": "m", **TEXTS[name], field: moved}), {})
+    assert request.prompt_tokens_estimate() >= len(WORDS) / 5
+
+
+@pytest.mark.parametrize("beside", ["text", "inlineData", "functionCall"])
+def test_what_is_beside_the_data_of_a_part_is_counted(beside: str) -> None:
+    part: dict[str, Any] = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
+    if beside == "inlineData":
+        part["inlineData"]["displayName"] = WORDS
+    else:
+        part[beside] = WORDS
+    body = {"model": "m", "contents": [{"parts": [part]}]}
+    assert registry.client("gemini").parse(dump(body), {}).prompt_tokens_estimate() >= len(WORDS) / 5

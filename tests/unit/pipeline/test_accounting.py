@@ -25,7 +25,20 @@ class Request:
     [
         pytest.param(Request(50), Usage(120, 50), Usage(120, 50), id="a plausible report"),
         pytest.param(Request(50), Usage(120, 90), Usage(120, 90), id="a little over the limit"),
+        pytest.param(Request(50), Usage(120, 20_000), Usage(120, 20_000), id="reasoning beside the limit, uncounted"),
+        pytest.param(
+            Request(50),
+            Usage(120, 90_000, reasoning_tokens=89_950),
+            Usage(120, 90_000, reasoning_tokens=89_950),
+            id="reasoning beside the limit, counted",
+        ),
         pytest.param(Request(50), Usage(120, 10**9), Usage(120, 50), id="an answer beyond its limit"),
+        pytest.param(
+            Request(50),
+            Usage(120, 10**9, reasoning_tokens=10**9),
+            Usage(120, 50, reasoning_tokens=50),
+            id="reasoning beyond any model's",
+        ),
         pytest.param(Request(50, answers=3), Usage(120, 10**9), Usage(120, 150), id="three answers beyond it"),
         pytest.param(Request(), Usage(120, 10**9), Usage(120, 200_000), id="an answer without a limit"),
         pytest.param(Request(50), Usage(10**9, 5), Usage(100, 5), id="a prompt beyond its text"),
@@ -47,7 +60,8 @@ counts = st.none() | st.integers(0, 10**9)
 def test_bounded_usage_is_bounded_and_its_parts_fit(usage: Usage) -> None:
     bounded = bounded_usage(usage, Request(1_000))
     assert (bounded.prompt_tokens or 0) <= 8 * 100 + 200_000
-    assert (bounded.completion_tokens or 0) <= 2 * 1_000 + 1_000
+    assert (bounded.completion_tokens or 0) <= 2 * 1_000 + 32_000 + 200_000
+    assert (bounded.completion_tokens or 0) - (bounded.reasoning_tokens or 0) <= 2 * 1_000 + 32_000
     if bounded != usage:
         parts = (bounded.cached_tokens or 0) + (bounded.cache_write_tokens or 0) + (bounded.audio_prompt_tokens or 0)
         assert parts <= (bounded.prompt_tokens or 0)

@@ -15,10 +15,11 @@ from typing import Any, NoReturn
 from vibe_router.core.errors import bad_request, error_body
 from vibe_router.core.usage import Usage, count, read_chat
 from vibe_router.formats.common import sse
+from vibe_router.formats.common.fields import check_ranges
 from vibe_router.formats.common.json_body import dump, load, parse_object
 from vibe_router.formats.common.multipart import form_fields
 from vibe_router.formats.common.tags import take_tags
-from vibe_router.formats.common.token_estimate import estimate
+from vibe_router.formats.common.token_estimate import estimate, prompt_fields
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
 
 _MAX_MODEL_BYTES = 1024
 _TRUE = (b"true", b"1")  # in a form
+_FILES = frozenset({"file", "image", "image[]", "mask"})  # fields of a form in which providers read files
+_BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class PassthroughRequest(RequestDefaults):
     form: tuple[bytes, bytes] | None = None
     content_type: str = "application/json"
     tags: tuple[str, ...] = ()
+    form_text: int = 0  # bytes of a form's fields that are not files
 
     stream = False
     wants_usage = False
@@ -59,8 +63,8 @@ class PassthroughRequest(RequestDefaults):
         return {"content-type": self.content_type}
 
     def prompt_tokens_estimate(self) -> int:
-        """Return an estimate of the input's tokens; audio is not counted."""
-        return estimate(text=self.body.get(self.read) or "")
+        """Return an estimate of the input's tokens; sounds and images of a form are not counted."""
+        return estimate(text=prompt_fields(self.body, ())) + self.form_text // _BYTES_PER_TOKEN
 
     def affinity(self) -> bytes:
         """Return a digest of the input. Raises ApiError (400), as `for_provider` does."""
@@ -108,6 +112,7 @@ class PassthroughFormat:
         model = body.get("model")
         if not isinstance(model, str) or not model:
             raise bad_request("'model' is missing; it must be a string.", "model")
+        check_ranges(body)
         if not body.get(self._read):
             raise bad_request(f"'{self._read}' is missing.", self._read)
         for name, whole in (("stream", (None, False)), ("stream_format", (None, "audio"))):
@@ -126,7 +131,8 @@ class PassthroughFormat:
         if not model:
             raise bad_request("'model' is empty in the multipart form.", "model")
         form = raw[: found.start], raw[found.end :]
-        return PassthroughRequest(self.name, model, {}, self._read, form, content_type)
+        text = sum(each.end - each.start for each in fields if each.name not in _FILES)
+        return PassthroughRequest(self.name, model, {}, self._read, form, content_type, form_text=text)
 
     def headers(self, secret: str) -> dict[str, str]:
         """Return the headers of the call, with the key."""

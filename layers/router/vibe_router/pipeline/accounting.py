@@ -20,7 +20,7 @@ BOUNDED = "bounded"  # the provider reported more than the request can use
 _PLAIN_PROMPT = 200_000  # tokens that a prompt may have beyond its estimate: a provider's own tools and attachments
 _PROMPT_FACTOR = 8  # by which the estimate of a prompt may be too low
 _MAX_ANSWER = 200_000  # tokens of an answer without a limit; no model gives more
-_ANSWER_SLACK = 1_000  # tokens beyond a limit that are charged as reported
+_ANSWER_SLACK = 32_000  # tokens beyond a limit that are charged as reported: some limits leave out the reasoning
 _EVENT_BYTES = 180  # of an event's JSON around its text
 _TOKEN_BYTES = 4
 
@@ -58,7 +58,8 @@ def bounded_usage(usage: Usage, request: Requested) -> Usage:
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
     answers = max(request.answers, 1)
     limit = request.max_output_tokens or _MAX_ANSWER
-    if completion is not None and completion > answers * (2 * limit + _ANSWER_SLACK):
+    thought = min(usage.reasoning_tokens or 0, answers * _MAX_ANSWER)  # which limits of some providers do not bound
+    if completion is not None and completion - thought > answers * (2 * limit + _ANSWER_SLACK):
         completion = answers * limit
     if prompt is not None and prompt > _PLAIN_PROMPT:
         estimate = request.prompt_tokens_estimate()

@@ -13,7 +13,7 @@ from vibe_router.formats.common.fields import Types, check_conversation
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.prefill import continued_turns
 from vibe_router.formats.common.tags import take_tags
-from vibe_router.formats.common.token_estimate import estimate
+from vibe_router.formats.common.token_estimate import estimate, prompt_fields
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
 
 if TYPE_CHECKING:
@@ -62,9 +62,11 @@ class ChatRequest(RequestDefaults):
 
     @property
     def max_output_tokens(self) -> int | None:
-        """The caller's limit on the tokens of an answer; None for no limit."""
-        bound = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
-        return bound if isinstance(bound, int) and bound > 0 else None
+        """The caller's limit on the tokens of an answer; None for no limit.
+
+        Of two limits the larger one: some providers know only one of the names.
+        """
+        return max(self.body.get("max_completion_tokens") or 0, self.body.get("max_tokens") or 0) or None
 
     @property
     def answers(self) -> int:
@@ -87,7 +89,7 @@ class ChatRequest(RequestDefaults):
 
     def prompt_tokens_estimate(self) -> int:
         """Return an estimate of the prompt's tokens."""
-        return estimate(content=self.body["messages"], text=self.body.get("tools") or [])
+        return estimate(content=self.body["messages"], text=prompt_fields(self.body, ("messages",)))
 
     def affinity(self) -> bytes:
         """Return a digest of the messages up to the user's first, which is the same on every turn.

@@ -29,6 +29,7 @@ Types = Mapping[str, tuple[tuple[type, ...], str]]
 _LIMITS: Mapping[str, int] = {
     **dict.fromkeys(("max_tokens", "max_completion_tokens", "max_output_tokens", "budget_tokens"), MOST_TOKENS),
     **dict.fromkeys(("n", "best_of"), 1_000),
+    **dict.fromkeys(("dimensions", "top_n"), 1_000_000),
 }
 _MAX_NUMBER = 2**64
 
@@ -66,11 +67,16 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "n": (1, math.inf),
     "best_of": (1, math.inf),
     "top_logprobs": (0, math.inf),
+    "dimensions": (1, math.inf),
+    "top_n": (1, math.inf),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "max_output_tokens"), (0, math.inf)),
 }
 
 
 def check_ranges(body: Mapping[str, Any]) -> None:
     """Check that numbers which every provider limits alike are within their range. Raises ApiError (400)."""
+    for name in _LIMITS.keys() & body.keys():
+        check_magnitude(body[name], name)
     for name in _RANGES.keys() & body.keys():
         least, most = _RANGES[name]
         value = number(body, name)
@@ -122,4 +128,5 @@ def _typed(body: Mapping[Any, Any], name: str, place: str, types: type | tuple[t
 def check_magnitude(value: object, name: str, place: str = "") -> None:
     """Check that a number is within the limits of its field. Raises ApiError (400)."""
     if isinstance(value, int | float) and abs(value) > (limit := _LIMITS.get(name, _MAX_NUMBER)):
-        raise bad_request(f"'{place}{name}' must be at most {limit}.", f"{place}{name}")
+        bound = f"at most {limit}" if value > 0 else f"at least -{limit}"
+        raise bad_request(f"'{place}{name}' must be {bound}.", f"{place}{name}")

@@ -10,10 +10,10 @@ that is for it. Anything else is text, whatever it is called or looks like.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
-__all__ = ["estimate"]
+__all__ = ["estimate", "prompt_fields"]
 
 _CHARACTERS = 4  # of ASCII text in a token
 _IMAGE = 1_600  # tokens of a large image, with the providers that count the most
@@ -22,6 +22,7 @@ _BASE64_TEXT_CHARACTERS = 5  # of encoded text in a token
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\r\n-]*+={0,2}+[\r\n]*+", re.ASCII)
 _TEXTUAL = ("text/", "application/json", "application/xml", "application/yaml")
 _MAX_HEAD = 100  # characters before the data of a data URL
+_PUNCTUATION = 0.5  # of a token, around a member of an object or an element of an array
 
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 # By the type of a content part: the path to the field with its binary data, and the name of its media type beside it.
@@ -40,6 +41,23 @@ _BINARY: Mapping[str, tuple[str, ...]] = {
 }
 # The fields of messages, items and results in which providers read content parts.
 _CONTENT = ("content", "output")
+# The fields of requests in all formats that are no part of what a model reads.
+_NO_PROMPT = frozenset(
+    {"model", "metadata", "labels", "user", "safety_identifier", "prompt_cache_key", "previous_response_id", "include",
+     "stop", "stop_sequences", "logit_bias", "stream_options", "safetySettings"}
+)  # fmt: skip
+
+
+def prompt_fields(body: Mapping[str, Any], counted: Container[str]) -> list[object]:
+    """Return the fields of a request's `body` that a provider may count as the prompt, apart from those `counted`.
+
+    Unknown ones are among them: were they left out, a prompt could be moved to where nothing is reserved for it.
+    """
+    return [
+        value
+        for name, value in body.items()
+        if name not in counted and name not in _NO_PROMPT and isinstance(value, str | list | dict)
+    ]
 
 
 def estimate(*, content: object = (), text: object = ()) -> int:
@@ -58,10 +76,12 @@ def estimate(*, content: object = (), text: object = ()) -> int:
                 if is_content and isinstance(kind := value.get("type"), str) and kind in _BINARY:
                     counted, value = _take_binary(value, kind)
                     tokens += counted
+                tokens += len(value) * _PUNCTUATION
                 for name, inner in value.items():
                     tokens += _of_text(name)
                     rest.append((inner, is_content and name in _CONTENT))
             case list() | tuple():
+                tokens += len(value) * _PUNCTUATION
                 rest += [(inner, is_content) for inner in value]
             case bool() | None:
                 tokens += 1

@@ -12,7 +12,7 @@ from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.fields import check_ranges, integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.tags import take_tags
-from vibe_router.formats.common.token_estimate import estimate
+from vibe_router.formats.common.token_estimate import estimate, prompt_fields
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class CompletionsRequest(RequestDefaults):
 
     def prompt_tokens_estimate(self) -> int:
         """Return an estimate of the prompt's tokens."""
-        return estimate(text=[self.body["prompt"], self.body.get("suffix") or ""])
+        return estimate(text=prompt_fields(self.body, ()))
 
     def affinity(self) -> bytes:
         """Return a digest of the prompt. Raises ApiError (400), as `for_provider` does."""

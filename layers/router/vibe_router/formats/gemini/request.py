@@ -9,7 +9,7 @@ from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.fields import Types, check_magnitude
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.tags import take_tags
-from vibe_router.formats.common.token_estimate import estimate
+from vibe_router.formats.common.token_estimate import estimate, prompt_fields
 from vibe_router.formats.gemini.names import camel
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
 
@@ -79,7 +79,7 @@ class GeminiRequest(RequestDefaults):
     def prompt_tokens_estimate(self) -> int:
         """Estimate the number of tokens in the prompt."""
         contents = [_for_estimate(part) for content in self.body["contents"] for part in content.get("parts") or ()]
-        return estimate(content=contents, text=[self.body.get("systemInstruction"), self.body.get("tools") or []])
+        return estimate(content=contents, text=prompt_fields(self.body, ("contents",)))
 
     def affinity(self) -> bytes:
         """Return a digest of the contents up to the first user's, which stays the same while a conversation grows."""
@@ -103,14 +103,16 @@ class GeminiRequest(RequestDefaults):
         return self._neutral[0]
 
 
-def _for_estimate(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a part as the estimate knows it: inline data as the content part of another format."""
+def _for_estimate(part: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return a part as the estimate knows it: inline data as the content part of another format, beside the rest."""
     inline = part.get("inlineData") or part.get("inline_data")
     if not isinstance(inline, dict):
-        return part
+        return [part]
     inline = camel(inline)
-    kind = "image" if str(inline.get("mimeType")).startswith("image/") else "document"
-    return {"type": kind, "source": {"media_type": inline.get("mimeType"), "data": inline.get("data")}}
+    media_type = inline.pop("mimeType", None)
+    kind = "image" if str(media_type).startswith("image/") else "document"
+    rest = {name: value for name, value in part.items() if name not in ("inlineData", "inline_data")}
+    return [rest, {"type": kind, "source": {**inline, "media_type": media_type}}]
 
 
 def parse(raw: bytes, model: str | None = None, *, stream: bool = False, events: bool = False) -> GeminiRequest:

@@ -10,7 +10,7 @@ from vibe_router.formats.common.fields import Types, check_conversation
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.prefill import continued_turns
 from vibe_router.formats.common.tags import take_tags
-from vibe_router.formats.common.token_estimate import estimate
+from vibe_router.formats.common.token_estimate import estimate, prompt_fields
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
 from vibe_router.formats.messages.thinking import PROOFS, calls_tools_without_thinking, remove_thinking
 
@@ -89,9 +89,8 @@ class MessagesRequest(RequestDefaults):
 
     def prompt_tokens_estimate(self) -> int:
         """Estimate the number of tokens in the prompt."""
-        return estimate(
-            content=[self.body.get("system") or [], self.body["messages"]], text=self.body.get("tools") or []
-        )
+        content = [self.body.get("system") or [], self.body["messages"]]
+        return estimate(content=content, text=prompt_fields(self.body, ("system", "messages")))
 
     def affinity(self) -> bytes:
         """Return a digest of the messages up to the first user's, which stays the same while a conversation grows.
@@ -190,11 +189,8 @@ def _without_cache_control(content: object) -> object:
 def parse(raw: bytes, headers: Mapping[str, str]) -> MessagesRequest:
     """Parse a request to create a message. Raises ApiError (400) with the parameter that is wrong."""
     request = parse_count(raw, headers)
-    bound = request.body.get("max_tokens")
-    if bound is None:
+    if request.body.get("max_tokens") is None:
         raise bad_request("'max_tokens' is missing.", "max_tokens")
-    if bound < 0:
-        raise bad_request("'max_tokens' must not be negative.", "max_tokens")
     return request
 
 

@@ -12,7 +12,7 @@ from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.fields import check_ranges, entries, integer, mapping, text, truth
 from vibe_router.formats.common.json_body import dump, parse_object
 from vibe_router.formats.common.tags import take_tags
-from vibe_router.formats.common.token_estimate import estimate
+from vibe_router.formats.common.token_estimate import estimate, prompt_fields
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
 from vibe_router.formats.responses.echo import complete_response
 from vibe_router.formats.responses.ids import ITEM_PREFIXES
@@ -87,8 +87,7 @@ class ResponsesRequest(RequestDefaults):
 
     def prompt_tokens_estimate(self) -> int:
         """Return an estimate of the prompt's tokens."""
-        text = [value for name in ("instructions", "tools", "prompt") if (value := self.body.get(name))]
-        return estimate(content=self.body.get("input") or (), text=text)
+        return estimate(content=self.body.get("input") or (), text=prompt_fields(self.body, ("input",)))
 
     @property
     def echoes(self) -> bool:
