@@ -1,6 +1,7 @@
 """Whatever reads bytes of callers or providers takes time in proportion to them."""
 
 import contextlib
+import json
 import time
 from collections.abc import Callable
 
@@ -46,6 +47,7 @@ def _chat(unit: bytes, name: str) -> Work:
 
         def read() -> object:
             request = registry.client(name).parse(content, {})
+            request.affinity()
             return request.prompt_tokens_estimate()
 
         return read
@@ -79,6 +81,36 @@ def _event_stream(size: int) -> Callable[[], object]:
     return read
 
 
+def _calls_then_results(name: str, call: Callable[[int], object], result: Callable[[int], object]) -> Work:
+    """Translate as many calls, and their results in the reverse order."""
+
+    def make(size: int) -> Callable[[], object]:
+        count = size // 100
+        calls, results = [call(number) for number in range(count)], [result(number) for number in reversed(range(count))]
+        bodies: dict[str, dict[str, object]] = {
+            "chat": {"messages": [ASKED, {"role": "assistant", "tool_calls": calls}, *results]},
+            "messages": {
+                "max_tokens": 1,
+                "messages": [ASKED, {"role": "assistant", "content": calls}, {"role": "user", "content": results}],
+            },
+            "responses": {"input": [ASKED, *calls, *results]},
+            "gemini": {
+                "contents": [
+                    {"role": "user", "parts": [{"text": "hi"}]},
+                    {"role": "model", "parts": calls},
+                    {"role": "user", "parts": results},
+                ]
+            },
+        }
+        raw = json.dumps({"model": "m", **bodies[name]}).encode()
+        return lambda: registry.conversation("messages").body(
+            registry.client(name).parse(raw, {}).neutral(), "m", stream=False
+        )
+
+    return make
+
+
+ASKED = {"role": "user", "content": "hi"}
 PATHS: dict[str, Work] = {
     "JSON: escaped quotes in an open string": _many_commas_then(b'\\"'),
     "JSON: quotes": _many_commas_then(b'"'),
@@ -94,6 +126,31 @@ PATHS: dict[str, Work] = {
     "Messages: blocks": _chat(b'{"role":"user","content":[{"type":"text","text":"hi"}]}', "messages"),
     "Responses: items": _chat(b'{"role":"user","content":"hi"}', "responses"),
     "Responses: calls": _chat(b'{"type":"function_call","call_id":"a","name":"f","arguments":"{}"}', "responses"),
+    "chat: results in reverse": _calls_then_results(
+        "chat",
+        lambda i: {"id": f"c{i}", "type": "function", "function": {"name": f"f{i}", "arguments": "{}"}},
+        lambda i: {"role": "tool", "tool_call_id": f"c{i}", "content": "x"},
+    ),
+    "Messages: results in reverse": _calls_then_results(
+        "messages",
+        lambda i: {"type": "tool_use", "id": f"c{i}", "name": f"f{i}", "input": {}},
+        lambda i: {"type": "tool_result", "tool_use_id": f"c{i}", "content": "x"},
+    ),
+    "Responses: results in reverse": _calls_then_results(
+        "responses",
+        lambda i: {"type": "function_call", "call_id": f"c{i}", "name": f"f{i}", "arguments": "{}"},
+        lambda i: {"type": "function_call_output", "call_id": f"c{i}", "output": "x"},
+    ),
+    "Gemini: results in reverse": _calls_then_results(
+        "gemini",
+        lambda i: {"functionCall": {"name": f"f{i}", "args": {}}},
+        lambda i: {"functionResponse": {"name": f"f{i}", "response": {}}},
+    ),
+    "Gemini: results of no call": _calls_then_results(
+        "gemini",
+        lambda i: {"functionCall": {"name": "f", "args": {}}},
+        lambda i: {"functionResponse": {"name": f"g{i}", "id": f"i{i}", "response": {}}},
+    ),
     "stream: an event in small chunks": _events(b"data: xxxxxxxxxx", 16),
     "stream: carriage returns": lambda size: _events(b"\r", 16)(size // 10),
     "stream: empty lines": lambda size: _events(b"\n", 64)(size // 20),

@@ -14,7 +14,9 @@ temperature of 1, a top_p of 0.95, a top_k of 40 or 64): another model has its o
 
 import base64
 import binascii
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -262,19 +264,30 @@ def _read_choice(value: object) -> ToolChoice | None:
 # --- Contents ---------------------------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class _Call:
+    id: str
+    name: str
+    is_answered: bool = False
+
+
 class _Calls:
     """The calls of a conversation so far, by which results are matched to calls that have no ids."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._open: list[tuple[str, str]] = []  # id and name of every call without a result
-        self._answered: set[str] = set()  # their ids and names
+        # Every call, by its id and by its name in the order of the calls, until it is found to have a result.
+        self._by_id: defaultdict[str, deque[_Call]] = defaultdict(deque)
+        self._by_name: defaultdict[str, deque[_Call]] = defaultdict(deque)
+        self._answered: set[str] = set()  # ids and names
 
     def add(self, id_: str | None, name: str) -> str:
         """Return the id of a new call."""
         self._count += 1
         id_ = id_ or f"call_{self._count}"
-        self._open.append((id_, name))
+        call = _Call(id_, name)
+        self._by_id[id_].append(call)
+        self._by_name[name].append(call)
         return id_
 
     def answer(self, id_: str | None, name: str) -> str | None:
@@ -282,11 +295,13 @@ class _Calls:
 
         None for a second result.
         """
-        for index, (call_id, called) in enumerate(self._open):
-            if id_ == call_id or (id_ is None and called == name):
-                del self._open[index]
-                self._answered |= {call_id, f"name {called}"}
-                return call_id
+        calls = self._by_name[name] if id_ is None else self._by_id[id_]
+        while calls:
+            call = calls.popleft()
+            if not call.is_answered:
+                call.is_answered = True
+                self._answered |= {call.id, f"name {call.name}"}
+                return call.id
         if (id_ or f"name {name}") in self._answered:
             return None
         return id_ or f"call_{name}"
