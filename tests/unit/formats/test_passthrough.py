@@ -107,6 +107,52 @@ def test_a_form_that_parsers_read_differently_is_rejected(raw: bytes, reason: st
     assert caught.value.status == 400
 
 
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        'name="file"; filename="x\\"; name=model; a="',
+        'name="a\\"; name="model"',
+        'name="mo\\del"',
+        'name="mod"el',
+    ],
+)
+def test_a_head_in_which_parsers_see_different_names_is_rejected(disguised: str) -> None:
+    with pytest.raises(ApiError, match="malformed"):
+        PASSTHROUGH["transcriptions"].parse(MODEL + form((disguised, b"other")), {"content-type": FORM_TYPE})
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "multipart/form-data; boundary=b0undary; boundary=other",
+        "multipart/form-data; boundary=other; boundary=b0undary",
+        "multipart/form-data; boundary=b0undary; boundary*=utf-8''other",
+        "multipart/form-data; boundary=b0undary; BOUNDARY=other",
+        'multipart/form-data; boundary="b0undary\\"',
+        "multipart/form-data; boundary=b0ündary",
+        "multipart/form-data; boundary=" + "b" * 300,
+        "multipart/form-data; boundary=",
+    ],
+)
+def test_a_boundary_that_parsers_read_differently_is_rejected(content_type: str) -> None:
+    raw = form(('name="model"', b"allowed"), ('name="x"', b"\r\n" + SECOND.replace(b"b0undary", b"other")))
+    with pytest.raises(ApiError, match="malformed|no boundary"):
+        PASSTHROUGH["transcriptions"].parse(raw, {"content-type": content_type})
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        'multipart/form-data; charset=utf-8; boundary="b0undary"; x=y',
+        "Multipart/Form-Data;boundary=b0undary",
+        "multipart/form-data;\r\n boundary=b0undary",
+    ],
+)
+def test_a_provider_gets_the_boundary_in_one_spelling(content_type: str) -> None:
+    asked = PASSTHROUGH["transcriptions"].parse(form(('name="model"', b"m")), {"content-type": content_type})
+    assert asked.forwarded_headers == {"content-type": FORM_TYPE}
+
+
 def test_a_list_in_a_form_may_have_several_parts() -> None:
     parts = [('name="timestamp_granularities[]"', each) for each in (b"word", b"segment")]
     raw = form(('name="model"', b"m"), *parts)

@@ -17,7 +17,7 @@ from vibe_router.core.usage import Usage, count, read_chat
 from vibe_router.formats.common import sse
 from vibe_router.formats.common.fields import check_ranges
 from vibe_router.formats.common.json_body import dump, load, parse_object
-from vibe_router.formats.common.multipart import form_fields
+from vibe_router.formats.common.multipart import read_form
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate, prompt_fields
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
@@ -121,7 +121,7 @@ class PassthroughFormat:
         return PassthroughRequest(self.name, model, body, self._read, tags=tags)
 
     def _parse_form(self, raw: bytes, content_type: str) -> PassthroughRequest:
-        fields = form_fields(raw, content_type)
+        fields, content_type = read_form(raw, content_type)
         if any(each.name == "stream" and raw[each.start : each.end].strip().lower() in _TRUE for each in fields):
             raise bad_request(f"Streaming is not supported for {self.name}: leave 'stream' out.", "stream")
         found = next((each for each in fields if each.name == "model"), None)

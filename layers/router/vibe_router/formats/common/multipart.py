@@ -2,19 +2,22 @@
 
 A provider's parser may be more lenient than this one. A form in which it could see another part than the router has
 checked must not pass, so boundaries and heads have one spelling only: CRLF line ends, no folded lines, no encoded
-names, one `Content-Disposition` for each part. Everything is linear in the length of the form.
+names, no escaped quotes, one `Content-Disposition` for each part. Everything is linear in the length of the form.
 """
 
+import re
 from collections.abc import Iterator
 from email.message import Message
 from typing import NamedTuple
 
 from vibe_router.core.errors import ApiError, bad_request
 
-__all__ = ["FormField", "form_fields"]
+__all__ = ["Form", "FormField", "read_form"]
 
 _MAX_HEAD = 8 * 1024  # bytes of the head of a part
 _MAX_PARTS = 1_000
+_NEEDS_QUOTES = frozenset("()/:=?,")
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?-]{1,200}", re.ASCII)  # of RFC 2046, which allows fewer characters
 
 
 class FormField(NamedTuple):
@@ -25,20 +28,36 @@ class FormField(NamedTuple):
     end: int
 
 
-def form_fields(raw: bytes, content_type: str) -> list[FormField]:
+class Form(NamedTuple):
+    """The fields of a form, and its content type in the one spelling that every parser reads alike."""
+
+    fields: list[FormField]
+    content_type: str
+
+
+def read_form(raw: bytes, content_type: str) -> Form:
     """Return the fields of the form `raw`. Raises ApiError (400) for a form that parsers might read differently."""
-    header = Message()
-    header["content-type"] = content_type[:_MAX_HEAD]
-    boundary = header.get_boundary()
-    if not boundary:
-        raise bad_request("The multipart form has no boundary in its Content-Type.")
-    fields = list(_parts(raw, b"--" + boundary.encode("latin-1", "replace")))
+    boundary = _boundary(content_type)
+    fields = list(_parts(raw, b"--" + boundary.encode()))
     names = [field.name for field in fields]
     if len(set(names)) < len(names):
         repeated = {name for name in names if names.count(name) > 1 and not name.endswith("[]")}
         if repeated:
             raise bad_request(f"The form has the field '{min(repeated)[:100]}' twice.", min(repeated)[:100])
-    return fields
+    spelled = f'"{boundary}"' if set(boundary) & _NEEDS_QUOTES else boundary
+    return Form(fields, f"multipart/form-data; boundary={spelled}")
+
+
+def _boundary(content_type: str) -> str:
+    """Return the boundary in a Content-Type. Of two, parsers take the first or the last."""
+    header = Message()
+    header["content-type"] = " ".join(content_type[:_MAX_HEAD].encode("ascii", "replace").decode().split())
+    given = [value for name, value in header.get_params([]) if name.lower().startswith("boundary")]
+    if not given:
+        raise bad_request("The multipart form has no boundary in its Content-Type.")
+    if len(given) > 1 or not isinstance(given[0], str) or not _BOUNDARY.fullmatch(given[0]):
+        raise _malformed("the boundary in its Content-Type is repeated, or has characters that no boundary has")
+    return given[0]
 
 
 def _parts(raw: bytes, delimiter: bytes) -> Iterator[FormField]:
@@ -76,14 +95,18 @@ def _name(head: bytes) -> str:
             continue
         for parameter in _parameters(value.decode("utf-8", "replace")):
             key_of, _, text = parameter.partition("=")
+            if '\\"' in text:
+                raise _malformed("a part has an escaped quote in its head")
             if key_of.strip().lower().startswith("name"):
                 if name is not None or key_of.strip().lower() != "name":
                     raise _malformed("a part has two names or an encoded one")
                 name = text.strip()
     if name is None:
         raise _malformed("a part has no name")
-    quoted = len(name) > 1 and name[0] == name[-1] == '"'
-    return name[1:-1].replace('\\"', '"').replace("\\\\", "\\") if quoted else name
+    unquoted = name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
+    if '"' in unquoted or "\\" in unquoted:
+        raise _malformed("the name of a part has a quote or a backslash")
+    return unquoted
 
 
 def _parameters(value: str) -> Iterator[str]:
