@@ -36,6 +36,7 @@ def count_tokens(request: Request, _context: Context, environment: Environment) 
     from vibe_router.formats.messages import request as messages_request
 
     caller = environment.admission.caller(request.headers)
+    environment.admission.count_request(caller)
     counted = messages_request.parse_count(request.body, request.headers)
     model = environment.admission.model(caller, counted.model, environment.routes())
     tokens, deployment = environment.token_counter.count(model, counted)

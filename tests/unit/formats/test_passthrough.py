@@ -136,7 +136,7 @@ def test_a_head_in_which_parsers_see_different_names_is_rejected(disguised: str)
 )
 def test_a_boundary_that_parsers_read_differently_is_rejected(content_type: str) -> None:
     raw = form(('name="model"', b"allowed"), ('name="x"', b"\r\n" + SECOND.replace(b"b0undary", b"other")))
-    with pytest.raises(ApiError, match="malformed|no boundary"):
+    with pytest.raises(ApiError, match=r"malformed|no boundary"):
         PASSTHROUGH["transcriptions"].parse(raw, {"content-type": content_type})
 
 

@@ -21,6 +21,7 @@ from tests.unit.gateway.fake_environment import (
     whole,
 )
 from tests.unit.gateway.test_gateway_formats import chained, member
+from vibe_router.access.keys import Caller, Key, Limits
 from vibe_router.formats.common import sse
 from vibe_router.formats.messages import stream as messages
 from vibe_router.routing.verdict import Failure, FailureKind
@@ -336,3 +337,12 @@ def test_counting_tokens_requires_an_allowed_model(environment: FakeEnvironment)
     environment.models = {"other": virtual("other", "one/gpt-5")}
     response = app.handler(event("POST", "/v1/messages/count_tokens", {"model": "x", "messages": HI}), context())
     assert response.status == 404
+
+
+def test_counting_tokens_counts_against_the_rate_limit(environment: FakeEnvironment) -> None:
+    environment.callers.callers = {"sk-a": Caller(Key("a", "a", limits=Limits(rpm=1)))}
+    sent = event("POST", "/v1/messages/count_tokens", {"model": "auto-chat", "messages": HI})
+    sent["headers"] = {"x-api-key": "sk-a"}
+    assert app.handler(sent, context()).status == 200
+    response = app.handler(sent, context())
+    assert (response.status, json.loads(b"".join(response.body))["error"]["type"]) == (429, "rate_limit_error")

@@ -137,7 +137,7 @@ class RoutingDecision:
         if name := _ID_HEADERS.get(self.format or ""):
             headers[name] = self.request_id
         model = self._model or ""
-        if model.isascii() and model.isprintable() and 0 < len(model) <= _MODEL_CHARACTERS:
+        if _is_word(model) and len(model) <= _MODEL_CHARACTERS:
             headers["x-vibe-model"] = model
         if self._choice:
             headers["x-vibe-routing"] = self._choice.header()
@@ -150,7 +150,7 @@ class RoutingDecision:
         if self.trace.served_by:
             headers["x-vibe-deployment"] = self.trace.served_by.id
         if self.trace.dropped_params:
-            headers["x-vibe-dropped-params"] = ", ".join(self.trace.dropped_params)
+            headers["x-vibe-dropped-params"] = ", ".join(filter(_is_word, _cut_all(self.trace.dropped_params)))
         if self.reservation:
             headers |= rate_limit_headers(self.reservation.windows, self._clock.now())
         return headers
@@ -187,7 +187,7 @@ class RoutingDecision:
             ),
             fallbacks=trace.fallbacks,
             reasoning_left_out=trace.reasoning_left_out,
-            dropped_params=trace.dropped_params,
+            dropped_params=_cut_all(trace.dropped_params),
             cache_hit=self._cache == "hit",
             usage=usage,
             usage_flag=self._usage_flag,
@@ -287,6 +287,15 @@ class RoutingDecision:
 def _cut(name: str | None) -> str | None:
     """Return a caller's text, shortened, and without the lone surrogates that UTF-8 cannot hold."""
     return name and bounded_text(name, _MODEL_CHARACTERS)
+
+
+def _cut_all(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(bounded_text(each, _MODEL_CHARACTERS) for each in names)
+
+
+def _is_word(text: str) -> bool:
+    """Return whether `text` may be in a header."""
+    return text != "" and text.isascii() and text.isprintable()
 
 
 def _owners(ledgers: Iterable[str]) -> tuple[str, ...]:

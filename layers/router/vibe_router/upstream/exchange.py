@@ -30,6 +30,8 @@ __all__ = ["Exchange", "IssuerOf", "open_exchange"]
 # Returns the name of the provider that issued a proof of reasoning, None if unknown.
 IssuerOf = Callable[[str], str | None]
 
+_MAX_DROPPED = 32  # parameters of a request: each takes another pass over it
+
 # The kinds of proof that each format has.
 _NATIVE: Mapping[str, tuple[Kind, ...]] = {"responses": ("encrypted",), "messages": ("signature", "redacted")}
 
@@ -264,7 +266,7 @@ class _Translated(Exchange):
             try:
                 body = provider.body(own, self.model, stream=stream)
             except ApiError as error:
-                if (reduced := without_param(own, error.param)) is None:
+                if len(dropped) == _MAX_DROPPED or (reduced := without_param(own, error.param)) is None:
                     raise
                 own = reduced
                 dropped.append(str(error.param))
