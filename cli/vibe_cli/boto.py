@@ -25,7 +25,7 @@ def session() -> Session:
 
 
 class BotoApi:
-    """An `AwsApi` over a client of boto3, for stores in commands. Errors that are no answers stay botocore's."""
+    """An `AwsApi` over a client of boto3, for stores in commands. Errors without a response stay botocore's."""
 
     def __init__(self, client: BaseClient) -> None:
         self._client = client

@@ -46,5 +46,5 @@ def is_output_open() -> bool:
 
 
 def discard_output() -> None:
-    """Send what is still to be written to standard output nowhere, so that Python ends without an error."""
+    """Discard the rest of standard output, so that Python ends without an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

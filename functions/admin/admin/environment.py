@@ -66,7 +66,7 @@ class Settings:
 
 
 class Environment:
-    """The wiring. Nothing connects before the first request."""
+    """The collaborators of all calls. Nothing connects before the first one."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()

@@ -99,9 +99,9 @@ def _error_format(path: str, request: Request | None) -> ClientFormat:
 
 
 def _is_gemini(request: Request, path: str) -> bool:
-    """Return whether `path` (without /v1) is one of Google's API, whose methods follow a colon.
+    """Return whether a request for `path` (without /v1) is one of Google's API, whose methods follow a colon.
 
-    Google's and OpenAI's clients list the models of /v1 alike; Google's say who they are.
+    OpenAI's clients list models under the same path. Google's are recognised by their header or their key.
     """
     if path.startswith(("/v1beta/", "/v1alpha/")):
         return True

@@ -11,7 +11,7 @@ __all__ = ["answer"]
 
 
 def answer(_request: Request, _context: Context, _environment: Environment) -> StreamingResponse:
-    """Answer with the document; it is public, as what it describes is not secret."""
+    """Return the document. It contains nothing secret, so no key is needed."""
     return whole_response(_document(), headers={"cache-control": "max-age=300"})
 
 

@@ -85,7 +85,7 @@ class Settings:
 
 
 class Environment:
-    """The wiring. Nothing connects before the first request, so a snapshot can be taken of it."""
+    """The collaborators of all requests. Nothing connects before the first one, so a snapshot can be taken of it."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()

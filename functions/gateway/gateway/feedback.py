@@ -1,4 +1,4 @@
-"""POST /v1/feedback: what a caller thinks of an answer."""
+"""POST /v1/feedback: a caller's rating of an answer."""
 
 from gateway import proxy_event
 from gateway.environment import Environment

@@ -1,4 +1,4 @@
-"""GET /health and its kin: whether the router is up, and how every deployment is."""
+"""GET /health, liveness and readiness: the state of the router and of every deployment."""
 
 from gateway.environment import Environment
 from gateway.proxy_event import Request, json_response

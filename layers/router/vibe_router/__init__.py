@@ -1,5 +1,5 @@
 """Vibe Router: virtual models over chains of real deployments.
 
 One request goes one way: read, admit, resolve, plan, attempt, commit, relay, settle.
-`routing` and `formats` decide (pure), `upstream` and `store` talk to the world, `access` guards the door.
+`routing`, `formats` and `access` are pure decisions. `upstream` calls providers, and `store` calls AWS.
 """

@@ -1,6 +1,6 @@
 """Prices and costs. Money is whole nano-dollars (1e-9 $) everywhere inside.
 
-Integers, so that sums are exact however many requests they are of. A price counts to the millionth of a dollar per
+Integers keep sums exact. A price counts to the millionth of a dollar per
 million tokens, that is to the pico-dollar per token; a request's cost is rounded up once, at its end.
 """
 

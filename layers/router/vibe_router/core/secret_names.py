@@ -1,4 +1,4 @@
-"""The entries of the router's secret that open the router itself, and what the admin function gets of it.
+"""The router's own entries in its secret, and the part of the secret that the admin function gets.
 
 The gateway reads the router's secret, a JSON object with everything. The admin function cannot: its own secret is a
 copy of the entries it needs, and the names, without values, of the others.

@@ -1,4 +1,4 @@
-"""The providers that issued proofs of reasoning (signatures, encrypted content), as this environment has seen."""
+"""The providers that issued the proofs of reasoning (signatures, encrypted content) seen by this environment."""
 
 import hashlib
 from collections import OrderedDict

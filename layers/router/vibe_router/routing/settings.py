@@ -1,8 +1,8 @@
 """Rows of the RoutesTable as plain values, read without pydantic: what the gateway needs of them.
 
 `vibe routes` and the page validate routes with `routing.spec` before they write them, so the gateway reads rows by
-plain code. `read_row` returns None for a row that it does not know to be valid, for example one that was edited by
-hand: then `routing.spec` decides, and says what is wrong. A test holds both equal.
+plain code. `read_row` returns None for a row that may be invalid, for example one that was edited by
+hand: then `routing.spec` decides, and reports the mistakes. A test holds both equal.
 
     a row of the table ── read_row ──────────────────────────────┬─> settings ── routing.resolution ─> Catalogue
                            └─ None ── spec.parse_row ── settings_of ┘

@@ -1,4 +1,4 @@
-"""Stop calling a service that fails: one request pays for finding out, not every request.
+"""Stop calling a service that fails, so that one request waits for its timeout and not every request.
 
 The first failed call opens the breaker; its caller has waited for the client's timeouts. While it is open, callers are
 served from memory at once, and every two seconds one probe runs in the background. After a pause of 30 s or more a

@@ -1,4 +1,4 @@
-"""Look up who a key belongs to: the gateway's side of the KeysTable.
+"""Find the caller of a key: the gateway's side of the KeysTable.
 
 An environment reads a key at most once in ten seconds, even one that does not exist, together with its team and the
 ledgers of both. While DynamoDB is unreachable, cached keys stay valid and all others get a 503. A record that cannot be

@@ -1,8 +1,8 @@
 """Merge the chunks of HTTP answers that have arrived together.
 
 A provider sends each event of a stream as a chunk of its own, and h11 takes 20 µs for each chunk, however small. Here
-the bytes of an answer are reframed before h11 gets them: all chunks of one packet become one. What is not plainly
-chunked is passed on as it is, so that h11 judges it.
+the bytes of an answer are reframed before h11 gets them: all chunks of one packet become one. Anything else is
+passed on unchanged, and left to h11.
 https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding
 """
 

@@ -47,7 +47,7 @@ def open_exchange(
 ) -> "Exchange":
     """Return `request` as it is sent to `deployment` at `now` (epoch seconds).
 
-    `client_headers` are the caller's, in lower case, of which the routes may let some through.
+    `client_headers` are the caller's, in lower case; the routes name those to forward.
 
     Raises ApiError (400) if none of its formats can carry the request, with the reason of the first.
     """

@@ -1,4 +1,4 @@
-"""Why a model stopped, by the words of every provider and relay.
+"""Read the finish reasons of every provider and relay.
 
 Sources: the API references of OpenAI, Anthropic, Google (Gemini), Amazon (Converse), Mistral, DeepSeek, Zhipu and
 OpenRouter. Relays pass these words on untranslated, in any format and any case.

@@ -1,6 +1,6 @@
 """Converse: Amazon Bedrock's own format, which providers speak and no caller does.
 
-Requests and answers are close kin of Anthropic's Messages, so both are translated by way of that format: see `neutral`.
+Requests and answers resemble Anthropic's Messages, so both are translated by way of that format: see `neutral`.
 """
 
 from collections.abc import Mapping

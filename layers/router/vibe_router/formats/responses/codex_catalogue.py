@@ -1,4 +1,4 @@
-"""Codex's catalogue of models: what it must know of a model, so that it does not warn of missing metadata.
+"""Codex's catalogue of models: the metadata without which Codex warns.
 
 `GET /models?client_version=…` answers with it, and `vibe agents codex` writes it into the file that Codex's setting
 `model_catalog_json` names. Entries have the fields that any version of Codex since 0.90 requires.

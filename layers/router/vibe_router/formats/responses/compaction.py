@@ -1,4 +1,4 @@
-"""Compaction: a conversation is replaced by a summary, which the model is asked for.
+"""Compaction: replace a conversation by a summary that the model writes.
 
 The request is sent to the chain like any other. Calls and their outputs are sent as text, so that no provider needs
 the tools. Shapes: OpenAI's API reference, "Compact a response".
