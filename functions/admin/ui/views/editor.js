@@ -186,7 +186,7 @@ function capabilityEditor(label, member, changed) {
       "div",
       { class: "form three" },
       field("Context window", h("input", { type: "number", min: "1", step: "1", inputmode: "numeric", placeholder: "unknown", value: member.context_window ?? "", on: { input: (event) => update("context_window", positive(event.target.value)) } }), { unit: "tokens" }),
-      field("Base model", h("input", { spellcheck: "false", autocapitalize: "none", value: member.base_model ?? "", on: { input: (event) => update("base_model", event.target.value.trim() || undefined) } }), { hint: "The model behind a name that does not tell it." }),
+      field("Base model", h("input", { spellcheck: "false", autocapitalize: "none", value: member.base_model ?? "", on: { input: (event) => update("base_model", event.target.value.trim() || undefined) } }), { hint: "The model behind an opaque name, such as an Azure deployment." }),
       h("div", { class: "checks" }, toggle("Images", member.vision !== false, capability("vision")), toggle("Tools", member.tools !== false, capability("tools")), toggle("Only streams", member.stream === "always", (on) => update("stream", on ? "always" : undefined))),
       h("fieldset", { class: "wide" }, h("legend", { class: "label" }, "Formats, if not the provider's"), h("div", { class: "checks" }, formats.map((input) => h("label", { class: "check" }, input, input.value)))),
     ),
@@ -195,7 +195,7 @@ function capabilityEditor(label, member, changed) {
 
 function ladderField(row, changed) {
   const input = h("input", { value: ladderText(row.budget_ladder), placeholder: "auto-chat-mini@80%", spellcheck: "false", autocapitalize: "none" });
-  const labelled = field("Budget ladder", input, { hint: "MODEL@SHARE, comma-separated: what serves instead from a share of a key's or team's budget on." });
+  const labelled = field("Budget ladder", input, { hint: "MODEL@SHARE, comma-separated. MODEL serves instead once that share of a key's or team's budget is used." });
   input.addEventListener("input", () => {
     // After the field's own listener, which clears problems.
     const steps = ladderIn(input.value);

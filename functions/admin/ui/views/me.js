@@ -66,7 +66,7 @@ export async function show(view, { signal, head }) {
   }
 
   async function rotateKey(key) {
-    if (!(await confirm(`Rotate ${keyName(key)}?`, "The present key stops working within ten seconds. Its budget and its history stay.", "Rotate"))) return;
+    if (!(await confirm(`Rotate ${keyName(key)}?`, "The current key stops working within ten seconds. Its budget and its history stay.", "Rotate"))) return;
     await act(async () => showKey(await api.rotateKey(key.key_id)));
   }
 
