@@ -37,6 +37,7 @@ SECRET = {
     "OIDC_CLIENT_ID": "The router's client id at the provider.",
     "OIDC_CLIENT_SECRET": "The client's secret, if it has one.",
     "OIDC_URL": "The router's own address; register this with /ui/oidc/callback at the provider.",
+    "OIDC_TOKENS": "Whose tokens of the provider are accepted as keys of models, as JSON (keys.md). Unset: nobody's.",
     "OIDC_ROLES": "Who is admin, lead of a team, or member, as JSON (monitoring.md).",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "A collector of traces (OTLP/HTTP), without /v1/traces. Unset: no traces.",
     "OTEL_EXPORTER_OTLP_HEADERS": "Headers for the collector: name=value,name=value, URL-encoded.",

@@ -8,6 +8,7 @@ from local.template import read_template
 from tests.infrastructure.expanded import ROOT, TEMPLATE
 
 ABSENT = ("boto3", "botocore.session", "pydantic", "pydantic_core", "aws_xray_sdk", "urllib3", "httpx", "asyncio")
+OPT_IN = ("access.budgets", "access.jwt", "access.tokens", "pipeline.budgets", "pipeline.token_callers")
 PATH = ("functions/gateway", "layers/router", "layers/streaming_runtime")
 PROGRAM = "import sys, json, gateway.app; print('\\n'.join(sys.modules))"
 
@@ -32,3 +33,4 @@ def test_the_gateways_start_loads_neither_boto3_nor_pydantic_nor_the_xray_sdk() 
     assert "gateway.environment" in loaded
     # Powertools imports botocore's empty package, to see whether it is there.
     assert [each for each in loaded if each in ABSENT or each.startswith("botocore.")] == []
+    assert [each for each in OPT_IN if f"vibe_router.{each}" in loaded] == []

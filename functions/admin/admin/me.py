@@ -18,6 +18,7 @@ from admin.router import Router
 from admin.series import Csv, Most, StepOrAuto
 from admin.usage_logic import summed, today
 from vibe_router.access.keys import Key
+from vibe_router.access.tokens import token_key_id
 from vibe_router.core.errors import ApiError
 
 __all__ = ["router"]
@@ -64,7 +65,7 @@ def my_usage(days: Annotated[int, Query(ge=1, le=90)] = 30) -> dict[str, Any]:
     """Return the usage of these keys over the last days (UTC)."""
     call = call_of(router)
     last = today(call)
-    names = {key.key_id: key.alias or key.name for key in _keys_of(call)}
+    names = {**_token_names(call), **{key.key_id: key.alias or key.name for key in _keys_of(call)}}
     found = [
         total
         for total in call.environment.usage.totals("key", last - timedelta(days=days - 1), last)
@@ -98,8 +99,11 @@ def my_usage_over_time(
     """
     call = call_of(router)
     found = _keys_of(call)
-    keys = {key.key_id: {"user": key.user_id, "team": key.team_id} for key in found}
-    display = {key.key_id: {"key_alias": key.alias or key.name} for key in found} if by == "key" else {}
+    tokens = _token_names(call)
+    keys = {key_id: {"user": call.by, "team": None} for key_id in tokens}
+    keys |= {key.key_id: {"user": key.user_id, "team": key.team_id} for key in found}
+    names = {**tokens, **{key.key_id: key.alias or key.name for key in found}}
+    display = {key_id: {"key_alias": alias} for key_id, alias in names.items()} if by == "key" else {}
     wanted = series.read_range(call, start_date, end_date, step, by, has_keys=True)
     return series.respond(series.series_of(call, by, wanted, keys=keys, names=display, only=name, most=limit), csv=csv)
 
@@ -143,6 +147,13 @@ def _keys_of(call: Call) -> list[Key]:
     if session.role == "lead":
         return [key for key in live if key.team_id is not None and key.team_id == session.team]
     return [key for key in live if key.user_id is not None and key.user_id == session.username]
+
+
+def _token_names(call: Call) -> dict[str, str]:
+    """Return the id under which the usage of a member's tokens is recorded (access.tokens), with a name for it."""
+    session = call.session
+    is_member = session is not None and session.role == "member"
+    return {token_key_id(session.username): "your tokens"} if session and is_member else {}
 
 
 def _own(call: Call, named: str) -> Key:

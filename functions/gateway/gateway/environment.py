@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
 from vibe_router.core.models import Catalogue
-from vibe_router.core.secret_names import OTLP_ENDPOINT
+from vibe_router.core.secret_names import OIDC_TOKENS, OTLP_ENDPOINT
 from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.pipeline.admission import Admission
 from vibe_router.pipeline.failover import FailoverExecutor
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vibe_router.pipeline.observers import RequestObserver
     from vibe_router.pipeline.span_exporter import SpanExporter
     from vibe_router.pipeline.stored_responses import ResponseStorage
+    from vibe_router.pipeline.token_callers import TokenCallers
     from vibe_router.pipeline.token_counter import TokenCounter
     from vibe_router.store.complexity import ComplexityStore
     from vibe_router.store.observations import ObservationStore
@@ -110,7 +111,8 @@ class Environment:
             on_ledger_read=self.ledgers.accept,
             service=breaker,
         )
-        self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock)
+        self.admission = Admission(self.master_key, self.keys, self.ledgers, self.clock, self._token_lookup)
+        self._tokens: TokenCallers | None = None
         self.upstream = Upstream()
         self.hooks = self._open_hooks(settings.hooks_module)
         self.failover = FailoverExecutor(
@@ -192,6 +194,16 @@ class Environment:
         from vibe_router.pipeline.complexity import ComplexityRouter
 
         return ComplexityRouter(lambda: self._routes.complexity)
+
+    def _token_lookup(self) -> "TokenCallers | None":
+        """Return what finds the callers of the provider's tokens, if the secret accepts them; imported only then."""
+        if self.secrets.cached(OIDC_TOKENS) is None:
+            return None
+        if self._tokens is None:
+            from vibe_router.pipeline.token_callers import TokenCallers
+
+            self._tokens = TokenCallers(self.secrets.cached, self.keys, self.clock)
+        return self._tokens
 
     def prefetch(self) -> None:
         """Start to read stale routes and states, so that after a rest all reads take one round trip together."""

@@ -3,14 +3,15 @@
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.page.test_looks import violations
 from tests.e2e.page.traffic import admin, ask
-from tests.e2e.stack import Stack, running, shipped_routes
-from tests.integration.admin.oidc_provider import CLIENT, LocalProvider, providing
+from tests.e2e.stack import Stack, eventually, running, shipped_routes
+from tests.integration.admin.oidc_provider import CLIENT, LocalProvider, providing, signed
 
 ROLES = {"admin": ["ann@example.com"], "lead": {"red": ["bob@example.com"]}, "member": ["*@example.com"]}
 
@@ -28,6 +29,7 @@ def stack(provider: LocalProvider, tmp_path_factory: pytest.TempPathFactory) -> 
         "OIDC_CLIENT_ID": CLIENT,
         "OIDC_URL": "http://127.0.0.1:{port}",
         "OIDC_ROLES": json.dumps(ROLES),
+        "OIDC_TOKENS": json.dumps({"teams": {"red": ["kim@example.com"]}, "limits": {"rpm_limit": 60}}),
     }
     with running(tmp_path_factory.mktemp("roles"), shipped_routes, **settings) as stack:
         admin(stack, "team/new", team_id="red", max_budget=50)
@@ -93,4 +95,21 @@ def test_an_admin_of_the_provider_sees_everything(browser: Browser, stack: Stack
     expect(page.get_by_role("link", name="Models")).to_be_visible()
     page.goto(f"{stack.root}/ui/#/audit")
     expect(page.get_by_role("row").nth(1)).to_contain_text("ann@example.com")
+    page.context.close()
+
+
+def test_a_member_calls_models_with_a_token(browser: Browser, stack: Stack, provider: LocalProvider) -> None:
+    claims = {"iss": provider.issuer, "aud": CLIENT, "sub": "kim", "exp": time.time() + 300}
+    email = {"email": "kim@example.com", "email_verified": True}
+    assert ask(stack, signed({**claims, **email})).status_code == 200
+    rejected = ask(stack, signed({**claims, **email, "aud": "another"}))
+    assert (rejected.status_code, rejected.json()["error"]["code"]) == (401, "invalid_token")
+    assert ask(stack, signed({**claims, **email, "email": "eve@example.com"})).status_code == 403
+    page = sign_in(browser, stack, provider, "kim@example.com")
+
+    def usage() -> list[dict[str, Any]] | None:
+        keys: list[dict[str, Any]] = page.request.get(f"{stack.root}/me/usage").json()["keys"]
+        return keys or None
+
+    assert [(each["key_alias"], each["requests"]) for each in eventually(usage)] == [("your tokens", 1)]
     page.context.close()

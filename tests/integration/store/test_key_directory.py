@@ -122,6 +122,24 @@ def test_a_missing_team_is_read_as_none(directory: KeyDirectory, put: Any) -> No
     assert directory.find("a1") == Caller(MEMBER)
 
 
+def test_a_key_that_is_stored_nowhere_has_its_team(
+    directory: KeyDirectory, wire: Wire, time: Time, put: Any, seen: Seen
+) -> None:
+    put(BLUE)
+    wire.took()
+    token = Key("", "oidc:ann@example.com", team_id="blue", limits=Limits(rpm=1))
+    for _ in range(2):
+        assert directory.with_team(token) == Caller(token, BLUE)
+    assert wire.took() == ["BatchGetItem"]
+    assert seen.keys() == {"key#oidc:ann@example.com", "team#blue"}
+    put(replace(BLUE, blocked=True))
+    time.advance(10)
+    changed = replace(token, limits=Limits())
+    assert directory.with_team(changed) == Caller(changed, replace(BLUE, blocked=True))
+    assert directory.with_team(replace(token, team_id="nowhere")).team is None
+    assert directory.with_team(replace(token, team_id=None)) == Caller(replace(token, team_id=None))
+
+
 def test_ledgers_are_read_along_with_key_and_team(
     directory: KeyDirectory,
     time: Time,

@@ -9,7 +9,7 @@ from gateway.environment import Environment
 from streaming_runtime import Context
 from streaming_runtime.context import Function
 from vibe_router.access.authentication import hash_key
-from vibe_router.access.keys import Caller, Limits
+from vibe_router.access.keys import Caller, Key, Limits, Team
 from vibe_router.access.ledger import Denial, Ledger, ReservationRequest, apply_update, plan_reservation
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
@@ -152,7 +152,11 @@ class FakeKeys:
 
     def __init__(self) -> None:
         self.callers: dict[str, Caller] = {}
+        self.teams: dict[str, Team] = {}
         self.outage = False
+
+    def with_team(self, key: Key) -> Caller:
+        return Caller(key, self.teams.get(key.team_id or ""))
 
     def is_cached(self, key_hash: str) -> bool:
         return False

@@ -8,7 +8,7 @@ from typing import Protocol
 from vibe_router.access.keys import MASTER, Caller, require_active
 from vibe_router.core.errors import ApiError, invalid_key
 
-__all__ = ["KEY_HEADERS", "KeyLookup", "authenticate", "authenticate_master", "find_keys", "hash_key"]
+__all__ = ["KEY_HEADERS", "KeyLookup", "TokenLookup", "authenticate", "authenticate_master", "find_keys", "hash_key"]
 
 # In the order in which they are tried: the router's own (LiteLLM's), then Anthropic's, Azure's and Gemini's. The
 # Authorization header comes last: an agent may send the OAuth token of its own subscription there.
@@ -20,6 +20,13 @@ class KeyLookup(Protocol):
 
     def find(self, key_hash: str, /) -> Caller | None:
         """Return the caller of the key with this hash, None for an invalid key."""
+
+
+class TokenLookup(Protocol):
+    """Finds the callers of an OpenID Connect provider's tokens (pipeline.token_callers.TokenCallers)."""
+
+    def find(self, token: str, /) -> Caller:
+        """Return the caller of `token`. Raises ApiError."""
 
 
 def find_keys(headers: Mapping[str, str]) -> list[str]:
@@ -36,10 +43,17 @@ def find_keys(headers: Mapping[str, str]) -> list[str]:
     return list(found)
 
 
-def authenticate(headers: Mapping[str, str], master_key: str | None, keys: KeyLookup, now: float) -> Caller:
+def authenticate(
+    headers: Mapping[str, str],
+    master_key: str | None,
+    keys: KeyLookup,
+    now: float,
+    tokens: TokenLookup | None = None,
+) -> Caller:
     """Return the caller: the first key in `headers` that is valid decides. The master key takes no lookup.
 
-    Raises ApiError (401), and what `keys` raises if it is unavailable, unless another key is valid.
+    `tokens` finds the callers of signed tokens, if those are accepted. Raises ApiError (401), and what `keys` raises
+    if it is unavailable, unless another key is valid.
     """
     shown = find_keys(headers)
     if not shown:
@@ -48,9 +62,10 @@ def authenticate(headers: Mapping[str, str], master_key: str | None, keys: KeyLo
     if any(_is_master(digest, master_key) for digest in digests):
         return MASTER
     failure: Exception | None = None
-    for digest in digests:
+    for key, digest in zip(shown, digests, strict=True):
         try:
-            if caller := keys.find(digest.hex()):
+            caller = tokens.find(key) if tokens and _is_token(key) else keys.find(digest.hex())
+            if caller:
                 require_active(caller, now)
                 return caller
         except Exception as error:  # noqa: BLE001 - raised below, unless another key is valid
@@ -68,6 +83,11 @@ def authenticate_master(headers: Mapping[str, str], master_key: str | None, keys
 def hash_key(key: str) -> str:
     """Return the sha256 of a key in hex, under which it is stored."""
     return _digest(key).hex()
+
+
+def _is_token(key: str) -> bool:
+    """Return whether a key may be a signed token: three parts, of which the first is a JSON object in base64."""
+    return key.startswith("ey") and key.count(".") == 2
 
 
 def _is_master(digest: bytes, master_key: str | None) -> bool:

@@ -10,11 +10,11 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["InvalidTokenError", "RsaKey", "read_keys", "verified_claims"]
+__all__ = ["InvalidTokenError", "RsaKey", "UnknownKeyError", "bearer_claims", "read_keys", "verified_claims"]
 
 _HASHES = {
     "RS256": ("sha256", bytes.fromhex("3031300d060960864801650304020105000420")),
@@ -30,6 +30,10 @@ _SKEW = 60.0  # seconds by which clocks may differ
 
 class InvalidTokenError(Exception):
     """A token that is not accepted. The message names the reason and repeats nothing of the token."""
+
+
+class UnknownKeyError(InvalidTokenError):
+    """A token that is signed with a key that is not known, perhaps not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +60,53 @@ def verified_claims(
     The signature must be by one of `keys`; the token must be from `issuer`, for `audience`, with `nonce` if that is
     given, and valid at `now` (epoch seconds).
     """
+    claims = _signed_claims(token, keys, issuer, now)
+    given = claims.get("aud")
+    audiences = given if isinstance(given, list) else [given]
+    if audience not in audiences:
+        raise InvalidTokenError("it is for another audience")
+    if (len(audiences) > 1 or "azp" in claims) and claims.get("azp") != audience:
+        raise InvalidTokenError("it was issued to another client")
+    if nonce is not None and not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
+        raise InvalidTokenError("its nonce is not the one of this sign-in")
+    return claims
+
+
+def bearer_claims(
+    token: str,
+    keys: Sequence[RsaKey],
+    *,
+    issuer: str,
+    audiences: Collection[str],
+    clients: Collection[str],
+    now: float,
+) -> dict[str, Any]:
+    """Return the claims of a token that a caller sends as its key. Raises InvalidTokenError.
+
+    It must be for one of `audiences` and, unless `clients` is empty, issued to one of these. A token without an
+    audience is for the client that it was issued to, as Cognito's access tokens are. Sources: RFC 9068, section 4;
+    OpenID Connect Core 1.0, section 2 (`azp`).
+    """
+    claims = _signed_claims(token, keys, issuer, now)
+    client = claims.get("azp", claims.get("client_id"))
+    given = claims.get("aud", client)
+    named = given if isinstance(given, list) else [given]
+    if not any(isinstance(each, str) and each in audiences for each in named):
+        raise InvalidTokenError("it is for another audience")
+    if clients and not (isinstance(client, str) and client in clients):
+        raise InvalidTokenError("it was issued to another client")
+    return claims
+
+
+def _signed_claims(token: str, keys: Sequence[RsaKey], issuer: str, now: float) -> dict[str, Any]:
+    """Return the claims of a token of `issuer` that is signed by one of `keys` and valid at `now`."""
     if len(token) > _MAX_TOKEN or not token.isascii() or token.count(".") != 2:
         raise InvalidTokenError("it is not a signed token")
     signed, _, signature = token.rpartition(".")
     head, _, body = signed.partition(".")
     header, claims = _json(head), _json(body)
     _check_signature(header, signed.encode(), _decoded(signature), keys)
-    _check_claims(claims, issuer, audience, now)
-    if nonce is not None and not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
-        raise InvalidTokenError("its nonce is not the one of this sign-in")
+    _check_claims(claims, issuer, now)
     return claims
 
 
@@ -77,7 +119,7 @@ def _check_signature(header: Mapping[str, Any], signed: bytes, signature: bytes,
     kid = header.get("kid")
     candidates = [key for key in keys if kid is None or key.id == kid]
     if not candidates:
-        raise InvalidTokenError("it is signed with an unknown key")
+        raise UnknownKeyError("it is signed with an unknown key")
     if not any(_is_signature(algorithm, signed, signature, key) for key in candidates):
         raise InvalidTokenError("its signature is wrong")
 
@@ -94,15 +136,9 @@ def _is_signature(algorithm: str, signed: bytes, signature: bytes, key: RsaKey) 
     return hmac.compare_digest(pow(number, key.exponent, key.modulus).to_bytes(size, "big"), expected)
 
 
-def _check_claims(claims: Mapping[str, Any], issuer: str, audience: str, now: float) -> None:
+def _check_claims(claims: Mapping[str, Any], issuer: str, now: float) -> None:
     if claims.get("iss") != issuer:
         raise InvalidTokenError("it is from another issuer")
-    given = claims.get("aud")
-    audiences = given if isinstance(given, list) else [given]
-    if audience not in audiences:
-        raise InvalidTokenError("it is for another audience")
-    if (len(audiences) > 1 or "azp" in claims) and claims.get("azp") != audience:
-        raise InvalidTokenError("it was issued to another client")
     expires, begins = _time(claims, "exp"), _time(claims, "nbf")
     if expires is None or now >= expires + _SKEW:
         raise InvalidTokenError("it has expired")

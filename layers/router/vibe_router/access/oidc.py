@@ -29,6 +29,7 @@ __all__ = [
     "new_attempt",
     "read_provider",
     "read_settings",
+    "require_https",
     "token_request",
 ]
 
@@ -97,7 +98,7 @@ def read_settings(secret: Mapping[str, str | None]) -> OidcSettings | None:
     if not client_id or not url:
         raise OidcError("OIDC_CLIENT_ID and OIDC_URL must be set beside OIDC_ISSUER")
     for name, value in (("OIDC_ISSUER", issuer), ("OIDC_URL", url)):
-        _require_https(value, name)
+        require_https(value, name)
     rules = read_role_rules(secret.get("OIDC_ROLES"))
     return OidcSettings(issuer, client_id, secret.get("OIDC_CLIENT_SECRET"), url.rstrip("/"), rules)
 
@@ -111,7 +112,7 @@ def read_provider(document: Mapping[str, Any], issuer: str) -> Provider:
         value = document.get(name)
         if not isinstance(value, str):
             raise OidcError(f"the provider's discovery document has no {name}")
-        _require_https(value, name)
+        require_https(value, name)
         endpoints.append(value)
     return Provider(*endpoints)
 
@@ -152,7 +153,8 @@ def token_request(settings: OidcSettings, attempt: SignInAttempt, code: str) -> 
     return urlencode(fields).encode()
 
 
-def _require_https(url: str, name: str) -> None:
+def require_https(url: str, name: str) -> None:
+    """Require that `url` is encrypted, or on this machine. Raises OidcError, which calls it `name`."""
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise OidcError(f"{name} must be an https:// address")

@@ -19,7 +19,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["ADMIN", "Role", "RoleRules", "RolesError", "User", "read_role_rules", "user_of"]
+__all__ = [
+    "ADMIN",
+    "Role",
+    "RoleRules",
+    "RolesError",
+    "User",
+    "identities_of",
+    "read_people",
+    "read_role_rules",
+    "user_of",
+]
 
 Role = Literal["admin", "lead", "member"]
 ADMIN: Role = "admin"
@@ -67,15 +77,7 @@ def user_of(claims: Mapping[str, Any], rules: RoleRules) -> User | None:
 
     An e-mail address counts only if the provider has verified it: at some, users can write any address.
     """
-    email = claims.get("email")
-    is_verified = isinstance(email, str) and claims.get("email_verified") in (True, "true") and "@" in email
-    address = str(email).lower() if is_verified else None
-    identities = {f"sub:{claims['sub']}"} | ({address, f"*@{address.rpartition('@')[2]}"} if address else set())
-    for claim in _GROUP_CLAIMS:
-        groups = claims.get(claim)
-        if isinstance(groups, list):
-            identities |= {f"group:{group}" for group in groups if isinstance(group, str)}
-    name = address or str(claims["sub"])
+    name, identities = identities_of(claims)
     if identities & set(rules.admins):
         return User(name, "admin")
     for team, people in rules.leads.items():
@@ -84,8 +86,25 @@ def user_of(claims: Mapping[str, Any], rules: RoleRules) -> User | None:
     return User(name, "member") if identities & set(rules.members) else None
 
 
+def identities_of(claims: Mapping[str, Any]) -> tuple[str, set[str]]:
+    """Return the name of whom `claims` identify, and everything that rules may call them by."""
+    email = claims.get("email")
+    is_verified = isinstance(email, str) and claims.get("email_verified") in (True, "true") and "@" in email
+    address = str(email).lower() if is_verified else None
+    identities = {f"sub:{claims['sub']}"} | ({address, f"*@{address.rpartition('@')[2]}"} if address else set())
+    for claim in _GROUP_CLAIMS:
+        groups = claims.get(claim)
+        if isinstance(groups, list):
+            identities |= {f"group:{group}" for group in groups if isinstance(group, str)}
+    return address or str(claims["sub"]), identities
+
+
+def read_people(value: object, name: str) -> tuple[str, ...]:
+    """Read a list of people; addresses become lower-case. Raises RolesError, which calls it `name`."""
+    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+        raise RolesError(f"{name} must be a list of people")
+    return tuple(each if each.startswith(("group:", "sub:")) else each.lower() for each in value)
+
+
 def _people(value: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    people = value.get(name, [])
-    if not isinstance(people, list) or not all(isinstance(each, str) and each for each in people):
-        raise RolesError(f"{name} in OIDC_ROLES must be a list of people")
-    return tuple(each if each.startswith(("group:", "sub:")) else each.lower() for each in people)
+    return read_people(value.get(name, []), f"{name} in OIDC_ROLES")

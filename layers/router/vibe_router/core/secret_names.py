@@ -10,6 +10,9 @@ from collections.abc import Mapping
 __all__ = [
     "MASTER_KEY",
     "OIDC",
+    "OIDC_CLIENT_ID",
+    "OIDC_ISSUER",
+    "OIDC_TOKENS",
     "OTEL_RESOURCE",
     "OTLP_ENDPOINT",
     "OTLP_HEADERS",
@@ -30,8 +33,10 @@ OTLP_ENDPOINT, OTLP_HEADERS = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP
 OTEL_RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
 TRACING = (OTLP_ENDPOINT, OTLP_HEADERS, OTEL_RESOURCE)
 """The collector of traces, by OpenTelemetry's names; without an endpoint no trace is sent."""
-OIDC = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_URL", "OIDC_ROLES")
-"""Sign-in to the page through an OpenID Connect provider (access.oidc); without an issuer there is none."""
+OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_TOKENS = "OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_TOKENS"
+OIDC = (OIDC_ISSUER, OIDC_CLIENT_ID, "OIDC_CLIENT_SECRET", "OIDC_URL", "OIDC_ROLES", OIDC_TOKENS)
+"""Sign-in to the page through an OpenID Connect provider (access.oidc), and its tokens as keys (access.tokens);
+without an issuer there is neither."""
 RESERVED = frozenset({MASTER_KEY, "LITELLM_MASTER_KEY", *PAGE, SECRETS_SET, *TRACING, *OIDC})
 """Entries that must not be sent to a provider."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from vibe_router.access.authentication import authenticate, authenticate_master
+from vibe_router.access.authentication import TokenLookup, authenticate, authenticate_master
 from vibe_router.access.guessing import SOURCE_ADDRESS, GuessThrottle
 from vibe_router.access.keys import Caller, Limits, model_denied
 from vibe_router.access.ledger import Ledger, Limit, ReservationRequest, rate_limit_headers
@@ -69,18 +69,25 @@ class Admission:
     """Authenticate callers, check the models they may use, and reserve from their limits."""
 
     def __init__(
-        self, master_key: Callable[[], str | None], keys: KeyDirectory, ledgers: Ledgers, clock: Clock
+        self,
+        master_key: Callable[[], str | None],
+        keys: KeyDirectory,
+        ledgers: Ledgers,
+        clock: Clock,
+        tokens: Callable[[], TokenLookup | None] = lambda: None,
     ) -> None:
         self._master_key = master_key
         self._keys = keys
         self._ledgers = ledgers
         self._clock = clock
+        self._tokens = tokens  # finds the callers of a provider's tokens; mostly None
         self._throttle = GuessThrottle(clock)
 
     def caller(self, headers: Mapping[str, str]) -> Caller:
         """Return who sent a request with `headers`. Raises ApiError (401, 503)."""
         try:
-            return authenticate(headers, self._master_key(), self._lookup(headers), self._clock.now())
+            master_key = self._master_key()
+            return authenticate(headers, master_key, self._lookup(headers), self._clock.now(), self._tokens())
         except KeysUnavailableError:
             raise unavailable("The API key sent cannot be checked right now.") from None
 

@@ -9,10 +9,11 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
-from vibe_router.access.keys import Caller
+from vibe_router.access.keys import Caller, Key
 from vibe_router.core.clock import Clock
 from vibe_router.core.rows import CorruptRowError
 from vibe_router.store.aws_errors import ClientError
@@ -76,17 +77,28 @@ class KeyDirectory:
 
     def find(self, key_hash: str) -> Caller | None:
         """Return the caller of the key with this hash, None for an invalid key. Raises KeysUnavailableError."""
+        return self._caller(key_hash, partial(self._read, key_hash))
+
+    def with_team(self, key: Key) -> Caller:
+        """Return the caller of a `key` that is stored nowhere, with its team. Raises KeysUnavailableError."""
+        if not key.team_id:
+            return Caller(key)
+        found = self._caller(f"{key.ledger_id}#{key.team_id}", lambda _: self._read_team(key))
+        return Caller(key, found.team if found else None)
+
+    def _caller(self, key_hash: str, read: Callable[[Caller | None], Caller | None]) -> Caller | None:
+        """Return what `read` returns, at most ten seconds old; it gets the last copy. Raises KeysUnavailableError."""
         found = self._found(key_hash)
         if not found or not self._is_fresh(found):
             active = self._breaker.is_open
             mode = self._breaker.next_call()
             if mode is CallMode.PROBE and key_hash in self._keys:
-                self._spawn(lambda: self._refresh(key_hash))
+                self._spawn(lambda: self._refresh(key_hash, read))
             elif mode is not CallMode.SKIP:
                 with self._reading:  # a caller that waited here finds the entry, or an open breaker
                     found = self._found(key_hash)
                     if not (found and self._is_fresh(found)) and (active or not self._breaker.is_open):
-                        self._refresh(key_hash)
+                        self._refresh(key_hash, read)
             found = self._found(key_hash)
         if found and (found.caller or self._is_fresh(found)):
             return found.caller
@@ -102,11 +114,11 @@ class KeyDirectory:
     def _is_fresh(self, found: _Entry) -> bool:
         return 0 <= self._clock.now() - found.read_at < _FRESH
 
-    def _refresh(self, key_hash: str) -> None:
+    def _refresh(self, key_hash: str, read: Callable[[Caller | None], Caller | None]) -> None:
         before = self._keys.get(key_hash)
         read_at = self._clock.now()
         try:
-            caller = self._read(key_hash, before.caller if before else None)
+            caller = read(before.caller if before else None)
         except AWS_ERRORS as error:
             self._breaker.record_failure(error)
             return
@@ -138,6 +150,16 @@ class KeyDirectory:
         except CorruptRowError as error:
             _log.warning("a record of the keys table is corrupt (%s): its key is rejected", error)
             return None
+
+    def _read_team(self, key: Key) -> Caller:
+        """Read the team of a key that is stored nowhere, and the ledgers of both."""
+        record_id = team_record_id(key.team_id or "")
+        found = self._get([record_id], [key.ledger_id, record_id])
+        try:
+            return Caller(key, parse_team(found[record_id]) if record_id in found else None)
+        except CorruptRowError as error:
+            _log.warning("a record of the keys table is corrupt (%s): its team is rejected", error)
+            return Caller(key)
 
     def _get(self, records: Iterable[str], ledgers: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Read records and ledgers in one batch; ledgers go to `on_ledger_read`."""
