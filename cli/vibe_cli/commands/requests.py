@@ -131,7 +131,7 @@ def _row(row: dict[str, Any], shown_id: str) -> dict[str, Any]:
         "time": output.time_text(row.get("at"), seconds=True),
         "caller": output.clean(row.get("key_alias") or str(row.get("key") or "–")[:12]),
         "model": output.clean(row.get("model") or "–"),
-        "served by": output.clean(row.get("deployment") or "–"),
+        "served by": "cache" if row.get("cache_hit") else output.clean(row.get("deployment") or "–"),
         "status": output.styled(status, style),
         "attempts": str(len(row.get("attempts") or ())),
         "tokens": _tokens(row),

@@ -35,7 +35,7 @@ def test_create_a_key_with_every_field(visit: Callable[..., Visitor], used_stack
     dialog = visitor.dialog
     dialog.get_by_label("Alias", exact=True).fill("nightly")
     dialog.get_by_label("auto-chat", exact=True).check()
-    dialog.get_by_label("Budget").fill("12.5")
+    dialog.get_by_label("Budget in USD", exact=True).fill("12.5")
     dialog.get_by_label("Resets").select_option("30d")
     dialog.get_by_label("Expires").select_option("7d")
     dialog.get_by_label("Team").select_option(label="Apps")
@@ -48,6 +48,7 @@ def test_create_a_key_with_every_field(visit: Callable[..., Visitor], used_stack
     dialog.get_by_label("Request limit").fill("60")
     dialog.get_by_label("Token limit").fill("100000")
     dialog.get_by_label("Concurrency limit").fill("4")
+    dialog.get_by_label("Answer cache").fill("600")
     dialog.get_by_label("Tags").fill("prod, night")
     dialog.get_by_label("Owner").fill("ann")
     dialog.get_by_label("Metadata").fill("project: x")
@@ -69,6 +70,7 @@ def test_create_a_key_with_every_field(visit: Callable[..., Visitor], used_stack
     assert info["models"] == ["auto-chat", "auto-claude*"]
     assert (info["max_budget"], info["budget_duration"]) == (12.5, "30d")
     assert (info["rpm_limit"], info["tpm_limit"], info["max_parallel_requests"]) == (60, 100_000, 4)
+    assert info["cache_seconds"] == 600
     assert (info["tags"], info["user_id"], info["metadata"]) == (["prod", "night"], "ann", {"project": "x"})
     shown = row(visitor, "nightly")
     expect(shown).to_contain_text("ann, prod, night")
@@ -85,7 +87,7 @@ def test_edit_block_rotate_and_delete_a_key(visit: Callable[..., Visitor], used_
     assert ask(used_stack, key).status_code == 200
 
     visitor.button("Edit short life").click()
-    visitor.dialog.get_by_label("Budget").fill("3")
+    visitor.dialog.get_by_label("Budget in USD", exact=True).fill("3")
     visitor.button("Save", visitor.dialog).click()
     expect(row(visitor, "short life")).to_contain_text("of $3.00")
 
@@ -155,7 +157,7 @@ def test_edit_sends_changed_fields_only(visit: Callable[..., Visitor], used_stac
     visitor.open("keys")
     with visitor.page.expect_request("**/key/update") as sent:
         visitor.button("Edit with metadata").click()
-        visitor.dialog.get_by_label("Budget").fill("4")
+        visitor.dialog.get_by_label("Budget in USD", exact=True).fill("4")
         visitor.button("Save", visitor.dialog).click()
     assert sent.value.post_data_json == {"key": key["token"], "max_budget": 4}
     with visitor.page.expect_request("**/key/update") as sent:
@@ -226,7 +228,7 @@ def test_create_block_and_delete_a_team(visit: Callable[..., Visitor], used_stac
     expect(row(visitor, "Apps")).to_contain_text("of $200.00")
     visitor.button("Create team").click()
     visitor.dialog.get_by_label("Name", exact=True).fill("Research")
-    visitor.dialog.get_by_label("Budget").fill("50")
+    visitor.dialog.get_by_label("Budget in USD", exact=True).fill("50")
     visitor.dialog.get_by_text("Tags, metadata").click()
     visitor.dialog.get_by_label("Tags").fill("lab")
     visitor.button("Create team", visitor.dialog).click()

@@ -378,6 +378,24 @@ def test_a_provider_of_bedrock_gets_native_formats(visit: Callable[..., Visitor]
     assert (row["type"], row["endpoint"], row["formats"]) == ("bedrock", "mantle", ["responses"])
 
 
+def test_the_cache_of_a_model_is_switched_on_and_off(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit()
+    visitor.open("models")
+    region = editor(visitor)
+    region.get_by_label("Answer cache").fill("1.5")
+    expect(region).to_contain_text("Write whole seconds, such as 3600.")
+    region.get_by_label("Answer cache").fill("3600")
+    visitor.button("Save", review(visitor)).click()
+    expect(visitor.dialog).to_have_count(0)
+    assert routes(used_stack)["models"][MODEL]["cache"] == {"seconds": 3600}
+    region = editor(visitor)
+    expect(region.get_by_label("Answer cache")).to_have_value("3600")
+    region.get_by_label("Answer cache").fill("")
+    visitor.button("Save", review(visitor)).click()
+    expect(visitor.dialog).to_have_count(0)
+    assert "cache" not in routes(used_stack)["models"][MODEL]
+
+
 def test_aliases_are_added_edited_and_explained(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     visitor = visit().open("models")
     visitor.button("Add alias").click()

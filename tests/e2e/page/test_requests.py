@@ -1,11 +1,12 @@
 import re
 from collections.abc import Callable
 
+import httpx
 from playwright.sync_api import Route, expect
 
 from tests.e2e.page.browser import Visitor
-from tests.e2e.page.traffic import ask
-from tests.e2e.stack import KEY, Stack
+from tests.e2e.page.traffic import admin, ask
+from tests.e2e.stack import KEY, Stack, eventually
 
 
 def test_list_newest_first_and_filter(visit: Callable[..., Visitor], used_stack: Stack) -> None:
@@ -52,6 +53,27 @@ def test_request_details_explain_a_failover(visit: Callable[..., Visitor], used_
     page.goto(f"{visitor.root}/ui/#/requests/{request_id}")
     page.reload()
     expect(visitor.dialog).to_contain_text("new-api/gpt-5 served the request")
+
+
+def test_a_replayed_answer_says_so(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    key = admin(used_stack, "key/generate", key_alias="repeats itself", cache_seconds=600)["key"]
+    first = ask(used_stack, key, text="Twice, please.", temperature=0)
+    assert first.headers["x-vibe-cache"] == "miss"
+
+    def replayed() -> httpx.Response | None:
+        answer = ask(used_stack, key, text="Twice, please.", temperature=0)
+        return answer if answer.headers["x-vibe-cache"] == "hit" else None
+
+    again = eventually(replayed)  # the answer is stored once it has been sent
+    assert again.json() == first.json()
+    streamed = ask(used_stack, key, text="Twice, please.", temperature=0, stream=True)
+    assert (streamed.headers["x-vibe-cache"], streamed.text.endswith("data: [DONE]\n\n")) == ("hit", True)
+    visitor = visit()
+    page = visitor.open("requests").page
+    expect(page.get_by_role("row").filter(has_text="repeats itself").nth(0)).to_contain_text("from the cache")
+    page.locator(f'a[href="#/requests/{again.headers["x-vibe-request-id"]}"]').click()
+    expect(visitor.dialog).to_contain_text("A stored answer was replayed. No deployment was called.")
+    expect(visitor.dialog.locator(".facts")).to_contain_text("none: from the cache")
 
 
 def test_find_a_request_by_its_id(visit: Callable[..., Visitor], used_stack: Stack) -> None:

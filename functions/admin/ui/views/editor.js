@@ -43,7 +43,7 @@ const numberOf = (member) => numbers.get(member) ?? (numbers.set(member, ++last)
 export function editor(name, row, providers, changed) {
   const element = h("div", { class: "editor" });
   const behavior = behaviorEditor(name, row, () => changed());
-  const ladder = ladderField(row, () => changed());
+  const ladder = h("div", { class: "form" }, ladderField(row, () => changed()), cacheField(row, () => changed()));
   let dragged = null; // [step, index]
 
   function set(steps, words, focus) {
@@ -204,7 +204,21 @@ function ladderField(row, changed) {
     else delete row.budget_ladder;
     return changed();
   });
-  return h("div", { class: "form" }, labelled);
+  return labelled;
+}
+
+function cacheField(row, changed) {
+  const input = h("input", { type: "number", min: "1", step: "1", inputmode: "numeric", value: row.cache?.seconds ?? "", placeholder: "off" });
+  const labelled = field("Answer cache", input, { unit: "seconds", hint: "How long answers to equal requests (embeddings, temperature 0) are stored and replayed. Empty for never." });
+  input.addEventListener("input", () => {
+    // After the field's own listener, which clears problems.
+    const seconds = Number(input.value);
+    if (input.value !== "" && !(Number.isInteger(seconds) && seconds > 0)) return labelled.problem("Write whole seconds, such as 3600.");
+    if (input.value === "") delete row.cache;
+    else row.cache = { seconds };
+    return changed();
+  });
+  return labelled;
 }
 
 function priceEditor(member, label, changed) {

@@ -97,7 +97,7 @@ export function holderFields(before, models) {
     rpm_limit: field("Request limit", inputs.rpm_limit, { unit: "requests/min" }),
     tpm_limit: field("Token limit", inputs.tpm_limit, { unit: "tokens/min" }),
     max_parallel_requests: field("Concurrency limit", inputs.max_parallel_requests, { unit: "concurrent" }),
-    cache_seconds: field("Cache", inputs.cache_seconds, { unit: "seconds", hint: "How long repeatable answers are stored and replayed. 0 for never; empty to follow the model." }),
+    cache_seconds: field("Answer cache", inputs.cache_seconds, { unit: "seconds", hint: "How long repeatable answers are stored and replayed. 0 for never; empty to follow the model." }),
     tags: field("Tags", tags, { hint: "Comma-separated." }),
     metadata: field("Metadata", metadata, { hint: "A JSON object of your own.", wide: true }),
   };

@@ -20,7 +20,7 @@ export function drawRequest(row) {
       { class: "attempts" },
       (row.cooling ?? []).map((deployment) => h("li", { class: "skipped" }, h("h3", { class: "mono" }, deployment), h("p", {}, "Skipped: it was cooling down."))),
       attempts.map((attempt, index) => h("li", { class: succeeded(attempt) ? "ok" : "bad" }, h("h3", { class: "mono" }, attempt.deployment), attemptSentences(attempt, attempts[index + 1], row).map((sentence) => h("p", {}, sentence)))),
-      attempts.length ? null : h("li", { class: "bad" }, h("h3", {}, "No call was made"), h("p", {}, row.error ? "The request was rejected before any deployment was called." : "No deployment was available.")),
+      attempts.length ? null : noCall(row),
     ),
     h(
       "dl",
@@ -39,7 +39,7 @@ export function drawRequest(row) {
       fact("Reasoning tokens", row.reasoning_tokens ? count(row.reasoning_tokens) : null),
       fact("Budget ladder", row.ladder_model ? `${row.model} served instead of ${row.ladder_model}, as the budget of the ${row.ladder_budget} was used beyond ${Math.round(row.ladder_from * 100)} %` : null),
       fact("Soft budget", row.soft_budgets?.length ? `exceeded by ${row.soft_budgets.join(" and ")}` : null),
-      fact("Cost", row.deployment ? (row.cost === null || row.cost === undefined ? "unknown: the deployment has no price" : money(row.cost)) : null),
+      fact("Cost", row.cache_hit ? "none: from the cache" : row.deployment ? (row.cost === null || row.cost === undefined ? "unknown: the deployment has no price" : money(row.cost)) : null),
       fact("Written by", row.parts?.length ? row.parts.filter((part) => part.characters !== 0 || part.cost).map((part) => `${part.deployment}${part.characters ? `: ${plural(part.characters, "character")}` : ""}${part.cost === null || part.cost === undefined ? "" : `, ${money(part.cost)}`}`).join("; ") : null),
       fact("Not sent", row.dropped_params?.length ? row.dropped_params.join(", ") : null),
       fact("First token", row.ttft_ms ? ms(row.ttft_ms) : null),
@@ -49,11 +49,17 @@ export function drawRequest(row) {
   ];
 }
 
+function noCall(row) {
+  if (row.cache_hit) return h("li", { class: "ok" }, h("h3", {}, "Replayed from the cache"), h("p", {}, "The team has asked the same before. The tokens are those of the first answer, and cost nothing again."));
+  return h("li", { class: "bad" }, h("h3", {}, "No call was made"), h("p", {}, row.error ? "The request was rejected before any deployment was called." : "No deployment was available."));
+}
+
 const fact = (name, value) => (value === null || value === undefined || value === "" ? null : h("div", {}, h("dt", {}, name), h("dd", {}, value)));
 
 function summary(row) {
   const attempts = row.attempts?.length ?? 0;
   if (row.status >= 400 && !attempts) return `The router rejected the request with ${row.status} before calling any deployment.`;
+  if (row.cache_hit) return "A stored answer was replayed. No deployment was called.";
   if (row.status >= 400) return `${attempts === 1 ? "The only attempt" : `All ${attempts} attempts`} failed. The caller received ${row.status}.`;
   if (row.error) return `${row.deployment} was interrupted while streaming. The caller received an error event.`;
   if (row.parts?.length && row.attempts?.[0]?.verdict !== "cancelled" && row.parts[0].characters) return `${row.parts[0].deployment} broke off; ${row.parts.at(-1).deployment} continued its answer. The caller saw no error.`;

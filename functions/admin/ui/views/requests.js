@@ -247,6 +247,7 @@ const duration = (row) => (row.ttft_ms ? twoLines(ms(row.total_ms), `first token
 
 /** The model that served the request, above its provider. */
 function served(row) {
+  if (row.cache_hit) return [h("span", { class: "quiet" }, "from the cache")];
   if (!row.deployment) return [path(row), h("span", { class: "quiet" }, "none")];
   const [provider] = row.deployment.split("/", 1);
   return [path(row), h("span", { class: "mono" }, row.deployment.slice(provider.length + 1)), h("span", { class: "quiet small" }, provider)];
