@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from vibe_router.core.errors import error_body
 from vibe_router.formats.chat.assembly import ChatAssembler
 from vibe_router.formats.chat.request import ChatRequest, parse
 from vibe_router.formats.chat.stream import ChatStreamReader, read_whole, to_events, usage_of
-from vibe_router.formats.common import sse
+from vibe_router.formats.common.openai import OpenAIFormat
 from vibe_router.formats.interfaces import AnswerDecoder, ClientRequest, StreamWriter
 
 if TYPE_CHECKING:
@@ -16,15 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["CHAT"]
 
 
-class _Chat:
+class _Chat(OpenAIFormat):
     """Chat completions (`ClientConversation` and `ProviderConversation`)."""
 
     name = "chat"
     path = "/chat/completions"
-    streams = True
-    media_types = ()
-    heartbeat = sse.COMMENT
-    error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)
     usage_of = staticmethod(usage_of)
     to_events = staticmethod(to_events)
@@ -32,9 +27,6 @@ class _Chat:
 
     def parse(self, raw: bytes, _headers: Mapping[str, str]) -> ChatRequest:
         return parse(raw)
-
-    def headers(self, secret: str) -> dict[str, str]:
-        return {"authorization": f"Bearer {secret}"}
 
     def reader(self, *, wants_usage: bool) -> ChatStreamReader:
         return ChatStreamReader(wants_usage)

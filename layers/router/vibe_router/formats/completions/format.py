@@ -6,9 +6,8 @@ A provider of this format gets the request as sent; to all others the prompt is 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from vibe_router.core.errors import error_body
 from vibe_router.formats.chat.stream import usage_of
-from vibe_router.formats.common import sse
+from vibe_router.formats.common.openai import OpenAIFormat
 from vibe_router.formats.completions.assembly import CompletionsAssembler
 from vibe_router.formats.completions.request import CompletionsRequest, parse
 from vibe_router.formats.completions.stream import CompletionsStreamReader, read_whole, to_events
@@ -20,15 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["COMPLETIONS"]
 
 
-class _Completions:
+class _Completions(OpenAIFormat):
     """Legacy completions (`ClientConversation` and `StreamedFormat`): nothing is translated into this format."""
 
     name = "completions"
     path = "/completions"
-    streams = True
-    media_types = ()
-    heartbeat = sse.COMMENT
-    error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)
     usage_of = staticmethod(usage_of)
     to_events = staticmethod(to_events)
@@ -36,9 +31,6 @@ class _Completions:
 
     def parse(self, raw: bytes, _headers: Mapping[str, str]) -> CompletionsRequest:
         return parse(raw)
-
-    def headers(self, secret: str) -> dict[str, str]:
-        return {"authorization": f"Bearer {secret}"}
 
     def reader(self, *, wants_usage: bool) -> CompletionsStreamReader:
         return CompletionsStreamReader(wants_usage)

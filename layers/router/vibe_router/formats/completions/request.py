@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.fields import check_ranges, integer, mapping, number, text, truth
 from vibe_router.formats.common.json_body import dump, parse_object
+from vibe_router.formats.common.openai import provider_body
 from vibe_router.formats.common.tags import take_tags
 from vibe_router.formats.common.token_estimate import estimate, prompt_fields
 from vibe_router.formats.interfaces import ProofFilter, RequestDefaults
@@ -67,12 +68,7 @@ class CompletionsRequest(RequestDefaults):
 
     def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - no proofs
         """Return the body for a provider's `model`. Usage is always requested. Raises ApiError (400)."""
-        body = {**self.body, "model": model, "stream": stream}
-        if stream:
-            body["stream_options"] = {**(self.body.get("stream_options") or {}), "include_usage": True}
-        else:
-            body.pop("stream_options", None)  # OpenAI rejects it without a stream
-        return dump(body)
+        return provider_body(self.body, model, stream=stream)
 
     def neutral(self) -> "NeutralRequest":
         """Return the request in the neutral form. Raises ApiError (400) for other prompts than a text."""

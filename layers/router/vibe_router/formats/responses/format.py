@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from vibe_router.core.errors import error_body
-from vibe_router.formats.common import sse
+from vibe_router.formats.common.openai import OpenAIFormat
 from vibe_router.formats.interfaces import AnswerDecoder, ClientRequest, StreamWriter
 from vibe_router.formats.responses.request import ResponsesRequest, parse
 from vibe_router.formats.responses.stream import (
@@ -23,15 +22,11 @@ __all__ = ["PATH", "RESPONSES"]
 PATH = "/responses"
 
 
-class _Responses:
+class _Responses(OpenAIFormat):
     """Responses, from both sides (`ClientConversation` and `ProviderConversation`)."""
 
     name = "responses"
     path = PATH
-    streams = True
-    media_types = ()
-    heartbeat = sse.COMMENT
-    error_body = staticmethod(error_body)
     read_whole = staticmethod(read_whole)
     usage_of = staticmethod(usage_of)
     to_events = staticmethod(to_events)
@@ -39,9 +34,6 @@ class _Responses:
 
     def parse(self, raw: bytes, _headers: Mapping[str, str]) -> ResponsesRequest:
         return parse(raw)
-
-    def headers(self, secret: str) -> dict[str, str]:
-        return {"authorization": f"Bearer {secret}"}
 
     def reader(self, *, wants_usage: bool) -> ResponsesStreamReader:  # noqa: ARG002 - always reported here
         return ResponsesStreamReader()
