@@ -1,6 +1,5 @@
 """`keys`: create, list, change, block, rotate and delete virtual keys."""
 
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from vibe_cli.commands.teams import find_team, team_aliases
 from vibe_cli.connect import Connection, connect
 from vibe_cli.errors import CommandError, discard_output, is_output_open
 from vibe_cli.fields import KeySettings, Settings, read_keys
+from vibe_cli.holders import budget_facts, change
 from vibe_cli.options import Yes, command_group, with_options
 
 if TYPE_CHECKING:
@@ -163,21 +163,9 @@ def _facts(key: dict[str, Any]) -> dict[str, Any]:
         "id": key.get("token"),
         "team": key.get("team_id"),
         "owner": key.get("user_id"),
-        "models": output.models_text(key.get("models")),
         "aliases": ", ".join(f"{name}={model}" for name, model in (key.get("aliases") or {}).items()),
-        "spent": output.dollars(key["spend"]) if key.get("spend") is not None else None,
-        "budget": output.budget_text(key),
-        "budget resets": output.time_text(key.get("budget_reset_at")),
-        "soft budget": output.dollars(key["soft_budget"]) if key.get("soft_budget") is not None else None,
-        "model budgets": output.model_budgets_text(key),
-        "budget ladder": output.ladders_text(key),
-        "limits": output.limits_text(key),
-        "cached for": f"{key['cache_seconds']} s" if key.get("cache_seconds") is not None else None,
-        "tags": ", ".join(map(str, key.get("tags") or ())),
-        "metadata": json.dumps(key["metadata"], ensure_ascii=False) if key.get("metadata") else None,
         "expires": output.time_text(key.get("expires")),
-        "created": output.time_text(key.get("created_at")),
-        "blocked": "yes" if key.get("blocked") else None,
+        **budget_facts(key),
     }
 
 
@@ -199,15 +187,10 @@ def show(key: Key, connection: Connection) -> int:
 @with_options(settings=KeySettings, connection=Connection)
 def update(key: Key, settings: Settings, connection: Connection) -> int:
     """Change a key. Settings that are not given stay; the word none removes one."""
-    from vibe_cli import output
-
-    body = settings.body(removable=True)
-    if not body:
-        raise CommandError("Nothing to change. Give at least one setting, such as --budget 10.", status=1)
-    with connect(connection) as api:
-        answer = api.post("/key/update", {"key": find_key(api, key), **_with_team_id(api, body)})
-    return output.respond(
-        connection.as_json, answer, lambda console: console.print("Changed; in effect everywhere within 10 seconds.")
+    return change(
+        settings,
+        connection,
+        lambda api, body: api.post("/key/update", {"key": find_key(api, key), **_with_team_id(api, body)}),
     )
 
 

@@ -7,6 +7,7 @@ import typer
 from vibe_cli.connect import Connection, connect
 from vibe_cli.errors import CommandError
 from vibe_cli.fields import Settings, TeamSettings
+from vibe_cli.holders import budget_facts, change
 from vibe_cli.options import Yes, command_group, with_options
 
 if TYPE_CHECKING:
@@ -83,15 +84,8 @@ def show(team: Team, connection: Connection) -> int:
 @with_options(settings=TeamSettings, connection=Connection)
 def update(team: Team, settings: Settings, connection: Connection) -> int:
     """Change a team. Settings that are not given stay; the word none removes one."""
-    from vibe_cli import output
-
-    body = settings.body(removable=True)
-    if not body:
-        raise CommandError("Nothing to change. Give at least one setting, such as --budget 100.", status=1)
-    with connect(connection) as api:
-        answer = api.post("/team/update", {"team_id": find_team(api, team), **body})
-    return output.respond(
-        connection.as_json, answer, lambda console: console.print("Changed; in effect everywhere within 10 seconds.")
+    return change(
+        settings, connection, lambda api, body: api.post("/team/update", {"team_id": find_team(api, team), **body})
     )
 
 
@@ -164,21 +158,4 @@ def _teams(api: "Api") -> list[dict[str, Any]]:
 
 
 def _facts(team: dict[str, Any]) -> dict[str, Any]:
-    from vibe_cli import output
-
-    return {
-        "alias": team.get("team_alias"),
-        "id": team.get("team_id"),
-        "models": output.models_text(team.get("models")),
-        "spent": output.dollars(team["spend"]) if team.get("spend") is not None else None,
-        "budget": output.budget_text(team),
-        "budget resets": output.time_text(team.get("budget_reset_at")),
-        "soft budget": output.dollars(team["soft_budget"]) if team.get("soft_budget") is not None else None,
-        "model budgets": output.model_budgets_text(team),
-        "budget ladder": output.ladders_text(team),
-        "limits": output.limits_text(team),
-        "cached for": f"{team['cache_seconds']} s" if team.get("cache_seconds") is not None else None,
-        "tags": ", ".join(map(str, team.get("tags") or ())),
-        "created": output.time_text(team.get("created_at")),
-        "blocked": "yes" if team.get("blocked") else None,
-    }
+    return {"alias": team.get("team_alias"), "id": team.get("team_id"), **budget_facts(team)}
