@@ -77,23 +77,13 @@ def key_record(key: Key) -> dict[str, Value]:
         "id": key_record_id(key.hash),
         "key_id": key.key_id,
         "name": key.name,
-        "alias": key.alias,
-        "models": key.models,
         "aliases": key.aliases or None,
         "expires": key.expires,
-        "blocked": key.blocked,
         "deleted_at": key.deleted_at,
         "replaced_by": key.replaced_by,
         "user_id": key.user_id,
         "team_id": key.team_id,
-        "tags": key.tags,
-        "metadata": key.metadata,
-        "created_at": key.created_at,
-        "updated_at": key.updated_at,
-        "version": key.version,
-        "cache_seconds": key.cache_seconds,
-        "budget_ladder": _ladders_record(key.budget_ladder),
-        **_limits_record(key.limits),
+        **_holder_record(key),
     }
     if key.deleted_at is not None:
         values["expires_at"] = int(key.deleted_at) + _TOMBSTONE_SECONDS
@@ -102,21 +92,25 @@ def key_record(key: Key) -> dict[str, Value]:
 
 def team_record(team: Team) -> dict[str, Value]:
     """Return the record of `team`; `parse_team` is its inverse."""
-    values: dict[str, Value] = {
-        "id": team_record_id(team.id),
-        "alias": team.alias,
-        "models": team.models,
-        "blocked": team.blocked,
-        "tags": team.tags,
-        "metadata": team.metadata,
-        "created_at": team.created_at,
-        "updated_at": team.updated_at,
-        "version": team.version,
-        "cache_seconds": team.cache_seconds,
-        "budget_ladder": _ladders_record(team.budget_ladder),
-        **_limits_record(team.limits),
-    }
+    values = {"id": team_record_id(team.id), **_holder_record(team)}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _holder_record(holder: Key | Team) -> dict[str, Value]:
+    """Return the attributes that the records of keys and teams share."""
+    return {
+        "alias": holder.alias,
+        "models": holder.models,
+        "blocked": holder.blocked,
+        "tags": holder.tags,
+        "metadata": holder.metadata,
+        "created_at": holder.created_at,
+        "updated_at": holder.updated_at,
+        "version": holder.version,
+        "cache_seconds": holder.cache_seconds,
+        "budget_ladder": _ladders_record(holder.budget_ladder),
+        **_limits_record(holder.limits),
+    }
 
 
 def user_record(owner: KeyOwner) -> dict[str, Value]:
@@ -153,42 +147,36 @@ def parse_key(values: Mapping[str, Any]) -> Key:
         hash=_own_id(values, "key#"),
         key_id=read_text(values, "key_id") or _own_id(values, "key#"),
         name=read_text(values, "name") or "",
-        alias=read_text(values, "alias"),
-        models=read_texts(values, "models"),
         aliases=read_text_mapping(values, "aliases"),
         expires=read_time(values, "expires"),
-        blocked=read_flag(values, "blocked"),
         deleted_at=deleted_at,
         replaced_by=read_text(values, "replaced_by"),
         user_id=read_text(values, "user_id"),
         team_id=read_text(values, "team_id"),
-        tags=read_texts(values, "tags"),
-        metadata=read_mapping(values, "metadata"),
-        limits=_limits(values),
-        cache_seconds=read_int(values, "cache_seconds"),
-        budget_ladder=_ladders(values),
-        created_at=read_time(values, "created_at") or 0,
-        updated_at=read_time(values, "updated_at") or 0,
-        version=read_int(values, "version") or 0,
+        **_holder_fields(values),
     )
 
 
 def parse_team(values: Mapping[str, Any]) -> Team:
     """Parse the record of a team. Raises CorruptRowError."""
-    return Team(
-        id=_own_id(values, "team#"),
-        alias=read_text(values, "alias"),
-        models=read_texts(values, "models"),
-        blocked=read_flag(values, "blocked"),
-        tags=read_texts(values, "tags"),
-        metadata=read_mapping(values, "metadata"),
-        limits=_limits(values),
-        cache_seconds=read_int(values, "cache_seconds"),
-        budget_ladder=_ladders(values),
-        created_at=read_time(values, "created_at") or 0,
-        updated_at=read_time(values, "updated_at") or 0,
-        version=read_int(values, "version") or 0,
-    )
+    return Team(id=_own_id(values, "team#"), **_holder_fields(values))
+
+
+def _holder_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that `Key` and `Team` share. Raises CorruptRowError."""
+    return {
+        "alias": read_text(values, "alias"),
+        "models": read_texts(values, "models"),
+        "blocked": read_flag(values, "blocked"),
+        "tags": read_texts(values, "tags"),
+        "metadata": read_mapping(values, "metadata"),
+        "limits": _limits(values),
+        "cache_seconds": read_int(values, "cache_seconds"),
+        "budget_ladder": _ladders(values),
+        "created_at": read_time(values, "created_at") or 0,
+        "updated_at": read_time(values, "updated_at") or 0,
+        "version": read_int(values, "version") or 0,
+    }
 
 
 def _limits_record(limits: Limits) -> dict[str, Value]:
