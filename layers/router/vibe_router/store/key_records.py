@@ -213,7 +213,7 @@ def _ladder_step(value: object) -> LadderStep:
 def _model_budget(model: str, value: object) -> ModelBudget:
     match value:
         case [int(budget), str() | None as duration] if budget >= 0:
-            _check_duration(duration)
+            _check_duration("model_max_budget", duration)
             return ModelBudget(model, budget, duration)
     raise CorruptRowError("a budget in model_max_budget is malformed")
 
@@ -230,15 +230,15 @@ def _limits(values: Mapping[str, Any]) -> Limits:
             _model_budget(model, budget) for model, budget in read_mapping(values, "model_max_budget").items()
         ),
     )
-    _check_duration(limits.budget_duration)
+    _check_duration("budget_duration", limits.budget_duration)
     return limits
 
 
-def _check_duration(duration: str | None) -> None:
+def _check_duration(name: str, duration: str | None) -> None:
     try:
         _ = None if duration is None else duration_seconds(duration)
     except ValueError:
-        raise CorruptRowError("a budget's period is not a duration") from None
+        raise CorruptRowError(f"{name} has a period that is not a duration") from None
 
 
 def _own_id(values: Mapping[str, Any], kind: str) -> str:
