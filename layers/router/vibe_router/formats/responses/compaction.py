@@ -68,27 +68,34 @@ COMPACTION = _Compaction()
 def compaction_of(raw: bytes) -> bytes:
     """Return the compaction that holds the summary in a whole response. Raises ApiError (502) if there is none."""
     response = load(raw)
-    parts = [
-        part["text"]
-        for item in response["output"]
-        if item.get("type") == "message"
-        for part in item.get("content") or ()
-        if isinstance(part, dict) and part.get("type") == "output_text" and isinstance(part.get("text"), str)
-    ]
-    summary = "\n".join(parts).strip()
+    summary = "\n".join(_texts(response)).strip()
     if response.get("status") != "completed" or not summary:
         message = "The model did not return a complete summary. Try again."
         raise ApiError(502, message, type="upstream_error", code="compaction_failed")
-    item = {"id": item_id("cmp", response["id"], 0), "type": "compaction", "encrypted_content": seal_summary(summary)}
+    id_ = str(response.get("id"))
+    item = {"id": item_id("cmp", id_, 0), "type": "compaction", "encrypted_content": seal_summary(summary)}
     return dump(
         {
-            "id": response["id"],
+            "id": id_,
             "object": "response.compaction",
-            "created_at": response["created_at"],
+            "created_at": response.get("created_at"),
             "output": [item],
-            "usage": response["usage"],
+            "usage": response.get("usage"),
         }
     )
+
+
+def _texts(response: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the texts of a whole response, of which a provider may have sent anything."""
+    for item in _mappings(response.get("output")):
+        if item.get("type") == "message":
+            for part in _mappings(item.get("content")):
+                if part.get("type") == "output_text" and isinstance(text_ := part.get("text"), str):
+                    yield text_
+
+
+def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
+    return (each for each in value if isinstance(each, dict)) if isinstance(value, list) else iter(())
 
 
 def _as_text(items: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
