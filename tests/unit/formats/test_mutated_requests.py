@@ -234,7 +234,9 @@ DEPLOYMENTS = [
 ]
 
 junk: st.SearchStrategy[Any] = st.one_of(
-    st.sampled_from([None, True, 0, -1, 10**30, 1.5, "", "x", "\ud800", "auto", "data:", "vibe1.", "vibe1.a.b"]),
+    st.sampled_from(
+        [None, True, 0, -1, 10**30, 1.5, "", "x", "\ud800", "\ud800" * 99, "auto", "data:", "vibe1.", "vibe1.a.b"]
+    ),
     st.just("data:text/plain;base64,//8="),
     st.sampled_from([[], {}, [[]], [None], [{}], {"type": None}, {"type": []}, {"type": {}}]).map(copy.deepcopy),
 )

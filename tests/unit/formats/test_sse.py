@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vibe_router.formats.common.sse import COMMENT, Event, EventDecoder, EventTooLargeError, encode
+from vibe_router.formats.common.sse import COMMENT, Event, EventDecoder, EventTooLargeError, encode, event_name
 
 TOKENS = (b"data: ", b"data:", b"data", b"event: error", b"id: 7", b":", b": PING", b"{}", b"\xe4\xbd\xa0", b" ")
 ENDS = (b"\n", b"\r", b"\r\n")
@@ -153,3 +153,18 @@ def test_an_event_without_an_end_is_rejected_before_it_fills_memory() -> None:
 @given(data=st.binary(max_size=40).filter(lambda data: not {10, 13} & set(data)), name=st.sampled_from([b"", b"error"]))
 def test_encoded_values_are_decoded(data: bytes, name: bytes) -> None:
     assert contents(decoded([COMMENT, encode(data, name), COMMENT])) == [(name, data)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("response.created", b"response.created"),
+        ("\ud800", b"?"),
+        ("x\r\ndata: y", b"xdata: y"),
+        (None, b""),
+        ([], b""),
+        (3, b"3"),
+    ],
+)
+def test_the_name_of_an_event_is_one_line_whatever_a_provider_sends(kind: object, name: bytes) -> None:
+    assert event_name(kind) == name

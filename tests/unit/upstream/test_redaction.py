@@ -1,9 +1,11 @@
 """The provider's key in a provider's answer: redacted however it is spelled and split, and nothing else is changed."""
 
+import base64
 import json
 import time
 from collections.abc import Callable, Iterable
 from itertools import pairwise
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -99,6 +101,45 @@ def test_headers_are_redacted() -> None:
     }
 
 
+RESPELLINGS: dict[str, Callable[[str], str]] = {
+    **SPELLINGS,
+    "in capitals": str.upper,
+    "in the other case": str.swapcase,
+    "backwards": lambda text: text[::-1],
+    "in base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "in base64, as a bearer": lambda text: base64.b64encode(f"Bearer {text}".encode()).decode(),
+    "in base64, with a user's name": lambda text: base64.b64encode(f"u:{text}".encode()).decode(),
+    "in base64, for URLs": lambda text: base64.urlsafe_b64encode(f"x{text}".encode()).decode(),
+    "in hexadecimal": lambda text: text.encode().hex(),
+    "in hexadecimal, in capitals": lambda text: text.encode().hex(" ").upper(),
+    "as bytes of C": lambda text: ", ".join(f"0x{each:02x}" for each in text.encode()),
+    "as a program's string": lambda text: "".join(f"\\x{each:02x}" for each in text.encode()),
+    "encoded for a URL": lambda text: quote(text, safe=""),
+    "encoded for a URL throughout": lambda text: "".join(f"%{each:02X}" for each in text.encode()),
+    "encoded for a URL twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "encoded for HTML": lambda text: "".join(f"&#x{each:x};" for each in text.encode()),
+    "its middle": lambda text: text[4:-4],
+    "its end": lambda text: f"...{text[-12:]}",
+}
+
+
+@pytest.mark.parametrize("spell", RESPELLINGS.values(), ids=RESPELLINGS)
+def test_an_error_has_the_key_in_no_spelling(spell: Callable[[str], str]) -> None:
+    redactor = KeyRedactor(KEY.encode())
+    secret = spell(KEY)
+    redacted = redactor.redact_error(f'{{"error": {{"message": "bad key {secret}", "code": "{secret}"}}}}'.encode())
+    own = range(12, len(secret) - 11)  # in base64, the words before the key are first
+    assert not {part for at in own if (part := secret[at : at + 12].encode()) in redacted}
+    assert b"***" in redacted
+    assert redacted.startswith(b'{"error": {"message": "bad key ')
+    assert json.loads(redacted)
+
+
+@given(data=TEXT.map(str.encode))
+def test_an_error_without_the_key_is_unchanged(data: bytes) -> None:
+    assert KeyRedactor(b"sk-other-0123456789").redact_error(data) == data
+
+
 HOSTILE = {
     "the beginning again and again": KEY[:8].encode(),
     "all but the last byte": KEY[:-1].encode(),
@@ -119,6 +160,7 @@ def test_the_cost_is_linear(piece: bytes) -> None:
         for _ in range(3):
             started = time.process_time()
             in_reads(redactor, data, range(4_096, len(data), 4_096))
+            redactor.redact_error(data)
             best = min(best, time.process_time() - started)
         return best
 

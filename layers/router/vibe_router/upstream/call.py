@@ -162,7 +162,7 @@ def _post(
     if reply.status == 200:
         return reply
     with reply:
-        body = _read_error(reply, min(bounds.commit, time.monotonic() + _ERROR_BODY_SECONDS))
+        body = reply.redact(_read_error(reply, min(bounds.commit, time.monotonic() + _ERROR_BODY_SECONDS)))
     raise AttemptFailedError(Failure(FailureKind.STATUS, reply.status, reply.headers, body))
 
 

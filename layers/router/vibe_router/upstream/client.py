@@ -197,7 +197,7 @@ class Reply(ABC):
         """Return the connection to the pool, or close it if the answer was not read to its end."""
 
     def redact(self, error: bytes) -> bytes:
-        """Return an error of this answer without the key, however short that is."""
+        """Return an error of this answer without the key, however short that is and however it is spelled."""
         return error
 
     def drain(self, until: float) -> None:
@@ -239,8 +239,8 @@ class HttpReply(Reply):
         return self._redacted.flush() if self._redacted else b""
 
     def redact(self, error: bytes) -> bytes:
-        """Return an error of this answer without the key, however short that is."""
-        return self._redactor.redact(error) if self._redactor else error
+        """Return an error of this answer without the key, however short that is and however it is spelled."""
+        return self._redactor.redact_error(error) if self._redactor else error
 
     def close(self) -> None:
         """Return the connection to the pool, or close it if the answer was not read to its end."""

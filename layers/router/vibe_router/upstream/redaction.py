@@ -3,11 +3,15 @@
 A provider may repeat the key that it was sent, or the beginning of it, anywhere: in an error's message, code or type,
 in a header, in the middle of a stream, split across two reads, or with JSON's escapes. The cost is linear, and a read
 without the beginning of the key costs two searches.
+
+Errors are complete when they are redacted, and quote requests: there, other spellings are redacted as well (in
+base64, in hexadecimal, encoded for URLs or HTML, in another case, backwards), and any long part of the key.
 """
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
 
 __all__ = ["KeyRedactor", "redactor_for"]
 
@@ -17,6 +21,8 @@ _MIN_KEY = 4  # bytes; a shorter text is not a key and occurs by chance
 # The public beginning of a provider's keys reveals nothing, and a healthy answer may be about it.
 _PUBLIC = (b"sk-proj-", b"sk-svcacct-", b"sk-admin-", b"sk-ant-api03-", b"sk-ant-oat01-", b"sk-or-v1-", b"github_pat_")
 _MIN_SECRET = 4  # bytes beyond the public beginning
+_MIN_PART = 10  # bytes; a part of the key of this length is redacted in errors
+_REST = rb"[\w+/=.~-]*+"  # of a text that the key began
 _KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key"})
 _ESCAPE = re.compile(rb"\\{1,8}(?:u00([0-9a-fA-F]{2})|(/))")  # also inside quoted JSON
 _CUT_ESCAPE = re.compile(rb"\\{1,8}(?:u(?:0(?:0[0-9a-fA-F]?)?)?)?\Z")
@@ -54,6 +60,21 @@ class KeyRedactor:
     def redact(self, data: bytes) -> bytes:
         """Return `data`, which is complete, without the key and long beginnings of it."""
         return self.split(data, final=True)[0]
+
+    def redact_error(self, error: bytes) -> bytes:
+        """Return `error`, which is complete, without the key in any usual spelling, and without long parts of it."""
+        error = self._respelled.sub(_REDACTED, self.redact(error))
+        at_least = max(_MIN_PART, self.shortest)
+        for first in range(len(self.key) - at_least + 1):
+            part = self.key[first : first + at_least]
+            if part in error:
+                error = re.sub(re.escape(part) + _REST, _REDACTED, error)
+        return error
+
+    @cached_property
+    def _respelled(self) -> re.Pattern[bytes]:
+        """The key in the spellings of errors, and what follows its beginning."""
+        return re.compile(b"|".join(_respellings(self.prefix, self.key)), re.IGNORECASE)
 
     def redact_headers(self, headers: dict[str, str]) -> dict[str, str]:
         """Return `headers` without the key in their values."""
@@ -139,6 +160,23 @@ class StreamRedactor:
 def _spellings(byte: int) -> bytes:
     """Return an expression for every way in which JSON may spell a byte of ASCII, also inside quoted JSON."""
     return rb"(?:%s|\\{1,8}(?:%s))" % (re.escape(bytes((byte,))), _escape(byte))
+
+
+def _respellings(prefix: bytes, key: bytes) -> Iterator[bytes]:
+    """Yield expressions for the beginning of the key as errors may spell it, each with the text that continues it."""
+    for text, rest in ((prefix, rb"[\w+/=.~%&#;\\-]*+"), (key[: -len(prefix) - 1 : -1], _REST)):
+        yield b"".join(map(_any_spelling, text)) + rest
+    yield rb"[ :,]{0,2}".join(b"(?:0x)?%02x" % byte for byte in prefix) + rb"(?:[ :,]{0,2}(?:0x)?[0-9a-f]{2})*+"
+    for encode in (b64encode, urlsafe_b64encode):
+        for offset in range(3):  # the key may begin at any byte of three
+            begin, end = -(-offset * 8 // 6), (offset + len(prefix)) * 8 // 6
+            yield re.escape(encode(bytes(offset) + prefix + bytes(3))[begin:end]) + rb"[\w+/=-]*+"
+
+
+def _any_spelling(byte: int) -> bytes:
+    """Return an expression for a byte as it is, or as JSON, a program, a URL or HTML may escape it."""
+    escapes = rb"\\{1,8}(?:u00|x)%02x|%%(?:25)?%02x|&#(?:0*%d|x0*%02x);" % (byte, byte, byte, byte)
+    return b"(?:%s|%s)" % (re.escape(bytes((byte,))), escapes)
 
 
 def _escape(byte: int) -> bytes:

@@ -6,7 +6,7 @@ Rules: WHATWG HTML, "Server-sent events"; LF, CRLF and CR all end a line, an emp
 import re
 from dataclasses import dataclass
 
-__all__ = ["COMMENT", "Event", "EventDecoder", "EventTooLargeError", "encode"]
+__all__ = ["COMMENT", "Event", "EventDecoder", "EventTooLargeError", "encode", "event_name"]
 
 COMMENT = b": keep-alive\n\n"
 
@@ -80,6 +80,11 @@ class EventDecoder:
 def encode(data: bytes, name: bytes = b"") -> bytes:
     """Return `data` (one line) as an event."""
     return b"event: " + name + b"\ndata: " + data + b"\n\n" if name else b"data: " + data + b"\n\n"
+
+
+def event_name(kind: object) -> bytes:
+    """Return a provider's `kind` of event, which may be any text, as the name of an event."""
+    return str(kind or "").encode(errors="replace").translate(None, b"\r\n")
 
 
 def _event(raw: bytes) -> Event:

@@ -237,7 +237,7 @@ def _cache_point(cache_control: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _call_id(id_: str) -> str:
-    return id_ if len(id_) <= _MAX_NAME else hashlib.sha256(id_.encode()).hexdigest()
+    return id_ if len(id_) <= _MAX_NAME else hashlib.sha256(id_.encode(errors="surrogatepass")).hexdigest()
 
 
 class _Blocks:

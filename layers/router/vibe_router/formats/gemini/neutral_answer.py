@@ -69,7 +69,7 @@ class _Candidate:
     def signed(self, part: dict[str, Any]) -> dict[str, Any]:
         """Return `part` with the proofs of the reasoning before it, in base64 as Google's clients expect."""
         if self.seals:
-            part["thoughtSignature"] = base64.b64encode(" ".join(self.seals).encode()).decode()
+            part["thoughtSignature"] = base64.b64encode(" ".join(self.seals).encode(errors="replace")).decode()
             self.seals = []
         return part
 

@@ -217,4 +217,4 @@ def _block_events(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[s
 
 def event(chunk: Mapping[str, Any]) -> bytes:
     """Return `chunk` as the event that its `type` names."""
-    return sse.encode(dump(chunk), str(chunk["type"]).encode())
+    return sse.encode(dump(chunk), sse.event_name(chunk["type"]))

@@ -190,7 +190,7 @@ class EchoingStreamReader(ReaderProxy):
         if completed is value:
             return piece
         chunk = {**chunk, name: completed}
-        return piece._replace(raw=sse.encode(dump(chunk), str(chunk.get("type") or "").encode()), chunk=chunk)
+        return piece._replace(raw=sse.encode(dump(chunk), sse.event_name(chunk.get("type"))), chunk=chunk)
 
     def end(self) -> bytes:
         """Return the end of the caller's stream."""

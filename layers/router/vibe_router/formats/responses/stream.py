@@ -190,7 +190,7 @@ class ResponsesStreamReader:
             self.response = {**self.response, "output": self._output.items()}
             if self.response["output"]:
                 chunk = {**chunk, "response": self.response}
-                raw = sse.encode(dump(chunk), kind.encode())
+                raw = sse.encode(dump(chunk), sse.event_name(kind))
         if _is_cut(self.response):
             return Piece(b"", done=True)
         self.complete = True

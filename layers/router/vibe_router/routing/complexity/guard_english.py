@@ -119,7 +119,7 @@ _QUESTION_WORDS = split_words(
     scale debug prove guarantee prevent approach without deadlock crash leak hang fail race
     """
 )
-_DEFINITION = re.compile(r"\s*(?:what(?:'s| is| are| does)|who|when|where|define|meaning of|translate|spell)\b")
+_WORD_QUESTION = re.compile(r"\s*(?:what(?:'s| is| are| does)|who|when|where|define|meaning of|translate|spell)\b")
 _SHORT = 90  # characters, up to which a question for a definition stays one
 _LONG = 120  # characters, from which an explanation has a setting of its own
 _MAX_PLACES = 24
@@ -129,7 +129,7 @@ def asks_in_english(lower: str, words: Collection[str]) -> bool:
     """Whether a text of small letters asks for demanding work."""
     if not _STRONG.isdisjoint(words) and _has_imperative(lower, words, _STRONG):
         return True
-    if len(lower) <= _SHORT and _DEFINITION.match(lower):
+    if len(lower) <= _SHORT and _WORD_QUESTION.match(lower):
         return False
     if not _QUESTION_WORDS.isdisjoint(words) and _QUESTION.search(lower):
         return True
