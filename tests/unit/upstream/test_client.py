@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 import zlib
 from collections.abc import Iterable
 from contextlib import closing
@@ -90,6 +91,17 @@ def test_a_compressed_answer_is_decompressed(encoding: bytes, wbits: int, cuts: 
     pieces = [raw[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
     with reply(pieces, (b"content-encoding", encoding)) as answer:
         assert b"".join(iter(lambda: answer.read(1), b"")) == b"Hello. " * 100
+
+
+def test_a_compressed_answer_is_read_in_bounded_pieces() -> None:
+    raw = zlib.compress(bytes(50_000_000), wbits=31)
+    with reply([raw], (b"content-encoding", b"gzip")) as answer:
+        tracemalloc.start()
+        sizes = [len(piece) for piece in iter(lambda: answer.read(1), b"")]
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert sum(sizes) == 50_000_000
+    assert peak < 5_000_000
 
 
 def test_a_wrong_content_encoding_is_a_failure() -> None:

@@ -15,7 +15,7 @@ import ssl
 import time
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from types import TracebackType
@@ -43,6 +43,7 @@ __all__ = [
 TRUSTED_IDLE_SECONDS = 1.0
 _POOL_SIZE = 20  # one call at a time, and an idle connection for each provider
 _KEEPALIVE_SECONDS = 60.0
+_MAX_PIECE = 1024 * 1024  # bytes, of a compressed answer
 _HELD_BYTES = 64 * 1024  # of a request, before it is sent
 _ENCODED = "/%:@!$&'()*+,;=-._~?"  # characters of a path or query that are not encoded, or are already
 
@@ -165,7 +166,10 @@ class _BoundedBackend(httpcore.NetworkBackend):
 class _Decoder(Protocol):
     """A decompressor of zlib."""
 
-    def decompress(self, data: bytes, /) -> bytes: ...
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
 class Reply(ABC):
@@ -220,8 +224,8 @@ class HttpReply(Reply):
         # A short key may be a word of a healthy answer; an error is redacted whatever the key.
         self._redacted = redactor.stream() if redactor and (redactor.redacts_answers or self.status != 200) else None
         self._response = response
-        self._chunks = response.iter_stream()
-        self._decoder = _decoder(self.headers.get("content-encoding", ""))
+        decoder = _decoder(self.headers.get("content-encoding", ""))
+        self._chunks = _decompressed(response.iter_stream(), decoder) if decoder else response.iter_stream()
         self._limit = limit
 
     def read(self, until: float) -> bytes:
@@ -229,8 +233,7 @@ class HttpReply(Reply):
         self._limit.deadline = until
         try:
             for chunk in self._chunks:
-                data = self._decoder.decompress(chunk) if self._decoder else chunk
-                if data and (passed := self._redacted.feed(data) if self._redacted else data):
+                if chunk and (passed := self._redacted.feed(chunk) if self._redacted else chunk):
                     return passed
         except httpcore.TimeoutException:
             raise _failed(FailureKind.TIMEOUT, "the answer fell silent") from None
@@ -369,6 +372,16 @@ def _decoder(encoding: str) -> _Decoder | None:
         case "gzip" | "x-gzip" | "deflate":
             return zlib.decompressobj(zlib.MAX_WBITS | 32)  # detects which of the two it is
     return None
+
+
+def _decompressed(chunks: Iterable[bytes], decoder: _Decoder) -> Iterator[bytes]:
+    """Yield an answer in bounded pieces: a small chunk may decompress to a thousand times its size."""
+    for chunk in chunks:
+        rest, piece = chunk, b"."
+        while rest or len(piece) == _MAX_PIECE:
+            piece = decoder.decompress(rest, _MAX_PIECE)
+            rest = decoder.unconsumed_tail
+            yield piece
 
 
 def _failed(kind: FailureKind, detail: str) -> AttemptFailedError:
