@@ -2,13 +2,13 @@
 
 import { playground as api } from "../endpoints.js";
 
-/** Send `messages` and read the stream into `answer`, calling `redraw` as it grows. Throws AbortError. */
-export async function readAnswer(key, messages, answer, signal, redraw) {
+/** Send `body`, and read the stream into `answer`, calling `redraw` as it grows. Throws AbortError. */
+export async function readAnswer(key, body, answer, signal, redraw) {
   const { facts } = answer;
   const started = performance.now();
   let response;
   try {
-    response = await api.complete(key, { model: facts.model, messages, stream: true, stream_options: { include_usage: true } }, signal);
+    response = await api.complete(key, { ...body, stream: true, stream_options: { include_usage: true } }, signal);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Error("The router can't be reached. Check the connection, then try again.");
