@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vibe_cli.audit_log import audit_table_of, os_user, record_change
 from vibe_cli.errors import CommandError
 from vibe_cli.options import Yes
 from vibe_cli.settings import read_environment
@@ -80,6 +81,9 @@ def write_routes(
                 message = "The routes were changed concurrently. Nothing was written; run this again."
                 raise CommandError(message, status=1) from None
             _record(client, environ.get("HISTORY_TABLE") or _history_table(target.table), seen, rows, changes)
+            audit = environ.get("AUDIT_TABLE") or audit_table_of(target.table)
+            summary = {"version": seen.version + 1, "changed": [_SIGNS[each.change][0] + each.row for each in changes]}
+            record_change(client, audit, "routes", f"vibe routes ({os_user()})", summary)
     if not terminal:
         output.print_json(
             {"table": target.table, "changes": [change.as_json() for change in changes], "written": writes}

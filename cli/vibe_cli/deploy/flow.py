@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from samtranslator.yaml_helper import yaml_parse
 
+from vibe_cli.audit_log import digest_of_folder, record_change
+from vibe_cli.boto import BotoApi
 from vibe_cli.checkout import CHECKOUT
 from vibe_cli.deploy import adoption, secret, stack, versions
 from vibe_cli.deploy.errors import DeployError
@@ -22,6 +24,7 @@ from vibe_cli.deploy.target import Target
 from vibe_cli.routes_file import RoutesFileError, load_file
 from vibe_router.core.secret_names import MASTER_KEY, RESERVED
 from vibe_router.routing.spec import RoutesSpec
+from vibe_router.store.dynamodb import DynamoDB
 
 __all__ = ["Release", "delete", "deploy", "fill_secrets", "roll_back", "show_key"]
 
@@ -107,6 +110,10 @@ def deploy(target: Target, services: Services, environ: Mapping[str, str]) -> Re
     plain = {name: value for name, value in environ.items() if name not in hidden}
     _run(services, (*services.programs.routes, *where), hidden, "The routes could not be written", also=plain)
 
+    module = {**created.parameters, **target.parameters}.get("HooksModule", "")
+    hooks = {"hooks_module": module, "hooks": digest_of_folder(CHECKOUT / "layers/hooks/python")} if module else {}
+    _record(target, services, "deploy", {"hooks_module": "", **hooks})
+
     url = created.output("BaseUrl")
     _step(f"Testing every virtual model at {url}")
     renewed = bool(current) and MASTER_KEY in filled.changed
@@ -180,6 +187,7 @@ def roll_back(target: Target, services: Services, version: int | None = None) ->
     for function, (was, to) in moves.items():
         versions.move(services.functions, function, to)
         _say(f"{function}: version {to} is live instead of {was}.")
+    _record(target, services, "deploy/rollback", {name: f"version {was} -> {to}" for name, (was, to) in moves.items()})
     return moves
 
 
@@ -223,6 +231,13 @@ def show_key(target: Target, services: Services) -> str:
 
 
 # --- Steps ------------------------------------------------------------------------------------------------------------
+
+
+def _record(target: Target, services: Services, action: str, changes: Mapping[str, Any]) -> None:
+    """Add an entry to the stack's audit log: a deployment replaces the code, the hooks and the settings."""
+    client = DynamoDB(BotoApi(services.dynamodb))
+    if not record_change(client, f"{target.stack}-audit", action, services.identity(), changes):
+        _say("WARNING: the audit log has no entry of this: its table cannot be written to.")
 
 
 def _read_routes(file: Path, environ: Mapping[str, str]) -> RoutesSpec:

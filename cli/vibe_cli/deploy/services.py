@@ -84,6 +84,11 @@ class Services:
         with aws_errors("AWS"):
             return str(self._client("sts").get_caller_identity()["Account"])
 
+    def identity(self) -> str:
+        """Return the ARN of whom the credentials belong to."""
+        with aws_errors("AWS"):
+            return str(self._client("sts").get_caller_identity()["Arn"])
+
     def quotas(self) -> Quotas:
         """Return what this account may do in this region."""
         try:

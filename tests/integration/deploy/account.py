@@ -139,6 +139,11 @@ class Account:
         live = client.get_alias(FunctionName=function, Name="live")["FunctionVersion"]
         return [int(each["Version"]) for each in listed if each["Version"].isdigit()], int(live)
 
+    def audit_entries(self) -> list[dict[str, Any]]:
+        """Return the entries of the audit log."""
+        entries: list[dict[str, Any]] = _client("dynamodb").scan(TableName=f"{STACK}-audit")["Items"]
+        return entries
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of the routes table."""
         rows: list[dict[str, Any]] = _client("dynamodb").scan(TableName=f"{STACK}-routes")["Items"]

@@ -117,6 +117,17 @@ def test_first_deployment_runs_every_step_and_reports_the_smoke_test(
     assert held["MASTER_KEY"] == "generated-by-cloudformation"
 
 
+def test_a_deployment_and_its_routes_are_in_the_audit_log(account: Account, deploy: Deploy) -> None:
+    assert deploy() == 0
+    entries = {each["action"]["S"]: each for each in account.audit_entries()}
+    assert entries.keys() == {"deploy", "routes"}
+    assert entries["deploy"]["by"]["S"].startswith("arn:aws:")
+    assert json.loads(entries["deploy"]["changes"]["S"]) == {"hooks_module": ""}
+    assert entries["routes"]["by"]["S"].startswith("vibe routes (")
+    assert "+models.auto-chat" in json.loads(entries["routes"]["changes"]["S"])["changed"]
+    assert not any(value in str(entries) for value in SECRETS.values())
+
+
 def test_missing_secrets_and_private_addresses_are_warned_about(
     deploy: Deploy, capfd: pytest.CaptureFixture[str]
 ) -> None:
