@@ -156,6 +156,7 @@ _LIMITS = (
     _Field("tpm_limit", "--tpm", _count, "N", "Tokens per minute."),
     _Field("max_parallel_requests", "--parallel", _count, "N", "Requests in parallel."),
     _Field("cache_seconds", "--cache-seconds", _count, "N", "Store repeatable answers so long; 0 for never."),
+    _Field("guards", "--guards", _names, "NAMES", "Guards that inspect its requests, separated by commas."),
     _Field("tags", "--tags", _names, "NAMES", "Tags on its usage, separated by commas."),
     _Field("metadata", "--metadata", _object, "JSON", "Your own data, as a JSON object."),
 )

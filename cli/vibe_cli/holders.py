@@ -44,6 +44,7 @@ def budget_facts(holder: dict[str, Any]) -> dict[str, Any]:
         "budget ladder": output.ladders_text(holder),
         "limits": output.limits_text(holder),
         "cached for": f"{holder['cache_seconds']} s" if holder.get("cache_seconds") is not None else None,
+        "guards": ", ".join(map(str, holder.get("guards") or ())),
         "tags": ", ".join(map(str, holder.get("tags") or ())),
         "metadata": json.dumps(holder["metadata"], ensure_ascii=False) if holder.get("metadata") else None,
         "created": output.time_text(holder.get("created_at")),

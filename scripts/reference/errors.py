@@ -50,6 +50,8 @@ CODES = {
     "csrf_failed": "The page's token is missing. Reload the page.",
     "deadline_exceeded": "The answer took longer than `timeouts.total`. The stream was cut.",
     "deployment_not_found": "No such deployment or provider in the routes.",
+    "guard_blocked": "A guard found what it blocks, which the message names. Remove it, and send the request again.",
+    "guard_unavailable": "A guard cannot inspect the request: it is missing from the routes, or Amazon Bedrock failed.",
     "hook_failed": "A hook of the operator's failed, or cannot be loaded. The log names it.",
     "gate_closed": "The rollout cannot advance: the message lists the closed gates, and `vibe complexity report` why.",
     "internal_error": "A fault of the router. The log has the reason under the request id.",

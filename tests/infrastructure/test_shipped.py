@@ -13,8 +13,7 @@ def test_every_shipped_module_is_imported_by_a_function() -> None:
     # The registry imports formats by name, when they are first used.
     formats = {f"vibe_router.formats.{entry.module}" for entry in WIRE_FORMATS.values()}
     reached: set[str] = set()
-    on_demand = ("vibe_router.guards.inspection", "vibe_router.routing.guard_patterns")
-    waiting = [*HANDLERS, *formats, *on_demand, "vibe_router.hooks.litellm"]  # which an operator's hooks import
+    waiting = [*HANDLERS, *formats, "vibe_router.hooks.litellm"]  # which an operator's hooks import
     while waiting:
         module = waiting.pop()
         if module not in reached:

@@ -17,7 +17,7 @@ from vibe_router.access.ledger import Ledger
 from vibe_router.core.models import LadderStep
 from vibe_router.core.price import NANO
 from vibe_router.routing.resolution import step_problem
-from vibe_router.routing.settings import LONGEST_CACHED, LONGEST_LADDER
+from vibe_router.routing.settings import LONGEST_CACHED, LONGEST_LADDER, MOST_GUARDS
 
 __all__ = [
     "Alias",
@@ -174,6 +174,7 @@ BudgetLadders = Annotated[
     AfterValidator(_ladders),
 ]
 Tags = Annotated[list[Text], Field(max_length=50)]
+Guards = Annotated[list[Annotated[str, Field(min_length=1, max_length=40)]], Field(max_length=MOST_GUARDS)]
 CacheSeconds = Annotated[int, Field(ge=0, le=LONGEST_CACHED)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 
@@ -210,6 +211,7 @@ class HolderFields(Body):
     cache_seconds: CacheSeconds | None = optional(
         "Seconds for which its repeatable answers are stored; 0 for never. If null, team or model decide"
     )
+    guards: Guards | None = optional("Guards that inspect its requests, beside those of the model")
     metadata: Metadata | None = optional("Any other data, up to 8 KB")
     tags: Tags | None = optional("Tags of its usage")
     blocked: bool | None = optional("Whether it is blocked")
@@ -218,7 +220,7 @@ class HolderFields(Body):
         """Return the fields that were sent, by the names of the record; `before` are its current limits."""
         sent = self.model_dump(exclude_unset=True)
         fields: dict[str, Any] = {"limits": limits_of(sent, before)}
-        for name in ("models", "tags"):
+        for name in ("models", "tags", "guards"):
             if name in sent:
                 fields[name] = tuple(dict.fromkeys(sent[name] or ()))
         if "metadata" in sent:
@@ -310,6 +312,7 @@ def holder_fields(holder: Key | Team, ledgers: Mapping[str, Ledger]) -> dict[str
         "tpm_limit": limits.tpm,
         "max_parallel_requests": limits.parallel,
         "cache_seconds": holder.cache_seconds,
+        "guards": list(holder.guards),
         "models": list(holder.models),
         "blocked": holder.blocked,
         "tags": list(holder.tags),

@@ -40,10 +40,16 @@ def require_own(call: Call, named: str, param: str) -> None:
 
 
 def require_models(call: Call, body: HolderFields) -> None:
-    """Require that the models of budgets and budget ladders exist: a misspelt one would limit nothing.
+    """Require that the models of budgets and budget ladders, and the guards exist: a misspelt one would limit nothing.
 
     Raises ApiError (400).
     """
+    if body.guards:
+        guards = catalogue(call)[1].guards
+        for name in body.guards:
+            if name not in guards:
+                hint = nearest(name, guards) or f"there are {', '.join(sorted(guards)) or 'none'}"
+                raise bad_request(f"guards: {name!r} is no guard of the routes; {hint}.", param="guards")
     named = [("model_max_budget", model) for model in body.model_max_budget or ()]
     for model, ladder in (body.budget_ladder or {}).items():
         named += [("budget_ladder", model), *(("budget_ladder", step.model) for step in ladder)]

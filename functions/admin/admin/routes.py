@@ -38,7 +38,7 @@ _ROUTES = {
 class RoutesBody(Body):
     """The complete content of routes.yaml: rows that are missing are deleted.
 
-    Without `aliases`, those of models that remain stay as they are; without `alerts`, these do.
+    Without `aliases`, those of models that remain stay as they are; without `alerts` or `guards`, these do.
     """
 
     model_config = example(**_ROUTES)
@@ -48,6 +48,7 @@ class RoutesBody(Body):
     models: Rows = Field(default_factory=dict)
     aliases: Rows | None = None
     alerts: Rows | None = None
+    guards: Rows | None = None
 
 
 class SecretHost(Body):

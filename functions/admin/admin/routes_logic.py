@@ -185,9 +185,10 @@ def _on_its_ladder(caller: Caller, model: VirtualModel) -> list[str]:
 
 
 def _complete(document: Mapping[str, Any], current: Rows) -> Mapping[str, Any]:
-    """Return `document` with what programs of old do not send: the current aliases of its models, and the alerts."""
-    if document.get("alerts") is None:
-        document = {**document, "alerts": document_of(current)["alerts"]}
+    """Return `document` with what programs of old do not send: the current aliases of its models, alerts, guards."""
+    for part in ("alerts", "guards"):
+        if document.get(part) is None:
+            document = {**document, part: document_of(current)[part]}
     if document.get("aliases") is not None:
         return document
     models = document.get("models") or {}

@@ -39,7 +39,16 @@ def count_tokens(request: Request, _context: Context, environment: Environment) 
     environment.admission.count_request(caller)
     counted = messages_request.parse_count(request.body, request.headers)
     model = environment.admission.model(caller, counted.model, environment.routes())
-    tokens, deployment = environment.token_counter.count(model, counted)
+    tokens, deployment = None, None
+    if caller.guards or model.guards:
+        from vibe_router.pipeline.guarding import for_counting, guards_for
+
+        guards = guards_for(caller, model, None, environment.routes())
+        counted = for_counting(guards, counted)
+        if any(guard.bedrock for guard in guards):  # what they find may not leave the router
+            tokens = counted.prompt_tokens_estimate()
+    if tokens is None:
+        tokens, deployment = environment.token_counter.count(model, counted)
     headers = {"x-vibe-request-id": request.id, **({"x-vibe-deployment": deployment.id} if deployment else {})}
     return proxy_event.json_response({"input_tokens": tokens}, headers=headers)
 

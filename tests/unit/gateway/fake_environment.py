@@ -13,7 +13,7 @@ from vibe_router.access.keys import Caller, Key, Limits, Team
 from vibe_router.access.ledger import Denial, Ledger, ReservationRequest, apply_update, plan_reservation
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
-from vibe_router.core.models import Catalogue, Deployment, Policy, Provider, VirtualModel
+from vibe_router.core.models import Catalogue, Deployment, Guard, Policy, Provider, VirtualModel
 from vibe_router.core.record import Record
 from vibe_router.hooks.runner import HookRunner, hooks_of
 from vibe_router.pipeline.admission import Admission
@@ -288,6 +288,7 @@ class FakeEnvironment(Environment):
             "auto codex/ü": virtual("auto codex/ü", "two/glm-4.7"),
         }
         self.aliases: dict[str, str] = {}
+        self.guards: dict[str, Guard] = {}
         self.outage: ApiError | None = None
         self.table = FakeStates()
         self.states = cast("StateStore", self.table)
@@ -325,7 +326,7 @@ class FakeEnvironment(Environment):
     def routes(self) -> Catalogue:
         if self.outage:
             raise self.outage
-        return Catalogue(self.models, aliases=self.aliases)
+        return Catalogue(self.models, aliases=self.aliases, guards=self.guards)
 
     def routes_written_at(self) -> int:
         return 1_790_000_000

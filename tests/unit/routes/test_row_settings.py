@@ -23,6 +23,8 @@ PAIRS: dict[type[BaseModel], type[Any]] = {
     spec.RoutingSpec: settings.RoutingSettings,
     spec.CacheSpec: settings.CacheSettings,
     spec.AliasSpec: settings.AliasSettings,
+    spec.GuardSpec: settings.GuardSettings,
+    spec.GuardrailSpec: settings.GuardrailSettings,
     spec.DefaultsSpec: settings.DefaultSettings,
     spec.RelaySpec: settings.RelaySettings,
     spec.PriceSpec: Price,
@@ -173,10 +175,43 @@ ROWS = {
             "budget_ladder": sometimes(st.lists(LADDER_STEP, max_size=2), [{"from": 0.8, "model": "mini"}] * 11),
             "cache": sometimes(some(seconds=sometimes(st.integers(1, 2_592_000), 2_592_001, 1.0)), {"other": 1}, 60),
             "description": sometimes(st.text(max_size=9), "x" * 1001),
+            "guards": sometimes(
+                st.lists(st.sampled_from(["a", "b_1"]), max_size=2, unique=True), ["A"], ["a", "a"], "a"
+            ),
             "unknown": st.just(1),
         },
     ),
     "alias": st.fixed_dictionaries({"model": sometimes(MODELS)}, optional={"unknown": st.just(1)}),
+    "guard": some(
+        find=sometimes(
+            st.lists(
+                st.sampled_from(["secrets", "emails", "phones", "cards"])
+                | st.fixed_dictionaries(
+                    {
+                        "name": sometimes(st.just("tickets"), "emails", "A"),
+                        "pattern": sometimes(st.just("ACME-[0-9]{6}"), "(a+)+b", "(", "x" * 501),
+                    }
+                ),
+                max_size=2,
+            ),
+            ["secret"],
+            [3],
+            "emails",
+        ),
+        bedrock=st.none()
+        | sometimes(
+            st.fixed_dictionaries(
+                {"id": sometimes(st.just("abc123"), "A")},
+                optional={
+                    "version": sometimes(st.sampled_from(["DRAFT", "1"]), 1, "0"),
+                    "region": st.just("us-east-1"),
+                },
+            )
+        ),
+        places=sometimes(st.lists(st.sampled_from(["prompts", "tool_results"]), min_size=1, max_size=2), ["x"], []),
+        action=sometimes(st.sampled_from(["block", "mask", "report"]), "drop"),
+        on_error=sometimes(st.sampled_from(["reject", "continue"]), "skip"),
+    ),
     "defaults": some(**OVERRIDES),
     "alerts": some(
         receivers=sometimes(

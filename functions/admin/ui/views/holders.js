@@ -74,6 +74,7 @@ export function holderFields(before, models) {
     cache_seconds: number(before.cache_seconds),
   };
   const tags = h("input", { value: (before.tags ?? []).join(", "), autocomplete: "off" });
+  const guards = h("input", { value: (before.guards ?? []).join(", "), spellcheck: "false", autocapitalize: "none", autocomplete: "off", placeholder: "secrets" });
   const metadata = h("textarea", { rows: "3", class: "mono", spellcheck: "false", value: isEmpty(before.metadata) ? "" : JSON.stringify(before.metadata, null, 2), placeholder: '{"project": "x"}' });
   const listed = PERIODS.some(([value]) => value === (before.budget_duration ?? ""));
   const duration = select(listed ? PERIODS : [...PERIODS, [before.budget_duration, period(before.budget_duration)]], before.budget_duration ?? "");
@@ -98,6 +99,7 @@ export function holderFields(before, models) {
     tpm_limit: field("Token limit", inputs.tpm_limit, { unit: "tokens/min" }),
     max_parallel_requests: field("Concurrency limit", inputs.max_parallel_requests, { unit: "concurrent" }),
     cache_seconds: field("Answer cache", inputs.cache_seconds, { unit: "seconds", hint: "How long repeatable answers are stored and replayed. 0 for never; empty to follow the model." }),
+    guards: field("Guards", guards, { hint: "Names from the routes, comma-separated. They inspect its requests, beside the guards of the model.", wide: true }),
     tags: field("Tags", tags, { hint: "Comma-separated." }),
     metadata: field("Metadata", metadata, { hint: "A JSON object of your own.", wide: true }),
   };
@@ -119,6 +121,7 @@ export function holderFields(before, models) {
       model_max_budget: budgets,
       budget_ladder: ladder,
       tags: words(tags.value),
+      guards: words(guards.value),
       metadata: object,
       models: [...boxes.filter((box) => box.checked).map((box) => box.value), ...words(patterns.value)],
       budget_duration: duration.value || null,

@@ -79,8 +79,8 @@ function keyForm(key, { models, teams }, done, close) {
     h(
       "details",
       { class: "wide more-fields", open: Boolean(key && (before.rpm_limit || before.tpm_limit || before.max_parallel_requests)) },
-      h("summary", {}, "Rate limits, aliases, tags, owner, metadata"),
-      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.cache_seconds, fields.aliases, fields.tags, fields.user_id, fields.metadata),
+      h("summary", {}, "Rate limits, guards, aliases, tags, owner, metadata"),
+      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.cache_seconds, fields.guards, fields.aliases, fields.tags, fields.user_id, fields.metadata),
     ),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
@@ -142,7 +142,7 @@ function teamForm(team, models, done, close) {
     fields.tpm_limit,
     fields.max_parallel_requests,
     budgetFields(fields, team),
-    h("details", { class: "wide more-fields" }, h("summary", {}, "Tags, metadata"), h("div", { class: "form" }, fields.cache_seconds, fields.tags, fields.metadata)),
+    h("details", { class: "wide more-fields" }, h("summary", {}, "Guards, tags, metadata"), h("div", { class: "form" }, fields.cache_seconds, fields.guards, fields.tags, fields.metadata)),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
   );

@@ -29,6 +29,7 @@ _SAFE = frozenset(
         "deployment",
         "duration",
         "grace_period",
+        "guards",
         "key_alias",
         "key_aliases",
         "max_budget",

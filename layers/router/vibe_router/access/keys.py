@@ -103,6 +103,7 @@ class Team:
     limits: Limits = Limits()
     cache_seconds: int | None = None  # as of a key
     budget_ladder: Ladders = field(default_factory=dict)
+    guards: tuple[str, ...] = ()  # that inspect its requests, beside those of the model
     created_at: float = 0
     updated_at: float = 0
     version: int = 0
@@ -138,6 +139,7 @@ class Key:
     limits: Limits = Limits()
     cache_seconds: int | None = None  # for which its answers are stored; 0 for none, None for what the model says
     budget_ladder: Ladders = field(default_factory=dict)
+    guards: tuple[str, ...] = ()  # that inspect its requests, beside those of the model
     created_at: float = 0
     updated_at: float = 0
     version: int = 0
@@ -235,6 +237,11 @@ class Caller:
             if holder and holder.cache_seconds is not None:
                 return holder.cache_seconds
         return of_model
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """The guards of the key and its team, each once."""
+        return tuple(dict.fromkeys(name for holder in self.holders for name in holder.guards))
 
     def may_use(self, model: str) -> bool:
         """Return whether key and team both allow the virtual `model`."""

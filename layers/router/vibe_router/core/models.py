@@ -245,6 +245,7 @@ class VirtualModel:
     routing: ComplexityRule | None = None
     standard_of: tuple[str, ...] = ()  # models that are routed to this one, with evidence
     cache_seconds: int = 0  # for which repeatable answers are stored; 0 for none
+    guards: tuple[str, ...] = ()  # that inspect its requests, and those of the models that it is routed to
     ladder: tuple[LadderStep, ...] = ()  # for keys and teams that have a budget, and no ladder of their own
 
     @property
@@ -330,6 +331,7 @@ class Catalogue:
     switched_off: frozenset[str] = frozenset()  # models without a deployment that is switched on
     aliases: Mapping[str, str] = field(default_factory=dict)  # names and patterns, and the virtual model of each
     alerts: AlertPolicy | None = None  # without receivers there are none
+    guards: Mapping[str, Guard] = field(default_factory=dict)
 
     def resolve(self, name: str, own: Mapping[str, str] = _NO_ALIASES) -> str:
         """Return the virtual model that `name` means to a key with aliases of its `own`; `name` itself if none does.

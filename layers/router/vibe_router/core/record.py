@@ -93,6 +93,10 @@ def _count(value: object) -> int:
     return _integer(value) or 0
 
 
+def _counts(value: Any) -> Mapping[str, int] | None:
+    return {str(name): _count(each) for name, each in value.items()} if value else None
+
+
 def _texts(value: Any) -> tuple[str, ...]:
     return tuple(str(each) for each in value or ())
 
@@ -200,6 +204,7 @@ class Record:
     parts: tuple[Mapping[str, Any], ...] = _field(_mappings, ())  # of a continued answer: who wrote what
     dropped_params: tuple[str, ...] = _field(_texts, ())  # parameters and beta flags that were not sent
     reasoning_left_out: int = _field(_count, 0, omits_zero=True)  # proofs of reasoning not sent to the deployment
+    guard_findings: Mapping[str, int] | None = _field(_counts, None)  # of guards, by kind; never what was found
     usage: Usage = field(default_factory=Usage)
     usage_flag: str | None = _field(_text, None)  # why the tokens are not those reported (pipeline.accounting)
     cost: int | None = _field(_integer, None, to_line=as_dollars, from_line=_nano_dollars, always_logged=True)

@@ -134,6 +134,9 @@ class ClientRequest(Protocol):
     def with_model(self, model: str) -> Self:
         """Return the same request for another virtual model."""
 
+    def with_body(self, body: Mapping[str, Any]) -> Self:
+        """Return the same request with other texts in its body."""
+
     def continued(self, text: str) -> "ClientRequest":
         """Return the request for the rest of an answer that begins with `text`. Raises ApiError (400)."""
 
@@ -146,6 +149,11 @@ class RequestDefaults:
     def with_model(self, model: str) -> Self:
         """Return the same request for another virtual model."""
         return replace(self, model=model)  # type: ignore[type-var] # every request is a dataclass
+
+    def with_body(self, body: Mapping[str, Any]) -> Self:
+        """Return the same request with other texts in its body."""
+        fresh: dict[str, Any] = {"_neutral": []} if hasattr(self, "_neutral") else {}
+        return replace(self, body=body, **fresh)  # type: ignore[type-var] # every request is a dataclass
 
     @property
     def forwarded_headers(self) -> Mapping[str, str]:

@@ -19,6 +19,8 @@ _NO_LABEL = re.compile(r"[^A-Z0-9]+")
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]{0,40}_[0-9]{1,7}\]")
 # The strings of an answer in which JSON is written: a value is escaped there.
 _JSON_FIELDS = frozenset(("arguments", "partial_json"))
+_TEXT_FIELDS = frozenset(("content", "text"))  # of answers that were asked for in JSON
+_PLAIN = frozenset(("args", "input"))  # objects whose strings are plain: arguments that are not written as JSON
 
 
 class Masker:
@@ -61,22 +63,24 @@ class Restorer:
         if "[" not in text:
             return text
         values = self._escaped if in_json else self._plain
-        return _PLACEHOLDER.sub(lambda found: values.get(found[0], found[0]), text)
+        restored = _PLACEHOLDER.sub(lambda found: values.get(found[0], found[0]), text)
+        return text if restored == text else restored
 
     def is_json(self, field: str) -> bool:
         """Return whether the texts in the answer's `field` are parts of JSON."""
-        return self._in_json or field in _JSON_FIELDS
+        return field in _JSON_FIELDS or (self._in_json and field in _TEXT_FIELDS)
 
-    def value(self, value: Any, field: str = "") -> Any:
+    def value(self, value: Any, field: str = "", *, is_plain: bool = False) -> Any:
         """Return JSON with the values in all its strings; the same object if there is no placeholder in it."""
         match value:
             case str():
-                return self.text(value, in_json=self.is_json(field)) if "[" in value else value
+                return self.text(value, in_json=not is_plain and self.is_json(field)) if "[" in value else value
             case list():
-                items = [self.value(each, field) for each in value]
+                items = [self.value(each, field, is_plain=is_plain) for each in value]
                 return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
             case dict():
-                members = {key: self.value(each, key) for key, each in value.items()}
+                is_plain = is_plain or field in _PLAIN
+                members = {key: self.value(each, key, is_plain=is_plain) for key, each in value.items()}
                 return members if any(members[key] is not value[key] for key in value) else value
         return value
 

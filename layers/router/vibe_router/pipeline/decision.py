@@ -1,6 +1,6 @@
 """The routing decision of one request: collected while it is served, then sent as headers, a log line and metrics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,7 @@ class RoutingDecision:
         self._soft: tuple[SoftBudget, ...] = ()  # budgets that are spent and only warn
         self._stream = False
         self._cache: str | None = None  # hit, miss or off; None without a cache
+        self._guard_findings: dict[str, int] = {}
         self._usage = Usage()
         self._usage_flag: str | None = None
         self._malformed_chunks = 0
@@ -103,6 +104,10 @@ class RoutingDecision:
     def replay(self, usage: Usage) -> None:
         """Record that a stored answer is replayed, and what it once used."""
         self._cache, self._usage = "hit", usage
+
+    def count_findings(self, counts: Mapping[str, int]) -> None:
+        """Record how much guards found in the request, by kind."""
+        self._guard_findings = dict(counts)
 
     def reserve(self, reservation: Reservation) -> None:
         """Record what was reserved of the caller's limits."""
@@ -189,6 +194,7 @@ class RoutingDecision:
             reasoning_left_out=trace.reasoning_left_out,
             dropped_params=_cut_all(trace.dropped_params),
             cache_hit=self._cache == "hit",
+            guard_findings=self._guard_findings or None,
             usage=usage,
             usage_flag=self._usage_flag,
             parts=parts,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vibe_router.pipeline.continuation import StreamContinuer
     from vibe_router.pipeline.dual_runs import DualRunner
     from vibe_router.pipeline.evidence import EvidenceRecorder
+    from vibe_router.pipeline.guarding import AnswerRestorer
     from vibe_router.pipeline.observers import RequestObserver
     from vibe_router.pipeline.stored_responses import ResponseRecorder, ResponseStorage
 
@@ -115,17 +116,20 @@ class RequestPipeline:
         self._cache_seconds = 0  # for which answers are cached
         self._slot: CacheSlot | None = None  # of a request whose answer may be cached
         self._cached: CachedAnswer | None = None  # to be replayed
+        self._restorer: AnswerRestorer | None = None  # of a request that guards have masked
 
     def serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Iterable[bytes]:
         """Return the answer, whole or as a stream, within `seconds_left` of the invocation. Raises ApiError."""
         try:
-            return self._serve(headers, body, seconds_left)
+            answer = self._serve(headers, body, seconds_left)
         except ApiError as error:
             self.decision.fail(error)
             raise
         except Exception:
             self.decision.fail(fault())
             raise
+        # What is stored or cached of an answer stays masked.
+        return self._restorer.restored(answer) if self._restorer else answer
 
     def _serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Iterable[bytes]:
         services, decision = self._services, self.decision
@@ -146,13 +150,20 @@ class RequestPipeline:
         decision.resolve(model.name)
         self._cache_seconds = caller.cache_seconds(model.cache_seconds)
 
-        recorder = None
         if request.format == "responses":
             request = services.responses.with_history(caller, cast("ResponsesRequest", request))
-            recorder = services.responses.recorder(caller, request)
-
-        self._request = request
         report = services.admission.consult_budgets(caller, model, request, services.routes())
+        ladder = report.ladder if report else None
+        if caller.guards or model.guards or ladder:
+            from vibe_router.pipeline.guarding import guard_request, guards_for
+
+            if guards := guards_for(caller, model, ladder, services.routes()):
+                guarded = guard_request(guards, request, self._client, body, headers, decision)
+                request, self._restorer = guarded.request, guarded.restorer
+        recorder = None
+        if request.format == "responses":
+            recorder = services.responses.recorder(caller, cast("ResponsesRequest", request))
+        self._request = request
         if report is None:
             model, deadline = self._reserve(model, caller, headers, len(body), seconds_left)
         else:

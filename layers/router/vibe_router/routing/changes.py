@@ -80,6 +80,7 @@ def rows_of(spec: RoutesSpec) -> Rows:
     rows: dict[RowKey, Row] = {("provider", name): as_row(provider) for name, provider in spec.providers.items()}
     rows |= {("model", name): as_row(model) for name, model in spec.models.items()}
     rows |= {("alias", name): as_row(alias) for name, alias in spec.aliases.items()}
+    rows |= {("guard", name): as_row(guard) for name, guard in spec.guards.items()}
     if defaults := as_row(spec.defaults):
         rows[DEFAULTS] = defaults
     if alerts := as_row(spec.alerts):
@@ -88,7 +89,7 @@ def rows_of(spec: RoutesSpec) -> Rows:
 
 
 def document_of(rows: Rows) -> dict[str, Any]:
-    """Return the content of routes.yaml: providers, defaults, models, aliases and alerts."""
+    """Return the content of routes.yaml: providers, defaults, models, aliases, guards and alerts."""
     by_kind: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
     for (kind, name), row in sorted(rows.items()):
         if kind in by_kind:
@@ -98,6 +99,7 @@ def document_of(rows: Rows) -> dict[str, Any]:
         "defaults": by_kind["defaults"].get("defaults", {}),
         "models": by_kind["model"],
         "aliases": {name: row.get("model", row) for name, row in by_kind["alias"].items()},
+        "guards": by_kind["guard"],
         "alerts": by_kind["alerts"].get("alerts", {}),
     }
 
@@ -119,6 +121,7 @@ def read_rows(rows: Rows) -> tuple[RoutesSpec, list[Problem]]:
         "providers": parts["provider"],
         "models": parts["model"],
         "aliases": parts["alias"],
+        "guards": parts["guard"],
     }
     spec_of |= {kind: parts[kind][kind] for kind in SINGLE if kind in parts[kind]}
     return RoutesSpec(**spec_of), problems

@@ -16,6 +16,7 @@ from vibe_router.core.models import (
     ComplexityRule,
     CooldownPolicy,
     Deployment,
+    Guard,
     HeaderShape,
     LadderStep,
     Policy,
@@ -30,6 +31,7 @@ from vibe_router.core.models import (
 from vibe_router.routing.settings import (
     NATIVE_FORMATS,
     AlertSettings,
+    GuardSettings,
     ModelSettings,
     Place,
     Problem,
@@ -115,6 +117,7 @@ def resolve(
                 description=model.description,
                 steps=tuple(filter(None, steps)),
                 cache_seconds=_cache_seconds(model),
+                guards=model.guards,
             )
         elif not all(member.enabled for step in model.chain for member in step):
             switched_off.add(name)
@@ -122,8 +125,34 @@ def resolve(
     problems += _add_ladders(routes, models, {*routes.models, *invalid})
     problems += alias_problems(routes, {*routes.models, *invalid})
     aliases = {name: alias.model for name, alias in routes.aliases.items()}
+    problems += guard_problems(routes, routes.guards)
+    guards = {name: _guard(name, each) for name, each in routes.guards.items()}
     alerts = _alert_policy(routes.alerts)
-    return Catalogue(models, switched_off=frozenset(switched_off), aliases=aliases, alerts=alerts), problems
+    return Catalogue(
+        models, switched_off=frozenset(switched_off), aliases=aliases, alerts=alerts, guards=guards
+    ), problems
+
+
+def _guard(name: str, settings: GuardSettings) -> Guard:
+    guardrail = settings.bedrock
+    return Guard(
+        name=name,
+        kinds=tuple(each for each in settings.find if isinstance(each, str)),
+        patterns=tuple(each for each in settings.find if not isinstance(each, str)),
+        places=settings.places,
+        action=settings.action,
+        on_error=settings.on_error,
+        bedrock=(guardrail.id, guardrail.version, guardrail.region) if guardrail else None,
+    )
+
+
+def guard_problems(routes: RouteSettings, names: Collection[str]) -> Iterator[Problem]:
+    """Yield a problem for each guard that a model names and that does not exist; `names` are those of all guards."""
+    for model, settings in routes.models.items():
+        for place, name in enumerate(settings.guards):
+            if name not in names:
+                hint = nearest(name, names) or f"there are {', '.join(map(repr, names)) or 'none'}"
+                yield Problem(("models", model, "guards", place), f"unknown guard {name!r}; {hint}")
 
 
 def _alert_policy(settings: AlertSettings) -> AlertPolicy | None:
@@ -199,6 +228,7 @@ def _route_by_complexity(
             description=model.description,
             routing=rule,
             cache_seconds=_cache_seconds(model),
+            guards=tuple(dict.fromkeys((*model.guards, *mini.guards, *standard.guards))),
         )
         if rule.evidence and standard.name != name:
             watched = models[standard.name]

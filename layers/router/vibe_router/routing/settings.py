@@ -26,15 +26,23 @@ __all__ = [
     "BEDROCK_ENDPOINTS",
     "DEAREST",
     "DEFAULTS",
+    "FINDING_NAME",
+    "GUARDRAIL_ID",
+    "GUARDRAIL_VERSION",
+    "GUARD_ACTIONS",
+    "GUARD_KINDS",
+    "GUARD_PLACES",
     "KINDS",
     "LONGEST",
     "LONGEST_CACHED",
     "LONGEST_COOLED",
     "LONGEST_LADDER",
+    "LONGEST_PATTERN",
     "LONGEST_REST",
     "LONGEST_STAY",
     "LONGEST_WAIT",
     "LOWEST_SHARE",
+    "MOST_GUARDS",
     "MOST_HEDGED",
     "MOST_RECEIVERS",
     "MOST_RESERVED",
@@ -54,6 +62,8 @@ __all__ = [
     "CacheSettings",
     "DefaultSettings",
     "DeploymentSettings",
+    "GuardSettings",
+    "GuardrailSettings",
     "Kind",
     "ModelSettings",
     "Place",
@@ -108,10 +118,15 @@ MOST_SHARES = 10  # of a budget
 LOWEST_SHARE = 0.01
 LONGEST_COOLED = 31 * 1440  # minutes
 ORDERS = ("weights", "cheapest", "fastest", "quota")
+GUARD_KINDS = ("secrets", "emails", "phones", "cards")
+GUARD_PLACES = ("prompts", "tool_results", "tool_arguments")
+GUARD_ACTIONS = ("block", "mask", "report")
+MOST_GUARDS = 20  # of a model, and of things to find for a guard
+LONGEST_PATTERN = 500  # characters
 
-Kind = Literal["provider", "model", "alias", "defaults", "alerts"]
+Kind = Literal["provider", "model", "alias", "guard", "defaults", "alerts"]
 Place = tuple[str | int, ...]
-KINDS: tuple[Kind, ...] = ("provider", "model", "alias", "defaults", "alerts")
+KINDS: tuple[Kind, ...] = ("provider", "model", "alias", "guard", "defaults", "alerts")
 RowKey = tuple[str, str]  # kind, name
 Row = Mapping[str, Any]  # plain values, without the key
 Rows = Mapping[RowKey, Row]
@@ -123,6 +138,7 @@ PARTS: Mapping[Kind, str] = {
     "provider": "providers",
     "model": "models",
     "alias": "aliases",
+    "guard": "guards",
     "defaults": "defaults",
     "alerts": "alerts",
 }
@@ -278,6 +294,7 @@ class ModelSettings(Settings):
     cache: CacheSettings | None = None
     routing: RoutingSettings | None = None
     budget_ladder: tuple[LadderStep, ...] = ()
+    guards: tuple[str, ...] = ()
     chain: tuple[tuple[DeploymentSettings, ...], ...] = ()
 
 
@@ -285,6 +302,24 @@ class AliasSettings(_Value):
     """A row of an alias, as `spec.AliasSpec` describes it."""
 
     model: str = ""
+
+
+class GuardrailSettings(_Value):
+    """A guardrail of Amazon Bedrock, as `spec.GuardrailSpec` describes it."""
+
+    id: str = ""
+    version: str = "DRAFT"
+    region: str | None = None
+
+
+class GuardSettings(_Value):
+    """A row of a guard, as `spec.GuardSpec` describes it. `find` has kinds, and patterns as (name, pattern)."""
+
+    find: tuple[str | tuple[str, str], ...] = ()
+    bedrock: GuardrailSettings | None = None
+    places: tuple[str, ...] = GUARD_PLACES
+    action: str = "block"
+    on_error: str = "reject"
 
 
 class ReceiverSettings(_Value):
@@ -305,7 +340,7 @@ class AlertSettings(_Value):
     cooled_minutes: float = 15
 
 
-RowSettings = ProviderSettings | ModelSettings | AliasSettings | DefaultSettings | AlertSettings
+RowSettings = ProviderSettings | ModelSettings | AliasSettings | GuardSettings | DefaultSettings | AlertSettings
 
 
 class RouteSettings(_Value):
@@ -315,6 +350,7 @@ class RouteSettings(_Value):
     defaults: DefaultSettings = DefaultSettings()
     models: Mapping[str, ModelSettings] = _EMPTY
     aliases: Mapping[str, AliasSettings] = _EMPTY
+    guards: Mapping[str, GuardSettings] = _EMPTY
     alerts: AlertSettings = AlertSettings()
 
 
@@ -445,6 +481,11 @@ _PROVIDER_NAME = re.compile(r"[A-Za-z0-9\-_.]{1,64}")
 _VIRTUAL_NAME = re.compile(r"[A-Za-z0-9\-_.:/@]{1,128}")
 _ALIAS_NAME = re.compile(r"[A-Za-z0-9\-_.:/@*\[\]()+]{1,128}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9\-_.:/@()\[\]+,=~!*'%&]{1,256}")
+FINDING_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+GUARDRAIL_ID = re.compile(
+    r"[a-z0-9]{1,64}|arn:aws[a-z-]{0,20}:bedrock:[a-z0-9-]{1,30}:[0-9]{12}:guardrail/[a-z0-9]{1,64}"
+)
+GUARDRAIL_VERSION = re.compile(r"DRAFT|[1-9][0-9]{0,7}")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _FORMATS = frozenset(DECLARABLE)
 _ALERT_EVENTS = frozenset(ALERT_EVENTS)
@@ -742,14 +783,29 @@ def _read_model(row: object) -> ModelSettings:
     cache = _read_cache(fields.take("cache"))
     routing = _read_routing(fields.take("routing"))
     ladder = _read_ladder(fields.take("budget_ladder")) if fields.has("budget_ladder") else ()
+    guards = _read_guard_names(fields.take("guards")) if fields.has("guards") else ()
     chain = fields.take("chain") if fields.has("chain") or routing is None else ()
     if not isinstance(chain, list | tuple) or not (chain or routing):
         raise _DoubtError
     fields.end()
     steps = tuple(_read_step(step) for step in chain)
     return ModelSettings(
-        **given, description=description, cache=cache, routing=routing, budget_ladder=ladder, chain=steps
+        **given,
+        description=description,
+        cache=cache,
+        routing=routing,
+        budget_ladder=ladder,
+        guards=guards,
+        chain=steps,
     )
+
+
+def _read_guard_names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or len(value) > MOST_GUARDS or len(set(value)) != len(value):
+        raise _DoubtError
+    if not all(isinstance(each, str) and FINDING_NAME.fullmatch(each) for each in value):
+        raise _DoubtError
+    return tuple(value)
 
 
 def _read_cache(value: object) -> CacheSettings | None:
@@ -805,6 +861,54 @@ def _read_alias(row: object) -> AliasSettings:
     alias = AliasSettings(model=_certain(fields.matching("model", _VIRTUAL_NAME)))
     fields.end()
     return alias
+
+
+def _read_guard(row: object) -> GuardSettings:
+    fields = _Fields(row)
+    find = fields.take("find") if fields.has("find") else ()
+    if not isinstance(find, list | tuple) or len(find) > MOST_GUARDS:
+        raise _DoubtError
+    given: dict[str, Any] = {"find": tuple(map(_read_find, find)), "bedrock": _read_guardrail(fields.take("bedrock"))}
+    if bool(given["find"]) == bool(given["bedrock"]):
+        raise _DoubtError
+    if fields.has("places"):
+        given["places"] = fields.texts("places", most=20)
+        if not given["places"] or not set(given["places"]) <= set(GUARD_PLACES):
+            raise _DoubtError
+    for name, values in (("action", GUARD_ACTIONS), ("on_error", ("reject", "continue"))):
+        if fields.has(name):
+            given[name] = _certain(fields.one_of(name, values))
+    fields.end()
+    return GuardSettings(**given)
+
+
+def _read_find(value: object) -> str | tuple[str, str]:
+    if isinstance(value, str):
+        if value not in GUARD_KINDS:
+            raise _DoubtError
+        return value
+    fields = _Fields(value)
+    name = _certain(fields.matching("name", FINDING_NAME))
+    pattern = _certain(fields.text("pattern", least=1, most=LONGEST_PATTERN))
+    fields.end()
+    if name in GUARD_KINDS:
+        raise _DoubtError
+    from vibe_router.routing.guard_patterns import checked_pattern  # few guards have patterns of their own
+
+    return name, checked_pattern(pattern)
+
+
+def _read_guardrail(value: object) -> GuardrailSettings | None:
+    if value is None:
+        return None
+    fields = _Fields(value)
+    guardrail = GuardrailSettings(
+        id=_certain(fields.matching("id", GUARDRAIL_ID)),
+        version=_certain(fields.matching("version", GUARDRAIL_VERSION)) if fields.has("version") else "DRAFT",
+        region=fields.matching("region", _REGION),
+    )
+    fields.end()
+    return guardrail
 
 
 def _read_alerts(row: object) -> AlertSettings:
@@ -899,5 +1003,6 @@ _READERS: Mapping[str, tuple[Callable[[object], RowSettings], re.Pattern[str] | 
     "provider": (_read_provider, _PROVIDER_NAME),
     "model": (_read_model, _VIRTUAL_NAME),
     "alias": (_read_alias, _ALIAS_NAME),
+    "guard": (_read_guard, FINDING_NAME),
     "alerts": (_read_alerts, None),
 }

@@ -14,7 +14,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -30,20 +32,29 @@ from vibe_router.routing.resolution import (
     ONLY_NATIVE,
     alias_problems,
     chain_problems,
+    guard_problems,
     ladder_problems,
     nearest,
     routing_problems,
 )
 from vibe_router.routing.settings import (
     DEAREST,
+    FINDING_NAME,
+    GUARD_ACTIONS,
+    GUARD_KINDS,
+    GUARD_PLACES,
+    GUARDRAIL_ID,
+    GUARDRAIL_VERSION,
     LONGEST,
     LONGEST_CACHED,
     LONGEST_COOLED,
     LONGEST_LADDER,
+    LONGEST_PATTERN,
     LONGEST_REST,
     LONGEST_STAY,
     LONGEST_WAIT,
     LOWEST_SHARE,
+    MOST_GUARDS,
     MOST_HEDGED,
     MOST_RECEIVERS,
     MOST_RESERVED,
@@ -60,6 +71,8 @@ from vibe_router.routing.settings import (
     CacheSettings,
     DefaultSettings,
     DeploymentSettings,
+    GuardrailSettings,
+    GuardSettings,
     Kind,
     ModelSettings,
     Place,
@@ -87,6 +100,8 @@ __all__ = [
     "AliasSpec",
     "DefaultsSpec",
     "DeploymentSpec",
+    "GuardSpec",
+    "GuardrailSpec",
     "Kind",
     "ModelSpec",
     "Overrides",
@@ -111,10 +126,16 @@ __all__ = [
 if TYPE_CHECKING:
     Format = str
     AlertEvent = str
+    GuardKind = str
+    GuardPlace = str
+    GuardAction = str
     ReceiverType = str
 else:  # Literals for pydantic, whose names no type checker can read from a table
     Format = Literal[DECLARABLE]
     AlertEvent = Literal[ALERT_EVENTS]
+    GuardKind = Literal[GUARD_KINDS]
+    GuardPlace = Literal[GUARD_PLACES]
+    GuardAction = Literal[GUARD_ACTIONS]
     ReceiverType = Literal[RECEIVER_TYPES]
 
 
@@ -191,6 +212,52 @@ _CHECKED_NAMES = {
     "model": _token("-_.:/@", 128),
     "alias": _token("-_.:/@*[]()+", 128),  # clients add such suffixes as [1m]
 }
+_ALLOWED_NAME = "must be a name of small letters, digits, - and _ that begins with a letter, up to 40 characters long"
+
+
+def _finding_name(value: str) -> str:
+    if not FINDING_NAME.fullmatch(value):
+        raise ValueError(_ALLOWED_NAME)
+    return value
+
+
+def _own_finding(value: str) -> str:
+    if value in GUARD_KINDS:
+        raise ValueError(f"{value!r} is built in; choose another name")
+    return _finding_name(value)
+
+
+def _pattern(value: str) -> str:
+    from vibe_router.routing.guard_patterns import checked_pattern  # few guards have patterns of their own
+
+    return checked_pattern(value)
+
+
+def _guardrail_id(value: str) -> str:
+    if not GUARDRAIL_ID.fullmatch(value):
+        raise ValueError("must be the id or the ARN of a guardrail")
+    return value
+
+
+def _guardrail_version(value: str) -> str:
+    if not GUARDRAIL_VERSION.fullmatch(value):
+        raise ValueError("must be DRAFT or a number in quotes, such as '1'")
+    return value
+
+
+def _guard_names(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list of guards, such as [secrets]")
+    if len({str(item) for item in value}) != len(value):
+        raise ValueError("names a guard twice")
+    return tuple(value)
+
+
+_CHECKED_NAMES["guard"] = _finding_name
+_GuardName = Annotated[str, AfterValidator(_finding_name)]
+_GuardNames = Annotated[
+    tuple[_GuardName, ...], Field(strict=False, max_length=MOST_GUARDS), BeforeValidator(_guard_names)
+]
 _ProviderName = Annotated[str, AfterValidator(_CHECKED_NAMES["provider"])]
 _VirtualName = Annotated[str, AfterValidator(_CHECKED_NAMES["model"])]
 _AliasName = Annotated[str, AfterValidator(_CHECKED_NAMES["alias"])]
@@ -419,6 +486,7 @@ class ModelSpec(Overrides):
     cache: CacheSpec | None = None
     routing: RoutingSpec | None = None
     budget_ladder: Annotated[tuple[LadderStepSpec, ...], Field(strict=False, max_length=LONGEST_LADDER)] = ()
+    guards: _GuardNames = ()
     chain: Annotated[tuple[_Step, ...], Field(strict=False, validate_default=True), BeforeValidator(_chain)] = ()
 
 
@@ -430,6 +498,64 @@ class AliasSpec(_Spec):
     """A virtual model under another name. In a file it is the model's name alone."""
 
     model: _VirtualName
+
+
+class PatternSpec(_Spec):
+    """A regular expression of Python, and the name of what it finds."""
+
+    name: Annotated[str, AfterValidator(_own_finding)]
+    pattern: Annotated[str, Field(min_length=1, max_length=LONGEST_PATTERN), AfterValidator(_pattern)]
+
+
+def _found(value: object) -> object:
+    """Return what a guard finds; a kind that is unknown gets a reason of its own."""
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list, such as [secrets, emails]")
+    for each in value:
+        if not isinstance(each, Mapping | PatternSpec) and each not in GUARD_KINDS:
+            raise ValueError(f"must have kinds ({', '.join(GUARD_KINDS)}) and patterns ({{name: …, pattern: …}})")
+    return tuple(value)
+
+
+_FOUND = ("kind", "own")  # tags of the two alternatives, which are no part of a place
+_Found = Annotated[
+    Annotated[GuardKind, Tag(_FOUND[0])] | Annotated[PatternSpec, Tag(_FOUND[1])],
+    Discriminator(lambda value: _FOUND[0] if isinstance(value, str) else _FOUND[1]),
+]
+
+
+def _guard_places(value: object) -> object:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"must be a list of at least one of {', '.join(GUARD_PLACES)}")
+    return tuple(value)
+
+
+class GuardrailSpec(_Spec):
+    """A guardrail of Amazon Bedrock, called with the function's role in its `region` (the function's by default)."""
+
+    id: Annotated[str, AfterValidator(_guardrail_id)]
+    version: Annotated[str, AfterValidator(_guardrail_version)] = "DRAFT"
+    region: Annotated[str, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$")] | None = None
+
+
+class GuardSpec(_Spec):
+    """What is looked for in the texts of requests, and what becomes of it.
+
+    A guard has either `find` or `bedrock`. `places` are where it looks.
+    """
+
+    find: Annotated[tuple[_Found, ...], Field(strict=False, max_length=MOST_GUARDS), BeforeValidator(_found)] = ()
+    bedrock: Annotated[GuardrailSpec | None, Field(validate_default=True)] = None
+    places: Annotated[tuple[GuardPlace, ...], Field(strict=False), BeforeValidator(_guard_places)] = GUARD_PLACES
+    action: GuardAction = "block"
+    on_error: Literal["reject", "continue"] = "reject"
+
+    @field_validator("bedrock")
+    @classmethod
+    def _one_of_both(cls, value: GuardrailSpec | None, info: ValidationInfo) -> GuardrailSpec | None:
+        if "find" in info.data and bool(info.data["find"]) == (value is not None):
+            raise ValueError("is missing; a guard needs `find` or `bedrock`" if value is None else "excludes `find`")
+        return value
 
 
 def _shares(value: object) -> object:
@@ -470,14 +596,16 @@ class RoutesSpec(_Spec):
     defaults: DefaultsSpec = DefaultsSpec()
     models: dict[_VirtualName, ModelSpec] = {}
     aliases: dict[_AliasName, Annotated[AliasSpec, BeforeValidator(_alias)]] = {}
+    guards: dict[_GuardName, GuardSpec] = {}
     alerts: AlertsSpec = AlertsSpec()
 
 
-RowSpec = ProviderSpec | ModelSpec | AliasSpec | DefaultsSpec | AlertsSpec
-_SHAPES: dict[Kind, type[ProviderSpec | ModelSpec | AliasSpec | DefaultsSpec | AlertsSpec]] = {
+RowSpec = ProviderSpec | ModelSpec | AliasSpec | GuardSpec | DefaultsSpec | AlertsSpec
+_SHAPES: dict[Kind, type[ProviderSpec | ModelSpec | AliasSpec | GuardSpec | DefaultsSpec | AlertsSpec]] = {
     "provider": ProviderSpec,
     "model": ModelSpec,
     "alias": AliasSpec,
+    "guard": GuardSpec,
     "defaults": DefaultsSpec,
     "alerts": AlertsSpec,
 }
@@ -507,6 +635,8 @@ def parse(data: object) -> tuple[RoutesSpec | None, list[Problem]]:
     written = data.get("models")
     written_models = list(written) if isinstance(written, Mapping) else []
     problems += alias_problems(settings, written_models)
+    written = data.get("guards")
+    problems += guard_problems(settings, list(written) if isinstance(written, Mapping) else [])
     for name, model in settings.models.items():
         if ("models", name) not in broken:
             problems += routing_problems(settings, name, model, written_models)
@@ -519,7 +649,7 @@ def _unbroken(data: Mapping[Any, object], broken: Collection[Place]) -> RoutesSp
 
     A model with a mistake outside its chain is reduced to its bare chain.
     """
-    valid: dict[str, dict[Any, object]] = {"providers": {}, "models": {}, "aliases": {}}
+    valid: dict[str, dict[Any, object]] = {"providers": {}, "models": {}, "aliases": {}, "guards": {}}
     for part, entries in valid.items():
         written = data.get(part)
         for name, entry in written.items() if isinstance(written, Mapping) else ():
@@ -577,6 +707,8 @@ def settings_of(spec: RowSpec) -> RowSettings:
             return ModelSettings(**_plain_fields(spec))
         case AliasSpec():
             return AliasSettings(**_plain_fields(spec))
+        case GuardSpec():
+            return GuardSettings(**_plain_fields(spec))
         case DefaultsSpec():
             return DefaultSettings(**_plain_fields(spec))
         case AlertsSpec():
@@ -590,6 +722,7 @@ def route_settings_of(spec: RoutesSpec) -> RouteSettings:
         defaults=DefaultSettings(**_plain_fields(spec.defaults)),
         models={name: ModelSettings(**_plain_fields(each)) for name, each in spec.models.items()},
         aliases={name: AliasSettings(**_plain_fields(each)) for name, each in spec.aliases.items()},
+        guards={name: GuardSettings(**_plain_fields(each)) for name, each in spec.guards.items()},
         alerts=AlertSettings(**_plain_fields(spec.alerts)),
     )
 
@@ -629,6 +762,10 @@ def _plain_value(value: object) -> object:
             return CacheSettings(**_plain_fields(value))
         case RelaySpec():
             return RelaySettings(**_plain_fields(value))
+        case PatternSpec():
+            return value.name, value.pattern
+        case GuardrailSpec():
+            return GuardrailSettings(**_plain_fields(value))
         case ReceiverSpec():
             return ReceiverSettings(**_plain_fields(value))
         case dict():
@@ -692,7 +829,7 @@ def _faithful(loc: Place, data: object) -> Place:
                 data = data[part]
             case Mapping() if part in data:
                 data = data[part]
-            case _ if part == "[key]" or isinstance(part, int):
+            case _ if part == "[key]" or part in _FOUND or isinstance(part, int):
                 continue
         place.append(part)
     return tuple(place)
@@ -710,7 +847,16 @@ def _belongs(name: str) -> str:
     for group, shape in groups:
         if name in shape.model_fields:
             return f"; {name!r} belongs under `{group}`"
-    shapes = (RoutesSpec, ProviderSpec, ModelSpec, DeploymentSpec, TimeoutOverrides, CooldownOverrides, PriceSpec)
+    shapes = (
+        RoutesSpec,
+        ProviderSpec,
+        ModelSpec,
+        GuardSpec,
+        DeploymentSpec,
+        TimeoutOverrides,
+        CooldownOverrides,
+        PriceSpec,
+    )
     hint = nearest(name, {field for shape in shapes for field in shape.model_fields} - {name})
     return f"; {hint}" if hint else ""
 

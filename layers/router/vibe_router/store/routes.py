@@ -5,6 +5,7 @@
     model     auto-chat   description, chain …
     alias     gpt-5*      model
     defaults  defaults    timeouts, retries …
+    guard     secrets     find, places, action …
     alerts    alerts      receivers, budget …
     complexity auto       mode, share, strata, trees …: see store.complexity
     version   version     number: counts the writes of the routes; written_at: the last one (epoch seconds)
@@ -33,6 +34,7 @@ from vibe_router.routing.settings import (
     AlertSettings,
     AliasSettings,
     DefaultSettings,
+    GuardSettings,
     Kind,
     ModelSettings,
     Problem,
@@ -306,6 +308,7 @@ def _route_settings(rows: Mapping[RowKey, RowSettings]) -> RouteSettings:
         defaults=defaults if isinstance(defaults, DefaultSettings) else DefaultSettings(),
         models={name: row for (_, name), row in rows.items() if isinstance(row, ModelSettings)},
         aliases={name: row for (_, name), row in rows.items() if isinstance(row, AliasSettings)},
+        guards={name: row for (_, name), row in rows.items() if isinstance(row, GuardSettings)},
         alerts=alerts if isinstance(alerts, AlertSettings) else AlertSettings(),
     )
 

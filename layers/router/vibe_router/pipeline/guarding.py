@@ -1,0 +1,171 @@
+"""Where guards meet the pipeline: which inspect a request, what they make of it, and how its answer is restored.
+
+Imported with the first request that has a guard.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+from vibe_router.access.keys import Caller
+from vibe_router.core.errors import ApiError, bad_request, unavailable
+from vibe_router.core.models import Catalogue, Guard, VirtualModel
+from vibe_router.core.telemetry import logger
+from vibe_router.formats.common.json_body import dump
+from vibe_router.formats.interfaces import ClientFormat, ClientRequest, WholeAnswer
+from vibe_router.guards.inspection import Blocked, Inspection, redact_texts
+from vibe_router.guards.masking import Masker, Restorer
+from vibe_router.guards.restoring import StreamRestorer, answers_in_json, restore_whole
+from vibe_router.guards.texts import Change, rewrite_items, rewrite_texts
+from vibe_router.pipeline.decision import RoutingDecision
+
+if TYPE_CHECKING:
+    from vibe_router.access.budgets import BudgetLadder
+    from vibe_router.formats.messages.request import MessagesRequest
+    from vibe_router.formats.passthrough import PassthroughRequest
+    from vibe_router.formats.responses.request import ResponsesRequest
+
+__all__ = ["AnswerRestorer", "GuardedRequest", "for_counting", "guard_request", "guards_for"]
+
+_NAMES = {
+    "secrets": "a secret",
+    "emails": "an e-mail address",
+    "phones": "a phone number",
+    "cards": "a payment card number",
+}
+_FORM_TEXTS = frozenset(("prompt", "input", "instructions"))
+
+
+class AnswerRestorer:
+    """Puts what was masked of `request` back into its answer."""
+
+    def __init__(self, request: ClientRequest, values: Mapping[str, str]) -> None:
+        self._restorer = Restorer(values, in_json=answers_in_json(request.format, request.body))
+        self._format = request.format
+        self._is_array = request.format == "gemini" and request.stream and not getattr(request, "events", True)
+
+    def restored(self, answer: WholeAnswer | Iterable[bytes]) -> WholeAnswer | Iterable[bytes]:
+        """Return an answer, whole or as a stream, with all values."""
+        if not isinstance(answer, WholeAnswer):
+            return self._stream(answer)
+        body = restore_whole(answer.body, self._restorer)
+        return answer if body is answer.body else replace(answer, body=body)
+
+    def _stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        restorer = StreamRestorer(self._restorer, self._format, is_array=self._is_array)
+        for chunk in chunks:
+            if restored := restorer.feed(chunk):
+                yield restored
+        if rest := restorer.end():
+            yield rest
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedRequest:
+    """A request as guards let it pass, and what restores its answer; None if nothing was masked."""
+
+    request: ClientRequest
+    restorer: AnswerRestorer | None = None
+
+
+def guards_for(caller: Caller, model: VirtualModel, ladder: "BudgetLadder | None", routes: Catalogue) -> list[Guard]:
+    """Return the guards of key, team, and of every model that may serve. Raises ApiError (503) if one is missing."""
+    names = [*caller.guards, *model.guards]
+    for place in ladder.places() if ladder else ():
+        if served := routes.models.get(place.serves):
+            names += served.guards
+    missing = [name for name in names if name not in routes.guards]
+    if missing:  # without it the request must not pass
+        logger.error("GUARD MISSING", extra={"guard": missing[0]})
+        message = f"The guard '{missing[0]}' is not in the routes, so this request cannot be inspected. Its operator "
+        raise ApiError(503, f"{message}must add it, or remove it from the key, team or model.", type="server_error",
+                       code="guard_unavailable")  # fmt: skip
+    return [routes.guards[name] for name in dict.fromkeys(names)]
+
+
+def guard_request(
+    guards: Sequence[Guard],
+    request: ClientRequest,
+    client: ClientFormat,
+    raw: bytes,
+    headers: Mapping[str, str],
+    decision: RoutingDecision,
+) -> GuardedRequest:
+    """Return `request`, whose body is `raw`, as `guards` let it pass, and count what they find in `decision`.
+
+    Raises ApiError: 400 if a guard blocks it.
+    """
+    if any(guard.bedrock for guard in guards):
+        raise unavailable("Guardrails of Amazon Bedrock cannot be called yet.")
+    masker = Masker(_Taken(raw, request))
+    inspection = Inspection(guards, masker)
+    changed = _changed(request, client, headers, inspection.change)
+    if getattr(request, "stored_input", None) is not None:  # the same texts once more, which are not counted again
+        changed = _with_stored_input(cast("ResponsesRequest", changed), Inspection(guards, masker).change)
+    decision.count_findings(inspection.counts)
+    if inspection.blocked:
+        raise _rejection(inspection.blocked)
+    return GuardedRequest(changed, AnswerRestorer(changed, masker.values) if masker.values else None)
+
+
+def for_counting(guards: Iterable[Guard], request: "MessagesRequest") -> "MessagesRequest":
+    """Return a request whose tokens a provider counts, without anything that guards would find in it."""
+    return request.with_body(redact_texts(request.format, request.body, guards))
+
+
+class _Taken:
+    """Whether a text is in a request already: in its bytes, or in the history that was added to it."""
+
+    def __init__(self, raw: bytes, request: ClientRequest) -> None:
+        self._raw = raw
+        self._request = request
+        self._whole: bytes | None = None
+
+    def __call__(self, text: str) -> bool:
+        sought = text.encode()
+        if sought in self._raw:
+            return True
+        if getattr(self._request, "stored_input", None) is None:
+            return False
+        if self._whole is None:
+            self._whole = dump(self._request.body)
+        return sought in self._whole
+
+
+def _changed(request: ClientRequest, client: ClientFormat, headers: Mapping[str, str], change: Change) -> ClientRequest:
+    if getattr(request, "form", None):
+        return _changed_form(cast("PassthroughRequest", request), client, headers, change)
+    body = rewrite_texts(request.format, request.body, change)
+    return request if body is request.body else request.with_body(body)
+
+
+def _with_stored_input(request: "ResponsesRequest", change: Change) -> "ResponsesRequest":
+    return replace(request, stored_input=rewrite_items(request.stored_input or (), change))
+
+
+def _changed_form(
+    request: "PassthroughRequest", client: ClientFormat, headers: Mapping[str, str], change: Change
+) -> ClientRequest:
+    """Return a form with the texts of its fields changed; files are left as they are."""
+    from vibe_router.formats.common.multipart import read_form
+
+    if not request.form:
+        return request
+    raw = request.model.encode().join(request.form)
+    parts: list[bytes] = []
+    done = 0
+    for field in read_form(raw, request.content_type).fields:
+        if field.name in _FORM_TEXTS:
+            before = raw[field.start : field.end].decode(errors="surrogateescape")
+            parts += (raw[done : field.start], change(before, "prompts", "").encode(errors="surrogateescape"))
+            done = field.end
+    changed = b"".join([*parts, raw[done:]])
+    return request if changed == raw else client.parse(changed, headers)
+
+
+def _rejection(blocked: Blocked) -> ApiError:
+    found = _NAMES.get(blocked.kind, f"a match of '{blocked.kind}'")
+    message = (
+        f"The guard '{blocked.guard}' blocked this request: it contains {found}. Remove it and send the request again."
+    )
+    return bad_request(message, code="guard_blocked")
