@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vibe_cli.settings import LOCAL_PORT, read_environment_of
-from vibe_router.core.secret_names import OIDC, TRACING
+from vibe_router.core.secret_names import METRICS_KEY, OIDC, TRACING
 
 __all__ = ["Settings", "SettingsError", "parse_list", "read_environment", "read_settings"]
 
@@ -40,9 +40,8 @@ class Settings:
 
     def secret(self, names: frozenset[str], master_key: str) -> dict[str, str]:
         """Return the router's secret: the router's own entries, and those of `names` that are set."""
-        found = {
-            name: self.environment[name] for name in sorted({*names, *TRACING, *OIDC}) if self.environment.get(name)
-        }
+        optional = sorted({*names, METRICS_KEY, *TRACING, *OIDC})
+        found = {name: self.environment[name] for name in optional if self.environment.get(name)}
         return found | {
             "MASTER_KEY": master_key,
             "UI_USERNAME": self.ui_username,

@@ -66,6 +66,7 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
     ("me", "/me", "GET", "/me", None),
     ("me-keys", "/me/{proxy+}", "GET", "/me/keys", None),
     ("audit", "/audit", "GET", "/audit", None),
+    ("metrics", "/metrics", "GET", "/metrics", None),
     ("complexity", "/complexity", "GET", "/complexity", None),
     ("complexity-rollback", "/complexity/{proxy+}", "POST", "/complexity/rollback", {"model": "auto"}),
     ("cooldowns", "/cooldowns", "GET", "/cooldowns", None),

@@ -73,6 +73,7 @@ CODES = {
     "no_role": "The user has no role. Add them to OIDC_ROLES.",
     "not_found": "No such path.",
     "range_too_large": "The range has more usage than one call can add up. Send fewer days, or a longer step.",
+    "too_many_totals": "A scrape of /metrics would read too many totals. Read the usage through the admin API.",
     "oidc_denied": "The OpenID Connect provider did not sign the user in.",
     "oidc_failed": "The provider failed, or its ID token was rejected. The log has the reason.",
     "oidc_state": "The sign-in began in another browser, or more than five minutes ago. Sign in again.",

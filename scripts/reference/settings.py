@@ -33,6 +33,7 @@ LOCAL = {
 """Settings of `make start`."""
 
 SECRET = {
+    "METRICS_KEY": "The key that reads /metrics, and nothing else; 16 characters or more (monitoring.md).",
     "OIDC_ISSUER": "An OpenID Connect provider to sign in to the page with. Unset: the password only.",
     "OIDC_CLIENT_ID": "The router's client id at the provider.",
     "OIDC_CLIENT_SECRET": "The client's secret, if it has one.",

@@ -43,6 +43,7 @@ ADMIN_ROUTES = [
     "/cooldowns",
     "/cooldowns/{proxy+}",
     "/audit",
+    "/metrics",
     "/me",
     "/me/{proxy+}",
     "/ui",

@@ -13,6 +13,7 @@ from local.template import read_template
 from scripts.events import DIRECTORY, KEY, events
 from streaming_runtime import Context, StreamingResponse
 from tests.infrastructure.expanded import ROOT, TEMPLATE
+from tests.metrics_text import read_metrics
 from vibe_cli.boto import BotoApi
 from vibe_cli.routes_file import load_file
 from vibe_router.routing.changes import rows_of
@@ -108,6 +109,9 @@ def test_the_handler_answers_each_event(name: str, ask: Ask) -> None:
     if name == "responses-stream.json":
         assert body.startswith(b"event: response.created\ndata: {")
         assert b"\nevent: response.completed\n" in body
+        return
+    if name == "metrics.json":
+        assert read_metrics(body.decode())
         return
     if name.startswith("ui"):
         assert status == 307 or body.startswith(b"<!doctype html>")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vibe_cli.deploy.errors import DeployError
 from vibe_cli.deploy.services import aws_errors
-from vibe_router.core.secret_names import MASTER_KEY, OIDC, PAGE, TRACING, select_for_admin
+from vibe_router.core.secret_names import MASTER_KEY, METRICS_KEY, OIDC, PAGE, TRACING, select_for_admin
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -39,7 +39,7 @@ class Filled:
 
 def values_from(names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
     """Return the values in `environ` of the providers' secrets `names` and of the router's own entries."""
-    values = {name: environ[name] for name in (*names, *PAGE, *TRACING, *OIDC) if environ.get(name)}
+    values = {name: environ[name] for name in (*names, *PAGE, METRICS_KEY, *TRACING, *OIDC) if environ.get(name)}
     if master_key := environ.get(MASTER_KEY) or environ.get(_ALSO_READ):
         values[MASTER_KEY] = master_key
     return values

@@ -13,6 +13,7 @@ from admin import (
     cooldowns,
     keys,
     me,
+    metrics,
     models,
     oidc,
     page,
@@ -53,7 +54,23 @@ def openapi_document(prefix: str) -> str:
 
 
 _REGISTERED: list[RegisteredRoute] = []
-for module in (keys, teams, users, models, spend, usage, routes, cooldowns, complexity, audit, me, oidc, session, page):
+for module in (
+    keys,
+    teams,
+    users,
+    models,
+    spend,
+    usage,
+    routes,
+    cooldowns,
+    complexity,
+    audit,
+    metrics,
+    me,
+    oidc,
+    session,
+    page,
+):
     app.include_router(module.router)
     _REGISTERED += module.router.registered
 

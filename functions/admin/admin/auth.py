@@ -31,6 +31,11 @@ def authenticate(request: Request, environment: Environment) -> Call:
     return Call(request, environment, by=session.username, session=session)
 
 
+def _is_scrape(request: Request) -> bool:
+    """Whether the scraper's key suffices."""
+    return request.method == "GET" and request.path == "/metrics"
+
+
 def _is_for_everyone(path: str) -> bool:
     """Return whether users of every role may call `path`; everything else is for admins."""
     return path in ("/ui/session", "/ui/sign-out", "/me") or path.startswith("/me/")
@@ -52,6 +57,8 @@ def session_of(request: Request, environment: Environment) -> Session:
 def _by_key(keys: list[str], request: Request, environment: Environment) -> Call:
     if any(environment.is_master_key(key) for key in keys):
         return Call(request, environment, by="master key")
+    if _is_scrape(request) and any(environment.is_metrics_key(key) for key in keys):
+        return Call(request, environment, by="metrics key")
     found = next((key for each in keys if (key := _virtual_key(each, environment))), None)
     if found is None:
         raise invalid_key("The API key sent is not valid.")

@@ -11,7 +11,7 @@ from vibe_router.access.roles import RolesError
 from vibe_router.access.sessions import SessionKey, equals_in_constant_time
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
-from vibe_router.core.secret_names import MASTER_KEY, OIDC, SECRETS_SET, names_set
+from vibe_router.core.secret_names import MASTER_KEY, METRICS_KEY, OIDC, SECRETS_SET, names_set
 from vibe_router.core.tls import trusted_ssl_context
 from vibe_router.store.audit import AuditStore
 from vibe_router.store.aws import is_local
@@ -21,6 +21,7 @@ from vibe_router.store.dynamodb import dynamodb_client
 from vibe_router.store.history import HistoryStore
 from vibe_router.store.key_admin import KeyAdmin
 from vibe_router.store.ledger_admin import LedgerAdmin
+from vibe_router.store.lifetime_totals import LifetimeTotals
 from vibe_router.store.observations import ObservationStore
 from vibe_router.store.routes import RoutesStore
 from vibe_router.store.secrets import MIN_MASTER_KEY, Secrets, SecretsUnavailableError, is_weak, secrets_client
@@ -84,6 +85,7 @@ class Environment:
         self.observations = ObservationStore(dynamodb, settings.state_table, self.clock)
         self.conversations = ConversationStore(dynamodb, settings.state_table, self.clock)
         self.usage = UsageReader(dynamodb, settings.usage_table)
+        self.lifetimes = LifetimeTotals(dynamodb, settings.usage_table, settings.state_table, self.clock)
         self.secrets = Secrets(secrets_client(self.clock, trusted_ssl_context), settings.secret_id, self.clock)
 
     def master_key(self) -> str:
@@ -99,6 +101,18 @@ class Environment:
     def is_master_key(self, shown: str) -> bool:
         """Return whether `shown` is the master key, compared in constant time. Raises ApiError (503)."""
         return equals_in_constant_time(shown, self.master_key())
+
+    def is_metrics_key(self, shown: str) -> bool:
+        """Return whether `shown` is the scraper's key, compared in constant time. Raises ApiError (503)."""
+        key = self._secret(METRICS_KEY)
+        if not key:
+            return False
+        if is_weak(key) and not self.is_local:
+            message = (
+                f"METRICS_KEY in the router's secret is shorter than {MIN_MASTER_KEY} characters. Set a longer one."
+            )
+            raise unavailable(message)
+        return equals_in_constant_time(shown, key)
 
     def sign_in(self) -> tuple[str, str]:
         """Return the page's username and password. Raises ApiError (503)."""

@@ -35,6 +35,7 @@ _TAGS = {
     "Cooldowns": "Deployments in cooldown, and ending a cooldown.",
     "Complexity": "Routing by complexity: rollouts, gates and evidence.",
     "Audit": "Who changed what, and who signed in.",
+    "Metrics": "Counters and histograms for Prometheus.",
     "Me": "The keys and the usage of the signed-in user.",
     "Page": "The admin page's own session, in a cookie.",
 }

@@ -75,7 +75,7 @@ _entries = st.dictionaries(st.text(min_size=1, max_size=8), st.text(min_size=1, 
 @hypothesis_given(st.dictionaries(st.text(max_size=8) | st.sampled_from(sorted(RESERVED)), st.text(max_size=8)))
 def test_admin_functions_secret_has_only_what_opens_the_router_and_names(values: dict[str, str]) -> None:
     chosen = select_for_admin(values)
-    assert chosen.keys() <= {"MASTER_KEY", "UI_USERNAME", "UI_PASSWORD", *OIDC, SECRETS_SET}
+    assert chosen.keys() <= {"MASTER_KEY", "UI_USERNAME", "UI_PASSWORD", "METRICS_KEY", *OIDC, SECRETS_SET}
     assert all(chosen[name] == values[name] for name in chosen if name != SECRETS_SET)
     listed = names_set(str(chosen[SECRETS_SET]))
     assert listed == sorted(name for name in values if values[name] and name not in RESERVED)

@@ -8,7 +8,7 @@ from scripts.artefacts import ROOT
 from scripts.reference import errors, pages, routes, settings
 from scripts.reference.commands import page
 from scripts.reference.openapi import document
-from vibe_router.core.secret_names import OIDC, TRACING
+from vibe_router.core.secret_names import METRICS_KEY, OIDC, TRACING
 from vibe_router.core.wire_formats import CLIENT_PATHS
 from vibe_router.routing.verdict import Verdict
 
@@ -76,4 +76,4 @@ def test_every_field_of_routes_is_explained() -> None:
 def test_every_setting_is_explained() -> None:
     assert settings.local_variables() == set(settings.LOCAL)
     assert settings.function_variables() == set(settings.FUNCTIONS)
-    assert tuple(settings.SECRET) == (*OIDC, *TRACING)
+    assert tuple(settings.SECRET) == (METRICS_KEY, *OIDC, *TRACING)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 __all__ = [
     "MASTER_KEY",
+    "METRICS_KEY",
     "OIDC",
     "OIDC_CLIENT_ID",
     "OIDC_ISSUER",
@@ -29,6 +30,8 @@ PAGE = ("UI_USERNAME", "UI_PASSWORD")
 """The sign-in of the admin page; by default `admin` and the master key."""
 SECRETS_SET = "SECRETS_SET"
 """The entry of the admin function's secret that lists the names of the providers' secrets."""
+METRICS_KEY = "METRICS_KEY"
+"""The key that reads /metrics, and nothing else; without it, only the master key does."""
 OTLP_ENDPOINT, OTLP_HEADERS = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"
 OTEL_RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
 TRACING = (OTLP_ENDPOINT, OTLP_HEADERS, OTEL_RESOURCE)
@@ -37,13 +40,13 @@ OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_TOKENS = "OIDC_ISSUER", "OIDC_CLIENT_ID", "OID
 OIDC = (OIDC_ISSUER, OIDC_CLIENT_ID, "OIDC_CLIENT_SECRET", "OIDC_URL", "OIDC_ROLES", OIDC_TOKENS)
 """Sign-in to the page through an OpenID Connect provider (access.oidc), and its tokens as keys (access.tokens);
 without an issuer there is neither."""
-RESERVED = frozenset({MASTER_KEY, "LITELLM_MASTER_KEY", *PAGE, SECRETS_SET, *TRACING, *OIDC})
+RESERVED = frozenset({MASTER_KEY, "LITELLM_MASTER_KEY", *PAGE, METRICS_KEY, SECRETS_SET, *TRACING, *OIDC})
 """Entries that must not be sent to a provider."""
 
 
 def select_for_admin(values: Mapping[str, object]) -> dict[str, object]:
     """Return the admin function's secret, made from `values`, the router's: no provider's key is in it."""
-    own = {name: values[name] for name in (MASTER_KEY, *PAGE, *OIDC) if values.get(name)}
+    own = {name: values[name] for name in (MASTER_KEY, *PAGE, METRICS_KEY, *OIDC) if values.get(name)}
     return {**own, SECRETS_SET: json.dumps(sorted(name for name in values if name not in RESERVED and values[name]))}
 
 
