@@ -13,9 +13,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from .figures import Report
+from .harness import MODEL, Harness
 from .machine import facts
 from .options import SECTIONS, Options, peers_of
-from .rig import MODEL, Rig
 from .sections import measured
 from .show import as_json, as_text
 from .targets import BrokenError
@@ -68,12 +68,12 @@ def run(options: Options) -> Report:
         if sys.stderr.isatty():
             print(f"\r\033[Kbench: {section}: {done}", end="", file=sys.stderr, flush=True)
 
-    with Rig(options, progress, failed) as rig:
+    with Harness(options, progress, failed) as harness:
         for section in options.sections:
             if not sys.stderr.isatty():
                 print(f"bench: {section}", file=sys.stderr, flush=True)
             try:
-                report.sections[section] = measured(section, rig)
+                report.sections[section] = measured(section, harness)
             except BrokenError as error:
                 failed(f"{section}: {error}")
     if sys.stderr.isatty():

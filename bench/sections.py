@@ -1,4 +1,4 @@
-"""The sections of the report. Each returns its table; the rig starts the processes that it needs."""
+"""The sections of the report. Each returns its table; the harness starts the processes that it needs."""
 
 import json
 import os
@@ -17,10 +17,10 @@ from . import size
 from .checkout import OWN
 from .figures import MEGABYTE, Aim, Cell, Memory, Table, median, milliseconds, percentile, spread
 from .function import FunctionTarget
+from .harness import MODEL, AwsCounts, Harness, Installation
 from .keys import CALLERS, ready_made_write
 from .payload import CALL_WORDS, request
 from .processor import cpu_seconds
-from .rig import MODEL, AwsCounts, Installation, Rig
 from .rounds import Round, added, answers_of, cpu_of, measure, typical
 from .targets import Answer, BrokenError, Target, UrlTarget, checked
 
@@ -50,9 +50,9 @@ _THROUGHPUT_ROUNDS = 5
 _WITHIN_A_SECOND = 20  # calls, which together take far less than a second
 
 
-def measured(section: str, rig: Rig) -> Table:
+def measured(section: str, harness: Harness) -> Table:
     """Return the table of a section, by the name that `--only` takes. Raises BrokenError."""
-    return _SECTIONS[section](rig)
+    return _SECTIONS[section](harness)
 
 
 def _total(answer: Answer) -> float:
@@ -63,9 +63,11 @@ def _first(answer: Answer) -> float:
     return answer.first_token or 0.0
 
 
-def _calls(rig: Rig) -> Table:
-    targets = rig.targets()
-    rounds = measure(targets, _CALL, rig.options.calls, at_once=50, progress=rig.progress, failed=rig.failed)
+def _calls(harness: Harness) -> Table:
+    targets = harness.targets()
+    rounds = measure(
+        targets, _CALL, harness.options.calls, at_once=50, progress=harness.progress, failed=harness.failed
+    )
     direct = rounds["direct"]
     rows: list[dict[str, Cell]] = []
     for name, got in rounds.items():
@@ -122,18 +124,18 @@ def _with_ratios(rows: Sequence[dict[str, Cell]], added_column: str) -> Sequence
     return rows
 
 
-def _streams(rig: Rig) -> Table:
+def _streams(harness: Harness) -> Table:
     rows: list[Mapping[str, Cell]] = []
     aims = []
     for chunks, paced in _STREAMS:
         name = f"{chunks} chunks" + (", paced" if paced else "")
         rounds = measure(
-            rig.targets(),
+            harness.targets(),
             request(MODEL, chunks, stream=True, paced=paced),
-            rig.options.streams(chunks * 20 if paced else chunks),
+            harness.options.streams(chunks * 20 if paced else chunks),
             at_once=5,
-            progress=partial(_told, rig, name),
-            failed=rig.failed,
+            progress=partial(_report_progress, harness, name),
+            failed=harness.failed,
         )
         direct = rounds["direct"]
         of_these: list[dict[str, Cell]] = []
@@ -160,24 +162,24 @@ def _streams(rig: Rig) -> Table:
     return Table("Streams", rows, notes, aims)
 
 
-def _told(rig: Rig, name: str, done: str) -> None:
-    rig.progress(f"{name}, {done}")
+def _report_progress(harness: Harness, name: str, done: str) -> None:
+    harness.progress(f"{name}, {done}")
 
 
-def _throughput(rig: Rig) -> Table:
+def _throughput(harness: Harness) -> Table:
     """Call the servers from many connections at once."""
-    calls = max(rig.options.calls // 4, _CALLERS)
-    targets = [rig.direct, *rig.servers()]
+    calls = max(harness.options.calls // 4, _CALLERS)
+    targets = [harness.direct, *harness.servers()]
     rates: dict[str, list[float]] = {target.name: [] for target in targets}
     for number in range(_THROUGHPUT_ROUNDS + 1):
-        rig.progress(f"round {number} of {_THROUGHPUT_ROUNDS}")
+        harness.progress(f"round {number} of {_THROUGHPUT_ROUNDS}")
         for target in targets:
             if target.name not in rates:
                 continue
             try:
                 seconds = _served_at_once(target, calls if number else _CALLERS)
             except BrokenError as error:
-                rig.failed(str(error))
+                harness.failed(str(error))
                 del rates[target.name]
                 continue
             if number:  # the first only opens connections and environments
@@ -209,10 +211,10 @@ def _served_at_once(target: UrlTarget, calls: int) -> float:
     return time.perf_counter() - began
 
 
-def _rows_of(rig: Rig, module: str) -> list[dict[str, Any]]:
+def _rows_of(harness: Harness, module: str) -> list[dict[str, Any]]:
     """Run a module that measures the layer's code, on the function's own libraries; return the rows it prints."""
     environ = {**os.environ, "PYTHONPATH": f"{_CHECKOUT}:{_CHECKOUT / 'layers' / 'router'}"}
-    command = [str(rig.python), "-m", module, str(rig.options.calls)]
+    command = [str(harness.python), "-m", module, str(harness.options.calls)]
     ran = subprocess.run(command, env=environ, cwd=_CHECKOUT, capture_output=True, check=False)
     if ran.returncode:
         raise BrokenError(f"{module} failed: {ran.stderr.decode(errors='replace').strip()[-500:]}")
@@ -220,17 +222,17 @@ def _rows_of(rig: Rig, module: str) -> list[dict[str, Any]]:
     return found
 
 
-def _chains(rig: Rig) -> Table:
+def _chains(harness: Harness) -> Table:
     """Run `bench.chains`."""
-    rows = _rows_of(rig, "bench.chains")
+    rows = _rows_of(harness, "bench.chains")
     most = max(row["added_us"] for row in rows)
     notes = ["A streamed request of 11 messages of 200 words, without sockets and tables. Processor time."]
     return Table("Chains", rows, notes, [Aim("a setting of a chain adds to a request", most, _CHAIN_SETTING_US, "us")])
 
 
-def _formats(rig: Rig) -> Table:
+def _formats(harness: Harness) -> Table:
     """Run `bench.translation`."""
-    pairs = {(each["caller"], each["provider"]): each for each in _rows_of(rig, "bench.translation")}
+    pairs = {(each["caller"], each["provider"]): each for each in _rows_of(harness, "bench.translation")}
     rows: list[dict[str, Cell]] = []
     for (caller, provider), each in pairs.items():
         row: dict[str, Cell] = {"caller": caller, "provider": provider}
@@ -256,14 +258,14 @@ def _formats(rig: Rig) -> Table:
     return Table("Formats", rows, notes, aims)
 
 
-def _cold_start(rig: Rig) -> Table:
+def _cold_start(harness: Harness) -> Table:
     megabytes = OWN.gateway.memory
-    starts = {each.checkout.name("function"): _Starts(each) for each in rig.installations}
+    starts = {each.checkout.name("function"): _Starts(each) for each in harness.installations}
     python = []
     # The first start, which compiles modules, is not counted.
-    for number in range(rig.options.starts + 1):
-        rig.progress(f"start {number} of {rig.options.starts}")
-        own = _python_start(rig.python)
+    for number in range(harness.options.starts + 1):
+        harness.progress(f"start {number} of {harness.options.starts}")
+        own = _python_start(harness.python)
         for each in starts.values():
             each.start(counted=bool(number))
         python += [own] if number else []
@@ -286,7 +288,7 @@ def _cold_start(rig: Rig) -> Table:
         if len(starts) > 1:
             own_row, other = rows[1 + column], rows[3 + column]
             other["ratio"] = round(float(own_row["median_ms"] or 0) / float(other["median_ms"] or 1), 2)
-    if stack := rig.stack:
+    if stack := harness.stack:
         rows.append(row("local stack, to readiness, on an empty DATA_DIR", [stack.ready_after]))
     own_starts = starts["function"]
     notes = [
@@ -339,30 +341,30 @@ def _python_start(python: Path) -> float:
         return time.perf_counter() - began
 
 
-def _memory(rig: Rig) -> Table:
-    requests = rig.options.requests
+def _memory(harness: Harness) -> Table:
+    requests = harness.options.requests
     rows: list[dict[str, Cell]] = []
     aims = []
-    for each in rig.installations:
+    for each in harness.installations:
         name = each.checkout.name("function")
         with each.start_function() as function:
             started = function.memory()
-            _serve(rig, function, requests)
+            _serve(harness, function, requests)
             after = function.memory()
         rows.append(_held(f"{name}, waiting for its first event", started))
         rows.append(_held(f"{name}, after {requests} requests", after))
-        if each is rig.own:
+        if each is harness.own:
             aims.append(Aim(f"function's memory after {requests} requests", after.resident, _MEMORY_MB, "MB"))
-    if stack := rig.stack:
-        _serve(rig, stack.target, requests)
+    if stack := harness.stack:
+        _serve(harness, stack.target, requests)
         held = stack.memory()
         rows += [_held(name, memory) for name, memory in held]
         rows.append(_held("stack: together", Memory(round(sum(each.resident for _, each in held), 1), None)))
-    for peer in rig.peers:
+    for peer in harness.peers:
         try:
-            _serve(rig, peer, requests)
+            _serve(harness, peer, requests)
         except BrokenError as error:
-            rig.failed(str(error))
+            harness.failed(str(error))
             continue
         processes = [psutil.Process(pid) for pid in peer.processes()["peer"] if psutil.pid_exists(pid)]
         resident = sum(Memory.of(process).resident for process in processes)
@@ -375,18 +377,18 @@ def _held(name: str, memory: Memory) -> dict[str, Cell]:
     return {"process": name, "resident_mb": memory.resident, "peak_mb": memory.peak}
 
 
-def _serve(rig: Rig, target: Target, requests: int) -> None:
+def _serve(harness: Harness, target: Target, requests: int) -> None:
     call, stream = target.prepare(_CALL), target.prepare(_STREAM)
     for number in range(requests):
         if number % 100 == 0:
-            rig.progress(f"{target.name}, request {number} of {requests}")
+            harness.progress(f"{target.name}, request {number} of {requests}")
         if number % 10 == 9:
             checked(target, target.exchange(stream), 100, stream=True)
         else:
             checked(target, target.exchange(call), CALL_WORDS, stream=False)
 
 
-def _size(_rig: Rig) -> Table:
+def _size(_harness: Harness) -> Table:
     function = OWN.gateway
     rows: list[dict[str, Cell]] = []
     code = sum(size.of_folder(folder) for folder in (function.code, *function.layers))
@@ -412,8 +414,8 @@ def _weighs(what: str, weight: int) -> dict[str, Cell]:
     return {"installed": what, "size_mb": round(weight / MEGABYTE, 2)}
 
 
-def _aws(rig: Rig) -> Table:
-    counts = rig.counts()
+def _aws(harness: Harness) -> Table:
+    counts = harness.counts()
     rows: list[dict[str, Cell]] = []
     aims = []
 
@@ -438,10 +440,10 @@ def _aws(rig: Rig) -> Table:
         aims.append(Aim(f"DynamoDB calls after the answer, {when}", booked / calls, 1, "a call"))
         aims.append(Aim(f"Secrets Manager calls, {when}", secrets / calls, 0, "a call"))
 
-    with rig.start_function() as function:
+    with harness.start_function() as function:
         _ask(function, _CALL)
-        for rest in rig.options.rests:
-            rig.progress(f"resting for {rest:g} s")
+        for rest in harness.options.rests:
+            harness.progress(f"resting for {rest:g} s")
             time.sleep(rest)
             count(function, f"after a rest of {rest:g} s", 1, 1)
         count(function, "within a second of a read", _WITHIN_A_SECOND, 0)
@@ -453,27 +455,27 @@ def _aws(rig: Rig) -> Table:
     return Table("Calls to AWS per warm request", rows, notes, aims)
 
 
-def _keys(rig: Rig) -> Table:
-    counts, calls = rig.counts(), max(rig.options.calls // 4, 3)
+def _keys(harness: Harness) -> Table:
+    counts, calls = harness.counts(), max(harness.options.calls // 4, 3)
     rows: list[dict[str, Cell]] = []
-    with rig.start_function() as function, closing(UrlTarget("direct", rig.aws_endpoint, "")) as direct:
+    with harness.start_function() as function, closing(UrlTarget("direct", harness.aws_endpoint, "")) as direct:
         events = {caller: function.prepare(_CALL, key) for caller, key in CALLERS.items()}
         asking: dict[str, Callable[[], float]] = {
             _DIRECT: partial(
-                _written, direct, ready_made_write(rig.aws_endpoint, OWN.gateway.environment["LEDGER_TABLE"])
+                _written, direct, ready_made_write(harness.aws_endpoint, OWN.gateway.environment["LEDGER_TABLE"])
             ),
             **{caller: partial(_exchanged, function, event) for caller, event in events.items()},
         }
         took: dict[str, list[tuple[float, float]]] = {name: [] for name in asking}  # in all, and AWS's part
         for done in range(-_WARM_UP, calls, _IN_A_ROW):  # in turn, so that drift affects all alike
-            rig.progress(f"call {max(done, 0)} of {calls}")
+            harness.progress(f"call {max(done, 0)} of {calls}")
             for name, ask in asking.items():
                 counts.spans()
                 waits = [_waited(ask) for _ in range(min(_IN_A_ROW, calls - done))]
                 took[name] += parted(waits, counts.spans()) if done >= 0 else []
         around = {}
         for caller, event in events.items():
-            rig.progress(f"counting for the {caller}")
+            harness.progress(f"counting for the {caller}")
             around[caller] = _Around(function, event, counts)
     own = {name: percentile([total - aws for total, aws in each], 50) for name, each in took.items()}
     wire = own.pop(_DIRECT)
@@ -564,9 +566,9 @@ def _usual(calls: list[Mapping[str, int]]) -> dict[str, float]:
     return {name: number for name, number in usual.items() if number}
 
 
-def _log(rig: Rig) -> Table:
+def _log(harness: Harness) -> Table:
     rows: list[dict[str, Cell]] = []
-    with rig.start_function() as function:
+    with harness.start_function() as function:
         _ask(function, _CALL)
         for what, body in (("call", _CALL), ("stream of 100 chunks", _STREAM)):
             skip = function.log.stat().st_size
@@ -602,7 +604,7 @@ def _ask(function: FunctionTarget, body: Mapping[str, object]) -> Answer:
     return answer
 
 
-_SECTIONS: Mapping[str, Callable[[Rig], Table]] = {
+_SECTIONS: Mapping[str, Callable[[Harness], Table]] = {
     "calls": _calls,
     "streams": _streams,
     "throughput": _throughput,

@@ -118,10 +118,10 @@ def test_a_rollout_earns_its_stages_and_rolls_itself_back(routed: Stack) -> None
     # mini degrades: its callers complain about every answer, those of standard never do.
     for number in range(400):
         answer = ask(routed, f"hello {CANARY}", number)
-        told = answer.headers["x-vibe-routing"]
-        if not told.startswith("mini"):
+        header = answer.headers["x-vibe-routing"]
+        if not header.startswith("mini"):
             continue
-        assert "arm=mini" in told
+        assert "arm=mini" in header
         assert eventually(lambda each=answer: complain(routed, each.headers["x-vibe-request-id"]) == 200)  # type: ignore[misc]
         if any("COMPLEXITY ROLLBACK" in line for line in list(routed.lines)):
             break

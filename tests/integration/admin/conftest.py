@@ -1,7 +1,7 @@
 import pytest
 
 from admin import app
-from tests.integration.admin.rig import Admin
+from tests.integration.admin.harness import Admin
 from tests.unit.store.held import Time
 
 

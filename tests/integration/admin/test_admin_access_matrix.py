@@ -5,8 +5,8 @@ import time
 import pytest
 
 from admin import app
+from tests.integration.admin.harness import Admin
 from tests.integration.admin.oidc_provider import CLIENT, signed
-from tests.integration.admin.rig import Admin
 
 OWN = {("GET", "/key/info"), ("GET", "/spend/logs")}
 ROUTES = sorted(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.integration.admin.rig import MASTER, Admin
+from tests.integration.admin.harness import MASTER, Admin
 
 
 def entries(admin: Admin, **query: object) -> list[dict[str, object]]:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from admin import app
-from tests.integration.admin.rig import MASTER, Admin, Answer
+from tests.integration.admin.harness import MASTER, Admin, Answer
 from vibe_router.store.usage import Page
 
 SCHEMA = json.loads(app.openapi_document(""))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.admin.rig import MASTER, Admin
+from tests.integration.admin.harness import MASTER, Admin
 from tests.unit.store.held import NOW
 from vibe_router.access.keys import Key
 from vibe_router.access.ledger import Ledger

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.admin.rig import MASTER, Admin
+from tests.integration.admin.harness import MASTER, Admin
 from tests.integration.admin.test_admin_usage import RECORD, book
 from tests.metrics_text import read_metrics
 from vibe_router.routing.cooldown import State, healthy

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.integration.admin.rig import Admin
+from tests.integration.admin.harness import Admin
 from tests.unit.store.held import NOW
 from vibe_router.core.record import Record
 from vibe_router.core.usage import Usage

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from admin import app
+from tests.integration.admin.harness import MASTER, Admin, Answer
 from tests.integration.admin.oidc_provider import CLIENT, LocalProvider, encoded, providing, public_jwk, signed
-from tests.integration.admin.rig import MASTER, Admin, Answer
 
 ROLES = {
     "admin": ["ann@example.com", "group:platform"],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from admin import app
-from tests.integration.admin.rig import Admin
+from tests.integration.admin.harness import Admin
 
 DOCUMENT: dict[str, Any] = json.loads(app.openapi_document(""))
 OPERATIONS = [

@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 import pytest
 
 from tests.infrastructure.expanded import ROOT
-from tests.integration.admin.rig import Admin
+from tests.integration.admin.harness import Admin
 
 UI = ROOT / "functions/admin/ui"
 FILES = sorted(path.relative_to(UI).as_posix() for path in UI.rglob("*") if path.is_file())

@@ -6,7 +6,7 @@ from http.cookies import SimpleCookie
 
 import pytest
 
-from tests.integration.admin.rig import MASTER, Admin
+from tests.integration.admin.harness import MASTER, Admin
 from tests.unit.store.hooks import hooked
 from vibe_router.access.sessions import LIFETIME, LONGEST, equals_in_constant_time
 

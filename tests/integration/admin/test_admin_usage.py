@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.admin.harness import Admin, Answer
 from tests.integration.admin.oidc_provider import LocalProvider
-from tests.integration.admin.rig import Admin, Answer
 from tests.integration.admin.test_admin_oidc import provider, sign_in
 from tests.integration.store.streams import Stream
 from tests.unit.store.held import NOW

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.admin.rig import Admin
+from tests.integration.admin.harness import Admin
 from vibe_router.core.clock import to_iso
 from vibe_router.store.dynamodb import to_item
 

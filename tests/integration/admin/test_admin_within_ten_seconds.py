@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.admin.rig import Admin
+from tests.integration.admin.harness import Admin
 from tests.unit.store.held import Time
 from tests.unit.store.hooks import hooked
 from vibe_router.core.errors import ApiError

@@ -3,16 +3,16 @@ from collections.abc import Iterator
 import pytest
 
 from local.standin import Standin
-from tests.integration.failover.rig import Rig
+from tests.integration.failover.harness import Harness
 from tests.integration.failover.served import Server, ServingEnvironment
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
+def harness() -> Iterator[Harness]:
     with Standin() as standin:
-        rig = Rig(standin)
-        yield rig
-        rig.upstream.close()
+        harness = Harness(standin)
+        yield harness
+        harness.upstream.close()
 
 
 @pytest.fixture

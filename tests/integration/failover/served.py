@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from local.standin import Standin
-from tests.integration.failover.rig import LAYERS, PATIENT, TIMEOUTS
+from tests.integration.failover.harness import LAYERS, PATIENT, TIMEOUTS
 from tests.unit.gateway.fake_environment import MASTER_KEY, FakeEnvironment
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError

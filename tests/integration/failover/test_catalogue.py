@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.failover.rig import L1, L2
+from tests.integration.failover.harness import L1, L2
 from tests.integration.failover.served import FORMATS, Served, Server
 from vibe_router.core.price import cost
 from vibe_router.routing.cooldown import Phase

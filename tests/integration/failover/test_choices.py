@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local.standin import Standin
-from tests.integration.failover.rig import L1, L2
+from tests.integration.failover.harness import L1, L2
 from tests.integration.failover.served import Served, Server, ServingEnvironment, body_of
 from vibe_router.core.models import VirtualModel
 from vibe_router.core.price import Price

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local.standin import refused_url
-from tests.integration.failover.rig import L1, L2, Rig
+from tests.integration.failover.harness import L1, L2, Harness
 from vibe_router.routing.cooldown import Phase
 
 # fault, its options, the verdict, how often layer 1 is called (a fast transient failure is retried once)
@@ -56,45 +56,45 @@ def _ids(cases: list[tuple[str, dict[str, Any], str, int]]) -> list[str]:
 
 
 def _falls_over_unseen(
-    rig: Rig, fault: str, options: dict[str, Any], verdict: str, calls: int, *, stream: bool
+    harness: Harness, fault: str, options: dict[str, Any], verdict: str, calls: int, *, stream: bool
 ) -> None:
-    rig.standin.fault("cliproxyapi", fault, **options)
-    outcome = rig.ask(stream=stream)
+    harness.standin.fault("cliproxyapi", fault, **options)
+    outcome = harness.ask(stream=stream)
     assert outcome.error is None
     assert outcome.deployment == L2
     assert outcome.text.strip()
     assert outcome.relay is None or outcome.whole
     assert outcome.verdicts == [*[(L1, verdict)] * calls, (L2, "ok")]
     assert outcome.trace.fallbacks == 1
-    cooling = [each for each in (rig.cooldown(), rig.credential()) if each.phase(rig.now) is Phase.COOLING]
+    cooling = [each for each in (harness.cooldown(), harness.credential()) if each.phase(harness.now) is Phase.COOLING]
     assert [each.strikes for each in cooling] == [1]
-    assert rig.ask(stream=stream).trace.attempts[0].deployment == L2, "a cooling layer is not called"
-    assert rig.calls() == calls
+    assert harness.ask(stream=stream).trace.attempts[0].deployment == L2, "a cooling layer is not called"
+    assert harness.calls() == calls
 
 
 @pytest.mark.parametrize(
     ("fault", "options", "verdict", "calls"), FAULTS + STREAM_FAULTS, ids=_ids(FAULTS + STREAM_FAULTS)
 )
 def test_a_streaming_caller_gets_the_next_deployments_answer(
-    rig: Rig, fault: str, options: dict[str, Any], verdict: str, calls: int
+    harness: Harness, fault: str, options: dict[str, Any], verdict: str, calls: int
 ) -> None:
-    _falls_over_unseen(rig, fault, options, verdict, calls, stream=True)
+    _falls_over_unseen(harness, fault, options, verdict, calls, stream=True)
 
 
 @pytest.mark.parametrize(
     ("fault", "options", "verdict", "calls"), FAULTS + WHOLE_FAULTS, ids=_ids(FAULTS + WHOLE_FAULTS)
 )
 def test_a_caller_of_a_whole_answer_gets_the_next_deployments_answer(
-    rig: Rig, fault: str, options: dict[str, Any], verdict: str, calls: int
+    harness: Harness, fault: str, options: dict[str, Any], verdict: str, calls: int
 ) -> None:
-    _falls_over_unseen(rig, fault, options, verdict, calls, stream=False)
+    _falls_over_unseen(harness, fault, options, verdict, calls, stream=False)
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-def test_a_host_that_refuses_connections_is_cooled(rig: Rig, stream: bool) -> None:
+def test_a_host_that_refuses_connections_is_cooled(harness: Harness, stream: bool) -> None:
     with refused_url() as root:
-        rig.base_urls["cliproxyapi"] = f"{root}/v1"
-        outcome = rig.ask(stream=stream)
+        harness.base_urls["cliproxyapi"] = f"{root}/v1"
+        outcome = harness.ask(stream=stream)
     assert outcome.deployment == L2
     assert outcome.verdicts[0] == (L1, "transient")
-    assert rig.cooldown().phase(rig.now) is Phase.COOLING
+    assert harness.cooldown().phase(harness.now) is Phase.COOLING

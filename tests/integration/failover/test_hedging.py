@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.failover.rig import L1, L2, TIMEOUTS
+from tests.integration.failover.harness import L1, L2, TIMEOUTS
 from tests.integration.failover.served import FORMATS, Server
 from vibe_router.core.price import cost
 from vibe_router.core.usage import Usage

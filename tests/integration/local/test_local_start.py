@@ -19,7 +19,7 @@ from threading import Thread
 import psutil
 import pytest
 
-from tests.integration.local.local_rig import is_alive
+from tests.integration.local.local_harness import is_alive
 
 CHECKOUT = Path(__file__).parents[3]
 BOUND = 30.0  # seconds after which a start that hangs has failed

@@ -40,7 +40,7 @@ class Started:
     data_dir: Path
     base_url: str
     lines: list[str] = field(default_factory=list)
-    _told: "Queue[str | None]" = field(default_factory=Queue)
+    _lines: "Queue[str | None]" = field(default_factory=Queue)
 
     def __post_init__(self) -> None:
         self._reader = Thread(target=self._collect, daemon=True)
@@ -50,8 +50,8 @@ class Started:
         assert self.process.stderr is not None
         with self.process.stderr as reported:
             for line in reported:
-                self._told.put(line)
-        self._told.put(None)
+                self._lines.put(line)
+        self._lines.put(None)
 
     def end(self) -> None:
         """End the program if it has not ended, and read all of its output."""
@@ -65,7 +65,7 @@ class Started:
         deadline = time.monotonic() + BOUND
         while (left := deadline - time.monotonic()) > 0:
             try:
-                line = self._told.get(timeout=left)
+                line = self._lines.get(timeout=left)
             except Empty:
                 break
             if line is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.store.racers import Orders, Result, failed
+from tests.integration.store.writers import Orders, Result, failed
 from tests.unit.store.held import NOW, Time
 from vibe_router.routing.cooldown import Phase, State
 from vibe_router.store.state import StateStore
@@ -38,8 +38,8 @@ def endpoint(dynamodb_local: str) -> str:
 
 @contextmanager
 def waiting(orders: Orders) -> Iterator[Callable[[], list[Result]]]:
-    """Start the processes; yield the function that releases all racers at once."""
-    command = [sys.executable, "-m", "tests.integration.store.racers"]
+    """Start the processes; yield the function that releases all writers at once."""
+    command = [sys.executable, "-m", "tests.integration.store.writers"]
     paths = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "layers" / "router")])
     with ExitStack() as stack:
         processes = []
@@ -74,7 +74,7 @@ def waiting(orders: Orders) -> Iterator[Callable[[], list[Result]]]:
 def race(orders: Orders) -> list[Result]:
     with waiting(orders) as go:
         results = go()
-    assert len(results) == PROCESSES * orders.racers
+    assert len(results) == PROCESSES * orders.writers
     return results
 
 

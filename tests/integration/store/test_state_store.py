@@ -122,7 +122,7 @@ def test_a_failure_from_before_the_incident_does_not_restore_it(environment: Env
 
 
 @dataclass(frozen=True)
-class Racer:
+class Writer:
     """One attempt to replace the state; `won` if its own successor is current afterwards."""
 
     store: StateStore
@@ -134,25 +134,25 @@ class Racer:
         return stands, stands is self.successor
 
 
-def race(racers: list[Racer]) -> list[tuple[State, bool]]:
+def race(writers: list[Writer]) -> list[tuple[State, bool]]:
     """Run all in sixteen threads that start together."""
     go = threading.Barrier(16)
 
     def of(thread: int) -> list[tuple[State, bool]]:
         go.wait()
-        return [racer.run() for racer in racers[thread::16]]
+        return [writer.run() for writer in writers[thread::16]]
 
     with ThreadPoolExecutor(16) as pool:
         return [result for results in pool.map(of, range(16)) for result in results]
 
 
 def test_two_hundred_concurrent_failures_write_one_cooldown(environment: Environment, time: Time) -> None:
-    racers = []
+    writers = []
     for number in range(200):
         store = environment()
         seen = store.read([GLM])[GLM]
-        racers.append(Racer(store, seen, failed(seen, evidence=str(number))))
-    results = race(racers)
+        writers.append(Writer(store, seen, failed(seen, evidence=str(number))))
+    results = race(writers)
     assert len(results) == 200
     assert sum(won for _, won in results) == 1
     standing = environment().read([GLM])[GLM]
@@ -163,12 +163,12 @@ def test_two_hundred_concurrent_failures_write_one_cooldown(environment: Environ
 def test_exactly_one_of_many_racers_gets_the_lease(environment: Environment, time: Time) -> None:
     cool(environment())
     time.advance(5)
-    racers = []
+    writers = []
     for _ in range(64):
         store = environment()
         seen = store.read([GLM])[GLM]
-        racers.append(Racer(store, seen, leased(seen, time.now, 15)))  # all say the very same
-    results = race(racers)
+        writers.append(Writer(store, seen, leased(seen, time.now, 15)))  # all say the very same
+    results = race(writers)
     assert sum(won for _, won in results) == 1
     assert all(state.phase(time.now) is Phase.PROBING for state, _ in results)
 
@@ -177,7 +177,7 @@ def test_racing_threads_of_one_environment_get_one_lease(environment: Environmen
     store = environment()
     seen = cool(store)
     time.advance(5)
-    results = race([Racer(store, seen, leased(seen, time.now, 15)) for _ in range(32)])
+    results = race([Writer(store, seen, leased(seen, time.now, 15)) for _ in range(32)])
     assert sum(won for _, won in results) == 1
 
 

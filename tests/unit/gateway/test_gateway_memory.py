@@ -57,8 +57,8 @@ def _answer(sent: dict[str, object], folder: Path) -> tuple[int, float]:
     command = [sys.executable, "-m", "tests.unit.gateway.memory_program", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    return told["status"], told["peak_mb"]
+    report = json.loads(done.stdout.splitlines()[-1])
+    return report["status"], report["peak_mb"]
 
 
 @pytest.mark.parametrize("name", BODIES)

@@ -100,7 +100,9 @@ def test_limits_and_models_apply(environment: FakeEnvironment, provider: LocalPr
     assert ask(signed(claims(provider)))[1]["error"]["code"] == "key_blocked"
 
 
-def test_a_stranger_is_told_what_to_do(environment: FakeEnvironment, provider: LocalProvider) -> None:
+def test_a_request_without_a_key_gets_an_error_that_says_what_to_do(
+    environment: FakeEnvironment, provider: LocalProvider
+) -> None:
     status, body, _ = ask(signed(claims(provider, email="eve@elsewhere.example")))
     assert (status, body["error"]["code"]) == (403, "token_denied")
     assert "OIDC_TOKENS" in body["error"]["message"]

@@ -92,7 +92,7 @@ class Strings:
 
 
 @dataclass
-class Rig:
+class Harness:
     """The stack, and what a test needs to use it."""
 
     base_url: str
@@ -132,7 +132,7 @@ async def running(
     limits: Limits | None = None,
     timeout: float = 60.0,
     **variables: str,
-) -> AsyncIterator[Rig]:
+) -> AsyncIterator[Harness]:
     """Run a stack for a test, and see to it that nothing of it stays behind."""
     path = tmp_path / "template.yaml"
     path.write_text(TEMPLATE, encoding="utf-8")
@@ -157,9 +157,9 @@ async def running(
     master = await asyncio.start_server(take, "127.0.0.1", 0)
     base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
-        rig = Rig(base_url, client, service, reports, logged, hands, master.sockets[0].getsockname()[1])
+        harness = Harness(base_url, client, service, reports, logged, hands, master.sockets[0].getsockname()[1])
         try:
-            yield rig
+            yield harness
         finally:
             pids = [environment.pid for environment in service.environments]
             await gateway.stop()
@@ -169,9 +169,9 @@ async def running(
                 writer.close()
                 with suppress(ConnectionError):
                     await writer.wait_closed()
-            for task in rig.tasks:
+            for task in harness.tasks:
                 task.cancel()
-            for response in await asyncio.gather(*rig.tasks, return_exceptions=True):
+            for response in await asyncio.gather(*harness.tasks, return_exceptions=True):
                 if isinstance(response, aiohttp.ClientResponse):
                     response.close()
             assert not service.environments

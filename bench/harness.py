@@ -1,4 +1,4 @@
-"""The processes of a run, started on first use and stopped with the rig."""
+"""The processes of a run, started on first use and stopped with the harness."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ from .size import requirements
 from .stack import Stack
 from .targets import BrokenError, Target, UrlTarget
 
-__all__ = ["MODEL", "AwsCounts", "Installation", "Rig"]
+__all__ = ["MODEL", "AwsCounts", "Harness", "Installation"]
 
 MODEL = "auto-chat"
 """The requested virtual model; the first of its three steps is healthy."""
@@ -77,7 +77,7 @@ class AwsCounts:
             return json.load(answer)
 
 
-class Rig:
+class Harness:
     """A context manager. A part that cannot be started is reported to `failed` once, and the rest runs without it."""
 
     def __init__(self, options: Options, progress: Callable[[str], None], failed: Callable[[str], None]) -> None:
@@ -195,9 +195,9 @@ class Rig:
 class Installation:
     """A checkout with what serves it: its AWS, environments of its function, its local stack. Started on first use."""
 
-    def __init__(self, rig: Rig, checkout: Checkout) -> None:
+    def __init__(self, harness: Harness, checkout: Checkout) -> None:
         self.checkout = checkout
-        self._rig = rig
+        self._harness = harness
         self._logs = 0
 
     @cached_property
@@ -209,7 +209,7 @@ class Installation:
             "secrets": dict.fromkeys(template.secrets, _SECRETS),
         }
         program = Program("bench.aws", orders=json.dumps(orders), checkout=self.checkout)
-        endpoint = self._rig.entered.enter_context(program).first_line
+        endpoint = self._harness.entered.enter_context(program).first_line
         self._load_routes(endpoint)
         keys.make(endpoint, self.checkout.gateway.environment["KEYS_TABLE"])
         return endpoint, program.pid
@@ -217,35 +217,35 @@ class Installation:
     @cached_property
     def python(self) -> Path:
         """The function's interpreter, with the libraries of its layer."""
-        folder = self._rig.folder / self.checkout.name("python")
+        folder = self._harness.folder / self.checkout.name("python")
         names = requirements(self.checkout.root / "requirements" / "runtime.txt")
         return interpreter(folder, names, self.checkout.libraries)
 
     def start_function(self) -> FunctionTarget:
         """Return a new environment of the function, not yet started."""
         self._logs += 1
-        log = self._rig.folder / f"{self.checkout.name('function')}-{self._logs}.log"
+        log = self._harness.folder / f"{self.checkout.name('function')}-{self._logs}.log"
         return FunctionTarget(self.checkout, self.python, self.aws, _SECRETS["MASTER_KEY"], log)
 
     @cached_property
     def function(self) -> FunctionTarget | None:
         """The environment of the function that calls and streams go through."""
-        self._rig.progress(f"starting the {self.checkout.name('function')}")
-        return self._rig.tried(lambda: self._rig.entered.enter_context(self.start_function()))
+        self._harness.progress(f"starting the {self.checkout.name('function')}")
+        return self._harness.tried(lambda: self._harness.entered.enter_context(self.start_function()))
 
     @cached_property
     def stack(self) -> Stack | None:
         """The whole local stack."""
-        self._rig.progress(f"starting the local {self.checkout.name('stack')}")
-        stack = Stack(self.checkout, self._rig.folder, self._rig.routes_file, _SECRETS)
-        return self._rig.tried(lambda: self._rig.entered.enter_context(stack))
+        self._harness.progress(f"starting the local {self.checkout.name('stack')}")
+        stack = Stack(self.checkout, self._harness.folder, self._harness.routes_file, _SECRETS)
+        return self._harness.tried(lambda: self._harness.entered.enter_context(stack))
 
     def _load_routes(self, endpoint: str) -> None:
         """Write the routes with the command."""
         done = subprocess.run(
-            [*self.checkout.routes_command, "--file", str(self._rig.routes_file), "--aws", "--yes"],
+            [*self.checkout.routes_command, "--file", str(self._harness.routes_file), "--aws", "--yes"],
             env={**self.checkout.environment, **self.checkout.variables(endpoint), **self.checkout.path},
-            cwd=self._rig.folder,
+            cwd=self._harness.folder,
             capture_output=True,
             text=True,
             timeout=60,

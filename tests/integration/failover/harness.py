@@ -29,7 +29,7 @@ TIMEOUTS = Timeouts(connect=2, first_byte=0.4, first_token=0.6, idle=0.4, respon
 PATIENT = Timeouts(connect=30, first_byte=30, first_token=30, idle=30, response=30, probe=30, total=10)
 
 
-class FleetStates:
+class SharedStates:
     """The StateTable as a dictionary: the same condition on every write, shared by every failover of a test."""
 
     def __init__(self) -> None:
@@ -101,11 +101,11 @@ class Outcome:
 
 
 @dataclass
-class Rig:
+class Harness:
     """Three layers, the fleet's states, and the clock."""
 
     standin: Standin
-    states: FleetStates = field(default_factory=FleetStates)
+    states: SharedStates = field(default_factory=SharedStates)
     secrets: KnownSecrets = field(default_factory=KnownSecrets)
     upstream: Upstream = field(default_factory=Upstream)
     now: float = 1_790_000_000.0

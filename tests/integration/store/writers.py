@@ -1,7 +1,7 @@
 """A process full of environments that all want to change one state at the same moment.
 
-`python -m tests.integration.store.racers` takes its orders as JSON on standard input, says `ready` when every racer has
-read the state, starts them at the next line, and prints what became of each.
+`python -m tests.integration.store.writers` reads orders as JSON from standard input, prints `ready` when every writer
+has read the state, starts them at the next line, and prints the result of each.
 """
 
 import json
@@ -27,7 +27,7 @@ _THREADS = 16
 
 @dataclass(frozen=True)
 class Orders:
-    """What the racers of a process are to do.
+    """The orders of the writers of a process.
 
     `wants` says what each in turn wants: to `cool` after a failure, to `probe`, or to `count` a strike of its own,
     however often it must begin again. `nows` are their clocks, in turn, which move on by `pause` before the race.
@@ -35,7 +35,7 @@ class Orders:
 
     table: str
     state_id: str
-    racers: int
+    writers: int
     wants: Sequence[str]
     nows: Sequence[float]
     pause: float = 0
@@ -43,7 +43,7 @@ class Orders:
 
 @dataclass(frozen=True)
 class Result:
-    """How it ended for one racer, and what it believes to stand."""
+    """The result of one writer, and the state that it believes to be current."""
 
     wanted: str
     phase: str
@@ -97,20 +97,20 @@ def main() -> None:
         return _Racer(orders, number, StateStore(client, orders.table, time.clock), time)
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        racers = list(pool.map(make, range(orders.racers)))
+        writers = list(pool.map(make, range(orders.writers)))
         print("ready", flush=True)
         sys.stdin.readline()
-        for racer in racers:
-            racer.time.advance(orders.pause)
+        for writer in writers:
+            writer.time.advance(orders.pause)
         go = threading.Barrier(_THREADS)
-        results = [result for of_one in pool.map(_lane(racers, go), range(_THREADS)) for result in of_one]
+        results = [result for of_one in pool.map(_lane(writers, go), range(_THREADS)) for result in of_one]
     print(json.dumps([asdict(result) for result in results]), flush=True)
 
 
-def _lane(racers: Sequence[_Racer], go: threading.Barrier) -> Callable[[int], list[Result]]:
+def _lane(writers: Sequence[_Racer], go: threading.Barrier) -> Callable[[int], list[Result]]:
     def run(lane: int) -> list[Result]:
         go.wait(30)
-        return [racer.run() for racer in racers[lane::_THREADS]]
+        return [writer.run() for writer in writers[lane::_THREADS]]
 
     return run
 
