@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vibe_router.pipeline.complexity import ComplexityRouter
     from vibe_router.pipeline.dual_runs import DualRunner
     from vibe_router.pipeline.evidence import EvidenceRecorder
+    from vibe_router.pipeline.guardrails import Guardrails
     from vibe_router.pipeline.observers import RequestObserver
     from vibe_router.pipeline.span_exporter import SpanExporter
     from vibe_router.pipeline.stored_responses import ResponseStorage
@@ -204,6 +205,13 @@ class Environment:
 
             self._tokens = TokenCallers(self.secrets.cached, self.keys, self.clock)
         return self._tokens
+
+    @cached_property
+    def guardrails(self) -> "Guardrails":
+        """Guardrails of Amazon Bedrock; imported with the first guard that is one."""
+        from vibe_router.pipeline.guardrails import Guardrails
+
+        return Guardrails(self.upstream, self.clock)
 
     def prefetch(self) -> None:
         """Start to read stale routes and states, so that after a rest all reads take one round trip together."""

@@ -12,6 +12,7 @@ from streaming_runtime import StreamingResponse
 from tests.unit.gateway.fake_environment import COMPLETION, FakeEnvironment, context, event, streamed, virtual, whole
 from vibe_router.access.keys import Caller, Key, Team
 from vibe_router.core.models import Guard
+from vibe_router.pipeline.guardrails import GuardrailOutcome
 from vibe_router.routing.verdict import Failure, FailureKind
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -203,3 +204,40 @@ def test_no_value_is_recorded_anywhere(
         assert MAIL not in kept
         assert secret not in kept
     assert [each.guard_findings for each in environment.books.booked] == [{"secrets": 1, "emails": 1}] * 3
+
+
+@pytest.mark.parametrize(
+    ("action", "blocks", "status", "sent"),
+    [
+        ("report", True, 200, SAID),
+        ("mask", False, 200, "Write to {EMAIL}."),
+        ("mask", True, 400, ""),
+        ("block", False, 400, ""),
+    ],
+)
+def test_a_guardrail_of_bedrock_decides_as_its_guard_says(
+    environment: FakeEnvironment, monkeypatch: pytest.MonkeyPatch, action: str, blocks: bool, status: int, sent: str
+) -> None:
+    def inspect(_guard: Guard, texts: list[str]) -> GuardrailOutcome:
+        return GuardrailOutcome({"email": 1}, blocks, {text: text.replace(MAIL, "{EMAIL}") for text in texts})
+
+    monkeypatch.setattr(environment.guardrails, "inspect", inspect)
+    environment.guards["personal"] = Guard("personal", action=action, bedrock=("abc", "1", None))
+    environment.models["auto-chat"] = replace(environment.models["auto-chat"], guards=("personal",))
+    response, _ = ask("responses")
+    assert response.status == status
+    assert [sent in json.dumps(each) for _, each in environment.upstream.calls] == [True] * (status == 200)
+    assert environment.books.booked[-1].guard_findings == {"email": 1}
+
+
+def test_a_cached_answer_is_masked_and_restored_for_each_request(environment: FakeEnvironment) -> None:
+    model = environment.models["auto-chat"]
+    environment.models["auto-chat"] = replace(model, cache_seconds=60)
+    environment.upstream.script["one"] = [whole(answering("to [EMAIL_1]"))]
+    other = "other@example.com"
+    key = Key("hash", "k")
+    environment.callers.callers["sk-k"] = Caller(key)
+    for value in (MAIL, other):
+        said = [{"role": "user", "content": f"Write to {value}."}]
+        _, answer = ask("chat", "sk-k", temperature=0, messages=said)
+        assert json.loads(answer)["choices"][0]["message"]["content"] == f"to {value}"

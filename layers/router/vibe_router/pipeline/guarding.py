@@ -3,12 +3,12 @@
 Imported with the first request that has a guard.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from vibe_router.access.keys import Caller
-from vibe_router.core.errors import ApiError, bad_request, unavailable
+from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.core.models import Catalogue, Guard, VirtualModel
 from vibe_router.core.telemetry import logger
 from vibe_router.formats.common.json_body import dump
@@ -16,7 +16,7 @@ from vibe_router.formats.interfaces import ClientFormat, ClientRequest, WholeAns
 from vibe_router.guards.inspection import Blocked, Inspection, redact_texts
 from vibe_router.guards.masking import Masker, Restorer
 from vibe_router.guards.restoring import StreamRestorer, answers_in_json, restore_whole
-from vibe_router.guards.texts import Change, rewrite_items, rewrite_texts
+from vibe_router.guards.texts import Change, Place, rewrite_items, rewrite_texts
 from vibe_router.pipeline.decision import RoutingDecision
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vibe_router.formats.messages.request import MessagesRequest
     from vibe_router.formats.passthrough import PassthroughRequest
     from vibe_router.formats.responses.request import ResponsesRequest
+    from vibe_router.pipeline.guardrails import Guardrails
 
 __all__ = ["AnswerRestorer", "GuardedRequest", "for_counting", "guard_request", "guards_for"]
 
@@ -90,13 +91,12 @@ def guard_request(
     raw: bytes,
     headers: Mapping[str, str],
     decision: RoutingDecision,
+    guardrails: "Callable[[], Guardrails]",
 ) -> GuardedRequest:
     """Return `request`, whose body is `raw`, as `guards` let it pass, and count what they find in `decision`.
 
-    Raises ApiError: 400 if a guard blocks it.
+    Raises ApiError: 400 if a guard blocks it, 503 if Amazon Bedrock cannot inspect it.
     """
-    if any(guard.bedrock for guard in guards):
-        raise unavailable("Guardrails of Amazon Bedrock cannot be called yet.")
     masker = Masker(_Taken(raw, request))
     inspection = Inspection(guards, masker)
     changed = _changed(request, client, headers, inspection.change)
@@ -105,7 +105,48 @@ def guard_request(
     decision.count_findings(inspection.counts)
     if inspection.blocked:
         raise _rejection(inspection.blocked)
+    for guard in guards:
+        if guard.bedrock:  # after the others: it gets what they masked
+            changed = _inspected_by_bedrock(guard, changed, client, headers, guardrails(), inspection.counts, decision)
     return GuardedRequest(changed, AnswerRestorer(changed, masker.values) if masker.values else None)
+
+
+def _inspected_by_bedrock(
+    guard: Guard,
+    request: ClientRequest,
+    client: ClientFormat,
+    headers: Mapping[str, str],
+    guardrails: "Guardrails",
+    counts: dict[str, int],
+    decision: RoutingDecision,
+) -> ClientRequest:
+    """Return `request` as a guardrail lets it pass, and add its findings to `counts`. Raises ApiError."""
+    texts: dict[str, None] = {}
+
+    def note(text: str, place: Place, _field: str) -> str:
+        if place in guard.places and text.strip():
+            texts[text] = None
+        return text
+
+    _changed(request, client, headers, note)
+    found = guardrails.inspect(guard, list(texts))
+    for kind, number in found.counts.items():
+        counts[kind] = counts.get(kind, 0) + number
+    decision.count_findings(counts)
+    if guard.action == "report":
+        return request
+    if found.blocks or (found.counts and guard.action == "block"):
+        raise _rejection(Blocked(guard.name, next(iter(found.counts), "guardrail")))
+
+    def replace_text(text: str, place: Place, _field: str) -> str:
+        return found.replaced.get(text, text) if place in guard.places else text
+
+    if not found.replaced:
+        return request
+    changed = _changed(request, client, headers, replace_text)
+    if getattr(request, "stored_input", None) is not None:
+        changed = _with_stored_input(cast("ResponsesRequest", changed), replace_text)
+    return changed
 
 
 def for_counting(guards: Iterable[Guard], request: "MessagesRequest") -> "MessagesRequest":

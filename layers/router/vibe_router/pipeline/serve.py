@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vibe_router.pipeline.dual_runs import DualRunner
     from vibe_router.pipeline.evidence import EvidenceRecorder
     from vibe_router.pipeline.guarding import AnswerRestorer
+    from vibe_router.pipeline.guardrails import Guardrails
     from vibe_router.pipeline.observers import RequestObserver
     from vibe_router.pipeline.stored_responses import ResponseRecorder, ResponseStorage
 
@@ -83,6 +84,10 @@ class Services(Protocol):
 
     def prefetch(self) -> None:
         """Start to read what is stale in the background."""
+
+    @property
+    def guardrails(self) -> "Guardrails":
+        """Calls guardrails of Amazon Bedrock; read for a guard that is one only."""
 
     @property
     def evidence(self) -> "EvidenceRecorder":
@@ -158,7 +163,9 @@ class RequestPipeline:
             from vibe_router.pipeline.guarding import guard_request, guards_for
 
             if guards := guards_for(caller, model, ladder, services.routes()):
-                guarded = guard_request(guards, request, self._client, body, headers, decision)
+                guarded = guard_request(
+                    guards, request, self._client, body, headers, decision, lambda: services.guardrails
+                )
                 request, self._restorer = guarded.request, guarded.restorer
         recorder = None
         if request.format == "responses":
