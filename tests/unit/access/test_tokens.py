@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from vibe_router.access.keys import Limits
-from vibe_router.access.tokens import TokensError, key_of, read_token_rules
+from vibe_router.access.tokens import TokensError, key_of, read_token_rules, token_key_id
 
 RULES = {
     "teams": {"red": ["group:data", "bob@example.com"], "blue": ["*@blue.example"]},
@@ -51,7 +53,16 @@ def test_who_may_call_models(claims: dict[str, Any], expected: tuple[str, str | 
 def test_an_id_of_a_ledger_has_no_further_parts() -> None:
     key = key_of({"sub": "a#b#c"}, read_token_rules('{"users": ["sub:a#b#c"]}', "router"))
     assert key
-    assert key.ledger_id == "key#oidc:a_b_c"
+    assert key.ledger_id == "key#oidc:a%23b%23c"
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+@example("a#b", "a%23b")
+@example("a" * 300, "a" * 299 + "b")
+def test_each_name_has_an_id_of_its_own(one: str, other: str) -> None:
+    ids = [token_key_id(each) for each in (one, other)]
+    assert (ids[0] == ids[1]) == (one == other)
+    assert all("#" not in each and len(each) < 1000 for each in ids)
 
 
 def test_the_audience_is_the_client_by_default() -> None:

@@ -12,9 +12,10 @@ from streaming_runtime import StreamingResponse
 from tests.unit.gateway.fake_environment import FakeEnvironment, context, event, virtual, whole
 from vibe_router.access.keys import Caller, Key, Limits, ModelBudget, Team
 from vibe_router.access.ledger import Ledger
-from vibe_router.core.models import LadderStep
+from vibe_router.core.models import ComplexityRule, LadderStep
 from vibe_router.core.price import NANO, Price
 from vibe_router.core.record import Record
+from vibe_router.pipeline.complexity import ComplexityRouter
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -182,3 +183,22 @@ def test_the_ladder_follows_the_budget_of_a_model(environment: FakeEnvironment) 
     response, _ = ask()
     assert response.status == 200
     assert environment.upstream.called == ["two"]
+
+
+def test_a_ladder_leads_out_of_routing_by_complexity(environment: FakeEnvironment) -> None:
+    """Below the first step the model is routed; on the ladder, and where the budget has no room for it, it is not."""
+    chat, mini = environment.models["auto-chat"], environment.models["mini"]
+    rule = ComplexityRule(virtual("easy", "three/easy"), chat, mode="complexity", share=100, evidence=True)
+    environment.models["auto-chat"] = replace(chat, routing=rule)
+    environment.complexity = ComplexityRouter(dict)
+    hard = [{"role": "user", "content": "Prove that 2 ** 127 - 1 is prime."}]
+    response, _ = ask(messages=hard)
+    assert response.headers["x-vibe-routing"].startswith("standard")
+    assert booked(environment).routing_choice == "standard"
+    for dollars, budget in ((9, 10), (0.7, 1)):
+        caller(environment, Limits(max_budget=budget * NANO))
+        environment.fake_ledgers.table["key#k"] = spent(dollars)
+        response, _ = ask(messages=hard)
+        assert "x-vibe-routing" not in response.headers
+        assert (booked(environment).model, booked(environment).routing_choice) == (mini.name, None)
+    assert environment.upstream.called == ["one", "two", "two"]

@@ -132,6 +132,7 @@ FORGERIES = {
     "without expiry": forged(exp=None),
     "not yet valid": forged(nbf=NOW + 3600),
     "without subject": forged(sub=None),
+    "the end of a session": forged(events={"http://schemas.openid.net/event/backchannel-logout": {}}),
     "no token": lambda _: "eyJ.eyJ.A",
 }
 

@@ -88,6 +88,8 @@ def bearer_claims(
     OpenID Connect Core 1.0, section 2 (`azp`).
     """
     claims = _signed_claims(token, keys, issuer, now)
+    if "events" in claims:  # such as one that ends a session: its receiver is not its subject (RFC 8417)
+        raise InvalidTokenError("it is neither an access token nor an ID token")
     client = claims.get("azp", claims.get("client_id"))
     given = claims.get("aud", client)
     named = given if isinstance(given, list) else [given]

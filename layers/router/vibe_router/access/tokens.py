@@ -15,8 +15,10 @@ budget and limits; else the one that the claim `team_claim` names; `users` may c
 default the router's client id. `clients` are those that it may have been issued to; by default any.
 """
 
+import hashlib
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -98,14 +100,17 @@ def key_of(claims: Mapping[str, Any], rules: TokenRules) -> Key | None:
         team = _claimed_team(claims.get(rules.team_claim))
     if team is None and not identities & set(rules.users):
         return None
-    name = bounded_text(name, _NAME_CHARACTERS)
-    bare = Key(hash="", key_id=token_key_id(name), name="token", alias=name, models=rules.models, user_id=name)
+    shown = bounded_text(name, _NAME_CHARACTERS)
+    bare = Key(hash="", key_id=token_key_id(name), name="token", alias=shown, models=rules.models, user_id=shown)
     return replace(bare, team_id=team, limits=rules.limits)
 
 
 def token_key_id(name: str) -> str:
-    """Return the id under which the usage of a person's tokens is recorded."""
-    return f"oidc:{name.replace('#', '_')}"  # ids of ledgers have parts between number signs
+    """Return the id under which the usage of a person's tokens is recorded; each name has its own."""
+    name = bounded_text(name, sys.maxsize)
+    if len(name) > _NAME_CHARACTERS:
+        name = f"{name[:100]}~{hashlib.sha256(name.encode()).hexdigest()}"
+    return f"oidc:{name.replace('%', '%25').replace('#', '%23')}"  # ids of ledgers have parts between number signs
 
 
 def _claimed_team(value: object) -> str | None:
