@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from admin.call import Call
+from admin.evidence import without_deleted_keys
 from admin.routes_logic import catalogue
 from admin.usage_logic import today
 from vibe_router.core.clock import to_iso
@@ -41,7 +42,7 @@ def report(call: Call, name: str, days: int) -> dict[str, Any]:
     """Return rollout, gates and disagreements of a model. Raises ApiError (404)."""
     rule = _rule(call, name)
     trees = _trees(_item(call, name))
-    found = list(_records(call, name, days))
+    found = without_deleted_keys(call, list(_records(call, name, days)))
     reported = report_on(observations_of(found, trees), rule.quality, rule.precision)
     rollout = rollout_of(rule, _item(call, name))
     events = call.environment.complexity.bad_events(name, rollout.number)
@@ -73,7 +74,8 @@ def rows(call: Call, name: str, days: int, before: str | None) -> dict[str, Any]
         page = call.environment.usage.find(wanted, limit=_ROWS_AT_ONCE, before=before)
     except ValueError:
         raise bad_request("before: is not a valid position; use `next` of the previous page.", param="before") from None
-    found = [_evidence(each) for each in page.records if each.routing_would]
+    scored = without_deleted_keys(call, [each for each in page.records if each.routing_would])
+    found = [_evidence(each) for each in scored]
     return {"rows": found, "next": page.next}
 
 

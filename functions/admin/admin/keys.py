@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import AfterValidator, Field
 
 from admin.call import Call, call_of
+from admin.evidence import delete_evidence
 from admin.fields import (
     Alias,
     Aliases,
@@ -162,6 +163,7 @@ def delete(body: DeleteKeys) -> dict[str, Any]:
     _change_all(
         call, (key for key in live.values() if key.key_id in ids), lambda key: make_tombstone(key, round(call.now, 3))
     )
+    delete_evidence(call, ids)
     return {"deleted_keys": list(named)}
 
 

@@ -163,6 +163,39 @@ class ComplexityStore:
             if error_code(error) != "ConditionalCheckFailedException":
                 raise
 
+    def delete_features(self, key_id: str, seconds: float) -> None:
+        """Delete the features in the rows of a key, as many as `seconds` suffice for."""
+        ends = self._clock.monotonic() + seconds
+        asked: dict[str, Any] = {
+            "TableName": self._usage_table,
+            "IndexName": "by-key",
+            "KeyConditionExpression": "#key = :key",
+            "FilterExpression": "attribute_exists(routing_features)",
+            "ExpressionAttributeNames": {"#key": "key"},
+            "ExpressionAttributeValues": to_item({":key": key_id}),
+        }
+        while self._clock.monotonic() < ends:
+            found = self._client.query(**asked)
+            for row in found["Items"]:
+                if self._clock.monotonic() >= ends:
+                    return
+                self._remove_features({"id": row["id"], "at": row["at"]})
+            if not (following := found.get("LastEvaluatedKey")):
+                return
+            asked["ExclusiveStartKey"] = following
+
+    def _remove_features(self, key: Any) -> None:
+        try:
+            self._client.update_item(
+                TableName=self._usage_table,
+                Key=key,
+                UpdateExpression="REMOVE routing_features",
+                ConditionExpression="attribute_exists(id)",
+            )
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":  # the row has expired meanwhile
+                raise
+
     def replace_turn(self, turn: str, values: Mapping[str, Any], seconds: int) -> dict[str, Any] | None:
         """Store what answered a turn, known by a keyed hash; return what answered the same turn before, if recently."""
         item: dict[str, Any] = {**values, "id": f"turn#{turn}", "at": "turn", "expires_at": self._expires(seconds)}
