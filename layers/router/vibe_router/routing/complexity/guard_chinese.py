@@ -60,7 +60,7 @@ _BEGINNINGS = {pattern: split_chinese(beginnings) for pattern, beginnings in _PH
 _THINK = re.compile("(?:解释|解釋|讨论|討論|指出|提出|说明|說明|预测|給出|给出|检测|判断)")
 _LONG = 34  # characters
 
-_DEFINITION = re.compile(r"^\s*什么(?:是|叫)|(?:是什么|什么意思|是谁|在哪里?|怎么说|怎么读)[？?。\s]*$")
+_MEANING = re.compile(r"^\s*什么(?:是|叫)|(?:是什么|什么意思|是谁|在哪里?|怎么说|怎么读)[？?。\s]*$")
 _SHORT = 30
 _MOST = 800  # characters, the beginning and the end of which are read
 _MAX_VERBS = 24
@@ -71,7 +71,7 @@ def asks_in_chinese(text: str) -> bool:
     """Whether a text asks for demanding work; of a long one the beginning and the end are read."""
     if len(text) > _MOST:
         text = f"{text[: _MOST - 200]}\n{text[-199:]}"
-    if len(text) <= _SHORT and _DEFINITION.search(text):
+    if len(text) <= _SHORT and _MEANING.search(text):
         return False
     if _has_verb(text) or any(_matches(pattern, beginnings, text) for pattern, beginnings in _BEGINNINGS.items()):
         return True
