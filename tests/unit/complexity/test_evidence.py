@@ -10,13 +10,17 @@ import pytest
 
 from gateway import app
 from streaming_runtime import StreamingResponse
+from tests.embedded_aws import embedded_dynamodb
 from tests.unit.gateway.fake_environment import FakeEnvironment, context, event, refusal, virtual, whole
+from tests.unit.store.hooks import create_table
+from vibe_router.core.clock import Clock
 from vibe_router.core.models import ComplexityRule, Deployment, VirtualModel
 from vibe_router.core.price import Price
 from vibe_router.core.record import Record
 from vibe_router.pipeline.complexity import ComplexityRouter
 from vibe_router.pipeline.dual_runs import DualRunner, text_of_answer, verdict_of
 from vibe_router.pipeline.evidence import EvidenceRecorder
+from vibe_router.routing.complexity.families import family_of
 from vibe_router.store.complexity import BadEvents, ComplexityStore, RolloutChangedError
 
 CANARY = "canary-77c2"
@@ -277,6 +281,81 @@ def test_the_budget_of_a_day_holds(dual: FakeEnvironment, store: FakeStore) -> N
     store.spent = 10**9
     send("hello", 5)
     assert [each.key for each in dual.books.booked] == ["master"]
+
+
+def test_orders_are_random_both_are_judged_for_a_quarter_and_some_pairs_are_of_one_model(
+    dual: FakeEnvironment, store: FakeStore
+) -> None:
+    """A judge that always prefers what it reads first: what it says of one order says nothing."""
+    auto = dual.models["auto"]
+    assert auto.routing
+    dual.models["auto"] = replace(auto, routing=replace(auto.routing, dual=1, dual_budget=10**6))
+    dual.dual_runs = DualRunner(store, dual.failover, dual.books, dual.clock, random.Random(6))  # noqa: S311
+    runs = 240
+    for number in range(runs):
+        for provider, text in (("one", "of mini"), ("two", "of standard"), ("three", "A")):
+            dual.upstream.script[provider] = [answering(text) for _ in range(3)]
+        send(EASY, number)
+    prompts = [sent["messages"][0]["content"] for name, sent in dual.upstream.calls if name == "three"]
+    first = [prompt.partition("<answer_a>\n")[2].partition("\n")[0] for prompt in prompts]
+    assert 0.4 < sum(text == "of mini" for text in first) / len(first) < 0.6
+    assert 0.17 < (len(prompts) - runs) / runs < 0.33
+    assert 0.05 < len(store.noise) / runs < 0.16
+    assert len(store.judged) + len(store.noise) == runs
+    undecided = sum(judged == 0.5 for judged in store.judged.values())
+    assert undecided == len(prompts) - runs - sum(not differs for differs in store.noise)
+    assert 0.35 < sum(judged == 1 for judged in store.judged.values()) / (len(store.judged) - undecided) < 0.65
+    own = [each for each in dual.books.booked if each.key == "master"]
+    assert len(own) == runs
+    assert {each.key for each in dual.books.booked} == {"master", "router"}
+    assert {each.tags for each in dual.books.booked if each.key == "router"} == {("complexity-dual-run",)}
+    assert store.spent == sum(each.cost or 0 for each in dual.books.booked if each.key == "router")
+
+
+def test_a_judge_of_the_family_of_an_answer_is_not_asked(dual: FakeEnvironment, store: FakeStore) -> None:
+    auto = dual.models["auto"]
+    assert auto.routing
+    related = priced(virtual("judge", "three/standard-large"))
+    dual.models["auto"] = replace(auto, routing=replace(auto.routing, judge=related))
+    dual.dual_runs = DualRunner(store, dual.failover, dual.books, dual.clock, Chance(0.04))
+    send(EASY, 4)
+    assert "three" not in dual.upstream.called
+    assert not store.judged
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("claude-sonnet-4-6", "claude"),
+        ("anthropic/claude-haiku-4-5", "claude"),
+        ("eu.anthropic.claude-sonnet-4-6-v1:0", "claude"),
+        ("o3-mini", "gpt"),
+        ("gpt-5.2-codex", "gpt"),
+        ("gemini-2.5-flash", "gemini"),
+        ("4o", "4o"),
+    ],
+)
+def test_models_have_a_family(model: str, family: str) -> None:
+    assert family_of(model) == family
+
+
+def test_the_budget_of_a_day_holds_for_the_whole_fleet() -> None:
+    client = embedded_dynamodb()
+    create_table(
+        client,
+        TableName="usage",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("id", "at")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    fleet = [ComplexityStore(client, "routes", "usage", Clock()) for _ in range(4)]
+    assert sum(store.spend("auto", "2026-11-28", 7, 100) for _ in range(10) for store in fleet) == 14
+    store = fleet[0]
+    store.spend("auto", "2026-11-28", -7)
+    assert store.spend("auto", "2026-11-28", 9, 100)
+    assert not store.spend("auto", "2026-11-28", 1, 100)
+    assert store.spend("auto", "2026-11-29", 100, 100)
+    assert not store.spend("auto", "2026-11-30", 101, 100)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ measures its noise. All environments share one daily budget. The cost is booked 
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from vibe_router.formats.interfaces import ClientRequest, WholeAnswer
 from vibe_router.pipeline.estimate import estimate_cost, plausible_answer_tokens
 from vibe_router.pipeline.failover import FailoverExecutor
 from vibe_router.pipeline.trace import AttemptTrace
+from vibe_router.routing.complexity.families import without_families
 from vibe_router.routing.complexity.reading import read_conversation
 from vibe_router.routing.deadline import Deadline
 from vibe_router.store.complexity import ComplexityStore
@@ -59,6 +60,14 @@ class Bookkeeper(Protocol):
 
     def book(self, record: Record, settlement: None = None, /) -> None:
         """Book a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer, and the model that gave it."""
+
+    text: str
+    model: str
 
 
 class DualRunner:
@@ -107,12 +116,16 @@ class DualRunner:
         try:
             same_model = self._chance.random() < _SAME_MODEL
             text = text_of_answer(request.format, answer) if answer else None
-            first = text or self._text(chains[served], request, record, until, spent)
+            first = _Answer(text, record.provider_model or "") if text else None
+            first = first or self._call(chains[served], _whole(request), record, until, spent)
             other = served if same_model else "mini" if served == "standard" else "standard"
-            second = self._text(chains[other], request, record, until, spent)
+            second = self._call(chains[other], _whole(request), record, until, spent)
             if not first or not second:
                 return
-            preferred = self._judge(judge, "\n\n".join(turns), first, second, record, until, spent)
+            neutral = without_families(judge, (first.model, second.model))
+            if neutral is None:
+                return
+            preferred = self._judge(neutral, "\n\n".join(turns), first.text, second.text, record, until, spent)
             if preferred is None:
                 return
             if same_model:
@@ -125,19 +138,13 @@ class DualRunner:
     def _estimate(self, rule: ComplexityRule, judge: VirtualModel, request: ClientRequest) -> int:
         prompt = request.prompt_tokens_estimate()
         answer = plausible_answer_tokens(rule.standard.chain, request.max_output_tokens, 1)
-        total = sum(estimate_cost(each.chain, prompt, answer) for each in (rule.mini, rule.standard))
-        return total + 2 * estimate_cost(judge.chain, 3 * _MAX_TEXT // 3, _JUDGE_TOKENS)
-
-    def _text(
-        self, model: VirtualModel, request: ClientRequest, record: Record, until: float, spent: list[int]
-    ) -> str | None:
-        """Return the text of a whole answer of `model`."""
-        return self._call(model, _whole(request), record, until, spent)
+        dearest = max(estimate_cost(each.chain, prompt, answer) for each in (rule.mini, rule.standard))
+        return 2 * dearest + 2 * estimate_cost(judge.chain, _MAX_TEXT, _JUDGE_TOKENS)
 
     def _call(
         self, model: VirtualModel, request: ClientRequest, record: Record, until: float, spent: list[int]
-    ) -> str | None:
-        """Return the text that `model` answers, None if it fails; book the call to the router."""
+    ) -> _Answer | None:
+        """Return the answer of `model`, None without a text; book the call to the router."""
         started, trace = self._clock.monotonic(), AttemptTrace()
         longest = max(each.policy.timeouts.total for each in model.chain)
         if until - started < 1:
@@ -172,7 +179,8 @@ class DualRunner:
                 total_ms=round((self._clock.monotonic() - started) * 1000, 1),
             )
         )
-        return text_of_answer(request.format, committed.answer.body)
+        text = text_of_answer(request.format, committed.answer.body)
+        return _Answer(text, committed.deployment.model) if text else None
 
     def _judge(
         self,
@@ -198,7 +206,8 @@ class DualRunner:
                 "messages": [{"role": "user", "content": prompt}],
             }
             asked = chat_request.parse(json.dumps(body).encode())
-            verdict = verdict_of(self._call(judge, asked, record, until, spent) or "")
+            answer = self._call(judge, asked, record, until, spent)
+            verdict = verdict_of(answer.text) if answer else None
             if verdict is None:
                 return None
             found.append(1 - verdict if is_swapped else verdict)
