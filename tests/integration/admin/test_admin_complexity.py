@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.admin.rig import Admin
+from tests.integration.admin.harness import Admin
 from vibe_router.core.record import Record
 from vibe_router.routing.complexity.features import encode, features_of
 from vibe_router.routing.complexity.scorer import seed
