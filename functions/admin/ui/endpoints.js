@@ -93,26 +93,28 @@ export const complexity = {
   undo: (body) => post("complexity/undo", body),
 };
 
+/** Send a request to the model API with a virtual key, as any client would. Resolves with the `Response`. */
+const sendWith = (key, path, body, signal) =>
+  fetch(url(path), {
+    method: "POST",
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    body: JSON.stringify(body),
+    credentials: "omit",
+    signal,
+  });
+
 export const playground = {
   readRoutes,
   createKey: (body) => post("key/generate", body),
-  /** Send a chat completion with a virtual key, as any client would. Resolves with the `Response`. */
-  complete: (key, body, signal) =>
-    fetch(url("v1/chat/completions"), {
-      method: "POST",
-      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-      body: JSON.stringify(body),
-      credentials: "omit",
-      signal,
-    }),
+  complete: (key, body, signal) => sendWith(key, "v1/chat/completions", body, signal),
   /** Say whether an answer was good (1) or not (-1), with the key that asked for it. Resolves with the `Response`. */
-  giveFeedback: (key, body) =>
-    fetch(url("v1/feedback"), {
-      method: "POST",
-      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-      body: JSON.stringify(body),
-      credentials: "omit",
-    }),
+  giveFeedback: (key, body) => sendWith(key, "v1/feedback", body),
+};
+
+export const providerTest = {
+  createKey: (body) => post("key/generate", body),
+  send: sendWith,
+  clearCooldown,
 };
 
 export const api = {

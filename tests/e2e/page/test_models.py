@@ -417,3 +417,20 @@ def test_aliases_are_added_edited_and_explained(visit: Callable[..., Visitor], u
     visitor.button("Save", review(visitor)).click()
     expect(visitor.dialog).to_have_count(0)
     assert "my-*" not in routes(used_stack)["aliases"]
+
+
+def test_a_provider_is_tested_with_a_real_call(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit().open("models")
+    visitor.button("Test ark").click()
+    visitor.dialog.get_by_label("Deployment").select_option("ark/glm-4.7")
+    visitor.button("Test", visitor.dialog).click()
+    expect(visitor.dialog).to_contain_text(re.compile(r"ark/glm-4\.7 answered in [\d.]+ m?s\."))
+    used_stack.fault("ark", "401")
+    visitor.button("Test", visitor.dialog).click()
+    expect(visitor.dialog).to_contain_text("The provider answered with 401.")
+    used_stack.standin.heal()
+    visitor.button("Clear the cooldown and test again", visitor.dialog).click()
+    expect(visitor.dialog).to_contain_text(re.compile(r"ark/glm-4\.7 answered in"))
+    visitor.dialog.get_by_role("link", name="Request details").click()
+    expect(visitor.dialog).to_contain_text("ark/glm-4.7 served the request")
+    visitor.console_errors.clear()  # the 502

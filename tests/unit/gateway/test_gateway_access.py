@@ -254,3 +254,24 @@ def test_an_address_that_guesses_keys_gets_a_429(environment: FakeEnvironment) -
 
     assert [status(f"sk-guess-{number}") for number in range(31)] == [401] * 30 + [429]
     assert status("sk-master") == 200, "the master key takes no lookup"
+
+
+@pytest.mark.parametrize(
+    ("models", "team_models", "status"),
+    [
+        pytest.param(("two/glm-4.7",), (), 200, id="listed"),
+        pytest.param(("two/*",), (), 404, id="a pattern"),
+        pytest.param((), (), 404, id="all models"),
+        pytest.param(("two/glm-4.7",), ("auto-*",), 403, id="not in the team"),
+        pytest.param(("two/other",), (), 403, id="another one"),
+    ],
+)
+def test_a_key_that_lists_a_deployment_may_call_it_alone(
+    models: tuple[str, ...], team_models: tuple[str, ...], status: int, environment: FakeEnvironment
+) -> None:
+    team = Team("blue", models=team_models)
+    environment.callers.callers[SHOWN] = Caller(replace(MEMBER, models=models), team)
+    response, _, _ = ask(model="two/glm-4.7")
+    assert response.status == status
+    if status == 200:
+        assert response.headers["x-vibe-deployment"] == "two/glm-4.7"

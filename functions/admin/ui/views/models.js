@@ -14,6 +14,7 @@ import { editor } from "./editor.js";
 import { explainDialog } from "./explain.js";
 import { historyDialog } from "./history.js";
 import { baseUrlOf, formatsOf, providerDialog, secretOf } from "./provider.js";
+import { testDialog } from "./provider-test.js";
 import { reviewDialog } from "./review.js";
 import { stepsOf, rowsOf } from "./rows.js";
 import { settingsText } from "./settings.js";
@@ -144,7 +145,13 @@ export async function show(view, { signal, head }) {
               { label: "Secret", cell: (name) => [h("span", { class: "mono" }, secretOf(rows[name])), missing(rows[name]) && h("span", { class: "chip", title: "This name has no value in the router's secret. The list is from the last deployment." }, "not set")] },
               { label: "Formats", cell: (name) => [formatsOf(rows[name]).join(", "), providerSettings(rows[name])] },
               { label: "Models", number: true, cell: used },
-              { label: "Edit", sr: true, number: true, cell: (name) => button(`Edit ${name}`, () => editProvider(name), { kind: "quiet", icon: "edit", only: true, "data-focus": `provider ${name}` }) },
+              {
+                label: "Tools",
+                sr: true,
+                number: true,
+                cell: (name) =>
+                  h("div", { class: "row-tools" }, button(`Test ${name}`, () => testDialog(name, rowsOf(routes), formatsOf), { kind: "quiet", icon: "send", only: true, "data-focus": `test ${name}` }), button(`Edit ${name}`, () => editProvider(name), { kind: "quiet", icon: "edit", only: true, "data-focus": `provider ${name}` })),
+              },
             ],
             Object.keys(rows).sort(),
           ),

@@ -247,6 +247,10 @@ class Caller:
         """Return whether key and team both allow the virtual `model`."""
         return all(matches_any(each.models, model) for each in self.holders)
 
+    def names_model(self, model: str) -> bool:
+        """Return whether the key lists `model` itself, and not only a pattern of it."""
+        return self.key is not None and model in self.key.models
+
     def usable(self, models: Iterable[str]) -> list[str]:
         """Return the models that the caller may use, sorted."""
         return sorted(model for model in models if self.may_use(model))

@@ -105,7 +105,8 @@ class Admission:
         """Return the model called `name`, or whose alias for `caller` it is. Raises ApiError.
 
         403 if `caller` may not use it, 404 if there is none, 503 if its row is wrong. What is checked is the model, not
-        the alias. No error names a model that the caller may not use.
+        the alias. No error names a model that the caller may not use. A key that lists a deployment, such as
+        `ark/glm-4.7`, may call it alone, which is how a provider is tested.
         """
         resolved = catalogue.resolve(name, caller.aliases)
         if not caller.may_use(resolved):
@@ -116,6 +117,8 @@ class Admission:
             raise misconfigured(resolved)
         if resolved in catalogue.switched_off:
             raise switched_off(resolved)
+        if caller.names_model(resolved) and (deployment := catalogue.deployments.get(resolved)):
+            return VirtualModel(resolved, f"The deployment {resolved} alone", ((deployment,),))
         raise unknown_model(name, caller.usable(catalogue.models))
 
     def consult_budgets(
