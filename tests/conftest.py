@@ -1,4 +1,4 @@
-"""How the tests are shared out among processes: those that need the same running router stay together.
+"""Distribute the tests among processes: those that need the same running router stay together.
 
 Properties are tried with few examples; `--hypothesis-profile=thorough` tries many. None fails on a slow machine.
 botocore's service models and the trusted certificates are loaded once per process.
@@ -24,7 +24,7 @@ ROUTERS = {
     "tests/e2e/": "everybody's",
     "tests/test_": "the route tests'",
 }
-"""Which running router tests are asked of, by the beginning of their path; the first that fits. Each is a fixture of a
+"""The running router that tests use, by the beginning of their path; the first that fits. Each is a fixture of a
 session or a module, and would be started again in every process that needs it."""
 
 settings.register_profile("quick", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])

@@ -1,4 +1,4 @@
-"""Which router the route tests call: one that the environment names, or one that is started for them.
+"""Choose the router that the route tests call: one that the environment names, or one started for them.
 
 VIBE_ROUTER_URL        its base URL, local or remote, with a stage or without
 VIBE_ROUTER_KEY        its key

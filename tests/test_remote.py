@@ -1,4 +1,4 @@
-"""What only a deployed router can show, on top of the six models and the route suite.
+"""Tests of a deployed router, on top of the six models and the route suite.
 
 VIBE_ROUTER_KEY=… python tests/test_remote.py --url https://….execute-api.….amazonaws.com/prod/v1
 

@@ -9,7 +9,7 @@ from moto import mock_aws
 from admin import app
 from tests.infrastructure.expanded import Resource, expand, of_type
 from tests.integration.admin.harness import Admin
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from tests.unit.store.hooks import hooked
 from vibe_cli import boto
 from vibe_cli.boto import BotoApi

@@ -12,7 +12,7 @@ from aggregator import app
 from tests.infrastructure.expanded import Resource, expand, of_type
 from tests.integration.store.streams import insertion
 from tests.integration.store.tables import table_of_usage
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from tests.unit.store.hooks import hooked
 from vibe_cli.boto import BotoApi
 from vibe_router.core.record import Record

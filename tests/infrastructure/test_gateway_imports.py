@@ -1,4 +1,4 @@
-"""What the gateway loads when it starts: every import is a part of the cold start and of the memory."""
+"""The modules that the gateway imports at its start: each costs time and memory."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What `make start` makes of template.yaml is what CloudFormation makes of it."""
+"""`make start` reads template.yaml as CloudFormation does."""
 
 from typing import Any
 

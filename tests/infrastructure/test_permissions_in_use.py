@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from tests.infrastructure.test_gateway_function import PERMISSIONS
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from tests.unit.store.hooks import hooked
 from vibe_cli.boto import BotoApi
 from vibe_router.access.keys import Limits

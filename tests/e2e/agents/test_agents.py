@@ -29,7 +29,7 @@ SECONDS = 120
 
 @dataclass(frozen=True)
 class Agent:
-    """How one agent is run: its program, what begins and what continues a session, and the calls of the task.
+    """One agent: its program, what begins and what continues a session, and the calls of the task.
 
     `names` are the names of models that it insists on; without any the model is chosen. `noise` matches lines of its
     output that concern this machine and not the router.

@@ -115,7 +115,7 @@ class Caller(Protocol):
     """One format of callers."""
 
     failures: tuple[type[Exception], ...]
-    """What the package raises for any answer that is an error."""
+    """The exception that the package raises for an error."""
 
     def ask(self, model: str, ask: Ask) -> Answer:
         """Ask for a whole answer."""
@@ -480,4 +480,4 @@ CALLERS: Mapping[str, Any] = {
     "messages": MessagesCaller,
     "gemini": _gemini,
 }
-"""How a caller of each format is made: of the router's root and a key."""
+"""The callers by format, created from the router's root and a key."""

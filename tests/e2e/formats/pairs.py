@@ -1,4 +1,4 @@
-"""Which formats callers and providers speak: the pairs that every scenario is run for, as data."""
+"""The pairs of formats of callers and providers that every scenario is run for, as data."""
 
 from importlib.util import find_spec
 

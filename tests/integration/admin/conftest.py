@@ -2,7 +2,7 @@ import pytest
 
 from admin import app
 from tests.integration.admin.harness import Admin
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 
 
 @pytest.fixture

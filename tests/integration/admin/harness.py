@@ -14,7 +14,7 @@ from local.template import Template, read_template
 from streaming_runtime import Context
 from tests.embedded_aws import embedded_dynamodb, embedded_secrets
 from tests.infrastructure.expanded import ROOT, TEMPLATE
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from tests.unit.store.hooks import create_table
 from vibe_cli.routes_file import load_file
 from vibe_router.routing.changes import Rows, rows_of

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.integration.admin.harness import MASTER, Admin
-from tests.unit.store.held import NOW
+from tests.unit.store.fakes import NOW
 from vibe_router.access.keys import Key
 from vibe_router.access.ledger import Ledger
 from vibe_router.store.aws_errors import ClientError

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.integration.admin.harness import Admin
-from tests.unit.store.held import NOW
+from tests.unit.store.fakes import NOW
 from vibe_router.core.record import Record
 from vibe_router.core.usage import Usage
 from vibe_router.store.dynamodb import to_item

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.admin.harness import MASTER, Admin
-from tests.unit.store.held import NOW
+from tests.unit.store.fakes import NOW
 from vibe_router.formats.chat import request as chat_request
 from vibe_router.routing.cooldown import State, healthy
 from vibe_router.routing.quota import QuotaWindow

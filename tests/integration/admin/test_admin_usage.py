@@ -12,7 +12,7 @@ from tests.integration.admin.harness import Admin, Answer
 from tests.integration.admin.oidc_provider import LocalProvider
 from tests.integration.admin.test_admin_oidc import provider, sign_in
 from tests.integration.store.streams import Stream
-from tests.unit.store.held import NOW
+from tests.unit.store.fakes import NOW
 from vibe_router.core.record import Record
 from vibe_router.core.usage import Usage
 from vibe_router.store import usage as usage_store

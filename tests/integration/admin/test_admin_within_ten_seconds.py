@@ -1,4 +1,4 @@
-"""What an administrator changes holds in every environment of the gateway after ten seconds, to the moment."""
+"""An administrator's change is effective in every environment of the gateway after ten seconds."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.integration.admin.harness import Admin
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from tests.unit.store.hooks import hooked
 from vibe_router.core.errors import ApiError
 from vibe_router.pipeline.admission import Admission

@@ -403,7 +403,7 @@ def test_deleted_stack_leaves_its_tables(
 
 @pytest.fixture
 def adopted(account: Account, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """What is imported into a new stack, and it ends there: moto can't import."""
+    """The resources imported into a new stack. The test ends there: moto can't import."""
     imported: list[dict[str, str]] = []
 
     def adopt(_client: object, stack: str, _template: object, tables: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ FIRST, SECOND = "cliproxyapi", "new-api"
 
 @dataclass(frozen=True)
 class Scenario:
-    """How the first layer fails, and what its caller gets: the deployment that serves, None for an honest error.
+    """A failure of the first step, and the outcome: the deployment that serves, None for an error.
 
     `whole` is the same for an answer that is not streamed, if it differs. `attempts` are the verdicts.
     """

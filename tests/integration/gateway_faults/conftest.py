@@ -10,7 +10,7 @@ from gateway.environment import Environment
 from local.standin import Standin
 from tests.integration.gateway_faults.aws_front import AwsFront
 from tests.integration.gateway_faults.fleet import Fleet
-from tests.unit.store.held import Aside
+from tests.unit.store.fakes import Aside
 from vibe_router.core.telemetry import logger
 from vibe_router.store import circuit_breaker, dynamodb
 

@@ -17,7 +17,7 @@ from local.template import Table, read_template
 from streaming_runtime import Context
 from streaming_runtime.context import Function
 from tests.integration.gateway_faults.aws_front import AwsFront
-from tests.unit.store.held import Aside, Time, Wire
+from tests.unit.store.fakes import Aside, Time, Wire
 from vibe_router.core.clock import Clock
 from vibe_router.store.dynamodb import from_item, to_item
 

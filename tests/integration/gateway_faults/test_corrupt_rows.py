@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.integration.gateway_faults.fleet import L1, L2, L3, Fleet
-from tests.unit.store.held import NOW
+from tests.unit.store.fakes import NOW
 
 SPOILT_MODELS: dict[str, dict[str, Any]] = {
     "has no chain": {},

@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.gateway_faults.aws_front import Abort, Fault, Garbage, Hang, Refused, Reset, Slow
 from tests.integration.gateway_faults.fleet import L1, L2, L3, Fleet, Gateway
-from tests.unit.store.held import NOW
+from tests.unit.store.fakes import NOW
 
 THROTTLED = Abort(400, "ProvisionedThroughputExceededException")
 OUTAGES: dict[str, tuple[Fault, int]] = {

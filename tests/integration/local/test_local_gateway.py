@@ -1,4 +1,4 @@
-"""What a client sees of the local API Gateway and Lambda, over real sockets and processes."""
+"""The local API Gateway and Lambda as a client sees them, over real sockets and processes."""
 
 import asyncio
 import json

@@ -41,7 +41,7 @@ def body(*, stream: bool, **fields: Any) -> dict[str, Any]:
 
 @dataclass
 class Raw:
-    """What a connection gave: every byte, and how it ended (`fin`, `rst`, or `open` when it fell silent)."""
+    """The data of a connection: every byte, and how it ended (`fin`, `rst`, or `open` when it fell silent)."""
 
     data: bytes
     end: str

@@ -94,7 +94,7 @@ class Step(BaseModel):
 
 
 class Plan(BaseModel):
-    """What the SDK turns into a strict schema."""
+    """A model that the SDK turns into a strict schema."""
 
     goal: str
     steps: list[Step]

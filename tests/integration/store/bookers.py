@@ -36,7 +36,7 @@ _URL = "http://127.0.0.1:9"
 
 @dataclass(frozen=True)
 class Orders:
-    """What to book, and the share of calls whose request, or whose answer, is lost on its way."""
+    """The requests to book, and the share of calls whose request, or whose answer, is lost on its way."""
 
     usage_table: str
     ledger_table: str

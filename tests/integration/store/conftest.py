@@ -27,7 +27,7 @@ from local.secrets_manager import SecretsManager
 from tests import moto_pace
 from tests.integration.store.dynamodb_local import server as dynamodb_local_server
 from tests.integration.store.tables import table_of_states, table_of_usage
-from tests.unit.store.held import Aside, Time, Wire
+from tests.unit.store.fakes import Aside, Time, Wire
 from tests.unit.store.hooks import create_table
 from vibe_router.core.clock import Clock
 from vibe_router.store.aws_client import AwsClient, Bounds

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import ReservationRequest
 from vibe_router.core.clock import Clock
@@ -33,7 +33,7 @@ LEASE_SECONDS = 900
 
 @dataclass(frozen=True)
 class Orders:
-    """What the environments of a process are to do.
+    """The orders of the environments of a process.
 
     `ledgers` are the limits of each ledger by its id. Every call reserves `estimate` nano-dollars and `tokens`, takes
     `seconds`, and costs something between `cheapest` and `dearest`.
@@ -56,7 +56,7 @@ class Orders:
 
 @dataclass(frozen=True)
 class Call:
-    """How a call ended. `began` and `ended` (monotonic, of the machine) are between reserving and settling."""
+    """The end of a call. `began` and `ended` (monotonic, of the machine) are between reserving and settling."""
 
     limit: str | None = None  # which refused it
     used: int = 0  # of that, as the refusal says

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.integration.store.tables import table_of_alerts
-from tests.unit.store.held import OUTAGES, Aside, Time, Wire
+from tests.unit.store.fakes import OUTAGES, Aside, Time, Wire
 from tests.unit.store.hooks import hooked
 from vibe_router.alerts.alert import Alert
 from vibe_router.store.alerts import DELIVERED, AlertRaiser, AlertStore, Delivery

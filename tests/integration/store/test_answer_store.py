@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from tests.unit.store.held import OUTAGES, Aside, Time, Wire
+from tests.unit.store.fakes import OUTAGES, Aside, Time, Wire
 from vibe_router.store.answers import MOST_BYTES, AnswerStore
 from vibe_router.store.circuit_breaker import CircuitBreaker
 from vibe_router.store.dynamodb import DynamoDB

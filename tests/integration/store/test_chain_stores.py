@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.store.held import OUTAGES, Aside, Time, Wire
+from tests.unit.store.fakes import OUTAGES, Aside, Time, Wire
 from vibe_router.routing.order import Observed
 from vibe_router.routing.quota import QuotaWindow
 from vibe_router.routing.stay import Stay

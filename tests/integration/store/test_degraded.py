@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
+from tests.unit.store.fakes import NOW, OUTAGES, Aside, Time, Wire
 from vibe_router.core.clock import Clock
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import Phase, State, cleared, cooled, healthy, leased

@@ -1,4 +1,4 @@
-"""Who holds a key, against DynamoDB: how often it is asked, and what becomes of callers when it can't be."""
+"""The callers of keys, against DynamoDB: the number of reads, and callers while it is unreachable."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
+from tests.unit.store.fakes import NOW, OUTAGES, Aside, Time, Wire
 from vibe_router.access.keys import Caller, Key, Limits, Team
 from vibe_router.store.dynamodb import DynamoDB, Item, from_item, to_item
 from vibe_router.store.key_records import key_record, team_record

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 
 from tests.unit.access.ledgers import changes, ledgers
-from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
+from tests.unit.store.fakes import NOW, OUTAGES, Aside, Time, Wire
 from tests.unit.store.hooks import hooked
 from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.integration.store.streams import Stream
 from tests.integration.store.tables import table_of_states, table_of_usage
 from tests.integration.store.test_usage_store import RECORD
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from tests.unit.store.hooks import hooked
 from vibe_router.core.record import Record
 from vibe_router.store import lifetime_totals

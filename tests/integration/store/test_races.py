@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.store.writers import Orders, Result, failed
-from tests.unit.store.held import NOW, Time
+from tests.unit.store.fakes import NOW, Time
 from vibe_router.routing.cooldown import Phase, State
 from vibe_router.store.state import StateStore
 

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from tests.unit.store.held import Aside, Time
+from tests.unit.store.fakes import Aside, Time
 from vibe_router.store.dynamodb import DynamoDB
 from vibe_router.store.responses import MAX_RECORD_BYTES, Owner, ResponseStore, ResponsesUnavailableError, StoredRecord
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.store.held import Time, Wire
+from tests.unit.store.fakes import Time, Wire
 from tests.unit.store.hooks import hooked
 from vibe_cli.routes_file import load_file
 from vibe_router.routing.changes import rows_of

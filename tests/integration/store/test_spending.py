@@ -18,7 +18,7 @@ import pytest
 
 from tests.integration.store.spenders import LEASE_SECONDS, Call, Orders
 from tests.integration.store.streams import Stream
-from tests.unit.store.held import NOW, Time
+from tests.unit.store.fakes import NOW, Time
 from vibe_router.access.ledger import Ledger, Limit
 from vibe_router.store.dynamodb import DynamoDB
 from vibe_router.store.ledger import LedgerStore

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.store.held import NOW, Time, Wire
+from tests.unit.store.fakes import NOW, Time, Wire
 from tests.unit.store.hooks import hooked
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import Phase, State, cleared, cooled, healthy, leased, released

@@ -18,7 +18,7 @@ from tests.integration.store.conftest import client_of, table_by_id
 from tests.integration.store.streams import LABEL, Stream, insertion
 from tests.integration.store.tables import table_of_usage
 from tests.integration.store.test_usage_chaos import summed, totals
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import COUNTERS, HISTOGRAM_COUNTERS, Record
 from vibe_router.store.aws_errors import ClientError, ReadTimeoutError

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.store.conftest import client_of, table_by_id
 from tests.integration.store.streams import Stream
 from tests.integration.store.tables import table_of_usage
-from tests.unit.store.held import NOW, OUTAGES, Aside, Time, Wire
+from tests.unit.store.fakes import NOW, OUTAGES, Aside, Time, Wire
 from vibe_cli.total_migration import move_totals
 from vibe_router.core.record import COUNTERS, HISTOGRAM_COUNTERS, Record
 from vibe_router.core.rows import CorruptRowError

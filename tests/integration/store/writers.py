@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from vibe_router.core.models import CooldownPolicy
 from vibe_router.routing.cooldown import State, cooled, leased
 from vibe_router.routing.verdict import Classification, Scope, Verdict

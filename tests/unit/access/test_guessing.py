@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from vibe_router.access.guessing import GuessThrottle
 from vibe_router.core.errors import ApiError
 

@@ -1,4 +1,4 @@
-"""What a ledger lets through, as a table, as properties, and as a fleet that does everything at once."""
+"""The requests that a ledger admits: a table, properties, and many environments at once."""
 
 from dataclasses import replace
 

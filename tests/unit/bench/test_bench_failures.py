@@ -1,4 +1,4 @@
-"""What counts as a right answer to a failing provider."""
+"""The right answers to a failing provider."""
 
 import pytest
 

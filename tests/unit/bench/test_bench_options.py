@@ -1,4 +1,4 @@
-"""What names a peer on the command line."""
+"""Peers on the command line."""
 
 import pytest
 

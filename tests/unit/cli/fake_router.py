@@ -17,7 +17,7 @@ STAGE = "/prod"
 
 
 class RefusalError(Exception):
-    """What the router answers instead: a status, and what is wrong."""
+    """An error that the router answers: a status and a message."""
 
     def __init__(
         self, status: int, message: str, headers: dict[str, str] | None = None, code: str | None = None

@@ -1,4 +1,4 @@
-"""What chat providers require of a request, whatever the format that it was translated from."""
+"""The requirements of chat providers, for requests translated from every format."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever reads bytes of callers or providers takes time in proportion to them."""
+"""Readers of callers' and providers' bytes take time in proportion to them."""
 
 import contextlib
 import gc

@@ -1,4 +1,4 @@
-"""What the official packages know of requests and answers, held against what is read, left out or refused by name.
+"""The fields of the official packages, each of which is read, left out, or rejected by name.
 
 When one of these tests fails after an update of a package, the package has a new field: it is to be carried into other
 formats, or to be refused there by its name, or it may be left out without harm. The tables say which it is.
@@ -262,7 +262,7 @@ COUNTS: list[tuple[Any, set[str], set[str]]] = [
         {"cache_creation", "inference_geo", "server_tool_use", "service_tier", "speed"},
     ),
 ]
-"""What answers count: what is read of it, for the log, its cost and other formats, and what is not."""
+"""The usage fields of answers: those that are read, for the log, cost and other formats, and those that are not."""
 
 
 @pytest.mark.parametrize(("usage", "read", "left_out"), COUNTS, ids=[each[0].__name__ for each in COUNTS])

@@ -21,7 +21,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> FakeEnvironment:
 
 @pytest.fixture
 def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """What was logged, as values."""
+    """The log lines, as values."""
     handler = cast("logging.StreamHandler[io.StringIO]", logger.registered_handler)
     written = io.StringIO()
     before = handler.setStream(written)

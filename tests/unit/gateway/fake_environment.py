@@ -126,7 +126,7 @@ class FakeStates:
 
 
 class FakeObservations:
-    """What was observed of deployments, as a dictionary."""
+    """Observations of deployments, in a dictionary."""
 
     def __init__(self) -> None:
         self.table: dict[str, Observed] = {}

@@ -1,4 +1,4 @@
-"""What the handler writes down of every request of a known caller, once its answer has gone."""
+"""The rows that the handler writes for every request with a valid key, after the answer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What becomes of a LiteLLM config, setting by setting."""
+"""The conversion of a LiteLLM config, setting by setting."""
 
 import contextlib
 import textwrap

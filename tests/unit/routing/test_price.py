@@ -1,4 +1,4 @@
-"""What answers cost: whole nano-dollars, never negative, and never less for more."""
+"""The cost of answers: whole nano-dollars, never negative, and never less for more."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How much of its limits a deployment has used, as providers report it."""
+"""The used share of a deployment's limits, as providers report it."""
 
 import pytest
 from hypothesis import given

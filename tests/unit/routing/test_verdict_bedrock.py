@@ -1,4 +1,4 @@
-"""What Bedrock's exceptions mean."""
+"""The verdicts of Bedrock's exceptions."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What holds for every answer, however broken."""
+"""Properties of verdicts for every answer, however broken."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""How an answer is spread over its seconds, and how it is framed."""
+"""The pace of an answer, and its framing."""
 
 import pytest
 

@@ -27,7 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.store.aws_peer import CUT, NOTHING, SILENCE, Peer, answer
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from vibe_router.store import aws_errors
 from vibe_router.store.aws_client import AwsClient, Bounds, endpoint_of, region_of
 from vibe_router.store.aws_errors import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError

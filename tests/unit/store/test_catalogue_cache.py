@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.store.held import OUTAGES, Aside, Time
+from tests.unit.store.fakes import OUTAGES, Aside, Time
 from vibe_router.store.routes import CatalogueCache, RoutesUnavailableError, Row, RowKey
 
 ARK: Row = {"base_url": "https://ark.example/v3", "secret": "ARK_API_KEY"}

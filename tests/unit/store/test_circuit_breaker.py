@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from tests.unit.store.held import Time
+from tests.unit.store.fakes import Time
 from vibe_router.store.aws_errors import ClientError, ConnectTimeoutError
 from vibe_router.store.circuit_breaker import CallMode, CircuitBreaker, error_code, run_in_background
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.credentials import ContainerProvider
 
-from tests.unit.store.held import NOW, Time
+from tests.unit.store.fakes import NOW, Time
 from vibe_router.store.aws_errors import CredentialRetrievalError, NoCredentialsError
 from vibe_router.store.credentials import Credentials, EnvironmentCredentials
 

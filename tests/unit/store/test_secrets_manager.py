@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from moto import mock_aws
 
-from tests.unit.store.held import NOW, OUTAGES, Time, Wire
+from tests.unit.store.fakes import NOW, OUTAGES, Time, Wire
 from vibe_cli.boto import BotoApi, session
 from vibe_router.store.secrets import Secrets, SecretsManager, SecretsUnavailableError
 

@@ -33,7 +33,7 @@ def loop_on(
 
 
 def answer_of(handler: Handler, *, buffered: bool = False, first: Step | None = None) -> Request:
-    """What the Runtime API is sent for one event."""
+    """The calls of the Runtime API for one event."""
     with FakeRuntimeApi([first or event(), ACCEPTED]) as api:
         loop_on(api, handler, buffered=buffered).serve_next()
     return api.requests[1]

@@ -1,4 +1,4 @@
-"""Where Bedrock is called, how a call is signed, and how its event stream is read."""
+"""The address, signature and event stream of calls to Bedrock."""
 
 import itertools
 import json

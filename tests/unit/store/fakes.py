@@ -1,4 +1,4 @@
-"""What tests of the store hold in their hands: the clock, the work aside, and the faults of AWS."""
+"""Fakes for tests of the store: the clock, background work, and the faults of AWS."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
