@@ -12,9 +12,11 @@ from streaming_runtime import StreamingResponse
 from tests.integration.admin.oidc_provider import CLIENT, LocalProvider, encoded, providing, public_jwk, signed
 from tests.unit.gateway.fake_environment import MASTER_KEY, FakeEnvironment, context, event
 from vibe_router.access.keys import Caller, Key, Limits, Team
+from vibe_router.core.clock import Clock
 from vibe_router.pipeline.admission import Admission
 from vibe_router.pipeline.token_callers import TokenCallers
 from vibe_router.store.keys import KeyDirectory
+from vibe_router.upstream.oidc_provider import ProviderKeys
 
 RULES = {"teams": {"red": ["ann@example.com"]}, "users": ["*@example.com"], "limits": {"rpm_limit": 2}}
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -139,13 +141,17 @@ FORGERIES = {
 
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
 def test_a_forged_token_is_rejected(
-    environment: FakeEnvironment, provider: LocalProvider, forge: Callable[[dict[str, Any]], str]
+    environment: FakeEnvironment,
+    provider: LocalProvider,
+    forge: Callable[[dict[str, Any]], str],
+    lines: Callable[[], list[dict[str, Any]]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     token = forge(claims(provider))
     status, body, headers = ask(token)
     assert (status, body["error"]["code"]) == (401, "invalid_token")
     assert "Sign in again" in body["error"]["message"]
-    assert token not in json.dumps(body)
+    assert token not in json.dumps([body, lines()]) + caplog.text
     assert headers["www-authenticate"].startswith("Bearer")
     assert not environment.upstream.calls
     assert not environment.books.booked
@@ -230,3 +236,18 @@ def test_wrong_settings_reject_tokens_and_no_keys(
     assert ask(signed(claims(provider)))[0] == 503
     assert "OIDC_TOKENS is not JSON" in caplog.text
     assert ask(MASTER_KEY)[0] == 200
+
+
+def test_old_keys_are_read_again_while_nobody_waits(server: LocalProvider) -> None:
+    elapsed = [0.0]
+    spawned: list[Callable[[], None]] = []
+    keys = ProviderKeys(server.issuer, Clock(monotonic=lambda: elapsed[0]), spawned.append)
+    server.keys = ["first"]
+    assert [key.id for key in keys.get()] == ["first"]
+    server.keys = ["second"]
+    elapsed[0] = 3600
+    assert [key.id for key in keys.get()] == ["first"]
+    [read] = spawned
+    read()
+    assert [key.id for key in keys.get()] == ["second"]
+    assert len(spawned) == 1

@@ -54,8 +54,9 @@ function form({ models, keys }) {
 
 function drawResult(answer) {
   const { tried = [], skipped = [], admission } = answer;
+  const asked = answer.budget_ladder?.model ?? answer.model;
   return [
-    answer.requested && answer.requested !== answer.model ? h("p", { class: "spaced" }, h("span", { class: "mono" }, answer.requested), " is an alias of ", h("span", { class: "mono" }, answer.model), ".") : null,
+    answer.requested && answer.requested !== asked ? h("p", { class: "spaced" }, h("span", { class: "mono" }, answer.requested), " is an alias of ", h("span", { class: "mono" }, asked), ".") : null,
     admission && h("p", { class: `notice ${admission.admitted ? "plain" : "bad"}` }, admission.admitted ? "The request would be admitted. " : "The request would be rejected. ", admission.why),
     answer.budget_ladder && h("p", { class: "notice plain" }, answer.budget_ladder.why),
     (answer.soft_budgets ?? []).map((each) => h("p", { class: "notice" }, each.why)),
