@@ -32,9 +32,12 @@ class EmbeddedAws:
 
     The endpoint accepts connections before the process has started: early callers wait. Its path is a random token, so
     web pages and other users cannot call it. `host` is the address to listen on; containers cannot reach loopback.
+    `page` is the address of the admin page.
     """
 
-    def __init__(self, template: Template, data_dir: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, template: Template, data_dir: Path, *, host: str = "127.0.0.1", port: int = 0, page: str = ""
+    ) -> None:
         self._socket = socket.create_server((host, port), backlog=512)
         self._token = secrets.token_urlsafe(24)
         self.endpoint = f"http://{host}:{self._socket.getsockname()[1]}/{self._token}"
@@ -44,6 +47,7 @@ class EmbeddedAws:
         """A sentence for each unreadable file."""
         self._template = template
         self._data_dir = data_dir
+        self._page = page
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -94,9 +98,11 @@ class EmbeddedAws:
                     table=table,
                     arn=f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{table}/stream/local",
                     handler=function.handler,
+                    lanes=function.lanes,
                     paths=[str(path) for path in (function.code, *function.layers)],
                     environment={
                         **function.environment,
+                        "UI_URL": self._page,
                         **CREDENTIALS,
                         "AWS_DEFAULT_REGION": REGION,
                         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}/{self._token}",

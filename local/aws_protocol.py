@@ -8,13 +8,17 @@ __all__ = ["ServerConfig", "StartReport", "StreamReader"]
 
 @dataclass(frozen=True)
 class StreamReader:
-    """A function that reads the stream of a table: its handler, the directories of its code, and its environment."""
+    """A function that reads the stream of a table: its handler, the directories of its code, and its environment.
+
+    `lanes`: how many batches it handles concurrently; with more than one, each change is a batch.
+    """
 
     table: str
     arn: str
     handler: str
     paths: list[str]
     environment: dict[str, str]
+    lanes: int = 1
 
 
 @dataclass(frozen=True)

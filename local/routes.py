@@ -27,12 +27,13 @@ class Routes:
     """The content of a routes file.
 
     `providers`: name to the name of its secret. `model_formats`: the formats of the models that have their own.
-    `digest` changes with the content.
+    `secrets`: the names of all secrets. `digest` changes with the content.
     """
 
     def __init__(self, spec: "RoutesSpec") -> None:
         self._spec = spec
         self.providers: Mapping[str, str] = {name: provider.secret for name, provider in spec.providers.items()}
+        self.secrets = spec.secret_names
         self.base_urls: Mapping[str, str] = {name: provider.base_url for name, provider in spec.providers.items()}
         self.model_formats = _model_formats(spec)
         self.models = tuple(spec.models)

@@ -72,10 +72,10 @@ class Stack:
                 "ResponseDays": "30",
             },
         )
-        aws = self._aws = EmbeddedAws(template, self.settings.data_dir)
+        aws = self._aws = EmbeddedAws(template, self.settings.data_dir, page=f"{self._url}/ui/")
         await aws.start()
         routes = read_routes(self.settings.routes_file, self.settings.environment)
-        secret = self.settings.secret(frozenset(routes.providers.values()), master_key)
+        secret = self.settings.secret(routes.secrets, master_key)
         simulated = {name: named for name, named in routes.providers.items() if not _is_real(routes, name, secret)}
         aws_ready = asyncio.create_task(aws.ready(secret | dict.fromkeys(filter(None, simulated.values()), SECRET)))
         try:

@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from itertools import takewhile
 from typing import Any
 
 from .aws_protocol import StreamReader
@@ -30,6 +31,31 @@ Change = tuple[int, str, Item]
 
 async def read_stream(database: Database, reader: StreamReader) -> None:
     """Deliver the changes of a table to its reader, twice a second at most. A batch that fails is repeated."""
+    await (_read_in_lanes if reader.lanes > 1 else _read_in_order)(database, reader)
+
+
+async def _read_in_lanes(database: Database, reader: StreamReader) -> None:
+    """Deliver each change as a batch of its own, as many at once as the reader has lanes."""
+    key_of = database.tables[reader.table].key_of
+    running: dict[int, asyncio.Task[Mapping[str, Any] | None]] = {}
+    done: set[int] = set()
+    while True:
+        for sequence in [each for each, task in running.items() if task.done()]:
+            if running.pop(sequence).result() is not None:
+                done.add(sequence)
+        changes = database.changes(reader.table, _BATCH)
+        handled = list(takewhile(done.__contains__, (sequence for sequence, _, _ in changes)))
+        if handled:
+            database.forget_changes(reader.table, handled[-1])
+            done.difference_update(handled)
+        for change in changes[len(handled) :]:
+            if len(running) < reader.lanes and change[0] not in running and change[0] not in done:
+                event = stream_event(reader.arn, key_of, [change])
+                running[change[0]] = asyncio.create_task(_run_in_thread(reader, event))
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _read_in_order(database: Database, reader: StreamReader) -> None:
     while True:
         await asyncio.sleep(_POLL_SECONDS)
         changes = database.changes(reader.table, _BATCH)

@@ -37,7 +37,7 @@ DEFAULT_INTEGRATION_TIMEOUT = 29.0
 class Function:
     """A Lambda function. `timeout` in seconds, `memory` in MB; `layers` are directories, in order.
 
-    `streams`: the tables whose streams it reads.
+    `streams`: the tables whose streams it reads, in `lanes` batches concurrently.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Function:
     environment: Mapping[str, str]
     layers: tuple[Path, ...]
     streams: tuple[str, ...] = ()
+    lanes: int = 1
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,14 @@ class _Reader:
                 str(self._resolve(f"{name}.Events.{event}", declared["Properties"]["Stream"])).split("/")[1]
                 for event, declared in spec.get("Events", {}).items()
                 if declared.get("Type") == "DynamoDB"
+            ),
+            lanes=max(
+                (
+                    int(declared["Properties"].get("ParallelizationFactor", 1))
+                    for declared in spec.get("Events", {}).values()
+                    if declared.get("Type") == "DynamoDB"
+                ),
+                default=1,
             ),
         )
 

@@ -65,6 +65,8 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
     ("routes-explain", "/routes/{proxy+}", "POST", "/routes/explain", {"model": "auto-chat"}),
     ("me", "/me", "GET", "/me", None),
     ("me-keys", "/me/{proxy+}", "GET", "/me/keys", None),
+    ("alerts", "/alerts", "GET", "/alerts", None),
+    ("alerts-test", "/alerts/{proxy+}", "POST", "/alerts/test", {"receiver": "ops"}),
     ("audit", "/audit", "GET", "/audit", None),
     ("metrics", "/metrics", "GET", "/metrics", None),
     ("complexity", "/complexity", "GET", "/complexity", None),

@@ -22,6 +22,7 @@ from typer.core import TyperGroup
 
 from vibe_cli.commands import (
     agents,
+    alerts,
     complexity,
     cooldowns,
     deploy,
@@ -50,6 +51,7 @@ def build_command() -> TyperGroup:
     app = typer.Typer(help="Operate a Vibe Router: the local one, or one deployed to AWS.", rich_markup_mode=None)
     app.callback(invoke_without_command=True)(_print_version_or_help)
     app.add_typer(agents.app, name="agents")
+    app.add_typer(alerts.app, name="alerts")
     app.add_typer(complexity.app, name="complexity")
     app.add_typer(cooldowns.app, name="cooldowns")
     app.add_typer(keys.app, name="keys")

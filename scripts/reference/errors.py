@@ -41,6 +41,7 @@ IN_STREAMS = ("deadline_exceeded", "stream_error", "stream_stalled", "stream_tru
 CODES = {
     "admin_required": "The role of the signed-in user allows only /me.",
     "all_deployments_failed": "Every deployment failed (see `attempts`); 429 has `Retry-After`, 504 means timeouts.",
+    "alert_not_found": "There is no such alert, or it has expired.",
     "already_exists": "The name or id is used already. Choose another one.",
     "budget_exceeded": "The budget of the key or team is spent. Wait for its reset, or raise it.",
     "compaction_failed": "The model did not summarize the conversation. Send the request again.",
@@ -79,6 +80,7 @@ CODES = {
     "oidc_state": "The sign-in began in another browser, or more than five minutes ago. Sign in again.",
     "previous_response_not_found": "The stored response has expired, was never stored, or belongs to another key.",
     "rate_limit_exceeded": "A limit of the key or team is reached. Wait for `Retry-After`.",
+    "receiver_not_found": "The routes name no such receiver of alerts. `GET /alerts` lists them.",
     "request_not_found": "No such request; rows expire after UsageDays.",
     "request_too_large": "The body or its cost exceeds the bounds. Send less.",
     "rollout_changed": "The rollout was changed meanwhile. Read it again, and repeat the change.",

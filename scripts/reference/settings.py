@@ -59,6 +59,7 @@ COMMANDS = {
 """Settings of commands."""
 
 FUNCTIONS = {
+    "ALERTS_TABLE": "Table of alerts.",
     "AUDIT_TABLE": "Table of the audit log.",
     "AWS_LAMBDA_EXEC_WRAPPER": "Starts the streaming runtime.",
     "CORS_ORIGINS": "Origins whose pages may call /v1.",
@@ -76,6 +77,7 @@ FUNCTIONS = {
     "ROUTES_TABLE": "Table of routes.",
     "SECRET_ID": "The function's secret; the admin function's has no provider's key.",
     "STATE_TABLE": "Table of cooldowns.",
+    "UI_URL": "Address of the admin page, for links in alerts.",
     "USAGE_DAYS": "Days that requests are stored.",
     "USAGE_TABLE": "Table of requests and totals.",
 }

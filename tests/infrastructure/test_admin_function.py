@@ -121,7 +121,11 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: tuple[Admin, set[
     document = {name: routes[name] for name in ("providers", "defaults", "models")}
     del document["models"]["auto-codex"]
     document["models"]["auto-chat"]["description"] = "other"
+    document["alerts"] = {"receivers": {"ops": {"type": "slack", "url": "OPS_URL"}}}
     assert admin.ask("PUT", "/routes", {**document, "version": 1}).status == 200
+    alert = admin.made("/alerts/test", receiver="ops")
+    admin.read(f"/alerts/{alert['id']}")
+    admin.read("/alerts")
     assert admin.ask("POST", "/routes/rollback", {"version": 2, "to": 1}).status == 200
     admin.read("/routes/history")
     admin.made("/routes/explain", model="auto-chat")
@@ -133,4 +137,4 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: tuple[Admin, set[
     admin.read("/usage/overview")
     admin.read("/usage/requests")
     admin.read("/spend/logs")
-    assert operations == _allowed()
+    assert operations == _allowed() | {("Query", "AlertsTable")}  # of its index alone

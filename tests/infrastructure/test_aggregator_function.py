@@ -22,7 +22,8 @@ from vibe_router.store.totals import TotalsAggregator
 STACK = expand()
 FUNCTION: Resource = STACK["Resources"]["AggregatorFunction"]["Properties"]
 ROLE: Resource = STACK["Resources"]["AggregatorRole"]["Properties"]
-((_, MAPPING),) = of_type(STACK, "AWS::Lambda::EventSourceMapping").items()
+MAPPINGS = of_type(STACK, "AWS::Lambda::EventSourceMapping")
+(MAPPING,) = (each for name, each in MAPPINGS.items() if name.startswith("Aggregator"))
 ROW = Record("request-1", 1_800_000_000.0, key="a", cost=5, charge_later=("key",))
 
 

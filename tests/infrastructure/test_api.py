@@ -38,6 +38,8 @@ ADMIN_ROUTES = [
     "/usage/{proxy+}",
     "/routes",
     "/routes/{proxy+}",
+    "/alerts",
+    "/alerts/{proxy+}",
     "/complexity",
     "/complexity/{proxy+}",
     "/cooldowns",

@@ -19,9 +19,14 @@ KEYS = {
     "CacheTable": [("id", "HASH")],
     "HistoryTable": [("id", "HASH"), ("version", "RANGE")],
     "AuditTable": [("day", "HASH"), ("position", "RANGE")],
+    "AlertsTable": [("id", "HASH")],
 }
-INDEXES = {"UsageTable": {"by-day": "day", "by-key": "key"}, "StateTable": {"states": "kind"}}
-BY_TIME = {"UsageTable"}
+INDEXES = {
+    "UsageTable": {"by-day": "day", "by-key": "key"},
+    "StateTable": {"states": "kind"},
+    "AlertsTable": {"by-time": "kind"},
+}
+BY_TIME = {"UsageTable", "AlertsTable"}
 WITH_CONTENT = {"ResponsesTable", "CacheTable"}
 KEPT_FOR_EVER = {"HistoryTable"}
 
@@ -36,7 +41,11 @@ def test_a_table_is_keyed_on_demand_encrypted_expiring_and_recoverable(name: str
     assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == KEYS[name]
     assert {item["AttributeName"]: item["AttributeType"] for item in table["AttributeDefinitions"]} == {
         attribute: "N" if attribute in ("part", "version") else "S"
-        for attribute in (*(attribute for attribute, _ in KEYS[name]), *INDEXES.get(name, {}).values())
+        for attribute in (
+            *(attribute for attribute, _ in KEYS[name]),
+            *INDEXES.get(name, {}).values(),
+            *(("at",) if name in BY_TIME else ()),
+        )
     }
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     # The others are encrypted with a key that DynamoDB owns; prompts and answers with the account's managed key.
@@ -57,10 +66,10 @@ def test_an_index_holds_whole_rows(name: str) -> None:
         assert index["Projection"] == {"ProjectionType": "ALL"}
 
 
-def test_only_usage_has_a_stream_and_it_has_new_rows() -> None:
+def test_usage_and_alerts_have_streams_of_new_rows() -> None:
     streams = {name: table["Properties"].get("StreamSpecification") for name, table in TABLES.items()}
-    assert {name for name, stream in streams.items() if stream} == {"UsageTable"}
-    assert streams["UsageTable"] == {"StreamViewType": "NEW_IMAGE"}
+    with_stream = {name: stream for name, stream in streams.items() if stream}
+    assert with_stream == {name: {"StreamViewType": "NEW_IMAGE"} for name in ("UsageTable", "AlertsTable")}
 
 
 @pytest.mark.parametrize("name", KEYS)
@@ -100,7 +109,13 @@ def test_the_admin_functions_secret_starts_with_the_master_key_alone() -> None:
 
 def test_every_log_group_forgets() -> None:
     groups = of_type(STACK, "AWS::Logs::LogGroup")
-    assert set(groups) == {"AccessLogGroup", "GatewayLogGroup", "AdminLogGroup", "AggregatorLogGroup"}
+    assert set(groups) == {
+        "AccessLogGroup",
+        "GatewayLogGroup",
+        "AdminLogGroup",
+        "AggregatorLogGroup",
+        "NotifierLogGroup",
+    }
     for group in groups.values():
         assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 

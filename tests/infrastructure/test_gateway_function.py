@@ -31,6 +31,7 @@ PERMISSIONS: dict[str, tuple[set[str], object]] = {
         {"Fn::GetAtt": ["UsageTable", "Arn"]},
     ),
     "cache-answers": ({"dynamodb:GetItem", "dynamodb:PutItem"}, {"Fn::GetAtt": ["CacheTable", "Arn"]}),
+    "raise-alerts": ({"dynamodb:PutItem"}, {"Fn::GetAtt": ["AlertsTable", "Arn"]}),
     "keep-responses": (
         {"dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"},
         {"Fn::GetAtt": ["ResponsesTable", "Arn"]},
@@ -125,6 +126,7 @@ def test_its_environment_holds_names_and_no_secret() -> None:
         "USAGE_DAYS": {"Ref": "UsageDays"},
         "HOOKS_MODULE": {"Ref": "HooksModule"},
         "CACHE_TABLE": {"Ref": "CacheTable"},
+        "ALERTS_TABLE": {"Ref": "AlertsTable"},
         "RESPONSES_TABLE": {"Ref": "ResponsesTable"},
         "RESPONSE_DAYS": {"Ref": "ResponseDays"},
         "SECRET_ID": {"Ref": "Secret"},

@@ -15,9 +15,11 @@ from tests.unit.store.hooks import hooked
 from vibe_cli.boto import BotoApi
 from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import ReservationRequest
+from vibe_router.alerts.alert import Alert
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Record
 from vibe_router.routing.cooldown import cleared, healthy
+from vibe_router.store.alerts import AlertStore
 from vibe_router.store.answers import AnswerStore
 from vibe_router.store.complexity import ComplexityStore
 from vibe_router.store.dynamodb import DynamoDB
@@ -81,7 +83,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
             "routes",
             [{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "name", "KeyType": "RANGE"}],
         )
-        for table in ("state", "keys", "ledger", "cache"):
+        for table in ("state", "keys", "ledger", "cache", "alerts"):
             _create(dynamodb, table, [{"AttributeName": "id", "KeyType": "HASH"}])
         _create(
             dynamodb, "usage", [{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}]
@@ -117,15 +119,15 @@ def test_the_role_allows_what_is_asked_and_nothing_else(asked: Asked) -> None:
     complexity = ComplexityStore(client, "routes", "usage", clock)
     complexity.change("auto", None, mode="manual", share=0, strata=["en"])
     assert complexity.count_bad_event("auto", 1, "mini") == complexity.bad_events("auto", 1)
+    assert AlertStore(client, "alerts", clock).raise_once(Alert("quota-1", "quota", "ark"))
     kept = ResponseStore(client, "responses", clock, days=1)
     assert kept.write("resp_1", Owner("a"), b"{}")
     kept.delete("resp_1")
     answers = AnswerStore(client, "cache", clock)
     assert answers.write("a", b"{}", 60)
     assert answers.read("a")
-    tables = {
-        f"{name.title()}Table": name for name in ("routes", "state", "keys", "ledger", "usage", "responses", "cache")
-    }
+    names = ("routes", "state", "keys", "ledger", "usage", "responses", "cache", "alerts")
+    tables = {f"{name.title()}Table": name for name in names}
     allowed = {
         (action, {**tables, "Secret": "Secret"}[name])
         for policy in PERMISSIONS.keys() - {"write-log", "write-traces"}

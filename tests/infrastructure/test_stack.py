@@ -105,7 +105,7 @@ def test_tables_are_created_under_the_names_in_the_outputs() -> None:
     assert keys.pop(f"{NAME}-audit") == ["day", "position"]
     assert keys.pop(f"{NAME}-responses") == ["id", "part"]
     assert keys.pop(f"{NAME}-usage") == ["id", "at"]
-    assert keys == {f"{NAME}-{name}": ["id"] for name in ("state", "keys", "ledger", "cache")}
+    assert keys == {f"{NAME}-{name}": ["id"] for name in ("state", "keys", "ledger", "cache", "alerts")}
 
 
 @pytest.mark.usefixtures("resources")

@@ -248,7 +248,7 @@ def _read_routes(file: Path, environ: Mapping[str, str]) -> RoutesSpec:
 
 
 def _secret_names(spec: RoutesSpec) -> list[str]:
-    return sorted({provider.secret for provider in spec.providers.values() if provider.secret})
+    return sorted(spec.secret_names)
 
 
 def _fill(services: Services, current: stack.Stack, names: list[str], environ: Mapping[str, str]) -> secret.Filled:
@@ -369,7 +369,7 @@ def _report_secret(filled: secret.Filled, names: list[str], arn: str, target: Ta
     present = {*filled.added, *filled.changed, *filled.unchanged}
     for name in names:
         if name not in present:
-            _say(f"WARNING: {name} is neither in .env nor in the secret; calls to its provider will fail.")
+            _say(f"WARNING: {name} is neither in .env nor in the secret; what uses it will fail.")
     _say(f"The master key is MASTER_KEY in {arn}")
     _say(f"Show it with: ./deploy.sh --show-key {target.name}")
     if "UI_PASSWORD" not in present:

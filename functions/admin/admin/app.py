@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from admin import (
+    alerts,
     audit,
     complexity,
     cooldowns,
@@ -64,6 +65,7 @@ for module in (
     routes,
     cooldowns,
     complexity,
+    alerts,
     audit,
     metrics,
     me,

@@ -13,6 +13,7 @@ from vibe_router.core.clock import Clock
 from vibe_router.core.errors import unavailable
 from vibe_router.core.secret_names import MASTER_KEY, METRICS_KEY, OIDC, SECRETS_SET, names_set
 from vibe_router.core.tls import trusted_ssl_context
+from vibe_router.store.alerts import AlertStore
 from vibe_router.store.audit import AuditStore
 from vibe_router.store.aws import is_local
 from vibe_router.store.complexity import ComplexityStore
@@ -48,6 +49,7 @@ class Settings:
     state_table: str
     usage_table: str
     audit_table: str
+    alerts_table: str
     is_local: bool = False
 
     @classmethod
@@ -62,6 +64,7 @@ class Settings:
             state_table=environ["STATE_TABLE"],
             usage_table=environ["USAGE_TABLE"],
             audit_table=environ["AUDIT_TABLE"],
+            alerts_table=environ["ALERTS_TABLE"],
             is_local=is_local(environ),
         )
 
@@ -80,6 +83,7 @@ class Environment:
         self.routes = RoutesStore(dynamodb, settings.routes_table)
         self.history = HistoryStore(dynamodb, settings.history_table)
         self.audit = AuditStore(dynamodb, settings.audit_table)
+        self.alerts = AlertStore(dynamodb, settings.alerts_table, self.clock)
         self.complexity = ComplexityStore(dynamodb, settings.routes_table, settings.usage_table, self.clock)
         self.states = StateStore(dynamodb, settings.state_table, self.clock)
         self.observations = ObservationStore(dynamodb, settings.state_table, self.clock)

@@ -20,8 +20,8 @@ from vibe_router.routing.spec import RoutesSpec
 __all__ = ["answers", "description"]
 
 _REF = "#/components/schemas/{model}"
-_ABOUT = """Keys, teams, routes, usage, cooldowns, routing by complexity and audit log of a router. Every call sends the
-master key as `Authorization: Bearer`. Values in examples that begin with a dollar sign are placeholders.
+_ABOUT = """Keys, teams, routes, usage, cooldowns, routing by complexity, alerts and audit log of a router. Every call
+sends the master key as `Authorization: Bearer`. Values in examples that begin with a dollar sign are placeholders.
 Models are called under /v1, in OpenAI's and Anthropic's formats and with a virtual key:
 /v1/chat/completions, /v1/responses, /v1/messages and others."""
 _TAGS = {
@@ -34,6 +34,7 @@ _TAGS = {
     "Routes": "Providers, and each virtual model's chain of deployments.",
     "Cooldowns": "Deployments in cooldown, and ending a cooldown.",
     "Complexity": "Routing by complexity: rollouts, gates and evidence.",
+    "Alerts": "Alerts, their deliveries, and a test of a receiver.",
     "Audit": "Who changed what, and who signed in.",
     "Metrics": "Counters and histograms for Prometheus.",
     "Me": "The keys and the usage of the signed-in user.",

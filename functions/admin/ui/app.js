@@ -19,6 +19,7 @@ const VIEWS = {
   requests: { title: "Requests", load: () => import("./views/requests.js") },
   complexity: { title: "Complexity", load: () => import("./views/complexity.js") },
   playground: { title: "Playground", load: () => import("./views/playground.js") },
+  alerts: { title: "Alerts", load: () => import("./views/alerts.js") },
   audit: { title: "Audit", load: () => import("./views/audit.js") },
   api: { title: "API", load: () => import("./views/api.js") },
 };

@@ -85,6 +85,14 @@ export const audit = {
   readEntries: (query) => get("audit", query),
 };
 
+export const alerts = {
+  read: (query) => get("alerts", query),
+  readOne: (id) => get(`alerts/${encodeURIComponent(id)}`),
+  test: (body) => post("alerts/test", body),
+  readRoutes,
+  saveRoutes: (body) => put("routes", body),
+};
+
 export const complexity = {
   readRollouts: () => get("complexity"),
   readReport: (model) => get("complexity/report", { model }),

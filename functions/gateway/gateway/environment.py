@@ -28,7 +28,9 @@ from vibe_router.store.usage import UsageRecorder, UsageWriter
 from vibe_router.upstream.client import Upstream
 
 if TYPE_CHECKING:
+    from vibe_router.core.models import AlertPolicy
     from vibe_router.hooks.runner import HookRunner
+    from vibe_router.pipeline.alert_observer import AlertObserver
     from vibe_router.pipeline.answer_cache import AnswerCache
     from vibe_router.pipeline.chain_memory import ChainMemory
     from vibe_router.pipeline.complexity import ComplexityRouter
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from vibe_router.pipeline.stored_responses import ResponseStorage
     from vibe_router.pipeline.token_callers import TokenCallers
     from vibe_router.pipeline.token_counter import TokenCounter
+    from vibe_router.store.alerts import AlertRaiser
     from vibe_router.store.complexity import ComplexityStore
     from vibe_router.store.observations import ObservationStore
 
@@ -65,6 +68,7 @@ class Settings:
     provider_base_urls: Mapping[str, str]
     is_local: bool = False
     hooks_module: str = ""
+    alerts_table: str = ""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -83,6 +87,7 @@ class Settings:
             provider_base_urls=json.loads(environ.get("PROVIDER_BASE_URLS") or "{}"),
             is_local=is_local(environ),
             hooks_module=environ.get("HOOKS_MODULE", ""),
+            alerts_table=environ.get("ALERTS_TABLE", ""),
         )
 
 
@@ -187,7 +192,33 @@ class Environment:
             from vibe_router.pipeline.hook_calls import HookObserver
 
             observers.append(HookObserver(self.hooks))
+        if self._alert_policy() is not None:
+            observers.append(self._alert_observer)
         return tuple(observers)
+
+    def _alert_policy(self) -> "AlertPolicy | None":
+        """Return the alerts of the routes that are in memory; None without receivers."""
+        catalogue = self.catalogue.cached
+        return catalogue.alerts if catalogue else None
+
+    @cached_property
+    def _alert_observer(self) -> "AlertObserver":
+        """The observer that raises alerts; imported with the first answer once there are receivers."""
+        from vibe_router.pipeline.alert_observer import AlertObserver
+
+        return AlertObserver(self._alert_policy, self._alert_raiser, self.states, self.ledgers, self.clock)
+
+    def _report_rollback(self, model: str, number: int, reason: str) -> None:
+        """Raise an alert for an automatic rollback of complexity routing, if there are receivers."""
+        if self._alert_policy() is not None:
+            self._alert_observer.report_rollback(model, number, reason)
+
+    @cached_property
+    def _alert_raiser(self) -> "AlertRaiser":
+        from vibe_router.store.alerts import AlertRaiser, AlertStore
+
+        store = AlertStore(self._dynamodb, self._settings.alerts_table, self.clock)
+        return AlertRaiser(store, self.clock, service=self._breaker)
 
     @cached_property
     def complexity(self) -> "ComplexityRouter":
@@ -224,7 +255,9 @@ class Environment:
         """Evidence on complexity routing; imported with the first routed answer or feedback."""
         from vibe_router.pipeline.evidence import EvidenceRecorder
 
-        return EvidenceRecorder(self._complexity_store, lambda: self._routes.complexity, self.clock)
+        return EvidenceRecorder(
+            self._complexity_store, lambda: self._routes.complexity, self.clock, self._report_rollback
+        )
 
     @cached_property
     def dual_runs(self) -> "DualRunner":

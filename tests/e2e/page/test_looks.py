@@ -13,7 +13,18 @@ from tests.e2e.page.browser import PHONE, Visitor
 from tests.e2e.page.traffic import ask
 from tests.e2e.stack import KEY, ROOT, Stack
 
-VIEWS = ("overview", "usage", "models", "keys", "keys/teams", "requests", "audit", "playground", "api/put/routes")
+VIEWS = (
+    "overview",
+    "usage",
+    "models",
+    "keys",
+    "keys/teams",
+    "requests",
+    "alerts",
+    "audit",
+    "playground",
+    "api/put/routes",
+)
 UI = ROOT / "functions/admin/ui"
 AXE = """async (rules) => {
   const { violations } = await axe.run(document, { resultTypes: ["violations"], ...(rules ? { runOnly: rules } : {}) });

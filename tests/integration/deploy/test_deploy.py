@@ -419,7 +419,7 @@ def adopted(account: Account, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
 
 TABLES = {
     f"{name}Table": f"{STACK}-{name.lower()}"
-    for name in ("Routes", "State", "Keys", "Ledger", "Usage", "History", "Responses", "Cache", "Audit")
+    for name in ("Routes", "State", "Keys", "Ledger", "Usage", "History", "Responses", "Cache", "Audit", "Alerts")
 }
 
 

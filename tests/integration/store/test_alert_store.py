@@ -78,8 +78,8 @@ def test_deliveries_are_noted_and_listed(store: AlertStore, time: Time) -> None:
     store.raise_once(ALERT)
     time.advance(60)
     store.raise_once(Alert("test-1", "test", "ops"), only="ops")
-    store.note_delivery("test-1", "ops", Delivery(DELIVERED, 2, time.now))
-    store.note_delivery("gone", "ops", Delivery(DELIVERED, 1, time.now))
+    store.record_delivery("test-1", "ops", Delivery(DELIVERED, 2, time.now))
+    store.record_delivery("gone", "ops", Delivery(DELIVERED, 1, time.now))
     newest, oldest = store.recent(10)
     assert (newest.only, newest.deliveries) == ("ops", {"ops": Delivery(DELIVERED, 2, time.now)})
     assert store.recent(1, before=newest.at) == [oldest]

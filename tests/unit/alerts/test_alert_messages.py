@@ -41,7 +41,7 @@ def test_json_is_signed_as_standard_webhooks_has_it() -> None:
             "subject": "ark",
             "text": TEXT,
             "figures": {"status": 401, "since": "2027-01-15T08:00:00.000Z"},
-            "link": PAGE + "#alerts",
+            "link": PAGE + "#/alerts",
         },
     }
 
@@ -67,7 +67,7 @@ def test_slack_gets_text_and_blocks_without_mentions() -> None:
     body = json.loads(sent.body)
     assert "webhook-signature" not in sent.headers
     assert body["text"].startswith("&lt;!channel&gt; &amp; co has used")
-    assert f"<{PAGE}#alerts|Open the alerts>" in body["blocks"][0]["text"]["text"]
+    assert f"<{PAGE}#/alerts|Open the alerts>" in body["blocks"][0]["text"]["text"]
 
 
 def test_feishu_is_signed_in_its_body() -> None:
@@ -75,7 +75,7 @@ def test_feishu_is_signed_in_its_body() -> None:
     assert body["timestamp"] == "1800000000"
     assert body["sign"] == signature(b"1800000000\ns3cret", b"")
     assert body["msg_type"] == "text"
-    assert body["content"]["text"].splitlines() == ["Vibe Router: Rejected credential", TEXT, PAGE + "#alerts"]
+    assert body["content"]["text"].splitlines() == ["Vibe Router: Rejected credential", TEXT, PAGE + "#/alerts"]
     assert "sign" not in json.loads(call("feishu").body)
 
 
@@ -99,9 +99,9 @@ def test_dingtalk_is_signed_in_its_query() -> None:
         ("json", 500, b"secret detail", "it answered 500"),
         ("feishu", 200, b'{"code": 0, "msg": "success"}', None),
         ("feishu", 200, b'{"StatusCode": 0}', None),
-        ("feishu", 200, b'{"code": 19021, "msg": "sign match fail"}', "it refused the message (code 19021)"),
+        ("feishu", 200, b'{"code": 19021, "msg": "sign match fail"}', "it rejected the message (code 19021)"),
         ("dingtalk", 200, b'{"errcode": 0}', None),
-        ("dingtalk", 200, b'{"errcode": 310000}', "it refused the message (code 310000)"),
+        ("dingtalk", 200, b'{"errcode": 310000}', "it rejected the message (code 310000)"),
         ("dingtalk", 200, b"<html>", "it answered something else than JSON"),
         ("dingtalk", 200, b"[]", "it answered without a code"),
     ],

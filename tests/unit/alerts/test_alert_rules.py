@@ -105,13 +105,13 @@ def test_each_threshold_of_a_budget_in_a_period_is_raised_once(steps: Sequence[t
     assert len(set(raised.values())) == len(raised)  # one fact, one id
 
 
-def test_a_soft_budget_is_reported_once_it_is_exceeded() -> None:
+def test_a_soft_budget_is_reported_once_it_is_spent() -> None:
     ledger = replace(LEDGER, spent=10 * NANO)
-    limits = Limits(budget_duration="30d")
-    assert soft_budget_alert("team", "team#t", "research", ledger, limits, 10 * NANO, NOW) is None
-    alert = soft_budget_alert("team", "team#t", "research", ledger, limits, 9 * NANO, NOW)
+    limits = Limits(budget_duration="30d", soft_budget=11 * NANO)
+    assert soft_budget_alert("team", "team#t", "research", ledger, limits, NOW) is None
+    alert = soft_budget_alert("team", "team#t", "research", ledger, replace(limits, soft_budget=9 * NANO), NOW)
     assert alert
-    assert "The team research has spent $10.00, more than its soft budget of $9.00." in text_of(alert)
+    assert "The team research has spent $10.00, and with it its soft budget of $9.00." in text_of(alert)
 
 
 def deployment(threshold: float = 90) -> Deployment:
@@ -186,7 +186,7 @@ def text_of(alert: Alert) -> str:
 def test_every_event_has_a_sentence() -> None:
     alerts = [
         of_budget(96),
-        soft_budget_alert("key", "key#k", "ci", replace(LEDGER, spent=10), MONTHLY, 5, NOW),
+        soft_budget_alert("key", "key#k", "ci", replace(LEDGER, spent=10), replace(MONTHLY, soft_budget=5), NOW),
         next(quota_alerts(deployment(), [QuotaWindow("5h", 0.95, NOW + 7200)], NOW)),
         cooldown_alert(state(Verdict.TRANSIENT, NOW - 1000, NOW), 15, NOW),
         credential_alert(state(Verdict.AUTH, NOW, NOW + 60, "credential#ark"), 401, NOW),

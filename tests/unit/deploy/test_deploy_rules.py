@@ -24,7 +24,7 @@ from vibe_router.core.secret_names import OIDC, RESERVED, SECRETS_SET, names_set
 TEMPLATE: Mapping[str, Any] = yaml_parse((CHECKOUT / "template.yaml").read_text(encoding="utf-8"))
 TABLES = {
     f"{name}Table": f"router-{name.lower()}"
-    for name in ("Routes", "State", "Keys", "Ledger", "Usage", "History", "Responses", "Cache", "Audit")
+    for name in ("Routes", "State", "Keys", "Ledger", "Usage", "History", "Responses", "Cache", "Audit", "Alerts")
 }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -76,7 +77,9 @@ def test_an_event_has_the_form_that_lambda_documents(database: Database) -> None
     }
 
 
-def read(database: Database, monkeypatch: pytest.MonkeyPatch, handler: Callable[..., Any], until: int) -> None:
+def read(
+    database: Database, monkeypatch: pytest.MonkeyPatch, handler: Callable[..., Any], until: int, lanes: int = 1
+) -> None:
     """Let a handler read the stream until it has been called so often."""
     calls = 0
     enough = asyncio.Event()
@@ -98,7 +101,7 @@ def read(database: Database, monkeypatch: pytest.MonkeyPatch, handler: Callable[
 
     async def run() -> None:
         reading = asyncio.create_task(
-            streams.read_stream(database, StreamReader("usage", ARN, f"{module.__name__}.handler", [], {}))
+            streams.read_stream(database, StreamReader("usage", ARN, f"{module.__name__}.handler", [], {}, lanes))
         )
         await enough.wait()
         for _ in range(3):
@@ -129,7 +132,30 @@ def test_a_batch_that_fails_is_sent_again_from_where_it_failed(
     assert database.changes("usage", 10) == []
 
 
-def test_the_templates_aggregator_reads_the_usage_table() -> None:
+def test_a_change_that_is_handled_for_long_does_not_hold_up_the_others(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        put(database, name)
+    others_are_done = threading.Barrier(3)
+    seen: list[str] = []
+
+    def handler(event: Any) -> Any:
+        (record,) = event["Records"]
+        name = record["dynamodb"]["NewImage"]["id"]["S"]
+        seen.append(name)
+        if name == "a" and seen.count("a") == 1:
+            raise RuntimeError("a bug")
+        others_are_done.wait(10)
+        return {}
+
+    read(database, monkeypatch, handler, until=4, lanes=3)
+    assert sorted(seen) == ["a", "a", "b", "c"]
+    assert database.changes("usage", 10) == []
+
+
+def test_the_functions_of_the_template_read_their_tables() -> None:
     template = read_template(Path(__file__).parents[3] / "template.yaml")
     readers = {name: function.streams for name, function in template.functions.items() if function.streams}
-    assert readers == {"AggregatorFunction": ("vibe-router-usage",)}
+    assert readers == {"AggregatorFunction": ("vibe-router-usage",), "NotifierFunction": ("vibe-router-alerts",)}
+    assert template.functions["NotifierFunction"].lanes == 10

@@ -25,6 +25,7 @@ const ACTIONS = {
   routes: "Saved the routes",
   "routes/rollback": "Rolled the routes back",
   "cooldowns/clear": "Ended cooldowns",
+  "alerts/test": "Tested a receiver of alerts",
 };
 
 export async function show(view, { signal }) {

@@ -38,6 +38,7 @@ _SAFE = frozenset(
         "models",
         "note",
         "provider",
+        "receiver",
         "rpm_limit",
         "soft_budget",
         "spend",

@@ -58,7 +58,7 @@ def describe(event: str, subject: str, figures: Mapping[str, Figure]) -> str:
             spent = f"{dollars('spent')} of {dollars('budget')}"
             return f"The {figure('owner')} {subject} has spent {spent}: {percent('threshold')} or more.{resets}"
         case "soft_budget":
-            spent = f"{dollars('spent')}, more than its soft budget of {dollars('budget')}"
+            spent = f"{dollars('spent')}, and with it its soft budget of {dollars('budget')}"
             return f"The {figure('owner')} {subject} has spent {spent}. Its requests are still served.{resets}"
         case "quota":
             used = f"{percent('used')} of its quota ({figure('window')})"

@@ -76,7 +76,7 @@ def webhook_call(kind: str, url: str, secret: str | None, alert: Alert, at: floa
     `page` is the address of the admin page, empty if unknown.
     """
     text = describe(alert.event, alert.subject, alert.figures)
-    link = f"{page}#alerts" if page else ""
+    link = f"{page}#/alerts" if page else ""
     body: dict[str, Any]
     match kind:
         case "slack":
@@ -125,7 +125,7 @@ def failure_of(kind: str, status: int, body: bytes) -> str | None:
     if not codes:
         return "it answered without a code"
     refused = next((code for code in codes if code != 0), None)
-    return None if refused is None else f"it refused the message (code {str(refused)[:_MAX_DETAIL]})"
+    return None if refused is None else f"it rejected the message (code {str(refused)[:_MAX_DETAIL]})"
 
 
 def _plain(alert: Alert, text: str, link: str, at: float) -> dict[str, Any]:

@@ -59,11 +59,11 @@ def budget_alert(
 
 
 def soft_budget_alert(
-    owner: str, ledger_id: str, name: str, ledger: Ledger, limits: Limits, soft_budget: int | None, now: float
+    owner: str, ledger_id: str, name: str, ledger: Ledger, limits: Limits, now: float
 ) -> Alert | None:
-    """Return the alert for spending that exceeds `soft_budget` (nano-dollars), if it does."""
-    spent = _spent(ledger, limits, now)
-    if not soft_budget or spent is None or spent <= soft_budget:
+    """Return the alert for a soft budget that is spent."""
+    soft_budget, spent = limits.soft_budget, _spent(ledger, limits, now)
+    if not soft_budget or spent is None or spent < soft_budget:
         return None
     return _of_budget("soft_budget", owner, ledger_id, name, ledger, spent, soft_budget, limits, {})
 

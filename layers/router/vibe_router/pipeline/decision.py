@@ -66,6 +66,11 @@ class RoutingDecision:
         self._committed_at: float | None = None
 
     @property
+    def caller(self) -> Caller | None:
+        """Who sent the request, None as long as that is unknown."""
+        return self._caller
+
+    @property
     def is_bookable(self) -> bool:
         """Return whether the caller is known: a request without a valid key is logged but not stored."""
         return self._caller is not None

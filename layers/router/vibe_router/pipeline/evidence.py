@@ -35,11 +35,16 @@ class EvidenceRecorder:
     """Counts bad events and rolls back. One for an environment. Methods raise AwsError."""
 
     def __init__(
-        self, store: ComplexityStore, items: Callable[[], Mapping[str, Mapping[str, Any]]], clock: Clock
+        self,
+        store: ComplexityStore,
+        items: Callable[[], Mapping[str, Mapping[str, Any]]],
+        clock: Clock,
+        on_rollback: Callable[[str, int, str], None] | None = None,
     ) -> None:
         self._store = store
         self._items = items
         self._clock = clock
+        self._on_rollback = on_rollback
         self._secret: tuple[str, bytes] | None = None  # of a day
 
     def observe(self, rule: ComplexityRule, request: ClientRequest, record: Record, *, asked: str | None) -> None:
@@ -82,6 +87,8 @@ class EvidenceRecorder:
         logger.error("COMPLEXITY ROLLBACK", extra={"model": model, "reason": reason, "number": rollout.number})
         with single_metric("ComplexityRollbacks", MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
             metric.add_dimension("service", "VIBE-ROUTER")
+        if self._on_rollback:
+            self._on_rollback(model, rollout.number, reason)
 
     def observe_standard(
         self, watched: Sequence[str], request: ClientRequest, record: Record, catalogue: Catalogue

@@ -3,11 +3,14 @@
 Without observers nothing is imported or called.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from vibe_router.access.keys import Caller, Limits
+from vibe_router.core.models import VirtualModel
 from vibe_router.core.record import Record
+from vibe_router.pipeline.trace import AttemptTrace
 from vibe_router.routing.outcome import Attempt
 
 __all__ = ["CompletedRequest", "RequestObserver"]
@@ -15,12 +18,19 @@ __all__ = ["CompletedRequest", "RequestObserver"]
 
 @dataclass(frozen=True, slots=True)
 class CompletedRequest:
-    """A request whose answer has ended. `started` is in monotonic seconds, as in `Attempt.started`."""
+    """A request whose answer has ended. `started` is in monotonic seconds, as in `Attempt.started`.
+
+    `ledgers` are those that it was charged in, with their limits.
+    """
 
     record: Record
     attempts: Sequence[Attempt]
     started: float
     traceparent: str | None
+    trace: AttemptTrace | None = None
+    model: VirtualModel | None = None
+    caller: Caller | None = None
+    ledgers: Mapping[str, Limits] = field(default_factory=dict)
 
 
 class RequestObserver(Protocol):

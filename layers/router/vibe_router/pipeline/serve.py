@@ -340,7 +340,16 @@ class RequestPipeline:
         from vibe_router.pipeline.observers import CompletedRequest
 
         decision = self.decision
-        completed = CompletedRequest(record, tuple(decision.trace.attempts), decision.started, self._traceparent)
+        completed = CompletedRequest(
+            record,
+            tuple(decision.trace.attempts),
+            decision.started,
+            self._traceparent,
+            decision.trace,
+            self._model,
+            decision.caller,
+            decision.reservation.ledgers if decision.reservation else {},
+        )
         for observer in observers:
             _guarded(partial(observer.observe, completed))
 

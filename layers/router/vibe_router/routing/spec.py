@@ -599,6 +599,13 @@ class RoutesSpec(_Spec):
     guards: dict[_GuardName, GuardSpec] = {}
     alerts: AlertsSpec = AlertsSpec()
 
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """The names of the secrets that providers and receivers of alerts use."""
+        named = [provider.secret for provider in self.providers.values()]
+        named += [name for each in self.alerts.receivers.values() for name in (each.url, each.secret or "")]
+        return frozenset(filter(None, named))
+
 
 RowSpec = ProviderSpec | ModelSpec | AliasSpec | GuardSpec | DefaultsSpec | AlertsSpec
 _SHAPES: dict[Kind, type[ProviderSpec | ModelSpec | AliasSpec | GuardSpec | DefaultsSpec | AlertsSpec]] = {

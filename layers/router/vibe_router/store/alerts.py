@@ -131,7 +131,7 @@ class AlertStore:
         )
         return [alert for item in page["Items"] if (alert := parse_alert(from_item(item)))]
 
-    def note_delivery(self, alert_id: str, receiver: str, delivery: Delivery) -> None:
+    def record_delivery(self, alert_id: str, receiver: str, delivery: Delivery) -> None:
         """Store what became of an alert at `receiver`. An alert that has expired stays away."""
         try:
             self._client.update_item(

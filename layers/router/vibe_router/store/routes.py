@@ -233,6 +233,11 @@ class CatalogueCache:
         return self._catalogue
 
     @property
+    def cached(self) -> Catalogue | None:
+        """The catalogue in memory, however old; None if there is none."""
+        return self._catalogue
+
+    @property
     def is_fresh(self) -> bool:
         """Return whether `get` returns at once."""
         return self._is_fresh()
