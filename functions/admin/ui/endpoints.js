@@ -72,7 +72,6 @@ export const requests = {
 };
 
 export const me = {
-  readMe: () => get("me"),
   readKeys: () => get("me/keys"),
   readUsage: (days) => get("me/usage", { days }),
   createKey: (body) => post("me/keys", body),
