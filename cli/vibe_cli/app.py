@@ -8,6 +8,7 @@ Exit statuses:
     130  interrupted
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -95,9 +96,13 @@ def _complete_short_help(group: TyperGroup) -> None:
 
 
 def _program() -> str:
-    """Return the name by which `vibe` can be called: its path, unless the shell finds it by its name."""
+    """Return the name by which `vibe` can be called: its path, unless the shell finds it by its name.
+
+    Shells complete by the last part of a path, so completion always uses the name.
+    """
     called, found = Path(sys.argv[0]), shutil.which("vibe")
-    if called.name != "vibe" or (found and Path(found).samefile(called)):
+    is_completion = "_VIBE_COMPLETE" in os.environ or any(each.endswith("-completion") for each in sys.argv)
+    if is_completion or called.name != "vibe" or (found and Path(found).samefile(called)):
         return "vibe"
     with suppress(ValueError):
         return str(called.absolute().relative_to(Path.cwd()))

@@ -107,6 +107,12 @@ def test_shell_completion(typed: str, completions: set[str]) -> None:
     assert set(done.stdout.split()) == completions
 
 
+def test_completion_is_for_the_name_and_not_the_path() -> None:
+    program = Path(sys.executable).with_name("vibe")
+    shown = subprocess.run([program, "--show-completion", "bash"], capture_output=True, text=True, check=True)
+    assert shown.stdout.rstrip().endswith("-F _vibe_completion vibe")
+
+
 LONG = "a-very-long-name-of-something-that-does-not-fit"
 HOLDER: dict[str, Any] = {
     "models": [LONG, LONG],
