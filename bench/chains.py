@@ -22,8 +22,8 @@ from vibe_router.routing.deadline import Deadline
 from vibe_router.routing.order import Observed
 from vibe_router.routing.quota import QuotaWindow
 from vibe_router.routing.stay import Stay
-from vibe_router.upstream.call import OpenStream
 from vibe_router.upstream.client import Reply, Upstream
+from vibe_router.upstream.commit import OpenStream
 
 __all__ = ["SETTINGS", "main"]
 

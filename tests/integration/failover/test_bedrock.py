@@ -13,8 +13,8 @@ from vibe_router.formats.chat.format import CHAT
 from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.deadline import Bounds
 from vibe_router.routing.verdict import Verdict
-from vibe_router.upstream.call import call_streamed, call_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
+from vibe_router.upstream.commit import call_streamed, call_whole
 from vibe_router.upstream.exchange import Exchange, open_exchange
 
 MODEL = "anthropic.claude-sonnet-4-5-v1:0"

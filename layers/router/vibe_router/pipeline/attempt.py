@@ -25,8 +25,8 @@ from vibe_router.routing.retry import (
     retry_delay,
 )
 from vibe_router.routing.verdict import Classification, Failure, FailureKind, Scope, Verdict
-from vibe_router.upstream.call import OpenStream, assemble, call_streamed, call_whole
 from vibe_router.upstream.client import AttemptFailedError, Upstream
+from vibe_router.upstream.commit import OpenStream, assemble, call_streamed, call_whole
 from vibe_router.upstream.exchange import Exchange
 
 __all__ = ["AttemptServices", "DeploymentAttempt", "RequestRejectedError", "SecretSource"]

@@ -22,7 +22,7 @@ from vibe_router.pipeline.relay import Relay
 from vibe_router.pipeline.trace import AttemptTrace, BilledPart
 from vibe_router.routing.chain import Candidate
 from vibe_router.routing.deadline import BEFORE_COMMIT, Deadline
-from vibe_router.upstream.call import OpenStream
+from vibe_router.upstream.commit import OpenStream
 from vibe_router.upstream.exchange import Exchange
 from vibe_router.upstream.fit import unfit_reason
 

@@ -27,8 +27,8 @@ from vibe_router.routing.cooldown import Phase, State, healthy
 from vibe_router.routing.deadline import Deadline
 from vibe_router.routing.outcome import chain_error
 from vibe_router.routing.verdict import Failure
-from vibe_router.upstream.call import OpenStream
 from vibe_router.upstream.client import Upstream
+from vibe_router.upstream.commit import OpenStream
 from vibe_router.upstream.exchange import Exchange, open_exchange
 from vibe_router.upstream.fit import unfit_reason
 

@@ -24,8 +24,8 @@ from vibe_router.routing.chain import Candidate, Mode
 from vibe_router.routing.deadline import Deadline
 from vibe_router.routing.hedge import HedgeAllowance, hedge_delay
 from vibe_router.routing.outcome import Attempt
-from vibe_router.upstream.call import OpenStream
 from vibe_router.upstream.client import Upstream
+from vibe_router.upstream.commit import OpenStream
 from vibe_router.upstream.exchange import Exchange
 
 Answer = OpenStream | WholeAnswer

@@ -8,8 +8,8 @@ from vibe_router.core.models import Deployment
 from vibe_router.core.telemetry import log_fault
 from vibe_router.routing.classification import classify_failure
 from vibe_router.routing.verdict import Classification, Failure, FailureKind, Verdict
-from vibe_router.upstream.call import OpenStream
 from vibe_router.upstream.client import AttemptFailedError
+from vibe_router.upstream.commit import OpenStream
 
 __all__ = ["Relay", "Resume"]
 

@@ -1,4 +1,4 @@
-"""Call one deployment, up to the commit of its answer.
+"""Call one deployment, up to the commit of its answer: the moment at which it reaches the caller.
 
 Before the commit nothing is sent to the caller, so a failover is invisible. A stream commits with its
 first real content, a whole answer with its last byte.
