@@ -140,3 +140,50 @@ def test_keys_of_a_team_share_its_rate(stack: Stack, make: Make) -> None:
     answers = [ask(stack, keys[number % 2]) for number in range(6)]
     assert [each.status_code for each in answers] == [200] * 3 + [429] * 3
     assert "the team that this API key belongs to" in answers[-1].json()["error"]["message"]
+
+
+def test_a_ladder_serves_a_cheaper_model_before_the_budget_is_spent(stack: Stack, make: Make) -> None:
+    ladder = {"auto-priced": [{"from": 0.5, "model": "auto-chat-mini"}]}
+    key = make(max_budget=1, soft_budget=0.5, budget_ladder=ladder)
+    first = ask(stack, key)
+    assert first.headers["x-vibe-model"] == "auto-priced"
+    assert "x-vibe-soft-budget" not in first.headers
+    assert spend_of(stack, key) > 0
+    admin(stack, "/key/update", key=key, spend=0.6)
+
+    def stepped_down() -> httpx.Response | None:
+        answer = ask(stack, key)
+        assert answer.status_code == 200
+        return answer if "x-vibe-budget-ladder" in answer.headers else None
+
+    answer = eventually(stepped_down)  # an environment's copy of the ledger is at most ten seconds old
+    assert answer.headers["x-vibe-model"] == "auto-chat-mini"
+    assert answer.headers["x-vibe-budget-ladder"].startswith("auto-priced; from=0.5; budget=key; used=0.6")
+    assert answer.headers["x-vibe-soft-budget"].startswith("key; spent=0.6")
+    line = stack.decision(answer.headers["x-vibe-request-id"])
+    assert (line["ladder_model"], line["selected_model"], line["soft_budgets"]) == (
+        "auto-priced",
+        "auto-chat-mini",
+        ["key"],
+    )
+
+
+def test_the_budget_of_a_model_holds_against_concurrent_requests(stack: Stack, make: Make) -> None:
+    budget = {"budget_limit": 0.0105, "time_period": "1d"}  # one answer of a thousand tokens, and a bit
+    key = make(model_max_budget={"auto-priced": budget})
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: ask(stack, key), range(6)))
+    served = [each for each in answers if each.status_code == 200]
+    assert {error_of(each) for each in answers} == {(200, ""), (402, "budget_exceeded")}
+    cost = sum(stack.decision(each.headers["x-vibe-request-id"])["cost"] for each in served)
+    rejected = eventually(lambda: one if (one := ask(stack, key)).status_code == 402 else None)
+    assert "The budget of this API key for auto-priced is $0.0105" in rejected.json()["error"]["message"]
+    assert ask(stack, key, "auto-chat-mini").status_code == 200
+
+    def spent() -> float | None:
+        headers = {"authorization": f"Bearer {KEY}"}
+        answer = httpx.get(f"{stack.root}/key/info", params={"key": key}, headers=headers, timeout=60)
+        amount: float = answer.json()["info"]["model_spend"]["auto-priced"]
+        return amount if amount >= cost * 0.999 else None
+
+    assert eventually(spent) < 0.0105
