@@ -1,11 +1,13 @@
 """Failover as a caller sees it: through API Gateway's and Lambda's stand-ins, several environments, one table."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
+from local.standin.steps import Close, Send
 from tests.e2e.stack import KEY, Stack, eventually
 
 L1, L2 = "cliproxyapi/claude-sonnet-4-6", "new-api/gpt-5"
@@ -108,3 +110,18 @@ def test_no_log_line_contains_a_prompt_an_answer_or_a_key(stack: Stack) -> None:
     assert "unmistakable-prompt" not in printed
     assert "speaking as" not in printed
     assert "sk-cliproxyapi" not in printed
+
+
+def test_a_deployment_with_a_reset_time_is_not_called_before_it(stack: Stack) -> None:
+    head = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nretry-after: 600\r\n"
+    error = b'{"error":{"message":"Rate limit reached","type":"requests","code":"rate_limit_exceeded"}}'
+    stack.broken = True
+    stack.standin.script("new-api", [Send(head + b"connection: close\r\n\r\n" + error), Close()])
+    first = _ask(stack, model="auto-codex")
+    assert first.status_code == 429
+    calls = len(stack.standin.requests("new-api"))
+    time.sleep(1.1)  # other environments read the states once a second
+    answers = [_ask(stack, model="auto-codex") for _ in range(4)]
+    assert {each.status_code for each in answers} == {429}
+    assert all(int(each.headers["retry-after"]) > 60 for each in answers)
+    assert len(stack.standin.requests("new-api")) == calls
