@@ -90,6 +90,15 @@ def test_a_changed_password_ends_every_session(admin: Admin) -> None:
     assert admin.sign_in("ada", "another one").status == 200
 
 
+def test_a_short_master_key_lets_nobody_in(admin: Admin) -> None:
+    short = MASTER[:15]
+    admin.put_secret({"MASTER_KEY": short})
+    admin.time.advance(301)
+    for answer in (admin.ask("GET", "/key/list", key=short), admin.sign_in(password=short)):
+        assert answer.status == 503
+        assert "shorter than 16 characters" in answer.error["message"]
+
+
 @pytest.mark.parametrize(
     ("username", "password"), [("admin", "wrong"), ("nobody", MASTER), ("nobody", "wrong"), ("", ""), ("ädmin", "ß")]
 )

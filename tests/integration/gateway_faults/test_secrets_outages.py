@@ -1,11 +1,13 @@
 """Secrets Manager is slow, silent or throttled: keys that are known go on being used."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from tests.integration.gateway_faults.aws_front import Abort, Fault, Garbage, Hang, Refused, Slow
-from tests.integration.gateway_faults.fleet import L1, L2, Fleet
+from tests.integration.gateway_faults.fleet import KEY, L1, L2, Fleet
+from vibe_router.store.secrets import MIN_MASTER_KEY
 
 READ = ["GetSecretValue"]
 OUTAGES: dict[str, Fault] = {
@@ -96,6 +98,16 @@ def test_a_key_changed_during_the_outage_is_used_after_it(fleet: Fleet) -> None:
     fleet.time.advance(31)
     assert gateway.ask().deployment == L1
     assert gateway.environment.secrets.get("CHAT_AUTO_API_KEY") == "sk-rotated"
+
+
+def test_a_short_master_key_is_rejected_on_aws(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    assert len(KEY) < MIN_MASTER_KEY
+    assert fleet.gateway().ask().status == 200, "on loopback any key will do"
+    fleet.settings = replace(fleet.settings, is_local=False)
+    answer = fleet.gateway().ask()
+    assert (answer.status, answer.json["error"]["code"]) == (401, "invalid_api_key")
+    assert f"shorter than {MIN_MASTER_KEY} characters" in caplog.text
+    assert KEY not in caplog.text
 
 
 def test_no_key_is_logged(fleet: Fleet) -> None:

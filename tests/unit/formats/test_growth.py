@@ -11,13 +11,16 @@ import pytest
 from gateway.content_encoding import decode
 from gateway.paths import target_of
 from tests.unit.upstream.test_event_stream import framed
+from vibe_router.access.authentication import find_keys
 from vibe_router.core.errors import ApiError
+from vibe_router.core.patterns import matches
 from vibe_router.core.tags import header_tags
 from vibe_router.formats import registry
 from vibe_router.formats.common.json_body import parse_object
 from vibe_router.formats.common.sse import EventDecoder
 from vibe_router.formats.common.token_estimate import estimate
 from vibe_router.upstream.event_stream import BrokenStreamError, Decoder
+from vibe_router.upstream.redaction import KeyRedactor
 
 Work = Callable[[int], Callable[[], object]]
 """Makes an input of about so many bytes, and returns the work to be timed."""
@@ -112,6 +115,7 @@ def _calls_then_results(name: str, call: Callable[[int], object], result: Callab
     return make
 
 
+REDACTOR = KeyRedactor(b"sk-secret-0123456789abcdef")
 ASKED = {"role": "user", "content": "hi"}
 PATHS: dict[str, Work] = {
     "JSON: escaped quotes in an open string": _many_commas_then(b'\\"'),
@@ -161,6 +165,18 @@ PATHS: dict[str, Work] = {
     "event stream: a message in small chunks": _event_stream,
     "headers: tags": lambda size: lambda: header_tags({"x-vibe-tags": "a," * (size // 2)}),
     "headers: codings": lambda size: lambda: decode(b"", "gzip," * (size // 5)),
+    "patterns: many wildcards": lambda size: lambda: matches("*a" * 100 + "b", "a" * size),
+    "patterns: two wildcards": lambda size: lambda: matches("*a*b", "a" * size),
+    "forms: parts": lambda size: (
+        lambda: registry.client("transcriptions").parse(
+            b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n' * (size // 50),
+            {"content-type": "multipart/form-data; boundary=b"},
+        )
+    ),
+    "keys: many in a header": lambda size: lambda: find_keys({"authorization": "Bearer " * (size // 7)}),
+    "errors: a key's beginning": lambda size: lambda: REDACTOR.redact_error(b"sk-secret-" * (size // 20)),
+    "errors: backslashes": lambda size: lambda: REDACTOR.redact_error(b"\\" * (size // 4)),
+    "errors: digits": lambda size: lambda: REDACTOR.redact_error(b"73 6b 2d " * (size // 20)),
     "paths: versions": lambda size: lambda: target_of("/" + "v1/" * (size // 3)),
     "paths: versions and slashes": lambda size: lambda: target_of("/openai//" + "v1//" * (size // 4)),
     "paths: slashes": lambda size: lambda: target_of("/v1" + "/" * size),
