@@ -118,6 +118,7 @@ class Console:
 
     def _print(self, *lines: str) -> None:
         try:
-            print(*lines, sep="\n", file=self._stream, flush=True)
+            self._stream.write("\n".join((*lines, "")))  # at once: functions write their log between two writes
+            self._stream.flush()
         except OSError:
             self._colour = False  # a closed terminal does not stop the stack
