@@ -11,7 +11,7 @@ import pytest
 
 from gateway import app
 from tests.unit.gateway.fake_environment import FakeEnvironment, context, event, virtual
-from tests.unit.store.held import Aside, Time
+from tests.unit.store.fakes import Aside, Time
 from vibe_router.access.keys import Caller, Key, Limits
 from vibe_router.pipeline.admission import Admission
 from vibe_router.store.dynamodb import DynamoDB
