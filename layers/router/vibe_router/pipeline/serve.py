@@ -1,4 +1,4 @@
-"""The path of a request for a model: read, admit, resolve, reserve, fail over, relay; then settle after the answer."""
+"""The path of a request for a model: admit, read, resolve, reserve, fail over, relay; then settle after the answer."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from vibe_router.access.keys import Caller
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError, fault
-from vibe_router.core.models import Catalogue, VirtualModel
+from vibe_router.core.models import Catalogue, Deployment, VirtualModel
 from vibe_router.core.record import Record
 from vibe_router.core.tags import header_tags
 from vibe_router.core.telemetry import log_fault
@@ -17,7 +17,7 @@ from vibe_router.formats.interfaces import ClientFormat, ClientRequest, WholeAns
 from vibe_router.pipeline.accounting import BOUNDED, ESTIMATED, bounded_usage, cut_stream_usage
 from vibe_router.pipeline.admission import BUDGET_EXCEEDED, Admission
 from vibe_router.pipeline.decision import RoutingDecision
-from vibe_router.pipeline.failover import FailoverExecutor
+from vibe_router.pipeline.failover import CommittedAnswer, FailoverExecutor
 from vibe_router.pipeline.relay import Relay
 from vibe_router.routing.deadline import Deadline
 from vibe_router.store.usage import UsageRecorder
@@ -137,73 +137,122 @@ class RequestPipeline:
         return self._restorer.restored(answer) if self._restorer else answer
 
     def _serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Iterable[bytes]:
+        """Follow the path of a request: admit, read, resolve, reserve, fail over, relay."""
         services, decision = self._services, self.decision
-        self._traceparent = headers.get("traceparent")
         services.prefetch()
-        caller = services.admission.caller(headers)
-        decision.admit(caller, header_tags(headers))
-
-        request = self._client.parse(body, headers)
-        decision.read(request.model, stream=request.stream, tags=request.tags)
-        if services.hooks:
-            from vibe_router.pipeline.hook_calls import apply_request_hook
-
-            request = apply_request_hook(services.hooks, self._client, request, caller, headers, decision.request_id)
-            decision.read(request.model, stream=request.stream)
-
-        model = services.admission.model(caller, request.model, services.routes())
-        decision.resolve(model.name)
-        self._cache_seconds = caller.cache_seconds(model.cache_seconds)
-
-        if request.format == "responses":
-            request = services.responses.with_history(caller, cast("ResponsesRequest", request))
+        caller = self._admit(headers)
+        request = self._read(caller, headers, body)
+        model = self._resolve(caller, request)
+        request = self._with_history(caller, request)
         report = services.admission.consult_budgets(caller, model, request, services.routes())
         ladder = report.ladder if report else None
-        if caller.guards or model.guards or ladder:
-            from vibe_router.pipeline.guarding import guard_request, guards_for
-
-            if guards := guards_for(caller, model, ladder, services.routes()):
-                guarded = guard_request(
-                    guards, request, self._client, body, headers, decision, lambda: services.guardrails
-                )
-                request, self._restorer = guarded.request, guarded.restorer
-        recorder = None
-        if request.format == "responses":
-            recorder = services.responses.recorder(caller, cast("ResponsesRequest", request))
+        request = self._guard(caller, model, ladder, request, headers, body)
+        recorder = self._recorder(caller, request)
         self._request = request
-        if report is None:
-            model, deadline = self._reserve(model, caller, headers, len(body), seconds_left)
-        else:
+        if report:
             decision.warn(report.soft)
-            model, deadline = self._reserve_on_ladder(model, report.ladder, caller, headers, len(body), seconds_left)
+        model, deadline = self._reserve_on_ladder(model, ladder, caller, headers, len(body), seconds_left)
         if deadline is None:
             return self._replay(caller, recorder)
-
-        decision.trace.client_headers = headers
-        self._names = caller.key_id, (caller.key.alias if caller.key else None) or ""
         committed = services.failover.execute(model, request, deadline, decision.trace, *self._names)
         decision.commit()
+        return self._deliver(committed, model, request, deadline, recorder)
 
+    def _admit(self, headers: Mapping[str, str]) -> Caller:
+        """Return the caller. Raises ApiError."""
+        self._traceparent = headers.get("traceparent")
+        self.decision.trace.client_headers = headers
+        caller = self._services.admission.caller(headers)
+        self.decision.admit(caller, header_tags(headers))
+        self._names = caller.key_id, (caller.key.alias if caller.key else None) or ""
+        return caller
+
+    def _read(self, caller: Caller, headers: Mapping[str, str], body: bytes) -> ClientRequest:
+        """Return the request in `body`, as the operator's hooks change it. Raises ApiError."""
+        decision, hooks = self.decision, self._services.hooks
+        request = self._client.parse(body, headers)
+        decision.read(request.model, stream=request.stream, tags=request.tags)
+        if hooks:
+            from vibe_router.pipeline.hook_calls import apply_request_hook
+
+            request = apply_request_hook(hooks, self._client, request, caller, headers, decision.request_id)
+            decision.read(request.model, stream=request.stream)
+        return request
+
+    def _resolve(self, caller: Caller, request: ClientRequest) -> VirtualModel:
+        """Return the virtual model that the request names. Raises ApiError."""
+        model = self._services.admission.model(caller, request.model, self._services.routes())
+        self.decision.resolve(model.name)
+        self._cache_seconds = caller.cache_seconds(model.cache_seconds)
+        return model
+
+    def _with_history(self, caller: Caller, request: ClientRequest) -> ClientRequest:
+        """Return a request in Responses with the conversation that it continues. Raises ApiError."""
+        if request.format != "responses":
+            return request
+        return self._services.responses.with_history(caller, cast("ResponsesRequest", request))
+
+    def _guard(
+        self,
+        caller: Caller,
+        model: VirtualModel,
+        ladder: "BudgetLadder | None",
+        request: ClientRequest,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> ClientRequest:
+        """Return the request as its guards mask it. Raises ApiError (400) if one blocks it."""
+        if not (caller.guards or model.guards or ladder):
+            return request
+        from vibe_router.pipeline.guarding import guard_request, guards_for
+
+        services = self._services
+        if guards := guards_for(caller, model, ladder, services.routes()):
+            guarded = guard_request(
+                guards, request, self._client, body, headers, self.decision, lambda: services.guardrails
+            )
+            request, self._restorer = guarded.request, guarded.restorer
+        return request
+
+    def _recorder(self, caller: Caller, request: ClientRequest) -> "ResponseRecorder | None":
+        if request.format != "responses":
+            return None
+        return self._services.responses.recorder(caller, cast("ResponsesRequest", request))
+
+    def _deliver(
+        self,
+        committed: CommittedAnswer,
+        model: VirtualModel,
+        request: ClientRequest,
+        deadline: Deadline,
+        recorder: "ResponseRecorder | None",
+    ) -> WholeAnswer | Iterable[bytes]:
+        """Return a committed answer as it is sent to the caller."""
         if isinstance(committed.answer, WholeAnswer):
-            answer = committed.answer
-            if self._rule and self._rule.dual:
-                self._answer = answer.body
-            self._count(answer.usage)
-            if self._slot:
-                self._slot.hold(answer)
-            services.failover.remember_proofs(committed.deployment, answer.seals)
-            return replace(answer, body=recorder.record_whole(answer.body)) if recorder else answer
+            return self._deliver_whole(committed.answer, committed.deployment, recorder)
+        services = self._services
         before_end = recorder.record_stream(committed.answer.reader) if recorder else None
         resume = None
         if committed.answer.exchange.tracker:
             from vibe_router.pipeline.continuation import StreamContinuer
 
             self._continuer = StreamContinuer(
-                services.failover, model, request, decision.trace, services.clock, deadline.end
+                services.failover, model, request, self.decision.trace, services.clock, deadline.end
             )
             resume = self._continuer.resume
         self._relay = Relay(committed.answer, committed.deployment, deadline.end, services.clock, before_end, resume)
         return self._slot.watch(self._relay) if self._slot else self._relay
+
+    def _deliver_whole(
+        self, answer: WholeAnswer, deployment: Deployment, recorder: "ResponseRecorder | None"
+    ) -> WholeAnswer:
+        if self._rule and self._rule.dual:
+            self._answer = answer.body
+        self._count(answer.usage)
+        if self._slot:
+            self._slot.hold(answer)
+        self._services.failover.remember_proofs(deployment, answer.seals)
+        return replace(answer, body=recorder.record_whole(answer.body)) if recorder else answer
 
     def _replay(self, caller: Caller, recorder: "ResponseRecorder | None") -> WholeAnswer | Iterable[bytes]:
         """Answer with the stored answer: it counts as a request, and costs nothing. Raises ApiError (429)."""
