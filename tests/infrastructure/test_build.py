@@ -237,6 +237,7 @@ def test_artefacts_run_on_lambdas_python(layer: Path, function: Path, admin_func
             "USAGE_TABLE": "t",
             "HISTORY_TABLE": "t",
             "AUDIT_TABLE": "t",
+            "ALERTS_TABLE": "t",
             "CACHE_TABLE": "t",
             "RESPONSES_TABLE": "t",
             "SECRET_ID": "s",

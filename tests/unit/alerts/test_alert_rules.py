@@ -197,6 +197,8 @@ def test_every_event_has_a_sentence() -> None:
     assert [each.event for each in alerts if each] == [*ALERT_EVENTS, "test"]
     for each in filter(None, alerts):
         assert "?" not in text_of(each)
+    small = describe("soft_budget", "ci", {"owner": "key", "spent": 0.000123, "budget": 0.05})
+    assert "has spent $0.000123, and with it its soft budget of $0.05." in small
     assert describe("budget", "ci", {}) == "The ? ci has spent $? of $?: ? % or more."
 
 

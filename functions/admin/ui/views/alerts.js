@@ -79,7 +79,7 @@ export async function show(view, { signal, head }) {
           page.receivers,
         ),
       ),
-      h("p", { class: "quiet small" }, `Budgets are reported at ${shares}, cooldowns after ${page.cooled_minutes} minutes.`),
+      h("p", { class: "quiet small note" }, `Budgets are reported at ${shares}, cooldowns after ${page.cooled_minutes} minutes.`),
     );
   }
 
@@ -125,8 +125,8 @@ export async function show(view, { signal, head }) {
               "Alerts, newest first",
               [
                 { label: "Time", head: true, cell: (each) => moment(each.at) },
-                { label: "Event", cell: (each) => h("span", { class: "chip" }, EVENTS[each.event] ?? each.event) },
-                { label: "Alert", cell: (each) => h("span", { class: "name" }, each.text) },
+                { label: "Event", cell: (each) => EVENTS[each.event] ?? each.event },
+                { label: "Alert", cell: text },
                 { label: "Deliveries", cell: deliveries },
               ],
               rows,
@@ -204,6 +204,11 @@ function form(receiver, close) {
     failed,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),
   );
+}
+
+function text(alert) {
+  const request = alert.figures.request_id;
+  return [h("span", { class: "name" }, alert.text), request && " ", request && h("a", { href: `#/requests/${encodeURIComponent(request)}` }, "Request details")];
 }
 
 function secretName(name, isSet, host) {

@@ -46,7 +46,9 @@ def describe(event: str, subject: str, figures: Mapping[str, Figure]) -> str:
 
     def dollars(name: str) -> str:
         value = figures.get(name)
-        return f"${value:,.2f}" if isinstance(value, int | float) else "$?"
+        if not isinstance(value, int | float):
+            return "$?"
+        return f"${value:,.2f}" if value >= 1 or round(value, 2) == value else f"${value:.4g}"
 
     def percent(name: str) -> str:
         value = figures.get(name)
