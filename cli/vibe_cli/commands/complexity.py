@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -59,7 +60,7 @@ def score(
             print(f"Line {number}: {error}", file=sys.stderr)
             failed += 1
             continue
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(answer) + "\n")
     return 1 if failed else 0
 
 
@@ -67,12 +68,9 @@ def _score_line(scorer: "Scorer", line: str, *, with_reasons: bool) -> dict[str,
     """Return the answer to one line. Raises ValueError."""
     from vibe_router.routing.complexity.reading import user_turns
 
-    try:
-        read = json.loads(line)
-    except (ValueError, RecursionError):
-        raise ValueError("not JSON") from None
+    read = _parse(line)
     if not isinstance(read, dict) or not isinstance(read.get("messages"), list):
-        raise ValueError('not an object with "id" and "messages"')
+        raise ValueError('not an object with "id" and a list of "messages"')
     found = scorer.score(user_turns(read["messages"]).turns)
     value = found.value if found else 1.0
     answer = {
@@ -85,19 +83,39 @@ def _score_line(scorer: "Scorer", line: str, *, with_reasons: bool) -> dict[str,
     return answer
 
 
+def _parse(line: str) -> Any:
+    """Return the JSON of a line. Raises ValueError."""
+    if len(line) >= _MAX_LINE:
+        raise ValueError(f"longer than {_MAX_LINE:,} characters")
+    try:
+        return json.loads(line, parse_constant=_reject)
+    except (ValueError, RecursionError):
+        raise ValueError("not JSON") from None
+
+
+def _reject(constant: str) -> object:
+    raise ValueError(f"{constant} is not JSON")
+
+
 def _lines(file: str) -> Iterator[str]:
     if file == "-":
+        if isinstance(sys.stdin, TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8", errors="replace")
         yield from _bounded(sys.stdin)
         return
     try:
-        with Path(file).open(encoding="utf-8", errors="replace") as opened:
+        with Path(file).open(encoding="utf-8-sig", errors="replace") as opened:
             yield from _bounded(opened)
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}", status=1) from error
 
 
 def _bounded(opened: TextIO) -> Iterator[str]:
+    """Yield lines; of one that is too long only the beginning."""
     while line := opened.readline(_MAX_LINE):
+        rest = line
+        while len(rest) == _MAX_LINE and not rest.endswith("\n"):
+            rest = opened.readline(_MAX_LINE)
         yield line
 
 
@@ -385,8 +403,8 @@ def _json_lines(file: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(_lines(str(file)), start=1):
         if line.strip():
             try:
-                read = json.loads(line)
-            except (ValueError, RecursionError):
-                raise CommandError(f"{file}, line {number} is not JSON.", status=1) from None
+                read = _parse(line)
+            except ValueError as error:
+                raise CommandError(f"{file}, line {number}: {error}.", status=1) from None
             if isinstance(read, dict):
                 yield read

@@ -1,12 +1,13 @@
 import gzip
+import io
 import json
 import random
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Done
 from vibe_cli.app import main
+from vibe_cli.commands import complexity as commands
 from vibe_cli.complexity.boosting import Example, Settings, fit
 from vibe_cli.complexity.evaluation import measure, scores_of_methods, table
 from vibe_cli.complexity.outcomes import read_folder
@@ -71,21 +72,54 @@ def test_methods_are_compared_on_measured_outcomes(folder: Path) -> None:
     assert set(scores_of_methods(outcomes)) >= {"trees and guard", "length", "always mini"}
 
 
-@pytest.fixture
-def scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Done:
+HELLO = {"role": "user", "content": "hello"}
+LINES: list[tuple[str, object]] = [
+    (json.dumps({"id": "a", "messages": [HELLO]}), "mini"),
+    (json.dumps({"id": 7, "messages": [{"role": "user", "content": "Prove that pi is irrational."}]}), "standard"),
+    (json.dumps({"id": {"a": [1]}, "messages": [HELLO], "model": "x"}), "mini"),
+    (json.dumps({"id": "\ud800", "messages": [HELLO]}), "mini"),
+    (json.dumps({"id": "parts", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]}), "mini"),
+    (json.dumps({"id": "image", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}), "standard"),
+    (json.dumps({"id": "none", "messages": []}), "standard"),
+    (json.dumps({"id": "odd", "messages": [None, 5, "hello", {"role": 3}, {"role": "user", "content": {}}]}), "mini"),
+    (json.dumps({"messages": [HELLO]}), "mini"),
+    ("not json", "Line 10: not JSON"),
+    ('{"id": NaN, "messages": []}', "Line 11: not JSON"),
+    ("[" * 100_000, "Line 12: not JSON"),
+    ('{"id": "d"}', 'Line 13: not an object with "id" and a list of "messages"'),
+    ('{"id": "e", "messages": "hello"}', 'Line 14: not an object with "id" and a list of "messages"'),
+    ("", None),
+    (json.dumps({"id": "last", "messages": [{"role": "user", "content": "hello " * 200_000}]}), "standard"),
+]
+
+
+def test_requests_are_scored_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = tmp_path / "requests.jsonl"
-    lines.write_text(
-        '{"id": "a", "messages": [{"role": "user", "content": "hello"}]}\n\n'
-        '{"id": 7, "messages": [{"role": "user", "content": "Prove that pi is irrational."}]}\n'
-        '{"id": "c", "messages": []}\nnot json\n{"id": "d"}\n',
-        encoding="utf-8",
-    )
-    status = main(["complexity", "score", "--input", str(lines)])
-    return Done(status, *capsys.readouterr())
+    lines.write_text("\ufeff" + "\n".join(line for line, _ in LINES), encoding="utf-8")
+    assert main(["complexity", "score", "--input", str(lines)]) == 1
+    out, err = capsys.readouterr()
+    answers = [json.loads(line) for line in out.splitlines()]
+    expected = [(line, decision) for line, decision in LINES if decision in ("mini", "standard")]
+    assert [each["decision"] for each in answers][:-1] == [decision for _, decision in expected][:-1]
+    assert [each["id"] for each in answers] == [json.loads(line).get("id") for line, _ in expected]
+    assert all(each.keys() == {"id", "score", "decision"} for each in answers)
+    assert err.splitlines() == [found for _, found in LINES if str(found).startswith("Line")]
 
 
-def test_requests_are_scored_line_by_line(scored: Done) -> None:
-    answers = [json.loads(line) for line in scored.out.splitlines()]
-    assert [(each["id"], each["decision"]) for each in answers] == [("a", "mini"), (7, "standard"), ("c", "standard")]
-    assert scored.status == 1
-    assert "Line 5: not JSON" in scored.err
+@pytest.mark.parametrize("size", [50, 64, 65, 200])
+def test_a_line_that_is_too_long_is_one_error(
+    size: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "_MAX_LINE", 64)
+    line = json.dumps({"id": 1, "messages": [HELLO]})
+    assert len(line) < 64
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{'x' * size}\n{line}\n"))
+    assert main(["complexity", "score"]) == 1
+    out, err = capsys.readouterr()
+    assert [json.loads(each)["id"] for each in out.splitlines()] == [1]
+    assert len(err.splitlines()) == 1
+
+
+def test_a_file_that_is_missing_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["complexity", "score", "--input", "/nowhere/at-all"]) == 1
+    assert "cannot be read" in capsys.readouterr().err
