@@ -111,7 +111,11 @@ def roll_back(call: Call, name: str, reason: str | None) -> dict[str, Any]:
     rule = _rule(call, name)
     rollout = rollout_of(rule, _item(call, name))
     why = reason or f"by {call.by}"
-    return _change(call, name, rule, mode="manual", share=0, strata=sorted(rollout.strata), reason=why)
+    try:
+        item = call.environment.complexity.roll_back(name, _item(call, name), sorted(rollout.strata), why)
+    except RolloutChangedError:
+        raise _changed() from None
+    return _rollout_json(call, name, rule, item)
 
 
 def undo(call: Call, name: str) -> dict[str, Any]:

@@ -256,7 +256,11 @@ class Environment:
         from vibe_router.pipeline.evidence import EvidenceRecorder
 
         return EvidenceRecorder(
-            self._complexity_store, lambda: self._routes.complexity, self.clock, self._report_rollback
+            self._complexity_store,
+            lambda: self._routes.complexity,
+            self._routes.accept_complexity,
+            self.clock,
+            self._report_rollback,
         )
 
     @cached_property

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.page.browser import Visitor
 from tests.e2e.stack import KEY, Stack
+from vibe_router.store.dynamodb import to_item
 
 ROUTING = {"by": "complexity", "mini": "auto-chat-mini", "standard": "auto-chat"}
 
@@ -45,3 +46,17 @@ def test_a_rollout_shows_its_gates_and_is_refused_while_they_are_closed(visit: C
     expect(card.get_by_role("button", name="Advance to Shadow")).to_be_visible()
     assert [each for each in visitor.console_errors if "409" not in each] == []
     visitor.console_errors.clear()  # a refusal is an error of the network to the browser
+
+
+@pytest.mark.usefixtures("routed")
+def test_an_automatic_rollback_is_announced_with_its_reason(used_stack: Stack, visit: Callable[..., Visitor]) -> None:
+    client, table = used_stack.table("routes_table")
+    reason = "rolled back automatically at 50 %: 9 of 9 bad events were mini's, the last one complaints"
+    rollout = {"mode": "manual", "share": 0, "strata": ["en"], "number": 50, "since": 1_790_000_000, "reason": reason}
+    client.put_item(TableName=table, Item=to_item({**rollout, "kind": "complexity", "name": "auto", "previous": "{}"}))
+    card = visit().open("complexity").page.get_by_role("region", name="auto")
+    expect(card.locator(".notice.bad")).to_contain_text(reason)
+    expect(card).to_contain_text("Manual")
+    expect(card.get_by_role("button", name="Undo")).to_be_visible()
+    expect(card.get_by_role("button", name="Roll back")).to_have_count(0)
+    client.delete_item(TableName=table, Key=to_item({"kind": "complexity", "name": "auto"}))

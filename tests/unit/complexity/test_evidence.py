@@ -118,7 +118,7 @@ def store(environment: FakeEnvironment) -> FakeStore:
     environment.models["auto"] = replace(standard, name="auto", routing=rule)
     store = FakeStore(environment)
     environment.complexity = ComplexityRouter(lambda: store.items)
-    environment.evidence = EvidenceRecorder(store, lambda: store.items, environment.clock)
+    environment.evidence = EvidenceRecorder(store, lambda: store.items, lambda *_: None, environment.clock)
     return store
 
 

@@ -44,12 +44,12 @@ def test_too_little_is_refused() -> None:
     with pytest.raises(ValueError, match="there are 100 labels, and at least 200 are needed"):
         train(labelled_rows(evidence(100)), SEED, 0.9, "own-1")
     with pytest.raises(ValueError, match="all labels are the same"):
-        train(labelled_rows({**row, "judged": 1} for row in evidence(240)), SEED, 0.9, "own-1")
+        train(labelled_rows([{**row, "judged": 1} for row in evidence(240)]), SEED, 0.9, "own-1")
 
 
 def test_only_rows_with_a_label_and_these_features_are_used() -> None:
     features = encode([0] * 72)
-    rows = [
+    rows: list[dict[str, object]] = [
         {"at": "3", "features": features, "judged": 0.5},
         {"at": "1", "features": features, "arm": "mini", "feedback": -1},
         {"at": "2", "features": features, "arm": "standard", "feedback": -1},

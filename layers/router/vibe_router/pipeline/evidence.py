@@ -20,10 +20,10 @@ from vibe_router.core.models import Catalogue, ComplexityRule
 from vibe_router.core.record import Record
 from vibe_router.core.telemetry import NAMESPACE, logger
 from vibe_router.formats.interfaces import ClientRequest
-from vibe_router.routing.complexity.decision import rollout_of
+from vibe_router.routing.complexity.decision import Rollout, rollout_of
 from vibe_router.routing.complexity.reading import read_conversation
 from vibe_router.routing.complexity.sequential import LIMIT, evidence_against_mini, is_mini_worse
-from vibe_router.store.complexity import ComplexityStore, RolloutChangedError
+from vibe_router.store.complexity import BadEvents, ComplexityStore, RolloutChangedError
 
 __all__ = ["EvidenceRecorder"]
 
@@ -32,17 +32,23 @@ _MAX_ID = 200
 
 
 class EvidenceRecorder:
-    """Counts bad events and rolls back. One for an environment. Methods raise AwsError."""
+    """Counts bad events and rolls back. One for an environment. Methods raise AwsError.
+
+    `items` returns the stored rollouts as this environment has read them; `accept` receives the one after a rollback,
+    so that here it is effective at once. `on_rollback` receives the model, the rollout's number and the reason.
+    """
 
     def __init__(
         self,
         store: ComplexityStore,
         items: Callable[[], Mapping[str, Mapping[str, Any]]],
+        accept: Callable[[str, Mapping[str, Any]], None],
         clock: Clock,
         on_rollback: Callable[[str, int, str], None] | None = None,
     ) -> None:
         self._store = store
         self._items = items
+        self._accept = accept
         self._clock = clock
         self._on_rollback = on_rollback
         self._secret: tuple[str, bytes] | None = None  # of a day
@@ -72,18 +78,24 @@ class EvidenceRecorder:
         rollout = rollout_of(rule, item)
         if rollout.mode != "complexity" or rollout.stage != stage:
             return
-        counted, share = self._store.count_bad_event(model, rollout.number, arm), rollout.share / 100
-        if not is_mini_worse(counted.mini, counted.standard, share):
-            return
-        evidence = evidence_against_mini(counted.mini, counted.standard, share)
+        counted = self._store.count_bad_event(model, rollout.number, arm)
+        if is_mini_worse(counted.mini, counted.standard, rollout.share / 100):
+            self._roll_back(model, item, rollout, counted, kind)
+
+    def _roll_back(
+        self, model: str, item: Mapping[str, Any] | None, rollout: Rollout, counted: BadEvents, kind: str
+    ) -> None:
+        """Return a model to manual routing and raise the alarm: the one place where a rollback is automatic."""
+        evidence = evidence_against_mini(counted.mini, counted.standard, rollout.share / 100)
         reason = (
             f"rolled back automatically at {rollout.share:g} %: {counted.mini} of {counted.mini + counted.standard} "
             f"bad events were mini's, the last one {kind} (e-value {min(evidence, 1e6):.0f}, limit {LIMIT:.0f})"
         )
         try:
-            self._store.change(model, item, mode="manual", share=0, strata=sorted(rollout.strata), reason=reason)
+            changed = self._store.roll_back(model, item, sorted(rollout.strata), reason)
         except RolloutChangedError:
             return  # another environment has rolled back, or somebody has changed the rollout
+        self._accept(model, changed)
         logger.error("COMPLEXITY ROLLBACK", extra={"model": model, "reason": reason, "number": rollout.number})
         with single_metric("ComplexityRollbacks", MetricUnit.Count, 1, namespace=NAMESPACE) as metric:
             metric.add_dimension("service", "VIBE-ROUTER")

@@ -13,7 +13,7 @@ the item before the last change, as JSON, which undo restores. The gateway reads
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,15 @@ class ComplexityStore:
         item |= {"number": number + 1, "since": round(self._clock.now()), "previous": json.dumps(before)}
         self._put(model, item, number)
         return item
+
+    def roll_back(
+        self, model: str, current: Mapping[str, Any] | None, strata: Sequence[str], reason: str
+    ) -> dict[str, Any]:
+        """Return a model to manual routing. Every rollback is recorded here, an automatic one and one by hand.
+
+        Raises RolloutChangedError, so of several that find the same reason one succeeds.
+        """
+        return self.change(model, current, mode="manual", share=0, strata=list(strata), reason=reason)
 
     def undo(self, model: str, current: Mapping[str, Any] | None) -> dict[str, Any]:
         """Restore the item before the last change. Raises ValueError without one, and RolloutChangedError."""

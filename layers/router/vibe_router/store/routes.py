@@ -101,6 +101,10 @@ class RoutesStore:
         self.complexity: Mapping[str, Row] = {}  # by routed model, of the rows that were read last (store.complexity)
         self.written_at = 0  # epoch seconds, of the routes that were read last; 0 if unknown
 
+    def accept_complexity(self, model: str, item: Row) -> None:
+        """Use the rollout of a model that this environment has just written, before the rows are read again."""
+        self.complexity = {**self.complexity, model: item}
+
     def read(self) -> Rows:
         """Read the whole table, consistently: some kilobytes."""
         return self.snapshot().rows
