@@ -52,7 +52,14 @@ def test_a_rollout_shows_its_gates_and_is_refused_while_they_are_closed(visit: C
 def test_an_automatic_rollback_is_announced_with_its_reason(used_stack: Stack, visit: Callable[..., Visitor]) -> None:
     client, table = used_stack.table("routes_table")
     reason = "rolled back automatically at 50 %: 9 of 9 bad events were mini's, the last one complaints"
-    rollout = {"mode": "manual", "share": 0, "strata": ["en"], "number": 50, "since": 1_790_000_000, "reason": reason}
+    rollout: dict[str, Any] = {
+        "mode": "manual",
+        "share": 0,
+        "strata": ["en"],
+        "number": 50,
+        "since": 1_790_000_000,
+        "reason": reason,
+    }
     client.put_item(TableName=table, Item=to_item({**rollout, "kind": "complexity", "name": "auto", "previous": "{}"}))
     card = visit().open("complexity").page.get_by_role("region", name="auto")
     expect(card.locator(".notice.bad")).to_contain_text(reason)
