@@ -32,7 +32,7 @@ def authenticate(request: Request, environment: Environment) -> Call:
 
 
 def _is_scrape(request: Request) -> bool:
-    """Whether the scraper's key suffices."""
+    """Return whether the scraper's key suffices."""
     return request.method == "GET" and request.path == "/metrics"
 
 

@@ -40,7 +40,7 @@ Ladders = Mapping[str, tuple[LadderStep, ...]]
 
 @dataclass(frozen=True, slots=True)
 class ModelBudget:
-    """What a key or team may spend on one virtual model, or on all that match a pattern, in each `duration`."""
+    """The budget of a key or team for one virtual model, or for all that match a pattern, in each `duration`."""
 
     model: str
     max_budget: int
@@ -157,7 +157,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyOwner:
-    """What is stored of a user who owns keys: those whose `user_id` is `id`. Limits are the keys' and their team's."""
+    """A user who owns keys: those whose `user_id` is `id`. Limits are the keys' and their team's."""
 
     id: str
     alias: str | None = None

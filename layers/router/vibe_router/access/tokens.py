@@ -43,7 +43,7 @@ class TokensError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """Which tokens are accepted, and what their holders may do."""
+    """The tokens that are accepted, and the permissions of their holders."""
 
     audiences: tuple[str, ...]
     clients: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """An alert: one event about one subject in one period, and the sentence that reports it.
 
 The id of an alert is derived from event, subject and period. Whoever detects the event writes the alert under this id,
-if there is none yet (store.alerts): so the whole fleet raises it once. No key, prompt or answer is in an alert.
+if there is none yet (store.alerts): so it is raised once by all environments. No key, prompt or answer is in an alert.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ Figure = str | int | float
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What happened. `subject` is its name for people; `figures` are the event's numbers, times and reasons.
+    """An event. `subject` is its name for people; `figures` are the event's numbers, times and reasons.
 
     `keep_until` is when the id may be forgotten (epoch seconds); None if the same alert must never be raised again.
     """

@@ -110,7 +110,7 @@ def webhook_call(kind: str, url: str, secret: str | None, alert: Alert, at: floa
 def failure_of(kind: str, status: int, body: bytes) -> str | None:
     """Return why a receiver did not accept a call; None if it did. `body` is the beginning of its answer.
 
-    Feishu and DingTalk answer 200 to what they refuse, with a code in the body.
+    Feishu and DingTalk answer 200 to what they reject, with a code in the body.
     """
     if not 200 <= status < 300:
         return f"it answered {status}"
@@ -124,8 +124,8 @@ def failure_of(kind: str, status: int, body: bytes) -> str | None:
     codes = [answer[name] for name in names if name in answer] if isinstance(answer, dict) else []
     if not codes:
         return "it answered without a code"
-    refused = next((code for code in codes if code != 0), None)
-    return None if refused is None else f"it rejected the message (code {str(refused)[:_MAX_DETAIL]})"
+    rejected = next((code for code in codes if code != 0), None)
+    return None if rejected is None else f"it rejected the message (code {str(rejected)[:_MAX_DETAIL]})"
 
 
 def _plain(alert: Alert, text: str, link: str, at: float) -> dict[str, Any]:

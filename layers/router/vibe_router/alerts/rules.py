@@ -1,4 +1,4 @@
-"""Which alerts follow from what is known after a request: ledgers, states, quotas and its record.
+"""Decide after a request which alerts its record, ledgers, states and quotas call for.
 
 Each rule returns what holds now, whether or not it was reported before: the id of an alert names its period, and only
 the first writer of an id raises it. Periods:

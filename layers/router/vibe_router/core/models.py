@@ -276,7 +276,7 @@ RECEIVER_TYPES = ("slack", "feishu", "dingtalk", "json")
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Where alerts are sent. `url` and `secret` name entries of the router's secret; `host` bounds where `url` leads.
+    """A receiver of alerts. `url` and `secret` name entries of the router's secret; `host` bounds where `url` leads.
 
     Without `events` it receives all of them.
     """
@@ -288,7 +288,7 @@ class Receiver:
     events: tuple[str, ...] = ()
 
     def wants(self, event: str) -> bool:
-        """Whether alerts of `event` are sent here."""
+        """Return whether alerts of `event` are sent here."""
         return not self.events or event in self.events
 
 
@@ -301,12 +301,12 @@ class AlertPolicy:
     cooled_minutes: float = 15
 
     def wants(self, event: str) -> bool:
-        """Whether any receiver gets alerts of `event`."""
+        """Return whether any receiver gets alerts of `event`."""
         return any(each.wants(event) for each in self.receivers.values())
 
 
 class Guard(NamedTuple):  # a dataclass takes longer to create, which every cold start would pay for
-    """What is looked for in the texts of requests, and what becomes of it.
+    """A search in the texts of requests, and the action on what it finds.
 
     `kinds` are built in (guards.findings); `patterns` are regular expressions by the name of what they find. `places`
     are those of the texts, `action` is block, mask or report. With `bedrock` (id, version and region of a guardrail)

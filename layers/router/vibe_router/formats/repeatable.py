@@ -1,4 +1,4 @@
-"""Which requests have the same answer every time, and the form in which two of them are compared. Pure.
+"""Detect requests that have the same answer every time, and bring two of them into a comparable form. Pure.
 
 Repeatable are embeddings, and conversations with temperature 0. One is not repeatable if the provider acts on it (runs
 tools, stores the answer) or reads a state of its own (a conversation, a prompt template): the same body then means

@@ -53,7 +53,7 @@ def assemble_stream(request: ClientRequest, raw: bytes, usage: Usage) -> bytes |
 
 
 def replay_whole(request: ClientRequest, body: bytes) -> bytes:
-    """Return a stored answer as the whole answer to `request`. What echoes a request is that of this one."""
+    """Return a stored answer as the whole answer to `request`, whose fields it echoes."""
     if request.format != "responses":
         return body
     answer = {name: value for name, value in load(body).items() if name not in _OF_THE_REQUEST}

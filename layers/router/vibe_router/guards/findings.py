@@ -27,7 +27,7 @@ _STRENGTH = {"report": 0, "mask": 1, "block": 2}
 
 
 class Search(NamedTuple):
-    """What is looked for: `kind` by `pattern` (None for a built-in kind), and what `guard` does with it."""
+    """A search: for `kind`, by `pattern` (None for a built-in kind), and what `guard` does with it."""
 
     kind: str
     pattern: str | None

@@ -19,7 +19,7 @@ class Blocked(NamedTuple):
 
 
 class Inspection:
-    """What `guards` find in one request. `counts` are the findings by kind; `blocked` is the first that blocks."""
+    """The findings of `guards` in one request. `counts` are by kind; `blocked` is the first that blocks."""
 
     def __init__(self, guards: Iterable[Guard], masker: Masker) -> None:
         self._searches = searches_of(guards)

@@ -18,7 +18,7 @@ __all__ = ["BudgetReport", "consult_budgets"]
 
 @dataclass(frozen=True, slots=True)
 class BudgetReport:
-    """Where a request stands: on its ladder, if it has one, and the soft budgets that are spent."""
+    """The place of a request on its ladder, if it has one, and the soft budgets that are spent."""
 
     ladder: BudgetLadder | None
     soft: tuple[SoftBudget, ...]

@@ -67,7 +67,7 @@ class RoutingDecision:
 
     @property
     def caller(self) -> Caller | None:
-        """Who sent the request, None as long as that is unknown."""
+        """The sender of the request, None as long as that is unknown."""
         return self._caller
 
     @property

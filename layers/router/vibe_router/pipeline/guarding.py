@@ -1,4 +1,4 @@
-"""Where guards meet the pipeline: which inspect a request, what they make of it, and how its answer is restored.
+"""Run guards in the pipeline: choose those of a request, apply their changes, and restore its answer.
 
 Imported with the first request that has a guard.
 """

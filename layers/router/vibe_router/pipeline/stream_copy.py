@@ -33,5 +33,5 @@ class StreamCopy:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the stream has ended, and `content` is all of it."""
+        """Return whether the stream has ended, and `content` is all of it."""
         return self._has_ended and self._left >= 0

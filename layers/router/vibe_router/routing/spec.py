@@ -539,7 +539,7 @@ class GuardrailSpec(_Spec):
 
 
 class GuardSpec(_Spec):
-    """What is looked for in the texts of requests, and what becomes of it.
+    """A search in the texts of requests, and the action on what it finds.
 
     A guard has either `find` or `bedrock`. `places` are where it looks.
     """

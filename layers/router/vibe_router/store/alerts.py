@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of an alert at one receiver: DELIVERED, RETRYING or FAILED after so many attempts, the last at `at`.
+    """The delivery of an alert to one receiver: DELIVERED, RETRYING or FAILED after so many attempts, the last at `at`.
 
     `detail` says why the last one failed; it reveals neither URL nor secret.
     """
@@ -166,7 +166,7 @@ class AlertRaiser:
         self._known: dict[str, None] = {}
 
     def raise_alerts(self, alerts: Iterable[Alert]) -> None:
-        """Raise each alert that the fleet has not raised yet. While DynamoDB is unreachable, a later request does."""
+        """Raise each alert that no environment has raised yet. While DynamoDB is unreachable, a later request does."""
         for alert in alerts:
             if alert.id not in self._known:
                 self._breaker.run(partial(self._raise, alert), self._spawn)

@@ -39,7 +39,7 @@ class GuardrailError(Exception):
 
 
 class Assessment(NamedTuple):
-    """What a guardrail makes of texts: its findings by kind, whether it blocks, and the texts to send instead."""
+    """The result of a guardrail: its findings by kind, whether it blocks, and the texts to send instead."""
 
     counts: dict[str, int]
     blocks: bool

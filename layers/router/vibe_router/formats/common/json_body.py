@@ -1,4 +1,4 @@
-"""Parses and writes the JSON of callers and providers. Whatever is parsed can be written again."""
+"""Parses and writes the JSON of callers and providers. Everything that is parsed can be written again."""
 
 import json
 import math

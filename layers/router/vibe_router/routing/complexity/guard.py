@@ -17,7 +17,7 @@ __all__ = ["asks_for_work"]
 
 
 def asks_for_work(text: str, lower: str, words: Collection[str]) -> bool:
-    """Whether a text asks for demanding work. `lower` is the text in small letters, `words` are its English words."""
+    """Return whether a text asks for demanding work. `lower` is `text` in small letters, `words` its English words."""
     if words and asks_in_english(lower, words):
         return True
     if not text.isascii() and asks_in_chinese(text):

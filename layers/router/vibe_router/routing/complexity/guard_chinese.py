@@ -68,7 +68,7 @@ _MAX_PLACES = 8
 
 
 def asks_in_chinese(text: str) -> bool:
-    """Whether a text asks for demanding work; of a long one the beginning and the end are read."""
+    """Return whether a text asks for demanding work; of a long one the beginning and the end are read."""
     if len(text) > _MOST:
         text = f"{text[: _MOST - 200]}\n{text[-199:]}"
     if len(text) <= _SHORT and _MEANING.search(text):
@@ -99,7 +99,7 @@ def _has_explanation(text: str) -> bool:
 
 
 def _matches(pattern: re.Pattern[str], beginnings: tuple[str, ...], text: str) -> bool:
-    """Whether `pattern` matches from one of its beginnings on; of each, the first places are tried."""
+    """Return whether `pattern` matches from one of its beginnings on; of each, the first places are tried."""
     for beginning in beginnings:
         position = text.find(beginning)
         for _ in range(_MAX_PLACES):

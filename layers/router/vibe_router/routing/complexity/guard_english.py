@@ -126,7 +126,7 @@ _MAX_PLACES = 24
 
 
 def asks_in_english(lower: str, words: Collection[str]) -> bool:
-    """Whether a text of small letters asks for demanding work."""
+    """Return whether a text of small letters asks for demanding work."""
     if not _STRONG.isdisjoint(words) and _has_imperative(lower, words, _STRONG):
         return True
     if len(lower) <= _SHORT and _WORD_QUESTION.match(lower):
@@ -142,7 +142,7 @@ def asks_in_english(lower: str, words: Collection[str]) -> bool:
 
 
 def _has_imperative(lower: str, words: Collection[str], verbs: frozenset[str]) -> bool:
-    """Whether one of `verbs` stands where an imperative does."""
+    """Return whether one of `verbs` stands where an imperative does."""
     for verb in verbs.intersection(words):
         position = lower.find(verb)
         for _ in range(_MAX_PLACES):
@@ -159,7 +159,7 @@ def _has_imperative(lower: str, words: Collection[str], verbs: frozenset[str]) -
 def _has(
     single: frozenset[str], phrases: re.Pattern[str], needed: frozenset[str], lower: str, words: Collection[str]
 ) -> bool:
-    """Whether a text has one of the `single` words or `phrases`, which contain one of the words `needed`."""
+    """Return whether a text has one of the `single` words or `phrases`, which contain one of the words `needed`."""
     if not single.isdisjoint(words):
         return True
     return not needed.isdisjoint(words) and phrases.search(lower) is not None

@@ -65,7 +65,7 @@ _LETTERS_PER_CHARACTER = 3.2
 
 
 def is_specialist(text: str, words: Collection[str]) -> bool:
-    """Whether a text of some length has terms of a profession. `words` are its English words, of small letters."""
+    """Return whether a longer text has terms of a profession. `words` are its English words in lower case."""
     length = len(text)
     if not text.isascii():
         length += int(count_han(text) * (_LETTERS_PER_CHARACTER - 1))

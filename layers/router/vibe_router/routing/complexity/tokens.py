@@ -47,38 +47,38 @@ class Shape:
 
     @property
     def letters(self) -> int:
-        """How many letters of English it has."""
+        """The number of its English letters."""
         return self._kinds.count(b"a") + self._kinds.count(b"A")
 
     @property
     def digits(self) -> int:
-        """How many digits it has."""
+        """The number of its digits."""
         return self._kinds.count(b"0")
 
     @property
     def sentence_ends(self) -> int:
-        """How many full stops, question and exclamation marks end a sentence."""
+        """The number of full stops, question and exclamation marks that end a sentence."""
         return self._kinds.count(b". ") + self._kinds.endswith(b".")
 
     @property
     def names(self) -> int:
-        """How many words within sentences are capitalised."""
+        """The number of capitalised words within sentences."""
         return self._kinds.count(b"a Aa") + self._kinds.count(b", Aa")
 
     @property
     def acronyms(self) -> int:
-        """How many words begin with two capital letters, or with one and a digit."""
+        """The number of words that begin with two capital letters, or with one and a digit."""
         kinds = self._kinds
         return kinds.count(b" AA") + kinds.count(b" A0") + kinds.startswith((b"AA", b"A0"))
 
     @property
     def calls(self) -> int:
-        """How many words have a bracket behind them, as function calls do."""
+        """The number of words followed by a bracket, as in function calls."""
         return self._kinds.count(b"a(") + self._kinds.count(b"A(") + self._kinds.count(b"0(")
 
     @property
     def calculations(self) -> int:
-        """How many signs of arithmetic stand between digits."""
+        """The number of arithmetic signs between digits."""
         return self._kinds.count(b"0+0") + self._kinds.count(b"0 + 0")
 
 
