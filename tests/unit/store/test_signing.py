@@ -6,7 +6,7 @@ from unittest.mock import patch
 from urllib.parse import quote
 
 import pytest
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
@@ -47,6 +47,24 @@ def test_a_request_is_signed_as_botocore_signs_it(
     headers = signed(url, body, credentials, now)
     assert headers.pop("Host") in url.lower()  # botocore leaves it to who sends, but has signed it
     assert headers == dict(request.headers.items())
+
+
+@given(
+    st.sampled_from(["PUT", "GET"]),
+    st.text(st.characters(min_codepoint=32, max_codepoint=0x24F), min_size=1, max_size=20),
+    st.binary(max_size=50),
+    st.none() | WORDS,
+)
+def test_a_request_to_s3_is_signed_as_botocore_signs_it(method: str, key: str, body: bytes, token: str | None) -> None:
+    url = f"https://mine.s3.eu-central-1.amazonaws.com/archive/{quote(key, safe='/-_.~')}"
+    credentials = Credentials("AKIA", "secret", token)
+    request = AWSRequest(method, url, {"Content-Type": "a/b"}, body)
+    with patch("botocore.auth.get_current_datetime", lambda: datetime.fromtimestamp(int(NOW), UTC)):
+        S3SigV4Auth(credentials.get_frozen_credentials(), "s3", "eu-central-1").add_auth(request)
+    own = OwnCredentials("AKIA", "secret", token)
+    given = {"Content-Type": "a/b", "X-Amz-Content-Sha256": hashlib.sha256(body).hexdigest()}
+    headers = signed_headers(own, "s3", "eu-central-1", url, given, body, NOW, method=method)
+    assert headers["Authorization"] == request.headers["Authorization"]
 
 
 def test_a_new_access_key_has_a_new_signing_key() -> None:

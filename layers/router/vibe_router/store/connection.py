@@ -77,15 +77,22 @@ class Connection:
 
     def post(self, headers: Mapping[str, str], body: bytes) -> HttpResponse:
         """Send a POST and return its response. `headers` must include Host. Raises OSError and InvalidResponseError."""
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        head = f"POST {self._target} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
-        self._socket.sendall(head.encode("latin-1") + body)
-        return read_response(self._socket)
+        return self._send("POST", headers, body)
+
+    def put(self, headers: Mapping[str, str], body: bytes) -> HttpResponse:
+        """Send a PUT and return its response, as `post` does."""
+        return self._send("PUT", headers, body)
 
     def get(self, headers: Mapping[str, str]) -> HttpResponse:
         """Send a GET and return its response, as `post` does."""
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         self._socket.sendall(f"GET {self._target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
+        return read_response(self._socket)
+
+    def _send(self, method: str, headers: Mapping[str, str], body: bytes) -> HttpResponse:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = f"{method} {self._target} HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
+        self._socket.sendall(head.encode("latin-1") + body)
         return read_response(self._socket)
 
 

@@ -24,8 +24,10 @@ def signed_headers(
     headers: Mapping[str, str],
     body: bytes,
     now: float,
+    *,
+    method: str = "POST",
 ) -> dict[str, str]:
-    """Return the headers of a POST to `url` with its signature at `now` (epoch seconds).
+    """Return the headers of a request to `url` with its signature at `now` (epoch seconds).
 
     `url` is encoded and has no query. This takes a fifth of the time of botocore's SigV4Auth. A caller waits for it.
     """
@@ -36,7 +38,7 @@ def signed_headers(
     lines = sorted([(name.lower(), value) for name, value in sent.items()])
     names = ";".join([name for name, _ in lines])
     canonical = "".join([f"{name}:{value}\n" for name, value in lines])
-    request = f"POST\n{_path(url)}\n\n{canonical}\n{names}\n{sha256(body).hexdigest()}"
+    request = f"{method}\n{_path(url, encodes=service != 's3')}\n\n{canonical}\n{names}\n{sha256(body).hexdigest()}"
     scope = f"{at[:8]}/{region}/{service}/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n{sha256(request.encode()).hexdigest()}"
     signature = _mac(_signing_key(credentials.secret_key, at[:8], region, service), text).hex()
@@ -52,9 +54,10 @@ def _timestamp(now: int) -> str:
 
 
 @lru_cache(64)
-def _path(url: str) -> str:
+def _path(url: str, *, encodes: bool) -> str:
     # Every service except S3 signs the path encoded a second time.
-    return quote(urlsplit(url).path or "/", safe="/-_.~")
+    path = urlsplit(url).path or "/"
+    return quote(path, safe="/-_.~") if encodes else path
 
 
 @lru_cache(8)
