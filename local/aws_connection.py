@@ -1,4 +1,4 @@
-"""One client connection of the embedded AWS: AWS's JSON protocol over HTTP/1.1."""
+"""One client connection of the embedded AWS: AWS's JSON protocol over HTTP/1.1, and objects of S3."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 
 from .dynamodb.operations import DynamoDBError
 from .http11 import RECEIVE_SECONDS
+from .object_store import ObjectStore
 from .secrets_manager import SecretsManagerError
 from .standin.wire import BadHttp, RequestReader, plain
 
@@ -39,11 +40,13 @@ class AwsConnection(asyncio.Protocol):
         secrets: Service,
         done: Callable[[str, float, float], None] | None = None,
         answer_get: Callable[[str], bytes | None] = lambda _: None,
+        objects: ObjectStore | None = None,
     ) -> None:
         self._path = path
         self._services: Mapping[str, Service] = {"DynamoDB_20120810": dynamodb, "secretsmanager": secrets}
         self._done = done
         self._answer_get = answer_get
+        self._objects = objects
         self._reader = RequestReader()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -69,6 +72,9 @@ class AwsConnection(asyncio.Protocol):
                 if head.method == "GET" and (found := self._answer_get(head.path)) is not None:
                     transport.write(plain(200, _JSON, found))
                     continue
+                if self._objects and head.method in ("PUT", "GET"):
+                    transport.write(self._answer_object(self._objects, head.method, head.path, body))
+                    continue
                 target, began = head.headers.get("x-amz-target", ""), time.perf_counter()
                 transport.write(self._answer(head.path, target, body))
                 if self._done is not None:
@@ -86,6 +92,17 @@ class AwsConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _answer_object(self, objects: ObjectStore, method: str, path: str, body: bytes) -> bytes:
+        root, slash, name = path[1:].partition("/")
+        if not slash or not compare_digest(f"/{root}".encode(), self._path.encode()):
+            return plain(403, _JSON, _error("AccessDenied", "Use the endpoint in local.json."))
+        if method == "PUT":
+            return plain(200 if objects.put(name, body) else 400, _JSON, b"")
+        found = objects.get(name)
+        return (
+            plain(404, _JSON, b"<Error><Code>NoSuchKey</Code></Error>") if found is None else plain(200, _JSON, found)
+        )
 
     def _answer(self, path: str, target: str, body: bytes) -> bytes:
         if not compare_digest(path.encode(), self._path.encode()):

@@ -1,4 +1,4 @@
-"""The embedded AWS as a program: DynamoDB and Secrets Manager on an inherited socket.
+"""The embedded AWS as a program: DynamoDB, Secrets Manager and objects of S3 on an inherited socket.
 
 Standard input delivers one line of JSON (`ServerConfig`) and stays open: when it closes, the program ends. One line of
 JSON (`StartReport`) on standard output reports that requests are served. One thread runs all operations in turn, so
@@ -18,6 +18,7 @@ from pathlib import Path
 from .aws_connection import AwsConnection
 from .aws_protocol import ServerConfig, StartReport, StreamReader
 from .dynamodb.operations import DynamoDB
+from .object_store import ObjectStore
 from .secrets_manager import SecretsManager
 from .streams import read_stream
 from .tables import open_database
@@ -41,7 +42,8 @@ async def _serve(config: ServerConfig) -> None:
         if attribute:
             specification = {"Enabled": True, "AttributeName": attribute}
             dynamodb.call("UpdateTimeToLive", {**create, "TimeToLiveSpecification": specification})
-    connection = partial(AwsConnection, f"/{config.token}", dynamodb, secrets)
+    objects = ObjectStore(Path(config.data_dir) / "s3")
+    connection = partial(AwsConnection, f"/{config.token}", dynamodb, secrets, objects=objects)
     server = await loop.create_server(connection, sock=socket.socket(fileno=config.descriptor))
     print(json.dumps(asdict(report)), flush=True)
     dynamodb.delete_expired()

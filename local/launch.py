@@ -14,9 +14,10 @@ __all__ = ["CREDENTIALS", "launch_of"]
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local"}
 """The embedded AWS accepts any credentials; the machine's own must not be used by mistake."""
 
-# The variables that a function needs to reach real providers; no others are inherited.
+# The variables that a function needs to reach real providers, and a bucket elsewhere; no others are inherited.
 _PASSED_ON = frozenset(
     {"PATH", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
+    | {"AWS_ENDPOINT_URL_S3"}
 )
 _LOOPBACK = "127.0.0.1,localhost,::1"
 

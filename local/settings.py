@@ -36,6 +36,7 @@ class Settings:
     cors_origins: str
     allowed_hosts: frozenset[str]
     hooks_module: str
+    archive_bucket: str
     environment: Mapping[str, str]
 
     def secret(self, names: frozenset[str], master_key: str) -> dict[str, str]:
@@ -73,6 +74,7 @@ def read_settings(checkout: Path, environ: Mapping[str, str] = os.environ) -> Se
         cors_origins=environment.get("CORS_ORIGINS", ""),
         allowed_hosts=parse_list(environment.get("ALLOWED_HOSTS", "")),
         hooks_module=environment.get("HOOKS_MODULE", ""),
+        archive_bucket=environment.get("ARCHIVE_BUCKET", ""),
         environment=environment,
     )
 

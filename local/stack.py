@@ -69,6 +69,7 @@ class Stack:
             {
                 "CorsOrigins": self.settings.cors_origins,
                 "HooksModule": self.settings.hooks_module,
+                "ArchiveBucket": self.settings.archive_bucket,
                 "ResponseDays": "30",
             },
         )

@@ -167,6 +167,7 @@ KEY = (
     *_LIMITS,
     _Field("user_id", "--user", _text, "ID", "Its owner."),
     _Field("team_id", "--team", _text, "TEAM", "Its team, by id or alias."),
+    _Field("archive", "--archive", _truth, "BOOL", "true: archive its requests and answers; false: do not.", False),
     _Field(
         "aliases", "--aliases", _aliases, "NAME=MODEL", "Names (or patterns) of its own for models; comma-separated."
     ),

@@ -81,6 +81,7 @@ CODES = {
     "previous_response_not_found": "The stored response has expired, was never stored, or belongs to another key.",
     "rate_limit_exceeded": "A limit of the key or team is reached. Wait for `Retry-After`.",
     "receiver_not_found": "The routes name no such receiver of alerts. `GET /alerts` lists them.",
+    "archive_not_found": "The request was not archived, or has been deleted from the archive.",
     "request_not_found": "No such request; rows expire after UsageDays.",
     "request_too_large": "The body or its cost exceeds the bounds. Send less.",
     "rollout_changed": "The rollout was changed meanwhile. Read it again, and repeat the change.",

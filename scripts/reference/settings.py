@@ -18,6 +18,7 @@ Routes are configured in [routes.yaml](routes.md). This page lists the other set
 
 LOCAL = {
     "ALLOWED_HOSTS": "Host names besides loopback that requests may be addressed to, separated by commas.",
+    "ARCHIVE_BUCKET": "A name for archived requests ([archive](../archive.md)), in DATA_DIR/s3. Unset: none.",
     "CORS_ORIGINS": "Origins whose pages may call /v1, separated by commas.",
     "DATA_DIR": "Folder of the local state (default: .data).",
     "HOOKS_MODULE": "The module with your hooks, in layers/hooks/python ([hooks](../hooks.md)).",
@@ -71,6 +72,7 @@ FUNCTIONS = {
     "POWERTOOLS_METRICS_NAMESPACE": "Namespace of the metrics.",
     "POWERTOOLS_SERVICE_NAME": "Service name in log lines and metrics.",
     "PROVIDER_BASE_URLS": "JSON object that replaces providers' base URLs, for tests.",
+    "ARCHIVE_BUCKET": "The bucket of archived requests; none if it is empty.",
     "CACHE_TABLE": "Table of answers to repeatable requests.",
     "RESPONSES_TABLE": "Table of stored responses.",
     "RESPONSE_DAYS": "Days that a response is stored.",

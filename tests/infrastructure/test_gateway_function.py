@@ -127,6 +127,7 @@ def test_its_environment_holds_names_and_no_secret() -> None:
         "HOOKS_MODULE": {"Ref": "HooksModule"},
         "CACHE_TABLE": {"Ref": "CacheTable"},
         "ALERTS_TABLE": {"Ref": "AlertsTable"},
+        "ARCHIVE_BUCKET": {"Fn::If": ["HasOwnArchive", {"Ref": "Archive"}, {"Ref": "ArchiveBucket"}]},
         "RESPONSES_TABLE": {"Ref": "ResponsesTable"},
         "RESPONSE_DAYS": {"Ref": "ResponseDays"},
         "SECRET_ID": {"Ref": "Secret"},

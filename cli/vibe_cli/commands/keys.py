@@ -164,6 +164,7 @@ def _facts(key: dict[str, Any]) -> dict[str, Any]:
         "team": key.get("team_id"),
         "owner": key.get("user_id"),
         "aliases": ", ".join(f"{name}={model}" for name, model in (key.get("aliases") or {}).items()),
+        "archived": "yes" if key.get("archive") else None,
         "expires": output.time_text(key.get("expires")),
         **budget_facts(key),
     }

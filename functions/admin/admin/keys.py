@@ -64,6 +64,7 @@ class KeyFields(HolderFields, LiteLLMOnly):
     duration: Expiry | None = optional("Time until it expires: 12h, 30d, 1mo. -1 for never")
     user_id: Text | None = optional("The user it belongs to")
     team_id: TeamId | None = optional("The team it belongs to")
+    archive: bool | None = optional("Whether its requests and answers are written to the router's archive")
     aliases: Aliases | None = optional(
         "Names or patterns (*) that this key may send, and the virtual model of each. They win over those of the routes"
     )
@@ -249,6 +250,7 @@ def key_object(key: Key, ledgers: Mapping[str, Ledger] = _NONE) -> dict[str, Any
         "key_alias": key.alias,
         "user_id": key.user_id,
         "team_id": key.team_id,
+        "archive": key.archive,
         "aliases": dict(key.aliases),
         "expires": iso(key.expires),
         "replaced_by": key.replaced_by,
@@ -267,6 +269,8 @@ def _with(key: Key, body: KeyFields, now: float) -> Key:
     for name, field in {"key_alias": "alias", "user_id": "user_id", "team_id": "team_id"}.items():
         if name in given:
             fields[field] = getattr(body, name)
+    if body.archive is not None:
+        fields["archive"] = body.archive
     if "aliases" in given:
         fields["aliases"] = body.aliases or {}
     if body.duration is not None:

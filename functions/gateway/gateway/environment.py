@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vibe_router.hooks.runner import HookRunner
     from vibe_router.pipeline.alert_observer import AlertObserver
     from vibe_router.pipeline.answer_cache import AnswerCache
+    from vibe_router.pipeline.archiver import RequestArchiver
     from vibe_router.pipeline.chain_memory import ChainMemory
     from vibe_router.pipeline.complexity import ComplexityRouter
     from vibe_router.pipeline.dual_runs import DualRunner
@@ -69,6 +70,7 @@ class Settings:
     is_local: bool = False
     hooks_module: str = ""
     alerts_table: str = ""
+    archive_bucket: str = ""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -88,6 +90,7 @@ class Settings:
             is_local=is_local(environ),
             hooks_module=environ.get("HOOKS_MODULE", ""),
             alerts_table=environ.get("ALERTS_TABLE", ""),
+            archive_bucket=environ.get("ARCHIVE_BUCKET", ""),
         )
 
 
@@ -177,6 +180,17 @@ class Environment:
         # A new version of the function may have other hooks, which change what providers are sent.
         variant = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "") if self.hooks else ""
         return AnswerCache(store, self.master_key, self.clock, variant)
+
+    @cached_property
+    def archiver(self) -> "RequestArchiver | None":
+        """The archive; imported with the first request of a key that is archived. None without a bucket."""
+        if not (name := self._settings.archive_bucket):
+            return None
+        from vibe_router.pipeline.archiver import RequestArchiver
+        from vibe_router.store.archive import ArchiveStore
+        from vibe_router.store.objects import Bucket
+
+        return RequestArchiver(ArchiveStore(Bucket(name, self.clock, tls=trusted_ssl_context)), self.clock)
 
     @property
     def observers(self) -> "tuple[RequestObserver, ...]":

@@ -42,6 +42,7 @@ def test_every_field_of_a_key_is_returned(admin: Admin) -> None:
         "tpm_limit": 100_000,
         "max_parallel_requests": 4,
         "cache_seconds": 3600,
+        "archive": True,
         "metadata": {"app": "x", "n": [1, 2.5, None]},
         "tags": ["prod", "eu"],
         "user_id": "ada",

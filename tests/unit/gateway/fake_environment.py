@@ -301,6 +301,7 @@ class FakeEnvironment(Environment):
         self.usage_recorder = cast("UsageRecorder", self.books)
         self.response_store = FakeResponses()
         self.responses = ResponseStorage(self.response_store)
+        self.archiver = None
         self.answers = FakeAnswers(self.clock)
         self.answer_cache = AnswerCache(self.answers, self.master_key, self.clock)
         self.upstream = ScriptedUpstream()

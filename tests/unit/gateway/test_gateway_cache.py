@@ -23,7 +23,7 @@ from tests.unit.gateway.fake_environment import (
 )
 from tests.unit.gateway.test_gateway_formats import chained, member
 from vibe_router.access.keys import Caller, Key, Limits, Team
-from vibe_router.core.models import BetaShape, RequestShape
+from vibe_router.core.models import BetaShape, Guard, RequestShape
 from vibe_router.formats.common import sse
 from vibe_router.routing.verdict import Failure, FailureKind
 
@@ -450,3 +450,20 @@ def test_a_hit_calls_no_hook_of_an_attempt_and_the_hook_of_the_request_decides_w
     send(chat())
     assert send(chat(messages=[{"role": "user", "content": "Say hallo."}])).cache == "hit"
     assert calls == ["request", "attempt", "request"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_masked_requests_share_an_answer_and_each_gets_its_own_values(cached: FakeEnvironment, stream: bool) -> None:
+    cached.guards["personal"] = Guard("personal", ("emails",), action="mask")
+    cached.models["auto-chat"] = replace(cached.models["auto-chat"], guards=("personal",))
+    said = {**COMPLETION, "choices": [{"index": 0, "message": {"content": "To [EMAIL_1]"}, "finish_reason": "stop"}]}
+    cached.upstream.script["one"] = [whole(said)]
+    first, second = (
+        send(chat(messages=[{"role": "user", "content": f"Write to {mail}"}], stream=stream and mail.startswith("bob")))
+        for mail in ("ann@example.com", "bob@example.com")
+    )
+    assert (first.cache, second.cache) == ("miss", "hit")
+    assert first.json["choices"][0]["message"]["content"] == "To ann@example.com"
+    assert b"To bob@example.com" in second.raw
+    assert b"ann" not in second.raw
+    assert all(b"@example.com" not in each.data for each in cached.answers.table.values())

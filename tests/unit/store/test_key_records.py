@@ -44,6 +44,7 @@ keys = st.builds(
     replaced_by=maybe,
     user_id=maybe,
     team_id=maybe,
+    archive=st.booleans(),
     **common,
 )
 teams = st.builds(Team, id=words, **common)

@@ -23,9 +23,11 @@ _HIDDEN = "(not recorded)"
 _SAFE = frozenset(
     {
         "all",
+        "archive",
         "blocked",
         "budget_duration",
         "budget_ladder",
+        "cache_seconds",
         "deployment",
         "duration",
         "grace_period",

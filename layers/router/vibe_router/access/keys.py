@@ -138,6 +138,7 @@ class Key:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = Limits()
     cache_seconds: int | None = None  # for which its answers are stored; 0 for none, None for what the model says
+    archive: bool = False  # whether its requests and answers are archived
     budget_ladder: Ladders = field(default_factory=dict)
     guards: tuple[str, ...] = ()  # that inspect its requests, beside those of the model
     created_at: float = 0

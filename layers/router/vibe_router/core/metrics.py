@@ -29,7 +29,7 @@ METRICS = {
 def metrics_line(values: Mapping[str, float | None], namespace: str, now: float) -> str:
     """Return the line for one request's metrics at `now` (epoch seconds), without those that are None or 0."""
     present = {name: value for name, value in values.items() if value}
-    described = [{"Name": name, "Unit": unit} if (unit := METRICS[name]) else {"Name": name} for name in present]
+    described = [{"Name": name, "Unit": unit} if (unit := METRICS.get(name)) else {"Name": name} for name in present]
     metadata = {"Namespace": namespace, "Dimensions": [["service"]], "Metrics": described}
     line = {"_aws": {"Timestamp": int(now * 1000), "CloudWatchMetrics": [metadata]}, "service": SERVICE, **present}
     return json.dumps(line, separators=(",", ":"))

@@ -198,6 +198,7 @@ class Record:
     status: int = _field(_count, 200, required=True)
     error: str | None = _field(_text, None, always_logged=True)
     stream: bool = _field(bool, False)
+    archived: bool = _field(bool, False)  # request and answer are in the archive, if nothing went wrong
     cache_hit: bool = _field(bool, False)  # a stored answer was replayed, whose tokens these are
     format: str | None = _field(_text, None)
     provider_format: str | None = _field(_text, None)

@@ -34,13 +34,13 @@ def is_final(format_: str, body: bytes) -> bool:
         return False
 
 
-def assemble_stream(request: ClientRequest, raw: bytes, usage: Usage) -> bytes | None:
+def assemble_stream(request: ClientRequest, raw: bytes, usage: Usage, *, partial: bool = False) -> bytes | None:
     """Return the whole answer that was streamed to `request` as `raw`; None if that is not complete.
 
-    `usage` is filled in where the caller's stream did not report it.
+    With `partial`, what there is of it is enough. `usage` is filled in where the caller's stream did not report it.
     """
     try:
-        answer = _assembled(request, raw)
+        answer = _assembled(request, raw, partial=partial)
         if answer is None:
             return None
         if request.format in ("chat", "completions") and not answer.get("usage"):
@@ -69,20 +69,22 @@ def replay_stream(request: ClientRequest, body: bytes) -> list[bytes]:
     return registry.streamed(request.format).to_events(load(body), wants_usage=request.wants_usage)
 
 
-def _assembled(request: ClientRequest, raw: bytes) -> dict[str, Any] | None:
+def _assembled(request: ClientRequest, raw: bytes, *, partial: bool) -> dict[str, Any] | None:
     if request.format == "gemini":
         from vibe_router.formats.gemini import assembly
 
-        return assembly.assemble_stream(cast("GeminiRequest", request), raw)
+        return assembly.assemble_stream(cast("GeminiRequest", request), raw, partial=partial)
     format_ = registry.streamed(request.format)
     reader, assembler, decoder = format_.reader(wants_usage=True), format_.assembler(), sse.EventDecoder()
     for event in (*decoder.feed(raw), *decoder.flush()):
         piece = reader.read(event)
         if piece.error is not None or piece.malformed:
-            return None
+            if not partial:
+                return None
+            break
         if piece.chunk is not None:
             assembler.add(piece.chunk)
-    return assembler.answer() if reader.complete else None
+    return assembler.answer() if partial or reader.complete else None
 
 
 def _is_final_chat(answer: Mapping[str, Any]) -> bool:

@@ -55,6 +55,7 @@ class RoutingDecision:
         self._ladder: BudgetLadder | None = None  # of a request that another model serves, because of a budget
         self._soft: tuple[SoftBudget, ...] = ()  # budgets that are spent and only warn
         self._stream = False
+        self._is_archived = False
         self._cache: str | None = None  # hit, miss or off; None without a cache
         self._guard_findings: dict[str, int] = {}
         self._usage = Usage()
@@ -101,6 +102,10 @@ class RoutingDecision:
     def route(self, choice: "Choice | None", *, stores_features: bool) -> None:
         """Record how the request is routed by complexity, and whether its features are stored."""
         self._choice, self._stores_features = choice, stores_features
+
+    def archive(self) -> None:
+        """Record that request and answer are archived."""
+        self._is_archived = True
 
     def cache(self, state: str) -> None:
         """Record that the answer is not replayed: it is a `miss`, or the cache is `off` for this request."""
@@ -198,6 +203,7 @@ class RoutingDecision:
             fallbacks=trace.fallbacks,
             reasoning_left_out=trace.reasoning_left_out,
             dropped_params=_cut_all(trace.dropped_params),
+            archived=self._is_archived,
             cache_hit=self._cache == "hit",
             guard_findings=self._guard_findings or None,
             usage=usage,

@@ -24,10 +24,11 @@ from vibe_router.store.usage import UsageRecorder
 
 if TYPE_CHECKING:
     from vibe_router.access.budgets import BudgetLadder
-    from vibe_router.core.models import ComplexityRule
+    from vibe_router.core.models import ComplexityRule, Guard
     from vibe_router.formats.responses.request import ResponsesRequest
     from vibe_router.hooks.runner import HookRunner
     from vibe_router.pipeline.answer_cache import AnswerCache, CachedAnswer, CacheSlot
+    from vibe_router.pipeline.archiver import ArchiveSlot, RequestArchiver
     from vibe_router.pipeline.complexity import ComplexityRouter
     from vibe_router.pipeline.continuation import StreamContinuer
     from vibe_router.pipeline.dual_runs import DualRunner
@@ -65,6 +66,10 @@ class Services(Protocol):
     @property
     def answer_cache(self) -> "AnswerCache":
         """Stores and replays answers; read for a model or key with a cache only."""
+
+    @property
+    def archiver(self) -> "RequestArchiver | None":
+        """Archives requests and answers; None without a bucket. Read for a key that asks for it only."""
 
     @property
     def usage_recorder(self) -> UsageRecorder:
@@ -118,6 +123,8 @@ class RequestPipeline:
         self._answer: bytes | None = None  # a whole answer, for a dual run
         self._until = 0.0  # of the invocation, in monotonic seconds
         self._traceparent: str | None = None
+        self._archive: ArchiveSlot | None = None  # of a key whose requests are archived
+        self._guards: Sequence[Guard] = ()  # that have inspected the request
         self._cache_seconds = 0  # for which answers are cached
         self._slot: CacheSlot | None = None  # of a request whose answer may be cached
         self._cached: CachedAnswer | None = None  # to be replayed
@@ -127,13 +134,15 @@ class RequestPipeline:
         """Return the answer, whole or as a stream, within `seconds_left` of the invocation. Raises ApiError."""
         try:
             answer = self._serve(headers, body, seconds_left)
+            if self._archive:
+                answer = self._archive.take(answer)
         except ApiError as error:
             self.decision.fail(error)
             raise
         except Exception:
             self.decision.fail(fault())
             raise
-        # What is stored or cached of an answer stays masked.
+        # What is stored, cached or archived of an answer stays masked.
         return self._restorer.restored(answer) if self._restorer else answer
 
     def _serve(self, headers: Mapping[str, str], body: bytes, seconds_left: float) -> WholeAnswer | Iterable[bytes]:
@@ -149,6 +158,8 @@ class RequestPipeline:
         request = self._guard(caller, model, ladder, request, headers, body)
         recorder = self._recorder(caller, request)
         self._request = request
+        if self._archive:
+            self._archive.hold(request, self._guards)
         if report:
             decision.warn(report.soft)
         model, deadline = self._reserve_on_ladder(model, ladder, caller, headers, len(body), seconds_left)
@@ -164,6 +175,9 @@ class RequestPipeline:
         self.decision.trace.client_headers = headers
         caller = self._services.admission.caller(headers)
         self.decision.admit(caller, header_tags(headers))
+        if caller.key and caller.key.archive and (archiver := self._services.archiver):
+            self._archive = archiver.open()
+            self.decision.archive()
         self._names = caller.key_id, (caller.key.alias if caller.key else None) or ""
         return caller
 
@@ -208,6 +222,7 @@ class RequestPipeline:
 
         services = self._services
         if guards := guards_for(caller, model, ladder, services.routes()):
+            self._guards = guards
             guarded = guard_request(
                 guards, request, self._client, body, headers, self.decision, lambda: services.guardrails
             )
@@ -336,6 +351,8 @@ class RequestPipeline:
         self.decision.measure(record)
         if (slot := self._slot) and not record.failed:
             _guarded(lambda: self._store_answer(slot))
+        if archive := self._archive:
+            _guarded(lambda: archive.write(record))
         if (rule := self._rule) and record.routing_choice:
             _guarded(lambda: self._learn(rule, record))
         elif self._model and self._request and self._model.standard_of and record.key is not None:

@@ -84,6 +84,7 @@ def key_record(key: Key) -> dict[str, Value]:
         "user_id": key.user_id,
         "team_id": key.team_id,
         **_holder_record(key),
+        "archive": key.archive or None,
     }
     if key.deleted_at is not None:
         values["expires_at"] = int(key.deleted_at) + _TOMBSTONE_SECONDS
@@ -155,6 +156,7 @@ def parse_key(values: Mapping[str, Any]) -> Key:
         user_id=read_text(values, "user_id"),
         team_id=read_text(values, "team_id"),
         **_holder_fields(values),
+        archive=read_flag(values, "archive"),
     )
 
 
