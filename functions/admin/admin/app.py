@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from admin import (
     alerts,
+    archive,
     audit,
     complexity,
     cooldowns,
@@ -62,6 +63,7 @@ for module in (
     models,
     spend,
     usage,
+    archive,
     routes,
     cooldowns,
     complexity,

@@ -12,7 +12,7 @@ from admin.router import Router
 from vibe_router.access.audit import AuditEntry, new_position, recorded_changes
 from vibe_router.core.telemetry import log_fault, logger
 
-__all__ = ["record", "record_sign_in", "router"]
+__all__ = ["record", "record_reading", "record_sign_in", "router"]
 
 router = Router()
 
@@ -47,6 +47,11 @@ def record(call: Call, body: str, answer: dict[str, Any]) -> None:
 def record_sign_in(call: Call, by: str, status: int) -> None:
     """Add an attempt to sign in to the audit log; `by` is the user's name if the router knows it."""
     _add(call, by, status)
+
+
+def record_reading(call: Call) -> None:
+    """Add to the audit log that somebody read what the call returns: content of others."""
+    _add(call, call.by, 200)
 
 
 def _add(call: Call, by: str, status: int, target: str | None = None, changes: Mapping[str, Any] | None = None) -> None:

@@ -33,6 +33,7 @@ from vibe_router.store.usage import UsageReader
 
 if TYPE_CHECKING:
     from admin.oidc_client import OidcClient
+    from vibe_router.store.archive import ArchiveStore
 
 __all__ = ["Environment", "Settings"]
 
@@ -51,6 +52,7 @@ class Settings:
     audit_table: str
     alerts_table: str
     is_local: bool = False
+    archive_bucket: str = ""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -66,6 +68,7 @@ class Settings:
             audit_table=environ["AUDIT_TABLE"],
             alerts_table=environ["ALERTS_TABLE"],
             is_local=is_local(environ),
+            archive_bucket=environ.get("ARCHIVE_BUCKET", ""),
         )
 
 
@@ -91,6 +94,17 @@ class Environment:
         self.usage = UsageReader(dynamodb, settings.usage_table)
         self.lifetimes = LifetimeTotals(dynamodb, settings.usage_table, settings.state_table, self.clock)
         self.secrets = Secrets(secrets_client(self.clock, trusted_ssl_context), settings.secret_id, self.clock)
+        self._archive_bucket = settings.archive_bucket
+
+    @cached_property
+    def archive(self) -> "ArchiveStore | None":
+        """The archive of requests; imported on first use. None without a bucket."""
+        if not self._archive_bucket:
+            return None
+        from vibe_router.store.archive import ArchiveStore
+        from vibe_router.store.objects import Bucket
+
+        return ArchiveStore(Bucket(self._archive_bucket, self.clock, tls=trusted_ssl_context))
 
     def master_key(self) -> str:
         """Return the master key. Raises ApiError (503)."""

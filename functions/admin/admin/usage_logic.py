@@ -14,7 +14,18 @@ from vibe_router.core.histogram import FIRST_TOKEN, TOTAL_TIME, percentile
 from vibe_router.core.record import COUNTERS, MASTER_ID
 from vibe_router.store.usage import Filter, Total
 
-__all__ = ["day_of", "key_id", "key_names", "overview", "request", "requests", "summed", "team_names", "today"]
+__all__ = [
+    "day_of",
+    "key_id",
+    "key_names",
+    "no_such_request",
+    "overview",
+    "request",
+    "requests",
+    "summed",
+    "team_names",
+    "today",
+]
 
 _MASTER = {"key_alias": "master key", "key_name": None}
 
@@ -69,9 +80,14 @@ def request(call: Call, request_id: str) -> dict[str, Any]:
     """Return one row. Raises ApiError (404)."""
     record = call.environment.usage.request(request_id)
     if record is None:
-        message = f"There is no request {request_id[:100]}. Rows expire after some months."
-        raise ApiError(404, message, code="request_not_found", param="request_id")
+        raise no_such_request(request_id)
     return record.as_json()
+
+
+def no_such_request(request_id: str) -> ApiError:
+    """Return the 404 for a request without a row."""
+    message = f"There is no request {request_id[:100]}. Rows expire after some months."
+    return ApiError(404, message, code="request_not_found", param="request_id")
 
 
 def summed(totals: Iterable[Total]) -> dict[str, Any]:

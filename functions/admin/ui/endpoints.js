@@ -128,3 +128,6 @@ export const api = {
   readAdminDocument: () => get("ui/openapi.json"),
   readModelDocument: () => get("openapi.json"),
 };
+
+/** Where the archived request and answer are downloaded, with the cookie of the session. */
+export const archiveUrl = (id) => url(`usage/requests/${encodeURIComponent(id)}/archive`);

@@ -45,7 +45,7 @@ def browser() -> Browser:
 def used_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A router after some traffic: a key in a team, successes, a failover, and a failed request."""
     data: Path = tmp_path_factory.mktemp("page")
-    with running(data) as stack:
+    with running(data, ARCHIVE_BUCKET="archive") as stack:
         send_traffic(stack)
         yield stack
 

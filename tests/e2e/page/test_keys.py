@@ -44,7 +44,7 @@ def test_create_a_key_with_every_field(visit: Callable[..., Visitor], used_stack
     dialog.get_by_label("Warn beyond").fill("10")
     dialog.get_by_label("Spending per model").fill("auto-codex")
     dialog.get_by_label("Cheaper models").fill("auto-chat=auto-chat-mini@80%")
-    dialog.get_by_text("Rate limits, aliases, tags, owner, metadata").click()
+    dialog.get_by_text("Rate limits, guards, aliases, tags, owner, metadata").click()
     dialog.get_by_label("Request limit").fill("60")
     dialog.get_by_label("Token limit").fill("100000")
     dialog.get_by_label("Concurrency limit").fill("4")
@@ -162,7 +162,7 @@ def test_edit_sends_changed_fields_only(visit: Callable[..., Visitor], used_stac
     assert sent.value.post_data_json == {"key": key["token"], "max_budget": 4}
     with visitor.page.expect_request("**/key/update") as sent:
         visitor.button("Edit with metadata").click()
-        visitor.dialog.get_by_text("Rate limits, aliases, tags, owner, metadata").click()
+        visitor.dialog.get_by_text("Rate limits, guards, aliases, tags, owner, metadata").click()
         visitor.dialog.get_by_label("Metadata").fill("")
         visitor.button("Save", visitor.dialog).click()
     assert sent.value.post_data_json == {"key": key["token"], "metadata": None}

@@ -1,5 +1,7 @@
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 from playwright.sync_api import Route, expect
@@ -74,6 +76,30 @@ def test_a_replayed_answer_says_so(visit: Callable[..., Visitor], used_stack: St
     page.locator(f'a[href="#/requests/{again.headers["x-vibe-request-id"]}"]').click()
     expect(visitor.dialog).to_contain_text("A stored answer was replayed. No deployment was called.")
     expect(visitor.dialog.locator(".facts")).to_contain_text("none: from the cache")
+
+
+def test_an_archived_request_is_downloaded(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit()
+    page = visitor.open("keys").page
+    visitor.button("Create key").click()
+    visitor.dialog.get_by_label("Alias", exact=True).fill("for the record")
+    visitor.dialog.get_by_text("Rate limits, guards, aliases, tags, owner, metadata").click()
+    visitor.dialog.get_by_label("Archive requests and answers").check()
+    visitor.button("Create key", visitor.dialog).click()
+    key = visitor.dialog.locator("[data-created-key]").inner_text()
+    visitor.button("Done").click()
+    request_id = ask(used_stack, key, text="For the record.", stream=True).headers["x-vibe-request-id"]
+    page.goto(f"{visitor.root}/ui/#/requests/{request_id}")
+    link = visitor.dialog.get_by_role("link", name="Download request and answer")
+    expect(link).to_be_visible()
+    (file,) = eventually(lambda: list((used_stack.data / "s3" / "archive").rglob(f"{request_id}.json.gz")))
+    assert file.stat().st_mode & 0o077 == 0
+    with page.expect_download() as download:
+        link.click()
+    document = json.loads(Path(download.value.path()).read_text())
+    assert document["request"]["body"]["messages"] == [{"role": "user", "content": "For the record."}]
+    assert document["answer"]["body"]["choices"][0]["message"]["content"]
+    assert key not in json.dumps(document)
 
 
 def test_find_a_request_by_its_id(visit: Callable[..., Visitor], used_stack: Stack) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from tests.unit.store.held import Time
 
+from tests.unit.store.fakes import Time
 from vibe_router.store.archive import MOST_DOCUMENT_BYTES, ArchiveStore, CorruptDocumentError, archive_key
 from vibe_router.store.aws_client import Bounds
 from vibe_router.store.aws_errors import ClientError, EndpointConnectionError

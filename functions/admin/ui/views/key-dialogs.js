@@ -31,6 +31,7 @@ function keyForm(key, { models, teams }, done, close) {
   const team = select([["", "no team"], ...(unlisted ? [before.team_id] : []), ...teams.map((each) => [each.team_id, each.team_alias || each.team_id])], before.team_id ?? "");
   const expiry = select(key ? [["keep", before.expires ? `unchanged: ${fullTime(before.expires)}` : "unchanged: never"], ...(before.expires ? [["-1", "never"]] : []), ...EXPIRY.slice(1)] : EXPIRY, key ? "keep" : "");
   const user = h("input", { value: before.user_id ?? "", maxlength: "200", autocomplete: "off" });
+  const archive = h("input", { type: "checkbox", checked: Boolean(before.archive) });
   const names = h("input", { value: Object.entries(before.aliases ?? {}).map((pair) => pair.join("=")).join(", "), spellcheck: "false", autocapitalize: "none", placeholder: "claude-*=auto-claude" });
   const { fields: shared, read } = holderFields(before, models);
   const fields = {
@@ -41,6 +42,7 @@ function keyForm(key, { models, teams }, done, close) {
     duration: field("Expires", expiry),
     user_id: field("Owner", user),
   };
+  const archiveField = h("fieldset", {}, h("legend", { class: "label" }, "Archive"), h("label", { class: "check" }, archive, h("span", {}, "Archive requests and answers")));
   const general = h("p", { class: "form-error", role: "alert" });
   const submit = button(key ? "Save" : "Create key", null, { kind: "primary", type: "submit" });
 
@@ -50,7 +52,7 @@ function keyForm(key, { models, teams }, done, close) {
     if (!shared) return undefined;
     const aliases = aliasesIn(names.value);
     if (!aliases) return fields.aliases.problem("Write NAME=MODEL, separated by commas.");
-    const values = { ...shared, aliases, key_alias: alias.value.trim() || null, team_id: team.value || null, user_id: user.value.trim() || null };
+    const values = { ...shared, aliases, archive: archive.checked || (before.archive ? false : null), key_alias: alias.value.trim() || null, team_id: team.value || null, user_id: user.value.trim() || null };
     const body = changedValues(values, key);
     if (expiry.value && expiry.value !== "keep") body.duration = expiry.value;
     try {
@@ -80,7 +82,7 @@ function keyForm(key, { models, teams }, done, close) {
       "details",
       { class: "wide more-fields", open: Boolean(key && (before.rpm_limit || before.tpm_limit || before.max_parallel_requests)) },
       h("summary", {}, "Rate limits, guards, aliases, tags, owner, metadata"),
-      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.cache_seconds, fields.guards, fields.aliases, fields.tags, fields.user_id, fields.metadata),
+      h("div", { class: "form two" }, fields.rpm_limit, fields.tpm_limit, fields.max_parallel_requests, fields.cache_seconds, fields.guards, fields.aliases, fields.tags, fields.user_id, archiveField, fields.metadata),
     ),
     general,
     h("div", { class: "actions" }, button("Cancel", () => close()), submit),

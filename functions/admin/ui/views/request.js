@@ -1,6 +1,7 @@
 // The details of one request: its attempts, and why it was routed that way.
 
 import { h } from "../dom.js";
+import { archiveUrl } from "../endpoints.js";
 import { count, fullTime, money, ms, NONE, plural, timeOf, verdict } from "../format.js";
 
 export const names = new Map(); // key id → name; filled by the list
@@ -45,6 +46,7 @@ export function drawRequest(row) {
       fact("First token", row.ttft_ms ? ms(row.ttft_ms) : null),
       fact("Duration", ms(row.total_ms)),
       fact("Request id", row.request_id),
+      fact("Archive", row.archived ? h("a", { href: archiveUrl(row.request_id).href, download: "" }, "Download request and answer") : null),
     ),
   ];
 }
