@@ -145,7 +145,7 @@ PRICES: Mapping[str, str] = {
 
 _CALLER_S = "callers send their own parameters; routes add none"
 _TELEMETRY = "there are no callbacks; see usage, the log and CloudWatch"
-_NO_CACHE = "answers are not cached"
+_NO_CACHE = "the cache is set per model instead: `cache: {seconds: 3600}` (docs/caching.md)"
 _NO_REDIS = "there is no Redis: cooldowns and limits are in DynamoDB"
 _NO_DATABASE = "there is no database to connect to: keys and usage are in the stack's tables"
 _NO_GUARDRAILS = "there are no guardrails, prompt stores or tools servers in the router"
