@@ -56,8 +56,12 @@ def main() -> int:
     if package is None or package.origin is None:
         print("NOT CHECKED: the locked versions, because the package safety-db is not installed.")
         return 0
-    database = json.loads(Path(package.origin).with_name("insecure.json").read_text(encoding="utf-8"))
-    made = datetime.fromtimestamp(database["$meta"]["timestamp"], UTC)
+    try:
+        database = json.loads(Path(package.origin).with_name("insecure.json").read_text(encoding="utf-8"))
+        made = datetime.fromtimestamp(database["$meta"]["timestamp"], UTC)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        print(f"NOT CHECKED: the locked versions, because the advisories cannot be read ({type(error).__name__}).")
+        return 0
     found = findings(locked, database)
     print("\n".join(found) or f"{len(locked)} locked versions: none is among the advisories of {made:%B %Y}.")
     if (datetime.now(UTC) - made).days > _STALE_DAYS:

@@ -125,3 +125,23 @@ def test_a_deployment_with_a_reset_time_is_not_called_before_it(stack: Stack) ->
     assert {each.status_code for each in answers} == {429}
     assert all(int(each.headers["retry-after"]) > 60 for each in answers)
     assert len(stack.standin.requests("new-api")) == calls
+
+
+def test_one_caller_s_repeated_failures_cool_a_deployment_once(stack: Stack) -> None:
+    master = {"authorization": f"Bearer {KEY}"}
+    ann, bob = (
+        httpx.post(f"{stack.root}/key/generate", json={}, headers=master, timeout=60).json()["key"] for _ in range(2)
+    )
+
+    def ask(key: str) -> httpx.Response:
+        body = {"model": "auto-chat", "messages": [{"role": "user", "content": f"I am {key}"}]}
+        return httpx.post(f"{stack.url}/chat/completions", json=body, headers={"x-api-key": key}, timeout=60)
+
+    stack.broken = True
+    for _ in range(3):
+        stack.standin.fault("cliproxyapi", "503", times=2)  # a call and its retry
+        assert ask(ann).headers["x-vibe-deployment"] == L2
+        stack.standin.heal("cliproxyapi")
+        eventually(lambda: stack.health()[L1]["state"] != "cooling")
+        assert stack.health()[L1]["strikes"] <= 1
+    eventually(lambda: ask(bob).headers["x-vibe-deployment"] == L1)
