@@ -346,3 +346,14 @@ def test_counting_tokens_counts_against_the_rate_limit(environment: FakeEnvironm
     assert app.handler(sent, context()).status == 200
     response = app.handler(sent, context())
     assert (response.status, json.loads(b"".join(response.body))["error"]["type"]) == (429, "rate_limit_error")
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-api-key: b", "a\nb", "\x00", "\x7f", "\ud800", "a\x1fb", ""])
+def test_a_header_that_no_request_can_carry_is_not_passed_on(environment: FakeEnvironment, value: str) -> None:
+    chained(environment, member("one/claude-haiku-4-5", "messages"))
+    environment.upstream.script["one"] = [whole(MESSAGE)]
+    response, _ = ask(headers={"anthropic-beta": value, "anthropic-version": "2023-06-01"})
+    assert response.status == 200
+    [(_, sent)] = environment.upstream.sent
+    assert "anthropic-beta" not in sent
+    assert sent["anthropic-version"] == "2023-06-01"

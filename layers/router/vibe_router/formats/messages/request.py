@@ -205,5 +205,7 @@ def parse_count(raw: bytes, headers: Mapping[str, str]) -> MessagesRequest:
     for index, message in enumerate(body["messages"]):
         if message["role"] not in _ROLES:
             raise bad_request(f"'messages[{index}].role' must be user, assistant or system.", f"messages[{index}].role")
-    passed_headers = {name: headers[name] for name in _PASSED_HEADERS if name in headers}
+    passed_headers = {
+        name: value for name in _PASSED_HEADERS if (value := headers.get(name, "")).isprintable() and value
+    }
     return MessagesRequest(body["model"], bool(body.get("stream")), body, passed_headers, tags)
