@@ -1,6 +1,7 @@
 """Guards through the handler: in every format they block, mask and report, and no value is recorded anywhere."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -241,3 +242,37 @@ def test_a_cached_answer_is_masked_and_restored_for_each_request(environment: Fa
         said = [{"role": "user", "content": f"Write to {value}."}]
         _, answer = ask("chat", "sk-k", temperature=0, messages=said)
         assert json.loads(answer)["choices"][0]["message"]["content"] == f"to {value}"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a{0}@example.com ", "[EMAIL_{0}] ", "a{0}@example.com [EMAIL_{0}] "],
+    ids=["values", "placeholders", "both"],
+)
+def test_the_time_grows_with_the_values_and_the_placeholders(environment: FakeEnvironment, piece: str) -> None:
+    def seconds(count: int) -> float:
+        text = MAIL + " " + "".join(map(piece.format, range(count)))
+        sent = event(
+            "POST", "/v1/chat/completions", {"model": "auto-chat", "messages": [{"role": "user", "content": text}]}
+        )
+        started = time.process_time()
+        assert app.handler(sent, context()).status == 200
+        return time.process_time() - started
+
+    seconds(100)
+    first, fourth = seconds(3_000), seconds(12_000)
+    assert fourth < 10 * first + 0.1
+
+
+def test_more_values_than_an_answer_can_have_restored_are_a_400(environment: FakeEnvironment) -> None:
+    text = "".join(f"a{number}@example.com " for number in range(20_001))
+    body = {"model": "auto-chat", "messages": [{"role": "user", "content": text}]}
+    response = app.handler(event("POST", "/v1/chat/completions", body), context())
+    assert (response.status, "20,000 values" in json.loads(b"".join(response.body))["error"]["message"]) == (400, True)
+    assert environment.upstream.calls == []
+
+
+def test_a_placeholder_that_the_caller_escaped_is_left_alone(environment: FakeEnvironment) -> None:
+    raw = json.dumps({"model": "auto-chat", "messages": [{"role": "user", "content": f"[EMAIL_1] {MAIL}"}]})
+    app.handler(event("POST", "/v1/chat/completions", raw.replace("[EMAIL", "\\u005bEMAIL")), context())
+    assert environment.upstream.calls[0][1]["messages"][0]["content"] == "[EMAIL_1] [EMAIL_2]"

@@ -1,5 +1,6 @@
 """Inspect the texts of one request by its guards: count what they find, mask it, and note what must not pass."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ def redact_texts(format_name: str, body: Mapping[str, Any], guards: Iterable[Gua
     the body is nested too deeply.
     """
     everywhere = [each._replace(places=("prompts", "tool_results", "tool_arguments"), action="mask") for each in guards]
-    inspection = Inspection(everywhere, Masker(lambda _: False))
+    inspection = Inspection(everywhere, Masker(lambda _: False, limit=sys.maxsize))
     return rewrite_texts(format_name, body, inspection.change)
 
 

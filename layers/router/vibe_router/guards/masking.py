@@ -12,33 +12,44 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Masker", "Restorer", "TextRestorer"]
+from vibe_router.core.errors import bad_request
+
+__all__ = ["Masker", "Restorer", "TextRestorer", "placeholders_in"]
 
 _LABELS = {"secrets": "SECRET", "emails": "EMAIL", "phones": "PHONE", "cards": "CARD"}
 _NO_LABEL = re.compile(r"[^A-Z0-9]+")
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]{0,40}_[0-9]{1,7}\]")
+_MAX_VALUES = 20_000  # that one request may have masked: each takes memory until its answer has been sent
 # The strings of an answer in which JSON is written: a value is escaped there.
 _JSON_FIELDS = frozenset(("arguments", "partial_json"))
 _TEXT_FIELDS = frozenset(("content", "text"))  # of answers that were asked for in JSON
 _PLAIN = frozenset(("args", "input"))  # objects whose strings are plain: arguments that are not written as JSON
 
 
-class Masker:
-    """Gives values their placeholders. `is_taken` says whether a text is in the request already."""
+def placeholders_in(text: str) -> set[str]:
+    """Return everything in `text` that looks like a placeholder."""
+    return set(_PLACEHOLDER.findall(text))
 
-    def __init__(self, is_taken: Callable[[str], bool]) -> None:
+
+class Masker:
+    """Gives at most `limit` values their placeholders. `is_taken` says whether a text is in the request already."""
+
+    def __init__(self, is_taken: Callable[[str], bool], limit: int = _MAX_VALUES) -> None:
         self._is_taken = is_taken
+        self._limit = limit
         self._placeholders: dict[tuple[str, str], str] = {}
         self._counts: dict[str, int] = {}
         self.values: dict[str, str] = {}
         """The value of each placeholder."""
 
     def placeholder(self, kind: str, value: str) -> str:
-        """Return the placeholder of `value`, which was found as `kind`."""
+        """Return the placeholder of `value`, which was found as `kind`. Raises ApiError (400) for too many values."""
         label = _LABELS.get(kind) or _NO_LABEL.sub("_", kind.upper()).strip("_") or "VALUE"
         known = self._placeholders.get((label, value))
         if known is not None:
             return known
+        if len(self.values) == self._limit:
+            raise bad_request(f"The request has more than {self._limit:,} values that guards mask.")
         while True:
             self._counts[label] = number = self._counts.get(label, 0) + 1
             placeholder = f"[{label}_{number}]"

@@ -14,7 +14,7 @@ from vibe_router.core.telemetry import logger
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.interfaces import ClientFormat, ClientRequest, WholeAnswer
 from vibe_router.guards.inspection import Blocked, Inspection, redact_texts
-from vibe_router.guards.masking import Masker, Restorer
+from vibe_router.guards.masking import Masker, Restorer, placeholders_in
 from vibe_router.guards.restoring import StreamRestorer, answers_in_json, restore_whole
 from vibe_router.guards.texts import Change, Place, rewrite_items, rewrite_texts
 from vibe_router.pipeline.decision import RoutingDecision
@@ -155,22 +155,21 @@ def for_counting(guards: Iterable[Guard], request: "MessagesRequest") -> "Messag
 
 
 class _Taken:
-    """Whether a text is in a request already: in its bytes, or in the history that was added to it."""
+    """Whether a placeholder is in a request already: in its body, in any spelling, or in the history added to it.
+
+    The body is searched once, for all placeholders: a caller may send as many as it likes.
+    """
 
     def __init__(self, raw: bytes, request: ClientRequest) -> None:
         self._raw = raw
         self._request = request
-        self._whole: bytes | None = None
+        self._found: set[str] | None = None
 
-    def __call__(self, text: str) -> bool:
-        sought = text.encode()
-        if sought in self._raw:
-            return True
-        if getattr(self._request, "stored_input", None) is None:
-            return False
-        if self._whole is None:
-            self._whole = dump(self._request.body)
-        return sought in self._whole
+    def __call__(self, placeholder: str) -> bool:
+        if self._found is None:
+            whole = dump(self._request.body) if self._request.body else self._raw
+            self._found = placeholders_in(whole.decode(errors="replace"))
+        return placeholder in self._found
 
 
 def _changed(request: ClientRequest, client: ClientFormat, headers: Mapping[str, str], change: Change) -> ClientRequest:
