@@ -16,7 +16,7 @@ export const setCreatedKey = (value) => (created = value);
 /** The rows that an edit changes: {kind, name, part, change, from, to}. */
 export function changedRows({ base, edited }) {
   const rows = [];
-  for (const [kind, part] of [["provider", "providers"], ["model", "models"], ["alias", "aliases"]]) {
+  for (const [kind, part] of [["provider", "providers"], ["model", "models"], ["alias", "aliases"], ["guard", "guards"]]) {
     for (const name of new Set([...Object.keys(base[part]), ...Object.keys(edited[part])])) {
       const from = base[part][name];
       const to = edited[part][name];

@@ -96,7 +96,7 @@ def test_axe_reports_nothing_in_editors_dialogs_and_drawers(visit: Callable[...,
     visitor.open("models").button("Edit auto-chat-mini").click()
     page.get_by_label("Description").fill("Another one")
     found["editor"] = violations(page)
-    for name in ("Review and save", "History", "Add model", "Add provider", "Discard"):
+    for name in ("Review and save", "History", "Add model", "Add provider", "Add guard", "Discard"):
         check(visitor.button(name), name)
     check(visitor.button("Explain a request"), "explain", leave=False)
     visitor.button("Explain", visitor.dialog).click()

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.e2e.page.browser import Visitor
-from tests.e2e.page.traffic import admin
-from tests.e2e.stack import Stack
+from tests.e2e.page.traffic import admin, ask
+from tests.e2e.stack import KEY, Stack, eventually
 
 MODEL = "auto-chat-mini"
 
@@ -30,7 +30,7 @@ def routes(stack: Stack) -> Any:
 
 
 def rows(routes: Any) -> dict[str, Any]:
-    return {name: routes[name] for name in ("providers", "defaults", "models", "aliases")}
+    return {name: routes[name] for name in ("providers", "defaults", "models", "aliases", "guards")}
 
 
 def chain(stack: Stack, model: str = MODEL) -> list[Any]:
@@ -434,3 +434,37 @@ def test_a_provider_is_tested_with_a_real_call(visit: Callable[..., Visitor], us
     visitor.dialog.get_by_role("link", name="Request details").click()
     expect(visitor.dialog).to_contain_text("ark/glm-4.7 served the request")
     visitor.console_errors.clear()  # the 502
+
+
+def test_guards_are_added_edited_and_used_by_a_model(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit()
+    page = visitor.open("models").page
+    visitor.button("Add guard").click()
+    visitor.dialog.get_by_label("Name", exact=True).fill("personal")
+    visitor.dialog.get_by_label("Secrets", exact=True).uncheck()
+    visitor.dialog.get_by_label("Action", exact=True).select_option("mask")
+    visitor.button("Add", visitor.dialog).click()
+    expect(visitor.dialog).to_contain_text("Choose what the guard finds")
+    visitor.dialog.get_by_label("E-mail addresses").check()
+    visitor.dialog.get_by_label("Own patterns").fill("tickets: (a+)+b")
+    visitor.button("Add", visitor.dialog).click()
+    expect(page.get_by_role("table", name="Guards")).to_contain_text("emails, tickets")
+    visitor.button("Review and save").click()
+    expect(visitor.dialog).to_contain_text("may take too long on some text")
+    page.keyboard.press("Escape")
+    visitor.button("Edit personal").click()
+    visitor.dialog.get_by_label("Own patterns").fill("tickets: ACME-[0-9]{6}")
+    visitor.button("Apply", visitor.dialog).click()
+    region = editor(visitor)
+    region.get_by_label("Guards", exact=True).fill("personal")
+    visitor.button("Save", review(visitor)).click()
+    expect(page.get_by_role("region", name=MODEL, exact=True)).to_contain_text("guards: personal")
+    saved = routes(used_stack)
+    pattern = {"name": "tickets", "pattern": "ACME-[0-9]{6}"}
+    assert saved["guards"] == {"personal": {"find": ["emails", pattern], "action": "mask"}}
+    assert saved["models"][MODEL]["guards"] == ["personal"]
+
+    request_id = ask(used_stack, KEY, MODEL, "Write to jane@example.com").headers["x-vibe-request-id"]
+    eventually(lambda: "emails" in str(admin(used_stack, "usage/requests?limit=20", "GET")))
+    visitor.open(f"requests/{request_id}")
+    expect(visitor.dialog).to_contain_text("emails: 1")

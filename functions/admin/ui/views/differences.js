@@ -14,7 +14,7 @@ export function differences(changes, heading) {
       h(
         "section",
         { class: "difference" },
-        h(heading, {}, h("span", { class: "mono" }, each.row.replace(/^(models?|providers?|aliases)[ ./]/, "")), " ", h("span", { class: `chip ${each.change}` }, each.change)),
+        h(heading, {}, h("span", { class: "mono" }, each.row.replace(/^(models?|providers?|aliases|guards?)[ ./]/, "")), " ", h("span", { class: `chip ${each.change}` }, each.change)),
         Object.entries(each.fields ?? {}).map(([name, { from, to }]) => difference(name, from, to)),
       ),
     ),

@@ -43,7 +43,7 @@ const numberOf = (member) => numbers.get(member) ?? (numbers.set(member, ++last)
 export function editor(name, row, providers, changed) {
   const element = h("div", { class: "editor" });
   const behavior = behaviorEditor(name, row, () => changed());
-  const ladder = h("div", { class: "form" }, ladderField(row, () => changed()), cacheField(row, () => changed()));
+  const ladder = h("div", { class: "form" }, ladderField(row, () => changed()), cacheField(row, () => changed()), guardsField(row, () => changed()));
   let dragged = null; // [step, index]
 
   function set(steps, words, focus) {
@@ -217,6 +217,18 @@ function cacheField(row, changed) {
     if (input.value === "") delete row.cache;
     else row.cache = { seconds };
     return changed();
+  });
+  return labelled;
+}
+
+function guardsField(row, changed) {
+  const input = h("input", { value: (row.guards ?? []).join(", "), placeholder: "secrets", spellcheck: "false", autocapitalize: "none" });
+  const labelled = field("Guards", input, { hint: "Names of guards, comma-separated. They inspect its requests before a provider gets them." });
+  input.addEventListener("input", () => {
+    const names = input.value.split(",").map((name) => name.trim()).filter(Boolean);
+    if (names.length) row.guards = names;
+    else delete row.guards;
+    changed();
   });
   return labelled;
 }

@@ -12,6 +12,7 @@ import { defaultsDialog } from "./behavior.js";
 import { diagram } from "./chain.js";
 import { editor } from "./editor.js";
 import { explainDialog } from "./explain.js";
+import { guardDialog, guardsSection } from "./guards.js";
 import { historyDialog } from "./history.js";
 import { baseUrlOf, formatsOf, providerDialog, secretOf } from "./provider.js";
 import { testDialog } from "./provider-test.js";
@@ -25,6 +26,7 @@ export async function show(view, { signal, head }) {
   let routes = null;
   const list = h("div", { class: "models-list" }, skeleton(5));
   const aliases = h("div", {});
+  const guards = h("div", {});
   const providers = h("div", {});
   const bar = h("div", { class: "draft-bar", role: "region", "aria-label": "Unsaved changes", hidden: true });
   const announcement = h("p", { class: "sr", role: "status" });
@@ -33,7 +35,7 @@ export async function show(view, { signal, head }) {
     button("History", () => historyDialog(load), { icon: "history" }),
     button("Add model", addModel, { icon: "plus" }),
   );
-  view.append(list, aliases, providers, bar, announcement);
+  view.append(list, aliases, guards, providers, bar, announcement);
 
   /** The rows to show: edited if there is a draft, else saved. */
   const shown = () => currentDraft()?.edited ?? rowsOf(routes);
@@ -66,6 +68,7 @@ export async function show(view, { signal, head }) {
       names.length ? names.map((name) => card(name, models[name])) : empty("No models yet", "A model is a name that callers use. Its chain of deployments serves the requests.", button("Add model", addModel, { kind: "primary", icon: "plus" })),
     );
     swap(aliases, names.length ? aliasesSection(shown().aliases, editAlias) : null);
+    swap(guards, names.length ? guardsSection(shown().guards, editGuard) : null);
     drawProviders();
     drawBar();
   }
@@ -75,6 +78,14 @@ export async function show(view, { signal, head }) {
     if (!done) return;
     if (done.row) draft().aliases[done.name] = done.row;
     else delete draft().aliases[done.name];
+    draw();
+  }
+
+  async function editGuard(name) {
+    const done = await guardDialog(name, shown().guards);
+    if (!done) return;
+    if (done.row) draft().guards[done.name] = done.row;
+    else delete draft().guards[done.name];
     draw();
   }
 

@@ -40,6 +40,7 @@ export function drawRequest(row) {
       fact("Reasoning tokens", row.reasoning_tokens ? count(row.reasoning_tokens) : null),
       fact("Budget ladder", row.ladder_model ? `${row.model} served instead of ${row.ladder_model}, as the budget of the ${row.ladder_budget} was used beyond ${Math.round(row.ladder_from * 100)} %` : null),
       fact("Soft budget", row.soft_budgets?.length ? `exceeded by ${row.soft_budgets.join(" and ")}` : null),
+      fact("Found by guards", findings(row.guard_findings)),
       fact("Cost", row.cache_hit ? "none: from the cache" : row.deployment ? (row.cost === null || row.cost === undefined ? "unknown: the deployment has no price" : money(row.cost)) : null),
       fact("Written by", row.parts?.length ? row.parts.filter((part) => part.characters !== 0 || part.cost).map((part) => `${part.deployment}${part.characters ? `: ${plural(part.characters, "character")}` : ""}${part.cost === null || part.cost === undefined ? "" : `, ${money(part.cost)}`}`).join("; ") : null),
       fact("Not sent", row.dropped_params?.length ? row.dropped_params.join(", ") : null),
@@ -57,6 +58,9 @@ function noCall(row) {
 }
 
 const fact = (name, value) => (value === null || value === undefined || value === "" ? null : h("div", {}, h("dt", {}, name), h("dd", {}, value)));
+
+/** "emails: 2, secrets: 1": what guards found, by kind. */
+const findings = (counts) => (counts ? Object.entries(counts).map(([kind, number]) => `${kind}: ${count(number)}`).join(", ") : null);
 
 function summary(row) {
   const attempts = row.attempts?.length ?? 0;

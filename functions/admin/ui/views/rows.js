@@ -1,11 +1,11 @@
-// The routes as rows: providers, defaults, models, aliases, and the steps of a model's chain.
+// The routes as rows: providers, defaults, models, aliases, guards, and the steps of a model's chain.
 
 import { money } from "../format.js";
 
 /** The formats that a provider or deployment may declare. */
 export const FORMATS = ["chat", "responses", "messages", "completions", "embeddings", "moderations", "images", "image_edits", "speech", "transcriptions", "rerank"];
 
-export const rowsOf = ({ providers, defaults, models, aliases }) => ({ providers, defaults: defaults ?? {}, models, aliases: aliases ?? {} });
+export const rowsOf = ({ providers, defaults, models, aliases, guards }) => ({ providers, defaults: defaults ?? {}, models, aliases: aliases ?? {}, guards: guards ?? {} });
 
 /** The steps of a model's chain: a list of lists of deployments. */
 export const stepsOf = (row) => (row.chain ?? []).map((step) => (Array.isArray(step) ? step : [step]));
