@@ -32,6 +32,7 @@ def test_the_gateways_start_loads_neither_boto3_nor_pydantic_nor_the_xray_sdk() 
     ).stdout.split()
     assert "gateway.environment" in loaded
     assert not any("alert" in each for each in loaded), "alerts are imported once there are receivers"
+    assert not any("complexity" in each for each in loaded), "routing by complexity is imported for a model that has it"
     # Powertools imports botocore's empty package, to see whether it is there.
     assert [each for each in loaded if each in ABSENT or each.startswith("botocore.")] == []
     assert [each for each in OPT_IN if f"vibe_router.{each}" in loaded] == []

@@ -98,6 +98,20 @@ def test_shadow_changes_no_byte_for_the_provider(
     assert not [name for name in without.as_row(1) if name.startswith("routing")]
 
 
+def test_without_routing_nothing_of_it_is_used(environment: FakeEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> object:
+        raise AssertionError("read for a model without routing")
+
+    for service in ("complexity", "evidence", "dual_runs"):
+        monkeypatch.setattr(FakeEnvironment, service, property(fail))
+    environment.models["auto"] = virtual("auto", "two/standard")
+    for headers in ({}, {"x-vibe-routing": "mini"}, {"x-vibe-routing": "nonsense"}):
+        response = send(EASY, **headers)
+        assert response.status == 200
+        assert "x-vibe-routing" not in response.headers
+    assert environment.upstream.called == ["two"] * 3
+
+
 @pytest.mark.usefixtures("items")
 def test_callers_may_choose(environment: FakeEnvironment) -> None:
     for preference in ("mini", "standard", "manual", "complexity"):

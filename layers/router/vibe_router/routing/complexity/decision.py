@@ -11,6 +11,7 @@ nested: a conversation that is routed at 10 % is routed at 50 %.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from vibe_router.core.models import ComplexityRule, Deployment
 from vibe_router.routing.complexity.reading import Conversation
 from vibe_router.routing.complexity.scorer import Score
+from vibe_router.routing.complexity.tokens import count_han, words_of
 from vibe_router.routing.complexity.words import COMMON, TERMS
 
 __all__ = ["HEADER", "PREFERENCES", "Choice", "Request", "Rollout", "bucket_of", "decide", "language_of", "rollout_of"]
@@ -34,6 +36,8 @@ _LEAST_WORDS = 6  # by which a language is detected
 _KNOWN_SHARE = 0.25  # of English words that are known, in an English text
 _PLAN_MODE = ("plan mode is active", "plan mode is still active", "you are in plan mode", "<plan_mode>")
 _LANGUAGE_SAMPLE = 600  # characters
+_KANA_AND_HANGUL = re.compile("[\u3040-\u30ff\uac00-\ud7af]")
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,25 +119,24 @@ def language_of(turns: Sequence[str]) -> str:
     """Return the language of the last turn that shows one: zh, en or other. A turn of a few words counts as English."""
     for turn in reversed(turns):
         text = turn[:_LANGUAGE_SAMPLE]
-        han = sum("\u3400" <= each <= "\u9fff" for each in text)
-        kana = sum("\u3040" <= each <= "\u30ff" or "\uac00" <= each <= "\ud7af" for each in text)
-        words = [each.strip(".,;:!?\"'()[]{}*`#-").lower() for each in text.split()]
-        letters = [each for each in words if each.isalpha() and not _is_han(each)]
-        if kana > han / 4:
-            return "other"
-        if han and han >= len(letters):
-            return "zh"
-        foreign = [each for each in letters if not each.isascii()]
-        if len(foreign) > len(letters) / 4:
-            return "other"
-        if len(letters) >= _LEAST_WORDS:
-            known = sum(each in COMMON or each in TERMS for each in letters)
-            return "en" if known >= _KNOWN_SHARE * len(letters) else "other"
+        if not text.isascii() and (found := _language_of_letters(text)):
+            return found
+        words = words_of(text.lower())
+        if (letters := words.total()) >= _LEAST_WORDS:
+            known = sum(times for word, times in words.items() if word in COMMON or word in TERMS)
+            return "en" if known >= _KNOWN_SHARE * letters else "other"
     return "en"
 
 
-def _is_han(word: str) -> bool:
-    return "\u3400" <= word[0] <= "\u9fff"
+def _language_of_letters(text: str) -> str | None:
+    """Return the language of a text that is mostly of letters other than English ones, None for another text."""
+    han = count_han(text)
+    if len(_KANA_AND_HANGUL.findall(text)) > han / 4:
+        return "other"
+    words = [each for each in _LETTERS.findall(text) if not count_han(each[0])]
+    if han and han >= len(words):
+        return "zh"
+    return "other" if sum(not each.isascii() for each in words) > len(words) / 4 else None
 
 
 def decide(

@@ -51,13 +51,14 @@ def seed() -> Model:
     return load(Path(__file__).with_name("seed.json").read_bytes())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _ScoredTurn:
-    """The score of one turn."""
+    """The score of one turn; its reasons are found when it is a conversation's hardest."""
 
     value: float
     features: tuple[int, ...]
     is_work: bool
+    reasons: tuple[tuple[str, float], ...] | None = None
 
 
 class Scorer:
@@ -86,10 +87,11 @@ class Scorer:
         if hardest is None:
             return None
         position, scored = hardest
-        reasons = self.model.reasons(scored.features)
-        if scored.is_work:
-            reasons = (("asks for demanding work", 1.0), *reasons)
-        return Score(scored.value, reasons, scored.features, position, is_complete)
+        if scored.reasons is None:
+            scored.reasons = self.model.reasons(scored.features)
+            if scored.is_work:
+                scored.reasons = (("asks for demanding work", 1.0), *scored.reasons)
+        return Score(scored.value, scored.reasons, scored.features, position, is_complete)
 
     def _score_turn(self, text: str) -> _ScoredTurn:
         key = hash(text)
