@@ -296,7 +296,7 @@ GENERAL_SETTINGS: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         ("alerting", "alerting_threshold", "alerting_args", "alert_types", "spend_report_frequency"),
-        "use the stack's CloudWatch alarms and their topic",
+        "name receivers in `alerts` (docs/alerts.md)",
     ),
     **dict.fromkeys(
         ("background_health_checks", "health_check_interval", "health_check_details"),

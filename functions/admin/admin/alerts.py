@@ -10,10 +10,12 @@ from admin.call import Call, call_of
 from admin.fields import Body, example
 from admin.openapi import answers
 from admin.router import Router
-from vibe_router.alerts.rules import trial_alert
+from vibe_router.alerts.alert import Alert
+from vibe_router.alerts.rules import repeated_alert, trial_alert
 from vibe_router.core.errors import ApiError
 from vibe_router.routing.changes import read_rows
 from vibe_router.routing.spec import AlertsSpec
+from vibe_router.store.alerts import StoredAlert
 
 __all__ = ["router"]
 
@@ -24,6 +26,14 @@ _Before = Annotated[str | None, Query(max_length=40, description="`next` of the 
 
 class Test(Body):
     """The receiver to test, by its name in routes.yaml."""
+
+    model_config = example(receiver="ops")
+
+    receiver: Annotated[str, Field(min_length=1, max_length=64, description="The receiver's name")]
+
+
+class Resend(Body):
+    """The receiver to send an alert to again."""
 
     model_config = example(receiver="ops")
 
@@ -73,22 +83,40 @@ def listed(limit: Annotated[int, Query(ge=1, le=200)] = 50, before: _Before = No
 @router.get("/alerts/<alert_id>", tags=["Alerts"], responses=answers("The alert and its `deliveries`.", 404))
 def one(alert_id: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
     """Return one alert, with what became of it at each receiver."""
-    found = call_of(router).environment.alerts.read(alert_id)
-    if found is None:
-        raise ApiError(404, "The alert does not exist, or has expired.", code="alert_not_found")
-    return found.as_json()
+    return _found(call_of(router), alert_id).as_json()
 
 
 @router.post("/alerts/test", tags=["Alerts"], responses=answers("The `id` of the alert, which is on its way.", 404))
 def test(body: Test) -> dict[str, Any]:
     """Send a test to a receiver, whichever events it wants. `GET /alerts/<id>` says what became of it."""
     call = call_of(router)
-    if body.receiver not in _alerts(call).receivers:
-        message = f"The routes name no receiver {body.receiver}."
+    return _send(call, trial_alert(body.receiver, secrets.token_hex(8), call.now), body.receiver)
+
+
+@router.post(
+    "/alerts/<alert_id>/resend", tags=["Alerts"], responses=answers("The `id` of the alert that is on its way.", 404)
+)
+def resend(alert_id: Annotated[str, Path(max_length=100)], body: Resend) -> dict[str, Any]:
+    """Send an alert to a receiver again, as another alert with the same content, such as after a failed delivery."""
+    call = call_of(router)
+    alert = repeated_alert(_found(call, alert_id).alert, body.receiver, secrets.token_hex(8), call.now)
+    return _send(call, alert, body.receiver)
+
+
+def _send(call: Call, alert: Alert, receiver: str) -> dict[str, Any]:
+    """Raise `alert` for a receiver alone. Raises ApiError (404)."""
+    if receiver not in _alerts(call).receivers:
+        message = f"The routes name no receiver {receiver}."
         raise ApiError(404, message, code="receiver_not_found", param="receiver")
-    alert = trial_alert(body.receiver, secrets.token_hex(8), call.now)
-    call.environment.alerts.raise_once(alert, only=body.receiver)
-    return {"id": alert.id, "receiver": body.receiver}
+    call.environment.alerts.raise_once(alert, only=receiver)
+    return {"id": alert.id, "receiver": receiver}
+
+
+def _found(call: Call, alert_id: str) -> StoredAlert:
+    found = call.environment.alerts.read(alert_id)
+    if found is None:
+        raise ApiError(404, "The alert does not exist, or has expired.", code="alert_not_found")
+    return found
 
 
 def _alerts(call: Call) -> AlertsSpec:

@@ -88,6 +88,7 @@ export const alerts = {
   read: (query) => get("alerts", query),
   readOne: (id) => get(`alerts/${encodeURIComponent(id)}`),
   test: (body) => post("alerts/test", body),
+  resend: (id, body) => post(`alerts/${encodeURIComponent(id)}/resend`, body),
   readRoutes,
   saveRoutes: (body) => put("routes", body),
 };

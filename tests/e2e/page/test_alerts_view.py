@@ -31,6 +31,8 @@ def test_a_receiver_is_added_tested_and_removed(visit: Callable[..., Visitor]) -
     expect(logged).to_contain_text("This is a test of the receiver ops.")
     expect(logged).to_contain_text("OPS_ALERTS_URL is not set in the router's secret")
     assert violations(page) == {}
+    visitor.button("Send to ops again").click()
+    expect(page.get_by_role("table", name="Alerts, newest first").get_by_role("row")).to_have_count(3)
     visitor.button("Remove ops").click()
     visitor.button("Remove", dialog).click()
     expect(page.get_by_role("heading", name="No receivers yet")).to_be_visible()

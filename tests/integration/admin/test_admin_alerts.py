@@ -69,6 +69,18 @@ def test_a_test_is_raised_for_one_receiver_and_audited(with_receivers: Admin) ->
     assert (entry["action"], entry["changes"]) == ("alerts/test", {"receiver": "ops"})
 
 
+def test_an_alert_is_sent_to_a_receiver_again(with_receivers: Admin) -> None:
+    store = with_receivers.environment.alerts
+    store.raise_once(Alert("quota-1", "quota", "ark", {"used": 0.9}))
+    sent = with_receivers.ask("POST", "/alerts/quota-1/resend", {"receiver": "all"})
+    repeated = store.read(sent.body["id"])
+    assert repeated
+    assert (repeated.only, repeated.alert.subject, repeated.alert.figures) == ("all", "ark", {"used": 0.9})
+    assert repeated.alert.id.startswith("quota-")
+    for path, receiver in (("/alerts/quota-1/resend", "nobody"), ("/alerts/nothing/resend", "ops")):
+        assert with_receivers.ask("POST", path, {"receiver": receiver}).status == 404
+
+
 @pytest.mark.parametrize(("body", "status"), [({"receiver": "nobody"}, 404), ({}, 400), ({"receiver": 3}, 400)])
 def test_a_test_of_nobody_is_rejected(with_receivers: Admin, body: object, status: int) -> None:
     assert with_receivers.ask("POST", "/alerts/test", body).status == status

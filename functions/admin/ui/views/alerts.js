@@ -57,12 +57,13 @@ export async function show(view, { signal, head }) {
   }
 
   function receivers() {
-    if (!page.receivers.length) return empty("No receivers yet", "Alerts report budgets, quotas, rejected credentials and long failures to Slack, Feishu, DingTalk or any webhook. They are off until there is a receiver.", button("Add receiver", () => edit(), { icon: "plus" }));
+    const title = h("h2", { id: "receivers-title" }, "Receivers");
+    if (!page.receivers.length) return h("section", { "aria-labelledby": "receivers-title" }, title, empty("No receivers yet", "Alerts report budgets, quotas, rejected credentials and long failures to Slack, Feishu, DingTalk or any webhook. They are off until there is a receiver.", button("Add receiver", () => edit(), { icon: "plus" })));
     const shares = page.budget.map((share) => `${Math.round(share * 1000) / 10} %`).join(", ") || "no share";
     return h(
       "section",
       { "aria-labelledby": "receivers-title" },
-      h("h2", { id: "receivers-title" }, "Receivers"),
+      title,
       h(
         "div",
         { class: "framed" },
@@ -88,13 +89,16 @@ export async function show(view, { signal, head }) {
     return h("div", { class: "actions" }, control, button(`Edit ${receiver.name}`, () => edit(receiver), { kind: "quiet", icon: "edit", only: true }), button(`Remove ${receiver.name}`, () => remove(receiver), { kind: "quiet", icon: "trash", only: true }));
   }
 
-  async function test(receiver) {
+  const test = ({ name }) => send(name, () => api.test({ receiver: name }), `${name} accepted the test.`);
+  const resend = (alert, name) => send(name, () => api.resend(alert.id, { receiver: name }), `${name} accepted the alert.`);
+
+  async function send(name, raise, done) {
     try {
-      const { id } = await api.test({ receiver: receiver.name });
-      const delivery = await result(id, receiver.name);
+      const { id } = await raise();
+      const delivery = await result(id, name);
       if (signal.aborted) return;
-      if (delivery?.status === "delivered") toast(`${receiver.name} accepted the test.`);
-      else toast(delivery ? `${receiver.name}: ${delivery.detail}` : "There is no result yet. It will appear in the log.", { kind: "bad" });
+      if (delivery?.status === "delivered") toast(done);
+      else toast(delivery ? `${name}: ${delivery.detail}` : "There is no result yet. It will appear in the log.", { kind: "bad" });
     } catch (error) {
       toast(error.message, { kind: "bad" });
     }
@@ -127,7 +131,7 @@ export async function show(view, { signal, head }) {
                 { label: "Time", head: true, cell: (each) => moment(each.at) },
                 { label: "Event", cell: (each) => EVENTS[each.event] ?? each.event },
                 { label: "Alert", cell: text },
-                { label: "Deliveries", cell: deliveries },
+                { label: "Deliveries", cell: (each) => deliveries(each, resend) },
               ],
               rows,
             ),
@@ -206,6 +210,11 @@ function form(receiver, close) {
   );
 }
 
+function again(label, work) {
+  const control = button("Send again", () => busy(control, work), { kind: "quiet", "aria-label": label });
+  return control;
+}
+
 function text(alert) {
   const request = alert.figures.request_id;
   return [h("span", { class: "name" }, alert.text), request && " ", request && h("a", { href: `#/requests/${encodeURIComponent(request)}` }, "Request details")];
@@ -219,10 +228,11 @@ function secretName(name, isSet, host) {
   ];
 }
 
-function deliveries(alert) {
+function deliveries(alert, resend) {
   if (!alert.deliveries.length) return h("span", { class: "quiet" }, "none yet");
   return alert.deliveries.map((each) => [
     h("span", { class: `status ${STATUS[each.status] ?? ""}` }, `${each.receiver}: ${each.status}${each.attempts > 1 ? ` after ${each.attempts} attempts` : ""}`),
     each.detail && each.status !== "delivered" && h("span", { class: "quiet small name" }, each.detail),
+    each.status === "failed" && again(`Send to ${each.receiver} again`, () => resend(alert, each.receiver)),
   ]);
 }

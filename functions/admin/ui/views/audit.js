@@ -26,6 +26,7 @@ const ACTIONS = {
   "routes/rollback": "Rolled the routes back",
   "cooldowns/clear": "Ended cooldowns",
   "alerts/test": "Tested a receiver of alerts",
+  "alerts/resend": "Sent an alert again",
 };
 
 export async function show(view, { signal }) {
@@ -85,7 +86,7 @@ export async function show(view, { signal }) {
 function action(entry) {
   if (entry.status >= 400) return h("span", { class: "status bad" }, entry.action.startsWith("ui/") ? "Failed to sign in" : `Failed: ${entry.action}`);
   // The path may name the key: key/KEY/regenerate, me/keys/KEY/block.
-  const path = entry.action.replace(/^(?:key|me\/keys)\/[^/]+\/(regenerate|block|unblock)$/, "key/$1");
+  const path = entry.action.replace(/^(?:key|me\/keys)\/[^/]+\/(regenerate|block|unblock)$/, "key/$1").replace(/^alerts\/.+\/resend$/, "alerts/resend");
   return h("span", { class: "name" }, ACTIONS[path] ?? path);
 }
 

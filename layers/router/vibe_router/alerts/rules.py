@@ -12,6 +12,7 @@ the first writer of an id raises it. Periods:
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from vibe_router.access.keys import Limits
 from vibe_router.access.ledger import Ledger, roll_period
@@ -31,6 +32,7 @@ __all__ = [
     "credential_alert",
     "no_deployment_alert",
     "quota_alerts",
+    "repeated_alert",
     "rollback_alert",
     "soft_budget_alert",
     "trial_alert",
@@ -134,6 +136,11 @@ def rollback_alert(model: str, number: int, reason: str, now: float) -> Alert:
 def trial_alert(receiver: str, unique: str, now: float) -> Alert:
     """Return the alert that tries a receiver; each has a `unique` part of its own."""
     return Alert(alert_id("test", receiver, unique), "test", receiver, {}, now + _KEEP)
+
+
+def repeated_alert(alert: Alert, receiver: str, unique: str, now: float) -> Alert:
+    """Return `alert` as another one, which somebody sends to a receiver again; each has a `unique` part of its own."""
+    return replace(alert, id=alert_id(alert.event, alert.id, receiver, unique), keep_until=now + _KEEP)
 
 
 def _spent(ledger: Ledger, limits: Limits, now: float) -> int | None:
