@@ -175,6 +175,7 @@ def test_only_answered_requests_have_a_total_time() -> None:
     for failed in (replace(RECORD, error="stream_interrupted"), replace(RECORD, deployment=None), REFUSED):
         assert not failed.counters().keys() & set(TOTAL_TIME.names)
     assert FIRST_TOKEN.buckets[0] in replace(RECORD, error="stream_interrupted").counters()
+    assert FIRST_TOKEN.buckets[0] not in replace(RECORD, cache_hit=True, deployment=None).counters()
 
 
 def test_a_model_that_does_not_exist_has_no_total() -> None:

@@ -33,6 +33,7 @@ _COUNTERS = {
     "errors": "Requests whose caller got an error, or an answer that broke off",
     "failovers": "Requests that a later deployment of the chain served",
     "unpriced": "Requests of unknown cost",
+    "cache_hits": "Requests that a stored answer was replayed for",
 }
 _TOKENS = {
     "input": "prompt_tokens",

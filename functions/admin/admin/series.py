@@ -159,10 +159,11 @@ def _totals(
     step_of = wanted.step_of()
     is_hourly = wanted.step == "hour"
     if keys is None and not (is_hourly and by != "all"):
-        every = reader.totals("all", wanted.first, wanted.last)
-        named = reader.totals(by, wanted.first, wanted.last) if by != "all" else []
+        every = reader.totals("all", wanted.first, wanted.last, bounded=True)
+        named = reader.totals(by, wanted.first, wanted.last, bounded=True) if by != "all" else []
     elif keys is not None and not is_hourly and by in ("all", *_OWNERS):
-        every = [total for total in reader.totals("key", wanted.first, wanted.last) if total.name in keys]
+        found = reader.totals("key", wanted.first, wanted.last, bounded=True)
+        every = [total for total in found if total.name in keys]
         owners = {key: key if by == "key" else fields.get(by) for key, fields in keys.items()}
         named = [Total(each.at, name, each.counters) for each in every if (name := owners[each.name])]
     else:

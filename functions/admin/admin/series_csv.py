@@ -16,6 +16,7 @@ __all__ = ["COLUMNS", "safe_cell", "to_csv"]
 _NUMBERS = (
     *("requests", "errors", "failovers", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens"),
     *("cost", "unpriced", "ttft_ms", "ttft_p50_ms", "ttft_p95_ms", "total_p50_ms", "total_p95_ms", "cache_share"),
+    "cache_hits",
 )
 COLUMNS = ("at", "name", "label", *_NUMBERS)
 _FORMULA = tuple("=+-@＝＋－＠")  # full-width signs begin a formula in some spreadsheets

@@ -1,5 +1,6 @@
 // API: the operations of the admin API and the model API from their OpenAPI documents, each with a curl command.
 
+import { addressOf } from "../address.js";
 import { button, copy, empty, failure, segmented, skeleton } from "../controls.js";
 import { h, swap } from "../dom.js";
 import { api } from "../endpoints.js";
@@ -17,7 +18,8 @@ const DOCUMENTS = {
   models: { title: "Model API", path: "openapi.json", prefix: "#/api/models", key: "$KEY", read: once(api.readModelDocument), start: modelStart },
 };
 
-export async function show(view, { head, parts, signal, setAddress }) {
+export async function show(view, { head, parts, query, signal, setAddress }) {
+  if (query.has("find")) searched = query.get("find");
   const shown = DOCUMENTS[parts[0] === "models" ? "models" : "admin"];
   const search = h("input", { type: "search", placeholder: "Find by path, word or field", "aria-label": "Find operations", value: searched, maxlength: "100" });
   const found = h("p", { class: "quiet small", role: "status" });
@@ -31,6 +33,7 @@ export async function show(view, { head, parts, signal, setAddress }) {
   let operations = null; // a search may be typed before they are loaded
   search.addEventListener("input", () => {
     searched = search.value;
+    setAddress(addressOf(shown.prefix.slice(2), { find: searched.trim() }));
     if (operations) draw();
   });
   async function load() {
@@ -52,6 +55,7 @@ export async function show(view, { head, parts, signal, setAddress }) {
     swap(list, matching.length ? grouped(matching) : empty("No matching operation", "No path, summary or field contains all of these words.", button("Clear search", clear)));
     function clear() {
       searched = search.value = "";
+      setAddress(shown.prefix);
       draw();
       search.focus();
     }

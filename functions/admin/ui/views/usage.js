@@ -9,8 +9,10 @@ import { ownUsage, usage } from "../endpoints.js";
 import { cost, count, dayOf, minuteOf, money, ms, NONE, percent, plural, short } from "../format.js";
 import { repeat, routerNow } from "../live.js";
 import { currentSession } from "../session.js";
+import { requestsLink } from "./holders.js";
 
 const DAY = 86_400_000;
+const LONG = 31; // days
 const SHOWN = 6; // series with a colour of their own; the others are added up
 const TONES = ["one", "two", "four", "five", "six", "three"];
 const RANGES = [
@@ -26,6 +28,7 @@ const STEPS = [
   ["week", "weeks"],
 ];
 const GROUPS = { model: "Model", key: "Key", team: "Team", user: "User", tag: "Tag", deployment: "Deployment" };
+const FILTERED = new Set(["model", "key", "team", "deployment"]); // by the list of requests
 const GROUPS_OF = { admin: ["model", "key", "team", "user", "tag", "deployment"], lead: ["key", "user", "model", "tag", "deployment"], member: ["key", "model", "tag", "deployment"] };
 
 const today = () => new Date(routerNow()).toISOString().slice(0, 10);
@@ -145,6 +148,7 @@ export async function show(view, { signal, head, query, setAddress }) {
   }
 
   function drawNames(series, by) {
+    const canFollow = role === "admin" && FILTERED.has(filters.by);
     const both = (fast, slow) => (fast === null ? NONE : `${ms(fast)} / ${ms(slow)}`);
     return h(
       "section",
@@ -165,7 +169,8 @@ export async function show(view, { signal, head, query, setAddress }) {
                 { label: "Spend", number: true, cell: (row) => cost(row.totals.cost, row.totals.unpriced, row.totals.requests) },
                 { label: "First token, p50 / p95", number: true, cell: (row) => both(row.totals.ttft_p50_ms, row.totals.ttft_p95_ms) },
                 { label: "Total, p50 / p95", number: true, cell: (row) => both(row.totals.total_p50_ms, row.totals.total_p95_ms) },
-              ],
+                canFollow && { label: "Actions", sr: true, number: true, cell: (row) => row.name !== null && requestsLink(row.label, { [filters.by]: row.name }) },
+              ].filter(Boolean),
               series,
             ),
           )
@@ -175,7 +180,18 @@ export async function show(view, { signal, head, query, setAddress }) {
 
   drawChoices();
   await load();
-  repeat(30, () => load({ quietly: true }), signal);
+  let refreshed = Date.now();
+  repeat(
+    30,
+    () => {
+      const { start_date: start, end_date: end } = range();
+      const isLong = daysBefore(end, LONG) >= start; // and so dear to read
+      if (end < today() || (isLong && Date.now() - refreshed < 300_000)) return undefined;
+      refreshed = Date.now();
+      return load({ quietly: true });
+    },
+    signal,
+  );
 }
 
 function drawTiles(totals) {
@@ -186,7 +202,7 @@ function drawTiles(totals) {
     tile("Requests", short(totals.requests), totals.errors ? `${plural(totals.errors, "error")}, ${percent(totals.errors, totals.requests)}` : "no errors", totals.errors ? "bad" : ""),
     tile("Spend", totals.unpriced >= totals.requests ? "unknown" : money(totals.cost), totals.unpriced ? `${plural(totals.unpriced, "request")} without a price` : "every request has a price"),
     tile("Tokens", short(totals.prompt_tokens + totals.completion_tokens), `${short(totals.prompt_tokens)} in, ${short(totals.completion_tokens)} out`),
-    tile("Cached", percent(totals.cached_tokens, totals.prompt_tokens), "of the input tokens"),
+    tile("Cached", percent(totals.cached_tokens, totals.prompt_tokens), totals.cache_hits ? `of the input tokens; ${plural(totals.cache_hits, "stored answer")}` : "of the input tokens"),
     tile("First token", ms(totals.ttft_p50_ms), `p50; p95 ${ms(totals.ttft_p95_ms)}`),
     tile("Total time", ms(totals.total_p50_ms), `p50; p95 ${ms(totals.total_p95_ms)}`),
   );

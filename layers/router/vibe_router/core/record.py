@@ -341,10 +341,11 @@ class Record:
     def counters(self) -> dict[str, int]:
         """Return the nonzero amounts that the request adds to each of its totals.
 
-        Its times are in their histograms: the total time only if it was answered, because a rejection takes no time.
+        Its times are in the histograms if they are those of a deployment: a stored answer and a rejection take no
+        time. The total time is that of an answer that is complete.
         """
         counters = {name: value for name, count in _COUNTERS.items() if (value := int(count(self) or 0))}
-        if self.ttft_ms is not None:
+        if self.ttft_ms is not None and not self.cache_hit:
             counters |= FIRST_TOKEN.counters_of(self.ttft_ms)
         if self.deployment and not self.failed:
             counters |= TOTAL_TIME.counters_of(self.total_ms)

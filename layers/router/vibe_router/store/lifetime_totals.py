@@ -76,7 +76,7 @@ class LifetimeTotals:
         checkpoint = self._checkpoint(kind, today)
         # A clock that is ahead makes rows of tomorrow.
         open_days = self._usage.totals(
-            kind, checkpoint.through + timedelta(days=1), today + timedelta(days=1), strongly=True
+            kind, checkpoint.through + timedelta(days=1), today + timedelta(days=1), bounded=True, strongly=True
         )
         return Lifetimes(checkpoint.since, _added(checkpoint.counters, open_days))
 
@@ -99,7 +99,7 @@ class LifetimeTotals:
         through = min(complete, found.through + timedelta(days=_DAYS_AT_ONCE))
         if through <= found.through:
             return found
-        days = self._usage.totals(kind, found.through + timedelta(days=1), through, strongly=True)
+        days = self._usage.totals(kind, found.through + timedelta(days=1), through, bounded=True, strongly=True)
         return replace(found, through=through, counters=_added(found.counters, days))
 
     def _read(self, kind: Kind, today: date) -> _Checkpoint:

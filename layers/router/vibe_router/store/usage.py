@@ -327,18 +327,20 @@ class UsageReader:
             return self._page("by-key", ("key", [wanted.key]), days, wanted, limit, position, _MAX_QUERIES)[0]
         return self._by_day(wanted, limit, position)
 
-    def totals(self, kind: Kind, first: date, last: date, *, strongly: bool = False) -> list[Total]:
+    def totals(
+        self, kind: Kind, first: date, last: date, *, bounded: bool = False, strongly: bool = False
+    ) -> list[Total]:
         """Return the totals of the days from `first` to `last`, by time and name; by hour for the kind `all`.
 
-        `strongly`: read the latest ones, which takes twice the read units. Raises TooMuchError.
+        `strongly`: read the latest ones, which takes twice the read units. If `bounded`, raises TooMuchError.
         """
         sums: dict[tuple[str, str], dict[str, int]] = {}
-        left = _MAX_TOTALS
+        read = 0
         for partition in total_partitions(kind):
             has_shard = partition != f"totals#{kind}"
             for row in self._total_rows(partition, first, last, strongly=strongly):
-                left -= 1
-                if not left:
+                read += 1
+                if bounded and read > _MAX_TOTALS:
                     raise TooMuchError
                 at, _, name = str(row["at"]).partition("#")
                 if not has_shard:
