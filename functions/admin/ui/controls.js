@@ -102,7 +102,7 @@ export function toggle(label, on, change, props = {}) {
 
 /** An empty state: what is missing, why, and what to do. */
 export function empty(title, text, ...actions) {
-  return h("div", { class: "empty" }, h("h3", {}, title), h("p", {}, text), actions.length ? h("div", { class: "actions" }, actions) : null);
+  return h("div", { class: "empty" }, h("h2", {}, title), h("p", {}, text), actions.length ? h("div", { class: "actions" }, actions) : null);
 }
 
 /** An error, with a button to retry. */
