@@ -146,9 +146,10 @@ def main() -> None:
 
     user = post("/user/new", user_id="ann", user_email="ann@example.com", max_budget=5, models=["auto-chat"])
     assert ask(user["key"])
-    assert get("/user/info", user_id="ann")["keys"][0]["max_budget"] == 5
+    assert get("/user/info", user_id="ann")["user_info"]["max_budget"] == 5
     assert "ann" in {each["user_id"] for each in get("/user/list")["users"]}
-    post("/user/update", user_id="ann", user_alias="Ann")
+    post("/user/update", user_id="ann", user_alias="Ann", max_budget=0)
+    until(lambda: status_of(user["key"]) == (402, "budget_exceeded"))
     post("/user/delete", user_ids=["ann"])
     until(lambda: status_of(user["key"]) == (401, "key_deleted"))
     print("all went well")

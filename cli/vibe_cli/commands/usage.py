@@ -216,7 +216,7 @@ def _records(file: str, outcome: _Outcome) -> "Iterator[Record]":
                     continue
                 record = Record.from_line(fields)
                 if record and "charge_later" not in fields:  # a line of an earlier release, which has no charge yet
-                    record = replace(record, charge_later=tuple(_owners(record)))
+                    record = replace(record, charge_later=tuple(each for each in _owners(record) if each != "user"))
             except (ValueError, RecursionError):
                 outcome.unreadable_lines.append(number)
                 continue
@@ -267,11 +267,13 @@ def _book(
 
 
 def _owners(record: "Record") -> dict[str, str]:
-    """Return the key and the team that are charged for a request, by what they are."""
+    """Return key, team and user that may be charged for a request, by what they are."""
+    from vibe_router.access.keys import user_ledger_id
     from vibe_router.core.record import MASTER_ID
 
     key = None if record.key == MASTER_ID else record.key
-    return {owner: name for owner, name in (("key", key), ("team", record.team)) if name}
+    user = user_ledger_id(record.user).partition("#")[2] if record.user else None
+    return {owner: name for owner, name in (("key", key), ("team", record.team), ("user", user)) if name}
 
 
 def _render(console: "Console", outcome: _Outcome, usage: Target) -> None:

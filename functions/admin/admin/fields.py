@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from vibe_router.access.keys import Key, Ladders, Limits, ModelBudget, Team, duration_seconds, model_ledger_id
+from vibe_router.access.keys import Holder, Key, Ladders, Limits, ModelBudget, Team, duration_seconds, model_ledger_id
 from vibe_router.access.ledger import Ledger
 from vibe_router.core.models import LadderStep
 from vibe_router.core.price import NANO
@@ -33,6 +33,7 @@ __all__ = [
     "example",
     "holder_fields",
     "iso",
+    "limit_fields",
     "limits_of",
     "nano",
     "optional",
@@ -292,6 +293,21 @@ def limits_of(sent: Mapping[str, Any], before: Limits = _NONE) -> Limits:
 
 def holder_fields(holder: Key | Team, ledgers: Mapping[str, Ledger]) -> dict[str, Any]:
     """Return the shared fields by LiteLLM's names; `ledgers` are those of the current period, by id."""
+    return {
+        **limit_fields(holder, ledgers),
+        "cache_seconds": holder.cache_seconds,
+        "guards": list(holder.guards),
+        "models": list(holder.models),
+        "blocked": holder.blocked,
+        "tags": list(holder.tags),
+        "metadata": dict(holder.metadata),
+        "created_at": iso(holder.created_at),
+        "updated_at": iso(holder.updated_at),
+    }
+
+
+def limit_fields(holder: Holder, ledgers: Mapping[str, Ledger]) -> dict[str, Any]:
+    """Return limits and spending by LiteLLM's names; `ledgers` are as in `holder_fields`."""
     limits, ledger = holder.limits, ledgers.get(holder.ledger_id)
     of_models = {each.model: ledgers.get(model_ledger_id(holder, each.model)) for each in limits.models}
     return {
@@ -311,14 +327,6 @@ def holder_fields(holder: Key | Team, ledgers: Mapping[str, Ledger]) -> dict[str
         "rpm_limit": limits.rpm,
         "tpm_limit": limits.tpm,
         "max_parallel_requests": limits.parallel,
-        "cache_seconds": holder.cache_seconds,
-        "guards": list(holder.guards),
-        "models": list(holder.models),
-        "blocked": holder.blocked,
-        "tags": list(holder.tags),
-        "metadata": dict(holder.metadata),
-        "created_at": iso(holder.created_at),
-        "updated_at": iso(holder.updated_at),
     }
 
 

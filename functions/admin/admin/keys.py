@@ -127,7 +127,7 @@ def generate(body: GenerateKey) -> dict[str, Any]:
     key_hash = hash_key(secret)
     require_models(call, body)
     bare = Key(key_hash, key_hash, mask_key(secret), created_at=round(call.now, 3), version=1)
-    key = _with(bare, body, call.now)
+    key = _with(bare, body, call)
     with rejections():
         call.environment.keys.add_key(key)
     return {**key_object(key), "key": secret, "token_id": key.hash}
@@ -139,7 +139,7 @@ def update(body: UpdateKey) -> dict[str, Any]:
     call = call_of(router)
     require_models(call, body)
     with rejections():
-        key = call.environment.keys.change_key(key_hash_of(body.key), lambda seen: _with(seen, body, call.now))
+        key = call.environment.keys.change_key(key_hash_of(body.key), lambda seen: _with(seen, body, call))
     if key is None:
         raise no_such_key(body.key)
     if body.spend is not None:
@@ -262,7 +262,7 @@ def _one(call: Call, key: Key) -> dict[str, Any]:
     return key_object(key, spending(call, [key]))
 
 
-def _with(key: Key, body: KeyFields, now: float) -> Key:
+def _with(key: Key, body: KeyFields, call: Call) -> Key:
     """Return `key` with the changes of `body`."""
     fields = body.changed_fields(key.limits)
     given = body.model_fields_set
@@ -271,11 +271,14 @@ def _with(key: Key, body: KeyFields, now: float) -> Key:
             fields[field] = getattr(body, name)
     if body.archive is not None:
         fields["archive"] = body.archive
+    if "user_id" in given:
+        owner = call.environment.keys.user(body.user_id) if body.user_id else None
+        fields["user_limited"] = owner is not None and owner.is_limited
     if "aliases" in given:
         fields["aliases"] = body.aliases or {}
     if body.duration is not None:
-        fields["expires"] = None if body.duration == NEVER else round(now + int(body.duration), 3)
-    return replace(key, **fields, updated_at=round(now, 3))
+        fields["expires"] = None if body.duration == NEVER else round(call.now + int(body.duration), 3)
+    return replace(key, **fields, updated_at=round(call.now, 3))
 
 
 def _blocked(call: Call, named: str, *, blocked: bool) -> dict[str, Any]:
@@ -307,7 +310,7 @@ def _regenerated(call: Call, named: str, body: RegenerateKey) -> dict[str, Any]:
     def change(seen: Key) -> tuple[Key, Key]:
         if seen.replaced_by:
             raise bad_request("key: was regenerated already; use its successor.", param="key")
-        successor = make_successor(_with(seen, body, call.now), secret, round(call.now, 3))
+        successor = make_successor(_with(seen, body, call), secret, round(call.now, 3))
         return retire(seen, successor, round(call.now, 3), grace), successor
 
     with rejections("new_key"):

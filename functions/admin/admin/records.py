@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from admin.call import Call
 from admin.fields import HolderFields
 from admin.routes_logic import catalogue
-from vibe_router.access.keys import Key, Limits, Team, model_ledger_id
+from vibe_router.access.keys import Holder, Limits, model_ledger_id
 from vibe_router.access.ledger import Ledger, roll_period
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.core.patterns import is_pattern, matches
@@ -85,7 +85,7 @@ def no_such_team(team_id: str) -> ApiError:
     return ApiError(404, f"There is no team {team_id[:128]}.", code="team_not_found", param="team_id")
 
 
-def spending(call: Call, holders: Iterable[Key | Team]) -> dict[str, Ledger]:
+def spending(call: Call, holders: Iterable[Holder]) -> dict[str, Ledger]:
     """Return the ledgers of `holders` that exist, by id, rolled to the current budget period.
 
     Those of budgets for single models are among them.

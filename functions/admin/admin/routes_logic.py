@@ -337,7 +337,8 @@ def _caller(call: Call, named: str) -> Caller:
     key = keys.key(named) or keys.key(hash_key(named))
     if key is None:
         raise ApiError(404, "The key does not exist.", code="key_not_found", param="key")
-    return Caller(key, keys.team(key.team_id) if key.team_id else None)
+    user = keys.user(key.user_id) if key.user_id and key.user_limited else None
+    return Caller(key, keys.team(key.team_id) if key.team_id else None, user)
 
 
 def _names_of(caller: Caller) -> tuple[str, str]:

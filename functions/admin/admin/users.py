@@ -1,7 +1,7 @@
 """/user/*: the users who own keys, by LiteLLM's paths and fields.
 
-A user is a name in the `user_id` of keys; alias, e-mail address and metadata may be stored of one. Users have no
-limits of their own: those sent to /user/new are given to the key that is created with the user.
+A user is a name in the `user_id` of keys. Models and limits may be stored of one, which all of the user's keys share,
+besides their own and those of their team.
 """
 
 import math
@@ -11,32 +11,50 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from admin import keys as key_routes
 from admin.call import Call, call_of
-from admin.fields import Body, Metadata, NotHonoured, TeamId, Text, example, iso, optional
+from admin.fields import (
+    Body,
+    Dollars,
+    HolderFields,
+    LiteLLMOnly,
+    NotHonoured,
+    TeamId,
+    Text,
+    dollars,
+    example,
+    iso,
+    limit_fields,
+    nano,
+    optional,
+)
 from admin.keys import GenerateKey, KeyFields, key_object
 from admin.openapi import answers
-from admin.records import no_such_user, rejections, spending
+from admin.records import no_such_user, rejections, require_models, spending
 from admin.router import Router
 from vibe_router.access.issuing import make_tombstone
-from vibe_router.access.keys import Key, KeyOwner
+from vibe_router.access.keys import Key, KeyOwner, model_ledger_id
+from vibe_router.access.ledger import Ledger
 from vibe_router.core.errors import bad_request
 
 __all__ = ["router"]
 
 router = Router()
 
+_STORED = ("models", "limits", "budget_ladder", "metadata")  # of a user, among the fields that keys have, too
+_OF_USER = frozenset(
+    {
+        *("user_id", "user_alias", "user_email", "user_role", "auto_create_key", "teams"),
+        *("organizations", "sso_user_id"),
+        *("models", "max_budget", "budget_duration", "soft_budget", "model_max_budget", "budget_ladder", "metadata"),
+        *("rpm_limit", "tpm_limit", "max_parallel_requests"),
+    }
+)
 _ROLE = "internal_user"  # LiteLLM's role of a user without rights on the admin API
 
 
-def _no_limit(value: object) -> None:
-    if value is not None:
-        raise ValueError("does not apply to users; set it on their keys or their team")
-
-
-NoLimit = Annotated[Any, AfterValidator(_no_limit), Field(description="Accepted only if null")]
 UserRole = Annotated[
     Literal["internal_user"] | None,
     Field(description="Only LiteLLM's internal_user: who administers the router is set in OIDC_ROLES"),
@@ -44,10 +62,11 @@ UserRole = Annotated[
 
 
 class NewUser(KeyFields):
-    """A user to create, and the fields of the key that is created with the user, unless `auto_create_key` is false."""
+    """A user to create, with models and limits for all keys of the user, and the other fields of a first key."""
 
     model_config = example(user_id="ann@example.com", user_alias="Ann", max_budget=10, budget_duration="30d")
 
+    user_id: Annotated[Text, Field(max_length=200)] | None = optional("Your own id; generated if missing")
     user_alias: Text | None = optional("A display name")
     user_email: Text | None = optional("The e-mail address")
     user_role: UserRole = None
@@ -57,22 +76,20 @@ class NewUser(KeyFields):
     sso_user_id: NotHonoured = None
 
 
-class UpdateUser(Body):
-    """Changes to a user. A missing field stays as it is."""
+class UpdateUser(HolderFields, LiteLLMOnly):
+    """Changes to a user. A missing field stays as it is; a limit that is null is removed."""
 
-    model_config = example(user_id="ann@example.com", user_alias="Ann")
+    model_config = example(user_id="ann@example.com", max_budget=25)
 
     user_id: Annotated[Text, Field(description="The user")]
     user_alias: Text | None = optional("A display name")
     user_email: Text | None = optional("The e-mail address")
     user_role: UserRole = None
-    metadata: Metadata | None = optional("Any other data, up to 8 KB")
-    max_budget: NoLimit = None
-    budget_duration: NoLimit = None
-    models: NoLimit = None
-    rpm_limit: NoLimit = None
-    tpm_limit: NoLimit = None
-    max_parallel_requests: NoLimit = None
+    spend: Dollars | None = optional("The amount to count as spent in the current period")
+    tags: NotHonoured = None
+    blocked: NotHonoured = None
+    guards: NotHonoured = None
+    cache_seconds: NotHonoured = None
 
 
 class DeleteUsers(Body):
@@ -85,10 +102,10 @@ class DeleteUsers(Body):
 
 @router.post("/user/new", tags=["Users"], responses=answers("The user, and in `key` the secret of the new key.", 409))
 def new(body: NewUser) -> dict[str, Any]:
-    """Create a user and, unless `auto_create_key` is false, a key with the limits that are sent."""
+    """Create a user and, unless `auto_create_key` is false, a first key."""
     call = call_of(router)
-    own = {"user_id", "user_alias", "user_email", "user_role", "auto_create_key", "teams", "organizations"}
-    of_key = {name: getattr(body, name) for name in body.model_fields_set - own - {"metadata", "sso_user_id"}}
+    require_models(call, body)
+    of_key = {name: getattr(body, name) for name in body.model_fields_set - _OF_USER}
     if body.teams:
         of_key["team_id"] = body.teams[0]
     creates_key = body.auto_create_key is not False
@@ -96,25 +113,20 @@ def new(body: NewUser) -> dict[str, Any]:
     if given and not creates_key:
         raise bad_request(f"{given[0]}: belongs to a key, and auto_create_key is false.", param=given[0])
     now = round(call.now, 3)
-    owner = KeyOwner(
-        body.user_id or str(uuid.uuid4()),
-        body.user_alias,
-        body.user_email,
-        body.metadata or {},
-        created_at=now,
-        updated_at=now,
-        version=1,
-    )
+    bare = KeyOwner(body.user_id or str(uuid.uuid4()), created_at=now, version=1)
+    owner = _with(bare, body, now)
     with rejections("user_id"):
         call.environment.keys.add_user(owner)
+    user = _one(call, owner, [])
     if not creates_key:
-        return {**_user_fields(owner, [], 0.0), "key": None}
+        return {**user, "key": None}
     try:
         key = key_routes.generate(GenerateKey.model_construct({*of_key, "user_id"}, **of_key, user_id=owner.id))
     except Exception:
         call.environment.keys.delete_user(owner.id)
         raise
-    return {**key, **_user_fields(owner, [], 0.0), "metadata": dict(owner.metadata), "key": key["key"]}
+    _mark_keys(call, owner, _keys_of(call, {owner.id}))  # those that had the name before
+    return {**key, **user, "key_count": 1, "key": key["key"]}
 
 
 @router.get("/user/info", tags=["Users"], responses=answers("`user_info`, and the user's `keys` and `teams`.", 404))
@@ -125,35 +137,35 @@ def info(user_id: Annotated[str, Query(min_length=1, max_length=256)]) -> dict[s
     owner = call.environment.keys.user(user_id) or (KeyOwner(user_id) if keys else None)
     if owner is None:
         raise no_such_user(user_id)
-    objects = _objects(call, keys)
+    ledgers = spending(call, keys)
     wanted = {key.team_id for key in keys}
     teams = [team for team in call.environment.keys.list_teams() if team.id in wanted]
     return {
         "user_id": user_id,
-        "user_info": _user_fields(owner, keys, _spent(objects)),
-        "keys": objects,
+        "user_info": _one(call, owner, keys),
+        "keys": [key_object(key, ledgers) for key in keys],
         "teams": [{"team_id": team.id, "team_alias": team.alias} for team in teams],
     }
 
 
 @router.post("/user/update", tags=["Users"], responses=answers("`user_id`, and in `data` the user as it is now.", 404))
 def update(body: UpdateUser) -> dict[str, Any]:
-    """Change what is stored of a user."""
+    """Change a user. The change is effective for all keys of the user within 10 seconds."""
     call = call_of(router)
+    require_models(call, body)
     now = round(call.now, 3)
-    names = {"user_alias": "alias", "user_email": "email", "metadata": "metadata"}
-    fields: dict[str, Any] = {names[name]: getattr(body, name) for name in body.model_fields_set & names.keys()}
-    if "metadata" in fields:
-        fields["metadata"] = fields["metadata"] or {}
     keys = _keys_of(call, {body.user_id})
     with rejections("user_id"):
-        owner = call.environment.keys.change_user(body.user_id, lambda seen: replace(seen, **fields, updated_at=now))
+        owner = call.environment.keys.change_user(body.user_id, lambda seen: _with(seen, body, now))
         if owner is None and keys:  # nothing is stored yet of a user whom keys name
-            owner = KeyOwner(body.user_id, **fields, created_at=now, updated_at=now, version=1)
+            owner = _with(KeyOwner(body.user_id, created_at=now, version=1), body, now)
             call.environment.keys.add_user(owner)
     if owner is None:
         raise no_such_user(body.user_id)
-    return {"user_id": owner.id, "data": _user_fields(owner, keys, _spent(_objects(call, keys)))}
+    _mark_keys(call, owner, keys)
+    if body.spend is not None:
+        call.environment.ledgers.set_spent(owner.ledger_id, nano(body.spend))
+    return {"user_id": owner.id, "data": _one(call, owner, keys)}
 
 
 @router.post(
@@ -171,6 +183,9 @@ def delete(body: DeleteUsers) -> dict[str, Any]:
         for key in gone:
             call.environment.keys.change_key(key.hash, lambda seen: make_tombstone(seen, round(call.now, 3)))
     for user_id in body.user_ids:
+        if owner := call.environment.keys.user(user_id):
+            for ledger_id in (owner.ledger_id, *(model_ledger_id(owner, each.model) for each in owner.limits.models)):
+                call.environment.ledgers.forget(ledger_id)
         call.environment.keys.delete_user(user_id)
     return {"deleted_users": body.user_ids, "deleted_keys": [key.hash for key in gone]}
 
@@ -197,13 +212,9 @@ def listed(
         if (wanted is None or user_id in wanted) and (user_email is None or owners[user_id].email == user_email)
     ]
     shown = found[(page - 1) * page_size : page * page_size]
-    keys = {owner.id: of.get(owner.id, []) for owner in shown}
-    ledgers = spending(call, [key for each in keys.values() for key in each])
+    ledgers = spending(call, [*shown, *(key for owner in shown for key in of.get(owner.id, ()))])
     return {
-        "users": [
-            _user_fields(owner, keys[owner.id], _spent(key_object(key, ledgers) for key in keys[owner.id]))
-            for owner in shown
-        ],
+        "users": [_user_fields(owner, of.get(owner.id, []), ledgers) for owner in shown],
         "total": len(found),
         "page": page,
         "page_size": page_size,
@@ -216,24 +227,41 @@ def _keys_of(call: Call, user_ids: set[str]) -> list[Key]:
     return sorted(keys, key=lambda key: (key.created_at, key.hash), reverse=True)
 
 
-def _objects(call: Call, keys: list[Key]) -> list[dict[str, Any]]:
-    ledgers = spending(call, keys)
-    return [key_object(key, ledgers) for key in keys]
+def _with(owner: KeyOwner, body: "NewUser | UpdateUser", now: float) -> KeyOwner:
+    """Return `owner` with the changes of `body`."""
+    fields = {name: value for name, value in body.changed_fields(owner.limits).items() if name in _STORED}
+    for name, field in {"user_alias": "alias", "user_email": "email"}.items():
+        if name in body.model_fields_set:
+            fields[field] = getattr(body, name)
+    return replace(owner, **fields, updated_at=now)
 
 
-def _spent(keys: Iterable[Mapping[str, Any]]) -> float:
-    """Return what keys have spent in all; a replaced key shares its successor's ledger."""
-    return sum({key["key_id"]: float(key["total_spend"]) for key in keys}.values())
+def _mark_keys(call: Call, owner: KeyOwner, keys: Iterable[Key]) -> None:
+    """Have the gateway read the user along with the keys, if there is something to enforce."""
+    limited = owner.is_limited
+    with rejections():
+        for key in keys:
+            if key.user_limited != limited:
+                call.environment.keys.change_key(key.hash, lambda seen: replace(seen, user_limited=limited))
 
 
-def _user_fields(owner: KeyOwner, keys: list[Key], spend: float) -> dict[str, Any]:
-    """Return a user's fields by LiteLLM's names."""
+def _one(call: Call, owner: KeyOwner, keys: list[Key]) -> dict[str, Any]:
+    return _user_fields(owner, keys, spending(call, [owner, *keys]))
+
+
+def _user_fields(owner: KeyOwner, keys: list[Key], ledgers: Mapping[str, Ledger]) -> dict[str, Any]:
+    """Return a user's fields by LiteLLM's names. Without limits of the user's own, the spending is that of the keys."""
+    limits = limit_fields(owner, ledgers)
+    if not owner.is_limited:
+        spent = {key.ledger_id: ledger.spent for key in keys if (ledger := ledgers.get(key.ledger_id))}
+        limits["spend"] = dollars(sum(spent.values()))
     return {
         "user_id": owner.id,
         "user_alias": owner.alias,
         "user_email": owner.email,
         "user_role": _ROLE,
-        "spend": spend,
+        "models": list(owner.models),
+        **limits,
         "key_count": len(keys),
         "teams": sorted({key.team_id for key in keys if key.team_id}),
         "metadata": dict(owner.metadata),

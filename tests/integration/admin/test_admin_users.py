@@ -16,18 +16,64 @@ def count(admin: Admin, kind: str, name: str, **counters: int) -> None:
 
 
 def test_a_user_is_created_with_a_key(admin: Admin) -> None:
+    before = admin.made("/key/generate", user_id="ann@example.com")
     made = admin.made(
-        "/user/new", user_id="ann@example.com", user_alias="Ann", user_role="internal_user", max_budget=10, rpm_limit=5
+        "/user/new",
+        user_id="ann@example.com",
+        user_alias="Ann",
+        user_role="internal_user",
+        max_budget=10,
+        rpm_limit=5,
+        models=["auto-chat"],
+        model_max_budget={"auto-chat": {"budget_limit": 2, "time_period": "1d"}},
+        key_alias="laptop",
+        tags=["paper"],
     )
     assert made["key"].startswith("sk-")
     assert (made["user_id"], made["user_alias"], made["max_budget"]) == ("ann@example.com", "Ann", 10)
     key = admin.read("/key/info", key=made["key"])["info"]
-    assert (key["user_id"], key["rpm_limit"], key["max_budget"]) == ("ann@example.com", 5, 10)
-    admin.environment.ledgers.set_spent(f"key#{key['key_id']}", 2_000_000_000)
+    assert (key["user_id"], key["key_alias"], key["tags"]) == ("ann@example.com", "laptop", ["paper"])
+    assert (key["rpm_limit"], key["max_budget"], key["models"]) == (None, None, []), "they are the user's"
+    admin.environment.ledgers.set_spent("user#ann@example.com", 2_000_000_000)
+    admin.environment.ledgers.set_spent("user#ann@example.com#auto-chat", 1_000_000_000)
     found = admin.read("/user/info", user_id="ann@example.com")
-    assert [each["token"] for each in found["keys"]] == [key["token"]]
-    assert found["user_info"]["user_alias"] == "Ann"
+    assert {each["token"] for each in found["keys"]} == {key["token"], before["token"]}
+    info = found["user_info"]
+    assert (info["user_alias"], info["max_budget"], info["spend"], info["rpm_limit"]) == ("Ann", 10, 2.0, 5)
+    assert (info["models"], info["model_spend"], info["key_count"]) == (["auto-chat"], {"auto-chat": 1.0}, 2)
     assert admin.ask("POST", "/user/new", {"user_id": "ann@example.com"}).error["code"] == "already_exists"
+
+
+def limited(admin: Admin, *keys: dict[str, object]) -> list[bool]:
+    found = (admin.environment.keys.key(str(each["token"])) for each in keys)
+    return [key.user_limited for key in found if key]
+
+
+def test_keys_learn_whether_their_user_has_limits(admin: Admin) -> None:
+    first = admin.made("/key/generate", user_id="ann")
+    assert limited(admin, first) == [False]
+    admin.made("/user/update", user_id="ann", max_budget=3, budget_duration="30d")
+    second = admin.made("/key/generate", user_id="ann")
+    third = admin.made("/key/update", key=admin.made("/key/generate")["key"], user_id="ann")
+    other = admin.made("/key/generate", user_id="bob")
+    assert limited(admin, first, second, third, other) == [True, True, True, False]
+    rotated = admin.made("/key/regenerate", key=second["key"])
+    moved = admin.made("/key/update", key=third["token"], user_id="bob")
+    assert limited(admin, rotated, moved) == [True, False]
+    changed = admin.made("/user/update", user_id="ann", max_budget=None, budget_duration=None)["data"]
+    assert (changed["max_budget"], changed["budget_duration"]) == (None, None)
+    assert limited(admin, first, rotated) == [False, False]
+    assert admin.made("/user/update", user_id="ann", max_budget=3, spend=1)["user_id"] == "ann"
+    assert admin.read("/user/info", user_id="ann")["user_info"]["spend"] == 1
+    admin.made("/user/delete", user_ids=["ann"])
+    assert not admin.environment.ledgers.read(["user#ann"])
+
+
+def test_explain_counts_the_limits_of_the_user(admin: Admin) -> None:
+    made = admin.made("/user/new", user_id="ann", max_budget=0)
+    admission = admin.made("/routes/explain", model="auto-chat", key=made["key"])["admission"]
+    assert (admission["admitted"], admission["code"]) == (False, "budget_exceeded")
+    assert admission["why"].startswith("The user's budget of $0")
 
 
 def test_a_user_without_a_key(admin: Admin) -> None:
@@ -66,11 +112,13 @@ def test_a_deleted_user_takes_the_keys_along(admin: Admin) -> None:
     ("path", "body", "reason"),
     [
         ("/user/new", {"user_role": "proxy_admin"}, "user_role"),
-        ("/user/new", {"auto_create_key": False, "max_budget": 3}, "auto_create_key is false"),
+        ("/user/new", {"auto_create_key": False, "key_alias": "a"}, "auto_create_key is false"),
+        ("/user/new", {"max_budget": -1}, "max_budget"),
+        ("/user/new", {"model_max_budget": {"auto-x": {"budget_limit": 1}}}, "is no virtual model"),
         ("/user/new", {"teams": ["nowhere"]}, "no such team"),
         ("/user/new", {"teams": ["a", "b"]}, "teams"),
         ("/user/new", {"organizations": ["x"]}, "not supported"),
-        ("/user/update", {"user_id": "ann", "max_budget": 3}, "set it on their keys or their team"),
+        ("/user/update", {"user_id": "ann", "blocked": True}, "not supported"),
         ("/user/update", {"user_alias": "Ann"}, "user_id"),
     ],
 )

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.unit.store.fakes import NOW, OUTAGES, Aside, Time, Wire
-from vibe_router.access.keys import Caller, Key, Limits, Team
+from vibe_router.access.keys import Caller, Key, KeyOwner, Limits, ModelBudget, Team
 from vibe_router.store.dynamodb import DynamoDB, Item, from_item, to_item
-from vibe_router.store.key_records import key_record, team_record
+from vibe_router.store.key_records import key_record, team_record, user_record
 from vibe_router.store.keys import KeyDirectory, KeysUnavailableError
 
 KEY = Key("a1", "a1", "sk-...abcd", models=("auto-*",), limits=Limits(max_budget=5), version=1)
@@ -120,6 +120,31 @@ def test_a_changed_team_takes_effect_within_ten_seconds(directory: KeyDirectory,
 def test_a_missing_team_is_read_as_none(directory: KeyDirectory, put: Any) -> None:
     put(MEMBER)
     assert directory.find("a1") == Caller(MEMBER)
+
+
+def test_a_user_with_limits_is_read_with_the_key(
+    directory: KeyDirectory, wire: Wire, time: Time, put: Any, seen: Seen
+) -> None:
+    ann = KeyOwner("ann#1", models=("auto-chat",), limits=Limits(max_budget=3, models=(ModelBudget("auto-chat", 2),)))
+    key = replace(MEMBER, user_id="ann#1", user_limited=True)
+    put(key, BLUE, user_record(ann), replace(KEY, hash="b2", user_id="ann#1"))
+    wire.took()
+    assert directory.find("a1") == Caller(key, BLUE, ann)
+    assert wire.took() == ["BatchGetItem", "BatchGetItem"]
+    time.advance(10)
+    assert directory.find("a1") == Caller(key, BLUE, ann)
+    assert wire.took() == ["BatchGetItem"]
+    assert seen.keys() == {"key#a1", "team#blue", "user#ann%231", "user#ann%231#auto-chat"}
+    assert directory.find("b2") == Caller(replace(KEY, hash="b2", user_id="ann#1")), "its user has no limits"
+    assert wire.took() == ["BatchGetItem"]
+    token = Key("", "oidc:ann", user_id="ann#1", user_limited=True)
+    assert directory.with_team(token) == Caller(token, None, ann)
+    put({**user_record(ann), "max_budget": "many"})
+    time.advance(10)
+    assert directory.find("a1") is None, "its limits are unknown"
+    caller = directory.with_team(token)
+    assert caller.key
+    assert caller.key.blocked
 
 
 def test_a_key_that_is_stored_nowhere_has_its_team(

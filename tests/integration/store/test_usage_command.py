@@ -110,13 +110,12 @@ def test_budgets_of_models_are_settled_and_charged_from_the_log(
     store = LedgerStore(dynamodb_client, state_table, Clock(now=lambda: began))
     held = store.reserve({"key#laptop#auto": Limits(max_budget=10**9)}, ReservationRequest(5, 0, began + 900))
     first = replace(record(4), key="laptop", cost=7, charged=None, hold=held.hold_id, charge_later=("key",))
-    first = replace(first, model_holds=("key#auto",))
-    second = replace(
-        record(5), key="laptop", team=None, cost=9, charged=None, hold=None, charge_later=("key", "key#auto")
-    )
+    first = replace(first, model_holds=("key#auto",), user="ann", charge_later=("key", "user"))
+    second = replace(record(5), key="laptop", team=None, user="ann", cost=9, charged=None, hold=None)
+    second = replace(second, charge_later=("key", "key#auto", "user"))
     assert book("\n".join(map(line, (first, second))), "--local")[0] == 0
     Stream(dynamodb_client, usage_table, state_table).deliver_all()
-    for owner in ("key#laptop", "key#laptop#auto"):
+    for owner in ("key#laptop", "key#laptop#auto", "user#ann"):
         found = dynamodb_client.get_item(TableName=state_table, Key={"id": {"S": owner}}, ConsistentRead=True)
         ledger = from_item(found["Item"])
         assert (ledger["total"], ledger["held"]) == (16, {}), owner

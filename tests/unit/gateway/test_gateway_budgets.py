@@ -10,7 +10,7 @@ import pytest
 from gateway import app
 from streaming_runtime import StreamingResponse
 from tests.unit.gateway.fake_environment import FakeEnvironment, context, event, virtual, whole
-from vibe_router.access.keys import Caller, Key, Limits, ModelBudget, Team
+from vibe_router.access.keys import Caller, Key, KeyOwner, Limits, ModelBudget, Team
 from vibe_router.access.ledger import Ledger
 from vibe_router.core.models import ComplexityRule, LadderStep
 from vibe_router.core.price import NANO, Price
@@ -183,6 +183,23 @@ def test_the_ladder_follows_the_budget_of_a_model(environment: FakeEnvironment) 
     response, _ = ask()
     assert response.status == 200
     assert environment.upstream.called == ["two"]
+
+
+def test_the_limits_of_the_user_count_for_every_key(environment: FakeEnvironment) -> None:
+    ann = KeyOwner("ann", models=("auto-chat", "mini"), limits=Limits(max_budget=10 * NANO, soft_budget=NANO))
+    for name in ("k", "other"):
+        key = Key(f"hash-{name}", name, user_id="ann", user_limited=True)
+        environment.callers.callers[f"sk-{name}"] = Caller(key, None, ann)
+    environment.fake_ledgers.table["user#ann"] = spent(8.5)
+    response, _ = ask()
+    assert response.headers["x-vibe-budget-ladder"].endswith("budget=user; used=0.85")
+    assert response.headers["x-vibe-soft-budget"] == "user; spent=8.5; budget=1"
+    assert booked(environment).charge_later == ("key",)
+    environment.fake_ledgers.table["user#ann"] = spent(10)
+    response, body = ask()
+    assert response.status == 402
+    assert "The budget of the user that this API key belongs to is $10" in body["error"]["message"]
+    assert ask(model="auto codex/ü")[0].status == 403
 
 
 def test_a_ladder_leads_out_of_routing_by_complexity(environment: FakeEnvironment) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 from vibe_router.core.errors import ApiError, bad_key
 from vibe_router.core.models import LadderStep
 from vibe_router.core.patterns import MAX_NAME, by_precedence, matches
+from vibe_router.core.tags import bounded_text
 
 __all__ = [
     "MASTER",
     "Caller",
+    "Holder",
     "Key",
     "KeyOwner",
     "Ladders",
@@ -27,6 +29,7 @@ __all__ = [
     "model_denied",
     "model_ledger_id",
     "require_active",
+    "user_ledger_id",
 ]
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400, "mo": 30 * 86_400}
@@ -133,6 +136,7 @@ class Key:
     aliases: Mapping[str, str] = field(default_factory=dict)  # names and patterns, and the virtual model of each
     replaced_by: str | None = None  # the hash of its successor after regeneration; this one is valid until `expires`
     user_id: str | None = None
+    user_limited: bool = False  # whether something is stored that limits its user (KeyOwner)
     team_id: str | None = None
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -158,23 +162,40 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyOwner:
-    """A user who owns keys: those whose `user_id` is `id`. Limits are the keys' and their team's."""
+    """A user who owns keys: those whose `user_id` is `id`. They share its models and limits."""
 
     id: str
     alias: str | None = None
     email: str | None = None
+    models: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = Limits()
+    budget_ladder: Ladders = field(default_factory=dict)
     created_at: float = 0
     updated_at: float = 0
     version: int = 0
 
+    @property
+    def ledger_id(self) -> str:
+        """The id of its ledger."""
+        return user_ledger_id(self.id)
+
+    @property
+    def is_limited(self) -> bool:
+        """Return whether requests of its keys depend on it."""
+        return bool(self.models or self.budget_ladder or self.limits != Limits())
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The sender of a request: a virtual key with its team, or the master key (`key` is None)."""
+    """The sender of a request: a virtual key with its team and user, or the master key (`key` is None).
+
+    `user` is None unless something is stored of it.
+    """
 
     key: Key | None = None
     team: Team | None = None
+    user: KeyOwner | None = None
 
     @property
     def is_master(self) -> bool:
@@ -187,9 +208,9 @@ class Caller:
         return "master" if self.key is None else self.key.key_id
 
     @property
-    def holders(self) -> "tuple[Key | Team, ...]":
-        """The key and its team, as far as there are any."""
-        return tuple(each for each in (self.key, self.team) if each)
+    def holders(self) -> "tuple[Holder, ...]":
+        """The key, its team and its user, as far as there are any."""
+        return tuple(each for each in (self.key, self.team, self.user) if each)
 
     @property
     def ledgers(self) -> dict[str, Limits]:
@@ -218,7 +239,7 @@ class Caller:
 
     @property
     def has_budget_rules(self) -> bool:
-        """Return whether the key or its team has a budget ladder or a soft budget."""
+        """Return whether key, team or user has a budget ladder or a soft budget."""
         return any(holder.budget_ladder or holder.limits.soft_budget is not None for holder in self.holders)
 
     @property
@@ -242,10 +263,11 @@ class Caller:
     @property
     def guards(self) -> tuple[str, ...]:
         """The guards of the key and its team, each once."""
-        return tuple(dict.fromkeys(name for holder in self.holders for name in holder.guards))
+        holders = (self.key, self.team)
+        return tuple(dict.fromkeys(name for holder in holders if holder for name in holder.guards))
 
     def may_use(self, model: str) -> bool:
-        """Return whether key and team both allow the virtual `model`."""
+        """Return whether key, team and user all allow the virtual `model`."""
         return all(matches_any(each.models, model) for each in self.holders)
 
     def names_model(self, model: str) -> bool:
@@ -258,9 +280,16 @@ class Caller:
 
 
 MASTER = Caller()
+Holder = Key | Team | KeyOwner
+"""What has models, limits and a ledger."""
 
 
-def model_ledger_id(holder: Key | Team, model: str) -> str:
+def user_ledger_id(user_id: str) -> str:
+    """Return the id of the ledger of a user; number signs separate the parts of such an id."""
+    return f"user#{bounded_text(user_id).replace('%', '%25').replace('#', '%23')}"
+
+
+def model_ledger_id(holder: Holder, model: str) -> str:
     """Return the id of the ledger of the holder's budget for `model`, a name or pattern of Limits.models."""
     return f"{holder.ledger_id}#{model}"
 

@@ -101,7 +101,15 @@ def key_of(claims: Mapping[str, Any], rules: TokenRules) -> Key | None:
     if team is None and not identities & set(rules.users):
         return None
     shown = bounded_text(name, _NAME_CHARACTERS)
-    bare = Key(hash="", key_id=token_key_id(name), name="token", alias=shown, models=rules.models, user_id=shown)
+    bare = Key(
+        hash="",
+        key_id=token_key_id(name),
+        name="token",
+        alias=shown,
+        models=rules.models,
+        user_id=shown,
+        user_limited=True,
+    )
     return replace(bare, team_id=team, limits=rules.limits)
 
 

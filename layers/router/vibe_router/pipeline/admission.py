@@ -182,7 +182,7 @@ def _limit_error(error: LimitReachedError, estimate: ReservationRequest, now: fl
     denial = error.denial
     owner, _, of_model = error.ledger_id.partition("#")
     of_model = of_model.partition("#")[2]
-    whose = "the team that this API key belongs to" if owner == "team" else "this API key"
+    whose = {"key": "this API key"}.get(owner, f"the {owner} that this API key belongs to")
     whose += f" for {of_model}" if of_model else ""
     if denial.limit is Limit.BUDGET:
         renewed = ""

@@ -101,7 +101,7 @@ def alerts_of(
 def ledger_name(caller: Caller, ledger_id: str) -> str:
     """Return the name for people of a ledger of `caller`: an alias, never a key."""
     _, _, rest = ledger_id.partition("#")
-    holder = caller.team if ledger_id.startswith("team#") else caller.key
+    holder = {"team": caller.team, "user": caller.user}.get(ledger_id.partition("#")[0], caller.key)
     name = (holder.alias if holder else None) or rest.partition("#")[0][:_SHOWN_ID]
     _, _, model = rest.partition("#")
     return f"{name} ({model})" if model else name

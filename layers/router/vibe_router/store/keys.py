@@ -7,19 +7,26 @@ parsed, because it was edited by hand, makes its key invalid.
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
-from vibe_router.access.keys import Caller, Key
+from vibe_router.access.keys import Caller, Key, user_ledger_id
 from vibe_router.core.clock import Clock
 from vibe_router.core.rows import CorruptRowError
 from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, run_in_background
 from vibe_router.store.dynamodb import DynamoDB, Item, from_item
-from vibe_router.store.key_records import key_record_id, parse_key, parse_team, team_record_id
+from vibe_router.store.key_records import (
+    key_record_id,
+    parse_key,
+    parse_team,
+    parse_user,
+    team_record_id,
+    user_record_id,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import KeysAndAttributesTypeDef
@@ -45,6 +52,20 @@ class _Entry:
 
     caller: Caller | None
     read_at: float
+
+
+def _record_ids(key: Key) -> tuple[str | None, str | None]:
+    """Return the ids of the records of a key's team, and of its user if that has limits."""
+    return (
+        team_record_id(key.team_id) if key.team_id else None,
+        user_record_id(key.user_id) if key.user_id and key.user_limited else None,
+    )
+
+
+def _others_of(key: Key) -> dict[str, str]:
+    """Return the ids of the records of team and user, with the ids of their ledgers."""
+    team, user = _record_ids(key)
+    return {**({team: team} if team else {}), **({user: user_ledger_id(key.user_id or "")} if user else {})}
 
 
 class KeyDirectory:
@@ -80,11 +101,11 @@ class KeyDirectory:
         return self._caller(key_hash, partial(self._read, key_hash))
 
     def with_team(self, key: Key) -> Caller:
-        """Return the caller of a `key` that is stored nowhere, with its team. Raises KeysUnavailableError."""
-        if not key.team_id:
-            return Caller(key)
-        found = self._caller(f"{key.ledger_id}#{key.team_id}", lambda _: self._read_team(key))
-        return Caller(key, found.team if found else None)
+        """Return the caller of a `key` that is stored nowhere, with team and user. Raises KeysUnavailableError."""
+        found = self._caller(f"{key.ledger_id}#{key.team_id}", lambda _: self._read_others(key, {}))
+        if found is None:  # a record is corrupt: what it limits cannot be enforced
+            return Caller(replace(key, blocked=True))
+        return Caller(key, found.team, found.user)
 
     def _caller(self, key_hash: str, read: Callable[[Caller | None], Caller | None]) -> Caller | None:
         """Return what `read` returns, at most ten seconds old; it gets the last copy. Raises KeysUnavailableError."""
@@ -132,34 +153,33 @@ class KeyDirectory:
             cache.popitem(last=False)
 
     def _read(self, key_hash: str, before: Caller | None) -> Caller | None:
-        """Read a key with the team and ledgers of its last copy `before`; only a new team takes a second read."""
+        """Read a key with the team, user and ledgers of its last copy `before`.
+
+        Only a new team or user takes a second read.
+        """
         record_id = key_record_id(key_hash)
         ledger_ids = before.ledger_ids if before else [key_record_id(key_hash)]
-        team_ids = [team_record_id(before.team.id)] if before and before.team else []
-        found = self._get([record_id, *team_ids], ledger_ids)
+        known = _others_of(before.key) if before and before.key else {}
+        found = self._get([record_id, *known], ledger_ids)
         try:
             key = parse_key(found[record_id]) if record_id in found else None
-            if key is None:
-                return None
-            if not key.team_id:
-                return Caller(key)
-            wanted = team_record_id(key.team_id)
-            if wanted not in team_ids:
-                found = self._get([wanted], [wanted])
-            return Caller(key, parse_team(found[wanted]) if wanted in found else None)
         except CorruptRowError as error:
             _log.warning("a record of the keys table is corrupt (%s): its key is rejected", error)
             return None
+        return self._read_others(key, dict.fromkeys(known) | found) if key else None
 
-    def _read_team(self, key: Key) -> Caller:
-        """Read the team of a key that is stored nowhere, and the ledgers of both."""
-        record_id = team_record_id(key.team_id or "")
-        found = self._get([record_id], [key.ledger_id, record_id])
+    def _read_others(self, key: Key, found: Mapping[str, dict[str, Any] | None]) -> Caller | None:
+        """Return the caller of `key`; what is missing of its team and user in `found` is read, with their ledgers."""
+        wanted = _others_of(key)
+        if missing := {record: ledger for record, ledger in wanted.items() if record not in found}:
+            stored = bool(key.hash)  # the ledger of a key that is stored was read with it
+            found = {**found, **self._get(missing, [*([] if stored else [key.ledger_id]), *missing.values()])}
+        team, user = (found.get(each) if each else None for each in _record_ids(key))
         try:
-            return Caller(key, parse_team(found[record_id]) if record_id in found else None)
+            return Caller(key, parse_team(team) if team else None, parse_user(user) if user else None)
         except CorruptRowError as error:
-            _log.warning("a record of the keys table is corrupt (%s): its team is rejected", error)
-            return Caller(key)
+            _log.warning("a record of the keys table is corrupt (%s): its keys are rejected", error)
+            return None
 
     def _get(self, records: Iterable[str], ledgers: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Read records and ledgers in one batch; ledgers go to `on_ledger_read`."""

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from vibe_router.access.keys import user_ledger_id
 from vibe_router.access.ledger import plan_charge
 from vibe_router.core.clock import Clock
 from vibe_router.core.record import Kind, Record, Share, is_counted_later, row_id
@@ -167,7 +168,8 @@ def _storable_shares(record: Record) -> Iterator[Share]:
 
 
 def _charges(record: Record) -> dict[str, int]:
-    owners = {"key": record.key, "team": record.team}
+    user = user_ledger_id(record.user).partition("#")[2] if record.user else None
+    owners = {"key": record.key, "team": record.team, "user": user}
     named: set[str] = set()
     for each in record.charge_later:  # an owner, or an owner and a model
         owner, *model = each.split("#", 1)
