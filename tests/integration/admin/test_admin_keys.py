@@ -466,6 +466,7 @@ def test_spending_on_a_model_is_shown(admin: Admin) -> None:
     ("field", "value", "reason"),
     [
         ("soft_budget", -1, "soft_budget"),
+        ("guards", ["secrets"], "'secrets' is no guard of the routes"),
         ("model_max_budget", {"auto-codx": {"budget_limit": 5}}, "did you mean 'auto-codex'?"),
         ("model_max_budget", {"gpt-5": {"budget_limit": 5}}, "is an alias of 'auto-chat'"),
         ("model_max_budget", {"auto-codex": 5}, "model_max_budget"),

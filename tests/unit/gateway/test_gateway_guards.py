@@ -276,3 +276,18 @@ def test_a_placeholder_that_the_caller_escaped_is_left_alone(environment: FakeEn
     raw = json.dumps({"model": "auto-chat", "messages": [{"role": "user", "content": f"[EMAIL_1] {MAIL}"}]})
     app.handler(event("POST", "/v1/chat/completions", raw.replace("[EMAIL", "\\u005bEMAIL")), context())
     assert environment.upstream.calls[0][1]["messages"][0]["content"] == "[EMAIL_1] [EMAIL_2]"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_an_answer_that_cannot_be_restored_is_sent_as_it_is(environment: FakeEnvironment, stream: bool) -> None:
+    deep = "[" * 600 + "]" * 600
+    if stream:
+        chunk = b'data: {"choices":[{"index":0,"delta":{"content":"[EMAIL_1]"},"x":%b}]}\n\n' % deep.encode()
+        environment.upstream.script["one"] = [streamed(chunk, *streaming("x"))]
+        _, answer = ask("chat", stream=True)
+        assert answer.endswith(b"[DONE]\n\n")
+    else:
+        environment.upstream.script["one"] = [whole({**answering("[EMAIL_1]"), "x": json.loads(deep)})]
+        response, answer = ask("chat")
+        assert response.status == 200
+    assert b"[EMAIL_1]" in answer

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vibe_router.core.errors import ApiError
 from vibe_router.core.models import Guard
-from vibe_router.guards.inspection import Blocked, Inspection, redact_texts
+from vibe_router.guards.inspection import Blocked, Inspection, redact_answer, redact_texts
 from vibe_router.guards.masking import Masker
 from vibe_router.guards.texts import Place, rewrite_texts, texts_of
 
@@ -191,3 +191,16 @@ def test_no_text_fails_and_nothing_else_changes(text: str) -> None:
     for placeholder, value in reversed(masker.values.items()):
         masked = masked.replace(placeholder, value)
     assert masked == text
+
+
+def test_an_answer_is_redacted_in_every_format() -> None:
+    arguments = json.dumps({"to": MAIL})
+    answer = {
+        "id": "r",
+        "output": [{"text": f"to {MAIL}"}, {"arguments": arguments}, {"args": {"password": "hunter2"}}],
+    }
+    redacted = redact_answer(answer, [guard("report")])
+    assert redacted["output"] == [
+        {"text": "to [EMAIL_1]"}, {"arguments": '{"to": "[EMAIL_1]"}'}, {"args": {"password": "[SECRET_1]"}}
+    ]  # fmt: skip
+    assert redact_answer({"id": "r"}, [guard()]) == {"id": "r"}

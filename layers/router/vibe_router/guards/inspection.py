@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from vibe_router.core.models import Guard
 from vibe_router.guards.findings import Finding, Search, merged, searches_of, spans
 from vibe_router.guards.masking import Masker
-from vibe_router.guards.texts import Place, rewrite_texts
+from vibe_router.guards.texts import PLACES, Change, Place, rewrite_strings, rewrite_texts
 
-__all__ = ["Blocked", "Inspection", "redact_texts"]
+__all__ = ["Blocked", "Inspection", "redact_answer", "redact_texts"]
 
 
 class Blocked(NamedTuple):
@@ -48,16 +48,26 @@ def redact_texts(format_name: str, body: Mapping[str, Any], guards: Iterable[Gua
 
     For what is stored of a request, such as an archive: every finding of every guard, also one that it only reports, is
     replaced by its kind in brackets, such as [EMAIL_1], and nothing can put it back. All places are covered, whatever
-    the guards name. Guards of Amazon Bedrock find nothing here, as they need a call. Answers are texts like any other:
-
-        redact_texts("chat", {"messages": [{"role": "assistant", "content": answer}]}, guards)
+    the guards name. Guards of Amazon Bedrock find nothing here, as they need a call. For answers see `redact_answer`.
 
     The same object is returned if nothing is found. Pure, and linear in the size of the body. Raises ApiError (400) if
     the body is nested too deeply.
     """
-    everywhere = [each._replace(places=("prompts", "tool_results", "tool_arguments"), action="mask") for each in guards]
-    inspection = Inspection(everywhere, Masker(lambda _: False, limit=sys.maxsize))
-    return rewrite_texts(format_name, body, inspection.change)
+    return rewrite_texts(format_name, body, _redaction(guards))
+
+
+def redact_answer(answer: Any, guards: Iterable[Guard]) -> Any:
+    """Return the JSON of an answer, in any format, without anything that `guards` find in any of its strings.
+
+    As `redact_texts` otherwise. The events of a stream may be a list: a value that is cut between two is not found.
+    """
+    return rewrite_strings(answer, _redaction(guards))
+
+
+def _redaction(guards: Iterable[Guard]) -> Change:
+    """Return what masks every finding of `guards`, wherever it is."""
+    everywhere = [each._replace(places=PLACES, action="mask") for each in guards]
+    return Inspection(everywhere, Masker(lambda _: False, limit=sys.maxsize)).change
 
 
 def _masked(text: str, findings: list[Finding], masker: Masker) -> str:

@@ -145,7 +145,10 @@ _NATIONAL = re.compile(
     r"|(?:86[ -]?)?1[3-9][0-9](?:[0-9]{8}|-[0-9]{4}-[0-9]{4}| [0-9]{4} [0-9]{4})"
     r"|\(?0(?:10|2[0-9]|[3-9][0-9]{2})(?:\) ?|[ -])[2-8][0-9]{2,3}[ -]?[0-9]{4}"
 )
-_PAIRS = re.compile(r"0[1-9](?:(?: [0-9]{2}){4}|(?:\.[0-9]{2}){4}|(?:-[0-9]{2}){4})(?![ .-]?[0-9])")
+_PAIRS = re.compile(
+    r"0[1-9](?:(?: [0-9]{2}){4}|(?:\.[0-9]{2}){4}|(?:-[0-9]{2}){4})(?![ .-]?(?:[0-9]|[A-Fa-f]{2}\b|[A-Fa-f][0-9]))"
+)
+_PAIR_BEFORE = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{2}[ .-]")
 _AREA = re.compile(r"\(?0[1-9][0-9]{0,3}(?:\) ?|[/-]| / )[0-9]{5,9}")
 _SPACED = re.compile(r"0[1-9][0-9]{0,3}(?: [0-9]{3,8}){1,3}")
 _LABELLED = re.compile(r"\(?[0-9](?:[ ().\-/]{0,2}+[0-9]){6,12}+")
@@ -224,7 +227,12 @@ def _national_end(text: str, start: int) -> int:
         return 0
     if (found := _NATIONAL.match(text, start)) and _is_number(text, *found.span()):
         return found.end()
-    follows_pair = start > 1 and text[start - 1] in " .-" and text[start - 2].isdigit()  # a list of numbers
+    # A list of numbers, or bytes in hexadecimal.
+    follows_pair = (
+        start > 1
+        and text[start - 1] in " .-"
+        and (text[start - 2].isdigit() or _PAIR_BEFORE.match(text, max(start - 3, 0)) is not None)
+    )
     if not follows_pair and (found := _PAIRS.match(text, start)) and _is_number(text, *found.span()):
         return found.end()
     if (found := _AREA.match(text, start)) and 9 <= _count_digits(found[0]) <= 12 and _is_number(text, *found.span()):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from vibe_router.core.errors import bad_request
 from vibe_router.formats.common.texts import BINARY, FIELDS, TEXTS, WHOLE
 
-__all__ = ["PLACES", "Change", "Place", "rewrite_items", "rewrite_texts", "texts_of"]
+__all__ = ["PLACES", "Change", "Place", "rewrite_items", "rewrite_strings", "rewrite_texts", "texts_of"]
 
 Place = Literal["prompts", "tool_results", "tool_arguments"]
 PLACES: tuple[Place, ...] = ("prompts", "tool_results", "tool_arguments")
@@ -50,6 +50,14 @@ def rewrite_texts(format_name: str, body: Mapping[str, Any], change: Change) -> 
     except RecursionError:
         raise bad_request("The body is nested too deeply.") from None
     return {**body, **changed} if changed else body
+
+
+def rewrite_strings(value: Any, change: Change) -> Any:
+    """Return any JSON with every string as `change` returns it; as `rewrite_texts`."""
+    try:
+        return _Rewriting(change).value(value, "", "prompts", whole=True)
+    except RecursionError:
+        raise bad_request("The body is nested too deeply.") from None
 
 
 def rewrite_items(items: Sequence[Mapping[str, Any]], change: Change) -> Sequence[Mapping[str, Any]]:

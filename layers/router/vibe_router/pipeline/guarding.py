@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from vibe_router.access.keys import Caller
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.core.models import Catalogue, Guard, VirtualModel
-from vibe_router.core.telemetry import logger
+from vibe_router.core.telemetry import log_fault, logger
 from vibe_router.formats.common.json_body import dump
 from vibe_router.formats.interfaces import ClientFormat, ClientRequest, WholeAnswer
 from vibe_router.guards.inspection import Blocked, Inspection, redact_texts
@@ -49,13 +49,22 @@ class AnswerRestorer:
         """Return an answer, whole or as a stream, with all values."""
         if not isinstance(answer, WholeAnswer):
             return self._stream(answer)
-        body = restore_whole(answer.body, self._restorer)
+        try:
+            body = restore_whole(answer.body, self._restorer)
+        except Exception as error:  # noqa: BLE001 - the answer is paid for, and is sent with its placeholders
+            log_fault("restore", error)
+            return answer
         return answer if body is answer.body else replace(answer, body=body)
 
     def _stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         restorer = StreamRestorer(self._restorer, self._format, is_array=self._is_array)
         for chunk in chunks:
-            if restored := restorer.feed(chunk):
+            try:
+                restored = restorer.feed(chunk)
+            except Exception as error:  # noqa: BLE001 - as above
+                log_fault("restore", error)
+                restored = chunk
+            if restored:
                 yield restored
         if rest := restorer.end():
             yield rest
