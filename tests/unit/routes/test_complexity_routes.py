@@ -1,9 +1,13 @@
 """`routing` in routes.yaml: what it resolves to, and the mistakes that are reported."""
 
+import re
 from typing import Any
 
 import pytest
+import yaml
 
+from tests.infrastructure.expanded import ROOT
+from vibe_router.routing.complexity.families import without_families
 from vibe_router.routing.spec import as_row, parse, parse_row, resolve
 
 CHAIN = [{"provider": "ark", "model": "glm-4.7"}]
@@ -27,6 +31,21 @@ def test_a_model_without_a_chain_has_its_standard_models() -> None:
     assert auto.routing.mini.steps == catalogue.models["mini"].steps
     assert (auto.routing.mode, auto.routing.share) == ("shadow", 0)
     assert catalogue.models["standard"].standard_of == ("auto",)
+
+
+def test_the_shipped_example_is_valid_once_uncommented() -> None:
+    text = (ROOT / "routes.yaml").read_text(encoding="utf-8")
+    start, end = text.index("  # auto:\n"), text.index("  auto-chat:\n")
+    with_auto = text[:start] + text[start:end].replace("  # ", "  ") + text[end:]
+    spec, problems = parse(yaml.safe_load(re.sub(r"\$\{\w+:-(.*?)\}", r"\1", with_auto)))
+    assert spec, problems
+    models = resolve(spec)[0].models
+    assert len(models) == 7
+    rule = models["auto"].routing
+    assert rule
+    assert (rule.mode, rule.share, rule.evidence, rule.judge) == ("shadow", 0, True, models["auto-codex-mini"])
+    served = [deployment.model for model in (rule.mini, rule.standard) for deployment in model.steps[0]]
+    assert without_families(models["auto-codex-mini"], served) == models["auto-codex-mini"]
 
 
 def test_a_model_with_a_chain_is_its_own_standard() -> None:
