@@ -12,11 +12,11 @@ from vibe_router.routing.complexity.decision import (
     Rollout,
     bucket_of,
     decide,
-    language_of,
     rollout_of,
 )
+from vibe_router.routing.complexity.languages import language_of
 from vibe_router.routing.complexity.reading import Conversation
-from vibe_router.routing.complexity.scorer import Score
+from vibe_router.routing.complexity.scorer import Score, Scorer, seed
 
 
 def model(name: str, context_window: int | None = None) -> VirtualModel:
@@ -50,8 +50,8 @@ CASES: list[Any] = [
     ),
     pytest.param(
         replace(OPEN, strata=frozenset(("en",))),
-        replace(HELLO, conversation=Conversation(("你好，今天天气怎么样",))),
-        EASY,
+        HELLO,
+        replace(EASY, languages=("en", "zh")),
         ("standard", "mini", None),
         id="Chinese, when closed",
     ),
@@ -66,7 +66,8 @@ CASES: list[Any] = [
     pytest.param(
         OPEN,
         replace(
-            HELLO, conversation=Conversation(("hello", "<system-reminder>Plan mode is active.</system-reminder>go"))
+            HELLO,
+            conversation=Conversation(("<system-reminder>Plan mode is active.</system-reminder>go", "yes, do it")),
         ),
         EASY,
         ("standard", "mini", None),
@@ -81,8 +82,8 @@ CASES: list[Any] = [
     ),
     pytest.param(
         OPEN,
-        replace(HELLO, conversation=Conversation(("wie ist das wetter heute in Hamburg und Bremen",))),
-        EASY,
+        HELLO,
+        replace(EASY, languages=("other",)),
         ("standard", "mini", None),
         id="a language without evidence",
     ),
@@ -118,22 +119,43 @@ def test_the_choice_is(rollout: Rollout, request_: Request, score: Score | None,
 
 
 @pytest.mark.parametrize(
-    ("turns", "language"),
+    ("text", "language"),
     [
-        (("hello",), "en"),
-        ((), "en"),
-        (("你好",), "zh"),
-        (("请 review 这段代码",), "zh"),
-        (("Please explain what the following function does",), "en"),
-        (("こんにちは、元気ですか",), "other"),
-        (("안녕하세요 오늘 날씨 어때요",), "other"),
-        (("Привет, как дела сегодня?",), "other"),
-        (("quel temps fait il aujourd hui dans votre ville",), "other"),
-        (("你好", "ok"), "zh"),
+        ("hello", None),
+        ("", None),
+        ("你好", "zh"),
+        ("请 review 这段代码", "zh"),
+        ("Please explain what the following function does", "en"),
+        ("こんにちは、元気ですか", "other"),
+        ("안녕하세요 오늘 날씨 어때요", "other"),
+        ("Привет, как дела сегодня?", "other"),
+        ("quel temps fait il aujourd hui dans votre ville", "other"),
+        ("wie ist das Wetter heute in Hamburg und Bremen", "other"),
+        ("naïve question: what is the difference between these two words", "en"),
     ],
 )
-def test_a_language_is_detected_by_its_words(turns: tuple[str, ...], language: str) -> None:
-    assert language_of(turns) == language
+def test_a_language_is_detected_by_its_words(text: str, language: str | None) -> None:
+    assert language_of(text) == language
+
+
+@pytest.mark.parametrize(
+    ("turns", "languages"),
+    [
+        (("hello",), ("en",)),
+        (("你好", "ok"), ("zh",)),
+        (("你好", "what is the weather like in the city today"), ("zh", "en")),
+        (
+            ("<system-reminder>Answer in a few short words of English, please.</system-reminder>今天天气怎么样",),
+            ("zh",),
+        ),
+    ],
+)
+def test_a_conversation_is_of_the_languages_of_all_its_turns(
+    turns: tuple[str, ...], languages: tuple[str, ...]
+) -> None:
+    score = Scorer(seed()).score(turns)
+    assert score
+    assert score.languages == languages
 
 
 @given(st.binary(max_size=16), st.floats(0, 100), st.floats(0, 100))

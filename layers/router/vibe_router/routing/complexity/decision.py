@@ -11,18 +11,15 @@ nested: a conversation that is routed at 10 % is routed at 50 %.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vibe_router.core.models import ComplexityRule, Deployment
 from vibe_router.routing.complexity.reading import Conversation
 from vibe_router.routing.complexity.scorer import Score
-from vibe_router.routing.complexity.tokens import count_han, words_of
-from vibe_router.routing.complexity.words import COMMON, TERMS
 
-__all__ = ["HEADER", "PREFERENCES", "Choice", "Request", "Rollout", "bucket_of", "decide", "language_of", "rollout_of"]
+__all__ = ["HEADER", "PREFERENCES", "Choice", "Request", "Rollout", "bucket_of", "decide", "rollout_of"]
 
 HEADER = "x-vibe-routing"
 PREFERENCES = ("manual", "mini", "standard", "complexity")
@@ -32,12 +29,9 @@ _BUCKETS = 10_000
 _LONG_BYTES = 32_000  # of a request: about 8,000 tokens
 _BYTES_PER_TOKEN = 3.5
 _FULL = 0.8  # of mini's context window, for prompt and answer
-_LEAST_WORDS = 6  # by which a language is detected
-_KNOWN_SHARE = 0.25  # of English words that are known, in an English text
+_DEFAULT_LANGUAGES = ("en",)
+_NOTES = 20_000  # characters at the end of a turn, where agents put notes
 _PLAN_MODE = ("plan mode is active", "plan mode is still active", "you are in plan mode", "<plan_mode>")
-_LANGUAGE_SAMPLE = 600  # characters
-_KANA_AND_HANGUL = re.compile("[\u3040-\u30ff\uac00-\ud7af]")
-_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,30 +109,6 @@ def bucket_of(caller: str, conversation: bytes) -> float:
     return int.from_bytes(digest, "big") % _BUCKETS / _BUCKETS
 
 
-def language_of(turns: Sequence[str]) -> str:
-    """Return the language of the last turn that shows one: zh, en or other. A turn of a few words counts as English."""
-    for turn in reversed(turns):
-        text = turn[:_LANGUAGE_SAMPLE]
-        if not text.isascii() and (found := _language_of_letters(text)):
-            return found
-        words = words_of(text.lower())
-        if (letters := words.total()) >= _LEAST_WORDS:
-            known = sum(times for word, times in words.items() if word in COMMON or word in TERMS)
-            return "en" if known >= _KNOWN_SHARE * letters else "other"
-    return "en"
-
-
-def _language_of_letters(text: str) -> str | None:
-    """Return the language of a text that is mostly of letters other than English ones, None for another text."""
-    han = count_han(text)
-    if len(_KANA_AND_HANGUL.findall(text)) > han / 4:
-        return "other"
-    words = [each for each in _LETTERS.findall(text) if not count_han(each[0])]
-    if han and han >= len(words):
-        return "zh"
-    return "other" if sum(not each.isascii() for each in words) > len(words) / 4 else None
-
-
 def decide(
     rule: ComplexityRule, rollout: Rollout, request: Request, score: Score | None, threshold: float, version: str
 ) -> Choice:
@@ -166,14 +136,14 @@ def decide(
     if found.mode == "shadow":
         return found
     if not request.may_use_standard:
-        return _with(found, "mini", None, "the key may not use the standard model")
+        return _decided(found, "mini", reason="the key may not use the standard model")
     if would == "standard":
         return found
     if barrier := _barrier(rule, rollout, request, strata):
-        return _with(found, "standard", None, barrier)
+        return _decided(found, "standard", reason=barrier)
     share = 100 if preference == "complexity" else rollout.share
     arm = "mini" if request.bucket * 100 < share else "standard"
-    return _with(found, arm, arm if preference is None else None, "")
+    return _decided(found, arm, arm=arm if preference is None else None)
 
 
 def _permitted(choice: str, request: Request) -> str:
@@ -183,8 +153,11 @@ def _permitted(choice: str, request: Request) -> str:
 
 
 def _strata(request: Request, score: Score | None) -> tuple[str, ...]:
-    """Return the kinds of a request, each of which has its own gate: its language, tools, long."""
-    found = [language_of(request.conversation.turns)]
+    """Return the kinds of a request, each of which has its own gate: its languages, tools, long.
+
+    They are those of the whole conversation, which would otherwise flip back with a turn of another language.
+    """
+    found = list(score.languages if score else _DEFAULT_LANGUAGES)
     if request.has_tools:
         found.append("tools")
     is_complete = request.conversation.is_complete and (score is None or score.is_complete)
@@ -204,8 +177,13 @@ def _barrier(rule: ComplexityRule, rollout: Rollout, request: Request, strata: S
     window = min((each.context_window for each in rule.mini.chain if each.context_window), default=None)
     if window and request.size / _BYTES_PER_TOKEN + _answer(rule.mini.chain) > window * _FULL:
         return "close to the context window of mini"
-    last = request.conversation.turns[-1][-20_000:].lower() if request.conversation.turns else ""
-    return "plan mode" if any(each in last for each in _PLAN_MODE) else None
+    return "plan mode" if any(map(_is_plan_mode, request.conversation.turns)) else None
+
+
+def _is_plan_mode(turn: str) -> bool:
+    """Whether an agent has noted in a turn that it is in plan mode. It is then not left: the plan was for a reason."""
+    end = turn[-_NOTES:]
+    return ("lan mode" in end or "<plan_mode>" in end) and any(note in end.lower() for note in _PLAN_MODE)
 
 
 def _answer(chain: Any) -> int:
@@ -213,17 +191,5 @@ def _answer(chain: Any) -> int:
     return max((each.policy.reserve_tokens for each in deployments), default=0)
 
 
-def _with(found: Choice, choice: str, arm: str | None, reason: str) -> Choice:
-    return Choice(
-        found.mode,
-        choice,
-        found.would,
-        arm,
-        found.score,
-        found.threshold,
-        found.strata,
-        found.stage,
-        found.model,
-        (reason, *found.reasons) if reason else found.reasons,
-        found.features,
-    )
+def _decided(found: Choice, choice: str, *, arm: str | None = None, reason: str | None = None) -> Choice:
+    return replace(found, choice=choice, arm=arm, reasons=(reason, *found.reasons) if reason else found.reasons)

@@ -278,9 +278,6 @@ def _counts(observations: Sequence[Observation]) -> dict[str, int]:
 
 def next_stage(mode: str, share: float) -> tuple[str, float] | None:
     """Return the stage after the one of `mode` and `share`; None after the last."""
-    for stage in STAGES:
-        if (STAGES.index((mode, 0)) if mode != "complexity" else 2) < STAGES.index(stage) and mode != "complexity":
-            return stage
-        if mode == "complexity" and stage[0] == "complexity" and stage[1] > share:
-            return stage
-    return None
+    if mode == "complexity":
+        return next((stage for stage in STAGES if stage[0] == mode and stage[1] > share), None)
+    return STAGES[STAGES.index((mode, 0)) + 1]

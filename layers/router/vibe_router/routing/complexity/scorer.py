@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vibe_router.routing.complexity.features import features_of
 from vibe_router.routing.complexity.guard import asks_for_work
+from vibe_router.routing.complexity.languages import language_of
 from vibe_router.routing.complexity.tokens import words_of
 from vibe_router.routing.complexity.trees import Model, load
 from vibe_router.routing.complexity.turns import MAX_CHARACTERS, written_text
@@ -31,7 +32,8 @@ class Score:
     """The value of a conversation, and of its hardest turn: the reasons, with their share in it, and the features.
 
     `reasons` begin with the strongest; a negative share made the request look easier. `is_complete` is false if there
-    was more than can be scored; it is then false for every continuation of the conversation, too.
+    was more than can be scored; it is then false for every continuation of the conversation, too. `languages` are those
+    of all turns; a conversation of a few words counts as English.
     """
 
     value: float
@@ -39,6 +41,7 @@ class Score:
     features: tuple[int, ...] = ()
     turn: int = 0  # of the hardest turn, counted from 0
     is_complete: bool = True
+    languages: tuple[str, ...] = ("en",)
 
 
 def guarded_value(value: float) -> float:
@@ -58,6 +61,7 @@ class _ScoredTurn:
     value: float
     features: tuple[int, ...]
     is_work: bool
+    language: str | None
     reasons: tuple[tuple[str, float], ...] | None = None
 
 
@@ -71,6 +75,7 @@ class Scorer:
     def score(self, turns: Sequence[str]) -> Score | None:
         """Return the score of a user's turns, the oldest first; None without any text."""
         hardest: tuple[int, _ScoredTurn] | None = None
+        languages: dict[str, None] = {}
         left = _ALL_CHARACTERS
         is_complete = len(turns) <= MAX_TURNS
         for position, turn in enumerate(turns[:MAX_TURNS]):
@@ -82,6 +87,8 @@ class Scorer:
                 continue
             left -= len(text)
             scored = self._score_turn(text)
+            if scored.language:
+                languages[scored.language] = None
             if hardest is None or scored.value > hardest[1].value:
                 hardest = position, scored
         if hardest is None:
@@ -91,7 +98,7 @@ class Scorer:
             scored.reasons = self.model.reasons(scored.features)
             if scored.is_work:
                 scored.reasons = (("asks for demanding work", 1.0), *scored.reasons)
-        return Score(scored.value, scored.reasons, scored.features, position, is_complete)
+        return Score(scored.value, scored.reasons, scored.features, position, is_complete, tuple(languages) or ("en",))
 
     def _score_turn(self, text: str) -> _ScoredTurn:
         key = hash(text)
@@ -105,5 +112,5 @@ class Scorer:
             value = guarded_value(value)
         if len(self._remembered) >= _REMEMBERED:
             self._remembered.clear()
-        scored = self._remembered[key] = _ScoredTurn(value, features, is_work)
+        scored = self._remembered[key] = _ScoredTurn(value, features, is_work, language_of(text))
         return scored
