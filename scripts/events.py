@@ -72,6 +72,7 @@ _CALLS: tuple[tuple[str, str, str, str, object], ...] = (
     ("complexity", "/complexity", "GET", "/complexity", None),
     ("complexity-rollback", "/complexity/{proxy+}", "POST", "/complexity/rollback", {"model": "auto"}),
     ("cooldowns", "/cooldowns", "GET", "/cooldowns", None),
+    ("secrets", "/secrets/{proxy+}", "PUT", "/secrets/ARK_API_KEY", {"secret": "the-provider-s-key"}),
     ("cooldowns-clear", "/cooldowns/{proxy+}", "POST", "/cooldowns/clear", {"all": True}),
     ("ui", "/ui", "GET", "/ui", None),
     ("ui-page", "/ui/{proxy+}", "GET", "/ui/index.html", None),

@@ -75,6 +75,7 @@ FUNCTIONS = {
     "ARCHIVE_BUCKET": "The bucket of archived requests; none if it is empty.",
     "CACHE_TABLE": "Table of answers to repeatable requests.",
     "RESPONSES_TABLE": "Table of stored responses.",
+    "PROVIDER_SECRET_ID": "The router's secret, for the function that writes providers' keys.",
     "RESPONSE_DAYS": "Days that a response is stored.",
     "ROUTES_TABLE": "Table of routes.",
     "SECRET_ID": "The function's secret; the admin function's has no provider's key.",

@@ -51,6 +51,7 @@ ADMIN_ROUTES = [
     "/ui",
     "/ui/{proxy+}",
 ]
+SECRET_ROUTES = ["/secrets/{proxy+}"]
 BEHIND = {
     "GatewayFunction": MODEL_ROUTES + OTHER_ROUTES,
     "AdminFunction": ADMIN_ROUTES,
@@ -58,7 +59,7 @@ BEHIND = {
 
 
 def test_the_routes_are_these_and_no_others() -> None:
-    assert sorted(BODY["paths"]) == sorted(MODEL_ROUTES + OTHER_ROUTES + ADMIN_ROUTES)
+    assert sorted(BODY["paths"]) == sorted(MODEL_ROUTES + OTHER_ROUTES + ADMIN_ROUTES + SECRET_ROUTES)
 
 
 @pytest.mark.parametrize("path", MODEL_ROUTES + OTHER_ROUTES)
@@ -81,6 +82,13 @@ def test_every_method_of_an_admin_route_reaches_the_admin_function_within_30_sec
     assert integration["timeoutInMillis"] == 30_000
     uri = integration["uri"]["Fn::Sub"]
     assert uri.endswith("path/2021-11-15/functions/${AdminFunctionAliaslive}/response-streaming-invocations")
+
+
+def test_the_providers_keys_are_written_by_a_function_of_their_own() -> None:
+    (path,) = SECRET_ROUTES
+    integration = BODY["paths"][path]["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
+    assert integration["timeoutInMillis"] == 30_000
+    assert integration["uri"]["Fn::Sub"].endswith("functions/${SecretsFunction.Arn}/response-streaming-invocations")
 
 
 @pytest.mark.parametrize("function", BEHIND)

@@ -113,6 +113,7 @@ def test_every_log_group_forgets() -> None:
         "AccessLogGroup",
         "GatewayLogGroup",
         "AdminLogGroup",
+        "SecretsLogGroup",
         "AggregatorLogGroup",
         "NotifierLogGroup",
     }

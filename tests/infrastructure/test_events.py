@@ -55,7 +55,7 @@ def ask() -> Iterator[Ask]:
         providers = ("cliproxyapi", "new-api", "ark")
         base_urls = {name: standin.base_url(name) for name in providers}
         for name, value in {
-            **template.functions["AdminFunction"].environment,
+            **template.functions["SecretsFunction"].environment,
             **template.functions["GatewayFunction"].environment,
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
@@ -81,7 +81,7 @@ def ask() -> Iterator[Ask]:
 
         def answer(name: str) -> tuple[int, bytes]:
             context = Context(f"invocation-{name}", int(time.time() * 1000) + 60_000)
-            if FUNCTIONS[EVENTS[name]["resource"]] == "AdminFunction":
+            if FUNCTIONS[EVENTS[name]["resource"]] in ("AdminFunction", "SecretsFunction"):  # of the same code
                 result = admin.handler(EVENTS[name], context)
                 return result["statusCode"], result["body"].encode()
             response = app.handler(EVENTS[name], context)

@@ -1,5 +1,6 @@
 """The admin function: it reads an event, authenticates the caller, and dispatches to the route."""
 
+import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,7 @@ from admin import (
     oidc,
     page,
     routes,
+    secrets,
     session,
     spend,
     teams,
@@ -38,6 +40,8 @@ from vibe_router.core.errors import ApiError
 
 __all__ = ["environment", "handler", "open_environment", "openapi_document", "registered_routes"]
 
+# At DEBUG it logs the bodies of calls, in which passwords and providers' keys are sent.
+logging.getLogger("aws_lambda_powertools.event_handler").setLevel(logging.INFO)
 app = APIGatewayRestResolver(enable_validation=True)
 
 
@@ -66,6 +70,7 @@ for module in (
     archive,
     routes,
     cooldowns,
+    secrets,
     complexity,
     alerts,
     audit,

@@ -25,6 +25,7 @@ from vibe_router.store.ledger_admin import LedgerAdmin
 from vibe_router.store.lifetime_totals import LifetimeTotals
 from vibe_router.store.observations import ObservationStore
 from vibe_router.store.routes import RoutesStore
+from vibe_router.store.secret_writer import SecretWriter
 from vibe_router.store.secrets import MIN_MASTER_KEY, Secrets, SecretsUnavailableError, is_weak, secrets_client
 from vibe_router.store.sessions import SessionStore
 from vibe_router.store.sign_ins import SignInStore
@@ -53,6 +54,7 @@ class Settings:
     alerts_table: str
     is_local: bool = False
     archive_bucket: str = ""
+    provider_secret_id: str | None = None  # of the function that may write providers' keys, and of no other
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -69,6 +71,7 @@ class Settings:
             alerts_table=environ["ALERTS_TABLE"],
             is_local=is_local(environ),
             archive_bucket=environ.get("ARCHIVE_BUCKET", ""),
+            provider_secret_id=environ.get("PROVIDER_SECRET_ID"),
         )
 
 
@@ -93,7 +96,13 @@ class Environment:
         self.conversations = ConversationStore(dynamodb, settings.state_table, self.clock)
         self.usage = UsageReader(dynamodb, settings.usage_table)
         self.lifetimes = LifetimeTotals(dynamodb, settings.usage_table, settings.state_table, self.clock)
-        self.secrets = Secrets(secrets_client(self.clock, trusted_ssl_context), settings.secret_id, self.clock)
+        client = secrets_client(self.clock, trusted_ssl_context)
+        self.secrets = Secrets(client, settings.secret_id, self.clock)
+        self.secret_writer = (
+            SecretWriter(client, settings.provider_secret_id, settings.secret_id)
+            if settings.provider_secret_id
+            else None
+        )
         self._archive_bucket = settings.archive_bucket
 
     @cached_property

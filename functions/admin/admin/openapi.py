@@ -33,6 +33,7 @@ _TAGS = {
     "Usage": "Usage, performance, and how each request was routed.",
     "Routes": "Providers, and each virtual model's chain of deployments.",
     "Cooldowns": "Deployments in cooldown, and ending a cooldown.",
+    "Secrets": "The providers' keys, which are written and never read out.",
     "Complexity": "Routing by complexity: rollouts, gates and evidence.",
     "Alerts": "Alerts, their deliveries, and a test of a receiver.",
     "Audit": "Who changed what, and who signed in.",

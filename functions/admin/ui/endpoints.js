@@ -1,6 +1,6 @@
 // The API calls of the page, by the view that makes them. Only signing in and out is in session.js.
 
-import { get, getIfChanged, getText, post, put, url } from "./session.js";
+import { get, getIfChanged, getText, post, put, remove, url } from "./session.js";
 
 const readRoutes = () => get("routes");
 const readCooldowns = () => get("cooldowns");
@@ -33,6 +33,8 @@ export const models = {
   readHistory: () => get("routes/history", { limit: 200 }),
   rollBack: (body) => post("routes/rollback", body),
   explain: (body) => post("routes/explain", body),
+  setSecret: (name, secret) => put(`secrets/${encodeURIComponent(name)}`, { secret }),
+  deleteSecret: (name) => remove(`secrets/${encodeURIComponent(name)}`),
   readAllKeys,
 };
 

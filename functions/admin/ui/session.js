@@ -44,6 +44,7 @@ export async function getIfChanged(path, query, etag) {
 }
 export const post = (path, body = {}) => call("POST", path, { body });
 export const put = (path, body) => call("PUT", path, { body });
+export const remove = (path) => call("DELETE", path);
 
 /** Call `read` on first use and cache its result; a failure is not cached. */
 export function once(read) {

@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -468,3 +469,17 @@ def test_guards_are_added_edited_and_used_by_a_model(visit: Callable[..., Visito
     eventually(lambda: "emails" in str(admin(used_stack, "usage/requests?limit=20", "GET")))
     visitor.open(f"requests/{request_id}")
     expect(visitor.dialog).to_contain_text("emails: 1")
+
+
+def test_a_providers_key_is_set_and_never_shown(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    visitor = visit().open("models")
+    page = visitor.page
+    row = page.get_by_role("row", name=re.compile("^ark"))
+    visitor.button(re.compile("^(Set|Replace) ARK_API_KEY$"), row).click()
+    visitor.dialog.get_by_label("Value").fill("sk-ark-of-the-page")
+    visitor.button("Set", visitor.dialog).click()
+    expect(page.get_by_role("status").filter(has_text="ARK_API_KEY is set.")).to_be_visible()
+    assert "sk-ark-of-the-page" not in json.dumps([routes(used_stack), admin(used_stack, "audit", "GET")])
+    visitor.button("Test ark").click()
+    visitor.button("Test", visitor.dialog).click()
+    expect(visitor.dialog).to_contain_text("answered in")

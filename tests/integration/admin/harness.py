@@ -61,12 +61,14 @@ def _rows() -> Rows:
 class Admin:
     """One environment of the function. `time` is its clock; its tables are made in `dynamodb`, which is embedded."""
 
-    def __init__(self, time: Time, dynamodb: DynamoDB | None = None) -> None:
+    def __init__(self, time: Time, dynamodb: DynamoDB | None = None, function: str = "AdminFunction") -> None:
         template = _template()
         self.time = time
         self.dynamodb = dynamodb or embedded_dynamodb()
-        self.variables = template.functions["AdminFunction"].environment
-        self.secrets = secrets = embedded_secrets({self.variables["SECRET_ID"]: json.dumps({"MASTER_KEY": MASTER})})
+        self.variables = template.functions[function].environment
+        self.router_secret = template.functions["GatewayFunction"].environment["SECRET_ID"]
+        held = {name: json.dumps({"MASTER_KEY": MASTER}) for name in (self.variables["SECRET_ID"], self.router_secret)}
+        self.secrets = secrets = embedded_secrets(held)
         for table in template.tables:
             create_table(self.dynamodb, **table.create)
         RoutesStore(self.dynamodb, self.variables["ROUTES_TABLE"]).write(_rows(), {})
@@ -75,9 +77,9 @@ class Admin:
         ):
             self.environment = Environment(Settings.read(self.variables), time.clock)
 
-    def secret(self) -> dict[str, str]:
-        """Return the entries of the function's secret."""
-        held = self.secrets.get_secret_value(SecretId=self.variables["SECRET_ID"])["SecretString"]
+    def secret(self, secret_id: str | None = None) -> dict[str, str]:
+        """Return the entries of a secret: the function's, unless another is named."""
+        held = self.secrets.get_secret_value(SecretId=secret_id or self.variables["SECRET_ID"])["SecretString"]
         entries: dict[str, str] = json.loads(held)
         return entries
 

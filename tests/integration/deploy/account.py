@@ -160,13 +160,13 @@ def _for_moto(template: dict[str, Any]) -> str:
     outputs |= {"SecretArn": {"Value": _SECRET}, "AdminSecretArn": {"Value": _ADMIN_SECRET}}
     for role in ("ApiGatewayLogRole", "CodeDeployServiceRole"):
         resources.pop(role, None)
-    for role in ("GatewayRole", "AdminRole", "AggregatorRole", "NotifierRole"):
+    for role in ("GatewayRole", "AdminRole", "SecretsRole", "AggregatorRole", "NotifierRole"):
         resources[role]["Properties"].pop("Policies")
     resources["NotifierFunction"]["Properties"]["Environment"]["Variables"].pop("UI_URL")  # it names the API
     text = json.dumps({**template, "Resources": resources, "Outputs": outputs})
     for name, value in {"Secret": _SECRET, "AdminSecret": _ADMIN_SECRET}.items():
         text = text.replace(f'{{"Ref": "{name}"}}', f'"{value}"')
     text = text.replace('"RetainExceptOnCreate"', '"Retain"')  # the only policy by which moto keeps a table
-    for group in ("GatewayLogGroup", "AdminLogGroup", "AggregatorLogGroup", "NotifierLogGroup"):
+    for group in ("GatewayLogGroup", "AdminLogGroup", "SecretsLogGroup", "AggregatorLogGroup", "NotifierLogGroup"):
         text = text.replace(f'{{"Ref": "{group}"}}', '"log"')
     return text

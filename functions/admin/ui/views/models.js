@@ -18,6 +18,7 @@ import { baseUrlOf, formatsOf, providerDialog, secretOf } from "./provider.js";
 import { testDialog } from "./provider-test.js";
 import { reviewDialog } from "./review.js";
 import { stepsOf, rowsOf } from "./rows.js";
+import { secretDialog } from "./secret.js";
 import { settingsText } from "./settings.js";
 
 const editing = new Set(); // names of models whose editor is open
@@ -137,7 +138,6 @@ export async function show(view, { signal, head }) {
 
   function drawProviders() {
     const { providers: rows, models, defaults = {} } = shown();
-    const missing = ({ secret }) => secret && routes.secrets_set && !routes.secrets_set.includes(secret);
     const used = (name) => Object.values(models).filter((row) => stepsOf(row).flat().some((member) => member.provider === name)).length;
     swap(
       providers,
@@ -153,7 +153,7 @@ export async function show(view, { signal, head }) {
             [
               { label: "Provider", head: true, cell: (name) => name },
               { label: "Base URL", cell: (name) => h("span", { class: "mono" }, baseUrlOf(rows[name])) },
-              { label: "Secret", cell: (name) => [h("span", { class: "mono" }, secretOf(rows[name])), missing(rows[name]) && h("span", { class: "chip", title: "This name has no value in the router's secret. The list is from the last deployment." }, "not set")] },
+              { label: "Secret", cell: (name) => secretCell(rows[name]) },
               { label: "Formats", cell: (name) => [formatsOf(rows[name]).join(", "), providerSettings(rows[name])] },
               { label: "Models", number: true, cell: used },
               {
@@ -171,6 +171,18 @@ export async function show(view, { signal, head }) {
         h("p", { class: "quiet settings" }, settingsText(defaults) || "The built-in ones apply."),
       ),
     );
+  }
+
+  function secretCell(row) {
+    if (!row.secret) return secretOf(row);
+    const known = routes.secrets_set; // null for a secret from before the list
+    const isSet = known?.includes(row.secret);
+    const edit = async () => (await secretDialog(row.secret, isSet)) && load();
+    return [
+      h("span", { class: "mono" }, row.secret),
+      known && (isSet ? h("span", { class: "chip" }, "set") : h("span", { class: "chip changed" }, "not set")),
+      button(isSet ? `Replace ${row.secret}` : `Set ${row.secret}`, edit, { kind: "quiet", icon: "key", only: true, "data-focus": `secret ${row.secret}` }),
+    ];
   }
 
   async function editProvider(name) {

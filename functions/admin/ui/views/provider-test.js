@@ -76,11 +76,14 @@ export function testDialog(name, { providers, models }, formatsOf) {
   const start = button("Test", () => busy(start, run), { kind: "primary", icon: "send" });
   return openDialog(
     `Test ${name}`,
-    (close) => [
-      h("div", { class: "form" }, field("Deployment", deployment, { hint: "As saved: an edit is tested after it is saved." })),
-      result,
-      h("div", { class: "actions" }, button("Close", () => close()), start),
-    ],
+    (close) =>
+      h(
+        "div",
+        { class: "form" },
+        field("Deployment", deployment, { hint: "As saved: an edit is tested after it is saved." }),
+        result,
+        h("div", { class: "actions" }, button("Close", () => close()), start),
+      ),
     { describe: `One small, real call through the router, with a key for this alone that is valid for ${MINUTES} minutes. It is booked like any other.` },
   );
 }

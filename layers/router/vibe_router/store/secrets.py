@@ -57,6 +57,10 @@ class SecretsManager:
         """Read a secret: GetSecretValue. Raises AwsError."""
         return self.api.call("GetSecretValue", parameters)
 
+    def put_secret_value(self, **parameters: Any) -> dict[str, Any]:
+        """Write a new version of a secret: PutSecretValue. Raises AwsError."""
+        return self.api.call("PutSecretValue", parameters)
+
 
 def secrets_client(clock: Clock | None = None, tls: Callable[[], ssl.SSLContext] | None = None) -> SecretsManager:
     """Return a client whose calls take 2 s at most."""
