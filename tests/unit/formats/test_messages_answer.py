@@ -502,7 +502,7 @@ def test_translated_citations_are_not_sent_to_anthropic() -> None:
         },
         {"role": "user", "content": "Go on"},
     ]
-    body = json.loads(asked(messages=talk).for_provider("c", stream=False, keep=unwrap))
+    body = json.loads(asked(messages=talk).for_provider("c", stream=False, keep_proof=unwrap))
     assert body["messages"][1]["content"] == [
         {"type": "text", "text": "a"},
         {"type": "text", "text": "b", "citations": [FOUND]},

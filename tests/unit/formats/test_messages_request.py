@@ -158,7 +158,7 @@ def asked_of_ark(*blocks: object, **more: object) -> dict[str, Any]:
 
     turns = [USER, {"role": "assistant", "content": list(blocks)}, {"role": "user", "content": [RESULT]}]
     asked: dict[str, Any] = json.loads(
-        parse({**HELLO, "messages": turns, **more}).for_provider("m", stream=True, keep=keep)
+        parse({**HELLO, "messages": turns, **more}).for_provider("m", stream=True, keep_proof=keep_proof)
     )
     return asked
 
@@ -848,7 +848,7 @@ def test_any_json_is_a_request_or_a_400(fields: dict[str, Any], content: list[An
         request = parse(body)
         request.affinity()
         request.for_provider("m", stream=False)
-        request.for_provider("m", stream=True, keep=lambda _: None)
+        request.for_provider("m", stream=True, keep_proof=lambda _: None)
         request.for_counting("m")
         request.prompt_tokens_estimate()
         neutral = request.neutral()

@@ -121,7 +121,7 @@ def test_no_field_is_worse_than_a_400(caller: str, target: str, draw: st.DataObj
         request.affinity()
         request.prompt_tokens_estimate()
         registry.conversation(target).body(request.neutral(), "m", stream=True)
-        request.for_provider("m", stream=True, keep=unwrap)
+        request.for_provider("m", stream=True, keep_proof=unwrap)
     except ApiError as rejected:
         assert rejected.status == 400  # noqa: PT017 - some are refused
 

@@ -121,10 +121,10 @@ class ClientRequest(Protocol):
     def affinity(self) -> bytes:
         """Return a digest of the conversation's opening, the same on every turn. Raises ApiError (400)."""
 
-    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:
+    def for_provider(self, model: str, *, stream: bool, keep_proof: ProofFilter | None = None) -> bytes:
         """Return the body for a provider's `model` of the caller's own format. Raises ApiError (400).
 
-        `keep` is called with each proof of earlier reasoning (a signature, encrypted content); its result replaces the
+        `keep_proof` is called with each proof of earlier reasoning (a signature, encrypted content); its result replaces the
         proof. Reasoning for which it returns None is left out.
         """
 

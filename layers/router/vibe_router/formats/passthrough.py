@@ -71,7 +71,7 @@ class PassthroughRequest(RequestDefaults):
         asked = b"".join(self.form) if self.form else dump(self.body.get(self.read))
         return hashlib.blake2b(asked, digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - neither
+    def for_provider(self, model: str, *, stream: bool, keep_proof: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - neither
         """Return the body for a provider's `model`. Raises ApiError (400)."""
         if self.form:
             return model.encode().join(self.form)

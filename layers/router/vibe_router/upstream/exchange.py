@@ -181,7 +181,7 @@ class Exchange:
         return True
 
     def _build_body(self, *, stream: bool) -> bytes:
-        return self._request.for_provider(self.model, stream=stream, keep=self._filter_proof)
+        return self._request.for_provider(self.model, stream=stream, keep_proof=self._filter_proof)
 
     def _filter_proof(self, proof: str) -> Seal | None:
         """Return a proof if this provider issued it, or no other is known to have; else None."""

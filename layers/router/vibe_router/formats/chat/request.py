@@ -104,7 +104,7 @@ class ChatRequest(RequestDefaults):
                 break
         return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - no proofs
+    def for_provider(self, model: str, *, stream: bool, keep_proof: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - no proofs
         """Return the body for a provider's `model`. Usage is always requested. Raises ApiError (400)."""
         return provider_body(self.body, model, stream=stream)
 

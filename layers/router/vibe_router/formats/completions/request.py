@@ -66,7 +66,7 @@ class CompletionsRequest(RequestDefaults):
         """Return a digest of the prompt. Raises ApiError (400), as `for_provider` does."""
         return hashlib.blake2b(dump(self.body["prompt"]), digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - no proofs
+    def for_provider(self, model: str, *, stream: bool, keep_proof: ProofFilter | None = None) -> bytes:  # noqa: ARG002 - no proofs
         """Return the body for a provider's `model`. Usage is always requested. Raises ApiError (400)."""
         return provider_body(self.body, model, stream=stream)
 
@@ -85,12 +85,12 @@ class ContinuedCompletion(CompletionsRequest):
 
     beginning: str = ""
 
-    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:
+    def for_provider(self, model: str, *, stream: bool, keep_proof: ProofFilter | None = None) -> bytes:
         """Return the body for a provider of this format: the text goes on where it is. Raises ApiError (400)."""
         prompt = self.body["prompt"]
         text = prompt if isinstance(prompt, str) else prompt[0]
         extended = replace(self, body={**self.body, "prompt": text + self.beginning}, beginning="")
-        return CompletionsRequest.for_provider(extended, model, stream=stream, keep=keep)
+        return CompletionsRequest.for_provider(extended, model, stream=stream, keep_proof=keep_proof)
 
     def neutral(self) -> "NeutralRequest":
         """Return the request in the neutral form. Raises ApiError (400) for other prompts than a text."""

@@ -90,7 +90,7 @@ class GeminiRequest(RequestDefaults):
                 break
         return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> NoReturn:  # noqa: ARG002
+    def for_provider(self, model: str, *, stream: bool, keep_proof: ProofFilter | None = None) -> NoReturn:  # noqa: ARG002
         """Raise TypeError: no provider is asked in this format."""
         raise TypeError("no provider is asked in Gemini's format")
 

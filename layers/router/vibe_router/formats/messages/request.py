@@ -104,15 +104,15 @@ class MessagesRequest(RequestDefaults):
                 break
         return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:
-        """Return the body for a provider's `model`, with the thinking that `keep` accepts. Raises ApiError (400).
+    def for_provider(self, model: str, *, stream: bool, keep_proof: ProofFilter | None = None) -> bytes:
+        """Return the body for a provider's `model`, with the thinking that `keep_proof` accepts. Raises ApiError (400).
 
         Unsigned thinking is removed too. A turn of tool calls may lose its thinking that way, or come from a provider
         that did not think. Anthropic rejects a thinking budget there, so none is asked for.
         """
         body = {**self.body, "model": model, "stream": stream}
-        if keep:
-            if (messages := _filter_thinking(body["messages"], keep)) is not None:
+        if keep_proof:
+            if (messages := _filter_thinking(body["messages"], keep_proof)) is not None:
                 body["messages"] = messages
             if (body.get("thinking") or {}).get("type") == "enabled" and calls_tools_without_thinking(body["messages"]):
                 remove_thinking(body)
@@ -131,14 +131,14 @@ class MessagesRequest(RequestDefaults):
         return self._neutral[0]
 
 
-def _filter_thinking(messages: Sequence[Mapping[str, Any]], keep: ProofFilter) -> list[Mapping[str, Any]] | None:
-    """Return the messages with the thinking that `keep` accepts; None where that changes nothing."""
+def _filter_thinking(messages: Sequence[Mapping[str, Any]], keep_proof: ProofFilter) -> list[Mapping[str, Any]] | None:
+    """Return the messages with the thinking that `keep_proof` accepts; None where that changes nothing."""
     changed = False
     filtered: list[Mapping[str, Any]] = []
     for message in messages:
         content = message.get("content")
         if message["role"] == "assistant" and isinstance(content, list):
-            blocks = [block for each in content if (block := _filter_block(each, keep)) is not None]
+            blocks = [block for each in content if (block := _filter_block(each, keep_proof)) is not None]
             if len(blocks) != len(content) or any(a is not b for a, b in zip(blocks, content, strict=True)):
                 changed = True
                 if not blocks:
@@ -148,14 +148,14 @@ def _filter_thinking(messages: Sequence[Mapping[str, Any]], keep: ProofFilter) -
     return filtered if changed else None
 
 
-def _filter_block(block: Any, keep: ProofFilter) -> Any:
+def _filter_block(block: Any, keep_proof: ProofFilter) -> Any:
     kind = block.get("type") if isinstance(block, dict) else None
     if kind == "text" and block.get("citations"):
         return _filter_citations(block)
     if not isinstance(kind, str) or kind not in PROOFS:
         return block
     proof = block.get(PROOFS[kind])
-    seal = keep(proof) if isinstance(proof, str) and proof else None
+    seal = keep_proof(proof) if isinstance(proof, str) and proof else None
     if seal is None:
         return None
     if seal.value == proof:

@@ -113,8 +113,8 @@ class ResponsesRequest(RequestDefaults):
                 break
         return hashlib.blake2b(dump(opening), digest_size=16).digest()
 
-    def for_provider(self, model: str, *, stream: bool, keep: ProofFilter | None = None) -> bytes:
-        """Return the body for a provider's `model`, with encrypted reasoning filtered by `keep`.
+    def for_provider(self, model: str, *, stream: bool, keep_proof: ProofFilter | None = None) -> bytes:
+        """Return the body for a provider's `model`, with encrypted reasoning filtered by `keep_proof`.
 
         Raises ApiError (400).
         """
@@ -122,8 +122,8 @@ class ResponsesRequest(RequestDefaults):
         items = body.get("input")
         if self.stored_input is not None and isinstance(items, list):
             items = body["input"] = [item for item in items if not _is_unproven_reasoning(item)]
-        if keep and isinstance(items, list):
-            body["input"] = [kept for item in items if (kept := _filter_proof(item, keep)) is not None]
+        if keep_proof and isinstance(items, list):
+            body["input"] = [kept for item in items if (kept := _filter_proof(item, keep_proof)) is not None]
         if not stream:
             body.pop("stream_options", None)  # OpenAI rejects it without a stream
         return dump(body)
@@ -170,12 +170,12 @@ def _referenced_id(item: Mapping[str, Any]) -> str | None:
     return id_ if bare and isinstance(id_, str) else None
 
 
-def _filter_proof(item: Mapping[str, Any], keep: ProofFilter) -> Mapping[str, Any] | None:
-    """Return an input item with its encrypted content filtered by `keep`; None for reasoning that loses it."""
+def _filter_proof(item: Mapping[str, Any], keep_proof: ProofFilter) -> Mapping[str, Any] | None:
+    """Return an input item with its encrypted content filtered by `keep_proof`; None for reasoning that loses it."""
     word = item.get("encrypted_content")
     if item.get("type") != "reasoning" or not isinstance(word, str) or not word:
         return item
-    seal = keep(word)
+    seal = keep_proof(word)
     if seal is None:
         return None
     return item if seal.value == word else {**item, "id": seal.id or item.get("id"), "encrypted_content": seal.value}
