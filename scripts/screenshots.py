@@ -165,8 +165,8 @@ def _write_history(stack: Stack, holders: list[dict[str, Any]]) -> None:
     records = [_made_up(chance, f"made-up-{n}", now - ago, chains, holders) for n, ago in enumerate(_moments(chance))]
     items = [to_item(record.as_row(90)) for record in records]
     totals: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for share in (share for record in records for share in record.shares()):
-        totals[f"totals#{share.kind}#0", share.at].update(share.counters)
+    for each in (part for record in records for part in record.contributions()):
+        totals[f"totals#{each.kind}#0", each.at].update(each.counters)
     items += [to_item({"id": total, "at": at, **counters}) for (total, at), counters in totals.items()]
     for start in range(0, len(items), 25):  # the most that one call accepts
         puts: list[Any] = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]

@@ -109,7 +109,7 @@ def test_a_line_reads_back_as_its_record(record: Record) -> None:
 
 @given(RECORDS)
 def test_every_total_gets_the_same_positive_integers(record: Record) -> None:
-    shares = record.shares()
+    shares = record.contributions()
     assert {share.kind for share in shares} >= {"all", "key"}
     for share in shares:
         assert share.counters == record.counters()
@@ -145,7 +145,7 @@ def test_a_row_with_many_attempts_stays_small() -> None:
 
 
 def test_totals_are_hourly_for_all_and_daily_for_each_owner() -> None:
-    shares = RECORD.shares()
+    shares = RECORD.contributions()
     assert [(share.kind, share.name, share.at) for share in shares] == [
         ("all", None, "2026-11-24T13"),
         ("key", "hash", "2026-11-24#hash"),
@@ -179,7 +179,7 @@ def test_only_answered_requests_have_a_total_time() -> None:
 
 
 def test_a_model_that_does_not_exist_has_no_total() -> None:
-    assert [share.kind for share in REFUSED.shares()] == ["all", "key"]
+    assert [share.kind for share in REFUSED.contributions()] == ["all", "key"]
     assert REFUSED.counters() == {"requests": 1, "errors": 1}
 
 

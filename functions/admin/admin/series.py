@@ -179,7 +179,9 @@ def _from_rows(
     for record in reader.records(wanted.first, wanted.last, keys):
         at = record.at[:13]
         every.append(Total(at, "", record.counters()))
-        named += (Total(at, share.name, share.counters) for share in record.shares() if share.kind == by and share.name)
+        named += (
+            Total(at, each.name, each.counters) for each in record.contributions() if each.kind == by and each.name
+        )
     return every, named
 
 

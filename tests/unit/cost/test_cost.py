@@ -107,7 +107,7 @@ def test_assumed_dynamodb_units_match_the_store() -> None:
     record = replace(record, resolved=True, deployment="cliproxyapi/claude-sonnet-4-6")
     record = replace(record, attempts=({"deployment": record.deployment, "verdict": "ok", "status": 200, "ms": 1.5},))
     assert len(json.dumps(to_item(record.as_row(90)))) < 1024
-    assert len(replace(record, team="red").shares()) == 5
+    assert len(replace(record, team="red").contributions()) == 5
     template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
     assert len(template["Resources"]["UsageTable"]["Properties"]["GlobalSecondaryIndexes"]) == 2
 

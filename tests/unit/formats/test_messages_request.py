@@ -158,7 +158,7 @@ def asked_of_ark(*blocks: object, **more: object) -> dict[str, Any]:
 
     turns = [USER, {"role": "assistant", "content": list(blocks)}, {"role": "user", "content": [RESULT]}]
     asked: dict[str, Any] = json.loads(
-        parse({**HELLO, "messages": turns, **more}).for_provider("m", stream=True, keep_proof=keep_proof)
+        parse({**HELLO, "messages": turns, **more}).for_provider("m", stream=True, keep_proof=keep)
     )
     return asked
 

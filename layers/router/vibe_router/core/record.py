@@ -26,9 +26,9 @@ __all__ = [
     "HISTOGRAM_COUNTERS",
     "KINDS",
     "MASTER_ID",
+    "Contribution",
     "Kind",
     "Record",
-    "Share",
     "day_partitions",
     "is_counted_later",
     "row_id",
@@ -152,8 +152,8 @@ def _field(read: _Convert, default: Any = MISSING, **spelling: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """The part of one request in one total: `name` is the owner's, None for the total of all requests."""
+class Contribution:
+    """The amounts that one request adds to one total: `name` is the owner's, None for the total of all requests."""
 
     kind: Kind
     name: str | None
@@ -320,13 +320,13 @@ class Record:
             (usage if group else own)[name] = spelling.read(value)
         return cls(**own, usage=Usage(**usage))
 
-    def shares(self) -> list[Share]:
-        """Return the parts of the request in the totals: of all by the hour, of key, team and others by the day.
+    def contributions(self) -> list[Contribution]:
+        """Return what the request adds to the totals: of all by the hour, of key, team and others by the day.
 
         A request with several tags is in the total of each.
         """
         counters = self.counters()
-        shares = [Share("all", None, self.at[:13], counters)]
+        found = [Contribution("all", None, self.at[:13], counters)]
         owners = {
             "key": self.key,
             "team": self.team,
@@ -335,8 +335,8 @@ class Record:
             "user": self.user,
         }
         named = [*owners.items(), *(("tag", tag) for tag in dict.fromkeys(self.tags))]
-        shares += (Share(kind, name, f"{self.day}#{name}", counters) for kind, name in named if name)
-        return shares
+        found += (Contribution(kind, name, f"{self.day}#{name}", counters) for kind, name in named if name)
+        return found
 
     def counters(self) -> dict[str, int]:
         """Return the nonzero amounts that the request adds to each of its totals.

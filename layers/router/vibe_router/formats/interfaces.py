@@ -124,8 +124,8 @@ class ClientRequest(Protocol):
     def for_provider(self, model: str, *, stream: bool, keep_proof: ProofFilter | None = None) -> bytes:
         """Return the body for a provider's `model` of the caller's own format. Raises ApiError (400).
 
-        `keep_proof` is called with each proof of earlier reasoning (a signature, encrypted content); its result replaces the
-        proof. Reasoning for which it returns None is left out.
+        `keep_proof` is called with each proof of earlier reasoning (a signature, encrypted content); its result
+        replaces it. Reasoning for which it returns None is left out.
         """
 
     def neutral(self) -> "NeutralRequest":

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from vibe_router.access.keys import user_ledger_id
 from vibe_router.access.ledger import plan_charge
 from vibe_router.core.clock import Clock
-from vibe_router.core.record import Kind, Record, Share, is_counted_later, row_id
+from vibe_router.core.record import Contribution, Kind, Record, is_counted_later, row_id
 from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import AWS_ERRORS, error_code
 from vibe_router.store.dynamodb import DynamoDB, Value, from_item, to_item
@@ -111,7 +111,7 @@ def next_sums(changes: Iterable[Change], after: int, most: int = MAX_ITEMS) -> S
         if change.number <= after:
             continue
         if change.record is not None:
-            shares = {(share.kind, share.at): share.counters for share in _storable_shares(change.record)}
+            shares = {(each.kind, each.at): each.counters for each in _storable_contributions(change.record)}
             of_tags = {place: counters for place, counters in shares.items() if place[0] == "tag"}
             totals = {place: counters for place, counters in shares.items() if place[0] != "tag"}
             charges = _charges(change.record)
@@ -159,12 +159,12 @@ def _record(change: Mapping[str, Any]) -> Record | None:
         return None
 
 
-def _storable_shares(record: Record) -> Iterator[Share]:
-    for share in record.shares():
-        if len(share.at.encode(errors="replace")) <= _MAX_SORT_KEY:
-            yield share
+def _storable_contributions(record: Record) -> Iterator[Contribution]:
+    for each in record.contributions():
+        if len(each.at.encode(errors="replace")) <= _MAX_SORT_KEY:
+            yield each
         else:
-            _log.error("the totals have no room for the name of a %s of request %s", share.kind, record.request_id)
+            _log.error("the totals have no room for the name of a %s of request %s", each.kind, record.request_id)
 
 
 def _charges(record: Record) -> dict[str, int]:
