@@ -52,7 +52,7 @@ function keyForm(key, { models, teams }, done, close) {
     if (!shared) return undefined;
     const aliases = aliasesIn(names.value);
     if (!aliases) return fields.aliases.problem("Write NAME=MODEL, separated by commas.");
-    const values = { ...shared, aliases, archive: archive.checked || (before.archive ? false : null), key_alias: alias.value.trim() || null, team_id: team.value || null, user_id: user.value.trim() || null };
+    const values = { ...shared, aliases, archive: archive.checked || (key ? false : null), key_alias: alias.value.trim() || null, team_id: team.value || null, user_id: user.value.trim() || null };
     const body = changedValues(values, key);
     if (expiry.value && expiry.value !== "keep") body.duration = expiry.value;
     try {
