@@ -8,7 +8,15 @@ from local.template import read_template
 from tests.infrastructure.expanded import ROOT, TEMPLATE
 
 ABSENT = ("boto3", "botocore.session", "pydantic", "pydantic_core", "aws_xray_sdk", "urllib3", "httpx", "asyncio")
-OPT_IN = ("access.budgets", "access.jwt", "access.tokens", "pipeline.budgets", "pipeline.token_callers")
+OPT_IN = (
+    "access.budgets",
+    "access.jwt",
+    "access.tokens",
+    "pipeline.budgets",
+    "pipeline.token_callers",
+    "guards",
+    "pipeline.guarding",
+)
 PATH = ("functions/gateway", "layers/router", "layers/streaming_runtime")
 PROGRAM = "import sys, json, gateway.app; print('\\n'.join(sys.modules))"
 

@@ -79,6 +79,11 @@ def test_secrets_are_found(text: str, secret: str) -> None:
         "http://localhost:8080/@foo",
         "-----BEGIN CERTIFICATE-----\nMIIEpAIBAAKCAQEA\n-----END CERTIFICATE-----",
         "-----BEGIN PUBLIC KEY-----",
+        'MARKERS = ("-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----")',
+        '"next_page_token": "token_next_12345678", "continuationToken": "abcDEF1234567890"',
+        '{"X-aws-ec2-metadata-token": imdsv2_session_token}',
+        "api_key = SERVICE_KEY_V2_TEST",
+        "https://user:pass@host:port/path",
     ],
 )
 def test_what_looks_like_a_secret_is_not_found(text: str) -> None:

@@ -113,8 +113,10 @@ def _has_issuer(digits: str) -> bool:
         return count == 16  # Mastercard, Mir
     if two in (36, 38, 39) or 3000 <= four <= 3059:
         return count in (14, 16)  # Diners Club
-    if four == 6011 or 644 <= six // 1000 <= 659 or 3528 <= four <= 3589 or two in (62, 81):
+    if four == 6011 or 644 <= six // 1000 <= 659 or 3528 <= four <= 3589 or two == 62:
         return 16 <= count <= 19  # Discover, JCB, UnionPay
+    if two == 81:
+        return count == 16  # UnionPay's newer range
     return four in (5018, 5020, 5038, 6304, 6759, 6761, 6762, 6763) and 13 <= count <= 19  # Maestro
 
 
@@ -225,7 +227,8 @@ def _national_end(text: str, start: int) -> int:
     """Return where the number without a country code ends that begins at `start`, 0 if there is none."""
     if start and (text[start - 1] in _WORD or (text[start - 1] in ".-+/" and text[start - 2 : start - 1].isalnum())):
         return 0
-    if (found := _NATIONAL.match(text, start)) and _is_number(text, *found.span()):
+    found = _NATIONAL.match(text, start)
+    if found and _is_number(text, *found.span()) and not found[0].endswith("000000"):  # else a round number
         return found.end()
     # A list of numbers, or bytes in hexadecimal.
     follows_pair = (

@@ -49,6 +49,7 @@ _HOOK_PATH = re.compile(r"T[A-Z0-9]{6,}+/B[A-Z0-9]{6,}+/[A-Za-z0-9]{16,}+")
 _KEY_BLOCK, _KEY_BLOCK_END = "-----BEGIN ", "-----END "
 _BLOCK_HEAD = re.compile(r"(?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _BLOCK_BODY = re.compile(r"[A-Za-z0-9+/=\s\\:,.-]{0,20000}+")
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{16}")
 _MOST_BLOCK = 20_000
 
 _URL = "://"
@@ -56,6 +57,7 @@ _URL_PASSWORD = re.compile(r"[^\s:@/'\"<>`]{0,200}+:([^\s@/'\"<>`]{3,200}+)@")
 _SCHEME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+"
 
 # Words at the end of a name whose value is a secret. Those of the second group are words of programs too.
+_NO_SECRETS = ("pagetoken", "nexttoken", "continuationtoken", "synctoken", "cursortoken")  # of lists, in pages
 _PASSWORD_WORDS = ("password", "passwd", "passphrase", "pwd", "密码", "口令")
 _KEY_WORDS = tuple(
     "secret token apikey accesskey privatekey secretkey accountkey signingkey encryptionkey masterkey authkey "  # noqa: SIM905
@@ -72,8 +74,8 @@ _LONGEST_NAME = 40
 _LONGEST_VALUE = 400
 _PATH_LIKE = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*+(?:(?:\.|->|::|\?\.)[A-Za-z_$][A-Za-z0-9_$]*+)*+")
 _STAND_INS = frozenset(
-    "password passwd secret token changeme example string none null true false undefined required optional redacted "  # noqa: SIM905
-    "hidden masked bearer basic".split()
+    "password pass password1 passwd secret token changeme example string none null true false undefined required "  # noqa: SIM905
+    "optional redacted hidden masked bearer basic".split()
 )
 _STAND_IN_STARTS = tuple("your my- my_ < ${ $( {{ {% %( *** xxx ... os.environ process.env".split())  # noqa: SIM905
 _DIGIT, _LETTER, _SIGN = re.compile(r"[0-9]"), re.compile(r"[^\W0-9_]"), re.compile(r"[^\w.:/-]")
@@ -159,7 +161,8 @@ def _key_block_spans(text: str) -> Iterator[Span]:
         else:  # cut off
             body = _BLOCK_BODY.match(text, head.end())
             done = body.end() if body else head.end()
-        yield at, done
+        if _KEY_LINE.search(text, head.end(), done):  # else programs that look for keys
+            yield at, done
 
 
 def _url_spans(text: str) -> Iterator[Span]:
@@ -193,6 +196,8 @@ def _named_spans(text: str) -> Iterator[Span]:
 def _secret_word(name: str) -> str:
     """Return "password" or "key" for a name in lower case that says so at its end, else ""."""
     joined = name.translate(_SPLIT_NAME)
+    if joined.endswith(_NO_SECRETS):
+        return ""
     if joined.endswith(_PASSWORD_WORDS):
         return "password"
     return "key" if joined.endswith(_KEY_WORDS) else ""
@@ -227,6 +232,8 @@ def _is_likely(value: str, is_password: bool, *, is_quoted: bool) -> bool:
 
 def _is_program(value: str) -> bool:
     """Return whether `value` is a name or a path of names, as programs use them."""
+    if value.isidentifier() and "_" in value and (value.isupper() or value.lower().endswith(_NAME_ENDS)):
+        return True
     if _WORDS.fullmatch(value):
         return "_" in value or "-" in value or not value[-1].isdigit()
     found = _PATH_LIKE.fullmatch(value)
