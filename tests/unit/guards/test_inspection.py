@@ -99,6 +99,8 @@ def test_texts_have_their_place_in_every_conversation(name: str) -> None:
         ("embeddings", {"input": ["x", "x"]}),
         ("moderations", {"input": [{"type": "text", "text": "x"}]}),
         ("images", {"prompt": "x"}),
+        ("image_edits", {"prompt": "x"}),
+        ("transcriptions", {"prompt": "x"}),
         ("speech", {"input": "x", "instructions": "x"}),
         ("rerank", {"query": "x", "documents": ["x", {"text": "x"}]}),
     ],
@@ -204,3 +206,10 @@ def test_an_answer_is_redacted_in_every_format() -> None:
         {"text": "to [EMAIL_1]"}, {"arguments": '{"to": "[EMAIL_1]"}'}, {"args": {"password": "[SECRET_1]"}}
     ]  # fmt: skip
     assert redact_answer({"id": "r"}, [guard()]) == {"id": "r"}
+
+
+def test_numbers_in_arguments_are_found_too() -> None:
+    arguments = {"card": 4111111111111111, "count": 12345678, "ok": True, "cards": [4111111111111111]}
+    body = {"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": json.dumps(arguments)}}]}]}
+    masked = redact_texts("chat", body, [guard()])["messages"][0]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(masked) == {**arguments, "card": "[CARD_1]", "cards": ["[CARD_1]"]}

@@ -28,11 +28,14 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "completions": ("prompt", "suffix"),
     "responses": ("instructions", "input", "prompt"),
     "speech": ("input", "instructions"),
+    "image_edits": ("prompt",),
+    "transcriptions": ("prompt",),
 }
 _TEXTS = TEXTS | {"thinking", "reasoning_content", "reasoning", "code", "logs", "outputs", "diff", "suffix", "title"}
 _TEXTS |= {"context", "logs", "stdout", "stderr"}
 _WHOLE = WHOLE | {"variables"}
 _WHOLE_OF_CALLS = frozenset(("action", "operation", "input"))
+_LEAST_NUMBER = 10**7  # that may be a phone or card number
 _ARGUMENTS = frozenset(("arguments", "args", "toolUse"))
 
 
@@ -77,6 +80,10 @@ class _Rewriting:
                 if name == "arguments" and place == "tool_arguments":
                     return self._arguments(value)
                 return self._change(value, place, field) if value and (whole or name in _TEXTS) else value
+            case int() if whole and abs(value) >= _LEAST_NUMBER:
+                text = str(value)
+                after = self._change(text, place, field)
+                return value if after == text else after  # a placeholder is a text
             case list():
                 return self._list(value, name, place, whole=whole, field=field)
             case dict():
@@ -95,7 +102,7 @@ class _Rewriting:
             place = _place_of(value, kind, name, place)
         changed: dict[str, Any] = {}
         for key, each in value.items():
-            if isinstance(each, dict | list | str):
+            if isinstance(each, dict | list | str) or (whole and type(each) is int):
                 after = self._member(key, each, place, whole=whole, is_call=is_call)
                 if after is not each:
                     changed[key] = after
@@ -139,7 +146,7 @@ def _place_of(value: Mapping[str, Any], kind: str, name: str, place: Place) -> P
     """Return the place of the texts in an object: a message, an item, a part."""
     if kind.endswith(("tool_result", "_output")) or value.get("role") in ("tool", "function"):
         return "tool_results"
-    if name == "functionResponse" or name == "codeExecutionResult":
+    if name in ("functionResponse", "function_response", "codeExecutionResult"):
         return "tool_results"
     if kind.endswith(("_call", "tool_use")) or name in ("function_call", "functionCall", "executableCode", "custom"):
         return "tool_arguments"
