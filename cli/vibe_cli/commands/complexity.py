@@ -163,7 +163,7 @@ def evaluate(outcomes: Folder, as_json: Json = False) -> int:
 
     def render(console: Any) -> None:
         console.print(output.table(["method", *MEASURES.values()], rows))
-        console.print("≈ does not differ significantly from the trees and guard.")
+        console.print("≈ does not differ significantly from the trees and words.")
 
     return output.respond(as_json, answer, render)
 

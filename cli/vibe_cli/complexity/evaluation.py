@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from vibe_cli.complexity.boosting import Settings, fit
 from vibe_cli.complexity.outcomes import Outcome, examples
 from vibe_cli.complexity.text_baseline import predict_by_words
-from vibe_router.routing.complexity.guard import asks_for_work
-from vibe_router.routing.complexity.scorer import guarded_value
+from vibe_router.routing.complexity.scorer import value_of_work
 from vibe_router.routing.complexity.tokens import words_of
 from vibe_router.routing.complexity.trees import Model
+from vibe_router.routing.complexity.work import asks_for_work
 
 __all__ = [
     "MEASURES",
@@ -22,8 +22,8 @@ __all__ = [
     "Measures",
     "cross_validate",
     "frozen_threshold",
-    "guarded",
     "measure",
+    "score_outcome",
     "scores_of_methods",
     "table",
     "train_seed",
@@ -127,7 +127,7 @@ def scores_of_methods(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
     shuffled = list(trees)
     random.Random(0).shuffle(shuffled)  # noqa: S311
     return {
-        "trees and guard": trees,
+        "trees and words": trees,
         "TF-IDF with logistic regression": cross_validate(outcomes, _predict_by_words),
         "length": [float(len(each.text)) for each in outcomes],
         "shuffled trees": shuffled,
@@ -137,14 +137,14 @@ def scores_of_methods(outcomes: Sequence[Outcome]) -> dict[str, list[float]]:
 
 def _predict_by_trees(known: Sequence[Outcome], settings: Settings = Settings()) -> Callable[[Outcome], float]:  # noqa: B008
     model = fit(examples(known), settings)
-    return lambda each: guarded(model, each)
+    return lambda each: score_outcome(model, each)
 
 
-def guarded(model: Model, outcome: Outcome) -> float:
+def score_outcome(model: Model, outcome: Outcome) -> float:
     """Return the value that the scorer gives a prompt with `model`."""
     value = model.value(outcome.features)
     lower = outcome.text.lower()
-    return guarded_value(value) if asks_for_work(outcome.text, lower, words_of(lower)) else value
+    return value_of_work(value) if asks_for_work(outcome.text, lower, words_of(lower)) else value
 
 
 def _predict_by_words(known: Sequence[Outcome]) -> Callable[[Outcome], float]:

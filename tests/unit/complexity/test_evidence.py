@@ -381,10 +381,25 @@ def test_a_verdict_is_one_letter(text: str, verdict: float | None) -> None:
         ({"choices": [{"message": {"content": None}}]}, None),
         ({"choices": [{"text": "a"}]}, "a"),
         ({"content": [{"type": "text", "text": "a"}, {"type": "tool_use"}]}, "a"),
+        (
+            {"content": [{"type": "text", "text": "a"}, {"type": "tool_use", "name": "f", "input": {"x": 1}}]},
+            'a\n[calls f with {"x": 1}]',
+        ),
+        (
+            {
+                "choices": [
+                    {"message": {"content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}}
+                ]
+            },
+            "[calls f with {}]",
+        ),
+        ({"output": [{"type": "function_call", "name": "f", "arguments": "{}"}]}, "[calls f with {}]"),
+        ({"candidates": [{"content": {"parts": [{"text": "a"}, {"text": "b"}]}}]}, "ab"),
+        ({"candidates": [{"content": {"parts": [{"functionCall": {"name": "f", "args": {}}}]}}]}, "[calls f with {}]"),
         ({"output": [{"type": "reasoning"}, {"type": "message", "content": [{"text": "a"}]}]}, "a"),
         ({"choices": []}, None),
         ([], None),
     ],
 )
 def test_the_text_of_an_answer_is_read_in_any_format(answer: Any, text: str | None) -> None:
-    assert text_of_answer("chat", json.dumps(answer).encode()) == text
+    assert text_of_answer(json.dumps(answer).encode()) == text

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vibe_router.routing.complexity.features import FEATURES, decode, encode, features_of
-from vibe_router.routing.complexity.guard import asks_for_work
 from vibe_router.routing.complexity.reading import read_conversation
 from vibe_router.routing.complexity.scorer import MAX_TURNS, Scorer, seed
 from vibe_router.routing.complexity.tokens import find_options, last_sentence, words_of
 from vibe_router.routing.complexity.trees import MAX_BYTES, Model, load
 from vibe_router.routing.complexity.turns import MAX_CHARACTERS, without_inserted_blocks, written_text
+from vibe_router.routing.complexity.work import asks_for_work
 
 MODEL = seed()
 
@@ -261,7 +261,7 @@ def _seconds(scorer: Scorer, text: str) -> float:
         ("设随机变量服从正态分布，求它大于零的概率。", True),
     ],
 )
-def test_the_guard_reads_words_in_their_place(text: str, expected: bool) -> None:
+def test_words_for_work_are_read_in_their_place(text: str, expected: bool) -> None:
     lower = text.lower()
     assert asks_for_work(text, lower, words_of(lower)) is expected
 

@@ -69,7 +69,7 @@ def test_methods_are_compared_on_measured_outcomes(folder: Path) -> None:
     assert measure(outcomes, [0.0] * len(outcomes), 0.5).curve == pytest.approx(0.5)
     compared = table(outcomes, {"perfect": perfect, "none": [0.5] * len(outcomes)}, resamples=20)
     assert compared["none"]["auc"].differs
-    assert set(scores_of_methods(outcomes)) >= {"trees and guard", "length", "always mini"}
+    assert set(scores_of_methods(outcomes)) >= {"trees and words", "length", "always mini"}
 
 
 HELLO = {"role": "user", "content": "hello"}

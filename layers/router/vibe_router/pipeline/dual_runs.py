@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from vibe_router.core.clock import Clock
 from vibe_router.core.errors import ApiError
@@ -83,14 +83,13 @@ class DualRunner:
         self._chance = chance
 
     def is_sampled(self, rule: ComplexityRule, request: ClientRequest, record: Record) -> bool:
-        """Return whether this request is one for a dual run: scored, answered, without tools, and drawn."""
+        """Return whether this request is one for a dual run: scored, answered, and drawn."""
         return (
             rule.judge is not None
             and record.routing_would is not None
             and record.routing_choice is not None
             and record.status < 400
             and not record.error
-            and not request.body.get("tools")
             and request.answers == 1
             and self._chance.random() < rule.dual
         )
@@ -115,7 +114,7 @@ class DualRunner:
         spent = [0]
         try:
             same_model = self._chance.random() < _SAME_MODEL
-            text = text_of_answer(request.format, answer) if answer else None
+            text = text_of_answer(answer) if answer else None
             first = _Answer(text, record.provider_model or "") if text else None
             first = first or self._call(chains[served], _whole(request), record, until, spent)
             other = served if same_model else "mini" if served == "standard" else "standard"
@@ -179,7 +178,7 @@ class DualRunner:
                 total_ms=round((self._clock.monotonic() - started) * 1000, 1),
             )
         )
-        text = text_of_answer(request.format, committed.answer.body)
+        text = text_of_answer(committed.answer.body)
         return _Answer(text, committed.deployment.model) if text else None
 
     def _judge(
@@ -233,21 +232,39 @@ def verdict_of(text: str) -> float | None:
     return {"A": 1.0, "T": 0.5, "B": 0.0}[letters[-1]]
 
 
-def text_of_answer(format: str, body: bytes) -> str | None:  # noqa: A002 - the field's name
-    """Return the text of a whole answer in a caller's format; None if it has none."""
+def text_of_answer(body: bytes) -> str | None:
+    """Return the text of a whole answer in a caller's format, with its tool calls; None if it has neither."""
     try:
         read = json.loads(body)
     except ValueError:
         return None
-    parts: list[Any] = []
-    match read, format:
-        case {"choices": [{"message": {"content": content}}, *_]}, _:
-            parts = content if isinstance(content, list) else [content]
-        case {"choices": [{"text": text}, *_]}, _:
+    match read:
+        case {"choices": [{"message": Mapping() as message}, *_]}:
+            content = message.get("content")
+            parts = [*(content if isinstance(content, list) else [content]), *(message.get("tool_calls") or ())]
+        case {"choices": [{"text": text}, *_]}:
             parts = [text]
-        case {"content": [*content]}, _:
-            parts = content
-        case {"output": [*items]}, _:
-            parts = [part for item in items if isinstance(item, dict) for part in item.get("content") or ()]
-    texts = [part if isinstance(part, str) else part.get("text") for part in parts if isinstance(part, str | Mapping)]
-    return "".join(text for text in texts if isinstance(text, str)).strip() or None
+        case {"content": [*parts]}:
+            pass
+        case {"output": [*items]}:
+            parts = [part for item in items if isinstance(item, Mapping) for part in item.get("content") or (item,)]
+        case {"candidates": [{"content": {"parts": [*parts]}}, *_]}:
+            pass
+        case _:
+            return None
+    return "".join(map(_text_of_part, parts)).strip() or None
+
+
+def _text_of_part(part: object) -> str:
+    """Return the text of a part of an answer, and a tool call as text."""
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Mapping):
+        return ""
+    if isinstance(text := part.get("text"), str):
+        return text
+    call = part.get("function") or part.get("functionCall") or part
+    if not isinstance(call, Mapping) or not isinstance(call.get("name"), str):
+        return ""
+    arguments = call.get("arguments") or call.get("input") or call.get("args") or {}
+    return f"\n[calls {call['name']} with {arguments if isinstance(arguments, str) else json.dumps(arguments)}]"

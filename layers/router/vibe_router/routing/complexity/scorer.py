@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vibe_router.routing.complexity.features import features_of
-from vibe_router.routing.complexity.guard import asks_for_work
 from vibe_router.routing.complexity.languages import language_of
 from vibe_router.routing.complexity.tokens import words_of
 from vibe_router.routing.complexity.trees import Model, load
 from vibe_router.routing.complexity.turns import MAX_CHARACTERS, written_text
+from vibe_router.routing.complexity.work import asks_for_work
 
-__all__ = ["MAX_TURNS", "Score", "Scorer", "guarded_value", "seed"]
+__all__ = ["MAX_TURNS", "Score", "Scorer", "seed", "value_of_work"]
 
 MAX_TURNS = 64
 """The most turns of a conversation that are scored; a longer one counts as a long context anyway."""
@@ -44,7 +44,7 @@ class Score:
     languages: tuple[str, ...] = ("en",)
 
 
-def guarded_value(value: float) -> float:
+def value_of_work(value: float) -> float:
     """Return the value of a request for demanding work, which is above every threshold."""
     return round(_WORK_FLOOR + value * (1 - _WORK_FLOOR), 4)
 
@@ -109,7 +109,7 @@ class Scorer:
         features = features_of(text, words)
         value, is_work = self.model.value(features), asks_for_work(text, lower, words)
         if is_work:
-            value = guarded_value(value)
+            value = value_of_work(value)
         if len(self._remembered) >= _REMEMBERED:
             self._remembered.clear()
         scored = self._remembered[key] = _ScoredTurn(value, features, is_work, language_of(text))

@@ -2,16 +2,16 @@
 
 A longer text with terms of a profession counts as well, unless it is a multiple choice, which the trees know best.
 
-Public outcomes say little about open-ended work, so trees trained on them would call it easy. The guard knows nothing
-of difficulty beyond its words; it only keeps such requests on the standard chain. It reads a text in linear time.
+Public outcomes say little about open-ended work, so trees trained on them would call it easy. Words alone do not show
+difficulty; they only keep such requests on the standard chain. A text is read in linear time.
 """
 
 from collections.abc import Collection
 
-from vibe_router.routing.complexity.guard_chinese import asks_in_chinese
-from vibe_router.routing.complexity.guard_english import asks_in_english
 from vibe_router.routing.complexity.specialist import is_specialist
 from vibe_router.routing.complexity.tokens import find_options
+from vibe_router.routing.complexity.work_chinese import asks_in_chinese
+from vibe_router.routing.complexity.work_english import asks_in_english
 
 __all__ = ["asks_for_work"]
 
