@@ -48,6 +48,7 @@ def test_the_mapping_sends_new_alerts_in_lanes() -> None:
     assert MAPPING["StartingPosition"] == "TRIM_HORIZON"
     assert MAPPING["ParallelizationFactor"] == 10, "an alert that waits does not hold up the others"
     assert MAPPING["BisectBatchOnFunctionError"] is True
+    assert MAPPING["MaximumRecordAgeInSeconds"] == 3600, "longer than most outages, and reported the same day"
     assert MAPPING["DestinationConfig"] == {"OnFailure": {"Destination": {"Ref": "AlarmTopic"}}}
     assert [json.loads(each["Pattern"]) for each in MAPPING["FilterCriteria"]["Filters"]] == [{"eventName": ["INSERT"]}]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from vibe_router.access.keys import Caller, Key, Limits, Team
+from vibe_router.access.keys import Caller, Key, KeyOwner, Limits, Team
 from vibe_router.access.ledger import Ledger
 from vibe_router.alerts.alert import Alert
 from vibe_router.core.clock import Clock
@@ -115,3 +115,5 @@ def test_a_ledger_without_an_alias_shows_a_short_id_and_no_key() -> None:
     nameless = Caller(Key("h", "k" * 64))
     assert ledger_name(nameless, "key#" + "k" * 64) == "k" * 10
     assert ledger_name(CALLER, "team#t") == "research"
+    owner = KeyOwner("somebody@example.com")
+    assert ledger_name(Caller(nameless.key, user=owner), owner.ledger_id) == "somebody@example.com"

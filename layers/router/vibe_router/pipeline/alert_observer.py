@@ -99,11 +99,12 @@ def alerts_of(
 
 
 def ledger_name(caller: Caller, ledger_id: str) -> str:
-    """Return the name for people of a ledger of `caller`: an alias, never a key."""
-    _, _, rest = ledger_id.partition("#")
-    holder = {"team": caller.team, "user": caller.user}.get(ledger_id.partition("#")[0], caller.key)
-    name = (holder.alias if holder else None) or rest.partition("#")[0][:_SHOWN_ID]
-    _, _, model = rest.partition("#")
+    """Return the name for people of a ledger of `caller`: an alias, else the id; never a key."""
+    owner, _, rest = ledger_id.partition("#")
+    holder_id, _, model = rest.partition("#")
+    holder = {"team": caller.team, "user": caller.user}.get(owner)
+    of_key = (caller.key.alias if caller.key else None) or holder_id[:_SHOWN_ID]
+    name = (holder.alias or holder.id) if holder else of_key
     return f"{name} ({model})" if model else name
 
 

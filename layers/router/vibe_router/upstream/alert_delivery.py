@@ -110,8 +110,9 @@ class AlertDelivery:
             if status != RETRYING:
                 del pending[alert_id]
             if status == FAILED:
-                extra = {"alert": alert_id, "receiver": name, "reason": detail, "attempts": attempts[alert_id]}
-                _log.error("ALERT NOT DELIVERED", extra=extra)
+                _log.error(
+                    "alert %s was not delivered to %s (%d attempts): %s", alert_id, name, attempts[alert_id], detail
+                )
             delivery = Delivery(status, attempts[alert_id], round(self._clock.now(), 3), detail)
             self._deliveries.record_delivery(alert_id, name, delivery)
 
