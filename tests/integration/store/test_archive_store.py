@@ -1,6 +1,7 @@
 """The archive: documents are written to S3, over a socket, and read back; failures have names."""
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,10 +9,14 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from gateway import app
+from tests.unit.gateway.fake_environment import FakeEnvironment, chat_event, context
 from tests.unit.store.fakes import Time
+from vibe_router.access.keys import Caller, Key
+from vibe_router.pipeline.archiver import RequestArchiver
 from vibe_router.store.archive import MOST_DOCUMENT_BYTES, ArchiveStore, CorruptDocumentError, archive_key
 from vibe_router.store.aws_client import Bounds
-from vibe_router.store.aws_errors import ClientError, EndpointConnectionError
+from vibe_router.store.aws_errors import ClientError, EndpointConnectionError, ReadTimeoutError
 from vibe_router.store.credentials import Credentials
 from vibe_router.store.objects import Bucket
 
@@ -104,3 +109,36 @@ def test_the_bucket_is_a_host_unless_its_name_has_dots(monkeypatch: pytest.Monke
 
 def test_odd_ids_stay_in_their_folder() -> None:
     assert archive_key(0, "../../x y") == "archive/1970/01/01/.._.._x_y.json.gz"
+
+
+def test_a_bucket_that_falls_silent_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        quiet = Bucket(
+            "mine",
+            Time().clock,
+            region="us-east-1",
+            endpoint=endpoint,
+            credentials=_Fixed(),
+            bounds=Bounds(connect=0.2, read=0.1),
+        )
+        with pytest.raises(ReadTimeoutError):
+            quiet.put("a", DOCUMENT, {})
+
+
+def test_a_request_through_the_gateway_ends_in_the_bucket(
+    client: Any, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = FakeEnvironment()
+    monkeypatch.setattr(app, "environment", environment)
+    store = ArchiveStore(bucket(s3))
+    environment.archiver = RequestArchiver(store, environment.clock)
+    environment.callers.callers["sk-archived"] = Caller(Key("a" * 64, "a" * 64, archive=True))
+    asked = chat_event(stream=True)
+    asked["headers"]["Authorization"] = "Bearer sk-archived"
+    invocation = context()
+    assert b"Hello." in b"".join(app.handler(asked, invocation).body)
+    invocation.run_work()
+    document = json.loads(store.read(environment.now, "request-1") or b"")
+    assert document["answer"]["body"]["choices"][0]["message"]["content"] == "Hello."
+    assert "sk-archived" not in json.dumps(document)

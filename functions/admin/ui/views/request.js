@@ -53,7 +53,7 @@ export function drawRequest(row) {
 }
 
 function noCall(row) {
-  if (row.cache_hit) return h("li", { class: "ok" }, h("h3", {}, "Replayed from the cache"), h("p", {}, "The team has asked the same before. The tokens are those of the first answer, and cost nothing again."));
+  if (row.cache_hit) return h("li", { class: "ok" }, h("h3", {}, "Replayed from the cache"), h("p", {}, "The same was asked before. The tokens are those of the first answer, and cost nothing again."));
   return h("li", { class: "bad" }, h("h3", {}, "No call was made"), h("p", {}, row.error ? "The request was rejected before any deployment was called." : "No deployment was available."));
 }
 
