@@ -238,9 +238,7 @@ def _limits(values: Mapping[str, Any]) -> Limits:
         tpm=read_int(values, "tpm_limit"),
         parallel=read_int(values, "max_parallel_requests"),
         soft_budget=read_int(values, "soft_budget"),
-        models=tuple(
-            _model_budget(model, budget) for model, budget in read_mapping(values, "model_max_budget").items()
-        ),
+        models=tuple(_model_budget(*each) for each in sorted(read_mapping(values, "model_max_budget").items())),
     )
     _check_duration("budget_duration", limits.budget_duration)
     return limits
