@@ -17,7 +17,7 @@ __all__ = ["CLIENTS", "Client", "Edit", "Router"]
 class Router:
     """The router to use: its URL without /v1, a key, and the models that the key may use, as GET /v1/models lists them.
 
-    `resolves` tells whether a name is a model or an alias.
+    `resolves` returns whether a name is a model or an alias.
     """
 
     url: str

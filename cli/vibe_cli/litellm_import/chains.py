@@ -118,7 +118,7 @@ def _member(config: Config, providers: Providers, entry: dict[Any, Any], place: 
     by_name = None if "mode" in info or found.formats else _mode_by_name(found.model)
     formats = FORMATS_OF_MODES[by_name] if by_name else formats
     if formats and providers.is_bedrock(found):
-        config.left_out((*at, "model"), f"of Amazon Bedrock only Converse is spoken, and not {formats[0]}")
+        config.left_out((*at, "model"), f"Amazon Bedrock is called through Converse only, not {formats[0]}")
         return None
     if by_name:
         config.changed((*at, "model"), f"is of the mode {by_name!r} by its name; its `formats` say so")

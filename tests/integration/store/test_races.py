@@ -122,7 +122,7 @@ def test_one_of_a_thousand_probers_and_late_failures_changes_the_state(
     assert {result.version for result in results} == {stands.version} == {2}
 
 
-def test_strikes_of_retrying_racers_are_counted_once_each(environment: Environment, state_table: str) -> None:
+def test_strikes_of_retrying_writers_are_counted_once_each(environment: Environment, state_table: str) -> None:
     results = race(Orders(state_table, GLM, 16, ["count"], [NOW]))
     assert all(result.won for result in results)
     assert sorted(result.strikes for result in results) == list(range(1, len(results) + 1))

@@ -160,7 +160,7 @@ def test_two_hundred_concurrent_failures_write_one_cooldown(environment: Environ
     assert (standing.version, standing.strikes, standing.until) == (1, 1, NOW + 5)
 
 
-def test_exactly_one_of_many_racers_gets_the_lease(environment: Environment, time: Time) -> None:
+def test_exactly_one_of_many_writers_gets_the_lease(environment: Environment, time: Time) -> None:
     cool(environment())
     time.advance(5)
     writers = []

@@ -1,7 +1,8 @@
 """An alert: one event about one subject in one period, and the sentence that reports it.
 
-The id of an alert is derived from event, subject and period. Whoever detects the event writes the alert under this id,
-if there is none yet (store.alerts): so it is raised once by all environments. No key, prompt or answer is in an alert.
+The id of an alert is derived from event, subject and period. The environment that detects the event
+writes the alert under this id if there is none yet (store.alerts), so it is raised once by all environments. No key,
+prompt or answer is in an alert.
 """
 
 import hashlib

@@ -33,16 +33,16 @@ def cost(price: Price | None, usage: Usage) -> int | None:
     if price is None or not usage.known:
         return None
     cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
-    heard, spoken = usage.audio_prompt_tokens or 0, usage.audio_completion_tokens or 0
-    plain_in = max((usage.prompt_tokens or 0) - cached - written - heard, 0)
-    plain_out = max((usage.completion_tokens or 0) - spoken, 0)
+    audio_in, audio_out = usage.audio_prompt_tokens or 0, usage.audio_completion_tokens or 0
+    plain_in = max((usage.prompt_tokens or 0) - cached - written - audio_in, 0)
+    plain_out = max((usage.completion_tokens or 0) - audio_out, 0)
     return _nano(
         (plain_in, price.input),
         (cached, _or(price.cache_read, price.input)),
         (written, _or(price.cache_write, price.input)),
-        (heard, _or(price.audio_input, price.input)),
+        (audio_in, _or(price.audio_input, price.input)),
         (plain_out, price.output),
-        (spoken, _or(price.audio_output, price.output)),
+        (audio_out, _or(price.audio_output, price.output)),
     )
 
 

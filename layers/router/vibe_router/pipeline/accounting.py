@@ -67,11 +67,13 @@ def bounded_usage(usage: Usage, request: Requested) -> Usage:
             prompt = estimate
     if (prompt, completion) == (usage.prompt_tokens, usage.completion_tokens):
         return usage
-    cached, written, heard = _parts(prompt, (usage.cached_tokens, usage.cache_write_tokens, usage.audio_prompt_tokens))
-    [reasoning], [spoken] = (
+    cached, written, audio_in = _parts(
+        prompt, (usage.cached_tokens, usage.cache_write_tokens, usage.audio_prompt_tokens)
+    )
+    [reasoning], [audio_out] = (
         _parts(completion, [each]) for each in (usage.reasoning_tokens, usage.audio_completion_tokens)
     )
-    return Usage(prompt, completion, cached, written, reasoning, heard, spoken)
+    return Usage(prompt, completion, cached, written, reasoning, audio_in, audio_out)
 
 
 def charged_cost(served: Deployment | None, cost: int | None, reservation: Reservation | None) -> int:

@@ -1,4 +1,4 @@
-"""The exact cache: answers to repeatable requests are stored, and replayed to whoever in the team asks the same.
+"""The exact cache: store answers to repeatable requests, and replay them to equal requests of the same team.
 
 A request is found by a keyed hash of everything that decides on its answer: the caller's team (or key, without one),
 the format, the virtual model with its deployments and what the routes change of a request, forwarded headers, and the

@@ -407,7 +407,7 @@ class UsageReader:
                 asked["ExclusiveStartKey"] = found["LastEvaluatedKey"]
 
     def _by_day(self, wanted: Filter, limit: int, position: "_Position | None") -> Page:
-        """Walk back day by day: to today and yesterday, whose totals may be late, and to the days that have a total."""
+        """Read backwards by day: today and yesterday, whose totals may be late, then the days that have a total."""
         latest = wanted.last or _FOREVER
         day = self._day_with_requests(min(latest, position.day) if position else latest)
         records: list[Record] = []
