@@ -57,7 +57,7 @@ def redact_texts(format_name: str, body: Mapping[str, Any], guards: Iterable[Gua
 
 
 def redact_answer(answer: Any, guards: Iterable[Guard]) -> Any:
-    """Return the JSON of an answer, in any format, without anything that `guards` find in any of its strings.
+    """Return the JSON of an answer, in any format, without anything that `guards` find in its texts.
 
     As `redact_texts` otherwise. The events of a stream may be a list: a value that is cut between two is not found.
     """

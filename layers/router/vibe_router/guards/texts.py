@@ -35,6 +35,12 @@ _TEXTS = TEXTS | {"thinking", "reasoning_content", "reasoning", "code", "logs", 
 _TEXTS |= {"context", "logs", "stdout", "stderr"}
 _WHOLE = WHOLE | {"variables"}
 _WHOLE_OF_CALLS = frozenset(("action", "operation", "input"))
+# Members of answers that are no texts: names, ids, and bytes as text.
+_NO_TEXTS = frozenset(
+    {"id", "call_id", "item_id", "response_id", "responseId", "previous_response_id", "object", "model", "modelVersion"}
+    | {"type", "role", "status", "finish_reason", "finishReason", "stop_reason", "service_tier", "system_fingerprint"}
+    | {"encrypted_content", "signature", "thoughtSignature", "data", "b64_json", "embedding"}
+)
 _LEAST_NUMBER = 10**7  # that may be a phone or card number
 _ARGUMENTS = frozenset(("arguments", "args", "toolUse"))
 
@@ -56,9 +62,9 @@ def rewrite_texts(format_name: str, body: Mapping[str, Any], change: Change) -> 
 
 
 def rewrite_strings(value: Any, change: Change) -> Any:
-    """Return any JSON with every string as `change` returns it; as `rewrite_texts`."""
+    """Return an answer's JSON with its strings as `change` returns them, but for names and ids; as `rewrite_texts`."""
     try:
-        return _Rewriting(change).value(value, "", "prompts", whole=True)
+        return _Rewriting(change, _NO_TEXTS).value(value, "", "prompts", whole=True)
     except RecursionError:
         raise bad_request("The body is nested too deeply.") from None
 
@@ -70,12 +76,15 @@ def rewrite_items(items: Sequence[Mapping[str, Any]], change: Change) -> Sequenc
 
 
 class _Rewriting:
-    def __init__(self, change: Change) -> None:
+    def __init__(self, change: Change, no_texts: frozenset[str] = frozenset()) -> None:
         self._change = change
+        self._no_texts = no_texts
 
     def value(self, value: Any, name: str, place: Place, *, whole: bool = False, field: str = "") -> Any:
         """Return `value` of the member `name`; in a `whole` value every string is a text, also that in `field`."""
         match value:
+            case str() if name in self._no_texts:
+                return value
             case str():
                 if name == "arguments" and place == "tool_arguments":
                     return self._arguments(value)
