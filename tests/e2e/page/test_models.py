@@ -465,8 +465,13 @@ def test_guards_are_added_edited_and_used_by_a_model(visit: Callable[..., Visito
     assert saved["guards"] == {"personal": {"find": ["emails", pattern], "action": "mask"}}
     assert saved["models"][MODEL]["guards"] == ["personal"]
 
-    request_id = ask(used_stack, KEY, MODEL, "Write to jane@example.com").headers["x-vibe-request-id"]
-    eventually(lambda: "emails" in str(admin(used_stack, "usage/requests?limit=20", "GET")))
+    def is_guarded() -> bool:  # within ten seconds of the change
+        ask(used_stack, KEY, MODEL, "Write to jane@example.com")
+        return "emails" in str(admin(used_stack, "usage/requests?limit=20", "GET"))
+
+    eventually(is_guarded)
+    found = admin(used_stack, "usage/requests?limit=20", "GET")["requests"]
+    request_id = next(each["request_id"] for each in found if "emails" in str(each))
     visitor.open(f"requests/{request_id}")
     expect(visitor.dialog).to_contain_text("emails: 1")
 
