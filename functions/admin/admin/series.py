@@ -23,6 +23,7 @@ from admin.series_csv import to_csv
 from admin.usage_logic import day_of, summed, today
 from vibe_router.core.errors import ApiError, bad_request
 from vibe_router.core.histogram import BOUNDS_MS
+from vibe_router.store import usage
 from vibe_router.store.usage import TooMuchError, Total, UsageReader
 
 __all__ = ["ABOUT", "By", "Csv", "Day", "Most", "Range", "Step", "StepOrAuto", "read_range", "respond", "series_of"]
@@ -174,6 +175,10 @@ def _totals(
 def _from_rows(
     reader: UsageReader, by: By, wanted: Range, keys: Collection[str] | None
 ) -> tuple[list[Total], list[Total]]:
+    # The totals tell at once whether there are too many rows.
+    counted = reader.totals("all" if keys is None else "key", wanted.first, wanted.last, bounded=True)
+    if sum(total["requests"] for total in counted if keys is None or total.name in keys) > usage.MAX_ROWS:
+        raise TooMuchError
     every: list[Total] = []
     named: list[Total] = []
     for record in reader.records(wanted.first, wanted.last, keys):

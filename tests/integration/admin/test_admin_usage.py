@@ -145,12 +145,14 @@ def test_a_range_at_the_ends_of_time_is_empty(used: Admin, end: str) -> None:
 
 
 def test_a_range_with_too_much_usage_is_refused(used: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usage_store, "_MAX_ROWS", 2)
+    monkeypatch.setattr(usage_store, "MAX_ROWS", 2)
     query = {"by": "model", "start_date": "2027-01-15", "end_date": "2027-01-15"}
     refused = used.ask("GET", "/usage/series", query={**query, "step": "hour"})
     assert (refused.status, refused.error["code"]) == (400, "range_too_large")
     assert "step=day" in refused.error["message"]
     assert used.read("/usage/series", **query)["step"] == "day", "a step that is left open is one that can be read"
+    monkeypatch.setattr(used.environment.usage, "records", lambda *_: pytest.fail("the totals tell that"))
+    assert used.ask("GET", "/usage/series", query={**query, "step": "hour"}).error["code"] == "range_too_large"
     monkeypatch.setattr(usage_store, "_MAX_TOTALS", 1)
     assert used.ask("GET", "/usage/series").error["code"] == "range_too_large"
 

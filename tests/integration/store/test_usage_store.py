@@ -18,7 +18,7 @@ from vibe_router.core.usage import Usage
 from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.dynamodb import DynamoDB, to_item
 from vibe_router.store.ledger import LedgerBusyError
-from vibe_router.store.usage import Filter, NotRecordedError, UsageReader, UsageRecorder, UsageWriter
+from vibe_router.store.usage import Filter, NotRecordedError, TooMuchError, UsageReader, UsageRecorder, UsageWriter
 
 DAY = date(2027, 1, 15)  # of NOW, in UTC
 RECORD = Record(
@@ -302,6 +302,22 @@ def test_an_empty_table_is_an_empty_page(reader: UsageReader) -> None:
 def test_an_invalid_page_position_is_rejected(reader: UsageReader, position: str) -> None:
     with pytest.raises(ValueError, match="position"):
         reader.find(Filter(), before=position)
+
+
+def test_rows_to_add_up_have_all_that_totals_need(
+    book: UsageWriter, reader: UsageReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tomorrow = replace(RECORD, request_id="tomorrow", started=NOW + 86_400)
+    phone = replace(RECORD, request_id="phone", key="phone", status=502, error="x", fallbacks=1, cost=None)
+    for record in (RECORD, phone, tomorrow):
+        book.write(record)
+    found = {each.request_id: each.contributions() for each in reader.records(DAY, DAY)}
+    assert found == {each.request_id: each.contributions() for each in (RECORD, phone)}
+    assert [each.request_id for each in reader.records(DAY, DAY, ["phone", "nobody"])] == ["phone"]
+    assert not list(reader.records(DAY, DAY, []))
+    monkeypatch.setattr("vibe_router.store.usage.MAX_ROWS", 1)
+    with pytest.raises(TooMuchError):
+        list(reader.records(DAY, DAY))
 
 
 def test_totals_cover_the_requested_days(book: UsageWriter, reader: UsageReader, stream: Stream) -> None:

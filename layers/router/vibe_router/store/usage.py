@@ -41,6 +41,7 @@ from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
 from vibe_router.store.ledger import LedgerBusyError
 
 __all__ = [
+    "MAX_ROWS",
     "TOTAL_SHARDS",
     "Filter",
     "NotRecordedError",
@@ -284,8 +285,10 @@ class TooMuchError(Exception):
 
 _MAX_QUERIES = 40  # for one page: each reads up to 1 MB, and a caller waits
 _MAX_TOTALS = 40_000  # of a kind, in one call: about 20 MB, and ten seconds of the admin function
-_MAX_ROWS, _MAX_ROW_QUERIES = 25_000, 400  # to add up in one call: about ten seconds
-# What Record.shares needs of a row.
+MAX_ROWS = 25_000
+"""Rows to add up in one call: about ten seconds."""
+_MAX_ROW_QUERIES = 400
+# What Record.contributions needs of a row.
 _COUNTED = (
     *("id", "at", "day", "key", "team", "user", "tags", "model", "resolved", "deployment", "fallbacks", "status"),
     *("error", "cost", "ttft_ms", "total_ms", "prompt_tokens", "completion_tokens", "cached_tokens"),
@@ -371,7 +374,7 @@ class UsageReader:
             asked["ExclusiveStartKey"] = found["LastEvaluatedKey"]
 
     def records(self, first: date, last: date, keys: Collection[str] | None = None) -> Iterator[Record]:
-        """Yield the rows of the days from `first` to `last`, of `keys` or of all, with what their shares need.
+        """Yield the rows of the days from `first` to `last`, of `keys` or of all, with what totals need.
 
         In no order. Raises TooMuchError.
         """
@@ -380,7 +383,7 @@ class UsageReader:
             partitions = [("by-day", "day", each) for day in days for each in day_partitions(day.isoformat())]
         else:
             partitions = [("by-key", "key", each) for each in keys]
-        rows, queries = _MAX_ROWS, _MAX_ROW_QUERIES
+        rows, queries = MAX_ROWS, _MAX_ROW_QUERIES
         for index, attribute, value in partitions:
             asked: dict[str, Any] = {
                 "TableName": self._table,
