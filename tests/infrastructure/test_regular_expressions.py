@@ -26,6 +26,7 @@ FLAGS_AT = {"compile": 1, "sub": 4, "subn": 4, "split": 3}
 BUILT_AT_RUN_TIME = {
     "vibe_router/guards/findings.py": 1,  # an operator's pattern, which routing.guard_patterns has checked
     "vibe_router/routing/guard_patterns.py": 1,  # the same, on its check
+    "vibe_router/routing/complexity/phrases.py": 1,  # of our own phrases, which its test checks one by one
     "vibe_router/upstream/redaction.py": 4,  # of a provider's key; its test lets the text grow
     "admin/router.py": 1,  # of the function's own paths: one segment at a time
 }

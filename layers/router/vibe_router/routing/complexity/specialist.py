@@ -59,7 +59,7 @@ _CHINESE_TERMS = split_chinese(
     "|资产负债表|现金流|应收|应付|契约上限|估值|对冲|套利|货币政策|通货膨胀|弹性|可转债|定价轮|计量经济"
     "|先验|认识论|本体论|康德|休谟|功利主义|怀疑论"
 )
-_LEAST = 50  # letters of English, or as many as say the same
+_LEAST = 55  # letters of English, or as many as say the same
 _LEAST_OF_TWO = 45  # with two terms
 _LETTERS_PER_CHARACTER = 3.2
 

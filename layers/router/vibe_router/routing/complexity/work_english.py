@@ -3,9 +3,10 @@
 import re
 from collections.abc import Collection
 
+from vibe_router.routing.complexity.phrases import compile_phrases, has_phrase
 from vibe_router.routing.complexity.words import split_words
 
-__all__ = ["asks_in_english"]
+__all__ = ["PHRASES", "asks_in_english"]
 
 # Verbs that ask for demanding work wherever they are an imperative.
 _STRONG = split_words(
@@ -49,76 +50,149 @@ _OBJECT_WORDS = split_words(
     compiler parser interpreter lexer tokenizer algorithm scheduler simulator simulation kernel proof theorem
     thesis dissertation strategy roadmap framework pipeline protocol microservice microservices backend
     distributed consensus transformer concurrent lock migration schema infrastructure terraform kubernetes
-    curriculum architecture specification crawler scraper codebase sql automata automaton calculus allocator
+    curriculum architecture specification crawler scraper codebase automata automaton calculus allocator
     debugger middleware daemon cuda mutex semaphore grpc graphql multithreaded classifier vulnerabilities
     dockerfile
     """
 )
-_OBJECT_PHRASES = re.compile(
-    r"\b(?:data structure|operating system|(?:database|game|chess|search|rules?|storage|inference"
-    r"|template|regex) engine"
-    r"|query planner|research (?:paper|proposal|plan)|white ?paper|literature review|grant proposal|business plan"
-    r"|full[- ]stack|rest(?:ful)? api|web (?:app|application|server)|neural network"
-    r"|machine learning model|type (?:system"
-    r"|checker)|state machine|thread-safe|safe to use from|test suite|property[- ]based|smart contract"
-    r"|encryption scheme"
-    r"|recommendation system|trading (?:bot|system)|load balancer|rate limiter|message queue|cache invalidation"
-    r"|(?:mathematical|economic|threat) model|linear program|legal (?:brief|memo|memorandum|opinion)"
-    r"|policy (?:brief|paper)"
-    r"|security (?:problem|issue|hole|flaw|risk|review)s?|pull request|plan to (?:split|migrate|move"
-    r"|replace|decompose)"
-    r"|(?:training|treatment|migration|rollout|test|recovery|response|marketing|intervention) plan"
-    r"|\d+[- ](?:week|month|quarter|year)\b[^.?!]{0,40}\bplan)\b"
-)
-_OBJECT_PHRASE_WORDS = split_words(  # without one of them there is no such phrase
-    """
-    structure system engine planner paper whitepaper proposal plan review stack api app application server
-    network model machine safe suite property contract scheme bot balancer limiter queue invalidation brief memo
-    memorandum opinion checker program security pull
-    """
+_OBJECT_PHRASES = compile_phrases(
+    (
+        "data structures?",
+        "operating system",
+        *(
+            f"{kind} engine"
+            for kind in [
+                "database",
+                "game",
+                "chess",
+                "search",
+                "rule",
+                "rules",
+                "storage",
+                "inference",
+                "template",
+                "regex",
+            ]
+        ),
+        "query planner",
+        "research (?:paper|proposal|plan)",
+        "white ?paper",
+        "literature review",
+        "grant proposal",
+        "business plan",
+        "full[- ]stack",
+        "rest(?:ful)? api",
+        "web (?:app|application|server)",
+        "neural network",
+        "machine learning model",
+        "type (?:system|checker)",
+        "state machine",
+        "thread-safe",
+        "safe to use from",
+        "test (?:suite|plan)",
+        "property[- ]based",
+        "smart contract",
+        "encryption scheme",
+        "recommendation system",
+        "trading (?:bot|system)",
+        "load balancer",
+        "rate limiter",
+        "message queue",
+        "cache invalidation",
+        *(f"{kind} model" for kind in ("mathematical", "economic", "threat")),
+        "linear program",
+        "legal (?:brief|memo|memorandum|opinion)",
+        "policy (?:brief|paper)",
+        "security (?:problem|issue|hole|flaw|risk|review)s?",
+        "pull request",
+        "plan to (?:split|migrate|move|replace|decompose)",
+        *(
+            f"{kind} plan"
+            for kind in [
+                "training",
+                "treatment",
+                "migration",
+                "rollout",
+                "recovery",
+                "response",
+                "marketing",
+                "intervention",
+            ]
+        ),
+        *(rf"{span}\b[^.?!]{{0,40}}\bplan" for span in ("week", "month", "quarter")),
+    )
 )
 _DEPTH_WORDS = split_words(
     """
     tradeoff tradeoffs rigorous rigorously scalable scalability deadlock deadlocks comprehensive comprehensively
     critically implications counterarguments counterexample counterexamples invariant invariants asymptotic
     asymptotically latency throughput linearizable numerically empirical empirically ambiguities assumptions
-    uncertainty caveats limitations pitfalls idempotent idempotency concurrency methodology
+    uncertainty claim caveats limitations pitfalls idempotent idempotency concurrency methodology
     """
 )
-_DEPTH_PHRASES = re.compile(
-    r"\b(?:trade-offs?|in[- ]depth|in detail|zero[- ]downtime|root cause|from scratch|end[- ]to[- ]end"
-    r"|production[- ](?:ready|grade|quality)|fault[- ]toleran|high(?:ly)?[- ]availab|race conditions?|memory leak"
-    r"|(?:time|space) complexity|o\(n|o\(log|o\(1\)|backwards?[- ]compatible|edge cases?|failure modes?|threat model"
-    r"|step[- ]by[- ]step|(?:each|every) step|strengths and weaknesses|at least (?:two|three|four|five|[2-9])"
-    r"|necessary and sufficient|(?:lower|upper) bound|closed form|across (?:multiple|three|several|two) "
-    r"|without (?:using|downtime|losing|changing|window)|network partition)"
+_DEPTH_PHRASES = compile_phrases(
+    (
+        "trade-offs?",
+        "in[- ]depth",
+        "in detail",
+        "zero[- ]downtime",
+        "root causes?",
+        "from scratch",
+        "end[- ]to[- ]end",
+        "production[- ](?:ready|grade|quality)",
+        r"fault[- ]toleran\w+",
+        r"high(?:ly)?[- ]availab\w+",
+        "race conditions?",
+        "memory leaks?",
+        "time complexity",
+        "space complexity",
+        r"o\((?:n|log|1)[^)]*\)?",
+        "backwards?[- ]compatible",
+        "edge cases?",
+        "failure modes?",
+        "threat model",
+        "step[- ]by[- ]step",
+        "each step",
+        "every step",
+        "strengths and weaknesses",
+        "at least (?:two|three|four|five|[2-9])",
+        "necessary and sufficient",
+        "lower bounds?",
+        "upper bounds?",
+        "closed form",
+        "across (?:multiple|three|several|two)",
+        "without (?:using|downtime|losing|changing|window)",
+        "network partition",
+    )
 )
-_DEPTH_PHRASE_WORDS = split_words(
-    """
-    trade depth detail downtime cause scratch end production fault high highly race memory complexity o backward
-    backwards edge failure threat step strengths least necessary bound form across without partition
-    """
+_QUESTIONS = compile_phrases(
+    (
+        "find (?:all|the (?:sum|number|product|smallest|largest|minimum|maximum|least|greatest|value|set) of|a closed)"
+        r"\b[^.?!]{0,90}\b(?:such that|for which|satisfying|that satisfy|where|if and only if)",
+        r"find all (?:functions|integers|reals?|positive|solutions|pairs|triples|primes|values|polynomials|\w =)",
+        "determine (?:all|whether)",
+        "in how many (?:different |distinct )?ways (?:can|could|may|is|are)",
+        *(f"{verb} that" for verb in ("show", "demonstrate", "verify", "deduce")),
+        "solve (?:the|this) (?:differential|partial|integral|system)",
+        *(rf"{verb} the (?:\w+ )?integral" for verb in ("evaluate", "compute", "calculate")),
+        "what (?:are the implications|can be concluded)",
+        "how (?:would|should|do|can) (?:you|we|i|one) "
+        "(?:fix|detect|validate|scale|debug|prove|guarantee|prevent|approach)",
+        r"how (?:do|can|should|would) (?:we|i|you) [^.?!]{1,60}\bwithout \w+ing",
+        r"why does (?:this|the|our|my) \w* ?(?:deadlock|crash|leak|hang|fail|race)",
+        *(
+            f"{most} possible (?:volume|area|value|number|length|sum|product)"
+            for most in ("largest", "smallest", "greatest", "maximum", "minimum")
+        ),
+        "always lies?",
+        "lies on",
+        "tells? the truth",
+        "knaves?",
+    )
 )
-# Questions whose answer has to be worked out.
-_QUESTION = re.compile(
-    r"\bfind (?:all|the (?:sum|number|product|smallest|largest|minimum|maximum|least|greatest|value"
-    r"|set) of|a closed)\b"
-    r"[^.?!]{0,90}\b(?:such that|for which|satisfying|that satisfy|where|if and only if)\b"
-    r"|\bfind all (?:functions|integers|reals?|positive|solutions|pairs|triples|primes|values|polynomials|\w =)"
-    r"|\bdetermine (?:all|whether)\b|\bin how many (?:different |distinct )?ways (?:can|could|may|is|are)\b"
-    r"|\b(?:show|demonstrate|verify|deduce) that\b|\bsolve (?:the|this) (?:differential|partial|integral|system)\b"
-    r"|\b(?:evaluate|compute|calculate) the (?:\w+ )?integral\b|\bwhat (?:are the implications|can be concluded)\b"
-    r"|\bhow (?:would|should|do|can) (?:you|we|i|one) (?:fix|detect|validate|scale|debug|prove|guarantee"
-    r"|prevent|approach)\b"
-    r"|\bhow (?:do|can|should|would) (?:we|i|you) [^.?!]{1,60}\bwithout \w+ing\b|\bwhy does (?:this|the|our|my) \w* ?"
-    r"(?:deadlock|crash|leak|hang|fail|race)"
-)
-_QUESTION_WORDS = split_words(
-    """
-    find determine show demonstrate verify deduce solve ways integral implications concluded fix detect validate
-    scale debug prove guarantee prevent approach without deadlock crash leak hang fail race
-    """
-)
+PHRASES = (_OBJECT_PHRASES, _DEPTH_PHRASES, _QUESTIONS)
+"""All phrases, each of which has to be matched in linear time."""
+
 _WORD_QUESTION = re.compile(r"\s*(?:what(?:'s| is| are| does)|who|when|where|define|meaning of|translate|spell)\b")
 _SHORT = 90  # characters, up to which a question for a definition stays one
 _LONG = 120  # characters, from which an explanation has a setting of its own
@@ -131,14 +205,14 @@ def asks_in_english(lower: str, words: Collection[str]) -> bool:
         return True
     if len(lower) <= _SHORT and _WORD_QUESTION.match(lower):
         return False
-    if not _QUESTION_WORDS.isdisjoint(words) and _QUESTION.search(lower):
+    if has_phrase(_QUESTIONS, lower, words):
         return True
     makes, thinks = not _MAKE.isdisjoint(words), not _THINK.isdisjoint(words)
     if thinks and len(lower) >= _LONG and _has_imperative(lower, words, _THINK):
         return True
-    if (makes or thinks) and _has(_DEPTH_WORDS, _DEPTH_PHRASES, _DEPTH_PHRASE_WORDS, lower, words):
+    if (makes or thinks) and (not _DEPTH_WORDS.isdisjoint(words) or has_phrase(_DEPTH_PHRASES, lower, words)):
         return True
-    return makes and _has(_OBJECT_WORDS, _OBJECT_PHRASES, _OBJECT_PHRASE_WORDS, lower, words)
+    return makes and (not _OBJECT_WORDS.isdisjoint(words) or has_phrase(_OBJECT_PHRASES, lower, words))
 
 
 def _has_imperative(lower: str, words: Collection[str], verbs: frozenset[str]) -> bool:
@@ -154,12 +228,3 @@ def _has_imperative(lower: str, words: Collection[str], verbs: frozenset[str]) -
                 return True
             position = lower.find(verb, end)
     return False
-
-
-def _has(
-    single: frozenset[str], phrases: re.Pattern[str], needed: frozenset[str], lower: str, words: Collection[str]
-) -> bool:
-    """Return whether a text has one of the `single` words or `phrases`, which contain one of the words `needed`."""
-    if not single.isdisjoint(words):
-        return True
-    return not needed.isdisjoint(words) and phrases.search(lower) is not None
