@@ -54,6 +54,10 @@ export const keys = {
   blockTeam: (id) => post("team/block", { team_id: id }),
   unblockTeam: (id) => post("team/unblock", { team_id: id }),
   deleteTeam: (id) => post("team/delete", { team_ids: [id] }),
+  readUserPage: (page, page_size) => get("user/list", { page, page_size }),
+  createUser: (body) => post("user/new", { ...body, auto_create_key: false }),
+  updateUser: (body) => post("user/update", body),
+  deleteUser: (id) => post("user/delete", { user_ids: [id] }),
 };
 
 const seriesAt = (path) => ({

@@ -245,6 +245,31 @@ def test_create_block_and_delete_a_team(visit: Callable[..., Visitor], used_stac
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_create_edit_and_delete_a_user(visit: Callable[..., Visitor], used_stack: Stack) -> None:
+    admin(used_stack, "key/generate", key_alias="zoe's laptop", user_id="zoe@example.com")
+    visitor = visit()
+    visitor.open("keys")
+    visitor.choose("Users")
+    expect(row(visitor, "zoe@example.com")).to_contain_text("no budget")
+    visitor.button("Create user").click()
+    visitor.dialog.get_by_label("User", exact=True).fill("yan@example.com")
+    visitor.dialog.get_by_label("Name", exact=True).fill("Yan")
+    visitor.dialog.get_by_label("Budget in USD", exact=True).fill("50")
+    visitor.button("Create user", visitor.dialog).click()
+    expect(row(visitor, "Yan")).to_contain_text("of $50.00")
+    visitor.button("Edit zoe@example.com").click()
+    visitor.dialog.get_by_label("Request limit").fill("60")
+    visitor.button("Save", visitor.dialog).click()
+    expect(row(visitor, "zoe@example.com")).to_contain_text("60 requests/min")
+    info = admin(used_stack, "user/info?user_id=zoe@example.com", "GET")
+    assert (info["user_info"]["rpm_limit"], len(info["keys"])) == (60, 1)
+    visitor.button("Delete zoe@example.com").click()
+    visitor.button("Delete", visitor.dialog).click()
+    expect(row(visitor, "zoe@example.com")).to_have_count(0)
+    assert [each["user_id"] for each in admin(used_stack, "user/list", "GET")["users"]].count("zoe@example.com") == 0
+    admin(used_stack, "user/delete", user_ids=["yan@example.com"])
+
+
 def test_edit_shows_patterns_beside_the_models(visit: Callable[..., Visitor], used_stack: Stack) -> None:
     admin(used_stack, "key/generate", key_alias="patterned", models=["auto-chat", "auto-claude*"])
     visitor = visit()

@@ -19,6 +19,7 @@ VIEWS = (
     "models",
     "keys",
     "keys/teams",
+    "keys/users",
     "requests",
     "alerts",
     "audit",

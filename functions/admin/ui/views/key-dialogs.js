@@ -150,6 +150,66 @@ function teamForm(team, models, done, close) {
   );
 }
 
+export function userDialog(user, { choices, done }) {
+  return openFilled(
+    user ? `Edit ${user.user_alias || user.user_id}` : "Create user",
+    choices,
+    ({ models }, close) => userForm(user, models, done, close),
+    { wide: true, describe: "Models, budget and limits apply to all keys of the user together, besides those of each key." },
+  );
+}
+
+function userForm(user, models, done, close) {
+  const before = user ?? {};
+  const text = (value) => h("input", { value: value ?? "", maxlength: "200", autocomplete: "off" });
+  const id = user ? null : h("input", { maxlength: "200", autocomplete: "off", required: true, autofocus: true, placeholder: "ann@example.com" });
+  const [alias, email] = [text(before.user_alias), text(before.user_email)];
+  const { fields: shared, read } = holderFields(before, models);
+  const { cache_seconds, guards, tags, ...own } = shared; // those of keys and teams only
+  const fields = {
+    ...own,
+    ...(id ? { user_id: field("User", id, { hint: "The owner of keys: an e-mail address, or another id.", wide: true }) } : {}),
+    user_alias: field("Name", alias),
+    user_email: field("E-mail", email),
+  };
+  const general = h("p", { class: "form-error", role: "alert" });
+  const submit = button(user ? "Save" : "Create user", null, { kind: "primary", type: "submit" });
+
+  async function send() {
+    general.textContent = "";
+    const shared = read();
+    if (!shared) return;
+    const { cache_seconds, guards, tags, ...limits } = shared;
+    const body = changedValues({ ...limits, user_alias: alias.value.trim() || null, user_email: email.value.trim() || null }, user);
+    try {
+      if (!user || Object.keys(body).length) await (user ? api.updateUser({ user_id: user.user_id, ...body }) : api.createUser({ user_id: id.value.trim(), ...body }));
+      close(true);
+      await done();
+    } catch (error) {
+      showError(error, fields, general);
+    }
+  }
+
+  return h(
+    "form",
+    { class: "form two", on: { submit: (event) => (event.preventDefault(), busy(submit, send)) } },
+    fields.user_id,
+    fields.user_alias,
+    fields.user_email,
+    fields.models,
+    fields.patterns,
+    fields.max_budget,
+    fields.budget_duration,
+    fields.rpm_limit,
+    fields.tpm_limit,
+    fields.max_parallel_requests,
+    budgetFields(fields, user),
+    h("details", { class: "wide more-fields" }, h("summary", {}, "Metadata"), h("div", { class: "form" }, fields.metadata)),
+    general,
+    h("div", { class: "actions" }, button("Cancel", () => close()), submit),
+  );
+}
+
 export async function rotate(key, { choices, done }) {
   const grace = select([["", "immediately"], ["10m", "in 10 minutes"], ["1h", "in 1 hour"], ["24h", "in 24 hours"], ["7d", "in 7 days"]], "1h");
   const failed = h("p", { class: "form-error", role: "alert" });

@@ -1,4 +1,4 @@
-// Keys and teams: their lists, and the actions on each.
+// Keys, teams and users: their lists, and the actions on each.
 
 import { addressOf } from "../address.js";
 import { button, empty, failure, segmented, select, skeleton, table } from "../controls.js";
@@ -9,12 +9,13 @@ import { keyName, plural } from "../format.js";
 import { repeat } from "../live.js";
 import { once } from "../session.js";
 import { allowedModels, budget, keyState, limits, requestsLink, ownerAndTags } from "./holders.js";
-import { keyDialog, rotate, showOnce, teamDialog } from "./key-dialogs.js";
+import { keyDialog, rotate, showOnce, teamDialog, userDialog } from "./key-dialogs.js";
 
 const PAGE = 25;
+const USERS = 100; // per call
 
 export async function show(view, { signal, head, parts, query, setAddress }) {
-  const tab = parts[0] === "teams" ? "teams" : "keys";
+  const tab = ["teams", "users"].includes(parts[0]) ? parts[0] : "keys";
   let teams = [];
   // The menus of the dialogs. Each dialog awaits them: it may be opened before they are loaded.
   const choices = once(async () => {
@@ -22,12 +23,14 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
     return { teams: foundTeams, models: Object.keys(models).sort() };
   });
   const list = h("div", {}, skeleton(5));
-  const reload = () => (tab === "teams" ? loadTeams() : loadKeys());
+  const reload = () => ({ keys: loadKeys, teams: loadTeams, users: loadUsers })[tab]();
   head.append(
-    segmented("List", [["keys", "Keys"], ["teams", "Teams"]], tab, (value) => (location.hash = value === "teams" ? "#/keys/teams" : "#/keys")),
-    tab === "teams"
-      ? button("Create team", () => teamDialog(null, { choices, done: reload }), { kind: "primary", icon: "plus" })
-      : button("Create key", () => createKey(), { kind: "primary", icon: "plus" }),
+    segmented("List", [["keys", "Keys"], ["teams", "Teams"], ["users", "Users"]], tab, (value) => (location.hash = value === "keys" ? "#/keys" : `#/keys/${value}`)),
+    {
+      keys: () => button("Create key", () => createKey(), { kind: "primary", icon: "plus" }),
+      teams: () => button("Create team", () => teamDialog(null, { choices, done: reload }), { kind: "primary", icon: "plus" }),
+      users: () => button("Create user", () => userDialog(null, { choices, done: reload }), { kind: "primary", icon: "plus" }),
+    }[tab](),
   );
 
   const search = h("input", { type: "search", placeholder: "Find by alias, owner or tag", "aria-label": "Find keys", maxlength: "200", value: query.get("find") ?? "" });
@@ -174,6 +177,54 @@ export async function show(view, { signal, head, parts, query, setAddress }) {
       tool("Delete", "trash", async () => {
         if (await confirm(`Delete the team ${name}?`, "All its keys are deleted too and rejected within ten seconds. This cannot be undone.", "Delete"))
           await act(() => api.deleteTeam(team.team_id), `Team ${name} deleted.`, loadTeams);
+      }),
+    );
+  }
+
+  // --- users ---
+
+  async function loadUsers() {
+    try {
+      const answers = await Promise.all(Array.from({ length: pages }, (_, index) => api.readUserPage(index + 1, USERS)));
+      if (!signal.aborted) swap(list, drawUsers(answers.flatMap((answer) => answer.users), answers[0].total));
+    } catch (error) {
+      if (!signal.aborted) swap(list, failure(error, loadUsers));
+    }
+  }
+
+  function drawUsers(users, total) {
+    if (!users.length) return empty("No users yet", "The owner of a key is a user. A user's models, budget and limits apply to all of the user's keys.", button("Create user", () => userDialog(null, { choices, done: loadUsers }), { kind: "primary", icon: "plus" }));
+    return [
+      h(
+        "div",
+        { class: "framed" },
+        table(
+          "Users",
+          [
+            { label: "User", head: true, cell: (user) => [h("span", { class: "name" }, user.user_alias || user.user_id), h("span", { class: "quiet key-name" }, user.user_alias ? user.user_id : user.user_email)] },
+            { label: "Keys", number: true, cell: (user) => user.key_count },
+            { label: "Allowed models", cell: (user) => allowedModels(user.models) },
+            { label: "Budget", className: "budget-cell", cell: budget },
+            { label: "Limits", cell: limits },
+            { label: "Actions", sr: true, number: true, cell: userActions },
+          ],
+          users,
+        ),
+      ),
+      users.length < total ? h("div", { class: "more" }, button(`Show more (${plural(total - users.length, "user")} left)`, () => (pages++, loadUsers()), { "data-focus": "more" })) : null,
+    ];
+  }
+
+  function userActions(user) {
+    const name = user.user_alias || user.user_id;
+    const tool = (label, drawing, work) => button(`${label} ${name}`, work, { kind: "quiet", icon: drawing, only: true, "data-focus": `${drawing} ${user.user_id}` });
+    return h(
+      "div",
+      { class: "row-tools" },
+      tool("Edit", "edit", () => userDialog(user, { choices, done: loadUsers })),
+      tool("Delete", "trash", async () => {
+        if (await confirm(`Delete the user ${name}?`, "All keys of the user are deleted too and rejected within ten seconds. This cannot be undone.", "Delete"))
+          await act(() => api.deleteUser(user.user_id), `User ${name} deleted.`, loadUsers);
       }),
     );
   }
