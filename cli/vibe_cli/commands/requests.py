@@ -191,7 +191,7 @@ def _render_details(console: "Console", row: dict[str, Any], request: str) -> No
         "team": row.get("team"),
         "model": row.get("model"),
         "format": row.get("format"),
-        "served by": row.get("deployment"),
+        "served by": "cache" if row.get("cache_hit") else row.get("deployment"),
         "status": row.get("status"),
         "error": row.get("error"),
         "tokens": _tokens(row),
@@ -201,6 +201,7 @@ def _render_details(console: "Console", row: dict[str, Any], request: str) -> No
         "first token": output.milliseconds(row.get("ttft_ms")),
         "total": output.milliseconds(row.get("total_ms")),
         "tags": ", ".join(map(str, row.get("tags") or ())),
+        "archived": "yes" if row.get("archived") else None,
         "skipped, on cooldown": ", ".join(map(str, row.get("cooling") or ())),
     }
     console.print(output.details(facts))
