@@ -25,7 +25,7 @@ from tests.unit.gateway.fake_environment import (
     virtual,
 )
 from vibe_router.access.keys import Caller, Key, Limits
-from vibe_router.core.models import Deployment, VirtualModel
+from vibe_router.core.models import Deployment, Guard, VirtualModel
 from vibe_router.core.price import Price
 from vibe_router.formats import registry
 from vibe_router.upstream.client import Reply
@@ -49,10 +49,17 @@ def _form(**fields: bytes) -> bytes:
 
 
 def _body(name: str, **more: Any) -> bytes:
-    return json.dumps({**VALID[name], "model": "auto-chat", **more}).encode()
+    return _with_address(json.dumps({**VALID[name], "model": "auto-chat", **more}))
 
 
-GEMINI = json.dumps({key: value for key, value in VALID["gemini"].items() if key != "model"}).encode()
+def _with_address(body: str) -> bytes:
+    """Return `body` with something that guards find."""
+    return (
+        body.replace('"hi"', '"To jane.doe@example.com"').replace('"text": "x"', '"text": "jane@example.com"').encode()
+    )
+
+
+GEMINI = _with_address(json.dumps({key: value for key, value in VALID["gemini"].items() if key != "model"}))
 
 # By name: the path, the headers, and the body of a valid call.
 CALLS: dict[str, tuple[str, Mapping[str, str], bytes]] = {
@@ -173,6 +180,7 @@ class _Providers(ScriptedUpstream):
         raw = json.dumps(ANSWERS[path]).encode()
         if is_streamed:
             raw = b"".join(registry.streamed(STREAMED[path]).to_events(ANSWERS[path], wants_usage=True))
+        raw = raw.replace(b"Hello.", b"To [EMAIL_1].")
         raw = self.mutate(raw) if self.mutate else raw
         size = self.chunk()
         pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
@@ -181,15 +189,25 @@ class _Providers(ScriptedUpstream):
 
 
 class MutatedCalls:
-    """Sends mutated calls, and raises `MutationError` for whatever must never happen."""
+    """Sends mutated calls, and raises `MutationError` for whatever must never happen.
+
+    `guarded`: whether a guard masks addresses, which a provider then repeats.
+    """
 
     def __init__(
-        self, environment: FakeEnvironment, lines: Callable[[], Sequence[Mapping[str, Any]]], seed: int
+        self,
+        environment: FakeEnvironment,
+        lines: Callable[[], Sequence[Mapping[str, Any]]],
+        seed: int,
+        *,
+        guarded: bool = False,
     ) -> None:
         self._environment = environment
         self._lines = lines
         self._random = random.Random(seed)  # noqa: S311 - repeatable
         self._seen = 0
+        self._guards = ("personal",) if guarded else ()
+        environment.guards["personal"] = Guard("personal", ("secrets", "emails"), action="mask")
         self._is_native = False  # whether each request goes to a deployment of its own format
         self.statuses: Counter[int] = Counter()
         self._upstream = environment.upstream = _Providers()
@@ -252,7 +270,9 @@ class MutatedCalls:
         query: Mapping[str, str] | None = None,
     ) -> bytes:
         environment = self._environment
-        environment.models["auto-chat"] = VirtualModel("auto-chat", "", ((self._deployment(name),),))
+        environment.models["auto-chat"] = VirtualModel(
+            "auto-chat", "", ((self._deployment(name),),), guards=self._guards
+        )
         environment.table.items.clear()
         environment.fake_ledgers.table.clear()
         environment.fake_ledgers.settled.clear()
@@ -425,7 +445,7 @@ def main() -> None:
         if number % 200 == 0:
             written.seek(0)
             written.truncate()
-            calls = MutatedCalls(environment, lines, seed + number)
+            calls = MutatedCalls(environment, lines, seed + number, guarded=number % 400 == 0)
             calls.statuses = statuses
         name = list(CALLS)[number % len(CALLS)]
         try:

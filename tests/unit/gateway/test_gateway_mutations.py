@@ -28,6 +28,15 @@ def test_a_mutated_answer_is_passed_on_or_a_failure_of_its_provider(
 
 
 @pytest.mark.parametrize("name", CALLS)
+def test_a_mutated_answer_is_restored_or_a_failure_of_its_provider(
+    environment: FakeEnvironment, lines: Lines, name: str
+) -> None:
+    calls = MutatedCalls(environment, lines, seed=4, guarded=True)
+    for _ in range(15):
+        calls.answer(name)
+
+
+@pytest.mark.parametrize("name", CALLS)
 def test_a_valid_call_is_served(environment: FakeEnvironment, lines: Lines, name: str) -> None:
     calls = MutatedCalls(environment, lines, seed=3)
     calls.valid(name)
