@@ -6,6 +6,7 @@ As a program it runs more of them than a test can: `python -m tests.unit.gateway
 import json
 import random
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
@@ -152,7 +153,8 @@ TEXTS = (
 )  # fmt: skip
 VALUES = (
     *NUMBERS, *TEXTS, "null", "true", "false", "[]", "{}", "[[]]", "[null]", "[{}]", '{"type":null}', '{"type":[]}',
-    '{"a":1,"a":2}', "[" * 300 + "]" * 300, "[" * 2_000 + "]" * 2_000, '{"a":' * 300 + "1" + "}" * 300,
+    '{"a":1,"a":2}', "[" * 900 + "]" * 900, "[" * 400 + '"[EMAIL_1]"' + "]" * 400,
+    "[" * 300 + "]" * 300, "[" * 2_000 + "]" * 2_000, '{"a":' * 300 + "1" + "}" * 300,
 )  # fmt: skip
 TOKENS = (
     b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\x00", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\r\n",
@@ -288,7 +290,8 @@ class MutatedCalls:
             response_headers_are_valid(response)
             invocation.run_work()
         except Exception as error:
-            raise MutationError(f"{name}: {error!r}\n{body[:5_000]!r}\n{sent}") from error
+            frames = [f"{each.filename}:{each.lineno}" for each in traceback.extract_tb(error.__traceback__)[-3:]]
+            raise MutationError(f"{name}: {error!r} at {frames}\n{body[:5_000]!r}\n{sent}") from error
         self.statuses[response.status] += 1
         problem = self._problem(name, response, raw, fails)
         if problem:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vibe_router.formats.common import sse
 from vibe_router.guards.masking import Restorer
 from vibe_router.guards.restoring import StreamRestorer, answers_in_json, restore_whole
 
@@ -250,3 +251,31 @@ def test_an_answer_in_json_is_known(name: str, body: dict[str, Any], expected: b
     whole = json.loads(restore_whole(json.dumps({"content": content}).encode(), Restorer(VALUES, in_json=True)))
     assert json.loads(whole["content"]) == {"key": KEY}
     assert re.search("PRIVATE", whole["content"])
+
+
+@pytest.mark.parametrize("index", [[], {}, [1], None, True, 1.5, "x"], ids=repr)
+@pytest.mark.parametrize("name", ["chat", "messages", "responses"])
+def test_an_index_of_any_type_is_no_fault(name: str, index: object) -> None:
+    events: dict[str, dict[str, Any]] = {
+        "chat": {"choices": [{"index": index, "delta": {"content": "[EMAIL_1", "tool_calls": [{"index": index}]}}]},
+        "messages": {"type": "content_block_delta", "index": index, "delta": {"text": "[EMAIL_1"}},
+        "responses": {
+            "type": "response.output_text.delta",
+            "output_index": index,
+            "content_index": index,
+            "delta": "[",
+        },
+    }
+    restorer = StreamRestorer(Restorer({"[EMAIL_1]": "jane@example.com"}), name)
+    raw = sse.encode(json.dumps(events[name]).encode())
+    assert restorer.feed(raw) + restorer.feed(raw) + restorer.end()
+
+
+@pytest.mark.parametrize("depth", [100, 400, 600, 900])
+def test_an_answer_that_is_nested_deeply_is_no_fault(depth: int) -> None:
+    nested = "[" * depth + '"[EMAIL_1]"' + "]" * depth
+    restorer = Restorer({"[EMAIL_1]": "jane@example.com"})
+    assert json.loads(restore_whole(f'{{"x": {nested}}}'.encode(), restorer))
+    held = f'data: {{"choices":[{{"index":0,"delta":{{"content":"[EMAIL_"}}}}],"x":{nested}}}\n\n'.encode()
+    stream = StreamRestorer(restorer, "chat")
+    assert b"[EMAIL_" in stream.feed(held) + stream.end()

@@ -6,7 +6,6 @@ held back for nothing is sent in an event of its own before the channel ends. Ev
 byte for byte.
 """
 
-import copy
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -40,8 +39,16 @@ def restore_whole(body: bytes, restorer: Restorer) -> bytes:
     except ValueError:  # a text, such as a transcription
         text = body.decode(errors="surrogateescape")
         return restorer.text(text, in_json=False).encode(errors="surrogateescape")
-    restored = restorer.value(answer)
+    restored = _restored_value(restorer, answer)
     return body if restored is answer else dump(restored)
+
+
+def _restored_value(restorer: Restorer, value: Any) -> Any:
+    """Return JSON of an answer with all values; as it is, masked, if a provider has nested it too deeply."""
+    try:
+        return restorer.value(value)
+    except RecursionError:
+        return value
 
 
 def answers_in_json(format_name: str, body: Mapping[str, Any]) -> bool:
@@ -126,7 +133,7 @@ class StreamRestorer:
         texts = [piece.holder[piece.field] for piece in pieces]
         for piece in pieces:  # channels are restored on their own
             piece.holder[piece.field] = ""
-        whole = self._restorer.value(content)
+        whole = _restored_value(self._restorer, content)
         if whole is not content:
             changed = True
             content = whole
@@ -158,7 +165,7 @@ class StreamRestorer:
         for channel in channels:
             template, name = self._templates.pop(channel)
             held = self._channels[channel].end()
-            content = _without_ends(copy.deepcopy(template))
+            content = _without_ends(load(dump(template)))
             for piece in self._pieces(content):
                 piece.holder[piece.field] = held if piece.channel == channel else ""
                 held = "" if piece.channel == channel else held
@@ -186,10 +193,15 @@ def _without_ends(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of an event without what may be in one event only: usage, and log probabilities."""
     for name in ("usage", "usageMetadata", "obfuscation"):
         content.pop(name, None)
-    for each in content.get("choices") or ():
-        if isinstance(each, dict):
-            each.pop("logprobs", None)
+    for each in _dicts(content.get("choices")):
+        each.pop("logprobs", None)
     return content
+
+
+def _index(holder: Mapping[str, Any], name: str, default: int | str) -> int | str:
+    """Return a number in the JSON of an answer, of which a provider may have sent anything."""
+    value = holder.get(name)
+    return value if isinstance(value, int | str) else default
 
 
 def _texts(holder: object, channel: _Key, *fields: str) -> Iterator[_Piece]:
@@ -211,17 +223,17 @@ _MEMBERS = ("content", "reasoning_content", "reasoning", "refusal", "reasoning_d
 
 def _chat_pieces(content: dict[str, Any]) -> Iterator[_Piece]:
     for choice in _dicts(content.get("choices")):
-        index = choice.get("index", 0)
+        index = _index(choice, "index", 0)
         yield from _texts(choice, (index, "text"), "text")  # of a legacy completion
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             continue
         yield from _texts(delta, (index, "text"), "content", "reasoning_content", "reasoning", "refusal")
         for place, detail in enumerate(_dicts(delta.get("reasoning_details"))):
-            yield from _texts(detail, (index, "text", detail.get("index", place)), "text", "summary")
+            yield from _texts(detail, (index, "text", _index(detail, "index", place)), "text", "summary")
         yield from _texts(delta.get("function_call"), (index, "call", -1), "arguments")
         for place, call in enumerate(_dicts(delta.get("tool_calls"))):
-            key = (index, "call", call.get("index", place))
+            key = (index, "call", _index(call, "index", place))
             yield from _texts(call.get("function"), key, "arguments")
             yield from _texts(call.get("custom"), key, "input")
 
@@ -232,7 +244,7 @@ def _chat_closed(content: dict[str, Any]) -> _Closed:
     left: list[_Key] = []
     ended: list[_Key] = []
     for choice in _dicts(content.get("choices")):
-        index, delta = choice.get("index", 0), choice.get("delta")
+        index, delta = _index(choice, "index", 0), choice.get("delta")
         if choice.get("finish_reason") is not None:
             ended.append((index,))
         elif isinstance(delta, dict) and any(delta.get(name) for name in _MEMBERS):
@@ -242,42 +254,42 @@ def _chat_closed(content: dict[str, Any]) -> _Closed:
 
 def _messages_pieces(content: dict[str, Any]) -> Iterator[_Piece]:
     if content.get("type") == "content_block_delta":
-        yield from _texts(content.get("delta"), (content.get("index", 0),), "text", "thinking", "partial_json")
+        yield from _texts(content.get("delta"), (_index(content, "index", 0),), "text", "thinking", "partial_json")
 
 
 def _messages_closed(content: dict[str, Any]) -> _Closed:
     kind = content.get("type")
     if kind == "content_block_stop":
-        return ((content.get("index", 0),),), ()
+        return ((_index(content, "index", 0),),), ()
     return (_ALL if kind in ("message_delta", "message_stop", "error") else ()), ()
 
 
 def _responses_pieces(content: dict[str, Any]) -> Iterator[_Piece]:
     kind = str(content.get("type"))
     if kind.endswith(".delta") and isinstance(content.get("delta"), str):
-        part = content.get("content_index", content.get("summary_index", 0))
+        part = _index(content, "content_index", _index(content, "summary_index", 0))
         whole = "arguments" if "_arguments." in kind else "text" if kind == "response.output_text.delta" else "delta"
-        yield _Piece((content.get("output_index", 0), part, kind), content, "delta", whole)
+        yield _Piece((_index(content, "output_index", 0), part, kind), content, "delta", whole)
 
 
 def _responses_closed(content: dict[str, Any]) -> _Closed:
     kind = str(content.get("type"))
     if kind.endswith(".delta") or not kind.startswith(("response.", "error")):
         return (), ()
-    return (((content["output_index"],),) if "output_index" in content else _ALL), ()
+    return (((_index(content, "output_index", 0),),) if "output_index" in content else _ALL), ()
 
 
 def _gemini_pieces(content: dict[str, Any]) -> Iterator[_Piece]:
     for place, candidate in enumerate(_dicts(content.get("candidates"))):
         inner = candidate.get("content")
         for part in _dicts(inner.get("parts")) if isinstance(inner, dict) else ():
-            yield from _texts(part, (candidate.get("index", place), bool(part.get("thought"))), "text")
+            yield from _texts(part, (_index(candidate, "index", place), bool(part.get("thought"))), "text")
 
 
 def _gemini_closed(content: dict[str, Any]) -> _Closed:
     if content.get("error") is not None:
         return _ALL, ()
-    candidates = [(each.get("index", place), each) for place, each in enumerate(_dicts(content.get("candidates")))]
+    candidates = [(_index(each, "index", place), each) for place, each in enumerate(_dicts(content.get("candidates")))]
     left = tuple((index,) for index, _ in candidates)
     return left, tuple((index,) for index, each in candidates if each.get("finishReason") is not None)
 
