@@ -226,14 +226,13 @@ def _count_words(words: Counter[str]) -> tuple[int, int, int, list[int]]:
     """Return how many words are long, rare and abstract nouns, and how many belong to each group."""
     long = rare = abstract = 0
     groups = [0] * len(Group)
-    for word in words.keys() - COMMON:
-        times, size = words[word], len(word)
-        if size >= _LONG_WORD:
+    for word, times in words.items():
+        found = _KNOWN.get(word)
+        if len(word) >= _LONG_WORD and word not in COMMON:
             long += times
             if word.endswith(_ABSTRACT):
                 abstract += times
-        found = TERMS.get(word)
-        if found is None and size > 4 and word[-1] in "sdg":
+        if found is None and len(word) > 4 and word[-1] in "sdg":
             found = TERMS.get(_stem(word))
         if found is None:
             rare += times
@@ -252,6 +251,7 @@ def _count_chinese(text: str, groups: list[int]) -> None:
                 groups[group] += text.count(term)
 
 
+_KNOWN = {**dict.fromkeys(COMMON, ()), **TERMS}
 _ABSTRACT = ("tion", "tions", "sion", "ism", "ity", "ness", "ment", "ments", "ance", "ence", "ology", "ical")
 
 

@@ -24,8 +24,10 @@ def compile_phrases(alternatives: Iterable[str]) -> Phrases:
 
 def has_phrase(phrases: Phrases, lower: str, words: Collection[str]) -> bool:
     """Return whether a text of small letters has one of `phrases`. `words` are its words."""
-    for word in phrases.keys() & words:
-        pattern, position = phrases[word], lower.find(word)
+    for word, pattern in phrases.items():
+        if word not in words:
+            continue
+        position = lower.find(word)
         for _ in range(_MAX_PLACES):
             if position < 0:
                 break
