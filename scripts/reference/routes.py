@@ -251,7 +251,9 @@ def _default(spec: str, name: str, schema: Mapping[str, Any]) -> str:
     default = schema.get("default")
     if default in (None, "", []) or isinstance(default, dict):
         return "–"
-    return f"`{', '.join(map(str, default)) if isinstance(default, list) else str(default).lower()}`"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{', '.join(map(str, default)) if isinstance(default, list) else default}`"
 
 
 def _policy_default(spec: str, name: str) -> str | None:
