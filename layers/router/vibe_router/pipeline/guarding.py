@@ -164,7 +164,7 @@ def for_counting(guards: Iterable[Guard], request: "MessagesRequest") -> "Messag
 
 
 class _Taken:
-    """Whether a placeholder is in a request already: in its body, in any spelling, or in the history added to it.
+    """The placeholders that are in a request already: in its body, in any spelling, or in the history added to it.
 
     The body is searched once, for all placeholders: a caller may send as many as it likes.
     """

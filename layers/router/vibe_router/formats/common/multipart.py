@@ -49,7 +49,7 @@ def read_form(raw: bytes, content_type: str) -> Form:
 
 
 def _boundary(content_type: str) -> str:
-    """Return the boundary in a Content-Type. Of two, parsers take the first or the last."""
+    """Return the boundary in a Content-Type. Raises ApiError (400) for two, of which parsers take one or the other."""
     header = Message()
     header["content-type"] = " ".join(content_type[:_MAX_HEAD].encode("ascii", "replace").decode().split())
     given = [value for name, value in header.get_params([]) if name.lower().startswith("boundary")]

@@ -181,7 +181,7 @@ def _barrier(rule: ComplexityRule, rollout: Rollout, request: Request, strata: S
 
 
 def _is_plan_mode(turn: str) -> bool:
-    """Whether an agent has noted in a turn that it is in plan mode. It is then not left: the plan was for a reason."""
+    """Return whether an agent has noted in a turn that it is in plan mode, which counts for all later turns too."""
     end = turn[-_NOTES:]
     return ("lan mode" in end or "<plan_mode>" in end) and any(note in end.lower() for note in _PLAN_MODE)
 
