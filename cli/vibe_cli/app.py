@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -47,8 +48,9 @@ from vibe_cli.errors import CommandError, exit_on_closed_pipe
 __all__ = ["build_command", "main", "run"]
 
 
+@cache
 def build_command() -> TyperGroup:
-    """Return the command line with all its commands."""
+    """Return the command line with all its commands, which are built once: it takes 70 ms."""
     app = typer.Typer(help="Operate a Vibe Router: the local one, or one deployed to AWS.", rich_markup_mode=None)
     app.callback(invoke_without_command=True)(_print_version_or_help)
     app.add_typer(agents.app, name="agents")
