@@ -54,7 +54,7 @@ class _Together(LoadScopeScheduling):  # type: ignore[misc]  # its package says 
 
 def pytest_xdist_auto_num_workers() -> int:
     """Start more processes than there are processors: those with a running router mostly wait for it."""
-    return (os.cpu_count() or 1) + 1
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Together:

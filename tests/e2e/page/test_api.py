@@ -21,7 +21,9 @@ from tests.e2e.stack import KEY, Stack
 EXPECTED = {
     "#/api/put/routes": (409,),
     "#/api/post/routes/rollback": (404, 409),
-    # No user, receiver or alert is named, and no request is archived.
+    # No secret, user, receiver or alert is named, and no request is archived.
+    "#/api/put/secrets/{name}": (404,),
+    "#/api/delete/secrets/{name}": (404,),
     "#/api/get/user/info": (400,),
     "#/api/post/alerts/test": (404,),
     "#/api/post/alerts/{alert_id}/resend": (404,),

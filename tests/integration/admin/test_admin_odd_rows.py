@@ -124,5 +124,6 @@ def check_endpoints(admin: Admin, place: str, attribute: str) -> None:
             continue
         path, _, query = each.replace("KEY", KEY).partition("?")
         answer = admin.ask("GET", path, query=dict(pair.split("=") for pair in query.split("&") if pair))
-        assert answer.status in (200, 404, 409), (place, attribute, each, answer.body)
+        is_bounded = answer.status == 400 and answer.error["code"] == "range_too_large"  # by a count in a total
+        assert is_bounded or answer.status in (200, 404, 409), (place, attribute, each, answer.body)
         json.dumps(answer.body, allow_nan=False)
