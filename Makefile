@@ -59,7 +59,7 @@ test: ## run the tests on all processors (ARGS="-k name" for some of them, ARGS=
 
 test-unit: ## run the unit tests, which start no router
 	@scripts/venv.sh dev
-	@exec $(PY) -m pytest --numprocesses auto tests/unit $(ARGS)
+	@exec $(PY) -m pytest --numprocesses logical tests/unit $(ARGS)
 
 coverage: ## run the tests and report their coverage
 	@scripts/venv.sh dev

@@ -52,9 +52,12 @@ class _Together(LoadScopeScheduling):  # type: ignore[misc]  # its package says 
         return next((router for beginning, router in ROUTERS.items() if path.startswith(beginning)), path)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Start more processes than there are processors: those with a running router mostly wait for it."""
-    return (os.cpu_count() or 1) + 2
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Start more processes than there are processors: those with a running router mostly wait for it.
+
+    With `--numprocesses logical`, for tests that start none, as many.
+    """
+    return (os.cpu_count() or 1) + (0 if config.option.numprocesses == "logical" else 2)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Together:
