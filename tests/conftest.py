@@ -4,6 +4,7 @@ Properties are tried with few examples; `--hypothesis-profile=thorough` tries ma
 botocore's service models and the trusted certificates are loaded once per process.
 """
 
+import gc
 import os
 import sys
 from functools import cache
@@ -52,12 +53,25 @@ class _Together(LoadScopeScheduling):  # type: ignore[misc]  # its package says 
         return next((router for beginning, router in ROUTERS.items() if path.startswith(beginning)), path)
 
 
+# What is imported and collected stays to the end. Searching it for garbage, again and again, takes seconds, and up to
+# one of them in the middle of a test that compares times.
+gc.disable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Collect garbage from now on, but not among what was collected."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Start more processes than there are processors: those with a running router mostly wait for it.
 
     With `--numprocesses logical`, for tests that start none, as many.
     """
-    return (os.cpu_count() or 1) + (0 if config.option.numprocesses == "logical" else 2)
+    return (os.cpu_count() or 1) + (0 if config.option.numprocesses == "logical" else 1)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Together:

@@ -260,7 +260,7 @@ def test_the_time_grows_with_the_values_and_the_placeholders(environment: FakeEn
         return time.process_time() - started
 
     seconds(100)
-    first, fourth = seconds(3_000), seconds(12_000)
+    first, fourth = (min(seconds(count) for _ in range(2)) for count in (3_000, 12_000))
     assert fourth < 10 * first + 0.1
 
 
