@@ -71,7 +71,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
     With `--numprocesses logical`, for tests that start none, as many.
     """
-    return (os.cpu_count() or 1) + (0 if config.option.numprocesses == "logical" else 1)
+    return (os.cpu_count() or 1) + (0 if config.option.numprocesses == "logical" else 2)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Together:

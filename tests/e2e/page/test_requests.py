@@ -61,13 +61,17 @@ def test_a_replayed_answer_says_so(visit: Callable[..., Visitor], used_stack: St
     key = admin(used_stack, "key/generate", key_alias="repeats itself", cache_seconds=600)["key"]
     first = ask(used_stack, key, text="Twice, please.", temperature=0)
     assert first.headers["x-vibe-cache"] == "miss"
+    answers = [first.json()]
 
     def replayed() -> httpx.Response | None:
         answer = ask(used_stack, key, text="Twice, please.", temperature=0)
-        return answer if answer.headers["x-vibe-cache"] == "hit" else None
+        if answer.headers["x-vibe-cache"] == "hit":
+            return answer
+        answers.append(answer.json())  # an answer is stored once it has been sent, and may be this one
+        return None
 
-    again = eventually(replayed)  # the answer is stored once it has been sent
-    assert again.json() == first.json()
+    again = eventually(replayed)
+    assert again.json() in answers
     streamed = ask(used_stack, key, text="Twice, please.", temperature=0, stream=True)
     assert (streamed.headers["x-vibe-cache"], streamed.text.endswith("data: [DONE]\n\n")) == ("hit", True)
     visitor = visit()
