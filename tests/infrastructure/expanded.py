@@ -94,6 +94,17 @@ def only(template: Mapping[str, Any], kind: str) -> Resource:
     return resource
 
 
+def allowed_actions(role: Resource) -> dict[str, set[str]]:
+    """Return the actions that a role's policies allow, by resource as JSON. Each policy has one statement."""
+    allowed: dict[str, set[str]] = {}
+    for policy in role["Policies"]:
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        actions, resources = statement["Action"], statement["Resource"]
+        for resource in resources if isinstance(resources, list) else [resources]:
+            allowed.setdefault(json.dumps(resource), set()).update(actions if isinstance(actions, list) else [actions])
+    return allowed
+
+
 def strings(value: object) -> Iterator[str]:
     """Yield every string in `value`, keys of objects included."""
     if isinstance(value, str):

@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from aggregator import app
-from tests.infrastructure.expanded import Resource, expand, of_type
+from tests.infrastructure.expanded import Resource, allowed_actions, expand, of_type
 from tests.integration.store.streams import insertion
 from tests.integration.store.tables import table_of_usage
 from tests.unit.store.fakes import Time
@@ -63,12 +63,7 @@ def test_the_mapping_gives_it_what_exactly_once_needs() -> None:
 
 
 def test_its_role_allows_what_it_does() -> None:
-    allowed: dict[str, set[str]] = {}
-    for policy in ROLE["Policies"]:
-        (statement,) = policy["PolicyDocument"]["Statement"]
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        allowed.setdefault(json.dumps(statement["Resource"]), set()).update(actions)
-    assert allowed == {
+    assert allowed_actions(ROLE) == {
         '{"Fn::GetAtt": ["UsageTable", "StreamArn"]}': {
             f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
         },

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.artefacts import ROOT
-from tests.infrastructure.expanded import Resource, expand, of_type
+from tests.infrastructure.expanded import Resource, allowed_actions, expand, of_type
 from tests.integration.store.streams import insertion
 from vibe_router.alerts.alert import Alert
 from vibe_router.store.dynamodb import to_item
@@ -54,12 +54,7 @@ def test_the_mapping_sends_new_alerts_in_lanes() -> None:
 
 
 def test_its_role_allows_what_it_does() -> None:
-    allowed: dict[str, set[str]] = {}
-    for policy in ROLE["Policies"]:
-        (statement,) = policy["PolicyDocument"]["Statement"]
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        allowed.setdefault(json.dumps(statement["Resource"]), set()).update(actions)
-    assert allowed == {
+    assert allowed_actions(ROLE) == {
         '{"Fn::GetAtt": ["AlertsTable", "StreamArn"]}': {
             f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
         },

@@ -230,15 +230,7 @@ def responses_table(dynamodb_client: DynamoDB) -> str:
 
 @pytest.fixture
 def cache_table(dynamodb_client: DynamoDB) -> str:
-    name = f"cache-{uuid4()}"
-    create_table(
-        dynamodb_client,
-        TableName=name,
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return name
+    return table_by_id(dynamodb_client, "cache")
 
 
 @pytest.fixture
