@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
+from weakref import WeakSet
 
 import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -73,9 +74,15 @@ def embedded_server() -> Iterator[str]:
     """Run the DynamoDB of `make start` in a thread."""
     loop = asyncio.new_event_loop()
     listening = socket.create_server(("127.0.0.1", 0))
+    transports: WeakSet[asyncio.BaseTransport] = WeakSet()
+
+    class Connection(AwsConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transports.add(transport)
+            super().connection_made(transport)
 
     async def serve() -> None:
-        connection = partial(AwsConnection, "/", EmbeddedDynamoDB(Database(":memory:")), SecretsManager({}))
+        connection = partial(Connection, "/", EmbeddedDynamoDB(Database(":memory:")), SecretsManager({}))
         await loop.create_server(connection, sock=listening)
 
     def run() -> None:
@@ -89,6 +96,9 @@ def embedded_server() -> Iterator[str]:
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        for transport in transports:
+            transport.close()
+        loop.run_until_complete(asyncio.sleep(0))  # in which they close
         loop.close()
         listening.close()
 
