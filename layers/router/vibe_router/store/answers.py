@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from vibe_router.core.clock import Clock
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, run_in_background
+from vibe_router.store.compression import decompress
 from vibe_router.store.dynamodb import DynamoDB, from_item, to_item
 
 __all__ = ["MOST_BYTES", "AnswerStore", "StoredAnswer"]
@@ -84,8 +85,10 @@ class AnswerStore:
             return None
         try:
             row = from_item(item, binary=True)
-            found = StoredAnswer(_decompress(row["data"]), float(row["created"]))
+            found = StoredAnswer(decompress(row["data"], MOST_BYTES), float(row["created"]))
             is_current = row["expires_at"] > self._clock.now()  # DynamoDB deletes within days
+            if len(found.data) > MOST_BYTES:
+                raise ValueError("too large")
         except (KeyError, TypeError, ValueError, zlib.error):
             _log.warning("an item of the cache is corrupt: it is treated as missing")
             return None
@@ -100,12 +103,3 @@ class AnswerStore:
             self._breaker.record_failure(error)
         else:
             self._breaker.record_success()
-
-
-def _decompress(data: bytes) -> bytes:
-    """Return the whole content. Raises zlib.error for corrupt data, and for more than MOST_BYTES."""
-    decompressor = zlib.decompressobj()
-    content = decompressor.decompress(data, MOST_BYTES + 1)
-    if not decompressor.eof or len(content) > MOST_BYTES:
-        raise zlib.error("incomplete or too large")
-    return content

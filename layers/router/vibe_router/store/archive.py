@@ -8,6 +8,7 @@ import re
 import time
 import zlib
 
+from vibe_router.store.compression import decompress
 from vibe_router.store.objects import Bucket
 
 __all__ = ["MOST_DOCUMENT_BYTES", "ArchiveStore", "CorruptDocumentError", "archive_key"]
@@ -39,13 +40,12 @@ class ArchiveStore:
         packed = self._bucket.get(archive_key(started, request_id))
         if packed is None:
             return None
-        decompressor = zlib.decompressobj(wbits=31)  # gzip
         try:
-            document = decompressor.decompress(packed, MOST_DOCUMENT_BYTES + 1)
+            document = decompress(packed, MOST_DOCUMENT_BYTES, window_bits=31)
         except zlib.error:
-            raise CorruptDocumentError("not gzip") from None
-        if not decompressor.eof or len(document) > MOST_DOCUMENT_BYTES:
-            raise CorruptDocumentError("incomplete or too large")
+            raise CorruptDocumentError("not gzip, or incomplete") from None
+        if len(document) > MOST_DOCUMENT_BYTES:
+            raise CorruptDocumentError("too large")
         return document
 
 

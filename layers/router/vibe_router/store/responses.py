@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vibe_router.core.clock import Clock
 from vibe_router.store.aws_errors import ClientError
 from vibe_router.store.circuit_breaker import AWS_ERRORS, CallMode, CircuitBreaker, Spawn, error_code, run_in_background
+from vibe_router.store.compression import decompress
 from vibe_router.store.dynamodb import DynamoDB, Value, from_item, to_item
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class ResponseStore:
         if len(data) != len(pieces):
             return None
         try:
-            record = _decompress(b"".join(data))
+            record = decompress(b"".join(data), MAX_RECORD_BYTES)
         except zlib.error:
             _log.warning("a record of the responses table is corrupt: it is treated as missing")
             return None
@@ -177,15 +178,6 @@ class ResponseStore:
             if not (last := response.get("LastEvaluatedKey")):
                 return items
             query["ExclusiveStartKey"] = last
-
-
-def _decompress(data: bytes) -> bytes:
-    """Return at most one byte more than the largest record. Raises zlib.error for corrupt data."""
-    decompressor = zlib.decompressobj()
-    record = decompressor.decompress(data, MAX_RECORD_BYTES + 1)
-    if not decompressor.eof and len(record) <= MAX_RECORD_BYTES:
-        raise zlib.error
-    return record
 
 
 def _is_too_large(record: bytes) -> bool:
